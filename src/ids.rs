@@ -1,0 +1,137 @@
+//! The names everything else is keyed by: features, providers, tiers, cells and trials.
+//!
+//! Pure. These types never check whether a name exists; the manifest does that.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+        #[serde(transparent)]
+        pub struct $type(String);
+
+        impl $type {
+            /// Takes the name as it stands.
+            pub fn new(name: impl Into<String>) -> Self {
+                Self(name.into())
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    };
+}
+
+name!(
+    /// A row of the matrix, `tool_use`: the name of its folder below `cells/`.
+    FeatureId
+);
+name!(
+    /// A column of the matrix, `bedrock_invoke`: the stem of a cell's file name.
+    ProviderId
+);
+name!(
+    /// A class of models, `haiku`: a cell is tried once on each.
+    TierId
+);
+
+/// A feature on a provider: one YAML file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CellId {
+    /// The row.
+    pub feature: FeatureId,
+    /// The column.
+    pub provider: ProviderId,
+}
+
+impl CellId {
+    /// The trial of this cell on `tier`.
+    pub fn trial(&self, tier: &TierId) -> TrialName {
+        TrialName {
+            cell: self.clone(),
+            tier: tier.clone(),
+        }
+    }
+}
+
+impl fmt::Display for CellId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}::{}", self.feature, self.provider)
+    }
+}
+
+/// A cell on a tier: one entry of the test run, written `feature::provider::tier`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TrialName {
+    /// The cell tried.
+    pub cell: CellId,
+    /// The tier it is tried on.
+    pub tier: TierId,
+}
+
+impl fmt::Display for TrialName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}::{}", self.cell, self.tier)
+    }
+}
+
+/// A text that is not `feature::provider::tier`.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a trial name, expected `feature::provider::tier`")]
+pub struct TrialNameError(String);
+
+impl FromStr for TrialName {
+    type Err = TrialNameError;
+
+    fn from_str(text: &str) -> Result<Self, TrialNameError> {
+        let parts: Vec<&str> = text.split("::").collect();
+        match parts[..] {
+            [feature, provider, tier] if parts.iter().all(|part| !part.is_empty()) => Ok(CellId {
+                feature: FeatureId::new(feature),
+                provider: ProviderId::new(provider),
+            }
+            .trial(&TierId::new(tier))),
+            _ => Err(TrialNameError(text.to_owned())),
+        }
+    }
+}
+
+impl Serialize for TrialName {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TrialName {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+/// What marks a trial's requests on every route: the session id that `claude` runs under, which is also
+/// the name of its working directory, so that a header, `metadata.user_id` or the prompt's text carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TrialKey(pub Uuid);
+
+impl fmt::Display for TrialKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,14 @@
+//! A compatibility matrix that tells the truth: which Claude Code features really work through an LLM
+//! gateway, on which provider.
+//!
+//! Each cell of the matrix is a YAML file, tried once per tier with the real `claude` against a real gateway. By
+//! default an embedded provider simulator stands behind the gateway, so both of its sides are seen and
+//! judged. The modules below are in reading order; `docs/architecture.md` shows how they fit together.
+
+// The pure core.
+pub mod ids;
+pub mod spec;
+pub mod wire;
+pub mod transcript;
+pub mod evidence;
+pub mod outcome;

@@ -1,0 +1,89 @@
+//! A checked cell: what is said to `claude`, what the simulated provider answers, what must then hold.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::expectation::Expectation;
+use crate::ids::{CellId, TierId};
+use crate::wire::script::Script;
+
+/// A cell, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cell {
+    /// From the file's path.
+    pub id: CellId,
+    /// What it asks for.
+    pub body: CellBody,
+}
+
+/// What a cell asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CellBody {
+    /// The feature cannot exist on this provider; the reason is shown to readers of the matrix.
+    NotApplicable(String),
+    /// A test.
+    Test(Box<Test>),
+}
+
+/// The test of a cell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Test {
+    /// What is said to `claude`, one user message after the other (each once the one before is answered).
+    pub prompts: Vec<Prompt>,
+    /// Command-line flags for `claude` beside the harness's own.
+    pub flags: Vec<String>,
+    /// Environment variables for `claude` beside the harness's own.
+    pub env: BTreeMap<String, String>,
+    /// A request that the harness itself sends to the gateway after `claude` has ended: the body of
+    /// `POST /v1/messages` without `model`.
+    pub direct: Option<Value>,
+    /// What the simulated provider answers.
+    pub script: Script,
+    /// What must hold, in the order of the file; never empty for any tier.
+    pub expectations: Vec<Expectation>,
+    /// Seconds that a trial may take, simulated or live.
+    pub timeout_seconds: u64,
+}
+
+/// One user message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prompt {
+    /// Its blocks; never empty.
+    pub blocks: Vec<PromptBlock>,
+}
+
+/// A block of a user message.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PromptBlock {
+    /// Text.
+    Text(String),
+    /// An image file of the cell's folder.
+    Image {
+        /// The file, below the feature's folder.
+        file: PathBuf,
+        /// `image/png`, from the file's ending.
+        media_type: String,
+        /// Its bytes, read with the cell.
+        bytes: Vec<u8>,
+    },
+    /// A document file (PDF) of the cell's folder.
+    Document {
+        /// The file, below the feature's folder.
+        file: PathBuf,
+        /// `application/pdf`.
+        media_type: String,
+        /// Its bytes, read with the cell.
+        bytes: Vec<u8>,
+    },
+}
+
+impl Test {
+    /// The expectations that hold on `tier`.
+    pub fn expectations_on<'a>(&'a self, tier: &'a TierId) -> impl Iterator<Item = &'a Expectation> {
+        self.expectations
+            .iter()
+            .filter(move |expectation| expectation.applies_to(tier))
+    }
+}

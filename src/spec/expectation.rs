@@ -1,0 +1,268 @@
+//! What a cell expects, checked: of what Claude Code printed, and of what reached the provider.
+
+use std::path::PathBuf;
+
+use regex::Regex;
+use serde_json::Value;
+use serde_json_path::JsonPath;
+
+use crate::ids::TierId;
+use crate::wire::{Operation, Route};
+
+/// One thing that must hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expectation {
+    /// Its name in the cell's `expect`: what reports, known failures and mutants call it by.
+    pub name: String,
+    /// Where its text stands.
+    pub place: Place,
+    /// The tiers it is for; `None` for all.
+    pub tiers: Option<Vec<TierId>>,
+    /// The clause of the gateway contract it rests on (`llm-gateway-protocol#request-headers`).
+    pub clause: Option<String>,
+    /// What must hold.
+    pub check: Check,
+    /// That it is known not to hold.
+    pub known_failure: Option<KnownFailure>,
+}
+
+impl Expectation {
+    /// Whether it is for `tier`.
+    pub fn applies_to(&self, tier: &TierId) -> bool {
+        self.tiers.as_ref().is_none_or(|tiers| tiers.contains(tier))
+    }
+}
+
+/// A place in a file of the project.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The file, relative to the project's root.
+    pub file: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, in characters, from 1.
+    pub column: usize,
+}
+
+/// A declared fault of the pinned gateway or CLI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownFailure {
+    /// What fails, for a reader.
+    pub reason: String,
+    /// A public page that says so.
+    pub link: String,
+    /// The tiers it fails on; `None` for all.
+    pub tiers: Option<Vec<TierId>>,
+    /// Where the declaration stands.
+    pub place: Place,
+}
+
+/// What must hold.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Check {
+    /// The final text that `claude` printed (of the last prompt).
+    Text(Matcher),
+    /// `claude` asked for a tool.
+    ToolCall {
+        /// The tool.
+        name: String,
+        /// Its arguments, by name.
+        input: Vec<(String, Matcher)>,
+    },
+    /// `claude` ran a tool and got a result.
+    ToolResult {
+        /// The tool.
+        name: String,
+        /// The result's text.
+        text: Option<Matcher>,
+        /// Whether it is an error.
+        is_error: Option<bool>,
+    },
+    /// A thinking block came back. In a simulated run its text and signature must also be those that the
+    /// provider sent.
+    Thinking {
+        /// The block's text.
+        text: Option<Matcher>,
+    },
+    /// The stream that `claude` saw.
+    Stream {
+        /// Least number of text deltas.
+        text_deltas: Option<u64>,
+        /// Least number of tool-argument deltas.
+        input_deltas: Option<u64>,
+        /// The deltas arrived as the provider sent them, not in one burst at the end. Simulated: by lockstep;
+        /// live: the first and the last are at least [`LIVE_SPREAD_MS`] apart.
+        incremental: bool,
+    },
+    /// Token counts that `claude` reports.
+    Usage {
+        /// Of which answer, from 1; `None` for the whole run.
+        turn: Option<usize>,
+        /// Each count's name (`cache_read_input_tokens`) and what it must be.
+        counts: Vec<(String, CountMatcher)>,
+    },
+    /// The stop reason that `claude` saw.
+    StopReason {
+        /// Of which answer, from 1; `None` for the last.
+        turn: Option<usize>,
+        /// What it must be.
+        value: Matcher,
+    },
+    /// The exit status of `claude`.
+    Exit(i32),
+    /// Any event that `claude` printed: the JSONPath is applied to the array of all events.
+    Event {
+        /// What to look at.
+        path: Query,
+        /// What one of the nodes found must be.
+        value: Matcher,
+    },
+    /// The answer to the cell's direct request.
+    DirectReply {
+        /// Its status.
+        status: u16,
+        /// What its body must hold.
+        body: Vec<(Query, Matcher)>,
+    },
+    /// How many requests of a kind reached the provider.
+    Requests {
+        /// The kind.
+        operation: Operation,
+        /// How many.
+        count: u64,
+    },
+    /// A request that reached the provider.
+    Request(RequestCheck),
+    /// The images that the provider decoded are those of the prompt, byte for byte.
+    ImageArrived {
+        /// In which request.
+        turn: Turn,
+    },
+    /// A tool's result came back to the provider, answering the very call that the provider made.
+    ToolResultArrived {
+        /// In which request.
+        turn: Turn,
+        /// The tool.
+        name: String,
+        /// The result's text.
+        text: Option<Matcher>,
+    },
+    /// The thinking blocks that the provider sent came back unmodified, at the head of their message.
+    ThinkingArrived {
+        /// In which request.
+        turn: Turn,
+    },
+    /// Cache breakpoints reached the provider, and what its cache made of them.
+    Cache {
+        /// In which request.
+        turn: Turn,
+        /// Least number of breakpoints (`cache_control`, or `cachePoint` on Converse).
+        breakpoints: Option<u64>,
+        /// Least number of tokens written.
+        created_tokens: Option<u64>,
+        /// Least number of tokens read.
+        read_tokens: Option<u64>,
+    },
+}
+
+/// Least time in milliseconds between the first and the last delta of a live stream that is not buffered:
+/// a model takes longer for the answers that streaming cells ask for, a burst is over in a tenth of it.
+pub const LIVE_SPREAD_MS: u64 = 100;
+
+impl Check {
+    /// Whether it is about what reached the provider: not to be judged in a live run.
+    pub fn is_provider_side(&self) -> bool {
+        matches!(
+            self,
+            Self::Requests { .. }
+                | Self::Request(_)
+                | Self::ImageArrived { .. }
+                | Self::ToolResultArrived { .. }
+                | Self::ThinkingArrived { .. }
+                | Self::Cache { .. }
+        )
+    }
+}
+
+/// What a request at the provider must hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestCheck {
+    /// Which request.
+    pub turn: Turn,
+    /// The kind of request; `Messages` unless the cell says otherwise.
+    pub operation: Operation,
+    /// The route it came by.
+    pub route: Option<Route>,
+    /// Whether it asks for a stream.
+    pub stream: Option<bool>,
+    /// Headers, by name in lower case. A header sent twice counts as its values joined by `,`.
+    pub headers: Vec<(String, Matcher)>,
+    /// The body as the provider received it.
+    pub body: Vec<(Query, Matcher)>,
+}
+
+/// Which request of a trial, among those of one operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The n-th, from 1.
+    Number(usize),
+    /// Each of them (and there is at least one).
+    Every,
+    /// The last.
+    Last,
+}
+
+/// A JSONPath (RFC 9535) and the text it was written as.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// As written.
+    pub text: String,
+    /// Parsed.
+    pub path: JsonPath,
+}
+
+impl PartialEq for Query {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+/// What a value must be: all the conditions that are given hold, and at least one is given. For a JSONPath
+/// that finds several nodes, one of them must fulfil all conditions, except that `not_contains` must hold for
+/// each, and `exists: false` demands that there is none.
+#[derive(Clone, Debug, Default)]
+pub struct Matcher {
+    /// Equal to this JSON value.
+    pub equals: Option<Value>,
+    /// One of these JSON values.
+    pub one_of: Option<Vec<Value>>,
+    /// A text (or the JSON text of another value) that holds this.
+    pub contains: Option<String>,
+    /// A text (or the JSON text of another value) that does not hold this.
+    pub not_contains: Option<String>,
+    /// A text (or the JSON text of another value) in which this regex finds something.
+    pub matches: Option<Regex>,
+    /// There is a value at all, or there is none.
+    pub exists: Option<bool>,
+    /// A number of at least this.
+    pub min: Option<f64>,
+    /// A number of at most this.
+    pub max: Option<f64>,
+}
+
+impl PartialEq for Matcher {
+    fn eq(&self, other: &Self) -> bool {
+        format!("{self:?}") == format!("{other:?}")
+    }
+}
+
+/// What a token count must be; at least one condition is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CountMatcher {
+    /// At least this.
+    pub min: Option<u64>,
+    /// At most this.
+    pub max: Option<u64>,
+    /// Exactly what the provider reported (not judged in a live run).
+    pub as_provider: bool,
+}

@@ -1,0 +1,1 @@
+//! Reads the manifest: which rows, columns and tiers there are.

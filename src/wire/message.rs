@@ -1,0 +1,143 @@
+//! The provider-neutral view of a Messages request: what a model would see, whichever provider's framing
+//! it came in.
+//!
+//! Pure. Blocks of a kind that is not known are kept as they came, never dropped.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A Messages request as a model sees it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MessageRequest {
+    /// The model named by the request (on Bedrock and Vertex AI: in the path).
+    pub model: String,
+    /// The system prompt's blocks.
+    pub system: Vec<Block>,
+    /// The conversation.
+    pub messages: Vec<Message>,
+    /// The tools offered, each with its definition.
+    pub tools: Vec<Tool>,
+    /// The thinking parameter, in the Messages API's form.
+    pub thinking: Option<Value>,
+    /// The upper bound of the answer, in tokens.
+    pub max_tokens: Option<u64>,
+    /// Beta flags, from the header or the body, in order.
+    pub betas: Vec<String>,
+}
+
+/// One message of a conversation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// `user`, `assistant` (or what else was sent).
+    pub role: String,
+    /// Its blocks, a plain string being one text block.
+    pub content: Vec<Block>,
+}
+
+/// A tool that a request offers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tool {
+    /// Its name.
+    pub name: String,
+    /// Its definition as the provider received it.
+    pub definition: Value,
+    /// Whether a cache breakpoint follows it.
+    pub cache: Option<CacheBreakpoint>,
+}
+
+/// A block of content and the cache breakpoint after it, if there is one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Block {
+    /// What the block holds.
+    pub content: Content,
+    /// A `cache_control` on it, or a `cachePoint` after it.
+    pub cache: Option<CacheBreakpoint>,
+}
+
+/// Where a prefix may be cached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheBreakpoint {
+    /// How long, in the provider's words: `5m` when it is not said.
+    pub ttl: String,
+}
+
+/// What a block holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Content {
+    /// Text.
+    Text(String),
+    /// An image's media type and its bytes, in base64 as they came.
+    Image {
+        /// `image/png`, …
+        media_type: String,
+        /// Base64.
+        data: String,
+    },
+    /// A document's media type and its bytes, in base64 as they came.
+    Document {
+        /// `application/pdf`, …
+        media_type: String,
+        /// Base64.
+        data: String,
+    },
+    /// A thinking block.
+    Thinking {
+        /// Its text, which may be empty.
+        thinking: String,
+        /// The provider's signature.
+        signature: String,
+    },
+    /// A thinking block whose text the provider keeps to itself.
+    RedactedThinking(String),
+    /// A call of a tool.
+    ToolUse {
+        /// The call's id.
+        id: String,
+        /// The tool.
+        name: String,
+        /// Its arguments.
+        input: Value,
+    },
+    /// What a tool answered.
+    ToolResult {
+        /// The id of the call it answers.
+        tool_use_id: String,
+        /// Its blocks.
+        content: Vec<Block>,
+        /// Whether the tool failed.
+        is_error: bool,
+    },
+    /// A block of any other kind, as it came.
+    Other(Value),
+}
+
+impl MessageRequest {
+    /// The blocks of all messages, in order, those within tool results after the result itself.
+    pub fn blocks(&self) -> Vec<&Block> {
+        fn walk<'a>(blocks: &'a [Block], found: &mut Vec<&'a Block>) {
+            for block in blocks {
+                found.push(block);
+                if let Content::ToolResult { content, .. } = &block.content {
+                    walk(content, found);
+                }
+            }
+        }
+        let mut found = Vec::new();
+        for message in &self.messages {
+            walk(&message.content, &mut found);
+        }
+        found
+    }
+}
+
+/// The text of `blocks`, joined.
+pub fn text_of(blocks: &[Block]) -> String {
+    blocks
+        .iter()
+        .filter_map(|block| match &block.content {
+            Content::Text(text) => Some(text.as_str()),
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,76 @@
+//! What crosses the wire between the gateway and a provider, as values: routes, requests as each provider
+//! frames them, the provider-neutral view of a Messages request, and recorded exchanges.
+//!
+//! Pure. Nothing here listens, connects or decides whether an exchange is right.
+#![warn(clippy::disallowed_methods)]
+
+pub mod exchange;
+pub mod message;
+pub mod script;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A way to reach a Claude model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Route {
+    /// Anthropic's Messages API, `POST /v1/messages`.
+    Anthropic,
+    /// Amazon Bedrock InvokeModel, `POST /model/{id}/invoke[-with-response-stream]`.
+    BedrockInvoke,
+    /// Amazon Bedrock Converse, `POST /model/{id}/converse[-stream]`.
+    BedrockConverse,
+    /// Vertex AI, `POST …/publishers/anthropic/models/{id}:[stream]RawPredict`.
+    VertexAi,
+}
+
+impl Route {
+    /// Every route.
+    pub const ALL: [Self; 4] = [
+        Self::Anthropic,
+        Self::BedrockInvoke,
+        Self::BedrockConverse,
+        Self::VertexAi,
+    ];
+
+    /// The name used in cells and results.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Anthropic => "anthropic",
+            Self::BedrockInvoke => "bedrock_invoke",
+            Self::BedrockConverse => "bedrock_converse",
+            Self::VertexAi => "vertex_ai",
+        }
+    }
+}
+
+/// What a request asks a provider for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// A model's answer.
+    Messages,
+    /// The number of tokens a request would have.
+    CountTokens,
+    /// An OAuth access token (Vertex AI's service account flow).
+    OauthToken,
+    /// Anything else: no provider route has this path.
+    Unknown,
+}
+
+/// Token counts of one answer, in the Messages API's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Usage {
+    /// Prompt tokens that were neither written to nor read from the cache.
+    pub input_tokens: u64,
+    /// Prompt tokens written to the cache.
+    #[serde(default)]
+    pub cache_creation_input_tokens: u64,
+    /// Prompt tokens read from the cache.
+    #[serde(default)]
+    pub cache_read_input_tokens: u64,
+    /// Tokens of the answer.
+    #[serde(default)]
+    pub output_tokens: u64,
+}

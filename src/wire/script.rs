@@ -1,0 +1,89 @@
+//! What the simulated provider answers in a trial, turn by turn, in no provider's words: the provider
+//! simulator renders it for the route that the request came by.
+//!
+//! Pure data. `spec` reads it from a cell; `provider` plays it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Usage;
+
+/// The replies of a trial, in the order in which its Messages requests consume them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Script {
+    /// One reply a request; a request past the last is answered with an error and recorded as unmatched.
+    pub replies: Vec<Reply>,
+}
+
+/// The answer to one request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// An assistant message.
+    Message(ReplyMessage),
+    /// A refusal in the provider's own error shape.
+    Error(ReplyError),
+}
+
+/// An assistant message to send.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReplyMessage {
+    /// Its blocks, in order; never empty.
+    pub content: Vec<ReplyBlock>,
+    /// `end_turn`, `tool_use`, `max_tokens`, …; by default `tool_use` when a tool is called, else `end_turn`.
+    pub stop_reason: Option<String>,
+    /// Counts to report instead of those the simulator computes.
+    pub usage: Option<Usage>,
+    /// How the stream is timed.
+    pub pace: Pace,
+}
+
+/// One block of an assistant message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplyBlock {
+    /// Text, which may hold [`PLACEHOLDERS`]; streamed word by word.
+    Text(String),
+    /// A thinking block; the simulator signs it.
+    Thinking(String),
+    /// A call of one of the request's tools; the simulator gives it an id.
+    ToolUse {
+        /// The tool's name.
+        name: String,
+        /// Its arguments.
+        input: Value,
+    },
+}
+
+/// What stands for something that the provider saw in the request, in a reply's text: the text of the last
+/// tool result, and the name of the dominant colour of the last image.
+pub const PLACEHOLDERS: [&str; 2] = ["${tool_result}", "${image_colour}"];
+
+/// A provider's error.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReplyError {
+    /// The HTTP status, 400 to 599.
+    pub status: u16,
+    /// The Messages API's error type (`overloaded_error`); by default the one that goes with the status.
+    /// Bedrock and Vertex AI translate it to their own.
+    pub kind: Option<String>,
+    /// The message.
+    pub message: String,
+}
+
+/// How a streamed reply is spread in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pace {
+    /// Milliseconds from the request to the first byte.
+    pub first_byte_ms: u64,
+    /// Milliseconds between two deltas.
+    pub between_ms: u64,
+    /// Whether each content delta waits until the one before it has been seen at the client (for at most
+    /// [`LOCKSTEP_PATIENCE_MS`], once): what tells a gateway that streams from one that buffers, on a
+    /// machine of any speed.
+    pub lockstep: bool,
+}
+
+/// How long, in milliseconds, a lockstep stream waits for a delta to show at the client before it takes the
+/// gateway for one that buffers and sends the rest.
+pub const LOCKSTEP_PATIENCE_MS: u64 = 10_000;
