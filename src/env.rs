@@ -101,6 +101,45 @@ pub const COMPAT_TRIAL: &str = "COMPAT_TRIAL";
 /// Where a child puts temporary files and sockets.
 pub const TMPDIR: &str = "TMPDIR";
 
+// ---- Set for a LiteLLM proxy that a run starts. ----
+
+/// The key that its clients show.
+pub const LITELLM_MASTER_KEY: &str = "LITELLM_MASTER_KEY";
+/// `True`: prices come from the package, not from a download at start-up.
+pub const LITELLM_LOCAL_MODEL_COST_MAP: &str = "LITELLM_LOCAL_MODEL_COST_MAP";
+/// `1`: Python hands on its log lines as they come.
+pub const PYTHONUNBUFFERED: &str = "PYTHONUNBUFFERED";
+/// Hosts that no proxy stands before.
+pub const NO_PROXY: &str = "NO_PROXY";
+/// Key for Anthropic's API, and its base.
+pub const ANTHROPIC_API_KEY: &str = "ANTHROPIC_API_KEY";
+/// Base of Anthropic's API.
+pub const ANTHROPIC_API_BASE: &str = "ANTHROPIC_API_BASE";
+/// Id of the AWS key for Bedrock.
+pub const AWS_ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
+/// Secret of the AWS key for Bedrock.
+pub const AWS_SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
+/// AWS region for Bedrock.
+pub const AWS_REGION_NAME: &str = "AWS_REGION_NAME";
+/// Base of Bedrock's runtime API.
+pub const AWS_BEDROCK_RUNTIME_ENDPOINT: &str = "AWS_BEDROCK_RUNTIME_ENDPOINT";
+/// Service account for Vertex AI: its JSON, or the file that holds it.
+pub const VERTEXAI_CREDENTIALS: &str = "VERTEXAI_CREDENTIALS";
+/// Google Cloud project for Vertex AI.
+pub const VERTEXAI_PROJECT: &str = "VERTEXAI_PROJECT";
+/// Google Cloud location for Vertex AI.
+pub const VERTEXAI_LOCATION: &str = "VERTEXAI_LOCATION";
+/// Base of Vertex AI's API.
+pub const VERTEXAI_API_BASE: &str = "VERTEXAI_API_BASE";
+
+/// Whether the value of variable `name` is one that no log may show.
+pub fn is_credential(name: &OsStr) -> bool {
+    let name = name.to_string_lossy().to_uppercase();
+    ["KEY", "SECRET", "TOKEN", "CREDENTIALS", "PASSWORD"]
+        .iter()
+        .any(|word| name.contains(word))
+}
+
 /// A value that never shows in a debug print.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);

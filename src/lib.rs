@@ -11,8 +11,10 @@ pub mod spec;
 pub mod wire;
 pub mod transcript;
 pub mod evidence;
+pub mod expect;
 pub mod outcome;
 
 // The edge.
 pub mod env;
 pub mod process;
+pub mod gateway;

@@ -156,7 +156,6 @@ fn launch(options: &LitellmOptions, port: u16, key: &Secret) -> Launch {
             (env::LITELLM_MASTER_KEY, key.expose().into()),
             (env::LITELLM_LOCAL_MODEL_COST_MAP, "True".into()),
             (env::PYTHONUNBUFFERED, "1".into()),
-            (env::PYTHONDONTWRITEBYTECODE, "1".into()),
             (env::NO_PROXY, "127.0.0.1,localhost".into()),
         ])
         .directory(&options.folder)
