@@ -7,7 +7,7 @@ use super::{Finding, Ruling};
 use crate::evidence::{Behind, Evidence, Killed};
 use crate::spec::cell::Test;
 use crate::spec::expectation::{Check, CountMatcher, LIVE_SPREAD_MS, Matcher};
-use crate::transcript::Event;
+use crate::transcript::{Answer, AnswerBlock, DeltaKind, ErrorSource, Event};
 use crate::wire::exchange::Exchange;
 use crate::wire::{Operation, Usage};
 
@@ -63,12 +63,9 @@ pub(super) fn run(test: &Test, evidence: &Evidence) -> Vec<Finding> {
             evidence: transcript_end(evidence),
         }]
     };
-    if let Some(error) = transcript.errors().last() {
-        let status = error.status.map_or(String::new(), |status| format!("HTTP {status}: "));
-        return finding(
-            "Claude Code ended with an error".into(),
-            clipped(&format!("{status}{}", error.text)),
-        );
+    if let Some(failed) = transcript.results().iter().find(|result| result.is_error) {
+        let said = failed.text.clone().unwrap_or_default();
+        return finding("Claude Code ended with an error".into(), with_gateways_words(&said, evidence));
     }
     match evidence.exit.killed {
         Some(Killed::Deadline) => {
@@ -98,6 +95,17 @@ pub(super) fn run(test: &Test, evidence: &Evidence) -> Vec<Finding> {
     Vec::new()
 }
 
+/// What Claude Code says of an error, and before it the gateway's own body where the debug log has it: for some
+/// statuses Claude Code replaces it by words of its own.
+fn with_gateways_words(said: &str, evidence: &Evidence) -> String {
+    let errors = evidence.transcript.errors();
+    let Some(error) = errors.iter().rev().find(|error| error.source != ErrorSource::Result) else {
+        return clipped(said);
+    };
+    let status = error.status.map_or("an error".into(), |status| format!("HTTP {status}"));
+    clipped(&format!("{status} from the gateway: {} — Claude Code says: {said}", error.text.trim()))
+}
+
 fn ending(evidence: &Evidence) -> String {
     match (evidence.exit.code, evidence.exit.signal) {
         (Some(code), _) => format!("Claude Code exited with status {code}"),
@@ -111,11 +119,8 @@ fn last_sign_of_life(evidence: &Evidence) -> String {
     let retries = evidence.transcript.api_retries();
     if let Some(retry) = retries.last() {
         let status = retry.status.map_or("no status".into(), |status| format!("HTTP {status}"));
-        return format!(
-            "{} retries, the last after {status} {}",
-            retries.len(),
-            clipped(&retry.error)
-        );
+        let said = format!("{} retries, the last after {status} ({})", retries.len(), retry.error);
+        return with_gateways_words(&said, evidence);
     }
     if !evidence.stderr.trim().is_empty() {
         return format!("on standard error: {}", clipped(evidence.stderr.trim()));
@@ -132,37 +137,44 @@ fn last_sign_of_life(evidence: &Evidence) -> String {
 /// Lines that are not events, and streams that are not whole.
 pub(super) fn transcript(evidence: &Evidence) -> Vec<Finding> {
     let transcript = &evidence.transcript;
-    let unreadable = transcript
-        .events
-        .iter()
-        .enumerate()
-        .filter_map(|(index, event)| match &event.event {
-            Event::Unparsable(line) => Some(Finding {
-                summary: "Claude Code printed a line that is not an event".into(),
-                expected: "a JSON object a line (`--output-format stream-json`)".into(),
-                actual: format!("{:?}", clipped(line)),
-                evidence: Some(line_of_transcript(index)),
-            }),
-            Event::Json(_) => None,
-        });
+    let unreadable = transcript.unparsable().map(|(line, text)| Finding {
+        summary: "Claude Code printed a line that is not an event".into(),
+        expected: "a JSON object a line (`--output-format stream-json`)".into(),
+        actual: format!("{:?}", clipped(text)),
+        evidence: Some(line_of_transcript(line)),
+    });
     // A run that an error or the harness broke off leaves an open stream: that is no second fault.
     let whole = evidence.exit.killed.is_none() && transcript.errors().is_empty();
     let broken_streams = transcript.stream_problems().into_iter().filter(|_| whole).map(|problem| Finding {
         summary: "the stream that Claude Code received is not a whole message".into(),
         expected: "message_start, blocks of start, deltas and stop, message_delta, message_stop".into(),
-        actual: problem.text,
-        evidence: Some(line_of_transcript(problem.event)),
+        actual: problem.what,
+        evidence: Some(line_of_transcript(problem.line)),
     });
     unreadable.chain(broken_streams).collect()
 }
 
-fn line_of_transcript(index: usize) -> (String, usize) {
-    ("transcript.jsonl".into(), index + 1)
+/// A refusal that Claude Code got around by asking for less: the answer that followed hides it.
+pub(super) fn workarounds(evidence: &Evidence) -> Vec<Finding> {
+    let found = evidence.transcript.workarounds();
+    found
+        .into_iter()
+        .map(|(line, text)| Finding {
+            summary: "Claude Code had to ask for less than it wanted".into(),
+            expected: "every request to be answered as it was first sent".into(),
+            actual: with_gateways_words(&text, evidence),
+            evidence: Some(line_of_transcript(line)),
+        })
+        .collect()
+}
+
+fn line_of_transcript(line: usize) -> (String, usize) {
+    ("transcript.jsonl".into(), line)
 }
 
 fn transcript_end(evidence: &Evidence) -> Option<(String, usize)> {
     let count = evidence.transcript.events.len();
-    (count > 0).then(|| line_of_transcript(count - 1))
+    (count > 0).then(|| line_of_transcript(count))
 }
 
 fn missed(check: Result<(), Miss>, summary: String, evidence: Option<(String, usize)>) -> Vec<Finding> {
@@ -189,19 +201,22 @@ fn text(matcher: &Matcher, evidence: &Evidence) -> Vec<Finding> {
 
 fn tool_call(name: &str, input: &[(String, Matcher)], evidence: &Evidence) -> Vec<Finding> {
     let messages = evidence.transcript.messages();
-    let calls: Vec<&Value> = messages
+    let calls: Vec<(&str, &Value)> = messages
         .iter()
         .flat_map(|message| &message.content)
-        .filter(|block| block["type"] == "tool_use")
+        .filter_map(|block| match block {
+            AnswerBlock::ToolUse { name, input, .. } => Some((name.as_str(), input)),
+            _ => None,
+        })
         .collect();
-    let fits = |call: &&&Value| {
-        call["name"] == name
+    let fits = |(called, arguments): &(&str, &Value)| {
+        *called == name
             && input.iter().all(|(key, matcher)| {
-                let found: Vec<&Value> = call["input"].get(key).into_iter().collect();
+                let found: Vec<&Value> = arguments.get(key).into_iter().collect();
                 matcher.check(&found).is_ok()
             })
     };
-    if calls.iter().any(|call| fits(&call)) {
+    if calls.iter().any(fits) {
         return Vec::new();
     }
     let wanted: Vec<String> = input
@@ -210,7 +225,7 @@ fn tool_call(name: &str, input: &[(String, Matcher)], evidence: &Evidence) -> Ve
         .collect();
     let found: Vec<String> = calls
         .iter()
-        .map(|call| format!("{} {}", call["name"].as_str().unwrap_or("?"), call["input"]))
+        .map(|(called, arguments)| format!("{called} {arguments}"))
         .collect();
     vec![Finding {
         summary: format!("Claude Code was not asked to run `{name}` as it should"),
@@ -269,7 +284,10 @@ fn thinking(text: Option<&Matcher>, evidence: &Evidence) -> Vec<Finding> {
     let blocks: Vec<(&str, &str)> = messages
         .iter()
         .flat_map(|message| &message.content)
-        .filter_map(thinking_block)
+        .filter_map(|block| match block {
+            AnswerBlock::Thinking { thinking, signature } => Some((thinking.as_str(), signature.as_str())),
+            _ => None,
+        })
         .collect();
     let finding = |expected: String, actual: String| Finding {
         summary: "the thinking did not reach Claude Code as it should".into(),
@@ -296,7 +314,7 @@ fn thinking(text: Option<&Matcher>, evidence: &Evidence) -> Vec<Finding> {
     claude_exchanges(evidence)
         .filter_map(|exchange| exchange.reply.message.as_ref()?["content"].as_array())
         .flatten()
-        .filter_map(thinking_block)
+        .filter_map(sent_thinking)
         .filter(|sent| !blocks.contains(sent))
         .map(|(text, signature)| {
             let sent = format!("{:?} signed in {} bytes, as the provider sent it", clipped(text), signature.len());
@@ -305,7 +323,7 @@ fn thinking(text: Option<&Matcher>, evidence: &Evidence) -> Vec<Finding> {
         .collect()
 }
 
-fn thinking_block(block: &Value) -> Option<(&str, &str)> {
+fn sent_thinking(block: &Value) -> Option<(&str, &str)> {
     (block["type"] == "thinking").then(|| {
         (
             block["thinking"].as_str().unwrap_or_default(),
@@ -321,12 +339,13 @@ fn stream(
     evidence: &Evidence,
 ) -> Vec<Finding> {
     let messages = evidence.transcript.messages();
-    let most = |count: fn(&crate::transcript::Message) -> usize| {
-        messages.iter().map(count).max().unwrap_or_default() as u64
+    let most = |kind| {
+        let counts = messages.iter().map(|message| message.delta_count(kind));
+        counts.max().unwrap_or_default() as u64
     };
     let mut findings: Vec<Finding> = [
-        ("text", text_deltas, most(|message| message.text_deltas)),
-        ("tool argument", input_deltas, most(|message| message.input_deltas)),
+        ("text", text_deltas, most(DeltaKind::Text)),
+        ("tool argument", input_deltas, most(DeltaKind::Input)),
     ]
     .into_iter()
     .filter_map(|(what, least, found)| {
@@ -377,10 +396,10 @@ fn held_back(evidence: &Evidence) -> Vec<Finding> {
 }
 
 /// Live: there is no provider to keep step with, only the time that the deltas are spread over.
-fn in_one_burst(messages: &[crate::transcript::Message], evidence: &Evidence) -> Vec<Finding> {
+fn in_one_burst(messages: &[Answer], evidence: &Evidence) -> Vec<Finding> {
     let spread = messages
         .iter()
-        .filter_map(|message| Some(message.delta_times.last()? - message.delta_times.first()?))
+        .filter_map(|message| Some(message.deltas.last()?.at_ms - message.deltas.first()?.at_ms))
         .max()
         .unwrap_or_default();
     if spread >= LIVE_SPREAD_MS {
@@ -454,12 +473,12 @@ fn count_expected(matcher: &CountMatcher, exact: Option<u64>) -> String {
 
 fn reported_usage(turn: Option<usize>, evidence: &Evidence) -> Option<Usage> {
     match turn {
-        None => evidence.transcript.total_usage(),
+        None => Some(evidence.transcript.total_usage()),
         Some(turn) => evidence
             .transcript
             .messages()
             .get(turn - 1)
-            .map(|message| message.usage),
+            .and_then(|message| message.usage),
     }
 }
 

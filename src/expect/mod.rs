@@ -23,8 +23,11 @@ pub const TRANSCRIPT: &str = "transcript";
 /// The name under which it is judged that the provider had an answer to every request.
 pub const UNMATCHED: &str = "unmatched_requests";
 
+/// The name under which it is judged that `claude` did not have to ask for less than it wanted.
+pub const WORKAROUNDS: &str = "workarounds";
+
 /// What is expected of every trial, whatever its cell says; a cell's known failures may name these too.
-pub const IMPLIED: [&str; 3] = [RUN, TRANSCRIPT, UNMATCHED];
+pub const IMPLIED: [&str; 4] = [RUN, TRANSCRIPT, WORKAROUNDS, UNMATCHED];
 
 /// What became of each expectation, and what does not hold.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -76,6 +79,7 @@ fn implied(test: &Test, tier: &TierId, evidence: &Evidence) -> Vec<(&'static str
         implied.push((RUN, claude_side::run(test, evidence)));
     }
     implied.push((TRANSCRIPT, claude_side::transcript(evidence)));
+    implied.push((WORKAROUNDS, claude_side::workarounds(evidence)));
     if evidence.behind == Behind::Simulated {
         implied.push((UNMATCHED, provider_side::unmatched(&evidence.exchanges)));
     }
