@@ -11,8 +11,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use crate::cause;
-use crate::claude::{self, ClaudeRun, Endpoint, Hooks, Invocation};
-use crate::evidence::{Behind, DirectReply, Evidence, Exit};
+use crate::claude::{self, ClaudeRun, Endpoint, Invocation, Progress};
+use crate::evidence::{Behind, DirectReply, Evidence};
 use crate::expect;
 use crate::ids::{TrialKey, TrialName};
 use crate::outcome::{Attempt, Cause, Failure, Judged, Mismatch, Outcome, TrialRecord};
@@ -228,4 +228,127 @@ async fn gather(trial: Trial<'_>, session: &Session) -> Result<Evidence, TrialEr
             .map(|log| log.since(since_ms))
             .unwrap_or_default(),
     })
+}
+
+async fn run_claude(trial: Trial<'_>, session: &Session, key: TrialKey) -> Result<ClaudeRun, TrialError> {
+    let folder = session.scratch().join(short_name(key));
+    let invocation = Invocation {
+        program: session.claude.clone(),
+        run: session.run,
+        key,
+        model: trial.alias.to_owned(),
+        prompts: trial.test.prompts.clone(),
+        flags: trial.test.flags.clone(),
+        variables: trial.test.env.clone(),
+        endpoint: Endpoint::Gateway {
+            base_url: session.gateway.base_url().to_owned(),
+            token: session.gateway.key().clone(),
+        },
+        folder: folder.clone(),
+        inherited: session.inherited.clone(),
+        deadline: Duration::from_secs(trial.test.timeout_seconds),
+    };
+    // The provider is told what shows by a task of its own: telling a remote one takes a round trip, and reading
+    // must not wait for it.
+    let (told, mut shows) = tokio::sync::mpsc::unbounded_channel();
+    let tell = async {
+        while let Some(deltas) = shows.recv().await {
+            if let Some(provider) = &session.provider {
+                // A provider that cannot be told loses patience by itself, and the evidence says so.
+                let _ = provider.shown(key, deltas).await;
+            }
+        }
+    };
+    let run = async {
+        let mut slot = Some(start_slot(session).await);
+        let run = claude::run(&invocation, |progress| match progress {
+            Progress::Requesting => drop(slot.take()),
+            Progress::Deltas { shown, .. } => {
+                let _ = told.send(shown);
+            }
+        })
+        .await;
+        drop(told);
+        run
+    };
+    let (run, ()) = tokio::join!(run, tell);
+    // A home has a hundred small files; what is left over goes with the session.
+    let _ = std::fs::remove_dir_all(&folder);
+    Ok(run?)
+}
+
+async fn start_slot(session: &Session) -> Option<OwnedSemaphorePermit> {
+    session.starts.clone().acquire_owned().await.ok()
+}
+
+/// Short, because a socket's path below it has at most about 100 bytes.
+fn short_name(key: TrialKey) -> String {
+    key.0.simple().to_string()[..12].to_owned()
+}
+
+/// Sends a cell's direct request as a client of the gateway would, marked like those of `claude`.
+async fn send_direct(trial: Trial<'_>, session: &Session, key: TrialKey, body: &Value) -> DirectReply {
+    let mut body = body.clone();
+    body["model"] = json!(trial.alias);
+    body["metadata"] = json!({ "user_id": json!({ "session_id": key }).to_string() });
+    let sent = reqwest::Client::new()
+        .post(format!("{}/v1/messages", session.gateway.base_url()))
+        .bearer_auth(session.gateway.key().expose())
+        .header("anthropic-version", "2023-06-01")
+        .header("x-claude-code-session-id", key.to_string())
+        .timeout(DIRECT_PATIENCE)
+        .json(&body)
+        .send()
+        .await;
+    let answer = match sent {
+        Ok(reply) => {
+            let status = reply.status().as_u16();
+            reply.text().await.map(|text| (status, text))
+        }
+        Err(error) => Err(error),
+    };
+    match answer {
+        Ok((status, text)) => DirectReply {
+            status,
+            body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        },
+        Err(error) => DirectReply {
+            status: 0,
+            body: Value::String(error.to_string()),
+        },
+    }
+}
+
+/// Writes what a judgement has looked at, for people.
+fn write(evidence: &Evidence, folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let put = |name: &str, text: String| std::fs::write(folder.join(name), text);
+    put("transcript.jsonl", evidence.transcript.to_jsonl())?;
+    let exchanges: Vec<String> = evidence
+        .exchanges
+        .iter()
+        .map(serde_json::to_string)
+        .collect::<Result<_, _>>()?;
+    put("exchanges.jsonl", lines(&exchanges))?;
+    put("exit.json", serde_json::to_string_pretty(&evidence.exit)? + "\n")?;
+    put("gateway.log", lines(&evidence.gateway_log))?;
+    if !evidence.stderr.is_empty() {
+        put("stderr.txt", evidence.stderr.clone())?;
+    }
+    if let Some(direct) = &evidence.direct {
+        put("direct.json", serde_json::to_string(direct)? + "\n")?;
+    }
+    Ok(())
+}
+
+fn lines(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+fn millis(duration: Duration) -> u64 {
+    duration.as_millis() as u64
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
 }
