@@ -16,3 +16,4 @@ pub mod outcome;
 // The edge.
 pub mod env;
 pub mod process;
+pub mod claude;
