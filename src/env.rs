@@ -101,6 +101,7 @@ pub const COMPAT_TRIAL: &str = "COMPAT_TRIAL";
 /// Where a child puts temporary files and sockets.
 pub const TMPDIR: &str = "TMPDIR";
 
+<<<<<<< HEAD
 // ---- Set for a LiteLLM proxy that a run starts. ----
 
 /// The key that its clients show.
@@ -139,6 +140,71 @@ pub fn is_credential(name: &OsStr) -> bool {
         .iter()
         .any(|word| name.contains(word))
 }
+=======
+// ---- Set for `claude` (names and effects measured with Claude Code 2.1.326). ----
+
+/// Where `claude` keeps its settings, sessions and state, instead of `~/.claude`.
+pub const CLAUDE_CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";
+/// Where `claude` puts its own temporary files.
+pub const CLAUDE_CODE_TMPDIR: &str = "CLAUDE_CODE_TMPDIR";
+/// Where the user's data is (XDG base directory specification).
+pub const XDG_DATA_HOME: &str = "XDG_DATA_HOME";
+/// Where the user's state is (XDG base directory specification).
+pub const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
+/// Base of the Messages API that `claude` talks to.
+pub const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
+/// Sent to [`ANTHROPIC_BASE_URL`] as `Authorization: Bearer …`.
+pub const ANTHROPIC_AUTH_TOKEN: &str = "ANTHROPIC_AUTH_TOKEN";
+/// Model for side requests such as summaries. Given the trial's own alias, so that no request goes to an alias that
+/// the gateway lacks.
+pub const ANTHROPIC_DEFAULT_HAIKU_MODEL: &str = "ANTHROPIC_DEFAULT_HAIKU_MODEL";
+/// What `sonnet` stands for; given the trial's own alias.
+pub const ANTHROPIC_DEFAULT_SONNET_MODEL: &str = "ANTHROPIC_DEFAULT_SONNET_MODEL";
+/// What `opus` stands for; given the trial's own alias.
+pub const ANTHROPIC_DEFAULT_OPUS_MODEL: &str = "ANTHROPIC_DEFAULT_OPUS_MODEL";
+/// The older name of [`ANTHROPIC_DEFAULT_HAIKU_MODEL`].
+pub const ANTHROPIC_SMALL_FAST_MODEL: &str = "ANTHROPIC_SMALL_FAST_MODEL";
+/// Model of subagents; given the trial's own alias.
+pub const CLAUDE_CODE_SUBAGENT_MODEL: &str = "CLAUDE_CODE_SUBAGENT_MODEL";
+/// No request but those to the model: no telemetry, error reports, updates, feature flags.
+pub const CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: &str = "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC";
+/// How often a request that failed for now is repeated; 10 by default, which takes minutes.
+pub const CLAUDE_CODE_MAX_RETRIES: &str = "CLAUDE_CODE_MAX_RETRIES";
+/// A stream that breaks is an error; by default it is asked for again without streaming, which hides the break.
+pub const CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK: &str = "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK";
+/// No telemetry.
+pub const DISABLE_TELEMETRY: &str = "DISABLE_TELEMETRY";
+/// No error reports.
+pub const DISABLE_ERROR_REPORTING: &str = "DISABLE_ERROR_REPORTING";
+/// No update of itself.
+pub const DISABLE_AUTOUPDATER: &str = "DISABLE_AUTOUPDATER";
+/// Talk to Amazon Bedrock instead of the Messages API.
+pub const CLAUDE_CODE_USE_BEDROCK: &str = "CLAUDE_CODE_USE_BEDROCK";
+/// Base of the Bedrock runtime API.
+pub const ANTHROPIC_BEDROCK_BASE_URL: &str = "ANTHROPIC_BEDROCK_BASE_URL";
+/// Send requests to Bedrock without a signature.
+pub const CLAUDE_CODE_SKIP_BEDROCK_AUTH: &str = "CLAUDE_CODE_SKIP_BEDROCK_AUTH";
+/// The AWS region.
+pub const AWS_REGION: &str = "AWS_REGION";
+/// The AWS access key id that requests are signed with: one minted for the run.
+pub const AWS_ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
+/// The AWS secret access key that requests are signed with: one minted for the run.
+pub const AWS_SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
+/// Whether AWS clients ask the machine for credentials (`true`: no), which takes seconds where there are none.
+pub const AWS_EC2_METADATA_DISABLED: &str = "AWS_EC2_METADATA_DISABLED";
+/// Talk to Vertex AI instead of the Messages API.
+pub const CLAUDE_CODE_USE_VERTEX: &str = "CLAUDE_CODE_USE_VERTEX";
+/// Base of the Vertex AI API.
+pub const ANTHROPIC_VERTEX_BASE_URL: &str = "ANTHROPIC_VERTEX_BASE_URL";
+/// The Google Cloud project.
+pub const ANTHROPIC_VERTEX_PROJECT_ID: &str = "ANTHROPIC_VERTEX_PROJECT_ID";
+/// Send requests to Vertex AI without a token.
+pub const CLAUDE_CODE_SKIP_VERTEX_AUTH: &str = "CLAUDE_CODE_SKIP_VERTEX_AUTH";
+/// The Vertex AI region.
+pub const CLOUD_ML_REGION: &str = "CLOUD_ML_REGION";
+/// File with a service account's key: one minted for the run.
+pub const GOOGLE_APPLICATION_CREDENTIALS: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+>>>>>>> claude
 
 /// A value that never shows in a debug print.
 #[derive(Clone, PartialEq, Eq)]

@@ -17,4 +17,5 @@ pub mod outcome;
 // The edge.
 pub mod env;
 pub mod process;
+pub mod claude;
 pub mod gateway;

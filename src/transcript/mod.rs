@@ -180,6 +180,24 @@ pub enum ErrorSource {
     Result,
 }
 
+impl ApiRetry {
+    /// Reads the event at `line`, if it is one that announces a repetition.
+    pub fn from_event(line: usize, event: &Value) -> Option<Self> {
+        let announces =
+            text(event, "/type") == Some("system") && text(event, "/subtype") == Some("api_retry");
+        announces.then(|| Self {
+            line,
+            attempt: number(event, "/attempt").unwrap_or(0),
+            status: status(event, "/error_status"),
+            error: owned(event, "/error").unwrap_or_default(),
+            delay_ms: event
+                .pointer("/retry_delay_ms")
+                .and_then(Value::as_f64)
+                .unwrap_or(0.0) as u64,
+        })
+    }
+}
+
 impl Transcript {
     /// The JSON events with their places.
     pub fn placed(&self) -> impl Iterator<Item = Placed<'_>> {
@@ -266,7 +284,9 @@ impl Transcript {
 
     /// The requests that `claude` repeated, in order.
     pub fn api_retries(&self) -> Vec<ApiRetry> {
-        self.placed().filter_map(api_retry).collect()
+        self.placed()
+            .filter_map(|placed| ApiRetry::from_event(placed.line, placed.event))
+            .collect()
     }
 
     /// What is known of failed requests, in order. The debug log has each failed request with the gateway's own body;
@@ -364,20 +384,6 @@ fn prompt_result(placed: Placed<'_>) -> PromptResult {
         usage: usage(event.pointer("/usage")),
         total_cost_usd: event.pointer("/total_cost_usd").and_then(Value::as_f64),
     }
-}
-
-fn api_retry(placed: Placed<'_>) -> Option<ApiRetry> {
-    placed.is_system("api_retry").then(|| ApiRetry {
-        line: placed.line,
-        attempt: number(placed.event, "/attempt").unwrap_or(0),
-        status: status(placed.event, "/error_status"),
-        error: owned(placed.event, "/error").unwrap_or_default(),
-        delay_ms: placed
-            .event
-            .pointer("/retry_delay_ms")
-            .and_then(Value::as_f64)
-            .unwrap_or(0.0) as u64,
-    })
 }
 
 fn api_error(placed: Placed<'_>) -> Option<ApiError> {
