@@ -12,3 +12,9 @@ pub mod wire;
 pub mod transcript;
 pub mod evidence;
 pub mod outcome;
+
+// The edge.
+pub mod env;
+pub mod process;
+pub mod toolchain;
+pub mod cli;

@@ -1,0 +1,4 @@
+//! The binary `compat`: arguments and printing.
+
+pub mod progress;
+pub mod toolchain;
