@@ -18,4 +18,6 @@ pub mod outcome;
 pub mod env;
 pub mod process;
 pub mod claude;
+pub mod toolchain;
 pub mod gateway;
+pub mod cli;

@@ -17,9 +17,7 @@ pub(super) fn judge(check: &Check, evidence: &Evidence) -> Ruling {
     Ruling::Judged(match check {
         Check::Text(matcher) => text(matcher, evidence),
         Check::ToolCall { name, input } => tool_call(name, input, evidence),
-        Check::ToolResult { name, text, is_error } => {
-            tool_result(name, text.as_ref(), *is_error, evidence)
-        }
+        Check::ToolResult { name, text, is_error } => tool_result(name, text.as_ref(), *is_error, evidence),
         Check::Thinking { text } => thinking(text.as_ref(), evidence),
         Check::Stream {
             text_deltas,
@@ -43,7 +41,10 @@ pub(super) fn judge(check: &Check, evidence: &Evidence) -> Ruling {
             let found = path.path.query(&events).all();
             missed(
                 value.check(&found),
-                format!("`{}` of the events that Claude Code printed is not as it should be", path.text),
+                format!(
+                    "`{}` of the events that Claude Code printed is not as it should be",
+                    path.text
+                ),
                 None,
             )
         }
@@ -65,7 +66,10 @@ pub(super) fn run(test: &Test, evidence: &Evidence) -> Vec<Finding> {
     };
     if let Some(failed) = transcript.results().iter().find(|result| result.is_error) {
         let said = failed.text.clone().unwrap_or_default();
-        return finding("Claude Code ended with an error".into(), with_gateways_words(&said, evidence));
+        return finding(
+            "Claude Code ended with an error".into(),
+            with_gateways_words(&said, evidence),
+        );
     }
     match evidence.exit.killed {
         Some(Killed::Deadline) => {
@@ -99,11 +103,20 @@ pub(super) fn run(test: &Test, evidence: &Evidence) -> Vec<Finding> {
 /// statuses Claude Code replaces it by words of its own.
 fn with_gateways_words(said: &str, evidence: &Evidence) -> String {
     let errors = evidence.transcript.errors();
-    let Some(error) = errors.iter().rev().find(|error| error.source != ErrorSource::Result) else {
+    let Some(error) = errors
+        .iter()
+        .rev()
+        .find(|error| error.source != ErrorSource::Result)
+    else {
         return clipped(said);
     };
-    let status = error.status.map_or("an error".into(), |status| format!("HTTP {status}"));
-    clipped(&format!("{status} from the gateway: {} — Claude Code says: {said}", error.text.trim()))
+    let status = error
+        .status
+        .map_or("an error".into(), |status| format!("HTTP {status}"));
+    clipped(&format!(
+        "{status} from the gateway: {} — Claude Code says: {said}",
+        error.text.trim()
+    ))
 }
 
 fn ending(evidence: &Evidence) -> String {
@@ -118,8 +131,14 @@ fn ending(evidence: &Evidence) -> String {
 fn last_sign_of_life(evidence: &Evidence) -> String {
     let retries = evidence.transcript.api_retries();
     if let Some(retry) = retries.last() {
-        let status = retry.status.map_or("no status".into(), |status| format!("HTTP {status}"));
-        let said = format!("{} retries, the last after {status} ({})", retries.len(), retry.error);
+        let status = retry
+            .status
+            .map_or("no status".into(), |status| format!("HTTP {status}"));
+        let said = format!(
+            "{} retries, the last after {status} ({})",
+            retries.len(),
+            retry.error
+        );
         return with_gateways_words(&said, evidence);
     }
     if !evidence.stderr.trim().is_empty() {
@@ -145,12 +164,16 @@ pub(super) fn transcript(evidence: &Evidence) -> Vec<Finding> {
     });
     // A run that an error or the harness broke off leaves an open stream: that is no second fault.
     let whole = evidence.exit.killed.is_none() && transcript.errors().is_empty();
-    let broken_streams = transcript.stream_problems().into_iter().filter(|_| whole).map(|problem| Finding {
-        summary: "the stream that Claude Code received is not a whole message".into(),
-        expected: "message_start, blocks of start, deltas and stop, message_delta, message_stop".into(),
-        actual: problem.what,
-        evidence: Some(line_of_transcript(problem.line)),
-    });
+    let broken_streams = transcript
+        .stream_problems()
+        .into_iter()
+        .filter(|_| whole)
+        .map(|problem| Finding {
+            summary: "the stream that Claude Code received is not a whole message".into(),
+            expected: "message_start, blocks of start, deltas and stop, message_delta, message_stop".into(),
+            actual: problem.what,
+            evidence: Some(line_of_transcript(problem.line)),
+        });
     unreadable.chain(broken_streams).collect()
 }
 
@@ -234,7 +257,11 @@ fn tool_call(name: &str, input: &[(String, Matcher)], evidence: &Evidence) -> Ve
         } else {
             format!("a call of `{name}` with {}", wanted.join(" and "))
         },
-        actual: if found.is_empty() { "no tool call".into() } else { clipped(&found.join("; ")) },
+        actual: if found.is_empty() {
+            "no tool call".into()
+        } else {
+            clipped(&found.join("; "))
+        },
         evidence: transcript_end(evidence),
     }]
 }
@@ -274,7 +301,11 @@ fn tool_result(
     vec![Finding {
         summary: format!("Claude Code did not run `{name}` as it should"),
         expected: wanted.join(" "),
-        actual: if found.is_empty() { "no tool result".into() } else { clipped(&found.join("; ")) },
+        actual: if found.is_empty() {
+            "no tool result".into()
+        } else {
+            clipped(&found.join("; "))
+        },
         evidence: transcript_end(evidence),
     }]
 }
@@ -299,7 +330,11 @@ fn thinking(text: Option<&Matcher>, evidence: &Evidence) -> Vec<Finding> {
         .iter()
         .map(|(text, signature)| format!("{:?} signed in {} bytes", clipped(text), signature.len()))
         .collect();
-    let found = if shown.is_empty() { "no thinking block".into() } else { clipped(&shown.join("; ")) };
+    let found = if shown.is_empty() {
+        "no thinking block".into()
+    } else {
+        clipped(&shown.join("; "))
+    };
     let signed: Vec<Value> = blocks
         .iter()
         .filter(|(_, signature)| !signature.is_empty())
@@ -317,7 +352,11 @@ fn thinking(text: Option<&Matcher>, evidence: &Evidence) -> Vec<Finding> {
         .filter_map(sent_thinking)
         .filter(|sent| !blocks.contains(sent))
         .map(|(text, signature)| {
-            let sent = format!("{:?} signed in {} bytes, as the provider sent it", clipped(text), signature.len());
+            let sent = format!(
+                "{:?} signed in {} bytes, as the provider sent it",
+                clipped(text),
+                signature.len()
+            );
             finding(sent, found.clone())
         })
         .collect()
@@ -421,7 +460,9 @@ fn claude_exchanges(evidence: &Evidence) -> impl Iterator<Item = &Exchange> {
             .iter()
             .filter(|exchange| exchange.operation == Operation::Messages)
     };
-    let own = messages().count().saturating_sub(usize::from(evidence.direct.is_some()));
+    let own = messages()
+        .count()
+        .saturating_sub(usize::from(evidence.direct.is_some()));
     messages().take(own)
 }
 
@@ -437,7 +478,10 @@ fn usage(turn: Option<usize>, counts: &[(String, CountMatcher)], evidence: &Evid
         return Ruling::Judged(vec![Finding {
             summary: format!("Claude Code reported no usage {of_what}"),
             expected: format!("token counts {of_what}"),
-            actual: format!("{} answers in the transcript", evidence.transcript.messages().len()),
+            actual: format!(
+                "{} answers in the transcript",
+                evidence.transcript.messages().len()
+            ),
             evidence: transcript_end(evidence),
         }]);
     };
@@ -447,7 +491,9 @@ fn usage(turn: Option<usize>, counts: &[(String, CountMatcher)], evidence: &Evid
             .iter()
             .filter_map(|(name, matcher)| {
                 let found = count(&reported, name);
-                let exact = provided.filter(|_| matcher.as_provider).map(|usage| count(&usage, name));
+                let exact = provided
+                    .filter(|_| matcher.as_provider)
+                    .map(|usage| count(&usage, name));
                 let holds = matcher.min.is_none_or(|least| found >= least)
                     && matcher.max.is_none_or(|most| found <= most)
                     && exact.is_none_or(|wanted| wanted == found);

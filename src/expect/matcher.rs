@@ -127,7 +127,10 @@ pub fn clipped(text: &str) -> String {
     }
     let head: String = text.chars().take(SHOWN * 2 / 3).collect();
     let tail: String = text.chars().skip(count - SHOWN / 3).collect();
-    format!("{head} … ({} more characters) … {tail}", count - SHOWN / 3 - SHOWN * 2 / 3)
+    format!(
+        "{head} … ({} more characters) … {tail}",
+        count - SHOWN / 3 - SHOWN * 2 / 3
+    )
 }
 
 fn describe_found(found: &[&Value]) -> String {
@@ -137,7 +140,11 @@ fn describe_found(found: &[&Value]) -> String {
         values => {
             let first: Vec<String> = values.iter().take(3).map(|value| shown(value)).collect();
             let rest = values.len().saturating_sub(3);
-            let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+            let more = if rest > 0 {
+                format!(" and {rest} more")
+            } else {
+                String::new()
+            };
             format!("{} values: {}{more}", values.len(), first.join(", "))
         }
     }
@@ -155,14 +162,21 @@ mod tests {
 
     #[test]
     fn equality_does_not_care_how_a_number_is_written() {
-        let matcher = Matcher { equals: Some(json!(1)), ..Matcher::default() };
+        let matcher = Matcher {
+            equals: Some(json!(1)),
+            ..Matcher::default()
+        };
         assert_eq!(matcher.check(&[&json!(1.0)]), Ok(()));
         assert_eq!(miss(matcher, &[&json!("1")]).actual, "\"1\"");
     }
 
     #[test]
     fn all_conditions_must_hold_for_the_same_value() {
-        let matcher = Matcher { min: Some(2.0), max: Some(3.0), ..Matcher::default() };
+        let matcher = Matcher {
+            min: Some(2.0),
+            max: Some(3.0),
+            ..Matcher::default()
+        };
         assert_eq!(matcher.check(&[&json!(5), &json!(2)]), Ok(()));
         let miss = miss(matcher, &[&json!(1), &json!(5)]);
         assert_eq!(miss.expected, "at least 2 and at most 3");
@@ -171,7 +185,10 @@ mod tests {
 
     #[test]
     fn not_contains_holds_for_every_value_and_for_none() {
-        let matcher = Matcher { not_contains: Some("x".into()), ..Matcher::default() };
+        let matcher = Matcher {
+            not_contains: Some("x".into()),
+            ..Matcher::default()
+        };
         assert_eq!(matcher.check(&[]), Ok(()));
         assert_eq!(matcher.check(&[&json!("a")]), Ok(()));
         assert!(matcher.check(&[&json!("a"), &json!({"k": "x"})]).is_err());
@@ -179,14 +196,23 @@ mod tests {
 
     #[test]
     fn a_condition_on_a_value_fails_where_there_is_none() {
-        let matcher = Matcher { contains: Some("x".into()), ..Matcher::default() };
+        let matcher = Matcher {
+            contains: Some("x".into()),
+            ..Matcher::default()
+        };
         assert_eq!(miss(matcher, &[]).actual, "nothing");
     }
 
     #[test]
     fn existence_is_about_the_number_of_values() {
-        let there = Matcher { exists: Some(true), ..Matcher::default() };
-        let absent = Matcher { exists: Some(false), ..Matcher::default() };
+        let there = Matcher {
+            exists: Some(true),
+            ..Matcher::default()
+        };
+        let absent = Matcher {
+            exists: Some(false),
+            ..Matcher::default()
+        };
         assert_eq!(there.check(&[&Value::Null]), Ok(()));
         assert_eq!(absent.check(&[]), Ok(()));
         assert!(there.check(&[]).is_err());

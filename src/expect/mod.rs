@@ -61,9 +61,10 @@ pub fn judge(test: &Test, tier: &TierId, evidence: &Evidence) -> Judgement {
         judgement.take(name, None, known, Ruling::Judged(findings));
     }
     for expectation in test.expectations_on(tier) {
-        let known = expectation.known_failure.as_ref().filter(|known| {
-            known.tiers.as_ref().is_none_or(|tiers| tiers.contains(tier))
-        });
+        let known = expectation
+            .known_failure
+            .as_ref()
+            .filter(|known| known.applies_to(tier));
         let ruling = rule(&expectation.check, test, evidence);
         judgement.take(&expectation.name, Some(expectation), known, ruling);
     }
@@ -89,7 +90,9 @@ fn implied(test: &Test, tier: &TierId, evidence: &Evidence) -> Vec<(&'static str
 fn rule(check: &Check, test: &Test, evidence: &Evidence) -> Ruling {
     if check.is_provider_side() {
         return match evidence.behind {
-            Behind::Simulated => Ruling::Judged(provider_side::judge(check, &test.prompts, &evidence.exchanges)),
+            Behind::Simulated => {
+                Ruling::Judged(provider_side::judge(check, &test.prompts, &evidence.exchanges))
+            }
             Behind::Live => Ruling::NotJudged,
         };
     }

@@ -135,13 +135,18 @@ fn arrivals(exchanges: &[Exchange]) -> String {
 }
 
 fn requests(operation: Operation, count: u64, exchanges: &[Exchange]) -> Vec<Finding> {
-    let of_operation = exchanges.iter().filter(|exchange| exchange.operation == operation);
+    let of_operation = exchanges
+        .iter()
+        .filter(|exchange| exchange.operation == operation);
     let found = of_operation.clone().count() as u64;
     if found == count {
         return Vec::new();
     }
     vec![Finding {
-        summary: format!("the provider received {found} {}s instead of {count}", noun(operation)),
+        summary: format!(
+            "the provider received {found} {}s instead of {count}",
+            noun(operation)
+        ),
         expected: count.to_string(),
         actual: arrivals(exchanges),
         evidence: of_operation.last().map(at),
@@ -174,7 +179,13 @@ fn request(check: &RequestCheck, exchange: &Exchange) -> Vec<Finding> {
     if let Some(stream) = check.stream
         && exchange.reply.stream != stream
     {
-        let word = |streamed| if streamed { "a streamed reply" } else { "a reply in one piece" };
+        let word = |streamed| {
+            if streamed {
+                "a streamed reply"
+            } else {
+                "a reply in one piece"
+            }
+        };
         findings.push(finding(
             format!("the provider was asked for {}", word(exchange.reply.stream)),
             Miss {
@@ -275,11 +286,7 @@ fn outline(exchange: &Exchange) -> String {
     let outlines: Vec<String> = messages(exchange)
         .iter()
         .map(|message| {
-            let kinds: Vec<&str> = message
-                .content
-                .iter()
-                .map(|block| block.content.kind())
-                .collect();
+            let kinds: Vec<&str> = message.content.iter().map(|block| block.content.kind()).collect();
             format!("{}: {}", message.role, kinds.join(" + "))
         })
         .collect();
@@ -404,22 +411,38 @@ fn thinking(exchange: &Exchange, exchanges: &[Exchange]) -> Vec<Finding> {
         .iter()
         .filter(|block| !returned.contains(block))
         .map(|(thinking, signature)| {
-            let actual = match returned.iter().find(|(text, sign)| text == thinking || sign == signature) {
+            let actual = match returned
+                .iter()
+                .find(|(text, sign)| text == thinking || sign == signature)
+            {
                 None => format!("no such thinking block; {}", outline(exchange)),
                 Some((text, sign)) if text != thinking => {
-                    format!("thinking {:?} with that signature: text changed (signature {} bytes)", clipped(text), sign.len())
+                    format!(
+                        "thinking {:?} with that signature: text changed (signature {} bytes)",
+                        clipped(text),
+                        sign.len()
+                    )
                 }
                 Some((_, sign)) => format!("that text with another signature ({} bytes)", sign.len()),
             };
             finding(
                 "the thinking block did not come back to the provider as it was sent",
-                format!("thinking {:?} with its signature of {} bytes", clipped(thinking), signature.len()),
+                format!(
+                    "thinking {:?} with its signature of {} bytes",
+                    clipped(thinking),
+                    signature.len()
+                ),
                 actual,
             )
         })
         .collect();
     let displaced = assistant.iter().any(|message| {
-        let thinks = |index: usize| message.content.get(index).is_some_and(|block| block.content.is_thinking());
+        let thinks = |index: usize| {
+            message
+                .content
+                .get(index)
+                .is_some_and(|block| block.content.is_thinking())
+        };
         !thinks(0) && (1..message.content.len()).any(thinks)
     });
     if displaced {

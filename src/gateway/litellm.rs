@@ -95,7 +95,11 @@ impl Litellm {
             std::fs::create_dir_all(options.folder.join(name)).map_err(folder)?;
         }
         // Well-known keys such as `sk-1234` are refused; a fresh one cannot be known to anybody else.
-        let key = Secret::new(format!("sk-{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()));
+        let key = Secret::new(format!(
+            "sk-{}{}",
+            Uuid::new_v4().simple(),
+            Uuid::new_v4().simple()
+        ));
         let secrets = options
             .providers
             .iter()
@@ -109,7 +113,9 @@ impl Litellm {
             let port = free_port().map_err(folder)?;
             let launch = launch(options, port, &key);
             match boot(launch, port, key.clone(), log.clone()).await {
-                Err(StartError::Ended { tail, .. }) if tries < PORT_TRIES && port_was_taken(&tail) => tries += 1,
+                Err(StartError::Ended { tail, .. }) if tries < PORT_TRIES && port_was_taken(&tail) => {
+                    tries += 1
+                }
                 other => return other,
             }
         }
@@ -191,7 +197,7 @@ impl Litellm {
                 // The last lines may still be on their way.
                 sleep(Duration::from_millis(100)).await;
                 return Err(StartError::Ended {
-                    how: format!("{ended:?}"),
+                    how: ended.to_string(),
                     tail: indented_tail(&self.log),
                     log: self.log.path().to_owned(),
                 });
@@ -207,7 +213,11 @@ impl Litellm {
 }
 
 fn indented_tail(log: &Log) -> String {
-    log.tail(20).iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+    log.tail(20)
+        .iter()
+        .map(|line| format!("  {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn port_was_taken(tail: &str) -> bool {
@@ -224,7 +234,11 @@ pub(crate) fn referred_variables(config: &Path) -> std::io::Result<Vec<String>> 
     let mut names: Vec<String> = text
         .split("os.environ/")
         .skip(1)
-        .map(|rest| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect())
+        .map(|rest| {
+            rest.chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .collect()
+        })
         .collect();
     names.sort();
     names.dedup();

@@ -55,14 +55,20 @@ impl Log {
     pub fn since(&self, since_ms: u64) -> Vec<String> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let first = inner.lines.partition_point(|(at, _)| *at < since_ms);
-        inner.lines[first..].iter().map(|(_, line)| line.clone()).collect()
+        inner.lines[first..]
+            .iter()
+            .map(|(_, line)| line.clone())
+            .collect()
     }
 
     /// The last `count` lines.
     pub fn tail(&self, count: usize) -> Vec<String> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let first = inner.lines.len().saturating_sub(count);
-        inner.lines[first..].iter().map(|(_, line)| line.clone()).collect()
+        inner.lines[first..]
+            .iter()
+            .map(|(_, line)| line.clone())
+            .collect()
     }
 }
 
