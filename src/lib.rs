@@ -12,3 +12,8 @@ pub mod wire;
 pub mod transcript;
 pub mod evidence;
 pub mod outcome;
+
+// The edge.
+pub mod env;
+pub mod provider;
+pub mod cli;

@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::json;
 
+use crate::env::{self, Variables};
 use crate::wire::target::TOKEN_PATH;
 
 /// Credentials of one simulator, for every provider that it stands for.
@@ -71,6 +72,27 @@ impl Credentials {
     }
 }
 
+impl Credentials {
+    /// The variables that point a gateway with this project's `proxy_config.yaml` at a simulator at `base_url`;
+    /// the service account's JSON stands in its variable itself.
+    pub fn for_gateway(&self, base_url: &str) -> Variables {
+        [
+            (env::ANTHROPIC_API_BASE, base_url),
+            (env::ANTHROPIC_API_KEY, &self.anthropic_api_key),
+            (env::AWS_BEDROCK_RUNTIME_ENDPOINT, base_url),
+            (env::AWS_ACCESS_KEY_ID, &self.aws_access_key_id),
+            (env::AWS_SECRET_ACCESS_KEY, &self.aws_secret_access_key),
+            (env::AWS_REGION_NAME, &self.aws_region),
+            (env::VERTEXAI_API_BASE, base_url),
+            (env::VERTEXAI_CREDENTIALS, &self.vertex_service_account),
+            (env::VERTEXAI_PROJECT, &self.vertex_project),
+            (env::VERTEXAI_LOCATION, &self.vertex_location),
+        ]
+        .map(|(name, value)| (name.into(), value.into()))
+        .into()
+    }
+}
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")
@@ -90,6 +112,11 @@ fn random_bytes(count: usize) -> Result<Vec<u8>, Unspecified> {
 /// `2 * count` hex digits.
 fn random_hex(count: usize) -> Result<String, Unspecified> {
     Ok(random_bytes(count)?.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A key that nobody can guess, for the control routes.
+pub fn new_control_key() -> Result<String, Unspecified> {
+    random_text(32)
 }
 
 /// Letters, digits, `-` and `_` for `count` random bytes.

@@ -1,0 +1,3 @@
+//! The binary `compat`: arguments and printing, a module a command.
+
+pub mod provider;
