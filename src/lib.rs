@@ -18,6 +18,7 @@ pub mod outcome;
 pub mod env;
 pub mod process;
 pub mod claude;
+pub mod provider;
 pub mod toolchain;
 pub mod gateway;
 pub mod cli;

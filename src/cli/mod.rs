@@ -3,6 +3,7 @@
 //! One module a command. No logic that anything else could need.
 
 pub mod progress;
+mod provider;
 mod toolchain;
 
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ struct Compat {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Provider(provider::Arguments),
     Toolchain(toolchain::Arguments),
 }
 
@@ -34,6 +36,7 @@ pub fn main() -> ExitCode {
         return code;
     }
     let result = match Compat::parse().command {
+        Command::Provider(arguments) => provider::run(arguments),
         Command::Toolchain(arguments) => toolchain::run(arguments),
     };
     result.unwrap_or_else(|error| {

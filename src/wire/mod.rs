@@ -4,9 +4,18 @@
 //! Pure. Nothing here listens, connects or decides whether an exchange is right.
 #![warn(clippy::disallowed_methods)]
 
-pub mod exchange;
 pub mod message;
+pub mod messages;
+pub mod converse;
+pub mod target;
+pub mod model;
+pub mod tokens;
 pub mod script;
+pub mod answer;
+pub mod error_reply;
+pub mod sse;
+pub mod event_stream;
+pub mod exchange;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
