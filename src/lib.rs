@@ -12,3 +12,6 @@ pub mod wire;
 pub mod transcript;
 pub mod evidence;
 pub mod outcome;
+pub mod report;
+pub mod results;
+pub mod matrix;
