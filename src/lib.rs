@@ -13,6 +13,9 @@ pub mod transcript;
 pub mod evidence;
 pub mod expect;
 pub mod outcome;
+pub mod report;
+pub mod results;
+pub mod matrix;
 
 // The edge.
 pub mod env;

@@ -1,2 +1,5 @@
-//! placeholder
-fn main() {}
+//! The quick tests: hermetic, on loopback alone.
+
+mod sample_run;
+mod results;
+mod matrix;
