@@ -12,3 +12,7 @@ pub mod wire;
 pub mod transcript;
 pub mod evidence;
 pub mod outcome;
+pub mod cause;
+
+// The edge.
+pub mod cli;

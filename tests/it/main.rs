@@ -1,2 +1,3 @@
-//! placeholder
-fn main() {}
+//! Integration tests, one binary.
+
+mod cause;
