@@ -130,7 +130,7 @@ async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path) -> Attempte
         Failure {
             cause: diagnosis.cause,
             why: diagnosis.why,
-            mismatches: judgement.mismatches,
+            mismatches: judgement.mismatches.clone(),
         }
     });
     let attempted = Attempted {

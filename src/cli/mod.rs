@@ -2,6 +2,7 @@
 //!
 //! One module a command. No logic that anything else could need.
 
+mod cause;
 pub mod progress;
 mod provider;
 mod toolchain;
@@ -23,6 +24,7 @@ struct Compat {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Cause(cause::Arguments),
     Provider(provider::Arguments),
     Toolchain(toolchain::Arguments),
 }
@@ -36,6 +38,7 @@ pub fn main() -> ExitCode {
         return code;
     }
     let result = match Compat::parse().command {
+        Command::Cause(arguments) => cause::run(arguments),
         Command::Provider(arguments) => provider::run(arguments),
         Command::Toolchain(arguments) => toolchain::run(arguments),
     };
