@@ -8,7 +8,13 @@
 // The pure core.
 pub mod ids;
 pub mod spec;
+pub mod diagnostic;
+pub mod plan;
 pub mod wire;
 pub mod transcript;
 pub mod evidence;
 pub mod outcome;
+
+// The edge.
+pub mod spec_files;
+pub mod cli;

@@ -1,0 +1,4 @@
+//! The binary `compat`: arguments and printing, no logic.
+
+pub mod check;
+pub mod schema;
