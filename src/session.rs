@@ -195,9 +195,14 @@ async fn claude(options: &Options, progress: &dyn Progress) -> Result<PathBuf, S
         Some(ClaudeChoice::File(file)) => Err(SessionError::NoClaude {
             place: format!("`{}`", file.display()),
         }),
-        Some(ClaudeChoice::OnPath) => options.environment.find_program("claude").ok_or(SessionError::NoClaude {
-            place: "any folder of the `PATH`".into(),
-        }),
+        Some(ClaudeChoice::OnPath) => {
+            options
+                .environment
+                .find_program("claude")
+                .ok_or(SessionError::NoClaude {
+                    place: "any folder of the `PATH`".into(),
+                })
+        }
     }
 }
 
@@ -242,7 +247,10 @@ async fn gateway_and_provider(
     .await;
     progress.end(&booting);
     let litellm = litellm?;
-    Ok((Some(Provider::Embedded(simulator)), Gateway::Litellm(Box::new(litellm))))
+    Ok((
+        Some(Provider::Embedded(simulator)),
+        Gateway::Litellm(Box::new(litellm)),
+    ))
 }
 
 async fn remote_provider(environment: &Environment) -> Result<Option<Provider>, SessionError> {

@@ -34,7 +34,10 @@ fn fact(cause: Cause, rule: &'static str, why: String, next: &str) -> Diagnosis 
 /// What `claude` was told went wrong: status and the words closest to the gateway's own.
 fn told(evidence: &Evidence) -> Option<(Option<u16>, String)> {
     let errors = evidence.transcript.errors();
-    let from_gateway = errors.iter().rev().find(|error| error.source != ErrorSource::Result);
+    let from_gateway = errors
+        .iter()
+        .rev()
+        .find(|error| error.source != ErrorSource::Result);
     from_gateway
         .or(errors.last())
         .map(|error| (error.status, error.text.clone()))
@@ -56,13 +59,18 @@ fn broken_run(evidence: &Evidence) -> Diagnosis {
         (Matched::Rejected { rule }, _) => fact(
             Cause::Gateway,
             "rejected_request",
-            format!("the provider refused the request that the gateway made of Claude Code's (`{rule}`, HTTP {said})"),
+            format!(
+                "the provider refused the request that the gateway made of Claude Code's (`{rule}`, HTTP {said})"
+            ),
             "compare what was sent with what arrived in `exchanges.jsonl`, and report it to the gateway",
         ),
         (Matched::Unmatched { .. }, _) => fact(
             Cause::Assertion,
             "more_requests_than_replies",
-            format!("{} requests reached the provider, more than the cell has replies for", asked.len()),
+            format!(
+                "{} requests reached the provider, more than the cell has replies for",
+                asked.len()
+            ),
             "see in `exchanges.jsonl` who repeated which request",
         ),
         (_, Some(seen)) if said == 200 => fact(
@@ -81,13 +89,17 @@ fn broken_run(evidence: &Evidence) -> Diagnosis {
         (_, None) if evidence.exit.killed == Some(Killed::Deadline) => fact(
             Cause::Gateway,
             "answer_never_came",
-            format!("the provider answered with HTTP {said}, Claude Code was still waiting when its time was up"),
+            format!(
+                "the provider answered with HTTP {said}, Claude Code was still waiting when its time was up"
+            ),
             "see in `transcript.jsonl` how far the answer came, and in `gateway.log` why no further",
         ),
         (_, None) => fact(
             Cause::Cli,
             "ended_without_a_word",
-            format!("the provider answered with HTTP {said} and no error reached Claude Code, which ended all the same"),
+            format!(
+                "the provider answered with HTTP {said} and no error reached Claude Code, which ended all the same"
+            ),
             "see `transcript.jsonl` and `stderr.txt`",
         ),
     }

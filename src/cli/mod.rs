@@ -3,8 +3,10 @@
 //! One module a command. No logic that anything else could need.
 
 mod cause;
+mod check;
 pub mod progress;
 mod provider;
+mod schema;
 mod toolchain;
 
 use std::process::ExitCode;
@@ -25,7 +27,9 @@ struct Compat {
 #[derive(Debug, Subcommand)]
 enum Command {
     Cause(cause::Arguments),
+    Check(check::Arguments),
     Provider(provider::Arguments),
+    Schema(schema::Arguments),
     Toolchain(toolchain::Arguments),
 }
 
@@ -39,7 +43,9 @@ pub fn main() -> ExitCode {
     }
     let result = match Compat::parse().command {
         Command::Cause(arguments) => cause::run(arguments),
+        Command::Check(arguments) => check::run(arguments),
         Command::Provider(arguments) => provider::run(arguments),
+        Command::Schema(arguments) => schema::run(arguments),
         Command::Toolchain(arguments) => toolchain::run(arguments),
     };
     result.unwrap_or_else(|error| {
