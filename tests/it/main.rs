@@ -1,2 +1,4 @@
-//! placeholder
-fn main() {}
+//! The integration tests: one binary, so that the crate is linked once.
+
+mod spec_cells;
+mod spec_faults;
