@@ -2,3 +2,4 @@
 
 mod spec_cells;
 mod spec_faults;
+mod spec_files;
