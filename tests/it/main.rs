@@ -4,3 +4,6 @@ mod cause;
 mod matrix;
 mod results;
 mod sample_run;
+mod spec_cells;
+mod spec_faults;
+mod spec_files;
