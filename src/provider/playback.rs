@@ -1,6 +1,9 @@
 //! A scripted reply, played for one request: placeholders filled, thinking signed, tool calls given ids, tokens
 //! counted.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -39,7 +42,11 @@ impl Stage<'_> {
             model: reply_name(&self.request.model).to_owned(),
             stop_reason: reply.stop_reason.clone().unwrap_or_else(|| stop_reason(&content)),
             usage: reply.usage.unwrap_or_else(|| usage(charge, &content)),
-            created_for_1h: if reply.usage.is_none() { charge.created_1h } else { 0 },
+            created_for_1h: if reply.usage.is_none() {
+                charge.created_1h
+            } else {
+                0
+            },
             latency_ms: reply.pace.first_byte_ms.max(1),
             context_management: self.context_management,
             content,
@@ -95,7 +102,7 @@ impl Stage<'_> {
             .iter()
             .rev()
             .find_map(|block| match &block.content {
-                Content::ToolResult { content, .. } => Some(text_of(content)),
+                Content::ToolResult { content, .. } => Some(without_reminders(&text_of(content))),
                 _ => None,
             })
             .unwrap_or_else(|| "(no tool result)".to_owned())
@@ -112,6 +119,14 @@ impl Stage<'_> {
             })
             .unwrap_or("(no image)")
     }
+}
+
+/// Claude Code appends notes to a tool's result that a model does not quote.
+fn without_reminders(text: &str) -> String {
+    static REMINDER: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new("(?s)<system-reminder>.*?</system-reminder>").expect("a constant expression")
+    });
+    REMINDER.replace_all(text, "").trim().to_owned()
 }
 
 fn stop_reason(content: &[Value]) -> String {

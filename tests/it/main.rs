@@ -1,2 +1,3 @@
-//! placeholder
-fn main() {}
+//! Integration tests: hermetic, on loopback.
+
+mod provider_routes;
