@@ -2,6 +2,7 @@
 
 mod cause;
 mod matrix;
+mod provider_routes;
 mod results;
 mod sample_run;
 mod spec_cells;
