@@ -1,2 +1,5 @@
-//! placeholder
-fn main() {}
+//! The hermetic tests: quick, on loopback, without any tool installed.
+
+mod claude;
+mod process;
+mod transcript;
