@@ -69,8 +69,9 @@ impl Event {
 /// The `type` of events that come from the debug log and not from standard output.
 pub const DEBUG_LOG: &str = "debug_log";
 
-/// What the debug log says when `claude` works around a failure.
-const WORKAROUNDS: [&str; 3] = [
+/// What the debug log says (as `WARN` or `ERROR`) when `claude` works around a failure.
+const WORKAROUNDS: [&str; 4] = [
+    "retrying streaming",
     "sending the request again without",
     "falling back to non-streaming",
     "finalizing partial response",
@@ -308,7 +309,7 @@ impl Transcript {
     /// tells (measured with 2.1.326).
     pub fn workarounds(&self) -> Vec<(usize, String)> {
         self.placed()
-            .filter(|placed| placed.is(DEBUG_LOG) && text(placed.event, "/level") == Some("WARN"))
+            .filter(|placed| placed.is(DEBUG_LOG))
             .filter_map(|placed| Some((placed.line, owned(placed.event, "/text")?)))
             .filter(|(_, text)| WORKAROUNDS.iter().any(|words| text.contains(words)))
             .collect()
@@ -426,7 +427,7 @@ fn refused_request(text: &str) -> Option<(Option<u16>, &str)> {
     match (status, words.next(), words.next()) {
         (Some(status), Some(again), Some(body)) if again == status.to_string() => Some((Some(status), body)),
         (Some(_), ..) => Some((status, said.split_once(' ').map_or("", |(_, body)| body))),
-        (None, ..) => Some((None, said)),
+        (None, ..) => Some((None, said.strip_prefix("undefined ").unwrap_or(said))),
     }
 }
 

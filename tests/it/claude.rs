@@ -1,6 +1,7 @@
 //! One `claude` process: what it is given, what is read of it, when it is killed.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -398,29 +399,33 @@ fn a_single_text_is_an_argument_behind_all_flags() {
 fn bedrock_and_vertex_modes_know_no_gateway() {
     let folder = TempDir::new().unwrap();
     let mut invocation = invocation(&folder);
+    let base_url = "http://127.0.0.1:1".to_owned();
+    let token = Secret::new("minted");
     invocation.endpoint = Endpoint::Bedrock {
-        base_url: "http://127.0.0.1:1".to_owned(),
+        base_url: base_url.clone(),
         region: "us-east-1".to_owned(),
-        credentials: None,
+        token: token.clone(),
     };
     let bedrock = invocation.environment();
-    assert_eq!(
-        bedrock[std::ffi::OsStr::new("CLAUDE_CODE_SKIP_BEDROCK_AUTH")],
-        "1"
-    );
-    assert!(!bedrock.contains_key(std::ffi::OsStr::new("ANTHROPIC_AUTH_TOKEN")));
     invocation.endpoint = Endpoint::Vertex {
-        base_url: "http://127.0.0.1:1/v1".to_owned(),
+        base_url,
         region: "us-east5".to_owned(),
         project: "p".to_owned(),
-        service_account: Some("sa.json".into()),
+        token,
     };
     let vertex = invocation.environment();
-    assert_eq!(
-        vertex[std::ffi::OsStr::new("GOOGLE_APPLICATION_CREDENTIALS")],
-        "sa.json"
-    );
-    assert!(!vertex.contains_key(std::ffi::OsStr::new("CLAUDE_CODE_SKIP_VERTEX_AUTH")));
+    for (environment, switch) in [
+        (bedrock, "CLAUDE_CODE_USE_BEDROCK"),
+        (vertex, "CLAUDE_CODE_USE_VERTEX"),
+    ] {
+        assert_eq!(environment[OsStr::new(switch)], "1");
+        assert_eq!(
+            environment[OsStr::new("ANTHROPIC_CUSTOM_HEADERS")],
+            "Authorization: Bearer minted"
+        );
+        assert!(!environment.contains_key(OsStr::new("ANTHROPIC_AUTH_TOKEN")));
+        assert!(!environment.contains_key(OsStr::new("ANTHROPIC_BASE_URL")));
+    }
 }
 
 #[test]
