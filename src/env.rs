@@ -1,19 +1,273 @@
-//! The only place that names environment variables.
+//! The environment: every variable that the project reads or sets, by name, with what it means.
 //!
-//! Code takes an [`Environment`], a snapshot, instead of asking the process, so that a test can pass its own and
-//! what a child process gets is a choice. Nothing here says what a value means to the code that asks.
+//! The only place that names environment variables. What the project reads is read once, at the edge, into an
+//! [`Environment`] that a test can build by hand. Children never inherit: each is given its variables one by one,
+//! and of the parent's only those in [`INHERITED`] (and, for package clients, [`PACKAGE_CLIENT_PREFIXES`]).
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Where installed tools are kept; the default is [`XDG_CACHE_HOME`]`/compat-matrix`.
+/// Names and values for a child.
+pub type Variables = BTreeMap<OsString, OsString>;
+
+// ---- Read: what a user sets for `compat` and for `cargo test --test compat`. ----
+
+/// Address of a gateway that already runs: `http://host:port`, without a path. Unset: one is started.
+pub const LITELLM_PROXY_BASE_URL: &str = "LITELLM_PROXY_BASE_URL";
+/// Key for the gateway that already runs.
+pub const LITELLM_PROXY_API_KEY: &str = "LITELLM_PROXY_API_KEY";
+/// Where to write the results, instead of `compat-results.json` in the project's root.
+pub const COMPAT_RESULTS_PATH: &str = "COMPAT_RESULTS_PATH";
+/// Folder of downloaded tools, instead of `compat-matrix` below the user's cache folder.
 pub const COMPAT_CACHE_DIR: &str = "COMPAT_CACHE_DIR";
-/// The user's folder for caches; the default is `~/.cache`.
-pub const XDG_CACHE_HOME: &str = "XDG_CACHE_HOME";
-/// The user's folder.
+/// The `claude` to run instead of the pinned one: a file's path, or `path` for the one on the `PATH`.
+pub const COMPAT_CLAUDE: &str = "COMPAT_CLAUDE";
+/// Address of a running `compat provider serve` behind the gateway: both sides are then judged.
+pub const COMPAT_PROVIDER_URL: &str = "COMPAT_PROVIDER_URL";
+/// Key for the control routes of [`COMPAT_PROVIDER_URL`].
+pub const COMPAT_PROVIDER_CONTROL_KEY: &str = "COMPAT_PROVIDER_CONTROL_KEY";
+/// File that holds the key for the control routes of [`COMPAT_PROVIDER_URL`].
+pub const COMPAT_PROVIDER_CONTROL_KEY_FILE: &str = "COMPAT_PROVIDER_CONTROL_KEY_FILE";
+/// Set by continuous integration services: no progress bars, no writing of snapshots.
+pub const CI: &str = "CI";
+/// The user's home folder.
 pub const HOME: &str = "HOME";
-/// The folders in which programs are looked for.
+/// The user's cache folder, `~/.cache` by default (XDG base directory specification).
+pub const XDG_CACHE_HOME: &str = "XDG_CACHE_HOME";
+/// The user's configuration folder, `~/.config` by default (XDG base directory specification).
+pub const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
+/// Where programs are looked for.
 pub const PATH: &str = "PATH";
+/// Registry of npm packages, as npm itself reads it (in either case).
+pub const NPM_CONFIG_REGISTRY: &str = "NPM_CONFIG_REGISTRY";
+/// npm's user configuration file, `~/.npmrc` by default.
+pub const NPM_CONFIG_USERCONFIG: &str = "NPM_CONFIG_USERCONFIG";
+/// Index of Python packages, as pip reads it.
+pub const PIP_INDEX_URL: &str = "PIP_INDEX_URL";
+/// pip's configuration file.
+pub const PIP_CONFIG_FILE: &str = "PIP_CONFIG_FILE";
+/// Index of Python packages, as uv reads it.
+pub const UV_DEFAULT_INDEX: &str = "UV_DEFAULT_INDEX";
+/// Index of Python packages, as older versions of uv read it.
+pub const UV_INDEX_URL: &str = "UV_INDEX_URL";
+
+/// What every child gets from the parent's environment, where it is set: how to find programs, which language and
+/// time zone, and which certificates to trust. No name in it is one that holds a credential.
+pub const INHERITED: [&str; 13] = [
+    "PATH",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TERM",
+    "SHELL",
+    "USER",
+    "LOGNAME",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+];
+
+/// What package clients (`npm`, `pip`, `uv`) get besides: their own settings, by the names' beginnings, compared
+/// without regard to case. Registries may need a credential; no other child sees these.
+pub const PACKAGE_CLIENT_PREFIXES: [&str; 3] = ["NPM_CONFIG_", "PIP_", "UV_"];
+
+/// What package clients get besides, by name: where their files and caches are, and the way out of the network.
+pub const PACKAGE_CLIENT: [&str; 12] = [
+    HOME,
+    XDG_CACHE_HOME,
+    XDG_CONFIG_HOME,
+    "TMPDIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+];
+
+// ---- Set for every child. ----
+
+/// Cookie of a run: its UUID, in the environment of each process that the run starts. What carries it is killed
+/// when the run ends, however it ends.
+pub const COMPAT_RUN: &str = "COMPAT_RUN";
+/// Cookie of a trial: its key, in the environment of each process that the trial starts.
+pub const COMPAT_TRIAL: &str = "COMPAT_TRIAL";
+/// Where a child puts temporary files and sockets.
+pub const TMPDIR: &str = "TMPDIR";
+
+/// A value that never shows in a debug print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes the value.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// What was read from the environment. A variable that is set to nothing counts as not set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// [`LITELLM_PROXY_BASE_URL`].
+    pub litellm_proxy_base_url: Option<String>,
+    /// [`LITELLM_PROXY_API_KEY`].
+    pub litellm_proxy_api_key: Option<Secret>,
+    /// [`COMPAT_RESULTS_PATH`].
+    pub results_path: Option<PathBuf>,
+    /// [`COMPAT_CACHE_DIR`].
+    pub cache_dir: Option<PathBuf>,
+    /// [`COMPAT_CLAUDE`].
+    pub claude: Option<ClaudeChoice>,
+    /// [`COMPAT_PROVIDER_URL`].
+    pub provider_url: Option<String>,
+    /// [`COMPAT_PROVIDER_CONTROL_KEY`].
+    pub provider_control_key: Option<Secret>,
+    /// [`COMPAT_PROVIDER_CONTROL_KEY_FILE`].
+    pub provider_control_key_file: Option<PathBuf>,
+    /// [`CI`].
+    pub ci: bool,
+    /// [`HOME`].
+    pub home: Option<PathBuf>,
+    /// [`XDG_CACHE_HOME`].
+    pub xdg_cache_home: Option<PathBuf>,
+    /// [`XDG_CONFIG_HOME`].
+    pub xdg_config_home: Option<PathBuf>,
+    /// [`PATH`].
+    pub path: Option<OsString>,
+    /// [`NPM_CONFIG_REGISTRY`].
+    pub npm_config_registry: Option<String>,
+    /// [`NPM_CONFIG_USERCONFIG`].
+    pub npm_config_userconfig: Option<PathBuf>,
+    /// [`PIP_INDEX_URL`].
+    pub pip_index_url: Option<String>,
+    /// [`PIP_CONFIG_FILE`].
+    pub pip_config_file: Option<PathBuf>,
+    /// [`UV_DEFAULT_INDEX`], else [`UV_INDEX_URL`].
+    pub uv_index: Option<String>,
+    /// For every child: what is set of [`INHERITED`].
+    pub inherited: Variables,
+    /// For package clients alone, besides `inherited`: what is set of [`PACKAGE_CLIENT`] and what begins with one of
+    /// [`PACKAGE_CLIENT_PREFIXES`].
+    pub package_client: Variables,
+}
+
+/// Which `claude` to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaudeChoice {
+    /// The one on the `PATH`.
+    OnPath,
+    /// This file.
+    File(PathBuf),
+}
+
+impl ClaudeChoice {
+    /// Reads the value of [`COMPAT_CLAUDE`].
+    pub fn from_value(value: &OsStr) -> Self {
+        if value == "path" {
+            Self::OnPath
+        } else {
+            Self::File(PathBuf::from(value))
+        }
+    }
+}
+
+impl Environment {
+    /// Reads the environment of this process.
+    pub fn from_process() -> Self {
+        Self::from_variables(std::env::vars_os())
+    }
+
+    /// Reads `variables` as if they were the environment.
+    pub fn from_variables(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let set: Variables = variables
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        let value = |name: &str| set.get(OsStr::new(name)).cloned();
+        let text = |name: &str| value(name).map(|value| value.to_string_lossy().into_owned());
+        let path = |name: &str| value(name).map(PathBuf::from);
+        let either_case = |name: &str| value(name).or_else(|| value(&name.to_lowercase()));
+        Self {
+            litellm_proxy_base_url: text(LITELLM_PROXY_BASE_URL),
+            litellm_proxy_api_key: text(LITELLM_PROXY_API_KEY).map(Secret),
+            results_path: path(COMPAT_RESULTS_PATH),
+            cache_dir: path(COMPAT_CACHE_DIR),
+            claude: value(COMPAT_CLAUDE).map(|value| ClaudeChoice::from_value(&value)),
+            provider_url: text(COMPAT_PROVIDER_URL),
+            provider_control_key: text(COMPAT_PROVIDER_CONTROL_KEY).map(Secret),
+            provider_control_key_file: path(COMPAT_PROVIDER_CONTROL_KEY_FILE),
+            ci: text(CI).is_some_and(|value| value != "false" && value != "0"),
+            home: path(HOME),
+            xdg_cache_home: path(XDG_CACHE_HOME),
+            xdg_config_home: path(XDG_CONFIG_HOME),
+            path: value(PATH),
+            npm_config_registry: either_case(NPM_CONFIG_REGISTRY)
+                .map(|value| value.to_string_lossy().into_owned()),
+            npm_config_userconfig: either_case(NPM_CONFIG_USERCONFIG).map(PathBuf::from),
+            pip_index_url: text(PIP_INDEX_URL),
+            pip_config_file: path(PIP_CONFIG_FILE),
+            uv_index: text(UV_DEFAULT_INDEX).or_else(|| text(UV_INDEX_URL)),
+            inherited: select(&set, is_inherited),
+            package_client: select(&set, is_for_package_clients),
+        }
+    }
+
+    /// What a package client gets: `inherited` and `package_client`.
+    pub fn for_package_client(&self) -> Variables {
+        let mut variables = self.inherited.clone();
+        variables.extend(self.package_client.clone());
+        variables
+    }
+}
+
+/// The values of variables that a file of the project names (`os.environ/NAME` in `proxy_config.yaml`), where set:
+/// how a gateway that the harness starts gets the credentials of a live run. No other child is given them.
+pub fn named_by_a_file<'a>(names: impl IntoIterator<Item = &'a str>) -> Variables {
+    names
+        .into_iter()
+        .filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)))
+        .collect()
+}
+
+fn select(set: &Variables, wanted: impl Fn(&str) -> bool) -> Variables {
+    set.iter()
+        .filter(|(name, _)| name.to_str().is_some_and(&wanted))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+fn is_inherited(name: &str) -> bool {
+    INHERITED.contains(&name)
+}
+
+fn is_for_package_clients(name: &str) -> bool {
+    let upper = name.to_uppercase();
+    PACKAGE_CLIENT.contains(&name)
+        || PACKAGE_CLIENT_PREFIXES
+            .iter()
+            .any(|prefix| upper.starts_with(prefix))
+}
+
+// ---- What the clients of package registries are configured with. ----
+
 /// What the names of the npm client's settings begin with, in any case: `NPM_CONFIG_REGISTRY`.
 pub const NPM_CONFIG_PREFIX: &str = "npm_config_";
 /// A PEM file with certificate authorities that Node, and so the npm client, trusts beside its own.
@@ -22,15 +276,11 @@ pub const NODE_EXTRA_CA_CERTS: &str = "NODE_EXTRA_CA_CERTS";
 pub const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
 /// A folder of such files.
 pub const SSL_CERT_DIR: &str = "SSL_CERT_DIR";
-/// What the names of uv's settings begin with.
-pub const UV_PREFIX: &str = "UV_";
 /// What the names of pip's settings begin with.
 pub const PIP_PREFIX: &str = "PIP_";
-/// Which package index uv asks first.
-pub const UV_DEFAULT_INDEX: &str = "UV_DEFAULT_INDEX";
-/// The older name of [`UV_DEFAULT_INDEX`].
-pub const UV_INDEX_URL: &str = "UV_INDEX_URL";
-/// Which further package indexes uv asks, separated by blanks.
+/// Keeps pip from asking its index for a newer pip.
+pub const PIP_DISABLE_PIP_VERSION_CHECK: &str = "PIP_DISABLE_PIP_VERSION_CHECK";
+/// Which further indexes of Python packages uv asks, separated by blanks.
 pub const UV_INDEX: &str = "UV_INDEX";
 /// The older name of [`UV_INDEX`].
 pub const UV_EXTRA_INDEX_URL: &str = "UV_EXTRA_INDEX_URL";
@@ -50,54 +300,37 @@ pub const UV_NATIVE_TLS: &str = "UV_NATIVE_TLS";
 pub const UV_PYTHON_DOWNLOADS: &str = "UV_PYTHON_DOWNLOADS";
 /// The proxy of `https` addresses.
 pub const HTTPS_PROXY: &str = "HTTPS_PROXY";
+/// Base of the GitHub API, as GitHub's own runners set it.
+pub const GITHUB_API_URL: &str = "GITHUB_API_URL";
+/// Tokens for the GitHub API: the first that is set counts.
+pub const GITHUB_TOKENS: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
 
-/// What an installer (`npm`, `pip`, `uv`) may see beside the variables of its own prefix: where it is, how it
-/// reaches the network, whom it trusts. No credential of a provider or of GitHub is among them.
-const INSTALLER_NAMES: &[&str] = &[
+/// What installers get beside [`INHERITED`] and [`PACKAGE_CLIENT`]: which of several Pythons is meant, where else
+/// registries' credentials are kept, and a further way out of the network.
+const INSTALLER: [&str; 7] = [
     "ALL_PROXY",
-    "APPDATA",
-    "CURL_CA_BUNDLE",
-    "HOME",
-    "HTTPS_PROXY",
-    "HTTP_PROXY",
-    "LANG",
-    "LC_ALL",
-    "LOCALAPPDATA",
+    "all_proxy",
     "NETRC",
-    "NODE_EXTRA_CA_CERTS",
-    "NO_PROXY",
-    "PATH",
     "PYENV_ROOT",
     "PYENV_VERSION",
-    "REQUESTS_CA_BUNDLE",
-    "SSL_CERT_DIR",
-    "SSL_CERT_FILE",
-    "SYSTEMROOT",
-    "TEMP",
-    "TMP",
-    "TMPDIR",
-    "USERPROFILE",
-    "XDG_CACHE_HOME",
     "XDG_CONFIG_DIRS",
-    "XDG_CONFIG_HOME",
     "XDG_DATA_HOME",
 ];
 
-/// A snapshot of environment variables.
-#[derive(Clone, Debug, Default)]
-pub struct Environment(BTreeMap<String, String>);
+/// All variables, by name: what a client's configuration file may refer to (`${NAME}` in an `.npmrc`), and what
+/// tests build by hand. It never shows in a debug print and goes to no child whole.
+#[derive(Clone, Default)]
+pub struct Snapshot(BTreeMap<String, String>);
 
-impl Environment {
+impl Snapshot {
     /// The variables of this process; one that is not Unicode is left out.
-    pub fn of_this_process() -> Self {
-        Self(
-            std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-                .collect(),
-        )
+    pub fn from_process() -> Self {
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
     }
 
-    /// The value of `name`; an empty one counts as unset.
+    /// The value of `name`; an empty one counts as not set.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0
             .get(name)
@@ -115,12 +348,12 @@ impl Environment {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Sets one variable of the snapshot, not of the process.
+    /// Sets a variable of the snapshot, not of the process.
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.0.insert(name.into(), value.into());
     }
 
-    /// The user's folder.
+    /// The user's home folder.
     pub fn home(&self) -> Option<&Path> {
         self.get(HOME).map(Path::new)
     }
@@ -132,20 +365,23 @@ impl Environment {
             .find(|candidate| is_executable(candidate))
     }
 
-    /// What an installer may see.
+    /// What an installer (`npm`, `pip`, `uv`) gets.
     pub fn for_installers(&self) -> Self {
-        let allowed = |name: &str| {
-            let name = name.to_ascii_uppercase();
-            INSTALLER_NAMES.contains(&name.as_str())
-                || [UV_PREFIX, PIP_PREFIX, &NPM_CONFIG_PREFIX.to_ascii_uppercase()]
-                    .iter()
-                    .any(|prefix| name.starts_with(prefix))
-        };
-        self.iter().filter(|(name, _)| allowed(name)).collect()
+        self.iter()
+            .filter(|(name, _)| {
+                is_inherited(name) || is_for_package_clients(name) || INSTALLER.contains(name)
+            })
+            .collect()
     }
 }
 
-impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Snapshot {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
         Self(
             variables
@@ -156,14 +392,60 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
     }
 }
 
-#[cfg(unix)]
 fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     path.metadata()
         .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
-#[cfg(not(unix))]
-fn is_executable(path: &Path) -> bool {
-    path.is_file()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        Environment::from_variables(
+            variables
+                .iter()
+                .map(|(name, value)| ((*name).into(), (*value).into())),
+        )
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_not_set() {
+        let environment = environment(&[(LITELLM_PROXY_BASE_URL, ""), (CI, "")]);
+        assert_eq!(environment, Environment::default());
+    }
+
+    #[test]
+    fn credentials_reach_no_child_and_no_debug_print() {
+        let environment = environment(&[
+            ("ANTHROPIC_API_KEY", "sk-secret"),
+            ("AWS_SECRET_ACCESS_KEY", "sk-secret"),
+            (LITELLM_PROXY_API_KEY, "sk-secret"),
+            (COMPAT_PROVIDER_CONTROL_KEY, "sk-secret"),
+            (PATH, "/bin"),
+        ]);
+        assert!(!format!("{environment:?}").contains("sk-secret"));
+        assert_eq!(environment.for_package_client().len(), 1);
+    }
+
+    #[test]
+    fn package_clients_get_their_own_settings_in_either_case() {
+        let environment = environment(&[("npm_config_registry", "http://a"), ("PIP_INDEX_URL", "http://b")]);
+        assert_eq!(environment.npm_config_registry.as_deref(), Some("http://a"));
+        assert_eq!(environment.package_client.len(), 2);
+        assert!(environment.inherited.is_empty());
+    }
+
+    #[test]
+    fn the_choice_of_claude_is_a_file_or_the_one_on_the_path() {
+        assert_eq!(
+            environment(&[(COMPAT_CLAUDE, "path")]).claude,
+            Some(ClaudeChoice::OnPath)
+        );
+        assert_eq!(
+            environment(&[(COMPAT_CLAUDE, "./claude")]).claude,
+            Some(ClaudeChoice::File("./claude".into()))
+        );
+    }
 }

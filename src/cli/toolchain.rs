@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::progress;
+use crate::process::RunId;
 use crate::toolchain::{Installer, Lock, lock};
 
 /// Install, show and update the pinned `claude` and LiteLLM.
@@ -46,7 +47,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 async fn run_async(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let lock = Lock::read(&arguments.lock)?;
     let progress = progress::on_standard_error();
-    let installer = Installer::new(&*progress)?;
+    let installer = Installer::of_process(RunId::mint(), &*progress)?;
     match arguments.command {
         Command::Install { tool } => {
             if tool != Some(Tool::Litellm) {

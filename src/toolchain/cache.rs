@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::integrity::Sha512;
 use super::progress::Progress;
-use crate::env::{self, Environment};
+use crate::env::{self, Snapshot};
 
 const RECEIPT: &str = "receipt.json";
 const LOCKS: &str = ".locks";
@@ -121,7 +121,7 @@ impl Cache {
     }
 
     /// The cache that `environment` names: `COMPAT_CACHE_DIR`, else `compat-matrix` in the user's folder of caches.
-    pub fn of(environment: &Environment) -> Result<Self, CacheError> {
+    pub fn of(environment: &Snapshot) -> Result<Self, CacheError> {
         let caches = || {
             environment
                 .get(env::XDG_CACHE_HOME)

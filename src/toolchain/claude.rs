@@ -6,19 +6,19 @@
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chrono::Utc;
 use flate2::bufread::GzDecoder;
 
-use super::Installer;
 use super::cache::{CacheError, Claim, Installed, InstalledFile, Receipt, Reservation};
 use super::integrity::{Hasher, Sha512};
 use super::lock::{ClaudePin, UnpinnedPlatform};
 use super::npm::{Registry, RegistryError};
 use super::platform::{Platform, UnsupportedPlatform};
 use super::progress::Work;
-use crate::env::Environment;
-use crate::process::Invocation;
+use super::{Installer, Surroundings};
+use crate::process::{self, Bounds};
 
 /// The name of the tool in the cache.
 pub const TOOL: &str = "claude";
@@ -105,28 +105,33 @@ pub async fn ensure(installer: &Installer<'_>, pin: &ClaudePin) -> Result<PathBu
     }
 }
 
+/// A program that does not say which version of `claude` it is.
+#[derive(Debug, thiserror::Error)]
+#[error("`{} --version` does not say a version: {reason}", path.display())]
+pub struct ClaudeVersionError {
+    path: PathBuf,
+    reason: String,
+}
+
 /// The version that the program at `path` says it is: `2.1.327`.
-pub async fn version_of(path: &Path, environment: &Environment) -> io::Result<String> {
-    let output = Invocation::new(path, environment.for_installers())
-        .arguments(["--version"])
-        .output()
-        .await?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.split_whitespace()
-        .next()
-        .filter(|word| output.status.success() && semver::Version::parse(word).is_ok())
-        .map(str::to_owned)
-        .ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!(
-                    "`{} --version` ended with {} and printed `{}`, no version",
-                    path.display(),
-                    output.status,
-                    text.trim()
-                ),
-            )
-        })
+pub async fn version_of(path: &Path, surroundings: &Surroundings) -> Result<String, ClaudeVersionError> {
+    let failed = |reason| ClaudeVersionError {
+        path: path.to_owned(),
+        reason,
+    };
+    let launch = surroundings.launch(path).arguments(["--version"]);
+    let output = process::output(&launch, b"", Bounds::deadline(Duration::from_secs(60)))
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    let text = output.stdout_text();
+    let word = text.split_whitespace().next().unwrap_or_default();
+    if output.timed_out {
+        Err(failed("it did not end within a minute".to_owned()))
+    } else if output.is_success() && semver::Version::parse(word).is_ok() {
+        Ok(word.to_owned())
+    } else {
+        Err(failed(format!("{}, printed `{}`", output.ended, text.trim())))
+    }
 }
 
 async fn install(
@@ -165,9 +170,7 @@ async fn download(
         version: pin.version.clone(),
         source,
     };
-    let registry = Registry::find(&installer.environment, installer.patience)
-        .await
-        .map_err(failed)?;
+    let registry = Registry::find(&installer.surroundings).await.map_err(failed)?;
     let version = registry
         .version(&platform.package(), &pin.version)
         .await

@@ -24,28 +24,53 @@ pub use self::lock::{ClaudePin, Lock, PythonPin};
 pub use self::progress::{Progress, Silent};
 
 use self::http::Patience;
-use crate::env::Environment;
+use crate::env::Snapshot;
+use crate::process::{Launch, Mark, RunId};
+
+/// What registries and their clients are asked with.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The clients' configuration, the PATH, proxies, certificates.
+    pub environment: Snapshot,
+    /// How long to keep trying.
+    pub patience: Patience,
+    /// What the clients' processes belong to.
+    pub run: RunId,
+}
 
 /// Installs tools into a cache.
 pub struct Installer<'a> {
     /// Where to.
     pub cache: Cache,
-    /// What the registries' clients see: their configuration, the PATH, proxies, certificates.
-    pub environment: Environment,
-    /// How long to keep trying.
-    pub patience: Patience,
+    /// Where from.
+    pub surroundings: Surroundings,
     /// Who hears of the progress.
     pub progress: &'a dyn Progress,
 }
 
+impl Surroundings {
+    /// Those of this process.
+    pub fn of_process(run: RunId) -> Self {
+        Self {
+            environment: Snapshot::from_process(),
+            patience: Patience::default(),
+            run,
+        }
+    }
+
+    /// `program`, to be run with what an installer may see.
+    fn launch(&self, program: impl Into<PathBuf>) -> Launch {
+        Launch::new(program, Mark::run(self.run)).environment(self.environment.for_installers().iter())
+    }
+}
+
 impl<'a> Installer<'a> {
     /// An installer for this process: its environment and the cache that it names.
-    pub fn new(progress: &'a dyn Progress) -> Result<Self, cache::CacheError> {
-        let environment = Environment::of_this_process();
+    pub fn of_process(run: RunId, progress: &'a dyn Progress) -> Result<Self, cache::CacheError> {
+        let surroundings = Surroundings::of_process(run);
         Ok(Self {
-            cache: Cache::of(&environment)?,
-            environment,
-            patience: Patience::default(),
+            cache: Cache::of(&surroundings.environment)?,
+            surroundings,
             progress,
         })
     }
@@ -55,7 +80,8 @@ impl<'a> Installer<'a> {
         claude::ensure(self, pin).await
     }
 
-    /// The LiteLLM of `pin`, installed if it is not; a second call needs no network.
+    /// The LiteLLM of `pin`, installed if it is not; a second call needs no network. `uv` is what installs it on a
+    /// machine that has no `uv`.
     pub async fn ensure_litellm(
         &self,
         pin: &PythonPin,
