@@ -17,4 +17,5 @@ pub mod outcome;
 pub mod env;
 pub mod process;
 pub mod toolchain;
+pub mod versions;
 pub mod cli;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use chrono::Utc;
 use flate2::bufread::GzDecoder;
 
-use super::cache::{CacheError, Claim, Installed, InstalledFile, Receipt, Reservation};
+use super::cache::{CacheError, Claim, Entry, Installed, InstalledFile, Receipt, Reservation};
 use super::integrity::{Hasher, Sha512};
 use super::lock::{ClaudePin, UnpinnedPlatform};
 use super::npm::{Registry, RegistryError};
@@ -74,24 +74,20 @@ pub struct Mismatch {
     pub actual: Sha512,
 }
 
-/// The cache's entry of `pin` on this machine.
-pub fn installed(installer: &Installer, pin: &ClaudePin) -> Result<Option<Installed>, InstallClaudeError> {
+/// The cache's entry of `pin` on this machine, whether it is installed or not.
+pub fn entry(installer: &Installer, pin: &ClaudePin) -> Result<Entry, InstallClaudeError> {
     let platform = Platform::current()?;
-    let expected = pin.digest(platform)?;
+    let digest = pin.digest(platform)?;
     Ok(installer
         .cache
-        .entry(TOOL, &pin.version, platform.as_str(), &expected)
-        .installed())
+        .entry(TOOL, &pin.version, platform.as_str(), &digest))
 }
 
 /// Sees to it that the `claude` of `pin` is installed, and says where; from the second time on without network.
 pub async fn ensure(installer: &Installer<'_>, pin: &ClaudePin) -> Result<PathBuf, InstallClaudeError> {
     let platform = Platform::current()?;
     let expected = pin.digest(platform)?;
-    let entry = installer
-        .cache
-        .entry(TOOL, &pin.version, platform.as_str(), &expected);
-    match entry.claim(installer.progress).await? {
+    match entry(installer, pin)?.claim(installer.progress).await? {
         Claim::Installed(installed) => Ok(installed.program()),
         Claim::Reserved(reservation) => {
             match install(installer, pin, platform, expected, reservation.directory()).await {
@@ -187,7 +183,7 @@ async fn download(
     std::fs::remove_file(archive).map_err(CacheError::of("remove", archive))?;
     let mismatch = Mismatch {
         version: pin.version.clone(),
-        file: version.dist.tarball,
+        file: version.dist.tarball.unwrap_or_default(),
         expected,
         actual,
     };

@@ -14,6 +14,8 @@ pub mod npm;
 pub mod python;
 pub mod claude;
 pub mod litellm;
+pub mod update;
+pub mod verify;
 
 use std::path::PathBuf;
 

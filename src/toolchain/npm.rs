@@ -51,6 +51,7 @@ pub struct Package {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Version {
     /// Where its file is.
+    #[serde(default)]
     pub dist: Distribution,
     /// Why not to use it any more.
     #[serde(default, deserialize_with = "deprecation")]
@@ -58,12 +59,12 @@ pub struct Version {
 }
 
 /// The file of a version.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub struct Distribution {
     /// Its digest, `sha512-…`; very old versions have none.
     pub integrity: Option<String>,
     /// Its address.
-    pub tarball: String,
+    pub tarball: Option<String>,
 }
 
 /// The registry cannot be found or asked.
@@ -248,7 +249,8 @@ impl Registry {
         file: &Path,
         told: &(dyn Fn(u64, Option<u64>) + Sync),
     ) -> Result<Sha512, RegistryError> {
-        let published = Url::parse(&version.dist.tarball).map_err(|_| RegistryError::Address {
+        let address = version.dist.tarball.as_deref().unwrap_or_default();
+        let published = Url::parse(address).map_err(|_| RegistryError::Address {
             whence: "`dist.tarball` of the package's metadata".to_owned(),
         })?;
         let Some(mirrored) = self.mirrored(&published) else {
