@@ -8,6 +8,7 @@ pub mod progress;
 mod provider;
 mod schema;
 mod toolchain;
+mod versions;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,7 @@ enum Command {
     Provider(provider::Arguments),
     Schema(schema::Arguments),
     Toolchain(toolchain::Arguments),
+    Versions(versions::Arguments),
 }
 
 /// Exit status of a command that failed.
@@ -47,6 +49,7 @@ pub fn main() -> ExitCode {
         Command::Provider(arguments) => provider::run(arguments),
         Command::Schema(arguments) => schema::run(arguments),
         Command::Toolchain(arguments) => toolchain::run(arguments),
+        Command::Versions(arguments) => versions::run(arguments),
     };
     result.unwrap_or_else(|error| {
         anstream::eprintln!("error: {error:#}");
