@@ -137,15 +137,13 @@ impl Diff {
                 continue;
             };
             let failing = matches!(status, CellStatus::Fail { .. });
-            let tiers = details
-                .filter(|_| failing)
-                .and_then(|details| details.cell(&cell));
+            let details = details.filter(|_| failing);
             changes.push(Change {
                 kind,
                 name: name.to_owned(),
                 old: before.cloned(),
                 new: Some(status.clone()),
-                causes: tiers.map(|tiers| tiers.causes()).unwrap_or_default(),
+                causes: details.map(|details| details.causes(&cell)).unwrap_or_default(),
                 feature: cell.feature,
                 provider: cell.provider,
             });

@@ -5,6 +5,7 @@
 #![warn(clippy::disallowed_methods)]
 
 pub mod view;
+pub mod ordered_map;
 pub mod published;
 pub mod builder;
 pub mod details;
