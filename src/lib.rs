@@ -11,7 +11,17 @@ pub mod spec;
 pub mod wire;
 pub mod transcript;
 pub mod evidence;
+pub mod expect;
 pub mod outcome;
 pub mod report;
 pub mod results;
 pub mod matrix;
+
+// The edge.
+pub mod env;
+pub mod process;
+pub mod claude;
+pub mod provider;
+pub mod toolchain;
+pub mod gateway;
+pub mod cli;

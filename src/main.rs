@@ -1,2 +1,7 @@
-//! placeholder
-fn main() {}
+//! The binary `compat`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    compat_matrix::cli::main()
+}

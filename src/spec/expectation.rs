@@ -57,6 +57,13 @@ pub struct KnownFailure {
     pub place: Place,
 }
 
+impl KnownFailure {
+    /// Whether it is declared for `tier`.
+    pub fn applies_to(&self, tier: &TierId) -> bool {
+        self.tiers.as_ref().is_none_or(|tiers| tiers.contains(tier))
+    }
+}
+
 /// What must hold.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Check {
