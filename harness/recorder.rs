@@ -35,7 +35,8 @@ impl Recorder {
             }),
         };
         recorder.update(|_| ());
-        match recorder.locked().error.take() {
+        let error = recorder.locked().error.take();
+        match error {
             Some(error) => Err(error),
             None => Ok(recorder),
         }

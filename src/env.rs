@@ -411,6 +411,9 @@ impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Environment 
     }
 }
 
+/// The folder of the package that cargo runs a test of.
+pub const CARGO_MANIFEST_DIR: &str = "CARGO_MANIFEST_DIR";
+
 /// The values of variables that a file of the project names (`os.environ/NAME` in `proxy_config.yaml`), where set:
 /// how a gateway that the harness starts gets the credentials of a live run. No other child is given them.
 pub fn named_by_a_file<'a>(names: impl IntoIterator<Item = &'a str>) -> Variables {

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use crate::env::{self, ClaudeChoice, Environment, Secret, Variables};
+use crate::env::{self, ClaudeChoice, Environment, Variables};
 use crate::evidence::Behind;
 use crate::gateway::{self, Gateway, Litellm, LitellmOptions};
 use crate::process::{RunId, Watchdog, WatchdogError};
 use crate::provider::{self, Provider, RemoteSimulator, Simulator, Unscripted};
-use crate::toolchain::{self, Cache, Lock, Progress};
+use crate::toolchain::{self, Installer, Lock, Progress};
 
 /// What a session is made from.
 #[derive(Debug)]
@@ -58,9 +58,21 @@ pub enum SessionError {
     /// No scratch folder.
     #[error("cannot make a temporary folder: {0}")]
     Scratch(std::io::Error),
-    /// A tool could not be installed.
+    /// What is pinned cannot be read.
     #[error(transparent)]
-    Toolchain(#[from] toolchain::ToolchainError),
+    Lock(#[from] toolchain::lock::LockError),
+    /// There is no place for installed tools.
+    #[error(transparent)]
+    Cache(#[from] toolchain::cache::CacheError),
+    /// The pinned `claude` could not be installed.
+    #[error(transparent)]
+    InstallClaude(#[from] toolchain::InstallClaudeError),
+    /// The pinned LiteLLM could not be installed.
+    #[error(transparent)]
+    InstallLitellm(#[from] toolchain::InstallLitellmError),
+    /// The simulator that already runs cannot be used.
+    #[error(transparent)]
+    Remote(#[from] provider::RemoteError),
     /// The provider simulator could not be started or reached.
     #[error(transparent)]
     Provider(#[from] provider::StartError),
@@ -131,10 +143,10 @@ impl Session {
             provider,
             gateway_version,
             gateway,
-            claude_version: toolchain::claude_version(&claude).await,
+            claude_version: toolchain::claude_version(&claude, environment).await.ok(),
             claude,
             run,
-            inherited: environment.inherited.clone(),
+            inherited: environment.inherited(),
             starts: Arc::new(Semaphore::new(cores())),
             scratch,
             watchdog: Some(watchdog),
@@ -173,26 +185,25 @@ pub fn cores() -> usize {
 }
 
 async fn claude(options: &Options, progress: &dyn Progress) -> Result<PathBuf, SessionError> {
-    match &options.environment.claude {
+    match options.environment.claude() {
         None => {
-            let lock = Lock::read(&options.root.join("toolchain")).map_err(toolchain::ToolchainError::from)?;
-            let cache = Cache::of(&options.environment).map_err(toolchain::ToolchainError::from)?;
-            Ok(toolchain::ensure_claude(&lock, &cache, &options.environment, progress).await?)
+            let lock = Lock::read(&options.root.join(toolchain::lock::FOLDER))?;
+            let installer = Installer::new(options.environment.clone(), progress)?;
+            Ok(installer.ensure_claude(&lock.claude).await?)
         }
-        Some(ClaudeChoice::File(file)) if file.is_file() => Ok(file.clone()),
+        Some(ClaudeChoice::File(file)) if file.is_file() => Ok(file),
         Some(ClaudeChoice::File(file)) => Err(SessionError::NoClaude {
             place: format!("`{}`", file.display()),
         }),
-        Some(ClaudeChoice::OnPath) => on_path("claude", &options.environment).ok_or(SessionError::NoClaude {
-            place: "any folder of the `PATH`".into(),
-        }),
+        Some(ClaudeChoice::OnPath) => {
+            options
+                .environment
+                .find_program("claude")
+                .ok_or(SessionError::NoClaude {
+                    place: "any folder of the `PATH`".into(),
+                })
+        }
     }
-}
-
-fn on_path(name: &str, environment: &Environment) -> Option<PathBuf> {
-    std::env::split_paths(environment.path.as_ref()?)
-        .map(|folder| folder.join(name))
-        .find(|file| file.is_file())
 }
 
 async fn gateway_and_provider(
@@ -202,17 +213,16 @@ async fn gateway_and_provider(
     progress: &dyn Progress,
 ) -> Result<(Option<Provider>, Gateway), SessionError> {
     let environment = &options.environment;
-    if let Some(base_url) = &environment.litellm_proxy_base_url {
+    if let Some(base_url) = environment.get(env::LITELLM_PROXY_BASE_URL) {
         let gateway = Gateway::Attached {
             base_url: base_url.trim_end_matches('/').to_owned(),
             key: environment
-                .litellm_proxy_api_key
-                .clone()
+                .secret(env::LITELLM_PROXY_API_KEY)
                 .ok_or(SessionError::KeyMissing)?,
         };
         return Ok((remote_provider(environment).await?, gateway));
     }
-    if environment.provider_url.is_some() {
+    if environment.get(env::COMPAT_PROVIDER_URL).is_some() {
         return Err(SessionError::GatewayMissing);
     }
     let simulator = Simulator::start(provider::Options {
@@ -221,56 +231,41 @@ async fn gateway_and_provider(
         ..provider::Options::default()
     })
     .await?;
-    let lock = Lock::read(&options.root.join("toolchain")).map_err(toolchain::ToolchainError::from)?;
-    let cache = Cache::of(environment).map_err(toolchain::ToolchainError::from)?;
-    let install = toolchain::ensure_litellm(&lock, &cache, environment, progress).await?;
-    progress.say("starting the gateway");
+    let lock = Lock::read(&options.root.join(toolchain::lock::FOLDER))?;
+    let installer = Installer::new(environment.clone(), progress)?;
+    let install = installer.ensure_litellm(&lock.litellm, &lock.uv).await?;
+    let booting = format!("starting LiteLLM {}", lock.litellm.version);
+    progress.begin(&booting);
     let litellm = Litellm::start(&LitellmOptions {
-        program: install.program,
+        program: install.bin,
         config: options.root.join("proxy_config.yaml"),
         folder: scratch.join("gateway"),
-        inherited: environment.inherited.clone(),
-        providers: variables_of(&simulator),
+        inherited: environment.inherited(),
+        providers: simulator.credentials().for_gateway(simulator.base_url()),
         run,
     })
-    .await?;
-    Ok((Some(Provider::Embedded(simulator)), Gateway::Litellm(Box::new(litellm))))
+    .await;
+    progress.end(&booting);
+    let litellm = litellm?;
+    Ok((
+        Some(Provider::Embedded(simulator)),
+        Gateway::Litellm(Box::new(litellm)),
+    ))
 }
 
 async fn remote_provider(environment: &Environment) -> Result<Option<Provider>, SessionError> {
-    let Some(url) = &environment.provider_url else {
+    let Some(url) = environment.get(env::COMPAT_PROVIDER_URL) else {
         return Ok(None);
     };
-    let key = match (&environment.provider_control_key, &environment.provider_control_key_file) {
-        (Some(key), _) => key.clone(),
-        (None, Some(path)) => std::fs::read_to_string(path)
-            .map(|text| Secret::new(text.trim()))
-            .map_err(|source| SessionError::ControlKey {
-                path: path.clone(),
-                source,
-            })?,
+    let key = match (
+        environment.get(env::COMPAT_PROVIDER_CONTROL_KEY),
+        environment.path(env::COMPAT_PROVIDER_CONTROL_KEY_FILE),
+    ) {
+        (Some(key), _) => key.to_owned(),
+        (None, Some(path)) => std::fs::read_to_string(&path)
+            .map(|text| text.trim().to_owned())
+            .map_err(|source| SessionError::ControlKey { path, source })?,
         (None, None) => return Err(SessionError::ControlKeyMissing),
     };
     Ok(Some(Provider::Remote(RemoteSimulator::connect(url, &key).await?)))
-}
-
-/// Bases and credentials of the embedded simulator, under the names that `proxy_config.yaml` has for them.
-fn variables_of(simulator: &Simulator) -> Variables {
-    let credentials = simulator.credentials();
-    let base = simulator.base_url();
-    [
-        (env::ANTHROPIC_API_KEY, credentials.anthropic_api_key.as_str()),
-        (env::ANTHROPIC_API_BASE, base),
-        (env::AWS_ACCESS_KEY_ID, &credentials.aws_access_key_id),
-        (env::AWS_SECRET_ACCESS_KEY, &credentials.aws_secret_access_key),
-        (env::AWS_REGION_NAME, &credentials.aws_region),
-        (env::AWS_BEDROCK_RUNTIME_ENDPOINT, base),
-        (env::VERTEXAI_CREDENTIALS, &credentials.vertex_service_account),
-        (env::VERTEXAI_PROJECT, &credentials.vertex_project),
-        (env::VERTEXAI_LOCATION, &credentials.vertex_location),
-        (env::VERTEXAI_API_BASE, base),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.into(), value.into()))
-    .collect()
 }

@@ -96,11 +96,21 @@ fn may_pass_by_itself(failure: &Failure, behind: Behind) -> bool {
 }
 
 /// A record of a trial that could not be run: `mismatch` says why.
-pub fn not_run(name: &TrialName, alias: &str, cause: Cause, why: String, mismatches: Vec<Mismatch>) -> TrialRecord {
+pub fn not_run(
+    name: &TrialName,
+    alias: &str,
+    cause: Cause,
+    why: String,
+    mismatches: Vec<Mismatch>,
+) -> TrialRecord {
     TrialRecord {
         name: name.clone(),
         model: alias.to_owned(),
-        outcome: Outcome::Fail(Failure { cause, why, mismatches }),
+        outcome: Outcome::Fail(Failure {
+            cause,
+            why,
+            mismatches,
+        }),
         judged: Vec::new(),
         attempts: Vec::new(),
         started_at: Utc::now(),
@@ -130,7 +140,7 @@ async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path) -> Attempte
         Failure {
             cause: diagnosis.cause,
             why: diagnosis.why,
-            mismatches: judgement.mismatches,
+            mismatches: judgement.mismatches.clone(),
         }
     });
     let attempted = Attempted {
@@ -207,7 +217,9 @@ async fn gather(trial: Trial<'_>, session: &Session) -> Result<Evidence, TrialEr
     }
     let ran = run_claude(trial, session, key).await;
     let direct = match (&ran, &trial.test.direct) {
-        (Ok(run), Some(body)) if run.exit.code == Some(0) => Some(send_direct(trial, session, key, body).await),
+        (Ok(run), Some(body)) if run.exit.code == Some(0) => {
+            Some(send_direct(trial, session, key, body).await)
+        }
         _ => None,
     };
     let exchanges = match &session.provider {

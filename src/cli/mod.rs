@@ -2,8 +2,11 @@
 //!
 //! One module a command. No logic that anything else could need.
 
+mod cause;
+mod check;
 pub mod progress;
 mod provider;
+mod schema;
 mod toolchain;
 
 use std::process::ExitCode;
@@ -23,7 +26,10 @@ struct Compat {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Cause(cause::Arguments),
+    Check(check::Arguments),
     Provider(provider::Arguments),
+    Schema(schema::Arguments),
     Toolchain(toolchain::Arguments),
 }
 
@@ -36,7 +42,10 @@ pub fn main() -> ExitCode {
         return code;
     }
     let result = match Compat::parse().command {
+        Command::Cause(arguments) => cause::run(arguments),
+        Command::Check(arguments) => check::run(arguments),
         Command::Provider(arguments) => provider::run(arguments),
+        Command::Schema(arguments) => schema::run(arguments),
         Command::Toolchain(arguments) => toolchain::run(arguments),
     };
     result.unwrap_or_else(|error| {

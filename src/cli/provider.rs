@@ -77,8 +77,10 @@ impl Serve {
         // Held until the end: dropping it removes the folder.
         let temporary = tempfile::tempdir().context("cannot make a temporary folder")?;
         let folder = self.write_credentials.as_deref().unwrap_or(temporary.path());
-        fs::create_dir_all(folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
-        let folder = &fs::canonicalize(folder).with_context(|| format!("cannot find `{}`", folder.display()))?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
+        let folder =
+            &fs::canonicalize(folder).with_context(|| format!("cannot find `{}`", folder.display()))?;
         let key_file = self
             .control_key_file
             .clone()
@@ -154,7 +156,10 @@ fn announce(simulator: &Simulator, folder: &Path, key_file: &Path, environment: 
     anstream::println!("provider simulator  {base_url}");
     anstream::println!("control routes      {base_url}/__compat/");
     anstream::println!("control key         {}", key_file.display());
-    anstream::println!("\nFor the gateway (all of it: {}):", folder.join("gateway.env").display());
+    anstream::println!(
+        "\nFor the gateway (all of it: {}):",
+        folder.join("gateway.env").display()
+    );
     for (name, value) in environment {
         if name == env::VERTEXAI_CREDENTIALS || !env::is_credential(name) {
             anstream::println!("  {}={}", name.display(), value.display());
@@ -162,7 +167,11 @@ fn announce(simulator: &Simulator, folder: &Path, key_file: &Path, environment: 
     }
     anstream::println!("\nFor the harness, to judge both sides of that gateway:");
     anstream::println!("  {}={base_url}", env::COMPAT_PROVIDER_URL);
-    anstream::println!("  {}={}", env::COMPAT_PROVIDER_CONTROL_KEY_FILE, key_file.display());
+    anstream::println!(
+        "  {}={}",
+        env::COMPAT_PROVIDER_CONTROL_KEY_FILE,
+        key_file.display()
+    );
 }
 
 fn request_lines() -> Observer {
@@ -175,6 +184,10 @@ fn request_lines() -> Observer {
             Matched::Rejected { rule } => format!("breaks the provider's rule `{rule}`"),
             Matched::Unmatched { why } => why.clone(),
         };
-        anstream::eprintln!("{time} {route} {} {} -> {status}: {why}", request.method, request.path);
+        anstream::eprintln!(
+            "{time} {route} {} {} -> {status}: {why}",
+            request.method,
+            request.path
+        );
     })
 }

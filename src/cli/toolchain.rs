@@ -46,7 +46,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 async fn run_async(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let lock = Lock::read(&arguments.lock)?;
     let progress = progress::on_standard_error();
-    let installer = Installer::new(&*progress)?;
+    let installer = Installer::new(crate::env::Environment::from_process(), &*progress)?;
     match arguments.command {
         Command::Install { tool } => {
             if tool != Some(Tool::Litellm) {

@@ -14,20 +14,9 @@ use crate::outcome::{Judged, Mismatch, Verdict};
 use crate::spec::cell::Test;
 use crate::spec::expectation::{Check, Expectation, KnownFailure};
 
+pub use crate::spec::expectation::{IMPLIED, RUN, TRANSCRIPT, UNMATCHED, WORKAROUNDS};
+
 pub use matcher::{Miss, clipped};
-
-/// The name under which it is judged that `claude` came to an answer at all.
-pub const RUN: &str = "run";
-/// The name under which it is judged that every line of the transcript can be read and its streams are whole.
-pub const TRANSCRIPT: &str = "transcript";
-/// The name under which it is judged that the provider had an answer to every request.
-pub const UNMATCHED: &str = "unmatched_requests";
-
-/// The name under which it is judged that `claude` did not have to ask for less than it wanted.
-pub const WORKAROUNDS: &str = "workarounds";
-
-/// What is expected of every trial, whatever its cell says; a cell's known failures may name these too.
-pub const IMPLIED: [&str; 4] = [RUN, TRANSCRIPT, WORKAROUNDS, UNMATCHED];
 
 /// What became of each expectation, and what does not hold.
 #[derive(Clone, Debug, Default, PartialEq)]

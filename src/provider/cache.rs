@@ -62,7 +62,11 @@ impl PromptCache {
             self.write(&prefixes[index], now_ms);
         }
         let up_to = |index: Option<&usize>| index.map_or(read, |&index| prefixes[index].tokens.max(read));
-        let for_1h = up_to(breakpoints.iter().rfind(|&&index| prefixes[index].breakpoint == Some("1h")));
+        let for_1h = up_to(
+            breakpoints
+                .iter()
+                .rfind(|&&index| prefixes[index].breakpoint == Some("1h")),
+        );
         let cached = up_to(breakpoints.last());
         let total = prefixes.last().map_or(0, |prefix| prefix.tokens);
         Charge {
@@ -139,13 +143,33 @@ mod tests {
         let mut cache = PromptCache::default();
         let system = || piece("system", 2000, Some("5m"));
         let first = cache.charge(MODEL, &[system(), piece("q", 10, Some("5m"))], 0);
-        assert_eq!(first, Charge { created_5m: 2010, ..Charge::default() });
+        assert_eq!(
+            first,
+            Charge {
+                created_5m: 2010,
+                ..Charge::default()
+            }
+        );
         let second = cache.charge(
             MODEL,
-            &[system(), piece("q", 10, None), piece("a", 5, None), piece("q2", 7, Some("5m")), piece("tail", 3, None)],
+            &[
+                system(),
+                piece("q", 10, None),
+                piece("a", 5, None),
+                piece("q2", 7, Some("5m")),
+                piece("tail", 3, None),
+            ],
             MINUTE,
         );
-        assert_eq!(second, Charge { read: 2010, created_5m: 12, created_1h: 0, input: 3 });
+        assert_eq!(
+            second,
+            Charge {
+                read: 2010,
+                created_5m: 12,
+                created_1h: 0,
+                input: 3
+            }
+        );
     }
 
     #[test]
@@ -155,10 +179,24 @@ mod tests {
         cache.charge(MODEL, &system("a"), 0);
         assert_eq!(cache.charge(MODEL, &system("b"), 1).read, 0);
         assert_eq!(cache.charge(MODEL, &system("a"), 4 * MINUTE).read, 2000);
-        assert_eq!(cache.charge(MODEL, &system("a"), 8 * MINUTE).read, 2000, "a hit renews");
-        assert_eq!(cache.charge(MODEL, &system("a"), 14 * MINUTE).read, 0, "five minutes are over");
+        assert_eq!(
+            cache.charge(MODEL, &system("a"), 8 * MINUTE).read,
+            2000,
+            "a hit renews"
+        );
+        assert_eq!(
+            cache.charge(MODEL, &system("a"), 14 * MINUTE).read,
+            0,
+            "five minutes are over"
+        );
         let short = [piece("short", 1023, Some("5m"))];
-        assert_eq!(cache.charge(MODEL, &short, 0), Charge { input: 1023, ..Charge::default() });
+        assert_eq!(
+            cache.charge(MODEL, &short, 0),
+            Charge {
+                input: 1023,
+                ..Charge::default()
+            }
+        );
         assert_eq!(cache.charge(MODEL, &short, 0).read, 0);
     }
 
@@ -167,7 +205,14 @@ mod tests {
         let mut cache = PromptCache::default();
         let head = piece("head", 2000, Some("1h"));
         let first = cache.charge(MODEL, &[head.clone(), piece("q", 100, Some("5m"))], 0);
-        assert_eq!(first, Charge { created_1h: 2000, created_5m: 100, ..Charge::default() });
+        assert_eq!(
+            first,
+            Charge {
+                created_1h: 2000,
+                created_5m: 100,
+                ..Charge::default()
+            }
+        );
         let long = |blocks: usize| -> Vec<Piece> {
             let mut pieces = vec![piece("head", 2000, None), piece("q", 100, None)];
             pieces.extend((1..blocks).map(|index| piece(&index.to_string(), 1, None)));

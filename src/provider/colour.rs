@@ -77,17 +77,33 @@ mod tests {
     #[test]
     fn plain_pictures_are_named() {
         let cases = [
-            ([220, 20, 30], "red"), ([20, 160, 60], "green"), ([20, 60, 220], "blue"),
-            ([250, 230, 30], "yellow"), ([250, 140, 20], "orange"), ([130, 30, 180], "purple"),
-            ([255, 150, 190], "pink"), ([120, 70, 20], "brown"), ([5, 5, 5], "black"),
-            ([250, 250, 250], "white"), ([128, 128, 128], "grey"), ([20, 220, 220], "cyan"),
-            ([255, 105, 180], "pink"), ([255, 0, 255], "pink"), ([128, 0, 128], "pink"),
+            ([220, 20, 30], "red"),
+            ([20, 160, 60], "green"),
+            ([20, 60, 220], "blue"),
+            ([250, 230, 30], "yellow"),
+            ([250, 140, 20], "orange"),
+            ([130, 30, 180], "purple"),
+            ([255, 150, 190], "pink"),
+            ([120, 70, 20], "brown"),
+            ([5, 5, 5], "black"),
+            ([250, 250, 250], "white"),
+            ([128, 128, 128], "grey"),
+            ([20, 220, 220], "cyan"),
+            ([255, 105, 180], "pink"),
+            ([255, 0, 255], "pink"),
+            ([128, 0, 128], "pink"),
         ];
         for (colour, expected) in cases {
             let image = RgbImage::from_pixel(9, 5, image::Rgb(colour));
             let mut bytes = Cursor::new(Vec::new());
-            DynamicImage::from(image).write_to(&mut bytes, ImageFormat::Png).unwrap();
-            assert_eq!(dominant(&STANDARD.encode(bytes.into_inner())), Some(expected), "{colour:?}");
+            DynamicImage::from(image)
+                .write_to(&mut bytes, ImageFormat::Png)
+                .unwrap();
+            assert_eq!(
+                dominant(&STANDARD.encode(bytes.into_inner())),
+                Some(expected),
+                "{colour:?}"
+            );
         }
         assert_eq!(dominant("bm90IGFuIGltYWdl"), None);
     }

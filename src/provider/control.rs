@@ -57,12 +57,18 @@ pub(super) fn is_control(path: &str) -> bool {
 /// Answers a control request.
 pub(super) async fn handle(server: &Server, parts: &Parts, body: &[u8]) -> Response<Body> {
     if !is_allowed(server, parts) {
-        return reply(StatusCode::UNAUTHORIZED, json!({"error": "the control key is missing or wrong"}));
+        return reply(
+            StatusCode::UNAUTHORIZED,
+            json!({"error": "the control key is missing or wrong"}),
+        );
     }
     let command = parts.uri.path().trim_start_matches(PREFIX);
     match obey(server, command, body).await {
         Ok(Some(answer)) => reply(StatusCode::OK, answer),
-        Ok(None) => reply(StatusCode::NOT_FOUND, json!({"error": format!("no control route `{command}`")})),
+        Ok(None) => reply(
+            StatusCode::NOT_FOUND,
+            json!({"error": format!("no control route `{command}`")}),
+        ),
         Err(error) => reply(StatusCode::BAD_REQUEST, json!({"error": error.to_string()})),
     }
 }

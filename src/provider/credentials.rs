@@ -111,7 +111,10 @@ fn random_bytes(count: usize) -> Result<Vec<u8>, Unspecified> {
 
 /// `2 * count` hex digits.
 fn random_hex(count: usize) -> Result<String, Unspecified> {
-    Ok(random_bytes(count)?.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(random_bytes(count)?
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }
 
 /// A key that nobody can guess, for the control routes.
@@ -130,7 +133,10 @@ fn pem(label: &str, der: &[u8]) -> String {
         .step_by(64)
         .map(|start| &text[start..text.len().min(start + 64)])
         .collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+    format!(
+        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+        lines.join("\n")
+    )
 }
 
 #[cfg(test)]

@@ -35,9 +35,7 @@ impl AccessTokens {
     pub(super) fn exchange(&self, credentials: &Credentials, body: &str, now_ms: u64) -> (u16, Value) {
         match verify(credentials, body) {
             Ok(()) => self.grant(now_ms),
-            Err((error, description)) => {
-                (400, json!({"error": error, "error_description": description}))
-            }
+            Err((error, description)) => (400, json!({"error": error, "error_description": description})),
         }
     }
 
@@ -71,18 +69,21 @@ fn verify(credentials: &Credentials, body: &str) -> Result<(), (&'static str, St
         return Err(("unsupported_grant_type", "Invalid grant_type".to_owned()));
     }
     let invalid = |description: &str| ("invalid_grant", description.to_owned());
-    let assertion = form
-        .get("assertion")
-        .ok_or_else(|| ("invalid_request", "Missing required parameter: assertion".to_owned()))?;
+    let assertion = form.get("assertion").ok_or_else(|| {
+        (
+            "invalid_request",
+            "Missing required parameter: assertion".to_owned(),
+        )
+    })?;
     let mut validation = Validation::new(Algorithm::RS256);
     validation.set_audience(&[&credentials.vertex_token_uri]);
     validation.set_required_spec_claims(&["exp", "aud", "iss"]);
     let key = DecodingKey::from_rsa_der(&credentials.vertex_public_key);
     let token = decode::<Claims>(assertion, &key, &validation).map_err(|error| match error.kind() {
         ErrorKind::InvalidSignature => invalid("Invalid JWT Signature."),
-        ErrorKind::ExpiredSignature => {
-            invalid("Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe.")
-        }
+        ErrorKind::ExpiredSignature => invalid(
+            "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe.",
+        ),
         ErrorKind::InvalidAudience => invalid("Invalid JWT: aud is not the token endpoint."),
         other => invalid(&format!("Invalid JWT: {other:?}")),
     })?;

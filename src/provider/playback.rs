@@ -39,7 +39,11 @@ impl Stage<'_> {
             model: reply_name(&self.request.model).to_owned(),
             stop_reason: reply.stop_reason.clone().unwrap_or_else(|| stop_reason(&content)),
             usage: reply.usage.unwrap_or_else(|| usage(charge, &content)),
-            created_for_1h: if reply.usage.is_none() { charge.created_1h } else { 0 },
+            created_for_1h: if reply.usage.is_none() {
+                charge.created_1h
+            } else {
+                0
+            },
             latency_ms: reply.pace.first_byte_ms.max(1),
             context_management: self.context_management,
             content,

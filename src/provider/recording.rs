@@ -41,7 +41,12 @@ impl Ledger {
 impl Recording {
     /// An event, or the one body, goes out.
     pub(super) fn send(&self, data: Value) {
-        self.update(|exchange| exchange.reply.events.push(SentEvent { at_ms: now_ms(), data }));
+        self.update(|exchange| {
+            exchange.reply.events.push(SentEvent {
+                at_ms: now_ms(),
+                data,
+            })
+        });
     }
 
     /// How lockstep goes.

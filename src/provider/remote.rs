@@ -16,7 +16,9 @@ use crate::wire::script::Script;
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
     /// It does not answer.
-    #[error("cannot reach the provider simulator at `{url}`: {source}; is `compat provider serve` running there?")]
+    #[error(
+        "cannot reach the provider simulator at `{url}`: {source}; is `compat provider serve` running there?"
+    )]
     Unreachable {
         /// The address asked.
         url: String,
@@ -24,7 +26,9 @@ pub enum RemoteError {
         source: reqwest::Error,
     },
     /// It does not take the control key.
-    #[error("the provider simulator at `{0}` refuses the control key; take the one that `compat provider serve` was started with")]
+    #[error(
+        "the provider simulator at `{0}` refuses the control key; take the one that `compat provider serve` was started with"
+    )]
     Key(String),
     /// It answers with an error.
     #[error("the provider simulator at `{url}` answers {status}: {body}")]
@@ -103,7 +107,10 @@ impl RemoteSimulator {
 
     async fn ask<T: DeserializeOwned>(&self, command: &str, body: &impl Serialize) -> Result<T, RemoteError> {
         let url = format!("{}{PREFIX}{command}", self.base_url);
-        let unreachable = |source| RemoteError::Unreachable { url: url.clone(), source };
+        let unreachable = |source| RemoteError::Unreachable {
+            url: url.clone(),
+            source,
+        };
         let response = self
             .client
             .post(&url)
@@ -117,7 +124,11 @@ impl RemoteSimulator {
         match status {
             StatusCode::OK => serde_json::from_str(&text).map_err(|_| RemoteError::Stranger(url)),
             StatusCode::UNAUTHORIZED => Err(RemoteError::Key(self.base_url.clone())),
-            _ => Err(RemoteError::Refused { url, status, body: text }),
+            _ => Err(RemoteError::Refused {
+                url,
+                status,
+                body: text,
+            }),
         }
     }
 }

@@ -69,7 +69,12 @@ impl Outgoing {
     }
 
     /// An answer as `route` sends it.
-    pub(super) fn answer(answer: &Answer, route: Route, is_stream: bool, pace: Pace) -> Result<Self, FrameError> {
+    pub(super) fn answer(
+        answer: &Answer,
+        route: Route,
+        is_stream: bool,
+        pace: Pace,
+    ) -> Result<Self, FrameError> {
         let headers = answer_headers(answer, route);
         if !is_stream {
             let body = match route {
@@ -84,7 +89,9 @@ impl Outgoing {
         let (content_type, frames) = match route {
             Route::BedrockConverse => (event_stream::CONTENT_TYPE, converse_frames(answer)?),
             Route::BedrockInvoke => (event_stream::CONTENT_TYPE, chunk_frames(answer)?),
-            Route::Anthropic | Route::VertexAi => ("text/event-stream; charset=utf-8", sse_frames(answer, route)),
+            Route::Anthropic | Route::VertexAi => {
+                ("text/event-stream; charset=utf-8", sse_frames(answer, route))
+            }
         };
         let mut headers = headers;
         headers.push(("content-type", content_type.to_owned()));
@@ -131,7 +138,9 @@ fn response(status: u16, headers: &[(&'static str, String)], body: Body) -> Resp
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in headers {
         if let Ok(value) = HeaderValue::from_str(value) {
-            response.headers_mut().insert(HeaderName::from_static(name), value);
+            response
+                .headers_mut()
+                .insert(HeaderName::from_static(name), value);
         }
     }
     response
@@ -146,8 +155,14 @@ fn answer_headers(answer: &Answer, route: Route) -> Vec<(&'static str, String)> 
         Route::BedrockInvoke => vec![
             ("x-amzn-requestid", id),
             ("x-amzn-bedrock-invocation-latency", answer.latency_ms.to_string()),
-            ("x-amzn-bedrock-input-token-count", answer.usage.input_tokens.to_string()),
-            ("x-amzn-bedrock-output-token-count", answer.usage.output_tokens.to_string()),
+            (
+                "x-amzn-bedrock-input-token-count",
+                answer.usage.input_tokens.to_string(),
+            ),
+            (
+                "x-amzn-bedrock-output-token-count",
+                answer.usage.output_tokens.to_string(),
+            ),
             (
                 "x-amzn-bedrock-cache-read-input-token-count",
                 answer.usage.cache_read_input_tokens.to_string(),

@@ -104,7 +104,12 @@ impl Server {
             trial.arrive();
         }
         if let Some(observe) = &self.options.observe {
-            observe(&incoming.recorded, incoming.target.route, decision.outgoing.status, &decision.matched);
+            observe(
+                &incoming.recorded,
+                incoming.target.route,
+                decision.outgoing.status,
+                &decision.matched,
+            );
         }
         if is_message && self.options.first_byte_delay_ms > 0 {
             sleep(Duration::from_millis(self.options.first_byte_delay_ms)).await;
@@ -127,7 +132,9 @@ impl Server {
                     why: format!("no provider has `{} {}`", request.method, request.path),
                 }
             } else {
-                Matched::Rejected { rule: rule.to_owned() }
+                Matched::Rejected {
+                    rule: rule.to_owned(),
+                }
             };
             return refuse(incoming, matched, &refusal);
         }
@@ -161,7 +168,9 @@ impl Server {
                 Unscripted::Reply(reply) => {
                     self.play(incoming, reply, &mut Progress::default(), Matched::BuiltIn)
                 }
-                Unscripted::Refuse => unmatched(incoming, "no trial that is under way owns the request".to_owned()),
+                Unscripted::Refuse => {
+                    unmatched(incoming, "no trial that is under way owns the request".to_owned())
+                }
             };
         };
         match trial.next_reply(progress) {

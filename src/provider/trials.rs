@@ -71,7 +71,12 @@ impl Trials {
         let known = |bytes: &[u8]| keys_in(bytes).find_map(|key| by_key.get(&key)).cloned();
         session_header(&incoming.headers)
             .and_then(known)
-            .or_else(|| incoming.headers.values().find_map(|value| known(value.as_bytes())))
+            .or_else(|| {
+                incoming
+                    .headers
+                    .values()
+                    .find_map(|value| known(value.as_bytes()))
+            })
             .or_else(|| known(incoming.recorded.path.as_bytes()))
             .or_else(|| known(&incoming.bytes))
             // A body within the body, in base64.

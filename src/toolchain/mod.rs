@@ -40,9 +40,8 @@ pub struct Installer<'a> {
 }
 
 impl<'a> Installer<'a> {
-    /// An installer for this process: its environment and the cache that it names.
-    pub fn new(progress: &'a dyn Progress) -> Result<Self, cache::CacheError> {
-        let environment = Environment::from_process();
+    /// An installer that sees `environment`, into the cache that it names.
+    pub fn new(environment: Environment, progress: &'a dyn Progress) -> Result<Self, cache::CacheError> {
         Ok(Self {
             cache: Cache::of(&environment)?,
             environment,

@@ -145,9 +145,7 @@ fn plain(data: Value) -> StreamEvent {
 
 fn block_events(index: usize, block: &Value) -> Vec<StreamEvent> {
     let text = |name: &str| block[name].as_str().unwrap_or_default();
-    let delta = |kind: &str, field: &str, part: &str| {
-        json!({"type": "content_block_delta", "index": index, "delta": {"type": kind, field: part}})
-    };
+    let delta = |kind: &str, field: &str, part: &str| json!({"type": "content_block_delta", "index": index, "delta": {"type": kind, field: part}});
     let content = |data| StreamEvent {
         data,
         is_content_delta: true,
@@ -253,23 +251,47 @@ mod tests {
         .stream();
         let types: Vec<_> = events
             .iter()
-            .map(|event| event.data["delta"]["type"].as_str().unwrap_or(event.data["type"].as_str().unwrap()))
+            .map(|event| {
+                event.data["delta"]["type"]
+                    .as_str()
+                    .unwrap_or(event.data["type"].as_str().unwrap())
+            })
             .collect();
         assert_eq!(
             types,
             [
-                "message_start", "content_block_start", "ping", "thinking_delta", "thinking_delta",
-                "thinking_delta", "signature_delta", "content_block_stop", "content_block_start", "text_delta",
-                "text_delta", "content_block_stop", "message_delta", "message_stop",
+                "message_start",
+                "content_block_start",
+                "ping",
+                "thinking_delta",
+                "thinking_delta",
+                "thinking_delta",
+                "signature_delta",
+                "content_block_stop",
+                "content_block_start",
+                "text_delta",
+                "text_delta",
+                "content_block_stop",
+                "message_delta",
+                "message_stop",
             ]
         );
-        assert_eq!(events[0].data["message"]["usage"]["cache_creation"]["ephemeral_5m_input_tokens"], 12);
+        assert_eq!(
+            events[0].data["message"]["usage"]["cache_creation"]["ephemeral_5m_input_tokens"],
+            12
+        );
         assert_eq!(events.iter().filter(|event| event.is_content_delta).count(), 5);
     }
 
     #[test]
     fn what_is_cut_up_adds_up() {
-        for text in ["", "x", " lead and trail \n", "żółć gęślą jaźń", "{\"command\":\"echo pong\"}"] {
+        for text in [
+            "",
+            "x",
+            " lead and trail \n",
+            "żółć gęślą jaźń",
+            "{\"command\":\"echo pong\"}",
+        ] {
             assert_eq!(words(text).concat(), text);
             assert_eq!(parts(text).concat(), text);
             assert!(parts(text).len() <= ARGUMENT_PARTS);

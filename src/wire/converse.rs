@@ -257,7 +257,10 @@ mod tests {
         assert_eq!(request.messages[0].content[1].cache.as_ref().unwrap().ttl, "5m");
         assert_eq!(request.tools.len(), 1);
         assert!(request.tools[0].cache.is_some());
-        assert_eq!((request.max_tokens, request.betas), (Some(7), vec!["b".to_owned()]));
+        assert_eq!(
+            (request.max_tokens, request.betas),
+            (Some(7), vec!["b".to_owned()])
+        );
         assert!(matches!(
             &request.messages[2].content[0].content,
             Content::ToolResult { is_error: true, content, .. } if content[0].content == Content::Text("{\"a\":1}".to_owned())

@@ -94,7 +94,10 @@ impl ErrorReply {
             status,
             headers: vec![
                 ("x-amzn-requestid", request_id.to_owned()),
-                ("x-amzn-errortype", format!("{name}:http://internal.amazon.com/coral/com.amazon.bedrock/")),
+                (
+                    "x-amzn-errortype",
+                    format!("{name}:http://internal.amazon.com/coral/com.amazon.bedrock/"),
+                ),
             ],
             body: json!({"message": self.message}),
         }
@@ -156,9 +159,14 @@ mod tests {
         let aws = error.render(Route::BedrockConverse, "abc");
         assert_eq!((aws.status, aws.body), (503, json!({"message": "Overloaded"})));
         assert!(aws.headers[1].1.starts_with("ServiceUnavailableException:"));
-        assert_eq!(error.render(Route::VertexAi, "abc").body["error"]["type"], "overloaded_error");
         assert_eq!(
-            ErrorReply::new(429, "Quota exceeded").render(Route::VertexAi, "abc").body["error"]["status"],
+            error.render(Route::VertexAi, "abc").body["error"]["type"],
+            "overloaded_error"
+        );
+        assert_eq!(
+            ErrorReply::new(429, "Quota exceeded")
+                .render(Route::VertexAi, "abc")
+                .body["error"]["status"],
             "RESOURCE_EXHAUSTED"
         );
     }

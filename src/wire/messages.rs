@@ -157,7 +157,9 @@ mod tests {
         assert_eq!(request.betas, ["a", "b", "c"]);
         assert_eq!(request.system[0].cache.as_ref().unwrap().ttl, "1h");
         assert_eq!(request.messages.len(), 3);
-        assert!(matches!(&request.messages[2].content[0].content, Content::ToolResult { content, .. } if content.len() == 1));
+        assert!(
+            matches!(&request.messages[2].content[0].content, Content::ToolResult { content, .. } if content.len() == 1)
+        );
         assert_eq!(
             request.messages[2].content[1].content,
             Content::Other(json!({"type": "novelty", "x": 1}))

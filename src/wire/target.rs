@@ -136,18 +136,52 @@ mod tests {
     fn every_route_has_its_paths() {
         let cases = [
             ("/v1/messages", Some(Route::Anthropic), Operation::Messages, None),
-            ("/model/us.anthropic.claude-haiku-4-5-20251001-v1:0/invoke", Some(Route::BedrockInvoke), Operation::Messages, Some("us.anthropic.claude-haiku-4-5-20251001-v1:0")),
-            ("/model/us.anthropic.claude-haiku-4-5-20251001-v1%3A0/converse-stream", Some(Route::BedrockConverse), Operation::Messages, Some("us.anthropic.claude-haiku-4-5-20251001-v1:0")),
-            ("/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fx/converse", Some(Route::BedrockConverse), Operation::Messages, Some("arn:aws:bedrock:us-east-1:1:inference-profile/x")),
-            ("/v1/projects/p/locations/global/publishers/anthropic/models/claude-haiku-4-5@20251001:streamRawPredict", Some(Route::VertexAi), Operation::Messages, Some("claude-haiku-4-5@20251001")),
-            ("/v1/projects/p/locations/l/publishers/anthropic/models/count-tokens:rawPredict", Some(Route::VertexAi), Operation::CountTokens, None),
+            (
+                "/model/us.anthropic.claude-haiku-4-5-20251001-v1:0/invoke",
+                Some(Route::BedrockInvoke),
+                Operation::Messages,
+                Some("us.anthropic.claude-haiku-4-5-20251001-v1:0"),
+            ),
+            (
+                "/model/us.anthropic.claude-haiku-4-5-20251001-v1%3A0/converse-stream",
+                Some(Route::BedrockConverse),
+                Operation::Messages,
+                Some("us.anthropic.claude-haiku-4-5-20251001-v1:0"),
+            ),
+            (
+                "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fx/converse",
+                Some(Route::BedrockConverse),
+                Operation::Messages,
+                Some("arn:aws:bedrock:us-east-1:1:inference-profile/x"),
+            ),
+            (
+                "/v1/projects/p/locations/global/publishers/anthropic/models/claude-haiku-4-5@20251001:streamRawPredict",
+                Some(Route::VertexAi),
+                Operation::Messages,
+                Some("claude-haiku-4-5@20251001"),
+            ),
+            (
+                "/v1/projects/p/locations/l/publishers/anthropic/models/count-tokens:rawPredict",
+                Some(Route::VertexAi),
+                Operation::CountTokens,
+                None,
+            ),
             ("/v1/models", Some(Route::Anthropic), Operation::Unknown, None),
-            ("/model//invoke", Some(Route::BedrockInvoke), Operation::Unknown, None),
+            (
+                "/model//invoke",
+                Some(Route::BedrockInvoke),
+                Operation::Unknown,
+                None,
+            ),
             ("/health", None, Operation::Unknown, None),
         ];
         for (path, route, operation, model) in cases {
             let target = Target::of("POST", path);
-            assert_eq!((target.route, target.operation, target.model.as_deref()), (route, operation, model), "{path}");
+            assert_eq!(
+                (target.route, target.operation, target.model.as_deref()),
+                (route, operation, model),
+                "{path}"
+            );
         }
         assert_eq!(Target::of("GET", "/v1/messages").operation, Operation::Unknown);
     }

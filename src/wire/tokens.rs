@@ -36,7 +36,11 @@ pub fn pieces(request: &MessageRequest) -> Vec<Piece> {
     let system = request.system.iter().map(|block| block_piece("system", block, 0));
     // The thinking parameter is part of what messages are cached under, but not of tools and system:
     // https://platform.claude.com/docs/en/build-with-claude/prompt-caching#what-invalidates-the-cache
-    let thinking = request.thinking.as_ref().map(Value::to_string).unwrap_or_default();
+    let thinking = request
+        .thinking
+        .as_ref()
+        .map(Value::to_string)
+        .unwrap_or_default();
     let messages = request.messages.iter().flat_map(|message| {
         let scope = format!("{} {thinking}", message.role);
         message.content.iter().enumerate().map(move |(index, block)| {
@@ -92,7 +96,11 @@ fn block_piece(scope: &str, block: &Block, overhead: u64) -> Piece {
 /// Blocks within a tool result may carry breakpoints too, which are no part of what the result says.
 fn identity(content: &Content) -> String {
     match content {
-        Content::ToolResult { tool_use_id, content, is_error } => {
+        Content::ToolResult {
+            tool_use_id,
+            content,
+            is_error,
+        } => {
             let inner: Vec<String> = content.iter().map(|block| identity(&block.content)).collect();
             format!("tool_result {tool_use_id} {is_error} {}", inner.join("\n"))
         }
@@ -116,7 +124,11 @@ fn of_content(content: &Content) -> u64 {
         Content::RedactedThinking(data) => of_text(data),
         Content::ToolUse { name, input, .. } => of_text(name) + of_text(&input.to_string()),
         Content::ToolResult { content, .. } => {
-            MESSAGE_OVERHEAD + content.iter().map(|block| of_content(&block.content)).sum::<u64>()
+            MESSAGE_OVERHEAD
+                + content
+                    .iter()
+                    .map(|block| of_content(&block.content))
+                    .sum::<u64>()
         }
         Content::Other(value) => of_text(&value.to_string()),
     }
@@ -124,7 +136,9 @@ fn of_content(content: &Content) -> u64 {
 
 fn of_image(data: &str) -> u64 {
     dimensions(data).map_or(LARGEST_IMAGE, |(width, height)| {
-        (u64::from(width) * u64::from(height)).div_ceil(PIXELS_A_TOKEN).clamp(1, LARGEST_IMAGE)
+        (u64::from(width) * u64::from(height))
+            .div_ceil(PIXELS_A_TOKEN)
+            .clamp(1, LARGEST_IMAGE)
     })
 }
 
@@ -148,7 +162,10 @@ mod tests {
     fn a_breakpoint_changes_neither_identity_nor_tokens() {
         let with = |extra: Value| {
             let mut block = json!({"type": "text", "text": "hello"});
-            block.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            block
+                .as_object_mut()
+                .unwrap()
+                .extend(extra.as_object().unwrap().clone());
             let body = json!({
                 "tools": [{"name": "Bash", "cache_control": {"type": "ephemeral"}}],
                 "messages": [{"role": "user", "content": [block]}],

@@ -1,5 +1,6 @@
-//! The quick tests: hermetic, on loopback alone.
+//! The integration tests: one binary, a module a subject. Hermetic: no network but loopback, no account, no fixed port.
 
-mod sample_run;
-mod results;
+mod cause;
 mod matrix;
+mod results;
+mod sample_run;

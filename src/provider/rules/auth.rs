@@ -53,10 +53,7 @@ fn anthropic_api_key(subject: &Subject) -> Option<ErrorReply> {
 }
 
 fn bearer<'a>(subject: &'a Subject) -> Option<&'a str> {
-    subject
-        .incoming
-        .header("authorization")?
-        .strip_prefix("Bearer ")
+    subject.incoming.header("authorization")?.strip_prefix("Bearer ")
 }
 
 /// Signature version 4, by presence and form:
@@ -75,10 +72,15 @@ fn aws_signature(subject: &Subject) -> Option<ErrorReply> {
     let refusal = |name, message: &str| Some(ErrorReply::new(403, message).native(name));
     let incomplete = |message: &str| refusal("IncompleteSignatureException", message);
     let Some(authorization) = subject.incoming.header("authorization") else {
-        return refusal("MissingAuthenticationTokenException", "Missing Authentication Token");
+        return refusal(
+            "MissingAuthenticationTokenException",
+            "Missing Authentication Token",
+        );
     };
     let Some(parts) = FORM.captures(authorization) else {
-        return incomplete("Authorization header requires 'Credential', 'SignedHeaders' and 'Signature' parameters of an AWS4-HMAC-SHA256 signature for service 'bedrock'.");
+        return incomplete(
+            "Authorization header requires 'Credential', 'SignedHeaders' and 'Signature' parameters of an AWS4-HMAC-SHA256 signature for service 'bedrock'.",
+        );
     };
     if parts["id"] != *subject.credentials.aws_access_key_id {
         return refusal(
@@ -89,11 +91,16 @@ fn aws_signature(subject: &Subject) -> Option<ErrorReply> {
     if parts["region"] != *subject.credentials.aws_region {
         return refusal(
             "InvalidSignatureException",
-            &format!("Credential should be scoped to a valid region, not '{}'.", &parts["region"]),
+            &format!(
+                "Credential should be scoped to a valid region, not '{}'.",
+                &parts["region"]
+            ),
         );
     }
     let Some(date) = subject.incoming.header("x-amz-date") else {
-        return incomplete("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.");
+        return incomplete(
+            "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.",
+        );
     };
     if !date.starts_with(&parts["date"]) {
         return refusal(
@@ -103,7 +110,9 @@ fn aws_signature(subject: &Subject) -> Option<ErrorReply> {
     }
     let is_signed = |name: &str| parts["signed"].split(';').any(|signed| signed == name);
     if !is_signed("host") || !is_signed("x-amz-date") {
-        return incomplete("'Host' and 'X-Amz-Date' must be 'SignedHeaders' in the AWS Authorization header.");
+        return incomplete(
+            "'Host' and 'X-Amz-Date' must be 'SignedHeaders' in the AWS Authorization header.",
+        );
     }
     None
 }

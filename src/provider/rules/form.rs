@@ -43,6 +43,9 @@ fn json_body(subject: &Subject) -> Option<ErrorReply> {
 
 fn messages(subject: &Subject) -> Option<ErrorReply> {
     let incoming = subject.incoming;
-    let wants = matches!(incoming.target.operation, Operation::Messages | Operation::CountTokens);
+    let wants = matches!(
+        incoming.target.operation,
+        Operation::Messages | Operation::CountTokens
+    );
     (wants && incoming.message.is_none()).then(|| ErrorReply::new(400, "messages: Field required"))
 }
