@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::details::{Details, TierDetails};
+use super::diff::{Change, Diff, Kind};
 use super::published::Matrix;
 use super::view::ManifestView;
 use crate::evidence::Behind;
@@ -120,6 +121,56 @@ fn with_legend(mut table: Grid, tiers: &[&str], unit: &str, width: usize, paint:
     }
     text.push_str(&summary(&counts, unit, width, paint));
     text
+}
+
+/// A comparison, in at most `width` columns: the kinds of change that there are, the most urgent first, each cell with
+/// what it says now and what it said before. Ends with a newline.
+pub fn of_diff(diff: &Diff, width: usize, paint: Paint) -> String {
+    let mut text = String::new();
+    push_lines(&mut text, &grid::wrap(&diff.headline(), width), |line| {
+        paint.apply(HEADING, line)
+    });
+    for kind in Kind::ALL {
+        let number = diff.of_kind(kind).count();
+        if number == 0 {
+            continue;
+        }
+        text.push_str(&format!(
+            "\n{}\n",
+            paint.apply(HEADING, &format!("{} ({number})", kind.heading()))
+        ));
+        for change in diff.of_kind(kind) {
+            push_change(&mut text, change, width, paint);
+        }
+    }
+    let unchanged = match (diff.changes.len(), diff.unchanged) {
+        (0, unchanged) => format!("no cell of {unchanged} changed"),
+        (_, unchanged) => format!("{unchanged} cells unchanged"),
+    };
+    text.push_str(&format!("\n{unchanged}\n"));
+    text
+}
+
+fn push_change(text: &mut String, change: &Change, width: usize, paint: Paint) {
+    let now = change.new.as_ref().or(change.old.as_ref());
+    let mark = now.map_or(Mark::NotTested, mark_of_status);
+    let causes: Vec<&str> = change.causes.iter().map(|cause| cause.as_str()).collect();
+    let causes = if causes.is_empty() {
+        String::new()
+    } else {
+        format!("  [{}]", causes.join(", "))
+    };
+    let title = format!("{}, {}: {}{causes}", change.name, change.provider, change.words());
+    let mut sign = paint.apply(mark.style(), mark.sign());
+    for line in grid::wrap(&title, width.saturating_sub(4)) {
+        text.push_str(&format!("  {sign} {line}\n"));
+        sign = " ".into();
+    }
+    if let Some(said) = change.new.as_ref().and_then(CellStatus::text) {
+        push_lines(text, &grid::wrap(said, width.saturating_sub(6)), |line| {
+            format!("      {line}")
+        });
+    }
 }
 
 fn headline(matrix: &Matrix, details: Option<&Details>) -> String {
