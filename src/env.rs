@@ -201,6 +201,8 @@ pub const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
 pub const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
 /// Sent to [`ANTHROPIC_BASE_URL`] as `Authorization: Bearer …`.
 pub const ANTHROPIC_AUTH_TOKEN: &str = "ANTHROPIC_AUTH_TOKEN";
+/// Headers for each request to a model, `Name: value`, a line each.
+pub const ANTHROPIC_CUSTOM_HEADERS: &str = "ANTHROPIC_CUSTOM_HEADERS";
 /// Model for side requests such as summaries. Given the trial's own alias, so that no request goes to an alias that
 /// the gateway lacks.
 pub const ANTHROPIC_DEFAULT_HAIKU_MODEL: &str = "ANTHROPIC_DEFAULT_HAIKU_MODEL";
@@ -218,6 +220,8 @@ pub const CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: &str = "CLAUDE_CODE_DISABLE_
 pub const CLAUDE_CODE_MAX_RETRIES: &str = "CLAUDE_CODE_MAX_RETRIES";
 /// A stream that breaks is an error; by default it is asked for again without streaming, which hides the break.
 pub const CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK: &str = "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK";
+/// From which level on the debug log is written: with `warn` it costs nothing, with all of it 4 % more CPU.
+pub const CLAUDE_CODE_DEBUG_LOG_LEVEL: &str = "CLAUDE_CODE_DEBUG_LOG_LEVEL";
 /// No telemetry.
 pub const DISABLE_TELEMETRY: &str = "DISABLE_TELEMETRY";
 /// No error reports.
@@ -228,7 +232,7 @@ pub const DISABLE_AUTOUPDATER: &str = "DISABLE_AUTOUPDATER";
 pub const CLAUDE_CODE_USE_BEDROCK: &str = "CLAUDE_CODE_USE_BEDROCK";
 /// Base of the Bedrock runtime API.
 pub const ANTHROPIC_BEDROCK_BASE_URL: &str = "ANTHROPIC_BEDROCK_BASE_URL";
-/// Send requests to Bedrock without a signature.
+/// Send requests to Bedrock without a signature. With one, `claude` first tries about 15 models, each with a request.
 pub const CLAUDE_CODE_SKIP_BEDROCK_AUTH: &str = "CLAUDE_CODE_SKIP_BEDROCK_AUTH";
 /// The AWS region.
 pub const AWS_REGION: &str = "AWS_REGION";
@@ -240,12 +244,11 @@ pub const CLAUDE_CODE_USE_VERTEX: &str = "CLAUDE_CODE_USE_VERTEX";
 pub const ANTHROPIC_VERTEX_BASE_URL: &str = "ANTHROPIC_VERTEX_BASE_URL";
 /// The Google Cloud project.
 pub const ANTHROPIC_VERTEX_PROJECT_ID: &str = "ANTHROPIC_VERTEX_PROJECT_ID";
-/// Send requests to Vertex AI without a token.
+/// Send requests to Vertex AI without asking for a token: `claude` asks Google for one, whatever `token_uri` a service
+/// account names.
 pub const CLAUDE_CODE_SKIP_VERTEX_AUTH: &str = "CLAUDE_CODE_SKIP_VERTEX_AUTH";
 /// The Vertex AI region.
 pub const CLOUD_ML_REGION: &str = "CLOUD_ML_REGION";
-/// File with a service account's key: one minted for the run.
-pub const GOOGLE_APPLICATION_CREDENTIALS: &str = "GOOGLE_APPLICATION_CREDENTIALS";
 
 /// A value that never shows in a debug print.
 #[derive(Clone, PartialEq, Eq)]

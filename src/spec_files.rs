@@ -30,6 +30,9 @@ pub const SHARED: &str = "_shared.yaml";
 /// A cell as it was read: the cell, or all its faults.
 pub type ReadCell = Result<Arc<Cell>, Vec<Fault>>;
 
+/// A feature's shared file as it was read.
+type ReadShared = Result<Shared, Vec<Fault>>;
+
 /// A project's files.
 #[derive(Debug)]
 pub struct Project {
@@ -40,7 +43,7 @@ pub struct Project {
     /// What is wrong with the folders: they are no trial's fault, and yet a cell may be lost by them.
     pub layout_faults: Vec<Fault>,
     present: HashSet<CellId>,
-    shared: Mutex<HashMap<FeatureId, Option<Result<Shared, Vec<Fault>>>>>,
+    shared: Mutex<HashMap<FeatureId, Option<ReadShared>>>,
     cells: Mutex<HashMap<CellId, ReadCell>>,
 }
 
@@ -126,7 +129,7 @@ impl Project {
         resolve::cell(id, &file, &bytes, shared.as_ref(), &self.manifest, &attachments)
     }
 
-    fn shared(&self, feature: &FeatureId) -> Option<Result<Shared, Vec<Fault>>> {
+    fn shared(&self, feature: &FeatureId) -> Option<ReadShared> {
         let mut known = lock(&self.shared);
         known
             .entry(feature.clone())

@@ -24,14 +24,15 @@ pub enum Endpoint {
         /// Sent as `Authorization: Bearer …`.
         token: Secret,
     },
-    /// `claude` speaks Bedrock InvokeModel itself.
+    /// `claude` speaks Bedrock InvokeModel itself. Before the first request it sends `GET /inference-profiles`, which
+    /// may fail.
     Bedrock {
         /// `http://host:port`, without a path.
         base_url: String,
-        /// The region that requests are signed for.
+        /// The AWS region.
         region: String,
-        /// The access key id and the secret access key that they are signed with; without them they are not signed.
-        credentials: Option<(String, Secret)>,
+        /// Sent as `Authorization: Bearer …`, as a Bedrock API key is.
+        token: Secret,
     },
     /// `claude` speaks Vertex AI itself.
     Vertex {
@@ -41,8 +42,8 @@ pub enum Endpoint {
         region: String,
         /// The project in requests' paths.
         project: String,
-        /// A service account's key file to get tokens with; without it there are no tokens.
-        service_account: Option<PathBuf>,
+        /// Sent as `Authorization: Bearer …`, as an OAuth access token is.
+        token: Secret,
     },
 }
 
@@ -55,7 +56,8 @@ pub struct Invocation {
     pub run: RunId,
     /// The trial it belongs to: its session id and the name of its working directory.
     pub key: TrialKey,
-    /// The alias to ask the gateway for.
+    /// The alias to ask the gateway for. Best one that holds the model's own name (`claude-haiku-4-5-bedrock`): of one
+    /// that does not, `claude` warns on standard error and frames its requests in another way.
     pub model: String,
     /// The user messages; never empty.
     pub prompts: Vec<Prompt>,
@@ -123,6 +125,7 @@ impl Invocation {
             set(name, "1".into());
         }
         set(env::CLAUDE_CODE_MAX_RETRIES, MAX_RETRIES.into());
+        set(env::CLAUDE_CODE_DEBUG_LOG_LEVEL, "warn".into());
         for name in MODELS {
             set(name, OsString::from(&self.model));
         }
@@ -216,6 +219,7 @@ const MODELS: [&str; 5] = [
 
 impl Endpoint {
     fn variables(&self) -> Vec<(&'static str, OsString)> {
+        let bearer = |token: &Secret| OsString::from(format!("Authorization: Bearer {}", token.expose()));
         match self {
             Self::Gateway { base_url, token } => vec![
                 (env::ANTHROPIC_BASE_URL, base_url.into()),
@@ -224,37 +228,26 @@ impl Endpoint {
             Self::Bedrock {
                 base_url,
                 region,
-                credentials,
-            } => {
-                let mut variables = vec![
-                    (env::CLAUDE_CODE_USE_BEDROCK, "1".into()),
-                    (env::ANTHROPIC_BEDROCK_BASE_URL, base_url.into()),
-                    (env::AWS_REGION, region.into()),
-                    (env::AWS_EC2_METADATA_DISABLED, "true".into()),
-                ];
-                match credentials {
-                    Some((id, secret)) => variables.extend([
-                        (env::AWS_ACCESS_KEY_ID, id.into()),
-                        (env::AWS_SECRET_ACCESS_KEY, secret.expose().into()),
-                    ]),
-                    None => variables.push((env::CLAUDE_CODE_SKIP_BEDROCK_AUTH, "1".into())),
-                }
-                variables
-            }
+                token,
+            } => vec![
+                (env::CLAUDE_CODE_USE_BEDROCK, "1".into()),
+                (env::CLAUDE_CODE_SKIP_BEDROCK_AUTH, "1".into()),
+                (env::ANTHROPIC_BEDROCK_BASE_URL, base_url.into()),
+                (env::AWS_REGION, region.into()),
+                (env::ANTHROPIC_CUSTOM_HEADERS, bearer(token)),
+            ],
             Self::Vertex {
                 base_url,
                 region,
                 project,
-                service_account,
+                token,
             } => vec![
                 (env::CLAUDE_CODE_USE_VERTEX, "1".into()),
+                (env::CLAUDE_CODE_SKIP_VERTEX_AUTH, "1".into()),
                 (env::ANTHROPIC_VERTEX_BASE_URL, base_url.into()),
                 (env::CLOUD_ML_REGION, region.into()),
                 (env::ANTHROPIC_VERTEX_PROJECT_ID, project.into()),
-                match service_account {
-                    Some(file) => (env::GOOGLE_APPLICATION_CREDENTIALS, file.into()),
-                    None => (env::CLAUDE_CODE_SKIP_VERTEX_AUTH, "1".into()),
-                },
+                (env::ANTHROPIC_CUSTOM_HEADERS, bearer(token)),
             ],
         }
     }

@@ -7,12 +7,22 @@
 //! - `--input-format stream-json` takes several prompts in one process and one session: each user message is answered by
 //!   `init`, the events and one `result`; closing standard input then ends the process. `result.usage` is that
 //!   prompt's, `result.total_cost_usd` is cumulative.
-//! - `{"type":"system","subtype":"status","status":"requesting"}` comes right before the first request of a prompt.
-//! - A 5xx, 401, 408, 409 or 429 is announced by `api_retry` before each repetition. A 400 is repeated without any
-//!   announcement, up to five times, without the `thinking-token-count` and `thinking-display-updates` betas and then
-//!   without deferred tools; a 404 once, without streaming. Only the debug log tells of these, hence
-//!   `--debug-file`, whose warnings and errors are merged into the transcript. It is written through: the line about a
-//!   failed request is there before its `api_retry` shows.
+//! - `{"type":"system","subtype":"status","status":"requesting"}` comes right before each request, not before a repeated
+//!   one. Each delta of a stream shows on standard output at once.
+//! - A 5xx, 401, 408, 409 or 429 is announced by `api_retry` before each repetition (with the wait that a `retry-after`
+//!   asks for). A 400 is repeated without any announcement, up to five times, without the `thinking-token-count` and
+//!   `thinking-display-updates` betas and then without deferred tools; a 404 once, without streaming. Only the debug log
+//!   tells of these, and for a 401 or 404 only it has the gateway's words, hence `--debug-file`, whose warnings
+//!   and errors are merged into the transcript. It is written through: the line about a failed request is there before
+//!   its `api_retry` shows.
+//! - A stream that breaks off within a block is asked for again, announced by an `api_retry` without a status; one that
+//!   breaks off between blocks is asked to go on in another request, unannounced. Either run ends as a success; `claude`
+//!   itself prints the missing `content_block_stop` and `message_stop`, but no `message_delta`, and logs what it does.
+//! - A reply without any event of a stream is asked for again without streaming, unless
+//!   `CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK` is set.
+//! - What the Bash tool starts carries the cookies, in a session of its own too.
+//! - Subagents ask for the model named by `CLAUDE_CODE_SUBAGENT_MODEL`, else for that of `--model`; no request of a
+//!   print run went to another model.
 
 mod debug_log;
 mod invocation;

@@ -7,7 +7,8 @@ use crate::transcript::DeltaKind;
 /// Something that others wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// `claude` has started and sends the first request of a prompt: from here on it waits more than it computes.
+    /// `claude` sends a request of the main conversation (its first, or one after a tool's result; a repetition is not
+    /// announced this way): from here on it waits more than it computes.
     Requesting,
     /// A stream has shown so many content deltas (text, thinking, tool arguments); 0 when it begins.
     Deltas {

@@ -29,7 +29,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 pub use lines::{Line, Lines, MAX_LINE_BYTES};
-pub use sweep::{Cookie, sweep};
+pub use sweep::{Cookie, carriers, sweep};
 pub use watchdog::{Watchdog, WatchdogError, run_hidden_mode_if_asked};
 
 use crate::env::{self, Variables};

@@ -51,12 +51,7 @@ impl Incoming {
         if target.stream.is_none() {
             target.stream = Some(body.json().is_some_and(|json| json["stream"] == true));
         }
-        let betas: Vec<&str> = parts
-            .headers
-            .get_all("anthropic-beta")
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .collect();
+        let betas = header_betas(&target, &parts.headers);
         let message = prompt.as_ref().and_then(|prompt| {
             if is_converse {
                 converse::read(prompt, target.model.as_deref().unwrap_or_default())
@@ -95,6 +90,19 @@ impl Incoming {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
+}
+
+/// Bedrock takes betas from the body alone:
+/// <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>.
+fn header_betas<'a>(target: &Target, headers: &'a HeaderMap) -> Vec<&'a str> {
+    if target.route == Some(Route::BedrockInvoke) {
+        return Vec::new();
+    }
+    headers
+        .get_all("anthropic-beta")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect()
 }
 
 /// An assertion is as good as a credential.

@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 use super::credentials::{Credentials, random_text};
 use super::lock;
 
+/// The audience that Google's client libraries put into an assertion, wherever `token_uri` points.
+const GOOGLE_TOKEN_ENDPOINT: &str = "https://oauth2.googleapis.com/token";
+
 /// Seconds that an access token is good for.
 const LIFETIME_SECONDS: u64 = 3599;
 
@@ -76,7 +79,7 @@ fn verify(credentials: &Credentials, body: &str) -> Result<(), (&'static str, St
         )
     })?;
     let mut validation = Validation::new(Algorithm::RS256);
-    validation.set_audience(&[&credentials.vertex_token_uri]);
+    validation.set_audience(&[GOOGLE_TOKEN_ENDPOINT, &credentials.vertex_token_uri]);
     validation.set_required_spec_claims(&["exp", "aud", "iss"]);
     let key = DecodingKey::from_rsa_der(&credentials.vertex_public_key);
     let token = decode::<Claims>(assertion, &key, &validation).map_err(|error| match error.kind() {

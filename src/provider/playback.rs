@@ -1,6 +1,9 @@
 //! A scripted reply, played for one request: placeholders filled, thinking signed, tool calls given ids, tokens
 //! counted.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -99,7 +102,7 @@ impl Stage<'_> {
             .iter()
             .rev()
             .find_map(|block| match &block.content {
-                Content::ToolResult { content, .. } => Some(text_of(content)),
+                Content::ToolResult { content, .. } => Some(without_reminders(&text_of(content))),
                 _ => None,
             })
             .unwrap_or_else(|| "(no tool result)".to_owned())
@@ -116,6 +119,14 @@ impl Stage<'_> {
             })
             .unwrap_or("(no image)")
     }
+}
+
+/// Claude Code appends notes to a tool's result that a model does not quote.
+fn without_reminders(text: &str) -> String {
+    static REMINDER: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new("(?s)<system-reminder>.*?</system-reminder>").expect("a constant expression")
+    });
+    REMINDER.replace_all(text, "").trim().to_owned()
 }
 
 fn stop_reason(content: &[Value]) -> String {

@@ -464,10 +464,8 @@ impl Resolver<'_> {
                 .hint("what is streamed is judged on what Claude Code shows: use `prompt`");
             self.faults.push(fault);
         }
-        if !body
-            .get("messages")
-            .is_some_and(|messages| messages.as_array().is_some_and(|list| !list.is_empty()))
-        {
+        let messages = body.get("messages").and_then(Value::as_array);
+        if messages.is_none_or(Vec::is_empty) {
             let fault = self
                 .at(&path, "the direct request has no `messages`")
                 .hint("it is the body of `POST /v1/messages`");

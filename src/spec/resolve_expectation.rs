@@ -92,15 +92,31 @@ impl Checker<'_, '_> {
     }
 
     fn clause(&mut self, path: &KeyPath, clause: Option<&str>) {
-        let pages = ["llm-gateway-protocol", "llm-gateway-rollout"];
         let Some(clause) = clause else { return };
-        let page = clause.split('#').next().unwrap_or_default();
-        if !pages.contains(&page) {
-            self.fault(
-                &path.then("clause"),
+        let (page, section) = clause
+            .split_once('#')
+            .map_or((clause, None), |(page, section)| (page, Some(section)));
+        let known = match page {
+            "llm-gateway-protocol" => section.is_none_or(|section| PROTOCOL_SECTIONS.contains(&section)),
+            page => page == "llm-gateway-rollout" && section != Some(""),
+        };
+        if !known {
+            let sections: Vec<String> = PROTOCOL_SECTIONS
+                .iter()
+                .map(|section| format!("llm-gateway-protocol#{section}"))
+                .collect();
+            let path = path.then("clause");
+            let fault = Fault::at(
+                self.node.span_at(&path.0),
                 format!("`{clause}` is no clause of the gateway contract"),
             )
-            .allowed = Some("`llm-gateway-protocol#…` or `llm-gateway-rollout#…`".to_owned());
+            .path(written(&path.0))
+            .allowed(format!(
+                "`llm-gateway-protocol`, {}, `llm-gateway-rollout#…`",
+                listed(sections.iter().map(String::as_str))
+            ));
+            let sections: Vec<&str> = sections.iter().map(String::as_str).collect();
+            self.faults.push(did_you_mean(fault, clause, &sections));
         }
     }
 
@@ -643,5 +659,14 @@ impl Checker<'_, '_> {
         }
     }
 }
+
+/// The sections of `code.claude.com/docs/en/llm-gateway-protocol`, by their anchors (2026-11).
+const PROTOCOL_SECTIONS: [&str; 5] = [
+    "api-formats",
+    "request-headers",
+    "system-prompt-attribution-block",
+    "feature-pass-through",
+    "model-discovery",
+];
 
 const NO_CONDITION: &str = "no condition is given, so this could never fail";

@@ -81,11 +81,25 @@ fn generate<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft07()
         .with(|settings| settings.inline_subschemas = true)
         .with_transform(Plain);
-    settings
+    let schema = settings
         .for_deserialize()
         .into_generator()
         .into_root_schema_for::<T>()
-        .to_value()
+        .to_value();
+    heading_first(schema)
+}
+
+/// What says what a schema is comes before what it says.
+fn heading_first(schema: Value) -> Value {
+    let Value::Object(mut rest) = schema else {
+        return schema;
+    };
+    let mut ordered = serde_json::Map::new();
+    for key in ["$schema", "title", "description"] {
+        ordered.extend(rest.shift_remove(key).map(|value| (key.to_owned(), value)));
+    }
+    ordered.extend(rest);
+    Value::Object(ordered)
 }
 
 /// A shared file is a cell without `not_applicable`.

@@ -304,7 +304,11 @@ impl Tree {
             .chars()
             .take_while(|character| character.is_whitespace())
             .any(|character| character == '\t');
-        let fault = Fault::at(&Span { source, start, end }, format!("this is not YAML: {info}"));
+        let span = Span { source, start, end };
+        if info.contains("recursion limit") {
+            return too_deep(&span);
+        }
+        let fault = Fault::at(&span, format!("this is not YAML: {info}"));
         if indented_by_tab {
             fault
                 .found("a tab in the indentation")
@@ -448,10 +452,7 @@ impl Tree {
             ));
         }
         if self.open.len() == MAX_DEPTH {
-            return Err(Box::new(
-                Fault::at(&span, "lists and maps are nested too deep")
-                    .allowed(format!("at most {MAX_DEPTH} levels")),
-            ));
+            return Err(Box::new(too_deep(&span)));
         }
         self.open.push(Open { span, anchor, kind });
         Ok(())
@@ -491,10 +492,7 @@ impl Tree {
         }
         let node = node.clone();
         if self.open.len() + depth(&node) > MAX_DEPTH {
-            return Err(Box::new(
-                Fault::at(&span, "lists and maps are nested too deep")
-                    .allowed(format!("at most {MAX_DEPTH} levels")),
-            ));
+            return Err(Box::new(too_deep(&span)));
         }
         self.place(node, 0, nodes)
     }
@@ -534,6 +532,10 @@ impl Tree {
 }
 
 const SYNTAX_HINT: &str = "look for a missing quote, a `: ` inside an unquoted text, or uneven indentation on this line and the one before";
+
+fn too_deep(span: &Span) -> Fault {
+    Fault::at(span, "lists and maps are nested too deep").allowed(format!("at most {MAX_DEPTH} levels"))
+}
 
 fn size(node: &Node) -> usize {
     1 + match &node.value {

@@ -27,7 +27,8 @@ pub struct Answer {
     pub stop_reason: Option<String>,
     /// Whether it came as a stream.
     pub streamed: bool,
-    /// Whether a stream was seen to its end.
+    /// Whether a stream was seen to its end: a stop reason and `message_stop`. Where a stream breaks off, `claude` prints
+    /// a `message_stop` of its own (measured with 2.1.326).
     pub complete: bool,
     /// The content deltas of a stream, in order.
     pub deltas: Vec<Delta>,
@@ -275,7 +276,7 @@ impl Collection {
                 answer.merge_usage(event.pointer("/usage"));
             }
             Some("message_stop") => {
-                answer.complete = true;
+                answer.complete = answer.stop_reason.is_some();
                 self.close(parent);
             }
             _ => {}

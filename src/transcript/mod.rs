@@ -69,6 +69,14 @@ impl Event {
 /// The `type` of events that come from the debug log and not from standard output.
 pub const DEBUG_LOG: &str = "debug_log";
 
+/// What the debug log says (as `WARN` or `ERROR`) when `claude` works around a failure.
+const WORKAROUNDS: [&str; 4] = [
+    "retrying streaming",
+    "sending the request again without",
+    "falling back to non-streaming",
+    "finalizing partial response",
+];
+
 /// A JSON event with its place.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Placed<'a> {
@@ -295,17 +303,15 @@ impl Transcript {
         self.placed().filter_map(api_error).collect()
     }
 
-    /// How `claude` worked around failed requests, in its debug log's words: a request repeated without a beta, or
-    /// without streaming. What such a run ends with hides that a request was refused.
+    /// How `claude` worked around requests and streams that failed, with the lines: a request repeated without a beta or
+    /// without streaming, a stream that broke off and was asked to go on. Such a run ends as a success, and of a broken
+    /// stream `claude` even prints the missing `content_block_stop` and `message_stop` itself; only the debug log
+    /// tells (measured with 2.1.326).
     pub fn workarounds(&self) -> Vec<(usize, String)> {
         self.placed()
-            .filter(|placed| placed.is(DEBUG_LOG) && text(placed.event, "/level") == Some("WARN"))
+            .filter(|placed| placed.is(DEBUG_LOG))
             .filter_map(|placed| Some((placed.line, owned(placed.event, "/text")?)))
-            .filter(|(_, text)| {
-                ["again without", "falling back"]
-                    .iter()
-                    .any(|words| text.contains(words))
-            })
+            .filter(|(_, text)| WORKAROUNDS.iter().any(|words| text.contains(words)))
             .collect()
     }
 
@@ -421,7 +427,7 @@ fn refused_request(text: &str) -> Option<(Option<u16>, &str)> {
     match (status, words.next(), words.next()) {
         (Some(status), Some(again), Some(body)) if again == status.to_string() => Some((Some(status), body)),
         (Some(_), ..) => Some((status, said.split_once(' ').map_or("", |(_, body)| body))),
-        (None, ..) => Some((None, said)),
+        (None, ..) => Some((None, said.strip_prefix("undefined ").unwrap_or(said))),
     }
 }
 

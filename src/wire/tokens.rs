@@ -15,6 +15,8 @@ use super::message::{Block, Content, MessageRequest, Tool};
 const CHARACTERS_A_TOKEN: u64 = 4;
 /// What the framing of a message costs, besides its blocks.
 const MESSAGE_OVERHEAD: u64 = 4;
+/// What it costs to have the model speak.
+const ANSWER_OVERHEAD: u64 = 3;
 const PIXELS_A_TOKEN: u64 = 750;
 /// An image of which nothing is known counts as one of the largest size that is not scaled down.
 const LARGEST_IMAGE: u64 = 1600;
@@ -47,7 +49,21 @@ pub fn pieces(request: &MessageRequest) -> Vec<Piece> {
             block_piece(&scope, block, if index == 0 { MESSAGE_OVERHEAD } else { 0 })
         })
     });
-    tools.chain(system).chain(messages.collect::<Vec<_>>()).collect()
+    let messages: Vec<Piece> = messages.collect();
+    tools
+        .chain(system)
+        .chain(messages)
+        .chain([answer_piece()])
+        .collect()
+}
+
+/// What the provider adds to have the model speak: never cached, so that no prompt has 0 uncached tokens.
+fn answer_piece() -> Piece {
+    Piece {
+        identity: "answer".to_owned(),
+        tokens: ANSWER_OVERHEAD,
+        breakpoint: None,
+    }
 }
 
 /// The tokens of a whole prompt.
