@@ -23,6 +23,7 @@ pub mod matrix;
 // The edge.
 pub mod env;
 pub mod process;
+pub mod atomic_write;
 pub mod spec_files;
 pub mod claude;
 pub mod provider;

@@ -4,8 +4,11 @@
 
 mod cause;
 mod check;
+mod files;
+mod matrix;
 pub mod progress;
 mod provider;
+mod results;
 mod schema;
 mod toolchain;
 mod versions;
@@ -29,7 +32,9 @@ struct Compat {
 enum Command {
     Cause(cause::Arguments),
     Check(check::Arguments),
+    Matrix(matrix::Arguments),
     Provider(provider::Arguments),
+    Results(results::Arguments),
     Schema(schema::Arguments),
     Toolchain(toolchain::Arguments),
     Versions(versions::Arguments),
@@ -46,7 +51,9 @@ pub fn main() -> ExitCode {
     let result = match Compat::parse().command {
         Command::Cause(arguments) => cause::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Matrix(arguments) => matrix::run(arguments),
         Command::Provider(arguments) => provider::run(arguments),
+        Command::Results(arguments) => results::run(arguments),
         Command::Schema(arguments) => schema::run(arguments),
         Command::Toolchain(arguments) => toolchain::run(arguments),
         Command::Versions(arguments) => versions::run(arguments),

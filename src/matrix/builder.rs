@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-use super::published::{ByProvider, Feature, Matrix};
+use super::published::{Feature, Matrix};
 use super::view::ManifestView;
 use crate::ids::{CellId, TierId};
 use crate::results::json::SchemaVersion;
@@ -103,7 +103,7 @@ pub fn build(manifest: &ManifestView, results: &Results, stamp: &Stamp) -> Resul
         Feature {
             id: id.clone(),
             name: name.clone(),
-            providers: ByProvider(cells.collect()),
+            providers: cells.collect(),
         }
     });
     Ok(Matrix {

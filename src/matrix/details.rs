@@ -5,15 +5,16 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::builder::{BuildError, Stamp, Tried, aggregate};
-use super::published::{ByProvider, Matrix};
+use super::builder::{BuildError, Stamp, Tried};
+use super::ordered_map::OrderedMap;
+use super::published::Matrix;
 use super::view::ManifestView;
 use crate::evidence::Behind;
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TrialName};
-use crate::outcome::{Cause, Judged};
-use crate::results::file::{FailureEntry, Gateway, MismatchEntry, RetryEntry};
+use crate::outcome::{Cause, Judged, Verdict};
+use crate::results::file::{AttemptEntry, FailureEntry, Gateway, MismatchEntry, RetryEntry};
 use crate::results::json::{self, JsonError, SchemaVersion, timestamp};
-use crate::results::{CellStatus, Entry, Results};
+use crate::results::{CellStatus, Entry, Results, StatusWord};
 use crate::wire::Usage;
 
 /// The whole file.
@@ -32,7 +33,7 @@ pub struct Details {
     /// As in the matrix it belongs to.
     pub claude_code_version: String,
     /// What the verdicts rest on: what stood behind the gateway.
-    pub evidence_kind: Behind,
+    pub evidence: Behind,
     /// The gateway as the run saw it.
     pub gateway: Gateway,
     /// When the run began.
@@ -41,37 +42,11 @@ pub struct Details {
     pub started_at: DateTime<Utc>,
     /// Whether every trial of the project was selected and finished.
     pub complete: bool,
-    /// The columns, in order.
-    pub providers: Vec<ProviderId>,
-    /// The tiers, in order.
-    pub tiers: Vec<TierId>,
-    /// The rows, in order.
-    pub features: Vec<FeatureDetails>,
+    /// By feature and provider, in the matrix's order: one entry a tier, in the manifest's order.
+    pub features: OrderedMap<FeatureId, OrderedMap<ProviderId, Vec<TierDetails>>>,
 }
 
-/// A row.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FeatureDetails {
-    /// Its id.
-    pub id: FeatureId,
-    /// The name that people read.
-    pub name: String,
-    /// Its cells, one a column, in the order of the columns.
-    pub providers: ByProvider<CellDetails>,
-}
-
-/// A cell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CellDetails {
-    /// As in the matrix.
-    pub result: CellStatus,
-    /// One a tier, in order.
-    pub tiers: Vec<TierDetails>,
-}
-
-/// A cell on a tier.
+/// A cell on a tier. Where it was not tried, it has a name and a status only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TierDetails {
@@ -80,66 +55,89 @@ pub struct TierDetails {
     /// The trial's name: `cargo test --test compat -- --exact NODEID` runs it alone.
     #[schemars(with = "String")]
     pub nodeid: TrialName,
-    /// What became of it; `not_tested` where it was not tried, and then nothing of the rest is there.
-    pub result: CellStatus,
-    /// How it was tried.
+    /// What became of it.
+    pub status: StatusWord,
+    /// Of a failure: what did not hold, in a few lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trial: Option<TrialDetails>,
-}
-
-/// How a trial went.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TrialDetails {
+    pub error: Option<String>,
+    /// Of `not_applicable`: why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The gateway's alias that `claude` asked for.
-    pub model: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// Of a failure: whose fault it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
     /// Of a failure: the facts that decided the cause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// Of a failure: what did not hold.
+    /// Of a failure: the contract clause that was broken, `llm-gateway-protocol#request-headers`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clause: Option<String>,
+    /// Declared faults that showed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known_failures: Vec<KnownFailureDetails>,
+    /// Of a failure: what did not hold, with places and evidence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mismatches: Vec<MismatchEntry>,
-    /// What became of each expectation, with its contract clause and, of a known failure, its link.
+    /// What became of each expectation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expectations: Vec<Judged>,
-    /// The attempts, in order; absent where nothing was run.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub attempts: Vec<AttemptDetails>,
-    /// Failed first, then passed.
-    pub flaky: bool,
-    /// Token counts that `claude` reported.
-    pub usage: Usage,
-    /// Cost in US dollars that `claude` reported.
-    pub cost_usd: f64,
-    /// Milliseconds from the first attempt's start to the verdict.
-    pub duration_ms: u64,
-    /// When the first attempt began.
-    #[serde(with = "timestamp")]
-    #[schemars(schema_with = "timestamp::schema")]
-    pub started_at: DateTime<Utc>,
-    /// The evidence folder, in the run's artifacts.
+    /// How many attempts there were; absent where nothing was run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub evidence: Option<String>,
+    pub attempts: Option<usize>,
+    /// The attempts before the one that gave the verdict.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_attempts: Vec<AttemptDetails>,
+    /// Failed first, then passed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub flaky: bool,
+    /// Token counts that `claude` reported, of all attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// Cost in US dollars that `claude` reported, of all attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<f64>,
+    /// Milliseconds from the first attempt's start to the verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// The evidence folder, among the run's artifacts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence_path: Option<String>,
 }
 
-/// One attempt.
+/// A declared fault that showed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KnownFailureDetails {
+    /// The expectation that does not hold.
+    pub reason: String,
+    /// The page that says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+}
+
+/// An attempt before the last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AttemptDetails {
     /// Milliseconds it took.
     pub duration_ms: u64,
-    /// Whose fault its failure was; absent if it passed.
+    /// Whose fault its failure was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
-    /// Its failure in a few lines; absent if it passed.
+    /// Its failure in a few lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Transient errors that `claude` itself retried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retries: Vec<RetryEntry>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Details {
@@ -149,32 +147,36 @@ impl Details {
     /// As [`build`](super::build).
     pub fn build(manifest: &ManifestView, results: &Results, stamp: &Stamp) -> Result<Self, BuildError> {
         let tried = Tried::new(manifest, results)?;
-        let features = manifest.features.iter().map(|(id, name)| {
-            let cells = manifest.providers.iter().map(|provider| {
-                let cell = CellId {
-                    feature: id.clone(),
-                    provider: provider.clone(),
-                };
-                (provider.clone(), CellDetails::new(&tried, &cell))
-            });
-            FeatureDetails {
-                id: id.clone(),
-                name: name.clone(),
-                providers: ByProvider(cells.collect()),
-            }
-        });
+        let tiers = |feature: &FeatureId, provider: &ProviderId| -> Vec<TierDetails> {
+            let cell = CellId {
+                feature: feature.clone(),
+                provider: provider.clone(),
+            };
+            let tiers = tried.tiers(&cell).into_iter();
+            tiers
+                .map(|(tier, entry)| TierDetails::new(cell.trial(tier), entry))
+                .collect()
+        };
+        let cells = |feature: &FeatureId| {
+            let providers = manifest.providers.iter();
+            providers
+                .map(|provider| (provider.clone(), tiers(feature, provider)))
+                .collect()
+        };
         Ok(Self {
             schema_version: SchemaVersion::One,
             generated_at: stamp.generated_at,
             litellm_version: stamp.litellm_version.clone(),
             claude_code_version: stamp.claude_code_version.clone(),
-            evidence_kind: results.run.behind,
+            evidence: results.run.behind,
             gateway: results.run.gateway.clone(),
             started_at: results.run.started_at,
             complete: results.is_whole(),
-            providers: manifest.providers.clone(),
-            tiers: manifest.tiers.clone(),
-            features: features.collect(),
+            features: manifest
+                .features
+                .iter()
+                .map(|(id, _)| (id.clone(), cells(id)))
+                .collect(),
         })
     }
 
@@ -198,29 +200,30 @@ impl Details {
             && self.claude_code_version == matrix.claude_code_version
     }
 
-    /// What stands behind a cell.
-    pub fn cell(&self, cell: &CellId) -> Option<&CellDetails> {
-        let feature = self.features.iter().find(|feature| feature.id == cell.feature)?;
-        feature.providers.get(&cell.provider)
-    }
-}
-
-impl CellDetails {
-    fn new(tried: &Tried<'_>, cell: &CellId) -> Self {
-        let tiers = tried.tiers(cell);
-        Self {
-            result: aggregate(&tiers),
-            tiers: tiers
-                .into_iter()
-                .map(|(tier, entry)| TierDetails::new(cell, tier, entry))
-                .collect(),
-        }
+    /// The tiers, in order.
+    pub fn tier_names(&self) -> Vec<&str> {
+        let first = self
+            .features
+            .0
+            .first()
+            .and_then(|(_, providers)| providers.0.first());
+        first
+            .map(|(_, tiers)| tiers.iter().map(|tier| tier.tier.as_str()).collect())
+            .unwrap_or_default()
     }
 
-    /// The causes of its failures, in the order of the tiers, none twice.
-    pub fn causes(&self) -> Vec<Cause> {
+    /// The tiers of a cell; none where the cell is not known.
+    pub fn tiers(&self, cell: &CellId) -> &[TierDetails] {
+        let providers = self.features.get(&cell.feature);
+        providers
+            .and_then(|providers| providers.get(&cell.provider))
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// Whose fault a cell's failures are, in the order of the tiers, none twice.
+    pub fn causes(&self, cell: &CellId) -> Vec<Cause> {
         let mut causes = Vec::new();
-        for cause in self.tiers.iter().filter_map(|tier| tier.trial.as_ref()?.cause) {
+        for cause in self.tiers(cell).iter().filter_map(|tier| tier.cause) {
             if !causes.contains(&cause) {
                 causes.push(cause);
             }
@@ -230,40 +233,93 @@ impl CellDetails {
 }
 
 impl TierDetails {
-    fn new(cell: &CellId, tier: &TierId, entry: Option<&Entry>) -> Self {
+    fn new(name: TrialName, entry: Option<&Entry>) -> Self {
+        let untried = Self::untried(name);
+        match entry {
+            Some(entry) => untried.tried(entry),
+            None => untried,
+        }
+    }
+
+    fn untried(name: TrialName) -> Self {
         Self {
-            tier: tier.clone(),
-            nodeid: cell.trial(tier),
-            result: entry.map_or(CellStatus::NotTested {}, |entry| entry.result.clone().into()),
-            trial: entry.map(TrialDetails::new),
+            tier: name.tier.clone(),
+            nodeid: name,
+            status: StatusWord::NotTested,
+            error: None,
+            reason: None,
+            model: None,
+            cause: None,
+            why: None,
+            clause: None,
+            known_failures: Vec::new(),
+            mismatches: Vec::new(),
+            expectations: Vec::new(),
+            attempts: None,
+            earlier_attempts: Vec::new(),
+            flaky: false,
+            usage: None,
+            cost_usd: None,
+            duration_ms: None,
+            evidence_path: None,
+        }
+    }
+
+    fn tried(self, entry: &Entry) -> Self {
+        let status = CellStatus::from(entry.result.clone());
+        let (error, reason) = match status.clone() {
+            CellStatus::Fail { error } => (Some(error), None),
+            CellStatus::NotApplicable { reason } => (None, Some(reason)),
+            CellStatus::Pass {} | CellStatus::NotTested {} => (None, None),
+        };
+        let has_run = !entry.attempts.is_empty();
+        Self {
+            status: status.word(),
+            error,
+            reason,
+            model: Some(entry.model.clone()),
+            cause: entry.cause,
+            why: entry.why.clone(),
+            clause: entry
+                .mismatches
+                .iter()
+                .find_map(|mismatch| mismatch.clause.clone()),
+            known_failures: known_failures(&entry.expectations),
+            mismatches: entry.mismatches.clone(),
+            expectations: entry.expectations.clone(),
+            attempts: has_run.then_some(entry.attempts.len()),
+            earlier_attempts: earlier_attempts(&entry.attempts),
+            flaky: entry.flaky,
+            usage: has_run.then_some(entry.usage),
+            cost_usd: has_run.then_some(entry.cost_usd),
+            duration_ms: has_run.then_some(entry.duration_ms),
+            evidence_path: entry.evidence.clone(),
+            ..self
         }
     }
 }
 
-impl TrialDetails {
-    fn new(entry: &Entry) -> Self {
-        Self {
-            model: entry.model.clone(),
-            cause: entry.cause,
-            why: entry.why.clone(),
-            mismatches: entry.mismatches.clone(),
-            expectations: entry.expectations.clone(),
-            attempts: entry
-                .attempts
-                .iter()
-                .map(|attempt| AttemptDetails {
-                    duration_ms: attempt.duration_ms,
-                    cause: attempt.failure.as_ref().map(|failure| failure.cause),
-                    error: attempt.failure.as_ref().map(FailureEntry::in_short),
-                    retries: attempt.retries.clone(),
-                })
-                .collect(),
-            flaky: entry.flaky,
-            usage: entry.usage,
-            cost_usd: entry.cost_usd,
-            duration_ms: entry.duration_ms,
-            started_at: entry.started_at,
-            evidence: entry.evidence.clone(),
-        }
-    }
+fn known_failures(judged: &[Judged]) -> Vec<KnownFailureDetails> {
+    let showed = judged
+        .iter()
+        .filter(|judged| judged.verdict == Verdict::KnownFailure);
+    let details = showed.map(|judged| KnownFailureDetails {
+        reason: format!("`{}` does not hold", judged.name),
+        link: judged.link.clone(),
+    });
+    details.collect()
+}
+
+fn earlier_attempts(attempts: &[AttemptEntry]) -> Vec<AttemptDetails> {
+    let earlier = attempts
+        .split_last()
+        .map_or(&[][..], |(_, earlier)| earlier)
+        .iter();
+    let details = earlier.map(|attempt| AttemptDetails {
+        duration_ms: attempt.duration_ms,
+        cause: attempt.failure.as_ref().map(|failure| failure.cause),
+        error: attempt.failure.as_ref().map(FailureEntry::in_short),
+        retries: attempt.retries.clone(),
+    });
+    details.collect()
 }

@@ -106,8 +106,18 @@ impl Kind {
             Self::Gone => "gone",
             Self::Greyed => "greyed",
             Self::Tested => "now tested",
-            Self::Reworded => "still not passing, for another reason",
+            Self::Reworded => "reworded",
         }
+    }
+
+    /// `1 regression`, `2 regressions`.
+    fn counted(self, number: usize) -> String {
+        let word = match (self, number) {
+            (Self::Regression, 1) => "regression",
+            (Self::Fix, 1) => "fix",
+            _ => self.heading(),
+        };
+        format!("{number} {word}")
     }
 
     fn of(old: &CellStatus, new: &CellStatus) -> Option<Self> {
@@ -137,15 +147,13 @@ impl Diff {
                 continue;
             };
             let failing = matches!(status, CellStatus::Fail { .. });
-            let tiers = details
-                .filter(|_| failing)
-                .and_then(|details| details.cell(&cell));
+            let details = details.filter(|_| failing);
             changes.push(Change {
                 kind,
                 name: name.to_owned(),
                 old: before.cloned(),
                 new: Some(status.clone()),
-                causes: tiers.map(|tiers| tiers.causes()).unwrap_or_default(),
+                causes: details.map(|details| details.causes(&cell)).unwrap_or_default(),
                 feature: cell.feature,
                 provider: cell.provider,
             });
@@ -180,9 +188,59 @@ impl Diff {
         self.of_kind(Kind::Regression).next().is_some()
     }
 
+    /// What was compared, in one line: `LiteLLM v1.105.0 → v1.106.0, Claude Code 2.1.326, …`.
+    pub fn headline(&self) -> String {
+        let arrow = |old: &str, new: &str| {
+            if old == new {
+                old.to_owned()
+            } else {
+                format!("{old} → {new}")
+            }
+        };
+        let (old, new) = (&self.old, &self.new);
+        format!(
+            "LiteLLM {}, Claude Code {}, {}",
+            arrow(&old.litellm_version, &new.litellm_version),
+            arrow(&old.claude_code_version, &new.claude_code_version),
+            arrow(
+                &timestamp::to_text(&old.generated_at),
+                &timestamp::to_text(&new.generated_at)
+            ),
+        )
+    }
+
+    /// How many changes of each kind there are, in words: `2 regressions, 1 fix`; `no changes`.
+    pub fn summary(&self) -> String {
+        let counts = Kind::ALL
+            .into_iter()
+            .map(|kind| (kind, self.of_kind(kind).count()));
+        let told: Vec<String> = counts
+            .filter(|(_, number)| *number > 0)
+            .map(|(kind, number)| kind.counted(number))
+            .collect();
+        if told.is_empty() {
+            "no changes".into()
+        } else {
+            told.join(", ")
+        }
+    }
+
     /// As JSON.
     pub fn to_text(&self) -> String {
         json::write(self)
+    }
+}
+
+impl Change {
+    /// `pass → fail`, `new: fail`, `gone: was pass`.
+    pub fn words(&self) -> String {
+        match (&self.old, &self.new) {
+            (Some(old), Some(new)) if old.word() == new.word() => format!("still {}", new.word().as_str()),
+            (Some(old), Some(new)) => format!("{} → {}", old.word().as_str(), new.word().as_str()),
+            (None, Some(new)) => format!("new: {}", new.word().as_str()),
+            (Some(old), None) => format!("gone: was {}", old.word().as_str()),
+            (None, None) => String::new(),
+        }
     }
 }
 

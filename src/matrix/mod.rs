@@ -5,12 +5,16 @@
 #![warn(clippy::disallowed_methods)]
 
 pub mod view;
+pub mod ordered_map;
 pub mod published;
 pub mod builder;
 pub mod details;
 pub mod diff;
+pub mod baseline;
 pub mod history;
 pub mod terminal;
+pub mod markdown;
+pub mod html;
 pub mod schema;
 
 pub use builder::build;

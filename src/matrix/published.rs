@@ -3,14 +3,12 @@
 //! Its layout is locked: no key may be added. What more there is to say stands in the details file.
 
 use std::collections::HashSet;
-use std::fmt;
-use std::marker::PhantomData;
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
-use serde::de::{Error as _, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
+use super::ordered_map::OrderedMap;
 use crate::ids::{CellId, FeatureId, ProviderId};
 use crate::results::CellStatus;
 use crate::results::json::{self, JsonError, SchemaVersion, timestamp};
@@ -48,7 +46,7 @@ pub struct Feature {
     #[schemars(length(min = 1))]
     pub name: String,
     /// Its cells, one a column, in the order of the columns.
-    pub providers: ByProvider<CellStatus>,
+    pub providers: OrderedMap<ProviderId, CellStatus>,
 }
 
 /// Why a text is not a matrix.
@@ -163,62 +161,4 @@ impl Feature {
 
 fn contradiction(at: String, what: String) -> MatrixError {
     MatrixError::Contradiction { at, what }
-}
-
-/// A JSON object keyed by provider that keeps its order and has no key twice.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ByProvider<T>(pub Vec<(ProviderId, T)>);
-
-impl<T> ByProvider<T> {
-    /// What stands under `provider`.
-    pub fn get(&self, provider: &ProviderId) -> Option<&T> {
-        self.0
-            .iter()
-            .find(|(key, _)| key == provider)
-            .map(|(_, value)| value)
-    }
-}
-
-impl<T: Serialize> Serialize for ByProvider<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for ByProvider<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ByProviderVisitor(PhantomData))
-    }
-}
-
-struct ByProviderVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for ByProviderVisitor<T> {
-    type Value = ByProvider<T>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object keyed by provider")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut entries: Vec<(ProviderId, T)> = Vec::new();
-        while let Some(key) = map.next_key::<ProviderId>()? {
-            if entries.iter().any(|(other, _)| *other == key) {
-                return Err(A::Error::custom(format!("`{key}` stands twice")));
-            }
-            entries.push((key, map.next_value()?));
-        }
-        Ok(ByProvider(entries))
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for ByProvider<T> {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        format!("ByProvider_{}", T::schema_name()).into()
-    }
-
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let value = generator.subschema_for::<T>();
-        schemars::json_schema!({ "type": "object", "additionalProperties": value })
-    }
 }

@@ -16,7 +16,7 @@ pub fn files() -> Vec<(&'static str, String)> {
         ("compatibility-matrix.schema.json", text::<Matrix>()),
         ("compatibility-details.schema.json", text::<Details>()),
         ("matrix-diff.schema.json", text::<Diff>()),
-        ("matrix-history.schema.json", text::<History>()),
+        ("compatibility-history.schema.json", text::<History>()),
     ]
 }
 

@@ -16,6 +16,7 @@ impl Paint {
     pub fn apply(self, style: Style, text: &str) -> String {
         match self {
             Self::Plain => text.to_owned(),
+            Self::Ansi if text.is_empty() => String::new(),
             Self::Ansi => format!("{style}{text}{style:#}"),
         }
     }

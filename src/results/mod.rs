@@ -10,4 +10,4 @@ pub mod merge;
 pub mod junit;
 
 pub use file::{Entry, Results, ResultsError};
-pub use status::{CellStatus, TrialResult};
+pub use status::{CellStatus, StatusWord, TrialResult};

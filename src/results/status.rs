@@ -49,14 +49,40 @@ pub enum CellStatus {
     NotTested {},
 }
 
+/// The status of a cell or a trial without its error or reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StatusWord {
+    /// Everything held.
+    Pass,
+    /// Something did not hold.
+    Fail,
+    /// The feature cannot exist on the provider.
+    NotApplicable,
+    /// Not tried.
+    NotTested,
+}
+
+impl StatusWord {
+    /// As in the files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::NotApplicable => "not_applicable",
+            Self::NotTested => "not_tested",
+        }
+    }
+}
+
 impl CellStatus {
     /// The value of the `status` key.
-    pub fn word(&self) -> &'static str {
+    pub fn word(&self) -> StatusWord {
         match self {
-            Self::Pass {} => "pass",
-            Self::Fail { .. } => "fail",
-            Self::NotApplicable { .. } => "not_applicable",
-            Self::NotTested {} => "not_tested",
+            Self::Pass {} => StatusWord::Pass,
+            Self::Fail { .. } => StatusWord::Fail,
+            Self::NotApplicable { .. } => StatusWord::NotApplicable,
+            Self::NotTested {} => StatusWord::NotTested,
         }
     }
 
