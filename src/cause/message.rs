@@ -108,6 +108,7 @@ fn status(text: &str) -> Option<u16> {
             | \b HTTP (?:/[\d.]+)? \s+ (?<http>[45]\d\d) \b
             | \b (?:exception|error|status|returned|response)["']? \W{0,4} (?<after>[45]\d\d) \b
             | \( (?<braced>[45]\d\d) \)
+            | \b (?<address>[45]\d\d) \ https?://
             | ^ \D{0,40}? \b (?<first>[45]\d\d) (?: :\  | \ (?-i:[A-Z{\[(<"]) | $)
             | \b (?<reason>[45]\d\d) \  (?:bad\ request|unauthorized|forbidden|not\ found|payment\ required
               |method\ not\ allowed|too\ many\ requests|internal\ server\ error|bad\ gateway|service\ unavailable
@@ -133,14 +134,14 @@ fn route(text: &str) -> Route {
             | "(?:type|param)":\ ?"None" | "code":\ ?"\d{3}"
             | "error":\ ?\{\ ?"message" | "type":\ ?"<nil>" | \(request\ id:\ \w+\)
             | ["']message["']:\ ?["'] [^"'{]{0,60} \{\ ?["']
-            | upstream\ (?:provider|error) | from\ provider
+            | upstream\ (?:provider|error) | from\ provider | inference\ gateway | \[[\w-]+/[\w.@:-]+\]
             | claude\ CLI\ (?:failed|timed\ out)
             "#,
         )
         .expect("the pattern is valid")
     });
     static DIRECT: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r#"(?i)API Error|"request_id": ?"req_|/login\b|anthropic\.\w+Error|botocore|An error occurred \("#)
+        Regex::new(r#"(?i)API Error|^\W*Error: [45]\d\d |"request_id": ?"req_|/login\b|anthropic\.\w+Error|botocore|An error occurred \("#)
             .expect("the pattern is valid")
     });
     if GATEWAY.is_match(text) {
