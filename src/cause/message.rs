@@ -141,7 +141,7 @@ fn route(text: &str) -> Route {
         .expect("the pattern is valid")
     });
     static DIRECT: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r#"(?i)API Error|^\W*Error: [45]\d\d |"request_id": ?"req_|/login\b|anthropic\.\w+Error|botocore|An error occurred \("#)
+        Regex::new(r#"(?i)API Error|stream error: |^\W*Error: [45]\d\d |["']request_id["']: ?["']req_|/login\b|anthropic\.\w+Error|botocore|An error occurred \("#)
             .expect("the pattern is valid")
     });
     if GATEWAY.is_match(text) {

@@ -400,6 +400,7 @@ pub const RULES: &[Rule] = &[
             r"(?:missing|no) (?:aws|vertex)?[_ ]?(?:region|location|project)\b",
             r"invalid (?:aws region|vertex_location)",
             r"config profile .{0,60}could not be found",
+            r"invalid [\w ]{0,25}(?:endpoint (?:format|url)|base[ _]?url)",
             r"invalid url|only absolute urls|failed to parse url|unsupported protocol|missing an? .{0,20}protocol",
             r"ERR_INVALID_URL|InvalidURL",
         ]),
@@ -588,7 +589,8 @@ pub const RULES: &[Rule] = &[
             r"login (?:has )?expired|not logged in|login reached its time limit",
             r"could not resolve authentication method|no key is set|api_key client option must be set",
             r"\bunauthori[sz]ed|\bforbidden|unauthenticated|not authenticated",
-            r"apiKeyHelper",
+            r"apiKeyHelper|auth_unavailable|no auth available",
+            r"(?:missing|not set|required|set the|unset).{0,60}_(?:API_KEY|AUTH_TOKEN|API_TOKEN)\b|_(?:API_KEY|AUTH_TOKEN)\b.{0,40}(?:missing|not set|required|is empty)",
             r"authentication (?:failed|failure|required|is required)|failed to authenticate",
             r"disabled API key authentication",
             r"request not allowed|access denied|permission denied for|not have permission|no auth credentials",
@@ -812,7 +814,7 @@ pub const RULES: &[Rule] = &[
             r"no module named|ModuleNotFoundError|ImportError|AttributeError|KeyError|IndexError|UnboundLocalError|NameError|RecursionError|AssertionError.*litellm",
             r"TypeError: .*(?:argument|NoneType|unsupported operand|unhashable|expected str|must be)",
             r"ValidationError|validation errors? for|pydantic",
-            r"JSONDecodeError|Expecting value: line|not JSON serializable",
+            r"JSONDecodeError|Expecting (?:value|property name|.{0,5} delimiter)|not JSON serializable",
             r"not enough values to unpack|list index out of range|missing \d+ required (?:positional|keyword)|unexpected keyword argument",
             r"referenced before assignment|cannot access local variable",
             r"Traceback \(most recent call last\)",
@@ -1001,21 +1003,51 @@ pub const RULES: &[Rule] = &[
         example: "API Error: 404 {\"detail\":\"Not Found\"}",
     },
     Rule {
-        name: "connection_broken",
+        name: "stream_stalled",
         cause: Gateway,
         confidence: PLAUSIBLE,
         when: Says(&[
-            r"socket connection was closed|socket hang up|ECONNRESET|ConnectionReset|connection reset|\bterminated\b|EPIPE|broken pipe",
-            r"connection (?:was )?(?:closed|lost|interrupted|dropped)|ConnectionClosed",
-            r"stream idle|response stalled|no response from api|premature close|UND_ERR_SOCKET|other side closed",
-            r"part of the response never arrived|incomplete (?:chunked|read)|peer closed connection|TransferEncoding|payload is not completed",
-            r"h11|content-length",
+            r"socket connection was closed|connection (?:closed|lost) mid-response|before (?:a|the) response (?:was produced|finished)",
+            r"stream idle|response stalled|no response from api|part of the response never arrived",
         ]),
         unless: &[],
         on: &[],
+        why: "claude says that its stream, whose other end is the gateway, stopped or was cut",
+        next: "read the gateway's log at that moment; run the trial simulated, where the reply is whole on the provider's side",
+        example: "API Error: Stream idle timeout - partial response received",
+    },
+    Rule {
+        name: "connection_broken",
+        cause: Gateway,
+        confidence: PLAUSIBLE,
+        when: Says(BROKEN_CONNECTION),
+        unless: &[],
+        on: &[Route::Gateway, Route::Direct],
         why: "the connection that claude had, which is the gateway's end, broke in the reply",
         next: "read the gateway's log at that moment; run the trial simulated, where the reply is whole on the provider's side",
-        example: "API Error: The socket connection was closed unexpectedly.",
+        example: "API Error: Unable to connect to API (ECONNRESET)",
+    },
+    Rule {
+        name: "stream_broken",
+        cause: Upstream,
+        confidence: GUESS,
+        when: Says(BROKEN_CONNECTION),
+        unless: &[],
+        on: &[Route::Unknown],
+        why: "a connection broke, and the text shows neither claude nor a gateway at its ends",
+        next: "look at both ends' logs at that moment; run the trial again, and simulated if it comes back",
+        example: "The pending stream has been canceled (caused by: read ECONNRESET)",
+    },
+    Rule {
+        name: "claude_ended_with_the_models_words",
+        cause: Assertion,
+        confidence: LIKELY,
+        when: Says(&[r"CLI failed: exit=\d+; text=\S"]),
+        unless: &[r#"API Error|api_status|litellm|"error"|\bError: "#],
+        on: &[],
+        why: "claude failed with words of the model, not with an error",
+        next: "read what the model answered against what the cell asked for; run the trial again to tell chance from fault",
+        example: "[claude-opus-4-7] claude CLI failed: exit=1; text=Based on the schema, I need to answer with an integer.",
     },
     // A kind of error or a status that means one thing, whatever else is said.
     Rule {
@@ -1269,6 +1301,14 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
+/// How a connection that broke in the middle shows.
+const BROKEN_CONNECTION: &[&str] = &[
+    r"socket hang up|ECONNRESET|ConnectionReset|connection reset|\bterminated\b|EPIPE|broken pipe|UND_ERR_SOCKET|other side closed",
+    r"connection (?:was )?(?:closed|lost|interrupted|dropped)|ConnectionClosed|premature close",
+    r"incomplete (?:chunked|read)|peer closed connection|TransferEncoding|payload is not completed|h11|content-length",
+    r"HTTP2|protocol error|stream (?:was )?(?:reset|canceled|cancelled|closed)",
+];
+
 /// What providers say when they refuse a part of a request.
 const REFUSED_PARTS: &[&str] = &[
     r"extra inputs are not permitted|extraneous key|malformed input request|cannot find field|unknown (?:parameter|field)|unrecognized (?:request argument|field|key)|unsupported[_ ]parameter|additional propert",
@@ -1281,7 +1321,7 @@ const REFUSED_PARTS: &[&str] = &[
     r"cache_control|cachepoint|cache ?point|prompt caching",
     r"max_tokens.{0,80}(?:must|greater|exceed|maximum)|budget_tokens|thinking\.(?:type|enabled|adaptive|budget)",
     r"output_config|context_management|reasoning_effort|tool_choice|defer_loading|input_schema|tools\.\d+|messages\.\d+|system\.\d+",
-    r"invalid value: |supported values are|is not (?:supported|allowed|permitted)|not supported|unsupported|must be (?:one of|a|an|at|less|greater)|field required|required key|is required|should be a|schema|could not process image|invalid base64",
+    r"invalid value: |supported values are|is not (?:supported|allowed|permitted)|not supported|unsupported|must be (?:one of|a|an|at|less|greater)|field required|required key|is required|should be a|schema (?:violation|mismatch)|against schema|(?:input|json|invalid|output)[_ ]schema|could not process image|invalid base64",
     r"unexpected role|role .{0,20}system",
 ];
 
