@@ -1,0 +1,76 @@
+import type {ReactElement} from 'react';
+
+import type {TierDetails} from './data/details';
+import {Message} from './Message';
+import {inWords} from './names';
+import {GLYPHS, STATUS_NAMES} from './status';
+import styles from './TierTable.module.css';
+import {duration} from './time';
+
+/** The cell's result on each tier of models. */
+export function TierTable({tiers}: {tiers: TierDetails[]}): ReactElement | null {
+  if (tiers.length === 0) {
+    return null;
+  }
+  return (
+    <section>
+      <h3>Models</h3>
+      <ul className={styles.tiers}>
+        {tiers.map((tier) => (
+          <li key={tier.tier}>
+            <Tier tier={tier} />
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function Tier({tier}: {tier: TierDetails}): ReactElement {
+  return (
+    <>
+      <p className={styles.head}>
+        <span className={styles.glyph} data-status={tier.status} aria-hidden="true">
+          {GLYPHS[tier.status]}
+        </span>
+        <strong>{inWords(tier.tier)}</strong>
+        <span className={styles.word}>{STATUS_NAMES[tier.status]}</span>
+        <span className={styles.effort}>{effort(tier)}</span>
+      </p>
+      {tier.text && (
+        <p className={styles.text}>
+          <Message text={tier.text} />
+        </p>
+      )}
+      {(tier.cause ?? tier.clause) && (
+        <dl className={styles.facts}>
+          {tier.cause && (
+            <div>
+              <dt>Cause</dt>
+              <dd>{inWords(tier.cause)}</dd>
+            </div>
+          )}
+          {tier.clause && (
+            <div>
+              <dt>Contract clause</dt>
+              <dd>
+                <code>{tier.clause}</code>
+              </dd>
+            </div>
+          )}
+        </dl>
+      )}
+    </>
+  );
+}
+
+/** `3 attempts · 12.3 s · $0.004`. */
+function effort({attempts, durationMs, costUsd}: TierDetails): string {
+  return [
+    attempts !== undefined && attempts > 1 && `${attempts} attempts`,
+    durationMs !== undefined && duration(durationMs),
+    costUsd !== undefined && costUsd > 0 && `$${costUsd.toFixed(costUsd < 0.01 ? 4 : 2)}`,
+  ]
+    .filter(Boolean)
+    .join(' · ');
+}
