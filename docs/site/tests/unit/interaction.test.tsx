@@ -63,7 +63,7 @@ test('a cell opens its panel and puts itself into the address', () => {
   const panel = library.within(screen.getByRole('dialog'));
   assert.ok(panel.getByRole('heading', {name: 'Vision on Bedrock (Converse)'}));
   assert.ok(panel.getByText('cargo test --test compat -- --exact vision::bedrock_converse::sonnet'));
-  assert.equal(panel.getAllByText('messages.image.base64').length, 2);
+  assert.equal(panel.getAllByText('the provider did not receive the image').length, 2);
   library.fireEvent.click(panel.getByRole('button', {name: 'Close'}));
   assert.equal(window.location.hash, '');
   assert.equal(screen.queryByRole('dialog'), null);

@@ -11,7 +11,7 @@ import {Message} from './Message';
 import {providerName} from './names';
 import {Reproduce} from './Reproduce';
 import {explain, GLYPHS, STATUS_NAMES} from './status';
-import {TierTable} from './TierTable';
+import {Tiers} from './Tiers';
 
 type Props = {
   feature: Feature;
@@ -27,6 +27,7 @@ export function CellPanel({feature, provider, tiers, evidence, past, onClose}: P
   const dialog = useModal();
   const titleId = useId();
   const cell = feature.providers.get(provider) ?? {status: 'not_tested'};
+  const wasTried = cell.status === 'pass' || cell.status === 'fail';
   const closeOnBackdrop = (event: MouseEvent) => {
     if (event.target === dialog.current) {
       onClose();
@@ -46,18 +47,16 @@ export function CellPanel({feature, provider, tiers, evidence, past, onClose}: P
             {feature.name} <span className={styles.provider}>on {providerName(provider)}</span>
           </h2>
         </header>
-        {!tiers.some((tier) => tier.text) && (
+        {!tiers.some((tier) => tier.error) && (
           <p className={styles.explanation} data-status={cell.status}>
             <Message text={explain(cell)} />
           </p>
         )}
         <KnownFailures tiers={tiers} />
-        <TierTable tiers={tiers} />
+        {wasTried && <Tiers tiers={tiers} />}
         <HistoryStrip past={past} />
-        <Evidence kind={evidence} />
-        {cell.status !== 'not_tested' && cell.status !== 'not_applicable' && (
-          <Reproduce feature={feature.id} provider={provider} tiers={tiers} />
-        )}
+        {wasTried && <Evidence kind={evidence} />}
+        {wasTried && <Reproduce feature={feature.id} provider={provider} tiers={tiers} />}
         <footer className={styles.footer}>
           <CopyButton label="Copy link to this cell" text={() => window.location.href} />
         </footer>

@@ -19,9 +19,9 @@ export function HistoryStrip({past}: {past: PastStatus[]}): ReactElement | null 
     <section>
       <h3>Over time</h3>
       <ol className={styles.strip}>
-        {shown.map((moment) => (
+        {shown.map((moment, index) => (
           <li
-            key={moment.generatedAt.toISOString()}
+            key={index}
             className={styles.moment}
             data-status={moment.status}
             title={told(moment)}

@@ -15,7 +15,7 @@ export function Reproduce({feature, provider, tiers}: Props): ReactElement {
   const failing = tiers.filter((tier) => tier.status === 'fail');
   const commands =
     failing.length > 0
-      ? failing.map(({tier}) => `cargo test --test compat -- --exact ${feature}::${provider}::${tier}`)
+      ? failing.map(({trial}) => `cargo test --test compat -- --exact ${trial}`)
       : [`cargo test --test compat -- ${feature}::${provider}::`];
   return (
     <section>

@@ -21,21 +21,48 @@ export type EvidenceKind = (typeof EVIDENCE_KINDS)[number];
 
 export type KnownFailure = {reason: string; link?: string};
 
+const VERDICTS = ['held', 'broken', 'known_failure', 'unexpectedly_held', 'not_judged'] as const;
+
+/** What became of an expectation. */
+export type Verdict = (typeof VERDICTS)[number];
+
+export type Judged = {name: string; verdict: Verdict; clause?: string};
+
+/** An expectation that did not hold. */
+export type Mismatch = {
+  expectation: string;
+  clause?: string;
+  summary: string;
+  expected?: string;
+  actual?: string;
+};
+
+/** An attempt before the one that gave the verdict. */
+export type EarlierAttempt = {durationMs: number; cause?: string; error?: string};
+
 /** What became of a cell on one tier of models. */
 export type TierDetails = {
   tier: string;
+  /** The name that runs it alone: `vision::azure::haiku`. */
+  trial: string;
   model?: string;
   status: Status;
-  /** The error or the reason, in full. */
-  text?: string;
-  /** Whose fault a failure is. */
+  /** Of a failure: what did not hold, in a few lines. */
+  error?: string;
+  /** Whose fault a failure is, and the facts that decided so. */
   cause?: string;
+  why?: string;
   /** The clause of the contract that a failure breaks. */
   clause?: string;
+  mismatches: Mismatch[];
+  expectations: Judged[];
+  knownFailures: KnownFailure[];
   attempts?: number;
+  earlierAttempts: EarlierAttempt[];
   durationMs?: number;
   costUsd?: number;
-  knownFailures: KnownFailure[];
+  /** The folder of the trial's evidence among the run's artifacts. */
+  evidencePath?: string;
 };
 
 /** `compatibility-details.json`, read and checked. */
@@ -91,15 +118,21 @@ function readTier(item: unknown, where: string): TierDetails {
   const tier = readObject(item, where);
   return {
     tier: readText(tier.tier, `${where}.tier`),
+    trial: readText(tier.nodeid, `${where}.nodeid`),
     model: readOptionalText(tier.model, `${where}.model`),
     status: readChoice(tier.status, STATUSES, `${where}.status`),
-    text: readOptionalText(tier.error ?? tier.reason, `${where}.error`),
+    error: readOptionalText(tier.error, `${where}.error`),
     cause: readOptionalText(tier.cause, `${where}.cause`),
+    why: readOptionalText(tier.why, `${where}.why`),
     clause: readOptionalText(tier.clause, `${where}.clause`),
+    mismatches: readList(tier.mismatches ?? [], `${where}.mismatches`, readMismatch),
+    expectations: readList(tier.expectations ?? [], `${where}.expectations`, readJudged),
+    knownFailures: readList(tier.known_failures ?? [], `${where}.known_failures`, readKnownFailure),
     attempts: readOptionalNumber(tier.attempts, `${where}.attempts`),
+    earlierAttempts: readList(tier.earlier_attempts ?? [], `${where}.earlier_attempts`, readEarlierAttempt),
     durationMs: readOptionalNumber(tier.duration_ms, `${where}.duration_ms`),
     costUsd: readOptionalNumber(tier.cost_usd, `${where}.cost_usd`),
-    knownFailures: readList(tier.known_failures ?? [], `${where}.known_failures`, readKnownFailure),
+    evidencePath: readOptionalText(tier.evidence_path, `${where}.evidence_path`),
   };
 }
 
@@ -113,4 +146,38 @@ function readKnownFailure(item: unknown, where: string): KnownFailure {
     reason: readText(known.reason, `${where}.reason`),
     link: readOptionalText(known.link, `${where}.link`),
   };
+}
+
+function readJudged(item: unknown, where: string): Judged {
+  const judged = readObject(item, where);
+  return {
+    name: readText(judged.name, `${where}.name`),
+    verdict: readChoice(judged.verdict, VERDICTS, `${where}.verdict`),
+    clause: readOptionalText(judged.clause, `${where}.clause`),
+  };
+}
+
+function readMismatch(item: unknown, where: string): Mismatch {
+  const mismatch = readObject(item, where);
+  return {
+    expectation: readText(mismatch.expectation, `${where}.expectation`),
+    clause: readOptionalText(mismatch.clause, `${where}.clause`),
+    summary: readText(mismatch.summary, `${where}.summary`),
+    expected: textOrNone(mismatch.expected),
+    actual: textOrNone(mismatch.actual),
+  };
+}
+
+function readEarlierAttempt(item: unknown, where: string): EarlierAttempt {
+  const attempt = readObject(item, where);
+  return {
+    durationMs: readNumber(attempt.duration_ms, `${where}.duration_ms`),
+    cause: readOptionalText(attempt.cause, `${where}.cause`),
+    error: readOptionalText(attempt.error, `${where}.error`),
+  };
+}
+
+/** Of a value that may be empty: its text, if there is any. */
+function textOrNone(value: unknown): string | undefined {
+  return typeof value === 'string' && value.trim() !== '' ? value : undefined;
 }

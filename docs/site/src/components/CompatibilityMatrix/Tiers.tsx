@@ -1,14 +1,16 @@
 import type {ReactElement} from 'react';
 
 import type {TierDetails} from './data/details';
-import {Message} from './Message';
+import {EarlierAttempts} from './EarlierAttempts';
+import {Expectations} from './Expectations';
+import {Failure} from './Failure';
 import {inWords} from './names';
 import {GLYPHS, STATUS_NAMES} from './status';
-import styles from './TierTable.module.css';
+import styles from './Tiers.module.css';
 import {duration} from './time';
 
 /** The cell's result on each tier of models. */
-export function TierTable({tiers}: {tiers: TierDetails[]}): ReactElement | null {
+export function Tiers({tiers}: {tiers: TierDetails[]}): ReactElement | null {
   if (tiers.length === 0) {
     return null;
   }
@@ -37,34 +39,16 @@ function Tier({tier}: {tier: TierDetails}): ReactElement {
         <span className={styles.word}>{STATUS_NAMES[tier.status]}</span>
         <span className={styles.effort}>{effort(tier)}</span>
       </p>
-      {tier.text && (
-        <p className={styles.text}>
-          <Message text={tier.text} />
-        </p>
-      )}
-      {(tier.cause ?? tier.clause) && (
-        <dl className={styles.facts}>
-          {tier.cause && (
-            <div>
-              <dt>Cause</dt>
-              <dd>{inWords(tier.cause)}</dd>
-            </div>
-          )}
-          {tier.clause && (
-            <div>
-              <dt>Contract clause</dt>
-              <dd>
-                <code>{tier.clause}</code>
-              </dd>
-            </div>
-          )}
-        </dl>
-      )}
+      <div className={styles.more}>
+        {tier.status === 'fail' && <Failure tier={tier} />}
+        <EarlierAttempts attempts={tier.earlierAttempts} />
+        <Expectations expectations={tier.expectations} />
+      </div>
     </>
   );
 }
 
-/** `3 attempts · 12.3 s · $0.004`. */
+/** `2 attempts · 12.3 s · $0.0041`. */
 function effort({attempts, durationMs, costUsd}: TierDetails): string {
   return [
     attempts !== undefined && attempts > 1 && `${attempts} attempts`,
