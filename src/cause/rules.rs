@@ -361,6 +361,8 @@ pub const RULES: &[Rule] = &[
             r"not servable in region",
             r"publishers/\w+/models/.{0,80}(?:not found|is not found)",
             r"is not supported in (?:the )?(?:region|location)",
+            r"is not supported in the \w+ API",
+            r"cannot be accessed through .{0,40}(?:API|Predict)",
         ]),
         unless: &[],
         on: &[],
@@ -1161,7 +1163,7 @@ pub const RULES: &[Rule] = &[
         when: Says(&[
             r"retry after|try again in \d|limit (?:has been |was )?(?:reached|exceeded|hit)|exceed(?:s|ed|ing)? .{0,30}(?:(?:rate|request|usage|call) limit|quota)|too many",
         ]),
-        unless: &[],
+        unless: &[r"max_tokens|output limit|context|token limit of"],
         on: &[],
         why: "words about a limit and a time to wait",
         next: NEXT_WAIT,
