@@ -15,11 +15,13 @@ struct Compat {
 enum Command {
     Check(cli::check::Arguments),
     Schema(cli::schema::Arguments),
+    Explain(cli::explain::Arguments),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Compat::parse().command {
         Command::Check(arguments) => cli::check::run(&arguments),
+        Command::Explain(arguments) => cli::explain::run(&arguments),
         Command::Schema(arguments) => cli::schema::run(&arguments),
     }
 }

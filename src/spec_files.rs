@@ -15,7 +15,7 @@ use crate::spec::cell::Cell;
 use crate::spec::fault::{Fault, closest, listed};
 use crate::spec::manifest::Manifest;
 use crate::spec::proxy_config::ProxyConfig;
-use crate::spec::resolve::{self, Shared};
+use crate::spec::resolve::{self, Origin, Shared};
 use crate::spec::yaml;
 
 /// The manifest's file, in the project's root.
@@ -127,6 +127,17 @@ impl Project {
         let folder = self.root.join(CELLS).join(id.feature.as_str());
         let attachments = |name: &Path| attachment(&folder.join(name));
         resolve::cell(id, &file, &bytes, shared.as_ref(), &self.manifest, &attachments)
+    }
+
+    /// The keys of `id`, merged, each with the file and line that it comes from.
+    ///
+    /// # Errors
+    /// What keeps one of its files from being read.
+    pub fn origins(&self, id: &CellId) -> Result<Vec<Origin>, Vec<Fault>> {
+        let file = Self::cell_file(id);
+        let bytes = read(&self.root, &file).map_err(|fault| vec![*fault])?;
+        let shared = self.shared(&id.feature).transpose()?;
+        resolve::origins(&file, &bytes, shared.as_ref())
     }
 
     fn shared(&self, feature: &FeatureId) -> Option<ReadShared> {

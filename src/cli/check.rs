@@ -54,7 +54,7 @@ impl From<FormatName> for Format {
 }
 
 /// The exit status for faults in the project's files.
-const FAULTS: u8 = 3;
+pub(super) const FAULTS: u8 = 3;
 
 /// Runs the command.
 ///
@@ -84,7 +84,17 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn print(faults: &[Fault], format: Format) {
+/// The project's root: the one that is named, or the nearest from `current` upwards.
+pub(super) fn root(named: Option<&Path>, current: &Path) -> anyhow::Result<PathBuf> {
+    match named {
+        Some(root) => Ok(root.to_owned()),
+        None => Project::find_root(current).with_context(|| {
+            format!("no `{MANIFEST}` here or in a folder above; name its folder with `--root`")
+        }),
+    }
+}
+
+pub(super) fn print(faults: &[Fault], format: Format) {
     // `anstream` takes the colours out again where the reader cannot see them.
     anstream::print!("{}", diagnostic::render(faults, format, true));
 }

@@ -1,4 +1,5 @@
 //! The binary `compat`: arguments and printing, no logic.
 
 pub mod check;
+pub mod explain;
 pub mod schema;

@@ -120,6 +120,50 @@ pub fn cell(
     Err(faults)
 }
 
+/// A key of a merged cell: what it says, and which file says it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Origin {
+    /// The key, and for what is merged name by name also the name: `expect.route`.
+    pub key: String,
+    /// Where it stands.
+    pub place: super::expectation::Place,
+    /// Its value, as it is written.
+    pub value: Value,
+}
+
+/// The keys of a cell, merged from the bytes of its own `file` and from what its feature shares, each with its origin.
+///
+/// # Errors
+/// What keeps the file from being read as YAML.
+pub fn origins(file: &Path, bytes: &[u8], shared: Option<&Shared>) -> Result<Vec<Origin>, Vec<Fault>> {
+    let own = yaml::parse(file, bytes)?;
+    let shared = shared.filter(|_| own.get("not_applicable").is_none());
+    let node = merged(shared, &own).unwrap_or(own);
+    let mut origins = Vec::new();
+    for entry in node.entries() {
+        let by_name = matches!(entry.key.as_str(), "expect" | "known_failures");
+        match by_name {
+            false => origins.push(origin(entry.key.clone(), entry)),
+            true => origins.extend(
+                entry
+                    .value
+                    .entries()
+                    .iter()
+                    .map(|named| origin(format!("{}.{}", entry.key, named.key), named)),
+            ),
+        }
+    }
+    Ok(origins)
+}
+
+fn origin(key: String, entry: &Entry) -> Origin {
+    Origin {
+        key,
+        place: entry.key_span.place(),
+        value: entry.value.to_json(),
+    }
+}
+
 fn place_order(fault: &Fault) -> (&Path, usize, usize) {
     (&fault.place.file, fault.place.line, fault.place.column)
 }
