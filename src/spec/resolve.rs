@@ -317,7 +317,7 @@ impl Resolver<'_> {
     fn test(&mut self) -> Test {
         let before = self.faults.len();
         let prompts = self.prompts();
-        let script = self.script(&prompts);
+        let script = self.script();
         let direct = self.direct();
         let broken_input = ["prompt", "prompts", "replies", "direct"]
             .iter()
@@ -517,7 +517,13 @@ impl Resolver<'_> {
         Some(Value::Object(body))
     }
 
-    fn script(&mut self, prompts: &[Prompt]) -> Script {
+    /// Whether a prompt is meant to have an image, whether or not it can be read.
+    fn has_image(&self) -> bool {
+        let blocks = self.mirror.prompts.iter().flatten().flat_map(|prompt| &prompt.0);
+        self.damaged.keys.contains("prompts") || blocks.into_iter().any(|block| block.image.is_some())
+    }
+
+    fn script(&mut self) -> Script {
         let Some(entries) = &self.mirror.replies else {
             if !self.damaged.keys.contains("replies") {
                 let fault = self
@@ -528,10 +534,7 @@ impl Resolver<'_> {
             return Script::default();
         };
         let path = KeyPath::of("replies");
-        let has_image = prompts
-            .iter()
-            .flat_map(|prompt| &prompt.blocks)
-            .any(|block| matches!(block, PromptBlock::Image { .. }));
+        let has_image = self.has_image();
         let mut tool_called = false;
         let mut replies = Vec::new();
         for (index, entry) in entries.iter().enumerate() {

@@ -308,14 +308,30 @@ impl Tree {
         if info.contains("recursion limit") {
             return too_deep(&span);
         }
-        let fault = Fault::at(&span, format!("this is not YAML: {info}"));
-        if indented_by_tab {
-            fault
+        let (message, hint) = in_words(info);
+        let fault = Fault::at(&span, format!("this is not YAML: {message}"));
+        if indented_by_tab || info.contains("found a tab") {
+            return fault
                 .found("a tab in the indentation")
-                .hint("indent by spaces: YAML does not take tabs")
-        } else {
-            fault.hint(SYNTAX_HINT)
+                .hint("indent by spaces: YAML does not take tabs");
         }
+        match self.unclosed_bracket() {
+            Some((bracket, opened)) => fault
+                .related(
+                    opened.place(),
+                    format!("`{bracket}` is opened here and not closed"),
+                )
+                .hint(format!("close `{bracket}` before this line")),
+            None => fault.hint(hint),
+        }
+    }
+
+    /// The innermost `[` or `{` that nothing has closed yet.
+    fn unclosed_bracket(&self) -> Option<(char, &Span)> {
+        let span = &self.open.last()?.span;
+        let line = self.source.text.lines().nth(span.start.line - 1)?;
+        let first = line.chars().nth(span.start.column - 1)?;
+        matches!(first, '[' | '{').then_some((first, span))
     }
 
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Box<Fault>> {
@@ -531,7 +547,51 @@ impl Tree {
     }
 }
 
-const SYNTAX_HINT: &str = "look for a missing quote, a `: ` inside an unquoted text, or uneven indentation on this line and the one before";
+/// What the parser says, in an author's words, and what to do.
+fn in_words(info: &str) -> (&str, &'static str) {
+    const QUOTE: &str =
+        "quote texts that hold `: ` or ` #`, or begin with one of `[ ] { } , & * ! | > % @` or a quote";
+    const INDENT: &str =
+        "line it up with the keys that it belongs to: entries of one list or map begin in the same column";
+    match info {
+        "while parsing a block mapping, did not find expected key" => (
+            "this line is indented like no map above it, or holds more after a value",
+            INDENT,
+        ),
+        "while parsing a block collection, did not find expected '-' indicator" => (
+            "an entry that begins with `- ` is expected in this column",
+            INDENT,
+        ),
+        "invalid indentation" | "invalid indentation in flow construct" => {
+            ("this line is indented less than what it belongs to", INDENT)
+        }
+        "mapping values are not allowed in this context" => ("a `: ` stands where no key can end", QUOTE),
+        "simple key expect ':'" | "simple key expected" => {
+            ("a `: ` is expected after the key", "write `key: value`")
+        }
+        "block sequence entries are not allowed in this context" => (
+            "a list cannot begin here",
+            "put the `- ` on a line of its own, below the key",
+        ),
+        "while parsing node, found unknown anchor" => (
+            "there is no anchor of this name",
+            "quote the text if it is meant to begin with `*`",
+        ),
+        "while scanning a quoted scalar, found unexpected end of stream"
+        | "invalid indentation in quoted scalar" => (
+            "a quote is not closed",
+            "look for a missing quote on this line and those before",
+        ),
+        "while parsing a quoted scalar, found unknown escape character" => (
+            "`\\` and this character mean nothing in double quotes",
+            "use single quotes: nothing is escaped in them",
+        ),
+        other => (
+            other,
+            "look for a missing quote or uneven indentation on this line and the one before",
+        ),
+    }
+}
 
 fn too_deep(span: &Span) -> Fault {
     Fault::at(span, "lists and maps are nested too deep").allowed(format!("at most {MAX_DEPTH} levels"))

@@ -98,7 +98,7 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
         (
             "an unclosed quote",
             with("Say pong", "\"Say pong"),
-            &["this is not YAML", "hint: look for a missing quote"],
+            &["this is not YAML", "a quote is not closed"],
         ),
         (
             "a colon in plain text",
@@ -769,6 +769,11 @@ fn one_mistake_is_one_fault() {
         "known_failures:\n  reply: { link: \"https://example.org\" }\n",
     ));
     one(and("timeout_seconds: soon\n"));
+    one(and("  t:\n    event: { pth: $, value: { equals: 1 } }\n"));
+    one(with("prompt: Say pong", "prompts: [[{ image: red.png }]]")
+        .replace("text: pong", "text: \"${image_colour}\""));
+    one(with("prompt: Say pong", "prompts: [[{ img: _red.png }]]")
+        .replace("text: pong", "text: \"${image_colour}\""));
 }
 
 #[test]
