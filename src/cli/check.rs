@@ -70,7 +70,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let paths = relative(&root, &current, &arguments.paths)?;
     let (faults, cells) = match Project::open(&root) {
-        Ok(project) => (project.check(&paths), project.cells().len()),
+        Ok(project) => (project.check(&paths), project.selected(&paths).len()),
         Err(faults) => (faults, 0),
     };
     print(&faults, arguments.format.into());

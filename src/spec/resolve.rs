@@ -65,15 +65,16 @@ fn not_shareable(fault: Fault) -> Fault {
 /// Gives the bytes of a file in the feature's folder, or why they cannot be had.
 pub type Attachments<'a> = &'a dyn Fn(&Path) -> Result<Vec<u8>, String>;
 
-/// Reads the cell `id` from the bytes of its own `file` and from what its feature shares.
+/// Reads the cell `id` from the bytes of its own `file` and from what its feature shares, if it shares something.
 ///
 /// # Errors
-/// All its faults, those in the shared file's text included.
+/// All its faults, those in the shared file's text included. A cell that is not applicable uses nothing of the shared
+/// file, and so has none of its faults.
 pub fn cell(
     id: &CellId,
     file: &Path,
     bytes: &[u8],
-    shared: Option<&Shared>,
+    shared: Option<Result<&Shared, &Vec<Fault>>>,
     manifest: &Manifest,
     attachments: Attachments<'_>,
 ) -> Result<Cell, Vec<Fault>> {
@@ -90,6 +91,13 @@ pub fn cell(
             _ => Err(faults),
         };
     }
+    let shared = match shared.transpose() {
+        Ok(shared) => shared,
+        Err(shared_faults) => {
+            faults.extend(shared_faults.iter().cloned());
+            return Err(faults);
+        }
+    };
     let Some(mut node) = merged(shared, &own) else {
         return Err(faults);
     };

@@ -672,3 +672,67 @@ fn number(text: &str) -> Option<Number> {
     }
     text.parse().ok().and_then(Number::from_f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(text: &str) -> Value {
+        let node = parse(Path::new("file.yaml"), text.as_bytes()).expect("YAML without faults");
+        node.to_json()
+    }
+
+    #[test]
+    fn scalars_are_those_of_the_core_schema() {
+        let cases = [
+            ("a: ", json!(null)),
+            ("a: ~", json!(null)),
+            ("a: true", json!(true)),
+            ("a: FALSE", json!(false)),
+            ("a: 42", json!(42)),
+            ("a: -7", json!(-7)),
+            ("a: +7", json!(7)),
+            ("a: 0o17", json!(15)),
+            ("a: 0xff", json!(255)),
+            ("a: 18446744073709551615", json!(u64::MAX)),
+            ("a: 1.5", json!(1.5)),
+            ("a: .5", json!(0.5)),
+            ("a: 1e3", json!(1000.0)),
+            ("a: .inf", json!(".inf")),
+            ("a: 1e999", json!("1e999")),
+            ("a: 1.2.3", json!("1.2.3")),
+            ("a: 2026-11-21", json!("2026-11-21")),
+            ("a: 1:30", json!("1:30")),
+            ("a: y", json!("y")),
+            ("a: \"42\"", json!("42")),
+            ("a: 'yes'", json!("yes")),
+            ("a: |\n  two\n  lines\n", json!("two\nlines\n")),
+            ("a: >-\n  one\n  line\n", json!("one line")),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(read(text)["a"], wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_alias_is_the_value_of_its_anchor() {
+        assert_eq!(
+            read("a: &x [1, { b: 2 }]\nc: *x\n"),
+            json!({ "a": [1, { "b": 2 }], "c": [1, { "b": 2 }] })
+        );
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_text() {
+        assert_eq!(read("\u{feff}a: 1"), json!({ "a": 1 }));
+    }
+
+    #[test]
+    fn places_are_counted_in_characters_from_one() {
+        let node = parse(Path::new("file.yaml"), "ä: 1\n\"ö ü\":   [x, yé]\n".as_bytes()).expect("YAML");
+        let span = node.span_at(&["ö ü".to_owned(), "1".to_owned()]);
+        assert_eq!((span.start.line, span.start.column, span.end.column), (2, 14, 16));
+    }
+}

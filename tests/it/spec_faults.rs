@@ -21,11 +21,7 @@ fn faults_of(shared: Option<&str>, own: &[u8]) -> Vec<Fault> {
         feature: FeatureId::new("tool_use"),
         provider: ProviderId::new("bedrock_invoke"),
     };
-    let shared = match shared.map(|text| Shared::parse(Path::new("_shared.yaml"), text.as_bytes())) {
-        Some(Err(faults)) => return faults,
-        Some(Ok(shared)) => Some(shared),
-        None => None,
-    };
+    let shared = shared.map(|text| Shared::parse(Path::new("_shared.yaml"), text.as_bytes()));
     let attachments = |file: &Path| match file.to_str() {
         Some("_red.png" | "_red.jpg" | "_red.pdf") => Ok(RED.to_vec()),
         _ => Err("there is no such file in the feature's folder".to_owned()),
@@ -34,7 +30,7 @@ fn faults_of(shared: Option<&str>, own: &[u8]) -> Vec<Fault> {
         &id,
         Path::new("cell.yaml"),
         own,
-        shared.as_ref(),
+        shared.as_ref().map(Result::as_ref),
         &manifest(),
         &attachments,
     )
