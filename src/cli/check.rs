@@ -60,14 +60,9 @@ pub(super) const FAULTS: u8 = 3;
 ///
 /// # Errors
 /// If there is no project here, or a path that is named does not exist.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let current = std::env::current_dir().context("the working directory is gone")?;
-    let root = match &arguments.root {
-        Some(root) => root.clone(),
-        None => Project::find_root(&current).with_context(|| {
-            format!("no `{MANIFEST}` here or in a folder above; name its folder with `--root`")
-        })?,
-    };
+    let root = root(arguments.root.as_deref(), &current)?;
     let paths = relative(&root, &current, &arguments.paths)?;
     let (faults, cells) = match Project::open(&root) {
         Ok(project) => (project.check(&paths), project.selected(&paths).len()),

@@ -11,10 +11,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::cell::{Cell, CellBody, Prompt, PromptBlock, Test};
-use super::expectation::Expectation;
+use super::expectation::{Expectation, IMPLIED, KnownFailure};
 use super::fault::{Fault, closest, listed};
 use super::manifest::Manifest;
-use super::mirror::{CellFile, PromptBlockEntry, ReplyBlockEntry, ReplyEntry};
+use super::mirror::{CellFile, KnownFailureEntry, PromptBlockEntry, ReplyBlockEntry, ReplyEntry};
 use super::owned;
 use super::resolve_expectation;
 use super::schema::{self, FileKind, written};
@@ -344,6 +344,7 @@ impl Resolver<'_> {
         };
         let expectations = self.expectations(&context);
         Test {
+            implied_known_failures: self.implied_known_failures(),
             flags: self.flags(),
             env: self.env(),
             timeout_seconds: self.mirror.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS),
@@ -816,40 +817,63 @@ impl Resolver<'_> {
         for (name, entry) in &entries.0 {
             let path = KeyPath::of("known_failures").then(name);
             let span = self.node.key_span_at(&path.0).clone();
+            if IMPLIED.contains(&name.as_str()) {
+                continue;
+            }
             if !names.contains(name) {
                 if !self.damaged.expectations.contains(name) {
                     self.faults.push(
                         Fault::at(&span, format!("the known failure `{name}` names no expectation"))
                             .path(written(&path.0))
-                            .allowed(listed(names.iter().map(String::as_str)))
-                            .did_you_mean(name, names.iter().map(String::as_str)),
+                            .allowed(listed(names.iter().map(String::as_str).chain(IMPLIED)))
+                            .did_you_mean(name, names.iter().map(String::as_str).chain(IMPLIED)),
                     );
                 }
                 continue;
             }
-            self.filled(&path.then("reason"), &entry.reason);
-            let tiers = entry.tiers.as_ref().map(|tiers| {
-                resolve_expectation::tiers(self.node, &path, tiers, self.manifest, &mut self.faults)
-            });
+            let known = self.known_failure(name, entry);
             let Some(expectation) = expectations
                 .iter_mut()
                 .find(|expectation| expectation.name == *name)
             else {
                 continue;
             };
-            if let Some(stray) = tiers.iter().flatten().find(|tier| !expectation.applies_to(tier)) {
+            if let Some(stray) = known
+                .tiers
+                .iter()
+                .flatten()
+                .find(|tier| !expectation.applies_to(tier))
+            {
                 self.faults.push(
                     Fault::at(&span, format!("the expectation `{name}` is not for `{stray}`"))
                         .path(written(&path.then("tiers").0))
                         .related(expectation.place.clone(), "the expectation stands here"),
                 );
             }
-            expectation.known_failure = Some(super::expectation::KnownFailure {
-                reason: entry.reason.trim().to_owned(),
-                link: entry.link.clone(),
-                tiers,
-                place: span.place(),
-            });
+            expectation.known_failure = Some(known);
+        }
+    }
+
+    /// Known failures of what no cell writes down, because every trial must fulfil it.
+    fn implied_known_failures(&mut self) -> Vec<(String, KnownFailure)> {
+        let entries = self.mirror.known_failures.iter().flat_map(|entries| &entries.0);
+        entries
+            .filter(|(name, _)| IMPLIED.contains(&name.as_str()))
+            .map(|(name, entry)| (name.clone(), self.known_failure(name, entry)))
+            .collect()
+    }
+
+    fn known_failure(&mut self, name: &str, entry: &KnownFailureEntry) -> KnownFailure {
+        let path = KeyPath::of("known_failures").then(name);
+        self.filled(&path.then("reason"), &entry.reason);
+        let tiers = entry.tiers.as_ref().map(|tiers| {
+            resolve_expectation::tiers(self.node, &path, tiers, self.manifest, &mut self.faults)
+        });
+        KnownFailure {
+            reason: entry.reason.trim().to_owned(),
+            link: entry.link.clone(),
+            tiers,
+            place: self.node.key_span_at(&path.0).place(),
         }
     }
 

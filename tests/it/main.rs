@@ -1,6 +1,15 @@
-//! The integration tests: one binary, so that the crate is linked once.
+//! The integration tests: one binary, a module a subject. Hermetic: no network but loopback, no account, no fixed port.
 
+mod cause;
 mod cells_guide;
+mod claude;
+mod claude_real;
+mod matrix;
+mod process;
+mod provider_routes;
+mod results;
+mod sample_run;
 mod spec_cells;
 mod spec_faults;
 mod spec_files;
+mod transcript;
