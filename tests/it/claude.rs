@@ -45,7 +45,7 @@ pub fn invocation(folder: &TempDir) -> Invocation {
             token: Secret::new("sk-of-the-run"),
         },
         folder: folder.path().to_owned(),
-        inherited: Environment::from_process().inherited,
+        inherited: Environment::from_process().inherited(),
         deadline: PATIENCE,
     }
 }
@@ -323,17 +323,19 @@ async fn claude_is_given_no_credential_and_nothing_that_was_not_meant_for_it() {
     let folder = TempDir::new().unwrap();
     let dump = folder.path().join("dump");
     let mut invocation = scripted(&folder, json!([{ "dump": dump }]));
-    let secret = |name: &str| (name.into(), "sk-secret".into());
-    invocation.inherited = Environment::from_variables([
+    let secret = |name| (name, "sk-secret");
+    invocation.inherited = [
         secret("ANTHROPIC_API_KEY"),
         secret("AWS_SECRET_ACCESS_KEY"),
         secret("LITELLM_PROXY_API_KEY"),
         secret("GITHUB_TOKEN"),
         secret("NPM_CONFIG__AUTH"),
-        ("PATH".into(), "/usr/bin:/bin".into()),
-        ("HOME".into(), "/home/somebody".into()),
-    ])
-    .inherited;
+        ("PATH", "/usr/bin:/bin"),
+        ("HOME", "/home/somebody"),
+    ]
+    .into_iter()
+    .collect::<Environment>()
+    .inherited();
     run(&invocation, |_| {}).await.unwrap();
     let text = std::fs::read_to_string(dump).unwrap();
     assert!(
