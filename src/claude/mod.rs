@@ -21,8 +21,9 @@
 //! - A reply without any event of a stream is asked for again without streaming, unless
 //!   `CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK` is set.
 //! - What the Bash tool starts carries the cookies, in a session of its own too.
-//! - Subagents ask for the model named by `CLAUDE_CODE_SUBAGENT_MODEL`, else for that of `--model`; no request of a
-//!   print run went to another model.
+//! - Subagents ask for the model named by `CLAUDE_CODE_SUBAGENT_MODEL`, else for that of `--model`. No request of a print
+//!   run went to any other model: tried with a plain prompt, a Bash call, a failed `WebFetch`, `--resume` and
+//!   `--continue`. A subagent's end asks for one more answer and prints one more `result`.
 
 mod debug_log;
 mod invocation;
