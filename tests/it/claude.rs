@@ -195,6 +195,25 @@ async fn several_prompts_are_one_process_and_one_conversation() {
 }
 
 #[tokio::test]
+async fn no_prompt_follows_one_that_failed() {
+    let folder = TempDir::new().unwrap();
+    let (stub, base_url) = Stub::start([(400, "no".to_owned())]).await;
+    let mut invocation = invocation(&folder);
+    gateway(&mut invocation, base_url);
+    invocation.prompts = ["first", "second"].map(text_prompt).to_vec();
+    let ran = run(&invocation, |_| {}).await.unwrap();
+    assert_eq!((ran.exit.code, ran.exit.killed), (Some(1), None), "{ran:?}");
+    assert_eq!((stub.requests(), ran.transcript.results().len()), (1, 1));
+}
+
+#[test]
+fn a_key_does_not_show_in_a_debug_print() {
+    let folder = TempDir::new().unwrap();
+    let invocation = invocation(&folder);
+    assert!(!format!("{invocation:?} {:?}", invocation.launch()).contains("sk-of-the-run"));
+}
+
+#[tokio::test]
 async fn an_image_goes_through_standard_input() {
     let folder = TempDir::new().unwrap();
     let (stub, base_url) = Stub::start([(200, sse("msg_1", &["red"]))]).await;
