@@ -2,17 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use compat_matrix::cli;
-
-#[derive(Parser)]
-enum Arguments {
-    /// The provider simulator on its own.
-    Provider(cli::provider::Arguments),
-}
-
-fn main() -> anyhow::Result<ExitCode> {
-    match Arguments::parse() {
-        Arguments::Provider(arguments) => cli::provider::run(arguments),
-    }
+fn main() -> ExitCode {
+    compat_matrix::cli::main()
 }

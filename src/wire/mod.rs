@@ -83,3 +83,14 @@ pub struct Usage {
     #[serde(default)]
     pub output_tokens: u64,
 }
+
+impl std::iter::Sum for Usage {
+    fn sum<I: Iterator<Item = Self>>(usages: I) -> Self {
+        usages.fold(Self::default(), |a, b| Self {
+            input_tokens: a.input_tokens + b.input_tokens,
+            cache_creation_input_tokens: a.cache_creation_input_tokens + b.cache_creation_input_tokens,
+            cache_read_input_tokens: a.cache_read_input_tokens + b.cache_read_input_tokens,
+            output_tokens: a.output_tokens + b.output_tokens,
+        })
+    }
+}

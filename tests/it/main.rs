@@ -1,5 +1,17 @@
-//! Integration tests: hermetic, on loopback.
+//! The integration tests: one binary, a module a subject. Hermetic: no network but loopback, no account, no fixed port.
 
+mod cause;
+mod claude;
+mod claude_real;
+mod matrix;
+mod process;
 mod provider_client;
 mod provider_routes;
 mod provider_rules;
+mod provider_serve;
+mod results;
+mod sample_run;
+mod spec_cells;
+mod spec_faults;
+mod spec_files;
+mod transcript;

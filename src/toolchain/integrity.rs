@@ -1,0 +1,136 @@
+//! SHA-512 digests as package registries write them, `sha512-<base64>`.
+//!
+//! Pure. The form is that of Subresource Integrity, which npm's `dist.integrity` uses: blank-separated entries, of
+//! which only the `sha512` one is looked at.
+#![warn(clippy::disallowed_methods)]
+
+use std::fmt;
+use std::str::FromStr;
+
+use aws_lc_rs::digest::{Context, SHA512};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+/// A SHA-512 digest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Sha512([u8; 64]);
+
+impl Sha512 {
+    /// The digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut hasher = Hasher::default();
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
+    /// The first twelve hexadecimal digits: enough to tell the contents of a cache apart.
+    pub fn short(&self) -> String {
+        self.0[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl fmt::Display for Sha512 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha512-{}", STANDARD.encode(self.0))
+    }
+}
+
+impl fmt::Debug for Sha512 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A text without a SHA-512 digest in it.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not an integrity with a `sha512-<base64 of 64 bytes>` entry")]
+pub struct IntegrityError(String);
+
+impl FromStr for Sha512 {
+    type Err = IntegrityError;
+
+    fn from_str(text: &str) -> Result<Self, IntegrityError> {
+        text.split_whitespace()
+            .filter_map(|entry| entry.strip_prefix("sha512-"))
+            .find_map(|encoded| STANDARD.decode(encoded).ok()?.try_into().ok())
+            .map(Self)
+            .ok_or_else(|| IntegrityError(text.to_owned()))
+    }
+}
+
+impl Serialize for Sha512 {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sha512 {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+/// A digest in the making.
+pub struct Hasher(Context);
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self(Context::new(&SHA512))
+    }
+}
+
+impl Hasher {
+    /// Takes more bytes in.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all bytes taken in.
+    pub fn finish(self) -> Sha512 {
+        let digest = self.0.finish();
+        Sha512(digest.as_ref().try_into().expect("SHA-512 has 64 bytes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_reads_back_what_it_writes() {
+        let digest = Sha512::of(b"claude");
+        assert_eq!(digest.to_string().parse::<Sha512>().unwrap(), digest);
+    }
+
+    #[test]
+    fn the_digest_is_the_published_one_of_the_empty_text() {
+        // FIPS 180-4's example value for the empty message.
+        assert!(
+            Sha512::of(b"")
+                .to_string()
+                .starts_with("sha512-z4PhNX7vuL3xVChQ1m2AB9Yg5AULVxXcg/SpIdNs")
+        );
+        assert_eq!(Sha512::of(b"").short(), "cf83e1357eef");
+    }
+
+    #[test]
+    fn the_sha512_entry_is_found_among_others() {
+        let digest = Sha512::of(b"claude");
+        assert_eq!(format!("sha1-AAAA {digest}").parse::<Sha512>().unwrap(), digest);
+    }
+
+    #[test]
+    fn a_text_without_sha512_is_refused() {
+        for text in [
+            "",
+            "sha512-",
+            "sha512-AAAA",
+            "sha256-z4PhNX7vuL3xVChQ1m2AB9Yg5AULVxXcg",
+        ] {
+            assert!(text.parse::<Sha512>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The npm client's configuration files, `.npmrc`.
+//!
+//! Pure: text in, settings out. As in npm's own documentation of `npmrc`: `key = value` lines, comments that begin
+//! with `;` or `#`, `${NAME}` replaced from the environment, `${NAME?}` by nothing when unset.
+#![warn(clippy::disallowed_methods)]
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+
+use crate::env::Environment;
+
+static VARIABLE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(\\*)\$\{([^${}?]+)(\??)\}").expect("the pattern is valid"));
+
+/// The settings of one file; in a file that says a thing twice, the last one counts.
+pub fn parse(text: &str, environment: &Environment) -> BTreeMap<String, String> {
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with([';', '#', '[']))
+        .filter_map(|line| line.split_once('='))
+        .map(|(key, value)| {
+            (
+                expand(unquote(key.trim()), environment),
+                expand(unquote(value.trim()), environment),
+            )
+        })
+        .collect()
+}
+
+fn unquote(text: &str) -> &str {
+    ['"', '\'']
+        .into_iter()
+        .find_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote))
+        .unwrap_or(text)
+}
+
+fn expand(text: &str, environment: &Environment) -> String {
+    VARIABLE
+        .replace_all(text, |found: &Captures| {
+            let escaped = found[1].len() % 2 == 1;
+            match environment.get(&found[2]) {
+                _ if escaped => found[0][1..].to_owned(),
+                Some(value) => value.to_owned(),
+                None if &found[3] == "?" => String::new(),
+                None => found[0].to_owned(),
+            }
+        })
+        .into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> BTreeMap<String, String> {
+        parse(text, &Environment::from_iter([("TOKEN", "s3cret")]))
+    }
+
+    #[test]
+    fn comments_sections_and_blank_lines_are_passed_over() {
+        assert!(settings("; registry=a\n# registry=b\n\n[section]\n").is_empty());
+    }
+
+    #[test]
+    fn quotes_and_blanks_around_a_value_are_not_part_of_it() {
+        assert_eq!(
+            settings("registry = \"https://npm.example/\"")["registry"],
+            "https://npm.example/"
+        );
+    }
+
+    #[test]
+    fn variables_are_replaced_in_keys_and_values() {
+        let found = settings("//npm.example/:_authToken=${TOKEN}\na=${NONE}\nb=x${NONE?}y\nc=\\${TOKEN}");
+        assert_eq!(found["//npm.example/:_authToken"], "s3cret");
+        assert_eq!(found["a"], "${NONE}");
+        assert_eq!(found["b"], "xy");
+        assert_eq!(found["c"], "${TOKEN}");
+    }
+
+    #[test]
+    fn a_scope_s_registry_is_a_key_like_any_other() {
+        assert_eq!(
+            settings("@anthropic-ai:registry=https://scoped.example")["@anthropic-ai:registry"],
+            "https://scoped.example"
+        );
+    }
+}

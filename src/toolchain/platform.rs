@@ -1,0 +1,133 @@
+//! The platforms that Claude Code is published for, by the names of its packages.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+
+/// Claude Code's packages are named by this and `-` and the platform.
+pub const CLAUDE_PACKAGE: &str = "@anthropic-ai/claude-code";
+
+/// A platform with a package of its own: `linux-x64-musl`.
+///
+/// The list is that of `optionalDependencies` in the metadata of `@anthropic-ai/claude-code` 2.1.327.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Platform(&'static str);
+
+/// This machine has no package.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "Claude Code has no package for `{operating_system}` on `{architecture}`; there are packages for {}",
+    known()
+)]
+pub struct UnsupportedPlatform {
+    operating_system: String,
+    architecture: String,
+}
+
+impl Platform {
+    /// Every platform, in the order of the lock.
+    pub const ALL: [Self; 8] = [
+        Self("darwin-arm64"),
+        Self("darwin-x64"),
+        Self("linux-arm64"),
+        Self("linux-arm64-musl"),
+        Self("linux-x64"),
+        Self("linux-x64-musl"),
+        Self("win32-arm64"),
+        Self("win32-x64"),
+    ];
+
+    /// The platform of this machine.
+    pub fn current() -> Result<Self, UnsupportedPlatform> {
+        Self::of(std::env::consts::OS, std::env::consts::ARCH, only_musl_is_here())
+    }
+
+    /// The platform with Rust's names of operating system and architecture; `musl` counts on Linux alone.
+    pub fn of(operating_system: &str, architecture: &str, musl: bool) -> Result<Self, UnsupportedPlatform> {
+        let name = match (operating_system, architecture) {
+            ("linux", "x86_64") if musl => "linux-x64-musl",
+            ("linux", "aarch64") if musl => "linux-arm64-musl",
+            ("linux", "x86_64") => "linux-x64",
+            ("linux", "aarch64") => "linux-arm64",
+            ("macos", "x86_64") => "darwin-x64",
+            ("macos", "aarch64") => "darwin-arm64",
+            ("windows", "x86_64") => "win32-x64",
+            ("windows", "aarch64") => "win32-arm64",
+            _ => {
+                return Err(UnsupportedPlatform {
+                    operating_system: operating_system.to_owned(),
+                    architecture: architecture.to_owned(),
+                });
+            }
+        };
+        Ok(Self(name))
+    }
+
+    /// The name, as in the package's.
+    pub fn as_str(self) -> &'static str {
+        self.0
+    }
+
+    /// The npm package with this platform's binary.
+    pub fn package(self) -> String {
+        format!("{CLAUDE_PACKAGE}-{self}")
+    }
+
+    /// The name of the binary in that package.
+    pub fn binary(self) -> &'static str {
+        if self.0.starts_with("win32") {
+            "claude.exe"
+        } else {
+            "claude"
+        }
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.0)
+    }
+}
+
+fn known() -> String {
+    Platform::ALL.map(|platform| format!("`{platform}`")).join(", ")
+}
+
+/// Whether the loader of a musl binary is here and that of a glibc binary is not. What `compat` itself was
+/// built against says nothing: a static musl build runs on every Linux.
+fn only_musl_is_here() -> bool {
+    let loaders = match std::env::consts::ARCH {
+        "x86_64" => ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-musl-x86_64.so.1"),
+        "aarch64" => ("/lib/ld-linux-aarch64.so.1", "/lib/ld-musl-aarch64.so.1"),
+        _ => return false,
+    };
+    !Path::new(loaders.0).exists() && Path::new(loaders.1).exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_supported_machine_has_a_listed_platform() {
+        for system in ["linux", "macos", "windows"] {
+            for architecture in ["x86_64", "aarch64"] {
+                for musl in [false, true] {
+                    let platform = Platform::of(system, architecture, musl).unwrap();
+                    assert!(Platform::ALL.contains(&platform));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_machine_is_told_what_there_is() {
+        let error = Platform::of("freebsd", "riscv64", false).unwrap_err().to_string();
+        assert!(
+            error.contains("`freebsd` on `riscv64`") && error.contains("`linux-x64-musl`"),
+            "{error}"
+        );
+    }
+}
