@@ -9,6 +9,7 @@ mod process;
 mod provider_client;
 mod provider_routes;
 mod provider_rules;
+mod provider_serve;
 mod results;
 mod sample_run;
 mod spec_cells;
