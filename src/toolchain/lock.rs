@@ -172,9 +172,14 @@ impl PythonPin {
         })
     }
 
-    /// What tells this pin from every other.
+    /// What tells this pin from every other: the digest of its requirements, comments left out.
     pub fn digest(&self) -> Sha512 {
-        Sha512::of(self.requirements.as_bytes())
+        let requirements: Vec<&str> = self
+            .requirements
+            .lines()
+            .filter(|line| !line.trim_start().starts_with('#'))
+            .collect();
+        Sha512::of(requirements.join("\n").as_bytes())
     }
 
     fn read(file: &Path, package: &str) -> Result<Self, LockError> {

@@ -1,2 +1,5 @@
-//! placeholder
-fn main() {}
+//! Integration tests, hermetic: loopback and temporary folders only.
+
+mod loopback;
+mod toolchain;
+mod versions;
