@@ -53,6 +53,41 @@ pub const UV_DEFAULT_INDEX: &str = "UV_DEFAULT_INDEX";
 /// Index of Python packages, as older versions of uv read it.
 pub const UV_INDEX_URL: &str = "UV_INDEX_URL";
 
+// ---- Read and set for package clients: npm, pip, uv. ----
+
+/// What the names of the npm client's settings begin with, in any case: `NPM_CONFIG_REGISTRY`.
+pub const NPM_CONFIG_PREFIX: &str = "npm_config_";
+/// A PEM file with certificate authorities that Node, and so the npm client, trusts beside its own.
+pub const NODE_EXTRA_CA_CERTS: &str = "NODE_EXTRA_CA_CERTS";
+/// A PEM file with the certificate authorities to trust: OpenSSL's name, which rustls and uv follow.
+pub const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
+/// A folder of such files.
+pub const SSL_CERT_DIR: &str = "SSL_CERT_DIR";
+/// What the names of uv's settings begin with.
+pub const UV_PREFIX: &str = "UV_";
+/// What the names of pip's settings begin with.
+pub const PIP_PREFIX: &str = "PIP_";
+/// Which further package indexes uv asks, separated by blanks.
+pub const UV_INDEX: &str = "UV_INDEX";
+/// The older name of [`UV_INDEX`].
+pub const UV_EXTRA_INDEX_URL: &str = "UV_EXTRA_INDEX_URL";
+/// Which index's answer uv takes when several know a package.
+pub const UV_INDEX_STRATEGY: &str = "UV_INDEX_STRATEGY";
+/// Folders and pages with packages for uv, separated by commas.
+pub const UV_FIND_LINKS: &str = "UV_FIND_LINKS";
+/// Whether uv asks no index at all.
+pub const UV_NO_INDEX: &str = "UV_NO_INDEX";
+/// Hosts whose certificates uv does not check, separated by blanks.
+pub const UV_INSECURE_HOST: &str = "UV_INSECURE_HOST";
+/// Whether uv trusts the platform's certificate store.
+pub const UV_SYSTEM_CERTS: &str = "UV_SYSTEM_CERTS";
+/// The older name of [`UV_SYSTEM_CERTS`].
+pub const UV_NATIVE_TLS: &str = "UV_NATIVE_TLS";
+/// Whether uv may download a Python of its own.
+pub const UV_PYTHON_DOWNLOADS: &str = "UV_PYTHON_DOWNLOADS";
+/// The proxy of `https` addresses.
+pub const HTTPS_PROXY: &str = "HTTPS_PROXY";
+
 /// What every child gets from the parent's environment, where it is set: how to find programs, which language and
 /// time zone, and which certificates to trust. No name in it is one that holds a credential.
 pub const INHERITED: [&str; 13] = [
@@ -71,24 +106,43 @@ pub const INHERITED: [&str; 13] = [
     "NODE_EXTRA_CA_CERTS",
 ];
 
-/// What package clients (`npm`, `pip`, `uv`) get besides: their own settings, by the names' beginnings, compared
-/// without regard to case. Registries may need a credential; no other child sees these.
-pub const PACKAGE_CLIENT_PREFIXES: [&str; 3] = ["NPM_CONFIG_", "PIP_", "UV_"];
+/// Keeps pip from asking its index for a newer pip.
+pub const PIP_DISABLE_PIP_VERSION_CHECK: &str = "PIP_DISABLE_PIP_VERSION_CHECK";
+/// Base of the GitHub API, as GitHub's own runners set it.
+pub const GITHUB_API_URL: &str = "GITHUB_API_URL";
+/// Tokens for the GitHub API: the first that is set counts.
+pub const GITHUB_TOKENS: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
 
-/// What package clients get besides, by name: where their files and caches are, and the way out of the network.
-pub const PACKAGE_CLIENT: [&str; 12] = [
-    HOME,
-    XDG_CACHE_HOME,
-    XDG_CONFIG_HOME,
-    "TMPDIR",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "REQUESTS_CA_BUNDLE",
+/// What an installer (`npm`, `pip`, `uv`) may see beside the variables of its own prefix: where it is, how it
+/// reaches the network, whom it trusts. No credential of a provider or of GitHub is among them.
+const INSTALLER_NAMES: &[&str] = &[
+    "ALL_PROXY",
+    "APPDATA",
     "CURL_CA_BUNDLE",
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "LANG",
+    "LC_ALL",
+    "LOCALAPPDATA",
+    "NETRC",
+    "NODE_EXTRA_CA_CERTS",
+    "NO_PROXY",
+    "PATH",
+    "PYENV_ROOT",
+    "PYENV_VERSION",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "SYSTEMROOT",
+    "TEMP",
+    "TMP",
+    "TMPDIR",
+    "USERPROFILE",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_DIRS",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
 ];
 
 // ---- Set for every child. ----
@@ -100,6 +154,108 @@ pub const COMPAT_RUN: &str = "COMPAT_RUN";
 pub const COMPAT_TRIAL: &str = "COMPAT_TRIAL";
 /// Where a child puts temporary files and sockets.
 pub const TMPDIR: &str = "TMPDIR";
+
+// ---- Set for a LiteLLM proxy that a run starts. ----
+
+/// The key that its clients show.
+pub const LITELLM_MASTER_KEY: &str = "LITELLM_MASTER_KEY";
+/// `True`: prices come from the package, not from a download at start-up.
+pub const LITELLM_LOCAL_MODEL_COST_MAP: &str = "LITELLM_LOCAL_MODEL_COST_MAP";
+/// `1`: Python hands on its log lines as they come.
+pub const PYTHONUNBUFFERED: &str = "PYTHONUNBUFFERED";
+/// Hosts that no proxy stands before.
+pub const NO_PROXY: &str = "NO_PROXY";
+/// Key for Anthropic's API, and its base.
+pub const ANTHROPIC_API_KEY: &str = "ANTHROPIC_API_KEY";
+/// Base of Anthropic's API.
+pub const ANTHROPIC_API_BASE: &str = "ANTHROPIC_API_BASE";
+/// Id of the AWS key for Bedrock.
+pub const AWS_ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
+/// Secret of the AWS key for Bedrock.
+pub const AWS_SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
+/// AWS region for Bedrock.
+pub const AWS_REGION_NAME: &str = "AWS_REGION_NAME";
+/// Base of Bedrock's runtime API.
+pub const AWS_BEDROCK_RUNTIME_ENDPOINT: &str = "AWS_BEDROCK_RUNTIME_ENDPOINT";
+/// Service account for Vertex AI: its JSON, or the file that holds it.
+pub const VERTEXAI_CREDENTIALS: &str = "VERTEXAI_CREDENTIALS";
+/// Google Cloud project for Vertex AI.
+pub const VERTEXAI_PROJECT: &str = "VERTEXAI_PROJECT";
+/// Google Cloud location for Vertex AI.
+pub const VERTEXAI_LOCATION: &str = "VERTEXAI_LOCATION";
+/// Base of Vertex AI's API.
+pub const VERTEXAI_API_BASE: &str = "VERTEXAI_API_BASE";
+
+/// Whether the value of variable `name` is one that no log may show.
+pub fn is_credential(name: &OsStr) -> bool {
+    let name = name.to_string_lossy().to_uppercase();
+    ["KEY", "SECRET", "TOKEN", "CREDENTIALS", "PASSWORD"]
+        .iter()
+        .any(|word| name.contains(word))
+}
+
+// ---- Set for `claude` (names and effects measured with Claude Code 2.1.326). ----
+
+/// Where `claude` keeps its settings, sessions and state, instead of `~/.claude`.
+pub const CLAUDE_CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";
+/// Where `claude` puts its own temporary files.
+pub const CLAUDE_CODE_TMPDIR: &str = "CLAUDE_CODE_TMPDIR";
+/// Where the user's data is (XDG base directory specification).
+pub const XDG_DATA_HOME: &str = "XDG_DATA_HOME";
+/// Where the user's state is (XDG base directory specification).
+pub const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
+/// Base of the Messages API that `claude` talks to.
+pub const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
+/// Sent to [`ANTHROPIC_BASE_URL`] as `Authorization: Bearer …`.
+pub const ANTHROPIC_AUTH_TOKEN: &str = "ANTHROPIC_AUTH_TOKEN";
+/// Headers for each request to a model, `Name: value`, a line each.
+pub const ANTHROPIC_CUSTOM_HEADERS: &str = "ANTHROPIC_CUSTOM_HEADERS";
+/// Model for side requests such as summaries. Given the trial's own alias, so that no request goes to an alias that
+/// the gateway lacks.
+pub const ANTHROPIC_DEFAULT_HAIKU_MODEL: &str = "ANTHROPIC_DEFAULT_HAIKU_MODEL";
+/// What `sonnet` stands for; given the trial's own alias.
+pub const ANTHROPIC_DEFAULT_SONNET_MODEL: &str = "ANTHROPIC_DEFAULT_SONNET_MODEL";
+/// What `opus` stands for; given the trial's own alias.
+pub const ANTHROPIC_DEFAULT_OPUS_MODEL: &str = "ANTHROPIC_DEFAULT_OPUS_MODEL";
+/// The older name of [`ANTHROPIC_DEFAULT_HAIKU_MODEL`].
+pub const ANTHROPIC_SMALL_FAST_MODEL: &str = "ANTHROPIC_SMALL_FAST_MODEL";
+/// Model of subagents; given the trial's own alias.
+pub const CLAUDE_CODE_SUBAGENT_MODEL: &str = "CLAUDE_CODE_SUBAGENT_MODEL";
+/// No request but those to the model: no telemetry, error reports, updates, feature flags.
+pub const CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: &str = "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC";
+/// How often a request that failed for now is repeated; 10 by default, which takes minutes.
+pub const CLAUDE_CODE_MAX_RETRIES: &str = "CLAUDE_CODE_MAX_RETRIES";
+/// A stream that breaks is an error; by default it is asked for again without streaming, which hides the break.
+pub const CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK: &str = "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK";
+/// From which level on the debug log is written: with `warn` it costs nothing, with all of it 4 % more CPU.
+pub const CLAUDE_CODE_DEBUG_LOG_LEVEL: &str = "CLAUDE_CODE_DEBUG_LOG_LEVEL";
+/// No telemetry.
+pub const DISABLE_TELEMETRY: &str = "DISABLE_TELEMETRY";
+/// No error reports.
+pub const DISABLE_ERROR_REPORTING: &str = "DISABLE_ERROR_REPORTING";
+/// No update of itself.
+pub const DISABLE_AUTOUPDATER: &str = "DISABLE_AUTOUPDATER";
+/// Talk to Amazon Bedrock instead of the Messages API.
+pub const CLAUDE_CODE_USE_BEDROCK: &str = "CLAUDE_CODE_USE_BEDROCK";
+/// Base of the Bedrock runtime API.
+pub const ANTHROPIC_BEDROCK_BASE_URL: &str = "ANTHROPIC_BEDROCK_BASE_URL";
+/// Send requests to Bedrock without a signature. With one, `claude` first tries about 15 models, each with a request.
+pub const CLAUDE_CODE_SKIP_BEDROCK_AUTH: &str = "CLAUDE_CODE_SKIP_BEDROCK_AUTH";
+/// The AWS region.
+pub const AWS_REGION: &str = "AWS_REGION";
+/// Whether AWS clients ask the machine for credentials (`true`: no), which takes seconds where there are none.
+pub const AWS_EC2_METADATA_DISABLED: &str = "AWS_EC2_METADATA_DISABLED";
+/// Talk to Vertex AI instead of the Messages API.
+pub const CLAUDE_CODE_USE_VERTEX: &str = "CLAUDE_CODE_USE_VERTEX";
+/// Base of the Vertex AI API.
+pub const ANTHROPIC_VERTEX_BASE_URL: &str = "ANTHROPIC_VERTEX_BASE_URL";
+/// The Google Cloud project.
+pub const ANTHROPIC_VERTEX_PROJECT_ID: &str = "ANTHROPIC_VERTEX_PROJECT_ID";
+/// Send requests to Vertex AI without asking for a token: `claude` asks Google for one, whatever `token_uri` a service
+/// account names.
+pub const CLAUDE_CODE_SKIP_VERTEX_AUTH: &str = "CLAUDE_CODE_SKIP_VERTEX_AUTH";
+/// The Vertex AI region.
+pub const CLOUD_ML_REGION: &str = "CLOUD_ML_REGION";
 
 /// A value that never shows in a debug print.
 #[derive(Clone, PartialEq, Eq)]
@@ -123,50 +279,16 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What was read from the environment. A variable that is set to nothing counts as not set.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Environment {
-    /// [`LITELLM_PROXY_BASE_URL`].
-    pub litellm_proxy_base_url: Option<String>,
-    /// [`LITELLM_PROXY_API_KEY`].
-    pub litellm_proxy_api_key: Option<Secret>,
-    /// [`COMPAT_RESULTS_PATH`].
-    pub results_path: Option<PathBuf>,
-    /// [`COMPAT_CACHE_DIR`].
-    pub cache_dir: Option<PathBuf>,
-    /// [`COMPAT_CLAUDE`].
-    pub claude: Option<ClaudeChoice>,
-    /// [`COMPAT_PROVIDER_URL`].
-    pub provider_url: Option<String>,
-    /// [`COMPAT_PROVIDER_CONTROL_KEY`].
-    pub provider_control_key: Option<Secret>,
-    /// [`COMPAT_PROVIDER_CONTROL_KEY_FILE`].
-    pub provider_control_key_file: Option<PathBuf>,
-    /// [`CI`].
-    pub ci: bool,
-    /// [`HOME`].
-    pub home: Option<PathBuf>,
-    /// [`XDG_CACHE_HOME`].
-    pub xdg_cache_home: Option<PathBuf>,
-    /// [`XDG_CONFIG_HOME`].
-    pub xdg_config_home: Option<PathBuf>,
-    /// [`PATH`].
-    pub path: Option<OsString>,
-    /// [`NPM_CONFIG_REGISTRY`].
-    pub npm_config_registry: Option<String>,
-    /// [`NPM_CONFIG_USERCONFIG`].
-    pub npm_config_userconfig: Option<PathBuf>,
-    /// [`PIP_INDEX_URL`].
-    pub pip_index_url: Option<String>,
-    /// [`PIP_CONFIG_FILE`].
-    pub pip_config_file: Option<PathBuf>,
-    /// [`UV_DEFAULT_INDEX`], else [`UV_INDEX_URL`].
-    pub uv_index: Option<String>,
-    /// For every child: what is set of [`INHERITED`].
-    pub inherited: Variables,
-    /// For package clients alone, besides `inherited`: what is set of [`PACKAGE_CLIENT`] and what begins with one of
-    /// [`PACKAGE_CLIENT_PREFIXES`].
-    pub package_client: Variables,
+/// A snapshot of environment variables, taken once at the edge, or built by hand in a test. A variable that is set to
+/// nothing counts as not set.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Environment(BTreeMap<OsString, OsString>);
+
+impl fmt::Debug for Environment {
+    /// Names only: a value may be a credential.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 /// Which `claude` to run.
@@ -190,198 +312,105 @@ impl ClaudeChoice {
 }
 
 impl Environment {
-    /// Reads the environment of this process.
+    /// The variables of this process.
     pub fn from_process() -> Self {
-        Self::from_variables(std::env::vars_os())
+        std::env::vars_os().collect()
     }
 
-    /// Reads `variables` as if they were the environment.
-    pub fn from_variables(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        let set: Variables = variables
-            .into_iter()
-            .filter(|(_, value)| !value.is_empty())
-            .collect();
-        let value = |name: &str| set.get(OsStr::new(name)).cloned();
-        let text = |name: &str| value(name).map(|value| value.to_string_lossy().into_owned());
-        let path = |name: &str| value(name).map(PathBuf::from);
-        let either_case = |name: &str| value(name).or_else(|| value(&name.to_lowercase()));
-        Self {
-            litellm_proxy_base_url: text(LITELLM_PROXY_BASE_URL),
-            litellm_proxy_api_key: text(LITELLM_PROXY_API_KEY).map(Secret),
-            results_path: path(COMPAT_RESULTS_PATH),
-            cache_dir: path(COMPAT_CACHE_DIR),
-            claude: value(COMPAT_CLAUDE).map(|value| ClaudeChoice::from_value(&value)),
-            provider_url: text(COMPAT_PROVIDER_URL),
-            provider_control_key: text(COMPAT_PROVIDER_CONTROL_KEY).map(Secret),
-            provider_control_key_file: path(COMPAT_PROVIDER_CONTROL_KEY_FILE),
-            ci: text(CI).is_some_and(|value| value != "false" && value != "0"),
-            home: path(HOME),
-            xdg_cache_home: path(XDG_CACHE_HOME),
-            xdg_config_home: path(XDG_CONFIG_HOME),
-            path: value(PATH),
-            npm_config_registry: either_case(NPM_CONFIG_REGISTRY)
-                .map(|value| value.to_string_lossy().into_owned()),
-            npm_config_userconfig: either_case(NPM_CONFIG_USERCONFIG).map(PathBuf::from),
-            pip_index_url: text(PIP_INDEX_URL),
-            pip_config_file: path(PIP_CONFIG_FILE),
-            uv_index: text(UV_DEFAULT_INDEX).or_else(|| text(UV_INDEX_URL)),
-            inherited: select(&set, is_inherited),
-            package_client: select(&set, is_for_package_clients),
-        }
-    }
-
-    /// What a package client gets: `inherited` and `package_client`.
-    pub fn for_package_client(&self) -> Variables {
-        let mut variables = self.inherited.clone();
-        variables.extend(self.package_client.clone());
-        variables
-    }
-}
-
-/// The values of variables that a file of the project names (`os.environ/NAME` in `proxy_config.yaml`), where set:
-/// how a gateway that the harness starts gets the credentials of a live run. No other child is given them.
-pub fn named_by_a_file<'a>(names: impl IntoIterator<Item = &'a str>) -> Variables {
-    names
-        .into_iter()
-        .filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)))
-        .collect()
-}
-
-fn select(set: &Variables, wanted: impl Fn(&str) -> bool) -> Variables {
-    set.iter()
-        .filter(|(name, _)| name.to_str().is_some_and(&wanted))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
-}
-
-fn is_inherited(name: &str) -> bool {
-    INHERITED.contains(&name)
-}
-
-fn is_for_package_clients(name: &str) -> bool {
-    let upper = name.to_uppercase();
-    PACKAGE_CLIENT.contains(&name)
-        || PACKAGE_CLIENT_PREFIXES
-            .iter()
-            .any(|prefix| upper.starts_with(prefix))
-}
-
-// ---- What the clients of package registries are configured with. ----
-
-/// What the names of the npm client's settings begin with, in any case: `NPM_CONFIG_REGISTRY`.
-pub const NPM_CONFIG_PREFIX: &str = "npm_config_";
-/// A PEM file with certificate authorities that Node, and so the npm client, trusts beside its own.
-pub const NODE_EXTRA_CA_CERTS: &str = "NODE_EXTRA_CA_CERTS";
-/// A PEM file with the certificate authorities to trust: OpenSSL's name, which rustls and uv follow.
-pub const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
-/// A folder of such files.
-pub const SSL_CERT_DIR: &str = "SSL_CERT_DIR";
-/// What the names of pip's settings begin with.
-pub const PIP_PREFIX: &str = "PIP_";
-/// Keeps pip from asking its index for a newer pip.
-pub const PIP_DISABLE_PIP_VERSION_CHECK: &str = "PIP_DISABLE_PIP_VERSION_CHECK";
-/// Which further indexes of Python packages uv asks, separated by blanks.
-pub const UV_INDEX: &str = "UV_INDEX";
-/// The older name of [`UV_INDEX`].
-pub const UV_EXTRA_INDEX_URL: &str = "UV_EXTRA_INDEX_URL";
-/// Which index's answer uv takes when several know a package.
-pub const UV_INDEX_STRATEGY: &str = "UV_INDEX_STRATEGY";
-/// Folders and pages with packages for uv, separated by commas.
-pub const UV_FIND_LINKS: &str = "UV_FIND_LINKS";
-/// Whether uv asks no index at all.
-pub const UV_NO_INDEX: &str = "UV_NO_INDEX";
-/// Hosts whose certificates uv does not check, separated by blanks.
-pub const UV_INSECURE_HOST: &str = "UV_INSECURE_HOST";
-/// Whether uv trusts the platform's certificate store.
-pub const UV_SYSTEM_CERTS: &str = "UV_SYSTEM_CERTS";
-/// The older name of [`UV_SYSTEM_CERTS`].
-pub const UV_NATIVE_TLS: &str = "UV_NATIVE_TLS";
-/// Whether uv may download a Python of its own.
-pub const UV_PYTHON_DOWNLOADS: &str = "UV_PYTHON_DOWNLOADS";
-/// The proxy of `https` addresses.
-pub const HTTPS_PROXY: &str = "HTTPS_PROXY";
-/// Base of the GitHub API, as GitHub's own runners set it.
-pub const GITHUB_API_URL: &str = "GITHUB_API_URL";
-/// Tokens for the GitHub API: the first that is set counts.
-pub const GITHUB_TOKENS: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
-
-/// What installers get beside [`INHERITED`] and [`PACKAGE_CLIENT`]: which of several Pythons is meant, where else
-/// registries' credentials are kept, and a further way out of the network.
-const INSTALLER: [&str; 7] = [
-    "ALL_PROXY",
-    "all_proxy",
-    "NETRC",
-    "PYENV_ROOT",
-    "PYENV_VERSION",
-    "XDG_CONFIG_DIRS",
-    "XDG_DATA_HOME",
-];
-
-/// All variables, by name: what a client's configuration file may refer to (`${NAME}` in an `.npmrc`), and what
-/// tests build by hand. It never shows in a debug print and goes to no child whole.
-#[derive(Clone, Default)]
-pub struct Snapshot(BTreeMap<String, String>);
-
-impl Snapshot {
-    /// The variables of this process; one that is not Unicode is left out.
-    pub fn from_process() -> Self {
-        std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect()
-    }
-
-    /// The value of `name`; an empty one counts as not set.
-    pub fn get(&self, name: &str) -> Option<&str> {
+    /// The value of `name`.
+    pub fn get_os(&self, name: &str) -> Option<&OsStr> {
         self.0
-            .get(name)
-            .map(String::as_str)
+            .get(OsStr::new(name))
+            .map(OsString::as_os_str)
             .filter(|value| !value.is_empty())
+    }
+
+    /// The value of `name`, if it is Unicode.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.get_os(name)?.to_str()
+    }
+
+    /// The value of `name`, as a path.
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        self.get_os(name).map(PathBuf::from)
+    }
+
+    /// The value of `name`, never to be shown.
+    pub fn secret(&self, name: &str) -> Option<Secret> {
+        self.get(name).map(Secret::new)
     }
 
     /// Whether any of `names` is set.
     pub fn has_any(&self, names: &[&str]) -> bool {
-        names.iter().any(|name| self.get(name).is_some())
+        names.iter().any(|name| self.get_os(name).is_some())
     }
 
-    /// Every name with its value.
+    /// The variables whose name and value are Unicode.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0
+            .iter()
+            .filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)))
     }
 
-    /// Sets a variable of the snapshot, not of the process.
-    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
+    /// Sets one variable of the snapshot, not of the process.
+    pub fn set(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
         self.0.insert(name.into(), value.into());
     }
 
-    /// The user's home folder.
-    pub fn home(&self) -> Option<&Path> {
-        self.get(HOME).map(Path::new)
+    /// The user's folder.
+    pub fn home(&self) -> Option<PathBuf> {
+        self.path(HOME)
+    }
+
+    /// Which `claude` was asked for; `None` for the pinned one.
+    pub fn claude(&self) -> Option<ClaudeChoice> {
+        self.get_os(COMPAT_CLAUDE).map(ClaudeChoice::from_value)
+    }
+
+    /// Whether a continuous integration service runs this.
+    pub fn is_ci(&self) -> bool {
+        self.get(CI).is_some_and(|value| value != "false" && value != "0")
     }
 
     /// The file of the program `name` on the `PATH`.
     pub fn find_program(&self, name: &str) -> Option<PathBuf> {
-        std::env::split_paths(self.get(PATH)?)
+        std::env::split_paths(self.get_os(PATH)?)
             .map(|folder| folder.join(name))
             .find(|candidate| is_executable(candidate))
     }
 
-    /// What an installer (`npm`, `pip`, `uv`) gets.
+    /// For every child: what is set of [`INHERITED`].
+    pub fn inherited(&self) -> Variables {
+        self.select(|name| INHERITED.contains(&name))
+    }
+
+    /// What an installer may see.
     pub fn for_installers(&self) -> Self {
-        self.iter()
-            .filter(|(name, _)| {
-                is_inherited(name) || is_for_package_clients(name) || INSTALLER.contains(name)
-            })
+        let allowed = |name: &str| {
+            let name = name.to_ascii_uppercase();
+            INSTALLER_NAMES.contains(&name.as_str())
+                || [UV_PREFIX, PIP_PREFIX, &NPM_CONFIG_PREFIX.to_ascii_uppercase()]
+                    .iter()
+                    .any(|prefix| name.starts_with(prefix))
+        };
+        Self(self.select(allowed))
+    }
+
+    /// The variables, for a child that may see them all.
+    pub fn variables(&self) -> &Variables {
+        &self.0
+    }
+
+    fn select(&self, wanted: impl Fn(&str) -> bool) -> Variables {
+        self.0
+            .iter()
+            .filter(|(name, _)| name.to_str().is_some_and(&wanted))
+            .map(|(name, value)| (name.clone(), value.clone()))
             .collect()
     }
 }
 
-impl fmt::Debug for Snapshot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
-}
-
-impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Snapshot {
+impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
         Self(
             variables
@@ -392,60 +421,75 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Snapshot {
     }
 }
 
+/// The folder of the package that cargo runs a test of.
+pub const CARGO_MANIFEST_DIR: &str = "CARGO_MANIFEST_DIR";
+
+/// The values of variables that a file of the project names (`os.environ/NAME` in `proxy_config.yaml`), where set:
+/// how a gateway that the harness starts gets the credentials of a live run. No other child is given them.
+pub fn named_by_a_file<'a>(names: impl IntoIterator<Item = &'a str>) -> Variables {
+    names
+        .into_iter()
+        .filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)))
+        .collect()
+}
+
+#[cfg(unix)]
 fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     path.metadata()
         .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
+#[cfg(not(unix))]
+fn is_executable(path: &Path) -> bool {
+    path.is_file()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn environment(variables: &[(&str, &str)]) -> Environment {
-        Environment::from_variables(
-            variables
-                .iter()
-                .map(|(name, value)| ((*name).into(), (*value).into())),
-        )
-    }
-
     #[test]
     fn an_empty_variable_counts_as_not_set() {
-        let environment = environment(&[(LITELLM_PROXY_BASE_URL, ""), (CI, "")]);
-        assert_eq!(environment, Environment::default());
+        let environment: Environment = [(LITELLM_PROXY_BASE_URL, ""), (CI, "")].into_iter().collect();
+        assert_eq!(environment.get(LITELLM_PROXY_BASE_URL), None);
+        assert!(!environment.is_ci());
     }
 
     #[test]
     fn credentials_reach_no_child_and_no_debug_print() {
-        let environment = environment(&[
+        let environment: Environment = [
             ("ANTHROPIC_API_KEY", "sk-secret"),
             ("AWS_SECRET_ACCESS_KEY", "sk-secret"),
             (LITELLM_PROXY_API_KEY, "sk-secret"),
             (COMPAT_PROVIDER_CONTROL_KEY, "sk-secret"),
             (PATH, "/bin"),
-        ]);
+        ]
+        .into_iter()
+        .collect();
         assert!(!format!("{environment:?}").contains("sk-secret"));
-        assert_eq!(environment.for_package_client().len(), 1);
+        assert_eq!(environment.inherited().len(), 1);
+        assert_eq!(environment.for_installers().variables().len(), 1);
     }
 
     #[test]
-    fn package_clients_get_their_own_settings_in_either_case() {
-        let environment = environment(&[("npm_config_registry", "http://a"), ("PIP_INDEX_URL", "http://b")]);
-        assert_eq!(environment.npm_config_registry.as_deref(), Some("http://a"));
-        assert_eq!(environment.package_client.len(), 2);
-        assert!(environment.inherited.is_empty());
+    fn installers_get_their_own_settings_in_either_case() {
+        let environment: Environment = [("npm_config_registry", "http://a"), ("PIP_INDEX_URL", "http://b")]
+            .into_iter()
+            .collect();
+        assert_eq!(environment.for_installers().variables().len(), 2);
+        assert!(environment.inherited().is_empty());
     }
 
     #[test]
     fn the_choice_of_claude_is_a_file_or_the_one_on_the_path() {
-        assert_eq!(
-            environment(&[(COMPAT_CLAUDE, "path")]).claude,
-            Some(ClaudeChoice::OnPath)
-        );
-        assert_eq!(
-            environment(&[(COMPAT_CLAUDE, "./claude")]).claude,
-            Some(ClaudeChoice::File("./claude".into()))
-        );
+        let choice = |value: &str| {
+            [(COMPAT_CLAUDE, value)]
+                .into_iter()
+                .collect::<Environment>()
+                .claude()
+        };
+        assert_eq!(choice("path"), Some(ClaudeChoice::OnPath));
+        assert_eq!(choice("./claude"), Some(ClaudeChoice::File("./claude".into())));
     }
 }

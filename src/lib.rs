@@ -8,14 +8,28 @@
 // The pure core.
 pub mod ids;
 pub mod spec;
+pub mod plan;
 pub mod wire;
 pub mod transcript;
 pub mod evidence;
+pub mod expect;
 pub mod outcome;
+pub mod cause;
+pub mod diagnostic;
+pub mod report;
+pub mod results;
+pub mod matrix;
 
 // The edge.
 pub mod env;
 pub mod process;
+pub mod atomic_write;
+pub mod spec_files;
+pub mod claude;
+pub mod provider;
 pub mod toolchain;
 pub mod versions;
+pub mod gateway;
+pub mod session;
+pub mod trial;
 pub mod cli;

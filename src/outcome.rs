@@ -87,6 +87,12 @@ impl Cause {
         Self::Harness,
     ];
 
+    /// Whether the trial was judged and found wanting; else it could not be judged, and is no verdict on the
+    /// gateway or the feature.
+    pub fn is_judged(self) -> bool {
+        matches!(self, Self::Gateway | Self::Assertion | Self::Cli)
+    }
+
     /// The word used in results and reports.
     pub fn as_str(self) -> &'static str {
         match self {

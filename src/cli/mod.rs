@@ -1,5 +1,65 @@
-//! The binary `compat`: arguments and printing.
+//! The binary `compat`: arguments and printing. Data goes to standard output, talk to standard error.
+//!
+//! One module a command. No logic that anything else could need.
 
+mod cause;
+mod check;
+mod files;
+mod matrix;
 pub mod progress;
-pub mod toolchain;
-pub mod versions;
+mod provider;
+mod results;
+mod schema;
+mod toolchain;
+mod versions;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A compatibility matrix that tells the truth: which Claude Code features really work through an LLM gateway, on
+/// which provider.
+///
+/// The matrix itself is run by `cargo test --test compat`; these are the tools around it.
+#[derive(Debug, Parser)]
+#[command(name = "compat", version, arg_required_else_help = true)]
+struct Compat {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Cause(cause::Arguments),
+    Check(check::Arguments),
+    Matrix(matrix::Arguments),
+    Provider(provider::Arguments),
+    Results(results::Arguments),
+    Schema(schema::Arguments),
+    Toolchain(toolchain::Arguments),
+    Versions(versions::Arguments),
+}
+
+/// Exit status of a command that failed.
+const FAILED: u8 = 1;
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    if let Some(code) = crate::process::run_hidden_mode_if_asked() {
+        return code;
+    }
+    let result = match Compat::parse().command {
+        Command::Cause(arguments) => cause::run(arguments),
+        Command::Check(arguments) => check::run(arguments),
+        Command::Matrix(arguments) => matrix::run(arguments),
+        Command::Provider(arguments) => provider::run(arguments),
+        Command::Results(arguments) => results::run(arguments),
+        Command::Schema(arguments) => schema::run(arguments),
+        Command::Toolchain(arguments) => toolchain::run(arguments),
+        Command::Versions(arguments) => versions::run(arguments),
+    };
+    result.unwrap_or_else(|error| {
+        anstream::eprintln!("error: {error:#}");
+        ExitCode::from(FAILED)
+    })
+}

@@ -78,7 +78,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 async fn run_async(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let surroundings = Surroundings::of_process(RunId::mint());
+    let surroundings = Surroundings::new(crate::env::Environment::from_process(), RunId::mint());
     let (version, reason) = match arguments.command {
         Command::ClaudeCode { min_age, at } => {
             let package = Registry::find(&surroundings)

@@ -29,7 +29,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 pub use lines::{Line, Lines, MAX_LINE_BYTES};
-pub use sweep::{Cookie, sweep};
+pub use sweep::{Cookie, carriers, sweep};
 pub use watchdog::{Watchdog, WatchdogError, run_hidden_mode_if_asked};
 
 use crate::env::{self, Variables};
@@ -554,6 +554,17 @@ pub struct Piped {
     launch: Launch,
 }
 
+/// What a [`Piped`] program does next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It printed a line.
+    Line(Line),
+    /// It closed its standard output.
+    Closed,
+    /// It ended; lines that it printed right before may still be read.
+    Ended,
+}
+
 impl Piped {
     /// Starts it. Of standard error the last `stderr_bytes` are kept.
     pub fn start(launch: Launch, stderr_bytes: usize) -> Result<Self, ProcessError> {
@@ -567,6 +578,16 @@ impl Piped {
             child,
             launch,
         })
+    }
+
+    /// What happens next: what was printed comes before the end. May be dropped and called again.
+    pub async fn next(&mut self) -> Next {
+        tokio::select! {
+            biased;
+            line = self.stdout.next() => line.map_or(Next::Closed, Next::Line),
+            // A descendant may hold the output open for ever: the end of the program is an end as well.
+            _ = self.child.wait() => Next::Ended,
+        }
     }
 
     /// Waits until it ends by itself, without ending what it left behind. May be dropped and called again.

@@ -38,10 +38,9 @@ const ROUNDS: usize = 500;
 ///
 /// A process that is killed may have started another one just before; hence the repeated look.
 pub fn sweep(cookie: Cookie) -> usize {
-    let assignment = cookie.assignment();
     let mut killed = BTreeSet::new();
     for _ in 0..ROUNDS {
-        let found = carriers(assignment.as_bytes());
+        let found = carriers(cookie);
         if found.is_empty() {
             break;
         }
@@ -55,12 +54,14 @@ pub fn sweep(cookie: Cookie) -> usize {
     killed.len()
 }
 
-fn carriers(assignment: &[u8]) -> BTreeSet<i32> {
+/// The ids of the processes that carry `cookie`, and of all their descendants, but for this process.
+pub fn carriers(cookie: Cookie) -> BTreeSet<i32> {
+    let assignment = cookie.assignment();
     let own = i32::try_from(std::process::id()).ok();
     let processes = processes();
     let mut found: BTreeSet<i32> = processes
         .keys()
-        .filter(|pid| carries(**pid, assignment))
+        .filter(|pid| carries(**pid, assignment.as_bytes()))
         .copied()
         .collect();
     // Descendants that were started with another environment.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::expectation::Expectation;
+use super::expectation::{Expectation, KnownFailure};
 use crate::ids::{CellId, TierId};
 use crate::wire::script::Script;
 
@@ -43,6 +43,8 @@ pub struct Test {
     pub script: Script,
     /// What must hold, in the order of the file; never empty for any tier.
     pub expectations: Vec<Expectation>,
+    /// Known failures of what is expected of every trial ([`crate::expect::IMPLIED`]), by name.
+    pub implied_known_failures: Vec<(String, KnownFailure)>,
     /// Seconds that a trial may take, simulated or live.
     pub timeout_seconds: u64,
 }
@@ -80,6 +82,14 @@ pub enum PromptBlock {
 }
 
 impl Test {
+    /// That the expectation `name`, one of those implied, is known not to hold on `tier`.
+    pub fn known_failure_of_implied(&self, name: &str, tier: &TierId) -> Option<&KnownFailure> {
+        self.implied_known_failures
+            .iter()
+            .find(|(implied, known)| implied == name && known.applies_to(tier))
+            .map(|(_, known)| known)
+    }
+
     /// The expectations that hold on `tier`.
     pub fn expectations_on<'a>(&'a self, tier: &'a TierId) -> impl Iterator<Item = &'a Expectation> {
         self.expectations

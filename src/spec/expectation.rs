@@ -9,6 +9,19 @@ use serde_json_path::JsonPath;
 use crate::ids::TierId;
 use crate::wire::{Operation, Route};
 
+/// The name under which it is judged that `claude` came to an answer at all.
+pub const RUN: &str = "run";
+/// The name under which it is judged that every line of the transcript can be read and its streams are whole.
+pub const TRANSCRIPT: &str = "transcript";
+/// The name under which it is judged that the provider had an answer to every request.
+pub const UNMATCHED: &str = "unmatched_requests";
+
+/// The name under which it is judged that `claude` did not have to ask for less than it wanted.
+pub const WORKAROUNDS: &str = "workarounds";
+
+/// What is expected of every trial, whatever its cell says; a cell's known failures may name these too.
+pub const IMPLIED: [&str; 4] = [RUN, TRANSCRIPT, WORKAROUNDS, UNMATCHED];
+
 /// One thing that must hold.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expectation {
@@ -55,6 +68,13 @@ pub struct KnownFailure {
     pub tiers: Option<Vec<TierId>>,
     /// Where the declaration stands.
     pub place: Place,
+}
+
+impl KnownFailure {
+    /// Whether it is declared for `tier`.
+    pub fn applies_to(&self, tier: &TierId) -> bool {
+        self.tiers.as_ref().is_none_or(|tiers| tiers.contains(tier))
+    }
 }
 
 /// What must hold.

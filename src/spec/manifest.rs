@@ -1,1 +1,255 @@
-//! Reads the manifest: which rows, columns and tiers there are.
+//! The manifest: which rows, columns and tiers the matrix has, in order, and how a model alias is made.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::fault::{Fault, Span, closest, listed};
+use super::mirror::ManifestFile;
+use super::schema::{self, FileKind, written};
+use super::yaml::{self, Node};
+use crate::ids::{FeatureId, ProviderId, TierId};
+
+/// The manifest, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Manifest {
+    /// The rows, in order.
+    pub features: Vec<Feature>,
+    /// The columns, in order.
+    pub providers: Vec<ProviderId>,
+    /// The tiers, in order.
+    pub tiers: Vec<Tier>,
+    /// Of each column, in the same order, the alias pattern with `{model}` in it.
+    patterns: Vec<(String, Span)>,
+}
+
+/// A row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Feature {
+    /// Its name in paths, filters and results.
+    pub id: FeatureId,
+    /// Its name for readers.
+    pub name: String,
+}
+
+/// A tier of models.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tier {
+    /// Its name in filters and results.
+    pub id: TierId,
+    /// Its name for readers: `Haiku 4.5`.
+    pub name: String,
+    /// The model that goes into every alias: `claude-haiku-4-5`.
+    pub model: String,
+}
+
+/// The version of the manifest's form.
+pub const SCHEMA_VERSION: &str = "1";
+
+impl Manifest {
+    /// Reads the manifest from the bytes of `file`.
+    ///
+    /// # Errors
+    /// All its faults.
+    pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Fault>> {
+        let node = yaml::parse(file, bytes)?;
+        let form: Vec<Fault> = schema::check(FileKind::Manifest, &node)
+            .into_iter()
+            .map(|found| found.fault)
+            .collect();
+        if !form.is_empty() {
+            return Err(form);
+        }
+        let mirror = ManifestFile::deserialize(node.to_json())
+            .map_err(|error| vec![Fault::of_file(file, error.to_string())])?;
+        let faults = meaning(&mirror, &node);
+        if faults.is_empty() {
+            Ok(Self::resolve(mirror, &node))
+        } else {
+            Err(faults)
+        }
+    }
+
+    fn resolve(mirror: ManifestFile, node: &Node) -> Self {
+        let aliases: HashMap<String, String> = mirror.aliases.0.into_iter().collect();
+        let pattern = |provider: &String| {
+            let span = node.span_at(&["aliases".to_owned(), provider.clone()]);
+            (aliases[provider].clone(), span.clone())
+        };
+        let patterns = mirror.providers.iter().map(pattern).collect();
+        let feature = |entry: super::mirror::FeatureEntry| Feature {
+            id: FeatureId::new(entry.id),
+            name: entry.name,
+        };
+        let tier = |entry: super::mirror::TierEntry| Tier {
+            id: TierId::new(entry.id),
+            name: entry.name,
+            model: entry.model,
+        };
+        Self {
+            features: mirror.features.into_iter().map(feature).collect(),
+            providers: mirror.providers.into_iter().map(ProviderId::new).collect(),
+            tiers: mirror.tiers.into_iter().map(tier).collect(),
+            patterns,
+        }
+    }
+
+    /// How the gateway calls the model of `tier` on `provider`; `None` if the manifest lacks either.
+    pub fn alias(&self, provider: &ProviderId, tier: &TierId) -> Option<String> {
+        let column = self.providers.iter().position(|known| known == provider)?;
+        let tier = self.tiers.iter().find(|known| known.id == *tier)?;
+        Some(self.patterns[column].0.replace(MODEL, &tier.model))
+    }
+
+    /// Where the alias pattern of `provider` stands.
+    pub fn alias_span(&self, provider: &ProviderId) -> Option<&Span> {
+        let column = self.providers.iter().position(|known| known == provider)?;
+        Some(&self.patterns[column].1)
+    }
+
+    /// The feature called `id`.
+    pub fn feature(&self, id: &FeatureId) -> Option<&Feature> {
+        self.features.iter().find(|feature| feature.id == *id)
+    }
+
+    /// The tier called `id`.
+    pub fn tier(&self, id: &TierId) -> Option<&Tier> {
+        self.tiers.iter().find(|tier| tier.id == *id)
+    }
+}
+
+/// What stands for the model in an alias pattern.
+const MODEL: &str = "{model}";
+
+fn meaning(mirror: &ManifestFile, node: &Node) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let features = mirror.features.iter().map(|feature| feature.id.as_str());
+    let tiers = mirror.tiers.iter().map(|tier| tier.id.as_str());
+    let providers = mirror.providers.iter().map(String::as_str);
+    names(node, "features", Some("id"), features, &mut faults);
+    names(node, "providers", None, providers.clone(), &mut faults);
+    names(node, "tiers", Some("id"), tiers, &mut faults);
+    for (list, name) in [("features", "name"), ("tiers", "name"), ("tiers", "model")] {
+        unwritten(node, list, name, &mut faults);
+    }
+    for (provider, pattern) in &mirror.aliases.0 {
+        let path = ["aliases".to_owned(), provider.clone()];
+        if !mirror.providers.contains(provider) {
+            faults.push(
+                Fault::at(
+                    node.key_span_at(&path),
+                    format!("`{provider}` is no provider of this manifest"),
+                )
+                .path(written(&path))
+                .allowed(listed(providers.clone()))
+                .did_you_mean(provider, providers.clone()),
+            );
+        }
+        if !pattern.contains(MODEL) {
+            faults.push(
+                Fault::at(node.span_at(&path), format!("the alias pattern lacks `{MODEL}`"))
+                    .path(written(&path))
+                    .found(format!("`{pattern}`"))
+                    .hint("without it all tiers would be the same model"),
+            );
+        }
+    }
+    for provider in &mirror.providers {
+        if !mirror.aliases.0.iter().any(|(known, _)| known == provider) {
+            faults.push(missing_alias(node, provider, mirror));
+        }
+    }
+    same_patterns(mirror, node, &mut faults);
+    faults
+}
+
+fn missing_alias(node: &Node, provider: &str, mirror: &ManifestFile) -> Fault {
+    let path = ["aliases".to_owned()];
+    let fault = Fault::at(
+        node.span_at(&path),
+        format!("the provider `{provider}` has no alias pattern"),
+    )
+    .path("aliases");
+    match closest(provider, mirror.aliases.0.iter().map(|(known, _)| known.as_str())) {
+        Some(close) if !mirror.providers.iter().any(|known| known == close) => {
+            fault.hint(format!("is `{close}` meant to be `{provider}`?"))
+        }
+        _ => fault.hint(format!(
+            "add `{provider}: \"{MODEL}-{}\"`",
+            provider.replace('_', "-")
+        )),
+    }
+}
+
+fn same_patterns(mirror: &ManifestFile, node: &Node, faults: &mut Vec<Fault>) {
+    let mut known: HashMap<&str, &str> = HashMap::new();
+    for (provider, pattern) in &mirror.aliases.0 {
+        if let Some(other) = known.insert(pattern, provider) {
+            let path = ["aliases".to_owned(), provider.clone()];
+            faults.push(
+                Fault::at(
+                    node.span_at(&path),
+                    format!("`{provider}` and `{other}` have the same alias"),
+                )
+                .path(written(&path))
+                .hint("two columns with one alias would be one deployment shown twice"),
+            );
+        }
+    }
+}
+
+/// Faults of the names in a list: not a name, or there twice.
+fn names<'a>(
+    node: &Node,
+    list: &str,
+    key: Option<&str>,
+    names: impl Iterator<Item = &'a str>,
+    faults: &mut Vec<Fault>,
+) {
+    let mut known: HashMap<&str, Vec<String>> = HashMap::new();
+    for (index, name) in names.enumerate() {
+        let mut path = vec![list.to_owned(), index.to_string()];
+        path.extend(key.map(str::to_owned));
+        let span = node.span_at(&path);
+        if !is_name(name) {
+            faults.push(
+                Fault::at(span, format!("`{name}` is not a name"))
+                    .path(written(&path))
+                    .allowed("a lower-case letter, then lower-case letters, digits and `_`")
+                    .hint("names stand in paths, filters and the published matrix"),
+            );
+        }
+        if let Some(first) = known.get(name) {
+            faults.push(
+                Fault::at(span, format!("`{name}` is there twice"))
+                    .path(written(&path))
+                    .related(node.span_at(first).place(), "it stands here already"),
+            );
+        } else {
+            known.insert(name, path);
+        }
+    }
+}
+
+fn unwritten(node: &Node, list: &str, key: &str, faults: &mut Vec<Fault>) {
+    let Some(entries) = node.get(list) else { return };
+    let yaml::NodeValue::List(items) = &entries.value.value else {
+        return;
+    };
+    for (index, item) in items.iter().enumerate() {
+        let Some(entry) = item.get(key) else { continue };
+        if matches!(&entry.value.value, yaml::NodeValue::Text(text) if text.trim().is_empty()) {
+            let path = [list.to_owned(), index.to_string(), key.to_owned()];
+            faults.push(Fault::at(&entry.value.span, "the text is empty").path(written(&path)));
+        }
+    }
+}
+
+/// Whether `name` may name a feature, a provider, a tier or an expectation.
+pub fn is_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}

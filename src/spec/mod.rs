@@ -8,3 +8,11 @@
 pub mod cell;
 pub mod expectation;
 pub mod manifest;
+pub mod proxy_config;
+pub mod fault;
+pub mod yaml;
+pub mod mirror;
+pub mod schema;
+pub mod owned;
+pub mod resolve;
+mod resolve_expectation;

@@ -74,7 +74,6 @@ pub struct FetchError {
     /// How often it was tried.
     pub attempts: u32,
     /// What happened the last time.
-    #[source]
     pub fault: Fault,
 }
 

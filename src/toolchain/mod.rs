@@ -2,6 +2,8 @@
 //!
 //! [`Lock::read`] says what is pinned, an [`Installer`] sees to it that it is there. What is installed already is
 //! found without network; what is not verified is never unpacked or run.
+//!
+//! An error's text says all that there is to say; none has a further source that would repeat part of it.
 
 pub mod lock;
 pub mod platform;
@@ -26,14 +28,14 @@ pub use self::lock::{ClaudePin, Lock, PythonPin};
 pub use self::progress::{Progress, Silent};
 
 use self::http::Patience;
-use crate::env::Snapshot;
+use crate::env::Environment;
 use crate::process::{Launch, Mark, RunId};
 
 /// What registries and their clients are asked with.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
     /// The clients' configuration, the PATH, proxies, certificates.
-    pub environment: Snapshot,
+    pub environment: Environment,
     /// How long to keep trying.
     pub patience: Patience,
     /// What the clients' processes belong to.
@@ -51,10 +53,10 @@ pub struct Installer<'a> {
 }
 
 impl Surroundings {
-    /// Those of this process.
-    pub fn of_process(run: RunId) -> Self {
+    /// Those that `environment` tells of, for processes of `run`.
+    pub fn new(environment: Environment, run: RunId) -> Self {
         Self {
-            environment: Snapshot::from_process(),
+            environment,
             patience: Patience::default(),
             run,
         }
@@ -67,9 +69,13 @@ impl Surroundings {
 }
 
 impl<'a> Installer<'a> {
-    /// An installer for this process: its environment and the cache that it names.
-    pub fn of_process(run: RunId, progress: &'a dyn Progress) -> Result<Self, cache::CacheError> {
-        let surroundings = Surroundings::of_process(run);
+    /// An installer that sees `environment`, into the cache that it names.
+    pub fn new(
+        environment: Environment,
+        run: RunId,
+        progress: &'a dyn Progress,
+    ) -> Result<Self, cache::CacheError> {
+        let surroundings = Surroundings::new(environment, run);
         Ok(Self {
             cache: Cache::of(&surroundings.environment)?,
             surroundings,

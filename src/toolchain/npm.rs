@@ -16,7 +16,7 @@ use super::Surroundings;
 use super::http::{Client, FetchError, Patience, Request, redacted};
 use super::integrity::Sha512;
 use super::npmrc;
-use crate::env::{self, Snapshot};
+use crate::env::{self, Environment};
 use crate::process::{self, Bounds};
 
 /// The scope whose registry may be set apart from the others'.
@@ -97,14 +97,14 @@ pub enum RegistryError {
     },
     /// The registry cannot be asked.
     #[error("{0}{hint}", hint = hint(.0))]
-    Fetch(#[from] FetchError),
+    Fetch(FetchError),
     /// The registry's answer is not a package's metadata.
-    #[error("`{url}` answered something that is not a package's metadata: {source}")]
+    #[error("`{url}` answered something that is not a package's metadata: {reason}")]
     Malformed {
         /// The address.
         url: String,
         /// Why.
-        source: serde_json::Error,
+        reason: serde_json::Error,
     },
     /// There is no such version.
     #[error("the registry has no `{package}` {version}{}", newest(.known))]
@@ -126,9 +126,15 @@ pub enum RegistryError {
     },
 }
 
+impl From<FetchError> for RegistryError {
+    fn from(error: FetchError) -> Self {
+        Self::Fetch(error)
+    }
+}
+
 impl Settings {
     /// Reads the settings that an npm client run in `directory` with `environment` would have.
-    pub fn read(environment: &Snapshot, directory: &Path) -> Self {
+    pub fn read(environment: &Environment, directory: &Path) -> Self {
         let variables = from_variables(environment);
         let file = |path: Option<PathBuf>| match path.map(std::fs::read_to_string) {
             Some(Ok(text)) => npmrc::parse(&text, environment),
@@ -266,9 +272,9 @@ impl Registry {
         let mut request = self.request(self.below(&name.replace('/', "%2f")));
         request.headers.insert(ACCEPT, HeaderValue::from_static(accept));
         let response = self.client.get(&request).await?;
-        response.json().map_err(|source| RegistryError::Malformed {
+        response.json().map_err(|reason| RegistryError::Malformed {
             url: redacted(&request.url),
-            source,
+            reason,
         })
     }
 
@@ -294,7 +300,7 @@ impl Registry {
 }
 
 /// npm's settings in environment variables: any case, `_` for `-` except in keys that address a host.
-fn from_variables(environment: &Snapshot) -> BTreeMap<String, String> {
+fn from_variables(environment: &Environment) -> BTreeMap<String, String> {
     environment
         .iter()
         .filter(|(_, value)| !value.is_empty())
@@ -330,7 +336,11 @@ async fn ask_npm(surroundings: &Surroundings) -> Result<String, RegistryError> {
     }
 }
 
-fn client(environment: &Snapshot, settings: &Settings, patience: Patience) -> Result<Client, RegistryError> {
+fn client(
+    environment: &Environment,
+    settings: &Settings,
+    patience: Patience,
+) -> Result<Client, RegistryError> {
     let file = settings
         .get("cafile")
         .or_else(|| environment.get(env::NODE_EXTRA_CA_CERTS));

@@ -9,13 +9,13 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use crate::env::Snapshot;
+use crate::env::Environment;
 
 static VARIABLE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(\\*)\$\{([^${}?]+)(\??)\}").expect("the pattern is valid"));
 
 /// The settings of one file; in a file that says a thing twice, the last one counts.
-pub fn parse(text: &str, environment: &Snapshot) -> BTreeMap<String, String> {
+pub fn parse(text: &str, environment: &Environment) -> BTreeMap<String, String> {
     text.lines()
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with([';', '#', '[']))
@@ -36,7 +36,7 @@ fn unquote(text: &str) -> &str {
         .unwrap_or(text)
 }
 
-fn expand(text: &str, environment: &Snapshot) -> String {
+fn expand(text: &str, environment: &Environment) -> String {
     VARIABLE
         .replace_all(text, |found: &Captures| {
             let escaped = found[1].len() % 2 == 1;
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     fn settings(text: &str) -> BTreeMap<String, String> {
-        parse(text, &Snapshot::from_iter([("TOKEN", "s3cret")]))
+        parse(text, &Environment::from_iter([("TOKEN", "s3cret")]))
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Surroundings;
-use crate::env::{self, Snapshot};
+use crate::env::{self, Environment};
 use crate::process::{self, Bounds, Launch, Output};
 
 /// The oldest Python that LiteLLM runs on (`Requires-Python: >=3.10` in its metadata).
@@ -143,7 +143,7 @@ pub fn program(directory: &Path, name: &str) -> PathBuf {
 }
 
 /// The environment for uv: what an installer may see, with pip's settings under uv's names.
-pub async fn environment_for_uv(python: &Python, surroundings: &Surroundings) -> Snapshot {
+pub async fn environment_for_uv(python: &Python, surroundings: &Surroundings) -> Environment {
     let mut environment = surroundings.environment.for_installers();
     let launch = surroundings
         .launch(&python.program)
@@ -177,7 +177,7 @@ fn pip_settings(listing: &str) -> BTreeMap<String, String> {
     settings
 }
 
-fn pip_variables(environment: &Snapshot) -> BTreeMap<String, String> {
+fn pip_variables(environment: &Environment) -> BTreeMap<String, String> {
     environment
         .iter()
         .filter_map(|(name, value)| {
@@ -205,7 +205,7 @@ fn unquoted(text: &str) -> String {
 /// pip's settings as variables for uv, each only where uv is told nothing of the kind itself.
 fn translate(
     pip: &BTreeMap<String, String>,
-    environment: &Snapshot,
+    environment: &Environment,
     is_folder: &dyn Fn(&Path) -> bool,
 ) -> Vec<(&'static str, String)> {
     let words = |key: &str| -> Vec<&str> {

@@ -141,3 +141,24 @@ pub fn text_of(blocks: &[Block]) -> String {
         })
         .collect()
 }
+
+impl Content {
+    /// The kind of block, in the Messages API's words.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Text(_) => "text",
+            Self::Image { .. } => "image",
+            Self::Document { .. } => "document",
+            Self::Thinking { .. } => "thinking",
+            Self::RedactedThinking(_) => "redacted_thinking",
+            Self::ToolUse { .. } => "tool_use",
+            Self::ToolResult { .. } => "tool_result",
+            Self::Other(value) => value["type"].as_str().unwrap_or("unknown"),
+        }
+    }
+
+    /// Whether it is thinking, shown or redacted.
+    pub fn is_thinking(&self) -> bool {
+        matches!(self, Self::Thinking { .. } | Self::RedactedThinking(_))
+    }
+}

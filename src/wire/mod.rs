@@ -4,9 +4,18 @@
 //! Pure. Nothing here listens, connects or decides whether an exchange is right.
 #![warn(clippy::disallowed_methods)]
 
-pub mod exchange;
 pub mod message;
+pub mod messages;
+pub mod converse;
+pub mod target;
+pub mod model;
+pub mod tokens;
 pub mod script;
+pub mod answer;
+pub mod error_reply;
+pub mod sse;
+pub mod event_stream;
+pub mod exchange;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -73,4 +82,15 @@ pub struct Usage {
     /// Tokens of the answer.
     #[serde(default)]
     pub output_tokens: u64,
+}
+
+impl std::iter::Sum for Usage {
+    fn sum<I: Iterator<Item = Self>>(usages: I) -> Self {
+        usages.fold(Self::default(), |a, b| Self {
+            input_tokens: a.input_tokens + b.input_tokens,
+            cache_creation_input_tokens: a.cache_creation_input_tokens + b.cache_creation_input_tokens,
+            cache_read_input_tokens: a.cache_read_input_tokens + b.cache_read_input_tokens,
+            output_tokens: a.output_tokens + b.output_tokens,
+        })
+    }
 }

@@ -1,5 +1,17 @@
-//! Integration tests, hermetic: loopback and temporary folders only.
+//! The integration tests: one binary, a module a subject. Hermetic: no network but loopback, no account, no fixed port.
 
+mod cause;
+mod claude;
+mod claude_real;
 mod loopback;
+mod matrix;
+mod process;
+mod provider_routes;
+mod results;
+mod sample_run;
+mod spec_cells;
+mod spec_faults;
+mod spec_files;
 mod toolchain;
+mod transcript;
 mod versions;

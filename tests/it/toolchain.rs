@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use compat_matrix::env::Snapshot;
+use compat_matrix::env::Environment;
 use compat_matrix::process::RunId;
+use compat_matrix::toolchain::cache::Claim;
 use compat_matrix::toolchain::http::Patience;
 use compat_matrix::toolchain::integrity::Sha512;
 use compat_matrix::toolchain::npm::Registry;
@@ -94,7 +95,7 @@ fn registry(
 /// A home, a cache and a folder of programs of one test.
 struct Machine {
     folder: TempDir,
-    environment: Snapshot,
+    environment: Environment,
 }
 
 impl Machine {
@@ -440,11 +441,14 @@ async fn versions_live_side_by_side_and_clean_removes_all_but_what_is_kept() {
     let kept = machine.install(&pin_of(&package)).await.unwrap();
     let cache = Cache::at(machine.cache());
     let older = cache.entry("claude", "2.1.326", "linux-x64", &Sha512::of(b"older"));
-    std::fs::create_dir_all(older.directory()).unwrap();
+    let left_over = match older.claim(&Silent).await.unwrap() {
+        Claim::Reserved(reservation) => reservation.directory().to_owned(),
+        Claim::Installed(installed) => panic!("{installed:?}"),
+    };
 
     let removed = cache.clean(|directory| kept.starts_with(directory)).unwrap();
 
-    assert_eq!(removed, [older.directory()]);
+    assert_eq!(removed, [left_over]);
     assert!(kept.is_file());
 }
 

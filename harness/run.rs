@@ -1,0 +1,320 @@
+//! From the command line to the exit status: trials, session, files, matrix.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::Context as _;
+use compat_matrix::cli::progress;
+use compat_matrix::diagnostic;
+use compat_matrix::env::{self, Environment};
+use compat_matrix::evidence::Behind;
+use compat_matrix::ids::TrialName;
+use compat_matrix::matrix::terminal;
+use compat_matrix::outcome::{Cause, Mismatch, Outcome, RunRecord, TrialRecord};
+use compat_matrix::plan::Planned;
+use compat_matrix::report::{self, Paint};
+use compat_matrix::session::{self, Session, SessionError};
+use compat_matrix::spec::fault::Fault;
+use compat_matrix::spec::proxy_config::ProxyConfig;
+use compat_matrix::spec_files::Project;
+use compat_matrix::trial;
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use once_cell::sync::OnceCell;
+use tokio::runtime::Runtime;
+
+use crate::recorder::Recorder;
+
+/// Exit status of a run that could not begin, or whose session broke.
+pub const BROKEN: u8 = 2;
+/// Exit status of a run in which a trial failed.
+const FAILED: u8 = 101;
+/// Exit status of a run in which no trial failed by fault of gateway, feature or CLI, but some could not be judged.
+const NOT_JUDGED: u8 = 102;
+
+/// Trials that are under way at once, unless `--test-threads` says otherwise: most of them wait for a provider, which
+/// costs nothing but memory (about 250 MB each, measured with Claude Code 2.1.326).
+const UNDER_WAY: usize = 32;
+
+/// What the trials of a run share.
+struct Run {
+    project: Project,
+    proxy_config: Option<ProxyConfig>,
+    environment: Environment,
+    runtime: OnceCell<Runtime>,
+    /// Started by the first trial that needs it; that it cannot be started is every later trial's answer too.
+    session: OnceLock<Result<Session, SessionError>>,
+    recorder: Recorder,
+    paint: Paint,
+}
+
+/// Lists or runs the trials.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let environment = Environment::from_process();
+    let root = root(&environment)?;
+    let project = Project::open(&root).map_err(|faults| broken_project(&faults))?;
+    let names = project.trials();
+    if arguments.list {
+        let listed = names
+            .iter()
+            .map(|name| Trial::test(name.to_string(), || Ok(())))
+            .collect();
+        let _ = libtest_mimic::run(arguments, listed);
+        return Ok(ExitCode::SUCCESS);
+    }
+    // A gateway that already runs has a configuration of its own.
+    let proxy_config = match environment.get(env::LITELLM_PROXY_BASE_URL) {
+        None => Some(project.proxy_config().map_err(|faults| broken_project(&faults))?),
+        Some(_) => None,
+    };
+    let results_path = environment
+        .path(env::COMPAT_RESULTS_PATH)
+        .unwrap_or_else(|| root.join("compat-results.json"));
+    let recorder = Recorder::start(
+        results_path.clone(),
+        root.join("test-results/junit.xml"),
+        record(&environment, names.len(), selected(arguments, &names)),
+    )?;
+    let run = Arc::new(Run {
+        project,
+        proxy_config,
+        environment,
+        runtime: OnceCell::new(),
+        session: OnceLock::new(),
+        recorder,
+        paint: paint(arguments),
+    });
+    let conclusion = libtest_mimic::run(&with_threads(arguments), trials(&run, names));
+    let run = Arc::into_inner(run).context("a trial is still running")?;
+    run.end(&results_path, conclusion.has_failed())
+}
+
+/// The project that cargo runs the harness for, else the one that the working directory is in.
+fn root(environment: &Environment) -> anyhow::Result<PathBuf> {
+    let start = environment
+        .path(env::CARGO_MANIFEST_DIR)
+        .map_or_else(std::env::current_dir, Ok)
+        .context("there is no working directory")?;
+    Project::find_root(&start)
+        .with_context(|| format!("no `manifest.yaml` in `{}` or above it", start.display()))
+}
+
+fn broken_project(faults: &[Fault]) -> anyhow::Error {
+    let rendered = diagnostic::render(faults, diagnostic::Format::Text, false);
+    anyhow::anyhow!("the project cannot be read\n\n{}", rendered.trim_end())
+}
+
+fn record(environment: &Environment, trials: usize, selected: usize) -> RunRecord {
+    let now = chrono::Utc::now();
+    let attached = environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
+    let live = attached && environment.get(env::COMPAT_PROVIDER_URL).is_none();
+    RunRecord {
+        behind: if live { Behind::Live } else { Behind::Simulated },
+        gateway: if attached { "attached" } else { "litellm" }.into(),
+        gateway_version: None,
+        claude_code_version: None,
+        started_at: now,
+        written_at: now,
+        trials,
+        selected,
+        complete: false,
+    }
+}
+
+/// How many trials libtest-mimic will run, or report as ignored because of what their cell says.
+fn selected(arguments: &Arguments, names: &[TrialName]) -> usize {
+    names
+        .iter()
+        .map(|name| Trial::test(name.to_string(), || Ok(())))
+        .filter(|trial| !arguments.is_filtered_out(trial))
+        .count()
+}
+
+fn with_threads(arguments: &Arguments) -> Arguments {
+    Arguments {
+        test_threads: arguments.test_threads.or(Some(UNDER_WAY)),
+        ..arguments.clone()
+    }
+}
+
+fn paint(arguments: &Arguments) -> Paint {
+    use libtest_mimic::ColorSetting;
+    let coloured = match arguments.color {
+        Some(ColorSetting::Always) => true,
+        Some(ColorSetting::Never) => false,
+        Some(ColorSetting::Auto) | None => {
+            anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never
+        }
+    };
+    if coloured { Paint::Ansi } else { Paint::Plain }
+}
+
+fn trials(run: &Arc<Run>, names: Vec<TrialName>) -> Vec<Trial> {
+    names
+        .into_iter()
+        .map(|name| {
+            let run = Arc::clone(run);
+            Trial::ignorable_test(name.to_string(), move || run.trial(&name))
+        })
+        .collect()
+}
+
+impl Run {
+    /// One trial, as libtest-mimic sees it.
+    fn trial(&self, name: &TrialName) -> Result<Completion, Failed> {
+        let record = match self.project.plan(self.proxy_config.as_ref(), name) {
+            Planned::NotApplicable(reason) => not_applicable(name, reason),
+            Planned::Broken(faults) => broken(name, &faults),
+            Planned::Run(planned) => match self.session() {
+                Ok(session) => {
+                    let trial = trial::Trial {
+                        name,
+                        test: planned.test(),
+                        alias: &planned.alias,
+                        root: &self.project.root,
+                    };
+                    match self.runtime() {
+                        Ok(runtime) => runtime.block_on(trial::run(trial, session)),
+                        Err(error) => no_session(name, &planned.alias, &error.to_string()),
+                    }
+                }
+                Err(error) => no_session(name, &planned.alias, &error),
+            },
+        };
+        let completion = self.completion(&record);
+        self.recorder.add(record);
+        completion
+    }
+
+    fn completion(&self, record: &TrialRecord) -> Result<Completion, Failed> {
+        match &record.outcome {
+            Outcome::Pass => Ok(Completion::Completed),
+            Outcome::NotApplicable(reason) => Ok(Completion::ignored_with(reason)),
+            Outcome::Fail(failure) => Err(Failed::from(report::failure(
+                &record.name,
+                failure,
+                record.evidence.as_deref(),
+                self.paint,
+            ))),
+        }
+    }
+
+    fn runtime(&self) -> std::io::Result<&Runtime> {
+        self.runtime.get_or_try_init(Runtime::new)
+    }
+
+    fn session(&self) -> Result<&Session, String> {
+        let runtime = self.runtime().map_err(|error| error.to_string())?;
+        let session = self.session.get_or_init(|| {
+            let options = session::Options {
+                environment: self.environment.clone(),
+                root: self.project.root.clone(),
+                first_byte_delay_ms: 0,
+            };
+            let progress = progress::on_standard_error();
+            let session = runtime.block_on(Session::start(&options, progress.as_ref()));
+            if let Ok(session) = &session {
+                self.recorder.update_run(|run| {
+                    run.behind = session.behind();
+                    run.gateway_version.clone_from(&session.gateway_version);
+                    run.claude_code_version.clone_from(&session.claude_version);
+                });
+            }
+            session
+        });
+        session.as_ref().map_err(ToString::to_string)
+    }
+
+    /// Ends the session, and says what the run came to.
+    fn end(self, results_path: &Path, failed: bool) -> anyhow::Result<ExitCode> {
+        let results = self.recorder.finish()?;
+        let broken = match self.session.into_inner() {
+            Some(Ok(session)) => {
+                if let Some(runtime) = self.runtime.get() {
+                    runtime.block_on(session.end());
+                }
+                None
+            }
+            Some(Err(error)) => Some(error),
+            None => None,
+        };
+        anstream::println!(
+            "{}",
+            terminal::of_run(
+                &(&self.project.manifest).into(),
+                &results,
+                terminal_width(),
+                self.paint
+            )
+        );
+        anstream::eprintln!("results: {}", results_path.display());
+        if let Some(error) = broken {
+            anyhow::bail!("no trial could be run: {error}");
+        }
+        Ok(ExitCode::from(match failed {
+            false => 0,
+            true if results
+                .results
+                .iter()
+                .filter_map(|entry| entry.cause)
+                .any(Cause::is_judged) =>
+            {
+                FAILED
+            }
+            true => NOT_JUDGED,
+        }))
+    }
+}
+
+/// Columns of the terminal; 100 where there is none.
+fn terminal_width() -> usize {
+    terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0))
+}
+
+fn not_applicable(name: &TrialName, reason: String) -> TrialRecord {
+    TrialRecord {
+        outcome: Outcome::NotApplicable(reason),
+        ..trial::not_run(name, "", Cause::Harness, String::new(), Vec::new())
+    }
+}
+
+fn broken(name: &TrialName, faults: &[Fault]) -> TrialRecord {
+    let mismatches = faults
+        .iter()
+        .map(|fault| Mismatch {
+            expectation: fault.path.clone(),
+            clause: None,
+            place: Some(fault.place.clone()),
+            summary: fault.message.clone(),
+            expected: fault.allowed.clone().unwrap_or_default(),
+            actual: fault.found.clone().unwrap_or_default(),
+            evidence: None,
+        })
+        .collect();
+    trial::not_run(
+        name,
+        "",
+        Cause::Harness,
+        "the cell cannot be read".into(),
+        mismatches,
+    )
+}
+
+fn no_session(name: &TrialName, alias: &str, error: &str) -> TrialRecord {
+    let mismatch = Mismatch {
+        expectation: "session".into(),
+        clause: None,
+        place: None,
+        summary: "the session could not be started".into(),
+        expected: "a gateway that answers, and a `claude` to run".into(),
+        actual: error.to_owned(),
+        evidence: None,
+    };
+    trial::not_run(
+        name,
+        alias,
+        Cause::Harness,
+        "nothing was run".into(),
+        vec![mismatch],
+    )
+}

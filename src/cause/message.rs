@@ -1,0 +1,211 @@
+//! A failure's message, made ready for rules: one line of plain text, its HTTP status, its error types, and whether it
+//! came through a gateway.
+//!
+//! Never decides whose fault the message is.
+#![warn(clippy::disallowed_methods)]
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// How a request that failed had travelled, as far as its message shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Through a gateway.
+    Gateway,
+    /// From Claude Code, or another client, straight to the provider.
+    Direct,
+    /// The message does not show it.
+    Unknown,
+}
+
+/// A failure's message, made ready for rules.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub(super) text: String,
+    pub(super) status: Option<u16>,
+    pub(super) route: Route,
+}
+
+impl Message {
+    /// Reads `text`: undoes the JSON escapes of nested bodies, straightens quotes and white space, and finds the
+    /// status and the route in it.
+    pub fn new(text: &str) -> Self {
+        let text = plain(text);
+        Self {
+            status: status(&text),
+            route: route(&text),
+            text,
+        }
+    }
+
+    /// The same message, its HTTP status known.
+    pub fn with_status(self, status: u16) -> Self {
+        Self {
+            status: Some(status),
+            ..self
+        }
+    }
+
+    /// The same message, its error type known: `overloaded_error`, `ThrottlingException`.
+    pub fn with_error_type(mut self, error_type: &str) -> Self {
+        if !self.text.contains(error_type) {
+            self.text = format!("{error_type}: {}", self.text);
+        }
+        self
+    }
+
+    /// The same message, its route known.
+    pub fn with_route(self, route: Route) -> Self {
+        Self { route, ..self }
+    }
+}
+
+/// How deep error bodies are expected to be nested as strings in one another.
+const NESTING: usize = 4;
+
+/// `text` on one line, without the escapes of nested JSON strings and without typographic quotes.
+fn plain(text: &str) -> String {
+    let mut text = text
+        .replace(['\u{2018}', '\u{2019}'], "'")
+        .replace(['\u{201c}', '\u{201d}'], "\"");
+    for _ in 0..NESTING {
+        if !text.contains('\\') {
+            break;
+        }
+        text = unescaped(&text);
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// `text` with one level of backslash escapes undone.
+fn unescaped(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        if character != '\\' {
+            plain.push(character);
+            continue;
+        }
+        match characters.next() {
+            Some('n' | 'r' | 't') => plain.push(' '),
+            Some(escaped @ ('"' | '\'' | '\\' | '/')) => plain.push(escaped),
+            Some(other) => plain.extend(['\\', other]),
+            None => plain.push('\\'),
+        }
+    }
+    plain
+}
+
+/// The HTTP status that the message names first, in one of the forms in which programs print one.
+fn status(text: &str) -> Option<u16> {
+    static STATUS: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(
+            r#"(?xi)
+              \b api_status= (?<api>\d{3}) \b
+            | \b API\ Error:?\ \(? (?<cli>\d{3}) \b
+            | \b (?:error\ code|status_code|status\ code|http_status|status|code)["']? \s* [:=]?\ * ["']? (?<named>[45]\d\d) \b
+            | \b HTTP (?:/[\d.]+)? \s+ (?<http>[45]\d\d) \b
+            | \b (?:exception|error|status|returned|response)["']? \W{0,4} (?<after>[45]\d\d) \b
+            | \( (?<braced>[45]\d\d) \)
+            | \b (?<address>[45]\d\d) \ https?://
+            | ^ \D{0,40}? \b (?<first>[45]\d\d) (?: :\  | \ (?-i:[A-Z{\[(<"]) | $)
+            | \b (?<reason>[45]\d\d) \  (?:bad\ request|unauthorized|forbidden|not\ found|payment\ required
+              |method\ not\ allowed|too\ many\ requests|internal\ server\ error|bad\ gateway|service\ unavailable
+              |gateway\ time-?out|overloaded|status\ code|\{)
+            "#,
+        )
+        .expect("the pattern is valid")
+    });
+    let found = STATUS.captures(text)?;
+    found.iter().skip(1).flatten().next()?.as_str().parse().ok()
+}
+
+/// Whether the message shows that a gateway handled it.
+fn route(text: &str) -> Route {
+    static GATEWAY: LazyLock<Regex> = LazyLock::new(|| {
+        // LiteLLM's class names and the tail it appends to errors; the error shape of its proxy (the status as a string,
+        // `None` as a string); bodies of the OpenAI shape or nested in one another, neither of which claude's own
+        // providers send; the prefix of trials, which always run through a gateway.
+        Regex::new(
+            r#"(?xi)
+              litellm | model\ group | model_group=
+            | \b\w+ (?:Exception|Error) (?:\ \w+Error)? \ -\ 
+            | "(?:type|param)":\ ?"None" | "code":\ ?"\d{3}"
+            | "error":\ ?\{\ ?"message" | "type":\ ?"<nil>" | \(request\ id:\ \w+\)
+            | ["']message["']:\ ?["'] [^"'{]{0,60} \{\ ?["']
+            | upstream\ (?:provider|error) | from\ provider | inference\ gateway | \[[\w-]+/[\w.@:-]+\]
+            | claude\ CLI\ (?:failed|timed\ out)
+            "#,
+        )
+        .expect("the pattern is valid")
+    });
+    static DIRECT: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r#"(?i)API Error|stream error: |^\W*Error: [45]\d\d |["']request_id["']: ?["']req_|/login\b|anthropic\.\w+Error|botocore|An error occurred \("#)
+            .expect("the pattern is valid")
+    });
+    if GATEWAY.is_match(text) {
+        Route::Gateway
+    } else if DIRECT.is_match(text) {
+        Route::Direct
+    } else {
+        Route::Unknown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nested_json_and_typographic_quotes_become_plain_text() {
+        assert_eq!(
+            plain("{\\\"message\\\":\\\"it isn\u{2019}t\\\\n  here\\\"}\n"),
+            "{\"message\":\"it isn't here\"}"
+        );
+    }
+
+    #[test]
+    fn a_status_is_found_in_every_form_programs_print() {
+        for (text, expected) in [
+            ("API Error: 529 Overloaded", Some(529)),
+            ("API Error (429 Too many tokens) · Retrying", Some(429)),
+            ("[m] claude CLI failed: exit=1; api_status=404; text=x", Some(404)),
+            ("Error code: 401 - {'error': 1}", Some(401)),
+            ("{\"error\":{\"message\":\"x\",\"code\":\"403\"}}", Some(403)),
+            ("502 Bedrock streaming failed", Some(502)),
+            ("Error: 500: AzureException", Some(500)),
+            ("request failed with status code 503", Some(503)),
+            ("unexpected status 404 Not Found", Some(404)),
+            ("HTTP/1.1 504 Gateway Timeout", Some(504)),
+            ("claude CLI timed out after 120.0s", None),
+            ("a message of 429 words", None),
+        ] {
+            assert_eq!(status(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_gateway_shows_by_its_class_names_its_error_shape_or_a_trial_prefix() {
+        assert_eq!(route("API Error: 400 litellm.BadRequestError: x"), Route::Gateway);
+        assert_eq!(route("BedrockException - {}"), Route::Gateway);
+        assert_eq!(
+            route("{\"error\":{\"message\":\"x\",\"param\":\"None\"}}"),
+            Route::Gateway
+        );
+        assert_eq!(
+            route("[a] claude CLI failed: exit=1; text=API Error: 400 x"),
+            Route::Gateway
+        );
+        assert_eq!(
+            route("API Error: 400 {\"error\":{\"message\":\"x\"}}"),
+            Route::Gateway
+        );
+        assert_eq!(
+            route("API Error: 400 {\"type\":\"error\",\"error\":{\"type\":\"t\",\"message\":\"x\"}}"),
+            Route::Direct
+        );
+        assert_eq!(route("API Error: 400 x"), Route::Direct);
+        assert_eq!(route("x: Extra inputs are not permitted"), Route::Unknown);
+    }
+}

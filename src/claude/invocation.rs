@@ -1,0 +1,276 @@
+//! How `claude` is started: pure, from a trial's data to argv, environment and standard input.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::env::{self, Secret, Variables};
+use crate::ids::TrialKey;
+use crate::process::{Launch, Mark, RunId};
+use crate::spec::cell::{Prompt, PromptBlock};
+
+/// Where `claude` sends its requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A gateway, or anything else that speaks the Messages API.
+    Gateway {
+        /// `http://host:port`, without a path.
+        base_url: String,
+        /// Sent as `Authorization: Bearer …`.
+        token: Secret,
+    },
+    /// `claude` speaks Bedrock InvokeModel itself. Before the first request it sends `GET /inference-profiles`, which
+    /// may fail.
+    Bedrock {
+        /// `http://host:port`, without a path.
+        base_url: String,
+        /// The AWS region.
+        region: String,
+        /// Sent as `Authorization: Bearer …`, as a Bedrock API key is.
+        token: Secret,
+    },
+    /// `claude` speaks Vertex AI itself.
+    Vertex {
+        /// `http://host:port/v1`.
+        base_url: String,
+        /// The region in requests' paths.
+        region: String,
+        /// The project in requests' paths.
+        project: String,
+        /// Sent as `Authorization: Bearer …`, as an OAuth access token is.
+        token: Secret,
+    },
+}
+
+/// One `claude` process to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Invocation {
+    /// The `claude` binary.
+    pub program: PathBuf,
+    /// The run it belongs to.
+    pub run: RunId,
+    /// The trial it belongs to: its session id and the name of its working directory.
+    pub key: TrialKey,
+    /// The alias to ask the gateway for. Best one that holds the model's own name (`claude-haiku-4-5-bedrock`): of one
+    /// that does not, `claude` warns on standard error and frames its requests in another way.
+    pub model: String,
+    /// The user messages; never empty.
+    pub prompts: Vec<Prompt>,
+    /// The cell's own flags.
+    pub flags: Vec<String>,
+    /// The cell's own variables; they win over the harness's, but not over the cookies.
+    pub variables: BTreeMap<String, String>,
+    /// Where requests go.
+    pub endpoint: Endpoint,
+    /// A fresh folder for all that it writes, best short (it puts a socket in it, and a socket's path has at most
+    /// about 100 bytes) and outside any repository (it looks for `CLAUDE.md` and `.git` in the folders above).
+    pub folder: PathBuf,
+    /// What it inherits: [`env::Environment::inherited`].
+    pub inherited: Variables,
+    /// How long it may take.
+    pub deadline: Duration,
+}
+
+/// The longest prompt that goes into argv, in bytes; Linux allows 128 KiB for one argument.
+const MAX_ARGUMENT_BYTES: usize = 64 << 10;
+
+/// How often `claude` repeats a request that failed for now. Measured: with 2 a gateway that answers 500 to everything is
+/// given up after 2.3 s (waits of about 0.5 and 1.1 s), with the default of 10 after minutes.
+const MAX_RETRIES: &str = "2";
+
+impl Invocation {
+    /// Its arguments, without the program's name.
+    pub fn argv(&self) -> Vec<OsString> {
+        let mut argv: Vec<OsString> = [
+            "-p",
+            "--output-format",
+            "stream-json",
+            "--verbose",
+            "--include-partial-messages",
+        ]
+        .map(OsString::from)
+        .to_vec();
+        if self.single_text().is_none() {
+            argv.extend(["--input-format", "stream-json"].map(OsString::from));
+        }
+        argv.extend(["--model".into(), OsString::from(&self.model)]);
+        argv.extend(["--session-id".into(), OsString::from(self.key.to_string())]);
+        argv.extend(["--debug-file".into(), self.debug_log().into_os_string()]);
+        argv.extend(self.flags.iter().map(OsString::from));
+        if let Some(text) = self.single_text() {
+            // A flag that takes a list would swallow the prompt.
+            argv.extend(["--".into(), OsString::from(text)]);
+        }
+        argv
+    }
+
+    /// Its whole environment, but for the cookies.
+    pub fn environment(&self) -> Variables {
+        let mut variables = self.inherited.clone();
+        let mut set = |name: &str, value: OsString| variables.insert(name.into(), value);
+        set(env::HOME, self.home().into());
+        set(env::CLAUDE_CONFIG_DIR, self.config().into());
+        set(env::TMPDIR, self.temporary().into());
+        set(env::CLAUDE_CODE_TMPDIR, self.temporary().into());
+        set(env::XDG_CONFIG_HOME, self.home().join(".config").into());
+        set(env::XDG_CACHE_HOME, self.home().join(".cache").into());
+        set(env::XDG_DATA_HOME, self.home().join(".local/share").into());
+        set(env::XDG_STATE_HOME, self.home().join(".local/state").into());
+        for name in ON {
+            set(name, "1".into());
+        }
+        set(env::CLAUDE_CODE_MAX_RETRIES, MAX_RETRIES.into());
+        set(env::CLAUDE_CODE_DEBUG_LOG_LEVEL, "warn".into());
+        for name in MODELS {
+            set(name, OsString::from(&self.model));
+        }
+        for (name, value) in self.endpoint.variables() {
+            set(name, value);
+        }
+        for (name, value) in &self.variables {
+            set(name, value.into());
+        }
+        variables
+    }
+
+    /// What goes to its standard input, a line a prompt; empty where the prompt is an argument.
+    pub fn stdin_messages(&self) -> Vec<String> {
+        match self.single_text() {
+            Some(_) => Vec::new(),
+            None => self
+                .prompts
+                .iter()
+                .map(|prompt| format!("{}\n", stdin_message(prompt)))
+                .collect(),
+        }
+    }
+
+    /// The folders that it needs.
+    pub fn folders(&self) -> [PathBuf; 4] {
+        [
+            self.home(),
+            self.config(),
+            self.temporary(),
+            self.working_directory(),
+        ]
+    }
+
+    /// Its working directory, named by the trial's key.
+    pub fn working_directory(&self) -> PathBuf {
+        self.folder.join(self.key.to_string())
+    }
+
+    /// Its debug log.
+    pub fn debug_log(&self) -> PathBuf {
+        self.folder.join("debug.log")
+    }
+
+    /// What [`crate::process`] starts.
+    pub fn launch(&self) -> Launch {
+        Launch::new(&self.program, Mark::trial(self.run, self.key))
+            .arguments(self.argv())
+            .environment(self.environment())
+            .directory(self.working_directory())
+    }
+
+    fn home(&self) -> PathBuf {
+        self.folder.join("home")
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder.join("config")
+    }
+
+    fn temporary(&self) -> PathBuf {
+        self.folder.join("tmp")
+    }
+
+    fn single_text(&self) -> Option<&str> {
+        let [prompt] = &self.prompts[..] else { return None };
+        match &prompt.blocks[..] {
+            [PromptBlock::Text(text)] if text.len() <= MAX_ARGUMENT_BYTES => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// Switches that are on.
+const ON: [&str; 5] = [
+    env::CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC,
+    env::CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK,
+    env::DISABLE_TELEMETRY,
+    env::DISABLE_ERROR_REPORTING,
+    env::DISABLE_AUTOUPDATER,
+];
+
+/// What stands for other models than the one asked for: all of them are that one.
+const MODELS: [&str; 5] = [
+    env::ANTHROPIC_DEFAULT_HAIKU_MODEL,
+    env::ANTHROPIC_DEFAULT_SONNET_MODEL,
+    env::ANTHROPIC_DEFAULT_OPUS_MODEL,
+    env::ANTHROPIC_SMALL_FAST_MODEL,
+    env::CLAUDE_CODE_SUBAGENT_MODEL,
+];
+
+impl Endpoint {
+    fn variables(&self) -> Vec<(&'static str, OsString)> {
+        let bearer = |token: &Secret| OsString::from(format!("Authorization: Bearer {}", token.expose()));
+        match self {
+            Self::Gateway { base_url, token } => vec![
+                (env::ANTHROPIC_BASE_URL, base_url.into()),
+                (env::ANTHROPIC_AUTH_TOKEN, token.expose().into()),
+            ],
+            Self::Bedrock {
+                base_url,
+                region,
+                token,
+            } => vec![
+                (env::CLAUDE_CODE_USE_BEDROCK, "1".into()),
+                (env::CLAUDE_CODE_SKIP_BEDROCK_AUTH, "1".into()),
+                (env::ANTHROPIC_BEDROCK_BASE_URL, base_url.into()),
+                (env::AWS_REGION, region.into()),
+                (env::ANTHROPIC_CUSTOM_HEADERS, bearer(token)),
+            ],
+            Self::Vertex {
+                base_url,
+                region,
+                project,
+                token,
+            } => vec![
+                (env::CLAUDE_CODE_USE_VERTEX, "1".into()),
+                (env::CLAUDE_CODE_SKIP_VERTEX_AUTH, "1".into()),
+                (env::ANTHROPIC_VERTEX_BASE_URL, base_url.into()),
+                (env::CLOUD_ML_REGION, region.into()),
+                (env::ANTHROPIC_VERTEX_PROJECT_ID, project.into()),
+                (env::ANTHROPIC_CUSTOM_HEADERS, bearer(token)),
+            ],
+        }
+    }
+}
+
+/// A prompt in the form that `--input-format stream-json` takes.
+pub fn stdin_message(prompt: &Prompt) -> Value {
+    let content: Vec<Value> = prompt.blocks.iter().map(content_block).collect();
+    json!({ "type": "user", "message": { "role": "user", "content": content } })
+}
+
+fn content_block(block: &PromptBlock) -> Value {
+    let file = |kind: &str, media_type: &str, bytes: &[u8]| {
+        let source = json!({ "type": "base64", "media_type": media_type, "data": STANDARD.encode(bytes) });
+        json!({ "type": kind, "source": source })
+    };
+    match block {
+        PromptBlock::Text(text) => json!({ "type": "text", "text": text }),
+        PromptBlock::Image {
+            media_type, bytes, ..
+        } => file("image", media_type, bytes),
+        PromptBlock::Document {
+            media_type, bytes, ..
+        } => file("document", media_type, bytes),
+    }
+}

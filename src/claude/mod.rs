@@ -1,0 +1,279 @@
+//! One `claude` process: its argv and environment, its lines as they come, its end.
+//!
+//! [`Invocation`] says, purely, how it is started; [`run`] starts it, sends the prompts, tells of progress and returns
+//! what it left behind. Nothing here judges, and nothing here knows what stands behind the endpoint.
+//!
+//! What is built on was measured with Claude Code 2.1.326:
+//! - `--input-format stream-json` takes several prompts in one process and one session: each user message is answered by
+//!   `init`, the events and one `result`; closing standard input then ends the process. `result.usage` is that
+//!   prompt's, `result.total_cost_usd` is cumulative.
+//! - `{"type":"system","subtype":"status","status":"requesting"}` comes right before each request, not before a repeated
+//!   one. Each delta of a stream shows on standard output at once.
+//! - A 5xx, 401, 408, 409 or 429 is announced by `api_retry` before each repetition (with the wait that a `retry-after`
+//!   asks for). A 400 is repeated without any announcement, up to five times, without the `thinking-token-count` and
+//!   `thinking-display-updates` betas and then without deferred tools; a 404 once, without streaming. Only the debug log
+//!   tells of these, and for a 401 or 404 only it has the gateway's words, hence `--debug-file`, whose warnings
+//!   and errors are merged into the transcript. It is written through: the line about a failed request is there before
+//!   its `api_retry` shows.
+//! - A stream that breaks off within a block is asked for again, announced by an `api_retry` without a status; one that
+//!   breaks off between blocks is asked to go on in another request, unannounced. Either run ends as a success; `claude`
+//!   itself prints the missing `content_block_stop` and `message_stop`, but no `message_delta`, and logs what it does.
+//! - A reply without any event of a stream is asked for again without streaming, unless
+//!   `CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK` is set.
+//! - What the Bash tool starts carries the cookies, in a session of its own too.
+//! - Subagents ask for the model named by `CLAUDE_CODE_SUBAGENT_MODEL`, else for that of `--model`; no request of a
+//!   print run went to another model.
+
+mod debug_log;
+mod invocation;
+mod progress;
+
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::io::AsyncWriteExt;
+use tokio::process::ChildStdin;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+pub use invocation::{Endpoint, Invocation, stdin_message};
+pub use progress::Progress;
+
+use crate::evidence::{Exit, Killed};
+use crate::process::{Ended, Line, Next, Piped, ProcessError};
+use crate::transcript::{ApiRetry, Event, TimedEvent, Transcript};
+use progress::Follower;
+
+/// How much of standard error is kept: its end, in bytes.
+pub const STDERR_BYTES: usize = 64 << 10;
+
+/// How long the rest of standard output is read once `claude` has ended.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// What a `claude` process left behind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClaudeRun {
+    /// What it printed, with the warnings and errors of its debug log.
+    pub transcript: Transcript,
+    /// How it ended.
+    pub exit: Exit,
+    /// The end of what it printed on standard error.
+    pub stderr: String,
+}
+
+/// `claude` could not be run at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaudeError {
+    /// A folder of the trial could not be made.
+    #[error("cannot make `{}`: {source}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The process could not be started or was lost.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+}
+
+/// Whether a request that was refused with `status` cannot succeed when it is repeated unchanged: any 4xx but
+/// 408 (timeout), 409 (conflict), 425 (too early) and 429 (too many requests).
+pub fn is_permanent(status: u16) -> bool {
+    (400..500).contains(&status) && ![408, 409, 425, 429].contains(&status)
+}
+
+/// Runs `claude` to its end. Its folders are made; its prompts are sent one after the other, each when the one before is
+/// answered; `on_progress` is told what shows, as it shows.
+///
+/// It is killed, with everything it started, when its time is up, when it is about to wait past that time, and when it is
+/// about to repeat a request that cannot succeed. Nothing of it is left when this returns.
+pub async fn run(
+    invocation: &Invocation,
+    mut on_progress: impl FnMut(Progress),
+) -> Result<ClaudeRun, ClaudeError> {
+    make_folders(invocation)?;
+    let started = Instant::now();
+    let mut piped = Piped::start(invocation.launch(), STDERR_BYTES)?;
+    let mut prompts = Prompts::start(piped.stdin.take(), invocation);
+    prompts.send_next();
+    let mut watch = Watch {
+        transcript: Transcript::default(),
+        follower: Follower::default(),
+        deadline: started + invocation.deadline,
+    };
+    let killed = loop {
+        match timeout_at(watch.deadline, piped.next()).await {
+            Ok(Next::Line(line)) => {
+                let seen = watch.line(line, &mut on_progress);
+                if seen.prompt_answered {
+                    prompts.send_next();
+                }
+                if seen.kill.is_some() {
+                    break seen.kill;
+                }
+            }
+            Ok(Next::Closed | Next::Ended) => break None,
+            Err(_) => break Some(Killed::Deadline),
+        }
+    };
+    drop(prompts);
+    let killed = end(&mut piped, killed, &mut watch, &mut on_progress).await;
+    let duration_ms = milliseconds(started.elapsed());
+    let (ended, stderr) = piped.finish().await?;
+    let mut transcript = watch.transcript;
+    debug_log::merge(&mut transcript, &invocation.debug_log());
+    Ok(ClaudeRun {
+        transcript,
+        exit: exit(ended, killed, duration_ms),
+        stderr: String::from_utf8_lossy(&stderr).into_owned(),
+    })
+}
+
+fn make_folders(invocation: &Invocation) -> Result<(), ClaudeError> {
+    for folder in invocation.folders() {
+        std::fs::create_dir_all(&folder).map_err(|source| ClaudeError::Folder { folder, source })?;
+    }
+    Ok(())
+}
+
+/// Has the process end, and reads the rest of what it printed.
+async fn end(
+    piped: &mut Piped,
+    killed: Option<Killed>,
+    watch: &mut Watch,
+    on_progress: &mut impl FnMut(Progress),
+) -> Option<Killed> {
+    let killed = match killed {
+        Some(killed) => Some(killed),
+        None => match timeout_at(watch.deadline, piped.ended()).await {
+            Ok(_) => None,
+            Err(_) => Some(Killed::Deadline),
+        },
+    };
+    piped.kill();
+    let drained = Instant::now() + DRAIN;
+    while let Ok(Some(line)) = timeout_at(drained, piped.stdout.next()).await {
+        watch.line(line, on_progress);
+    }
+    killed
+}
+
+fn exit(ended: Ended, killed: Option<Killed>, duration_ms: u64) -> Exit {
+    Exit {
+        code: ended.code,
+        signal: ended.signal,
+        killed,
+        duration_ms,
+    }
+}
+
+/// What is followed line by line.
+struct Watch {
+    transcript: Transcript,
+    follower: Follower,
+    deadline: Instant,
+}
+
+/// What a line asks for.
+#[derive(Default)]
+struct Seen {
+    prompt_answered: bool,
+    kill: Option<Killed>,
+}
+
+impl Watch {
+    fn line(&mut self, line: Line, on_progress: &mut impl FnMut(Progress)) -> Seen {
+        let event = event(&line);
+        let mut seen = Seen::default();
+        if let Some(value) = event.json() {
+            if let Some(progress) = self.follower.follow(value) {
+                on_progress(progress);
+            }
+            seen.prompt_answered = value.get("type").is_some_and(|kind| kind == "result");
+        }
+        self.transcript.events.push(TimedEvent {
+            at_ms: now_ms(),
+            event,
+        });
+        seen.kill = self.last_retry().and_then(|retry| self.is_useless(&retry));
+        seen
+    }
+
+    fn last_retry(&self) -> Option<ApiRetry> {
+        ApiRetry::from_event(
+            self.transcript.events.len(),
+            self.transcript.events.last()?.event.json()?,
+        )
+    }
+
+    fn is_useless(&self, retry: &ApiRetry) -> Option<Killed> {
+        if retry.status.is_some_and(is_permanent) {
+            return Some(Killed::PermanentError);
+        }
+        let resumes = Instant::now() + Duration::from_millis(retry.delay_ms);
+        (resumes >= self.deadline).then_some(Killed::Deadline)
+    }
+}
+
+/// A line that is too long or not UTF-8 is evidence, however it would parse.
+fn event(line: &Line) -> Event {
+    match line.cut_from {
+        Some(length) => Event::Unparsable(format!(
+            "[a line of {length} bytes, cut] {}",
+            line.text.chars().take(CUT_LINE_CHARACTERS).collect::<String>()
+        )),
+        None if !line.is_utf8 => Event::Unparsable(line.text.clone()),
+        None => Event::from_line(&line.text),
+    }
+}
+
+/// How much of a line that is too long is kept as evidence.
+const CUT_LINE_CHARACTERS: usize = 4096;
+
+/// The prompts that go to standard input, written in the background: `claude` may be busy printing.
+struct Prompts {
+    messages: std::vec::IntoIter<String>,
+    writer: Option<mpsc::UnboundedSender<String>>,
+}
+
+impl Prompts {
+    fn start(stdin: Option<ChildStdin>, invocation: &Invocation) -> Self {
+        let (writer, messages) = mpsc::unbounded_channel();
+        if let Some(stdin) = stdin {
+            tokio::spawn(write(stdin, messages));
+        }
+        Self {
+            messages: invocation.stdin_messages().into_iter(),
+            writer: Some(writer),
+        }
+    }
+
+    /// Sends the next prompt; closes standard input if there is none.
+    fn send_next(&mut self) {
+        match (self.messages.next(), &self.writer) {
+            // The writer is gone where `claude` is: then its output ends as well.
+            (Some(message), Some(writer)) => drop(writer.send(message)),
+            _ => self.writer = None,
+        }
+    }
+}
+
+async fn write(mut stdin: ChildStdin, mut messages: mpsc::UnboundedReceiver<String>) {
+    while let Some(message) = messages.recv().await {
+        if stdin.write_all(message.as_bytes()).await.is_err() || stdin.flush().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, milliseconds)
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,153 @@
+//! `compat cause`: messages in, one a line; whose fault each is out, one a line.
+//!
+//! Never decides anything: `cause` does.
+
+use std::io::{self, BufRead, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cause::{self, Diagnosis, Message};
+use crate::outcome::Cause;
+
+/// Says whose fault each failure message on standard input is
+///
+/// Reads one message a line and prints one JSON object a line, in the same order and at once:
+/// `cause`, `confidence` (0 to 1), `why` (the shape that decided) and `next` (what to do, and who does it).
+/// The causes are gateway, assertion, config, auth, account, rate_limit, upstream, cli and harness.
+///
+/// A line that is a JSON string is the message it spells. A line that is a JSON object with a string `message`, and no
+/// `error`, is that message; a `status` number and an `error_type` string beside it count too. Any other line is the message as it
+/// stands. An empty line gets its line as well; bytes that are not UTF-8 are replaced.
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  echo 'API Error: 529 Overloaded' | compat cause
+  compat cause < failures.jsonl | jq -r .cause | sort | uniq -c
+  tail -f gateway.log | compat cause")]
+pub struct Arguments {}
+
+/// Answers each line of standard input on standard output, until it ends or nobody reads on.
+pub fn run(_arguments: Arguments) -> anyhow::Result<ExitCode> {
+    match answer(io::stdin().lock(), io::stdout().lock()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        answered => {
+            answered.context("cannot read messages from standard input")?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// One line of output.
+#[derive(Serialize)]
+struct Line<'a> {
+    cause: Cause,
+    confidence: f64,
+    why: &'a str,
+    next: &'a str,
+}
+
+fn answer(mut messages: impl BufRead, mut answers: impl Write) -> io::Result<()> {
+    let mut line = Vec::new();
+    while messages.read_until(b'\n', &mut line)? > 0 {
+        let Diagnosis {
+            cause,
+            confidence,
+            why,
+            next,
+            ..
+        } = cause::diagnose(&message(&line));
+        serde_json::to_writer(
+            &mut answers,
+            &Line {
+                cause,
+                confidence,
+                why: &why,
+                next: &next,
+            },
+        )?;
+        answers.write_all(b"\n")?;
+        answers.flush()?;
+        line.clear();
+    }
+    Ok(())
+}
+
+/// The message that a line of input stands for.
+fn message(line: &[u8]) -> Message {
+    let text = String::from_utf8_lossy(line);
+    match serde_json::from_str(&text) {
+        Ok(Value::String(message)) => Message::new(&message),
+        Ok(Value::Object(object)) => match object.get("message").and_then(Value::as_str) {
+            Some(message) if !object.contains_key("error") => with_facts(Message::new(message), &object),
+            _ => Message::new(&text),
+        },
+        _ => Message::new(&text),
+    }
+}
+
+fn with_facts(message: Message, object: &serde_json::Map<String, Value>) -> Message {
+    let status = object
+        .get("status")
+        .and_then(Value::as_u64)
+        .and_then(|status| u16::try_from(status).ok());
+    let message = match status {
+        Some(status) => message.with_status(status),
+        None => message,
+    };
+    match object.get("error_type").and_then(Value::as_str) {
+        Some(error_type) => message.with_error_type(error_type),
+        None => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers(messages: &[u8]) -> Vec<Value> {
+        let mut answers = Vec::new();
+        answer(messages, &mut answers).unwrap();
+        let text = String::from_utf8(answers).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn every_line_gets_one_line_in_order() {
+        let answers =
+            answers(b"API Error: 529 Overloaded\n\n\xff\xfe broken bytes\nAPI Error: 401 x\r\nlast 429 {");
+        let causes: Vec<_> = answers
+            .iter()
+            .map(|answer| answer["cause"].as_str().unwrap())
+            .collect();
+        assert_eq!(
+            causes,
+            ["upstream", "assertion", "assertion", "auth", "rate_limit"]
+        );
+    }
+
+    #[test]
+    fn a_line_may_be_a_json_string_or_an_object_with_a_message() {
+        let answers = answers(
+            b"\"API Error: 529 Overloaded\"\n\
+              {\"message\": \"nothing to see\", \"status\": 403, \"cause\": \"upstream\"}\n\
+              {\"type\":\"error\",\"error\":{\"type\":\"authentication_error\",\"message\":\"x\"}}\n",
+        );
+        let causes: Vec<_> = answers
+            .iter()
+            .map(|answer| answer["cause"].as_str().unwrap())
+            .collect();
+        assert_eq!(causes, ["upstream", "auth", "auth"]);
+    }
+
+    #[test]
+    fn an_answer_has_four_fields() {
+        let answers = answers(b"x\n");
+        let keys: Vec<_> = answers[0].as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["cause", "confidence", "why", "next"]);
+    }
+}

@@ -1,0 +1,121 @@
+//! `compat check`: all faults of the manifest and the cells. Starts nothing.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+
+use crate::diagnostic::{self, Format};
+use crate::spec::fault::Fault;
+use crate::spec_files::{MANIFEST, Project};
+
+/// Check the manifest and the cells
+///
+/// Reads `manifest.yaml`, `proxy_config.yaml` and every cell, and shows all their faults at once, each with its place. Nothing
+/// is started. The exit status is 0 if there are no faults, 3 if there are some.
+#[derive(Args, Debug)]
+#[command(
+    after_long_help = "Examples:\n  compat check\n  compat check cells/vision\n  compat check --format github"
+)]
+pub struct Arguments {
+    /// Files or folders to check; all of the project if none is given
+    pub paths: Vec<PathBuf>,
+    /// How the faults are written: for a reader, as JSON, or as annotations of GitHub or GitLab
+    #[arg(long, value_enum, default_value_t = FormatName::Text)]
+    pub format: FormatName,
+    /// The folder that holds `manifest.yaml` [default: the nearest one upwards]
+    #[arg(long, value_name = "FOLDER")]
+    pub root: Option<PathBuf>,
+}
+
+/// How faults are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FormatName {
+    /// For a reader
+    Text,
+    /// A JSON array
+    Json,
+    /// Workflow commands for GitHub Actions
+    Github,
+    /// A Code Quality report for GitLab
+    Gitlab,
+}
+
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Text => Self::Text,
+            FormatName::Json => Self::Json,
+            FormatName::Github => Self::Github,
+            FormatName::Gitlab => Self::Gitlab,
+        }
+    }
+}
+
+/// The exit status for faults in the project's files.
+const FAULTS: u8 = 3;
+
+/// Runs the command.
+///
+/// # Errors
+/// If there is no project here, or a path that is named does not exist.
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let current = std::env::current_dir().context("the working directory is gone")?;
+    let root = match &arguments.root {
+        Some(root) => root.clone(),
+        None => Project::find_root(&current).with_context(|| {
+            format!("no `{MANIFEST}` here or in a folder above; name its folder with `--root`")
+        })?,
+    };
+    let paths = relative(&root, &current, &arguments.paths)?;
+    let (faults, cells) = match Project::open(&root) {
+        Ok(project) => (project.check(&paths), project.cells().len()),
+        Err(faults) => (faults, 0),
+    };
+    print(&faults, arguments.format.into());
+    if arguments.format == FormatName::Text {
+        conclude(&faults, cells);
+    }
+    Ok(if faults.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAULTS)
+    })
+}
+
+fn print(faults: &[Fault], format: Format) {
+    // `anstream` takes the colours out again where the reader cannot see them.
+    anstream::print!("{}", diagnostic::render(faults, format, true));
+}
+
+fn conclude(faults: &[Fault], cells: usize) {
+    match faults.len() {
+        0 => anstream::eprintln!("{cells} cells, no faults"),
+        1 => anstream::eprintln!("1 fault"),
+        number => anstream::eprintln!("{number} faults"),
+    }
+}
+
+fn relative(root: &Path, current: &Path, paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let root = root
+        .canonicalize()
+        .with_context(|| format!("the folder `{}`", root.display()))?;
+    paths
+        .iter()
+        .map(|path| {
+            let full = current
+                .join(path)
+                .canonicalize()
+                .with_context(|| format!("the path `{}`", path.display()))?;
+            let inside = full.strip_prefix(&root).map(Path::to_owned);
+            let inside =
+                inside.with_context(|| format!("`{}` is not below `{}`", path.display(), root.display()))?;
+            Ok(if inside.as_os_str().is_empty() {
+                PathBuf::from(".")
+            } else {
+                inside
+            })
+        })
+        .collect()
+}

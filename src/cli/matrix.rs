@@ -1,0 +1,321 @@
+//! `compat matrix`: the published matrix from results, compared, shown, and over time.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::files::{self, Output};
+use crate::env::Environment;
+use crate::matrix::builder::{Stamp, build};
+use crate::matrix::diff::Diff;
+use crate::matrix::history::History;
+use crate::matrix::{Details, Matrix, html, markdown, terminal};
+use crate::process::{self, Bounds, Launch, Mark, RunId};
+use crate::report::Paint;
+use crate::results::Results;
+use crate::results::json::timestamp;
+
+/// Build, compare and show the published matrix
+///
+/// Works from files alone, on any machine: `compat-results.json`, which a run writes, and `manifest.yaml`.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Build(Build),
+    Diff(Compare),
+    Show(Show),
+    History(PastMatrices),
+}
+
+/// Build `compatibility-matrix.json` from a run's results
+///
+/// A cell passes if it passed on every tier; a cell that was not tried on all of them is `not_tested`, whatever an older
+/// matrix said. Beside the matrix, `compatibility-details.json` tells each cell's tiers, causes and evidence.
+#[derive(Args, Debug)]
+#[command(after_long_help = "Examples:
+  compat matrix build
+  compat matrix build --results shard.json --output -
+  compat matrix build --litellm-version v1.83.0-stable --generated-at 2026-11-21T09:00:00Z")]
+struct Build {
+    /// The results of the run
+    #[arg(long, value_name = "FILE", default_value = "compat-results.json")]
+    results: PathBuf,
+    /// The manifest: rows, columns and tiers
+    #[arg(long, value_name = "FILE", default_value = "manifest.yaml")]
+    manifest: PathBuf,
+    /// Where the matrix goes; `-` for standard output
+    #[arg(long, value_name = "FILE", default_value = "compatibility-matrix.json")]
+    output: Output,
+    /// Where the details go [default: `compatibility-details.json` beside the matrix; none if the matrix goes to standard
+    /// output]
+    #[arg(long, value_name = "FILE", conflicts_with = "no_details")]
+    details: Option<Output>,
+    /// Write no details
+    #[arg(long)]
+    no_details: bool,
+    /// The tag of the LiteLLM release [default: what the results say]
+    #[arg(long, value_name = "TAG")]
+    litellm_version: Option<String>,
+    /// The version of Claude Code [default: what the results say]
+    #[arg(long, value_name = "VERSION")]
+    claude_code_version: Option<String>,
+    /// When the results were made, `2026-11-21T09:00:00Z` [default: what the results say]
+    #[arg(long, value_name = "TIME", value_parser = timestamp::from_text)]
+    generated_at: Option<DateTime<Utc>>,
+}
+
+/// Compare two matrices
+///
+/// The exit status is 0 without regressions (cells that passed and now fail), 3 with some, and 1 if either file cannot be
+/// read: what cannot be compared is not taken for unchanged. Both may be any valid matrix of schema version 1.
+#[derive(Args, Debug)]
+#[command(after_long_help = "Examples:
+  compat matrix diff published.json compatibility-matrix.json
+  compat matrix diff published.json compatibility-matrix.json --format markdown >> \"$GITHUB_STEP_SUMMARY\"")]
+struct Compare {
+    /// The older matrix
+    old: PathBuf,
+    /// The newer matrix
+    new: PathBuf,
+    /// The newer matrix's details, for causes [default: `compatibility-details.json` beside it, if it is of the same run]
+    #[arg(long, value_name = "FILE")]
+    details: Option<PathBuf>,
+    /// How it is written
+    #[arg(long, value_enum, default_value_t = DiffFormat::Text)]
+    format: DiffFormat,
+    /// Where it goes; `-` for standard output
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    output: Output,
+    /// How many columns the text may take
+    #[arg(long, value_name = "COLUMNS", default_value_t = WIDTH)]
+    width: usize,
+}
+
+/// Show a matrix
+///
+/// On the terminal, as Markdown for a job summary, or as one HTML file that loads nothing from anywhere.
+#[derive(Args, Debug)]
+#[command(after_long_help = "Examples:
+  compat matrix show
+  compat matrix show published.json --format markdown
+  compat matrix show --format html --output test-results/matrix.html")]
+struct Show {
+    /// The matrix; `-` for standard input
+    #[arg(default_value = "compatibility-matrix.json")]
+    matrix: PathBuf,
+    /// Its details [default: `compatibility-details.json` beside it, if it is of the same run]
+    #[arg(long, value_name = "FILE")]
+    details: Option<PathBuf>,
+    /// How it is written
+    #[arg(long, value_enum, default_value_t = ShowFormat::Text)]
+    format: ShowFormat,
+    /// Where it goes; `-` for standard output
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    output: Output,
+    /// How many columns the text may take
+    #[arg(long, value_name = "COLUMNS", default_value_t = WIDTH)]
+    width: usize,
+}
+
+/// Tell each cell's past from the git history of the matrix file
+///
+/// Reads every revision of the file that the checked-out branch has, and writes `compatibility-history.json`: what the docs
+/// page's history strip reads. Revisions that are no matrix are named in it.
+#[derive(Args, Debug)]
+#[command(after_long_help = "Examples:
+  compat matrix history ../docs/src/data/compatibility-matrix.json --output compatibility-history.json
+  compat matrix history compatibility-matrix.json --last 30")]
+struct PastMatrices {
+    /// The matrix file, in a git repository
+    matrix: PathBuf,
+    /// Only so many of the newest revisions
+    #[arg(long, value_name = "NUMBER", default_value_t = 90)]
+    last: usize,
+    /// Where it goes; `-` for standard output
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum DiffFormat {
+    /// For a terminal
+    Text,
+    /// For a job summary or a comment on a pull request
+    Markdown,
+    /// For programs: `schema/matrix-diff.schema.json`
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ShowFormat {
+    /// For a terminal
+    Text,
+    /// For a job summary or a comment on a pull request
+    Markdown,
+    /// One file, for a browser
+    Html,
+}
+
+/// The width of a terminal that nothing is known of.
+const WIDTH: usize = 80;
+/// The exit status of a comparison with regressions.
+const REGRESSED: u8 = 3;
+/// The details' file name, beside the matrix.
+const DETAILS: &str = "compatibility-details.json";
+/// How long one call of git may take.
+const GIT_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Runs the command.
+///
+/// # Errors
+/// If a file cannot be read, is not what it should be, or cannot be written.
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    match arguments.command {
+        Command::Build(arguments) => run_build(arguments),
+        Command::Diff(arguments) => run_diff(&arguments),
+        Command::Show(arguments) => run_show(&arguments),
+        Command::History(arguments) => run_history(&arguments),
+    }
+}
+
+fn run_build(arguments: Build) -> anyhow::Result<ExitCode> {
+    let manifest = files::manifest(&arguments.manifest)?;
+    let results: Results = files::read(&arguments.results, Results::parse)?;
+    let of_results = || format!("`{}`", arguments.results.display());
+    let stamp = Stamp::new(
+        &results,
+        arguments.litellm_version,
+        arguments.claude_code_version,
+        arguments.generated_at,
+    )
+    .with_context(of_results)?;
+    let matrix = build(&manifest, &results, &stamp).with_context(of_results)?;
+    let details = Details::build(&manifest, &results, &stamp).with_context(of_results)?;
+    let beside = match (&arguments.output, arguments.no_details) {
+        (Output::File(path), false) => Some(Output::File(path.with_file_name(DETAILS))),
+        _ => None,
+    };
+    if let Some(output) = arguments.details.or(beside) {
+        output.write(&details.to_text())?;
+    }
+    arguments.output.write(&matrix.to_text())?;
+    if matches!(arguments.output, Output::File(_)) {
+        anstream::eprint!("{}", terminal::of_run(&manifest, &results, WIDTH, Paint::Ansi));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_diff(arguments: &Compare) -> anyhow::Result<ExitCode> {
+    let old = files::read(&arguments.old, Matrix::parse)?;
+    let new = files::read(&arguments.new, Matrix::parse)?;
+    let details = details_of(&new, &arguments.new, arguments.details.as_deref())?;
+    let diff = Diff::new(&old, &new, details.as_ref());
+    let text = match arguments.format {
+        DiffFormat::Text => terminal::of_diff(&diff, arguments.width, Paint::Ansi),
+        DiffFormat::Markdown => markdown::of_diff(&diff),
+        DiffFormat::Json => diff.to_text(),
+    };
+    arguments.output.write(&text)?;
+    Ok(if diff.has_regressions() {
+        ExitCode::from(REGRESSED)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn run_show(arguments: &Show) -> anyhow::Result<ExitCode> {
+    let matrix = files::read(&arguments.matrix, Matrix::parse)?;
+    let details = details_of(&matrix, &arguments.matrix, arguments.details.as_deref())?;
+    let text = match arguments.format {
+        ShowFormat::Text => terminal::of_matrix(&matrix, details.as_ref(), arguments.width, Paint::Ansi),
+        ShowFormat::Markdown => markdown::of_matrix(&matrix, details.as_ref()),
+        ShowFormat::Html => html::of_matrix(&matrix, details.as_ref()),
+    };
+    arguments.output.write(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The details that were named, which must be those of `matrix`; else those beside it, if they are.
+fn details_of(matrix: &Matrix, file: &Path, named: Option<&Path>) -> anyhow::Result<Option<Details>> {
+    if let Some(named) = named {
+        let details = files::read(named, Details::parse)?;
+        if !details.belongs_to(matrix) {
+            bail!(
+                "`{}` is not of the same run as `{}`",
+                named.display(),
+                file.display()
+            );
+        }
+        return Ok(Some(details));
+    }
+    let beside = file.with_file_name(DETAILS);
+    if !beside.is_file() {
+        return Ok(None);
+    }
+    let details = files::read(&beside, Details::parse)?;
+    Ok(details.belongs_to(matrix).then_some(details))
+}
+
+fn run_history(arguments: &PastMatrices) -> anyhow::Result<ExitCode> {
+    let folder = match arguments.matrix.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let name = arguments.matrix.file_name().context("name the matrix file")?;
+    let name = name.to_str().context("the matrix file's name is not UTF-8")?;
+    let last = format!("--max-count={}", arguments.last);
+    let log = git(folder, &["log", "--format=%H", &last, "--", &format!("./{name}")])?;
+    let mut revisions = Vec::new();
+    for commit in log.lines() {
+        // A commit that removed the file has no text of it.
+        let listed = git(
+            folder,
+            &["ls-tree", "--name-only", commit, "--", &format!("./{name}")],
+        )?;
+        if !listed.trim().is_empty() {
+            revisions.push((commit, git(folder, &["show", &format!("{commit}:./{name}")])?));
+        }
+    }
+    if revisions.is_empty() {
+        bail!(
+            "`{}` has no history here: name a file that git knows",
+            arguments.matrix.display()
+        );
+    }
+    revisions.reverse();
+    let history = History::new(revisions.iter().map(|(commit, text)| (*commit, text.as_str())));
+    for unreadable in &history.unreadable {
+        anstream::eprintln!("warning: {}: {}", unreadable.commit, unreadable.why);
+    }
+    arguments.output.write(&history.to_text())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn git(folder: &Path, arguments: &[&str]) -> anyhow::Result<String> {
+    let launch = Launch::new("git", Mark::run(RunId::mint()))
+        .arguments(arguments)
+        .environment(Environment::from_process().inherited())
+        .directory(folder);
+    let output = process::output_blocking(&launch, b"", Bounds::deadline(GIT_DEADLINE))?;
+    if !output.is_success() {
+        bail!(
+            "`git {}` in `{}`: {}",
+            arguments.join(" "),
+            folder.display(),
+            output.stderr_text().trim()
+        );
+    }
+    if output.truncated {
+        bail!("`git {}`: more than 16 MiB", arguments.join(" "));
+    }
+    Ok(output.stdout_text())
+}

@@ -1,0 +1,193 @@
+//! `compat provider`: the provider simulator on its own, for people who test their own gateway.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use chrono::Local;
+use clap::{Args, Subcommand};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::env::{self, Variables};
+use crate::provider::{Observer, Options, Simulator, Unscripted, new_control_key, standalone_reply};
+use crate::wire::exchange::Matched;
+
+/// The provider simulator on its own
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve all four provider routes until interrupted
+    ///
+    /// Stands where Anthropic, Amazon Bedrock and Vertex AI would stand behind a gateway. Credentials are minted
+    /// for this run and written to files, never printed; a request without them is refused as the provider
+    /// refuses it. Requests that belong to no trial of a harness get a short greeting.
+    ///
+    /// Standard output says where it listens and what to give the gateway; standard error has a line a request.
+    #[command(after_help = "\
+Examples:
+  Serve on any free port, with credentials in a folder of their own:
+    compat provider serve --write-credentials ./provider
+
+  Start LiteLLM on it, then run the matrix through that:
+    set -a; . ./provider/gateway.env; set +a
+    litellm --config proxy_config.yaml --port 4000")]
+    Serve(Serve),
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    /// Address to listen on; port 0 takes any that is free
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// File with the key for the control routes, made if it does not exist [default: `control-key` in the
+    /// credentials' folder]
+    #[arg(long, value_name = "FILE")]
+    control_key_file: Option<PathBuf>,
+    /// Folder for the credentials, made if it does not exist [default: a temporary folder, gone at the end]
+    #[arg(long, value_name = "FOLDER")]
+    write_credentials: Option<PathBuf>,
+    /// Milliseconds before the first byte of every reply
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
+    first_byte_delay: u64,
+}
+
+/// Runs the command. The exit status is 0 after an interrupt.
+pub fn run(arguments: Arguments) -> Result<ExitCode> {
+    let Command::Serve(serve) = arguments.command;
+    Runtime::new()
+        .context("cannot start the asynchronous runtime")?
+        .block_on(serve.run())
+}
+
+impl Serve {
+    async fn run(self) -> Result<ExitCode> {
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+        let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        // Held until the end: dropping it removes the folder.
+        let temporary = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let folder = self.write_credentials.as_deref().unwrap_or(temporary.path());
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
+        let folder =
+            &fs::canonicalize(folder).with_context(|| format!("cannot find `{}`", folder.display()))?;
+        let key_file = self
+            .control_key_file
+            .clone()
+            .unwrap_or_else(|| folder.join("control-key"));
+        let simulator = Simulator::start(Options {
+            first_byte_delay_ms: self.first_byte_delay,
+            unscripted: Unscripted::Reply(standalone_reply()),
+            listen: self.listen,
+            control_key: Some(control_key(&key_file)?),
+            observe: Some(request_lines()),
+        })
+        .await?;
+        let environment = write_credentials(&simulator, folder)?;
+        announce(&simulator, folder, &key_file, &environment);
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        simulator.shutdown().await;
+        anstream::eprintln!("the provider simulator has ended");
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The key in `file`; a new one is written there if there is no such file.
+fn control_key(file: &Path) -> Result<String> {
+    if file.exists() {
+        let text = fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+        let key = text.trim();
+        anyhow::ensure!(!key.is_empty(), "`{}` holds no control key", file.display());
+        return Ok(key.to_owned());
+    }
+    let key = new_control_key().context("cannot make a control key")?;
+    write_private(file, &format!("{key}\n"))?;
+    Ok(key)
+}
+
+/// Writes the service account and the gateway's environment; gives that environment back.
+fn write_credentials(simulator: &Simulator, folder: &Path) -> Result<Variables> {
+    let credentials = simulator.credentials();
+    let service_account = folder.join("vertex-service-account.json");
+    write_private(&service_account, &credentials.vertex_service_account)?;
+    let mut environment = credentials.for_gateway(simulator.base_url());
+    environment.insert(env::VERTEXAI_CREDENTIALS.into(), service_account.into());
+    write_private(&folder.join("gateway.env"), &shell_assignments(&environment))?;
+    Ok(environment)
+}
+
+fn shell_assignments(environment: &Variables) -> String {
+    environment
+        .iter()
+        .map(|(name, value)| {
+            let value = value.to_string_lossy().replace('\'', r"'\''");
+            format!("{}='{value}'\n", name.display())
+        })
+        .collect()
+}
+
+/// Writes a file that only its owner may read.
+fn write_private(file: &Path, text: &str) -> Result<()> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(file)
+        .and_then(|mut opened| opened.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write `{}`", file.display()))
+}
+
+fn announce(simulator: &Simulator, folder: &Path, key_file: &Path, environment: &Variables) {
+    let base_url = simulator.base_url();
+    anstream::println!("provider simulator  {base_url}");
+    anstream::println!("control routes      {base_url}/__compat/");
+    anstream::println!("control key         {}", key_file.display());
+    anstream::println!(
+        "\nFor the gateway (all of it: {}):",
+        folder.join("gateway.env").display()
+    );
+    for (name, value) in environment {
+        if name == env::VERTEXAI_CREDENTIALS || !env::is_credential(name) {
+            anstream::println!("  {}={}", name.display(), value.display());
+        }
+    }
+    anstream::println!("\nFor the harness, to judge both sides of that gateway:");
+    anstream::println!("  {}={base_url}", env::COMPAT_PROVIDER_URL);
+    anstream::println!(
+        "  {}={}",
+        env::COMPAT_PROVIDER_CONTROL_KEY_FILE,
+        key_file.display()
+    );
+}
+
+fn request_lines() -> Observer {
+    Arc::new(|request, route, status, matched| {
+        let time = Local::now().format("%H:%M:%S%.3f");
+        let route = route.map_or("-", |route| route.as_str());
+        let why = match matched {
+            Matched::Script { reply } => format!("reply {reply} of the trial's script"),
+            Matched::BuiltIn => "built-in reply".to_owned(),
+            Matched::Rejected { rule } => format!("breaks the provider's rule `{rule}`"),
+            Matched::Unmatched { why } => why.clone(),
+        };
+        anstream::eprintln!(
+            "{time} {route} {} {} -> {status}: {why}",
+            request.method,
+            request.path
+        );
+    })
+}

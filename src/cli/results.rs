@@ -1,0 +1,101 @@
+//! `compat results`: a run's results merged, shown, and as JUnit XML.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use super::files::{self, Output};
+use crate::matrix::terminal;
+use crate::report::Paint;
+use crate::results::merge::merge;
+use crate::results::{Results, junit};
+
+/// Merge and show the results of runs
+#[derive(Args, Debug)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Merge(Merge),
+    Show(Show),
+}
+
+/// Merge the results of shards
+///
+/// The parts must be of one run: the same gateway, the same versions, no trial in two of them, and together every trial of
+/// the project.
+#[derive(Args, Debug)]
+#[command(after_long_help = "Examples:
+  compat results merge shard-1.json shard-2.json --output compat-results.json
+  compat results merge shard-*.json --junit test-results/junit.xml")]
+struct Merge {
+    /// The results of each shard
+    #[arg(required = true, value_name = "FILE")]
+    parts: Vec<PathBuf>,
+    /// Do not ask that the parts are all trials of the project
+    #[arg(long)]
+    allow_partial: bool,
+    /// Where the whole goes; `-` for standard output
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    output: Output,
+    /// Where its JUnit XML goes
+    #[arg(long, value_name = "FILE")]
+    junit: Option<Output>,
+}
+
+/// Show results on the terminal
+#[derive(Args, Debug)]
+#[command(after_long_help = "Examples:\n  compat results show\n  compat results show shard-1.json")]
+struct Show {
+    /// The results
+    #[arg(value_name = "FILE", default_value = "compat-results.json")]
+    results: PathBuf,
+    /// The manifest: rows, columns and tiers
+    #[arg(long, value_name = "FILE", default_value = "manifest.yaml")]
+    manifest: PathBuf,
+    /// How many columns the text may take
+    #[arg(long, value_name = "COLUMNS", default_value_t = 80)]
+    width: usize,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If a file cannot be read, is not what it should be, or cannot be written; if parts do not make a whole.
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    match arguments.command {
+        Command::Merge(arguments) => run_merge(&arguments),
+        Command::Show(arguments) => run_show(&arguments),
+    }
+}
+
+fn run_merge(arguments: &Merge) -> anyhow::Result<ExitCode> {
+    let read = |path: &PathBuf| Ok((path.display().to_string(), files::read(path, Results::parse)?));
+    let parts = arguments
+        .parts
+        .iter()
+        .map(read)
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let whole = merge(parts, arguments.allow_partial)?;
+    if let Some(output) = &arguments.junit {
+        output.write(&junit::to_xml(&whole))?;
+    }
+    arguments.output.write(&whole.to_text())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_show(arguments: &Show) -> anyhow::Result<ExitCode> {
+    let manifest = files::manifest(&arguments.manifest)?;
+    let results = files::read(&arguments.results, Results::parse)?;
+    Output::Standard.write(&terminal::of_run(
+        &manifest,
+        &results,
+        arguments.width,
+        Paint::Ansi,
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,69 @@
+//! `compat schema`: writes the JSON Schemas that editors read, or checks that they are fresh.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use crate::matrix;
+use crate::spec::schema::FileKind;
+
+/// Write the JSON Schemas of every file that is read or written
+///
+/// The schemas are generated from the types behind the files. Editors find those of the manifest and the cells through
+/// the first line of each file. With `--check` nothing is written, and the exit status is 1 if one is not fresh.
+#[derive(Args, Debug)]
+#[command(after_long_help = "Examples:\n  compat schema\n  compat schema --check")]
+pub struct Arguments {
+    /// Only check that the files are fresh
+    #[arg(long)]
+    pub check: bool,
+    /// The folder of the schemas
+    #[arg(long, value_name = "FOLDER", default_value = "schema")]
+    pub folder: PathBuf,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If a schema cannot be written.
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let mut stale = false;
+    for (name, text) in schemas() {
+        let file = arguments.folder.join(name);
+        if is_fresh(&file, &text) {
+            continue;
+        }
+        if arguments.check {
+            stale = true;
+            anstream::eprintln!("`{}` is not fresh: run `compat schema`", file.display());
+        } else {
+            write(&file, &text)?;
+            anstream::eprintln!("wrote `{}`", file.display());
+        }
+    }
+    Ok(if stale {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// Each schema's file name and its text.
+fn schemas() -> Vec<(&'static str, String)> {
+    let of_specs = FileKind::ALL
+        .into_iter()
+        .map(|kind| (kind.schema_file(), kind.schema_text()));
+    of_specs.chain(matrix::schema::files()).collect()
+}
+
+fn is_fresh(file: &Path, text: &str) -> bool {
+    std::fs::read_to_string(file).is_ok_and(|written| written == text)
+}
+
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).with_context(|| format!("making the folder `{}`", folder.display()))?;
+    std::fs::write(file, text).with_context(|| format!("writing `{}`", file.display()))
+}

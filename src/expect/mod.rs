@@ -1,0 +1,137 @@
+//! Judges the evidence of a trial by the expectations of its cell.
+//!
+//! Pure. It knows no provider, gateway, `claude` or process: only what they left behind. What it cannot judge it
+//! says so of, never that it held.
+#![warn(clippy::disallowed_methods)]
+
+mod claude_side;
+mod matcher;
+mod provider_side;
+
+use crate::evidence::{Behind, Evidence};
+use crate::ids::TierId;
+use crate::outcome::{Judged, Mismatch, Verdict};
+use crate::spec::cell::Test;
+use crate::spec::expectation::{Check, Expectation, KnownFailure};
+
+pub use crate::spec::expectation::{IMPLIED, RUN, TRANSCRIPT, UNMATCHED, WORKAROUNDS};
+
+pub use matcher::{Miss, clipped};
+
+/// What became of each expectation, and what does not hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Judgement {
+    /// Every expectation, those implied first, then in the cell's order.
+    pub judged: Vec<Judged>,
+    /// What makes the trial fail; empty when it passes.
+    pub mismatches: Vec<Mismatch>,
+}
+
+/// One thing that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Finding {
+    summary: String,
+    expected: String,
+    actual: String,
+    evidence: Option<(String, usize)>,
+}
+
+/// What judging one expectation gave.
+enum Ruling {
+    Judged(Vec<Finding>),
+    NotJudged,
+}
+
+/// Judges one attempt at a trial of `test` on `tier`.
+pub fn judge(test: &Test, tier: &TierId, evidence: &Evidence) -> Judgement {
+    let mut judgement = Judgement::default();
+    for (name, findings) in implied(test, tier, evidence) {
+        let known = test.known_failure_of_implied(name, tier);
+        judgement.take(name, None, known, Ruling::Judged(findings));
+    }
+    for expectation in test.expectations_on(tier) {
+        let known = expectation
+            .known_failure
+            .as_ref()
+            .filter(|known| known.applies_to(tier));
+        let ruling = rule(&expectation.check, test, evidence);
+        judgement.take(&expectation.name, Some(expectation), known, ruling);
+    }
+    judgement
+}
+
+fn implied(test: &Test, tier: &TierId, evidence: &Evidence) -> Vec<(&'static str, Vec<Finding>)> {
+    let may_fail = test
+        .expectations_on(tier)
+        .any(|expectation| matches!(expectation.check, Check::Exit(code) if code != 0));
+    let mut implied = Vec::new();
+    if !may_fail {
+        implied.push((RUN, claude_side::run(test, evidence)));
+    }
+    implied.push((TRANSCRIPT, claude_side::transcript(evidence)));
+    implied.push((WORKAROUNDS, claude_side::workarounds(evidence)));
+    if evidence.behind == Behind::Simulated {
+        implied.push((UNMATCHED, provider_side::unmatched(&evidence.exchanges)));
+    }
+    implied
+}
+
+fn rule(check: &Check, test: &Test, evidence: &Evidence) -> Ruling {
+    if check.is_provider_side() {
+        return match evidence.behind {
+            Behind::Simulated => {
+                Ruling::Judged(provider_side::judge(check, &test.prompts, &evidence.exchanges))
+            }
+            Behind::Live => Ruling::NotJudged,
+        };
+    }
+    claude_side::judge(check, evidence)
+}
+
+impl Judgement {
+    fn take(
+        &mut self,
+        name: &str,
+        expectation: Option<&Expectation>,
+        known: Option<&KnownFailure>,
+        ruling: Ruling,
+    ) {
+        let clause = expectation.and_then(|expectation| expectation.clause.clone());
+        let mismatch = |finding: Finding| Mismatch {
+            expectation: name.to_owned(),
+            clause: clause.clone(),
+            place: expectation.map(|expectation| expectation.place.clone()),
+            summary: finding.summary,
+            expected: finding.expected,
+            actual: finding.actual,
+            evidence: finding.evidence,
+        };
+        let verdict = match (ruling, known) {
+            (Ruling::NotJudged, _) => Verdict::NotJudged,
+            (Ruling::Judged(findings), None) if findings.is_empty() => Verdict::Held,
+            (Ruling::Judged(findings), None) => {
+                self.mismatches.extend(findings.into_iter().map(mismatch));
+                Verdict::Broken
+            }
+            (Ruling::Judged(findings), Some(known)) if findings.is_empty() => {
+                self.mismatches.push(Mismatch {
+                    place: Some(known.place.clone()),
+                    ..mismatch(Finding {
+                        summary: "a declared known failure holds now: remove its declaration".into(),
+                        expected: format!("`{name}` to fail: {} ({})", known.reason, known.link),
+                        actual: "it held".into(),
+                        evidence: None,
+                    })
+                });
+                Verdict::UnexpectedlyHeld
+            }
+            (Ruling::Judged(_), Some(_)) => Verdict::KnownFailure,
+        };
+        self.judged.push(Judged {
+            name: name.to_owned(),
+            verdict,
+            clause,
+            link: known.map(|known| known.link.clone()),
+        });
+    }
+}

@@ -1,0 +1,85 @@
+//! The system under test: a LiteLLM proxy that is started here on loopback, or any gateway that already runs.
+//!
+//! It starts, watches and stops; it never looks into what passes through.
+
+mod litellm;
+mod log;
+
+pub use litellm::{Litellm, LitellmOptions, StartError};
+pub use log::Log;
+
+use crate::env::Secret;
+
+/// A gateway that answers.
+#[derive(Debug)]
+pub enum Gateway {
+    /// Started by this run.
+    Litellm(Box<Litellm>),
+    /// Started by somebody else.
+    Attached {
+        /// `http://host:port`, without a path.
+        base_url: String,
+        /// What clients show it.
+        key: Secret,
+    },
+}
+
+impl Gateway {
+    /// `http://host:port`, without a path.
+    pub fn base_url(&self) -> &str {
+        match self {
+            Self::Litellm(litellm) => litellm.base_url(),
+            Self::Attached { base_url, .. } => base_url,
+        }
+    }
+
+    /// What clients show it.
+    pub fn key(&self) -> &Secret {
+        match self {
+            Self::Litellm(litellm) => litellm.key(),
+            Self::Attached { key, .. } => key,
+        }
+    }
+
+    /// The word used in results.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Litellm(_) => "litellm",
+            Self::Attached { .. } => "attached",
+        }
+    }
+
+    /// Where its log lines are, if they are seen here.
+    pub fn log(&self) -> Option<&Log> {
+        match self {
+            Self::Litellm(litellm) => Some(litellm.log()),
+            Self::Attached { .. } => None,
+        }
+    }
+
+    /// Stops what this run started.
+    pub async fn stop(self) {
+        if let Self::Litellm(litellm) = self {
+            litellm.stop().await;
+        }
+    }
+}
+
+/// The gateway's version as it says itself, where it does: LiteLLM's `GET /health/readiness` has it, or
+/// the header `x-litellm-version` of any of its answers.
+pub async fn version_of(base_url: &str, key: &Secret) -> Option<String> {
+    let reply = reqwest::Client::new()
+        .get(format!("{base_url}/health/readiness"))
+        .bearer_auth(key.expose())
+        .timeout(std::time::Duration::from_secs(5))
+        .send()
+        .await
+        .ok()?;
+    let header = reply
+        .headers()
+        .get("x-litellm-version")
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
+    let body: Option<serde_json::Value> = reply.json().await.ok();
+    header.or_else(|| Some(body?["litellm_version"].as_str()?.to_owned()))
+}

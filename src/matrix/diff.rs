@@ -1,0 +1,255 @@
+//! One matrix compared with an older one, cell by cell.
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::details::Details;
+use super::published::Matrix;
+use crate::ids::{FeatureId, ProviderId};
+use crate::outcome::Cause;
+use crate::results::CellStatus;
+use crate::results::json::{self, SchemaVersion, timestamp};
+
+/// What changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "matrix-diff.json")]
+pub struct Diff {
+    /// The version of this layout.
+    pub schema_version: SchemaVersion,
+    /// The older matrix.
+    pub old: Side,
+    /// The newer matrix.
+    pub new: Side,
+    /// How many cells are in both and say the same.
+    pub unchanged: usize,
+    /// What changed: regressions first, then in the order of [`Kind`], each kind in the order of rows and columns.
+    pub changes: Vec<Change>,
+}
+
+/// What a matrix was made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Side {
+    /// When its results were made.
+    #[serde(with = "timestamp")]
+    #[schemars(schema_with = "timestamp::schema")]
+    pub generated_at: DateTime<Utc>,
+    /// The tag of the LiteLLM release.
+    pub litellm_version: String,
+    /// The version of Claude Code.
+    pub claude_code_version: String,
+}
+
+/// A cell that changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// How.
+    pub kind: Kind,
+    /// Its row.
+    pub feature: FeatureId,
+    /// The name of its row.
+    pub name: String,
+    /// Its column.
+    pub provider: ProviderId,
+    /// What it was; absent where it was not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old: Option<CellStatus>,
+    /// What it is; absent where it is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new: Option<CellStatus>,
+    /// Whose fault it is now; empty unless it fails and the newer matrix's details are known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<Cause>,
+}
+
+/// How a cell changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// From pass to fail.
+    Regression,
+    /// From fail to pass.
+    Fix,
+    /// Not in the older matrix.
+    New,
+    /// Not in the newer matrix.
+    Gone,
+    /// From pass or fail to not tested or not applicable.
+    Greyed,
+    /// From not tested or not applicable to pass or fail.
+    Tested,
+    /// Still failing or still grey, in other words.
+    Reworded,
+}
+
+impl Kind {
+    /// Every kind, the most urgent first.
+    pub const ALL: [Self; 7] = [
+        Self::Regression,
+        Self::Fix,
+        Self::New,
+        Self::Gone,
+        Self::Greyed,
+        Self::Tested,
+        Self::Reworded,
+    ];
+
+    /// A heading, in the plural.
+    pub fn heading(self) -> &'static str {
+        match self {
+            Self::Regression => "regressions",
+            Self::Fix => "fixes",
+            Self::New => "new",
+            Self::Gone => "gone",
+            Self::Greyed => "greyed",
+            Self::Tested => "now tested",
+            Self::Reworded => "reworded",
+        }
+    }
+
+    /// `1 regression`, `2 regressions`.
+    fn counted(self, number: usize) -> String {
+        let word = match (self, number) {
+            (Self::Regression, 1) => "regression",
+            (Self::Fix, 1) => "fix",
+            _ => self.heading(),
+        };
+        format!("{number} {word}")
+    }
+
+    fn of(old: &CellStatus, new: &CellStatus) -> Option<Self> {
+        use CellStatus::{Fail, Pass};
+        let is_grey = |status: &CellStatus| !matches!(status, Pass {} | Fail { .. });
+        match (old, new) {
+            _ if old == new => None,
+            (Pass {}, Fail { .. }) => Some(Self::Regression),
+            (Fail { .. }, Pass {}) => Some(Self::Fix),
+            _ if is_grey(new) && !is_grey(old) => Some(Self::Greyed),
+            _ if is_grey(old) && !is_grey(new) => Some(Self::Tested),
+            _ => Some(Self::Reworded),
+        }
+    }
+}
+
+impl Diff {
+    /// Compares `new` with `old`; `details` are those of `new`, and say whose fault its failures are.
+    pub fn new(old: &Matrix, new: &Matrix, details: Option<&Details>) -> Self {
+        let mut unchanged = 0;
+        let mut changes = Vec::new();
+        for (cell, name, status) in new.cells() {
+            let before = old.cell(&cell);
+            let kind = before.map_or(Some(Kind::New), |before| Kind::of(before, status));
+            let Some(kind) = kind else {
+                unchanged += 1;
+                continue;
+            };
+            let failing = matches!(status, CellStatus::Fail { .. });
+            let details = details.filter(|_| failing);
+            changes.push(Change {
+                kind,
+                name: name.to_owned(),
+                old: before.cloned(),
+                new: Some(status.clone()),
+                causes: details.map(|details| details.causes(&cell)).unwrap_or_default(),
+                feature: cell.feature,
+                provider: cell.provider,
+            });
+        }
+        let gone = old.cells().filter(|(cell, ..)| new.cell(cell).is_none());
+        changes.extend(gone.map(|(cell, name, status)| Change {
+            kind: Kind::Gone,
+            name: name.to_owned(),
+            old: Some(status.clone()),
+            new: None,
+            causes: Vec::new(),
+            feature: cell.feature,
+            provider: cell.provider,
+        }));
+        changes.sort_by_key(|change| change.kind);
+        Self {
+            schema_version: SchemaVersion::One,
+            old: Side::of(old),
+            new: Side::of(new),
+            unchanged,
+            changes,
+        }
+    }
+
+    /// The changes of one kind.
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(move |change| change.kind == kind)
+    }
+
+    /// Whether a cell that passed now fails.
+    pub fn has_regressions(&self) -> bool {
+        self.of_kind(Kind::Regression).next().is_some()
+    }
+
+    /// What was compared, in one line: `LiteLLM v1.105.0 → v1.106.0, Claude Code 2.1.326, …`.
+    pub fn headline(&self) -> String {
+        let arrow = |old: &str, new: &str| {
+            if old == new {
+                old.to_owned()
+            } else {
+                format!("{old} → {new}")
+            }
+        };
+        let (old, new) = (&self.old, &self.new);
+        format!(
+            "LiteLLM {}, Claude Code {}, {}",
+            arrow(&old.litellm_version, &new.litellm_version),
+            arrow(&old.claude_code_version, &new.claude_code_version),
+            arrow(
+                &timestamp::to_text(&old.generated_at),
+                &timestamp::to_text(&new.generated_at)
+            ),
+        )
+    }
+
+    /// How many changes of each kind there are, in words: `2 regressions, 1 fix`; `no changes`.
+    pub fn summary(&self) -> String {
+        let counts = Kind::ALL
+            .into_iter()
+            .map(|kind| (kind, self.of_kind(kind).count()));
+        let told: Vec<String> = counts
+            .filter(|(_, number)| *number > 0)
+            .map(|(kind, number)| kind.counted(number))
+            .collect();
+        if told.is_empty() {
+            "no changes".into()
+        } else {
+            told.join(", ")
+        }
+    }
+
+    /// As JSON.
+    pub fn to_text(&self) -> String {
+        json::write(self)
+    }
+}
+
+impl Change {
+    /// `pass → fail`, `new: fail`, `gone: was pass`.
+    pub fn words(&self) -> String {
+        match (&self.old, &self.new) {
+            (Some(old), Some(new)) if old.word() == new.word() => format!("still {}", new.word().as_str()),
+            (Some(old), Some(new)) => format!("{} → {}", old.word().as_str(), new.word().as_str()),
+            (None, Some(new)) => format!("new: {}", new.word().as_str()),
+            (Some(old), None) => format!("gone: was {}", old.word().as_str()),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+impl Side {
+    fn of(matrix: &Matrix) -> Self {
+        Self {
+            generated_at: matrix.generated_at,
+            litellm_version: matrix.litellm_version.clone(),
+            claude_code_version: matrix.claude_code_version.clone(),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! A matrix as one HTML file for CI's artifacts: no script, nothing loaded from anywhere, readable on a phone, in
+//! the dark and by a screen reader.
+
+use super::details::{Details, TierDetails};
+use super::published::Matrix;
+use crate::evidence::Behind;
+use crate::ids::CellId;
+use crate::report::paint::printable;
+use crate::results::json::timestamp;
+use crate::results::{CellStatus, StatusWord};
+
+const STYLE: &str = include_str!("html.css");
+
+/// The page. With the details, each cell's tiers are told too. Ends with a newline.
+pub fn of_matrix(matrix: &Matrix, details: Option<&Details>) -> String {
+    let table = table(matrix);
+    let cells: String = sections(matrix, details).collect();
+    format!(
+        r#"<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>Claude Code compatibility matrix</title>
+<style>
+{STYLE}</style>
+</head>
+<body>
+<main>
+<h1>Claude Code compatibility matrix</h1>
+<p class="facts">{facts}</p>
+{table}<p class="legend">✓ pass, ✗ fail, — not applicable, ? not tested</p>
+<h2>Cell by cell</h2>
+{cells}</main>
+</body>
+</html>
+"#,
+        facts = facts(matrix, details),
+    )
+}
+
+fn facts(matrix: &Matrix, details: Option<&Details>) -> String {
+    let evidence = match details.map(|details| details.evidence) {
+        Some(Behind::Simulated) => ", simulated providers",
+        Some(Behind::Live) => ", live providers",
+        None => "",
+    };
+    let time = timestamp::to_text(&matrix.generated_at);
+    format!(
+        r#"LiteLLM {}, Claude Code {}, <time datetime="{time}">{time}</time>{evidence}"#,
+        escaped(&matrix.litellm_version),
+        escaped(&matrix.claude_code_version)
+    )
+}
+
+fn table(matrix: &Matrix) -> String {
+    let columns: String = matrix
+        .providers
+        .iter()
+        .map(|provider| format!("<th scope=\"col\">{}</th>", escaped(provider.as_str())))
+        .collect();
+    let rows: String = matrix
+        .features
+        .iter()
+        .enumerate()
+        .map(|(row, feature)| {
+            let statuses = feature.providers.0.iter().enumerate();
+            let cells: String = statuses
+                .map(|(column, (_, status))| cell(row, column, status))
+                .collect();
+            format!(
+                "<tr><th scope=\"row\">{}</th>{cells}</tr>\n",
+                escaped(&feature.name)
+            )
+        })
+        .collect();
+    format!(
+        "<div class=\"scroll\" role=\"region\" aria-label=\"Matrix\" tabindex=\"0\">\n<table>\n\
+         <thead><tr><th scope=\"col\">Feature</th>{columns}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n"
+    )
+}
+
+fn cell(row: usize, column: usize, status: &CellStatus) -> String {
+    let word = status.word();
+    format!(
+        "<td class=\"{}\"><a href=\"#{}\" title=\"{}\"><span aria-hidden=\"true\">{}</span><span class=\"word\">{}</span></a></td>",
+        word.as_str(),
+        anchor(row, column),
+        escaped(says(status)),
+        sign(word),
+        in_words(word),
+    )
+}
+
+fn anchor(row: usize, column: usize) -> String {
+    format!("cell-{}-{}", row + 1, column + 1)
+}
+
+fn sections<'a>(matrix: &'a Matrix, details: Option<&'a Details>) -> impl Iterator<Item = String> + 'a {
+    let columns = matrix.providers.len().max(1);
+    matrix
+        .cells()
+        .enumerate()
+        .map(move |(index, (cell, name, status))| {
+            let tiers = details.map_or(&[][..], |details| details.tiers(&cell));
+            format!(
+                "<section id=\"{}\">\n<h3>{} {}, {}: {}</h3>\n<pre>{}</pre>\n{}</section>\n",
+                anchor(index / columns, index % columns),
+                sign(status.word()),
+                escaped(name),
+                escaped(cell.provider.as_str()),
+                in_words(status.word()),
+                escaped(says(status)),
+                tier_table(&cell, tiers),
+            )
+        })
+}
+
+fn tier_table(cell: &CellId, tiers: &[TierDetails]) -> String {
+    if tiers.iter().all(|tier| tier.attempts.is_none()) {
+        return String::new();
+    }
+    let rows: String = tiers.iter().map(tier_row).collect();
+    format!(
+        "<div class=\"scroll\" role=\"region\" aria-label=\"Tiers of {cell}\" tabindex=\"0\">\n<table>\n<thead><tr>\
+         <th scope=\"col\">Tier</th><th scope=\"col\">Status</th><th scope=\"col\">Cause</th><th scope=\"col\">Attempts</th>\
+         <th scope=\"col\">Seconds</th><th scope=\"col\">US$</th><th scope=\"col\">Rests on</th>\
+         <th scope=\"col\">Evidence, and how to see it again</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n",
+        cell = escaped(&cell.to_string()),
+    )
+}
+
+fn tier_row(tier: &TierDetails) -> String {
+    let flaky = if tier.flaky { ", flaky" } else { "" };
+    format!(
+        "<tr><th scope=\"row\">{}</th><td class=\"{}\">{} {}{flaky}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
+         <td class=\"left\">{}</td><td class=\"left\">{}<br><code>cargo test --test compat -- --exact {}</code></td></tr>\n",
+        escaped(tier.tier.as_str()),
+        tier.status.as_str(),
+        sign(tier.status),
+        in_words(tier.status),
+        tier.cause.map_or("", |cause| cause.as_str()),
+        tier.attempts
+            .map_or_else(String::new, |attempts| attempts.to_string()),
+        tier.duration_ms.map_or_else(String::new, seconds),
+        tier.cost_usd
+            .map_or_else(String::new, |cost| format!("{cost:.4}")),
+        rests_on(tier),
+        escaped(tier.evidence_path.as_deref().unwrap_or_default()),
+        escaped(&tier.nodeid.to_string()),
+    )
+}
+
+fn seconds(milliseconds: u64) -> String {
+    format!("{}.{}", milliseconds / 1000, milliseconds % 1000 / 100)
+}
+
+/// The contract clauses of its expectations, and links of known failures.
+fn rests_on(tier: &TierDetails) -> String {
+    let mut clauses: Vec<&str> = tier
+        .expectations
+        .iter()
+        .filter_map(|judged| judged.clause.as_deref())
+        .collect();
+    clauses.dedup();
+    let clauses = clauses.into_iter().map(escaped);
+    let known = tier.known_failures.iter().map(|known| match &known.link {
+        Some(link) if link.starts_with("https://") => {
+            format!(
+                "<a href=\"{}\" rel=\"noreferrer\">known: {}</a>",
+                escaped(link),
+                escaped(&known.reason)
+            )
+        }
+        _ => format!("known: {}", escaped(&known.reason)),
+    });
+    clauses.chain(known).collect::<Vec<_>>().join("<br>")
+}
+
+fn says(status: &CellStatus) -> &str {
+    match status {
+        CellStatus::Pass {} => "Tested & passing",
+        CellStatus::NotTested {} => "No test for this combination yet.",
+        CellStatus::Fail { error } => error,
+        CellStatus::NotApplicable { reason } => reason,
+    }
+}
+
+fn sign(word: StatusWord) -> &'static str {
+    match word {
+        StatusWord::Pass => "✓",
+        StatusWord::Fail => "✗",
+        StatusWord::NotApplicable => "—",
+        StatusWord::NotTested => "?",
+    }
+}
+
+fn in_words(word: StatusWord) -> String {
+    word.as_str().replace('_', " ")
+}
+
+/// `text` as text, within an element or a quoted attribute.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for character in printable(text).chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}

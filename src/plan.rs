@@ -1,0 +1,96 @@
+//! Which trials there are, and what is to be done for each.
+//!
+//! Pure. Listing needs no cell's text; a broken cell is a trial that fails, never a run that does not begin.
+#![warn(clippy::disallowed_methods)]
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::ids::{CellId, TrialName};
+use crate::spec::cell::{Cell, CellBody};
+use crate::spec::fault::Fault;
+use crate::spec::manifest::{Manifest, Tier};
+use crate::spec::proxy_config::ProxyConfig;
+
+/// What is to be done for a trial.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Planned {
+    /// Run it.
+    Run(Box<Run>),
+    /// Its cell cannot be read, or its alias does not exist.
+    Broken(Vec<Fault>),
+    /// The feature cannot exist on the provider.
+    NotApplicable(String),
+}
+
+/// A trial to run; the cell's body is a test.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// The cell.
+    pub cell: Arc<Cell>,
+    /// The tier.
+    pub tier: Tier,
+    /// What the gateway calls the model.
+    pub alias: String,
+}
+
+impl Run {
+    /// The cell's test.
+    pub fn test(&self) -> &crate::spec::cell::Test {
+        match &self.cell.body {
+            CellBody::Test(test) => test,
+            CellBody::NotApplicable(_) => unreachable!("only tests are planned to run"),
+        }
+    }
+}
+
+/// The trials of the cells that are `present`, in the manifest's order.
+pub fn trials(manifest: &Manifest, present: &HashSet<CellId>) -> Vec<TrialName> {
+    let mut trials = Vec::with_capacity(present.len() * manifest.tiers.len());
+    for feature in &manifest.features {
+        for provider in &manifest.providers {
+            let cell = CellId {
+                feature: feature.id.clone(),
+                provider: provider.clone(),
+            };
+            if present.contains(&cell) {
+                trials.extend(manifest.tiers.iter().map(|tier| cell.trial(&tier.id)));
+            }
+        }
+    }
+    trials
+}
+
+/// What is to be done for `trial`, whose cell was read with the result `cell`. The aliases are held against
+/// `proxy_config`, if the gateway runs on it.
+pub fn plan(
+    manifest: &Manifest,
+    proxy_config: Option<&ProxyConfig>,
+    trial: &TrialName,
+    cell: &Result<Arc<Cell>, Vec<Fault>>,
+) -> Planned {
+    let cell = match cell {
+        Err(faults) => return Planned::Broken(faults.clone()),
+        Ok(cell) => cell,
+    };
+    if let CellBody::NotApplicable(reason) = &cell.body {
+        return Planned::NotApplicable(reason.clone());
+    }
+    let provider = &trial.cell.provider;
+    let tier = manifest.tier(&trial.tier);
+    let (Some(tier), Some(alias)) = (tier, manifest.alias(provider, &trial.tier)) else {
+        let file = std::path::Path::new("manifest.yaml");
+        return Planned::Broken(vec![Fault::of_file(
+            file,
+            format!("the manifest has no trial `{trial}`"),
+        )]);
+    };
+    if let Some(fault) = proxy_config.and_then(|config| config.lacks(manifest, provider, &trial.tier)) {
+        return Planned::Broken(vec![fault]);
+    }
+    Planned::Run(Box::new(Run {
+        cell: Arc::clone(cell),
+        tier: tier.clone(),
+        alias,
+    }))
+}

@@ -1,0 +1,121 @@
+//! The control routes of a simulator that runs on its own, below `/__compat/`: what [`super::RemoteSimulator`] speaks.
+//!
+//! Every one wants the control key as a bearer token. Bodies are JSON.
+
+use std::time::Duration;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use axum::body::Body;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Response, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::server::Server;
+use crate::ids::TrialKey;
+use crate::wire::script::Script;
+
+/// Where the control routes begin.
+pub(super) const PREFIX: &str = "/__compat/";
+/// How long a question for a first request waits before it says that there was none yet.
+const LONG_POLL: Duration = Duration::from_secs(20);
+/// What a simulator calls itself.
+pub(super) const SERVICE: &str = "compat provider simulator";
+
+/// Begins a trial.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Register {
+    pub(super) key: TrialKey,
+    pub(super) script: Script,
+}
+
+/// Names a trial.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Named {
+    pub(super) key: TrialKey,
+}
+
+/// How far a trial's client has got.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Shown {
+    pub(super) key: TrialKey,
+    pub(super) deltas: usize,
+}
+
+/// Whether a trial's first request has arrived.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Arrival {
+    pub(super) arrived: bool,
+}
+
+pub(super) fn is_control(path: &str) -> bool {
+    path.starts_with(PREFIX)
+}
+
+/// Answers a control request.
+pub(super) async fn handle(server: &Server, parts: &Parts, body: &[u8]) -> Response<Body> {
+    if !is_allowed(server, parts) {
+        return reply(
+            StatusCode::UNAUTHORIZED,
+            json!({"error": "the control key is missing or wrong"}),
+        );
+    }
+    let command = parts.uri.path().trim_start_matches(PREFIX);
+    match obey(server, command, body).await {
+        Ok(Some(answer)) => reply(StatusCode::OK, answer),
+        Ok(None) => reply(
+            StatusCode::NOT_FOUND,
+            json!({"error": format!("no control route `{command}`")}),
+        ),
+        Err(error) => reply(StatusCode::BAD_REQUEST, json!({"error": error.to_string()})),
+    }
+}
+
+fn is_allowed(server: &Server, parts: &Parts) -> bool {
+    let shown = parts
+        .headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    match (&server.options.control_key, shown) {
+        (Some(key), Some(shown)) => verify_slices_are_equal(key.as_bytes(), shown).is_ok(),
+        _ => false,
+    }
+}
+
+async fn obey(server: &Server, command: &str, body: &[u8]) -> serde_json::Result<Option<Value>> {
+    Ok(Some(match command {
+        "hello" => json!({"service": SERVICE, "version": env!("CARGO_PKG_VERSION")}),
+        "register" => {
+            let Register { key, script } = serde_json::from_slice(body)?;
+            server.trials.register(key, script);
+            json!({})
+        }
+        "first-request" => {
+            let Named { key } = serde_json::from_slice(body)?;
+            let arrived = timeout(LONG_POLL, server.first_request(key)).await.is_ok();
+            serde_json::to_value(Arrival { arrived })?
+        }
+        "shown" => {
+            let Shown { key, deltas } = serde_json::from_slice(body)?;
+            server.shown(key, deltas);
+            json!({})
+        }
+        "take" => {
+            let Named { key } = serde_json::from_slice(body)?;
+            serde_json::to_value(server.take(key))?
+        }
+        "orphans" => serde_json::to_value(server.orphans.exchanges())?,
+        _ => return Ok(None),
+    }))
+}
+
+fn reply(status: StatusCode, body: Value) -> Response<Body> {
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,154 @@
+//! What a gateway must show to be let in: minted anew for every simulator, worth nothing anywhere else.
+
+use std::fmt;
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::rand;
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::KeyPair as _;
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::json;
+
+use crate::env::{self, Variables};
+use crate::wire::target::TOKEN_PATH;
+
+/// Credentials of one simulator, for every provider that it stands for.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The key for `x-api-key`, `sk-ant-api03-…`.
+    pub anthropic_api_key: String,
+    /// The access key id, `AKIA…`.
+    pub aws_access_key_id: String,
+    /// The secret access key.
+    pub aws_secret_access_key: String,
+    /// The region that requests are signed for.
+    pub aws_region: String,
+    /// A service account's JSON with its private key; its `token_uri` is the simulator's.
+    pub vertex_service_account: String,
+    /// The project.
+    pub vertex_project: String,
+    /// The location.
+    pub vertex_location: String,
+    /// The service account's address: the issuer of its assertions.
+    pub(super) vertex_client_email: String,
+    /// Where its assertions are addressed to.
+    pub(super) vertex_token_uri: String,
+    /// The public half of its key, PKCS #1 in DER.
+    pub(super) vertex_public_key: Vec<u8>,
+}
+
+impl Credentials {
+    /// Mints a set for a simulator at `base_url`. Takes as long as making an RSA key does.
+    pub(super) fn mint(base_url: &str) -> Result<Self, Unspecified> {
+        let key = KeyPair::generate(KeySize::Rsa2048)?;
+        let private_key: Pkcs8V1Der<'_> = key.as_der()?;
+        let project = format!("compat-{}", random_hex(4)?);
+        let email = format!("simulator@{project}.iam.gserviceaccount.com");
+        let token_uri = format!("{base_url}{TOKEN_PATH}");
+        let service_account = json!({
+            "type": "service_account",
+            "project_id": project,
+            "private_key_id": random_hex(20)?,
+            "private_key": pem("PRIVATE KEY", private_key.as_ref()),
+            "client_email": email,
+            "client_id": "100000000000000000000",
+            "token_uri": token_uri,
+            "universe_domain": "googleapis.com",
+        });
+        Ok(Self {
+            anthropic_api_key: format!("sk-ant-api03-{}AA", random_text(69)?),
+            aws_access_key_id: format!("AKIA{}", random_hex(8)?.to_uppercase()),
+            aws_secret_access_key: STANDARD.encode(random_bytes(30)?),
+            aws_region: "us-east-1".to_owned(),
+            vertex_service_account: service_account.to_string(),
+            vertex_project: project,
+            vertex_location: "us-east5".to_owned(),
+            vertex_client_email: email,
+            vertex_token_uri: token_uri,
+            vertex_public_key: key.public_key().as_ref().to_vec(),
+        })
+    }
+}
+
+impl Credentials {
+    /// The variables that point a gateway with this project's `proxy_config.yaml` at a simulator at `base_url`;
+    /// the service account's JSON stands in its variable itself.
+    pub fn for_gateway(&self, base_url: &str) -> Variables {
+        [
+            (env::ANTHROPIC_API_BASE, base_url),
+            (env::ANTHROPIC_API_KEY, &self.anthropic_api_key),
+            (env::AWS_BEDROCK_RUNTIME_ENDPOINT, base_url),
+            (env::AWS_ACCESS_KEY_ID, &self.aws_access_key_id),
+            (env::AWS_SECRET_ACCESS_KEY, &self.aws_secret_access_key),
+            (env::AWS_REGION_NAME, &self.aws_region),
+            (env::VERTEXAI_API_BASE, base_url),
+            (env::VERTEXAI_CREDENTIALS, &self.vertex_service_account),
+            (env::VERTEXAI_PROJECT, &self.vertex_project),
+            (env::VERTEXAI_LOCATION, &self.vertex_location),
+        ]
+        .map(|(name, value)| (name.into(), value.into()))
+        .into()
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("aws_region", &self.aws_region)
+            .field("vertex_project", &self.vertex_project)
+            .field("vertex_location", &self.vertex_location)
+            .finish_non_exhaustive()
+    }
+}
+
+fn random_bytes(count: usize) -> Result<Vec<u8>, Unspecified> {
+    let mut bytes = vec![0; count];
+    rand::fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// `2 * count` hex digits.
+fn random_hex(count: usize) -> Result<String, Unspecified> {
+    Ok(random_bytes(count)?
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
+}
+
+/// A key that nobody can guess, for the control routes.
+pub fn new_control_key() -> Result<String, Unspecified> {
+    random_text(32)
+}
+
+/// Letters, digits, `-` and `_` for `count` random bytes.
+pub(super) fn random_text(count: usize) -> Result<String, Unspecified> {
+    Ok(URL_SAFE_NO_PAD.encode(random_bytes(count)?))
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines: Vec<&str> = (0..text.len())
+        .step_by(64)
+        .map(|start| &text[start..text.len().min(start + 64)])
+        .collect();
+    format!(
+        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+        lines.join("\n")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_debug_print_holds_no_secret() {
+        let credentials = Credentials::mint("http://127.0.0.1:1").unwrap();
+        let text = format!("{credentials:?}");
+        assert!(!text.contains(&credentials.anthropic_api_key));
+        assert!(!text.contains(&credentials.aws_secret_access_key));
+        assert!(!text.contains("PRIVATE KEY"));
+    }
+}

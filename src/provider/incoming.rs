@@ -1,0 +1,161 @@
+//! An HTTP request, read: where it is bound for, what it says, and what of it may be recorded.
+
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use crate::wire::exchange::{Body, Request};
+use crate::wire::message::MessageRequest;
+use crate::wire::target::Target;
+use crate::wire::{Operation, Route, converse, messages};
+
+/// Headers whose values are credentials.
+const CREDENTIALS: [&str; 7] = [
+    "authorization",
+    "proxy-authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "x-amz-security-token",
+    "cookie",
+];
+
+/// A request.
+pub(super) struct Incoming {
+    pub(super) target: Target,
+    /// The headers as they came, credentials and all: never recorded.
+    pub(super) headers: HeaderMap,
+    /// The body as it came: never recorded where it holds a credential.
+    pub(super) bytes: Vec<u8>,
+    /// As it may be recorded.
+    pub(super) recorded: Request,
+    /// What is asked of the model: the body itself, or the one that a token count is asked for.
+    pub(super) prompt: Option<Value>,
+    /// The prompt as a model sees it.
+    pub(super) message: Option<MessageRequest>,
+}
+
+impl Incoming {
+    /// Reads a request whose body was complete at `now_ms`.
+    pub(super) fn read(parts: &Parts, bytes: Vec<u8>, now_ms: u64) -> Self {
+        let path = parts.uri.path().to_owned();
+        let mut target = Target::of(parts.method.as_str(), &path);
+        let body = read_body(&target, &bytes);
+        let is_converse = is_converse(&target, body.json());
+        let prompt = body.json().and_then(|json| prompt(&target, json));
+        if is_converse {
+            target.route = Some(Route::BedrockConverse);
+        }
+        if target.stream.is_none() {
+            target.stream = Some(body.json().is_some_and(|json| json["stream"] == true));
+        }
+        let betas = header_betas(&target, &parts.headers);
+        let message = prompt.as_ref().and_then(|prompt| {
+            if is_converse {
+                converse::read(prompt, target.model.as_deref().unwrap_or_default())
+            } else {
+                messages::read(prompt, target.model.as_deref(), &betas)
+            }
+        });
+        Self {
+            recorded: Request {
+                at_ms: now_ms,
+                method: parts.method.to_string(),
+                path,
+                query: parts.uri.query().unwrap_or_default().to_owned(),
+                headers: recorded_headers(&parts.headers),
+                body,
+            },
+            target,
+            headers: parts.headers.clone(),
+            bytes,
+            prompt,
+            message,
+        }
+    }
+
+    /// The route that answers, Anthropic's for paths that are nobody's.
+    pub(super) fn route(&self) -> Route {
+        self.target.route.unwrap_or(Route::Anthropic)
+    }
+
+    /// Whether the answer is to be streamed.
+    pub(super) fn stream(&self) -> bool {
+        self.target.stream == Some(true)
+    }
+
+    /// The value of header `name`, if it is text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// Bedrock takes betas from the body alone:
+/// <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>.
+fn header_betas<'a>(target: &Target, headers: &'a HeaderMap) -> Vec<&'a str> {
+    if target.route == Some(Route::BedrockInvoke) {
+        return Vec::new();
+    }
+    headers
+        .get_all("anthropic-beta")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect()
+}
+
+/// An assertion is as good as a credential.
+fn read_body(target: &Target, bytes: &[u8]) -> Body {
+    if bytes.is_empty() {
+        Body::Empty
+    } else if target.operation == Operation::OauthToken {
+        Body::Text(redacted(bytes.len()))
+    } else {
+        match serde_json::from_slice(bytes) {
+            Ok(json) => Body::Json(json),
+            Err(_) => Body::Text(String::from_utf8_lossy(bytes).into_owned()),
+        }
+    }
+}
+
+fn is_converse(target: &Target, body: Option<&Value>) -> bool {
+    match target.operation {
+        Operation::CountTokens => body.is_some_and(|body| body["input"].get("converse").is_some()),
+        _ => target.route == Some(Route::BedrockConverse),
+    }
+}
+
+/// Bedrock wraps what it is to count; InvokeModel's body in base64.
+fn prompt(target: &Target, body: &Value) -> Option<Value> {
+    match (target.operation, target.route) {
+        (Operation::CountTokens, Some(Route::BedrockInvoke)) => {
+            let input = &body["input"];
+            if let Some(converse) = input.get("converse") {
+                return Some(converse.clone());
+            }
+            let bytes = STANDARD.decode(input["invokeModel"]["body"].as_str()?).ok()?;
+            serde_json::from_slice(&bytes).ok()
+        }
+        (Operation::CountTokens | Operation::Messages, _) => Some(body.clone()),
+        _ => None,
+    }
+}
+
+fn recorded_headers(headers: &HeaderMap) -> Vec<(String, String)> {
+    headers
+        .iter()
+        .map(|(name, value)| {
+            let value = if CREDENTIALS.contains(&name.as_str()) {
+                redacted(value.len())
+            } else {
+                String::from_utf8_lossy(value.as_bytes()).into_owned()
+            };
+            (name.as_str().to_owned(), value)
+        })
+        .collect()
+}
+
+fn redacted(length: usize) -> String {
+    format!("[redacted, {length} bytes]")
+}

@@ -1,0 +1,103 @@
+//! Google's token exchange for service accounts: a signed assertion for an access token.
+//!
+//! The flow is that of <https://developers.google.com/identity/protocols/oauth2/service-account>; the answers to a
+//! faulty assertion are those that Google's token endpoint gives.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::credentials::{Credentials, random_text};
+use super::lock;
+
+/// The audience that Google's client libraries put into an assertion, wherever `token_uri` points.
+const GOOGLE_TOKEN_ENDPOINT: &str = "https://oauth2.googleapis.com/token";
+
+/// Seconds that an access token is good for.
+const LIFETIME_SECONDS: u64 = 3599;
+
+/// The access tokens handed out.
+#[derive(Default)]
+pub(super) struct AccessTokens {
+    /// Each with the time at which it expires, in milliseconds since the Unix epoch.
+    expiries: Mutex<HashMap<String, u64>>,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    iss: String,
+}
+
+impl AccessTokens {
+    /// The status and body that answer a token request with the form-encoded `body`.
+    pub(super) fn exchange(&self, credentials: &Credentials, body: &str, now_ms: u64) -> (u16, Value) {
+        match verify(credentials, body) {
+            Ok(()) => self.grant(now_ms),
+            Err((error, description)) => (400, json!({"error": error, "error_description": description})),
+        }
+    }
+
+    fn grant(&self, now_ms: u64) -> (u16, Value) {
+        let Ok(text) = random_text(60) else {
+            return (500, json!({"error": "internal_failure"}));
+        };
+        let token = format!("ya29.c.{text}");
+        lock(&self.expiries).insert(token.clone(), now_ms + LIFETIME_SECONDS * 1000);
+        (
+            200,
+            json!({"access_token": token, "expires_in": LIFETIME_SECONDS, "token_type": "Bearer"}),
+        )
+    }
+
+    /// Whether `token` was handed out and has not expired.
+    pub(super) fn knows(&self, token: &str, now_ms: u64) -> bool {
+        lock(&self.expiries)
+            .get(token)
+            .is_some_and(|expiry| now_ms < *expiry)
+    }
+}
+
+fn verify(credentials: &Credentials, body: &str) -> Result<(), (&'static str, String)> {
+    let form: HashMap<String, String> = body
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (form_decoded(name), form_decoded(value)))
+        .collect();
+    if form.get("grant_type").map(String::as_str) != Some("urn:ietf:params:oauth:grant-type:jwt-bearer") {
+        return Err(("unsupported_grant_type", "Invalid grant_type".to_owned()));
+    }
+    let invalid = |description: &str| ("invalid_grant", description.to_owned());
+    let assertion = form.get("assertion").ok_or_else(|| {
+        (
+            "invalid_request",
+            "Missing required parameter: assertion".to_owned(),
+        )
+    })?;
+    let mut validation = Validation::new(Algorithm::RS256);
+    validation.set_audience(&[GOOGLE_TOKEN_ENDPOINT, &credentials.vertex_token_uri]);
+    validation.set_required_spec_claims(&["exp", "aud", "iss"]);
+    let key = DecodingKey::from_rsa_der(&credentials.vertex_public_key);
+    let token = decode::<Claims>(assertion, &key, &validation).map_err(|error| match error.kind() {
+        ErrorKind::InvalidSignature => invalid("Invalid JWT Signature."),
+        ErrorKind::ExpiredSignature => invalid(
+            "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe.",
+        ),
+        ErrorKind::InvalidAudience => invalid("Invalid JWT: aud is not the token endpoint."),
+        other => invalid(&format!("Invalid JWT: {other:?}")),
+    })?;
+    if token.claims.iss != credentials.vertex_client_email {
+        return Err(invalid("Invalid grant: account not found"));
+    }
+    Ok(())
+}
+
+fn form_decoded(text: &str) -> String {
+    percent_decode_str(&text.replace('+', " "))
+        .decode_utf8_lossy()
+        .into_owned()
+}

@@ -1,0 +1,161 @@
+//! A scripted reply, played for one request: placeholders filled, thinking signed, tool calls given ids, tokens
+//! counted.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::cache::{Charge, PromptCache};
+use super::colour;
+use super::signature::Signer;
+use crate::wire::answer::Answer;
+use crate::wire::message::{Content, MessageRequest, text_of};
+use crate::wire::model::reply_name;
+use crate::wire::script::{ReplyBlock, ReplyMessage};
+use crate::wire::{Route, Usage, tokens};
+
+/// What a reply is played for.
+pub(super) struct Stage<'a> {
+    pub(super) route: Route,
+    pub(super) request: &'a MessageRequest,
+    pub(super) context_management: bool,
+    pub(super) signer: &'a Signer,
+    pub(super) now_ms: u64,
+}
+
+impl Stage<'_> {
+    /// Plays `reply`; `cache` is charged for the request.
+    pub(super) fn play(&self, reply: &ReplyMessage, cache: &mut PromptCache) -> Answer {
+        let mut content: Vec<Value> = reply
+            .content
+            .iter()
+            .filter_map(|block| self.block(block))
+            .collect();
+        if content.is_empty() {
+            content.push(json!({"type": "text", "text": ""}));
+        }
+        let charge = cache.charge(&self.request.model, &tokens::pieces(self.request), self.now_ms);
+        Answer {
+            id: new_id("msg_", self.route),
+            model: reply_name(&self.request.model).to_owned(),
+            stop_reason: reply.stop_reason.clone().unwrap_or_else(|| stop_reason(&content)),
+            usage: reply.usage.unwrap_or_else(|| usage(charge, &content)),
+            created_for_1h: if reply.usage.is_none() {
+                charge.created_1h
+            } else {
+                0
+            },
+            latency_ms: reply.pace.first_byte_ms.max(1),
+            context_management: self.context_management,
+            content,
+        }
+    }
+
+    fn block(&self, block: &ReplyBlock) -> Option<Value> {
+        match block {
+            ReplyBlock::Text(text) => Some(json!({"type": "text", "text": self.filled(text)})),
+            // A model that is not asked to think does not.
+            ReplyBlock::Thinking(thinking) => self.thinks().then(|| {
+                json!({
+                    "type": "thinking",
+                    "thinking": thinking,
+                    "signature": self.signer.sign(&self.request.model, thinking),
+                })
+            }),
+            ReplyBlock::ToolUse { name, input } => Some(self.tool_use(name, input)),
+        }
+    }
+
+    fn thinks(&self) -> bool {
+        self.request
+            .thinking
+            .as_ref()
+            .is_some_and(|thinking| thinking["type"] == "enabled" || thinking["type"] == "adaptive")
+    }
+
+    /// A model cannot call a tool that it was not offered.
+    fn tool_use(&self, name: &str, input: &Value) -> Value {
+        if self.request.tools.iter().any(|tool| tool.name == name) {
+            let id = new_id("toolu_", self.route);
+            json!({"type": "tool_use", "id": id, "name": name, "input": input})
+        } else {
+            json!({"type": "text", "text": format!("I would call the tool `{name}`, but it was not offered.")})
+        }
+    }
+
+    fn filled(&self, text: &str) -> String {
+        let mut filled = text.to_owned();
+        if filled.contains("${tool_result}") {
+            filled = filled.replace("${tool_result}", &self.last_tool_result());
+        }
+        if filled.contains("${image_colour}") {
+            filled = filled.replace("${image_colour}", self.last_image_colour());
+        }
+        filled
+    }
+
+    fn last_tool_result(&self) -> String {
+        self.request
+            .blocks()
+            .iter()
+            .rev()
+            .find_map(|block| match &block.content {
+                Content::ToolResult { content, .. } => Some(without_reminders(&text_of(content))),
+                _ => None,
+            })
+            .unwrap_or_else(|| "(no tool result)".to_owned())
+    }
+
+    fn last_image_colour(&self) -> &'static str {
+        self.request
+            .blocks()
+            .iter()
+            .rev()
+            .find_map(|block| match &block.content {
+                Content::Image { data, .. } => Some(colour::dominant(data).unwrap_or("(unreadable image)")),
+                _ => None,
+            })
+            .unwrap_or("(no image)")
+    }
+}
+
+/// Claude Code appends notes to a tool's result that a model does not quote.
+fn without_reminders(text: &str) -> String {
+    static REMINDER: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new("(?s)<system-reminder>.*?</system-reminder>").expect("a constant expression")
+    });
+    REMINDER.replace_all(text, "").trim().to_owned()
+}
+
+fn stop_reason(content: &[Value]) -> String {
+    let calls_a_tool = content.iter().any(|block| block["type"] == "tool_use");
+    if calls_a_tool { "tool_use" } else { "end_turn" }.to_owned()
+}
+
+fn usage(charge: Charge, content: &[Value]) -> Usage {
+    Usage {
+        input_tokens: charge.input,
+        cache_creation_input_tokens: charge.created_5m + charge.created_1h,
+        cache_read_input_tokens: charge.read,
+        output_tokens: tokens::of_answer(content),
+    }
+}
+
+/// An id as the provider makes them: `toolu_01…`, `toolu_bdrk_01…`, `toolu_vrtx_01…`.
+fn new_id(prefix: &str, route: Route) -> String {
+    let provider = match route {
+        Route::Anthropic => "",
+        Route::BedrockInvoke | Route::BedrockConverse => "bdrk_",
+        Route::VertexAi => "vrtx_",
+    };
+    format!("{prefix}{provider}01{}", short_random())
+}
+
+/// 22 random hex digits.
+pub(super) fn short_random() -> String {
+    let mut digits = Uuid::new_v4().simple().to_string();
+    digits.truncate(22);
+    digits
+}

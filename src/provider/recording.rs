@@ -1,0 +1,67 @@
+//! The exchanges of a trial, or of nobody, as they happen.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+
+use super::{lock, now_ms};
+use crate::wire::exchange::{Exchange, Lockstep, SentEvent};
+
+/// A list of exchanges that grows.
+#[derive(Clone, Default)]
+pub(super) struct Ledger {
+    exchanges: Arc<Mutex<Vec<Exchange>>>,
+}
+
+/// One exchange of a ledger, under way. It counts as cut off until [`Recording::finish`].
+pub(super) struct Recording {
+    ledger: Ledger,
+    index: usize,
+}
+
+impl Ledger {
+    /// Adds an exchange; its number is given here.
+    pub(super) fn begin(&self, mut exchange: Exchange) -> Recording {
+        let mut exchanges = lock(&self.exchanges);
+        exchange.number = exchanges.len() + 1;
+        exchange.reply.cut_off = true;
+        exchanges.push(exchange);
+        Recording {
+            ledger: self.clone(),
+            index: exchanges.len() - 1,
+        }
+    }
+
+    /// The exchanges so far.
+    pub(super) fn exchanges(&self) -> Vec<Exchange> {
+        lock(&self.exchanges).clone()
+    }
+}
+
+impl Recording {
+    /// An event, or the one body, goes out.
+    pub(super) fn send(&self, data: Value) {
+        self.update(|exchange| {
+            exchange.reply.events.push(SentEvent {
+                at_ms: now_ms(),
+                data,
+            })
+        });
+    }
+
+    /// How lockstep goes.
+    pub(super) fn lockstep(&self, lockstep: Lockstep) {
+        self.update(|exchange| exchange.reply.lockstep = Some(lockstep));
+    }
+
+    /// The last part goes out.
+    pub(super) fn finish(&self) {
+        self.update(|exchange| exchange.reply.cut_off = false);
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Exchange)) {
+        if let Some(exchange) = lock(&self.ledger.exchanges).get_mut(self.index) {
+            change(exchange);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! A simulator that `compat provider serve` runs elsewhere, driven over its control routes.
+
+use std::fmt;
+
+use reqwest::{Client, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::control::{Arrival, Named, PREFIX, Register, SERVICE, Shown};
+use crate::ids::TrialKey;
+use crate::wire::exchange::Exchange;
+use crate::wire::script::Script;
+
+/// Why a remote simulator does not do as it is told.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// It does not answer.
+    #[error(
+        "cannot reach the provider simulator at `{url}`: {source}; is `compat provider serve` running there?"
+    )]
+    Unreachable {
+        /// The address asked.
+        url: String,
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// It does not take the control key.
+    #[error(
+        "the provider simulator at `{0}` refuses the control key; take the one that `compat provider serve` was started with"
+    )]
+    Key(String),
+    /// It answers with an error.
+    #[error("the provider simulator at `{url}` answers {status}: {body}")]
+    Refused {
+        /// The address asked.
+        url: String,
+        /// The status.
+        status: StatusCode,
+        /// The body.
+        body: String,
+    },
+    /// Something else listens there.
+    #[error("what listens at `{0}` is no provider simulator of `compat provider serve`")]
+    Stranger(String),
+}
+
+/// A simulator elsewhere.
+pub struct RemoteSimulator {
+    client: Client,
+    base_url: String,
+    control_key: String,
+}
+
+impl RemoteSimulator {
+    /// Connects to the simulator at `base_url` (`http://host:port`).
+    pub async fn connect(base_url: &str, control_key: &str) -> Result<Self, RemoteError> {
+        let remote = Self {
+            client: Client::new(),
+            base_url: base_url.trim_end_matches('/').to_owned(),
+            control_key: control_key.to_owned(),
+        };
+        let hello: Value = remote.ask("hello", &json!({})).await?;
+        if hello["service"] != SERVICE {
+            return Err(RemoteError::Stranger(remote.base_url));
+        }
+        Ok(remote)
+    }
+
+    /// Its address.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// As [`super::Simulator::register`].
+    pub async fn register(&self, key: TrialKey, script: &Script) -> Result<(), RemoteError> {
+        let script = script.clone();
+        let _: Value = self.ask("register", &Register { key, script }).await?;
+        Ok(())
+    }
+
+    /// As [`super::Simulator::first_request`].
+    pub async fn first_request(&self, key: TrialKey) -> Result<(), RemoteError> {
+        loop {
+            let arrival: Arrival = self.ask("first-request", &Named { key }).await?;
+            if arrival.arrived {
+                return Ok(());
+            }
+        }
+    }
+
+    /// As [`super::Simulator::shown`].
+    pub async fn shown(&self, key: TrialKey, deltas: usize) -> Result<(), RemoteError> {
+        let _: Value = self.ask("shown", &Shown { key, deltas }).await?;
+        Ok(())
+    }
+
+    /// As [`super::Simulator::take`].
+    pub async fn take(&self, key: TrialKey) -> Result<Vec<Exchange>, RemoteError> {
+        self.ask("take", &Named { key }).await
+    }
+
+    /// As [`super::Simulator::orphans`].
+    pub async fn orphans(&self) -> Result<Vec<Exchange>, RemoteError> {
+        self.ask("orphans", &json!({})).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, command: &str, body: &impl Serialize) -> Result<T, RemoteError> {
+        let url = format!("{}{PREFIX}{command}", self.base_url);
+        let unreachable = |source| RemoteError::Unreachable {
+            url: url.clone(),
+            source,
+        };
+        let response = self
+            .client
+            .post(&url)
+            .bearer_auth(&self.control_key)
+            .json(body)
+            .send()
+            .await
+            .map_err(unreachable)?;
+        let status = response.status();
+        let text = response.text().await.map_err(unreachable)?;
+        match status {
+            StatusCode::OK => serde_json::from_str(&text).map_err(|_| RemoteError::Stranger(url)),
+            StatusCode::UNAUTHORIZED => Err(RemoteError::Key(self.base_url.clone())),
+            _ => Err(RemoteError::Refused {
+                url,
+                status,
+                body: text,
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for RemoteSimulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteSimulator")
+            .field("base_url", &self.base_url)
+            .finish_non_exhaustive()
+    }
+}

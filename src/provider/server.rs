@@ -1,0 +1,300 @@
+//! The simulator's one request handler: read, find the trial, decide, record, answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::State;
+use axum::http::{Request, Response, StatusCode};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::credentials::Credentials;
+use super::incoming::Incoming;
+use super::oauth::AccessTokens;
+use super::playback::{Stage, short_random};
+use super::recording::Ledger;
+use super::response::Outgoing;
+use super::rules::{self, Subject};
+use super::signature::Signer;
+use super::trials::{Progress, Trial, Trials};
+use super::{Options, Unscripted, control, now_ms};
+use crate::ids::TrialKey;
+use crate::wire::error_reply::ErrorReply;
+use crate::wire::exchange::{Exchange, Matched, SentReply};
+use crate::wire::script::{Pace, Reply, ReplyMessage};
+use crate::wire::{Operation, Route, Usage, tokens};
+
+/// The largest body taken, in bytes: what Anthropic's API takes
+/// (<https://platform.claude.com/docs/en/api/errors>, 413).
+const BODY_LIMIT: usize = 32 << 20;
+
+/// All that requests share.
+pub(super) struct Server {
+    pub(super) options: Options,
+    pub(super) credentials: Credentials,
+    pub(super) trials: Trials,
+    pub(super) orphans: Ledger,
+    pub(super) signer: Signer,
+    pub(super) access_tokens: AccessTokens,
+}
+
+/// What answers a request, and why.
+struct Decision {
+    matched: Matched,
+    outgoing: Outgoing,
+    message: Option<Value>,
+    usage: Usage,
+}
+
+/// Answers one request.
+pub(super) async fn handle(State(server): State<Arc<Server>>, request: Request<Body>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let Ok(bytes) = to_bytes(body, BODY_LIMIT).await else {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+        return response;
+    };
+    if control::is_control(parts.uri.path()) {
+        return control::handle(&server, &parts, &bytes).await;
+    }
+    let incoming = Incoming::read(&parts, bytes.to_vec(), now_ms());
+    server.answer(incoming).await
+}
+
+impl Server {
+    /// See [`super::Simulator::first_request`].
+    pub(super) async fn first_request(&self, key: TrialKey) {
+        if let Some(trial) = self.trials.get(key) {
+            let mut arrival = trial.arrival();
+            drop(trial);
+            // An error means that the trial was taken.
+            let _ = arrival.wait_for(|arrived| *arrived).await;
+        }
+    }
+
+    /// See [`super::Simulator::shown`].
+    pub(super) fn shown(&self, key: TrialKey, deltas: usize) {
+        if let Some(trial) = self.trials.get(key) {
+            trial.show(deltas);
+        }
+    }
+
+    /// See [`super::Simulator::take`].
+    pub(super) fn take(&self, key: TrialKey) -> Vec<Exchange> {
+        self.trials
+            .remove(key)
+            .map(|trial| trial.ledger.exchanges())
+            .unwrap_or_default()
+    }
+
+    async fn answer(&self, incoming: Incoming) -> Response<Body> {
+        let is_message = incoming.target.operation == Operation::Messages;
+        let trial = self.trials.owner(&incoming);
+        let (turn, decision) = match &trial {
+            Some(trial) => trial.with_progress(|progress| {
+                let turn = is_message.then(|| progress.next_turn());
+                (turn, self.decide(&incoming, Some((trial, progress))))
+            }),
+            None => (None, self.decide(&incoming, None)),
+        };
+        let ledger = trial.as_ref().map_or(&self.orphans, |trial| &trial.ledger);
+        let recording = ledger.begin(exchange(&incoming, turn, &decision));
+        if let Some(trial) = &trial {
+            trial.arrive();
+        }
+        if let Some(observe) = &self.options.observe {
+            observe(
+                &incoming.recorded,
+                incoming.target.route,
+                decision.outgoing.status,
+                &decision.matched,
+            );
+        }
+        if is_message && self.options.first_byte_delay_ms > 0 {
+            sleep(Duration::from_millis(self.options.first_byte_delay_ms)).await;
+        }
+        decision.outgoing.send(recording, trial).await
+    }
+
+    fn decide(&self, incoming: &Incoming, trial: Option<(&Trial, &mut Progress)>) -> Decision {
+        let subject = Subject {
+            incoming,
+            credentials: &self.credentials,
+            access_tokens: &self.access_tokens,
+            signer: &self.signer,
+            now_ms: incoming.recorded.at_ms,
+        };
+        if let Some((rule, refusal)) = rules::broken(&subject) {
+            let matched = if incoming.target.operation == Operation::Unknown {
+                let request = &incoming.recorded;
+                Matched::Unmatched {
+                    why: format!("no provider has `{} {}`", request.method, request.path),
+                }
+            } else {
+                Matched::Rejected {
+                    rule: rule.to_owned(),
+                }
+            };
+            return refuse(incoming, matched, &refusal);
+        }
+        match incoming.target.operation {
+            Operation::OauthToken => self.exchange_token(incoming),
+            Operation::CountTokens => count_tokens(incoming),
+            Operation::Messages | Operation::Unknown => self.answer_message(incoming, trial),
+        }
+    }
+
+    fn exchange_token(&self, incoming: &Incoming) -> Decision {
+        let form = String::from_utf8_lossy(&incoming.bytes);
+        let (status, body) = self
+            .access_tokens
+            .exchange(&self.credentials, &form, incoming.recorded.at_ms);
+        if status == 200 {
+            let recorded = json!({"access_token": "[redacted]", "token_type": "Bearer"});
+            return built_in(Outgoing::secret_json(status, &body, recorded));
+        }
+        Decision {
+            matched: Matched::Rejected {
+                rule: "oauth_assertion".to_owned(),
+            },
+            ..built_in(Outgoing::json(status, Vec::new(), body))
+        }
+    }
+
+    fn answer_message(&self, incoming: &Incoming, trial: Option<(&Trial, &mut Progress)>) -> Decision {
+        let Some((trial, progress)) = trial else {
+            return match &self.options.unscripted {
+                Unscripted::Reply(reply) => {
+                    self.play(incoming, reply, &mut Progress::default(), Matched::BuiltIn)
+                }
+                Unscripted::Refuse => {
+                    unmatched(incoming, "no trial that is under way owns the request".to_owned())
+                }
+            };
+        };
+        match trial.next_reply(progress) {
+            Err(why) => unmatched(incoming, why),
+            Ok((reply, Reply::Message(message))) => {
+                self.play(incoming, message, progress, Matched::Script { reply })
+            }
+            Ok((reply, Reply::Error(error))) => {
+                let refusal = ErrorReply {
+                    kind: error
+                        .kind
+                        .clone()
+                        .unwrap_or_else(|| crate::wire::error_reply::kind_of(error.status).to_owned()),
+                    ..ErrorReply::new(error.status, &error.message)
+                };
+                refuse(incoming, Matched::Script { reply }, &refusal)
+            }
+        }
+    }
+
+    fn play(
+        &self,
+        incoming: &Incoming,
+        reply: &ReplyMessage,
+        progress: &mut Progress,
+        matched: Matched,
+    ) -> Decision {
+        let Some(request) = &incoming.message else {
+            return unmatched(incoming, "the request has no messages".to_owned());
+        };
+        let stage = Stage {
+            route: incoming.route(),
+            request,
+            context_management: asks_for_context_management(incoming),
+            signer: &self.signer,
+            now_ms: incoming.recorded.at_ms,
+        };
+        let answer = stage.play(reply, &mut progress.cache);
+        match Outgoing::answer(&answer, incoming.route(), incoming.stream(), reply.pace) {
+            Ok(outgoing) => Decision {
+                matched,
+                outgoing,
+                message: Some(answer.message()),
+                usage: answer.usage,
+            },
+            Err(error) => unmatched(incoming, format!("the reply cannot be framed: {error}")),
+        }
+    }
+}
+
+fn asks_for_context_management(incoming: &Incoming) -> bool {
+    incoming
+        .prompt
+        .as_ref()
+        .is_some_and(|prompt| prompt.get("context_management").is_some_and(Value::is_object))
+}
+
+fn count_tokens(incoming: &Incoming) -> Decision {
+    let count = incoming.message.as_ref().map_or(0, tokens::of_request);
+    let name = match incoming.route() {
+        Route::BedrockInvoke | Route::BedrockConverse => "inputTokens",
+        Route::Anthropic | Route::VertexAi => "input_tokens",
+    };
+    Decision {
+        usage: Usage {
+            input_tokens: count,
+            ..Usage::default()
+        },
+        ..built_in(Outgoing::json(200, Vec::new(), json!({name: count})))
+    }
+}
+
+fn built_in(outgoing: Outgoing) -> Decision {
+    Decision {
+        matched: Matched::BuiltIn,
+        outgoing,
+        message: None,
+        usage: Usage::default(),
+    }
+}
+
+/// A client must not take it for a fault that passes.
+fn unmatched(incoming: &Incoming, why: String) -> Decision {
+    let refusal = ErrorReply::new(400, format!("provider simulator: {why}"));
+    refuse(incoming, Matched::Unmatched { why }, &refusal)
+}
+
+fn refuse(incoming: &Incoming, matched: Matched, refusal: &ErrorReply) -> Decision {
+    let rendered = refusal.render(incoming.route(), &short_random());
+    Decision {
+        matched,
+        ..built_in(Outgoing::json(rendered.status, rendered.headers, rendered.body))
+    }
+}
+
+fn exchange(incoming: &Incoming, turn: Option<usize>, decision: &Decision) -> Exchange {
+    Exchange {
+        number: 0,
+        turn,
+        route: incoming.target.route,
+        operation: incoming.target.operation,
+        request: incoming.recorded.clone(),
+        message: incoming.message.clone(),
+        matched: decision.matched.clone(),
+        reply: SentReply {
+            status: decision.outgoing.status,
+            stream: decision.outgoing.is_stream,
+            events: Vec::new(),
+            message: decision.message.clone(),
+            usage: decision.usage,
+            lockstep: None,
+            cut_off: true,
+        },
+    }
+}
+
+/// The reply that a standalone simulator gives to whom it has no script for.
+pub fn standalone_reply() -> ReplyMessage {
+    ReplyMessage {
+        content: vec![crate::wire::script::ReplyBlock::Text(
+            "Hello from the provider simulator.".to_owned(),
+        )],
+        stop_reason: None,
+        usage: None,
+        pace: Pace::default(),
+    }
+}

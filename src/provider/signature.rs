@@ -1,0 +1,54 @@
+//! Signatures on thinking blocks: made when one is sent, checked when it comes back.
+
+use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::{hmac, rand};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::wire::model::canonical_name;
+
+/// Signs thinking with a key of its own.
+pub(super) struct Signer {
+    key: hmac::Key,
+}
+
+impl Signer {
+    pub(super) fn new() -> Result<Self, Unspecified> {
+        let mut secret = [0; 32];
+        rand::fill(&mut secret)?;
+        Ok(Self {
+            key: hmac::Key::new(hmac::HMAC_SHA256, &secret),
+        })
+    }
+
+    /// The signature of `thinking` by `model`, whichever provider's spelling that is: a conversation may move
+    /// between providers.
+    pub(super) fn sign(&self, model: &str, thinking: &str) -> String {
+        STANDARD.encode(hmac::sign(&self.key, &signed_text(model, thinking)).as_ref())
+    }
+
+    /// Whether `signature` is that of `thinking` by `model`.
+    pub(super) fn verifies(&self, model: &str, thinking: &str, signature: &str) -> bool {
+        STANDARD
+            .decode(signature)
+            .is_ok_and(|tag| hmac::verify(&self.key, &signed_text(model, thinking), &tag).is_ok())
+    }
+}
+
+fn signed_text(model: &str, thinking: &str) -> Vec<u8> {
+    format!("{}\0{thinking}", canonical_name(model)).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_holds_for_its_own_text_alone() {
+        let signer = Signer::new().unwrap();
+        let signature = signer.sign("claude-haiku-4-5", "hm");
+        assert!(signer.verifies("us.anthropic.claude-haiku-4-5-20251001-v1:0", "hm", &signature));
+        assert!(!signer.verifies("claude-haiku-4-5", "hm!", &signature));
+        assert!(!signer.verifies("claude-haiku-4-5", "hm", "not base64"));
+    }
+}

@@ -1,0 +1,162 @@
+//! The trials that a simulator plays for, and what it keeps of each: its place in the script, its prompt cache, its
+//! exchanges, and how far its client has got.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use axum::http::HeaderMap;
+use regex::bytes::Regex;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::cache::PromptCache;
+use super::incoming::Incoming;
+use super::lock;
+use super::recording::Ledger;
+use crate::ids::TrialKey;
+use crate::wire::script::{Reply, Script};
+
+/// Every trial that is registered and not yet taken.
+#[derive(Default)]
+pub(super) struct Trials {
+    by_key: Mutex<HashMap<Uuid, Arc<Trial>>>,
+}
+
+/// One trial.
+pub(super) struct Trial {
+    pub(super) ledger: Ledger,
+    script: Script,
+    progress: Mutex<Progress>,
+    arrived: watch::Sender<bool>,
+    shown: watch::Sender<usize>,
+    sent: Mutex<usize>,
+}
+
+/// How far a trial has got.
+#[derive(Default)]
+pub(super) struct Progress {
+    /// Messages requests so far.
+    turns: usize,
+    /// Replies of the script consumed so far.
+    replies: usize,
+    /// What the provider has cached for it.
+    pub(super) cache: PromptCache,
+}
+
+impl Progress {
+    /// Counts a Messages request: its number among them, from 1.
+    pub(super) fn next_turn(&mut self) -> usize {
+        self.turns += 1;
+        self.turns
+    }
+}
+
+impl Trials {
+    pub(super) fn register(&self, key: TrialKey, script: Script) {
+        lock(&self.by_key).insert(key.0, Arc::new(Trial::new(script)));
+    }
+
+    pub(super) fn get(&self, key: TrialKey) -> Option<Arc<Trial>> {
+        lock(&self.by_key).get(&key.0).cloned()
+    }
+
+    pub(super) fn remove(&self, key: TrialKey) -> Option<Arc<Trial>> {
+        lock(&self.by_key).remove(&key.0)
+    }
+
+    /// The trial that a request belongs to: by the first known key in `x-claude-code-session-id`, in the other
+    /// headers, in the path, or anywhere in what the body says.
+    pub(super) fn owner(&self, incoming: &Incoming) -> Option<Arc<Trial>> {
+        let by_key = lock(&self.by_key);
+        let known = |bytes: &[u8]| keys_in(bytes).find_map(|key| by_key.get(&key)).cloned();
+        session_header(&incoming.headers)
+            .and_then(known)
+            .or_else(|| {
+                incoming
+                    .headers
+                    .values()
+                    .find_map(|value| known(value.as_bytes()))
+            })
+            .or_else(|| known(incoming.recorded.path.as_bytes()))
+            .or_else(|| known(&incoming.bytes))
+            // A body within the body, in base64.
+            .or_else(|| known(incoming.prompt.as_ref()?.to_string().as_bytes()))
+    }
+}
+
+fn session_header(headers: &HeaderMap) -> Option<&[u8]> {
+    headers
+        .get("x-claude-code-session-id")
+        .map(|value| value.as_bytes())
+}
+
+fn keys_in(bytes: &[u8]) -> impl Iterator<Item = Uuid> {
+    static KEY: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new("(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").expect("a constant expression")
+    });
+    KEY.find_iter(bytes)
+        .filter_map(|found| Uuid::try_parse_ascii(found.as_bytes()).ok())
+}
+
+impl Trial {
+    fn new(script: Script) -> Self {
+        Self {
+            ledger: Ledger::default(),
+            script,
+            progress: Mutex::default(),
+            arrived: watch::Sender::new(false),
+            shown: watch::Sender::new(0),
+            sent: Mutex::new(0),
+        }
+    }
+
+    /// Runs `work` on the trial's progress, one request at a time.
+    pub(super) fn with_progress<T>(&self, work: impl FnOnce(&mut Progress) -> T) -> T {
+        work(&mut lock(&self.progress))
+    }
+
+    /// The next reply of the script and its place there, from 1.
+    pub(super) fn next_reply(&self, progress: &mut Progress) -> Result<(usize, &Reply), String> {
+        let Some(reply) = self.script.replies.get(progress.replies) else {
+            return Err(match self.script.replies.len() {
+                0 => "the trial's script has no replies".to_owned(),
+                1 => "the trial's script has one reply, which an earlier request got".to_owned(),
+                count => format!("the trial's script has {count} replies, which earlier requests got"),
+            });
+        };
+        progress.replies += 1;
+        Ok((progress.replies, reply))
+    }
+
+    pub(super) fn arrive(&self) {
+        self.arrived.send_replace(true);
+    }
+
+    /// Becomes true with the trial's first request.
+    pub(super) fn arrival(&self) -> watch::Receiver<bool> {
+        self.arrived.subscribe()
+    }
+
+    /// A new stream begins, of which nothing has been seen.
+    pub(super) fn begin_stream(&self) -> watch::Receiver<usize> {
+        *lock(&self.sent) = 0;
+        self.shown.send_replace(0);
+        self.shown.subscribe()
+    }
+
+    /// Another content delta goes out.
+    pub(super) fn send_delta(&self) {
+        *lock(&self.sent) += 1;
+    }
+
+    /// The client has shown `deltas` content deltas. More than were sent are another stream's.
+    pub(super) fn show(&self, deltas: usize) {
+        if deltas <= *lock(&self.sent) {
+            self.shown.send_if_modified(|shown| {
+                let grows = deltas > *shown;
+                *shown = deltas.max(*shown);
+                grows
+            });
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The one wording of a failure: whole for the console and JUnit, in short for results and matrix.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::paint::{BAD, DIM, HEADING, LEAD, Paint, printable};
+use crate::ids::TrialName;
+use crate::outcome::{Failure, Mismatch};
+
+/// Names of faults that stand in no cell's `expect`.
+const NOT_IN_A_CELL: [&str; 3] = ["cell", "session", "run"];
+
+/// The most characters of a value in a short text.
+const SHORT: usize = 200;
+
+/// A failure as the console and JUnit show it: each mismatch with its place, what was expected and found, and
+/// where the evidence lies in the folder `evidence`; then whose fault it is and how to see it again.
+/// Ends with a newline.
+pub fn failure(trial: &TrialName, failure: &Failure, evidence: Option<&Path>, paint: Paint) -> String {
+    let mut text = String::new();
+    for mismatch in &failure.mismatches {
+        push_mismatch(&mut text, mismatch, evidence, paint);
+    }
+    push_note(&mut text, "cause", &cause(failure), paint);
+    let hint = paint.apply(LEAD, "hint:");
+    push_line(
+        &mut text,
+        &format!("{hint} run this trial alone with `cargo test --test compat -- --exact {trial}`"),
+    );
+    text
+}
+
+/// A failure in a few lines without its places: what the first mismatch says, and the cause. No newline
+/// at the end; never empty.
+pub fn failure_in_short(failure: &Failure) -> String {
+    let mut lines = Vec::new();
+    if let Some((first, others)) = failure.mismatches.split_first() {
+        lines.push(match others.len() {
+            0 => clip(&first.summary),
+            more => format!("{} (and {more} more)", clip(&first.summary)),
+        });
+        let details = [("expected", &first.expected), ("actual", &first.actual)];
+        let told = details.into_iter().filter(|(_, value)| !value.trim().is_empty());
+        lines.extend(told.map(|(label, value)| format!("{label}: {}", clip(value))));
+    }
+    lines.retain(|line| !line.is_empty());
+    lines.push(format!("cause: {}", clip(&cause(failure))));
+    lines.join("\n")
+}
+
+fn push_mismatch(text: &mut String, mismatch: &Mismatch, evidence: Option<&Path>, paint: Paint) {
+    let error = paint.apply(BAD, "error:");
+    push_line(
+        text,
+        &format!("{error} {}", paint.apply(HEADING, &printable(&mismatch.summary))),
+    );
+    let arrow = paint.apply(LEAD, "-->");
+    match &mismatch.place {
+        Some(place) => {
+            let (file, line, column) = (place.file.display(), place.line, place.column);
+            push_line(
+                text,
+                &format!("  {arrow} {file}:{line}:{column}  {}", path_in_cell(mismatch)),
+            );
+        }
+        None => push_line(text, &format!("  {arrow} {}", path_in_cell(mismatch))),
+    }
+    push_value(text, "expected", &mismatch.expected, paint);
+    push_value(text, "actual", &mismatch.actual, paint);
+    if let Some((file, line)) = &mismatch.evidence {
+        let path = evidence.map_or_else(|| file.into(), |folder| folder.join(file));
+        push_note(text, "evidence", &format!("{}:{line}", path.display()), paint);
+    } else if let Some(folder) = evidence {
+        push_note(text, "evidence", &folder.display().to_string(), paint);
+    }
+    if let Some(clause) = &mismatch.clause {
+        push_note(text, "contract", clause, paint);
+    }
+}
+
+/// Where in its cell a mismatch belongs: `expect.image`; faults of the cell itself or of the run keep their
+/// bare names.
+fn path_in_cell(mismatch: &Mismatch) -> String {
+    match mismatch.expectation.as_str() {
+        name if NOT_IN_A_CELL.contains(&name) => name.to_owned(),
+        name => format!("expect.{name}"),
+    }
+}
+
+fn cause(failure: &Failure) -> String {
+    match failure.why.trim() {
+        "" => failure.cause.as_str().to_owned(),
+        why => format!("{} ({why})", failure.cause.as_str()),
+    }
+}
+
+/// `   | expected: …`, further lines of the value below its first; nothing for an empty value.
+fn push_value(text: &mut String, label: &str, value: &str, paint: Paint) {
+    let bar = paint.apply(LEAD, "|");
+    let mut head = format!("{:<10}", format!("{label}:"));
+    for line in printable(value).trim_end().lines() {
+        push_line(text, &format!("   {bar} {head}{line}"));
+        head = " ".repeat(10);
+    }
+}
+
+fn push_note(text: &mut String, label: &str, value: &str, paint: Paint) {
+    let sign = paint.apply(DIM, "=");
+    let value = printable(value).trim_end().replace('\n', "\n     ");
+    push_line(text, &format!("   {sign} {label}: {value}"));
+}
+
+fn push_line(text: &mut String, line: &str) {
+    writeln!(text, "{}", line.trim_end()).expect("a String takes every write");
+}
+
+/// `value` in one line of bounded length.
+fn clip(value: &str) -> String {
+    let line = printable(value).split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(SHORT) {
+        None => line,
+        Some((end, _)) => format!("{}…", &line[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Cause;
+    use crate::spec::expectation::Place;
+
+    fn lost_image() -> Failure {
+        Failure {
+            cause: Cause::Gateway,
+            why: "sent by claude, absent at the provider".into(),
+            mismatches: vec![Mismatch {
+                expectation: "image".into(),
+                clause: Some("llm-gateway-protocol#images".into()),
+                place: Some(Place {
+                    file: "cells/vision/_shared.yaml".into(),
+                    line: 14,
+                    column: 5,
+                }),
+                summary: "the provider did not receive the image".into(),
+                expected: "an `image/png` block of 69 bytes in the last user message".into(),
+                actual: "2 text blocks".into(),
+                evidence: Some(("exchanges.jsonl".into(), 1)),
+            }],
+        }
+    }
+
+    #[test]
+    fn a_failure_says_what_broke_where_whose_fault_it_is_and_what_to_do() {
+        let trial = "vision::vertex_ai::haiku".parse().unwrap();
+        let folder = Path::new("target/compat/vision/vertex_ai/haiku");
+        let text = failure(&trial, &lost_image(), Some(folder), Paint::Plain);
+        assert_eq!(
+            text,
+            "error: the provider did not receive the image
+  --> cells/vision/_shared.yaml:14:5  expect.image
+   | expected: an `image/png` block of 69 bytes in the last user message
+   | actual:   2 text blocks
+   = evidence: target/compat/vision/vertex_ai/haiku/exchanges.jsonl:1
+   = contract: llm-gateway-protocol#images
+   = cause: gateway (sent by claude, absent at the provider)
+hint: run this trial alone with `cargo test --test compat -- --exact vision::vertex_ai::haiku`
+"
+        );
+    }
+
+    #[test]
+    fn colour_adds_escape_sequences_and_nothing_else() {
+        let trial = "vision::vertex_ai::haiku".parse().unwrap();
+        let coloured = failure(&trial, &lost_image(), None, Paint::Ansi);
+        let plain = failure(&trial, &lost_image(), None, Paint::Plain);
+        assert_ne!(coloured, plain);
+        assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), plain);
+    }
+
+    #[test]
+    fn values_of_several_lines_stay_behind_the_bar() {
+        let mut failed = lost_image();
+        failed.mismatches[0].actual = "first\nsecond\n".into();
+        let text = failure(&"a::b::c".parse().unwrap(), &failed, None, Paint::Plain);
+        assert!(
+            text.contains("   | actual:   first\n   |           second\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn in_short_it_is_a_few_bounded_lines() {
+        let mut failed = lost_image();
+        failed.mismatches[0].actual = "x ".repeat(1000);
+        failed.mismatches.push(failed.mismatches[0].clone());
+        let text = failure_in_short(&failed);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 4, "{text}");
+        assert_eq!(lines[0], "the provider did not receive the image (and 1 more)");
+        assert_eq!(
+            lines[3],
+            "cause: gateway (sent by claude, absent at the provider)"
+        );
+        assert!(lines[2].chars().count() < 230);
+    }
+
+    #[test]
+    fn in_short_it_is_never_empty() {
+        let nothing = Failure {
+            cause: Cause::Harness,
+            why: String::new(),
+            mismatches: Vec::new(),
+        };
+        assert_eq!(failure_in_short(&nothing), "cause: harness");
+    }
+}

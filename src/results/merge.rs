@@ -1,0 +1,153 @@
+//! The results of shards made one.
+//!
+//! Pure. Parts of one run agree in everything that a run was made of; what they do not agree in is an error, never
+//! a choice.
+
+use super::file::{Gateway, Results, Run};
+use super::json::SchemaVersion;
+
+/// Why parts do not make a whole.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MergeError {
+    /// No part was given.
+    #[error("nothing to merge: name at least one results file")]
+    Nothing,
+    /// Two parts were not made of the same things.
+    #[error(
+        "`{first}` and `{second}` are not parts of one run: `{fact}` is `{one}` in the first and `{other}` in the second"
+    )]
+    Mismatch {
+        /// A part.
+        first: String,
+        /// Another part.
+        second: String,
+        /// What they differ in.
+        fact: &'static str,
+        /// Its value in the first.
+        one: String,
+        /// Its value in the second.
+        other: String,
+    },
+    /// A trial has a result in more than one part.
+    #[error("`{trial}` stands in `{first}` and in `{second}`")]
+    Duplicate {
+        /// The trial.
+        trial: String,
+        /// A part.
+        first: String,
+        /// Another part.
+        second: String,
+    },
+    /// Together the parts are not all of the project's trials.
+    #[error(
+        "the parts hold {finished} of {trials} trials{broken_off}: give the missing parts, or `--allow-partial` to \
+         go on without them"
+    )]
+    Partial {
+        /// The results there are.
+        finished: usize,
+        /// The trials of the project.
+        trials: usize,
+        /// `, and … was broken off`, if one was.
+        broken_off: String,
+    },
+}
+
+/// Merges `parts`, each with the name that errors call it by (its file). With `allow_partial` the parts need
+/// not be all trials of the project.
+///
+/// # Errors
+/// [`MergeError`].
+pub fn merge(parts: Vec<(String, Results)>, allow_partial: bool) -> Result<Results, MergeError> {
+    check_facts(&parts)?;
+    let run = merged_run(&parts).ok_or(MergeError::Nothing)?;
+    let broken_off = parts
+        .iter()
+        .find(|(_, part)| !part.run.complete)
+        .map(|(name, _)| name.clone());
+    let mut named: Vec<_> = parts
+        .into_iter()
+        .flat_map(|(name, part)| part.results.into_iter().map(move |entry| (name.clone(), entry)))
+        .collect();
+    named.sort_by(|a, b| a.1.nodeid.cmp(&b.1.nodeid));
+    if let Some(twice) = named.windows(2).find(|pair| pair[0].1.nodeid == pair[1].1.nodeid) {
+        return Err(MergeError::Duplicate {
+            trial: twice[0].1.nodeid.to_string(),
+            first: twice[0].0.clone(),
+            second: twice[1].0.clone(),
+        });
+    }
+    if !allow_partial && (named.len() < run.trials || broken_off.is_some()) {
+        return Err(MergeError::Partial {
+            finished: named.len(),
+            trials: run.trials,
+            broken_off: broken_off.map_or_else(String::new, |name| format!(", and `{name}` was broken off")),
+        });
+    }
+    Ok(Results {
+        schema_version: SchemaVersion::One,
+        run,
+        results: named.into_iter().map(|(_, entry)| entry).collect(),
+    })
+}
+
+fn check_facts(parts: &[(String, Results)]) -> Result<(), MergeError> {
+    for (index, fact) in FACTS.into_iter().enumerate() {
+        let mut told = parts
+            .iter()
+            .filter_map(|(name, part)| Some((name, facts(part)[index].clone()?)));
+        let Some((first, one)) = told.next() else { continue };
+        if let Some((second, other)) = told.find(|(_, other)| *other != one) {
+            return Err(MergeError::Mismatch {
+                first: first.clone(),
+                second: second.clone(),
+                fact,
+                one,
+                other,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What parts of one run agree in.
+const FACTS: [&str; 5] = [
+    "behind",
+    "gateway.kind",
+    "trials",
+    "gateway.version",
+    "claude_code_version",
+];
+
+/// The values of [`FACTS`]; a part in which nothing had to run says nothing about versions.
+fn facts(part: &Results) -> [Option<String>; FACTS.len()] {
+    let run = &part.run;
+    let has_run = part.results.iter().any(|entry| !entry.attempts.is_empty());
+    let version =
+        |version: &Option<String>| has_run.then(|| version.clone().unwrap_or_else(|| "unknown".into()));
+    [
+        Some(format!("{:?}", run.behind).to_lowercase()),
+        Some(run.gateway.kind.clone()),
+        Some(run.trials.to_string()),
+        version(&run.gateway.version),
+        version(&run.claude_code_version),
+    ]
+}
+
+/// The run that the parts were of: from the first start to the last writing.
+fn merged_run(parts: &[(String, Results)]) -> Option<Run> {
+    let runs = || parts.iter().map(|(_, part)| &part.run);
+    let first = runs().next()?;
+    Some(Run {
+        started_at: runs().map(|run| run.started_at).min()?,
+        written_at: runs().map(|run| run.written_at).max()?,
+        complete: runs().all(|run| run.complete),
+        selected: runs().map(|run| run.selected).sum::<usize>().min(first.trials),
+        gateway: Gateway {
+            version: runs().find_map(|run| run.gateway.version.clone()),
+            ..first.gateway.clone()
+        },
+        claude_code_version: runs().find_map(|run| run.claude_code_version.clone()),
+        ..first.clone()
+    })
+}

@@ -1,0 +1,273 @@
+//! What the trials of a run share: the provider simulator, the gateway onto it, and the `claude` to run.
+//!
+//! Started once, for the first trial that needs it, and ended with everything it started. It judges nothing.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::env::{self, ClaudeChoice, Environment, Variables};
+use crate::evidence::Behind;
+use crate::gateway::{self, Gateway, Litellm, LitellmOptions};
+use crate::process::{RunId, Watchdog, WatchdogError};
+use crate::provider::{self, Provider, RemoteSimulator, Simulator, Unscripted};
+use crate::toolchain::{self, Installer, Lock, Progress, Surroundings};
+
+/// What a session is made from.
+#[derive(Debug)]
+pub struct Options {
+    /// The environment of this process, read once.
+    pub environment: Environment,
+    /// The project's root, which has `proxy_config.yaml` and `toolchain/`.
+    pub root: PathBuf,
+    /// Milliseconds that the embedded provider waits before each first byte, beside what a cell says.
+    pub first_byte_delay_ms: u64,
+}
+
+/// What the trials of a run share.
+#[derive(Debug)]
+pub struct Session {
+    /// The simulator behind the gateway; `None` in a live run.
+    pub provider: Option<Provider>,
+    /// The gateway.
+    pub gateway: Gateway,
+    /// The gateway's version, if it says.
+    pub gateway_version: Option<String>,
+    /// The `claude` program.
+    pub claude: PathBuf,
+    /// Its version, if it says.
+    pub claude_version: Option<String>,
+    /// The run.
+    pub run: RunId,
+    /// What every child may know of the environment.
+    pub inherited: Variables,
+    /// How many `claude` processes may be starting at once: starting is processor work, of which more than the
+    /// machine has cores makes the whole slower; waiting for a provider costs nothing.
+    pub starts: Arc<Semaphore>,
+    scratch: tempfile::TempDir,
+    watchdog: Option<Watchdog>,
+}
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// Processes could not be guarded.
+    #[error(transparent)]
+    Watchdog(#[from] WatchdogError),
+    /// No scratch folder.
+    #[error("cannot make a temporary folder: {0}")]
+    Scratch(std::io::Error),
+    /// What is pinned cannot be read.
+    #[error(transparent)]
+    Lock(#[from] toolchain::lock::LockError),
+    /// There is no place for installed tools.
+    #[error(transparent)]
+    Cache(#[from] toolchain::cache::CacheError),
+    /// The pinned `claude` could not be installed.
+    #[error(transparent)]
+    InstallClaude(#[from] toolchain::InstallClaudeError),
+    /// The pinned LiteLLM could not be installed.
+    #[error(transparent)]
+    InstallLitellm(#[from] toolchain::InstallLitellmError),
+    /// The simulator that already runs cannot be used.
+    #[error(transparent)]
+    Remote(#[from] provider::RemoteError),
+    /// The provider simulator could not be started or reached.
+    #[error(transparent)]
+    Provider(#[from] provider::StartError),
+    /// The gateway does not answer.
+    #[error(transparent)]
+    Gateway(#[from] gateway::StartError),
+    /// A gateway to attach to, but no key for it.
+    #[error(
+        "`{}` is set but `{}` is not: set it to a key that the gateway accepts",
+        env::LITELLM_PROXY_BASE_URL,
+        env::LITELLM_PROXY_API_KEY
+    )]
+    KeyMissing,
+    /// A simulator to judge by, but no gateway that it stands behind.
+    #[error(
+        "`{}` is set but `{}` is not: a provider simulator of your own goes with a gateway of your own",
+        env::COMPAT_PROVIDER_URL,
+        env::LITELLM_PROXY_BASE_URL
+    )]
+    GatewayMissing,
+    /// The control key of the simulator could not be read.
+    #[error("cannot read the control key from `{}`: {source}", path.display())]
+    ControlKey {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A simulator without its control key.
+    #[error(
+        "`{}` is set but neither `{}` nor `{}` is: `compat provider serve` prints the file that holds the key",
+        env::COMPAT_PROVIDER_URL,
+        env::COMPAT_PROVIDER_CONTROL_KEY,
+        env::COMPAT_PROVIDER_CONTROL_KEY_FILE
+    )]
+    ControlKeyMissing,
+    /// The `claude` asked for is not there.
+    #[error(
+        "there is no `claude` at {place}: set `{}` to a file, to `path` for the one on the `PATH`, or leave it unset for \
+         the pinned one",
+        env::COMPAT_CLAUDE
+    )]
+    NoClaude {
+        /// Where it was looked for.
+        place: String,
+    },
+}
+
+impl Session {
+    /// Starts whatever the run needs; says on `progress` what takes long.
+    pub async fn start(options: &Options, progress: &dyn Progress) -> Result<Self, SessionError> {
+        let environment = &options.environment;
+        let run = RunId::mint();
+        let mut watchdog = Watchdog::start(run)?;
+        let scratch = tempfile::Builder::new()
+            .prefix("compat-")
+            .tempdir()
+            .map_err(SessionError::Scratch)?;
+        watchdog
+            .remove_at_end(scratch.path())
+            .map_err(WatchdogError::from)?;
+        let (claude, (provider, gateway)) = tokio::try_join!(
+            claude(options, run, progress),
+            gateway_and_provider(options, run, scratch.path(), progress)
+        )?;
+        let gateway_version = gateway::version_of(gateway.base_url(), gateway.key()).await;
+        Ok(Self {
+            provider,
+            gateway_version,
+            gateway,
+            claude_version: toolchain::claude_version(&claude, &Surroundings::new(environment.clone(), run))
+                .await
+                .ok(),
+            claude,
+            run,
+            inherited: environment.inherited(),
+            starts: Arc::new(Semaphore::new(cores())),
+            scratch,
+            watchdog: Some(watchdog),
+        })
+    }
+
+    /// What stands behind the gateway.
+    pub fn behind(&self) -> Behind {
+        match self.provider {
+            Some(_) => Behind::Simulated,
+            None => Behind::Live,
+        }
+    }
+
+    /// A folder that goes with the session.
+    pub fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// Stops everything that was started, and waits for it.
+    pub async fn end(mut self) {
+        self.gateway.stop().await;
+        if let Some(provider) = self.provider {
+            provider.shutdown().await;
+        }
+        if let Some(watchdog) = self.watchdog.take() {
+            // It has nothing left to end but what escaped; that it cannot be waited for harms nobody.
+            let _ = tokio::task::spawn_blocking(|| watchdog.finish()).await;
+        }
+    }
+}
+
+/// Processor cores that this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+async fn claude(options: &Options, run: RunId, progress: &dyn Progress) -> Result<PathBuf, SessionError> {
+    match options.environment.claude() {
+        None => {
+            let lock = Lock::read(&options.root.join(toolchain::lock::FOLDER))?;
+            let installer = Installer::new(options.environment.clone(), run, progress)?;
+            Ok(installer.ensure_claude(&lock.claude).await?)
+        }
+        Some(ClaudeChoice::File(file)) if file.is_file() => Ok(file),
+        Some(ClaudeChoice::File(file)) => Err(SessionError::NoClaude {
+            place: format!("`{}`", file.display()),
+        }),
+        Some(ClaudeChoice::OnPath) => {
+            options
+                .environment
+                .find_program("claude")
+                .ok_or(SessionError::NoClaude {
+                    place: "any folder of the `PATH`".into(),
+                })
+        }
+    }
+}
+
+async fn gateway_and_provider(
+    options: &Options,
+    run: RunId,
+    scratch: &Path,
+    progress: &dyn Progress,
+) -> Result<(Option<Provider>, Gateway), SessionError> {
+    let environment = &options.environment;
+    if let Some(base_url) = environment.get(env::LITELLM_PROXY_BASE_URL) {
+        let gateway = Gateway::Attached {
+            base_url: base_url.trim_end_matches('/').to_owned(),
+            key: environment
+                .secret(env::LITELLM_PROXY_API_KEY)
+                .ok_or(SessionError::KeyMissing)?,
+        };
+        return Ok((remote_provider(environment).await?, gateway));
+    }
+    if environment.get(env::COMPAT_PROVIDER_URL).is_some() {
+        return Err(SessionError::GatewayMissing);
+    }
+    let simulator = Simulator::start(provider::Options {
+        first_byte_delay_ms: options.first_byte_delay_ms,
+        unscripted: Unscripted::Refuse,
+        ..provider::Options::default()
+    })
+    .await?;
+    let lock = Lock::read(&options.root.join(toolchain::lock::FOLDER))?;
+    let installer = Installer::new(environment.clone(), run, progress)?;
+    let install = installer.ensure_litellm(&lock.litellm, &lock.uv).await?;
+    let booting = format!("starting LiteLLM {}", lock.litellm.version);
+    progress.begin(&booting);
+    let litellm = Litellm::start(&LitellmOptions {
+        program: install.bin,
+        config: options.root.join("proxy_config.yaml"),
+        folder: scratch.join("gateway"),
+        inherited: environment.inherited(),
+        providers: simulator.credentials().for_gateway(simulator.base_url()),
+        run,
+    })
+    .await;
+    progress.end(&booting);
+    let litellm = litellm?;
+    Ok((
+        Some(Provider::Embedded(simulator)),
+        Gateway::Litellm(Box::new(litellm)),
+    ))
+}
+
+async fn remote_provider(environment: &Environment) -> Result<Option<Provider>, SessionError> {
+    let Some(url) = environment.get(env::COMPAT_PROVIDER_URL) else {
+        return Ok(None);
+    };
+    let key = match (
+        environment.get(env::COMPAT_PROVIDER_CONTROL_KEY),
+        environment.path(env::COMPAT_PROVIDER_CONTROL_KEY_FILE),
+    ) {
+        (Some(key), _) => key.to_owned(),
+        (None, Some(path)) => std::fs::read_to_string(&path)
+            .map(|text| text.trim().to_owned())
+            .map_err(|source| SessionError::ControlKey { path, source })?,
+        (None, None) => return Err(SessionError::ControlKeyMissing),
+    };
+    Ok(Some(Provider::Remote(RemoteSimulator::connect(url, &key).await?)))
+}

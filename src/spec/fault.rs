@@ -1,0 +1,158 @@
+//! A fault in a file that an author wrote: where it is, what was found, what is allowed, what to do.
+//!
+//! Pure data; `diagnostic` renders it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::expectation::Place;
+
+/// A file's text, kept for as long as something points into it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// The file, relative to the project's root.
+    pub file: PathBuf,
+    /// Its text.
+    pub text: String,
+}
+
+/// A position in a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, in characters, from 1.
+    pub column: usize,
+}
+
+/// A piece of a file's text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// The file.
+    pub source: Arc<Source>,
+    /// Its first character.
+    pub start: Position,
+    /// The character after its last.
+    pub end: Position,
+}
+
+impl Span {
+    /// Where it begins.
+    pub fn place(&self) -> Place {
+        Place {
+            file: self.source.file.clone(),
+            line: self.start.line,
+            column: self.start.column,
+        }
+    }
+}
+
+/// One thing that is wrong with a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Where it is; line 0 when it is about the file as a whole.
+    pub place: Place,
+    /// The text at fault, for the line to show and to underline; `None` when it is about the file as a whole.
+    pub span: Option<Span>,
+    /// The path of keys that leads there, `expect.image_arrives.request.turn`; may be empty.
+    pub path: String,
+    /// What is wrong, in one line: lower case, no final period.
+    pub message: String,
+    /// What was found.
+    pub found: Option<String>,
+    /// What may stand there.
+    pub allowed: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// Other places that belong to it, each with what is there.
+    pub related: Vec<(Place, String)>,
+}
+
+impl Fault {
+    /// A fault of the text at `span`.
+    pub fn at(span: &Span, message: impl Into<String>) -> Self {
+        Self {
+            place: span.place(),
+            span: Some(span.clone()),
+            ..Self::of_file(&span.source.file, message)
+        }
+    }
+
+    /// A fault of `file` as a whole.
+    pub fn of_file(file: &Path, message: impl Into<String>) -> Self {
+        Self {
+            place: Place {
+                file: file.to_owned(),
+                line: 0,
+                column: 0,
+            },
+            span: None,
+            path: String::new(),
+            message: message.into(),
+            found: None,
+            allowed: None,
+            hint: None,
+            related: Vec::new(),
+        }
+    }
+
+    /// The same, with the path of keys that leads to it.
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.path = path.into();
+        self
+    }
+
+    /// The same, with what was found.
+    pub fn found(mut self, found: impl Into<String>) -> Self {
+        self.found = Some(found.into());
+        self
+    }
+
+    /// The same, with what may stand there.
+    pub fn allowed(mut self, allowed: impl Into<String>) -> Self {
+        self.allowed = Some(allowed.into());
+        self
+    }
+
+    /// The same, with what to do about it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same, with another place that belongs to it.
+    pub fn related(mut self, place: Place, what: impl Into<String>) -> Self {
+        self.related.push((place, what.into()));
+        self
+    }
+
+    /// The same with `did you mean` as its hint, where one of `known` is close to `name`.
+    pub fn did_you_mean<'a>(self, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        match closest(name, known) {
+            Some(close) => self.hint(format!("did you mean `{close}`?")),
+            None => self,
+        }
+    }
+}
+
+/// The one of `known` that `name` was probably meant to be.
+pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let wanted = name.to_lowercase();
+    known
+        .into_iter()
+        .map(|candidate| {
+            (
+                strsim::jaro_winkler(&wanted, &candidate.to_lowercase()),
+                candidate,
+            )
+        })
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, candidate)| candidate)
+}
+
+/// `names` as a reader wants them: `` `a`, `b`, `c` ``.
+pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let quoted: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(", ")
+}

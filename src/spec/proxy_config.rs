@@ -1,0 +1,82 @@
+//! The model aliases of `proxy_config.yaml`, the gateway's own configuration, which is read for nothing else here.
+
+use std::path::Path;
+
+use super::fault::{Fault, closest, listed};
+use super::manifest::Manifest;
+use super::yaml::{self, Node, NodeValue};
+use crate::ids::{ProviderId, TierId};
+
+/// What the gateway's configuration says of its models.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProxyConfig {
+    /// Each `model_name` of `model_list`, in order.
+    pub aliases: Vec<String>,
+}
+
+impl ProxyConfig {
+    /// Reads the bytes of `file`.
+    ///
+    /// # Errors
+    /// What keeps it from being read, an entry without `model_name`, one that is there twice.
+    pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Fault>> {
+        let node = yaml::parse(file, bytes)?;
+        let Some(NodeValue::List(entries)) = node.get("model_list").map(|entry| &entry.value.value) else {
+            return Err(vec![
+                Fault::of_file(file, "`model_list` is not a list")
+                    .hint("each entry is a `model_name` and its `litellm_params`"),
+            ]);
+        };
+        let mut faults = Vec::new();
+        let mut named: Vec<(String, &Node)> = Vec::new();
+        for (index, entry) in entries.iter().enumerate() {
+            let path = format!("model_list[{index}]");
+            let name = entry.get("model_name").map(|name| &name.value);
+            match name.map(|name| (name, &name.value)) {
+                Some((node, NodeValue::Text(name))) => {
+                    match named.iter().find(|(known, _)| known == name) {
+                        None => {}
+                        Some((_, first)) => faults.push(
+                            Fault::at(&node.span, format!("the alias `{name}` is there twice"))
+                                .path(format!("{path}.model_name"))
+                                .related(first.span.place(), "it stands here already")
+                                .hint("LiteLLM would spread the requests over both deployments"),
+                        ),
+                    }
+                    named.push((name.clone(), node));
+                }
+                Some((node, _)) => faults.push(
+                    Fault::at(&node.span, "`model_name` is not a text")
+                        .path(path)
+                        .found(node.describe()),
+                ),
+                None => faults.push(Fault::at(&entry.span, "`model_name` is missing").path(path)),
+            }
+        }
+        if faults.is_empty() {
+            let aliases = named.into_iter().map(|(name, _)| name).collect();
+            Ok(Self { aliases })
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// The fault that the alias of `tier` on `provider` is not among the gateway's, if it is not.
+    pub fn lacks(&self, manifest: &Manifest, provider: &ProviderId, tier: &TierId) -> Option<Fault> {
+        let alias = manifest.alias(provider, tier)?;
+        if self.aliases.contains(&alias) {
+            return None;
+        }
+        let known = self.aliases.iter().map(String::as_str);
+        let fault = Fault::at(
+            manifest.alias_span(provider)?,
+            format!("`proxy_config.yaml` has no model `{alias}`"),
+        )
+        .path(format!("aliases.{provider}"))
+        .allowed(listed(known.clone()));
+        Some(match closest(&alias, known) {
+            Some(close) => fault.hint(format!("did you mean `{close}`? the alias is made from this pattern and the model of the tier `{tier}`")),
+            None => fault.hint(format!("the alias is made from this pattern and the model of the tier `{tier}`")),
+        })
+    }
+}

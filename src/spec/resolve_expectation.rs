@@ -1,0 +1,672 @@
+//! From one entry of `expect` to the checked expectation, with every way in which it could not fail, never hold or
+//! never be judged.
+
+use regex::Regex;
+use serde_json::Value;
+use serde_json_path::JsonPath;
+
+use super::cell::PromptBlock;
+use super::expectation::{Check, CountMatcher, Expectation, Matcher, Query, RequestCheck, Turn};
+use super::fault::{Fault, listed};
+use super::manifest::Manifest;
+use super::mirror::{CountEntry, ExpectationEntry, MatcherEntry, Ordered, RequestEntry, UsageCheckEntry};
+use super::resolve::{Context, KeyPath, did_you_mean};
+use super::schema::written;
+use super::yaml::Node;
+use crate::ids::TierId;
+use crate::wire::Operation;
+use crate::wire::script::{PLACEHOLDERS, Reply, ReplyBlock, ReplyMessage};
+
+/// Resolves the entry `name` of `expect`, which stands at `path` of the merged `node`; `None` if a fault leaves
+/// nothing to judge by.
+pub(super) fn resolve(
+    node: &Node,
+    path: &KeyPath,
+    name: &str,
+    entry: &ExpectationEntry,
+    context: &Context<'_>,
+    faults: &mut Vec<Fault>,
+) -> Option<Expectation> {
+    let tiers = entry
+        .tiers
+        .as_ref()
+        .map(|names| tiers(node, path, names, context.manifest, faults));
+    let before = faults.len();
+    let mut checker = Checker {
+        node,
+        context,
+        faults,
+    };
+    checker.clause(path, entry.clause.as_deref());
+    let check = checker.check(path, entry)?;
+    (faults.len() == before).then(|| Expectation {
+        name: name.to_owned(),
+        place: node.key_span_at(&path.0).place(),
+        tiers,
+        clause: entry.clause.clone(),
+        check,
+        known_failure: None,
+    })
+}
+
+/// The tiers called `names`, which stand below `tiers` of `path`.
+pub(super) fn tiers(
+    node: &Node,
+    path: &KeyPath,
+    names: &[String],
+    manifest: &Manifest,
+    faults: &mut Vec<Fault>,
+) -> Vec<TierId> {
+    let known: Vec<&str> = manifest.tiers.iter().map(|tier| tier.id.as_str()).collect();
+    let path = path.then("tiers");
+    for (index, name) in names.iter().enumerate() {
+        let path = path.then(index);
+        let span = node.span_at(&path.0);
+        if !known.contains(&name.as_str()) {
+            let fault = Fault::at(span, format!("the manifest has no tier `{name}`"))
+                .path(written(&path.0))
+                .allowed(listed(known.iter().copied()));
+            faults.push(did_you_mean(fault, name, &known));
+        } else if names[..index].contains(name) {
+            faults.push(Fault::at(span, format!("the tier `{name}` is there twice")).path(written(&path.0)));
+        }
+    }
+    names.iter().map(TierId::new).collect()
+}
+
+struct Checker<'a, 'b> {
+    node: &'a Node,
+    context: &'a Context<'a>,
+    faults: &'b mut Vec<Fault>,
+}
+
+impl Checker<'_, '_> {
+    fn fault(&mut self, path: &KeyPath, message: impl Into<String>) -> &mut Fault {
+        let fault = Fault::at(self.node.span_at(&path.0), message).path(written(&path.0));
+        self.faults.push(fault);
+        self.faults.last_mut().expect("just pushed")
+    }
+
+    fn hinted(&mut self, path: &KeyPath, message: impl Into<String>, hint: impl Into<String>) {
+        self.fault(path, message).hint = Some(hint.into());
+    }
+
+    fn clause(&mut self, path: &KeyPath, clause: Option<&str>) {
+        let Some(clause) = clause else { return };
+        let (page, section) = clause
+            .split_once('#')
+            .map_or((clause, None), |(page, section)| (page, Some(section)));
+        let known = match page {
+            "llm-gateway-protocol" => section.is_none_or(|section| PROTOCOL_SECTIONS.contains(&section)),
+            page => page == "llm-gateway-rollout" && section != Some(""),
+        };
+        if !known {
+            let sections: Vec<String> = PROTOCOL_SECTIONS
+                .iter()
+                .map(|section| format!("llm-gateway-protocol#{section}"))
+                .collect();
+            let path = path.then("clause");
+            let fault = Fault::at(
+                self.node.span_at(&path.0),
+                format!("`{clause}` is no clause of the gateway contract"),
+            )
+            .path(written(&path.0))
+            .allowed(format!(
+                "`llm-gateway-protocol`, {}, `llm-gateway-rollout#…`",
+                listed(sections.iter().map(String::as_str))
+            ));
+            let sections: Vec<&str> = sections.iter().map(String::as_str).collect();
+            self.faults.push(did_you_mean(fault, clause, &sections));
+        }
+    }
+
+    fn check(&mut self, path: &KeyPath, entry: &ExpectationEntry) -> Option<Check> {
+        if let Some(matcher) = &entry.text {
+            return Some(Check::Text(self.matcher(&path.then("text"), matcher)));
+        }
+        if let Some(call) = &entry.tool_call {
+            let path = path.then("tool_call");
+            self.tool_is_called(&path, &call.name, None);
+            let input = self.named(&path.then("input"), &call.input);
+            let name = call.name.clone();
+            return Some(Check::ToolCall { name, input });
+        }
+        if let Some(result) = &entry.tool_result {
+            let path = path.then("tool_result");
+            self.tool_is_called(&path, &result.name, None);
+            return Some(Check::ToolResult {
+                name: result.name.clone(),
+                text: result
+                    .text
+                    .as_ref()
+                    .map(|text| self.matcher(&path.then("text"), text)),
+                is_error: result.is_error,
+            });
+        }
+        if let Some(thinking) = &entry.thinking {
+            let path = path.then("thinking");
+            self.something_thinks(&path, None);
+            let text = thinking
+                .text
+                .as_ref()
+                .map(|text| self.matcher(&path.then("text"), text));
+            return Some(Check::Thinking { text });
+        }
+        if let Some(stream) = &entry.stream {
+            return Some(self.stream(&path.then("stream"), stream));
+        }
+        if let Some(usage) = &entry.usage {
+            return Some(self.usage(&path.then("usage"), usage));
+        }
+        if let Some(stop) = &entry.stop_reason {
+            let path = path.then("stop_reason");
+            self.answer_exists(&path.then("turn"), stop.turn);
+            return Some(Check::StopReason {
+                turn: stop.turn,
+                value: self.matcher(&path.then("value"), &stop.value),
+            });
+        }
+        if let Some(status) = entry.exit {
+            return Some(Check::Exit(status));
+        }
+        if let Some(event) = &entry.event {
+            let path = path.then("event");
+            let query = self.query(
+                self.node.span_at(&path.then("path").0).clone(),
+                &path.then("path"),
+                &event.path,
+            );
+            let value = self.matcher(&path.then("value"), &event.value);
+            return Some(Check::Event { path: query?, value });
+        }
+        if let Some(reply) = &entry.direct_reply {
+            let path = path.then("direct_reply");
+            if !self.context.direct && self.context.whole {
+                self.hinted(
+                    &path,
+                    "the cell makes no direct request, so this could never be judged",
+                    "add `direct`",
+                );
+            }
+            let body = self.queries(&path.then("body"), &reply.body);
+            let status = reply.status.unwrap_or(200);
+            return Some(Check::DirectReply { status, body });
+        }
+        self.provider_side(path, entry)
+    }
+
+    fn provider_side(&mut self, path: &KeyPath, entry: &ExpectationEntry) -> Option<Check> {
+        if let Some(requests) = &entry.requests {
+            let operation = requests.operation.unwrap_or(Operation::Messages);
+            self.count_is_possible(&path.then("requests").then("count"), operation, requests.count);
+            return Some(Check::Requests {
+                operation,
+                count: requests.count,
+            });
+        }
+        if let Some(request) = &entry.request {
+            return Some(self.request(&path.then("request"), request));
+        }
+        if let Some(image) = &entry.image_arrived {
+            let path = path.then("image_arrived");
+            let turn = self.turn(&path, image.turn.0, Operation::Messages);
+            let blocks = || self.context.prompts.iter().flat_map(|prompt| &prompt.blocks);
+            if self.context.whole && !blocks().any(|block| matches!(block, PromptBlock::Image { .. })) {
+                self.hinted(
+                    &path,
+                    "no prompt has an image, so this could never be judged",
+                    "add an `image` block to `prompts`",
+                );
+            }
+            return Some(Check::ImageArrived { turn });
+        }
+        if let Some(result) = &entry.tool_result_arrived {
+            let path = path.then("tool_result_arrived");
+            let turn = self.turn(&path, result.turn.0, Operation::Messages);
+            self.tool_is_called(&path, &result.name, Some(turn));
+            return Some(Check::ToolResultArrived {
+                turn,
+                name: result.name.clone(),
+                text: result
+                    .text
+                    .as_ref()
+                    .map(|text| self.matcher(&path.then("text"), text)),
+            });
+        }
+        if let Some(thinking) = &entry.thinking_arrived {
+            let path = path.then("thinking_arrived");
+            let turn = self.turn(&path, thinking.turn.0, Operation::Messages);
+            self.something_thinks(&path, Some(turn));
+            return Some(Check::ThinkingArrived { turn });
+        }
+        let cache = entry.cache.as_ref()?;
+        let path = path.then("cache");
+        let turn = self.turn(&path, cache.turn.0, Operation::Messages);
+        if cache.breakpoints.is_none() && cache.created_tokens.is_none() && cache.read_tokens.is_none() {
+            self.fault(&path, NO_CONDITION).allowed =
+                Some(listed(["breakpoints", "created_tokens", "read_tokens"]));
+        }
+        if cache.read_tokens.is_some() && turn == Turn::Number(1) {
+            self.hinted(
+                &path.then("read_tokens"),
+                "the first request cannot read from the cache",
+                "each trial begins with an empty cache",
+            );
+        }
+        Some(Check::Cache {
+            turn,
+            breakpoints: cache.breakpoints,
+            created_tokens: cache.created_tokens,
+            read_tokens: cache.read_tokens,
+        })
+    }
+
+    fn stream(&mut self, path: &KeyPath, entry: &super::mirror::StreamEntry) -> Check {
+        let incremental = entry.incremental.unwrap_or(false);
+        if !incremental && entry.text_deltas.is_none() && entry.input_deltas.is_none() {
+            self.fault(path, NO_CONDITION).allowed =
+                Some(listed(["text_deltas", "input_deltas", "incremental: true"]));
+        }
+        let in_lockstep = self.messages().any(|message| message.pace.lockstep);
+        if incremental && self.context.whole && !in_lockstep {
+            self.hinted(
+                &path.then("incremental"),
+                "no reply is sent in lockstep, so this could not be judged in a simulated run",
+                "give a reply `pace: { lockstep: true }`",
+            );
+        }
+        Check::Stream {
+            text_deltas: entry.text_deltas,
+            input_deltas: entry.input_deltas,
+            incremental,
+        }
+    }
+
+    fn usage(&mut self, path: &KeyPath, entry: &UsageCheckEntry) -> Check {
+        self.answer_exists(&path.then("turn"), entry.turn);
+        let named = [
+            ("input_tokens", &entry.counts.input_tokens),
+            (
+                "cache_creation_input_tokens",
+                &entry.counts.cache_creation_input_tokens,
+            ),
+            ("cache_read_input_tokens", &entry.counts.cache_read_input_tokens),
+            ("output_tokens", &entry.counts.output_tokens),
+        ];
+        let mut counts = Vec::new();
+        for (name, count) in named {
+            if let Some(count) = count {
+                let matcher = self.count(&path.then("counts").then(name), count);
+                counts.push((name.to_owned(), matcher));
+            }
+        }
+        Check::Usage {
+            turn: entry.turn,
+            counts,
+        }
+    }
+
+    fn count(&mut self, path: &KeyPath, entry: &CountEntry) -> CountMatcher {
+        let as_provider = entry.as_provider.unwrap_or(false);
+        let nothing_more = !as_provider && entry.max.is_none();
+        if nothing_more && entry.min.is_none() {
+            self.fault(path, NO_CONDITION).allowed = Some(listed(["min", "max", "as_provider: true"]));
+        } else if nothing_more && entry.min == Some(0) {
+            self.fault(
+                &path.then("min"),
+                "a count is never less than 0, so this could never fail",
+            );
+        }
+        if let (Some(least), Some(most)) = (entry.min, entry.max)
+            && least > most
+        {
+            self.fault(
+                path,
+                format!("no count is both at least {least} and at most {most}"),
+            );
+        }
+        CountMatcher {
+            min: entry.min,
+            max: entry.max,
+            as_provider,
+        }
+    }
+
+    fn request(&mut self, path: &KeyPath, entry: &RequestEntry) -> Check {
+        let operation = entry.operation.unwrap_or(Operation::Messages);
+        let turn = self.turn(path, entry.turn.0, operation);
+        let without_condition = entry.route.is_none()
+            && entry.stream.is_none()
+            && entry.headers.0.is_empty()
+            && entry.body.0.is_empty();
+        if without_condition && operation == Operation::Messages {
+            self.fault(path, NO_CONDITION).allowed = Some(listed(["route", "stream", "headers", "body"]));
+        }
+        let provider = self.context.id.provider.as_str();
+        if let Some(route) = entry.route
+            && crate::wire::Route::ALL
+                .iter()
+                .any(|known| known.as_str() == provider)
+            && route.as_str() != provider
+        {
+            let message = format!(
+                "the requests of `{provider}`'s cells come by the route `{provider}`, not `{}`",
+                route.as_str()
+            );
+            self.hinted(
+                &path.then("route"),
+                message,
+                "a route belongs into the provider's own file",
+            );
+        }
+        for (name, _) in &entry.headers.0 {
+            if name
+                .bytes()
+                .any(|byte| byte.is_ascii_uppercase() || byte.is_ascii_whitespace())
+            {
+                let path = path.then("headers").then(name);
+                let span = self.node.key_span_at(&path.0);
+                self.faults.push(
+                    Fault::at(span, format!("`{name}` is not a header's name in lower case"))
+                        .path(written(&path.0))
+                        .hint(format!("write `{}`", name.trim().to_ascii_lowercase())),
+                );
+            }
+        }
+        Check::Request(RequestCheck {
+            turn,
+            operation,
+            route: entry.route,
+            stream: entry.stream,
+            headers: self.named(&path.then("headers"), &entry.headers),
+            body: self.queries(&path.then("body"), &entry.body),
+        })
+    }
+
+    fn turn(&mut self, path: &KeyPath, turn: Turn, operation: Operation) -> Turn {
+        let replies = self.context.script.replies.len();
+        if let Turn::Number(number) = turn
+            && number > replies
+            && operation == Operation::Messages
+            && self.context.whole
+        {
+            self.fault(
+                &path.then("turn"),
+                format!("there is no request {number}: the script has {replies} replies"),
+            )
+            .allowed = Some(format!("1 to {replies}, `every` or `last`"));
+        }
+        turn
+    }
+
+    /// That Claude Code gets an answer `turn`.
+    fn answer_exists(&mut self, path: &KeyPath, turn: Option<usize>) {
+        let answers = self
+            .context
+            .script
+            .replies
+            .len()
+            .saturating_sub(usize::from(self.context.direct));
+        if let Some(turn) = turn
+            && turn > answers
+            && self.context.whole
+        {
+            self.fault(
+                path,
+                format!("there is no answer {turn}: Claude Code gets {answers}"),
+            )
+            .allowed = Some(format!("1 to {answers}"));
+        }
+    }
+
+    fn count_is_possible(&mut self, path: &KeyPath, operation: Operation, count: u64) {
+        let replies = &self.context.script.replies;
+        let has_error = replies.iter().any(|reply| matches!(reply, Reply::Error(_)));
+        if operation == Operation::Messages
+            && self.context.whole
+            && !has_error
+            && count != replies.len() as u64
+        {
+            let message = format!(
+                "the script has {} replies, so a right run never makes {count} requests",
+                replies.len()
+            );
+            self.hinted(
+                path,
+                message,
+                format!("write {}, or change `replies`", replies.len()),
+            );
+        }
+    }
+
+    fn messages(&self) -> impl Iterator<Item = &ReplyMessage> {
+        self.context
+            .script
+            .replies
+            .iter()
+            .filter_map(|reply| match reply {
+                Reply::Message(message) => Some(message),
+                Reply::Error(_) => None,
+            })
+    }
+
+    /// The messages sent before request `turn`.
+    fn messages_before(&self, turn: Option<Turn>) -> impl Iterator<Item = &ReplyMessage> {
+        let bound = match turn {
+            Some(Turn::Number(number)) => number - 1,
+            _ => usize::MAX,
+        };
+        self.messages().take(bound)
+    }
+
+    fn tool_is_called(&mut self, path: &KeyPath, tool: &str, before: Option<Turn>) {
+        let called: Vec<String> = self
+            .messages_before(before)
+            .flat_map(|message| &message.content)
+            .filter_map(|block| match block {
+                ReplyBlock::ToolUse { name, .. } => Some(name.clone()),
+                _ => None,
+            })
+            .collect();
+        if !self.context.whole || called.iter().any(|name| name == tool) {
+            return;
+        }
+        let names: Vec<&str> = called.iter().map(String::as_str).collect();
+        let path = path.then("name");
+        let when = if before.is_some() {
+            " before that request"
+        } else {
+            ""
+        };
+        let mut fault = Fault::at(
+            self.node.span_at(&path.0),
+            format!("no reply calls the tool `{tool}`{when}"),
+        )
+        .path(written(&path.0));
+        if !names.is_empty() {
+            fault = fault.allowed(listed(names.iter().copied()));
+        }
+        self.faults.push(did_you_mean(fault, tool, &names));
+    }
+
+    fn something_thinks(&mut self, path: &KeyPath, before: Option<Turn>) {
+        let thinks = self
+            .messages_before(before)
+            .flat_map(|message| &message.content)
+            .any(|block| matches!(block, ReplyBlock::Thinking(_)));
+        if self.context.whole && !thinks {
+            let when = if before.is_some() {
+                " before that request"
+            } else {
+                ""
+            };
+            self.hinted(
+                path,
+                format!("no reply holds a thinking block{when}"),
+                "add `{ thinking: … }` to a reply's `content`",
+            );
+        }
+    }
+
+    fn named(&mut self, path: &KeyPath, entries: &Ordered<MatcherEntry>) -> Vec<(String, Matcher)> {
+        entries
+            .0
+            .iter()
+            .map(|(name, entry)| (name.clone(), self.matcher(&path.then(name), entry)))
+            .collect()
+    }
+
+    fn queries(&mut self, path: &KeyPath, entries: &Ordered<MatcherEntry>) -> Vec<(Query, Matcher)> {
+        let mut queries = Vec::new();
+        for (text, entry) in &entries.0 {
+            let path = path.then(text);
+            let span = self.node.key_span_at(&path.0).clone();
+            let query = self.query(span, &path, text);
+            let matcher = self.matcher(&path, entry);
+            queries.extend(query.map(|query| (query, matcher)));
+        }
+        queries
+    }
+
+    fn query(&mut self, span: super::fault::Span, path: &KeyPath, text: &str) -> Option<Query> {
+        match JsonPath::parse(text) {
+            Ok(parsed) => Some(Query {
+                text: text.to_owned(),
+                path: parsed,
+            }),
+            Err(error) => {
+                let hint = if text.starts_with('$') {
+                    "JSONPath as in RFC 9535: `$.messages[0].content[?@.type == 'text'].text`"
+                } else {
+                    "a JSONPath begins with `$`"
+                };
+                self.faults.push(
+                    Fault::at(&span, format!("not a JSONPath: {error}"))
+                        .path(written(&path.0))
+                        .found(format!("`{text}`"))
+                        .hint(hint),
+                );
+                None
+            }
+        }
+    }
+
+    fn matcher(&mut self, path: &KeyPath, entry: &MatcherEntry) -> Matcher {
+        self.matcher_could_fail_and_hold(path, entry);
+        for (key, text) in [
+            ("contains", &entry.contains),
+            ("not_contains", &entry.not_contains),
+            ("matches", &entry.matches),
+            (
+                "equals",
+                &entry.equals.as_ref().and_then(Value::as_str).map(str::to_owned),
+            ),
+        ] {
+            let text = text.as_deref().unwrap_or_default();
+            if let Some(placeholder) = PLACEHOLDERS
+                .iter()
+                .find(|placeholder| text.contains(**placeholder))
+            {
+                let message = format!("`{placeholder}` stands for something only in a reply's text");
+                self.hinted(&path.then(key), message, "write what is expected");
+            }
+        }
+        Matcher {
+            equals: entry.equals.clone(),
+            one_of: entry.one_of.clone(),
+            contains: entry.contains.clone(),
+            not_contains: entry.not_contains.clone(),
+            matches: entry
+                .matches
+                .as_ref()
+                .and_then(|text| self.regex(&path.then("matches"), text)),
+            exists: entry.exists,
+            min: entry.min,
+            max: entry.max,
+        }
+    }
+
+    fn matcher_could_fail_and_hold(&mut self, path: &KeyPath, entry: &MatcherEntry) {
+        let others = entry.equals.is_some()
+            || entry.one_of.is_some()
+            || entry.contains.is_some()
+            || entry.not_contains.is_some()
+            || entry.matches.is_some()
+            || entry.min.is_some()
+            || entry.max.is_some();
+        if entry.exists == Some(false) && others {
+            self.hinted(
+                &path.then("exists"),
+                "what does not exist has no value to compare",
+                "keep `exists: false` alone",
+            );
+        }
+        if let (Some(least), Some(most)) = (entry.min, entry.max)
+            && least > most
+        {
+            self.fault(
+                path,
+                format!("no number is both at least {least} and at most {most}"),
+            );
+        }
+        if let (Some(equals), Some(one_of)) = (&entry.equals, &entry.one_of)
+            && !one_of.contains(equals)
+        {
+            self.fault(path, "`equals` is none of `one_of`, so this could never hold");
+        }
+        if let (Some(with), Some(without)) = (&entry.contains, &entry.not_contains)
+            && with.contains(without.as_str())
+        {
+            self.fault(
+                path,
+                "`contains` holds what `not_contains` forbids, so this could never hold",
+            );
+        }
+        if let (Some(Value::String(equals)), Some(with)) = (&entry.equals, &entry.contains)
+            && !equals.contains(with.as_str())
+        {
+            self.fault(
+                path,
+                "`equals` lacks what `contains` wants, so this could never hold",
+            );
+        }
+    }
+
+    fn regex(&mut self, path: &KeyPath, text: &str) -> Option<Regex> {
+        match Regex::new(text) {
+            Err(error) => {
+                let message = error.to_string();
+                let last = message
+                    .lines()
+                    .last()
+                    .unwrap_or_default()
+                    .trim_start_matches("error: ")
+                    .to_owned();
+                self.fault(path, format!("not a regular expression: {last}"))
+                    .found = Some(format!("`{text}`"));
+                None
+            }
+            // What finds something both in nothing and in a text that no author thought of finds something anywhere.
+            Ok(regex) if regex.is_match("") && regex.is_match("\u{10fffd}\u{e000}\n\u{1}") => {
+                self.hinted(
+                    path,
+                    "this regular expression matches every text, so it could never fail",
+                    "let it need at least one character",
+                );
+                None
+            }
+            Ok(regex) => Some(regex),
+        }
+    }
+}
+
+/// The sections of `code.claude.com/docs/en/llm-gateway-protocol`, by their anchors (2026-11).
+const PROTOCOL_SECTIONS: [&str; 5] = [
+    "api-formats",
+    "request-headers",
+    "system-prompt-attribution-block",
+    "feature-pass-through",
+    "model-discovery",
+];
+
+const NO_CONDITION: &str = "no condition is given, so this could never fail";

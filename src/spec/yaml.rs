@@ -1,0 +1,614 @@
+//! YAML text to a tree of values that know where they stand.
+//!
+//! Scalars are read by the core schema of YAML 1.2. What a reader could take for something else is a fault, not
+//! a guess: a key that is there twice, `yes` without quotes, a second document, a tag, a merge key. Never reads a
+//! file; never grows without bound, whatever the text.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use saphyr_parser::{Event, Parser, ScalarStyle};
+use serde_json::{Map, Number, Value};
+
+use super::fault::{Fault, Position, Source, Span};
+
+/// The most bytes that a file of the project may have.
+pub const MAX_BYTES: usize = 1_000_000;
+
+/// The most values that a file may come to once its aliases are replaced.
+const MAX_NODES: usize = 100_000;
+
+/// The most levels of lists and maps within each other.
+const MAX_DEPTH: usize = 64;
+
+/// A value and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Its text; of a list or map only the beginning.
+    pub span: Span,
+    /// What it is.
+    pub value: NodeValue,
+}
+
+/// What a value is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NodeValue {
+    /// Nothing, or `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number.
+    Number(Number),
+    /// A text.
+    Text(String),
+    /// A list.
+    List(Vec<Node>),
+    /// A map, in the order of the file.
+    Map(Vec<Entry>),
+}
+
+/// A key of a map and its value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key stands.
+    pub key_span: Span,
+    /// The value.
+    pub value: Node,
+}
+
+impl Node {
+    /// The value of `key`, if this is a map that has it.
+    pub fn get(&self, key: &str) -> Option<&Entry> {
+        self.entries().iter().find(|entry| entry.key == key)
+    }
+
+    /// The entries, if this is a map; none otherwise.
+    pub fn entries(&self) -> &[Entry] {
+        match &self.value {
+            NodeValue::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// Where to point for the value that `path` leads to (keys, and places in lists from 0): a scalar's own text, a
+    /// list's or map's key. Where the path breaks off, the last place on it.
+    pub fn span_at<'a>(&'a self, path: &[String]) -> &'a Span {
+        let mut node = self;
+        let mut span = &self.span;
+        for step in path {
+            match &node.value {
+                NodeValue::List(items) => {
+                    let Some(item) = step.parse().ok().and_then(|index: usize| items.get(index)) else {
+                        return span;
+                    };
+                    node = item;
+                    span = &item.span;
+                }
+                _ => {
+                    let Some(entry) = node.get(step) else { return span };
+                    node = &entry.value;
+                    span = match node.value {
+                        NodeValue::List(_) | NodeValue::Map(_) | NodeValue::Null => &entry.key_span,
+                        _ => &node.span,
+                    };
+                }
+            }
+        }
+        span
+    }
+
+    /// Where the last key of `path` stands.
+    pub fn key_span_at<'a>(&'a self, path: &[String]) -> &'a Span {
+        let Some((last, before)) = path.split_last() else {
+            return &self.span;
+        };
+        self.at(before)
+            .and_then(|parent| parent.get(last))
+            .map_or_else(|| self.span_at(path), |entry| &entry.key_span)
+    }
+
+    /// The value that `path` leads to.
+    pub fn at(&self, path: &[String]) -> Option<&Self> {
+        path.iter().try_fold(self, |node, step| match &node.value {
+            NodeValue::List(items) => items.get(step.parse::<usize>().ok()?),
+            _ => Some(&node.get(step)?.value),
+        })
+    }
+
+    /// The same as JSON, without places.
+    pub fn to_json(&self) -> Value {
+        match &self.value {
+            NodeValue::Null => Value::Null,
+            NodeValue::Bool(value) => Value::Bool(*value),
+            NodeValue::Number(number) => Value::Number(number.clone()),
+            NodeValue::Text(text) => Value::String(text.clone()),
+            NodeValue::List(items) => items.iter().map(Self::to_json).collect(),
+            NodeValue::Map(entries) => entries
+                .iter()
+                .map(|entry| (entry.key.clone(), entry.value.to_json()))
+                .collect::<Map<_, _>>()
+                .into(),
+        }
+    }
+
+    /// What it is, for a reader: ``the text `yes` ``, `a list`.
+    pub fn describe(&self) -> String {
+        match &self.value {
+            NodeValue::Null => "nothing".to_owned(),
+            NodeValue::Bool(value) => format!("the boolean `{value}`"),
+            NodeValue::Number(number) => format!("the number `{number}`"),
+            NodeValue::Text(text) => format!("the text `{}`", shortened(text)),
+            NodeValue::List(_) => "a list".to_owned(),
+            NodeValue::Map(_) => "a map".to_owned(),
+        }
+    }
+}
+
+/// The first line of `text`, cut where it is too long to quote.
+pub fn shortened(text: &str) -> String {
+    const MOST: usize = 60;
+    let first = text.lines().next().unwrap_or_default();
+    let cut: String = first.chars().take(MOST).collect();
+    if cut.len() == text.len() {
+        cut
+    } else {
+        format!("{cut}…")
+    }
+}
+
+/// Reads the one document of `bytes`, the content of `file`.
+///
+/// # Errors
+/// The faults that keep it from being read: the first one of syntax, all duplicate keys and unclear scalars.
+pub fn parse(file: &Path, bytes: &[u8]) -> Result<Node, Vec<Fault>> {
+    if bytes.len() > MAX_BYTES {
+        return Err(vec![too_large(file, bytes.len() as u64)]);
+    }
+    let text =
+        std::str::from_utf8(bytes).map_err(|error| vec![not_utf8(file, bytes, error.valid_up_to())])?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    Tree::new(Arc::new(Source {
+        file: file.to_owned(),
+        text: text.to_owned(),
+    }))
+    .read()
+}
+
+/// The fault of a file that has more than [`MAX_BYTES`].
+pub fn too_large(file: &Path, bytes: u64) -> Fault {
+    Fault::of_file(file, "the file is too large")
+        .found(format!("{bytes} bytes"))
+        .allowed(format!("at most {MAX_BYTES} bytes"))
+        .hint("put images and documents into files of their own and name them")
+}
+
+fn not_utf8(file: &Path, bytes: &[u8], valid_up_to: usize) -> Fault {
+    let before = String::from_utf8_lossy(&bytes[..valid_up_to]);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let position = Position { line, column };
+    let span = Span {
+        source: Arc::new(Source {
+            file: file.to_owned(),
+            text: String::from_utf8_lossy(bytes).into_owned(),
+        }),
+        start: position,
+        end: Position {
+            line,
+            column: column + 1,
+        },
+    };
+    Fault::at(&span, "the file is not UTF-8")
+        .found(format!("the byte 0x{:02x}", bytes[valid_up_to]))
+        .hint("save the file as UTF-8")
+}
+
+/// A list or map whose end has not come yet.
+struct Open {
+    span: Span,
+    anchor: usize,
+    kind: OpenKind,
+}
+
+enum OpenKind {
+    List(Vec<Node>),
+    Map {
+        entries: Vec<Entry>,
+        known: HashMap<String, usize>,
+        key: Option<Key>,
+    },
+}
+
+enum Key {
+    Usable(String, Span),
+    Unusable,
+}
+
+struct Tree {
+    source: Arc<Source>,
+    open: Vec<Open>,
+    anchors: HashMap<usize, (Node, usize)>,
+    nodes: usize,
+    root: Option<Node>,
+    faults: Vec<Fault>,
+}
+
+impl Tree {
+    fn new(source: Arc<Source>) -> Self {
+        Self {
+            source,
+            open: Vec::new(),
+            anchors: HashMap::new(),
+            nodes: 0,
+            root: None,
+            faults: Vec::new(),
+        }
+    }
+
+    fn read(mut self) -> Result<Node, Vec<Fault>> {
+        let source = Arc::clone(&self.source);
+        let mut documents = 0;
+        for event in Parser::new_from_str(&source.text) {
+            let (event, span) = match event {
+                Ok((event, span)) => (event, self.span(span)),
+                Err(error) => {
+                    let fault = self.syntax(error.marker(), error.info());
+                    self.faults.push(fault);
+                    return Err(self.faults);
+                }
+            };
+            if matches!(event, Event::DocumentStart(_)) {
+                documents += 1;
+                if documents > 1 {
+                    let fault = Fault::at(&span, "a second document begins here")
+                        .hint("a file holds one document: remove `---`");
+                    self.faults.push(fault);
+                    return Err(self.faults);
+                }
+            }
+            if let Err(fault) = self.take(event, span) {
+                self.faults.push(*fault);
+                return Err(self.faults);
+            }
+        }
+        match self.root {
+            _ if !self.faults.is_empty() => Err(self.faults),
+            Some(node) if node.value != NodeValue::Null => Ok(node),
+            _ => Err(vec![
+                Fault::of_file(&self.source.file, "the file is empty")
+                    .hint("`docs/cells.md` shows what belongs here"),
+            ]),
+        }
+    }
+
+    fn span(&self, span: saphyr_parser::Span) -> Span {
+        Span {
+            source: Arc::clone(&self.source),
+            start: position(span.start),
+            end: position(span.end),
+        }
+    }
+
+    fn syntax(&self, marker: &saphyr_parser::Marker, info: &str) -> Fault {
+        let start = position(*marker);
+        let line = self.source.text.lines().nth(start.line - 1).unwrap_or_default();
+        let end = Position {
+            column: start.column + 1,
+            ..start
+        };
+        let source = Arc::clone(&self.source);
+        let indented_by_tab = line
+            .chars()
+            .take_while(|character| character.is_whitespace())
+            .any(|character| character == '\t');
+        let span = Span { source, start, end };
+        if info.contains("recursion limit") {
+            return too_deep(&span);
+        }
+        let fault = Fault::at(&span, format!("this is not YAML: {info}"));
+        if indented_by_tab {
+            fault
+                .found("a tab in the indentation")
+                .hint("indent by spaces: YAML does not take tabs")
+        } else {
+            fault.hint(SYNTAX_HINT)
+        }
+    }
+
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Box<Fault>> {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                self.refuse_tag(tag.is_some(), &span)?;
+                self.scalar(&text, style, anchor, span)
+            }
+            Event::SequenceStart(anchor, tag) => {
+                self.refuse_tag(tag.is_some(), &span)?;
+                self.open(span, anchor, OpenKind::List(Vec::new()))
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.refuse_tag(tag.is_some(), &span)?;
+                self.open(
+                    span,
+                    anchor,
+                    OpenKind::Map {
+                        entries: Vec::new(),
+                        known: HashMap::new(),
+                        key: None,
+                    },
+                )
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(),
+            Event::Alias(anchor) => self.alias(anchor, span),
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd => Ok(()),
+        }
+    }
+
+    fn refuse_tag(&self, tagged: bool, span: &Span) -> Result<(), Box<Fault>> {
+        match tagged {
+            true => Err(Box::new(
+                Fault::at(span, "a YAML tag (`!…`) has no meaning here")
+                    .hint("quote the text if it begins with `!`, else remove the tag"),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    fn scalar(
+        &mut self,
+        text: &str,
+        style: ScalarStyle,
+        anchor: usize,
+        span: Span,
+    ) -> Result<(), Box<Fault>> {
+        let value = match style {
+            ScalarStyle::Plain => plain(text),
+            _ => NodeValue::Text(text.to_owned()),
+        };
+        if self.wants_key() {
+            return self.key(text, &value, span);
+        }
+        if style == ScalarStyle::Plain && is_unclear(text) {
+            let boolean = matches!(text.to_ascii_lowercase().as_str(), "yes" | "on");
+            self.faults.push(
+                Fault::at(
+                    &span,
+                    format!("`{text}` is a boolean to some YAML readers and a text to others"),
+                )
+                .found(format!("`{text}` without quotes"))
+                .hint(format!(
+                    "write `{boolean}` for the boolean, or `\"{text}\"` for the text"
+                )),
+            );
+        }
+        self.place(Node { span, value }, anchor, 1)
+    }
+
+    fn wants_key(&self) -> bool {
+        matches!(
+            self.open.last(),
+            Some(Open {
+                kind: OpenKind::Map { key: None, .. },
+                ..
+            })
+        )
+    }
+
+    fn key(&mut self, text: &str, value: &NodeValue, span: Span) -> Result<(), Box<Fault>> {
+        let usable = match value {
+            NodeValue::Text(_) if text == "<<" => {
+                self.faults.push(
+                    Fault::at(&span, "merge keys (`<<`) are not read").hint(
+                        "write the keys out; what a feature's cells share goes into its `_shared.yaml`",
+                    ),
+                );
+                false
+            }
+            NodeValue::Text(_) => true,
+            _ => {
+                self.faults.push(
+                    Fault::at(&span, "a key must be a text")
+                        .found(format!("`{text}`"))
+                        .hint(format!("quote it: `\"{text}\"`")),
+                );
+                false
+            }
+        };
+        let Some(Open {
+            kind: OpenKind::Map { entries, known, key },
+            ..
+        }) = self.open.last_mut()
+        else {
+            return Ok(());
+        };
+        let first = known.get(text).map(|index| entries[*index].key_span.place());
+        *key = Some(match first {
+            _ if !usable => Key::Unusable,
+            None => Key::Usable(text.to_owned(), span),
+            Some(first) => {
+                self.faults.push(
+                    Fault::at(&span, format!("the key `{text}` is there twice"))
+                        .related(first, "it stands here already")
+                        .hint("keep one of the two"),
+                );
+                Key::Unusable
+            }
+        });
+        Ok(())
+    }
+
+    fn open(&mut self, span: Span, anchor: usize, kind: OpenKind) -> Result<(), Box<Fault>> {
+        if self.wants_key() {
+            return Err(Box::new(
+                Fault::at(&span, "a key must be a text")
+                    .found("a list or map as a key")
+                    .hint("a text that begins with `[` or `{` needs quotes"),
+            ));
+        }
+        if self.open.len() == MAX_DEPTH {
+            return Err(Box::new(too_deep(&span)));
+        }
+        self.open.push(Open { span, anchor, kind });
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), Box<Fault>> {
+        let Some(Open { span, anchor, kind }) = self.open.pop() else {
+            return Ok(());
+        };
+        let value = match kind {
+            OpenKind::List(items) => NodeValue::List(items),
+            OpenKind::Map { entries, .. } => NodeValue::Map(entries),
+        };
+        self.place(Node { span, value }, anchor, 1)
+    }
+
+    fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Box<Fault>> {
+        if self.wants_key() {
+            return Err(Box::new(
+                Fault::at(&span, "a key must be a text").found("an alias as a key"),
+            ));
+        }
+        let Some((node, nodes)) = self.anchors.get(&anchor) else {
+            return Err(Box::new(
+                Fault::at(&span, "an alias of the value that it stands in")
+                    .hint("a value cannot hold itself"),
+            ));
+        };
+        // Counted before it is copied: nine levels of nine aliases would be a billion values.
+        let nodes = *nodes;
+        if self.nodes + nodes > MAX_NODES {
+            return Err(Box::new(
+                Fault::at(&span, "aliases make this file too large")
+                    .found(format!("{} values", self.nodes + nodes))
+                    .allowed(format!("at most {MAX_NODES} values once each alias is replaced")),
+            ));
+        }
+        let node = node.clone();
+        if self.open.len() + depth(&node) > MAX_DEPTH {
+            return Err(Box::new(too_deep(&span)));
+        }
+        self.place(node, 0, nodes)
+    }
+
+    /// Puts a finished value where it belongs; it and what is in it are `nodes` values, those in it counted already
+    /// unless it came by an alias.
+    fn place(&mut self, node: Node, anchor: usize, nodes: usize) -> Result<(), Box<Fault>> {
+        self.nodes += nodes;
+        if self.nodes > MAX_NODES {
+            return Err(Box::new(
+                Fault::at(&node.span, "the file holds too many values")
+                    .allowed(format!("at most {MAX_NODES}")),
+            ));
+        }
+        if anchor != 0 {
+            let size = size(&node);
+            self.anchors.insert(anchor, (node.clone(), size));
+            // The copy that the anchor keeps counts as well: it takes the same memory.
+            self.nodes += size;
+        }
+        match self.open.last_mut().map(|open| &mut open.kind) {
+            None => self.root = Some(node),
+            Some(OpenKind::List(items)) => items.push(node),
+            Some(OpenKind::Map { entries, known, key }) => {
+                if let Some(Key::Usable(key, key_span)) = key.take() {
+                    known.insert(key.clone(), entries.len());
+                    entries.push(Entry {
+                        key,
+                        key_span,
+                        value: node,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+const SYNTAX_HINT: &str = "look for a missing quote, a `: ` inside an unquoted text, or uneven indentation on this line and the one before";
+
+fn too_deep(span: &Span) -> Fault {
+    Fault::at(span, "lists and maps are nested too deep").allowed(format!("at most {MAX_DEPTH} levels"))
+}
+
+fn size(node: &Node) -> usize {
+    1 + match &node.value {
+        NodeValue::List(items) => items.iter().map(size).sum(),
+        NodeValue::Map(entries) => entries.iter().map(|entry| size(&entry.value)).sum(),
+        _ => 0,
+    }
+}
+
+fn depth(node: &Node) -> usize {
+    match &node.value {
+        NodeValue::List(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        NodeValue::Map(entries) => 1 + entries.iter().map(|entry| depth(&entry.value)).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+fn position(marker: saphyr_parser::Marker) -> Position {
+    Position {
+        line: marker.line().max(1),
+        column: marker.col() + 1,
+    }
+}
+
+/// What YAML 1.1 takes for a boolean and YAML 1.2 for a text.
+fn is_unclear(text: &str) -> bool {
+    matches!(text.to_ascii_lowercase().as_str(), "yes" | "no" | "on" | "off")
+}
+
+/// A scalar without quotes, by the core schema (YAML 1.2.2, section 10.3.2). Infinities and not-a-number have no form
+/// in JSON and stay texts.
+fn plain(text: &str) -> NodeValue {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return NodeValue::Null,
+        "true" | "True" | "TRUE" => return NodeValue::Bool(true),
+        "false" | "False" | "FALSE" => return NodeValue::Bool(false),
+        _ => {}
+    }
+    number(text).map_or_else(|| NodeValue::Text(text.to_owned()), NodeValue::Number)
+}
+
+fn number(text: &str) -> Option<Number> {
+    if let Some(digits) = text.strip_prefix("0x") {
+        return u64::from_str_radix(digits, 16)
+            .ok()
+            .filter(|_| !digits.starts_with('+'))
+            .map(Number::from);
+    }
+    if let Some(digits) = text.strip_prefix("0o") {
+        return u64::from_str_radix(digits, 8)
+            .ok()
+            .filter(|_| !digits.starts_with('+'))
+            .map(Number::from);
+    }
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let begins_as_number = unsigned.starts_with(|first: char| first.is_ascii_digit())
+        || unsigned
+            .strip_prefix('.')
+            .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()));
+    if !begins_as_number
+        || !unsigned
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'-' | b'+'))
+    {
+        return None;
+    }
+    if unsigned.bytes().all(|byte| byte.is_ascii_digit()) {
+        if let Ok(integer) = text.parse::<i64>() {
+            return Some(integer.into());
+        }
+        if let Ok(integer) = text.parse::<u64>() {
+            return Some(integer.into());
+        }
+    }
+    text.parse().ok().and_then(Number::from_f64)
+}

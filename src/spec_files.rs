@@ -1,0 +1,402 @@
+//! Reads `manifest.yaml`, `proxy_config.yaml` and `cells/` of a project.
+//!
+//! Opening a project reads the manifest and lists folders, nothing else: a cell is read when it is asked for, and
+//! once. What the texts mean is for `spec`.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use crate::ids::{CellId, FeatureId, ProviderId, TrialName};
+use crate::plan::{self, Planned};
+use crate::spec::cell::Cell;
+use crate::spec::fault::{Fault, closest, listed};
+use crate::spec::manifest::Manifest;
+use crate::spec::proxy_config::ProxyConfig;
+use crate::spec::resolve::{self, Shared};
+use crate::spec::yaml;
+
+/// The manifest's file, in the project's root.
+pub const MANIFEST: &str = "manifest.yaml";
+/// The gateway's configuration, in the project's root.
+pub const PROXY_CONFIG: &str = "proxy_config.yaml";
+/// The folder of the cells, in the project's root.
+pub const CELLS: &str = "cells";
+/// What a feature's cells share, in the feature's folder.
+pub const SHARED: &str = "_shared.yaml";
+
+/// A cell as it was read: the cell, or all its faults.
+pub type ReadCell = Result<Arc<Cell>, Vec<Fault>>;
+
+/// A feature's shared file as it was read.
+type ReadShared = Result<Shared, Vec<Fault>>;
+
+/// A project's files.
+#[derive(Debug)]
+pub struct Project {
+    /// The folder that holds `manifest.yaml`.
+    pub root: PathBuf,
+    /// Which rows, columns and tiers there are.
+    pub manifest: Manifest,
+    /// What is wrong with the folders: they are no trial's fault, and yet a cell may be lost by them.
+    pub layout_faults: Vec<Fault>,
+    present: HashSet<CellId>,
+    shared: Mutex<HashMap<FeatureId, Option<ReadShared>>>,
+    cells: Mutex<HashMap<CellId, ReadCell>>,
+}
+
+impl Project {
+    /// The nearest folder, from `start` upwards, that holds a manifest.
+    pub fn find_root(start: &Path) -> Option<PathBuf> {
+        start
+            .ancestors()
+            .find(|folder| folder.join(MANIFEST).is_file())
+            .map(Path::to_owned)
+    }
+
+    /// Reads the manifest below `root` and lists the cells.
+    ///
+    /// # Errors
+    /// The manifest's faults, or that there is no folder of cells.
+    pub fn open(root: &Path) -> Result<Self, Vec<Fault>> {
+        let file = Path::new(MANIFEST);
+        let bytes = read(root, file).map_err(|fault| vec![*fault])?;
+        let manifest = Manifest::parse(file, &bytes)?;
+        let mut listing = Listing {
+            root,
+            manifest: &manifest,
+            providers: manifest.providers.iter().map(ProviderId::as_str).collect(),
+            present: HashSet::new(),
+            faults: Vec::new(),
+        };
+        listing.folder_of_cells();
+        let Listing { present, faults, .. } = listing;
+        Ok(Self {
+            root: root.to_owned(),
+            layout_faults: faults,
+            present,
+            manifest,
+            shared: Mutex::default(),
+            cells: Mutex::default(),
+        })
+    }
+
+    /// Every trial, in the manifest's order.
+    pub fn trials(&self) -> Vec<TrialName> {
+        plan::trials(&self.manifest, &self.present)
+    }
+
+    /// Every cell that has a file, in the manifest's order.
+    pub fn cells(&self) -> Vec<CellId> {
+        let mut cells: Vec<CellId> = self.trials().into_iter().map(|trial| trial.cell).collect();
+        cells.dedup();
+        cells
+    }
+
+    /// What is to be done for `trial`; see [`plan::plan`].
+    pub fn plan(&self, proxy_config: Option<&ProxyConfig>, trial: &TrialName) -> Planned {
+        plan::plan(&self.manifest, proxy_config, trial, &self.cell(&trial.cell))
+    }
+
+    /// The file of `cell`, relative to the root.
+    pub fn cell_file(cell: &CellId) -> PathBuf {
+        Path::new(CELLS)
+            .join(cell.feature.as_str())
+            .join(format!("{}.yaml", cell.provider))
+    }
+
+    /// Reads `id`, the first time from its files.
+    ///
+    /// # Errors
+    /// All its faults; those of a broken `_shared.yaml` for every cell of the feature.
+    pub fn cell(&self, id: &CellId) -> ReadCell {
+        if let Some(known) = lock(&self.cells).get(id) {
+            return known.clone();
+        }
+        let read = self.read_cell(id).map(Arc::new);
+        lock(&self.cells).insert(id.clone(), read.clone());
+        read
+    }
+
+    fn read_cell(&self, id: &CellId) -> Result<Cell, Vec<Fault>> {
+        let file = Self::cell_file(id);
+        let bytes = read(&self.root, &file).map_err(|fault| vec![*fault])?;
+        let shared = self.shared(&id.feature).transpose()?;
+        let folder = self.root.join(CELLS).join(id.feature.as_str());
+        let attachments = |name: &Path| attachment(&folder.join(name));
+        resolve::cell(id, &file, &bytes, shared.as_ref(), &self.manifest, &attachments)
+    }
+
+    fn shared(&self, feature: &FeatureId) -> Option<ReadShared> {
+        let mut known = lock(&self.shared);
+        known
+            .entry(feature.clone())
+            .or_insert_with(|| {
+                let file = Path::new(CELLS).join(feature.as_str()).join(SHARED);
+                match read_if_there(&self.root, &file) {
+                    Ok(None) => None,
+                    Ok(Some(bytes)) => Some(Shared::parse(&file, &bytes)),
+                    Err(fault) => Some(Err(vec![*fault])),
+                }
+            })
+            .clone()
+    }
+
+    /// Reads the gateway's configuration.
+    ///
+    /// # Errors
+    /// Its faults.
+    pub fn proxy_config(&self) -> Result<ProxyConfig, Vec<Fault>> {
+        let file = Path::new(PROXY_CONFIG);
+        let bytes = read(&self.root, file).map_err(|fault| vec![*fault])?;
+        ProxyConfig::parse(file, &bytes)
+    }
+
+    /// All faults of all files that one of `paths` (relative to the root) names or holds; of every file if there are none.
+    pub fn check(&self, paths: &[PathBuf]) -> Vec<Fault> {
+        let selected = |file: &Path| {
+            paths.is_empty()
+                || paths
+                    .iter()
+                    .any(|path| file.starts_with(path) || path.as_os_str() == ".")
+        };
+        let mut faults: Vec<Fault> = Vec::new();
+        let (config, mut config_faults) = match self.proxy_config() {
+            Ok(config) => (Some(config), Vec::new()),
+            Err(faults) => (None, faults),
+        };
+        for cell in self.cells() {
+            let file = Self::cell_file(&cell);
+            if !selected(&file) && !selected(&file.with_file_name(SHARED)) {
+                continue;
+            }
+            match self.cell(&cell) {
+                Err(found) => faults.extend(found),
+                Ok(_) => {
+                    for tier in &self.manifest.tiers {
+                        if let Planned::Broken(found) = self.plan(config.as_ref(), &cell.trial(&tier.id)) {
+                            faults.extend(found);
+                        }
+                    }
+                }
+            }
+        }
+        faults.extend(self.layout_faults.iter().cloned());
+        faults.append(&mut config_faults);
+        let named = |fault: &Fault| {
+            selected(&fault.place.file) || fault.related.iter().any(|(place, _)| selected(&place.file))
+        };
+        // An alias that is missing is a fault of the manifest that shows at the cells: it belongs to both.
+        faults.retain(|fault| named(fault) || fault.place.file == Path::new(MANIFEST));
+        in_order(faults)
+    }
+}
+
+/// `faults` by file and place, each once: a fault in `_shared.yaml` is found by every cell of its feature.
+fn in_order(mut faults: Vec<Fault>) -> Vec<Fault> {
+    let key = |fault: &Fault| {
+        (
+            fault.place.file.clone(),
+            fault.place.line,
+            fault.place.column,
+            fault.message.clone(),
+        )
+    };
+    faults.sort_by_key(key);
+    faults.dedup_by_key(|fault| key(fault));
+    faults
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // What is behind these locks is whole at any time: a panic elsewhere leaves it usable.
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn read(root: &Path, file: &Path) -> Result<Vec<u8>, Box<Fault>> {
+    match read_if_there(root, file)? {
+        Some(bytes) => Ok(bytes),
+        None => Err(Box::new(Fault::of_file(file, "there is no such file"))),
+    }
+}
+
+fn read_if_there(root: &Path, file: &Path) -> Result<Option<Vec<u8>>, Box<Fault>> {
+    let failed = |error: io::Error| Box::new(Fault::of_file(file, format!("cannot be read: {error}")));
+    let path = root.join(file);
+    let mut opened = match File::open(&path) {
+        Ok(opened) => opened,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let metadata = opened.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(Box::new(Fault::of_file(
+            file,
+            "this is a folder, where a file is expected",
+        )));
+    }
+    if metadata.len() > yaml::MAX_BYTES as u64 {
+        return Err(Box::new(yaml::too_large(file, metadata.len())));
+    }
+    let mut bytes = Vec::new();
+    opened
+        .by_ref()
+        .take(yaml::MAX_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    Ok(Some(bytes))
+}
+
+/// The most bytes that an image or a document may have: what the Messages API takes in one request is 32 MB.
+const MAX_ATTACHMENT_BYTES: u64 = 20_000_000;
+
+fn attachment(path: &Path) -> Result<Vec<u8>, String> {
+    let metadata = fs::metadata(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file in the feature's folder".to_owned(),
+        _ => error.to_string(),
+    })?;
+    if metadata.len() > MAX_ATTACHMENT_BYTES {
+        return Err(format!(
+            "it has {} bytes, at most {MAX_ATTACHMENT_BYTES} are allowed",
+            metadata.len()
+        ));
+    }
+    fs::read(path).map_err(|error| error.to_string())
+}
+
+/// The walk over the folders.
+struct Listing<'a> {
+    root: &'a Path,
+    manifest: &'a Manifest,
+    providers: HashSet<&'a str>,
+    present: HashSet<CellId>,
+    faults: Vec<Fault>,
+}
+
+impl Listing<'_> {
+    fn folder_of_cells(&mut self) {
+        let cells = Path::new(CELLS);
+        let mut folders: HashSet<String> = HashSet::new();
+        for (name, is_folder) in self.entries(cells) {
+            match is_folder {
+                _ if name.starts_with(['_', '.']) => {}
+                true => {
+                    folders.insert(name);
+                }
+                false => self.faults.push(
+                    Fault::of_file(&cells.join(&name), "a file where only folders of features belong")
+                        .hint("a cell is `cells/<feature>/<provider>.yaml`; a name that begins with `_` is left alone"),
+                ),
+            }
+        }
+        for feature in &self.manifest.features {
+            if folders.remove(feature.id.as_str()) {
+                self.folder_of_feature(&feature.id);
+            } else {
+                let folder = cells.join(feature.id.as_str());
+                let fault = Fault::of_file(
+                    &folder,
+                    format!("the manifest's feature `{}` has no folder", feature.id),
+                );
+                self.faults.push(
+                    match closest(feature.id.as_str(), folders.iter().map(String::as_str)) {
+                        Some(close) => fault.hint(format!("is the folder `{close}` meant to be it?")),
+                        None => fault.hint(
+                            "make the folder and its cells, or remove the feature from `manifest.yaml`",
+                        ),
+                    },
+                );
+            }
+        }
+        let mut strays: Vec<String> = folders.into_iter().collect();
+        strays.sort_unstable();
+        for name in strays {
+            let known = self.manifest.features.iter().map(|feature| feature.id.as_str());
+            let fault = Fault::of_file(
+                &cells.join(&name),
+                format!("the manifest has no feature `{name}`"),
+            )
+            .allowed(listed(known.clone()));
+            self.faults.push(match closest(&name, known) {
+                Some(close) => fault.hint(format!("did you mean `{close}`? no cell of this folder is run")),
+                None => fault.hint("add the feature to `manifest.yaml`: no cell of this folder is run"),
+            });
+        }
+    }
+
+    fn folder_of_feature(&mut self, feature: &FeatureId) {
+        let folder = Path::new(CELLS).join(feature.as_str());
+        for (name, is_folder) in self.entries(&folder) {
+            if name.starts_with(['_', '.']) {
+                continue;
+            }
+            let provider = name
+                .strip_suffix(".yaml")
+                .filter(|stem| self.providers.contains(stem));
+            match provider {
+                Some(_) if is_folder => self.faults.push(
+                    Fault::of_file(&folder.join(&name), "this is a folder, and is named like a cell")
+                        .hint("a cell is one file; a name that begins with `_` is left alone"),
+                ),
+                Some(provider) => {
+                    self.present.insert(CellId {
+                        feature: feature.clone(),
+                        provider: ProviderId::new(provider),
+                    });
+                }
+                None => self.stray(&folder, &name, is_folder),
+            }
+        }
+    }
+
+    fn stray(&mut self, folder: &Path, name: &str, is_folder: bool) {
+        let known = self.manifest.providers.iter().map(ProviderId::as_str);
+        let stem = name.split('.').next().unwrap_or_default();
+        let is_yaml = name.ends_with(".yaml");
+        let message = match (is_folder, is_yaml) {
+            (true, _) => "a folder where only cells belong".to_owned(),
+            (false, true) => format!("the manifest has no provider `{stem}`"),
+            (false, false) => "this is not a cell".to_owned(),
+        };
+        let fault = Fault::of_file(&folder.join(name), message).allowed(listed(
+            known
+                .clone()
+                .map(|provider| format!("{provider}.yaml"))
+                .collect::<Vec<_>>()
+                .iter()
+                .map(String::as_str),
+        ));
+        self.faults.push(match closest(stem, known) {
+            Some(close) => fault.hint(format!("did you mean `{close}.yaml`?")),
+            None => fault.hint("a name that begins with `_` is left alone"),
+        });
+    }
+
+    /// The names in `folder`, and whether each is a folder itself.
+    fn entries(&mut self, folder: &Path) -> Vec<(String, bool)> {
+        let listed = fs::read_dir(self.root.join(folder)).and_then(|entries| {
+            entries
+                .map(|entry| {
+                    let entry = entry?;
+                    let kind = entry.file_type()?;
+                    let is_folder = kind.is_dir() || (kind.is_symlink() && entry.path().is_dir());
+                    Ok((entry.file_name().to_string_lossy().into_owned(), is_folder))
+                })
+                .collect::<io::Result<Vec<_>>>()
+        });
+        match listed {
+            Ok(mut entries) => {
+                entries.sort_unstable();
+                entries
+            }
+            Err(error) => {
+                self.faults.push(Fault::of_file(
+                    folder,
+                    format!("the folder cannot be listed: {error}"),
+                ));
+                Vec::new()
+            }
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! The model's answers, put together from stream events and `assistant` lines.
+#![warn(clippy::disallowed_methods)]
+
+use serde_json::Value;
+
+use super::{Placed, Transcript, array, number, owned, text, usage};
+use crate::wire::Usage;
+
+/// One API reply as `claude` saw it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer {
+    /// The line in `transcript.jsonl` where it begins, from 1.
+    pub line: usize,
+    /// Its message id.
+    pub id: Option<String>,
+    /// The model it names.
+    pub model: Option<String>,
+    /// The tool call on whose behalf a subagent asked for it; `None` for the main conversation.
+    pub parent_tool_use_id: Option<String>,
+    /// Its blocks.
+    pub content: Vec<AnswerBlock>,
+    /// Its counts: those of its start, overwritten by those of its end.
+    pub usage: Option<Usage>,
+    /// Its counts as they came, likewise merged.
+    pub usage_fields: Value,
+    /// Why it ended.
+    pub stop_reason: Option<String>,
+    /// Whether it came as a stream.
+    pub streamed: bool,
+    /// Whether a stream was seen to its end: a stop reason and `message_stop`. Where a stream breaks off, `claude` prints
+    /// a `message_stop` of its own (measured with 2.1.326).
+    pub complete: bool,
+    /// The content deltas of a stream, in order.
+    pub deltas: Vec<Delta>,
+}
+
+/// A block of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AnswerBlock {
+    /// Text.
+    Text(String),
+    /// Thinking.
+    Thinking {
+        /// Its text.
+        thinking: String,
+        /// The provider's signature.
+        signature: String,
+    },
+    /// Thinking whose text the provider keeps to itself.
+    RedactedThinking(String),
+    /// A tool call.
+    ToolUse {
+        /// The call's id.
+        id: String,
+        /// The tool.
+        name: String,
+        /// Its arguments; a JSON string where what was streamed is not JSON.
+        input: Value,
+    },
+    /// Any other block, as it came.
+    Other(Value),
+}
+
+/// A content delta.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delta {
+    /// Its line in `transcript.jsonl`, from 1.
+    pub line: usize,
+    /// Milliseconds since the Unix epoch at which it showed.
+    pub at_ms: u64,
+    /// What it adds to.
+    pub kind: DeltaKind,
+}
+
+/// What a delta adds to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeltaKind {
+    /// A text block.
+    Text,
+    /// A thinking block's text.
+    Thinking,
+    /// A tool call's arguments.
+    Input,
+}
+
+impl DeltaKind {
+    /// Reads the type of a delta; `None` for one that adds no content, such as `signature_delta`.
+    pub fn from_type(kind: &str) -> Option<Self> {
+        match kind {
+            "text_delta" => Some(Self::Text),
+            "thinking_delta" => Some(Self::Thinking),
+            "input_json_delta" => Some(Self::Input),
+            _ => None,
+        }
+    }
+}
+
+impl Answer {
+    /// How many deltas of a kind it has.
+    pub fn delta_count(&self, kind: DeltaKind) -> usize {
+        self.deltas.iter().filter(|delta| delta.kind == kind).count()
+    }
+
+    /// Its text blocks, joined.
+    pub fn text(&self) -> String {
+        self.content
+            .iter()
+            .filter_map(|block| match block {
+                AnswerBlock::Text(text) => Some(text.as_str()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn begin(placed: Placed<'_>, message: &Value) -> Self {
+        let mut answer = Self {
+            line: placed.line,
+            id: owned(message, "/id"),
+            model: owned(message, "/model"),
+            parent_tool_use_id: owned(placed.event, "/parent_tool_use_id"),
+            stop_reason: owned(message, "/stop_reason"),
+            ..Self::default()
+        };
+        answer.merge_usage(message.pointer("/usage"));
+        answer
+    }
+
+    fn merge_usage(&mut self, fields: Option<&Value>) {
+        let Some(Value::Object(fields)) = fields else {
+            return;
+        };
+        if !self.usage_fields.is_object() {
+            self.usage_fields = Value::Object(serde_json::Map::new());
+        }
+        for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
+            self.usage_fields[name.as_str()] = value.clone();
+        }
+        self.usage = Some(usage(Some(&self.usage_fields)));
+    }
+}
+
+/// A block while its stream runs.
+#[derive(Default)]
+struct OpenBlock {
+    index: u64,
+    start: Value,
+    text: String,
+    signature: String,
+    input: String,
+}
+
+impl OpenBlock {
+    fn add(&mut self, delta: &Value) {
+        let add = |to: &mut String, field: &str| to.push_str(text(delta, field).unwrap_or_default());
+        match text(delta, "/type") {
+            Some("text_delta") => add(&mut self.text, "/text"),
+            Some("thinking_delta") => add(&mut self.text, "/thinking"),
+            Some("signature_delta") => add(&mut self.signature, "/signature"),
+            Some("input_json_delta") => add(&mut self.input, "/partial_json"),
+            _ => {}
+        }
+    }
+
+    fn close(mut self) -> AnswerBlock {
+        match block(&self.start) {
+            AnswerBlock::Text(text) => AnswerBlock::Text(text + &self.text),
+            AnswerBlock::Thinking { thinking, signature } => AnswerBlock::Thinking {
+                thinking: thinking + &self.text,
+                signature: signature + &self.signature,
+            },
+            AnswerBlock::ToolUse { id, name, .. } if !self.input.is_empty() => AnswerBlock::ToolUse {
+                id,
+                name,
+                input: serde_json::from_str(&self.input)
+                    .unwrap_or_else(|_| Value::String(std::mem::take(&mut self.input))),
+            },
+            other => other,
+        }
+    }
+}
+
+/// Reads a whole block.
+fn block(value: &Value) -> AnswerBlock {
+    let field = |pointer: &str| owned(value, pointer).unwrap_or_default();
+    match text(value, "/type") {
+        Some("text") => AnswerBlock::Text(field("/text")),
+        Some("thinking") => AnswerBlock::Thinking {
+            thinking: field("/thinking"),
+            signature: field("/signature"),
+        },
+        Some("redacted_thinking") => AnswerBlock::RedactedThinking(field("/data")),
+        Some("tool_use") => AnswerBlock::ToolUse {
+            id: field("/id"),
+            name: field("/name"),
+            input: value.pointer("/input").cloned().unwrap_or_default(),
+        },
+        _ => AnswerBlock::Other(value.clone()),
+    }
+}
+
+/// The answers of a transcript. A stream belongs to the answer that its `message_start` began, whatever id it bears; an
+/// `assistant` line repeats blocks of the stream, or, where there was none, is the answer itself, a block a
+/// line.
+pub(super) fn answers(transcript: &Transcript) -> Vec<Answer> {
+    let mut collection = Collection::default();
+    for placed in transcript.placed() {
+        match text(placed.event, "/type") {
+            Some("stream_event") => collection.stream_event(placed),
+            Some("assistant") => collection.assistant_line(placed),
+            _ => {}
+        }
+    }
+    collection.finish()
+}
+
+/// Streams may run side by side (subagents), told apart by their parent call.
+#[derive(Default)]
+struct Collection {
+    answers: Vec<Answer>,
+    open: Vec<OpenStream>,
+}
+
+struct OpenStream {
+    parent: Option<String>,
+    answer: usize,
+    blocks: Vec<OpenBlock>,
+}
+
+impl Collection {
+    fn stream_event(&mut self, placed: Placed<'_>) {
+        let Some(event) = placed.event.pointer("/event") else {
+            return;
+        };
+        let parent = text(placed.event, "/parent_tool_use_id");
+        if text(event, "/type") == Some("message_start") {
+            self.close(parent);
+            let mut answer = Answer::begin(placed, event.pointer("/message").unwrap_or(&Value::Null));
+            answer.streamed = true;
+            self.open.push(OpenStream {
+                parent: parent.map(str::to_owned),
+                answer: self.answers.len(),
+                blocks: Vec::new(),
+            });
+            self.answers.push(answer);
+            return;
+        }
+        let Some(stream) = self
+            .open
+            .iter_mut()
+            .find(|stream| stream.parent.as_deref() == parent)
+        else {
+            return;
+        };
+        let answer = &mut self.answers[stream.answer];
+        let index = number(event, "/index").unwrap_or(0);
+        match text(event, "/type") {
+            Some("content_block_start") => stream.blocks.push(OpenBlock {
+                index,
+                start: event.pointer("/content_block").cloned().unwrap_or_default(),
+                ..OpenBlock::default()
+            }),
+            Some("content_block_delta") => {
+                let delta = event.pointer("/delta").unwrap_or(&Value::Null);
+                if let Some(kind) = text(delta, "/type").and_then(DeltaKind::from_type) {
+                    let (line, at_ms) = (placed.line, placed.at_ms);
+                    answer.deltas.push(Delta { line, at_ms, kind });
+                }
+                if let Some(block) = stream.blocks.iter_mut().rfind(|block| block.index == index) {
+                    block.add(delta);
+                }
+            }
+            Some("message_delta") => {
+                if let Some(stop_reason) = owned(event, "/delta/stop_reason") {
+                    answer.stop_reason = Some(stop_reason);
+                }
+                answer.merge_usage(event.pointer("/usage"));
+            }
+            Some("message_stop") => {
+                answer.complete = answer.stop_reason.is_some();
+                self.close(parent);
+            }
+            _ => {}
+        }
+    }
+
+    fn close(&mut self, parent: Option<&str>) {
+        if let Some(at) = self
+            .open
+            .iter()
+            .position(|stream| stream.parent.as_deref() == parent)
+        {
+            let stream = self.open.remove(at);
+            self.answers[stream.answer].content = stream.blocks.into_iter().map(OpenBlock::close).collect();
+        }
+    }
+
+    fn assistant_line(&mut self, placed: Placed<'_>) {
+        let Some(message) = placed.event.pointer("/message") else {
+            return;
+        };
+        if text(message, "/model") == Some("<synthetic>") {
+            return;
+        }
+        let blocks = array(message, "/content").map(block);
+        match self
+            .answers
+            .iter_mut()
+            .rfind(|answer| answer.id.as_deref() == text(message, "/id"))
+        {
+            Some(answer) if answer.streamed => {}
+            Some(answer) => answer.content.extend(blocks),
+            None => {
+                let mut answer = Answer::begin(placed, message);
+                answer.content = blocks.collect();
+                self.answers.push(answer);
+            }
+        }
+    }
+
+    fn finish(mut self) -> Vec<Answer> {
+        while let Some(parent) = self.open.first().map(|stream| stream.parent.clone()) {
+            self.close(parent.as_deref());
+        }
+        self.answers
+    }
+}

@@ -1,0 +1,498 @@
+//! What one `claude` run printed with `--output-format stream-json`, as typed events.
+//!
+//! Pure: lines in, events out. An event of a type that is not known is kept, and a line that is not JSON
+//! is evidence, never an error. Nothing here says whether what was printed is right.
+//!
+//! The forms below were measured with Claude Code 2.1.326. Absent fields are read as absent, never as a fault.
+#![warn(clippy::disallowed_methods)]
+
+mod answer;
+mod stream;
+
+use serde_json::{Value, json};
+
+pub use answer::{Answer, AnswerBlock, Delta, DeltaKind};
+pub use stream::StreamProblem;
+
+use crate::wire::Usage;
+
+/// The events of a run, in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Transcript {
+    /// One a line.
+    pub events: Vec<TimedEvent>,
+}
+
+/// A line and when it came.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TimedEvent {
+    /// Milliseconds since the Unix epoch at which the line was complete.
+    pub at_ms: u64,
+    /// What it says.
+    pub event: Event,
+}
+
+/// What a line says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A JSON object.
+    Json(Value),
+    /// A line that is not a JSON object, as it came.
+    Unparsable(String),
+}
+
+impl Event {
+    /// Reads a line.
+    pub fn from_line(line: &str) -> Self {
+        match serde_json::from_str(line) {
+            Ok(value @ Value::Object(_)) => Self::Json(value),
+            _ => Self::Unparsable(line.to_owned()),
+        }
+    }
+
+    /// A line of the debug log of `claude` (level `WARN` or `ERROR`), in the form of the events that it prints. It is
+    /// how a gateway's own words are known where `claude` prints others: for a 401 it prints
+    /// `Not logged in · Please run /login`, for a 404 `There's an issue with the selected model …`.
+    pub fn from_debug_log(level: &str, text: &str) -> Self {
+        Self::Json(json!({ "type": DEBUG_LOG, "level": level, "text": text }))
+    }
+
+    /// The JSON object, if it is one.
+    pub fn json(&self) -> Option<&Value> {
+        match self {
+            Self::Json(value) => Some(value),
+            Self::Unparsable(_) => None,
+        }
+    }
+}
+
+/// The `type` of events that come from the debug log and not from standard output.
+pub const DEBUG_LOG: &str = "debug_log";
+
+/// What the debug log says (as `WARN` or `ERROR`) when `claude` works around a failure.
+const WORKAROUNDS: [&str; 4] = [
+    "retrying streaming",
+    "sending the request again without",
+    "falling back to non-streaming",
+    "finalizing partial response",
+];
+
+/// A JSON event with its place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Placed<'a> {
+    /// Its line in `transcript.jsonl`, from 1.
+    pub line: usize,
+    /// Milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// The event.
+    pub event: &'a Value,
+}
+
+impl<'a> Placed<'a> {
+    fn is(self, kind: &str) -> bool {
+        text(self.event, "/type") == Some(kind)
+    }
+
+    fn is_system(self, subtype: &str) -> bool {
+        self.is("system") && text(self.event, "/subtype") == Some(subtype)
+    }
+}
+
+/// The first event of a prompt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Init {
+    /// The model asked for.
+    pub model: Option<String>,
+    /// The version of Claude Code.
+    pub version: Option<String>,
+    /// The session id.
+    pub session_id: Option<String>,
+    /// The tools offered.
+    pub tools: Vec<String>,
+}
+
+/// The last event of a prompt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PromptResult {
+    /// Its line in `transcript.jsonl`, from 1.
+    pub line: usize,
+    /// `success`, `error_max_turns`, …; `success` even where the API refused.
+    pub subtype: Option<String>,
+    /// Whether the prompt failed.
+    pub is_error: bool,
+    /// The final text; of a failed prompt what `claude` says about the failure.
+    pub text: Option<String>,
+    /// The HTTP status of the API's refusal.
+    pub api_error_status: Option<u16>,
+    /// The API's error type (`invalid_request_error`), where its body had one.
+    pub api_error_type: Option<String>,
+    /// How many answers of the model it took.
+    pub num_turns: Option<u64>,
+    /// The counts of this prompt's answers together.
+    pub usage: Usage,
+    /// The cost in US dollars of this prompt and all before it.
+    pub total_cost_usd: Option<f64>,
+}
+
+/// A tool's result that `claude` sent on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolResult {
+    /// Its line in `transcript.jsonl`, from 1.
+    pub line: usize,
+    /// The call it answers.
+    pub tool_use_id: String,
+    /// The tool's name, where the call was seen.
+    pub name: Option<String>,
+    /// Its text.
+    pub text: String,
+    /// Whether it is an error.
+    pub is_error: bool,
+}
+
+/// A request that failed and that `claude` was about to repeat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiRetry {
+    /// Its line in `transcript.jsonl`, from 1.
+    pub line: usize,
+    /// Which repetition, from 1.
+    pub attempt: u64,
+    /// The HTTP status; `None` where there was no answer.
+    pub status: Option<u16>,
+    /// The class in Claude Code's words: `server_error`, `rate_limit`, `overloaded`, `authentication_failed`, …
+    pub error: String,
+    /// How long it was about to wait, in milliseconds.
+    pub delay_ms: u64,
+}
+
+/// What `claude` said or logged about a request that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiError {
+    /// Its line in `transcript.jsonl`, from 1.
+    pub line: usize,
+    /// Who says it.
+    pub source: ErrorSource,
+    /// The HTTP status.
+    pub status: Option<u16>,
+    /// The text: of [`ErrorSource::DebugLog`] the gateway's body as it came.
+    pub text: String,
+}
+
+/// Who says that a request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorSource {
+    /// The debug log, with the gateway's own body.
+    DebugLog,
+    /// An `error` event within a stream.
+    Stream,
+    /// The final result, in Claude Code's words.
+    Result,
+}
+
+impl ApiRetry {
+    /// Reads the event at `line`, if it is one that announces a repetition.
+    pub fn from_event(line: usize, event: &Value) -> Option<Self> {
+        let announces =
+            text(event, "/type") == Some("system") && text(event, "/subtype") == Some("api_retry");
+        announces.then(|| Self {
+            line,
+            attempt: number(event, "/attempt").unwrap_or(0),
+            status: status(event, "/error_status"),
+            error: owned(event, "/error").unwrap_or_default(),
+            delay_ms: event
+                .pointer("/retry_delay_ms")
+                .and_then(Value::as_f64)
+                .unwrap_or(0.0) as u64,
+        })
+    }
+}
+
+impl Transcript {
+    /// The JSON events with their places.
+    pub fn placed(&self) -> impl Iterator<Item = Placed<'_>> {
+        self.events.iter().enumerate().filter_map(|(index, timed)| {
+            Some(Placed {
+                line: index + 1,
+                at_ms: timed.at_ms,
+                event: timed.event.json()?,
+            })
+        })
+    }
+
+    /// The lines that are not JSON objects, with their line numbers from 1.
+    pub fn unparsable(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.events
+            .iter()
+            .enumerate()
+            .filter_map(|(index, timed)| match &timed.event {
+                Event::Unparsable(line) => Some((index + 1, line.as_str())),
+                Event::Json(_) => None,
+            })
+    }
+
+    /// What `claude` said when it began; repeated for each prompt, the first one counts.
+    pub fn init(&self) -> Option<Init> {
+        let placed = self.placed().find(|placed| placed.is_system("init"))?;
+        Some(Init {
+            model: owned(placed.event, "/model"),
+            version: owned(placed.event, "/claude_code_version"),
+            session_id: owned(placed.event, "/session_id"),
+            tools: array(placed.event, "/tools")
+                .filter_map(|tool| tool.as_str().map(str::to_owned))
+                .collect(),
+        })
+    }
+
+    /// The results, one a prompt.
+    pub fn results(&self) -> Vec<PromptResult> {
+        self.placed()
+            .filter(|placed| placed.is("result"))
+            .map(prompt_result)
+            .collect()
+    }
+
+    /// The final text of the last prompt that has ended.
+    pub fn final_text(&self) -> Option<String> {
+        self.results().pop()?.text
+    }
+
+    /// The model's answers, one an API reply, in the order in which they began. What `claude` makes up itself in a
+    /// failed run (model `<synthetic>`) is none.
+    pub fn messages(&self) -> Vec<Answer> {
+        answer::answers(self)
+    }
+
+    /// The results of tools, in order.
+    pub fn tool_results(&self) -> Vec<ToolResult> {
+        let calls = self.messages();
+        let name = |id: &str| {
+            calls
+                .iter()
+                .flat_map(|answer| &answer.content)
+                .find_map(|block| match block {
+                    AnswerBlock::ToolUse { id: call, name, .. } if call == id => Some(name.clone()),
+                    _ => None,
+                })
+        };
+        self.placed()
+            .filter(|placed| placed.is("user"))
+            .flat_map(|placed| array(placed.event, "/message/content").map(move |block| (placed.line, block)))
+            .filter(|(_, block)| text(block, "/type") == Some("tool_result"))
+            .map(|(line, block)| {
+                let tool_use_id = owned(block, "/tool_use_id").unwrap_or_default();
+                ToolResult {
+                    line,
+                    name: name(&tool_use_id),
+                    tool_use_id,
+                    text: text_of(block.pointer("/content")),
+                    is_error: flag(block, "/is_error"),
+                }
+            })
+            .collect()
+    }
+
+    /// The requests that `claude` repeated, in order.
+    pub fn api_retries(&self) -> Vec<ApiRetry> {
+        self.placed()
+            .filter_map(|placed| ApiRetry::from_event(placed.line, placed.event))
+            .collect()
+    }
+
+    /// What is known of failed requests, in order. The debug log has each failed request with the gateway's own body;
+    /// standard output has the last one, for some statuses without it.
+    pub fn errors(&self) -> Vec<ApiError> {
+        self.placed().filter_map(api_error).collect()
+    }
+
+    /// How `claude` worked around requests and streams that failed, with the lines: a request repeated without a beta or
+    /// without streaming, a stream that broke off and was asked to go on. Such a run ends as a success, and of a broken
+    /// stream `claude` even prints the missing `content_block_stop` and `message_stop` itself; only the debug log
+    /// tells (measured with 2.1.326).
+    pub fn workarounds(&self) -> Vec<(usize, String)> {
+        self.placed()
+            .filter(|placed| placed.is(DEBUG_LOG))
+            .filter_map(|placed| Some((placed.line, owned(placed.event, "/text")?)))
+            .filter(|(_, text)| WORKAROUNDS.iter().any(|words| text.contains(words)))
+            .collect()
+    }
+
+    /// The counts of all prompts, as the results report them, or of all answers where there is no result.
+    pub fn total_usage(&self) -> Usage {
+        let results = self.results();
+        if results.is_empty() {
+            return sum(self.messages().into_iter().filter_map(|answer| answer.usage));
+        }
+        sum(results.into_iter().map(|result| result.usage))
+    }
+
+    /// The cost in US dollars that the last result reports: of all prompts.
+    pub fn total_cost_usd(&self) -> f64 {
+        self.results()
+            .into_iter()
+            .rev()
+            .find_map(|result| result.total_cost_usd)
+            .unwrap_or(0.0)
+    }
+
+    /// Where the streams that `claude` passed on are not well formed.
+    pub fn stream_problems(&self) -> Vec<StreamProblem> {
+        stream::problems(self)
+    }
+
+    /// The text of `transcript.jsonl`: a line an event, `{"at_ms": …, "event": {…}}` or
+    /// `{"at_ms": …, "unparsable": "…"}`.
+    pub fn to_jsonl(&self) -> String {
+        self.events
+            .iter()
+            .map(|timed| {
+                let line = match &timed.event {
+                    Event::Json(value) => json!({ "at_ms": timed.at_ms, "event": value }),
+                    Event::Unparsable(line) => json!({ "at_ms": timed.at_ms, "unparsable": line }),
+                };
+                format!("{line}\n")
+            })
+            .collect()
+    }
+
+    /// Reads what [`Transcript::to_jsonl`] wrote. Any other line is an unparsable event.
+    pub fn from_jsonl(text: &str) -> Self {
+        Self {
+            events: text.lines().map(read_line).collect(),
+        }
+    }
+}
+
+fn read_line(line: &str) -> TimedEvent {
+    let mut value: Value = serde_json::from_str(line).unwrap_or_default();
+    let event = match (
+        value.pointer_mut("/event").map(Value::take),
+        owned(&value, "/unparsable"),
+    ) {
+        (Some(event @ Value::Object(_)), _) => Event::Json(event),
+        (_, Some(unparsable)) => Event::Unparsable(unparsable),
+        _ => Event::Unparsable(line.to_owned()),
+    };
+    TimedEvent {
+        at_ms: number(&value, "/at_ms").unwrap_or(0),
+        event,
+    }
+}
+
+fn prompt_result(placed: Placed<'_>) -> PromptResult {
+    let event = placed.event;
+    PromptResult {
+        line: placed.line,
+        subtype: owned(event, "/subtype"),
+        is_error: flag(event, "/is_error"),
+        text: owned(event, "/result"),
+        api_error_status: status(event, "/api_error_status"),
+        api_error_type: owned(event, "/api_error_type"),
+        num_turns: number(event, "/num_turns"),
+        usage: usage(event.pointer("/usage")),
+        total_cost_usd: event.pointer("/total_cost_usd").and_then(Value::as_f64),
+    }
+}
+
+fn api_error(placed: Placed<'_>) -> Option<ApiError> {
+    let event = placed.event;
+    let (source, status, text) = match text(event, "/type")? {
+        DEBUG_LOG => {
+            let (status, body) = refused_request(text(event, "/text")?)?;
+            (ErrorSource::DebugLog, status, body.to_owned())
+        }
+        "stream_event" if text(event, "/event/type") == Some("error") => (
+            ErrorSource::Stream,
+            None,
+            event.pointer("/event/error")?.to_string(),
+        ),
+        "result" if flag(event, "/is_error") => (
+            ErrorSource::Result,
+            status(event, "/api_error_status"),
+            owned(event, "/result").unwrap_or_default(),
+        ),
+        _ => return None,
+    };
+    Some(ApiError {
+        line: placed.line,
+        source,
+        status,
+        text,
+    })
+}
+
+/// Reads `API error (attempt 1/3): 401 401 {"type":"error",…}`; where there was no answer, the status is missing.
+fn refused_request(text: &str) -> Option<(Option<u16>, &str)> {
+    let (_, said) = text.strip_prefix("API error (attempt ")?.split_once("): ")?;
+    let mut words = said.splitn(3, ' ');
+    let status: Option<u16> = words.next().and_then(|word| word.parse().ok());
+    match (status, words.next(), words.next()) {
+        (Some(status), Some(again), Some(body)) if again == status.to_string() => Some((Some(status), body)),
+        (Some(_), ..) => Some((status, said.split_once(' ').map_or("", |(_, body)| body))),
+        (None, ..) => Some((None, said.strip_prefix("undefined ").unwrap_or(said))),
+    }
+}
+
+/// Reads the counts of a Messages API `usage` object.
+fn usage(value: Option<&Value>) -> Usage {
+    let count = |name: &str| {
+        value
+            .and_then(|value| value.get(name))
+            .and_then(Value::as_u64)
+            .unwrap_or(0)
+    };
+    Usage {
+        input_tokens: count("input_tokens"),
+        cache_creation_input_tokens: count("cache_creation_input_tokens"),
+        cache_read_input_tokens: count("cache_read_input_tokens"),
+        output_tokens: count("output_tokens"),
+    }
+}
+
+fn sum(usages: impl Iterator<Item = Usage>) -> Usage {
+    usages.fold(Usage::default(), |total, usage| Usage {
+        input_tokens: total.input_tokens.saturating_add(usage.input_tokens),
+        cache_creation_input_tokens: total
+            .cache_creation_input_tokens
+            .saturating_add(usage.cache_creation_input_tokens),
+        cache_read_input_tokens: total
+            .cache_read_input_tokens
+            .saturating_add(usage.cache_read_input_tokens),
+        output_tokens: total.output_tokens.saturating_add(usage.output_tokens),
+    })
+}
+
+/// The text of a string or of the text blocks of an array.
+fn text_of(content: Option<&Value>) -> String {
+    match content {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(blocks)) => blocks.iter().filter_map(|block| text(block, "/text")).collect(),
+        _ => String::new(),
+    }
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
+    value.pointer(pointer)?.as_str()
+}
+
+fn owned(value: &Value, pointer: &str) -> Option<String> {
+    text(value, pointer).map(str::to_owned)
+}
+
+fn number(value: &Value, pointer: &str) -> Option<u64> {
+    value.pointer(pointer)?.as_u64()
+}
+
+fn status(value: &Value, pointer: &str) -> Option<u16> {
+    number(value, pointer)?.try_into().ok()
+}
+
+fn flag(value: &Value, pointer: &str) -> bool {
+    value.pointer(pointer).and_then(Value::as_bool).unwrap_or(false)
+}
+
+fn array<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+}

@@ -1,0 +1,366 @@
+//! One trial: a cell on a tier, attempted until the verdict is not a passing fault's, with its evidence on disk.
+//!
+//! It brings the parts together and measures; judging is `expect`'s, and whose fault a failure is `cause`'s.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use chrono::Utc;
+use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
+use uuid::Uuid;
+
+use crate::cause;
+use crate::claude::{self, ClaudeRun, Endpoint, Invocation, Progress};
+use crate::evidence::{Behind, DirectReply, Evidence};
+use crate::expect;
+use crate::ids::{TrialKey, TrialName};
+use crate::outcome::{Attempt, Cause, Failure, Judged, Mismatch, Outcome, TrialRecord};
+use crate::session::Session;
+use crate::spec::cell::Test;
+use crate::wire::Usage;
+
+/// How often a trial is attempted when what failed it may pass by itself.
+const ATTEMPTS: usize = 2;
+
+/// Longest wait for the answer to a cell's direct request.
+const DIRECT_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a trial is run with.
+#[derive(Clone, Copy, Debug)]
+pub struct Trial<'a> {
+    /// Its name.
+    pub name: &'a TrialName,
+    /// The test of its cell.
+    pub test: &'a Test,
+    /// The gateway's alias to ask for.
+    pub alias: &'a str,
+    /// The project's root.
+    pub root: &'a Path,
+}
+
+/// The folder of a trial's evidence, relative to the project's root.
+pub fn evidence_folder(name: &TrialName) -> PathBuf {
+    ["target", "compat"]
+        .into_iter()
+        .chain([
+            name.cell.feature.as_str(),
+            name.cell.provider.as_str(),
+            name.tier.as_str(),
+        ])
+        .collect()
+}
+
+/// Runs a trial to its verdict.
+pub async fn run(trial: Trial<'_>, session: &Session) -> TrialRecord {
+    let started_at = Utc::now();
+    let start = Instant::now();
+    let folder = evidence_folder(trial.name);
+    let mut record = TrialRecord {
+        name: trial.name.clone(),
+        model: trial.alias.to_owned(),
+        outcome: Outcome::Pass,
+        judged: Vec::new(),
+        attempts: Vec::new(),
+        started_at,
+        duration_ms: 0,
+        usage: Usage::default(),
+        cost_usd: 0.0,
+        evidence: Some(folder.clone()),
+    };
+    // Evidence of an earlier run must not be taken for this one's.
+    let _ = std::fs::remove_dir_all(trial.root.join(&folder));
+    for number in 1..=ATTEMPTS {
+        let folder = match number {
+            1 => trial.root.join(&folder),
+            _ => trial.root.join(&folder).join(format!("attempt-{number}")),
+        };
+        let attempt = attempt(trial, session, &folder).await;
+        record.judged = attempt.judged;
+        record.usage = [record.usage, attempt.usage].into_iter().sum();
+        record.cost_usd += attempt.cost_usd;
+        let failure = attempt.attempt.failure.clone();
+        record.attempts.push(attempt.attempt);
+        record.outcome = failure.clone().map_or(Outcome::Pass, Outcome::Fail);
+        if !failure.is_some_and(|failure| may_pass_by_itself(&failure, session.behind())) {
+            break;
+        }
+    }
+    record.duration_ms = millis(start.elapsed());
+    record
+}
+
+/// Only what stands outside of gateway and harness comes and goes; a simulated provider does neither.
+fn may_pass_by_itself(failure: &Failure, behind: Behind) -> bool {
+    behind == Behind::Live && matches!(failure.cause, Cause::RateLimit | Cause::Upstream)
+}
+
+/// A record of a trial that could not be run: `mismatch` says why.
+pub fn not_run(
+    name: &TrialName,
+    alias: &str,
+    cause: Cause,
+    why: String,
+    mismatches: Vec<Mismatch>,
+) -> TrialRecord {
+    TrialRecord {
+        name: name.clone(),
+        model: alias.to_owned(),
+        outcome: Outcome::Fail(Failure {
+            cause,
+            why,
+            mismatches,
+        }),
+        judged: Vec::new(),
+        attempts: Vec::new(),
+        started_at: Utc::now(),
+        duration_ms: 0,
+        usage: Usage::default(),
+        cost_usd: 0.0,
+        evidence: None,
+    }
+}
+
+struct Attempted {
+    attempt: Attempt,
+    judged: Vec<Judged>,
+    usage: Usage,
+    cost_usd: f64,
+}
+
+async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path) -> Attempted {
+    let start = Instant::now();
+    let evidence = match gather(trial, session).await {
+        Ok(evidence) => evidence,
+        Err(error) => return broken_off(&error, start),
+    };
+    let judgement = expect::judge(trial.test, &trial.name.tier, &evidence);
+    let failure = (!judgement.mismatches.is_empty()).then(|| {
+        let diagnosis = cause::of_trial(&evidence, &judgement);
+        Failure {
+            cause: diagnosis.cause,
+            why: diagnosis.why,
+            mismatches: judgement.mismatches.clone(),
+        }
+    });
+    let attempted = Attempted {
+        attempt: Attempt {
+            duration_ms: millis(start.elapsed()),
+            failure,
+            retries: evidence
+                .transcript
+                .api_retries()
+                .into_iter()
+                .map(|retry| (retry.status.unwrap_or(0), retry.error))
+                .collect(),
+        },
+        judged: judgement.judged,
+        usage: evidence.transcript.total_usage(),
+        cost_usd: evidence.transcript.total_cost_usd(),
+    };
+    match write(&evidence, folder) {
+        Ok(()) => attempted,
+        Err(source) => broken_off(
+            &TrialError::Evidence {
+                folder: folder.to_owned(),
+                source,
+            },
+            start,
+        ),
+    }
+}
+
+fn broken_off(error: &TrialError, start: Instant) -> Attempted {
+    Attempted {
+        attempt: Attempt {
+            duration_ms: millis(start.elapsed()),
+            failure: Some(Failure {
+                cause: Cause::Harness,
+                why: "the trial could not be run".into(),
+                mismatches: vec![Mismatch {
+                    expectation: expect::RUN.into(),
+                    clause: None,
+                    place: None,
+                    summary: "the trial could not be run".into(),
+                    expected: "Claude Code to be started and listened to".into(),
+                    actual: error.to_string(),
+                    evidence: None,
+                }],
+            }),
+            retries: Vec::new(),
+        },
+        judged: Vec::new(),
+        usage: Usage::default(),
+        cost_usd: 0.0,
+    }
+}
+
+/// Why an attempt has no evidence.
+#[derive(Debug, thiserror::Error)]
+enum TrialError {
+    #[error("cannot make `{}`: {source}", path.display())]
+    Folder { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Claude(#[from] claude::ClaudeError),
+    #[error(transparent)]
+    Provider(#[from] crate::provider::RemoteError),
+    #[error("cannot write evidence to `{}`: {source}", folder.display())]
+    Evidence { folder: PathBuf, source: std::io::Error },
+}
+
+/// Runs `claude` once, and the cell's direct request, and collects what they left on both sides.
+async fn gather(trial: Trial<'_>, session: &Session) -> Result<Evidence, TrialError> {
+    let key = TrialKey(Uuid::new_v4());
+    let since_ms = now_ms();
+    if let Some(provider) = &session.provider {
+        provider.register(key, trial.test.script.clone()).await?;
+    }
+    let ran = run_claude(trial, session, key).await;
+    let direct = match (&ran, &trial.test.direct) {
+        (Ok(run), Some(body)) if run.exit.code == Some(0) => {
+            Some(send_direct(trial, session, key, body).await)
+        }
+        _ => None,
+    };
+    let exchanges = match &session.provider {
+        Some(provider) => provider.take(key).await?,
+        None => Vec::new(),
+    };
+    let ran = ran?;
+    Ok(Evidence {
+        behind: session.behind(),
+        transcript: ran.transcript,
+        exit: ran.exit,
+        stderr: ran.stderr,
+        exchanges,
+        direct,
+        gateway_log: session
+            .gateway
+            .log()
+            .map(|log| log.since(since_ms))
+            .unwrap_or_default(),
+    })
+}
+
+async fn run_claude(trial: Trial<'_>, session: &Session, key: TrialKey) -> Result<ClaudeRun, TrialError> {
+    let folder = session.scratch().join(short_name(key));
+    let invocation = Invocation {
+        program: session.claude.clone(),
+        run: session.run,
+        key,
+        model: trial.alias.to_owned(),
+        prompts: trial.test.prompts.clone(),
+        flags: trial.test.flags.clone(),
+        variables: trial.test.env.clone(),
+        endpoint: Endpoint::Gateway {
+            base_url: session.gateway.base_url().to_owned(),
+            token: session.gateway.key().clone(),
+        },
+        folder: folder.clone(),
+        inherited: session.inherited.clone(),
+        deadline: Duration::from_secs(trial.test.timeout_seconds),
+    };
+    // The provider is told what shows by a task of its own: telling a remote one takes a round trip, and reading
+    // must not wait for it.
+    let (told, mut shows) = tokio::sync::mpsc::unbounded_channel();
+    let tell = async {
+        while let Some(deltas) = shows.recv().await {
+            if let Some(provider) = &session.provider {
+                // A provider that cannot be told loses patience by itself, and the evidence says so.
+                let _ = provider.shown(key, deltas).await;
+            }
+        }
+    };
+    let run = async {
+        let mut slot = Some(start_slot(session).await);
+        let run = claude::run(&invocation, |progress| match progress {
+            Progress::Requesting => drop(slot.take()),
+            Progress::Deltas { shown, .. } => {
+                let _ = told.send(shown);
+            }
+        })
+        .await;
+        drop(told);
+        run
+    };
+    let (run, ()) = tokio::join!(run, tell);
+    // A home has a hundred small files; what is left over goes with the session.
+    let _ = std::fs::remove_dir_all(&folder);
+    Ok(run?)
+}
+
+async fn start_slot(session: &Session) -> Option<OwnedSemaphorePermit> {
+    session.starts.clone().acquire_owned().await.ok()
+}
+
+/// Short, because a socket's path below it has at most about 100 bytes.
+fn short_name(key: TrialKey) -> String {
+    key.0.simple().to_string()[..12].to_owned()
+}
+
+/// Sends a cell's direct request as a client of the gateway would, marked like those of `claude`.
+async fn send_direct(trial: Trial<'_>, session: &Session, key: TrialKey, body: &Value) -> DirectReply {
+    let mut body = body.clone();
+    body["model"] = json!(trial.alias);
+    body["metadata"] = json!({ "user_id": json!({ "session_id": key }).to_string() });
+    let sent = reqwest::Client::new()
+        .post(format!("{}/v1/messages", session.gateway.base_url()))
+        .bearer_auth(session.gateway.key().expose())
+        .header("anthropic-version", "2023-06-01")
+        .header("x-claude-code-session-id", key.to_string())
+        .timeout(DIRECT_PATIENCE)
+        .json(&body)
+        .send()
+        .await;
+    let answer = match sent {
+        Ok(reply) => {
+            let status = reply.status().as_u16();
+            reply.text().await.map(|text| (status, text))
+        }
+        Err(error) => Err(error),
+    };
+    match answer {
+        Ok((status, text)) => DirectReply {
+            status,
+            body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        },
+        Err(error) => DirectReply {
+            status: 0,
+            body: Value::String(error.to_string()),
+        },
+    }
+}
+
+/// Writes what a judgement has looked at, for people.
+fn write(evidence: &Evidence, folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let put = |name: &str, text: String| std::fs::write(folder.join(name), text);
+    put("transcript.jsonl", evidence.transcript.to_jsonl())?;
+    let exchanges: Vec<String> = evidence
+        .exchanges
+        .iter()
+        .map(serde_json::to_string)
+        .collect::<Result<_, _>>()?;
+    put("exchanges.jsonl", lines(&exchanges))?;
+    put("exit.json", serde_json::to_string_pretty(&evidence.exit)? + "\n")?;
+    put("gateway.log", lines(&evidence.gateway_log))?;
+    if !evidence.stderr.is_empty() {
+        put("stderr.txt", evidence.stderr.clone())?;
+    }
+    if let Some(direct) = &evidence.direct {
+        put("direct.json", serde_json::to_string(direct)? + "\n")?;
+    }
+    Ok(())
+}
+
+fn lines(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+fn millis(duration: Duration) -> u64 {
+    duration.as_millis() as u64
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
+}

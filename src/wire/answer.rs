@@ -1,0 +1,301 @@
+//! A model's answer, with everything decided: as a Messages API reply, as its stream, and as Bedrock
+//! InvokeModel and Vertex AI vary it. [`super::converse`] has the Converse form.
+//!
+//! Pure. The order and fields of events are those of
+//! <https://platform.claude.com/docs/en/build-with-claude/streaming>.
+
+use serde_json::{Value, json};
+
+use super::{Route, Usage};
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// `msg_…`.
+    pub id: String,
+    /// The model's name as replies carry it.
+    pub model: String,
+    /// Finished blocks in the Messages API's form; thinking is signed, tool calls have ids.
+    pub content: Vec<Value>,
+    /// `end_turn`, `tool_use`, …
+    pub stop_reason: String,
+    /// Token counts.
+    pub usage: Usage,
+    /// Of the tokens written to the cache, those that are kept for an hour; the others are kept for 5 minutes.
+    pub created_for_1h: u64,
+    /// What the provider says it took, in milliseconds.
+    pub latency_ms: u64,
+    /// Whether the request asked for context management, to which the reply then answers.
+    pub context_management: bool,
+}
+
+/// An event of a streamed answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamEvent {
+    /// As it stands on the wire.
+    pub data: Value,
+    /// Whether it carries text, thinking or tool arguments: what lockstep and pace count.
+    pub is_content_delta: bool,
+}
+
+impl Answer {
+    /// The whole message, in the Messages API's form.
+    pub fn message(&self) -> Value {
+        let mut message = json!({
+            "model": self.model,
+            "id": self.id,
+            "type": "message",
+            "role": "assistant",
+            "content": self.content,
+            "stop_reason": self.stop_reason,
+            "stop_sequence": null,
+            "usage": self.usage_at_start(self.usage.output_tokens),
+        });
+        if self.context_management {
+            message["context_management"] = json!({"applied_edits": []});
+        }
+        message
+    }
+
+    /// The usage of `message_start` and of whole messages: cache writes are told apart by lifetime.
+    fn usage_at_start(&self, output_tokens: u64) -> Value {
+        json!({
+            "input_tokens": self.usage.input_tokens,
+            "cache_creation_input_tokens": self.usage.cache_creation_input_tokens,
+            "cache_read_input_tokens": self.usage.cache_read_input_tokens,
+            "cache_creation": {
+                "ephemeral_5m_input_tokens":
+                    self.usage.cache_creation_input_tokens.saturating_sub(self.created_for_1h),
+                "ephemeral_1h_input_tokens": self.created_for_1h,
+            },
+            "output_tokens": output_tokens,
+            "service_tier": "standard",
+        })
+    }
+
+    /// The stream, in the Messages API's form.
+    pub fn stream(&self) -> Vec<StreamEvent> {
+        let mut events = vec![plain(self.message_start())];
+        for (index, block) in self.content.iter().enumerate() {
+            events.extend(block_events(index, block));
+            if index == 0 {
+                events.insert(2, plain(json!({"type": "ping"})));
+            }
+        }
+        events.push(plain(self.message_delta()));
+        events.push(plain(json!({"type": "message_stop"})));
+        events
+    }
+
+    fn message_start(&self) -> Value {
+        json!({"type": "message_start", "message": {
+            "model": self.model,
+            "id": self.id,
+            "type": "message",
+            "role": "assistant",
+            "content": [],
+            "stop_reason": null,
+            "stop_sequence": null,
+            "usage": self.usage_at_start(self.usage.output_tokens.min(1)),
+        }})
+    }
+
+    fn message_delta(&self) -> Value {
+        let mut event = json!({
+            "type": "message_delta",
+            "delta": {"stop_reason": self.stop_reason, "stop_sequence": null},
+            "usage": {
+                "input_tokens": self.usage.input_tokens,
+                "cache_creation_input_tokens": self.usage.cache_creation_input_tokens,
+                "cache_read_input_tokens": self.usage.cache_read_input_tokens,
+                "output_tokens": self.usage.output_tokens,
+            },
+        });
+        if self.context_management {
+            event["context_management"] = json!({"applied_edits": []});
+        }
+        event
+    }
+
+    /// The stream as Bedrock InvokeModel and Vertex AI send it; for Converse see [`super::converse::stream`].
+    pub fn stream_on(&self, route: Route) -> Vec<StreamEvent> {
+        let mut events = self.stream();
+        if route == Route::BedrockInvoke
+            && let Some(last) = events.last_mut()
+        {
+            last.data["amazon-bedrock-invocationMetrics"] = json!({
+                "inputTokenCount": self.usage.input_tokens,
+                "outputTokenCount": self.usage.output_tokens,
+                "invocationLatency": self.latency_ms,
+                "firstByteLatency": self.latency_ms / 2,
+                "cacheReadInputTokenCount": self.usage.cache_read_input_tokens,
+                "cacheWriteInputTokenCount": self.usage.cache_creation_input_tokens,
+            });
+        }
+        events
+    }
+}
+
+fn plain(data: Value) -> StreamEvent {
+    StreamEvent {
+        data,
+        is_content_delta: false,
+    }
+}
+
+fn block_events(index: usize, block: &Value) -> Vec<StreamEvent> {
+    let text = |name: &str| block[name].as_str().unwrap_or_default();
+    let delta = |kind: &str, field: &str, part: &str| json!({"type": "content_block_delta", "index": index, "delta": {"type": kind, field: part}});
+    let content = |data| StreamEvent {
+        data,
+        is_content_delta: true,
+    };
+    let (empty, deltas): (Value, Vec<StreamEvent>) = match block["type"].as_str() {
+        Some("thinking") => (
+            json!({"type": "thinking", "thinking": "", "signature": ""}),
+            words(text("thinking"))
+                .into_iter()
+                .map(|word| content(delta("thinking_delta", "thinking", word)))
+                .chain([plain(delta("signature_delta", "signature", text("signature")))])
+                .collect(),
+        ),
+        Some("tool_use") => {
+            let input = block["input"].to_string();
+            let mut empty = block.clone();
+            empty["input"] = json!({});
+            let deltas = parts(&input)
+                .into_iter()
+                .map(|part| content(delta("input_json_delta", "partial_json", part)))
+                .collect();
+            (empty, deltas)
+        }
+        _ => (
+            json!({"type": "text", "text": ""}),
+            words(text("text"))
+                .into_iter()
+                .map(|word| content(delta("text_delta", "text", word)))
+                .collect(),
+        ),
+    };
+    let start = json!({"type": "content_block_start", "index": index, "content_block": empty});
+    let stop = json!({"type": "content_block_stop", "index": index});
+    [vec![plain(start)], deltas, vec![plain(stop)]].concat()
+}
+
+/// The words of a text, each with the white space before it.
+fn words(text: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    let mut start = 0;
+    let mut in_word = false;
+    for (position, character) in text.char_indices() {
+        if character.is_whitespace() && in_word {
+            words.push(&text[start..position]);
+            start = position;
+        }
+        in_word = !character.is_whitespace();
+    }
+    if start < text.len() {
+        words.push(&text[start..]);
+    }
+    words
+}
+
+/// How many pieces a tool's arguments are sent in, if they are long enough.
+const ARGUMENT_PARTS: usize = 4;
+
+/// A text in at most [`ARGUMENT_PARTS`] pieces of about the same length.
+fn parts(text: &str) -> Vec<&str> {
+    let size = text.len().div_ceil(ARGUMENT_PARTS).max(1);
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let mut cut = size.min(rest.len());
+        while !rest.is_char_boundary(cut) {
+            cut += 1;
+        }
+        let (part, tail) = rest.split_at(cut);
+        parts.push(part);
+        rest = tail;
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(content: Vec<Value>) -> Answer {
+        Answer {
+            id: "msg_1".into(),
+            model: "claude-haiku-4-5-20251001".into(),
+            content,
+            stop_reason: "end_turn".into(),
+            usage: Usage {
+                input_tokens: 3,
+                cache_creation_input_tokens: 20,
+                cache_read_input_tokens: 5,
+                output_tokens: 9,
+            },
+            created_for_1h: 8,
+            latency_ms: 10,
+            context_management: false,
+        }
+    }
+
+    #[test]
+    fn a_stream_has_the_providers_order() {
+        let events = answer(vec![
+            json!({"type": "thinking", "thinking": "let me see", "signature": "s"}),
+            json!({"type": "text", "text": "a  b"}),
+        ])
+        .stream();
+        let types: Vec<_> = events
+            .iter()
+            .map(|event| {
+                event.data["delta"]["type"]
+                    .as_str()
+                    .unwrap_or(event.data["type"].as_str().unwrap())
+            })
+            .collect();
+        assert_eq!(
+            types,
+            [
+                "message_start",
+                "content_block_start",
+                "ping",
+                "thinking_delta",
+                "thinking_delta",
+                "thinking_delta",
+                "signature_delta",
+                "content_block_stop",
+                "content_block_start",
+                "text_delta",
+                "text_delta",
+                "content_block_stop",
+                "message_delta",
+                "message_stop",
+            ]
+        );
+        assert_eq!(
+            events[0].data["message"]["usage"]["cache_creation"]["ephemeral_5m_input_tokens"],
+            12
+        );
+        assert_eq!(events.iter().filter(|event| event.is_content_delta).count(), 5);
+    }
+
+    #[test]
+    fn what_is_cut_up_adds_up() {
+        for text in [
+            "",
+            "x",
+            " lead and trail \n",
+            "żółć gęślą jaźń",
+            "{\"command\":\"echo pong\"}",
+        ] {
+            assert_eq!(words(text).concat(), text);
+            assert_eq!(parts(text).concat(), text);
+            assert!(parts(text).len() <= ARGUMENT_PARTS);
+        }
+        assert_eq!(words("a  b"), ["a", "  b"]);
+    }
+}

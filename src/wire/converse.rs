@@ -1,0 +1,269 @@
+//! Amazon Bedrock's Converse form: its requests as the provider-neutral [`MessageRequest`], and an [`Answer`]
+//! as its reply or its stream events.
+//!
+//! Pure and lenient, as [`super::messages`] is. The form is that of
+//! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html>.
+
+use serde_json::{Value, json};
+
+use super::answer::{Answer, StreamEvent};
+use super::message::{Block, CacheBreakpoint, Content, Message, MessageRequest, Tool};
+
+/// Reads the body of a `converse` request for `model`. `None` if it has no list of messages.
+pub fn read(body: &Value, model: &str) -> Option<MessageRequest> {
+    let messages = body.get("messages")?.as_array()?;
+    let extra = &body["additionalModelRequestFields"];
+    Some(MessageRequest {
+        model: model.to_owned(),
+        system: read_blocks(&body["system"]),
+        messages: messages
+            .iter()
+            .map(|message| Message {
+                role: message["role"].as_str().unwrap_or_default().to_owned(),
+                content: read_blocks(&message["content"]),
+            })
+            .collect(),
+        tools: read_tools(&body["toolConfig"]["tools"]),
+        thinking: extra.get("thinking").filter(|value| !value.is_null()).cloned(),
+        max_tokens: body["inferenceConfig"]["maxTokens"].as_u64(),
+        betas: list(&extra["anthropic_beta"])
+            .iter()
+            .filter_map(|beta| beta.as_str().map(str::to_owned))
+            .collect(),
+    })
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn cache_point(value: &Value) -> Option<CacheBreakpoint> {
+    let point = value.get("cachePoint")?;
+    Some(CacheBreakpoint {
+        ttl: point["ttl"].as_str().unwrap_or("5m").to_owned(),
+    })
+}
+
+/// A `cachePoint` is an entry of its own, after the one that it marks.
+fn read_tools(tools: &Value) -> Vec<Tool> {
+    let mut found: Vec<Tool> = Vec::new();
+    for tool in list(tools) {
+        match (cache_point(tool), found.last_mut()) {
+            (Some(point), Some(last)) => last.cache = Some(point),
+            (Some(_), None) => {}
+            (None, _) => found.push(Tool {
+                name: tool["toolSpec"]["name"].as_str().unwrap_or_default().to_owned(),
+                definition: tool.clone(),
+                cache: None,
+            }),
+        }
+    }
+    found
+}
+
+fn read_blocks(content: &Value) -> Vec<Block> {
+    let mut found: Vec<Block> = Vec::new();
+    for block in list(content) {
+        match (cache_point(block), found.last_mut()) {
+            (Some(point), Some(last)) => last.cache = Some(point),
+            (Some(_), None) => {}
+            (None, _) => found.push(Block {
+                content: read_content(block).unwrap_or_else(|| Content::Other(block.clone())),
+                cache: None,
+            }),
+        }
+    }
+    found
+}
+
+fn read_content(block: &Value) -> Option<Content> {
+    let (kind, value) = block.as_object()?.iter().next()?;
+    let text = |name: &str| value.get(name)?.as_str().map(str::to_owned);
+    Some(match kind.as_str() {
+        "text" => Content::Text(value.as_str()?.to_owned()),
+        "image" => Content::Image {
+            media_type: format!("image/{}", text("format")?),
+            data: value["source"]["bytes"].as_str()?.to_owned(),
+        },
+        "document" => Content::Document {
+            media_type: format!("application/{}", text("format")?),
+            data: value["source"]["bytes"].as_str()?.to_owned(),
+        },
+        "reasoningContent" => match value.get("redactedContent").and_then(Value::as_str) {
+            Some(data) => Content::RedactedThinking(data.to_owned()),
+            None => Content::Thinking {
+                thinking: value["reasoningText"]["text"].as_str()?.to_owned(),
+                signature: value["reasoningText"]["signature"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned(),
+            },
+        },
+        "toolUse" => Content::ToolUse {
+            id: text("toolUseId")?,
+            name: text("name")?,
+            input: value["input"].clone(),
+        },
+        "toolResult" => Content::ToolResult {
+            tool_use_id: text("toolUseId")?,
+            content: read_result_blocks(&value["content"]),
+            is_error: value["status"] == "error",
+        },
+        _ => return None,
+    })
+}
+
+/// A result's JSON is text to the model.
+fn read_result_blocks(content: &Value) -> Vec<Block> {
+    let mut blocks = read_blocks(content);
+    for block in &mut blocks {
+        if let Content::Other(other) = &block.content
+            && let Some(json) = other.get("json")
+        {
+            block.content = Content::Text(json.to_string());
+        }
+    }
+    blocks
+}
+
+/// The body of a `converse` reply.
+pub fn reply(answer: &Answer) -> Value {
+    json!({
+        "metrics": {"latencyMs": answer.latency_ms},
+        "output": {"message": {
+            "role": "assistant",
+            "content": answer.content.iter().map(reply_block).collect::<Vec<_>>(),
+        }},
+        "stopReason": answer.stop_reason,
+        "usage": usage(answer),
+    })
+}
+
+fn reply_block(block: &Value) -> Value {
+    match block["type"].as_str() {
+        Some("thinking") => json!({"reasoningContent": {"reasoningText": {
+            "text": block["thinking"],
+            "signature": block["signature"],
+        }}}),
+        Some("tool_use") => json!({"toolUse": {
+            "toolUseId": block["id"],
+            "name": block["name"],
+            "input": block["input"],
+        }}),
+        _ => json!({"text": block["text"]}),
+    }
+}
+
+fn usage(answer: &Answer) -> Value {
+    let usage = &answer.usage;
+    let total = usage.input_tokens
+        + usage.cache_creation_input_tokens
+        + usage.cache_read_input_tokens
+        + usage.output_tokens;
+    json!({
+        "inputTokens": usage.input_tokens,
+        "outputTokens": usage.output_tokens,
+        "totalTokens": total,
+        "cacheReadInputTokens": usage.cache_read_input_tokens,
+        "cacheReadInputTokenCount": usage.cache_read_input_tokens,
+        "cacheWriteInputTokens": usage.cache_creation_input_tokens,
+        "cacheWriteInputTokenCount": usage.cache_creation_input_tokens,
+    })
+}
+
+/// The events of a `converse-stream` reply: the name and payload of each, and whether it is a content delta.
+pub fn stream(answer: &Answer) -> Vec<(&'static str, Value, bool)> {
+    let mut events: Vec<_> = answer
+        .stream()
+        .iter()
+        .filter_map(|event| stream_event(event, answer))
+        .collect();
+    events.push((
+        "metadata",
+        json!({"usage": usage(answer), "metrics": {"latencyMs": answer.latency_ms}}),
+        false,
+    ));
+    events
+}
+
+/// Converse opens no block for text and thinking: their first delta does.
+fn stream_event(event: &StreamEvent, answer: &Answer) -> Option<(&'static str, Value, bool)> {
+    let data = &event.data;
+    let index = &data["index"];
+    let (name, payload) = match data["type"].as_str()? {
+        "message_start" => ("messageStart", json!({"role": "assistant"})),
+        "content_block_start" if data["content_block"]["type"] == "tool_use" => (
+            "contentBlockStart",
+            json!({
+                "contentBlockIndex": index,
+                "start": {"toolUse": {
+                    "toolUseId": data["content_block"]["id"],
+                    "name": data["content_block"]["name"],
+                }},
+            }),
+        ),
+        "content_block_delta" => (
+            "contentBlockDelta",
+            json!({"contentBlockIndex": index, "delta": stream_delta(&data["delta"])}),
+        ),
+        "content_block_stop" => ("contentBlockStop", json!({"contentBlockIndex": index})),
+        "message_stop" => ("messageStop", json!({"stopReason": answer.stop_reason})),
+        _ => return None,
+    };
+    Some((name, payload, event.is_content_delta))
+}
+
+fn stream_delta(delta: &Value) -> Value {
+    match delta["type"].as_str() {
+        Some("thinking_delta") => json!({"reasoningContent": {"text": delta["thinking"]}}),
+        Some("signature_delta") => json!({"reasoningContent": {"signature": delta["signature"]}}),
+        Some("input_json_delta") => json!({"toolUse": {"input": delta["partial_json"]}}),
+        _ => json!({"text": delta["text"]}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_read_whole() {
+        let request = read(
+            &json!({
+                "system": [{"text": "be brief"}, {"cachePoint": {"type": "default", "ttl": "1h"}}],
+                "messages": [
+                    {"role": "user", "content": [
+                        {"image": {"format": "png", "source": {"bytes": "AA=="}}},
+                        {"text": "hello"},
+                        {"cachePoint": {"type": "default"}},
+                    ]},
+                    {"role": "assistant", "content": [
+                        {"reasoningContent": {"reasoningText": {"text": "hm", "signature": "s"}}},
+                        {"toolUse": {"toolUseId": "t", "name": "Bash", "input": {}}},
+                    ]},
+                    {"role": "user", "content": [
+                        {"toolResult": {"toolUseId": "t", "content": [{"json": {"a": 1}}], "status": "error"}},
+                    ]},
+                ],
+                "toolConfig": {"tools": [{"toolSpec": {"name": "Bash"}}, {"cachePoint": {"type": "default"}}]},
+                "inferenceConfig": {"maxTokens": 7},
+                "additionalModelRequestFields": {"thinking": {"type": "adaptive"}, "anthropic_beta": ["b"]},
+            }),
+            "m",
+        )
+        .unwrap();
+        assert_eq!(request.system.len(), 1);
+        assert_eq!(request.system[0].cache.as_ref().unwrap().ttl, "1h");
+        assert_eq!(request.messages[0].content[1].cache.as_ref().unwrap().ttl, "5m");
+        assert_eq!(request.tools.len(), 1);
+        assert!(request.tools[0].cache.is_some());
+        assert_eq!(
+            (request.max_tokens, request.betas),
+            (Some(7), vec!["b".to_owned()])
+        );
+        assert!(matches!(
+            &request.messages[2].content[0].content,
+            Content::ToolResult { is_error: true, content, .. } if content[0].content == Content::Text("{\"a\":1}".to_owned())
+        ));
+    }
+}

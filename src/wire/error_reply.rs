@@ -1,0 +1,173 @@
+//! A provider's refusal in that provider's own shape: status, headers and body.
+//!
+//! Pure. Sources: <https://platform.claude.com/docs/en/api/errors>,
+//! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html> (errors),
+//! <https://cloud.google.com/apis/design/errors>.
+
+use serde_json::{Value, json};
+
+use super::Route;
+
+/// A refusal, in the Messages API's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorReply {
+    /// The HTTP status that the Messages API would send.
+    pub status: u16,
+    /// `invalid_request_error`, …
+    pub kind: String,
+    /// The message.
+    pub message: String,
+    /// The provider's own error name (`UnrecognizedClientException`, `UNAUTHENTICATED`) where it is known better
+    /// than by translating `kind`.
+    pub native: Option<&'static str>,
+}
+
+/// A refusal as it goes on the wire.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RenderedError {
+    /// The HTTP status.
+    pub status: u16,
+    /// Headers beside the content type.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Value,
+}
+
+impl ErrorReply {
+    /// A refusal with the error type that goes with its status.
+    pub fn new(status: u16, message: impl Into<String>) -> Self {
+        Self::of_kind(status, kind_of(status), message)
+    }
+
+    /// A refusal with an error type of its own.
+    pub fn of_kind(status: u16, kind: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            kind: kind.into(),
+            message: message.into(),
+            native: None,
+        }
+    }
+
+    /// The same refusal under the provider's own name for it.
+    pub fn native(mut self, name: &'static str) -> Self {
+        self.native = Some(name);
+        self
+    }
+
+    /// The refusal as `route` sends it. `request_id` is a unique number in hex digits.
+    pub fn render(&self, route: Route, request_id: &str) -> RenderedError {
+        match route {
+            Route::Anthropic => self.render_messages(format!("req_01{request_id}")),
+            Route::BedrockInvoke | Route::BedrockConverse => self.render_aws(request_id),
+            Route::VertexAi if self.is_googles() => self.render_google(),
+            Route::VertexAi => self.render_messages(format!("req_vrtx_01{request_id}")),
+        }
+    }
+
+    fn render_messages(&self, request_id: String) -> RenderedError {
+        RenderedError {
+            status: self.status,
+            body: json!({
+                "type": "error",
+                "error": {"type": self.kind, "message": self.message},
+                "request_id": request_id,
+            }),
+            headers: vec![("request-id", request_id)],
+        }
+    }
+
+    fn render_aws(&self, request_id: &str) -> RenderedError {
+        let (status, name) = match (self.native, self.status) {
+            (Some(name), status) => (status, name),
+            (None, 401) => (403, "UnrecognizedClientException"),
+            (None, 403) => (403, "AccessDeniedException"),
+            (None, 404) => (404, "ResourceNotFoundException"),
+            (None, 408) => (408, "ModelTimeoutException"),
+            (None, 424) => (424, "ModelErrorException"),
+            (None, 429) => (429, "ThrottlingException"),
+            (None, 503 | 529) => (503, "ServiceUnavailableException"),
+            (None, status @ 500..) => (status, "InternalServerException"),
+            (None, _) => (400, "ValidationException"),
+        };
+        RenderedError {
+            status,
+            headers: vec![
+                ("x-amzn-requestid", request_id.to_owned()),
+                (
+                    "x-amzn-errortype",
+                    format!("{name}:http://internal.amazon.com/coral/com.amazon.bedrock/"),
+                ),
+            ],
+            body: json!({"message": self.message}),
+        }
+    }
+
+    /// Google's front door refuses before a model sees the request.
+    fn is_googles(&self) -> bool {
+        self.native.is_some() || matches!(self.status, 401 | 403 | 404 | 429 | 503 | 504)
+    }
+
+    fn render_google(&self) -> RenderedError {
+        let name = self.native.unwrap_or(match self.status {
+            400 => "INVALID_ARGUMENT",
+            401 => "UNAUTHENTICATED",
+            403 => "PERMISSION_DENIED",
+            404 => "NOT_FOUND",
+            429 => "RESOURCE_EXHAUSTED",
+            503 => "UNAVAILABLE",
+            504 => "DEADLINE_EXCEEDED",
+            _ => "INTERNAL",
+        });
+        RenderedError {
+            status: self.status,
+            headers: Vec::new(),
+            body: json!({"error": {"code": self.status, "message": self.message, "status": name}}),
+        }
+    }
+}
+
+/// The Messages API's error type for a status.
+pub fn kind_of(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        402 => "billing_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        504 => "timeout_error",
+        529 => "overloaded_error",
+        500.. => "api_error",
+        _ => "invalid_request_error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_provider_has_its_own_shape() {
+        let error = ErrorReply::new(529, "Overloaded");
+        let anthropic = error.render(Route::Anthropic, "abc");
+        assert_eq!(anthropic.status, 529);
+        assert_eq!(
+            anthropic.body,
+            json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}, "request_id": "req_01abc"})
+        );
+        let aws = error.render(Route::BedrockConverse, "abc");
+        assert_eq!((aws.status, aws.body), (503, json!({"message": "Overloaded"})));
+        assert!(aws.headers[1].1.starts_with("ServiceUnavailableException:"));
+        assert_eq!(
+            error.render(Route::VertexAi, "abc").body["error"]["type"],
+            "overloaded_error"
+        );
+        assert_eq!(
+            ErrorReply::new(429, "Quota exceeded")
+                .render(Route::VertexAi, "abc")
+                .body["error"]["status"],
+            "RESOURCE_EXHAUSTED"
+        );
+    }
+}

@@ -1,0 +1,72 @@
+//! Amazon's binary event stream (`application/vnd.amazon.eventstream`): frames with headers, a payload and two
+//! checksums.
+//!
+//! Pure. The frames are made and read by `aws-smithy-eventstream`; this module only names the headers that
+//! Bedrock uses.
+
+use aws_smithy_eventstream::error::Error;
+use aws_smithy_eventstream::frame::{read_message_from, write_message_to};
+use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
+use serde_json::Value;
+
+/// The content type of a stream of frames.
+pub const CONTENT_TYPE: &str = "application/vnd.amazon.eventstream";
+
+/// A frame that cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// Length, checksum or header encoding is wrong.
+    #[error("not a valid event-stream frame: {0}")]
+    Frame(#[from] Error),
+    /// The payload is no JSON.
+    #[error("the payload of an event-stream frame is not JSON: {0}")]
+    Payload(#[from] serde_json::Error),
+}
+
+/// One event's frame.
+pub fn encode(event_type: &str, payload: &Value) -> Result<Vec<u8>, FrameError> {
+    let message = Message::new(payload.to_string().into_bytes())
+        .add_header(header(":event-type", event_type))
+        .add_header(header(":content-type", "application/json"))
+        .add_header(header(":message-type", "event"));
+    let mut bytes = Vec::new();
+    write_message_to(&message, &mut bytes)?;
+    Ok(bytes)
+}
+
+fn header(name: &str, value: &str) -> Header {
+    Header::new(name.to_owned(), HeaderValue::String(value.to_owned().into()))
+}
+
+/// The events of a whole stream: type and payload of each.
+pub fn decode(mut bytes: &[u8]) -> Result<Vec<(String, Value)>, FrameError> {
+    let mut events = Vec::new();
+    while !bytes.is_empty() {
+        let message = read_message_from(&mut bytes)?;
+        let event_type = message
+            .headers()
+            .iter()
+            .find(|header| header.name().as_str() == ":event-type")
+            .and_then(|header| header.value().as_string().ok())
+            .map_or("", |value| value.as_str());
+        events.push((event_type.to_owned(), serde_json::from_slice(message.payload())?));
+    }
+    Ok(events)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_encoded_is_decoded_and_a_flipped_bit_is_noticed() {
+        let payload = json!({"role": "assistant"});
+        let mut bytes = encode("messageStart", &payload).unwrap();
+        assert_eq!(decode(&bytes).unwrap(), [("messageStart".to_owned(), payload)]);
+        let last = bytes.len() - 6;
+        bytes[last] ^= 1;
+        assert!(decode(&bytes).is_err());
+    }
+}

@@ -1,0 +1,63 @@
+//! Server-sent events as the Messages API frames them: `event:` and `data:` lines, a blank line after each.
+//!
+//! Pure. The framing is that of <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
+
+use serde_json::Value;
+
+/// One event's bytes; its name is the `type` of `data`.
+pub fn encode(data: &Value) -> Vec<u8> {
+    let name = data["type"].as_str().unwrap_or("message");
+    format!("event: {name}\ndata: {data}\n\n").into_bytes()
+}
+
+/// The events of a whole stream: name and data of each.
+pub fn decode(text: &str) -> Vec<(String, String)> {
+    text.replace("\r\n", "\n")
+        .split("\n\n")
+        .filter_map(decode_event)
+        .collect()
+}
+
+fn decode_event(lines: &str) -> Option<(String, String)> {
+    let mut name = String::from("message");
+    let mut data = Vec::new();
+    for line in lines.lines() {
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match field {
+            "event" => value.clone_into(&mut name),
+            "data" => data.push(value),
+            _ => {}
+        }
+    }
+    (!data.is_empty()).then(|| (name, data.join("\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_encoded_is_decoded() {
+        let ping = json!({"type": "ping"});
+        let delta = json!({"type": "content_block_delta", "delta": {"text": "a\nb"}});
+        let bytes = [encode(&ping), encode(&delta)].concat();
+        assert_eq!(
+            decode(std::str::from_utf8(&bytes).unwrap()),
+            [
+                ("ping".to_owned(), ping.to_string()),
+                ("content_block_delta".to_owned(), delta.to_string()),
+            ]
+        );
+    }
+
+    #[test]
+    fn comments_and_data_over_several_lines_are_understood() {
+        assert_eq!(
+            decode(": hello\n\nevent: x\r\ndata: 1\r\ndata: 2\r\n\r\n"),
+            [("x".to_owned(), "1\n2".to_owned())]
+        );
+    }
+}

@@ -1,0 +1,188 @@
+//! Which route and operation a request is for, told from its method and path.
+//!
+//! Pure. The paths are the providers' own: <https://platform.claude.com/docs/en/api/messages>,
+//! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_Operations_Amazon_Bedrock_Runtime.html>,
+//! <https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai>.
+
+use percent_encoding::percent_decode_str;
+
+use super::{Operation, Route};
+
+/// Where Google's token endpoint stands on the simulator.
+pub const TOKEN_PATH: &str = "/token";
+
+/// What a request's method and path ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The route, where the path belongs to one.
+    pub route: Option<Route>,
+    /// The operation.
+    pub operation: Operation,
+    /// Whether the path asks for a stream; `None` where the body says so.
+    pub stream: Option<bool>,
+    /// The model that the path names, decoded.
+    pub model: Option<String>,
+}
+
+impl Target {
+    /// The target of `method` and `path`, the path still percent-encoded and without its query.
+    pub fn of(method: &str, path: &str) -> Self {
+        if method != "POST" {
+            return Self::unknown(path);
+        }
+        match path {
+            "/v1/messages" => Self::new(Route::Anthropic, Operation::Messages, None, None),
+            "/v1/messages/count_tokens" => {
+                Self::new(Route::Anthropic, Operation::CountTokens, Some(false), None)
+            }
+            TOKEN_PATH => Self::new(Route::VertexAi, Operation::OauthToken, Some(false), None),
+            _ => Self::bedrock(path)
+                .or_else(|| Self::vertex(path))
+                .unwrap_or_else(|| Self::unknown(path)),
+        }
+    }
+
+    fn new(route: Route, operation: Operation, stream: Option<bool>, model: Option<&str>) -> Self {
+        Self {
+            route: Some(route),
+            operation,
+            stream,
+            model: model.map(decoded),
+        }
+    }
+
+    /// The provider whose address space `path` lies in answers that it knows no such operation.
+    fn unknown(path: &str) -> Self {
+        let route = if path.starts_with("/model/") {
+            Some(Route::BedrockInvoke)
+        } else if path.starts_with("/v1/projects/") || path.starts_with("/v1beta1/projects/") {
+            Some(Route::VertexAi)
+        } else if path.starts_with("/v1/") {
+            Some(Route::Anthropic)
+        } else {
+            None
+        };
+        Self {
+            route,
+            operation: Operation::Unknown,
+            stream: Some(false),
+            model: None,
+        }
+    }
+
+    fn bedrock(path: &str) -> Option<Self> {
+        use Operation::{CountTokens, Messages};
+        let (model, operation) = path.strip_prefix("/model/")?.rsplit_once('/')?;
+        if model.is_empty() {
+            return None;
+        }
+        let (route, operation, stream) = match operation {
+            "invoke" => (Route::BedrockInvoke, Messages, false),
+            "invoke-with-response-stream" => (Route::BedrockInvoke, Messages, true),
+            "converse" => (Route::BedrockConverse, Messages, false),
+            "converse-stream" => (Route::BedrockConverse, Messages, true),
+            // Its body says whether it counts for InvokeModel or Converse.
+            "count-tokens" => (Route::BedrockInvoke, CountTokens, false),
+            _ => return None,
+        };
+        Some(Self::new(route, operation, Some(stream), Some(model)))
+    }
+
+    fn vertex(path: &str) -> Option<Self> {
+        let mut segments = path.strip_prefix("/v1/projects/")?.split('/');
+        let _project = segments.next().filter(|segment| !segment.is_empty())?;
+        segments.next().filter(|segment| *segment == "locations")?;
+        let _location = segments.next().filter(|segment| !segment.is_empty())?;
+        let [publishers, anthropic, models, model] = [(); 4].map(|()| segments.next());
+        if (publishers, anthropic, models) != (Some("publishers"), Some("anthropic"), Some("models"))
+            || segments.next().is_some()
+        {
+            return None;
+        }
+        let (model, verb) = model?.rsplit_once(':')?;
+        match (model, verb) {
+            ("count-tokens", "rawPredict") => Some(Self::new(
+                Route::VertexAi,
+                Operation::CountTokens,
+                Some(false),
+                None,
+            )),
+            (_, "rawPredict") => Some(Self::new(
+                Route::VertexAi,
+                Operation::Messages,
+                Some(false),
+                Some(model),
+            )),
+            (_, "streamRawPredict") => Some(Self::new(
+                Route::VertexAi,
+                Operation::Messages,
+                Some(true),
+                Some(model),
+            )),
+            _ => None,
+        }
+    }
+}
+
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_has_its_paths() {
+        let cases = [
+            ("/v1/messages", Some(Route::Anthropic), Operation::Messages, None),
+            (
+                "/model/us.anthropic.claude-haiku-4-5-20251001-v1:0/invoke",
+                Some(Route::BedrockInvoke),
+                Operation::Messages,
+                Some("us.anthropic.claude-haiku-4-5-20251001-v1:0"),
+            ),
+            (
+                "/model/us.anthropic.claude-haiku-4-5-20251001-v1%3A0/converse-stream",
+                Some(Route::BedrockConverse),
+                Operation::Messages,
+                Some("us.anthropic.claude-haiku-4-5-20251001-v1:0"),
+            ),
+            (
+                "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fx/converse",
+                Some(Route::BedrockConverse),
+                Operation::Messages,
+                Some("arn:aws:bedrock:us-east-1:1:inference-profile/x"),
+            ),
+            (
+                "/v1/projects/p/locations/global/publishers/anthropic/models/claude-haiku-4-5@20251001:streamRawPredict",
+                Some(Route::VertexAi),
+                Operation::Messages,
+                Some("claude-haiku-4-5@20251001"),
+            ),
+            (
+                "/v1/projects/p/locations/l/publishers/anthropic/models/count-tokens:rawPredict",
+                Some(Route::VertexAi),
+                Operation::CountTokens,
+                None,
+            ),
+            ("/v1/models", Some(Route::Anthropic), Operation::Unknown, None),
+            (
+                "/model//invoke",
+                Some(Route::BedrockInvoke),
+                Operation::Unknown,
+                None,
+            ),
+            ("/health", None, Operation::Unknown, None),
+        ];
+        for (path, route, operation, model) in cases {
+            let target = Target::of("POST", path);
+            assert_eq!(
+                (target.route, target.operation, target.model.as_deref()),
+                (route, operation, model),
+                "{path}"
+            );
+        }
+        assert_eq!(Target::of("GET", "/v1/messages").operation, Operation::Unknown);
+    }
+}

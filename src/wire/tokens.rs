@@ -1,0 +1,198 @@
+//! How many tokens a request and an answer have: an estimate that is the same on every run and adds up.
+//!
+//! Pure. It is no tokenizer: four characters a token, as Anthropic's glossary says of English text, and the
+//! documented formula for images (<https://platform.claude.com/docs/en/build-with-claude/vision>).
+
+use std::io::Cursor;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use image::ImageReader;
+use serde_json::Value;
+
+use super::message::{Block, Content, MessageRequest, Tool};
+
+const CHARACTERS_A_TOKEN: u64 = 4;
+/// What the framing of a message costs, besides its blocks.
+const MESSAGE_OVERHEAD: u64 = 4;
+/// What it costs to have the model speak.
+const ANSWER_OVERHEAD: u64 = 3;
+const PIXELS_A_TOKEN: u64 = 750;
+/// An image of which nothing is known counts as one of the largest size that is not scaled down.
+const LARGEST_IMAGE: u64 = 1600;
+
+/// One piece of a prompt, in the order in which a provider sees it: what caching and counting are made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Piece {
+    /// What makes it the same piece in another request, without its cache breakpoint.
+    pub identity: String,
+    /// Its tokens.
+    pub tokens: u64,
+    /// The lifetime of the breakpoint after it, in the provider's words, if it has one.
+    pub breakpoint: Option<String>,
+}
+
+/// The pieces of a prompt: tools, then system, then messages.
+pub fn pieces(request: &MessageRequest) -> Vec<Piece> {
+    let tools = request.tools.iter().map(tool_piece);
+    let system = request.system.iter().map(|block| block_piece("system", block, 0));
+    // The thinking parameter is part of what messages are cached under, but not of tools and system:
+    // https://platform.claude.com/docs/en/build-with-claude/prompt-caching#what-invalidates-the-cache
+    let thinking = request
+        .thinking
+        .as_ref()
+        .map(Value::to_string)
+        .unwrap_or_default();
+    let messages = request.messages.iter().flat_map(|message| {
+        let scope = format!("{} {thinking}", message.role);
+        message.content.iter().enumerate().map(move |(index, block)| {
+            block_piece(&scope, block, if index == 0 { MESSAGE_OVERHEAD } else { 0 })
+        })
+    });
+    let messages: Vec<Piece> = messages.collect();
+    tools
+        .chain(system)
+        .chain(messages)
+        .chain([answer_piece()])
+        .collect()
+}
+
+/// What the provider adds to have the model speak: never cached, so that no prompt has 0 uncached tokens.
+fn answer_piece() -> Piece {
+    Piece {
+        identity: "answer".to_owned(),
+        tokens: ANSWER_OVERHEAD,
+        breakpoint: None,
+    }
+}
+
+/// The tokens of a whole prompt.
+pub fn of_request(request: &MessageRequest) -> u64 {
+    pieces(request).iter().map(|piece| piece.tokens).sum()
+}
+
+/// The tokens of answer blocks in the Messages API's form.
+pub fn of_answer(content: &[Value]) -> u64 {
+    content
+        .iter()
+        .map(|block| match block["type"].as_str() {
+            Some("thinking") => of_text(block["thinking"].as_str().unwrap_or_default()),
+            Some("tool_use") => of_text(&format!("{}{}", block["name"], block["input"])),
+            _ => of_text(block["text"].as_str().unwrap_or_default()),
+        })
+        .sum::<u64>()
+        .max(1)
+}
+
+fn of_text(text: &str) -> u64 {
+    (text.chars().count() as u64).div_ceil(CHARACTERS_A_TOKEN)
+}
+
+fn tool_piece(tool: &Tool) -> Piece {
+    let mut definition = tool.definition.clone();
+    if let Some(fields) = definition.as_object_mut() {
+        fields.shift_remove("cache_control");
+    }
+    let identity = definition.to_string();
+    Piece {
+        tokens: of_text(&identity),
+        identity,
+        breakpoint: tool.cache.as_ref().map(|cache| cache.ttl.clone()),
+    }
+}
+
+fn block_piece(scope: &str, block: &Block, overhead: u64) -> Piece {
+    Piece {
+        identity: format!("{scope} {}", identity(&block.content)),
+        tokens: overhead + of_content(&block.content),
+        breakpoint: block.cache.as_ref().map(|cache| cache.ttl.clone()),
+    }
+}
+
+/// Blocks within a tool result may carry breakpoints too, which are no part of what the result says.
+fn identity(content: &Content) -> String {
+    match content {
+        Content::ToolResult {
+            tool_use_id,
+            content,
+            is_error,
+        } => {
+            let inner: Vec<String> = content.iter().map(|block| identity(&block.content)).collect();
+            format!("tool_result {tool_use_id} {is_error} {}", inner.join("\n"))
+        }
+        Content::Other(value) => {
+            let mut value = value.clone();
+            if let Some(fields) = value.as_object_mut() {
+                fields.shift_remove("cache_control");
+            }
+            value.to_string()
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+fn of_content(content: &Content) -> u64 {
+    match content {
+        Content::Text(text) => of_text(text),
+        Content::Image { data, .. } => of_image(data),
+        Content::Document { data, .. } => (data.len() as u64).div_ceil(CHARACTERS_A_TOKEN),
+        Content::Thinking { thinking, .. } => of_text(thinking),
+        Content::RedactedThinking(data) => of_text(data),
+        Content::ToolUse { name, input, .. } => of_text(name) + of_text(&input.to_string()),
+        Content::ToolResult { content, .. } => {
+            MESSAGE_OVERHEAD
+                + content
+                    .iter()
+                    .map(|block| of_content(&block.content))
+                    .sum::<u64>()
+        }
+        Content::Other(value) => of_text(&value.to_string()),
+    }
+}
+
+fn of_image(data: &str) -> u64 {
+    dimensions(data).map_or(LARGEST_IMAGE, |(width, height)| {
+        (u64::from(width) * u64::from(height))
+            .div_ceil(PIXELS_A_TOKEN)
+            .clamp(1, LARGEST_IMAGE)
+    })
+}
+
+fn dimensions(data: &str) -> Option<(u32, u32)> {
+    let bytes = STANDARD.decode(data).ok()?;
+    ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .ok()?
+        .into_dimensions()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::wire::messages;
+
+    #[test]
+    fn a_breakpoint_changes_neither_identity_nor_tokens() {
+        let with = |extra: Value| {
+            let mut block = json!({"type": "text", "text": "hello"});
+            block
+                .as_object_mut()
+                .unwrap()
+                .extend(extra.as_object().unwrap().clone());
+            let body = json!({
+                "tools": [{"name": "Bash", "cache_control": {"type": "ephemeral"}}],
+                "messages": [{"role": "user", "content": [block]}],
+            });
+            pieces(&messages::read(&body, Some("m"), &[]).unwrap())
+        };
+        let plain = with(json!({}));
+        let marked = with(json!({"cache_control": {"type": "ephemeral"}}));
+        assert_eq!(plain[1].identity, marked[1].identity);
+        assert_eq!(plain[1].tokens, marked[1].tokens);
+        assert_eq!(marked[1].breakpoint.as_deref(), Some("5m"));
+        assert!(!plain[0].identity.contains("cache_control"));
+    }
+}

@@ -1,0 +1,439 @@
+//! One `claude` process: what it is given, what is read of it, when it is killed.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use compat_matrix::claude::{ClaudeRun, Endpoint, Invocation, Progress, is_permanent, run};
+use compat_matrix::env::{Environment, Secret};
+use compat_matrix::evidence::Killed;
+use compat_matrix::ids::TrialKey;
+use compat_matrix::process::{Cookie, RunId, carriers};
+use compat_matrix::spec::cell::{Prompt, PromptBlock};
+use compat_matrix::transcript::{Event, Transcript};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::process::{fake_claude, scenario};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub fn text_prompt(text: &str) -> Prompt {
+    Prompt {
+        blocks: vec![PromptBlock::Text(text.to_owned())],
+    }
+}
+
+pub fn invocation(folder: &TempDir) -> Invocation {
+    Invocation {
+        program: fake_claude(),
+        run: RunId::mint(),
+        key: TrialKey(Uuid::new_v4()),
+        model: "claude-haiku-4-5".to_owned(),
+        prompts: vec![text_prompt("say hello")],
+        flags: Vec::new(),
+        variables: BTreeMap::new(),
+        endpoint: Endpoint::Gateway {
+            base_url: "http://127.0.0.1:1".to_owned(),
+            token: Secret::new("sk-of-the-run"),
+        },
+        folder: folder.path().to_owned(),
+        inherited: Environment::from_process().inherited,
+        deadline: PATIENCE,
+    }
+}
+
+fn scripted(folder: &TempDir, steps: Value) -> Invocation {
+    let mut invocation = invocation(folder);
+    let file = scenario(folder.path(), steps)
+        .into_os_string()
+        .into_string()
+        .unwrap();
+    invocation
+        .variables
+        .insert("FAKE_CLAUDE_SCENARIO".to_owned(), file);
+    invocation
+}
+
+async fn play(steps: Value) -> ClaudeRun {
+    let folder = TempDir::new().unwrap();
+    let invocation = scripted(&folder, steps);
+    let ran = run(&invocation, |_| {}).await.unwrap();
+    assert!(carriers(Cookie::Trial(invocation.key)).is_empty());
+    ran
+}
+
+/// An endpoint that gives scripted replies and keeps the requests.
+#[derive(Clone, Default)]
+struct Stub {
+    replies: Arc<Mutex<VecDeque<(u16, String)>>>,
+    requests: Arc<Mutex<Vec<(HeaderMap, Value)>>>,
+}
+
+impl Stub {
+    async fn start(replies: impl IntoIterator<Item = (u16, String)>) -> (Self, String) {
+        let stub = Self::default();
+        stub.replies.lock().unwrap().extend(replies);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("http://{}", listener.local_addr().unwrap());
+        let router = axum::Router::new()
+            .fallback(Self::answer)
+            .with_state(stub.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        (stub, base_url)
+    }
+
+    async fn answer(State(stub): State<Self>, headers: HeaderMap, body: Bytes) -> Response {
+        let body = serde_json::from_slice(&body).unwrap_or_default();
+        stub.requests.lock().unwrap().push((headers, body));
+        let mut replies = stub.replies.lock().unwrap();
+        let reply = if replies.len() > 1 {
+            replies.pop_front()
+        } else {
+            replies.front().cloned()
+        };
+        let (status, body) = reply.unwrap_or((404, String::new()));
+        let kind = if status == 200 {
+            "text/event-stream"
+        } else {
+            "application/json"
+        };
+        (
+            StatusCode::from_u16(status).unwrap(),
+            [("content-type", kind)],
+            body,
+        )
+            .into_response()
+    }
+
+    fn requests(&self) -> usize {
+        self.requests.lock().unwrap().len()
+    }
+}
+
+/// The events of an answer of these words.
+pub fn sse(id: &str, words: &[&str]) -> String {
+    let mut events = vec![
+        json!({ "type": "message_start", "message": { "id": id, "type": "message", "role": "assistant",
+            "model": "claude-haiku-4-5", "content": [], "stop_reason": null, "stop_sequence": null,
+            "usage": { "input_tokens": 10, "cache_read_input_tokens": 3, "output_tokens": 1 } } }),
+        json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "text", "text": "" } }),
+    ];
+    events.extend(words.iter().map(|word| {
+        json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "text_delta", "text": word } })
+    }));
+    events.extend([
+        json!({ "type": "content_block_stop", "index": 0 }),
+        json!({ "type": "message_delta", "delta": { "stop_reason": "end_turn" }, "usage": { "output_tokens": 5 } }),
+        json!({ "type": "message_stop" }),
+    ]);
+    let frame = |event: &Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap());
+    events.iter().map(frame).collect()
+}
+
+fn gateway(invocation: &mut Invocation, base_url: String) {
+    invocation.endpoint = Endpoint::Gateway {
+        base_url,
+        token: Secret::new("sk-of-the-run"),
+    };
+}
+
+#[tokio::test]
+async fn a_text_trial_is_read_as_it_comes() {
+    let folder = TempDir::new().unwrap();
+    let (stub, base_url) = Stub::start([(200, sse("msg_1", &["Hello ", "world"]))]).await;
+    let mut invocation = invocation(&folder);
+    gateway(&mut invocation, base_url);
+    let mut progress = Vec::new();
+    let ran = run(&invocation, |seen| progress.push(seen)).await.unwrap();
+    assert_eq!((ran.exit.code, ran.exit.killed), (Some(0), None), "{ran:?}");
+    assert_eq!(ran.transcript.final_text().as_deref(), Some("Hello world"));
+    let deltas = |shown| Progress::Deltas { stream: 1, shown };
+    assert_eq!(progress, [Progress::Requesting, deltas(0), deltas(1), deltas(2)]);
+    let (headers, _) = stub.requests.lock().unwrap()[0].clone();
+    assert_eq!(headers["x-claude-code-session-id"], invocation.key.to_string());
+    assert_eq!(headers["authorization"], "Bearer sk-of-the-run");
+}
+
+#[tokio::test]
+async fn several_prompts_are_one_process_and_one_conversation() {
+    let folder = TempDir::new().unwrap();
+    let (stub, base_url) = Stub::start([
+        (200, sse("msg_1", &["one"])),
+        (200, sse("msg_2", &["two"])),
+        (200, sse("msg_3", &["three"])),
+    ])
+    .await;
+    let mut invocation = invocation(&folder);
+    gateway(&mut invocation, base_url);
+    invocation.prompts = ["first", "second", "third"].map(text_prompt).to_vec();
+    let ran = run(&invocation, |_| {}).await.unwrap();
+    assert_eq!(ran.exit.code, Some(0), "{ran:?}");
+    let texts: Vec<_> = ran
+        .transcript
+        .results()
+        .into_iter()
+        .filter_map(|result| result.text)
+        .collect();
+    assert_eq!(texts, ["one", "two", "three"]);
+    assert_eq!(ran.transcript.total_usage().input_tokens, 30);
+    let lengths: Vec<usize> = stub
+        .requests
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|(_, body)| body["messages"].as_array().unwrap().len())
+        .collect();
+    assert_eq!(lengths, [1, 3, 5]);
+}
+
+#[tokio::test]
+async fn an_image_goes_through_standard_input() {
+    let folder = TempDir::new().unwrap();
+    let (stub, base_url) = Stub::start([(200, sse("msg_1", &["red"]))]).await;
+    let mut invocation = invocation(&folder);
+    gateway(&mut invocation, base_url);
+    invocation.prompts[0].blocks.push(PromptBlock::Image {
+        file: PathBuf::from("red.png"),
+        media_type: "image/png".to_owned(),
+        bytes: vec![0x89; 1 << 20],
+    });
+    let ran = run(&invocation, |_| {}).await.unwrap();
+    assert_eq!(ran.exit.code, Some(0), "{ran:?}");
+    let body = stub.requests.lock().unwrap()[0].1.clone();
+    let image = &body["messages"][0]["content"][1];
+    assert_eq!(
+        (&image["type"], &image["source"]["media_type"]),
+        (&json!("image"), &json!("image/png"))
+    );
+    assert!(image["source"]["data"].as_str().unwrap().starts_with("iYmJ"));
+}
+
+#[tokio::test]
+async fn a_repeated_request_that_cannot_succeed_ends_the_trial_at_once() {
+    let folder = TempDir::new().unwrap();
+    let (stub, base_url) = Stub::start([(403, r#"{"error":{"message":"no"}}"#.to_owned())]).await;
+    let mut invocation = invocation(&folder);
+    gateway(&mut invocation, base_url);
+    let ran = run(&invocation, |_| {}).await.unwrap();
+    assert_eq!(ran.exit.killed, Some(Killed::PermanentError), "{ran:?}");
+    assert_eq!(ran.transcript.api_retries()[0].status, Some(403));
+    assert!(stub.requests() <= 2);
+}
+
+#[tokio::test]
+async fn a_request_that_fails_for_now_is_repeated_a_few_times_and_recorded() {
+    let folder = TempDir::new().unwrap();
+    let (stub, base_url) = Stub::start([(529, "{}".to_owned()), (200, sse("msg_1", &["fine"]))]).await;
+    let mut invocation = invocation(&folder);
+    gateway(&mut invocation, base_url);
+    let ran = run(&invocation, |_| {}).await.unwrap();
+    assert_eq!((ran.exit.code, ran.exit.killed), (Some(0), None), "{ran:?}");
+    assert_eq!(ran.transcript.api_retries().len(), 1);
+    assert_eq!(stub.requests(), 2);
+}
+
+#[tokio::test]
+async fn a_gateway_that_only_fails_ends_the_trial_with_its_own_words() {
+    let folder = TempDir::new().unwrap();
+    let (stub, base_url) = Stub::start([(500, "boom upstream".to_owned())]).await;
+    let mut invocation = invocation(&folder);
+    gateway(&mut invocation, base_url);
+    let ran = run(&invocation, |_| {}).await.unwrap();
+    assert_eq!((ran.exit.code, ran.exit.killed), (Some(1), None), "{ran:?}");
+    let errors = ran.transcript.errors();
+    assert_eq!(errors[0].status, Some(500));
+    assert!(errors[0].text.contains("boom upstream"));
+    assert_eq!(stub.requests(), 3);
+}
+
+#[tokio::test]
+async fn a_wait_that_would_outlast_the_trial_is_not_waited_for() {
+    let retry = json!({ "type": "system", "subtype": "api_retry", "attempt": 1, "error_status": 429,
+        "error": "rate_limit", "retry_delay_ms": 3_600_000.5 });
+    let ran = play(json!([{ "print": retry.to_string() }, "hang"])).await;
+    assert_eq!(ran.exit.killed, Some(Killed::Deadline));
+    assert!(ran.exit.duration_ms < 20_000);
+}
+
+#[tokio::test]
+async fn time_that_is_up_ends_claude_and_all_it_started() {
+    let folder = TempDir::new().unwrap();
+    let mut invocation = scripted(
+        &folder,
+        json!(["ignore_sigterm", "spawn_escapee", { "print": "not json" }, "hang"]),
+    );
+    invocation.deadline = Duration::from_millis(1500);
+    let ran = run(&invocation, |_| {}).await.unwrap();
+    assert_eq!(
+        (ran.exit.code, ran.exit.signal, ran.exit.killed),
+        (None, Some(9), Some(Killed::Deadline))
+    );
+    assert!(carriers(Cookie::Trial(invocation.key)).is_empty());
+}
+
+#[tokio::test]
+async fn an_end_counts_even_where_a_descendant_holds_the_output_open() {
+    let ran = play(json!(["spawn_escapee", { "print": "{\"type\":\"result\",\"result\":\"done\"}" }])).await;
+    assert_eq!((ran.exit.code, ran.exit.killed), (Some(0), None));
+    assert_eq!(ran.transcript.final_text().as_deref(), Some("done"));
+}
+
+#[tokio::test]
+async fn a_line_without_bound_and_one_that_is_not_text_are_evidence() {
+    let steps =
+        json!(["print_invalid_utf8", { "print_long": 20_000_000 }, { "print": "{\"type\":\"later\"}" }]);
+    let ran = play(steps).await;
+    let events: Vec<&Event> = ran.transcript.events.iter().map(|timed| &timed.event).collect();
+    let [
+        Event::Unparsable(invalid),
+        Event::Unparsable(long),
+        Event::Json(later),
+    ] = events[..]
+    else {
+        panic!("{} events", events.len());
+    };
+    assert!(invalid.contains("broken \u{fffd}"));
+    assert!(long.starts_with("[a line of 20000000 bytes, cut] xxx") && long.len() < 5000);
+    assert_eq!(later["type"], "later");
+}
+
+#[tokio::test]
+async fn a_crash_is_told_by_its_signal_and_a_refusal_by_its_status() {
+    let crashed = play(json!([{ "print_error": "last words" }, { "die": 6 }])).await;
+    assert_eq!(
+        (crashed.exit.code, crashed.exit.signal, crashed.exit.killed),
+        (None, Some(6), None)
+    );
+    assert_eq!(crashed.stderr, "last words\n");
+    let refused = play(json!([{ "exit": 42 }])).await;
+    assert_eq!((refused.exit.code, refused.exit.signal), (Some(42), None));
+    assert_eq!(refused.transcript, Transcript::default());
+}
+
+#[tokio::test]
+async fn claude_is_given_no_credential_and_nothing_that_was_not_meant_for_it() {
+    let folder = TempDir::new().unwrap();
+    let dump = folder.path().join("dump");
+    let mut invocation = scripted(&folder, json!([{ "dump": dump }]));
+    let secret = |name: &str| (name.into(), "sk-secret".into());
+    invocation.inherited = Environment::from_variables([
+        secret("ANTHROPIC_API_KEY"),
+        secret("AWS_SECRET_ACCESS_KEY"),
+        secret("LITELLM_PROXY_API_KEY"),
+        secret("GITHUB_TOKEN"),
+        secret("NPM_CONFIG__AUTH"),
+        ("PATH".into(), "/usr/bin:/bin".into()),
+        ("HOME".into(), "/home/somebody".into()),
+    ])
+    .inherited;
+    run(&invocation, |_| {}).await.unwrap();
+    let text = std::fs::read_to_string(dump).unwrap();
+    assert!(
+        !text.contains("sk-secret") && !text.contains("/home/somebody"),
+        "{text}"
+    );
+    let dump: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(dump["environment"]["ANTHROPIC_AUTH_TOKEN"], "sk-of-the-run");
+    assert!(
+        dump["directory"]
+            .as_str()
+            .unwrap()
+            .ends_with(&invocation.key.to_string())
+    );
+}
+
+#[tokio::test]
+async fn what_the_debug_log_says_of_failed_requests_joins_the_transcript() {
+    let folder = TempDir::new().unwrap();
+    let invocation = scripted(
+        &folder,
+        json!([{ "print": "{\"type\":\"result\",\"is_error\":true}" }]),
+    );
+    let log = "2026-11-21T09:09:32.967Z [ERROR] API error (attempt 1/3): 401 401 {\"error\":\"the gateway's words\"}\n\
+               2026-11-21T09:09:33.000Z [WARN] [thinking] HTTP 400 that no earlier recovery took; sending the \
+               request again without the x beta\n";
+    std::fs::write(invocation.debug_log(), log).unwrap();
+    let ran = run(&invocation, |_| {}).await.unwrap();
+    let error = &ran.transcript.errors()[0];
+    assert_eq!(
+        (error.status, error.text.as_str()),
+        (Some(401), r#"{"error":"the gateway's words"}"#)
+    );
+    assert_eq!(ran.transcript.workarounds().len(), 1);
+    assert_eq!(ran.transcript.events.len(), 3);
+}
+
+#[test]
+fn a_single_text_is_an_argument_behind_all_flags() {
+    let folder = TempDir::new().unwrap();
+    let mut invocation = invocation(&folder);
+    invocation.flags = vec!["--allowed-tools".to_owned(), "Bash(echo pong)".to_owned()];
+    let argv: Vec<String> = invocation
+        .argv()
+        .into_iter()
+        .map(|argument| argument.into_string().unwrap())
+        .collect();
+    assert_eq!(
+        argv[argv.len() - 4..],
+        ["--allowed-tools", "Bash(echo pong)", "--", "say hello"]
+    );
+    assert!(
+        argv.windows(2)
+            .any(|pair| pair == ["--session-id".to_owned(), invocation.key.to_string()])
+    );
+    assert!(invocation.stdin_messages().is_empty());
+    invocation.prompts.push(text_prompt("and now"));
+    assert!(!invocation.argv().contains(&"--".into()));
+    assert_eq!(invocation.stdin_messages().len(), 2);
+}
+
+#[test]
+fn bedrock_and_vertex_modes_know_no_gateway() {
+    let folder = TempDir::new().unwrap();
+    let mut invocation = invocation(&folder);
+    let base_url = "http://127.0.0.1:1".to_owned();
+    let token = Secret::new("minted");
+    invocation.endpoint = Endpoint::Bedrock {
+        base_url: base_url.clone(),
+        region: "us-east-1".to_owned(),
+        token: token.clone(),
+    };
+    let bedrock = invocation.environment();
+    invocation.endpoint = Endpoint::Vertex {
+        base_url,
+        region: "us-east5".to_owned(),
+        project: "p".to_owned(),
+        token,
+    };
+    let vertex = invocation.environment();
+    for (environment, switch) in [
+        (bedrock, "CLAUDE_CODE_USE_BEDROCK"),
+        (vertex, "CLAUDE_CODE_USE_VERTEX"),
+    ] {
+        assert_eq!(environment[OsStr::new(switch)], "1");
+        assert_eq!(
+            environment[OsStr::new("ANTHROPIC_CUSTOM_HEADERS")],
+            "Authorization: Bearer minted"
+        );
+        assert!(!environment.contains_key(OsStr::new("ANTHROPIC_AUTH_TOKEN")));
+        assert!(!environment.contains_key(OsStr::new("ANTHROPIC_BASE_URL")));
+    }
+}
+
+#[test]
+fn what_passes_by_itself_is_not_permanent() {
+    assert!([400, 401, 403, 404, 413, 422].into_iter().all(is_permanent));
+    assert!(
+        ![408, 409, 425, 429, 500, 502, 503, 504, 529, 200]
+            .into_iter()
+            .any(is_permanent)
+    );
+}

@@ -1,0 +1,573 @@
+//! The matrix: building, comparing, rendering.
+
+use std::path::Path;
+
+use compat_matrix::matrix::baseline::Verdict;
+use compat_matrix::matrix::builder::{Stamp, build};
+use compat_matrix::matrix::diff::{Diff, Kind};
+use compat_matrix::matrix::history::History;
+use compat_matrix::matrix::{Details, ManifestView, Matrix, html, markdown, schema, terminal};
+use compat_matrix::outcome::{Cause, Outcome};
+use compat_matrix::report::Paint;
+use compat_matrix::results::{CellStatus, Results};
+use compat_matrix::spec::manifest::Manifest;
+use unicode_width::UnicodeWidthStr;
+
+use crate::sample_run::{failure, manifest, results, run, time, trial};
+
+const GOLDEN_RESULTS: &str = include_str!("../fixtures/matrix/golden-results.json");
+const SAMPLE: &str = include_str!("../../sample_compatibility-matrix.json");
+
+fn stamp() -> Stamp {
+    Stamp {
+        generated_at: time("2026-11-21T09:00:00Z"),
+        litellm_version: "v1.106.0".into(),
+        claude_code_version: "2.1.326".into(),
+    }
+}
+
+/// One feature on one provider, on three tiers.
+fn one_cell() -> ManifestView {
+    let mut view = manifest();
+    view.features.retain(|(id, _)| id.as_str() == "vision");
+    view.providers.retain(|id| id.as_str() == "anthropic");
+    view
+}
+
+/// The status of the one cell whose tiers ended as the letters say: p, f, n, or `-` for not tried.
+fn aggregated(tiers: &str) -> CellStatus {
+    let names = ["haiku", "sonnet", "opus"];
+    let records: Vec<_> = tiers
+        .chars()
+        .zip(names)
+        .filter_map(|(letter, tier)| {
+            let name = format!("vision::anthropic::{tier}");
+            let outcome = match letter {
+                'p' => Outcome::Pass,
+                'f' => Outcome::Fail(failure(Cause::Gateway, "the image is lost")),
+                'g' => Outcome::Fail(failure(Cause::Upstream, "the provider is down")),
+                'n' => Outcome::NotApplicable("no images there".into()),
+                _ => return None,
+            };
+            Some(trial(&name, outcome))
+        })
+        .collect();
+    let results = Results::from_records(&run(records.len()), &records);
+    let matrix = build(&one_cell(), &results, &stamp()).unwrap();
+    let (_, _, status) = matrix.cells().next().unwrap();
+    status.clone()
+}
+
+/// A matrix of one row from `provider: status` pairs, `!` for fail, `+` pass, `-` not applicable, `?` not tested.
+fn row(cells: &[(&str, &str)]) -> Matrix {
+    let status = |sign: &str| match sign {
+        "+" => r#"{"status": "pass"}"#.to_owned(),
+        "?" => r#"{"status": "not_tested"}"#.to_owned(),
+        sign if sign.starts_with('!') => format!(r#"{{"status": "fail", "error": "haiku: {}"}}"#, &sign[1..]),
+        sign => format!(r#"{{"status": "not_applicable", "reason": "{}"}}"#, &sign[1..]),
+    };
+    let columns: Vec<String> = cells
+        .iter()
+        .map(|(provider, _)| format!("\"{provider}\""))
+        .collect();
+    let statuses: Vec<String> = cells
+        .iter()
+        .map(|(provider, sign)| format!("\"{provider}\": {}", status(sign)))
+        .collect();
+    let text = format!(
+        r#"{{"schema_version": "1", "generated_at": "2026-11-20T09:00:00Z", "litellm_version": "v1.105.0",
+        "claude_code_version": "2.1.325", "providers": [{}],
+        "features": [{{"id": "vision", "name": "Vision", "providers": {{{}}}}}]}}"#,
+        columns.join(", "),
+        statuses.join(", ")
+    );
+    Matrix::parse(&text).unwrap()
+}
+
+#[test]
+fn the_sample_is_what_the_builder_gives_for_the_golden_results() {
+    let manifest =
+        Manifest::parse(Path::new("manifest.yaml"), include_bytes!("../../manifest.yaml")).unwrap();
+    let results = Results::parse(GOLDEN_RESULTS).unwrap();
+    let stamp = Stamp::new(&results, None, None, None).unwrap();
+    let built = build(&ManifestView::from(&manifest), &results, &stamp)
+        .unwrap()
+        .to_text();
+    assert_eq!(
+        built, SAMPLE,
+        "run `compat matrix build --results tests/fixtures/matrix/golden-results.json \
+         --output sample_compatibility-matrix.json --no-details`"
+    );
+    assert_eq!(Matrix::parse(SAMPLE).unwrap().to_text(), SAMPLE);
+}
+
+#[test]
+fn a_cell_is_what_its_tiers_make_it() {
+    let table = [
+        ("ppp", "pass"),
+        ("ppn", "pass"),
+        ("npn", "pass"),
+        ("nnn", "not_applicable"),
+        ("pfp", "fail"),
+        ("nfn", "fail"),
+        ("f--", "fail"),
+        ("pp-", "not_tested"),
+        ("n--", "not_tested"),
+        ("pn-", "not_tested"),
+        ("---", "not_tested"),
+    ];
+    for (tiers, expected) in table {
+        assert_eq!(aggregated(tiers).word().as_str(), expected, "{tiers}");
+    }
+}
+
+#[test]
+fn the_error_names_every_tier_that_failed_the_first_one_first() {
+    let text = |tiers| aggregated(tiers).text().unwrap().to_owned();
+    assert!(
+        text("pfp").starts_with("sonnet: the image is lost\nexpected: an `image/png` block"),
+        "{}",
+        text("pfp")
+    );
+    assert!(
+        text("fpf").starts_with("haiku, opus: the image is lost\n"),
+        "{}",
+        text("fpf")
+    );
+    let two = text("gfp");
+    assert!(
+        two.starts_with("haiku: the provider is down\n") && two.contains("\nsonnet: the image is lost\n"),
+        "{two}"
+    );
+    assert!(
+        two.contains("cause: upstream (") && two.contains("cause: gateway ("),
+        "{two}"
+    );
+}
+
+#[test]
+fn a_result_of_nothing_in_the_manifest_is_told_with_its_place_and_the_nearest_name() {
+    let error = |name: &str| {
+        let results = Results::from_records(&run(1), &[trial(name, Outcome::Pass)]);
+        build(&manifest(), &results, &stamp()).unwrap_err().to_string()
+    };
+    let feature = error("tool_us::anthropic::haiku");
+    assert!(
+        feature.starts_with("results[0].feature_id: the manifest has no `tool_us`, it has `basic"),
+        "{feature}"
+    );
+    assert!(feature.ends_with(": did you mean `tool_use`?"), "{feature}");
+    assert_eq!(
+        error("vision::anthropic::mythos"),
+        "results[0].tier: the manifest has no `mythos`, it has `haiku`, `sonnet`, `opus`"
+    );
+    assert!(error("vision::vertex::haiku").starts_with("results[0].provider: the manifest has no `vertex`"));
+}
+
+#[test]
+fn versions_come_from_the_results_or_from_flags_and_never_from_nowhere() {
+    let mut results = results();
+    let from_results = Stamp::new(&results, None, None, None).unwrap();
+    assert_eq!(from_results, stamp());
+    let given = Stamp::new(
+        &results,
+        Some("v1.83.0-stable".into()),
+        Some("2.1.120".into()),
+        None,
+    )
+    .unwrap();
+    assert_eq!(
+        (given.litellm_version.as_str(), given.claude_code_version.as_str()),
+        ("v1.83.0-stable", "2.1.120")
+    );
+    results.run.gateway.version = None;
+    let error = Stamp::new(&results, None, None, None).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "the results do not say which version of LiteLLM ran: give `--litellm-version`"
+    );
+}
+
+#[test]
+fn each_fault_of_a_matrix_is_told_with_its_place() {
+    let once = |from: &str, to: &str| {
+        assert!(SAMPLE.contains(from), "{from}");
+        SAMPLE.replacen(from, to, 1)
+    };
+    let table = [
+        (
+            once(r#""schema_version": "1""#, r#""schema_version": "2""#),
+            r#"`schema_version` is `"2"`"#,
+        ),
+        (
+            once(r#""litellm_version": "v1.106.0""#, r#""litellm_version": 1"#),
+            "invalid type: integer `1`, expected a string at line 4",
+        ),
+        (
+            once(r#""litellm_version": "v1.106.0""#, r#""litellm_version": """#),
+            "litellm_version: empty",
+        ),
+        (
+            once(r#""claude_code_version": "2.1.326","#, ""),
+            "missing field `claude_code_version` at line",
+        ),
+        (
+            once(r#""2026-11-21T09:00:00Z""#, r#""yesterday""#),
+            "`yesterday` is not a UTC time such as",
+        ),
+        (
+            once(r#""anthropic","#, r#""anthropic", "anthropic","#),
+            "providers[1]: `anthropic` stands twice",
+        ),
+        (
+            once(r#""anthropic","#, ""),
+            "features[0].providers: `anthropic` is not one of the matrix's `providers`",
+        ),
+        (
+            once(r#""anthropic","#, r#""anthropic", "gemini","#),
+            "features[0].providers: no cell for `gemini`",
+        ),
+        (
+            once(r#""id": "vision""#, r#""id": "tool_use""#),
+            "features[4].id: `tool_use` stands twice",
+        ),
+        (
+            once(r#""bedrock_invoke": {"#, r#""anthropic": {"#),
+            "key `anthropic` stands twice at line",
+        ),
+        (
+            once(r#""status": "pass""#, r#""status": "passed""#),
+            "unknown status `passed`, expected one of",
+        ),
+        (
+            once(r#""status": "pass""#, r#""status": "fail", "error": """#),
+            "`fail` has an `error`, not empty",
+        ),
+        (
+            once(r#""status": "pass""#, r#""status": "pass", "note": 1"#),
+            "unknown field `note`",
+        ),
+        (
+            once(r#""id": "vision","#, r#""id": "vision", "link": "x","#),
+            "unknown field `link`, expected one of `id`",
+        ),
+        (SAMPLE[..SAMPLE.len() / 2].to_owned(), "EOF while parsing"),
+    ];
+    for (text, expected) in table {
+        let error = Matrix::parse(&text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}\n  not\n{expected}");
+    }
+}
+
+#[test]
+fn every_schema_is_fresh_and_describes_what_is_written() {
+    for (name, text) in schema::files() {
+        let committed = std::fs::read_to_string(Path::new("schema").join(name)).unwrap_or_default();
+        assert!(
+            committed == text,
+            "`schema/{name}` is not fresh: run `cargo run -- schema`"
+        );
+    }
+    let built = build(&manifest(), &results(), &stamp()).unwrap();
+    let details = Details::build(&manifest(), &results(), &stamp()).unwrap();
+    let diff = Diff::new(
+        &row(&[("anthropic", "+"), ("gone", "!x")]),
+        &built,
+        Some(&details),
+    );
+    let sample = Matrix::parse(SAMPLE).unwrap();
+    let history = History::new([("a", SAMPLE), ("b", "{}")]);
+    let written = [
+        ("compat-results.schema.json", results().to_text()),
+        ("compat-results.schema.json", GOLDEN_RESULTS.to_owned()),
+        ("compatibility-matrix.schema.json", built.to_text()),
+        ("compatibility-matrix.schema.json", sample.to_text()),
+        ("compatibility-details.schema.json", details.to_text()),
+        ("matrix-diff.schema.json", diff.to_text()),
+        ("compatibility-history.schema.json", history.to_text()),
+    ];
+    let schemas = schema::files();
+    for (name, text) in &written {
+        let (_, schema) = schemas.iter().find(|(other, _)| other == name).unwrap();
+        let validator = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
+        let value: serde_json::Value = serde_json::from_str(text).unwrap();
+        validator
+            .validate(&value)
+            .unwrap_or_else(|error| panic!("{name}: {error} at {}", error.instance_path()));
+        let mut surplus = value;
+        surplus["surplus"] = true.into();
+        assert!(!validator.is_valid(&surplus), "{name} lets a surplus key pass");
+    }
+}
+
+#[test]
+fn the_details_tell_every_tier_of_every_cell() {
+    let details = Details::build(&manifest(), &results(), &stamp()).unwrap();
+    let text = details.to_text();
+    assert_eq!(Details::parse(&text).unwrap(), details);
+    assert_eq!(text.matches("\"nodeid\"").count(), 90);
+    insta::assert_snapshot!(
+        serde_json::to_string_pretty(&serde_json::json!({
+            "flaky": details.tiers(&"tool_use::anthropic::haiku".parse::<compat_matrix::ids::TrialName>().unwrap().cell)[0],
+            "mixed": details.tiers(&"vision::vertex_ai::haiku".parse::<compat_matrix::ids::TrialName>().unwrap().cell),
+        }))
+        .unwrap()
+    );
+}
+
+#[test]
+fn every_change_has_its_kind() {
+    let table = [
+        ("+", "!x", Some(Kind::Regression)),
+        ("!x", "+", Some(Kind::Fix)),
+        ("+", "?", Some(Kind::Greyed)),
+        ("!x", "-n", Some(Kind::Greyed)),
+        ("?", "+", Some(Kind::Tested)),
+        ("-n", "!x", Some(Kind::Tested)),
+        ("!x", "!y", Some(Kind::Reworded)),
+        ("?", "-n", Some(Kind::Reworded)),
+        ("+", "+", None),
+        ("!x", "!x", None),
+        ("?", "?", None),
+    ];
+    for (old, new, expected) in table {
+        let diff = Diff::new(&row(&[("a", old)]), &row(&[("a", new)]), None);
+        assert_eq!(
+            diff.changes.first().map(|change| change.kind),
+            expected,
+            "{old} {new}"
+        );
+        assert_eq!(diff.has_regressions(), expected == Some(Kind::Regression));
+        assert_eq!(diff.unchanged, usize::from(expected.is_none()));
+    }
+    let moved = Diff::new(
+        &row(&[("a", "+"), ("b", "!x")]),
+        &row(&[("c", "!x"), ("b", "!x")]),
+        None,
+    );
+    let kinds: Vec<_> = moved
+        .changes
+        .iter()
+        .map(|change| (change.kind, change.provider.as_str()))
+        .collect();
+    assert_eq!(kinds, [(Kind::New, "c"), (Kind::Gone, "a")]);
+    assert!(!moved.has_regressions());
+}
+
+/// A comparison that has every kind of change, and causes.
+fn compared() -> Diff {
+    let new = build(&manifest(), &results(), &stamp()).unwrap();
+    let details = Details::build(&manifest(), &results(), &stamp()).unwrap();
+    let mut old = new.clone();
+    old.litellm_version = "v1.105.0".into();
+    old.generated_at = time("2026-11-20T09:00:00Z");
+    let mut set =
+        |feature: usize, provider: usize, status| old.features[feature].providers.0[provider].1 = status;
+    let error = |text: &str| CellStatus::Fail { error: text.into() };
+    set(4, 3, CellStatus::Pass {});
+    set(2, 0, error("haiku: claude `said` | <nothing>\nat all"));
+    set(2, 1, CellStatus::NotTested {});
+    set(0, 0, CellStatus::Pass {});
+    set(
+        4,
+        4,
+        CellStatus::NotApplicable {
+            reason: "other words".into(),
+        },
+    );
+    old.features[5].id = compat_matrix::ids::FeatureId::new("old_feature");
+    old.features[5].name = "Old feature".into();
+    Diff::new(&old, &new, Some(&details))
+}
+
+#[test]
+fn a_comparison_tells_regressions_first_with_their_causes() {
+    let diff = compared();
+    let text = terminal::of_diff(&diff, 80, Paint::Plain);
+    assert!(text.lines().all(|line| line.width() <= 80), "{text}");
+    assert_eq!(
+        diff.of_kind(Kind::Regression).next().unwrap().causes,
+        [Cause::Gateway]
+    );
+    insta::assert_snapshot!("diff_text", text);
+    insta::assert_snapshot!("diff_markdown", markdown::of_diff(&diff));
+    let json: Diff = serde_json::from_str(&diff.to_text()).unwrap();
+    assert_eq!(json, diff);
+}
+
+#[test]
+fn a_baseline_gates_on_regressions_and_on_its_own_stale_entries_only() {
+    let judged = |baseline: &str, tiers: &str| {
+        let records: Vec<_> = tiers
+            .chars()
+            .zip(["haiku", "sonnet", "opus"])
+            .filter(|(letter, _)| *letter != '-')
+            .map(|(letter, tier)| {
+                let lost = Outcome::Fail(failure(Cause::Gateway, "the image is lost"));
+                trial(
+                    &format!("vision::anthropic::{tier}"),
+                    if letter == 'p' { Outcome::Pass } else { lost },
+                )
+            })
+            .collect();
+        let results = Results::from_records(&run(records.len()), &records);
+        Verdict::new(&row(&[("anthropic", baseline)]), &one_cell(), &results).unwrap()
+    };
+    assert!(judged("+", "ppp").is_accepted());
+    assert!(
+        judged("!known", "fff").is_accepted(),
+        "a red cell that the baseline has too"
+    );
+    assert!(judged("+", "p--").is_accepted(), "a filtered run proves nothing");
+    assert!(
+        judged("?", "fff").is_accepted(),
+        "what was never green cannot regress"
+    );
+
+    let regressed = judged("+", "pf-");
+    assert!(!regressed.is_accepted());
+    assert_eq!(regressed.regressions[0].causes, [Cause::Gateway]);
+
+    let fixed = judged("!known", "ppp");
+    assert!(!fixed.is_accepted());
+    assert_eq!(
+        fixed.stale[0].to_string(),
+        "`vision::anthropic` fails in the baseline and passes now"
+    );
+
+    let results = Results::from_records(&run(0), &[]);
+    let gone = Verdict::new(&row(&[("anthropic", "+"), ("gone", "!x")]), &one_cell(), &results).unwrap();
+    assert_eq!(gone.stale.len(), 1);
+    assert_eq!(
+        gone.stale[0].to_string(),
+        "`vision::gone` is in the baseline and not in the manifest"
+    );
+}
+
+#[test]
+fn the_matrix_of_a_run_fits_eighty_columns_and_tells_tiers_apart() {
+    let text = terminal::of_run(&manifest(), &results(), 80, Paint::Plain);
+    assert!(text.lines().all(|line| line.width() <= 80), "{text}");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn colours_are_added_and_nothing_else() {
+    let plain = terminal::of_run(&manifest(), &results(), 80, Paint::Plain);
+    let coloured = terminal::of_run(&manifest(), &results(), 80, Paint::Ansi);
+    assert_ne!(plain, coloured);
+    assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), plain);
+}
+
+#[test]
+fn a_published_matrix_is_shown_with_its_failures() {
+    let matrix = build(&manifest(), &results(), &stamp()).unwrap();
+    let details = Details::build(&manifest(), &results(), &stamp()).unwrap();
+    assert!(details.belongs_to(&matrix));
+    let text = terminal::of_matrix(&matrix, Some(&details), 80, Paint::Plain);
+    assert!(text.lines().all(|line| line.width() <= 80), "{text}");
+    insta::assert_snapshot!("show_text", text);
+    insta::assert_snapshot!("show_markdown", markdown::of_matrix(&matrix, Some(&details)));
+    insta::assert_snapshot!("show_html", html::of_matrix(&matrix, Some(&details)));
+}
+
+/// Twelve columns of long names, fifty rows, errors without end, and every status.
+fn huge() -> Matrix {
+    let providers: Vec<String> = (0..12)
+        .map(|index| format!("provider_of_some_length_{index}"))
+        .collect();
+    let feature = |row: usize| {
+        let status = |column: usize| match (row + column) % 4 {
+            0 => serde_json::json!({"status": "pass"}),
+            1 => {
+                serde_json::json!({"status": "fail", "error": "x".repeat(300) + "\n\u{1b}[31m<script>alert(1)</script> | a"})
+            }
+            2 => serde_json::json!({"status": "not_applicable", "reason": "no \"quotes\" & such"}),
+            _ => serde_json::json!({"status": "not_tested"}),
+        };
+        let cells: serde_json::Map<_, _> = providers
+            .iter()
+            .enumerate()
+            .map(|(column, id)| (id.clone(), status(column)))
+            .collect();
+        serde_json::json!({"id": format!("f{row}"), "name": format!("A feature of a long name | <b>{row}</b>"), "providers": cells})
+    };
+    let matrix = serde_json::json!({
+        "schema_version": "1", "generated_at": "2026-07-27T06:20:47Z", "litellm_version": "v1.93.0",
+        "claude_code_version": "2.1.126", "providers": providers,
+        "features": (0..50).map(feature).collect::<Vec<_>>(),
+    });
+    Matrix::parse(&matrix.to_string()).unwrap()
+}
+
+#[test]
+fn any_matrix_fits_the_terminal() {
+    for width in [40, 80, 200] {
+        let text = terminal::of_matrix(&huge(), None, width, Paint::Plain);
+        for line in text.lines() {
+            assert!(line.width() <= width, "{width}: {line}");
+        }
+        let diff = Diff::new(&row(&[("a", "+")]), &huge(), None);
+        let text = terminal::of_diff(&diff, width, Paint::Plain);
+        assert!(text.lines().all(|line| line.width() <= width));
+        assert!(!text.contains('\u{1b}'));
+    }
+}
+
+#[test]
+fn html_loads_nothing_runs_nothing_and_takes_text_as_text() {
+    let built = build(&manifest(), &results(), &stamp()).unwrap();
+    let details = Details::build(&manifest(), &results(), &stamp()).unwrap();
+    for page in [
+        html::of_matrix(&huge(), None),
+        html::of_matrix(&built, Some(&details)),
+    ] {
+        for forbidden in [
+            "<script",
+            "<link",
+            "<img",
+            "<iframe",
+            "src=",
+            "url(",
+            "@import",
+            "javascript:",
+            "\u{1b}",
+        ] {
+            assert!(!page.contains(forbidden), "{forbidden}");
+        }
+        for (at, _) in page.match_indices("http") {
+            let allowed = [r#"<a href=""#, "<meta "]
+                .iter()
+                .any(|before| page[..at].ends_with(before));
+            assert!(allowed, "{}", &page[at.saturating_sub(40)..at + 40]);
+        }
+        assert!(page.contains("default-src 'none'"));
+    }
+    assert!(html::of_matrix(&huge(), None).contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+}
+
+#[test]
+fn markdown_takes_text_as_text() {
+    assert_eq!(
+        markdown::escaped("a|b\nc <d> & `e` *f* [g](h) _i_ \\ \u{1b}[1m#1"),
+        r"a\|b<br>c &lt;d&gt; &amp; \`e\` \*f\* \[g\](h) \_i\_ \\ \#1"
+    );
+    let text = markdown::of_matrix(&huge(), None);
+    let columns = |line: &str| line.replace("\\|", "").matches('|').count();
+    let table: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
+    assert_eq!(table.len(), 52);
+    assert!(table.iter().all(|line| columns(line) == 14));
+}
+
+#[test]
+fn the_history_tells_what_each_cell_was_and_which_revisions_were_no_matrix() {
+    let first = row(&[("a", "+"), ("b", "!x")]).to_text();
+    let second = row(&[("a", "!x"), ("c", "?")]).to_text();
+    let history = History::new([
+        ("c1", first.as_str()),
+        ("c2", "not json"),
+        ("c3", second.as_str()),
+    ]);
+    assert_eq!(History::parse(&history.to_text()).unwrap(), history);
+    insta::assert_snapshot!(history.to_text());
+}

@@ -1,0 +1,264 @@
+//! Children start with what they are given, end when they are told to, and leave nothing behind.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use compat_matrix::ids::TrialKey;
+use compat_matrix::process::{
+    Bounds, Cookie, Launch, Mark, Piped, RunId, Service, Stream, Watchdog, WatchdogError, carriers, output,
+    output_blocking, sweep,
+};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// Longer than anything here takes; only a broken test waits for it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The stand-in for `claude`.
+pub fn fake_claude() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_fake-claude"))
+}
+
+/// Writes a scenario for it into `folder`.
+pub fn scenario(folder: &Path, steps: Value) -> PathBuf {
+    let file = folder.join(format!("{}.json", Uuid::new_v4()));
+    std::fs::write(&file, steps.to_string()).unwrap();
+    file
+}
+
+/// Waits until `condition` holds.
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn launch(mark: Mark, folder: &TempDir, steps: Value) -> Launch {
+    Launch::new(fake_claude(), mark).environment([("FAKE_CLAUDE_SCENARIO", scenario(folder.path(), steps))])
+}
+
+fn trial_mark() -> (Mark, Cookie) {
+    let key = TrialKey(Uuid::new_v4());
+    (Mark::trial(RunId::mint(), key), Cookie::Trial(key))
+}
+
+fn run_mark() -> Mark {
+    Mark::run(RunId::mint())
+}
+
+#[tokio::test]
+async fn a_child_sees_only_what_it_is_given() {
+    let folder = TempDir::new().unwrap();
+    let dump = folder.path().join("dump");
+    let (mark, _) = trial_mark();
+    let launch = launch(mark, &folder, json!([{ "dump": dump }]));
+    let output = output(&launch, b"", Bounds::deadline(PATIENCE)).await.unwrap();
+    assert!(output.is_success(), "{output:?}");
+    let dump: Value = serde_json::from_str(&std::fs::read_to_string(dump).unwrap()).unwrap();
+    let names: Vec<&str> = dump["environment"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    assert_eq!(names, ["COMPAT_RUN", "COMPAT_TRIAL", "FAKE_CLAUDE_SCENARIO"]);
+    assert_eq!(dump["environment"]["COMPAT_RUN"], mark.run.0.to_string());
+}
+
+#[tokio::test]
+async fn output_is_bounded_and_the_exit_status_kept() {
+    let folder = TempDir::new().unwrap();
+    let steps = json!([{ "print_long": 100_000 }, { "print_error": "oh" }, { "exit": 7 }]);
+    let bounds = Bounds {
+        deadline: PATIENCE,
+        bytes: 1000,
+    };
+    let output = output(&launch(run_mark(), &folder, steps), b"", bounds)
+        .await
+        .unwrap();
+    assert_eq!(output.ended.code, Some(7));
+    assert_eq!((output.stdout.len(), output.truncated), (1000, true));
+    assert_eq!(output.stderr_text(), "oh\n");
+}
+
+#[test]
+fn input_reaches_a_program_without_a_runtime_around() {
+    let folder = TempDir::new().unwrap();
+    let launch = launch(run_mark(), &folder, json!(["read", "read_to_end"]));
+    let output = output_blocking(&launch, b"hello\n", Bounds::deadline(PATIENCE)).unwrap();
+    assert_eq!(output.stdout_text().trim(), r#"{"type":"read","line":"hello"}"#);
+}
+
+#[tokio::test]
+async fn a_program_past_its_deadline_is_killed_and_what_it_printed_is_kept() {
+    let folder = TempDir::new().unwrap();
+    let launch = launch(
+        run_mark(),
+        &folder,
+        json!([{ "print": "so far" }, "ignore_sigterm", "hang"]),
+    );
+    // The deadline also bounds the start of the program, which may be slow on a busy machine: try longer ones.
+    for deadline in [300, 3000, 20_000] {
+        let bounds = Bounds::deadline(Duration::from_millis(deadline));
+        let output = output(&launch, b"", bounds).await.unwrap();
+        assert!(output.timed_out && output.ended.signal == Some(9), "{output:?}");
+        if output.stdout_text() == "so far\n" {
+            return;
+        }
+    }
+    panic!("what was printed before the deadline is lost");
+}
+
+#[tokio::test]
+async fn a_program_that_does_not_exist_is_an_error_that_names_it() {
+    let launch = Launch::new("/no/such/program", run_mark());
+    let error = output(&launch, b"", Bounds::deadline(PATIENCE))
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().starts_with("cannot start `/no/such/program`: "),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_descendant_that_left_the_group_and_holds_the_output_dies_with_its_trial() {
+    let folder = TempDir::new().unwrap();
+    let (mark, cookie) = trial_mark();
+    let launch = launch(mark, &folder, json!(["spawn_escapee", "spawn_escapee"]));
+    let output = output(&launch, b"", Bounds::deadline(PATIENCE)).await.unwrap();
+    assert!(output.is_success(), "{output:?}");
+    assert_eq!(output.stdout_text().lines().count(), 2);
+    assert!(carriers(cookie).is_empty());
+}
+
+#[tokio::test]
+async fn a_descendant_without_the_cookie_dies_with_its_parent() {
+    let folder = TempDir::new().unwrap();
+    let (mark, cookie) = trial_mark();
+    let launch = launch(mark, &folder, json!(["spawn_escapee_without_cookie", "hang"]));
+    let mut piped = Piped::start(launch, 0).unwrap();
+    let line = piped.stdout.next().await.unwrap();
+    let spawned: Value = serde_json::from_str(&line.text).unwrap();
+    let pid = i32::try_from(spawned["pid"].as_i64().unwrap()).unwrap();
+    eventually("the escapee is seen", || carriers(cookie).contains(&pid));
+    assert_eq!(sweep(cookie), 2);
+    let (ended, _) = piped.finish().await.unwrap();
+    assert_eq!(ended.signal, Some(9));
+    assert!(
+        kill(Pid::from_raw(pid), None).is_err() || is_zombie(pid),
+        "{pid} lives"
+    );
+}
+
+fn is_zombie(pid: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+}
+
+#[tokio::test]
+async fn dropping_a_trials_child_kills_it_and_what_left_its_group() {
+    let folder = TempDir::new().unwrap();
+    let (mark, cookie) = trial_mark();
+    let mut piped = Piped::start(launch(mark, &folder, json!(["spawn_escapee", "hang"])), 0).unwrap();
+    piped.stdout.next().await.unwrap();
+    drop(piped);
+    eventually("all are dead", || carriers(cookie).is_empty());
+}
+
+#[tokio::test]
+async fn a_service_hands_on_its_lines_and_ends_when_asked() {
+    let folder = TempDir::new().unwrap();
+    let steps = json!([{ "print": "out" }, { "print_error": "err" }, "hang"]);
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let sink = {
+        let lines = lines.clone();
+        move |stream: Stream, line: compat_matrix::process::Line| {
+            lines.lock().unwrap().push((stream, line.text))
+        }
+    };
+    let service = Service::start(launch(run_mark(), &folder, steps), sink).unwrap();
+    let started = Instant::now();
+    while lines.lock().unwrap().len() < 2 && started.elapsed() < PATIENCE {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let ended = service.stop(PATIENCE).await.unwrap();
+    assert_eq!(ended.signal, Some(15));
+    let lines = lines.lock().unwrap();
+    assert!(lines.contains(&(Stream::Stdout, "out".to_owned())), "{lines:?}");
+    assert!(lines.contains(&(Stream::Stderr, "err".to_owned())), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_service_that_ignores_the_request_to_end_is_killed() {
+    let folder = TempDir::new().unwrap();
+    let ready = folder.path().join("ready");
+    let steps = json!(["ignore_sigterm", { "dump": ready }, "hang"]);
+    let service = Service::start(launch(run_mark(), &folder, steps), |_, _| {}).unwrap();
+    eventually("it is ready", || ready.exists());
+    let ended = service.stop(Duration::from_millis(50)).await.unwrap();
+    assert_eq!(ended.signal, Some(9));
+}
+
+#[tokio::test]
+async fn a_service_that_ends_by_itself_tells_how() {
+    let folder = TempDir::new().unwrap();
+    let mut service = Service::start(launch(run_mark(), &folder, json!([{ "exit": 3 }])), |_, _| {}).unwrap();
+    assert_eq!(service.ended().await.unwrap().code, Some(3));
+    assert_eq!(service.try_ended().unwrap().to_string(), "exit status 3");
+}
+
+#[tokio::test]
+async fn a_killed_harness_leaves_no_process_and_no_folder_behind() {
+    let folder = TempDir::new().unwrap();
+    let run = RunId::mint();
+    let removed = folder.path().join("of the run");
+    std::fs::create_dir_all(removed.join("deep")).unwrap();
+    let child = scenario(
+        folder.path(),
+        json!(["ignore_sigterm", "spawn_escapee", { "print": "child is up" }, "hang"]),
+    );
+    let steps = json!([{ "be_harness": { "run": run.0, "remove": removed, "scenario": child } }]);
+    let mut harness = Piped::start(launch(run_mark(), &folder, steps), 4096).unwrap();
+    let mut printed = Vec::new();
+    while let Some(line) = harness.stdout.next().await {
+        printed.push(line.text);
+        if printed.last().is_some_and(|line| line == "child is up") {
+            break;
+        }
+    }
+    assert_eq!(carriers(Cookie::Run(run)).len(), 2, "{printed:?}");
+    harness.kill();
+    let (ended, _) = harness.finish().await.unwrap();
+    assert_eq!(ended.signal, Some(9));
+    eventually("every process of the run is dead", || {
+        carriers(Cookie::Run(run)).is_empty()
+    });
+    eventually("the folder is gone", || !removed.exists());
+}
+
+#[tokio::test]
+async fn a_watchdog_that_is_done_has_ended_what_was_left() {
+    let folder = TempDir::new().unwrap();
+    let run = RunId::mint();
+    let watchdog = Watchdog::start_from(&fake_claude(), run).unwrap();
+    let mut piped = Piped::start(
+        launch(Mark::run(run), &folder, json!([{ "print": "up" }, "hang"])),
+        0,
+    )
+    .unwrap();
+    piped.stdout.next().await.unwrap();
+    watchdog.finish().unwrap();
+    assert!(carriers(Cookie::Run(run)).is_empty());
+}
+
+#[test]
+fn a_program_without_the_hidden_mode_is_no_watchdog() {
+    let error = Watchdog::start_from(Path::new("/bin/echo"), RunId::mint()).unwrap_err();
+    assert!(matches!(error, WatchdogError::NotReady { .. }), "{error}");
+}

@@ -1,0 +1,598 @@
+//! The provider simulator on all four routes, as a gateway calls it.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use compat_matrix::ids::TrialKey;
+use compat_matrix::provider::{Options, Provider, RemoteError, RemoteSimulator, Simulator, Unscripted};
+use compat_matrix::wire::exchange::{Lockstep, Matched};
+use compat_matrix::wire::script::{Pace, Reply, ReplyBlock, ReplyError, ReplyMessage, Script};
+use compat_matrix::wire::{Operation, Route, event_stream, sse};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+const MODEL: &str = "claude-haiku-4-5";
+const BEDROCK_MODEL: &str = "us.anthropic.claude-haiku-4-5-20251001-v1%3A0";
+
+fn new_key() -> TrialKey {
+    TrialKey(Uuid::new_v4())
+}
+
+fn message(content: Vec<ReplyBlock>) -> ReplyMessage {
+    ReplyMessage {
+        content,
+        stop_reason: None,
+        usage: None,
+        pace: Pace::default(),
+    }
+}
+
+fn text(text: &str) -> Reply {
+    Reply::Message(message(vec![ReplyBlock::Text(text.to_owned())]))
+}
+
+fn script(replies: impl Into<Vec<Reply>>) -> Script {
+    Script {
+        replies: replies.into(),
+    }
+}
+
+/// A gateway, as far as a provider can tell.
+struct Gateway {
+    simulator: Simulator,
+    client: Client,
+    access_token: String,
+}
+
+impl Gateway {
+    async fn start() -> Self {
+        Self::on(Simulator::start(Options::default()).await.unwrap()).await
+    }
+
+    async fn on(simulator: Simulator) -> Self {
+        let client = Client::new();
+        let reply = exchange_token(&client, &simulator, 0).await;
+        let body: Value = reply.json().await.unwrap();
+        Self {
+            access_token: body["access_token"].as_str().unwrap().to_owned(),
+            simulator,
+            client,
+        }
+    }
+
+    fn post(&self, path: &str, body: &Value) -> RequestBuilder {
+        let url = format!("{}{path}", self.simulator.base_url());
+        self.client.post(url).json(body)
+    }
+
+    fn signed(&self, path: &str, body: &Value) -> RequestBuilder {
+        let credentials = self.simulator.credentials();
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential={}/20261121/{}/bedrock/aws4_request, SignedHeaders=content-type;host;x-amz-date, Signature={}",
+            credentials.aws_access_key_id,
+            credentials.aws_region,
+            "0a".repeat(32),
+        );
+        self.post(path, body)
+            .header("authorization", authorization)
+            .header("x-amz-date", "20261121T120000Z")
+    }
+
+    fn vertex(&self, path: &str, body: &Value) -> RequestBuilder {
+        let credentials = self.simulator.credentials();
+        let path = format!(
+            "/v1/projects/{}/locations/{}/publishers/anthropic/models/{path}",
+            credentials.vertex_project, credentials.vertex_location
+        );
+        self.post(&path, body).bearer_auth(&self.access_token)
+    }
+
+    /// A request for an answer by `route`, in its own form, from `body` in the Messages API's.
+    fn ask(&self, route: Route, stream: bool, body: &Value) -> RequestBuilder {
+        let mut body = body.clone();
+        match route {
+            Route::Anthropic => {
+                body["model"] = json!(MODEL);
+                body["stream"] = json!(stream);
+                self.post("/v1/messages", &body)
+                    .header("x-api-key", &self.simulator.credentials().anthropic_api_key)
+                    .header("anthropic-version", "2023-06-01")
+            }
+            Route::BedrockInvoke => {
+                body["anthropic_version"] = json!("bedrock-2023-05-31");
+                let verb = if stream {
+                    "invoke-with-response-stream"
+                } else {
+                    "invoke"
+                };
+                self.signed(&format!("/model/{BEDROCK_MODEL}/{verb}"), &body)
+            }
+            Route::BedrockConverse => {
+                let verb = if stream { "converse-stream" } else { "converse" };
+                self.signed(&format!("/model/{BEDROCK_MODEL}/{verb}"), &to_converse(&body))
+            }
+            Route::VertexAi => {
+                body["anthropic_version"] = json!("vertex-2023-10-16");
+                let verb = if stream {
+                    "streamRawPredict?alt=sse"
+                } else {
+                    "rawPredict"
+                };
+                self.vertex(&format!("{MODEL}@20251001:{verb}"), &body)
+            }
+        }
+    }
+
+    async fn send(&self, route: Route, stream: bool, body: &Value) -> Response {
+        self.ask(route, stream, body).send().await.unwrap()
+    }
+}
+
+async fn exchange_token(client: &Client, simulator: &Simulator, age: i64) -> Response {
+    let account: Value = serde_json::from_str(&simulator.credentials().vertex_service_account).unwrap();
+    let now = chrono::Utc::now().timestamp() - age;
+    let claims = json!({
+        "iss": account["client_email"],
+        "aud": account["token_uri"],
+        "iat": now,
+        "exp": now + 3600,
+        "scope": "https://www.googleapis.com/auth/cloud-platform",
+    });
+    let key = EncodingKey::from_rsa_pem(account["private_key"].as_str().unwrap().as_bytes()).unwrap();
+    let assertion = encode(&Header::new(Algorithm::RS256), &claims, &key).unwrap();
+    client
+        .post(account["token_uri"].as_str().unwrap())
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!(
+            "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion={assertion}"
+        ))
+        .send()
+        .await
+        .unwrap()
+}
+
+/// A prompt that a key marks in its text.
+fn prompt(key: TrialKey) -> Value {
+    json!({
+        "max_tokens": 1000,
+        "messages": [{"role": "user", "content": [{"type": "text", "text": format!("in /tmp/{key}: hello")}]}],
+    })
+}
+
+fn to_converse(body: &Value) -> Value {
+    let block = |block: &Value| match block["type"].as_str().unwrap() {
+        "text" => json!({"text": block["text"]}),
+        "tool_use" => {
+            json!({"toolUse": {"toolUseId": block["id"], "name": block["name"], "input": block["input"]}})
+        }
+        "thinking" => {
+            json!({"reasoningContent": {"reasoningText": {"text": block["thinking"], "signature": block["signature"]}}})
+        }
+        "tool_result" => {
+            json!({"toolResult": {"toolUseId": block["tool_use_id"], "content": [{"text": block["content"]}]}})
+        }
+        "image" => json!({"image": {"format": "png", "source": {"bytes": block["source"]["data"]}}}),
+        other => panic!("{other}"),
+    };
+    let messages: Vec<Value> = body["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| {
+            let content: Vec<Value> = message["content"].as_array().unwrap().iter().map(block).collect();
+            json!({"role": message["role"], "content": content})
+        })
+        .collect();
+    let mut converse = json!({"messages": messages, "inferenceConfig": {"maxTokens": body["max_tokens"]}});
+    if let Some(tools) = body["tools"].as_array() {
+        converse["toolConfig"]["tools"] = tools
+            .iter()
+            .map(|tool| json!({"toolSpec": {"name": tool["name"], "inputSchema": {"json": tool["input_schema"]}}}))
+            .collect();
+    }
+    if body["thinking"].is_object() {
+        converse["additionalModelRequestFields"]["thinking"] = body["thinking"].clone();
+    }
+    converse
+}
+
+/// The parts of a streamed reply, as one text each: what a client would put together.
+async fn read_stream(route: Route, reply: Response) -> Vec<Value> {
+    let content_type = reply.headers()["content-type"].to_str().unwrap().to_owned();
+    let bytes = reply.bytes().await.unwrap();
+    match route {
+        Route::Anthropic | Route::VertexAi => {
+            assert!(content_type.starts_with("text/event-stream"));
+            sse::decode(std::str::from_utf8(&bytes).unwrap())
+                .into_iter()
+                .map(|(name, data)| {
+                    let data: Value = serde_json::from_str(&data).unwrap();
+                    assert_eq!(data["type"], name);
+                    data
+                })
+                .collect()
+        }
+        Route::BedrockInvoke => {
+            assert_eq!(content_type, event_stream::CONTENT_TYPE);
+            event_stream::decode(&bytes)
+                .unwrap()
+                .into_iter()
+                .map(|(name, payload)| {
+                    assert_eq!(name, "chunk");
+                    let bytes = STANDARD.decode(payload["bytes"].as_str().unwrap()).unwrap();
+                    serde_json::from_slice(&bytes).unwrap()
+                })
+                .collect()
+        }
+        Route::BedrockConverse => {
+            assert_eq!(content_type, event_stream::CONTENT_TYPE);
+            event_stream::decode(&bytes)
+                .unwrap()
+                .into_iter()
+                .map(|(name, payload)| json!({name: payload}))
+                .collect()
+        }
+    }
+}
+
+fn streamed_text(events: &[Value]) -> String {
+    events
+        .iter()
+        .filter_map(|event| {
+            event["delta"]["text"]
+                .as_str()
+                .or(event["contentBlockDelta"]["delta"]["text"].as_str())
+        })
+        .collect()
+}
+
+fn whole_text(route: Route, body: &Value) -> &str {
+    let content = match route {
+        Route::BedrockConverse => &body["output"]["message"]["content"],
+        _ => &body["content"],
+    };
+    content[0]["text"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn every_route_answers_whole_and_streamed_and_records_it() {
+    let gateway = Gateway::start().await;
+    for route in Route::ALL {
+        let key = new_key();
+        gateway
+            .simulator
+            .register(key, script([text("one two three"), text("four five")]));
+        let whole = gateway.send(route, false, &prompt(key)).await;
+        assert_eq!(whole.status(), StatusCode::OK, "{route:?}");
+        let whole: Value = whole.json().await.unwrap();
+        assert_eq!(whole_text(route, &whole), "one two three");
+        let streamed = read_stream(route, gateway.send(route, true, &prompt(key)).await).await;
+        assert_eq!(streamed_text(&streamed), "four five", "{route:?}");
+
+        let exchanges = gateway.simulator.take(key);
+        assert_eq!(exchanges.len(), 2);
+        for (index, exchange) in exchanges.iter().enumerate() {
+            assert_eq!((exchange.number, exchange.turn), (index + 1, Some(index + 1)));
+            assert_eq!(
+                (exchange.route, exchange.operation),
+                (Some(route), Operation::Messages)
+            );
+            assert_eq!(exchange.matched, Matched::Script { reply: index + 1 });
+            assert_eq!(
+                (exchange.reply.stream, exchange.reply.cut_off),
+                (index == 1, false)
+            );
+            let request = exchange.message.as_ref().unwrap();
+            assert_eq!((request.messages.len(), request.max_tokens), (1, Some(1000)));
+        }
+        assert_eq!(exchanges[0].reply.events[0].data, whole);
+        let sent: Vec<&Value> = exchanges[1]
+            .reply
+            .events
+            .iter()
+            .map(|event| &event.data)
+            .collect();
+        assert_eq!(sent, streamed.iter().collect::<Vec<_>>());
+    }
+    gateway.simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_request_past_the_script_and_one_of_nobody_are_refused_and_recorded() {
+    let gateway = Gateway::start().await;
+    let key = new_key();
+    gateway.simulator.register(key, script([]));
+    for route in Route::ALL {
+        let reply = gateway.send(route, true, &prompt(key)).await;
+        assert_eq!(reply.status(), StatusCode::BAD_REQUEST);
+        let reply = gateway.send(route, true, &prompt(new_key())).await;
+        assert_eq!(reply.status(), StatusCode::BAD_REQUEST);
+    }
+    let unknown = gateway.post("/v2/messages", &prompt(key)).send().await.unwrap();
+    assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
+    let exchanges = gateway.simulator.take(key);
+    assert_eq!(exchanges.len(), 5);
+    assert!(
+        exchanges
+            .iter()
+            .all(|exchange| matches!(exchange.matched, Matched::Unmatched { .. }))
+    );
+    let orphans = gateway.simulator.orphans();
+    assert_eq!(orphans.len(), 5);
+    assert_eq!(orphans[0].operation, Operation::OauthToken);
+    assert!(!format!("{orphans:?}").contains(&gateway.access_token));
+}
+
+#[tokio::test]
+async fn a_scripted_error_comes_in_the_providers_own_shape() {
+    let gateway = Gateway::start().await;
+    for route in Route::ALL {
+        let key = new_key();
+        let error = ReplyError {
+            status: 429,
+            kind: None,
+            message: "slow down".to_owned(),
+        };
+        gateway
+            .simulator
+            .register(key, script([Reply::Error(error), text("ok")]));
+        let reply = gateway.send(route, true, &prompt(key)).await;
+        assert_eq!(reply.status(), StatusCode::TOO_MANY_REQUESTS);
+        let error_type = reply
+            .headers()
+            .get("x-amzn-errortype")
+            .map(|value| value.to_str().unwrap().to_owned());
+        let body: Value = reply.json().await.unwrap();
+        match route {
+            Route::Anthropic => {
+                assert_eq!(
+                    body["error"],
+                    json!({"type": "rate_limit_error", "message": "slow down"})
+                );
+            }
+            Route::BedrockInvoke | Route::BedrockConverse => {
+                assert!(error_type.unwrap().starts_with("ThrottlingException:"));
+                assert_eq!(body, json!({"message": "slow down"}));
+            }
+            Route::VertexAi => assert_eq!(body["error"]["status"], "RESOURCE_EXHAUSTED"),
+        }
+        assert_eq!(
+            gateway.send(route, true, &prompt(key)).await.status(),
+            StatusCode::OK,
+            "the next gets the next reply"
+        );
+    }
+}
+
+#[tokio::test]
+async fn credentials_are_asked_for_on_every_route_and_never_recorded() {
+    let gateway = Gateway::start().await;
+    let key = new_key();
+    gateway.simulator.register(key, script([text("ok")]));
+    for route in Route::ALL {
+        let mut request = gateway.ask(route, false, &prompt(key)).build().unwrap();
+        request.headers_mut().remove("authorization");
+        request.headers_mut().remove("x-api-key");
+        let reply = gateway.client.execute(request).await.unwrap();
+        let expected = match route {
+            Route::Anthropic | Route::VertexAi => StatusCode::UNAUTHORIZED,
+            Route::BedrockInvoke | Route::BedrockConverse => StatusCode::FORBIDDEN,
+        };
+        assert_eq!(reply.status(), expected, "{route:?}");
+    }
+    assert_eq!(
+        gateway.send(Route::Anthropic, false, &prompt(key)).await.status(),
+        StatusCode::OK
+    );
+    let exchanges = gateway.simulator.take(key);
+    assert!(
+        exchanges[..4]
+            .iter()
+            .all(|exchange| matches!(exchange.matched, Matched::Rejected { .. }))
+    );
+    let recorded = serde_json::to_string(&exchanges).unwrap();
+    assert!(!recorded.contains(&gateway.simulator.credentials().anthropic_api_key));
+    assert!(recorded.contains("[redacted, "));
+}
+
+#[tokio::test]
+async fn an_expired_assertion_gets_no_token() {
+    let gateway = Gateway::start().await;
+    let reply = exchange_token(&gateway.client, &gateway.simulator, 7200).await;
+    assert_eq!(reply.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(reply.json::<Value>().await.unwrap()["error"], "invalid_grant");
+}
+
+#[tokio::test]
+async fn a_tool_call_its_result_and_signed_thinking_go_round() {
+    let gateway = Gateway::start().await;
+    for route in Route::ALL {
+        let key = new_key();
+        let call = ReplyBlock::ToolUse {
+            name: "Bash".to_owned(),
+            input: json!({"command": "echo pong"}),
+        };
+        gateway.simulator.register(
+            key,
+            script([
+                Reply::Message(message(vec![
+                    ReplyBlock::Thinking("hm, let me see".to_owned()),
+                    call,
+                ])),
+                text("it said ${tool_result}"),
+            ]),
+        );
+        let mut body = prompt(key);
+        body["tools"] = json!([{"name": "Bash", "input_schema": {"type": "object"}}]);
+        body["max_tokens"] = json!(4000);
+        body["thinking"] = json!({"type": "enabled", "budget_tokens": 2000});
+        let first = gateway.send(route, true, &body).await;
+        assert_eq!(first.status(), StatusCode::OK);
+        read_stream(route, first).await;
+        let sent = gateway.simulator.take(key).remove(0).reply.message.unwrap();
+        assert_eq!(sent["stop_reason"], "tool_use");
+        assert_eq!(sent["content"][0]["thinking"], "hm, let me see");
+        assert!(!sent["content"][0]["signature"].as_str().unwrap().is_empty());
+
+        gateway
+            .simulator
+            .register(key, script([text("it said ${tool_result}")]));
+        let messages = body["messages"].as_array_mut().unwrap();
+        messages.push(json!({"role": "assistant", "content": sent["content"]}));
+        messages.push(json!({"role": "user", "content": [{
+            "type": "tool_result",
+            "tool_use_id": sent["content"][1]["id"],
+            "content": "pong",
+        }]}));
+        let second: Value = gateway.send(route, false, &body).await.json().await.unwrap();
+        assert_eq!(whole_text(route, &second), "it said pong", "{route:?}");
+    }
+}
+
+#[tokio::test]
+async fn count_tokens_agrees_with_usage() {
+    let gateway = Gateway::start().await;
+    let key = new_key();
+    for route in Route::ALL {
+        gateway.simulator.register(key, script([text("ok")]));
+        gateway.send(route, false, &prompt(key)).await;
+        let usage = gateway.simulator.take(key)[0].reply.usage;
+        let reply = match route {
+            Route::Anthropic => {
+                let mut body = prompt(key);
+                body["model"] = json!(MODEL);
+                body.as_object_mut().unwrap().remove("max_tokens");
+                gateway
+                    .post("/v1/messages/count_tokens", &body)
+                    .header("x-api-key", &gateway.simulator.credentials().anthropic_api_key)
+                    .header("anthropic-version", "2023-06-01")
+            }
+            Route::BedrockInvoke => {
+                let mut body = prompt(key);
+                body["anthropic_version"] = json!("bedrock-2023-05-31");
+                let body = json!({"input": {"invokeModel": {"body": STANDARD.encode(body.to_string())}}});
+                gateway.signed(&format!("/model/{BEDROCK_MODEL}/count-tokens"), &body)
+            }
+            Route::BedrockConverse => {
+                let mut converse = to_converse(&prompt(key));
+                converse.as_object_mut().unwrap().remove("inferenceConfig");
+                let body = json!({"input": {"converse": converse}});
+                gateway.signed(&format!("/model/{BEDROCK_MODEL}/count-tokens"), &body)
+            }
+            Route::VertexAi => {
+                let mut body = prompt(key);
+                body["model"] = json!("claude-haiku-4-5@20251001");
+                body.as_object_mut().unwrap().remove("max_tokens");
+                gateway.vertex("count-tokens:rawPredict", &body)
+            }
+        };
+        let body: Value = reply.send().await.unwrap().json().await.unwrap();
+        let count = body["input_tokens"].as_u64().or(body["inputTokens"].as_u64());
+        assert_eq!(count, Some(usage.input_tokens), "{route:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_lockstep_stream_waits_for_its_client() {
+    let gateway = Gateway::start().await;
+    let key = new_key();
+    let mut reply = message(vec![ReplyBlock::Text("one two three".to_owned())]);
+    reply.pace.lockstep = true;
+    gateway.simulator.register(key, script([Reply::Message(reply)]));
+    let mut response = gateway.send(Route::Anthropic, true, &prompt(key)).await;
+    let mut received = String::new();
+    let mut shown = 0;
+    while let Some(chunk) = response.chunk().await.unwrap() {
+        received.push_str(std::str::from_utf8(&chunk).unwrap());
+        let deltas = received.matches("\"text_delta\"").count();
+        assert!(
+            deltas <= shown + 1,
+            "a delta came before the one before it was shown"
+        );
+        shown = deltas;
+        gateway.simulator.shown(key, shown);
+    }
+    assert_eq!(
+        gateway.simulator.take(key)[0].reply.lockstep,
+        Some(Lockstep { deltas: 3, seen: 2 })
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_is_recorded() {
+    let gateway = Gateway::start().await;
+    let key = new_key();
+    let mut reply = message(vec![ReplyBlock::Text("one two".to_owned())]);
+    reply.pace.lockstep = true;
+    gateway.simulator.register(key, script([Reply::Message(reply)]));
+    let mut response = gateway.send(Route::Anthropic, true, &prompt(key)).await;
+    response.chunk().await.unwrap();
+    drop(response);
+    assert!(gateway.simulator.take(key)[0].reply.cut_off);
+}
+
+#[tokio::test]
+async fn the_first_request_of_a_trial_is_told() {
+    let gateway = Gateway::start().await;
+    let key = new_key();
+    gateway.simulator.register(key, script([text("ok")]));
+    let waiting = gateway.simulator.first_request(key);
+    tokio::pin!(waiting);
+    assert!(futures_util::FutureExt::now_or_never(&mut waiting).is_none());
+    gateway.send(Route::Anthropic, false, &prompt(key)).await;
+    tokio::time::timeout(Duration::from_secs(10), waiting)
+        .await
+        .unwrap();
+    gateway.simulator.first_request(key).await;
+    gateway.simulator.first_request(new_key()).await;
+}
+
+#[tokio::test]
+async fn a_simulator_elsewhere_is_driven_like_one_at_home() {
+    let options = Options {
+        control_key: Some("the key".to_owned()),
+        unscripted: Unscripted::Reply(message(vec![ReplyBlock::Text("hi".to_owned())])),
+        ..Options::default()
+    };
+    let gateway = Gateway::on(Simulator::start(options).await.unwrap()).await;
+    let base_url = gateway.simulator.base_url();
+    assert!(matches!(
+        RemoteSimulator::connect(base_url, "another").await,
+        Err(RemoteError::Key(_))
+    ));
+    let remote = Provider::Remote(RemoteSimulator::connect(base_url, "the key").await.unwrap());
+    let key = new_key();
+    remote.register(key, script([text("ok")])).await.unwrap();
+    let body = prompt(key);
+    let (arrived, reply) = tokio::join!(
+        remote.first_request(key),
+        gateway.send(Route::VertexAi, false, &body)
+    );
+    arrived.unwrap();
+    assert_eq!(reply.status(), StatusCode::OK);
+    remote.shown(key, 1).await.unwrap();
+    let exchanges = remote.take(key).await.unwrap();
+    assert_eq!(exchanges[0].matched, Matched::Script { reply: 1 });
+    let body: Value = gateway
+        .send(Route::Anthropic, false, &prompt(key))
+        .await
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(
+        whole_text(Route::Anthropic, &body),
+        "hi",
+        "what no trial owns gets the default reply"
+    );
+    assert!(
+        remote
+            .orphans()
+            .await
+            .unwrap()
+            .iter()
+            .any(|exchange| exchange.matched == Matched::BuiltIn)
+    );
+}

@@ -1,0 +1,215 @@
+//! `compat-results.json`, JUnit, merging.
+
+use compat_matrix::ids::TrialName;
+use compat_matrix::outcome::Outcome;
+use compat_matrix::results::merge::merge;
+use compat_matrix::results::{Results, junit};
+
+use crate::sample_run::{self, records, results, run, trial};
+
+const GOLDEN: &str = include_str!("../fixtures/matrix/golden-results.json");
+
+#[test]
+fn what_is_written_is_read_back_and_written_the_same() {
+    let text = results().to_text();
+    let read = Results::parse(&text).unwrap();
+    assert_eq!(read.to_text(), text);
+    assert!(text.ends_with("}\n"));
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_order_in_which_trials_finish_does_not_show() {
+    let mut records = records();
+    let text = Results::from_records(&run(records.len()), &records).to_text();
+    records.reverse();
+    assert_eq!(
+        Results::from_records(&run(records.len()), &records).to_text(),
+        text
+    );
+}
+
+#[test]
+fn the_golden_results_are_laid_out_as_this_program_lays_them_out() {
+    assert_eq!(Results::parse(GOLDEN).unwrap().to_text(), GOLDEN);
+}
+
+#[test]
+fn each_fault_of_a_results_file_is_told_with_its_place() {
+    let once = |from: &str, to: &str| {
+        assert!(GOLDEN.contains(from), "{from}");
+        GOLDEN.replacen(from, to, 1)
+    };
+    let first = "basic_messaging_non_streaming::anthropic::haiku";
+    let second = "basic_messaging_non_streaming::anthropic::opus";
+    let tried = [
+        ("{".to_owned(), "EOF while parsing an object at line 1 column 1"),
+        (
+            "[]".to_owned(),
+            "expected a JSON object with a `schema_version` at line 1 column",
+        ),
+        (
+            once(r#""schema_version": "1""#, r#""schema_version": "2""#),
+            r#"`schema_version` is `"2"`, and"#,
+        ),
+        (
+            once(r#""schema_version": "1""#, r#""schema_version": 1"#),
+            "`schema_version` is `1`, and",
+        ),
+        (
+            once(r#""schema_version": "1","#, ""),
+            "`schema_version` is absent, and",
+        ),
+        (
+            once(r#""trials": 90"#, r#""trials": "90""#),
+            "invalid type: string \"90\", expected usize at line 13 column",
+        ),
+        (
+            once(r#""trials": 90,"#, r#""trials": 90, "shard": 1,"#),
+            "unknown field `shard`, expected one of `behind`",
+        ),
+        (
+            once(r#""trials": 90"#, r#""trials": 89"#),
+            "run.selected: 90 trials of 89 selected",
+        ),
+        (
+            once(r#""selected": 90"#, r#""selected": 60"#),
+            "run.selected: 90 results of 60 selected trials",
+        ),
+        (
+            once("2026-11-21T09:00:00Z", "2026-11-21 09:00"),
+            "`2026-11-21 09:00` is not a UTC time such as",
+        ),
+        (
+            once("2026-11-21T09:00:00Z", "2026-11-21T09:00:00+01:00"),
+            "is not a UTC time such as",
+        ),
+        (
+            once(r#""status": "pass""#, r#""status": "weird""#),
+            "unknown status `weird`, expected one of `pass`",
+        ),
+        (
+            once(r#""status": "pass""#, r#""status": "fail""#),
+            "`fail` has an `error`, not empty",
+        ),
+        (
+            once(r#""status": "pass""#, r#""status": "pass", "error": "x""#),
+            "`pass` has no other keys",
+        ),
+        (
+            once(r#""status": "pass""#, r#""status": "not_tested""#),
+            "a trial is never `not_tested`",
+        ),
+        (
+            once(r#""status": "pass""#, r#""status": "fail", "error": "x""#),
+            "results[0].cause: a failure has a `cause`",
+        ),
+        (
+            once(second, first),
+            "results[1].tier: `opus` is not the `haiku` of the nodeid",
+        ),
+        (
+            once(r#""provider": "azure""#, r#""provider": "azores""#),
+            "results[3].provider: `azores`",
+        ),
+    ];
+    for (text, expected) in tried {
+        let error = Results::parse(&text).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}\n  not\n{expected}");
+    }
+}
+
+#[test]
+fn a_trial_that_stands_twice_is_told_by_name() {
+    let twice = vec![trial("a::b::c", Outcome::Pass), trial("a::b::c", Outcome::Pass)];
+    let text = Results::from_records(&run(2), &twice).to_text();
+    let error = Results::parse(&text).unwrap_err().to_string();
+    assert_eq!(error, "results[1].nodeid: `a::b::c` stands twice");
+}
+
+#[test]
+fn junit_tells_failures_from_errors_and_flaky_from_passed() {
+    let xml = junit::to_xml(&results());
+    assert_eq!(xml.matches("<failure").count(), 2, "{xml}");
+    assert_eq!(xml.matches("<error").count(), 1);
+    assert_eq!(xml.matches("<flakyError").count(), 1);
+    assert_eq!(xml.matches("<skipped").count(), 3);
+    assert!(!xml.contains(['\u{1b}', '\u{0}']));
+    insta::assert_snapshot!(xml);
+}
+
+fn part(names: &[&str]) -> (String, Results) {
+    let records: Vec<_> = names.iter().map(|name| trial(name, Outcome::Pass)).collect();
+    let mut run = run(records.len());
+    run.trials = 3;
+    (
+        format!("{}.json", names[0]),
+        Results::from_records(&run, &records),
+    )
+}
+
+#[test]
+fn shards_become_one_run() {
+    let mut parts = vec![part(&["b::b::b", "a::a::a"]), part(&["c::c::c"])];
+    parts[1].1.run.started_at = sample_run::time("2026-11-21T08:57:00Z");
+    let merged = merge(parts.clone(), false).unwrap();
+    let names: Vec<&TrialName> = merged.results.iter().map(|entry| &entry.nodeid).collect();
+    assert_eq!(
+        names.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["a::a::a", "b::b::b", "c::c::c"]
+    );
+    assert!(merged.is_whole());
+    assert_eq!(merged.run.started_at, parts[1].1.run.started_at);
+    assert_eq!(Results::parse(&merged.to_text()).unwrap(), merged);
+    parts.reverse();
+    assert_eq!(merge(parts, false).unwrap(), merged);
+}
+
+#[test]
+fn parts_that_do_not_belong_together_are_not_merged() {
+    let whole = || vec![part(&["a::a::a", "b::b::b"]), part(&["c::c::c"])];
+    let error = |parts, partial| merge(parts, partial).unwrap_err().to_string();
+
+    assert!(error(Vec::new(), true).starts_with("nothing to merge"));
+    let missing = error(vec![part(&["a::a::a"])], false);
+    assert!(
+        missing.starts_with("the parts hold 1 of 3 trials: give the missing parts"),
+        "{missing}"
+    );
+    assert!(merge(vec![part(&["a::a::a"])], true).is_ok());
+
+    let twice = error(vec![part(&["a::a::a"]), part(&["b::b::b", "a::a::a"])], true);
+    assert_eq!(twice, "`a::a::a` stands in `a::a::a.json` and in `b::b::b.json`");
+
+    let mut versions = whole();
+    versions[1].1.run.claude_code_version = Some("2.1.327".into());
+    let versions = error(versions, true);
+    assert!(
+        versions.contains("`claude_code_version` is `2.1.326` in the first and `2.1.327`"),
+        "{versions}"
+    );
+
+    let mut broken_off = whole();
+    broken_off[0].1.run.complete = false;
+    let broken_off = error(broken_off, false);
+    assert!(
+        broken_off.contains("`a::a::a.json` was broken off"),
+        "{broken_off}"
+    );
+}
+
+#[test]
+fn a_part_in_which_nothing_had_to_run_says_nothing_about_versions() {
+    let mut parts = vec![part(&["a::a::a", "b::b::b"]), part(&["c::c::c"])];
+    let (_, idle) = &mut parts[1];
+    idle.results = Results::from_records(
+        &run(1),
+        &[trial("c::c::c", Outcome::NotApplicable("not there".into()))],
+    )
+    .results;
+    idle.run.claude_code_version = None;
+    idle.run.gateway.version = None;
+    parts.reverse();
+    let merged = merge(parts, false).unwrap();
+    assert_eq!(merged.run.claude_code_version.as_deref(), Some("2.1.326"));
+}

@@ -1,0 +1,173 @@
+//! A made-up run that has one of everything, for the tests of what is made from results.
+
+use chrono::{DateTime, Utc};
+use compat_matrix::evidence::Behind;
+use compat_matrix::ids::{FeatureId, ProviderId, TierId};
+use compat_matrix::matrix::ManifestView;
+use compat_matrix::outcome::{
+    Attempt, Cause, Failure, Judged, Mismatch, Outcome, RunRecord, TrialRecord, Verdict,
+};
+use compat_matrix::results::Results;
+use compat_matrix::spec::expectation::Place;
+use compat_matrix::wire::Usage;
+
+/// A point in time.
+pub fn time(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+/// The manifest of issue 2.
+pub fn manifest() -> ManifestView {
+    let features = [
+        ("basic_messaging_non_streaming", "Basic messaging (non-streaming)"),
+        ("basic_messaging_streaming", "Basic messaging (streaming)"),
+        ("tool_use", "Tool use"),
+        ("prompt_caching_5m", "Prompt caching (5m TTL)"),
+        ("vision", "Vision"),
+        ("extended_thinking", "Extended thinking"),
+    ];
+    let providers = [
+        "anthropic",
+        "bedrock_invoke",
+        "bedrock_converse",
+        "vertex_ai",
+        "azure",
+    ];
+    ManifestView {
+        features: features
+            .map(|(id, name)| (FeatureId::new(id), name.to_owned()))
+            .to_vec(),
+        providers: providers.map(ProviderId::new).to_vec(),
+        tiers: ["haiku", "sonnet", "opus"].map(TierId::new).to_vec(),
+    }
+}
+
+/// A run of which 9 trials of 90 were selected.
+pub fn run(selected: usize) -> RunRecord {
+    RunRecord {
+        behind: Behind::Simulated,
+        gateway: "litellm".into(),
+        gateway_version: Some("1.106.0".into()),
+        claude_code_version: Some("2.1.326".into()),
+        started_at: time("2026-11-21T08:58:00.5Z"),
+        written_at: time("2026-11-21T09:00:00.25Z"),
+        trials: 90,
+        selected,
+        complete: true,
+    }
+}
+
+/// A finished trial named `feature::provider::tier`.
+pub fn trial(name: &str, outcome: Outcome) -> TrialRecord {
+    let failure = match &outcome {
+        Outcome::Fail(failure) => Some(failure.clone()),
+        _ => None,
+    };
+    TrialRecord {
+        name: name.parse().unwrap(),
+        model: "claude-haiku-4-5".into(),
+        attempts: match outcome {
+            Outcome::NotApplicable(_) => Vec::new(),
+            _ => vec![Attempt {
+                duration_ms: 900,
+                failure,
+                retries: vec![(529, "overloaded_error".into())],
+            }],
+        },
+        outcome,
+        judged: vec![
+            Judged {
+                name: "image".into(),
+                verdict: Verdict::Broken,
+                clause: Some("llm-gateway-protocol#request-body".into()),
+                link: None,
+            },
+            Judged {
+                name: "colour".into(),
+                verdict: Verdict::KnownFailure,
+                clause: None,
+                link: Some("https://example.org/issues/1".into()),
+            },
+        ],
+        started_at: time("2026-11-21T08:59:00Z"),
+        duration_ms: 905,
+        usage: Usage {
+            input_tokens: 2100,
+            output_tokens: 40,
+            ..Usage::default()
+        },
+        cost_usd: 0.0023,
+        evidence: Some("target/compat/x".into()),
+    }
+}
+
+/// A failure of one mismatch.
+pub fn failure(cause: Cause, summary: &str) -> Failure {
+    Failure {
+        cause,
+        why: "sent by claude, absent at the provider".into(),
+        mismatches: vec![Mismatch {
+            expectation: "image".into(),
+            clause: Some("llm-gateway-protocol#request-body".into()),
+            place: Some(Place {
+                file: "cells/vision/_shared.yaml".into(),
+                line: 14,
+                column: 5,
+            }),
+            summary: summary.into(),
+            expected: "an `image/png` block of 69 bytes in the last user message".into(),
+            actual: "2 text blocks".into(),
+            evidence: Some(("exchanges.jsonl".into(), 1)),
+        }],
+    }
+}
+
+/// A pass after a failed attempt.
+pub fn flaky(name: &str) -> TrialRecord {
+    let mut record = trial(name, Outcome::Pass);
+    record.attempts.insert(
+        0,
+        Attempt {
+            duration_ms: 400,
+            failure: Some(failure(Cause::Upstream, "the provider was overloaded")),
+            retries: Vec::new(),
+        },
+    );
+    record
+}
+
+/// One of everything, in no order.
+pub fn records() -> Vec<TrialRecord> {
+    let lost = || Outcome::Fail(failure(Cause::Gateway, "the provider did not receive the image"));
+    let refused = Outcome::Fail(failure(
+        Cause::Auth,
+        "\u{1b}[31mthe key was <refused> & \"dead\" | `sk`\u{0}",
+    ));
+    vec![
+        trial("vision::vertex_ai::sonnet", lost()),
+        trial("vision::vertex_ai::haiku", lost()),
+        trial("vision::vertex_ai::opus", Outcome::Pass),
+        flaky("tool_use::anthropic::haiku"),
+        trial("tool_use::anthropic::sonnet", Outcome::Pass),
+        trial("tool_use::anthropic::opus", Outcome::Pass),
+        trial("tool_use::bedrock_invoke::haiku", refused),
+        trial(
+            "vision::azure::haiku",
+            Outcome::NotApplicable("no Claude | there\nat all".into()),
+        ),
+        trial(
+            "vision::azure::sonnet",
+            Outcome::NotApplicable("no Claude | there\nat all".into()),
+        ),
+        trial(
+            "vision::azure::opus",
+            Outcome::NotApplicable("no Claude | there\nat all".into()),
+        ),
+    ]
+}
+
+/// The results of [`records`].
+pub fn results() -> Results {
+    let records = records();
+    Results::from_records(&run(records.len()), &records)
+}

@@ -1,0 +1,270 @@
+//! What a project's folders may get wrong, and how little it takes to list its trials.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use compat_matrix::plan::Planned;
+use compat_matrix::spec::fault::Fault;
+use compat_matrix::spec_files::Project;
+use tempfile::TempDir;
+
+const GOOD: &str = "prompt: Say pong\nreplies:\n  - content: [{ text: pong }]\nexpect:\n  reply:\n    text: { contains: pong }\n";
+
+const PROXY_CONFIG: &str = "model_list:\n  - model_name: model-one-here\n  - model_name: model-two-here\n";
+
+/// A project of the features `first` and `second`, the providers `here` and `there`, and the tiers `one` and `two`; a folder
+/// for each feature, and no cell.
+fn project() -> TempDir {
+    let folder = TempDir::new().expect("a temporary folder");
+    let manifest = "schema_version: \"1\"\nproviders: [here, there]\nfeatures:\n  - { id: first, name: First }\n  - { id: second, name: Second }\n\
+                    tiers:\n  - { id: one, name: One, model: model-one }\n  - { id: two, name: Two, model: model-two }\n\
+                    aliases:\n  here: \"{model}-here\"\n  there: \"{model}-there\"\n";
+    write(&folder, "manifest.yaml", manifest);
+    write(&folder, "proxy_config.yaml", PROXY_CONFIG);
+    fs::create_dir_all(folder.path().join("cells/first")).expect("a folder");
+    fs::create_dir_all(folder.path().join("cells/second")).expect("a folder");
+    folder
+}
+
+fn write(folder: &TempDir, file: &str, text: &str) {
+    let path = folder.path().join(file);
+    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+    fs::write(path, text).expect("a file");
+}
+
+fn open(folder: &TempDir) -> Project {
+    Project::open(folder.path()).expect("a manifest without faults")
+}
+
+fn brief(faults: &[Fault]) -> String {
+    let line = |fault: &Fault| {
+        let hint = fault.hint.as_deref().unwrap_or_default();
+        format!(
+            "{}:{} {} | {hint}\n",
+            fault.place.file.display(),
+            fault.place.line,
+            fault.message
+        )
+    };
+    faults.iter().map(line).collect()
+}
+
+fn has(faults: &[Fault], wanted: &str) {
+    let found = brief(faults);
+    assert!(found.contains(wanted), "no `{wanted}` in\n{found}");
+}
+
+#[test]
+fn a_cell_without_a_file_is_no_trial() {
+    let folder = project();
+    write(&folder, "cells/second/there.yaml", GOOD);
+    write(&folder, "cells/first/here.yaml", GOOD);
+    let names: Vec<String> = open(&folder).trials().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        names,
+        [
+            "first::here::one",
+            "first::here::two",
+            "second::there::one",
+            "second::there::two"
+        ]
+    );
+}
+
+#[test]
+fn names_that_begin_with_an_underscore_are_left_alone() {
+    let folder = project();
+    for file in [
+        "first/_here.yaml",
+        "first/_red.png",
+        "_drafts/here.yaml",
+        "first/_notes/here.yaml",
+        "first/.here.yaml.swp",
+    ] {
+        write(&folder, &format!("cells/{file}"), "not: [a, cell");
+    }
+    let project = open(&folder);
+    assert_eq!(brief(&project.layout_faults), "");
+    assert_eq!(project.trials(), []);
+}
+
+#[test]
+fn a_folder_that_the_manifest_does_not_know_is_a_fault_and_so_is_the_reverse() {
+    let folder = project();
+    fs::rename(
+        folder.path().join("cells/second"),
+        folder.path().join("cells/secnd"),
+    )
+    .expect("a folder");
+    let faults = open(&folder).layout_faults;
+    has(
+        &faults,
+        "cells/second:0 the manifest's feature `second` has no folder | is the folder `secnd` meant to be it?",
+    );
+    has(
+        &faults,
+        "cells/secnd:0 the manifest has no feature `secnd` | did you mean `second`? no cell of this folder is run",
+    );
+}
+
+#[test]
+fn files_that_are_no_cells_are_faults() {
+    let folder = project();
+    write(&folder, "cells/first/hree.yaml", GOOD);
+    write(&folder, "cells/first/there.yml", GOOD);
+    write(&folder, "cells/first/red.png", "");
+    write(&folder, "cells/stray.yaml", GOOD);
+    fs::create_dir_all(folder.path().join("cells/first/here.yaml")).expect("a folder");
+    let faults = open(&folder).layout_faults;
+    has(
+        &faults,
+        "cells/first/hree.yaml:0 the manifest has no provider `hree` | did you mean `here.yaml`?",
+    );
+    has(
+        &faults,
+        "cells/first/there.yml:0 this is not a cell | did you mean `there.yaml`?",
+    );
+    has(
+        &faults,
+        "cells/first/red.png:0 this is not a cell | a name that begins with `_` is left alone",
+    );
+    has(
+        &faults,
+        "cells/first/here.yaml:0 this is a folder, and is named like a cell",
+    );
+    has(
+        &faults,
+        "cells/stray.yaml:0 a file where only folders of features belong",
+    );
+}
+
+#[test]
+fn a_broken_cell_breaks_itself_alone() {
+    let folder = project();
+    write(&folder, "cells/first/here.yaml", "prompt: [\n");
+    write(&folder, "cells/second/here.yaml", GOOD);
+    let project = open(&folder);
+    let plan = |name: &str| project.plan(None, &name.parse().expect("a trial's name"));
+    assert!(matches!(plan("first::here::one"), Planned::Broken(faults) if faults[0].place.line == 2));
+    assert!(matches!(plan("second::here::one"), Planned::Run(run) if run.alias == "model-one-here"));
+}
+
+#[test]
+fn a_broken_shared_file_breaks_its_feature_alone() {
+    let folder = project();
+    write(&folder, "cells/first/_shared.yaml", "promt: Say pong\n");
+    write(&folder, "cells/first/here.yaml", GOOD);
+    write(&folder, "cells/first/there.yaml", GOOD);
+    write(&folder, "cells/second/here.yaml", GOOD);
+    let project = open(&folder);
+    let plan = |name: &str| project.plan(None, &name.parse().expect("a trial's name"));
+    for name in ["first::here::one", "first::there::two"] {
+        let Planned::Broken(faults) = plan(name) else {
+            panic!("{name} is not broken")
+        };
+        has(
+            &faults,
+            "cells/first/_shared.yaml:1 unknown key `promt` | did you mean `prompt`?",
+        );
+    }
+    assert!(matches!(plan("second::here::one"), Planned::Run(_)));
+    assert_eq!(
+        project
+            .check(&[])
+            .iter()
+            .filter(|fault| fault.message.contains("promt"))
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn an_alias_that_the_gateway_lacks_breaks_the_trials_that_need_it() {
+    let folder = project();
+    write(&folder, "cells/first/here.yaml", GOOD);
+    write(&folder, "cells/first/there.yaml", GOOD);
+    write(
+        &folder,
+        "cells/second/there.yaml",
+        "not_applicable: no such thing there\n",
+    );
+    let project = open(&folder);
+    let faults = project.check(&[]);
+    assert_eq!(faults.len(), 2, "{}", brief(&faults));
+    has(
+        &faults,
+        "manifest.yaml:11 `proxy_config.yaml` has no model `model-one-there` | did you mean `model-one-here`?",
+    );
+    has(
+        &faults,
+        "manifest.yaml:11 `proxy_config.yaml` has no model `model-two-there`",
+    );
+    let config = project.proxy_config().expect("a configuration without faults");
+    let plan = |name: &str| project.plan(Some(&config), &name.parse().expect("a trial's name"));
+    assert!(matches!(plan("first::there::one"), Planned::Broken(_)));
+    assert!(matches!(plan("first::here::one"), Planned::Run(_)));
+    assert!(
+        matches!(plan("second::there::one"), Planned::NotApplicable(reason) if reason == "no such thing there")
+    );
+}
+
+#[test]
+fn faults_of_the_manifest_are_all_found() {
+    let folder = project();
+    let manifest = "schema_version: \"2\"\nproviders: [here]\nfeatures:\n  - { id: first, name: First, colour: red }\n\
+                    tiers: []\naliases:\n  here: \"{model}\"\n";
+    write(&folder, "manifest.yaml", manifest);
+    let faults = Project::open(folder.path()).expect_err("faults");
+    has(&faults, "manifest.yaml:1 the text `2` is not known here");
+    has(&faults, "manifest.yaml:4 unknown key `colour`");
+    has(&faults, "manifest.yaml:5 the list is empty");
+    let manifest = "schema_version: \"1\"\nproviders: [here, here, There]\nfeatures:\n  - { id: first, name: \" \" }\n\
+                    tiers:\n  - { id: one, name: One, model: m }\naliases:\n  here: claude\n  ther: \"{model}\"\n";
+    write(&folder, "manifest.yaml", manifest);
+    let faults = Project::open(folder.path()).expect_err("faults");
+    has(&faults, "manifest.yaml:2 `here` is there twice");
+    has(&faults, "manifest.yaml:2 `There` is not a name");
+    has(&faults, "manifest.yaml:4 the text is empty");
+    has(&faults, "manifest.yaml:8 the alias pattern lacks `{model}`");
+    has(&faults, "manifest.yaml:9 `ther` is no provider of this manifest");
+}
+
+#[test]
+fn a_file_of_ten_megabytes_is_not_read() {
+    let folder = project();
+    write(&folder, "cells/first/here.yaml", &"#".repeat(10_000_000));
+    has(
+        &open(&folder).check(&[]),
+        "cells/first/here.yaml:0 the file is too large",
+    );
+}
+
+#[test]
+fn ten_thousand_cells_are_listed_without_reading_one() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let mut manifest = String::from("schema_version: \"1\"\nproviders: [a, b, c, d, e]\nfeatures:\n");
+    for number in 0..2_000 {
+        manifest.push_str(&format!("  - id: feature_{number}\n    name: Feature {number}\n"));
+        let cells = folder.path().join(format!("cells/feature_{number}"));
+        fs::create_dir_all(&cells).expect("a folder");
+        for provider in ["a", "b", "c", "d", "e"] {
+            fs::write(cells.join(format!("{provider}.yaml")), "not: [a, cell").expect("a file");
+        }
+    }
+    manifest.push_str("tiers:\n  - { id: one, name: One, model: m }\naliases:\n");
+    for provider in ["a", "b", "c", "d", "e"] {
+        manifest.push_str(&format!("  {provider}: \"{{model}}-{provider}\"\n"));
+    }
+    write(&folder, "manifest.yaml", &manifest);
+    let started = Instant::now();
+    let project = open(&folder);
+    let trials = project.trials();
+    let elapsed = started.elapsed();
+    assert_eq!(trials.len(), 10_000);
+    assert!(project.layout_faults.is_empty());
+    println!("10,000 cells listed in {elapsed:?}");
+    // The aim is 100 ms; the bound is wide because tests run beside each other, without optimization.
+    assert!(elapsed.as_secs() < 2, "listing took {elapsed:?}");
+    assert!(!Path::new("cells/feature_0/_shared.yaml").exists());
+}
