@@ -424,7 +424,7 @@ async fn a_binary_that_lost_its_end_is_installed_again_and_one_that_changed_is_f
     let whole = std::fs::read(&program).unwrap();
     std::fs::write(&program, &whole[..10]).unwrap();
 
-    machine.install(&pin).await.unwrap();
+    let program = machine.install(&pin).await.unwrap();
     assert_eq!(std::fs::read(&program).unwrap(), whole);
 
     let installed = Cache::at(machine.cache()).installed().unwrap();
