@@ -67,14 +67,13 @@ pub fn of_diff(diff: &Diff) -> String {
 fn row(change: &Change) -> String {
     let status = change.new.as_ref().or(change.old.as_ref());
     let sign = status.map_or("", |status| sign(status.word()));
-    let causes: Vec<&str> = change.causes.iter().map(|cause| cause.as_str()).collect();
     let says = change.new.as_ref().and_then(CellStatus::text).unwrap_or_default();
     format!(
         "| {} | {} | {sign} {} | {} | {} |\n",
         escaped(&change.name),
         escaped(change.provider.as_str()),
         escaped(&change.words()),
-        escaped(&causes.join(", ")),
+        escaped(&change.fault()),
         escaped(says),
     )
 }

@@ -8,7 +8,7 @@ use super::published::Matrix;
 use super::view::ManifestView;
 use crate::evidence::Behind;
 use crate::ids::{CellId, TrialName};
-use crate::outcome::Cause;
+use crate::outcome::{Cause, Verdict};
 use crate::report::Paint;
 use crate::report::grid::{self, Grid, Mark, Row};
 use crate::report::paint::{DIM, HEADING};
@@ -46,7 +46,33 @@ pub fn of_run(manifest: &ManifestView, results: &Results, width: usize, paint: P
         columns: manifest.providers.iter().map(ToString::to_string).collect(),
     };
     let tiers: Vec<&str> = manifest.tiers.iter().map(|tier| tier.as_str()).collect();
-    with_legend(table, &tiers, "trials", width, paint)
+    let mut text = with_legend(table, &tiers, "trials", width, paint);
+    for remark in remarks(results) {
+        push_lines(&mut text, &grid::wrap(&remark, width), |line| {
+            paint.apply(DIM, line)
+        });
+    }
+    text
+}
+
+/// What the signs do not show: passes that rest on declared known failures, and what could not be judged.
+fn remarks(results: &Results) -> Vec<String> {
+    let trials_with = |verdict| {
+        let showed = |entry: &&Entry| entry.expectations.iter().any(|judged| judged.verdict == verdict);
+        results.results.iter().filter(showed).count()
+    };
+    let known = trials_with(Verdict::KnownFailure);
+    let not_judged = trials_with(Verdict::NotJudged);
+    let mut remarks = Vec::new();
+    if known > 0 {
+        remarks.push(format!("a declared known failure showed in {known} trials"));
+    }
+    if not_judged > 0 {
+        remarks.push(format!(
+            "not judged in {not_judged} trials: what reached the provider, for the run is live"
+        ));
+    }
+    remarks
 }
 
 /// A published matrix, in at most `width` columns: what it was made of, a sign a cell (or, with its details, one a tier
@@ -154,13 +180,9 @@ pub fn of_diff(diff: &Diff, width: usize, paint: Paint) -> String {
 fn push_change(text: &mut String, change: &Change, width: usize, paint: Paint) {
     let now = change.new.as_ref().or(change.old.as_ref());
     let mark = now.map_or(Mark::NotTested, mark_of_status);
-    let causes: Vec<&str> = change.causes.iter().map(|cause| cause.as_str()).collect();
-    let causes = if causes.is_empty() {
-        String::new()
-    } else {
-        format!("  [{}]", causes.join(", "))
-    };
-    let title = format!("{}, {}: {}{causes}", change.name, change.provider, change.words());
+    let fault = Some(change.fault()).filter(|fault| !fault.is_empty());
+    let fault = fault.map_or_else(String::new, |fault| format!("  [{fault}]"));
+    let title = format!("{}, {}: {}{fault}", change.name, change.provider, change.words());
     let mut sign = paint.apply(mark.style(), mark.sign());
     for line in grid::wrap(&title, width.saturating_sub(4)) {
         text.push_str(&format!("  {sign} {line}\n"));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::paint::{BAD, DIM, HEADING, LEAD, Paint, printable};
 use crate::ids::TrialName;
-use crate::outcome::{Failure, Mismatch};
+use crate::outcome::{Cause, Failure, Mismatch};
 
 /// Names of faults that stand in no cell's `expect`.
 const NOT_IN_A_CELL: [&str; 3] = ["cell", "session", "run"];
@@ -46,6 +46,20 @@ pub fn failure_in_short(failure: &Failure) -> String {
     lines.retain(|line| !line.is_empty());
     lines.push(format!("cause: {}", clip(&cause(failure))));
     lines.join("\n")
+}
+
+/// The causes that a text made of [`failure_in_short`]'s names, in order, none twice; none in any other text.
+pub fn causes_in_short(text: &str) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    for line in text.lines() {
+        let Some((_, said)) = line.split_once("cause: ") else {
+            continue;
+        };
+        let word = said.split(' ').next().unwrap_or_default();
+        let named = Cause::ALL.into_iter().find(|cause| cause.as_str() == word);
+        causes.extend(named.filter(|cause| !causes.contains(cause)));
+    }
+    causes
 }
 
 fn push_mismatch(text: &mut String, mismatch: &Mismatch, evidence: Option<&Path>, paint: Paint) {
@@ -126,7 +140,6 @@ fn clip(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::Cause;
     use crate::spec::expectation::Place;
 
     fn lost_image() -> Failure {
@@ -202,6 +215,22 @@ hint: run this trial alone with `cargo test --test compat -- --exact vision::ver
             "cause: gateway (sent by claude, absent at the provider)"
         );
         assert!(lines[2].chars().count() < 230);
+    }
+
+    #[test]
+    fn the_cause_can_be_told_from_the_short_text() {
+        let short = failure_in_short(&lost_image());
+        let nothing = Failure {
+            cause: Cause::RateLimit,
+            why: String::new(),
+            mismatches: Vec::new(),
+        };
+        let text = format!(
+            "haiku: {short}\nopus: {}\nmythos: {short}",
+            failure_in_short(&nothing)
+        );
+        assert_eq!(causes_in_short(&text), [Cause::Gateway, Cause::RateLimit]);
+        assert_eq!(causes_in_short("root cause: unknown"), []);
     }
 
     #[test]
