@@ -106,6 +106,13 @@ pub const INHERITED: [&str; 13] = [
     "NODE_EXTRA_CA_CERTS",
 ];
 
+/// Keeps pip from asking its index for a newer pip.
+pub const PIP_DISABLE_PIP_VERSION_CHECK: &str = "PIP_DISABLE_PIP_VERSION_CHECK";
+/// Base of the GitHub API, as GitHub's own runners set it.
+pub const GITHUB_API_URL: &str = "GITHUB_API_URL";
+/// Tokens for the GitHub API: the first that is set counts.
+pub const GITHUB_TOKENS: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
+
 /// What an installer (`npm`, `pip`, `uv`) may see beside the variables of its own prefix: where it is, how it
 /// reaches the network, whom it trusts. No credential of a provider or of GitHub is among them.
 const INSTALLER_NAMES: &[&str] = &[

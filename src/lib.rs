@@ -28,6 +28,7 @@ pub mod spec_files;
 pub mod claude;
 pub mod provider;
 pub mod toolchain;
+pub mod versions;
 pub mod gateway;
 pub mod session;
 pub mod trial;

@@ -12,7 +12,7 @@ use crate::evidence::Behind;
 use crate::gateway::{self, Gateway, Litellm, LitellmOptions};
 use crate::process::{RunId, Watchdog, WatchdogError};
 use crate::provider::{self, Provider, RemoteSimulator, Simulator, Unscripted};
-use crate::toolchain::{self, Installer, Lock, Progress};
+use crate::toolchain::{self, Installer, Lock, Progress, Surroundings};
 
 /// What a session is made from.
 #[derive(Debug)]
@@ -135,7 +135,7 @@ impl Session {
             .remove_at_end(scratch.path())
             .map_err(WatchdogError::from)?;
         let (claude, (provider, gateway)) = tokio::try_join!(
-            claude(options, progress),
+            claude(options, run, progress),
             gateway_and_provider(options, run, scratch.path(), progress)
         )?;
         let gateway_version = gateway::version_of(gateway.base_url(), gateway.key()).await;
@@ -143,7 +143,9 @@ impl Session {
             provider,
             gateway_version,
             gateway,
-            claude_version: toolchain::claude_version(&claude, environment).await.ok(),
+            claude_version: toolchain::claude_version(&claude, &Surroundings::new(environment.clone(), run))
+                .await
+                .ok(),
             claude,
             run,
             inherited: environment.inherited(),
@@ -184,11 +186,11 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-async fn claude(options: &Options, progress: &dyn Progress) -> Result<PathBuf, SessionError> {
+async fn claude(options: &Options, run: RunId, progress: &dyn Progress) -> Result<PathBuf, SessionError> {
     match options.environment.claude() {
         None => {
             let lock = Lock::read(&options.root.join(toolchain::lock::FOLDER))?;
-            let installer = Installer::new(options.environment.clone(), progress)?;
+            let installer = Installer::new(options.environment.clone(), run, progress)?;
             Ok(installer.ensure_claude(&lock.claude).await?)
         }
         Some(ClaudeChoice::File(file)) if file.is_file() => Ok(file),
@@ -232,7 +234,7 @@ async fn gateway_and_provider(
     })
     .await?;
     let lock = Lock::read(&options.root.join(toolchain::lock::FOLDER))?;
-    let installer = Installer::new(environment.clone(), progress)?;
+    let installer = Installer::new(environment.clone(), run, progress)?;
     let install = installer.ensure_litellm(&lock.litellm, &lock.uv).await?;
     let booting = format!("starting LiteLLM {}", lock.litellm.version);
     progress.begin(&booting);

@@ -106,6 +106,9 @@ fn status(text: &str) -> Option<u16> {
             | \b API\ Error:?\ \(? (?<cli>\d{3}) \b
             | \b (?:error\ code|status_code|status\ code|http_status|status|code)["']? \s* [:=]?\ * ["']? (?<named>[45]\d\d) \b
             | \b HTTP (?:/[\d.]+)? \s+ (?<http>[45]\d\d) \b
+            | \b (?:exception|error|status|returned|response)["']? \W{0,4} (?<after>[45]\d\d) \b
+            | \( (?<braced>[45]\d\d) \)
+            | \b (?<address>[45]\d\d) \ https?://
             | ^ \D{0,40}? \b (?<first>[45]\d\d) (?: :\  | \ (?-i:[A-Z{\[(<"]) | $)
             | \b (?<reason>[45]\d\d) \  (?:bad\ request|unauthorized|forbidden|not\ found|payment\ required
               |method\ not\ allowed|too\ many\ requests|internal\ server\ error|bad\ gateway|service\ unavailable
@@ -121,20 +124,24 @@ fn status(text: &str) -> Option<u16> {
 /// Whether the message shows that a gateway handled it.
 fn route(text: &str) -> Route {
     static GATEWAY: LazyLock<Regex> = LazyLock::new(|| {
-        // LiteLLM's class names and the tail it appends to errors; the error shape of its proxy (the
-        // status as a string, `None` as a string); the prefix of trials, which always run through a gateway.
+        // LiteLLM's class names and the tail it appends to errors; the error shape of its proxy (the status as a string,
+        // `None` as a string); bodies of the OpenAI shape or nested in one another, neither of which claude's own
+        // providers send; the prefix of trials, which always run through a gateway.
         Regex::new(
             r#"(?xi)
               litellm | model\ group | model_group=
             | \b\w+ (?:Exception|Error) (?:\ \w+Error)? \ -\ 
             | "(?:type|param)":\ ?"None" | "code":\ ?"\d{3}"
+            | "error":\ ?\{\ ?"message" | "type":\ ?"<nil>" | \(request\ id:\ \w+\)
+            | ["']message["']:\ ?["'] [^"'{]{0,60} \{\ ?["']
+            | upstream\ (?:provider|error) | from\ provider | inference\ gateway | \[[\w-]+/[\w.@:-]+\]
             | claude\ CLI\ (?:failed|timed\ out)
             "#,
         )
         .expect("the pattern is valid")
     });
     static DIRECT: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r#"(?i)API Error|"request_id": ?"req_|/login\b|anthropic\.\w+Error|botocore|An error occurred \("#)
+        Regex::new(r#"(?i)API Error|stream error: |^\W*Error: [45]\d\d |["']request_id["']: ?["']req_|/login\b|anthropic\.\w+Error|botocore|An error occurred \("#)
             .expect("the pattern is valid")
     });
     if GATEWAY.is_match(text) {
@@ -189,6 +196,14 @@ mod tests {
         assert_eq!(
             route("[a] claude CLI failed: exit=1; text=API Error: 400 x"),
             Route::Gateway
+        );
+        assert_eq!(
+            route("API Error: 400 {\"error\":{\"message\":\"x\"}}"),
+            Route::Gateway
+        );
+        assert_eq!(
+            route("API Error: 400 {\"type\":\"error\",\"error\":{\"type\":\"t\",\"message\":\"x\"}}"),
+            Route::Direct
         );
         assert_eq!(route("API Error: 400 x"), Route::Direct);
         assert_eq!(route("x: Extra inputs are not permitted"), Route::Unknown);

@@ -11,6 +11,7 @@ mod provider;
 mod results;
 mod schema;
 mod toolchain;
+mod versions;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,7 @@ enum Command {
     Results(results::Arguments),
     Schema(schema::Arguments),
     Toolchain(toolchain::Arguments),
+    Versions(versions::Arguments),
 }
 
 /// Exit status of a command that failed.
@@ -54,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Results(arguments) => results::run(arguments),
         Command::Schema(arguments) => schema::run(arguments),
         Command::Toolchain(arguments) => toolchain::run(arguments),
+        Command::Versions(arguments) => versions::run(arguments),
     };
     result.unwrap_or_else(|error| {
         anstream::eprintln!("error: {error:#}");

@@ -6,19 +6,19 @@
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chrono::Utc;
 use flate2::bufread::GzDecoder;
 
-use super::Installer;
-use super::cache::{CacheError, Claim, Installed, InstalledFile, Receipt, Reservation};
+use super::cache::{CacheError, Claim, Entry, Installed, InstalledFile, Receipt, Reservation};
 use super::integrity::{Hasher, Sha512};
 use super::lock::{ClaudePin, UnpinnedPlatform};
 use super::npm::{Registry, RegistryError};
 use super::platform::{Platform, UnsupportedPlatform};
-use super::program;
 use super::progress::Work;
-use crate::env::Environment;
+use super::{Installer, Surroundings};
+use crate::process::{self, Bounds};
 
 /// The name of the tool in the cache.
 pub const TOOL: &str = "claude";
@@ -74,24 +74,20 @@ pub struct Mismatch {
     pub actual: Sha512,
 }
 
-/// The cache's entry of `pin` on this machine.
-pub fn installed(installer: &Installer, pin: &ClaudePin) -> Result<Option<Installed>, InstallClaudeError> {
+/// The cache's entry of `pin` on this machine, whether it is installed or not.
+pub fn entry(installer: &Installer, pin: &ClaudePin) -> Result<Entry, InstallClaudeError> {
     let platform = Platform::current()?;
-    let expected = pin.digest(platform)?;
+    let digest = pin.digest(platform)?;
     Ok(installer
         .cache
-        .entry(TOOL, &pin.version, platform.as_str(), &expected)
-        .installed())
+        .entry(TOOL, &pin.version, platform.as_str(), &digest))
 }
 
 /// Sees to it that the `claude` of `pin` is installed, and says where; from the second time on without network.
 pub async fn ensure(installer: &Installer<'_>, pin: &ClaudePin) -> Result<PathBuf, InstallClaudeError> {
     let platform = Platform::current()?;
     let expected = pin.digest(platform)?;
-    let entry = installer
-        .cache
-        .entry(TOOL, &pin.version, platform.as_str(), &expected);
-    match entry.claim(installer.progress).await? {
+    match entry(installer, pin)?.claim(installer.progress).await? {
         Claim::Installed(installed) => Ok(installed.program()),
         Claim::Reserved(reservation) => {
             match install(installer, pin, platform, expected, reservation.directory()).await {
@@ -105,28 +101,33 @@ pub async fn ensure(installer: &Installer<'_>, pin: &ClaudePin) -> Result<PathBu
     }
 }
 
+/// A program that does not say which version of `claude` it is.
+#[derive(Debug, thiserror::Error)]
+#[error("`{} --version` does not say a version: {reason}", path.display())]
+pub struct ClaudeVersionError {
+    path: PathBuf,
+    reason: String,
+}
+
 /// The version that the program at `path` says it is: `2.1.327`.
-pub async fn version_of(path: &Path, environment: &Environment) -> io::Result<String> {
-    let output =
-        program::output(&program::launch(path, environment.for_installers()).arguments(["--version"]))
-            .await
-            .map_err(io::Error::other)?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.split_whitespace()
-        .next()
-        .filter(|word| output.is_success() && semver::Version::parse(word).is_ok())
-        .map(str::to_owned)
-        .ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!(
-                    "`{} --version` ended with {} and printed `{}`, no version",
-                    path.display(),
-                    output.ended,
-                    text.trim()
-                ),
-            )
-        })
+pub async fn version_of(path: &Path, surroundings: &Surroundings) -> Result<String, ClaudeVersionError> {
+    let failed = |reason| ClaudeVersionError {
+        path: path.to_owned(),
+        reason,
+    };
+    let launch = surroundings.launch(path).arguments(["--version"]);
+    let output = process::output(&launch, b"", Bounds::deadline(Duration::from_secs(60)))
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    let text = output.stdout_text();
+    let word = text.split_whitespace().next().unwrap_or_default();
+    if output.timed_out {
+        Err(failed("it did not end within a minute".to_owned()))
+    } else if output.is_success() && semver::Version::parse(word).is_ok() {
+        Ok(word.to_owned())
+    } else {
+        Err(failed(format!("{}, printed `{}`", output.ended, text.trim())))
+    }
 }
 
 async fn install(
@@ -165,9 +166,7 @@ async fn download(
         version: pin.version.clone(),
         source,
     };
-    let registry = Registry::find(&installer.environment, installer.patience)
-        .await
-        .map_err(failed)?;
+    let registry = Registry::find(&installer.surroundings).await.map_err(failed)?;
     let version = registry
         .version(&platform.package(), &pin.version)
         .await
@@ -184,7 +183,7 @@ async fn download(
     std::fs::remove_file(archive).map_err(CacheError::of("remove", archive))?;
     let mismatch = Mismatch {
         version: pin.version.clone(),
-        file: version.dist.tarball,
+        file: version.dist.tarball.unwrap_or_default(),
         expected,
         actual,
     };

@@ -11,10 +11,9 @@ use super::Installer;
 use super::cache::{CacheError, Claim, Entry, Installed, Receipt, Reservation};
 use super::lock::PythonPin;
 use super::platform::{Platform, UnsupportedPlatform};
-use super::program;
 use super::progress::Work;
 use super::python::{self, Python, PythonError};
-use crate::env::Environment;
+use crate::env;
 
 /// The name of the tool in the cache.
 pub const TOOL: &str = "litellm";
@@ -88,7 +87,7 @@ pub async fn ensure_uv(
     python: &Python,
     pin: &PythonPin,
 ) -> Result<PathBuf, InstallLitellmError> {
-    if let Some(program) = installer.environment.find_program("uv") {
+    if let Some(program) = installer.surroundings.environment.find_program("uv") {
         return Ok(program);
     }
     match entry(installer, UV_TOOL, pin)?.claim(installer.progress).await? {
@@ -109,13 +108,14 @@ async fn install(
     uv: &PythonPin,
     reservation: &Reservation,
 ) -> Result<(), InstallLitellmError> {
+    let surroundings = &installer.surroundings;
     let directory = reservation.directory();
     let requirements = directory.join("requirements.txt");
-    let python = python::find(&installer.environment)
+    let python = python::find(surroundings)
         .await
         .map_err(|error| failed(pin, error))?;
     let uv = ensure_uv(installer, &python, uv).await?;
-    let environment = python::environment_for_uv(&python, &installer.environment).await;
+    let environment = python::environment_for_uv(&python, surroundings).await;
     let _work = Work::begin(
         installer.progress,
         format!(
@@ -123,33 +123,26 @@ async fn install(
             pin.package, pin.version, python.version
         ),
     );
-    let uv = |arguments: &[&std::ffi::OsStr]| {
-        program::launch(&uv, environment.clone())
-            .arguments(arguments)
+    // In a folder of its own, so that no project's configuration of uv is found.
+    let uv = || {
+        surroundings
+            .launch(&uv)
+            .environment(environment.iter())
             .directory(directory)
     };
-    let make = uv(&[
-        "venv".as_ref(),
-        "--allow-existing".as_ref(),
-        "--python".as_ref(),
-        python.program.as_ref(),
-        directory.as_ref(),
-    ]);
+    let make = uv()
+        .arguments(["venv", "--allow-existing", "--python"])
+        .arguments([&python.program, directory]);
     python::run(make, "uv venv")
         .await
         .map_err(|error| failed(pin, error))?;
     std::fs::write(&requirements, &pin.requirements).map_err(CacheError::of("write", &requirements))?;
-    let interpreter = python::program(directory, "python");
-    let fill = uv(&[
-        "pip".as_ref(),
-        "install".as_ref(),
-        "--require-hashes".as_ref(),
-        "--no-build".as_ref(),
-        "--python".as_ref(),
-        interpreter.as_ref(),
-        "-r".as_ref(),
-        requirements.as_ref(),
-    ]);
+    // Wheels alone: to build a source distribution is to run code that no hash has named.
+    let fill = uv()
+        .arguments(["pip", "install", "--require-hashes", "--no-build", "--python"])
+        .arguments([python::program(directory, "python")])
+        .arguments(["--requirements"])
+        .arguments([&requirements]);
     python::run(fill, "uv pip install")
         .await
         .map_err(|error| failed(pin, error))?;
@@ -164,13 +157,16 @@ async fn install_uv(
 ) -> Result<(), PythonError> {
     let _work = Work::begin(installer.progress, format!("installing uv {}", pin.version));
     let directory = reservation.directory();
-    let interpreter = python::make_venv(python, directory, &installer.environment).await?;
+    let interpreter = python::make_venv(python, directory, &installer.surroundings).await?;
     let requirements = directory.join("requirements.txt");
     std::fs::write(&requirements, &pin.requirements).map_err(|error| PythonError::Installer {
         what: format!("writing `{}`", requirements.display()),
         reason: error.to_string(),
     })?;
-    let pip = program::launch(interpreter, pip_environment(&installer.environment))
+    let pip = installer
+        .surroundings
+        .launch(interpreter)
+        .environment([(env::PIP_DISABLE_PIP_VERSION_CHECK, "1")])
         .arguments([
             "-m",
             "pip",
@@ -178,17 +174,11 @@ async fn install_uv(
             "--require-hashes",
             "--only-binary",
             ":all:",
-            "-r",
+            "--requirement",
         ])
         .arguments([requirements]);
     python::run(pip, "pip install uv").await?;
     Ok(())
-}
-
-fn pip_environment(environment: &Environment) -> Environment {
-    let mut environment = environment.for_installers();
-    environment.set("PIP_DISABLE_PIP_VERSION_CHECK", "1");
-    environment
 }
 
 fn finish(reservation: Reservation, tool: &str, pin: &PythonPin) -> Result<Installed, CacheError> {

@@ -5,7 +5,7 @@
 //! This module reads and writes; it never asks a registry.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,10 @@ pub const CLAUDE_FILE: &str = "claude.json";
 pub const LITELLM_FILE: &str = "litellm.txt";
 /// The file that pins the installer of last resort.
 pub const UV_FILE: &str = "uv.txt";
+/// What `litellm.txt` is made from.
+pub const LITELLM_SOURCE: &str = "litellm.in";
+/// What `uv.txt` is made from.
+pub const UV_SOURCE: &str = "uv.in";
 
 /// What is pinned.
 #[derive(Clone, Debug)]
@@ -173,11 +177,6 @@ impl PythonPin {
         Sha512::of(self.requirements.as_bytes())
     }
 
-    /// Writes the requirements to `file`.
-    pub fn write(&self, file: &Path) -> Result<(), LockError> {
-        write(file, &self.requirements)
-    }
-
     fn read(file: &Path, package: &str) -> Result<Self, LockError> {
         Self::parse(read(file)?, package, file)
     }
@@ -220,15 +219,26 @@ fn first_without_hash(requirements: &str) -> Option<&str> {
     None
 }
 
-fn read(file: &Path) -> Result<String, LockError> {
+/// Reads a file of the lock.
+pub fn read(file: &Path) -> Result<String, LockError> {
     std::fs::read_to_string(file).map_err(|source| LockError::Read {
         file: file.to_owned(),
         source,
     })
 }
 
-fn write(file: &Path, text: &str) -> Result<(), LockError> {
-    std::fs::write(file, text).map_err(|source| LockError::Write {
+/// Writes a file of the lock whole or not at all.
+pub fn write(file: &Path, text: &str) -> Result<(), LockError> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let try_write = || {
+        let mut partial = tempfile::Builder::new()
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .tempfile_in(folder)?;
+        partial.write_all(text.as_bytes())?;
+        partial.persist(file)?;
+        Ok(())
+    };
+    try_write().map_err(|source| LockError::Write {
         file: file.to_owned(),
         source,
     })

@@ -6,8 +6,7 @@
 pub mod lock;
 pub mod platform;
 pub mod integrity;
-pub mod program;
-mod progress;
+pub mod progress;
 pub mod cache;
 pub mod http;
 pub mod npmrc;
@@ -15,6 +14,8 @@ pub mod npm;
 pub mod python;
 pub mod claude;
 pub mod litellm;
+pub mod update;
+pub mod verify;
 
 use std::path::PathBuf;
 
@@ -26,26 +27,56 @@ pub use self::progress::{Progress, Silent};
 
 use self::http::Patience;
 use crate::env::Environment;
+use crate::process::{Launch, Mark, RunId};
+
+/// What registries and their clients are asked with.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The clients' configuration, the PATH, proxies, certificates.
+    pub environment: Environment,
+    /// How long to keep trying.
+    pub patience: Patience,
+    /// What the clients' processes belong to.
+    pub run: RunId,
+}
 
 /// Installs tools into a cache.
 pub struct Installer<'a> {
     /// Where to.
     pub cache: Cache,
-    /// What the registries' clients see: their configuration, the PATH, proxies, certificates.
-    pub environment: Environment,
-    /// How long to keep trying.
-    pub patience: Patience,
+    /// Where from.
+    pub surroundings: Surroundings,
     /// Who hears of the progress.
     pub progress: &'a dyn Progress,
 }
 
-impl<'a> Installer<'a> {
-    /// An installer that sees `environment`, into the cache that it names.
-    pub fn new(environment: Environment, progress: &'a dyn Progress) -> Result<Self, cache::CacheError> {
-        Ok(Self {
-            cache: Cache::of(&environment)?,
+impl Surroundings {
+    /// Those that `environment` tells of, for processes of `run`.
+    pub fn new(environment: Environment, run: RunId) -> Self {
+        Self {
             environment,
             patience: Patience::default(),
+            run,
+        }
+    }
+
+    /// `program`, to be run with what an installer may see.
+    fn launch(&self, program: impl Into<PathBuf>) -> Launch {
+        Launch::new(program, Mark::run(self.run)).environment(self.environment.for_installers().iter())
+    }
+}
+
+impl<'a> Installer<'a> {
+    /// An installer that sees `environment`, into the cache that it names.
+    pub fn new(
+        environment: Environment,
+        run: RunId,
+        progress: &'a dyn Progress,
+    ) -> Result<Self, cache::CacheError> {
+        let surroundings = Surroundings::new(environment, run);
+        Ok(Self {
+            cache: Cache::of(&surroundings.environment)?,
+            surroundings,
             progress,
         })
     }
@@ -55,7 +86,8 @@ impl<'a> Installer<'a> {
         claude::ensure(self, pin).await
     }
 
-    /// The LiteLLM of `pin`, installed if it is not; a second call needs no network.
+    /// The LiteLLM of `pin`, installed if it is not; a second call needs no network. `uv` is what installs it on a
+    /// machine that has no `uv`.
     pub async fn ensure_litellm(
         &self,
         pin: &PythonPin,

@@ -6,16 +6,18 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use reqwest::Url;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use serde::Deserialize;
 
+use super::Surroundings;
 use super::http::{Client, FetchError, Patience, Request, redacted};
 use super::integrity::Sha512;
 use super::npmrc;
-use super::program;
 use crate::env::{self, Environment};
+use crate::process::{self, Bounds};
 
 /// The scope whose registry may be set apart from the others'.
 const SCOPE: &str = "@anthropic-ai:registry";
@@ -49,6 +51,7 @@ pub struct Package {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Version {
     /// Where its file is.
+    #[serde(default)]
     pub dist: Distribution,
     /// Why not to use it any more.
     #[serde(default, deserialize_with = "deprecation")]
@@ -56,12 +59,12 @@ pub struct Version {
 }
 
 /// The file of a version.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub struct Distribution {
     /// Its digest, `sha512-…`; very old versions have none.
     pub integrity: Option<String>,
     /// Its address.
-    pub tarball: String,
+    pub tarball: Option<String>,
 }
 
 /// The registry cannot be found or asked.
@@ -186,8 +189,9 @@ impl Settings {
 }
 
 impl Registry {
-    /// The registry that the npm client uses for Claude Code, as configured for `environment`.
-    pub async fn find(environment: &Environment, patience: Patience) -> Result<Self, RegistryError> {
+    /// The registry that the npm client uses for Claude Code, as configured in `surroundings`.
+    pub async fn find(surroundings: &Surroundings) -> Result<Self, RegistryError> {
+        let environment = &surroundings.environment;
         let directory = std::env::current_dir().unwrap_or_default();
         let settings = Settings::read(environment, &directory);
         let (whence, address) = match [SCOPE, "registry"]
@@ -195,13 +199,13 @@ impl Registry {
             .find_map(|key| Some((key, settings.get(key)?)))
         {
             Some((key, address)) => (format!("the npm setting `{key}`"), address.to_owned()),
-            None => ("the npm client's answer".to_owned(), ask_npm(environment).await?),
+            None => ("the npm client's answer".to_owned(), ask_npm(surroundings).await?),
         };
         let base = Url::parse(&address)
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https"))
             .ok_or(RegistryError::Address { whence })?;
-        let client = client(environment, &settings, patience)?;
+        let client = client(environment, &settings, surroundings.patience)?;
         Ok(Self {
             base,
             settings,
@@ -245,7 +249,8 @@ impl Registry {
         file: &Path,
         told: &(dyn Fn(u64, Option<u64>) + Sync),
     ) -> Result<Sha512, RegistryError> {
-        let published = Url::parse(&version.dist.tarball).map_err(|_| RegistryError::Address {
+        let address = version.dist.tarball.as_deref().unwrap_or_default();
+        let published = Url::parse(address).map_err(|_| RegistryError::Address {
             whence: "`dist.tarball` of the package's metadata".to_owned(),
         })?;
         let Some(mirrored) = self.mirrored(&published) else {
@@ -307,27 +312,25 @@ fn from_variables(environment: &Environment) -> BTreeMap<String, String> {
         .collect()
 }
 
-async fn ask_npm(environment: &Environment) -> Result<String, RegistryError> {
-    let npm = environment
+async fn ask_npm(surroundings: &Surroundings) -> Result<String, RegistryError> {
+    let npm = surroundings
+        .environment
         .find_program("npm")
         .ok_or(RegistryError::NotConfigured)?;
-    let output = program::output(
-        &program::launch(npm, environment.for_installers()).arguments(["config", "get", "registry"]),
-    )
-    .await
-    .map_err(|error| RegistryError::ClientFailed(error.to_string()))?;
-    let answer = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    if !output.is_success() || answer.is_empty() || answer == "undefined" {
-        return Err(RegistryError::ClientFailed(format!("{:?}", output.ended)));
+    let launch = surroundings.launch(npm).arguments(["config", "get", "registry"]);
+    let output = process::output(&launch, b"", Bounds::deadline(Duration::from_secs(60)))
+        .await
+        .map_err(|error| RegistryError::ClientFailed(error.to_string()))?;
+    match output.stdout_text().trim() {
+        answer if output.is_success() && !matches!(answer, "" | "undefined" | "null") => {
+            Ok(answer.to_owned())
+        }
+        _ if output.timed_out => Err(RegistryError::ClientFailed("no answer in a minute".to_owned())),
+        _ => Err(RegistryError::ClientFailed(output.ended.to_string())),
     }
-    Ok(answer)
 }
 
-fn client(
-    environment: &Environment,
-    settings: &Settings,
-    patience: Patience,
-) -> Result<Client, RegistryError> {
+fn client(environment: &Environment, settings: &Settings, patience: Patience) -> Result<Client, RegistryError> {
     let file = settings
         .get("cafile")
         .or_else(|| environment.get(env::NODE_EXTRA_CA_CERTS));

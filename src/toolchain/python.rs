@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::program as programs;
+use super::Surroundings;
 use crate::env::{self, Environment};
-use crate::process::{Launch, Output};
+use crate::process::{self, Bounds, Launch, Output};
 
 /// The oldest Python that LiteLLM runs on (`Requires-Python: >=3.10` in its metadata).
 const OLDEST: (u32, u32) = (3, 10);
@@ -23,6 +24,9 @@ const NAMES: [&str; 7] = [
     "python3.10",
     "python",
 ];
+
+/// How long an installer may take: LiteLLM is 150 packages, on a slow line some hundred megabytes.
+const LONGEST_INSTALLATION: Duration = Duration::from_secs(20 * 60);
 
 /// A Python that is recent enough.
 #[derive(Clone, Debug)]
@@ -67,13 +71,13 @@ pub enum PythonError {
 }
 
 /// The first Python on the PATH that is recent enough.
-pub async fn find(environment: &Environment) -> Result<Python, PythonError> {
+pub async fn find(surroundings: &Surroundings) -> Result<Python, PythonError> {
     let mut found = Vec::new();
     for name in NAMES {
-        let Some(program) = environment.find_program(name) else {
+        let Some(program) = surroundings.environment.find_program(name) else {
             continue;
         };
-        let Some(version) = version_of(&program, environment).await else {
+        let Some(version) = version_of(&program, surroundings).await else {
             continue;
         };
         if is_recent(&version) {
@@ -92,23 +96,19 @@ pub async fn find(environment: &Environment) -> Result<Python, PythonError> {
 pub async fn make_venv(
     python: &Python,
     directory: &Path,
-    environment: &Environment,
+    surroundings: &Surroundings,
 ) -> Result<PathBuf, PythonError> {
-    let failed = |reason| PythonError::NoVenv {
-        python: python.program.clone(),
-        reason,
-    };
-    let output = programs::output(
-        &programs::launch(&python.program, environment.for_installers())
-            .arguments(["-m", "venv"])
-            .arguments([directory]),
-    )
-    .await
-    .map_err(|error| failed(error.to_string()))?;
-    if output.is_success() {
-        Ok(program(directory, "python"))
-    } else {
-        Err(failed(last_words(&output)))
+    let launch = surroundings
+        .launch(&python.program)
+        .arguments(["-m", "venv"])
+        .arguments([directory]);
+    match run(launch, "python3 -m venv").await {
+        Ok(_) => Ok(program(directory, "python")),
+        Err(PythonError::Installer { reason, .. }) => Err(PythonError::NoVenv {
+            python: python.program.clone(),
+            reason,
+        }),
+        Err(error) => Err(error),
     }
 }
 
@@ -118,10 +118,15 @@ pub async fn run(launch: Launch, what: &str) -> Result<Output, PythonError> {
         what: what.to_owned(),
         reason,
     };
-    let output = programs::output(&launch)
+    let output = process::output(&launch, b"", Bounds::deadline(LONGEST_INSTALLATION))
         .await
         .map_err(|error| failed(error.to_string()))?;
-    if output.is_success() {
+    if output.timed_out {
+        Err(failed(format!(
+            "it did not end within {} minutes",
+            LONGEST_INSTALLATION.as_secs() / 60
+        )))
+    } else if output.is_success() {
         Ok(output)
     } else {
         Err(failed(last_words(&output)))
@@ -138,22 +143,21 @@ pub fn program(directory: &Path, name: &str) -> PathBuf {
 }
 
 /// The environment for uv: what an installer may see, with pip's settings under uv's names.
-pub async fn environment_for_uv(python: &Python, environment: &Environment) -> Environment {
-    let mut uv = environment.for_installers();
-    let output = programs::output(
-        &programs::launch(&python.program, uv.clone()).arguments(["-m", "pip", "config", "list"]),
-    )
-    .await;
-    let settings = match output {
-        Ok(output) if output.is_success() => pip_settings(&String::from_utf8_lossy(&output.stdout)),
+pub async fn environment_for_uv(python: &Python, surroundings: &Surroundings) -> Environment {
+    let mut environment = surroundings.environment.for_installers();
+    let launch = surroundings
+        .launch(&python.program)
+        .arguments(["-m", "pip", "config", "list"]);
+    let settings = match process::output(&launch, b"", Bounds::deadline(Duration::from_secs(60))).await {
+        Ok(output) if output.is_success() => pip_settings(&output.stdout_text()),
         // A Python without pip: what the environment says still counts.
-        _ => pip_variables(&uv),
+        _ => pip_variables(&environment),
     };
-    for (name, value) in translate(&settings, &uv, &|path| path.is_dir()) {
-        uv.set(name, value);
+    for (name, value) in translate(&settings, &environment, &|path| path.is_dir()) {
+        environment.set(name, value);
     }
-    uv.set(env::UV_PYTHON_DOWNLOADS, "never");
-    uv
+    environment.set(env::UV_PYTHON_DOWNLOADS, "never");
+    environment
 }
 
 /// pip's settings as `pip config list` prints them, `global.index-url='…'`; a command's count before global ones,
@@ -263,10 +267,13 @@ fn is_true(value: &str) -> bool {
     )
 }
 
-async fn version_of(program: &Path, environment: &Environment) -> Option<String> {
-    let launch = programs::launch(program, environment.for_installers())
+async fn version_of(program: &Path, surroundings: &Surroundings) -> Option<String> {
+    let launch = surroundings
+        .launch(program)
         .arguments(["-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"]);
-    let output = programs::output(&launch).await.ok()?;
+    let output = process::output(&launch, b"", Bounds::deadline(Duration::from_secs(30)))
+        .await
+        .ok()?;
     let version = output.stdout_text().trim().to_owned();
     (output.is_success() && !version.is_empty()).then_some(version)
 }
@@ -290,7 +297,7 @@ fn last_words(output: &Output) -> String {
         .map(without_credentials)
         .collect();
     match lines[lines.len().saturating_sub(12)..].join("\n  ") {
-        words if words.is_empty() => format!("{:?}", output.ended),
+        words if words.is_empty() => output.ended.to_string(),
         words => format!("{}\n  {words}", output.ended),
     }
 }

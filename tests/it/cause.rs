@@ -34,6 +34,7 @@ fn labelled_messages_get_their_causes() {
             wrong.join("\n")
         );
     }
+    println!("{report}");
     assert!(!poor, "{report}");
 }
 

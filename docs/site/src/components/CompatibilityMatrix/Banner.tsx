@@ -1,0 +1,76 @@
+import {useId, type ReactElement} from 'react';
+
+import styles from './Banner.module.css';
+import type {EvidenceKind} from './data/details';
+import type {Matrix} from './data/matrix';
+import {useNow} from './hooks';
+import {ageInDays, localTime, localTimeZone, relativeTime, utcTime} from './time';
+
+type Props = {
+  matrix: Matrix;
+  evidence?: EvidenceKind;
+  staleAfterDays: number;
+};
+
+/** When, and with which versions, the matrix was made. */
+export function Banner({matrix, evidence, staleAfterDays}: Props): ReactElement {
+  const now = useNow();
+  return (
+    <>
+      <dl className={styles.banner}>
+        <div>
+          <dt>Last updated</dt>
+          <dd>
+            <UpdatedTime time={matrix.generatedAt} now={now} />
+          </dd>
+        </div>
+        <div>
+          <dt>LiteLLM</dt>
+          <dd>{matrix.litellmVersion}</dd>
+        </div>
+        <div>
+          <dt>Claude Code</dt>
+          <dd>{matrix.claudeCodeVersion}</dd>
+        </div>
+        {evidence && (
+          <div>
+            <dt>Providers</dt>
+            <dd>{evidence === 'live' ? 'Live' : 'Simulated'}</dd>
+          </div>
+        )}
+      </dl>
+      {now && <StalenessWarning days={ageInDays(matrix.generatedAt, now)} staleAfterDays={staleAfterDays} />}
+    </>
+  );
+}
+
+function UpdatedTime({time, now}: {time: Date; now?: Date}): ReactElement {
+  const descriptionId = useId();
+  if (!now) {
+    return <time dateTime={time.toISOString()}>{utcTime(time)}</time>;
+  }
+  return (
+    <>
+      <button type="button" className={styles.time} aria-describedby={descriptionId} data-tooltip>
+        <time dateTime={time.toISOString()}>{relativeTime(time, now)}</time>
+      </button>
+      <span id={descriptionId} hidden>
+        {localTime(time)}
+        <br />
+        Your time zone: {localTimeZone()}
+      </span>
+    </>
+  );
+}
+
+function StalenessWarning({days, staleAfterDays}: {days: number; staleAfterDays: number}): ReactElement | null {
+  if (days < staleAfterDays) {
+    return null;
+  }
+  return (
+    <p className={styles.stale} role="note">
+      <strong>These results are {days} days old.</strong> Newer releases of LiteLLM or Claude Code may behave
+      differently.
+    </p>
+  );
+}

@@ -1,0 +1,95 @@
+import {useId, useLayoutEffect, useRef, type MouseEvent, type ReactElement} from 'react';
+
+import styles from './CellPanel.module.css';
+import {CopyButton} from './CopyButton';
+import type {EvidenceKind, TierDetails} from './data/details';
+import type {PastStatus} from './data/history';
+import type {Feature} from './data/matrix';
+import {HistoryStrip} from './HistoryStrip';
+import {KnownFailures} from './KnownFailures';
+import {Message} from './Message';
+import {providerName} from './names';
+import {Reproduce} from './Reproduce';
+import {explain, GLYPHS, STATUS_NAMES} from './status';
+import {Tiers} from './Tiers';
+
+type Props = {
+  feature: Feature;
+  provider: string;
+  tiers: TierDetails[];
+  evidence?: EvidenceKind;
+  past: PastStatus[];
+  onClose: () => void;
+};
+
+/** All that is known about a cell, in a sheet beside the page. */
+export function CellPanel({feature, provider, tiers, evidence, past, onClose}: Props): ReactElement {
+  const dialog = useModal();
+  const titleId = useId();
+  const cell = feature.providers.get(provider) ?? {status: 'not_tested'};
+  const wasTried = cell.status === 'pass' || cell.status === 'fail';
+  const closeOnBackdrop = (event: MouseEvent) => {
+    if (event.target === dialog.current) {
+      onClose();
+    }
+  };
+  return (
+    <dialog className={styles.panel} ref={dialog} aria-labelledby={titleId} onClose={onClose} onClick={closeOnBackdrop}>
+      <div className={styles.sheet}>
+        <header className={styles.header}>
+          <p className={styles.status} data-status={cell.status}>
+            <span aria-hidden="true">{GLYPHS[cell.status]}</span> {STATUS_NAMES[cell.status]}
+          </p>
+          <button type="button" className={styles.close} onClick={onClose} aria-label="Close">
+            ×
+          </button>
+          <h2 id={titleId}>
+            {feature.name} <span className={styles.provider}>on {providerName(provider)}</span>
+          </h2>
+        </header>
+        {!tiers.some((tier) => tier.error) && (
+          <p className={styles.explanation} data-status={cell.status}>
+            <Message text={explain(cell)} />
+          </p>
+        )}
+        <KnownFailures tiers={tiers} />
+        {wasTried && <Tiers tiers={tiers} />}
+        <HistoryStrip past={past} />
+        {wasTried && <Evidence kind={evidence} />}
+        {wasTried && <Reproduce feature={feature.id} provider={provider} tiers={tiers} />}
+        <footer className={styles.footer}>
+          <CopyButton label="Copy link to this cell" text={() => window.location.href} />
+        </footer>
+      </div>
+    </dialog>
+  );
+}
+
+function Evidence({kind}: {kind?: EvidenceKind}): ReactElement | null {
+  if (!kind) {
+    return null;
+  }
+  return (
+    <section>
+      <h3>Evidence</h3>
+      {kind === 'live' ? (
+        <p>Live: Claude Code ran through LiteLLM onto the real provider. What Claude Code printed was judged.</p>
+      ) : (
+        <p>
+          Simulated: Claude Code ran through LiteLLM onto a stand-in for the provider. What Claude Code printed and what
+          reached the provider were judged.
+        </p>
+      )}
+    </section>
+  );
+}
+
+function useModal() {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useLayoutEffect(() => {
+    const element = dialog.current;
+    element?.showModal();
+    return () => element?.close();
+  }, []);
+  return dialog;
+}

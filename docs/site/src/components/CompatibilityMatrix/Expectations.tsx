@@ -1,0 +1,40 @@
+import type {ReactElement} from 'react';
+
+import type {Judged, Verdict} from './data/details';
+import styles from './Tiers.module.css';
+
+const VERDICT_NAMES: Record<Verdict, string> = {
+  held: 'held',
+  broken: 'broken',
+  known_failure: 'broken, as known',
+  unexpectedly_held: 'held, though known to be broken',
+  not_judged: 'not judged in a live run',
+};
+
+/** What the cell asked for on a tier, and what became of it. */
+export function Expectations({expectations}: {expectations: Judged[]}): ReactElement | null {
+  if (expectations.length === 0) {
+    return null;
+  }
+  const held = expectations.filter(({verdict}) => verdict === 'held').length;
+  return (
+    <details className={styles.folded}>
+      <summary>
+        {held} of {expectations.length} {expectations.length === 1 ? 'expectation' : 'expectations'} held
+      </summary>
+      <ul>
+        {expectations.map(({name, verdict, clause}, index) => (
+          <li key={index}>
+            <code>{name}</code> {VERDICT_NAMES[verdict]}
+            {clause && (
+              <>
+                {', by clause '}
+                <code>{clause}</code>
+              </>
+            )}
+          </li>
+        ))}
+      </ul>
+    </details>
+  );
+}

@@ -1,0 +1,65 @@
+import type {ReactElement, ReactNode} from 'react';
+
+import type {Mismatch, TierDetails} from './data/details';
+import styles from './Failure.module.css';
+import {Message} from './Message';
+import {inWords} from './names';
+
+/** What did not hold on a tier, and whose fault that is. */
+export function Failure({tier}: {tier: TierDetails}): ReactElement {
+  return (
+    <div className={styles.failure}>
+      {tier.mismatches.map((mismatch, index) => (
+        <MismatchTold key={index} mismatch={mismatch} />
+      ))}
+      {tier.mismatches.length === 0 && tier.error && (
+        <p className={styles.summary}>
+          <Message text={tier.error} />
+        </p>
+      )}
+      <dl className={styles.facts}>
+        <Fact name="Cause">
+          {tier.cause && (
+            <>
+              {inWords(tier.cause)}
+              {tier.why && (
+                <span className={styles.why}>
+                  {' '}
+                  (<Message text={tier.why} />)
+                </span>
+              )}
+            </>
+          )}
+        </Fact>
+        <Fact name="Contract clause">{tier.clause && <code>{tier.clause}</code>}</Fact>
+        <Fact name="Evidence">{tier.evidencePath && <code>{tier.evidencePath}</code>}</Fact>
+      </dl>
+    </div>
+  );
+}
+
+function MismatchTold({mismatch}: {mismatch: Mismatch}): ReactElement {
+  return (
+    <>
+      <p className={styles.summary}>
+        <Message text={mismatch.summary} />
+      </p>
+      <dl className={styles.facts}>
+        <Fact name="Expected">{mismatch.expected && <Message text={mismatch.expected} />}</Fact>
+        <Fact name="Found">{mismatch.actual && <Message text={mismatch.actual} />}</Fact>
+      </dl>
+    </>
+  );
+}
+
+function Fact({name, children}: {name: string; children: ReactNode}): ReactElement | null {
+  if (!children) {
+    return null;
+  }
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}

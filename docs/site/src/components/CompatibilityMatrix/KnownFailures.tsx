@@ -1,0 +1,32 @@
+import type {ReactElement} from 'react';
+
+import type {KnownFailure, TierDetails} from './data/details';
+import styles from './KnownFailures.module.css';
+import {Message} from './Message';
+
+/** What is known not to work here, and where that is followed up. */
+export function KnownFailures({tiers}: {tiers: TierDetails[]}): ReactElement | null {
+  const known = new Map<string, KnownFailure>();
+  for (const failure of tiers.flatMap((tier) => tier.knownFailures)) {
+    known.set(`${failure.reason} ${failure.link}`, failure);
+  }
+  if (known.size === 0) {
+    return null;
+  }
+  return (
+    <section>
+      <h3>Known failures</h3>
+      <ul className={styles.known}>
+        {[...known].map(([key, {reason, link}]) => (
+          <li key={key}>
+            <Message text={reason} /> {isWebAddress(link) ? <a href={link}>{link.replace(/^https?:\/\//, '')}</a> : link}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function isWebAddress(link: string | undefined): link is string {
+  return /^https?:\/\//.test(link ?? '');
+}

@@ -1,0 +1,30 @@
+import {useMemo, type ReactElement} from 'react';
+
+import {readDetails} from './data/details';
+import {readHistory} from './data/history';
+import {readMatrix} from './data/matrix';
+import {MatrixView} from './MatrixView';
+import {Placeholder} from './Placeholder';
+
+type Props = {
+  /** `compatibility-matrix.json`, as it was parsed. */
+  matrix: unknown;
+  /** `compatibility-details.json`, if there is one. */
+  details?: unknown;
+  /** `compatibility-history.json`, if there is one. */
+  history?: unknown;
+  staleAfterDays?: number;
+};
+
+/** The matrix of files that nobody has checked yet: a table, or a word on why there is none. */
+export function MatrixFromFiles({matrix: matrixFile, details, history, staleAfterDays = 7}: Props): ReactElement {
+  const matrix = useMemo(() => readMatrix(matrixFile), [matrixFile]);
+  const beside = useMemo(
+    () => matrix.kind === 'read' && {details: readDetails(details, matrix.matrix), history: readHistory(history)},
+    [matrix, details, history],
+  );
+  if (matrix.kind !== 'read' || !beside) {
+    return <Placeholder fault={matrix} />;
+  }
+  return <MatrixView matrix={matrix.matrix} {...beside} staleAfterDays={staleAfterDays} />;
+}

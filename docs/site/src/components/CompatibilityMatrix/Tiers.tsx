@@ -1,0 +1,60 @@
+import type {ReactElement} from 'react';
+
+import type {TierDetails} from './data/details';
+import {EarlierAttempts} from './EarlierAttempts';
+import {Expectations} from './Expectations';
+import {Failure} from './Failure';
+import {inWords} from './names';
+import {GLYPHS, STATUS_NAMES} from './status';
+import styles from './Tiers.module.css';
+import {duration} from './time';
+
+/** The cell's result on each tier of models. */
+export function Tiers({tiers}: {tiers: TierDetails[]}): ReactElement | null {
+  if (tiers.length === 0) {
+    return null;
+  }
+  return (
+    <section>
+      <h3>Models</h3>
+      <ul className={styles.tiers}>
+        {tiers.map((tier) => (
+          <li key={tier.tier}>
+            <Tier tier={tier} />
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function Tier({tier}: {tier: TierDetails}): ReactElement {
+  return (
+    <>
+      <p className={styles.head}>
+        <span className={styles.glyph} data-status={tier.status} aria-hidden="true">
+          {GLYPHS[tier.status]}
+        </span>
+        <strong>{inWords(tier.tier)}</strong>
+        <span className={styles.word}>{STATUS_NAMES[tier.status]}</span>
+        <span className={styles.effort}>{effort(tier)}</span>
+      </p>
+      <div className={styles.more}>
+        {tier.status === 'fail' && <Failure tier={tier} />}
+        <EarlierAttempts attempts={tier.earlierAttempts} />
+        <Expectations expectations={tier.expectations} />
+      </div>
+    </>
+  );
+}
+
+/** `2 attempts · 12.3 s · $0.0041`. */
+function effort({attempts, durationMs, costUsd}: TierDetails): string {
+  return [
+    attempts !== undefined && attempts > 1 && `${attempts} attempts`,
+    durationMs !== undefined && duration(durationMs),
+    costUsd !== undefined && costUsd > 0 && `$${costUsd.toFixed(costUsd < 0.01 ? 4 : 2)}`,
+  ]
+    .filter(Boolean)
+    .join(' · ');
+}

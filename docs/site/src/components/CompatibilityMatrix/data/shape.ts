@@ -1,0 +1,61 @@
+/** What is wrong with a file, and where: `features[2].providers.azure.error: expected a text that is not empty`. */
+export class ShapeError extends Error {
+  constructor(where: string, problem: string) {
+    super(`${where}: ${problem}`);
+  }
+}
+
+export type Json = Record<string, unknown>;
+
+export function readObject(value: unknown, where: string): Json {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new ShapeError(where, 'expected an object');
+  }
+  return value as Json;
+}
+
+export function readList<T>(value: unknown, where: string, readItem: (item: unknown, where: string) => T): T[] {
+  if (!Array.isArray(value)) {
+    throw new ShapeError(where, 'expected a list');
+  }
+  return value.map((item, index) => readItem(item, `${where}[${index}]`));
+}
+
+export function readText(value: unknown, where: string): string {
+  if (typeof value !== 'string' || value.trim() === '') {
+    throw new ShapeError(where, 'expected a text that is not empty');
+  }
+  return value;
+}
+
+export function readOptionalText(value: unknown, where: string): string | undefined {
+  return value === undefined || value === null ? undefined : readText(value, where);
+}
+
+export function readNumber(value: unknown, where: string): number {
+  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
+    throw new ShapeError(where, 'expected a number, 0 or more');
+  }
+  return value;
+}
+
+export function readTime(value: unknown, where: string): Date {
+  const time = new Date(readText(value, where));
+  if (Number.isNaN(time.getTime())) {
+    throw new ShapeError(where, 'expected a time like `2026-01-31T12:00:00Z`');
+  }
+  return time;
+}
+
+export function readChoice<T extends string>(value: unknown, choices: readonly T[], where: string): T {
+  const choice = choices.find((known) => known === value);
+  if (choice === undefined) {
+    throw new ShapeError(where, `expected one of ${choices.join(', ')}, found ${JSON.stringify(value)}`);
+  }
+  return choice;
+}
+
+export function readMap<T>(value: unknown, where: string, readItem: (item: unknown, where: string) => T): Map<string, T> {
+  const entries = Object.entries(readObject(value, where));
+  return new Map(entries.map(([key, item]) => [key, readItem(item, `${where}.${key}`)]));
+}

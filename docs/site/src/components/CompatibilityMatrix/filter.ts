@@ -1,0 +1,50 @@
+import {STATUSES, type Feature, type Matrix, type Status} from './data/matrix';
+
+/** What a reader wants to see; an empty set leaves everything in. */
+export type Filter = {
+  providers: ReadonlySet<string>;
+  statuses: ReadonlySet<Status>;
+};
+
+export const NO_FILTER: Filter = {providers: new Set(), statuses: new Set()};
+
+/** The rows and columns that a filter leaves. */
+export type Shown = {
+  providers: string[];
+  features: Feature[];
+  /** Statuses to show in full; the rest of a row that is shown stays, subdued. */
+  statuses: ReadonlySet<Status>;
+};
+
+export function applyFilter(matrix: Matrix, filter: Filter): Shown {
+  const statuses = filter.statuses.size > 0 ? filter.statuses : new Set(STATUSES);
+  const providers = matrix.providers.filter((id) => filter.providers.size === 0 || filter.providers.has(id));
+  const features = matrix.features.filter((feature) =>
+    providers.some((provider) => statuses.has(statusOf(feature, provider))),
+  );
+  return {providers, features, statuses};
+}
+
+export function statusOf(feature: Feature, provider: string): Status {
+  return feature.providers.get(provider)?.status ?? 'not_tested';
+}
+
+/** How many cells of these columns have each status. */
+export function countStatuses(features: Feature[], providers: string[]): Record<Status, number> {
+  const counts: Record<Status, number> = {pass: 0, fail: 0, not_applicable: 0, not_tested: 0};
+  for (const feature of features) {
+    for (const provider of providers) {
+      counts[statusOf(feature, provider)] += 1;
+    }
+  }
+  return counts;
+}
+
+/** `chosen` with `item` put in, or taken out if it was in. */
+export function toggle<T>(chosen: ReadonlySet<T>, item: T): ReadonlySet<T> {
+  const next = new Set(chosen);
+  if (!next.delete(item)) {
+    next.add(item);
+  }
+  return next;
+}

@@ -1,0 +1,48 @@
+import {useEffect, useState, useSyncExternalStore} from 'react';
+
+const never = () => () => undefined;
+
+/** False on the server and while the page comes to life, true from then on. */
+export function useHydrated(): boolean {
+  return useSyncExternalStore(
+    never,
+    () => true,
+    () => false,
+  );
+}
+
+/** The time, refreshed every half minute; unknown on the server. */
+export function useNow(): Date | undefined {
+  const [now, setNow] = useState<Date>();
+  useEffect(() => {
+    const refresh = () => setNow(new Date());
+    refresh();
+    const timer = setInterval(refresh, 30_000);
+    return () => clearInterval(timer);
+  }, []);
+  return now;
+}
+
+const HASH_REPLACED = 'compatibility-matrix:hash';
+
+/** The fragment of the page's address without its `#`; empty on the server. */
+export function useHash(): string {
+  return useSyncExternalStore(
+    subscribeToHash,
+    () => window.location.hash.slice(1),
+    () => '',
+  );
+}
+
+/** Puts `hash` into the page's address without scrolling and without an entry in the browser's history. */
+export function replaceHash(hash: string): void {
+  const {pathname, search} = window.location;
+  window.history.replaceState(window.history.state, '', `${pathname}${search}${hash && `#${hash}`}`);
+  window.dispatchEvent(new Event(HASH_REPLACED));
+}
+
+function subscribeToHash(onChange: () => void): () => void {
+  const events = ['hashchange', 'popstate', HASH_REPLACED];
+  events.forEach((event) => window.addEventListener(event, onChange));
+  return () => events.forEach((event) => window.removeEventListener(event, onChange));
+}

@@ -1,0 +1,21 @@
+import type {ReactElement} from 'react';
+
+import {publishedDetails, publishedHistory, publishedMatrix} from './data/published';
+import {MatrixFromFiles} from './MatrixFromFiles';
+
+type Props = {
+  /** From this age on the page warns that the results may be out of date. */
+  staleAfterDays?: number;
+};
+
+/** The published matrix: `static/data/compatibility-*.json`, taken in when the site is built. */
+export default function CompatibilityMatrix({staleAfterDays}: Props): ReactElement {
+  return (
+    <MatrixFromFiles
+      matrix={publishedMatrix}
+      details={publishedDetails}
+      history={publishedHistory}
+      staleAfterDays={staleAfterDays}
+    />
+  );
+}

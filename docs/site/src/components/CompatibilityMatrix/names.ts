@@ -1,0 +1,23 @@
+const PROVIDER_NAMES: Record<string, string> = {
+  anthropic: 'Anthropic',
+  bedrock_invoke: 'Bedrock (Invoke)',
+  bedrock_converse: 'Bedrock (Converse)',
+  vertex_ai: 'Vertex AI',
+  azure: 'Azure',
+};
+
+/** A provider's name for readers; of an id that is new here, the id in words. */
+export function providerName(id: string): string {
+  return PROVIDER_NAMES[id] ?? inWords(id);
+}
+
+/** `rate_limit` → `Rate limit`. */
+export function inWords(id: string): string {
+  const words = id.replaceAll('_', ' ').trim();
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** A cell's place on the page: its `id`, and the fragment of a link to it. */
+export function cellAnchor(feature: string, provider: string): string {
+  return `${encodeURIComponent(feature)}::${encodeURIComponent(provider)}`;
+}

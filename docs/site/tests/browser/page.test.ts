@@ -1,0 +1,444 @@
+import assert from 'node:assert/strict';
+import {readFileSync} from 'node:fs';
+import {join} from 'node:path';
+import {after, before, test} from 'node:test';
+
+import axe from 'axe-core';
+import type {Locator, Page} from 'playwright-core';
+
+import {openSite, PUBLISHED, type Site} from './site';
+
+const PHONE = {viewport: {width: 390, height: 844}, deviceScaleFactor: 2, hasTouch: true, isMobile: true};
+const DARK = {colorScheme: 'dark'} as const;
+
+const FAILING = 'prompt_caching_5m::bedrock_converse';
+const NOT_APPLICABLE = 'extended_thinking::bedrock_invoke';
+const NOT_TESTED = 'extended_thinking::azure';
+const PASSING = 'vision::azure';
+
+const EXPLANATIONS: [cell: string, sign: string, text: RegExp][] = [
+  [PASSING, '✓', /^Tested & passing$/],
+  [FAILING, '✗', /the provider did not receive a cache_control mark/],
+  [NOT_APPLICABLE, '—', /^Bedrock Invoke does not offer extended thinking\.$/],
+  [NOT_TESTED, '?', /^No test for this combination yet\.$/],
+];
+
+let site: Site;
+
+before(async () => {
+  site = await openSite();
+});
+after(() => site.close());
+
+function cell(page: Page, id: string): Locator {
+  return page.locator(`[id="${id}"] a`);
+}
+
+function tooltip(page: Page): Locator {
+  return page.getByRole('tooltip');
+}
+
+function table(page: Page): Locator {
+  return page.getByRole('region', {name: 'Claude Code features by provider'});
+}
+
+async function background(locator: Locator): Promise<string> {
+  return locator.evaluate((element) => getComputedStyle(element).backgroundColor);
+}
+
+async function faultsFoundByAxe(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  const {violations} = await page.evaluate(() => (window as unknown as {axe: typeof axe}).axe.run());
+  return violations.flatMap(({id, nodes}) => nodes.map(({html}) => `${id}: ${html}`));
+}
+
+async function isWithinWindow(locator: Locator): Promise<boolean> {
+  return locator.evaluate((element) => {
+    const {left, right, top, bottom} = element.getBoundingClientRect();
+    return left >= 0 && top >= 0 && right <= innerWidth && bottom <= innerHeight;
+  });
+}
+
+test('the published page shows every cell of the published file', async () => {
+  const file = JSON.parse(readFileSync(join(__dirname, '../../static/data/compatibility-matrix.json'), 'utf8'));
+  await site.visit(PUBLISHED, async (page) => {
+    assert.equal(await page.getByRole('table', {name: 'Claude Code features by provider'}).count(), 1);
+    for (const feature of file.features) {
+      for (const provider of file.providers) {
+        const status = await cell(page, `${feature.id}::${provider}`).getAttribute('data-status');
+        assert.equal(status, feature.providers[provider].status);
+      }
+    }
+    assert.ok(await page.getByText(file.litellm_version, {exact: true}).isVisible());
+    assert.ok(await page.getByText(file.claude_code_version, {exact: true}).isVisible());
+  });
+});
+
+test('each status has a sign and a colour of its own, light and dark', async () => {
+  for (const options of [{}, DARK]) {
+    await site.visit(
+      '/test/all',
+      async (page) => {
+        const colours = new Set<string>();
+        for (const [id, sign] of EXPLANATIONS) {
+          assert.equal(await cell(page, id).locator('[aria-hidden]').first().textContent(), sign);
+          colours.add(await background(cell(page, id)));
+        }
+        assert.equal(colours.size, 4);
+      },
+      options,
+    );
+  }
+});
+
+test('the mouse shows a tooltip, which stays while the mouse is on it, and takes it away', async () => {
+  await site.visit('/test/all', async (page) => {
+    assert.equal(await tooltip(page).isVisible(), false);
+    for (const [id, , text] of EXPLANATIONS) {
+      await cell(page, id).hover();
+      await tooltip(page).filter({hasText: /./}).waitFor();
+      assert.match((await tooltip(page).innerText()).trim(), text);
+      assert.ok(await isWithinWindow(tooltip(page)));
+    }
+    await tooltip(page).hover();
+    await page.waitForTimeout(300);
+    assert.ok(await tooltip(page).isVisible());
+    await page.mouse.move(5, 5);
+    await tooltip(page).waitFor({state: 'hidden'});
+  });
+});
+
+test('the keyboard shows a tooltip, and Escape takes it away', async () => {
+  await site.visit('/test/all', async (page) => {
+    await cell(page, 'prompt_caching_5m::bedrock_invoke').focus();
+    await page.keyboard.press('Tab');
+    await tooltip(page).waitFor();
+    assert.match(await tooltip(page).innerText(), EXPLANATIONS[1]![2]);
+    await page.keyboard.press('Escape');
+    await tooltip(page).waitFor({state: 'hidden'});
+    await page.keyboard.press('Tab');
+    await tooltip(page).waitFor();
+    assert.match(await tooltip(page).innerText(), EXPLANATIONS[3]![2]);
+  });
+});
+
+test('a tap shows a tooltip, a tap elsewhere takes it away, a second tap opens the panel', async () => {
+  await site.visit(
+    '/test/all',
+    async (page) => {
+      for (const [id, , text] of EXPLANATIONS) {
+        await cell(page, id).tap();
+        await tooltip(page).waitFor();
+        const [said, hint] = (await tooltip(page).innerText()).split(/\n(?=Tap)/);
+        assert.match(said?.trim() ?? '', text);
+        assert.equal(hint, 'Tap again for details');
+        assert.ok(await isWithinWindow(tooltip(page)));
+        assert.equal(await page.getByRole('dialog').count(), 0);
+      }
+      await page.getByRole('heading', {level: 1}).tap();
+      await tooltip(page).waitFor({state: 'hidden'});
+      await cell(page, FAILING).tap();
+      await tooltip(page).waitFor();
+      await cell(page, FAILING).tap();
+      await page.getByRole('dialog').waitFor();
+      assert.equal(await tooltip(page).isVisible(), false);
+    },
+    PHONE,
+  );
+});
+
+test('screen readers are told what tooltips show', async () => {
+  await site.visit('/test/all', async (page) => {
+    const link = page.getByRole('link', {name: 'Not tested: Extended thinking on Azure'});
+    const described = await link.evaluate(
+      (element) => document.getElementById(element.getAttribute('aria-describedby') ?? '')?.textContent,
+    );
+    assert.equal(described, 'No test for this combination yet.');
+  });
+});
+
+test('a phone scrolls the table, not the page, and keeps the features in sight', async () => {
+  await site.visit(
+    '/test/all',
+    async (page) => {
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.equal(wide, 0);
+      const {hidden} = await table(page).evaluate((element) => ({hidden: element.scrollWidth - element.clientWidth}));
+      assert.ok(hidden > 0);
+      await table(page).evaluate((element) => element.scrollTo(element.scrollWidth, 0));
+      const left = (locator: Locator) => locator.evaluate((element) => element.getBoundingClientRect().left);
+      assert.ok(Math.abs((await left(page.getByRole('rowheader').first())) - (await left(table(page)))) <= 1);
+      assert.ok(await page.getByRole('columnheader', {name: 'Azure'}).isVisible());
+    },
+    PHONE,
+  );
+});
+
+test('a cell with the keyboard’s focus is not behind the column of features', async () => {
+  await site.visit(
+    '/test/all',
+    async (page) => {
+      await cell(page, 'vision::azure').focus();
+      await page.keyboard.press('Shift+Tab');
+      await page.keyboard.press('Shift+Tab');
+      await page.keyboard.press('Shift+Tab');
+      const focused = await page.evaluate(() => document.activeElement?.getBoundingClientRect().left ?? 0);
+      const column = await page
+        .getByRole('rowheader')
+        .first()
+        .evaluate((element) => element.getBoundingClientRect().right);
+      assert.ok(focused >= column - 1, `${focused} is left of ${column}`);
+    },
+    {viewport: {width: 390, height: 844}},
+  );
+});
+
+test('a recent matrix tells its age, and on hover and focus its time in the reader’s time zone', async () => {
+  for (const [timezoneId, time] of [
+    ['Europe/Berlin', /Saturday.? 21 November 2026.* 09:00:00/],
+    ['America/Los_Angeles', /Saturday.? 21 November 2026.* 00:00:00/],
+    ['Australia/Adelaide', /Saturday.? 21 November 2026.* 18:30:00/],
+  ] as const) {
+    await site.visit(
+      '/test/all',
+      async (page) => {
+        const updated = page.getByRole('button', {name: '2 hours ago'});
+        await updated.hover();
+        await tooltip(page).waitFor();
+        assert.match(await tooltip(page).innerText(), time);
+        assert.match(await tooltip(page).innerText(), new RegExp(`Your time zone: ${timezoneId}`));
+        await page.mouse.move(5, 5);
+        await tooltip(page).waitFor({state: 'hidden'});
+        await page.keyboard.press('Tab');
+        await updated.focus();
+        await tooltip(page).waitFor();
+        assert.match(await tooltip(page).innerText(), time);
+      },
+      {timezoneId},
+    );
+  }
+});
+
+test('ages are told in the unit that suits them, and an old matrix by its date', async () => {
+  for (const [now, told] of [
+    ['2026-11-21T08:00:20Z', 'just now'],
+    ['2026-11-21T08:01:00Z', '1 minute ago'],
+    ['2026-11-21T08:59:59Z', '59 minutes ago'],
+    ['2026-11-21T09:00:00Z', '1 hour ago'],
+    ['2026-11-22T08:00:00Z', '1 day ago'],
+    ['2026-11-28T07:59:59Z', '6 days ago'],
+    ['2026-11-28T08:00:00Z', '21 November 2026'],
+    ['2027-11-28T08:00:00Z', '21 November 2026'],
+  ] as const) {
+    await site.visit(
+      '/test/all',
+      async (page) => {
+        await page.getByRole('button', {name: told, exact: true}).waitFor();
+      },
+      {now},
+    );
+  }
+});
+
+test('only an old matrix is called stale', async () => {
+  const stale = 'These results are 7 days old.';
+  await site.visit('/test/all', (page) => page.getByText(stale).waitFor(), {now: '2026-11-28T08:00:00Z'});
+  await site.visit(
+    '/test/all',
+    async (page) => assert.equal(await page.getByText(/days old/).count(), 0),
+    {now: '2026-11-28T07:59:00Z'},
+  );
+});
+
+test('dark mode darkens the page’s matrix', async () => {
+  const lightness = async (page: Page) => {
+    const [red = 0, green = 0, blue = 0] = (await background(cell(page, PASSING))).match(/\d+/g)?.map(Number) ?? [];
+    return (red + green + blue) / 3;
+  };
+  await site.visit('/test/all', async (page) => assert.ok((await lightness(page)) > 200));
+  await site.visit('/test/all', async (page) => assert.ok((await lightness(page)) < 60), DARK);
+});
+
+test('a matrix that cannot be shown leaves a placeholder and no table', async () => {
+  for (const [path, words] of [
+    ['/test/other-version', /schema version "2"/],
+    ['/test/malformed', /features\[0\]\.providers\.anthropic\.error/],
+    ['/test/missing', /Nothing has been published yet/],
+  ] as const) {
+    await site.visit(path, async (page) => {
+      assert.match(await page.getByRole('alert').innerText(), words);
+      assert.equal(await page.getByRole('table').count(), 0);
+    });
+  }
+});
+
+test('details of another run are left out, and the page says so', async () => {
+  await site.visit('/test/foreign-details', async (page) => {
+    assert.ok(await page.getByText(/The details file is left out/).isVisible());
+    await cell(page, 'vision::bedrock_converse').click();
+    assert.equal(await page.getByRole('dialog').getByText('Models').count(), 0);
+  });
+});
+
+test('the panel tells tiers, cause, clause, evidence, the past and the way to reproduce it', async () => {
+  await site.visit('/test/all', async (page) => {
+    await cell(page, 'vision::bedrock_converse').focus();
+    await page.keyboard.press('Enter');
+    const panel = page.getByRole('dialog', {name: 'Vision on Bedrock (Converse)'});
+    await panel.waitFor();
+    const text = await panel.innerText();
+    for (const part of [
+      /Haiku\s+Passing/,
+      /Sonnet\s+Failing/,
+      /2 attempts · 1 min 11 s · \$0\.01/,
+      /Cause\s+Gateway/,
+      /\(sent by claude, absent at the provider\)/,
+      /Contract clause\s+messages#image-base64/,
+      /Expected\s+an image\/png block of 69 bytes in the last user message/,
+      /Found\s+2 text blocks/,
+      /Evidence\s+target\/compat\/vision\/bedrock_converse\/sonnet/,
+      /1 of 2 expectations held/,
+      /1 earlier attempt/,
+      /Simulated: /,
+      /cargo test --test compat -- --exact vision::bedrock_converse::sonnet/,
+      /cargo test --test compat -- --exact vision::bedrock_converse::opus/,
+    ]) {
+      assert.match(text, part);
+    }
+    assert.equal(await panel.getByRole('listitem').filter({hasText: 'LiteLLM v1.8'}).count(), 14);
+    await page.keyboard.press('Escape');
+    await panel.waitFor({state: 'detached'});
+    const focused = await page.evaluate(() => document.activeElement?.closest('td')?.id);
+    assert.equal(focused, 'vision::bedrock_converse');
+    assert.equal(new URL(page.url()).hash, '');
+  });
+});
+
+test('a known failure of a passing cell is marked and linked', async () => {
+  await site.visit('/test/all', async (page) => {
+    await cell(page, 'tool_use::azure').hover();
+    await tooltip(page).waitFor();
+    assert.equal((await tooltip(page).innerText()).trim(), 'Tested & passing (with a known failure)');
+    await cell(page, 'tool_use::azure').click();
+    const link = page.getByRole('dialog').getByRole('link', {name: 'example.invalid/issues/7'});
+    assert.equal(await link.getAttribute('href'), 'https://example.invalid/issues/7');
+  });
+});
+
+test('the command and the link of a cell can be copied', async () => {
+  const permissions = ['clipboard-read', 'clipboard-write'];
+  await site.visit(
+    '/test/all',
+    async (page) => {
+      await cell(page, PASSING).click();
+      const panel = page.getByRole('dialog');
+      await panel.getByRole('button', {name: 'Copy', exact: true}).click();
+      await panel.getByText('Copied').waitFor();
+      const clipboard = () => page.evaluate(() => navigator.clipboard.readText());
+      assert.equal(await clipboard(), 'cargo test --test compat -- vision::azure::');
+      await panel.getByRole('button', {name: 'Copy link to this cell'}).click();
+      await page.waitForFunction(async () => (await navigator.clipboard.readText()).endsWith('#vision::azure'));
+    },
+    {permissions},
+  );
+});
+
+test('a link to a cell opens its panel, and another link another', async () => {
+  await site.visit(`/test/all#${NOT_APPLICABLE}`, async (page) => {
+    await page.getByRole('dialog', {name: 'Extended thinking on Bedrock (Invoke)'}).waitFor();
+    await page.evaluate((hash) => {
+      location.hash = hash;
+    }, PASSING);
+    await page.getByRole('dialog', {name: 'Vision on Azure'}).waitFor();
+    await page.goBack();
+    await page.getByRole('dialog', {name: 'Extended thinking on Bedrock (Invoke)'}).waitFor();
+  });
+  await site.visit('/test/all#no::such::cell', async (page) => {
+    assert.equal(await page.getByRole('dialog').count(), 0);
+  });
+});
+
+test('filters leave the rows and columns asked for', async () => {
+  await site.visit('/test/all', async (page) => {
+    await page.getByRole('button', {name: /^Failing/}).click();
+    assert.deepEqual(await page.getByRole('rowheader').allInnerTexts(), ['Prompt caching (5 min TTL)', 'Vision']);
+    await page.getByRole('button', {name: 'Azure'}).click();
+    await page.getByText('No cell matches this filter.').waitFor();
+    await page.getByRole('button', {name: 'Show everything'}).click();
+    assert.equal(await page.getByRole('cell').count(), 30);
+  });
+});
+
+test('50 features on 12 providers keep their heads in sight', async () => {
+  await site.visit('/test/large', async (page) => {
+    assert.equal(await page.getByRole('cell').count(), 600);
+    await table(page).scrollIntoViewIfNeeded();
+    await cell(page, 'feature_50::provider_12').scrollIntoViewIfNeeded();
+    const edges = await table(page).evaluate((element) => {
+      const box = element.getBoundingClientRect();
+      const corner = element.querySelector('thead th')!.getBoundingClientRect();
+      return {top: corner.top - box.top, left: corner.left - box.left};
+    });
+    assert.ok(Math.abs(edges.top) <= 1 && Math.abs(edges.left) <= 1, JSON.stringify(edges));
+    await cell(page, 'feature_50::provider_12').hover();
+    await tooltip(page).waitFor();
+    assert.ok(await isWithinWindow(tooltip(page)));
+  });
+});
+
+test('the page asks for nothing but its own files, and for no data', async () => {
+  const context = await site.browser.newContext();
+  const page = await context.newPage();
+  const asked: string[] = [];
+  const faults: string[] = [];
+  page.on('request', (request) => asked.push(request.url()));
+  page.on('pageerror', (error) => faults.push(String(error)));
+  page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
+  await page.goto(`${site.address}/test/all`, {waitUntil: 'networkidle'});
+  await cell(page, FAILING).click();
+  await page.getByRole('dialog').waitFor();
+  await page.waitForLoadState('networkidle');
+  await context.close();
+  const foreign = asked.filter((url) => !url.startsWith(`${site.address}/`) || url.endsWith('.json'));
+  assert.deepEqual(foreign, []);
+  assert.deepEqual(faults, []);
+});
+
+test('without scripts the table, the time, the versions and every explanation are there', async () => {
+  await site.visit(
+    `/test/all#${FAILING}`,
+    async (page) => {
+      assert.equal(await page.getByRole('cell').count(), 30);
+      assert.ok(await page.getByText('21 November 2026, 08:00 UTC').isVisible());
+      assert.ok(await page.getByText('v1.83.0-stable').isVisible());
+      assert.ok(await page.locator(`[id="${FAILING}"]`).getByText('the provider did not receive').isVisible());
+      const inWords = page.getByText('What fails, and why (2)');
+      await inWords.click();
+      assert.ok(await page.locator('dd').getByText(/expected an image\/png block of 69 bytes/).isVisible());
+      assert.equal(await page.getByRole('button', {name: 'Anthropic'}).count(), 0);
+    },
+    {javaScriptEnabled: false},
+  );
+});
+
+test('axe finds nothing on any page, light or dark, wide or narrow, closed or open', async () => {
+  const pages = [PUBLISHED, '/test/all', '/test/all#vision::bedrock_converse', '/test/all#tool_use::azure'];
+  for (const options of [{}, DARK, PHONE]) {
+    for (const path of [...pages, '/test/other-version', '/test/malformed']) {
+      await site.visit(
+        path,
+        async (page) => {
+          assert.deepEqual(await faultsFoundByAxe(page), [], path);
+        },
+        {...options, reducedMotion: 'reduce', now: '2026-12-03T00:00:00Z'},
+      );
+    }
+  }
+  await site.visit('/test/all', async (page) => {
+    await page.getByRole('button', {name: /^Failing/}).click();
+    await page.locator('summary').first().click();
+    await cell(page, 'vision::azure').hover();
+    await page.waitForTimeout(300);
+    assert.deepEqual(await faultsFoundByAxe(page), [], 'filtered');
+  });
+});
