@@ -86,17 +86,17 @@ pub fn of_matrix(matrix: &Matrix, details: Option<&Details>, width: usize, paint
     );
     text.push('\n');
     text.push_str(&matrix_table(matrix, details, width, paint));
-    for (cell, name, status) in matrix.cells() {
-        if let CellStatus::Fail { error } = status {
-            text.push('\n');
-            let title = format!("{} {name}, {}", Mark::Fail.sign(), cell.provider);
+    for (error, places) in matrix.failures() {
+        text.push('\n');
+        for (name, provider) in places {
+            let title = format!("{} {name}, {provider}", Mark::Fail.sign());
             push_lines(&mut text, &grid::wrap(&title, width), |line| {
                 paint.apply(Mark::Fail.style(), line)
             });
-            push_lines(&mut text, &grid::wrap(error, width.saturating_sub(2)), |line| {
-                format!("  {line}")
-            });
         }
+        push_lines(&mut text, &grid::wrap(error, width.saturating_sub(2)), |line| {
+            format!("  {line}")
+        });
     }
     text
 }

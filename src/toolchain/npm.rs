@@ -330,7 +330,11 @@ async fn ask_npm(surroundings: &Surroundings) -> Result<String, RegistryError> {
     }
 }
 
-fn client(environment: &Environment, settings: &Settings, patience: Patience) -> Result<Client, RegistryError> {
+fn client(
+    environment: &Environment,
+    settings: &Settings,
+    patience: Patience,
+) -> Result<Client, RegistryError> {
     let file = settings
         .get("cafile")
         .or_else(|| environment.get(env::NODE_EXTRA_CA_CERTS));

@@ -4,6 +4,7 @@ mod cause;
 mod claude;
 mod claude_real;
 mod matrix;
+mod matrix_command;
 mod process;
 mod provider_routes;
 mod results;
