@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::baseline::Verdict;
 use super::details::{Details, TierDetails};
 use super::diff::{Change, Diff, Kind};
 use super::published::Matrix;
 use super::view::ManifestView;
 use crate::evidence::Behind;
 use crate::ids::{CellId, TrialName};
-use crate::outcome::{Cause, Verdict};
+use crate::outcome;
+use crate::outcome::Cause;
 use crate::report::Paint;
 use crate::report::grid::{self, Grid, Mark, Row};
 use crate::report::paint::{DIM, HEADING};
@@ -61,8 +63,8 @@ fn remarks(results: &Results) -> Vec<String> {
         let showed = |entry: &&Entry| entry.expectations.iter().any(|judged| judged.verdict == verdict);
         results.results.iter().filter(showed).count()
     };
-    let known = trials_with(Verdict::KnownFailure);
-    let not_judged = trials_with(Verdict::NotJudged);
+    let known = trials_with(outcome::Verdict::KnownFailure);
+    let not_judged = trials_with(outcome::Verdict::NotJudged);
     let mut remarks = Vec::new();
     if known > 0 {
         remarks.push(format!("a declared known failure showed in {known} trials"));
@@ -174,6 +176,38 @@ pub fn of_diff(diff: &Diff, width: usize, paint: Paint) -> String {
         (_, unchanged) => format!("{unchanged} cells unchanged"),
     };
     text.push_str(&format!("\n{unchanged}\n"));
+    text
+}
+
+/// What a baseline says of a run, in at most `width` columns: each regression, each entry that has had its day, and what to
+/// do. Ends with a newline.
+pub fn of_verdict(verdict: &Verdict, width: usize, paint: Paint) -> String {
+    let mut text = String::new();
+    if verdict.is_accepted() {
+        let accepted = "baseline: no regressions, no stale entries";
+        push_lines(&mut text, &grid::wrap(accepted, width), |line| {
+            paint.apply(Mark::Pass.style(), line)
+        });
+        return text;
+    }
+    for change in &verdict.regressions {
+        push_lines(
+            &mut text,
+            &["error: a cell that passes in the baseline fails".into()],
+            |line| paint.apply(Mark::Fail.style(), line),
+        );
+        push_change(&mut text, change, width, paint);
+    }
+    for stale in &verdict.stale {
+        let said = format!("error: a stale entry: {stale}");
+        push_lines(&mut text, &grid::wrap(&said, width), |line| {
+            paint.apply(Mark::Fail.style(), line)
+        });
+    }
+    if !verdict.stale.is_empty() {
+        let hint = "hint: make a baseline of this run with `compat matrix build`, and commit it";
+        push_lines(&mut text, &grid::wrap(hint, width), |line| paint.apply(DIM, line));
+    }
     text
 }
 
