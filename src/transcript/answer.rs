@@ -161,11 +161,13 @@ impl OpenBlock {
         }
     }
 
+    /// The block as Claude Code reads it. The text that a block already has when it starts does not count to it
+    /// (measured with 2.1.327: a gateway that repeats it in the first delta does no harm).
     fn close(mut self) -> AnswerBlock {
         match block(&self.start) {
-            AnswerBlock::Text(text) => AnswerBlock::Text(text + &self.text),
-            AnswerBlock::Thinking { thinking, signature } => AnswerBlock::Thinking {
-                thinking: thinking + &self.text,
+            AnswerBlock::Text(_) => AnswerBlock::Text(self.text),
+            AnswerBlock::Thinking { signature, .. } => AnswerBlock::Thinking {
+                thinking: self.text,
                 signature: signature + &self.signature,
             },
             AnswerBlock::ToolUse { id, name, .. } if !self.input.is_empty() => AnswerBlock::ToolUse {
