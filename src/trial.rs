@@ -109,6 +109,7 @@ pub fn not_run(
         outcome: Outcome::Fail(Failure {
             cause,
             why,
+            next: String::new(),
             mismatches,
         }),
         judged: Vec::new(),
@@ -140,6 +141,7 @@ async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path) -> Attempte
         Failure {
             cause: diagnosis.cause,
             why: diagnosis.why,
+            next: diagnosis.next,
             mismatches: judgement.mismatches.clone(),
         }
     });
@@ -177,6 +179,7 @@ fn broken_off(error: &TrialError, start: Instant) -> Attempted {
             failure: Some(Failure {
                 cause: Cause::Harness,
                 why: "the trial could not be run".into(),
+                next: String::new(),
                 mismatches: vec![Mismatch {
                     expectation: expect::RUN.into(),
                     clause: None,

@@ -154,9 +154,18 @@ fn tier_row(tier: &TierDetails) -> String {
         tier.cost_usd
             .map_or_else(String::new, |cost| format!("{cost:.4}")),
         rests_on(tier),
-        escaped(tier.evidence_path.as_deref().unwrap_or_default()),
+        evidence_and_advice(tier),
         escaped(&tier.nodeid.to_string()),
     )
+}
+
+fn evidence_and_advice(tier: &TierDetails) -> String {
+    let told = [tier.evidence_path.as_deref(), tier.next.as_deref()];
+    told.into_iter()
+        .flatten()
+        .map(escaped)
+        .collect::<Vec<_>>()
+        .join("<br>")
 }
 
 fn seconds(milliseconds: u64) -> String {
