@@ -112,6 +112,7 @@ pub fn not_run(
         outcome: Outcome::Fail(Failure {
             cause,
             why,
+            next: String::new(),
             mismatches,
         }),
         judged: Vec::new(),
@@ -146,6 +147,7 @@ async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path, slot: Slot)
         Failure {
             cause: diagnosis.cause,
             why: diagnosis.why,
+            next: diagnosis.next,
             mismatches: judgement.mismatches.clone(),
         }
     });
@@ -183,6 +185,7 @@ fn broken_off(error: &TrialError, start: Instant) -> Attempted {
             failure: Some(Failure {
                 cause: Cause::Harness,
                 why: "the trial could not be run".into(),
+                next: String::new(),
                 mismatches: vec![Mismatch {
                     expectation: expect::RUN.into(),
                     clause: None,

@@ -6,6 +6,7 @@ mod claude;
 mod claude_real;
 mod loopback;
 mod matrix;
+mod matrix_command;
 mod process;
 mod provider_client;
 mod provider_routes;
