@@ -160,7 +160,7 @@ pub struct TrialRecord {
     pub attempts: Vec<Attempt>,
     /// When the first attempt began.
     pub started_at: chrono::DateTime<chrono::Utc>,
-    /// Milliseconds from the first attempt's start to the verdict.
+    /// Milliseconds that the attempts took together, without waiting for their turn.
     pub duration_ms: u64,
     /// Token counts that `claude` reported, of all attempts.
     pub usage: crate::wire::Usage,

@@ -9,7 +9,8 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::progress;
-use crate::process::RunId;
+use crate::env::Environment;
+use crate::process::{RunId, Watchdog};
 use crate::toolchain::cache::Installed;
 use crate::toolchain::npm::Registry;
 use crate::toolchain::platform::{CLAUDE_PACKAGE, Platform};
@@ -101,7 +102,13 @@ async fn run_async(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let folder = &arguments.lock;
     let lock = Lock::read(folder)?;
     let progress = progress::on_standard_error();
-    let installer = Installer::new(crate::env::Environment::from_process(), RunId::mint(), &*progress)?;
+    let run = RunId::mint();
+    let installer = Installer::new(Environment::from_process(), run, &*progress)?;
+    // What an installer started is not to outlive an interrupted `compat`.
+    let _watchdog = match arguments.command {
+        Command::Install { .. } | Command::Update { .. } => Some(Watchdog::start(run)?),
+        _ => None,
+    };
     match arguments.command {
         Command::Install { tool } => install(&installer, &lock, tool).await,
         Command::Show { format } => show(&installer, &lock, format),
@@ -149,7 +156,7 @@ struct Row {
     pinned: bool,
     digest: String,
     installed: bool,
-    path: PathBuf,
+    path: Option<PathBuf>,
     bytes: Option<u64>,
 }
 
@@ -167,7 +174,9 @@ fn show(installer: &Installer, lock: &Lock, format: Format) -> anyhow::Result<Ex
             (_, None) => "pinned, not installed".to_owned(),
         };
         anstream::println!("{:8} {:10} {state}", row.tool, row.version);
-        anstream::println!("         {}", row.path.display());
+        if let Some(path) = &row.path {
+            anstream::println!("         {}", path.display());
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -182,9 +191,7 @@ fn rows(installer: &Installer, lock: &Lock) -> anyhow::Result<Vec<Row>> {
             pinned: true,
             digest,
             installed: installed.is_some(),
-            path: installed
-                .as_ref()
-                .map_or(entry.directory().to_owned(), Installed::program),
+            path: installed.as_ref().map(Installed::program),
             bytes: installed.as_ref().map(Installed::size),
         });
     }
@@ -195,7 +202,7 @@ fn rows(installer: &Installer, lock: &Lock) -> anyhow::Result<Vec<Row>> {
             pinned: false,
             digest: installed.receipt.locked.to_string(),
             installed: true,
-            path: installed.program(),
+            path: Some(installed.program()),
             bytes: Some(installed.size()),
         });
     }
@@ -229,7 +236,7 @@ fn others(installer: &Installer, lock: &Lock) -> anyhow::Result<Vec<Installed>> 
     installed.retain(|installed| {
         pinned
             .iter()
-            .all(|(_, _, entry, _)| entry.directory() != installed.directory)
+            .all(|(_, _, entry, _)| !entry.owns(&installed.directory))
     });
     Ok(installed)
 }
@@ -366,12 +373,7 @@ fn path(installer: &Installer, lock: &Lock, tool: Tool) -> anyhow::Result<ExitCo
 
 fn clean(installer: &Installer, lock: &Lock, keep_pinned: bool) -> anyhow::Result<ExitCode> {
     let pinned = pinned(installer, lock)?;
-    let keep = |directory: &Path| {
-        keep_pinned
-            && pinned
-                .iter()
-                .any(|(_, _, entry, _)| entry.directory() == directory)
-    };
+    let keep = |directory: &Path| keep_pinned && pinned.iter().any(|(_, _, entry, _)| entry.owns(directory));
     for removed in installer.cache.clean(keep)? {
         anstream::println!("removed {}", removed.display());
     }

@@ -1,11 +1,13 @@
 //! Where installed tools are kept: one folder a tool and content, outside `target/`.
 //!
-//! An entry without its receipt does not exist: the receipt is written last, so an installation that was interrupted
+//! A folder without its receipt does not exist: the receipt is written last, so an installation that was interrupted
 //! leaves a folder that the next one clears away. One process installs an entry at a time; the lock is the operating
-//! system's and ends with the process that holds it. This module never reaches the network.
+//! system's and ends with the process that holds it. An installer that outlives that process still writes, so every
+//! attempt has a folder of its own. This module never reaches the network.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -24,10 +26,13 @@ pub struct Cache {
     root: PathBuf,
 }
 
-/// Where one tool of one content is, or would be.
+/// One tool of one content, there or not.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    directory: PathBuf,
+    /// The folder of the tool's entries.
+    tool: PathBuf,
+    /// What the name of each of this entry's folders begins with, before a dot and a random part.
+    name: String,
     lock_file: PathBuf,
     title: String,
 }
@@ -70,7 +75,7 @@ pub struct Installed {
 /// The right to install an entry, and an empty folder to do it in.
 #[derive(Debug)]
 pub struct Reservation {
-    entry: Entry,
+    directory: PathBuf,
     _lock: File,
 }
 
@@ -95,14 +100,14 @@ pub enum CacheError {
     )]
     NoFolder,
     /// A file or folder in it cannot be made, written or removed.
-    #[error("cannot {action} `{}`: {}", path.display(), explain(source))]
+    #[error("cannot {action} `{}`: {}", path.display(), explain(reason))]
     Io {
         /// What was tried: `write`.
         action: &'static str,
         /// On what.
         path: PathBuf,
         /// What came of it.
-        source: io::Error,
+        reason: io::Error,
     },
 }
 
@@ -110,7 +115,7 @@ impl CacheError {
     /// A mapper of the error of `action` on `path`.
     pub fn of(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { action, path, source }
+        move |reason| Self::Io { action, path, reason }
     }
 }
 
@@ -148,8 +153,9 @@ impl Cache {
     pub fn entry(&self, tool: &str, version: &str, flavour: &str, digest: &Sha512) -> Entry {
         let name = format!("{version}-{flavour}-{}", digest.short());
         Entry {
-            directory: self.root.join(tool).join(&name),
+            tool: self.root.join(tool),
             lock_file: self.root.join(LOCKS).join(format!("{tool}-{name}")),
+            name,
             title: format!("{tool} {version}"),
         }
     }
@@ -165,25 +171,19 @@ impl Cache {
         Ok(found)
     }
 
-    /// Removes every entry but those of which a process is just installing one, and says which went.
+    /// Removes every folder that is not to be kept, and says which went. What a process is just installing stays.
     pub fn clean(&self, keep: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, CacheError> {
         let mut removed = Vec::new();
         for tool in folders(&self.root)?
             .into_iter()
             .filter(|path| !path.ends_with(LOCKS))
         {
-            let name = tool
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
             for directory in folders(&tool)?.into_iter().filter(|directory| !keep(directory)) {
-                let entry = directory
-                    .file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned();
-                let lock = open_lock(&self.root.join(LOCKS).join(format!("{name}-{entry}")))?;
+                let lock = open_lock(&self.root.join(LOCKS).join(format!(
+                    "{}-{}",
+                    file_name(&tool),
+                    entry_name(&directory)
+                )))?;
                 if lock.try_lock().is_ok() {
                     remove(&directory)?;
                     removed.push(directory);
@@ -195,14 +195,14 @@ impl Cache {
 }
 
 impl Entry {
-    /// The entry's folder, whether it is there or not.
-    pub fn directory(&self) -> &Path {
-        &self.directory
-    }
-
     /// What is there, if it is whole.
     pub fn installed(&self) -> Option<Installed> {
-        Installed::read(&self.directory)
+        self.folders().iter().find_map(|folder| Installed::read(folder))
+    }
+
+    /// Whether `directory` is a folder of this entry.
+    pub fn owns(&self, directory: &Path) -> bool {
+        directory.parent() == Some(&self.tool) && entry_name(directory) == self.name
     }
 
     /// The entry if it is whole, else the right to make it, waited for if another process has it.
@@ -214,25 +214,44 @@ impl Entry {
         if let Some(installed) = self.installed() {
             return Ok(Claim::Installed(installed));
         }
-        remove(&self.directory)?;
-        std::fs::create_dir_all(&self.directory)
-            .map_err(CacheError::of("make the folder", &self.directory))?;
+        for left_over in self.folders() {
+            // An installer that outlived its process may still write there: then the next claim removes the rest.
+            let _ = remove(&left_over);
+        }
         Ok(Claim::Reserved(Reservation {
-            entry: self.clone(),
+            directory: self.make_folder()?,
             _lock: lock,
         }))
     }
 
+    /// The entry's folders, whole or not.
+    fn folders(&self) -> Vec<PathBuf> {
+        // A folder that cannot be read has no entries that could be used.
+        let mut found = folders(&self.tool).unwrap_or_default();
+        found.retain(|folder| self.owns(folder));
+        found
+    }
+
+    fn make_folder(&self) -> Result<PathBuf, CacheError> {
+        std::fs::create_dir_all(&self.tool).map_err(CacheError::of("make the folder", &self.tool))?;
+        tempfile::Builder::new()
+            .prefix(&format!("{}.", self.name))
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir_in(&self.tool)
+            .map(tempfile::TempDir::keep)
+            .map_err(CacheError::of("make a folder in", &self.tool))
+    }
+
     async fn lock(&self, progress: &dyn Progress) -> Result<File, CacheError> {
         let mut file = open_lock(&self.lock_file)?;
-        let failed = |source| CacheError::Io {
+        let failed = |reason| CacheError::Io {
             action: "lock",
             path: self.lock_file.clone(),
-            source,
+            reason,
         };
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
+            Err(TryLockError::Error(reason)) => return Err(failed(reason)),
             Err(TryLockError::WouldBlock) => {
                 let holder = read_holder(&mut file);
                 progress.note(&format!("waiting for {holder}, which installs {}", self.title));
@@ -250,12 +269,12 @@ impl Entry {
 impl Reservation {
     /// The empty folder to install into.
     pub fn directory(&self) -> &Path {
-        &self.entry.directory
+        &self.directory
     }
 
     /// Writes the receipt, which makes the entry exist.
     pub fn finish(self, receipt: Receipt) -> Result<Installed, CacheError> {
-        let directory = self.entry.directory.clone();
+        let directory = self.directory;
         let partial = directory.join("receipt.partial");
         let text = serde_json::to_vec_pretty(&receipt).expect("a receipt is JSON");
         write_through(&partial, &text).map_err(CacheError::of("write", &partial))?;
@@ -267,7 +286,7 @@ impl Reservation {
     /// Takes away what has been made so far.
     pub fn abandon(self) {
         // What cannot be removed now has no receipt, so the next claim removes it.
-        let _ = std::fs::remove_dir_all(&self.entry.directory);
+        let _ = std::fs::remove_dir_all(self.directory);
     }
 }
 
@@ -312,6 +331,20 @@ fn explain(error: &io::Error) -> String {
         }
         _ => error.to_string(),
     }
+}
+
+/// The name of the entry that a folder belongs to.
+fn entry_name(directory: &Path) -> String {
+    let name = file_name(directory);
+    name.rsplit_once('.')
+        .map_or(name.clone(), |(entry, _)| entry.to_owned())
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn folders(parent: &Path) -> Result<Vec<PathBuf>, CacheError> {

@@ -33,12 +33,12 @@ pub enum InstallClaudeError {
     #[error(transparent)]
     Unpinned(#[from] UnpinnedPlatform),
     /// The registry does not give it.
-    #[error("cannot install `claude` {version}: {source}")]
+    #[error("cannot install `claude` {version}: {reason}")]
     Registry {
         /// Which version.
         version: String,
         /// Why.
-        source: RegistryError,
+        reason: RegistryError,
     },
     /// What came is not what the lock asks for.
     #[error(transparent)]
@@ -162,9 +162,9 @@ async fn download(
     expected: Sha512,
     archive: &Path,
 ) -> Result<(), InstallClaudeError> {
-    let failed = |source| InstallClaudeError::Registry {
+    let failed = |reason| InstallClaudeError::Registry {
         version: pin.version.clone(),
-        source,
+        reason,
     };
     let registry = Registry::find(&installer.surroundings).await.map_err(failed)?;
     let version = registry

@@ -74,7 +74,6 @@ pub struct FetchError {
     /// How often it was tried.
     pub attempts: u32,
     /// What happened the last time.
-    #[source]
     pub fault: Fault,
 }
 
@@ -87,8 +86,8 @@ pub enum Fault {
     /// The server was silent for too long.
     #[error("the server did not answer in time")]
     TimedOut,
-    /// The answer ended before its end.
-    #[error("the answer broke off: {0}")]
+    /// The connection ended before the answer did.
+    #[error("the connection broke off: {0}")]
     Cut(String),
     /// A status other than 2xx.
     #[error("the server answered {status}{}", excerpt(body))]
@@ -265,10 +264,12 @@ fn fault(error: &reqwest::Error) -> Fault {
         Fault::TimedOut
     } else if error.is_body() || error.is_decode() {
         Fault::Cut(chain(error))
-    } else if error.is_builder() {
-        Fault::Request(chain(error))
-    } else {
+    } else if error.is_connect() {
         Fault::Unreachable(chain(error))
+    } else if error.is_request() {
+        Fault::Cut(chain(error))
+    } else {
+        Fault::Request(chain(error))
     }
 }
 

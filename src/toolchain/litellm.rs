@@ -36,14 +36,14 @@ pub enum InstallLitellmError {
     #[error(transparent)]
     Unsupported(#[from] UnsupportedPlatform),
     /// Python or an installer failed.
-    #[error("cannot install {package} {version}: {source}")]
+    #[error("cannot install {package} {version}: {reason}")]
     Python {
         /// The package.
         package: String,
         /// Its version.
         version: String,
         /// Why.
-        source: PythonError,
+        reason: PythonError,
     },
     /// The cache cannot be used.
     #[error(transparent)]
@@ -193,10 +193,10 @@ fn finish(reservation: Reservation, tool: &str, pin: &PythonPin) -> Result<Insta
     })
 }
 
-fn failed(pin: &PythonPin, source: PythonError) -> InstallLitellmError {
+fn failed(pin: &PythonPin, reason: PythonError) -> InstallLitellmError {
     InstallLitellmError::Python {
         package: pin.package.clone(),
         version: pin.version.clone(),
-        source,
+        reason,
     }
 }

@@ -62,28 +62,28 @@ pub struct PythonPin {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// A file cannot be read.
-    #[error("cannot read the lock file `{}`: {source}", file.display())]
+    #[error("cannot read the lock file `{}`: {reason}", file.display())]
     Read {
         /// Which one.
         file: PathBuf,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
     /// A file cannot be written.
-    #[error("cannot write the lock file `{}`: {source}", file.display())]
+    #[error("cannot write the lock file `{}`: {reason}", file.display())]
     Write {
         /// Which one.
         file: PathBuf,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
     /// `claude.json` is not what it should be.
-    #[error("`{}` is not a lock of `claude`: {source}", file.display())]
+    #[error("`{}` is not a lock of `claude`: {reason}", file.display())]
     Claude {
         /// Where.
         file: PathBuf,
         /// Why.
-        source: serde_json::Error,
+        reason: serde_json::Error,
     },
     /// A requirements file does not pin what it is there for.
     #[error("`{}` has no line `{package}==VERSION`: make it again with `compat toolchain update`", file.display())]
@@ -143,9 +143,9 @@ impl ClaudePin {
     }
 
     fn read(file: &Path) -> Result<Self, LockError> {
-        serde_json::from_str(&read(file)?).map_err(|source| LockError::Claude {
+        serde_json::from_str(&read(file)?).map_err(|reason| LockError::Claude {
             file: file.to_owned(),
-            source,
+            reason,
         })
     }
 }
@@ -172,9 +172,14 @@ impl PythonPin {
         })
     }
 
-    /// What tells this pin from every other.
+    /// What tells this pin from every other: the digest of its requirements, comments left out.
     pub fn digest(&self) -> Sha512 {
-        Sha512::of(self.requirements.as_bytes())
+        let requirements: Vec<&str> = self
+            .requirements
+            .lines()
+            .filter(|line| !line.trim_start().starts_with('#'))
+            .collect();
+        Sha512::of(requirements.join("\n").as_bytes())
     }
 
     fn read(file: &Path, package: &str) -> Result<Self, LockError> {
@@ -221,9 +226,9 @@ fn first_without_hash(requirements: &str) -> Option<&str> {
 
 /// Reads a file of the lock.
 pub fn read(file: &Path) -> Result<String, LockError> {
-    std::fs::read_to_string(file).map_err(|source| LockError::Read {
+    std::fs::read_to_string(file).map_err(|reason| LockError::Read {
         file: file.to_owned(),
-        source,
+        reason,
     })
 }
 
@@ -238,9 +243,9 @@ pub fn write(file: &Path, text: &str) -> Result<(), LockError> {
         partial.persist(file)?;
         Ok(())
     };
-    try_write().map_err(|source| LockError::Write {
+    try_write().map_err(|reason| LockError::Write {
         file: file.to_owned(),
-        source,
+        reason,
     })
 }
 

@@ -2,6 +2,8 @@
 //!
 //! [`Lock::read`] says what is pinned, an [`Installer`] sees to it that it is there. What is installed already is
 //! found without network; what is not verified is never unpacked or run.
+//!
+//! An error's text says all that there is to say; none has a further source that would repeat part of it.
 
 pub mod lock;
 pub mod platform;

@@ -97,14 +97,14 @@ pub enum RegistryError {
     },
     /// The registry cannot be asked.
     #[error("{0}{hint}", hint = hint(.0))]
-    Fetch(#[from] FetchError),
+    Fetch(FetchError),
     /// The registry's answer is not a package's metadata.
-    #[error("`{url}` answered something that is not a package's metadata: {source}")]
+    #[error("`{url}` answered something that is not a package's metadata: {reason}")]
     Malformed {
         /// The address.
         url: String,
         /// Why.
-        source: serde_json::Error,
+        reason: serde_json::Error,
     },
     /// There is no such version.
     #[error("the registry has no `{package}` {version}{}", newest(.known))]
@@ -124,6 +124,12 @@ pub enum RegistryError {
         /// The version.
         version: String,
     },
+}
+
+impl From<FetchError> for RegistryError {
+    fn from(error: FetchError) -> Self {
+        Self::Fetch(error)
+    }
 }
 
 impl Settings {
@@ -266,9 +272,9 @@ impl Registry {
         let mut request = self.request(self.below(&name.replace('/', "%2f")));
         request.headers.insert(ACCEPT, HeaderValue::from_static(accept));
         let response = self.client.get(&request).await?;
-        response.json().map_err(|source| RegistryError::Malformed {
+        response.json().map_err(|reason| RegistryError::Malformed {
             url: redacted(&request.url),
-            source,
+            reason,
         })
     }
 

@@ -23,32 +23,32 @@ pub enum UpdateError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// A digest of another kind than the lock's.
-    #[error("the registry's digest of `{package}` {version} is no sha512: {source}")]
+    #[error("the registry's digest of `{package}` {version} is no sha512: {reason}")]
     Integrity {
         /// The package.
         package: String,
         /// Its version.
         version: String,
         /// Why.
-        source: IntegrityError,
+        reason: IntegrityError,
     },
     /// No `uv` to be had.
     #[error(transparent)]
     Uv(#[from] InstallLitellmError),
     /// Python, or `uv` when it solved the requirements.
-    #[error("cannot pin {package}: {source}")]
+    #[error("cannot pin {package}: {reason}")]
     Python {
         /// The package.
         package: String,
         /// Why.
-        source: PythonError,
+        reason: PythonError,
     },
     /// Its own files.
     #[error(transparent)]
     Lock(#[from] LockError),
     /// A temporary file.
     #[error("cannot write a temporary file: {0}")]
-    Temporary(#[from] std::io::Error),
+    Temporary(std::io::Error),
 }
 
 /// The pin of a version of `claude`: the digest of each platform's package, as the registry gives it.
@@ -72,10 +72,10 @@ async fn digest(registry: &Registry, package: &str, version: &str) -> Result<Sha
         package: package.to_owned(),
         version: version.to_owned(),
     })?;
-    integrity.parse().map_err(|source| UpdateError::Integrity {
+    integrity.parse().map_err(|reason| UpdateError::Integrity {
         package: package.to_owned(),
         version: version.to_owned(),
-        source,
+        reason,
     })
 }
 
@@ -87,17 +87,17 @@ pub async fn pin_python(
     package: &str,
     source: &str,
 ) -> Result<PythonPin, UpdateError> {
-    let failed = |source| UpdateError::Python {
+    let failed = |reason| UpdateError::Python {
         package: package.to_owned(),
-        source,
+        reason,
     };
     let surroundings = &installer.surroundings;
     let python = python::find(surroundings).await.map_err(failed)?;
     let uv = litellm::ensure_uv(installer, &python, uv).await?;
     let environment = python::environment_for_uv(&python, surroundings).await;
-    let folder = tempfile::tempdir()?;
+    let folder = tempfile::tempdir().map_err(UpdateError::Temporary)?;
     let input = folder.path().join("requirements.in");
-    std::fs::write(&input, source)?;
+    std::fs::write(&input, source).map_err(UpdateError::Temporary)?;
     let launch = surroundings
         .launch(uv)
         .environment(environment.iter())

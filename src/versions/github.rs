@@ -65,14 +65,14 @@ pub enum GitHubError {
     Fetch(FetchError),
     /// The answer is not a list of releases.
     #[error(
-        "`{url}` answered something that is not a list of releases ({source}): is `{}` right?",
+        "`{url}` answered something that is not a list of releases ({reason}): is `{}` right?",
         env::GITHUB_API_URL
     )]
     Malformed {
         /// The address.
         url: String,
         /// Why.
-        source: serde_json::Error,
+        reason: serde_json::Error,
     },
     /// Pages without end.
     #[error("`{0}` has more pages than GitHub ever lists")]
@@ -108,9 +108,9 @@ impl GitHub {
                 .get(&self.request(&url))
                 .await
                 .map_err(|error| self.explain(error, repository, now))?;
-            let page: Vec<Release> = response.json().map_err(|source| GitHubError::Malformed {
+            let page: Vec<Release> = response.json().map_err(|reason| GitHubError::Malformed {
                 url: redacted(&url),
-                source,
+                reason,
             })?;
             releases.extend(page);
             next = next_page(&url, &response.headers);

@@ -184,6 +184,17 @@ pub(crate) fn to_converse(body: &Value) -> Value {
         })
         .collect();
     let mut converse = json!({"messages": messages, "inferenceConfig": {"maxTokens": body["max_tokens"]}});
+    for block in body["system"].as_array().into_iter().flatten() {
+        let system = &mut converse["system"];
+        if !system.is_array() {
+            *system = json!([]);
+        }
+        let system = system.as_array_mut().unwrap();
+        system.push(json!({"text": block["text"]}));
+        if block["cache_control"].is_object() {
+            system.push(json!({"cachePoint": {"type": "default"}}));
+        }
+    }
     if let Some(tools) = body["tools"].as_array() {
         converse["toolConfig"]["tools"] = tools
             .iter()

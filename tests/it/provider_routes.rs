@@ -352,3 +352,93 @@ async fn a_simulator_elsewhere_is_driven_like_one_at_home() {
             .any(|exchange| exchange.matched == Matched::BuiltIn)
     );
 }
+
+#[tokio::test]
+async fn many_trials_at_once_are_kept_apart() {
+    let gateway = Gateway::start().await;
+    let trials: Vec<_> = (0..40)
+        .map(|number| (new_key(), Route::ALL[number % 4], format!("answer {number}")))
+        .collect();
+    for (key, _, answer) in &trials {
+        gateway.simulator.register(*key, script([text(answer)]));
+    }
+    let replies = trials.iter().map(|(key, route, _)| {
+        let body = prompt(*key);
+        let gateway = &gateway;
+        async move { read_stream(*route, gateway.send(*route, true, &body).await).await }
+    });
+    for (events, (key, _, answer)) in futures_util::future::join_all(replies).await.iter().zip(&trials) {
+        assert_eq!(streamed_text(events), *answer);
+        assert_eq!(gateway.simulator.take(*key).len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_probe_takes_no_reply_and_a_last_error_is_given_again() {
+    let gateway = Gateway::start().await;
+    let key = new_key();
+    let error = ReplyError {
+        status: 500,
+        kind: None,
+        message: "boom".to_owned(),
+    };
+    gateway
+        .simulator
+        .register(key, script([text("first"), Reply::Error(error)]));
+    let mut probe = prompt(key);
+    probe["max_tokens"] = json!(1);
+    assert_eq!(
+        gateway.send(Route::BedrockInvoke, false, &probe).await.status(),
+        StatusCode::OK
+    );
+    let mut statuses = Vec::new();
+    for _ in 0..3 {
+        statuses.push(
+            gateway
+                .send(Route::BedrockInvoke, false, &prompt(key))
+                .await
+                .status()
+                .as_u16(),
+        );
+    }
+    assert_eq!(statuses, [200, 500, 500]);
+    let turns: Vec<_> = gateway
+        .simulator
+        .take(key)
+        .iter()
+        .map(|exchange| exchange.turn)
+        .collect();
+    assert_eq!(turns, [None, Some(1), Some(2), Some(3)]);
+}
+
+#[tokio::test]
+async fn a_second_turn_reads_the_first_ones_cache_on_every_route() {
+    let gateway = Gateway::start().await;
+    for route in Route::ALL {
+        let key = new_key();
+        gateway
+            .simulator
+            .register(key, script([text("one"), text("two")]));
+        let mut body = prompt(key);
+        body["system"] =
+            json!([{"type": "text", "text": "rules ".repeat(4000), "cache_control": {"type": "ephemeral"}}]);
+        gateway.send(route, true, &body).await.bytes().await.unwrap();
+        let messages = body["messages"].as_array_mut().unwrap();
+        messages.push(json!({"role": "assistant", "content": [{"type": "text", "text": "one"}]}));
+        messages.push(json!({"role": "user", "content": [{"type": "text", "text": "again"}]}));
+        let second: Value = gateway.send(route, false, &body).await.json().await.unwrap();
+        let exchanges = gateway.simulator.take(key);
+        let [first_usage, second_usage] = [0, 1].map(|index| exchanges[index].reply.usage);
+        assert!(first_usage.cache_creation_input_tokens > 5000, "{route:?}");
+        assert_eq!(first_usage.cache_read_input_tokens, 0);
+        assert_eq!(
+            second_usage.cache_read_input_tokens,
+            first_usage.cache_creation_input_tokens
+        );
+        assert_eq!(second_usage.cache_creation_input_tokens, 0);
+        let reported = second["usage"]["cache_read_input_tokens"]
+            .as_u64()
+            .or(second["usage"]["cacheReadInputTokens"].as_u64());
+        assert_eq!(reported, Some(second_usage.cache_read_input_tokens));
+    }
+}

@@ -108,15 +108,11 @@ fn ttl_order(subject: &Subject) -> Option<ErrorReply> {
 }
 
 fn cached_thinking(subject: &Subject) -> Option<ErrorReply> {
-    let (place, block) = subject.blocks().find(|(_, block)| {
-        let is_thinking = matches!(
-            block.content,
-            Content::Thinking { .. } | Content::RedactedThinking(_)
-        );
-        is_thinking && block.cache.is_some()
-    })?;
+    let (place, block) = subject
+        .blocks()
+        .find(|(_, block)| block.content.is_thinking() && block.cache.is_some())?;
     subject.invalid(format!(
         "{place}.{}.cache_control: Extra inputs are not permitted",
-        super::type_of(&block.content)
+        block.content.kind()
     ))
 }

@@ -24,7 +24,7 @@ use super::incoming::Incoming;
 use super::oauth::AccessTokens;
 use super::signature::Signer;
 use crate::wire::error_reply::ErrorReply;
-use crate::wire::message::{Block, Content, MessageRequest};
+use crate::wire::message::{Block, MessageRequest};
 use crate::wire::model::canonical_name;
 use crate::wire::{Operation, Route};
 
@@ -139,20 +139,6 @@ impl<'a> Subject<'a> {
                 .enumerate()
                 .map(move |(block_index, block)| (format!("messages.{index}.content.{block_index}"), block))
         })
-    }
-}
-
-/// The Messages API's name of a block's type.
-fn type_of(content: &Content) -> &str {
-    match content {
-        Content::Text(_) => "text",
-        Content::Image { .. } => "image",
-        Content::Document { .. } => "document",
-        Content::Thinking { .. } => "thinking",
-        Content::RedactedThinking(_) => "redacted_thinking",
-        Content::ToolUse { .. } => "tool_use",
-        Content::ToolResult { .. } => "tool_result",
-        Content::Other(value) => value["type"].as_str().unwrap_or("unknown"),
     }
 }
 

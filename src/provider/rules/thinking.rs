@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Rule, Subject, type_of};
+use super::{Rule, Subject};
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::message::{Content, Message};
 
@@ -135,7 +135,7 @@ fn lost(subject: &Subject) -> Option<ErrorReply> {
     let first = message
         .content
         .first()
-        .map_or("nothing", |block| type_of(&block.content));
+        .map_or("nothing", |block| block.content.kind());
     if returned.is_empty() || first != "thinking" {
         return subject.invalid(format!(
             "messages.{index}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{first}`. When \

@@ -1,0 +1,111 @@
+//! An HTTP server on loopback that answers as a test says, and remembers what it was asked.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::http::{HeaderMap, Response, StatusCode};
+use tokio::task::JoinHandle;
+
+/// A request that came.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Path and query.
+    pub target: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// How often the same was asked before.
+    pub before: usize,
+}
+
+pub type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
+/// The server; it stops when it is dropped.
+pub struct Server {
+    pub address: String,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// Starts one; `answer` is given each request and the server's own address.
+    pub async fn start(answer: impl Fn(Asked, String) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
+        let (log, own, answer) = (asked.clone(), address.clone(), Arc::new(answer));
+        let router = Router::new().fallback(move |request: Request| {
+            let target = request.uri().to_string();
+            let asked = {
+                let mut log = log.lock().unwrap();
+                let before = log.iter().filter(|asked| asked.target == target).count();
+                let asked = Asked {
+                    target,
+                    headers: request.headers().clone(),
+                    before,
+                };
+                log.push(asked.clone());
+                asked
+            };
+            answer(asked, own.clone())
+        });
+        let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { address, asked, task }
+    }
+
+    /// Paths and queries that were asked for, in order.
+    pub fn targets(&self) -> Vec<String> {
+        self.asked().into_iter().map(|asked| asked.target).collect()
+    }
+
+    /// All requests, in order.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// An answer that is ready at once.
+pub fn ready(response: Response<Body>) -> Answer {
+    Box::pin(std::future::ready(response))
+}
+
+/// A body with status 200.
+pub fn ok(body: impl Into<Bytes>) -> Response<Body> {
+    Response::new(Body::from(body.into()))
+}
+
+/// A status with a short body.
+pub fn status(status: u16) -> Response<Body> {
+    Response::builder()
+        .status(StatusCode::from_u16(status).unwrap())
+        .body(Body::from(r#"{"message":"the double says no"}"#))
+        .unwrap()
+}
+
+/// Promises the whole of `body` and breaks the connection after half of it.
+pub fn cut(body: Vec<u8>) -> Response<Body> {
+    let half = Bytes::copy_from_slice(&body[..body.len() / 2]);
+    let parts = futures_util::stream::unfold(Some(half), |half| async {
+        match half {
+            Some(half) => Some((Ok(half), None)),
+            // Once nothing is ready, what there is gets sent.
+            None => {
+                tokio::task::yield_now().await;
+                Some((Err(std::io::Error::other("cut")), None))
+            }
+        }
+    });
+    Response::builder()
+        .header("content-length", body.len())
+        .body(Body::from_stream(parts))
+        .unwrap()
+}

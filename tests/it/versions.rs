@@ -1,0 +1,348 @@
+//! Resolving versions, from doubles of the package registry and of GitHub's API on loopback.
+
+use std::process::Output;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Response;
+use compat_matrix::process::RunId;
+use compat_matrix::toolchain::Surroundings;
+use compat_matrix::toolchain::http::Patience;
+use compat_matrix::versions::github::GitHub;
+use serde_json::{Value, json};
+
+use crate::loopback::{Server, ok, ready, status};
+
+const NOW: &str = "2026-11-21T09:00:00Z";
+
+fn surroundings(server: &Server, variables: &[(&str, &str)]) -> Surroundings {
+    let mut variables = variables.to_vec();
+    variables.push(("GITHUB_API_URL", &server.address));
+    Surroundings {
+        environment: variables.into_iter().collect(),
+        patience: Patience {
+            attempts: 3,
+            first_wait: Duration::ZERO,
+            silence: Duration::from_secs(20),
+        },
+        run: RunId::mint(),
+    }
+}
+
+async fn tags(server: &Server, variables: &[(&str, &str)]) -> Result<Vec<String>, String> {
+    let github = GitHub::find(&surroundings(server, variables)).map_err(|error| error.to_string())?;
+    let releases = github.releases("BerriAI/litellm", NOW.parse().unwrap()).await;
+    releases
+        .map(|releases| releases.into_iter().map(|release| release.tag_name).collect())
+        .map_err(|error| error.to_string())
+}
+
+/// A release with the fields that GitHub sends, of which few are read.
+fn release(tag: &str) -> Value {
+    json!({
+        "id": 1, "tag_name": tag, "name": tag, "draft": false, "prerelease": false, "target_commitish": "main",
+        "created_at": "2026-10-01T00:00:00Z", "published_at": "2026-10-02T00:00:00Z", "assets": [], "body": "## What's new",
+    })
+}
+
+fn page(tags: &[&str]) -> String {
+    Value::Array(tags.iter().map(|tag| release(tag)).collect()).to_string()
+}
+
+fn linked(body: String, link: &str) -> Response<Body> {
+    let mut response = ok(body);
+    response.headers_mut().insert("link", link.parse().unwrap());
+    response
+}
+
+fn limited(code: u16, headers: &[(&'static str, &str)]) -> Response<Body> {
+    let mut response = status(code);
+    for (name, value) in headers {
+        response.headers_mut().insert(*name, value.parse().unwrap());
+    }
+    response
+}
+
+#[tokio::test]
+async fn every_page_of_releases_is_read() {
+    let server = Server::start(|asked, own| {
+        let first = "/repos/BerriAI/litellm/releases?per_page=100";
+        ready(match asked.target.as_str() {
+            target if target == first => linked(
+                page(&["v3"]),
+                &format!("<{own}/repositories/1/releases?page=2>; rel=\"next\", <{own}/x>; rel=\"last\""),
+            ),
+            "/repositories/1/releases?page=2" => {
+                linked(page(&["v2"]), "</repositories/1/releases?page=3>; rel=\"next\"")
+            }
+            "/repositories/1/releases?page=3" => linked(page(&["v1"]), &format!("<{own}/x>; rel=\"first\"")),
+            _ => status(404),
+        })
+    })
+    .await;
+
+    assert_eq!(tags(&server, &[]).await.unwrap(), ["v3", "v2", "v1"]);
+    assert!(
+        server
+            .asked()
+            .iter()
+            .all(|asked| asked.headers["accept"] == "application/vnd.github+json")
+    );
+    assert!(
+        server
+            .asked()
+            .iter()
+            .all(|asked| !asked.headers.contains_key("authorization"))
+    );
+}
+
+#[tokio::test]
+async fn a_token_is_sent_to_the_api_alone() {
+    let other = Server::start(|_, _| ready(ok(page(&["v1"])))).await;
+    let next = format!("<{}/page2>; rel=\"next\"", other.address);
+    let server = Server::start(move |_, _| ready(linked(page(&["v2"]), &next))).await;
+
+    tags(&server, &[("GITHUB_TOKEN", "ghs_s3cret")]).await.unwrap();
+
+    assert_eq!(server.asked()[0].headers["authorization"], "Bearer ghs_s3cret");
+    assert!(!other.asked()[0].headers.contains_key("authorization"));
+}
+
+#[tokio::test]
+async fn a_used_up_rate_limit_says_until_when_and_what_helps() {
+    let reset = ("x-ratelimit-reset", "1795253400");
+    let server =
+        Server::start(move |_, _| ready(limited(403, &[("x-ratelimit-remaining", "0"), reset]))).await;
+
+    let error = tags(&server, &[]).await.unwrap_err();
+
+    let expected = "GitHub's rate limit is used up until 2026-11-21T09:30:00Z (for another 30 m): wait until then, or set \
+                    `GITHUB_TOKEN` to a token, which has a higher limit";
+    assert_eq!(error, expected);
+    assert_eq!(server.targets().len(), 1);
+}
+
+#[tokio::test]
+async fn a_secondary_rate_limit_with_a_long_wait_is_not_waited_for() {
+    let server = Server::start(|_, _| ready(limited(429, &[("retry-after", "3600")]))).await;
+
+    let error = tags(&server, &[("GH_TOKEN", "ghs_s3cret")]).await.unwrap_err();
+
+    assert_eq!(
+        error,
+        "GitHub's rate limit is used up until 2026-11-21T10:00:00Z (for another 1 h): wait until then"
+    );
+    assert_eq!(server.targets().len(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_token_is_named_by_its_variable_and_not_shown() {
+    let server = Server::start(|_, _| ready(status(401))).await;
+
+    let error = tags(&server, &[("GH_TOKEN", "ghs_s3cret")]).await.unwrap_err();
+
+    assert!(
+        error.contains("refused the token in `GH_TOKEN`") && !error.contains("s3cret"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_error_that_passes_is_not_noticed_and_one_that_stays_is_given_up_on() {
+    let server = Server::start(|asked, _| {
+        ready(match asked.before {
+            0 => status(502),
+            1 => status(503),
+            _ => ok(page(&["v1"])),
+        })
+    })
+    .await;
+    assert_eq!(tags(&server, &[]).await.unwrap(), ["v1"]);
+
+    let server = Server::start(|_, _| ready(status(503))).await;
+    let error = tags(&server, &[]).await.unwrap_err();
+    assert!(
+        error.contains("(3 attempts): the server answered 503") && error.contains("try again later"),
+        "{error}"
+    );
+    assert_eq!(server.targets().len(), 3);
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_given_up_on() {
+    let server = Server::start(|_, _| Box::pin(std::future::pending())).await;
+
+    let mut surroundings = surroundings(&server, &[]);
+    surroundings.patience.silence = Duration::from_millis(50);
+
+    let github = GitHub::find(&surroundings).unwrap();
+    let error = github.releases("BerriAI/litellm", NOW.parse().unwrap()).await;
+
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("(3 attempts): the server did not answer in time"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_list_of_releases_is_an_error_that_says_so() {
+    for body in [
+        r#"{"message":"hello"}"#,
+        "<html>",
+        "",
+        r#"[{"name":"without a tag"}]"#,
+    ] {
+        let server = Server::start(move |_, _| ready(ok(body))).await;
+        let error = tags(&server, &[]).await.unwrap_err();
+        assert!(
+            error.contains("not a list of releases") && error.contains("GITHUB_API_URL"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn pages_without_end_are_given_up_on() {
+    let server =
+        Server::start(|_, own| ready(linked(page(&["v1"]), &format!("<{own}/again>; rel=\"next\"")))).await;
+
+    let error = tags(&server, &[]).await.unwrap_err();
+
+    assert!(error.contains("more pages than GitHub ever lists"), "{error}");
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_refused() {
+    let server = Server::start(|_, _| ready(status(500))).await;
+    let mut surroundings = surroundings(&server, &[]);
+    surroundings.environment.set("GITHUB_API_URL", "api");
+    let error = GitHub::find(&surroundings).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "`GITHUB_API_URL` is `api`, which is not an `http` or `https` URL"
+    );
+}
+
+/// Runs `compat versions` with `arguments` against `server`.
+async fn compat(server: &Server, arguments: &[&str]) -> Output {
+    tokio::process::Command::new(env!("CARGO_BIN_EXE_compat"))
+        .arg("versions")
+        .args(arguments)
+        .env_clear()
+        .env("NPM_CONFIG_REGISTRY", &server.address)
+        .env("GITHUB_API_URL", &server.address)
+        .env("GITHUB_TOKEN", "ghs_s3cret")
+        .output()
+        .await
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The registry's answer of 2026-11-21, shortened to a few versions.
+fn claude_code() -> String {
+    let times = [
+        ("2.1.327", "2026-11-17T20:33:19.000Z"),
+        ("created", "2025-02-24T00:00:00.000Z"),
+        ("2.1.329", "2026-11-19T18:40:25.000Z"),
+        ("modified", "2026-11-19T18:40:30.000Z"),
+        ("2.1.326", "2026-11-16T18:43:39.000Z"),
+        ("2.1.328", "2026-11-18T23:09:39.000Z"),
+        ("2.1.999", "2026-11-01T00:00:00.000Z"),
+    ];
+    let mut package = json!({"name": "@anthropic-ai/claude-code", "dist-tags": {"latest": "2.1.329"}, "versions": {}, "time": {}});
+    for (name, time) in times {
+        package["time"][name] = json!(time);
+        if name.starts_with('2') && name != "2.1.999" {
+            package["versions"][name] =
+                json!({"version": name, "dist": {"tarball": "x", "integrity": "sha512-x"}});
+        }
+    }
+    package.to_string()
+}
+
+#[tokio::test]
+async fn the_gate_s_version_is_printed_bare_and_explained_on_standard_error() {
+    let server = Server::start(|_, _| ready(ok(claude_code()))).await;
+
+    let output = compat(&server, &["claude-code", "--at", NOW]).await;
+
+    assert_eq!(text(&output.stdout), "2.1.327\n", "{}", text(&output.stderr));
+    assert_eq!(
+        text(&output.stderr),
+        "compat versions: selected @anthropic-ai/claude-code@2.1.327, published 2026-11-17T20:33:19Z (3 d 12 h ago): the \
+         newest that is at least 3 d old; too young: 2.1.329 (1 d 14 h), 2.1.328 (2 d 9 h)\n"
+    );
+    assert_eq!(server.targets(), ["/@anthropic-ai%2fclaude-code"]);
+    assert!(output.status.success());
+}
+
+#[tokio::test]
+async fn the_daily_run_s_version_is_the_newest() {
+    let server = Server::start(|_, _| ready(ok(claude_code()))).await;
+    let output = compat(&server, &["claude-code", "--min-age", "0", "--at", NOW]).await;
+    assert_eq!(text(&output.stdout), "2.1.329\n");
+}
+
+#[tokio::test]
+async fn no_version_that_is_old_enough_is_a_failure_with_the_candidates_and_an_empty_standard_output() {
+    let server = Server::start(|_, _| ready(ok(claude_code()))).await;
+
+    let output = compat(&server, &["claude-code", "--min-age", "30d", "--at", NOW]).await;
+
+    let error = text(&output.stderr);
+    assert!(!output.status.success() && output.stdout.is_empty());
+    assert!(
+        error.contains("the youngest are 2.1.329 (1 d 14 h)")
+            && error.contains("2.1.326 will be the first, in 25 d 9 h"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn the_stable_tag_is_printed_bare_and_the_token_nowhere() {
+    let tags = [
+        "v1.106.2",
+        "v1.9.5-stable",
+        "v1.10.0-stable",
+        "v1.10.0-stable.patch.2",
+        "v1.11.0-nightly",
+    ];
+    let server = Server::start(move |_, _| ready(ok(page(&tags)))).await;
+
+    let output = compat(&server, &["litellm"]).await;
+
+    assert_eq!(
+        text(&output.stdout),
+        "v1.10.0-stable.patch.2\n",
+        "{}",
+        text(&output.stderr)
+    );
+    assert_eq!(
+        text(&output.stderr),
+        "compat versions: selected LiteLLM v1.10.0-stable.patch.2, published 2026-10-02T00:00:00Z: the highest of 3 that are \
+         like `v*-stable`, of 5 releases\n"
+    );
+    assert_eq!(server.asked()[0].headers["authorization"], "Bearer ghs_s3cret");
+    let last = compat(&server, &["litellm", "--channel", "final"]).await;
+    assert_eq!(text(&last.stdout), "v1.106.2\n");
+}
+
+#[tokio::test]
+async fn an_empty_list_and_one_without_a_match_are_failures_that_say_what_there_is() {
+    let server = Server::start(|_, _| ready(ok("[]"))).await;
+    let output = compat(&server, &["litellm"]).await;
+    assert!(!output.status.success() && text(&output.stderr).contains("the repository has no releases"));
+
+    let server = Server::start(|_, _| ready(ok(page(&["v1.106.2"])))).await;
+    let output = compat(&server, &["litellm"]).await;
+    let error = text(&output.stderr);
+    assert!(!output.status.success() && output.stdout.is_empty());
+    assert!(
+        error.contains("`v1.106.2`") && error.contains("--channel final"),
+        "{error}"
+    );
+}
