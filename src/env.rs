@@ -90,17 +90,14 @@ pub const HTTPS_PROXY: &str = "HTTPS_PROXY";
 
 /// What every child gets from the parent's environment, where it is set: how to find programs, which language and
 /// time zone, and which certificates to trust. No name in it is one that holds a credential.
-pub const INHERITED: [&str; 13] = [
+pub const INHERITED: [&str; 10] = [
     "PATH",
     "LANG",
     "LANGUAGE",
     "LC_ALL",
     "LC_CTYPE",
     "TZ",
-    "TERM",
     "SHELL",
-    "USER",
-    "LOGNAME",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "NODE_EXTRA_CA_CERTS",

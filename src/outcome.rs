@@ -26,6 +26,8 @@ pub struct Failure {
     pub cause: Cause,
     /// The facts that decided the cause, for a reader.
     pub why: String,
+    /// What to do next, in one line; empty where there is nothing to advise.
+    pub next: String,
     /// What did not hold, the one that says most first; never empty.
     pub mismatches: Vec<Mismatch>,
 }
@@ -119,6 +121,9 @@ pub struct Judged {
     /// The contract clause it rests on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clause: Option<String>,
+    /// Of a known failure: what fails, for a reader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Of a known failure: the page that says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
@@ -155,7 +160,7 @@ pub struct TrialRecord {
     pub attempts: Vec<Attempt>,
     /// When the first attempt began.
     pub started_at: chrono::DateTime<chrono::Utc>,
-    /// Milliseconds from the first attempt's start to the verdict.
+    /// Milliseconds that the attempts took together, without waiting for their turn.
     pub duration_ms: u64,
     /// Token counts that `claude` reported, of all attempts.
     pub usage: crate::wire::Usage,

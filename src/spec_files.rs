@@ -13,9 +13,9 @@ use crate::ids::{CellId, FeatureId, ProviderId, TrialName};
 use crate::plan::{self, Planned};
 use crate::spec::cell::Cell;
 use crate::spec::fault::{Fault, closest, listed};
-use crate::spec::manifest::Manifest;
+use crate::spec::manifest::{Manifest, Tier};
 use crate::spec::proxy_config::ProxyConfig;
-use crate::spec::resolve::{self, Shared};
+use crate::spec::resolve::{self, Origin, Shared};
 use crate::spec::yaml;
 
 /// The manifest's file, in the project's root.
@@ -123,10 +123,28 @@ impl Project {
     fn read_cell(&self, id: &CellId) -> Result<Cell, Vec<Fault>> {
         let file = Self::cell_file(id);
         let bytes = read(&self.root, &file).map_err(|fault| vec![*fault])?;
-        let shared = self.shared(&id.feature).transpose()?;
+        let shared = self.shared(&id.feature);
         let folder = self.root.join(CELLS).join(id.feature.as_str());
         let attachments = |name: &Path| attachment(&folder.join(name));
-        resolve::cell(id, &file, &bytes, shared.as_ref(), &self.manifest, &attachments)
+        resolve::cell(
+            id,
+            &file,
+            &bytes,
+            shared.as_ref().map(Result::as_ref),
+            &self.manifest,
+            &attachments,
+        )
+    }
+
+    /// The keys of `id`, merged, each with the file and line that it comes from.
+    ///
+    /// # Errors
+    /// What keeps one of its files from being read.
+    pub fn origins(&self, id: &CellId) -> Result<Vec<Origin>, Vec<Fault>> {
+        let file = Self::cell_file(id);
+        let bytes = read(&self.root, &file).map_err(|fault| vec![*fault])?;
+        let shared = self.shared(&id.feature).transpose()?;
+        resolve::origins(&file, &bytes, shared.as_ref())
     }
 
     fn shared(&self, feature: &FeatureId) -> Option<ReadShared> {
@@ -154,44 +172,57 @@ impl Project {
         ProxyConfig::parse(file, &bytes)
     }
 
-    /// All faults of all files that one of `paths` (relative to the root) names or holds; of every file if there are none.
+    /// All faults of all files that one of `paths` (relative to the root) names or holds, and of what the cells among
+    /// them rest on; of every file if there are none.
     pub fn check(&self, paths: &[PathBuf]) -> Vec<Fault> {
-        let selected = |file: &Path| {
-            paths.is_empty()
-                || paths
-                    .iter()
-                    .any(|path| file.starts_with(path) || path.as_os_str() == ".")
-        };
-        let mut faults: Vec<Fault> = Vec::new();
-        let (config, mut config_faults) = match self.proxy_config() {
+        let (config, config_faults) = match self.proxy_config() {
             Ok(config) => (Some(config), Vec::new()),
             Err(faults) => (None, faults),
         };
-        for cell in self.cells() {
-            let file = Self::cell_file(&cell);
-            if !selected(&file) && !selected(&file.with_file_name(SHARED)) {
-                continue;
-            }
-            match self.cell(&cell) {
-                Err(found) => faults.extend(found),
-                Ok(_) => {
-                    for tier in &self.manifest.tiers {
-                        if let Planned::Broken(found) = self.plan(config.as_ref(), &cell.trial(&tier.id)) {
-                            faults.extend(found);
-                        }
-                    }
-                }
+        let mut faults: Vec<Fault> = self.layout_faults.clone();
+        faults.extend(config_faults);
+        for feature in &self.manifest.features {
+            faults.extend(self.shared(&feature.id).and_then(Result::err).unwrap_or_default());
+        }
+        let cells = self.cells();
+        let (named, rest): (Vec<&CellId>, Vec<&CellId>) = cells
+            .iter()
+            .partition(|cell| is_selected(paths, &Self::cell_file(cell)));
+        for cell in rest {
+            // A cell that is not named itself may still show a fault of a shared file that is.
+            if is_selected(paths, &Self::cell_file(cell).with_file_name(SHARED)) {
+                faults.extend(self.cell(cell).err().unwrap_or_default());
             }
         }
-        faults.extend(self.layout_faults.iter().cloned());
-        faults.append(&mut config_faults);
-        let named = |fault: &Fault| {
-            selected(&fault.place.file) || fault.related.iter().any(|(place, _)| selected(&place.file))
-        };
-        // An alias that is missing is a fault of the manifest that shows at the cells: it belongs to both.
-        faults.retain(|fault| named(fault) || fault.place.file == Path::new(MANIFEST));
+        faults.retain(|fault| is_selected(paths, &fault.place.file));
+        for cell in named {
+            faults.extend(self.faults_of(cell, config.as_ref()));
+        }
         in_order(faults)
     }
+
+    /// The cells whose files one of `paths` names or holds; every one if there are none.
+    pub fn selected(&self, paths: &[PathBuf]) -> Vec<CellId> {
+        let mut cells = self.cells();
+        cells.retain(|cell| is_selected(paths, &Self::cell_file(cell)));
+        cells
+    }
+
+    /// What breaks `cell` on any tier.
+    fn faults_of(&self, cell: &CellId, config: Option<&ProxyConfig>) -> Vec<Fault> {
+        let broken = |tier: &Tier| match self.plan(config, &cell.trial(&tier.id)) {
+            Planned::Broken(faults) => faults,
+            Planned::Run(_) | Planned::NotApplicable(_) => Vec::new(),
+        };
+        self.manifest.tiers.iter().flat_map(broken).collect()
+    }
+}
+
+fn is_selected(paths: &[PathBuf], file: &Path) -> bool {
+    paths.is_empty()
+        || paths
+            .iter()
+            .any(|path| file.starts_with(path) || path.as_os_str() == ".")
 }
 
 /// `faults` by file and place, each once: a fault in `_shared.yaml` is found by every cell of its feature.

@@ -53,8 +53,6 @@ pub fn evidence_folder(name: &TrialName) -> PathBuf {
 
 /// Runs a trial to its verdict.
 pub async fn run(trial: Trial<'_>, session: &Session) -> TrialRecord {
-    let started_at = Utc::now();
-    let start = Instant::now();
     let folder = evidence_folder(trial.name);
     let mut record = TrialRecord {
         name: trial.name.clone(),
@@ -62,7 +60,7 @@ pub async fn run(trial: Trial<'_>, session: &Session) -> TrialRecord {
         outcome: Outcome::Pass,
         judged: Vec::new(),
         attempts: Vec::new(),
-        started_at,
+        started_at: Utc::now(),
         duration_ms: 0,
         usage: Usage::default(),
         cost_usd: 0.0,
@@ -75,7 +73,13 @@ pub async fn run(trial: Trial<'_>, session: &Session) -> TrialRecord {
             1 => trial.root.join(&folder),
             _ => trial.root.join(&folder).join(format!("attempt-{number}")),
         };
-        let attempt = attempt(trial, session, &folder).await;
+        // Waiting for a slot is the run's time, not the trial's.
+        let slot = start_slot(session).await;
+        if number == 1 {
+            record.started_at = Utc::now();
+        }
+        let attempt = attempt(trial, session, &folder, slot).await;
+        record.duration_ms += attempt.attempt.duration_ms;
         record.judged = attempt.judged;
         record.usage = [record.usage, attempt.usage].into_iter().sum();
         record.cost_usd += attempt.cost_usd;
@@ -86,7 +90,6 @@ pub async fn run(trial: Trial<'_>, session: &Session) -> TrialRecord {
             break;
         }
     }
-    record.duration_ms = millis(start.elapsed());
     record
 }
 
@@ -109,6 +112,7 @@ pub fn not_run(
         outcome: Outcome::Fail(Failure {
             cause,
             why,
+            next: String::new(),
             mismatches,
         }),
         judged: Vec::new(),
@@ -128,9 +132,12 @@ struct Attempted {
     cost_usd: f64,
 }
 
-async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path) -> Attempted {
+/// Leave to start a `claude`, given back once it waits for an answer.
+type Slot = Option<OwnedSemaphorePermit>;
+
+async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path, slot: Slot) -> Attempted {
     let start = Instant::now();
-    let evidence = match gather(trial, session).await {
+    let evidence = match gather(trial, session, slot).await {
         Ok(evidence) => evidence,
         Err(error) => return broken_off(&error, start),
     };
@@ -140,6 +147,7 @@ async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path) -> Attempte
         Failure {
             cause: diagnosis.cause,
             why: diagnosis.why,
+            next: diagnosis.next,
             mismatches: judgement.mismatches.clone(),
         }
     });
@@ -177,6 +185,7 @@ fn broken_off(error: &TrialError, start: Instant) -> Attempted {
             failure: Some(Failure {
                 cause: Cause::Harness,
                 why: "the trial could not be run".into(),
+                next: String::new(),
                 mismatches: vec![Mismatch {
                     expectation: expect::RUN.into(),
                     clause: None,
@@ -198,8 +207,6 @@ fn broken_off(error: &TrialError, start: Instant) -> Attempted {
 /// Why an attempt has no evidence.
 #[derive(Debug, thiserror::Error)]
 enum TrialError {
-    #[error("cannot make `{}`: {source}", path.display())]
-    Folder { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Claude(#[from] claude::ClaudeError),
     #[error(transparent)]
@@ -209,13 +216,13 @@ enum TrialError {
 }
 
 /// Runs `claude` once, and the cell's direct request, and collects what they left on both sides.
-async fn gather(trial: Trial<'_>, session: &Session) -> Result<Evidence, TrialError> {
+async fn gather(trial: Trial<'_>, session: &Session, slot: Slot) -> Result<Evidence, TrialError> {
     let key = TrialKey(Uuid::new_v4());
     let since_ms = now_ms();
     if let Some(provider) = &session.provider {
         provider.register(key, trial.test.script.clone()).await?;
     }
-    let ran = run_claude(trial, session, key).await;
+    let ran = run_claude(trial, session, key, slot).await;
     let direct = match (&ran, &trial.test.direct) {
         (Ok(run), Some(body)) if run.exit.code == Some(0) => {
             Some(send_direct(trial, session, key, body).await)
@@ -242,7 +249,12 @@ async fn gather(trial: Trial<'_>, session: &Session) -> Result<Evidence, TrialEr
     })
 }
 
-async fn run_claude(trial: Trial<'_>, session: &Session, key: TrialKey) -> Result<ClaudeRun, TrialError> {
+async fn run_claude(
+    trial: Trial<'_>,
+    session: &Session,
+    key: TrialKey,
+    mut slot: Slot,
+) -> Result<ClaudeRun, TrialError> {
     let folder = session.scratch().join(short_name(key));
     let invocation = Invocation {
         program: session.claude.clone(),
@@ -272,7 +284,6 @@ async fn run_claude(trial: Trial<'_>, session: &Session, key: TrialKey) -> Resul
         }
     };
     let run = async {
-        let mut slot = Some(start_slot(session).await);
         let run = claude::run(&invocation, |progress| match progress {
             Progress::Requesting => drop(slot.take()),
             Progress::Deltas { shown, .. } => {
@@ -289,7 +300,7 @@ async fn run_claude(trial: Trial<'_>, session: &Session, key: TrialKey) -> Resul
     Ok(run?)
 }
 
-async fn start_slot(session: &Session) -> Option<OwnedSemaphorePermit> {
+async fn start_slot(session: &Session) -> Slot {
     session.starts.clone().acquire_owned().await.ok()
 }
 

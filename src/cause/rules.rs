@@ -128,6 +128,7 @@ pub const RULES: &[Rule] = &[
             r"billing_error",
             r"billing[_ ](?:hard[_ ]limit|not[_ ]active)",
             r"check your billing details",
+            r"past due|overdue|unpaid invoice|payment (?:method|failed|declined)|trial (?:has )?(?:expired|ended)|top[ -]?up (?:your|at|the)|欠费",
             r"insufficient (?:user )?quota|quota (?:is )?not enough|token quota .{0,20}exhausted|余额不足|预扣费额度失败|额度不足",
         ]),
         unless: &[r"exceeded your current quota"],
@@ -360,6 +361,8 @@ pub const RULES: &[Rule] = &[
             r"not servable in region",
             r"publishers/\w+/models/.{0,80}(?:not found|is not found)",
             r"is not supported in (?:the )?(?:region|location)",
+            r"is not supported in the \w+ API",
+            r"cannot be accessed through .{0,40}(?:API|Predict)",
         ]),
         unless: &[],
         on: &[],
@@ -583,7 +586,7 @@ pub const RULES: &[Rule] = &[
             r"authentication_?error|permission_error|permission_?denied_?error",
             r"x-api-key",
             r"(?:invalid|incorrect|missing|wrong|no|expired|bad) .{0,20}(?:api[ _-]?key|bearer token|auth(?:entication|orization)?[ _](?:token|credentials?|header))",
-            r"api[ _-]?key .{0,30}(?:invalid|incorrect|missing|expired|required|revoked|not (?:set|found|valid|provided))",
+            r"api[ _-]?key .{0,30}(?:invalid|incorrect|missing|expired|required|revoked|rejected|denied|disabled|deactivated|not (?:set|found|valid|provided|recognized))",
             r"/login\b|setup-token",
             r"OAuth (?:access )?token|OAuth authentication",
             r"login (?:has )?expired|not logged in|login reached its time limit",
@@ -770,7 +773,7 @@ pub const RULES: &[Rule] = &[
         cause: Upstream,
         confidence: PLAUSIBLE,
         when: Says(&[
-            r"(?:litellm|\wException|\wError)\b.{0,160}(?:server disconnected|connection error|connecterror|readtimeout|read timed out|connecttimeout|remoteprotocolerror|connection (?:reset|aborted|timed out)|timed? ?out|read timeout|EOF occurred|cannot connect to host)",
+            r"(?:litellm|\wException|\wError)\b.{0,160}(?:server disconnected|connection error|connecterror|readtimeout|read timed out|connecttimeout|remoteprotocolerror|connection (?:reset|aborted|timed out)|peer closed connection|incomplete chunked|timed? ?out|read timeout|EOF occurred|cannot connect to host)",
             r"litellm\.Timeout|APITimeoutError",
         ]),
         unless: &[r"object has no attribute|NoneType", r"claude CLI timed out"],
@@ -817,7 +820,6 @@ pub const RULES: &[Rule] = &[
             r"JSONDecodeError|Expecting (?:value|property name|.{0,5} delimiter)|not JSON serializable",
             r"not enough values to unpack|list index out of range|missing \d+ required (?:positional|keyword)|unexpected keyword argument",
             r"referenced before assignment|cannot access local variable",
-            r"Traceback \(most recent call last\)",
             r"Exception in ASGI|RuntimeError: |dictionary changed size",
             r"without having called .?read\(",
             r"panic: runtime error|nil pointer dereference|java\.lang\.\w+Exception",
@@ -978,7 +980,7 @@ pub const RULES: &[Rule] = &[
         when: Says(&[
             r"self[- ]?signed certificate|SELF_SIGNED|CERTIFICATE_VERIFY_FAILED|certificate (?:has expired|verify failed|hostname mismatch|verification failed)",
             r"unable to (?:get|verify) .{0,20}(?:issuer|certificate)|UNABLE_TO_(?:GET|VERIFY)|SSL certificate|\bCERT_[A-Z]+|ERR_TLS_CERT|unknown certificate",
-            r"SSL: |SSLError|EPROTO|wrong version number|TLS handshake",
+            r"SSL: |SSLError|\bEPROTO\b|wrong version number|TLS handshake",
         ]),
         unless: &[],
         on: &[],
@@ -993,7 +995,7 @@ pub const RULES: &[Rule] = &[
         when: Says(&[
             r"404 page not found|method not allowed|cannot (?:POST|GET) /|no route matched",
             r#""detail": ?"not found""#,
-            r"resource not found|(?:invalid|unknown) (?:url|path|endpoint|route)",
+            r"resource not found|requested API|API not supported|(?:invalid|unknown) (?:url|path|endpoint|route)",
             r"<title>404|404 not found",
         ]),
         unless: &[],
@@ -1142,6 +1144,46 @@ pub const RULES: &[Rule] = &[
         next: NEXT_REFUSED_CLI,
         example: "API Error: 400 tools.3.custom.input_examples: Extra inputs are not permitted",
     },
+    // Words that lean one way, where no shape was known.
+    Rule {
+        name: "words_of_auth",
+        cause: Auth,
+        confidence: GUESS,
+        when: Says(&[r"authenticat|authori[sz]|\bcredentials?\b|\bpermissions?\b|\bsign in\b|\blog in\b"]),
+        unless: &[],
+        on: &[],
+        why: "words about credentials or permissions",
+        next: "find out whose credential it is (claude's for the gateway, or the gateway's for the provider) and renew that one",
+        example: "the role lacks permissions on that project",
+    },
+    Rule {
+        name: "words_of_rate_limit",
+        cause: RateLimit,
+        confidence: GUESS,
+        when: Says(&[
+            r"retry after|try again in \d|limit (?:has been |was )?(?:reached|exceeded|hit)|exceed(?:s|ed|ing)? .{0,30}(?:(?:rate|request|usage|call) limit|quota)|too many",
+        ]),
+        unless: &[r"max_tokens|output limit|context|token limit of"],
+        on: &[],
+        why: "words about a limit and a time to wait",
+        next: NEXT_WAIT,
+        example: "Please retry after 30 seconds",
+    },
+    Rule {
+        name: "words_of_config",
+        cause: Config,
+        confidence: GUESS,
+        when: Says(&[
+            r"not configured|misconfigur|configuration (?:error|file|is)|environment variable|config\.ya?ml|\.env\b",
+            r"(?:model|deployment|provider|endpoint|resource|entity|region|route|alias)\b.{0,60}(?:not found|does not exist|not available|not enabled|unknown|unrecogni[sz]ed|not registered)",
+            r"(?:unknown|no such|nonexistent|unrecogni[sz]ed) (?:model|deployment|provider|endpoint|resource|region|route|alias)",
+        ]),
+        unless: &[],
+        on: &[],
+        why: "words about something that is not set up",
+        next: "compare base, path, alias and model id in the gateway's configuration with what exists",
+        example: "the provider for this request is not configured",
+    },
     // Types and classes of errors, where no words said more.
     Rule {
         name: "gateway_refused_request",
@@ -1190,6 +1232,17 @@ pub const RULES: &[Rule] = &[
         why: "the provider failed and says no more",
         next: NEXT_UPSTREAM,
         example: "API Error: 500 {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"Internal server error\"}}",
+    },
+    Rule {
+        name: "gateway_traceback",
+        cause: Gateway,
+        confidence: PLAUSIBLE,
+        when: Says(&[r"Traceback \(most recent call last\)"]),
+        unless: &[],
+        on: &[],
+        why: "a traceback of a Python program, which the gateway is",
+        next: "find the last line of the traceback in the gateway's log and report it to the gateway's project with its version",
+        example: "Traceback (most recent call last): File \"proxy_server.py\", line 1, in main",
     },
     Rule {
         name: "gateway_wrapped_nothing_known",
@@ -1305,7 +1358,7 @@ pub const RULES: &[Rule] = &[
 const BROKEN_CONNECTION: &[&str] = &[
     r"socket hang up|ECONNRESET|ConnectionReset|connection reset|\bterminated\b|EPIPE|broken pipe|UND_ERR_SOCKET|other side closed",
     r"connection (?:was )?(?:closed|lost|interrupted|dropped)|ConnectionClosed|premature close",
-    r"incomplete (?:chunked|read)|peer closed connection|TransferEncoding|payload is not completed|h11|content-length",
+    r"incomplete (?:chunked|read)|peer closed connection|TransferEncoding|payload is not completed|\bh11\b|content-length",
     r"HTTP2|protocol error|stream (?:was )?(?:reset|canceled|cancelled|closed)",
 ];
 
@@ -1382,13 +1435,16 @@ impl Patterns {
     }
 }
 
+/// What a space in a pattern stands for: words of an error are parted by spaces in one program, by `_` or `-` in another.
+const SEPARATOR: &str = "[ _-]";
+
 fn any_of(patterns: &[&str]) -> Option<Regex> {
     if patterns.is_empty() {
         return None;
     }
     let pattern = patterns
         .iter()
-        .map(|pattern| format!("(?:{pattern})"))
+        .map(|pattern| format!("(?:{})", pattern.replace(' ', SEPARATOR)))
         .collect::<Vec<_>>()
         .join("|");
     Some(

@@ -54,7 +54,8 @@ pub struct Invocation {
     pub program: PathBuf,
     /// The run it belongs to.
     pub run: RunId,
-    /// The trial it belongs to: its session id and the name of its working directory.
+    /// The trial it belongs to: its session id and the name of its working directory. A new one for each attempt:
+    /// `claude` refuses a session id that its folder has seen.
     pub key: TrialKey,
     /// The alias to ask the gateway for. Best one that holds the model's own name (`claude-haiku-4-5-bedrock`): of one
     /// that does not, `claude` warns on standard error and frames its requests in another way.
@@ -67,8 +68,9 @@ pub struct Invocation {
     pub variables: BTreeMap<String, String>,
     /// Where requests go.
     pub endpoint: Endpoint,
-    /// A fresh folder for all that it writes, best short (it puts a socket in it, and a socket's path has at most
-    /// about 100 bytes) and outside any repository (it looks for `CLAUDE.md` and `.git` in the folders above).
+    /// A fresh folder for all that it writes: outside any repository (it looks for `CLAUDE.md` and `.git` in the folders
+    /// above), and short: it puts a socket below, and where that path would be longer than a socket's may be (about
+    /// 100 bytes) it uses a folder of `/tmp` that stays behind.
     pub folder: PathBuf,
     /// What it inherits: [`env::Environment::inherited`].
     pub inherited: Variables,

@@ -12,7 +12,7 @@
 //! - A 5xx, 401, 408, 409 or 429 is announced by `api_retry` before each repetition (with the wait that a `retry-after`
 //!   asks for). A 400 is repeated without any announcement, up to five times, without the `thinking-token-count` and
 //!   `thinking-display-updates` betas and then without deferred tools; a 404 once, without streaming. Only the debug log
-//!   tells of these, and for a 401 or 404 only it has the gateway's words, hence `--debug-file`, whose warnings
+//!   tells of these, and for a 401, 404 or 413 only it has the gateway's words, hence `--debug-file`, whose warnings
 //!   and errors are merged into the transcript. It is written through: the line about a failed request is there before
 //!   its `api_retry` shows.
 //! - A stream that breaks off within a block is asked for again, announced by an `api_retry` without a status; one that
@@ -21,8 +21,9 @@
 //! - A reply without any event of a stream is asked for again without streaming, unless
 //!   `CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK` is set.
 //! - What the Bash tool starts carries the cookies, in a session of its own too.
-//! - Subagents ask for the model named by `CLAUDE_CODE_SUBAGENT_MODEL`, else for that of `--model`; no request of a
-//!   print run went to another model.
+//! - Subagents ask for the model named by `CLAUDE_CODE_SUBAGENT_MODEL`, else for that of `--model`. No request of a print
+//!   run went to any other model: tried with a plain prompt, a Bash call, a failed `WebFetch`, `--resume` and
+//!   `--continue`. A subagent's end asks for one more answer and prints one more `result`.
 
 mod debug_log;
 mod invocation;
@@ -32,6 +33,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::process::ChildStdin;
 use tokio::sync::mpsc;
@@ -85,7 +87,7 @@ pub fn is_permanent(status: u16) -> bool {
 }
 
 /// Runs `claude` to its end. Its folders are made; its prompts are sent one after the other, each when the one before is
-/// answered; `on_progress` is told what shows, as it shows.
+/// answered (none after one that failed); `on_progress` is told what shows, as it shows.
 ///
 /// It is killed, with everything it started, when its time is up, when it is about to wait past that time, and when it is
 /// about to repeat a request that cannot succeed. Nothing of it is left when this returns.
@@ -107,8 +109,10 @@ pub async fn run(
         match timeout_at(watch.deadline, piped.next()).await {
             Ok(Next::Line(line)) => {
                 let seen = watch.line(line, &mut on_progress);
-                if seen.prompt_answered {
-                    prompts.send_next();
+                match seen.answered {
+                    Some(Answered::Well) => prompts.send_next(),
+                    Some(Answered::Badly) => prompts.close(),
+                    None => {}
                 }
                 if seen.kill.is_some() {
                     break seen.kill;
@@ -179,8 +183,15 @@ struct Watch {
 /// What a line asks for.
 #[derive(Default)]
 struct Seen {
-    prompt_answered: bool,
+    answered: Option<Answered>,
     kill: Option<Killed>,
+}
+
+/// How a prompt was answered.
+enum Answered {
+    Well,
+    /// What comes after a prompt that failed has nothing to stand on.
+    Badly,
 }
 
 impl Watch {
@@ -191,7 +202,7 @@ impl Watch {
             if let Some(progress) = self.follower.follow(value) {
                 on_progress(progress);
             }
-            seen.prompt_answered = value.get("type").is_some_and(|kind| kind == "result");
+            seen.answered = answered(value);
         }
         self.transcript.events.push(TimedEvent {
             at_ms: now_ms(),
@@ -215,6 +226,14 @@ impl Watch {
         let resumes = Instant::now() + Duration::from_millis(retry.delay_ms);
         (resumes >= self.deadline).then_some(Killed::Deadline)
     }
+}
+
+fn answered(event: &Value) -> Option<Answered> {
+    if event.get("type")? != "result" {
+        return None;
+    }
+    let is_error = event.get("is_error").and_then(Value::as_bool).unwrap_or(false);
+    Some(if is_error { Answered::Badly } else { Answered::Well })
 }
 
 /// A line that is too long or not UTF-8 is evidence, however it would parse.
@@ -255,8 +274,13 @@ impl Prompts {
         match (self.messages.next(), &self.writer) {
             // The writer is gone where `claude` is: then its output ends as well.
             (Some(message), Some(writer)) => drop(writer.send(message)),
-            _ => self.writer = None,
+            _ => self.close(),
         }
+    }
+
+    /// Closes standard input once what was sent is written.
+    fn close(&mut self) {
+        self.writer = None;
     }
 }
 

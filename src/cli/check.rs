@@ -54,7 +54,7 @@ impl From<FormatName> for Format {
 }
 
 /// The exit status for faults in the project's files.
-const FAULTS: u8 = 3;
+pub(super) const FAULTS: u8 = 3;
 
 /// Runs the command.
 ///
@@ -62,15 +62,10 @@ const FAULTS: u8 = 3;
 /// If there is no project here, or a path that is named does not exist.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let current = std::env::current_dir().context("the working directory is gone")?;
-    let root = match &arguments.root {
-        Some(root) => root.clone(),
-        None => Project::find_root(&current).with_context(|| {
-            format!("no `{MANIFEST}` here or in a folder above; name its folder with `--root`")
-        })?,
-    };
+    let root = root(arguments.root.as_deref(), &current)?;
     let paths = relative(&root, &current, &arguments.paths)?;
     let (faults, cells) = match Project::open(&root) {
-        Ok(project) => (project.check(&paths), project.cells().len()),
+        Ok(project) => (project.check(&paths), project.selected(&paths).len()),
         Err(faults) => (faults, 0),
     };
     print(&faults, arguments.format.into());
@@ -84,7 +79,17 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn print(faults: &[Fault], format: Format) {
+/// The project's root: the one that is named, or the nearest from `current` upwards.
+pub(super) fn root(named: Option<&Path>, current: &Path) -> anyhow::Result<PathBuf> {
+    match named {
+        Some(root) => Ok(root.to_owned()),
+        None => Project::find_root(current).with_context(|| {
+            format!("no `{MANIFEST}` here or in a folder above; name its folder with `--root`")
+        }),
+    }
+}
+
+pub(super) fn print(faults: &[Fault], format: Format) {
     // `anstream` takes the colours out again where the reader cannot see them.
     anstream::print!("{}", diagnostic::render(faults, format, true));
 }

@@ -210,6 +210,12 @@ fn run_build(arguments: Build) -> anyhow::Result<ExitCode> {
     arguments.output.write(&matrix.to_text())?;
     if matches!(arguments.output, Output::File(_)) {
         anstream::eprint!("{}", terminal::of_run(&manifest, &results, WIDTH, Paint::Ansi));
+        if !results.is_whole() {
+            let (finished, trials) = (results.results.len(), results.run.trials);
+            anstream::eprintln!(
+                "note: {finished} of {trials} trials were run: cells without all their tiers are `not_tested`"
+            );
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

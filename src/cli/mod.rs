@@ -4,6 +4,7 @@
 
 mod cause;
 mod check;
+mod explain;
 mod files;
 mod matrix;
 pub mod progress;
@@ -32,6 +33,7 @@ struct Compat {
 enum Command {
     Cause(cause::Arguments),
     Check(check::Arguments),
+    Explain(explain::Arguments),
     Matrix(matrix::Arguments),
     Provider(provider::Arguments),
     Results(results::Arguments),
@@ -51,6 +53,7 @@ pub fn main() -> ExitCode {
     let result = match Compat::parse().command {
         Command::Cause(arguments) => cause::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Matrix(arguments) => matrix::run(arguments),
         Command::Provider(arguments) => provider::run(arguments),
         Command::Results(arguments) => results::run(arguments),

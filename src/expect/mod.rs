@@ -131,6 +131,7 @@ impl Judgement {
             name: name.to_owned(),
             verdict,
             clause,
+            reason: known.map(|known| known.reason.clone()),
             link: known.map(|known| known.link.clone()),
         });
     }

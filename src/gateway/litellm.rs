@@ -4,7 +4,7 @@
 //! with: its cost map is the one it ships.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
@@ -226,21 +226,4 @@ fn port_was_taken(tail: &str) -> bool {
 
 fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
-}
-
-/// The names of environment variables that a `proxy_config.yaml` refers to as `os.environ/NAME`.
-pub(crate) fn referred_variables(config: &Path) -> std::io::Result<Vec<String>> {
-    let text = std::fs::read_to_string(config)?;
-    let mut names: Vec<String> = text
-        .split("os.environ/")
-        .skip(1)
-        .map(|rest| {
-            rest.chars()
-                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
-                .collect()
-        })
-        .collect();
-    names.sort();
-    names.dedup();
-    Ok(names)
 }

@@ -72,6 +72,9 @@ pub struct TierDetails {
     /// Of a failure: the facts that decided the cause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// Of a failure: what to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
     /// Of a failure: the contract clause that was broken, `llm-gateway-protocol#request-headers`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clause: Option<String>,
@@ -112,6 +115,8 @@ pub struct TierDetails {
 #[serde(deny_unknown_fields)]
 pub struct KnownFailureDetails {
     /// The expectation that does not hold.
+    pub expectation: String,
+    /// What fails, for a reader.
     pub reason: String,
     /// The page that says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -251,6 +256,7 @@ impl TierDetails {
             model: None,
             cause: None,
             why: None,
+            next: None,
             clause: None,
             known_failures: Vec::new(),
             mismatches: Vec::new(),
@@ -277,9 +283,10 @@ impl TierDetails {
             status: status.word(),
             error,
             reason,
-            model: Some(entry.model.clone()),
+            model: Some(entry.model.clone()).filter(|model| !model.is_empty()),
             cause: entry.cause,
             why: entry.why.clone(),
+            next: entry.next.clone(),
             clause: entry
                 .mismatches
                 .iter()
@@ -304,7 +311,11 @@ fn known_failures(judged: &[Judged]) -> Vec<KnownFailureDetails> {
         .iter()
         .filter(|judged| judged.verdict == Verdict::KnownFailure);
     let details = showed.map(|judged| KnownFailureDetails {
-        reason: format!("`{}` does not hold", judged.name),
+        expectation: judged.name.clone(),
+        reason: judged
+            .reason
+            .clone()
+            .unwrap_or_else(|| format!("`{}` does not hold", judged.name)),
         link: judged.link.clone(),
     });
     details.collect()

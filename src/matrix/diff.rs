@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::details::Details;
 use super::published::Matrix;
-use crate::ids::{FeatureId, ProviderId};
+use crate::cause;
+use crate::ids::{CellId, FeatureId, ProviderId};
 use crate::outcome::Cause;
+use crate::report;
 use crate::results::CellStatus;
 use crate::results::json::{self, SchemaVersion, timestamp};
 
@@ -60,9 +62,12 @@ pub struct Change {
     /// What it is; absent where it is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new: Option<CellStatus>,
-    /// Whose fault it is now; empty unless it fails and the newer matrix's details are known.
+    /// Whose fault it is that it fails now: as the details say, else as the error itself says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<Cause>,
+    /// Whether the causes were told from the wording of an error that names none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub guessed: bool,
 }
 
 /// How a cell changed.
@@ -135,7 +140,7 @@ impl Kind {
 }
 
 impl Diff {
-    /// Compares `new` with `old`; `details` are those of `new`, and say whose fault its failures are.
+    /// Compares `new` with `old`; `details` are those of `new`, if there are some.
     pub fn new(old: &Matrix, new: &Matrix, details: Option<&Details>) -> Self {
         let mut unchanged = 0;
         let mut changes = Vec::new();
@@ -146,14 +151,14 @@ impl Diff {
                 unchanged += 1;
                 continue;
             };
-            let failing = matches!(status, CellStatus::Fail { .. });
-            let details = details.filter(|_| failing);
+            let (causes, guessed) = causes(&cell, status, details);
             changes.push(Change {
                 kind,
                 name: name.to_owned(),
                 old: before.cloned(),
                 new: Some(status.clone()),
-                causes: details.map(|details| details.causes(&cell)).unwrap_or_default(),
+                causes,
+                guessed,
                 feature: cell.feature,
                 provider: cell.provider,
             });
@@ -165,6 +170,7 @@ impl Diff {
             old: Some(status.clone()),
             new: None,
             causes: Vec::new(),
+            guessed: false,
             feature: cell.feature,
             provider: cell.provider,
         }));
@@ -232,13 +238,19 @@ impl Diff {
 }
 
 impl Change {
-    /// `pass → fail`, `new: fail`, `gone: was pass`.
+    /// Whose fault it is, in words: `gateway, auth`, with `?` where that was guessed; empty if it does not fail.
+    pub fn fault(&self) -> String {
+        let causes: Vec<&str> = self.causes.iter().map(|cause| cause.as_str()).collect();
+        format!("{}{}", causes.join(", "), if self.guessed { "?" } else { "" })
+    }
+
+    /// `pass → fail`; `fail` for a new cell, `was fail` for one that is gone.
     pub fn words(&self) -> String {
         match (&self.old, &self.new) {
             (Some(old), Some(new)) if old.word() == new.word() => format!("still {}", new.word().as_str()),
             (Some(old), Some(new)) => format!("{} → {}", old.word().as_str(), new.word().as_str()),
-            (None, Some(new)) => format!("new: {}", new.word().as_str()),
-            (Some(old), None) => format!("gone: was {}", old.word().as_str()),
+            (None, Some(new)) => new.word().as_str().to_owned(),
+            (Some(old), None) => format!("was {}", old.word().as_str()),
             (None, None) => String::new(),
         }
     }
@@ -251,5 +263,23 @@ impl Side {
             litellm_version: matrix.litellm_version.clone(),
             claude_code_version: matrix.claude_code_version.clone(),
         }
+    }
+}
+
+/// Whose fault it is that `cell` fails, and whether that is a guess.
+fn causes(cell: &CellId, status: &CellStatus, details: Option<&Details>) -> (Vec<Cause>, bool) {
+    let CellStatus::Fail { error } = status else {
+        return (Vec::new(), false);
+    };
+    let known = details.map(|details| details.causes(cell)).unwrap_or_default();
+    let said = if known.is_empty() {
+        report::causes_in_short(error)
+    } else {
+        known
+    };
+    if said.is_empty() {
+        (vec![cause::of_message(error).cause], true)
+    } else {
+        (said, false)
     }
 }

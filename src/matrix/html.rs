@@ -14,7 +14,7 @@ const STYLE: &str = include_str!("html.css");
 /// The page. With the details, each cell's tiers are told too. Ends with a newline.
 pub fn of_matrix(matrix: &Matrix, details: Option<&Details>) -> String {
     let table = table(matrix);
-    let cells: String = sections(matrix, details).collect();
+    let (failed, others) = sections(matrix, details);
     format!(
         r#"<!doctype html>
 <html lang="en">
@@ -31,8 +31,8 @@ pub fn of_matrix(matrix: &Matrix, details: Option<&Details>) -> String {
 <h1>Claude Code compatibility matrix</h1>
 <p class="facts">{facts}</p>
 {table}<p class="legend">✓ pass, ✗ fail, — not applicable, ? not tested</p>
-<h2>Cell by cell</h2>
-{cells}</main>
+{failed}<h2>Every other cell</h2>
+{others}</main>
 </body>
 </html>
 "#,
@@ -97,24 +97,31 @@ fn anchor(row: usize, column: usize) -> String {
     format!("cell-{}-{}", row + 1, column + 1)
 }
 
-fn sections<'a>(matrix: &'a Matrix, details: Option<&'a Details>) -> impl Iterator<Item = String> + 'a {
+/// What is to say of each cell: of those that failed, under a heading if there are some, and of the others.
+fn sections(matrix: &Matrix, details: Option<&Details>) -> (String, String) {
     let columns = matrix.providers.len().max(1);
-    matrix
-        .cells()
-        .enumerate()
-        .map(move |(index, (cell, name, status))| {
-            let tiers = details.map_or(&[][..], |details| details.tiers(&cell));
-            format!(
-                "<section id=\"{}\">\n<h3>{} {}, {}: {}</h3>\n<pre>{}</pre>\n{}</section>\n",
-                anchor(index / columns, index % columns),
-                sign(status.word()),
-                escaped(name),
-                escaped(cell.provider.as_str()),
-                in_words(status.word()),
-                escaped(says(status)),
-                tier_table(&cell, tiers),
-            )
-        })
+    let (mut failed, mut others) = (String::new(), String::new());
+    for (index, (cell, name, status)) in matrix.cells().enumerate() {
+        let tiers = details.map_or(&[][..], |details| details.tiers(&cell));
+        let section = format!(
+            "<section id=\"{}\">\n<h3>{} {}, {}: {}</h3>\n<pre>{}</pre>\n{}</section>\n",
+            anchor(index / columns, index % columns),
+            sign(status.word()),
+            escaped(name),
+            escaped(cell.provider.as_str()),
+            in_words(status.word()),
+            escaped(says(status)),
+            tier_table(&cell, tiers),
+        );
+        match status {
+            CellStatus::Fail { .. } => failed.push_str(&section),
+            _ => others.push_str(&section),
+        }
+    }
+    if !failed.is_empty() {
+        failed.insert_str(0, "<h2>What failed</h2>\n");
+    }
+    (failed, others)
 }
 
 fn tier_table(cell: &CellId, tiers: &[TierDetails]) -> String {
@@ -147,9 +154,18 @@ fn tier_row(tier: &TierDetails) -> String {
         tier.cost_usd
             .map_or_else(String::new, |cost| format!("{cost:.4}")),
         rests_on(tier),
-        escaped(tier.evidence_path.as_deref().unwrap_or_default()),
+        evidence_and_advice(tier),
         escaped(&tier.nodeid.to_string()),
     )
+}
+
+fn evidence_and_advice(tier: &TierDetails) -> String {
+    let told = [tier.evidence_path.as_deref(), tier.next.as_deref()];
+    told.into_iter()
+        .flatten()
+        .map(escaped)
+        .collect::<Vec<_>>()
+        .join("<br>")
 }
 
 fn seconds(milliseconds: u64) -> String {

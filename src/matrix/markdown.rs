@@ -67,14 +67,13 @@ pub fn of_diff(diff: &Diff) -> String {
 fn row(change: &Change) -> String {
     let status = change.new.as_ref().or(change.old.as_ref());
     let sign = status.map_or("", |status| sign(status.word()));
-    let causes: Vec<&str> = change.causes.iter().map(|cause| cause.as_str()).collect();
     let says = change.new.as_ref().and_then(CellStatus::text).unwrap_or_default();
     format!(
         "| {} | {} | {sign} {} | {} | {} |\n",
         escaped(&change.name),
         escaped(change.provider.as_str()),
         escaped(&change.words()),
-        escaped(&causes.join(", ")),
+        escaped(&change.fault()),
         escaped(says),
     )
 }
@@ -112,25 +111,22 @@ fn counts(matrix: &Matrix) -> String {
 }
 
 fn push_failures(text: &mut String, matrix: &Matrix) {
-    let failures: Vec<String> = matrix
-        .cells()
-        .filter_map(|(cell, name, status)| match status {
-            CellStatus::Fail { error } => Some(format!(
-                "- **{}, {}**: {}\n",
-                escaped(name),
-                escaped(cell.provider.as_str()),
-                escaped(error)
-            )),
-            _ => None,
-        })
-        .collect();
-    if !failures.is_empty() {
-        let failures = failures.concat();
+    let failures = matrix.failures();
+    if failures.is_empty() {
+        return;
+    }
+    push(text, "\n<details><summary>What failed</summary>\n\n");
+    for (error, places) in failures {
+        let places: Vec<String> = places
+            .iter()
+            .map(|(name, provider)| format!("{name}, {provider}"))
+            .collect();
         push(
             text,
-            &format!("\n<details><summary>What failed</summary>\n\n{failures}\n</details>\n"),
+            &format!("- **{}**: {}\n", escaped(&places.join("; ")), escaped(error)),
         );
     }
+    push(text, "\n</details>\n");
 }
 
 fn sign(word: StatusWord) -> &'static str {

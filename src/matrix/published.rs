@@ -101,6 +101,23 @@ impl Matrix {
         feature.providers.get(&cell.provider)
     }
 
+    /// What failed: each different error with the row's name and the column of every cell that has it, in the order
+    /// of the first of them.
+    pub fn failures(&self) -> Vec<(&str, Vec<(&str, ProviderId)>)> {
+        let mut failures: Vec<(&str, Vec<(&str, ProviderId)>)> = Vec::new();
+        for (cell, name, status) in self.cells() {
+            let CellStatus::Fail { error } = status else {
+                continue;
+            };
+            let place = (name, cell.provider);
+            match failures.iter_mut().find(|(other, _)| other == error) {
+                Some((_, places)) => places.push(place),
+                None => failures.push((error, vec![place])),
+            }
+        }
+        failures
+    }
+
     fn check(&self) -> Result<(), MatrixError> {
         for (field, value) in [
             ("litellm_version", &self.litellm_version),

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::baseline::Verdict;
 use super::details::{Details, TierDetails};
 use super::diff::{Change, Diff, Kind};
 use super::published::Matrix;
 use super::view::ManifestView;
 use crate::evidence::Behind;
 use crate::ids::{CellId, TrialName};
+use crate::outcome;
 use crate::outcome::Cause;
 use crate::report::Paint;
 use crate::report::grid::{self, Grid, Mark, Row};
@@ -46,7 +48,33 @@ pub fn of_run(manifest: &ManifestView, results: &Results, width: usize, paint: P
         columns: manifest.providers.iter().map(ToString::to_string).collect(),
     };
     let tiers: Vec<&str> = manifest.tiers.iter().map(|tier| tier.as_str()).collect();
-    with_legend(table, &tiers, "trials", width, paint)
+    let mut text = with_legend(table, &tiers, "trials", width, paint);
+    for remark in remarks(results) {
+        push_lines(&mut text, &grid::wrap(&remark, width), |line| {
+            paint.apply(DIM, line)
+        });
+    }
+    text
+}
+
+/// What the signs do not show: passes that rest on declared known failures, and what could not be judged.
+fn remarks(results: &Results) -> Vec<String> {
+    let trials_with = |verdict| {
+        let showed = |entry: &&Entry| entry.expectations.iter().any(|judged| judged.verdict == verdict);
+        results.results.iter().filter(showed).count()
+    };
+    let known = trials_with(outcome::Verdict::KnownFailure);
+    let not_judged = trials_with(outcome::Verdict::NotJudged);
+    let mut remarks = Vec::new();
+    if known > 0 {
+        remarks.push(format!("a declared known failure showed in {known} trials"));
+    }
+    if not_judged > 0 {
+        remarks.push(format!(
+            "not judged in {not_judged} trials: what reached the provider, for the run is live"
+        ));
+    }
+    remarks
 }
 
 /// A published matrix, in at most `width` columns: what it was made of, a sign a cell (or, with its details, one a tier
@@ -60,17 +88,17 @@ pub fn of_matrix(matrix: &Matrix, details: Option<&Details>, width: usize, paint
     );
     text.push('\n');
     text.push_str(&matrix_table(matrix, details, width, paint));
-    for (cell, name, status) in matrix.cells() {
-        if let CellStatus::Fail { error } = status {
-            text.push('\n');
-            let title = format!("{} {name}, {}", Mark::Fail.sign(), cell.provider);
+    for (error, places) in matrix.failures() {
+        text.push('\n');
+        for (name, provider) in places {
+            let title = format!("{} {name}, {provider}", Mark::Fail.sign());
             push_lines(&mut text, &grid::wrap(&title, width), |line| {
                 paint.apply(Mark::Fail.style(), line)
             });
-            push_lines(&mut text, &grid::wrap(error, width.saturating_sub(2)), |line| {
-                format!("  {line}")
-            });
         }
+        push_lines(&mut text, &grid::wrap(error, width.saturating_sub(2)), |line| {
+            format!("  {line}")
+        });
     }
     text
 }
@@ -151,16 +179,44 @@ pub fn of_diff(diff: &Diff, width: usize, paint: Paint) -> String {
     text
 }
 
+/// What a baseline says of a run, in at most `width` columns: each regression, each entry that has had its day, and what to
+/// do. Ends with a newline.
+pub fn of_verdict(verdict: &Verdict, width: usize, paint: Paint) -> String {
+    let mut text = String::new();
+    if verdict.is_accepted() {
+        let accepted = "baseline: no regressions, no stale entries";
+        push_lines(&mut text, &grid::wrap(accepted, width), |line| {
+            paint.apply(Mark::Pass.style(), line)
+        });
+        return text;
+    }
+    for change in &verdict.regressions {
+        push_lines(
+            &mut text,
+            &["error: a cell that passes in the baseline fails".into()],
+            |line| paint.apply(Mark::Fail.style(), line),
+        );
+        push_change(&mut text, change, width, paint);
+    }
+    for stale in &verdict.stale {
+        let said = format!("error: a stale entry: {stale}");
+        push_lines(&mut text, &grid::wrap(&said, width), |line| {
+            paint.apply(Mark::Fail.style(), line)
+        });
+    }
+    if !verdict.stale.is_empty() {
+        let hint = "hint: make a baseline of this run with `compat matrix build`, and commit it";
+        push_lines(&mut text, &grid::wrap(hint, width), |line| paint.apply(DIM, line));
+    }
+    text
+}
+
 fn push_change(text: &mut String, change: &Change, width: usize, paint: Paint) {
     let now = change.new.as_ref().or(change.old.as_ref());
     let mark = now.map_or(Mark::NotTested, mark_of_status);
-    let causes: Vec<&str> = change.causes.iter().map(|cause| cause.as_str()).collect();
-    let causes = if causes.is_empty() {
-        String::new()
-    } else {
-        format!("  [{}]", causes.join(", "))
-    };
-    let title = format!("{}, {}: {}{causes}", change.name, change.provider, change.words());
+    let fault = Some(change.fault()).filter(|fault| !fault.is_empty());
+    let fault = fault.map_or_else(String::new, |fault| format!("  [{fault}]"));
+    let title = format!("{}, {}: {}{fault}", change.name, change.provider, change.words());
     let mut sign = paint.apply(mark.style(), mark.sign());
     for line in grid::wrap(&title, width.saturating_sub(4)) {
         text.push_str(&format!("  {sign} {line}\n"));

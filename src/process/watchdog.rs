@@ -18,9 +18,12 @@ const HIDDEN_MODE: &str = "__compat-watchdog";
 /// What the watchdog prints once nothing can interrupt it any more.
 const READY: &str = "ready";
 
-/// How many looks in a row, [`PAUSE`] apart, must find nothing before the watchdog believes that all is dead: a
-/// process carries its cookie only from its `exec` on, a moment after it was forked.
-const QUIET_LOOKS: usize = 5;
+/// How many looks in a row, [`PAUSE`] apart, must find nothing before the watchdog of a process that was killed
+/// believes that all is dead: a child carries its cookie only from its `exec` on, a moment after it was forked.
+const QUIET_LOOKS: usize = 10;
+
+/// The message that the end is an orderly one: a path of no bytes.
+const ORDERLY: &[u8] = &[0];
 
 /// Time between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -93,10 +96,14 @@ impl Watchdog {
         pipe.write_all(&message)
     }
 
-    /// Has it do its work now, and waits for it: afterwards no process of the run is left.
+    /// Has it do its work now, and waits for it (some milliseconds, blocking): afterwards no process of the run is
+    /// left, provided that none is being started.
     pub fn finish(mut self) -> io::Result<()> {
-        self.pipe = None;
-        self.child.wait().map(|_| ())
+        let told = self
+            .pipe
+            .take()
+            .map_or(Ok(()), |mut pipe| pipe.write_all(ORDERLY));
+        self.child.wait().and(told)
     }
 }
 
@@ -146,30 +153,32 @@ fn watch(run: RunId) -> io::Result<()> {
     // A session of its own: what the terminal sends to its foreground group does not reach it.
     nix::unistd::setsid()?;
     writeln!(io::stdout(), "{READY}")?;
-    let folders = folders_until_the_end(io::stdin().lock());
+    let folders = paths_until_the_end(io::stdin().lock());
+    let is_orderly = folders.iter().any(|folder| folder.as_os_str().is_empty());
+    let looks = if is_orderly { 1 } else { QUIET_LOOKS };
     let mut quiet = 0;
-    while quiet < QUIET_LOOKS {
+    while quiet < looks {
+        thread::sleep(if quiet > 0 { PAUSE } else { Duration::ZERO });
         quiet = if sweep(Cookie::Run(run)) == 0 {
             quiet + 1
         } else {
             0
         };
-        thread::sleep(PAUSE);
     }
-    for folder in folders {
+    for folder in folders.iter().filter(|folder| !folder.as_os_str().is_empty()) {
         let _ = std::fs::remove_dir_all(folder);
     }
     Ok(())
 }
 
 /// Paths, each ended by a zero byte. One that is cut short is not one.
-fn folders_until_the_end(mut pipe: impl BufRead) -> Vec<PathBuf> {
-    let mut folders = Vec::new();
+fn paths_until_the_end(mut pipe: impl BufRead) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
     let mut path = Vec::new();
     while let Ok(1..) = pipe.read_until(0, &mut path) {
         if path.pop() == Some(0) {
-            folders.push(PathBuf::from(OsString::from_vec(std::mem::take(&mut path))));
+            paths.push(PathBuf::from(OsString::from_vec(std::mem::take(&mut path))));
         }
     }
-    folders
+    paths
 }

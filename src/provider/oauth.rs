@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use aws_lc_rs::error::Unspecified;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use percent_encoding::percent_decode_str;
@@ -43,15 +44,20 @@ impl AccessTokens {
     }
 
     fn grant(&self, now_ms: u64) -> (u16, Value) {
-        let Ok(text) = random_text(60) else {
-            return (500, json!({"error": "internal_failure"}));
-        };
-        let token = format!("ya29.c.{text}");
+        match self.mint(now_ms) {
+            Ok(token) => (
+                200,
+                json!({"access_token": token, "expires_in": LIFETIME_SECONDS, "token_type": "Bearer"}),
+            ),
+            Err(Unspecified) => (500, json!({"error": "internal_failure"})),
+        }
+    }
+
+    /// Hands out a token.
+    pub(super) fn mint(&self, now_ms: u64) -> Result<String, Unspecified> {
+        let token = format!("ya29.c.{}", random_text(60)?);
         lock(&self.expiries).insert(token.clone(), now_ms + LIFETIME_SECONDS * 1000);
-        (
-            200,
-            json!({"access_token": token, "expires_in": LIFETIME_SECONDS, "token_type": "Bearer"}),
-        )
+        Ok(token)
     }
 
     /// Whether `token` was handed out and has not expired.

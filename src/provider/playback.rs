@@ -34,7 +34,7 @@ impl Stage<'_> {
             .filter_map(|block| self.block(block))
             .collect();
         if content.is_empty() {
-            content.push(json!({"type": "text", "text": ""}));
+            content.push(json!({"type": "text", "text": "I was not asked to think."}));
         }
         let charge = cache.charge(&self.request.model, &tokens::pieces(self.request), self.now_ms);
         Answer {

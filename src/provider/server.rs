@@ -15,14 +15,15 @@ use super::oauth::AccessTokens;
 use super::playback::{Stage, short_random};
 use super::recording::Ledger;
 use super::response::Outgoing;
-use super::rules::{self, Subject};
+use super::rules::{self, SentThinking, Subject};
 use super::signature::Signer;
 use super::trials::{Progress, Trial, Trials};
 use super::{Options, Unscripted, control, now_ms};
 use crate::ids::TrialKey;
-use crate::wire::error_reply::ErrorReply;
+use crate::wire::answer::Answer;
+use crate::wire::error_reply::{ErrorReply, kind_of};
 use crate::wire::exchange::{Exchange, Matched, SentReply};
-use crate::wire::script::{Pace, Reply, ReplyMessage};
+use crate::wire::script::{Pace, Reply, ReplyBlock, ReplyMessage};
 use crate::wire::{Operation, Route, Usage, tokens};
 
 /// The largest body taken, in bytes: what Anthropic's API takes
@@ -93,7 +94,8 @@ impl Server {
         let trial = self.trials.owner(&incoming);
         let (turn, decision) = match &trial {
             Some(trial) => trial.with_progress(|progress| {
-                let turn = is_message.then(|| progress.next_turn());
+                let is_turn = is_message && !is_probe(&incoming);
+                let turn = is_turn.then(|| progress.next_turn());
                 (turn, self.decide(&incoming, Some((trial, progress))))
             }),
             None => (None, self.decide(&incoming, None)),
@@ -118,8 +120,12 @@ impl Server {
     }
 
     fn decide(&self, incoming: &Incoming, trial: Option<(&Trial, &mut Progress)>) -> Decision {
+        let nothing = SentThinking::new();
         let subject = Subject {
             incoming,
+            sent_thinking: trial
+                .as_ref()
+                .map_or(&nothing, |(_, progress)| &progress.sent_thinking),
             credentials: &self.credentials,
             access_tokens: &self.access_tokens,
             signer: &self.signer,
@@ -163,6 +169,14 @@ impl Server {
     }
 
     fn answer_message(&self, incoming: &Incoming, trial: Option<(&Trial, &mut Progress)>) -> Decision {
+        if is_probe(incoming) {
+            return self.play(
+                incoming,
+                &probe_reply(),
+                &mut Progress::default(),
+                Matched::BuiltIn,
+            );
+        }
         let Some((trial, progress)) = trial else {
             return match &self.options.unscripted {
                 Unscripted::Reply(reply) => {
@@ -183,7 +197,7 @@ impl Server {
                     kind: error
                         .kind
                         .clone()
-                        .unwrap_or_else(|| crate::wire::error_reply::kind_of(error.status).to_owned()),
+                        .unwrap_or_else(|| kind_of(error.status).to_owned()),
                     ..ErrorReply::new(error.status, &error.message)
                 };
                 refuse(incoming, Matched::Script { reply }, &refusal)
@@ -209,6 +223,7 @@ impl Server {
             now_ms: incoming.recorded.at_ms,
         };
         let answer = stage.play(reply, &mut progress.cache);
+        remember_thinking(&answer, &mut progress.sent_thinking);
         match Outgoing::answer(&answer, incoming.route(), incoming.stream(), reply.pace) {
             Ok(outgoing) => Decision {
                 matched,
@@ -217,6 +232,35 @@ impl Server {
                 usage: answer.usage,
             },
             Err(error) => unmatched(incoming, format!("the reply cannot be framed: {error}")),
+        }
+    }
+}
+
+/// Whether a request only asks if a model is there: `claude` does so on Bedrock before its first real request.
+fn is_probe(incoming: &Incoming) -> bool {
+    incoming
+        .message
+        .as_ref()
+        .is_some_and(|message| message.max_tokens == Some(1))
+}
+
+fn probe_reply() -> ReplyMessage {
+    ReplyMessage {
+        content: vec![ReplyBlock::Text("Yes".to_owned())],
+        stop_reason: Some("max_tokens".to_owned()),
+        usage: None,
+        pace: Pace::default(),
+    }
+}
+
+/// Keeps which thinking stands before which tool call.
+fn remember_thinking(answer: &Answer, sent: &mut SentThinking) {
+    let mut signatures = Vec::new();
+    for block in &answer.content {
+        if block["type"] == "thinking" {
+            signatures.extend(block["signature"].as_str().map(str::to_owned));
+        } else if let Some(id) = block["id"].as_str().filter(|_| !signatures.is_empty()) {
+            sent.insert(id.to_owned(), signatures.clone());
         }
     }
 }
@@ -290,9 +334,7 @@ fn exchange(incoming: &Incoming, turn: Option<usize>, decision: &Decision) -> Ex
 /// The reply that a standalone simulator gives to whom it has no script for.
 pub fn standalone_reply() -> ReplyMessage {
     ReplyMessage {
-        content: vec![crate::wire::script::ReplyBlock::Text(
-            "Hello from the provider simulator.".to_owned(),
-        )],
+        content: vec![ReplyBlock::Text("Hello from the provider simulator.".to_owned())],
         stop_reason: None,
         usage: None,
         pace: Pace::default(),

@@ -14,13 +14,13 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
-use super::Options;
 use super::credentials::Credentials;
 use super::oauth::AccessTokens;
 use super::recording::Ledger;
 use super::server::{Server, handle};
 use super::signature::Signer;
 use super::trials::Trials;
+use super::{Options, now_ms};
 use crate::ids::TrialKey;
 use crate::wire::exchange::Exchange;
 use crate::wire::script::Script;
@@ -94,6 +94,12 @@ impl Simulator {
     /// What a gateway must show to it.
     pub fn credentials(&self) -> &Credentials {
         &self.server.credentials
+    }
+
+    /// An access token for Vertex AI, for clients that ask Google and nobody else for one (`claude` itself does). Good for
+    /// an hour.
+    pub fn access_token(&self) -> Result<String, Unspecified> {
+        self.server.access_tokens.mint(now_ms())
     }
 
     /// Begins a trial: requests that carry `key` get the replies of `script`. An earlier trial of this key is

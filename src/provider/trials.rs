@@ -13,6 +13,7 @@ use super::cache::PromptCache;
 use super::incoming::Incoming;
 use super::lock;
 use super::recording::Ledger;
+use super::rules::SentThinking;
 use crate::ids::TrialKey;
 use crate::wire::script::{Reply, Script};
 
@@ -41,6 +42,8 @@ pub(super) struct Progress {
     replies: usize,
     /// What the provider has cached for it.
     pub(super) cache: PromptCache,
+    /// What thinking the provider has sent to it before tool calls.
+    pub(super) sent_thinking: SentThinking,
 }
 
 impl Progress {
@@ -115,9 +118,13 @@ impl Trial {
         work(&mut lock(&self.progress))
     }
 
-    /// The next reply of the script and its place there, from 1.
+    /// The next reply of the script and its place there, from 1. A provider that refuses goes on refusing: a last reply
+    /// that is an error is given again.
     pub(super) fn next_reply(&self, progress: &mut Progress) -> Result<(usize, &Reply), String> {
         let Some(reply) = self.script.replies.get(progress.replies) else {
+            if let Some(last @ Reply::Error(_)) = self.script.replies.last() {
+                return Ok((progress.replies, last));
+            }
             return Err(match self.script.replies.len() {
                 0 => "the trial's script has no replies".to_owned(),
                 1 => "the trial's script has one reply, which an earlier request got".to_owned(),

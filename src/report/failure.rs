@@ -5,10 +5,7 @@ use std::path::Path;
 
 use super::paint::{BAD, DIM, HEADING, LEAD, Paint, printable};
 use crate::ids::TrialName;
-use crate::outcome::{Failure, Mismatch};
-
-/// Names of faults that stand in no cell's `expect`.
-const NOT_IN_A_CELL: [&str; 3] = ["cell", "session", "run"];
+use crate::outcome::{Cause, Failure, Mismatch};
 
 /// The most characters of a value in a short text.
 const SHORT: usize = 200;
@@ -19,10 +16,13 @@ const SHORT: usize = 200;
 pub fn failure(trial: &TrialName, failure: &Failure, evidence: Option<&Path>, paint: Paint) -> String {
     let mut text = String::new();
     for mismatch in &failure.mismatches {
-        push_mismatch(&mut text, mismatch, evidence, paint);
+        push_mismatch(&mut text, failure, mismatch, evidence, paint);
     }
     push_note(&mut text, "cause", &cause(failure), paint);
     let hint = paint.apply(LEAD, "hint:");
+    if !failure.next.is_empty() {
+        push_line(&mut text, &format!("{hint} {}", printable(&failure.next)));
+    }
     push_line(
         &mut text,
         &format!("{hint} run this trial alone with `cargo test --test compat -- --exact {trial}`"),
@@ -48,23 +48,34 @@ pub fn failure_in_short(failure: &Failure) -> String {
     lines.join("\n")
 }
 
-fn push_mismatch(text: &mut String, mismatch: &Mismatch, evidence: Option<&Path>, paint: Paint) {
+/// The causes that a text made of [`failure_in_short`]'s names, in order, none twice; none in any other text.
+pub fn causes_in_short(text: &str) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    for line in text.lines() {
+        let Some((_, said)) = line.split_once("cause: ") else {
+            continue;
+        };
+        let word = said.split(' ').next().unwrap_or_default();
+        let named = Cause::ALL.into_iter().find(|cause| cause.as_str() == word);
+        causes.extend(named.filter(|cause| !causes.contains(cause)));
+    }
+    causes
+}
+
+fn push_mismatch(
+    text: &mut String,
+    failure: &Failure,
+    mismatch: &Mismatch,
+    evidence: Option<&Path>,
+    paint: Paint,
+) {
     let error = paint.apply(BAD, "error:");
     push_line(
         text,
         &format!("{error} {}", paint.apply(HEADING, &printable(&mismatch.summary))),
     );
     let arrow = paint.apply(LEAD, "-->");
-    match &mismatch.place {
-        Some(place) => {
-            let (file, line, column) = (place.file.display(), place.line, place.column);
-            push_line(
-                text,
-                &format!("  {arrow} {file}:{line}:{column}  {}", path_in_cell(mismatch)),
-            );
-        }
-        None => push_line(text, &format!("  {arrow} {}", path_in_cell(mismatch))),
-    }
+    push_line(text, &format!("  {arrow} {}", place_of(failure, mismatch)));
     push_value(text, "expected", &mismatch.expected, paint);
     push_value(text, "actual", &mismatch.actual, paint);
     if let Some((file, line)) = &mismatch.evidence {
@@ -78,12 +89,25 @@ fn push_mismatch(text: &mut String, mismatch: &Mismatch, evidence: Option<&Path>
     }
 }
 
-/// Where in its cell a mismatch belongs: `expect.image`; faults of the cell itself or of the run keep their
-/// bare names.
-fn path_in_cell(mismatch: &Mismatch) -> String {
-    match mismatch.expectation.as_str() {
-        name if NOT_IN_A_CELL.contains(&name) => name.to_owned(),
-        name => format!("expect.{name}"),
+/// Where a mismatch belongs: `vision/_shared.yaml:14:5  expect.image`. What is expected of every trial stands in no
+/// cell, and a fault of a cell's text has its whole path already.
+fn place_of(failure: &Failure, mismatch: &Mismatch) -> String {
+    let name = &mismatch.expectation;
+    match &mismatch.place {
+        None => name.clone(),
+        Some(place) => {
+            let prefix = if failure.cause == Cause::Harness {
+                ""
+            } else {
+                "expect."
+            };
+            let position = if place.line == 0 {
+                String::new()
+            } else {
+                format!(":{}:{}", place.line, place.column)
+            };
+            format!("{}{position}  {prefix}{name}", place.file.display())
+        }
     }
 }
 
@@ -126,13 +150,13 @@ fn clip(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::Cause;
     use crate::spec::expectation::Place;
 
     fn lost_image() -> Failure {
         Failure {
             cause: Cause::Gateway,
             why: "sent by claude, absent at the provider".into(),
+            next: String::new(),
             mismatches: vec![Mismatch {
                 expectation: "image".into(),
                 clause: Some("llm-gateway-protocol#images".into()),
@@ -165,6 +189,31 @@ mod tests {
    = cause: gateway (sent by claude, absent at the provider)
 hint: run this trial alone with `cargo test --test compat -- --exact vision::vertex_ai::haiku`
 "
+        );
+    }
+
+    #[test]
+    fn advice_stands_before_the_command_and_what_stands_in_no_cell_has_its_bare_name() {
+        let mut failed = lost_image();
+        failed.next = "update the gateway".into();
+        failed.mismatches[0].place = None;
+        let text = failure(&"a::b::c".parse().unwrap(), &failed, None, Paint::Plain);
+        assert!(text.contains("\n  --> image\n"), "{text}");
+        assert!(
+            text.contains("\nhint: update the gateway\nhint: run this trial alone with"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_fault_of_a_cell_keeps_its_path() {
+        let mut broken = lost_image();
+        broken.cause = Cause::Harness;
+        broken.mismatches[0].expectation = "prompt.image".into();
+        let text = failure(&"a::b::c".parse().unwrap(), &broken, None, Paint::Plain);
+        assert!(
+            text.contains("  --> cells/vision/_shared.yaml:14:5  prompt.image\n"),
+            "{text}"
         );
     }
 
@@ -205,10 +254,28 @@ hint: run this trial alone with `cargo test --test compat -- --exact vision::ver
     }
 
     #[test]
+    fn the_cause_can_be_told_from_the_short_text() {
+        let short = failure_in_short(&lost_image());
+        let nothing = Failure {
+            cause: Cause::RateLimit,
+            why: String::new(),
+            next: String::new(),
+            mismatches: Vec::new(),
+        };
+        let text = format!(
+            "haiku: {short}\nopus: {}\nmythos: {short}",
+            failure_in_short(&nothing)
+        );
+        assert_eq!(causes_in_short(&text), [Cause::Gateway, Cause::RateLimit]);
+        assert_eq!(causes_in_short("root cause: unknown"), []);
+    }
+
+    #[test]
     fn in_short_it_is_never_empty() {
         let nothing = Failure {
             cause: Cause::Harness,
             why: String::new(),
+            next: String::new(),
             mismatches: Vec::new(),
         };
         assert_eq!(failure_in_short(&nothing), "cause: harness");

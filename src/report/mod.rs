@@ -7,5 +7,5 @@ pub mod paint;
 pub mod failure;
 pub mod grid;
 
-pub use failure::{failure, failure_in_short};
+pub use failure::{causes_in_short, failure, failure_in_short};
 pub use paint::Paint;

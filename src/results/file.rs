@@ -93,6 +93,9 @@ pub struct Entry {
     /// Of a failure: the facts that decided the cause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// Of a failure: what to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
     /// Of a failure: what did not hold, the one that says most first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mismatches: Vec<MismatchEntry>,
@@ -141,6 +144,9 @@ pub struct FailureEntry {
     pub cause: Cause,
     /// The facts that decided the cause.
     pub why: String,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
     /// What did not hold.
     pub mismatches: Vec<MismatchEntry>,
 }
@@ -314,16 +320,13 @@ impl Entry {
             model: record.model.clone(),
             cause: failure.map(|failure| failure.cause),
             why: failure.map(|failure| failure.why.clone()),
+            next: failure.and_then(next_of),
             mismatches: failure.map_or_else(Vec::new, mismatches_of),
             expectations: record.judged.clone(),
             attempts: record.attempts.iter().map(AttemptEntry::from_attempt).collect(),
             flaky: record.is_flaky(),
             usage: record.usage,
-            cost_usd: if record.cost_usd.is_finite() {
-                record.cost_usd
-            } else {
-                0.0
-            },
+            cost_usd: in_microdollars(record.cost_usd),
             duration_ms: record.duration_ms,
             started_at: record.started_at,
             evidence: record.evidence.as_deref().map(with_slashes),
@@ -350,6 +353,7 @@ impl Entry {
         Some(Failure {
             cause: self.cause.unwrap_or(Cause::Assertion),
             why: self.why.clone().unwrap_or_default(),
+            next: self.next.clone().unwrap_or_default(),
             mismatches,
         })
     }
@@ -395,6 +399,19 @@ fn result_of(outcome: &Outcome) -> TrialResult {
     }
 }
 
+/// Rounded to what is worth telling; JSON has no other numbers than finite ones.
+fn in_microdollars(cost: f64) -> f64 {
+    if cost.is_finite() {
+        (cost * 1e6).round() / 1e6
+    } else {
+        0.0
+    }
+}
+
+fn next_of(failure: &Failure) -> Option<String> {
+    Some(failure.next.clone()).filter(|next| !next.is_empty())
+}
+
 fn mismatches_of(failure: &Failure) -> Vec<MismatchEntry> {
     failure
         .mismatches
@@ -415,6 +432,7 @@ impl AttemptEntry {
             failure: attempt.failure.as_ref().map(|failure| FailureEntry {
                 cause: failure.cause,
                 why: failure.why.clone(),
+                next: next_of(failure),
                 mismatches: mismatches_of(failure),
             }),
             retries: attempt
@@ -440,6 +458,7 @@ impl FailureEntry {
         Failure {
             cause: self.cause,
             why: self.why.clone(),
+            next: self.next.clone().unwrap_or_default(),
             mismatches: self.mismatches.iter().map(MismatchEntry::to_mismatch).collect(),
         }
     }

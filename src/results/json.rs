@@ -20,7 +20,7 @@ pub enum SchemaVersion {
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
     /// Not JSON, or not of the right shape; the message ends with line and column.
-    #[error("{0}")]
+    #[error(transparent)]
     Shape(#[from] serde_json::Error),
     /// Of a layout that this program does not know.
     #[error(

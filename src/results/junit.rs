@@ -86,6 +86,9 @@ fn properties(entry: &Entry) -> Vec<Property> {
     if let Some(why) = &entry.why {
         properties.push(Property::new("why", why.as_str()));
     }
+    if let Some(next) = &entry.next {
+        properties.push(Property::new("next", next.as_str()));
+    }
     if let Some(evidence) = &entry.evidence {
         properties.push(Property::new("evidence", evidence.as_str()));
     }

@@ -65,15 +65,16 @@ fn not_shareable(fault: Fault) -> Fault {
 /// Gives the bytes of a file in the feature's folder, or why they cannot be had.
 pub type Attachments<'a> = &'a dyn Fn(&Path) -> Result<Vec<u8>, String>;
 
-/// Reads the cell `id` from the bytes of its own `file` and from what its feature shares.
+/// Reads the cell `id` from the bytes of its own `file` and from what its feature shares, if it shares something.
 ///
 /// # Errors
-/// All its faults, those in the shared file's text included.
+/// All its faults, those in the shared file's text included. A cell that is not applicable uses nothing of the shared
+/// file, and so has none of its faults.
 pub fn cell(
     id: &CellId,
     file: &Path,
     bytes: &[u8],
-    shared: Option<&Shared>,
+    shared: Option<Result<&Shared, &Vec<Fault>>>,
     manifest: &Manifest,
     attachments: Attachments<'_>,
 ) -> Result<Cell, Vec<Fault>> {
@@ -90,6 +91,13 @@ pub fn cell(
             _ => Err(faults),
         };
     }
+    let shared = match shared.transpose() {
+        Ok(shared) => shared,
+        Err(shared_faults) => {
+            faults.extend(shared_faults.iter().cloned());
+            return Err(faults);
+        }
+    };
     let Some(mut node) = merged(shared, &own) else {
         return Err(faults);
     };
@@ -118,6 +126,50 @@ pub fn cell(
     }
     faults.sort_by(|one, other| place_order(one).cmp(&place_order(other)));
     Err(faults)
+}
+
+/// A key of a merged cell: what it says, and which file says it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Origin {
+    /// The key, and for what is merged name by name also the name: `expect.route`.
+    pub key: String,
+    /// Where it stands.
+    pub place: super::expectation::Place,
+    /// Its value, as it is written.
+    pub value: Value,
+}
+
+/// The keys of a cell, merged from the bytes of its own `file` and from what its feature shares, each with its origin.
+///
+/// # Errors
+/// What keeps the file from being read as YAML.
+pub fn origins(file: &Path, bytes: &[u8], shared: Option<&Shared>) -> Result<Vec<Origin>, Vec<Fault>> {
+    let own = yaml::parse(file, bytes)?;
+    let shared = shared.filter(|_| own.get("not_applicable").is_none());
+    let node = merged(shared, &own).unwrap_or(own);
+    let mut origins = Vec::new();
+    for entry in node.entries() {
+        let by_name = matches!(entry.key.as_str(), "expect" | "known_failures");
+        match by_name {
+            false => origins.push(origin(entry.key.clone(), entry)),
+            true => origins.extend(
+                entry
+                    .value
+                    .entries()
+                    .iter()
+                    .map(|named| origin(format!("{}.{}", entry.key, named.key), named)),
+            ),
+        }
+    }
+    Ok(origins)
+}
+
+fn origin(key: String, entry: &Entry) -> Origin {
+    Origin {
+        key,
+        place: entry.key_span.place(),
+        value: entry.value.to_json(),
+    }
 }
 
 fn place_order(fault: &Fault) -> (&Path, usize, usize) {
@@ -273,7 +325,7 @@ impl Resolver<'_> {
     fn test(&mut self) -> Test {
         let before = self.faults.len();
         let prompts = self.prompts();
-        let script = self.script(&prompts);
+        let script = self.script();
         let direct = self.direct();
         let broken_input = ["prompt", "prompts", "replies", "direct"]
             .iter()
@@ -474,7 +526,13 @@ impl Resolver<'_> {
         Some(Value::Object(body))
     }
 
-    fn script(&mut self, prompts: &[Prompt]) -> Script {
+    /// Whether a prompt is meant to have an image, whether or not it can be read.
+    fn has_image(&self) -> bool {
+        let blocks = self.mirror.prompts.iter().flatten().flat_map(|prompt| &prompt.0);
+        self.damaged.keys.contains("prompts") || blocks.into_iter().any(|block| block.image.is_some())
+    }
+
+    fn script(&mut self) -> Script {
         let Some(entries) = &self.mirror.replies else {
             if !self.damaged.keys.contains("replies") {
                 let fault = self
@@ -485,10 +543,7 @@ impl Resolver<'_> {
             return Script::default();
         };
         let path = KeyPath::of("replies");
-        let has_image = prompts
-            .iter()
-            .flat_map(|prompt| &prompt.blocks)
-            .any(|block| matches!(block, PromptBlock::Image { .. }));
+        let has_image = self.has_image();
         let mut tool_called = false;
         let mut replies = Vec::new();
         for (index, entry) in entries.iter().enumerate() {

@@ -182,8 +182,32 @@ pub fn check(kind: FileKind, node: &Node) -> Vec<FormFault> {
         .iter_errors(&value)
         .flat_map(|error| explain(&error, &compiled.schema, node))
         .collect();
+    drop_misspelt(&mut faults);
     faults.sort_by_key(|found| (found.fault.place.line, found.fault.place.column));
     faults
+}
+
+/// A key that is there misspelt is not missing as well: that would be two faults of one mistake.
+fn drop_misspelt(faults: &mut Vec<FormFault>) {
+    let misspelt: Vec<(Vec<String>, String)> = faults
+        .iter()
+        .filter(|found| found.fault.message.starts_with("unknown key"))
+        .filter_map(|found| {
+            let parent = found.path.split_last()?.1.to_vec();
+            let meant = found
+                .fault
+                .hint
+                .as_deref()?
+                .strip_prefix("did you mean `")?
+                .strip_suffix("`?")?;
+            Some((parent, format!("`{meant}` is missing")))
+        })
+        .collect();
+    faults.retain(|found| {
+        !misspelt
+            .iter()
+            .any(|(parent, message)| found.path == *parent && found.fault.message == *message)
+    });
 }
 
 /// `path` as a reader writes it: `replies[0].content`, `request.body["$.thinking"]`.

@@ -308,14 +308,30 @@ impl Tree {
         if info.contains("recursion limit") {
             return too_deep(&span);
         }
-        let fault = Fault::at(&span, format!("this is not YAML: {info}"));
-        if indented_by_tab {
-            fault
+        let (message, hint) = in_words(info);
+        let fault = Fault::at(&span, format!("this is not YAML: {message}"));
+        if indented_by_tab || info.contains("found a tab") {
+            return fault
                 .found("a tab in the indentation")
-                .hint("indent by spaces: YAML does not take tabs")
-        } else {
-            fault.hint(SYNTAX_HINT)
+                .hint("indent by spaces: YAML does not take tabs");
         }
+        match self.unclosed_bracket() {
+            Some((bracket, opened)) => fault
+                .related(
+                    opened.place(),
+                    format!("`{bracket}` is opened here and not closed"),
+                )
+                .hint(format!("close `{bracket}` before this line")),
+            None => fault.hint(hint),
+        }
+    }
+
+    /// The innermost `[` or `{` that nothing has closed yet.
+    fn unclosed_bracket(&self) -> Option<(char, &Span)> {
+        let span = &self.open.last()?.span;
+        let line = self.source.text.lines().nth(span.start.line - 1)?;
+        let first = line.chars().nth(span.start.column - 1)?;
+        matches!(first, '[' | '{').then_some((first, span))
     }
 
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Box<Fault>> {
@@ -531,7 +547,51 @@ impl Tree {
     }
 }
 
-const SYNTAX_HINT: &str = "look for a missing quote, a `: ` inside an unquoted text, or uneven indentation on this line and the one before";
+/// What the parser says, in an author's words, and what to do.
+fn in_words(info: &str) -> (&str, &'static str) {
+    const QUOTE: &str =
+        "quote texts that hold `: ` or ` #`, or begin with one of `[ ] { } , & * ! | > % @` or a quote";
+    const INDENT: &str =
+        "line it up with the keys that it belongs to: entries of one list or map begin in the same column";
+    match info {
+        "while parsing a block mapping, did not find expected key" => (
+            "this line is indented like no map above it, or holds more after a value",
+            INDENT,
+        ),
+        "while parsing a block collection, did not find expected '-' indicator" => (
+            "an entry that begins with `- ` is expected in this column",
+            INDENT,
+        ),
+        "invalid indentation" | "invalid indentation in flow construct" => {
+            ("this line is indented less than what it belongs to", INDENT)
+        }
+        "mapping values are not allowed in this context" => ("a `: ` stands where no key can end", QUOTE),
+        "simple key expect ':'" | "simple key expected" => {
+            ("a `: ` is expected after the key", "write `key: value`")
+        }
+        "block sequence entries are not allowed in this context" => (
+            "a list cannot begin here",
+            "put the `- ` on a line of its own, below the key",
+        ),
+        "while parsing node, found unknown anchor" => (
+            "there is no anchor of this name",
+            "quote the text if it is meant to begin with `*`",
+        ),
+        "while scanning a quoted scalar, found unexpected end of stream"
+        | "invalid indentation in quoted scalar" => (
+            "a quote is not closed",
+            "look for a missing quote on this line and those before",
+        ),
+        "while parsing a quoted scalar, found unknown escape character" => (
+            "`\\` and this character mean nothing in double quotes",
+            "use single quotes: nothing is escaped in them",
+        ),
+        other => (
+            other,
+            "look for a missing quote or uneven indentation on this line and the one before",
+        ),
+    }
+}
 
 fn too_deep(span: &Span) -> Fault {
     Fault::at(span, "lists and maps are nested too deep").allowed(format!("at most {MAX_DEPTH} levels"))
@@ -611,4 +671,68 @@ fn number(text: &str) -> Option<Number> {
         }
     }
     text.parse().ok().and_then(Number::from_f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(text: &str) -> Value {
+        let node = parse(Path::new("file.yaml"), text.as_bytes()).expect("YAML without faults");
+        node.to_json()
+    }
+
+    #[test]
+    fn scalars_are_those_of_the_core_schema() {
+        let cases = [
+            ("a: ", json!(null)),
+            ("a: ~", json!(null)),
+            ("a: true", json!(true)),
+            ("a: FALSE", json!(false)),
+            ("a: 42", json!(42)),
+            ("a: -7", json!(-7)),
+            ("a: +7", json!(7)),
+            ("a: 0o17", json!(15)),
+            ("a: 0xff", json!(255)),
+            ("a: 18446744073709551615", json!(u64::MAX)),
+            ("a: 1.5", json!(1.5)),
+            ("a: .5", json!(0.5)),
+            ("a: 1e3", json!(1000.0)),
+            ("a: .inf", json!(".inf")),
+            ("a: 1e999", json!("1e999")),
+            ("a: 1.2.3", json!("1.2.3")),
+            ("a: 2026-11-21", json!("2026-11-21")),
+            ("a: 1:30", json!("1:30")),
+            ("a: y", json!("y")),
+            ("a: \"42\"", json!("42")),
+            ("a: 'yes'", json!("yes")),
+            ("a: |\n  two\n  lines\n", json!("two\nlines\n")),
+            ("a: >-\n  one\n  line\n", json!("one line")),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(read(text)["a"], wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_alias_is_the_value_of_its_anchor() {
+        assert_eq!(
+            read("a: &x [1, { b: 2 }]\nc: *x\n"),
+            json!({ "a": [1, { "b": 2 }], "c": [1, { "b": 2 }] })
+        );
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_text() {
+        assert_eq!(read("\u{feff}a: 1"), json!({ "a": 1 }));
+    }
+
+    #[test]
+    fn places_are_counted_in_characters_from_one() {
+        let node = parse(Path::new("file.yaml"), "ä: 1\n\"ö ü\":   [x, yé]\n".as_bytes()).expect("YAML");
+        let span = node.span_at(&["ö ü".to_owned(), "1".to_owned()]);
+        assert_eq!((span.start.line, span.start.column, span.end.column), (2, 14, 16));
+    }
 }

@@ -11,7 +11,9 @@ use super::Usage;
 /// The replies of a trial, in the order in which its Messages requests consume them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Script {
-    /// One reply a request; a request past the last is answered with an error and recorded as unmatched.
+    /// One reply a request; a request past the last is answered with an error and recorded as unmatched, unless
+    /// the last is an error itself, which is then given again: gateways and `claude` retry. A request for a
+    /// single token (a probe whether a model is there) gets an answer of its own and takes no reply.
     pub replies: Vec<Reply>,
 }
 

@@ -15,6 +15,8 @@ use super::message::{Block, Content, MessageRequest, Tool};
 const CHARACTERS_A_TOKEN: u64 = 4;
 /// What the framing of a message costs, besides its blocks.
 const MESSAGE_OVERHEAD: u64 = 4;
+/// What the framing of a tool costs, besides its definition.
+const TOOL_OVERHEAD: u64 = 8;
 /// What it costs to have the model speak.
 const ANSWER_OVERHEAD: u64 = 3;
 const PIXELS_A_TOKEN: u64 = 750;
@@ -93,11 +95,27 @@ fn tool_piece(tool: &Tool) -> Piece {
     if let Some(fields) = definition.as_object_mut() {
         fields.shift_remove("cache_control");
     }
-    let identity = definition.to_string();
+    let parts = match definition.get("toolSpec") {
+        Some(spec) => [&spec["name"], &spec["description"], &spec["inputSchema"]["json"]],
+        None => [
+            &definition["name"],
+            &definition["description"],
+            &definition["input_schema"],
+        ],
+    };
     Piece {
-        tokens: of_text(&identity),
-        identity,
+        tokens: TOOL_OVERHEAD + parts.into_iter().map(of_value).sum::<u64>(),
+        identity: definition.to_string(),
         breakpoint: tool.cache.as_ref().map(|cache| cache.ttl.clone()),
+    }
+}
+
+/// A provider's framing of a value costs nothing: it is not what the model sees.
+fn of_value(value: &Value) -> u64 {
+    match value {
+        Value::Null => 0,
+        Value::String(text) => of_text(text),
+        other => of_text(&other.to_string()),
     }
 }
 

@@ -45,7 +45,7 @@ pub fn invocation(folder: &TempDir) -> Invocation {
             token: Secret::new("sk-of-the-run"),
         },
         folder: folder.path().to_owned(),
-        inherited: Environment::from_process().inherited,
+        inherited: Environment::from_process().inherited(),
         deadline: PATIENCE,
     }
 }
@@ -195,6 +195,25 @@ async fn several_prompts_are_one_process_and_one_conversation() {
 }
 
 #[tokio::test]
+async fn no_prompt_follows_one_that_failed() {
+    let folder = TempDir::new().unwrap();
+    let (stub, base_url) = Stub::start([(400, "no".to_owned())]).await;
+    let mut invocation = invocation(&folder);
+    gateway(&mut invocation, base_url);
+    invocation.prompts = ["first", "second"].map(text_prompt).to_vec();
+    let ran = run(&invocation, |_| {}).await.unwrap();
+    assert_eq!((ran.exit.code, ran.exit.killed), (Some(1), None), "{ran:?}");
+    assert_eq!((stub.requests(), ran.transcript.results().len()), (1, 1));
+}
+
+#[test]
+fn a_key_does_not_show_in_a_debug_print() {
+    let folder = TempDir::new().unwrap();
+    let invocation = invocation(&folder);
+    assert!(!format!("{invocation:?} {:?}", invocation.launch()).contains("sk-of-the-run"));
+}
+
+#[tokio::test]
 async fn an_image_goes_through_standard_input() {
     let folder = TempDir::new().unwrap();
     let (stub, base_url) = Stub::start([(200, sse("msg_1", &["red"]))]).await;
@@ -323,17 +342,19 @@ async fn claude_is_given_no_credential_and_nothing_that_was_not_meant_for_it() {
     let folder = TempDir::new().unwrap();
     let dump = folder.path().join("dump");
     let mut invocation = scripted(&folder, json!([{ "dump": dump }]));
-    let secret = |name: &str| (name.into(), "sk-secret".into());
-    invocation.inherited = Environment::from_variables([
+    let secret = |name| (name, "sk-secret");
+    invocation.inherited = [
         secret("ANTHROPIC_API_KEY"),
         secret("AWS_SECRET_ACCESS_KEY"),
         secret("LITELLM_PROXY_API_KEY"),
         secret("GITHUB_TOKEN"),
         secret("NPM_CONFIG__AUTH"),
-        ("PATH".into(), "/usr/bin:/bin".into()),
-        ("HOME".into(), "/home/somebody".into()),
-    ])
-    .inherited;
+        ("PATH", "/usr/bin:/bin"),
+        ("HOME", "/home/somebody"),
+    ]
+    .into_iter()
+    .collect::<Environment>()
+    .inherited();
     run(&invocation, |_| {}).await.unwrap();
     let text = std::fs::read_to_string(dump).unwrap();
     assert!(

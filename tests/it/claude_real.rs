@@ -113,7 +113,7 @@ fn lockstep(
 
 /// The binary to measure.
 fn claude() -> PathBuf {
-    match Environment::from_process().claude {
+    match Environment::from_process().claude() {
         Some(ClaudeChoice::File(file)) => file,
         _ => panic!("name a real `claude` with `COMPAT_CLAUDE`"),
     }
@@ -133,7 +133,7 @@ fn invocation(folder: &TempDir, base_url: &str) -> Invocation {
             token: Secret::new("sk-of-the-run"),
         },
         folder: folder.path().to_owned(),
-        inherited: Environment::from_process().inherited,
+        inherited: Environment::from_process().inherited(),
         deadline: Duration::from_secs(60),
     }
 }

@@ -428,7 +428,13 @@ fn a_baseline_gates_on_regressions_and_on_its_own_stale_entries_only() {
     assert!(!regressed.is_accepted());
     assert_eq!(regressed.regressions[0].causes, [Cause::Gateway]);
 
+    insta::assert_snapshot!(
+        "verdict_regressed",
+        terminal::of_verdict(&regressed, 80, Paint::Plain)
+    );
+
     let fixed = judged("!known", "ppp");
+    insta::assert_snapshot!("verdict_stale", terminal::of_verdict(&fixed, 80, Paint::Plain));
     assert!(!fixed.is_accepted());
     assert_eq!(
         fixed.stale[0].to_string(),

@@ -4,258 +4,14 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use compat_matrix::ids::TrialKey;
 use compat_matrix::provider::{Options, Provider, RemoteError, RemoteSimulator, Simulator, Unscripted};
 use compat_matrix::wire::exchange::{Lockstep, Matched};
-use compat_matrix::wire::script::{Pace, Reply, ReplyBlock, ReplyError, ReplyMessage, Script};
-use compat_matrix::wire::{Operation, Route, event_stream, sse};
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use compat_matrix::wire::script::{Reply, ReplyBlock, ReplyError};
+use compat_matrix::wire::{Operation, Route};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
-const MODEL: &str = "claude-haiku-4-5";
-const BEDROCK_MODEL: &str = "us.anthropic.claude-haiku-4-5-20251001-v1%3A0";
-
-fn new_key() -> TrialKey {
-    TrialKey(Uuid::new_v4())
-}
-
-fn message(content: Vec<ReplyBlock>) -> ReplyMessage {
-    ReplyMessage {
-        content,
-        stop_reason: None,
-        usage: None,
-        pace: Pace::default(),
-    }
-}
-
-fn text(text: &str) -> Reply {
-    Reply::Message(message(vec![ReplyBlock::Text(text.to_owned())]))
-}
-
-fn script(replies: impl Into<Vec<Reply>>) -> Script {
-    Script {
-        replies: replies.into(),
-    }
-}
-
-/// A gateway, as far as a provider can tell.
-struct Gateway {
-    simulator: Simulator,
-    client: Client,
-    access_token: String,
-}
-
-impl Gateway {
-    async fn start() -> Self {
-        Self::on(Simulator::start(Options::default()).await.unwrap()).await
-    }
-
-    async fn on(simulator: Simulator) -> Self {
-        let client = Client::new();
-        let reply = exchange_token(&client, &simulator, 0).await;
-        let body: Value = reply.json().await.unwrap();
-        Self {
-            access_token: body["access_token"].as_str().unwrap().to_owned(),
-            simulator,
-            client,
-        }
-    }
-
-    fn post(&self, path: &str, body: &Value) -> RequestBuilder {
-        let url = format!("{}{path}", self.simulator.base_url());
-        self.client.post(url).json(body)
-    }
-
-    fn signed(&self, path: &str, body: &Value) -> RequestBuilder {
-        let credentials = self.simulator.credentials();
-        let authorization = format!(
-            "AWS4-HMAC-SHA256 Credential={}/20261121/{}/bedrock/aws4_request, SignedHeaders=content-type;host;x-amz-date, Signature={}",
-            credentials.aws_access_key_id,
-            credentials.aws_region,
-            "0a".repeat(32),
-        );
-        self.post(path, body)
-            .header("authorization", authorization)
-            .header("x-amz-date", "20261121T120000Z")
-    }
-
-    fn vertex(&self, path: &str, body: &Value) -> RequestBuilder {
-        let credentials = self.simulator.credentials();
-        let path = format!(
-            "/v1/projects/{}/locations/{}/publishers/anthropic/models/{path}",
-            credentials.vertex_project, credentials.vertex_location
-        );
-        self.post(&path, body).bearer_auth(&self.access_token)
-    }
-
-    /// A request for an answer by `route`, in its own form, from `body` in the Messages API's.
-    fn ask(&self, route: Route, stream: bool, body: &Value) -> RequestBuilder {
-        let mut body = body.clone();
-        match route {
-            Route::Anthropic => {
-                body["model"] = json!(MODEL);
-                body["stream"] = json!(stream);
-                self.post("/v1/messages", &body)
-                    .header("x-api-key", &self.simulator.credentials().anthropic_api_key)
-                    .header("anthropic-version", "2023-06-01")
-            }
-            Route::BedrockInvoke => {
-                body["anthropic_version"] = json!("bedrock-2023-05-31");
-                let verb = if stream {
-                    "invoke-with-response-stream"
-                } else {
-                    "invoke"
-                };
-                self.signed(&format!("/model/{BEDROCK_MODEL}/{verb}"), &body)
-            }
-            Route::BedrockConverse => {
-                let verb = if stream { "converse-stream" } else { "converse" };
-                self.signed(&format!("/model/{BEDROCK_MODEL}/{verb}"), &to_converse(&body))
-            }
-            Route::VertexAi => {
-                body["anthropic_version"] = json!("vertex-2023-10-16");
-                let verb = if stream {
-                    "streamRawPredict?alt=sse"
-                } else {
-                    "rawPredict"
-                };
-                self.vertex(&format!("{MODEL}@20251001:{verb}"), &body)
-            }
-        }
-    }
-
-    async fn send(&self, route: Route, stream: bool, body: &Value) -> Response {
-        self.ask(route, stream, body).send().await.unwrap()
-    }
-}
-
-async fn exchange_token(client: &Client, simulator: &Simulator, age: i64) -> Response {
-    let account: Value = serde_json::from_str(&simulator.credentials().vertex_service_account).unwrap();
-    let now = chrono::Utc::now().timestamp() - age;
-    let claims = json!({
-        "iss": account["client_email"],
-        "aud": account["token_uri"],
-        "iat": now,
-        "exp": now + 3600,
-        "scope": "https://www.googleapis.com/auth/cloud-platform",
-    });
-    let key = EncodingKey::from_rsa_pem(account["private_key"].as_str().unwrap().as_bytes()).unwrap();
-    let assertion = encode(&Header::new(Algorithm::RS256), &claims, &key).unwrap();
-    client
-        .post(account["token_uri"].as_str().unwrap())
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(format!(
-            "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion={assertion}"
-        ))
-        .send()
-        .await
-        .unwrap()
-}
-
-/// A prompt that a key marks in its text.
-fn prompt(key: TrialKey) -> Value {
-    json!({
-        "max_tokens": 1000,
-        "messages": [{"role": "user", "content": [{"type": "text", "text": format!("in /tmp/{key}: hello")}]}],
-    })
-}
-
-fn to_converse(body: &Value) -> Value {
-    let block = |block: &Value| match block["type"].as_str().unwrap() {
-        "text" => json!({"text": block["text"]}),
-        "tool_use" => {
-            json!({"toolUse": {"toolUseId": block["id"], "name": block["name"], "input": block["input"]}})
-        }
-        "thinking" => {
-            json!({"reasoningContent": {"reasoningText": {"text": block["thinking"], "signature": block["signature"]}}})
-        }
-        "tool_result" => {
-            json!({"toolResult": {"toolUseId": block["tool_use_id"], "content": [{"text": block["content"]}]}})
-        }
-        "image" => json!({"image": {"format": "png", "source": {"bytes": block["source"]["data"]}}}),
-        other => panic!("{other}"),
-    };
-    let messages: Vec<Value> = body["messages"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|message| {
-            let content: Vec<Value> = message["content"].as_array().unwrap().iter().map(block).collect();
-            json!({"role": message["role"], "content": content})
-        })
-        .collect();
-    let mut converse = json!({"messages": messages, "inferenceConfig": {"maxTokens": body["max_tokens"]}});
-    if let Some(tools) = body["tools"].as_array() {
-        converse["toolConfig"]["tools"] = tools
-            .iter()
-            .map(|tool| json!({"toolSpec": {"name": tool["name"], "inputSchema": {"json": tool["input_schema"]}}}))
-            .collect();
-    }
-    if body["thinking"].is_object() {
-        converse["additionalModelRequestFields"]["thinking"] = body["thinking"].clone();
-    }
-    converse
-}
-
-/// The parts of a streamed reply, as one text each: what a client would put together.
-async fn read_stream(route: Route, reply: Response) -> Vec<Value> {
-    let content_type = reply.headers()["content-type"].to_str().unwrap().to_owned();
-    let bytes = reply.bytes().await.unwrap();
-    match route {
-        Route::Anthropic | Route::VertexAi => {
-            assert!(content_type.starts_with("text/event-stream"));
-            sse::decode(std::str::from_utf8(&bytes).unwrap())
-                .into_iter()
-                .map(|(name, data)| {
-                    let data: Value = serde_json::from_str(&data).unwrap();
-                    assert_eq!(data["type"], name);
-                    data
-                })
-                .collect()
-        }
-        Route::BedrockInvoke => {
-            assert_eq!(content_type, event_stream::CONTENT_TYPE);
-            event_stream::decode(&bytes)
-                .unwrap()
-                .into_iter()
-                .map(|(name, payload)| {
-                    assert_eq!(name, "chunk");
-                    let bytes = STANDARD.decode(payload["bytes"].as_str().unwrap()).unwrap();
-                    serde_json::from_slice(&bytes).unwrap()
-                })
-                .collect()
-        }
-        Route::BedrockConverse => {
-            assert_eq!(content_type, event_stream::CONTENT_TYPE);
-            event_stream::decode(&bytes)
-                .unwrap()
-                .into_iter()
-                .map(|(name, payload)| json!({name: payload}))
-                .collect()
-        }
-    }
-}
-
-fn streamed_text(events: &[Value]) -> String {
-    events
-        .iter()
-        .filter_map(|event| {
-            event["delta"]["text"]
-                .as_str()
-                .or(event["contentBlockDelta"]["delta"]["text"].as_str())
-        })
-        .collect()
-}
-
-fn whole_text(route: Route, body: &Value) -> &str {
-    let content = match route {
-        Route::BedrockConverse => &body["output"]["message"]["content"],
-        _ => &body["content"],
-    };
-    content[0]["text"].as_str().unwrap()
-}
+use crate::provider_client::*;
 
 #[tokio::test]
 async fn every_route_answers_whole_and_streamed_and_records_it() {
@@ -595,4 +351,94 @@ async fn a_simulator_elsewhere_is_driven_like_one_at_home() {
             .iter()
             .any(|exchange| exchange.matched == Matched::BuiltIn)
     );
+}
+
+#[tokio::test]
+async fn many_trials_at_once_are_kept_apart() {
+    let gateway = Gateway::start().await;
+    let trials: Vec<_> = (0..40)
+        .map(|number| (new_key(), Route::ALL[number % 4], format!("answer {number}")))
+        .collect();
+    for (key, _, answer) in &trials {
+        gateway.simulator.register(*key, script([text(answer)]));
+    }
+    let replies = trials.iter().map(|(key, route, _)| {
+        let body = prompt(*key);
+        let gateway = &gateway;
+        async move { read_stream(*route, gateway.send(*route, true, &body).await).await }
+    });
+    for (events, (key, _, answer)) in futures_util::future::join_all(replies).await.iter().zip(&trials) {
+        assert_eq!(streamed_text(events), *answer);
+        assert_eq!(gateway.simulator.take(*key).len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_probe_takes_no_reply_and_a_last_error_is_given_again() {
+    let gateway = Gateway::start().await;
+    let key = new_key();
+    let error = ReplyError {
+        status: 500,
+        kind: None,
+        message: "boom".to_owned(),
+    };
+    gateway
+        .simulator
+        .register(key, script([text("first"), Reply::Error(error)]));
+    let mut probe = prompt(key);
+    probe["max_tokens"] = json!(1);
+    assert_eq!(
+        gateway.send(Route::BedrockInvoke, false, &probe).await.status(),
+        StatusCode::OK
+    );
+    let mut statuses = Vec::new();
+    for _ in 0..3 {
+        statuses.push(
+            gateway
+                .send(Route::BedrockInvoke, false, &prompt(key))
+                .await
+                .status()
+                .as_u16(),
+        );
+    }
+    assert_eq!(statuses, [200, 500, 500]);
+    let turns: Vec<_> = gateway
+        .simulator
+        .take(key)
+        .iter()
+        .map(|exchange| exchange.turn)
+        .collect();
+    assert_eq!(turns, [None, Some(1), Some(2), Some(3)]);
+}
+
+#[tokio::test]
+async fn a_second_turn_reads_the_first_ones_cache_on_every_route() {
+    let gateway = Gateway::start().await;
+    for route in Route::ALL {
+        let key = new_key();
+        gateway
+            .simulator
+            .register(key, script([text("one"), text("two")]));
+        let mut body = prompt(key);
+        body["system"] =
+            json!([{"type": "text", "text": "rules ".repeat(4000), "cache_control": {"type": "ephemeral"}}]);
+        gateway.send(route, true, &body).await.bytes().await.unwrap();
+        let messages = body["messages"].as_array_mut().unwrap();
+        messages.push(json!({"role": "assistant", "content": [{"type": "text", "text": "one"}]}));
+        messages.push(json!({"role": "user", "content": [{"type": "text", "text": "again"}]}));
+        let second: Value = gateway.send(route, false, &body).await.json().await.unwrap();
+        let exchanges = gateway.simulator.take(key);
+        let [first_usage, second_usage] = [0, 1].map(|index| exchanges[index].reply.usage);
+        assert!(first_usage.cache_creation_input_tokens > 5000, "{route:?}");
+        assert_eq!(first_usage.cache_read_input_tokens, 0);
+        assert_eq!(
+            second_usage.cache_read_input_tokens,
+            first_usage.cache_creation_input_tokens
+        );
+        assert_eq!(second_usage.cache_creation_input_tokens, 0);
+        let reported = second["usage"]["cache_read_input_tokens"]
+            .as_u64()
+            .or(second["usage"]["cacheReadInputTokens"].as_u64());
+        assert_eq!(reported, Some(second_usage.cache_read_input_tokens));
+    }
 }

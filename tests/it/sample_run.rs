@@ -80,12 +80,14 @@ pub fn trial(name: &str, outcome: Outcome) -> TrialRecord {
                 name: "image".into(),
                 verdict: Verdict::Broken,
                 clause: Some("llm-gateway-protocol#request-body".into()),
+                reason: None,
                 link: None,
             },
             Judged {
                 name: "colour".into(),
                 verdict: Verdict::KnownFailure,
                 clause: None,
+                reason: Some("the gateway forgets colours".into()),
                 link: Some("https://example.org/issues/1".into()),
             },
         ],
@@ -106,6 +108,7 @@ pub fn failure(cause: Cause, summary: &str) -> Failure {
     Failure {
         cause,
         why: "sent by claude, absent at the provider".into(),
+        next: "compare the first line of `exchanges.jsonl` with what the cell sends".into(),
         mismatches: vec![Mismatch {
             expectation: "image".into(),
             clause: Some("llm-gateway-protocol#request-body".into()),

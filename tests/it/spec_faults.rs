@@ -21,11 +21,7 @@ fn faults_of(shared: Option<&str>, own: &[u8]) -> Vec<Fault> {
         feature: FeatureId::new("tool_use"),
         provider: ProviderId::new("bedrock_invoke"),
     };
-    let shared = match shared.map(|text| Shared::parse(Path::new("_shared.yaml"), text.as_bytes())) {
-        Some(Err(faults)) => return faults,
-        Some(Ok(shared)) => Some(shared),
-        None => None,
-    };
+    let shared = shared.map(|text| Shared::parse(Path::new("_shared.yaml"), text.as_bytes()));
     let attachments = |file: &Path| match file.to_str() {
         Some("_red.png" | "_red.jpg" | "_red.pdf") => Ok(RED.to_vec()),
         _ => Err("there is no such file in the feature's folder".to_owned()),
@@ -34,7 +30,7 @@ fn faults_of(shared: Option<&str>, own: &[u8]) -> Vec<Fault> {
         &id,
         Path::new("cell.yaml"),
         own,
-        shared.as_ref(),
+        shared.as_ref().map(Result::as_ref),
         &manifest(),
         &attachments,
     )
@@ -98,7 +94,7 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
         (
             "an unclosed quote",
             with("Say pong", "\"Say pong"),
-            &["this is not YAML", "hint: look for a missing quote"],
+            &["this is not YAML", "a quote is not closed"],
         ),
         (
             "a colon in plain text",
@@ -769,6 +765,11 @@ fn one_mistake_is_one_fault() {
         "known_failures:\n  reply: { link: \"https://example.org\" }\n",
     ));
     one(and("timeout_seconds: soon\n"));
+    one(and("  t:\n    event: { pth: $, value: { equals: 1 } }\n"));
+    one(with("prompt: Say pong", "prompts: [[{ image: red.png }]]")
+        .replace("text: pong", "text: \"${image_colour}\""));
+    one(with("prompt: Say pong", "prompts: [[{ img: _red.png }]]")
+        .replace("text: pong", "text: \"${image_colour}\""));
 }
 
 #[test]

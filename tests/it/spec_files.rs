@@ -180,6 +180,47 @@ fn a_broken_shared_file_breaks_its_feature_alone() {
 }
 
 #[test]
+fn a_cell_that_is_not_applicable_needs_nothing_of_the_shared_file() {
+    let folder = project();
+    write(&folder, "cells/first/_shared.yaml", "promt: Say pong\n");
+    write(
+        &folder,
+        "cells/first/here.yaml",
+        "not_applicable: no such thing here\n",
+    );
+    let project = open(&folder);
+    let plan = project.plan(None, &"first::here::one".parse().expect("a trial's name"));
+    assert!(matches!(plan, Planned::NotApplicable(_)));
+    has(
+        &project.check(&[]),
+        "cells/first/_shared.yaml:1 unknown key `promt`",
+    );
+}
+
+#[test]
+fn a_named_path_is_checked_with_what_it_rests_on_and_nothing_else() {
+    let folder = project();
+    write(
+        &folder,
+        "cells/first/_shared.yaml",
+        "timeout_seconds: 5\nexpect:\n  more:\n    text: { matches: '(' }\n",
+    );
+    write(&folder, "cells/first/here.yaml", GOOD);
+    write(&folder, "cells/second/here.yaml", "prompt: [\n");
+    let check = |path: &str| brief(&open(&folder).check(&[path.into()]));
+    assert!(
+        check("cells/first/here.yaml").starts_with("cells/first/_shared.yaml:4 not a regular expression")
+    );
+    assert!(
+        check("cells/first/_shared.yaml").starts_with("cells/first/_shared.yaml:4 not a regular expression")
+    );
+    assert!(check("cells/second").starts_with("cells/second/here.yaml:2"));
+    assert_eq!(check("cells/second").lines().count(), 1);
+    assert_eq!(check("manifest.yaml"), "");
+    assert_eq!(check(".").lines().count(), 2);
+}
+
+#[test]
 fn an_alias_that_the_gateway_lacks_breaks_the_trials_that_need_it() {
     let folder = project();
     write(&folder, "cells/first/here.yaml", GOOD);

@@ -26,7 +26,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// Whether the request is one that `route` lets in only with its credentials.
+/// Whether the request is one that one of `routes` lets in only with its credentials.
 fn is_on(subject: &Subject, routes: &[Route]) -> bool {
     subject.incoming.target.operation != Operation::OauthToken
         && subject

@@ -1,5 +1,7 @@
 //! The form of a request: what every request of its kind must have before its contents matter.
 
+use serde_json::Value;
+
 use super::{Rule, Subject};
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::exchange::Body;
@@ -17,9 +19,21 @@ pub(super) const RULES: &[Rule] = &[
         check: json_body,
     },
     Rule {
+        name: "anthropic_version",
+        source: "https://platform.claude.com/docs/en/api/versioning; \
+                 https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html; \
+                 https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai",
+        check: anthropic_version,
+    },
+    Rule {
         name: "messages",
-        source: "https://platform.claude.com/docs/en/api/messages (messages is required)",
+        source: "https://platform.claude.com/docs/en/api/messages (messages)",
         check: messages,
+    },
+    Rule {
+        name: "max_tokens_required",
+        source: "https://platform.claude.com/docs/en/api/messages (max_tokens)",
+        check: max_tokens_required,
     },
 ];
 
@@ -27,25 +41,77 @@ fn known_operation(subject: &Subject) -> Option<ErrorReply> {
     if subject.incoming.target.operation != Operation::Unknown {
         return None;
     }
-    Some(match subject.incoming.target.route {
-        Some(Route::BedrockInvoke | Route::BedrockConverse) => {
+    Some(match subject.route() {
+        Route::BedrockInvoke | Route::BedrockConverse => {
             ErrorReply::new(404, "").native("UnknownOperationException")
         }
-        _ => ErrorReply::new(404, "Not Found"),
+        Route::Anthropic | Route::VertexAi => ErrorReply::new(404, "Not Found"),
     })
 }
 
 fn json_body(subject: &Subject) -> Option<ErrorReply> {
     let is_json = matches!(subject.incoming.recorded.body, Body::Json(_));
-    (!is_json && subject.incoming.target.operation != Operation::OauthToken)
-        .then(|| ErrorReply::new(400, "The request body is not valid JSON"))
+    let is_form = subject.incoming.target.operation == Operation::OauthToken;
+    (!is_json && !is_form).then(|| ErrorReply::new(400, "The request body is not valid JSON"))
+}
+
+/// A header for Anthropic, a field of the body for InvokeModel and Vertex AI (not for its token count), nothing for
+/// Converse.
+fn anthropic_version(subject: &Subject) -> Option<ErrorReply> {
+    let prompt = subject.prompt()?;
+    let expected = match subject.route() {
+        Route::Anthropic => return version_header(subject),
+        Route::BedrockInvoke => "bedrock-2023-05-31",
+        Route::VertexAi if !subject.is_count() => "vertex-2023-10-16",
+        Route::VertexAi | Route::BedrockConverse => return None,
+    };
+    match prompt.get("anthropic_version") {
+        Some(version) if version == expected => None,
+        Some(_) => subject.invalid(format!("anthropic_version: Input should be '{expected}'")),
+        None => subject.invalid("anthropic_version: Field required"),
+    }
+}
+
+fn version_header(subject: &Subject) -> Option<ErrorReply> {
+    match subject.incoming.header("anthropic-version") {
+        Some("2023-06-01" | "2023-01-01") => None,
+        Some(version) => subject.invalid(format!("anthropic-version: \"{version}\" is not a valid version")),
+        None => subject.invalid("anthropic-version: header is required"),
+    }
 }
 
 fn messages(subject: &Subject) -> Option<ErrorReply> {
-    let incoming = subject.incoming;
-    let wants = matches!(
-        incoming.target.operation,
-        Operation::Messages | Operation::CountTokens
-    );
-    (wants && incoming.message.is_none()).then(|| ErrorReply::new(400, "messages: Field required"))
+    let operation = subject.incoming.target.operation;
+    if !matches!(operation, Operation::Messages | Operation::CountTokens) {
+        return None;
+    }
+    match subject.message() {
+        None => subject.invalid("messages: Field required"),
+        Some(message) if message.messages.is_empty() => {
+            subject.invalid("messages: at least one message is required")
+        }
+        Some(_) => None,
+    }
+}
+
+/// Converse has a default of its own; a token count has no use for it.
+fn max_tokens_required(subject: &Subject) -> Option<ErrorReply> {
+    let prompt = subject.prompt()?;
+    let is_optional = match subject.route() {
+        Route::BedrockConverse => true,
+        Route::BedrockInvoke => false,
+        Route::Anthropic | Route::VertexAi => subject.is_count(),
+    };
+    match prompt.get("max_tokens") {
+        None if is_optional => None,
+        None => subject.invalid("max_tokens: Field required"),
+        Some(value) if !is_positive_integer(value) => {
+            subject.invalid("max_tokens: Input should be greater than or equal to 1")
+        }
+        Some(_) => None,
+    }
+}
+
+fn is_positive_integer(value: &Value) -> bool {
+    value.as_u64().is_some_and(|number| number >= 1)
 }

@@ -52,6 +52,10 @@ async function faultsFoundByAxe(page: Page): Promise<string[]> {
   return violations.flatMap(({id, nodes}) => nodes.map(({html}) => `${id}: ${html}`));
 }
 
+async function widthBeyondWindow(page: Page): Promise<number> {
+  return page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+}
+
 async function isWithinWindow(locator: Locator): Promise<boolean> {
   return locator.evaluate((element) => {
     const {left, right, top, bottom} = element.getBoundingClientRect();
@@ -161,8 +165,7 @@ test('a phone scrolls the table, not the page, and keeps the features in sight',
   await site.visit(
     '/test/all',
     async (page) => {
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      assert.equal(wide, 0);
+      assert.equal(await widthBeyondWindow(page), 0);
       const {hidden} = await table(page).evaluate((element) => ({hidden: element.scrollWidth - element.clientWidth}));
       assert.ok(hidden > 0);
       await table(page).evaluate((element) => element.scrollTo(element.scrollWidth, 0));
@@ -172,6 +175,15 @@ test('a phone scrolls the table, not the page, and keeps the features in sight',
     },
     PHONE,
   );
+});
+
+test('on the narrowest phone nothing but the table scrolls sideways', async () => {
+  for (const path of [PUBLISHED, '/test/all#vision::bedrock_converse', '/test/malformed', '/test/foreign-details']) {
+    await site.visit(path, async (page) => assert.equal(await widthBeyondWindow(page), 0, path), {
+      ...PHONE,
+      viewport: {width: 320, height: 640},
+    });
+  }
 });
 
 test('a cell with the keyboard’s focus is not behind the column of features', async () => {

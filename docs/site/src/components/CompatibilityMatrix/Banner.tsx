@@ -34,8 +34,8 @@ export function Banner({matrix, evidence, staleAfterDays}: Props): ReactElement 
         </div>
         {evidence && (
           <div>
-            <dt>Providers</dt>
-            <dd>{evidence === 'live' ? 'Live' : 'Simulated'}</dd>
+            <dt>Tested against</dt>
+            <dd>{evidence === 'live' ? 'Live providers' : 'Simulated providers'}</dd>
           </div>
         )}
       </dl>

@@ -1,0 +1,253 @@
+//! `compat explain`: a cell as it is run, with the file and line that each part comes from. Starts nothing.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::check::{self, FAULTS};
+use crate::diagnostic::Format;
+use crate::ids::{CellId, FeatureId, ProviderId, TierId};
+use crate::plan::Planned;
+use crate::spec::cell::CellBody;
+use crate::spec::expectation::{Expectation, Place};
+use crate::spec::fault::{closest, listed};
+use crate::spec::resolve::Origin;
+use crate::spec_files::Project;
+
+/// Show a cell as it is run
+///
+/// The merged keys of a cell, each with the file and line that it comes from: what is said to Claude Code, with which flags
+/// and variables, what the simulated provider answers, and what is judged on which side. Nothing is started. The exit
+/// status is 3 if the cell has faults.
+#[derive(Args, Debug)]
+#[command(
+    after_long_help = "Examples:\n  compat explain tool_use::bedrock_invoke\n  compat explain extended_thinking::vertex_ai::opus\n  compat explain vision::anthropic::haiku --json"
+)]
+pub struct Arguments {
+    /// The cell or trial: `feature::provider` or `feature::provider::tier`
+    pub name: String,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The folder that holds `manifest.yaml` [default: the nearest one upwards]
+    #[arg(long, value_name = "FOLDER")]
+    pub root: Option<std::path::PathBuf>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If there is no project here, or no cell or tier of the name.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let current = std::env::current_dir().context("the working directory is gone")?;
+    let project = match Project::open(&check::root(arguments.root.as_deref(), &current)?) {
+        Ok(project) => project,
+        Err(faults) => {
+            check::print(&faults, Format::Text);
+            return Ok(ExitCode::from(FAULTS));
+        }
+    };
+    let (cell, tier) = find(&project, &arguments.name)?;
+    let tiers: Vec<TierId> = match tier {
+        Some(tier) => vec![tier],
+        None => project
+            .manifest
+            .tiers
+            .iter()
+            .map(|tier| tier.id.clone())
+            .collect(),
+    };
+    let read = project
+        .cell(&cell)
+        .and_then(|checked| Ok((checked, project.origins(&cell)?)));
+    let (checked, origins) = match read {
+        Ok(read) => read,
+        Err(faults) => {
+            check::print(&faults, Format::Text);
+            return Ok(ExitCode::from(FAULTS));
+        }
+    };
+    let aliases = aliases(&project, &cell, &tiers);
+    let explained = Explained {
+        cell: &cell,
+        aliases: &aliases,
+        origins: &origins,
+        expectations: match &checked.body {
+            CellBody::Test(test) => &test.expectations,
+            CellBody::NotApplicable(_) => &[],
+        },
+        tiers: &tiers,
+    };
+    match arguments.json {
+        true => anstream::println!("{:#}", explained.json()),
+        false => anstream::print!("{}", explained.text()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn find(project: &Project, name: &str) -> anyhow::Result<(CellId, Option<TierId>)> {
+    let parts: Vec<&str> = name.split("::").collect();
+    let (feature, provider, tier) = match parts[..] {
+        [feature, provider] => (feature, provider, None),
+        [feature, provider, tier] => (feature, provider, Some(TierId::new(tier))),
+        _ => bail!(
+            "`{name}` is not a cell or trial, expected `feature::provider` or `feature::provider::tier`"
+        ),
+    };
+    let id = CellId {
+        feature: FeatureId::new(feature),
+        provider: ProviderId::new(provider),
+    };
+    let cells = project.cells();
+    if !cells.contains(&id) {
+        let names: Vec<String> = cells.iter().map(ToString::to_string).collect();
+        match closest(&id.to_string(), names.iter().map(String::as_str)) {
+            Some(close) => bail!("there is no cell `{id}`; did you mean `{close}`?"),
+            None => bail!("there is no cell `{id}`"),
+        }
+    }
+    if let Some(tier) = tier.as_ref().filter(|tier| project.manifest.tier(tier).is_none()) {
+        let tiers = project.manifest.tiers.iter().map(|tier| tier.id.as_str());
+        bail!(
+            "the manifest has no tier `{tier}`, its tiers are {}",
+            listed(tiers)
+        );
+    }
+    Ok((id, tier))
+}
+
+fn aliases(project: &Project, cell: &CellId, tiers: &[TierId]) -> Vec<(TierId, String)> {
+    let alias = |tier: &TierId| match project.plan(None, &cell.trial(tier)) {
+        Planned::Run(run) => Some((tier.clone(), run.alias)),
+        Planned::Broken(_) | Planned::NotApplicable(_) => None,
+    };
+    tiers.iter().filter_map(alias).collect()
+}
+
+struct Explained<'a> {
+    cell: &'a CellId,
+    aliases: &'a [(TierId, String)],
+    origins: &'a [Origin],
+    expectations: &'a [Expectation],
+    tiers: &'a [TierId],
+}
+
+impl Explained<'_> {
+    fn expectation(&self, key: &str) -> Option<&Expectation> {
+        let name = key.strip_prefix("expect.")?;
+        self.expectations
+            .iter()
+            .find(|expectation| expectation.name == name)
+    }
+
+    /// Whether the key matters to one of the tiers that are shown.
+    fn shows(&self, origin: &Origin) -> bool {
+        self.expectation(&origin.key)
+            .is_none_or(|expectation| self.tiers.iter().any(|tier| expectation.applies_to(tier)))
+    }
+
+    fn shown(&self) -> impl Iterator<Item = &Origin> {
+        self.origins.iter().filter(|origin| self.shows(origin))
+    }
+
+    fn text(&self) -> String {
+        let mut out = format!("{}\n", self.cell);
+        for (tier, alias) in self.aliases {
+            let _ = writeln!(out, "  {tier}: asks the gateway for `{alias}`");
+        }
+        for origin in self.shown() {
+            let side = self
+                .expectation(&origin.key)
+                .map(side)
+                .map_or_else(String::new, |side| format!("  judged on {side}"));
+            let _ = writeln!(out, "\n{}  {}{side}", origin.key, place(&origin.place));
+            lines(&origin.value, 1, &mut out);
+        }
+        out
+    }
+
+    fn json(&self) -> Value {
+        let keys: Vec<Value> = self
+            .shown()
+            .map(|origin| {
+                json!({
+                    "key": origin.key,
+                    "file": origin.place.file,
+                    "line": origin.place.line,
+                    "judged_on": self.expectation(&origin.key).map(side),
+                    "value": origin.value,
+                })
+            })
+            .collect();
+        let aliases: serde_json::Map<String, Value> = self
+            .aliases
+            .iter()
+            .map(|(tier, alias)| (tier.to_string(), alias.as_str().into()))
+            .collect();
+        json!({ "cell": self.cell.to_string(), "aliases": aliases, "keys": keys })
+    }
+}
+
+fn side(expectation: &Expectation) -> &'static str {
+    match expectation.check.is_provider_side() {
+        true => "what reached the provider (simulated runs)",
+        false => "what Claude Code or the gateway showed",
+    }
+}
+
+fn place(place: &Place) -> String {
+    format!("{}:{}", place.file.display(), place.line)
+}
+
+/// `value` as indented lines: a value tree without the quotes and braces of JSON where it can do without.
+fn lines(value: &Value, depth: usize, out: &mut String) {
+    let indent = "  ".repeat(depth);
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match scalar(value) {
+                    Some(text) => {
+                        let _ = writeln!(out, "{indent}{key}: {text}");
+                    }
+                    None => {
+                        let _ = writeln!(out, "{indent}{key}:");
+                        lines(value, depth + 1, out);
+                    }
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (number, item) in (1..).zip(items) {
+                match scalar(item) {
+                    Some(text) => {
+                        let _ = writeln!(out, "{indent}{number}. {text}");
+                    }
+                    None => {
+                        let _ = writeln!(out, "{indent}{number}.");
+                        lines(item, depth + 1, out);
+                    }
+                }
+            }
+        }
+        scalar => {
+            let _ = writeln!(out, "{indent}{scalar}");
+        }
+    }
+}
+
+/// A value that fits a line.
+fn scalar(value: &Value) -> Option<String> {
+    const WIDTH: usize = 110;
+    let is_small = |value: &Value| !value.is_object() && !value.is_array();
+    let fits = match value {
+        Value::Object(map) => {
+            map.len() <= 2 && map.values().all(is_small) && value.to_string().len() <= WIDTH
+        }
+        Value::Array(items) => items.iter().all(is_small) && value.to_string().len() <= WIDTH,
+        _ => true,
+    };
+    fits.then(|| value.to_string())
+}

@@ -1,0 +1,78 @@
+//! Reads an output in the background and keeps a bounded part of it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// How long the rest of an output is waited for once its program has ended.
+pub(super) const DRAIN: Duration = Duration::from_secs(1);
+
+/// Which bytes of an output are kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Keep {
+    First(usize),
+    Last(usize),
+}
+
+/// Reads an output in the background, so that the program never waits for a reader.
+#[derive(Debug)]
+pub(super) struct Collector {
+    collected: Arc<Mutex<Collected>>,
+    reader: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Collected {
+    bytes: Vec<u8>,
+    truncated: bool,
+}
+
+impl Collected {
+    fn add(&mut self, part: &[u8], keep: Keep) {
+        match keep {
+            Keep::First(bound) => {
+                let room = bound - self.bytes.len();
+                self.bytes.extend_from_slice(&part[..part.len().min(room)]);
+                self.truncated |= part.len() > room;
+            }
+            Keep::Last(bound) => {
+                self.bytes.extend_from_slice(part);
+                let surplus = self.bytes.len().saturating_sub(bound);
+                self.bytes.drain(..surplus);
+                self.truncated |= surplus > 0;
+            }
+        }
+    }
+}
+
+impl Collector {
+    pub(super) fn start(source: Option<impl AsyncRead + Unpin + Send + 'static>, keep: Keep) -> Self {
+        let collected = Arc::new(Mutex::new(Collected::default()));
+        let sink = collected.clone();
+        let reader = tokio::spawn(async move {
+            let Some(mut source) = source else { return };
+            let mut buffer = vec![0; 16 << 10];
+            // An output that cannot be read any more has ended.
+            while let Ok(count @ 1..) = source.read(&mut buffer).await {
+                locked(&sink).add(&buffer[..count], keep);
+            }
+        });
+        Self { collected, reader }
+    }
+
+    /// What was read until the output ended, or until [`DRAIN`] is over: a descendant that left the group may hold
+    /// it open for ever.
+    pub(super) async fn finish(mut self) -> (Vec<u8>, bool) {
+        let _ = timeout(DRAIN, &mut self.reader).await;
+        self.reader.abort();
+        let collected = std::mem::take(&mut *locked(&self.collected));
+        (collected.bytes, collected.truncated)
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

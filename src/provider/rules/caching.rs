@@ -1,0 +1,118 @@
+//! Cache breakpoints: how many there may be, and for how long.
+
+use serde_json::Value;
+
+use super::{Rule, Subject};
+use crate::wire::Route;
+use crate::wire::error_reply::ErrorReply;
+use crate::wire::message::{Block, CacheBreakpoint, Content};
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        name: "cache_breakpoints",
+        source: "https://platform.claude.com/docs/en/build-with-claude/prompt-caching (up to 4 breakpoints); wording: \
+                 https://github.com/continuedev/continue/pull/6937",
+        check: breakpoints,
+    },
+    Rule {
+        name: "cache_ttl",
+        source: "https://platform.claude.com/docs/en/build-with-claude/prompt-caching (1-hour cache duration)",
+        check: ttl,
+    },
+    Rule {
+        name: "cache_ttl_order",
+        source: "https://platform.claude.com/docs/en/build-with-claude/prompt-caching (mixing different TTLs); wording: \
+                 https://github.com/headroomlabs-ai/headroom/issues/2939",
+        check: ttl_order,
+    },
+    Rule {
+        name: "cached_thinking",
+        source: "https://platform.claude.com/docs/en/build-with-claude/prompt-caching (what cannot be cached)",
+        check: cached_thinking,
+    },
+];
+
+const MOST: usize = 4;
+
+/// Every breakpoint with its place, in the order in which a provider reads them.
+fn all<'a>(subject: &Subject<'a>) -> Vec<(String, &'a CacheBreakpoint)> {
+    let Some(message) = subject.message() else {
+        return Vec::new();
+    };
+    let tools = message
+        .tools
+        .iter()
+        .enumerate()
+        .filter_map(|(index, tool)| Some((format!("tools.{index}"), tool.cache.as_ref()?)));
+    let system = message
+        .system
+        .iter()
+        .enumerate()
+        .filter_map(|(index, block)| Some((format!("system.{index}"), block.cache.as_ref()?)));
+    let messages = subject.blocks().flat_map(|(place, block)| within(&place, block));
+    tools.chain(system).chain(messages).collect()
+}
+
+fn within<'a>(place: &str, block: &'a Block) -> Vec<(String, &'a CacheBreakpoint)> {
+    let mut found: Vec<(String, &CacheBreakpoint)> = Vec::new();
+    if let Content::ToolResult { content, .. } = &block.content {
+        for (index, inner) in content.iter().enumerate() {
+            found.extend(within(&format!("{place}.content.{index}"), inner));
+        }
+    }
+    found.extend(block.cache.as_ref().map(|cache| (place.to_owned(), cache)));
+    found
+}
+
+fn breakpoints(subject: &Subject) -> Option<ErrorReply> {
+    let automatic = usize::from(
+        subject
+            .prompt()?
+            .get("cache_control")
+            .is_some_and(Value::is_object),
+    );
+    let count = all(subject).len() + automatic;
+    if count <= MOST {
+        return None;
+    }
+    subject.invalid(format!(
+        "A maximum of {MOST} blocks with cache_control may be provided. Found {count}."
+    ))
+}
+
+fn ttl(subject: &Subject) -> Option<ErrorReply> {
+    let (place, _) = all(subject)
+        .into_iter()
+        .find(|(_, cache)| !matches!(cache.ttl.as_str(), "5m" | "1h"))?;
+    match subject.route() {
+        Route::BedrockConverse => Some(ErrorReply::new(
+            400,
+            format!(
+                "Value at '{place}.cachePoint.ttl' failed to satisfy constraint: Member must satisfy enum value set: [5m, 1h]"
+            ),
+        )),
+        _ => subject.invalid(format!(
+            "{place}.cache_control.ephemeral.ttl: Input should be '5m' or '1h'"
+        )),
+    }
+}
+
+fn ttl_order(subject: &Subject) -> Option<ErrorReply> {
+    let all = all(subject);
+    let first_short = all.iter().position(|(_, cache)| cache.ttl == "5m")?;
+    let (place, _) = all[first_short..].iter().find(|(_, cache)| cache.ttl == "1h")?;
+    subject.invalid(format!(
+        "{place}.cache_control.ttl: a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block. \
+         Note that blocks are processed in the following order: `tools`, `system`, `messages`."
+    ))
+}
+
+fn cached_thinking(subject: &Subject) -> Option<ErrorReply> {
+    let (place, block) = subject
+        .blocks()
+        .find(|(_, block)| block.content.is_thinking() && block.cache.is_some())?;
+    subject.invalid(format!(
+        "{place}.{}.cache_control: Extra inputs are not permitted",
+        block.content.kind()
+    ))
+}

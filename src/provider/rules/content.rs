@@ -1,0 +1,195 @@
+//! The conversation's text and media.
+
+use std::io::Cursor;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use image::{ImageFormat, ImageReader};
+
+use super::{Rule, Subject};
+use crate::wire::Route;
+use crate::wire::error_reply::ErrorReply;
+use crate::wire::message::{Block, Content};
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        name: "roles",
+        source: "https://platform.claude.com/docs/en/api/messages (messages.role); \
+                 https://github.com/BerriAI/litellm/issues/29698 (`system` on Bedrock and Vertex AI)",
+        check: roles,
+    },
+    Rule {
+        name: "empty_content",
+        source: "https://platform.claude.com/docs/en/api/messages (messages.content)",
+        check: empty_content,
+    },
+    Rule {
+        name: "empty_text",
+        source: "https://github.com/anthropics/claude-code/issues/59812, \
+                 https://github.com/anthropics/claude-code/issues/23440, \
+                 https://github.com/anthropics/claude-code/issues/62379 (wordings); \
+                 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ContentBlock.html",
+        check: empty_text,
+    },
+    Rule {
+        name: "image",
+        source: "https://platform.claude.com/docs/en/build-with-claude/vision (formats, 5 MB)",
+        check: image,
+    },
+    Rule {
+        name: "document",
+        source: "https://platform.claude.com/docs/en/build-with-claude/pdf-support",
+        check: document,
+    },
+];
+
+/// The largest image, in bytes once decoded.
+const LARGEST_IMAGE: usize = 5 << 20;
+
+fn roles(subject: &Subject) -> Option<ErrorReply> {
+    let messages = &subject.message()?.messages;
+    for (index, message) in messages.iter().enumerate() {
+        match (message.role.as_str(), subject.route()) {
+            ("user" | "assistant", _) => {}
+            // Newer models take it in mid-conversation; since when and with which flag is not public.
+            ("system", Route::Anthropic) => {}
+            ("system", Route::VertexAi | Route::BedrockInvoke) => {
+                return subject.invalid(
+                    "messages: Unexpected role \"system\". The Messages API accepts a top-level `system` parameter, not \
+                     \"system\" as an input message role.",
+                );
+            }
+            _ => {
+                return subject.invalid(format!(
+                    "messages.{index}.role: Input should be 'user' or 'assistant'"
+                ));
+            }
+        }
+    }
+    None
+}
+
+/// Only the last message may be empty, if it is the assistant's.
+fn empty_content(subject: &Subject) -> Option<ErrorReply> {
+    let messages = &subject.message()?.messages;
+    let last = messages.len().saturating_sub(1);
+    let empty = messages
+        .iter()
+        .enumerate()
+        .find(|(index, message)| {
+            message.content.is_empty() && !(*index == last && message.role == "assistant")
+        })
+        .map(|(index, _)| index)?;
+    subject.invalid(format!(
+        "messages.{empty}: all messages must have non-empty content except for the optional final assistant message"
+    ))
+}
+
+fn empty_text(subject: &Subject) -> Option<ErrorReply> {
+    let system = &subject.message()?.system;
+    let in_system = system
+        .iter()
+        .enumerate()
+        .map(|(index, block)| (format!("system.{index}"), block));
+    in_system
+        .chain(subject.blocks())
+        .find_map(|(place, block)| text_refusal(subject, &place, block))
+}
+
+fn text_refusal(subject: &Subject, place: &str, block: &Block) -> Option<ErrorReply> {
+    let Content::Text(text) = &block.content else {
+        return None;
+    };
+    if !text.trim().is_empty() {
+        return None;
+    }
+    let scope = place.split('.').next().unwrap_or(place);
+    match subject.route() {
+        Route::BedrockConverse => Some(ErrorReply::new(
+            400,
+            format!(
+                "The text field in the ContentBlock object at {place} is blank. Add text to the text field, and try again."
+            ),
+        )),
+        _ if block.cache.is_some() => subject.invalid(format!(
+            "{place}.text: cache_control cannot be set for empty text blocks"
+        )),
+        _ if text.is_empty() => subject.invalid(format!("{scope}: text content blocks must be non-empty")),
+        _ => subject.invalid(format!(
+            "{scope}: text content blocks must contain non-whitespace text"
+        )),
+    }
+}
+
+fn image(subject: &Subject) -> Option<ErrorReply> {
+    media_blocks(subject).find_map(|(place, block)| match &block.content {
+        Content::Image { media_type, data } => {
+            image_fault(media_type, data).and_then(|fault| subject.invalid(fault.replace("{place}", &place)))
+        }
+        _ => None,
+    })
+}
+
+/// The blocks of the conversation and those within tool results.
+fn media_blocks<'a>(subject: &Subject<'a>) -> impl Iterator<Item = (String, &'a Block)> {
+    subject.blocks().flat_map(|(place, block)| {
+        let inner: &[Block] = match &block.content {
+            Content::ToolResult { content, .. } => content,
+            _ => &[],
+        };
+        let inner = inner
+            .iter()
+            .enumerate()
+            .map(|(index, block)| (format!("{place}.tool_result.content.{index}"), block))
+            .collect::<Vec<_>>();
+        std::iter::once((place, block)).chain(inner)
+    })
+}
+
+/// What is wrong with an image, `{place}` standing for its block.
+fn image_fault(media_type: &str, data: &str) -> Option<String> {
+    let Ok(bytes) = STANDARD.decode(data) else {
+        return Some("{place}.image.source.base64: invalid base64 data".to_owned());
+    };
+    if bytes.len() > LARGEST_IMAGE {
+        return Some(format!(
+            "{{place}}.image.source.base64: image exceeds 5 MB maximum: {} bytes > {LARGEST_IMAGE} bytes",
+            bytes.len()
+        ));
+    }
+    let Some(actual) = decoded_type(&bytes) else {
+        return Some("Could not process image".to_owned());
+    };
+    (actual != media_type).then(|| {
+        format!(
+            "{{place}}.image.source.base64.data: The image was specified using the {media_type} media type, but the \
+             image appears to be a {actual} image"
+        )
+    })
+}
+
+/// The media type of an image whose header can be read.
+fn decoded_type(bytes: &[u8]) -> Option<&'static str> {
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?;
+    let media_type = match reader.format()? {
+        ImageFormat::Png => "image/png",
+        ImageFormat::Jpeg => "image/jpeg",
+        ImageFormat::Gif => "image/gif",
+        ImageFormat::WebP => "image/webp",
+        _ => return None,
+    };
+    reader.decode().ok()?;
+    Some(media_type)
+}
+
+fn document(subject: &Subject) -> Option<ErrorReply> {
+    media_blocks(subject).find_map(|(place, block)| match &block.content {
+        Content::Document { media_type, data } if media_type == "application/pdf" => {
+            let is_pdf = STANDARD
+                .decode(data)
+                .is_ok_and(|bytes| bytes.starts_with(b"%PDF-"));
+            (!is_pdf).then(|| subject.invalid(format!("{place}.pdf: The PDF specified was not valid.")))?
+        }
+        _ => None,
+    })
+}

@@ -1,0 +1,129 @@
+//! Body fields that a provider does not have, or has only with a beta flag.
+
+use serde_json::Value;
+
+use super::{Rule, Subject};
+use crate::wire::Route;
+use crate::wire::error_reply::ErrorReply;
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        name: "known_fields",
+        source: "https://platform.claude.com/docs/en/api/messages (body parameters); what a provider says of another: \
+                 https://github.com/BerriAI/litellm/issues/27532, https://github.com/BerriAI/litellm/issues/26320",
+        check: known_fields,
+    },
+    Rule {
+        name: "beta_fields",
+        source: "https://platform.claude.com/docs/en/build-with-claude/context-editing (beta header); without it: \
+                 https://github.com/BerriAI/litellm/issues/27532",
+        check: beta_fields,
+    },
+];
+
+/// Fields of every provider that takes the Messages API's body.
+const COMMON: [&str; 13] = [
+    "messages",
+    "max_tokens",
+    "metadata",
+    "stop_sequences",
+    "system",
+    "temperature",
+    "thinking",
+    "tool_choice",
+    "tools",
+    "top_k",
+    "top_p",
+    "output_config",
+    "context_management",
+];
+const ANTHROPIC: [&str; 10] = [
+    "model",
+    "stream",
+    "service_tier",
+    "container",
+    "mcp_servers",
+    "output_format",
+    "cache_control",
+    "inference_geo",
+    "speed",
+    "fallbacks",
+];
+/// What Bedrock and Vertex AI name in the body because the path or a header does not.
+const BEDROCK: [&str; 2] = ["anthropic_version", "anthropic_beta"];
+const VERTEX: [&str; 3] = ["anthropic_version", "anthropic_beta", "stream"];
+/// What tokens are counted of: <https://platform.claude.com/docs/en/api/messages-count-tokens>.
+const COUNTED: [&str; 12] = [
+    "model",
+    "messages",
+    "system",
+    "tools",
+    "tool_choice",
+    "thinking",
+    "mcp_servers",
+    "output_config",
+    "output_format",
+    "context_management",
+    "cache_control",
+    "speed",
+];
+/// What Converse hands on to the model: the model's own fields that Converse has no name for.
+const CONVERSE_ADDITIONAL: [&str; 8] = [
+    "anthropic_beta",
+    "thinking",
+    "output_config",
+    "top_k",
+    "context_management",
+    "tools",
+    "tool_choice",
+    "metadata",
+];
+
+/// A field that wants a beta flag, by the beginning of the flag's name.
+const WITH_BETA: [(&str, &[&str]); 5] = [
+    ("context_management", &["context-management-", "compact-"]),
+    ("mcp_servers", &["mcp-client-"]),
+    ("container", &["code-execution-", "skills-"]),
+    ("output_format", &["structured-outputs-"]),
+    ("speed", &["fast-mode-"]),
+];
+
+fn known_fields(subject: &Subject) -> Option<ErrorReply> {
+    let unknown = field_names(subject)
+        .into_iter()
+        .find(|name| !is_known(subject, name))?;
+    refusal(subject, unknown)
+}
+
+fn field_names<'a>(subject: &Subject<'a>) -> Vec<&'a str> {
+    let fields = match (subject.prompt(), subject.route()) {
+        (Some(prompt), Route::BedrockConverse) => prompt.get("additionalModelRequestFields"),
+        (prompt, _) => prompt,
+    };
+    fields
+        .and_then(Value::as_object)
+        .map(|fields| fields.keys().map(String::as_str).collect())
+        .unwrap_or_default()
+}
+
+fn is_known(subject: &Subject, name: &str) -> bool {
+    match subject.route() {
+        Route::BedrockConverse => CONVERSE_ADDITIONAL.contains(&name),
+        Route::BedrockInvoke => COMMON.contains(&name) || BEDROCK.contains(&name),
+        Route::Anthropic if subject.is_count() => COUNTED.contains(&name),
+        Route::Anthropic => COMMON.contains(&name) || ANTHROPIC.contains(&name),
+        Route::VertexAi if subject.is_count() => COUNTED.contains(&name) || BEDROCK.contains(&name),
+        Route::VertexAi => COMMON.contains(&name) || VERTEX.contains(&name),
+    }
+}
+
+fn beta_fields(subject: &Subject) -> Option<ErrorReply> {
+    let (name, _) = WITH_BETA.iter().find(|(name, betas)| {
+        subject.model_field(name).is_some() && !betas.iter().any(|beta| subject.has_beta(beta))
+    })?;
+    refusal(subject, name)
+}
+
+fn refusal(subject: &Subject, field: &str) -> Option<ErrorReply> {
+    subject.invalid(format!("{field}: Extra inputs are not permitted"))
+}

@@ -1,0 +1,84 @@
+//! Which models there are, and what each can take.
+
+use super::{Rule, Subject};
+use crate::wire::Route;
+use crate::wire::error_reply::ErrorReply;
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        name: "known_model",
+        source: "https://platform.claude.com/docs/en/about-claude/models/overview",
+        check: known_model,
+    },
+    Rule {
+        name: "inference_profile",
+        source: "https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html; wording: \
+                 https://github.com/FlowiseAI/Flowise/issues/4253",
+        check: inference_profile,
+    },
+    Rule {
+        name: "max_tokens_limit",
+        source: "https://platform.claude.com/docs/en/about-claude/models/overview (max output)",
+        check: max_tokens_limit,
+    },
+];
+
+/// Refuses what is no Claude model's name in the provider's own spelling.
+fn known_model(subject: &Subject) -> Option<ErrorReply> {
+    let model = &subject.message()?.model;
+    let is_known = match subject.route() {
+        Route::Anthropic => model.starts_with("claude-") && !model.contains(['@', ':']),
+        Route::VertexAi => model.starts_with("claude-") && !model.contains(':'),
+        Route::BedrockInvoke | Route::BedrockConverse => {
+            model.starts_with("arn:aws:bedrock:") || model.contains("anthropic.claude-")
+        }
+    };
+    (!is_known).then(|| match subject.route() {
+        Route::Anthropic => ErrorReply::new(404, format!("model: {model}")),
+        Route::VertexAi => ErrorReply::new(
+            404,
+            format!(
+                "Publisher Model `{}` was not found or your project does not have access to it. Please ensure you \
+                 are using a valid model version.",
+                subject.incoming.recorded.path.trim_start_matches("/v1/")
+            ),
+        ),
+        Route::BedrockInvoke | Route::BedrockConverse => {
+            ErrorReply::new(400, "The provided model identifier is invalid.")
+        }
+    })
+}
+
+/// The models of the three tiers are served by inference profiles alone (`us.anthropic…`); tokens are counted under
+/// the plain name too.
+fn inference_profile(subject: &Subject) -> Option<ErrorReply> {
+    if !subject.is_on(&[Route::BedrockInvoke, Route::BedrockConverse]) || subject.is_count() {
+        return None;
+    }
+    let model = &subject.message()?.model;
+    model.starts_with("anthropic.").then(|| {
+        ErrorReply::new(
+            400,
+            format!(
+                "Invocation of model ID {model} with on-demand throughput isn\u{2019}t supported. Retry your request with \
+                 the ID or ARN of an inference profile that contains this model."
+            ),
+        )
+    })
+}
+
+fn max_tokens_limit(subject: &Subject) -> Option<ErrorReply> {
+    let limit = match subject.model() {
+        "claude-haiku-4-5" => 64_000,
+        "claude-sonnet-4-6" | "claude-opus-4-7" => 128_000,
+        _ => return None,
+    };
+    let asked = subject.message()?.max_tokens?;
+    if asked <= limit {
+        return None;
+    }
+    subject.invalid(format!(
+        "max_tokens: {asked} > {limit}, which is the maximum allowed number of output tokens for {}",
+        crate::wire::model::reply_name(&subject.message()?.model)
+    ))
+}

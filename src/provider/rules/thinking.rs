@@ -1,0 +1,165 @@
+//! Thinking: the parameter, and the blocks that come back.
+
+use serde_json::Value;
+
+use super::{Rule, Subject};
+use crate::wire::error_reply::ErrorReply;
+use crate::wire::message::{Content, Message};
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        name: "thinking_type",
+        source: "https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking (supported models); wording: \
+                 https://github.com/anomalyco/opencode/issues/22863, https://github.com/pensarai/apex/pull/890",
+        check: kind,
+    },
+    Rule {
+        name: "thinking_budget",
+        source: "https://platform.claude.com/docs/en/build-with-claude/extended-thinking (budget_tokens); wording: \
+                 https://github.com/BerriAI/litellm/issues/39627",
+        check: budget,
+    },
+    Rule {
+        name: "thinking_temperature",
+        source: "https://platform.claude.com/docs/en/build-with-claude/extended-thinking (feature compatibility)",
+        check: temperature,
+    },
+    Rule {
+        name: "thinking_signature",
+        source: "https://platform.claude.com/docs/en/build-with-claude/extended-thinking (thinking encryption)",
+        check: signature,
+    },
+    Rule {
+        name: "thinking_lost",
+        source: "https://platform.claude.com/docs/en/build-with-claude/extended-thinking (preserving thinking blocks); \
+                 wording: https://github.com/BerriAI/litellm/issues/8777",
+        check: lost,
+    },
+];
+
+const LEAST_BUDGET: u64 = 1024;
+
+fn thinking<'a>(subject: &Subject<'a>) -> Option<&'a Value> {
+    subject.message()?.thinking.as_ref()
+}
+
+fn is_on(thinking: &Value) -> bool {
+    thinking["type"] == "enabled" || thinking["type"] == "adaptive"
+}
+
+fn kind(subject: &Subject) -> Option<ErrorReply> {
+    let asked = thinking(subject)?["type"].as_str();
+    match (asked, subject.model()) {
+        (Some("adaptive"), "claude-haiku-4-5") => subject.invalid("adaptive thinking is not supported on this model"),
+        (Some("enabled"), "claude-opus-4-7") => subject.invalid(
+            "\"thinking.type.enabled\" is not supported for this model. Use \"thinking.type.adaptive\" and \
+             \"output_config.effort\" to control thinking behavior.",
+        ),
+        (Some("enabled" | "adaptive" | "disabled"), _) => None,
+        (other, _) => subject.invalid(format!(
+            "thinking: Input tag '{}' found using 'type' does not match any of the expected tags: 'adaptive', \
+             'disabled', 'enabled'",
+            other.unwrap_or_default()
+        )),
+    }
+}
+
+fn budget(subject: &Subject) -> Option<ErrorReply> {
+    let thinking = thinking(subject)?;
+    if thinking["type"] != "enabled" {
+        return None;
+    }
+    let Some(budget) = thinking["budget_tokens"].as_u64() else {
+        return subject.invalid("thinking.enabled.budget_tokens: Field required");
+    };
+    if budget < LEAST_BUDGET {
+        return subject.invalid(format!(
+            "thinking.enabled.budget_tokens: Input should be greater than or equal to {LEAST_BUDGET}"
+        ));
+    }
+    // With interleaved thinking the budget spans several answers.
+    let interleaves = subject.has_beta("interleaved-thinking-") && !subject.message()?.tools.is_empty();
+    let max_tokens = subject.message()?.max_tokens?;
+    if budget < max_tokens || interleaves || subject.is_count() {
+        return None;
+    }
+    subject.invalid(
+        "`max_tokens` must be greater than `thinking.budget_tokens`. Please consult our documentation at \
+         https://docs.claude.com/en/docs/build-with-claude/extended-thinking#max-tokens-and-context-window-size",
+    )
+}
+
+fn temperature(subject: &Subject) -> Option<ErrorReply> {
+    let prompt = subject.prompt()?;
+    let temperature = prompt["temperature"]
+        .as_f64()
+        .or(prompt["inferenceConfig"]["temperature"].as_f64())?;
+    if temperature == 1.0 || !is_on(thinking(subject)?) {
+        return None;
+    }
+    subject.invalid(
+        "`temperature` may only be set to 1 when thinking is enabled or in adaptive mode. Please consult our documentation \
+         at https://docs.claude.com/en/docs/build-with-claude/extended-thinking#important-considerations-when-using-extended-thinking",
+    )
+}
+
+/// A signature is the provider's own, and over this very text.
+fn signature(subject: &Subject) -> Option<ErrorReply> {
+    let model = &subject.message()?.model;
+    let (place, _) = subject.blocks().find(|(_, block)| match &block.content {
+        Content::Thinking { thinking, signature } => !subject.signer.verifies(model, thinking, signature),
+        _ => false,
+    })?;
+    subject.invalid(format!("{place}: Invalid `signature` in `thinking` block"))
+}
+
+/// In a tool loop the thinking that led to the call comes back before it, as it was. Known is what this provider sent in
+/// this conversation: an answer without thinking owes none.
+fn lost(subject: &Subject) -> Option<ErrorReply> {
+    if !is_on(thinking(subject)?) {
+        return None;
+    }
+    let messages = &subject.message()?.messages;
+    let (index, message) = messages
+        .iter()
+        .enumerate()
+        .rfind(|(_, message)| message.role == "assistant")?;
+    let sent = message.content.iter().find_map(|block| match &block.content {
+        Content::ToolUse { id, .. } => subject.sent_thinking.get(id),
+        _ => None,
+    })?;
+    let returned = signatures(message);
+    if returned == *sent {
+        return None;
+    }
+    let first = message
+        .content
+        .first()
+        .map_or("nothing", |block| block.content.kind());
+    if returned.is_empty() || first != "thinking" {
+        return subject.invalid(format!(
+            "messages.{index}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{first}`. When \
+             `thinking` is enabled, a final `assistant` message must start with a thinking block (preceeding the \
+             lastmost set of `tool_use` and `tool_result` blocks). We recommend you include thinking blocks from \
+             previous turns. To avoid this requirement, disable `thinking`. Please consult our documentation at \
+             https://docs.claude.com/en/docs/build-with-claude/extended-thinking"
+        ));
+    }
+    subject.invalid(format!(
+        "messages.{index}.content.0: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot be \
+         modified. These blocks must remain as they were in the original response."
+    ))
+}
+
+/// The signatures of the thinking blocks before a message's first tool call.
+fn signatures(message: &Message) -> Vec<&str> {
+    message
+        .content
+        .iter()
+        .take_while(|block| !matches!(block.content, Content::ToolUse { .. }))
+        .filter_map(|block| match &block.content {
+            Content::Thinking { signature, .. } => Some(signature.as_str()),
+            _ => None,
+        })
+        .collect()
+}

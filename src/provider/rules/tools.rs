@@ -1,0 +1,241 @@
+//! Tools, calls of them, and results.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use super::{Rule, Subject};
+use crate::wire::Route;
+use crate::wire::error_reply::ErrorReply;
+use crate::wire::message::{Content, Message};
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        name: "tool_names",
+        source: "https://platform.claude.com/docs/en/agents-and-tools/tool-use/define-tools (name); wording: \
+                 https://github.com/tailcallhq/forgecode/issues/892",
+        check: tool_names,
+    },
+    Rule {
+        name: "server_tools",
+        source: "https://github.com/BerriAI/litellm/issues/26252; \
+                 https://platform.claude.com/docs/en/build-with-claude/claude-in-amazon-bedrock (features not supported); \
+                 wording: https://github.com/anthropics/claude-quickstarts/issues/251",
+        check: server_tools,
+    },
+    Rule {
+        name: "tool_choice",
+        source: "https://github.com/BerriAI/litellm/issues/25477",
+        check: tool_choice,
+    },
+    Rule {
+        name: "tool_config",
+        source: "https://github.com/langgenius/dify/issues/16421",
+        check: tool_config,
+    },
+    Rule {
+        name: "tool_ids",
+        source: "https://github.com/anthropics/claude-code/issues/21317",
+        check: tool_ids,
+    },
+    Rule {
+        name: "tool_results_missing",
+        source: "https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls; Converse: \
+                 https://github.com/camel-ai/camel/issues/3954",
+        check: results_missing,
+    },
+    Rule {
+        name: "tool_results_surplus",
+        source: "https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls",
+        check: results_surplus,
+    },
+    Rule {
+        name: "tool_error_content",
+        source: "https://github.com/aws-samples/sample-multi-agent-orchestration-chat-on-agentcore/issues/15",
+        check: error_content,
+    },
+];
+
+fn tool_names(subject: &Subject) -> Option<ErrorReply> {
+    let mut names = HashSet::new();
+    let twice = subject
+        .message()?
+        .tools
+        .iter()
+        .any(|tool| !tool.name.is_empty() && !names.insert(&tool.name));
+    if !twice {
+        return None;
+    }
+    match subject.route() {
+        Route::BedrockConverse => Some(ErrorReply::new(
+            400,
+            "The tool names in toolConfig must be unique.",
+        )),
+        _ => subject.invalid("tools: Tool names must be unique."),
+    }
+}
+
+/// Tools that run at Anthropic: Bedrock has none of them, Vertex AI web search alone.
+fn server_tools(subject: &Subject) -> Option<ErrorReply> {
+    let refused: &[&str] = match subject.route() {
+        Route::Anthropic => return None,
+        Route::BedrockInvoke | Route::BedrockConverse => &["web_search_", "web_fetch_", "code_execution_"],
+        Route::VertexAi => &["web_fetch_", "code_execution_"],
+    };
+    let tools = &subject.message()?.tools;
+    let (index, kind) = tools.iter().enumerate().find_map(|(index, tool)| {
+        let kind = tool.definition["type"].as_str()?;
+        refused
+            .iter()
+            .any(|prefix| kind.starts_with(prefix))
+            .then_some((index, kind))
+    })?;
+    subject.invalid(format!(
+        "tools.{index}: Input tag '{kind}' found using 'type' does not match any of the expected tags: 'bash_20250124', \
+         'custom', 'memory_20250818', 'text_editor_20250124', 'text_editor_20250429', 'text_editor_20250728'"
+    ))
+}
+
+fn tool_choice(subject: &Subject) -> Option<ErrorReply> {
+    let prompt = subject.prompt()?;
+    let (choice, tools) = match subject.route() {
+        Route::BedrockConverse => (
+            &prompt["toolConfig"]["toolChoice"],
+            &prompt["toolConfig"]["tools"],
+        ),
+        _ => (&prompt["tool_choice"], &prompt["tools"]),
+    };
+    let has_tools = tools.as_array().is_some_and(|tools| !tools.is_empty());
+    if choice.is_null() || has_tools || choice["type"] == "none" {
+        return None;
+    }
+    subject.invalid("tool_choice: tool_choice may only be specified while providing tools.")
+}
+
+/// Converse wants the tools of a conversation that has used some.
+fn tool_config(subject: &Subject) -> Option<ErrorReply> {
+    if subject.route() != Route::BedrockConverse {
+        return None;
+    }
+    let uses_tools = subject.blocks().any(|(_, block)| {
+        matches!(
+            block.content,
+            Content::ToolUse { .. } | Content::ToolResult { .. }
+        )
+    });
+    let has_config = subject.prompt()?.get("toolConfig").is_some_and(Value::is_object);
+    (uses_tools && !has_config).then(|| {
+        ErrorReply::new(
+            400,
+            "The toolConfig field must be defined when using toolUse and toolResult content blocks.",
+        )
+    })
+}
+
+fn tool_ids(subject: &Subject) -> Option<ErrorReply> {
+    let mut ids = HashSet::new();
+    let (place, _) = subject.blocks().find(|(_, block)| match &block.content {
+        Content::ToolUse { id, .. } => !ids.insert(id),
+        _ => false,
+    })?;
+    subject.invalid(format!("{place}: `tool_use` ids must be unique"))
+}
+
+fn calls(message: &Message) -> Vec<&str> {
+    message
+        .content
+        .iter()
+        .filter_map(|block| match &block.content {
+            Content::ToolUse { id, .. } => Some(id.as_str()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn results(message: &Message) -> Vec<(usize, &str)> {
+    message
+        .content
+        .iter()
+        .enumerate()
+        .filter_map(|(index, block)| match &block.content {
+            Content::ToolResult { tool_use_id, .. } => Some((index, tool_use_id.as_str())),
+            _ => None,
+        })
+        .collect()
+}
+
+fn results_missing(subject: &Subject) -> Option<ErrorReply> {
+    let messages = &subject.message()?.messages;
+    let (index, missing) = messages.iter().enumerate().find_map(|(index, message)| {
+        let answered = messages.get(index + 1).map(results).unwrap_or_default();
+        let missing: Vec<&str> = calls(message)
+            .into_iter()
+            .filter(|id| !answered.iter().any(|(_, answer)| answer == id))
+            .collect();
+        (!missing.is_empty()).then_some((index, missing))
+    })?;
+    let ids = missing.join(", ");
+    match subject.route() {
+        Route::BedrockConverse => Some(ErrorReply::new(
+            400,
+            format!("Expected toolResult blocks at messages.{}.content for the following Ids: {ids}", index + 1),
+        )),
+        _ => subject.invalid(format!(
+            "messages.{index}: `tool_use` ids were found without `tool_result` blocks immediately after: {ids}. Each \
+             `tool_use` block must have a corresponding `tool_result` block in the next message."
+        )),
+    }
+}
+
+fn results_surplus(subject: &Subject) -> Option<ErrorReply> {
+    let messages = &subject.message()?.messages;
+    for (index, message) in messages.iter().enumerate() {
+        let called = match index.checked_sub(1) {
+            Some(previous) => calls(&messages[previous]),
+            None => Vec::new(),
+        };
+        let mut seen = HashSet::new();
+        for (block, id) in results(message) {
+            if !called.contains(&id) {
+                return surplus(subject, index, block, id);
+            }
+            if !seen.insert(id) {
+                return subject.invalid(format!(
+                    "messages.{index}.content.{block}: each tool_use must have a single result. Found multiple \
+                     `tool_result` blocks with id: {id}"
+                ));
+            }
+        }
+    }
+    None
+}
+
+fn surplus(subject: &Subject, message: usize, block: usize, id: &str) -> Option<ErrorReply> {
+    match subject.route() {
+        Route::BedrockConverse => Some(ErrorReply::new(
+            400,
+            format!(
+                "The number of toolResult blocks at messages.{message}.content exceeds the number of toolUse blocks of \
+                 previous turn."
+            ),
+        )),
+        _ => subject.invalid(format!(
+            "messages.{message}.content.{block}: unexpected `tool_use_id` found in `tool_result` blocks: {id}. Each \
+             `tool_result` block must have a corresponding `tool_use` block in the previous message."
+        )),
+    }
+}
+
+/// A failed tool must say why.
+fn error_content(subject: &Subject) -> Option<ErrorReply> {
+    let (place, _) = subject.blocks().find(|(_, block)| {
+        matches!(&block.content, Content::ToolResult { content, is_error: true, .. } if content.is_empty())
+    })?;
+    match subject.route() {
+        Route::BedrockConverse => Some(ErrorReply::new(
+            400,
+            format!("The content field at {place}.toolResult cannot be empty when status value is error."),
+        )),
+        _ => subject.invalid(format!("{place}: content cannot be empty if `is_error` is true")),
+    }
+}
