@@ -138,7 +138,14 @@ impl Session {
             claude(options, run, progress),
             gateway_and_provider(options, run, scratch.path(), progress)
         )?;
-        let gateway_version = gateway::version_of(gateway.base_url(), gateway.key()).await;
+        let gateway_version = match &gateway {
+            Gateway::Litellm(_) => Some(
+                Lock::read(&options.root.join(toolchain::lock::FOLDER))?
+                    .litellm
+                    .version,
+            ),
+            Gateway::Attached { base_url, key } => gateway::version_of(base_url, key).await,
+        };
         Ok(Self {
             provider,
             gateway_version,
