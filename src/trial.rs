@@ -240,6 +240,7 @@ async fn gather(trial: Trial<'_>, session: &Session, slot: Slot) -> Result<Evide
         exit: ran.exit,
         stderr: ran.stderr,
         exchanges,
+        sent: Vec::new(),
         direct,
         gateway_log: session
             .gateway
