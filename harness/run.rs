@@ -172,6 +172,7 @@ impl Run {
                         test: planned.test(),
                         alias: &planned.alias,
                         root: &self.project.root,
+                        mutation: None,
                     };
                     match self.runtime() {
                         Ok(runtime) => runtime.block_on(trial::run(trial, session)),
@@ -210,6 +211,7 @@ impl Run {
                 environment: self.environment.clone(),
                 root: self.project.root.clone(),
                 first_byte_delay_ms: 0,
+                relays: session::Relays::default(),
             };
             let progress = progress::on_standard_error();
             let session = runtime.block_on(Session::start(&options, progress.as_ref()));

@@ -3,6 +3,7 @@
 //! It brings the parts together and measures; judging is `expect`'s, and whose fault a failure is `cause`'s.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chrono::Utc;
@@ -16,6 +17,7 @@ use crate::evidence::{Behind, DirectReply, Evidence};
 use crate::expect;
 use crate::ids::{TrialKey, TrialName};
 use crate::outcome::{Attempt, Cause, Failure, Judged, Mismatch, Outcome, TrialRecord};
+use crate::relay::Mutation;
 use crate::session::Session;
 use crate::spec::cell::Test;
 use crate::wire::Usage;
@@ -37,23 +39,41 @@ pub struct Trial<'a> {
     pub alias: &'a str,
     /// The project's root.
     pub root: &'a Path,
+    /// The mutant that it is under, if it is.
+    pub mutation: Option<&'a Arc<Mutation>>,
 }
+
+/// Where evidence is, below the project's root.
+const EVIDENCE: &str = "target/compat";
 
 /// The folder of a trial's evidence, relative to the project's root.
 pub fn evidence_folder(name: &TrialName) -> PathBuf {
-    ["target", "compat"]
-        .into_iter()
-        .chain([
-            name.cell.feature.as_str(),
-            name.cell.provider.as_str(),
-            name.tier.as_str(),
-        ])
-        .collect()
+    [
+        EVIDENCE,
+        name.cell.feature.as_str(),
+        name.cell.provider.as_str(),
+        name.tier.as_str(),
+    ]
+    .iter()
+    .collect()
+}
+
+/// That of a trial under a mutant is another one.
+fn folder(trial: Trial<'_>) -> PathBuf {
+    let folder = evidence_folder(trial.name);
+    let Some(mutation) = trial.mutation else {
+        return folder;
+    };
+    let below = folder.strip_prefix(EVIDENCE).unwrap_or(&folder);
+    Path::new(EVIDENCE)
+        .join("mutants")
+        .join(mutation.mutant.name.as_str())
+        .join(below)
 }
 
 /// Runs a trial to its verdict.
 pub async fn run(trial: Trial<'_>, session: &Session) -> TrialRecord {
-    let folder = evidence_folder(trial.name);
+    let folder = folder(trial);
     let mut record = TrialRecord {
         name: trial.name.clone(),
         model: trial.alias.to_owned(),
@@ -166,6 +186,10 @@ async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path, slot: Slot)
         usage: evidence.transcript.total_usage(),
         cost_usd: evidence.transcript.total_cost_usd(),
     };
+    // Under a mutant only what it broke is of interest, and there are many.
+    if trial.mutation.is_some() && attempted.attempt.failure.is_none() {
+        return attempted;
+    }
     match write(&evidence, folder) {
         Ok(()) => attempted,
         Err(source) => broken_off(
@@ -222,6 +246,7 @@ async fn gather(trial: Trial<'_>, session: &Session, slot: Slot) -> Result<Evide
     if let Some(provider) = &session.provider {
         provider.register(key, trial.test.script.clone()).await?;
     }
+    session.relay(key, trial.mutation);
     let ran = run_claude(trial, session, key, slot).await;
     let direct = match (&ran, &trial.test.direct) {
         (Ok(run), Some(body)) if run.exit.code == Some(0) => {
@@ -229,6 +254,7 @@ async fn gather(trial: Trial<'_>, session: &Session, slot: Slot) -> Result<Evide
         }
         _ => None,
     };
+    let sent = session.relayed(key);
     let exchanges = match &session.provider {
         Some(provider) => provider.take(key).await?,
         None => Vec::new(),
@@ -240,7 +266,7 @@ async fn gather(trial: Trial<'_>, session: &Session, slot: Slot) -> Result<Evide
         exit: ran.exit,
         stderr: ran.stderr,
         exchanges,
-        sent: Vec::new(),
+        sent,
         direct,
         gateway_log: session
             .gateway
@@ -266,7 +292,7 @@ async fn run_claude(
         flags: trial.test.flags.clone(),
         variables: trial.test.env.clone(),
         endpoint: Endpoint::Gateway {
-            base_url: session.gateway.base_url().to_owned(),
+            base_url: session.entrance().to_owned(),
             token: session.gateway.key().clone(),
         },
         folder: folder.clone(),
@@ -316,7 +342,7 @@ async fn send_direct(trial: Trial<'_>, session: &Session, key: TrialKey, body: &
     body["model"] = json!(trial.alias);
     body["metadata"] = json!({ "user_id": json!({ "session_id": key }).to_string() });
     let sent = reqwest::Client::new()
-        .post(format!("{}/v1/messages", session.gateway.base_url()))
+        .post(format!("{}/v1/messages", session.entrance()))
         .bearer_auth(session.gateway.key().expose())
         .header("anthropic-version", "2023-06-01")
         .header("x-claude-code-session-id", key.to_string())
@@ -354,6 +380,14 @@ fn write(evidence: &Evidence, folder: &Path) -> std::io::Result<()> {
         .map(serde_json::to_string)
         .collect::<Result<_, _>>()?;
     put("exchanges.jsonl", lines(&exchanges))?;
+    if !evidence.sent.is_empty() {
+        let sent: Vec<String> = evidence
+            .sent
+            .iter()
+            .map(serde_json::to_string)
+            .collect::<Result<_, _>>()?;
+        put("sent.jsonl", lines(&sent))?;
+    }
     put("exit.json", serde_json::to_string_pretty(&evidence.exit)? + "\n")?;
     put("gateway.log", lines(&evidence.gateway_log))?;
     if !evidence.stderr.is_empty() {
