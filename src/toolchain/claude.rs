@@ -12,6 +12,7 @@ use chrono::Utc;
 use flate2::bufread::GzDecoder;
 
 use super::cache::{CacheError, Claim, Entry, Installed, InstalledFile, Receipt, Reservation};
+use super::http::{Fault, FetchError};
 use super::integrity::{Hasher, Sha512};
 use super::lock::{ClaudePin, UnpinnedPlatform};
 use super::npm::{Registry, RegistryError};
@@ -162,9 +163,15 @@ async fn download(
     expected: Sha512,
     archive: &Path,
 ) -> Result<(), InstallClaudeError> {
-    let failed = |reason| InstallClaudeError::Registry {
-        version: pin.version.clone(),
-        reason,
+    let failed = |reason| match reason {
+        RegistryError::Fetch(FetchError {
+            fault: Fault::Write(error),
+            ..
+        }) => CacheError::of("write", archive)(error).into(),
+        reason => InstallClaudeError::Registry {
+            version: pin.version.clone(),
+            reason,
+        },
     };
     let registry = Registry::find(&installer.surroundings).await.map_err(failed)?;
     let version = registry
@@ -173,7 +180,7 @@ async fn download(
         .map_err(failed)?;
     let label = format!("claude {} for {platform}", pin.version);
     let work = Work::begin(installer.progress, label);
-    let actual = registry
+    let (actual, address) = registry
         .download(&version, archive, &|done, total| work.advance(done, total))
         .await
         .map_err(failed)?;
@@ -183,7 +190,7 @@ async fn download(
     std::fs::remove_file(archive).map_err(CacheError::of("remove", archive))?;
     let mismatch = Mismatch {
         version: pin.version.clone(),
-        file: version.dist.tarball.unwrap_or_default(),
+        file: address,
         expected,
         actual,
     };
