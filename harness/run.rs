@@ -149,7 +149,13 @@ fn paint(arguments: &Arguments) -> Paint {
     if coloured { Paint::Ansi } else { Paint::Plain }
 }
 
-fn trials(run: &Arc<Run>, names: Vec<TrialName>) -> Vec<Trial> {
+/// The trials, those that wait for the most answers first: what begins last should not take longest.
+fn trials(run: &Arc<Run>, mut names: Vec<TrialName>) -> Vec<Trial> {
+    let answers = |name: &TrialName| match run.project.plan(run.proxy_config.as_ref(), name) {
+        Planned::Run(planned) => planned.test().script.replies.len(),
+        Planned::Broken(_) | Planned::NotApplicable(_) => 0,
+    };
+    names.sort_by_cached_key(|name| std::cmp::Reverse(answers(name)));
     names
         .into_iter()
         .map(|name| {
@@ -172,6 +178,7 @@ impl Run {
                         test: planned.test(),
                         alias: &planned.alias,
                         root: &self.project.root,
+                        mutation: None,
                     };
                     match self.runtime() {
                         Ok(runtime) => runtime.block_on(trial::run(trial, session)),
@@ -220,6 +227,7 @@ impl Run {
                 environment: self.environment.clone(),
                 root: self.project.root.clone(),
                 first_byte_delay_ms: 0,
+                relays: session::Relays::default(),
             };
             let progress = progress::on_standard_error();
             let session = runtime.block_on(Session::start(&options, progress.as_ref()));
