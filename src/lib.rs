@@ -32,4 +32,5 @@ pub mod versions;
 pub mod gateway;
 pub mod session;
 pub mod trial;
+pub mod publish;
 pub mod cli;
