@@ -7,6 +7,7 @@
 mod arguments;
 mod recorder;
 mod run;
+mod selection;
 
 use std::process::ExitCode;
 

@@ -10,7 +10,8 @@ use compat_matrix::diagnostic;
 use compat_matrix::env::{self, Environment};
 use compat_matrix::evidence::Behind;
 use compat_matrix::ids::TrialName;
-use compat_matrix::matrix::terminal;
+use compat_matrix::matrix::baseline::Verdict;
+use compat_matrix::matrix::{Matrix, terminal};
 use compat_matrix::outcome::{Cause, Mismatch, Outcome, RunRecord, TrialRecord};
 use compat_matrix::plan::Planned;
 use compat_matrix::report::{self, Paint};
@@ -23,7 +24,9 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use once_cell::sync::OnceCell;
 use tokio::runtime::Runtime;
 
+use crate::arguments::CommandLine;
 use crate::recorder::Recorder;
+use crate::selection;
 
 /// Exit status of a run that could not begin, or whose session broke.
 pub const BROKEN: u8 = 2;
@@ -46,14 +49,19 @@ struct Run {
     session: OnceLock<Result<Session, SessionError>>,
     recorder: Recorder,
     paint: Paint,
+    /// The matrix of a state that is put up with.
+    baseline: Option<Matrix>,
 }
 
 /// Lists or runs the trials.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
+    let arguments = &command_line.libtest;
     let environment = Environment::from_process();
     let root = root(&environment)?;
     let project = Project::open(&root).map_err(|faults| broken_project(&faults))?;
-    let names = project.trials();
+    let all = project.trials();
+    let all_trials = all.len();
+    let names = part(command_line, all)?;
     if arguments.list {
         let listed = names
             .iter()
@@ -67,13 +75,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         None => Some(project.proxy_config().map_err(|faults| broken_project(&faults))?),
         Some(_) => None,
     };
+    let baseline = command_line.baseline.as_deref().map(baseline).transpose()?;
     let results_path = environment
         .path(env::COMPAT_RESULTS_PATH)
         .unwrap_or_else(|| root.join("compat-results.json"));
     let recorder = Recorder::start(
         results_path.clone(),
         root.join("test-results/junit.xml"),
-        record(&environment, names.len(), selected(arguments, &names)),
+        record(&environment, all_trials, selected(arguments, &names)),
     )?;
     let run = Arc::new(Run {
         project,
@@ -83,6 +92,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         session: OnceLock::new(),
         recorder,
         paint: paint(arguments),
+        baseline,
     });
     let conclusion = libtest_mimic::run(&with_threads(arguments), trials(&run, names));
     let run = Arc::into_inner(run).context("a trial is still running")?;
@@ -97,6 +107,28 @@ fn root(environment: &Environment) -> anyhow::Result<PathBuf> {
         .context("there is no working directory")?;
     Project::find_root(&start)
         .with_context(|| format!("no `manifest.yaml` in `{}` or above it", start.display()))
+}
+
+/// What this process is to run of all trials.
+fn part(command_line: &CommandLine, names: Vec<TrialName>) -> anyhow::Result<Vec<TrialName>> {
+    let listed = match &command_line.trials {
+        Some(file) => {
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read the trials in `{}`", file.display()))?;
+            selection::listed(&text, names)?
+        }
+        None => names,
+    };
+    Ok(match command_line.shard {
+        Some(shard) => shard.of(listed),
+        None => listed,
+    })
+}
+
+fn baseline(file: &Path) -> anyhow::Result<Matrix> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read the baseline `{}`", file.display()))?;
+    Matrix::parse(&text).with_context(|| format!("the baseline `{}` is no matrix", file.display()))
 }
 
 fn broken_project(faults: &[Fault]) -> anyhow::Error {
@@ -269,18 +301,32 @@ impl Run {
         if let Some(error) = broken {
             anyhow::bail!("no trial could be run: {error}");
         }
-        Ok(ExitCode::from(match failed {
-            false => 0,
-            true if results
-                .results
-                .iter()
-                .filter_map(|entry| entry.cause)
-                .any(Cause::is_judged) =>
-            {
-                FAILED
-            }
-            true => NOT_JUDGED,
-        }))
+        if let Some(baseline) = &self.baseline {
+            let verdict = Verdict::new(baseline, &(&self.project.manifest).into(), &results)?;
+            anstream::println!("{}", terminal::of_verdict(&verdict, terminal_width(), self.paint));
+            return Ok(status_of(&verdict));
+        }
+        let causes = results.results.iter().filter_map(|entry| entry.cause);
+        Ok(status(failed, causes))
+    }
+}
+
+/// The exit status of a run without a baseline.
+fn status(failed: bool, mut causes: impl Iterator<Item = Cause>) -> ExitCode {
+    ExitCode::from(match failed {
+        false => 0,
+        true if causes.any(Cause::is_judged) => FAILED,
+        true => NOT_JUDGED,
+    })
+}
+
+/// The exit status of a run with a baseline: what the baseline puts up with does not count.
+fn status_of(verdict: &Verdict) -> ExitCode {
+    if verdict.stale.is_empty() {
+        let causes = verdict.regressions.iter().flat_map(|change| &change.causes);
+        status(!verdict.is_accepted(), causes.copied())
+    } else {
+        ExitCode::from(FAILED)
     }
 }
 

@@ -142,6 +142,51 @@ const INSTALLER_NAMES: &[&str] = &[
     "XDG_DATA_HOME",
 ];
 
+// ---- Read and set for publishing. ----
+
+/// File that a job of GitHub Actions appends its summary to, in Markdown.
+pub const GITHUB_STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
+/// git's configuration of the user; `/dev/null` for none.
+pub const GIT_CONFIG_GLOBAL: &str = "GIT_CONFIG_GLOBAL";
+/// Whether git leaves the machine's configuration unread.
+pub const GIT_CONFIG_NOSYSTEM: &str = "GIT_CONFIG_NOSYSTEM";
+/// Whether git may ask a terminal for credentials.
+pub const GIT_TERMINAL_PROMPT: &str = "GIT_TERMINAL_PROMPT";
+/// The file of git's index.
+pub const GIT_INDEX_FILE: &str = "GIT_INDEX_FILE";
+/// Who wrote a commit, and when; the same for who committed it.
+pub const GIT_AUTHOR: [&str; 3] = ["GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_AUTHOR_DATE"];
+/// Who committed a commit, and when.
+pub const GIT_COMMITTER: [&str; 3] = ["GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "GIT_COMMITTER_DATE"];
+/// The language and encoding of a program's messages, above all other settings.
+pub const LC_ALL: &str = "LC_ALL";
+
+/// How a client reaches the network.
+const PROXIES: [&str; 4] = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"];
+/// What `cargo test` needs beside [`INHERITED`] to find its toolchain, packages, build and caches.
+const BUILD_NAMES: [&str; 10] = [
+    "CARGO_HOME",
+    "CARGO_TARGET_DIR",
+    "CI",
+    "COMPAT_CACHE_DIR",
+    "HOME",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "TERM",
+    "TMPDIR",
+    "XDG_CACHE_HOME",
+];
+/// What the `docker` client needs beside [`INHERITED`] to find its daemon and its configuration.
+const DOCKER_NAMES: [&str; 7] = [
+    "DOCKER_CERT_PATH",
+    "DOCKER_CONFIG",
+    "DOCKER_CONTEXT",
+    "DOCKER_HOST",
+    "DOCKER_TLS_VERIFY",
+    "HOME",
+    "XDG_RUNTIME_DIR",
+];
+
 // ---- Set for every child. ----
 
 /// Cookie of a run: its UUID, in the environment of each process that the run starts. What carries it is killed
@@ -379,6 +424,25 @@ impl Environment {
     /// For every child: what is set of [`INHERITED`].
     pub fn inherited(&self) -> Variables {
         self.select(|name| INHERITED.contains(&name))
+    }
+
+    /// For git: how it is found, and how it reaches the network. No credential is among it.
+    pub fn for_git(&self) -> Variables {
+        self.select(|name| INHERITED.contains(&name) || PROXIES.contains(&name.to_ascii_uppercase().as_str()))
+    }
+
+    /// For the harness and the cargo that builds it. No credential is among it.
+    pub fn for_harness(&self) -> Variables {
+        self.select(|name| {
+            INHERITED.contains(&name)
+                || BUILD_NAMES.contains(&name)
+                || PROXIES.contains(&name.to_ascii_uppercase().as_str())
+        })
+    }
+
+    /// For the `docker` client, beside what it is to hand on to a container.
+    pub fn for_docker(&self) -> Variables {
+        self.select(|name| INHERITED.contains(&name) || DOCKER_NAMES.contains(&name))
     }
 
     /// What an installer may see.

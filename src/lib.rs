@@ -35,4 +35,5 @@ pub mod gateway;
 pub mod schedule;
 pub mod session;
 pub mod trial;
+pub mod publish;
 pub mod cli;

@@ -9,8 +9,10 @@ mod files;
 mod matrix;
 pub mod progress;
 mod provider;
+mod publish;
 mod results;
 mod schema;
+mod status;
 mod toolchain;
 mod versions;
 
@@ -36,8 +38,10 @@ enum Command {
     Explain(explain::Arguments),
     Matrix(matrix::Arguments),
     Provider(provider::Arguments),
+    Publish(Box<publish::Arguments>),
     Results(results::Arguments),
     Schema(schema::Arguments),
+    Status(status::Arguments),
     Toolchain(toolchain::Arguments),
     Versions(versions::Arguments),
 }
@@ -56,8 +60,10 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Matrix(arguments) => matrix::run(arguments),
         Command::Provider(arguments) => provider::run(arguments),
+        Command::Publish(arguments) => publish::run(*arguments),
         Command::Results(arguments) => results::run(arguments),
         Command::Schema(arguments) => schema::run(arguments),
+        Command::Status(arguments) => status::run(&arguments),
         Command::Toolchain(arguments) => toolchain::run(arguments),
         Command::Versions(arguments) => versions::run(arguments),
     };

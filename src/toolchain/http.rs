@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Certificate, StatusCode, Url};
+use reqwest::{Certificate, Method, StatusCode, Url};
 
 use super::integrity::{Hasher, Sha512};
 
@@ -137,6 +137,24 @@ impl Client {
         .await
     }
 
+    /// Sends `body` as JSON and fetches the answer into memory. What may be sent twice without harm only: an answer that
+    /// was lost on its way is asked for again.
+    pub async fn exchange(
+        &self,
+        method: &Method,
+        request: &Request,
+        body: Option<&serde_json::Value>,
+    ) -> Result<Response, FetchError> {
+        self.persist(request, async || {
+            let builder = self.inner.request(method.clone(), request.url.clone());
+            let mut response = self.answer(request, builder, body).await?;
+            let headers = std::mem::take(response.headers_mut());
+            let body = response.bytes().await.map_err(|error| fault(&error))?;
+            Ok(Response { headers, body })
+        })
+        .await
+    }
+
     /// Fetches a body into `file` and says its digest; `told` hears the bytes so far and, if known, in all.
     pub async fn download(
         &self,
@@ -162,13 +180,22 @@ impl Client {
     }
 
     async fn send(&self, request: &Request) -> Result<reqwest::Response, Fault> {
-        let response = self
-            .inner
-            .get(request.url.clone())
-            .headers(request.headers.clone())
-            .send()
-            .await
-            .map_err(|error| fault(&error))?;
+        let builder = self.inner.get(request.url.clone());
+        self.answer(request, builder, None).await
+    }
+
+    async fn answer(
+        &self,
+        request: &Request,
+        builder: reqwest::RequestBuilder,
+        body: Option<&serde_json::Value>,
+    ) -> Result<reqwest::Response, Fault> {
+        let builder = builder.headers(request.headers.clone());
+        let builder = match body {
+            Some(body) => builder.json(body),
+            None => builder,
+        };
+        let response = builder.send().await.map_err(|error| fault(&error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);

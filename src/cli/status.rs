@@ -1,0 +1,81 @@
+//! `compat status`: how old the published matrix is.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use clap::{Args, ValueEnum};
+use reqwest::Url;
+
+use super::files;
+use crate::matrix::Matrix;
+use crate::publish::freshness::Freshness;
+use crate::results::json::timestamp;
+use crate::toolchain::http::{Client, Patience, Request};
+use crate::versions::age::Age;
+
+/// Say how old the published matrix is
+///
+/// A dead man's switch for any monitor: the exit status is 0 while the matrix is young enough, 3 once it is not, and 1 if it
+/// cannot be read, which a monitor should take for the same.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  compat status https://example.org/data/compatibility-matrix.json
+  compat status --max-age 3d --format json ../docs/static/data/compatibility-matrix.json")]
+pub struct Arguments {
+    /// The published matrix: its address, or a file (`-` for standard input)
+    #[arg(value_name = "ADDRESS|FILE")]
+    matrix: String,
+    /// How old it may be
+    #[arg(long, value_name = "AGE", default_value = "8d")]
+    max_age: Age,
+    /// How it is told
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Take this for the time that it is: `2026-11-21T09:00:00Z`
+    #[arg(long, value_name = "TIME", value_parser = timestamp::from_text)]
+    at: Option<DateTime<Utc>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum Format {
+    /// One line
+    Text,
+    /// For programs
+    Json,
+}
+
+/// The exit status of a matrix that is too old.
+const STALE: u8 = 3;
+
+/// Runs the command.
+///
+/// # Errors
+/// If the matrix cannot be read.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let matrix = match Url::parse(&arguments.matrix) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => {
+            let text = tokio::runtime::Runtime::new()?.block_on(fetch(&url))?;
+            Matrix::parse(&text).with_context(|| format!("`{}`", arguments.matrix))?
+        }
+        _ => files::read(&PathBuf::from(&arguments.matrix), Matrix::parse)?,
+    };
+    let now = arguments.at.unwrap_or_else(Utc::now);
+    let freshness = Freshness::of(&matrix, arguments.max_age, now);
+    match arguments.format {
+        Format::Text => anstream::println!("{}", freshness.in_words()),
+        Format::Json => anstream::println!("{}", serde_json::to_string_pretty(&freshness)?),
+    }
+    Ok(match freshness.fresh {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(STALE),
+    })
+}
+
+async fn fetch(url: &Url) -> anyhow::Result<String> {
+    let client = Client::new(Patience::default(), &[])?;
+    let response = client.get(&Request::to(url.clone())).await?;
+    String::from_utf8(response.body.to_vec()).with_context(|| format!("`{url}` is not UTF-8"))
+}

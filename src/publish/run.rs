@@ -1,0 +1,170 @@
+//! The whole matrix, run by the harness as a process of its own, against a gateway that runs already.
+//!
+//! The harness is told where gateway and `claude` are and is given no credential but the gateway's key.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::env::{self, Environment, Secret};
+use crate::process::{Ended, Launch, Mark, ProcessError, RunId, Service};
+use crate::results::{Results, file::ResultsError};
+
+/// How long the whole matrix may take: a live run of ninety trials takes half an hour.
+const DEADLINE: Duration = Duration::from_secs(3 * 60 * 60);
+/// How long the harness has to end what it started.
+const STOP_PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the harness is run with.
+#[derive(Debug)]
+pub struct Options<'a> {
+    /// The harness; none for `cargo test --test compat`.
+    pub program: Option<&'a Path>,
+    /// The project's root.
+    pub project: &'a Path,
+    /// The environment of this process.
+    pub environment: &'a Environment,
+    /// Where the gateway is.
+    pub base_url: &'a str,
+    /// Its key.
+    pub key: &'a Secret,
+    /// The `claude` to run.
+    pub claude: &'a Path,
+    /// Where the provider simulator behind the gateway is, and its control key; none in a live run.
+    pub simulator: Option<(&'a str, &'a str)>,
+    /// Where the results go.
+    pub results: &'a Path,
+    /// Where what it prints goes.
+    pub log: &'a Path,
+    /// The run it belongs to.
+    pub run: RunId,
+}
+
+/// There are no results.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A file cannot be written or read.
+    #[error("cannot use `{}`: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The harness cannot be run.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// It took too long.
+    #[error("the harness did not end within {} minutes; its output is in `{}`", DEADLINE.as_secs() / 60, log.display())]
+    TimedOut {
+        /// Its output.
+        log: PathBuf,
+    },
+    /// It broke.
+    #[error("the harness broke ({ended}); its output is in `{}`, at its end:\n{tail}", log.display())]
+    Broken {
+        /// How it ended.
+        ended: Ended,
+        /// Its output.
+        log: PathBuf,
+        /// The last lines of it.
+        tail: String,
+    },
+    /// What it wrote is no results file.
+    #[error("`{}` has no results: {reason}", path.display())]
+    Results {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: ResultsError,
+    },
+}
+
+/// Runs the matrix; `told` hears each line that the harness prints.
+///
+/// # Errors
+/// [`RunError`]. Failed trials are none: they are in the results.
+pub async fn run(
+    options: &Options<'_>,
+    told: impl Fn(&str) + Clone + Send + 'static,
+) -> Result<Results, RunError> {
+    let of_file = |path: &Path| {
+        let path = path.to_owned();
+        move |source| RunError::File { path, source }
+    };
+    // What an earlier run left must not be taken for this one's.
+    match std::fs::remove_file(options.results) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(of_file(options.results)(error));
+        }
+        _ => {}
+    }
+    let file = File::create(options.log).map_err(of_file(options.log))?;
+    let output = Arc::new(Mutex::new((file, Vec::new())));
+    let sink = Arc::clone(&output);
+    let mut service = Service::start(launch(options), move |_, line| {
+        told(&line.text);
+        let mut output = sink.lock().unwrap_or_else(PoisonError::into_inner);
+        // A log that cannot be written is no reason to stop the run.
+        let _ = writeln!(output.0, "{}", line.text);
+        output.1.push(line.text);
+        if output.1.len() > 20 {
+            output.1.remove(0);
+        }
+    })?;
+    let ended = timeout(DEADLINE, service.ended()).await;
+    service.stop(STOP_PATIENCE).await?;
+    let Ok(ended) = ended else {
+        return Err(RunError::TimedOut {
+            log: options.log.to_owned(),
+        });
+    };
+    let ended = ended?;
+    if !matches!(ended.code, Some(0 | FAILED | NOT_JUDGED)) {
+        let output = output.lock().unwrap_or_else(PoisonError::into_inner);
+        return Err(RunError::Broken {
+            ended,
+            log: options.log.to_owned(),
+            tail: output.1.join("\n"),
+        });
+    }
+    let text = std::fs::read_to_string(options.results).map_err(of_file(options.results))?;
+    Results::parse(&text).map_err(|reason| RunError::Results {
+        path: options.results.to_owned(),
+        reason,
+    })
+}
+
+/// The harness's exit status where a trial failed.
+const FAILED: i32 = 101;
+/// The harness's exit status where trials could not be judged.
+const NOT_JUDGED: i32 = 102;
+
+fn launch(options: &Options) -> Launch {
+    let launch = match options.program {
+        Some(program) => Launch::new(program, Mark::run(options.run)),
+        None => {
+            Launch::new("cargo", Mark::run(options.run)).arguments(["test", "--locked", "--test", "compat"])
+        }
+    };
+    let mut variables: Vec<(&str, OsString)> = vec![
+        (env::CARGO_MANIFEST_DIR, options.project.into()),
+        (env::LITELLM_PROXY_BASE_URL, options.base_url.into()),
+        (env::LITELLM_PROXY_API_KEY, options.key.expose().into()),
+        (env::COMPAT_CLAUDE, options.claude.into()),
+        (env::COMPAT_RESULTS_PATH, options.results.into()),
+    ];
+    if let Some((url, key)) = options.simulator {
+        variables.push((env::COMPAT_PROVIDER_URL, url.into()));
+        variables.push((env::COMPAT_PROVIDER_CONTROL_KEY, key.into()));
+    }
+    launch
+        .environment(options.environment.for_harness())
+        .environment(variables)
+        .directory(options.project)
+}
