@@ -24,7 +24,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use once_cell::sync::OnceCell;
 use tokio::runtime::Runtime;
 
-use crate::arguments::CommandLine;
+use crate::arguments::{CommandLine, GatewayChoice};
 use crate::recorder::Recorder;
 use crate::selection;
 
@@ -51,6 +51,8 @@ struct Run {
     paint: Paint,
     /// The matrix of a state that is put up with.
     baseline: Option<Matrix>,
+    /// Whether there is no gateway.
+    control: bool,
 }
 
 /// Lists or runs the trials.
@@ -75,6 +77,11 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         None => Some(project.proxy_config().map_err(|faults| broken_project(&faults))?),
         Some(_) => None,
     };
+    let control = command_line.gateway == GatewayChoice::None;
+    let names = match control {
+        true => of_the_control(&project, names)?,
+        false => names,
+    };
     let baseline = command_line.baseline.as_deref().map(baseline).transpose()?;
     let results_path = environment
         .path(env::COMPAT_RESULTS_PATH)
@@ -82,7 +89,7 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
     let recorder = Recorder::start(
         results_path.clone(),
         root.join("test-results/junit.xml"),
-        record(&environment, all_trials, selected(arguments, &names)),
+        record(&environment, control, all_trials, selected(arguments, &names)),
     )?;
     let run = Arc::new(Run {
         project,
@@ -93,6 +100,7 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         recorder,
         paint: paint(arguments),
         baseline,
+        control,
     });
     let conclusion = libtest_mimic::run(&with_threads(arguments), trials(&run, names));
     let run = Arc::into_inner(run).context("a trial is still running")?;
@@ -136,13 +144,44 @@ fn broken_project(faults: &[Fault]) -> anyhow::Error {
     anyhow::anyhow!("the project cannot be read\n\n{}", rendered.trim_end())
 }
 
-fn record(environment: &Environment, trials: usize, selected: usize) -> RunRecord {
+/// The trials that Claude Code can run against the provider simulator itself, of which it says how many that leaves out.
+fn of_the_control(project: &Project, names: Vec<TrialName>) -> anyhow::Result<Vec<TrialName>> {
+    anyhow::ensure!(
+        Environment::from_process()
+            .get(env::LITELLM_PROXY_BASE_URL)
+            .is_none(),
+        "`--gateway none` and `{}` contradict each other",
+        env::LITELLM_PROXY_BASE_URL
+    );
+    let speaks = |name: &TrialName| match name.cell.provider.as_str() {
+        "anthropic" => true,
+        "bedrock_invoke" | "vertex_ai" => match project.plan(None, name) {
+            Planned::Run(planned) => planned.test().direct.is_none(),
+            Planned::Broken(_) | Planned::NotApplicable(_) => true,
+        },
+        _ => false,
+    };
+    let (kept, left_out): (Vec<TrialName>, Vec<TrialName>) = names.into_iter().partition(speaks);
+    anstream::eprintln!(
+        "the control leaves out {} trials: Claude Code speaks Messages, Bedrock InvokeModel and Vertex AI, and a cell's \
+         direct request Messages alone",
+        left_out.len()
+    );
+    Ok(kept)
+}
+
+fn record(environment: &Environment, control: bool, trials: usize, selected: usize) -> RunRecord {
     let now = chrono::Utc::now();
     let attached = environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
     let live = attached && environment.get(env::COMPAT_PROVIDER_URL).is_none();
     RunRecord {
         behind: if live { Behind::Live } else { Behind::Simulated },
-        gateway: if attached { "attached" } else { "litellm" }.into(),
+        gateway: match (control, attached) {
+            (true, _) => "none",
+            (false, true) => "attached",
+            (false, false) => "litellm",
+        }
+        .into(),
         gateway_version: None,
         claude_code_version: None,
         started_at: now,
@@ -205,10 +244,11 @@ impl Run {
             Planned::Broken(faults) => return self.broken(name, &faults),
             Planned::Run(planned) => match self.session() {
                 Ok(session) => {
+                    let model = self.model(&planned.alias);
                     let trial = trial::Trial {
                         name,
                         test: planned.test(),
-                        alias: &planned.alias,
+                        alias: model,
                         root: &self.project.root,
                         mutation: None,
                     };
@@ -248,6 +288,12 @@ impl Run {
         }
     }
 
+    /// What to ask for: the gateway's alias, or without a gateway what the provider calls the model.
+    fn model<'a>(&'a self, alias: &'a str) -> &'a str {
+        let config = self.proxy_config.as_ref().filter(|_| self.control);
+        config.and_then(|config| config.model(alias)).unwrap_or(alias)
+    }
+
     fn runtime(&self) -> std::io::Result<&Runtime> {
         self.runtime.get_or_try_init(Runtime::new)
     }
@@ -260,6 +306,7 @@ impl Run {
                 root: self.project.root.clone(),
                 first_byte_delay_ms: 0,
                 relays: session::Relays::default(),
+                control: self.control,
             };
             let progress = progress::on_standard_error();
             let session = runtime.block_on(Session::start(&options, progress.as_ref()));
