@@ -29,6 +29,9 @@ pub struct CommandLine {
     /// cells and simulator are sane by themselves
     #[arg(long, value_enum, default_value_t)]
     pub gateway: GatewayChoice,
+    /// Run the trials of a live run even where one minimal request to their alias fails
+    #[arg(long)]
+    pub no_preflight: bool,
     /// The flags that every Rust test has.
     #[command(flatten, next_help_heading = "Options")]
     pub libtest: Arguments,

@@ -1,5 +1,6 @@
 //! From the command line to the exit status: trials, session, files, matrix.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -14,6 +15,7 @@ use compat_matrix::matrix::baseline::Verdict;
 use compat_matrix::matrix::{Matrix, terminal};
 use compat_matrix::outcome::{Cause, Mismatch, Outcome, RunRecord, TrialRecord};
 use compat_matrix::plan::Planned;
+use compat_matrix::preflight::{self, Finding};
 use compat_matrix::report::{self, Paint};
 use compat_matrix::session::{self, Session, SessionError};
 use compat_matrix::spec::fault::Fault;
@@ -53,6 +55,12 @@ struct Run {
     baseline: Option<Matrix>,
     /// Whether there is no gateway.
     control: bool,
+    /// Whether a live run begins without asking each alias.
+    no_preflight: bool,
+    /// The aliases in use.
+    aliases: Vec<String>,
+    /// What is wrong with those that cannot be used; set with the session.
+    preflight: OnceLock<BTreeMap<String, Finding>>,
 }
 
 /// Lists or runs the trials.
@@ -91,6 +99,7 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         root.join("test-results/junit.xml"),
         record(&environment, control, all_trials, selected(arguments, &names)),
     )?;
+    let aliases = aliases(&project, arguments, &names);
     let run = Arc::new(Run {
         project,
         proxy_config,
@@ -101,6 +110,9 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         paint: paint(arguments),
         baseline,
         control,
+        no_preflight: command_line.no_preflight,
+        aliases,
+        preflight: OnceLock::new(),
     });
     let conclusion = libtest_mimic::run(&with_threads(arguments), trials(&run, names));
     let run = Arc::into_inner(run).context("a trial is still running")?;
@@ -201,6 +213,20 @@ fn selected(arguments: &Arguments, names: &[TrialName]) -> usize {
         .count()
 }
 
+/// The gateway's aliases that the selected trials ask for.
+fn aliases(project: &Project, arguments: &Arguments, names: &[TrialName]) -> Vec<String> {
+    let selected = |name: &&TrialName| !arguments.is_filtered_out(&Trial::test(name.to_string(), || Ok(())));
+    let aliases: BTreeSet<String> = names
+        .iter()
+        .filter(selected)
+        .filter_map(|name| match project.plan(None, name) {
+            Planned::Run(planned) => Some(planned.alias.clone()),
+            Planned::Broken(_) | Planned::NotApplicable(_) => None,
+        })
+        .collect();
+    aliases.into_iter().collect()
+}
+
 fn with_threads(arguments: &Arguments) -> Arguments {
     Arguments {
         test_threads: arguments.test_threads.or(Some(UNDER_WAY)),
@@ -243,6 +269,7 @@ impl Run {
             Planned::NotApplicable(reason) => not_applicable(name, reason),
             Planned::Broken(faults) => return self.broken(name, &faults),
             Planned::Run(planned) => match self.session() {
+                Ok(_) if self.blocked(&planned.alias).is_some() => self.blocked_trial(name, &planned.alias),
                 Ok(session) => {
                     let model = self.model(&planned.alias);
                     let trial = trial::Trial {
@@ -288,6 +315,36 @@ impl Run {
         }
     }
 
+    /// What the preflight found wrong with an alias.
+    fn blocked(&self, alias: &str) -> Option<&Finding> {
+        self.preflight.get()?.get(alias)
+    }
+
+    fn blocked_trial(&self, name: &TrialName, alias: &str) -> TrialRecord {
+        let finding = self.blocked(alias).expect("asked before");
+        let failure = finding.failure(alias);
+        TrialRecord {
+            outcome: Outcome::Fail(failure),
+            ..trial::not_run(name, alias, Cause::Config, String::new(), Vec::new())
+        }
+    }
+
+    /// One minimal request to each alias in use, in a live run.
+    fn preflight(&self, session: &Session, runtime: &Runtime) {
+        if self.no_preflight || session.behind() != Behind::Live {
+            return;
+        }
+        let findings = runtime.block_on(preflight::check(
+            session.gateway.base_url(),
+            session.gateway.key(),
+            self.aliases.clone(),
+        ));
+        for line in preflight::summary(&findings) {
+            anstream::eprintln!("{line}");
+        }
+        let _ = self.preflight.set(findings);
+    }
+
     /// What to ask for: the gateway's alias, or without a gateway what the provider calls the model.
     fn model<'a>(&'a self, alias: &'a str) -> &'a str {
         let config = self.proxy_config.as_ref().filter(|_| self.control);
@@ -311,6 +368,7 @@ impl Run {
             let progress = progress::on_standard_error();
             let session = runtime.block_on(Session::start(&options, progress.as_ref()));
             if let Ok(session) = &session {
+                self.preflight(session, runtime);
                 self.recorder.update_run(|run| {
                     run.behind = session.behind();
                     run.gateway_version.clone_from(&session.gateway_version);
