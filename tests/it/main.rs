@@ -4,6 +4,8 @@ mod cause;
 mod cells_guide;
 mod claude;
 mod claude_real;
+mod evidence;
+mod judge;
 mod loopback;
 mod matrix;
 mod matrix_command;
