@@ -364,6 +364,7 @@ impl Run {
                 first_byte_delay_ms: 0,
                 relays: session::Relays::default(),
                 control: self.control,
+                watchdog: None,
             };
             let progress = progress::on_standard_error();
             let session = runtime.block_on(Session::start(&options, progress.as_ref()));

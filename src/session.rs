@@ -32,6 +32,9 @@ pub struct Options {
     pub relays: Relays,
     /// Whether there is a gateway at all.
     pub control: bool,
+    /// The executable whose `main` calls [`crate::process::run_hidden_mode_if_asked`], to be the watchdog; `None` for the
+    /// one that runs now.
+    pub watchdog: Option<PathBuf>,
 }
 
 /// Which relays stand beside the gateway.
@@ -155,7 +158,10 @@ impl Session {
     pub async fn start(options: &Options, progress: &dyn Progress) -> Result<Self, SessionError> {
         let environment = &options.environment;
         let run = RunId::mint();
-        let mut watchdog = Watchdog::start(run)?;
+        let mut watchdog = match &options.watchdog {
+            Some(executable) => Watchdog::start_from(executable, run),
+            None => Watchdog::start(run),
+        }?;
         let scratch = tempfile::Builder::new()
             .prefix("compat-")
             .tempdir()
