@@ -7,6 +7,7 @@ mod check;
 mod explain;
 mod files;
 mod matrix;
+mod mutants;
 pub mod progress;
 mod provider;
 mod results;
@@ -35,6 +36,7 @@ enum Command {
     Check(check::Arguments),
     Explain(explain::Arguments),
     Matrix(matrix::Arguments),
+    Mutants(mutants::Arguments),
     Provider(provider::Arguments),
     Results(results::Arguments),
     Schema(schema::Arguments),
@@ -55,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Matrix(arguments) => matrix::run(arguments),
+        Command::Mutants(arguments) => mutants::run(&arguments),
         Command::Provider(arguments) => provider::run(arguments),
         Command::Results(arguments) => results::run(arguments),
         Command::Schema(arguments) => schema::run(arguments),
