@@ -33,7 +33,9 @@ const SLOW: u64 = 3000;
 
 fn main() -> anyhow::Result<()> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let project = Project::open(&root).ok().context("run `compat check`: the project cannot be read")?;
+    let project = Project::open(&root)
+        .ok()
+        .context("run `compat check`: the project cannot be read")?;
     let plan: Vec<Box<Run>> = project
         .trials()
         .iter()
@@ -70,7 +72,10 @@ fn main() -> anyhow::Result<()> {
 
     let ratio = |wall: Duration, bound: Duration| wall.as_secs_f64() / bound.as_secs_f64();
     let bound = floor.wall.max(longest);
-    println!("\nat 0 s: harness / best pool = {:.2} (aim: at most 1.10)", ratio(at_once.wall, floor.wall));
+    println!(
+        "\nat 0 s: harness / best pool = {:.2} (aim: at most 1.10)",
+        ratio(at_once.wall, floor.wall)
+    );
     println!(
         "at 3 s: harness / max(best pool at 0 s, longest trial {:.1} s) = {:.2} (aim: at most 1.15)",
         longest.as_secs_f64(),
@@ -222,7 +227,10 @@ impl Bench {
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .status()?;
-            ensure!(status.success(), "the matrix is not green: see test-results/junit.xml ({status})");
+            ensure!(
+                status.success(),
+                "the matrix is not green: see test-results/junit.xml ({status})"
+            );
             Ok(())
         })?;
         let results = Results::parse(&std::fs::read_to_string(results)?)?;

@@ -164,7 +164,7 @@ impl Run {
     fn trial(&self, name: &TrialName) -> Result<Completion, Failed> {
         let record = match self.project.plan(self.proxy_config.as_ref(), name) {
             Planned::NotApplicable(reason) => not_applicable(name, reason),
-            Planned::Broken(faults) => broken(name, &faults),
+            Planned::Broken(faults) => return self.broken(name, &faults),
             Planned::Run(planned) => match self.session() {
                 Ok(session) => {
                     let trial = trial::Trial {
@@ -185,6 +185,16 @@ impl Run {
         let completion = self.completion(&record);
         self.recorder.add(record);
         completion
+    }
+
+    /// A trial whose cell cannot be read, told as `compat check` tells it.
+    fn broken(&self, name: &TrialName, faults: &[Fault]) -> Result<Completion, Failed> {
+        self.recorder.add(broken(name, faults));
+        let colour = self.paint == Paint::Ansi;
+        let told = diagnostic::render(faults, diagnostic::Format::Text, colour);
+        Err(Failed::from(format!(
+            "{told}hint: `cargo run check` looks at all files at once, without running anything\n"
+        )))
     }
 
     fn completion(&self, record: &TrialRecord) -> Result<Completion, Failed> {

@@ -166,7 +166,14 @@ impl Session {
             gateway_and_provider(options, run, scratch.path(), progress)
         )?;
         let front = front(options, provider.as_ref(), &gateway).await?;
-        let gateway_version = gateway::version_of(gateway.base_url(), gateway.key()).await;
+        let gateway_version = match &gateway {
+            Gateway::Litellm(_) => Some(
+                Lock::read(&options.root.join(toolchain::lock::FOLDER))?
+                    .litellm
+                    .version,
+            ),
+            Gateway::Attached { base_url, key } => gateway::version_of(base_url, key).await,
+        };
         Ok(Self {
             provider,
             front,

@@ -19,7 +19,8 @@ use super::npm::{Registry, RegistryError};
 use super::platform::{Platform, UnsupportedPlatform};
 use super::progress::Work;
 use super::{Installer, Surroundings};
-use crate::process::{self, Bounds};
+use crate::env;
+use crate::process::{self, Bounds, Launch, Mark};
 
 /// The name of the tool in the cache.
 pub const TOOL: &str = "claude";
@@ -110,13 +111,19 @@ pub struct ClaudeVersionError {
     reason: String,
 }
 
-/// The version that the program at `path` says it is: `2.1.327`.
+/// The version that the program at `path` says it is: `2.1.327`. It is not trusted: it gets a home of its own and none
+/// of the clients' settings.
 pub async fn version_of(path: &Path, surroundings: &Surroundings) -> Result<String, ClaudeVersionError> {
     let failed = |reason| ClaudeVersionError {
         path: path.to_owned(),
         reason,
     };
-    let launch = surroundings.launch(path).arguments(["--version"]);
+    let home = tempfile::tempdir().map_err(|error| failed(error.to_string()))?;
+    let launch = Launch::new(path, Mark::run(surroundings.run))
+        .arguments(["--version"])
+        .environment(surroundings.environment.inherited())
+        .environment([(env::HOME, home.path()), (env::TMPDIR, home.path())])
+        .directory(home.path());
     let output = process::output(&launch, b"", Bounds::deadline(Duration::from_secs(60)))
         .await
         .map_err(|error| failed(error.to_string()))?;
