@@ -53,17 +53,20 @@ pub fn check(project: &Project, paths: &[PathBuf]) -> Vec<Fault> {
     faults
 }
 
-/// The cells that are tests, and the names of their expectations. One that cannot be read is no mutant's fault.
-fn cells(project: &Project) -> Vec<(CellId, Vec<String>)> {
+/// The cells that are tests, and the names of their expectations. That one cannot be read is no mutant's fault.
+fn cells(project: &Project) -> Vec<(CellId, Option<Vec<String>>)> {
     project
         .cells()
         .into_iter()
         .filter_map(|id| {
-            let cell = project.cell(&id).ok()?;
-            let CellBody::Test(test) = &cell.body else { return None };
+            let Ok(cell) = project.cell(&id) else {
+                return Some((id, None));
+            };
+            let CellBody::Test(test) = &cell.body else {
+                return None;
+            };
             let own = test.expectations.iter().map(|one| one.name.clone());
-            let names = own.chain(IMPLIED.map(str::to_owned)).collect();
-            Some((id, names))
+            Some((id, Some(own.chain(IMPLIED.map(str::to_owned)).collect())))
         })
         .collect()
 }

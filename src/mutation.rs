@@ -214,7 +214,11 @@ impl Campaign<'_> {
             .collect()
     }
 
-    fn all<'a>(&'a self, jobs: Vec<Job>, mutants: &'a [Arc<Mutant>]) -> impl futures_util::Stream<Item = Done> + 'a {
+    fn all<'a>(
+        &'a self,
+        jobs: Vec<Job>,
+        mutants: &'a [Arc<Mutant>],
+    ) -> impl futures_util::Stream<Item = Done> + 'a {
         stream::iter(jobs)
             .map(move |job| async move {
                 let mutation = job
@@ -259,7 +263,10 @@ fn cell_run(done: &Done) -> CellRun {
 /// The mutants that one of `filters` names: a class, a name, or a part of one; all if there are none.
 pub fn selected(mutants: Vec<Arc<Mutant>>, filters: &[String], quick: bool) -> Vec<Arc<Mutant>> {
     let fits = |name: &MutantName| {
-        filters.is_empty() || filters.iter().any(|filter| name.as_str().contains(filter.as_str()))
+        filters.is_empty()
+            || filters
+                .iter()
+                .any(|filter| name.as_str().contains(filter.as_str()))
     };
     mutants
         .into_iter()

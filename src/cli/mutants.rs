@@ -205,19 +205,10 @@ impl Listener for Bar {
 fn not_clean(red: &[NotClean]) -> String {
     let mut out = String::from("error: cells are red without any mutant, so they could prove nothing\n");
     for one in red {
-        let first = one
-            .failure
-            .mismatches
-            .first()
-            .map_or(String::new(), |mismatch| {
-                format!("{}: {}", mismatch.expectation, mismatch.summary)
-            });
-        let _ = writeln!(
-            out,
-            "  {}: {} ({first})",
-            one.name,
-            one.failure.cause.as_str()
-        );
+        let first = one.failure.mismatches.first().map_or(String::new(), |mismatch| {
+            format!("{}: {}", mismatch.expectation, mismatch.summary)
+        });
+        let _ = writeln!(out, "  {}: {} ({first})", one.name, one.failure.cause.as_str());
     }
     out.push_str("hint: `cargo test --test compat` shows what is wrong with them\n");
     out

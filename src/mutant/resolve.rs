@@ -28,8 +28,8 @@ pub struct Known<'a> {
     pub providers: &'a [ProviderId],
     /// The tiers.
     pub tiers: &'a [TierId],
-    /// The cells to run, and the names of the expectations of each.
-    pub cells: &'a [(CellId, Vec<String>)],
+    /// The cells to run, and the names of the expectations of each; `None` where they cannot be read.
+    pub cells: &'a [(CellId, Option<Vec<String>>)],
 }
 
 /// Reads the mutant `name` from the bytes of `file`.
@@ -86,7 +86,8 @@ impl Resolver<'_> {
         let root = At::root();
         let providers = self.providers(&root.then("providers"), file.providers);
         if file.request.is_none() && file.reply.is_none() {
-            let fault = Fault::at(&self.node.span, "the mutant does nothing").hint("write `request` or `reply`");
+            let fault =
+                Fault::at(&self.node.span, "the mutant does nothing").hint("write `request` or `reply`");
             self.faults.push(fault);
         }
         Mutant {
@@ -121,7 +122,10 @@ impl Resolver<'_> {
                 providers.push(provider);
             } else {
                 let fault = self
-                    .fault(&at.then(index), format!("no cell of the provider `{name}` is run"))
+                    .fault(
+                        &at.then(index),
+                        format!("no cell of the provider `{name}` is run"),
+                    )
                     .allowed(listed(known.clone()))
                     .did_you_mean(&name, known);
                 self.faults.push(fault);
@@ -386,6 +390,9 @@ impl Resolver<'_> {
             return None;
         }
         for (cell, expectations) in cells {
+            let Some(expectations) = expectations else {
+                continue;
+            };
             if !expectations.contains(&entry.expectation) {
                 let names = expectations.iter().map(String::as_str);
                 let fault = self
