@@ -220,6 +220,7 @@ impl Run {
                 environment: self.environment.clone(),
                 root: self.project.root.clone(),
                 first_byte_delay_ms: 0,
+                watchdog: None,
             };
             let progress = progress::on_standard_error();
             let session = runtime.block_on(Session::start(&options, progress.as_ref()));

@@ -23,6 +23,9 @@ pub struct Options {
     pub root: PathBuf,
     /// Milliseconds that the embedded provider waits before each first byte, beside what a cell says.
     pub first_byte_delay_ms: u64,
+    /// The executable whose `main` calls [`crate::process::run_hidden_mode_if_asked`], to be the watchdog; `None` for the
+    /// one that runs now.
+    pub watchdog: Option<PathBuf>,
 }
 
 /// What the trials of a run share.
@@ -126,7 +129,10 @@ impl Session {
     pub async fn start(options: &Options, progress: &dyn Progress) -> Result<Self, SessionError> {
         let environment = &options.environment;
         let run = RunId::mint();
-        let mut watchdog = Watchdog::start(run)?;
+        let mut watchdog = match &options.watchdog {
+            Some(executable) => Watchdog::start_from(executable, run),
+            None => Watchdog::start(run),
+        }?;
         let scratch = tempfile::Builder::new()
             .prefix("compat-")
             .tempdir()
