@@ -3,11 +3,13 @@
 //!
 //! It runs and counts; who caught what is for `mutant::score`, and what a trial is worth for `trial`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use serde::de::DeserializeOwned;
 
 use crate::ids::{CellId, TierId, TrialName};
 use crate::mutant::score::{self, CellRun, Judgeable, Scored, Vacuous};
@@ -20,6 +22,8 @@ use crate::spec::cell::CellBody;
 use crate::spec::proxy_config::ProxyConfig;
 use crate::spec_files::Project;
 use crate::trial::{self, Trial};
+use crate::wire::exchange::Exchange;
+use crate::wire::passage::Passage;
 
 /// Trials that are under way at once: each holds about 250 MB (measured with Claude Code 2.1.326), and most of them wait
 /// for a slot to start in.
@@ -39,7 +43,7 @@ pub struct Campaign<'a> {
 
 /// Is told how far a campaign has got.
 pub trait Listener {
-    /// So many trials will be run.
+    /// So many trials will be run in all, as far as is known.
     fn begins(&self, trials: usize);
     /// One more trial is finished.
     fn trial(&self);
@@ -91,18 +95,21 @@ impl Campaign<'_> {
         mutants: &[Arc<Mutant>],
         listener: &impl Listener,
     ) -> Result<Conclusion, Vec<NotClean>> {
-        let jobs: Vec<Job> = mutants
+        let every: Vec<Job> = mutants
             .iter()
             .enumerate()
             .flat_map(|(index, mutant)| self.jobs_under(index, mutant))
             .collect();
-        let clean = self.clean(&jobs);
-        let trials = clean.len() + jobs.len();
+        let clean = self.clean(&every);
+        let trials = clean.len();
         listener.begins(trials);
         let (judgeable, red) = self.control(clean, listener).await;
         if !red.is_empty() {
             return Err(red);
         }
+        let jobs = self.worth_running(every, mutants);
+        let trials = trials + jobs.len();
+        listener.begins(trials);
         let mut runs: Vec<(Arc<Mutant>, Vec<CellRun>)> = mutants
             .iter()
             .map(|mutant| (Arc::clone(mutant), Vec::new()))
@@ -111,7 +118,12 @@ impl Campaign<'_> {
         for job in &jobs {
             left[job.mutant.unwrap_or_default()] += 1;
         }
-        let mut scored: Vec<Option<Scored>> = mutants.iter().map(|_| None).collect();
+        // One that can change nothing anywhere is scored at once.
+        let mut scored: Vec<Option<Scored>> = mutants
+            .iter()
+            .zip(&left)
+            .map(|(mutant, left)| (*left == 0).then(|| score::score(mutant, &self.cells_under(mutant), &[])))
+            .collect();
         let mut done = std::pin::pin!(self.all(jobs, mutants));
         while let Some(done) = done.next().await {
             listener.trial();
@@ -121,7 +133,7 @@ impl Campaign<'_> {
             if left[index] == 0 {
                 let (mutant, cells) = &mut runs[index];
                 cells.sort_by_key(|run| self.place(&run.cell));
-                let result = score::score(mutant, cells);
+                let result = score::score(mutant, &self.cells_under(mutant), cells);
                 listener.mutant(&result);
                 scored[index] = Some(result);
             }
@@ -149,12 +161,21 @@ impl Campaign<'_> {
 
     fn jobs_under(&self, index: usize, mutant: &Mutant) -> Vec<Job> {
         let tier = mutant.tier.as_ref().unwrap_or(&self.tier);
-        self.project
-            .cells()
+        self.cells_under(mutant)
             .into_iter()
-            .filter(|cell| mutant.providers.contains(&cell.provider))
             .filter_map(|cell| self.job(cell.trial(tier), Some(index)))
             .collect()
+    }
+
+    /// The tests in the columns of a mutant.
+    fn cells_under(&self, mutant: &Mutant) -> Vec<CellId> {
+        let is_test = |cell: &CellId| {
+            let read = self.project.cell(cell);
+            !read.is_ok_and(|cell| matches!(cell.body, CellBody::NotApplicable(_)))
+        };
+        let mut cells = self.project.cells();
+        cells.retain(|cell| mutant.providers.contains(&cell.provider) && is_test(cell));
+        cells
     }
 
     fn job(&self, name: TrialName, mutant: Option<usize>) -> Option<Job> {
@@ -171,6 +192,31 @@ impl Campaign<'_> {
             .filter(|job| seen.insert(job.name.to_string()))
             .filter_map(|job| self.job(job.name.clone(), None))
             .collect()
+    }
+
+    /// The trials in which a mutant can change something, by what the clean pass left behind.
+    fn worth_running(&self, jobs: Vec<Job>, mutants: &[Arc<Mutant>]) -> Vec<Job> {
+        let mut left: HashMap<TrialName, (Vec<Passage>, Vec<Exchange>)> = HashMap::new();
+        jobs.into_iter()
+            .filter(|job| {
+                let (sent, exchanges) = left
+                    .entry(job.name.clone())
+                    .or_insert_with(|| self.left_behind(&job.name));
+                // Without a record nothing is known.
+                exchanges.is_empty()
+                    || job
+                        .mutant
+                        .is_none_or(|index| mutants[index].can_touch(sent, exchanges))
+            })
+            .collect()
+    }
+
+    fn left_behind(&self, name: &TrialName) -> (Vec<Passage>, Vec<Exchange>) {
+        let folder = self.project.root.join(trial::evidence_folder(name));
+        (
+            lines(&folder.join("sent.jsonl")),
+            lines(&folder.join("exchanges.jsonl")),
+        )
     }
 
     async fn control(&self, jobs: Vec<Job>, listener: &impl Listener) -> (Vec<Judgeable>, Vec<NotClean>) {
@@ -240,6 +286,14 @@ impl Campaign<'_> {
             })
             .buffer_unordered(UNDER_WAY)
     }
+}
+
+/// The values of a file with one a line; none if it cannot be read.
+fn lines<T: DeserializeOwned>(file: &Path) -> Vec<T> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
 }
 
 fn cell_run(done: &Done) -> CellRun {

@@ -188,7 +188,11 @@ impl Bar {
 impl Listener for Bar {
     fn begins(&self, trials: usize) {
         self.bar.set_length(trials as u64);
-        self.say(&format!("{trials} trials, those without a mutant first"));
+        let what = match self.bar.position() {
+            0 => "trials without a mutant first",
+            _ => "trials in all, those left out in which a mutant could change nothing",
+        };
+        self.say(&format!("{trials} {what}"));
     }
 
     fn trial(&self) {

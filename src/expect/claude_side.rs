@@ -48,6 +48,7 @@ pub(super) fn judge(check: &Check, evidence: &Evidence) -> Ruling {
                 None,
             )
         }
+        Check::TokenCount(matcher) => return token_count(matcher, evidence),
         Check::DirectReply { status, body } => direct_reply(*status, body, evidence),
         provider_side => unreachable!("{provider_side:?} is judged on the provider's side"),
     })
@@ -621,6 +622,64 @@ fn exit(code: i32, evidence: &Evidence) -> Vec<Finding> {
         actual: last_sign_of_life(evidence),
         evidence: transcript_end(evidence),
     }]
+}
+
+/// What the provider counted is what it answered to the last such request of the trial.
+fn token_count(matcher: &CountMatcher, evidence: &Evidence) -> Ruling {
+    if evidence.behind == Behind::Live && matcher.min.is_none() && matcher.max.is_none() {
+        return Ruling::NotJudged;
+    }
+    let at = || Some(("count_tokens.json".to_owned(), 1));
+    let finding = |summary: &str, expected: String, actual: String, evidence| {
+        Ruling::Judged(vec![Finding {
+            summary: summary.into(),
+            expected,
+            actual,
+            evidence,
+        }])
+    };
+    let Some(reply) = &evidence.counted else {
+        return finding(
+            "the tokens were not counted",
+            "an answer of status 200".into(),
+            "Claude Code's run broke off before it".into(),
+            None,
+        );
+    };
+    let Some(found) = reply.body["input_tokens"]
+        .as_u64()
+        .filter(|_| reply.status == 200)
+    else {
+        return finding(
+            "the gateway did not count the tokens",
+            "status 200 and `input_tokens`".into(),
+            clipped(&format!("status {}: {}", reply.status, reply.body)),
+            at(),
+        );
+    };
+    let counted = evidence
+        .exchanges
+        .iter()
+        .rev()
+        .find(|exchange| exchange.operation == Operation::CountTokens && exchange.reply.status == 200)
+        .map(|exchange| exchange.reply.usage.input_tokens);
+    let wants_providers = matcher.as_provider && evidence.behind == Behind::Simulated;
+    let holds = matcher.min.is_none_or(|least| found >= least)
+        && matcher.max.is_none_or(|most| found <= most)
+        && (!wants_providers || counted == Some(found));
+    if holds {
+        return Ruling::Judged(Vec::new());
+    }
+    let expected = match counted {
+        None if wants_providers => "the number that the provider counts, and it was not asked".to_owned(),
+        _ => count_expected(matcher, counted.filter(|_| wants_providers)),
+    };
+    finding(
+        "the token count is not as it should be",
+        expected,
+        found.to_string(),
+        at(),
+    )
 }
 
 fn direct_reply(

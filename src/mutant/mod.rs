@@ -7,6 +7,7 @@
 
 mod edit;
 pub mod file;
+mod foresight;
 mod headers;
 mod reply;
 mod request;

@@ -53,8 +53,10 @@ pub struct Scored {
     pub killed: bool,
     /// The cells that it changed something for.
     pub touched: usize,
-    /// The cells it was tried in.
+    /// The cells of its columns.
     pub tried: usize,
+    /// Those of them that were run under it: in the others it can change nothing.
+    pub run: usize,
     /// What did not hold, and was to be broken.
     pub caught_by: Vec<Named>,
     /// What did not hold besides, in cells that it touched.
@@ -65,18 +67,16 @@ pub struct Scored {
     pub wrongly_red: Vec<Named>,
 }
 
-/// Scores one mutant by its cells.
-pub fn score(mutant: &Mutant, runs: &[CellRun]) -> Scored {
+/// Scores one mutant by its `cells`, of which those were run that it could touch.
+pub fn score(mutant: &Mutant, cells: &[CellId], runs: &[CellRun]) -> Scored {
     let wanted: Vec<Named> = mutant
         .killed_by
         .iter()
         .flat_map(|killer| {
-            runs.iter()
-                .filter(|run| killer.names(&run.cell))
-                .map(|run| Named {
-                    cell: run.cell.clone(),
-                    expectation: killer.expectation.clone(),
-                })
+            cells.iter().filter(|cell| killer.names(cell)).map(|cell| Named {
+                cell: cell.clone(),
+                expectation: killer.expectation.clone(),
+            })
         })
         .collect();
     let broken = |touched: bool| {
@@ -101,7 +101,8 @@ pub fn score(mutant: &Mutant, runs: &[CellRun]) -> Scored {
         sources: mutant.sources.clone(),
         killed: missed_by.is_empty() && wrongly_red.is_empty() && !caught_by.is_empty(),
         touched: runs.iter().filter(|run| run.touched).count(),
-        tried: runs.len(),
+        tried: cells.len(),
+        run: runs.len(),
         caught_by,
         also,
         missed_by,
@@ -213,18 +214,26 @@ mod tests {
     fn a_mutant_is_killed_by_the_right_name_in_the_right_cells_alone() {
         let caught = run("tool_use", &["reply", "result_came_back"], true);
         let clean = run("vision", &[], false);
-        let scored = score(&mutant(), &[caught.clone(), clean.clone()]);
+        let cells = [cell("tool_use"), cell("vision")];
+        let scored = score(&mutant(), &cells, &[caught.clone(), clean.clone()]);
         assert!(scored.killed);
         assert_eq!(
             (scored.caught_by.len(), scored.also.len(), scored.touched),
             (1, 1, 1)
         );
 
-        let wrong_name = score(&mutant(), &[run("tool_use", &["reply"], true), clean]);
+        let wrong_name = score(
+            &mutant(),
+            &cells,
+            &[run("tool_use", &["reply"], true), clean.clone()],
+        );
         assert!(!wrong_name.killed);
         assert_eq!(wrong_name.missed_by.len(), 1);
 
-        let wrong_cell = score(&mutant(), &[caught, run("vision", &["reply"], false)]);
+        let not_run = score(&mutant(), &cells, &[clean]);
+        assert_eq!((not_run.killed, not_run.missed_by.len()), (false, 1));
+
+        let wrong_cell = score(&mutant(), &cells, &[caught, run("vision", &["reply"], false)]);
         assert!(!wrong_cell.killed);
         assert_eq!(wrong_cell.wrongly_red.len(), 1);
     }

@@ -147,6 +147,8 @@ pub enum Check {
         /// What its body must hold.
         body: Vec<(Query, Matcher)>,
     },
+    /// The answer to the cell's request for a token count: its status is 200, and the number is this.
+    TokenCount(CountMatcher),
     /// How many requests of a kind reached the provider.
     Requests {
         /// The kind.

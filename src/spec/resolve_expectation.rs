@@ -180,6 +180,17 @@ impl Checker<'_, '_> {
             let value = self.matcher(&path.then("value"), &event.value);
             return Some(Check::Event { path: query?, value });
         }
+        if let Some(count) = &entry.token_count {
+            let path = path.then("token_count");
+            if !self.context.count_tokens && self.context.whole {
+                self.hinted(
+                    &path,
+                    "the cell asks for no token count, so this could never be judged",
+                    "add `count_tokens`",
+                );
+            }
+            return Some(Check::TokenCount(self.count(&path, count)));
+        }
         if let Some(reply) = &entry.direct_reply {
             let path = path.then("direct_reply");
             if !self.context.direct && self.context.whole {

@@ -15,6 +15,7 @@ mod provider_client;
 mod provider_routes;
 mod provider_rules;
 mod provider_serve;
+mod relay;
 mod results;
 mod sample_run;
 mod spec_cells;
