@@ -1,2 +1,306 @@
-//! placeholder
-fn main() {}
+//! `cargo bench --bench schedule`: how close the harness comes to the bare floor.
+//!
+//! The floor is the same `claude` calls by a plain process pool at its best width, through the same gateway, with nothing
+//! read but what the next prompt waits for. The harness is the real one, attached to that gateway. Both at a
+//! provider that answers at once, and the harness again at one that takes 3 s to its first byte, where the floor is
+//! the greater of the processors' work and the longest trial.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use compat_matrix::claude::{Endpoint, Invocation};
+use compat_matrix::cli::progress;
+use compat_matrix::env::{self, Environment, Secret};
+use compat_matrix::gateway::{Litellm, LitellmOptions};
+use compat_matrix::ids::TrialKey;
+use compat_matrix::plan::{Planned, Run};
+use compat_matrix::process::RunId;
+use compat_matrix::provider::{self, Simulator};
+use compat_matrix::results::Results;
+use compat_matrix::spec_files::Project;
+use compat_matrix::toolchain::{Installer, Lock, lock};
+use compat_matrix::wire::script::{Reply, Script};
+use nix::sys::resource::{UsageWho, getrusage};
+use uuid::Uuid;
+
+/// Milliseconds to the first byte of a provider that thinks.
+const SLOW: u64 = 3000;
+
+fn main() -> anyhow::Result<()> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let project = Project::open(&root)
+        .ok()
+        .context("run `compat check`: the project cannot be read")?;
+    let plan: Vec<Box<Run>> = project
+        .trials()
+        .iter()
+        .filter_map(|trial| match project.plan(None, trial) {
+            Planned::Run(run) => Some(run),
+            _ => None,
+        })
+        .collect();
+    let harness = build_harness(&root)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let cores = std::thread::available_parallelism()?.get();
+
+    println!("{} trials on {cores} cores\n", plan.len());
+    println!("provider    what                    wall s   CPU s of claude and harness");
+    let quick = runtime.block_on(Bench::start(&root, 0))?;
+    let mut floors = Vec::new();
+    for width in [cores, cores + 1, cores * 2] {
+        let floor = measured(|| quick.pool(&plan, width))?;
+        print_row("0 s", &format!("pool of {width}"), floor);
+        floors.push(floor);
+    }
+    let floor = floors
+        .into_iter()
+        .min_by_key(|floor| floor.wall)
+        .context("no width was measured")?;
+    let (at_once, _) = quick.harness(&harness, &root)?;
+    print_row("0 s", "harness", at_once);
+    runtime.block_on(quick.end());
+
+    let slow = runtime.block_on(Bench::start(&root, SLOW))?;
+    let (waiting, longest) = slow.harness(&harness, &root)?;
+    print_row("3 s", "harness", waiting);
+    runtime.block_on(slow.end());
+
+    let ratio = |wall: Duration, bound: Duration| wall.as_secs_f64() / bound.as_secs_f64();
+    let bound = floor.wall.max(longest);
+    println!(
+        "\nat 0 s: harness / best pool = {:.2} (aim: at most 1.10)",
+        ratio(at_once.wall, floor.wall)
+    );
+    println!(
+        "at 3 s: harness / max(best pool at 0 s, longest trial {:.1} s) = {:.2} (aim: at most 1.15)",
+        longest.as_secs_f64(),
+        ratio(waiting.wall, bound)
+    );
+    Ok(())
+}
+
+/// Wall clock and processor time of everything that was started and has ended.
+#[derive(Clone, Copy)]
+struct Cost {
+    wall: Duration,
+    cpu: Duration,
+}
+
+fn measured(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Cost> {
+    let (cpu, start) = (cpu_of_children()?, Instant::now());
+    work()?;
+    Ok(Cost {
+        wall: start.elapsed(),
+        cpu: cpu_of_children()? - cpu,
+    })
+}
+
+fn cpu_of_children() -> anyhow::Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let micros = |time: nix::sys::time::TimeVal| time.tv_sec() as u64 * 1_000_000 + time.tv_usec() as u64;
+    Ok(Duration::from_micros(
+        micros(usage.user_time()) + micros(usage.system_time()),
+    ))
+}
+
+fn print_row(provider: &str, what: &str, cost: Cost) {
+    println!(
+        "{provider:<11} {what:<22} {:>7.1} {:>7.1}",
+        cost.wall.as_secs_f64(),
+        cost.cpu.as_secs_f64()
+    );
+}
+
+/// A gateway onto a simulator, and the `claude` to send through it.
+struct Bench {
+    simulator: Simulator,
+    control_key: String,
+    gateway: Litellm,
+    claude: PathBuf,
+    environment: Environment,
+    run: RunId,
+    scratch: tempfile::TempDir,
+}
+
+impl Bench {
+    async fn start(root: &Path, first_byte_delay_ms: u64) -> anyhow::Result<Self> {
+        let environment = Environment::from_process();
+        let run = RunId::mint();
+        let scratch = tempfile::tempdir()?;
+        let progress = progress::on_standard_error();
+        let installer = Installer::new(environment.clone(), run, progress.as_ref())?;
+        let lock = Lock::read(&root.join(lock::FOLDER))?;
+        let claude = installer.ensure_claude(&lock.claude).await?;
+        let litellm = installer.ensure_litellm(&lock.litellm, &lock.uv).await?;
+        let control_key = provider::new_control_key().ok().context("no source of chance")?;
+        let simulator = Simulator::start(provider::Options {
+            first_byte_delay_ms,
+            control_key: Some(control_key.clone()),
+            ..provider::Options::default()
+        })
+        .await?;
+        let gateway = Litellm::start(&LitellmOptions {
+            program: litellm.bin,
+            config: root.join("proxy_config.yaml"),
+            folder: scratch.path().join("gateway"),
+            inherited: environment.inherited(),
+            providers: simulator.credentials().for_gateway(simulator.base_url()),
+            run,
+        })
+        .await?;
+        Ok(Self {
+            simulator,
+            control_key,
+            gateway,
+            claude,
+            environment,
+            run,
+            scratch,
+        })
+    }
+
+    async fn end(self) {
+        self.gateway.stop().await;
+        self.simulator.shutdown().await;
+    }
+
+    /// All trials by `width` threads that each start the next process when the one before has ended.
+    fn pool(&self, plan: &[Box<Run>], width: usize) -> anyhow::Result<()> {
+        let queue: VecDeque<Invocation> = plan.iter().map(|run| self.invocation(run)).collect();
+        let queue = Arc::new(Mutex::new(queue));
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..width)
+                .map(|_| {
+                    scope.spawn(|| {
+                        while let Some(invocation) = next(&queue) {
+                            call(&invocation)?;
+                            let _ = self.simulator.take(invocation.key);
+                        }
+                        anyhow::Ok(())
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .try_for_each(|thread| thread.join().expect("a thread of the pool panicked"))
+        })
+    }
+
+    fn invocation(&self, run: &Run) -> Invocation {
+        let key = TrialKey(Uuid::new_v4());
+        let test = run.test();
+        self.simulator.register(key, without_lockstep(&test.script));
+        Invocation {
+            program: self.claude.clone(),
+            run: self.run,
+            key,
+            model: run.alias.clone(),
+            prompts: test.prompts.clone(),
+            flags: test.flags.clone(),
+            variables: test.env.clone(),
+            endpoint: Endpoint::Gateway {
+                base_url: self.gateway.base_url().to_owned(),
+                token: Secret::new(self.gateway.key().expose()),
+            },
+            folder: self.scratch.path().join(key.0.simple().to_string()),
+            inherited: self.environment.inherited(),
+            deadline: Duration::from_secs(test.timeout_seconds),
+        }
+    }
+
+    /// The harness on all trials, attached; and its longest trial.
+    fn harness(&self, harness: &Path, root: &Path) -> anyhow::Result<(Cost, Duration)> {
+        let results = self.scratch.path().join("results.json");
+        let cost = measured(|| {
+            let status = Command::new(harness)
+                .current_dir(root)
+                .env(env::LITELLM_PROXY_BASE_URL, self.gateway.base_url())
+                .env(env::LITELLM_PROXY_API_KEY, self.gateway.key().expose())
+                .env(env::COMPAT_PROVIDER_URL, self.simulator.base_url())
+                .env(env::COMPAT_PROVIDER_CONTROL_KEY, &self.control_key)
+                .env(env::COMPAT_RESULTS_PATH, &results)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()?;
+            ensure!(
+                status.success(),
+                "the matrix is not green: see test-results/junit.xml ({status})"
+            );
+            Ok(())
+        })?;
+        let results = Results::parse(&std::fs::read_to_string(results)?)?;
+        let longest = results.results.iter().map(|entry| entry.duration_ms).max();
+        Ok((cost, Duration::from_millis(longest.unwrap_or_default())))
+    }
+}
+
+/// Nobody reads what a plain pool's processes print, so no stream could keep step with it.
+fn without_lockstep(script: &Script) -> Script {
+    let mut script = script.clone();
+    for reply in &mut script.replies {
+        if let Reply::Message(message) = reply {
+            message.pace.lockstep = false;
+        }
+    }
+    script
+}
+
+fn next(queue: &Mutex<VecDeque<Invocation>>) -> Option<Invocation> {
+    queue.lock().expect("no holder panics").pop_front()
+}
+
+/// Runs one `claude`; of what it prints only the ends of its answers are looked for, where a further prompt waits.
+fn call(invocation: &Invocation) -> anyhow::Result<()> {
+    for folder in invocation.folders() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let launch = invocation.launch();
+    let messages = invocation.stdin_messages();
+    let piped = |needed: bool| if needed { Stdio::piped() } else { Stdio::null() };
+    let mut child = Command::new(&launch.program)
+        .args(&launch.arguments)
+        .env_clear()
+        .envs(&launch.environment)
+        .current_dir(launch.directory.as_deref().unwrap_or(Path::new(".")))
+        .stdin(piped(!messages.is_empty()))
+        .stdout(piped(!messages.is_empty()))
+        .stderr(Stdio::null())
+        .spawn()?;
+    if let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) {
+        let mut lines = BufReader::new(stdout).lines();
+        for message in &messages {
+            stdin.write_all(message.as_bytes())?;
+            for line in lines.by_ref() {
+                if line?.contains("\"type\":\"result\"") {
+                    break;
+                }
+            }
+        }
+        drop(stdin);
+        lines.try_for_each(|line| line.map(drop))?;
+    }
+    let status = child.wait()?;
+    ensure!(status.success(), "`claude` ended with {status}");
+    Ok(())
+}
+
+/// The path of the harness, built as users build it.
+fn build_harness(root: &Path) -> anyhow::Result<PathBuf> {
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
+        .current_dir(root)
+        .args(["test", "--test", "compat", "--no-run", "--message-format=json"])
+        .stderr(Stdio::inherit())
+        .output()?;
+    ensure!(output.status.success(), "the harness does not build");
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "compat" && message["target"]["kind"][0] == "test")
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .context("cargo did not say where the harness is")
+}

@@ -181,7 +181,13 @@ fn paint(arguments: &Arguments) -> Paint {
     if coloured { Paint::Ansi } else { Paint::Plain }
 }
 
-fn trials(run: &Arc<Run>, names: Vec<TrialName>) -> Vec<Trial> {
+/// The trials, those that wait for the most answers first: what begins last should not take longest.
+fn trials(run: &Arc<Run>, mut names: Vec<TrialName>) -> Vec<Trial> {
+    let answers = |name: &TrialName| match run.project.plan(run.proxy_config.as_ref(), name) {
+        Planned::Run(planned) => planned.test().script.replies.len(),
+        Planned::Broken(_) | Planned::NotApplicable(_) => 0,
+    };
+    names.sort_by_cached_key(|name| std::cmp::Reverse(answers(name)));
     names
         .into_iter()
         .map(|name| {
@@ -196,7 +202,7 @@ impl Run {
     fn trial(&self, name: &TrialName) -> Result<Completion, Failed> {
         let record = match self.project.plan(self.proxy_config.as_ref(), name) {
             Planned::NotApplicable(reason) => not_applicable(name, reason),
-            Planned::Broken(faults) => broken(name, &faults),
+            Planned::Broken(faults) => return self.broken(name, &faults),
             Planned::Run(planned) => match self.session() {
                 Ok(session) => {
                     let trial = trial::Trial {
@@ -204,6 +210,7 @@ impl Run {
                         test: planned.test(),
                         alias: &planned.alias,
                         root: &self.project.root,
+                        mutation: None,
                     };
                     match self.runtime() {
                         Ok(runtime) => runtime.block_on(trial::run(trial, session)),
@@ -216,6 +223,16 @@ impl Run {
         let completion = self.completion(&record);
         self.recorder.add(record);
         completion
+    }
+
+    /// A trial whose cell cannot be read, told as `compat check` tells it.
+    fn broken(&self, name: &TrialName, faults: &[Fault]) -> Result<Completion, Failed> {
+        self.recorder.add(broken(name, faults));
+        let colour = self.paint == Paint::Ansi;
+        let told = diagnostic::render(faults, diagnostic::Format::Text, colour);
+        Err(Failed::from(format!(
+            "{told}hint: `cargo run check` looks at all files at once, without running anything\n"
+        )))
     }
 
     fn completion(&self, record: &TrialRecord) -> Result<Completion, Failed> {
@@ -242,6 +259,7 @@ impl Run {
                 environment: self.environment.clone(),
                 root: self.project.root.clone(),
                 first_byte_delay_ms: 0,
+                relays: session::Relays::default(),
             };
             let progress = progress::on_standard_error();
             let session = runtime.block_on(Session::start(&options, progress.as_ref()));

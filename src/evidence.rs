@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::transcript::Transcript;
 use crate::wire::exchange::Exchange;
+use crate::wire::passage::Passage;
 
 /// What stands behind the gateway in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -32,6 +33,8 @@ pub struct Evidence {
     pub stderr: String,
     /// What reached the provider; empty in a live run.
     pub exchanges: Vec<Exchange>,
+    /// What was sent to the gateway and came back; empty where nothing recorded it.
+    pub sent: Vec<Passage>,
     /// The answer to the cell's direct request, if it has one.
     pub direct: Option<DirectReply>,
     /// The gateway's log lines of the time of the trial.

@@ -4,7 +4,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
+use regex::bytes::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -129,6 +131,18 @@ impl<'de> Deserialize<'de> for TrialName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TrialKey(pub Uuid);
+
+impl TrialKey {
+    /// Whatever in `bytes` could be a key, in order.
+    pub fn all_in(bytes: &[u8]) -> impl Iterator<Item = Self> {
+        static KEY: LazyLock<Regex> = LazyLock::new(|| {
+            Regex::new("(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").expect("a constant expression")
+        });
+        KEY.find_iter(bytes)
+            .filter_map(|found| Uuid::try_parse_ascii(found.as_bytes()).ok())
+            .map(Self)
+    }
+}
 
 impl fmt::Display for TrialKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,14 +5,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-
 use crate::env::{self, ClaudeChoice, Environment, Variables};
 use crate::evidence::Behind;
 use crate::gateway::{self, Gateway, Litellm, LitellmOptions};
+use crate::ids::TrialKey;
+use crate::mutant::Position;
 use crate::process::{RunId, Watchdog, WatchdogError};
 use crate::provider::{self, Provider, RemoteSimulator, Simulator, Unscripted};
+use crate::relay::{self, Mutation, Relay};
+use crate::schedule::Schedule;
 use crate::toolchain::{self, Installer, Lock, Progress, Surroundings};
+use crate::wire::passage::Passage;
 
 /// What a session is made from.
 #[derive(Debug)]
@@ -23,6 +26,22 @@ pub struct Options {
     pub root: PathBuf,
     /// Milliseconds that the embedded provider waits before each first byte, beside what a cell says.
     pub first_byte_delay_ms: u64,
+    /// Which relays stand beside the gateway.
+    pub relays: Relays,
+}
+
+/// Which relays stand beside the gateway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Relays {
+    /// One in front of it in a simulated run, to record what is sent; none in a live run.
+    #[default]
+    Simulated,
+    /// One in front of it, whatever stands behind.
+    Always,
+    /// None.
+    Never,
+    /// One in front of it and one behind it, for mutants. A gateway that already runs can have none behind it.
+    Mutants,
 }
 
 /// What the trials of a run share.
@@ -34,6 +53,10 @@ pub struct Session {
     pub gateway: Gateway,
     /// The gateway's version, if it says.
     pub gateway_version: Option<String>,
+    /// Passes on what is sent to the gateway, and records it.
+    pub front: Option<Relay>,
+    /// Passes on what the gateway sends to the provider.
+    pub back: Option<Relay>,
     /// The `claude` program.
     pub claude: PathBuf,
     /// Its version, if it says.
@@ -42,9 +65,8 @@ pub struct Session {
     pub run: RunId,
     /// What every child may know of the environment.
     pub inherited: Variables,
-    /// How many `claude` processes may be starting at once: starting is processor work, of which more than the
-    /// machine has cores makes the whole slower; waiting for a provider costs nothing.
-    pub starts: Arc<Semaphore>,
+    /// When a further `claude` may start.
+    pub schedule: Arc<Schedule>,
     scratch: tempfile::TempDir,
     watchdog: Option<Watchdog>,
 }
@@ -76,6 +98,9 @@ pub enum SessionError {
     /// The provider simulator could not be started or reached.
     #[error(transparent)]
     Provider(#[from] provider::StartError),
+    /// A relay could not be started.
+    #[error(transparent)]
+    Relay(#[from] relay::StartError),
     /// The gateway does not answer.
     #[error(transparent)]
     Gateway(#[from] gateway::StartError),
@@ -134,13 +159,23 @@ impl Session {
         watchdog
             .remove_at_end(scratch.path())
             .map_err(WatchdogError::from)?;
-        let (claude, (provider, gateway)) = tokio::try_join!(
+        let (claude, (provider, back, gateway)) = tokio::try_join!(
             claude(options, run, progress),
             gateway_and_provider(options, run, scratch.path(), progress)
         )?;
-        let gateway_version = gateway::version_of(gateway.base_url(), gateway.key()).await;
+        let gateway_version = match &gateway {
+            Gateway::Litellm(_) => Some(
+                Lock::read(&options.root.join(toolchain::lock::FOLDER))?
+                    .litellm
+                    .version,
+            ),
+            Gateway::Attached { base_url, key } => gateway::version_of(base_url, key).await,
+        };
+        let front = front(options, provider.as_ref(), &gateway).await?;
         Ok(Self {
             provider,
+            front,
+            back,
             gateway_version,
             gateway,
             claude_version: toolchain::claude_version(&claude, &Surroundings::new(environment.clone(), run))
@@ -149,7 +184,7 @@ impl Session {
             claude,
             run,
             inherited: environment.inherited(),
-            starts: Arc::new(Semaphore::new(cores())),
+            schedule: Schedule::new(cores()),
             scratch,
             watchdog: Some(watchdog),
         })
@@ -163,6 +198,32 @@ impl Session {
         }
     }
 
+    /// Where requests to the gateway go.
+    pub fn entrance(&self) -> &str {
+        match &self.front {
+            Some(relay) => relay.base_url(),
+            None => self.gateway.base_url(),
+        }
+    }
+
+    /// Begins a trial at the relays.
+    pub fn relay(&self, key: TrialKey, mutation: Option<&Arc<Mutation>>) {
+        for relay in [&self.front, &self.back].into_iter().flatten() {
+            relay.register(key, mutation);
+        }
+    }
+
+    /// Ends a trial at the relays: what was sent to the gateway and came back.
+    pub fn relayed(&self, key: TrialKey) -> Vec<Passage> {
+        if let Some(back) = &self.back {
+            back.take(key);
+        }
+        self.front
+            .as_ref()
+            .map(|front| front.take(key))
+            .unwrap_or_default()
+    }
+
     /// A folder that goes with the session.
     pub fn scratch(&self) -> &Path {
         self.scratch.path()
@@ -171,6 +232,9 @@ impl Session {
     /// Stops everything that was started, and waits for it.
     pub async fn end(mut self) {
         self.gateway.stop().await;
+        for relay in [self.front, self.back].into_iter().flatten() {
+            relay.shutdown().await;
+        }
         if let Some(provider) = self.provider {
             provider.shutdown().await;
         }
@@ -213,7 +277,7 @@ async fn gateway_and_provider(
     run: RunId,
     scratch: &Path,
     progress: &dyn Progress,
-) -> Result<(Option<Provider>, Gateway), SessionError> {
+) -> Result<(Option<Provider>, Option<Relay>, Gateway), SessionError> {
     let environment = &options.environment;
     if let Some(base_url) = environment.get(env::LITELLM_PROXY_BASE_URL) {
         let gateway = Gateway::Attached {
@@ -222,7 +286,7 @@ async fn gateway_and_provider(
                 .secret(env::LITELLM_PROXY_API_KEY)
                 .ok_or(SessionError::KeyMissing)?,
         };
-        return Ok((remote_provider(environment).await?, gateway));
+        return Ok((remote_provider(environment).await?, None, gateway));
     }
     if environment.get(env::COMPAT_PROVIDER_URL).is_some() {
         return Err(SessionError::GatewayMissing);
@@ -233,6 +297,11 @@ async fn gateway_and_provider(
         ..provider::Options::default()
     })
     .await?;
+    let back = match options.relays {
+        Relays::Mutants => Some(Relay::start(Position::Behind, simulator.base_url()).await?),
+        _ => None,
+    };
+    let provider_url = back.as_ref().map_or(simulator.base_url(), Relay::base_url);
     let lock = Lock::read(&options.root.join(toolchain::lock::FOLDER))?;
     let installer = Installer::new(environment.clone(), run, progress)?;
     let install = installer.ensure_litellm(&lock.litellm, &lock.uv).await?;
@@ -243,7 +312,7 @@ async fn gateway_and_provider(
         config: options.root.join("proxy_config.yaml"),
         folder: scratch.join("gateway"),
         inherited: environment.inherited(),
-        providers: simulator.credentials().for_gateway(simulator.base_url()),
+        providers: simulator.credentials().for_gateway(provider_url),
         run,
     })
     .await;
@@ -251,8 +320,25 @@ async fn gateway_and_provider(
     let litellm = litellm?;
     Ok((
         Some(Provider::Embedded(simulator)),
+        back,
         Gateway::Litellm(Box::new(litellm)),
     ))
+}
+
+async fn front(
+    options: &Options,
+    provider: Option<&Provider>,
+    gateway: &Gateway,
+) -> Result<Option<Relay>, SessionError> {
+    let is_wanted = match options.relays {
+        Relays::Simulated => provider.is_some(),
+        Relays::Always | Relays::Mutants => true,
+        Relays::Never => false,
+    };
+    Ok(match is_wanted {
+        true => Some(Relay::start(Position::Front, gateway.base_url()).await?),
+        false => None,
+    })
 }
 
 async fn remote_provider(environment: &Environment) -> Result<Option<Provider>, SessionError> {

@@ -3,11 +3,11 @@
 //! It brings the parts together and measures; judging is `expect`'s, and whose fault a failure is `cause`'s.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chrono::Utc;
 use serde_json::{Value, json};
-use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use crate::cause;
@@ -16,6 +16,8 @@ use crate::evidence::{Behind, DirectReply, Evidence};
 use crate::expect;
 use crate::ids::{TrialKey, TrialName};
 use crate::outcome::{Attempt, Cause, Failure, Judged, Mismatch, Outcome, TrialRecord};
+use crate::relay::Mutation;
+use crate::schedule::Turn;
 use crate::session::Session;
 use crate::spec::cell::Test;
 use crate::wire::Usage;
@@ -37,23 +39,41 @@ pub struct Trial<'a> {
     pub alias: &'a str,
     /// The project's root.
     pub root: &'a Path,
+    /// The mutant that it is under, if it is.
+    pub mutation: Option<&'a Arc<Mutation>>,
 }
+
+/// Where evidence is, below the project's root.
+const EVIDENCE: &str = "target/compat";
 
 /// The folder of a trial's evidence, relative to the project's root.
 pub fn evidence_folder(name: &TrialName) -> PathBuf {
-    ["target", "compat"]
-        .into_iter()
-        .chain([
-            name.cell.feature.as_str(),
-            name.cell.provider.as_str(),
-            name.tier.as_str(),
-        ])
-        .collect()
+    [
+        EVIDENCE,
+        name.cell.feature.as_str(),
+        name.cell.provider.as_str(),
+        name.tier.as_str(),
+    ]
+    .iter()
+    .collect()
+}
+
+/// That of a trial under a mutant is another one.
+fn folder(trial: Trial<'_>) -> PathBuf {
+    let folder = evidence_folder(trial.name);
+    let Some(mutation) = trial.mutation else {
+        return folder;
+    };
+    let below = folder.strip_prefix(EVIDENCE).unwrap_or(&folder);
+    Path::new(EVIDENCE)
+        .join("mutants")
+        .join(mutation.mutant.name.as_str())
+        .join(below)
 }
 
 /// Runs a trial to its verdict.
 pub async fn run(trial: Trial<'_>, session: &Session) -> TrialRecord {
-    let folder = evidence_folder(trial.name);
+    let folder = folder(trial);
     let mut record = TrialRecord {
         name: trial.name.clone(),
         model: trial.alias.to_owned(),
@@ -73,12 +93,12 @@ pub async fn run(trial: Trial<'_>, session: &Session) -> TrialRecord {
             1 => trial.root.join(&folder),
             _ => trial.root.join(&folder).join(format!("attempt-{number}")),
         };
-        // Waiting for a slot is the run's time, not the trial's.
-        let slot = start_slot(session).await;
+        // Waiting for its turn is the run's time, not the trial's.
+        let turn = session.schedule.turn().await;
         if number == 1 {
             record.started_at = Utc::now();
         }
-        let attempt = attempt(trial, session, &folder, slot).await;
+        let attempt = attempt(trial, session, &folder, turn).await;
         record.duration_ms += attempt.attempt.duration_ms;
         record.judged = attempt.judged;
         record.usage = [record.usage, attempt.usage].into_iter().sum();
@@ -132,12 +152,9 @@ struct Attempted {
     cost_usd: f64,
 }
 
-/// Leave to start a `claude`, given back once it waits for an answer.
-type Slot = Option<OwnedSemaphorePermit>;
-
-async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path, slot: Slot) -> Attempted {
+async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path, turn: Turn) -> Attempted {
     let start = Instant::now();
-    let evidence = match gather(trial, session, slot).await {
+    let evidence = match gather(trial, session, turn).await {
         Ok(evidence) => evidence,
         Err(error) => return broken_off(&error, start),
     };
@@ -166,6 +183,10 @@ async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path, slot: Slot)
         usage: evidence.transcript.total_usage(),
         cost_usd: evidence.transcript.total_cost_usd(),
     };
+    // Under a mutant only what it broke is of interest, and there are many.
+    if trial.mutation.is_some() && attempted.attempt.failure.is_none() {
+        return attempted;
+    }
     match write(&evidence, folder) {
         Ok(()) => attempted,
         Err(source) => broken_off(
@@ -216,19 +237,21 @@ enum TrialError {
 }
 
 /// Runs `claude` once, and the cell's direct request, and collects what they left on both sides.
-async fn gather(trial: Trial<'_>, session: &Session, slot: Slot) -> Result<Evidence, TrialError> {
+async fn gather(trial: Trial<'_>, session: &Session, turn: Turn) -> Result<Evidence, TrialError> {
     let key = TrialKey(Uuid::new_v4());
     let since_ms = now_ms();
     if let Some(provider) = &session.provider {
         provider.register(key, trial.test.script.clone()).await?;
     }
-    let ran = run_claude(trial, session, key, slot).await;
+    session.relay(key, trial.mutation);
+    let ran = run_claude(trial, session, key, &turn).await;
     let direct = match (&ran, &trial.test.direct) {
         (Ok(run), Some(body)) if run.exit.code == Some(0) => {
             Some(send_direct(trial, session, key, body).await)
         }
         _ => None,
     };
+    let sent = session.relayed(key);
     let exchanges = match &session.provider {
         Some(provider) => provider.take(key).await?,
         None => Vec::new(),
@@ -240,6 +263,7 @@ async fn gather(trial: Trial<'_>, session: &Session, slot: Slot) -> Result<Evide
         exit: ran.exit,
         stderr: ran.stderr,
         exchanges,
+        sent,
         direct,
         gateway_log: session
             .gateway
@@ -253,7 +277,7 @@ async fn run_claude(
     trial: Trial<'_>,
     session: &Session,
     key: TrialKey,
-    mut slot: Slot,
+    turn: &Turn,
 ) -> Result<ClaudeRun, TrialError> {
     let folder = session.scratch().join(short_name(key));
     let invocation = Invocation {
@@ -265,7 +289,7 @@ async fn run_claude(
         flags: trial.test.flags.clone(),
         variables: trial.test.env.clone(),
         endpoint: Endpoint::Gateway {
-            base_url: session.gateway.base_url().to_owned(),
+            base_url: session.entrance().to_owned(),
             token: session.gateway.key().clone(),
         },
         folder: folder.clone(),
@@ -285,8 +309,9 @@ async fn run_claude(
     };
     let run = async {
         let run = claude::run(&invocation, |progress| match progress {
-            Progress::Requesting => drop(slot.take()),
+            Progress::Requesting => turn.asks(),
             Progress::Deltas { shown, .. } => {
+                turn.is_answered();
                 let _ = told.send(shown);
             }
         })
@@ -300,10 +325,6 @@ async fn run_claude(
     Ok(run?)
 }
 
-async fn start_slot(session: &Session) -> Slot {
-    session.starts.clone().acquire_owned().await.ok()
-}
-
 /// Short, because a socket's path below it has at most about 100 bytes.
 fn short_name(key: TrialKey) -> String {
     key.0.simple().to_string()[..12].to_owned()
@@ -315,7 +336,7 @@ async fn send_direct(trial: Trial<'_>, session: &Session, key: TrialKey, body: &
     body["model"] = json!(trial.alias);
     body["metadata"] = json!({ "user_id": json!({ "session_id": key }).to_string() });
     let sent = reqwest::Client::new()
-        .post(format!("{}/v1/messages", session.gateway.base_url()))
+        .post(format!("{}/v1/messages", session.entrance()))
         .bearer_auth(session.gateway.key().expose())
         .header("anthropic-version", "2023-06-01")
         .header("x-claude-code-session-id", key.to_string())
@@ -353,6 +374,14 @@ fn write(evidence: &Evidence, folder: &Path) -> std::io::Result<()> {
         .map(serde_json::to_string)
         .collect::<Result<_, _>>()?;
     put("exchanges.jsonl", lines(&exchanges))?;
+    if !evidence.sent.is_empty() {
+        let sent: Vec<String> = evidence
+            .sent
+            .iter()
+            .map(serde_json::to_string)
+            .collect::<Result<_, _>>()?;
+        put("sent.jsonl", lines(&sent))?;
+    }
     put("exit.json", serde_json::to_string_pretty(&evidence.exit)? + "\n")?;
     put("gateway.log", lines(&evidence.gateway_log))?;
     if !evidence.stderr.is_empty() {

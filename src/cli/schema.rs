@@ -7,9 +7,10 @@ use anyhow::Context as _;
 use clap::Args;
 
 use crate::matrix;
+use crate::spec::reference;
 use crate::spec::schema::FileKind;
 
-/// Write the JSON Schemas of every file that is read or written
+/// Write the JSON Schemas of every file that is read or written, and the reference of a cell's keys
 ///
 /// The schemas are generated from the types behind the files. Editors find those of the manifest and the cells through
 /// the first line of each file. With `--check` nothing is written, and the exit status is 1 if one is not fresh.
@@ -22,6 +23,9 @@ pub struct Arguments {
     /// The folder of the schemas
     #[arg(long, value_name = "FOLDER", default_value = "schema")]
     pub folder: PathBuf,
+    /// The reference of all keys of a cell, generated from their schema
+    #[arg(long, value_name = "FILE", default_value = "docs/cells-reference.md")]
+    pub reference: PathBuf,
 }
 
 /// Runs the command.
@@ -30,8 +34,12 @@ pub struct Arguments {
 /// If a schema cannot be written.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut stale = false;
-    for (name, text) in schemas() {
-        let file = arguments.folder.join(name);
+    let mut files: Vec<(PathBuf, String)> = schemas()
+        .into_iter()
+        .map(|(name, text)| (arguments.folder.join(name), text))
+        .collect();
+    files.push((arguments.reference, reference::page()));
+    for (file, text) in files {
         if is_fresh(&file, &text) {
             continue;
         }

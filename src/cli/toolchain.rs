@@ -53,8 +53,9 @@ enum Command {
     },
     /// Pin other versions: ask the registries, rewrite the lock, print what changed
     ///
-    /// Without options, everything is brought to its newest version: `claude` to the newest that is at least three days
-    /// old, LiteLLM to the newest whose requirements can be met.
+    /// Without options, everything is brought to the newest version that is at least three days old, LiteLLM to the
+    /// newest of these whose requirements can be met; an index that does not say how old its packages are is taken as
+    /// it is.
     Update {
         /// Pin this version of `claude`
         #[arg(long, value_name = "VERSION")]
@@ -143,9 +144,12 @@ async fn install(installer: &Installer<'_>, lock: &Lock, tool: Option<Tool>) -> 
     if let Ok(Some(install)) = &litellm {
         anstream::println!("{}", install.bin.display());
     }
-    claude?;
-    litellm?;
-    Ok(ExitCode::SUCCESS)
+    match (claude, litellm) {
+        (Ok(_), Ok(_)) => Ok(ExitCode::SUCCESS),
+        (Err(claude), Ok(_)) => Err(claude.into()),
+        (Ok(_), Err(litellm)) => Err(litellm.into()),
+        (Err(claude), Err(litellm)) => anyhow::bail!("{claude}\nerror: {litellm}"),
+    }
 }
 
 /// A tool as `show` prints it.
@@ -314,7 +318,9 @@ async fn update_python(
     version: Option<&str>,
 ) -> anyhow::Result<()> {
     let wanted = update::with_version(&lock::read(&folder.join(source))?, &old.package, version);
-    let new = update::pin_python(installer, &lock.uv, &old.package, &wanted).await?;
+    // Who names a version has chosen it; a newest one is given the time in which bad ones are withdrawn.
+    let published_by = version.is_none().then(|| Utc::now() - claude_code::PATIENT.0);
+    let new = update::pin_python(installer, &lock.uv, &old.package, &wanted, published_by).await?;
     // What was found is written down as asked for, so that the two files agree.
     let asked = update::with_version(&wanted, &old.package, Some(&new.version));
     lock::write(&folder.join(source), &asked)?;

@@ -135,7 +135,7 @@ fn arrivals(exchanges: &[Exchange]) -> String {
 }
 
 fn requests(operation: Operation, count: u64, exchanges: &[Exchange]) -> Vec<Finding> {
-    let of_operation = exchanges
+    let mut of_operation = exchanges
         .iter()
         .filter(|exchange| exchange.operation == operation);
     let found = of_operation.clone().count() as u64;
@@ -149,7 +149,7 @@ fn requests(operation: Operation, count: u64, exchanges: &[Exchange]) -> Vec<Fin
         ),
         expected: count.to_string(),
         actual: arrivals(exchanges),
-        evidence: of_operation.last().map(at),
+        evidence: of_operation.next_back().map(at),
     }]
 }
 

@@ -59,22 +59,29 @@ pub fn of_run(manifest: &ManifestView, results: &Results, width: usize, paint: P
 
 /// What the signs do not show: passes that rest on declared known failures, and what could not be judged.
 fn remarks(results: &Results) -> Vec<String> {
-    let trials_with = |verdict| {
+    let told = [
+        (outcome::Verdict::KnownFailure, "a declared known failure showed"),
+        (
+            outcome::Verdict::NotJudged,
+            "the run is live, and what reached the provider was not judged",
+        ),
+    ];
+    let remark = |(verdict, words)| {
         let showed = |entry: &&Entry| entry.expectations.iter().any(|judged| judged.verdict == verdict);
-        results.results.iter().filter(showed).count()
+        let mut cells: Vec<String> = results
+            .results
+            .iter()
+            .filter(showed)
+            .map(|entry| entry.nodeid.cell.to_string())
+            .collect();
+        cells.dedup();
+        match cells.len() {
+            0 => None,
+            1..=5 => Some(format!("{words} in {}", cells.join(", "))),
+            number => Some(format!("{words} in {number} cells")),
+        }
     };
-    let known = trials_with(outcome::Verdict::KnownFailure);
-    let not_judged = trials_with(outcome::Verdict::NotJudged);
-    let mut remarks = Vec::new();
-    if known > 0 {
-        remarks.push(format!("a declared known failure showed in {known} trials"));
-    }
-    if not_judged > 0 {
-        remarks.push(format!(
-            "not judged in {not_judged} trials: what reached the provider, for the run is live"
-        ));
-    }
-    remarks
+    told.into_iter().filter_map(remark).collect()
 }
 
 /// A published matrix, in at most `width` columns: what it was made of, a sign a cell (or, with its details, one a tier

@@ -8,19 +8,9 @@ use serde_json::Value;
 
 use crate::wire::exchange::{Body, Request};
 use crate::wire::message::MessageRequest;
+use crate::wire::redaction;
 use crate::wire::target::Target;
 use crate::wire::{Operation, Route, converse, messages};
-
-/// Headers whose values are credentials.
-const CREDENTIALS: [&str; 7] = [
-    "authorization",
-    "proxy-authorization",
-    "x-api-key",
-    "api-key",
-    "x-goog-api-key",
-    "x-amz-security-token",
-    "cookie",
-];
 
 /// A request.
 pub(super) struct Incoming {
@@ -110,7 +100,7 @@ fn read_body(target: &Target, bytes: &[u8]) -> Body {
     if bytes.is_empty() {
         Body::Empty
     } else if target.operation == Operation::OauthToken {
-        Body::Text(redacted(bytes.len()))
+        Body::Text(redaction::placeholder(bytes.len()))
     } else {
         match serde_json::from_slice(bytes) {
             Ok(json) => Body::Json(json),
@@ -146,16 +136,8 @@ fn recorded_headers(headers: &HeaderMap) -> Vec<(String, String)> {
     headers
         .iter()
         .map(|(name, value)| {
-            let value = if CREDENTIALS.contains(&name.as_str()) {
-                redacted(value.len())
-            } else {
-                String::from_utf8_lossy(value.as_bytes()).into_owned()
-            };
+            let value = redaction::header_value(name.as_str(), value.as_bytes());
             (name.as_str().to_owned(), value)
         })
         .collect()
-}
-
-fn redacted(length: usize) -> String {
-    format!("[redacted, {length} bytes]")
 }

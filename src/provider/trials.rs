@@ -2,10 +2,9 @@
 //! exchanges, and how far its client has got.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 
 use axum::http::HeaderMap;
-use regex::bytes::Regex;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -71,7 +70,11 @@ impl Trials {
     /// headers, in the path, or anywhere in what the body says.
     pub(super) fn owner(&self, incoming: &Incoming) -> Option<Arc<Trial>> {
         let by_key = lock(&self.by_key);
-        let known = |bytes: &[u8]| keys_in(bytes).find_map(|key| by_key.get(&key)).cloned();
+        let known = |bytes: &[u8]| {
+            TrialKey::all_in(bytes)
+                .find_map(|key| by_key.get(&key.0))
+                .cloned()
+        };
         session_header(&incoming.headers)
             .and_then(known)
             .or_else(|| {
@@ -91,14 +94,6 @@ fn session_header(headers: &HeaderMap) -> Option<&[u8]> {
     headers
         .get("x-claude-code-session-id")
         .map(|value| value.as_bytes())
-}
-
-fn keys_in(bytes: &[u8]) -> impl Iterator<Item = Uuid> {
-    static KEY: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new("(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").expect("a constant expression")
-    });
-    KEY.find_iter(bytes)
-        .filter_map(|found| Uuid::try_parse_ascii(found.as_bytes()).ok())
 }
 
 impl Trial {

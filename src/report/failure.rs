@@ -6,6 +6,7 @@ use std::path::Path;
 use super::paint::{BAD, DIM, HEADING, LEAD, Paint, printable};
 use crate::ids::TrialName;
 use crate::outcome::{Cause, Failure, Mismatch};
+use crate::spec::expectation::RUN;
 
 /// The most characters of a value in a short text.
 const SHORT: usize = 200;
@@ -15,8 +16,12 @@ const SHORT: usize = 200;
 /// Ends with a newline.
 pub fn failure(trial: &TrialName, failure: &Failure, evidence: Option<&Path>, paint: Paint) -> String {
     let mut text = String::new();
-    for mismatch in &failure.mismatches {
+    let (told, consequences) = sorted(failure);
+    for mismatch in told {
         push_mismatch(&mut text, failure, mismatch, evidence, paint);
+    }
+    if !consequences.is_empty() {
+        push_note(&mut text, "could not hold then", &consequences.join(", "), paint);
     }
     push_note(&mut text, "cause", &cause(failure), paint);
     let hint = paint.apply(LEAD, "hint:");
@@ -28,6 +33,21 @@ pub fn failure(trial: &TrialName, failure: &Failure, evidence: Option<&Path>, pa
         &format!("{hint} run this trial alone with `cargo test --test compat -- --exact {trial}`"),
     );
     text
+}
+
+/// The mismatches to tell, and the names of expectations that a run without an answer could not fulfil.
+fn sorted(failure: &Failure) -> (Vec<&Mismatch>, Vec<&str>) {
+    let broke = |mismatch: &&Mismatch| mismatch.expectation == RUN;
+    let (run, rest): (Vec<&Mismatch>, Vec<&Mismatch>) = failure.mismatches.iter().partition(broke);
+    if run.is_empty() {
+        return (rest, Vec::new());
+    }
+    let mut names: Vec<&str> = rest
+        .iter()
+        .map(|mismatch| mismatch.expectation.as_str())
+        .collect();
+    names.dedup();
+    (run, names)
 }
 
 /// A failure in a few lines without its places: what the first mismatch says, and the cause. No newline
@@ -96,7 +116,7 @@ fn place_of(failure: &Failure, mismatch: &Mismatch) -> String {
     match &mismatch.place {
         None => name.clone(),
         Some(place) => {
-            let prefix = if failure.cause == Cause::Harness {
+            let prefix = if matches!(failure.cause, Cause::Harness | Cause::Config) {
                 ""
             } else {
                 "expect."

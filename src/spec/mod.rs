@@ -13,6 +13,7 @@ pub mod fault;
 pub mod yaml;
 pub mod mirror;
 pub mod schema;
+pub mod reference;
 pub mod owned;
 pub mod resolve;
 mod resolve_expectation;

@@ -1,7 +1,8 @@
 //! What a cell may not set: flags and variables that the harness sets itself, that would go round the gateway or the
 //! permission rules, or that `claude` does not have.
 //!
-//! Data and look-ups, pure. The flags are those of `claude --help`, version 2.1.326.
+//! Data and look-ups, pure. The flags are those of `claude --help`, version 2.1.326, and those that
+//! it takes without listing them (each tried with that version).
 
 use super::fault::{closest, listed};
 
@@ -57,6 +58,7 @@ const FLAGS: &[Flag] = &[
     ),
     flag(&["--allowed-tools", "--allowedTools"], Values::Several, Free),
     flag(&["--append-system-prompt"], Values::One, Free),
+    flag(&["--append-system-prompt-file"], Values::One, Free),
     flag(&["--autocompact"], Values::One, Free),
     flag(&["--ax-screen-reader"], Values::None, Unfit),
     flag(&["--background", "--bg"], Values::None, Unfit),
@@ -91,6 +93,8 @@ const FLAGS: &[Flag] = &[
     flag(&["--input-format"], Values::One, Harness),
     flag(&["--json-schema"], Values::One, Free),
     flag(&["--max-budget-usd"], Values::One, Free),
+    flag(&["--max-thinking-tokens"], Values::One, Free),
+    flag(&["--max-turns"], Values::One, Free),
     flag(&["--mcp-config"], Values::Several, Free),
     flag(&["--model"], Values::One, Harness),
     flag(&["--name", "-n"], Values::One, Free),
@@ -98,6 +102,7 @@ const FLAGS: &[Flag] = &[
     flag(&["--no-session-persistence"], Values::None, Harness),
     flag(&["--output-format"], Values::One, Harness),
     flag(&["--permission-mode"], Values::One, Free),
+    flag(&["--permission-prompt-tool"], Values::One, Free),
     flag(&["--permission-prompts"], Values::One, Free),
     flag(&["--plugin-dir"], Values::One, Free),
     flag(&["--plugin-url"], Values::One, Unfit),
@@ -114,8 +119,10 @@ const FLAGS: &[Flag] = &[
     flag(&["--settings"], Values::One, Free),
     flag(&["--strict-mcp-config"], Values::None, Free),
     flag(&["--system-prompt"], Values::One, Free),
+    flag(&["--system-prompt-file"], Values::One, Free),
     flag(&["--system-prompt-snapshot"], Values::One, Free),
     flag(&["--teleport"], Values::Optional, Unfit),
+    flag(&["--thinking"], Values::One, Free),
     flag(&["--tmux"], Values::None, Unfit),
     flag(&["--tools"], Values::Several, Free),
     flag(&["--verbose"], Values::None, Harness),
@@ -132,6 +139,8 @@ pub struct FlagFault {
     pub message: String,
     /// What to do about it.
     pub hint: String,
+    /// What may stand there, where the flag is not known.
+    pub allowed: Option<String>,
 }
 
 /// What is wrong with `words`, the entries of a cell's `flags`.
@@ -155,7 +164,13 @@ pub fn flag_faults(words: &[String]) -> Vec<FlagFault> {
             None => (Some(unknown(name)), values.len()),
             Some(flag) => one(flag, name, inline, &values),
         };
-        faults.extend(fault.map(|(message, hint)| FlagFault { index, message, hint }));
+        let allowed = (known.is_none() && word.starts_with('-')).then(usable_flags);
+        faults.extend(fault.map(|(message, hint)| FlagFault {
+            index,
+            message,
+            hint,
+            allowed,
+        }));
         index += 1 + taken;
     }
     faults
@@ -278,8 +293,8 @@ pub fn variable_refusal(name: &str) -> Option<String> {
     None
 }
 
-/// The flags that a cell may use, for a reference.
-pub fn usable_flags() -> String {
+/// The flags that a cell may use.
+fn usable_flags() -> String {
     listed(
         FLAGS
             .iter()

@@ -743,9 +743,9 @@ impl Resolver<'_> {
     fn flags(&mut self) -> Vec<String> {
         let flags = self.mirror.flags.clone().unwrap_or_default();
         for found in owned::flag_faults(&flags) {
-            let fault = self
-                .at(&KeyPath::of("flags").then(found.index), found.message)
-                .hint(found.hint);
+            let path = KeyPath::of("flags").then(found.index);
+            let mut fault = self.at(&path, found.message).hint(found.hint);
+            fault.allowed = found.allowed;
             self.faults.push(fault);
         }
         flags

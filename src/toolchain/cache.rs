@@ -83,7 +83,7 @@ pub struct Reservation {
 #[derive(Debug)]
 pub enum Claim {
     /// It is there, or another process has just made it.
-    Installed(Installed),
+    Installed(Box<Installed>),
     /// It is for the caller to make.
     Reserved(Reservation),
 }
@@ -208,11 +208,11 @@ impl Entry {
     /// The entry if it is whole, else the right to make it, waited for if another process has it.
     pub async fn claim(&self, progress: &dyn Progress) -> Result<Claim, CacheError> {
         if let Some(installed) = self.installed() {
-            return Ok(Claim::Installed(installed));
+            return Ok(Claim::Installed(Box::new(installed)));
         }
         let lock = self.lock(progress).await?;
         if let Some(installed) = self.installed() {
-            return Ok(Claim::Installed(installed));
+            return Ok(Claim::Installed(Box::new(installed)));
         }
         for left_over in self.folders() {
             // An installer that outlived its process may still write there: then the next claim removes the rest.

@@ -12,13 +12,15 @@ use chrono::Utc;
 use flate2::bufread::GzDecoder;
 
 use super::cache::{CacheError, Claim, Entry, Installed, InstalledFile, Receipt, Reservation};
+use super::http::{Fault, FetchError};
 use super::integrity::{Hasher, Sha512};
 use super::lock::{ClaudePin, UnpinnedPlatform};
 use super::npm::{Registry, RegistryError};
 use super::platform::{Platform, UnsupportedPlatform};
 use super::progress::Work;
 use super::{Installer, Surroundings};
-use crate::process::{self, Bounds};
+use crate::env;
+use crate::process::{self, Bounds, Launch, Mark};
 
 /// The name of the tool in the cache.
 pub const TOOL: &str = "claude";
@@ -109,13 +111,19 @@ pub struct ClaudeVersionError {
     reason: String,
 }
 
-/// The version that the program at `path` says it is: `2.1.327`.
+/// The version that the program at `path` says it is: `2.1.327`. It is not trusted: it gets a home of its own and none
+/// of the clients' settings.
 pub async fn version_of(path: &Path, surroundings: &Surroundings) -> Result<String, ClaudeVersionError> {
     let failed = |reason| ClaudeVersionError {
         path: path.to_owned(),
         reason,
     };
-    let launch = surroundings.launch(path).arguments(["--version"]);
+    let home = tempfile::tempdir().map_err(|error| failed(error.to_string()))?;
+    let launch = Launch::new(path, Mark::run(surroundings.run))
+        .arguments(["--version"])
+        .environment(surroundings.environment.inherited())
+        .environment([(env::HOME, home.path()), (env::TMPDIR, home.path())])
+        .directory(home.path());
     let output = process::output(&launch, b"", Bounds::deadline(Duration::from_secs(60)))
         .await
         .map_err(|error| failed(error.to_string()))?;
@@ -162,9 +170,15 @@ async fn download(
     expected: Sha512,
     archive: &Path,
 ) -> Result<(), InstallClaudeError> {
-    let failed = |reason| InstallClaudeError::Registry {
-        version: pin.version.clone(),
-        reason,
+    let failed = |reason| match reason {
+        RegistryError::Fetch(FetchError {
+            fault: Fault::Write(error),
+            ..
+        }) => CacheError::of("write", archive)(error).into(),
+        reason => InstallClaudeError::Registry {
+            version: pin.version.clone(),
+            reason,
+        },
     };
     let registry = Registry::find(&installer.surroundings).await.map_err(failed)?;
     let version = registry
@@ -173,7 +187,7 @@ async fn download(
         .map_err(failed)?;
     let label = format!("claude {} for {platform}", pin.version);
     let work = Work::begin(installer.progress, label);
-    let actual = registry
+    let (actual, address) = registry
         .download(&version, archive, &|done, total| work.advance(done, total))
         .await
         .map_err(failed)?;
@@ -183,7 +197,7 @@ async fn download(
     std::fs::remove_file(archive).map_err(CacheError::of("remove", archive))?;
     let mismatch = Mismatch {
         version: pin.version.clone(),
-        file: version.dist.tarball.unwrap_or_default(),
+        file: address,
         expected,
         actual,
     };

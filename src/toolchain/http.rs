@@ -251,6 +251,13 @@ impl Response {
     }
 }
 
+impl FetchError {
+    /// Whether the server answered that it will not give this (a status 4xx).
+    pub fn is_refusal(&self) -> bool {
+        matches!(&self.fault, Fault::Status { status, .. } if status.is_client_error())
+    }
+}
+
 impl Fault {
     /// How long to wait before the next attempt, `usual` if the server does not say; nothing if another
     /// attempt is in vain.

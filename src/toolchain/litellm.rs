@@ -66,7 +66,7 @@ pub async fn ensure(
     uv: &PythonPin,
 ) -> Result<LitellmInstall, InstallLitellmError> {
     let installed = match entry(installer, TOOL, pin)?.claim(installer.progress).await? {
-        Claim::Installed(installed) => installed,
+        Claim::Installed(installed) => *installed,
         Claim::Reserved(reservation) => match install(installer, pin, uv, &reservation).await {
             Ok(()) => finish(reservation, TOOL, pin)?,
             Err(error) => {

@@ -248,24 +248,34 @@ impl Registry {
             })
     }
 
-    /// Fetches `version`'s file, as [`Client::download`].
+    /// Fetches `version`'s file, as [`Client::download`], and says its digest and where it came from.
     pub async fn download(
         &self,
         version: &Version,
         file: &Path,
         told: &(dyn Fn(u64, Option<u64>) + Sync),
-    ) -> Result<Sha512, RegistryError> {
+    ) -> Result<(Sha512, String), RegistryError> {
         let address = version.dist.tarball.as_deref().unwrap_or_default();
         let published = Url::parse(address).map_err(|_| RegistryError::Address {
             whence: "`dist.tarball` of the package's metadata".to_owned(),
         })?;
-        let Some(mirrored) = self.mirrored(&published) else {
-            return Ok(self.client.download(&self.request(published), file, told).await?);
-        };
-        match self.client.download(&self.request(mirrored), file, told).await {
-            Ok(digest) => Ok(digest),
-            Err(_) => Ok(self.client.download(&self.request(published), file, told).await?),
+        if let Some(mirrored) = self.mirrored(&published) {
+            match self
+                .client
+                .download(&self.request(mirrored.clone()), file, told)
+                .await
+            {
+                Ok(digest) => return Ok((digest, redacted(&mirrored))),
+                // It keeps its files elsewhere, and says where.
+                Err(error) if error.is_refusal() => {}
+                Err(error) => return Err(error.into()),
+            }
         }
+        let digest = self
+            .client
+            .download(&self.request(published.clone()), file, told)
+            .await?;
+        Ok((digest, redacted(&published)))
     }
 
     async fn metadata(&self, name: &str, accept: &'static str) -> Result<Package, RegistryError> {

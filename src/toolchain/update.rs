@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
+
 use super::Installer;
 use super::integrity::{IntegrityError, Sha512};
 use super::litellm::{self, InstallLitellmError};
@@ -80,12 +82,14 @@ async fn digest(registry: &Registry, package: &str, version: &str) -> Result<Sha
 }
 
 /// The pin of `package` with all that the requirements in `source` need, for every platform and Python; `uv` is the one
-/// to solve them with on a machine that has none.
+/// to solve them with on a machine that has none. With `published_by`, nothing newer is taken, as far as the index says
+/// when its files were published.
 pub async fn pin_python(
     installer: &Installer<'_>,
     uv: &PythonPin,
     package: &str,
     source: &str,
+    published_by: Option<DateTime<Utc>>,
 ) -> Result<PythonPin, UpdateError> {
     let failed = |reason| UpdateError::Python {
         package: package.to_owned(),
@@ -110,7 +114,8 @@ pub async fn pin_python(
             "--quiet",
             "--python",
         ])
-        .arguments([&python.program, &input]);
+        .arguments([&python.program, &input])
+        .arguments(published_by.map(|time| format!("--exclude-newer={}", time.format("%Y-%m-%dT%H:%M:%SZ"))));
     let output = python::run(launch, "uv pip compile").await.map_err(failed)?;
     let text = format!(
         "# Made by `compat toolchain update`.\n{}",

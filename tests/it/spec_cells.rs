@@ -97,6 +97,16 @@ fn the_schemas_are_fresh() {
 }
 
 #[test]
+fn the_reference_is_fresh() {
+    let text = std::fs::read_to_string(root().join("docs/cells-reference.md")).unwrap_or_default();
+    let fresh = compat_matrix::spec::reference::page();
+    assert!(
+        text == fresh,
+        "`docs/cells-reference.md` is not fresh: run `compat schema`"
+    );
+}
+
+#[test]
 fn every_key_of_the_schemas_is_described() {
     fn walk(path: &str, schema: &serde_json::Value) {
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {

@@ -641,7 +641,11 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
         (
             "an unknown flag",
             and("flags: [--efort, high]\n"),
-            &["`claude` has no flag `--efort`", "did you mean `--effort`?"],
+            &[
+                "`claude` has no flag `--efort`",
+                "allowed: `--add-dir`",
+                "did you mean `--effort`?",
+            ],
         ),
         (
             "two words in one entry",

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use compat_matrix::env::Environment;
 use compat_matrix::process::RunId;
-use compat_matrix::toolchain::cache::Claim;
-use compat_matrix::toolchain::http::Patience;
+use compat_matrix::toolchain::cache::{CacheError, Claim};
+use compat_matrix::toolchain::http::{Client, Fault, Patience, Request};
 use compat_matrix::toolchain::integrity::Sha512;
 use compat_matrix::toolchain::npm::Registry;
 use compat_matrix::toolchain::platform::Platform;
@@ -515,6 +515,52 @@ async fn a_mirror_that_passes_on_foreign_addresses_is_asked_for_the_file_itself(
     machine.install(&pin_of(&package)).await.unwrap();
 
     assert_eq!(server.targets()[1], format!("/mirror{}", tarball_path()));
+}
+
+#[tokio::test]
+async fn a_registry_that_keeps_its_files_elsewhere_is_believed() {
+    let package = real_package();
+    let files = Server::start(|_, _| ready(ok(real_package()))).await;
+    // Another name of the same address is another host.
+    let elsewhere = files.address.replace("127.0.0.1", "localhost") + &tarball_path();
+    let server = Server::start(move |asked, _| {
+        ready(match asked.target.ends_with(".tgz") {
+            true => status(404),
+            false => ok(metadata(&elsewhere, &real_package())),
+        })
+    })
+    .await;
+    let machine = Machine::new().registry(&server);
+
+    machine.install(&pin_of(&package)).await.unwrap();
+
+    assert_eq!(files.targets(), [tarball_path()]);
+}
+
+#[tokio::test]
+async fn a_full_disk_says_so_and_what_to_do() {
+    let full = Path::new("/dev/full");
+    if !full.exists() {
+        return;
+    }
+    let server = Server::start(|_, _| ready(ok(real_package()))).await;
+    let url = server.address.parse().unwrap();
+    let client = Client::new(Patience::default(), &[]).unwrap();
+
+    let error = client
+        .download(&Request::to(url), full, &|_, _| {})
+        .await
+        .unwrap_err();
+
+    assert!(error.to_string().contains("No space left on device"), "{error}");
+    let Fault::Write(error) = error.fault else {
+        panic!("{error}")
+    };
+    let error = CacheError::of("write", full)(error).to_string();
+    assert!(
+        error.contains("the disk is full") && error.contains("set `COMPAT_CACHE_DIR`"),
+        "{error}"
+    );
 }
 
 async fn found(machine: &Machine) -> Result<String, String> {

@@ -92,7 +92,7 @@ export async function openSite(): Promise<Site> {
 
 async function openPage(context: BrowserContext, now: string, scripts: boolean): Promise<Page> {
   const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(20_000);
   if (scripts) {
     await page.clock.setFixedTime(new Date(now));
   }

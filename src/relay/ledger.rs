@@ -1,0 +1,124 @@
+//! What has passed for a trial, as it happens.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+
+use super::{lock, now_ms};
+use crate::wire::exchange::SentEvent;
+use crate::wire::framing::{Decoder, Event, Framing};
+use crate::wire::passage::{Passage, PassedReply};
+
+/// A list of passages that grows.
+#[derive(Clone, Default)]
+pub(super) struct Ledger {
+    passages: Arc<Mutex<Vec<Passage>>>,
+}
+
+/// One passage of a ledger, under way.
+pub(super) struct Recording {
+    ledger: Ledger,
+    index: usize,
+    /// Of a stream.
+    decoder: Option<Decoder>,
+    /// Of any other body.
+    body: Vec<u8>,
+}
+
+impl Ledger {
+    /// Adds a passage; its number is given here.
+    pub(super) fn begin(&self, mut passage: Passage) -> Recording {
+        let mut passages = lock(&self.passages);
+        passage.number = passages.len() + 1;
+        passages.push(passage);
+        Recording {
+            ledger: self.clone(),
+            index: passages.len() - 1,
+            decoder: None,
+            body: Vec::new(),
+        }
+    }
+
+    /// The passages so far.
+    pub(super) fn passages(&self) -> Vec<Passage> {
+        lock(&self.passages).clone()
+    }
+}
+
+impl Recording {
+    /// The head of the reply has come. It counts as cut off until [`Recording::finish`], a stream until its last event.
+    pub(super) fn reply(&mut self, status: u16, headers: Vec<(String, String)>, framing: Option<Framing>) {
+        self.decoder = framing.map(Decoder::new);
+        self.update(|passage| {
+            passage.reply = Some(PassedReply {
+                at_ms: now_ms(),
+                status,
+                headers,
+                stream: framing.is_some(),
+                events: Vec::new(),
+                cut_off: true,
+            });
+        });
+    }
+
+    /// More of the body has come.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        match &mut self.decoder {
+            Some(decoder) => {
+                let events = decoder.push(bytes);
+                self.events(events);
+            }
+            None => self.body.extend_from_slice(bytes),
+        }
+    }
+
+    /// The body is whole.
+    pub(super) fn finish(&mut self) {
+        if let Some(decoder) = self.decoder.take() {
+            self.text(&decoder.finish());
+        }
+        let body = std::mem::take(&mut self.body);
+        self.text(&body);
+        self.update_reply(|reply| reply.cut_off = false);
+    }
+
+    fn events(&self, events: Vec<Event>) {
+        let at_ms = now_ms();
+        self.update_reply(|reply| {
+            for event in events {
+                // Connections are kept open after it.
+                if event.name == "message_stop" {
+                    reply.cut_off = false;
+                }
+                reply.events.push(SentEvent {
+                    at_ms,
+                    data: event.data,
+                });
+            }
+        });
+    }
+
+    fn text(&self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let data = serde_json::from_slice(bytes)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).into_owned()));
+        let at_ms = now_ms();
+        self.update_reply(|reply| reply.events.push(SentEvent { at_ms, data }));
+    }
+
+    fn update_reply(&self, change: impl FnOnce(&mut PassedReply)) {
+        self.update(|passage| {
+            if let Some(reply) = &mut passage.reply {
+                change(reply);
+            }
+        });
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Passage)) {
+        if let Some(passage) = lock(&self.ledger.passages).get_mut(self.index) {
+            change(passage);
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! The relay's one request handler: read, find the trial, pass on, pass back.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::{Body as HttpBody, to_bytes};
+use axum::extract::State;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use bytes::Bytes;
+use futures_util::stream;
+use reqwest::Url;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::ledger::Recording;
+use super::passing::Passing;
+use super::{Mutation, Trial, lock, now_ms};
+use crate::ids::TrialKey;
+use crate::mutant::{Headers, MadeUpReply, PassingRequest, Position, ReplyHead};
+use crate::wire::exchange::{self, Body};
+use crate::wire::framing::Framing;
+use crate::wire::passage::Passage;
+use crate::wire::target::Target;
+use crate::wire::{Operation, redaction};
+
+/// The largest body passed on, in bytes: twice what Anthropic's API takes, so that a refusal is the provider's.
+const BODY_LIMIT: usize = 64 << 20;
+
+/// Headers that belong to one connection, not to the message (RFC 9110, section 7.6.1).
+const HOP_BY_HOP: [&str; 9] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "expect",
+];
+
+/// All that requests share.
+pub(super) struct Shared {
+    pub(super) position: Position,
+    upstream: String,
+    client: reqwest::Client,
+    pub(super) trials: Mutex<HashMap<TrialKey, Arc<Trial>>>,
+}
+
+/// A request, read.
+struct Incoming {
+    method: reqwest::Method,
+    request: PassingRequest,
+    json: Option<Value>,
+    operation: Operation,
+    stream: bool,
+}
+
+/// A mutant and whether it is about a request.
+struct Work<'a> {
+    mutation: Option<&'a Arc<Mutation>>,
+    recording: Option<Recording>,
+}
+
+/// Passes one request on and its reply back.
+pub(super) async fn handle(
+    State(shared): State<Arc<Shared>>,
+    request: Request<HttpBody>,
+) -> Response<HttpBody> {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
+        return refusal(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the request is too large or broken off",
+        );
+    };
+    let incoming = Incoming::read(&parts, body);
+    shared.pass(incoming).await
+}
+
+impl Shared {
+    pub(super) fn new(position: Position, upstream: &str) -> reqwest::Result<Self> {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            // A kept connection may be closed by its server in the moment in which it is used again.
+            .pool_max_idle_per_host(0)
+            .build()?;
+        Ok(Self {
+            position,
+            upstream: upstream.trim_end_matches('/').to_owned(),
+            client,
+            trials: Mutex::default(),
+        })
+    }
+
+    /// The trial that a request belongs to: by the first known key in its headers, its path or its body.
+    fn owner(&self, request: &PassingRequest) -> Option<Arc<Trial>> {
+        let trials = lock(&self.trials);
+        let known = |bytes: &[u8]| TrialKey::all_in(bytes).find_map(|key| trials.get(&key)).cloned();
+        request
+            .headers
+            .iter()
+            .find_map(|(_, value)| known(value))
+            .or_else(|| known(request.path.as_bytes()))
+            .or_else(|| known(&request.body))
+    }
+
+    async fn pass(&self, mut incoming: Incoming) -> Response<HttpBody> {
+        let trial = self.owner(&incoming.request);
+        let turn = trial
+            .as_ref()
+            .map_or(0, |trial| trial.next_turn(incoming.operation));
+        let work = Work {
+            recording: trial
+                .as_ref()
+                .filter(|_| self.position == Position::Front)
+                .map(|trial| trial.ledger.begin(incoming.passage(turn))),
+            mutation: trial
+                .as_ref()
+                .and_then(|trial| trial.mutation.as_ref())
+                .filter(|mutation| incoming.is_for(mutation, turn)),
+        };
+        let mut is_sent_twice = false;
+        if let Some(mutation) = work.mutation {
+            let fate = mutation.mutant.change_request(&mut incoming.request);
+            mutation.count(usize::from(fate.changed));
+            if fate.delay_ms > 0 {
+                sleep(Duration::from_millis(fate.delay_ms)).await;
+            }
+            if let Some(answer) = fate.answer {
+                return work.made_up(answer);
+            }
+            is_sent_twice = fate.send_twice;
+        }
+        let reply = match self.send(&incoming).await {
+            Ok(reply) => reply,
+            Err(why) => return refusal(StatusCode::BAD_GATEWAY, &why),
+        };
+        if is_sent_twice {
+            // Its reply is nobody's; that it has none is nobody's fault.
+            drop(self.send(&incoming).await);
+        }
+        work.pass_back(reply).await
+    }
+
+    async fn send(&self, incoming: &Incoming) -> Result<reqwest::Response, String> {
+        let request = &incoming.request;
+        let whole = format!("{}{}", self.upstream, request.path);
+        let url = Url::parse(&whole).map_err(|error| format!("`{whole}` is not an address: {error}"))?;
+        if url.as_str() != whole {
+            return Err(format!("`{whole}` cannot be passed on as it is, only as `{url}`"));
+        }
+        self.client
+            .request(incoming.method.clone(), url)
+            .headers(header_map(&with_length(&request.headers, request.body.len())))
+            .body(request.body.clone())
+            .send()
+            .await
+            .map_err(|error| format!("nothing answers behind the relay: {}", with_causes(&error)))
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+impl Work<'_> {
+    async fn pass_back(self, reply: reqwest::Response) -> Response<HttpBody> {
+        let framing = framing(reply.headers());
+        let mut head = ReplyHead {
+            status: reply.status().as_u16(),
+            headers: passed_headers(reply.headers()),
+        };
+        let Some(mutation) = self
+            .mutation
+            .filter(|mutation| mutation.mutant.changes_reply(head.status))
+        else {
+            let incoming = Box::pin(reply.bytes_stream());
+            return self.answer(&head, framing, |recording| Passing::new(incoming, recording));
+        };
+        let mutant = &mutation.mutant;
+        if let Some(answer) = &mutant.reply.answer {
+            mutation.count(1);
+            let answer = answer.clone();
+            return self.made_up(answer);
+        }
+        if mutant.change_reply_head(&mut head) {
+            mutation.count(1);
+        }
+        if mutant.reply.delay_ms > 0 {
+            mutation.count(1);
+            sleep(Duration::from_millis(mutant.reply.delay_ms)).await;
+        }
+        // Of a body that may change nobody knows the length.
+        head.headers.retain(|(name, _)| name != "content-length");
+        if framing.is_none() && !mutant.reply.body.is_empty() {
+            let Ok(body) = reply.bytes().await else {
+                return refusal(StatusCode::BAD_GATEWAY, "the reply broke off");
+            };
+            let changed = mutant.change_reply_body(&body);
+            mutation.count(usize::from(changed.is_some()));
+            return self.whole(&head, changed.unwrap_or(body));
+        }
+        let incoming = Box::pin(reply.bytes_stream());
+        let mutation = Arc::clone(mutation);
+        self.answer(&head, framing, |recording| {
+            Passing::new(incoming, recording).under(&mutation, framing)
+        })
+    }
+
+    fn made_up(self, answer: MadeUpReply) -> Response<HttpBody> {
+        let head = ReplyHead {
+            status: answer.status,
+            headers: vec![("content-type".to_owned(), answer.content_type.into_bytes())],
+        };
+        self.whole(&head, answer.body)
+    }
+
+    fn whole(self, head: &ReplyHead, body: Bytes) -> Response<HttpBody> {
+        let framing = framing(&header_map(&head.headers));
+        self.answer(head, framing, |recording| {
+            Passing::new(Box::pin(stream::iter([Ok(body)])), recording)
+        })
+    }
+
+    fn answer(
+        self,
+        head: &ReplyHead,
+        framing: Option<Framing>,
+        body: impl FnOnce(Option<Recording>) -> Passing,
+    ) -> Response<HttpBody> {
+        let recording = self.recording.map(|mut recording| {
+            recording.reply(head.status, recorded_headers(&head.headers), framing);
+            recording
+        });
+        let mut response = Response::new(body(recording).into_body());
+        *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
+        *response.headers_mut() = header_map(&head.headers);
+        response
+    }
+}
+
+impl Incoming {
+    fn read(parts: &Parts, body: Bytes) -> Self {
+        let json: Option<Value> = serde_json::from_slice(&body).ok();
+        let target = Target::of(parts.method.as_str(), parts.uri.path());
+        let asks_for_stream = || json.as_ref().is_some_and(|json| json["stream"] == true);
+        Self {
+            method: parts.method.clone(),
+            operation: target.operation,
+            stream: target.stream.unwrap_or_else(asks_for_stream),
+            request: PassingRequest {
+                path: parts
+                    .uri
+                    .path_and_query()
+                    .map_or("/", |path| path.as_str())
+                    .to_owned(),
+                headers: passed_headers(&parts.headers),
+                body,
+            },
+            json,
+        }
+    }
+
+    fn is_for(&self, mutation: &Mutation, turn: usize) -> bool {
+        mutation
+            .mutant
+            .is_about(self.operation, turn, self.stream, self.json.as_ref())
+    }
+
+    fn passage(&self, turn: usize) -> Passage {
+        let (path, query) = self
+            .request
+            .path
+            .split_once('?')
+            .unwrap_or((&self.request.path, ""));
+        let body = match &self.json {
+            Some(json) => Body::Json(json.clone()),
+            None if self.request.body.is_empty() => Body::Empty,
+            None => Body::Text(String::from_utf8_lossy(&self.request.body).into_owned()),
+        };
+        Passage {
+            number: 0,
+            turn: (self.operation == Operation::Messages).then_some(turn),
+            operation: self.operation,
+            request: exchange::Request {
+                at_ms: now_ms(),
+                method: self.method.to_string(),
+                path: path.to_owned(),
+                query: query.to_owned(),
+                headers: recorded_headers(&self.request.headers),
+                body,
+            },
+            reply: None,
+        }
+    }
+}
+
+/// The headers of a message, without those of the connection that it came by.
+fn passed_headers(headers: &HeaderMap) -> Headers {
+    let named_by_connection: Vec<String> = headers
+        .get_all("connection")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .collect();
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+        .filter(|(name, _)| !HOP_BY_HOP.contains(&name.as_str()) && !named_by_connection.contains(name))
+        .collect()
+}
+
+/// The same headers; the length, where it is said, is that of the body, whatever became of it.
+fn with_length(headers: &Headers, length: usize) -> Headers {
+    let mut headers = headers.clone();
+    for (_, value) in headers.iter_mut().filter(|(name, _)| name == "content-length") {
+        *value = length.to_string().into_bytes();
+    }
+    headers
+}
+
+fn header_map(headers: &Headers) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::from_bytes(name.as_bytes()),
+            HeaderValue::from_bytes(value),
+        ) {
+            map.append(name, value);
+        }
+    }
+    map
+}
+
+fn recorded_headers(headers: &Headers) -> Vec<(String, String)> {
+    headers
+        .iter()
+        .map(|(name, value)| (name.clone(), redaction::header_value(name, value)))
+        .collect()
+}
+
+fn framing(headers: &HeaderMap) -> Option<Framing> {
+    Framing::of(headers.get("content-type")?.to_str().ok()?)
+}
+
+/// What the relay itself has to say.
+fn refusal(status: StatusCode, why: &str) -> Response<HttpBody> {
+    let body = json!({"type": "error", "error": {"type": "api_error", "message": format!("relay: {why}")}});
+    let mut response = Response::new(HttpBody::from(body.to_string()));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert("content-type", HeaderValue::from_static("application/json"));
+    response
+}
