@@ -153,6 +153,9 @@ struct DocsArguments {
     /// Publish an unchanged matrix anew once the published one is this old, so that `compat status` sees the run
     #[arg(long, value_name = "AGE")]
     refresh_after: Option<Age>,
+    /// How often publishing is tried, if the branch moves or the network breaks off
+    #[arg(long, value_name = "NUMBER", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10))]
+    attempts: u32,
     /// Print what would be done as JSON, and do not do it
     #[arg(long)]
     dry_run: bool,
@@ -223,8 +226,6 @@ fn repository(text: &str) -> Result<Repository, String> {
 
 /// The exit status of a run that may not be published.
 const REFUSED: u8 = 4;
-/// How often publishing is tried.
-const ATTEMPTS: u32 = 5;
 /// What the results of a run are called.
 const RESULTS: &str = "compat-results.json";
 /// What was run, beside the results.
@@ -283,7 +284,12 @@ fn say(step: &str, text: &str) {
 impl Arguments {
     /// The docs repository. Read here and not by clap, which would show an address that holds a token.
     fn url(&self) -> anyhow::Result<Option<RemoteUrl>> {
-        let url = self.docs.docs_repo.as_deref().map(str::parse::<RemoteUrl>).transpose();
+        let url = self
+            .docs
+            .docs_repo
+            .as_deref()
+            .map(str::parse::<RemoteUrl>)
+            .transpose();
         url.map_err(|error| anyhow::anyhow!("the value of `--docs-repo`: {error}"))
     }
 
@@ -698,7 +704,7 @@ impl Publisher {
             policy: &policy,
             author: &docs.author,
             proposal: proposal.as_ref(),
-            attempts: ATTEMPTS,
+            attempts: docs.attempts,
             first_wait: Patience::default().first_wait,
         };
         if docs.dry_run {

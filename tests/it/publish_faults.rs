@@ -117,7 +117,12 @@ async fn a_network_that_breaks_before_the_push_is_tried_again() {
 async fn a_network_that_stays_broken_is_given_up_on() {
     let (hub, machine) = with(Fault::CutBeforePush(100)).await;
 
-    let output = machine.publish_results(&hub).output().await.unwrap();
+    let output = machine
+        .publish_results(&hub)
+        .args(["--attempts", "2"])
+        .output()
+        .await
+        .unwrap();
 
     assert_eq!(output.status.code(), Some(1));
     assert!(
@@ -152,15 +157,17 @@ async fn a_repository_that_does_not_answer_at_all_is_given_up_on() {
     hub.state().tokens.push("ghs_canaryTOKEN".into());
     let token = machine.write("token", "ghs_canaryTOKEN");
     let mut command = machine.publish_to(&hub, &address);
-    command
-        .arg("--results")
-        .arg(machine.path("results.json"))
-        .args(["--token-file", &token]);
+    command.arg("--results").arg(machine.path("results.json")).args([
+        "--token-file",
+        &token,
+        "--attempts",
+        "2",
+    ]);
     let output = command.output().await.unwrap();
     let log = stderr(&output);
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        log.contains("(attempt 5 of 5)") && log.contains("error: publish: cannot reach the docs repository"),
+        log.contains("(attempt 2 of 2)") && log.contains("error: publish: cannot reach the docs repository"),
         "{log}"
     );
 }
