@@ -81,7 +81,7 @@ def main():
     arguments.add_argument("--workspace", type=pathlib.Path, required=True, help="what jobs hand on")
     arguments.add_argument("--container", default="0/1", help="which of how many: `0/2`")
     arguments.add_argument("parameters", nargs="*", help="`name=value`")
-    given = arguments.parse_args()
+    given = arguments.parse_intermixed_args()
 
     config = YAML(typ="safe").load(given.config)
     job = config["jobs"][given.job]

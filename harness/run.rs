@@ -15,6 +15,7 @@ use compat_matrix::matrix::{Matrix, terminal};
 use compat_matrix::outcome::{Cause, Mismatch, Outcome, RunRecord, TrialRecord};
 use compat_matrix::plan::Planned;
 use compat_matrix::report::{self, Paint};
+use compat_matrix::selection;
 use compat_matrix::session::{self, Session, SessionError};
 use compat_matrix::spec::fault::Fault;
 use compat_matrix::spec::proxy_config::ProxyConfig;
@@ -26,7 +27,6 @@ use tokio::runtime::Runtime;
 
 use crate::arguments::CommandLine;
 use crate::recorder::Recorder;
-use crate::selection;
 
 /// Exit status of a run that could not begin, or whose session broke.
 pub const BROKEN: u8 = 2;

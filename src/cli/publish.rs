@@ -236,9 +236,9 @@ const VERSIONS: &str = "versions.json";
 /// # Errors
 /// What keeps it from beginning; what goes wrong later is told where it is reported.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    credentials::hide_memory().context("cannot keep other processes out of this one's memory")?;
     let url = arguments.url()?;
     let tokens = arguments.tokens()?;
+    credentials::hide_memory().context("cannot keep other processes out of this one's memory")?;
     tokio::runtime::Runtime::new()?.block_on(run_async(arguments, url, tokens))
 }
 

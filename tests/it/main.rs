@@ -2,6 +2,7 @@
 
 mod cause;
 mod cells_guide;
+mod ci_config;
 mod claude;
 mod claude_real;
 mod doubles;

@@ -104,6 +104,22 @@ async fn a_remote_that_moved_gets_the_commit_anew_and_keeps_what_others_pushed()
 }
 
 #[tokio::test]
+async fn a_server_that_sends_no_partial_clones_is_served_as_well() {
+    let (hub, machine) = with(Fault::None).await;
+    hub.git(&["config", "uploadpack.allowFilter", "false"]);
+    hub.put(
+        "main",
+        PATH,
+        include_str!("../../sample_compatibility-matrix.json"),
+    );
+
+    let output = machine.publish_results(&hub).output().await.unwrap();
+
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(hub.changed("main"), [PATH]);
+}
+
+#[tokio::test]
 async fn a_network_that_breaks_before_the_push_is_tried_again() {
     let (hub, machine) = with(Fault::CutBeforePush(1)).await;
 

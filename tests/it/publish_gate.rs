@@ -7,6 +7,9 @@ use crate::doubles::machine::{Machine, fail, stderr};
 
 const PATH: &str = "static/data/compatibility-matrix.json";
 
+/// Changes results.
+type Change = fn(&mut Value);
+
 /// Publishes results that `change` has changed; the exit status and the log.
 async fn publish(hub: &Hub, arguments: &[&str], change: impl FnOnce(&mut Value)) -> (Option<i32>, String) {
     let machine = Machine::new();
@@ -23,7 +26,7 @@ async fn publish(hub: &Hub, arguments: &[&str], change: impl FnOnce(&mut Value))
 #[tokio::test]
 async fn a_run_that_is_not_the_whole_truth_is_refused() {
     let hub = Hub::start().await;
-    let cases: [(&str, fn(&mut Value)); 6] = [
+    let cases: [(&str, Change); 6] = [
         ("a provider simulator stood behind the gateway", |results| {
             results["run"]["behind"] = "simulated".into();
         }),
