@@ -8,8 +8,8 @@ use crate::evidence::{Behind, Evidence, Killed};
 use crate::spec::cell::Test;
 use crate::spec::expectation::{Check, CountMatcher, LIVE_SPREAD_MS, Matcher};
 use crate::transcript::{Answer, AnswerBlock, DeltaKind, ErrorSource, Event};
+use crate::wire::Usage;
 use crate::wire::exchange::Exchange;
-use crate::wire::{Operation, Usage};
 
 /// Judges a check of what Claude Code printed.
 pub(super) fn judge(check: &Check, evidence: &Evidence) -> Ruling {
@@ -177,18 +177,39 @@ pub(super) fn transcript(evidence: &Evidence) -> Vec<Finding> {
     unreadable.chain(broken_streams).collect()
 }
 
-/// A refusal that Claude Code got around by asking for less: the answer that followed hides it.
+/// What Claude Code got around by asking for less, or by asking again: the answer that followed hides it. A provider's own
+/// refusal is the provider's to be asked about again.
 pub(super) fn workarounds(evidence: &Evidence) -> Vec<Finding> {
-    let found = evidence.transcript.workarounds();
-    found
+    let less = evidence
+        .transcript
+        .workarounds()
         .into_iter()
         .map(|(line, text)| Finding {
             summary: "Claude Code had to ask for less than it wanted".into(),
             expected: "every request to be answered as it was first sent".into(),
             actual: with_gateways_words(&text, evidence),
             evidence: Some(line_of_transcript(line)),
-        })
-        .collect()
+        });
+    let provider_failed = evidence.behind == Behind::Live
+        || evidence
+            .exchanges
+            .iter()
+            .any(|exchange| exchange.reply.status >= 400);
+    let again = evidence
+        .transcript
+        .api_retries()
+        .into_iter()
+        .filter(|_| !provider_failed)
+        .map(|retry| Finding {
+            summary: "Claude Code had to ask again, though the provider refused nothing".into(),
+            expected: "every request to be answered the first time".into(),
+            actual: match retry.status {
+                Some(status) => format!("a repetition after HTTP {status} ({})", retry.error),
+                None => format!("a repetition after an answer that broke off ({})", retry.error),
+            },
+            evidence: Some(line_of_transcript(retry.line)),
+        });
+    less.chain(again).collect()
 }
 
 fn line_of_transcript(line: usize) -> (String, usize) {
@@ -213,13 +234,34 @@ fn missed(check: Result<(), Miss>, summary: String, evidence: Option<(String, us
         .collect()
 }
 
+/// Simulated, it must also be what the provider sent, whatever the cell expects of it.
 fn text(matcher: &Matcher, evidence: &Evidence) -> Vec<Finding> {
-    let text = evidence.transcript.final_text().map(Value::from);
-    missed(
-        matcher.check(text.as_ref().as_slice()),
+    let text = evidence.transcript.final_text();
+    let mut findings = missed(
+        matcher.check(text.clone().map(Value::from).as_ref().as_slice()),
         "Claude Code's final text is not as it should be".into(),
         transcript_end(evidence),
-    )
+    );
+    if let (Some(found), Some(sent)) = (text, last_text_sent(evidence))
+        && findings.is_empty()
+        && !sent.trim().ends_with(found.trim())
+    {
+        findings.push(Finding {
+            summary: "Claude Code's final text is not the one that the provider sent".into(),
+            expected: format!("{:?}", clipped(&sent)),
+            actual: format!("{:?}", clipped(&found)),
+            evidence: transcript_end(evidence),
+        });
+    }
+    findings
+}
+
+/// The text of the provider's last answer to `claude`. Claude Code prints the last of its blocks.
+fn last_text_sent(evidence: &Evidence) -> Option<String> {
+    let last = claude_exchanges(evidence)
+        .filter_map(|exchange| exchange.reply.message.as_ref()?["content"].as_array())
+        .last()?;
+    Some(last.iter().filter_map(|block| block["text"].as_str()).collect())
 }
 
 fn tool_call(name: &str, input: &[(String, Matcher)], evidence: &Evidence) -> Vec<Finding> {
@@ -400,6 +442,7 @@ fn stream(
     if incremental {
         findings.extend(match evidence.behind {
             Behind::Simulated => held_back(evidence),
+            Behind::Live if text_deltas.is_none() && input_deltas.is_some() => Vec::new(),
             Behind::Live => in_one_burst(&messages, evidence),
         });
     }
@@ -421,7 +464,7 @@ fn held_back(evidence: &Evidence) -> Vec<Finding> {
     }
     streams
         .into_iter()
-        .filter(|(_, lockstep)| lockstep.seen + 1 < lockstep.deltas)
+        .filter(|(_, lockstep)| lockstep.is_held_back())
         .map(|(exchange, lockstep)| Finding {
             summary: "the stream was held back on its way to Claude Code".into(),
             expected: format!(
@@ -438,7 +481,11 @@ fn held_back(evidence: &Evidence) -> Vec<Finding> {
 fn in_one_burst(messages: &[Answer], evidence: &Evidence) -> Vec<Finding> {
     let spread = messages
         .iter()
-        .filter_map(|message| Some(message.deltas.last()?.at_ms - message.deltas.first()?.at_ms))
+        .filter_map(|message| {
+            let (first, last) = (message.deltas.first()?, message.deltas.last()?);
+            // The machine's clock may be set back meanwhile.
+            Some(last.at_ms.saturating_sub(first.at_ms))
+        })
         .max()
         .unwrap_or_default();
     if spread >= LIVE_SPREAD_MS {
@@ -452,13 +499,13 @@ fn in_one_burst(messages: &[Answer], evidence: &Evidence) -> Vec<Finding> {
     }]
 }
 
-/// The Messages exchanges that `claude` caused: all but the last when the harness sent one itself.
+/// The Messages exchanges that `claude` caused, without probes: all but the last when the harness sent one itself.
 fn claude_exchanges(evidence: &Evidence) -> impl Iterator<Item = &Exchange> {
     let messages = || {
         evidence
             .exchanges
             .iter()
-            .filter(|exchange| exchange.operation == Operation::Messages)
+            .filter(|exchange| exchange.turn.is_some())
     };
     let own = messages()
         .count()

@@ -33,6 +33,8 @@ pub struct Expectation {
     pub tiers: Option<Vec<TierId>>,
     /// The clause of the gateway contract it rests on (`llm-gateway-protocol#request-headers`).
     pub clause: Option<String>,
+    /// Whether it is about what Claude Code says to a gateway alone: not judged without one.
+    pub needs_gateway: bool,
     /// What must hold.
     pub check: Check,
     /// That it is known not to hold.
@@ -111,7 +113,8 @@ pub enum Check {
         /// Least number of tool-argument deltas.
         input_deltas: Option<u64>,
         /// The deltas arrived as the provider sent them, not in one burst at the end. Simulated: by lockstep;
-        /// live: the first and the last are at least [`LIVE_SPREAD_MS`] apart.
+        /// live: the first and the last are at least [`LIVE_SPREAD_MS`] apart, except where `input_deltas` alone
+        /// are asked for: a provider may itself hold back a tool's arguments until they are whole.
         incremental: bool,
     },
     /// Token counts that `claude` reports.
@@ -215,6 +218,8 @@ pub struct RequestCheck {
     pub route: Option<Route>,
     /// Whether it asks for a stream.
     pub stream: Option<bool>,
+    /// The model, as the body or the path names it.
+    pub model: Option<Matcher>,
     /// Headers, by name in lower case. A header sent twice counts as its values joined by `,`.
     pub headers: Vec<(String, Matcher)>,
     /// The body as the provider received it.

@@ -284,6 +284,9 @@ pub struct ExpectationEntry {
     /// The clause of the gateway contract that it rests on.
     #[schemars(extend("examples" = ["llm-gateway-protocol#request-headers"]))]
     pub clause: Option<String>,
+    /// Whether it is about what Claude Code says to a gateway alone, and cannot be judged without one
+    /// (`--gateway none`), where Claude Code speaks the provider's own protocol.
+    pub needs_gateway: bool,
     /// CLI side: the final text that Claude Code printed, of the last prompt.
     #[schemars(extend("examples" = [{"contains": "pong"}]))]
     pub text: Option<MatcherEntry>,
@@ -457,7 +460,7 @@ pub struct StreamEntry {
     #[schemars(range(min = 1))]
     pub input_deltas: Option<u64>,
     /// The deltas arrive as the provider sends them, not in one burst at the end. Simulated, this needs a reply with
-    /// `pace: {lockstep: true}`.
+    /// `pace: {lockstep: true}`. Live, it is not judged of `input_deltas` alone: a provider may hold them back itself.
     pub incremental: Option<bool>,
 }
 
@@ -550,6 +553,10 @@ pub struct RequestEntry {
     /// Whether it asks for a stream.
     #[serde(default)]
     pub stream: Option<bool>,
+    /// What the model must be, as the provider received it: in the body, or on Bedrock and Vertex AI in the path.
+    #[serde(default)]
+    #[schemars(extend("examples" = [{"contains": "claude-haiku-4-5"}]))]
+    pub model: Option<MatcherEntry>,
     /// What its headers must be, by name in lower case. A header that was sent twice counts as its values joined by `,`.
     #[serde(default)]
     #[schemars(extend("examples" = [{"anthropic-version": {"equals": "2023-06-01"}}]))]

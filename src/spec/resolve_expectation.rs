@@ -44,6 +44,7 @@ pub(super) fn resolve(
         place: node.key_span_at(&path.0).place(),
         tiers,
         clause: entry.clause.clone(),
+        needs_gateway: entry.needs_gateway,
         check,
         known_failure: None,
     })
@@ -337,10 +338,12 @@ impl Checker<'_, '_> {
         let turn = self.turn(path, entry.turn.0, operation);
         let without_condition = entry.route.is_none()
             && entry.stream.is_none()
+            && entry.model.is_none()
             && entry.headers.0.is_empty()
             && entry.body.0.is_empty();
         if without_condition && operation == Operation::Messages {
-            self.fault(path, NO_CONDITION).allowed = Some(listed(["route", "stream", "headers", "body"]));
+            self.fault(path, NO_CONDITION).allowed =
+                Some(listed(["route", "stream", "model", "headers", "body"]));
         }
         let provider = self.context.id.provider.as_str();
         if let Some(route) = entry.route
@@ -378,6 +381,10 @@ impl Checker<'_, '_> {
             operation,
             route: entry.route,
             stream: entry.stream,
+            model: entry
+                .model
+                .as_ref()
+                .map(|entry| self.matcher(&path.then("model"), entry)),
             headers: self.named(&path.then("headers"), &entry.headers),
             body: self.queries(&path.then("body"), &entry.body),
         })
