@@ -2,12 +2,8 @@
 
 use std::path::PathBuf;
 
-<<<<<<< HEAD
-use clap::Parser;
-use compat_matrix::selection::Shard;
-=======
 use clap::{Parser, ValueEnum};
->>>>>>> main
+use compat_matrix::selection::Shard;
 use libtest_mimic::Arguments;
 
 /// What the harness was asked for.
