@@ -9,6 +9,7 @@
 pub mod ids;
 pub mod spec;
 pub mod plan;
+pub mod selection;
 pub mod wire;
 pub mod transcript;
 pub mod evidence;
