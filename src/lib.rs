@@ -11,6 +11,7 @@ pub mod spec;
 pub mod plan;
 pub mod wire;
 pub mod transcript;
+pub mod wire_diff;
 pub mod evidence;
 pub mod expect;
 pub mod outcome;
