@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use libtest_mimic::Arguments;
 
 use crate::selection::Shard;
@@ -25,9 +25,26 @@ pub struct CommandLine {
     /// Fail on regressions against this matrix alone, and on entries of it that have had their day
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
+    /// What stands between Claude Code and the provider simulator: LiteLLM, or nothing, which shows that command line,
+    /// cells and simulator are sane by themselves
+    #[arg(long, value_enum, default_value_t)]
+    pub gateway: GatewayChoice,
+    /// Run the trials of a live run even where one minimal request to their alias fails
+    #[arg(long)]
+    pub no_preflight: bool,
     /// The flags that every Rust test has.
     #[command(flatten, next_help_heading = "Options")]
     pub libtest: Arguments,
+}
+
+/// What stands between Claude Code and the provider simulator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum GatewayChoice {
+    /// A LiteLLM proxy, or the gateway that `LITELLM_PROXY_BASE_URL` names.
+    #[default]
+    Litellm,
+    /// Nothing: the control.
+    None,
 }
 
 /// Reads the command line; on a bad one it prints what is wrong and exits with status 2, as libtest does.

@@ -1,5 +1,6 @@
 //! From the command line to the exit status: trials, session, files, matrix.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -14,6 +15,7 @@ use compat_matrix::matrix::baseline::Verdict;
 use compat_matrix::matrix::{Matrix, terminal};
 use compat_matrix::outcome::{Cause, Mismatch, Outcome, RunRecord, TrialRecord};
 use compat_matrix::plan::Planned;
+use compat_matrix::preflight::{self, Finding};
 use compat_matrix::report::{self, Paint};
 use compat_matrix::session::{self, Session, SessionError};
 use compat_matrix::spec::fault::Fault;
@@ -24,7 +26,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use once_cell::sync::OnceCell;
 use tokio::runtime::Runtime;
 
-use crate::arguments::CommandLine;
+use crate::arguments::{CommandLine, GatewayChoice};
 use crate::recorder::Recorder;
 use crate::selection;
 
@@ -51,6 +53,14 @@ struct Run {
     paint: Paint,
     /// The matrix of a state that is put up with.
     baseline: Option<Matrix>,
+    /// Whether there is no gateway.
+    control: bool,
+    /// Whether a live run begins without asking each alias.
+    no_preflight: bool,
+    /// The aliases in use.
+    aliases: Vec<String>,
+    /// What is wrong with those that cannot be used; set with the session.
+    preflight: OnceLock<BTreeMap<String, Finding>>,
 }
 
 /// Lists or runs the trials.
@@ -75,6 +85,11 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         None => Some(project.proxy_config().map_err(|faults| broken_project(&faults))?),
         Some(_) => None,
     };
+    let control = command_line.gateway == GatewayChoice::None;
+    let names = match control {
+        true => of_the_control(&project, names)?,
+        false => names,
+    };
     let baseline = command_line.baseline.as_deref().map(baseline).transpose()?;
     let results_path = environment
         .path(env::COMPAT_RESULTS_PATH)
@@ -82,8 +97,9 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
     let recorder = Recorder::start(
         results_path.clone(),
         root.join("test-results/junit.xml"),
-        record(&environment, all_trials, selected(arguments, &names)),
+        record(&environment, control, all_trials, selected(arguments, &names)),
     )?;
+    let aliases = aliases(&project, arguments, &names);
     let run = Arc::new(Run {
         project,
         proxy_config,
@@ -93,6 +109,10 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         recorder,
         paint: paint(arguments),
         baseline,
+        control,
+        no_preflight: command_line.no_preflight,
+        aliases,
+        preflight: OnceLock::new(),
     });
     let conclusion = libtest_mimic::run(&with_threads(arguments), trials(&run, names));
     let run = Arc::into_inner(run).context("a trial is still running")?;
@@ -136,13 +156,44 @@ fn broken_project(faults: &[Fault]) -> anyhow::Error {
     anyhow::anyhow!("the project cannot be read\n\n{}", rendered.trim_end())
 }
 
-fn record(environment: &Environment, trials: usize, selected: usize) -> RunRecord {
+/// The trials that Claude Code can run against the provider simulator itself, of which it says how many that leaves out.
+fn of_the_control(project: &Project, names: Vec<TrialName>) -> anyhow::Result<Vec<TrialName>> {
+    anyhow::ensure!(
+        Environment::from_process()
+            .get(env::LITELLM_PROXY_BASE_URL)
+            .is_none(),
+        "`--gateway none` and `{}` contradict each other",
+        env::LITELLM_PROXY_BASE_URL
+    );
+    let speaks = |name: &TrialName| match name.cell.provider.as_str() {
+        "anthropic" => true,
+        "bedrock_invoke" | "vertex_ai" => match project.plan(None, name) {
+            Planned::Run(planned) => planned.test().direct.is_none(),
+            Planned::Broken(_) | Planned::NotApplicable(_) => true,
+        },
+        _ => false,
+    };
+    let (kept, left_out): (Vec<TrialName>, Vec<TrialName>) = names.into_iter().partition(speaks);
+    anstream::eprintln!(
+        "the control leaves out {} trials: Claude Code speaks Messages, Bedrock InvokeModel and Vertex AI, and a cell's \
+         direct request Messages alone",
+        left_out.len()
+    );
+    Ok(kept)
+}
+
+fn record(environment: &Environment, control: bool, trials: usize, selected: usize) -> RunRecord {
     let now = chrono::Utc::now();
     let attached = environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
     let live = attached && environment.get(env::COMPAT_PROVIDER_URL).is_none();
     RunRecord {
         behind: if live { Behind::Live } else { Behind::Simulated },
-        gateway: if attached { "attached" } else { "litellm" }.into(),
+        gateway: match (control, attached) {
+            (true, _) => "none",
+            (false, true) => "attached",
+            (false, false) => "litellm",
+        }
+        .into(),
         gateway_version: None,
         claude_code_version: None,
         started_at: now,
@@ -160,6 +211,20 @@ fn selected(arguments: &Arguments, names: &[TrialName]) -> usize {
         .map(|name| Trial::test(name.to_string(), || Ok(())))
         .filter(|trial| !arguments.is_filtered_out(trial))
         .count()
+}
+
+/// The gateway's aliases that the selected trials ask for.
+fn aliases(project: &Project, arguments: &Arguments, names: &[TrialName]) -> Vec<String> {
+    let selected = |name: &&TrialName| !arguments.is_filtered_out(&Trial::test(name.to_string(), || Ok(())));
+    let aliases: BTreeSet<String> = names
+        .iter()
+        .filter(selected)
+        .filter_map(|name| match project.plan(None, name) {
+            Planned::Run(planned) => Some(planned.alias.clone()),
+            Planned::Broken(_) | Planned::NotApplicable(_) => None,
+        })
+        .collect();
+    aliases.into_iter().collect()
 }
 
 fn with_threads(arguments: &Arguments) -> Arguments {
@@ -204,11 +269,13 @@ impl Run {
             Planned::NotApplicable(reason) => not_applicable(name, reason),
             Planned::Broken(faults) => return self.broken(name, &faults),
             Planned::Run(planned) => match self.session() {
+                Ok(_) if self.blocked(&planned.alias).is_some() => self.blocked_trial(name, &planned.alias),
                 Ok(session) => {
+                    let model = self.model(&planned.alias);
                     let trial = trial::Trial {
                         name,
                         test: planned.test(),
-                        alias: &planned.alias,
+                        alias: model,
                         root: &self.project.root,
                         mutation: None,
                     };
@@ -248,6 +315,42 @@ impl Run {
         }
     }
 
+    /// What the preflight found wrong with an alias.
+    fn blocked(&self, alias: &str) -> Option<&Finding> {
+        self.preflight.get()?.get(alias)
+    }
+
+    fn blocked_trial(&self, name: &TrialName, alias: &str) -> TrialRecord {
+        let finding = self.blocked(alias).expect("asked before");
+        let failure = finding.failure(alias);
+        TrialRecord {
+            outcome: Outcome::Fail(failure),
+            ..trial::not_run(name, alias, Cause::Config, String::new(), Vec::new())
+        }
+    }
+
+    /// One minimal request to each alias in use, in a live run.
+    fn preflight(&self, session: &Session, runtime: &Runtime) {
+        if self.no_preflight || session.behind() != Behind::Live {
+            return;
+        }
+        let findings = runtime.block_on(preflight::check(
+            session.gateway.base_url(),
+            session.gateway.key(),
+            self.aliases.clone(),
+        ));
+        for line in preflight::summary(&findings) {
+            anstream::eprintln!("{line}");
+        }
+        let _ = self.preflight.set(findings);
+    }
+
+    /// What to ask for: the gateway's alias, or without a gateway what the provider calls the model.
+    fn model<'a>(&'a self, alias: &'a str) -> &'a str {
+        let config = self.proxy_config.as_ref().filter(|_| self.control);
+        config.and_then(|config| config.model(alias)).unwrap_or(alias)
+    }
+
     fn runtime(&self) -> std::io::Result<&Runtime> {
         self.runtime.get_or_try_init(Runtime::new)
     }
@@ -260,10 +363,13 @@ impl Run {
                 root: self.project.root.clone(),
                 first_byte_delay_ms: 0,
                 relays: session::Relays::default(),
+                control: self.control,
+                watchdog: None,
             };
             let progress = progress::on_standard_error();
             let session = runtime.block_on(Session::start(&options, progress.as_ref()));
             if let Ok(session) = &session {
+                self.preflight(session, runtime);
                 self.recorder.update_run(|run| {
                     run.behind = session.behind();
                     run.gateway_version.clone_from(&session.gateway_version);

@@ -25,6 +25,8 @@ pub enum Behind {
 pub struct Evidence {
     /// What stood behind the gateway.
     pub behind: Behind,
+    /// Whether there was a gateway at all.
+    pub gateway: bool,
     /// What `claude` printed.
     pub transcript: Transcript,
     /// How `claude` ended.

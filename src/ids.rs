@@ -1,6 +1,7 @@
 //! The names everything else is keyed by: features, providers, tiers, cells and trials.
 //!
 //! Pure. These types never check whether a name exists; the manifest does that.
+#![warn(clippy::disallowed_methods)]
 
 use std::fmt;
 use std::str::FromStr;

@@ -35,6 +35,7 @@ pub mod versions;
 pub mod gateway;
 pub mod schedule;
 pub mod session;
+pub mod preflight;
 pub mod trial;
 pub mod publish;
 pub mod cli;

@@ -5,16 +5,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::env::{self, ClaudeChoice, Environment, Variables};
+use crate::claude::Endpoint;
+use crate::env::{self, ClaudeChoice, Environment, Secret, Variables};
 use crate::evidence::Behind;
 use crate::gateway::{self, Gateway, Litellm, LitellmOptions};
-use crate::ids::TrialKey;
+use crate::ids::{ProviderId, TrialKey};
 use crate::mutant::Position;
 use crate::process::{RunId, Watchdog, WatchdogError};
 use crate::provider::{self, Provider, RemoteSimulator, Simulator, Unscripted};
 use crate::relay::{self, Mutation, Relay};
 use crate::schedule::Schedule;
 use crate::toolchain::{self, Installer, Lock, Progress, Surroundings};
+use crate::wire::Route;
 use crate::wire::passage::Passage;
 
 /// What a session is made from.
@@ -28,6 +30,11 @@ pub struct Options {
     pub first_byte_delay_ms: u64,
     /// Which relays stand beside the gateway.
     pub relays: Relays,
+    /// Whether there is a gateway at all.
+    pub control: bool,
+    /// The executable whose `main` calls [`crate::process::run_hidden_mode_if_asked`], to be the watchdog; `None` for the
+    /// one that runs now.
+    pub watchdog: Option<PathBuf>,
 }
 
 /// Which relays stand beside the gateway.
@@ -151,7 +158,10 @@ impl Session {
     pub async fn start(options: &Options, progress: &dyn Progress) -> Result<Self, SessionError> {
         let environment = &options.environment;
         let run = RunId::mint();
-        let mut watchdog = Watchdog::start(run)?;
+        let mut watchdog = match &options.watchdog {
+            Some(executable) => Watchdog::start_from(executable, run),
+            None => Watchdog::start(run),
+        }?;
         let scratch = tempfile::Builder::new()
             .prefix("compat-")
             .tempdir()
@@ -170,6 +180,7 @@ impl Session {
                     .version,
             ),
             Gateway::Attached { base_url, key } => gateway::version_of(base_url, key).await,
+            Gateway::Absent { .. } => None,
         };
         let front = front(options, provider.as_ref(), &gateway).await?;
         Ok(Self {
@@ -198,11 +209,48 @@ impl Session {
         }
     }
 
+    /// Whether there is a gateway between `claude` and the provider.
+    pub fn has_gateway(&self) -> bool {
+        !matches!(self.gateway, Gateway::Absent { .. })
+    }
+
     /// Where requests to the gateway go.
     pub fn entrance(&self) -> &str {
         match &self.front {
             Some(relay) => relay.base_url(),
             None => self.gateway.base_url(),
+        }
+    }
+
+    /// How `claude` is to reach `provider`: through the gateway, or where there is none in the provider's own way.
+    pub fn endpoint(&self, provider: &ProviderId) -> Endpoint {
+        let route = Route::ALL
+            .into_iter()
+            .find(|route| route.as_str() == provider.as_str());
+        let base_url = self.entrance().to_owned();
+        match (&self.gateway, &self.provider, route) {
+            (Gateway::Absent { .. }, Some(Provider::Embedded(simulator)), Some(Route::BedrockInvoke)) => {
+                let credentials = simulator.credentials();
+                Endpoint::Bedrock {
+                    base_url,
+                    region: credentials.aws_region.clone(),
+                    token: Secret::new(&credentials.bedrock_api_key),
+                }
+            }
+            (Gateway::Absent { .. }, Some(Provider::Embedded(simulator)), Some(Route::VertexAi)) => {
+                let credentials = simulator.credentials();
+                Endpoint::Vertex {
+                    base_url: format!("{base_url}/v1"),
+                    region: credentials.vertex_location.clone(),
+                    project: credentials.vertex_project.clone(),
+                    // Without a token the simulator refuses the request, and the trial says so.
+                    token: Secret::new(simulator.access_token().unwrap_or_default()),
+                }
+            }
+            _ => Endpoint::Gateway {
+                base_url,
+                token: self.gateway.key().clone(),
+            },
         }
     }
 
@@ -301,6 +349,13 @@ async fn gateway_and_provider(
         Relays::Mutants => Some(Relay::start(Position::Behind, simulator.base_url()).await?),
         _ => None,
     };
+    if options.control {
+        let gateway = Gateway::Absent {
+            base_url: simulator.base_url().to_owned(),
+            key: Secret::new(&simulator.credentials().anthropic_api_key),
+        };
+        return Ok((Some(Provider::Embedded(simulator)), None, gateway));
+    }
     let provider_url = back.as_ref().map_or(simulator.base_url(), Relay::base_url);
     let lock = Lock::read(&options.root.join(toolchain::lock::FOLDER))?;
     let installer = Installer::new(environment.clone(), run, progress)?;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::cause;
-use crate::claude::{self, ClaudeRun, Endpoint, Invocation, Progress};
+use crate::claude::{self, ClaudeRun, Invocation, Progress};
 use crate::evidence::{Behind, DirectReply, Evidence};
 use crate::expect;
 use crate::ids::{TrialKey, TrialName};
@@ -259,6 +259,7 @@ async fn gather(trial: Trial<'_>, session: &Session, turn: Turn) -> Result<Evide
     let ran = ran?;
     Ok(Evidence {
         behind: session.behind(),
+        gateway: session.has_gateway(),
         transcript: ran.transcript,
         exit: ran.exit,
         stderr: ran.stderr,
@@ -288,10 +289,7 @@ async fn run_claude(
         prompts: trial.test.prompts.clone(),
         flags: trial.test.flags.clone(),
         variables: trial.test.env.clone(),
-        endpoint: Endpoint::Gateway {
-            base_url: session.entrance().to_owned(),
-            token: session.gateway.key().clone(),
-        },
+        endpoint: session.endpoint(&trial.name.cell.provider),
         folder: folder.clone(),
         inherited: session.inherited.clone(),
         deadline: Duration::from_secs(trial.test.timeout_seconds),

@@ -1,24 +1,31 @@
 //! Whose fault a failed trial is, decided from what both sides saw; from words only where facts do not decide.
+//!
+//! Never looks at a cell's text, and never says that a trial failed: `expect` has said so already.
+#![warn(clippy::disallowed_methods)]
 
-use super::{Diagnosis, of_message, of_status};
+use serde_json::Value;
+
+use super::{Diagnosis, Message, Route, diagnose};
 use crate::evidence::{Behind, Evidence, Killed};
-use crate::expect::{Judgement, RUN};
+use crate::expect::{Judgement, RUN, WORKAROUNDS, clipped};
 use crate::outcome::{Cause, Verdict};
-use crate::transcript::ErrorSource;
-use crate::wire::Operation;
+use crate::transcript::{AnswerBlock, ErrorSource};
 use crate::wire::exchange::{Exchange, Matched};
 
 /// Whose fault it is that `judgement` has mismatches.
 pub fn of_trial(evidence: &Evidence, judgement: &Judgement) -> Diagnosis {
-    let run_broke = judgement
-        .judged
-        .iter()
-        .any(|judged| judged.name == RUN && judged.verdict == Verdict::Broken);
-    match (run_broke, evidence.behind) {
+    match (is_broken(judgement, RUN), evidence.behind) {
         (true, Behind::Simulated) => broken_run(evidence),
         (true, Behind::Live) => broken_live_run(evidence),
         (false, _) => broken_promise(evidence, judgement),
     }
+}
+
+fn is_broken(judgement: &Judgement, name: &str) -> bool {
+    judgement
+        .judged
+        .iter()
+        .any(|judged| judged.name == name && judged.verdict == Verdict::Broken)
 }
 
 fn fact(cause: Cause, rule: &'static str, why: String, next: &str) -> Diagnosis {
@@ -31,62 +38,119 @@ fn fact(cause: Cause, rule: &'static str, why: String, next: &str) -> Diagnosis 
     }
 }
 
-/// What `claude` was told went wrong: status and the words closest to the gateway's own.
-fn told(evidence: &Evidence) -> Option<(Option<u16>, String)> {
+/// What `claude` was told went wrong.
+#[derive(Clone, Debug)]
+struct Told {
+    status: Option<u16>,
+    text: String,
+    /// Whether it is Claude Code's own summary, which may be about something else than a request.
+    summary: bool,
+}
+
+impl Told {
+    /// Whose fault the words are: they came through the gateway.
+    fn words(&self) -> Diagnosis {
+        let message = Message::new(&self.text).with_route(Route::Gateway);
+        diagnose(&match self.status {
+            Some(status) => message.with_status(status),
+            None => message,
+        })
+    }
+
+    fn shown(&self) -> String {
+        let status = self
+            .status
+            .map_or("an error".into(), |status| format!("HTTP {status}"));
+        clipped(&format!("{status}: {}", self.text.trim()))
+    }
+}
+
+/// The error that says most: of the gateway's own words, then Claude Code's summary, then the announced repetitions, the
+/// last that has a status. What came after it without one, as a timeout does, never hides it.
+fn told(evidence: &Evidence) -> Option<Told> {
     let errors = evidence.transcript.errors();
-    let from_gateway = errors
-        .iter()
+    let (summaries, own): (Vec<_>, Vec<_>) = errors
+        .into_iter()
         .rev()
-        .find(|error| error.source != ErrorSource::Result);
-    from_gateway
-        .or(errors.last())
-        .map(|error| (error.status, error.text.clone()))
+        .partition(|error| error.source == ErrorSource::Result);
+    let said = own.into_iter().chain(summaries).map(|error| Told {
+        status: error.status,
+        text: error.text,
+        summary: error.source == ErrorSource::Result,
+    });
+    let retries = evidence.transcript.api_retries();
+    let announced = retries.into_iter().rev().map(|retry| Told {
+        status: retry.status,
+        text: retry.error,
+        summary: false,
+    });
+    let all: Vec<Told> = said.chain(announced).collect();
+    all.iter()
+        .find(|told| told.status.is_some())
+        .or(all.first())
+        .cloned()
+}
+
+/// The Messages requests that reached the provider, without probes.
+fn asked(evidence: &Evidence) -> Vec<&Exchange> {
+    evidence
+        .exchanges
+        .iter()
+        .filter(|exchange| exchange.turn.is_some())
+        .collect()
 }
 
 fn broken_run(evidence: &Evidence) -> Diagnosis {
-    let asked: Vec<&Exchange> = evidence
-        .exchanges
-        .iter()
-        .filter(|exchange| exchange.operation == Operation::Messages)
-        .collect();
+    let asked = asked(evidence);
     let told = told(evidence);
     let Some(last) = asked.last() else {
         return nothing_arrived(evidence, told);
     };
     let said = last.reply.status;
-    let seen = told.as_ref().and_then(|(status, _)| *status);
-    match (&last.matched, seen) {
-        (Matched::Rejected { rule }, _) => fact(
+    match &last.matched {
+        Matched::Rejected { rule } => return rejected(rule, said),
+        Matched::Unmatched { .. } => {
+            return fact(
+                Cause::Assertion,
+                "more_requests_than_replies",
+                format!(
+                    "{} requests reached the provider, more than the cell has replies for",
+                    asked.len()
+                ),
+                "see in `exchanges.jsonl` who repeated which request",
+            );
+        }
+        Matched::Script { .. } | Matched::BuiltIn => {}
+    }
+    // An error that the provider itself gave before, and then did not, is not how the run ended.
+    let overcome = |status: u16| said == 200 && asked.iter().any(|exchange| exchange.reply.status == status);
+    let told = told.filter(|told| !told.status.is_some_and(overcome));
+    match told {
+        Some(Told {
+            status: Some(seen), ..
+        }) if seen != said => changed_status(said, seen),
+        Some(told) if told.status.is_some() => told.words(),
+        told => without_status(evidence, last, told),
+    }
+}
+
+/// The run broke, and no status tells why.
+fn without_status(evidence: &Evidence, last: &Exchange, told: Option<Told>) -> Diagnosis {
+    let said = last.reply.status;
+    let broken_off = |how: String| {
+        fact(
             Cause::Gateway,
-            "rejected_request",
-            format!(
-                "the provider refused the request that the gateway made of Claude Code's (`{rule}`, HTTP {said})"
-            ),
-            "compare what was sent with what arrived in `exchanges.jsonl`, and report it to the gateway",
-        ),
-        (Matched::Unmatched { .. }, _) => fact(
-            Cause::Assertion,
-            "more_requests_than_replies",
-            format!(
-                "{} requests reached the provider, more than the cell has replies for",
-                asked.len()
-            ),
-            "see in `exchanges.jsonl` who repeated which request",
-        ),
-        (_, Some(seen)) if said == 200 => fact(
-            Cause::Gateway,
-            "answer_lost",
-            format!("the provider answered with HTTP 200, Claude Code saw HTTP {seen}"),
-            "look for the error in the gateway's log lines of this trial, `gateway.log`",
-        ),
-        (_, Some(seen)) if seen != said => fact(
-            Cause::Gateway,
-            "status_changed",
-            format!("the provider answered with HTTP {said}, the gateway passed on HTTP {seen}"),
-            "report to the gateway that it changes its upstream's errors",
-        ),
-        (_, Some(status)) => of_status(status, None, &told.map(|(_, text)| text).unwrap_or_default()),
-        (_, None) if evidence.exit.killed == Some(Killed::Deadline) => fact(
+            "answer_broken_off",
+            format!("the provider answered with HTTP {said}, and {how}"),
+            "see in `transcript.jsonl` how far the answer came, and in `gateway.log` why no further",
+        )
+    };
+    match told {
+        Some(told) if !told.summary || told.text.contains("API Error") => broken_off(format!(
+            "Claude Code did not get it whole: {}",
+            clipped(told.text.trim())
+        )),
+        _ if evidence.exit.killed == Some(Killed::Deadline) => fact(
             Cause::Gateway,
             "answer_never_came",
             format!(
@@ -94,7 +158,8 @@ fn broken_run(evidence: &Evidence) -> Diagnosis {
             ),
             "see in `transcript.jsonl` how far the answer came, and in `gateway.log` why no further",
         ),
-        (_, None) => fact(
+        _ if last.reply.cut_off => broken_off("the gateway hung up before it had all of the answer".into()),
+        _ => fact(
             Cause::Cli,
             "ended_without_a_word",
             format!(
@@ -105,20 +170,48 @@ fn broken_run(evidence: &Evidence) -> Diagnosis {
     }
 }
 
-fn nothing_arrived(evidence: &Evidence, told: Option<(Option<u16>, String)>) -> Diagnosis {
+fn rejected(rule: &str, status: u16) -> Diagnosis {
+    fact(
+        Cause::Gateway,
+        "rejected_request",
+        format!(
+            "the provider refused the request that the gateway made of Claude Code's (`{rule}`, HTTP {status})"
+        ),
+        "compare what was sent with what arrived in `exchanges.jsonl`, and report it to the gateway",
+    )
+}
+
+fn changed_status(said: u16, seen: u16) -> Diagnosis {
+    if said == 200 {
+        return fact(
+            Cause::Gateway,
+            "answer_lost",
+            format!("the provider answered with HTTP 200, Claude Code saw HTTP {seen}"),
+            "look for the error in the gateway's log lines of this trial, `gateway.log`",
+        );
+    }
+    fact(
+        Cause::Gateway,
+        "status_changed",
+        format!("the provider answered with HTTP {said}, the gateway passed on HTTP {seen}"),
+        "report to the gateway that it changes its upstream's errors",
+    )
+}
+
+fn nothing_arrived(evidence: &Evidence, told: Option<Told>) -> Diagnosis {
     match told {
-        Some((status, text)) => {
-            let words = match status {
-                Some(status) => of_status(status, None, &text),
-                None => of_message(&text),
-            };
+        Some(told) => {
+            let words = told.words();
             // A refusal of the gateway's own: of words that blame nobody in particular, the gateway's.
             match words.cause {
                 Cause::Config | Cause::Auth | Cause::Account | Cause::RateLimit => words,
                 _ => fact(
                     Cause::Gateway,
                     "never_forwarded",
-                    "no request reached the provider, and Claude Code got an error from the gateway".into(),
+                    format!(
+                        "no Messages request reached the provider, and Claude Code got an error from the gateway: {}",
+                        told.shown()
+                    ),
                     "look for the error in the gateway's log lines of this trial, `gateway.log`",
                 ),
             }
@@ -126,7 +219,7 @@ fn nothing_arrived(evidence: &Evidence, told: Option<(Option<u16>, String)>) -> 
         None if evidence.exit.killed == Some(Killed::Deadline) => fact(
             Cause::Gateway,
             "never_answered",
-            "no request reached the provider, and nothing came back from the gateway".into(),
+            "no Messages request reached the provider, and nothing came back from the gateway".into(),
             "look into the gateway's log lines of this trial, `gateway.log`",
         ),
         None => fact(
@@ -138,19 +231,10 @@ fn nothing_arrived(evidence: &Evidence, told: Option<(Option<u16>, String)>) -> 
     }
 }
 
-/// The first error of a live run outranks how the run ended: a timeout never hides it.
+/// An error of a live run outranks how the run ended: a timeout never hides it.
 fn broken_live_run(evidence: &Evidence) -> Diagnosis {
-    if let Some((status, text)) = told(evidence) {
-        return match status {
-            Some(status) => of_status(status, None, &text),
-            None => of_message(&text),
-        };
-    }
-    if let Some(retry) = evidence.transcript.api_retries().last() {
-        return match retry.status {
-            Some(status) => of_status(status, None, &retry.error),
-            None => of_message(&retry.error),
-        };
+    if let Some(told) = told(evidence) {
+        return told.words();
     }
     if evidence.exit.killed == Some(Killed::Deadline) {
         return fact(
@@ -170,15 +254,8 @@ fn broken_live_run(evidence: &Evidence) -> Diagnosis {
 
 /// The run came to an answer, but not to the one it should.
 fn broken_promise(evidence: &Evidence, judgement: &Judgement) -> Diagnosis {
-    let stale = judgement
-        .judged
-        .iter()
-        .any(|judged| judged.verdict == Verdict::UnexpectedlyHeld);
-    let broken = judgement
-        .judged
-        .iter()
-        .any(|judged| judged.verdict == Verdict::Broken);
-    if stale && !broken {
+    let broken = |verdict| judgement.judged.iter().any(|judged| judged.verdict == verdict);
+    if broken(Verdict::UnexpectedlyHeld) && !broken(Verdict::Broken) {
         return fact(
             Cause::Assertion,
             "stale_known_failure",
@@ -186,19 +263,145 @@ fn broken_promise(evidence: &Evidence, judgement: &Judgement) -> Diagnosis {
             "remove the declaration from the cell's `known_failures`",
         );
     }
-    if let Some((status, text)) = told(evidence) {
-        let status = status.map_or("an error".into(), |status| format!("HTTP {status}"));
-        return fact(
+    let proven = match evidence.behind {
+        Behind::Simulated => proven_fault(evidence),
+        // What Claude Code got around is a fault whatever came after it.
+        Behind::Live if is_broken(judgement, WORKAROUNDS) => told(evidence).map(|told| told.words()),
+        Behind::Live => None,
+    };
+    proven.unwrap_or_else(|| {
+        fact(
+            Cause::Assertion,
+            "promise_not_kept",
+            "every request was answered, but not everything is as the cell expects".into(),
+            "compare `exchanges.jsonl` (the provider's side) with `transcript.jsonl` (Claude Code's)",
+        )
+    })
+}
+
+/// What the two sides of a run, which came to an answer, prove about the gateway between them.
+fn proven_fault(evidence: &Evidence) -> Option<Diagnosis> {
+    let asked = asked(evidence);
+    let refused = asked.iter().find_map(|exchange| match &exchange.matched {
+        Matched::Rejected { rule } => Some(rejected(rule, exchange.reply.status)),
+        _ => None,
+    });
+    refused
+        .or_else(|| error_of_its_own(evidence, &asked))
+        .or_else(|| held_back(&asked))
+        .or_else(|| changed_answer(evidence, &asked))
+}
+
+/// An error that Claude Code saw and the provider did not give.
+fn error_of_its_own(evidence: &Evidence, asked: &[&Exchange]) -> Option<Diagnosis> {
+    let told = told(evidence)?;
+    let given = |status| asked.iter().any(|exchange| exchange.reply.status == status);
+    let last = asked.last().map_or(200, |exchange| exchange.reply.status);
+    match told.status {
+        Some(status) if given(status) => None,
+        Some(status) if last != 200 => Some(changed_status(last, status)),
+        // Claude Code's own summary without a status need not be about a request.
+        None if told.summary => None,
+        _ => Some(fact(
             Cause::Gateway,
             "refused_once",
-            format!("{status} came back for a request of this trial before one succeeded: {text}"),
+            format!(
+                "an error came back for a request of this trial that the provider did not give: {}",
+                told.shown()
+            ),
             "see the error in `transcript.jsonl` and the gateway's log lines in `gateway.log`",
-        );
+        )),
     }
-    fact(
-        Cause::Assertion,
-        "promise_not_kept",
-        "every request was answered, but not everything is as the cell expects".into(),
-        "compare `exchanges.jsonl` (the provider's side) with `transcript.jsonl` (Claude Code's)",
-    )
+}
+
+fn held_back(asked: &[&Exchange]) -> Option<Diagnosis> {
+    let lockstep = asked
+        .iter()
+        .filter_map(|exchange| exchange.reply.lockstep)
+        .find(|lockstep| lockstep.is_held_back())?;
+    Some(fact(
+        Cause::Gateway,
+        "stream_held_back",
+        format!(
+            "of {} deltas {} showed at Claude Code before the provider sent the next; then it waited in vain",
+            lockstep.deltas, lockstep.seen
+        ),
+        "compare the times of the deltas in `transcript.jsonl` with those in `exchanges.jsonl`",
+    ))
+}
+
+/// The provider's answers and those that Claude Code got, one by one where there are as many of either.
+fn changed_answer(evidence: &Evidence, asked: &[&Exchange]) -> Option<Diagnosis> {
+    let sent: Vec<&Exchange> = asked
+        .iter()
+        .copied()
+        .filter(|exchange| exchange.reply.message.is_some())
+        .collect();
+    let direct = usize::from(evidence.direct.is_some());
+    let got = evidence.transcript.messages();
+    if sent.len() != got.len() + direct {
+        return None;
+    }
+    sent.into_iter().zip(&got).find_map(|(exchange, answer)| {
+        let message = exchange.reply.message.as_ref()?;
+        let blocks = message["content"].as_array()?;
+        let (sent, got) = (said_by_provider(blocks), said_to_claude(&answer.content));
+        let stop_reasons = message["stop_reason"].as_str().zip(answer.stop_reason.as_deref());
+        let difference = match stop_reasons {
+            _ if sent != got => format!("{} became {}", listed(&sent), listed(&got)),
+            Some((sent, got)) if sent != got => format!("stop reason `{sent}` became `{got}`"),
+            _ => return None,
+        };
+        Some(fact(
+            Cause::Gateway,
+            "answer_changed",
+            format!(
+                "answer {} is not the one that the provider sent: {}",
+                exchange.turn.unwrap_or(exchange.number),
+                clipped(&difference)
+            ),
+            "compare the reply in `exchanges.jsonl` with the answer in `transcript.jsonl`",
+        ))
+    })
+}
+
+fn listed(blocks: &[String]) -> String {
+    match blocks {
+        [] => "nothing".into(),
+        blocks => blocks.join(" + "),
+    }
+}
+
+/// What must not change on the way, a block an entry. Of tool calls that is the name: their ids and the form of their
+/// arguments are the gateway's business as long as the call is answered.
+fn said_by_provider(blocks: &[Value]) -> Vec<String> {
+    let text = |block: &Value, key: &str| block[key].as_str().unwrap_or_default().to_owned();
+    blocks
+        .iter()
+        .filter_map(|block| match block["type"].as_str()? {
+            "text" => Some(format!("text {:?}", text(block, "text"))),
+            "thinking" => Some(thinking(&text(block, "thinking"), &text(block, "signature"))),
+            "tool_use" => Some(format!("a call of `{}`", text(block, "name"))),
+            _ => None,
+        })
+        .collect()
+}
+
+fn said_to_claude(blocks: &[AnswerBlock]) -> Vec<String> {
+    blocks
+        .iter()
+        .filter_map(|block| match block {
+            AnswerBlock::Text(text) => Some(format!("text {text:?}")),
+            AnswerBlock::Thinking {
+                thinking: text,
+                signature,
+            } => Some(thinking(text, signature)),
+            AnswerBlock::ToolUse { name, .. } => Some(format!("a call of `{name}`")),
+            AnswerBlock::RedactedThinking(_) | AnswerBlock::Other(_) => None,
+        })
+        .collect()
+}
+
+fn thinking(text: &str, signature: &str) -> String {
+    format!("thinking {text:?} signed {signature:?}")
 }

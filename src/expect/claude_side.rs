@@ -8,8 +8,8 @@ use crate::evidence::{Behind, Evidence, Killed};
 use crate::spec::cell::Test;
 use crate::spec::expectation::{Check, CountMatcher, LIVE_SPREAD_MS, Matcher};
 use crate::transcript::{Answer, AnswerBlock, DeltaKind, ErrorSource, Event};
+use crate::wire::Usage;
 use crate::wire::exchange::Exchange;
-use crate::wire::{Operation, Usage};
 
 /// Judges a check of what Claude Code printed.
 pub(super) fn judge(check: &Check, evidence: &Evidence) -> Ruling {
@@ -421,7 +421,7 @@ fn held_back(evidence: &Evidence) -> Vec<Finding> {
     }
     streams
         .into_iter()
-        .filter(|(_, lockstep)| lockstep.seen + 1 < lockstep.deltas)
+        .filter(|(_, lockstep)| lockstep.is_held_back())
         .map(|(exchange, lockstep)| Finding {
             summary: "the stream was held back on its way to Claude Code".into(),
             expected: format!(
@@ -438,7 +438,11 @@ fn held_back(evidence: &Evidence) -> Vec<Finding> {
 fn in_one_burst(messages: &[Answer], evidence: &Evidence) -> Vec<Finding> {
     let spread = messages
         .iter()
-        .filter_map(|message| Some(message.deltas.last()?.at_ms - message.deltas.first()?.at_ms))
+        .filter_map(|message| {
+            let (first, last) = (message.deltas.first()?, message.deltas.last()?);
+            // The machine's clock may be set back meanwhile.
+            Some(last.at_ms.saturating_sub(first.at_ms))
+        })
         .max()
         .unwrap_or_default();
     if spread >= LIVE_SPREAD_MS {
@@ -452,13 +456,13 @@ fn in_one_burst(messages: &[Answer], evidence: &Evidence) -> Vec<Finding> {
     }]
 }
 
-/// The Messages exchanges that `claude` caused: all but the last when the harness sent one itself.
+/// The Messages exchanges that `claude` caused, without probes: all but the last when the harness sent one itself.
 fn claude_exchanges(evidence: &Evidence) -> impl Iterator<Item = &Exchange> {
     let messages = || {
         evidence
             .exchanges
             .iter()
-            .filter(|exchange| exchange.operation == Operation::Messages)
+            .filter(|exchange| exchange.turn.is_some())
     };
     let own = messages()
         .count()

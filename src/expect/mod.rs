@@ -54,7 +54,10 @@ pub fn judge(test: &Test, tier: &TierId, evidence: &Evidence) -> Judgement {
             .known_failure
             .as_ref()
             .filter(|known| known.applies_to(tier));
-        let ruling = rule(&expectation.check, test, evidence);
+        let ruling = match expectation.needs_gateway && !evidence.gateway {
+            true => Ruling::NotJudged,
+            false => rule(&expectation.check, test, evidence),
+        };
         judgement.take(&expectation.name, Some(expectation), known, ruling);
     }
     judgement

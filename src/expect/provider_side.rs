@@ -83,10 +83,7 @@ fn on_each(
     exchanges: &[Exchange],
     judge_one: impl Fn(&Exchange) -> Vec<Finding>,
 ) -> Vec<Finding> {
-    let all: Vec<&Exchange> = exchanges
-        .iter()
-        .filter(|exchange| exchange.operation == operation)
-        .collect();
+    let all: Vec<&Exchange> = of_operation(operation, exchanges).collect();
     let named: &[&Exchange] = match turn {
         Turn::Every => &all,
         Turn::Last => &all[all.len().saturating_sub(1)..],
@@ -107,6 +104,16 @@ fn on_each(
         }];
     }
     named.iter().flat_map(|exchange| judge_one(exchange)).collect()
+}
+
+/// The exchanges of a kind. A Messages request that is no turn is a probe, of which a cell says nothing.
+fn of_operation(
+    operation: Operation,
+    exchanges: &[Exchange],
+) -> impl DoubleEndedIterator<Item = &Exchange> + Clone {
+    exchanges.iter().filter(move |exchange| {
+        exchange.operation == operation && (operation != Operation::Messages || exchange.turn.is_some())
+    })
 }
 
 fn noun(operation: Operation) -> &'static str {
@@ -135,10 +142,8 @@ fn arrivals(exchanges: &[Exchange]) -> String {
 }
 
 fn requests(operation: Operation, count: u64, exchanges: &[Exchange]) -> Vec<Finding> {
-    let mut of_operation = exchanges
-        .iter()
-        .filter(|exchange| exchange.operation == operation);
-    let found = of_operation.clone().count() as u64;
+    let mut counted = of_operation(operation, exchanges);
+    let found = counted.clone().count() as u64;
     if found == count {
         return Vec::new();
     }
@@ -149,7 +154,7 @@ fn requests(operation: Operation, count: u64, exchanges: &[Exchange]) -> Vec<Fin
         ),
         expected: count.to_string(),
         actual: arrivals(exchanges),
-        evidence: of_operation.next_back().map(at),
+        evidence: counted.next_back().map(at),
     }]
 }
 

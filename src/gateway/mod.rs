@@ -15,6 +15,13 @@ use crate::env::Secret;
 pub enum Gateway {
     /// Started by this run.
     Litellm(Box<Litellm>),
+    /// None: `claude` talks to the provider simulator at this address itself.
+    Absent {
+        /// `http://host:port`, without a path.
+        base_url: String,
+        /// What clients show at the Messages route.
+        key: Secret,
+    },
     /// Started by somebody else.
     Attached {
         /// `http://host:port`, without a path.
@@ -29,7 +36,7 @@ impl Gateway {
     pub fn base_url(&self) -> &str {
         match self {
             Self::Litellm(litellm) => litellm.base_url(),
-            Self::Attached { base_url, .. } => base_url,
+            Self::Attached { base_url, .. } | Self::Absent { base_url, .. } => base_url,
         }
     }
 
@@ -37,7 +44,7 @@ impl Gateway {
     pub fn key(&self) -> &Secret {
         match self {
             Self::Litellm(litellm) => litellm.key(),
-            Self::Attached { key, .. } => key,
+            Self::Attached { key, .. } | Self::Absent { key, .. } => key,
         }
     }
 
@@ -46,6 +53,7 @@ impl Gateway {
         match self {
             Self::Litellm(_) => "litellm",
             Self::Attached { .. } => "attached",
+            Self::Absent { .. } => "none",
         }
     }
 
@@ -53,7 +61,7 @@ impl Gateway {
     pub fn log(&self) -> Option<&Log> {
         match self {
             Self::Litellm(litellm) => Some(litellm.log()),
-            Self::Attached { .. } => None,
+            Self::Attached { .. } | Self::Absent { .. } => None,
         }
     }
 

@@ -23,6 +23,8 @@ pub struct Credentials {
     pub aws_access_key_id: String,
     /// The secret access key.
     pub aws_secret_access_key: String,
+    /// Amazon Bedrock API key: instead of a signature, as a bearer token.
+    pub bedrock_api_key: String,
     /// The region that requests are signed for.
     pub aws_region: String,
     /// A service account's JSON with its private key; its `token_uri` is the simulator's.
@@ -61,6 +63,7 @@ impl Credentials {
             anthropic_api_key: format!("sk-ant-api03-{}AA", random_text(69)?),
             aws_access_key_id: format!("AKIA{}", random_hex(8)?.to_uppercase()),
             aws_secret_access_key: STANDARD.encode(random_bytes(30)?),
+            bedrock_api_key: format!("ABSK{}", STANDARD.encode(random_bytes(60)?)),
             aws_region: "us-east-1".to_owned(),
             vertex_service_account: service_account.to_string(),
             vertex_project: project,

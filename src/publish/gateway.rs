@@ -190,7 +190,7 @@ pub async fn start_venv(
     } else {
         let source = lock::read(&lock_folder.join(lock::LITELLM_SOURCE))?;
         let wanted = update::with_version(&source, &lock.litellm.package, Some(&version));
-        update::pin_python(installer, &lock.uv, &lock.litellm.package, &wanted).await?
+        update::pin_python(installer, &lock.uv, &lock.litellm.package, &wanted, None).await?
     };
     let install = installer.ensure_litellm(&pin, &lock.uv).await?;
     start_program(options, install.bin).await

@@ -33,6 +33,8 @@ pub struct Expectation {
     pub tiers: Option<Vec<TierId>>,
     /// The clause of the gateway contract it rests on (`llm-gateway-protocol#request-headers`).
     pub clause: Option<String>,
+    /// Whether it is about what Claude Code says to a gateway alone: not judged without one.
+    pub needs_gateway: bool,
     /// What must hold.
     pub check: Check,
     /// That it is known not to hold.

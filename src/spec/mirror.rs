@@ -284,6 +284,9 @@ pub struct ExpectationEntry {
     /// The clause of the gateway contract that it rests on.
     #[schemars(extend("examples" = ["llm-gateway-protocol#request-headers"]))]
     pub clause: Option<String>,
+    /// Whether it is about what Claude Code says to a gateway alone, and cannot be judged without one
+    /// (`--gateway none`), where Claude Code speaks the provider's own protocol.
+    pub needs_gateway: bool,
     /// CLI side: the final text that Claude Code printed, of the last prompt.
     #[schemars(extend("examples" = [{"contains": "pong"}]))]
     pub text: Option<MatcherEntry>,

@@ -5,6 +5,7 @@
 //! it takes without listing them (each tried with that version).
 
 use super::fault::{closest, listed};
+use crate::env;
 
 /// How many values a flag takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,9 +253,9 @@ pub fn variable_refusal(name: &str) -> Option<String> {
         "SHELL",
         "TMPDIR",
         "LANG",
-        "CLAUDE_CONFIG_DIR",
-        "CLAUDE_CODE_MAX_RETRIES",
-        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
+        env::CLAUDE_CONFIG_DIR,
+        env::CLAUDE_CODE_MAX_RETRIES,
+        env::CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC,
         "API_TIMEOUT_MS",
         "NODE_OPTIONS",
     ];

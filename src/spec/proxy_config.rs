@@ -12,6 +12,8 @@ use crate::ids::{ProviderId, TierId};
 pub struct ProxyConfig {
     /// Each `model_name` of `model_list`, in order.
     pub aliases: Vec<String>,
+    /// For each of them what the provider calls the model: `litellm_params.model` without what LiteLLM puts before it.
+    models: Vec<Option<String>>,
 }
 
 impl ProxyConfig {
@@ -29,6 +31,7 @@ impl ProxyConfig {
         };
         let mut faults = Vec::new();
         let mut named: Vec<(String, &Node)> = Vec::new();
+        let mut models = Vec::new();
         for (index, entry) in entries.iter().enumerate() {
             let path = format!("model_list[{index}]");
             let name = entry.get("model_name").map(|name| &name.value);
@@ -44,6 +47,7 @@ impl ProxyConfig {
                         ),
                     }
                     named.push((name.clone(), node));
+                    models.push(provider_model(entry));
                 }
                 Some((node, _)) => faults.push(
                     Fault::at(&node.span, "`model_name` is not a text")
@@ -55,10 +59,16 @@ impl ProxyConfig {
         }
         if faults.is_empty() {
             let aliases = named.into_iter().map(|(name, _)| name).collect();
-            Ok(Self { aliases })
+            Ok(Self { aliases, models })
         } else {
             Err(faults)
         }
+    }
+
+    /// What the provider calls the model behind `alias`.
+    pub fn model(&self, alias: &str) -> Option<&str> {
+        let index = self.aliases.iter().position(|known| known == alias)?;
+        self.models[index].as_deref()
     }
 
     /// The fault that the alias of `tier` on `provider` is not among the gateway's, if it is not.
@@ -78,5 +88,13 @@ impl ProxyConfig {
             Some(close) => fault.hint(format!("did you mean `{close}`? the alias is made from this pattern and the model of the tier `{tier}`")),
             None => fault.hint(format!("the alias is made from this pattern and the model of the tier `{tier}`")),
         })
+    }
+}
+
+/// `bedrock/invoke/us.anthropic.…` is `us.anthropic.…` to Bedrock.
+fn provider_model(entry: &Node) -> Option<String> {
+    match &entry.get("litellm_params")?.value.get("model")?.value.value {
+        NodeValue::Text(model) => model.rsplit('/').next().map(str::to_owned),
+        _ => None,
     }
 }

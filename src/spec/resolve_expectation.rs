@@ -44,6 +44,7 @@ pub(super) fn resolve(
         place: node.key_span_at(&path.0).place(),
         tiers,
         clause: entry.clause.clone(),
+        needs_gateway: entry.needs_gateway,
         check,
         known_failure: None,
     })

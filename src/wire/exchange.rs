@@ -141,3 +141,10 @@ pub struct Lockstep {
     /// comes shows all but the last.
     pub seen: usize,
 }
+
+impl Lockstep {
+    /// Whether a delta did not show before the next one was due. The last has no next.
+    pub fn is_held_back(self) -> bool {
+        self.seen + 1 < self.deltas
+    }
+}

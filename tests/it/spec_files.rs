@@ -1,7 +1,6 @@
 //! What a project's folders may get wrong, and how little it takes to list its trials.
 
 use std::fs;
-use std::path::Path;
 use std::time::Instant;
 
 use compat_matrix::plan::Planned;
@@ -307,5 +306,4 @@ fn ten_thousand_cells_are_listed_without_reading_one() {
     println!("10,000 cells listed in {elapsed:?}");
     // The aim is 100 ms; the bound is wide because tests run beside each other, without optimization.
     assert!(elapsed.as_secs() < 2, "listing took {elapsed:?}");
-    assert!(!Path::new("cells/feature_0/_shared.yaml").exists());
 }

@@ -77,6 +77,11 @@ fn aws_signature(subject: &Subject) -> Option<ErrorReply> {
             "Missing Authentication Token",
         );
     };
+    // A Bedrock API key stands in for a signature:
+    // https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html
+    if bearer(subject) == Some(&subject.credentials.bedrock_api_key) {
+        return None;
+    }
     let Some(parts) = FORM.captures(authorization) else {
         return incomplete(
             "Authorization header requires 'Credential', 'SignedHeaders' and 'Signature' parameters of an AWS4-HMAC-SHA256 signature for service 'bedrock'.",

@@ -1,0 +1,342 @@
+//! A trial from its session to its record, without the real parts: a scripted `claude`, and the provider simulator, or a
+//! double that only says no, in the gateway's place.
+
+use std::path::{Path, PathBuf};
+
+use compat_matrix::env::{self, Environment};
+use compat_matrix::evidence::Behind;
+use compat_matrix::ids::TrialName;
+use compat_matrix::outcome::{Cause, Failure, Outcome, TrialRecord, Verdict};
+use compat_matrix::provider::{self, Simulator};
+use compat_matrix::session::{Options, Relays, Session, SessionError};
+use compat_matrix::spec::cell::Test;
+use compat_matrix::spec::expectation::{Check, Turn};
+use compat_matrix::toolchain::Silent;
+use compat_matrix::trial::{self, Trial};
+use compat_matrix::wire::Operation;
+use compat_matrix::wire::script::{Pace, Reply, ReplyBlock, ReplyMessage, Script};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::evidence::{equals, expectation, query, test};
+use crate::loopback::{self, Server};
+use crate::process::fake_claude;
+
+const CONTROL_KEY: &str = "control-key-of-this-test";
+const ALIAS: &str = "claude-haiku-4-5";
+
+/// The simulator in Messages mode, with its control routes: gateway and provider in one.
+async fn simulator() -> Simulator {
+    Simulator::start(provider::Options {
+        control_key: Some(CONTROL_KEY.into()),
+        ..provider::Options::default()
+    })
+    .await
+    .expect("the simulator starts")
+}
+
+/// What a run attached to `gateway` finds in its environment, with `provider` behind the gateway.
+fn attached(gateway: &str, key: &str, provider: Option<&str>) -> Vec<(&'static str, String)> {
+    let mut variables = vec![
+        (env::COMPAT_CLAUDE, fake_claude().display().to_string()),
+        (env::LITELLM_PROXY_BASE_URL, gateway.to_owned()),
+        (env::LITELLM_PROXY_API_KEY, key.to_owned()),
+    ];
+    if let Some(provider) = provider {
+        variables.push((env::COMPAT_PROVIDER_URL, provider.to_owned()));
+        variables.push((env::COMPAT_PROVIDER_CONTROL_KEY, CONTROL_KEY.to_owned()));
+    }
+    variables
+}
+
+async fn session(variables: Vec<(&'static str, String)>) -> Result<Session, SessionError> {
+    let options = Options {
+        relays: Relays::Never,
+        control: false,
+        environment: variables.into_iter().collect::<Environment>(),
+        root: PathBuf::from("/nonexistent"),
+        first_byte_delay_ms: 0,
+        watchdog: Some(fake_claude()),
+    };
+    Session::start(&options, &Silent).await
+}
+
+/// A prompt that is answered with `pong`, and what must hold on both sides.
+fn text_test() -> Test {
+    let mut test = test(Check::Text(equals("pong")));
+    test.script = Script {
+        replies: vec![Reply::Message(ReplyMessage {
+            content: vec![ReplyBlock::Text("pong".into())],
+            stop_reason: None,
+            usage: None,
+            pace: Pace::default(),
+        })],
+    };
+    test.expectations.push(expectation(
+        "requests",
+        Check::Requests {
+            operation: Operation::Messages,
+            count: 1,
+        },
+    ));
+    test.expectations.push(expectation(
+        "prompt",
+        Check::Request(compat_matrix::spec::expectation::RequestCheck {
+            turn: Turn::Number(1),
+            operation: Operation::Messages,
+            route: None,
+            stream: Some(true),
+            headers: Vec::new(),
+            body: vec![(query("$.messages[-1].content[-1].text"), equals("ping"))],
+        }),
+    ));
+    test
+}
+
+fn name() -> TrialName {
+    "text::anthropic::haiku".parse().unwrap()
+}
+
+async fn run(test: &Test, session: &Session, root: &Path) -> TrialRecord {
+    let trial = Trial {
+        mutation: None,
+        name: &name(),
+        test,
+        alias: ALIAS,
+        root,
+    };
+    trial::run(trial, session).await
+}
+
+fn verdict(record: &TrialRecord, name: &str) -> Option<Verdict> {
+    let judged = record.judged.iter().find(|judged| judged.name == name)?;
+    Some(judged.verdict)
+}
+
+fn failure(record: &TrialRecord) -> &Failure {
+    match &record.outcome {
+        Outcome::Fail(failure) => failure,
+        other => panic!("{other:?} instead of a failure"),
+    }
+}
+
+fn evidence(record: &TrialRecord, root: &Path, file: &str) -> String {
+    let folder = record.evidence.as_ref().expect("there is evidence");
+    std::fs::read_to_string(root.join(folder).join(file)).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_text_trial_passes_on_both_sides_and_leaves_its_evidence() {
+    let simulator = simulator().await;
+    let base = simulator.base_url();
+    let key = simulator.credentials().anthropic_api_key.clone();
+    let session = session(attached(base, &key, Some(base)))
+        .await
+        .expect("a session");
+    assert_eq!(session.behind(), Behind::Simulated);
+    assert_eq!(session.claude_version.as_deref(), Some("0.0.0"));
+    let root = TempDir::new().unwrap();
+    let record = run(&text_test(), &session, root.path()).await;
+    assert_eq!(record.outcome, Outcome::Pass, "{record:#?}");
+    for name in [
+        "check",
+        "requests",
+        "prompt",
+        "run",
+        "transcript",
+        "workarounds",
+        "unmatched_requests",
+    ] {
+        assert_eq!(verdict(&record, name), Some(Verdict::Held), "{name}");
+    }
+    assert_eq!((record.model.as_str(), record.attempts.len()), (ALIAS, 1));
+    assert!(record.usage.input_tokens > 0, "{record:#?}");
+    let exchanges = evidence(&record, root.path(), "exchanges.jsonl");
+    assert_eq!(exchanges.lines().count(), 1);
+    assert!(!exchanges.contains(&key), "a key stands in the evidence");
+    assert!(evidence(&record, root.path(), "transcript.jsonl").contains("pong"));
+    let exit: Value = serde_json::from_str(&evidence(&record, root.path(), "exit.json")).unwrap();
+    assert_eq!(exit["code"], 0);
+    let scratch = session.scratch().to_owned();
+    session.end().await;
+    assert!(!scratch.exists(), "the session's folder goes with it");
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_does_not_hold_fails_the_trial_on_the_side_where_it_does_not() {
+    let simulator = simulator().await;
+    let base = simulator.base_url();
+    let key = simulator.credentials().anthropic_api_key.clone();
+    let session = session(attached(base, &key, Some(base)))
+        .await
+        .expect("a session");
+    let root = TempDir::new().unwrap();
+    let mut test = text_test();
+    test.expectations[0].check = Check::Text(equals("something else"));
+    let record = run(&test, &session, root.path()).await;
+    let failure = failure(&record);
+    assert_eq!(failure.cause, Cause::Assertion);
+    assert_eq!(failure.mismatches.len(), 1, "{failure:#?}");
+    assert_eq!(failure.mismatches[0].actual, "\"pong\"");
+    assert_eq!(verdict(&record, "check"), Some(Verdict::Broken));
+    assert_eq!(verdict(&record, "requests"), Some(Verdict::Held));
+    session.end().await;
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_says_500_is_blamed_in_its_own_words() {
+    let simulator = simulator().await;
+    let gateway = Server::start(|_, _| loopback::ready(loopback::status(500))).await;
+    let variables = attached(&gateway.address, "any key", Some(simulator.base_url()));
+    let session = session(variables).await.expect("a session");
+    let root = TempDir::new().unwrap();
+    let record = run(&text_test(), &session, root.path()).await;
+    let failure = failure(&record);
+    assert_eq!(failure.cause, Cause::Gateway, "{failure:#?}");
+    assert!(
+        failure.why.contains("no Messages request reached the provider"),
+        "{}",
+        failure.why
+    );
+    let first = &failure.mismatches[0];
+    assert_eq!(first.expectation, "run");
+    assert!(first.actual.contains("the double says no"), "{first:#?}");
+    assert_eq!(verdict(&record, "requests"), Some(Verdict::Broken));
+    assert_eq!(evidence(&record, root.path(), "exchanges.jsonl"), "");
+    let asked = gateway.targets();
+    assert!(
+        asked.iter().any(|target| target.starts_with("/v1/messages")),
+        "{asked:?}"
+    );
+    session.end().await;
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_live_run_judges_claude_alone_and_says_so() {
+    let simulator = Simulator::start(provider::Options {
+        unscripted: provider::Unscripted::Reply(provider::standalone_reply()),
+        ..provider::Options::default()
+    })
+    .await
+    .expect("the simulator starts");
+    let key = simulator.credentials().anthropic_api_key.clone();
+    let session = session(attached(simulator.base_url(), &key, None))
+        .await
+        .expect("a session");
+    assert_eq!(session.behind(), Behind::Live);
+    let root = TempDir::new().unwrap();
+    let mut test = text_test();
+    test.expectations[0].check = Check::Exit(0);
+    let record = run(&test, &session, root.path()).await;
+    assert_eq!(record.outcome, Outcome::Pass, "{record:#?}");
+    assert_eq!(verdict(&record, "check"), Some(Verdict::Held));
+    assert_eq!(verdict(&record, "requests"), Some(Verdict::NotJudged));
+    assert_eq!(verdict(&record, "prompt"), Some(Verdict::NotJudged));
+    assert_eq!(verdict(&record, "unmatched_requests"), None);
+    session.end().await;
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_may_pass_by_itself_is_tried_again_in_a_live_run_and_only_there() {
+    let overloaded = || {
+        Server::start(|_, _| {
+            let body =
+                json!({ "type": "error", "error": { "type": "overloaded_error", "message": "Overloaded" } });
+            loopback::ready(
+                axum::http::Response::builder()
+                    .status(529)
+                    .body(body.to_string().into())
+                    .unwrap(),
+            )
+        })
+    };
+    let gateway = overloaded().await;
+    let session = session(attached(&gateway.address, "any key", None))
+        .await
+        .expect("a session");
+    let root = TempDir::new().unwrap();
+    let record = run(&text_test(), &session, root.path()).await;
+    assert_eq!(failure(&record).cause, Cause::Upstream, "{record:#?}");
+    assert_eq!(record.attempts.len(), 2);
+    let second = root
+        .path()
+        .join(record.evidence.as_ref().unwrap())
+        .join("attempt-2");
+    assert!(second.join("transcript.jsonl").is_file());
+    session.end().await;
+}
+
+#[tokio::test]
+async fn what_a_session_lacks_is_named_with_what_to_do() {
+    let simulator = simulator().await;
+    let stranger = Server::start(|_, _| loopback::ready(loopback::ok("{}"))).await;
+    let base = simulator.base_url();
+    let complete = || attached(base, "key", Some(base));
+    let without = |name: &str| {
+        let mut variables = complete();
+        variables.retain(|(variable, _)| *variable != name);
+        variables
+    };
+    let with = |name: &'static str, value: &str| {
+        let mut variables = without(name);
+        variables.push((name, value.to_owned()));
+        variables
+    };
+    // A port that was free a moment ago: nobody listens there.
+    let nobody = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    for (variables, expected) in [
+        (
+            without(env::LITELLM_PROXY_API_KEY),
+            "`LITELLM_PROXY_BASE_URL` is set but `LITELLM_PROXY_API_KEY` is not",
+        ),
+        (
+            without(env::LITELLM_PROXY_BASE_URL),
+            "`COMPAT_PROVIDER_URL` is set but `LITELLM_PROXY_BASE_URL` is not",
+        ),
+        (
+            without(env::COMPAT_PROVIDER_CONTROL_KEY),
+            "neither `COMPAT_PROVIDER_CONTROL_KEY` nor `COMPAT_PROVIDER_CONTROL_KEY_FILE` is",
+        ),
+        (
+            with(env::COMPAT_CLAUDE, "/nonexistent/claude"),
+            "there is no `claude` at `/nonexistent/claude`: set `COMPAT_CLAUDE`",
+        ),
+        (
+            with(env::COMPAT_CLAUDE, "path"),
+            "there is no `claude` at any folder of the `PATH`",
+        ),
+        (
+            with(env::COMPAT_PROVIDER_CONTROL_KEY, "wrong"),
+            "refuses the control key",
+        ),
+        (
+            with(env::COMPAT_PROVIDER_URL, &nobody),
+            "cannot reach the provider simulator at",
+        ),
+        (
+            with(env::COMPAT_PROVIDER_URL, &stranger.address),
+            "is no provider simulator",
+        ),
+    ] {
+        let error = session(variables).await.expect_err(expected).to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let mut variables = without(env::COMPAT_PROVIDER_CONTROL_KEY);
+    variables.push((
+        env::COMPAT_PROVIDER_CONTROL_KEY_FILE,
+        "/nonexistent/key".to_owned(),
+    ));
+    let error = session(variables).await.expect_err("there is no key").to_string();
+    assert!(
+        error.contains("cannot read the control key from `/nonexistent/key`"),
+        "{error}"
+    );
+    simulator.shutdown().await;
+}

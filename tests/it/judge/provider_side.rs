@@ -1,0 +1,339 @@
+//! Every check of what reached the provider.
+
+use super::*;
+
+#[test]
+fn requests_are_counted_by_kind_and_without_probes() {
+    let check = |operation, count| Check::Requests { operation, count };
+    let mut count_tokens = text_exchange();
+    (count_tokens.operation, count_tokens.turn) = (Operation::CountTokens, None);
+    let all = || pong().reached(probe()).reached(count_tokens.clone());
+    table(&[
+        ("turns", check(Operation::Messages, 1), all(), HELD),
+        ("too few", check(Operation::Messages, 2), all(), BROKEN),
+        ("too many", check(Operation::Messages, 0), all(), BROKEN),
+        ("token counts", check(Operation::CountTokens, 1), all(), HELD),
+        ("none of a kind", check(Operation::Unknown, 0), all(), HELD),
+        ("live", check(Operation::Messages, 1), all().live(), NOT_JUDGED),
+    ]);
+}
+
+fn anything_of(turn: Turn) -> RequestCheck {
+    RequestCheck {
+        turn,
+        operation: Operation::Messages,
+        route: None,
+        stream: None,
+        headers: Vec::new(),
+        body: Vec::new(),
+    }
+}
+
+#[test]
+fn a_turn_names_one_request_or_each_and_there_must_be_one() {
+    let texts = |texts: &[&str]| {
+        texts.iter().fold(nothing().reached(probe()), |evidence, text| {
+            evidence.reached(exchange(request(text), text_message("pong")))
+        })
+    };
+    let check = |turn| {
+        Check::Request(RequestCheck {
+            body: vec![(query("$.messages[0].content[0].text"), equals("a"))],
+            ..anything_of(turn)
+        })
+    };
+    table(&[
+        ("the first", check(Turn::Number(1)), texts(&["a", "b"]), HELD),
+        ("the second", check(Turn::Number(2)), texts(&["a", "b"]), BROKEN),
+        ("one past the last", check(Turn::Number(2)), texts(&["a"]), BROKEN),
+        ("far past the last", check(Turn::Number(9)), texts(&["a"]), BROKEN),
+        ("the last", check(Turn::Last), texts(&["b", "a"]), HELD),
+        ("not the last", check(Turn::Last), texts(&["a", "b"]), BROKEN),
+        ("every", check(Turn::Every), texts(&["a", "a"]), HELD),
+        ("all but one", check(Turn::Every), texts(&["a", "b"]), BROKEN),
+        ("the last of none", check(Turn::Last), texts(&[]), BROKEN),
+        ("every of none", check(Turn::Every), texts(&[]), BROKEN),
+        ("live", check(Turn::Every), texts(&["a"]).live(), NOT_JUDGED),
+    ]);
+}
+
+#[test]
+fn a_request_has_a_route_a_way_to_be_answered_headers_and_a_body() {
+    let check = |edit: &dyn Fn(&mut RequestCheck)| {
+        let mut check = anything_of(Turn::Number(1));
+        edit(&mut check);
+        Check::Request(check)
+    };
+    let header = |name: &'static str, matcher: Matcher| {
+        check(&move |check| check.headers.push((name.into(), matcher.clone())))
+    };
+    let absent = || Matcher {
+        exists: Some(false),
+        ..Matcher::default()
+    };
+    let mut twice = text_exchange();
+    twice.request.headers.push(("anthropic-beta".into(), "a".into()));
+    twice.request.headers.push(("anthropic-beta".into(), "b".into()));
+    let twice = nothing().reached(twice);
+    let mut text = text_exchange();
+    text.request.body = Body::Text("<html>".into());
+    let text = nothing().reached(text);
+    let nowhere = |evidence: Evidence| Evidence {
+        exchanges: evidence
+            .exchanges
+            .into_iter()
+            .map(|exchange| Exchange {
+                route: None,
+                ..exchange
+            })
+            .collect(),
+        ..evidence
+    };
+    table(&[
+        (
+            "its route",
+            check(&|check| check.route = Some(Route::Anthropic)),
+            pong(),
+            HELD,
+        ),
+        (
+            "another route",
+            check(&|check| check.route = Some(Route::VertexAi)),
+            pong(),
+            BROKEN,
+        ),
+        (
+            "no route",
+            check(&|check| check.route = Some(Route::Anthropic)),
+            nowhere(pong()),
+            BROKEN,
+        ),
+        (
+            "in one piece",
+            check(&|check| check.stream = Some(false)),
+            pong(),
+            HELD,
+        ),
+        (
+            "not as a stream",
+            check(&|check| check.stream = Some(true)),
+            pong(),
+            BROKEN,
+        ),
+        (
+            "a header",
+            header("anthropic-version", equals("2023-06-01")),
+            pong(),
+            HELD,
+        ),
+        (
+            "another value",
+            header("anthropic-version", equals("2024-01-01")),
+            pong(),
+            BROKEN,
+        ),
+        (
+            "a missing header",
+            header("anthropic-beta", matches_any().unwrap()),
+            pong(),
+            BROKEN,
+        ),
+        (
+            "a header that must not be there",
+            header("anthropic-beta", absent()),
+            twice.clone(),
+            BROKEN,
+        ),
+        (
+            "a header sent twice",
+            header("anthropic-beta", equals("a,b")),
+            twice,
+            HELD,
+        ),
+        (
+            "a body that is not JSON",
+            check(&|check| check.body.push((query("$.x"), absent()))),
+            text,
+            BROKEN,
+        ),
+    ]);
+}
+
+const PNG: &[u8] = b"not really a png";
+
+fn image_test() -> Test {
+    let mut test = test(Check::ImageArrived {
+        turn: Turn::Number(1),
+    });
+    test.prompts = vec![Prompt {
+        blocks: vec![PromptBlock::Image {
+            file: "red.png".into(),
+            media_type: "image/png".into(),
+            bytes: PNG.to_vec(),
+        }],
+    }];
+    test
+}
+
+fn with_image(media_type: &str, data: &str) -> Evidence {
+    let mut body = request("which colour?");
+    body["messages"][0]["content"].as_array_mut().unwrap().push(
+        json!({ "type": "image", "source": { "type": "base64", "media_type": media_type, "data": data } }),
+    );
+    nothing().reached(exchange(body, text_message("red")))
+}
+
+#[test]
+fn an_image_arrives_byte_for_byte() {
+    let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
+    for (what, evidence, expected) in [
+        ("the same", with_image("image/png", &encode(PNG)), HELD),
+        ("other bytes", with_image("image/png", &encode(b"other")), BROKEN),
+        ("another type", with_image("image/jpeg", &encode(PNG)), BROKEN),
+        ("no base64", with_image("image/png", "???"), BROKEN),
+        ("none", pong(), BROKEN),
+        ("no request", nothing(), BROKEN),
+        ("live", with_image("image/png", "???").live(), NOT_JUDGED),
+    ] {
+        rules_on(what, &image_test(), &evidence, expected);
+    }
+}
+
+/// A call of the provider, and the request that follows with these blocks of the user's.
+fn called_back(blocks: Value) -> Evidence {
+    let call = tool_call("toolu_1", "ls");
+    let mut body = request("list");
+    body["messages"].as_array_mut().unwrap().extend([
+        json!({ "role": "assistant", "content": call["content"] }),
+        json!({ "role": "user", "content": blocks }),
+    ]);
+    nothing()
+        .reached(exchange(request("list"), call))
+        .reached(exchange(body, text_message("done")))
+}
+
+#[test]
+fn a_tool_result_answers_the_providers_very_call() {
+    let check = |turn, text: Option<&str>| Check::ToolResultArrived {
+        turn,
+        name: "Bash".into(),
+        text: text.map(equals),
+    };
+    let answered = || called_back(json!([tool_result("toolu_1", "a.txt", false)]));
+    let second = Turn::Number(2);
+    table(&[
+        ("any", check(second, None), answered(), HELD),
+        ("its text", check(second, Some("a.txt")), answered(), HELD),
+        ("changed", check(second, Some("b.txt")), answered(), BROKEN),
+        (
+            "for another call",
+            check(second, None),
+            called_back(json!([tool_result("toolu_x", "a.txt", false)])),
+            BROKEN,
+        ),
+        (
+            "none",
+            check(second, None),
+            called_back(json!([{ "type": "text", "text": "a.txt" }])),
+            BROKEN,
+        ),
+        (
+            "before any call",
+            check(Turn::Number(1), None),
+            answered(),
+            BROKEN,
+        ),
+        ("live", check(second, None), answered().live(), NOT_JUDGED),
+    ]);
+}
+
+fn thought_again(content: Value) -> Evidence {
+    let mut body = request("think");
+    let assistant = json!({ "role": "assistant", "content": content });
+    body["messages"].as_array_mut().unwrap().push(assistant);
+    nothing()
+        .reached(exchange(request("think"), thinking_message("hm", "sig")))
+        .reached(exchange(body, text_message("done")))
+}
+
+#[test]
+fn thinking_comes_back_unmodified_at_the_head_of_its_message() {
+    let check = |turn| Check::ThinkingArrived { turn };
+    let text = json!({ "type": "text", "text": "pong" });
+    let again = |blocks: &[Value]| thought_again(json!(blocks));
+    table(&[
+        (
+            "as sent",
+            check(Turn::Last),
+            again(&[thinking_block("hm", "sig"), text.clone()]),
+            HELD,
+        ),
+        (
+            "its text changed",
+            check(Turn::Last),
+            again(&[thinking_block("hmm", "sig"), text.clone()]),
+            BROKEN,
+        ),
+        (
+            "signed otherwise",
+            check(Turn::Last),
+            again(&[thinking_block("hm", "gis"), text.clone()]),
+            BROKEN,
+        ),
+        (
+            "behind the text",
+            check(Turn::Last),
+            again(&[text.clone(), thinking_block("hm", "sig")]),
+            BROKEN,
+        ),
+        ("dropped", check(Turn::Last), again(&[text]), BROKEN),
+        ("before any was sent", check(Turn::Number(1)), again(&[]), BROKEN),
+        ("live", check(Turn::Last), again(&[]).live(), NOT_JUDGED),
+    ]);
+}
+
+#[test]
+fn a_cache_has_breakpoints_writes_and_reads() {
+    let check = |breakpoints, created_tokens, read_tokens| Check::Cache {
+        turn: Turn::Number(1),
+        breakpoints,
+        created_tokens,
+        read_tokens,
+    };
+    let mut body = request("ping");
+    body["system"] = json!([{ "type": "text", "text": "s", "cache_control": { "type": "ephemeral" } }]);
+    body["tools"] = json!([{ "name": "Bash", "input_schema": {}, "cache_control": { "type": "ephemeral" } }]);
+    body["messages"][0]["content"][0]["cache_control"] = json!({ "type": "ephemeral" });
+    let mut cached = exchange(body, text_message("pong"));
+    cached.reply.usage = Usage {
+        cache_creation_input_tokens: 1000,
+        cache_read_input_tokens: 50,
+        ..cached.reply.usage
+    };
+    let cached = || nothing().reached(cached.clone());
+    let mut unreadable = text_exchange();
+    unreadable.message = None;
+    table(&[
+        ("all three", check(Some(3), Some(1000), Some(50)), cached(), HELD),
+        (
+            "too few breakpoints",
+            check(Some(4), None, None),
+            cached(),
+            BROKEN,
+        ),
+        (
+            "too little written",
+            check(None, Some(1001), None),
+            cached(),
+            BROKEN,
+        ),
+        ("too little read", check(None, None, Some(51)), cached(), BROKEN),
+        (
+            "nothing to read",
+            check(Some(1), None, None),
+            nothing().reached(unreadable),
+            BROKEN,
+        ),
+        ("live", check(Some(3), None, None), cached().live(), NOT_JUDGED),
+    ]);
+}
