@@ -31,14 +31,13 @@ fn items(request: &MessageRequest) -> Vec<Item<'_>> {
         .iter()
         .enumerate()
         .map(|(index, block)| item(format!("system[{index}]"), "system", block));
-    let messages = request.messages.iter().enumerate().flat_map(|(index, message)| {
-        let role = &message.role;
-        message
-            .content
-            .iter()
-            .enumerate()
-            .map(move |(place, block)| item(format!("messages[{index}] {role} block {place}"), role, block))
-    });
+    let messages =
+        request.messages.iter().enumerate().flat_map(|(index, message)| {
+            let role = &message.role;
+            message.content.iter().enumerate().map(move |(place, block)| {
+                item(format!("messages[{index}] {role} block {place}"), role, block)
+            })
+        });
     system.chain(messages).collect()
 }
 
@@ -83,7 +82,8 @@ fn without_breakpoint(value: &Value) -> Value {
 
 /// Messages are compared block by block, not message by message: to join two of one role changes nothing for a model.
 fn blocks(sent: &[Item], arrived: &[Item]) -> Vec<Difference> {
-    let identities = |items: &[Item]| -> Vec<String> { items.iter().map(|item| item.identity.clone()).collect() };
+    let identities =
+        |items: &[Item]| -> Vec<String> { items.iter().map(|item| item.identity.clone()).collect() };
     let mut found = Vec::new();
     let (mut lost, mut gained) = (Vec::new(), Vec::new());
     for operation in capture_diff_slices(Algorithm::Myers, &identities(sent), &identities(arrived)) {
@@ -110,7 +110,11 @@ fn blocks(sent: &[Item], arrived: &[Item]) -> Vec<Difference> {
 
 fn whole(item: &Item, fate: Fate) -> Difference {
     let said = Some(said(&item.block.content));
-    let (before, after) = if fate == Fate::Added { (None, said) } else { (said, None) };
+    let (before, after) = if fate == Fate::Added {
+        (None, said)
+    } else {
+        (said, None)
+    };
     Difference::with_fate(Part::Block, fate, item.label.clone(), before, after)
 }
 
@@ -120,12 +124,13 @@ fn changed(before: &mut Vec<&Item>, after: &mut Vec<&Item>) -> Vec<Difference> {
     let mut index = 0;
     while index < before.len() {
         let old = before[index];
-        let like = |new: &&Item| {
-            new.block.content.kind() == old.block.content.kind() && role(new) == role(old)
-        };
+        let like =
+            |new: &&Item| new.block.content.kind() == old.block.content.kind() && role(new) == role(old);
         let exists_elsewhere = after.iter().any(|new| new.identity == old.identity);
         match after.iter().position(|new| like(new)) {
-            Some(place) if !exists_elsewhere && !before.iter().any(|item| item.identity == after[place].identity) => {
+            Some(place)
+                if !exists_elsewhere && !before.iter().any(|item| item.identity == after[place].identity) =>
+            {
                 let new = after.remove(place);
                 before.remove(index);
                 found.extend(within(old, new));
@@ -142,8 +147,14 @@ fn role<'a>(item: &'a Item) -> &'a str {
 
 fn within(old: &Item, new: &Item) -> Vec<Difference> {
     let inside = values::differences(&old.label, &said(&old.block.content), &said(&new.block.content));
-    let only_signature = inside.iter().all(|difference| difference.path.ends_with(".signature"));
-    let part = if only_signature { Part::Signature } else { Part::Block };
+    let only_signature = inside
+        .iter()
+        .all(|difference| difference.path.ends_with(".signature"));
+    let part = if only_signature {
+        Part::Signature
+    } else {
+        Part::Block
+    };
     inside
         .into_iter()
         .map(|found| Difference::with_fate(part, Fate::Changed, found.path, found.before, found.after))
@@ -185,14 +196,21 @@ fn breakpoint(label: &str, sent: &Block, arrived: &Block) -> Vec<Difference> {
     found
 }
 
-fn cache(label: &str, sent: Option<&CacheBreakpoint>, arrived: Option<&CacheBreakpoint>) -> Option<Difference> {
+fn cache(
+    label: &str,
+    sent: Option<&CacheBreakpoint>,
+    arrived: Option<&CacheBreakpoint>,
+) -> Option<Difference> {
     let ttl = |cache: Option<&CacheBreakpoint>| cache.map(|cache| json!({"ttl": cache.ttl}));
     (sent != arrived).then(|| Difference::of(Part::Breakpoint, label, ttl(sent), ttl(arrived)))
 }
 
 fn tools(sent: &[Tool], arrived: &[Tool]) -> Vec<Difference> {
     let by_name = |tools: &[Tool]| -> BTreeMap<String, Tool> {
-        tools.iter().map(|tool| (tool.name.clone(), tool.clone())).collect()
+        tools
+            .iter()
+            .map(|tool| (tool.name.clone(), tool.clone()))
+            .collect()
     };
     let (before, after) = (by_name(sent), by_name(arrived));
     let mut found = Vec::new();
@@ -223,7 +241,13 @@ fn tools(sent: &[Tool], arrived: &[Tool]) -> Vec<Difference> {
 
 fn tool_changes(name: &str, sent: &Tool, arrived: &Tool) -> Vec<Difference> {
     let both_native = is_native(sent) && is_native(arrived);
-    let view = |tool| if both_native { without_breakpoint(native(tool)) } else { definition(tool) };
+    let view = |tool| {
+        if both_native {
+            without_breakpoint(native(tool))
+        } else {
+            definition(tool)
+        }
+    };
     values::differences(name, &view(sent), &view(arrived))
         .into_iter()
         .map(|found| Difference::with_fate(Part::Tool, Fate::Changed, found.path, found.before, found.after))
@@ -260,7 +284,10 @@ pub(super) fn prefix_difference(first: &Pair, second: &Pair) -> Option<Differenc
         return None;
     }
     let (old, new) = (tokens::pieces(arrived.0), tokens::pieces(arrived.1));
-    let place = old.iter().zip(&new).position(|(old, new)| old.identity != new.identity)?;
+    let place = old
+        .iter()
+        .zip(&new)
+        .position(|(old, new)| old.identity != new.identity)?;
     Some(Difference::with_fate(
         Part::Prefix,
         Fate::Changed,
@@ -275,7 +302,11 @@ fn shares_prefix((first, second): (&MessageRequest, &MessageRequest)) -> bool {
     let Some(end) = old.iter().rposition(|piece| piece.breakpoint.is_some()) else {
         return false;
     };
-    let same = old.iter().zip(&new).take(end + 1).take_while(|(old, new)| old.identity == new.identity);
+    let same = old
+        .iter()
+        .zip(&new)
+        .take(end + 1)
+        .take_while(|(old, new)| old.identity == new.identity);
     same.count() == end + 1
 }
 

@@ -1,7 +1,7 @@
 //! Which differences on the wire can explain that an expectation does not hold.
 
 use super::{Change, Direction, Part, WireDiff};
-use crate::spec::expectation::{Check, RequestCheck, Turn};
+use crate::spec::expectation::{Check, RUN, RequestCheck, TRANSCRIPT, Turn, UNMATCHED};
 
 /// What a broken expectation makes of interest.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,12 +16,7 @@ pub struct Interest {
     pub turn: Option<usize>,
 }
 
-const ANSWER: &[Part] = &[
-    Part::Block,
-    Part::Event,
-    Part::Status,
-    Part::Error,
-];
+const ANSWER: &[Part] = &[Part::Block, Part::Event, Part::Status, Part::Error];
 
 impl Interest {
     /// What `check` is about.
@@ -42,9 +37,11 @@ impl Interest {
             Check::ImageArrived { turn } | Check::ToolResultArrived { turn, .. } => {
                 (Request, &[Part::Block, Part::Request], number(*turn))
             }
-            Check::ThinkingArrived { turn } => {
-                (Request, &[Part::Signature, Part::Block, Part::Request], number(*turn))
-            }
+            Check::ThinkingArrived { turn } => (
+                Request,
+                &[Part::Signature, Part::Block, Part::Request],
+                number(*turn),
+            ),
             Check::Cache { turn, .. } => (
                 Request,
                 &[Part::Prefix, Part::Breakpoint, Part::Block, Part::Tool],
@@ -60,6 +57,26 @@ impl Interest {
             parts,
             names,
             turn,
+        }
+    }
+
+    /// What an expectation of every trial is about, by its name.
+    pub fn of_implied(name: &str) -> Vec<Self> {
+        let of = |direction, parts| Self {
+            direction,
+            parts,
+            names: Vec::new(),
+            turn: None,
+        };
+        let refused = of(
+            Direction::Reply,
+            &[Part::Status, Part::Error, Part::Event, Part::Block],
+        );
+        match name {
+            RUN => vec![refused, of(Direction::Request, &[Part::Request])],
+            TRANSCRIPT => vec![of(Direction::Reply, &[Part::Event, Part::Block])],
+            UNMATCHED => vec![of(Direction::Request, &[Part::Request]), refused],
+            _ => vec![refused],
         }
     }
 
@@ -89,7 +106,14 @@ fn number(turn: Turn) -> Option<usize> {
 fn parts_of(check: &RequestCheck) -> &'static [Part] {
     match (check.headers.is_empty(), check.body.is_empty()) {
         (false, true) => &[Part::Header, Part::Beta],
-        (true, false) => &[Part::Field, Part::Beta, Part::Block, Part::Tool, Part::Breakpoint, Part::Signature],
+        (true, false) => &[
+            Part::Field,
+            Part::Beta,
+            Part::Block,
+            Part::Tool,
+            Part::Breakpoint,
+            Part::Signature,
+        ],
         _ => &[
             Part::Header,
             Part::Beta,
@@ -107,8 +131,13 @@ fn parts_of(check: &RequestCheck) -> &'static [Part] {
 fn names_of(check: &RequestCheck) -> Vec<String> {
     let headers = check.headers.iter().map(|(name, _)| name.clone());
     let fields = check.body.iter().flat_map(|(query, _)| {
-        let steps = query.text.split(|character: char| !(character.is_alphanumeric() || character == '_'));
-        steps.filter(|step| !step.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+        let steps = query
+            .text
+            .split(|character: char| !(character.is_alphanumeric() || character == '_'));
+        steps
+            .filter(|step| !step.is_empty())
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     });
     headers.chain(fields).collect()
 }

@@ -19,9 +19,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::evidence::Evidence;
 use crate::wire::exchange::Exchange;
 use crate::wire::passage::Passage;
 use crate::wire::{Operation, Route};
+
+pub use pairing::as_sent;
 
 /// What became of the requests and replies of a trial.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -161,6 +164,13 @@ impl Difference {
             after,
         }
     }
+}
+
+/// Compares the two sides of the gateway; `None` where there is no gateway or one of its sides was not recorded.
+pub fn of_trial(evidence: &Evidence) -> Option<WireDiff> {
+    evidence
+        .has_both_sides()
+        .then(|| compare(&evidence.sent, &evidence.exchanges))
 }
 
 /// Compares what passed in front of the gateway with what reached the provider.

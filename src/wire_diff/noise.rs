@@ -75,8 +75,10 @@ pub const RULES: &[Rule] = &[
         reason: "a gateway may add headers of its own that follow a request about; none may be dropped",
         is_noise: |change| {
             change.what.fate == Fate::Added
-                && (is_header(change, &["traceparent", "tracestate", "via", "forwarded", "x-request-id"])
-                    || is_header_like(change, "x-forwarded-"))
+                && (is_header(
+                    change,
+                    &["traceparent", "tracestate", "via", "forwarded", "x-request-id"],
+                ) || is_header_like(change, "x-forwarded-"))
         },
     },
     Rule {
@@ -87,13 +89,16 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "stream_in_path",
         reason: "Bedrock and Vertex AI name streaming in the path; whether a stream comes is compared in the reply",
-        is_noise: |change| is_field(change, "stream") && change.what.fate == Fate::Dropped && is_cloud(change),
+        is_noise: |change| {
+            is_field(change, "stream") && change.what.fate == Fate::Dropped && is_cloud(change)
+        },
     },
     Rule {
         name: "version_in_body",
         reason: "Bedrock and Vertex AI have `anthropic_version` in the body, in words of their own",
         is_noise: |change| {
-            is_cloud(change) && (is_field(change, "anthropic_version") || is_header(change, &["anthropic-version"]))
+            is_cloud(change)
+                && (is_field(change, "anthropic_version") || is_header(change, &["anthropic-version"]))
         },
     },
     Rule {
@@ -140,7 +145,8 @@ pub const RULES: &[Rule] = &[
         is_noise: |change| {
             change.route == Some(Route::BedrockConverse)
                 && change.what.part == Part::Field
-                && (change.what.path.starts_with("metadata") || change.what.path.starts_with("requestMetadata"))
+                && (change.what.path.starts_with("metadata")
+                    || change.what.path.starts_with("requestMetadata"))
         },
     },
     Rule {

@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use super::{Change, Difference, Direction, Fate, Part};
-use crate::wire::exchange::Exchange;
+use crate::wire::exchange::{Exchange, Matched, SentReply};
 use crate::wire::message::MessageRequest;
 use crate::wire::passage::Passage;
-use crate::wire::{Operation, messages};
+use crate::wire::{Operation, Route, Usage, messages};
 
 /// A request of Claude Code and what became of it.
 pub(super) struct Pair<'a> {
@@ -78,6 +78,39 @@ pub(super) fn orphans(pairs: &[Pair], exchanges: &[Exchange]) -> Vec<Change> {
             ),
         })
         .collect()
+}
+
+/// The requests of Claude Code as they would have arrived had no gateway been between, each with the reply to what it
+/// became.
+pub fn as_sent(sent: &[Passage], exchanges: &[Exchange]) -> Vec<Exchange> {
+    let pairs = pair(sent, exchanges);
+    pairs
+        .into_iter()
+        .map(|pair| Exchange {
+            number: pair.passage.number,
+            turn: pair.passage.turn,
+            route: Some(Route::Anthropic),
+            operation: pair.passage.operation,
+            request: pair.passage.request.clone(),
+            matched: Matched::BuiltIn,
+            reply: pair
+                .last()
+                .map_or_else(no_reply, |exchange| exchange.reply.clone()),
+            message: pair.message,
+        })
+        .collect()
+}
+
+fn no_reply() -> SentReply {
+    SentReply {
+        status: 0,
+        stream: false,
+        events: Vec::new(),
+        message: None,
+        usage: Usage::default(),
+        lockstep: None,
+        cut_off: true,
+    }
 }
 
 /// Access tokens are the gateway's own business, and unknown paths (a list of models, a health check) too.

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::pairing::Pair;
 use super::{Difference, Fate, Part, values};
 use crate::transcript::{Answer, AnswerBlock, DeltaKind, Event, TimedEvent, Transcript};
+use crate::wire::Usage;
 use crate::wire::exchange::{Exchange, SentEvent, SentReply};
 use crate::wire::passage::PassedReply;
-use crate::wire::Usage;
 
 /// A stream whose deltas the provider spread over at least this many milliseconds can be told from a burst.
 const SPREAD_MS: u64 = 200;
@@ -118,7 +118,10 @@ fn nothing_came(given: &SentReply, back: &PassedReply) -> Option<Difference> {
         Fate::Dropped,
         "the answer",
         Some(json!(format!("a message in {} events", given.events.len()))),
-        Some(json!(format!("{} events that make no message", back.events.len()))),
+        Some(json!(format!(
+            "{} events that make no message",
+            back.events.len()
+        ))),
     ))
 }
 
@@ -159,7 +162,8 @@ fn stream_events(events: &[SentEvent]) -> Vec<TimedEvent> {
 fn content(sent: &Answer, came: &Answer) -> Vec<Difference> {
     let mut found = Vec::new();
     let (old, new) = (&sent.content, &came.content);
-    let kinds = |blocks: &[AnswerBlock]| -> Vec<String> { blocks.iter().map(|block| said(block).0).collect() };
+    let kinds =
+        |blocks: &[AnswerBlock]| -> Vec<String> { blocks.iter().map(|block| said(block).0).collect() };
     if old.len() != new.len() || kinds(old) != kinds(new) {
         return vec![outline(old, new, kinds(old), kinds(new))];
     }
@@ -168,7 +172,11 @@ fn content(sent: &Answer, came: &Answer) -> Vec<Difference> {
         let label = format!("content[{index}] ({kind})");
         for difference in values::differences(&label, &before, &said(new).1) {
             let is_signature = difference.path.ends_with(".signature");
-            let part = if is_signature { Part::Signature } else { Part::Block };
+            let part = if is_signature {
+                Part::Signature
+            } else {
+                Part::Block
+            };
             found.push(Difference::with_fate(
                 part,
                 Fate::Changed,
@@ -189,7 +197,13 @@ fn outline(old: &[AnswerBlock], new: &[AnswerBlock], before: Vec<String>, after:
         (false, std::cmp::Ordering::Greater) => Fate::Dropped,
         (false, _) => Fate::Changed,
     };
-    Difference::with_fate(Part::Block, fate, "content", Some(json!(before)), Some(json!(after)))
+    Difference::with_fate(
+        Part::Block,
+        fate,
+        "content",
+        Some(json!(before)),
+        Some(json!(after)),
+    )
 }
 
 fn said(block: &AnswerBlock) -> (String, Value) {
@@ -235,7 +249,12 @@ fn events(exchange: &Exchange, back: &PassedReply, came: &Answer) -> Vec<Differe
         ("message_delta", 1),
         ("message_stop", 1),
     ];
-    let of_type = |kind: &str| back.events.iter().filter(|event| event.data["type"] == kind).count();
+    let of_type = |kind: &str| {
+        back.events
+            .iter()
+            .filter(|event| event.data["type"] == kind)
+            .count()
+    };
     let mut found: Vec<Difference> = frame
         .into_iter()
         .filter_map(|(kind, wanted)| count(kind, wanted, of_type(kind)))
@@ -259,9 +278,7 @@ fn events(exchange: &Exchange, back: &PassedReply, came: &Answer) -> Vec<Differe
         }
     }
     let errors = back.events.iter().filter(|event| event.data["type"] == "error");
-    found.extend(errors.map(|event| {
-        Difference::of(Part::Event, "error", None, Some(event.data.clone()))
-    }));
+    found.extend(errors.map(|event| Difference::of(Part::Event, "error", None, Some(event.data.clone()))));
     found
 }
 
@@ -282,7 +299,10 @@ fn count(kind: &str, wanted: usize, found: usize) -> Option<Difference> {
 
 /// When the provider sent its content deltas, of one kind or of all.
 fn given_deltas(given: &SentReply, kind: Option<DeltaKind>) -> Vec<u64> {
-    let deltas = given.events.iter().filter_map(|event| Some((event.at_ms, delta_kind(&event.data)?)));
+    let deltas = given
+        .events
+        .iter()
+        .filter_map(|event| Some((event.at_ms, delta_kind(&event.data)?)));
     deltas
         .filter(|(_, found)| kind.is_none_or(|kind| kind == *found))
         .map(|(at_ms, _)| at_ms)
@@ -298,7 +318,9 @@ fn delta_kind(event: &Value) -> Option<DeltaKind> {
         } else if delta.get("toolUse").is_some() {
             Some(DeltaKind::Input)
         } else {
-            delta.pointer("/reasoningContent/text").map(|_| DeltaKind::Thinking)
+            delta
+                .pointer("/reasoningContent/text")
+                .map(|_| DeltaKind::Thinking)
         };
     }
     DeltaKind::from_type(event.pointer("/delta/type")?.as_str()?)
@@ -323,7 +345,11 @@ fn pace(given: &SentReply, back: &PassedReply) -> Option<Difference> {
 
 fn held_back(sent: &[u64], came: &[u64]) -> Option<Difference> {
     let due = sent.len().saturating_sub(1);
-    let in_time = came.iter().zip(sent.iter().skip(1)).filter(|(came, next)| came <= next).count();
+    let in_time = came
+        .iter()
+        .zip(sent.iter().skip(1))
+        .filter(|(came, next)| came <= next)
+        .count();
     (in_time < due).then(|| {
         Difference::with_fate(
             Part::Pace,

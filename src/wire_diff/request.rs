@@ -64,7 +64,10 @@ fn headers(sent: &Request, arrived: &Request) -> Vec<Difference> {
 /// A header that is sent twice counts as its values joined (RFC 9110, section 5.3).
 fn header_values(request: &Request) -> Value {
     let mut values = Map::new();
-    let named = request.headers.iter().filter(|(name, _)| name != "anthropic-beta");
+    let named = request
+        .headers
+        .iter()
+        .filter(|(name, _)| name != "anthropic-beta");
     for (name, _) in named {
         let joined: Vec<&str> = request.header(name).collect();
         values.insert(name.clone(), joined.join(", ").into());

@@ -106,6 +106,11 @@ fn place(turns: &[usize], change: &Change) -> String {
 }
 
 impl Change {
+    /// The same with its place: ``request 1: header `x-app` dropped: "cli"``.
+    pub fn told(&self) -> String {
+        format!("{}: {}", place(&[self.turn], self), self.said())
+    }
+
     /// What became of what, in one line: ``header `x-app` dropped: "cli"``.
     pub fn said(&self) -> String {
         let what = &self.what;
@@ -160,7 +165,11 @@ fn values(before: Option<&Value>, after: Option<&Value>) -> Option<String> {
         (Some(before), Some(after)) => {
             let (before, after) = (before.to_string(), after.to_string());
             let start = first_difference(&before, &after).saturating_sub(LEAD);
-            Some(format!("{} → {}", excerpt(&before, start), excerpt(&after, start)))
+            Some(format!(
+                "{} → {}",
+                excerpt(&before, start),
+                excerpt(&after, start)
+            ))
         }
         (Some(one), None) | (None, Some(one)) => Some(excerpt(&one.to_string(), 0)),
         (None, None) => None,
@@ -169,7 +178,10 @@ fn values(before: Option<&Value>, after: Option<&Value>) -> Option<String> {
 
 /// In characters.
 fn first_difference(one: &str, other: &str) -> usize {
-    one.chars().zip(other.chars()).take_while(|(one, other)| one == other).count()
+    one.chars()
+        .zip(other.chars())
+        .take_while(|(one, other)| one == other)
+        .count()
 }
 
 /// At most [`SHOWN`] characters from `start`; what is left out is `…`. All of a short value.
