@@ -45,6 +45,13 @@ pub struct Evidence {
     pub gateway_log: Vec<String>,
 }
 
+impl Evidence {
+    /// Whether the gateway has been seen from both sides: what went in and what came out.
+    pub fn has_both_sides(&self) -> bool {
+        self.behind == Behind::Simulated && self.gateway && !self.sent.is_empty()
+    }
+}
+
 /// How `claude` ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {

@@ -13,6 +13,7 @@ pub mod selection;
 pub mod wire;
 pub mod transcript;
 pub mod evidence;
+pub mod wire_diff;
 pub mod expect;
 pub mod outcome;
 pub mod cause;

@@ -28,6 +28,9 @@ pub struct Failure {
     pub why: String,
     /// What to do next, in one line; empty where there is nothing to advise.
     pub next: String,
+    /// What the gateway changed on the wire, a line each, what explains the mismatches first; empty where the other
+    /// side of the wire was not recorded.
+    pub wire: Vec<String>,
     /// What did not hold, the one that says most first; never empty.
     pub mismatches: Vec<Mismatch>,
 }

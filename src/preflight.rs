@@ -99,6 +99,7 @@ impl Finding {
             cause: self.diagnosis.cause,
             why: self.diagnosis.why.clone(),
             next: self.diagnosis.next.clone(),
+            wire: Vec::new(),
             mismatches: vec![Mismatch {
                 expectation: "preflight".into(),
                 clause: None,

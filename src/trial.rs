@@ -21,6 +21,7 @@ use crate::schedule::Turn;
 use crate::session::Session;
 use crate::spec::cell::Test;
 use crate::wire::Usage;
+use crate::wire_diff::{self, WireDiff};
 
 /// How often a trial is attempted when what failed it may pass by itself.
 const ATTEMPTS: usize = 2;
@@ -133,6 +134,7 @@ pub fn not_run(
             cause,
             why,
             next: String::new(),
+            wire: Vec::new(),
             mismatches,
         }),
         judged: Vec::new(),
@@ -159,12 +161,16 @@ async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path, turn: Turn)
         Err(error) => return broken_off(&error, start),
     };
     let judgement = expect::judge(trial.test, &trial.name.tier, &evidence);
+    let diff = wire_diff::of_trial(&evidence);
     let failure = (!judgement.mismatches.is_empty()).then(|| {
         let diagnosis = cause::of_trial(&evidence, &judgement);
         Failure {
             cause: diagnosis.cause,
             why: diagnosis.why,
             next: diagnosis.next,
+            wire: diff
+                .as_ref()
+                .map_or_else(Vec::new, |diff| diff.lines(&judgement.interests())),
             mismatches: judgement.mismatches.clone(),
         }
     });
@@ -187,7 +193,7 @@ async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path, turn: Turn)
     if trial.mutation.is_some() && attempted.attempt.failure.is_none() {
         return attempted;
     }
-    match write(&evidence, folder) {
+    match write(&evidence, diff.as_ref(), folder) {
         Ok(()) => attempted,
         Err(source) => broken_off(
             &TrialError::Evidence {
@@ -207,6 +213,7 @@ fn broken_off(error: &TrialError, start: Instant) -> Attempted {
                 cause: Cause::Harness,
                 why: "the trial could not be run".into(),
                 next: String::new(),
+                wire: Vec::new(),
                 mismatches: vec![Mismatch {
                     expectation: expect::RUN.into(),
                     clause: None,
@@ -386,7 +393,7 @@ async fn send(
 }
 
 /// Writes what a judgement has looked at, for people.
-fn write(evidence: &Evidence, folder: &Path) -> std::io::Result<()> {
+fn write(evidence: &Evidence, diff: Option<&WireDiff>, folder: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let put = |name: &str, text: String| std::fs::write(folder.join(name), text);
     put("transcript.jsonl", evidence.transcript.to_jsonl())?;
@@ -403,6 +410,10 @@ fn write(evidence: &Evidence, folder: &Path) -> std::io::Result<()> {
             .map(serde_json::to_string)
             .collect::<Result<_, _>>()?;
         put("sent.jsonl", lines(&sent))?;
+    }
+    if let Some(diff) = diff {
+        put("wire-diff.txt", diff.text())?;
+        put("wire-diff.json", serde_json::to_string_pretty(diff)? + "\n")?;
     }
     put("exit.json", serde_json::to_string_pretty(&evidence.exit)? + "\n")?;
     put("gateway.log", lines(&evidence.gateway_log))?;

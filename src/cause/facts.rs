@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::{Diagnosis, Message, Route, diagnose};
+use super::{Diagnosis, Message, Route, diagnose, wire};
 use crate::evidence::{Behind, Evidence, Killed};
 use crate::expect::{Judgement, RUN, WORKAROUNDS, clipped};
 use crate::outcome::{Cause, Verdict};
@@ -28,7 +28,7 @@ fn is_broken(judgement: &Judgement, name: &str) -> bool {
         .any(|judged| judged.name == name && judged.verdict == Verdict::Broken)
 }
 
-fn fact(cause: Cause, rule: &'static str, why: String, next: &str) -> Diagnosis {
+pub(super) fn fact(cause: Cause, rule: &'static str, why: String, next: &str) -> Diagnosis {
     Diagnosis {
         cause,
         confidence: 1.0,
@@ -264,7 +264,7 @@ fn broken_promise(evidence: &Evidence, judgement: &Judgement) -> Diagnosis {
         );
     }
     let proven = match evidence.behind {
-        Behind::Simulated => proven_fault(evidence),
+        Behind::Simulated => proven_fault(evidence, judgement),
         // What Claude Code got around is a fault whatever came after it.
         Behind::Live if is_broken(judgement, WORKAROUNDS) => told(evidence).map(|told| told.words()),
         Behind::Live => None,
@@ -280,7 +280,7 @@ fn broken_promise(evidence: &Evidence, judgement: &Judgement) -> Diagnosis {
 }
 
 /// What the two sides of a run, which came to an answer, prove about the gateway between them.
-fn proven_fault(evidence: &Evidence) -> Option<Diagnosis> {
+fn proven_fault(evidence: &Evidence, judgement: &Judgement) -> Option<Diagnosis> {
     let asked = asked(evidence);
     let refused = asked.iter().find_map(|exchange| match &exchange.matched {
         Matched::Rejected { rule } => Some(rejected(rule, exchange.reply.status)),
@@ -288,6 +288,7 @@ fn proven_fault(evidence: &Evidence) -> Option<Diagnosis> {
     });
     refused
         .or_else(|| error_of_its_own(evidence, &asked))
+        .or_else(|| wire::fault(evidence, judgement))
         .or_else(|| held_back(&asked))
         .or_else(|| changed_answer(evidence, &asked))
 }

@@ -11,6 +11,7 @@ use crate::outcome::Cause;
 mod facts;
 mod message;
 pub mod rules;
+mod wire;
 
 pub use facts::of_trial;
 pub use message::{Message, Route};

@@ -501,7 +501,7 @@ fn in_one_burst(messages: &[Answer], evidence: &Evidence) -> Vec<Finding> {
 }
 
 /// The Messages exchanges that `claude` caused, without probes: all but the last when the harness sent one itself.
-fn claude_exchanges(evidence: &Evidence) -> impl Iterator<Item = &Exchange> {
+pub(super) fn claude_exchanges(evidence: &Evidence) -> impl Iterator<Item = &Exchange> {
     let messages = || {
         evidence
             .exchanges

@@ -7,16 +7,19 @@
 mod claude_side;
 mod matcher;
 mod provider_side;
+mod trace;
 
 use crate::evidence::{Behind, Evidence};
 use crate::ids::TierId;
 use crate::outcome::{Judged, Mismatch, Verdict};
 use crate::spec::cell::Test;
 use crate::spec::expectation::{Check, Expectation, KnownFailure};
+use crate::wire_diff::interest::Interest;
 
 pub use crate::spec::expectation::{IMPLIED, RUN, TRANSCRIPT, UNMATCHED, WORKAROUNDS};
 
 pub use matcher::{Miss, clipped};
+pub use trace::Trace;
 
 /// What became of each expectation, and what does not hold.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,6 +28,8 @@ pub struct Judgement {
     pub judged: Vec<Judged>,
     /// What makes the trial fail; empty when it passes.
     pub mismatches: Vec<Mismatch>,
+    /// Of what is broken, where the other side of the wire has been recorded: what it says.
+    pub traces: Vec<Trace>,
 }
 
 /// One thing that does not hold.
@@ -47,7 +52,11 @@ pub fn judge(test: &Test, tier: &TierId, evidence: &Evidence) -> Judgement {
     let mut judgement = Judgement::default();
     for (name, findings) in implied(test, tier, evidence) {
         let known = test.known_failure_of_implied(name, tier);
-        judgement.take(name, None, known, Ruling::Judged(findings));
+        if judgement.take(name, None, known, Ruling::Judged(findings)) == Verdict::Broken
+            && evidence.has_both_sides()
+        {
+            judgement.traces.extend(trace::of_implied(name));
+        }
     }
     for expectation in test.expectations_on(tier) {
         let known = expectation
@@ -58,7 +67,11 @@ pub fn judge(test: &Test, tier: &TierId, evidence: &Evidence) -> Judgement {
             true => Ruling::NotJudged,
             false => rule(&expectation.check, test, evidence),
         };
-        judgement.take(&expectation.name, Some(expectation), known, ruling);
+        let verdict = judgement.take(&expectation.name, Some(expectation), known, ruling);
+        if verdict == Verdict::Broken && evidence.has_both_sides() {
+            let trace = trace::of_check(&expectation.name, &expectation.check, test, evidence);
+            judgement.traces.push(trace);
+        }
     }
     judgement
 }
@@ -92,13 +105,18 @@ fn rule(check: &Check, test: &Test, evidence: &Evidence) -> Ruling {
 }
 
 impl Judgement {
+    /// What on the wire can explain what is broken.
+    pub fn interests(&self) -> Vec<Interest> {
+        self.traces.iter().map(|trace| trace.interest.clone()).collect()
+    }
+
     fn take(
         &mut self,
         name: &str,
         expectation: Option<&Expectation>,
         known: Option<&KnownFailure>,
         ruling: Ruling,
-    ) {
+    ) -> Verdict {
         let clause = expectation.and_then(|expectation| expectation.clause.clone());
         let mismatch = |finding: Finding| Mismatch {
             expectation: name.to_owned(),
@@ -137,5 +155,6 @@ impl Judgement {
             reason: known.map(|known| known.reason.clone()),
             link: known.map(|known| known.link.clone()),
         });
+        verdict
     }
 }

@@ -75,6 +75,9 @@ pub struct TierDetails {
     /// Of a failure: what to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// Of a failure: what the gateway changed on the wire, a line each, what explains it first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wire: Vec<String>,
     /// Of a failure: the contract clause that was broken, `llm-gateway-protocol#request-headers`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clause: Option<String>,
@@ -257,6 +260,7 @@ impl TierDetails {
             cause: None,
             why: None,
             next: None,
+            wire: Vec::new(),
             clause: None,
             known_failures: Vec::new(),
             mismatches: Vec::new(),
@@ -287,6 +291,7 @@ impl TierDetails {
             cause: entry.cause,
             why: entry.why.clone(),
             next: entry.next.clone(),
+            wire: entry.wire.clone(),
             clause: entry
                 .mismatches
                 .iter()

@@ -23,6 +23,8 @@ pub(super) struct Recording {
     decoder: Option<Decoder>,
     /// Of any other body.
     body: Vec<u8>,
+    /// How long that body is to be, where its head says so: who knows it asks for no more once it has come.
+    length: Option<usize>,
 }
 
 impl Ledger {
@@ -36,6 +38,7 @@ impl Ledger {
             index: passages.len() - 1,
             decoder: None,
             body: Vec::new(),
+            length: None,
         }
     }
 
@@ -49,6 +52,10 @@ impl Recording {
     /// The head of the reply has come. It counts as cut off until [`Recording::finish`], a stream until its last event.
     pub(super) fn reply(&mut self, status: u16, headers: Vec<(String, String)>, framing: Option<Framing>) {
         self.decoder = framing.map(Decoder::new);
+        self.length = headers
+            .iter()
+            .find(|(name, _)| name == "content-length")
+            .and_then(|(_, value)| value.parse().ok());
         self.update(|passage| {
             passage.reply = Some(PassedReply {
                 at_ms: now_ms(),
@@ -68,7 +75,12 @@ impl Recording {
                 let events = decoder.push(bytes);
                 self.events(events);
             }
-            None => self.body.extend_from_slice(bytes),
+            None => {
+                self.body.extend_from_slice(bytes);
+                if Some(self.body.len()) == self.length {
+                    self.finish();
+                }
+            }
         }
     }
 

@@ -23,6 +23,9 @@ pub fn failure(trial: &TrialName, failure: &Failure, evidence: Option<&Path>, pa
     if !consequences.is_empty() {
         push_note(&mut text, "could not hold then", &consequences.join(", "), paint);
     }
+    if !failure.wire.is_empty() {
+        push_note(&mut text, "wire", &failure.wire.join("\n      "), paint);
+    }
     push_note(&mut text, "cause", &cause(failure), paint);
     let hint = paint.apply(LEAD, "hint:");
     if !failure.next.is_empty() {
@@ -177,6 +180,7 @@ mod tests {
             cause: Cause::Gateway,
             why: "sent by claude, absent at the provider".into(),
             next: String::new(),
+            wire: Vec::new(),
             mismatches: vec![Mismatch {
                 expectation: "image".into(),
                 clause: Some("llm-gateway-protocol#images".into()),
@@ -280,6 +284,7 @@ hint: run this trial alone with `cargo test --test compat -- --exact vision::ver
             cause: Cause::RateLimit,
             why: String::new(),
             next: String::new(),
+            wire: Vec::new(),
             mismatches: Vec::new(),
         };
         let text = format!(
@@ -296,6 +301,7 @@ hint: run this trial alone with `cargo test --test compat -- --exact vision::ver
             cause: Cause::Harness,
             why: String::new(),
             next: String::new(),
+            wire: Vec::new(),
             mismatches: Vec::new(),
         };
         assert_eq!(failure_in_short(&nothing), "cause: harness");

@@ -96,6 +96,9 @@ pub struct Entry {
     /// Of a failure: what to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// Of a failure: what the gateway changed on the wire, a line each, what explains it first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wire: Vec<String>,
     /// Of a failure: what did not hold, the one that says most first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mismatches: Vec<MismatchEntry>,
@@ -147,6 +150,9 @@ pub struct FailureEntry {
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// What the gateway changed on the wire, a line each, what explains it first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wire: Vec<String>,
     /// What did not hold.
     pub mismatches: Vec<MismatchEntry>,
 }
@@ -321,6 +327,7 @@ impl Entry {
             cause: failure.map(|failure| failure.cause),
             why: failure.map(|failure| failure.why.clone()),
             next: failure.and_then(next_of),
+            wire: failure.map_or_else(Vec::new, |failure| failure.wire.clone()),
             mismatches: failure.map_or_else(Vec::new, mismatches_of),
             expectations: record.judged.clone(),
             attempts: record.attempts.iter().map(AttemptEntry::from_attempt).collect(),
@@ -354,6 +361,7 @@ impl Entry {
             cause: self.cause.unwrap_or(Cause::Assertion),
             why: self.why.clone().unwrap_or_default(),
             next: self.next.clone().unwrap_or_default(),
+            wire: self.wire.clone(),
             mismatches,
         })
     }
@@ -433,6 +441,7 @@ impl AttemptEntry {
                 cause: failure.cause,
                 why: failure.why.clone(),
                 next: next_of(failure),
+                wire: failure.wire.clone(),
                 mismatches: mismatches_of(failure),
             }),
             retries: attempt
@@ -459,6 +468,7 @@ impl FailureEntry {
             cause: self.cause,
             why: self.why.clone(),
             next: self.next.clone().unwrap_or_default(),
+            wire: self.wire.clone(),
             mismatches: self.mismatches.iter().map(MismatchEntry::to_mismatch).collect(),
         }
     }

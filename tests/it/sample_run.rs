@@ -109,6 +109,7 @@ pub fn failure(cause: Cause, summary: &str) -> Failure {
         cause,
         why: "sent by claude, absent at the provider".into(),
         next: "compare the first line of `exchanges.jsonl` with what the cell sends".into(),
+        wire: Vec::new(),
         mismatches: vec![Mismatch {
             expectation: "image".into(),
             clause: Some("llm-gateway-protocol#request-body".into()),

@@ -1,0 +1,157 @@
+//! Which requests at the provider a request of Claude Code became.
+
+use serde_json::json;
+
+use super::{Change, Difference, Direction, Fate, Part};
+use crate::wire::exchange::{Exchange, Matched, SentReply};
+use crate::wire::message::MessageRequest;
+use crate::wire::passage::Passage;
+use crate::wire::{Operation, Route, Usage, messages};
+
+/// A request of Claude Code and what became of it.
+pub(super) struct Pair<'a> {
+    pub(super) passage: &'a Passage,
+    /// Which request of its kind it is, from 1.
+    pub(super) turn: usize,
+    /// As a model would see it.
+    pub(super) message: Option<MessageRequest>,
+    /// The requests at the provider that it became: none, one, or one an attempt of the gateway.
+    pub(super) exchanges: Vec<&'a Exchange>,
+}
+
+impl<'a> Pair<'a> {
+    /// The attempt whose reply counts.
+    pub(super) fn last(&self) -> Option<&'a Exchange> {
+        self.exchanges.last().copied()
+    }
+}
+
+/// Pairs by time: a request at the provider is that of the passage that was open when it came. Of several, it is the one
+/// that it says the same as.
+pub(super) fn pair<'a>(sent: &'a [Passage], exchanges: &'a [Exchange]) -> Vec<Pair<'a>> {
+    let mut pairs: Vec<Pair<'a>> = Vec::new();
+    for passage in sent.iter().filter(|passage| is_compared(passage.operation)) {
+        let earlier = pairs
+            .iter()
+            .filter(|pair| pair.passage.operation == passage.operation)
+            .count();
+        pairs.push(Pair {
+            passage,
+            turn: earlier + 1,
+            message: read(passage),
+            exchanges: Vec::new(),
+        });
+    }
+    for exchange in exchanges {
+        if let Some(index) = origin(&pairs, exchange) {
+            pairs[index].exchanges.push(exchange);
+        }
+    }
+    pairs
+}
+
+/// Requests at the provider that no request of Claude Code explains.
+pub(super) fn orphans(pairs: &[Pair], exchanges: &[Exchange]) -> Vec<Change> {
+    if pairs.is_empty() {
+        return Vec::new();
+    }
+    let orphans = exchanges.iter().filter(|exchange| {
+        is_compared(exchange.operation)
+            && !pairs
+                .iter()
+                .any(|pair| pair.exchanges.iter().any(|own| own.number == exchange.number))
+    });
+    orphans
+        .map(|exchange| Change {
+            direction: Direction::Request,
+            operation: exchange.operation,
+            turn: exchange.turn.unwrap_or(exchange.number),
+            sent: 0,
+            exchange: Some(exchange.number),
+            route: exchange.route,
+            what: Difference::with_fate(
+                Part::Request,
+                Fate::Added,
+                "a request that Claude Code did not make",
+                None,
+                Some(json!(exchange.request.path)),
+            ),
+        })
+        .collect()
+}
+
+/// The requests of Claude Code as they would have arrived had no gateway been between, each with the reply to what it
+/// became.
+pub fn as_sent(sent: &[Passage], exchanges: &[Exchange]) -> Vec<Exchange> {
+    let pairs = pair(sent, exchanges);
+    pairs
+        .into_iter()
+        .map(|pair| Exchange {
+            number: pair.passage.number,
+            turn: pair.passage.turn,
+            route: Some(Route::Anthropic),
+            operation: pair.passage.operation,
+            request: pair.passage.request.clone(),
+            matched: Matched::BuiltIn,
+            reply: pair
+                .last()
+                .map_or_else(no_reply, |exchange| exchange.reply.clone()),
+            message: pair.message,
+        })
+        .collect()
+}
+
+fn no_reply() -> SentReply {
+    SentReply {
+        status: 0,
+        stream: false,
+        events: Vec::new(),
+        message: None,
+        usage: Usage::default(),
+        lockstep: None,
+        cut_off: true,
+    }
+}
+
+/// Access tokens are the gateway's own business, and unknown paths (a list of models, a health check) too.
+fn is_compared(operation: Operation) -> bool {
+    matches!(operation, Operation::Messages | Operation::CountTokens)
+}
+
+fn read(passage: &Passage) -> Option<MessageRequest> {
+    let betas: Vec<&str> = passage.request.header("anthropic-beta").collect();
+    messages::read(passage.request.body.json()?, None, &betas)
+}
+
+fn origin(pairs: &[Pair], exchange: &Exchange) -> Option<usize> {
+    let began = |pair: &Pair| {
+        pair.passage.operation == exchange.operation && pair.passage.request.at_ms <= exchange.request.at_ms
+    };
+    let candidates = || pairs.iter().enumerate().filter(|(_, pair)| began(pair));
+    let open = candidates()
+        .filter(|(_, pair)| ended_at(pair.passage) >= exchange.request.at_ms)
+        .max_by_key(|(index, pair)| (likeness(pair, exchange), *index));
+    open.or_else(|| candidates().last()).map(|(index, _)| index)
+}
+
+fn ended_at(passage: &Passage) -> u64 {
+    match &passage.reply {
+        None => u64::MAX,
+        Some(reply) => reply.events.last().map_or(reply.at_ms, |event| event.at_ms),
+    }
+}
+
+/// How many blocks of the one are no blocks of the other, less than zero.
+fn likeness(pair: &Pair, exchange: &Exchange) -> i64 {
+    let (Some(sent), Some(arrived)) = (&pair.message, &exchange.message) else {
+        return i64::MIN;
+    };
+    let (sent, arrived) = (sent.blocks(), arrived.blocks());
+    let missing = |of: &[&crate::wire::message::Block], among: &[&crate::wire::message::Block]| {
+        let missing = of
+            .iter()
+            .filter(|block| !among.iter().any(|other| other.content == block.content));
+        missing.count() as i64
+    };
+    -(missing(&sent, &arrived) + missing(&arrived, &sent))
+}

@@ -1,0 +1,195 @@
+//! The wire diff for a reader.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::interest::Interest;
+use super::{Change, Direction, Fate, Part, WireDiff};
+use crate::wire::Operation;
+
+/// The most lines of a diff in a report, the one that says how many there are more not counted.
+const LINES: usize = 11;
+/// The most characters of a value in a line.
+const SHOWN: usize = 48;
+/// How much of what both values begin with is shown before they differ.
+const LEAD: usize = 12;
+
+impl WireDiff {
+    /// The whole diff, a line a difference; then what was filtered, by rule. Ends with a newline.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        if self.changes.is_empty() {
+            text.push_str("no difference but what every gateway may change\n");
+        }
+        for line in told(self.changes.iter().collect()) {
+            writeln!(text, "{line}").expect("a String takes every write");
+        }
+        let total: usize = self.filtered.values().sum();
+        writeln!(text, "\nfiltered, as every gateway may change it: {total}")
+            .expect("a String takes every write");
+        for rule in super::noise::RULES {
+            if let Some(count) = self.filtered.get(rule.name) {
+                writeln!(text, "  {count:>4} {}: {}", rule.name, rule.reason)
+                    .expect("a String takes every write");
+            }
+        }
+        text
+    }
+
+    /// The lines for a report: what can explain the broken expectations first, then the rest.
+    pub fn lines(&self, interests: &[Interest]) -> Vec<String> {
+        let mut ordered: Vec<&Change> = Vec::new();
+        for interest in interests {
+            for change in interest.of_diff(self) {
+                push_once(&mut ordered, change);
+            }
+        }
+        let turns: Vec<usize> = interests.iter().filter_map(|interest| interest.turn).collect();
+        let mut rest: Vec<&Change> = self.changes.iter().collect();
+        rest.sort_by_key(|change| (!turns.contains(&change.turn), change.what.part));
+        for change in rest {
+            push_once(&mut ordered, change);
+        }
+        let mut lines = told(ordered);
+        if lines.len() > LINES + 1 {
+            let more = lines.len() - LINES;
+            lines.truncate(LINES);
+            lines.push(format!("and {more} more: `wire-diff.txt`"));
+        }
+        lines
+    }
+}
+
+fn push_once<'a>(ordered: &mut Vec<&'a Change>, change: &'a Change) {
+    if !ordered.iter().any(|earlier| std::ptr::eq(*earlier, change)) {
+        ordered.push(change);
+    }
+}
+
+/// A line each; what is the same in several requests is told once.
+fn told(changes: Vec<&Change>) -> Vec<String> {
+    let mut groups: Vec<(Vec<usize>, &Change)> = Vec::new();
+    for change in changes {
+        let same = |(_, earlier): &&mut (Vec<usize>, &Change)| {
+            earlier.direction == change.direction
+                && earlier.operation == change.operation
+                && earlier.what == change.what
+        };
+        match groups.iter_mut().find(same) {
+            Some((turns, _)) => turns.push(change.turn),
+            None => groups.push((vec![change.turn], change)),
+        }
+    }
+    groups
+        .iter_mut()
+        .map(|(turns, change)| {
+            turns.sort_unstable();
+            format!("{}: {}", place(turns, change), change.said())
+        })
+        .collect()
+}
+
+/// `request 1`, `reply 2`, `requests 1, 2`, `count_tokens request 1`.
+fn place(turns: &[usize], change: &Change) -> String {
+    let operation = match change.operation {
+        Operation::CountTokens => "count_tokens ",
+        _ => "",
+    };
+    let (one, many) = match change.direction {
+        Direction::Request => ("request", "requests"),
+        Direction::Reply => ("reply", "replies"),
+    };
+    let noun = if turns.len() == 1 { one } else { many };
+    let numbers: Vec<String> = turns.iter().map(usize::to_string).collect();
+    format!("{operation}{noun} {}", numbers.join(", "))
+}
+
+impl Change {
+    /// The same with its place: ``request 1: header `x-app` dropped: "cli"``.
+    pub fn told(&self) -> String {
+        format!("{}: {}", place(&[self.turn], self), self.said())
+    }
+
+    /// What became of what, in one line: ``header `x-app` dropped: "cli"``.
+    pub fn said(&self) -> String {
+        let what = &self.what;
+        let subject = match what.part {
+            Part::Request | Part::Error | Part::Pace => what.path.clone(),
+            Part::Status => "the status".to_owned(),
+            Part::Prefix => format!("the cached prefix, first at {},", what.path),
+            part => format!("{} `{}`", noun(part), what.path),
+        };
+        let verb = match (what.part, what.fate) {
+            (Part::Request, Fate::Dropped) => "was never forwarded",
+            (Part::Request, Fate::Added) => "reached the provider",
+            (Part::Request, Fate::Repeated) => "was forwarded more than once",
+            (_, Fate::Dropped) => "dropped",
+            (_, Fate::Added) => "added",
+            (_, Fate::Changed) => "changed",
+            (_, Fate::Moved) => "moved",
+            (_, Fate::Repeated) => "repeated",
+            (_, Fate::Merged) => "merged",
+            (_, Fate::Split) => "split",
+            (_, Fate::Delayed) => "held back",
+        };
+        match values(what.before.as_ref(), what.after.as_ref()) {
+            Some(values) => format!("{subject} {verb}: {values}"),
+            None => format!("{subject} {verb}"),
+        }
+    }
+}
+
+fn noun(part: Part) -> &'static str {
+    match part {
+        Part::Request => "request",
+        Part::Status => "status",
+        Part::Error => "error",
+        Part::Block => "block",
+        Part::Signature => "thinking signature",
+        Part::Tool => "tool",
+        Part::Breakpoint => "cache breakpoint",
+        Part::Prefix => "prefix",
+        Part::Event => "event",
+        Part::Pace => "pace",
+        Part::Usage => "usage",
+        Part::StopReason => "stop reason",
+        Part::Field => "field",
+        Part::Beta => "beta",
+        Part::Header => "header",
+    }
+}
+
+fn values(before: Option<&Value>, after: Option<&Value>) -> Option<String> {
+    match (before, after) {
+        (Some(before), Some(after)) => {
+            let (before, after) = (before.to_string(), after.to_string());
+            let start = first_difference(&before, &after).saturating_sub(LEAD);
+            Some(format!(
+                "{} → {}",
+                excerpt(&before, start),
+                excerpt(&after, start)
+            ))
+        }
+        (Some(one), None) | (None, Some(one)) => Some(excerpt(&one.to_string(), 0)),
+        (None, None) => None,
+    }
+}
+
+/// In characters.
+fn first_difference(one: &str, other: &str) -> usize {
+    one.chars()
+        .zip(other.chars())
+        .take_while(|(one, other)| one == other)
+        .count()
+}
+
+/// At most [`SHOWN`] characters from `start`; what is left out is `…`. All of a short value.
+fn excerpt(text: &str, start: usize) -> String {
+    let length = text.chars().count();
+    let start = if length <= SHOWN { 0 } else { start };
+    let shown: String = text.chars().skip(start).take(SHOWN).collect();
+    let head = if start > 0 { "…" } else { "" };
+    let tail = if start + SHOWN < length { "…" } else { "" };
+    format!("{head}{shown}{tail}")
+}
