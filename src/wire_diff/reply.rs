@@ -125,9 +125,9 @@ fn nothing_came(given: &SentReply, back: &PassedReply) -> Option<Difference> {
     ))
 }
 
-/// The answer as [`Transcript`] puts it together.
+/// The answer as [`Transcript`] puts it together; of a stream that begins twice, the last.
 fn answer(events: Vec<TimedEvent>) -> Option<Answer> {
-    Transcript { events }.messages().into_iter().next()
+    Transcript { events }.messages().pop()
 }
 
 fn given_answer(given: &SentReply) -> Option<Answer> {
