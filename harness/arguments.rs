@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
+use compat_matrix::selection::Shard;
 use libtest_mimic::Arguments;
-
-use crate::selection::Shard;
 
 /// What the harness was asked for.
 #[derive(Debug, Parser)]

@@ -7,7 +7,6 @@
 mod arguments;
 mod recorder;
 mod run;
-mod selection;
 
 use std::process::ExitCode;
 

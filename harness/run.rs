@@ -17,6 +17,7 @@ use compat_matrix::outcome::{Cause, Mismatch, Outcome, RunRecord, TrialRecord};
 use compat_matrix::plan::Planned;
 use compat_matrix::preflight::{self, Finding};
 use compat_matrix::report::{self, Paint};
+use compat_matrix::selection;
 use compat_matrix::session::{self, Session, SessionError};
 use compat_matrix::spec::fault::Fault;
 use compat_matrix::spec::proxy_config::ProxyConfig;
@@ -28,7 +29,6 @@ use tokio::runtime::Runtime;
 
 use crate::arguments::{CommandLine, GatewayChoice};
 use crate::recorder::Recorder;
-use crate::selection;
 
 /// Exit status of a run that could not begin, or whose session broke.
 pub const BROKEN: u8 = 2;

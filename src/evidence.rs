@@ -39,6 +39,8 @@ pub struct Evidence {
     pub sent: Vec<Passage>,
     /// The answer to the cell's direct request, if it has one.
     pub direct: Option<DirectReply>,
+    /// The answer to the cell's request for a token count, if it has one.
+    pub counted: Option<DirectReply>,
     /// The gateway's log lines of the time of the trial.
     pub gateway_log: Vec<String>,
 }

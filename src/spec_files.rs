@@ -218,7 +218,8 @@ impl Project {
     }
 }
 
-fn is_selected(paths: &[PathBuf], file: &Path) -> bool {
+/// Whether one of `paths` names or holds `file`; there being none, every file is.
+pub(crate) fn is_selected(paths: &[PathBuf], file: &Path) -> bool {
     paths.is_empty()
         || paths
             .iter()
@@ -245,7 +246,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-fn read(root: &Path, file: &Path) -> Result<Vec<u8>, Box<Fault>> {
+/// The bytes of `file`, relative to `root`; not of one that is too large.
+pub(crate) fn read(root: &Path, file: &Path) -> Result<Vec<u8>, Box<Fault>> {
     match read_if_there(root, file)? {
         Some(bytes) => Ok(bytes),
         None => Err(Box::new(Fault::of_file(file, "there is no such file"))),

@@ -258,6 +258,12 @@ async fn gather(trial: Trial<'_>, session: &Session, turn: Turn) -> Result<Evide
         }
         _ => None,
     };
+    let counted = match (&ran, &trial.test.count_tokens) {
+        (Ok(run), Some(body)) if run.exit.code == Some(0) => {
+            Some(send_count(trial, session, key, body).await)
+        }
+        _ => None,
+    };
     let sent = session.relayed(key);
     let exchanges = match &session.provider {
         Some(provider) => provider.take(key).await?,
@@ -273,6 +279,7 @@ async fn gather(trial: Trial<'_>, session: &Session, turn: Turn) -> Result<Evide
         exchanges,
         sent,
         direct,
+        counted,
         gateway_log: session
             .gateway
             .log()
@@ -338,10 +345,27 @@ fn short_name(key: TrialKey) -> String {
 /// Sends a cell's direct request as a client of the gateway would, marked like those of `claude`.
 async fn send_direct(trial: Trial<'_>, session: &Session, key: TrialKey, body: &Value) -> DirectReply {
     let mut body = body.clone();
-    body["model"] = json!(trial.alias);
     body["metadata"] = json!({ "user_id": json!({ "session_id": key }).to_string() });
+    send(trial, session, key, "/v1/messages", body).await
+}
+
+/// Asks for a cell's token count. Its API knows no `metadata`: a part of the system prompt is the mark.
+async fn send_count(trial: Trial<'_>, session: &Session, key: TrialKey, body: &Value) -> DirectReply {
+    let mut body = body.clone();
+    body["system"] = json!(format!("Session {key}."));
+    send(trial, session, key, "/v1/messages/count_tokens", body).await
+}
+
+async fn send(
+    trial: Trial<'_>,
+    session: &Session,
+    key: TrialKey,
+    path: &str,
+    mut body: Value,
+) -> DirectReply {
+    body["model"] = json!(trial.alias);
     let sent = reqwest::Client::new()
-        .post(format!("{}/v1/messages", session.entrance()))
+        .post(format!("{}{path}", session.entrance()))
         .bearer_auth(session.gateway.key().expose())
         .header("anthropic-version", "2023-06-01")
         .header("x-claude-code-session-id", key.to_string())
@@ -398,6 +422,9 @@ fn write(evidence: &Evidence, diff: Option<&WireDiff>, folder: &Path) -> std::io
     }
     if let Some(direct) = &evidence.direct {
         put("direct.json", serde_json::to_string(direct)? + "\n")?;
+    }
+    if let Some(counted) = &evidence.counted {
+        put("count_tokens.json", serde_json::to_string(counted)? + "\n")?;
     }
     Ok(())
 }

@@ -7,12 +7,13 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use crate::diagnostic::{self, Format};
+use crate::mutant_files;
 use crate::spec::fault::Fault;
 use crate::spec_files::{MANIFEST, Project};
 
-/// Check the manifest and the cells
+/// Check the manifest, the cells and the mutants
 ///
-/// Reads `manifest.yaml`, `proxy_config.yaml` and every cell, and shows all their faults at once, each with its place. Nothing
+/// Reads `manifest.yaml`, `proxy_config.yaml`, every cell and every mutant, and shows all their faults at once, each with its place. Nothing
 /// is started. The exit status is 0 if there are no faults, 3 if there are some.
 #[derive(Args, Debug)]
 #[command(
@@ -65,7 +66,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let root = root(arguments.root.as_deref(), &current)?;
     let paths = relative(&root, &current, &arguments.paths)?;
     let (faults, cells) = match Project::open(&root) {
-        Ok(project) => (project.check(&paths), project.selected(&paths).len()),
+        Ok(project) => {
+            let mut faults = project.check(&paths);
+            faults.extend(mutant_files::check(&project, &paths));
+            (faults, project.selected(&paths).len())
+        }
         Err(faults) => (faults, 0),
     };
     print(&faults, arguments.format.into());

@@ -7,6 +7,7 @@ mod check;
 mod explain;
 mod files;
 mod matrix;
+mod mutants;
 pub mod progress;
 mod provider;
 mod publish;
@@ -37,6 +38,7 @@ enum Command {
     Check(check::Arguments),
     Explain(explain::Arguments),
     Matrix(matrix::Arguments),
+    Mutants(mutants::Arguments),
     Provider(provider::Arguments),
     Publish(Box<publish::Arguments>),
     Results(results::Arguments),
@@ -59,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Matrix(arguments) => matrix::run(arguments),
+        Command::Mutants(arguments) => mutants::run(&arguments),
         Command::Provider(arguments) => provider::run(arguments),
         Command::Publish(arguments) => publish::run(*arguments),
         Command::Results(arguments) => results::run(arguments),

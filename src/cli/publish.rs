@@ -113,7 +113,7 @@ struct RunArguments {
 struct DocsArguments {
     /// Its address, without credentials
     #[arg(long, value_name = "URL", required_unless_present = "skip_publish")]
-    docs_repo: Option<RemoteUrl>,
+    docs_repo: Option<String>,
     /// The branch that the docs are built from
     #[arg(long, value_name = "BRANCH", default_value = "main")]
     branch: String,
@@ -153,6 +153,9 @@ struct DocsArguments {
     /// Publish an unchanged matrix anew once the published one is this old, so that `compat status` sees the run
     #[arg(long, value_name = "AGE")]
     refresh_after: Option<Age>,
+    /// How often publishing is tried, if the branch moves or the network breaks off
+    #[arg(long, value_name = "NUMBER", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10))]
+    attempts: u32,
     /// Print what would be done as JSON, and do not do it
     #[arg(long)]
     dry_run: bool,
@@ -223,8 +226,6 @@ fn repository(text: &str) -> Result<Repository, String> {
 
 /// The exit status of a run that may not be published.
 const REFUSED: u8 = 4;
-/// How often publishing is tried.
-const ATTEMPTS: u32 = 5;
 /// What the results of a run are called.
 const RESULTS: &str = "compat-results.json";
 /// What was run, beside the results.
@@ -235,15 +236,16 @@ const VERSIONS: &str = "versions.json";
 /// # Errors
 /// What keeps it from beginning; what goes wrong later is told where it is reported.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    credentials::hide_memory().context("cannot keep other processes out of this one's memory")?;
+    let url = arguments.url()?;
     let tokens = arguments.tokens()?;
-    tokio::runtime::Runtime::new()?.block_on(run_async(arguments, tokens))
+    credentials::hide_memory().context("cannot keep other processes out of this one's memory")?;
+    tokio::runtime::Runtime::new()?.block_on(run_async(arguments, url, tokens))
 }
 
-async fn run_async(arguments: Arguments, tokens: Tokens) -> anyhow::Result<ExitCode> {
+async fn run_async(arguments: Arguments, url: Option<RemoteUrl>, tokens: Tokens) -> anyhow::Result<ExitCode> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut publisher = Publisher::begin(arguments, tokens)?;
+    let mut publisher = Publisher::begin(arguments, url, tokens)?;
     let ended = tokio::select! {
         ended = publisher.run() => ended,
         _ = interrupt.recv() => Err(anyhow::anyhow!("interrupted")),
@@ -280,6 +282,17 @@ fn say(step: &str, text: &str) {
 }
 
 impl Arguments {
+    /// The docs repository. Read here and not by clap, which would show an address that holds a token.
+    fn url(&self) -> anyhow::Result<Option<RemoteUrl>> {
+        let url = self
+            .docs
+            .docs_repo
+            .as_deref()
+            .map(str::parse::<RemoteUrl>)
+            .transpose();
+        url.map_err(|error| anyhow::anyhow!("the value of `--docs-repo`: {error}"))
+    }
+
     /// Where the token comes from. Descriptors are read here, before anything is started that could inherit them.
     fn tokens(&self) -> anyhow::Result<Tokens> {
         let given = &self.credentials;
@@ -306,7 +319,7 @@ impl Arguments {
     }
 
     fn repository(&self) -> anyhow::Result<Repository> {
-        let of_address = || Repository::parse(self.docs.docs_repo.as_ref()?.path());
+        let of_address = || Repository::parse(self.url().ok()??.path());
         self.docs
             .repository
             .clone()
@@ -343,6 +356,8 @@ struct Versions {
 /// A run of the command.
 struct Publisher {
     arguments: Arguments,
+    /// The docs repository.
+    url: Option<RemoteUrl>,
     tokens: Tokens,
     environment: Environment,
     root: PathBuf,
@@ -357,7 +372,7 @@ struct Publisher {
 }
 
 impl Publisher {
-    fn begin(arguments: Arguments, tokens: Tokens) -> anyhow::Result<Self> {
+    fn begin(arguments: Arguments, url: Option<RemoteUrl>, tokens: Tokens) -> anyhow::Result<Self> {
         let environment = Environment::from_process();
         let start = match &arguments.run.project {
             Some(folder) => folder.clone(),
@@ -383,6 +398,7 @@ impl Publisher {
         watchdog.remove_at_end(scratch.path())?;
         Ok(Self {
             arguments,
+            url,
             tokens,
             environment,
             root,
@@ -667,8 +683,8 @@ impl Publisher {
             bail!("there is nothing to publish");
         };
         let docs = &self.arguments.docs;
-        let url = docs
-            .docs_repo
+        let url = self
+            .url
             .as_ref()
             .context("which docs repository? name it with `--docs-repo`")?;
         let policy = self.arguments.policy();
@@ -688,7 +704,7 @@ impl Publisher {
             policy: &policy,
             author: &docs.author,
             proposal: proposal.as_ref(),
-            attempts: ATTEMPTS,
+            attempts: docs.attempts,
             first_wait: Patience::default().first_wait,
         };
         if docs.dry_run {

@@ -48,6 +48,7 @@ pub(super) fn judge(check: &Check, evidence: &Evidence) -> Ruling {
                 None,
             )
         }
+        Check::TokenCount(matcher) => return token_count(matcher, evidence),
         Check::DirectReply { status, body } => direct_reply(*status, body, evidence),
         provider_side => unreachable!("{provider_side:?} is judged on the provider's side"),
     })
@@ -177,18 +178,39 @@ pub(super) fn transcript(evidence: &Evidence) -> Vec<Finding> {
     unreadable.chain(broken_streams).collect()
 }
 
-/// A refusal that Claude Code got around by asking for less: the answer that followed hides it.
+/// What Claude Code got around by asking for less, or by asking again: the answer that followed hides it. A provider's own
+/// refusal is the provider's to be asked about again.
 pub(super) fn workarounds(evidence: &Evidence) -> Vec<Finding> {
-    let found = evidence.transcript.workarounds();
-    found
+    let less = evidence
+        .transcript
+        .workarounds()
         .into_iter()
         .map(|(line, text)| Finding {
             summary: "Claude Code had to ask for less than it wanted".into(),
             expected: "every request to be answered as it was first sent".into(),
             actual: with_gateways_words(&text, evidence),
             evidence: Some(line_of_transcript(line)),
-        })
-        .collect()
+        });
+    let provider_failed = evidence.behind == Behind::Live
+        || evidence
+            .exchanges
+            .iter()
+            .any(|exchange| exchange.reply.status >= 400);
+    let again = evidence
+        .transcript
+        .api_retries()
+        .into_iter()
+        .filter(|_| !provider_failed)
+        .map(|retry| Finding {
+            summary: "Claude Code had to ask again, though the provider refused nothing".into(),
+            expected: "every request to be answered the first time".into(),
+            actual: match retry.status {
+                Some(status) => format!("a repetition after HTTP {status} ({})", retry.error),
+                None => format!("a repetition after an answer that broke off ({})", retry.error),
+            },
+            evidence: Some(line_of_transcript(retry.line)),
+        });
+    less.chain(again).collect()
 }
 
 fn line_of_transcript(line: usize) -> (String, usize) {
@@ -213,13 +235,34 @@ fn missed(check: Result<(), Miss>, summary: String, evidence: Option<(String, us
         .collect()
 }
 
+/// Simulated, it must also be what the provider sent, whatever the cell expects of it.
 fn text(matcher: &Matcher, evidence: &Evidence) -> Vec<Finding> {
-    let text = evidence.transcript.final_text().map(Value::from);
-    missed(
-        matcher.check(text.as_ref().as_slice()),
+    let text = evidence.transcript.final_text();
+    let mut findings = missed(
+        matcher.check(text.clone().map(Value::from).as_ref().as_slice()),
         "Claude Code's final text is not as it should be".into(),
         transcript_end(evidence),
-    )
+    );
+    if let (Some(found), Some(sent)) = (text, last_text_sent(evidence))
+        && findings.is_empty()
+        && !sent.trim().ends_with(found.trim())
+    {
+        findings.push(Finding {
+            summary: "Claude Code's final text is not the one that the provider sent".into(),
+            expected: format!("{:?}", clipped(&sent)),
+            actual: format!("{:?}", clipped(&found)),
+            evidence: transcript_end(evidence),
+        });
+    }
+    findings
+}
+
+/// The text of the provider's last answer to `claude`. Claude Code prints the last of its blocks.
+fn last_text_sent(evidence: &Evidence) -> Option<String> {
+    let last = claude_exchanges(evidence)
+        .filter_map(|exchange| exchange.reply.message.as_ref()?["content"].as_array())
+        .last()?;
+    Some(last.iter().filter_map(|block| block["text"].as_str()).collect())
 }
 
 fn tool_call(name: &str, input: &[(String, Matcher)], evidence: &Evidence) -> Vec<Finding> {
@@ -400,6 +443,7 @@ fn stream(
     if incremental {
         findings.extend(match evidence.behind {
             Behind::Simulated => held_back(evidence),
+            Behind::Live if text_deltas.is_none() && input_deltas.is_some() => Vec::new(),
             Behind::Live => in_one_burst(&messages, evidence),
         });
     }
@@ -578,6 +622,64 @@ fn exit(code: i32, evidence: &Evidence) -> Vec<Finding> {
         actual: last_sign_of_life(evidence),
         evidence: transcript_end(evidence),
     }]
+}
+
+/// What the provider counted is what it answered to the last such request of the trial.
+fn token_count(matcher: &CountMatcher, evidence: &Evidence) -> Ruling {
+    if evidence.behind == Behind::Live && matcher.min.is_none() && matcher.max.is_none() {
+        return Ruling::NotJudged;
+    }
+    let at = || Some(("count_tokens.json".to_owned(), 1));
+    let finding = |summary: &str, expected: String, actual: String, evidence| {
+        Ruling::Judged(vec![Finding {
+            summary: summary.into(),
+            expected,
+            actual,
+            evidence,
+        }])
+    };
+    let Some(reply) = &evidence.counted else {
+        return finding(
+            "the tokens were not counted",
+            "an answer of status 200".into(),
+            "Claude Code's run broke off before it".into(),
+            None,
+        );
+    };
+    let Some(found) = reply.body["input_tokens"]
+        .as_u64()
+        .filter(|_| reply.status == 200)
+    else {
+        return finding(
+            "the gateway did not count the tokens",
+            "status 200 and `input_tokens`".into(),
+            clipped(&format!("status {}: {}", reply.status, reply.body)),
+            at(),
+        );
+    };
+    let counted = evidence
+        .exchanges
+        .iter()
+        .rev()
+        .find(|exchange| exchange.operation == Operation::CountTokens && exchange.reply.status == 200)
+        .map(|exchange| exchange.reply.usage.input_tokens);
+    let wants_providers = matcher.as_provider && evidence.behind == Behind::Simulated;
+    let holds = matcher.min.is_none_or(|least| found >= least)
+        && matcher.max.is_none_or(|most| found <= most)
+        && (!wants_providers || counted == Some(found));
+    if holds {
+        return Ruling::Judged(Vec::new());
+    }
+    let expected = match counted {
+        None if wants_providers => "the number that the provider counts, and it was not asked".to_owned(),
+        _ => count_expected(matcher, counted.filter(|_| wants_providers)),
+    };
+    finding(
+        "the token count is not as it should be",
+        expected,
+        found.to_string(),
+        at(),
+    )
 }
 
 fn direct_reply(

@@ -199,6 +199,15 @@ fn request(check: &RequestCheck, exchange: &Exchange) -> Vec<Finding> {
             },
         ));
     }
+    if let Some(matcher) = &check.model {
+        let model = exchange
+            .message
+            .as_ref()
+            .map(|message| Value::from(message.model.as_str()));
+        if let Err(miss) = matcher.check(model.as_ref().as_slice()) {
+            findings.push(finding("the request is for another model".into(), miss));
+        }
+    }
     for (name, matcher) in &check.headers {
         let values: Vec<&str> = exchange.request.header(name).collect();
         let joined = Value::String(values.join(","));

@@ -73,11 +73,23 @@ impl Gateway {
     }
 }
 
-/// The gateway's version as it says itself, where it does: LiteLLM's `GET /health/readiness` has it, or
-/// the header `x-litellm-version` of any of its answers.
+/// Where LiteLLM says its version: 1.106 to those who show a key, older ones to everybody.
+const VERSION_PATHS: [&str; 2] = ["/health/readiness/details", "/health/readiness"];
+
+/// The gateway's version as it says itself, where it does: in one of LiteLLM's answers about its health, or in the
+/// header `x-litellm-version` of it.
 pub async fn version_of(base_url: &str, key: &Secret) -> Option<String> {
+    for path in VERSION_PATHS {
+        if let Some(version) = version_at(&format!("{base_url}{path}"), key).await {
+            return Some(version);
+        }
+    }
+    None
+}
+
+async fn version_at(url: &str, key: &Secret) -> Option<String> {
     let reply = reqwest::Client::new()
-        .get(format!("{base_url}/health/readiness"))
+        .get(url)
         .bearer_auth(key.expose())
         .timeout(std::time::Duration::from_secs(5))
         .send()

@@ -6,12 +6,13 @@
 #![warn(clippy::disallowed_methods)]
 
 mod edit;
-//pub mod file;
+pub mod file;
+mod foresight;
 mod headers;
 mod reply;
 mod request;
-//mod resolve;
-//pub mod score;
+mod resolve;
+pub mod score;
 mod stream;
 
 use std::fmt;
@@ -23,7 +24,7 @@ use serde_json::Value;
 pub use headers::Headers;
 pub use reply::{MadeUpReply, ReplyHead};
 pub use request::{Fate, PassingRequest};
-//pub use resolve::{Known, resolve};
+pub use resolve::{Known, resolve};
 pub use stream::{Step, StreamChanger};
 
 use crate::ids::{CellId, FeatureId, ProviderId, TierId};

@@ -137,7 +137,8 @@ impl Shared {
         }
         let reply = match self.send(&incoming).await {
             Ok(reply) => reply,
-            Err(why) => return refusal(StatusCode::BAD_GATEWAY, &why),
+            Err(SendError::Unpassable(why)) => return refusal(StatusCode::BAD_GATEWAY, &why),
+            Err(SendError::NoAnswer(_)) => return hang_up(),
         };
         if is_sent_twice {
             // Its reply is nobody's; that it has none is nobody's fault.
@@ -146,12 +147,13 @@ impl Shared {
         work.pass_back(reply).await
     }
 
-    async fn send(&self, incoming: &Incoming) -> Result<reqwest::Response, String> {
+    async fn send(&self, incoming: &Incoming) -> Result<reqwest::Response, SendError> {
         let request = &incoming.request;
         let whole = format!("{}{}", self.upstream, request.path);
-        let url = Url::parse(&whole).map_err(|error| format!("`{whole}` is not an address: {error}"))?;
+        let unpassable = |why: String| SendError::Unpassable(format!("`{whole}` cannot be passed on: {why}"));
+        let url = Url::parse(&whole).map_err(|error| unpassable(error.to_string()))?;
         if url.as_str() != whole {
-            return Err(format!("`{whole}` cannot be passed on as it is, only as `{url}`"));
+            return Err(unpassable(format!("it would become `{url}`")));
         }
         self.client
             .request(incoming.method.clone(), url)
@@ -159,18 +161,20 @@ impl Shared {
             .body(request.body.clone())
             .send()
             .await
-            .map_err(|error| format!("nothing answers behind the relay: {}", with_causes(&error)))
+            .map_err(SendError::NoAnswer)
     }
 }
 
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
+/// Why a request has no reply.
+enum SendError {
+    /// The relay cannot pass it on as it is.
+    Unpassable(String),
+    /// Nobody answered.
+    #[expect(
+        dead_code,
+        reason = "the client sees no more of it than it would without a relay"
+    )]
+    NoAnswer(reqwest::Error),
 }
 
 impl Work<'_> {
@@ -204,7 +208,7 @@ impl Work<'_> {
         head.headers.retain(|(name, _)| name != "content-length");
         if framing.is_none() && !mutant.reply.body.is_empty() {
             let Ok(body) = reply.bytes().await else {
-                return refusal(StatusCode::BAD_GATEWAY, "the reply broke off");
+                return hang_up();
             };
             let changed = mutant.change_reply_body(&body);
             mutation.count(usize::from(changed.is_some()));
@@ -352,6 +356,12 @@ fn recorded_headers(headers: &Headers) -> Vec<(String, String)> {
 
 fn framing(headers: &HeaderMap) -> Option<Framing> {
     Framing::of(headers.get("content-type")?.to_str().ok()?)
+}
+
+/// A body that fails before its first byte takes the connection with it: as the relay was left, so it leaves.
+fn hang_up() -> Response<HttpBody> {
+    let gone = std::io::Error::other("nothing answers behind the relay");
+    Response::new(HttpBody::from_stream(stream::iter([Err::<Bytes, _>(gone)])))
 }
 
 /// What the relay itself has to say.

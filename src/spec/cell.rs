@@ -39,6 +39,9 @@ pub struct Test {
     /// A request that the harness itself sends to the gateway after `claude` has ended: the body of
     /// `POST /v1/messages` without `model`.
     pub direct: Option<Value>,
+    /// A token count that the harness itself asks the gateway for after that: the body of
+    /// `POST /v1/messages/count_tokens` without `model`.
+    pub count_tokens: Option<Value>,
     /// What the simulated provider answers.
     pub script: Script,
     /// What must hold, in the order of the file; never empty for any tier.

@@ -113,7 +113,8 @@ pub enum Check {
         /// Least number of tool-argument deltas.
         input_deltas: Option<u64>,
         /// The deltas arrived as the provider sent them, not in one burst at the end. Simulated: by lockstep;
-        /// live: the first and the last are at least [`LIVE_SPREAD_MS`] apart.
+        /// live: the first and the last are at least [`LIVE_SPREAD_MS`] apart, except where `input_deltas` alone
+        /// are asked for: a provider may itself hold back a tool's arguments until they are whole.
         incremental: bool,
     },
     /// Token counts that `claude` reports.
@@ -146,6 +147,8 @@ pub enum Check {
         /// What its body must hold.
         body: Vec<(Query, Matcher)>,
     },
+    /// The answer to the cell's request for a token count: its status is 200, and the number is this.
+    TokenCount(CountMatcher),
     /// How many requests of a kind reached the provider.
     Requests {
         /// The kind.
@@ -217,6 +220,8 @@ pub struct RequestCheck {
     pub route: Option<Route>,
     /// Whether it asks for a stream.
     pub stream: Option<bool>,
+    /// The model, as the body or the path names it.
+    pub model: Option<Matcher>,
     /// Headers, by name in lower case. A header sent twice counts as its values joined by `,`.
     pub headers: Vec<(String, Matcher)>,
     /// The body as the provider received it.

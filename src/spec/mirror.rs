@@ -143,6 +143,11 @@ pub struct CellFile {
     /// without `model`, which is the trial's alias. It takes the last of `replies`; `direct_reply` judges the answer.
     #[schemars(extend("examples" = [{"max_tokens": 64, "stream": false, "messages": [{"role": "user", "content": "ping"}]}]))]
     pub direct: Option<serde_json::Map<String, Value>>,
+    /// A token count that the harness asks the gateway for, once `claude` has ended: the body of
+    /// `POST /v1/messages/count_tokens` without `model`, which is the trial's alias. It takes none of `replies`; `token_count`
+    /// judges the answer.
+    #[schemars(extend("examples" = [{"messages": [{"role": "user", "content": "ping"}]}]))]
+    pub count_tokens: Option<serde_json::Map<String, Value>>,
     /// What the simulated provider answers, one reply a request, in order. Live runs do not use it.
     #[schemars(length(min = 1))]
     pub replies: Option<Vec<ReplyEntry>>,
@@ -317,6 +322,9 @@ pub struct ExpectationEntry {
     /// Gateway's side: its answer to the cell's `direct` request.
     #[schemars(extend("examples" = [{"status": 200, "body": {"$.type": {"equals": "message"}}}]))]
     pub direct_reply: Option<DirectReplyEntry>,
+    /// Gateway's side: the number that it answers to the cell's `count_tokens`.
+    #[schemars(extend("examples" = [{"min": 1, "as_provider": true}]))]
+    pub token_count: Option<CountEntry>,
     /// Provider's side: how many requests reached it. Not judged in a live run.
     #[schemars(extend("examples" = [{"count": 2}]))]
     pub requests: Option<RequestsEntry>,
@@ -338,7 +346,7 @@ pub struct ExpectationEntry {
 }
 
 /// The keys of an expectation that say what must hold, in the order of the reference.
-pub const KINDS: [&str; 16] = [
+pub const KINDS: [&str; 17] = [
     "text",
     "tool_call",
     "tool_result",
@@ -349,6 +357,7 @@ pub const KINDS: [&str; 16] = [
     "exit",
     "event",
     "direct_reply",
+    "token_count",
     "requests",
     "request",
     "image_arrived",
@@ -460,7 +469,7 @@ pub struct StreamEntry {
     #[schemars(range(min = 1))]
     pub input_deltas: Option<u64>,
     /// The deltas arrive as the provider sends them, not in one burst at the end. Simulated, this needs a reply with
-    /// `pace: {lockstep: true}`.
+    /// `pace: {lockstep: true}`. Live, it is not judged of `input_deltas` alone: a provider may hold them back itself.
     pub incremental: Option<bool>,
 }
 
@@ -553,6 +562,10 @@ pub struct RequestEntry {
     /// Whether it asks for a stream.
     #[serde(default)]
     pub stream: Option<bool>,
+    /// What the model must be, as the provider received it: in the body, or on Bedrock and Vertex AI in the path.
+    #[serde(default)]
+    #[schemars(extend("examples" = [{"contains": "claude-haiku-4-5"}]))]
+    pub model: Option<MatcherEntry>,
     /// What its headers must be, by name in lower case. A header that was sent twice counts as its values joined by `,`.
     #[serde(default)]
     #[schemars(extend("examples" = [{"anthropic-version": {"equals": "2023-06-01"}}]))]

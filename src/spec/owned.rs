@@ -5,7 +5,6 @@
 //! it takes without listing them (each tried with that version).
 
 use super::fault::{closest, listed};
-use crate::env;
 
 /// How many values a flag takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -253,9 +252,9 @@ pub fn variable_refusal(name: &str) -> Option<String> {
         "SHELL",
         "TMPDIR",
         "LANG",
-        env::CLAUDE_CONFIG_DIR,
-        env::CLAUDE_CODE_MAX_RETRIES,
-        env::CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC,
+        "CLAUDE_CONFIG_DIR",
+        "CLAUDE_CODE_MAX_RETRIES",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
         "API_TIMEOUT_MS",
         "NODE_OPTIONS",
     ];

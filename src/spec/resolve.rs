@@ -306,6 +306,7 @@ pub(super) struct Context<'a> {
     pub(super) manifest: &'a Manifest,
     pub(super) prompts: &'a [Prompt],
     pub(super) direct: bool,
+    pub(super) count_tokens: bool,
     pub(super) script: &'a Script,
     /// Whether `prompts` and `script` are what the author wrote, so that conclusions from them hold.
     pub(super) whole: bool,
@@ -327,6 +328,7 @@ impl Resolver<'_> {
         let prompts = self.prompts();
         let script = self.script();
         let direct = self.direct();
+        let count_tokens = self.count_tokens();
         let broken_input = ["prompt", "prompts", "replies", "direct"]
             .iter()
             .any(|key| self.damaged.keys.contains(*key));
@@ -339,6 +341,7 @@ impl Resolver<'_> {
             manifest: self.manifest,
             prompts: &prompts,
             direct: direct.is_some(),
+            count_tokens: count_tokens.is_some(),
             script: &script,
             whole,
         };
@@ -350,6 +353,7 @@ impl Resolver<'_> {
             timeout_seconds: self.mirror.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS),
             prompts,
             direct,
+            count_tokens,
             script,
             expectations,
         }
@@ -501,29 +505,38 @@ impl Resolver<'_> {
     fn direct(&mut self) -> Option<Value> {
         let body = self.mirror.direct.clone()?;
         let path = KeyPath::of("direct");
-        if body.contains_key("model") {
-            let fault = Fault::at(
-                self.node.key_span_at(&path.then("model").0),
-                "the model is the trial's alias",
-            )
-            .path("direct.model")
-            .hint("remove it");
-            self.faults.push(fault);
-        }
         if body.get("stream") == Some(&Value::Bool(true)) {
             let fault = self
                 .at(&path.then("stream"), "a direct request is answered in one piece")
                 .hint("what is streamed is judged on what Claude Code shows: use `prompt`");
             self.faults.push(fault);
         }
+        Some(self.body(&path, body, "POST /v1/messages"))
+    }
+
+    fn count_tokens(&mut self) -> Option<Value> {
+        let body = self.mirror.count_tokens.clone()?;
+        let path = KeyPath::of("count_tokens");
+        Some(self.body(&path, body, "POST /v1/messages/count_tokens"))
+    }
+
+    /// The body of a request that the harness itself sends.
+    fn body(&mut self, path: &KeyPath, body: serde_json::Map<String, Value>, of: &str) -> Value {
+        if body.contains_key("model") {
+            let path = path.then("model");
+            let fault = Fault::at(self.node.key_span_at(&path.0), "the model is the trial's alias")
+                .path(schema::written(&path.0))
+                .hint("remove it");
+            self.faults.push(fault);
+        }
         let messages = body.get("messages").and_then(Value::as_array);
         if messages.is_none_or(Vec::is_empty) {
             let fault = self
-                .at(&path, "the direct request has no `messages`")
-                .hint("it is the body of `POST /v1/messages`");
+                .at(path, "the request has no `messages`")
+                .hint(format!("it is the body of `{of}`"));
             self.faults.push(fault);
         }
-        Some(Value::Object(body))
+        Value::Object(body)
     }
 
     /// Whether a prompt is meant to have an image, whether or not it can be read.
@@ -906,17 +919,28 @@ impl Resolver<'_> {
 
     fn direct_is_judged(&mut self, expectations: &[Expectation]) {
         use super::expectation::Check;
-        let judged = expectations
-            .iter()
-            .any(|expectation| matches!(expectation.check, Check::DirectReply { .. }));
-        if self.mirror.direct.is_some() && !judged {
-            let fault = Fault::at(
-                self.node.key_span_at(&KeyPath::of("direct").0),
-                "nothing judges the answer to the direct request",
-            )
-            .path("direct")
-            .hint("add a `direct_reply` expectation");
-            self.faults.push(fault);
+        let is_judged =
+            |is_it: fn(&Check) -> bool| expectations.iter().any(|expectation| is_it(&expectation.check));
+        let direct = is_judged(|check| matches!(check, Check::DirectReply { .. }));
+        let counted = is_judged(|check| matches!(check, Check::TokenCount(_)));
+        for (key, is_there, judged, kind) in [
+            ("direct", self.mirror.direct.is_some(), direct, "direct_reply"),
+            (
+                "count_tokens",
+                self.mirror.count_tokens.is_some(),
+                counted,
+                "token_count",
+            ),
+        ] {
+            if is_there && !judged {
+                let fault = Fault::at(
+                    self.node.key_span_at(&KeyPath::of(key).0),
+                    format!("nothing judges the answer to `{key}`"),
+                )
+                .path(key)
+                .hint(format!("add a `{kind}` expectation"));
+                self.faults.push(fault);
+            }
         }
     }
 }

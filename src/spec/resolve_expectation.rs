@@ -180,6 +180,17 @@ impl Checker<'_, '_> {
             let value = self.matcher(&path.then("value"), &event.value);
             return Some(Check::Event { path: query?, value });
         }
+        if let Some(count) = &entry.token_count {
+            let path = path.then("token_count");
+            if !self.context.count_tokens && self.context.whole {
+                self.hinted(
+                    &path,
+                    "the cell asks for no token count, so this could never be judged",
+                    "add `count_tokens`",
+                );
+            }
+            return Some(Check::TokenCount(self.count(&path, count)));
+        }
         if let Some(reply) = &entry.direct_reply {
             let path = path.then("direct_reply");
             if !self.context.direct && self.context.whole {
@@ -338,10 +349,12 @@ impl Checker<'_, '_> {
         let turn = self.turn(path, entry.turn.0, operation);
         let without_condition = entry.route.is_none()
             && entry.stream.is_none()
+            && entry.model.is_none()
             && entry.headers.0.is_empty()
             && entry.body.0.is_empty();
         if without_condition && operation == Operation::Messages {
-            self.fault(path, NO_CONDITION).allowed = Some(listed(["route", "stream", "headers", "body"]));
+            self.fault(path, NO_CONDITION).allowed =
+                Some(listed(["route", "stream", "model", "headers", "body"]));
         }
         let provider = self.context.id.provider.as_str();
         if let Some(route) = entry.route
@@ -379,6 +392,10 @@ impl Checker<'_, '_> {
             operation,
             route: entry.route,
             stream: entry.stream,
+            model: entry
+                .model
+                .as_ref()
+                .map(|entry| self.matcher(&path.then("model"), entry)),
             headers: self.named(&path.then("headers"), &entry.headers),
             body: self.queries(&path.then("body"), &entry.body),
         })

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::fault::{Fault, closest, listed};
 use super::mirror::{CellFile, KINDS, ManifestFile};
 use super::yaml::{Node, NodeValue};
+use crate::mutant::file::MutantFile;
 
 /// A kind of file that has a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +26,13 @@ pub enum FileKind {
     Cell,
     /// `cells/<feature>/_shared.yaml`.
     Shared,
+    /// `mutants/<class>/<name>.yaml`.
+    Mutant,
 }
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Manifest, Self::Cell, Self::Shared];
+    pub const ALL: [Self; 4] = [Self::Manifest, Self::Cell, Self::Shared, Self::Mutant];
 
     /// The name of its schema's file below `schema/`.
     pub fn schema_file(self) -> &'static str {
@@ -37,6 +40,7 @@ impl FileKind {
             Self::Manifest => "manifest.schema.json",
             Self::Cell => "cell.schema.json",
             Self::Shared => "shared.schema.json",
+            Self::Mutant => "mutant.schema.json",
         }
     }
 
@@ -56,10 +60,12 @@ impl FileKind {
         static MANIFEST: LazyLock<Compiled> = LazyLock::new(|| Compiled::new(generate::<ManifestFile>()));
         static CELL: LazyLock<Compiled> = LazyLock::new(|| Compiled::new(generate::<CellFile>()));
         static SHARED: LazyLock<Compiled> = LazyLock::new(|| Compiled::new(shared()));
+        static MUTANT: LazyLock<Compiled> = LazyLock::new(|| Compiled::new(generate::<MutantFile>()));
         match self {
             Self::Manifest => &MANIFEST,
             Self::Cell => &CELL,
             Self::Shared => &SHARED,
+            Self::Mutant => &MUTANT,
         }
     }
 }

@@ -82,6 +82,7 @@ fn text_test() -> Test {
     test.expectations.push(expectation(
         "prompt",
         Check::Request(compat_matrix::spec::expectation::RequestCheck {
+            model: None,
             turn: Turn::Number(1),
             operation: Operation::Messages,
             route: None,

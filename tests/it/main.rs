@@ -2,8 +2,10 @@
 
 mod cause;
 mod cells_guide;
+mod ci_config;
 mod claude;
 mod claude_real;
+mod doubles;
 mod evidence;
 mod harness;
 mod judge;
@@ -15,11 +17,16 @@ mod provider_client;
 mod provider_routes;
 mod provider_rules;
 mod provider_serve;
+mod publish;
+mod publish_faults;
+mod publish_gate;
+mod relay;
 mod results;
 mod sample_run;
 mod spec_cells;
 mod spec_faults;
 mod spec_files;
+mod status;
 mod tidy;
 mod toolchain;
 mod transcript;

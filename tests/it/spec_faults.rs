@@ -561,7 +561,7 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
                 "  - content: [{ text: pong }]\n",
                 "  - content: [{ text: pong }]\n  - content: [{ text: pong }]\n",
             ),
-            &["nothing judges the answer to the direct request"],
+            &["nothing judges the answer to `direct`"],
         ),
         (
             "a direct request with model",

@@ -275,7 +275,8 @@ fn the_names_of_environment_variables_stand_in_env_alone() {
     let pattern = Regex::new(&format!(r#""(?:{})""#, names.join("|"))).expect("a pattern");
     let found: Vec<String> = sources(&["src", "harness"])
         .iter()
-        .filter(|source| source.path != "src/env.rs")
+        // The core's table of what a cell may not set cannot ask the edge.
+        .filter(|source| !source.is_below(&["src/env.rs", "src/spec/owned.rs"]))
         .flat_map(|source| source.lines_with(&pattern))
         .collect();
     nothing_found(&found, "say `env::NAME`");

@@ -20,6 +20,7 @@ fn requests_are_counted_by_kind_and_without_probes() {
 
 fn anything_of(turn: Turn) -> RequestCheck {
     RequestCheck {
+        model: None,
         turn,
         operation: Operation::Messages,
         route: None,
@@ -38,6 +39,7 @@ fn a_turn_names_one_request_or_each_and_there_must_be_one() {
     };
     let check = |turn| {
         Check::Request(RequestCheck {
+            model: None,
             body: vec![(query("$.messages[0].content[0].text"), equals("a"))],
             ..anything_of(turn)
         })

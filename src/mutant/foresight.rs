@@ -1,0 +1,102 @@
+//! Whether a mutant can change anything in a trial, told from what passed in the same trial without it.
+//!
+//! Where it cannot, running the trial again would only show that a relay passes things on.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::{Mutant, PassingRequest, Position, StreamChanger};
+use crate::wire::Operation;
+use crate::wire::exchange::{Body, Exchange, Request};
+use crate::wire::framing::{Event, Framing};
+use crate::wire::passage::Passage;
+
+impl Mutant {
+    /// Whether it would change any request or reply of a trial that left this behind. In doubt, it would.
+    pub fn can_touch(&self, sent: &[Passage], exchanges: &[Exchange]) -> bool {
+        let mut turns: HashMap<Operation, usize> = HashMap::new();
+        let mut next_turn = |operation| {
+            let turn = turns.entry(operation).or_default();
+            *turn += 1;
+            *turn
+        };
+        match self.position {
+            Position::Front => sent.iter().any(|passage| {
+                let turn = next_turn(passage.operation);
+                let stream = passage
+                    .request
+                    .body
+                    .json()
+                    .is_some_and(|body| body["stream"] == true);
+                self.can_touch_one(passage.operation, turn, stream, &passage.request, || {
+                    self.can_touch_reply(passage)
+                })
+            }),
+            Position::Behind => exchanges.iter().any(|exchange| {
+                let turn = next_turn(exchange.operation);
+                let (operation, stream) = (exchange.operation, exchange.reply.stream);
+                self.can_touch_one(operation, turn, stream, &exchange.request, || {
+                    self.changes_reply(exchange.reply.status)
+                })
+            }),
+        }
+    }
+
+    fn can_touch_one(
+        &self,
+        operation: Operation,
+        turn: usize,
+        stream: bool,
+        request: &Request,
+        reply: impl FnOnce() -> bool,
+    ) -> bool {
+        self.is_about(operation, turn, stream, request.body.json())
+            && (self.change_request(&mut passing(request)).changed || reply())
+    }
+
+    /// A reply of which only the events are changed is played again.
+    fn can_touch_reply(&self, passage: &Passage) -> bool {
+        let Some(reply) = &passage.reply else { return true };
+        let change = &self.reply;
+        let only_events = !change.events.is_empty()
+            && change.status.is_none()
+            && change.answer.is_none()
+            && change.headers.is_empty()
+            && change.body.is_empty()
+            && change.delay_ms == 0
+            && !change.buffer
+            && change.chunk_bytes.is_none();
+        if !self.changes_reply(reply.status) || !only_events {
+            return self.changes_reply(reply.status);
+        }
+        let framing = Framing::ServerSentEvents;
+        let mut changer = StreamChanger::new(self, framing);
+        for event in reply.events.iter().filter(|_| reply.stream) {
+            let name = event.data["type"].as_str().unwrap_or_default().to_owned();
+            changer.push(Event::new(framing, &name, event.data.clone()));
+        }
+        changer.changes() > 0
+    }
+}
+
+/// A recorded request as it passed, but for its credentials.
+fn passing(request: &Request) -> PassingRequest {
+    let query = match request.query.as_str() {
+        "" => String::new(),
+        query => format!("?{query}"),
+    };
+    PassingRequest {
+        path: format!("{}{query}", request.path),
+        headers: request
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone().into_bytes()))
+            .collect(),
+        body: match &request.body {
+            Body::Json(json) => json.to_string().into(),
+            Body::Text(text) => Value::from(text.as_str()).to_string().into(),
+            Body::Empty => Default::default(),
+        },
+    }
+}

@@ -1,0 +1,319 @@
+//! The CI configurations: what must stand in them, and the scripts of the daily workflow, run as they are.
+//!
+//! `ci/check-config` checks them by their schemas, and `ci/check-config --rehearse` runs the steps of the gate.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Output;
+
+use compat_matrix::spec::yaml;
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::doubles::hub::{APP, Hub};
+use crate::doubles::machine::{CLAUDE, Machine, PROVIDER_CANARY, fail, stderr};
+use crate::doubles::registry;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const WORKFLOW: &str = ".github/workflows/claude_code_compat_matrix.yml";
+
+fn config(path: &str) -> Value {
+    let bytes = std::fs::read(Path::new(ROOT).join(path)).unwrap();
+    yaml::parse(Path::new(path), &bytes).unwrap().to_json()
+}
+
+/// The `run` steps of a CircleCI job with those within conditions: name and script.
+fn runs(steps: &Value) -> Vec<(String, String)> {
+    let mut runs = Vec::new();
+    for step in steps.as_array().unwrap() {
+        if let Some(run) = step.get("run") {
+            let text = |key: &str| run[key].as_str().unwrap_or_default().to_owned();
+            runs.push((text("name"), text("command")));
+        }
+        for condition in ["when", "unless"] {
+            if let Some(steps) = step.get(condition).and_then(|body| body.get("steps")) {
+                runs.extend(self::runs(steps));
+            }
+        }
+    }
+    runs
+}
+
+/// A step of a job of the daily workflow, by its name.
+fn script(job: &str, name: &str) -> String {
+    let workflow = config(WORKFLOW);
+    let steps = workflow["jobs"][job]["steps"].as_array().unwrap().clone();
+    let step = steps.into_iter().find(|step| step["name"] == name).unwrap();
+    step["run"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_gate_resolves_a_version_that_is_three_days_old_before_it_installs_one() {
+    let config = config(".circleci/config.yml");
+    let job = &config["jobs"]["claude_code_compat_pr_gate"];
+    let runs = runs(&job["steps"]);
+    let position = |name: &str| runs.iter().position(|(other, _)| other == name).expect(name);
+    let resolve = position("Resolve Claude Code CLI version");
+    assert!(resolve < position("Install Claude Code CLI"));
+    assert!(position("Install Claude Code CLI") < position("Run Claude Code compatibility test suite"));
+    assert!(position("Wait for LiteLLM") < position("Run Claude Code compatibility test suite"));
+    let (_, script) = &runs[resolve];
+    assert!(
+        script.contains("compat versions claude-code --min-age 3d") && script.contains("echo \"Selected")
+    );
+    for kind in ["store_test_results", "store_artifacts"] {
+        assert!(
+            job["steps"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|step| step.get(kind).is_some()),
+            "{kind}"
+        );
+    }
+}
+
+#[test]
+fn credentials_go_to_branches_of_the_repository_alone_and_forks_get_the_simulated_gate() {
+    let config = config(".circleci/config.yml");
+    let jobs = config["workflows"]["claude_code_compat"]["jobs"]
+        .as_array()
+        .unwrap();
+    let mut gates = 0;
+    for job in jobs {
+        let (_, about) = job.as_object().unwrap().iter().next().unwrap();
+        let branches = about["filters"]["branches"]["only"].to_string();
+        assert!(branches.contains("litellm_internal_staging"), "{job}");
+        let is_live = about["providers"] == "live";
+        assert_eq!(about.get("context").is_some(), is_live, "{job}");
+        assert_eq!(branches.contains("pull"), !is_live, "{job}");
+        gates += usize::from(!is_live);
+    }
+    assert!(gates >= 2);
+}
+
+#[test]
+fn the_daily_workflow_has_three_triggers_and_few_rights() {
+    let workflow = config(WORKFLOW);
+    assert_eq!(workflow["on"]["schedule"][0]["cron"], "0 6 * * *");
+    assert_eq!(workflow["on"]["release"]["types"][0], "published");
+    assert_eq!(
+        workflow["on"]["workflow_dispatch"]["inputs"]["skip_publish"]["type"],
+        "boolean"
+    );
+    assert_eq!(workflow["permissions"], serde_json::json!({ "contents": "read" }));
+    assert!(workflow["concurrency"]["group"].is_string());
+    let filter = workflow["jobs"]["run"]["if"].as_str().unwrap();
+    assert!(filter.contains("contains(github.event.release.tag_name, '-stable')"));
+}
+
+#[test]
+fn every_action_is_pinned_and_no_checkout_keeps_its_credentials() {
+    for path in [WORKFLOW, ".github/workflows/ci.yml"] {
+        let workflow = config(path);
+        for (_, job) in workflow["jobs"].as_object().unwrap() {
+            for step in job["steps"].as_array().unwrap() {
+                let Some(action) = step["uses"].as_str() else {
+                    continue;
+                };
+                let (name, version) = action.split_once('@').unwrap();
+                let is_hash = version.len() == 40 && version.chars().all(|digit| digit.is_ascii_hexdigit());
+                assert!(is_hash, "{path}: {action}");
+                if name == "actions/checkout" {
+                    assert_eq!(step["with"]["persist-credentials"], false, "{path}");
+                }
+                if name == "actions/upload-artifact" {
+                    assert_eq!(step["if"], "always()", "{path}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_job_that_runs_claude_has_no_credential_of_the_docs_repository_and_the_other_runs_none() {
+    let workflow = config(WORKFLOW);
+    let run = workflow["jobs"]["run"].to_string();
+    assert!(!run.contains("APP_PRIVATE_KEY") && !run.contains("WEBHOOK"));
+    assert!(run.contains("secrets.ANTHROPIC_API_KEY"));
+    let publish = workflow["jobs"]["publish"].to_string();
+    assert!(!publish.contains("--gateway") && !publish.contains("secrets.ANTHROPIC_API_KEY"));
+    assert!(!workflow["env"].to_string().contains("secrets."));
+}
+
+#[test]
+fn no_script_has_a_value_from_outside_in_its_text() {
+    for job in ["run", "publish", "alarm"] {
+        let workflow = config(WORKFLOW);
+        for step in workflow["jobs"][job]["steps"].as_array().unwrap() {
+            let script = step["run"].as_str().unwrap_or_default();
+            assert!(
+                !script.contains("${{"),
+                "{job}: values reach scripts through the environment"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_unit_that_runs_claude_cannot_read_what_the_unit_that_publishes_is_given() {
+    let unit =
+        |name: &str| std::fs::read_to_string(Path::new(ROOT).join("deploy/systemd").join(name)).unwrap();
+    let (run, publish) = (
+        unit("compat-matrix-run.service"),
+        unit("compat-matrix-publish.service"),
+    );
+    assert!(!run.contains("LoadCredential") && !run.contains("app-key"));
+    assert!(publish.contains("LoadCredential=app-key:") && publish.contains("--app-key-file %d/app-key"));
+    assert!(run.contains("User=compat-matrix\n") && publish.contains("User=compat-matrix-publish\n"));
+    for text in [&run, &publish] {
+        for setting in [
+            "NoNewPrivileges=yes",
+            "ProtectSystem=strict",
+            "CapabilityBoundingSet=\n",
+        ] {
+            assert!(text.contains(setting), "{setting}");
+        }
+    }
+    assert!(unit("compat-matrix.timer").contains("OnCalendar=*-*-* 06:00:00 UTC"));
+}
+
+/// A checkout on a runner, in which the scripts of the daily workflow are run as they are.
+struct Runner {
+    machine: Machine,
+}
+
+impl Runner {
+    fn new() -> Self {
+        let machine = Machine::new();
+        // `cargo test --test compat` in the checkout: what the harness would find.
+        machine.program(
+            "cargo",
+            "cp \"$(dirname \"$0\")/../results.json\" \"$COMPAT_RESULTS_PATH\"",
+        );
+        std::fs::create_dir_all(machine.path("checkout/target/debug")).unwrap();
+        for name in ["manifest.yaml", "proxy_config.yaml", "toolchain"] {
+            symlink(Path::new(ROOT).join(name), machine.path("checkout").join(name)).unwrap();
+        }
+        symlink(
+            env!("CARGO_BIN_EXE_compat"),
+            machine.path("checkout/target/debug/compat"),
+        )
+        .unwrap();
+        Self { machine }
+    }
+
+    async fn run(&self, hub: &Hub, script: &str, variables: &[(&str, &str)]) -> Output {
+        let path = |name: &str| self.machine.path(name).to_str().unwrap().to_owned();
+        Command::new("bash")
+            .args(["--noprofile", "--norc", "-eo", "pipefail", "-c", script])
+            .current_dir(self.machine.path("checkout"))
+            .env_clear()
+            .env("PATH", format!("{}:/usr/bin:/bin", path("bin")))
+            .env("HOME", path("home"))
+            .env("TMPDIR", path("tmp"))
+            .env("RUNNER_TEMP", path("tmp"))
+            .env("GITHUB_STEP_SUMMARY", path("summary.md"))
+            .env("GITHUB_API_URL", hub.api())
+            .env("DOCS_REPOSITORY", hub.repository())
+            .env("CHANNEL", "stable")
+            .envs(variables.iter().copied())
+            .output()
+            .await
+            .unwrap()
+    }
+}
+
+#[tokio::test]
+async fn the_scripts_of_the_daily_workflow_do_what_they_say() {
+    let (hub, registry, runner) = (Hub::start().await, registry::start(CLAUDE).await, Runner::new());
+    let machine = &runner.machine;
+    let cache = machine.path("cache").to_str().unwrap().to_owned();
+
+    let variables = [
+        ("NPM_CONFIG_REGISTRY", registry.address.as_str()),
+        ("COMPAT_CACHE_DIR", &cache),
+        ("RELEASE_TAG", ""),
+        ("ANTHROPIC_API_KEY", PROVIDER_CANARY),
+    ];
+    let run = runner
+        .run(&hub, &script("run", "Run matrix publisher"), &variables)
+        .await;
+    let log = stderr(&run);
+    assert!(run.status.success(), "{log}");
+    assert!(log.contains("skip-publish: not pushing to docs repo"), "{log}");
+    assert!(
+        machine
+            .read("summary.md")
+            .contains("### Claude Code compatibility matrix")
+    );
+    assert!(!machine.seen("cargo").contains(PROVIDER_CANARY));
+
+    let tagged = [
+        variables[0],
+        variables[1],
+        ("RELEASE_TAG", "v1.83.0-stable.patch.1"),
+    ];
+    let run = runner
+        .run(&hub, &script("run", "Run matrix publisher"), &tagged)
+        .await;
+    assert!(
+        stderr(&run).contains("pulling ghcr.io/berriai/litellm:v1.83.0-stable.patch.1"),
+        "{}",
+        stderr(&run)
+    );
+
+    // The other machine, with the artifact.
+    symlink(machine.path("checkout"), machine.path("checkout/run")).unwrap();
+    let key = hub.private_key();
+    let webhook = format!("{}/hook/x", hub.address);
+    let app = [
+        ("APP_ID", APP),
+        ("APP_PRIVATE_KEY", key.as_str()),
+        ("WEBHOOK", &webhook),
+    ];
+    let mint = script("publish", "Mint docs-repo installation token from GitHub App");
+    let output = runner.run(&hub, &mint, &app).await;
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("minted a token for BerriAI/litellm-docs, contents: write"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(runner.run(&hub, &mint, &[("APP_ID", "")]).await.status.success());
+    assert_eq!(hub.commits("main"), 1);
+
+    let publish = script("publish", "Publish to the docs repository");
+    let output = runner.run(&hub, &publish, &app).await;
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(hub.changed("main"), ["static/data/compatibility-matrix.json"]);
+
+    machine.results(|results| {
+        results["run"]["written_at"] = "2026-11-22T09:00:00Z".into();
+        fail(results, 0, "auth");
+    });
+    runner
+        .run(&hub, &script("run", "Run matrix publisher"), &variables)
+        .await;
+    let output = runner.run(&hub, &publish, &app).await;
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    assert_eq!(hub.commits("main"), 2);
+    assert_eq!(hub.state().told.len(), 1);
+
+    let alarm = script("alarm", "Tell the webhook");
+    let output = runner
+        .run(
+            &hub,
+            &alarm,
+            &[("WEBHOOK", &webhook), ("RUN", "https://github.example/runs/1")],
+        )
+        .await;
+    assert!(output.status.success(), "{}", stderr(&output));
+    let told = hub.state().told.pop().unwrap();
+    assert!(
+        told["text"]
+            .as_str()
+            .unwrap()
+            .contains("https://github.example/runs/1")
+    );
+}

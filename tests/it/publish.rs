@@ -1,0 +1,453 @@
+//! `compat publish` from end to end: newest versions, gateway, harness, matrix, docs repository; against a real git server.
+
+use serde_json::Value;
+
+use crate::doubles::hub::{Hub, REPOSITORY};
+use crate::doubles::machine::{CLAUDE, Machine, PROVIDER_CANARY, WEBHOOK_CANARY, fail, stderr, stdout};
+use crate::doubles::registry;
+
+const PATH: &str = "static/data/compatibility-matrix.json";
+
+#[tokio::test]
+async fn the_daily_run_publishes_one_file_and_a_second_run_nothing() {
+    let (hub, registry, machine) = (Hub::start().await, registry::start(CLAUDE).await, Machine::new());
+
+    let output = machine.publish_all(&hub, &registry).output().await.unwrap();
+
+    let log = stderr(&output);
+    assert!(output.status.success(), "{log}");
+    for line in [
+        "compat publish: resolve LiteLLM: selected LiteLLM v1.83.0-stable",
+        "compat publish: resolve Claude Code: selected @anthropic-ai/claude-code@2.1.327",
+        "compat publish: gateway: pulling ghcr.io/berriai/litellm:v1.83.0-stable",
+        "compat publish: gateway: LiteLLM v1.83.0-stable answers at http://127.0.0.1:",
+        "compat publish: install Claude Code: ",
+        "compat publish: run: 90 trials finished",
+        "compat publish: build: 30 cells, 0 of them red",
+        "compat publish: validate: it may be published",
+        "compat publish: done: published as commit ",
+    ] {
+        assert!(log.contains(line), "no `{line}` in\n{log}");
+    }
+    assert_eq!(hub.changed("main"), [PATH]);
+    assert_eq!(
+        hub.git(&["log", "-1", "--format=%B", "main"]),
+        "Update Claude Code compatibility matrix\n\nlitellm_version: v1.83.0-stable\nclaude_code_version: 2.1.327\n\
+         generated_at: 2026-11-21T09:00:00Z"
+    );
+    assert_eq!(
+        hub.git(&["log", "-1", "--format=%an|%cn|%P", "main"]),
+        format!(
+            "litellm-compat-matrix-bot|litellm-compat-matrix-bot|{}",
+            hub.git(&["rev-parse", "main~1"])
+        )
+    );
+    let published: Value = serde_json::from_str(&hub.file("main", PATH)).unwrap();
+    assert_eq!(published["litellm_version"], "v1.83.0-stable");
+    assert_eq!(
+        machine.read("output/compatibility-matrix.json").trim(),
+        hub.file("main", PATH)
+    );
+
+    machine.results(|results| results["run"]["written_at"] = "2026-11-22T09:00:00Z".into());
+    let again = machine.publish_all(&hub, &registry).output().await.unwrap();
+
+    assert!(again.status.success(), "{}", stderr(&again));
+    assert!(stderr(&again).contains("matrix JSON unchanged; skipping push"));
+    assert_eq!(hub.commits("main"), 2);
+}
+
+#[tokio::test]
+async fn no_child_log_artifact_or_commit_sees_a_secret_that_is_not_its_own() {
+    let (hub, registry, machine) = (Hub::start().await, registry::start(CLAUDE).await, Machine::new());
+    machine.watch(&hub);
+    machine.results(|results| fail(results, 0, "gateway"));
+    hub.put(
+        "main",
+        PATH,
+        include_str!("../../sample_compatibility-matrix.json"),
+    );
+    let address = machine.write("webhook", &format!("{}/hook/{WEBHOOK_CANARY}\n", hub.address));
+
+    let output = machine
+        .publish_all(&hub, &registry)
+        .args(["--webhook-file", &address])
+        .args(["--details-path", "static/data/compatibility-details.json"])
+        .arg("--summary")
+        .arg(machine.path("output/summary.md"))
+        .output()
+        .await
+        .unwrap();
+
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(hub.state().minted, 1);
+    assert_eq!(hub.state().told.len(), 1);
+    let secrets = ["canaryTOKEN", WEBHOOK_CANARY, "PRIVATE KEY", &key_line(&hub)];
+    let mut everything = stderr(&output) + &stdout(&output) + &hub.everything() + &machine.seen("");
+    for name in [
+        "compat-results.json",
+        "compatibility-matrix.json",
+        "compatibility-details.json",
+        "gateway.log",
+        "harness.log",
+        "summary.md",
+        "versions.json",
+    ] {
+        everything += &machine.read(&format!("output/{name}"));
+    }
+    for secret in secrets {
+        assert!(!everything.contains(secret), "{secret} is somewhere");
+    }
+    // The search would find them: each is where it belongs.
+    assert!(
+        machine.seen("proc").contains("git-remote-http"),
+        "{}",
+        machine.seen("proc")
+    );
+    assert!(machine.seen("docker").contains(PROVIDER_CANARY));
+    for name in ["git", "harness"] {
+        assert!(!machine.seen(name).is_empty());
+        assert!(!machine.seen(name).contains(PROVIDER_CANARY), "{name}");
+    }
+    assert!(machine.seen("harness").contains("LITELLM_PROXY_API_KEY=sk-"));
+    assert!(!machine.seen("git").contains("LITELLM_PROXY_API_KEY"));
+    let arguments: Vec<String> = machine
+        .seen("docker")
+        .lines()
+        .take_while(|line| !line.starts_with("PATH="))
+        .map(str::to_owned)
+        .collect();
+    assert!(
+        !arguments
+            .iter()
+            .any(|argument| argument.contains(PROVIDER_CANARY))
+    );
+    assert!(machine.is_tidy().await, "a temporary file is left");
+}
+
+/// A line from the middle of the App's key.
+fn key_line(hub: &Hub) -> String {
+    hub.private_key().lines().nth(5).unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_token_is_for_the_docs_repository_and_its_contents_alone() {
+    let (hub, machine) = (Hub::start().await, Machine::new());
+
+    let output = machine.publish_results(&hub).output().await.unwrap();
+
+    assert!(output.status.success(), "{}", stderr(&output));
+    let bodies = hub.state().mint_bodies.clone();
+    assert_eq!(
+        bodies,
+        [serde_json::json!({ "repositories": ["litellm-docs"], "permissions": { "contents": "write" } })]
+    );
+}
+
+#[tokio::test]
+async fn a_token_that_may_do_more_is_not_used() {
+    let (hub, machine) = (Hub::start().await, Machine::new());
+    hub.state().extra_permission = Some("administration");
+
+    let output = machine.publish_results(&hub).output().await.unwrap();
+
+    let log = stderr(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        log.contains("administration: write") && log.contains("it is not used"),
+        "{log}"
+    );
+    assert_eq!(hub.commits("main"), 1);
+}
+
+#[tokio::test]
+async fn an_app_that_github_does_not_know_is_told_what_to_do() {
+    let (hub, other, machine) = (Hub::start().await, Hub::start().await, Machine::new());
+    let mut command = machine.publish_results(&hub);
+    machine.write("app-key.pem", &other.private_key());
+
+    let output = command.output().await.unwrap();
+
+    let log = stderr(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        log.contains("A JSON web token could not be decoded")
+            && log.contains("is this machine's clock right?"),
+        "{log}"
+    );
+    let mut command = machine.publish_results(&hub);
+    machine.write("app-key.pem", "no key\n");
+    let log = stderr(&command.output().await.unwrap());
+    assert!(
+        log.contains("the App's private key is no RSA key in PEM"),
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn a_token_from_a_descriptor_is_inherited_by_no_child() {
+    let (hub, machine) = (Hub::start().await, Machine::new());
+    hub.state().tokens.push("ghs_canaryTOKEN".to_owned());
+    let token = machine.write("token", "ghs_canaryTOKEN\n");
+    let script = machine.read("bin/git");
+    let real = script.lines().last().unwrap();
+    machine.program(
+        "git",
+        &format!("if [ -e /proc/$$/fd/3 ]; then echo inherited >>\"$file\"; fi\n{real}"),
+    );
+    let mut shell = tokio::process::Command::new("/bin/sh");
+    let publish = machine.publish(&hub);
+    let arguments: Vec<_> = publish.as_std().get_args().map(ToOwned::to_owned).collect();
+    shell
+        .env_clear()
+        .envs(
+            publish
+                .as_std()
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .arg("-c")
+        .arg(format!("exec \"$0\" \"$@\" 3<{token}"))
+        .arg(env!("CARGO_BIN_EXE_compat"))
+        .args(arguments)
+        .arg("--results")
+        .arg(machine.path("results.json"))
+        .args(["--litellm-version", "v1.83.0-stable", "--token-fd", "3"]);
+
+    let output = shell.output().await.unwrap();
+
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(hub.commits("main"), 2);
+    assert!(!machine.seen("git").contains("inherited"));
+    assert!(!machine.seen("").contains("canaryTOKEN"));
+}
+
+#[tokio::test]
+async fn skip_publish_stops_before_the_docs_repository_and_tells_what_the_token_may_do() {
+    let (hub, registry, machine) = (Hub::start().await, registry::start(CLAUDE).await, Machine::new());
+
+    let output = machine
+        .publish_all(&hub, &registry)
+        .arg("--skip-publish")
+        .output()
+        .await
+        .unwrap();
+
+    let log = stderr(&output);
+    assert!(output.status.success(), "{log}");
+    assert!(log.contains("skip-publish: not pushing to docs repo"), "{log}");
+    assert!(
+        log.contains(&format!("minted a token for {REPOSITORY}, contents: write")),
+        "{log}"
+    );
+    assert!(!hub.state().calls.iter().any(|call| call.contains(".git/")));
+    for name in [
+        "compat-results.json",
+        "compatibility-matrix.json",
+        "versions.json",
+    ] {
+        assert!(machine.path("output").join(name).is_file(), "{name}");
+    }
+
+    // The second half, elsewhere, with the versions of the first.
+    let output = machine
+        .publish(&hub)
+        .arg("--results")
+        .arg(machine.path("output/compat-results.json"))
+        .args(machine.app(&hub))
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(
+        hub.file("main", PATH)
+            .contains("\"litellm_version\": \"v1.83.0-stable\"")
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_prints_the_plan_and_does_nothing() {
+    let (hub, machine) = (Hub::start().await, Machine::new());
+    hub.put(
+        "main",
+        PATH,
+        include_str!("../../sample_compatibility-matrix.json"),
+    );
+    let before = hub.head("main");
+    machine.results(|results| fail(results, 0, "gateway"));
+
+    let output = machine
+        .publish_results(&hub)
+        .arg("--dry-run")
+        .output()
+        .await
+        .unwrap();
+
+    assert!(output.status.success(), "{}", stderr(&output));
+    let plan: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(plan["action"], "commit");
+    assert_eq!(plan["base"], before);
+    assert_eq!(plan["files"][0]["path"], PATH);
+    assert_eq!(plan["diff"]["changes"][0]["kind"], "regression");
+    assert!(
+        plan["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("Update Claude Code compatibility matrix\n")
+    );
+    assert_eq!(hub.head("main"), before);
+
+    machine.results(|results| results["run"]["behind"] = "simulated".into());
+    let output = machine
+        .publish_results(&hub)
+        .arg("--dry-run")
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    let plan: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(plan["action"], "refuse");
+    assert_eq!(plan["refusals"][0]["rule"], "simulated");
+}
+
+#[tokio::test]
+async fn an_unchanged_matrix_is_published_anew_once_the_old_one_has_aged() {
+    let (hub, machine) = (Hub::start().await, Machine::new());
+    machine.publish_results(&hub).output().await.unwrap();
+    machine.results(|results| results["run"]["written_at"] = "2026-11-28T09:00:00Z".into());
+
+    let output = machine
+        .publish_results(&hub)
+        .args(["--refresh-after", "8d"])
+        .output()
+        .await
+        .unwrap();
+    assert!(stderr(&output).contains("matrix JSON unchanged; skipping push"));
+
+    let output = machine
+        .publish_results(&hub)
+        .args(["--refresh-after", "6d"])
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(hub.file("main", PATH).contains("2026-11-28T09:00:00Z"));
+}
+
+#[tokio::test]
+async fn a_pull_request_merges_by_itself_unless_there_are_regressions() {
+    let branch = "automation/compatibility-matrix";
+    let (hub, machine) = (Hub::start().await, Machine::new());
+    hub.put(
+        "main",
+        PATH,
+        include_str!("../../sample_compatibility-matrix.json"),
+    );
+    let main = hub.head("main");
+
+    let output = machine
+        .publish_results(&hub)
+        .arg("--via-pr")
+        .output()
+        .await
+        .unwrap();
+
+    let log = stderr(&output);
+    assert!(output.status.success(), "{log}");
+    assert!(
+        log.contains("proposed as https://github.example/pull/7, which merges by itself"),
+        "{log}"
+    );
+    assert_eq!(hub.head("main"), main);
+    assert_eq!(hub.changed(branch), [PATH]);
+    assert!(!hub.state().pull_request.as_ref().unwrap()["auto_merge"].is_null());
+    assert_eq!(
+        hub.state().mint_bodies[0]["permissions"],
+        serde_json::json!({ "contents": "write", "pull_requests": "write" })
+    );
+
+    // The docs go on, and the next day there is a regression.
+    hub.put("main", "docs/news.md", "news\n");
+    machine.results(|results| {
+        results["run"]["written_at"] = "2026-11-22T09:00:00Z".into();
+        fail(results, 0, "gateway");
+    });
+    hub.state().calls.clear();
+    let output = machine
+        .publish_results(&hub)
+        .arg("--via-pr")
+        .output()
+        .await
+        .unwrap();
+
+    let log = stderr(&output);
+    assert!(output.status.success(), "{log}");
+    assert!(log.contains("which waits for somebody to merge it"), "{log}");
+    let open = hub.state().pull_request.clone().unwrap();
+    assert!(open["auto_merge"].is_null());
+    assert!(open["body"].as_str().unwrap().contains("1 regression"), "{open}");
+    assert_eq!(hub.git(&["diff", "--name-only", "main", branch]), PATH);
+    let calls = hub.state().calls.clone();
+    let position = |part: &str| calls.iter().position(|call| call.contains(part)).unwrap();
+    assert!(
+        position("disablePullRequestAutoMerge") < position("POST /BerriAI/litellm-docs.git/git-receive-pack"),
+        "what merges by itself must not get a regression: {calls:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_webhook_hears_of_regressions_fixes_and_failures_and_of_nothing_else() {
+    let (hub, machine) = (Hub::start().await, Machine::new());
+    let address = machine.write("webhook", &format!("{}/hook/{WEBHOOK_CANARY}\n", hub.address));
+    let publish = |day: u8| {
+        let mut command = machine.publish_results(&hub);
+        command.args(["--webhook-file", &address]);
+        (command, format!("2026-12-0{day}T09:00:00Z"))
+    };
+
+    let (mut command, time) = publish(1);
+    machine.results(|results| results["run"]["written_at"] = time.into());
+    command.output().await.unwrap();
+    assert!(hub.state().told.is_empty(), "the first matrix is no news");
+
+    let (mut command, time) = publish(2);
+    machine.results(|results| {
+        results["run"]["written_at"] = time.into();
+        fail(results, 0, "gateway");
+    });
+    command.output().await.unwrap();
+    let text = hub.state().told.pop().unwrap()["text"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        text.contains(":red_circle: Basic messaging (non-streaming) on anthropic: pass → fail (gateway)")
+            || text.contains("on anthropic: pass →"),
+        "{text}"
+    );
+
+    let (mut command, time) = publish(3);
+    machine.results(|results| results["run"]["written_at"] = time.into());
+    command.output().await.unwrap();
+    let text = hub.state().told.pop().unwrap()["text"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(text.contains(":large_green_circle:"), "{text}");
+
+    let (mut command, time) = publish(4);
+    machine.results(|results| {
+        results["run"]["written_at"] = time.into();
+        fail(results, 0, "account");
+    });
+    let output = command.output().await.unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    let text = hub.state().told.pop().unwrap()["text"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        text.contains("the last truth stays") && text.contains("account (1)"),
+        "{text}"
+    );
+}

@@ -1,0 +1,367 @@
+//! `compat publish` when something goes wrong: nothing is ever half published.
+
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use crate::doubles::hub::{Fault, Hub};
+use crate::doubles::machine::{CLAUDE, Machine, stderr};
+use crate::doubles::registry;
+
+const PATH: &str = "static/data/compatibility-matrix.json";
+
+async fn with(fault: Fault) -> (Hub, Machine) {
+    let (hub, machine) = (Hub::start().await, Machine::new());
+    hub.state().fault = fault;
+    (hub, machine)
+}
+
+#[tokio::test]
+async fn a_refused_token_is_renewed_once_and_then_told() {
+    let (hub, machine) = with(Fault::RefuseTokens).await;
+
+    let output = machine.publish_results(&hub).output().await.unwrap();
+
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("the docs repository refuses the token"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(hub.state().minted, 2);
+    assert_eq!(hub.commits("main"), 1);
+}
+
+#[tokio::test]
+async fn a_token_that_may_not_write_is_told() {
+    let (hub, machine) = with(Fault::ReadOnly).await;
+    let output = machine.publish_results(&hub).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("refuses the token"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(hub.commits("main"), 1);
+}
+
+#[tokio::test]
+async fn a_token_that_expires_before_the_push_is_minted_anew() {
+    let (hub, machine) = with(Fault::Expire).await;
+
+    let output = machine.publish_results(&hub).output().await.unwrap();
+
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(hub.state().minted, 2);
+    assert_eq!(hub.changed("main"), [PATH]);
+}
+
+#[tokio::test]
+async fn a_token_that_is_about_to_expire_is_not_used() {
+    let (hub, machine) = with(Fault::Moves(1)).await;
+    hub.state().lifetime = 60;
+
+    let output = machine.publish_results(&hub).output().await.unwrap();
+
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(hub.state().minted, 2, "one for each attempt");
+}
+
+#[tokio::test]
+async fn a_push_that_the_server_rejects_is_told_in_its_own_words_and_not_repeated() {
+    let (hub, machine) = with(Fault::None).await;
+    hub.hook(
+        "pre-receive",
+        "echo 'main is protected: ask an admin' >&2; exit 1",
+    );
+
+    let output = machine.publish_results(&hub).output().await.unwrap();
+
+    let log = stderr(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        log.contains("rejects the push") && log.contains("main is protected: ask an admin"),
+        "{log}"
+    );
+    assert_eq!(hub.commits("main"), 1);
+    let pushes = |call: &&String| call.contains("POST") && call.contains("receive-pack");
+    assert_eq!(hub.state().calls.iter().filter(pushes).count(), 1);
+}
+
+#[tokio::test]
+async fn a_remote_that_moved_gets_the_commit_anew_and_keeps_what_others_pushed() {
+    let (hub, machine) = with(Fault::Moves(2)).await;
+
+    let output = machine.publish_results(&hub).output().await.unwrap();
+
+    let log = stderr(&output);
+    assert!(output.status.success(), "{log}");
+    assert!(log.contains("looking again (attempt 3 of 5)"), "{log}");
+    assert_eq!(hub.changed("main"), [PATH]);
+    assert_eq!(hub.commits("main"), 4);
+    assert_eq!(hub.file("main", "docs/1.md"), "news");
+    assert_eq!(hub.file("main", "docs/2.md"), "news");
+}
+
+#[tokio::test]
+async fn a_server_that_sends_no_partial_clones_is_served_as_well() {
+    let (hub, machine) = with(Fault::None).await;
+    hub.git(&["config", "uploadpack.allowFilter", "false"]);
+    hub.put(
+        "main",
+        PATH,
+        include_str!("../../sample_compatibility-matrix.json"),
+    );
+
+    let output = machine.publish_results(&hub).output().await.unwrap();
+
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(hub.changed("main"), [PATH]);
+}
+
+#[tokio::test]
+async fn a_network_that_breaks_before_the_push_is_tried_again() {
+    let (hub, machine) = with(Fault::CutBeforePush(1)).await;
+
+    let output = machine.publish_results(&hub).output().await.unwrap();
+
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(hub.commits("main"), 2);
+}
+
+#[tokio::test]
+async fn a_network_that_stays_broken_is_given_up_on() {
+    let (hub, machine) = with(Fault::CutBeforePush(100)).await;
+
+    let output = machine
+        .publish_results(&hub)
+        .args(["--attempts", "2"])
+        .output()
+        .await
+        .unwrap();
+
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("cannot reach the docs repository"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(hub.commits("main"), 1);
+}
+
+#[tokio::test]
+async fn a_push_that_arrived_though_its_answer_was_lost_is_not_repeated() {
+    let (hub, machine) = with(Fault::CutAfterPush).await;
+
+    let output = machine.publish_results(&hub).output().await.unwrap();
+
+    let log = stderr(&output);
+    assert!(output.status.success(), "{log}");
+    assert!(
+        log.contains("the commit had arrived") && log.contains("published as commit"),
+        "{log}"
+    );
+    assert_eq!(hub.commits("main"), 2);
+}
+
+#[tokio::test]
+async fn a_repository_that_does_not_answer_at_all_is_given_up_on() {
+    let (hub, machine) = with(Fault::None).await;
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/x/y.git", gone.local_addr().unwrap());
+    drop(gone);
+    hub.state().tokens.push("ghs_canaryTOKEN".into());
+    let token = machine.write("token", "ghs_canaryTOKEN");
+    let mut command = machine.publish_to(&hub, &address);
+    command.arg("--results").arg(machine.path("results.json")).args([
+        "--token-file",
+        &token,
+        "--attempts",
+        "2",
+    ]);
+    let output = command.output().await.unwrap();
+    let log = stderr(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        log.contains("(attempt 2 of 2)") && log.contains("error: publish: cannot reach the docs repository"),
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn a_file_in_the_matrix_s_place_that_is_no_plain_file_is_left_alone() {
+    let (hub, machine) = with(Fault::None).await;
+    hub.put("main", "static", "not a folder\n");
+    let before = hub.head("main");
+
+    let output = machine.publish_results(&hub).output().await.unwrap();
+
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert_eq!(hub.head("main"), before);
+}
+
+/// The disk is full: no file can grow beyond so many blocks of 512 bytes.
+#[tokio::test]
+async fn a_full_disk_is_told_and_nothing_is_published() {
+    let (hub, machine) = with(Fault::None).await;
+    let publish = machine.publish_results(&hub);
+    let arguments: Vec<_> = publish.as_std().get_args().map(ToOwned::to_owned).collect();
+    for blocks in [0, 1, 4] {
+        let mut shell = tokio::process::Command::new("/bin/sh");
+        shell
+            .env_clear()
+            .envs(
+                publish
+                    .as_std()
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .arg("-c")
+            .arg(format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\""))
+            .arg(env!("CARGO_BIN_EXE_compat"))
+            .args(&arguments);
+
+        let output = shell.output().await.unwrap();
+
+        assert!(!output.status.success(), "{blocks}: {}", stderr(&output));
+        assert!(stderr(&output).contains("error: "), "{}", stderr(&output));
+        assert_eq!(hub.commits("main"), 1);
+    }
+    let output = machine.publish_results(&hub).output().await.unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(hub.commits("main"), 2);
+}
+
+#[tokio::test]
+async fn killed_at_any_step_it_leaves_all_or_nothing_and_the_next_run_heals_it() {
+    let steps = [
+        "resolve LiteLLM:",
+        "resolve Claude Code:",
+        "gateway: pulling",
+        "gateway: LiteLLM",
+        "install Claude Code:",
+        "run: running",
+        "run: 90",
+        "build:",
+        "validate:",
+        "publish: asking",
+        "done:",
+    ];
+    let (hub, registry, machine) = (Hub::start().await, registry::start(CLAUDE).await, Machine::new());
+    for step in steps {
+        let mut child = machine
+            .publish_all(&hub, &registry)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut seen = false;
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line.starts_with(&format!("compat publish: {step}")) {
+                seen = true;
+                child.start_kill().unwrap();
+                break;
+            }
+        }
+        child.wait().await.unwrap();
+        assert!(seen, "no step `{step}`");
+        assert!(machine.is_tidy().await, "something is left of `{step}`");
+        is_whole(&hub);
+    }
+    let output = machine.publish_all(&hub, &registry).output().await.unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(hub.changed("main"), [PATH]);
+    assert_eq!(hub.commits("main"), 2);
+}
+
+/// The docs repository has the base, or the whole commit on it.
+fn is_whole(hub: &Hub) {
+    hub.git(&["fsck", "--strict", "--connectivity-only"]);
+    match hub.commits("main") {
+        1 => {}
+        2 => {
+            assert_eq!(hub.changed("main"), [PATH]);
+            compat_matrix::matrix::Matrix::parse(&hub.file("main", PATH)).unwrap();
+        }
+        more => panic!("{more} commits"),
+    }
+}
+
+#[tokio::test]
+async fn killed_while_it_pushes_it_leaves_all_or_nothing() {
+    for after in [false, true] {
+        let (hub, machine) = with(Fault::None).await;
+        // The hook runs once all has come, before the branch moves; the other one after it has.
+        let name = if after { "post-receive" } else { "pre-receive" };
+        let flag = machine.path("arrived");
+        hub.hook(name, &format!("touch {}; sleep 0.2", flag.display()));
+        let mut child = machine
+            .publish_results(&hub)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while !flag.exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            assert!(child.try_wait().unwrap().is_none(), "it never pushed");
+        }
+        child.kill().await.unwrap();
+        assert!(machine.is_tidy().await);
+        is_whole(&hub);
+    }
+}
+
+#[tokio::test]
+async fn told_to_end_it_ends_what_it_started_and_says_so() {
+    let (hub, registry, machine) = (Hub::start().await, registry::start(CLAUDE).await, Machine::new());
+    machine.program("harness", "sleep 60");
+    let mut child = machine
+        .publish_all(&hub, &registry)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut log = String::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if line.contains("run: running") {
+            let id = nix::unistd::Pid::from_raw(child.id().unwrap().try_into().unwrap());
+            nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).unwrap();
+        }
+        log += &line;
+        log.push('\n');
+    }
+    assert_eq!(child.wait().await.unwrap().code(), Some(1));
+    assert!(log.contains("error: run: told to end"), "{log}");
+    assert!(machine.is_tidy().await);
+}
+
+#[tokio::test]
+async fn a_harness_that_breaks_is_told_with_its_last_words() {
+    let (hub, registry, machine) = (Hub::start().await, registry::start(CLAUDE).await, Machine::new());
+    machine.program("harness", "echo 'the session cannot start' >&2; exit 2");
+
+    let output = machine.publish_all(&hub, &registry).output().await.unwrap();
+
+    let log = stderr(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        log.contains("error: run: the harness broke (exit status 2)")
+            && log.contains("the session cannot start"),
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn a_claude_that_is_not_what_the_registry_says_is_not_run() {
+    let (hub, machine) = (Hub::start().await, Machine::new());
+    let registry = registry::start_tampered(CLAUDE).await;
+
+    let output = machine.publish_all(&hub, &registry).output().await.unwrap();
+
+    let log = stderr(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        log.contains("error: install Claude Code: the file that came"),
+        "{log}"
+    );
+    assert_eq!(hub.commits("main"), 1);
+}

@@ -1,0 +1,163 @@
+//! What `compat publish` refuses, and what it says of it.
+
+use serde_json::{Value, json};
+
+use crate::doubles::hub::Hub;
+use crate::doubles::machine::{Machine, fail, stderr};
+
+const PATH: &str = "static/data/compatibility-matrix.json";
+
+/// Changes results.
+type Change = fn(&mut Value);
+
+/// Publishes results that `change` has changed; the exit status and the log.
+async fn publish(hub: &Hub, arguments: &[&str], change: impl FnOnce(&mut Value)) -> (Option<i32>, String) {
+    let machine = Machine::new();
+    machine.results(change);
+    let output = machine
+        .publish_results(hub)
+        .args(arguments)
+        .output()
+        .await
+        .unwrap();
+    (output.status.code(), stderr(&output))
+}
+
+#[tokio::test]
+async fn a_run_that_is_not_the_whole_truth_is_refused() {
+    let hub = Hub::start().await;
+    let cases: [(&str, Change); 6] = [
+        ("a provider simulator stood behind the gateway", |results| {
+            results["run"]["behind"] = "simulated".into();
+        }),
+        ("the run selected 89 of the manifest's 90 trials", |results| {
+            results["results"].as_array_mut().unwrap().pop();
+            results["run"]["selected"] = 89.into();
+        }),
+        ("the run was broken off: 89 of 90 trials finished", |results| {
+            results["results"].as_array_mut().unwrap().pop();
+            results["run"]["complete"] = false.into();
+        }),
+        ("the session broke: the gateway did not answer", |results| {
+            fail(results, 0, "harness");
+            results["results"][0]["mismatches"] = json!([{
+                "expectation": "session", "summary": "the session could not be started", "expected": "a gateway",
+                "actual": "the gateway did not answer",
+            }]);
+        }),
+        (
+            "the matrix would say LiteLLM v1.83.0-stable, but 1.82.9 ran",
+            |results| {
+                results["run"]["gateway"]["version"] = "1.82.9".into();
+            },
+        ),
+        ("no cell passed or failed", |results| {
+            for entry in results["results"].as_array_mut().unwrap() {
+                entry["result"] = json!({ "status": "not_applicable", "reason": "r" });
+            }
+        }),
+    ];
+    for (why, change) in cases {
+        let (status, log) = publish(&hub, &[], change).await;
+        assert_eq!(status, Some(4), "{why}: {log}");
+        assert!(log.contains(&format!("refused: {why}")), "no `{why}` in\n{log}");
+        assert!(log.contains("not published: the last truth stays"), "{log}");
+    }
+    assert_eq!(hub.commits("main"), 1);
+}
+
+#[tokio::test]
+async fn red_cells_that_are_not_the_gateway_s_fault_are_refused_by_cause() {
+    let hub = Hub::start().await;
+    for cause in ["account", "auth", "config", "rate_limit", "upstream", "harness"] {
+        let (status, log) = publish(&hub, &[], |results| fail(results, 0, cause)).await;
+        assert_eq!(status, Some(4), "{cause}: {log}");
+        let why = format!(
+            "1 trials failed by no fault of the gateway: {cause} (1): basic_messaging_non_streaming::anthropic::haiku"
+        );
+        assert!(log.contains(&why), "no `{why}` in\n{log}");
+    }
+    assert_eq!(hub.commits("main"), 1);
+    for cause in ["gateway", "assertion", "cli"] {
+        let hub = Hub::start().await;
+        let (status, log) = publish(&hub, &[], |results| fail(results, 0, cause)).await;
+        assert_eq!(status, Some(0), "{cause}: {log}");
+        assert!(hub.file("main", PATH).contains("\"fail\""));
+    }
+}
+
+#[tokio::test]
+async fn allowed_inconclusive_trials_are_published_as_not_tested_and_a_proven_fault_stays_red() {
+    let hub = Hub::start().await;
+    let (status, log) = publish(&hub, &["--allow-inconclusive"], |results| {
+        // Of the first cell one tier cannot be judged; of the second one cannot and one is proven.
+        fail(results, 0, "rate_limit");
+        fail(results, 3, "rate_limit");
+        fail(results, 4, "gateway");
+    })
+    .await;
+
+    assert_eq!(status, Some(0), "{log}");
+    assert!(
+        log.contains("2 trials could not be judged and count as not tested"),
+        "{log}"
+    );
+    let matrix: Value = serde_json::from_str(&hub.file("main", PATH)).unwrap();
+    let cell = |provider: &str| &matrix["features"][0]["providers"][provider];
+    assert_eq!(cell("anthropic"), &json!({ "status": "not_tested" }));
+    let red = matrix.to_string();
+    assert!(
+        red.contains("cause: gateway") && !red.contains("rate_limit"),
+        "{red}"
+    );
+
+    let (status, log) = publish(&hub, &["--allow-inconclusive"], |results| {
+        for index in 0..90 {
+            fail(results, index, "account");
+        }
+    })
+    .await;
+    assert_eq!(status, Some(4), "{log}");
+    assert!(log.contains("no cell passed or failed"), "{log}");
+}
+
+#[tokio::test]
+async fn what_is_published_of_another_schema_or_newer_is_not_replaced() {
+    let sample = include_str!("../../sample_compatibility-matrix.json");
+    for (text, why) in [
+        (
+            sample.replace("\"schema_version\": \"1\"", "\"schema_version\": \"2\""),
+            "has `schema_version` \"2\"",
+        ),
+        (
+            sample.replace("2026-11-21T09:00:00Z", "2026-11-21T09:00:01Z"),
+            "run again instead of publishing old results",
+        ),
+    ] {
+        let hub = Hub::start().await;
+        hub.put("main", PATH, &text);
+        let before = hub.head("main");
+        let (status, log) = publish(&hub, &[], |_| ()).await;
+        assert_eq!(status, Some(4), "{log}");
+        assert!(log.contains(why), "{log}");
+        assert_eq!(hub.head("main"), before);
+    }
+    let hub = Hub::start().await;
+    hub.put("main", PATH, "{ by hand, and broken");
+    let (status, log) = publish(&hub, &[], |_| ()).await;
+    assert_eq!(status, Some(0), "{log}");
+    assert!(log.contains("is no matrix"), "{log}");
+}
+
+#[tokio::test]
+async fn an_address_with_a_token_in_it_is_refused_and_not_shown() {
+    let (hub, machine) = (Hub::start().await, Machine::new());
+    let mut command = machine.publish_to(&hub, "https://x:ghs_canary@h/o/r.git");
+    let output = command.args(["--results", "x"]).output().await.unwrap();
+    let log = stderr(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        log.contains("must not hold credentials") && !log.contains("canary"),
+        "{log}"
+    );
+}

@@ -1,0 +1,352 @@
+//! The relay: what it passes on, what it records, what a mutant makes of it.
+
+use std::convert::Infallible;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::response::Response;
+use bytes::Bytes;
+use compat_matrix::ids::{CellId, FeatureId, ProviderId, TierId};
+use compat_matrix::mutant::{self, Known, Mutant, MutantName, Position};
+use compat_matrix::relay::{Mutation, Relay};
+use compat_matrix::wire::exchange;
+use futures_util::{StreamExt as _, stream};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::provider_client::{Gateway, MODEL, new_key, prompt, read_stream, script, streamed_text, text};
+
+/// A server on loopback that answers everything with `answer`; its address.
+async fn upstream<F, A>(answer: F) -> String
+where
+    F: Fn(Request) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Response> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new().fallback(move |request: Request| answer(request));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+/// What came: method, path and query, headers, body.
+async fn told(request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap();
+    let headers: Vec<(String, String)> = parts
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+        .collect();
+    let came = json!({
+        "method": parts.method.as_str(),
+        "target": parts.uri.to_string(),
+        "headers": headers,
+        "body": String::from_utf8_lossy(&body),
+    });
+    Response::new(Body::from(came.to_string()))
+}
+
+fn streamed(events: impl futures_util::Stream<Item = Bytes> + Send + 'static) -> Response {
+    let body = Body::from_stream(events.map(Ok::<_, Infallible>));
+    let mut response = Response::new(body);
+    response
+        .headers_mut()
+        .insert("content-type", "text/event-stream".parse().unwrap());
+    response
+}
+
+fn event(text: &str) -> Bytes {
+    let data = json!({"type": "content_block_delta", "delta": {"type": "text_delta", "text": text}});
+    format!("event: content_block_delta\ndata: {data}\n\n").into()
+}
+
+fn mutation(yaml: &str) -> Arc<Mutation> {
+    let cell = CellId {
+        feature: FeatureId::new("tool_use"),
+        provider: ProviderId::new("anthropic"),
+    };
+    let known = Known {
+        providers: &[ProviderId::new("anthropic")],
+        tiers: &[TierId::new("haiku")],
+        cells: &[(cell, None)],
+    };
+    let whole = format!(
+        "description: A bug.\nsources: [\"https://example.com\"]\n{yaml}\nkilled_by: [{{ cell: tool_use, expectation: run }}]\n"
+    );
+    let name = MutantName::new("class", "name");
+    let mutant: Mutant = mutant::resolve(name, Path::new("m.yaml"), whole.as_bytes(), &known).unwrap();
+    Arc::new(Mutation::new(Arc::new(mutant)))
+}
+
+#[tokio::test]
+async fn path_headers_and_body_pass_as_they_are() {
+    let relay = Relay::start(Position::Behind, &upstream(told).await)
+        .await
+        .unwrap();
+    let target = "/model/us.anthropic.claude%3A0/converse-stream?alt=sse&x=%20y@z";
+    let reply = reqwest::Client::new()
+        .post(format!("{}{target}", relay.base_url()))
+        .header("X-Mixed-Case", "1")
+        .header("authorization", "AWS4-HMAC-SHA256 x")
+        .header("connection", "keep-alive, x-hop")
+        .header("x-hop", "1")
+        .header("host", "bedrock.example")
+        .body("{\"a\": 1,  \"b\":2}")
+        .send()
+        .await
+        .unwrap();
+    let came: Value = reply.json().await.unwrap();
+    assert_eq!(
+        (&came["method"], &came["target"], &came["body"]),
+        (&json!("POST"), &json!(target), &json!("{\"a\": 1,  \"b\":2}"))
+    );
+    let headers = came["headers"].as_array().unwrap();
+    let has = |name: &str, value: &str| headers.contains(&json!([name, value]));
+    assert!(has("x-mixed-case", "1") && has("host", "bedrock.example"));
+    assert!(has("authorization", "AWS4-HMAC-SHA256 x") && has("content-length", "16"));
+    assert!(!headers.iter().any(|header| header[0] == "x-hop"));
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn every_route_of_the_provider_passes_through() {
+    let gateway = Gateway::start().await;
+    let relay = Relay::start(Position::Behind, gateway.simulator.base_url())
+        .await
+        .unwrap();
+    for route in compat_matrix::wire::Route::ALL {
+        let key = new_key();
+        gateway.simulator.register(key, script([text("one two three")]));
+        relay.register(key, None);
+        let request = gateway.ask(route, true, &prompt(key)).build().unwrap();
+        let mut request = request;
+        let port = reqwest::Url::parse(relay.base_url()).unwrap().port();
+        request.url_mut().set_port(port).unwrap();
+        let streamed = read_stream(route, gateway.client.execute(request).await.unwrap()).await;
+        assert_eq!(streamed_text(&streamed), "one two three", "{route:?}");
+        assert_eq!(gateway.simulator.take(key).len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn events_pass_one_by_one_and_are_recorded_without_credentials() {
+    let (send, receive) = mpsc::channel::<Bytes>(1);
+    let receive = Arc::new(Mutex::new(Some(receive)));
+    let address = upstream(move |_| {
+        let receive = receive.lock().unwrap().take().unwrap();
+        async move { streamed(ReceiverStream::new(receive)) }
+    })
+    .await;
+    let relay = Relay::start(Position::Front, &address).await.unwrap();
+    let key = new_key();
+    relay.register(key, None);
+    let reply = reqwest::Client::new()
+        .post(format!("{}/v1/messages?beta=true", relay.base_url()))
+        .header("x-api-key", "secret")
+        .json(&prompt(key))
+        .send()
+        .await
+        .unwrap();
+    let mut body = reply.bytes_stream();
+    for word in ["one", "two"] {
+        // Each is sent only when the one before has come: a relay that waited for more would wait for ever.
+        send.send(event(word)).await.unwrap();
+        assert_eq!(body.next().await.unwrap().unwrap(), event(word));
+    }
+    drop(send);
+    assert!(body.next().await.is_none());
+    let passages = relay.take(key);
+    let [passage] = &passages[..] else {
+        panic!("{passages:?}")
+    };
+    assert_eq!(
+        (passage.number, passage.turn, passage.request.query.as_str()),
+        (1, Some(1), "beta=true")
+    );
+    assert_eq!(
+        passage.request.header("x-api-key").next(),
+        Some("[redacted, 6 bytes]")
+    );
+    assert!(matches!(passage.request.body, exchange::Body::Json(_)));
+    let reply = passage.reply.as_ref().unwrap();
+    assert_eq!((reply.status, reply.stream, reply.cut_off), (200, true, false));
+    assert_eq!(reply.events[1].data["delta"]["text"], "two");
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_behind_the_relay_breaks_before_it_and_is_recorded_so() {
+    let (shown, seen) = watch::channel(false);
+    let address = upstream(move |_| {
+        let mut seen = seen.clone();
+        async move {
+            let broken = stream::once(async move {
+                seen.wait_for(|seen| *seen).await.unwrap();
+                Err(std::io::Error::other("gone"))
+            });
+            let body = Body::from_stream(stream::iter([Ok(event("one"))]).chain(broken));
+            let mut response = Response::new(body);
+            response
+                .headers_mut()
+                .insert("content-type", "text/event-stream".parse().unwrap());
+            response
+        }
+    })
+    .await;
+    let relay = Relay::start(Position::Front, &address).await.unwrap();
+    let key = new_key();
+    relay.register(key, None);
+    let send = reqwest::Client::new()
+        .post(format!("{}/v1/messages", relay.base_url()))
+        .json(&prompt(key))
+        .send();
+    let mut body = send.await.unwrap().bytes_stream();
+    assert_eq!(body.next().await.unwrap().unwrap(), event("one"));
+    shown.send(true).unwrap();
+    assert!(body.next().await.unwrap().is_err());
+    assert!(relay.take(key)[0].reply.as_ref().unwrap().cut_off);
+}
+
+#[tokio::test]
+async fn what_nothing_answers_is_left_without_an_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let relay = Relay::start(Position::Front, &address).await.unwrap();
+    let key = new_key();
+    relay.register(key, None);
+    let send = reqwest::Client::new()
+        .post(format!("{}/v1/messages", relay.base_url()))
+        .json(&prompt(key))
+        .send();
+    assert!(send.await.is_err());
+    assert_eq!(relay.take(key)[0].reply, None);
+}
+
+#[tokio::test]
+async fn a_mutant_changes_its_own_trial_alone() {
+    let relay = Relay::start(Position::Front, &upstream(told).await)
+        .await
+        .unwrap();
+    let dropped = mutation("request:\n  headers: [{ drop: anthropic-beta }]\n  body: [{ drop: $.model }]");
+    let (mutated, clean) = (new_key(), new_key());
+    relay.register(mutated, Some(&dropped));
+    relay.register(clean, None);
+    for (key, is_there) in [(mutated, false), (clean, true)] {
+        let mut body = prompt(key);
+        body["model"] = json!(MODEL);
+        let reply = reqwest::Client::new()
+            .post(format!("{}/v1/messages", relay.base_url()))
+            .header("anthropic-beta", "a-2025-01-01")
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
+        let came: Value = reply.json().await.unwrap();
+        assert_eq!(came["headers"].to_string().contains("anthropic-beta"), is_there);
+        assert_eq!(came["body"].as_str().unwrap().contains(MODEL), is_there);
+        // What was sent is recorded, not what the mutant made of it.
+        assert!(
+            relay.take(key)[0]
+                .request
+                .header("anthropic-beta")
+                .next()
+                .is_some()
+        );
+    }
+    assert_eq!(dropped.changes(), 1);
+}
+
+#[tokio::test]
+async fn a_mutant_of_the_other_side_and_another_turn_changes_nothing() {
+    let relay = Relay::start(Position::Front, &upstream(told).await)
+        .await
+        .unwrap();
+    for yaml in [
+        "position: behind\nrequest:\n  headers: [{ drop: x }]",
+        "when: { turn: 2 }\nrequest:\n  headers: [{ drop: x }]",
+        "when: { operation: count_tokens }\nrequest:\n  headers: [{ drop: x }]",
+        "when: { body: $.thinking }\nrequest:\n  headers: [{ drop: x }]",
+    ] {
+        let key = new_key();
+        let mutation = mutation(yaml);
+        relay.register(key, Some(&mutation));
+        reqwest::Client::new()
+            .post(format!("{}/v1/messages", relay.base_url()))
+            .header("x", "1")
+            .json(&prompt(key))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(mutation.changes(), 0, "{yaml}");
+    }
+}
+
+#[tokio::test]
+async fn replies_are_made_up_and_requests_sent_twice() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
+    let address = upstream(move |_| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        async { Response::new(Body::from("{\"usage\": {\"input_tokens\": 3}}")) }
+    })
+    .await;
+    let relay = Relay::start(Position::Behind, &address).await.unwrap();
+    let send = async |yaml: &str| {
+        let key = new_key();
+        relay.register(key, Some(&mutation(yaml)));
+        let reply = reqwest::Client::new()
+            .post(format!("{}/v1/messages", relay.base_url()))
+            .json(&prompt(key))
+            .send()
+            .await
+            .unwrap();
+        (reply.status().as_u16(), reply.text().await.unwrap())
+    };
+    let made_up =
+        send("position: behind\nrequest:\n  answer: { status: 403, json: { message: denied } }").await;
+    assert_eq!(made_up, (403, "{\"message\":\"denied\"}".to_owned()));
+    assert_eq!(count.load(Ordering::SeqCst), 0);
+    send("position: behind\nrequest: { send_twice: true }").await;
+    assert_eq!(count.load(Ordering::SeqCst), 2);
+    let changed =
+        send("position: behind\nreply:\n  status: 500\n  body: [{ set: { path: $.usage.input_tokens, value: 0 } }]").await;
+    assert_eq!(changed, (500, "{\"usage\":{\"input_tokens\":0}}".to_owned()));
+}
+
+#[tokio::test]
+async fn a_buffering_mutant_passes_nothing_on_before_the_end() {
+    let (open, opened) = watch::channel(false);
+    let address = upstream(move |_| {
+        let mut opened = opened.clone();
+        async move {
+            let last = stream::once(async move {
+                opened.wait_for(|open| *open).await.unwrap();
+                event("two")
+            });
+            streamed(stream::iter([event("one")]).chain(last))
+        }
+    })
+    .await;
+    let relay = Relay::start(Position::Front, &address).await.unwrap();
+    let key = new_key();
+    relay.register(key, Some(&mutation("reply: { buffer: true }")));
+    let reply = reqwest::Client::new()
+        .post(format!("{}/v1/messages", relay.base_url()))
+        .json(&prompt(key))
+        .send()
+        .await
+        .unwrap();
+    assert!(relay.take(key)[0].reply.as_ref().unwrap().events.is_empty());
+    open.send(true).unwrap();
+    assert_eq!(
+        reply.bytes().await.unwrap(),
+        [event("one"), event("two")].concat()
+    );
+}
