@@ -703,6 +703,7 @@ fn request_check(field: &str) -> Check {
         turn: Turn::Every,
         operation: Operation::Messages,
         route: None,
+        model: None,
         stream: None,
         headers: Vec::new(),
         body: vec![(crate::evidence::query(field), equals(100))],
