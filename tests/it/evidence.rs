@@ -27,6 +27,7 @@ pub fn nothing() -> Evidence {
         stderr: String::new(),
         exchanges: Vec::new(),
         direct: None,
+        counted: None,
         gateway_log: Vec::new(),
     }
 }
@@ -250,6 +251,7 @@ pub fn test(check: Check) -> Test {
         flags: Vec::new(),
         env: Default::default(),
         direct: None,
+        count_tokens: None,
         script: Script::default(),
         expectations: vec![expectation("check", check)],
         implied_known_failures: Vec::new(),
