@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 /// A simulated run that printed nothing, reached nobody and ended well.
 pub fn nothing() -> Evidence {
     Evidence {
-        counted: None,
         gateway: true,
         sent: Vec::new(),
         behind: Behind::Simulated,
@@ -244,7 +243,6 @@ pub fn in_lockstep(deltas: usize, seen: usize) -> Exchange {
 /// A test of one prompt that expects `check` under the name `check`.
 pub fn test(check: Check) -> Test {
     Test {
-        count_tokens: None,
         prompts: vec![Prompt {
             blocks: vec![PromptBlock::Text("ping".into())],
         }],
