@@ -8,8 +8,8 @@ use crate::evidence::{Behind, Evidence, Killed};
 use crate::spec::cell::Test;
 use crate::spec::expectation::{Check, CountMatcher, LIVE_SPREAD_MS, Matcher};
 use crate::transcript::{Answer, AnswerBlock, DeltaKind, ErrorSource, Event};
-use crate::wire::Usage;
 use crate::wire::exchange::Exchange;
+use crate::wire::{Operation, Usage};
 
 /// Judges a check of what Claude Code printed.
 pub(super) fn judge(check: &Check, evidence: &Evidence) -> Ruling {
