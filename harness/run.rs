@@ -23,7 +23,8 @@ use compat_matrix::spec::fault::Fault;
 use compat_matrix::spec::proxy_config::ProxyConfig;
 use compat_matrix::spec_files::Project;
 use compat_matrix::trial;
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use compat_matrix::wire::Operation;
+use libtest_mimic::{Arguments, Completion, Failed, FormatSetting, Trial};
 use once_cell::sync::OnceCell;
 use tokio::runtime::Runtime;
 
@@ -53,6 +54,8 @@ struct Run {
     paint: Paint,
     /// The matrix of a state that is put up with.
     baseline: Option<Matrix>,
+    /// Whether what libtest prints is its long form, which the matrix may follow on standard output.
+    is_for_people: bool,
     /// Whether there is no gateway.
     control: bool,
     /// Whether a live run begins without asking each alias.
@@ -109,6 +112,8 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         recorder,
         paint: paint(arguments),
         baseline,
+        is_for_people: !arguments.quiet
+            && !matches!(arguments.format, Some(FormatSetting::Json | FormatSetting::Terse)),
         control,
         no_preflight: command_line.no_preflight,
         aliases,
@@ -381,9 +386,33 @@ impl Run {
         session.as_ref().map_err(ToString::to_string)
     }
 
+    /// Requests that reached the provider on no trial's behalf: one that lost its marks, or one of the gateway's own.
+    fn tell_orphans(&self) {
+        let (Some(runtime), Some(Ok(session))) = (self.runtime.get(), self.session.get()) else {
+            return;
+        };
+        let Some(provider) = &session.provider else {
+            return;
+        };
+        // Access tokens are asked for on nobody's behalf; a provider that is gone has been told of elsewhere.
+        let orphans = runtime.block_on(provider.orphans()).unwrap_or_default();
+        for orphan in orphans
+            .iter()
+            .filter(|orphan| orphan.operation != Operation::OauthToken)
+        {
+            anstream::eprintln!(
+                "a request reached the provider on no trial's behalf: {} {} → {}",
+                orphan.request.method,
+                orphan.request.path,
+                orphan.reply.status
+            );
+        }
+    }
+
     /// Ends the session, and says what the run came to.
     fn end(self, results_path: &Path, failed: bool) -> anyhow::Result<ExitCode> {
         let results = self.recorder.finish()?;
+        self.tell_orphans();
         let broken = match self.session.into_inner() {
             Some(Ok(session)) => {
                 if let Some(runtime) = self.runtime.get() {
@@ -394,18 +423,26 @@ impl Run {
             Some(Err(error)) => Some(error),
             None => None,
         };
-        anstream::println!(
-            "{}",
-            terminal::of_run(
-                &(&self.project.manifest).into(),
-                &results,
-                terminal_width(),
-                self.paint
-            )
+        let grid = terminal::of_run(
+            &(&self.project.manifest).into(),
+            &results,
+            terminal_width(),
+            self.paint,
         );
+        if self.is_for_people {
+            anstream::println!("{grid}");
+        } else {
+            anstream::eprintln!("{grid}");
+        }
         anstream::eprintln!("results: {}", results_path.display());
         if let Some(error) = broken {
             anyhow::bail!("no trial could be run: {error}");
+        }
+        if !self.project.layout_faults.is_empty() {
+            anyhow::bail!(
+                "files stand where no trial finds them, so the matrix is not whole\n\n{}",
+                diagnostic::render(&self.project.layout_faults, diagnostic::Format::Text, false).trim_end()
+            );
         }
         if let Some(baseline) = &self.baseline {
             let verdict = Verdict::new(baseline, &(&self.project.manifest).into(), &results)?;

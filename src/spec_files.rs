@@ -368,11 +368,13 @@ impl Listing<'_> {
                 .strip_suffix(".yaml")
                 .filter(|stem| self.providers.contains(stem));
             match provider {
-                Some(_) if is_folder => self.faults.push(
-                    Fault::of_file(&folder.join(&name), "this is a folder, and is named like a cell")
-                        .hint("a cell is one file; a name that begins with `_` is left alone"),
-                ),
                 Some(provider) => {
+                    if is_folder {
+                        self.faults.push(
+                            Fault::of_file(&folder.join(&name), "this is a folder, and is named like a cell")
+                                .hint("a cell is one file; a name that begins with `_` is left alone"),
+                        );
+                    }
                     self.present.insert(CellId {
                         feature: feature.clone(),
                         provider: ProviderId::new(provider),

@@ -108,7 +108,9 @@ fn broken_run(evidence: &Evidence) -> Diagnosis {
     };
     let said = last.reply.status;
     match &last.matched {
-        Matched::Rejected { rule } => return rejected(rule, said),
+        Matched::Rejected { rule } => {
+            return wire::refused_as_sent(evidence, last, rule).unwrap_or_else(|| rejected(rule, said));
+        }
         Matched::Unmatched { .. } => {
             return fact(
                 Cause::Assertion,
@@ -283,7 +285,10 @@ fn broken_promise(evidence: &Evidence, judgement: &Judgement) -> Diagnosis {
 fn proven_fault(evidence: &Evidence, judgement: &Judgement) -> Option<Diagnosis> {
     let asked = asked(evidence);
     let refused = asked.iter().find_map(|exchange| match &exchange.matched {
-        Matched::Rejected { rule } => Some(rejected(rule, exchange.reply.status)),
+        Matched::Rejected { rule } => {
+            let as_sent = wire::refused_as_sent(evidence, exchange, rule);
+            Some(as_sent.unwrap_or_else(|| rejected(rule, exchange.reply.status)))
+        }
         _ => None,
     });
     refused

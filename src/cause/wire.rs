@@ -9,7 +9,9 @@ use super::facts::fact;
 use crate::evidence::Evidence;
 use crate::expect::{Judgement, Trace};
 use crate::outcome::Cause;
-use crate::wire_diff::{self, Change, Direction, WireDiff};
+use crate::wire::Route;
+use crate::wire::exchange::Exchange;
+use crate::wire_diff::{self, Change, Direction, Fate, WireDiff};
 
 /// What the wire proves of the broken expectations: a fault of the gateway before one of Claude Code.
 pub(super) fn fault(evidence: &Evidence, judgement: &Judgement) -> Option<Diagnosis> {
@@ -21,6 +23,27 @@ pub(super) fn fault(evidence: &Evidence, judgement: &Judgement) -> Option<Diagno
         .collect();
     let of_gateway = found.iter().find(|diagnosis| diagnosis.cause == Cause::Gateway);
     of_gateway.or(found.first()).cloned()
+}
+
+/// The provider refused `exchange` though it arrived as Claude Code had made it. Only of a plain 400 by the route that is
+/// Claude Code's own: keys and models are the gateway's business, and so is every other form.
+pub(super) fn refused_as_sent(evidence: &Evidence, exchange: &Exchange, rule: &str) -> Option<Diagnosis> {
+    if exchange.reply.status != 400 || exchange.route != Some(Route::Anthropic) {
+        return None;
+    }
+    let diff = wire_diff::of_trial(evidence)?;
+    let is_changed = diff.changes.iter().any(|change| {
+        change.direction == Direction::Request
+            && (change.exchange == Some(exchange.number) || change.exchange.is_none())
+    });
+    (!is_changed).then(|| {
+        fact(
+            Cause::Cli,
+            "refused_as_sent",
+            format!("the provider refused the request (`{rule}`, HTTP 400), which arrived as Claude Code had sent it"),
+            "see the request in `sent.jsonl`: what does the cell have Claude Code ask for, and may it with this model?",
+        )
+    })
 }
 
 fn of_trace(trace: &Trace, diff: &WireDiff) -> Option<Diagnosis> {
@@ -41,7 +64,7 @@ fn lost(change: Option<&Change>) -> Diagnosis {
     fact(
         Cause::Gateway,
         "lost_on_the_way",
-        with_change("sent by claude, absent at the provider", change),
+        with_change(what_of(change), change),
         "compare the request in `sent.jsonl` with that in `exchanges.jsonl` (`wire-diff.txt`), and report it to the gateway",
     )
 }
@@ -87,6 +110,13 @@ fn shown_wrong() -> Diagnosis {
         "the reply came back to claude as the provider gave it, and claude made something else of it".into(),
         "compare the reply in `sent.jsonl` with `transcript.jsonl`",
     )
+}
+
+fn what_of(change: Option<&Change>) -> &'static str {
+    match change.map(|change| change.what.fate) {
+        Some(Fate::Dropped) => "sent by claude, absent at the provider",
+        _ => "sent by claude, absent or changed at the provider",
+    }
 }
 
 fn with_change(what: &str, change: Option<&Change>) -> String {

@@ -20,11 +20,14 @@ pub(super) fn judge(check: &Check, prompts: &[Prompt], exchanges: &[Exchange]) -
         Check::ImageArrived { turn } => on_each(*turn, Operation::Messages, exchanges, |exchange| {
             image(prompts, exchange)
         }),
-        Check::ToolResultArrived { turn, name, text } => {
-            on_each(*turn, Operation::Messages, exchanges, |exchange| {
-                tool_result(name, text.as_ref(), exchange, exchanges)
-            })
-        }
+        Check::ToolResultArrived {
+            turn,
+            name,
+            text,
+            is_error,
+        } => on_each(*turn, Operation::Messages, exchanges, |exchange| {
+            tool_result(name, text.as_ref(), *is_error, exchange, exchanges)
+        }),
         Check::ThinkingArrived { turn } => on_each(*turn, Operation::Messages, exchanges, |exchange| {
             thinking(exchange, exchanges)
         }),
@@ -315,6 +318,7 @@ fn outline(exchange: &Exchange) -> String {
 fn tool_result(
     name: &str,
     text: Option<&Matcher>,
+    is_error: bool,
     exchange: &Exchange,
     exchanges: &[Exchange],
 ) -> Vec<Finding> {
@@ -334,19 +338,21 @@ fn tool_result(
             "none".into(),
         );
     }
-    let results: Vec<(&str, String)> = messages(exchange)
+    let results: Vec<(&str, String, bool)> = messages(exchange)
         .iter()
         .flat_map(|message| &message.content)
         .filter_map(|block| match &block.content {
             Content::ToolResult {
-                tool_use_id, content, ..
-            } => Some((tool_use_id.as_str(), text_of(content))),
+                tool_use_id,
+                content,
+                is_error,
+            } => Some((tool_use_id.as_str(), text_of(content), *is_error)),
             _ => None,
         })
         .collect();
     for id in &calls {
-        let Some((_, found)) = results.iter().find(|(answered, _)| answered == id) else {
-            let ids: Vec<&str> = results.iter().map(|(id, _)| *id).collect();
+        let Some((_, found, failed)) = results.iter().find(|(answered, ..)| answered == id) else {
+            let ids: Vec<&str> = results.iter().map(|(id, ..)| *id).collect();
             return finding(
                 "the tool's result did not come back to the provider",
                 format!("a `tool_result` for `{id}`, the provider's call of `{name}`"),
@@ -362,6 +368,14 @@ fn tool_result(
                 "the tool's result came back to the provider changed",
                 miss.expected,
                 miss.actual,
+            );
+        }
+        if *failed != is_error {
+            let kind = |is_error| if is_error { "an error" } else { "no error" };
+            return finding(
+                "the tool's result came back to the provider as the wrong kind",
+                format!("a `tool_result` that is {}", kind(is_error)),
+                format!("one that is {}: {:?}", kind(*failed), clipped(found)),
             );
         }
     }

@@ -67,6 +67,7 @@ fn in_any_form(check: &Check) -> Option<Check> {
         Check::Request(request) => {
             let request = RequestCheck {
                 route: None,
+                model: None,
                 stream: None,
                 ..request.clone()
             };

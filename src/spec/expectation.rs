@@ -171,6 +171,8 @@ pub enum Check {
         name: String,
         /// The result's text.
         text: Option<Matcher>,
+        /// Whether the result is an error.
+        is_error: bool,
     },
     /// The thinking blocks that the provider sent came back unmodified, at the head of their message.
     ThinkingArrived {

@@ -596,6 +596,9 @@ pub struct ToolResultArrivedEntry {
     /// What the result's text must be.
     #[serde(default)]
     pub text: Option<MatcherEntry>,
+    /// Whether the result is an error; false if not given.
+    #[serde(default)]
+    pub is_error: Option<bool>,
 }
 
 /// Caching at the provider.

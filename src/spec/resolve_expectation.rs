@@ -243,6 +243,7 @@ impl Checker<'_, '_> {
                     .text
                     .as_ref()
                     .map(|text| self.matcher(&path.then("text"), text)),
+                is_error: result.is_error.unwrap_or_default(),
             });
         }
         if let Some(thinking) = &entry.thinking_arrived {

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::pairing::Pair;
 use super::{Difference, Fate, Part, values};
 use crate::transcript::{Answer, AnswerBlock, DeltaKind, Event, TimedEvent, Transcript};
-use crate::wire::Usage;
 use crate::wire::exchange::{Exchange, SentEvent, SentReply};
 use crate::wire::passage::PassedReply;
+use crate::wire::{Operation, Usage};
 
 /// A stream whose deltas the provider spread over at least this many milliseconds can be told from a burst.
 const SPREAD_MS: u64 = 200;
@@ -22,6 +22,10 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     let mut found: Vec<Difference> = status(given, back).into_iter().collect();
     if given.status >= 400 || back.status >= 400 {
         found.extend(error(given, back));
+        return found;
+    }
+    if exchange.operation == Operation::CountTokens {
+        found.extend(token_count(given, back));
         return found;
     }
     let (Some(sent), Some(came)) = (given_answer(given), passed_answer(back)) else {
@@ -111,6 +115,13 @@ fn holds(value: &Value, words: &str) -> bool {
     }
 }
 
+fn token_count(given: &SentReply, back: &PassedReply) -> Option<Difference> {
+    let counted = json!(given.usage.input_tokens);
+    let came = back.events.first()?.data.get("input_tokens").cloned();
+    (came.as_ref() != Some(&counted))
+        .then(|| Difference::of(Part::Usage, "input_tokens", Some(counted), came))
+}
+
 fn nothing_came(given: &SentReply, back: &PassedReply) -> Option<Difference> {
     given.message.as_ref()?;
     Some(Difference::with_fate(
@@ -125,9 +136,9 @@ fn nothing_came(given: &SentReply, back: &PassedReply) -> Option<Difference> {
     ))
 }
 
-/// The answer as [`Transcript`] puts it together.
+/// The answer as [`Transcript`] puts it together; of a stream that begins twice, the last.
 fn answer(events: Vec<TimedEvent>) -> Option<Answer> {
-    Transcript { events }.messages().into_iter().next()
+    Transcript { events }.messages().pop()
 }
 
 fn given_answer(given: &SentReply) -> Option<Answer> {

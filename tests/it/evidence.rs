@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 /// A simulated run that printed nothing, reached nobody and ended well.
 pub fn nothing() -> Evidence {
     Evidence {
+        counted: None,
         gateway: true,
         sent: Vec::new(),
         behind: Behind::Simulated,
@@ -26,6 +27,7 @@ pub fn nothing() -> Evidence {
         stderr: String::new(),
         exchanges: Vec::new(),
         direct: None,
+        counted: None,
         gateway_log: Vec::new(),
     }
 }
@@ -242,12 +244,14 @@ pub fn in_lockstep(deltas: usize, seen: usize) -> Exchange {
 /// A test of one prompt that expects `check` under the name `check`.
 pub fn test(check: Check) -> Test {
     Test {
+        count_tokens: None,
         prompts: vec![Prompt {
             blocks: vec![PromptBlock::Text("ping".into())],
         }],
         flags: Vec::new(),
         env: Default::default(),
         direct: None,
+        count_tokens: None,
         script: Script::default(),
         expectations: vec![expectation("check", check)],
         implied_known_failures: Vec::new(),

@@ -31,3 +31,4 @@ mod tidy;
 mod toolchain;
 mod transcript;
 mod versions;
+mod wire_diff;

@@ -220,13 +220,24 @@ fn a_tool_result_answers_the_providers_very_call() {
         turn,
         name: "Bash".into(),
         text: text.map(equals),
+        is_error: false,
     };
+    let fails = Check::ToolResultArrived {
+        turn: Turn::Number(2),
+        name: "Bash".into(),
+        text: None,
+        is_error: true,
+    };
+    let failed = || called_back(json!([tool_result("toolu_1", "a.txt", true)]));
     let answered = || called_back(json!([tool_result("toolu_1", "a.txt", false)]));
     let second = Turn::Number(2);
     table(&[
         ("any", check(second, None), answered(), HELD),
         ("its text", check(second, Some("a.txt")), answered(), HELD),
         ("changed", check(second, Some("b.txt")), answered(), BROKEN),
+        ("an error made of it", check(second, None), failed(), BROKEN),
+        ("an error as it should be", fails.clone(), failed(), HELD),
+        ("an error lost", fails, answered(), BROKEN),
         (
             "for another call",
             check(second, None),
