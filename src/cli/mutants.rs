@@ -81,7 +81,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         project.manifest.tier(&tier).is_some(),
         "the manifest has no tier `{tier}`"
     );
-    let (mutants, faults) = mutant_files::read(&project);
+    // A cell that cannot be read would be left out, and with it what it should have caught.
+    let (mutants, mut faults) = mutant_files::read(&project);
+    faults.extend(project.check(&[]));
     if !faults.is_empty() {
         check::print(&faults, Format::Text);
         return Ok(ExitCode::from(check::FAULTS));

@@ -23,9 +23,11 @@ impl Interest {
     pub fn of(check: &Check) -> Self {
         use Direction::{Reply, Request};
         let (direction, parts, turn): (_, &'static [Part], _) = match check {
-            Check::Text(_) | Check::ToolCall { .. } | Check::Event { .. } | Check::DirectReply { .. } => {
-                (Reply, ANSWER, None)
-            }
+            Check::Text(_)
+            | Check::ToolCall { .. }
+            | Check::Event { .. }
+            | Check::DirectReply { .. }
+            | Check::TokenCount(_) => (Reply, ANSWER, None),
             Check::Thinking { .. } => (Reply, &[Part::Signature, Part::Block, Part::Event], None),
             Check::ToolResult { .. } => (Reply, ANSWER, None),
             Check::Stream { .. } => (Reply, &[Part::Pace, Part::Event], None),
