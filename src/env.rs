@@ -494,15 +494,17 @@ pub fn named_by_a_file<'a>(names: impl IntoIterator<Item = &'a str>) -> Variable
         .collect()
 }
 
+/// Whether this is a file that may be run: on Unix one with an execute bit.
 #[cfg(unix)]
-fn is_executable(path: &Path) -> bool {
+pub fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     path.metadata()
         .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
+/// Whether this is a file that may be run: on Unix one with an execute bit.
 #[cfg(not(unix))]
-fn is_executable(path: &Path) -> bool {
+pub fn is_executable(path: &Path) -> bool {
     path.is_file()
 }
 

@@ -141,6 +141,13 @@ pub enum SessionError {
         env::COMPAT_PROVIDER_CONTROL_KEY_FILE
     )]
     ControlKeyMissing,
+    /// The `claude` asked for cannot be run.
+    #[error(
+        "`{}`, which `{variable}` names, is not executable: run `chmod +x` on it, or name the program itself",
+        .0.display(),
+        variable = env::COMPAT_CLAUDE
+    )]
+    ClaudeNotExecutable(PathBuf),
     /// The `claude` asked for is not there.
     #[error(
         "there is no `claude` at {place}: set `{}` to a file, to `path` for the one on the `PATH`, or leave it unset for \
@@ -305,10 +312,7 @@ async fn claude(options: &Options, run: RunId, progress: &dyn Progress) -> Resul
             let installer = Installer::new(options.environment.clone(), run, progress)?;
             Ok(installer.ensure_claude(&lock.claude).await?)
         }
-        Some(ClaudeChoice::File(file)) if file.is_file() => Ok(file),
-        Some(ClaudeChoice::File(file)) => Err(SessionError::NoClaude {
-            place: format!("`{}`", file.display()),
-        }),
+        Some(ClaudeChoice::File(file)) => claude_file(&file),
         Some(ClaudeChoice::OnPath) => {
             options
                 .environment
@@ -318,6 +322,21 @@ async fn claude(options: &Options, run: RunId, progress: &dyn Progress) -> Resul
                 })
         }
     }
+}
+
+/// The absolute path of a `claude` that can be run: a trial runs it in a folder of its own.
+fn claude_file(file: &Path) -> Result<PathBuf, SessionError> {
+    let missing = || SessionError::NoClaude {
+        place: format!("`{}`", file.display()),
+    };
+    let file = std::path::absolute(file).map_err(|_| missing())?;
+    if !file.is_file() {
+        return Err(missing());
+    }
+    if !env::is_executable(&file) {
+        return Err(SessionError::ClaudeNotExecutable(file));
+    }
+    Ok(file)
 }
 
 async fn gateway_and_provider(
@@ -411,4 +430,27 @@ async fn remote_provider(environment: &Environment) -> Result<Option<Provider>, 
         (None, None) => return Err(SessionError::ControlKeyMissing),
     };
     Ok(Some(Provider::Remote(RemoteSimulator::connect(url, &key).await?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn a_claude_of_ones_own_is_an_absolute_path_that_can_be_run() {
+        use std::os::unix::fs::PermissionsExt;
+        let here = std::env::current_dir().expect("a folder to be in");
+        let folder = tempfile::tempdir_in(&here).expect("a folder below it");
+        let file = folder.path().join("claude");
+        let relative = file.strip_prefix(&here).expect("it is below").to_owned();
+        let refusal = |path: &Path| claude_file(path).expect_err("no program").to_string();
+        assert!(refusal(&relative).starts_with("there is no `claude` at"));
+        std::fs::write(&file, "").expect("a file");
+        let mode = |bits| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(bits));
+        mode(0o644).expect("a mode");
+        assert!(refusal(&relative).contains("is not executable"));
+        mode(0o755).expect("a mode");
+        assert_eq!(claude_file(&relative).expect("a program"), file);
+    }
 }

@@ -534,29 +534,46 @@ fn usage(turn: Option<usize>, counts: &[(String, CountMatcher)], evidence: &Evid
         }]);
     };
     let provided = (evidence.behind == Behind::Simulated).then(|| provided_usage(turn, evidence));
-    Ruling::Judged(
-        counts
-            .iter()
-            .filter_map(|(name, matcher)| {
-                let found = count(&reported, name);
-                let exact = provided
-                    .filter(|_| matcher.as_provider)
-                    .map(|usage| count(&usage, name));
-                let holds = matcher.min.is_none_or(|least| found >= least)
-                    && matcher.max.is_none_or(|most| found <= most)
-                    && exact.is_none_or(|wanted| wanted == found);
-                (!holds).then(|| Finding {
-                    summary: format!("`{name}` {of_what} is not as it should be"),
-                    expected: count_expected(matcher, exact),
-                    actual: found.to_string(),
-                    evidence: transcript_end(evidence),
-                })
+    let findings: Vec<Finding> = counts
+        .iter()
+        .filter_map(|(name, matcher)| {
+            let found = count(&reported, name);
+            let exact = provided
+                .filter(|_| matcher.as_provider)
+                .map(|usage| count(&usage, name));
+            let holds = within(matcher, found) && exact.is_none_or(|wanted| wanted == found);
+            (!holds).then(|| Finding {
+                summary: count_summary(name, &of_what, matcher, exact),
+                expected: count_expected(matcher, exact),
+                actual: found.to_string(),
+                evidence: transcript_end(evidence),
             })
-            .collect(),
-    )
+        })
+        .collect();
+    // What nobody could compare did not hold, however good its bounds.
+    let compared = provided.is_some() || !counts.iter().any(|(_, matcher)| matcher.as_provider);
+    if findings.is_empty() && !compared {
+        return Ruling::NotJudged;
+    }
+    Ruling::Judged(findings)
+}
+
+fn within(matcher: &CountMatcher, count: u64) -> bool {
+    matcher.min.is_none_or(|least| count >= least) && matcher.max.is_none_or(|most| count <= most)
+}
+
+fn count_summary(name: &str, of_what: &str, matcher: &CountMatcher, exact: Option<u64>) -> String {
+    match exact.filter(|count| !within(matcher, *count)) {
+        Some(count) => {
+            format!("`{name}` {of_what} is not as it should be: the provider itself reported {count}")
+        }
+        None => format!("`{name}` {of_what} is not as it should be"),
+    }
 }
 
 fn count_expected(matcher: &CountMatcher, exact: Option<u64>) -> String {
+    // A number that breaks the bounds cannot be asked for together with them.
+    let exact = exact.filter(|count| within(matcher, *count));
     let conditions = [
         matcher.min.map(|least| format!("at least {least}")),
         matcher.max.map(|most| format!("at most {most}")),

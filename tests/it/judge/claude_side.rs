@@ -202,16 +202,14 @@ fn a_stream_has_deltas_that_come_one_by_one() {
 
 #[test]
 fn usage_is_held_against_bounds_and_against_the_provider() {
+    let counted = |min, max, as_provider| CountMatcher {
+        min,
+        max,
+        as_provider,
+    };
     let check = |turn, name: &str, min, max, as_provider| Check::Usage {
         turn,
-        counts: vec![(
-            name.into(),
-            CountMatcher {
-                min,
-                max,
-                as_provider,
-            },
-        )],
+        counts: vec![(name.into(), counted(min, max, as_provider))],
     };
     let probed = || {
         nothing()
@@ -296,6 +294,30 @@ fn usage_is_held_against_bounds_and_against_the_provider() {
             BROKEN,
         ),
         (
+            "live, within its bounds but compared with nothing",
+            check(None, "input_tokens", Some(1), None, true),
+            pong().live(),
+            NOT_JUDGED,
+        ),
+        (
+            "live, one count within its bounds and one compared with nothing",
+            Check::Usage {
+                turn: None,
+                counts: vec![
+                    ("input_tokens".into(), counted(Some(1), None, false)),
+                    ("output_tokens".into(), counted(None, None, true)),
+                ],
+            },
+            pong().live(),
+            NOT_JUDGED,
+        ),
+        (
+            "live, by bounds alone",
+            check(None, "input_tokens", Some(1), None, false),
+            pong().live(),
+            HELD,
+        ),
+        (
             "cache reads",
             check(None, "cache_read_input_tokens", Some(1), None, false),
             pong(),
@@ -308,6 +330,27 @@ fn usage_is_held_against_bounds_and_against_the_provider() {
             BROKEN,
         ),
     ]);
+}
+
+#[test]
+fn a_count_of_the_providers_that_breaks_the_bounds_is_told() {
+    let check = Check::Usage {
+        turn: None,
+        counts: vec![(
+            "input_tokens".into(),
+            CountMatcher {
+                min: Some(11),
+                max: None,
+                as_provider: true,
+            },
+        )],
+    };
+    let told = expect::judge(&test(check), &haiku(), &pong()).mismatches;
+    assert_eq!(
+        told[0].summary,
+        "`input_tokens` of the run is not as it should be: the provider itself reported 10"
+    );
+    assert_eq!(told[0].expected, "at least 11");
 }
 
 #[test]
