@@ -127,7 +127,7 @@ fn changed(before: &mut Vec<&Item>, after: &mut Vec<&Item>) -> Vec<Difference> {
         let like =
             |new: &&Item| new.block.content.kind() == old.block.content.kind() && role(new) == role(old);
         let exists_elsewhere = after.iter().any(|new| new.identity == old.identity);
-        match after.iter().position(|new| like(new)) {
+        match after.iter().position(like) {
             Some(place)
                 if !exists_elsewhere && !before.iter().any(|item| item.identity == after[place].identity) =>
             {
