@@ -367,7 +367,8 @@ fn a_cached_prefix_that_arrives_as_two_is_told_where_it_first_differs() {
 fn each_change_of_a_reply_is_told() {
     type Edit = fn(&mut Vec<SentEvent>);
     use Direction::Reply;
-    let rows: [(&str, Edit, &[(Direction, Part, Fate)]); 7] = [
+    type Row = (&'static str, Edit, &'static [(Direction, Part, Fate)]);
+    let rows: [Row; 7] = [
         (
             "deltas joined",
             |events| {
