@@ -73,12 +73,31 @@ impl Gateway {
     }
 }
 
-/// The gateway's version as it says itself, where it does: LiteLLM's `GET /health/readiness` has it, or
-/// the header `x-litellm-version` of any of its answers.
+/// The gateway's version as it says itself, where it does. LiteLLM 1.106 does in the header `x-litellm-version`, of
+/// answers on the Messages route only; older ones also in the body of `GET /health/readiness`.
 pub async fn version_of(base_url: &str, key: &Secret) -> Option<String> {
-    let reply = reqwest::Client::new()
-        .get(format!("{base_url}/health/readiness"))
-        .bearer_auth(key.expose())
+    let client = reqwest::Client::new();
+    let readiness = client.get(format!("{base_url}/health/readiness"));
+    // For a model that no gateway has: it is refused, and costs nothing.
+    let refused = client
+        .post(format!("{base_url}/v1/messages"))
+        .header("anthropic-version", "2023-06-01")
+        .json(&serde_json::json!({
+            "model": "compat-no-such-model",
+            "max_tokens": 1,
+            "messages": [{ "role": "user", "content": "version" }],
+        }));
+    for request in [readiness, refused] {
+        let version = version_in(request.bearer_auth(key.expose())).await;
+        if version.is_some() {
+            return version;
+        }
+    }
+    None
+}
+
+async fn version_in(request: reqwest::RequestBuilder) -> Option<String> {
+    let reply = request
         .timeout(std::time::Duration::from_secs(5))
         .send()
         .await
@@ -90,4 +109,32 @@ pub async fn version_of(base_url: &str, key: &Secret) -> Option<String> {
         .map(str::to_owned);
     let body: Option<serde_json::Value> = reply.json().await.ok();
     header.or_else(|| Some(body?["litellm_version"].as_str()?.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_version_is_that_of_a_refusal_where_readiness_does_not_tell() {
+        use axum::routing::{get, post};
+        let refusal = || async {
+            (
+                axum::http::StatusCode::BAD_REQUEST,
+                [("x-litellm-version", "1.106.2")],
+                "{}",
+            )
+        };
+        let routes = axum::Router::new()
+            .route("/health/readiness", get(|| async { "{\"status\":\"healthy\"}" }))
+            .route("/v1/messages", post(refusal));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let base_url = format!("http://{}", listener.local_addr().expect("an address"));
+        let server = tokio::spawn(async move { axum::serve(listener, routes).await });
+        let version = version_of(&base_url, &Secret::new("key")).await;
+        server.abort();
+        assert_eq!(version.as_deref(), Some("1.106.2"));
+    }
 }
