@@ -187,7 +187,7 @@ fn changed_status(said: u16, seen: u16) -> Diagnosis {
             Cause::Gateway,
             "answer_lost",
             format!("the provider answered with HTTP 200, Claude Code saw HTTP {seen}"),
-            "look for the error in the gateway's log lines of this trial, `gateway.log`",
+            "look for the error in the gateway's log lines of the time of this trial, `gateway.log`",
         );
     }
     fact(
@@ -212,7 +212,7 @@ fn nothing_arrived(evidence: &Evidence, told: Option<Told>) -> Diagnosis {
                         "no Messages request reached the provider, and Claude Code got an error from the gateway: {}",
                         told.shown()
                     ),
-                    "look for the error in the gateway's log lines of this trial, `gateway.log`",
+                    "look for the error in the gateway's log lines of the time of this trial, `gateway.log`",
                 ),
             }
         }
@@ -220,7 +220,7 @@ fn nothing_arrived(evidence: &Evidence, told: Option<Told>) -> Diagnosis {
             Cause::Gateway,
             "never_answered",
             "no Messages request reached the provider, and nothing came back from the gateway".into(),
-            "look into the gateway's log lines of this trial, `gateway.log`",
+            "look into the gateway's log lines of the time of this trial, `gateway.log`",
         ),
         None => fact(
             Cause::Cli,
