@@ -10,7 +10,7 @@ mod provider_side;
 
 use crate::evidence::{Behind, Evidence};
 use crate::ids::TierId;
-use crate::outcome::{Judged, Mismatch, Verdict};
+use crate::outcome::{Judged, KNOWN_FAILURES, Mismatch, Verdict};
 use crate::spec::cell::Test;
 use crate::spec::expectation::{Check, Expectation, KnownFailure};
 
@@ -118,6 +118,7 @@ impl Judgement {
             }
             (Ruling::Judged(findings), Some(known)) if findings.is_empty() => {
                 self.mismatches.push(Mismatch {
+                    expectation: format!("{KNOWN_FAILURES}{name}"),
                     place: Some(known.place.clone()),
                     ..mismatch(Finding {
                         summary: "a declared known failure holds now: remove its declaration".into(),
