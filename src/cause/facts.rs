@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Diagnosis, Message, Route, diagnose};
 use crate::evidence::{Behind, Evidence, Killed};
-use crate::expect::{Judgement, RUN, WORKAROUNDS, clipped};
+use crate::expect::{Judgement, RUN, WORKAROUNDS, clipped, refusal_shown};
 use crate::outcome::{Cause, Verdict};
 use crate::transcript::{AnswerBlock, ErrorSource};
 use crate::wire::exchange::{Exchange, Matched};
@@ -61,7 +61,7 @@ impl Told {
         let status = self
             .status
             .map_or("an error".into(), |status| format!("HTTP {status}"));
-        clipped(&format!("{status}: {}", self.text.trim()))
+        format!("{status}: {}", refusal_shown(&self.text))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::spec::expectation::{Check, Expectation, KnownFailure};
 
 pub use crate::spec::expectation::{IMPLIED, RUN, TRANSCRIPT, UNMATCHED, WORKAROUNDS};
 
-pub use matcher::{Miss, clipped};
+pub use matcher::{Miss, clipped, refusal_shown};
 
 /// What became of each expectation, and what does not hold.
 #[derive(Clone, Debug, Default, PartialEq)]
