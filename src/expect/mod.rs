@@ -11,14 +11,14 @@ mod trace;
 
 use crate::evidence::{Behind, Evidence};
 use crate::ids::TierId;
-use crate::outcome::{Judged, Mismatch, Verdict};
+use crate::outcome::{Judged, KNOWN_FAILURES, Mismatch, Verdict};
 use crate::spec::cell::Test;
 use crate::spec::expectation::{Check, Expectation, KnownFailure};
 use crate::wire_diff::interest::Interest;
 
 pub use crate::spec::expectation::{IMPLIED, RUN, TRANSCRIPT, UNMATCHED, WORKAROUNDS};
 
-pub use matcher::{Miss, clipped};
+pub use matcher::{Miss, clipped, refusal_shown};
 pub use trace::Trace;
 
 /// What became of each expectation, and what does not hold.
@@ -136,6 +136,7 @@ impl Judgement {
             }
             (Ruling::Judged(findings), Some(known)) if findings.is_empty() => {
                 self.mismatches.push(Mismatch {
+                    expectation: format!("{KNOWN_FAILURES}{name}"),
                     place: Some(known.place.clone()),
                     ..mismatch(Finding {
                         summary: "a declared known failure holds now: remove its declaration".into(),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::paint::{BAD, DIM, HEADING, LEAD, Paint, printable};
 use crate::ids::TrialName;
-use crate::outcome::{Cause, Failure, Mismatch};
+use crate::outcome::{Cause, Failure, KNOWN_FAILURES, Mismatch};
 use crate::spec::expectation::RUN;
 
 /// The most characters of a value in a short text.
@@ -119,7 +119,8 @@ fn place_of(failure: &Failure, mismatch: &Mismatch) -> String {
     match &mismatch.place {
         None => name.clone(),
         Some(place) => {
-            let prefix = if matches!(failure.cause, Cause::Harness | Cause::Config) {
+            let whole = name.starts_with(KNOWN_FAILURES);
+            let prefix = if whole || matches!(failure.cause, Cause::Harness | Cause::Config) {
                 ""
             } else {
                 "expect."
@@ -227,6 +228,14 @@ hint: run this trial alone with `cargo test --test compat -- --exact vision::ver
             text.contains("\nhint: update the gateway\nhint: run this trial alone with"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_stale_known_failure_is_placed_at_its_declaration() {
+        let mut stale = lost_image();
+        stale.mismatches[0].expectation = "known_failures.image".into();
+        let text = failure(&"a::b::c".parse().unwrap(), &stale, None, Paint::Plain);
+        assert!(text.contains(":14:5  known_failures.image\n"), "{text}");
     }
 
     #[test]
