@@ -218,6 +218,17 @@ hint: run this trial alone with `cargo test --test compat -- --exact vision::ver
     }
 
     #[test]
+    fn what_changed_on_the_wire_stands_before_the_cause() {
+        let mut failed = lost_image();
+        failed.wire = vec!["request 1: one".into(), "reply 1: two".into()];
+        let text = failure(&"a::b::c".parse().unwrap(), &failed, None, Paint::Plain);
+        assert!(
+            text.contains("\n   = wire: request 1: one\n           reply 1: two\n   = cause:"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn advice_stands_before_the_command_and_what_stands_in_no_cell_has_its_bare_name() {
         let mut failed = lost_image();
         failed.next = "update the gateway".into();

@@ -646,6 +646,31 @@ fn every_rule_of_noise_takes_what_it_is_for_and_nothing_beside_it() {
             ),
         ),
     ];
+    let counted = |mut change: Change| {
+        change.operation = Operation::CountTokens;
+        change
+    };
+    let rows: Vec<(&str, Change, Change)> = rows
+        .into_iter()
+        .chain([
+            (
+                "token_count_form",
+                counted(change(BedrockInvoke, Field, "input", None, Some(json!({})))),
+                change(BedrockInvoke, Field, "input", None, Some(json!({}))),
+            ),
+            (
+                "token_count_form",
+                counted(change(
+                    Anthropic,
+                    Beta,
+                    "token-counting-2024-11-01",
+                    None,
+                    some("b"),
+                )),
+                change(Anthropic, Beta, "token-counting-2024-11-01", None, some("b")),
+            ),
+        ])
+        .collect();
     for (name, noise, like_it) in &rows {
         let found = noise::rule_for(noise).map(|rule| rule.name);
         assert_eq!(found, Some(*name), "{}", noise.said());
