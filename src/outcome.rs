@@ -38,7 +38,7 @@ pub struct Failure {
 /// One expectation that did not hold.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mismatch {
-    /// The expectation's name (`harness` faults have names of their own: `cell`, `session`, `run`).
+    /// The expectation's name, `known_failures.NAME` where its declaration is stale (`harness` faults have names of their own: `cell`, `session`, `run`).
     pub expectation: String,
     /// The contract clause it rests on.
     pub clause: Option<String>,
@@ -53,6 +53,9 @@ pub struct Mismatch {
     /// Where the evidence is: a file of the trial's evidence folder and a line in it, from 1.
     pub evidence: Option<(String, usize)>,
 }
+
+/// What goes before an expectation's name where the fault is in its declaration as a known failure.
+pub const KNOWN_FAILURES: &str = "known_failures.";
 
 /// Whose fault a failure is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]

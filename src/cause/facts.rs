@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Diagnosis, Message, Route, diagnose, wire};
 use crate::evidence::{Behind, Evidence, Killed};
-use crate::expect::{Judgement, RUN, WORKAROUNDS, clipped};
+use crate::expect::{Judgement, RUN, WORKAROUNDS, clipped, refusal_shown};
 use crate::outcome::{Cause, Verdict};
 use crate::transcript::{AnswerBlock, ErrorSource};
 use crate::wire::exchange::{Exchange, Matched};
@@ -61,7 +61,7 @@ impl Told {
         let status = self
             .status
             .map_or("an error".into(), |status| format!("HTTP {status}"));
-        clipped(&format!("{status}: {}", self.text.trim()))
+        format!("{status}: {}", refusal_shown(&self.text))
     }
 }
 
@@ -189,7 +189,7 @@ fn changed_status(said: u16, seen: u16) -> Diagnosis {
             Cause::Gateway,
             "answer_lost",
             format!("the provider answered with HTTP 200, Claude Code saw HTTP {seen}"),
-            "look for the error in the gateway's log lines of this trial, `gateway.log`",
+            "look for the error in the gateway's log lines of the time of this trial, `gateway.log`",
         );
     }
     fact(
@@ -214,7 +214,7 @@ fn nothing_arrived(evidence: &Evidence, told: Option<Told>) -> Diagnosis {
                         "no Messages request reached the provider, and Claude Code got an error from the gateway: {}",
                         told.shown()
                     ),
-                    "look for the error in the gateway's log lines of this trial, `gateway.log`",
+                    "look for the error in the gateway's log lines of the time of this trial, `gateway.log`",
                 ),
             }
         }
@@ -222,7 +222,7 @@ fn nothing_arrived(evidence: &Evidence, told: Option<Told>) -> Diagnosis {
             Cause::Gateway,
             "never_answered",
             "no Messages request reached the provider, and nothing came back from the gateway".into(),
-            "look into the gateway's log lines of this trial, `gateway.log`",
+            "look into the gateway's log lines of the time of this trial, `gateway.log`",
         ),
         None => fact(
             Cause::Cli,

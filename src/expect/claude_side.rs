@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::matcher::{Miss, clipped};
+use super::matcher::{Miss, clipped, refusal_shown};
 use super::{Finding, Ruling};
 use crate::evidence::{Behind, Evidence, Killed};
 use crate::spec::cell::Test;
@@ -114,10 +114,11 @@ fn with_gateways_words(said: &str, evidence: &Evidence) -> String {
     let status = error
         .status
         .map_or("an error".into(), |status| format!("HTTP {status}"));
-    clipped(&format!(
-        "{status} from the gateway: {} — Claude Code says: {said}",
-        error.text.trim()
-    ))
+    format!(
+        "{status} from the gateway: {} — Claude Code says: {}",
+        refusal_shown(&error.text),
+        clipped(said)
+    )
 }
 
 fn ending(evidence: &Evidence) -> String {

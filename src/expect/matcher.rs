@@ -133,6 +133,27 @@ pub fn clipped(text: &str) -> String {
     )
 }
 
+/// What a refusal says, cut at its end: the `error.message` of its JSON body if it has one, else the whole text.
+pub fn refusal_shown(text: &str) -> String {
+    let body = text.find('{').and_then(|start| {
+        let mut values = serde_json::Deserializer::from_str(&text[start..]).into_iter::<Value>();
+        values.next()?.ok()
+    });
+    let message = body
+        .as_ref()
+        .and_then(|body| body["error"]["message"].as_str())
+        .unwrap_or(text)
+        .trim();
+    match message.char_indices().nth(SHOWN) {
+        None => message.to_owned(),
+        Some((end, _)) => format!(
+            "{} … ({} more characters)",
+            &message[..end],
+            message[end..].chars().count()
+        ),
+    }
+}
+
 fn describe_found(found: &[&Value]) -> String {
     match found {
         [] => "nothing".into(),

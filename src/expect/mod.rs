@@ -12,14 +12,14 @@ mod unchanged;
 
 use crate::evidence::{Behind, Evidence};
 use crate::ids::TierId;
-use crate::outcome::{Judged, Mismatch, Verdict};
+use crate::outcome::{Judged, KNOWN_FAILURES, Mismatch, Verdict};
 use crate::spec::cell::Test;
 use crate::spec::expectation::{Check, Expectation, KnownFailure};
 use crate::wire_diff::interest::Interest;
 
 pub use crate::spec::expectation::{IMPLIED, RUN, TRANSCRIPT, UNMATCHED, WORKAROUNDS};
 
-pub use matcher::{Miss, clipped};
+pub use matcher::{Miss, clipped, refusal_shown};
 pub use trace::Trace;
 
 /// What became of each expectation, and what does not hold.
@@ -140,6 +140,7 @@ impl Judgement {
             }
             (Ruling::Judged(findings), Some(known)) if findings.is_empty() => {
                 self.mismatches.push(Mismatch {
+                    expectation: format!("{KNOWN_FAILURES}{name}"),
                     place: Some(known.place.clone()),
                     ..mismatch(Finding {
                         summary: "a declared known failure holds now: remove its declaration".into(),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::paint::{BAD, DIM, HEADING, LEAD, Paint, printable};
 use crate::ids::TrialName;
-use crate::outcome::{Cause, Failure, Mismatch};
+use crate::outcome::{Cause, Failure, KNOWN_FAILURES, Mismatch};
 use crate::spec::expectation::RUN;
 
 /// The most characters of a value in a short text.
@@ -119,7 +119,8 @@ fn place_of(failure: &Failure, mismatch: &Mismatch) -> String {
     match &mismatch.place {
         None => name.clone(),
         Some(place) => {
-            let prefix = if matches!(failure.cause, Cause::Harness | Cause::Config) {
+            let whole = name.starts_with(KNOWN_FAILURES);
+            let prefix = if whole || matches!(failure.cause, Cause::Harness | Cause::Config) {
                 ""
             } else {
                 "expect."
@@ -217,6 +218,17 @@ hint: run this trial alone with `cargo test --test compat -- --exact vision::ver
     }
 
     #[test]
+    fn what_changed_on_the_wire_stands_before_the_cause() {
+        let mut failed = lost_image();
+        failed.wire = vec!["request 1: one".into(), "reply 1: two".into()];
+        let text = failure(&"a::b::c".parse().unwrap(), &failed, None, Paint::Plain);
+        assert!(
+            text.contains("\n   = wire: request 1: one\n           reply 1: two\n   = cause:"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn advice_stands_before_the_command_and_what_stands_in_no_cell_has_its_bare_name() {
         let mut failed = lost_image();
         failed.next = "update the gateway".into();
@@ -227,6 +239,14 @@ hint: run this trial alone with `cargo test --test compat -- --exact vision::ver
             text.contains("\nhint: update the gateway\nhint: run this trial alone with"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_stale_known_failure_is_placed_at_its_declaration() {
+        let mut stale = lost_image();
+        stale.mismatches[0].expectation = "known_failures.image".into();
+        let text = failure(&"a::b::c".parse().unwrap(), &stale, None, Paint::Plain);
+        assert!(text.contains(":14:5  known_failures.image\n"), "{text}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use quick_junit::{
 
 use super::file::{AttemptEntry, Entry, FailureEntry, Results, Run};
 use super::status::TrialResult;
-use crate::outcome::{Cause, Failure};
+use crate::outcome::{Cause, Failure, Judged, Verdict};
 use crate::report::{self, Paint};
 
 /// The XML text of `results`.
@@ -80,6 +80,7 @@ fn properties(entry: &Entry) -> Vec<Property> {
         Property::new("input_tokens", entry.usage.input_tokens.to_string()),
         Property::new("output_tokens", entry.usage.output_tokens.to_string()),
     ];
+    properties.extend(entry.expectations.iter().filter_map(not_held));
     if let Some(cause) = entry.cause {
         properties.push(Property::new("cause", cause.as_str()));
     }
@@ -93,6 +94,24 @@ fn properties(entry: &Entry) -> Vec<Property> {
         properties.push(Property::new("evidence", evidence.as_str()));
     }
     properties
+}
+
+/// What a case that passed does not show: an expectation that failed as declared, or that could not be judged.
+fn not_held(judged: &Judged) -> Option<Property> {
+    match judged.verdict {
+        Verdict::KnownFailure => {
+            let told = [judged.name.as_str()]
+                .into_iter()
+                .chain(judged.reason.as_deref())
+                .chain(judged.link.as_deref());
+            Some(Property::new(
+                "known_failure",
+                told.collect::<Vec<_>>().join(": "),
+            ))
+        }
+        Verdict::NotJudged => Some(Property::new("not_judged", judged.name.as_str())),
+        Verdict::Held | Verdict::Broken | Verdict::UnexpectedlyHeld => None,
+    }
 }
 
 fn status(entry: &Entry) -> TestCaseStatus {

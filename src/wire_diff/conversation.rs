@@ -127,7 +127,7 @@ fn changed(before: &mut Vec<&Item>, after: &mut Vec<&Item>) -> Vec<Difference> {
         let like =
             |new: &&Item| new.block.content.kind() == old.block.content.kind() && role(new) == role(old);
         let exists_elsewhere = after.iter().any(|new| new.identity == old.identity);
-        match after.iter().position(|new| like(new)) {
+        match after.iter().position(like) {
             Some(place)
                 if !exists_elsewhere && !before.iter().any(|item| item.identity == after[place].identity) =>
             {
@@ -284,17 +284,38 @@ pub(super) fn prefix_difference(first: &Pair, second: &Pair) -> Option<Differenc
         return None;
     }
     let (old, new) = (tokens::pieces(arrived.0), tokens::pieces(arrived.1));
-    let place = old
-        .iter()
-        .zip(&new)
-        .position(|(old, new)| old.identity != new.identity)?;
+    let end = old.iter().rposition(|piece| piece.breakpoint.is_some())?;
+    let place = (0..=end).find(|place| {
+        old.get(*place).map(|piece| &piece.identity) != new.get(*place).map(|piece| &piece.identity)
+    })?;
+    let (mut before, mut after) = (piece(arrived.0, place), piece(arrived.1, place));
+    if before == after {
+        // The thinking parameter is part of what messages are cached under.
+        (before, after) = (thinking(arrived.0), thinking(arrived.1));
+    }
     Some(Difference::with_fate(
         Part::Prefix,
         Fate::Changed,
         label_of_piece(arrived.0, place),
-        Some(json!(old[place].identity)),
-        Some(json!(new[place].identity)),
+        before,
+        after,
     ))
+}
+
+fn thinking(request: &MessageRequest) -> Option<Value> {
+    request
+        .thinking
+        .as_ref()
+        .map(|thinking| json!({"thinking": thinking}))
+}
+
+fn piece(request: &MessageRequest, place: usize) -> Option<Value> {
+    match request.tools.get(place) {
+        Some(tool) => Some(definition(tool)),
+        None => Some(said(
+            &items(request).get(place - request.tools.len())?.block.content,
+        )),
+    }
 }
 
 fn shares_prefix((first, second): (&MessageRequest, &MessageRequest)) -> bool {

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::{Change, Direction, Fate, Part};
-use crate::wire::Route;
+use crate::wire::{Operation, Route};
 
 /// A rule that takes a difference for noise.
 pub struct Rule {
@@ -160,6 +160,16 @@ pub const RULES: &[Rule] = &[
                 && (ends(".$schema")
                     || (ends(".required") && is_one_of(change, &json!([])))
                     || (ends(".additionalProperties") && is_one_of(change, &json!(false))))
+        },
+    },
+    Rule {
+        name: "token_count_form",
+        reason: "Bedrock's CountTokens wraps the whole request into `input`, and a beta of old days opens token counting",
+        is_noise: |change| {
+            change.operation == Operation::CountTokens
+                && change.what.fate == Fate::Added
+                && (is_beta(change, Fate::Added, "token-counting-2024-11-01")
+                    || (is_cloud(change) && is_field(change, "input")))
         },
     },
     Rule {

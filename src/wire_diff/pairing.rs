@@ -131,7 +131,7 @@ fn origin(pairs: &[Pair], exchange: &Exchange) -> Option<usize> {
     let open = candidates()
         .filter(|(_, pair)| ended_at(pair.passage) >= exchange.request.at_ms)
         .max_by_key(|(index, pair)| (likeness(pair, exchange), *index));
-    open.or_else(|| candidates().last()).map(|(index, _)| index)
+    open.or_else(|| candidates().next_back()).map(|(index, _)| index)
 }
 
 fn ended_at(passage: &Passage) -> u64 {

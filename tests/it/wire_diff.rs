@@ -367,7 +367,8 @@ fn a_cached_prefix_that_arrives_as_two_is_told_where_it_first_differs() {
 fn each_change_of_a_reply_is_told() {
     type Edit = fn(&mut Vec<SentEvent>);
     use Direction::Reply;
-    let rows: [(&str, Edit, &[(Direction, Part, Fate)]); 7] = [
+    type Row = (&'static str, Edit, &'static [(Direction, Part, Fate)]);
+    let rows: [Row; 7] = [
         (
             "deltas joined",
             |events| {
@@ -645,6 +646,31 @@ fn every_rule_of_noise_takes_what_it_is_for_and_nothing_beside_it() {
             ),
         ),
     ];
+    let counted = |mut change: Change| {
+        change.operation = Operation::CountTokens;
+        change
+    };
+    let rows: Vec<(&str, Change, Change)> = rows
+        .into_iter()
+        .chain([
+            (
+                "token_count_form",
+                counted(change(BedrockInvoke, Field, "input", None, Some(json!({})))),
+                change(BedrockInvoke, Field, "input", None, Some(json!({}))),
+            ),
+            (
+                "token_count_form",
+                counted(change(
+                    Anthropic,
+                    Beta,
+                    "token-counting-2024-11-01",
+                    None,
+                    some("b"),
+                )),
+                change(Anthropic, Beta, "token-counting-2024-11-01", None, some("b")),
+            ),
+        ])
+        .collect();
     for (name, noise, like_it) in &rows {
         let found = noise::rule_for(noise).map(|rule| rule.name);
         assert_eq!(found, Some(*name), "{}", noise.said());

@@ -302,3 +302,13 @@ fn an_error_that_a_cell_asks_for_is_told_from_one_that_the_gateway_changed() {
     assert_eq!(blamed(answered_with(500)), "status_changed");
     assert_eq!(answered_with(500).behind, Behind::Simulated);
 }
+
+#[test]
+fn a_refusal_shows_its_message_first_and_is_cut_at_its_end() {
+    let long = "no such model, ".repeat(40);
+    let body = json!({ "type": "error", "request_id": "x".repeat(400), "error": { "message": long } });
+    let shown = expect::refusal_shown(&format!("400 {body}"));
+    assert!(shown.starts_with("no such model, no such"), "{shown}");
+    assert!(shown.ends_with("… (299 more characters)"), "{shown}");
+    assert_eq!(expect::refusal_shown(" bad {gateway} \n"), "bad {gateway}");
+}

@@ -149,6 +149,7 @@ fn a_known_failure_is_no_mismatch_until_it_holds() {
         assert_eq!(verdict_of("check", &judgement), Some(verdict), "{what}");
         assert_eq!(judgement.mismatches.len(), mismatches, "{what}");
         if verdict == Verdict::UnexpectedlyHeld {
+            assert_eq!(judgement.mismatches[0].expectation, "known_failures.check");
             let place = judgement.mismatches[0].place.as_ref().unwrap();
             assert_eq!(place.line, 9, "the declaration's line, not the expectation's");
             assert_eq!(of_trial(&pong(), &judgement).rule, "stale_known_failure");
