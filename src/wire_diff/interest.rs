@@ -47,6 +47,7 @@ impl Interest {
             Check::ToolResult { .. } => (Reply, ANSWER, None),
             Check::Stream { .. } => (Reply, &[Part::Pace, Part::Event], None),
             Check::Usage { turn, .. } => (Reply, &[Part::Usage], *turn),
+            Check::TokenCount(_) => (Reply, &[Part::Usage, Part::Status, Part::Error], None),
             Check::StopReason { turn, .. } => (Reply, &[Part::StopReason], *turn),
             Check::Exit(_) => (Reply, &[Part::Status, Part::Error, Part::Event], None),
             Check::Requests { .. } => (Request, &[Part::Request], None),

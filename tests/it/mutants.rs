@@ -10,7 +10,7 @@ use compat_matrix::spec::fault::Fault;
 use compat_matrix::spec_files::Project;
 use compat_matrix::wire::Operation;
 use compat_matrix::wire::exchange::{Body, Request, SentEvent};
-use compat_matrix::wire::passage::{PassedReply, Passage};
+use compat_matrix::wire::passage::{Passage, PassedReply};
 use serde_json::{Value, json};
 
 fn read(yaml: &str) -> Result<Mutant, Vec<Fault>> {
