@@ -59,7 +59,15 @@ fn texts(folder: &str) -> Vec<Text> {
 }
 
 fn walk(folder: &Path, found: &mut Vec<Text>) {
-    let ignored = ["target", ".git", "node_modules", "test-results"];
+    let ignored = [
+        "target",
+        ".git",
+        "node_modules",
+        ".docusaurus",
+        "build",
+        "screenshots",
+        "test-results",
+    ];
     for entry in fs::read_dir(folder).expect("a folder") {
         let entry = entry.expect("an entry");
         let path = entry.path();
