@@ -258,8 +258,9 @@ async fn gather(trial: Trial<'_>, session: &Session, turn: Turn) -> Result<Evide
         }
         _ => None,
     };
+    // Without a gateway nobody speaks the Messages API for every provider.
     let counted = match (&ran, &trial.test.count_tokens) {
-        (Ok(run), Some(body)) if run.exit.code == Some(0) => {
+        (Ok(run), Some(body)) if run.exit.code == Some(0) && session.has_gateway() => {
             Some(send_count(trial, session, key, body).await)
         }
         _ => None,

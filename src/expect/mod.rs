@@ -8,6 +8,7 @@ mod claude_side;
 mod matcher;
 mod provider_side;
 mod trace;
+mod unchanged;
 
 use crate::evidence::{Behind, Evidence};
 use crate::ids::TierId;
@@ -93,6 +94,9 @@ fn implied(test: &Test, tier: &TierId, evidence: &Evidence) -> Vec<(&'static str
 }
 
 fn rule(check: &Check, test: &Test, evidence: &Evidence) -> Ruling {
+    if let Check::Unchanged { way, except } = check {
+        return unchanged::judge(*way, except, evidence);
+    }
     if check.is_provider_side() {
         return match evidence.behind {
             Behind::Simulated => {

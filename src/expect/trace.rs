@@ -26,7 +26,10 @@ pub struct Trace {
 
 /// Follows `check` back; `evidence` has what passed in front of the gateway.
 pub(super) fn of_check(name: &str, check: &Check, test: &Test, evidence: &Evidence) -> Trace {
-    let held_before = if check.is_provider_side() {
+    let held_before = if matches!(check, Check::Unchanged { .. }) {
+        // What it compares with is what went in.
+        Some(true)
+    } else if check.is_provider_side() {
         held_as_sent(check, test, evidence)
     } else {
         held_as_answered(check, evidence)

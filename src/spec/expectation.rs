@@ -8,6 +8,7 @@ use serde_json_path::JsonPath;
 
 use crate::ids::TierId;
 use crate::wire::{Operation, Route};
+use crate::wire_diff::Direction;
 
 /// The name under which it is judged that `claude` came to an answer at all.
 pub const RUN: &str = "run";
@@ -190,6 +191,13 @@ pub enum Check {
         /// Least number of tokens read.
         read_tokens: Option<u64>,
     },
+    /// What went into the gateway came out as it was, but for what every gateway may change.
+    Unchanged {
+        /// On which way.
+        way: Direction,
+        /// What is known to change, as the wire diff names it.
+        except: Vec<String>,
+    },
 }
 
 /// Least time in milliseconds between the first and the last delta of a live stream that is not buffered:
@@ -207,6 +215,7 @@ impl Check {
                 | Self::ToolResultArrived { .. }
                 | Self::ThinkingArrived { .. }
                 | Self::Cache { .. }
+                | Self::Unchanged { .. }
         )
     }
 }

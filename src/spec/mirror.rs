@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::expectation::Turn;
 use crate::wire::{Operation, Route};
+use crate::wire_diff::Direction;
 
 /// A map in the order of its file.
 #[derive(Clone, Debug, PartialEq)]
@@ -343,10 +344,14 @@ pub struct ExpectationEntry {
     /// Provider's side: cache breakpoints (`cache_control`, on Converse `cachePoint`) and what its cache made of them. Not judged in a live run.
     #[schemars(extend("examples" = [{"turn": 2, "breakpoints": 1, "read_tokens": 1}]))]
     pub cache: Option<CacheEntry>,
+    /// Both sides: what went into the gateway came out as it was, but for what every gateway may change (`wire-diff.txt` in a
+    /// trial's evidence lists both). Not judged in a live run.
+    #[schemars(extend("examples" = [{"way": "request"}]))]
+    pub unchanged: Option<UnchangedEntry>,
 }
 
 /// The keys of an expectation that say what must hold, in the order of the reference.
-pub const KINDS: [&str; 17] = [
+pub const KINDS: [&str; 18] = [
     "text",
     "tool_call",
     "tool_result",
@@ -364,6 +369,7 @@ pub const KINDS: [&str; 17] = [
     "tool_result_arrived",
     "thinking_arrived",
     "cache",
+    "unchanged",
 ];
 
 fn exactly_one_kind(schema: &mut Schema) {
@@ -619,6 +625,30 @@ pub struct CacheEntry {
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub read_tokens: Option<u64>,
+}
+
+/// A way through the gateway, and what is known to change on it.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnchangedEntry {
+    /// `request`: from Claude Code to the provider. `reply`: from the provider to Claude Code, but for when it comes.
+    pub way: Direction,
+    /// What the pinned gateway is known to change.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub except: Option<Vec<KnownChangeEntry>>,
+}
+
+/// Something that the pinned gateway is known to change.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KnownChangeEntry {
+    /// What: a header, a beta, a field or a block, as `wire-diff.txt` names it.
+    #[schemars(length(min = 1), extend("examples" = ["context_management"]))]
+    pub what: String,
+    /// Why it changes, for readers.
+    #[schemars(length(min = 1))]
+    pub reason: String,
 }
 
 /// A declared fault of the pinned gateway or CLI.

@@ -180,6 +180,13 @@ impl Checker<'_, '_> {
             let value = self.matcher(&path.then("value"), &event.value);
             return Some(Check::Event { path: query?, value });
         }
+        if let Some(unchanged) = &entry.unchanged {
+            let except = unchanged.except.iter().flatten();
+            return Some(Check::Unchanged {
+                way: unchanged.way,
+                except: except.map(|known| known.what.clone()).collect(),
+            });
+        }
         if let Some(count) = &entry.token_count {
             let path = path.then("token_count");
             if !self.context.count_tokens && self.context.whole {

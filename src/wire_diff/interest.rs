@@ -18,20 +18,36 @@ pub struct Interest {
 
 const ANSWER: &[Part] = &[Part::Block, Part::Event, Part::Status, Part::Error];
 
+const EVERY: &[Part] = &[
+    Part::Request,
+    Part::Status,
+    Part::Error,
+    Part::Signature,
+    Part::Block,
+    Part::Tool,
+    Part::Breakpoint,
+    Part::Field,
+    Part::Beta,
+    Part::Header,
+    Part::Event,
+    Part::Usage,
+    Part::StopReason,
+    Part::Prefix,
+];
+
 impl Interest {
     /// What `check` is about.
     pub fn of(check: &Check) -> Self {
         use Direction::{Reply, Request};
         let (direction, parts, turn): (_, &'static [Part], _) = match check {
-            Check::Text(_)
-            | Check::ToolCall { .. }
-            | Check::Event { .. }
-            | Check::DirectReply { .. }
-            | Check::TokenCount(_) => (Reply, ANSWER, None),
+            Check::Text(_) | Check::ToolCall { .. } | Check::Event { .. } | Check::DirectReply { .. } => {
+                (Reply, ANSWER, None)
+            }
             Check::Thinking { .. } => (Reply, &[Part::Signature, Part::Block, Part::Event], None),
             Check::ToolResult { .. } => (Reply, ANSWER, None),
             Check::Stream { .. } => (Reply, &[Part::Pace, Part::Event], None),
             Check::Usage { turn, .. } => (Reply, &[Part::Usage], *turn),
+            Check::TokenCount(_) => (Reply, &[Part::Usage, Part::Status, Part::Error], None),
             Check::StopReason { turn, .. } => (Reply, &[Part::StopReason], *turn),
             Check::Exit(_) => (Reply, &[Part::Status, Part::Error, Part::Event], None),
             Check::Requests { .. } => (Request, &[Part::Request], None),
@@ -44,6 +60,7 @@ impl Interest {
                 &[Part::Signature, Part::Block, Part::Request],
                 number(*turn),
             ),
+            Check::Unchanged { way, .. } => (*way, EVERY, None),
             Check::Cache { turn, .. } => (
                 Request,
                 &[Part::Prefix, Part::Breakpoint, Part::Block, Part::Tool],

@@ -12,6 +12,7 @@ mod judge;
 mod loopback;
 mod matrix;
 mod matrix_command;
+mod mutants;
 mod process;
 mod provider_client;
 mod provider_routes;

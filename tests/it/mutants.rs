@@ -1,0 +1,195 @@
+//! The seeded bugs: that every file of them can be read, what is wrong with a bad one, and what they can touch.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use compat_matrix::ids::{CellId, FeatureId, ProviderId, TierId};
+use compat_matrix::mutant::{self, Known, Mutant, MutantName};
+use compat_matrix::mutant_files;
+use compat_matrix::spec::fault::Fault;
+use compat_matrix::spec_files::Project;
+use compat_matrix::wire::Operation;
+use compat_matrix::wire::exchange::{Body, Request, SentEvent};
+use compat_matrix::wire::passage::{Passage, PassedReply};
+use serde_json::{Value, json};
+
+fn read(yaml: &str) -> Result<Mutant, Vec<Fault>> {
+    let cell = |feature: &str| CellId {
+        feature: FeatureId::new(feature),
+        provider: ProviderId::new("anthropic"),
+    };
+    let names = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
+    let known = Known {
+        providers: &[ProviderId::new("anthropic")],
+        tiers: &[TierId::new("haiku")],
+        cells: &[
+            (cell("tool_use"), names(&["called", "run"])),
+            (cell("vision"), names(&["run"])),
+        ],
+    };
+    let whole = format!("description: A bug.\nsources: [\"https://example.com\"]\n{yaml}\n");
+    mutant::resolve(
+        MutantName::new("tools", "lost"),
+        Path::new("mutants/tools/lost.yaml"),
+        whole.as_bytes(),
+        &known,
+    )
+}
+
+#[test]
+fn every_mutant_of_the_project_can_be_read_and_every_class_has_some() {
+    let project = Project::open(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let (mutants, faults) = mutant_files::read(&project);
+    assert!(faults.is_empty(), "{faults:#?}");
+    assert!(mutants.len() >= 60, "{}", mutants.len());
+    let mut classes: BTreeMap<&str, usize> = BTreeMap::new();
+    for mutant in &mutants {
+        let (class, _) = mutant.name.as_str().split_once('/').unwrap();
+        *classes.entry(class).or_default() += 1;
+        assert!(!mutant.sources.is_empty() && !mutant.killed_by.is_empty());
+    }
+    for class in [
+        "headers",
+        "body",
+        "cache",
+        "thinking",
+        "tools",
+        "stream",
+        "usage",
+        "count_tokens",
+        "errors",
+        "requests",
+    ] {
+        assert!(classes.contains_key(class), "no mutant of the class `{class}`");
+    }
+    assert!(mutants.iter().any(|mutant| mutant.quick));
+}
+
+#[test]
+fn what_is_wrong_with_a_mutant_is_told_at_its_place() {
+    let killed = "killed_by: [{ cell: tool_use, expectation: called }]";
+    let cases = [
+        (
+            format!("request: {{ send_twice: true }}\nproviders: [antropic]\n{killed}"),
+            "no cell of the provider `antropic` is run",
+            4,
+        ),
+        (
+            "request: { send_twice: true }\nkilled_by: [{ cell: tool_use, expectation: caled }]".into(),
+            "`tool_use::anthropic` has no expectation `caled`",
+            4,
+        ),
+        (
+            "request: { send_twice: true }\nkilled_by: [{ cell: tool_uses, expectation: called }]".into(),
+            "the mutant is tried in no cell `tool_uses`",
+            4,
+        ),
+        (
+            "request: { send_twice: true }\nkilled_by: [{ cell: \"*\", expectation: called }]".into(),
+            "`vision::anthropic` has no expectation `called`",
+            4,
+        ),
+        (killed.to_owned(), "the mutant does nothing", 1),
+        (
+            format!("request:\n  body: [{{ drop: messages }}]\n{killed}"),
+            "not a JSONPath",
+            4,
+        ),
+        (
+            format!("reply:\n  events: [{{ name: ping, drop: true, duplicate: true }}]\n{killed}"),
+            "it is not clear what is done to these events",
+            4,
+        ),
+        (
+            format!("reply:\n  events: [{{ name: ping }}]\n{killed}"),
+            "it is not clear what is done to these events",
+            4,
+        ),
+        (
+            format!("reply:\n  answer: {{ status: 200 }}\n{killed}"),
+            "the answer has no body or two",
+            4,
+        ),
+        (
+            format!("reply:\n  bufer: true\n{killed}"),
+            "unknown key `bufer`",
+            4,
+        ),
+        (
+            format!("reply:\n  buffer: true\ntier: haku\n{killed}"),
+            "the manifest has no tier `haku`",
+            5,
+        ),
+    ];
+    for (yaml, message, line) in cases {
+        let faults = read(&yaml).expect_err(message);
+        assert!(
+            faults
+                .iter()
+                .any(|fault| fault.message.contains(message) && fault.place.line == line),
+            "{message}: {faults:#?}"
+        );
+    }
+}
+
+fn passage(body: Value, events: Vec<Value>) -> Passage {
+    Passage {
+        number: 1,
+        turn: Some(1),
+        operation: Operation::Messages,
+        request: Request {
+            at_ms: 0,
+            method: "POST".into(),
+            path: "/v1/messages".into(),
+            query: String::new(),
+            headers: vec![("anthropic-beta".into(), "a-2025-01-01".into())],
+            body: Body::Json(body),
+        },
+        reply: Some(PassedReply {
+            at_ms: 0,
+            status: 200,
+            headers: Vec::new(),
+            stream: true,
+            events: events
+                .into_iter()
+                .map(|data| SentEvent { at_ms: 0, data })
+                .collect(),
+            cut_off: false,
+        }),
+    }
+}
+
+#[test]
+fn what_a_mutant_can_touch_is_foreseen() {
+    let sent = [passage(
+        json!({"stream": true, "messages": []}),
+        vec![json!({"type": "content_block_delta", "delta": {"type": "text_delta", "text": "a"}})],
+    )];
+    let killed = "killed_by: [{ cell: tool_use, expectation: called }]";
+    let cases = [
+        ("request:\n  headers: [{ drop: anthropic-beta }]", true),
+        ("request:\n  headers: [{ drop: x-other }]", false),
+        ("request:\n  body: [{ drop: $.thinking }]", false),
+        ("request: { send_twice: true }", true),
+        ("when: { turn: 2 }\nrequest: { send_twice: true }", false),
+        ("when: { stream: false }\nrequest: { send_twice: true }", false),
+        ("reply: { buffer: true }", true),
+        ("when: { replied: error }\nreply: { buffer: true }", false),
+        (
+            "reply:\n  events: [{ where: \"$.delta[?@ == 'text_delta']\", drop: true }]",
+            true,
+        ),
+        (
+            "reply:\n  events: [{ where: \"$.delta[?@ == 'signature_delta']\", drop: true }]",
+            false,
+        ),
+        (
+            "reply:\n  events: [{ name: content_block_delta, nth: 2, drop: true }]",
+            false,
+        ),
+    ];
+    for (yaml, can) in cases {
+        let mutant = read(&format!("{yaml}\n{killed}")).unwrap();
+        assert_eq!(mutant.can_touch(&sent, &[]), can, "{yaml}");
+    }
+}
