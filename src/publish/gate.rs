@@ -46,7 +46,7 @@ pub enum Refusal {
     Filtered {
         /// How many were.
         selected: usize,
-        /// How many the manifest has.
+        /// How many the project has.
         trials: usize,
     },
     /// Not all selected trials have finished.
@@ -91,6 +91,8 @@ pub enum Refusal {
 pub struct Rules<'a> {
     /// What the matrix is to say of itself.
     pub stamp: &'a Stamp,
+    /// How many trials the project has. A pair of the manifest without a cell has none, and is not tested.
+    pub trials: usize,
     /// Whether trials that could not be judged are published as not tested.
     pub allow_inconclusive: bool,
 }
@@ -109,7 +111,7 @@ pub fn judge(manifest: &ManifestView, results: &Results, rules: Rules) -> Result
         matrix: build(manifest, &counted, rules.stamp)?,
         details: Details::build(manifest, &counted, rules.stamp)?,
     };
-    let mut refusals = of_run(manifest, results);
+    let mut refusals = of_run(results, rules.trials);
     refusals.extend(of_versions(results, rules.stamp));
     if !inconclusive.is_empty() && !rules.allow_inconclusive {
         refusals.push(Refusal::Inconclusive {
@@ -139,9 +141,8 @@ fn is_verdict(status: &CellStatus) -> bool {
     matches!(status, CellStatus::Pass {} | CellStatus::Fail { .. })
 }
 
-fn of_run(manifest: &ManifestView, results: &Results) -> Vec<Refusal> {
+fn of_run(results: &Results, trials: usize) -> Vec<Refusal> {
     let run = &results.run;
-    let trials = manifest.features.len() * manifest.providers.len() * manifest.tiers.len();
     let finished: BTreeSet<_> = results.results.iter().map(|entry| &entry.nodeid).collect();
     let mut refusals = Vec::new();
     if run.behind == Behind::Simulated {
@@ -263,7 +264,7 @@ impl fmt::Display for Refusal {
             ),
             Self::Filtered { selected, trials } => write!(
                 f,
-                "the run selected {selected} of the manifest's {trials} trials: run all of them"
+                "the run selected {selected} of the project's {trials} trials: run all of them"
             ),
             Self::Incomplete { finished, selected } => {
                 write!(

@@ -17,6 +17,7 @@ use reqwest::Url;
 use super::plan::{File, RepositoryPath, Touched};
 use crate::env::{self, Environment, Secret, Variables};
 use crate::process::{self, Bounds, Launch, Mark, Output, ProcessError, RunId};
+use crate::toolchain::http::is_private;
 
 /// How long git may take on this machine.
 const LOCAL_DEADLINE: Duration = Duration::from_secs(60);
@@ -70,7 +71,11 @@ impl std::str::FromStr for RemoteUrl {
             return Err("an address must not hold credentials: give them in a file".into());
         }
         match url.scheme() {
-            "https" | "http" | "file" => Ok(Self(url)),
+            "file" => Ok(Self(url)),
+            "http" if !is_private(&url) => {
+                Err("over `http` anybody could read the token on its way, expected `https`".into())
+            }
+            "https" | "http" => Ok(Self(url)),
             other => Err(format!("`{other}` is no way to reach it here, expected `https`")),
         }
     }
@@ -573,6 +578,8 @@ mod tests {
     fn an_address_with_credentials_in_it_is_refused() {
         assert!("https://x:y@h/o/r".parse::<RemoteUrl>().is_err());
         assert!("ssh://h/o/r".parse::<RemoteUrl>().is_err());
+        assert!("http://h/o/r".parse::<RemoteUrl>().is_err());
+        assert!("http://127.0.0.1:1/o/r".parse::<RemoteUrl>().is_ok());
         assert!("https://h/o/r.git".parse::<RemoteUrl>().is_ok());
     }
 }

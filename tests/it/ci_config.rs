@@ -192,7 +192,7 @@ impl Runner {
             "cp \"$(dirname \"$0\")/../results.json\" \"$COMPAT_RESULTS_PATH\"",
         );
         std::fs::create_dir_all(machine.path("checkout/target/debug")).unwrap();
-        for name in ["manifest.yaml", "proxy_config.yaml", "toolchain"] {
+        for name in ["manifest.yaml", "proxy_config.yaml", "cells", "toolchain"] {
             symlink(Path::new(ROOT).join(name), machine.path("checkout").join(name)).unwrap();
         }
         symlink(

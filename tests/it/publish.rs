@@ -162,9 +162,9 @@ async fn a_token_that_may_do_more_is_not_used() {
 
 #[tokio::test]
 async fn an_app_that_github_does_not_know_is_told_what_to_do() {
-    let (hub, other, machine) = (Hub::start().await, Hub::start().await, Machine::new());
+    let (hub, machine) = (Hub::start().await, Machine::new());
     let mut command = machine.publish_results(&hub);
-    machine.write("app-key.pem", &other.private_key());
+    machine.write("app-key.pem", &hub.key_of_another_app());
 
     let output = command.output().await.unwrap();
 

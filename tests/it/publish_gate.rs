@@ -30,7 +30,7 @@ async fn a_run_that_is_not_the_whole_truth_is_refused() {
         ("a provider simulator stood behind the gateway", |results| {
             results["run"]["behind"] = "simulated".into();
         }),
-        ("the run selected 89 of the manifest's 90 trials", |results| {
+        ("the run selected 89 of the project's 90 trials", |results| {
             results["results"].as_array_mut().unwrap().pop();
             results["run"]["selected"] = 89.into();
         }),
