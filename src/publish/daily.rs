@@ -155,11 +155,7 @@ pub enum DailyError {
 impl DailyError {
     fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::File {
-            action,
-            path,
-            source,
-        }
+        move |source| Self::File { action, path, source }
     }
 }
 
@@ -357,11 +353,17 @@ impl<'a> Daily<'a> {
         };
         if docs.only_plan {
             self.plan = Some(delivery.plan(&judgement.refusals, &mut self.tokens).await?);
-            return Ok(if may_publish { Ending::Planned } else { Ending::Refused });
+            return Ok(if may_publish {
+                Ending::Planned
+            } else {
+                Ending::Refused
+            });
         }
         let steps = self.steps;
         steps.say(&format!("asking {}", docs.url));
-        let (plan, ending) = delivery.deliver(&mut self.tokens, &|text| steps.say(text)).await?;
+        let (plan, ending) = delivery
+            .deliver(&mut self.tokens, &|text| steps.say(text))
+            .await?;
         if let Some(diff) = &plan.diff {
             steps.say(&format!("{} ({})", diff.summary(), diff.headline()));
         }
@@ -402,8 +404,7 @@ impl<'a> Daily<'a> {
 
     /// Whether there was anything to tell, and somebody to tell it to.
     async fn tell_webhook(&self, ending: &Ending, known: Known<'_>) -> Result<bool, DailyError> {
-        let (Some(file), Some(message)) =
-            (&self.request.report.webhook, summary::webhook(ending, known))
+        let (Some(file), Some(message)) = (&self.request.report.webhook, summary::webhook(ending, known))
         else {
             return Ok(false);
         };
@@ -441,15 +442,14 @@ fn read_results(file: &Path, given: &Versions) -> Result<(Results, Versions), Da
     })?;
     let path = file.with_file_name(VERSIONS);
     let beside = match path.is_file() {
-        true => serde_json::from_str(&read(&path)?).map_err(|reason| DailyError::Versions { path, reason })?,
+        true => {
+            serde_json::from_str(&read(&path)?).map_err(|reason| DailyError::Versions { path, reason })?
+        }
         false => Versions::default(),
     };
     let versions = Versions {
         litellm_version: given.litellm_version.clone().or(beside.litellm_version),
-        claude_code_version: given
-            .claude_code_version
-            .clone()
-            .or(beside.claude_code_version),
+        claude_code_version: given.claude_code_version.clone().or(beside.claude_code_version),
         image_digest: beside.image_digest,
     };
     Ok((results, versions))

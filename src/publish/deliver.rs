@@ -184,7 +184,9 @@ impl Delivery<'_> {
         }
         if plan.action != Action::Commit {
             if let Some(proposal) = self.proposal {
-                proposal.withdraw(&plan, token.ok_or(DeliveryError::NoToken)?, log).await?;
+                proposal
+                    .withdraw(&plan, token.ok_or(DeliveryError::NoToken)?, log)
+                    .await?;
             }
             return Ok((plan, Ending::Unchanged));
         }
@@ -274,7 +276,10 @@ impl Proposal {
         let path = format!(
             "/repos/{}/pulls?state=open&head={}&base={}",
             self.repository,
-            utf8_percent_encode(&format!("{}:{}", self.repository.owner, self.branch), NON_ALPHANUMERIC),
+            utf8_percent_encode(
+                &format!("{}:{}", self.repository.owner, self.branch),
+                NON_ALPHANUMERIC
+            ),
             utf8_percent_encode(base, NON_ALPHANUMERIC)
         );
         let answer = self.api.call(Method::GET, &path, token, None).await?;
@@ -291,7 +296,10 @@ impl Proposal {
         let path = format!("/repos/{}/pulls/{}", self.repository, open.number);
         let closed = json!({ "state": "closed" });
         self.api.call(Method::PATCH, &path, token, Some(&closed)).await?;
-        log(&format!("closed {}: what it proposed is no longer so", open.html_url));
+        log(&format!(
+            "closed {}: what it proposed is no longer so",
+            open.html_url
+        ));
         Ok(())
     }
 

@@ -296,3 +296,28 @@ fn inconclusive(f: &mut fmt::Formatter<'_>, trials: &BTreeMap<String, Vec<String
     }
     f.write_str("; mend that and run again, or publish them as not tested with `--allow-inconclusive`")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_does_not_follow_its_schema_is_refused_with_its_place() {
+        let schema = "compatibility-matrix.schema.json";
+        let sample = include_str!("../../sample_compatibility-matrix.json");
+        assert_eq!(schema_fault(schema, sample), None);
+        let other = sample.replacen("\"pass\"", "\"passed\"", 1);
+        let what = schema_fault(schema, &other).unwrap();
+        assert!(what.contains("/features/0/providers"), "{what}");
+        let refusal = Refusal::Schema {
+            file: "compatibility-matrix.json",
+            what,
+        };
+        assert!(
+            refusal
+                .to_string()
+                .starts_with("`compatibility-matrix.json` does not follow its schema: ")
+        );
+        assert!(schema_fault("no.schema.json", sample).is_some());
+    }
+}

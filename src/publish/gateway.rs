@@ -53,7 +53,10 @@ fn with_key_inside(value: &str) -> Vec<String> {
     let account = serde_json::from_str::<serde_json::Value>(&text).ok();
     let key = account.and_then(|account| Some(account.get("private_key")?.as_str()?.to_owned()));
     let in_json = key.as_ref().map(|key| key.replace('\n', "\\n"));
-    let lines = key.iter().flat_map(|key| key.lines()).filter(|line| !line.starts_with("-----"));
+    let lines = key
+        .iter()
+        .flat_map(|key| key.lines())
+        .filter(|line| !line.starts_with("-----"));
     std::iter::once(value.to_owned())
         .chain(in_json)
         .chain(lines.map(str::to_owned))
@@ -299,7 +302,9 @@ pub async fn start_container(options: &Options<'_>, image: &Image) -> Result<Run
         Uuid::new_v4().simple()
     ));
     let variables = container_variables(options, &key);
-    let secrets = secrets(&variables).into_iter().map(|secret| secret.expose().to_owned());
+    let secrets = secrets(&variables)
+        .into_iter()
+        .map(|secret| secret.expose().to_owned());
     let log = Log::create(&options.folder.join("gateway.log"), secrets.collect()).map_err(folder)?;
     let port = free_port().map_err(folder)?;
     let name = format!("compat-matrix-{}", Uuid::new_v4().simple());

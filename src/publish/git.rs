@@ -190,16 +190,10 @@ impl Clone {
             environment: variables,
             mark: Mark::run(run),
         };
-        let launch = clone.launch().arguments(["init", "--quiet", "--bare"]);
+        let launch = clone
+            .launch()
+            .arguments(["init", "--quiet", "--bare", "--template="]);
         clone.local(launch.arguments([&clone.folder]), b"").await?;
-        let address = url.to_string();
-        for (key, value) in [
-            ("remote.docs.url", address.as_str()),
-            ("remote.docs.promisor", "true"),
-            ("remote.docs.partialclonefilter", "blob:none"),
-        ] {
-            clone.git(["config", key, value], b"").await?;
-        }
         Ok(clone)
     }
 
@@ -208,26 +202,15 @@ impl Clone {
     /// # Errors
     /// [`GitError`].
     pub async fn fetch(&self, branch: &str, token: Option<&Secret>) -> Result<Option<String>, GitError> {
-        let head = format!("refs/heads/{branch}");
-        let heads = self
-            .network(["ls-remote", "--heads", REMOTE, &head], token)
-            .await?;
-        if heads.trim().is_empty() {
-            return Ok(None);
-        }
-        let to = format!("+{head}:refs/remotes/{REMOTE}/{branch}");
+        let here = format!("refs/remotes/{REMOTE}/{branch}");
+        let what = format!("+refs/heads/{branch}:{here}");
         let how = ["fetch", "--quiet", "--depth=1", "--no-tags", "--filter=blob:none"];
-        self.network(how.into_iter().chain([REMOTE, &to]), token).await?;
-        let id = self
-            .git(
-                [
-                    "rev-parse",
-                    "--verify",
-                    &format!("refs/remotes/{REMOTE}/{branch}^{{commit}}"),
-                ],
-                b"",
-            )
-            .await?;
+        match self.network(how.into_iter().chain([REMOTE, &what]), token).await {
+            Err(GitError::NoBranch(_)) => return Ok(None),
+            fetched => fetched?,
+        };
+        let commit = format!("{here}^{{commit}}");
+        let id = self.git(["rev-parse", "--verify", &commit], b"").await?;
         Ok(Some(id.trim().to_owned()))
     }
 
@@ -332,7 +315,9 @@ impl Clone {
     }
 
     fn launch_git(&self) -> Launch {
+        let remote = format!("remote.{REMOTE}.url={}", self.url);
         let settings = [
+            remote.as_str(),
             "core.hooksPath=/dev/null",
             "gc.auto=0",
             "maintenance.auto=false",
@@ -374,7 +359,8 @@ impl Clone {
         if let Some(file) = &file {
             let quoted = file.0.to_string_lossy().replace('\'', r"'\''");
             let helper = format!("credential.helper=store --file='{quoted}'");
-            launch = launch.arguments(["-c".to_owned(), helper]);
+            // Not to be refused once before each request; an older git does not know the setting and is.
+            launch = launch.arguments(["-c", "http.proactiveAuth=basic", "-c", &helper]);
         }
         let launch = launch.arguments(arguments);
         let what = command(&launch);
@@ -475,7 +461,9 @@ fn explain(what: &str, stdout: &str, stderr: &str) -> GitError {
         };
     }
     let said = last_words(stderr);
-    if has(&[
+    if let Some((_, branch)) = stderr.split_once("find remote ref refs/heads/") {
+        GitError::NoBranch(branch.split_whitespace().next().unwrap_or_default().to_owned())
+    } else if has(&[
         "Authentication failed",
         "could not read Username",
         "could not read Password",
@@ -567,6 +555,10 @@ mod tests {
         assert!(matches!(
             failed("fatal: repository 'x' not found"),
             GitError::NoRepository { .. }
+        ));
+        assert!(matches!(
+            failed("fatal: couldn't find remote ref refs/heads/gone\n"),
+            GitError::NoBranch(branch) if branch == "gone"
         ));
         assert!(matches!(
             failed("fatal: unable to write new index file"),

@@ -286,7 +286,10 @@ impl Fault {
 /// Whether a secret may be sent to `url`: over TLS, or without leaving this machine.
 pub fn is_private(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let address = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<IpAddr>();
     let is_loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
     url.scheme() == "https" || (url.scheme() == "http" && is_loopback)
 }

@@ -233,7 +233,6 @@ async fn the_scripts_of_the_daily_workflow_do_what_they_say() {
     let variables = [
         ("NPM_CONFIG_REGISTRY", registry.address.as_str()),
         ("COMPAT_CACHE_DIR", &cache),
-        ("RELEASE_TAG", ""),
         ("ANTHROPIC_API_KEY", PROVIDER_CANARY),
     ];
     let run = runner
@@ -243,25 +242,15 @@ async fn the_scripts_of_the_daily_workflow_do_what_they_say() {
     assert!(run.status.success(), "{log}");
     assert!(log.contains("skip-publish: not pushing to docs repo"), "{log}");
     assert!(
+        log.contains("pulling ghcr.io/berriai/litellm:v1.83.0-stable"),
+        "{log}"
+    );
+    assert!(
         machine
             .read("summary.md")
             .contains("### Claude Code compatibility matrix")
     );
     assert!(!machine.seen("cargo").contains(PROVIDER_CANARY));
-
-    let tagged = [
-        variables[0],
-        variables[1],
-        ("RELEASE_TAG", "v1.83.0-stable.patch.1"),
-    ];
-    let run = runner
-        .run(&hub, &script("run", "Run matrix publisher"), &tagged)
-        .await;
-    assert!(
-        stderr(&run).contains("pulling ghcr.io/berriai/litellm:v1.83.0-stable.patch.1"),
-        "{}",
-        stderr(&run)
-    );
 
     // The other machine, with the artifact.
     symlink(machine.path("checkout"), machine.path("checkout/run")).unwrap();

@@ -1,9 +1,11 @@
 //! What `compat publish` refuses, and what it says of it.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::doubles::hub::Hub;
-use crate::doubles::machine::{Machine, fail, stderr};
+use crate::doubles::machine::{Machine, fail, files, stderr};
 
 const PATH: &str = "static/data/compatibility-matrix.json";
 
@@ -147,6 +149,77 @@ async fn what_is_published_of_another_schema_or_newer_is_not_replaced() {
     let (status, log) = publish(&hub, &[], |_| ()).await;
     assert_eq!(status, Some(0), "{log}");
     assert!(log.contains("is no matrix"), "{log}");
+}
+
+#[tokio::test]
+async fn a_pair_of_the_manifest_without_a_cell_is_published_as_not_tested() {
+    let (hub, mut machine) = (Hub::start().await, Machine::new());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let missing = "vision/vertex_ai.yaml";
+    for path in files(&root.join("cells")) {
+        let name = path.strip_prefix(root).unwrap();
+        if !path.ends_with(missing) {
+            let copy = machine.path("project").join(name);
+            std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+            std::fs::copy(&path, copy).unwrap();
+        }
+    }
+    std::fs::copy(root.join("manifest.yaml"), machine.path("project/manifest.yaml")).unwrap();
+    machine.results(|results| {
+        let is_there = |entry: &Value| {
+            !entry["nodeid"]
+                .as_str()
+                .unwrap()
+                .starts_with("vision::vertex_ai::")
+        };
+        results["results"].as_array_mut().unwrap().retain(is_there);
+        results["run"]["selected"] = 87.into();
+        results["run"]["trials"] = 87.into();
+    });
+
+    // To the whole project it is a part of a run.
+    let output = machine.publish_results(&hub).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+
+    machine.project = machine.path("project");
+    let output = machine.publish_results(&hub).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let matrix: Value = serde_json::from_str(&hub.file("main", PATH)).unwrap();
+    let vision = matrix["features"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|feature| feature["id"] == "vision")
+        .unwrap();
+    assert_eq!(
+        vision["providers"]["vertex_ai"],
+        json!({ "status": "not_tested" })
+    );
+}
+
+#[tokio::test]
+async fn results_of_another_schema_are_no_results() {
+    let hub = Hub::start().await;
+    let (status, log) = publish(&hub, &[], |results| results["schema_version"] = "2".into()).await;
+    assert_eq!(status, Some(1), "{log}");
+    assert!(
+        log.contains("error: results: ") && log.contains("schema_version"),
+        "{log}"
+    );
+    assert_eq!(hub.commits("main"), 1);
+}
+
+#[tokio::test]
+async fn a_token_is_sent_over_tls_or_not_at_all() {
+    let (hub, machine) = (Hub::start().await, Machine::new());
+    let mut command = machine.publish_to(&hub, "http://docs.example/o/r.git");
+    let output = command.args(["--results", "x"]).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("anybody could read the token on its way"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[tokio::test]

@@ -46,6 +46,8 @@ pub enum Fault {
     CutInPush,
     /// The connection breaks after the next push has arrived, before the answer to it.
     CutAfterPush,
+    /// The webhook is gone.
+    NoWebhook,
     /// The repository does not let pull requests merge by themselves.
     NoAutoMerge,
     /// The first token is refused from the push on, as one that has expired.
@@ -81,11 +83,13 @@ pub struct State {
     pub lifetime: i64,
     /// Calls of the API and requests of git, in order: `POST /graphql enablePullRequestAutoMerge`.
     pub calls: Vec<String>,
+    /// What calls of the API were authorized with.
+    pub bearers: Vec<String>,
     /// The open pull request.
     pub pull_request: Option<Value>,
     /// What webhooks were told.
     pub told: Vec<Value>,
-    /// What happens while git is served.
+    /// What happens before a request is served.
     pub spy: Option<Spy>,
 }
 
@@ -251,10 +255,22 @@ fn git_with(folder: &Path, arguments: &[&str], input: &[u8]) -> String {
 static TEMPLATE: LazyLock<Vec<(PathBuf, Vec<u8>)>> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     let bare = folder.path();
-    git(bare, &["init", "--quiet", "--bare", "--initial-branch=main", "--template="]);
+    git(
+        bare,
+        &[
+            "init",
+            "--quiet",
+            "--bare",
+            "--initial-branch=main",
+            "--template=",
+        ],
+    );
     git(bare, &["config", "http.receivepack", "true"]);
     git(bare, &["config", "uploadpack.allowFilter", "true"]);
-    let first = [("README.md", "the docs\n"), ("docusaurus.config.ts", "export {}\n")];
+    let first = [
+        ("README.md", "the docs\n"),
+        ("docusaurus.config.ts", "export {}\n"),
+    ];
     commit(bare, "main", &first);
     let mut files = Vec::new();
     read_files(bare, bare, &mut files);
@@ -267,7 +283,10 @@ fn read_files(root: &Path, folder: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) {
         if path.is_dir() {
             read_files(root, &path, files);
         } else {
-            files.push((path.strip_prefix(root).unwrap().to_owned(), std::fs::read(&path).unwrap()));
+            files.push((
+                path.strip_prefix(root).unwrap().to_owned(),
+                std::fs::read(&path).unwrap(),
+            ));
         }
     }
 }
@@ -312,13 +331,18 @@ impl Served {
         let (parts, body) = request.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
         let target = parts.uri.to_string();
+        let spy = self.state().spy.clone();
+        if let Some(spy) = spy {
+            spy();
+        }
         if let Some(path) = target.strip_prefix("/api") {
             let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
             return self.api(&parts.method, path, &parts.headers, &body);
         }
         if target.starts_with("/hook/") {
             self.state().told.push(serde_json::from_slice(&body).unwrap());
-            return reply(200, json!("ok"));
+            let is_there = self.state().fault != Fault::NoWebhook;
+            return reply(if is_there { 200 } else { 404 }, json!("ok"));
         }
         self.git(&parts.method, &target, &parts.headers, body).await
     }
@@ -333,6 +357,7 @@ impl Served {
             .get("authorization")
             .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
             .unwrap_or_default();
+        self.state().bearers.push(bearer.to_owned());
         if path.starts_with("/repos/BerriAI/litellm/releases") {
             return reply(200, releases());
         }
@@ -380,7 +405,10 @@ impl Served {
                 assert_eq!(body["variables"]["id"], "PR_7");
                 if state.fault == Fault::NoAutoMerge {
                     let message = "Auto merge is not allowed for this repository";
-                    return reply(200, json!({ "errors": [{ "type": "UNPROCESSABLE", "message": message }] }));
+                    return reply(
+                        200,
+                        json!({ "errors": [{ "type": "UNPROCESSABLE", "message": message }] }),
+                    );
                 }
                 let open = state.pull_request.as_mut().unwrap();
                 open["auto_merge"] = match mutation.unwrap() {
@@ -434,14 +462,11 @@ impl Served {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let is_push = path.ends_with("/git-receive-pack");
         let asks_to_push = is_push || query.contains("git-receive-pack");
-        let (fault, spy) = {
+        let fault = {
             let mut state = self.state();
             state.calls.push(format!("{method} {target}"));
-            (state.fault, state.spy.clone())
+            state.fault
         };
-        if let Some(spy) = spy {
-            spy();
-        }
         if !self.is_allowed(headers, fault, asks_to_push) {
             return Response::builder()
                 .status(401)
@@ -467,11 +492,10 @@ impl Served {
         if is_push && fault == Fault::CutInPush {
             self.state().fault = Fault::None;
             let half = body.slice(..body.len() / 2);
-            self.backend(method, path, query, headers, half, body.len()).await;
+            self.backend(method, path, query, headers, half).await;
             return broken();
         }
-        let length = body.len();
-        let response = self.backend(method, path, query, headers, body, length).await;
+        let response = self.backend(method, path, query, headers, body).await;
         if is_push && fault == Fault::CutAfterPush {
             self.state().fault = Fault::None;
             return broken();
@@ -495,7 +519,7 @@ impl Served {
         fault != Fault::RefuseTokens && !is_expired && state.tokens.iter().any(|good| good == token)
     }
 
-    /// git's own server, as CGI (RFC 3875); `length` is what the request promised, which may be more than `body`.
+    /// git's own server, as CGI (RFC 3875).
     async fn backend(
         &self,
         method: &Method,
@@ -503,7 +527,6 @@ impl Served {
         query: &str,
         headers: &HeaderMap,
         body: Bytes,
-        length: usize,
     ) -> Response<Body> {
         let header = |name: &str| {
             headers
@@ -528,7 +551,7 @@ impl Served {
             .env("PATH_INFO", path)
             .env("QUERY_STRING", query)
             .env("CONTENT_TYPE", header("content-type"))
-            .env("CONTENT_LENGTH", length.to_string())
+            .env("CONTENT_LENGTH", body.len().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
