@@ -230,18 +230,18 @@ fn of_schemas(candidate: &Candidate) -> Vec<Refusal> {
             candidate.details.to_text(),
         ),
     ];
+    let schemas = schema::files();
     files
         .into_iter()
         .filter_map(|(file, schema, text)| {
-            let what = schema_fault(schema, &text)?;
+            let what = schema_fault(&schemas, schema, &text)?;
             Some(Refusal::Schema { file, what })
         })
         .collect()
 }
 
 /// Why `text` does not follow the schema of that name; a schema that cannot be read lets nothing pass.
-fn schema_fault(name: &str, text: &str) -> Option<String> {
-    let schemas = schema::files();
+fn schema_fault(schemas: &[(&str, String)], name: &str, text: &str) -> Option<String> {
     let Some((_, schema)) = schemas.iter().find(|(file, _)| file.ends_with(name)) else {
         return Some(format!("there is no schema `{name}`"));
     };
@@ -305,9 +305,10 @@ mod tests {
     fn a_file_that_does_not_follow_its_schema_is_refused_with_its_place() {
         let schema = "compatibility-matrix.schema.json";
         let sample = include_str!("../../sample_compatibility-matrix.json");
-        assert_eq!(schema_fault(schema, sample), None);
+        let schemas = schema::files();
+        assert_eq!(schema_fault(&schemas, schema, sample), None);
         let other = sample.replacen("\"pass\"", "\"passed\"", 1);
-        let what = schema_fault(schema, &other).unwrap();
+        let what = schema_fault(&schemas, schema, &other).unwrap();
         assert!(what.contains("/features/0/providers"), "{what}");
         let refusal = Refusal::Schema {
             file: "compatibility-matrix.json",
@@ -318,6 +319,6 @@ mod tests {
                 .to_string()
                 .starts_with("`compatibility-matrix.json` does not follow its schema: ")
         );
-        assert!(schema_fault("no.schema.json", sample).is_some());
+        assert!(schema_fault(&schemas, "no.schema.json", sample).is_some());
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::doubles::hub::{Fault, Hub, REPOSITORY};
-use crate::doubles::machine::{CLAUDE, Machine, WEBHOOK_CANARY, fail, stderr, stdout};
+use crate::doubles::machine::{CLAUDE, Machine, WEBHOOK_CANARY, fail, real_git, stderr, stdout};
 use crate::doubles::registry;
 
 const PATH: &str = "static/data/compatibility-matrix.json";
@@ -116,11 +116,12 @@ async fn a_token_from_a_descriptor_is_inherited_by_no_child() {
     let (hub, machine) = (Hub::start().await, Machine::new());
     hub.state().tokens.push("ghs_canaryTOKEN".to_owned());
     let token = machine.write("token", "ghs_canaryTOKEN\n");
-    let script = machine.read("bin/git");
-    let real = script.lines().last().unwrap();
     machine.program(
         "git",
-        &format!("if [ -e /proc/$$/fd/3 ]; then echo inherited >>\"$file\"; fi\n{real}"),
+        &format!(
+            "if [ -e /proc/$$/fd/3 ]; then echo inherited >>\"$file\"; fi\n{}",
+            real_git()
+        ),
     );
     let mut shell = tokio::process::Command::new("/bin/sh");
     let publish = machine.publish(&hub);

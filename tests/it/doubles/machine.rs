@@ -51,7 +51,7 @@ impl Machine {
         for name in ["bin", "home", "tmp", "spy", "output", "containers"] {
             std::fs::create_dir(machine.path(name)).unwrap();
         }
-        machine.program("git", &format!("exec {} \"$@\"", real("git").display()));
+        std::os::unix::fs::symlink(real("git"), machine.path("bin/git")).unwrap();
         machine.program("docker", &docker());
         machine.program(
             "harness",
@@ -171,6 +171,7 @@ impl Machine {
     /// Writes down, whenever the server is asked, every process of this machine with arguments and environment, and every
     /// temporary file: `git`'s configuration is among them, and the file that the token is in.
     pub fn watch(&self, hub: &Hub) {
+        self.program("git", &real_git());
         let folder = self.folder.path().to_owned();
         let number = AtomicUsize::new(0);
         hub.state().spy = Some(Arc::new(move || {
@@ -206,8 +207,8 @@ impl Machine {
     pub fn kill_at_git_call(&self, call: usize) {
         let script = format!(
             "calls=${{0%/*}}/../calls\n[ \"$(cat \"$calls\" 2>/dev/null | wc -l)\" = {call} ] && kill -KILL $PPID\n\
-             echo \"$*\" >>\"$calls\"\nexec {} \"$@\"",
-            real("git").display()
+             echo \"$*\" >>\"$calls\"\n{}",
+            real_git()
         );
         self.program("git", &script);
     }
@@ -321,8 +322,15 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
 
 /// Writes an executable script.
 pub fn write_program(path: &Path, script: &str) {
+    // It may be a link to the real one.
+    let _ = std::fs::remove_file(path);
     std::fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// The script that is git.
+pub fn real_git() -> String {
+    format!("exec {} \"$@\"", real("git").display())
 }
 
 fn real(program: &str) -> PathBuf {
