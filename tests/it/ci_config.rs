@@ -306,3 +306,37 @@ async fn the_scripts_of_the_daily_workflow_do_what_they_say() {
             .contains("https://github.example/runs/1")
     );
 }
+
+/// The filters that the documents give to `cargo test` after `before`: `publish::` of `cargo test --test it -- publish::`.
+fn filters(before: &str) -> Vec<String> {
+    let mut filters = Vec::new();
+    for document in ["docs/qa.md", "docs/ci.md"] {
+        let text = std::fs::read_to_string(Path::new(ROOT).join(document)).unwrap();
+        for command in text.split('`').filter_map(|code| code.strip_prefix(before)) {
+            filters.extend(command.split_whitespace().map(str::to_owned));
+        }
+    }
+    filters
+}
+
+#[test]
+fn every_test_that_the_documents_name_is_there() {
+    let mut this = std::process::Command::new(std::env::current_exe().unwrap());
+    let listed = this.arg("--list").output().unwrap();
+    let tests = String::from_utf8(listed.stdout).unwrap();
+    let filters_of_this = filters("cargo test --test it -- ");
+    assert!(filters_of_this.len() > 20, "{filters_of_this:?}");
+    for filter in filters_of_this {
+        assert!(
+            tests.lines().any(|test| test.contains(&filter)),
+            "no test is called `{filter}`"
+        );
+    }
+    for filter in filters("cargo test --lib ") {
+        let module = Path::new(ROOT).join("src").join(filter.replace("::", "/"));
+        assert!(
+            module.is_dir() || module.with_extension("rs").is_file(),
+            "no module `{filter}`"
+        );
+    }
+}
