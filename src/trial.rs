@@ -21,7 +21,7 @@ use crate::schedule::Turn;
 use crate::session::Session;
 use crate::spec::cell::Test;
 use crate::wire::Usage;
-use crate::wire_diff::{self, WireDiff};
+use crate::wire_diff::WireDiff;
 
 /// How often a trial is attempted when what failed it may pass by itself.
 const ATTEMPTS: usize = 2;
@@ -161,14 +161,14 @@ async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path, turn: Turn)
         Err(error) => return broken_off(&error, start),
     };
     let judgement = expect::judge(trial.test, &trial.name.tier, &evidence);
-    let diff = wire_diff::of_trial(&evidence);
     let failure = (!judgement.mismatches.is_empty()).then(|| {
         let diagnosis = cause::of_trial(&evidence, &judgement);
         Failure {
             cause: diagnosis.cause,
             why: diagnosis.why,
             next: diagnosis.next,
-            wire: diff
+            wire: judgement
+                .diff
                 .as_ref()
                 .map_or_else(Vec::new, |diff| diff.lines(&judgement.interests())),
             mismatches: judgement.mismatches.clone(),
@@ -193,7 +193,7 @@ async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path, turn: Turn)
     if trial.mutation.is_some() && attempted.attempt.failure.is_none() {
         return attempted;
     }
-    match write(&evidence, diff.as_ref(), folder) {
+    match write(&evidence, judgement.diff.as_ref(), folder) {
         Ok(()) => attempted,
         Err(source) => broken_off(
             &TrialError::Evidence {
@@ -251,7 +251,7 @@ async fn gather(trial: Trial<'_>, session: &Session, turn: Turn) -> Result<Evide
         provider.register(key, trial.test.script.clone()).await?;
     }
     session.relay(key, trial.mutation);
-    let ran = run_claude(trial, session, key, &turn).await;
+    let ran = run_claude(trial, session, key, turn).await;
     let direct = match (&ran, &trial.test.direct) {
         (Ok(run), Some(body)) if run.exit.code == Some(0) => {
             Some(send_direct(trial, session, key, body).await)
@@ -293,7 +293,7 @@ async fn run_claude(
     trial: Trial<'_>,
     session: &Session,
     key: TrialKey,
-    turn: &Turn,
+    turn: Turn,
 ) -> Result<ClaudeRun, TrialError> {
     let folder = session.scratch().join(short_name(key));
     let invocation = Invocation {
@@ -333,6 +333,8 @@ async fn run_claude(
         run
     };
     let (run, ()) = tokio::join!(run, tell);
+    // What is left to do is little work for this process; the next `claude` may start.
+    drop(turn);
     // A home has a hundred small files; what is left over goes with the session.
     let _ = std::fs::remove_dir_all(&folder);
     Ok(run?)
@@ -365,7 +367,8 @@ async fn send(
     mut body: Value,
 ) -> DirectReply {
     body["model"] = json!(trial.alias);
-    let sent = reqwest::Client::new()
+    let sent = session
+        .client
         .post(format!("{}{path}", session.entrance()))
         .bearer_auth(session.gateway.key().expose())
         .header("anthropic-version", "2023-06-01")

@@ -16,6 +16,7 @@ use crate::outcome::{Judged, KNOWN_FAILURES, Mismatch, Verdict};
 use crate::spec::cell::Test;
 use crate::spec::expectation::{Check, Expectation, KnownFailure};
 use crate::wire_diff::interest::Interest;
+use crate::wire_diff::{self, WireDiff};
 
 pub use crate::spec::expectation::{IMPLIED, RUN, TRANSCRIPT, UNMATCHED, WORKAROUNDS};
 
@@ -31,6 +32,8 @@ pub struct Judgement {
     pub mismatches: Vec<Mismatch>,
     /// Of what is broken, where the other side of the wire has been recorded: what it says.
     pub traces: Vec<Trace>,
+    /// What differs between the two sides of the gateway, where both have been recorded.
+    pub diff: Option<WireDiff>,
 }
 
 /// One thing that does not hold.
@@ -45,12 +48,22 @@ struct Finding {
 /// What judging one expectation gave.
 enum Ruling {
     Judged(Vec<Finding>),
+    /// It does not hold, in just the ways that the expectation itself declares.
+    Known {
+        reason: String,
+        link: String,
+    },
+    /// It holds, but for declarations that no longer say the truth.
+    Stale(Vec<Finding>),
     NotJudged,
 }
 
 /// Judges one attempt at a trial of `test` on `tier`.
 pub fn judge(test: &Test, tier: &TierId, evidence: &Evidence) -> Judgement {
-    let mut judgement = Judgement::default();
+    let mut judgement = Judgement {
+        diff: wire_diff::of_trial(evidence),
+        ..Judgement::default()
+    };
     for (name, findings) in implied(test, tier, evidence) {
         let known = test.known_failure_of_implied(name, tier);
         if judgement.take(name, None, known, Ruling::Judged(findings)) == Verdict::Broken
@@ -66,7 +79,13 @@ pub fn judge(test: &Test, tier: &TierId, evidence: &Evidence) -> Judgement {
             .filter(|known| known.applies_to(tier));
         let ruling = match expectation.needs_gateway && !evidence.gateway {
             true => Ruling::NotJudged,
-            false => rule(&expectation.check, test, evidence),
+            false => match &expectation.check {
+                Check::Unchanged { way, except } => {
+                    let except = except.iter().filter(|known| known.applies_to(tier)).collect();
+                    unchanged::judge(*way, except, judgement.diff.as_ref())
+                }
+                check => rule(check, test, evidence),
+            },
         };
         let verdict = judgement.take(&expectation.name, Some(expectation), known, ruling);
         if verdict == Verdict::Broken && evidence.has_both_sides() {
@@ -94,9 +113,6 @@ fn implied(test: &Test, tier: &TierId, evidence: &Evidence) -> Vec<(&'static str
 }
 
 fn rule(check: &Check, test: &Test, evidence: &Evidence) -> Ruling {
-    if let Check::Unchanged { way, except } = check {
-        return unchanged::judge(*way, except, evidence);
-    }
     if check.is_provider_side() {
         return match evidence.behind {
             Behind::Simulated => {
@@ -131,7 +147,20 @@ impl Judgement {
             actual: finding.actual,
             evidence: finding.evidence,
         };
+        let mut declared = known.map(|known| (known.reason.clone(), known.link.clone()));
         let verdict = match (ruling, known) {
+            (Ruling::Known { reason, link }, _) => {
+                declared.get_or_insert((reason, link));
+                Verdict::KnownFailure
+            }
+            (Ruling::Stale(findings), _) => {
+                self.mismatches
+                    .extend(findings.into_iter().map(|finding| Mismatch {
+                        expectation: format!("{KNOWN_FAILURES}{name}"),
+                        ..mismatch(finding)
+                    }));
+                Verdict::UnexpectedlyHeld
+            }
             (Ruling::NotJudged, _) => Verdict::NotJudged,
             (Ruling::Judged(findings), None) if findings.is_empty() => Verdict::Held,
             (Ruling::Judged(findings), None) => {
@@ -153,12 +182,13 @@ impl Judgement {
             }
             (Ruling::Judged(_), Some(_)) => Verdict::KnownFailure,
         };
+        let (reason, link) = declared.unzip();
         self.judged.push(Judged {
             name: name.to_owned(),
             verdict,
             clause,
-            reason: known.map(|known| known.reason.clone()),
-            link: known.map(|known| known.link.clone()),
+            reason,
+            link,
         });
         verdict
     }
