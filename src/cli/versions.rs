@@ -64,8 +64,9 @@ enum Command {
     },
 }
 
+/// Which tags are releases.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-enum Channel {
+pub(super) enum Channel {
     /// Tags that are a bare version, `v1.106.0`
     Final,
     /// Tags like `v*-stable`
@@ -107,7 +108,8 @@ async fn run_async(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn filter(pattern: Option<litellm::Pattern>, channel: Channel) -> litellm::Filter {
+/// The releases of a pattern, if one is given, else of a channel.
+pub(super) fn filter(pattern: Option<litellm::Pattern>, channel: Channel) -> litellm::Filter {
     match (pattern, channel) {
         (Some(pattern), _) => litellm::Filter::Pattern(pattern),
         (None, Channel::Final) => litellm::Filter::Final,

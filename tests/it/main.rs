@@ -21,6 +21,7 @@ mod provider_serve;
 mod publish;
 mod publish_faults;
 mod publish_gate;
+mod publish_secrets;
 mod relay;
 mod results;
 mod sample_run;
