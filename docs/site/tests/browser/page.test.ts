@@ -306,9 +306,12 @@ test('the panel tells tiers, cause, clause, evidence, the past and the way to re
     for (const part of [
       /Haiku\s+Passing/,
       /Sonnet\s+Failing/,
-      /2 attempts · 1 min 11 s · \$0\.01/,
+      /2 attempts · 1 min 11 s\n/,
       /Cause\s+Gateway/,
       /\(sent by claude, absent at the provider\)/,
+      /Haiku\s+Passing after a failed attempt/,
+      /On the wire\s+messages\[0\]\.content\[1\]: an image block went in/,
+      /Next\s+compare wire-diff\.txt/,
       /Contract clause\s+messages#image-base64/,
       /Expected\s+an image\/png block of 69 bytes in the last user message/,
       /Found\s+2 text blocks/,
@@ -368,6 +371,9 @@ test('a link to a cell opens its panel, and another link another', async () => {
     await page.getByRole('dialog', {name: 'Vision on Azure'}).waitFor();
     await page.goBack();
     await page.getByRole('dialog', {name: 'Extended thinking on Bedrock (Invoke)'}).waitFor();
+  });
+  await site.visit('/test/all#vision%3A%3Aazure', async (page) => {
+    await page.getByRole('dialog', {name: 'Vision on Azure'}).waitFor();
   });
   await site.visit('/test/all#no::such::cell', async (page) => {
     assert.equal(await page.getByRole('dialog').count(), 0);
