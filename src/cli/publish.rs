@@ -453,7 +453,7 @@ impl Publisher {
         let beside = file.with_file_name(VERSIONS);
         let mut versions = Versions::default();
         if beside.is_file() {
-            versions = files::read(&beside, |text| serde_json::from_str::<Versions>(text))?;
+            versions = files::read(&beside, |text| Ok(serde_json::from_str(text)?))?;
         }
         let given = &self.arguments.run;
         versions.litellm_version = given.litellm_version.clone().or(versions.litellm_version);

@@ -186,36 +186,69 @@ pub fn of_diff(diff: &Diff, width: usize, paint: Paint) -> String {
     text
 }
 
-/// What a baseline says of a run, in at most `width` columns: each regression, each entry that has had its day, and what to
-/// do. Ends with a newline.
+/// What a baseline says of a run, in at most `width` columns: each regression, each entry that has had its day, what to do,
+/// and what did not count. Ends with a newline.
 pub fn of_verdict(verdict: &Verdict, width: usize, paint: Paint) -> String {
     let mut text = String::new();
-    if verdict.is_accepted() {
-        let accepted = "baseline: no regressions, no stale entries";
-        push_lines(&mut text, &grid::wrap(accepted, width), |line| {
-            paint.apply(Mark::Pass.style(), line)
+    let mut say = |words: &str, style| {
+        push_lines(&mut text, &grid::wrap(words, width), |line| {
+            paint.apply(style, line)
         });
-        return text;
-    }
-    for change in &verdict.regressions {
-        push_lines(
-            &mut text,
-            &["error: a cell that passes in the baseline fails".into()],
-            |line| paint.apply(Mark::Fail.style(), line),
-        );
-        push_change(&mut text, change, width, paint);
+    };
+    if verdict.is_accepted() {
+        say("baseline: no regressions, no stale entries", Mark::Pass.style());
     }
     for stale in &verdict.stale {
-        let said = format!("error: a stale entry: {stale}");
-        push_lines(&mut text, &grid::wrap(&said, width), |line| {
-            paint.apply(Mark::Fail.style(), line)
-        });
+        say(&format!("error: a stale entry: {stale}"), Mark::Fail.style());
     }
     if !verdict.stale.is_empty() {
-        let hint = "hint: make a baseline of this run with `compat matrix build`, and commit it";
-        push_lines(&mut text, &grid::wrap(hint, width), |line| paint.apply(DIM, line));
+        let hint =
+            "hint: once no cell regresses, make the baseline anew of a whole run with `compat matrix build`";
+        say(hint, DIM);
     }
-    text
+    for note in notes(verdict) {
+        say(&format!("note: {note}"), DIM);
+    }
+    let mut regressions = String::new();
+    for change in &verdict.regressions {
+        push_lines(
+            &mut regressions,
+            &grid::wrap("error: a cell that passes in the baseline fails", width),
+            |line| paint.apply(Mark::Fail.style(), line),
+        );
+        push_change(&mut regressions, change, width, paint);
+    }
+    regressions + &text
+}
+
+/// What did not count, and why not.
+fn notes(verdict: &Verdict) -> Vec<String> {
+    let counted = |number: usize, one: &str, more: &str| match number {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        number => Some(format!("{number} {more}")),
+    };
+    let unmeasured = verdict.unmeasured.iter().map(|change| {
+        let (feature, provider, words) = (&change.feature, &change.provider, change.words());
+        let now = match change.old {
+            None => format!("{words}, and not in the baseline"),
+            Some(_) => format!("{words} since the baseline"),
+        };
+        format!("`{feature}::{provider}` is not measured: {now}")
+    });
+    let told = [
+        counted(
+            verdict.put_up_with,
+            "cell fails in the baseline too",
+            "cells fail in the baseline too",
+        ),
+        counted(
+            verdict.untried,
+            "cell of the baseline was not tried on every tier",
+            "cells of the baseline were not tried on every tier",
+        ),
+    ];
+    told.into_iter().flatten().chain(unmeasured).collect()
 }
 
 fn push_change(text: &mut String, change: &Change, width: usize, paint: Paint) {

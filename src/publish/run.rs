@@ -13,7 +13,8 @@ use tokio::time::timeout;
 
 use crate::env::{self, Environment, Secret};
 use crate::process::{Ended, Launch, Mark, ProcessError, RunId, Service};
-use crate::results::{Results, file::ResultsError};
+use crate::results::Results;
+use crate::results::json::JsonError;
 
 /// How long the whole matrix may take: a live run of ninety trials takes half an hour.
 const DEADLINE: Duration = Duration::from_secs(3 * 60 * 60);
@@ -81,7 +82,7 @@ pub enum RunError {
         /// The file.
         path: PathBuf,
         /// Why not.
-        reason: ResultsError,
+        reason: JsonError,
     },
 }
 

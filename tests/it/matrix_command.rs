@@ -148,7 +148,7 @@ fn a_build_that_fails_leaves_the_old_matrix_as_it_was() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         stderr(&output),
-        "error: `compat-results.json`: results[12].provider: the manifest has no `vertex_aj`, it has `anthropic`, \
+        "error: compat-results.json:370:19: results[12].provider: the manifest has no `vertex_aj`, it has `anthropic`, \
          `bedrock_invoke`, `bedrock_converse`, `vertex_ai`, `azure`: did you mean `vertex_ai`?\n"
     );
     assert_eq!(folder.text("compatibility-matrix.json"), "old");
@@ -199,8 +199,8 @@ fn diff_says_by_its_exit_status_whether_there_are_regressions() {
     for (old, new, said) in [
         ("missing.json", "new.json", "error: reading `missing.json`: "),
         ("old.json", "missing.json", "error: reading `missing.json`: "),
-        ("cut.json", "new.json", "error: `cut.json`: EOF while parsing"),
-        ("old.json", "cut.json", "error: `cut.json`: EOF while parsing"),
+        ("cut.json", "new.json", "error: cut.json:22:22: EOF while parsing"),
+        ("old.json", "cut.json", "error: cut.json:22:22: EOF while parsing"),
     ] {
         let output = diff(old, new);
         assert_eq!(output.status.code(), Some(1), "{old} {new}");
