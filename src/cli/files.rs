@@ -1,7 +1,7 @@
 //! Files that commands read and write: with their names in every error, and `-` for the standard streams.
 
 use std::convert::Infallible;
-use std::io::{IsTerminal, Read as _, Write as _};
+use std::io::{ErrorKind, IsTerminal, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -62,10 +62,12 @@ impl Output {
         match self {
             Self::Standard => {
                 let mut stdout = anstream::stdout().lock();
-                stdout
-                    .write_all(text.as_bytes())
-                    .and_then(|()| stdout.flush())
-                    .context("writing to standard output")
+                let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+                match written {
+                    // Who reads has read enough.
+                    Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+                    written => written.context("writing to standard output"),
+                }
             }
             Self::File(path) => {
                 let text = anstream::adapter::strip_str(text).to_string();

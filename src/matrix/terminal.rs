@@ -10,7 +10,7 @@ use super::view::ManifestView;
 use crate::evidence::Behind;
 use crate::ids::{CellId, TrialName};
 use crate::outcome;
-use crate::outcome::Cause;
+use crate::outcome::{Cause, Judged};
 use crate::report::Paint;
 use crate::report::grid::{self, Grid, Mark, Row};
 use crate::report::paint::{DIM, HEADING};
@@ -49,16 +49,22 @@ pub fn of_run(manifest: &ManifestView, results: &Results, width: usize, paint: P
     };
     let tiers: Vec<&str> = manifest.tiers.iter().map(|tier| tier.as_str()).collect();
     let mut text = with_legend(table, &tiers, "trials", width, paint);
-    for remark in remarks(results) {
-        push_lines(&mut text, &grid::wrap(&remark, width), |line| {
-            paint.apply(DIM, line)
-        });
-    }
+    let judged = results
+        .results
+        .iter()
+        .map(|entry| (entry.nodeid.cell.clone(), entry.expectations.as_slice()));
+    push_remarks(&mut text, &judged.collect::<Vec<_>>(), width, paint);
     text
 }
 
+fn push_remarks(text: &mut String, judged: &[(CellId, &[Judged])], width: usize, paint: Paint) {
+    for remark in remarks(judged) {
+        push_lines(text, &grid::wrap(&remark, width), |line| paint.apply(DIM, line));
+    }
+}
+
 /// What the signs do not show: passes that rest on declared known failures, and what could not be judged.
-fn remarks(results: &Results) -> Vec<String> {
+fn remarks(judged: &[(CellId, &[Judged])]) -> Vec<String> {
     let told = [
         (outcome::Verdict::KnownFailure, "a declared known failure showed"),
         (
@@ -67,13 +73,9 @@ fn remarks(results: &Results) -> Vec<String> {
         ),
     ];
     let remark = |(verdict, words)| {
-        let showed = |entry: &&Entry| entry.expectations.iter().any(|judged| judged.verdict == verdict);
-        let mut cells: Vec<String> = results
-            .results
-            .iter()
-            .filter(showed)
-            .map(|entry| entry.nodeid.cell.to_string())
-            .collect();
+        let showed = |judged: &[Judged]| judged.iter().any(|judged| judged.verdict == verdict);
+        let cells = judged.iter().filter(|(_, judged)| showed(judged));
+        let mut cells: Vec<String> = cells.map(|(cell, _)| cell.to_string()).collect();
         cells.dedup();
         match cells.len() {
             0 => None,
@@ -95,6 +97,19 @@ pub fn of_matrix(matrix: &Matrix, details: Option<&Details>, width: usize, paint
     );
     text.push('\n');
     text.push_str(&matrix_table(matrix, details, width, paint));
+    if let Some(details) = details {
+        let tiers = |cell: CellId| {
+            let judged = details
+                .tiers(&cell)
+                .iter()
+                .map(|tier| tier.expectations.as_slice());
+            judged
+                .map(move |judged| (cell.clone(), judged))
+                .collect::<Vec<_>>()
+        };
+        let judged: Vec<_> = matrix.cells().flat_map(|(cell, ..)| tiers(cell)).collect();
+        push_remarks(&mut text, &judged, width, paint);
+    }
     for (error, places) in matrix.failures() {
         text.push('\n');
         for (name, provider) in places {

@@ -582,8 +582,8 @@ fn html_loads_nothing_runs_nothing_and_takes_text_as_text() {
 #[test]
 fn markdown_takes_text_as_text() {
     assert_eq!(
-        markdown::escaped("a|b\nc <d> & `e` *f* [g](h) _i_ \\ \u{1b}[1m#1"),
-        r"a\|b<br>c &lt;d&gt; &amp; \`e\` \*f\* \[g\](h) \_i\_ \\ \#1"
+        markdown::escaped("a|b\nc <d> & `e` *f* [g](h) _i_ \\ \u{1b}[1m#1 @you"),
+        r"a\|b<br>c &lt;d&gt; &amp; \`e\` \*f\* \[g\](h) \_i\_ \\ \#1 @<!-- -->you"
     );
     let text = markdown::of_matrix(&huge(), None);
     let columns = |line: &str| line.replace("\\|", "").matches('|').count();
