@@ -59,7 +59,8 @@ fn table(matrix: &Matrix) -> String {
     let columns: String = matrix
         .providers
         .iter()
-        .map(|provider| format!("<th scope=\"col\">{}</th>", escaped(provider.as_str())))
+        .map(|provider| escaped(provider.as_str()).replace('_', "_<wbr>"))
+        .map(|provider| format!("<th scope=\"col\">{provider}</th>"))
         .collect();
     let rows: String = matrix
         .features
