@@ -289,18 +289,17 @@ fn run_history(arguments: &PastMatrices) -> anyhow::Result<ExitCode> {
     };
     let name = arguments.matrix.file_name().context("name the matrix file")?;
     let name = name.to_str().context("the matrix file's name is not UTF-8")?;
+    anyhow::ensure!(folder.is_dir(), "there is no folder `{}`", folder.display());
     let last = format!("--max-count={}", arguments.last);
-    let log = git(folder, &["log", "--format=%H", &last, "--", &format!("./{name}")])?;
+    let path = format!("./{name}");
+    // Added, modified, of another type: a commit that removed the file has no text of it.
+    let log = git(
+        folder,
+        &["log", "--format=%H", "--diff-filter=AMT", &last, "--", &path],
+    )?;
     let mut revisions = Vec::new();
     for commit in log.lines() {
-        // A commit that removed the file has no text of it.
-        let listed = git(
-            folder,
-            &["ls-tree", "--name-only", commit, "--", &format!("./{name}")],
-        )?;
-        if !listed.trim().is_empty() {
-            revisions.push((commit, git(folder, &["show", &format!("{commit}:./{name}")])?));
-        }
+        revisions.push((commit, git(folder, &["show", &format!("{commit}:{path}")])?));
     }
     if revisions.is_empty() {
         bail!(

@@ -260,6 +260,17 @@ fn the_history_is_that_of_git() {
     assert_eq!([cell(0), cell(1)], ["pass", "pass"]);
     assert_eq!(history["unreadable"].as_array().unwrap().len(), 1);
 
+    folder.git(&["rm", "-q", "matrix.json"]);
+    folder.git(&["commit", "-q", "-m", "removed"]);
+    let last = folder.compat(&["matrix", "history", "matrix.json", "--last", "2"]);
+    let last: serde_json::Value = serde_json::from_slice(&last.stdout).unwrap();
+    assert_eq!(
+        last["snapshots"].as_array().unwrap().len(),
+        1,
+        "and one that is no matrix"
+    );
+    assert_eq!(last["unreadable"].as_array().unwrap().len(), 1);
+
     let unknown = folder.compat(&["matrix", "history", "other.json"]);
     assert_eq!(unknown.status.code(), Some(1));
     assert!(
@@ -267,6 +278,23 @@ fn the_history_is_that_of_git() {
         "{}",
         stderr(&unknown)
     );
+}
+
+#[test]
+fn a_reader_that_has_read_enough_is_no_error() {
+    let folder = Folder::new(&[("matrix.json", SAMPLE)]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_compat"));
+    let mut child = command
+        .args(["matrix", "show", "matrix.json"])
+        .current_dir(folder.0.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stderr(&output), "");
 }
 
 /// The golden results cut in two shards.

@@ -61,8 +61,8 @@ export function Grid({matrix, shown, details}: Props): ReactElement {
       </div>
       {hasMarks && (
         <p className={styles.marks}>
-          <span className={styles.mark} aria-hidden="true" /> A dot: something is known not to work there. Open the cell to
-          read what.
+          <span className={styles.mark} aria-hidden="true" /> A dot: it works, apart from a failure that is known. Open the
+          cell to read which.
         </p>
       )}
     </>
