@@ -367,7 +367,8 @@ async fn send(
     mut body: Value,
 ) -> DirectReply {
     body["model"] = json!(trial.alias);
-    let sent = reqwest::Client::new()
+    let sent = session
+        .client
         .post(format!("{}{path}", session.entrance()))
         .bearer_auth(session.gateway.key().expose())
         .header("anthropic-version", "2023-06-01")
