@@ -236,8 +236,8 @@ mod tests {
         let place = |path: &str| position(text, path).map(|place| (place.line, place.column));
         assert_eq!(place(""), Some((1, 1)));
         assert_eq!(place("ü"), Some((3, 8)));
-        assert_eq!(place("ü.list[0]"), Some((3, 17)));
-        assert_eq!(place("ü.list[2]"), Some((3, 28)));
+        assert_eq!(place("ü.list[0]"), Some((3, 18)));
+        assert_eq!(place("ü.list[2]"), Some((3, 29)));
         assert_eq!(place("ü.list[3]"), None);
         assert_eq!(place("ü.list.x"), None);
         assert_eq!(place("z"), None);
