@@ -25,7 +25,7 @@ use crate::matrix::ManifestView;
 use crate::matrix::builder::{BuildError, Stamp};
 use crate::process::{RunId, Watchdog, WatchdogError};
 use crate::results::Results;
-use crate::results::file::ResultsError;
+use crate::results::json::JsonError;
 use crate::spec_files::Project;
 use crate::toolchain::http::Patience;
 use crate::{atomic_write, diagnostic};
@@ -114,7 +114,7 @@ pub enum DailyError {
         /// The file.
         path: PathBuf,
         /// Why not.
-        reason: ResultsError,
+        reason: JsonError,
     },
     /// What lies beside the results does not say which versions ran.
     #[error("`{}`: {reason}", path.display())]

@@ -14,7 +14,8 @@ use tokio::time::timeout;
 use crate::atomic_write;
 use crate::env::{self, Environment, Secret};
 use crate::process::{Ended, Launch, Mark, ProcessError, RunId, Service};
-use crate::results::{Results, file::ResultsError};
+use crate::results::Results;
+use crate::results::json::JsonError;
 
 /// How long the whole matrix may take: a live run of ninety trials takes half an hour.
 const DEADLINE: Duration = Duration::from_secs(3 * 60 * 60);
@@ -84,7 +85,7 @@ pub enum RunError {
         /// The file.
         path: PathBuf,
         /// Why not.
-        reason: ResultsError,
+        reason: JsonError,
     },
 }
 

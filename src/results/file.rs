@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::json::{self, JsonError, SchemaVersion, timestamp};
+use super::json::{self, Contradiction, JsonError, SchemaVersion, timestamp};
 use super::status::TrialResult;
 use crate::evidence::Behind;
 use crate::ids::{FeatureId, ProviderId, TierId, TrialName};
@@ -212,22 +212,6 @@ pub struct EvidenceLine {
     pub line: usize,
 }
 
-/// Why a text is not usable as results.
-#[derive(Debug, thiserror::Error)]
-pub enum ResultsError {
-    /// The text as such.
-    #[error(transparent)]
-    Json(#[from] JsonError),
-    /// Something in it that contradicts itself; `at` is the path to it, `results[3].nodeid`.
-    #[error("{at}: {what}")]
-    Contradiction {
-        /// The path.
-        at: String,
-        /// What is wrong and what was expected.
-        what: String,
-    },
-}
-
 impl Results {
     /// Makes the file's content from what a run left behind.
     pub fn from_records(run: &RunRecord, trials: &[TrialRecord]) -> Self {
@@ -260,11 +244,13 @@ impl Results {
     /// Reads the file's text.
     ///
     /// # Errors
-    /// [`ResultsError`], which says where: wrong types and unknown keys with line and column, contradictions
-    /// and duplicates with the path of the entry.
-    pub fn parse(text: &str) -> Result<Self, ResultsError> {
+    /// [`JsonError`], which says where: with line and column, and contradictions and duplicates also with the path of
+    /// the entry.
+    pub fn parse(text: &str) -> Result<Self, JsonError> {
         let results: Self = json::read(text)?;
-        results.check()?;
+        results
+            .check()
+            .map_err(|contradiction| contradiction.in_text(text))?;
         Ok(results)
     }
 
@@ -273,7 +259,7 @@ impl Results {
         self.run.complete && self.run.selected == self.run.trials
     }
 
-    fn check(&self) -> Result<(), ResultsError> {
+    fn check(&self) -> Result<(), Contradiction> {
         let mut seen = HashSet::new();
         for (index, entry) in self.results.iter().enumerate() {
             let at = |field: &str| format!("results[{index}].{field}");
@@ -290,7 +276,7 @@ impl Results {
 }
 
 impl Run {
-    fn check(&self, finished: usize) -> Result<(), ResultsError> {
+    fn check(&self, finished: usize) -> Result<(), Contradiction> {
         if self.selected > self.trials {
             return Err(contradiction(
                 "run.selected".into(),
@@ -307,8 +293,8 @@ impl Run {
     }
 }
 
-fn contradiction(at: String, what: String) -> ResultsError {
-    ResultsError::Contradiction { at, what }
+fn contradiction(at: String, what: String) -> Contradiction {
+    Contradiction { at, what }
 }
 
 impl Entry {
@@ -366,7 +352,7 @@ impl Entry {
         })
     }
 
-    fn check(&self, at: impl Fn(&str) -> String) -> Result<(), ResultsError> {
+    fn check(&self, at: impl Fn(&str) -> String) -> Result<(), Contradiction> {
         let name = &self.nodeid;
         let parts = [
             ("feature_id", self.feature_id.as_str(), name.cell.feature.as_str()),

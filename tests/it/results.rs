@@ -43,10 +43,10 @@ fn each_fault_of_a_results_file_is_told_with_its_place() {
     let first = "basic_messaging_non_streaming::anthropic::haiku";
     let second = "basic_messaging_non_streaming::anthropic::opus";
     let tried = [
-        ("{".to_owned(), "EOF while parsing an object at line 1 column 1"),
+        ("{".to_owned(), "line 1, column 1: EOF while parsing an object"),
         (
             "[]".to_owned(),
-            "expected a JSON object with a `schema_version` at line 1 column",
+            "line 1, column 1: found a list, expected a JSON object with a `schema_version`",
         ),
         (
             once(r#""schema_version": "1""#, r#""schema_version": "2""#),
@@ -62,7 +62,7 @@ fn each_fault_of_a_results_file_is_told_with_its_place() {
         ),
         (
             once(r#""trials": 90"#, r#""trials": "90""#),
-            "invalid type: string \"90\", expected usize at line 13 column",
+            "line 13, column 18: invalid type: string \"90\", expected usize",
         ),
         (
             once(r#""trials": 90,"#, r#""trials": 90, "shard": 1,"#),
@@ -74,7 +74,7 @@ fn each_fault_of_a_results_file_is_told_with_its_place() {
         ),
         (
             once(r#""selected": 90"#, r#""selected": 60"#),
-            "run.selected: 90 results of 60 selected trials",
+            "line 14, column 17: run.selected: 90 results of 60 selected trials",
         ),
         (
             once("2026-11-21T09:00:00Z", "2026-11-21 09:00"),
@@ -124,7 +124,18 @@ fn a_trial_that_stands_twice_is_told_by_name() {
     let twice = vec![trial("a::b::c", Outcome::Pass), trial("a::b::c", Outcome::Pass)];
     let text = Results::from_records(&run(2), &twice).to_text();
     let error = Results::parse(&text).unwrap_err().to_string();
-    assert_eq!(error, "results[1].nodeid: `a::b::c` stands twice");
+    let line = text.lines().position(|line| line.contains("a::b::c")).unwrap();
+    let second = text
+        .lines()
+        .skip(line + 1)
+        .position(|line| line.contains("a::b::c"))
+        .unwrap()
+        + line
+        + 2;
+    assert_eq!(
+        error,
+        format!("line {second}, column 17: results[1].nodeid: `a::b::c` stands twice")
+    );
 }
 
 #[test]
