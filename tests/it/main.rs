@@ -8,6 +8,7 @@ mod claude_real;
 mod doubles;
 mod evidence;
 mod harness;
+mod harness_command;
 mod judge;
 mod loopback;
 mod matrix;
