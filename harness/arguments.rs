@@ -55,6 +55,9 @@ pub struct CommandLine {
     /// cells and simulator are sane by themselves
     #[arg(long, value_enum, default_value_t)]
     pub gateway: GatewayChoice,
+    /// Start everything anew, whatever `compat up` keeps warm
+    #[arg(long)]
+    pub cold: bool,
     /// Run the trials of a live run even where one minimal request to their alias fails
     #[arg(long)]
     pub no_preflight: bool,

@@ -24,6 +24,7 @@ use compat_matrix::spec::fault::Fault;
 use compat_matrix::spec::proxy_config::ProxyConfig;
 use compat_matrix::spec_files::Project;
 use compat_matrix::trial;
+use compat_matrix::warm::Warmth;
 use compat_matrix::wire::Operation;
 use libtest_mimic::{ColorSetting, Completion, Failed, FormatSetting, Trial};
 use once_cell::sync::OnceCell;
@@ -59,6 +60,8 @@ struct Run {
     is_for_people: bool,
     /// Whether there is no gateway.
     control: bool,
+    /// Which session that is kept warm the run may use.
+    warmth: Warmth,
     /// Whether a live run begins without asking each alias.
     no_preflight: bool,
     /// The aliases in use.
@@ -104,6 +107,7 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         Some(_) => None,
     };
     let baseline = command_line.baseline.as_deref().map(baseline).transpose()?;
+    let warmth = warmth(command_line, &environment)?;
     let recorder = Recorder::start(
         results_path.clone(),
         root.join("test-results/junit.xml"),
@@ -124,6 +128,7 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         is_for_people: !arguments.quiet
             && !matches!(arguments.format, Some(FormatSetting::Json | FormatSetting::Terse)),
         control,
+        warmth,
         no_preflight: command_line.no_preflight,
         aliases,
         preflight: OnceLock::new(),
@@ -271,6 +276,33 @@ fn aliases(project: &Project, selected: &[TrialName]) -> Vec<String> {
         })
         .collect();
     aliases.into_iter().collect()
+}
+
+/// Which session that is kept warm the run may use.
+fn warmth(command_line: &CommandLine, environment: &Environment) -> anyhow::Result<Warmth> {
+    if command_line.cold {
+        return Ok(Warmth::Cold);
+    }
+    let program = compat()?;
+    Ok(match one_of_many(environment) {
+        Some(run) => Warmth::Shared { program, run },
+        None => Warmth::IfThere { program },
+    })
+}
+
+/// The run that this process is one trial of, where a runner starts a process a trial, as nextest does.
+fn one_of_many(environment: &Environment) -> Option<String> {
+    let run = environment.get(env::NEXTEST_RUN_ID)?;
+    Some(run.to_owned()).filter(|_| environment.get(env::NEXTEST_EXECUTION_MODE) == Some("process-per-test"))
+}
+
+/// The `compat` that cargo has built with this program.
+fn compat() -> anyhow::Result<PathBuf> {
+    if let Some(program) = option_env!("CARGO_BIN_EXE_compat") {
+        return Ok(program.into());
+    }
+    let own = std::env::current_exe().context("cannot find this program")?;
+    Ok(own.with_file_name("compat"))
 }
 
 /// How many trials are under way at once.
@@ -421,6 +453,7 @@ impl Run {
                 first_byte_delay_ms: 0,
                 relays: session::Relays::default(),
                 control: self.control,
+                warmth: self.warmth.clone(),
                 watchdog: None,
             };
             let progress = progress::on_standard_error();

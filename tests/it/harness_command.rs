@@ -99,7 +99,12 @@ impl Small {
 
     /// The harness, to be started.
     pub fn harness(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+        self.program(env!("CARGO_BIN_EXE_harness"), arguments)
+    }
+
+    /// A program, to be started with what the harness would be told.
+    pub fn program(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
             .args(arguments)
             .env_clear()

@@ -33,4 +33,5 @@ mod tidy;
 mod toolchain;
 mod transcript;
 mod versions;
+mod warm;
 mod wire_diff;
