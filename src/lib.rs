@@ -38,6 +38,7 @@ pub mod gateway;
 pub mod schedule;
 pub mod session;
 pub mod warm;
+pub mod watch;
 pub mod preflight;
 pub mod trial;
 pub mod publish;

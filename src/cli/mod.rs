@@ -18,6 +18,7 @@ mod status;
 mod toolchain;
 mod up;
 mod versions;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -50,6 +51,7 @@ enum Command {
     Toolchain(toolchain::Arguments),
     Up(up::Arguments),
     Versions(versions::Arguments),
+    Watch(watch::Arguments),
 }
 
 /// Exit status of a command that failed.
@@ -75,6 +77,7 @@ pub fn main() -> ExitCode {
         Command::Toolchain(arguments) => toolchain::run(arguments),
         Command::Up(arguments) => up::run(&arguments),
         Command::Versions(arguments) => versions::run(arguments),
+        Command::Watch(arguments) => watch::run(&arguments),
     };
     result.unwrap_or_else(|error| {
         anstream::eprintln!("error: {error:#}");

@@ -15,14 +15,14 @@ use crate::process::fake_claude;
 
 const CONTROL_KEY: &str = "control-key-of-this-test";
 
+/// The small project's manifest.
+pub const MANIFEST: &str = "schema_version: \"1\"\nproviders: [anthropic, azure]\nfeatures:\n  - id: text\n    name: Text\n  - id: words\n    \
+         name: Words\ntiers:\n  - id: haiku\n    name: Haiku\n    model: claude-haiku-4-5\n  - id: opus\n    name: Opus\n    \
+         model: claude-opus-4-7\naliases:\n  anthropic: \"{model}\"\n  azure: \"{model}-azure\"\n";
+
 /// Two features of which one cannot be judged well, on two providers of which one cannot exist, on two tiers.
 const FILES: [(&str, &str); 8] = [
-    (
-        "manifest.yaml",
-        "schema_version: \"1\"\nproviders: [anthropic, azure]\nfeatures:\n  - id: text\n    name: Text\n  - id: words\n    \
-         name: Words\ntiers:\n  - id: haiku\n    name: Haiku\n    model: claude-haiku-4-5\n  - id: opus\n    name: Opus\n    \
-         model: claude-opus-4-7\naliases:\n  anthropic: \"{model}\"\n  azure: \"{model}-azure\"\n",
-    ),
+    ("manifest.yaml", MANIFEST),
     (
         "proxy_config.yaml",
         "model_list:\n  - model_name: claude-haiku-4-5\n  - model_name: claude-opus-4-7\n",

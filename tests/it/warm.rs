@@ -268,3 +268,105 @@ async fn a_session_whose_folder_is_gone_ends_and_one_in_the_foreground_by_interr
     assert!(status.success(), "{status}");
     assert!(warm.place().read().is_none());
 }
+
+/// `compat watch` under way, its lines as they come.
+struct Watching {
+    child: std::process::Child,
+    said: std::sync::Arc<std::sync::Mutex<String>>,
+}
+
+impl Watching {
+    fn start(warm: &Warm, arguments: &[&str]) -> Self {
+        let arguments = [&["watch", "--harness", env!("CARGO_BIN_EXE_harness")], arguments].concat();
+        let mut child = warm
+            .small
+            .program(env!("CARGO_BIN_EXE_compat"), &arguments)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+        listen(child.stdout.take().unwrap(), &said);
+        listen(child.stderr.take().unwrap(), &said);
+        Self { child, said }
+    }
+
+    fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// Waits until it has said `what` once more than `before`.
+    async fn says(&self, what: &str, times: usize) {
+        let until = Instant::now() + PATIENCE;
+        while self.said().matches(what).count() < times {
+            assert!(
+                Instant::now() < until,
+                "`{what}` was not said {times} times:\n{}",
+                self.said()
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn interrupt(mut self) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+        let status = tokio::task::spawn_blocking(move || self.child.wait())
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(status.success(), "{status}");
+    }
+}
+
+fn listen(source: impl std::io::Read + Send + 'static, said: &std::sync::Arc<std::sync::Mutex<String>>) {
+    use std::io::BufRead as _;
+    let said = std::sync::Arc::clone(said);
+    std::thread::spawn(move || {
+        for line in std::io::BufReader::new(source).lines().map_while(Result::ok) {
+            said.lock().unwrap().push_str(&(line + "\n"));
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_watcher_runs_what_a_saved_file_touches_and_survives_faults() {
+    let warm = Warm::new().await;
+    let watching = Watching::start(&warm, &["--tier", "haiku"]);
+    watching.says("watching `", 1).await;
+    let host = warm.host();
+    let save = |file: &str, text: &str| std::fs::write(warm.small.root().join(file), text).unwrap();
+    let cell = "cells/text/anthropic.yaml";
+    save(
+        cell,
+        "expect:\n  asked_once:\n    requests: { count: 1 }\n# saved\n",
+    );
+    watching.says("results: ", 1).await;
+    assert!(
+        watching.said().contains(&format!("`{cell}`: 1 trial\n")),
+        "{}",
+        watching.said()
+    );
+    assert!(watching.said().contains(USING), "{}", watching.said());
+    assert_eq!(warm.small.results().run.selected, 1);
+
+    save(cell, "expect:\n  asked_once:\n    request: { count: 1 }\n");
+    watching.says("cells/text/anthropic.yaml:3", 1).await;
+    save("manifest.yaml", "schema_version: [\n");
+    watching.says("manifest.yaml:", 1).await;
+    save(
+        "cells/text/_shared.yaml",
+        "prompt: ping\nreplies:\n  - content:\n      - text: pong\nexpect:\n  reply:\n    text: { equals: pong }\n",
+    );
+    save(cell, "expect:\n  asked_once:\n    requests: { count: 1 }\n");
+    save("manifest.yaml", crate::harness_command::MANIFEST);
+    watching.says("results: ", 2).await;
+    assert_eq!(
+        warm.small.results().run.selected,
+        4,
+        "the manifest touches all of the tier"
+    );
+    watching.interrupt().await;
+    until("the host's end", || !is_alive(host)).await;
+    assert!(warm.place().read().is_none());
+}
