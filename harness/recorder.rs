@@ -9,11 +9,14 @@ use compat_matrix::ids::TrialName;
 use compat_matrix::outcome::{RunRecord, TrialRecord};
 use compat_matrix::results::file::Run;
 use compat_matrix::results::{self, Results};
+use compat_matrix::warm::SharedRun;
 
 /// Collects the trials of a run and writes its files anew after each.
 pub struct Recorder {
     results_path: PathBuf,
     junit_path: PathBuf,
+    /// The run, if other processes run other trials of it: what they have found is taken up before each change.
+    shared: Option<SharedRun>,
     state: Mutex<State>,
 }
 
@@ -28,12 +31,14 @@ impl Recorder {
     pub fn start(
         results_path: PathBuf,
         junit_path: PathBuf,
+        shared: Option<SharedRun>,
         run: &RunRecord,
         selected: &[TrialName],
     ) -> anyhow::Result<Self> {
         let recorder = Self {
             results_path,
             junit_path,
+            shared,
             state: Mutex::new(State {
                 results: Results::begun(run, &[]),
                 error: None,
@@ -75,9 +80,21 @@ impl Recorder {
     }
 
     fn try_update(&self, results: &mut Results, change: impl FnOnce(&mut Results)) -> anyhow::Result<()> {
+        // Until the files are written nobody else changes them.
+        let held = match &self.shared {
+            Some(shared) => Some(shared.hold()?),
+            None => None,
+        };
+        if let Some(known) = held.as_ref().and_then(|held| held.results()) {
+            *results = known;
+        }
         change(results);
         results.run.written_at = chrono::Utc::now();
-        write_whole(&self.results_path, &results.to_text())?;
+        let text = results.to_text();
+        if let Some(held) = &held {
+            held.keep(&text)?;
+        }
+        write_whole(&self.results_path, &text)?;
         write_whole(&self.junit_path, &results::junit::to_xml(results))
     }
 

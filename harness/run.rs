@@ -24,7 +24,7 @@ use compat_matrix::spec::fault::Fault;
 use compat_matrix::spec::proxy_config::ProxyConfig;
 use compat_matrix::spec_files::Project;
 use compat_matrix::trial;
-use compat_matrix::warm::Warmth;
+use compat_matrix::warm::{Place, SharedRun, Warmth};
 use compat_matrix::wire::Operation;
 use libtest_mimic::{ColorSetting, Completion, Failed, FormatSetting, Trial};
 use once_cell::sync::OnceCell;
@@ -58,6 +58,8 @@ struct Run {
     baseline: Option<Matrix>,
     /// Whether what libtest prints is its long form, which the matrix may follow on standard output.
     is_for_people: bool,
+    /// Whether other processes run other trials of the same run: then the matrix is not this one's to show.
+    is_one_of_many: bool,
     /// Whether there is no gateway.
     control: bool,
     /// Which session that is kept warm the run may use.
@@ -111,6 +113,7 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
     let recorder = Recorder::start(
         results_path.clone(),
         root.join("test-results/junit.xml"),
+        shared_run(&environment, &root)?,
         &record(&environment, control, all_trials),
         &selected,
     )?;
@@ -119,6 +122,7 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
     let run = Arc::new(Run {
         project,
         proxy_config,
+        is_one_of_many: one_of_many(&environment).is_some(),
         environment,
         runtime: OnceCell::new(),
         session: OnceLock::new(),
@@ -294,6 +298,15 @@ fn warmth(command_line: &CommandLine, environment: &Environment) -> anyhow::Resu
 fn one_of_many(environment: &Environment) -> Option<String> {
     let run = environment.get(env::NEXTEST_RUN_ID)?;
     Some(run.to_owned()).filter(|_| environment.get(env::NEXTEST_EXECUTION_MODE) == Some("process-per-test"))
+}
+
+/// What the processes of the run share, if there are more than this one.
+fn shared_run(environment: &Environment, root: &Path) -> anyhow::Result<Option<SharedRun>> {
+    let Some(run) = one_of_many(environment) else {
+        return Ok(None);
+    };
+    let place = Place::of_run(environment, root, &run)?;
+    Ok(Some(SharedRun::new(place)?))
 }
 
 /// The `compat` that cargo has built with this program.
@@ -494,11 +507,22 @@ impl Run {
         }
     }
 
+    /// The matrix of the run.
+    fn show(&self, results: &Results) {
+        let manifest = (&self.project.manifest).into();
+        let grid = terminal::of_run(&manifest, results, terminal_width(), self.paint);
+        if self.is_for_people {
+            anstream::println!("{grid}");
+        } else {
+            anstream::eprintln!("{grid}");
+        }
+    }
+
     /// Ends the session, and says what the run came to.
-    fn end(self, results_path: &Path, failed: bool) -> anyhow::Result<ExitCode> {
+    fn end(mut self, results_path: &Path, failed: bool) -> anyhow::Result<ExitCode> {
         let results = self.recorder.finish()?;
         self.tell_orphans();
-        let broken = match self.session.into_inner() {
+        let broken = match std::mem::take(&mut self.session).into_inner() {
             Some(Ok(session)) => {
                 if let Some(runtime) = self.runtime.get() {
                     runtime.block_on(session.end());
@@ -508,18 +532,10 @@ impl Run {
             Some(Err(error)) => Some(error),
             None => None,
         };
-        let grid = terminal::of_run(
-            &(&self.project.manifest).into(),
-            &results,
-            terminal_width(),
-            self.paint,
-        );
-        if self.is_for_people {
-            anstream::println!("{grid}");
-        } else {
-            anstream::eprintln!("{grid}");
+        if !self.is_one_of_many {
+            self.show(&results);
+            anstream::eprintln!("results: {}", results_path.display());
         }
-        anstream::eprintln!("results: {}", results_path.display());
         if let Some(error) = broken {
             anyhow::bail!("no trial could be run: {error}");
         }

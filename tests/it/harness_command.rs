@@ -419,7 +419,7 @@ async fn a_run_that_was_broken_off_says_what_it_had_not_finished_and_that_is_run
 }
 
 /// A `claude` that tells its version and else hangs.
-fn hanging_claude(folder: &Path, scenario: &Path) -> PathBuf {
+pub fn hanging_claude(folder: &Path, scenario: &Path) -> PathBuf {
     use std::os::unix::fs::PermissionsExt as _;
     let file = folder.join("claude");
     let script = format!(

@@ -370,3 +370,119 @@ async fn a_watcher_runs_what_a_saved_file_touches_and_survives_faults() {
     until("the host's end", || !is_alive(host)).await;
     assert!(warm.place().read().is_none());
 }
+
+/// What nextest gives the processes of one run.
+fn nextest(warm: &mut Warm) -> Place {
+    let run = uuid::Uuid::new_v4().to_string();
+    warm.small.set(env::NEXTEST_RUN_ID, &run);
+    warm.small.set(env::NEXTEST_EXECUTION_MODE, "process-per-test");
+    let cache = warm.small.root().join("cache");
+    let environment: Environment = [(env::COMPAT_CACHE_DIR, cache)].into_iter().collect();
+    Place::of_run(&environment, warm.small.root(), &run).unwrap()
+}
+
+/// Ends the session that the processes of a run share, as it ends by itself after a while.
+async fn ended(place: &Place) {
+    let host = place.read().expect("a session").pid;
+    place.remove();
+    until("the host's end", || !is_alive(host)).await;
+}
+
+#[tokio::test]
+async fn processes_of_one_run_that_start_at_once_share_one_session_and_one_file() {
+    let mut warm = Warm::new().await;
+    let place = nextest(&mut warm);
+    let names = [
+        "text::anthropic::haiku",
+        "text::anthropic::opus",
+        "words::anthropic::haiku",
+        "words::anthropic::opus",
+        "text::azure::haiku",
+    ];
+    let exact = |name: &'static str| {
+        let small = &warm.small;
+        async move { small.run(&["--exact", name, "--nocapture"]).await }
+    };
+    let (a, b, c, d, e) = tokio::join!(
+        exact(names[0]),
+        exact(names[1]),
+        exact(names[2]),
+        exact(names[3]),
+        exact(names[4])
+    );
+    let statuses = [&a, &b, &c, &d, &e].map(|ran| ran.status);
+    assert_eq!(
+        statuses,
+        [0, 0, 101, 101, 0].map(Some),
+        "{a:?}{b:?}{c:?}{d:?}{e:?}"
+    );
+    let started = [&a, &b, &c, &d, &e].map(|ran| ran.err.matches("starting LiteLLM").count() / 2);
+    assert_eq!(started.iter().sum::<usize>(), 1, "{started:?} {}", a.err);
+    assert!(
+        !a.out.contains("not tested"),
+        "the matrix is no process's own: {}",
+        a.out
+    );
+    let results = warm.small.results();
+    assert_eq!((results.run.selected, results.run.complete), (5, true));
+    assert!(results.run.gateway.version.is_some() && results.run.claude_code_version.is_some());
+    let junit = std::fs::read_to_string(warm.small.root().join("test-results/junit.xml")).unwrap();
+    for name in names {
+        assert_eq!(junit.matches(&format!("name=\"{name}\"")).count(), 1, "{name}");
+    }
+
+    // A retry is another attempt at the same trial, and no other run's results are taken up.
+    let shared = "cells/words/_shared.yaml";
+    let mended = std::fs::read_to_string(warm.small.root().join(shared)).unwrap();
+    std::fs::write(warm.small.root().join(shared), mended.replace("other", "pong")).unwrap();
+    assert_eq!(exact("words::anthropic::opus").await.status, Some(0));
+    let results = warm.small.results();
+    let entry = results
+        .results
+        .iter()
+        .find(|entry| entry.nodeid.to_string() == "words::anthropic::opus");
+    let entry = entry.expect("a result");
+    assert_eq!(
+        (results.results.len(), entry.attempts.len(), entry.flaky),
+        (5, 2, true)
+    );
+    ended(&place).await;
+
+    let place = nextest(&mut warm);
+    assert_eq!(warm.small.run(&["--exact", names[0]]).await.status, Some(0));
+    assert_eq!(warm.small.results().results.len(), 1, "a new run begins anew");
+    ended(&place).await;
+}
+
+#[tokio::test]
+async fn a_process_that_is_ended_leaves_its_trial_unfinished_and_no_process() {
+    let mut warm = Warm::new().await;
+    let place = nextest(&mut warm);
+    warm.up().await;
+    let scenario = warm.small.root().join("scenario.json");
+    std::fs::write(&scenario, r#"["hang"]"#).unwrap();
+    let hanging = crate::harness_command::hanging_claude(warm.small.root(), &scenario);
+    warm.small.set(env::COMPAT_CLAUDE, hanging.to_str().unwrap());
+    let mut harness = warm
+        .small
+        .harness(&["--exact", "text::anthropic::haiku"])
+        .spawn()
+        .unwrap();
+    let claude = || {
+        let hangs = children_of(harness.id());
+        hangs.into_iter().find(|pid| {
+            let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&arguments).contains("--session-id")
+        })
+    };
+    until("claude", || claude().is_some()).await;
+    let claude = claude().unwrap();
+    harness.kill().unwrap();
+    harness.wait().unwrap();
+    until("claude's end", || !is_alive(claude)).await;
+    let results = warm.small.results();
+    assert_eq!((results.run.unfinished.len(), results.run.complete), (1, false));
+    // It was a guest of what `compat up` keeps: there was nothing to start, and that stays.
+    assert!(place.read().is_none() && is_alive(warm.host()));
+    warm.compat(&["down"]).await;
+}
