@@ -17,7 +17,7 @@ use compat_matrix::outcome::{Cause, Mismatch, Outcome, RunRecord, TrialRecord};
 use compat_matrix::plan::Planned;
 use compat_matrix::preflight::{self, Finding};
 use compat_matrix::report::{self, Paint};
-use compat_matrix::results::Results;
+use compat_matrix::results::{Entry, Results};
 use compat_matrix::selection;
 use compat_matrix::session::{self, Session, SessionError};
 use compat_matrix::spec::fault::Fault;
@@ -60,6 +60,8 @@ struct Run {
     is_for_people: bool,
     /// Whether other processes run other trials of the same run: then the matrix is not this one's to show.
     is_one_of_many: bool,
+    /// What it is to run.
+    selected: Vec<TrialName>,
     /// Whether there is no gateway.
     control: bool,
     /// Which session that is kept warm the run may use.
@@ -131,6 +133,7 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         baseline,
         is_for_people: !arguments.quiet
             && !matches!(arguments.format, Some(FormatSetting::Json | FormatSetting::Terse)),
+        selected: selected.clone(),
         control,
         warmth,
         no_preflight: command_line.no_preflight,
@@ -241,7 +244,8 @@ fn selected(
     axes.check(&project.manifest)?;
     names.retain(|name| by_name.select(name) && axes.select(name));
     if command_line.libtest.ignored {
-        names.retain(|name| matches!(project.plan(None, name), Planned::NotApplicable(_)));
+        let cells = project.not_applicable(names.iter().map(|name| name.cell.clone()));
+        names.retain(|name| cells.contains(&name.cell));
     }
     if last.is_asked() {
         names = last.select(&last_results(results_path)?, names);
@@ -550,7 +554,8 @@ impl Run {
             anstream::println!("{}", terminal::of_verdict(&verdict, terminal_width(), self.paint));
             return Ok(status_of(&verdict));
         }
-        let causes = results.results.iter().filter_map(|entry| entry.cause);
+        let own = |entry: &&Entry| !self.is_one_of_many || self.selected.contains(&entry.nodeid);
+        let causes = results.results.iter().filter(own).filter_map(|entry| entry.cause);
         Ok(status(failed, causes))
     }
 }

@@ -11,14 +11,14 @@ use tokio::runtime::Runtime;
 use super::{check, progress};
 use crate::env::{self, Environment};
 use crate::process;
-use crate::warm::{self, Description, Fingerprint, Found, Hosting, Place};
+use crate::warm::{self, Description, Fingerprint, Found, Hosting, Place, WarmError};
 
 /// Keep gateway and provider simulator running for the runs to come
 ///
 /// Starts LiteLLM and the provider simulator in a process of their own and returns when they answer. From then on
 /// `cargo test --test compat` finds them by itself, says so, and starts in a second instead of ten. It takes them only where
 /// it would start the very same: this build, the pinned LiteLLM, `proxy_config.yaml` as it is. What does not fit any more is
-/// ended and started anew by the next `compat up`.
+/// ended and started anew by the next `compat up`, unless a run is using it.
 ///
 /// It ends by `compat down`, and by itself: when no run has used it for a while, when its gateway ends, and when its folder
 /// is removed.
@@ -99,6 +99,9 @@ async fn in_the_foreground(hosting: &Hosting) -> anyhow::Result<ExitCode> {
         Found::Fits(guest) => {
             announce(&guest.description, "is kept warm already");
             return Ok(ExitCode::SUCCESS);
+        }
+        Found::Unfit(why) if hosting.place.nobody().is_none() => {
+            return Err(WarmError::InUse { why }.into());
         }
         Found::Unfit(why) => {
             anstream::eprintln!("ending the session that is kept warm: {why}");

@@ -51,7 +51,7 @@ pub struct Run {
     #[serde(with = "timestamp")]
     #[schemars(schema_with = "timestamp::schema")]
     pub written_at: DateTime<Utc>,
-    /// Whether every selected trial has finished.
+    /// Whether every selected trial has finished; where each trial is a process of its own, every one that has begun.
     pub complete: bool,
     /// How many trials the project has.
     pub trials: usize,

@@ -113,6 +113,7 @@ pub async fn ensure(
         .expect("locking does not panic")?;
     match find(place, &wanted).await? {
         Found::Fits(guest) => return Ok(was_there(guest)),
+        Found::Unfit(why) if place.nobody().is_none() => return Err(WarmError::InUse { why }),
         Found::Unfit(why) => {
             progress.note(&format!("ending the session that is kept warm: {why}"));
             end(place).await;

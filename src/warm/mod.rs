@@ -91,6 +91,14 @@ pub enum WarmError {
     /// What it needs could not be started.
     #[error(transparent)]
     Session(#[from] Box<crate::session::SessionError>),
+    /// One that does not fit is in the way of another run that uses it.
+    #[error(
+        "the session that is kept warm does not fit ({why}), and a run uses it: wait for its end, or run `compat down`"
+    )]
+    InUse {
+        /// Why it does not fit.
+        why: String,
+    },
     /// Keys cannot be made.
     #[error("cannot make a control key for the provider simulator")]
     Key,

@@ -164,6 +164,12 @@ async fn what_does_not_fit_is_not_used_and_is_renewed() {
         "{}",
         ran.err
     );
+    let lease = warm.place().lease().unwrap();
+    let refused = warm.compat(&["up"]).await;
+    assert_eq!(refused.status, Some(1), "{refused:?}");
+    assert!(refused.err.contains("and a run uses it"), "{}", refused.err);
+    assert!(is_alive(host));
+    drop(lease);
     let renewed = warm.up().await;
     assert!(
         renewed.err.contains("ending the session that is kept warm"),
