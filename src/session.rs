@@ -78,6 +78,8 @@ pub struct Session {
     pub inherited: Variables,
     /// When a further `claude` may start.
     pub schedule: Arc<Schedule>,
+    /// Asks the gateway what a cell asks it directly. One for all trials: each new one reads the system's certificates.
+    pub client: reqwest::Client,
     scratch: tempfile::TempDir,
     watchdog: Option<Watchdog>,
     /// While it is held, what is kept warm stays.
@@ -246,6 +248,7 @@ impl Session {
             run,
             inherited: environment.inherited(),
             schedule: Schedule::new(cores()),
+            client: reqwest::Client::new(),
             scratch,
             watchdog: Some(watchdog),
             lease,
