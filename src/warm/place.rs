@@ -197,3 +197,47 @@ impl Place {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_left_long_ago_is_taken_away_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| {
+            let place = Place::at(folder.path().join(name));
+            place.prepare().unwrap();
+            place
+        };
+        let age = |place: &Place| {
+            let long_ago = SystemTime::now() - OLD - Duration::from_secs(1);
+            File::open(place.folder())
+                .unwrap()
+                .set_modified(long_ago)
+                .unwrap();
+        };
+        let (own, old, young, other) = (at("abc"), at("abc-1"), at("abc-2"), at("abd-1"));
+        for place in [&own, &old, &other] {
+            age(place);
+        }
+        own.prepare().unwrap();
+        let is_there = [&own, &old, &young, &other].map(|place| place.folder().exists());
+        assert_eq!(is_there, [true, false, true, true]);
+    }
+
+    #[test]
+    fn a_lease_keeps_and_a_description_of_another_kind_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::at(folder.path().join("abc"));
+        assert!(place.read().is_none() && !place.remove());
+        place.prepare().unwrap();
+        let lease = (place.lease().unwrap(), place.lease().unwrap());
+        assert!(place.nobody().is_none());
+        drop(lease);
+        assert!(place.nobody().is_some());
+        std::fs::write(place.folder().join(SESSION), "{\"pid\": 1}").unwrap();
+        assert!(place.read().is_none());
+        assert!(place.remove());
+    }
+}

@@ -101,6 +101,15 @@ async fn a_run_finds_what_is_kept_warm_says_so_and_judges_both_sides() {
     let warm = Warm::new().await;
     assert!(warm.up().await.out.starts_with("the session is kept warm\n"));
     let host = warm.host();
+    for path in [
+        warm.place().folder().to_owned(),
+        warm.place().folder().join("session.json"),
+        warm.place().log(),
+    ] {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "`{}` holds keys, or may", path.display());
+    }
     for _ in 0..2 {
         let ran = warm.small.run(&["text::anthropic"]).await;
         assert_eq!(ran.status, Some(0), "{ran:?}");
@@ -366,12 +375,9 @@ async fn a_watcher_runs_what_a_saved_file_touches_and_survives_faults() {
     );
     save(cell, "expect:\n  asked_once:\n    requests: { count: 1 }\n");
     save("manifest.yaml", crate::harness_command::MANIFEST);
-    watching.says("results: ", 2).await;
-    assert_eq!(
-        warm.small.results().run.selected,
-        4,
-        "the manifest touches all of the tier"
-    );
+    // The manifest touches all of the tier.
+    until("the whole tier", || warm.small.results().run.selected == 4).await;
+    until("its end", || warm.small.results().run.complete).await;
     watching.interrupt().await;
     until("the host's end", || !is_alive(host)).await;
     assert!(warm.place().read().is_none());
