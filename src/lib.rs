@@ -37,6 +37,8 @@ pub mod versions;
 pub mod gateway;
 pub mod schedule;
 pub mod session;
+pub mod warm;
+pub mod watch;
 pub mod preflight;
 pub mod trial;
 pub mod publish;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::ids::{CellId, FeatureId, ProviderId, TrialName};
 use crate::plan::{self, Planned};
-use crate::spec::cell::Cell;
+use crate::spec::cell::{Cell, CellBody};
 use crate::spec::fault::{Fault, closest, listed};
 use crate::spec::manifest::{Manifest, Tier};
 use crate::spec::proxy_config::ProxyConfig;
@@ -26,6 +26,9 @@ pub const PROXY_CONFIG: &str = "proxy_config.yaml";
 pub const CELLS: &str = "cells";
 /// What a feature's cells share, in the feature's folder.
 pub const SHARED: &str = "_shared.yaml";
+
+/// The key of a cell whose feature cannot exist there.
+const NOT_APPLICABLE: &[u8] = b"not_applicable";
 
 /// A cell as it was read: the cell, or all its faults.
 pub type ReadCell = Result<Arc<Cell>, Vec<Fault>>;
@@ -98,6 +101,26 @@ impl Project {
     /// What is to be done for `trial`; see [`plan::plan`].
     pub fn plan(&self, proxy_config: Option<&ProxyConfig>, trial: &TrialName) -> Planned {
         plan::plan(&self.manifest, proxy_config, trial, &self.cell(&trial.cell))
+    }
+
+    /// Those of `cells` whose feature cannot exist there. A cell in whose files the word does not stand is not parsed for
+    /// it: of thousands that is what takes long.
+    pub fn not_applicable(&self, cells: impl IntoIterator<Item = CellId>) -> HashSet<CellId> {
+        let has_word = |file: &Path| {
+            let text = fs::read(self.root.join(file)).unwrap_or_default();
+            text.windows(NOT_APPLICABLE.len())
+                .any(|window| window == NOT_APPLICABLE)
+        };
+        let may_be = |cell: &CellId| {
+            let file = Self::cell_file(cell);
+            has_word(&file) || has_word(&file.with_file_name(SHARED))
+        };
+        let is_so = |cell: &CellId| {
+            self.cell(cell)
+                .is_ok_and(|cell| matches!(cell.body, CellBody::NotApplicable(_)))
+        };
+        let distinct: HashSet<CellId> = cells.into_iter().collect();
+        distinct.into_iter().filter(may_be).filter(is_so).collect()
     }
 
     /// The file of `cell`, relative to the root.

@@ -4,6 +4,7 @@
 
 mod cause;
 mod check;
+mod down;
 mod explain;
 mod files;
 mod matrix;
@@ -15,7 +16,9 @@ mod results;
 mod schema;
 mod status;
 mod toolchain;
+mod up;
 mod versions;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -36,6 +39,7 @@ struct Compat {
 enum Command {
     Cause(cause::Arguments),
     Check(check::Arguments),
+    Down(down::Arguments),
     Explain(explain::Arguments),
     Matrix(matrix::Arguments),
     Mutants(mutants::Arguments),
@@ -45,7 +49,9 @@ enum Command {
     Schema(schema::Arguments),
     Status(status::Arguments),
     Toolchain(toolchain::Arguments),
+    Up(up::Arguments),
     Versions(versions::Arguments),
+    Watch(watch::Arguments),
 }
 
 /// Exit status of a command that failed.
@@ -59,6 +65,7 @@ pub fn main() -> ExitCode {
     let result = match Compat::parse().command {
         Command::Cause(arguments) => cause::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Down(arguments) => down::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Matrix(arguments) => matrix::run(arguments),
         Command::Mutants(arguments) => mutants::run(&arguments),
@@ -68,7 +75,9 @@ pub fn main() -> ExitCode {
         Command::Schema(arguments) => schema::run(arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Toolchain(arguments) => toolchain::run(arguments),
+        Command::Up(arguments) => up::run(&arguments),
         Command::Versions(arguments) => versions::run(arguments),
+        Command::Watch(arguments) => watch::run(&arguments),
     };
     result.unwrap_or_else(|error| {
         anstream::eprintln!("error: {error:#}");

@@ -1,7 +1,7 @@
 //! `compat-results.json`, JUnit, merging.
 
 use compat_matrix::ids::TrialName;
-use compat_matrix::outcome::Outcome;
+use compat_matrix::outcome::{Cause, Outcome};
 use compat_matrix::results::merge::merge;
 use compat_matrix::results::{Results, junit};
 
@@ -26,6 +26,44 @@ fn the_order_in_which_trials_finish_does_not_show() {
     assert_eq!(
         Results::from_records(&run(records.len()), &records).to_text(),
         text
+    );
+}
+
+#[test]
+fn a_run_says_what_it_has_not_finished_and_a_trial_that_is_run_again_keeps_its_attempts() {
+    let failed = sample_run::failure(Cause::Gateway, "lost");
+    let mut first = trial("vision::vertex_ai::haiku", Outcome::Fail(failed.clone()));
+    first.attempts[0].failure = Some(failed);
+    let second = trial("vision::vertex_ai::haiku", Outcome::Pass);
+    let names = [
+        first.name.clone(),
+        "vision::vertex_ai::opus".parse::<TrialName>().unwrap(),
+    ];
+    let mut results = Results::begun(&run(0), &names);
+    assert_eq!((results.run.selected, results.run.unfinished.len()), (2, 2));
+    results.finish(&first);
+    results.begin(&names);
+    results.settle(true);
+    assert_eq!((results.run.selected, results.run.complete), (2, false));
+    assert_eq!(results.run.unfinished, names[1..]);
+    assert_eq!(Results::parse(&results.to_text()).unwrap(), results);
+    results.finish(&second);
+    let entry = &results.results[0];
+    assert_eq!(
+        (results.results.len(), entry.attempts.len(), entry.flaky),
+        (1, 2, true)
+    );
+    results.finish(&trial("vision::vertex_ai::opus", Outcome::Pass));
+    results.settle(true);
+    assert!(results.run.complete);
+    let contradiction = results.to_text().replace(
+        "\"selected\": 2\n",
+        "\"selected\": 2,\n    \"unfinished\": [\"a::b::c\"]\n",
+    );
+    let error = Results::parse(&contradiction).unwrap_err().to_string();
+    assert!(
+        error.starts_with("run.unfinished: 1 trials, and 2 results, of 2 selected"),
+        "{error}"
     );
 }
 
