@@ -4,15 +4,18 @@
 
 mod cause;
 mod check;
+mod evidence;
 mod explain;
 mod files;
 mod matrix;
 mod mutants;
+mod new;
 pub mod progress;
 mod provider;
 mod publish;
 mod results;
 mod schema;
+mod show;
 mod status;
 mod toolchain;
 mod versions;
@@ -39,10 +42,12 @@ enum Command {
     Explain(explain::Arguments),
     Matrix(matrix::Arguments),
     Mutants(mutants::Arguments),
+    New(new::Arguments),
     Provider(provider::Arguments),
     Publish(Box<publish::Arguments>),
     Results(results::Arguments),
     Schema(schema::Arguments),
+    Show(show::Arguments),
     Status(status::Arguments),
     Toolchain(toolchain::Arguments),
     Versions(versions::Arguments),
@@ -62,10 +67,12 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Matrix(arguments) => matrix::run(arguments),
         Command::Mutants(arguments) => mutants::run(&arguments),
+        Command::New(arguments) => new::run(arguments),
         Command::Provider(arguments) => provider::run(arguments),
         Command::Publish(arguments) => publish::run(*arguments),
         Command::Results(arguments) => results::run(arguments),
         Command::Schema(arguments) => schema::run(arguments),
+        Command::Show(arguments) => show::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Toolchain(arguments) => toolchain::run(arguments),
         Command::Versions(arguments) => versions::run(arguments),

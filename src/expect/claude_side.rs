@@ -48,6 +48,12 @@ pub(super) fn judge(check: &Check, evidence: &Evidence) -> Ruling {
                 None,
             )
         }
+        Check::Todo(todo) => vec![Finding {
+            summary: format!("write me: {todo}"),
+            expected: "an expectation that its author has written".into(),
+            actual: "a `todo`".into(),
+            evidence: None,
+        }],
         Check::TokenCount(matcher) => return token_count(matcher, evidence),
         Check::DirectReply { status, body } => direct_reply(*status, body, evidence),
         provider_side => unreachable!("{provider_side:?} is judged on the provider's side"),

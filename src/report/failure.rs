@@ -98,7 +98,8 @@ fn push_mismatch(
         &format!("{error} {}", paint.apply(HEADING, &printable(&mismatch.summary))),
     );
     let arrow = paint.apply(LEAD, "-->");
-    push_line(text, &format!("  {arrow} {}", place_of(failure, mismatch)));
+    let place = place_of(failure, mismatch, evidence.is_some());
+    push_line(text, &format!("  {arrow} {place}"));
     push_value(text, "expected", &mismatch.expected, paint);
     push_value(text, "actual", &mismatch.actual, paint);
     if let Some((file, line)) = &mismatch.evidence {
@@ -113,18 +114,15 @@ fn push_mismatch(
 }
 
 /// Where a mismatch belongs: `vision/_shared.yaml:14:5  expect.image`. What is expected of every trial stands in no
-/// cell, and a fault of a cell's text has its whole path already.
-fn place_of(failure: &Failure, mismatch: &Mismatch) -> String {
+/// cell, and a fault of a cell's text, for which nothing was run, has its whole path already.
+fn place_of(failure: &Failure, mismatch: &Mismatch, was_run: bool) -> String {
     let name = &mismatch.expectation;
     match &mismatch.place {
         None => name.clone(),
         Some(place) => {
             let whole = name.starts_with(KNOWN_FAILURES);
-            let prefix = if whole || matches!(failure.cause, Cause::Harness | Cause::Config) {
-                ""
-            } else {
-                "expect."
-            };
+            let of_the_text = !was_run && matches!(failure.cause, Cause::Harness | Cause::Config);
+            let prefix = if whole || of_the_text { "" } else { "expect." };
             let position = if place.line == 0 {
                 String::new()
             } else {

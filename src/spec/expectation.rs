@@ -198,6 +198,8 @@ pub enum Check {
         /// What is known to change, as the wire diff names it.
         except: Vec<String>,
     },
+    /// What is still to be written; never holds.
+    Todo(String),
 }
 
 /// Least time in milliseconds between the first and the last delta of a live stream that is not buffered:

@@ -348,10 +348,14 @@ pub struct ExpectationEntry {
     /// trial's evidence lists both). Not judged in a live run.
     #[schemars(extend("examples" = [{"way": "request"}]))]
     pub unchanged: Option<UnchangedEntry>,
+    /// Nothing yet: what is still to be written. It never holds, so that a cell cannot be green before it says what must hold;
+    /// `compat new feature` begins every row with one.
+    #[schemars(length(min = 1), extend("examples" = ["say what the reply must quote"]))]
+    pub todo: Option<String>,
 }
 
 /// The keys of an expectation that say what must hold, in the order of the reference.
-pub const KINDS: [&str; 18] = [
+pub const KINDS: [&str; 19] = [
     "text",
     "tool_call",
     "tool_result",
@@ -370,6 +374,7 @@ pub const KINDS: [&str; 18] = [
     "thinking_arrived",
     "cache",
     "unchanged",
+    "todo",
 ];
 
 fn exactly_one_kind(schema: &mut Schema) {

@@ -14,7 +14,9 @@ use super::cell::{Cell, CellBody, Prompt, PromptBlock, Test};
 use super::expectation::{Expectation, IMPLIED, KnownFailure};
 use super::fault::{Fault, closest, listed};
 use super::manifest::Manifest;
-use super::mirror::{CellFile, KnownFailureEntry, PromptBlockEntry, ReplyBlockEntry, ReplyEntry};
+use super::mirror::{
+    CellFile, ExpectationEntry, KnownFailureEntry, PromptBlockEntry, ReplyBlockEntry, ReplyEntry,
+};
 use super::owned;
 use super::resolve_expectation;
 use super::schema::{self, FileKind, written};
@@ -845,6 +847,23 @@ impl Resolver<'_> {
                 continue;
             }
             let known = self.known_failure(name, entry);
+            let is_todo = |(named, entry): &(String, ExpectationEntry)| named == name && entry.todo.is_some();
+            if self
+                .mirror
+                .expect
+                .iter()
+                .flat_map(|expect| &expect.0)
+                .any(is_todo)
+            {
+                self.faults.push(
+                    Fault::at(
+                        &span,
+                        format!("`{name}` is still to be written, which is no failure of the gateway"),
+                    )
+                    .path(written(&path.0))
+                    .hint("write the expectation, or remove the known failure"),
+                );
+            }
             let Some(expectation) = expectations
                 .iter_mut()
                 .find(|expectation| expectation.name == *name)

@@ -187,6 +187,12 @@ impl Checker<'_, '_> {
                 except: except.map(|known| known.what.clone()).collect(),
             });
         }
+        if let Some(todo) = &entry.todo {
+            if todo.trim().is_empty() {
+                self.fault(&path.then("todo"), "the text is empty");
+            }
+            return Some(Check::Todo(todo.trim().to_owned()));
+        }
         if let Some(count) = &entry.token_count {
             let path = path.then("token_count");
             if !self.context.count_tokens && self.context.whole {

@@ -61,6 +61,7 @@ impl Interest {
                 number(*turn),
             ),
             Check::Unchanged { way, .. } => (*way, EVERY, None),
+            Check::Todo(_) => (Reply, &[], None),
             Check::Cache { turn, .. } => (
                 Request,
                 &[Part::Prefix, Part::Breakpoint, Part::Block, Part::Tool],

@@ -21,7 +21,7 @@ fn blocks(text: &str) -> Vec<(&str, String)> {
     blocks
 }
 
-fn copy_folder(from: &Path, to: &Path) {
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a folder") {
         let entry = entry.expect("an entry");
@@ -34,7 +34,7 @@ fn copy_folder(from: &Path, to: &Path) {
 }
 
 /// Enough of the gateway's configuration: the aliases that the manifest asks for.
-fn proxy_config() -> String {
+pub(crate) fn proxy_config() -> String {
     let mut text = String::from("model_list:\n");
     for ending in ["", "-bedrock-invoke", "-bedrock-converse", "-vertex-ai"] {
         for model in ["claude-haiku-4-5", "claude-sonnet-4-6", "claude-opus-4-7"] {

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, a module a subject. Hermetic: no network but loopback, no account, no fixed port.
 
 mod cause;
+mod authoring;
 mod cells_guide;
 mod ci_config;
 mod claude;
