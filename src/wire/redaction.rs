@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn what_is_private_does_not_get_into_a_draft() {
         let text = "sk-abcdefgh12345 Bearer abc.def-ghi123 someone@example.org \
-                    /var/compat-jdGpPL/41c2a94e8127/home 41c2a94e-8127-4ead-bce6-781692b801fb /Users/x/y AKIAABCDEFGHIJKLMNOP";
+                    /var/compat-jdGpPL/41c2a94e8127/home 41c2a94e-8127-4ead-bce6-781692b801fb /home/x/y AKIAABCDEFGHIJKLMNOP";
         assert_eq!(
             of_text(text),
             "[redacted] Bearer [redacted] [redacted] [folder of the run] 00000000-0000-0000-0000-000000000000 [folder] [redacted]"
