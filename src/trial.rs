@@ -251,7 +251,7 @@ async fn gather(trial: Trial<'_>, session: &Session, turn: Turn) -> Result<Evide
         provider.register(key, trial.test.script.clone()).await?;
     }
     session.relay(key, trial.mutation);
-    let ran = run_claude(trial, session, key, &turn).await;
+    let ran = run_claude(trial, session, key, turn).await;
     let direct = match (&ran, &trial.test.direct) {
         (Ok(run), Some(body)) if run.exit.code == Some(0) => {
             Some(send_direct(trial, session, key, body).await)
@@ -293,7 +293,7 @@ async fn run_claude(
     trial: Trial<'_>,
     session: &Session,
     key: TrialKey,
-    turn: &Turn,
+    turn: Turn,
 ) -> Result<ClaudeRun, TrialError> {
     let folder = session.scratch().join(short_name(key));
     let invocation = Invocation {
@@ -333,6 +333,8 @@ async fn run_claude(
         run
     };
     let (run, ()) = tokio::join!(run, tell);
+    // What is left to do is little work for this process; the next `claude` may start.
+    drop(turn);
     // A home has a hundred small files; what is left over goes with the session.
     let _ = std::fs::remove_dir_all(&folder);
     Ok(run?)

@@ -14,7 +14,7 @@ use crate::evidence::{Behind, Evidence};
 use crate::ids::TierId;
 use crate::outcome::{Judged, KNOWN_FAILURES, Mismatch, Verdict};
 use crate::spec::cell::Test;
-use crate::spec::expectation::{Check, Expectation, KnownFailure};
+use crate::spec::expectation::{Check, Expectation, KnownChange, KnownFailure};
 use crate::wire_diff::interest::Interest;
 
 pub use crate::spec::expectation::{IMPLIED, RUN, TRANSCRIPT, UNMATCHED, WORKAROUNDS};
@@ -47,6 +47,13 @@ struct Finding {
 /// What judging one expectation gave.
 enum Ruling {
     Judged(Vec<Finding>),
+    /// It does not hold, in just the ways that the expectation itself declares.
+    Known {
+        reason: String,
+        link: String,
+    },
+    /// It holds, but for declarations that no longer say the truth.
+    Stale(Vec<Finding>),
     NotJudged,
 }
 
@@ -68,7 +75,7 @@ pub fn judge(test: &Test, tier: &TierId, evidence: &Evidence) -> Judgement {
             .filter(|known| known.applies_to(tier));
         let ruling = match expectation.needs_gateway && !evidence.gateway {
             true => Ruling::NotJudged,
-            false => rule(&expectation.check, test, evidence),
+            false => rule(&expectation.check, test, tier, evidence),
         };
         let verdict = judgement.take(&expectation.name, Some(expectation), known, ruling);
         if matches!(expectation.check, Check::Todo(_)) {
@@ -97,9 +104,10 @@ fn implied(test: &Test, tier: &TierId, evidence: &Evidence) -> Vec<(&'static str
     implied
 }
 
-fn rule(check: &Check, test: &Test, evidence: &Evidence) -> Ruling {
+fn rule(check: &Check, test: &Test, tier: &TierId, evidence: &Evidence) -> Ruling {
     if let Check::Unchanged { way, except } = check {
-        return unchanged::judge(*way, except, evidence);
+        let except: Vec<&KnownChange> = except.iter().filter(|known| known.applies_to(tier)).collect();
+        return unchanged::judge(*way, &except, evidence);
     }
     if check.is_provider_side() {
         return match evidence.behind {
@@ -135,7 +143,20 @@ impl Judgement {
             actual: finding.actual,
             evidence: finding.evidence,
         };
+        let mut declared = known.map(|known| (known.reason.clone(), known.link.clone()));
         let verdict = match (ruling, known) {
+            (Ruling::Known { reason, link }, _) => {
+                declared.get_or_insert((reason, link));
+                Verdict::KnownFailure
+            }
+            (Ruling::Stale(findings), _) => {
+                self.mismatches
+                    .extend(findings.into_iter().map(|finding| Mismatch {
+                        expectation: format!("{KNOWN_FAILURES}{name}"),
+                        ..mismatch(finding)
+                    }));
+                Verdict::UnexpectedlyHeld
+            }
             (Ruling::NotJudged, _) => Verdict::NotJudged,
             (Ruling::Judged(findings), None) if findings.is_empty() => Verdict::Held,
             (Ruling::Judged(findings), None) => {
@@ -157,12 +178,13 @@ impl Judgement {
             }
             (Ruling::Judged(_), Some(_)) => Verdict::KnownFailure,
         };
+        let (reason, link) = declared.unzip();
         self.judged.push(Judged {
             name: name.to_owned(),
             verdict,
             clause,
-            reason: known.map(|known| known.reason.clone()),
-            link: known.map(|known| known.link.clone()),
+            reason,
+            link,
         });
         verdict
     }

@@ -103,7 +103,7 @@ fn held_as_answered(check: &Check, evidence: &Evidence) -> Option<bool> {
             };
             match claude_side::judge(check, &answered) {
                 Ruling::Judged(findings) => Some(findings.is_empty()),
-                Ruling::NotJudged => None,
+                Ruling::NotJudged | Ruling::Known { .. } | Ruling::Stale(_) => None,
             }
         }
         // A provider that keeps step holds nothing back itself.

@@ -2,34 +2,78 @@
 
 use super::{Finding, Ruling, clipped};
 use crate::evidence::Evidence;
+use crate::spec::expectation::KnownChange;
 use crate::wire::Operation;
 use crate::wire_diff::{self, Change, Direction, Part};
 
 /// When something came is for checks that know the provider's pace: no clock is compared here.
-pub(super) fn judge(way: Direction, except: &[String], evidence: &Evidence) -> Ruling {
+pub(super) fn judge(way: Direction, except: &[&KnownChange], evidence: &Evidence) -> Ruling {
     let Some(diff) = wire_diff::of_trial(evidence) else {
         return Ruling::NotJudged;
     };
-    let is_fault = |change: &&Change| {
-        change.direction == way
-            && change.operation == Operation::Messages
-            && change.what.part != Part::Pace
-            && !except.contains(&change.what.path)
-    };
-    let changes: Vec<&Change> = diff.changes.iter().filter(is_fault).collect();
-    let Some(first) = changes.first() else {
-        return Ruling::Judged(Vec::new());
-    };
-    let mut told: Vec<String> = changes.iter().map(|change| change.told()).collect();
+    let changes: Vec<&Change> = diff
+        .changes
+        .iter()
+        .filter(|change| change.direction == way)
+        .filter(|change| change.operation == Operation::Messages && change.what.part != Part::Pace)
+        .collect();
+    let is_known = |change: &Change| except.iter().any(|known| known.what == change.what.path);
+    let faults: Vec<&Change> = changes
+        .iter()
+        .copied()
+        .filter(|change| !is_known(change))
+        .collect();
+    if let Some(first) = faults.first() {
+        return Ruling::Judged(vec![changed(way, first, &faults)]);
+    }
+    let shows = |known: &KnownChange| changes.iter().any(|change| change.what.path == known.what);
+    let gone: Vec<Finding> = except
+        .iter()
+        .filter(|known| !shows(known))
+        .map(|known| unchanged_now(known))
+        .collect();
+    match (except.first(), gone.is_empty()) {
+        (None, _) => Ruling::Judged(Vec::new()),
+        (_, false) => Ruling::Stale(gone),
+        (Some(first), true) => Ruling::Known {
+            reason: joined(
+                except
+                    .iter()
+                    .map(|known| format!("`{}` changed: {}", known.what, known.reason)),
+            ),
+            link: first.link.clone(),
+        },
+    }
+}
+
+fn changed(way: Direction, first: &Change, faults: &[&Change]) -> Finding {
+    let mut told: Vec<String> = faults.iter().map(|change| change.told()).collect();
     told.dedup();
-    let summary = match way {
-        Direction::Request => "what Claude Code sent did not reach the provider as it was",
-        Direction::Reply => "what the provider answered did not come back to Claude Code as it was",
-    };
-    Ruling::Judged(vec![Finding {
-        summary: summary.into(),
+    Finding {
+        summary: match way {
+            Direction::Request => "what Claude Code sent did not reach the provider as it was",
+            Direction::Reply => "what the provider answered did not come back to Claude Code as it was",
+        }
+        .into(),
         expected: "no difference but what every gateway may change".into(),
         actual: clipped(&told.join("; ")),
         evidence: Some(("sent.jsonl".into(), first.sent)),
-    }])
+    }
+}
+
+/// What a gateway mends must not stay excused.
+fn unchanged_now(known: &KnownChange) -> Finding {
+    Finding {
+        summary: "a declared known change no longer shows: remove it from `except`".into(),
+        expected: format!(
+            "`{}` to be changed: {} ({})",
+            known.what, known.reason, known.link
+        ),
+        actual: "it came out as it went in, or was not sent".into(),
+        evidence: None,
+    }
+}
+
+fn joined(reasons: impl Iterator<Item = String>) -> String {
+    reasons.collect::<Vec<_>>().join("; ")
 }

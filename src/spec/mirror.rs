@@ -638,7 +638,8 @@ pub struct CacheEntry {
 pub struct UnchangedEntry {
     /// `request`: from Claude Code to the provider. `reply`: from the provider to Claude Code, but for when it comes.
     pub way: Direction,
-    /// What the pinned gateway is known to change.
+    /// What the pinned gateway is known to change: shown as a known failure, and a fault of the trial once it comes out
+    /// unchanged.
     #[serde(default)]
     #[schemars(length(min = 1))]
     pub except: Option<Vec<KnownChangeEntry>>,
@@ -654,6 +655,13 @@ pub struct KnownChangeEntry {
     /// Why it changes, for readers.
     #[schemars(length(min = 1))]
     pub reason: String,
+    /// A public page that says so.
+    #[schemars(extend("pattern" = "^https?://", "examples" = ["https://github.com/BerriAI/litellm/issues/1"]))]
+    pub link: String,
+    /// The tiers on which it shows; all of them if not given.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub tiers: Option<Vec<String>>,
 }
 
 /// A declared fault of the pinned gateway or CLI.

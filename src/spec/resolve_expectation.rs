@@ -6,10 +6,12 @@ use serde_json::Value;
 use serde_json_path::JsonPath;
 
 use super::cell::PromptBlock;
-use super::expectation::{Check, CountMatcher, Expectation, Matcher, Query, RequestCheck, Turn};
+use super::expectation::{Check, CountMatcher, Expectation, KnownChange, Matcher, Query, RequestCheck, Turn};
 use super::fault::{Fault, listed};
 use super::manifest::Manifest;
-use super::mirror::{CountEntry, ExpectationEntry, MatcherEntry, Ordered, RequestEntry, UsageCheckEntry};
+use super::mirror::{
+    CountEntry, ExpectationEntry, MatcherEntry, Ordered, RequestEntry, UnchangedEntry, UsageCheckEntry,
+};
 use super::resolve::{Context, KeyPath, did_you_mean};
 use super::schema::written;
 use super::yaml::Node;
@@ -181,11 +183,7 @@ impl Checker<'_, '_> {
             return Some(Check::Event { path: query?, value });
         }
         if let Some(unchanged) = &entry.unchanged {
-            let except = unchanged.except.iter().flatten();
-            return Some(Check::Unchanged {
-                way: unchanged.way,
-                except: except.map(|known| known.what.clone()).collect(),
-            });
+            return Some(self.unchanged(&path.then("unchanged"), unchanged));
         }
         if let Some(todo) = &entry.todo {
             if todo.trim().is_empty() {
@@ -305,6 +303,28 @@ impl Checker<'_, '_> {
             text_deltas: entry.text_deltas,
             input_deltas: entry.input_deltas,
             incremental,
+        }
+    }
+
+    fn unchanged(&mut self, path: &KeyPath, entry: &UnchangedEntry) -> Check {
+        let path = path.then("except");
+        let mut except = Vec::new();
+        for (index, known) in entry.except.iter().flatten().enumerate() {
+            let path = path.then(index);
+            let tiers = known
+                .tiers
+                .as_ref()
+                .map(|names| tiers(self.node, &path, names, self.context.manifest, self.faults));
+            except.push(KnownChange {
+                what: known.what.clone(),
+                reason: known.reason.trim().to_owned(),
+                link: known.link.clone(),
+                tiers,
+            });
+        }
+        Check::Unchanged {
+            way: entry.way,
+            except,
         }
     }
 
