@@ -12,6 +12,8 @@ use super::stub::{WRITE_ME, modeline};
 use super::yaml_text;
 use crate::evidence::Evidence;
 use crate::ids::ProviderId;
+use crate::spec::expectation::KnownChange;
+use crate::spec::fault::listed;
 use crate::spec::schema::FileKind;
 use crate::transcript::{Answer, AnswerBlock};
 use crate::wire::exchange::{Exchange, SentReply};
@@ -43,10 +45,19 @@ pub struct Draft {
     files: Vec<String>,
     replies: Vec<Value>,
     expect: Map<String, Value>,
+    /// What the gateway changed in the run and no cell of the provider declares.
+    changed: Vec<String>,
 }
 
-/// Drafts a cell of `provider` from `evidence`, which was read `from` a folder.
-pub fn draft(provider: &ProviderId, evidence: &Evidence, given: Given, from: &str) -> Draft {
+/// Drafts a cell of `provider` from `evidence`, which was read `from` a folder. What its other cells declare that the gateway
+/// changes is `known`, and declared again where it shows.
+pub fn draft(
+    provider: &ProviderId,
+    evidence: &Evidence,
+    given: Given,
+    known: &[KnownChange],
+    from: &str,
+) -> Draft {
     let asked: Vec<&Exchange> = evidence
         .exchanges
         .iter()
@@ -63,7 +74,7 @@ pub fn draft(provider: &ProviderId, evidence: &Evidence, given: Given, from: &st
     };
     let mut expect = Map::new();
     claude_side(evidence, given, &mut expect);
-    provider_side(provider, evidence, &asked, given, &mut expect);
+    let changed = provider_side(provider, evidence, &asked, given, known, &mut expect);
     let (prompts, files) = match given.prompt {
         true => (Vec::new(), Vec::new()),
         false => prompt(evidence),
@@ -75,6 +86,7 @@ pub fn draft(provider: &ProviderId, evidence: &Evidence, given: Given, from: &st
         files,
         replies,
         expect,
+        changed,
     }
 }
 
@@ -115,6 +127,13 @@ impl Draft {
         out.push_str("\nexpect:\n");
         for (name, expectation) in &self.expect {
             let _ = write!(out, "  {name}:{}", yaml_text::block(expectation, 2));
+        }
+        if !self.changed.is_empty() {
+            let _ = writeln!(
+                out,
+                "  # In this run the gateway changed {}: a fault of it, unless `except` has it with a reason and a link.",
+                listed(self.changed.iter().map(String::as_str))
+            );
         }
         let todo = "hold each line of this draft against what should be, then remove this";
         let _ = write!(
@@ -370,15 +389,18 @@ fn telling_line(text: &str) -> Option<&str> {
     (line.chars().count() <= SHORT && redacted(line) == line && !line.starts_with('<')).then_some(line)
 }
 
+/// Gives what the gateway changed and nobody has declared.
 fn provider_side(
     provider: &ProviderId,
     evidence: &Evidence,
     asked: &[&Exchange],
     given: Given,
+    known: &[KnownChange],
     expect: &mut Map<String, Value>,
-) {
+) -> Vec<String> {
+    let mut undeclared = Vec::new();
     if asked.is_empty() {
-        return;
+        return undeclared;
     }
     let route = Route::ALL
         .into_iter()
@@ -398,10 +420,12 @@ fn provider_side(
         (Direction::Request, "request_unchanged"),
         (Direction::Reply, "reply_unchanged"),
     ] {
-        if let Some(unchanged) = unchanged(way, evidence) {
+        if let Some((unchanged, changed)) = unchanged(way, evidence, known) {
             expect.insert(name.into(), unchanged);
+            undeclared.extend(changed);
         }
     }
+    undeclared
 }
 
 /// What a request brought to the provider.
@@ -457,8 +481,8 @@ fn arrivals(exchange: &Exchange, given: Given, expect: &mut Map<String, Value>) 
     }
 }
 
-/// That nothing changes, but for what did in this run.
-fn unchanged(way: Direction, evidence: &Evidence) -> Option<Value> {
+/// That nothing changes but what is known to and did in this run; and what else did.
+fn unchanged(way: Direction, evidence: &Evidence, known: &[KnownChange]) -> Option<(Value, Vec<String>)> {
     let diff = wire_diff::of_trial(evidence)?;
     let mut changed: Vec<&str> = diff
         .changes
@@ -472,19 +496,25 @@ fn unchanged(way: Direction, evidence: &Evidence) -> Option<Value> {
         .collect();
     changed.sort_unstable();
     changed.dedup();
+    let mut except = Vec::new();
+    let mut undeclared = Vec::new();
+    for what in changed {
+        match known.iter().find(|known| known.what == what) {
+            Some(known) => {
+                except.push(json!({ "what": what, "reason": known.reason, "link": known.link }));
+            }
+            None => undeclared.push(what.to_owned()),
+        }
+    }
     let way = match way {
         Direction::Request => "request",
         Direction::Reply => "reply",
     };
     let mut unchanged = json!({ "way": way });
-    if !changed.is_empty() {
-        let except: Vec<Value> = changed
-            .into_iter()
-            .map(|what| json!({ "what": what, "reason": "write me: why may the gateway change this?" }))
-            .collect();
+    if !except.is_empty() {
         unchanged["except"] = except.into();
     }
-    Some(json!({ "unchanged": unchanged }))
+    Some((json!({ "unchanged": unchanged }), undeclared))
 }
 
 /// Puts `expectation` under `name`, or under the first `name_2`, `name_3`, … that is free; one that is there already is not

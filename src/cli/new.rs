@@ -16,6 +16,7 @@ use crate::diagnostic::{self, Format};
 use crate::ids::{CellId, FeatureId, ProviderId};
 use crate::new_files::NewFiles;
 use crate::spec::cell::CellBody;
+use crate::spec::expectation::{Check, KnownChange};
 use crate::spec::fault::{Fault, closest};
 use crate::spec_files::{CELLS, MANIFEST, PROXY_CONFIG, Project, SHARED};
 use crate::wire::Route;
@@ -292,7 +293,13 @@ impl NewCell {
             Some(name) => format!("a run of {name}"),
             None => recorded.folder.display().to_string(),
         };
-        let mut draft = draft::draft(&id.provider, &recorded.evidence, given, &from);
+        let mut draft = draft::draft(
+            &id.provider,
+            &recorded.evidence,
+            given,
+            &known_changes(project, &id.provider),
+            &from,
+        );
         let left_out = match fitted(project, &id, &mut draft) {
             Ok(left_out) => left_out,
             Err(faults) => {
@@ -382,6 +389,27 @@ impl NewCell {
             }
         }
     }
+}
+
+/// What the cells of `provider` declare that the gateway changes.
+fn known_changes(project: &Project, provider: &ProviderId) -> Vec<KnownChange> {
+    let cells = project.cells();
+    let of_provider = cells.iter().filter(|id| id.provider == *provider);
+    of_provider
+        .filter_map(|id| project.cell(id).ok())
+        .flat_map(|cell| match &cell.body {
+            CellBody::Test(test) => test
+                .expectations
+                .iter()
+                .filter_map(|expectation| match &expectation.check {
+                    Check::Unchanged { except, .. } => Some(except.clone()),
+                    _ => None,
+                })
+                .flatten()
+                .collect(),
+            CellBody::NotApplicable(_) => Vec::new(),
+        })
+        .collect()
 }
 
 /// What the feature of `id` shares.

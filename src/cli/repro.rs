@@ -52,7 +52,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     )?;
     let judged = match arguments.all {
         true => None,
-        false => test_of(&recorded, arguments)?,
+        false => cell_test(&recorded, arguments)?,
     };
     let (changes, told) = match &judged {
         Some((name, test)) => explaining(name, test, &recorded, &diff)?,
@@ -78,7 +78,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// The test of the recorded trial, where the project knows it: by its name, or by the last parts of its folder.
-fn test_of(recorded: &Recorded, arguments: &Arguments) -> anyhow::Result<Option<(TrialName, Test)>> {
+fn cell_test(recorded: &Recorded, arguments: &Arguments) -> anyhow::Result<Option<(TrialName, Test)>> {
     let current = std::env::current_dir().context("the working directory is gone")?;
     let Some(project) = check::root(arguments.root.as_deref(), &current)
         .ok()
@@ -124,7 +124,7 @@ fn explaining<'a>(
     let known = |expectation: &str| {
         let found = test.expectations.iter().find(|known| known.name == expectation);
         match found.map(|found| &found.check) {
-            Some(Check::Unchanged { except, .. }) => except.clone(),
+            Some(Check::Unchanged { except, .. }) => except.iter().map(|known| known.what.clone()).collect(),
             _ => Vec::new(),
         }
     };

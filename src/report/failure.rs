@@ -35,6 +35,15 @@ pub fn failure(trial: &TrialName, failure: &Failure, evidence: Option<&Path>, pa
         &mut text,
         &format!("{hint} run this trial alone with `cargo test --test compat -- --exact {trial}`"),
     );
+    let replay = match evidence {
+        Some(_) => format!("`cargo run -- show {trial}` replays it, and "),
+        None => String::new(),
+    };
+    let cause = failure.cause.as_str();
+    push_line(
+        &mut text,
+        &format!("{hint} {replay}docs/why-red.md#{cause} says what this cause means"),
+    );
     text
 }
 
@@ -211,6 +220,7 @@ mod tests {
    = contract: llm-gateway-protocol#images
    = cause: gateway (sent by claude, absent at the provider)
 hint: run this trial alone with `cargo test --test compat -- --exact vision::vertex_ai::haiku`
+hint: `cargo run -- show vision::vertex_ai::haiku` replays it, and docs/why-red.md#gateway says what this cause means
 "
         );
     }

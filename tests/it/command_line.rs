@@ -61,7 +61,13 @@ fn every_command_has_examples_and_every_argument_an_explanation() {
         let lines: Vec<&str> = text.lines().collect();
         for (index, line) in lines.iter().enumerate() {
             let trimmed = line.trim_start();
-            let is_argument = line.starts_with("  ")
+            let is_default = trimmed.starts_with("[default")
+                || trimmed.starts_with("[possible")
+                || trimmed.starts_with("- ");
+            // What is indented further is the text of an argument.
+            let is_argument = !is_default
+                && line.len() - trimmed.len() <= 6
+                && line.starts_with("  ")
                 && (trimmed.starts_with('-') || trimmed.starts_with('<') || trimmed.starts_with('['));
             let in_examples = lines[..index].iter().any(|line| line.starts_with("Examples:"));
             let explained = trimmed.split("  ").count() > 1
@@ -147,5 +153,50 @@ fn completions_and_man_pages_know_every_command() {
         let page = std::fs::read_to_string(folder.path().join(format!("{name}.1")));
         let page = page.unwrap_or_else(|_| panic!("no `{name}.1`"));
         assert!(page.contains(".SH NAME"), "{name}");
+    }
+}
+
+#[test]
+fn the_page_on_red_cells_goes_through_every_cause() {
+    use compat_matrix::outcome::Cause;
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/why-red.md")).expect("the page");
+    let sections: Vec<&str> = page.split("\n## ").skip(1).collect();
+    let names: Vec<String> = sections
+        .iter()
+        .map(|section| {
+            section
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .trim_matches('`')
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(names, Cause::ALL.map(|cause| cause.as_str().to_owned()));
+    for (cause, section) in Cause::ALL.into_iter().zip(sections) {
+        for label in ["**What it means.** ", "**What to look at.** ", "**What to do.** "] {
+            assert!(section.contains(label), "`{}` lacks {label}", cause.as_str());
+        }
+        let judged = if cause.is_judged() { "yes" } else { "no" };
+        let row = page
+            .lines()
+            .find(|line| line.starts_with(&format!("| [`{0}`](#{0}) |", cause.as_str())));
+        assert!(
+            row.is_some_and(|row| row.ends_with(&format!("| {judged} |"))),
+            "{row:?}"
+        );
+    }
+    let readme = std::fs::read_to_string(root.join("README.md")).expect("the readme");
+    assert!(readme.contains("(docs/why-red.md)"));
+    // The commands that it names.
+    let known: Vec<String> = commands().into_iter().map(|(path, _)| path.join(" ")).collect();
+    for named in page.split("`compat ").skip(1) {
+        let words: Vec<&str> = named.split(['`', ' ']).collect();
+        assert!(
+            known.iter().any(|known| *known == words[0]),
+            "`compat {}`",
+            words[0]
+        );
     }
 }

@@ -114,7 +114,7 @@ fn a_timeline_follows_a_request_to_the_provider_and_back() {
         rest = &rest[at + words.len()..];
     }
     let steps: Value = serde_json::from_str(&shown(folder.path(), &["show", ".", "--json"])).expect("JSON");
-    assert_eq!(steps["steps"][1]["who"], "to_gateway", "{steps:#}");
+    assert_eq!(steps["steps"][0]["who"], "to_gateway", "{steps:#}");
 }
 
 #[test]
