@@ -29,6 +29,8 @@ pub struct Given {
     pub prompt: bool,
     /// A prompt of it has an image.
     pub image: bool,
+    /// A prompt of it has a document.
+    pub document: bool,
     /// It has a `direct` request.
     pub direct: bool,
     /// It has a `count_tokens` request.
@@ -465,6 +467,11 @@ fn arrivals(exchange: &Exchange, given: Given, expect: &mut Map<String, Value>) 
                 }
                 let key = format!("{}_result_came_back", name_of(name));
                 insert(expect, &key, json!({ "tool_result_arrived": entry }));
+            }
+            Content::Document { .. } if given.document => {
+                expect
+                    .entry("document_arrived")
+                    .or_insert_with(|| json!({ "document_arrived": { "turn": turn } }));
             }
             Content::Image { .. } if given.image => {
                 expect

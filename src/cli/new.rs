@@ -416,12 +416,15 @@ fn known_changes(project: &Project, provider: &ProviderId) -> Vec<KnownChange> {
 fn given(project: &Project, id: &CellId) -> Given {
     let keys = project.shared_keys(&id.feature);
     let has = |key: &str| keys.iter().any(|origin| origin.key == key);
-    let image = keys
-        .iter()
-        .any(|origin| origin.key == "prompts" && origin.value.to_string().contains("\"image\":"));
+    let holds = |block: &str| {
+        let block = format!("\"{block}\":");
+        keys.iter()
+            .any(|origin| origin.key == "prompts" && origin.value.to_string().contains(&block))
+    };
     Given {
         prompt: has("prompt") || has("prompts"),
-        image,
+        image: holds("image"),
+        document: holds("document"),
         direct: has("direct"),
         count_tokens: has("count_tokens"),
     }

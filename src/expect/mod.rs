@@ -9,6 +9,7 @@ mod matcher;
 mod provider_side;
 mod trace;
 mod unchanged;
+mod value_tree;
 
 use crate::evidence::{Behind, Evidence};
 use crate::ids::TierId;

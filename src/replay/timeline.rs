@@ -180,13 +180,14 @@ pub fn text(steps: &[Step]) -> String {
             .map_or_else(String::new, |(file, line)| format!("  [{file}:{line}]"));
         let _ = writeln!(
             out,
-            "{:>8}  {:<20} {}{place}",
+            "{:>9}  {:<20} {}{place}",
             format!("+{} ms", step.after_ms),
             step.who.words(),
-            step.what
+            step.what.replace('\n', " ")
         );
         for detail in &step.details {
-            let _ = writeln!(out, "{:31}{detail}", "");
+            let line = detail.split_whitespace().collect::<Vec<_>>().join(" ");
+            let _ = writeln!(out, "{:32}{line}", "");
         }
     }
     out

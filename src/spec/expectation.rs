@@ -184,6 +184,11 @@ pub enum Check {
         /// In which request.
         turn: Turn,
     },
+    /// The documents that the provider received are those of the prompt, byte for byte.
+    DocumentArrived {
+        /// In which request.
+        turn: Turn,
+    },
     /// A tool's result came back to the provider, answering the very call that the provider made.
     ToolResultArrived {
         /// In which request.
@@ -234,6 +239,7 @@ impl Check {
             Self::Requests { .. }
                 | Self::Request(_)
                 | Self::ImageArrived { .. }
+                | Self::DocumentArrived { .. }
                 | Self::ToolResultArrived { .. }
                 | Self::ThinkingArrived { .. }
                 | Self::Cache { .. }

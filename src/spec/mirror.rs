@@ -335,6 +335,9 @@ pub struct ExpectationEntry {
     /// Provider's side: the images that it decoded are those of the prompt, byte for byte. Not judged in a live run.
     #[schemars(extend("examples" = [{"turn": 1}]))]
     pub image_arrived: Option<TurnOnlyEntry>,
+    /// Provider's side: the documents that it received are those of the prompt, byte for byte. Not judged in a live run.
+    #[schemars(extend("examples" = [{"turn": 1}]))]
+    pub document_arrived: Option<TurnOnlyEntry>,
     /// Provider's side: a tool's result came back, answering the very call that it made. Not judged in a live run.
     #[schemars(extend("examples" = [{"turn": 2, "name": "Bash", "text": {"contains": "pong"}}]))]
     pub tool_result_arrived: Option<ToolResultArrivedEntry>,
@@ -355,7 +358,7 @@ pub struct ExpectationEntry {
 }
 
 /// The keys of an expectation that say what must hold, in the order of the reference.
-pub const KINDS: [&str; 19] = [
+pub const KINDS: [&str; 20] = [
     "text",
     "tool_call",
     "tool_result",
@@ -370,6 +373,7 @@ pub const KINDS: [&str; 19] = [
     "requests",
     "request",
     "image_arrived",
+    "document_arrived",
     "tool_result_arrived",
     "thinking_arrived",
     "cache",

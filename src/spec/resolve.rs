@@ -262,6 +262,8 @@ fn set_aside(node: &mut Node, form: &[schema::FormFault]) -> Damaged {
                 damaged.expectations.insert(name.clone());
                 remove(node, &[key, name]);
             }
+            // The other variables may have faults of their own.
+            [key, name] if key == "env" => remove(node, &[key, name]),
             [key, ..] => {
                 damaged.keys.insert(key.clone());
                 remove(node, &[key]);
@@ -472,7 +474,10 @@ impl Resolver<'_> {
                 .flat_map(|kind| kind.endings.iter().copied())
                 .collect();
             let fault = self
-                .at(path, format!("`{name}` has an ending of no known kind"))
+                .at(
+                    path,
+                    format!("`{name}` has an ending of no kind that may stand here"),
+                )
                 .allowed(listed(endings));
             self.faults.push(fault);
             return None;
@@ -544,7 +549,10 @@ impl Resolver<'_> {
     /// Whether a prompt is meant to have an image, whether or not it can be read.
     fn has_image(&self) -> bool {
         let blocks = self.mirror.prompts.iter().flatten().flat_map(|prompt| &prompt.0);
-        self.damaged.keys.contains("prompts") || blocks.into_iter().any(|block| block.image.is_some())
+        let is_damaged = ["prompt", "prompts"]
+            .iter()
+            .any(|key| self.damaged.keys.contains(*key));
+        is_damaged || blocks.into_iter().any(|block| block.image.is_some())
     }
 
     fn script(&mut self) -> Script {

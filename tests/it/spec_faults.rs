@@ -459,8 +459,8 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
             and("  r:\n    request: { turn: 3, stream: true }\n"),
             &[
                 "8:22",
-                "there is no request 3: the script has 1 replies",
-                "1 to 1, `every` or `last`",
+                "there is no request 3: the script has 1 reply",
+                "= allowed: 1, `every` or `last`",
             ],
         ),
         (
@@ -473,7 +473,7 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
             and("  r:\n    requests: { count: 2 }\n"),
             &[
                 "8:24",
-                "the script has 1 replies, so a right run never makes 2 requests",
+                "the script has 1 reply, so a right run never makes 2 requests",
             ],
         ),
         (
