@@ -74,6 +74,8 @@ pub struct Session {
     pub inherited: Variables,
     /// When a further `claude` may start.
     pub schedule: Arc<Schedule>,
+    /// Asks the gateway what a cell asks it directly. One for all trials: each new one reads the system's certificates.
+    pub client: reqwest::Client,
     scratch: tempfile::TempDir,
     watchdog: Option<Watchdog>,
 }
@@ -203,6 +205,7 @@ impl Session {
             run,
             inherited: environment.inherited(),
             schedule: Schedule::new(cores()),
+            client: reqwest::Client::new(),
             scratch,
             watchdog: Some(watchdog),
         })

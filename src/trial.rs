@@ -21,7 +21,7 @@ use crate::schedule::Turn;
 use crate::session::Session;
 use crate::spec::cell::Test;
 use crate::wire::Usage;
-use crate::wire_diff::{self, WireDiff};
+use crate::wire_diff::WireDiff;
 
 /// How often a trial is attempted when what failed it may pass by itself.
 const ATTEMPTS: usize = 2;
@@ -161,14 +161,14 @@ async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path, turn: Turn)
         Err(error) => return broken_off(&error, start),
     };
     let judgement = expect::judge(trial.test, &trial.name.tier, &evidence);
-    let diff = wire_diff::of_trial(&evidence);
     let failure = (!judgement.mismatches.is_empty()).then(|| {
         let diagnosis = cause::of_trial(&evidence, &judgement);
         Failure {
             cause: diagnosis.cause,
             why: diagnosis.why,
             next: diagnosis.next,
-            wire: diff
+            wire: judgement
+                .diff
                 .as_ref()
                 .map_or_else(Vec::new, |diff| diff.lines(&judgement.interests())),
             mismatches: judgement.mismatches.clone(),
@@ -193,7 +193,7 @@ async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path, turn: Turn)
     if trial.mutation.is_some() && attempted.attempt.failure.is_none() {
         return attempted;
     }
-    match write_evidence(&evidence, diff.as_ref(), folder) {
+    match write_evidence(&evidence, judgement.diff.as_ref(), folder) {
         Ok(()) => attempted,
         Err(source) => broken_off(
             &TrialError::Evidence {
@@ -367,7 +367,8 @@ async fn send(
     mut body: Value,
 ) -> DirectReply {
     body["model"] = json!(trial.alias);
-    let sent = reqwest::Client::new()
+    let sent = session
+        .client
         .post(format!("{}{path}", session.entrance()))
         .bearer_auth(session.gateway.key().expose())
         .header("anthropic-version", "2023-06-01")

@@ -262,7 +262,7 @@ fn broken_promise(evidence: &Evidence, judgement: &Judgement) -> Diagnosis {
             Cause::Assertion,
             "stale_known_failure",
             "a declared known failure does not fail any more".into(),
-            "remove the declaration from the cell's `known_failures`",
+            "remove the declaration from the cell's `known_failures`, or from an `except`",
         );
     }
     if judgement
@@ -306,7 +306,7 @@ fn proven_fault(evidence: &Evidence, judgement: &Judgement) -> Option<Diagnosis>
     });
     refused
         .or_else(|| error_of_its_own(evidence, &asked))
-        .or_else(|| wire::fault(evidence, judgement))
+        .or_else(|| wire::fault(judgement))
         .or_else(|| held_back(&asked))
         .or_else(|| changed_answer(evidence, &asked))
 }

@@ -14,12 +14,12 @@ use crate::wire::exchange::Exchange;
 use crate::wire_diff::{self, Change, Direction, Fate, WireDiff};
 
 /// What the wire proves of the broken expectations: a fault of the gateway before one of Claude Code.
-pub(super) fn fault(evidence: &Evidence, judgement: &Judgement) -> Option<Diagnosis> {
-    let diff = wire_diff::of_trial(evidence)?;
+pub(super) fn fault(judgement: &Judgement) -> Option<Diagnosis> {
+    let diff = judgement.diff.as_ref()?;
     let found: Vec<Diagnosis> = judgement
         .traces
         .iter()
-        .filter_map(|trace| of_trace(trace, &diff))
+        .filter_map(|trace| of_trace(trace, diff))
         .collect();
     let of_gateway = found.iter().find(|diagnosis| diagnosis.cause == Cause::Gateway);
     of_gateway.or(found.first()).cloned()

@@ -15,8 +15,9 @@ use crate::evidence::{Behind, Evidence};
 use crate::ids::TierId;
 use crate::outcome::{Judged, KNOWN_FAILURES, Mismatch, Verdict};
 use crate::spec::cell::Test;
-use crate::spec::expectation::{Check, Expectation, KnownChange, KnownFailure};
+use crate::spec::expectation::{Check, Expectation, KnownFailure};
 use crate::wire_diff::interest::Interest;
+use crate::wire_diff::{self, WireDiff};
 
 pub use crate::spec::expectation::{IMPLIED, RUN, TRANSCRIPT, UNMATCHED, WORKAROUNDS};
 
@@ -34,6 +35,8 @@ pub struct Judgement {
     pub mismatches: Vec<Mismatch>,
     /// Of what is broken, where the other side of the wire has been recorded: what it says.
     pub traces: Vec<Trace>,
+    /// What differs between the two sides of the gateway, where both have been recorded.
+    pub diff: Option<WireDiff>,
 }
 
 /// One thing that does not hold.
@@ -60,7 +63,10 @@ enum Ruling {
 
 /// Judges one attempt at a trial of `test` on `tier`.
 pub fn judge(test: &Test, tier: &TierId, evidence: &Evidence) -> Judgement {
-    let mut judgement = Judgement::default();
+    let mut judgement = Judgement {
+        diff: wire_diff::of_trial(evidence),
+        ..Judgement::default()
+    };
     for (name, findings) in implied(test, tier, evidence) {
         let known = test.known_failure_of_implied(name, tier);
         if judgement.take(name, None, known, Ruling::Judged(findings)) == Verdict::Broken
@@ -76,7 +82,13 @@ pub fn judge(test: &Test, tier: &TierId, evidence: &Evidence) -> Judgement {
             .filter(|known| known.applies_to(tier));
         let ruling = match expectation.needs_gateway && !evidence.gateway {
             true => Ruling::NotJudged,
-            false => rule(&expectation.check, test, tier, evidence),
+            false => match &expectation.check {
+                Check::Unchanged { way, except } => {
+                    let except = except.iter().filter(|known| known.applies_to(tier)).collect();
+                    unchanged::judge(*way, except, judgement.diff.as_ref())
+                }
+                check => rule(check, test, evidence),
+            },
         };
         let verdict = judgement.take(&expectation.name, Some(expectation), known, ruling);
         if matches!(expectation.check, Check::Todo(_)) {
@@ -105,11 +117,7 @@ fn implied(test: &Test, tier: &TierId, evidence: &Evidence) -> Vec<(&'static str
     implied
 }
 
-fn rule(check: &Check, test: &Test, tier: &TierId, evidence: &Evidence) -> Ruling {
-    if let Check::Unchanged { way, except } = check {
-        let except: Vec<&KnownChange> = except.iter().filter(|known| known.applies_to(tier)).collect();
-        return unchanged::judge(*way, &except, evidence);
-    }
+fn rule(check: &Check, test: &Test, evidence: &Evidence) -> Ruling {
     if check.is_provider_side() {
         return match evidence.behind {
             Behind::Simulated => {

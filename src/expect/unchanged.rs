@@ -1,14 +1,13 @@
 //! Whether what went into the gateway came out of it as it was.
 
 use super::{Finding, Ruling, clipped};
-use crate::evidence::Evidence;
 use crate::spec::expectation::KnownChange;
 use crate::wire::Operation;
-use crate::wire_diff::{self, Change, Direction, Part};
+use crate::wire_diff::{Change, Direction, Part, WireDiff};
 
 /// When something came is for checks that know the provider's pace: no clock is compared here.
-pub(super) fn judge(way: Direction, except: &[&KnownChange], evidence: &Evidence) -> Ruling {
-    let Some(diff) = wire_diff::of_trial(evidence) else {
+pub(super) fn judge(way: Direction, except: Vec<&KnownChange>, diff: Option<&WireDiff>) -> Ruling {
+    let Some(diff) = diff else {
         return Ruling::NotJudged;
     };
     let changes: Vec<&Change> = diff

@@ -4,8 +4,8 @@ use compat_matrix::cause;
 use compat_matrix::evidence::Evidence;
 use compat_matrix::expect;
 use compat_matrix::ids::TierId;
-use compat_matrix::outcome::Cause;
-use compat_matrix::spec::expectation::{Check, RequestCheck, Turn};
+use compat_matrix::outcome::{Cause, Verdict};
+use compat_matrix::spec::expectation::{Check, KnownChange, RequestCheck, Turn};
 use compat_matrix::wire::answer::Answer;
 use compat_matrix::wire::exchange::{Body, Exchange, Lockstep, SentEvent};
 use compat_matrix::wire::passage::{Passage, PassedReply};
@@ -852,4 +852,52 @@ fn a_request_that_is_refused_as_claude_made_it_is_no_fault_of_the_gateway() {
     };
     assert_eq!(run(true), (Cause::Gateway, "rejected_request"));
     assert_eq!(run(false), (Cause::Cli, "refused_as_sent"));
+}
+
+/// What becomes of "the request comes out as it went in" when `known` are declared to change.
+fn request_unchanged(wire: Wire, known: &[&str]) -> (Verdict, Vec<String>) {
+    let evidence = Evidence {
+        sent: wire.sent,
+        exchanges: wire.exchanges,
+        ..nothing().answered(text_message("a b c")).ended("a b c")
+    };
+    let except = known.iter().map(|what| KnownChange {
+        what: (*what).to_owned(),
+        reason: "so it is".into(),
+        link: "https://example.com/1".into(),
+        tiers: None,
+    });
+    let check = Check::Unchanged {
+        way: Direction::Request,
+        except: except.collect(),
+    };
+    let judgement = expect::judge(&test(check), &TierId::new("haiku"), &evidence);
+    let told = judgement
+        .mismatches
+        .iter()
+        .map(|mismatch| mismatch.summary.clone());
+    (judgement.judged.last().unwrap().verdict, told.collect())
+}
+
+#[test]
+fn a_known_change_is_a_known_failure_and_a_fault_once_it_no_longer_shows() {
+    let lost = || {
+        Wire::one().arrives(|body| {
+            body.as_object_mut().unwrap().remove("max_tokens");
+        })
+    };
+    let (verdict, told) = request_unchanged(lost(), &[]);
+    assert_eq!(verdict, Verdict::Broken);
+    assert!(
+        told[0].contains("did not reach the provider as it was"),
+        "{told:?}"
+    );
+    assert_eq!(
+        request_unchanged(lost(), &["max_tokens"]),
+        (Verdict::KnownFailure, vec![])
+    );
+    let (verdict, told) = request_unchanged(lost(), &["max_tokens", "temperature"]);
+    assert_eq!(verdict, Verdict::UnexpectedlyHeld);
+    assert!(told[0].contains("no longer shows"), "{told:?}");
+    assert_eq!(request_unchanged(Wire::one(), &[]), (Verdict::Held, vec![]));
 }
