@@ -144,15 +144,23 @@ impl Project {
     }
 
     fn read_cell(&self, id: &CellId) -> Result<Cell, Vec<Fault>> {
+        let bytes = read(&self.root, &Self::cell_file(id)).map_err(|fault| vec![*fault])?;
+        self.cell_of(id, &bytes)
+    }
+
+    /// The cell `id` as it would be if its file held `bytes`.
+    ///
+    /// # Errors
+    /// All its faults.
+    pub fn cell_of(&self, id: &CellId, bytes: &[u8]) -> Result<Cell, Vec<Fault>> {
         let file = Self::cell_file(id);
-        let bytes = read(&self.root, &file).map_err(|fault| vec![*fault])?;
         let shared = self.shared(&id.feature);
         let folder = self.root.join(CELLS).join(id.feature.as_str());
         let attachments = |name: &Path| attachment(&folder.join(name));
         resolve::cell(
             id,
             &file,
-            &bytes,
+            bytes,
             shared.as_ref().map(Result::as_ref),
             &self.manifest,
             &attachments,
@@ -168,6 +176,12 @@ impl Project {
         let bytes = read(&self.root, &file).map_err(|fault| vec![*fault])?;
         let shared = self.shared(&id.feature).transpose()?;
         resolve::origins(&file, &bytes, shared.as_ref())
+    }
+
+    /// The keys that the cells of `feature` share, with their values; none if it shares nothing that can be read.
+    pub fn shared_keys(&self, feature: &FeatureId) -> Vec<Origin> {
+        let shared = self.shared(feature).and_then(Result::ok);
+        resolve::origins(Path::new(SHARED), b"{}", shared.as_ref()).unwrap_or_default()
     }
 
     fn shared(&self, feature: &FeatureId) -> Option<ReadShared> {
@@ -231,8 +245,34 @@ impl Project {
         cells
     }
 
-    /// What breaks `cell` on any tier.
+    /// What of the cells whose files one of `paths` names or holds is still to be written: nothing is wrong with it, and it
+    /// is not to be overlooked.
+    pub fn notes(&self, paths: &[PathBuf]) -> Vec<Fault> {
+        let config = self.proxy_config().ok();
+        let notes_of = |id: &CellId| {
+            let Ok(cell) = self.cell(id) else {
+                return Vec::new();
+            };
+            let lacking = self.manifest.tiers.first().and_then(|tier| {
+                let fault = config.as_ref()?.lacks(&self.manifest, &id.provider, &tier.id)?;
+                let hint = "add its deployments, or make the cell `not_applicable` and say why";
+                Some(Fault {
+                    allowed: None,
+                    ..fault.hint(hint)
+                })
+            });
+            match plan::unwritten(&cell) {
+                todo if todo.is_empty() => todo,
+                todo => todo.into_iter().chain(lacking).map(Fault::note).collect(),
+            }
+        };
+        in_order(self.selected(paths).iter().flat_map(notes_of).collect())
+    }
+
+    /// What breaks `cell` on any tier. That the gateway has no model for a cell that is still to be written does not.
     fn faults_of(&self, cell: &CellId, config: Option<&ProxyConfig>) -> Vec<Fault> {
+        let is_written = |cell: &Arc<Cell>| plan::unwritten(cell).is_empty();
+        let config = config.filter(|_| self.cell(cell).as_ref().is_ok_and(is_written));
         let broken = |tier: &Tier| match self.plan(config, &cell.trial(&tier.id)) {
             Planned::Broken(faults) => faults,
             Planned::Run(_) | Planned::NotApplicable(_) => Vec::new(),

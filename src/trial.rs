@@ -193,7 +193,7 @@ async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path, turn: Turn)
     if trial.mutation.is_some() && attempted.attempt.failure.is_none() {
         return attempted;
     }
-    match write(&evidence, judgement.diff.as_ref(), folder) {
+    match write_evidence(&evidence, judgement.diff.as_ref(), folder) {
         Ok(()) => attempted,
         Err(source) => broken_off(
             &TrialError::Evidence {
@@ -392,8 +392,11 @@ async fn send(
     }
 }
 
-/// Writes what a judgement has looked at, for people.
-fn write(evidence: &Evidence, diff: Option<&WireDiff>, folder: &Path) -> std::io::Result<()> {
+/// Writes what a judgement has looked at into `folder`, for people and for [`crate::evidence_files`].
+///
+/// # Errors
+/// That of the file system.
+pub fn write_evidence(evidence: &Evidence, diff: Option<&WireDiff>, folder: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let put = |name: &str, text: String| std::fs::write(folder.join(name), text);
     put("transcript.jsonl", evidence.transcript.to_jsonl())?;

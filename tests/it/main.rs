@@ -1,12 +1,14 @@
 //! The integration tests: one binary, a module a subject. Hermetic: no network but loopback, no account, no fixed port.
 
 mod cause;
+mod authoring;
 mod cells_guide;
 mod ci_config;
 mod claude;
 mod claude_real;
 mod doubles;
 mod evidence;
+mod command_line;
 mod harness;
 mod harness_command;
 mod judge;
@@ -24,6 +26,7 @@ mod publish_faults;
 mod publish_gate;
 mod publish_secrets;
 mod relay;
+mod replay;
 mod results;
 mod sample_run;
 mod spec_cells;
