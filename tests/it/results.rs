@@ -62,7 +62,7 @@ fn a_run_says_what_it_has_not_finished_and_a_trial_that_is_run_again_keeps_its_a
     );
     let error = Results::parse(&contradiction).unwrap_err().to_string();
     assert!(
-        error.starts_with("run.unfinished: 1 trials, and 2 results, of 2 selected"),
+        error.contains(": run.unfinished: 1 trials, and 2 results, of 2 selected"),
         "{error}"
     );
 }
