@@ -153,6 +153,11 @@ impl CommandLine {
         }
     }
 
+    /// Whether it is not one part of a run that is split over several machines.
+    pub fn is_whole(&self) -> bool {
+        self.shard.is_none() && self.trials.is_none()
+    }
+
     /// The filters by the last results.
     pub fn last(&self) -> Last {
         Last {

@@ -20,7 +20,7 @@ use compat_matrix::report::{self, Paint};
 use compat_matrix::results::{Entry, Results};
 use compat_matrix::selection;
 use compat_matrix::session::{self, Session, SessionError};
-use compat_matrix::spec::fault::Fault;
+use compat_matrix::spec::fault::{Fault, closest};
 use compat_matrix::spec::proxy_config::ProxyConfig;
 use compat_matrix::spec_files::Project;
 use compat_matrix::trial;
@@ -105,6 +105,14 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         );
         return Ok(ExitCode::SUCCESS);
     }
+    let left_out = names.len() - selected.len();
+    // A part that is empty is a part: whoever puts the parts together looks for its results.
+    if selected.is_empty() && command_line.is_whole() {
+        let _ = libtest_mimic::run(&mimic, (0..left_out).map(uncounted).collect());
+        anstream::eprintln!("{}", nothing_to_run(command_line, &project, &results_path));
+        is_whole(&project)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     // A gateway that already runs has a configuration of its own.
     let proxy_config = match environment.get(env::LITELLM_PROXY_BASE_URL) {
         None => Some(project.proxy_config().map_err(|faults| broken_project(&faults))?),
@@ -120,7 +128,6 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         &selected,
     )?;
     let aliases = aliases(&project, &selected);
-    let left_out = names.len() - selected.len();
     let run = Arc::new(Run {
         project,
         proxy_config,
@@ -180,6 +187,16 @@ fn baseline(file: &Path) -> anyhow::Result<Matrix> {
 fn broken_project(faults: &[Fault]) -> anyhow::Error {
     let rendered = diagnostic::render(faults, diagnostic::Format::Text, false);
     anyhow::anyhow!("the project cannot be read\n\n{}", rendered.trim_end())
+}
+
+/// That every file below `cells` is one that some trial finds.
+fn is_whole(project: &Project) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        project.layout_faults.is_empty(),
+        "files stand where no trial finds them, so the matrix is not whole\n\n{}",
+        diagnostic::render(&project.layout_faults, diagnostic::Format::Text, false).trim_end()
+    );
+    Ok(())
 }
 
 /// The trials that Claude Code can run against the provider simulator itself, of which it says how many that leaves out.
@@ -364,8 +381,42 @@ fn trials(run: &Arc<Run>, mut names: Vec<TrialName>, left_out: usize) -> Vec<Tri
             let run = Arc::clone(run);
             Trial::ignorable_test(name.to_string(), move || run.trial(&name)).with_ignored_flag(true)
         })
-        .chain((0..left_out).map(|_| Trial::test("left out", || Ok(()))))
+        .chain((0..left_out).map(uncounted))
         .collect()
+}
+
+/// One that libtest-mimic counts as filtered out.
+fn uncounted(_: usize) -> Trial {
+    Trial::test("left out", || Ok(()))
+}
+
+/// That the filters let nothing through, with what the first of them that fits nothing may have been meant to be.
+fn nothing_to_run(command_line: &CommandLine, project: &Project, results_path: &Path) -> String {
+    let manifest = &project.manifest;
+    let features = manifest.features.iter().map(|feature| feature.id.to_string());
+    let providers = manifest.providers.iter().map(ToString::to_string);
+    let cells = project.cells().into_iter().map(|cell| cell.to_string());
+    let trials = project.trials().into_iter().map(|trial| trial.to_string());
+    let known: Vec<String> = features.chain(providers).chain(cells).chain(trials).collect();
+    let names = command_line.names();
+    let stray = names
+        .filters
+        .iter()
+        .find(|filter| !known.iter().any(|name| name.contains(filter.as_str())));
+    let why = match (stray, names.exact && !names.filters.is_empty()) {
+        (Some(filter), _) => match closest(filter, known.iter().map(String::as_str)) {
+            Some(close) => format!("no trial's name has `{filter}` in it (did you mean `{close}`?)"),
+            None => format!("no trial's name has `{filter}` in it; `--list` shows them all"),
+        },
+        (None, true) => {
+            "no trial has exactly this name; without `--exact` a part of a name is enough".to_owned()
+        }
+        (None, false) => "the filters together let no trial through".to_owned(),
+    };
+    format!(
+        "nothing to run: {why}; `{}` is left as it was",
+        results_path.display()
+    )
 }
 
 impl Run {
@@ -543,12 +594,7 @@ impl Run {
         if let Some(error) = broken {
             anyhow::bail!("no trial could be run: {error}");
         }
-        if !self.project.layout_faults.is_empty() {
-            anyhow::bail!(
-                "files stand where no trial finds them, so the matrix is not whole\n\n{}",
-                diagnostic::render(&self.project.layout_faults, diagnostic::Format::Text, false).trim_end()
-            );
-        }
+        is_whole(&self.project)?;
         if let Some(baseline) = &self.baseline {
             let verdict = Verdict::new(baseline, &(&self.project.manifest).into(), &results)?;
             anstream::println!("{}", terminal::of_verdict(&verdict, terminal_width(), self.paint));

@@ -322,6 +322,41 @@ async fn what_is_not_there_is_named_with_what_there_is() {
 }
 
 #[tokio::test]
+async fn a_filter_that_fits_nothing_says_so_and_leaves_the_last_results() {
+    let small = Small::new();
+    write(&small.root().join("compat-results.json"), "the last results");
+    for (arguments, expected) in [
+        (
+            &["wrods"][..],
+            "no trial's name has `wrods` in it (did you mean `words`?)",
+        ),
+        (
+            &["0815"],
+            "no trial's name has `0815` in it; `--list` shows them all",
+        ),
+        (
+            &["--exact", "text"],
+            "without `--exact` a part of a name is enough",
+        ),
+        (
+            &["text", "--feature", "words"],
+            "the filters together let no trial through",
+        ),
+    ] {
+        let ran = small.run(arguments).await;
+        assert_eq!(ran.status, Some(0), "{ran:?}");
+        assert!(ran.err.contains(expected), "{}", ran.err);
+        assert!(ran.out.contains("8 filtered out"), "{}", ran.out);
+        let left = std::fs::read_to_string(small.root().join("compat-results.json")).unwrap();
+        assert_eq!(left, "the last results");
+    }
+    write(&small.root().join("cells/wrods/anthropic.yaml"), "prompt: ping\n");
+    let stray = small.run(&["wrods"]).await;
+    assert_eq!(stray.status, Some(2), "{stray:?}");
+    assert!(stray.err.contains("cells/wrods"), "{}", stray.err);
+}
+
+#[tokio::test]
 async fn what_failed_last_is_run_again_until_nothing_has() {
     let simulator = simulator().await;
     let small = Small::attached(&simulator);
