@@ -441,7 +441,13 @@ impl Run {
                         Err(error) => no_session(name, &planned.alias, &error.to_string()),
                     }
                 }
-                Err(error) => no_session(name, &planned.alias, &error),
+                Err(error) => {
+                    // Told once, at the end, and not again by each of ninety trials.
+                    self.recorder.add(&no_session(name, &planned.alias, &error));
+                    return Err(Failed::from(
+                        "nothing was run: the session could not be started, for the reason at the end",
+                    ));
+                }
             },
         };
         let completion = self.completion(&record);
@@ -455,7 +461,7 @@ impl Run {
         let colour = self.paint == Paint::Ansi;
         let told = diagnostic::render(faults, diagnostic::Format::Text, colour);
         Err(Failed::from(format!(
-            "{told}hint: `cargo run check` looks at all files at once, without running anything\n"
+            "{told}hint: `cargo run -- check` looks at all files at once, without running anything\n"
         )))
     }
 
@@ -549,16 +555,22 @@ impl Run {
         };
         // Access tokens are asked for on nobody's behalf; a provider that is gone has been told of elsewhere.
         let orphans = runtime.block_on(provider.orphans()).unwrap_or_default();
+        let mut times: BTreeMap<String, usize> = BTreeMap::new();
         for orphan in orphans
             .iter()
             .filter(|orphan| orphan.operation != Operation::OauthToken)
         {
-            anstream::eprintln!(
-                "a request reached the provider on no trial's behalf: {} {} → {}",
-                orphan.request.method,
-                orphan.request.path,
-                orphan.reply.status
-            );
+            let (request, status) = (&orphan.request, orphan.reply.status);
+            let told = format!("{} {} → {status}", request.method, request.path);
+            *times.entry(told).or_default() += 1;
+        }
+        for (request, times) in times {
+            let often = if times == 1 {
+                String::new()
+            } else {
+                format!(" ({times} times)")
+            };
+            anstream::eprintln!("a request reached the provider on no trial's behalf: {request}{often}");
         }
     }
 

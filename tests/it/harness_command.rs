@@ -357,6 +357,37 @@ async fn a_filter_that_fits_nothing_says_so_and_leaves_the_last_results() {
 }
 
 #[tokio::test]
+async fn why_a_session_could_not_be_started_is_told_once_and_recorded_for_each_trial() {
+    let mut small = Small::new();
+    small.set(env::LITELLM_PROXY_BASE_URL, "http://127.0.0.1:1");
+    small.set(env::LITELLM_PROXY_API_KEY, "a-key");
+    small.set(env::COMPAT_CLAUDE, "/no/such/claude");
+    let ran = small.run(&["anthropic"]).await;
+    assert_eq!(ran.status, Some(2), "{ran:?}");
+    assert_eq!(
+        ran.out.matches("for the reason at the end").count(),
+        4,
+        "{}",
+        ran.out
+    );
+    assert_eq!(
+        ran.err.matches("no trial could be run: ").count(),
+        1,
+        "{}",
+        ran.err
+    );
+    let told = ran.err.split("no trial could be run: ").nth(1).unwrap();
+    let reason = told.lines().next().unwrap();
+    assert!(!ran.out.contains(reason), "{}", ran.out);
+    let recorded = std::fs::read_to_string(small.root().join("test-results/junit.xml")).unwrap();
+    assert_eq!(recorded.matches("<testcase").count(), 4);
+    assert!(
+        recorded.contains("the session could not be started"),
+        "{recorded}"
+    );
+}
+
+#[tokio::test]
 async fn what_failed_last_is_run_again_until_nothing_has() {
     let simulator = simulator().await;
     let small = Small::attached(&simulator);
