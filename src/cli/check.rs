@@ -123,7 +123,7 @@ fn relative(root: &Path, current: &Path, paths: &[PathBuf]) -> anyhow::Result<Ve
             let full = current
                 .join(path)
                 .canonicalize()
-                .with_context(|| format!("the path `{}`", path.display()))?;
+                .with_context(|| format!("cannot find `{}`", path.display()))?;
             let inside = full.strip_prefix(&root).map(Path::to_owned);
             let inside =
                 inside.with_context(|| format!("`{}` is not below `{}`", path.display(), root.display()))?;

@@ -69,7 +69,7 @@ fn remarks(judged: &[(CellId, &[Judged])]) -> Vec<String> {
         (outcome::Verdict::KnownFailure, "a declared known failure showed"),
         (
             outcome::Verdict::NotJudged,
-            "the run is live, and what reached the provider was not judged",
+            "what only a simulated run through a gateway shows was not judged",
         ),
     ];
     let remark = |(verdict, words)| {
