@@ -171,7 +171,7 @@ fn route(text: &str) -> Route {
             | "error":\ ?\{\ ?"message" | "type":\ ?"<nil>" | \(request\ id:\ \w+\)
             | ["']message["']:\ ?["'] [^"'{]{0,60} \{\ ?["']
             | upstream\ (?:provider|error) | from\ provider | inference\ gateway | \[[\w-]+/[\w.@:-]+\]
-            | claude\ CLI\ (?:failed|timed\ out)
+            | "detail":\ ?\[ | claude\ CLI\ (?:failed|timed\ out)
             "#,
         )
         .expect("the pattern is valid")
@@ -198,6 +198,15 @@ mod tests {
         assert_eq!(
             plain("{\\\"message\\\":\\\"it isn\u{2019}t\\\\n  here\\\"}\n"),
             "{\"message\":\"it isn't here\"}"
+        );
+    }
+
+    #[test]
+    fn colours_xml_entities_and_unicode_escapes_become_plain_text() {
+        assert_eq!(plain("\u{1b}[31mAPI Error\u{1b}[0m: 429"), "API Error: 429");
+        assert_eq!(
+            plain("\\u001b[1m&lt;failure message=&quot;\\u003c\\u00\\u003e&quot;/&gt;"),
+            "<failure message=\"< 00>\"/>"
         );
     }
 

@@ -32,6 +32,7 @@ pub(super) const RULES: &[Rule] = &[
         cause: Account,
         confidence: SURE,
         when: Says(&[
+            r"out of (?:extra )?usage\b",
             r"credits? (?:are|is|have been|has been) (?:depleted|exhausted|used up)|prepa(?:id|yment) credits|please recharge|suspended due to insufficient",
             r"credit balance (?:is )?too low",
             r"insufficient[_ ](?:credits?|balance|funds|account balance)",

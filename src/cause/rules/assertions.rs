@@ -13,6 +13,7 @@ pub(super) const RULES: &[Rule] = &[
         cause: Harness,
         confidence: LIKELY,
         when: Says(&[
+            r"custom build command|could not compile|linker .{0,12} not found|failed to (?:compile|build)\b",
             r"^E +ModuleNotFoundError|no module named 'pytest|test exceeded \d+",
             r"npm (?:ERR!|error)|^(?:docker|podman)(?:-compose)?: |docker daemon|error response from daemon|pull access denied|manifest unknown",
             r"could not find a version that satisfies|no matching distribution|externally-managed-environment",
@@ -30,6 +31,7 @@ pub(super) const RULES: &[Rule] = &[
         cause: Assertion,
         confidence: LIKELY,
         when: Says(&[
+            r"\.py:\d+: (?:in )?AssertionError|^E +(?:assert|AssertionError)",
             r"^(?:\[[^\]]+\] )?(?:assertion ?error|assertion failed|assert |expected |expect\[)",
             r"^(?:\[[^\]]+\] )?(?:claude |the model |assistant |response )?(?:returned (?:empty|no|only)|did not|didn't|does not|never|produced no|emitted no)",
             r"^(?:\[[^\]]+\] )?(?:no|missing|zero) (?:tool|thinking|text|cache|assistant|block|image|stream|event|delta|usage|result|search|citation)",
@@ -49,9 +51,10 @@ pub(super) const RULES: &[Rule] = &[
         cause: Assertion,
         confidence: LIKELY,
         when: Says(&[
-            r"^(?:\[[^\]]+\] )?(?:the |final |first |second |last |turn \d+:? )*(?:answer|response|output|model|assistant|text|reply|image|vision|tool|thinking|structured output|result|citations?|usage|cache\w*|count tokens|message)\b.{0,80}(?:\bnot\b|n't\b|never|missing|empty|lacks?|no longer|without|instead of|\b0\b|zero)",
+            r"^(?:\[[^\]]+\] )?(?:the |final |first |second |last |turn \d+:? )*(?:answer|response|output|model|assistant|text|reply|image|vision|tool|thinking|prompt cach\w+|structured output|result|citations?|usage|cache\w*|count tokens)\b.{0,80}(?:\bnot\b|n't\b|never|missing|empty|lacks?|no longer|without|instead of|\bzero\b|=0\b|\b(?:none|null)\b)",
         ]),
         unless: &[
+            r"model\W.{0,60}not found",
             r#"error|exception|timed out|timeout|\b[45]\d\d\b|litellm|[{}]|connection|stream (?:ended|closed)"#,
             r"exist|available|supported|permitted|allowed|access|accept|must|overload|invalid|blank|valid\b|too long|credit|quota",
         ],

@@ -58,6 +58,7 @@ pub(super) const RULES: &[Rule] = &[
         cause: Config,
         confidence: LIKELY,
         when: Says(&[
+            r"peer certificate|UnknownIssuer|certificate\b.{0,40}(?:invalid|trusted|unknown)",
             r"self[- ]?signed certificate|SELF_SIGNED|CERTIFICATE_VERIFY_FAILED|certificate (?:has expired|verify failed|hostname mismatch|verification failed)",
             r"unable to (?:get|verify) .{0,20}(?:issuer|certificate)|UNABLE_TO_(?:GET|VERIFY)|SSL certificate|\bCERT_[A-Z]+|ERR_TLS_CERT|unknown certificate",
             r"SSL: |SSLError|\bEPROTO\b|wrong version number|TLS handshake",

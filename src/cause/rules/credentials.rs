@@ -14,7 +14,7 @@ pub(super) const RULES: &[Rule] = &[
         confidence: SURE,
         when: Says(&[
             r"AccessDenied",
-            r"not (?:authorized|allowed) to (?:perform|invoke|use|call)|not authorized to access",
+            r"not (?:authorized|allowed|permitted) to (?:perform|invoke|use|call|access)",
             r"aws-marketplace:",
             r"model access is denied",
             r"have access to the model",
@@ -103,6 +103,7 @@ pub(super) const RULES: &[Rule] = &[
         cause: Auth,
         confidence: SURE,
         when: Says(&[
+            r"principal lacks|lacks the required|\bdata action\b",
             r"invalid subscription key",
             r"principal does not have access|does not have access to api/operation",
             r"PermissionDenied|AuthorizationFailed|AuthenticationTypeDisabled",
@@ -155,6 +156,7 @@ pub(super) const RULES: &[Rule] = &[
         cause: Auth,
         confidence: LIKELY,
         when: Says(&[
+            r"(?:api_key|client_secret|client_id|token|secret|credentials?)\b.{0,30} must be (?:provided|set)",
             r"(?:does not|doesn't|do not|don't) have access to",
             r"authentication_?error|permission_error|permission_?denied_?error",
             r"x-api-key",

@@ -14,6 +14,8 @@ pub(super) const RULES: &[Rule] = &[
         cause: Gateway,
         confidence: LIKELY,
         when: Says(&[
+            r"API Error: .{0,40}\b(?:message_(?:start|stop|delta)|content_block)",
+            r"unexpected end of (?:stream|file|input|data)|unexpected EOF|while (?:reading|parsing) .{0,20}(?:SSE|stream|chunk)",
             r"content block (?:is )?not (?:a|an|found)|content block is not",
             r"unexpected event order",
             r"mismatched content block",
@@ -64,6 +66,7 @@ pub(super) const RULES: &[Rule] = &[
         cause: Config,
         confidence: PLAUSIBLE,
         when: Says(&[
+            r"db not connected|database (?:connection )?(?:is )?not (?:available|connected)",
             r"violated .{0,20}guardrail|blocked by .{0,40}guardrail|guardrail_intervened|guardrail raised",
             r"LiteLLM Enterprise|enterprise (?:only )?feature|premium user",
             r"prisma\.errors|ClientNotConnected|database .{0,40}(?:unreachable|not reachable|not connected)|can't reach database",
@@ -79,6 +82,9 @@ pub(super) const RULES: &[Rule] = &[
         cause: Gateway,
         confidence: SURE,
         when: Says(&[
+            r"indices must be|must be (?:str|int|bytes|dict|list|integers)\b|not supported between instances|invalid literal for|division by zero|maximum recursion|LocalProtocolError",
+            r"\bNoneType\b|cannot unpack|non-iterable|codec can't (?:de|en)code|generator didn't stop",
+            r"event loop (?:is )?closed|coroutine|asyncio\.",
             r"argument of type '|object is not (?:iterable|subscriptable|callable)|requires an object with|takes \d+ positional|__\w+__ ",
             r"'\w+' object|object has no attribute|has no attribute '",
             r"no module named|ModuleNotFoundError|ImportError|AttributeError|\bKeyError|IndexError|UnboundLocalError|NameError|RecursionError|AssertionError.*litellm",

@@ -9,9 +9,22 @@ use super::{
     THROUGH_GATEWAY,
 };
 use crate::cause::Route;
-use crate::outcome::Cause::{Auth, Cli, Config, Gateway, RateLimit, Upstream};
+use crate::outcome::Cause::{Account, Auth, Cli, Config, Gateway, Harness, RateLimit, Upstream};
 
 pub(super) const RULES: &[Rule] = &[
+    Rule {
+        name: "words_of_account",
+        cause: Account,
+        confidence: GUESS,
+        when: Says(&[
+            r"\bbilling\b|\binvoices?\b|\bpayments?\b|\b(?:spend|spending|budget)\b.{0,30}(?:limit|cap|exceeded|reached)|\brecharge\b|\bsubscription (?:is|has|required)|\bupgrade your plan",
+        ]),
+        unless: &[r"budget tokens|billing header"],
+        on: &[],
+        why: "words about money",
+        next: "the owner of the account that the message names looks at its plan, balance and limits",
+        example: "see the billing page of your organization",
+    },
     Rule {
         name: "words_of_auth",
         cause: Auth,
@@ -41,6 +54,9 @@ pub(super) const RULES: &[Rule] = &[
         cause: Config,
         confidence: GUESS,
         when: Says(&[
+            r"\bbase ?url\b|/v1/v1\b",
+            r"\b(?-i:[A-Z][A-Z0-9]*_[A-Z0-9_]{3,})\b.{0,40}(?:not set|unset|missing|empty|undefined|required)",
+            r"\bfile\b.{0,80}(?:does not exist|not found|missing)|\b(?:region|url|host|hostname|address|path|version|profile)\b.{0,40}(?:invalid|wrong|unknown|unsupported|not (?:set|valid|found|supported))",
             r"not configured|misconfigur|configuration (?:error|file|is)|environment variable|config\.ya?ml|\.env\b",
             r"(?:model|deployment|provider|endpoint|resource|entity|region|route|alias)\b.{0,60}(?:not found|does not exist|not available|not enabled|unknown|unrecogni[sz]ed|not registered)",
             r"(?:unknown|no such|nonexistent|unrecogni[sz]ed) (?:model|deployment|provider|endpoint|resource|region|route|alias)",
@@ -51,6 +67,21 @@ pub(super) const RULES: &[Rule] = &[
         next: "compare base, path, alias and model id in the gateway's configuration with what exists",
         example: "the provider for this request is not configured",
     },
+    Rule {
+        name: "words_of_the_machine",
+        cause: Harness,
+        confidence: GUESS,
+        when: Says(&[
+            r"\b(?:disk|memory|swap|file ?system|inode|container|docker|pod|runner|sandbox|workspace|working directory)\b.{0,60}(?:full|exceeded|exhausted|not found|missing|denied|failed|killed|error)",
+            r"(?:failed|unable|could not|cannot) .{0,30}\b(?:install|download|extract|unpack|checkout|clone|mount|fork|write file|open file|create (?:directory|folder|file))\b",
+            r"\bsignal \d+|core dumped|exit code 1\d\d\b",
+        ]),
+        unless: &[r"litellm\.\w"],
+        on: &[],
+        why: "words about the machine or the installation",
+        next: "whoever runs the matrix looks at the machine: disk, memory, files, installation",
+        example: "the working directory is full",
+    },
     // Types and classes of errors, where no words said more.
     Rule {
         name: "gateway_refused_request",
@@ -58,7 +89,7 @@ pub(super) const RULES: &[Rule] = &[
         confidence: PLAUSIBLE,
         when: Says(REFUSAL_TYPES),
         unless: &[],
-        on: THROUGH_GATEWAY,
+        on: &[Route::Gateway],
         why: "a request that passed through the gateway was refused as invalid",
         next: NEXT_REFUSED_GATEWAY,
         example: "litellm.BadRequestError: AnthropicException - {\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"something new\"}}",
@@ -75,6 +106,17 @@ pub(super) const RULES: &[Rule] = &[
         example: "API Error: 400 {\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"something new\"},\"request_id\":\"req_1\"}",
     },
     Rule {
+        name: "refused_on_an_unknown_way",
+        cause: Gateway,
+        confidence: GUESS,
+        when: Says(REFUSAL_TYPES),
+        unless: &[],
+        on: &[Route::Unknown],
+        why: "a request was refused as invalid; a trial's request passes through the gateway",
+        next: NEXT_REFUSED_GATEWAY,
+        example: "Bad Request: something new",
+    },
+    Rule {
         name: "gateway_failed",
         cause: Gateway,
         confidence: PLAUSIBLE,
@@ -84,6 +126,19 @@ pub(super) const RULES: &[Rule] = &[
         why: "LiteLLM's own type for an exception that it did not expect",
         next: "find the exception behind it in the gateway's log",
         example: "{\"error\":{\"message\":\"Internal server error\",\"type\":\"internal_server_error\"}}",
+    },
+    Rule {
+        name: "gateway_failed_by_itself",
+        cause: Gateway,
+        confidence: PLAUSIBLE,
+        when: Says(&[r"litellm\.InternalServerError: "]),
+        unless: &[
+            r"\w(?:Exception|Error) - |overloaded|internal server error|unavailable|server had an error",
+        ],
+        on: THROUGH_GATEWAY,
+        why: "LiteLLM's class of an internal error, and no provider's name before its words",
+        next: "find the exception behind it in the gateway's log",
+        example: "litellm.InternalServerError: something odd inside",
     },
     Rule {
         name: "provider_failed",
@@ -99,6 +154,19 @@ pub(super) const RULES: &[Rule] = &[
         why: "the provider failed and says no more",
         next: NEXT_UPSTREAM,
         example: "API Error: 500 {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"Internal server error\"}}",
+    },
+    Rule {
+        name: "words_of_outage",
+        cause: Upstream,
+        confidence: GUESS,
+        when: Says(&[
+            r"\b(?:outage|maintenance|degraded|brownout)\b|(?:is|are|was) (?:currently |temporarily )?(?:down|unavailable|offline)\b|high load|try again (?:later|in a (?:moment|few))|server-side issue|unknown error",
+        ]),
+        unless: &[],
+        on: &[],
+        why: "words about a service that is down",
+        next: NEXT_UPSTREAM,
+        example: "the service is down for maintenance",
     },
     Rule {
         name: "gateway_traceback",

@@ -84,7 +84,7 @@ pub(super) const RULES: &[Rule] = &[
             r"quota exceeded|quotas? .{0,60}exceeded|exceeded .{0,40}quota|QuotaFailure",
             r"rateLimitExceeded",
         ]),
-        unless: &[],
+        unless: &[r"disk quota"],
         on: &[],
         why: "a quota per minute or day is used up",
         next: NEXT_WAIT,

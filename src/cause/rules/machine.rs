@@ -27,6 +27,8 @@ pub(super) const RULES: &[Rule] = &[
         cause: Harness,
         confidence: LIKELY,
         when: Says(&[
+            r"resource temporarily unavailable|\bEAGAIN\b",
+            r"disk quota|os error (?:2|13|17|20|24|28|122)\b|\bcell (?:file )?\S+\.ya?ml",
             r"/\S+: permission denied|permission denied: \W?/",
             r"error_max_turns|max(?:imum)? (?:number of )?turns",
             r"unknown (?:option|argument|command|flag)|unexpected argument|error: option",
@@ -57,6 +59,8 @@ pub(super) const RULES: &[Rule] = &[
         cause: Cli,
         confidence: PLAUSIBLE,
         when: Says(&[
+            r"Claude Code (?:could not|failed to|was unable)|\bSyntaxError\b",
+            r"API Error: \w+ is not (?:defined|a function|iterable)|ReferenceError",
             r"cannot read propert|undefined is not an? (?:object|function)|is not a function|is not iterable|null is not an object",
             r"ReferenceError|RangeError|Maximum call stack|JavaScript heap out of memory",
             r"Bun has crashed|bun will .{0,20}crash|Segmentation fault|SIGSEGV|SIGABRT",

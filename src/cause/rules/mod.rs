@@ -1,7 +1,17 @@
 //! The rules that say whose fault a message is: data, in order, the first that fits decides.
 //!
-//! The order is the precedence. What a body says outranks the status it came with; what a person has to pay, set or
-//! sign outranks what a program did wrong; any error outranks a timeout, for a timeout hides its reason.
+//! The order is the precedence, and follows what a person would ask:
+//!
+//! - Is it a test's own sentence, with no error in it? Then no fault is proven.
+//! - Does somebody have to pay, set or sign something? Budgets, names and credentials outrank the status and the
+//!   wrapping that they came in: a gateway makes a 500 of a provider's 403.
+//! - Does somebody have to wait? The innermost words win: a throttle inside a `ServiceUnavailable` is a throttle.
+//! - Does a program say that it is itself broken: the provider, the gateway, Claude Code, the machine?
+//! - Was a part of the request refused? Then it is the fault of who made the request: the gateway's if the message shows
+//!   a gateway, Claude Code's if it shows none and is in Claude Code's or a provider's own words.
+//! - Only then words that lean one way, types of errors, and the status alone.
+//! - A timeout comes last: any error before it is why it came.
+//!
 //! Each rule carries an example that the tests feed back to the whole table. Wordings come from the providers'
 //! error references, from the sources of LiteLLM and Claude Code, and from public issue threads.
 //! Never looks at anything but the message.

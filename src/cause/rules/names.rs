@@ -41,6 +41,7 @@ pub(super) const RULES: &[Rule] = &[
         cause: Config,
         confidence: SURE,
         when: Says(&[
+            r"may only (?:use|access)|tried to access",
             r"_model_access_denied",
             r"not allowed to access (?:this )?model",
             r"can only access models ?=",
@@ -61,6 +62,7 @@ pub(super) const RULES: &[Rule] = &[
         cause: Config,
         confidence: SURE,
         when: Says(&[
+            r"there is no 'model_name'|no \W?model(?:_name)?\W? (?:with|for) this",
             r"GetLLMProvider Exception",
             r"invalid model name passed in",
             r"ProxyModelNotFound",
@@ -85,6 +87,7 @@ pub(super) const RULES: &[Rule] = &[
         cause: Config,
         confidence: SURE,
         when: Says(&[
+            r"(?:unsupported|invalid|unknown) api[ -]version",
             r"ModelProviderData|for \w+ model deployments",
             r"DeploymentNotFound",
             r"API deployment for this resource does not exist",
@@ -141,6 +144,7 @@ pub(super) const RULES: &[Rule] = &[
         cause: Config,
         confidence: SURE,
         when: Says(&[
+            r"(?:claude|anthropic|model)\S* (?:is|was) not (?:available|supported|offered|served|enabled|found)|not (?:available|supported|offered|served) in (?:this |the |your )?(?:\S+ )?(?:region|location)\b",
             r"provided model identifier is invalid",
             r"could not resolve the foundation model",
             r"model (?:id |identifier )?(?:is )?(?:marked by provider as legacy|has reached (?:the )?end of)",
@@ -161,6 +165,7 @@ pub(super) const RULES: &[Rule] = &[
         cause: Config,
         confidence: SURE,
         when: Says(&[
+            r"\b(?:region|location) \S+ (?:is )?not (?:supported|available|valid)",
             r"publisher model .{0,300}(?:not found|does not exist|is not (?:available|servable|supported))",
             r"not servable in region",
             r"publishers/\w+/models/.{0,80}(?:not found|is not found)",
@@ -196,6 +201,7 @@ pub(super) const RULES: &[Rule] = &[
         cause: Config,
         confidence: SURE,
         when: Says(&[
+            r"must be an? (?:absolute|valid|full) url",
             r"not a valid url",
             r"\b(?:undefined|null|none)\.(?:amazonaws|googleapis|anthropic|openai)",
             r"\.(?:undefined|null|none)\.",
@@ -223,6 +229,9 @@ pub(super) const RULES: &[Rule] = &[
         cause: Config,
         confidence: LIKELY,
         when: Says(&[
+            r"model (?:id|name|identifier)\b.{0,30}\b(?:invalid|unknown)\b",
+            r"model \S+ (?:is )?not (?:supported|available|enabled)\b",
+            r"model is blocked",
             r"\bmodel is not (?:supported|available|enabled|allowed)|model .{0,60} is not (?:supported|available|enabled) (?:by|on)",
             r"could(?: not|n't) serve",
             r"issue with the selected model",

@@ -37,7 +37,7 @@ pub(super) const RULES: &[Rule] = &[
             r"503 UNAVAILABLE|DEADLINE_EXCEEDED|api_core\.exceptions\.RetryError|service is currently unavailable|internal error encountered",
             r"temporarily unavailable|try your request again",
         ]),
-        unless: &[],
+        unless: &[r"resource temporarily unavailable"],
         on: &[],
         why: "the provider says that it, not the request, is at fault",
         next: NEXT_UPSTREAM,

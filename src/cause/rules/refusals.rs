@@ -4,7 +4,8 @@
 #![warn(clippy::disallowed_methods)]
 
 use super::When::Says;
-use super::{DIRECT, LIKELY, NEXT_REFUSED_CLI, NEXT_REFUSED_GATEWAY, Rule, THROUGH_GATEWAY};
+use super::{DIRECT, LIKELY, NEXT_REFUSED_CLI, NEXT_REFUSED_GATEWAY, PLAUSIBLE, Rule};
+use crate::cause::Route;
 use crate::outcome::Cause::{Cli, Gateway};
 
 pub(super) const RULES: &[Rule] = &[
@@ -28,7 +29,7 @@ pub(super) const RULES: &[Rule] = &[
         confidence: LIKELY,
         when: Says(REFUSED_PARTS),
         unless: &[],
-        on: THROUGH_GATEWAY,
+        on: &[Route::Gateway],
         why: "the provider refused a part of the request that passed through the gateway",
         next: NEXT_REFUSED_GATEWAY,
         example: "litellm.BadRequestError: BedrockException - {\"message\":\"context_management: Extra inputs are not permitted\"}",
@@ -43,6 +44,17 @@ pub(super) const RULES: &[Rule] = &[
         why: "the provider refused a part of a request that shows no gateway: Claude Code's own",
         next: NEXT_REFUSED_CLI,
         example: "API Error: 400 tools.3.custom.input_examples: Extra inputs are not permitted",
+    },
+    Rule {
+        name: "request_refused_on_an_unknown_way",
+        cause: Gateway,
+        confidence: PLAUSIBLE,
+        when: Says(REFUSED_PARTS),
+        unless: &[],
+        on: &[Route::Unknown],
+        why: "the provider refused a part of the request; a trial's request passes through the gateway",
+        next: NEXT_REFUSED_GATEWAY,
+        example: "text.0.cache_control: Extra inputs are not permitted",
     },
 ];
 

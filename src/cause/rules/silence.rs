@@ -4,8 +4,8 @@
 #![warn(clippy::disallowed_methods)]
 
 use super::When::{Always, Says};
-use super::{LIKELY, NOTHING, PLAUSIBLE, Rule};
-use crate::outcome::Cause::{Assertion, Harness};
+use super::{GUESS, LIKELY, NOTHING, PLAUSIBLE, Rule};
+use crate::outcome::Cause::{Assertion, Cli, Gateway, Harness};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -18,6 +18,34 @@ pub(super) const RULES: &[Rule] = &[
         why: "the harness stopped waiting, and the text names no error before that",
         next: "read the retries in the transcript and the gateway's log: the reason is there; run again with claude's retries off",
         example: "[claude-haiku-4-5-vertex] claude CLI timed out after 120.0s",
+    },
+    Rule {
+        name: "cli_ended_without_a_word",
+        cause: Cli,
+        confidence: GUESS,
+        when: Says(&[
+            r"no diagnostic output",
+            r"claude (?:CLI )?(?:failed|exited|ended):? ?(?:with )?(?:exit|code|status)\W{0,3}\d+(?:; text=)?\W*$",
+        ]),
+        unless: &[],
+        on: &[],
+        why: "Claude Code ended with an exit status and without a word",
+        next: "see the transcript and standard error of the trial; run it again with `--debug`",
+        example: "[m] claude CLI failed: exit=1; text=",
+    },
+    Rule {
+        name: "error_of_no_known_shape",
+        cause: Gateway,
+        confidence: GUESS,
+        when: Says(&[
+            r"\b(?:invalid|malformed|unsupported|unknown|unhandled|unable to|could not|couldn't|failed to|failure|cannot|can't)\b",
+            r"\bmust (?:be|have|include|contain|not|configure)\b|\brequires? an?\b|\bis required\b|not (?:yet )?(?:implemented|supported)|not an instance of|\w(?:Error|Exception)\b",
+        ]),
+        unless: &[r"\b(?:expected|did not|didn't|never)\b"],
+        on: &[],
+        why: "a program refused or failed, in words that are nobody's in particular: in a trial it is the gateway's first",
+        next: "find these words in the gateway's log, then in its source and in the provider's documentation",
+        example: "the payload cannot be forwarded",
     },
     Rule {
         name: "promise_not_kept",
@@ -33,7 +61,7 @@ pub(super) const RULES: &[Rule] = &[
         on: &[],
         why: "the feature's promise was not kept, and the text proves no fault",
         next: "read the expectation and the transcript side by side, and the sibling trials of the column; run again to tell chance from fault",
-        example: "[claude-haiku-4-5-bedrock-invoke] cache_read_input_tokens was not above 0 in the second turn",
+        example: "[claude-haiku-4-5-bedrock-invoke] 4 deltas expected in the second turn, 1 seen",
     },
     Rule {
         name: "nothing_known",
