@@ -4,9 +4,13 @@
 What CircleCI itself does beside that is done as far as it changes what the steps see: parameters and conditions are filled
 in, `BASH_ENV` carries variables from step to step, background steps live until the job ends, `when: always` steps run after
 a failure, the workspace is a folder. Checkout, caches and uploads are not done.
+
+With `--ran FILE` it appends each script that it runs to the file; `--missing FILE` runs nothing and says which scripts of the
+configuration are not in it.
 """
 
 import argparse
+import json
 import os
 import pathlib
 import re
@@ -64,6 +68,31 @@ def flattened(steps):
             yield kind, {"command": body} if isinstance(body, str) else body
 
 
+def scripts(steps):
+    """The scripts of all `run` steps, whatever their conditions, with their names."""
+    for step in steps:
+        if not isinstance(step, dict):
+            continue
+        [(kind, body)] = step.items()
+        if kind in ("when", "unless"):
+            yield from scripts(body["steps"])
+        elif kind == "run":
+            body = {"command": body} if isinstance(body, str) else body
+            yield body.get("name", ""), body["command"]
+
+
+def missing(config, ran):
+    """Says which scripts of the configuration were not run, and whether there are any."""
+    ran = {json.loads(line) for line in ran.read_text().splitlines()}
+    found = 0
+    for job_name, job in config["jobs"].items():
+        for name, command in scripts(job["steps"]):
+            if command not in ran:
+                print(f"rehearse: no rehearsal ran `{name}` of {job_name}")
+                found += 1
+    return found
+
+
 def environment(job, home, node, nodes):
     kept = {name: value for name, value in os.environ.items() if KEPT.match(name)}
     own = {"CI": "true", "CIRCLECI": "true", "HOME": str(home), "BASH_ENV": str(home / ".bash_env")}
@@ -75,15 +104,19 @@ def environment(job, home, node, nodes):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("config", type=pathlib.Path)
-    arguments.add_argument("job")
-    arguments.add_argument("--checkout", type=pathlib.Path, required=True, help="the working directory")
-    arguments.add_argument("--home", type=pathlib.Path, required=True, help="the home, emptied first")
-    arguments.add_argument("--workspace", type=pathlib.Path, required=True, help="what jobs hand on")
+    arguments.add_argument("job", nargs="?")
+    arguments.add_argument("--checkout", type=pathlib.Path, help="the working directory")
+    arguments.add_argument("--home", type=pathlib.Path, help="the home, emptied first")
+    arguments.add_argument("--workspace", type=pathlib.Path, help="what jobs hand on")
+    arguments.add_argument("--ran", type=pathlib.Path, help="a file to append the scripts to that are run")
+    arguments.add_argument("--missing", type=pathlib.Path, help="such a file: what is not in it?")
     arguments.add_argument("--container", default="0/1", help="which of how many: `0/2`")
     arguments.add_argument("parameters", nargs="*", help="`name=value`")
     given = arguments.parse_intermixed_args()
 
     config = YAML(typ="safe").load(given.config)
+    if given.missing:
+        return 1 if missing(config, given.missing) else 0
     job = config["jobs"][given.job]
     parameters = {name: about["default"] for name, about in job.get("parameters", {}).items()}
     for parameter in given.parameters:
@@ -102,7 +135,7 @@ def main():
     try:
         for kind, step in flattened(job["steps"]):
             if kind == "attach_workspace" and failed is None:
-                at = given.checkout / os.path.expanduser(step["at"].replace("~", str(given.home)))
+                at = given.checkout / step["at"].replace("~", str(given.home))
                 shutil.copytree(given.workspace, at, dirs_exist_ok=True)
             if kind == "persist_to_workspace" and failed is None:
                 for path in step["paths"]:
@@ -113,6 +146,9 @@ def main():
             if kind != "run" or (failed and step.get("when") != "always"):
                 continue
             name = step.get("name", step["command"].splitlines()[0])
+            if given.ran:
+                with given.ran.open("a", encoding="utf-8") as ran:
+                    ran.write(json.dumps(step["command"]) + "\n")
             print(f"== {given.job} {given.container}: {name}", flush=True)
             own = variables | {key: str(value) for key, value in step.get("environment", {}).items()}
             command = ["bash", "-eo", "pipefail", "-c", step["command"]]

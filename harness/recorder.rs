@@ -5,36 +5,46 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
+use compat_matrix::ids::TrialName;
 use compat_matrix::outcome::{RunRecord, TrialRecord};
+use compat_matrix::results::file::Run;
 use compat_matrix::results::{self, Results};
+use compat_matrix::warm::SharedRun;
 
 /// Collects the trials of a run and writes its files anew after each.
 pub struct Recorder {
     results_path: PathBuf,
     junit_path: PathBuf,
+    /// The run, if other processes run other trials of it: what they have found is taken up before each change.
+    shared: Option<SharedRun>,
     state: Mutex<State>,
 }
 
 struct State {
-    run: RunRecord,
-    trials: Vec<TrialRecord>,
+    results: Results,
     error: Option<anyhow::Error>,
 }
 
 impl Recorder {
-    /// A recorder of a run in which nothing has finished yet. Its files are written at once: what an earlier run left
-    /// must not be taken for this one's.
-    pub fn start(results_path: PathBuf, junit_path: PathBuf, run: RunRecord) -> anyhow::Result<Self> {
+    /// A recorder of a run of which `selected` is to finish. Its files are written at once: what an earlier run left must
+    /// not be taken for this one's.
+    pub fn start(
+        results_path: PathBuf,
+        junit_path: PathBuf,
+        shared: Option<SharedRun>,
+        run: &RunRecord,
+        selected: &[TrialName],
+    ) -> anyhow::Result<Self> {
         let recorder = Self {
             results_path,
             junit_path,
+            shared,
             state: Mutex::new(State {
-                run,
-                trials: Vec::new(),
+                results: Results::begun(run, &[]),
                 error: None,
             }),
         };
-        recorder.update(|_| ());
+        recorder.update(|results| results.begin(selected));
         let error = recorder.locked().error.take();
         match error {
             Some(error) => Err(error),
@@ -43,35 +53,49 @@ impl Recorder {
     }
 
     /// Changes what is known of the run.
-    pub fn update_run(&self, change: impl FnOnce(&mut RunRecord)) {
-        self.update(|state| change(&mut state.run));
+    pub fn update_run(&self, change: impl FnOnce(&mut Run)) {
+        self.update(|results| change(&mut results.run));
     }
 
     /// Adds a finished trial.
-    pub fn add(&self, trial: TrialRecord) {
-        self.update(|state| state.trials.push(trial));
+    pub fn add(&self, trial: &TrialRecord) {
+        self.update(|results| results.finish(trial));
     }
 
     /// Marks the run as complete if all that was selected has finished, and returns what it came to.
     pub fn finish(&self) -> anyhow::Result<Results> {
-        self.update(|state| state.run.complete = state.trials.len() == state.run.selected);
+        self.update(|results| results.settle(true));
         let mut state = self.locked();
         match state.error.take() {
             Some(error) => Err(error),
-            None => Ok(Results::from_records(&state.run, &state.trials)),
+            None => Ok(state.results.clone()),
         }
     }
 
-    fn update(&self, change: impl FnOnce(&mut State)) {
+    fn update(&self, change: impl FnOnce(&mut Results)) {
         let mut state = self.locked();
-        change(&mut state);
-        state.run.written_at = chrono::Utc::now();
-        let results = Results::from_records(&state.run, &state.trials);
-        let written = write_whole(&self.results_path, &results.to_text())
-            .and_then(|()| write_whole(&self.junit_path, &results::junit::to_xml(&results)));
-        if let Err(error) = written {
+        if let Err(error) = self.try_update(&mut state.results, change) {
             state.error.get_or_insert(error);
         }
+    }
+
+    fn try_update(&self, results: &mut Results, change: impl FnOnce(&mut Results)) -> anyhow::Result<()> {
+        // Until the files are written nobody else changes them.
+        let held = match &self.shared {
+            Some(shared) => Some(shared.hold()?),
+            None => None,
+        };
+        if let Some(known) = held.as_ref().and_then(|held| held.results()) {
+            *results = known;
+        }
+        change(results);
+        results.run.written_at = chrono::Utc::now();
+        let text = results.to_text();
+        if let Some(held) = &held {
+            held.keep(&text)?;
+        }
+        write_whole(&self.results_path, &text)?;
+        write_whole(&self.junit_path, &results::junit::to_xml(results))
     }
 
     fn locked(&self) -> std::sync::MutexGuard<'_, State> {

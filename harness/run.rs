@@ -1,6 +1,6 @@
 //! From the command line to the exit status: trials, session, files, matrix.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -17,19 +17,21 @@ use compat_matrix::outcome::{Cause, Mismatch, Outcome, RunRecord, TrialRecord};
 use compat_matrix::plan::Planned;
 use compat_matrix::preflight::{self, Finding};
 use compat_matrix::report::{self, Paint};
+use compat_matrix::results::{Entry, Results};
 use compat_matrix::selection;
 use compat_matrix::session::{self, Session, SessionError};
 use compat_matrix::spec::fault::Fault;
 use compat_matrix::spec::proxy_config::ProxyConfig;
 use compat_matrix::spec_files::Project;
 use compat_matrix::trial;
+use compat_matrix::warm::{Place, SharedRun, Warmth};
 use compat_matrix::wire::Operation;
-use libtest_mimic::{Arguments, Completion, Failed, FormatSetting, Trial};
+use libtest_mimic::{ColorSetting, Completion, Failed, FormatSetting, Trial};
 use once_cell::sync::OnceCell;
 use tokio::runtime::Runtime;
 
-use crate::arguments::{CommandLine, GatewayChoice};
-use crate::recorder::Recorder;
+use super::arguments::{CommandLine, GatewayChoice, Libtest};
+use super::recorder::Recorder;
 
 /// Exit status of a run that could not begin, or whose session broke.
 pub const BROKEN: u8 = 2;
@@ -56,8 +58,14 @@ struct Run {
     baseline: Option<Matrix>,
     /// Whether what libtest prints is its long form, which the matrix may follow on standard output.
     is_for_people: bool,
+    /// Whether other processes run other trials of the same run: then the matrix is not this one's to show.
+    is_one_of_many: bool,
+    /// What it is to run.
+    selected: Vec<TrialName>,
     /// Whether there is no gateway.
     control: bool,
+    /// Which session that is kept warm the run may use.
+    warmth: Warmth,
     /// Whether a live run begins without asking each alias.
     no_preflight: bool,
     /// The aliases in use.
@@ -70,17 +78,31 @@ struct Run {
 pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
     let arguments = &command_line.libtest;
     let environment = Environment::from_process();
+    let threads = threads(arguments, &environment)?;
     let root = root(&environment)?;
     let project = Project::open(&root).map_err(|faults| broken_project(&faults))?;
+    let results_path = environment
+        .path(env::COMPAT_RESULTS_PATH)
+        .unwrap_or_else(|| root.join("compat-results.json"));
     let all = project.trials();
     let all_trials = all.len();
-    let names = part(command_line, all)?;
+    let control = command_line.gateway == GatewayChoice::None;
+    let mut names = part(command_line, all.clone())?;
+    if control && !arguments.list {
+        names = of_the_control(&project, names)?;
+    }
+    let selected = selected(command_line, &project, &results_path, names.clone())?;
+    let mimic = arguments.of_the_selected(threads);
     if arguments.list {
-        let listed = names
-            .iter()
-            .map(|name| Trial::test(name.to_string(), || Ok(())))
-            .collect();
-        let _ = libtest_mimic::run(arguments, listed);
+        let _ = libtest_mimic::run(&mimic, listed(&names, &selected));
+        return Ok(ExitCode::SUCCESS);
+    }
+    if selected.is_empty() && command_line.last().is_asked() {
+        // The results that say so are left as they are.
+        anstream::eprintln!(
+            "nothing to run: no trial in `{}` is as asked for",
+            results_path.display()
+        );
         return Ok(ExitCode::SUCCESS);
     }
     // A gateway that already runs has a configuration of its own.
@@ -88,24 +110,21 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         None => Some(project.proxy_config().map_err(|faults| broken_project(&faults))?),
         Some(_) => None,
     };
-    let control = command_line.gateway == GatewayChoice::None;
-    let names = match control {
-        true => of_the_control(&project, names)?,
-        false => names,
-    };
     let baseline = command_line.baseline.as_deref().map(baseline).transpose()?;
-    let results_path = environment
-        .path(env::COMPAT_RESULTS_PATH)
-        .unwrap_or_else(|| root.join("compat-results.json"));
+    let warmth = warmth(command_line, &environment)?;
     let recorder = Recorder::start(
         results_path.clone(),
         root.join("test-results/junit.xml"),
-        record(&environment, control, all_trials, selected(arguments, &names)),
+        shared_run(&environment, &root)?,
+        &record(&environment, control, all_trials),
+        &selected,
     )?;
-    let aliases = aliases(&project, arguments, &names);
+    let aliases = aliases(&project, &selected);
+    let left_out = names.len() - selected.len();
     let run = Arc::new(Run {
         project,
         proxy_config,
+        is_one_of_many: one_of_many(&environment).is_some(),
         environment,
         runtime: OnceCell::new(),
         session: OnceLock::new(),
@@ -114,12 +133,14 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         baseline,
         is_for_people: !arguments.quiet
             && !matches!(arguments.format, Some(FormatSetting::Json | FormatSetting::Terse)),
+        selected: selected.clone(),
         control,
+        warmth,
         no_preflight: command_line.no_preflight,
         aliases,
         preflight: OnceLock::new(),
     });
-    let conclusion = libtest_mimic::run(&with_threads(arguments), trials(&run, names));
+    let conclusion = libtest_mimic::run(&mimic, trials(&run, selected, left_out));
     let run = Arc::into_inner(run).context("a trial is still running")?;
     run.end(&results_path, conclusion.has_failed())
 }
@@ -187,7 +208,7 @@ fn of_the_control(project: &Project, names: Vec<TrialName>) -> anyhow::Result<Ve
     Ok(kept)
 }
 
-fn record(environment: &Environment, control: bool, trials: usize, selected: usize) -> RunRecord {
+fn record(environment: &Environment, control: bool, trials: usize) -> RunRecord {
     let now = chrono::Utc::now();
     let attached = environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
     let live = attached && environment.get(env::COMPAT_PROVIDER_URL).is_none();
@@ -204,26 +225,59 @@ fn record(environment: &Environment, control: bool, trials: usize, selected: usi
         started_at: now,
         written_at: now,
         trials,
-        selected,
+        selected: 0,
         complete: false,
     }
 }
 
-/// How many trials libtest-mimic will run, or report as ignored because of what their cell says.
-fn selected(arguments: &Arguments, names: &[TrialName]) -> usize {
+/// What the filters let through of `names`.
+fn selected(
+    command_line: &CommandLine,
+    project: &Project,
+    results_path: &Path,
+    mut names: Vec<TrialName>,
+) -> anyhow::Result<Vec<TrialName>> {
+    if command_line.libtest.bench {
+        return Ok(Vec::new());
+    }
+    let (by_name, axes, last) = (command_line.names(), command_line.axes(), command_line.last());
+    axes.check(&project.manifest)?;
+    names.retain(|name| by_name.select(name) && axes.select(name));
+    if command_line.libtest.ignored {
+        let cells = project.not_applicable(names.iter().map(|name| name.cell.clone()));
+        names.retain(|name| cells.contains(&name.cell));
+    }
+    if last.is_asked() {
+        names = last.select(&last_results(results_path)?, names);
+    }
+    Ok(names)
+}
+
+/// The results that an earlier run left.
+fn last_results(path: &Path) -> anyhow::Result<Results> {
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => anyhow::bail!(
+            "there are no results yet to select from: `cargo test --test compat` writes `{}`",
+            path.display()
+        ),
+        read => read.with_context(|| format!("cannot read the last results in `{}`", path.display()))?,
+    };
+    Results::parse(&text).with_context(|| format!("`{}` holds no results", path.display()))
+}
+
+/// The trials to list, those that are not selected as filtered out.
+fn listed(names: &[TrialName], selected: &[TrialName]) -> Vec<Trial> {
+    let selected: HashSet<&TrialName> = selected.iter().collect();
     names
         .iter()
-        .map(|name| Trial::test(name.to_string(), || Ok(())))
-        .filter(|trial| !arguments.is_filtered_out(trial))
-        .count()
+        .map(|name| Trial::test(name.to_string(), || Ok(())).with_ignored_flag(selected.contains(name)))
+        .collect()
 }
 
 /// The gateway's aliases that the selected trials ask for.
-fn aliases(project: &Project, arguments: &Arguments, names: &[TrialName]) -> Vec<String> {
-    let selected = |name: &&TrialName| !arguments.is_filtered_out(&Trial::test(name.to_string(), || Ok(())));
-    let aliases: BTreeSet<String> = names
+fn aliases(project: &Project, selected: &[TrialName]) -> Vec<String> {
+    let aliases: BTreeSet<String> = selected
         .iter()
-        .filter(selected)
         .filter_map(|name| match project.plan(None, name) {
             Planned::Run(planned) => Some(planned.alias.clone()),
             Planned::Broken(_) | Planned::NotApplicable(_) => None,
@@ -232,15 +286,60 @@ fn aliases(project: &Project, arguments: &Arguments, names: &[TrialName]) -> Vec
     aliases.into_iter().collect()
 }
 
-fn with_threads(arguments: &Arguments) -> Arguments {
-    Arguments {
-        test_threads: arguments.test_threads.or(Some(UNDER_WAY)),
-        ..arguments.clone()
+/// Which session that is kept warm the run may use.
+fn warmth(command_line: &CommandLine, environment: &Environment) -> anyhow::Result<Warmth> {
+    if command_line.cold {
+        return Ok(Warmth::Cold);
+    }
+    let program = compat()?;
+    Ok(match one_of_many(environment) {
+        Some(run) => Warmth::Shared { program, run },
+        None => Warmth::IfThere { program },
+    })
+}
+
+/// The run that this process is one trial of, where a runner starts a process a trial, as nextest does.
+fn one_of_many(environment: &Environment) -> Option<String> {
+    let run = environment.get(env::NEXTEST_RUN_ID)?;
+    Some(run.to_owned()).filter(|_| environment.get(env::NEXTEST_EXECUTION_MODE) == Some("process-per-test"))
+}
+
+/// What the processes of the run share, if there are more than this one.
+fn shared_run(environment: &Environment, root: &Path) -> anyhow::Result<Option<SharedRun>> {
+    let Some(run) = one_of_many(environment) else {
+        return Ok(None);
+    };
+    let place = Place::of_run(environment, root, &run)?;
+    Ok(Some(SharedRun::new(place)?))
+}
+
+/// The `compat` that cargo has built with this program.
+fn compat() -> anyhow::Result<PathBuf> {
+    if let Some(program) = option_env!("CARGO_BIN_EXE_compat") {
+        return Ok(program.into());
+    }
+    let own = std::env::current_exe().context("cannot find this program")?;
+    Ok(own.with_file_name("compat"))
+}
+
+/// How many trials are under way at once.
+fn threads(arguments: &Libtest, environment: &Environment) -> anyhow::Result<usize> {
+    if let Some(threads) = arguments.test_threads {
+        return Ok(threads.get());
+    }
+    let Some(text) = environment.get(env::RUST_TEST_THREADS) else {
+        return Ok(UNDER_WAY);
+    };
+    match text.parse() {
+        Ok(threads @ 1..) => Ok(threads),
+        _ => anyhow::bail!(
+            "`{}` is `{text}`, expected a number from 1",
+            env::RUST_TEST_THREADS
+        ),
     }
 }
 
-fn paint(arguments: &Arguments) -> Paint {
-    use libtest_mimic::ColorSetting;
+fn paint(arguments: &Libtest) -> Paint {
     let coloured = match arguments.color {
         Some(ColorSetting::Always) => true,
         Some(ColorSetting::Never) => false,
@@ -251,8 +350,9 @@ fn paint(arguments: &Arguments) -> Paint {
     if coloured { Paint::Ansi } else { Paint::Plain }
 }
 
-/// The trials, those that wait for the most answers first: what begins last should not take longest.
-fn trials(run: &Arc<Run>, mut names: Vec<TrialName>) -> Vec<Trial> {
+/// The trials, those that wait for the most answers first: what begins last should not take longest; and as many more
+/// as were left out, to be counted.
+fn trials(run: &Arc<Run>, mut names: Vec<TrialName>, left_out: usize) -> Vec<Trial> {
     let answers = |name: &TrialName| match run.project.plan(run.proxy_config.as_ref(), name) {
         Planned::Run(planned) => planned.test().script.replies.len(),
         Planned::Broken(_) | Planned::NotApplicable(_) => 0,
@@ -262,8 +362,9 @@ fn trials(run: &Arc<Run>, mut names: Vec<TrialName>) -> Vec<Trial> {
         .into_iter()
         .map(|name| {
             let run = Arc::clone(run);
-            Trial::ignorable_test(name.to_string(), move || run.trial(&name))
+            Trial::ignorable_test(name.to_string(), move || run.trial(&name)).with_ignored_flag(true)
         })
+        .chain((0..left_out).map(|_| Trial::test("left out", || Ok(()))))
         .collect()
 }
 
@@ -293,13 +394,13 @@ impl Run {
             },
         };
         let completion = self.completion(&record);
-        self.recorder.add(record);
+        self.recorder.add(&record);
         completion
     }
 
     /// A trial whose cell cannot be read, told as `compat check` tells it.
     fn broken(&self, name: &TrialName, faults: &[Fault]) -> Result<Completion, Failed> {
-        self.recorder.add(broken(name, faults));
+        self.recorder.add(&broken(name, faults));
         let colour = self.paint == Paint::Ansi;
         let told = diagnostic::render(faults, diagnostic::Format::Text, colour);
         Err(Failed::from(format!(
@@ -369,6 +470,7 @@ impl Run {
                 first_byte_delay_ms: 0,
                 relays: session::Relays::default(),
                 control: self.control,
+                warmth: self.warmth.clone(),
                 watchdog: None,
             };
             let progress = progress::on_standard_error();
@@ -377,7 +479,7 @@ impl Run {
                 self.preflight(session, runtime);
                 self.recorder.update_run(|run| {
                     run.behind = session.behind();
-                    run.gateway_version.clone_from(&session.gateway_version);
+                    run.gateway.version.clone_from(&session.gateway_version);
                     run.claude_code_version.clone_from(&session.claude_version);
                 });
             }
@@ -409,11 +511,22 @@ impl Run {
         }
     }
 
+    /// The matrix of the run.
+    fn show(&self, results: &Results) {
+        let manifest = (&self.project.manifest).into();
+        let grid = terminal::of_run(&manifest, results, terminal_width(), self.paint);
+        if self.is_for_people {
+            anstream::println!("{grid}");
+        } else {
+            anstream::eprintln!("{grid}");
+        }
+    }
+
     /// Ends the session, and says what the run came to.
-    fn end(self, results_path: &Path, failed: bool) -> anyhow::Result<ExitCode> {
+    fn end(mut self, results_path: &Path, failed: bool) -> anyhow::Result<ExitCode> {
         let results = self.recorder.finish()?;
         self.tell_orphans();
-        let broken = match self.session.into_inner() {
+        let broken = match std::mem::take(&mut self.session).into_inner() {
             Some(Ok(session)) => {
                 if let Some(runtime) = self.runtime.get() {
                     runtime.block_on(session.end());
@@ -423,18 +536,10 @@ impl Run {
             Some(Err(error)) => Some(error),
             None => None,
         };
-        let grid = terminal::of_run(
-            &(&self.project.manifest).into(),
-            &results,
-            terminal_width(),
-            self.paint,
-        );
-        if self.is_for_people {
-            anstream::println!("{grid}");
-        } else {
-            anstream::eprintln!("{grid}");
+        if !self.is_one_of_many {
+            self.show(&results);
+            anstream::eprintln!("results: {}", results_path.display());
         }
-        anstream::eprintln!("results: {}", results_path.display());
         if let Some(error) = broken {
             anyhow::bail!("no trial could be run: {error}");
         }
@@ -449,7 +554,8 @@ impl Run {
             anstream::println!("{}", terminal::of_verdict(&verdict, terminal_width(), self.paint));
             return Ok(status_of(&verdict));
         }
-        let causes = results.results.iter().filter_map(|entry| entry.cause);
+        let own = |entry: &&Entry| !self.is_one_of_many || self.selected.contains(&entry.nodeid);
+        let causes = results.results.iter().filter(own).filter_map(|entry| entry.cause);
         Ok(status(failed, causes))
     }
 }

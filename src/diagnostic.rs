@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use serde_json::json;
 
-use crate::spec::fault::{Fault, Span};
+use crate::spec::fault::{Fault, Severity, Span};
 
 /// How faults are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,13 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 const FRAME: Style = AnsiColor::Blue.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
 
+fn style(severity: Severity) -> Style {
+    match severity {
+        Severity::Error => ERROR,
+        Severity::Note => HINT,
+    }
+}
+
 struct Painter {
     colour: bool,
 }
@@ -65,10 +72,11 @@ pub fn text(fault: &Fault, colour: bool) -> String {
     };
     let indent = " ".repeat(number.len());
     let mut out = String::new();
+    let style = style(fault.severity);
     let _ = writeln!(
         out,
         "{}: {}",
-        painter.paint(ERROR, "error"),
+        painter.paint(style, fault.severity.as_str()),
         visible(&fault.message)
     );
     let path = if fault.path.is_empty() {
@@ -84,7 +92,7 @@ pub fn text(fault: &Fault, colour: bool) -> String {
         let marks = format!(
             "{}{}",
             " ".repeat(line.before),
-            painter.paint(ERROR, &"^".repeat(line.marked))
+            painter.paint(style, &"^".repeat(line.marked))
         );
         let _ = writeln!(out, "{indent} {} {marks}", frame("|"));
     }
@@ -183,6 +191,7 @@ fn json_object(fault: &Fault) -> serde_json::Value {
         .map(|(place, what)| json!({ "file": place.file, "line": place.line, "column": place.column, "message": what }))
         .collect();
     json!({
+        "severity": fault.severity.as_str(),
         "file": fault.place.file,
         "line": fault.place.line,
         "column": fault.place.column,
@@ -216,8 +225,12 @@ fn summary(fault: &Fault) -> String {
 fn github(fault: &Fault) -> String {
     let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
     let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
+    let command = match fault.severity {
+        Severity::Error => "error",
+        Severity::Note => "notice",
+    };
     let mut out = format!(
-        "::error file={}",
+        "::{command} file={}",
         property(&fault.place.file.display().to_string())
     );
     if fault.place.line > 0 {
@@ -238,7 +251,10 @@ fn gitlab(fault: &Fault) -> serde_json::Value {
         "description": summary(fault),
         "check_name": "compat check",
         "fingerprint": fingerprint(fault),
-        "severity": "blocker",
+        "severity": match fault.severity {
+            Severity::Error => "blocker",
+            Severity::Note => "info",
+        },
         "location": { "path": fault.place.file, "lines": { "begin": fault.place.line.max(1) } },
     })
 }

@@ -32,6 +32,12 @@ pub const COMPAT_PROVIDER_CONTROL_KEY: &str = "COMPAT_PROVIDER_CONTROL_KEY";
 pub const COMPAT_PROVIDER_CONTROL_KEY_FILE: &str = "COMPAT_PROVIDER_CONTROL_KEY_FILE";
 /// Set by continuous integration services: no progress bars, no writing of snapshots.
 pub const CI: &str = "CI";
+/// How many tests run at once, as libtest reads it.
+pub const RUST_TEST_THREADS: &str = "RUST_TEST_THREADS";
+/// The run that nextest starts a process of.
+pub const NEXTEST_RUN_ID: &str = "NEXTEST_RUN_ID";
+/// How nextest runs tests: `process-per-test`.
+pub const NEXTEST_EXECUTION_MODE: &str = "NEXTEST_EXECUTION_MODE";
 /// The user's home folder.
 pub const HOME: &str = "HOME";
 /// The user's cache folder, `~/.cache` by default (XDG base directory specification).

@@ -86,11 +86,30 @@ pub fn plan(
         )]);
     };
     if let Some(fault) = proxy_config.and_then(|config| config.lacks(manifest, provider, &trial.tier)) {
-        return Planned::Broken(vec![fault]);
+        let unwritten = unwritten(cell).into_iter().next();
+        return Planned::Broken(vec![match unwritten {
+            Some(todo) => todo.related(fault.place, fault.message),
+            None => fault,
+        }]);
     }
     Planned::Run(Box::new(Run {
         cell: Arc::clone(cell),
         tier: tier.clone(),
         alias,
     }))
+}
+
+/// What of `cell` is still to be written.
+pub fn unwritten(cell: &Cell) -> Vec<Fault> {
+    let CellBody::Test(test) = &cell.body else {
+        return Vec::new();
+    };
+    test.unwritten()
+        .map(|(expectation, text)| Fault {
+            place: expectation.place.clone(),
+            ..Fault::of_file(&expectation.place.file, format!("write me: {text}"))
+                .path(format!("expect.{}", expectation.name))
+                .hint("its trials fail until the `todo` is replaced by what must hold")
+        })
+        .collect()
 }

@@ -1,12 +1,18 @@
-//! Which of the project's trials a run is of, before any filter: a shard of them, or those that a list names.
+//! Which of the project's trials a run is of: a shard of them, those that a list names, and of these what each filter
+//! lets through: names, features, providers, tiers, and what became of a trial in the last results.
 //!
-//! Pure. A list that names a trial that is not there is an error: a part that lost a trial must not pass for a whole one.
+//! Pure. A list that names a trial that is not there is an error, and so is a filter by a name that the manifest does not
+//! have: a part that lost a trial must not pass for a whole one.
 #![warn(clippy::disallowed_methods)]
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 
 use crate::ids::TrialName;
+use crate::outcome::Cause;
+use crate::results::{Entry, Results, TrialResult};
+use crate::spec::fault;
+use crate::spec::manifest::Manifest;
 
 /// One of several parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,9 +85,331 @@ fn more(others: usize) -> String {
     }
 }
 
+/// Filters by name, as libtest has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Parts of names, any of which lets a trial through; none lets all through.
+    pub filters: Vec<String>,
+    /// Parts of names, any of which keeps a trial back.
+    pub skipped: Vec<String>,
+    /// Whether both are whole names.
+    pub exact: bool,
+}
+
+impl Names {
+    /// Whether the trial is let through.
+    pub fn select(&self, name: &TrialName) -> bool {
+        let name = name.to_string();
+        let is_meant = |part: &String| match self.exact {
+            true => name == *part,
+            false => name.contains(part.as_str()),
+        };
+        (self.filters.is_empty() || self.filters.iter().any(is_meant)) && !self.skipped.iter().any(is_meant)
+    }
+}
+
+/// Filters by the manifest's own names; an empty list lets all through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Axes {
+    /// Rows.
+    pub features: Vec<String>,
+    /// Columns.
+    pub providers: Vec<String>,
+    /// Tiers.
+    pub tiers: Vec<String>,
+}
+
+impl Axes {
+    /// Whether the manifest has every name.
+    ///
+    /// # Errors
+    /// The first that it does not have.
+    pub fn check(&self, manifest: &Manifest) -> Result<(), UnknownName> {
+        let features: Vec<&str> = manifest.features.iter().map(|row| row.id.as_str()).collect();
+        let providers: Vec<&str> = manifest.providers.iter().map(|id| id.as_str()).collect();
+        let tiers: Vec<&str> = manifest.tiers.iter().map(|tier| tier.id.as_str()).collect();
+        for (axis, asked, known) in [
+            ("feature", &self.features, features),
+            ("provider", &self.providers, providers),
+            ("tier", &self.tiers, tiers),
+        ] {
+            if let Some(name) = asked.iter().find(|name| !known.contains(&name.as_str())) {
+                return Err(UnknownName::new(axis, name, &known));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the trial is let through.
+    pub fn select(&self, name: &TrialName) -> bool {
+        let lets = |asked: &[String], own: &str| asked.is_empty() || asked.iter().any(|name| name == own);
+        lets(&self.features, name.cell.feature.as_str())
+            && lets(&self.providers, name.cell.provider.as_str())
+            && lets(&self.tiers, name.tier.as_str())
+    }
+}
+
+/// A filter by something that there is not.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no {axis} `{name}`{close}: it is one of {known}")]
+pub struct UnknownName {
+    axis: &'static str,
+    name: String,
+    close: String,
+    known: String,
+}
+
+impl UnknownName {
+    fn new(axis: &'static str, name: &str, known: &[&str]) -> Self {
+        let close = fault::closest(name, known.iter().copied());
+        Self {
+            axis,
+            name: name.to_owned(),
+            close: close.map_or_else(String::new, |close| format!(" (did you mean `{close}`?)")),
+            known: fault::listed(known.iter().copied()),
+        }
+    }
+}
+
+/// What became of a trial in the last results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastStatus {
+    /// It passed, perhaps not at once.
+    Pass,
+    /// It failed.
+    Fail,
+    /// It passed after it had failed.
+    Flaky,
+    /// It cannot exist.
+    NotApplicable,
+    /// It was not selected, or the run was broken off before it had finished.
+    NotTested,
+}
+
+impl LastStatus {
+    const ALL: [(&'static str, Self); 5] = [
+        ("pass", Self::Pass),
+        ("fail", Self::Fail),
+        ("flaky", Self::Flaky),
+        ("not_applicable", Self::NotApplicable),
+        ("not_tested", Self::NotTested),
+    ];
+
+    fn is_of(self, entry: Option<&Entry>) -> bool {
+        match (self, entry) {
+            (Self::NotTested, entry) => entry.is_none(),
+            (Self::Pass, Some(entry)) => matches!(entry.result, TrialResult::Pass {}),
+            (Self::Fail, Some(entry)) => matches!(entry.result, TrialResult::Fail { .. }),
+            (Self::Flaky, Some(entry)) => entry.flaky,
+            (Self::NotApplicable, Some(entry)) => matches!(entry.result, TrialResult::NotApplicable { .. }),
+            (_, None) => false,
+        }
+    }
+}
+
+impl FromStr for LastStatus {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        one_of("status", text, Self::ALL)
+    }
+}
+
+/// The cause that is called `text`.
+///
+/// # Errors
+/// Where there is none.
+pub fn cause(text: &str) -> Result<Cause, UnknownName> {
+    one_of("cause", text, Cause::ALL.map(|cause| (cause.as_str(), cause)))
+}
+
+fn one_of<T: Copy, const N: usize>(
+    axis: &'static str,
+    text: &str,
+    all: [(&'static str, T); N],
+) -> Result<T, UnknownName> {
+    let found = all.iter().find(|(name, _)| *name == text);
+    found
+        .map(|(_, value)| *value)
+        .ok_or_else(|| UnknownName::new(axis, text, &all.map(|(name, _)| name)))
+}
+
+/// Filters by the last results. Each that asks for something must let a trial through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Last {
+    /// Any of these.
+    pub statuses: Vec<LastStatus>,
+    /// Any of these, of a failure.
+    pub causes: Vec<Cause>,
+    /// What failed, and what a run that was broken off had not finished.
+    pub failed: bool,
+}
+
+impl Last {
+    /// Whether the last results are needed at all.
+    pub fn is_asked(&self) -> bool {
+        self.failed || !self.statuses.is_empty() || !self.causes.is_empty()
+    }
+
+    /// The names among `names` that are let through.
+    pub fn select(&self, results: &Results, names: Vec<TrialName>) -> Vec<TrialName> {
+        let entries: HashMap<&TrialName, &Entry> = results
+            .results
+            .iter()
+            .map(|entry| (&entry.nodeid, entry))
+            .collect();
+        let unfinished: HashSet<&TrialName> = results.run.unfinished.iter().collect();
+        let is_let_through = |name: &TrialName| {
+            let entry = entries.get(name).copied();
+            let cause = entry.and_then(|entry| entry.cause);
+            (self.statuses.is_empty() || self.statuses.iter().any(|status| status.is_of(entry)))
+                && (self.causes.is_empty() || cause.is_some_and(|cause| self.causes.contains(&cause)))
+                && (!self.failed || LastStatus::Fail.is_of(entry) || unfinished.contains(name))
+        };
+        names.into_iter().filter(is_let_through).collect()
+    }
+}
+
+/// The trials that a change of `files` (relative to the project's root) touches: a cell's file its own, anything else in a
+/// feature's folder the feature's, what all rest on (the manifest, the gateway's configuration, the pinned tools) all. A
+/// name that an editor keeps for itself touches nothing.
+pub fn touched(files: &[std::path::PathBuf], names: Vec<TrialName>) -> Vec<TrialName> {
+    let parts: Vec<Vec<String>> = files
+        .iter()
+        .map(|file| {
+            file.iter()
+                .map(|part| part.to_string_lossy().into_owned())
+                .collect()
+        })
+        .filter(|parts: &Vec<String>| parts.last().is_some_and(|name| !is_an_editors(name)))
+        .collect();
+    let is_touched = |name: &TrialName, parts: &[String]| {
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        match parts[..] {
+            ["manifest.yaml" | "proxy_config.yaml"] | ["toolchain", ..] | ["cells"] => true,
+            ["cells", feature] => feature == name.cell.feature.as_str(),
+            ["cells", feature, file] => {
+                let provider = file.strip_suffix(".yaml").filter(|stem| !stem.starts_with('_'));
+                feature == name.cell.feature.as_str()
+                    && provider.is_none_or(|provider| provider == name.cell.provider.as_str())
+            }
+            ["cells", feature, ..] => feature == name.cell.feature.as_str(),
+            _ => false,
+        }
+    };
+    names
+        .into_iter()
+        .filter(|name| parts.iter().any(|parts| is_touched(name, parts)))
+        .collect()
+}
+
+/// Swap files, backups, and the file that Vim makes to see whether it may.
+fn is_an_editors(name: &str) -> bool {
+    name.starts_with('.')
+        || name.starts_with('#')
+        || name.ends_with('~')
+        || [".swp", ".swx", ".tmp", ".bak", ".orig"]
+            .iter()
+            .any(|ending| name.ends_with(ending))
+        || name.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
+
+    fn grid() -> Vec<TrialName> {
+        let mut names = Vec::new();
+        for feature in ["tool_use", "vision"] {
+            for provider in ["anthropic", "vertex_ai"] {
+                for tier in ["haiku", "opus"] {
+                    names.push(format!("{feature}::{provider}::{tier}").parse().unwrap());
+                }
+            }
+        }
+        names
+    }
+
+    fn those(selected: impl Fn(&TrialName) -> bool) -> Vec<String> {
+        let names = grid().into_iter().filter(|name| selected(name));
+        names.map(|name| name.to_string()).collect()
+    }
+
+    #[test]
+    fn any_of_several_filters_lets_a_trial_through_and_any_skip_keeps_it_back() {
+        let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        let names = |filters: &[&str], skipped: &[&str], exact| Names {
+            filters: texts(filters),
+            skipped: texts(skipped),
+            exact,
+        };
+        let count = |names: Names| those(|name| names.select(name)).len();
+        assert_eq!(count(names(&[], &[], false)), 8);
+        assert_eq!(count(names(&["tool_use::anthropic", "opus"], &[], false)), 5);
+        assert_eq!(count(names(&["tool_use"], &["vertex", "haiku"], false)), 1);
+        assert_eq!(count(names(&["tool_use"], &[], true)), 0);
+        let exact = ["tool_use::anthropic::opus", "vision::anthropic::opus"];
+        assert_eq!(count(names(&exact, &[], true)), 2);
+        assert_eq!(count(names(&exact, &exact[..1], true)), 1);
+        assert_eq!(count(names(&[], &["opus"], true)), 8);
+    }
+
+    #[test]
+    fn axes_are_of_the_manifest_and_one_that_is_not_is_named_with_what_it_was_meant_to_be() {
+        let manifest = b"schema_version: \"1\"\nproviders: [anthropic, vertex_ai]\nfeatures:\n  - id: vision\n    \
+            name: Vision\ntiers:\n  - id: haiku\n    name: Haiku\n    model: m\naliases:\n  anthropic: \"{model}\"\n  \
+            vertex_ai: \"{model}-v\"\n";
+        let manifest = Manifest::parse("manifest.yaml".as_ref(), manifest).unwrap();
+        let mut axes = Axes {
+            providers: vec!["vertex_ai".into()],
+            ..Axes::default()
+        };
+        axes.check(&manifest).unwrap();
+        assert_eq!(those(|name| axes.select(name)).len(), 4);
+        axes.tiers = vec!["haiku".into()];
+        axes.features = vec!["vision".into()];
+        assert_eq!(those(|name| axes.select(name)), ["vision::vertex_ai::haiku"]);
+        axes.providers = vec!["antropic".into()];
+        assert_eq!(
+            axes.check(&manifest).unwrap_err().to_string(),
+            "there is no provider `antropic` (did you mean `anthropic`?): it is one of `anthropic`, `vertex_ai`"
+        );
+        let error = "failed".parse::<LastStatus>().unwrap_err().to_string();
+        assert!(
+            error.starts_with("there is no status `failed` (did you mean `fail`?)"),
+            "{error}"
+        );
+        assert_eq!(cause("gateway"), Ok(Cause::Gateway));
+        assert!(cause("gatway").unwrap_err().to_string().contains("`gateway`"));
+    }
+
+    #[test]
+    fn a_file_touches_what_rests_on_it() {
+        let count = |files: &[&str]| {
+            let files: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();
+            touched(&files, grid()).len()
+        };
+        assert_eq!(count(&["cells/vision/vertex_ai.yaml"]), 2);
+        assert_eq!(count(&["cells/vision/_shared.yaml"]), 4);
+        assert_eq!(count(&["cells/vision/red.png"]), 4);
+        assert_eq!(count(&["cells/vision"]), 4);
+        assert_eq!(count(&["manifest.yaml"]), 8);
+        assert_eq!(count(&["proxy_config.yaml", "cells/vision/vertex_ai.yaml"]), 8);
+        assert_eq!(
+            count(&["cells/vision/vertex_ai.yaml", "cells/tool_use/anthropic.yaml"]),
+            4
+        );
+        let nothing = [
+            "cells/vision/.vertex_ai.yaml.swp",
+            "cells/vision/vertex_ai.yaml~",
+            "cells/vision/4913",
+            "README.md",
+            "compat-results.json",
+        ];
+        assert_eq!(count(&nothing), 0);
+    }
 
     fn names() -> Vec<TrialName> {
         let name = |tier: &str| format!("tool_use::anthropic::{tier}").parse().unwrap();

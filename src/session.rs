@@ -2,6 +2,7 @@
 //!
 //! Started once, for the first trial that needs it, and ended with everything it started. It judges nothing.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use crate::provider::{self, Provider, RemoteSimulator, Simulator, Unscripted};
 use crate::relay::{self, Mutation, Relay};
 use crate::schedule::Schedule;
 use crate::toolchain::{self, Installer, Lock, Progress, Surroundings};
+use crate::warm::{self, Fingerprint, Found, Guest, Place, WarmError, Warmth};
 use crate::wire::Route;
 use crate::wire::passage::Passage;
 
@@ -32,6 +34,8 @@ pub struct Options {
     pub relays: Relays,
     /// Whether there is a gateway at all.
     pub control: bool,
+    /// Which session that is kept warm may stand in for a gateway and a simulator of the run's own.
+    pub warmth: Warmth,
     /// The executable whose `main` calls [`crate::process::run_hidden_mode_if_asked`], to be the watchdog; `None` for the
     /// one that runs now.
     pub watchdog: Option<PathBuf>,
@@ -78,6 +82,35 @@ pub struct Session {
     pub client: reqwest::Client,
     scratch: tempfile::TempDir,
     watchdog: Option<Watchdog>,
+    /// While it is held, what is kept warm stays.
+    lease: Option<File>,
+}
+
+/// What the requests of a run go through.
+struct Way {
+    provider: Option<Provider>,
+    back: Option<Relay>,
+    gateway: Gateway,
+    lease: Option<File>,
+}
+
+/// What a gateway and a simulator behind it are started from.
+pub(crate) struct Boot<'a> {
+    pub(crate) environment: &'a Environment,
+    pub(crate) root: &'a Path,
+    pub(crate) run: RunId,
+    /// A folder that goes with whoever asks.
+    pub(crate) scratch: &'a Path,
+    pub(crate) simulator: provider::Options,
+    /// Whether a relay stands between the two.
+    pub(crate) relay_behind: bool,
+}
+
+/// A gateway and a simulator behind it.
+pub(crate) struct Booted {
+    pub(crate) simulator: Simulator,
+    pub(crate) back: Option<Relay>,
+    pub(crate) litellm: Litellm,
 }
 
 /// Why there is no session.
@@ -143,6 +176,9 @@ pub enum SessionError {
         env::COMPAT_PROVIDER_CONTROL_KEY_FILE
     )]
     ControlKeyMissing,
+    /// No session could be kept warm for all processes of the run.
+    #[error(transparent)]
+    Warm(#[from] Box<WarmError>),
     /// The `claude` asked for cannot be run.
     #[error(
         "`{}`, which `{variable}` names, is not executable: run `chmod +x` on it, or name the program itself",
@@ -178,10 +214,16 @@ impl Session {
         watchdog
             .remove_at_end(scratch.path())
             .map_err(WatchdogError::from)?;
-        let (claude, (provider, back, gateway)) = tokio::try_join!(
+        let (claude, way) = tokio::try_join!(
             claude(options, run, progress),
-            gateway_and_provider(options, run, scratch.path(), progress)
+            way(options, run, scratch.path(), progress)
         )?;
+        let Way {
+            provider,
+            back,
+            gateway,
+            lease,
+        } = way;
         let gateway_version = match &gateway {
             Gateway::Litellm(_) => Some(
                 Lock::read(&options.root.join(toolchain::lock::FOLDER))?
@@ -189,6 +231,7 @@ impl Session {
                     .version,
             ),
             Gateway::Attached { base_url, key } => gateway::version_of(base_url, key).await,
+            Gateway::Warm { version, .. } => Some(version.clone()),
             Gateway::Absent { .. } => None,
         };
         let front = front(options, provider.as_ref(), &gateway).await?;
@@ -208,6 +251,7 @@ impl Session {
             client: reqwest::Client::new(),
             scratch,
             watchdog: Some(watchdog),
+            lease,
         })
     }
 
@@ -296,6 +340,7 @@ impl Session {
         if let Some(provider) = self.provider {
             provider.shutdown().await;
         }
+        drop(self.lease.take());
         if let Some(watchdog) = self.watchdog.take() {
             // It has nothing left to end but what escaped; that it cannot be waited for harms nobody.
             let _ = tokio::task::spawn_blocking(|| watchdog.finish()).await;
@@ -342,12 +387,12 @@ fn claude_file(file: &Path) -> Result<PathBuf, SessionError> {
     Ok(file)
 }
 
-async fn gateway_and_provider(
+async fn way(
     options: &Options,
     run: RunId,
     scratch: &Path,
     progress: &dyn Progress,
-) -> Result<(Option<Provider>, Option<Relay>, Gateway), SessionError> {
+) -> Result<Way, SessionError> {
     let environment = &options.environment;
     if let Some(base_url) = environment.get(env::LITELLM_PROXY_BASE_URL) {
         let gateway = Gateway::Attached {
@@ -356,50 +401,144 @@ async fn gateway_and_provider(
                 .secret(env::LITELLM_PROXY_API_KEY)
                 .ok_or(SessionError::KeyMissing)?,
         };
-        return Ok((remote_provider(environment).await?, None, gateway));
+        return Ok(Way::new(remote_provider(environment).await?, gateway));
     }
     if environment.get(env::COMPAT_PROVIDER_URL).is_some() {
         return Err(SessionError::GatewayMissing);
     }
-    let simulator = Simulator::start(provider::Options {
+    let simulator = provider::Options {
         first_byte_delay_ms: options.first_byte_delay_ms,
         unscripted: Unscripted::Refuse,
         ..provider::Options::default()
-    })
-    .await?;
-    let back = match options.relays {
-        Relays::Mutants => Some(Relay::start(Position::Behind, simulator.base_url()).await?),
-        _ => None,
     };
     if options.control {
+        let simulator = Simulator::start(simulator).await?;
         let gateway = Gateway::Absent {
             base_url: simulator.base_url().to_owned(),
             key: Secret::new(&simulator.credentials().anthropic_api_key),
         };
-        return Ok((Some(Provider::Embedded(simulator)), None, gateway));
+        return Ok(Way::new(Some(Provider::Embedded(simulator)), gateway));
     }
+    // A warm simulator answers at once, and nothing stands behind a warm gateway.
+    let is_plain = options.first_byte_delay_ms == 0 && options.relays != Relays::Mutants;
+    if is_plain && let Some(guest) = guest(options, progress).await? {
+        return Ok(Way::through(*guest));
+    }
+    let boot_options = Boot {
+        environment,
+        root: &options.root,
+        run,
+        scratch,
+        simulator,
+        relay_behind: options.relays == Relays::Mutants,
+    };
+    let booted = boot(boot_options, progress).await?;
+    Ok(Way {
+        provider: Some(Provider::Embedded(booted.simulator)),
+        back: booted.back,
+        gateway: Gateway::Litellm(Box::new(booted.litellm)),
+        lease: None,
+    })
+}
+
+impl Way {
+    fn new(provider: Option<Provider>, gateway: Gateway) -> Self {
+        Self {
+            provider,
+            back: None,
+            gateway,
+            lease: None,
+        }
+    }
+
+    fn through(guest: Guest) -> Self {
+        let description = guest.description;
+        Self {
+            lease: Some(guest.lease),
+            ..Self::new(
+                Some(Provider::Remote(guest.provider)),
+                Gateway::Warm {
+                    base_url: description.gateway,
+                    key: Secret::new(description.gateway_key),
+                    version: description.made_of.litellm,
+                    log: gateway::Log::at(&description.gateway_log),
+                },
+            )
+        }
+    }
+}
+
+/// The session that is kept warm, if the run may use one and there is one that fits.
+async fn guest(options: &Options, progress: &dyn Progress) -> Result<Option<Box<Guest>>, SessionError> {
+    let warm = |error: WarmError| SessionError::Warm(Box::new(error));
+    let (environment, root) = (&options.environment, &options.root);
+    let (Warmth::IfThere { program } | Warmth::Shared { program, .. }) = &options.warmth else {
+        return Ok(None);
+    };
+    let found = async {
+        let place = Place::of(environment, root)?;
+        match place.read() {
+            Some(_) => warm::find(&place, &Fingerprint::of(root, program)?).await,
+            None => Ok(Found::Nothing),
+        }
+    };
+    match found.await {
+        Ok(Found::Fits(guest)) => {
+            progress.note(&format!(
+                "using the session that is kept warm since {} (LiteLLM {} at {})",
+                guest
+                    .description
+                    .since
+                    .with_timezone(&chrono::Local)
+                    .format("%H:%M"),
+                guest.description.made_of.litellm,
+                guest.description.gateway
+            ));
+            return Ok(Some(guest));
+        }
+        Ok(Found::Unfit(why)) => progress.note(&format!(
+            "not using the session that is kept warm: {why}; `compat up` renews it"
+        )),
+        Ok(Found::Nothing) => {}
+        // A run can do without it.
+        Err(error) => progress.note(&format!("not using a session that is kept warm: {error}")),
+    }
+    let Warmth::Shared { run, .. } = &options.warmth else {
+        return Ok(None);
+    };
+    let place = Place::of_run(environment, root, run).map_err(|error| warm(error.into()))?;
+    let started = warm::ensure(&place, root, environment, program, warm::SHARED_IDLE, progress).await;
+    Ok(Some(started.map_err(warm)?.guest))
+}
+
+/// Starts a simulator and a gateway onto it.
+pub(crate) async fn boot(boot: Boot<'_>, progress: &dyn Progress) -> Result<Booted, SessionError> {
+    let simulator = Simulator::start(boot.simulator).await?;
+    let back = match boot.relay_behind {
+        true => Some(Relay::start(Position::Behind, simulator.base_url()).await?),
+        false => None,
+    };
     let provider_url = back.as_ref().map_or(simulator.base_url(), Relay::base_url);
-    let lock = Lock::read(&options.root.join(toolchain::lock::FOLDER))?;
-    let installer = Installer::new(environment.clone(), run, progress)?;
+    let lock = Lock::read(&boot.root.join(toolchain::lock::FOLDER))?;
+    let installer = Installer::new(boot.environment.clone(), boot.run, progress)?;
     let install = installer.ensure_litellm(&lock.litellm, &lock.uv).await?;
     let booting = format!("starting LiteLLM {}", lock.litellm.version);
     progress.begin(&booting);
     let litellm = Litellm::start(&LitellmOptions {
         program: install.bin,
-        config: options.root.join("proxy_config.yaml"),
-        folder: scratch.join("gateway"),
-        inherited: environment.inherited(),
+        config: boot.root.join("proxy_config.yaml"),
+        folder: boot.scratch.join("gateway"),
+        inherited: boot.environment.inherited(),
         providers: simulator.credentials().for_gateway(provider_url),
-        run,
+        run: boot.run,
     })
     .await;
     progress.end(&booting);
-    let litellm = litellm?;
-    Ok((
-        Some(Provider::Embedded(simulator)),
+    Ok(Booted {
+        litellm: litellm?,
+        simulator,
         back,
-        Gateway::Litellm(Box::new(litellm)),
-    ))
+    })
 }
 
 async fn front(

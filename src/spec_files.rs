@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::ids::{CellId, FeatureId, ProviderId, TrialName};
 use crate::plan::{self, Planned};
-use crate::spec::cell::Cell;
+use crate::spec::cell::{Cell, CellBody};
 use crate::spec::fault::{Fault, closest, listed};
 use crate::spec::manifest::{Manifest, Tier};
 use crate::spec::proxy_config::ProxyConfig;
@@ -26,6 +26,9 @@ pub const PROXY_CONFIG: &str = "proxy_config.yaml";
 pub const CELLS: &str = "cells";
 /// What a feature's cells share, in the feature's folder.
 pub const SHARED: &str = "_shared.yaml";
+
+/// The key of a cell whose feature cannot exist there.
+const NOT_APPLICABLE: &[u8] = b"not_applicable";
 
 /// A cell as it was read: the cell, or all its faults.
 pub type ReadCell = Result<Arc<Cell>, Vec<Fault>>;
@@ -100,6 +103,26 @@ impl Project {
         plan::plan(&self.manifest, proxy_config, trial, &self.cell(&trial.cell))
     }
 
+    /// Those of `cells` whose feature cannot exist there. A cell in whose files the word does not stand is not parsed for
+    /// it: of thousands that is what takes long.
+    pub fn not_applicable(&self, cells: impl IntoIterator<Item = CellId>) -> HashSet<CellId> {
+        let has_word = |file: &Path| {
+            let text = fs::read(self.root.join(file)).unwrap_or_default();
+            text.windows(NOT_APPLICABLE.len())
+                .any(|window| window == NOT_APPLICABLE)
+        };
+        let may_be = |cell: &CellId| {
+            let file = Self::cell_file(cell);
+            has_word(&file) || has_word(&file.with_file_name(SHARED))
+        };
+        let is_so = |cell: &CellId| {
+            self.cell(cell)
+                .is_ok_and(|cell| matches!(cell.body, CellBody::NotApplicable(_)))
+        };
+        let distinct: HashSet<CellId> = cells.into_iter().collect();
+        distinct.into_iter().filter(may_be).filter(is_so).collect()
+    }
+
     /// The file of `cell`, relative to the root.
     pub fn cell_file(cell: &CellId) -> PathBuf {
         Path::new(CELLS)
@@ -121,15 +144,23 @@ impl Project {
     }
 
     fn read_cell(&self, id: &CellId) -> Result<Cell, Vec<Fault>> {
+        let bytes = read(&self.root, &Self::cell_file(id)).map_err(|fault| vec![*fault])?;
+        self.cell_of(id, &bytes)
+    }
+
+    /// The cell `id` as it would be if its file held `bytes`.
+    ///
+    /// # Errors
+    /// All its faults.
+    pub fn cell_of(&self, id: &CellId, bytes: &[u8]) -> Result<Cell, Vec<Fault>> {
         let file = Self::cell_file(id);
-        let bytes = read(&self.root, &file).map_err(|fault| vec![*fault])?;
         let shared = self.shared(&id.feature);
         let folder = self.root.join(CELLS).join(id.feature.as_str());
         let attachments = |name: &Path| attachment(&folder.join(name));
         resolve::cell(
             id,
             &file,
-            &bytes,
+            bytes,
             shared.as_ref().map(Result::as_ref),
             &self.manifest,
             &attachments,
@@ -145,6 +176,12 @@ impl Project {
         let bytes = read(&self.root, &file).map_err(|fault| vec![*fault])?;
         let shared = self.shared(&id.feature).transpose()?;
         resolve::origins(&file, &bytes, shared.as_ref())
+    }
+
+    /// The keys that the cells of `feature` share, with their values; none if it shares nothing that can be read.
+    pub fn shared_keys(&self, feature: &FeatureId) -> Vec<Origin> {
+        let shared = self.shared(feature).and_then(Result::ok);
+        resolve::origins(Path::new(SHARED), b"{}", shared.as_ref()).unwrap_or_default()
     }
 
     fn shared(&self, feature: &FeatureId) -> Option<ReadShared> {
@@ -208,8 +245,34 @@ impl Project {
         cells
     }
 
-    /// What breaks `cell` on any tier.
+    /// What of the cells whose files one of `paths` names or holds is still to be written: nothing is wrong with it, and it
+    /// is not to be overlooked.
+    pub fn notes(&self, paths: &[PathBuf]) -> Vec<Fault> {
+        let config = self.proxy_config().ok();
+        let notes_of = |id: &CellId| {
+            let Ok(cell) = self.cell(id) else {
+                return Vec::new();
+            };
+            let lacking = self.manifest.tiers.first().and_then(|tier| {
+                let fault = config.as_ref()?.lacks(&self.manifest, &id.provider, &tier.id)?;
+                let hint = "add its deployments, or make the cell `not_applicable` and say why";
+                Some(Fault {
+                    allowed: None,
+                    ..fault.hint(hint)
+                })
+            });
+            match plan::unwritten(&cell) {
+                todo if todo.is_empty() => todo,
+                todo => todo.into_iter().chain(lacking).map(Fault::note).collect(),
+            }
+        };
+        in_order(self.selected(paths).iter().flat_map(notes_of).collect())
+    }
+
+    /// What breaks `cell` on any tier. That the gateway has no model for a cell that is still to be written does not.
     fn faults_of(&self, cell: &CellId, config: Option<&ProxyConfig>) -> Vec<Fault> {
+        let is_written = |cell: &Arc<Cell>| plan::unwritten(cell).is_empty();
+        let config = config.filter(|_| self.cell(cell).as_ref().is_ok_and(is_written));
         let broken = |tier: &Tier| match self.plan(config, &cell.trial(&tier.id)) {
             Planned::Broken(faults) => faults,
             Planned::Run(_) | Planned::NotApplicable(_) => Vec::new(),

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use serde_json::{Value, json};
@@ -193,7 +193,7 @@ async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path, turn: Turn)
     if trial.mutation.is_some() && attempted.attempt.failure.is_none() {
         return attempted;
     }
-    match write(&evidence, judgement.diff.as_ref(), folder) {
+    match write_evidence(&evidence, judgement.diff.as_ref(), folder) {
         Ok(()) => attempted,
         Err(source) => broken_off(
             &TrialError::Evidence {
@@ -246,7 +246,7 @@ enum TrialError {
 /// Runs `claude` once, and the cell's direct request, and collects what they left on both sides.
 async fn gather(trial: Trial<'_>, session: &Session, turn: Turn) -> Result<Evidence, TrialError> {
     let key = TrialKey(Uuid::new_v4());
-    let since_ms = now_ms();
+    let log = session.gateway.log().map(|log| (log, log.position()));
     if let Some(provider) = &session.provider {
         provider.register(key, trial.test.script.clone()).await?;
     }
@@ -281,11 +281,7 @@ async fn gather(trial: Trial<'_>, session: &Session, turn: Turn) -> Result<Evide
         sent,
         direct,
         counted,
-        gateway_log: session
-            .gateway
-            .log()
-            .map(|log| log.since(since_ms))
-            .unwrap_or_default(),
+        gateway_log: log.map(|(log, position)| log.since(position)).unwrap_or_default(),
     })
 }
 
@@ -396,8 +392,11 @@ async fn send(
     }
 }
 
-/// Writes what a judgement has looked at, for people.
-fn write(evidence: &Evidence, diff: Option<&WireDiff>, folder: &Path) -> std::io::Result<()> {
+/// Writes what a judgement has looked at into `folder`, for people and for [`crate::evidence_files`].
+///
+/// # Errors
+/// That of the file system.
+pub fn write_evidence(evidence: &Evidence, diff: Option<&WireDiff>, folder: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let put = |name: &str, text: String| std::fs::write(folder.join(name), text);
     put("transcript.jsonl", evidence.transcript.to_jsonl())?;
@@ -439,8 +438,4 @@ fn lines(lines: &[String]) -> String {
 
 fn millis(duration: Duration) -> u64 {
     duration.as_millis() as u64
-}
-
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
 }

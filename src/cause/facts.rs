@@ -265,6 +265,19 @@ fn broken_promise(evidence: &Evidence, judgement: &Judgement) -> Diagnosis {
             "remove the declaration from the cell's `known_failures`, or from an `except`",
         );
     }
+    if judgement
+        .mismatches
+        .iter()
+        .all(|mismatch| judgement.unwritten.contains(&mismatch.expectation))
+    {
+        return fact(
+            Cause::Harness,
+            "not_written",
+            "the cell is still to be written, and nothing else that it says failed".into(),
+            "write what the cell expects in place of its `todo`: `docs/cells.md`, or `compat new cell --from-run` on this trial's \
+             evidence",
+        );
+    }
     let proven = match evidence.behind {
         Behind::Simulated => proven_fault(evidence, judgement),
         // What Claude Code got around is a fault whatever came after it.

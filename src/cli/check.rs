@@ -14,7 +14,8 @@ use crate::spec_files::{MANIFEST, Project};
 /// Check the manifest, the cells and the mutants
 ///
 /// Reads `manifest.yaml`, `proxy_config.yaml`, every cell and every mutant, and shows all their faults at once, each with its place. Nothing
-/// is started. The exit status is 0 if there are no faults, 3 if there are some.
+/// is started. What is still to be written (a `todo`) is a note, and no fault. The exit status is 0 if there are no faults, 3 if there
+/// are some.
 #[derive(Args, Debug)]
 #[command(
     after_long_help = "Examples:\n  compat check\n  compat check cells/vision\n  compat check --format github"
@@ -65,17 +66,17 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let current = std::env::current_dir().context("the working directory is gone")?;
     let root = root(arguments.root.as_deref(), &current)?;
     let paths = relative(&root, &current, &arguments.paths)?;
-    let (faults, cells) = match Project::open(&root) {
+    let (faults, notes, cells) = match Project::open(&root) {
         Ok(project) => {
             let mut faults = project.check(&paths);
             faults.extend(mutant_files::check(&project, &paths));
-            (faults, project.selected(&paths).len())
+            (faults, project.notes(&paths), project.selected(&paths).len())
         }
-        Err(faults) => (faults, 0),
+        Err(faults) => (faults, Vec::new(), 0),
     };
-    print(&faults, arguments.format.into());
+    print(&[&notes[..], &faults[..]].concat(), arguments.format.into());
     if arguments.format == FormatName::Text {
-        conclude(&faults, cells);
+        conclude(&faults, &notes, cells);
     }
     Ok(if faults.is_empty() {
         ExitCode::SUCCESS
@@ -99,11 +100,16 @@ pub(super) fn print(faults: &[Fault], format: Format) {
     anstream::print!("{}", diagnostic::render(faults, format, true));
 }
 
-fn conclude(faults: &[Fault], cells: usize) {
+fn conclude(faults: &[Fault], notes: &[Fault], cells: usize) {
+    let notes = match notes.len() {
+        0 => String::new(),
+        1 => ", 1 note".to_owned(),
+        number => format!(", {number} notes"),
+    };
     match faults.len() {
-        0 => anstream::eprintln!("{cells} cells, no faults"),
-        1 => anstream::eprintln!("1 fault"),
-        number => anstream::eprintln!("{number} faults"),
+        0 => anstream::eprintln!("{cells} cells, no faults{notes}"),
+        1 => anstream::eprintln!("1 fault{notes}"),
+        number => anstream::eprintln!("{number} faults{notes}"),
     }
 }
 

@@ -1,17 +1,23 @@
 //! `compat explain`: a cell as it is run, with the file and line that each part comes from. Starts nothing.
 
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::check::{self, FAULTS};
+use crate::claude::{Endpoint, Invocation};
 use crate::diagnostic::Format;
-use crate::ids::{CellId, FeatureId, ProviderId, TierId};
+use crate::env::{Secret, Variables};
+use crate::ids::{CellId, FeatureId, ProviderId, TierId, TrialKey, TrialName};
 use crate::plan::Planned;
-use crate::spec::cell::CellBody;
+use crate::process::RunId;
+use crate::spec::cell::{CellBody, Test};
 use crate::spec::expectation::{Expectation, Place};
 use crate::spec::fault::{closest, listed};
 use crate::spec::resolve::Origin;
@@ -20,8 +26,9 @@ use crate::spec_files::Project;
 /// Show a cell as it is run
 ///
 /// The merged keys of a cell, each with the file and line that it comes from: what is said to Claude Code, with which flags
-/// and variables, what the simulated provider answers, and what is judged on which side. Nothing is started. The exit
-/// status is 3 if the cell has faults.
+/// and variables, what the simulated provider answers, and what is judged on which side. Of one trial also how it is run, and
+/// the whole command line and environment of Claude Code, in which GATEWAY, KEY, FOLDER and SESSION stand for what a run mints.
+/// Nothing is started. The exit status is 3 if the cell has faults.
 #[derive(Args, Debug)]
 #[command(
     after_long_help = "Examples:\n  compat explain tool_use::bedrock_invoke\n  compat explain extended_thinking::vertex_ai::opus\n  compat explain vision::anthropic::haiku --json"
@@ -71,8 +78,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     };
     let aliases = aliases(&project, &cell, &tiers);
+    let started: Vec<Started> = match &checked.body {
+        CellBody::Test(test) => aliases
+            .iter()
+            .map(|(tier, alias)| Started::of(&cell.trial(tier), test, alias))
+            .collect(),
+        CellBody::NotApplicable(_) => Vec::new(),
+    };
     let explained = Explained {
         cell: &cell,
+        started: &started,
         aliases: &aliases,
         origins: &origins,
         expectations: match &checked.body {
@@ -127,8 +142,89 @@ fn aliases(project: &Project, cell: &CellId, tiers: &[TierId]) -> Vec<(TierId, S
     tiers.iter().filter_map(alias).collect()
 }
 
+/// How a trial is run, and how `claude` is started then: what a run mints stands in words.
+struct Started {
+    trial: TrialName,
+    argv: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+impl Started {
+    fn of(trial: &TrialName, test: &Test, alias: &str) -> Self {
+        let invocation = Invocation {
+            program: "claude".into(),
+            run: RunId(Uuid::nil()),
+            key: TrialKey(Uuid::nil()),
+            model: alias.to_owned(),
+            prompts: test.prompts.clone(),
+            flags: test.flags.clone(),
+            variables: test.env.clone(),
+            endpoint: Endpoint::Gateway {
+                base_url: "GATEWAY".to_owned(),
+                token: Secret::new("KEY"),
+            },
+            folder: "FOLDER".into(),
+            inherited: Variables::default(),
+            deadline: Duration::from_secs(test.timeout_seconds),
+        };
+        let session = Uuid::nil().to_string();
+        let in_words = |text: &OsStr| text.to_string_lossy().replace(&session, "SESSION");
+        let program = [OsString::from("claude")];
+        Self {
+            trial: trial.clone(),
+            argv: program
+                .iter()
+                .chain(&invocation.argv())
+                .map(|word| in_words(word))
+                .collect(),
+            environment: invocation
+                .environment()
+                .iter()
+                .map(|(name, value)| (in_words(name), in_words(value)))
+                .collect(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let words: Vec<String> = self.argv.iter().map(|word| shell_word(word)).collect();
+        let mut out = format!("\nrun  {}\n", self.trial);
+        let _ = writeln!(out, "  cargo test --test compat -- --exact {}", self.trial);
+        let _ = writeln!(out, "\ncommand line  {}", self.trial);
+        let _ = writeln!(out, "  {}", words.join(" "));
+        let _ = writeln!(out, "\nenvironment  {}", self.trial);
+        for (name, value) in &self.environment {
+            let _ = writeln!(out, "  {name}={value}");
+        }
+        out
+    }
+
+    fn json(&self) -> Value {
+        let environment: serde_json::Map<String, Value> = self
+            .environment
+            .iter()
+            .map(|(name, value)| (name.clone(), value.as_str().into()))
+            .collect();
+        json!({
+            "trial": self.trial,
+            "run": ["cargo", "test", "--test", "compat", "--", "--exact", self.trial.to_string()],
+            "command_line": self.argv,
+            "environment": environment,
+        })
+    }
+}
+
+/// `word` as a POSIX shell takes it.
+fn shell_word(word: &str) -> String {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_./=:@,+".contains(character);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
 struct Explained<'a> {
     cell: &'a CellId,
+    started: &'a [Started],
     aliases: &'a [(TierId, String)],
     origins: &'a [Origin],
     expectations: &'a [Expectation],
@@ -166,6 +262,10 @@ impl Explained<'_> {
             let _ = writeln!(out, "\n{}  {}{side}", origin.key, place(&origin.place));
             lines(&origin.value, 1, &mut out);
         }
+        // Of several tiers they differ by the model alone.
+        if let [started] = self.started {
+            out.push_str(&started.text());
+        }
         out
     }
 
@@ -187,7 +287,8 @@ impl Explained<'_> {
             .iter()
             .map(|(tier, alias)| (tier.to_string(), alias.as_str().into()))
             .collect();
-        json!({ "cell": self.cell.to_string(), "aliases": aliases, "keys": keys })
+        let started: Vec<Value> = self.started.iter().map(Started::json).collect();
+        json!({ "cell": self.cell.to_string(), "aliases": aliases, "keys": keys, "trials": started })
     }
 }
 

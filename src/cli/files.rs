@@ -1,13 +1,14 @@
 //! Files that commands read and write: with their names in every error, and `-` for the standard streams.
 
 use std::convert::Infallible;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, IsTerminal, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::Context as _;
 
 use crate::matrix::ManifestView;
+use crate::results::json::{JsonError, Position};
 use crate::spec::manifest::Manifest;
 use crate::{atomic_write, diagnostic};
 
@@ -31,7 +32,28 @@ impl FromStr for Output {
     }
 }
 
+/// The width of a terminal that nothing is known of.
+const WIDTH: usize = 80;
+
+/// The columns of the terminal that standard error goes to.
+pub fn width_of_talk() -> usize {
+    width_of(&std::io::stderr())
+}
+
+fn width_of(stream: &impl IsTerminal) -> usize {
+    let size = stream.is_terminal().then(terminal_size::terminal_size).flatten();
+    size.map_or(WIDTH, |(width, _)| usize::from(width.0))
+}
+
 impl Output {
+    /// How many columns a text may take: `asked`, or those of the terminal that it goes to.
+    pub fn width(&self, asked: Option<usize>) -> usize {
+        asked.unwrap_or_else(|| match self {
+            Self::Standard => width_of(&std::io::stdout()),
+            Self::File(_) => WIDTH,
+        })
+    }
+
     /// Writes `text`; colours are taken out where nobody would see them.
     ///
     /// # Errors
@@ -40,10 +62,12 @@ impl Output {
         match self {
             Self::Standard => {
                 let mut stdout = anstream::stdout().lock();
-                stdout
-                    .write_all(text.as_bytes())
-                    .and_then(|()| stdout.flush())
-                    .context("writing to standard output")
+                let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+                match written {
+                    // Who reads has read enough.
+                    Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+                    written => written.context("writing to standard output"),
+                }
             }
             Self::File(path) => {
                 let text = anstream::adapter::strip_str(text).to_string();
@@ -56,16 +80,29 @@ impl Output {
 /// Reads `path` (`-`: standard input) and makes of it what `parse` does.
 ///
 /// # Errors
-/// That of the file system or of `parse`, with the file's name.
-pub fn read<T, E>(path: &Path, parse: impl FnOnce(&str) -> Result<T, E>) -> anyhow::Result<T>
-where
-    E: std::error::Error + Send + Sync + 'static,
-{
-    let text = text(path).with_context(|| format!("reading `{}`", path.display()))?;
-    parse(&text).with_context(|| format!("`{}`", path.display()))
+/// That of the file system or of `parse`, with the file's name, line and column.
+pub fn read<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, JsonError>) -> anyhow::Result<T> {
+    parse(&text(path)?).map_err(|error| placed(path, &error))
 }
 
-fn text(path: &Path) -> std::io::Result<String> {
+/// Reads `path`'s text.
+///
+/// # Errors
+/// That of the file system, with the file's name.
+pub fn text(path: &Path) -> anyhow::Result<String> {
+    text_of(path).with_context(|| format!("reading `{}`", path.display()))
+}
+
+/// `error` of `path`'s text, as `file:line:column: what`.
+pub fn placed(path: &Path, error: &JsonError) -> anyhow::Error {
+    let (file, what) = (path.display(), &error.what);
+    match error.position {
+        Some(Position { line, column }) => anyhow::anyhow!("{file}:{line}:{column}: {what}"),
+        None => anyhow::anyhow!("{file}: {what}"),
+    }
+}
+
+fn text_of(path: &Path) -> std::io::Result<String> {
     if path == Path::new("-") {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text)?;

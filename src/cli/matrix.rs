@@ -10,14 +10,14 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::files::{self, Output};
 use crate::env::Environment;
-use crate::matrix::builder::{Stamp, build};
+use crate::matrix::builder::{BuildError, Stamp, build};
 use crate::matrix::diff::Diff;
 use crate::matrix::history::History;
 use crate::matrix::{Details, Matrix, html, markdown, terminal};
 use crate::process::{self, Bounds, Launch, Mark, RunId};
 use crate::report::Paint;
 use crate::results::Results;
-use crate::results::json::timestamp;
+use crate::results::json::{self, JsonError, timestamp};
 
 /// Build, compare and show the published matrix
 ///
@@ -95,9 +95,9 @@ struct Compare {
     /// Where it goes; `-` for standard output
     #[arg(long, value_name = "FILE", default_value = "-")]
     output: Output,
-    /// How many columns the text may take
-    #[arg(long, value_name = "COLUMNS", default_value_t = WIDTH)]
-    width: usize,
+    /// How many columns the text may take [default: those of the terminal, 80 where there is none]
+    #[arg(long, value_name = "COLUMNS")]
+    width: Option<usize>,
 }
 
 /// Show a matrix
@@ -121,9 +121,9 @@ struct Show {
     /// Where it goes; `-` for standard output
     #[arg(long, value_name = "FILE", default_value = "-")]
     output: Output,
-    /// How many columns the text may take
-    #[arg(long, value_name = "COLUMNS", default_value_t = WIDTH)]
-    width: usize,
+    /// How many columns the text may take [default: those of the terminal, 80 where there is none]
+    #[arg(long, value_name = "COLUMNS")]
+    width: Option<usize>,
 }
 
 /// Tell each cell's past from the git history of the matrix file
@@ -165,8 +165,6 @@ enum ShowFormat {
     Html,
 }
 
-/// The width of a terminal that nothing is known of.
-const WIDTH: usize = 80;
 /// The exit status of a comparison with regressions.
 const REGRESSED: u8 = 3;
 /// The details' file name, beside the matrix.
@@ -189,17 +187,24 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 fn run_build(arguments: Build) -> anyhow::Result<ExitCode> {
     let manifest = files::manifest(&arguments.manifest)?;
-    let results: Results = files::read(&arguments.results, Results::parse)?;
-    let of_results = || format!("`{}`", arguments.results.display());
+    let text = files::text(&arguments.results)?;
+    let of_results = |error: &JsonError| files::placed(&arguments.results, error);
+    let of_build = |error: BuildError| {
+        of_results(&JsonError {
+            position: error.path().and_then(|path| json::position(&text, &path)),
+            what: error.to_string(),
+        })
+    };
+    let results = Results::parse(&text).map_err(|error| of_results(&error))?;
     let stamp = Stamp::new(
         &results,
         arguments.litellm_version,
         arguments.claude_code_version,
         arguments.generated_at,
     )
-    .with_context(of_results)?;
-    let matrix = build(&manifest, &results, &stamp).with_context(of_results)?;
-    let details = Details::build(&manifest, &results, &stamp).with_context(of_results)?;
+    .map_err(of_build)?;
+    let matrix = build(&manifest, &results, &stamp).map_err(of_build)?;
+    let details = Details::build(&manifest, &results, &stamp).map_err(of_build)?;
     let beside = match (&arguments.output, arguments.no_details) {
         (Output::File(path), false) => Some(Output::File(path.with_file_name(DETAILS))),
         _ => None,
@@ -209,7 +214,10 @@ fn run_build(arguments: Build) -> anyhow::Result<ExitCode> {
     }
     arguments.output.write(&matrix.to_text())?;
     if matches!(arguments.output, Output::File(_)) {
-        anstream::eprint!("{}", terminal::of_run(&manifest, &results, WIDTH, Paint::Ansi));
+        anstream::eprint!(
+            "{}",
+            terminal::of_run(&manifest, &results, files::width_of_talk(), Paint::Ansi)
+        );
         if !results.is_whole() {
             let (finished, trials) = (results.results.len(), results.run.trials);
             anstream::eprintln!(
@@ -226,7 +234,7 @@ fn run_diff(arguments: &Compare) -> anyhow::Result<ExitCode> {
     let details = details_of(&new, &arguments.new, arguments.details.as_deref())?;
     let diff = Diff::new(&old, &new, details.as_ref());
     let text = match arguments.format {
-        DiffFormat::Text => terminal::of_diff(&diff, arguments.width, Paint::Ansi),
+        DiffFormat::Text => terminal::of_diff(&diff, arguments.output.width(arguments.width), Paint::Ansi),
         DiffFormat::Markdown => markdown::of_diff(&diff),
         DiffFormat::Json => diff.to_text(),
     };
@@ -242,7 +250,10 @@ fn run_show(arguments: &Show) -> anyhow::Result<ExitCode> {
     let matrix = files::read(&arguments.matrix, Matrix::parse)?;
     let details = details_of(&matrix, &arguments.matrix, arguments.details.as_deref())?;
     let text = match arguments.format {
-        ShowFormat::Text => terminal::of_matrix(&matrix, details.as_ref(), arguments.width, Paint::Ansi),
+        ShowFormat::Text => {
+            let width = arguments.output.width(arguments.width);
+            terminal::of_matrix(&matrix, details.as_ref(), width, Paint::Ansi)
+        }
         ShowFormat::Markdown => markdown::of_matrix(&matrix, details.as_ref()),
         ShowFormat::Html => html::of_matrix(&matrix, details.as_ref()),
     };
@@ -278,18 +289,17 @@ fn run_history(arguments: &PastMatrices) -> anyhow::Result<ExitCode> {
     };
     let name = arguments.matrix.file_name().context("name the matrix file")?;
     let name = name.to_str().context("the matrix file's name is not UTF-8")?;
+    anyhow::ensure!(folder.is_dir(), "there is no folder `{}`", folder.display());
     let last = format!("--max-count={}", arguments.last);
-    let log = git(folder, &["log", "--format=%H", &last, "--", &format!("./{name}")])?;
+    let path = format!("./{name}");
+    // Added, modified, of another type: a commit that removed the file has no text of it.
+    let log = git(
+        folder,
+        &["log", "--format=%H", "--diff-filter=AMT", &last, "--", &path],
+    )?;
     let mut revisions = Vec::new();
     for commit in log.lines() {
-        // A commit that removed the file has no text of it.
-        let listed = git(
-            folder,
-            &["ls-tree", "--name-only", commit, "--", &format!("./{name}")],
-        )?;
-        if !listed.trim().is_empty() {
-            revisions.push((commit, git(folder, &["show", &format!("{commit}:./{name}")])?));
-        }
+        revisions.push((commit, git(folder, &["show", &format!("{commit}:{path}")])?));
     }
     if revisions.is_empty() {
         bail!(

@@ -4,22 +4,31 @@
 
 mod cause;
 mod check;
+mod completions;
+mod down;
+mod evidence;
 mod explain;
 mod files;
+mod man;
 mod matrix;
 mod mutants;
+mod new;
 pub mod progress;
 mod provider;
 mod publish;
+mod repro;
 mod results;
 mod schema;
+mod show;
 mod status;
 mod toolchain;
+mod up;
 mod versions;
+mod watch;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// A compatibility matrix that tells the truth: which Claude Code features really work through an LLM gateway, on
 /// which provider.
@@ -36,16 +45,29 @@ struct Compat {
 enum Command {
     Cause(cause::Arguments),
     Check(check::Arguments),
+    Completions(completions::Arguments),
+    Down(down::Arguments),
     Explain(explain::Arguments),
+    Man(man::Arguments),
     Matrix(matrix::Arguments),
     Mutants(mutants::Arguments),
+    New(new::Arguments),
     Provider(provider::Arguments),
     Publish(Box<publish::Arguments>),
+    Repro(repro::Arguments),
     Results(results::Arguments),
     Schema(schema::Arguments),
+    Show(show::Arguments),
     Status(status::Arguments),
     Toolchain(toolchain::Arguments),
+    Up(up::Arguments),
     Versions(versions::Arguments),
+    Watch(watch::Arguments),
+}
+
+/// The command line, for what is generated from it.
+fn command() -> clap::Command {
+    Compat::command()
 }
 
 /// Exit status of a command that failed.
@@ -59,16 +81,24 @@ pub fn main() -> ExitCode {
     let result = match Compat::parse().command {
         Command::Cause(arguments) => cause::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Down(arguments) => down::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
         Command::Matrix(arguments) => matrix::run(arguments),
         Command::Mutants(arguments) => mutants::run(&arguments),
+        Command::New(arguments) => new::run(arguments),
         Command::Provider(arguments) => provider::run(arguments),
         Command::Publish(arguments) => publish::run(*arguments),
+        Command::Repro(arguments) => repro::run(&arguments),
         Command::Results(arguments) => results::run(arguments),
         Command::Schema(arguments) => schema::run(arguments),
+        Command::Show(arguments) => show::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Toolchain(arguments) => toolchain::run(arguments),
+        Command::Up(arguments) => up::run(&arguments),
         Command::Versions(arguments) => versions::run(arguments),
+        Command::Watch(arguments) => watch::run(&arguments),
     };
     result.unwrap_or_else(|error| {
         anstream::eprintln!("error: {error:#}");

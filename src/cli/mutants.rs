@@ -21,6 +21,7 @@ use crate::mutant_files;
 use crate::mutation::{self, Campaign, Conclusion, Listener, NotClean};
 use crate::session::{self, Relays, Session};
 use crate::spec_files::Project;
+use crate::warm::Warmth;
 
 /// Run the matrix under seeded gateway bugs, and see which cells catch them
 ///
@@ -137,6 +138,7 @@ async fn campaign(
     })?;
     let options = session::Options {
         control: false,
+        warmth: Warmth::Cold,
         watchdog: None,
         environment,
         root: project.root.clone(),

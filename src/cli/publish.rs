@@ -1,37 +1,31 @@
 //! `compat publish`: the daily run, from the newest versions to the docs repository, step by step.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{files, progress};
+use super::progress;
+use super::versions::{Channel, filter};
 use crate::env::{self, Environment};
-use crate::matrix::builder::Stamp;
-use crate::process::{RunId, Watchdog};
-use crate::provider::{self, Simulator, Unscripted, new_control_key};
-use crate::publish::credentials::{self, Held, Source, Tokens};
-use crate::publish::deliver::{Delivery, DeliveryError, Proposal};
-use crate::publish::gate::{self, Judgement, Rules};
-use crate::publish::gateway::{self, Running};
-use crate::publish::git::{Author, Clone, RemoteUrl};
+use crate::process::RunId;
+use crate::publish::credentials::{self, Held, Source as TokenSource, Tokens};
+use crate::publish::daily::{Daily, Docs, Report, Request, Source};
+use crate::publish::deliver::Proposal;
+use crate::publish::git::{Author, RemoteUrl};
 use crate::publish::github_app::{Api, App, Repository};
-use crate::publish::plan::{Plan, Policy, RepositoryPath, Target};
-use crate::publish::resolve::{self, Resolved};
-use crate::publish::summary::{self, Ending, Known};
-use crate::publish::{run as harness, webhook};
-use crate::results::Results;
+use crate::publish::plan::{Policy, RepositoryPath, Target};
+use crate::publish::release_run::{GatewayOrigin, Versions, Wanted};
+use crate::publish::steps::Voice;
+use crate::publish::summary::Ending;
 use crate::spec_files::Project;
+use crate::toolchain::Surroundings;
 use crate::toolchain::http::Patience;
-use crate::toolchain::npm::Registry;
-use crate::toolchain::{Installer, Surroundings, lock, update};
 use crate::versions::age::Age;
-use crate::versions::litellm::{Filter, Pattern};
-use crate::{atomic_write, toolchain};
+use crate::versions::litellm::Pattern;
 
 /// Run the matrix on the newest release and publish it
 ///
@@ -156,6 +150,9 @@ struct DocsArguments {
     /// How often publishing is tried, if the branch moves or the network breaks off
     #[arg(long, value_name = "NUMBER", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10))]
     attempts: u32,
+    /// How long it waits before it tries again, in milliseconds; twice as long each time
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(..=60_000))]
+    first_wait: u64,
     /// Print what would be done as JSON, and do not do it
     #[arg(long)]
     dry_run: bool,
@@ -212,68 +209,49 @@ enum GatewayKind {
     Venv,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-enum Channel {
-    /// Tags that are a bare version, `v1.106.0`
-    Final,
-    /// Tags like `v*-stable`
-    Stable,
-}
-
 fn repository(text: &str) -> Result<Repository, String> {
     Repository::parse(text).ok_or_else(|| "expected `owner/name`".to_owned())
 }
 
 /// The exit status of a run that may not be published.
 const REFUSED: u8 = 4;
-/// What the results of a run are called.
-const RESULTS: &str = "compat-results.json";
-/// What was run, beside the results.
-const VERSIONS: &str = "versions.json";
 
 /// Runs the command.
 ///
 /// # Errors
 /// What keeps it from beginning; what goes wrong later is told where it is reported.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let url = arguments.url()?;
-    let tokens = arguments.tokens()?;
+    let environment = Environment::from_process();
+    let tokens = arguments.tokens(&environment)?;
     credentials::hide_memory().context("cannot keep other processes out of this one's memory")?;
-    tokio::runtime::Runtime::new()?.block_on(run_async(arguments, url, tokens))
+    let request = arguments.request(&environment)?;
+    tokio::runtime::Runtime::new()?.block_on(run_async(request, tokens, environment))
 }
 
-async fn run_async(arguments: Arguments, url: Option<RemoteUrl>, tokens: Tokens) -> anyhow::Result<ExitCode> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut publisher = Publisher::begin(arguments, url, tokens)?;
-    let ended = tokio::select! {
-        ended = publisher.run() => ended,
-        _ = interrupt.recv() => Err(anyhow::anyhow!("interrupted")),
-        _ = terminate.recv() => Err(anyhow::anyhow!("told to end")),
+async fn run_async(request: Request, tokens: Tokens, environment: Environment) -> anyhow::Result<ExitCode> {
+    let interrupted = interrupted()?;
+    let is_dry = request.docs.as_ref().is_some_and(|docs| docs.only_plan);
+    let progress = progress::on_standard_error();
+    let voice = Voice {
+        say,
+        relay: |line| anstream::eprintln!("{line}"),
+        progress: &*progress,
     };
-    let (ending, status) = match ended {
-        Ok(Ending::Refused) => (Ending::Refused, ExitCode::from(REFUSED)),
-        Ok(ending) => (ending, ExitCode::SUCCESS),
-        Err(error) => {
-            let is_conflict = matches!(
-                error.downcast_ref::<DeliveryError>(),
-                Some(DeliveryError::Conflict(_))
-            );
-            let ending = Ending::Failed {
-                step: publisher.step.to_owned(),
-                error: format!("{error:#}"),
-            };
-            let status = if is_conflict { REFUSED } else { super::FAILED };
-            (ending, ExitCode::from(status))
-        }
-    };
-    publisher.report(&ending).await;
+    let mut daily = Daily::begin(request, tokens, environment, voice)?;
+    let ending = daily.run(interrupted).await;
+    if let Some(plan) = daily.plan().filter(|_| is_dry) {
+        anstream::print!("{}", plan.to_text());
+    }
     match &ending {
         Ending::Failed { step, error } => anstream::eprintln!("error: {step}: {error}"),
         ending => say("done", &ending.in_words()),
     }
-    publisher.end();
-    Ok(status)
+    daily.end();
+    Ok(match &ending {
+        Ending::Failed { .. } => ExitCode::from(super::FAILED),
+        ending if ending.is_refusal() => ExitCode::from(REFUSED),
+        _ => ExitCode::SUCCESS,
+    })
 }
 
 /// One line of the log.
@@ -281,39 +259,95 @@ fn say(step: &str, text: &str) {
     anstream::eprintln!("compat publish: {step}: {text}");
 }
 
+/// Ends when somebody wants the run to end, and says how they said it.
+fn interrupted() -> std::io::Result<impl Future<Output = &'static str>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => "interrupted",
+            _ = terminate.recv() => "told to end",
+        }
+    })
+}
+
 impl Arguments {
+    /// What is asked for, whole.
+    fn request(self, environment: &Environment) -> anyhow::Result<Request> {
+        let project = self.run.project()?;
+        let output = match &self.run.output {
+            Some(folder) => folder.clone(),
+            None => project.join("test-results/publish"),
+        };
+        Ok(Request {
+            docs: self.docs(environment)?,
+            allow_inconclusive: self.docs.allow_inconclusive,
+            patience: self.patience(),
+            source: self.run.source(),
+            report: Report {
+                summary: self
+                    .report
+                    .summary
+                    .or_else(|| environment.path(env::GITHUB_STEP_SUMMARY)),
+                webhook: self.report.webhook_file,
+            },
+            project,
+            output,
+        })
+    }
+
+    fn docs(&self, environment: &Environment) -> anyhow::Result<Option<Docs>> {
+        let docs = &self.docs;
+        if docs.skip_publish {
+            return Ok(None);
+        }
+        if docs.via_pr && docs.pr_branch == docs.branch {
+            bail!("`--pr-branch` is `--branch` itself: a pull request needs a branch of its own");
+        }
+        let proposal = match docs.via_pr {
+            true => Some(Proposal {
+                api: self.api(environment)?,
+                repository: self.repository()?,
+                branch: docs.pr_branch.clone(),
+            }),
+            false => None,
+        };
+        Ok(Some(Docs {
+            url: self
+                .url()?
+                .context("which docs repository? name it with `--docs-repo`")?,
+            policy: docs.policy(),
+            author: docs.author.clone(),
+            proposal,
+            attempts: docs.attempts,
+            only_plan: docs.dry_run,
+        }))
+    }
+
     /// The docs repository. Read here and not by clap, which would show an address that holds a token.
     fn url(&self) -> anyhow::Result<Option<RemoteUrl>> {
-        let url = self
-            .docs
-            .docs_repo
-            .as_deref()
-            .map(str::parse::<RemoteUrl>)
-            .transpose();
-        url.map_err(|error| anyhow::anyhow!("the value of `--docs-repo`: {error}"))
+        let url = self.docs.docs_repo.as_deref().map(str::parse::<RemoteUrl>);
+        url.transpose()
+            .map_err(|error| anyhow::anyhow!("the value of `--docs-repo`: {error}"))
     }
 
     /// Where the token comes from. Descriptors are read here, before anything is started that could inherit them.
-    fn tokens(&self) -> anyhow::Result<Tokens> {
+    fn tokens(&self, environment: &Environment) -> anyhow::Result<Tokens> {
+        self.url()?;
         let given = &self.credentials;
-        let held = |file: &Option<PathBuf>, descriptor: Option<i32>, what| match (file, descriptor) {
-            (Some(file), _) => Ok(Some(Held::File(file.clone()))),
-            (None, Some(number)) => Held::take_descriptor(number, what).map(Some),
-            (None, None) => Ok(None),
-        };
         let token = held(&given.token_file, given.token_fd, "the token")?;
         let key = held(&given.app_key_file, given.app_key_fd, "the App's private key")?;
         let source = match (token, &given.app_id, key) {
-            (Some(token), ..) => Source::Token(token),
-            (None, Some(id), Some(key)) => Source::App(Box::new(App {
+            (Some(token), ..) => TokenSource::Token(token),
+            (None, Some(id), Some(key)) => TokenSource::App(Box::new(App {
                 id: id.clone(),
                 key,
                 installation: given.installation_id,
                 repository: self.repository()?,
                 pull_requests: self.docs.via_pr,
-                api: self.api()?,
+                api: self.api(environment)?,
             })),
-            _ => Source::None,
+            _ => TokenSource::None,
         };
         Ok(Tokens::new(source))
     }
@@ -327,457 +361,76 @@ impl Arguments {
             .context("which repository on GitHub? name it with `--repository owner/name`")
     }
 
-    fn api(&self) -> anyhow::Result<Api> {
-        let surroundings = Surroundings::new(Environment::from_process(), RunId::mint());
-        Ok(Api::find(&surroundings)?)
+    fn api(&self, environment: &Environment) -> anyhow::Result<Api> {
+        Ok(Api::find(&Surroundings {
+            environment: environment.clone(),
+            patience: self.patience(),
+            run: RunId::mint(),
+        })?)
     }
 
-    fn policy(&self) -> Policy {
-        Policy {
-            target: Target {
-                branch: self.docs.branch.clone(),
-                path: self.docs.path.clone(),
-                details_path: self.docs.details_path.clone(),
-            },
-            refresh_after: self.docs.refresh_after.map(|age| age.0),
+    fn patience(&self) -> Patience {
+        Patience {
+            first_wait: Duration::from_millis(self.docs.first_wait),
+            ..Patience::default()
         }
     }
 }
 
-/// What was run, for whoever publishes the results later.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Versions {
-    litellm_version: Option<String>,
-    claude_code_version: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    image_digest: Option<String>,
+/// A secret that is in a file or comes from a descriptor.
+fn held(file: &Option<PathBuf>, descriptor: Option<i32>, what: &'static str) -> anyhow::Result<Option<Held>> {
+    Ok(match (file, descriptor) {
+        (Some(file), _) => Some(Held::File(file.clone())),
+        (None, Some(number)) => Some(Held::take_descriptor(number, what)?),
+        (None, None) => None,
+    })
 }
 
-/// A run of the command.
-struct Publisher {
-    arguments: Arguments,
-    /// The docs repository.
-    url: Option<RemoteUrl>,
-    tokens: Tokens,
-    environment: Environment,
-    root: PathBuf,
-    output: PathBuf,
-    run: RunId,
-    scratch: tempfile::TempDir,
-    watchdog: Watchdog,
-    /// The step that is under way.
-    step: &'static str,
-    judgement: Option<Judgement>,
-    plan: Option<Plan>,
-}
-
-impl Publisher {
-    fn begin(arguments: Arguments, url: Option<RemoteUrl>, tokens: Tokens) -> anyhow::Result<Self> {
-        let environment = Environment::from_process();
-        let start = match &arguments.run.project {
+impl RunArguments {
+    fn project(&self) -> anyhow::Result<PathBuf> {
+        let start = match &self.project {
             Some(folder) => folder.clone(),
             None => std::env::current_dir().context("there is no working directory")?,
         };
-        let root = Project::find_root(&start)
-            .with_context(|| format!("no `manifest.yaml` in `{}` or above it", start.display()))?;
-        let root = root
-            .canonicalize()
-            .with_context(|| format!("cannot find `{}`", root.display()))?;
-        let output = match &arguments.run.output {
-            Some(folder) => folder.clone(),
-            None => root.join("test-results/publish"),
-        };
-        std::fs::create_dir_all(&output).with_context(|| format!("cannot make `{}`", output.display()))?;
-        let output = output
-            .canonicalize()
-            .with_context(|| format!("cannot find `{}`", output.display()))?;
-        let run = RunId::mint();
-        let mut watchdog = Watchdog::start(run)?;
-        // Only its owner may look into a temporary folder.
-        let scratch = tempfile::Builder::new().prefix("compat-publish-").tempdir()?;
-        watchdog.remove_at_end(scratch.path())?;
-        Ok(Self {
-            arguments,
-            url,
-            tokens,
-            environment,
-            root,
-            output,
-            run,
-            scratch,
-            watchdog,
-            step: "begin",
-            judgement: None,
-            plan: None,
-        })
+        Project::find_root(&start)
+            .with_context(|| format!("no `manifest.yaml` in `{}` or above it", start.display()))
     }
 
-    fn end(self) {
-        drop(self.scratch);
-        // It has nothing left to end; that it cannot be waited for harms nobody.
-        let _ = self.watchdog.finish();
-    }
-
-    fn begin_step(&mut self, step: &'static str) {
-        self.step = step;
-    }
-
-    fn say(&self, text: &str) {
-        say(self.step, text);
-    }
-
-    async fn run(&mut self) -> anyhow::Result<Ending> {
-        let (results, versions) = match self.arguments.run.results.clone() {
-            Some(file) => self.read_results(&file)?,
-            None => self.run_matrix().await?,
-        };
-        let judgement = self.build(&results, &versions)?;
-        self.validate(&judgement);
-        let may_publish = judgement.refusals.is_empty();
-        self.judgement = Some(judgement);
-        self.begin_step("publish");
-        if self.arguments.docs.skip_publish {
-            self.check_credentials().await?;
-            return Ok(Ending::Skipped);
+    fn source(self) -> Source {
+        match self.results {
+            Some(file) => Source::Results {
+                file,
+                versions: Versions {
+                    litellm_version: self.litellm_version,
+                    claude_code_version: self.claude_code_version,
+                    image_digest: None,
+                },
+            },
+            None => Source::Release(Box::new(Wanted {
+                gateway: match self.gateway {
+                    Some(GatewayKind::Docker) => GatewayOrigin::Container(self.image),
+                    _ => GatewayOrigin::Package(self.litellm_package),
+                },
+                litellm_version: self.litellm_version,
+                filter: filter(self.pattern, self.channel),
+                litellm_repository: self.litellm_repository,
+                claude_code_version: self.claude_code_version,
+                simulated: self.simulated,
+                harness: self.harness,
+            })),
         }
-        match may_publish || self.arguments.docs.dry_run {
-            true => self.publish(may_publish).await,
-            false => Ok(Ending::Refused),
-        }
-    }
-
-    /// Step: the results of an earlier run.
-    fn read_results(&mut self, file: &Path) -> anyhow::Result<(Results, Versions)> {
-        self.begin_step("results");
-        let results = files::read(file, Results::parse)?;
-        let beside = file.with_file_name(VERSIONS);
-        let mut versions = Versions::default();
-        if beside.is_file() {
-            versions = files::read(&beside, |text| serde_json::from_str::<Versions>(text))?;
-        }
-        let given = &self.arguments.run;
-        versions.litellm_version = given.litellm_version.clone().or(versions.litellm_version);
-        versions.claude_code_version = given.claude_code_version.clone().or(versions.claude_code_version);
-        self.say(&format!(
-            "{} trials from `{}`",
-            results.results.len(),
-            file.display()
-        ));
-        Ok((results, versions))
-    }
-
-    async fn run_matrix(&mut self) -> anyhow::Result<(Results, Versions)> {
-        let surroundings = Surroundings::new(self.environment.clone(), self.run);
-        let tag = self.resolve_litellm(&surroundings).await?;
-        let version = self.resolve_claude(&surroundings).await?;
-        let simulator = self.simulator().await?;
-        let (gateway, image_digest) = self.start_gateway(&tag.version, simulator.as_ref()).await?;
-        // The gateway is stopped whatever becomes of the run.
-        let results = match self.install_claude(&version.version).await {
-            Ok(claude) => self.run_harness(&gateway, &claude, simulator.as_ref()).await,
-            Err(error) => Err(error),
-        };
-        let log = std::fs::copy(gateway.log(), self.output.join("gateway.log"));
-        gateway.stop().await;
-        if let Some((simulator, _)) = simulator {
-            simulator.shutdown().await;
-        }
-        let results = results?;
-        log.context("cannot keep the gateway's log")?;
-        let versions = Versions {
-            litellm_version: Some(tag.version),
-            claude_code_version: Some(version.version),
-            image_digest,
-        };
-        self.write(VERSIONS, &(serde_json::to_string_pretty(&versions)? + "\n"))?;
-        Ok((results, versions))
-    }
-
-    /// Step: which release of LiteLLM.
-    async fn resolve_litellm(&mut self, surroundings: &Surroundings) -> anyhow::Result<Resolved> {
-        self.begin_step("resolve LiteLLM");
-        let given = &self.arguments.run;
-        let filter = match (&given.pattern, given.channel) {
-            (Some(pattern), _) => Filter::Pattern(pattern.clone()),
-            (None, Channel::Final) => Filter::Final,
-            (None, Channel::Stable) => Filter::stable(),
-        };
-        let tag = given.litellm_version.clone();
-        let resolved = resolve::litellm(tag, &given.litellm_repository, &filter, surroundings).await?;
-        self.say(&resolved.reason);
-        Ok(resolved)
-    }
-
-    /// Step: which `claude`.
-    async fn resolve_claude(&mut self, surroundings: &Surroundings) -> anyhow::Result<Resolved> {
-        self.begin_step("resolve Claude Code");
-        let given = self.arguments.run.claude_code_version.clone();
-        let resolved = resolve::claude(given, surroundings).await?;
-        self.say(&resolved.reason);
-        Ok(resolved)
-    }
-
-    /// Step, in a rehearsal: the provider simulator, and the key for its control routes.
-    async fn simulator(&mut self) -> anyhow::Result<Option<(Simulator, String)>> {
-        if !self.arguments.run.simulated {
-            return Ok(None);
-        }
-        self.begin_step("provider simulator");
-        let key = new_control_key().context("cannot make a control key")?;
-        let simulator = Simulator::start(provider::Options {
-            unscripted: Unscripted::Refuse,
-            control_key: Some(key.clone()),
-            ..provider::Options::default()
-        })
-        .await?;
-        self.say(&format!("listens at {}", simulator.base_url()));
-        Ok(Some((simulator, key)))
-    }
-
-    /// Step: the gateway of the release; of an image also its digest.
-    async fn start_gateway(
-        &mut self,
-        tag: &str,
-        simulator: Option<&(Simulator, String)>,
-    ) -> anyhow::Result<(Running, Option<String>)> {
-        self.begin_step("gateway");
-        let config = self.root.join("proxy_config.yaml");
-        let providers = match simulator {
-            Some((simulator, _)) => simulator.credentials().for_gateway(simulator.base_url()),
-            None => gateway::live_providers(&config)?,
-        };
-        let folder = self.scratch.path().join("gateway");
-        let options = gateway::Options {
-            tag,
-            config: &config,
-            folder: &folder,
-            environment: &self.environment,
-            providers,
-            providers_on_loopback: simulator.is_some(),
-            run: self.run,
-        };
-        let (running, digest) = match self.arguments.run.gateway {
-            Some(GatewayKind::Docker) => {
-                let name = self.arguments.run.image.replace("{tag}", tag);
-                self.say(&format!("pulling {name}"));
-                let image = gateway::pull(&name, &self.environment, self.run).await?;
-                self.say(&format!("pulled {}", image.digest));
-                (
-                    gateway::start_container(&options, &image).await?,
-                    Some(image.digest),
-                )
-            }
-            _ => {
-                let progress = progress::on_standard_error();
-                let installer = Installer::new(self.environment.clone(), self.run, &*progress)?;
-                let lock = self.root.join(lock::FOLDER);
-                let version = self.arguments.run.litellm_package.as_deref();
-                (
-                    gateway::start_venv(&options, version, &installer, &lock).await?,
-                    None,
-                )
-            }
-        };
-        self.say(&format!("LiteLLM {tag} answers at {}", running.base_url()));
-        Ok((running, digest))
-    }
-
-    /// Step: `claude` in a folder of its own, its digest checked against the registry's.
-    async fn install_claude(&mut self, version: &str) -> anyhow::Result<PathBuf> {
-        self.begin_step("install Claude Code");
-        let progress = progress::on_standard_error();
-        let installer = Installer::new(self.environment.clone(), self.run, &*progress)?;
-        let registry = Registry::find(&installer.surroundings).await?;
-        let pin = update::pin_claude(&registry, version).await?;
-        let claude = installer.ensure_claude(&pin).await?;
-        let says = toolchain::claude_version(&claude, &installer.surroundings).await?;
-        self.say(&format!("`{}` says it is {says}", claude.display()));
-        Ok(claude)
-    }
-
-    /// Step: the whole matrix.
-    async fn run_harness(
-        &mut self,
-        gateway: &Running,
-        claude: &Path,
-        simulator: Option<&(Simulator, String)>,
-    ) -> anyhow::Result<Results> {
-        self.begin_step("run");
-        let results = self.output.join(RESULTS);
-        let log = self.output.join("harness.log");
-        let options = harness::Options {
-            program: self.arguments.run.harness.as_deref(),
-            project: &self.root,
-            environment: &self.environment,
-            base_url: gateway.base_url(),
-            key: gateway.key(),
-            claude,
-            simulator: simulator.map(|(simulator, key)| (simulator.base_url(), key.as_str())),
-            results: &results,
-            log: &log,
-            run: self.run,
-        };
-        self.say("running the whole matrix");
-        let results = harness::run(&options, |line| anstream::eprintln!("{line}")).await?;
-        self.say(&format!("{} trials finished", results.results.len()));
-        Ok(results)
-    }
-
-    /// Step: the matrix.
-    fn build(&mut self, results: &Results, versions: &Versions) -> anyhow::Result<Judgement> {
-        self.begin_step("build");
-        let manifest = files::manifest(&self.root.join("manifest.yaml"))?;
-        let stamp = Stamp::new(
-            results,
-            versions.litellm_version.clone(),
-            versions.claude_code_version.clone(),
-            None,
-        )?;
-        let rules = Rules {
-            stamp: &stamp,
-            allow_inconclusive: self.arguments.docs.allow_inconclusive,
-        };
-        let judgement = gate::judge(&manifest, results, rules)?;
-        let candidate = &judgement.candidate;
-        self.write("compatibility-matrix.json", &candidate.matrix.to_text())?;
-        self.write("compatibility-details.json", &candidate.details.to_text())?;
-        let failures = candidate.matrix.failures();
-        self.say(&format!(
-            "{} cells, {} of them red, in `{}`",
-            candidate.matrix.cells().count(),
-            failures.iter().map(|(_, places)| places.len()).sum::<usize>(),
-            self.output.display()
-        ));
-        Ok(judgement)
-    }
-
-    /// Step: whether it may be published.
-    fn validate(&mut self, judgement: &Judgement) {
-        self.begin_step("validate");
-        for refusal in &judgement.refusals {
-            self.say(&format!("refused: {refusal}"));
-        }
-        if !judgement.left_out.is_empty() {
-            let number = judgement.left_out.len();
-            self.say(&format!(
-                "{number} trials could not be judged and count as not tested"
-            ));
-        }
-        if judgement.refusals.is_empty() {
-            self.say("it may be published");
-        }
-    }
-
-    /// In a run that publishes nothing: that the App can get a token is worth knowing all the same.
-    async fn check_credentials(&mut self) -> anyhow::Result<()> {
-        self.tokens.get(chrono::Utc::now()).await?;
-        if let Some(scope) = self.tokens.scope() {
-            self.say(&format!("minted a token for {scope}"));
-        }
-        Ok(())
-    }
-
-    /// Step: the docs repository.
-    async fn publish(&mut self, may_publish: bool) -> anyhow::Result<Ending> {
-        let Some(judgement) = &self.judgement else {
-            bail!("there is nothing to publish");
-        };
-        let docs = &self.arguments.docs;
-        let url = self
-            .url
-            .as_ref()
-            .context("which docs repository? name it with `--docs-repo`")?;
-        let policy = self.arguments.policy();
-        let folder = self.scratch.path().join("docs");
-        let clone = Clone::make(&folder, url, &self.environment, self.run).await?;
-        let proposal = match docs.via_pr {
-            true => Some(Proposal {
-                api: self.arguments.api()?,
-                repository: self.arguments.repository()?,
-                branch: docs.pr_branch.clone(),
-            }),
-            false => None,
-        };
-        let delivery = Delivery {
-            clone: &clone,
-            candidate: &judgement.candidate,
-            policy: &policy,
-            author: &docs.author,
-            proposal: proposal.as_ref(),
-            attempts: docs.attempts,
-            first_wait: Patience::default().first_wait,
-        };
-        if docs.dry_run {
-            let plan = delivery.plan(&judgement.refusals, &mut self.tokens).await?;
-            anstream::print!("{}", plan.to_text());
-            self.plan = Some(plan);
-            return Ok(match may_publish {
-                true => Ending::Skipped,
-                false => Ending::Refused,
-            });
-        }
-        say(self.step, &format!("asking {url}"));
-        let (plan, ending) = delivery
-            .deliver(&mut self.tokens, &|text| say("publish", text))
-            .await?;
-        if let Some(diff) = &plan.diff {
-            say(self.step, &format!("{} ({})", diff.summary(), diff.headline()));
-        }
-        self.plan = Some(plan);
-        Ok(ending)
-    }
-
-    /// Step: the summary and the webhook. That nobody can be told is told, and changes nothing.
-    async fn report(&self, ending: &Ending) {
-        let known = Known {
-            judgement: self.judgement.as_ref(),
-            plan: self.plan.as_ref(),
-        };
-        let summary = self
-            .arguments
-            .report
-            .summary
-            .clone()
-            .or_else(|| self.environment.path(env::GITHUB_STEP_SUMMARY));
-        if let Some(file) = summary
-            && let Err(error) = append(&file, &summary::markdown(ending, known))
-        {
-            say(
-                "report",
-                &format!("cannot write the summary to `{}`: {error}", file.display()),
-            );
-        }
-        if let Err(error) = self.tell_webhook(ending, known).await {
-            say("report", &format!("{error:#}"));
-        }
-    }
-
-    async fn tell_webhook(&self, ending: &Ending, known: Known<'_>) -> anyhow::Result<()> {
-        let Some(file) = &self.arguments.report.webhook_file else {
-            return Ok(());
-        };
-        if self.arguments.docs.dry_run {
-            return Ok(());
-        }
-        let Some(message) = summary::webhook(ending, known) else {
-            return Ok(());
-        };
-        let address = Held::File(file.clone()).read("the webhook's address")?;
-        webhook::tell(&address, &message, Patience::default()).await?;
-        say("report", "told the webhook");
-        Ok(())
-    }
-
-    fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
-        let path = self.output.join(name);
-        atomic_write::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))
     }
 }
 
-fn append(file: &Path, text: &str) -> std::io::Result<()> {
-    std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(file)?
-        .write_all(text.as_bytes())
+impl DocsArguments {
+    fn policy(&self) -> Policy {
+        Policy {
+            target: Target {
+                branch: self.branch.clone(),
+                path: self.path.clone(),
+                details_path: self.details_path.clone(),
+            },
+            refresh_after: self.refresh_after.map(|age| age.0),
+        }
+    }
 }

@@ -57,9 +57,9 @@ struct Show {
     /// The manifest: rows, columns and tiers
     #[arg(long, value_name = "FILE", default_value = "manifest.yaml")]
     manifest: PathBuf,
-    /// How many columns the text may take
-    #[arg(long, value_name = "COLUMNS", default_value_t = 80)]
-    width: usize,
+    /// How many columns the text may take [default: those of the terminal, 80 where there is none]
+    #[arg(long, value_name = "COLUMNS")]
+    width: Option<usize>,
 }
 
 /// Runs the command.
@@ -94,7 +94,7 @@ fn run_show(arguments: &Show) -> anyhow::Result<ExitCode> {
     Output::Standard.write(&terminal::of_run(
         &manifest,
         &results,
-        arguments.width,
+        Output::Standard.width(arguments.width),
         Paint::Ansi,
     ))?;
     Ok(ExitCode::SUCCESS)

@@ -41,11 +41,13 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Install what is pinned and not installed yet, and print where it is
+    #[command(after_long_help = "Examples:\n  compat toolchain install\n  compat toolchain install claude")]
     Install {
         /// Only this one
         tool: Option<Tool>,
     },
     /// Show what is pinned, what is installed, and where
+    #[command(after_long_help = "Examples:\n  compat toolchain show\n  compat toolchain show --format json")]
     Show {
         /// How to print it
         #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -56,6 +58,9 @@ enum Command {
     /// Without options, everything is brought to the newest version that is at least three days old, LiteLLM to the
     /// newest of these whose requirements can be met; an index that does not say how old its packages are is taken as
     /// it is.
+    #[command(
+        after_long_help = "Examples:\n  compat toolchain update\n  compat toolchain update --claude 2.1.327\n  compat toolchain update --litellm 1.106.2"
+    )]
     Update {
         /// Pin this version of `claude`
         #[arg(long, value_name = "VERSION")]
@@ -68,13 +73,20 @@ enum Command {
         uv: Option<String>,
     },
     /// Check that what is installed is what was installed, file by file
+    #[command(after_long_help = "Examples:\n  compat toolchain verify")]
     Verify,
     /// Print the path of an installed tool
+    #[command(
+        after_long_help = "Examples:\n  compat toolchain path claude\n  $(compat toolchain path claude) --version"
+    )]
     Path {
         /// Which one
         tool: Tool,
     },
     /// Remove what is installed
+    #[command(
+        after_long_help = "Examples:\n  compat toolchain clean --keep-pinned\n  compat toolchain clean"
+    )]
     Clean {
         /// Keep what is pinned
         #[arg(long)]

@@ -35,6 +35,9 @@ enum Command {
     ///
     /// From the metadata of the package registry that the npm client uses: `NPM_CONFIG_REGISTRY`, `.npmrc`, else what
     /// `npm` answers. Pre-releases, deprecated and withdrawn versions do not count.
+    #[command(
+        after_long_help = "Examples:\n  compat versions claude-code\n  compat versions claude-code --min-age 36h\n  compat versions claude-code --at 2026-11-21"
+    )]
     ClaudeCode {
         /// How long ago it must have been published: `3d`, `36h`, `0`
         #[arg(long, value_name = "AGE", default_value = "3d")]
@@ -48,6 +51,9 @@ enum Command {
     /// From GitHub's releases, all pages of them. A token in `GITHUB_TOKEN` or `GH_TOKEN` is used if there is one, which
     /// has a higher rate limit; `GITHUB_API_URL` names another server of the same API. Drafts and pre-releases do not
     /// count.
+    #[command(
+        after_long_help = "Examples:\n  compat versions litellm\n  compat versions litellm --channel final\n  compat versions litellm --pattern 'v1.83.*-stable'"
+    )]
     Litellm {
         /// What the tag looks like, `*` for any text; patches such as `v1.83.3-stable.patch.2` count with what they patch
         #[arg(long, value_name = "PATTERN", conflicts_with = "channel")]
@@ -64,8 +70,9 @@ enum Command {
     },
 }
 
+/// Which tags are releases.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-enum Channel {
+pub(super) enum Channel {
     /// Tags that are a bare version, `v1.106.0`
     Final,
     /// Tags like `v*-stable`
@@ -107,7 +114,8 @@ async fn run_async(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn filter(pattern: Option<litellm::Pattern>, channel: Channel) -> litellm::Filter {
+/// The releases of a pattern, if one is given, else of a channel.
+pub(super) fn filter(pattern: Option<litellm::Pattern>, channel: Channel) -> litellm::Filter {
     match (pattern, channel) {
         (Some(pattern), _) => litellm::Filter::Pattern(pattern),
         (None, Channel::Final) => litellm::Filter::Final,

@@ -3,17 +3,16 @@
 use serde_json::Value;
 
 use super::matcher::{Miss, clipped, refusal_shown};
-use super::{Finding, Ruling};
+use super::{Finding, Ruling, value_tree};
 use crate::evidence::{Behind, Evidence, Killed};
 use crate::spec::cell::Test;
-use crate::spec::expectation::{Check, CountMatcher, LIVE_SPREAD_MS, Matcher};
+use crate::spec::expectation::{Check, CountMatcher, LIVE_SPREAD_MS, Matcher, Query};
 use crate::transcript::{Answer, AnswerBlock, DeltaKind, ErrorSource, Event};
 use crate::wire::exchange::Exchange;
 use crate::wire::{Operation, Usage};
 
 /// Judges a check of what Claude Code printed.
 pub(super) fn judge(check: &Check, evidence: &Evidence) -> Ruling {
-    let transcript = &evidence.transcript;
     Ruling::Judged(match check {
         Check::Text(matcher) => text(matcher, evidence),
         Check::ToolCall { name, input } => tool_call(name, input, evidence),
@@ -27,31 +26,35 @@ pub(super) fn judge(check: &Check, evidence: &Evidence) -> Ruling {
         Check::Usage { turn, counts } => return usage(*turn, counts, evidence),
         Check::StopReason { turn, value } => stop_reason(*turn, value, evidence),
         Check::Exit(code) => exit(*code, evidence),
-        Check::Event { path, value } => {
-            let events = Value::Array(
-                transcript
-                    .events
-                    .iter()
-                    .filter_map(|event| match &event.event {
-                        Event::Json(value) => Some(value.clone()),
-                        Event::Unparsable(_) => None,
-                    })
-                    .collect(),
-            );
-            let found = path.path.query(&events).all();
-            missed(
-                value.check(&found),
-                format!(
-                    "`{}` of the events that Claude Code printed is not as it should be",
-                    path.text
-                ),
-                None,
-            )
-        }
+        Check::Event { path, value } => event(path, value, evidence),
+        Check::Todo(todo) => vec![Finding {
+            summary: format!("write me: {todo}"),
+            expected: "an expectation that its author has written".into(),
+            actual: "a `todo`".into(),
+            evidence: None,
+        }],
         Check::TokenCount(matcher) => return token_count(matcher, evidence),
         Check::DirectReply { status, body } => direct_reply(*status, body, evidence),
         provider_side => unreachable!("{provider_side:?} is judged on the provider's side"),
     })
+}
+
+fn event(query: &Query, matcher: &Matcher, evidence: &Evidence) -> Vec<Finding> {
+    let (lines, events): (Vec<usize>, Vec<Value>) = evidence
+        .transcript
+        .placed()
+        .map(|placed| (placed.line, placed.event.clone()))
+        .unzip();
+    let events = Value::Array(events);
+    let first = value_tree::first_index(query, &events).and_then(|index| lines.get(index));
+    missed(
+        value_tree::check(query, matcher, &events),
+        format!(
+            "`{}` of the events that Claude Code printed is not as it should be",
+            query.text
+        ),
+        first.copied().map(line_of_transcript),
+    )
 }
 
 /// What is wrong with the run as a whole: it has to end by itself, with an answer to each prompt.
@@ -306,7 +309,16 @@ fn tool_call(name: &str, input: &[(String, Matcher)], evidence: &Evidence) -> Ve
         } else {
             clipped(&found.join("; "))
         },
-        evidence: transcript_end(evidence),
+        evidence: messages
+            .iter()
+            .find(|message| {
+                message
+                    .content
+                    .iter()
+                    .any(|block| matches!(block, AnswerBlock::ToolUse { .. }))
+            })
+            .map(|message| line_of_transcript(message.line))
+            .or_else(|| transcript_end(evidence)),
     }]
 }
 
@@ -326,13 +338,13 @@ fn tool_result(
         return Vec::new();
     }
     let mut wanted = vec![format!("a result of `{name}`")];
-    if let Some(matcher) = text {
-        wanted.push(format!("whose text {matcher}"));
-    }
     match is_error {
-        Some(true) => wanted.push("that is an error".into()),
-        Some(false) => wanted.push("that is no error".into()),
+        Some(true) => wanted.push("an error".into()),
+        Some(false) => wanted.push("no error".into()),
         None => {}
+    }
+    if let Some(matcher) = text {
+        wanted.push(format!("its text: {matcher}"));
     }
     let found: Vec<String> = results
         .iter()
@@ -344,13 +356,16 @@ fn tool_result(
         .collect();
     vec![Finding {
         summary: format!("Claude Code did not run `{name}` as it should"),
-        expected: wanted.join(" "),
+        expected: wanted.join(", "),
         actual: if found.is_empty() {
             "no tool result".into()
         } else {
             clipped(&found.join("; "))
         },
-        evidence: transcript_end(evidence),
+        evidence: results
+            .first()
+            .map(|result| line_of_transcript(result.line))
+            .or_else(|| transcript_end(evidence)),
     }]
 }
 
@@ -725,7 +740,7 @@ fn direct_reply(
     body.iter()
         .flat_map(|(query, matcher)| {
             missed(
-                matcher.check(&query.path.query(&reply.body).all()),
+                value_tree::check(query, matcher, &reply.body),
                 format!("`{}` of the direct reply is not as it should be", query.text),
                 at(),
             )

@@ -9,6 +9,7 @@ mod matcher;
 mod provider_side;
 mod trace;
 mod unchanged;
+mod value_tree;
 
 use crate::evidence::{Behind, Evidence};
 use crate::ids::TierId;
@@ -28,6 +29,8 @@ pub use trace::Trace;
 pub struct Judgement {
     /// Every expectation, those implied first, then in the cell's order.
     pub judged: Vec<Judged>,
+    /// The names of those that are still to be written.
+    pub unwritten: Vec<String>,
     /// What makes the trial fail; empty when it passes.
     pub mismatches: Vec<Mismatch>,
     /// Of what is broken, where the other side of the wire has been recorded: what it says.
@@ -88,7 +91,9 @@ pub fn judge(test: &Test, tier: &TierId, evidence: &Evidence) -> Judgement {
             },
         };
         let verdict = judgement.take(&expectation.name, Some(expectation), known, ruling);
-        if verdict == Verdict::Broken && evidence.has_both_sides() {
+        if matches!(expectation.check, Check::Todo(_)) {
+            judgement.unwritten.push(expectation.name.clone());
+        } else if verdict == Verdict::Broken && evidence.has_both_sides() {
             let trace = trace::of_check(&expectation.name, &expectation.check, test, evidence);
             judgement.traces.push(trace);
         }

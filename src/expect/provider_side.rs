@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::Finding;
 use super::matcher::{Miss, clipped, shown};
+use super::{Finding, value_tree};
 use crate::spec::cell::{Prompt, PromptBlock};
 use crate::spec::expectation::{Check, Matcher, Query, RequestCheck, Turn};
 use crate::wire::Operation;
@@ -18,7 +18,10 @@ pub(super) fn judge(check: &Check, prompts: &[Prompt], exchanges: &[Exchange]) -
             request(check, exchange)
         }),
         Check::ImageArrived { turn } => on_each(*turn, Operation::Messages, exchanges, |exchange| {
-            image(prompts, exchange)
+            file(FileKind::Image, prompts, exchange)
+        }),
+        Check::DocumentArrived { turn } => on_each(*turn, Operation::Messages, exchanges, |exchange| {
+            file(FileKind::Document, prompts, exchange)
         }),
         Check::ToolResultArrived {
             turn,
@@ -235,7 +238,7 @@ fn request(check: &RequestCheck, exchange: &Exchange) -> Vec<Finding> {
 
 fn check_body(query: &Query, matcher: &Matcher, exchange: &Exchange) -> Result<(), Miss> {
     match exchange.request.body.json() {
-        Some(body) => matcher.check(&query.path.query(body).all()),
+        Some(body) => value_tree::check(query, matcher, body),
         None => Err(Miss {
             expected: matcher.to_string(),
             actual: "a body that is not JSON".into(),
@@ -250,27 +253,64 @@ fn messages(exchange: &Exchange) -> &[Message] {
         .map_or(&[], |message| message.messages.as_slice())
 }
 
-fn image(prompts: &[Prompt], exchange: &Exchange) -> Vec<Finding> {
+/// A kind of file that a prompt holds.
+#[derive(Clone, Copy)]
+enum FileKind {
+    Image,
+    Document,
+}
+
+impl FileKind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Document => "document",
+        }
+    }
+
+    fn of_prompt(self, block: &PromptBlock) -> Option<(&str, &[u8])> {
+        match (self, block) {
+            (
+                Self::Image,
+                PromptBlock::Image {
+                    media_type, bytes, ..
+                },
+            )
+            | (
+                Self::Document,
+                PromptBlock::Document {
+                    media_type, bytes, ..
+                },
+            ) => Some((media_type, bytes)),
+            _ => None,
+        }
+    }
+
+    fn of_request(self, content: &Content) -> Option<(&str, &str)> {
+        match (self, content) {
+            (Self::Image, Content::Image { media_type, data })
+            | (Self::Document, Content::Document { media_type, data }) => Some((media_type, data)),
+            _ => None,
+        }
+    }
+}
+
+fn file(kind: FileKind, prompts: &[Prompt], exchange: &Exchange) -> Vec<Finding> {
     use base64::Engine as _;
     let sent = prompts
         .iter()
         .flat_map(|prompt| &prompt.blocks)
-        .filter_map(|block| match block {
-            PromptBlock::Image {
-                media_type, bytes, ..
-            } => Some((media_type.as_str(), bytes.as_slice())),
-            _ => None,
-        });
+        .filter_map(|block| kind.of_prompt(block));
     let arrived: Vec<(&str, Option<Vec<u8>>)> = exchange
         .message
         .iter()
         .flat_map(|message| message.blocks())
-        .filter_map(|block| match &block.content {
-            Content::Image { media_type, data } => Some((
-                media_type.as_str(),
+        .filter_map(|block| {
+            let (media_type, data) = kind.of_request(&block.content)?;
+            Some((
+                media_type,
                 base64::engine::general_purpose::STANDARD.decode(data).ok(),
-            )),
-            _ => None,
+            ))
         })
         .collect();
     sent.filter(|(media_type, bytes)| {
@@ -279,10 +319,10 @@ fn image(prompts: &[Prompt], exchange: &Exchange) -> Vec<Finding> {
             .any(|(kind, data)| kind == media_type && data.as_deref() == Some(*bytes))
     })
     .map(|(media_type, bytes)| Finding {
-        summary: "the provider did not receive the image".into(),
+        summary: format!("the provider did not receive the {}", kind.word()),
         expected: format!("an `{media_type}` block of these {} bytes", bytes.len()),
         actual: if arrived.is_empty() {
-            format!("no image block; {}", outline(exchange))
+            format!("no {} block; {}", kind.word(), outline(exchange))
         } else {
             arrived
                 .iter()

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::Log;
 use crate::env::{self, Secret, Variables};
-use crate::process::{Launch, Mark, ProcessError, RunId, Service};
+use crate::process::{Ended, Launch, Mark, ProcessError, RunId, Service};
 
 /// How long a proxy may take to answer: the very first start on a machine compiles Python for up to 40 s (measured), and
 /// a busy machine has been seen to take three times that.
@@ -136,6 +136,11 @@ impl Litellm {
         &self.log
     }
 
+    /// How it ended, if it has.
+    pub fn try_ended(&mut self) -> Option<Ended> {
+        self.service.try_ended()
+    }
+
     /// Stops it.
     pub async fn stop(self) {
         // Nothing can be done about a proxy that does not stop: the watchdog ends it.
@@ -180,7 +185,7 @@ async fn boot(launch: Launch, port: u16, key: Secret, log: Log) -> Result<Litell
         Ok(Ok(())) => Ok(litellm),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(StartError::Silent {
-            tail: indented_tail(&litellm.log),
+            tail: litellm.log.indented_tail(),
             log: litellm.log.path().to_owned(),
         }),
     }
@@ -198,7 +203,7 @@ impl Litellm {
                 sleep(Duration::from_millis(100)).await;
                 return Err(StartError::Ended {
                     how: ended.to_string(),
-                    tail: indented_tail(&self.log),
+                    tail: self.log.indented_tail(),
                     log: self.log.path().to_owned(),
                 });
             }
@@ -210,14 +215,6 @@ impl Litellm {
             tokio::time::sleep_until(pause.max(Instant::now() + Duration::from_millis(20))).await;
         }
     }
-}
-
-fn indented_tail(log: &Log) -> String {
-    log.tail(20)
-        .iter()
-        .map(|line| format!("  {line}"))
-        .collect::<Vec<_>>()
-        .join("\n")
 }
 
 fn port_was_taken(tail: &str) -> bool {

@@ -1,4 +1,4 @@
-//! The system under test: a LiteLLM proxy that is started here on loopback, or any gateway that already runs.
+//! The system under test: a LiteLLM proxy that is started here on loopback or kept warm, or any gateway that already runs.
 //!
 //! It starts, watches and stops; it never looks into what passes through.
 
@@ -22,6 +22,17 @@ pub enum Gateway {
         /// What clients show at the Messages route.
         key: Secret,
     },
+    /// A LiteLLM proxy that another process of this project keeps warm.
+    Warm {
+        /// `http://127.0.0.1:PORT`.
+        base_url: String,
+        /// What clients show it.
+        key: Secret,
+        /// Its version.
+        version: String,
+        /// What it logs.
+        log: Log,
+    },
     /// Started by somebody else.
     Attached {
         /// `http://host:port`, without a path.
@@ -36,7 +47,9 @@ impl Gateway {
     pub fn base_url(&self) -> &str {
         match self {
             Self::Litellm(litellm) => litellm.base_url(),
-            Self::Attached { base_url, .. } | Self::Absent { base_url, .. } => base_url,
+            Self::Attached { base_url, .. } | Self::Absent { base_url, .. } | Self::Warm { base_url, .. } => {
+                base_url
+            }
         }
     }
 
@@ -44,14 +57,14 @@ impl Gateway {
     pub fn key(&self) -> &Secret {
         match self {
             Self::Litellm(litellm) => litellm.key(),
-            Self::Attached { key, .. } | Self::Absent { key, .. } => key,
+            Self::Attached { key, .. } | Self::Absent { key, .. } | Self::Warm { key, .. } => key,
         }
     }
 
     /// The word used in results.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Litellm(_) => "litellm",
+            Self::Litellm(_) | Self::Warm { .. } => "litellm",
             Self::Attached { .. } => "attached",
             Self::Absent { .. } => "none",
         }
@@ -61,6 +74,7 @@ impl Gateway {
     pub fn log(&self) -> Option<&Log> {
         match self {
             Self::Litellm(litellm) => Some(litellm.log()),
+            Self::Warm { log, .. } => Some(log),
             Self::Attached { .. } | Self::Absent { .. } => None,
         }
     }

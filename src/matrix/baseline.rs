@@ -1,5 +1,6 @@
 //! A run measured against a baseline: the matrix of a state that is put up with. Red cells that the baseline has
-//! too do not fail the run; regressions do, and so does an entry of the baseline that has had its day.
+//! too do not fail the run; regressions do, and so does a stale entry: a failure in the baseline that the run shows to be
+//! no more, or a cell that the manifest does not know. What a run does not measure is counted, never passed over.
 
 use std::fmt;
 
@@ -19,6 +20,13 @@ pub struct Verdict {
     pub regressions: Vec<Change>,
     /// Entries of the baseline that no longer say anything true.
     pub stale: Vec<Stale>,
+    /// How many cells fail in the baseline and in the run.
+    pub put_up_with: usize,
+    /// Cells that fail, or were made not applicable, and of which the baseline does not say that they did: no regressions,
+    /// and nothing that it puts up with either.
+    pub unmeasured: Vec<Change>,
+    /// How many cells that passed or failed in the baseline the run did not try on every tier.
+    pub untried: usize,
 }
 
 /// An entry of a baseline that no longer says anything true.
@@ -35,6 +43,8 @@ pub struct Stale {
 pub enum Staleness {
     /// It puts up with a failure that is no more.
     Fixed,
+    /// It puts up with a failure of a cell that is now said not to apply.
+    NotApplicable,
     /// The manifest has no such cell.
     Gone,
 }
@@ -46,6 +56,10 @@ impl fmt::Display for Stale {
         } = &self.change;
         match self.why {
             Staleness::Fixed => write!(f, "`{feature}::{provider}` fails in the baseline and passes now"),
+            Staleness::NotApplicable => write!(
+                f,
+                "`{feature}::{provider}` fails in the baseline and does not apply now"
+            ),
             Staleness::Gone => write!(
                 f,
                 "`{feature}::{provider}` is in the baseline and not in the manifest"
@@ -86,9 +100,23 @@ impl Verdict {
                 why,
             })
         });
+        let of_kind = |kind| diff.of_kind(kind).cloned();
+        let is_unmeasured = |change: &Change| match &change.new {
+            Some(CellStatus::Fail { .. }) => true,
+            Some(CellStatus::NotApplicable { .. }) => matches!(change.old, Some(CellStatus::Pass {})),
+            _ => false,
+        };
+        let unmeasured = [Kind::New, Kind::Tested, Kind::Greyed]
+            .into_iter()
+            .flat_map(of_kind);
         Ok(Self {
-            regressions: diff.of_kind(Kind::Regression).cloned().collect(),
+            regressions: of_kind(Kind::Regression).collect(),
             stale: stale.collect(),
+            put_up_with: put_up_with(baseline, &matrix),
+            unmeasured: unmeasured.filter(is_unmeasured).collect(),
+            untried: of_kind(Kind::Greyed)
+                .filter(|change| change.new == Some(CellStatus::NotTested {}))
+                .count(),
             diff,
         })
     }
@@ -99,9 +127,19 @@ impl Verdict {
     }
 }
 
+fn put_up_with(baseline: &Matrix, run: &Matrix) -> usize {
+    let fails = |status: &CellStatus| matches!(status, CellStatus::Fail { .. });
+    run.cells()
+        .filter(|(cell, _, status)| fails(status) && baseline.cell(cell).is_some_and(fails))
+        .count()
+}
+
 fn staleness(change: &Change) -> Option<Staleness> {
     match (change.kind, &change.old) {
         (Kind::Fix, _) => Some(Staleness::Fixed),
+        (Kind::Greyed, Some(CellStatus::Fail { .. })) => {
+            matches!(change.new, Some(CellStatus::NotApplicable { .. })).then_some(Staleness::NotApplicable)
+        }
         (Kind::Gone, old) if !matches!(old, Some(CellStatus::NotTested {})) => Some(Staleness::Gone),
         _ => None,
     }

@@ -48,6 +48,16 @@ pub enum BuildError {
     },
 }
 
+impl BuildError {
+    /// The path in the results to what is at fault, `results[3].provider`.
+    pub fn path(&self) -> Option<String> {
+        match self {
+            Self::Unknown { index, field, .. } => Some(format!("results[{index}].{field}")),
+            Self::NoVersion { .. } => None,
+        }
+    }
+}
+
 impl Stamp {
     /// What the results themselves say, where a version or a time is not given. A bare version of LiteLLM
     /// (`1.83.0`) becomes its tag (`v1.83.0`).
@@ -64,12 +74,14 @@ impl Stamp {
         Ok(Self {
             generated_at: generated_at.unwrap_or(run.written_at).trunc_subsecs(0),
             litellm_version: litellm_version
+                .filter(|version| !version.trim().is_empty())
                 .or_else(|| run.gateway.version.as_deref().map(tag))
                 .ok_or(BuildError::NoVersion {
                     what: "LiteLLM",
                     flag: "--litellm-version",
                 })?,
             claude_code_version: claude_code_version
+                .filter(|version| !version.trim().is_empty())
                 .or_else(|| run.claude_code_version.clone())
                 .ok_or(BuildError::NoVersion {
                     what: "Claude Code",

@@ -1,6 +1,8 @@
 //! A matrix as one HTML file for CI's artifacts: no script, nothing loaded from anywhere, readable on a phone, in
 //! the dark and by a screen reader.
 
+use std::collections::BTreeSet;
+
 use super::details::{Details, TierDetails};
 use super::published::Matrix;
 use crate::evidence::Behind;
@@ -31,8 +33,7 @@ pub fn of_matrix(matrix: &Matrix, details: Option<&Details>) -> String {
 <h1>Claude Code compatibility matrix</h1>
 <p class="facts">{facts}</p>
 {table}<p class="legend">✓ pass, ✗ fail, — not applicable, ? not tested</p>
-{failed}<h2>Every other cell</h2>
-{others}</main>
+{failed}{others}</main>
 </body>
 </html>
 "#,
@@ -58,7 +59,8 @@ fn table(matrix: &Matrix) -> String {
     let columns: String = matrix
         .providers
         .iter()
-        .map(|provider| format!("<th scope=\"col\">{}</th>", escaped(provider.as_str())))
+        .map(|provider| escaped(provider.as_str()).replace('_', "_<wbr>"))
+        .map(|provider| format!("<th scope=\"col\">{provider}</th>"))
         .collect();
     let rows: String = matrix
         .features
@@ -76,7 +78,7 @@ fn table(matrix: &Matrix) -> String {
         })
         .collect();
     format!(
-        "<div class=\"scroll\" role=\"region\" aria-label=\"Matrix\" tabindex=\"0\">\n<table>\n\
+        "<div class=\"scroll\" role=\"region\" aria-label=\"Matrix\" tabindex=\"0\">\n<table class=\"matrix\">\n\
          <thead><tr><th scope=\"col\">Feature</th>{columns}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n"
     )
 }
@@ -111,28 +113,38 @@ fn sections(matrix: &Matrix, details: Option<&Details>) -> (String, String) {
             escaped(cell.provider.as_str()),
             in_words(status.word()),
             escaped(says(status)),
-            tier_table(&cell, tiers),
+            tier_table(&cell, tiers, details.map(|details| details.evidence)),
         );
         match status {
             CellStatus::Fail { .. } => failed.push_str(&section),
             _ => others.push_str(&section),
         }
     }
-    if !failed.is_empty() {
+    let heading = if failed.is_empty() {
+        "<h2>Every cell</h2>\n"
+    } else {
         failed.insert_str(0, "<h2>What failed</h2>\n");
+        "<h2>Every other cell</h2>\n"
+    };
+    if !others.is_empty() {
+        others.insert_str(0, heading);
     }
     (failed, others)
 }
 
-fn tier_table(cell: &CellId, tiers: &[TierDetails]) -> String {
+fn tier_table(cell: &CellId, tiers: &[TierDetails], evidence: Option<Behind>) -> String {
     if tiers.iter().all(|tier| tier.attempts.is_none()) {
         return String::new();
     }
     let rows: String = tiers.iter().map(tier_row).collect();
+    let cost = match evidence {
+        Some(Behind::Simulated) => "US$, had it been live",
+        Some(Behind::Live) | None => "US$",
+    };
     format!(
-        "<div class=\"scroll\" role=\"region\" aria-label=\"Tiers of {cell}\" tabindex=\"0\">\n<table>\n<thead><tr>\
+        "<div class=\"scroll\" role=\"region\" aria-label=\"Tiers of {cell}\" tabindex=\"0\">\n<table class=\"tiers\">\n<thead><tr>\
          <th scope=\"col\">Tier</th><th scope=\"col\">Status</th><th scope=\"col\">Cause</th><th scope=\"col\">Attempts</th>\
-         <th scope=\"col\">Seconds</th><th scope=\"col\">US$</th><th scope=\"col\">Rests on</th>\
+         <th scope=\"col\">Seconds</th><th scope=\"col\">{cost}</th><th scope=\"col\">Rests on</th>\
          <th scope=\"col\">Evidence, and how to see it again</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n",
         cell = escaped(&cell.to_string()),
     )
@@ -174,12 +186,11 @@ fn seconds(milliseconds: u64) -> String {
 
 /// The contract clauses of its expectations, and links of known failures.
 fn rests_on(tier: &TierDetails) -> String {
-    let mut clauses: Vec<&str> = tier
+    let clauses: BTreeSet<&str> = tier
         .expectations
         .iter()
         .filter_map(|judged| judged.clause.as_deref())
         .collect();
-    clauses.dedup();
     let clauses = clauses.into_iter().map(escaped);
     let known = tier.known_failures.iter().map(|known| match &known.link {
         Some(link) if link.starts_with("https://") => {

@@ -147,6 +147,8 @@ pub fn escaped(text: &str) -> String {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
+            // What a test printed calls nobody to a pull request.
+            '@' => escaped.push_str("@<!-- -->"),
             '\\' | '|' | '`' | '*' | '_' | '[' | ']' | '~' | '#' => {
                 escaped.push('\\');
                 escaped.push(character);

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::ordered_map::OrderedMap;
 use crate::ids::{CellId, FeatureId, ProviderId};
 use crate::results::CellStatus;
-use crate::results::json::{self, JsonError, SchemaVersion, timestamp};
+use crate::results::json::{self, Contradiction, JsonError, SchemaVersion, timestamp};
 
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -49,22 +49,6 @@ pub struct Feature {
     pub providers: OrderedMap<ProviderId, CellStatus>,
 }
 
-/// Why a text is not a matrix.
-#[derive(Debug, thiserror::Error)]
-pub enum MatrixError {
-    /// The text as such.
-    #[error(transparent)]
-    Json(#[from] JsonError),
-    /// Something in it that contradicts the rest; `at` is the path to it, `features[2].providers`.
-    #[error("{at}: {what}")]
-    Contradiction {
-        /// The path.
-        at: String,
-        /// What is wrong.
-        what: String,
-    },
-}
-
 impl Matrix {
     /// The file's text.
     pub fn to_text(&self) -> String {
@@ -74,10 +58,12 @@ impl Matrix {
     /// Reads any valid file of schema v1, whatever its features and providers.
     ///
     /// # Errors
-    /// [`MatrixError`], which says where.
-    pub fn parse(text: &str) -> Result<Self, MatrixError> {
+    /// [`JsonError`], which says where.
+    pub fn parse(text: &str) -> Result<Self, JsonError> {
         let mut matrix: Self = json::read(text)?;
-        matrix.check()?;
+        matrix
+            .check()
+            .map_err(|contradiction| contradiction.in_text(text))?;
         matrix.order_cells();
         Ok(matrix)
     }
@@ -118,7 +104,7 @@ impl Matrix {
         failures
     }
 
-    fn check(&self) -> Result<(), MatrixError> {
+    fn check(&self) -> Result<(), Contradiction> {
         for (field, value) in [
             ("litellm_version", &self.litellm_version),
             ("claude_code_version", &self.claude_code_version),
@@ -143,6 +129,14 @@ impl Matrix {
                     format!("features[{index}].id"),
                     format!("`{}` stands twice", feature.id),
                 ));
+            }
+            for (field, value) in [("id", feature.id.as_str()), ("name", &feature.name)] {
+                if value.trim().is_empty() {
+                    return Err(contradiction(
+                        format!("features[{index}].{field}"),
+                        "empty".into(),
+                    ));
+                }
             }
             feature
                 .check(&columns)
@@ -176,6 +170,6 @@ impl Feature {
     }
 }
 
-fn contradiction(at: String, what: String) -> MatrixError {
-    MatrixError::Contradiction { at, what }
+fn contradiction(at: String, what: String) -> Contradiction {
+    Contradiction { at, what }
 }

@@ -10,7 +10,7 @@ use super::view::ManifestView;
 use crate::evidence::Behind;
 use crate::ids::{CellId, TrialName};
 use crate::outcome;
-use crate::outcome::Cause;
+use crate::outcome::{Cause, Judged};
 use crate::report::Paint;
 use crate::report::grid::{self, Grid, Mark, Row};
 use crate::report::paint::{DIM, HEADING};
@@ -49,16 +49,22 @@ pub fn of_run(manifest: &ManifestView, results: &Results, width: usize, paint: P
     };
     let tiers: Vec<&str> = manifest.tiers.iter().map(|tier| tier.as_str()).collect();
     let mut text = with_legend(table, &tiers, "trials", width, paint);
-    for remark in remarks(results) {
-        push_lines(&mut text, &grid::wrap(&remark, width), |line| {
-            paint.apply(DIM, line)
-        });
-    }
+    let judged = results
+        .results
+        .iter()
+        .map(|entry| (entry.nodeid.cell.clone(), entry.expectations.as_slice()));
+    push_remarks(&mut text, &judged.collect::<Vec<_>>(), width, paint);
     text
 }
 
+fn push_remarks(text: &mut String, judged: &[(CellId, &[Judged])], width: usize, paint: Paint) {
+    for remark in remarks(judged) {
+        push_lines(text, &grid::wrap(&remark, width), |line| paint.apply(DIM, line));
+    }
+}
+
 /// What the signs do not show: passes that rest on declared known failures, and what could not be judged.
-fn remarks(results: &Results) -> Vec<String> {
+fn remarks(judged: &[(CellId, &[Judged])]) -> Vec<String> {
     let told = [
         (outcome::Verdict::KnownFailure, "a declared known failure showed"),
         (
@@ -67,13 +73,9 @@ fn remarks(results: &Results) -> Vec<String> {
         ),
     ];
     let remark = |(verdict, words)| {
-        let showed = |entry: &&Entry| entry.expectations.iter().any(|judged| judged.verdict == verdict);
-        let mut cells: Vec<String> = results
-            .results
-            .iter()
-            .filter(showed)
-            .map(|entry| entry.nodeid.cell.to_string())
-            .collect();
+        let showed = |judged: &[Judged]| judged.iter().any(|judged| judged.verdict == verdict);
+        let cells = judged.iter().filter(|(_, judged)| showed(judged));
+        let mut cells: Vec<String> = cells.map(|(cell, _)| cell.to_string()).collect();
         cells.dedup();
         match cells.len() {
             0 => None,
@@ -95,6 +97,19 @@ pub fn of_matrix(matrix: &Matrix, details: Option<&Details>, width: usize, paint
     );
     text.push('\n');
     text.push_str(&matrix_table(matrix, details, width, paint));
+    if let Some(details) = details {
+        let tiers = |cell: CellId| {
+            let judged = details
+                .tiers(&cell)
+                .iter()
+                .map(|tier| tier.expectations.as_slice());
+            judged
+                .map(move |judged| (cell.clone(), judged))
+                .collect::<Vec<_>>()
+        };
+        let judged: Vec<_> = matrix.cells().flat_map(|(cell, ..)| tiers(cell)).collect();
+        push_remarks(&mut text, &judged, width, paint);
+    }
     for (error, places) in matrix.failures() {
         text.push('\n');
         for (name, provider) in places {
@@ -186,36 +201,69 @@ pub fn of_diff(diff: &Diff, width: usize, paint: Paint) -> String {
     text
 }
 
-/// What a baseline says of a run, in at most `width` columns: each regression, each entry that has had its day, and what to
-/// do. Ends with a newline.
+/// What a baseline says of a run, in at most `width` columns: each regression, each entry that has had its day, what to do,
+/// and what did not count. Ends with a newline.
 pub fn of_verdict(verdict: &Verdict, width: usize, paint: Paint) -> String {
     let mut text = String::new();
-    if verdict.is_accepted() {
-        let accepted = "baseline: no regressions, no stale entries";
-        push_lines(&mut text, &grid::wrap(accepted, width), |line| {
-            paint.apply(Mark::Pass.style(), line)
+    let mut say = |words: &str, style| {
+        push_lines(&mut text, &grid::wrap(words, width), |line| {
+            paint.apply(style, line)
         });
-        return text;
-    }
-    for change in &verdict.regressions {
-        push_lines(
-            &mut text,
-            &["error: a cell that passes in the baseline fails".into()],
-            |line| paint.apply(Mark::Fail.style(), line),
-        );
-        push_change(&mut text, change, width, paint);
+    };
+    if verdict.is_accepted() {
+        say("baseline: no regressions, no stale entries", Mark::Pass.style());
     }
     for stale in &verdict.stale {
-        let said = format!("error: a stale entry: {stale}");
-        push_lines(&mut text, &grid::wrap(&said, width), |line| {
-            paint.apply(Mark::Fail.style(), line)
-        });
+        say(&format!("error: a stale entry: {stale}"), Mark::Fail.style());
     }
     if !verdict.stale.is_empty() {
-        let hint = "hint: make a baseline of this run with `compat matrix build`, and commit it";
-        push_lines(&mut text, &grid::wrap(hint, width), |line| paint.apply(DIM, line));
+        let hint =
+            "hint: once no cell regresses, make the baseline anew of a whole run with `compat matrix build`";
+        say(hint, DIM);
     }
-    text
+    for note in notes(verdict) {
+        say(&format!("note: {note}"), DIM);
+    }
+    let mut regressions = String::new();
+    for change in &verdict.regressions {
+        push_lines(
+            &mut regressions,
+            &grid::wrap("error: a cell that passes in the baseline fails", width),
+            |line| paint.apply(Mark::Fail.style(), line),
+        );
+        push_change(&mut regressions, change, width, paint);
+    }
+    regressions + &text
+}
+
+/// What did not count, and why not.
+fn notes(verdict: &Verdict) -> Vec<String> {
+    let counted = |number: usize, one: &str, more: &str| match number {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        number => Some(format!("{number} {more}")),
+    };
+    let unmeasured = verdict.unmeasured.iter().map(|change| {
+        let (feature, provider, words) = (&change.feature, &change.provider, change.words());
+        let now = match change.old {
+            None => format!("{words}, and not in the baseline"),
+            Some(_) => format!("{words} since the baseline"),
+        };
+        format!("`{feature}::{provider}` is not measured: {now}")
+    });
+    let told = [
+        counted(
+            verdict.put_up_with,
+            "cell fails in the baseline too",
+            "cells fail in the baseline too",
+        ),
+        counted(
+            verdict.untried,
+            "cell of the baseline was not tried on every tier",
+            "cells of the baseline were not tried on every tier",
+        ),
+    ];
+    told.into_iter().flatten().chain(unmeasured).collect()
 }
 
 fn push_change(text: &mut String, change: &Change, width: usize, paint: Paint) {

@@ -1,14 +1,15 @@
 //! Starts processes and ends them: the only place that does.
 //!
-//! Three kinds: [`output`] runs a program to its end and returns what it printed; [`Service`] is a program that
-//! runs until it is stopped, its lines handed on as they come; [`Piped`] is one that is talked to line by line.
-//! Every child gets an explicit environment and nothing else, leads a process group of its own, and carries the
+//! Several kinds: [`output`] runs a program to its end and returns what it printed, [`on_terminal`] one that prints where
+//! this process does; [`Service`] is a program that runs until it is stopped, its lines handed on as they come; [`Piped`]
+//! is one that is talked to line by line; [`Detached`] is one that outlives this process. Every other child gets an explicit environment and nothing else, leads a process group of its own, and carries the
 //! cookies of its [`Mark`], so that its descendants are found even where they left the group. A
 //! [`Watchdog`] does the same when this process is killed. Nothing here knows what the programs are.
 //!
 //! Finding processes by cookie needs `/proc` (Linux); elsewhere only process groups are killed.
 
 mod collector;
+mod detached;
 mod lines;
 mod output;
 mod piped;
@@ -28,8 +29,9 @@ use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 use uuid::Uuid;
 
+pub use detached::{Detached, leave_session};
 pub use lines::{Line, Lines, MAX_LINE_BYTES};
-pub use output::{Bounds, Output, output, output_blocking};
+pub use output::{Bounds, Output, on_terminal, output, output_blocking};
 pub use piped::{Next, Piped};
 pub use service::{Service, Stream};
 pub use sweep::{Cookie, carriers, sweep};
@@ -147,6 +149,10 @@ impl Launch {
     }
 
     fn spawn(&self, stdin: Stdio) -> Result<(Child, Group), ProcessError> {
+        self.spawn_with(stdin, Stdio::piped)
+    }
+
+    fn spawn_with(&self, stdin: Stdio, out: fn() -> Stdio) -> Result<(Child, Group), ProcessError> {
         let mut command = Command::new(&self.program);
         command
             .args(&self.arguments)
@@ -154,8 +160,8 @@ impl Launch {
             .envs(&self.environment)
             .env(env::COMPAT_RUN, self.mark.run.0.to_string())
             .stdin(stdin)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stdout(out())
+            .stderr(out())
             .process_group(0);
         if let Some(trial) = self.mark.trial {
             command.env(env::COMPAT_TRIAL, trial.to_string());

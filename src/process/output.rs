@@ -62,6 +62,15 @@ impl Output {
     }
 }
 
+/// Runs a program to its end that prints where this process prints. Its group is dead when this returns, and also when
+/// this is dropped before.
+pub async fn on_terminal(launch: &Launch) -> Result<Ended, ProcessError> {
+    let (mut child, group) = launch.spawn_with(Stdio::null(), Stdio::inherit)?;
+    let status = child.wait().await;
+    group.end().await;
+    status.map(Ended::from).map_err(|source| launch.lost(source))
+}
+
 /// Runs a program to its end, with `input` on its standard input, and returns what it printed. Its group is dead
 /// when this returns.
 pub async fn output(launch: &Launch, input: &[u8], bounds: Bounds) -> Result<Output, ProcessError> {

@@ -50,6 +50,7 @@ pub struct RemoteSimulator {
     client: Client,
     base_url: String,
     control_key: String,
+    connected_ms: u64,
 }
 
 impl RemoteSimulator {
@@ -59,12 +60,21 @@ impl RemoteSimulator {
             client: Client::new(),
             base_url: base_url.trim_end_matches('/').to_owned(),
             control_key: control_key.to_owned(),
+            connected_ms: super::now_ms(),
         };
         let hello: Value = remote.ask("hello", &json!({})).await?;
         if hello["service"] != SERVICE {
             return Err(RemoteError::Stranger(remote.base_url));
         }
         Ok(remote)
+    }
+
+    /// Whether an error says that nobody, or somebody else, is where a simulator was.
+    pub fn is_gone(error: &RemoteError) -> bool {
+        match error {
+            RemoteError::Unreachable { source, .. } => source.is_connect(),
+            RemoteError::Key(_) | RemoteError::Stranger(_) | RemoteError::Refused { .. } => true,
+        }
     }
 
     /// Its address.
@@ -100,9 +110,11 @@ impl RemoteSimulator {
         self.ask("take", &Named { key }).await
     }
 
-    /// As [`super::Simulator::orphans`].
+    /// As [`super::Simulator::orphans`], since the connection was made: what was before is an earlier run's.
     pub async fn orphans(&self) -> Result<Vec<Exchange>, RemoteError> {
-        self.ask("orphans", &json!({})).await
+        let mut orphans: Vec<Exchange> = self.ask("orphans", &json!({})).await?;
+        orphans.retain(|orphan| orphan.request.at_ms >= self.connected_ms);
+        Ok(orphans)
     }
 
     async fn ask<T: DeserializeOwned>(&self, command: &str, body: &impl Serialize) -> Result<T, RemoteError> {

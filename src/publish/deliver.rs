@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use chrono::Utc;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -182,6 +183,11 @@ impl Delivery<'_> {
             log(&format!("note: {note}"));
         }
         if plan.action != Action::Commit {
+            if let Some(proposal) = self.proposal {
+                proposal
+                    .withdraw(&plan, token.ok_or(DeliveryError::NoToken)?, log)
+                    .await?;
+            }
             return Ok((plan, Ending::Unchanged));
         }
         let ending = match self.proposal {
@@ -240,9 +246,13 @@ impl Delivery<'_> {
             self.clone.push(&commit, &proposal.branch, Some(token)).await?;
         }
         let pull_request = proposal.write(open, plan, token).await?;
-        let auto_merge = !plan.has_regressions();
+        let mut auto_merge = !plan.has_regressions();
         if auto_merge && pull_request.auto_merge.is_none() {
-            proposal.set_auto_merge(&pull_request, true, token).await?;
+            // A repository that does not allow it, or has no check to wait for, says no: then somebody has to merge.
+            if let Err(error) = proposal.set_auto_merge(&pull_request, true, token).await {
+                log(&format!("it does not merge by itself: {error}"));
+                auto_merge = false;
+            }
         }
         Ok(Ending::Proposed {
             url: pull_request.html_url,
@@ -264,12 +274,33 @@ impl Proposal {
     /// The open pull request from our branch, if there is one.
     async fn open(&self, base: &str, token: &Secret) -> Result<Option<PullRequest>, DeliveryError> {
         let path = format!(
-            "/repos/{}/pulls?state=open&head={}:{}&base={base}",
-            self.repository, self.repository.owner, self.branch
+            "/repos/{}/pulls?state=open&head={}&base={}",
+            self.repository,
+            utf8_percent_encode(
+                &format!("{}:{}", self.repository.owner, self.branch),
+                NON_ALPHANUMERIC
+            ),
+            utf8_percent_encode(base, NON_ALPHANUMERIC)
         );
         let answer = self.api.call(Method::GET, &path, token, None).await?;
         let open: Vec<PullRequest> = read(answer)?;
         Ok(open.into_iter().next())
+    }
+
+    /// Closes the open pull request, if there is one: the docs branch has the matrix already, so that what it proposes is no
+    /// longer so.
+    async fn withdraw(&self, plan: &Plan, token: &Secret, log: Log<'_>) -> Result<(), DeliveryError> {
+        let Some(open) = self.open(&plan.target.branch, token).await? else {
+            return Ok(());
+        };
+        let path = format!("/repos/{}/pulls/{}", self.repository, open.number);
+        let closed = json!({ "state": "closed" });
+        self.api.call(Method::PATCH, &path, token, Some(&closed)).await?;
+        log(&format!(
+            "closed {}: what it proposed is no longer so",
+            open.html_url
+        ));
+        Ok(())
     }
 
     /// Makes the pull request, or brings the open one up to date.

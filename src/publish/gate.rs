@@ -46,7 +46,7 @@ pub enum Refusal {
     Filtered {
         /// How many were.
         selected: usize,
-        /// How many the manifest has.
+        /// How many the project has.
         trials: usize,
     },
     /// Not all selected trials have finished.
@@ -91,6 +91,8 @@ pub enum Refusal {
 pub struct Rules<'a> {
     /// What the matrix is to say of itself.
     pub stamp: &'a Stamp,
+    /// How many trials the project has. A pair of the manifest without a cell has none, and is not tested.
+    pub trials: usize,
     /// Whether trials that could not be judged are published as not tested.
     pub allow_inconclusive: bool,
 }
@@ -109,7 +111,7 @@ pub fn judge(manifest: &ManifestView, results: &Results, rules: Rules) -> Result
         matrix: build(manifest, &counted, rules.stamp)?,
         details: Details::build(manifest, &counted, rules.stamp)?,
     };
-    let mut refusals = of_run(manifest, results);
+    let mut refusals = of_run(results, rules.trials);
     refusals.extend(of_versions(results, rules.stamp));
     if !inconclusive.is_empty() && !rules.allow_inconclusive {
         refusals.push(Refusal::Inconclusive {
@@ -139,9 +141,8 @@ fn is_verdict(status: &CellStatus) -> bool {
     matches!(status, CellStatus::Pass {} | CellStatus::Fail { .. })
 }
 
-fn of_run(manifest: &ManifestView, results: &Results) -> Vec<Refusal> {
+fn of_run(results: &Results, trials: usize) -> Vec<Refusal> {
     let run = &results.run;
-    let trials = manifest.features.len() * manifest.providers.len() * manifest.tiers.len();
     let finished: BTreeSet<_> = results.results.iter().map(|entry| &entry.nodeid).collect();
     let mut refusals = Vec::new();
     if run.behind == Behind::Simulated {
@@ -229,18 +230,18 @@ fn of_schemas(candidate: &Candidate) -> Vec<Refusal> {
             candidate.details.to_text(),
         ),
     ];
+    let schemas = schema::files();
     files
         .into_iter()
         .filter_map(|(file, schema, text)| {
-            let what = schema_fault(schema, &text)?;
+            let what = schema_fault(&schemas, schema, &text)?;
             Some(Refusal::Schema { file, what })
         })
         .collect()
 }
 
 /// Why `text` does not follow the schema of that name; a schema that cannot be read lets nothing pass.
-fn schema_fault(name: &str, text: &str) -> Option<String> {
-    let schemas = schema::files();
+fn schema_fault(schemas: &[(&str, String)], name: &str, text: &str) -> Option<String> {
     let Some((_, schema)) = schemas.iter().find(|(file, _)| file.ends_with(name)) else {
         return Some(format!("there is no schema `{name}`"));
     };
@@ -263,7 +264,7 @@ impl fmt::Display for Refusal {
             ),
             Self::Filtered { selected, trials } => write!(
                 f,
-                "the run selected {selected} of the manifest's {trials} trials: run all of them"
+                "the run selected {selected} of the project's {trials} trials: run all of them"
             ),
             Self::Incomplete { finished, selected } => {
                 write!(
@@ -294,4 +295,30 @@ fn inconclusive(f: &mut fmt::Formatter<'_>, trials: &BTreeMap<String, Vec<String
         }
     }
     f.write_str("; mend that and run again, or publish them as not tested with `--allow-inconclusive`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_does_not_follow_its_schema_is_refused_with_its_place() {
+        let schema = "compatibility-matrix.schema.json";
+        let sample = include_str!("../../sample_compatibility-matrix.json");
+        let schemas = schema::files();
+        assert_eq!(schema_fault(&schemas, schema, sample), None);
+        let other = sample.replacen("\"pass\"", "\"passed\"", 1);
+        let what = schema_fault(&schemas, schema, &other).unwrap();
+        assert!(what.contains("/features/0/providers"), "{what}");
+        let refusal = Refusal::Schema {
+            file: "compatibility-matrix.json",
+            what,
+        };
+        assert!(
+            refusal
+                .to_string()
+                .starts_with("`compatibility-matrix.json` does not follow its schema: ")
+        );
+        assert!(schema_fault(&schemas, "no.schema.json", sample).is_some());
+    }
 }

@@ -3,6 +3,7 @@
 //! Provider credentials reach the gateway alone, and through the environment, never as arguments. A container listens on
 //! loopback only.
 
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -26,10 +27,41 @@ const DOCKER_DEADLINE: Duration = Duration::from_secs(60);
 const BOOT_PATIENCE: Duration = Duration::from_secs(180);
 /// How long a container has to end by itself.
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
-/// The label by which containers of earlier runs are found.
+/// The label by which containers of earlier runs are found; its value is the run.
 const LABEL: &str = "compat-matrix";
 /// The port that LiteLLM listens on in its container.
 const INNER_PORT: u16 = 4000;
+
+/// What is shorter is no credential, and would be found in words that are none.
+const SHORTEST_SECRET: usize = 8;
+
+/// What of `variables` no log and no results may show: credentials, and of a service account also the key in it.
+pub fn secrets(variables: &Variables) -> Vec<Secret> {
+    let is_credential = |(name, _): &(&OsString, &OsString)| env::is_credential(name);
+    let values = variables.iter().filter(is_credential);
+    values
+        .flat_map(|(_, value)| with_key_inside(&value.to_string_lossy()))
+        .filter(|value| value.len() >= SHORTEST_SECRET)
+        .map(Secret::new)
+        .collect()
+}
+
+/// `value`, and, if it is the JSON of a service account or the name of a file that holds one, the private key in it: as it
+/// is, and as JSON writes it.
+fn with_key_inside(value: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(value).unwrap_or_else(|_| value.to_owned());
+    let account = serde_json::from_str::<serde_json::Value>(&text).ok();
+    let key = account.and_then(|account| Some(account.get("private_key")?.as_str()?.to_owned()));
+    let in_json = key.as_ref().map(|key| key.replace('\n', "\\n"));
+    let lines = key
+        .iter()
+        .flat_map(|key| key.lines())
+        .filter(|line| !line.starts_with("-----"));
+    std::iter::once(value.to_owned())
+        .chain(in_json)
+        .chain(lines.map(str::to_owned))
+        .collect()
+}
 
 /// What a gateway is started with.
 #[derive(Clone, Debug)]
@@ -258,7 +290,7 @@ pub async fn start_container(options: &Options<'_>, image: &Image) -> Result<Run
         environment: options.environment.for_docker(),
         run: options.run,
     };
-    docker.remove_left_behind().await?;
+    docker.remove_containers(LABEL).await?;
     let folder = |source| GatewayError::Config {
         path: options.folder.to_owned(),
         source,
@@ -270,12 +302,10 @@ pub async fn start_container(options: &Options<'_>, image: &Image) -> Result<Run
         Uuid::new_v4().simple()
     ));
     let variables = container_variables(options, &key);
-    let secrets = variables
-        .iter()
-        .filter(|(name, _)| env::is_credential(name))
-        .map(|(_, value)| value.to_string_lossy().into_owned())
-        .collect();
-    let log = Log::create(&options.folder.join("gateway.log"), secrets).map_err(folder)?;
+    let secrets = secrets(&variables)
+        .into_iter()
+        .map(|secret| secret.expose().to_owned());
+    let log = Log::create(&options.folder.join("gateway.log"), secrets.collect()).map_err(folder)?;
     let port = free_port().map_err(folder)?;
     let name = format!("compat-matrix-{}", Uuid::new_v4().simple());
     let launch = docker.launch_container(options, image, &name, port, &variables);
@@ -296,6 +326,22 @@ pub async fn start_container(options: &Options<'_>, image: &Image) -> Result<Run
             Err(error)
         }
     }
+}
+
+/// Removes the containers of `run`, whatever started them and is gone now.
+///
+/// # Errors
+/// [`GatewayError`].
+pub async fn remove_containers_of(run: RunId, environment: &Environment) -> Result<(), GatewayError> {
+    let docker = Docker {
+        environment: environment.for_docker(),
+        run,
+    };
+    docker.remove_containers(&label(run)).await
+}
+
+fn label(run: RunId) -> String {
+    format!("{LABEL}={}", run.0)
 }
 
 /// What the container is given. A file that a variable names is not in the container, so its content is given instead.
@@ -342,9 +388,9 @@ impl Docker {
         Err(GatewayError::Docker { what, said })
     }
 
-    /// A run that was killed leaves its container: only the daemon can end it.
-    async fn remove_left_behind(&self) -> Result<(), GatewayError> {
-        let filter = format!("label={LABEL}");
+    /// A client that was killed leaves its container: only the daemon can end it.
+    async fn remove_containers(&self, label: &str) -> Result<(), GatewayError> {
+        let filter = format!("label={label}");
         let listed = self
             .run(
                 "ps",
@@ -383,7 +429,7 @@ impl Docker {
         let names = variables.keys().flat_map(|name| ["--env".into(), name.clone()]);
         self.launch()
             .environment(variables.clone())
-            .arguments(["run", "--rm", "--name", name, "--label", LABEL])
+            .arguments(["run", "--rm", "--name", name, "--label", &label(self.run)])
             .arguments(["--security-opt", "no-new-privileges", "--pids-limit", "1024"])
             .arguments(network)
             .arguments(["--volume".into(), volume])

@@ -17,6 +17,7 @@ use reqwest::Url;
 use super::plan::{File, RepositoryPath, Touched};
 use crate::env::{self, Environment, Secret, Variables};
 use crate::process::{self, Bounds, Launch, Mark, Output, ProcessError, RunId};
+use crate::toolchain::http::is_private;
 
 /// How long git may take on this machine.
 const LOCAL_DEADLINE: Duration = Duration::from_secs(60);
@@ -70,7 +71,11 @@ impl std::str::FromStr for RemoteUrl {
             return Err("an address must not hold credentials: give them in a file".into());
         }
         match url.scheme() {
-            "https" | "http" | "file" => Ok(Self(url)),
+            "file" => Ok(Self(url)),
+            "http" if !is_private(&url) => {
+                Err("over `http` anybody could read the token on its way, expected `https`".into())
+            }
+            "https" | "http" => Ok(Self(url)),
             other => Err(format!("`{other}` is no way to reach it here, expected `https`")),
         }
     }
@@ -185,16 +190,10 @@ impl Clone {
             environment: variables,
             mark: Mark::run(run),
         };
-        let launch = clone.launch().arguments(["init", "--quiet", "--bare"]);
+        let launch = clone
+            .launch()
+            .arguments(["init", "--quiet", "--bare", "--template="]);
         clone.local(launch.arguments([&clone.folder]), b"").await?;
-        let address = url.to_string();
-        for (key, value) in [
-            ("remote.docs.url", address.as_str()),
-            ("remote.docs.promisor", "true"),
-            ("remote.docs.partialclonefilter", "blob:none"),
-        ] {
-            clone.git(["config", key, value], b"").await?;
-        }
         Ok(clone)
     }
 
@@ -203,26 +202,15 @@ impl Clone {
     /// # Errors
     /// [`GitError`].
     pub async fn fetch(&self, branch: &str, token: Option<&Secret>) -> Result<Option<String>, GitError> {
-        let head = format!("refs/heads/{branch}");
-        let heads = self
-            .network(["ls-remote", "--heads", REMOTE, &head], token)
-            .await?;
-        if heads.trim().is_empty() {
-            return Ok(None);
-        }
-        let to = format!("+{head}:refs/remotes/{REMOTE}/{branch}");
+        let here = format!("refs/remotes/{REMOTE}/{branch}");
+        let what = format!("+refs/heads/{branch}:{here}");
         let how = ["fetch", "--quiet", "--depth=1", "--no-tags", "--filter=blob:none"];
-        self.network(how.into_iter().chain([REMOTE, &to]), token).await?;
-        let id = self
-            .git(
-                [
-                    "rev-parse",
-                    "--verify",
-                    &format!("refs/remotes/{REMOTE}/{branch}^{{commit}}"),
-                ],
-                b"",
-            )
-            .await?;
+        match self.network(how.into_iter().chain([REMOTE, &what]), token).await {
+            Err(GitError::NoBranch(_)) => return Ok(None),
+            fetched => fetched?,
+        };
+        let commit = format!("{here}^{{commit}}");
+        let id = self.git(["rev-parse", "--verify", &commit], b"").await?;
         Ok(Some(id.trim().to_owned()))
     }
 
@@ -327,7 +315,9 @@ impl Clone {
     }
 
     fn launch_git(&self) -> Launch {
+        let remote = format!("remote.{REMOTE}.url={}", self.url);
         let settings = [
+            remote.as_str(),
             "core.hooksPath=/dev/null",
             "gc.auto=0",
             "maintenance.auto=false",
@@ -369,7 +359,8 @@ impl Clone {
         if let Some(file) = &file {
             let quoted = file.0.to_string_lossy().replace('\'', r"'\''");
             let helper = format!("credential.helper=store --file='{quoted}'");
-            launch = launch.arguments(["-c".to_owned(), helper]);
+            // Not to be refused once before each request; an older git does not know the setting and is.
+            launch = launch.arguments(["-c", "http.proactiveAuth=basic", "-c", &helper]);
         }
         let launch = launch.arguments(arguments);
         let what = command(&launch);
@@ -470,7 +461,9 @@ fn explain(what: &str, stdout: &str, stderr: &str) -> GitError {
         };
     }
     let said = last_words(stderr);
-    if has(&[
+    if let Some((_, branch)) = stderr.split_once("find remote ref refs/heads/") {
+        GitError::NoBranch(branch.split_whitespace().next().unwrap_or_default().to_owned())
+    } else if has(&[
         "Authentication failed",
         "could not read Username",
         "could not read Password",
@@ -564,6 +557,10 @@ mod tests {
             GitError::NoRepository { .. }
         ));
         assert!(matches!(
+            failed("fatal: couldn't find remote ref refs/heads/gone\n"),
+            GitError::NoBranch(branch) if branch == "gone"
+        ));
+        assert!(matches!(
             failed("fatal: unable to write new index file"),
             GitError::Failed { .. }
         ));
@@ -573,6 +570,8 @@ mod tests {
     fn an_address_with_credentials_in_it_is_refused() {
         assert!("https://x:y@h/o/r".parse::<RemoteUrl>().is_err());
         assert!("ssh://h/o/r".parse::<RemoteUrl>().is_err());
+        assert!("http://h/o/r".parse::<RemoteUrl>().is_err());
+        assert!("http://127.0.0.1:1/o/r".parse::<RemoteUrl>().is_ok());
         assert!("https://h/o/r.git".parse::<RemoteUrl>().is_ok());
     }
 }

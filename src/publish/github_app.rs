@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::credentials::{CredentialError, Held, Minted};
 use crate::env::{self, Secret};
 use crate::toolchain::Surroundings;
-use crate::toolchain::http::{Client, Fault, FetchError, Request};
+use crate::toolchain::http::{Client, Fault, FetchError, Request, is_private};
 
 /// GitHub's own API, where `GITHUB_API_URL` names no other.
 const PUBLIC_API: &str = "https://api.github.com";
@@ -76,7 +76,7 @@ impl Api {
             .unwrap_or(PUBLIC_API);
         let base = Url::parse(address)
             .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https"))
+            .filter(is_private)
             .ok_or_else(|| AppError::Address(address.to_owned()))?;
         Ok(Self {
             base,
@@ -171,7 +171,7 @@ pub struct App {
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// `GITHUB_API_URL` is not an address.
-    #[error("`{variable}` is `{0}`, which is not an `http` or `https` URL", variable = env::GITHUB_API_URL)]
+    #[error("`{variable}` is `{0}`, which is not an `https` URL", variable = env::GITHUB_API_URL)]
     Address(String),
     /// The HTTP client cannot be made.
     #[error("cannot make an HTTP client: {0}")]

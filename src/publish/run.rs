@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use crate::atomic_write;
 use crate::env::{self, Environment, Secret};
 use crate::process::{Ended, Launch, Mark, ProcessError, RunId, Service};
-use crate::results::{Results, file::ResultsError};
+use crate::results::Results;
+use crate::results::json::JsonError;
 
 /// How long the whole matrix may take: a live run of ninety trials takes half an hour.
 const DEADLINE: Duration = Duration::from_secs(3 * 60 * 60);
@@ -36,7 +38,9 @@ pub struct Options<'a> {
     /// The `claude` to run.
     pub claude: &'a Path,
     /// Where the provider simulator behind the gateway is, and its control key; none in a live run.
-    pub simulator: Option<(&'a str, &'a str)>,
+    pub simulator: Option<(&'a str, &'a Secret)>,
+    /// What the harness does not know and must not show if a gateway tells it: the providers' credentials.
+    pub secrets: Vec<Secret>,
     /// Where the results go.
     pub results: &'a Path,
     /// Where what it prints goes.
@@ -81,7 +85,7 @@ pub enum RunError {
         /// The file.
         path: PathBuf,
         /// Why not.
-        reason: ResultsError,
+        reason: JsonError,
     },
 }
 
@@ -107,12 +111,14 @@ pub async fn run(
     let file = File::create(options.log).map_err(of_file(options.log))?;
     let output = Arc::new(Mutex::new((file, Vec::new())));
     let sink = Arc::clone(&output);
+    let secrets = options.all_secrets();
     let mut service = Service::start(launch(options), move |_, line| {
-        told(&line.text);
+        let text = redacted(&line.text, &secrets);
+        told(&text);
         let mut output = sink.lock().unwrap_or_else(PoisonError::into_inner);
         // A log that cannot be written is no reason to stop the run.
-        let _ = writeln!(output.0, "{}", line.text);
-        output.1.push(line.text);
+        let _ = writeln!(output.0, "{text}");
+        output.1.push(text);
         if output.1.len() > 20 {
             output.1.remove(0);
         }
@@ -133,11 +139,32 @@ pub async fn run(
             tail: output.1.join("\n"),
         });
     }
-    let text = std::fs::read_to_string(options.results).map_err(of_file(options.results))?;
+    let written = std::fs::read_to_string(options.results).map_err(of_file(options.results))?;
+    let text = redacted(&written, &options.all_secrets());
+    if text != written {
+        atomic_write::write(options.results, &text).map_err(of_file(options.results))?;
+    }
     Results::parse(&text).map_err(|reason| RunError::Results {
         path: options.results.to_owned(),
         reason,
     })
+}
+
+impl Options<'_> {
+    fn all_secrets(&self) -> Vec<Secret> {
+        let of_simulator = self.simulator.map(|(_, key)| key);
+        let own = std::iter::once(self.key).chain(of_simulator).cloned();
+        own.chain(self.secrets.iter().cloned()).collect()
+    }
+}
+
+/// A gateway may repeat a credential in an error, and a harness its environment.
+fn redacted(text: &str, secrets: &[Secret]) -> String {
+    secrets
+        .iter()
+        .map(Secret::expose)
+        .filter(|secret| !secret.is_empty())
+        .fold(text.to_owned(), |text, secret| text.replace(secret, "[redacted]"))
 }
 
 /// The harness's exit status where a trial failed.
@@ -161,7 +188,7 @@ fn launch(options: &Options) -> Launch {
     ];
     if let Some((url, key)) = options.simulator {
         variables.push((env::COMPAT_PROVIDER_URL, url.into()));
-        variables.push((env::COMPAT_PROVIDER_CONTROL_KEY, key.into()));
+        variables.push((env::COMPAT_PROVIDER_CONTROL_KEY, key.expose().into()));
     }
     launch
         .environment(options.environment.for_harness())

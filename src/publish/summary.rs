@@ -29,8 +29,15 @@ pub enum Ending {
     Unchanged,
     /// Publishing was not asked for.
     Skipped,
+    /// It was only planned.
+    Planned,
     /// The gate refused it.
     Refused,
+    /// What is published must not be replaced by it.
+    Withheld {
+        /// Why not.
+        why: String,
+    },
     /// A step failed.
     Failed {
         /// Which one.
@@ -57,13 +64,20 @@ impl Ending {
             }
             Self::Unchanged => "matrix JSON unchanged; skipping push".into(),
             Self::Skipped => "skip-publish: not pushing to docs repo".into(),
+            Self::Planned => "planned, and not done".into(),
             Self::Refused => "not published: the last truth stays".into(),
+            Self::Withheld { why } => format!("not published: the last truth stays: {why}"),
             Self::Failed { step, error } => format!("failed to publish: {step}: {error}"),
         }
     }
 
     fn is_failure(&self) -> bool {
-        matches!(self, Self::Refused | Self::Failed { .. })
+        self.is_refusal() || matches!(self, Self::Failed { .. })
+    }
+
+    /// Whether the run went well, and what it found may not be published.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused | Self::Withheld { .. })
     }
 }
 

@@ -4,7 +4,7 @@ use reqwest::Url;
 use serde_json::Value;
 
 use crate::env::Secret;
-use crate::toolchain::http::{Client, Fault, Patience, Request};
+use crate::toolchain::http::{Client, Fault, Patience, Request, is_private};
 
 /// The webhook was not told.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,7 @@ pub enum WebhookError {
 /// [`WebhookError`], without the address.
 pub async fn tell(address: &Secret, message: &Value, patience: Patience) -> Result<(), WebhookError> {
     let url = Url::parse(address.expose()).map_err(|_| WebhookError::Address)?;
-    if !matches!(url.scheme(), "http" | "https") {
+    if !is_private(&url) {
         return Err(WebhookError::Address);
     }
     let client = Client::new(patience, &[]).map_err(|fault| WebhookError::Refused(in_words(&fault)))?;

@@ -35,6 +35,15 @@ pub fn failure(trial: &TrialName, failure: &Failure, evidence: Option<&Path>, pa
         &mut text,
         &format!("{hint} run this trial alone with `cargo test --test compat -- --exact {trial}`"),
     );
+    let replay = match evidence {
+        Some(_) => format!("`cargo run -- show {trial}` replays it, and "),
+        None => String::new(),
+    };
+    let cause = failure.cause.as_str();
+    push_line(
+        &mut text,
+        &format!("{hint} {replay}docs/why-red.md#{cause} says what this cause means"),
+    );
     text
 }
 
@@ -98,7 +107,8 @@ fn push_mismatch(
         &format!("{error} {}", paint.apply(HEADING, &printable(&mismatch.summary))),
     );
     let arrow = paint.apply(LEAD, "-->");
-    push_line(text, &format!("  {arrow} {}", place_of(failure, mismatch)));
+    let place = place_of(failure, mismatch, evidence.is_some());
+    push_line(text, &format!("  {arrow} {place}"));
     push_value(text, "expected", &mismatch.expected, paint);
     push_value(text, "actual", &mismatch.actual, paint);
     if let Some((file, line)) = &mismatch.evidence {
@@ -113,18 +123,15 @@ fn push_mismatch(
 }
 
 /// Where a mismatch belongs: `vision/_shared.yaml:14:5  expect.image`. What is expected of every trial stands in no
-/// cell, and a fault of a cell's text has its whole path already.
-fn place_of(failure: &Failure, mismatch: &Mismatch) -> String {
+/// cell, and a fault of a cell's text, for which nothing was run, has its whole path already.
+fn place_of(failure: &Failure, mismatch: &Mismatch, was_run: bool) -> String {
     let name = &mismatch.expectation;
     match &mismatch.place {
         None => name.clone(),
         Some(place) => {
             let whole = name.starts_with(KNOWN_FAILURES);
-            let prefix = if whole || matches!(failure.cause, Cause::Harness | Cause::Config) {
-                ""
-            } else {
-                "expect."
-            };
+            let of_the_text = !was_run && matches!(failure.cause, Cause::Harness | Cause::Config);
+            let prefix = if whole || of_the_text { "" } else { "expect." };
             let position = if place.line == 0 {
                 String::new()
             } else {
@@ -213,6 +220,7 @@ mod tests {
    = contract: llm-gateway-protocol#images
    = cause: gateway (sent by claude, absent at the provider)
 hint: run this trial alone with `cargo test --test compat -- --exact vision::vertex_ai::haiku`
+hint: `cargo run -- show vision::vertex_ai::haiku` replays it, and docs/why-red.md#gateway says what this cause means
 "
         );
     }

@@ -1,6 +1,6 @@
 //! A table of marks, laid out for a terminal of a given width.
 //!
-//! Column titles break at their underscores and row titles at their spaces; columns that still find no room
+//! Titles break at their underscores, hyphens and spaces; columns that still find no room
 //! go to a further table below, so no line is ever wider than asked for.
 
 use anstyle::Style;
@@ -111,13 +111,24 @@ pub fn render(grid: &Grid, width: usize, paint: Paint) -> String {
         .map(|row| one_line(&row.title).width())
         .max()
         .unwrap_or(0);
-    let all: usize = widths.iter().map(|width| width + GAP).sum();
-    let row_title = longest_title.min(width.saturating_sub(all).max(width / 4).max(12));
+    let row_title = row_title_width(&widths, width, longest_title);
     panels(&widths, width.saturating_sub(row_title))
         .into_iter()
         .map(|columns| panel(grid, &titles, &widths, columns, row_title, paint))
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// As wide as the longest title, or as there is room beside the widest column and without a further table.
+fn row_title_width(widths: &[usize], width: usize, longest: usize) -> usize {
+    let least = longest.min((width / 4).max(12));
+    let widest = widths.iter().max().map_or(0, |widest| widest + GAP);
+    let longest = longest.min(width.saturating_sub(widest));
+    let tables = |row_title: usize| panels(widths, width.saturating_sub(row_title)).len();
+    (least..=longest)
+        .rev()
+        .find(|row_title| tables(*row_title) == tables(least))
+        .unwrap_or(least)
 }
 
 /// Which columns stand together in one table.
@@ -195,7 +206,7 @@ fn panel(
                 .collect();
             (signs, marks.len(), widths[column])
         });
-        let mut title = wrap(&one_line(&row.title), row_title).into_iter();
+        let mut title = wrap_parts(parts(&one_line(&row.title)), row_title).into_iter();
         push_line(&mut text, &title.next().unwrap_or_default(), row_title, cells);
         title.for_each(|rest| push_line(&mut text, &rest, row_title, std::iter::empty()));
     }
@@ -233,7 +244,7 @@ fn one_line(title: &str) -> String {
     printable(title).replace('\n', " ")
 }
 
-/// The parts of a column's title.
+/// The parts of a title.
 fn parts(title: &str) -> impl Iterator<Item = &str> {
     title.split_inclusive(['_', ' ', '-'])
 }

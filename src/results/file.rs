@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::json::{self, JsonError, SchemaVersion, timestamp};
+use super::json::{self, Contradiction, JsonError, SchemaVersion, timestamp};
 use super::status::TrialResult;
 use crate::evidence::Behind;
 use crate::ids::{FeatureId, ProviderId, TierId, TrialName};
@@ -51,12 +51,16 @@ pub struct Run {
     #[serde(with = "timestamp")]
     #[schemars(schema_with = "timestamp::schema")]
     pub written_at: DateTime<Utc>,
-    /// Whether every selected trial has finished.
+    /// Whether every selected trial has finished; where each trial is a process of its own, every one that has begun.
     pub complete: bool,
     /// How many trials the project has.
     pub trials: usize,
     /// How many of them the run selected.
     pub selected: usize,
+    /// Those of them that have not finished: under way, or lost with a run that was broken off.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub unfinished: Vec<TrialName>,
 }
 
 /// The system under test.
@@ -212,22 +216,6 @@ pub struct EvidenceLine {
     pub line: usize,
 }
 
-/// Why a text is not usable as results.
-#[derive(Debug, thiserror::Error)]
-pub enum ResultsError {
-    /// The text as such.
-    #[error(transparent)]
-    Json(#[from] JsonError),
-    /// Something in it that contradicts itself; `at` is the path to it, `results[3].nodeid`.
-    #[error("{at}: {what}")]
-    Contradiction {
-        /// The path.
-        at: String,
-        /// What is wrong and what was expected.
-        what: String,
-    },
-}
-
 impl Results {
     /// Makes the file's content from what a run left behind.
     pub fn from_records(run: &RunRecord, trials: &[TrialRecord]) -> Self {
@@ -247,9 +235,56 @@ impl Results {
                 complete: run.complete,
                 trials: run.trials,
                 selected: run.selected,
+                unfinished: Vec::new(),
             },
             results,
         }
+    }
+
+    /// A run of which `selected` is to finish, and nothing has.
+    pub fn begun(run: &RunRecord, selected: &[TrialName]) -> Self {
+        let mut results = Self::from_records(run, &[]);
+        results.run.selected = 0;
+        results.begin(selected);
+        results
+    }
+
+    /// Trials begin that the run selected. One that has a result already keeps it until it finishes again.
+    pub fn begin(&mut self, selected: &[TrialName]) {
+        let known: HashSet<&TrialName> = (self.results.iter().map(|entry| &entry.nodeid))
+            .chain(&self.run.unfinished)
+            .collect();
+        let new: Vec<TrialName> = selected
+            .iter()
+            .filter(|name| !known.contains(name))
+            .cloned()
+            .collect();
+        self.run.unfinished.extend(new);
+        self.settle(false);
+    }
+
+    /// A trial finishes. If it had a result already, a runner that repeats what failed ran it again, and what came before
+    /// is earlier attempts at the same trial.
+    pub fn finish(&mut self, record: &TrialRecord) {
+        let mut entry = Entry::from_record(record);
+        self.run.unfinished.retain(|name| *name != entry.nodeid);
+        match self
+            .results
+            .binary_search_by(|other| other.nodeid.cmp(&entry.nodeid))
+        {
+            Ok(index) => {
+                entry.follow(self.results[index].clone());
+                self.results[index] = entry;
+            }
+            Err(index) => self.results.insert(index, entry),
+        }
+        self.settle(false);
+    }
+
+    /// Brings what is counted in line with what is there; `ended` says that the run, as far as it is known, is over.
+    pub fn settle(&mut self, ended: bool) {
+        self.run.selected = self.results.len() + self.run.unfinished.len();
+        self.run.complete = ended && self.run.unfinished.is_empty();
     }
 
     /// The file's text.
@@ -260,11 +295,13 @@ impl Results {
     /// Reads the file's text.
     ///
     /// # Errors
-    /// [`ResultsError`], which says where: wrong types and unknown keys with line and column, contradictions
-    /// and duplicates with the path of the entry.
-    pub fn parse(text: &str) -> Result<Self, ResultsError> {
+    /// [`JsonError`], which says where: with line and column, and contradictions and duplicates also with the path of
+    /// the entry.
+    pub fn parse(text: &str) -> Result<Self, JsonError> {
         let results: Self = json::read(text)?;
-        results.check()?;
+        results
+            .check()
+            .map_err(|contradiction| contradiction.in_text(text))?;
         Ok(results)
     }
 
@@ -273,7 +310,7 @@ impl Results {
         self.run.complete && self.run.selected == self.run.trials
     }
 
-    fn check(&self) -> Result<(), ResultsError> {
+    fn check(&self) -> Result<(), Contradiction> {
         let mut seen = HashSet::new();
         for (index, entry) in self.results.iter().enumerate() {
             let at = |field: &str| format!("results[{index}].{field}");
@@ -290,7 +327,17 @@ impl Results {
 }
 
 impl Run {
-    fn check(&self, finished: usize) -> Result<(), ResultsError> {
+    fn check(&self, finished: usize) -> Result<(), Contradiction> {
+        let unfinished = self.unfinished.len();
+        if unfinished > 0 && (self.complete || finished + unfinished != self.selected) {
+            return Err(contradiction(
+                "run.unfinished".into(),
+                format!(
+                    "{unfinished} trials, and {finished} results, of {} selected",
+                    self.selected
+                ),
+            ));
+        }
         if self.selected > self.trials {
             return Err(contradiction(
                 "run.selected".into(),
@@ -307,8 +354,8 @@ impl Run {
     }
 }
 
-fn contradiction(at: String, what: String) -> ResultsError {
-    ResultsError::Contradiction { at, what }
+fn contradiction(at: String, what: String) -> Contradiction {
+    Contradiction { at, what }
 }
 
 impl Entry {
@@ -340,6 +387,17 @@ impl Entry {
         }
     }
 
+    /// Takes what `earlier` has as the attempts before its own.
+    fn follow(&mut self, earlier: Self) {
+        self.attempts.splice(0..0, earlier.attempts);
+        self.usage = [earlier.usage, self.usage].into_iter().sum();
+        self.cost_usd += earlier.cost_usd;
+        self.duration_ms += earlier.duration_ms;
+        self.started_at = earlier.started_at;
+        let has_failed = self.attempts.iter().any(|attempt| attempt.failure.is_some());
+        self.flaky = has_failed && matches!(self.result, TrialResult::Pass {});
+    }
+
     /// The failure as a value, for reports.
     pub fn failure(&self) -> Option<Failure> {
         let TrialResult::Fail { error } = &self.result else {
@@ -366,7 +424,7 @@ impl Entry {
         })
     }
 
-    fn check(&self, at: impl Fn(&str) -> String) -> Result<(), ResultsError> {
+    fn check(&self, at: impl Fn(&str) -> String) -> Result<(), Contradiction> {
         let name = &self.nodeid;
         let parts = [
             ("feature_id", self.feature_id.as_str(), name.cell.feature.as_str()),

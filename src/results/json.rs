@@ -3,8 +3,10 @@
 //!
 //! Pure.
 
+use std::fmt;
+
 use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
 /// The version of the layout that this program writes and reads. Written as a text: `"1"`.
@@ -16,18 +18,62 @@ pub enum SchemaVersion {
     One,
 }
 
-/// Why a text is not the file it should be.
-#[derive(Debug, thiserror::Error)]
-pub enum JsonError {
-    /// Not JSON, or not of the right shape; the message ends with line and column.
-    #[error(transparent)]
-    Shape(#[from] serde_json::Error),
-    /// Of a layout that this program does not know.
-    #[error(
-        "`schema_version` is {0}, and this `compat` reads `\"1\"`: use the release of `compat` that wrote the \
-         file, or write it anew"
-    )]
-    Version(String),
+/// Why a text is not the file it should be. Shown with its place first: `line 4, column 25: unknown field …`.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{what}", .position.map_or_else(String::new, |position| format!("{position}: ")))]
+pub struct JsonError {
+    /// Where; `None` where it is about what is not there.
+    pub position: Option<Position>,
+    /// What is wrong: of a contradiction with the path to it first, `results[3].nodeid: …`.
+    pub what: String,
+}
+
+/// A place in a text, shown as `line 4, column 25`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, in characters, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
+}
+
+impl From<serde_json::Error> for JsonError {
+    fn from(error: serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        let told = error.to_string();
+        let what = told.strip_suffix(&format!(" at line {line} column {column}"));
+        // serde_json counts from 0 where nothing has been read.
+        let column = column.max(1);
+        Self {
+            position: (line > 0).then_some(Position { line, column }),
+            what: what.unwrap_or(&told).to_owned(),
+        }
+    }
+}
+
+/// Something in a file that contradicts the rest of it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Contradiction {
+    /// The path to it, `features[2].providers`.
+    pub at: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl Contradiction {
+    /// The same for a reader of `text`, with the place that the path leads to.
+    pub fn in_text(self, text: &str) -> JsonError {
+        JsonError {
+            position: position(text, &self.at),
+            what: format!("{}: {}", self.at, self.what),
+        }
+    }
 }
 
 /// Only what every file begins with.
@@ -43,11 +89,91 @@ struct Header {
 /// # Errors
 /// [`JsonError`], with line and column where the text is at fault.
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, JsonError> {
+    // serde takes a list for a struct.
+    if text.trim_start().starts_with('[') {
+        return Err(JsonError {
+            position: position(text, ""),
+            what: "found a list, expected a JSON object with a `schema_version`".into(),
+        });
+    }
     let header: Header = serde_json::from_str(text)?;
     match header.schema_version {
         Some(serde_json::Value::String(version)) if version == "1" => Ok(serde_json::from_str(text)?),
-        Some(other) => Err(JsonError::Version(format!("`{other}`"))),
-        None => Err(JsonError::Version("absent".into())),
+        Some(other) => Err(other_version(text, &format!("`{other}`"))),
+        None => Err(other_version(text, "absent")),
+    }
+}
+
+fn other_version(text: &str, found: &str) -> JsonError {
+    JsonError {
+        position: position(text, "schema_version"),
+        what: format!(
+            "`schema_version` is {found}, and this `compat` reads `\"1\"`: use the release of `compat` that wrote the \
+             file, or write it anew"
+        ),
+    }
+}
+
+/// Where the value begins that `path` (`results[3].nodeid`) leads to in `text`; `None` where there is none.
+pub fn position(text: &str, path: &str) -> Option<Position> {
+    let steps = path.split(['.', '[', ']']).filter(|step| !step.is_empty());
+    let mut cursor = Cursor { text, at: 0 };
+    for step in steps {
+        cursor.enter(step)?;
+    }
+    cursor.skip_blanks();
+    let before = &text[..cursor.at];
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    Some(Position {
+        line: before.matches('\n').count() + 1,
+        column: before[line_start..].chars().count() + 1,
+    })
+}
+
+/// A place in a JSON text, in front of a value.
+struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl Cursor<'_> {
+    /// Goes to the value of the key, or to the item with the number, that `step` is.
+    fn enter(&mut self, step: &str) -> Option<()> {
+        if self.takes('{') {
+            while self.value::<String>()? != step {
+                self.takes(':').then_some(())?;
+                self.value::<IgnoredAny>()?;
+                self.takes(',').then_some(())?;
+            }
+            return self.takes(':').then_some(());
+        }
+        self.takes('[').then_some(())?;
+        for _ in 0..step.parse().ok()? {
+            self.value::<IgnoredAny>()?;
+            self.takes(',').then_some(())?;
+        }
+        Some(())
+    }
+
+    fn value<T: DeserializeOwned>(&mut self) -> Option<T> {
+        let mut values = serde_json::Deserializer::from_str(&self.text[self.at..]).into_iter();
+        let value = values.next()?.ok()?;
+        self.at += values.byte_offset();
+        Some(value)
+    }
+
+    fn takes(&mut self, sign: char) -> bool {
+        self.skip_blanks();
+        let found = self.text[self.at..].starts_with(sign);
+        if found {
+            self.at += sign.len_utf8();
+        }
+        found
+    }
+
+    fn skip_blanks(&mut self) {
+        let rest = &self.text[self.at..];
+        self.at += rest.len() - rest.trim_start().len();
     }
 }
 
@@ -97,5 +223,25 @@ pub mod timestamp {
     /// For schemars' `schema_with`.
     pub fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({ "type": "string", "format": "date-time", "pattern": "Z$" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_leads_to_the_line_and_column_of_its_value() {
+        let text = "{\n  \"a [}\\\"\": [1, {\"x\": 2}],\n  \"ü\": {\"list\": [10, 2.5e1, \"drei\"], \"empty\": []}\n}\n";
+        let place = |path: &str| position(text, path).map(|place| (place.line, place.column));
+        assert_eq!(place(""), Some((1, 1)));
+        assert_eq!(place("ü"), Some((3, 8)));
+        assert_eq!(place("ü.list[0]"), Some((3, 18)));
+        assert_eq!(place("ü.list[2]"), Some((3, 29)));
+        assert_eq!(place("ü.list[3]"), None);
+        assert_eq!(place("ü.list.x"), None);
+        assert_eq!(place("z"), None);
+        assert_eq!(position("{\"a\": ", "a"), Some(Position { line: 1, column: 7 }));
+        assert_eq!(position("not json", "a"), None);
     }
 }

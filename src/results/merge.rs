@@ -5,6 +5,7 @@
 
 use super::file::{Gateway, Results, Run};
 use super::json::SchemaVersion;
+use crate::ids::TrialName;
 
 /// Why parts do not make a whole.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -148,6 +149,17 @@ fn merged_run(parts: &[(String, Results)]) -> Option<Run> {
             ..first.gateway.clone()
         },
         claude_code_version: runs().find_map(|run| run.claude_code_version.clone()),
+        unfinished: unfinished(parts),
         ..first.clone()
     })
+}
+
+/// What one part has not finished and none has.
+fn unfinished(parts: &[(String, Results)]) -> Vec<TrialName> {
+    let is_finished = |name: &TrialName| {
+        let mut entries = parts.iter().flat_map(|(_, part)| &part.results);
+        entries.any(|entry| entry.nodeid == *name)
+    };
+    let all = parts.iter().flat_map(|(_, part)| &part.run.unfinished);
+    all.filter(|name| !is_finished(name)).cloned().collect()
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::expectation::{Expectation, KnownFailure};
+use super::expectation::{Check, Expectation, KnownFailure};
 use crate::ids::{CellId, TierId};
 use crate::wire::script::Script;
 
@@ -91,6 +91,16 @@ impl Test {
             .iter()
             .find(|(implied, known)| implied == name && known.applies_to(tier))
             .map(|(_, known)| known)
+    }
+
+    /// What is still to be written: each such expectation, and what it says.
+    pub fn unwritten(&self) -> impl Iterator<Item = (&Expectation, &str)> {
+        self.expectations
+            .iter()
+            .filter_map(|expectation| match &expectation.check {
+                Check::Todo(text) => Some((expectation, text.as_str())),
+                _ => None,
+            })
     }
 
     /// The expectations that hold on `tier`.

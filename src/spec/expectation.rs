@@ -184,6 +184,11 @@ pub enum Check {
         /// In which request.
         turn: Turn,
     },
+    /// The documents that the provider received are those of the prompt, byte for byte.
+    DocumentArrived {
+        /// In which request.
+        turn: Turn,
+    },
     /// A tool's result came back to the provider, answering the very call that the provider made.
     ToolResultArrived {
         /// In which request.
@@ -218,6 +223,8 @@ pub enum Check {
         /// What the pinned gateway is known to change.
         except: Vec<KnownChange>,
     },
+    /// What is still to be written; never holds.
+    Todo(String),
 }
 
 /// Least time in milliseconds between the first and the last delta of a live stream that is not buffered:
@@ -232,6 +239,7 @@ impl Check {
             Self::Requests { .. }
                 | Self::Request(_)
                 | Self::ImageArrived { .. }
+                | Self::DocumentArrived { .. }
                 | Self::ToolResultArrived { .. }
                 | Self::ThinkingArrived { .. }
                 | Self::Cache { .. }

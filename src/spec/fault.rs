@@ -47,9 +47,31 @@ impl Span {
     }
 }
 
+/// How much a fault matters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Severity {
+    /// What it is about cannot be used.
+    #[default]
+    Error,
+    /// Nothing is wrong yet something is to be known: a cell that is still to be written.
+    Note,
+}
+
+impl Severity {
+    /// The word that reports begin with.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Note => "note",
+        }
+    }
+}
+
 /// One thing that is wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
+    /// Whether it is wrong at all.
+    pub severity: Severity,
     /// Where it is; line 0 when it is about the file as a whole.
     pub place: Place,
     /// The text at fault, for the line to show and to underline; `None` when it is about the file as a whole.
@@ -81,6 +103,7 @@ impl Fault {
     /// A fault of `file` as a whole.
     pub fn of_file(file: &Path, message: impl Into<String>) -> Self {
         Self {
+            severity: Severity::Error,
             place: Place {
                 file: file.to_owned(),
                 line: 0,
@@ -94,6 +117,12 @@ impl Fault {
             hint: None,
             related: Vec::new(),
         }
+    }
+
+    /// The same as a note.
+    pub fn note(mut self) -> Self {
+        self.severity = Severity::Note;
+        self
     }
 
     /// The same, with the path of keys that leads to it.

@@ -335,6 +335,9 @@ pub struct ExpectationEntry {
     /// Provider's side: the images that it decoded are those of the prompt, byte for byte. Not judged in a live run.
     #[schemars(extend("examples" = [{"turn": 1}]))]
     pub image_arrived: Option<TurnOnlyEntry>,
+    /// Provider's side: the documents that it received are those of the prompt, byte for byte. Not judged in a live run.
+    #[schemars(extend("examples" = [{"turn": 1}]))]
+    pub document_arrived: Option<TurnOnlyEntry>,
     /// Provider's side: a tool's result came back, answering the very call that it made. Not judged in a live run.
     #[schemars(extend("examples" = [{"turn": 2, "name": "Bash", "text": {"contains": "pong"}}]))]
     pub tool_result_arrived: Option<ToolResultArrivedEntry>,
@@ -348,10 +351,14 @@ pub struct ExpectationEntry {
     /// trial's evidence lists both). Not judged in a live run.
     #[schemars(extend("examples" = [{"way": "request"}]))]
     pub unchanged: Option<UnchangedEntry>,
+    /// Nothing yet: what is still to be written. It never holds, so that a cell cannot be green before it says what must hold;
+    /// `compat new feature` begins every row with one.
+    #[schemars(length(min = 1), extend("examples" = ["say what the reply must quote"]))]
+    pub todo: Option<String>,
 }
 
 /// The keys of an expectation that say what must hold, in the order of the reference.
-pub const KINDS: [&str; 18] = [
+pub const KINDS: [&str; 20] = [
     "text",
     "tool_call",
     "tool_result",
@@ -366,10 +373,12 @@ pub const KINDS: [&str; 18] = [
     "requests",
     "request",
     "image_arrived",
+    "document_arrived",
     "tool_result_arrived",
     "thinking_arrived",
     "cache",
     "unchanged",
+    "todo",
 ];
 
 fn exactly_one_kind(schema: &mut Schema) {

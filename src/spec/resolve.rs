@@ -14,7 +14,9 @@ use super::cell::{Cell, CellBody, Prompt, PromptBlock, Test};
 use super::expectation::{Expectation, IMPLIED, KnownFailure};
 use super::fault::{Fault, closest, listed};
 use super::manifest::Manifest;
-use super::mirror::{CellFile, KnownFailureEntry, PromptBlockEntry, ReplyBlockEntry, ReplyEntry};
+use super::mirror::{
+    CellFile, ExpectationEntry, KnownFailureEntry, PromptBlockEntry, ReplyBlockEntry, ReplyEntry,
+};
 use super::owned;
 use super::resolve_expectation;
 use super::schema::{self, FileKind, written};
@@ -260,6 +262,8 @@ fn set_aside(node: &mut Node, form: &[schema::FormFault]) -> Damaged {
                 damaged.expectations.insert(name.clone());
                 remove(node, &[key, name]);
             }
+            // The other variables may have faults of their own.
+            [key, name] if key == "env" => remove(node, &[key, name]),
             [key, ..] => {
                 damaged.keys.insert(key.clone());
                 remove(node, &[key]);
@@ -470,7 +474,10 @@ impl Resolver<'_> {
                 .flat_map(|kind| kind.endings.iter().copied())
                 .collect();
             let fault = self
-                .at(path, format!("`{name}` has an ending of no known kind"))
+                .at(
+                    path,
+                    format!("`{name}` has an ending of no kind that may stand here"),
+                )
                 .allowed(listed(endings));
             self.faults.push(fault);
             return None;
@@ -542,7 +549,10 @@ impl Resolver<'_> {
     /// Whether a prompt is meant to have an image, whether or not it can be read.
     fn has_image(&self) -> bool {
         let blocks = self.mirror.prompts.iter().flatten().flat_map(|prompt| &prompt.0);
-        self.damaged.keys.contains("prompts") || blocks.into_iter().any(|block| block.image.is_some())
+        let is_damaged = ["prompt", "prompts"]
+            .iter()
+            .any(|key| self.damaged.keys.contains(*key));
+        is_damaged || blocks.into_iter().any(|block| block.image.is_some())
     }
 
     fn script(&mut self) -> Script {
@@ -845,6 +855,23 @@ impl Resolver<'_> {
                 continue;
             }
             let known = self.known_failure(name, entry);
+            let is_todo = |(named, entry): &(String, ExpectationEntry)| named == name && entry.todo.is_some();
+            if self
+                .mirror
+                .expect
+                .iter()
+                .flat_map(|expect| &expect.0)
+                .any(is_todo)
+            {
+                self.faults.push(
+                    Fault::at(
+                        &span,
+                        format!("`{name}` is still to be written, which is no failure of the gateway"),
+                    )
+                    .path(written(&path.0))
+                    .hint("write the expectation, or remove the known failure"),
+                );
+            }
             let Some(expectation) = expectations
                 .iter_mut()
                 .find(|expectation| expectation.name == *name)

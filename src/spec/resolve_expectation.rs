@@ -185,6 +185,12 @@ impl Checker<'_, '_> {
         if let Some(unchanged) = &entry.unchanged {
             return Some(self.unchanged(&path.then("unchanged"), unchanged));
         }
+        if let Some(todo) = &entry.todo {
+            if todo.trim().is_empty() {
+                self.fault(&path.then("todo"), "the text is empty");
+            }
+            return Some(Check::Todo(todo.trim().to_owned()));
+        }
         if let Some(count) = &entry.token_count {
             let path = path.then("token_count");
             if !self.context.count_tokens && self.context.whole {
@@ -236,6 +242,20 @@ impl Checker<'_, '_> {
                 );
             }
             return Some(Check::ImageArrived { turn });
+        }
+        if let Some(document) = &entry.document_arrived {
+            let path = path.then("document_arrived");
+            let turn = self.turn(&path, document.turn.0, Operation::Messages);
+            let mut blocks = self.context.prompts.iter().flat_map(|prompt| &prompt.blocks);
+            let has_document = blocks.any(|block| matches!(block, PromptBlock::Document { .. }));
+            if self.context.whole && !has_document {
+                self.hinted(
+                    &path,
+                    "no prompt has a document, so this could never be judged",
+                    "add a `document` block to `prompts`",
+                );
+            }
+            return Some(Check::DocumentArrived { turn });
         }
         if let Some(result) = &entry.tool_result_arrived {
             let path = path.then("tool_result_arrived");
@@ -438,9 +458,12 @@ impl Checker<'_, '_> {
         {
             self.fault(
                 &path.then("turn"),
-                format!("there is no request {number}: the script has {replies} replies"),
+                format!(
+                    "there is no request {number}: the script has {}",
+                    counted(replies)
+                ),
             )
-            .allowed = Some(format!("1 to {replies}, `every` or `last`"));
+            .allowed = Some(format!("{}, `every` or `last`", numbers_to(replies)));
         }
         turn
     }
@@ -461,7 +484,7 @@ impl Checker<'_, '_> {
                 path,
                 format!("there is no answer {turn}: Claude Code gets {answers}"),
             )
-            .allowed = Some(format!("1 to {answers}"));
+            .allowed = Some(numbers_to(answers));
         }
     }
 
@@ -474,8 +497,8 @@ impl Checker<'_, '_> {
             && count != replies.len() as u64
         {
             let message = format!(
-                "the script has {} replies, so a right run never makes {count} requests",
-                replies.len()
+                "the script has {}, so a right run never makes {count} requests",
+                counted(replies.len())
             );
             self.hinted(
                 path,
@@ -529,10 +552,13 @@ impl Checker<'_, '_> {
             format!("no reply calls the tool `{tool}`{when}"),
         )
         .path(written(&path.0));
-        if !names.is_empty() {
-            fault = fault.allowed(listed(names.iter().copied()));
-        }
-        self.faults.push(did_you_mean(fault, tool, &names));
+        fault = match names.is_empty() {
+            true => fault.hint(format!(
+                "let a reply hold `tool_use: {{ name: {tool}, input: {{ … }} }}`"
+            )),
+            false => did_you_mean(fault.allowed(listed(names.iter().copied())), tool, &names),
+        };
+        self.faults.push(fault);
     }
 
     fn something_thinks(&mut self, path: &KeyPath, before: Option<Turn>) {
@@ -581,13 +607,18 @@ impl Checker<'_, '_> {
                 path: parsed,
             }),
             Err(error) => {
-                let hint = if text.starts_with('$') {
-                    "JSONPath as in RFC 9535: `$.messages[0].content[?@.type == 'text'].text`"
-                } else {
-                    "a JSONPath begins with `$`"
+                let (what, hint) = match text.starts_with('$') {
+                    true => (
+                        error.to_string(),
+                        "JSONPath as in RFC 9535: `$.messages[0].content[?@.type == 'text'].text`".to_owned(),
+                    ),
+                    false => (
+                        "it does not begin with `$`".to_owned(),
+                        format!("write `$.{}`", text.trim_start_matches(['.', '/'])),
+                    ),
                 };
                 self.faults.push(
-                    Fault::at(&span, format!("not a JSONPath: {error}"))
+                    Fault::at(&span, format!("not a JSONPath: {what}"))
                         .path(written(&path.0))
                         .found(format!("`{text}`"))
                         .hint(hint),
@@ -703,6 +734,22 @@ impl Checker<'_, '_> {
             }
             Ok(regex) => Some(regex),
         }
+    }
+}
+
+/// `1 reply`, `2 replies`.
+fn counted(replies: usize) -> String {
+    match replies {
+        1 => "1 reply".to_owned(),
+        replies => format!("{replies} replies"),
+    }
+}
+
+/// `1`, `1 to 3`.
+fn numbers_to(last: usize) -> String {
+    match last {
+        0 | 1 => last.to_string(),
+        last => format!("1 to {last}"),
     }
 }
 

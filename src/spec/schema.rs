@@ -209,6 +209,12 @@ fn drop_misspelt(faults: &mut Vec<FormFault>) {
             Some((parent, format!("`{meant}` is missing")))
         })
         .collect();
+    let unknown: Vec<Vec<String>> = faults
+        .iter()
+        .filter(|found| found.fault.message.starts_with("unknown key"))
+        .filter_map(|found| Some(found.path.split_last()?.1.to_vec()))
+        .collect();
+    faults.retain(|found| !(found.fault.message == NO_KIND && unknown.contains(&found.path)));
     faults.retain(|found| {
         !misspelt
             .iter()
@@ -402,8 +408,16 @@ fn type_hint(node: &Node, wanted: &[JsonType], schema: &Value) -> Option<String>
             Some(format!("write it without quotes: `{text}`"))
         }
         NodeValue::List(_) | NodeValue::Map(_) if wants(JsonType::String) => None,
+        NodeValue::Map(_)
+            if wants(JsonType::Array) && property_names(&schema["items"]).contains(&"document") =>
+        {
+            Some("a message is a list of blocks: `- - text: …`, or `- [{ text: … }]`".to_owned())
+        }
         _ if wants(JsonType::Array) => {
             Some("write it as a list: `[…]`, or a line with `- ` for each entry".to_owned())
+        }
+        NodeValue::List(_) if wants(JsonType::Object) && schema["additionalProperties"].is_object() => {
+            Some("give each entry a name of its own: `name: …`, without `- ` before it".to_owned())
         }
         NodeValue::List(_) => None,
         _ if wants(JsonType::Object) && property_names(schema).contains(&"equals") => {
@@ -446,6 +460,8 @@ fn not_one_of(fault: Fault, found: Option<&Node>, options: &Value) -> Fault {
     }
 }
 
+const NO_KIND: &str = "the expectation does not say what must hold";
+
 fn kinds(fault: Fault, found: Option<&Node>) -> Fault {
     let entries = found.map(Node::entries).unwrap_or_default();
     let given: Vec<&str> = entries
@@ -455,7 +471,7 @@ fn kinds(fault: Fault, found: Option<&Node>) -> Fault {
         .collect();
     let fault = fault.allowed(format!("exactly one of {}", listed(KINDS)));
     if given.is_empty() {
-        with_message(fault, "the expectation does not say what must hold")
+        with_message(fault, NO_KIND)
             .hint("an expectation is one of these kinds, and if needed `tiers` and `clause`")
     } else {
         with_message(fault, "the expectation has more than one kind")

@@ -582,6 +582,11 @@ fn in_words(info: &str) -> (&str, &'static str) {
             "a quote is not closed",
             "look for a missing quote on this line and those before",
         ),
+        "invalid trailing content after double-quoted scalar"
+        | "invalid trailing content after single-quoted scalar" => (
+            "something stands behind the closing quote",
+            "a quote within single quotes is written twice (`'it''s'`), one within double quotes as `\\\"`",
+        ),
         "while parsing a quoted scalar, found unknown escape character" => (
             "`\\` and this character mean nothing in double quotes",
             "use single quotes: nothing is escaped in them",

@@ -176,7 +176,7 @@ impl Cache {
         let mut removed = Vec::new();
         for tool in folders(&self.root)?
             .into_iter()
-            .filter(|path| !path.ends_with(LOCKS))
+            .filter(|path| !file_name(path).starts_with('.'))
         {
             for directory in folders(&tool)?.into_iter().filter(|directory| !keep(directory)) {
                 let lock = open_lock(&self.root.join(LOCKS).join(format!(

@@ -8,6 +8,7 @@ use std::error::Error as _;
 use std::fs::File;
 use std::future::Future;
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -280,6 +281,17 @@ impl Fault {
             _ => None,
         }
     }
+}
+
+/// Whether a secret may be sent to `url`: over TLS, or without leaving this machine.
+pub fn is_private(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<IpAddr>();
+    let is_loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    url.scheme() == "https" || (url.scheme() == "http" && is_loopback)
 }
 
 /// The address without user, password and query, each of which may be a secret.

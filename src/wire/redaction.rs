@@ -1,6 +1,11 @@
-//! Headers as they may be recorded: without credentials.
+//! Headers as they may be recorded, texts as they may be shown to others: without credentials.
 //!
 //! Pure.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde_json::Value;
 
 /// Headers whose values are credentials.
 const CREDENTIALS: [&str; 8] = [
@@ -26,4 +31,66 @@ pub fn header_value(name: &str, value: &[u8]) -> String {
 /// What stands for a secret of `length` bytes.
 pub fn placeholder(length: usize) -> String {
     format!("[redacted, {length} bytes]")
+}
+
+/// What stands for the id of a session or a request.
+const NO_SESSION: &str = "00000000-0000-0000-0000-000000000000";
+
+/// `text` without what belongs to one run or one person: keys, sessions, folders, addresses of mail.
+pub fn of_text(text: &str) -> String {
+    static PRIVATE: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+        [
+            (r"(?i)\bbearer\s+[\w.~+/=-]{8,}", "Bearer [redacted]"),
+            (r"\bsk-[A-Za-z0-9_-]{8,}", "[redacted]"),
+            (r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b", "[redacted]"),
+            (r"\bya29\.[\w.-]+", "[redacted]"),
+            (r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]+", "[redacted]"),
+            (
+                r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----",
+                "[redacted]",
+            ),
+            (r"[\w.+-]+@[\w-]+\.[\w.-]*\w", "[redacted]"),
+            (r"/[\w./-]*/compat-\w{6}/[\w./-]*", "[folder of the run]"),
+            (r"(?:/home|/Users|/root)(?:/[\w.-]+)+", "[folder]"),
+            (r"(?i)\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", NO_SESSION),
+        ]
+        .into_iter()
+        .map(|(pattern, replacement)| (Regex::new(pattern).expect("a constant expression"), replacement))
+        .collect()
+    });
+    PRIVATE
+        .iter()
+        .fold(text.to_owned(), |text, (pattern, replacement)| {
+            pattern.replace_all(&text, *replacement).into_owned()
+        })
+}
+
+/// `value` with every text in it as [`of_text`] gives it.
+pub fn of_value(value: &Value) -> Value {
+    match value {
+        Value::String(text) => of_text(text).into(),
+        Value::Array(items) => items.iter().map(of_value).collect(),
+        Value::Object(map) => Value::Object(
+            map.iter()
+                .map(|(key, value)| (key.clone(), of_value(value)))
+                .collect(),
+        ),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_private_does_not_get_into_a_draft() {
+        let text = "sk-abcdefgh12345 Bearer abc.def-ghi123 someone@example.org \
+                    /var/compat-jdGpPL/41c2a94e8127/home 41c2a94e-8127-4ead-bce6-781692b801fb /home/x/y AKIAABCDEFGHIJKLMNOP";
+        assert_eq!(
+            of_text(text),
+            "[redacted] Bearer [redacted] [redacted] [folder of the run] 00000000-0000-0000-0000-000000000000 [folder] [redacted]"
+        );
+        assert_eq!(of_text("echo compat-7f3a > /var/x"), "echo compat-7f3a > /var/x");
+    }
 }

@@ -52,7 +52,9 @@ impl Interest {
             Check::Exit(_) => (Reply, &[Part::Status, Part::Error, Part::Event], None),
             Check::Requests { .. } => (Request, &[Part::Request], None),
             Check::Request(check) => (Request, parts_of(check), number(check.turn)),
-            Check::ImageArrived { turn } | Check::ToolResultArrived { turn, .. } => {
+            Check::ImageArrived { turn }
+            | Check::DocumentArrived { turn }
+            | Check::ToolResultArrived { turn, .. } => {
                 (Request, &[Part::Block, Part::Request], number(*turn))
             }
             Check::ThinkingArrived { turn } => (
@@ -61,6 +63,7 @@ impl Interest {
                 number(*turn),
             ),
             Check::Unchanged { way, .. } => (*way, EVERY, None),
+            Check::Todo(_) => (Reply, &[], None),
             Check::Cache { turn, .. } => (
                 Request,
                 &[Part::Prefix, Part::Breakpoint, Part::Block, Part::Tool],

@@ -1,9 +1,11 @@
-//! A stand-in for a gateway that has just been installed, for tests of the publisher: it answers the two questions that
-//! LiteLLM answers without a model, on the port that its last `--port` names, and forwards nothing.
+//! A stand-in for a gateway, for tests alone: on the port that its last `--port` names it answers the questions that
+//! LiteLLM answers without a model, and passes everything else on to `ANTHROPIC_API_BASE` with `ANTHROPIC_API_KEY`.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::ExitCode;
+
+use compat_matrix::env;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
@@ -16,22 +18,60 @@ fn main() -> ExitCode {
     };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free");
     for stream in listener.incoming().flatten() {
-        // A client that went away needs no answer.
-        let _ = answer(stream);
+        std::thread::spawn(move || {
+            // A client that went away needs no answer.
+            let _ = answer(stream);
+        });
     }
     ExitCode::SUCCESS
 }
 
 fn answer(mut stream: TcpStream) -> std::io::Result<()> {
-    for line in BufReader::new(stream.try_clone()?).lines() {
-        if line?.is_empty() {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut head: Vec<String> = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        if line.trim_end().is_empty() {
             break;
         }
+        head.push(line.trim_end().to_owned());
     }
-    let body = r#"{"status":"healthy","litellm_version":"1.83.0"}"#;
-    write!(
-        stream,
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    )
+    let is_post = head.first().is_some_and(|line| line.starts_with("POST"));
+    match std::env::var(env::ANTHROPIC_API_BASE) {
+        Ok(base) if is_post => pass_on(&head, &mut reader, stream, &base),
+        _ => {
+            let body = r#"{"status":"healthy","litellm_version":"1.83.0"}"#;
+            write!(
+                stream,
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            )
+        }
+    }
+}
+
+fn pass_on(
+    head: &[String],
+    reader: &mut impl Read,
+    mut stream: TcpStream,
+    base: &str,
+) -> std::io::Result<()> {
+    println!("{}", head[0]);
+    let is = |line: &str, name: &str| line.to_ascii_lowercase().starts_with(&format!("{name}:"));
+    let length = head.iter().find(|line| is(line, "content-length"));
+    let length = length.and_then(|line| line.split(':').nth(1)?.trim().parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    reader.read_exact(&mut body)?;
+    let mut upstream = TcpStream::connect(base.trim_start_matches("http://"))?;
+    let replaced = ["authorization", "connection", "x-api-key"];
+    let kept = head
+        .iter()
+        .filter(|line| !replaced.iter().any(|name| is(line, name)));
+    let mut request = kept.cloned().collect::<Vec<_>>().join("\r\n");
+    let key = std::env::var(env::ANTHROPIC_API_KEY).unwrap_or_default();
+    request.push_str(&format!("\r\nx-api-key: {key}\r\nconnection: close\r\n\r\n"));
+    upstream.write_all(request.as_bytes())?;
+    upstream.write_all(&body)?;
+    std::io::copy(&mut upstream, &mut stream).map(drop)
 }

@@ -21,7 +21,7 @@ fn blocks(text: &str) -> Vec<(&str, String)> {
     blocks
 }
 
-fn copy_folder(from: &Path, to: &Path) {
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a folder") {
         let entry = entry.expect("an entry");
@@ -34,7 +34,7 @@ fn copy_folder(from: &Path, to: &Path) {
 }
 
 /// Enough of the gateway's configuration: the aliases that the manifest asks for.
-fn proxy_config() -> String {
+pub(crate) fn proxy_config() -> String {
     let mut text = String::from("model_list:\n");
     for ending in ["", "-bedrock-invoke", "-bedrock-converse", "-vertex-ai"] {
         for model in ["claude-haiku-4-5", "claude-sonnet-4-6", "claude-opus-4-7"] {
@@ -50,24 +50,22 @@ fn write(project: &Path, file: &str, text: &str) {
     fs::write(path, text).expect("a file");
 }
 
-fn add_to_manifest(project: &Path, entry: &str) {
-    let path = project.join("manifest.yaml");
-    let manifest = fs::read_to_string(&path).expect("the manifest");
-    let (features, rest) = manifest
-        .split_once("\n\n# Every cell")
-        .expect("the end of `features`");
-    fs::write(
-        path,
-        format!("{features}\n{}\n\n# Every cell{rest}", entry.trim_end()),
-    )
-    .expect("the manifest");
+/// The words of a command; what stands in quotes is one.
+fn words(command: &str) -> Vec<String> {
+    let quoted = command.split('"').enumerate();
+    quoted
+        .flat_map(|(index, part)| match index % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect(),
+            _ => vec![part.to_owned()],
+        })
+        .collect()
 }
 
 fn run(project: &Path, command: &str) -> String {
-    let mut words = command.split(' ');
-    assert_eq!(words.next(), Some("compat"), "{command}");
+    let words = words(command);
+    assert_eq!(words[0], "compat", "{command}");
     let output = Command::new(env!("CARGO_BIN_EXE_compat"))
-        .args(words)
+        .args(&words[1..])
         .current_dir(project)
         .output()
         .expect("the binary `compat`");
@@ -91,7 +89,6 @@ fn every_step_of_the_guide_gives_what_it_shows() {
     for (language, body) in blocks(&guide) {
         let (first, rest) = body.split_once('\n').expect("a line");
         match language {
-            "yaml" if first.starts_with("# manifest.yaml") => add_to_manifest(project, rest),
             "yaml" => {
                 if let Some(file) = first.strip_prefix("# cells/") {
                     write(project, &format!("cells/{file}"), rest);

@@ -13,6 +13,7 @@ use compat_matrix::spec::cell::Test;
 use compat_matrix::spec::expectation::{Check, Turn};
 use compat_matrix::toolchain::Silent;
 use compat_matrix::trial::{self, Trial};
+use compat_matrix::warm::Warmth;
 use compat_matrix::wire::Operation;
 use compat_matrix::wire::script::{Pace, Reply, ReplyBlock, ReplyMessage, Script};
 use serde_json::{Value, json};
@@ -53,6 +54,7 @@ async fn session(variables: Vec<(&'static str, String)>) -> Result<Session, Sess
     let options = Options {
         relays: Relays::Never,
         control: false,
+        warmth: Warmth::Cold,
         environment: variables.into_iter().collect::<Environment>(),
         root: PathBuf::from("/nonexistent"),
         first_byte_delay_ms: 0,

@@ -1,13 +1,16 @@
 //! The integration tests: one binary, a module a subject. Hermetic: no network but loopback, no account, no fixed port.
 
 mod cause;
+mod authoring;
 mod cells_guide;
 mod ci_config;
 mod claude;
 mod claude_real;
 mod doubles;
 mod evidence;
+mod command_line;
 mod harness;
+mod harness_command;
 mod judge;
 mod loopback;
 mod matrix;
@@ -21,7 +24,9 @@ mod provider_serve;
 mod publish;
 mod publish_faults;
 mod publish_gate;
+mod publish_secrets;
 mod relay;
+mod replay;
 mod results;
 mod sample_run;
 mod spec_cells;
@@ -32,4 +37,5 @@ mod tidy;
 mod toolchain;
 mod transcript;
 mod versions;
+mod warm;
 mod wire_diff;

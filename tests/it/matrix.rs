@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use compat_matrix::evidence::Behind;
 use compat_matrix::matrix::baseline::Verdict;
 use compat_matrix::matrix::builder::{Stamp, build};
 use compat_matrix::matrix::diff::{Diff, Kind};
@@ -197,23 +198,27 @@ fn each_fault_of_a_matrix_is_told_with_its_place() {
     let table = [
         (
             once(r#""schema_version": "1""#, r#""schema_version": "2""#),
-            r#"`schema_version` is `"2"`"#,
+            r#"line 2, column 21: `schema_version` is `"2"`"#,
         ),
         (
             once(r#""litellm_version": "v1.106.0""#, r#""litellm_version": 1"#),
-            "invalid type: integer `1`, expected a string at line 4",
+            "line 4, column 22: invalid type: integer `1`, expected a string",
         ),
         (
             once(r#""litellm_version": "v1.106.0""#, r#""litellm_version": """#),
-            "litellm_version: empty",
+            "line 4, column 22: litellm_version: empty",
         ),
         (
             once(r#""claude_code_version": "2.1.326","#, ""),
-            "missing field `claude_code_version` at line",
+            ": missing field `claude_code_version`",
         ),
         (
             once(r#""2026-11-21T09:00:00Z""#, r#""yesterday""#),
             "`yesterday` is not a UTC time such as",
+        ),
+        (
+            once(r#""name": "Vision""#, r#""name": " ""#),
+            "features[4].name: empty",
         ),
         (
             once(r#""anthropic","#, r#""anthropic", "anthropic","#),
@@ -229,11 +234,11 @@ fn each_fault_of_a_matrix_is_told_with_its_place() {
         ),
         (
             once(r#""id": "vision""#, r#""id": "tool_use""#),
-            "features[4].id: `tool_use` stands twice",
+            "line 103, column 13: features[4].id: `tool_use` stands twice",
         ),
         (
             once(r#""bedrock_invoke": {"#, r#""anthropic": {"#),
-            "key `anthropic` stands twice at line",
+            ": key `anthropic` stands twice",
         ),
         (
             once(r#""status": "pass""#, r#""status": "passed""#),
@@ -404,24 +409,46 @@ fn a_baseline_gates_on_regressions_and_on_its_own_stale_entries_only() {
             .filter(|(letter, _)| *letter != '-')
             .map(|(letter, tier)| {
                 let lost = Outcome::Fail(failure(Cause::Gateway, "the image is lost"));
-                trial(
-                    &format!("vision::anthropic::{tier}"),
-                    if letter == 'p' { Outcome::Pass } else { lost },
-                )
+                let outcome = match letter {
+                    'p' => Outcome::Pass,
+                    'n' => Outcome::NotApplicable("no images there".into()),
+                    _ => lost,
+                };
+                trial(&format!("vision::anthropic::{tier}"), outcome)
             })
             .collect();
         let results = Results::from_records(&run(records.len()), &records);
         Verdict::new(&row(&[("anthropic", baseline)]), &one_cell(), &results).unwrap()
     };
     assert!(judged("+", "ppp").is_accepted());
-    assert!(
-        judged("!known", "fff").is_accepted(),
-        "a red cell that the baseline has too"
-    );
+    let known = judged("!known", "fff");
+    assert!(known.is_accepted(), "a red cell that the baseline has too");
+    insta::assert_snapshot!("verdict_known", terminal::of_verdict(&known, 80, Paint::Plain));
     assert!(judged("+", "p--").is_accepted(), "a filtered run proves nothing");
-    assert!(
-        judged("?", "fff").is_accepted(),
-        "what was never green cannot regress"
+    let never_green = judged("?", "fff");
+    assert!(never_green.is_accepted(), "what was never green cannot regress");
+    insta::assert_snapshot!(
+        "verdict_unmeasured",
+        terminal::of_verdict(&never_green, 80, Paint::Plain)
+    );
+    let filtered = judged("!known", "f--");
+    assert!(filtered.is_accepted() && filtered.untried == 0 && filtered.put_up_with == 1);
+    assert_eq!(
+        judged("!known", "p--").untried,
+        1,
+        "one tier does not make it fixed"
+    );
+    let dropped = judged("+", "nnn");
+    assert!(dropped.is_accepted());
+    assert_eq!(
+        dropped.unmeasured.len(),
+        1,
+        "a passing cell that is given up is told"
+    );
+    let given_up = judged("!known", "nnn");
+    assert_eq!(
+        given_up.stale[0].to_string(),
+        "`vision::anthropic` fails in the baseline and does not apply now"
     );
 
     let regressed = judged("+", "pf-");
@@ -555,8 +582,8 @@ fn html_loads_nothing_runs_nothing_and_takes_text_as_text() {
 #[test]
 fn markdown_takes_text_as_text() {
     assert_eq!(
-        markdown::escaped("a|b\nc <d> & `e` *f* [g](h) _i_ \\ \u{1b}[1m#1"),
-        r"a\|b<br>c &lt;d&gt; &amp; \`e\` \*f\* \[g\](h) \_i\_ \\ \#1"
+        markdown::escaped("a|b\nc <d> & `e` *f* [g](h) _i_ \\ \u{1b}[1m#1 @you"),
+        r"a\|b<br>c &lt;d&gt; &amp; \`e\` \*f\* \[g\](h) \_i\_ \\ \#1 @<!-- -->you"
     );
     let text = markdown::of_matrix(&huge(), None);
     let columns = |line: &str| line.replace("\\|", "").matches('|').count();
@@ -576,4 +603,14 @@ fn the_history_tells_what_each_cell_was_and_which_revisions_were_no_matrix() {
     ]);
     assert_eq!(History::parse(&history.to_text()).unwrap(), history);
     insta::assert_snapshot!(history.to_text());
+}
+
+#[test]
+fn the_docs_pages_example_is_one_whole_simulated_run_and_says_so() {
+    let read = |name: &str| std::fs::read_to_string(Path::new("docs/site/static/data").join(name)).unwrap();
+    let matrix = Matrix::parse(&read("compatibility-matrix.json")).unwrap();
+    let details = Details::parse(&read("compatibility-details.json")).unwrap();
+    assert!(details.belongs_to(&matrix));
+    assert!(details.complete);
+    assert_eq!(details.evidence, Behind::Simulated);
 }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::doubles::hub::{Hub, REPOSITORY};
-use crate::doubles::machine::{CLAUDE, Machine, PROVIDER_CANARY, WEBHOOK_CANARY, fail, stderr, stdout};
+use crate::doubles::hub::{Fault, Hub, REPOSITORY};
+use crate::doubles::machine::{CLAUDE, Machine, WEBHOOK_CANARY, fail, real_git, stderr, stdout};
 use crate::doubles::registry;
 
 const PATH: &str = "static/data/compatibility-matrix.json";
@@ -58,79 +58,6 @@ async fn the_daily_run_publishes_one_file_and_a_second_run_nothing() {
 }
 
 #[tokio::test]
-async fn no_child_log_artifact_or_commit_sees_a_secret_that_is_not_its_own() {
-    let (hub, registry, machine) = (Hub::start().await, registry::start(CLAUDE).await, Machine::new());
-    machine.watch(&hub);
-    machine.results(|results| fail(results, 0, "gateway"));
-    hub.put(
-        "main",
-        PATH,
-        include_str!("../../sample_compatibility-matrix.json"),
-    );
-    let address = machine.write("webhook", &format!("{}/hook/{WEBHOOK_CANARY}\n", hub.address));
-
-    let output = machine
-        .publish_all(&hub, &registry)
-        .args(["--webhook-file", &address])
-        .args(["--details-path", "static/data/compatibility-details.json"])
-        .arg("--summary")
-        .arg(machine.path("output/summary.md"))
-        .output()
-        .await
-        .unwrap();
-
-    assert!(output.status.success(), "{}", stderr(&output));
-    assert_eq!(hub.state().minted, 1);
-    assert_eq!(hub.state().told.len(), 1);
-    let secrets = ["canaryTOKEN", WEBHOOK_CANARY, "PRIVATE KEY", &key_line(&hub)];
-    let mut everything = stderr(&output) + &stdout(&output) + &hub.everything() + &machine.seen("");
-    for name in [
-        "compat-results.json",
-        "compatibility-matrix.json",
-        "compatibility-details.json",
-        "gateway.log",
-        "harness.log",
-        "summary.md",
-        "versions.json",
-    ] {
-        everything += &machine.read(&format!("output/{name}"));
-    }
-    for secret in secrets {
-        assert!(!everything.contains(secret), "{secret} is somewhere");
-    }
-    // The search would find them: each is where it belongs.
-    assert!(
-        machine.seen("proc").contains("git-remote-http"),
-        "{}",
-        machine.seen("proc")
-    );
-    assert!(machine.seen("docker").contains(PROVIDER_CANARY));
-    for name in ["git", "harness"] {
-        assert!(!machine.seen(name).is_empty());
-        assert!(!machine.seen(name).contains(PROVIDER_CANARY), "{name}");
-    }
-    assert!(machine.seen("harness").contains("LITELLM_PROXY_API_KEY=sk-"));
-    assert!(!machine.seen("git").contains("LITELLM_PROXY_API_KEY"));
-    let arguments: Vec<String> = machine
-        .seen("docker")
-        .lines()
-        .take_while(|line| !line.starts_with("PATH="))
-        .map(str::to_owned)
-        .collect();
-    assert!(
-        !arguments
-            .iter()
-            .any(|argument| argument.contains(PROVIDER_CANARY))
-    );
-    assert!(machine.is_tidy().await, "a temporary file is left");
-}
-
-/// A line from the middle of the App's key.
-fn key_line(hub: &Hub) -> String {
-    hub.private_key().lines().nth(5).unwrap().to_owned()
-}
-
-#[tokio::test]
 async fn the_token_is_for_the_docs_repository_and_its_contents_alone() {
     let (hub, machine) = (Hub::start().await, Machine::new());
 
@@ -162,9 +89,9 @@ async fn a_token_that_may_do_more_is_not_used() {
 
 #[tokio::test]
 async fn an_app_that_github_does_not_know_is_told_what_to_do() {
-    let (hub, other, machine) = (Hub::start().await, Hub::start().await, Machine::new());
+    let (hub, machine) = (Hub::start().await, Machine::new());
     let mut command = machine.publish_results(&hub);
-    machine.write("app-key.pem", &other.private_key());
+    machine.write("app-key.pem", &hub.key_of_another_app());
 
     let output = command.output().await.unwrap();
 
@@ -189,11 +116,12 @@ async fn a_token_from_a_descriptor_is_inherited_by_no_child() {
     let (hub, machine) = (Hub::start().await, Machine::new());
     hub.state().tokens.push("ghs_canaryTOKEN".to_owned());
     let token = machine.write("token", "ghs_canaryTOKEN\n");
-    let script = machine.read("bin/git");
-    let real = script.lines().last().unwrap();
     machine.program(
         "git",
-        &format!("if [ -e /proc/$$/fd/3 ]; then echo inherited >>\"$file\"; fi\n{real}"),
+        &format!(
+            "if [ -e /proc/$$/fd/3 ]; then echo inherited >>\"$file\"; fi\n{}",
+            real_git()
+        ),
     );
     let mut shell = tokio::process::Command::new("/bin/sh");
     let publish = machine.publish(&hub);
@@ -392,6 +320,71 @@ async fn a_pull_request_merges_by_itself_unless_there_are_regressions() {
     assert!(
         position("disablePullRequestAutoMerge") < position("POST /BerriAI/litellm-docs.git/git-receive-pack"),
         "what merges by itself must not get a regression: {calls:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_pull_request_is_closed_once_the_docs_have_what_the_run_found() {
+    let (hub, machine) = (Hub::start().await, Machine::new());
+    hub.put("main", PATH, &machine.matrix());
+    let via_pr = || {
+        let mut command = machine.publish_results(&hub);
+        command.arg("--via-pr");
+        command
+    };
+    machine.results(|results| {
+        results["run"]["written_at"] = "2026-11-22T09:00:00Z".into();
+        fail(results, 0, "gateway");
+    });
+    via_pr().output().await.unwrap();
+    assert!(hub.state().pull_request.is_some());
+
+    machine.results(|results| results["run"]["written_at"] = "2026-11-23T09:00:00Z".into());
+    let output = via_pr().output().await.unwrap();
+
+    let log = stderr(&output);
+    assert!(output.status.success(), "{log}");
+    assert!(log.contains("closed https://github.example/pull/7"), "{log}");
+    assert!(log.contains("matrix JSON unchanged; skipping push"), "{log}");
+    assert!(hub.state().pull_request.is_none());
+}
+
+#[tokio::test]
+async fn where_nothing_merges_by_itself_the_pull_request_waits_for_somebody() {
+    let (hub, machine) = (Hub::start().await, Machine::new());
+    hub.state().fault = Fault::NoAutoMerge;
+
+    let output = machine
+        .publish_results(&hub)
+        .arg("--via-pr")
+        .output()
+        .await
+        .unwrap();
+
+    let log = stderr(&output);
+    assert!(output.status.success(), "{log}");
+    assert!(
+        log.contains("Auto merge is not allowed for this repository"),
+        "{log}"
+    );
+    assert!(log.contains("which waits for somebody to merge it"), "{log}");
+    assert!(hub.state().pull_request.is_some());
+}
+
+#[tokio::test]
+async fn a_pull_request_needs_a_branch_of_its_own() {
+    let (hub, machine) = (Hub::start().await, Machine::new());
+    let output = machine
+        .publish_results(&hub)
+        .args(["--via-pr", "--pr-branch", "main"])
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("`--pr-branch` is `--branch` itself"),
+        "{}",
+        stderr(&output)
     );
 }
 

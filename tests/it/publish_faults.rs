@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use futures_util::future::join_all;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::doubles::hub::{Fault, Hub};
@@ -150,6 +151,29 @@ async fn a_network_that_stays_broken_is_given_up_on() {
 }
 
 #[tokio::test]
+async fn a_network_that_breaks_in_the_middle_of_a_push_leaves_nothing_and_is_tried_again() {
+    let (hub, machine) = with(Fault::CutInPush).await;
+
+    let output = machine
+        .publish_results(&hub)
+        .args(["--attempts", "1"])
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert_eq!(hub.commits("main"), 1);
+    is_whole(&hub);
+
+    hub.state().fault = Fault::CutInPush;
+    let output = machine.publish_results(&hub).output().await.unwrap();
+    let log = stderr(&output);
+    assert!(output.status.success(), "{log}");
+    assert!(log.contains("looking again (attempt 2 of 5)"), "{log}");
+    assert_eq!(hub.commits("main"), 2);
+    is_whole(&hub);
+}
+
+#[tokio::test]
 async fn a_push_that_arrived_though_its_answer_was_lost_is_not_repeated() {
     let (hub, machine) = with(Fault::CutAfterPush).await;
 
@@ -200,31 +224,48 @@ async fn a_file_in_the_matrix_s_place_that_is_no_plain_file_is_left_alone() {
     assert_eq!(hub.head("main"), before);
 }
 
-/// The disk is full: no file can grow beyond so many blocks of 512 bytes.
+/// `publish` with a full disk: where this user may, its temporary folder is a disk of `size` KiB (`ENOSPC`), elsewhere no
+/// file can grow beyond that (`EFBIG`).
+fn on_full_disk(publish: &tokio::process::Command, size: u32) -> tokio::process::Command {
+    let publish = publish.as_std();
+    let may_mount = std::process::Command::new("unshare")
+        .args(["--mount", "sh", "-c", "mount -t tmpfs none /mnt"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    let fill = format!("mount -t tmpfs -o size={size}k none \"$TMPDIR\"; exec \"$0\" \"$@\"");
+    let limit = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", size / 4);
+    let mut command = match may_mount {
+        true => {
+            let mut command = tokio::process::Command::new("unshare");
+            command.args(["--mount", "/bin/sh", "-c", &fill]);
+            command
+        }
+        false => {
+            let mut command = tokio::process::Command::new("/bin/sh");
+            command.args(["-c", &limit]);
+            command
+        }
+    };
+    let variables = publish
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    command
+        .env_clear()
+        .envs(variables)
+        .arg(publish.get_program())
+        .args(publish.get_args());
+    command
+}
+
 #[tokio::test]
 async fn a_full_disk_is_told_and_nothing_is_published() {
     let (hub, machine) = with(Fault::None).await;
     let publish = machine.publish_results(&hub);
-    let arguments: Vec<_> = publish.as_std().get_args().map(ToOwned::to_owned).collect();
-    for blocks in [0, 1, 4] {
-        let mut shell = tokio::process::Command::new("/bin/sh");
-        shell
-            .env_clear()
-            .envs(
-                publish
-                    .as_std()
-                    .get_envs()
-                    .filter_map(|(name, value)| Some((name, value?))),
-            )
-            .arg("-c")
-            .arg(format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\""))
-            .arg(env!("CARGO_BIN_EXE_compat"))
-            .args(&arguments);
-
-        let output = shell.output().await.unwrap();
-
-        assert!(!output.status.success(), "{blocks}: {}", stderr(&output));
-        assert!(stderr(&output).contains("error: "), "{}", stderr(&output));
+    // One page and there is no repository; a few and nothing can be fetched into it; more and no commit can be made.
+    for size in [4, 12, 24] {
+        let output = on_full_disk(&publish, size).output().await.unwrap();
+        assert_eq!(output.status.code(), Some(1), "{size}: {}", stderr(&output));
+        assert!(stderr(&output).contains("error: "), "{size}: {}", stderr(&output));
         assert_eq!(hub.commits("main"), 1);
     }
     let output = machine.publish_results(&hub).output().await.unwrap();
@@ -233,19 +274,13 @@ async fn a_full_disk_is_told_and_nothing_is_published() {
 }
 
 #[tokio::test]
-async fn killed_at_any_step_it_leaves_all_or_nothing_and_the_next_run_heals_it() {
+async fn killed_at_any_step_it_leaves_nothing_and_the_next_run_is_whole() {
     let steps = [
         "resolve LiteLLM:",
-        "resolve Claude Code:",
         "gateway: pulling",
         "gateway: LiteLLM",
-        "install Claude Code:",
         "run: running",
-        "run: 90",
-        "build:",
         "validate:",
-        "publish: asking",
-        "done:",
     ];
     let (hub, registry, machine) = (Hub::start().await, registry::start(CLAUDE).await, Machine::new());
     for step in steps {
@@ -272,6 +307,48 @@ async fn killed_at_any_step_it_leaves_all_or_nothing_and_the_next_run_heals_it()
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(hub.changed("main"), [PATH]);
     assert_eq!(hub.commits("main"), 2);
+    assert_eq!(
+        machine.containers(),
+        Vec::<String>::new(),
+        "those of the killed runs are removed"
+    );
+}
+
+#[tokio::test]
+async fn killed_at_any_call_of_git_it_leaves_all_or_nothing_and_the_next_run_heals_it() {
+    let mut killed = Vec::new();
+    // A few at once: most of the time is spent on waiting until all is dead.
+    for first in (0..).step_by(4) {
+        let runs = join_all((first..first + 4).map(killed_at_git_call)).await;
+        let is_last = runs.iter().any(Option::is_none);
+        killed.extend(runs.into_iter().flatten());
+        if is_last {
+            break;
+        }
+    }
+    assert!(killed.len() >= 8, "{killed:?}");
+    assert!(killed.iter().any(|call| call.contains(" push ")), "{killed:?}");
+}
+
+/// Kills `compat` at a call of git; the call, if there is one of that number.
+async fn killed_at_git_call(number: usize) -> Option<String> {
+    let (hub, machine) = with(Fault::None).await;
+    machine.kill_at_git_call(number);
+    let output = machine.publish_results(&hub).output().await.unwrap();
+    if output.status.success() {
+        return None;
+    }
+    assert_eq!(output.status.code(), None, "{}", stderr(&output));
+    assert!(machine.is_tidy().await, "something is left of call {number}");
+    is_whole(&hub);
+    let call = machine.git_calls().pop().unwrap_or_default();
+    if call.contains(" push ") {
+        let output = machine.publish_results(&hub).output().await.unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert_eq!(hub.commits("main"), 2);
+        is_whole(&hub);
+    }
+    Some(call)
 }
 
 /// The docs repository has the base, or the whole commit on it.
@@ -331,6 +408,11 @@ async fn told_to_end_it_ends_what_it_started_and_says_so() {
     }
     assert_eq!(child.wait().await.unwrap().code(), Some(1));
     assert!(log.contains("error: run: told to end"), "{log}");
+    assert_eq!(
+        machine.containers(),
+        Vec::<String>::new(),
+        "the gateway's container ends too"
+    );
     assert!(machine.is_tidy().await);
 }
 

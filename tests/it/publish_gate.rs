@@ -1,9 +1,16 @@
 //! What `compat publish` refuses, and what it says of it.
 
+use std::path::Path;
+
+use compat_matrix::matrix::ManifestView;
+use compat_matrix::matrix::builder::Stamp;
+use compat_matrix::publish::gate::{self, Judgement, Rules};
+use compat_matrix::results::Results;
+use compat_matrix::spec_files::Project;
 use serde_json::{Value, json};
 
 use crate::doubles::hub::Hub;
-use crate::doubles::machine::{Machine, fail, stderr};
+use crate::doubles::machine::{Machine, fail, files, results, stderr};
 
 const PATH: &str = "static/data/compatibility-matrix.json";
 
@@ -23,16 +30,39 @@ async fn publish(hub: &Hub, arguments: &[&str], change: impl FnOnce(&mut Value))
     (output.status.code(), stderr(&output))
 }
 
-#[tokio::test]
-async fn a_run_that_is_not_the_whole_truth_is_refused() {
-    let hub = Hub::start().await;
-    let cases: [(&str, Change); 6] = [
+/// What the gate says of results that `change` has changed.
+fn judged(change: impl FnOnce(&mut Value)) -> Judgement {
+    let results = Results::parse(&results(change)).unwrap();
+    let project = Project::open(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let stamp = Stamp::new(&results, Some("v1.83.0-stable".into()), None, None).unwrap();
+    let rules = Rules {
+        stamp: &stamp,
+        trials: project.trials().len(),
+        allow_inconclusive: false,
+    };
+    gate::judge(&ManifestView::from(&project.manifest), &results, rules).unwrap()
+}
+
+/// Why results that `change` has changed are refused.
+fn refusals(change: impl FnOnce(&mut Value)) -> Vec<String> {
+    judged(change).refusals.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_run_that_is_not_the_whole_truth_is_refused() {
+    let cases: [(&str, Change); 7] = [
         ("a provider simulator stood behind the gateway", |results| {
             results["run"]["behind"] = "simulated".into();
         }),
-        ("the run selected 89 of the manifest's 90 trials", |results| {
+        ("the run selected 89 of the project's 90 trials", |results| {
             results["results"].as_array_mut().unwrap().pop();
             results["run"]["selected"] = 89.into();
+        }),
+        ("the run selected 89 of the project's 90 trials", |results| {
+            // It says itself that there are no more.
+            results["results"].as_array_mut().unwrap().pop();
+            results["run"]["selected"] = 89.into();
+            results["run"]["trials"] = 89.into();
         }),
         ("the run was broken off: 89 of 90 trials finished", |results| {
             results["results"].as_array_mut().unwrap().pop();
@@ -57,33 +87,56 @@ async fn a_run_that_is_not_the_whole_truth_is_refused() {
             }
         }),
     ];
+    assert_eq!(refusals(|_| ()), Vec::<String>::new());
     for (why, change) in cases {
-        let (status, log) = publish(&hub, &[], change).await;
-        assert_eq!(status, Some(4), "{why}: {log}");
-        assert!(log.contains(&format!("refused: {why}")), "no `{why}` in\n{log}");
-        assert!(log.contains("not published: the last truth stays"), "{log}");
+        let refusals = refusals(change);
+        assert!(
+            refusals.iter().any(|refusal| refusal.starts_with(why)),
+            "no `{why}` in {refusals:?}"
+        );
     }
-    assert_eq!(hub.commits("main"), 1);
 }
 
-#[tokio::test]
-async fn red_cells_that_are_not_the_gateway_s_fault_are_refused_by_cause() {
-    let hub = Hub::start().await;
+#[test]
+fn red_cells_that_are_not_the_gateway_s_fault_are_refused_by_cause() {
     for cause in ["account", "auth", "config", "rate_limit", "upstream", "harness"] {
-        let (status, log) = publish(&hub, &[], |results| fail(results, 0, cause)).await;
-        assert_eq!(status, Some(4), "{cause}: {log}");
+        let refusals = refusals(|results| fail(results, 0, cause));
         let why = format!(
             "1 trials failed by no fault of the gateway: {cause} (1): basic_messaging_non_streaming::anthropic::haiku"
         );
-        assert!(log.contains(&why), "no `{why}` in\n{log}");
+        assert!(
+            refusals.iter().any(|refusal| refusal.starts_with(&why)),
+            "no `{why}` in {refusals:?}"
+        );
+    }
+    for cause in ["gateway", "assertion", "cli"] {
+        let judgement = judged(|results| fail(results, 0, cause));
+        assert_eq!(judgement.refusals, [], "{cause}");
+        assert_eq!(judgement.candidate.matrix.failures().len(), 1, "{cause}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_is_told_with_all_its_reasons_and_nothing_is_published() {
+    let hub = Hub::start().await;
+    let (status, log) = publish(&hub, &[], |results| {
+        fail(results, 0, "account");
+        fail(results, 3, "rate_limit");
+        results["run"]["behind"] = "simulated".into();
+    })
+    .await;
+    assert_eq!(status, Some(4), "{log}");
+    for why in [
+        "validate: refused: a provider simulator stood behind the gateway",
+        "validate: refused: 2 trials failed by no fault of the gateway: account (1): ",
+        "; rate_limit (1): ",
+        "or publish them as not tested with `--allow-inconclusive`",
+        "done: not published: the last truth stays",
+    ] {
+        assert!(log.contains(why), "no `{why}` in\n{log}");
     }
     assert_eq!(hub.commits("main"), 1);
-    for cause in ["gateway", "assertion", "cli"] {
-        let hub = Hub::start().await;
-        let (status, log) = publish(&hub, &[], |results| fail(results, 0, cause)).await;
-        assert_eq!(status, Some(0), "{cause}: {log}");
-        assert!(hub.file("main", PATH).contains("\"fail\""));
-    }
+    assert_eq!(hub.state().calls, Vec::<String>::new(), "nobody was even asked");
 }
 
 #[tokio::test]
@@ -147,6 +200,77 @@ async fn what_is_published_of_another_schema_or_newer_is_not_replaced() {
     let (status, log) = publish(&hub, &[], |_| ()).await;
     assert_eq!(status, Some(0), "{log}");
     assert!(log.contains("is no matrix"), "{log}");
+}
+
+#[tokio::test]
+async fn a_pair_of_the_manifest_without_a_cell_is_published_as_not_tested() {
+    let (hub, mut machine) = (Hub::start().await, Machine::new());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let missing = "vision/vertex_ai.yaml";
+    for path in files(&root.join("cells")) {
+        let name = path.strip_prefix(root).unwrap();
+        if !path.ends_with(missing) {
+            let copy = machine.path("project").join(name);
+            std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+            std::fs::copy(&path, copy).unwrap();
+        }
+    }
+    std::fs::copy(root.join("manifest.yaml"), machine.path("project/manifest.yaml")).unwrap();
+    machine.results(|results| {
+        let is_there = |entry: &Value| {
+            !entry["nodeid"]
+                .as_str()
+                .unwrap()
+                .starts_with("vision::vertex_ai::")
+        };
+        results["results"].as_array_mut().unwrap().retain(is_there);
+        results["run"]["selected"] = 87.into();
+        results["run"]["trials"] = 87.into();
+    });
+
+    // To the whole project it is a part of a run.
+    let output = machine.publish_results(&hub).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+
+    machine.project = machine.path("project");
+    let output = machine.publish_results(&hub).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let matrix: Value = serde_json::from_str(&hub.file("main", PATH)).unwrap();
+    let vision = matrix["features"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|feature| feature["id"] == "vision")
+        .unwrap();
+    assert_eq!(
+        vision["providers"]["vertex_ai"],
+        json!({ "status": "not_tested" })
+    );
+}
+
+#[tokio::test]
+async fn results_of_another_schema_are_no_results() {
+    let hub = Hub::start().await;
+    let (status, log) = publish(&hub, &[], |results| results["schema_version"] = "2".into()).await;
+    assert_eq!(status, Some(1), "{log}");
+    assert!(
+        log.contains("error: results: ") && log.contains("schema_version"),
+        "{log}"
+    );
+    assert_eq!(hub.commits("main"), 1);
+}
+
+#[tokio::test]
+async fn a_token_is_sent_over_tls_or_not_at_all() {
+    let (hub, machine) = (Hub::start().await, Machine::new());
+    let mut command = machine.publish_to(&hub, "http://docs.example/o/r.git");
+    let output = command.args(["--results", "x"]).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("anybody could read the token on its way"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[tokio::test]

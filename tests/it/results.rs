@@ -1,7 +1,7 @@
 //! `compat-results.json`, JUnit, merging.
 
 use compat_matrix::ids::TrialName;
-use compat_matrix::outcome::Outcome;
+use compat_matrix::outcome::{Cause, Outcome};
 use compat_matrix::results::merge::merge;
 use compat_matrix::results::{Results, junit};
 
@@ -30,6 +30,44 @@ fn the_order_in_which_trials_finish_does_not_show() {
 }
 
 #[test]
+fn a_run_says_what_it_has_not_finished_and_a_trial_that_is_run_again_keeps_its_attempts() {
+    let failed = sample_run::failure(Cause::Gateway, "lost");
+    let mut first = trial("vision::vertex_ai::haiku", Outcome::Fail(failed.clone()));
+    first.attempts[0].failure = Some(failed);
+    let second = trial("vision::vertex_ai::haiku", Outcome::Pass);
+    let names = [
+        first.name.clone(),
+        "vision::vertex_ai::opus".parse::<TrialName>().unwrap(),
+    ];
+    let mut results = Results::begun(&run(0), &names);
+    assert_eq!((results.run.selected, results.run.unfinished.len()), (2, 2));
+    results.finish(&first);
+    results.begin(&names);
+    results.settle(true);
+    assert_eq!((results.run.selected, results.run.complete), (2, false));
+    assert_eq!(results.run.unfinished, names[1..]);
+    assert_eq!(Results::parse(&results.to_text()).unwrap(), results);
+    results.finish(&second);
+    let entry = &results.results[0];
+    assert_eq!(
+        (results.results.len(), entry.attempts.len(), entry.flaky),
+        (1, 2, true)
+    );
+    results.finish(&trial("vision::vertex_ai::opus", Outcome::Pass));
+    results.settle(true);
+    assert!(results.run.complete);
+    let contradiction = results.to_text().replace(
+        "\"selected\": 2\n",
+        "\"selected\": 2,\n    \"unfinished\": [\"a::b::c\"]\n",
+    );
+    let error = Results::parse(&contradiction).unwrap_err().to_string();
+    assert!(
+        error.contains(": run.unfinished: 1 trials, and 2 results, of 2 selected"),
+        "{error}"
+    );
+}
+
+#[test]
 fn the_golden_results_are_laid_out_as_this_program_lays_them_out() {
     assert_eq!(Results::parse(GOLDEN).unwrap().to_text(), GOLDEN);
 }
@@ -43,10 +81,10 @@ fn each_fault_of_a_results_file_is_told_with_its_place() {
     let first = "basic_messaging_non_streaming::anthropic::haiku";
     let second = "basic_messaging_non_streaming::anthropic::opus";
     let tried = [
-        ("{".to_owned(), "EOF while parsing an object at line 1 column 1"),
+        ("{".to_owned(), "line 1, column 1: EOF while parsing an object"),
         (
             "[]".to_owned(),
-            "expected a JSON object with a `schema_version` at line 1 column",
+            "line 1, column 1: found a list, expected a JSON object with a `schema_version`",
         ),
         (
             once(r#""schema_version": "1""#, r#""schema_version": "2""#),
@@ -62,7 +100,7 @@ fn each_fault_of_a_results_file_is_told_with_its_place() {
         ),
         (
             once(r#""trials": 90"#, r#""trials": "90""#),
-            "invalid type: string \"90\", expected usize at line 13 column",
+            "line 13, column 18: invalid type: string \"90\", expected usize",
         ),
         (
             once(r#""trials": 90,"#, r#""trials": 90, "shard": 1,"#),
@@ -74,7 +112,7 @@ fn each_fault_of_a_results_file_is_told_with_its_place() {
         ),
         (
             once(r#""selected": 90"#, r#""selected": 60"#),
-            "run.selected: 90 results of 60 selected trials",
+            "line 14, column 17: run.selected: 90 results of 60 selected trials",
         ),
         (
             once("2026-11-21T09:00:00Z", "2026-11-21 09:00"),
@@ -124,7 +162,18 @@ fn a_trial_that_stands_twice_is_told_by_name() {
     let twice = vec![trial("a::b::c", Outcome::Pass), trial("a::b::c", Outcome::Pass)];
     let text = Results::from_records(&run(2), &twice).to_text();
     let error = Results::parse(&text).unwrap_err().to_string();
-    assert_eq!(error, "results[1].nodeid: `a::b::c` stands twice");
+    let line = text.lines().position(|line| line.contains("a::b::c")).unwrap();
+    let second = text
+        .lines()
+        .skip(line + 1)
+        .position(|line| line.contains("a::b::c"))
+        .unwrap()
+        + line
+        + 2;
+    assert_eq!(
+        error,
+        format!("line {second}, column 17: results[1].nodeid: `a::b::c` stands twice")
+    );
 }
 
 #[test]

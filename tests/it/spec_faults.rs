@@ -422,7 +422,12 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
         (
             "a JSONPath without root",
             and("  r:\n    request: { turn: 1, body: { thinking.type: { equals: enabled } } }\n"),
-            &["8:33", "not a JSONPath", "a JSONPath begins with `$`"],
+            &[
+                "8:33",
+                "not a JSONPath",
+                "it does not begin with `$`",
+                "write `$.thinking.type`",
+            ],
         ),
         (
             "a header in capitals",
@@ -455,12 +460,30 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
             &["could never hold"],
         ),
         (
+            "expectations as a list",
+            and("known_failures:\n  - x\n"),
+            &["expected a map", "give each entry a name of its own"],
+        ),
+        (
+            "a misspelt kind, which is one fault",
+            and("  r:\n    txt: { contains: pong }\n"),
+            &["unknown key `txt`", "did you mean `text`?"],
+        ),
+        (
+            "a tool that no reply calls",
+            and("  r:\n    tool_call: { name: Bash }\n"),
+            &[
+                "no reply calls the tool `Bash`",
+                "let a reply hold `tool_use: { name: Bash",
+            ],
+        ),
+        (
             "a turn beyond the script",
             and("  r:\n    request: { turn: 3, stream: true }\n"),
             &[
                 "8:22",
-                "there is no request 3: the script has 1 replies",
-                "1 to 1, `every` or `last`",
+                "there is no request 3: the script has 1 reply",
+                "allowed: 1, `every` or `last`",
             ],
         ),
         (
@@ -473,7 +496,7 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
             and("  r:\n    requests: { count: 2 }\n"),
             &[
                 "8:24",
-                "the script has 1 replies, so a right run never makes 2 requests",
+                "the script has 1 reply, so a right run never makes 2 requests",
             ],
         ),
         (
@@ -703,7 +726,7 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
         (
             "an image of an unknown kind",
             with("prompt: Say pong", "prompts: [[{ image: _red.bmp }]]"),
-            &["an ending of no known kind", "`png`, `jpg`"],
+            &["an ending of no kind that may stand here", "`png`, `jpg`"],
         ),
         (
             "an image that is another",

@@ -1,9 +1,10 @@
 //! GitHub as the publisher sees it: a real git server (git's own `http-backend`) that demands the token, and the API of
 //! an App that mints it, with the answers that GitHub documents.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
@@ -41,8 +42,14 @@ pub enum Fault {
     Moves(usize),
     /// The connection breaks before the next pushes reach the server.
     CutBeforePush(usize),
+    /// Half of what the next push sends reaches git's server, and then the connection breaks.
+    CutInPush,
     /// The connection breaks after the next push has arrived, before the answer to it.
     CutAfterPush,
+    /// The webhook is gone.
+    NoWebhook,
+    /// The repository does not let pull requests merge by themselves.
+    NoAutoMerge,
     /// The first token is refused from the push on, as one that has expired.
     Expire,
 }
@@ -55,9 +62,11 @@ pub struct Hub {
     pub address: String,
     folder: TempDir,
     state: Arc<Mutex<State>>,
-    key: Vec<u8>,
     task: JoinHandle<()>,
 }
+
+/// The App's key: made once, as that takes longer than a test.
+static KEY: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate(KeySize::Rsa2048).unwrap());
 
 #[derive(Default)]
 pub struct State {
@@ -74,11 +83,13 @@ pub struct State {
     pub lifetime: i64,
     /// Calls of the API and requests of git, in order: `POST /graphql enablePullRequestAutoMerge`.
     pub calls: Vec<String>,
+    /// What calls of the API were authorized with.
+    pub bearers: Vec<String>,
     /// The open pull request.
     pub pull_request: Option<Value>,
     /// What webhooks were told.
     pub told: Vec<Value>,
-    /// What happens while git is served.
+    /// What happens before a request is served.
     pub spy: Option<Spy>,
 }
 
@@ -86,9 +97,7 @@ impl Hub {
     /// A hub with a docs repository that has two files and no matrix.
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        make_repository(folder.path());
-        let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
-        let public = key.public_key().as_ref().to_vec();
+        copy_repository(&repository(folder.path()));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(State {
@@ -97,7 +106,6 @@ impl Hub {
         }));
         let served = Arc::new(Served {
             root: folder.path().to_owned(),
-            public,
             state: Arc::clone(&state),
         });
         let router = Router::new().fallback(move |request: Request| {
@@ -105,29 +113,22 @@ impl Hub {
             async move { served.answer(request).await }
         });
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        let der: Pkcs8V1Der = key.as_der().unwrap();
         Self {
             address,
             folder,
             state,
-            key: der.as_ref().to_vec(),
             task,
         }
     }
 
-    /// The App's private key as GitHub hands it out: PKCS #1 in PEM.
+    /// The App's private key.
     pub fn private_key(&self) -> String {
-        // In PKCS #8 the key of PKCS #1 is the last element, behind 26 bytes of algorithm.
-        let body = STANDARD.encode(&self.key[26..]);
-        let lines: Vec<&str> = body
-            .as_bytes()
-            .chunks(64)
-            .map(|line| std::str::from_utf8(line).unwrap())
-            .collect();
-        format!(
-            "-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----\n",
-            lines.join("\n")
-        )
+        pem(&KEY)
+    }
+
+    /// The private key of an App that this hub does not know.
+    pub fn key_of_another_app(&self) -> String {
+        pem(&KeyPair::generate(KeySize::Rsa2048).unwrap())
     }
 
     /// The docs repository's address.
@@ -146,7 +147,7 @@ impl Hub {
 
     /// Runs git in the docs repository.
     pub fn git(&self, arguments: &[&str]) -> String {
-        git(&self.folder.path().join(format!("{REPOSITORY}.git")), arguments)
+        git(&repository(self.folder.path()), arguments)
     }
 
     /// The commit that `branch` is at; empty if there is none.
@@ -176,12 +177,14 @@ impl Hub {
 
     /// Puts a file into `branch`, as somebody else.
     pub fn put(&self, branch: &str, path: &str, text: &str) {
-        put(self.folder.path(), branch, path, text);
+        commit(&repository(self.folder.path()), branch, &[(path, text)]);
     }
 
     /// A hook of the docs repository.
     pub fn hook(&self, name: &str, script: &str) {
-        let path = self.folder.path().join(format!("{REPOSITORY}.git/hooks/{name}"));
+        let hooks = repository(self.folder.path()).join("hooks");
+        std::fs::create_dir_all(&hooks).unwrap();
+        let path = hooks.join(name);
         super::machine::write_program(&path, script);
     }
 
@@ -202,16 +205,44 @@ impl Drop for Hub {
     }
 }
 
+/// A key as GitHub hands it out: PKCS #1 in PEM.
+fn pem(key: &KeyPair) -> String {
+    let der: Pkcs8V1Der = key.as_der().unwrap();
+    // In PKCS #8 the key of PKCS #1 is the last element, behind 26 bytes of algorithm.
+    let body = STANDARD.encode(&der.as_ref()[26..]);
+    let lines: Vec<&str> = body
+        .as_bytes()
+        .chunks(64)
+        .map(|line| std::str::from_utf8(line).unwrap())
+        .collect();
+    format!(
+        "-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----\n",
+        lines.join("\n")
+    )
+}
+
+/// The docs repository below the server's root.
+fn repository(root: &Path) -> PathBuf {
+    root.join(format!("{REPOSITORY}.git"))
+}
+
 fn git(folder: &Path, arguments: &[&str]) -> String {
-    let output = std::process::Command::new("git")
-        .args(["-c", "user.name=t", "-c", "user.email=t@example.org"])
-        .args(["-c", "commit.gpgsign=false"])
+    git_with(folder, arguments, b"")
+}
+
+fn git_with(folder: &Path, arguments: &[&str], input: &[u8]) -> String {
+    let mut child = std::process::Command::new("git")
         .args(arguments)
         .current_dir(folder)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_NOSYSTEM", "1")
-        .output()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
     assert!(
         output.status.success(),
         "git {arguments:?}: {}",
@@ -220,51 +251,74 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-fn make_repository(root: &Path) {
-    let bare = root.join(format!("{REPOSITORY}.git"));
-    std::fs::create_dir_all(&bare).unwrap();
-    git(&bare, &["init", "--quiet", "--bare", "--initial-branch=main"]);
-    git(&bare, &["config", "http.receivepack", "true"]);
-    git(&bare, &["config", "uploadpack.allowFilter", "true"]);
-    let first = root.join("first");
-    std::fs::create_dir_all(&first).unwrap();
-    git(&first, &["init", "--quiet", "--initial-branch=main"]);
-    for (name, text) in [
-        ("README.md", "the docs\n"),
-        ("docusaurus.config.ts", "export {}\n"),
-    ] {
-        std::fs::write(first.join(name), text).unwrap();
-    }
-    git(&first, &["add", "."]);
-    git(&first, &["commit", "--quiet", "-m", "Begin"]);
-    git(&first, &["push", "--quiet", bare.to_str().unwrap(), "main"]);
-}
-
-fn put(root: &Path, branch: &str, path: &str, text: &str) {
-    let bare = root.join(format!("{REPOSITORY}.git"));
+/// The docs repository of every test, file by file: made once.
+static TEMPLATE: LazyLock<Vec<(PathBuf, Vec<u8>)>> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
+    let bare = folder.path();
     git(
-        folder.path(),
+        bare,
         &[
-            "clone",
+            "init",
             "--quiet",
-            "--branch",
-            branch,
-            bare.to_str().unwrap(),
-            ".",
+            "--bare",
+            "--initial-branch=main",
+            "--template=",
         ],
     );
-    let file = folder.path().join(path);
-    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    std::fs::write(file, text).unwrap();
-    git(folder.path(), &["add", "."]);
-    git(folder.path(), &["commit", "--quiet", "-m", "Somebody else's"]);
-    git(folder.path(), &["push", "--quiet", "origin", branch]);
+    git(bare, &["config", "http.receivepack", "true"]);
+    git(bare, &["config", "uploadpack.allowFilter", "true"]);
+    let first = [
+        ("README.md", "the docs\n"),
+        ("docusaurus.config.ts", "export {}\n"),
+    ];
+    commit(bare, "main", &first);
+    let mut files = Vec::new();
+    read_files(bare, bare, &mut files);
+    files
+});
+
+fn read_files(root: &Path, folder: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_files(root, &path, files);
+        } else {
+            files.push((
+                path.strip_prefix(root).unwrap().to_owned(),
+                std::fs::read(&path).unwrap(),
+            ));
+        }
+    }
+}
+
+fn copy_repository(to: &Path) {
+    for name in ["refs/heads", "refs/tags", "objects/info", "objects/pack"] {
+        std::fs::create_dir_all(to.join(name)).unwrap();
+    }
+    for (name, content) in TEMPLATE.iter() {
+        let path = to.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+}
+
+/// Commits files to `branch` of a bare repository.
+fn commit(bare: &Path, branch: &str, files: &[(&str, &str)]) {
+    let from = match git(bare, &["for-each-ref", &format!("refs/heads/{branch}")]).is_empty() {
+        true => String::new(),
+        false => format!("from refs/heads/{branch}^0\n"),
+    };
+    let mut stream = format!(
+        "commit refs/heads/{branch}\ncommitter Somebody <somebody@example.org> 1700000000 +0000\ndata 4\nNews\n{from}"
+    );
+    for (path, text) in files {
+        stream += &format!("M 100644 inline {path}\ndata {}\n{text}\n", text.len());
+    }
+    git_with(bare, &["fast-import", "--quiet"], stream.as_bytes());
 }
 
 struct Served {
     root: PathBuf,
-    public: Vec<u8>,
     state: Arc<Mutex<State>>,
 }
 
@@ -277,13 +331,18 @@ impl Served {
         let (parts, body) = request.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
         let target = parts.uri.to_string();
+        let spy = self.state().spy.clone();
+        if let Some(spy) = spy {
+            spy();
+        }
         if let Some(path) = target.strip_prefix("/api") {
             let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
             return self.api(&parts.method, path, &parts.headers, &body);
         }
         if target.starts_with("/hook/") {
             self.state().told.push(serde_json::from_slice(&body).unwrap());
-            return reply(200, json!("ok"));
+            let is_there = self.state().fault != Fault::NoWebhook;
+            return reply(if is_there { 200 } else { 404 }, json!("ok"));
         }
         self.git(&parts.method, &target, &parts.headers, body).await
     }
@@ -298,6 +357,7 @@ impl Served {
             .get("authorization")
             .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
             .unwrap_or_default();
+        self.state().bearers.push(bearer.to_owned());
         if path.starts_with("/repos/BerriAI/litellm/releases") {
             return reply(200, releases());
         }
@@ -333,6 +393,9 @@ impl Served {
                 reply(201, made)
             }
             ("PATCH", path) if path == format!("{pulls}/7") => {
+                if body["state"] == "closed" {
+                    return reply(200, state.pull_request.take().unwrap());
+                }
                 let open = state.pull_request.as_mut().unwrap();
                 open["title"] = body["title"].clone();
                 open["body"] = body["body"].clone();
@@ -340,6 +403,13 @@ impl Served {
             }
             ("POST", "/graphql") => {
                 assert_eq!(body["variables"]["id"], "PR_7");
+                if state.fault == Fault::NoAutoMerge {
+                    let message = "Auto merge is not allowed for this repository";
+                    return reply(
+                        200,
+                        json!({ "errors": [{ "type": "UNPROCESSABLE", "message": message }] }),
+                    );
+                }
                 let open = state.pull_request.as_mut().unwrap();
                 open["auto_merge"] = match mutation.unwrap() {
                     "enablePullRequestAutoMerge" => json!({ "merge_method": "squash" }),
@@ -356,7 +426,7 @@ impl Served {
         let mut validation = Validation::new(Algorithm::RS256);
         validation.set_issuer(&[APP]);
         validation.set_required_spec_claims(&["exp", "iss"]);
-        let key = DecodingKey::from_rsa_der(&self.public);
+        let key = DecodingKey::from_rsa_der(KEY.public_key().as_ref());
         let now = chrono::Utc::now().timestamp();
         jsonwebtoken::decode::<Value>(jwt, &key, &validation).is_ok_and(|jwt| {
             let (iat, exp) = (jwt.claims["iat"].as_i64(), jwt.claims["exp"].as_i64());
@@ -392,14 +462,11 @@ impl Served {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let is_push = path.ends_with("/git-receive-pack");
         let asks_to_push = is_push || query.contains("git-receive-pack");
-        let (fault, spy) = {
+        let fault = {
             let mut state = self.state();
             state.calls.push(format!("{method} {target}"));
-            (state.fault, state.spy.clone())
+            state.fault
         };
-        if let Some(spy) = spy {
-            spy();
-        }
         if !self.is_allowed(headers, fault, asks_to_push) {
             return Response::builder()
                 .status(401)
@@ -413,13 +480,20 @@ impl Served {
         match fault {
             Fault::Moves(times @ 1..) if is_push => {
                 self.state().fault = Fault::Moves(times - 1);
-                put(&self.root, "main", &format!("docs/{times}.md"), "news\n");
+                let path = format!("docs/{times}.md");
+                commit(&repository(&self.root), "main", &[(&path, "news\n")]);
             }
             Fault::CutBeforePush(times @ 1..) if is_push => {
                 self.state().fault = Fault::CutBeforePush(times - 1);
                 return broken();
             }
             _ => {}
+        }
+        if is_push && fault == Fault::CutInPush {
+            self.state().fault = Fault::None;
+            let half = body.slice(..body.len() / 2);
+            self.backend(method, path, query, headers, half).await;
+            return broken();
         }
         let response = self.backend(method, path, query, headers, body).await;
         if is_push && fault == Fault::CutAfterPush {
@@ -490,11 +564,8 @@ impl Served {
         });
         let output = child.wait_with_output().await.unwrap();
         written.await.unwrap();
-        let end = output
-            .stdout
-            .windows(4)
-            .position(|window| window == b"\r\n\r\n")
-            .unwrap();
+        let head = output.stdout.windows(4).position(|window| window == b"\r\n\r\n");
+        let Some(end) = head else { return broken() };
         let mut response = Response::builder();
         for line in std::str::from_utf8(&output.stdout[..end]).unwrap().lines() {
             let (name, value) = line.split_once(": ").unwrap();

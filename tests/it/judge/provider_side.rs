@@ -350,3 +350,56 @@ fn a_cache_has_breakpoints_writes_and_reads() {
         ("live", check(Some(3), None, None), cached().live(), NOT_JUDGED),
     ]);
 }
+
+#[test]
+fn documents_arrive_byte_for_byte_and_are_no_images() {
+    let bytes = b"%PDF-1.4 heron".to_vec();
+    let mut test = test(Check::DocumentArrived {
+        turn: Turn::Number(1),
+    });
+    test.prompts = vec![Prompt {
+        blocks: vec![PromptBlock::Document {
+            file: "_letter.pdf".into(),
+            media_type: "application/pdf".into(),
+            bytes: bytes.clone(),
+        }],
+    }];
+    let arrived = |kind: &str, media_type: &str, bytes: &[u8]| {
+        let data = base64::engine::general_purpose::STANDARD.encode(bytes);
+        let block =
+            json!({ "type": kind, "source": { "type": "base64", "media_type": media_type, "data": data } });
+        let body = json!({ "model": "m", "messages": [{ "role": "user", "content": [block] }] });
+        pong_of(exchange(body, text_message("pong")))
+    };
+    let rows = [
+        (
+            "the same",
+            arrived("document", "application/pdf", &bytes),
+            Verdict::Held,
+        ),
+        (
+            "other bytes",
+            arrived("document", "application/pdf", b"%PDF-1.4 crane"),
+            Verdict::Broken,
+        ),
+        (
+            "an image",
+            arrived("image", "application/pdf", &bytes),
+            Verdict::Broken,
+        ),
+        ("none", pong(), Verdict::Broken),
+    ];
+    for (what, evidence, expected) in rows {
+        rules_on(what, &test, &evidence, expected);
+    }
+}
+
+fn pong_of(exchange: Exchange) -> Evidence {
+    let mut evidence = pong();
+    evidence.exchanges = vec![Exchange {
+        turn: Some(1),
+        number: 1,
+        ..exchange
+    }];
+    evidence
+}

@@ -6,6 +6,7 @@ import {after, before, test} from 'node:test';
 import axe from 'axe-core';
 import type {Locator, Page} from 'playwright-core';
 
+import {LONG_LINK} from '../fixtures/samples';
 import {openSite, PUBLISHED, type Site} from './site';
 
 const PHONE = {viewport: {width: 390, height: 844}, deviceScaleFactor: 2, hasTouch: true, isMobile: true};
@@ -181,6 +182,25 @@ test('a phone scrolls the table, not the page, and keeps the features in sight',
   );
 });
 
+test('whatever a panel tells, it fits into the panel', async () => {
+  for (const options of [{}, {...PHONE, viewport: {width: 320, height: 640}}]) {
+    for (const id of [FAILING, 'vision::bedrock_converse', 'tool_use::azure', NOT_APPLICABLE]) {
+      await site.visit(
+        `/test/all#${id}`,
+        async (page) => {
+          const panel = page.getByRole('dialog');
+          await panel.waitFor();
+          for (const folded of await panel.locator('summary').all()) {
+            await folded.click();
+          }
+          assert.equal(await panel.evaluate((element) => element.scrollWidth - element.clientWidth), 0, id);
+        },
+        options,
+      );
+    }
+  }
+});
+
 test('on the narrowest phone nothing but the table scrolls sideways', async () => {
   for (const path of [PUBLISHED, '/test/all#vision::bedrock_converse', '/test/malformed', '/test/foreign-details']) {
     await site.visit(path, async (page) => assert.equal(await widthBeyondWindow(page), 0, path), {
@@ -306,9 +326,12 @@ test('the panel tells tiers, cause, clause, evidence, the past and the way to re
     for (const part of [
       /Haiku\s+Passing/,
       /Sonnet\s+Failing/,
-      /2 attempts · 1 min 11 s · \$0\.01/,
+      /2 attempts · 1 min 11 s\n/,
       /Cause\s+Gateway/,
       /\(sent by claude, absent at the provider\)/,
+      /Haiku\s+Passing after a failed attempt/,
+      /On the wire\s+messages\[0\]\.content\[1\]: an image block went in/,
+      /Next\s+compare wire-diff\.txt/,
       /Contract clause\s+messages#image-base64/,
       /Expected\s+an image\/png block of 69 bytes in the last user message/,
       /Found\s+2 text blocks/,
@@ -336,8 +359,8 @@ test('a known failure of a passing cell is marked and linked', async () => {
     await tooltip(page).waitFor();
     assert.equal((await tooltip(page).innerText()).trim(), 'Tested & passing (with a known failure)');
     await cell(page, 'tool_use::azure').click();
-    const link = page.getByRole('dialog').getByRole('link', {name: 'example.invalid/issues/7'});
-    assert.equal(await link.getAttribute('href'), 'https://example.invalid/issues/7');
+    const link = page.getByRole('dialog').getByRole('link', {name: LONG_LINK.replace('https://', '')});
+    assert.equal(await link.getAttribute('href'), LONG_LINK);
   });
 });
 
@@ -368,6 +391,9 @@ test('a link to a cell opens its panel, and another link another', async () => {
     await page.getByRole('dialog', {name: 'Vision on Azure'}).waitFor();
     await page.goBack();
     await page.getByRole('dialog', {name: 'Extended thinking on Bedrock (Invoke)'}).waitFor();
+  });
+  await site.visit('/test/all#vision%3A%3Aazure', async (page) => {
+    await page.getByRole('dialog', {name: 'Vision on Azure'}).waitFor();
   });
   await site.visit('/test/all#no::such::cell', async (page) => {
     assert.equal(await page.getByRole('dialog').count(), 0);

@@ -39,6 +39,7 @@ export function Banner({matrix, evidence, staleAfterDays}: Props): ReactElement 
           </div>
         )}
       </dl>
+      {evidence === 'simulated' && <SimulationNote />}
       {now && <StalenessWarning days={ageInDays(matrix.generatedAt, now)} staleAfterDays={staleAfterDays} />}
     </>
   );
@@ -60,6 +61,15 @@ function UpdatedTime({time, now}: {time: Date; now?: Date}): ReactElement {
         Your time zone: {localTimeZone()}
       </span>
     </>
+  );
+}
+
+function SimulationNote(): ReactElement {
+  return (
+    <p className={styles.simulated} role="note">
+      <strong>A simulated run.</strong> Claude Code and LiteLLM are the real programs; a simulator answers in place of the
+      providers.
+    </p>
   );
 }
 

@@ -53,7 +53,7 @@ export function CellPanel({feature, provider, tiers, evidence, past, onClose}: P
           </p>
         )}
         <KnownFailures tiers={tiers} />
-        {wasTried && <Tiers tiers={tiers} />}
+        {wasTried && <Tiers tiers={tiers} evidence={evidence} />}
         <HistoryStrip past={past} />
         {wasTried && <Evidence kind={evidence} />}
         {wasTried && <Reproduce feature={feature.id} provider={provider} tiers={tiers} />}

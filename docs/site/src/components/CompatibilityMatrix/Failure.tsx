@@ -31,6 +31,18 @@ export function Failure({tier}: {tier: TierDetails}): ReactElement {
             </>
           )}
         </Fact>
+        <Fact name="On the wire">
+          {tier.wire.length > 0 && (
+            <ul>
+              {tier.wire.map((line, index) => (
+                <li key={index}>
+                  <Message text={line} />
+                </li>
+              ))}
+            </ul>
+          )}
+        </Fact>
+        <Fact name="Next">{tier.next && <Message text={tier.next} />}</Fact>
         <Fact name="Contract clause">{tier.clause && <code>{tier.clause}</code>}</Fact>
         <Fact name="Evidence">{tier.evidencePath && <code>{tier.evidencePath}</code>}</Fact>
       </dl>

@@ -13,11 +13,13 @@ export function KnownFailures({tiers}: {tiers: TierDetails[]}): ReactElement | n
   if (known.size === 0) {
     return null;
   }
+  // Not `[...known]`: a site that serves old browsers compiles that as if it were of a list.
+  const listed = Array.from(known);
   return (
     <section>
       <h3>Known failures</h3>
       <ul className={styles.known}>
-        {[...known].map(([key, {reason, link}]) => (
+        {listed.map(([key, {reason, link}]) => (
           <li key={key}>
             <Message text={reason} /> {isWebAddress(link) ? <a href={link}>{link.replace(/^https?:\/\//, '')}</a> : link}
           </li>

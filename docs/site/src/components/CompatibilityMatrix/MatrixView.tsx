@@ -12,7 +12,7 @@ import {replaceHash, useHash, useHydrated} from './hooks';
 import {InWords} from './InWords';
 import {LeftOut} from './LeftOut';
 import styles from './MatrixView.module.css';
-import {cellAnchor} from './names';
+import {cellAnchor, isSameAnchor} from './names';
 import {Tooltip} from './Tooltip';
 
 type Props = {
@@ -46,7 +46,7 @@ export function MatrixView({matrix, details: readDetails, history: readHistory, 
       <LeftOut name="history" file={readHistory} />
       <Filters matrix={matrix} shown={shown} filter={filter} onChange={setFilter} disabled={!hydrated} />
       <div onClick={openCell}>
-        <Grid shown={shown} details={details} />
+        <Grid matrix={matrix} shown={shown} details={details} />
       </div>
       <InWords matrix={matrix} />
       {hydrated && <Tooltip root={root} />}
@@ -69,7 +69,7 @@ function useOpenedCell(matrix: Matrix) {
   const hash = useHash();
   return useMemo(() => {
     const cells = matrix.features.flatMap((feature) => matrix.providers.map((provider) => ({feature, provider})));
-    return cells.find(({feature, provider}) => cellAnchor(feature.id, provider) === hash);
+    return cells.find(({feature, provider}) => isSameAnchor(cellAnchor(feature.id, provider), hash));
   }, [matrix, hash]);
 }
 

@@ -1,6 +1,6 @@
 import type {ReactElement} from 'react';
 
-import type {TierDetails} from './data/details';
+import type {EvidenceKind, TierDetails} from './data/details';
 import {EarlierAttempts} from './EarlierAttempts';
 import {Expectations} from './Expectations';
 import {Failure} from './Failure';
@@ -10,7 +10,7 @@ import styles from './Tiers.module.css';
 import {duration} from './time';
 
 /** The cell's result on each tier of models. */
-export function Tiers({tiers}: {tiers: TierDetails[]}): ReactElement | null {
+export function Tiers({tiers, evidence}: {tiers: TierDetails[]; evidence?: EvidenceKind}): ReactElement | null {
   if (tiers.length === 0) {
     return null;
   }
@@ -20,7 +20,7 @@ export function Tiers({tiers}: {tiers: TierDetails[]}): ReactElement | null {
       <ul className={styles.tiers}>
         {tiers.map((tier) => (
           <li key={tier.tier}>
-            <Tier tier={tier} />
+            <Tier tier={tier} isPaid={evidence === 'live'} />
           </li>
         ))}
       </ul>
@@ -28,7 +28,7 @@ export function Tiers({tiers}: {tiers: TierDetails[]}): ReactElement | null {
   );
 }
 
-function Tier({tier}: {tier: TierDetails}): ReactElement {
+function Tier({tier, isPaid}: {tier: TierDetails; isPaid: boolean}): ReactElement {
   return (
     <>
       <p className={styles.head}>
@@ -36,8 +36,11 @@ function Tier({tier}: {tier: TierDetails}): ReactElement {
           {GLYPHS[tier.status]}
         </span>
         <strong>{inWords(tier.tier)}</strong>
-        <span className={styles.word}>{STATUS_NAMES[tier.status]}</span>
-        <span className={styles.effort}>{effort(tier)}</span>
+        <span className={styles.word}>
+          {STATUS_NAMES[tier.status]}
+          {tier.flaky && ' after a failed attempt'}
+        </span>
+        <span className={styles.effort}>{effort(tier, isPaid)}</span>
       </p>
       <div className={styles.more}>
         {tier.status === 'fail' && <Failure tier={tier} />}
@@ -48,12 +51,12 @@ function Tier({tier}: {tier: TierDetails}): ReactElement {
   );
 }
 
-/** `2 attempts · 12.3 s · $0.0041`. */
-function effort({attempts, durationMs, costUsd}: TierDetails): string {
+/** `2 attempts · 12.3 s · $0.0041`; a simulated run costs nothing. */
+function effort({attempts, durationMs, costUsd}: TierDetails, isPaid: boolean): string {
   return [
     attempts !== undefined && attempts > 1 && `${attempts} attempts`,
     durationMs !== undefined && duration(durationMs),
-    costUsd !== undefined && costUsd > 0 && `$${costUsd.toFixed(costUsd < 0.01 ? 4 : 2)}`,
+    isPaid && costUsd !== undefined && costUsd > 0 && `$${costUsd.toFixed(costUsd < 0.01 ? 4 : 2)}`,
   ]
     .filter(Boolean)
     .join(' · ');

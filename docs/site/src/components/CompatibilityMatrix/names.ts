@@ -21,3 +21,16 @@ export function inWords(id: string): string {
 export function cellAnchor(feature: string, provider: string): string {
   return `${encodeURIComponent(feature)}::${encodeURIComponent(provider)}`;
 }
+
+/** Whether two anchors are one: where a link is passed on, its `::` may come back as `%3A%3A`. */
+export function isSameAnchor(one: string, other: string): boolean {
+  return decoded(one) === decoded(other);
+}
+
+function decoded(anchor: string): string {
+  try {
+    return decodeURIComponent(anchor);
+  } catch {
+    return anchor;
+  }
+}

@@ -49,15 +49,20 @@ export type TierDetails = {
   status: Status;
   /** Of a failure: what did not hold, in a few lines. */
   error?: string;
-  /** Whose fault a failure is, and the facts that decided so. */
+  /** Whose fault a failure is, the facts that decided so, and what to do next. */
   cause?: string;
   why?: string;
+  next?: string;
+  /** What the gateway changed on the wire, what explains the failure first. */
+  wire: string[];
   /** The clause of the contract that a failure breaks. */
   clause?: string;
   mismatches: Mismatch[];
   expectations: Judged[];
   knownFailures: KnownFailure[];
   attempts?: number;
+  /** Failed first, then passed. */
+  flaky: boolean;
   earlierAttempts: EarlierAttempt[];
   durationMs?: number;
   costUsd?: number;
@@ -124,11 +129,14 @@ function readTier(item: unknown, where: string): TierDetails {
     error: readOptionalText(tier.error, `${where}.error`),
     cause: readOptionalText(tier.cause, `${where}.cause`),
     why: readOptionalText(tier.why, `${where}.why`),
+    next: readOptionalText(tier.next, `${where}.next`),
+    wire: readList(tier.wire ?? [], `${where}.wire`, readText),
     clause: readOptionalText(tier.clause, `${where}.clause`),
     mismatches: readList(tier.mismatches ?? [], `${where}.mismatches`, readMismatch),
     expectations: readList(tier.expectations ?? [], `${where}.expectations`, readJudged),
     knownFailures: readList(tier.known_failures ?? [], `${where}.known_failures`, readKnownFailure),
     attempts: readOptionalNumber(tier.attempts, `${where}.attempts`),
+    flaky: tier.flaky === true,
     earlierAttempts: readList(tier.earlier_attempts ?? [], `${where}.earlier_attempts`, readEarlierAttempt),
     durationMs: readOptionalNumber(tier.duration_ms, `${where}.duration_ms`),
     costUsd: readOptionalNumber(tier.cost_usd, `${where}.cost_usd`),

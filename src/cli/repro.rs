@@ -1,0 +1,151 @@
+//! `compat repro`: one file that shows a gateway's fault to anyone. Starts nothing.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail, ensure};
+use clap::Args;
+
+use super::check;
+use super::evidence::{self, Recorded};
+use super::files::Output;
+use crate::expect;
+use crate::ids::TrialName;
+use crate::replay::repro::{Repro, script};
+use crate::report;
+use crate::spec::cell::{CellBody, Test};
+use crate::spec::expectation::Check;
+use crate::spec_files::Project;
+use crate::wire_diff::{self, Change, WireDiff};
+
+/// Write a script that shows a gateway's fault to anyone
+///
+/// The script is one file of Python's standard library: the request that Claude Code sent, a stand-in that answers as the
+/// provider did, and what the gateway made of both. It needs no key of any provider and nothing of this project. Its exit status
+/// is 1 if the fault shows, 0 if it does not, 2 if that cannot be told. Credentials, sessions and folders of the run are not in it.
+#[derive(Args, Debug)]
+#[command(
+    after_long_help = "Examples:\n  compat repro tool_use::bedrock_converse::haiku > repro.py\n  compat repro target/compat/mutants/body/image_lost/vision/anthropic/haiku --output repro.py\n\nThen, with the gateway of your choice:\n  python3 repro.py --print-config > config.json\n  litellm --config config.json --host 127.0.0.1 --port 4000\n  python3 repro.py"
+)]
+pub struct Arguments {
+    /// The trial, `feature::provider::tier`, or a folder of evidence
+    pub trial: String,
+    /// Where the script goes: a file, or `-` for standard output
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub output: Output,
+    /// Show every difference on the wire, not only what explains why the trial failed
+    #[arg(long)]
+    pub all: bool,
+    /// The folder that holds `manifest.yaml` [default: the nearest one upwards]
+    #[arg(long, value_name = "FOLDER")]
+    pub root: Option<PathBuf>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If no such trial is recorded, or nothing that was recorded is a gateway's fault.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let recorded = evidence::recorded(&arguments.trial, arguments.root.as_deref())?;
+    let diff = wire_diff::of_trial(&recorded.evidence).context(
+        "only one side of the gateway was recorded (a live run, or one without a gateway): run the trial simulated",
+    )?;
+    let judged = match arguments.all {
+        true => None,
+        false => cell_test(&recorded, arguments)?,
+    };
+    let (changes, told) = match &judged {
+        Some((name, test)) => explaining(name, test, &recorded, &diff)?,
+        None => (diff.changes.iter().collect(), String::new()),
+    };
+    ensure!(
+        !changes.is_empty(),
+        "the gateway changed nothing that it may not change: there is no fault to show"
+    );
+    let title = match &recorded.name {
+        Some(name) => format!("A gateway's fault, seen in {name}."),
+        None => "A gateway's fault.".to_owned(),
+    };
+    let repro = Repro {
+        title: &title,
+        report: &told,
+        evidence: &recorded.evidence,
+        changes: &changes,
+    };
+    let text = script(&repro).context("no request was recorded on both sides of the gateway")?;
+    arguments.output.write(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The test of the recorded trial, where the project knows it: by its name, or by the last parts of its folder.
+fn cell_test(recorded: &Recorded, arguments: &Arguments) -> anyhow::Result<Option<(TrialName, Test)>> {
+    let current = std::env::current_dir().context("the working directory is gone")?;
+    let Some(project) = check::root(arguments.root.as_deref(), &current)
+        .ok()
+        .and_then(|root| Project::open(&root).ok())
+    else {
+        return Ok(None);
+    };
+    let mut parts: Vec<String> = recorded
+        .folder
+        .components()
+        .rev()
+        .take(3)
+        .map(|part| part.as_os_str().to_string_lossy().into_owned())
+        .collect();
+    parts.reverse();
+    let name = recorded.name.clone().or_else(|| parts.join("::").parse().ok());
+    let known = name.filter(|name| project.trials().contains(name));
+    let Some(name) = known else { return Ok(None) };
+    match project.cell(&name.cell) {
+        Ok(cell) => match &cell.body {
+            CellBody::Test(test) => Ok(Some((name, (**test).clone()))),
+            CellBody::NotApplicable(_) => Ok(None),
+        },
+        Err(_) => bail!(
+            "the cell `{}` has faults: `compat check` shows them; `--all` needs no cell",
+            name.cell
+        ),
+    }
+}
+
+/// The differences that explain why the trial fails as its cell stands now, and what its report says.
+fn explaining<'a>(
+    name: &TrialName,
+    test: &Test,
+    recorded: &Recorded,
+    diff: &'a WireDiff,
+) -> anyhow::Result<(Vec<&'a Change>, String)> {
+    let judgement = expect::judge(test, &name.tier, &recorded.evidence);
+    ensure!(
+        !judgement.mismatches.is_empty(),
+        "what was recorded is as the cell expects: there is no fault to show (`--all` takes every difference on the wire)"
+    );
+    let known = |expectation: &str| {
+        let found = test.expectations.iter().find(|known| known.name == expectation);
+        match found.map(|found| &found.check) {
+            Some(Check::Unchanged { except, .. }) => except.iter().map(|known| known.what.clone()).collect(),
+            _ => Vec::new(),
+        }
+    };
+    let explains = |change: &&Change| {
+        judgement.traces.iter().any(|trace| {
+            trace.interest.takes(change) && !known(&trace.expectation).contains(&change.what.path)
+        })
+    };
+    let changes: Vec<&Change> = diff.changes.iter().filter(explains).collect();
+    let diagnosis = crate::cause::of_trial(&recorded.evidence, &judgement);
+    let failure = crate::outcome::Failure {
+        cause: diagnosis.cause,
+        why: diagnosis.why,
+        next: String::new(),
+        wire: diff.lines(&judgement.interests()),
+        mismatches: judgement.mismatches.clone(),
+    };
+    let told = report::failure_in_short(&failure);
+    ensure!(
+        !changes.is_empty(),
+        "no difference on the wire explains this failure, so there is nothing to show a gateway with\n{told}"
+    );
+    Ok((changes, told))
+}

@@ -1,0 +1,236 @@
+//! `compat show`: what happened in a trial, from its evidence. Starts nothing.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, ensure};
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::evidence::{self, Recorded};
+use crate::env;
+use crate::replay::messages::{self, Reach};
+use crate::replay::timeline;
+use crate::results::{Entry, TrialResult};
+use crate::wire::Route;
+use crate::wire_diff;
+
+/// Show what happened in a trial
+///
+/// Replays a trial's evidence as a timeline: Claude Code, gateway, provider and back, with times, sizes and the fields that
+/// gateways lose; then what changed on the wire and what was said of the trial. The evidence is that of the last run
+/// (`compat-results.json`), or a folder that is named. Nothing is started.
+#[derive(Args, Debug)]
+#[command(
+    after_long_help = "Examples:\n  compat show tool_use::bedrock_invoke::haiku\n  compat show target/compat/mutants/cache/breakpoints_lost/prompt_caching_5m/anthropic/haiku\n  compat show tool_use::bedrock_invoke::haiku --raw --turn 2\n  compat show tool_use::bedrock_invoke::haiku --curl | sh\n  compat show tool_use::bedrock_invoke::haiku --curl=provider --turn 2"
+)]
+pub struct Arguments {
+    /// The trial, `feature::provider::tier`, or a folder of evidence
+    pub trial: String,
+    /// Show the HTTP messages instead: heads and bodies on both sides of the gateway, an event of a stream a line
+    #[arg(long, conflicts_with_all = ["curl", "json"])]
+    pub raw: bool,
+    /// Show a command that sends the same request again: to the gateway, or what the gateway made of it to the provider (or its
+    /// simulator). Addresses and keys are variables
+    #[arg(long, value_enum, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "gateway", conflicts_with = "json")]
+    pub curl: Option<Where>,
+    /// The request, from 1: with `--raw` that one alone, with `--curl` the one to send [default: the first]
+    #[arg(long, value_name = "NUMBER")]
+    pub turn: Option<usize>,
+    /// Write the timeline as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The folder that holds `manifest.yaml` [default: the nearest one upwards]
+    #[arg(long, value_name = "FOLDER")]
+    pub root: Option<PathBuf>,
+}
+
+/// Where a request is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Where {
+    /// The gateway
+    Gateway,
+    /// The provider, or the provider simulator
+    Provider,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If no such trial is recorded, or it has no such request.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let recorded = evidence::recorded(&arguments.trial, arguments.root.as_deref())?;
+    ensure!(
+        arguments.turn.is_none() || arguments.raw || arguments.curl.is_some(),
+        "`--turn` goes with `--raw` or `--curl`"
+    );
+    if let Some(destination) = arguments.curl {
+        anstream::print!("{}", curl(&recorded, destination, arguments.turn.unwrap_or(1))?);
+    } else if arguments.raw {
+        let text = messages::raw(&recorded.evidence, arguments.turn);
+        ensure!(
+            !text.is_empty(),
+            "{}",
+            nothing_recorded(&recorded, arguments.turn)
+        );
+        anstream::print!("{text}");
+    } else if arguments.json {
+        let steps = timeline::steps(&recorded.evidence);
+        let folder = recorded.folder.display().to_string();
+        anstream::println!(
+            "{:#}",
+            json!({ "trial": recorded.name, "evidence": folder, "steps": steps })
+        );
+    } else {
+        anstream::print!("{}", timeline_of(&recorded));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn curl(recorded: &Recorded, destination: Where, turn: usize) -> anyhow::Result<String> {
+    let evidence = &recorded.evidence;
+    let command = match destination {
+        Where::Gateway => {
+            messages::to_gateway(evidence, turn).map(|request| messages::curl(request, &reach_gateway()))
+        }
+        Where::Provider => messages::to_provider(evidence, turn)
+            .map(|(request, route)| messages::curl(request, &reach_provider(route))),
+    };
+    command.with_context(|| nothing_recorded(recorded, Some(turn)))
+}
+
+fn reach_gateway() -> Reach {
+    Reach {
+        base: env::LITELLM_PROXY_BASE_URL,
+        credentials: vec![bearer(env::LITELLM_PROXY_API_KEY)],
+        hint: format!(
+            "Set {} to the gateway's address and {} to a key that it takes.",
+            env::LITELLM_PROXY_BASE_URL,
+            env::LITELLM_PROXY_API_KEY
+        ),
+    }
+}
+
+/// The provider's variables are those of the gateway's configuration.
+fn reach_provider(route: Option<Route>) -> Reach {
+    let simulator = "`compat provider serve --write-credentials FOLDER` starts the provider simulator; `. FOLDER/gateway.env` sets \
+                     these variables.";
+    match route {
+        Some(Route::BedrockInvoke | Route::BedrockConverse) => Reach {
+            base: env::AWS_BEDROCK_RUNTIME_ENDPOINT,
+            credentials: vec![
+                format!("--aws-sigv4 \"aws:amz:${{{}}}:bedrock\"", env::AWS_REGION_NAME),
+                format!(
+                    "--user \"${{{}}}:${{{}}}\"",
+                    env::AWS_ACCESS_KEY_ID,
+                    env::AWS_SECRET_ACCESS_KEY
+                ),
+            ],
+            hint: simulator.to_owned(),
+        },
+        Some(Route::VertexAi) => Reach {
+            base: env::VERTEXAI_API_BASE,
+            credentials: vec![bearer("ACCESS_TOKEN")],
+            hint: format!(
+                "Set ACCESS_TOKEN to an access token of the service account in {}.",
+                env::VERTEXAI_CREDENTIALS
+            ),
+        },
+        Some(Route::Anthropic) | None => Reach {
+            base: env::ANTHROPIC_API_BASE,
+            credentials: vec![format!("-H \"x-api-key: ${{{}}}\"", env::ANTHROPIC_API_KEY)],
+            hint: simulator.to_owned(),
+        },
+    }
+}
+
+fn bearer(variable: &str) -> String {
+    format!("-H \"authorization: Bearer ${{{variable}}}\"")
+}
+
+fn nothing_recorded(recorded: &Recorded, turn: Option<usize>) -> String {
+    let evidence = &recorded.evidence;
+    let recorded = evidence
+        .sent
+        .iter()
+        .filter(|passage| passage.turn.is_some())
+        .count();
+    match turn {
+        Some(turn) if recorded > 0 => format!("there is no request {turn}: {recorded} were recorded"),
+        _ => {
+            "no request was recorded: in a live run, and without a gateway, nothing stands where it could be"
+                .to_owned()
+        }
+    }
+}
+
+fn timeline_of(recorded: &Recorded) -> String {
+    let mut out = heading(recorded);
+    out.push_str(&timeline::text(&timeline::steps(&recorded.evidence)));
+    if let Some(diff) = wire_diff::of_trial(&recorded.evidence) {
+        let _ = write!(out, "\nwhat the gateway changed\n");
+        for line in diff.text().lines().take_while(|line| !line.is_empty()) {
+            let _ = writeln!(out, "  {line}");
+        }
+    }
+    out.push_str(&said(recorded.entry.as_ref()));
+    let _ = write!(
+        out,
+        "\nmore: `--raw` shows the bytes, `--curl` sends a request again"
+    );
+    let _ = match &recorded.name {
+        Some(name) => writeln!(
+            out,
+            "; `cargo test --test compat -- --exact {name}` runs it again"
+        ),
+        None => writeln!(out),
+    };
+    out
+}
+
+fn heading(recorded: &Recorded) -> String {
+    let name = recorded
+        .name
+        .as_ref()
+        .map(|name| format!("{name}  "))
+        .unwrap_or_default();
+    let verdict = recorded.entry.as_ref().map(verdict).unwrap_or_default();
+    format!("{name}{verdict}{}\n\n", recorded.folder.display())
+}
+
+fn verdict(entry: &Entry) -> String {
+    match &entry.result {
+        TrialResult::Pass {} => "pass  ".to_owned(),
+        TrialResult::Fail { .. } => "FAIL  ".to_owned(),
+        TrialResult::NotApplicable { .. } => "not applicable  ".to_owned(),
+    }
+}
+
+/// What the results say of the trial: the failure in the words of its report.
+fn said(entry: Option<&Entry>) -> String {
+    let Some(entry) = entry.filter(|entry| !entry.mismatches.is_empty()) else {
+        return String::new();
+    };
+    let mut out = String::from("\nwhat did not hold\n");
+    for mismatch in &entry.mismatches {
+        let place = mismatch
+            .place
+            .as_ref()
+            .map(|place| format!("  {}:{}:{}", place.file, place.line, place.column))
+            .unwrap_or_default();
+        let _ = writeln!(out, "  {}: {}{place}", mismatch.expectation, mismatch.summary);
+        for (label, value) in [("expected", &mismatch.expected), ("actual", &mismatch.actual)] {
+            let value = value.replace('\n', "\n              ");
+            let _ = writeln!(out, "    {label:<9} {value}");
+        }
+    }
+    if let Some(cause) = entry.cause {
+        let why = entry.why.as_deref().unwrap_or_default();
+        let _ = writeln!(out, "  cause: {} ({why})", cause.as_str());
+    }
+    if let Some(next) = &entry.next {
+        let _ = writeln!(out, "  next: {next}");
+    }
+    out
+}

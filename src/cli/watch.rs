@@ -1,0 +1,231 @@
+//! `compat watch`: runs what a changed file touches, as soon as it is saved.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use tokio::runtime::Runtime;
+use tokio::signal::ctrl_c;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{check, progress};
+use crate::diagnostic::Format;
+use crate::env::{self, Environment};
+use crate::ids::TrialName;
+use crate::process::{self, Launch, Mark, RunId};
+use crate::selection::{self, Axes, Names};
+use crate::spec_files::Project;
+use crate::warm::{self, Place, Started};
+use crate::watch::{Noticed, Watch};
+
+/// How long the session stays when the watcher is gone and could not end it.
+const IDLE: Duration = Duration::from_mins(10);
+
+/// Run what a changed file touches, as soon as it is saved
+///
+/// A cell's file touches its trials, `_shared.yaml` and whatever else is in a feature's folder the feature's, `manifest.yaml`,
+/// `proxy_config.yaml` and the pinned tools all; of these the filters say which are run. Faults in a file are shown, and
+/// nothing is run until they are mended. The trials are run by `cargo test --test compat`, onto a session that is kept warm as
+/// by `compat up`, and ended with the watcher if the watcher began it. It watches until interrupted.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  compat watch
+  compat watch tool_use --tier haiku")]
+pub struct Arguments {
+    /// Run only trials whose name contains any of these
+    #[arg(value_name = "FILTER")]
+    pub filters: Vec<String>,
+    /// Run only this feature; may be given several times
+    #[arg(long, value_name = "FEATURE")]
+    pub feature: Vec<String>,
+    /// Run only this provider; may be given several times
+    #[arg(long, value_name = "PROVIDER")]
+    pub provider: Vec<String>,
+    /// Run only this tier; may be given several times
+    #[arg(long, value_name = "TIER")]
+    pub tier: Vec<String>,
+    /// The built harness [default: `cargo test --test compat` in the project]
+    #[arg(long, value_name = "FILE")]
+    pub harness: Option<PathBuf>,
+    /// The folder that holds `manifest.yaml` [default: the nearest one upwards]
+    #[arg(long, value_name = "FOLDER")]
+    pub root: Option<PathBuf>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If there is no project here, or it cannot be watched.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let current = std::env::current_dir().context("the working directory is gone")?;
+    let root = check::root(arguments.root.as_deref(), &current)?;
+    let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        let mut watcher = Watcher::new(arguments, root)?;
+        let watched = tokio::select! {
+            watched = watcher.watch() => watched,
+            _ = ctrl_c() => Ok(()),
+            _ = terminate.recv() => Ok(()),
+        };
+        watcher.end().await;
+        watched.map(|()| ExitCode::SUCCESS)
+    })
+}
+
+struct Watcher<'a> {
+    arguments: &'a Arguments,
+    names: Names,
+    axes: Axes,
+    root: PathBuf,
+    environment: Environment,
+    /// This program as it was started: the next build puts another in its place.
+    program: PathBuf,
+    /// The session that is kept warm, and a lease of it.
+    session: Option<Started>,
+    /// Whether this watcher began one.
+    began: bool,
+}
+
+impl<'a> Watcher<'a> {
+    fn new(arguments: &'a Arguments, root: PathBuf) -> anyhow::Result<Self> {
+        Ok(Self {
+            arguments,
+            names: Names {
+                filters: arguments.filters.clone(),
+                ..Names::default()
+            },
+            axes: Axes {
+                features: arguments.feature.clone(),
+                providers: arguments.provider.clone(),
+                tiers: arguments.tier.clone(),
+            },
+            root,
+            environment: Environment::from_process(),
+            program: std::env::current_exe().context("cannot find this program")?,
+            session: None,
+            began: false,
+        })
+    }
+
+    async fn watch(&mut self) -> anyhow::Result<()> {
+        let mut watch = Watch::start(&self.root)
+            .with_context(|| format!("cannot watch the files in `{}`", self.root.display()))?;
+        if let Ok(project) = self.project() {
+            self.axes.check(&project.manifest)?;
+        }
+        self.warm_up().await;
+        anstream::eprintln!("watching `{}`, until interrupted", self.root.display());
+        loop {
+            match watch.next().await {
+                Noticed::Changed(files) => self.run_touched(&files).await,
+                Noticed::Fault(fault) => anstream::eprintln!("watching had a fault, and goes on: {fault}"),
+            }
+        }
+    }
+
+    /// The project as it is now; its faults are shown.
+    fn project(&self) -> Result<Project, ()> {
+        Project::open(&self.root).map_err(|faults| check::print(&faults, Format::Text))
+    }
+
+    /// Sees to a session, without which the runs are slower and no worse.
+    async fn warm_up(&mut self) {
+        if self.environment.get(env::LITELLM_PROXY_BASE_URL).is_some() {
+            return;
+        }
+        // The lease of one that is renewed must not keep it.
+        self.session = None;
+        let place = match Place::of(&self.environment, &self.root) {
+            Ok(place) => place,
+            Err(error) => return anstream::eprintln!("no session can be kept warm: {error}"),
+        };
+        let progress = progress::on_standard_error();
+        let ensured = warm::ensure(
+            &place,
+            &self.root,
+            &self.environment,
+            &self.program,
+            IDLE,
+            progress.as_ref(),
+        );
+        match ensured.await {
+            Ok(started) => {
+                self.began |= !started.was_there;
+                self.session = Some(started);
+            }
+            Err(error) => anstream::eprintln!("no session can be kept warm: {error}"),
+        }
+    }
+
+    async fn run_touched(&mut self, files: &[PathBuf]) {
+        let Ok(project) = self.project() else { return };
+        let mut names = selection::touched(files, project.trials());
+        names.retain(|name| self.names.select(name) && self.axes.select(name));
+        if names.is_empty() {
+            return;
+        }
+        anstream::eprintln!("\n{}: {}", listed(files), count(names.len()));
+        let faults = project.check(files);
+        if !faults.is_empty() {
+            return check::print(&faults, Format::Text);
+        }
+        self.warm_up().await;
+        if let Err(error) = self.run(&names).await {
+            anstream::eprintln!("cannot run the trials: {error:#}");
+        }
+    }
+
+    async fn run(&self, names: &[TrialName]) -> anyhow::Result<()> {
+        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let trials = folder.path().join("trials");
+        let lines: String = names.iter().map(|name| format!("{name}\n")).collect();
+        std::fs::write(&trials, lines).context("cannot write the names of the trials")?;
+        let mark = Mark::run(RunId::mint());
+        let launch = match &self.arguments.harness {
+            Some(program) => Launch::new(program, mark),
+            None => Launch::new("cargo", mark).arguments(["test", "--quiet", "--test", "compat", "--"]),
+        };
+        let launch = launch
+            .arguments(["--trials".as_ref(), trials.as_os_str()])
+            .environment(self.environment.variables().clone())
+            .environment([(env::CARGO_MANIFEST_DIR, &self.root)])
+            .directory(&self.root);
+        // Its exit status says what its last lines say.
+        process::on_terminal(&launch).await?;
+        Ok(())
+    }
+
+    /// Ends the session that this watcher began.
+    async fn end(&mut self) {
+        self.session = None;
+        if !self.began {
+            return;
+        }
+        if let Ok(place) = Place::of(&self.environment, &self.root) {
+            warm::end(&place).await;
+        }
+    }
+}
+
+fn listed(files: &[PathBuf]) -> String {
+    let mut shown: Vec<String> = files.iter().take(3).map(|file| shown(file)).collect();
+    if files.len() > shown.len() {
+        shown.push(format!("{} more", files.len() - shown.len()));
+    }
+    shown.join(", ")
+}
+
+fn shown(file: &Path) -> String {
+    format!("`{}`", file.display())
+}
+
+fn count(trials: usize) -> String {
+    match trials {
+        1 => "1 trial".to_owned(),
+        trials => format!("{trials} trials"),
+    }
+}

@@ -1,0 +1,205 @@
+//! The HTTP messages of a trial as text, and as commands of `curl`.
+
+use std::fmt::Write as _;
+
+use crate::evidence::Evidence;
+use crate::wire::Route;
+use crate::wire::exchange::{Body, Request, SentEvent};
+use crate::wire::redaction;
+
+/// The messages of a trial, request by request, on both sides of the gateway: heads and bodies, an event of a stream a line.
+/// Of one `turn` alone, if it is given.
+pub fn raw(evidence: &Evidence, turn: Option<usize>) -> String {
+    let is_it = |known: Option<usize>| turn.is_none() || known == turn;
+    let mut parts: Vec<(u64, u8, String)> = Vec::new();
+    for passage in evidence.sent.iter().filter(|passage| is_it(passage.turn)) {
+        let title = |arrow: &str| format!("=== {arrow}  sent.jsonl:{}", passage.number);
+        let request = &passage.request;
+        parts.push((
+            request.at_ms,
+            0,
+            format!("{}\n{}", title("claude → gateway"), request_text(request)),
+        ));
+        if let Some(reply) = &passage.reply {
+            let text = reply_text(reply.status, &reply.headers, &reply.events, reply.cut_off);
+            parts.push((reply.at_ms, 3, format!("{}\n{text}", title("gateway → claude"))));
+        }
+    }
+    for exchange in evidence.exchanges.iter().filter(|exchange| is_it(exchange.turn)) {
+        let title = |arrow: &str| format!("=== {arrow}  exchanges.jsonl:{}", exchange.number);
+        let request = &exchange.request;
+        parts.push((
+            request.at_ms,
+            1,
+            format!("{}\n{}", title("gateway → provider"), request_text(request)),
+        ));
+        let reply = &exchange.reply;
+        let at_ms = reply.events.first().map_or(request.at_ms, |event| event.at_ms);
+        let text = reply_text(reply.status, &[], &reply.events, reply.cut_off);
+        parts.push((at_ms, 2, format!("{}\n{text}", title("provider → gateway"))));
+    }
+    parts.sort_by_key(|(at_ms, rank, _)| (*at_ms, *rank));
+    let texts: Vec<String> = parts.into_iter().map(|(_, _, text)| text).collect();
+    texts.join("\n")
+}
+
+fn request_text(request: &Request) -> String {
+    let mut out = format!("{} {} HTTP/1.1\n", request.method, target(request));
+    headers(&mut out, &request.headers);
+    let _ = writeln!(out, "{}", body_text(&request.body));
+    out
+}
+
+fn reply_text(status: u16, head: &[(String, String)], events: &[SentEvent], cut_off: bool) -> String {
+    let mut out = format!("HTTP/1.1 {status}\n");
+    headers(&mut out, head);
+    for event in events {
+        let _ = writeln!(out, "{}", event.data);
+    }
+    if cut_off {
+        out.push_str("(it broke off here)\n");
+    }
+    out
+}
+
+fn headers(out: &mut String, headers: &[(String, String)]) {
+    for (name, value) in headers {
+        let _ = writeln!(out, "{name}: {value}");
+    }
+    out.push('\n');
+}
+
+fn target(request: &Request) -> String {
+    match request.query.as_str() {
+        "" => request.path.clone(),
+        query => format!("{}?{query}", request.path),
+    }
+}
+
+fn body_text(body: &Body) -> String {
+    match body {
+        Body::Json(value) => value.to_string(),
+        Body::Text(text) => text.clone(),
+        Body::Empty => String::new(),
+    }
+}
+
+/// Headers that belong to one connection or to the client that `curl` is instead, and credentials.
+pub(super) const LEFT_OUT: [&str; 14] = [
+    "host",
+    "content-length",
+    "connection",
+    "accept-encoding",
+    "transfer-encoding",
+    "user-agent",
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "cookie",
+    "x-amz-date",
+    "x-amz-security-token",
+    "x-amz-content-sha256",
+    "traceparent",
+];
+
+/// How a command reaches the server that a request is for: by variables, never by values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// The variable that holds its address.
+    pub base: &'static str,
+    /// Arguments of `curl` that make the request a known client's.
+    pub credentials: Vec<String>,
+    /// Where the variables come from, for a reader.
+    pub hint: String,
+}
+
+/// The request of `turn` (from 1) as Claude Code sent it to the gateway.
+pub fn to_gateway(evidence: &Evidence, turn: usize) -> Option<&Request> {
+    let passage = evidence.sent.iter().find(|passage| passage.turn == Some(turn))?;
+    Some(&passage.request)
+}
+
+/// The request of `turn` (from 1) as the gateway sent it to the provider, and by which route.
+pub fn to_provider(evidence: &Evidence, turn: usize) -> Option<(&Request, Option<Route>)> {
+    let exchange = evidence
+        .exchanges
+        .iter()
+        .find(|exchange| exchange.turn == Some(turn))?;
+    Some((&exchange.request, exchange.route))
+}
+
+/// A command of a POSIX shell that sends `request` again. What is private to the run is taken out of it.
+pub fn curl(request: &Request, reach: &Reach) -> String {
+    let mut words = vec![format!(
+        "curl -sS -N -i -X {} \"${{{}}}\"{}",
+        request.method,
+        reach.base,
+        quoted(&target(request))
+    )];
+    words.extend(reach.credentials.iter().cloned());
+    for (name, value) in &request.headers {
+        if !LEFT_OUT.contains(&name.as_str()) {
+            let header = format!("{name}: {}", redaction::of_text(value));
+            words.push(format!("-H {}", quoted(&header)));
+        }
+    }
+    words.push("--data-binary @- <<'COMPAT_REQUEST'".to_owned());
+    let body = match &request.body {
+        Body::Json(value) => redaction::of_value(value).to_string(),
+        other => redaction::of_text(&body_text(other)),
+    };
+    format!(
+        "# {}\n{}\n{body}\nCOMPAT_REQUEST\n",
+        reach.hint,
+        words.join(" \\\n  ")
+    )
+}
+
+/// `text` as one word of a POSIX shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn request() -> Request {
+        Request {
+            at_ms: 0,
+            method: "POST".into(),
+            path: "/v1/messages".into(),
+            query: "beta=true".into(),
+            headers: vec![
+                ("authorization".into(), "[redacted, 9 bytes]".into()),
+                ("anthropic-beta".into(), "it's,b".into()),
+                ("host".into(), "127.0.0.1:1".into()),
+            ],
+            body: Body::Json(json!({ "model": "m", "key": "sk-abcdefghijkl" })),
+        }
+    }
+
+    #[test]
+    fn a_command_has_variables_where_the_secrets_were() {
+        let request = request();
+        let reach = Reach {
+            base: "BASE",
+            credentials: vec!["-H \"authorization: Bearer ${KEY}\"".into()],
+            hint: "Set BASE and KEY.".into(),
+        };
+        let text = curl(&request, &reach);
+        assert_eq!(
+            text,
+            "# Set BASE and KEY.
+curl -sS -N -i -X POST \"${BASE}\"'/v1/messages?beta=true' \\
+  -H \"authorization: Bearer ${KEY}\" \\
+  -H 'anthropic-beta: it'\\''s,b' \\
+  --data-binary @- <<'COMPAT_REQUEST'
+{\"model\":\"m\",\"key\":\"[redacted]\"}
+COMPAT_REQUEST
+"
+        );
+    }
+}

@@ -1,0 +1,320 @@
+# What this script knows is in DATA; the rest is the standard library of Python 3.8 or newer.
+import argparse, base64, binascii, http.client, http.server, json, os, struct, subprocess, sys, threading, time, urllib.parse
+
+SHOWS, GONE, UNKNOWN = 1, 0, 2
+
+
+def config(port, service_account):
+    """A configuration of LiteLLM that has the stand-in below as its provider."""
+    base = "http://127.0.0.1:%d" % port
+    model = DATA["provider_model"]
+    fields = {
+        "anthropic": {"model": "anthropic/" + model, "api_base": base, "api_key": "none"},
+        "bedrock_invoke": {"model": "bedrock/invoke/" + model},
+        "bedrock_converse": {"model": "bedrock/converse/" + model},
+        "vertex_ai": {"model": "vertex_ai/" + model, "api_base": base, "vertex_credentials": service_account,
+                      "vertex_project": "repro", "vertex_location": "us-east5"},
+    }[DATA["route"]]
+    if DATA["route"].startswith("bedrock"):
+        fields.update({"aws_bedrock_runtime_endpoint": base, "aws_access_key_id": "none",
+                       "aws_secret_access_key": "none", "aws_region_name": "us-east-1"})
+    return json.dumps({
+        "model_list": [{"model_name": DATA["alias"], "litellm_params": fields}],
+        "general_settings": {"forward_client_headers_to_llm_api": True, "dangerously_permit_weak_or_unset_master_key": True},
+        "litellm_settings": {"drop_params": True, "modify_params": True},
+    }, indent=2)
+
+
+def write_service_account(path, port):
+    key = subprocess.run(["openssl", "genpkey", "-algorithm", "RSA"], check=True, capture_output=True, text=True).stdout
+    with open(path, "w") as file:
+        json.dump({"type": "service_account", "project_id": "repro", "private_key_id": "0", "private_key": key,
+                   "client_email": "repro@example.invalid", "client_id": "0",
+                   "token_uri": "http://127.0.0.1:%d/token" % port}, file)
+
+
+# ---- the stand-in for the provider: it answers as the provider did, and keeps what it was asked
+
+class StandIn:
+    def __init__(self, port):
+        self.turn, self.arrived, self.sent_last, self.slow = None, [], 0.0, False
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("content-length") or 0))
+                outer.answer(self, body)
+
+            def log_message(self, *arguments):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def answer(self, handler, body):
+        if handler.path.split("?")[0] == "/token":
+            return self.whole(handler, 200, {"access_token": "none", "expires_in": 3600, "token_type": "Bearer"})
+        if self.turn is None:
+            return self.whole(handler, 404, {"message": "no request is being tried"})
+        try:
+            parsed = json.loads(body)
+        except ValueError:
+            parsed = body.decode("utf-8", "replace")
+        headers = {name.lower(): value for name, value in handler.headers.items()}
+        self.arrived.append({"path": handler.path, "headers": headers, "body": parsed})
+        reply = self.turn["reply"]
+        if reply is None:
+            return self.whole(handler, 404, {"message": "the provider was not asked when this was recorded"})
+        if not reply["stream"]:
+            return self.whole(handler, reply["status"], reply["events"][0] if reply["events"] else {})
+        handler.send_response(reply["status"])
+        kind = "application/vnd.amazon.eventstream" if DATA["route"].startswith("bedrock") else "text/event-stream"
+        handler.send_header("content-type", kind)
+        handler.end_headers()
+        for event in reply["events"]:
+            if self.slow and "elta" in json.dumps(event)[:60]:
+                time.sleep(0.3)
+            self.sent_last = time.time()
+            handler.wfile.write(framed(event))
+            handler.wfile.flush()
+        handler.close_connection = True
+
+    def whole(self, handler, status, value):
+        data = json.dumps(value).encode()
+        handler.send_response(status)
+        handler.send_header("content-type", "application/json")
+        handler.send_header("content-length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data)
+
+
+def framed(event):
+    if DATA["route"] == "bedrock_converse":
+        (kind, payload), = event.items()
+        return frame(kind, payload)
+    if DATA["route"] == "bedrock_invoke":
+        return frame("chunk", {"bytes": base64.b64encode(json.dumps(event).encode()).decode()})
+    return ("event: %s\ndata: %s\n\n" % (event.get("type", "message"), json.dumps(event))).encode()
+
+
+def frame(kind, payload):
+    """A frame of Amazon's event stream: lengths, headers, payload, two checksums."""
+    headers = b""
+    for name, value in ((":event-type", kind), (":content-type", "application/json"), (":message-type", "event")):
+        headers += struct.pack("B", len(name)) + name.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
+    body = json.dumps(payload).encode()
+    prelude = struct.pack(">II", 16 + len(headers) + len(body), len(headers))
+    prelude += struct.pack(">I", binascii.crc32(prelude))
+    message = prelude + headers + body
+    return message + struct.pack(">I", binascii.crc32(message))
+
+
+# ---- the client: it sends what Claude Code sent
+
+def send(gateway, key, turn, model):
+    url = urllib.parse.urlsplit(gateway)
+    kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+    connection = kind(url.hostname, url.port, timeout=120)
+    headers = dict(turn["headers"])
+    headers["authorization"] = "Bearer " + key
+    body = dict(turn["body"])
+    if model:
+        body["model"] = model
+    connection.request("POST", url.path.rstrip("/") + turn["path"], json.dumps(body), headers)
+    response = connection.getresponse()
+    events, first, text = [], None, b""
+    while True:
+        line = response.readline()
+        if not line:
+            break
+        text += line
+        if line.startswith(b"data:"):
+            if first is None and b"_delta" in line:
+                first = time.time()
+            try:
+                events.append(json.loads(line[5:]))
+            except ValueError:
+                pass
+    if not events:
+        try:
+            events = [json.loads(text)]
+        except ValueError:
+            events = [text.decode("utf-8", "replace")]
+    return {"status": response.status, "events": events, "first_delta": first}
+
+
+# ---- what a reply says
+
+def message(events):
+    """The message that events of the Messages API make, or that one body is."""
+    found = {"blocks": [], "stop_reason": None, "usage": {}, "error": None, "kinds": []}
+    for event in events:
+        if not isinstance(event, dict):
+            found["error"] = str(event)[:200]
+            continue
+        kind = event.get("type")
+        if kind == "error" or "error" in event:
+            found["error"] = event.get("error")
+        if kind == "message":
+            found["blocks"] = [dict(block) for block in event.get("content") or []]
+            found["stop_reason"] = event.get("stop_reason")
+            found["usage"].update(event.get("usage") or {})
+        if kind == "message_start":
+            found["usage"].update(event["message"].get("usage") or {})
+        if kind == "content_block_start":
+            found["blocks"].append(dict(event.get("content_block") or {}))
+        if kind == "content_block_delta" and found["blocks"]:
+            block, delta = found["blocks"][-1], event.get("delta") or {}
+            for field, into in (("text", "text"), ("thinking", "thinking"), ("signature", "signature"), ("partial_json", "arguments")):
+                if field in delta:
+                    block[into] = block.get(into, "") + delta[field]
+        if kind == "message_delta":
+            found["stop_reason"] = (event.get("delta") or {}).get("stop_reason")
+            found["usage"].update(event.get("usage") or {})
+        if kind and kind != "ping":
+            found["kinds"].append(kind)
+    for block in found["blocks"]:
+        block.pop("id", None)
+        block.pop("citations", None)
+        if "arguments" in block:
+            try:
+                block["input"] = json.loads(block.pop("arguments"))
+            except ValueError:
+                pass
+    return found
+
+
+def part_of_reply(part, path, reply):
+    """Of a reply what a difference is about."""
+    said = message(reply["events"])
+    if part == "status":
+        return reply["status"]
+    if part == "error":
+        return said["error"] or None
+    if part in ("block", "signature"):
+        return said["blocks"]
+    if part == "stop_reason":
+        return said["stop_reason"]
+    if part == "usage":
+        return said["usage"].get(path)
+    return said["kinds"]
+
+
+def part_of_request(part, path, request):
+    """Of a request that reached the provider what a difference is about."""
+    if request is None:
+        return None
+    body = {key: value for key, value in request["body"].items() if key != "model"} if isinstance(request["body"], dict) else request["body"]
+    if part == "header":
+        return request["headers"].get(path)
+    if part == "beta":
+        return path in json.dumps([request["headers"].get("anthropic-beta"), body])
+    if part == "field" and isinstance(body, dict):
+        return found_at(body, path.split("."))
+    if part == "tool" and isinstance(body, dict):
+        return [body.get(key) for key in ("tools", "toolConfig")]
+    return body
+
+
+def found_at(body, steps):
+    for inside in (body, body.get("additionalModelRequestFields") or {}, body.get("inferenceConfig") or {}):
+        value = inside
+        for step in steps:
+            value = value.get(step) if isinstance(value, dict) else None
+        if value is not None:
+            return value
+    return None
+
+
+def short(value):
+    text = json.dumps(value)
+    return text if len(text) <= 300 else text[:200] + " ... " + text[-80:]
+
+
+def judge(witness, turn, now, arrived, stand_in):
+    """Whether what was wrong is as it was: True, False, or None where it cannot be told."""
+    way, part, path = witness["way"], witness["part"], witness["path"]
+    if part == "request":
+        recorded = len(turn["arrived"])
+        print("  requests at the provider: %d when recorded, %d now" % (recorded, len(arrived)))
+        return len(arrived) == recorded
+    if part == "pace":
+        if now["first_delta"] is None:
+            return None
+        return now["first_delta"] >= stand_in.sent_last
+    if way == "request":
+        then = part_of_request(part, path, turn["arrived"][-1] if turn["arrived"] else None)
+        seen = part_of_request(part, path, arrived[-1] if arrived else None)
+    else:
+        if turn["came_back"] is None:
+            return None
+        then, seen = part_of_reply(part, path, turn["came_back"]), part_of_reply(part, path, now)
+    if isinstance(then, (dict, list)) and isinstance(seen, (dict, list)):
+        places = list(differences(then, seen, ""))
+        print("  %s" % ("what was recorded and what is seen now are the same" if not places else
+                        "what is seen now differs from what was recorded at %s" % ", ".join(places[:5])))
+    else:
+        print("  when recorded: %s\n  now:           %s" % (short(then), short(seen)))
+    return then == seen
+
+
+def differences(one, other, path):
+    """Where two values differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted(set(one) | set(other)):
+            yield from differences(one.get(key), other.get(key), "%s.%s" % (path, key) if path else key)
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for index, pair in enumerate(zip(one, other)):
+            yield from differences(pair[0], pair[1], "%s[%d]" % (path, index))
+    elif one != other:
+        yield path or "its root"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gateway", default=os.environ.get("LITELLM_PROXY_BASE_URL", "http://127.0.0.1:4000"), help="address of the gateway [%(default)s]")
+    parser.add_argument("--key", default=os.environ.get("LITELLM_PROXY_API_KEY", "none"), help="a key that the gateway takes")
+    parser.add_argument("--model", help="what the gateway calls the model [" + DATA["alias"] + "]")
+    parser.add_argument("--port", type=int, default=8765, help="port of the stand-in for the provider [%(default)s]")
+    parser.add_argument("--service-account", default="service-account.json", help="file for the stand-in's service account (Vertex AI) [%(default)s]")
+    parser.add_argument("--print-config", action="store_true", help="print a configuration of LiteLLM that has the stand-in as its provider, and end")
+    arguments = parser.parse_args()
+    if arguments.print_config:
+        if DATA["route"] == "vertex_ai":
+            write_service_account(arguments.service_account, arguments.port)
+        print(config(arguments.port, os.path.abspath(arguments.service_account)))
+        return GONE
+    stand_in = StandIn(arguments.port)
+    answers, verdicts = {}, []
+    for witness in DATA["witnesses"]:
+        turn = DATA["turns"][witness["turn"]]
+        print("\n%s" % witness["told"])
+        if witness["turn"] not in answers:
+            stand_in.turn, stand_in.arrived = turn, []
+            stand_in.slow = any(other["part"] == "pace" for other in DATA["witnesses"])
+            try:
+                now = send(arguments.gateway, arguments.key, turn, arguments.model)
+            except (OSError, http.client.HTTPException) as error:
+                print("  the gateway at %s does not answer: %s" % (arguments.gateway, error))
+                return UNKNOWN
+            answers[witness["turn"]] = (now, stand_in.arrived)
+        now, arrived = answers[witness["turn"]]
+        if not arrived and turn["arrived"] and witness["part"] != "request":
+            print("  nothing reached the stand-in (HTTP %d: %s): does the gateway have it as its provider? See --print-config"
+                  % (now["status"], short(now["events"][:1])))
+            verdicts.append(None)
+            continue
+        verdicts.append(judge(witness, turn, now, arrived, stand_in))
+        print("  -> %s" % {True: "as it was: the fault shows", False: "not as it was", None: "cannot be told"}[verdicts[-1]])
+    if True in verdicts:
+        print("\nThe fault shows.")
+        return SHOWS
+    if None in verdicts:
+        print("\nIt cannot be told whether the fault shows.")
+        return UNKNOWN
+    print("\nThe fault does not show.")
+    return GONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+//! A script that shows a gateway's fault to anyone: one file of Python's standard library, with the request that Claude Code
+//! sent, a stand-in that answers as the provider did, and what was wrong.
+//!
+//! It needs neither keys nor this project: the gateway under test has the stand-in as its provider. It says of each
+//! difference whether it is as it was recorded, and so does its exit status.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use super::messages::LEFT_OUT;
+use crate::evidence::Evidence;
+use crate::wire::exchange::{Exchange, SentEvent};
+use crate::wire::passage::Passage;
+use crate::wire::redaction;
+use crate::wire_diff::{Change, Direction, Part};
+
+/// What the script does, whatever it shows.
+const PROGRAM: &str = include_str!("repro.py");
+
+/// What a script is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Repro<'a> {
+    /// What it shows, in a line.
+    pub title: &'a str,
+    /// What was said of the trial.
+    pub report: &'a str,
+    /// What the trial left behind.
+    pub evidence: &'a Evidence,
+    /// What the gateway changed and should not have.
+    pub changes: &'a [&'a Change],
+}
+
+/// The script; `None` if no request that was recorded on both sides has one of the changes.
+pub fn script(repro: &Repro<'_>) -> Option<String> {
+    let mut turns: Vec<(usize, Value)> = Vec::new();
+    let mut witnesses = Vec::new();
+    let mut first: Option<&Exchange> = None;
+    let mut alias = "";
+    for change in repro.changes {
+        let Some(passage) = repro
+            .evidence
+            .sent
+            .iter()
+            .find(|passage| passage.number == change.sent)
+        else {
+            continue;
+        };
+        let exchanges: Vec<&Exchange> = repro
+            .evidence
+            .exchanges
+            .iter()
+            .filter(|exchange| belongs(exchange, passage, change))
+            .collect();
+        first = first.or(exchanges.first().copied());
+        alias = passage
+            .request
+            .body
+            .json()
+            .and_then(|body| body["model"].as_str())
+            .unwrap_or(alias);
+        let known = turns.iter().position(|(number, _)| *number == passage.number);
+        let index = known.unwrap_or_else(|| {
+            turns.push((passage.number, turn(passage, &exchanges)));
+            turns.len() - 1
+        });
+        witnesses.push(json!({
+            "turn": index,
+            "way": match change.direction {
+                Direction::Request => "request",
+                Direction::Reply => "reply",
+            },
+            "part": change.what.part,
+            "path": change.what.path,
+            "told": redaction::of_text(&change.told()),
+        }));
+    }
+    let exchange = first.or(repro.evidence.exchanges.first())?;
+    if witnesses.is_empty() {
+        return None;
+    }
+    let turns: Vec<Value> = turns.into_iter().map(|(_, turn)| turn).collect();
+    let data = json!({
+        "route": exchange.route?,
+        "alias": alias,
+        "provider_model": exchange.message.as_ref().map_or("", |message| message.model.as_str()),
+        "witnesses": witnesses,
+        "turns": turns,
+    });
+    Some(format!("{}{}{PROGRAM}", head(repro), literal(&data)))
+}
+
+/// Whether `exchange` is what the gateway made of `passage`.
+fn belongs(exchange: &Exchange, passage: &Passage, change: &Change) -> bool {
+    match (passage.turn, exchange.turn) {
+        (Some(sent), Some(arrived)) if change.what.part != Part::Request => change
+            .exchange
+            .map_or(sent == arrived, |number| number == exchange.number),
+        (Some(_), Some(_)) => change.exchange == Some(exchange.number),
+        (None, None) => passage.operation == exchange.operation,
+        _ => false,
+    }
+}
+
+fn turn(passage: &Passage, exchanges: &[&Exchange]) -> Value {
+    let request = &passage.request;
+    let query = match request.query.as_str() {
+        "" => String::new(),
+        query => format!("?{query}"),
+    };
+    let headers: Map<String, Value> = request
+        .headers
+        .iter()
+        .filter(|(name, _)| !LEFT_OUT.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), redaction::of_text(value).into()))
+        .collect();
+    let arrived: Vec<Value> = exchanges
+        .iter()
+        .map(|exchange| {
+            let headers: Map<String, Value> = exchange
+                .request
+                .headers
+                .iter()
+                .filter(|(name, _)| !LEFT_OUT.contains(&name.as_str()))
+                .map(|(name, value)| (name.clone(), redaction::of_text(value).into()))
+                .collect();
+            let body = exchange.request.body.json().map(redaction::of_value);
+            json!({ "headers": headers, "body": body })
+        })
+        .collect();
+    let reply = exchanges.last().map(|exchange| {
+        let reply = &exchange.reply;
+        json!({ "status": reply.status, "stream": reply.stream, "events": events(&reply.events) })
+    });
+    let came_back = passage
+        .reply
+        .as_ref()
+        .map(|reply| json!({ "status": reply.status, "events": events(&reply.events) }));
+    json!({
+        "path": format!("{}{query}", request.path),
+        "headers": headers,
+        "body": request.body.json().map(redaction::of_value),
+        "arrived": arrived,
+        "reply": reply,
+        "came_back": came_back,
+    })
+}
+
+fn events(events: &[SentEvent]) -> Vec<Value> {
+    events
+        .iter()
+        .map(|event| redaction::of_value(&event.data))
+        .collect()
+}
+
+fn head(repro: &Repro<'_>) -> String {
+    let mut out = String::from("#!/usr/bin/env python3\n");
+    let safe = |text: &str| redaction::of_text(text).replace("\"\"\"", "'''");
+    let _ = writeln!(out, "r\"\"\"{}\n", safe(repro.title));
+    let _ = writeln!(out, "{}\n", safe(repro.report.trim()));
+    out.push_str(
+        "This script sends to a gateway what Claude Code sent, stands in for the provider behind it, and says of each difference\n\
+         whether it is as it was when it was recorded. It needs Python 3.8 and no key of any provider:\n\n\
+         \x20   python3 THIS_FILE --print-config > config.json\n\
+         \x20   litellm --config config.json --host 127.0.0.1 --port 4000\n\
+         \x20   python3 THIS_FILE\n\n\
+         The exit status is 1 if the fault shows, 0 if it does not, 2 if it cannot be told.\n\"\"\"\n",
+    );
+    out
+}
+
+/// `data` as a literal of Python that reads as the same JSON: no quote in it can end it.
+fn literal(data: &Value) -> String {
+    let text = data.to_string().replace('\'', "\\u0027");
+    format!("DATA = __import__(\"json\").loads(r'''{text}''')\n\n")
+}

@@ -1,0 +1,284 @@
+//! New rows, columns and cells: valid from the first moment, red until they are written, and never written over anything.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use compat_matrix::expect;
+use compat_matrix::ids::{CellId, FeatureId, ProviderId, TierId};
+use compat_matrix::outcome::{Cause, Verdict};
+use compat_matrix::plan::Planned;
+use compat_matrix::spec_files::Project;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::cells_guide::{copy_folder, proxy_config};
+use crate::evidence::{self, Builder as _};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// A copy of this project's manifest and cells.
+fn project() -> TempDir {
+    let folder = TempDir::new().expect("a temporary folder");
+    copy_folder(&Path::new(ROOT).join("cells"), &folder.path().join("cells"));
+    fs::copy(
+        Path::new(ROOT).join("manifest.yaml"),
+        folder.path().join("manifest.yaml"),
+    )
+    .expect("a copy");
+    fs::write(folder.path().join("proxy_config.yaml"), proxy_config()).expect("a file");
+    folder
+}
+
+fn compat(project: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_compat"))
+        .args(arguments)
+        .current_dir(project)
+        .output()
+        .expect("the binary `compat`")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Every file of a folder with its text.
+fn snapshot(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        match path.is_dir() {
+            true => files.extend(snapshot(&path)),
+            false => files.push((path.display().to_string(), fs::read(&path).expect("a file"))),
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn a_new_row_is_valid_and_every_trial_of_it_says_write_me() {
+    let folder = project();
+    let output = compat(
+        folder.path(),
+        &["new", "feature", "pdf_input", "--name", "PDF: input"],
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+    let before = fs::read_to_string(Path::new(ROOT).join("manifest.yaml")).expect("the manifest");
+    let after = fs::read_to_string(folder.path().join("manifest.yaml")).expect("the manifest");
+    assert_eq!(
+        after.replace("  - id: pdf_input\n    name: 'PDF: input'\n", ""),
+        before
+    );
+
+    let project = Project::open(folder.path()).expect("a project");
+    assert_eq!(project.check(&[]), []);
+    let config = project.proxy_config().expect("a configuration");
+    let mut trials = 0;
+    for name in project.trials() {
+        if name.cell.feature.as_str() != "pdf_input" {
+            continue;
+        }
+        trials += 1;
+        match project.plan(Some(&config), &name) {
+            Planned::Run(run) => {
+                let judgement = expect::judge(run.test(), &name.tier, &evidence::nothing().live());
+                let told = judgement
+                    .mismatches
+                    .iter()
+                    .map(|mismatch| mismatch.summary.as_str());
+                assert!(
+                    told.clone().any(|summary| summary.starts_with("write me: ")),
+                    "{name}"
+                );
+            }
+            // The gateway has no deployment for it.
+            Planned::Broken(faults) => {
+                assert!(faults[0].message.starts_with("write me: "), "{name}: {faults:#?}")
+            }
+            Planned::NotApplicable(_) => panic!("{name} would be grey"),
+        }
+    }
+    assert_eq!(trials, 15);
+    let notes = compat(folder.path(), &["check", "--format", "json"]);
+    assert!(notes.status.success());
+    let notes: Vec<serde_json::Value> = serde_json::from_slice(&notes.stdout).expect("JSON");
+    assert!(notes.iter().all(|note| note["severity"] == "note"), "{notes:#?}");
+    assert_eq!(notes.len(), 7, "{notes:#?}");
+}
+
+#[test]
+fn a_todo_is_no_verdict_on_the_gateway_and_no_known_failure() {
+    use compat_matrix::spec::expectation::Check;
+    let test = evidence::test(Check::Todo("say more".into()));
+    let pong = evidence::nothing()
+        .answered(evidence::text_message("pong"))
+        .ended("pong")
+        .reached(evidence::text_exchange());
+    let judgement = expect::judge(&test, &TierId::new("haiku"), &pong);
+    let broken: Vec<&str> = judgement
+        .judged
+        .iter()
+        .filter(|judged| judged.verdict == Verdict::Broken)
+        .map(|judged| judged.name.as_str())
+        .collect();
+    assert_eq!(broken.len(), 1, "{:#?}", judgement.judged);
+    let diagnosis = compat_matrix::cause::of_trial(&pong, &judgement);
+    assert_eq!((diagnosis.cause, diagnosis.rule), (Cause::Harness, "not_written"));
+
+    let folder = project();
+    let cell = "prompt: x\nreplies: [{ content: [{ text: x }] }]\nexpect: { later: { todo: x } }\nknown_failures:\n  later: { reason: x, link: 'https://example.org/1' }\n";
+    fs::write(folder.path().join("cells/vision/azure.yaml"), cell).expect("a file");
+    let output = compat(folder.path(), &["check", "cells/vision/azure.yaml"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        text.contains("`later` is still to be written, which is no failure of the gateway"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_new_column_is_valid_and_says_what_is_left_to_do_by_hand() {
+    let folder = project();
+    let output = compat(folder.path(), &["new", "provider", "azure_foundry"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = stderr(&output);
+    assert!(
+        text.contains(
+            "- proxy_config.yaml:13  add a deployment for each of `claude-haiku-4-5-azure-foundry`"
+        ),
+        "{text}"
+    );
+    let project = Project::open(folder.path()).expect("a project");
+    assert_eq!(project.check(&[]), []);
+    let alias = project
+        .manifest
+        .alias(&ProviderId::new("azure_foundry"), &TierId::new("opus"));
+    assert_eq!(alias.as_deref(), Some("claude-opus-4-7-azure-foundry"));
+    for feature in &project.manifest.features {
+        let id = CellId {
+            feature: feature.id.clone(),
+            provider: ProviderId::new("azure_foundry"),
+        };
+        assert!(project.cell(&id).is_ok(), "{id}");
+    }
+}
+
+#[test]
+fn nothing_is_written_where_something_is_in_the_way() {
+    let folder = project();
+    fs::create_dir(folder.path().join("cells/taken")).expect("a folder");
+    fs::write(folder.path().join("cells/vision/foundry.yaml"), "").expect("a file");
+    let before = snapshot(folder.path());
+    let refused = [
+        (vec!["new", "feature", "taken", "--name", "x"], "is there already"),
+        (
+            vec!["new", "feature", "tool_use", "--name", "x"],
+            "in the manifest already (`manifest.yaml:",
+        ),
+        (
+            vec!["new", "feature", "Tool-Use 2", "--name", "x"],
+            "did you mean `tool_use_2`?",
+        ),
+        (vec!["new", "feature", "x", "--name", " "], "the name is empty"),
+        (
+            vec!["new", "feature", "x", "--name", "x", "--after", "visoin"],
+            "did you mean `vision`?",
+        ),
+        (
+            vec!["new", "provider", "foundry"],
+            "`cells/vision/foundry.yaml` is there already",
+        ),
+        (vec!["new", "provider", "azure"], "in the manifest already"),
+        (vec!["new", "provider", "x", "--alias", "y"], "lacks `{model}`"),
+        (
+            vec!["new", "cell", "vision/anthropic", "--from-run", "cells"],
+            "holds no evidence",
+        ),
+        (
+            vec!["new", "cell", "visoin/anthropic", "--from-run", "cells"],
+            "did you mean `vision`?",
+        ),
+    ];
+    for (arguments, words) in refused {
+        let output = compat(folder.path(), &arguments);
+        assert!(!output.status.success(), "{arguments:?}");
+        assert!(
+            stderr(&output).contains(words),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+        assert_eq!(snapshot(folder.path()), before, "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_cell_is_drafted_from_a_run_and_is_valid() {
+    use compat_matrix::trial;
+    let folder = project();
+    let made = compat(
+        folder.path(),
+        &["new", "feature", "pdf_input", "--name", "PDF input"],
+    );
+    assert!(made.status.success(), "{}", stderr(&made));
+    let run = folder.path().join("run");
+    let secret = "sk-abcdefghijklmnop";
+    let call = json!([{ "type": "tool_use", "id": "toolu_1", "name": "Bash", "input": { "command": "echo hi", "note": secret } }]);
+    let asked = json!([{ "role": "user", "content": "say hi" }]);
+    let mut second = evidence::exchange(
+        json!({ "model": "m", "messages": [
+            { "role": "user", "content": "say hi" },
+            { "role": "assistant", "content": call.clone() },
+            { "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "toolu_1", "content": "hi there" }] },
+        ] }),
+        json!({ "content": [{ "type": "text", "text": "It said: hi there" }], "stop_reason": "end_turn" }),
+    );
+    second.number = 2;
+    second.turn = Some(2);
+    let evidence = evidence::nothing()
+        .answered(evidence::message("msg_1", call.clone(), "tool_use"))
+        .printed(json!({ "type": "user", "message": { "role": "user", "content": [
+            { "type": "tool_result", "tool_use_id": "toolu_1", "content": "hi there" },
+        ] } }))
+        .answered(evidence::message(
+            "msg_2",
+            json!([{ "type": "text", "text": "It said: hi there" }]),
+            "end_turn",
+        ))
+        .ended("It said: hi there")
+        .reached(evidence::exchange(
+            json!({ "model": "m", "messages": asked }),
+            json!({ "content": call, "stop_reason": "tool_use" }),
+        ))
+        .reached(second);
+    trial::write_evidence(&evidence, None, &run).expect("evidence");
+
+    let output = compat(
+        folder.path(),
+        &["new", "cell", "pdf_input/anthropic", "--from-run", "run"],
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = fs::read_to_string(folder.path().join("cells/pdf_input/anthropic.yaml")).expect("the cell");
+    assert!(!text.contains(secret), "{text}");
+    for words in [
+        "      - text: 'It said: ${tool_result}'",
+        "        command: { equals: echo hi }",
+        "    requests: { count: 2 }",
+        "  write_me_anthropic:",
+    ] {
+        assert!(text.contains(words), "no `{words}` in\n{text}");
+    }
+    let project = Project::open(folder.path()).expect("a project");
+    assert_eq!(project.check(&[]), []);
+    let id = CellId {
+        feature: FeatureId::new("pdf_input"),
+        provider: ProviderId::new("anthropic"),
+    };
+    assert!(project.cell(&id).is_ok());
+    // Now it is somebody's work.
+    let again = compat(
+        folder.path(),
+        &["new", "cell", "pdf_input/anthropic", "--from-run", "run"],
+    );
+    assert!(stderr(&again).contains("is there already"), "{}", stderr(&again));
+}

@@ -1,0 +1,433 @@
+//! The harness as a program, on a small project: its flags, its exit status, its files. The scripted `claude` stands in for
+//! the real one, the provider simulator for gateway and provider.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use compat_matrix::env;
+use compat_matrix::provider::{self, Simulator};
+use compat_matrix::results::{Results, TrialResult};
+use tempfile::TempDir;
+
+use crate::process::fake_claude;
+
+const CONTROL_KEY: &str = "control-key-of-this-test";
+
+/// The small project's manifest.
+pub const MANIFEST: &str = "schema_version: \"1\"\nproviders: [anthropic, azure]\nfeatures:\n  - id: text\n    name: Text\n  - id: words\n    \
+         name: Words\ntiers:\n  - id: haiku\n    name: Haiku\n    model: claude-haiku-4-5\n  - id: opus\n    name: Opus\n    \
+         model: claude-opus-4-7\naliases:\n  anthropic: \"{model}\"\n  azure: \"{model}-azure\"\n";
+
+/// Two features of which one cannot be judged well, on two providers of which one cannot exist, on two tiers.
+const FILES: [(&str, &str); 8] = [
+    ("manifest.yaml", MANIFEST),
+    (
+        "proxy_config.yaml",
+        "model_list:\n  - model_name: claude-haiku-4-5\n  - model_name: claude-opus-4-7\n",
+    ),
+    (
+        "cells/text/_shared.yaml",
+        "prompt: ping\nreplies:\n  - content:\n      - text: pong\nexpect:\n  reply:\n    text: { equals: pong }\n",
+    ),
+    (
+        "cells/text/anthropic.yaml",
+        "expect:\n  asked_once:\n    requests: { count: 1 }\n",
+    ),
+    ("cells/text/azure.yaml", "not_applicable: no Claude there\n"),
+    (
+        "cells/words/_shared.yaml",
+        "prompt: ping\nreplies:\n  - content:\n      - text: pong\nexpect:\n  reply:\n    text: { equals: other }\n",
+    ),
+    (
+        "cells/words/anthropic.yaml",
+        "expect:\n  asked_once:\n    requests: { count: 1 }\n",
+    ),
+    ("cells/words/azure.yaml", "not_applicable: no Claude there\n"),
+];
+
+/// A project in a folder of its own, and what the harness is told.
+pub struct Small {
+    folder: TempDir,
+    variables: Vec<(OsString, OsString)>,
+}
+
+impl Small {
+    /// The project, with nothing behind it: what needs a session fails.
+    pub fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        for (file, text) in FILES {
+            write(&folder.path().join(file), text);
+        }
+        let root = folder.path().as_os_str().to_owned();
+        let cache = folder.path().join("cache").into_os_string();
+        Self {
+            folder,
+            variables: vec![
+                (env::CARGO_MANIFEST_DIR.into(), root),
+                (env::COMPAT_CACHE_DIR.into(), cache),
+                (env::COMPAT_CLAUDE.into(), fake_claude().into()),
+                (env::PATH.into(), std::env::var_os(env::PATH).unwrap_or_default()),
+            ],
+        }
+    }
+
+    /// With `simulator` for gateway and provider.
+    fn attached(simulator: &Simulator) -> Self {
+        let mut small = Self::new();
+        let base = simulator.base_url();
+        small.set(env::LITELLM_PROXY_BASE_URL, base);
+        small.set(
+            env::LITELLM_PROXY_API_KEY,
+            &simulator.credentials().anthropic_api_key,
+        );
+        small.set(env::COMPAT_PROVIDER_URL, base);
+        small.set(env::COMPAT_PROVIDER_CONTROL_KEY, CONTROL_KEY);
+        small
+    }
+
+    /// Its root.
+    pub fn root(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Sets a variable for the harness.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.variables.push((name.into(), value.into()));
+    }
+
+    /// The harness, to be started.
+    pub fn harness(&self, arguments: &[&str]) -> Command {
+        self.program(env!("CARGO_BIN_EXE_harness"), arguments)
+    }
+
+    /// A program, to be started with what the harness would be told.
+    pub fn program(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(self.variables.iter().cloned())
+            .current_dir(self.root());
+        command
+    }
+
+    /// Runs the harness beside the simulator of this process.
+    pub async fn run(&self, arguments: &[&str]) -> Ran {
+        let mut command = self.harness(arguments);
+        let output = tokio::task::spawn_blocking(move || command.output()).await;
+        Ran::new(output.unwrap().expect("the harness starts"))
+    }
+
+    /// What it left.
+    pub fn results(&self) -> Results {
+        let text = std::fs::read_to_string(self.root().join("compat-results.json")).unwrap();
+        Results::parse(&text).unwrap()
+    }
+
+    /// The trials that have a result.
+    fn finished(&self) -> Vec<String> {
+        let results = self.results().results;
+        results.iter().map(|entry| entry.nodeid.to_string()).collect()
+    }
+}
+
+/// Writes a file of a project.
+pub fn write(path: &Path, text: &str) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+/// What a program said.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its exit status.
+    pub status: Option<i32>,
+    /// Its standard output.
+    pub out: String,
+    /// Its standard error.
+    pub err: String,
+}
+
+impl Ran {
+    /// Of a program that has ended.
+    pub fn new(output: Output) -> Self {
+        Self {
+            status: output.status.code(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// The names that `--list` prints.
+    fn listed(&self) -> BTreeSet<&str> {
+        assert_eq!(self.status, Some(0), "{self:?}");
+        let names = self.out.lines();
+        names
+            .map(|line| line.strip_suffix(": test").expect("a test"))
+            .collect()
+    }
+}
+
+async fn simulator() -> Simulator {
+    Simulator::start(provider::Options {
+        control_key: Some(CONTROL_KEY.into()),
+        ..provider::Options::default()
+    })
+    .await
+    .expect("the simulator starts")
+}
+
+#[tokio::test]
+async fn listing_knows_libtest_s_filters_and_starts_nothing() {
+    let small = Small::new();
+    let cases: [(&[&str], &[&str]); 9] = [
+        (
+            &["text::"],
+            &[
+                "text::anthropic::haiku",
+                "text::anthropic::opus",
+                "text::azure::haiku",
+                "text::azure::opus",
+            ],
+        ),
+        (
+            &["text::anthropic", "words::anthropic::opus"],
+            &[
+                "text::anthropic::haiku",
+                "text::anthropic::opus",
+                "words::anthropic::opus",
+            ],
+        ),
+        (&["--exact", "text::anthropic"], &[]),
+        (
+            &["--exact", "words::azure::opus", "text::azure::opus"],
+            &["text::azure::opus", "words::azure::opus"],
+        ),
+        (
+            &["--skip", "azure", "--skip", "opus"],
+            &["text::anthropic::haiku", "words::anthropic::haiku"],
+        ),
+        (&["text", "--exact", "--skip", "opus"], &[]),
+        (
+            &["--ignored"],
+            &[
+                "text::azure::haiku",
+                "text::azure::opus",
+                "words::azure::haiku",
+                "words::azure::opus",
+            ],
+        ),
+        (&["--ignored", "opus", "--skip", "text"], &["words::azure::opus"]),
+        (
+            &[
+                "--feature",
+                "words",
+                "--provider",
+                "anthropic",
+                "--provider",
+                "azure",
+                "--tier",
+                "opus",
+            ],
+            &["words::anthropic::opus", "words::azure::opus"],
+        ),
+    ];
+    for (arguments, expected) in cases {
+        let listed = small
+            .run(&[&["--list", "--format", "terse"], arguments].concat())
+            .await;
+        assert_eq!(
+            listed.listed(),
+            expected.iter().copied().collect(),
+            "{arguments:?}"
+        );
+    }
+    for arguments in [&[][..], &["--include-ignored"]] {
+        let listed = small.run(&[&["--list"], arguments].concat()).await;
+        assert_eq!(listed.listed().len(), 8, "{arguments:?}");
+    }
+    // What nextest asks for, whatever stands in the cells.
+    write(&small.root().join("cells/text/anthropic.yaml"), "expect: [");
+    assert_eq!(
+        small.run(&["--list", "--format", "terse"]).await.listed().len(),
+        8
+    );
+    assert!(!small.root().join("compat-results.json").exists());
+}
+
+#[tokio::test]
+async fn what_is_not_applicable_is_reported_as_ignored_and_starts_nothing() {
+    let mut small = Small::new();
+    // Whoever started a session would fail.
+    small.set(env::LITELLM_PROXY_BASE_URL, "http://127.0.0.1:1");
+    let ran = small.run(&["--ignored"]).await;
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    assert_eq!(
+        ran.out.matches("... ignored (no Claude there)").count(),
+        4,
+        "{}",
+        ran.out
+    );
+    assert!(
+        ran.out
+            .contains("0 passed; 0 failed; 4 ignored; 0 measured; 4 filtered out"),
+        "{}",
+        ran.out
+    );
+    let results = small.results();
+    assert_eq!((results.run.selected, results.run.complete), (4, true));
+    let refused = small.run(&["--ignored", "--include-ignored"]).await;
+    assert_eq!(refused.status, Some(2), "{refused:?}");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_named_with_what_there_is() {
+    let small = Small::new();
+    for (arguments, expected) in [
+        (
+            &["--feature", "test"][..],
+            "there is no feature `test` (did you mean `text`?): it is one of `text`, `words`",
+        ),
+        (&["--provider", "bedrock"], "there is no provider `bedrock`"),
+        (&["--tier", "haikú"], "(did you mean `haiku`?)"),
+        (
+            &["--status", "failed"],
+            "there is no status `failed` (did you mean `fail`?)",
+        ),
+        (
+            &["--cause", "gatevay"],
+            "there is no cause `gatevay` (did you mean `gateway`?)",
+        ),
+        (&["--rerun-failed"], "there are no results yet to select from"),
+        (&["--test-threads", "0"], "number would be zero"),
+    ] {
+        let ran = small.run(arguments).await;
+        assert_eq!(ran.status, Some(2), "{ran:?}");
+        assert!(ran.err.contains(expected), "{}", ran.err);
+    }
+    write(&small.root().join("compat-results.json"), "{}");
+    let ran = small.run(&["--status", "fail", "--list"]).await;
+    assert!(ran.err.contains("holds no results"), "{}", ran.err);
+    let mut small = Small::new();
+    small.set(env::RUST_TEST_THREADS, "none");
+    let ran = small.run(&["--ignored"]).await;
+    assert!(
+        ran.err
+            .contains("`RUST_TEST_THREADS` is `none`, expected a number from 1"),
+        "{}",
+        ran.err
+    );
+}
+
+#[tokio::test]
+async fn what_failed_last_is_run_again_until_nothing_has() {
+    let simulator = simulator().await;
+    let small = Small::attached(&simulator);
+    let whole = small.run(&["--test-threads", "2"]).await;
+    assert_eq!(whole.status, Some(101), "{whole:?}");
+    assert!(
+        whole.out.contains("2 passed; 2 failed; 4 ignored"),
+        "{}",
+        whole.out
+    );
+    let listed = |arguments: &'static [&str]| {
+        let small = &small;
+        async move {
+            let ran = small.run(&[&["--list"], arguments].concat()).await;
+            ran.listed().into_iter().map(str::to_owned).collect::<Vec<_>>()
+        }
+    };
+    let failed = ["words::anthropic::haiku", "words::anthropic::opus"];
+    assert_eq!(listed(&["--rerun-failed"]).await, failed);
+    assert_eq!(listed(&["--status", "fail", "--tier", "opus"]).await, failed[1..]);
+    assert_eq!(
+        listed(&["--cause", "assertion", "--cause", "gateway"]).await,
+        failed
+    );
+    assert_eq!(listed(&["--cause", "gateway"]).await, [""; 0]);
+    assert_eq!(listed(&["--status", "pass"]).await.len(), 2);
+    assert_eq!(
+        listed(&["--status", "not_applicable", "--status", "pass"])
+            .await
+            .len(),
+        6
+    );
+
+    // A mended cell: what failed is run again, and the file then holds that alone.
+    write(
+        &small.root().join("cells/words/_shared.yaml"),
+        "prompt: ping\nreplies:\n  - content:\n      - text: pong\nexpect:\n  ended:\n    exit: 0\n  \
+         reply:\n    tiers: [opus]\n    text: { equals: other }\n",
+    );
+    let again = small.run(&["--rerun-failed"]).await;
+    assert_eq!(again.status, Some(101), "{again:?}");
+    assert_eq!(small.finished(), failed);
+    assert_eq!(small.run(&["--rerun-failed"]).await.status, Some(101));
+    assert_eq!(small.finished(), failed[1..]);
+    write(
+        &small.root().join("cells/words/_shared.yaml"),
+        "prompt: ping\nreplies:\n  - content:\n      - text: pong\nexpect:\n  reply:\n    text: { equals: pong }\n",
+    );
+    assert_eq!(small.run(&["--rerun-failed"]).await.status, Some(0));
+    let nothing = small.run(&["--rerun-failed"]).await;
+    assert_eq!(nothing.status, Some(0), "{nothing:?}");
+    assert!(nothing.err.contains("nothing to run"), "{}", nothing.err);
+    assert_eq!(small.finished(), failed[1..], "the results are left as they are");
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_run_that_was_broken_off_says_what_it_had_not_finished_and_that_is_run_again() {
+    let simulator = simulator().await;
+    let mut small = Small::attached(&simulator);
+    let scenario = small.root().join("scenario.json");
+    std::fs::write(&scenario, r#"["hang"]"#).unwrap();
+    let hanging = hanging_claude(small.root(), &scenario);
+    small.set(env::COMPAT_CLAUDE, hanging.to_str().unwrap());
+    let mut harness = small.harness(&["text"]).spawn().expect("the harness starts");
+    let results = small.root().join("compat-results.json");
+    let unfinished = loop {
+        if let Some(read) = std::fs::read_to_string(&results)
+            .ok()
+            .and_then(|text| Results::parse(&text).ok())
+            && read.results.len() == 2
+        {
+            break read.run.unfinished;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    };
+    harness.kill().unwrap();
+    harness.wait().unwrap();
+    assert_eq!(unfinished.len(), 2, "{unfinished:?}");
+    assert!(!small.results().run.complete);
+    small.set(env::COMPAT_CLAUDE, fake_claude().to_str().unwrap());
+    let again = small.run(&["--rerun-failed"]).await;
+    assert_eq!(again.status, Some(0), "{again:?}");
+    assert_eq!(
+        small.finished(),
+        ["text::anthropic::haiku", "text::anthropic::opus"]
+    );
+    let all_pass = small
+        .results()
+        .results
+        .into_iter()
+        .all(|entry| entry.result == TrialResult::Pass {});
+    assert!(all_pass);
+    simulator.shutdown().await;
+}
+
+/// A `claude` that tells its version and else hangs.
+pub fn hanging_claude(folder: &Path, scenario: &Path) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt as _;
+    let file = folder.join("claude");
+    let script = format!(
+        "#!/bin/sh\nFAKE_CLAUDE_SCENARIO='{}' exec '{}' \"$@\"\n",
+        scenario.display(),
+        fake_claude().display()
+    );
+    std::fs::write(&file, script).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    file
+}

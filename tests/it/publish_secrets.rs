@@ -1,0 +1,277 @@
+//! Where secrets are seen: a canary in every credential, and every byte searched that any child, log, artifact, commit,
+//! temporary file, request or message has seen. Each must be where it is needed, and nowhere else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Output;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+use tokio::process::Command;
+
+use crate::doubles::hub::{Fault, Hub};
+use crate::doubles::machine::{
+    CLAUDE, Machine, NPM_CANARY, PROVIDER_CANARY, RESOLVER_CANARY, WEBHOOK_CANARY, fail, files, stderr,
+    stdout,
+};
+use crate::doubles::registry;
+use crate::loopback::Server;
+
+const PATH: &str = "static/data/compatibility-matrix.json";
+/// A line of a service account's key.
+const ACCOUNT_CANARY: &str = "canaryACCOUNTcanaryACCOUNTcanaryACCOUNTcanaryACCOUNT";
+
+/// A machine on which every credential is a canary, and whose children are all watched.
+struct Watched {
+    hub: Hub,
+    registry: Server,
+    machine: Machine,
+}
+
+impl Watched {
+    async fn new() -> Self {
+        let (hub, registry, machine) = (Hub::start().await, registry::start(CLAUDE).await, Machine::new());
+        machine.watch(&hub);
+        hub.put(
+            "main",
+            PATH,
+            include_str!("../../sample_compatibility-matrix.json"),
+        );
+        let registry_host = registry.address.strip_prefix("http:").unwrap();
+        machine.write(
+            "home/.npmrc",
+            &format!("{registry_host}/:_authToken={NPM_CANARY}\n"),
+        );
+        machine.results(|results| fail(results, 0, "gateway"));
+        Self {
+            hub,
+            registry,
+            machine,
+        }
+    }
+
+    /// The whole of a daily run, told to a webhook and in a summary.
+    async fn run(&self) -> Output {
+        self.command().output().await.unwrap()
+    }
+
+    fn command(&self) -> Command {
+        let Self {
+            hub,
+            registry,
+            machine,
+        } = self;
+        let account = json!({
+            "type": "service_account", "client_email": "a@example.org",
+            "private_key": format!("-----BEGIN PRIVATE KEY-----\n{ACCOUNT_CANARY}\n-----END PRIVATE KEY-----\n"),
+        });
+        let webhook = machine.write("webhook", &format!("{}/hook/{WEBHOOK_CANARY}\n", hub.address));
+        let mut command = machine.publish_all(hub, registry);
+        command
+            .env("GITHUB_TOKEN", RESOLVER_CANARY)
+            .env("VERTEXAI_CREDENTIALS", account.to_string())
+            .args(["--webhook-file", &webhook])
+            .args(["--details-path", "static/data/compatibility-details.json"])
+            .arg("--summary")
+            .arg(machine.path("output/summary.md"));
+        command
+    }
+
+    /// Every secret, by name: each of the forms in which it could be found.
+    fn secrets(&self) -> BTreeMap<&'static str, Vec<String>> {
+        let state = self.hub.state();
+        let basic = |token: &String| STANDARD.encode(format!("x-access-token:{token}"));
+        let tokens = state.tokens.iter().map(basic).chain(["canaryTOKEN".to_owned()]);
+        let jwts = state.bearers.iter().filter(|bearer| bearer.starts_with("ey"));
+        let key = self.hub.private_key();
+        let key = key.lines().filter(|line| line.len() > 32).map(str::to_owned);
+        BTreeMap::from([
+            ("token", tokens.collect()),
+            ("jwt", jwts.cloned().collect()),
+            ("app key", key.collect()),
+            ("webhook", vec![WEBHOOK_CANARY.to_owned()]),
+            (
+                "provider",
+                vec![PROVIDER_CANARY.to_owned(), ACCOUNT_CANARY.to_owned()],
+            ),
+            ("resolver", vec![RESOLVER_CANARY.to_owned()]),
+            ("registry", vec![NPM_CANARY.to_owned()]),
+            ("gateway", self.gateway_key().into_iter().collect()),
+        ])
+    }
+
+    /// The key that was minted for the gateway, as its container was given it.
+    fn gateway_key(&self) -> Option<String> {
+        let seen = self.machine.seen("docker");
+        let line = seen
+            .lines()
+            .find_map(|line| line.strip_prefix("LITELLM_MASTER_KEY="));
+        line.map(str::to_owned)
+    }
+
+    /// Everything that was seen, by who saw it.
+    fn places(&self, output: &Output) -> BTreeMap<String, String> {
+        let told = json!(self.hub.state().told).to_string();
+        let asked = json!(self.hub.state().mint_bodies).to_string();
+        let mut places = BTreeMap::from([
+            ("standard output".to_owned(), stdout(output)),
+            ("standard error".to_owned(), stderr(output)),
+            ("docs repository".to_owned(), self.hub.everything()),
+            ("webhook's message".to_owned(), told),
+            ("API bodies".to_owned(), asked),
+        ]);
+        for (folder, what) in [
+            ("spy", ""),
+            ("output", "artifact "),
+            ("cache", "cache "),
+            ("home", "home "),
+        ] {
+            for path in files(&self.machine.path(folder)) {
+                let name = path.file_name().unwrap().to_str().unwrap();
+                let name = if folder == "spy" {
+                    name.split('.').next().unwrap()
+                } else {
+                    name
+                };
+                let content = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+                *places.entry(format!("{what}{name}")).or_default() += &content;
+            }
+        }
+        places
+    }
+
+    /// Which secret was seen where.
+    fn seen(&self, output: &Output) -> BTreeSet<(&'static str, String)> {
+        let places = self.places(output);
+        let mut seen = BTreeSet::new();
+        for (secret, forms) in self.secrets() {
+            for (place, content) in &places {
+                if forms.iter().any(|form| content.contains(form.as_str())) {
+                    seen.insert((secret, place.clone()));
+                }
+            }
+        }
+        seen
+    }
+}
+
+/// Where each secret has to be: the token in the file that git reads it from, the providers' credentials and the key of the
+/// gateway in the environment of the `docker` client, that key in the harness's too, and the registry's token where its user
+/// has put it.
+fn needed() -> BTreeSet<(&'static str, String)> {
+    [
+        ("token", "token"),
+        ("provider", "docker"),
+        ("gateway", "docker"),
+        ("gateway", "harness"),
+        ("registry", "home .npmrc"),
+    ]
+    .map(|(secret, place)| (secret, place.to_owned()))
+    .into()
+}
+
+#[tokio::test]
+async fn no_child_log_artifact_or_commit_sees_a_secret_that_is_not_its_own() {
+    let watched = Watched::new().await;
+
+    let output = watched.run().await;
+
+    let (hub, machine) = (&watched.hub, &watched.machine);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(hub.commits("main"), 3);
+    assert_eq!(hub.state().minted, 1);
+    assert_eq!(hub.state().told.len(), 1);
+    let seen: BTreeSet<_> = watched.seen(&output);
+    let environment = watched.places(&output);
+    // The environments of docker, the container's gateway and the harness are also what `/proc` shows of them.
+    let in_proc: BTreeSet<_> = seen
+        .iter()
+        .filter(|(_, place)| place == "proc")
+        .map(|(secret, _)| *secret)
+        .collect();
+    assert!(
+        in_proc.is_subset(&BTreeSet::from(["provider", "gateway"])),
+        "{in_proc:?}"
+    );
+    let elsewhere: BTreeSet<_> = seen.into_iter().filter(|(_, place)| place != "proc").collect();
+    assert_eq!(elsewhere, needed());
+    // Those environments are all: nothing stands in an argument.
+    for name in ["docker", "harness", "git"] {
+        for (secret, forms) in watched.secrets() {
+            let arguments = machine.arguments(name);
+            assert!(
+                !forms.iter().any(|form| arguments.contains(form)),
+                "{secret} is an argument of {name}"
+            );
+        }
+    }
+    // The watching is worth something: git's own helpers and its configuration were seen, and the file is its owner's.
+    assert!(environment["proc"].contains("git-remote-http"));
+    assert!(environment["temporary"].contains("[core]"));
+    assert!(environment["token"].contains("mode 100600"));
+    let bearers = hub.state().bearers.clone();
+    assert!(
+        bearers.iter().any(|bearer| bearer == RESOLVER_CANARY),
+        "it went to the releases alone"
+    );
+    let to_registry: Vec<_> = watched
+        .registry
+        .asked()
+        .into_iter()
+        .filter_map(|asked| Some(asked.headers.get("authorization")?.to_str().unwrap().to_owned()))
+        .collect();
+    assert!(to_registry.contains(&format!("Bearer {NPM_CANARY}")));
+    assert!(machine.is_tidy().await, "a temporary file is left");
+}
+
+/// What breaks something, and what the log then says.
+type Break = (&'static str, fn(&Watched));
+
+const BREAKS: [Break; 6] = [
+    ("the docs repository refuses the token", |watched| {
+        watched.hub.state().fault = Fault::RefuseTokens;
+    }),
+    ("the gateway ended before it answered", |watched| {
+        let script = "[ \"$1\" = run ] || exit 0; /usr/bin/env; exit 1";
+        watched.machine.program("docker", script);
+    }),
+    ("the harness broke", |watched| {
+        watched.machine.program("harness", "/usr/bin/env; exit 2");
+    }),
+    ("published as commit", |watched| {
+        // A gateway that repeats a credential in its error, which the harness writes down.
+        let error = format!("Incorrect API key provided: {PROVIDER_CANARY}, {ACCOUNT_CANARY}");
+        watched.machine.results(|results| {
+            fail(results, 0, "gateway");
+            results["results"][0]["result"]["error"] = error.into();
+        });
+    }),
+    ("the webhook was not told: it answered 404", |watched| {
+        watched.hub.state().fault = Fault::NoWebhook;
+    }),
+    ("the App's private key is no RSA key", |watched| {
+        let key = watched.hub.private_key().replace('\n', "\n\n");
+        watched.machine.write("app-key.pem", &key);
+    }),
+];
+
+#[tokio::test]
+async fn what_goes_wrong_shows_no_secret_either() {
+    for (says, break_it) in BREAKS {
+        let watched = Watched::new().await;
+        let mut command = watched.command();
+        break_it(&watched);
+        let output = command.output().await.unwrap();
+        assert!(
+            stderr(&output).contains(says),
+            "no `{says}` in\n{}",
+            stderr(&output)
+        );
+        let seen = watched.seen(&output);
+        let wrong: Vec<_> = seen
+            .iter()
+            .filter(|place| place.1 != "proc" && !needed().contains(place))
+            .collect();
+        assert!(wrong.is_empty(), "{says}: {wrong:?}");
+    }
+}

@@ -1,0 +1,268 @@
+//! What is told again from evidence: a timeline, the messages, a command, a script that shows a fault to a gateway.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Output};
+
+use compat_matrix::evidence::Evidence;
+use compat_matrix::evidence_files;
+use compat_matrix::trial::write_evidence;
+use compat_matrix::wire::exchange::{Body, SentEvent};
+use compat_matrix::wire::passage::{Passage, PassedReply};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::evidence::{self, Builder as _};
+
+/// A run whose gateway drops `top_k`, and whose request has a secret in it.
+fn lossy() -> Evidence {
+    let mut sent = evidence::request("my key is sk-abcdefghijklmnop");
+    sent["top_k"] = json!(5);
+    let mut arrived = sent.clone();
+    arrived.as_object_mut().expect("a map").remove("top_k");
+    let answer = json!({ "type": "message", "role": "assistant", "content": [{ "type": "text", "text": "pong" }],
+        "stop_reason": "end_turn", "usage": { "input_tokens": 10, "output_tokens": 2 } });
+    let mut exchange = evidence::exchange(arrived, answer.clone());
+    exchange.number = 1;
+    exchange.turn = Some(1);
+    exchange.request.at_ms = 5;
+    exchange.reply.events = vec![SentEvent {
+        at_ms: 6,
+        data: answer.clone(),
+    }];
+    let mut request = exchange.request.clone();
+    request.at_ms = 0;
+    request.body = Body::Json(sent);
+    request
+        .headers
+        .push(("authorization".into(), "[redacted, 9 bytes]".into()));
+    let passage = Passage {
+        number: 1,
+        turn: Some(1),
+        operation: exchange.operation,
+        request,
+        reply: Some(PassedReply {
+            at_ms: 7,
+            status: 200,
+            headers: Vec::new(),
+            stream: false,
+            events: vec![SentEvent {
+                at_ms: 7,
+                data: answer,
+            }],
+            cut_off: false,
+        }),
+    };
+    let mut evidence = evidence::nothing()
+        .answered(evidence::text_message("pong"))
+        .ended("pong")
+        .reached(exchange);
+    evidence.sent = vec![passage];
+    evidence
+}
+
+fn folder_of(evidence: &Evidence) -> TempDir {
+    let folder = TempDir::new().expect("a temporary folder");
+    write_evidence(evidence, None, folder.path()).expect("evidence");
+    folder
+}
+
+fn compat(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_compat"))
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .expect("the binary `compat`")
+}
+
+fn shown(folder: &Path, arguments: &[&str]) -> String {
+    let output = compat(folder, arguments);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+#[test]
+fn evidence_is_read_back_as_it_was_written() {
+    let evidence = lossy();
+    let folder = folder_of(&evidence);
+    assert_eq!(evidence_files::read(folder.path()).expect("evidence"), evidence);
+}
+
+#[test]
+fn a_timeline_follows_a_request_to_the_provider_and_back() {
+    let folder = folder_of(&lossy());
+    let text = shown(folder.path(), &["show", "."]);
+    let mut rest = text.as_str();
+    for words in [
+        "claude   → gateway   POST /v1/messages",
+        "[sent.jsonl:1]",
+        "model claude-haiku-4-5, 1 message",
+        "gateway  → provider  POST /v1/messages",
+        "provider → gateway   HTTP 200",
+        "text \"pong\"",
+        "gateway  → claude    HTTP 200",
+        "request 1: field `top_k` dropped: 5",
+    ] {
+        let at = rest
+            .find(words)
+            .unwrap_or_else(|| panic!("no `{words}` in its place in\n{text}"));
+        rest = &rest[at + words.len()..];
+    }
+    let steps: Value = serde_json::from_str(&shown(folder.path(), &["show", ".", "--json"])).expect("JSON");
+    assert_eq!(steps["steps"][0]["who"], "to_gateway", "{steps:#}");
+}
+
+#[test]
+fn a_command_that_sends_a_request_again_has_no_secret_in_it() {
+    let folder = folder_of(&lossy());
+    for arguments in [
+        &["show", ".", "--curl"][..],
+        &["show", ".", "--curl=provider", "--turn", "1"],
+    ] {
+        let text = shown(folder.path(), arguments);
+        assert!(
+            !text.contains("sk-abc") && !text.contains("[redacted, 9"),
+            "{text}"
+        );
+        assert!(text.contains("curl -sS -N -i -X POST \"${"), "{text}");
+        assert!(text.contains("'/v1/messages'"), "{text}");
+    }
+    let raw = shown(folder.path(), &["show", ".", "--raw"]);
+    assert!(
+        raw.contains("=== gateway → provider  exchanges.jsonl:1\nPOST /v1/messages HTTP/1.1"),
+        "{raw}"
+    );
+    let none = compat(folder.path(), &["show", ".", "--curl", "--turn", "7"]);
+    let told = String::from_utf8_lossy(&none.stderr).into_owned();
+    assert!(told.contains("there is no request 7: 1 were recorded"), "{told}");
+}
+
+#[test]
+fn what_was_not_recorded_is_said_with_the_way_to_record_it() {
+    let folder = TempDir::new().expect("a temporary folder");
+    for (arguments, words) in [
+        (["show", "a::b"], "neither a folder nor a trial"),
+        (["show", "a::b::c"], "no `manifest.yaml`"),
+        (["show", "."], "holds no evidence"),
+        (["repro", "."], "holds no evidence"),
+    ] {
+        let output = compat(folder.path(), &arguments);
+        assert!(!output.status.success());
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.contains(words), "{arguments:?}: {told}");
+    }
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// A gateway that passes one request on to `provider`, without `dropped` if that is not empty.
+fn gateway(provider: u16, dropped: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().expect("a client");
+        let (head, body) = read_message(&mut client);
+        let mut body: Value = serde_json::from_slice(&body).expect("JSON");
+        body.as_object_mut().expect("a map").remove(dropped);
+        let path = head.split(' ').nth(1).expect("a path").to_owned();
+        let body = body.to_string();
+        let mut server = TcpStream::connect(("127.0.0.1", provider)).expect("the stand-in");
+        write!(
+            server,
+            "POST {path} HTTP/1.1\r\nhost: x\r\nanthropic-version: 2023-06-01\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .expect("a request");
+        let (_, reply) = read_message(&mut server);
+        write!(
+            client,
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            reply.len()
+        )
+        .expect("a head");
+        client.write_all(&reply).expect("a body");
+    });
+    port
+}
+
+fn read_message(stream: &mut TcpStream) -> (String, Vec<u8>) {
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert!(reader.read_line(&mut head).expect("a line") > 0, "{head}");
+    }
+    let length = head
+        .lines()
+        .find_map(|line| {
+            line.to_ascii_lowercase()
+                .strip_prefix("content-length: ")?
+                .parse()
+                .ok()
+        })
+        .expect("a length");
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).expect("a body");
+    (head, body)
+}
+
+fn run_script(script: &Path, gateway: u16, port: u16) -> (Option<i32>, String) {
+    let output = Command::new("python3")
+        .arg(script)
+        .args([
+            "--gateway",
+            &format!("http://127.0.0.1:{gateway}"),
+            "--port",
+            &port.to_string(),
+        ])
+        .output()
+        .expect("python3");
+    let told =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.code(), told)
+}
+
+#[test]
+fn a_script_shows_the_fault_to_a_gateway_that_has_it_and_to_no_other() {
+    let folder = folder_of(&lossy());
+    let script = folder.path().join("repro.py");
+    shown(folder.path(), &["repro", ".", "--output", "repro.py"]);
+    let text = std::fs::read_to_string(&script).expect("a script");
+    assert!(!text.contains("sk-abc"), "{text}");
+
+    let port = free_port();
+    let (code, told) = run_script(&script, gateway(port, "top_k"), port);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(
+        told.contains("request 1: field `top_k` dropped: 5") && told.contains("The fault shows."),
+        "{told}"
+    );
+
+    let port = free_port();
+    let (code, told) = run_script(&script, gateway(port, ""), port);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("now:           5"), "{told}");
+
+    // Nobody listens there.
+    let (code, told) = run_script(&script, free_port(), free_port());
+    assert_eq!(code, Some(2), "{told}");
+}
+
+#[test]
+fn a_script_is_not_made_of_what_is_no_fault() {
+    let mut evidence = lossy();
+    let body = evidence.exchanges[0].request.body.clone();
+    evidence.sent[0].request.body = body;
+    let folder = folder_of(&evidence);
+    let output = compat(folder.path(), &["repro", "."]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("there is no fault to show"), "{told}");
+}

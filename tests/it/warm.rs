@@ -1,0 +1,500 @@
+//! `compat up` and what runs make of it, with doubles of LiteLLM and `claude`.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use compat_matrix::env::{self, Environment};
+use compat_matrix::toolchain::cache::{Claim, Receipt};
+use compat_matrix::toolchain::platform::Platform;
+use compat_matrix::toolchain::{Cache, Lock, Silent};
+use compat_matrix::warm::Place;
+
+use crate::harness_command::{Ran, Small};
+
+/// How long anything may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A small project with a LiteLLM that is installed, as far as anybody can tell.
+struct Warm {
+    small: Small,
+}
+
+impl Warm {
+    async fn new() -> Self {
+        let small = Small::new();
+        let root = small.root();
+        std::fs::create_dir(root.join("toolchain")).unwrap();
+        for file in ["claude.json", "litellm.txt", "uv.txt"] {
+            let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("toolchain").join(file);
+            std::fs::copy(from, root.join("toolchain").join(file)).unwrap();
+        }
+        install_double(root).await;
+        Self { small }
+    }
+
+    fn place(&self) -> Place {
+        let cache = self.small.root().join("cache");
+        let environment: Environment = [(env::COMPAT_CACHE_DIR, cache)].into_iter().collect();
+        Place::of(&environment, self.small.root()).unwrap()
+    }
+
+    async fn compat(&self, arguments: &[&str]) -> Ran {
+        let mut command = self.small.program(env!("CARGO_BIN_EXE_compat"), arguments);
+        let output = tokio::task::spawn_blocking(move || command.output()).await;
+        Ran::new(output.unwrap().expect("compat starts"))
+    }
+
+    async fn up(&self) -> Ran {
+        let ran = self.compat(&["up", "--idle", "60"]).await;
+        assert_eq!(ran.status, Some(0), "{ran:?}");
+        ran
+    }
+
+    fn host(&self) -> u32 {
+        self.place().read().expect("a session").pid
+    }
+}
+
+/// Puts the gateway's double where the pinned LiteLLM would be.
+async fn install_double(root: &Path) {
+    let pin = Lock::read(&root.join("toolchain")).unwrap().litellm;
+    let platform = Platform::current().unwrap();
+    let entry =
+        Cache::at(root.join("cache")).entry("litellm", &pin.version, platform.as_str(), &pin.digest());
+    let Claim::Reserved(reservation) = entry.claim(&Silent).await.unwrap() else {
+        panic!("the cache is not empty");
+    };
+    let program = PathBuf::from("bin/litellm");
+    let file = reservation.directory().join(&program);
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_fake-gateway"), file).unwrap();
+    let receipt = Receipt {
+        tool: "litellm".into(),
+        version: pin.version.clone(),
+        locked: pin.digest(),
+        program,
+        file: None,
+        installed_at: Utc::now(),
+    };
+    reservation.finish(receipt).unwrap();
+}
+
+fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')')
+        .is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+}
+
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < until, "{what} never came");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+const USING: &str = "using the session that is kept warm since";
+
+#[tokio::test]
+async fn a_run_finds_what_is_kept_warm_says_so_and_judges_both_sides() {
+    let warm = Warm::new().await;
+    assert!(warm.up().await.out.starts_with("the session is kept warm\n"));
+    let host = warm.host();
+    for path in [
+        warm.place().folder().to_owned(),
+        warm.place().folder().join("session.json"),
+        warm.place().log(),
+    ] {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "`{}` holds keys, or may", path.display());
+    }
+    for _ in 0..2 {
+        let ran = warm.small.run(&["text::anthropic"]).await;
+        assert_eq!(ran.status, Some(0), "{ran:?}");
+        assert!(
+            ran.err.contains(USING) && !ran.err.contains("starting LiteLLM"),
+            "{}",
+            ran.err
+        );
+        assert!(!ran.err.contains("on no trial's behalf"), "{}", ran.err);
+    }
+    let results = warm.small.results();
+    assert_eq!(results.run.gateway.kind, "litellm");
+    assert!(results.run.gateway.version.is_some());
+    let judged = &results.results[0].expectations;
+    assert!(
+        judged.iter().any(|judged| judged.name == "asked_once"),
+        "{judged:?}"
+    );
+    let evidence = warm.small.root().join("target/compat/text/anthropic/haiku");
+    let log = std::fs::read_to_string(evidence.join("gateway.log")).unwrap();
+    assert!(log.contains("POST /v1/messages"), "{log}");
+
+    assert!(warm.up().await.out.contains("is kept warm already"));
+    assert_eq!(warm.host(), host);
+    let cold = warm.small.run(&["--cold", "text::anthropic::opus"]).await;
+    assert_eq!(cold.status, Some(0), "{cold:?}");
+    assert!(
+        cold.err.contains("starting LiteLLM") && !cold.err.contains(USING),
+        "{}",
+        cold.err
+    );
+
+    let down = warm.compat(&["down"]).await;
+    assert!(
+        down.err
+            .contains(&format!("the session of process {host} has ended")),
+        "{down:?}"
+    );
+    until("the host's end", || !is_alive(host)).await;
+    assert!(
+        warm.compat(&["down"])
+            .await
+            .err
+            .contains("no session is kept warm")
+    );
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_not_used_and_is_renewed() {
+    let warm = Warm::new().await;
+    warm.up().await;
+    let host = warm.host();
+    let config = warm.small.root().join("proxy_config.yaml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text + "# changed\n").unwrap();
+    let ran = warm.small.run(&["text::anthropic::haiku"]).await;
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    assert!(
+        ran.err
+            .contains("not using the session that is kept warm: `proxy_config.yaml` has changed"),
+        "{}",
+        ran.err
+    );
+    let lease = warm.place().lease().unwrap();
+    let refused = warm.compat(&["up"]).await;
+    assert_eq!(refused.status, Some(1), "{refused:?}");
+    assert!(refused.err.contains("and a run uses it"), "{}", refused.err);
+    assert!(is_alive(host));
+    drop(lease);
+    let renewed = warm.up().await;
+    assert!(
+        renewed.err.contains("ending the session that is kept warm"),
+        "{}",
+        renewed.err
+    );
+    until("the old host's end", || !is_alive(host)).await;
+    assert!(
+        warm.small
+            .run(&["text::anthropic::haiku"])
+            .await
+            .err
+            .contains(USING)
+    );
+    warm.compat(&["down"]).await;
+}
+
+#[tokio::test]
+async fn a_host_that_was_killed_leaves_no_process_and_nothing_that_a_run_would_take_for_it() {
+    let warm = Warm::new().await;
+    warm.up().await;
+    let description = warm.place().read().expect("a session");
+    let host = i32::try_from(description.pid).unwrap();
+    let gateways = children_of(description.pid);
+    assert!(!gateways.is_empty());
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(host),
+        nix::sys::signal::Signal::SIGKILL,
+    )
+    .unwrap();
+    until("the gateway's end", || !gateways.iter().any(|pid| is_alive(*pid))).await;
+    until("the scratch folder's end", || !description.gateway_log.exists()).await;
+    assert!(warm.place().read().is_some(), "nobody took the file away");
+    let ran = warm.small.run(&["text::anthropic::haiku"]).await;
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    assert!(
+        ran.err.contains("starting LiteLLM") && !ran.err.contains("kept warm"),
+        "{}",
+        ran.err
+    );
+    assert!(warm.place().read().is_none());
+}
+
+fn children_of(parent: u32) -> Vec<u32> {
+    let children = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        (fields.nth(1)? == parent.to_string()).then_some(pid)
+    });
+    children.collect()
+}
+
+#[tokio::test]
+async fn a_session_that_nobody_uses_ends_by_itself_and_one_in_use_stays() {
+    let warm = Warm::new().await;
+    assert_eq!(warm.compat(&["up", "--idle", "1"]).await.status, Some(0));
+    until("the end of the session", || warm.place().read().is_none()).await;
+    warm.place().prepare().unwrap();
+    // A lease that is there before the host keeps it.
+    let lease = warm.place().lease().unwrap();
+    assert_eq!(warm.compat(&["up", "--idle", "1"]).await.status, Some(0));
+    let host = warm.host();
+    let ran = warm.small.run(&["text::anthropic::haiku"]).await;
+    assert!(ran.err.contains(USING), "{}", ran.err);
+    assert!(is_alive(host));
+    drop(lease);
+    until("the host's end", || !is_alive(host)).await;
+    assert!(warm.place().read().is_none());
+}
+
+#[tokio::test]
+async fn a_session_whose_folder_is_gone_ends_and_one_in_the_foreground_by_interruption() {
+    let warm = Warm::new().await;
+    warm.up().await;
+    let host = warm.host();
+    std::fs::remove_dir_all(warm.place().folder()).unwrap();
+    until("the host's end", || !is_alive(host)).await;
+
+    let mut foreground = warm
+        .small
+        .program(env!("CARGO_BIN_EXE_compat"), &["up", "--foreground"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    until("the session", || warm.place().read().is_some()).await;
+    assert_eq!(warm.host(), foreground.id());
+    assert!(
+        warm.small
+            .run(&["text::anthropic::haiku"])
+            .await
+            .err
+            .contains(USING)
+    );
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(foreground.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    let status = tokio::task::spawn_blocking(move || foreground.wait())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(status.success(), "{status}");
+    assert!(warm.place().read().is_none());
+}
+
+/// `compat watch` under way, its lines as they come.
+struct Watching {
+    child: std::process::Child,
+    said: std::sync::Arc<std::sync::Mutex<String>>,
+}
+
+impl Watching {
+    fn start(warm: &Warm, arguments: &[&str]) -> Self {
+        let arguments = [&["watch", "--harness", env!("CARGO_BIN_EXE_harness")], arguments].concat();
+        let mut child = warm
+            .small
+            .program(env!("CARGO_BIN_EXE_compat"), &arguments)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+        listen(child.stdout.take().unwrap(), &said);
+        listen(child.stderr.take().unwrap(), &said);
+        Self { child, said }
+    }
+
+    fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// Waits until it has said `what` once more than `before`.
+    async fn says(&self, what: &str, times: usize) {
+        let until = Instant::now() + PATIENCE;
+        while self.said().matches(what).count() < times {
+            assert!(
+                Instant::now() < until,
+                "`{what}` was not said {times} times:\n{}",
+                self.said()
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn interrupt(mut self) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+        let status = tokio::task::spawn_blocking(move || self.child.wait())
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(status.success(), "{status}");
+    }
+}
+
+fn listen(source: impl std::io::Read + Send + 'static, said: &std::sync::Arc<std::sync::Mutex<String>>) {
+    use std::io::BufRead as _;
+    let said = std::sync::Arc::clone(said);
+    std::thread::spawn(move || {
+        for line in std::io::BufReader::new(source).lines().map_while(Result::ok) {
+            said.lock().unwrap().push_str(&(line + "\n"));
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_watcher_runs_what_a_saved_file_touches_and_survives_faults() {
+    let warm = Warm::new().await;
+    let watching = Watching::start(&warm, &["--tier", "haiku"]);
+    watching.says("watching `", 1).await;
+    let host = warm.host();
+    let save = |file: &str, text: &str| std::fs::write(warm.small.root().join(file), text).unwrap();
+    let cell = "cells/text/anthropic.yaml";
+    save(
+        cell,
+        "expect:\n  asked_once:\n    requests: { count: 1 }\n# saved\n",
+    );
+    watching.says("results: ", 1).await;
+    assert!(
+        watching.said().contains(&format!("`{cell}`: 1 trial\n")),
+        "{}",
+        watching.said()
+    );
+    assert!(watching.said().contains(USING), "{}", watching.said());
+    assert_eq!(warm.small.results().run.selected, 1);
+
+    save(cell, "expect:\n  asked_once:\n    request: { count: 1 }\n");
+    watching.says("cells/text/anthropic.yaml:3", 1).await;
+    save("manifest.yaml", "schema_version: [\n");
+    watching.says("manifest.yaml:", 1).await;
+    save(
+        "cells/text/_shared.yaml",
+        "prompt: ping\nreplies:\n  - content:\n      - text: pong\nexpect:\n  reply:\n    text: { equals: pong }\n",
+    );
+    save(cell, "expect:\n  asked_once:\n    requests: { count: 1 }\n");
+    save("manifest.yaml", crate::harness_command::MANIFEST);
+    // The manifest touches all of the tier.
+    until("the whole tier", || warm.small.results().run.selected == 4).await;
+    until("its end", || warm.small.results().run.complete).await;
+    watching.interrupt().await;
+    until("the host's end", || !is_alive(host)).await;
+    assert!(warm.place().read().is_none());
+}
+
+/// What nextest gives the processes of one run.
+fn nextest(warm: &mut Warm) -> Place {
+    let run = uuid::Uuid::new_v4().to_string();
+    warm.small.set(env::NEXTEST_RUN_ID, &run);
+    warm.small.set(env::NEXTEST_EXECUTION_MODE, "process-per-test");
+    let cache = warm.small.root().join("cache");
+    let environment: Environment = [(env::COMPAT_CACHE_DIR, cache)].into_iter().collect();
+    Place::of_run(&environment, warm.small.root(), &run).unwrap()
+}
+
+/// Ends the session that the processes of a run share, as it ends by itself after a while.
+async fn ended(place: &Place) {
+    let host = place.read().expect("a session").pid;
+    place.remove();
+    until("the host's end", || !is_alive(host)).await;
+}
+
+#[tokio::test]
+async fn processes_of_one_run_that_start_at_once_share_one_session_and_one_file() {
+    let mut warm = Warm::new().await;
+    let place = nextest(&mut warm);
+    let names = [
+        "text::anthropic::haiku",
+        "text::anthropic::opus",
+        "words::anthropic::haiku",
+        "words::anthropic::opus",
+        "text::azure::haiku",
+    ];
+    let exact = |name: &'static str| {
+        let small = &warm.small;
+        async move { small.run(&["--exact", name, "--nocapture"]).await }
+    };
+    let (a, b, c, d, e) = tokio::join!(
+        exact(names[0]),
+        exact(names[1]),
+        exact(names[2]),
+        exact(names[3]),
+        exact(names[4])
+    );
+    let statuses = [&a, &b, &c, &d, &e].map(|ran| ran.status);
+    assert_eq!(
+        statuses,
+        [0, 0, 101, 101, 0].map(Some),
+        "{a:?}{b:?}{c:?}{d:?}{e:?}"
+    );
+    let started = [&a, &b, &c, &d, &e].map(|ran| ran.err.matches("starting LiteLLM").count() / 2);
+    assert_eq!(started.iter().sum::<usize>(), 1, "{started:?} {}", a.err);
+    assert!(
+        !a.out.contains("not tested"),
+        "the matrix is no process's own: {}",
+        a.out
+    );
+    let results = warm.small.results();
+    assert_eq!((results.run.selected, results.run.complete), (5, true));
+    assert!(results.run.gateway.version.is_some() && results.run.claude_code_version.is_some());
+    let junit = std::fs::read_to_string(warm.small.root().join("test-results/junit.xml")).unwrap();
+    for name in names {
+        assert_eq!(junit.matches(&format!("name=\"{name}\"")).count(), 1, "{name}");
+    }
+
+    // A retry is another attempt at the same trial, and no other run's results are taken up.
+    let shared = "cells/words/_shared.yaml";
+    let mended = std::fs::read_to_string(warm.small.root().join(shared)).unwrap();
+    std::fs::write(warm.small.root().join(shared), mended.replace("other", "pong")).unwrap();
+    assert_eq!(exact("words::anthropic::opus").await.status, Some(0));
+    let results = warm.small.results();
+    let entry = results
+        .results
+        .iter()
+        .find(|entry| entry.nodeid.to_string() == "words::anthropic::opus");
+    let entry = entry.expect("a result");
+    assert_eq!(
+        (results.results.len(), entry.attempts.len(), entry.flaky),
+        (5, 2, true)
+    );
+    ended(&place).await;
+
+    let place = nextest(&mut warm);
+    assert_eq!(warm.small.run(&["--exact", names[0]]).await.status, Some(0));
+    assert_eq!(warm.small.results().results.len(), 1, "a new run begins anew");
+    ended(&place).await;
+}
+
+#[tokio::test]
+async fn a_process_that_is_ended_leaves_its_trial_unfinished_and_no_process() {
+    let mut warm = Warm::new().await;
+    let place = nextest(&mut warm);
+    warm.up().await;
+    let scenario = warm.small.root().join("scenario.json");
+    std::fs::write(&scenario, r#"["hang"]"#).unwrap();
+    let hanging = crate::harness_command::hanging_claude(warm.small.root(), &scenario);
+    warm.small.set(env::COMPAT_CLAUDE, hanging.to_str().unwrap());
+    let mut harness = warm
+        .small
+        .harness(&["--exact", "text::anthropic::haiku"])
+        .spawn()
+        .unwrap();
+    let claude = || {
+        let hangs = children_of(harness.id());
+        hangs.into_iter().find(|pid| {
+            let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&arguments).contains("--session-id")
+        })
+    };
+    until("claude", || claude().is_some()).await;
+    let claude = claude().unwrap();
+    harness.kill().unwrap();
+    harness.wait().unwrap();
+    until("claude's end", || !is_alive(claude)).await;
+    let results = warm.small.results();
+    assert_eq!((results.run.unfinished.len(), results.run.complete), (1, false));
+    // It was a guest of what `compat up` keeps: there was nothing to start, and that stays.
+    assert!(place.read().is_none() && is_alive(warm.host()));
+    warm.compat(&["down"]).await;
+}
