@@ -44,6 +44,7 @@ pub(super) const RULES: &[Rule] = &[
         cause: Config,
         confidence: LIKELY,
         when: Says(&[
+            r"NXDOMAIN|could(?: not|n't) be resolved",
             r"resolve (?:host|proxy)",
             r"ENOTFOUND|getaddrinfo|name or service not known|failed to resolve|servname|no such host|NameResolution|DNSResolutionFailed",
         ]),

@@ -27,6 +27,7 @@ pub(super) const RULES: &[Rule] = &[
         cause: Harness,
         confidence: LIKELY,
         when: Says(&[
+            r"required arguments? (?:was|were) not provided",
             r"resource temporarily unavailable|\bEAGAIN\b",
             r"disk quota|os error (?:2|13|17|20|24|28|122)\b|\bcell (?:file )?\S+\.ya?ml",
             r"/\S+: permission denied|permission denied: \W?/",

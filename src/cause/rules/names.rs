@@ -87,6 +87,7 @@ pub(super) const RULES: &[Rule] = &[
         cause: Config,
         confidence: SURE,
         when: Says(&[
+            r"(?:has|have|with) no deployments? (?:in|for|of)",
             r"(?:unsupported|invalid|unknown) api[ -]version",
             r"ModelProviderData|for \w+ model deployments",
             r"DeploymentNotFound",
