@@ -498,16 +498,23 @@ impl Run {
         };
         // Access tokens are asked for on nobody's behalf; a provider that is gone has been told of elsewhere.
         let orphans = runtime.block_on(provider.orphans()).unwrap_or_default();
+        let mut told: BTreeMap<String, usize> = BTreeMap::new();
         for orphan in orphans
             .iter()
             .filter(|orphan| orphan.operation != Operation::OauthToken)
         {
-            anstream::eprintln!(
-                "a request reached the provider on no trial's behalf: {} {} → {}",
-                orphan.request.method,
-                orphan.request.path,
-                orphan.reply.status
-            );
+            let (request, status) = (&orphan.request, orphan.reply.status);
+            *told
+                .entry(format!("{} {} → {status}", request.method, request.path))
+                .or_default() += 1;
+        }
+        for (request, times) in told {
+            let times = if times > 1 {
+                format!(", {times} times")
+            } else {
+                String::new()
+            };
+            anstream::eprintln!("a request reached the provider on no trial's behalf: {request}{times}");
         }
     }
 
