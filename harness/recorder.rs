@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use compat_matrix::ids::TrialName;
@@ -22,8 +23,12 @@ pub struct Recorder {
 
 struct State {
     results: Results,
+    junit_written: Option<Instant>,
     error: Option<anyhow::Error>,
 }
+
+/// The JUnit file is for the end of a run; until then it need not be newer than this.
+const JUNIT_PAUSE: Duration = Duration::from_secs(2);
 
 impl Recorder {
     /// A recorder of a run of which `selected` is to finish. Its files are written at once: what an earlier run left must
@@ -41,6 +46,7 @@ impl Recorder {
             shared,
             state: Mutex::new(State {
                 results: Results::begun(run, &[]),
+                junit_written: None,
                 error: None,
             }),
         };
@@ -64,6 +70,7 @@ impl Recorder {
 
     /// Marks the run as complete if all that was selected has finished, and returns what it came to.
     pub fn finish(&self) -> anyhow::Result<Results> {
+        self.locked().junit_written = None;
         self.update(|results| results.settle(true));
         let mut state = self.locked();
         match state.error.take() {
@@ -74,12 +81,13 @@ impl Recorder {
 
     fn update(&self, change: impl FnOnce(&mut Results)) {
         let mut state = self.locked();
-        if let Err(error) = self.try_update(&mut state.results, change) {
+        if let Err(error) = self.try_update(&mut state, change) {
             state.error.get_or_insert(error);
         }
     }
 
-    fn try_update(&self, results: &mut Results, change: impl FnOnce(&mut Results)) -> anyhow::Result<()> {
+    fn try_update(&self, state: &mut State, change: impl FnOnce(&mut Results)) -> anyhow::Result<()> {
+        let results = &mut state.results;
         // Until the files are written nobody else changes them.
         let held = match &self.shared {
             Some(shared) => Some(shared.hold()?),
@@ -95,7 +103,13 @@ impl Recorder {
             held.keep(&text)?;
         }
         write_whole(&self.results_path, &text)?;
-        write_whole(&self.junit_path, &results::junit::to_xml(results))
+        let is_new_enough = |written: Instant| written.elapsed() < JUNIT_PAUSE;
+        if self.shared.is_none() && state.junit_written.is_some_and(is_new_enough) {
+            return Ok(());
+        }
+        write_whole(&self.junit_path, &results::junit::to_xml(results))?;
+        state.junit_written = Some(Instant::now());
+        Ok(())
     }
 
     fn locked(&self) -> std::sync::MutexGuard<'_, State> {

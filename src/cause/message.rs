@@ -4,6 +4,7 @@
 //! Never decides whose fault the message is.
 #![warn(clippy::disallowed_methods)]
 
+use std::str::Chars;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -64,19 +65,41 @@ impl Message {
 /// How deep error bodies are expected to be nested as strings in one another.
 const NESTING: usize = 4;
 
-/// `text` on one line, without the escapes of nested JSON strings and without typographic quotes.
+/// `text` on one line, without the escapes of nested JSON strings and of XML, without colours and without typographic
+/// quotes.
 fn plain(text: &str) -> String {
-    let mut text = text
-        .replace(['\u{2018}', '\u{2019}'], "'")
-        .replace(['\u{201c}', '\u{201d}'], "\"");
+    let mut text = text.to_owned();
     for _ in 0..NESTING {
         if !text.contains('\\') {
             break;
         }
         text = unescaped(&text);
     }
+    for (escaped, plain) in ESCAPED {
+        if text.contains(escaped) {
+            text = text.replace(escaped, plain);
+        }
+    }
+    let text = COLOUR.replace_all(&text, "");
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
+
+/// What else stands for a plain character, and for which.
+const ESCAPED: [(&str, &str); 9] = [
+    ("\u{2018}", "'"),
+    ("\u{2019}", "'"),
+    ("\u{201c}", "\""),
+    ("\u{201d}", "\""),
+    ("&quot;", "\""),
+    ("&#39;", "'"),
+    ("&lt;", "<"),
+    ("&gt;", ">"),
+    ("&amp;", "&"),
+];
+
+/// The control sequences of a terminal, the escape character kept or lost.
+static COLOUR: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\x1b\[[0-9;?]*[A-Za-z]|\[(?:\d{1,3};?)+m").expect("the pattern is valid"));
 
 /// `text` with one level of backslash escapes undone.
 fn unescaped(text: &str) -> String {
@@ -89,12 +112,25 @@ fn unescaped(text: &str) -> String {
         }
         match characters.next() {
             Some('n' | 'r' | 't') => plain.push(' '),
+            Some('u') => plain.push(of_code(&mut characters)),
             Some(escaped @ ('"' | '\'' | '\\' | '/')) => plain.push(escaped),
             Some(other) => plain.extend(['\\', other]),
             None => plain.push('\\'),
         }
     }
     plain
+}
+
+/// The character of the four hexadecimal digits that follow; a space where they are none.
+fn of_code(characters: &mut Chars) -> char {
+    let digits: String = characters.as_str().chars().take(4).collect();
+    match u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32) {
+        Some(character) => {
+            characters.nth(3);
+            character
+        }
+        None => ' ',
+    }
 }
 
 /// The HTTP status that the message names first, in one of the forms in which programs print one.
@@ -135,7 +171,7 @@ fn route(text: &str) -> Route {
             | "error":\ ?\{\ ?"message" | "type":\ ?"<nil>" | \(request\ id:\ \w+\)
             | ["']message["']:\ ?["'] [^"'{]{0,60} \{\ ?["']
             | upstream\ (?:provider|error) | from\ provider | inference\ gateway | \[[\w-]+/[\w.@:-]+\]
-            | claude\ CLI\ (?:failed|timed\ out)
+            | "detail":\ ?\[ | claude\ CLI\ (?:failed|timed\ out)
             "#,
         )
         .expect("the pattern is valid")
@@ -162,6 +198,15 @@ mod tests {
         assert_eq!(
             plain("{\\\"message\\\":\\\"it isn\u{2019}t\\\\n  here\\\"}\n"),
             "{\"message\":\"it isn't here\"}"
+        );
+    }
+
+    #[test]
+    fn colours_xml_entities_and_unicode_escapes_become_plain_text() {
+        assert_eq!(plain("\u{1b}[31mAPI Error\u{1b}[0m: 429"), "API Error: 429");
+        assert_eq!(
+            plain("\\u001b[1m&lt;failure message=&quot;\\u003c\\u00\\u003e&quot;/&gt;"),
+            "<failure message=\"< 00>\"/>"
         );
     }
 

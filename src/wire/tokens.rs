@@ -37,6 +37,11 @@ pub struct Piece {
 /// The pieces of a prompt: tools, then system, then messages.
 pub fn pieces(request: &MessageRequest) -> Vec<Piece> {
     let tools = request.tools.iter().map(tool_piece);
+    tools.chain(pieces_after_tools(request)).collect()
+}
+
+/// The pieces of a prompt but for its tools, which are most of its text.
+pub fn pieces_after_tools(request: &MessageRequest) -> Vec<Piece> {
     let system = request.system.iter().map(|block| block_piece("system", block, 0));
     // The thinking parameter is part of what messages are cached under, but not of tools and system:
     // https://platform.claude.com/docs/en/build-with-claude/prompt-caching#what-invalidates-the-cache
@@ -52,11 +57,7 @@ pub fn pieces(request: &MessageRequest) -> Vec<Piece> {
         })
     });
     let messages: Vec<Piece> = messages.collect();
-    tools
-        .chain(system)
-        .chain(messages)
-        .chain([answer_piece()])
-        .collect()
+    system.chain(messages).chain([answer_piece()]).collect()
 }
 
 /// What the provider adds to have the model speak: never cached, so that no prompt has 0 uncached tokens.

@@ -319,9 +319,14 @@ fn piece(request: &MessageRequest, place: usize) -> Option<Value> {
 }
 
 fn shares_prefix((first, second): (&MessageRequest, &MessageRequest)) -> bool {
-    let (old, new) = (tokens::pieces(first), tokens::pieces(second));
+    let has_same_tools = first.tools == second.tools;
+    let pieces = match has_same_tools {
+        true => tokens::pieces_after_tools,
+        false => tokens::pieces,
+    };
+    let (old, new) = (pieces(first), pieces(second));
     let Some(end) = old.iter().rposition(|piece| piece.breakpoint.is_some()) else {
-        return false;
+        return has_same_tools && first.tools.iter().any(|tool| tool.cache.is_some());
     };
     let same = old
         .iter()
