@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{Mutant, MutantName};
 use crate::ids::{CellId, TierId};
-use crate::spec::expectation::Place;
+use crate::spec::expectation::{Place, RUN};
 
 /// How a cell came out under a mutant, or without one.
 #[derive(Clone, Debug, PartialEq)]
@@ -131,12 +131,21 @@ pub struct Vacuous {
 }
 
 /// What no mutant of `runs` broke, of all that was judged. An expectation of a shared file counts as one, whichever
-/// cells have it.
+/// cells have it. Where the run itself failed everything that asks for an answer breaks with it, and proves nothing of
+/// itself unless the mutant names it.
 pub fn vacuous(judgeable: &[Judgeable], runs: &[(Arc<Mutant>, Vec<CellRun>)]) -> Vacuous {
     let all: Vec<&CellRun> = runs.iter().flat_map(|(_, cells)| cells).collect();
     let is_broken = |cell: &CellId, name: &str| {
-        all.iter()
-            .any(|run| run.cell == *cell && run.broken.iter().any(|broken| broken == name))
+        runs.iter().any(|(mutant, runs)| {
+            let names_it = mutant
+                .killed_by
+                .iter()
+                .any(|killer| killer.expectation == name && killer.names(cell));
+            runs.iter().filter(|run| run.cell == *cell).any(|run| {
+                let has = |name: &str| run.broken.iter().any(|broken| broken == name);
+                has(name) && (names_it || !has(RUN))
+            })
+        })
     };
     let mut expectations: BTreeMap<(PathBuf, usize, &str), bool> = BTreeMap::new();
     let mut cells: BTreeMap<String, bool> = BTreeMap::new();
@@ -260,5 +269,20 @@ mod tests {
         let vacuous = vacuous(&all, &runs);
         assert_eq!(vacuous.expectations, ["run"]);
         assert_eq!(vacuous.cells, ["vision::anthropic"]);
+    }
+
+    #[test]
+    fn what_breaks_only_with_the_run_proves_nothing_unless_a_mutant_names_it() {
+        let judgeable = |name: &str| Judgeable {
+            cell: cell("tool_use"),
+            name: name.to_owned(),
+            place: None,
+        };
+        let all = [judgeable("reply"), judgeable("result_came_back")];
+        let broken = ["run", "reply", "result_came_back"];
+        let runs = [(Arc::new(mutant()), vec![run("tool_use", &broken, true)])];
+        assert_eq!(vacuous(&all, &runs).expectations, ["reply"]);
+        let runs = [(Arc::new(mutant()), vec![run("tool_use", &broken[1..], true)])];
+        assert!(vacuous(&all, &runs).expectations.is_empty());
     }
 }

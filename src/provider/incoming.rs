@@ -80,6 +80,11 @@ impl Incoming {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
+
+    /// How often header `name` was sent.
+    pub(super) fn header_count(&self, name: &str) -> usize {
+        self.headers.get_all(name).iter().count()
+    }
 }
 
 /// Bedrock takes betas from the body alone:

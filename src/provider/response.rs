@@ -41,6 +41,14 @@ pub(super) struct Frame {
 }
 
 impl Outgoing {
+    /// Its headers as an exchange keeps them.
+    pub(super) fn recorded_headers(&self) -> Vec<(String, String)> {
+        let headers = self.headers.iter();
+        headers
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect()
+    }
+
     /// A body of JSON.
     pub(super) fn json(status: u16, headers: Vec<(&'static str, String)>, body: Value) -> Self {
         let bytes = Bytes::from(body.to_string());

@@ -321,6 +321,7 @@ fn exchange(incoming: &Incoming, turn: Option<usize>, decision: &Decision) -> Ex
         matched: decision.matched.clone(),
         reply: SentReply {
             status: decision.outgoing.status,
+            headers: decision.outgoing.recorded_headers(),
             stream: decision.outgoing.is_stream,
             events: Vec::new(),
             message: decision.message.clone(),

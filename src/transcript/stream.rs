@@ -79,7 +79,7 @@ impl Stream {
             "content_block_start" => self.block_start(event, line, problems),
             "content_block_delta" => self.block_delta(event, line, problems),
             "content_block_stop" => self.block_stop(event, line, problems),
-            "message_delta" => self.stop_reason |= text(event, "/delta/stop_reason").is_some(),
+            "message_delta" => self.message_delta(event, line, problems),
             "message_stop" => self.message_stop(line, problems),
             _ => {}
         }
@@ -153,6 +153,17 @@ impl Stream {
             let what = format!("the arguments of the tool call in block {index} are not JSON");
             note(problems, line, what);
         }
+    }
+
+    fn message_delta(&mut self, event: &Value, line: usize, problems: &mut Vec<StreamProblem>) {
+        for (index, _) in self.blocks.iter().filter(|(_, block)| block.open) {
+            note(
+                problems,
+                line,
+                format!("`message_delta` comes before block {index} stops"),
+            );
+        }
+        self.stop_reason |= text(event, "/delta/stop_reason").is_some();
     }
 
     fn message_stop(&mut self, line: usize, problems: &mut Vec<StreamProblem>) {

@@ -108,6 +108,9 @@ pub enum Matched {
 pub struct SentReply {
     /// The HTTP status.
     pub status: u16,
+    /// Names in lower case, the content type's among them, without what a connection adds; empty in older evidence.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
     /// Whether it was streamed.
     pub stream: bool,
     /// The events of a streamed reply as they were sent, or the one JSON body of another, in the

@@ -41,3 +41,13 @@ pub struct PassedReply {
     /// Whether it ended before it was whole: the gateway broke off, or the client hung up.
     pub cut_off: bool,
 }
+
+impl PassedReply {
+    /// The first value of header `name` (lower case).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        headers
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+}

@@ -104,6 +104,7 @@ pub fn as_sent(sent: &[Passage], exchanges: &[Exchange]) -> Vec<Exchange> {
 fn no_reply() -> SentReply {
     SentReply {
         status: 0,
+        headers: Vec::new(),
         stream: false,
         events: Vec::new(),
         message: None,

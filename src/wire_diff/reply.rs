@@ -6,8 +6,9 @@ use super::pairing::Pair;
 use super::{Difference, Fate, Part, values};
 use crate::transcript::{Answer, AnswerBlock, DeltaKind, Event, TimedEvent, Transcript};
 use crate::wire::exchange::{Exchange, SentEvent, SentReply};
+use crate::wire::model::canonical_name;
 use crate::wire::passage::PassedReply;
-use crate::wire::{Operation, Usage};
+use crate::wire::{Operation, Route, Usage};
 
 /// A stream whose deltas the provider spread over at least this many milliseconds can be told from a burst.
 const SPREAD_MS: u64 = 200;
@@ -20,10 +21,12 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     };
     let given = &exchange.reply;
     let mut found: Vec<Difference> = status(given, back).into_iter().collect();
+    found.extend(headers(given, back));
     if given.status >= 400 || back.status >= 400 {
         found.extend(error(given, back));
         return found;
     }
+    found.extend(content_type(pair, back));
     if exchange.operation == Operation::CountTokens {
         found.extend(token_count(given, back));
         return found;
@@ -32,9 +35,11 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
         found.extend(nothing_came(given, back));
         return found;
     };
+    found.extend(head(pair, &sent, &came));
     found.extend(content(&sent, &came));
     found.extend(stop_reason(&sent, &came));
     found.extend(usage(given.usage, came.usage.unwrap_or_default()));
+    found.extend(cache_creation(exchange, &sent, &came));
     if back.stream {
         found.extend(events(exchange, back, &came));
         found.extend(pace(given, back));
@@ -51,6 +56,84 @@ fn status(given: &SentReply, back: &PassedReply) -> Option<Difference> {
             Some(json!(back.status)),
         )
     })
+}
+
+/// What a reply's headers say to Claude Code, or to whoever asks the provider about it: its id
+/// (<https://platform.claude.com/docs/en/api/errors>) and when to ask again
+/// (<https://platform.claude.com/docs/en/api/rate-limits>). The others are the connection's, or the gateway's own.
+const TELLING_HEADERS: [&str; 2] = ["request-id", "retry-after"];
+
+fn headers(given: &SentReply, back: &PassedReply) -> Vec<Difference> {
+    let telling = given
+        .headers
+        .iter()
+        .filter(|(name, _)| TELLING_HEADERS.contains(&name.as_str()));
+    telling
+        .filter(|(name, value)| back.header(name) != Some(value))
+        .map(|(name, value)| {
+            let came = back.header(name).map(Value::from);
+            Difference::of(Part::Header, name, Some(json!(value)), came)
+        })
+        .collect()
+}
+
+/// By it a client knows how to read a reply.
+fn content_type(pair: &Pair, back: &PassedReply) -> Option<Difference> {
+    let asks_for_stream = |body: &Value| body["stream"] == true;
+    let wanted = if pair.passage.request.body.json().is_some_and(asks_for_stream) {
+        "text/event-stream"
+    } else {
+        "application/json"
+    };
+    let came = back.header("content-type");
+    let is_wanted = came.is_some_and(|came| came.to_ascii_lowercase().starts_with(wanted));
+    (!is_wanted).then(|| {
+        Difference::of(
+            Part::Header,
+            "content-type",
+            Some(json!(wanted)),
+            came.map(Value::from),
+        )
+    })
+}
+
+/// An answer has an id, which may be the gateway's, and the name of the model that gave it, which may be the one by which
+/// it was asked for.
+fn head(pair: &Pair, sent: &Answer, came: &Answer) -> Vec<Difference> {
+    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let mut found = Vec::new();
+    if let (Some(id), None) = (&sent.id, text(&came.id)) {
+        found.push(Difference::of(Part::Field, "id", Some(json!(id)), None));
+    }
+    let asked = pair.passage.request.body.json().map(|body| &body["model"]);
+    let Some(model) = &sent.model else {
+        return found;
+    };
+    let is_meant = |name: &String| {
+        asked.is_some_and(|asked| asked == name) || canonical_name(model) == canonical_name(name)
+    };
+    let named = text(&came.model);
+    if !named.as_ref().is_some_and(is_meant) {
+        found.push(Difference::of(
+            Part::Field,
+            "model",
+            Some(json!(model)),
+            named.map(Value::from),
+        ));
+    }
+    found
+}
+
+/// For how long it was written is what writing to the cache costs. Converse does not say it in its own words.
+fn cache_creation(exchange: &Exchange, sent: &Answer, came: &Answer) -> Vec<Difference> {
+    if exchange.route == Some(Route::BedrockConverse) {
+        return Vec::new();
+    }
+    let of = |answer: &Answer| answer.usage_fields["cache_creation"].clone();
+    values::differences("cache_creation", &of(sent), &of(came))
+        .into_iter()
+        .map(|found| Difference::of(Part::Usage, found.path, found.before, found.after))
+        .collect()
 }
 
 /// A gateway's message may say more than the provider's, but not less.
@@ -290,7 +373,52 @@ fn events(exchange: &Exchange, back: &PassedReply, came: &Answer) -> Vec<Differe
     }
     let errors = back.events.iter().filter(|event| event.data["type"] == "error");
     found.extend(errors.map(|event| Difference::of(Part::Event, "error", None, Some(event.data.clone()))));
+    found.extend(unknown_events(&exchange.reply, back));
+    if found.is_empty() {
+        found.extend(out_of_order(back));
+    }
     found
+}
+
+/// The events of the Messages API (<https://platform.claude.com/docs/en/build-with-claude/streaming>).
+const EVENTS: [&str; 8] = [
+    "message_start",
+    "content_block_start",
+    "content_block_delta",
+    "content_block_stop",
+    "message_delta",
+    "message_stop",
+    "ping",
+    "error",
+];
+
+/// Events of other kinds that the provider did not send, and what is no event.
+fn unknown_events(given: &SentReply, back: &PassedReply) -> Vec<Difference> {
+    let is_sent = |kind: &str| given.events.iter().any(|sent| sent.data["type"] == kind);
+    let is_known = |event: &SentEvent| match event.data["type"].as_str() {
+        Some(kind) => EVENTS.contains(&kind) || is_sent(kind),
+        // Between events there may be empty lines.
+        None => event.data.as_str().is_some_and(|text| text.trim().is_empty()),
+    };
+    let unknown = back.events.iter().filter(|event| !is_known(event));
+    unknown
+        .map(|event| {
+            let kind = event.data["type"].as_str().unwrap_or("without a type");
+            Difference::of(Part::Event, kind, None, Some(event.data.clone()))
+        })
+        .collect()
+}
+
+fn out_of_order(back: &PassedReply) -> Option<Difference> {
+    let events = stream_events(&back.events);
+    let problem = Transcript { events }.stream_problems().into_iter().next()?;
+    Some(Difference::with_fate(
+        Part::Event,
+        Fate::Changed,
+        "order",
+        None,
+        Some(json!(problem.what)),
+    ))
 }
 
 fn count(kind: &str, wanted: usize, found: usize) -> Option<Difference> {

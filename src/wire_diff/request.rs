@@ -16,6 +16,7 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     };
     let mut found: Vec<Difference> = repeated(pair).into_iter().collect();
     found.extend(headers(&pair.passage.request, &exchange.request));
+    found.extend(surplus_credential(exchange));
     found.extend(betas(&pair.passage.request, exchange));
     found.extend(fields(&pair.passage.request, exchange));
     if let (Some(sent), Some(arrived)) = (&pair.message, &exchange.message) {
@@ -59,6 +60,25 @@ fn headers(sent: &Request, arrived: &Request) -> Vec<Difference> {
         .into_iter()
         .map(|found| Difference::of(Part::Header, found.path, found.before, found.after))
         .collect()
+}
+
+/// A provider needs one credential. A key beside it is the caller's, and the gateway's to keep
+/// (<https://github.com/BerriAI/litellm/pull/37905>).
+fn surplus_credential(arrived: &Exchange) -> Option<Difference> {
+    let has = |name| arrived.request.header(name).next().is_some();
+    let surplus = match arrived.route? {
+        Route::Anthropic => has("x-api-key") && has("authorization"),
+        Route::BedrockInvoke | Route::BedrockConverse | Route::VertexAi => has("x-api-key"),
+    };
+    surplus.then(|| {
+        Difference::with_fate(
+            Part::Header,
+            Fate::Added,
+            "a second credential",
+            None,
+            Some(json!("`authorization` and `x-api-key`")),
+        )
+    })
 }
 
 /// A header that is sent twice counts as its values joined (RFC 9110, section 5.3).

@@ -183,6 +183,7 @@ pub fn exchange(body: Value, sent: Value) -> Exchange {
         matched: Matched::Script { reply: 1 },
         reply: SentReply {
             status: 200,
+            headers: Vec::new(),
             stream: false,
             events: Vec::new(),
             message: Some(sent),

@@ -155,6 +155,25 @@ async fn credentials_are_asked_for_on_every_route_and_never_recorded() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_shown_twice_is_refused_as_anthropic_refuses_it() {
+    let gateway = Gateway::start().await;
+    let key = new_key();
+    gateway.simulator.register(key, script([text("ok")]));
+    let mut request = gateway
+        .ask(Route::Anthropic, false, &prompt(key))
+        .build()
+        .unwrap();
+    let shown = request.headers()["x-api-key"].clone();
+    request.headers_mut().append("x-api-key", shown);
+    let reply = gateway.client.execute(request).await.unwrap();
+    assert_eq!(reply.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        reply.json::<Value>().await.unwrap()["error"]["message"],
+        "API key is invalid."
+    );
+}
+
+#[tokio::test]
 async fn an_expired_assertion_gets_no_token() {
     let gateway = Gateway::start().await;
     let reply = exchange_token(&gateway.client, &gateway.simulator, 7200).await;

@@ -215,6 +215,16 @@ async fn a_prompt_that_breaks_a_rule_is_refused_in_the_providers_words() {
             },
         ),
         (
+            &[BedrockInvoke],
+            "server_tools",
+            "Input tag 'tool_search_tool_regex_20251119'",
+            |body| {
+                let tool =
+                    json!({"type": "tool_search_tool_regex_20251119", "name": "tool_search_tool_regex"});
+                body["tools"].as_array_mut().unwrap().push(tool);
+            },
+        ),
+        (
             &[BedrockInvoke, VertexAi],
             "server_tools",
             "Input tag 'web_fetch_20250910'",

@@ -45,7 +45,7 @@ fn lossy() -> Evidence {
         reply: Some(PassedReply {
             at_ms: 7,
             status: 200,
-            headers: Vec::new(),
+            headers: vec![("content-type".into(), "application/json".into())],
             stream: false,
             events: vec![SentEvent {
                 at_ms: 7,

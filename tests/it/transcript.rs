@@ -281,7 +281,13 @@ fn each_fault_of_a_stream_is_named() {
         problems(without(1))[0],
         "a `text_delta` for block 0, which is not open"
     );
-    assert_eq!(problems(without(4)), ["block 0 never stops"]);
+    assert_eq!(
+        problems(without(4)),
+        [
+            "`message_delta` comes before block 0 stops",
+            "block 0 never stops"
+        ]
+    );
     assert_eq!(problems(without(5)), ["the message ends without a stop reason"]);
     assert_eq!(
         problems(without(6)),

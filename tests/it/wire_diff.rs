@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 
 use crate::evidence::{Builder, equals, exchange, nothing, refused, test, text_message};
 
+mod frame;
+
 /// One request and its reply, as both sides saw it: equal until a test changes one side.
 struct Wire {
     sent: Vec<Passage>,
@@ -137,7 +139,7 @@ fn passage(index: usize, body: &Value, exchange: &Exchange) -> Passage {
         reply: Some(PassedReply {
             at_ms: index as u64 * 1000 + 20,
             status: exchange.reply.status,
-            headers: Vec::new(),
+            headers: vec![("content-type".into(), "text/event-stream; charset=utf-8".into())],
             stream: true,
             events: timed(index, events),
             cut_off: false,

@@ -10,6 +10,11 @@ use crate::wire::{Operation, Route};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
+        name: "one_api_key",
+        source: "https://github.com/Podden/openwebui_anthropic_api_manifold_pipe/pull/38 (401 for the right key sent twice)",
+        check: one_api_key,
+    },
+    Rule {
         name: "anthropic_api_key",
         source: "https://platform.claude.com/docs/en/api/errors (401 authentication_error)",
         check: anthropic_api_key,
@@ -34,6 +39,11 @@ fn is_on(subject: &Subject, routes: &[Route]) -> bool {
             .target
             .route
             .is_some_and(|route| routes.contains(&route))
+}
+
+fn one_api_key(subject: &Subject) -> Option<ErrorReply> {
+    (is_on(subject, &[Route::Anthropic]) && subject.incoming.header_count("x-api-key") > 1)
+        .then(|| ErrorReply::new(401, "API key is invalid."))
 }
 
 /// The key in `x-api-key`, or as a bearer token; either is enough.

@@ -20,6 +20,12 @@ pub(super) const RULES: &[Rule] = &[
         check: ttl,
     },
     Rule {
+        name: "cache_ttl_offered",
+        source: "https://github.com/earendil-works/pi/pull/1570 (models of Bedrock without a cache of an hour, and what they \
+                 say), https://github.com/BerriAI/litellm/issues/15880",
+        check: ttl_offered,
+    },
+    Rule {
         name: "cache_ttl_order",
         source: "https://platform.claude.com/docs/en/build-with-claude/prompt-caching (mixing different TTLs); wording: \
                  https://github.com/headroomlabs-ai/headroom/issues/2939",
@@ -97,6 +103,26 @@ fn ttl(subject: &Subject) -> Option<ErrorReply> {
     }
 }
 
+/// On Bedrock a cache of an hour came with the 4.5 models; Anthropic and Vertex AI offer it of every model.
+fn ttl_offered(subject: &Subject) -> Option<ErrorReply> {
+    if !subject.is_on(&[Route::BedrockInvoke, Route::BedrockConverse])
+        || bedrock_keeps_for_an_hour(subject.model())
+    {
+        return None;
+    }
+    let (place, _) = all(subject).into_iter().find(|(_, cache)| cache.ttl == "1h")?;
+    subject.invalid(format!(
+        "{place}.cache_control.ephemeral.ttl: Extra inputs are not permitted"
+    ))
+}
+
+/// By the model's canonical name.
+fn bedrock_keeps_for_an_hour(model: &str) -> bool {
+    let is_older = model.starts_with("claude-3-")
+        || matches!(model, "claude-opus-4" | "claude-opus-4-1" | "claude-sonnet-4");
+    !is_older
+}
+
 fn ttl_order(subject: &Subject) -> Option<ErrorReply> {
     let all = all(subject);
     let first_short = all.iter().position(|(_, cache)| cache.ttl == "5m")?;
@@ -115,4 +141,24 @@ fn cached_thinking(subject: &Subject) -> Option<ErrorReply> {
         "{place}.{}.cache_control: Extra inputs are not permitted",
         block.content.kind()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::model::canonical_name;
+
+    #[test]
+    fn bedrock_keeps_a_prompt_for_an_hour_since_the_4_5_models() {
+        for (model, keeps) in [
+            ("us.anthropic.claude-haiku-4-5-20251001-v1:0", true),
+            ("us.anthropic.claude-sonnet-4-6", true),
+            ("us.anthropic.claude-opus-4-7", true),
+            ("us.anthropic.claude-sonnet-4-20250514-v1:0", false),
+            ("us.anthropic.claude-opus-4-1-20250805-v1:0", false),
+            ("us.anthropic.claude-3-7-sonnet-20250219-v1:0", false),
+        ] {
+            assert_eq!(bedrock_keeps_for_an_hour(canonical_name(model)), keeps, "{model}");
+        }
+    }
 }

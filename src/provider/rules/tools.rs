@@ -18,7 +18,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         name: "server_tools",
-        source: "https://github.com/BerriAI/litellm/issues/26252; \
+        source: "https://github.com/BerriAI/litellm/issues/26252, https://github.com/BerriAI/litellm/issues/28083; \
                  https://platform.claude.com/docs/en/build-with-claude/claude-in-amazon-bedrock (features not supported); \
                  wording: https://github.com/anthropics/claude-quickstarts/issues/251",
         check: server_tools,
@@ -85,15 +85,20 @@ fn server_tools(subject: &Subject) -> Option<ErrorReply> {
     let tools = &subject.message()?.tools;
     let (index, kind) = tools.iter().enumerate().find_map(|(index, tool)| {
         let kind = tool.definition["type"].as_str()?;
-        refused
-            .iter()
-            .any(|prefix| kind.starts_with(prefix))
-            .then_some((index, kind))
+        let is_refused = refused.iter().any(|prefix| kind.starts_with(prefix)) || lacks_beta(subject, kind);
+        is_refused.then_some((index, kind))
     })?;
     subject.invalid(format!(
         "tools.{index}: Input tag '{kind}' found using 'type' does not match any of the expected tags: 'bash_20250124', \
          'custom', 'memory_20250818', 'text_editor_20250124', 'text_editor_20250429', 'text_editor_20250728'"
     ))
+}
+
+/// Tool search is behind a beta on InvokeModel.
+fn lacks_beta(subject: &Subject, kind: &str) -> bool {
+    subject.route() == Route::BedrockInvoke
+        && kind.starts_with("tool_search_tool_")
+        && !subject.has_beta("tool-search-tool-")
 }
 
 fn tool_choice(subject: &Subject) -> Option<ErrorReply> {
