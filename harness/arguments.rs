@@ -4,8 +4,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, ValueEnum};
+use compat_matrix::cli::axes::AxisArguments;
 use compat_matrix::outcome::Cause;
-use compat_matrix::selection::{self, Axes, Last, LastStatus, Names, Shard};
+use compat_matrix::selection::{self, Last, LastStatus, Names, Shard};
 use libtest_mimic::{Arguments, ColorSetting, FormatSetting};
 
 /// What the harness was asked for.
@@ -29,15 +30,9 @@ pub struct CommandLine {
     /// Run only the trials that this file names, one a line: what a service that splits by timing hands out
     #[arg(long, value_name = "FILE")]
     pub trials: Option<PathBuf>,
-    /// Run only this feature; may be given several times
-    #[arg(long, value_name = "FEATURE")]
-    pub feature: Vec<String>,
-    /// Run only this provider; may be given several times
-    #[arg(long, value_name = "PROVIDER")]
-    pub provider: Vec<String>,
-    /// Run only this tier; may be given several times
-    #[arg(long, value_name = "TIER")]
-    pub tier: Vec<String>,
+    /// Filters by the manifest.
+    #[command(flatten)]
+    pub axes: AxisArguments,
     /// Run only what has this status in the last results: pass, fail, flaky, not_applicable, not_tested; may be given
     /// several times
     #[arg(long, value_name = "STATUS")]
@@ -141,15 +136,6 @@ impl CommandLine {
             filters: self.libtest.filters.clone(),
             skipped: self.libtest.skip.clone(),
             exact: self.libtest.exact,
-        }
-    }
-
-    /// The filters by the manifest.
-    pub fn axes(&self) -> Axes {
-        Axes {
-            features: self.feature.clone(),
-            providers: self.provider.clone(),
-            tiers: self.tier.clone(),
         }
     }
 

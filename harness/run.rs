@@ -257,7 +257,11 @@ fn selected(
     if command_line.libtest.bench {
         return Ok(Vec::new());
     }
-    let (by_name, axes, last) = (command_line.names(), command_line.axes(), command_line.last());
+    let (by_name, axes, last) = (
+        command_line.names(),
+        command_line.axes.to_axes(),
+        command_line.last(),
+    );
     axes.check(&project.manifest)?;
     names.retain(|name| by_name.select(name) && axes.select(name));
     if command_line.libtest.ignored {

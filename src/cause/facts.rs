@@ -15,7 +15,7 @@ use crate::wire::exchange::{Exchange, Matched};
 /// Whose fault it is that `judgement` has mismatches.
 pub fn of_trial(evidence: &Evidence, judgement: &Judgement) -> Diagnosis {
     match (is_broken(judgement, RUN), evidence.behind) {
-        (true, Behind::Simulated) => broken_run(evidence),
+        (true, Behind::Simulated) => broken_run(evidence, judgement),
         (true, Behind::Live) => broken_live_run(evidence),
         (false, _) => broken_promise(evidence, judgement),
     }
@@ -100,7 +100,7 @@ fn asked(evidence: &Evidence) -> Vec<&Exchange> {
         .collect()
 }
 
-fn broken_run(evidence: &Evidence) -> Diagnosis {
+fn broken_run(evidence: &Evidence, judgement: &Judgement) -> Diagnosis {
     let asked = asked(evidence);
     let told = told(evidence);
     let Some(last) = asked.last() else {
@@ -109,7 +109,7 @@ fn broken_run(evidence: &Evidence) -> Diagnosis {
     let said = last.reply.status;
     match &last.matched {
         Matched::Rejected { rule } => {
-            return wire::refused_as_sent(evidence, last, rule).unwrap_or_else(|| rejected(rule, said));
+            return wire::refused_as_sent(judgement, last, rule).unwrap_or_else(|| rejected(rule, said));
         }
         Matched::Unmatched { .. } => {
             return fact(
@@ -299,7 +299,7 @@ fn proven_fault(evidence: &Evidence, judgement: &Judgement) -> Option<Diagnosis>
     let asked = asked(evidence);
     let refused = asked.iter().find_map(|exchange| match &exchange.matched {
         Matched::Rejected { rule } => {
-            let as_sent = wire::refused_as_sent(evidence, exchange, rule);
+            let as_sent = wire::refused_as_sent(judgement, exchange, rule);
             Some(as_sent.unwrap_or_else(|| rejected(rule, exchange.reply.status)))
         }
         _ => None,

@@ -6,12 +6,11 @@
 
 use super::Diagnosis;
 use super::facts::fact;
-use crate::evidence::Evidence;
 use crate::expect::{Judgement, Trace};
 use crate::outcome::Cause;
 use crate::wire::Route;
 use crate::wire::exchange::Exchange;
-use crate::wire_diff::{self, Change, Direction, Fate, WireDiff};
+use crate::wire_diff::{Change, Direction, Fate, WireDiff};
 
 /// What the wire proves of the broken expectations: a fault of the gateway before one of Claude Code.
 pub(super) fn fault(judgement: &Judgement) -> Option<Diagnosis> {
@@ -27,11 +26,11 @@ pub(super) fn fault(judgement: &Judgement) -> Option<Diagnosis> {
 
 /// The provider refused `exchange` though it arrived as Claude Code had made it. Only of a plain 400 by the route that is
 /// Claude Code's own: keys and models are the gateway's business, and so is every other form.
-pub(super) fn refused_as_sent(evidence: &Evidence, exchange: &Exchange, rule: &str) -> Option<Diagnosis> {
+pub(super) fn refused_as_sent(judgement: &Judgement, exchange: &Exchange, rule: &str) -> Option<Diagnosis> {
     if exchange.reply.status != 400 || exchange.route != Some(Route::Anthropic) {
         return None;
     }
-    let diff = wire_diff::of_trial(evidence)?;
+    let diff = judgement.diff.as_ref()?;
     let is_changed = diff.changes.iter().any(|change| {
         change.direction == Direction::Request
             && (change.exchange == Some(exchange.number) || change.exchange.is_none())

@@ -85,6 +85,14 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// Opens the project at `root`, or shows its faults: then the exit status that says so.
+pub(super) fn open(root: &Path) -> Result<Project, ExitCode> {
+    Project::open(root).map_err(|faults| {
+        print(&faults, Format::Text);
+        ExitCode::from(FAULTS)
+    })
+}
+
 /// The project's root: the one that is named, or the nearest from `current` upwards.
 pub(super) fn root(named: Option<&Path>, current: &Path) -> anyhow::Result<PathBuf> {
     match named {

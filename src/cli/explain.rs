@@ -50,12 +50,9 @@ pub struct Arguments {
 /// If there is no project here, or no cell or tier of the name.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let current = std::env::current_dir().context("the working directory is gone")?;
-    let project = match Project::open(&check::root(arguments.root.as_deref(), &current)?) {
+    let project = match check::open(&check::root(arguments.root.as_deref(), &current)?) {
         Ok(project) => project,
-        Err(faults) => {
-            check::print(&faults, Format::Text);
-            return Ok(ExitCode::from(FAULTS));
-        }
+        Err(status) => return Ok(status),
     };
     let (cell, tier) = find(&project, &arguments.name)?;
     let tiers: Vec<TierId> = match tier {

@@ -2,6 +2,7 @@
 //!
 //! One module a command. No logic that anything else could need.
 
+pub mod axes;
 mod cause;
 mod check;
 mod completions;

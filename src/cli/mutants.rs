@@ -70,12 +70,9 @@ pub enum FormatName {
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let current = std::env::current_dir().context("the working directory is gone")?;
     let root = check::root(arguments.root.as_deref(), &current)?;
-    let project = match Project::open(&root) {
+    let project = match check::open(&root) {
         Ok(project) => project,
-        Err(faults) => {
-            check::print(&faults, Format::Text);
-            return Ok(ExitCode::from(check::FAULTS));
-        }
+        Err(status) => return Ok(status),
     };
     let tier = TierId::new(&arguments.tier);
     anyhow::ensure!(

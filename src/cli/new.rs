@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
 
-use super::check::{self, FAULTS};
+use super::check;
 use super::evidence;
 use super::files::Output;
 use crate::authoring::draft::{self, Draft, Given};
@@ -104,12 +104,9 @@ struct NewCell {
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let current = std::env::current_dir().context("the working directory is gone")?;
     let root = check::root(arguments.root.as_deref(), &current)?;
-    let project = match Project::open(&root) {
+    let project = match check::open(&root) {
         Ok(project) => project,
-        Err(faults) => {
-            check::print(&faults, Format::Text);
-            return Ok(ExitCode::from(FAULTS));
-        }
+        Err(status) => return Ok(status),
     };
     match &arguments.what {
         What::Feature(new) => new.run(&project),

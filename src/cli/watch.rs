@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::axes::AxisArguments;
 use super::{check, progress};
 use crate::diagnostic::Format;
 use crate::env::{self, Environment};
@@ -38,15 +39,9 @@ pub struct Arguments {
     /// Run only trials whose name contains any of these
     #[arg(value_name = "FILTER")]
     pub filters: Vec<String>,
-    /// Run only this feature; may be given several times
-    #[arg(long, value_name = "FEATURE")]
-    pub feature: Vec<String>,
-    /// Run only this provider; may be given several times
-    #[arg(long, value_name = "PROVIDER")]
-    pub provider: Vec<String>,
-    /// Run only this tier; may be given several times
-    #[arg(long, value_name = "TIER")]
-    pub tier: Vec<String>,
+    /// Filters by the manifest.
+    #[command(flatten)]
+    pub axes: AxisArguments,
     /// The built harness [default: `cargo test --test compat` in the project]
     #[arg(long, value_name = "FILE")]
     pub harness: Option<PathBuf>,
@@ -98,11 +93,7 @@ impl<'a> Watcher<'a> {
                 filters: arguments.filters.clone(),
                 ..Names::default()
             },
-            axes: Axes {
-                features: arguments.feature.clone(),
-                providers: arguments.provider.clone(),
-                tiers: arguments.tier.clone(),
-            },
+            axes: arguments.axes.to_axes(),
             root,
             environment: Environment::from_process(),
             program: std::env::current_exe().context("cannot find this program")?,
@@ -129,7 +120,7 @@ impl<'a> Watcher<'a> {
 
     /// The project as it is now; its faults are shown.
     fn project(&self) -> Result<Project, ()> {
-        Project::open(&self.root).map_err(|faults| check::print(&faults, Format::Text))
+        check::open(&self.root).map_err(drop)
     }
 
     /// Sees to a session, without which the runs are slower and no worse.
