@@ -203,11 +203,12 @@ impl Machine {
         }));
     }
 
-    /// Has the git call number `call`, from 0, kill `compat` before it does what it is to do.
+    /// Has the git call number `call`, from 0, kill `compat` before it does what it is to do. Each call is written down first:
+    /// once `compat` is dead, its watchdog may end the caller at any moment.
     pub fn kill_at_git_call(&self, call: usize) {
         let script = format!(
-            "calls=${{0%/*}}/../calls\n[ \"$(cat \"$calls\" 2>/dev/null | wc -l)\" = {call} ] && kill -KILL $PPID\n\
-             echo \"$*\" >>\"$calls\"\n{}",
+            "calls=${{0%/*}}/../calls\nnumber=$(cat \"$calls\" 2>/dev/null | wc -l)\necho \"$*\" >>\"$calls\"\n\
+             [ \"$number\" = {call} ] && kill -KILL $PPID\n{}",
             real_git()
         );
         self.program("git", &script);
