@@ -156,7 +156,7 @@ async fn end(
             Err(_) => Some(Killed::Deadline),
         },
     };
-    piped.kill();
+    piped.kill().await;
     let drained = Instant::now() + DRAIN;
     while let Ok(Some(line)) = timeout_at(drained, piped.stdout.next()).await {
         watch.line(line, on_progress);

@@ -269,14 +269,17 @@ impl Group {
 
     /// Kills what is left of the group and, of a trial, every process that carries its cookie. The cookie of a
     /// run is shared by all its processes, so those that belong to no trial end by group alone.
-    async fn end(mut self) {
+    async fn end(&mut self) {
+        if self.leader.is_none() {
+            return;
+        }
         self.signal(Signal::SIGKILL);
-        self.leader = None;
         if self.mark.trial.is_some() {
             let cookie = self.mark.cookie();
             // A failed join means that the sweep panicked; the watchdog sweeps again at the end of the run.
             let _ = tokio::task::spawn_blocking(move || sweep(cookie)).await;
         }
+        self.leader = None;
     }
 }
 

@@ -65,7 +65,7 @@ impl Output {
 /// Runs a program to its end that prints where this process prints. Its group is dead when this returns, and also when
 /// this is dropped before.
 pub async fn on_terminal(launch: &Launch) -> Result<Ended, ProcessError> {
-    let (mut child, group) = launch.spawn_with(Stdio::null(), Stdio::inherit)?;
+    let (mut child, mut group) = launch.spawn_with(Stdio::null(), Stdio::inherit)?;
     let status = child.wait().await;
     group.end().await;
     status.map(Ended::from).map_err(|source| launch.lost(source))
@@ -74,7 +74,7 @@ pub async fn on_terminal(launch: &Launch) -> Result<Ended, ProcessError> {
 /// Runs a program to its end, with `input` on its standard input, and returns what it printed. Its group is dead
 /// when this returns.
 pub async fn output(launch: &Launch, input: &[u8], bounds: Bounds) -> Result<Output, ProcessError> {
-    let (mut child, group) = launch.spawn(if input.is_empty() {
+    let (mut child, mut group) = launch.spawn(if input.is_empty() {
         Stdio::null()
     } else {
         Stdio::piped()

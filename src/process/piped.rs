@@ -2,7 +2,6 @@
 
 use std::process::Stdio;
 
-use nix::sys::signal::Signal;
 use tokio::process::{Child, ChildStdin, ChildStdout};
 
 use super::collector::{Collector, Keep};
@@ -63,9 +62,10 @@ impl Piped {
         status.map(Ended::from).map_err(|source| self.launch.lost(source))
     }
 
-    /// Kills its group. [`Piped::finish`] then tells how it ended.
-    pub fn kill(&self) {
-        self.group.signal(Signal::SIGKILL);
+    /// Kills it and whatever it started, so that nothing holds its output open any more; what it printed may still be read.
+    /// [`Piped::finish`] then tells how it ended.
+    pub async fn kill(&mut self) {
+        self.group.end().await;
     }
 
     /// Waits for its end, kills whatever it left behind, and returns how it ended and its standard error.

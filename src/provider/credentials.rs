@@ -9,10 +9,15 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::KeyPair as _;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use once_cell::sync::OnceCell;
 use serde_json::json;
 
 use crate::env::{self, Variables};
 use crate::wire::target::TOKEN_PATH;
+
+/// The key of the service accounts, made once a process: it takes longer than all else, and an assertion is worth nothing to
+/// another simulator all the same, as it names its own account and its own `token_uri`.
+static SERVICE_ACCOUNT_KEY: OnceCell<KeyPair> = OnceCell::new();
 
 /// Credentials of one simulator, for every provider that it stands for.
 #[derive(Clone)]
@@ -42,9 +47,9 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Mints a set for a simulator at `base_url`. Takes as long as making an RSA key does.
+    /// Mints a set for a simulator at `base_url`. The first takes as long as making an RSA key does.
     pub(super) fn mint(base_url: &str) -> Result<Self, Unspecified> {
-        let key = KeyPair::generate(KeySize::Rsa2048)?;
+        let key = SERVICE_ACCOUNT_KEY.get_or_try_init(|| KeyPair::generate(KeySize::Rsa2048))?;
         let private_key: Pkcs8V1Der<'_> = key.as_der()?;
         let project = format!("compat-{}", random_hex(4)?);
         let email = format!("simulator@{project}.iam.gserviceaccount.com");

@@ -233,7 +233,7 @@ async fn a_killed_harness_leaves_no_process_and_no_folder_behind() {
         }
     }
     assert_eq!(carriers(Cookie::Run(run)).len(), 2, "{printed:?}");
-    harness.kill();
+    harness.kill().await;
     let (ended, _) = harness.finish().await.unwrap();
     assert_eq!(ended.signal, Some(9));
     eventually("every process of the run is dead", || {
