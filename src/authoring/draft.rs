@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 use super::stub::{WRITE_ME, modeline};
 use super::yaml_text;
 use crate::evidence::Evidence;
-use crate::ids::ProviderId;
-use crate::spec::expectation::KnownChange;
+use crate::ids::{ProviderId, TierId};
+use crate::spec::expectation::KnownFailure;
 use crate::spec::fault::listed;
 use crate::spec::schema::FileKind;
 use crate::transcript::{Answer, AnswerBlock};
@@ -57,7 +57,7 @@ pub fn draft(
     provider: &ProviderId,
     evidence: &Evidence,
     given: Given,
-    known: &[KnownChange],
+    known: &[(String, KnownFailure)],
     from: &str,
 ) -> Draft {
     let asked: Vec<&Exchange> = evidence
@@ -397,7 +397,7 @@ fn provider_side(
     evidence: &Evidence,
     asked: &[&Exchange],
     given: Given,
-    known: &[KnownChange],
+    known: &[(String, KnownFailure)],
     expect: &mut Map<String, Value>,
 ) -> Vec<String> {
     let mut undeclared = Vec::new();
@@ -489,7 +489,11 @@ fn arrivals(exchange: &Exchange, given: Given, expect: &mut Map<String, Value>) 
 }
 
 /// That nothing changes but what is known to and did in this run; and what else did.
-fn unchanged(way: Direction, evidence: &Evidence, known: &[KnownChange]) -> Option<(Value, Vec<String>)> {
+fn unchanged(
+    way: Direction,
+    evidence: &Evidence,
+    known: &[(String, KnownFailure)],
+) -> Option<(Value, Vec<String>)> {
     let diff = wire_diff::of_trial(evidence)?;
     let mut changed: Vec<&str> = diff
         .changes
@@ -503,13 +507,11 @@ fn unchanged(way: Direction, evidence: &Evidence, known: &[KnownChange]) -> Opti
         .collect();
     changed.sort_unstable();
     changed.dedup();
-    let mut except = Vec::new();
+    let mut except = Map::new();
     let mut undeclared = Vec::new();
     for what in changed {
-        match known.iter().find(|known| known.what == what) {
-            Some(known) => {
-                except.push(json!({ "what": what, "reason": known.reason, "link": known.link }));
-            }
+        match known.iter().find(|(name, _)| name == what) {
+            Some((_, known)) => drop(except.insert(what.to_owned(), declared(known))),
             None => undeclared.push(what.to_owned()),
         }
     }
@@ -522,6 +524,15 @@ fn unchanged(way: Direction, evidence: &Evidence, known: &[KnownChange]) -> Opti
         unchanged["except"] = except.into();
     }
     Some((json!({ "unchanged": unchanged }), undeclared))
+}
+
+/// A known failure as a cell says it.
+fn declared(known: &KnownFailure) -> Value {
+    let mut declared = json!({ "reason": known.reason, "link": known.link });
+    if let Some(tiers) = &known.tiers {
+        declared["tiers"] = tiers.iter().map(TierId::as_str).collect();
+    }
+    declared
 }
 
 /// Puts `expectation` under `name`, or under the first `name_2`, `name_3`, … that is free; one that is there already is not

@@ -16,7 +16,7 @@ use crate::diagnostic::{self, Format};
 use crate::ids::{CellId, FeatureId, ProviderId};
 use crate::new_files::NewFiles;
 use crate::spec::cell::CellBody;
-use crate::spec::expectation::{Check, KnownChange};
+use crate::spec::expectation::{Check, KnownFailure};
 use crate::spec::fault::{Fault, closest};
 use crate::spec_files::{CELLS, MANIFEST, PROXY_CONFIG, Project, SHARED};
 use crate::wire::Route;
@@ -389,7 +389,7 @@ impl NewCell {
 }
 
 /// What the cells of `provider` declare that the gateway changes.
-fn known_changes(project: &Project, provider: &ProviderId) -> Vec<KnownChange> {
+fn known_changes(project: &Project, provider: &ProviderId) -> Vec<(String, KnownFailure)> {
     let cells = project.cells();
     let of_provider = cells.iter().filter(|id| id.provider == *provider);
     of_provider

@@ -124,7 +124,7 @@ fn explaining<'a>(
     let known = |expectation: &str| {
         let found = test.expectations.iter().find(|known| known.name == expectation);
         match found.map(|found| &found.check) {
-            Some(Check::Unchanged { except, .. }) => except.iter().map(|known| known.what.clone()).collect(),
+            Some(Check::Unchanged { except, .. }) => except.iter().map(|(what, _)| what.clone()).collect(),
             _ => Vec::new(),
         }
     };

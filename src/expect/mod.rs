@@ -84,7 +84,10 @@ pub fn judge(test: &Test, tier: &TierId, evidence: &Evidence) -> Judgement {
             true => Ruling::NotJudged,
             false => match &expectation.check {
                 Check::Unchanged { way, except } => {
-                    let except = except.iter().filter(|known| known.applies_to(tier)).collect();
+                    let except = except
+                        .iter()
+                        .filter(|(_, known)| known.applies_to(tier))
+                        .collect();
                     unchanged::judge(*way, except, judgement.diff.as_ref())
                 }
                 check => rule(check, test, evidence),

@@ -1,12 +1,15 @@
 //! Whether what went into the gateway came out of it as it was.
 
 use super::{Finding, Ruling, clipped};
-use crate::spec::expectation::KnownChange;
+use crate::spec::expectation::KnownFailure;
 use crate::wire::Operation;
 use crate::wire_diff::{Change, Direction, Part, WireDiff};
 
+/// What is known to change, by the name that the wire diff has for it.
+type Known = (String, KnownFailure);
+
 /// When something came is for checks that know the provider's pace: no clock is compared here.
-pub(super) fn judge(way: Direction, except: Vec<&KnownChange>, diff: Option<&WireDiff>) -> Ruling {
+pub(super) fn judge(way: Direction, except: Vec<&Known>, diff: Option<&WireDiff>) -> Ruling {
     let Some(diff) = diff else {
         return Ruling::NotJudged;
     };
@@ -16,7 +19,7 @@ pub(super) fn judge(way: Direction, except: Vec<&KnownChange>, diff: Option<&Wir
         .filter(|change| change.direction == way)
         .filter(|change| change.operation == Operation::Messages && change.what.part != Part::Pace)
         .collect();
-    let is_known = |change: &Change| except.iter().any(|known| known.what == change.what.path);
+    let is_known = |change: &Change| except.iter().any(|(what, _)| *what == change.what.path);
     let faults: Vec<&Change> = changes
         .iter()
         .copied()
@@ -25,7 +28,7 @@ pub(super) fn judge(way: Direction, except: Vec<&KnownChange>, diff: Option<&Wir
     if let Some(first) = faults.first() {
         return Ruling::Judged(vec![changed(way, first, &faults)]);
     }
-    let shows = |known: &KnownChange| changes.iter().any(|change| change.what.path == known.what);
+    let shows = |(what, _): &Known| changes.iter().any(|change| change.what.path == *what);
     let gone: Vec<Finding> = except
         .iter()
         .filter(|known| !shows(known))
@@ -38,9 +41,9 @@ pub(super) fn judge(way: Direction, except: Vec<&KnownChange>, diff: Option<&Wir
             reason: joined(
                 except
                     .iter()
-                    .map(|known| format!("`{}` changed: {}", known.what, known.reason)),
+                    .map(|(what, known)| format!("`{what}` changed: {}", known.reason)),
             ),
-            link: first.link.clone(),
+            link: first.1.link.clone(),
         },
     }
 }
@@ -61,13 +64,10 @@ fn changed(way: Direction, first: &Change, faults: &[&Change]) -> Finding {
 }
 
 /// What a gateway mends must not stay excused.
-fn unchanged_now(known: &KnownChange) -> Finding {
+fn unchanged_now((what, known): &Known) -> Finding {
     Finding {
         summary: "a declared known change no longer shows: remove it from `except`".into(),
-        expected: format!(
-            "`{}` to be changed: {} ({})",
-            known.what, known.reason, known.link
-        ),
+        expected: format!("`{what}` to be changed: {} ({})", known.reason, known.link),
         actual: "it came out as it went in, or was not sent".into(),
         evidence: None,
     }

@@ -642,30 +642,11 @@ pub struct CacheEntry {
 pub struct UnchangedEntry {
     /// `request`: from Claude Code to the provider. `reply`: from the provider to Claude Code, but for when it comes.
     pub way: Direction,
-    /// What the pinned gateway is known to change: shown as a known failure, and a fault of the trial once it comes out
-    /// unchanged.
+    /// What the pinned gateway is known to change, by the name that `wire-diff.txt` has for it: a header, a beta, a field or
+    /// a block. Shown as a known failure, and a fault of the trial once it comes out unchanged.
     #[serde(default)]
-    #[schemars(length(min = 1))]
-    pub except: Option<Vec<KnownChangeEntry>>,
-}
-
-/// Something that the pinned gateway is known to change.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct KnownChangeEntry {
-    /// What: a header, a beta, a field or a block, as `wire-diff.txt` names it.
-    #[schemars(length(min = 1), extend("examples" = ["context_management"]))]
-    pub what: String,
-    /// Why it changes, for readers.
-    #[schemars(length(min = 1))]
-    pub reason: String,
-    /// A public page that says so.
-    #[schemars(extend("pattern" = "^https?://", "examples" = ["https://github.com/BerriAI/litellm/issues/1"]))]
-    pub link: String,
-    /// The tiers on which it shows; all of them if not given.
-    #[serde(default)]
-    #[schemars(length(min = 1))]
-    pub tiers: Option<Vec<String>>,
+    #[schemars(extend("minProperties" = 1, "propertyNames" = {"minLength": 1}))]
+    pub except: Option<Ordered<KnownFailureEntry>>,
 }
 
 /// A declared fault of the pinned gateway or CLI.

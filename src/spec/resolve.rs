@@ -878,18 +878,7 @@ impl Resolver<'_> {
             else {
                 continue;
             };
-            if let Some(stray) = known
-                .tiers
-                .iter()
-                .flatten()
-                .find(|tier| !expectation.applies_to(tier))
-            {
-                self.faults.push(
-                    Fault::at(&span, format!("the expectation `{name}` is not for `{stray}`"))
-                        .path(written(&path.then("tiers").0))
-                        .related(expectation.place.clone(), "the expectation stands here"),
-                );
-            }
+            resolve_expectation::is_for_its_tiers(self.node, &path, expectation, &known, &mut self.faults);
             expectation.known_failure = Some(known);
         }
     }
@@ -905,16 +894,7 @@ impl Resolver<'_> {
 
     fn known_failure(&mut self, name: &str, entry: &KnownFailureEntry) -> KnownFailure {
         let path = KeyPath::of("known_failures").then(name);
-        self.filled(&path.then("reason"), &entry.reason);
-        let tiers = entry.tiers.as_ref().map(|tiers| {
-            resolve_expectation::tiers(self.node, &path, tiers, self.manifest, &mut self.faults)
-        });
-        KnownFailure {
-            reason: entry.reason.trim().to_owned(),
-            link: entry.link.clone(),
-            tiers,
-            place: self.node.key_span_at(&path.0).place(),
-        }
+        resolve_expectation::known_failure(self.node, &path, entry, self.manifest, &mut self.faults)
     }
 
     fn every_tier_is_judged(&mut self, expectations: &[Expectation]) {

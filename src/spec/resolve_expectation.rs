@@ -6,11 +6,14 @@ use serde_json::Value;
 use serde_json_path::JsonPath;
 
 use super::cell::PromptBlock;
-use super::expectation::{Check, CountMatcher, Expectation, KnownChange, Matcher, Query, RequestCheck, Turn};
+use super::expectation::{
+    Check, CountMatcher, Expectation, KnownFailure, Matcher, Query, RequestCheck, Turn,
+};
 use super::fault::{Fault, listed};
 use super::manifest::Manifest;
 use super::mirror::{
-    CountEntry, ExpectationEntry, MatcherEntry, Ordered, RequestEntry, UnchangedEntry, UsageCheckEntry,
+    CountEntry, ExpectationEntry, KnownFailureEntry, MatcherEntry, Ordered, RequestEntry, UnchangedEntry,
+    UsageCheckEntry,
 };
 use super::resolve::{Context, KeyPath, did_you_mean};
 use super::schema::written;
@@ -41,7 +44,7 @@ pub(super) fn resolve(
     };
     checker.clause(path, entry.clause.as_deref());
     let check = checker.check(path, entry)?;
-    (faults.len() == before).then(|| Expectation {
+    let expectation = (faults.len() == before).then(|| Expectation {
         name: name.to_owned(),
         place: node.key_span_at(&path.0).place(),
         tiers,
@@ -49,7 +52,57 @@ pub(super) fn resolve(
         needs_gateway: entry.needs_gateway,
         check,
         known_failure: None,
-    })
+    })?;
+    if let Check::Unchanged { except, .. } = &expectation.check {
+        let path = path.then("unchanged").then("except");
+        for (what, known) in except {
+            is_for_its_tiers(node, &path.then(what), &expectation, known, faults);
+        }
+    }
+    Some(expectation)
+}
+
+/// The known failure that stands at `path`.
+pub(super) fn known_failure(
+    node: &Node,
+    path: &KeyPath,
+    entry: &KnownFailureEntry,
+    manifest: &Manifest,
+    faults: &mut Vec<Fault>,
+) -> KnownFailure {
+    if entry.reason.trim().is_empty() {
+        let path = path.then("reason");
+        let fault = Fault::at(node.span_at(&path.0), "the text is empty").path(written(&path.0));
+        faults.push(fault.hint("say what fails, for readers of the matrix"));
+    }
+    KnownFailure {
+        reason: entry.reason.trim().to_owned(),
+        link: entry.link.clone(),
+        tiers: entry
+            .tiers
+            .as_ref()
+            .map(|names| tiers(node, path, names, manifest, faults)),
+        place: node.key_span_at(&path.0).place(),
+    }
+}
+
+/// A fault if `known`, which stands at `path`, is for a tier that `expectation` is not for.
+pub(super) fn is_for_its_tiers(
+    node: &Node,
+    path: &KeyPath,
+    expectation: &Expectation,
+    known: &KnownFailure,
+    faults: &mut Vec<Fault>,
+) {
+    let mut tiers = known.tiers.iter().flatten();
+    if let Some(stray) = tiers.find(|tier| !expectation.applies_to(tier)) {
+        let message = format!("the expectation `{}` is not for `{stray}`", expectation.name);
+        faults.push(
+            Fault::at(node.key_span_at(&path.0), message)
+                .path(written(&path.then("tiers").0))
+                .related(expectation.place.clone(), "the expectation stands here"),
+        );
+    }
 }
 
 /// The tiers called `names`, which stand below `tiers` of `path`.
@@ -323,18 +376,10 @@ impl Checker<'_, '_> {
     fn unchanged(&mut self, path: &KeyPath, entry: &UnchangedEntry) -> Check {
         let path = path.then("except");
         let mut except = Vec::new();
-        for (index, known) in entry.except.iter().flatten().enumerate() {
-            let path = path.then(index);
-            let tiers = known
-                .tiers
-                .as_ref()
-                .map(|names| tiers(self.node, &path, names, self.context.manifest, self.faults));
-            except.push(KnownChange {
-                what: known.what.clone(),
-                reason: known.reason.trim().to_owned(),
-                link: known.link.clone(),
-                tiers,
-            });
+        for (what, known) in entry.except.iter().flat_map(|except| &except.0) {
+            let path = path.then(what);
+            let known = known_failure(self.node, &path, known, self.context.manifest, self.faults);
+            except.push((what.clone(), known));
         }
         Check::Unchanged {
             way: entry.way,

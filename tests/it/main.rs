@@ -32,6 +32,7 @@ mod sample_run;
 mod spec_cells;
 mod spec_faults;
 mod spec_files;
+mod spec_known_failures;
 mod status;
 mod tidy;
 mod toolchain;

@@ -16,7 +16,7 @@ fn manifest() -> Manifest {
         .expect("the project's manifest has no faults")
 }
 
-fn faults_of(shared: Option<&str>, own: &[u8]) -> Vec<Fault> {
+pub fn faults_of(shared: Option<&str>, own: &[u8]) -> Vec<Fault> {
     let id = CellId {
         feature: FeatureId::new("tool_use"),
         provider: ProviderId::new("bedrock_invoke"),
@@ -39,7 +39,7 @@ fn faults_of(shared: Option<&str>, own: &[u8]) -> Vec<Fault> {
 }
 
 /// One fault a line, `line:column path: message | found | allowed | hint`.
-fn brief(faults: &[Fault]) -> String {
+pub fn brief(faults: &[Fault]) -> String {
     let line = |fault: &Fault| {
         let mut text = format!(
             "{} {}:{} {}: {}",
@@ -67,7 +67,7 @@ fn brief(faults: &[Fault]) -> String {
 }
 
 /// A cell without faults, on lines 1 to 6.
-const GOOD: &str = "prompt: Say pong\nreplies:\n  - content: [{ text: pong }]\nexpect:\n  reply:\n    text: { contains: pong }\n";
+pub const GOOD: &str = "prompt: Say pong\nreplies:\n  - content: [{ text: pong }]\nexpect:\n  reply:\n    text: { contains: pong }\n";
 
 /// The good cell with `from` replaced by `to`.
 fn with(from: &str, to: &str) -> String {
@@ -76,7 +76,7 @@ fn with(from: &str, to: &str) -> String {
 }
 
 /// The good cell with `more` after it.
-fn and(more: &str) -> String {
+pub fn and(more: &str) -> String {
     format!("{GOOD}{more}")
 }
 
@@ -327,16 +327,6 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
                 "the block is more than one thing",
                 "make one block of each",
             ],
-        ),
-        (
-            "a bad link",
-            and("known_failures:\n  reply: { reason: because, link: somewhere }\n"),
-            &["8:35", "an address that begins with `https://`"],
-        ),
-        (
-            "a known failure without a reason",
-            and("known_failures:\n  reply: { link: \"https://example.org\" }\n"),
-            &["8:3", "`reason` is missing"],
         ),
         (
             "an environment value that is a number",
@@ -737,21 +727,6 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
             "a document that is none",
             with("prompt: Say pong", "prompts: [[{ document: _red.pdf }]]"),
             &["does not hold `application/pdf`"],
-        ),
-        (
-            "a known failure of nothing",
-            and("known_failures:\n  replly: { reason: x, link: \"https://example.org\" }\n"),
-            &[
-                "8:3 known_failures.replly",
-                "names no expectation",
-                "did you mean `reply`?",
-            ],
-        ),
-        (
-            "a known failure on another tier",
-            GOOD.to_owned()
-                + "    tiers: [haiku]\n  other: { exit: 0 }\nknown_failures:\n  reply: { reason: x, link: \"https://example.org\", tiers: [opus] }\n",
-            &["the expectation `reply` is not for `opus`"],
         ),
         (
             "not applicable and a test",

@@ -5,7 +5,7 @@ use compat_matrix::evidence::Evidence;
 use compat_matrix::expect;
 use compat_matrix::ids::TierId;
 use compat_matrix::outcome::{Cause, Verdict};
-use compat_matrix::spec::expectation::{Check, KnownChange, RequestCheck, Turn};
+use compat_matrix::spec::expectation::{Check, RequestCheck, Turn};
 use compat_matrix::wire::answer::Answer;
 use compat_matrix::wire::exchange::{Body, Exchange, Lockstep, SentEvent};
 use compat_matrix::wire::passage::{Passage, PassedReply};
@@ -14,7 +14,7 @@ use compat_matrix::wire_diff::noise::{self, RULES};
 use compat_matrix::wire_diff::{Change, Difference, Direction, Fate, Part, compare};
 use serde_json::{Value, json};
 
-use crate::evidence::{Builder, equals, exchange, nothing, refused, test, text_message};
+use crate::evidence::{Builder, equals, exchange, known_failure, nothing, refused, test, text_message};
 
 mod frame;
 
@@ -863,12 +863,7 @@ fn request_unchanged(wire: Wire, known: &[&str]) -> (Verdict, Vec<String>) {
         exchanges: wire.exchanges,
         ..nothing().answered(text_message("a b c")).ended("a b c")
     };
-    let except = known.iter().map(|what| KnownChange {
-        what: (*what).to_owned(),
-        reason: "so it is".into(),
-        link: "https://example.com/1".into(),
-        tiers: None,
-    });
+    let except = known.iter().map(|what| ((*what).to_owned(), known_failure(None)));
     let check = Check::Unchanged {
         way: Direction::Request,
         except: except.collect(),
