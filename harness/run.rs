@@ -13,7 +13,7 @@ use compat_matrix::evidence::Behind;
 use compat_matrix::ids::TrialName;
 use compat_matrix::matrix::baseline::Verdict;
 use compat_matrix::matrix::{Matrix, terminal};
-use compat_matrix::outcome::{Cause, Mismatch, Outcome, RunRecord, TrialRecord};
+use compat_matrix::outcome::{Cause, Failure, Mismatch, Outcome, RunRecord, TrialRecord};
 use compat_matrix::plan::Planned;
 use compat_matrix::preflight::{self, Finding};
 use compat_matrix::report::{self, Paint};
@@ -489,11 +489,7 @@ impl Run {
 
     fn blocked_trial(&self, name: &TrialName, alias: &str) -> TrialRecord {
         let finding = self.blocked(alias).expect("asked before");
-        let failure = finding.failure(alias);
-        TrialRecord {
-            outcome: Outcome::Fail(failure),
-            ..trial::not_run(name, alias, Cause::Config, String::new(), Vec::new())
-        }
+        trial::not_run(name, alias, Outcome::Fail(finding.failure(alias)))
     }
 
     /// One minimal request to each alias in use, in a live run.
@@ -647,10 +643,7 @@ fn terminal_width() -> usize {
 }
 
 fn not_applicable(name: &TrialName, reason: String) -> TrialRecord {
-    TrialRecord {
-        outcome: Outcome::NotApplicable(reason),
-        ..trial::not_run(name, "", Cause::Harness, String::new(), Vec::new())
-    }
+    trial::not_run(name, "", Outcome::NotApplicable(reason))
 }
 
 fn broken(name: &TrialName, faults: &[Fault]) -> TrialRecord {
@@ -666,13 +659,7 @@ fn broken(name: &TrialName, faults: &[Fault]) -> TrialRecord {
             evidence: None,
         })
         .collect();
-    trial::not_run(
-        name,
-        "",
-        Cause::Harness,
-        "the cell cannot be read".into(),
-        mismatches,
-    )
+    trial::not_run(name, "", of_harness("the cell cannot be read", mismatches))
 }
 
 fn no_session(name: &TrialName, alias: &str, error: &str) -> TrialRecord {
@@ -685,11 +672,16 @@ fn no_session(name: &TrialName, alias: &str, error: &str) -> TrialRecord {
         actual: error.to_owned(),
         evidence: None,
     };
-    trial::not_run(
-        name,
-        alias,
-        Cause::Harness,
-        "nothing was run".into(),
-        vec![mismatch],
-    )
+    trial::not_run(name, alias, of_harness("nothing was run", vec![mismatch]))
+}
+
+/// A failure that is no fault of anything that is judged.
+fn of_harness(why: &str, mismatches: Vec<Mismatch>) -> Outcome {
+    Outcome::Fail(Failure {
+        cause: Cause::Harness,
+        why: why.to_owned(),
+        next: String::new(),
+        wire: Vec::new(),
+        mismatches,
+    })
 }

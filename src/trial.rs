@@ -76,16 +76,8 @@ fn folder(trial: Trial<'_>) -> PathBuf {
 pub async fn run(trial: Trial<'_>, session: &Session) -> TrialRecord {
     let folder = folder(trial);
     let mut record = TrialRecord {
-        name: trial.name.clone(),
-        model: trial.alias.to_owned(),
-        outcome: Outcome::Pass,
-        judged: Vec::new(),
-        attempts: Vec::new(),
-        started_at: Utc::now(),
-        duration_ms: 0,
-        usage: Usage::default(),
-        cost_usd: 0.0,
         evidence: Some(folder.clone()),
+        ..not_run(trial.name, trial.alias, Outcome::Pass)
     };
     // Evidence of an earlier run must not be taken for this one's.
     let _ = std::fs::remove_dir_all(trial.root.join(&folder));
@@ -119,24 +111,12 @@ fn may_pass_by_itself(failure: &Failure, behind: Behind) -> bool {
     behind == Behind::Live && matches!(failure.cause, Cause::RateLimit | Cause::Upstream)
 }
 
-/// A record of a trial that could not be run: `mismatch` says why.
-pub fn not_run(
-    name: &TrialName,
-    alias: &str,
-    cause: Cause,
-    why: String,
-    mismatches: Vec<Mismatch>,
-) -> TrialRecord {
+/// The record of a trial of which nothing was run: `outcome` says why.
+pub fn not_run(name: &TrialName, alias: &str, outcome: Outcome) -> TrialRecord {
     TrialRecord {
         name: name.clone(),
         model: alias.to_owned(),
-        outcome: Outcome::Fail(Failure {
-            cause,
-            why,
-            next: String::new(),
-            wire: Vec::new(),
-            mismatches,
-        }),
+        outcome,
         judged: Vec::new(),
         attempts: Vec::new(),
         started_at: Utc::now(),

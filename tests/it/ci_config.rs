@@ -4,15 +4,15 @@
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::Output;
 
 use compat_matrix::spec::yaml;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::doubles::hub::{APP, Hub};
-use crate::doubles::machine::{CLAUDE, Machine, PROVIDER_CANARY, fail, stderr};
+use crate::doubles::hub::{APP, Hub, MATRIX_PATH};
+use crate::doubles::machine::{CLAUDE, Machine, PROVIDER_CANARY, fail};
 use crate::doubles::registry;
+use crate::ran::Ran;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const WORKFLOW: &str = ".github/workflows/claude_code_compat_matrix.yml";
@@ -211,10 +211,10 @@ impl Runner {
         Self { machine }
     }
 
-    async fn run(&self, hub: &Hub, script: &str, variables: &[(&str, &str)]) -> Output {
+    async fn run(&self, hub: &Hub, script: &str, variables: &[(&str, &str)]) -> Ran {
         let path = |name: &str| self.machine.path(name).to_str().unwrap().to_owned();
-        Command::new("bash")
-            .args(["--noprofile", "--norc", "-eo", "pipefail", "-c", script])
+        let mut bash = Command::new("bash");
+        bash.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", script])
             .current_dir(self.machine.path("checkout"))
             .env_clear()
             .env("PATH", format!("{}:/usr/bin:/bin", path("bin")))
@@ -225,10 +225,8 @@ impl Runner {
             .env("GITHUB_API_URL", hub.api())
             .env("DOCS_REPOSITORY", hub.repository())
             .env("CHANNEL", "stable")
-            .envs(variables.iter().copied())
-            .output()
-            .await
-            .unwrap()
+            .envs(variables.iter().copied());
+        Ran::of(&mut bash).await
     }
 }
 
@@ -246,8 +244,8 @@ async fn the_scripts_of_the_daily_workflow_do_what_they_say() {
     let run = runner
         .run(&hub, &script("run", "Run matrix publisher"), &variables)
         .await;
-    let log = stderr(&run);
-    assert!(run.status.success(), "{log}");
+    let log = &run.err;
+    assert!(run.is_success(), "{log}");
     assert!(log.contains("skip-publish: not pushing to docs repo"), "{log}");
     assert!(
         log.contains("pulling ghcr.io/berriai/litellm:v1.83.0-stable"),
@@ -270,20 +268,21 @@ async fn the_scripts_of_the_daily_workflow_do_what_they_say() {
         ("WEBHOOK", &webhook),
     ];
     let mint = script("publish", "Mint docs-repo installation token from GitHub App");
-    let output = runner.run(&hub, &mint, &app).await;
-    assert!(output.status.success(), "{}", stderr(&output));
+    let ran = runner.run(&hub, &mint, &app).await;
+    assert!(ran.is_success(), "{}", ran.err);
     assert!(
-        stderr(&output).contains("minted a token for BerriAI/litellm-docs, contents: write"),
+        ran.err
+            .contains("minted a token for BerriAI/litellm-docs, contents: write"),
         "{}",
-        stderr(&output)
+        ran.err
     );
-    assert!(runner.run(&hub, &mint, &[("APP_ID", "")]).await.status.success());
+    assert!(runner.run(&hub, &mint, &[("APP_ID", "")]).await.is_success());
     assert_eq!(hub.commits("main"), 1);
 
     let publish = script("publish", "Publish to the docs repository");
-    let output = runner.run(&hub, &publish, &app).await;
-    assert!(output.status.success(), "{}", stderr(&output));
-    assert_eq!(hub.changed("main"), ["static/data/compatibility-matrix.json"]);
+    let ran = runner.run(&hub, &publish, &app).await;
+    assert!(ran.is_success(), "{}", ran.err);
+    assert_eq!(hub.changed("main"), [MATRIX_PATH]);
 
     machine.results(|results| {
         results["run"]["written_at"] = "2026-11-22T09:00:00Z".into();
@@ -292,20 +291,20 @@ async fn the_scripts_of_the_daily_workflow_do_what_they_say() {
     runner
         .run(&hub, &script("run", "Run matrix publisher"), &variables)
         .await;
-    let output = runner.run(&hub, &publish, &app).await;
-    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    let ran = runner.run(&hub, &publish, &app).await;
+    assert_eq!(ran.status, Some(4), "{}", ran.err);
     assert_eq!(hub.commits("main"), 2);
     assert_eq!(hub.state().told.len(), 1);
 
     let alarm = script("alarm", "Tell the webhook");
-    let output = runner
+    let ran = runner
         .run(
             &hub,
             &alarm,
             &[("WEBHOOK", &webhook), ("RUN", "https://github.example/runs/1")],
         )
         .await;
-    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(ran.is_success(), "{}", ran.err);
     let told = hub.state().told.pop().unwrap();
     assert!(
         told["text"]

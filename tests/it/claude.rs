@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use crate::loopback::serve;
 use crate::process::{fake_claude, scenario};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -81,13 +82,10 @@ impl Stub {
     async fn start(replies: impl IntoIterator<Item = (u16, String)>) -> (Self, String) {
         let stub = Self::default();
         stub.replies.lock().unwrap().extend(replies);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base_url = format!("http://{}", listener.local_addr().unwrap());
         let router = axum::Router::new()
             .fallback(Self::answer)
             .with_state(stub.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        (stub, base_url)
+        (stub, serve(router).await)
     }
 
     async fn answer(State(stub): State<Self>, headers: HeaderMap, body: Bytes) -> Response {

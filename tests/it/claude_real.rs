@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::claude::{sse, text_prompt};
+use crate::loopback::serve;
 
 /// What to do with a request.
 #[derive(Clone)]
@@ -47,14 +48,11 @@ impl Stub {
             requests: Arc::default(),
             shown: watch::Sender::new(0),
         };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base_url = format!("http://{}", listener.local_addr().unwrap());
         let router = axum::Router::new()
             .fallback(Self::answer)
             .layer(axum::extract::DefaultBodyLimit::disable())
             .with_state(stub.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        (stub, base_url)
+        (stub, serve(router).await)
     }
 
     async fn answer(State(stub): State<Self>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {

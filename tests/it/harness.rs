@@ -15,26 +15,16 @@ use compat_matrix::toolchain::Silent;
 use compat_matrix::trial::{self, Trial};
 use compat_matrix::warm::Warmth;
 use compat_matrix::wire::Operation;
-use compat_matrix::wire::script::{Pace, Reply, ReplyBlock, ReplyMessage, Script};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::evidence::{equals, expectation, query, test};
+use crate::harness_command::{CONTROL_KEY, simulator};
 use crate::loopback::{self, Server};
 use crate::process::fake_claude;
+use crate::provider_client::{script, text};
 
-const CONTROL_KEY: &str = "control-key-of-this-test";
 const ALIAS: &str = "claude-haiku-4-5";
-
-/// The simulator in Messages mode, with its control routes: gateway and provider in one.
-async fn simulator() -> Simulator {
-    Simulator::start(provider::Options {
-        control_key: Some(CONTROL_KEY.into()),
-        ..provider::Options::default()
-    })
-    .await
-    .expect("the simulator starts")
-}
 
 /// What a run attached to `gateway` finds in its environment, with `provider` behind the gateway.
 fn attached(gateway: &str, key: &str, provider: Option<&str>) -> Vec<(&'static str, String)> {
@@ -63,17 +53,16 @@ async fn session(variables: Vec<(&'static str, String)>) -> Result<Session, Sess
     Session::start(&options, &Silent).await
 }
 
+/// A session with `simulator` for gateway and provider.
+async fn session_on(simulator: &Simulator, key: &str) -> Session {
+    let base = simulator.base_url();
+    session(attached(base, key, Some(base))).await.expect("a session")
+}
+
 /// A prompt that is answered with `pong`, and what must hold on both sides.
 fn text_test() -> Test {
     let mut test = test(Check::Text(equals("pong")));
-    test.script = Script {
-        replies: vec![Reply::Message(ReplyMessage {
-            content: vec![ReplyBlock::Text("pong".into())],
-            stop_reason: None,
-            usage: None,
-            pace: Pace::default(),
-        })],
-    };
+    test.script = script([text("pong")]);
     test.expectations.push(expectation(
         "requests",
         Check::Requests {
@@ -131,11 +120,8 @@ fn evidence(record: &TrialRecord, root: &Path, file: &str) -> String {
 #[tokio::test]
 async fn a_text_trial_passes_on_both_sides_and_leaves_its_evidence() {
     let simulator = simulator().await;
-    let base = simulator.base_url();
     let key = simulator.credentials().anthropic_api_key.clone();
-    let session = session(attached(base, &key, Some(base)))
-        .await
-        .expect("a session");
+    let session = session_on(&simulator, &key).await;
     assert_eq!(session.behind(), Behind::Simulated);
     assert_eq!(session.claude_version.as_deref(), Some("0.0.0"));
     let root = TempDir::new().unwrap();
@@ -169,11 +155,8 @@ async fn a_text_trial_passes_on_both_sides_and_leaves_its_evidence() {
 #[tokio::test]
 async fn what_does_not_hold_fails_the_trial_on_the_side_where_it_does_not() {
     let simulator = simulator().await;
-    let base = simulator.base_url();
     let key = simulator.credentials().anthropic_api_key.clone();
-    let session = session(attached(base, &key, Some(base)))
-        .await
-        .expect("a session");
+    let session = session_on(&simulator, &key).await;
     let root = TempDir::new().unwrap();
     let mut test = text_test();
     test.expectations[0].check = Check::Text(equals("something else"));

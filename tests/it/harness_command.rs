@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use compat_matrix::env;
 use compat_matrix::provider::{self, Simulator};
@@ -12,8 +12,7 @@ use compat_matrix::results::{Results, TrialResult};
 use tempfile::TempDir;
 
 use crate::process::fake_claude;
-
-const CONTROL_KEY: &str = "control-key-of-this-test";
+use crate::ran::Ran;
 
 /// The small project's manifest.
 pub const MANIFEST: &str = "schema_version: \"1\"\nproviders: [anthropic, azure]\nfeatures:\n  - id: text\n    name: Text\n  - id: words\n    \
@@ -139,27 +138,7 @@ pub fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
 }
 
-/// What a program said.
-#[derive(Debug)]
-pub struct Ran {
-    /// Its exit status.
-    pub status: Option<i32>,
-    /// Its standard output.
-    pub out: String,
-    /// Its standard error.
-    pub err: String,
-}
-
 impl Ran {
-    /// Of a program that has ended.
-    pub fn new(output: Output) -> Self {
-        Self {
-            status: output.status.code(),
-            out: String::from_utf8_lossy(&output.stdout).into_owned(),
-            err: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
-    }
-
     /// The names that `--list` prints.
     fn listed(&self) -> BTreeSet<&str> {
         assert_eq!(self.status, Some(0), "{self:?}");
@@ -170,7 +149,11 @@ impl Ran {
     }
 }
 
-async fn simulator() -> Simulator {
+/// The key of [`simulator`]'s control routes.
+pub const CONTROL_KEY: &str = "control-key-of-this-test";
+
+/// The simulator in Messages mode, with its control routes: gateway and provider in one.
+pub async fn simulator() -> Simulator {
     Simulator::start(provider::Options {
         control_key: Some(CONTROL_KEY.into()),
         ..provider::Options::default()

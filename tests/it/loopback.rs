@@ -23,6 +23,18 @@ pub struct Asked {
 
 pub type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
+/// Serves `router` until the test ends, at the address that it gives.
+pub async fn serve(router: Router) -> String {
+    start(router).await.0
+}
+
+async fn start(router: Router) -> (String, JoinHandle<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    (address, task)
+}
+
 /// The server; it stops when it is dropped.
 pub struct Server {
     pub address: String,
@@ -31,12 +43,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts one; `answer` is given each request and the server's own address.
+    /// Starts one; `answer` is given each request, and the address that it was sent to.
     pub async fn start(answer: impl Fn(Asked, String) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
         let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
-        let (log, own, answer) = (asked.clone(), address.clone(), Arc::new(answer));
+        let (log, answer) = (asked.clone(), Arc::new(answer));
         let router = Router::new().fallback(move |request: Request| {
             let target = request.uri().to_string();
             let asked = {
@@ -50,9 +60,11 @@ impl Server {
                 log.push(asked.clone());
                 asked
             };
-            answer(asked, own.clone())
+            let host = asked.headers["host"].to_str().unwrap();
+            let own = format!("http://{host}");
+            answer(asked, own)
         });
-        let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let (address, task) = start(router).await;
         Self { address, asked, task }
     }
 

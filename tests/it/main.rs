@@ -25,6 +25,7 @@ mod publish;
 mod publish_faults;
 mod publish_gate;
 mod publish_secrets;
+mod ran;
 mod relay;
 mod replay;
 mod results;

@@ -2,20 +2,19 @@
 
 use serde_json::Value;
 
-use crate::doubles::hub::{Fault, Hub, REPOSITORY};
-use crate::doubles::machine::{CLAUDE, Machine, WEBHOOK_CANARY, fail, real_git, stderr, stdout};
+use crate::doubles::hub::{Fault, Hub, MATRIX_PATH, REPOSITORY};
+use crate::doubles::machine::{CLAUDE, Machine, WEBHOOK_CANARY, fail, real_git};
 use crate::doubles::registry;
-
-const PATH: &str = "static/data/compatibility-matrix.json";
+use crate::ran::Ran;
 
 #[tokio::test]
 async fn the_daily_run_publishes_one_file_and_a_second_run_nothing() {
     let (hub, registry, machine) = (Hub::start().await, registry::start(CLAUDE).await, Machine::new());
 
-    let output = machine.publish_all(&hub, &registry).output().await.unwrap();
+    let ran = Ran::of(&mut machine.publish_all(&hub, &registry)).await;
 
-    let log = stderr(&output);
-    assert!(output.status.success(), "{log}");
+    let log = &ran.err;
+    assert!(ran.is_success(), "{log}");
     for line in [
         "compat publish: resolve LiteLLM: selected LiteLLM v1.83.0-stable",
         "compat publish: resolve Claude Code: selected @anthropic-ai/claude-code@2.1.327",
@@ -29,7 +28,7 @@ async fn the_daily_run_publishes_one_file_and_a_second_run_nothing() {
     ] {
         assert!(log.contains(line), "no `{line}` in\n{log}");
     }
-    assert_eq!(hub.changed("main"), [PATH]);
+    assert_eq!(hub.changed("main"), [MATRIX_PATH]);
     assert_eq!(
         hub.git(&["log", "-1", "--format=%B", "main"]),
         "Update Claude Code compatibility matrix\n\nlitellm_version: v1.83.0-stable\nclaude_code_version: 2.1.327\n\
@@ -42,18 +41,18 @@ async fn the_daily_run_publishes_one_file_and_a_second_run_nothing() {
             hub.git(&["rev-parse", "main~1"])
         )
     );
-    let published: Value = serde_json::from_str(&hub.file("main", PATH)).unwrap();
+    let published: Value = serde_json::from_str(&hub.file("main", MATRIX_PATH)).unwrap();
     assert_eq!(published["litellm_version"], "v1.83.0-stable");
     assert_eq!(
         machine.read("output/compatibility-matrix.json").trim(),
-        hub.file("main", PATH)
+        hub.file("main", MATRIX_PATH)
     );
 
     machine.results(|results| results["run"]["written_at"] = "2026-11-22T09:00:00Z".into());
-    let again = machine.publish_all(&hub, &registry).output().await.unwrap();
+    let again = Ran::of(&mut machine.publish_all(&hub, &registry)).await;
 
-    assert!(again.status.success(), "{}", stderr(&again));
-    assert!(stderr(&again).contains("matrix JSON unchanged; skipping push"));
+    assert!(again.is_success(), "{}", again.err);
+    assert!(again.err.contains("matrix JSON unchanged; skipping push"));
     assert_eq!(hub.commits("main"), 2);
 }
 
@@ -61,9 +60,9 @@ async fn the_daily_run_publishes_one_file_and_a_second_run_nothing() {
 async fn the_token_is_for_the_docs_repository_and_its_contents_alone() {
     let (hub, machine) = (Hub::start().await, Machine::new());
 
-    let output = machine.publish_results(&hub).output().await.unwrap();
+    let ran = machine.publishes(&hub, &[]).await;
 
-    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(ran.is_success(), "{}", ran.err);
     let bodies = hub.state().mint_bodies.clone();
     assert_eq!(
         bodies,
@@ -76,10 +75,10 @@ async fn a_token_that_may_do_more_is_not_used() {
     let (hub, machine) = (Hub::start().await, Machine::new());
     hub.state().extra_permission = Some("administration");
 
-    let output = machine.publish_results(&hub).output().await.unwrap();
+    let ran = machine.publishes(&hub, &[]).await;
 
-    let log = stderr(&output);
-    assert_eq!(output.status.code(), Some(1));
+    let log = &ran.err;
+    assert_eq!(ran.status, Some(1));
     assert!(
         log.contains("administration: write") && log.contains("it is not used"),
         "{log}"
@@ -93,10 +92,10 @@ async fn an_app_that_github_does_not_know_is_told_what_to_do() {
     let mut command = machine.publish_results(&hub);
     machine.write("app-key.pem", &hub.key_of_another_app());
 
-    let output = command.output().await.unwrap();
+    let ran = Ran::of(&mut command).await;
 
-    let log = stderr(&output);
-    assert_eq!(output.status.code(), Some(1));
+    let log = &ran.err;
+    assert_eq!(ran.status, Some(1));
     assert!(
         log.contains("A JSON web token could not be decoded")
             && log.contains("is this machine's clock right?"),
@@ -104,7 +103,7 @@ async fn an_app_that_github_does_not_know_is_told_what_to_do() {
     );
     let mut command = machine.publish_results(&hub);
     machine.write("app-key.pem", "no key\n");
-    let log = stderr(&command.output().await.unwrap());
+    let log = Ran::of(&mut command).await.err;
     assert!(
         log.contains("the App's private key is no RSA key in PEM"),
         "{log}"
@@ -142,9 +141,9 @@ async fn a_token_from_a_descriptor_is_inherited_by_no_child() {
         .arg(machine.path("results.json"))
         .args(["--litellm-version", "v1.83.0-stable", "--token-fd", "3"]);
 
-    let output = shell.output().await.unwrap();
+    let ran = Ran::of(&mut shell).await;
 
-    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(ran.is_success(), "{}", ran.err);
     assert_eq!(hub.commits("main"), 2);
     assert!(!machine.seen("git").contains("inherited"));
     assert!(!machine.seen("").contains("canaryTOKEN"));
@@ -154,15 +153,10 @@ async fn a_token_from_a_descriptor_is_inherited_by_no_child() {
 async fn skip_publish_stops_before_the_docs_repository_and_tells_what_the_token_may_do() {
     let (hub, registry, machine) = (Hub::start().await, registry::start(CLAUDE).await, Machine::new());
 
-    let output = machine
-        .publish_all(&hub, &registry)
-        .arg("--skip-publish")
-        .output()
-        .await
-        .unwrap();
+    let ran = Ran::of(machine.publish_all(&hub, &registry).arg("--skip-publish")).await;
 
-    let log = stderr(&output);
-    assert!(output.status.success(), "{log}");
+    let log = &ran.err;
+    assert!(ran.is_success(), "{log}");
     assert!(log.contains("skip-publish: not pushing to docs repo"), "{log}");
     assert!(
         log.contains(&format!("minted a token for {REPOSITORY}, contents: write")),
@@ -178,17 +172,15 @@ async fn skip_publish_stops_before_the_docs_repository_and_tells_what_the_token_
     }
 
     // The second half, elsewhere, with the versions of the first.
-    let output = machine
-        .publish(&hub)
+    let mut second = machine.publish(&hub);
+    second
         .arg("--results")
         .arg(machine.path("output/compat-results.json"))
-        .args(machine.app(&hub))
-        .output()
-        .await
-        .unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
+        .args(machine.app(&hub));
+    let ran = Ran::of(&mut second).await;
+    assert!(ran.is_success(), "{}", ran.err);
     assert!(
-        hub.file("main", PATH)
+        hub.file("main", MATRIX_PATH)
             .contains("\"litellm_version\": \"v1.83.0-stable\"")
     );
 }
@@ -198,24 +190,19 @@ async fn a_dry_run_prints_the_plan_and_does_nothing() {
     let (hub, machine) = (Hub::start().await, Machine::new());
     hub.put(
         "main",
-        PATH,
+        MATRIX_PATH,
         include_str!("../../sample_compatibility-matrix.json"),
     );
     let before = hub.head("main");
     machine.results(|results| fail(results, 0, "gateway"));
 
-    let output = machine
-        .publish_results(&hub)
-        .arg("--dry-run")
-        .output()
-        .await
-        .unwrap();
+    let ran = machine.publishes(&hub, &["--dry-run"]).await;
 
-    assert!(output.status.success(), "{}", stderr(&output));
-    let plan: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert!(ran.is_success(), "{}", ran.err);
+    let plan: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(plan["action"], "commit");
     assert_eq!(plan["base"], before);
-    assert_eq!(plan["files"][0]["path"], PATH);
+    assert_eq!(plan["files"][0]["path"], MATRIX_PATH);
     assert_eq!(plan["diff"]["changes"][0]["kind"], "regression");
     assert!(
         plan["message"]
@@ -226,14 +213,9 @@ async fn a_dry_run_prints_the_plan_and_does_nothing() {
     assert_eq!(hub.head("main"), before);
 
     machine.results(|results| results["run"]["behind"] = "simulated".into());
-    let output = machine
-        .publish_results(&hub)
-        .arg("--dry-run")
-        .output()
-        .await
-        .unwrap();
-    assert_eq!(output.status.code(), Some(4));
-    let plan: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let ran = machine.publishes(&hub, &["--dry-run"]).await;
+    assert_eq!(ran.status, Some(4));
+    let plan: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(plan["action"], "refuse");
     assert_eq!(plan["refusals"][0]["rule"], "simulated");
 }
@@ -241,25 +223,15 @@ async fn a_dry_run_prints_the_plan_and_does_nothing() {
 #[tokio::test]
 async fn an_unchanged_matrix_is_published_anew_once_the_old_one_has_aged() {
     let (hub, machine) = (Hub::start().await, Machine::new());
-    machine.publish_results(&hub).output().await.unwrap();
+    machine.publishes(&hub, &[]).await;
     machine.results(|results| results["run"]["written_at"] = "2026-11-28T09:00:00Z".into());
 
-    let output = machine
-        .publish_results(&hub)
-        .args(["--refresh-after", "8d"])
-        .output()
-        .await
-        .unwrap();
-    assert!(stderr(&output).contains("matrix JSON unchanged; skipping push"));
+    let ran = machine.publishes(&hub, &["--refresh-after", "8d"]).await;
+    assert!(ran.err.contains("matrix JSON unchanged; skipping push"));
 
-    let output = machine
-        .publish_results(&hub)
-        .args(["--refresh-after", "6d"])
-        .output()
-        .await
-        .unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
-    assert!(hub.file("main", PATH).contains("2026-11-28T09:00:00Z"));
+    let ran = machine.publishes(&hub, &["--refresh-after", "6d"]).await;
+    assert!(ran.is_success(), "{}", ran.err);
+    assert!(hub.file("main", MATRIX_PATH).contains("2026-11-28T09:00:00Z"));
 }
 
 #[tokio::test]
@@ -268,26 +240,21 @@ async fn a_pull_request_merges_by_itself_unless_there_are_regressions() {
     let (hub, machine) = (Hub::start().await, Machine::new());
     hub.put(
         "main",
-        PATH,
+        MATRIX_PATH,
         include_str!("../../sample_compatibility-matrix.json"),
     );
     let main = hub.head("main");
 
-    let output = machine
-        .publish_results(&hub)
-        .arg("--via-pr")
-        .output()
-        .await
-        .unwrap();
+    let ran = machine.publishes(&hub, &["--via-pr"]).await;
 
-    let log = stderr(&output);
-    assert!(output.status.success(), "{log}");
+    let log = &ran.err;
+    assert!(ran.is_success(), "{log}");
     assert!(
         log.contains("proposed as https://github.example/pull/7, which merges by itself"),
         "{log}"
     );
     assert_eq!(hub.head("main"), main);
-    assert_eq!(hub.changed(branch), [PATH]);
+    assert_eq!(hub.changed(branch), [MATRIX_PATH]);
     assert!(!hub.state().pull_request.as_ref().unwrap()["auto_merge"].is_null());
     assert_eq!(
         hub.state().mint_bodies[0]["permissions"],
@@ -301,20 +268,15 @@ async fn a_pull_request_merges_by_itself_unless_there_are_regressions() {
         fail(results, 0, "gateway");
     });
     hub.state().calls.clear();
-    let output = machine
-        .publish_results(&hub)
-        .arg("--via-pr")
-        .output()
-        .await
-        .unwrap();
+    let ran = machine.publishes(&hub, &["--via-pr"]).await;
 
-    let log = stderr(&output);
-    assert!(output.status.success(), "{log}");
+    let log = &ran.err;
+    assert!(ran.is_success(), "{log}");
     assert!(log.contains("which waits for somebody to merge it"), "{log}");
     let open = hub.state().pull_request.clone().unwrap();
     assert!(open["auto_merge"].is_null());
     assert!(open["body"].as_str().unwrap().contains("1 regression"), "{open}");
-    assert_eq!(hub.git(&["diff", "--name-only", "main", branch]), PATH);
+    assert_eq!(hub.git(&["diff", "--name-only", "main", branch]), MATRIX_PATH);
     let calls = hub.state().calls.clone();
     let position = |part: &str| calls.iter().position(|call| call.contains(part)).unwrap();
     assert!(
@@ -326,24 +288,20 @@ async fn a_pull_request_merges_by_itself_unless_there_are_regressions() {
 #[tokio::test]
 async fn a_pull_request_is_closed_once_the_docs_have_what_the_run_found() {
     let (hub, machine) = (Hub::start().await, Machine::new());
-    hub.put("main", PATH, &machine.matrix());
-    let via_pr = || {
-        let mut command = machine.publish_results(&hub);
-        command.arg("--via-pr");
-        command
-    };
+    hub.put("main", MATRIX_PATH, &machine.matrix());
+    let via_pr = || machine.publishes(&hub, &["--via-pr"]);
     machine.results(|results| {
         results["run"]["written_at"] = "2026-11-22T09:00:00Z".into();
         fail(results, 0, "gateway");
     });
-    via_pr().output().await.unwrap();
+    via_pr().await;
     assert!(hub.state().pull_request.is_some());
 
     machine.results(|results| results["run"]["written_at"] = "2026-11-23T09:00:00Z".into());
-    let output = via_pr().output().await.unwrap();
+    let ran = via_pr().await;
 
-    let log = stderr(&output);
-    assert!(output.status.success(), "{log}");
+    let log = &ran.err;
+    assert!(ran.is_success(), "{log}");
     assert!(log.contains("closed https://github.example/pull/7"), "{log}");
     assert!(log.contains("matrix JSON unchanged; skipping push"), "{log}");
     assert!(hub.state().pull_request.is_none());
@@ -354,15 +312,10 @@ async fn where_nothing_merges_by_itself_the_pull_request_waits_for_somebody() {
     let (hub, machine) = (Hub::start().await, Machine::new());
     hub.state().fault = Fault::NoAutoMerge;
 
-    let output = machine
-        .publish_results(&hub)
-        .arg("--via-pr")
-        .output()
-        .await
-        .unwrap();
+    let ran = machine.publishes(&hub, &["--via-pr"]).await;
 
-    let log = stderr(&output);
-    assert!(output.status.success(), "{log}");
+    let log = &ran.err;
+    assert!(ran.is_success(), "{log}");
     assert!(
         log.contains("Auto merge is not allowed for this repository"),
         "{log}"
@@ -374,17 +327,14 @@ async fn where_nothing_merges_by_itself_the_pull_request_waits_for_somebody() {
 #[tokio::test]
 async fn a_pull_request_needs_a_branch_of_its_own() {
     let (hub, machine) = (Hub::start().await, Machine::new());
-    let output = machine
-        .publish_results(&hub)
-        .args(["--via-pr", "--pr-branch", "main"])
-        .output()
-        .await
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    let ran = machine
+        .publishes(&hub, &["--via-pr", "--pr-branch", "main"])
+        .await;
+    assert_eq!(ran.status, Some(1));
     assert!(
-        stderr(&output).contains("`--pr-branch` is `--branch` itself"),
+        ran.err.contains("`--pr-branch` is `--branch` itself"),
         "{}",
-        stderr(&output)
+        ran.err
     );
 }
 
@@ -400,7 +350,7 @@ async fn a_webhook_hears_of_regressions_fixes_and_failures_and_of_nothing_else()
 
     let (mut command, time) = publish(1);
     machine.results(|results| results["run"]["written_at"] = time.into());
-    command.output().await.unwrap();
+    Ran::of(&mut command).await;
     assert!(hub.state().told.is_empty(), "the first matrix is no news");
 
     let (mut command, time) = publish(2);
@@ -408,7 +358,7 @@ async fn a_webhook_hears_of_regressions_fixes_and_failures_and_of_nothing_else()
         results["run"]["written_at"] = time.into();
         fail(results, 0, "gateway");
     });
-    command.output().await.unwrap();
+    Ran::of(&mut command).await;
     let text = hub.state().told.pop().unwrap()["text"]
         .as_str()
         .unwrap()
@@ -421,7 +371,7 @@ async fn a_webhook_hears_of_regressions_fixes_and_failures_and_of_nothing_else()
 
     let (mut command, time) = publish(3);
     machine.results(|results| results["run"]["written_at"] = time.into());
-    command.output().await.unwrap();
+    Ran::of(&mut command).await;
     let text = hub.state().told.pop().unwrap()["text"]
         .as_str()
         .unwrap()
@@ -433,8 +383,8 @@ async fn a_webhook_hears_of_regressions_fixes_and_failures_and_of_nothing_else()
         results["run"]["written_at"] = time.into();
         fail(results, 0, "account");
     });
-    let output = command.output().await.unwrap();
-    assert_eq!(output.status.code(), Some(4));
+    let ran = Ran::of(&mut command).await;
+    assert_eq!(ran.status, Some(4));
     let text = hub.state().told.pop().unwrap()["text"]
         .as_str()
         .unwrap()

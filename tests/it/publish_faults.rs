@@ -5,11 +5,10 @@ use std::process::Stdio;
 use futures_util::future::join_all;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use crate::doubles::hub::{Fault, Hub};
-use crate::doubles::machine::{CLAUDE, Machine, stderr};
+use crate::doubles::hub::{Fault, Hub, MATRIX_PATH};
+use crate::doubles::machine::{CLAUDE, Machine};
 use crate::doubles::registry;
-
-const PATH: &str = "static/data/compatibility-matrix.json";
+use crate::ran::Ran;
 
 async fn with(fault: Fault) -> (Hub, Machine) {
     let (hub, machine) = (Hub::start().await, Machine::new());
@@ -21,13 +20,13 @@ async fn with(fault: Fault) -> (Hub, Machine) {
 async fn a_refused_token_is_renewed_once_and_then_told() {
     let (hub, machine) = with(Fault::RefuseTokens).await;
 
-    let output = machine.publish_results(&hub).output().await.unwrap();
+    let ran = machine.publishes(&hub, &[]).await;
 
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(ran.status, Some(1));
     assert!(
-        stderr(&output).contains("the docs repository refuses the token"),
+        ran.err.contains("the docs repository refuses the token"),
         "{}",
-        stderr(&output)
+        ran.err
     );
     assert_eq!(hub.state().minted, 2);
     assert_eq!(hub.commits("main"), 1);
@@ -36,13 +35,9 @@ async fn a_refused_token_is_renewed_once_and_then_told() {
 #[tokio::test]
 async fn a_token_that_may_not_write_is_told() {
     let (hub, machine) = with(Fault::ReadOnly).await;
-    let output = machine.publish_results(&hub).output().await.unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stderr(&output).contains("refuses the token"),
-        "{}",
-        stderr(&output)
-    );
+    let ran = machine.publishes(&hub, &[]).await;
+    assert_eq!(ran.status, Some(1));
+    assert!(ran.err.contains("refuses the token"), "{}", ran.err);
     assert_eq!(hub.commits("main"), 1);
 }
 
@@ -50,11 +45,11 @@ async fn a_token_that_may_not_write_is_told() {
 async fn a_token_that_expires_before_the_push_is_minted_anew() {
     let (hub, machine) = with(Fault::Expire).await;
 
-    let output = machine.publish_results(&hub).output().await.unwrap();
+    let ran = machine.publishes(&hub, &[]).await;
 
-    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(ran.is_success(), "{}", ran.err);
     assert_eq!(hub.state().minted, 2);
-    assert_eq!(hub.changed("main"), [PATH]);
+    assert_eq!(hub.changed("main"), [MATRIX_PATH]);
 }
 
 #[tokio::test]
@@ -62,9 +57,9 @@ async fn a_token_that_is_about_to_expire_is_not_used() {
     let (hub, machine) = with(Fault::Moves(1)).await;
     hub.state().lifetime = 60;
 
-    let output = machine.publish_results(&hub).output().await.unwrap();
+    let ran = machine.publishes(&hub, &[]).await;
 
-    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(ran.is_success(), "{}", ran.err);
     assert_eq!(hub.state().minted, 2, "one for each attempt");
 }
 
@@ -76,10 +71,10 @@ async fn a_push_that_the_server_rejects_is_told_in_its_own_words_and_not_repeate
         "echo 'main is protected: ask an admin' >&2; exit 1",
     );
 
-    let output = machine.publish_results(&hub).output().await.unwrap();
+    let ran = machine.publishes(&hub, &[]).await;
 
-    let log = stderr(&output);
-    assert_eq!(output.status.code(), Some(1));
+    let log = &ran.err;
+    assert_eq!(ran.status, Some(1));
     assert!(
         log.contains("rejects the push") && log.contains("main is protected: ask an admin"),
         "{log}"
@@ -93,12 +88,12 @@ async fn a_push_that_the_server_rejects_is_told_in_its_own_words_and_not_repeate
 async fn a_remote_that_moved_gets_the_commit_anew_and_keeps_what_others_pushed() {
     let (hub, machine) = with(Fault::Moves(2)).await;
 
-    let output = machine.publish_results(&hub).output().await.unwrap();
+    let ran = machine.publishes(&hub, &[]).await;
 
-    let log = stderr(&output);
-    assert!(output.status.success(), "{log}");
+    let log = &ran.err;
+    assert!(ran.is_success(), "{log}");
     assert!(log.contains("looking again (attempt 3 of 5)"), "{log}");
-    assert_eq!(hub.changed("main"), [PATH]);
+    assert_eq!(hub.changed("main"), [MATRIX_PATH]);
     assert_eq!(hub.commits("main"), 4);
     assert_eq!(hub.file("main", "docs/1.md"), "news");
     assert_eq!(hub.file("main", "docs/2.md"), "news");
@@ -110,23 +105,23 @@ async fn a_server_that_sends_no_partial_clones_is_served_as_well() {
     hub.git(&["config", "uploadpack.allowFilter", "false"]);
     hub.put(
         "main",
-        PATH,
+        MATRIX_PATH,
         include_str!("../../sample_compatibility-matrix.json"),
     );
 
-    let output = machine.publish_results(&hub).output().await.unwrap();
+    let ran = machine.publishes(&hub, &[]).await;
 
-    assert!(output.status.success(), "{}", stderr(&output));
-    assert_eq!(hub.changed("main"), [PATH]);
+    assert!(ran.is_success(), "{}", ran.err);
+    assert_eq!(hub.changed("main"), [MATRIX_PATH]);
 }
 
 #[tokio::test]
 async fn a_network_that_breaks_before_the_push_is_tried_again() {
     let (hub, machine) = with(Fault::CutBeforePush(1)).await;
 
-    let output = machine.publish_results(&hub).output().await.unwrap();
+    let ran = machine.publishes(&hub, &[]).await;
 
-    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(ran.is_success(), "{}", ran.err);
     assert_eq!(hub.commits("main"), 2);
 }
 
@@ -134,18 +129,13 @@ async fn a_network_that_breaks_before_the_push_is_tried_again() {
 async fn a_network_that_stays_broken_is_given_up_on() {
     let (hub, machine) = with(Fault::CutBeforePush(100)).await;
 
-    let output = machine
-        .publish_results(&hub)
-        .args(["--attempts", "2"])
-        .output()
-        .await
-        .unwrap();
+    let ran = machine.publishes(&hub, &["--attempts", "2"]).await;
 
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(ran.status, Some(1));
     assert!(
-        stderr(&output).contains("cannot reach the docs repository"),
+        ran.err.contains("cannot reach the docs repository"),
         "{}",
-        stderr(&output)
+        ran.err
     );
     assert_eq!(hub.commits("main"), 1);
 }
@@ -154,20 +144,15 @@ async fn a_network_that_stays_broken_is_given_up_on() {
 async fn a_network_that_breaks_in_the_middle_of_a_push_leaves_nothing_and_is_tried_again() {
     let (hub, machine) = with(Fault::CutInPush).await;
 
-    let output = machine
-        .publish_results(&hub)
-        .args(["--attempts", "1"])
-        .output()
-        .await
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let ran = machine.publishes(&hub, &["--attempts", "1"]).await;
+    assert_eq!(ran.status, Some(1), "{}", ran.err);
     assert_eq!(hub.commits("main"), 1);
     is_whole(&hub);
 
     hub.state().fault = Fault::CutInPush;
-    let output = machine.publish_results(&hub).output().await.unwrap();
-    let log = stderr(&output);
-    assert!(output.status.success(), "{log}");
+    let ran = machine.publishes(&hub, &[]).await;
+    let log = &ran.err;
+    assert!(ran.is_success(), "{log}");
     assert!(log.contains("looking again (attempt 2 of 5)"), "{log}");
     assert_eq!(hub.commits("main"), 2);
     is_whole(&hub);
@@ -177,10 +162,10 @@ async fn a_network_that_breaks_in_the_middle_of_a_push_leaves_nothing_and_is_tri
 async fn a_push_that_arrived_though_its_answer_was_lost_is_not_repeated() {
     let (hub, machine) = with(Fault::CutAfterPush).await;
 
-    let output = machine.publish_results(&hub).output().await.unwrap();
+    let ran = machine.publishes(&hub, &[]).await;
 
-    let log = stderr(&output);
-    assert!(output.status.success(), "{log}");
+    let log = &ran.err;
+    assert!(ran.is_success(), "{log}");
     assert!(
         log.contains("the commit had arrived") && log.contains("published as commit"),
         "{log}"
@@ -203,9 +188,9 @@ async fn a_repository_that_does_not_answer_at_all_is_given_up_on() {
         "--attempts",
         "2",
     ]);
-    let output = command.output().await.unwrap();
-    let log = stderr(&output);
-    assert_eq!(output.status.code(), Some(1));
+    let ran = Ran::of(&mut command).await;
+    let log = &ran.err;
+    assert_eq!(ran.status, Some(1));
     assert!(
         log.contains("(attempt 2 of 2)") && log.contains("error: publish: cannot reach the docs repository"),
         "{log}"
@@ -218,9 +203,9 @@ async fn a_file_in_the_matrix_s_place_that_is_no_plain_file_is_left_alone() {
     hub.put("main", "static", "not a folder\n");
     let before = hub.head("main");
 
-    let output = machine.publish_results(&hub).output().await.unwrap();
+    let ran = machine.publishes(&hub, &[]).await;
 
-    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert_eq!(ran.status, Some(1), "{}", ran.err);
     assert_eq!(hub.head("main"), before);
 }
 
@@ -263,13 +248,13 @@ async fn a_full_disk_is_told_and_nothing_is_published() {
     let publish = machine.publish_results(&hub);
     // One page and there is no repository; a few and nothing can be fetched into it; more and no commit can be made.
     for size in [4, 12, 24] {
-        let output = on_full_disk(&publish, size).output().await.unwrap();
-        assert_eq!(output.status.code(), Some(1), "{size}: {}", stderr(&output));
-        assert!(stderr(&output).contains("error: "), "{size}: {}", stderr(&output));
+        let ran = Ran::of(&mut on_full_disk(&publish, size)).await;
+        assert_eq!(ran.status, Some(1), "{size}: {}", ran.err);
+        assert!(ran.err.contains("error: "), "{size}: {}", ran.err);
         assert_eq!(hub.commits("main"), 1);
     }
-    let output = machine.publish_results(&hub).output().await.unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
+    let ran = machine.publishes(&hub, &[]).await;
+    assert!(ran.is_success(), "{}", ran.err);
     assert_eq!(hub.commits("main"), 2);
 }
 
@@ -303,9 +288,9 @@ async fn killed_at_any_step_it_leaves_nothing_and_the_next_run_is_whole() {
         assert!(machine.is_tidy().await, "something is left of `{step}`");
         is_whole(&hub);
     }
-    let output = machine.publish_all(&hub, &registry).output().await.unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
-    assert_eq!(hub.changed("main"), [PATH]);
+    let ran = Ran::of(&mut machine.publish_all(&hub, &registry)).await;
+    assert!(ran.is_success(), "{}", ran.err);
+    assert_eq!(hub.changed("main"), [MATRIX_PATH]);
     assert_eq!(hub.commits("main"), 2);
     assert_eq!(
         machine.containers(),
@@ -334,17 +319,17 @@ async fn killed_at_any_call_of_git_it_leaves_all_or_nothing_and_the_next_run_hea
 async fn killed_at_git_call(number: usize) -> Option<String> {
     let (hub, machine) = with(Fault::None).await;
     machine.kill_at_git_call(number);
-    let output = machine.publish_results(&hub).output().await.unwrap();
-    if output.status.success() {
+    let ran = machine.publishes(&hub, &[]).await;
+    if ran.is_success() {
         return None;
     }
-    assert_eq!(output.status.code(), None, "{}", stderr(&output));
+    assert_eq!(ran.status, None, "{}", ran.err);
     assert!(machine.is_tidy().await, "something is left of call {number}");
     is_whole(&hub);
     let call = machine.git_calls().pop().unwrap_or_default();
     if call.contains(" push ") {
-        let output = machine.publish_results(&hub).output().await.unwrap();
-        assert!(output.status.success(), "{}", stderr(&output));
+        let ran = machine.publishes(&hub, &[]).await;
+        assert!(ran.is_success(), "{}", ran.err);
         assert_eq!(hub.commits("main"), 2);
         is_whole(&hub);
     }
@@ -357,8 +342,8 @@ fn is_whole(hub: &Hub) {
     match hub.commits("main") {
         1 => {}
         2 => {
-            assert_eq!(hub.changed("main"), [PATH]);
-            compat_matrix::matrix::Matrix::parse(&hub.file("main", PATH)).unwrap();
+            assert_eq!(hub.changed("main"), [MATRIX_PATH]);
+            compat_matrix::matrix::Matrix::parse(&hub.file("main", MATRIX_PATH)).unwrap();
         }
         more => panic!("{more} commits"),
     }
@@ -421,10 +406,10 @@ async fn a_harness_that_breaks_is_told_with_its_last_words() {
     let (hub, registry, machine) = (Hub::start().await, registry::start(CLAUDE).await, Machine::new());
     machine.program("harness", "echo 'the session cannot start' >&2; exit 2");
 
-    let output = machine.publish_all(&hub, &registry).output().await.unwrap();
+    let ran = Ran::of(&mut machine.publish_all(&hub, &registry)).await;
 
-    let log = stderr(&output);
-    assert_eq!(output.status.code(), Some(1));
+    let log = &ran.err;
+    assert_eq!(ran.status, Some(1));
     assert!(
         log.contains("error: run: the harness broke (exit status 2)")
             && log.contains("the session cannot start"),
@@ -437,10 +422,10 @@ async fn a_claude_that_is_not_what_the_registry_says_is_not_run() {
     let (hub, machine) = (Hub::start().await, Machine::new());
     let registry = registry::start_tampered(CLAUDE).await;
 
-    let output = machine.publish_all(&hub, &registry).output().await.unwrap();
+    let ran = Ran::of(&mut machine.publish_all(&hub, &registry)).await;
 
-    let log = stderr(&output);
-    assert_eq!(output.status.code(), Some(1));
+    let log = &ran.err;
+    assert_eq!(ran.status, Some(1));
     assert!(
         log.contains("error: install Claude Code: the file that came"),
         "{log}"

@@ -9,10 +9,9 @@ use compat_matrix::results::Results;
 use compat_matrix::spec_files::Project;
 use serde_json::{Value, json};
 
-use crate::doubles::hub::Hub;
-use crate::doubles::machine::{Machine, fail, files, results, stderr};
-
-const PATH: &str = "static/data/compatibility-matrix.json";
+use crate::doubles::hub::{Hub, MATRIX_PATH};
+use crate::doubles::machine::{Machine, fail, files, results};
+use crate::ran::Ran;
 
 /// Changes results.
 type Change = fn(&mut Value);
@@ -21,13 +20,8 @@ type Change = fn(&mut Value);
 async fn publish(hub: &Hub, arguments: &[&str], change: impl FnOnce(&mut Value)) -> (Option<i32>, String) {
     let machine = Machine::new();
     machine.results(change);
-    let output = machine
-        .publish_results(hub)
-        .args(arguments)
-        .output()
-        .await
-        .unwrap();
-    (output.status.code(), stderr(&output))
+    let ran = machine.publishes(hub, arguments).await;
+    (ran.status, ran.err)
 }
 
 /// What the gate says of results that `change` has changed.
@@ -155,7 +149,7 @@ async fn allowed_inconclusive_trials_are_published_as_not_tested_and_a_proven_fa
         log.contains("2 trials could not be judged and count as not tested"),
         "{log}"
     );
-    let matrix: Value = serde_json::from_str(&hub.file("main", PATH)).unwrap();
+    let matrix: Value = serde_json::from_str(&hub.file("main", MATRIX_PATH)).unwrap();
     let cell = |provider: &str| &matrix["features"][0]["providers"][provider];
     assert_eq!(cell("anthropic"), &json!({ "status": "not_tested" }));
     let red = matrix.to_string();
@@ -188,7 +182,7 @@ async fn what_is_published_of_another_schema_or_newer_is_not_replaced() {
         ),
     ] {
         let hub = Hub::start().await;
-        hub.put("main", PATH, &text);
+        hub.put("main", MATRIX_PATH, &text);
         let before = hub.head("main");
         let (status, log) = publish(&hub, &[], |_| ()).await;
         assert_eq!(status, Some(4), "{log}");
@@ -196,7 +190,7 @@ async fn what_is_published_of_another_schema_or_newer_is_not_replaced() {
         assert_eq!(hub.head("main"), before);
     }
     let hub = Hub::start().await;
-    hub.put("main", PATH, "{ by hand, and broken");
+    hub.put("main", MATRIX_PATH, "{ by hand, and broken");
     let (status, log) = publish(&hub, &[], |_| ()).await;
     assert_eq!(status, Some(0), "{log}");
     assert!(log.contains("is no matrix"), "{log}");
@@ -229,13 +223,13 @@ async fn a_pair_of_the_manifest_without_a_cell_is_published_as_not_tested() {
     });
 
     // To the whole project it is a part of a run.
-    let output = machine.publish_results(&hub).output().await.unwrap();
-    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    let ran = machine.publishes(&hub, &[]).await;
+    assert_eq!(ran.status, Some(4), "{}", ran.err);
 
     machine.project = machine.path("project");
-    let output = machine.publish_results(&hub).output().await.unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let matrix: Value = serde_json::from_str(&hub.file("main", PATH)).unwrap();
+    let ran = machine.publishes(&hub, &[]).await;
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    let matrix: Value = serde_json::from_str(&hub.file("main", MATRIX_PATH)).unwrap();
     let vision = matrix["features"]
         .as_array()
         .unwrap()
@@ -264,12 +258,12 @@ async fn results_of_another_schema_are_no_results() {
 async fn a_token_is_sent_over_tls_or_not_at_all() {
     let (hub, machine) = (Hub::start().await, Machine::new());
     let mut command = machine.publish_to(&hub, "http://docs.example/o/r.git");
-    let output = command.args(["--results", "x"]).output().await.unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    let ran = Ran::of(command.args(["--results", "x"])).await;
+    assert_eq!(ran.status, Some(1));
     assert!(
-        stderr(&output).contains("anybody could read the token on its way"),
+        ran.err.contains("anybody could read the token on its way"),
         "{}",
-        stderr(&output)
+        ran.err
     );
 }
 
@@ -277,9 +271,9 @@ async fn a_token_is_sent_over_tls_or_not_at_all() {
 async fn an_address_with_a_token_in_it_is_refused_and_not_shown() {
     let (hub, machine) = (Hub::start().await, Machine::new());
     let mut command = machine.publish_to(&hub, "https://x:ghs_canary@h/o/r.git");
-    let output = command.args(["--results", "x"]).output().await.unwrap();
-    let log = stderr(&output);
-    assert_eq!(output.status.code(), Some(1));
+    let ran = Ran::of(command.args(["--results", "x"])).await;
+    let log = &ran.err;
+    assert_eq!(ran.status, Some(1));
     assert!(
         log.contains("must not hold credentials") && !log.contains("canary"),
         "{log}"

@@ -2,22 +2,20 @@
 //! temporary file, request or message has seen. Each must be where it is needed, and nowhere else.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Output;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use tokio::process::Command;
 
-use crate::doubles::hub::{Fault, Hub};
+use crate::doubles::hub::{Fault, Hub, MATRIX_PATH};
 use crate::doubles::machine::{
-    CLAUDE, Machine, NPM_CANARY, PROVIDER_CANARY, RESOLVER_CANARY, WEBHOOK_CANARY, fail, files, stderr,
-    stdout,
+    CLAUDE, Machine, NPM_CANARY, PROVIDER_CANARY, RESOLVER_CANARY, WEBHOOK_CANARY, fail, files,
 };
 use crate::doubles::registry;
 use crate::loopback::Server;
+use crate::ran::Ran;
 
-const PATH: &str = "static/data/compatibility-matrix.json";
 /// A line of a service account's key.
 const ACCOUNT_CANARY: &str = "canaryACCOUNTcanaryACCOUNTcanaryACCOUNTcanaryACCOUNT";
 
@@ -34,7 +32,7 @@ impl Watched {
         machine.watch(&hub);
         hub.put(
             "main",
-            PATH,
+            MATRIX_PATH,
             include_str!("../../sample_compatibility-matrix.json"),
         );
         let registry_host = registry.address.strip_prefix("http:").unwrap();
@@ -51,8 +49,8 @@ impl Watched {
     }
 
     /// The whole of a daily run, told to a webhook and in a summary.
-    async fn run(&self) -> Output {
-        self.command().output().await.unwrap()
+    async fn run(&self) -> Ran {
+        Ran::of(&mut self.command()).await
     }
 
     fn command(&self) -> Command {
@@ -110,12 +108,12 @@ impl Watched {
     }
 
     /// Everything that was seen, by who saw it.
-    fn places(&self, output: &Output) -> BTreeMap<String, String> {
+    fn places(&self, ran: &Ran) -> BTreeMap<String, String> {
         let told = json!(self.hub.state().told).to_string();
         let asked = json!(self.hub.state().mint_bodies).to_string();
         let mut places = BTreeMap::from([
-            ("standard output".to_owned(), stdout(output)),
-            ("standard error".to_owned(), stderr(output)),
+            ("standard output".to_owned(), ran.out.clone()),
+            ("standard error".to_owned(), ran.err.clone()),
             ("docs repository".to_owned(), self.hub.everything()),
             ("webhook's message".to_owned(), told),
             ("API bodies".to_owned(), asked),
@@ -141,8 +139,8 @@ impl Watched {
     }
 
     /// Which secret was seen where.
-    fn seen(&self, output: &Output) -> BTreeSet<(&'static str, String)> {
-        let places = self.places(output);
+    fn seen(&self, ran: &Ran) -> BTreeSet<(&'static str, String)> {
+        let places = self.places(ran);
         let mut seen = BTreeSet::new();
         for (secret, forms) in self.secrets() {
             for (place, content) in &places {
@@ -174,15 +172,15 @@ fn needed() -> BTreeSet<(&'static str, String)> {
 async fn no_child_log_artifact_or_commit_sees_a_secret_that_is_not_its_own() {
     let watched = Watched::new().await;
 
-    let output = watched.run().await;
+    let ran = watched.run().await;
 
     let (hub, machine) = (&watched.hub, &watched.machine);
-    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(ran.is_success(), "{}", ran.err);
     assert_eq!(hub.commits("main"), 3);
     assert_eq!(hub.state().minted, 1);
     assert_eq!(hub.state().told.len(), 1);
-    let seen: BTreeSet<_> = watched.seen(&output);
-    let environment = watched.places(&output);
+    let seen: BTreeSet<_> = watched.seen(&ran);
+    let environment = watched.places(&ran);
     // The environments of docker, the container's gateway and the harness are also what `/proc` shows of them.
     let in_proc: BTreeSet<_> = seen
         .iter()
@@ -261,13 +259,9 @@ async fn what_goes_wrong_shows_no_secret_either() {
         let watched = Watched::new().await;
         let mut command = watched.command();
         break_it(&watched);
-        let output = command.output().await.unwrap();
-        assert!(
-            stderr(&output).contains(says),
-            "no `{says}` in\n{}",
-            stderr(&output)
-        );
-        let seen = watched.seen(&output);
+        let ran = Ran::of(&mut command).await;
+        assert!(ran.err.contains(says), "no `{says}` in\n{}", ran.err);
+        let seen = watched.seen(&ran);
         let wrong: Vec<_> = seen
             .iter()
             .filter(|place| place.1 != "proc" && !needed().contains(place))

@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 
+use crate::loopback::serve;
 use crate::provider_client::{Gateway, MODEL, new_key, prompt, read_stream, script, streamed_text, text};
 
 /// A server on loopback that answers everything with `answer`; its address.
@@ -28,11 +29,7 @@ where
     F: Fn(Request) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Response> + Send + 'static,
 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let router = Router::new().fallback(move |request: Request| answer(request));
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    address
+    serve(Router::new().fallback(move |request: Request| answer(request))).await
 }
 
 /// What came: method, path and query, headers, body.

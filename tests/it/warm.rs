@@ -10,7 +10,8 @@ use compat_matrix::toolchain::platform::Platform;
 use compat_matrix::toolchain::{Cache, Lock, Silent};
 use compat_matrix::warm::Place;
 
-use crate::harness_command::{Ran, Small};
+use crate::harness_command::Small;
+use crate::ran::Ran;
 
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -19,10 +19,13 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
-use tokio::task::JoinHandle;
+
+use crate::loopback::serve;
 
 /// Owner and name of the docs repository.
 pub const REPOSITORY: &str = "BerriAI/litellm-docs";
+/// Where the matrix is in it.
+pub const MATRIX_PATH: &str = "static/data/compatibility-matrix.json";
 /// The App's id.
 pub const APP: &str = "12345";
 /// The App's installation.
@@ -57,12 +60,11 @@ pub enum Fault {
 /// What happens while a request is served.
 pub type Spy = Arc<dyn Fn() + Send + Sync>;
 
-/// The server; it stops when it is dropped.
+/// The server.
 pub struct Hub {
     pub address: String,
     folder: TempDir,
     state: Arc<Mutex<State>>,
-    task: JoinHandle<()>,
 }
 
 /// The App's key: made once, as that takes longer than a test.
@@ -98,8 +100,6 @@ impl Hub {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         copy_repository(&repository(folder.path()));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(State {
             lifetime: 3600,
             ..State::default()
@@ -112,12 +112,10 @@ impl Hub {
             let served = Arc::clone(&served);
             async move { served.answer(request).await }
         });
-        let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {
-            address,
+            address: serve(router).await,
             folder,
             state,
-            task,
         }
     }
 
@@ -196,12 +194,6 @@ impl Hub {
             all += &self.git(&["cat-file", "-p", object]);
         }
         all
-    }
-}
-
-impl Drop for Hub {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

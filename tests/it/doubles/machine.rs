@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,6 +17,7 @@ use tokio::process::Command;
 
 use super::hub::{APP, Hub};
 use crate::loopback::Server;
+use crate::ran::Ran;
 
 /// What Claude Code's binary is in these tests.
 pub const CLAUDE: &str = "#!/bin/sh\n/usr/bin/env >>\"$0.saw\"\necho '2.1.327 (Claude Code)'\n";
@@ -146,6 +146,11 @@ impl Machine {
             .args(["--litellm-version", "v1.83.0-stable"])
             .args(self.app(hub));
         command
+    }
+
+    /// Runs that, with `arguments`.
+    pub async fn publishes(&self, hub: &Hub, arguments: &[&str]) -> Ran {
+        Ran::of(self.publish_results(hub).args(arguments)).await
     }
 
     /// The App's credentials.
@@ -358,14 +363,4 @@ fn processes(folder: &Path) -> Vec<u8> {
         }
     }
     found
-}
-
-/// A finished program's standard error.
-pub fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// A finished program's standard output.
-pub fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }
