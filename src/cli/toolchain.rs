@@ -14,7 +14,7 @@ use crate::process::{RunId, Watchdog};
 use crate::toolchain::cache::Installed;
 use crate::toolchain::npm::Registry;
 use crate::toolchain::platform::{CLAUDE_PACKAGE, Platform};
-use crate::toolchain::{Installer, Lock, claude, litellm, lock, update, verify};
+use crate::toolchain::{Installer, Lock, claude, litellm, lock, stamp, update, verify};
 use crate::versions::claude_code;
 
 /// Install, show and update the pinned `claude` and LiteLLM
@@ -352,7 +352,11 @@ async fn verify(installer: &Installer<'_>, lock: &Lock) -> anyhow::Result<ExitCo
     for (tool, version, entry, _) in pinned(installer, lock)? {
         let faults = match entry.installed() {
             None => vec!["not installed; install it with `compat toolchain install`".to_owned()],
-            Some(installed) if tool == claude::TOOL => verify::claude(&installed),
+            Some(installed) if tool == claude::TOOL => stamp::read(&installed)
+                .err()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             Some(installed) => verify::litellm(&installed, &lock.litellm, &installer.surroundings).await?,
         };
         if faults.is_empty() {

@@ -18,6 +18,7 @@ use super::lock::{ClaudePin, UnpinnedPlatform};
 use super::npm::{Registry, RegistryError};
 use super::platform::{Platform, UnsupportedPlatform};
 use super::progress::Work;
+use super::stamp::{self, ProgramError};
 use super::{Installer, Surroundings};
 use crate::env;
 use crate::process::{self, Bounds, Launch, Mark};
@@ -56,6 +57,17 @@ pub enum InstallClaudeError {
     /// The cache cannot be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// What is in the cache is not what was put there.
+    #[error(
+        "the installed `claude` {version} cannot be run: {reason}\ninstall it again with `compat toolchain clean` and `compat \
+         toolchain install`"
+    )]
+    Program {
+        /// Which version.
+        version: String,
+        /// Why.
+        reason: ProgramError,
+    },
 }
 
 /// A file that is not the pinned one.
@@ -90,10 +102,10 @@ pub async fn ensure(installer: &Installer<'_>, pin: &ClaudePin) -> Result<PathBu
     let platform = Platform::current()?;
     let expected = pin.digest(platform)?;
     match entry(installer, pin)?.claim(installer.progress).await? {
-        Claim::Installed(installed) => Ok(installed.program()),
+        Claim::Installed(installed) => looked_at(*installed, pin).await,
         Claim::Reserved(reservation) => {
             match install(installer, pin, platform, expected, reservation.directory()).await {
-                Ok(file) => Ok(finish(reservation, pin, platform, expected, file)?.program()),
+                Ok(file) => looked_at(finish(reservation, pin, platform, expected, file)?, pin).await,
                 Err(error) => {
                     reservation.abandon();
                     Err(error)
@@ -101,6 +113,24 @@ pub async fn ensure(installer: &Installer<'_>, pin: &ClaudePin) -> Result<PathBu
             }
         }
     }
+}
+
+/// Its program, which is what was installed: it may be half a gigabyte, so it is read only where something touched it.
+async fn looked_at(installed: Installed, pin: &ClaudePin) -> Result<PathBuf, InstallClaudeError> {
+    let program = installed.program();
+    let failed = |reason| InstallClaudeError::Program {
+        version: pin.version.clone(),
+        reason,
+    };
+    let looked = tokio::task::spawn_blocking(move || stamp::look(&installed)).await;
+    let unreadable = |error| ProgramError::Unreadable {
+        path: program.clone(),
+        reason: io::Error::other(error),
+    };
+    looked
+        .unwrap_or_else(|error| Err(unreadable(error)))
+        .map_err(failed)?;
+    Ok(program)
 }
 
 /// A program that does not say which version of `claude` it is.

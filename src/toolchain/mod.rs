@@ -17,6 +17,7 @@ pub mod python;
 pub mod claude;
 pub mod litellm;
 pub mod update;
+pub mod stamp;
 pub mod verify;
 
 use std::path::PathBuf;

@@ -1,18 +1,14 @@
-//! Whether what is installed is still what was installed.
+//! Whether an installed LiteLLM is still what was installed; of `claude`, which is one file, [`super::stamp`] knows that.
 //!
-//! `claude` is one file, whose digest is in its receipt. LiteLLM's files are checked against the digests that each wheel
-//! lists in its `RECORD` (Python packaging's "Recording installed projects"), and its packages against the lock.
+//! Its files are checked against the digests that each wheel lists in its `RECORD` (Python packaging's "Recording installed
+//! projects"), and its packages against the lock.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
 
 use serde::Deserialize;
 
 use super::Surroundings;
 use super::cache::Installed;
-use super::integrity::{Hasher, Sha512};
 use super::lock::{PythonPin, pins};
 use super::python::{self, PythonError};
 
@@ -40,23 +36,6 @@ print(json.dumps({"packages": packages, "faults": faults}))
 struct Records {
     packages: BTreeMap<String, String>,
     faults: Vec<String>,
-}
-
-/// What is wrong with an installed `claude`; nothing if all is well.
-pub fn claude(installed: &Installed) -> Vec<String> {
-    let program = installed.program();
-    let Some(expected) = &installed.receipt.file else {
-        return vec!["its receipt has no digest".to_owned()];
-    };
-    match digest_of(&program) {
-        Ok(actual) if actual == expected.sha512 => Vec::new(),
-        Ok(actual) => vec![format!(
-            "`{}` was changed since it was installed\n  expected: {}\n  actual:   {actual}",
-            program.display(),
-            expected.sha512
-        )],
-        Err(error) => vec![format!("cannot read `{}`: {error}", program.display())],
-    }
 }
 
 /// What is wrong with an installed LiteLLM; nothing if all is well.
@@ -105,18 +84,6 @@ fn normalized(name: &str) -> String {
         }
     }
     normal
-}
-
-fn digest_of(path: &Path) -> io::Result<Sha512> {
-    let mut file = File::open(path)?;
-    let mut hasher = Hasher::default();
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hasher.finish()),
-            count => hasher.update(&buffer[..count]),
-        }
-    }
 }
 
 #[cfg(test)]

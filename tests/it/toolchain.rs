@@ -14,8 +14,8 @@ use compat_matrix::toolchain::integrity::Sha512;
 use compat_matrix::toolchain::npm::Registry;
 use compat_matrix::toolchain::platform::Platform;
 use compat_matrix::toolchain::{
-    Cache, ClaudePin, Installer, Lock, Progress, PythonPin, Silent, Surroundings, claude_version, update,
-    verify,
+    Cache, ClaudePin, Installer, Lock, Progress, PythonPin, Silent, Surroundings, claude_version, stamp,
+    update,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -195,7 +195,7 @@ async fn the_pinned_claude_is_fetched_verified_unpacked_and_found_again_without_
     );
     let mut found = files(&machine.cache());
     found.sort();
-    assert_eq!(found, ["claude", "receipt.json"]);
+    assert_eq!(found, ["claude", "receipt.json", "stamp.json"]);
     let name = Platform::current().unwrap().package().replace('/', "%2f");
     assert_eq!(server.targets(), [format!("/{name}"), tarball_path()]);
 
@@ -411,11 +411,11 @@ async fn what_an_interrupted_installation_left_is_cleared_away() {
     );
     let mut found = files(&machine.cache());
     found.sort();
-    assert_eq!(found, ["claude", "receipt.json"]);
+    assert_eq!(found, ["claude", "receipt.json", "stamp.json"]);
 }
 
 #[tokio::test]
-async fn a_binary_that_lost_its_end_is_installed_again_and_one_that_changed_is_found_by_verify() {
+async fn a_binary_that_lost_its_end_is_installed_again_and_one_that_changed_is_not_run() {
     let package = real_package();
     let server = Server::start(registry(package.clone(), |_| ready(ok(real_package())))).await;
     let machine = Machine::new().registry(&server);
@@ -428,9 +428,48 @@ async fn a_binary_that_lost_its_end_is_installed_again_and_one_that_changed_is_f
     assert_eq!(std::fs::read(&program).unwrap(), whole);
 
     let installed = Cache::at(machine.cache()).installed().unwrap();
-    assert_eq!(verify::claude(&installed[0]), [""; 0]);
-    std::fs::write(&program, vec![b'x'; whole.len()]).unwrap();
-    assert!(verify::claude(&installed[0])[0].contains("was changed since it was installed"));
+    stamp::read(&installed[0]).unwrap();
+    // Another content of the same size, with the old time of modification.
+    let modified = program.metadata().unwrap().modified().unwrap();
+    let write = |content: &[u8]| {
+        std::fs::write(&program, content).unwrap();
+        let file = std::fs::File::options().write(true).open(&program).unwrap();
+        file.set_modified(modified).unwrap();
+    };
+    let other = vec![b'x'; whole.len()];
+    write(&other);
+    let error = machine.install(&pin).await.unwrap_err();
+    for part in [
+        format!("`{}` was changed since it was installed", program.display()),
+        format!("expected: {}", Sha512::of(&whole)),
+        format!("actual:   {}", Sha512::of(&other)),
+        "install it again with `compat toolchain clean`".to_owned(),
+    ] {
+        assert!(error.contains(&part), "no `{part}` in {error}");
+    }
+    // What was merely touched is read, and is what it was.
+    write(&whole);
+    assert_eq!(machine.install(&pin).await.unwrap(), program);
+}
+
+#[tokio::test]
+async fn a_binary_that_nobody_touched_is_not_read_again() {
+    let package = real_package();
+    let server = Server::start(registry(package.clone(), |_| ready(ok(real_package())))).await;
+    let machine = Machine::new().registry(&server);
+    let pin = pin_of(&package);
+    let program = machine.install(&pin).await.unwrap();
+    // A receipt with another digest shows whether the program is read: its own stamp says nothing of the receipt.
+    let receipt = program.with_file_name("receipt.json");
+    let text = std::fs::read_to_string(&receipt).unwrap();
+    let digest = Sha512::of(&std::fs::read(&program).unwrap()).to_string();
+    std::fs::write(&receipt, text.replace(&digest, &Sha512::of(b"other").to_string())).unwrap();
+
+    machine.install(&pin).await.unwrap();
+
+    std::fs::set_permissions(&program, program.metadata().unwrap().permissions()).unwrap();
+    let error = machine.install(&pin).await.unwrap_err();
+    assert!(error.contains("was changed since it was installed"), "{error}");
 }
 
 #[tokio::test]
