@@ -143,8 +143,14 @@ impl Watched {
         let places = self.places(ran);
         let mut seen = BTreeSet::new();
         for (secret, forms) in self.secrets() {
+            let forms: Vec<String> = forms.iter().map(|form| regex::escape(form)).collect();
+            // No form, no secret: an empty expression would find itself everywhere.
+            let Some(any) = (!forms.is_empty()).then(|| forms.join("|")) else {
+                continue;
+            };
+            let any = regex::Regex::new(&any).unwrap();
             for (place, content) in &places {
-                if forms.iter().any(|form| content.contains(form.as_str())) {
+                if any.is_match(content) {
                     seen.insert((secret, place.clone()));
                 }
             }

@@ -241,7 +241,7 @@ async fn a_session_that_nobody_uses_ends_by_itself_and_one_in_use_stays() {
     warm.place().prepare().unwrap();
     // A lease that is there before the host keeps it.
     let lease = warm.place().lease().unwrap();
-    assert_eq!(warm.compat(&["up", "--idle", "1"]).await.status, Some(0));
+    assert_eq!(warm.compat(&["up", "--idle", "0"]).await.status, Some(0));
     let host = warm.host();
     let ran = warm.small.run(&["text::anthropic::haiku"]).await;
     assert!(ran.err.contains(USING), "{}", ran.err);

@@ -348,14 +348,14 @@ fn real(program: &str) -> PathBuf {
 
 /// Arguments and environment of every process that knows `folder`, but of `compat` itself.
 fn processes(folder: &Path) -> Vec<u8> {
-    let folder = folder.to_str().unwrap().as_bytes();
+    // An unoptimized search would look at each byte by itself, of every process of this machine.
+    let folder = regex::bytes::Regex::new(&regex::escape(folder.to_str().unwrap())).unwrap();
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let read = |name: &str| std::fs::read(entry.path().join(name)).unwrap_or_default();
         let (arguments, environment) = (read("cmdline"), read("environ"));
         let own = env!("CARGO_BIN_EXE_compat").as_bytes();
-        let knows = environment.windows(folder.len()).any(|window| window == folder);
-        if knows && !arguments.starts_with(own) {
+        if folder.is_match(&environment) && !arguments.starts_with(own) {
             found.extend(arguments);
             found.push(b'\n');
             found.extend(environment);
