@@ -472,13 +472,13 @@ impl Way {
 async fn guest(options: &Options, progress: &dyn Progress) -> Result<Option<Box<Guest>>, SessionError> {
     let warm = |error: WarmError| SessionError::Warm(Box::new(error));
     let (environment, root) = (&options.environment, &options.root);
-    let (Warmth::IfThere { program } | Warmth::Shared { program, .. }) = &options.warmth else {
+    if options.warmth == Warmth::Cold {
         return Ok(None);
-    };
+    }
     let found = async {
         let place = Place::of(environment, root)?;
         match place.read() {
-            Some(_) => warm::find(&place, &Fingerprint::of(root, program)?).await,
+            Some(_) => warm::find(&place, &Fingerprint::of(root)?).await,
             None => Ok(Found::Nothing),
         }
     };
@@ -503,7 +503,7 @@ async fn guest(options: &Options, progress: &dyn Progress) -> Result<Option<Box<
         // A run can do without it.
         Err(error) => progress.note(&format!("not using a session that is kept warm: {error}")),
     }
-    let Warmth::Shared { run, .. } = &options.warmth else {
+    let Warmth::Shared { program, run } = &options.warmth else {
         return Ok(None);
     };
     let place = Place::of_run(environment, root, run).map_err(|error| warm(error.into()))?;
