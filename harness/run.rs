@@ -312,10 +312,12 @@ fn warmth(command_line: &CommandLine, environment: &Environment) -> anyhow::Resu
     if command_line.cold {
         return Ok(Warmth::Cold);
     }
-    let program = compat()?;
     Ok(match one_of_many(environment) {
-        Some(run) => Warmth::Shared { program, run },
-        None => Warmth::IfThere { program },
+        Some(run) => Warmth::Shared {
+            program: compat()?,
+            run,
+        },
+        None => Warmth::IfThere,
     })
 }
 

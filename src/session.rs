@@ -15,7 +15,7 @@ use crate::mutant::Position;
 use crate::process::{RunId, Watchdog, WatchdogError};
 use crate::provider::{self, Provider, RemoteSimulator, Simulator, Unscripted};
 use crate::relay::{self, Mutation, Relay};
-use crate::schedule::Schedule;
+use crate::schedule::{Gate, Schedule};
 use crate::toolchain::{self, Installer, Lock, Progress, Surroundings};
 use crate::warm::{self, Fingerprint, Found, Guest, Place, WarmError, Warmth};
 use crate::wire::Route;
@@ -308,10 +308,10 @@ impl Session {
         }
     }
 
-    /// Begins a trial at the relays.
-    pub fn relay(&self, key: TrialKey, mutation: Option<&Arc<Mutation>>) {
+    /// Begins a trial at the relays; what it is answered passes `gate`.
+    pub fn relay(&self, key: TrialKey, mutation: Option<&Arc<Mutation>>, gate: &Gate) {
         for relay in [&self.front, &self.back].into_iter().flatten() {
-            relay.register(key, mutation);
+            relay.register(key, mutation, Some(gate.clone()));
         }
     }
 
@@ -472,13 +472,13 @@ impl Way {
 async fn guest(options: &Options, progress: &dyn Progress) -> Result<Option<Box<Guest>>, SessionError> {
     let warm = |error: WarmError| SessionError::Warm(Box::new(error));
     let (environment, root) = (&options.environment, &options.root);
-    let (Warmth::IfThere { program } | Warmth::Shared { program, .. }) = &options.warmth else {
+    if options.warmth == Warmth::Cold {
         return Ok(None);
-    };
+    }
     let found = async {
         let place = Place::of(environment, root)?;
         match place.read() {
-            Some(_) => warm::find(&place, &Fingerprint::of(root, program)?).await,
+            Some(_) => warm::find(&place, &Fingerprint::of(root)?).await,
             None => Ok(Found::Nothing),
         }
     };
@@ -503,7 +503,7 @@ async fn guest(options: &Options, progress: &dyn Progress) -> Result<Option<Box<
         // A run can do without it.
         Err(error) => progress.note(&format!("not using a session that is kept warm: {error}")),
     }
-    let Warmth::Shared { run, .. } = &options.warmth else {
+    let Warmth::Shared { program, run } = &options.warmth else {
         return Ok(None);
     };
     let place = Place::of_run(environment, root, run).map_err(|error| warm(error.into()))?;

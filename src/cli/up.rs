@@ -93,8 +93,7 @@ async fn host(hosting: &Hosting) -> anyhow::Result<ExitCode> {
 async fn in_the_foreground(hosting: &Hosting) -> anyhow::Result<ExitCode> {
     hosting.place.prepare()?;
     let start = hosting.place.lock_start()?;
-    let program = std::env::current_exe().context("cannot find this program")?;
-    let wanted = Fingerprint::of(&hosting.root, &program)?;
+    let wanted = Fingerprint::of(&hosting.root)?;
     match warm::find(&hosting.place, &wanted).await? {
         Found::Fits(guest) => {
             announce(&guest.description, "is kept warm already");

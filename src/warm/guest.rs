@@ -98,7 +98,7 @@ pub async fn ensure(
     idle: Duration,
     progress: &dyn Progress,
 ) -> Result<Started, WarmError> {
-    let wanted = Fingerprint::of(root, program)?;
+    let wanted = Fingerprint::of(root)?;
     let was_there = |guest| Started {
         guest,
         was_there: true,
@@ -204,6 +204,7 @@ async fn start(
         match find(place, wanted).await? {
             Found::Fits(guest) => return Ok(guest),
             Found::Unfit(why) => {
+                end(place).await;
                 return Err(WarmError::Ended {
                     how: why,
                     tail: log.indented_tail(),

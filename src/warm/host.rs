@@ -64,8 +64,7 @@ pub async fn serve(
     let session = |error: SessionError| WarmError::Session(Box::new(error));
     // From here on a signal ends it in order.
     let mut signals = Signals::listen().map_err(hosting.place.failed("listen for signals"))?;
-    let program = std::env::current_exe().map_err(hosting.place.failed("find this program for a session"))?;
-    let made_of = Fingerprint::of(&hosting.root, &program)?;
+    let made_of = Fingerprint::of(&hosting.root)?;
     hosting.place.prepare()?;
     let run = RunId::mint();
     let mut watchdog = Watchdog::start(run).map_err(|error| session(error.into()))?;

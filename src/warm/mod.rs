@@ -30,10 +30,7 @@ pub enum Warmth {
     #[default]
     Cold,
     /// The one that `compat up` keeps, if it is there and fits.
-    IfThere {
-        /// The `compat` of this build.
-        program: PathBuf,
-    },
+    IfThere,
     /// The same; else one for all processes of a run, which the first of them starts.
     Shared {
         /// The `compat` of this build.
