@@ -21,15 +21,8 @@ const STAMP: &str = "stamp.json";
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramError {
     /// It is not what was installed.
-    #[error("`{}` was changed since it was installed\n  expected: {expected}\n  actual:   {actual}", path.display())]
-    Changed {
-        /// The file.
-        path: PathBuf,
-        /// Its digest when it was installed.
-        expected: Sha512,
-        /// Its digest now.
-        actual: Sha512,
-    },
+    #[error(transparent)]
+    Changed(Box<Changed>),
     /// It cannot be read.
     #[error("cannot read `{}`: {reason}", path.display())]
     Unreadable {
@@ -44,6 +37,18 @@ pub enum ProgramError {
         /// The file.
         path: PathBuf,
     },
+}
+
+/// An installed file that is not what was installed.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}` was changed since it was installed\n  expected: {expected}\n  actual:   {actual}", path.display())]
+pub struct Changed {
+    /// The file.
+    pub path: PathBuf,
+    /// Its digest when it was installed.
+    pub expected: Sha512,
+    /// Its digest now.
+    pub actual: Sha512,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,11 +103,11 @@ pub fn read(installed: &Installed) -> Result<(), ProgramError> {
             stamp.keep(installed);
             Ok(())
         }
-        Ok((_, actual)) => Err(ProgramError::Changed {
+        Ok((_, actual)) => Err(ProgramError::Changed(Box::new(Changed {
             path,
             expected: file.sha512,
             actual,
-        }),
+        }))),
         Err(reason) => Err(ProgramError::Unreadable { path, reason }),
     }
 }
