@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use compat_matrix::env;
 use compat_matrix::provider::{self, Simulator};
@@ -479,4 +480,24 @@ pub fn hanging_claude(folder: &Path, scenario: &Path) -> PathBuf {
     std::fs::write(&file, script).unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
     file
+}
+
+#[tokio::test]
+async fn what_has_changed_since_the_last_run_begins_first() {
+    let simulator = simulator().await;
+    let small = Small::attached(&simulator);
+    let first = || async {
+        let ran = small.run(&["anthropic", "--test-threads", "1"]).await;
+        let mut lines = ran.out.lines().filter_map(|line| line.strip_prefix("test "));
+        let begun = lines.next().and_then(|line| line.split("::").next());
+        begun.map(str::to_owned)
+    };
+    assert_eq!(first().await.as_deref(), Some("text"));
+    assert_eq!(first().await.as_deref(), Some("text"));
+    let file = std::fs::File::options()
+        .append(true)
+        .open(small.root().join("cells/words/anthropic.yaml"));
+    let later = SystemTime::now() + Duration::from_secs(600);
+    file.unwrap().set_modified(later).unwrap();
+    assert_eq!(first().await.as_deref(), Some("words"));
 }
