@@ -108,6 +108,34 @@ impl Names {
     }
 }
 
+/// Why `names` let none of `trials` through, with what the first filter that fits nothing may have been meant to be.
+pub fn why_nothing(names: &Names, trials: &[TrialName]) -> String {
+    let mut known: Vec<String> = Vec::new();
+    for trial in trials {
+        let cell = &trial.cell;
+        known.extend([
+            cell.feature.to_string(),
+            cell.provider.to_string(),
+            cell.to_string(),
+            trial.to_string(),
+        ]);
+    }
+    let stray = names
+        .filters
+        .iter()
+        .find(|filter| !known.iter().any(|name| name.contains(filter.as_str())));
+    match (stray, names.exact && !names.filters.is_empty()) {
+        (Some(filter), _) => match fault::closest(filter, known.iter().map(String::as_str)) {
+            Some(close) => format!("no trial's name has `{filter}` in it (did you mean `{close}`?)"),
+            None => format!("no trial's name has `{filter}` in it; `--list` shows them all"),
+        },
+        (None, true) => {
+            "no trial has exactly this name; without `--exact` a part of a name is enough".to_owned()
+        }
+        (None, false) => "the filters together let no trial through".to_owned(),
+    }
+}
+
 /// Filters by the manifest's own names; an empty list lets all through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Axes {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::check::{self, FAULTS};
+use super::files::Output;
 use crate::claude::{Endpoint, Invocation};
 use crate::diagnostic::Format;
 use crate::env::{Secret, Variables};
@@ -94,8 +95,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         tiers: &tiers,
     };
     match arguments.json {
-        true => anstream::println!("{:#}", explained.json()),
-        false => anstream::print!("{}", explained.text()),
+        true => Output::Standard.write(&format!("{:#}\n", explained.json()))?,
+        false => Output::Standard.write(&explained.text())?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -106,7 +107,8 @@ fn find(project: &Project, name: &str) -> anyhow::Result<(CellId, Option<TierId>
         [feature, provider] => (feature, provider, None),
         [feature, provider, tier] => (feature, provider, Some(TierId::new(tier))),
         _ => bail!(
-            "`{name}` is not a cell or trial, expected `feature::provider` or `feature::provider::tier`"
+            "`{name}` is not a cell or trial, expected `feature::provider` or `feature::provider::tier`{}",
+            meant(project, name)
         ),
     };
     let id = CellId {
@@ -116,9 +118,15 @@ fn find(project: &Project, name: &str) -> anyhow::Result<(CellId, Option<TierId>
     let cells = project.cells();
     if !cells.contains(&id) {
         let names: Vec<String> = cells.iter().map(ToString::to_string).collect();
+        if project.missing().contains(&id) {
+            bail!(
+                "`{id}` has no file yet: `{}` would be it",
+                Project::cell_file(&id).display()
+            );
+        }
         match closest(&id.to_string(), names.iter().map(String::as_str)) {
             Some(close) => bail!("there is no cell `{id}`; did you mean `{close}`?"),
-            None => bail!("there is no cell `{id}`"),
+            None => bail!("there is no cell `{id}`; `compat check` reads all that there are"),
         }
     }
     if let Some(tier) = tier.as_ref().filter(|tier| project.manifest.tier(tier).is_none()) {
@@ -129,6 +137,29 @@ fn find(project: &Project, name: &str) -> anyhow::Result<(CellId, Option<TierId>
         );
     }
     Ok((id, tier))
+}
+
+/// The cells that a part of a name may have meant: those of a feature or a provider of that name, or of one like it.
+fn meant(project: &Project, part: &str) -> String {
+    let manifest = &project.manifest;
+    let features = manifest.features.iter().map(|feature| feature.id.as_str());
+    let providers = manifest.providers.iter().map(ProviderId::as_str);
+    let Some(close) = closest(part, features.chain(providers)) else {
+        return String::new();
+    };
+    let names: Vec<String> = project
+        .cells()
+        .iter()
+        .filter(|cell| [cell.feature.as_str(), cell.provider.as_str()].contains(&close))
+        .map(ToString::to_string)
+        .collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!(
+            "; did you mean one of {}?",
+            listed(names.iter().map(String::as_str))
+        ),
+    }
 }
 
 fn aliases(project: &Project, cell: &CellId, tiers: &[TierId]) -> Vec<(TierId, String)> {

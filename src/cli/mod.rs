@@ -14,6 +14,7 @@ mod man;
 mod matrix;
 mod mutants;
 mod new;
+mod print;
 pub mod progress;
 mod provider;
 mod publish;
@@ -102,7 +103,7 @@ pub fn main() -> ExitCode {
         Command::Watch(arguments) => watch::run(&arguments),
     };
     result.unwrap_or_else(|error| {
-        anstream::eprintln!("error: {error:#}");
+        print::talk!("error: {error:#}");
         ExitCode::from(FAILED)
     })
 }
