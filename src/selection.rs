@@ -136,6 +136,38 @@ pub fn why_nothing(names: &Names, trials: &[TrialName]) -> String {
     }
 }
 
+/// Those of `names` (`feature::provider`, perhaps with `::tier`) of which a part is `part`, or the one that is most like it, or
+/// holds it whole.
+pub fn alike<'a>(part: &str, names: &'a [String]) -> Vec<&'a str> {
+    let all = || names.iter().map(String::as_str);
+    let holding: Vec<&str> = all().filter(|name| name.contains(part)).collect();
+    if !holding.is_empty() {
+        return holding;
+    }
+    match fault::closest(part, all().flat_map(|name| name.split("::"))) {
+        Some(close) => all()
+            .filter(|name| name.split("::").any(|known| known == close))
+            .collect(),
+        None => Vec::new(),
+    }
+}
+
+/// What [`alike`] finds as the end of a message: `; did you mean …?`, or nothing.
+pub fn did_you_mean(part: &str, names: &[String]) -> String {
+    const MOST: usize = 6;
+    match alike(part, names)[..] {
+        [] => String::new(),
+        [one] => format!("; did you mean `{one}`?"),
+        ref some if some.len() <= MOST => {
+            format!("; did you mean one of {}?", fault::listed(some.iter().copied()))
+        }
+        ref many => format!(
+            "; did you mean one of {}, …?",
+            fault::listed(many[..MOST].iter().copied())
+        ),
+    }
+}
+
 /// Filters by the manifest's own names; an empty list lets all through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Axes {
@@ -411,6 +443,23 @@ mod tests {
         );
         assert_eq!(cause("gateway"), Ok(Cause::Gateway));
         assert!(cause("gatway").unwrap_err().to_string().contains("`gateway`"));
+    }
+
+    #[test]
+    fn a_part_of_a_name_leads_to_whole_ones() {
+        let names: Vec<String> = grid().iter().map(ToString::to_string).collect();
+        assert_eq!(alike("vision", &names).len(), 4);
+        assert_eq!(alike("visoin", &names).len(), 4);
+        assert_eq!(alike("vertex_ai::opus", &names).len(), 2);
+        assert_eq!(did_you_mean("0815", &names), "");
+        assert!(
+            did_you_mean("antropic", &names)
+                .starts_with("; did you mean one of `tool_use::anthropic::haiku`, ")
+        );
+        assert_eq!(
+            did_you_mean("on::anthropic::h", &names),
+            "; did you mean `vision::anthropic::haiku`?"
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::evidence::Evidence;
 use crate::ids::ProviderId;
 use crate::spec::expectation::KnownChange;
 use crate::spec::fault::listed;
+use crate::spec::resolve::Origin;
 use crate::spec::schema::FileKind;
 use crate::transcript::{Answer, AnswerBlock};
 use crate::wire::exchange::{Exchange, SentReply};
@@ -93,6 +94,21 @@ pub fn draft(
 }
 
 impl Draft {
+    /// Leaves out what the feature's cells share already: the same replies, and what is expected in the same words under any
+    /// name.
+    pub fn leave_out_shared(&mut self, shared: &[Origin]) {
+        let is_shared = |key: &str, value: &Value| {
+            shared
+                .iter()
+                .any(|origin| origin.key.starts_with(key) && origin.value == *value)
+        };
+        if is_shared("replies", &json!(self.replies)) {
+            self.replies.clear();
+        }
+        self.expect
+            .retain(|_, expectation| !is_shared("expect.", expectation));
+    }
+
     /// Leaves the expectation `name` out; whether it was there.
     pub fn leave_out(&mut self, name: &str) -> bool {
         self.expect.shift_remove(name).is_some()

@@ -18,6 +18,7 @@ use crate::env::{Secret, Variables};
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TrialKey, TrialName};
 use crate::plan::Planned;
 use crate::process::RunId;
+use crate::selection;
 use crate::spec::cell::{CellBody, Test};
 use crate::spec::expectation::{Expectation, Place};
 use crate::spec::fault::{closest, listed};
@@ -102,22 +103,22 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn find(project: &Project, name: &str) -> anyhow::Result<(CellId, Option<TierId>)> {
+    let cells = project.cells();
+    let names: Vec<String> = cells.iter().map(ToString::to_string).collect();
     let parts: Vec<&str> = name.split("::").collect();
     let (feature, provider, tier) = match parts[..] {
         [feature, provider] => (feature, provider, None),
         [feature, provider, tier] => (feature, provider, Some(TierId::new(tier))),
         _ => bail!(
             "`{name}` is not a cell or trial, expected `feature::provider` or `feature::provider::tier`{}",
-            meant(project, name)
+            selection::did_you_mean(name, &names)
         ),
     };
     let id = CellId {
         feature: FeatureId::new(feature),
         provider: ProviderId::new(provider),
     };
-    let cells = project.cells();
     if !cells.contains(&id) {
-        let names: Vec<String> = cells.iter().map(ToString::to_string).collect();
         if project.missing().contains(&id) {
             bail!(
                 "`{id}` has no file yet: `{}` would be it",
@@ -137,29 +138,6 @@ fn find(project: &Project, name: &str) -> anyhow::Result<(CellId, Option<TierId>
         );
     }
     Ok((id, tier))
-}
-
-/// The cells that a part of a name may have meant: those of a feature or a provider of that name, or of one like it.
-fn meant(project: &Project, part: &str) -> String {
-    let manifest = &project.manifest;
-    let features = manifest.features.iter().map(|feature| feature.id.as_str());
-    let providers = manifest.providers.iter().map(ProviderId::as_str);
-    let Some(close) = closest(part, features.chain(providers)) else {
-        return String::new();
-    };
-    let names: Vec<String> = project
-        .cells()
-        .iter()
-        .filter(|cell| [cell.feature.as_str(), cell.provider.as_str()].contains(&close))
-        .map(ToString::to_string)
-        .collect();
-    match names.is_empty() {
-        true => String::new(),
-        false => format!(
-            "; did you mean one of {}?",
-            listed(names.iter().map(String::as_str))
-        ),
-    }
 }
 
 fn aliases(project: &Project, cell: &CellId, tiers: &[TierId]) -> Vec<(TierId, String)> {

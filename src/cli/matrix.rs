@@ -24,6 +24,9 @@ use crate::results::json::{self, JsonError, timestamp};
 ///
 /// Works from files alone, on any machine: `compat-results.json`, which a run writes, and `manifest.yaml`.
 #[derive(Args, Debug)]
+#[command(
+    after_long_help = "Examples:\n  compat matrix build\n  compat matrix diff old.json new.json\n  compat matrix show"
+)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -302,6 +302,7 @@ impl NewCell {
             &known_changes(project, &id.provider),
             &from,
         );
+        draft.leave_out_shared(&project.shared_keys(&id.feature));
         let left_out = match fitted(project, &id, &mut draft) {
             Ok(left_out) => left_out,
             Err(faults) => return self.put_aside(&id, &draft, &faults),

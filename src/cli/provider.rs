@@ -21,6 +21,7 @@ use crate::wire::exchange::Matched;
 
 /// The provider simulator on its own
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  compat provider serve")]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -10,10 +10,10 @@ use serde_json::{Map, Value, json};
 
 use super::messages::LEFT_OUT;
 use crate::evidence::Evidence;
-use crate::wire::exchange::{Exchange, SentEvent};
+use crate::wire::exchange::{Exchange, SentEvent, SentReply};
 use crate::wire::passage::Passage;
 use crate::wire::redaction;
-use crate::wire_diff::{Change, Direction, Part};
+use crate::wire_diff::{self, Change, Direction};
 
 /// What the script does, whatever it shows.
 const PROGRAM: &str = include_str!("repro.py");
@@ -46,12 +46,7 @@ pub fn script(repro: &Repro<'_>) -> Option<String> {
         else {
             continue;
         };
-        let exchanges: Vec<&Exchange> = repro
-            .evidence
-            .exchanges
-            .iter()
-            .filter(|exchange| belongs(exchange, passage, change))
-            .collect();
+        let exchanges = wire_diff::became(passage, &repro.evidence.sent, &repro.evidence.exchanges);
         first = first.or(exchanges.first().copied());
         alias = passage
             .request
@@ -72,6 +67,7 @@ pub fn script(repro: &Repro<'_>) -> Option<String> {
             },
             "part": change.what.part,
             "path": change.what.path,
+            "before": change.what.before.as_ref().map(redaction::of_value),
             "told": redaction::of_text(&change.told()),
         }));
     }
@@ -88,18 +84,6 @@ pub fn script(repro: &Repro<'_>) -> Option<String> {
         "turns": turns,
     });
     Some(format!("{}{}{PROGRAM}", head(repro), literal(&data)))
-}
-
-/// Whether `exchange` is what the gateway made of `passage`.
-fn belongs(exchange: &Exchange, passage: &Passage, change: &Change) -> bool {
-    match (passage.turn, exchange.turn) {
-        (Some(sent), Some(arrived)) if change.what.part != Part::Request => change
-            .exchange
-            .map_or(sent == arrived, |number| number == exchange.number),
-        (Some(_), Some(_)) => change.exchange == Some(exchange.number),
-        (None, None) => passage.operation == exchange.operation,
-        _ => false,
-    }
 }
 
 fn turn(passage: &Passage, exchanges: &[&Exchange]) -> Value {
@@ -128,10 +112,14 @@ fn turn(passage: &Passage, exchanges: &[&Exchange]) -> Value {
             json!({ "headers": headers, "body": body })
         })
         .collect();
-    let reply = exchanges.last().map(|exchange| {
-        let reply = &exchange.reply;
-        json!({ "status": reply.status, "stream": reply.stream, "events": events(&reply.events) })
-    });
+    let replies: Vec<Value> = exchanges
+        .iter()
+        .map(|exchange| {
+            let reply = &exchange.reply;
+            json!({ "status": reply.status, "stream": reply.stream, "events": events(&reply.events) })
+        })
+        .collect();
+    let said = exchanges.last().and_then(|exchange| said(&exchange.reply));
     let came_back = passage
         .reply
         .as_ref()
@@ -141,9 +129,18 @@ fn turn(passage: &Passage, exchanges: &[&Exchange]) -> Value {
         "headers": headers,
         "body": request.body.json().map(redaction::of_value),
         "arrived": arrived,
-        "reply": reply,
+        "replies": replies,
+        "said": said,
         "came_back": came_back,
     })
+}
+
+/// What the provider said, in the form of the Messages API whatever route it went by.
+fn said(reply: &SentReply) -> Option<Value> {
+    let mut message = redaction::of_value(reply.message.as_ref()?);
+    message["type"] = "message".into();
+    message["usage"] = json!(reply.usage);
+    Some(message)
 }
 
 fn events(events: &[SentEvent]) -> Vec<Value> {

@@ -569,6 +569,46 @@ async fn the_faults_of_a_shared_file_are_told_of_one_trial_and_recorded_of_each(
 }
 
 #[tokio::test]
+async fn a_part_of_a_name_is_answered_with_whole_ones() {
+    let small = Small::new();
+    let compat = env!("CARGO_BIN_EXE_compat");
+    std::fs::remove_file(small.root().join("cells/text/azure.yaml")).unwrap();
+    for (arguments, told) in [
+        (
+            ["explain", "words"],
+            "; did you mean one of `words::anthropic`, `words::azure`?",
+        ),
+        (["explain", "texts"], "; did you mean `text::anthropic`?"),
+        (
+            ["explain", "text::azure"],
+            "`text::azure` has no file yet: `cells/text/azure.yaml` would be it",
+        ),
+        (
+            ["check", "cells/txt"],
+            "there is no `cells/txt` (did you mean `text`?)",
+        ),
+        (["check", "/"], "`/` is not below `"),
+        (
+            ["show", "words"],
+            "`words` is neither a folder nor a trial, expected `feature::provider::tier`",
+        ),
+    ] {
+        let ran = Ran::new(small.program(compat, &arguments).output().unwrap());
+        assert_eq!(ran.status, Some(1), "{arguments:?}");
+        assert!(ran.err.contains(told), "{arguments:?}: {}", ran.err);
+    }
+    write(&small.root().join("notes.txt"), "");
+    let ran = Ran::new(small.program(compat, &["check", "notes.txt"]).output().unwrap());
+    assert_eq!(ran.status, Some(0));
+    assert!(
+        ran.err
+            .contains("`notes.txt` is none of the files that are checked"),
+        "{}",
+        ran.err
+    );
+}
+
+#[tokio::test]
 async fn a_watcher_with_a_filter_that_fits_nothing_says_so() {
     use std::io::BufRead as _;
     let mut small = Small::new();
