@@ -1,5 +1,5 @@
 # What this script knows is in DATA; the rest is the standard library of Python 3.8 or newer.
-import argparse, base64, binascii, http.client, http.server, json, os, re, struct, subprocess, sys, threading, time, urllib.parse
+import argparse, base64, binascii, http.client, http.server, json, os, re, struct, subprocess, sys, threading, time, traceback, urllib.parse
 
 SHOWS, GONE, UNKNOWN = 1, 0, 2
 
@@ -67,8 +67,9 @@ class StandIn:
             return self.whole(handler, 404, {"message": "the provider was not asked when this was recorded"})
         reply = replies[min(len(self.arrived), len(replies)) - 1]
         if not reply["stream"]:
-            return self.whole(handler, reply["status"], reply["events"][0] if reply["events"] else {})
+            return self.whole(handler, reply["status"], reply["events"][0] if reply["events"] else {}, reply["headers"])
         handler.send_response(reply["status"])
+        self.headers(handler, reply["headers"])
         kind = "application/vnd.amazon.eventstream" if DATA["route"].startswith("bedrock") else "text/event-stream"
         handler.send_header("content-type", kind)
         handler.end_headers()
@@ -82,9 +83,15 @@ class StandIn:
             handler.wfile.flush()
         handler.close_connection = True
 
-    def whole(self, handler, status, value):
+    def headers(self, handler, headers):
+        for name, value in headers.items():
+            if name not in ("content-type", "content-length", "transfer-encoding", "connection", "date", "server"):
+                handler.send_header(name, value)
+
+    def whole(self, handler, status, value, headers={}):
         data = json.dumps(value).encode()
         handler.send_response(status)
+        self.headers(handler, headers)
         handler.send_header("content-type", "application/json")
         handler.send_header("content-length", str(len(data)))
         handler.end_headers()
@@ -143,7 +150,8 @@ def send(gateway, key, turn, model):
             events = [json.loads(text)]
         except ValueError:
             events = [text.decode("utf-8", "replace")]
-    return {"status": response.status, "events": events, "first_delta": first}
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    return {"status": response.status, "headers": headers, "events": events, "first_delta": first}
 
 
 # ---- what a reply says
@@ -192,6 +200,8 @@ def part_of_reply(part, path, reply):
     said = message(reply["events"])
     if part == "status":
         return reply["status"]
+    if part == "header":
+        return reply["headers"].get(path)
     if part == "error":
         return said["error"] or None
     if part in ("block", "signature"):
@@ -252,13 +262,13 @@ def still_lost(witness, request):
 def still_wrong(witness, said, seen):
     """Whether what came back is not what the provider said, at the place that was wrong."""
     part, path = witness["part"], witness["path"]
-    if said is None:
+    if said is None or part not in ("block", "signature", "stop_reason", "usage"):
         return False
     right = part_of_reply(part, path, {"status": 200, "events": [said]})
     if part in ("usage", "stop_reason"):
         return right is not None and seen != right
     place = re.match(r"content\[(\d+)\][^.]*\.?(.*)$", path)
-    if part not in ("block", "signature") or not place or not isinstance(seen, list):
+    if not place or not isinstance(seen, list):
         return False
     if len(seen) != len(right):
         return True
@@ -356,4 +366,9 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except Exception:
+        # Python's own exit status for this is 1, which says that the fault shows.
+        traceback.print_exc()
+        sys.exit(UNKNOWN)

@@ -92,41 +92,33 @@ fn turn(passage: &Passage, exchanges: &[&Exchange]) -> Value {
         "" => String::new(),
         query => format!("?{query}"),
     };
-    let headers: Map<String, Value> = request
-        .headers
-        .iter()
-        .filter(|(name, _)| !LEFT_OUT.contains(&name.as_str()))
-        .map(|(name, value)| (name.clone(), redaction::of_text(value).into()))
-        .collect();
     let arrived: Vec<Value> = exchanges
         .iter()
         .map(|exchange| {
-            let headers: Map<String, Value> = exchange
-                .request
-                .headers
-                .iter()
-                .filter(|(name, _)| !LEFT_OUT.contains(&name.as_str()))
-                .map(|(name, value)| (name.clone(), redaction::of_text(value).into()))
-                .collect();
             let body = exchange.request.body.json().map(redaction::of_value);
-            json!({ "headers": headers, "body": body })
+            json!({ "headers": headers(&exchange.request.headers), "body": body })
         })
         .collect();
     let replies: Vec<Value> = exchanges
         .iter()
         .map(|exchange| {
             let reply = &exchange.reply;
-            json!({ "status": reply.status, "stream": reply.stream, "events": events(&reply.events) })
+            json!({
+                "status": reply.status,
+                "headers": headers(&reply.headers),
+                "stream": reply.stream,
+                "events": events(&reply.events),
+            })
         })
         .collect();
     let said = exchanges.last().and_then(|exchange| said(&exchange.reply));
     let came_back = passage
         .reply
         .as_ref()
-        .map(|reply| json!({ "status": reply.status, "events": events(&reply.events) }));
+        .map(|reply| json!({ "status": reply.status, "headers": headers(&reply.headers), "events": events(&reply.events) }));
     json!({
         "path": format!("{}{query}", request.path),
-        "headers": headers,
+        "headers": headers(&request.headers),
         "body": request.body.json().map(redaction::of_value),
         "arrived": arrived,
         "replies": replies,
@@ -141,6 +133,14 @@ fn said(reply: &SentReply) -> Option<Value> {
     message["type"] = "message".into();
     message["usage"] = json!(reply.usage);
     Some(message)
+}
+
+fn headers(headers: &[(String, String)]) -> Map<String, Value> {
+    headers
+        .iter()
+        .filter(|(name, _)| !LEFT_OUT.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), redaction::of_text(value).into()))
+        .collect()
 }
 
 fn events(events: &[SentEvent]) -> Vec<Value> {

@@ -365,6 +365,24 @@ fn a_script_tells_a_gateway_that_sends_a_request_again_from_one_that_does_not() 
 }
 
 #[test]
+fn a_script_tells_a_gateway_that_drops_a_reply_s_header_from_one_that_does_not() {
+    let mut evidence = lossy();
+    evidence.exchanges[0].request.body = evidence.sent[0].request.body.clone();
+    evidence.exchanges[0].reply.headers = vec![("request-id".into(), "req_0815".into())];
+    let folder = folder_of(&evidence);
+    shown(folder.path(), &["repro", ".", "--all", "--output", "repro.py"]);
+    let script = folder.path().join("repro.py");
+    let port = free_port();
+    let (code, told) = run_script(&script, gateway(port, ""), port);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("header `request-id` dropped"), "{told}");
+    let port = free_port();
+    let (code, told) = run_script(&script, passing_gateway(port, false, false), port);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("now:           \"req_0815\""), "{told}");
+}
+
+#[test]
 fn a_script_is_not_made_of_what_is_no_fault() {
     let mut evidence = lossy();
     let body = evidence.exchanges[0].request.body.clone();
