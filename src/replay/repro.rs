@@ -10,9 +10,10 @@ use serde_json::{Map, Value, json};
 
 use super::messages::LEFT_OUT;
 use crate::evidence::Evidence;
+use crate::wire::answer::Answer;
 use crate::wire::exchange::{Exchange, SentEvent, SentReply};
 use crate::wire::passage::Passage;
-use crate::wire::redaction;
+use crate::wire::{Route, converse, redaction};
 use crate::wire_diff::{self, Change, Direction};
 
 /// What the script does, whatever it shows.
@@ -107,7 +108,7 @@ fn turn(passage: &Passage, exchanges: &[&Exchange]) -> Value {
                 "status": reply.status,
                 "headers": headers(&reply.headers),
                 "stream": reply.stream,
-                "events": events(&reply.events),
+                "events": whole(exchange),
             })
         })
         .collect();
@@ -125,6 +126,39 @@ fn turn(passage: &Passage, exchanges: &[&Exchange]) -> Value {
         "said": said,
         "came_back": came_back,
     })
+}
+
+/// The events of what the provider answered, those included that it did not come to send because the gateway hung up.
+fn whole(exchange: &Exchange) -> Vec<Value> {
+    let reply = &exchange.reply;
+    let (true, true, Some(message), Some(route)) =
+        (reply.cut_off, reply.stream, &reply.message, exchange.route)
+    else {
+        return events(&reply.events);
+    };
+    let text = |key: &str| message[key].as_str().unwrap_or_default().to_owned();
+    let answer = Answer {
+        id: text("id"),
+        model: text("model"),
+        content: message["content"].as_array().cloned().unwrap_or_default(),
+        stop_reason: text("stop_reason"),
+        usage: reply.usage,
+        created_for_1h: 0,
+        latency_ms: 0,
+        context_management: message.get("context_management").is_some(),
+    };
+    let rendered: Vec<Value> = match route {
+        Route::BedrockConverse => converse::stream(&answer)
+            .into_iter()
+            .map(|(name, payload, _)| json!({ name: payload }))
+            .collect(),
+        route => answer
+            .stream_on(route)
+            .into_iter()
+            .map(|event| event.data)
+            .collect(),
+    };
+    rendered.iter().map(redaction::of_value).collect()
 }
 
 /// What the provider said, in the form of the Messages API whatever route it went by.

@@ -383,6 +383,24 @@ fn a_script_tells_a_gateway_that_drops_a_reply_s_header_from_one_that_does_not()
 }
 
 #[test]
+fn a_script_s_stand_in_says_all_that_the_provider_would_have_said_had_the_gateway_not_hung_up() {
+    let mut evidence = buffered();
+    let reply = &mut evidence.exchanges[0].reply;
+    reply.lockstep = None;
+    reply.cut_off = true;
+    reply.events.truncate(3);
+    let back = evidence.sent[0].reply.as_mut().expect("a reply");
+    back.events.truncate(3);
+    let folder = folder_of(&evidence);
+    shown(folder.path(), &["repro", ".", "--all", "--output", "repro.py"]);
+    let script = folder.path().join("repro.py");
+    let port = free_port();
+    let (code, told) = run_script(&script, passing_gateway(port, false, false), port);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("stop reason `stop_reason` dropped"), "{told}");
+}
+
+#[test]
 fn a_script_is_not_made_of_what_is_no_fault() {
     let mut evidence = lossy();
     let body = evidence.exchanges[0].request.body.clone();
