@@ -100,7 +100,7 @@ impl Project {
         cells
     }
 
-    /// Every cell of a feature that has a folder, and has no file itself.
+    /// Every cell of a feature whose folder could be listed, that has no file itself.
     pub fn missing(&self) -> Vec<CellId> {
         let pairs = self.manifest.features.iter().flat_map(|feature| {
             self.manifest.providers.iter().map(|provider| CellId {
@@ -109,8 +109,9 @@ impl Project {
             })
         });
         let is_missing = |cell: &CellId| {
-            let folder = self.root.join(CELLS).join(cell.feature.as_str());
-            !self.present.contains(cell) && folder.is_dir()
+            let folder = Path::new(CELLS).join(cell.feature.as_str());
+            let is_listed = !self.layout_faults.iter().any(|fault| fault.place.file == folder);
+            !self.present.contains(cell) && is_listed
         };
         pairs.filter(is_missing).collect()
     }
@@ -362,7 +363,7 @@ pub(crate) fn read(root: &Path, file: &Path) -> Result<Vec<u8>, Box<Fault>> {
 }
 
 fn read_if_there(root: &Path, file: &Path) -> Result<Option<Vec<u8>>, Box<Fault>> {
-    let failed = |error: io::Error| Box::new(Fault::of_file(file, unreadable(&error)));
+    let failed = |error: io::Error| Box::new(unreadable(file, &error));
     let path = root.join(file);
     // Before it is opened: who opens a pipe waits for somebody to write into it.
     let metadata = match fs::metadata(&path) {
@@ -402,16 +403,17 @@ fn read_if_there(root: &Path, file: &Path) -> Result<Option<Vec<u8>>, Box<Fault>
 
 const FOLDER_FOR_FILE: &str = "this is a folder, where a file is expected";
 
-/// Why a file cannot be read, without the number that the system has for it.
-fn unreadable(error: &io::Error) -> String {
-    let why = match error.kind() {
-        io::ErrorKind::PermissionDenied => "this user may not".to_owned(),
-        _ if error.raw_os_error() == Some(Errno::ELOOP as i32) => {
-            "it is a link that leads to itself".to_owned()
+/// That `file` cannot be read, without the number that the system has for why.
+fn unreadable(file: &Path, error: &io::Error) -> Fault {
+    let fault = |why: &str| Fault::of_file(file, format!("cannot be read: {why}"));
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            fault("permission denied").hint(format!("`ls -ld {}` shows who may read it", file.display()))
         }
-        _ => error.to_string(),
-    };
-    format!("cannot be read: {why}")
+        _ if error.raw_os_error() == Some(Errno::ELOOP as i32) => fault("it is a link that leads to itself"),
+        io::ErrorKind::NotFound => fault("there is no such folder"),
+        _ => fault(&error.to_string()),
+    }
 }
 
 /// The most bytes that an image or a document may have: what the Messages API takes in one request is 32 MB.
@@ -576,10 +578,7 @@ impl Listing<'_> {
                 entries
             }
             Err(error) => {
-                self.faults.push(Fault::of_file(
-                    folder,
-                    format!("the folder cannot be listed: {error}"),
-                ));
+                self.faults.push(unreadable(folder, &error));
                 Vec::new()
             }
         }
