@@ -283,6 +283,9 @@ pub const DISABLE_TELEMETRY: &str = "DISABLE_TELEMETRY";
 pub const DISABLE_ERROR_REPORTING: &str = "DISABLE_ERROR_REPORTING";
 /// No update of itself.
 pub const DISABLE_AUTOUPDATER: &str = "DISABLE_AUTOUPDATER";
+/// Bun, which `claude` is built with, collects no garbage by the clock, only when memory asks for it. By the clock a
+/// `claude` that waits for its provider works: 0.07 s of processor time after one second and again after two (measured).
+pub const BUN_GC_TIMER_DISABLE: &str = "BUN_GC_TIMER_DISABLE";
 /// Talk to Amazon Bedrock instead of the Messages API.
 pub const CLAUDE_CODE_USE_BEDROCK: &str = "CLAUDE_CODE_USE_BEDROCK";
 /// Base of the Bedrock runtime API.

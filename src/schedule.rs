@@ -1,27 +1,33 @@
-//! When a further `claude` may start: as many of them may compute at once as there are cores, and any number may wait.
+//! When a `claude` may compute: as many at once as there are cores, and any number may wait.
 //!
 //! The start of a `claude` is about half a second of processor work, and so is what it does with an answer; more of
 //! that at once than the machine has cores makes the whole slower (measured: 72 runs take 20 s by two on
-//! two cores, 35 s by sixteen). Waiting for a provider costs nothing. This module counts; it knows no process.
+//! two cores, 35 s by sixteen). Waiting for a provider costs nothing. Who begins waits for a place, and so does who has
+//! been answered, where somebody can hold the answer back for it. This module knows no process and no request.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::sync::{Mutex as FairMutex, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, timeout};
 
 /// An answer that comes sooner leaves no time in which another trial could start: the gateway is at work on it. How
 /// long the next answer takes is told by the last one: only after a quick one is it waited so long for the next
 /// before the trial counts as waiting (at 3 s to the first byte, waiting each time made the matrix 1.7 times slower).
 const GRACE: Duration = Duration::from_millis(250);
 
-/// Counts the trials that compute.
+/// How long an answer is held back at most: others have a patience too, that of a provider which sends its events in
+/// step with what shows ([`LOCKSTEP_PATIENCE_MS`](crate::wire::script::LOCKSTEP_PATIENCE_MS)) the shortest.
+const HOLD: Duration = Duration::from_secs(2);
+
+/// The places of those that compute.
 #[derive(Debug)]
 pub struct Schedule {
-    computing: Mutex<usize>,
-    changed: Notify,
-    limit: usize,
+    places: Arc<Semaphore>,
+    /// Held by the first of those that are to begin: all others stand behind it, so who has been answered stands
+    /// behind one of them at most.
+    beginning: FairMutex<()>,
     answers_are_slow: AtomicBool,
 }
 
@@ -29,35 +35,28 @@ impl Schedule {
     /// Lets `limit` trials compute at once.
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
-            computing: Mutex::new(0),
-            changed: Notify::new(),
-            limit,
+            places: Arc::new(Semaphore::new(limit)),
+            beginning: FairMutex::default(),
             answers_are_slow: AtomicBool::new(false),
         })
     }
 
-    /// Waits until a trial may start. It computes until the turn is dropped, or says otherwise.
+    /// Waits until a trial may start, in the order in which they ask. It computes until the turn is dropped, or says
+    /// otherwise.
     pub async fn turn(self: &Arc<Self>) -> Turn {
-        loop {
-            let changed = self.changed.notified();
-            {
-                let mut computing = self.computing();
-                if *computing < self.limit {
-                    *computing += 1;
-                    return Turn(Arc::new(Mutex::new(State {
-                        schedule: Arc::clone(self),
-                        computes: true,
-                        request: 0,
-                        asked: Instant::now(),
-                    })));
-                }
-            }
-            changed.await;
-        }
+        let _first = self.beginning.lock().await;
+        let place = self.place().await;
+        Turn(Arc::new(Mutex::new(State {
+            schedule: Arc::clone(self),
+            place,
+            request: 0,
+            asked: Instant::now(),
+        })))
     }
 
-    fn computing(&self) -> MutexGuard<'_, usize> {
-        self.computing.lock().unwrap_or_else(PoisonError::into_inner)
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed.
+        Arc::clone(&self.places).acquire_owned().await.ok()
     }
 }
 
@@ -68,69 +67,86 @@ pub struct Turn(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     schedule: Arc<Schedule>,
-    computes: bool,
+    /// While it computes.
+    place: Option<OwnedSemaphorePermit>,
     /// How often the trial has asked or been answered: a timer that is late for the last question does nothing.
     request: u64,
     asked: Instant,
 }
 
 impl Turn {
-    /// The trial has asked the gateway for something: if the answer takes its time, another may start.
+    /// The trial has asked the gateway for something: if the answer takes its time, another may have its place.
     pub fn asks(&self) {
         let request = {
             let mut state = locked(&self.0);
             state.request += 1;
             state.asked = Instant::now();
             if state.schedule.answers_are_slow.load(Ordering::Relaxed) {
-                return state.set_computes(false);
+                state.place = None;
+                return;
             }
             state.request
         };
         let state = Arc::downgrade(&self.0);
         tokio::spawn(async move {
-            tokio::time::sleep(GRACE).await;
+            sleep(GRACE).await;
             if let Some(state) = state.upgrade() {
                 let mut state = locked(&state);
                 if state.request == request {
                     state.schedule.answers_are_slow.store(true, Ordering::Relaxed);
-                    state.set_computes(false);
+                    state.place = None;
                 }
             }
         });
     }
 
-    /// The answer has begun to come: the trial computes again, however many others do.
+    /// The answer shows: the trial computes, whether or not there is a place for it.
     pub fn is_answered(&self) {
         let mut state = locked(&self.0);
-        state.request += 1;
-        if !state.computes {
-            let is_slow = state.asked.elapsed() >= GRACE;
-            state.schedule.answers_are_slow.store(is_slow, Ordering::Relaxed);
+        state.answered();
+        if state.place.is_none() {
+            state.place = Arc::clone(&state.schedule.places).try_acquire_owned().ok();
         }
-        state.set_computes(true);
+    }
+
+    /// For whoever can hold its answers back.
+    pub fn gate(&self) -> Gate {
+        Gate(Arc::downgrade(&self.0))
     }
 }
 
 impl State {
-    fn set_computes(&mut self, computes: bool) {
-        if self.computes == computes {
-            return;
-        }
-        self.computes = computes;
-        let mut computing = self.schedule.computing();
-        if computes {
-            *computing += 1;
-        } else {
-            *computing -= 1;
-            // Every waiting start looks again; there are at most a few dozen.
-            self.schedule.changed.notify_waiters();
+    fn answered(&mut self) {
+        self.request += 1;
+        if self.place.is_none() {
+            let is_slow = self.asked.elapsed() >= GRACE;
+            self.schedule.answers_are_slow.store(is_slow, Ordering::Relaxed);
         }
     }
 }
 
-impl Drop for State {
-    fn drop(&mut self) {
-        self.set_computes(false);
+/// What an answer to a trial passes.
+#[derive(Clone, Debug)]
+pub struct Gate(Weak<Mutex<State>>);
+
+impl Gate {
+    /// An answer has come: waits, for a while at most, until there is a place in which its trial can compute. Without a wait
+    /// for a trial that has kept its place, or whose turn is over.
+    pub async fn pass(&self) {
+        let Some(schedule) = self.answered() else { return };
+        let place = timeout(HOLD, schedule.place()).await.ok().flatten();
+        if let Some(state) = self.0.upgrade() {
+            let mut state = locked(&state);
+            state.place = state.place.take().or(place);
+        }
+    }
+
+    /// The schedule, where there is something to wait for.
+    fn answered(&self) -> Option<Arc<Schedule>> {
+        let state = self.0.upgrade()?;
+        let mut state = locked(&state);
+        state.answered();
+        state.place.is_none().then(|| Arc::clone(&state.schedule))
     }
 }
 
@@ -141,10 +157,14 @@ fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
 #[cfg(test)]
 mod tests {
     use std::future::Future;
-    use std::pin::pin;
+    use std::pin::{Pin, pin};
     use std::task::{Context, Poll, Waker};
 
     use super::*;
+
+    fn is_ready(future: Pin<&mut impl Future<Output = ()>>) -> bool {
+        future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
 
     fn may_start(schedule: &Arc<Schedule>) -> Option<Turn> {
         match pin!(schedule.turn()).poll(&mut Context::from_waker(Waker::noop())) {
@@ -164,17 +184,70 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_trial_that_waits_lets_another_start_and_is_not_held_up_by_it() {
+    async fn a_trial_that_waits_lets_another_start() {
         let schedule = Schedule::new(1);
         let first = may_start(&schedule).expect("nobody computes");
         first.asks();
         assert!(may_start(&schedule).is_none(), "the answer may come at once");
         let second = schedule.turn().await;
-        first.is_answered();
         drop(second);
+        first.is_answered();
         assert!(may_start(&schedule).is_none(), "the first computes again");
         drop(first);
         assert!(may_start(&schedule).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_held_until_there_is_a_place_and_before_those_that_are_to_begin() {
+        let schedule = Schedule::new(1);
+        let first = may_start(&schedule).expect("nobody computes");
+        first.asks();
+        let second = schedule.turn().await;
+        let mut third = pin!(schedule.turn());
+        assert!(
+            third
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
+                .is_pending()
+        );
+        let mut fourth = pin!(schedule.turn());
+        assert!(
+            fourth
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
+                .is_pending()
+        );
+        let gate = first.gate();
+        let mut pass = pin!(gate.pass());
+        assert!(!is_ready(pass.as_mut()), "the second computes");
+        drop(second);
+        drop(third.await);
+        pass.await;
+        assert!(
+            fourth
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
+                .is_pending(),
+            "the first computes again"
+        );
+        drop(first);
+        fourth.await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_not_held_for_long_nor_where_the_turn_is_kept_or_over() {
+        let schedule = Schedule::new(1);
+        let first = may_start(&schedule).expect("nobody computes");
+        let gate = first.gate();
+        first.asks();
+        assert!(is_ready(pin!(gate.pass())), "it has kept its place");
+        first.asks();
+        let second = schedule.turn().await;
+        gate.pass().await;
+        drop(first);
+        assert!(is_ready(pin!(gate.pass())), "its turn is over");
+        drop(second);
+        assert!(may_start(&schedule).is_some(), "no place is lost");
     }
 
     #[tokio::test(start_paused = true)]
@@ -183,7 +256,7 @@ mod tests {
         let first = may_start(&schedule).expect("nobody computes");
         first.asks();
         first.is_answered();
-        tokio::time::sleep(GRACE * 3).await;
+        sleep(GRACE * 3).await;
         assert!(may_start(&schedule).is_none());
     }
 
@@ -192,12 +265,12 @@ mod tests {
         let schedule = Schedule::new(1);
         let first = may_start(&schedule).expect("nobody computes");
         first.asks();
-        tokio::time::sleep(GRACE * 3).await;
+        sleep(GRACE * 3).await;
         first.is_answered();
         first.asks();
         let second = may_start(&schedule).expect("answers are slow");
-        first.is_answered();
         drop(second);
+        first.is_answered();
         first.asks();
         assert!(may_start(&schedule).is_none(), "the last answer was quick");
     }

@@ -15,7 +15,7 @@ use crate::mutant::Position;
 use crate::process::{RunId, Watchdog, WatchdogError};
 use crate::provider::{self, Provider, RemoteSimulator, Simulator, Unscripted};
 use crate::relay::{self, Mutation, Relay};
-use crate::schedule::Schedule;
+use crate::schedule::{Gate, Schedule};
 use crate::toolchain::{self, Installer, Lock, Progress, Surroundings};
 use crate::warm::{self, Fingerprint, Found, Guest, Place, WarmError, Warmth};
 use crate::wire::Route;
@@ -308,10 +308,10 @@ impl Session {
         }
     }
 
-    /// Begins a trial at the relays.
-    pub fn relay(&self, key: TrialKey, mutation: Option<&Arc<Mutation>>) {
+    /// Begins a trial at the relays; what it is answered passes `gate`.
+    pub fn relay(&self, key: TrialKey, mutation: Option<&Arc<Mutation>>, gate: &Gate) {
         for relay in [&self.front, &self.back].into_iter().flatten() {
-            relay.register(key, mutation);
+            relay.register(key, mutation, Some(gate.clone()));
         }
     }
 

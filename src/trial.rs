@@ -250,7 +250,7 @@ async fn gather(trial: Trial<'_>, session: &Session, turn: Turn) -> Result<Evide
     if let Some(provider) = &session.provider {
         provider.register(key, trial.test.script.clone()).await?;
     }
-    session.relay(key, trial.mutation);
+    session.relay(key, trial.mutation, &turn.gate());
     let ran = run_claude(trial, session, key, turn).await;
     let direct = match (&ran, &trial.test.direct) {
         (Ok(run), Some(body)) if run.exit.code == Some(0) => {

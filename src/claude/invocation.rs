@@ -202,12 +202,13 @@ impl Invocation {
 }
 
 /// Switches that are on.
-const ON: [&str; 5] = [
+const ON: [&str; 6] = [
     env::CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC,
     env::CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK,
     env::DISABLE_TELEMETRY,
     env::DISABLE_ERROR_REPORTING,
     env::DISABLE_AUTOUPDATER,
+    env::BUN_GC_TIMER_DISABLE,
 ];
 
 /// What stands for other models than the one asked for: all of them are that one.

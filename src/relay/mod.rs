@@ -3,7 +3,8 @@
 //!
 //! It never judges, and it changes nothing that no mutant asks it to: the path and every header but those that belong to
 //! one connection go through untouched, bodies byte for byte, streams as they come. A request is passed on once it is
-//! whole, because its trial may be named by its body alone.
+//! whole, because its trial may be named by its body alone. A reply passes the gate of its trial's schedule once its head
+//! has come, which is written down before.
 
 mod ledger;
 mod passing;
@@ -26,6 +27,7 @@ use tokio::time::timeout;
 
 use crate::ids::TrialKey;
 use crate::mutant::{Mutant, Position};
+use crate::schedule::Gate;
 use crate::wire::Operation;
 use crate::wire::passage::Passage;
 use ledger::Ledger;
@@ -78,6 +80,7 @@ struct Trial {
     ledger: Ledger,
     turns: Mutex<HashMap<Operation, usize>>,
     mutation: Option<Arc<Mutation>>,
+    gate: Option<Gate>,
 }
 
 impl Trial {
@@ -132,11 +135,15 @@ impl Relay {
         &self.base_url
     }
 
-    /// Begins a trial: what carries `key` is recorded and, under a mutant of this relay's position, changed.
-    pub fn register(&self, key: TrialKey, mutation: Option<&Arc<Mutation>>) {
-        let mutation = mutation.filter(|mutation| mutation.mutant.position == self.shared.position);
+    /// Begins a trial: what carries `key` is recorded and, under a mutant of this relay's position, changed; in front of the
+    /// gateway its replies pass `gate`.
+    pub fn register(&self, key: TrialKey, mutation: Option<&Arc<Mutation>>, gate: Option<Gate>) {
+        let position = self.shared.position;
         let trial = Trial {
-            mutation: mutation.cloned(),
+            mutation: mutation
+                .filter(|mutation| mutation.mutant.position == position)
+                .cloned(),
+            gate: gate.filter(|_| position == Position::Front),
             ..Trial::default()
         };
         lock(&self.shared.trials).insert(key, Arc::new(trial));

@@ -19,6 +19,7 @@ use super::passing::Passing;
 use super::{Mutation, Trial, lock, now_ms};
 use crate::ids::TrialKey;
 use crate::mutant::{Headers, MadeUpReply, PassingRequest, Position, ReplyHead};
+use crate::schedule::Gate;
 use crate::wire::exchange::{self, Body};
 use crate::wire::framing::Framing;
 use crate::wire::passage::Passage;
@@ -62,6 +63,7 @@ struct Incoming {
 struct Work<'a> {
     mutation: Option<&'a Arc<Mutation>>,
     recording: Option<Recording>,
+    gate: Option<Gate>,
 }
 
 /// Passes one request on and its reply back.
@@ -122,6 +124,7 @@ impl Shared {
                 .as_ref()
                 .and_then(|trial| trial.mutation.as_ref())
                 .filter(|mutation| incoming.is_for(mutation, turn)),
+            gate: trial.as_ref().and_then(|trial| trial.gate.clone()),
         };
         let mut is_sent_twice = false;
         if let Some(mutation) = work.mutation {
@@ -131,7 +134,7 @@ impl Shared {
                 sleep(Duration::from_millis(fate.delay_ms)).await;
             }
             if let Some(answer) = fate.answer {
-                return work.made_up(answer);
+                return work.made_up(answer).await;
             }
             is_sent_twice = fate.send_twice;
         }
@@ -189,13 +192,14 @@ impl Work<'_> {
             .filter(|mutation| mutation.mutant.changes_reply(head.status))
         else {
             let incoming = Box::pin(reply.bytes_stream());
-            return self.answer(&head, framing, |recording| Passing::new(incoming, recording));
+            let body = |recording| Passing::new(incoming, recording);
+            return self.answer(&head, framing, body).await;
         };
         let mutant = &mutation.mutant;
         if let Some(answer) = &mutant.reply.answer {
             mutation.count(1);
             let answer = answer.clone();
-            return self.made_up(answer);
+            return self.made_up(answer).await;
         }
         if mutant.change_reply_head(&mut head) {
             mutation.count(1);
@@ -212,31 +216,33 @@ impl Work<'_> {
             };
             let changed = mutant.change_reply_body(&body);
             mutation.count(usize::from(changed.is_some()));
-            return self.whole(&head, changed.unwrap_or(body));
+            return self.whole(&head, changed.unwrap_or(body)).await;
         }
         let incoming = Box::pin(reply.bytes_stream());
         let mutation = Arc::clone(mutation);
         self.answer(&head, framing, |recording| {
             Passing::new(incoming, recording).under(&mutation, framing)
         })
+        .await
     }
 
-    fn made_up(self, answer: MadeUpReply) -> Response<HttpBody> {
+    async fn made_up(self, answer: MadeUpReply) -> Response<HttpBody> {
         let head = ReplyHead {
             status: answer.status,
             headers: vec![("content-type".to_owned(), answer.content_type.into_bytes())],
         };
-        self.whole(&head, answer.body)
+        self.whole(&head, answer.body).await
     }
 
-    fn whole(self, head: &ReplyHead, body: Bytes) -> Response<HttpBody> {
+    async fn whole(self, head: &ReplyHead, body: Bytes) -> Response<HttpBody> {
         let framing = framing(&header_map(&head.headers));
         self.answer(head, framing, |recording| {
             Passing::new(Box::pin(stream::iter([Ok(body)])), recording)
         })
+        .await
     }
 
-    fn answer(
+    async fn answer(
         self,
         head: &ReplyHead,
         framing: Option<Framing>,
@@ -246,6 +252,9 @@ impl Work<'_> {
             recording.reply(head.status, recorded_headers(&head.headers), framing);
             recording
         });
+        if let Some(gate) = &self.gate {
+            gate.pass().await;
+        }
         let mut response = Response::new(body(recording).into_body());
         *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
         *response.headers_mut() = header_map(&head.headers);

@@ -124,7 +124,7 @@ async fn every_route_of_the_provider_passes_through() {
     for route in compat_matrix::wire::Route::ALL {
         let key = new_key();
         gateway.simulator.register(key, script([text("one two three")]));
-        relay.register(key, None);
+        relay.register(key, None, None);
         let request = gateway.ask(route, true, &prompt(key)).build().unwrap();
         let mut request = request;
         let port = reqwest::Url::parse(relay.base_url()).unwrap().port();
@@ -146,7 +146,7 @@ async fn events_pass_one_by_one_and_are_recorded_without_credentials() {
     .await;
     let relay = Relay::start(Position::Front, &address).await.unwrap();
     let key = new_key();
-    relay.register(key, None);
+    relay.register(key, None, None);
     let reply = reqwest::Client::new()
         .post(format!("{}/v1/messages?beta=true", relay.base_url()))
         .header("x-api-key", "secret")
@@ -201,7 +201,7 @@ async fn a_stream_that_breaks_behind_the_relay_breaks_before_it_and_is_recorded_
     .await;
     let relay = Relay::start(Position::Front, &address).await.unwrap();
     let key = new_key();
-    relay.register(key, None);
+    relay.register(key, None, None);
     let send = reqwest::Client::new()
         .post(format!("{}/v1/messages", relay.base_url()))
         .json(&prompt(key))
@@ -220,7 +220,7 @@ async fn what_nothing_answers_is_left_without_an_answer() {
     drop(listener);
     let relay = Relay::start(Position::Front, &address).await.unwrap();
     let key = new_key();
-    relay.register(key, None);
+    relay.register(key, None, None);
     let send = reqwest::Client::new()
         .post(format!("{}/v1/messages", relay.base_url()))
         .json(&prompt(key))
@@ -236,8 +236,8 @@ async fn a_mutant_changes_its_own_trial_alone() {
         .unwrap();
     let dropped = mutation("request:\n  headers: [{ drop: anthropic-beta }]\n  body: [{ drop: $.model }]");
     let (mutated, clean) = (new_key(), new_key());
-    relay.register(mutated, Some(&dropped));
-    relay.register(clean, None);
+    relay.register(mutated, Some(&dropped), None);
+    relay.register(clean, None, None);
     for (key, is_there) in [(mutated, false), (clean, true)] {
         let mut body = prompt(key);
         body["model"] = json!(MODEL);
@@ -276,7 +276,7 @@ async fn a_mutant_of_the_other_side_and_another_turn_changes_nothing() {
     ] {
         let key = new_key();
         let mutation = mutation(yaml);
-        relay.register(key, Some(&mutation));
+        relay.register(key, Some(&mutation), None);
         reqwest::Client::new()
             .post(format!("{}/v1/messages", relay.base_url()))
             .header("x", "1")
@@ -300,7 +300,7 @@ async fn replies_are_made_up_and_requests_sent_twice() {
     let relay = Relay::start(Position::Behind, &address).await.unwrap();
     let send = async |yaml: &str| {
         let key = new_key();
-        relay.register(key, Some(&mutation(yaml)));
+        relay.register(key, Some(&mutation(yaml)), None);
         let reply = reqwest::Client::new()
             .post(format!("{}/v1/messages", relay.base_url()))
             .json(&prompt(key))
@@ -336,7 +336,7 @@ async fn a_buffering_mutant_passes_nothing_on_before_the_end() {
     .await;
     let relay = Relay::start(Position::Front, &address).await.unwrap();
     let key = new_key();
-    relay.register(key, Some(&mutation("reply: { buffer: true }")));
+    relay.register(key, Some(&mutation("reply: { buffer: true }")), None);
     let reply = reqwest::Client::new()
         .post(format!("{}/v1/messages", relay.base_url()))
         .json(&prompt(key))
