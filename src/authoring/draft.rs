@@ -575,6 +575,37 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_shared_in_the_same_words_is_not_said_again() {
+        let origin = |key: &str, value: Value| Origin {
+            key: key.to_owned(),
+            place: crate::spec::expectation::Place::default(),
+            value,
+        };
+        let mut draft = Draft {
+            provider: ProviderId::new("anthropic"),
+            from: "a run".into(),
+            prompts: Vec::new(),
+            files: Vec::new(),
+            replies: vec![json!({ "content": [{ "text": "pong" }] })],
+            expect: Map::new(),
+            changed: Vec::new(),
+        };
+        draft
+            .expect
+            .insert("number_of_requests".into(), json!({ "requests": { "count": 1 } }));
+        draft
+            .expect
+            .insert("reply".into(), json!({ "text": { "contains": "pong" } }));
+        draft.leave_out_shared(&[
+            origin("replies", json!([{ "content": [{ "text": "pong" }] }])),
+            origin("expect.once", json!({ "requests": { "count": 1 } })),
+            origin("expect.reply", json!({ "text": { "contains": "ping" } })),
+        ]);
+        assert!(draft.replies.is_empty());
+        assert_eq!(draft.expect.keys().collect::<Vec<_>>(), ["reply"]);
+    }
+
+    #[test]
     fn tools_have_names_that_expectations_may_have() {
         assert_eq!(name_of("mcp__files__Read"), "mcp_files_read");
         assert_eq!(name_of("…"), "tool");
