@@ -26,6 +26,7 @@ use compat_matrix::spec::proxy_config::ProxyConfig;
 use compat_matrix::spec_files::Project;
 use compat_matrix::trial;
 use compat_matrix::warm::{Place, SharedRun, Warmth};
+use compat_matrix::watch;
 use compat_matrix::wire::Operation;
 use libtest_mimic::{ColorSetting, Completion, Failed, FormatSetting, Trial};
 use once_cell::sync::OnceCell;
@@ -129,6 +130,7 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
     };
     let baseline = command_line.baseline.as_deref().map(baseline).transpose()?;
     let warmth = warmth(command_line, &environment)?;
+    let first = changed_since_the_last_run(&root, &results_path, selected.clone());
     let recorder = Recorder::start(
         results_path.clone(),
         root.join("test-results/junit.xml"),
@@ -157,7 +159,7 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         preflight: OnceLock::new(),
         told: Mutex::default(),
     });
-    let conclusion = libtest_mimic::run(&mimic, trials(&run, selected, left_out));
+    let conclusion = libtest_mimic::run(&mimic, trials(&run, selected, &first, left_out));
     let run = Arc::into_inner(run).context("a trial is still running")?;
     run.end(&results_path, conclusion.has_failed())
 }
@@ -390,14 +392,29 @@ fn paint(arguments: &Libtest) -> Paint {
     if coloured { Paint::Ansi } else { Paint::Plain }
 }
 
-/// The trials, those that wait for the most answers first: what begins last should not take longest; and as many more
-/// as were left out, to be counted.
-fn trials(run: &Arc<Run>, mut names: Vec<TrialName>, left_out: usize) -> Vec<Trial> {
+/// Those that rest on a file that is younger than the last results: whoever has just changed it waits for them.
+fn changed_since_the_last_run(root: &Path, results: &Path, names: Vec<TrialName>) -> HashSet<TrialName> {
+    match results.metadata().and_then(|metadata| metadata.modified()) {
+        Ok(time) => selection::touched(&watch::changed_since(root, time), names)
+            .into_iter()
+            .collect(),
+        Err(_) => HashSet::new(),
+    }
+}
+
+/// The trials, `first` those, then those that wait for the most answers: what begins last should not take longest; and as
+/// many more as were left out, to be counted.
+fn trials(
+    run: &Arc<Run>,
+    mut names: Vec<TrialName>,
+    first: &HashSet<TrialName>,
+    left_out: usize,
+) -> Vec<Trial> {
     let answers = |name: &TrialName| match run.project.plan(run.proxy_config.as_ref(), name) {
         Planned::Run(planned) => planned.test().script.replies.len(),
         Planned::Broken(_) | Planned::NotApplicable(_) => 0,
     };
-    names.sort_by_cached_key(|name| std::cmp::Reverse(answers(name)));
+    names.sort_by_cached_key(|name| (!first.contains(name), std::cmp::Reverse(answers(name))));
     names
         .into_iter()
         .map(|name| {

@@ -104,6 +104,15 @@ impl Watch {
     }
 }
 
+/// The files that the trials of the project at `root` rest on and that are younger than `time`; relative to the root.
+pub fn changed_since(root: &Path, time: SystemTime) -> Vec<PathBuf> {
+    let files = look(root).into_iter();
+    files
+        .filter(|(_, (written, _))| *written > time)
+        .map(|(path, _)| path)
+        .collect()
+}
+
 fn look(root: &Path) -> Files {
     let mut files = Files::new();
     for file in [MANIFEST, PROXY_CONFIG] {

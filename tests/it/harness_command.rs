@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, SystemTime};
 
 use compat_matrix::env;
 use compat_matrix::provider::{self, Simulator};
@@ -628,4 +629,24 @@ async fn a_watcher_with_a_filter_that_fits_nothing_says_so() {
         said,
         "nothing would be run as it is: no trial's name has `wrods` in it (did you mean `words`?)"
     );
+}
+
+#[tokio::test]
+async fn what_has_changed_since_the_last_run_begins_first() {
+    let simulator = simulator().await;
+    let small = Small::attached(&simulator);
+    let first = || async {
+        let ran = small.run(&["anthropic", "--test-threads", "1"]).await;
+        let mut lines = ran.out.lines().filter_map(|line| line.strip_prefix("test "));
+        let begun = lines.next().and_then(|line| line.split("::").next());
+        begun.map(str::to_owned)
+    };
+    assert_eq!(first().await.as_deref(), Some("text"));
+    assert_eq!(first().await.as_deref(), Some("text"));
+    let file = std::fs::File::options()
+        .append(true)
+        .open(small.root().join("cells/words/anthropic.yaml"));
+    let later = SystemTime::now() + Duration::from_secs(600);
+    file.unwrap().set_modified(later).unwrap();
+    assert_eq!(first().await.as_deref(), Some("words"));
 }
