@@ -1,9 +1,10 @@
 //! From the command line to the exit status: trials, session, files, matrix.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::Context as _;
 use compat_matrix::cli::progress;
@@ -20,7 +21,7 @@ use compat_matrix::report::{self, Paint};
 use compat_matrix::results::{Entry, Results};
 use compat_matrix::selection;
 use compat_matrix::session::{self, Session, SessionError};
-use compat_matrix::spec::fault::{Fault, closest};
+use compat_matrix::spec::fault::Fault;
 use compat_matrix::spec::proxy_config::ProxyConfig;
 use compat_matrix::spec_files::Project;
 use compat_matrix::trial;
@@ -73,6 +74,8 @@ struct Run {
     aliases: Vec<String>,
     /// What is wrong with those that cannot be used; set with the session.
     preflight: OnceLock<BTreeMap<String, Finding>>,
+    /// The faults of cells that were told, and of which trial: those of a shared file are each of its trials'.
+    told: Mutex<HashMap<String, TrialName>>,
 }
 
 /// Lists or runs the trials.
@@ -95,7 +98,13 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
     let selected = selected(command_line, &project, &results_path, names.clone())?;
     let mimic = arguments.of_the_selected(threads);
     if arguments.list {
-        let _ = libtest_mimic::run(&mimic, listed(&names, &selected));
+        if selected.is_empty() && !arguments.bench && !arguments.ignored {
+            anstream::eprintln!(
+                "nothing to list: {}",
+                selection::why_nothing(&command_line.names(), &project.trials())
+            );
+        }
+        list(&selected, arguments.logfile.as_deref())?;
         return Ok(ExitCode::SUCCESS);
     }
     if selected.is_empty() && command_line.last().is_asked() {
@@ -148,6 +157,7 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         no_preflight: command_line.no_preflight,
         aliases,
         preflight: OnceLock::new(),
+        told: Mutex::default(),
     });
     let conclusion = libtest_mimic::run(&mimic, trials(&run, selected, &first, left_out));
     let run = Arc::into_inner(run).context("a trial is still running")?;
@@ -288,13 +298,20 @@ fn last_results(path: &Path) -> anyhow::Result<Results> {
     Results::parse(&text).with_context(|| format!("`{}` holds no results", path.display()))
 }
 
-/// The trials to list, those that are not selected as filtered out.
-fn listed(names: &[TrialName], selected: &[TrialName]) -> Vec<Trial> {
-    let selected: HashSet<&TrialName> = selected.iter().collect();
-    names
-        .iter()
-        .map(|name| Trial::test(name.to_string(), || Ok(())).with_ignored_flag(selected.contains(name)))
-        .collect()
+/// Lists the trials as libtest does, a line each; libtest-mimic would panic where nobody reads to the end.
+fn list(names: &[TrialName], logfile: Option<&str>) -> anyhow::Result<()> {
+    let lines: String = names.iter().map(|name| format!("{name}: test\n")).collect();
+    let written = match logfile {
+        Some(file) => std::fs::write(file, lines),
+        None => {
+            let mut stdout = std::io::stdout().lock();
+            stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush())
+        }
+    };
+    match written {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write the list of trials"),
+    }
 }
 
 /// The gateway's aliases that the selected trials ask for.
@@ -413,31 +430,11 @@ fn uncounted(_: usize) -> Trial {
     Trial::test("left out", || Ok(()))
 }
 
-/// That the filters let nothing through, with what the first of them that fits nothing may have been meant to be.
+/// That the filters let nothing through, and why.
 fn nothing_to_run(command_line: &CommandLine, project: &Project, results_path: &Path) -> String {
-    let manifest = &project.manifest;
-    let features = manifest.features.iter().map(|feature| feature.id.to_string());
-    let providers = manifest.providers.iter().map(ToString::to_string);
-    let cells = project.cells().into_iter().map(|cell| cell.to_string());
-    let trials = project.trials().into_iter().map(|trial| trial.to_string());
-    let known: Vec<String> = features.chain(providers).chain(cells).chain(trials).collect();
-    let names = command_line.names();
-    let stray = names
-        .filters
-        .iter()
-        .find(|filter| !known.iter().any(|name| name.contains(filter.as_str())));
-    let why = match (stray, names.exact && !names.filters.is_empty()) {
-        (Some(filter), _) => match closest(filter, known.iter().map(String::as_str)) {
-            Some(close) => format!("no trial's name has `{filter}` in it (did you mean `{close}`?)"),
-            None => format!("no trial's name has `{filter}` in it; `--list` shows them all"),
-        },
-        (None, true) => {
-            "no trial has exactly this name; without `--exact` a part of a name is enough".to_owned()
-        }
-        (None, false) => "the filters together let no trial through".to_owned(),
-    };
     format!(
-        "nothing to run: {why}; `{}` is left as it was",
+        "nothing to run: {}; `{}` is left as it was",
+        selection::why_nothing(&command_line.names(), &project.trials()),
         results_path.display()
     )
 }
@@ -483,6 +480,11 @@ impl Run {
         self.recorder.add(&broken(name, faults));
         let colour = self.paint == Paint::Ansi;
         let told = diagnostic::render(faults, diagnostic::Format::Text, colour);
+        let mut known = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(first) = known.get(&told) {
+            return Err(Failed::from(format!("the cell cannot be read, as of {first}\n")));
+        }
+        known.insert(told.clone(), name.clone());
         Err(Failed::from(format!(
             "{told}hint: `cargo run -- check` looks at all files at once, without running anything\n"
         )))

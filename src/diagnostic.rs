@@ -3,10 +3,12 @@
 //! Pure: values in, text out. It writes nothing and does not ask whether the reader can see colours.
 #![warn(clippy::disallowed_methods)]
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use serde_json::json;
+use unicode_width::UnicodeWidthChar as _;
 
 use crate::spec::fault::{Fault, Severity, Span};
 
@@ -29,7 +31,7 @@ pub fn render(faults: &[Fault], format: Format, colour: bool) -> String {
         Format::Text => faults.iter().map(|fault| text(fault, colour) + "\n").collect(),
         Format::Json => pretty(&faults.iter().map(json_object).collect::<Vec<_>>().into()),
         Format::Github => faults.iter().map(github).collect(),
-        Format::Gitlab => pretty(&faults.iter().map(gitlab).collect::<Vec<_>>().into()),
+        Format::Gitlab => pretty(&code_quality(faults).into()),
     }
 }
 
@@ -142,12 +144,7 @@ struct SourceLine {
 fn source_line(span: &Span) -> SourceLine {
     const WIDTH: usize = 120;
     const LEAD: usize = 60;
-    let line = span
-        .source
-        .text
-        .lines()
-        .nth(span.start.line.saturating_sub(1))
-        .unwrap_or_default();
+    let line = span.source.line(span.start.line);
     let characters: Vec<char> = line.chars().map(shown).collect();
     let start = span.start.column.saturating_sub(1).min(characters.len());
     let end = match span.end.line == span.start.line {
@@ -160,7 +157,7 @@ fn source_line(span: &Span) -> SourceLine {
     let from = if start > WIDTH - 20 { start - LEAD } else { 0 };
     let to = characters.len().min(from + WIDTH);
     let mut text: String = characters[from..to].iter().collect();
-    let mut before = start - from;
+    let mut before = columns(&characters[from..start]);
     if from > 0 {
         text.insert(0, '…');
         before += 1;
@@ -171,14 +168,23 @@ fn source_line(span: &Span) -> SourceLine {
     SourceLine {
         text,
         before,
-        marked: end.min(to).saturating_sub(start).max(1),
+        marked: columns(&characters[start..end.min(to).max(start)]).max(1),
     }
 }
 
-/// A character as it can stand in a line whose columns are counted: a tab or an escape would move what follows.
+/// How many columns of a terminal `characters` take.
+fn columns(characters: &[char]) -> usize {
+    characters
+        .iter()
+        .map(|character| character.width().unwrap_or(0))
+        .sum()
+}
+
+/// A character as it can stand in a line whose columns are counted: a tab or an escape would move what follows, and a tab
+/// that is at fault is to be seen.
 fn shown(character: char) -> char {
     match character {
-        '\t' => ' ',
+        '\t' => '→',
         character if character.is_control() => '\u{fffd}',
         character => character,
     }
@@ -218,6 +224,9 @@ fn summary(fault: &Fault) -> String {
             let _ = write!(out, "\n{name}: {detail}");
         }
     }
+    for (place, what) in &fault.related {
+        let _ = write!(out, "\n{what}: {}", written_place(place));
+    }
     out
 }
 
@@ -245,12 +254,34 @@ fn github(fault: &Fault) -> String {
     out
 }
 
+/// A Code Quality report. GitLab takes two entries with one fingerprint for one entry, so the same fault at another place
+/// of a file is counted in it.
+fn code_quality(faults: &[Fault]) -> Vec<serde_json::Value> {
+    let mut times: HashMap<String, usize> = HashMap::new();
+    let entry = |fault: &Fault| {
+        let words = format!(
+            "{}\0{}\0{}",
+            fault.place.file.display(),
+            fault.path,
+            fault.message
+        );
+        let time = times.entry(words.clone()).or_default();
+        *time += 1;
+        let words = match *time {
+            1 => words,
+            time => format!("{words}\0{time}"),
+        };
+        gitlab(fault, &fingerprint(&words))
+    };
+    faults.iter().map(entry).collect()
+}
+
 /// An entry of a Code Quality report (GitLab documentation, "Code Quality report format").
-fn gitlab(fault: &Fault) -> serde_json::Value {
+fn gitlab(fault: &Fault, fingerprint: &str) -> serde_json::Value {
     json!({
         "description": summary(fault),
         "check_name": "compat check",
-        "fingerprint": fingerprint(fault),
+        "fingerprint": fingerprint,
         "severity": match fault.severity {
             Severity::Error => "blocker",
             Severity::Note => "info",
@@ -259,14 +290,8 @@ fn gitlab(fault: &Fault) -> serde_json::Value {
     })
 }
 
-/// A number that stays the same while the fault does, wherever its line moves (FNV-1a, 64 bits).
-fn fingerprint(fault: &Fault) -> String {
-    let text = format!(
-        "{}\0{}\0{}",
-        fault.place.file.display(),
-        fault.path,
-        fault.message
-    );
+/// A number that stays the same while `text` does, so of a fault wherever its line moves (FNV-1a, 64 bits).
+fn fingerprint(text: &str) -> String {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });

@@ -53,11 +53,19 @@ pub fn check(project: &Project, paths: &[PathBuf]) -> Vec<Fault> {
     faults
 }
 
-/// The cells that are tests, and the names of their expectations. That one cannot be read is no mutant's fault.
+/// The cells that are tests, and the names of their expectations. That one cannot be read, or is not there, is no mutant's
+/// fault.
 fn cells(project: &Project) -> Vec<(CellId, Option<Vec<String>>)> {
-    project
-        .cells()
-        .into_iter()
+    let manifest = &project.manifest;
+    manifest
+        .features
+        .iter()
+        .flat_map(|feature| {
+            manifest.providers.iter().map(|provider| CellId {
+                feature: feature.id.clone(),
+                provider: provider.clone(),
+            })
+        })
         .filter_map(|id| {
             let Ok(cell) = project.cell(&id) else {
                 return Some((id, None));

@@ -108,6 +108,66 @@ impl Names {
     }
 }
 
+/// Why `names` let none of `trials` through, with what the first filter that fits nothing may have been meant to be.
+pub fn why_nothing(names: &Names, trials: &[TrialName]) -> String {
+    let mut known: Vec<String> = Vec::new();
+    for trial in trials {
+        let cell = &trial.cell;
+        known.extend([
+            cell.feature.to_string(),
+            cell.provider.to_string(),
+            cell.to_string(),
+            trial.to_string(),
+        ]);
+    }
+    let stray = names
+        .filters
+        .iter()
+        .find(|filter| !known.iter().any(|name| name.contains(filter.as_str())));
+    match (stray, names.exact && !names.filters.is_empty()) {
+        (Some(filter), _) => match fault::closest(filter, known.iter().map(String::as_str)) {
+            Some(close) => format!("no trial's name has `{filter}` in it (did you mean `{close}`?)"),
+            None => format!("no trial's name has `{filter}` in it; `--list` shows them all"),
+        },
+        (None, true) => {
+            "no trial has exactly this name; without `--exact` a part of a name is enough".to_owned()
+        }
+        (None, false) => "the filters together let no trial through".to_owned(),
+    }
+}
+
+/// Those of `names` (`feature::provider`, perhaps with `::tier`) of which a part is `part`, or the one that is most like it, or
+/// holds it whole.
+pub fn alike<'a>(part: &str, names: &'a [String]) -> Vec<&'a str> {
+    let all = || names.iter().map(String::as_str);
+    let holding: Vec<&str> = all().filter(|name| name.contains(part)).collect();
+    if !holding.is_empty() {
+        return holding;
+    }
+    match fault::closest(part, all().flat_map(|name| name.split("::"))) {
+        Some(close) => all()
+            .filter(|name| name.split("::").any(|known| known == close))
+            .collect(),
+        None => Vec::new(),
+    }
+}
+
+/// What [`alike`] finds as the end of a message: `; did you mean …?`, or nothing.
+pub fn did_you_mean(part: &str, names: &[String]) -> String {
+    const MOST: usize = 6;
+    match alike(part, names)[..] {
+        [] => String::new(),
+        [one] => format!("; did you mean `{one}`?"),
+        ref some if some.len() <= MOST => {
+            format!("; did you mean one of {}?", fault::listed(some.iter().copied()))
+        }
+        ref many => format!(
+            "; did you mean one of {}, …?",
+            fault::listed(many[..MOST].iter().copied())
+        ),
+    }
+}
+
 /// Filters by the manifest's own names; an empty list lets all through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Axes {
@@ -383,6 +443,23 @@ mod tests {
         );
         assert_eq!(cause("gateway"), Ok(Cause::Gateway));
         assert!(cause("gatway").unwrap_err().to_string().contains("`gateway`"));
+    }
+
+    #[test]
+    fn a_part_of_a_name_leads_to_whole_ones() {
+        let names: Vec<String> = grid().iter().map(ToString::to_string).collect();
+        assert_eq!(alike("vision", &names).len(), 4);
+        assert_eq!(alike("visoin", &names).len(), 4);
+        assert_eq!(alike("vertex_ai::opus", &names).len(), 2);
+        assert_eq!(did_you_mean("0815", &names), "");
+        assert!(
+            did_you_mean("antropic", &names)
+                .starts_with("; did you mean one of `tool_use::anthropic::haiku`, ")
+        );
+        assert_eq!(
+            did_you_mean("on::anthropic::h", &names),
+            "; did you mean `vision::anthropic::haiku`?"
+        );
     }
 
     #[test]

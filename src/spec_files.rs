@@ -9,6 +9,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use nix::errno::Errno;
+
 use crate::ids::{CellId, FeatureId, ProviderId, TrialName};
 use crate::plan::{self, Planned};
 use crate::spec::cell::{Cell, CellBody};
@@ -98,6 +100,22 @@ impl Project {
         cells
     }
 
+    /// Every cell of a feature whose folder could be listed, that has no file itself.
+    pub fn missing(&self) -> Vec<CellId> {
+        let pairs = self.manifest.features.iter().flat_map(|feature| {
+            self.manifest.providers.iter().map(|provider| CellId {
+                feature: feature.id.clone(),
+                provider: provider.clone(),
+            })
+        });
+        let is_missing = |cell: &CellId| {
+            let folder = Path::new(CELLS).join(cell.feature.as_str());
+            let is_listed = !self.layout_faults.iter().any(|fault| fault.place.file == folder);
+            !self.present.contains(cell) && is_listed
+        };
+        pairs.filter(is_missing).collect()
+    }
+
     /// What is to be done for `trial`; see [`plan::plan`].
     pub fn plan(&self, proxy_config: Option<&ProxyConfig>, trial: &TrialName) -> Planned {
         plan::plan(&self.manifest, proxy_config, trial, &self.cell(&trial.cell))
@@ -107,7 +125,7 @@ impl Project {
     /// it: of thousands that is what takes long.
     pub fn not_applicable(&self, cells: impl IntoIterator<Item = CellId>) -> HashSet<CellId> {
         let has_word = |file: &Path| {
-            let text = fs::read(self.root.join(file)).unwrap_or_default();
+            let text = read(&self.root, file).unwrap_or_default();
             text.windows(NOT_APPLICABLE.len())
                 .any(|window| window == NOT_APPLICABLE)
         };
@@ -245,28 +263,44 @@ impl Project {
         cells
     }
 
-    /// What of the cells whose files one of `paths` names or holds is still to be written: nothing is wrong with it, and it
-    /// is not to be overlooked.
+    /// What of the cells whose files one of `paths` names or holds is still to be written, a whole file included: nothing is
+    /// wrong with it, and it is not to be overlooked.
     pub fn notes(&self, paths: &[PathBuf]) -> Vec<Fault> {
         let config = self.proxy_config().ok();
-        let notes_of = |id: &CellId| {
-            let Ok(cell) = self.cell(id) else {
-                return Vec::new();
-            };
-            let lacking = self.manifest.tiers.first().and_then(|tier| {
-                let fault = config.as_ref()?.lacks(&self.manifest, &id.provider, &tier.id)?;
-                let hint = "add its deployments, or make the cell `not_applicable` and say why";
-                Some(Fault {
-                    allowed: None,
-                    ..fault.hint(hint)
-                })
-            });
-            match plan::unwritten(&cell) {
-                todo if todo.is_empty() => todo,
-                todo => todo.into_iter().chain(lacking).map(Fault::note).collect(),
-            }
+        let missing = self.missing().into_iter().filter_map(|cell| {
+            let file = Self::cell_file(&cell);
+            is_selected(paths, &file).then(|| {
+                Fault::of_file(
+                    &file,
+                    format!("`{cell}` has no file, so the matrix shows it as not tested"),
+                )
+                .hint("write what is to hold there, or `not_applicable` and why")
+                .note()
+            })
+        });
+        let cells = self.selected(paths);
+        let unwritten = cells
+            .iter()
+            .flat_map(|cell| self.unwritten(cell, config.as_ref()));
+        in_order(unwritten.chain(missing).collect())
+    }
+
+    fn unwritten(&self, id: &CellId, config: Option<&ProxyConfig>) -> Vec<Fault> {
+        let Ok(cell) = self.cell(id) else {
+            return Vec::new();
         };
-        in_order(self.selected(paths).iter().flat_map(notes_of).collect())
+        let lacking = self.manifest.tiers.first().and_then(|tier| {
+            let fault = config?.lacks(&self.manifest, &id.provider, &tier.id)?;
+            let hint = "add its deployments, or make the cell `not_applicable` and say why";
+            Some(Fault {
+                allowed: None,
+                ..fault.hint(hint)
+            })
+        });
+        match plan::unwritten(&cell) {
+            todo if todo.is_empty() => todo,
+            todo => todo.into_iter().chain(lacking).map(Fault::note).collect(),
+        }
     }
 
     /// What breaks `cell` on any tier. That the gateway has no model for a cell that is still to be written does not.
@@ -300,7 +334,18 @@ fn in_order(mut faults: Vec<Fault>) -> Vec<Fault> {
         )
     };
     faults.sort_by_key(key);
-    faults.dedup_by_key(|fault| key(fault));
+    faults.dedup_by(|again, first| {
+        let is_same = key(again) == key(first);
+        if is_same {
+            let more = std::mem::take(&mut again.related);
+            for place in more {
+                if !first.related.contains(&place) {
+                    first.related.push(place);
+                }
+            }
+        }
+        is_same
+    });
     faults
 }
 
@@ -318,20 +363,32 @@ pub(crate) fn read(root: &Path, file: &Path) -> Result<Vec<u8>, Box<Fault>> {
 }
 
 fn read_if_there(root: &Path, file: &Path) -> Result<Option<Vec<u8>>, Box<Fault>> {
-    let failed = |error: io::Error| Box::new(Fault::of_file(file, format!("cannot be read: {error}")));
+    let failed = |error: io::Error| Box::new(unreadable(file, &error));
     let path = root.join(file);
-    let mut opened = match File::open(&path) {
-        Ok(opened) => opened,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+    // Before it is opened: who opens a pipe waits for somebody to write into it.
+    let metadata = match fs::metadata(&path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return match fs::read_link(&path) {
+                Err(_) => Ok(None),
+                Ok(target) => Err(Box::new(
+                    Fault::of_file(file, "this is a link to a file that is not there")
+                        .found(format!("`{}`", target.display())),
+                )),
+            };
+        }
         Err(error) => return Err(failed(error)),
     };
-    let metadata = opened.metadata().map_err(failed)?;
     if metadata.is_dir() {
+        return Err(Box::new(Fault::of_file(file, FOLDER_FOR_FILE)));
+    }
+    if !metadata.is_file() {
         return Err(Box::new(Fault::of_file(
             file,
-            "this is a folder, where a file is expected",
+            "this is neither a file nor a link to one",
         )));
     }
+    let mut opened = File::open(&path).map_err(failed)?;
     if metadata.len() > yaml::MAX_BYTES as u64 {
         return Err(Box::new(yaml::too_large(file, metadata.len())));
     }
@@ -344,14 +401,35 @@ fn read_if_there(root: &Path, file: &Path) -> Result<Option<Vec<u8>>, Box<Fault>
     Ok(Some(bytes))
 }
 
+const FOLDER_FOR_FILE: &str = "this is a folder, where a file is expected";
+
+/// That `file` cannot be read, without the number that the system has for why.
+fn unreadable(file: &Path, error: &io::Error) -> Fault {
+    let fault = |why: &str| Fault::of_file(file, format!("cannot be read: {why}"));
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            fault("permission denied").hint(format!("`ls -ld {}` shows who may read it", file.display()))
+        }
+        _ if error.raw_os_error() == Some(Errno::ELOOP as i32) => fault("it is a link that leads to itself"),
+        io::ErrorKind::NotFound => fault("there is no such folder"),
+        _ => fault(&error.to_string()),
+    }
+}
+
 /// The most bytes that an image or a document may have: what the Messages API takes in one request is 32 MB.
 const MAX_ATTACHMENT_BYTES: u64 = 20_000_000;
 
 fn attachment(path: &Path) -> Result<Vec<u8>, String> {
     let metadata = fs::metadata(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file in the feature's folder".to_owned(),
+        io::ErrorKind::NotFound => match like(path) {
+            Some(close) => format!("there is no such file in the feature's folder (did you mean `{close}`?)"),
+            None => "there is no such file in the feature's folder".to_owned(),
+        },
         _ => error.to_string(),
     })?;
+    if !metadata.is_file() {
+        return Err("it is no file".to_owned());
+    }
     if metadata.len() > MAX_ATTACHMENT_BYTES {
         return Err(format!(
             "it has {} bytes, at most {MAX_ATTACHMENT_BYTES} are allowed",
@@ -359,6 +437,17 @@ fn attachment(path: &Path) -> Result<Vec<u8>, String> {
         ));
     }
     fs::read(path).map_err(|error| error.to_string())
+}
+
+/// The file beside `path` that was probably meant.
+fn like(path: &Path) -> Option<String> {
+    let names: Vec<String> = fs::read_dir(path.parent()?)
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .filter(|name| name.starts_with('_') && name != SHARED)
+        .collect();
+    let wanted = path.file_name()?.to_string_lossy();
+    closest(&wanted, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
 /// The walk over the folders.
@@ -434,7 +523,7 @@ impl Listing<'_> {
                 Some(provider) => {
                     if is_folder {
                         self.faults.push(
-                            Fault::of_file(&folder.join(&name), "this is a folder, and is named like a cell")
+                            Fault::of_file(&folder.join(&name), FOLDER_FOR_FILE)
                                 .hint("a cell is one file; a name that begins with `_` is left alone"),
                         );
                     }
@@ -489,10 +578,7 @@ impl Listing<'_> {
                 entries
             }
             Err(error) => {
-                self.faults.push(Fault::of_file(
-                    folder,
-                    format!("the folder cannot be listed: {error}"),
-                ));
+                self.faults.push(unreadable(folder, &error));
                 Vec::new()
             }
         }

@@ -14,6 +14,7 @@ use crate::evidence::Evidence;
 use crate::ids::{ProviderId, TierId};
 use crate::spec::expectation::KnownFailure;
 use crate::spec::fault::listed;
+use crate::spec::resolve::Origin;
 use crate::spec::schema::FileKind;
 use crate::transcript::{Answer, AnswerBlock};
 use crate::wire::exchange::{Exchange, SentReply};
@@ -93,6 +94,21 @@ pub fn draft(
 }
 
 impl Draft {
+    /// Leaves out what the feature's cells share already: the same replies, and what is expected in the same words under any
+    /// name.
+    pub fn leave_out_shared(&mut self, shared: &[Origin]) {
+        let is_shared = |key: &str, value: &Value| {
+            shared
+                .iter()
+                .any(|origin| origin.key.starts_with(key) && origin.value == *value)
+        };
+        if is_shared("replies", &json!(self.replies)) {
+            self.replies.clear();
+        }
+        self.expect
+            .retain(|_, expectation| !is_shared("expect.", expectation));
+    }
+
     /// Leaves the expectation `name` out; whether it was there.
     pub fn leave_out(&mut self, name: &str) -> bool {
         self.expect.shift_remove(name).is_some()
@@ -568,6 +584,37 @@ fn name_of(tool: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shared_in_the_same_words_is_not_said_again() {
+        let origin = |key: &str, value: Value| Origin {
+            key: key.to_owned(),
+            place: crate::spec::expectation::Place::default(),
+            value,
+        };
+        let mut draft = Draft {
+            provider: ProviderId::new("anthropic"),
+            from: "a run".into(),
+            prompts: Vec::new(),
+            files: Vec::new(),
+            replies: vec![json!({ "content": [{ "text": "pong" }] })],
+            expect: Map::new(),
+            changed: Vec::new(),
+        };
+        draft
+            .expect
+            .insert("number_of_requests".into(), json!({ "requests": { "count": 1 } }));
+        draft
+            .expect
+            .insert("reply".into(), json!({ "text": { "contains": "pong" } }));
+        draft.leave_out_shared(&[
+            origin("replies", json!([{ "content": [{ "text": "pong" }] }])),
+            origin("expect.once", json!({ "requests": { "count": 1 } })),
+            origin("expect.reply", json!({ "text": { "contains": "ping" } })),
+        ]);
+        assert!(draft.replies.is_empty());
+        assert_eq!(draft.expect.keys().collect::<Vec<_>>(), ["reply"]);
+    }
 
     #[test]
     fn tools_have_names_that_expectations_may_have() {

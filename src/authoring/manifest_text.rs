@@ -39,7 +39,7 @@ pub enum ManifestTextError {
         suggestion: Option<String>,
     },
     /// There is one of this id.
-    #[error("the {what} `{id}` is in the manifest already, line {line}")]
+    #[error("the {what} `{id}` is in the manifest already (`manifest.yaml:{line}`)")]
     Exists {
         /// `feature` or `provider`.
         what: &'static str,
@@ -398,7 +398,7 @@ aliases:
         );
         assert_eq!(
             say(with_feature(MANIFEST, "vision", "x", None)),
-            "the feature `vision` is in the manifest already, line 10"
+            "the feature `vision` is in the manifest already (`manifest.yaml:10`)"
         );
         assert_eq!(
             say(with_feature(MANIFEST, "pdf", "PDF", Some("visoin"))),

@@ -262,7 +262,7 @@ fn broken_promise(evidence: &Evidence, judgement: &Judgement) -> Diagnosis {
             Cause::Assertion,
             "stale_known_failure",
             "a declared known failure does not fail any more".into(),
-            "remove the declaration from the cell's `known_failures`, or from an `except`",
+            "remove the declaration from the cell's `known_failures`, or from an `except`; where it shows on some tiers alone, name them in its `tiers`",
         );
     }
     if judgement

@@ -1,15 +1,18 @@
 //! `compat check`: all faults of the manifest and the cells. Starts nothing.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
+use super::files::Output;
+use super::print::talk;
 use crate::diagnostic::{self, Format};
-use crate::mutant_files;
-use crate::spec::fault::Fault;
-use crate::spec_files::{MANIFEST, Project};
+use crate::mutant_files::{self, MUTANTS};
+use crate::spec::fault::{Fault, closest};
+use crate::spec_files::{CELLS, MANIFEST, PROXY_CONFIG, Project};
 
 /// Check the manifest, the cells and the mutants
 ///
@@ -74,6 +77,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Err(faults) => (faults, Vec::new(), 0),
     };
+    for path in paths.iter().filter(|path| !is_checked(path)) {
+        talk!(
+            "`{}` is none of the files that are checked: `{MANIFEST}`, `{PROXY_CONFIG}`, `{CELLS}/`, `{MUTANTS}/`",
+            path.display()
+        );
+    }
     print(&[&notes[..], &faults[..]].concat(), arguments.format.into());
     if arguments.format == FormatName::Text {
         conclude(&faults, &notes, cells);
@@ -104,8 +113,19 @@ pub(super) fn root(named: Option<&Path>, current: &Path) -> anyhow::Result<PathB
 }
 
 pub(super) fn print(faults: &[Fault], format: Format) {
-    // `anstream` takes the colours out again where the reader cannot see them.
-    anstream::print!("{}", diagnostic::render(faults, format, true));
+    // The colours are taken out again where the reader cannot see them.
+    if let Err(error) = Output::Standard.write(&diagnostic::render(faults, format, true)) {
+        talk!("error: {error:#}");
+    }
+}
+
+/// Whether `path` names or holds something that is read.
+fn is_checked(path: &Path) -> bool {
+    let first = path.iter().next();
+    path == Path::new(".")
+        || [MANIFEST, PROXY_CONFIG, CELLS, MUTANTS]
+            .iter()
+            .any(|known| first == Some(known.as_ref()))
 }
 
 fn conclude(faults: &[Fault], notes: &[Fault], cells: usize) {
@@ -115,9 +135,10 @@ fn conclude(faults: &[Fault], notes: &[Fault], cells: usize) {
         number => format!(", {number} notes"),
     };
     match faults.len() {
-        0 => anstream::eprintln!("{cells} cells, no faults{notes}"),
-        1 => anstream::eprintln!("1 fault{notes}"),
-        number => anstream::eprintln!("{number} faults{notes}"),
+        0 if cells == 0 => talk!("no faults{notes}"),
+        0 => talk!("{cells} cells, no faults{notes}"),
+        1 => talk!("1 fault{notes}"),
+        number => talk!("{number} faults{notes}"),
     }
 }
 
@@ -128,18 +149,38 @@ fn relative(root: &Path, current: &Path, paths: &[PathBuf]) -> anyhow::Result<Ve
     paths
         .iter()
         .map(|path| {
-            let full = current
-                .join(path)
-                .canonicalize()
-                .with_context(|| format!("cannot find `{}`", path.display()))?;
-            let inside = full.strip_prefix(&root).map(Path::to_owned);
-            let inside =
-                inside.with_context(|| format!("`{}` is not below `{}`", path.display(), root.display()))?;
-            Ok(if inside.as_os_str().is_empty() {
-                PathBuf::from(".")
-            } else {
-                inside
+            let full = current.join(path);
+            let full = full.canonicalize().or_else(|error| match error.kind() {
+                ErrorKind::NotFound => bail!("there is no `{}`{}", path.display(), beside(&full)),
+                _ => Err(error).with_context(|| format!("cannot find `{}`", path.display())),
+            })?;
+            let Ok(inside) = full.strip_prefix(&root) else {
+                bail!(
+                    "`{}` is not below `{}`, the folder of `{MANIFEST}`",
+                    path.display(),
+                    root.display()
+                );
+            };
+            Ok(match inside.as_os_str().is_empty() {
+                true => PathBuf::from("."),
+                false => inside.to_owned(),
             })
         })
         .collect()
+}
+
+/// What beside a path that is not there was probably meant.
+fn beside(path: &Path) -> String {
+    let names: Vec<String> = path
+        .parent()
+        .and_then(|folder| std::fs::read_dir(folder).ok())
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .collect();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    match closest(&name, names.iter().map(String::as_str)) {
+        Some(close) => format!(" (did you mean `{close}`?)"),
+        None => String::new(),
+    }
 }

@@ -8,6 +8,7 @@ use clap::Args;
 use tokio::runtime::Runtime;
 
 use super::check;
+use super::print::talk;
 use crate::env::Environment;
 use crate::warm::{self, Place};
 
@@ -32,13 +33,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let place = Place::of(&Environment::from_process(), &root)?;
     let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
     match runtime.block_on(warm::end(&place)) {
-        Some(description) => anstream::eprintln!(
+        Some(description) => talk!(
             "the session of process {} has ended (LiteLLM {} at {})",
             description.pid,
             description.made_of.litellm,
             description.gateway
         ),
-        None => anstream::eprintln!("no session is kept warm"),
+        None => talk!("no session is kept warm"),
     }
     Ok(ExitCode::SUCCESS)
 }

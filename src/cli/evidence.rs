@@ -10,6 +10,7 @@ use crate::evidence::Evidence;
 use crate::evidence_files;
 use crate::ids::TrialName;
 use crate::results::file::{Entry, Results};
+use crate::selection;
 use crate::spec::fault::closest;
 use crate::trial;
 
@@ -63,7 +64,16 @@ fn find(
         return Ok((PathBuf::from(trial), name, entry));
     }
     let Ok(name) = trial.parse::<TrialName>() else {
-        bail!("`{trial}` is neither a folder nor a trial, expected `feature::provider::tier`");
+        let recorded = root.ok().and_then(|root| results(&root).ok().flatten());
+        let names: Vec<String> = recorded
+            .iter()
+            .flat_map(|results| &results.results)
+            .map(|entry| entry.nodeid.to_string())
+            .collect();
+        bail!(
+            "`{trial}` is neither a folder nor a trial, expected `feature::provider::tier`{}",
+            selection::did_you_mean(trial, &names)
+        );
     };
     let root = root?;
     let entries = results(&root)?.map(|results| results.results).unwrap_or_default();

@@ -11,12 +11,14 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::check::{self, FAULTS};
+use super::files::Output;
 use crate::claude::{Endpoint, Invocation};
 use crate::diagnostic::Format;
 use crate::env::{Secret, Variables};
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TrialKey, TrialName};
 use crate::plan::Planned;
 use crate::process::RunId;
+use crate::selection;
 use crate::spec::cell::{CellBody, Test};
 use crate::spec::expectation::{Expectation, Place};
 use crate::spec::fault::{closest, listed};
@@ -94,31 +96,38 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         tiers: &tiers,
     };
     match arguments.json {
-        true => anstream::println!("{:#}", explained.json()),
-        false => anstream::print!("{}", explained.text()),
+        true => Output::Standard.write(&format!("{:#}\n", explained.json()))?,
+        false => Output::Standard.write(&explained.text())?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn find(project: &Project, name: &str) -> anyhow::Result<(CellId, Option<TierId>)> {
+    let cells = project.cells();
+    let names: Vec<String> = cells.iter().map(ToString::to_string).collect();
     let parts: Vec<&str> = name.split("::").collect();
     let (feature, provider, tier) = match parts[..] {
         [feature, provider] => (feature, provider, None),
         [feature, provider, tier] => (feature, provider, Some(TierId::new(tier))),
         _ => bail!(
-            "`{name}` is not a cell or trial, expected `feature::provider` or `feature::provider::tier`"
+            "`{name}` is not a cell or trial, expected `feature::provider` or `feature::provider::tier`{}",
+            selection::did_you_mean(name, &names)
         ),
     };
     let id = CellId {
         feature: FeatureId::new(feature),
         provider: ProviderId::new(provider),
     };
-    let cells = project.cells();
     if !cells.contains(&id) {
-        let names: Vec<String> = cells.iter().map(ToString::to_string).collect();
+        if project.missing().contains(&id) {
+            bail!(
+                "`{id}` has no file yet: `{}` would be it",
+                Project::cell_file(&id).display()
+            );
+        }
         match closest(&id.to_string(), names.iter().map(String::as_str)) {
             Some(close) => bail!("there is no cell `{id}`; did you mean `{close}`?"),
-            None => bail!("there is no cell `{id}`"),
+            None => bail!("there is no cell `{id}`; `compat check` reads all that there are"),
         }
     }
     if let Some(tier) = tier.as_ref().filter(|tier| project.manifest.tier(tier).is_none()) {

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::files::{self, Output};
+use super::print::talk;
 use crate::env::Environment;
 use crate::matrix::builder::{BuildError, Stamp, build};
 use crate::matrix::diff::Diff;
@@ -23,6 +24,9 @@ use crate::results::json::{self, JsonError, timestamp};
 ///
 /// Works from files alone, on any machine: `compat-results.json`, which a run writes, and `manifest.yaml`.
 #[derive(Args, Debug)]
+#[command(
+    after_long_help = "Examples:\n  compat matrix build\n  compat matrix diff old.json new.json\n  compat matrix show"
+)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -214,13 +218,11 @@ fn run_build(arguments: Build) -> anyhow::Result<ExitCode> {
     }
     arguments.output.write(&matrix.to_text())?;
     if matches!(arguments.output, Output::File(_)) {
-        anstream::eprint!(
-            "{}",
-            terminal::of_run(&manifest, &results, files::width_of_talk(), Paint::Ansi)
-        );
+        let grid = terminal::of_run(&manifest, &results, files::width_of_talk(), Paint::Ansi);
+        talk!("{}", grid.trim_end());
         if !results.is_whole() {
             let (finished, trials) = (results.results.len(), results.run.trials);
-            anstream::eprintln!(
+            talk!(
                 "note: {finished} of {trials} trials were run: cells without all their tiers are `not_tested`"
             );
         }
@@ -310,7 +312,7 @@ fn run_history(arguments: &PastMatrices) -> anyhow::Result<ExitCode> {
     revisions.reverse();
     let history = History::new(revisions.iter().map(|(commit, text)| (*commit, text.as_str())));
     for unreadable in &history.unreadable {
-        anstream::eprintln!("warning: {}: {}", unreadable.commit, unreadable.why);
+        talk!("warning: {}: {}", unreadable.commit, unreadable.why);
     }
     arguments.output.write(&history.to_text())?;
     Ok(ExitCode::SUCCESS)

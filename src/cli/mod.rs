@@ -14,6 +14,7 @@ mod man;
 mod matrix;
 mod mutants;
 mod new;
+mod print;
 pub mod progress;
 mod provider;
 mod publish;
@@ -36,7 +37,15 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 ///
 /// The matrix itself is run by `cargo test --test compat`; these are the tools around it.
 #[derive(Debug, Parser)]
-#[command(name = "compat", version, arg_required_else_help = true)]
+#[command(
+    name = "compat",
+    version,
+    arg_required_else_help = true,
+    after_long_help = "Examples:\n  compat new feature pdf_input --name \"PDF input\"      begin a row\n  compat check                                           \
+                       find every fault of every file\n  compat explain vision::vertex_ai                       see a cell as it is run\n  \
+                       compat show vision::vertex_ai::haiku                   replay what happened in a trial\n  compat watch vision                                    \
+                       run what a saved file touches"
+)]
 struct Compat {
     #[command(subcommand)]
     command: Command,
@@ -102,7 +111,7 @@ pub fn main() -> ExitCode {
         Command::Watch(arguments) => watch::run(&arguments),
     };
     result.unwrap_or_else(|error| {
-        anstream::eprintln!("error: {error:#}");
+        print::talk!("error: {error:#}");
         ExitCode::from(FAILED)
     })
 }

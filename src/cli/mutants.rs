@@ -11,6 +11,8 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::files::Output;
+use super::print::{data, talk};
 use super::{check, progress};
 use crate::diagnostic::Format;
 use crate::env::{self, Environment};
@@ -103,8 +105,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(conclusion) => {
             let vacuous = is_whole.then_some(&conclusion.vacuous);
             match arguments.format {
-                FormatName::Text => anstream::print!("{}", text(&conclusion, vacuous, seconds)),
-                FormatName::Json => anstream::println!("{:#}", json_of(&conclusion, vacuous, seconds)),
+                FormatName::Text => Output::Standard.write(&text(&conclusion, vacuous, seconds))?,
+                FormatName::Json => data!("{:#}", json_of(&conclusion, vacuous, seconds)),
             }
             Ok(match conclusion.mutants.iter().all(|scored| scored.killed) {
                 true => ExitCode::SUCCESS,
@@ -112,7 +114,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             })
         }
         Err(red) => {
-            anstream::eprint!("{}", not_clean(&red));
+            talk!("{}", not_clean(&red).trim_end());
             Ok(ExitCode::FAILURE)
         }
     }
@@ -157,9 +159,9 @@ async fn campaign(
 fn list(mutants: &[Arc<Mutant>]) {
     for mutant in mutants {
         let quick = if mutant.quick { " (quick)" } else { "" };
-        anstream::println!("{}{quick}: {}", mutant.name, mutant.description);
+        data!("{}{quick}: {}", mutant.name, mutant.description);
     }
-    anstream::eprintln!("{} mutants", mutants.len());
+    talk!("{} mutants", mutants.len());
 }
 
 /// Progress on standard error: a bar on a terminal, and a line for each mutant.
@@ -181,7 +183,7 @@ impl Bar {
     fn say(&self, line: &str) {
         match self.is_terminal {
             true => self.bar.println(line),
-            false => anstream::eprintln!("{line}"),
+            false => talk!("{line}"),
         }
     }
 }

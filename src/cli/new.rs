@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
 
-use super::check;
+use super::check::{self, FAULTS};
 use super::evidence;
 use super::files::Output;
+use super::print::talk;
 use crate::authoring::draft::{self, Draft, Given};
 use crate::authoring::manifest_text::{self, Edited, ManifestTextError};
 use crate::authoring::stub;
@@ -129,8 +130,12 @@ impl NewFeature {
         let edited = manifest_text::with_feature(&text, &self.id, &self.name, self.after.as_deref());
         let edited = match edited {
             Err(ManifestTextError::Exists { what, id, line }) => bail!(
-                "the {what} `{id}` is in the manifest already (`{MANIFEST}:{line}`); did you mean `compat new cell {id}/PROVIDER \
-                 --from-run FOLDER`, which drafts one of its cells?"
+                "{}; did you mean `compat new cell {id}/PROVIDER --from-run FOLDER`, which drafts one of its cells?",
+                ManifestTextError::Exists {
+                    what,
+                    id: id.clone(),
+                    line
+                }
             ),
             other => other?,
         };
@@ -148,7 +153,7 @@ impl NewFeature {
         }));
         write(project, new, edited)?;
         let first = first_to_run(project);
-        anstream::eprintln!(
+        talk!(
             "
 next:
   1. write `{shared}`: what is asked, what the provider answers, what must hold
@@ -201,9 +206,9 @@ fn write(project: &Project, new: Vec<(PathBuf, String)>, manifest: Edited) -> an
         changed: Some((MANIFEST.into(), manifest.text)),
     };
     files.write(&project.root)?;
-    anstream::eprintln!("changed {MANIFEST}:{}", manifest.line);
+    talk!("changed {MANIFEST}:{}", manifest.line);
     for (file, _) in &files.new {
-        anstream::eprintln!("wrote   {}", file.display());
+        talk!("wrote   {}", file.display());
     }
     Ok(())
 }
@@ -264,9 +269,9 @@ impl NewProvider {
                 routes.join(", ")
             ));
         }
-        anstream::eprintln!("\nwhat remains to be done by hand:");
+        talk!("\nwhat remains to be done by hand:");
         for step in rest {
-            anstream::eprintln!("  - {step}");
+            talk!("  - {step}");
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -297,19 +302,15 @@ impl NewCell {
             &known_changes(project, &id.provider),
             &from,
         );
+        draft.leave_out_shared(&project.shared_keys(&id.feature));
         let left_out = match fitted(project, &id, &mut draft) {
             Ok(left_out) => left_out,
-            Err(faults) => {
-                check::print(&faults, Format::Text);
-                bail!(
-                    "what was recorded makes no valid cell together with what `{id}` has already; the faults are those above"
-                );
-            }
+            Err(faults) => return self.put_aside(&id, &draft, &faults),
         };
         self.put(project, &id, &draft.text())?;
         for fault in left_out {
             let told = diagnostic::text(&fault.note(), true);
-            anstream::eprint!("left out, as the cell could not judge it:\n{told}");
+            talk!("left out, as the cell could not judge it:\n{}", told.trim_end());
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -351,6 +352,22 @@ impl NewCell {
         })
     }
 
+    /// A draft with faults goes nowhere but where it was asked for: what is in the cell's place is always valid.
+    fn put_aside(&self, id: &CellId, draft: &Draft, faults: &[Fault]) -> anyhow::Result<ExitCode> {
+        if let Some(output) = &self.output {
+            output.write(&draft.text())?;
+        }
+        talk!("{}", diagnostic::render(faults, Format::Text, true).trim_end());
+        talk!(
+            "\nwhat was recorded makes no valid cell together with what `{id}` has already: the lines are those of the draft{}",
+            match self.output {
+                Some(_) => "",
+                None => ", which `--output FILE` shows",
+            }
+        );
+        Ok(ExitCode::from(FAULTS))
+    }
+
     /// Writes the draft where it belongs.
     fn put(&self, project: &Project, id: &CellId, text: &str) -> anyhow::Result<()> {
         match &self.output {
@@ -362,7 +379,7 @@ impl NewCell {
                     file.display()
                 );
                 Output::File(file.clone()).write(text)?;
-                anstream::eprintln!("wrote   {}", file.display());
+                talk!("wrote   {}", file.display());
                 Ok(())
             }
             None => {
@@ -381,7 +398,7 @@ impl NewCell {
                     ),
                     _ => Output::File(path).write(text)?,
                 }
-                anstream::eprintln!("wrote   {}", file.display());
+                talk!("wrote   {}", file.display());
                 Ok(())
             }
         }

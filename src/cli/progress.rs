@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 
+use super::print::talk;
 use crate::toolchain::Progress;
 
 /// What fits this process's standard error.
@@ -81,11 +82,11 @@ struct Running {
 
 impl Progress for Lines {
     fn note(&self, line: &str) {
-        anstream::eprintln!("{line}");
+        talk!("{line}");
     }
 
     fn begin(&self, label: &str) {
-        anstream::eprintln!("{label} …");
+        talk!("{label} …");
         let work = Running {
             since: Instant::now(),
             quarter: 0,
@@ -104,13 +105,13 @@ impl Progress for Lines {
         let quarter = (done * 4).checked_div(total).unwrap_or_default();
         if quarter > work.quarter {
             work.quarter = quarter;
-            anstream::eprintln!("{label}: {} of {}", HumanBytes(done), HumanBytes(total));
+            talk!("{label}: {} of {}", HumanBytes(done), HumanBytes(total));
         }
     }
 
     fn end(&self, label: &str) {
         if let Some(work) = self.running.lock().expect("no holder panics").remove(label) {
-            anstream::eprintln!("{label} ({})", seconds(work.since.elapsed()));
+            talk!("{label} ({})", seconds(work.since.elapsed()));
         }
     }
 }

@@ -14,12 +14,14 @@ use clap::{Args, Subcommand};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::print::{data, talk};
 use crate::env::{self, Variables};
 use crate::provider::{Observer, Options, Simulator, Unscripted, new_control_key, standalone_reply};
 use crate::wire::exchange::Matched;
 
 /// The provider simulator on its own
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  compat provider serve")]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -100,7 +102,7 @@ impl Serve {
             _ = terminate.recv() => {}
         }
         simulator.shutdown().await;
-        anstream::eprintln!("the provider simulator has ended");
+        talk!("the provider simulator has ended");
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -153,21 +155,21 @@ fn write_private(file: &Path, text: &str) -> Result<()> {
 
 fn announce(simulator: &Simulator, folder: &Path, key_file: &Path, environment: &Variables) {
     let base_url = simulator.base_url();
-    anstream::println!("provider simulator  {base_url}");
-    anstream::println!("control routes      {base_url}/__compat/");
-    anstream::println!("control key         {}", key_file.display());
-    anstream::println!(
+    data!("provider simulator  {base_url}");
+    data!("control routes      {base_url}/__compat/");
+    data!("control key         {}", key_file.display());
+    data!(
         "\nFor the gateway (all of it: {}):",
         folder.join("gateway.env").display()
     );
     for (name, value) in environment {
         if name == env::VERTEXAI_CREDENTIALS || !env::is_credential(name) {
-            anstream::println!("  {}={}", name.display(), value.display());
+            data!("  {}={}", name.display(), value.display());
         }
     }
-    anstream::println!("\nFor the harness, to judge both sides of that gateway:");
-    anstream::println!("  {}={base_url}", env::COMPAT_PROVIDER_URL);
-    anstream::println!(
+    data!("\nFor the harness, to judge both sides of that gateway:");
+    data!("  {}={base_url}", env::COMPAT_PROVIDER_URL);
+    data!(
         "  {}={}",
         env::COMPAT_PROVIDER_CONTROL_KEY_FILE,
         key_file.display()
@@ -184,7 +186,7 @@ fn request_lines() -> Observer {
             Matched::Rejected { rule } => format!("breaks the provider's rule `{rule}`"),
             Matched::Unmatched { why } => why.clone(),
         };
-        anstream::eprintln!(
+        talk!(
             "{time} {route} {} {} -> {status}: {why}",
             request.method,
             request.path

@@ -8,6 +8,8 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::files::Output;
+use super::print::talk;
 use super::progress;
 use super::versions::{Channel, filter};
 use crate::env::{self, Environment};
@@ -234,16 +236,16 @@ async fn run_async(request: Request, tokens: Tokens, environment: Environment) -
     let progress = progress::on_standard_error();
     let voice = Voice {
         say,
-        relay: |line| anstream::eprintln!("{line}"),
+        relay: |line| talk!("{line}"),
         progress: &*progress,
     };
     let mut daily = Daily::begin(request, tokens, environment, voice)?;
     let ending = daily.run(interrupted).await;
     if let Some(plan) = daily.plan().filter(|_| is_dry) {
-        anstream::print!("{}", plan.to_text());
+        Output::Standard.write(&plan.to_text())?;
     }
     match &ending {
-        Ending::Failed { step, error } => anstream::eprintln!("error: {step}: {error}"),
+        Ending::Failed { step, error } => talk!("error: {step}: {error}"),
         ending => say("done", &ending.in_words()),
     }
     daily.end();
@@ -256,7 +258,7 @@ async fn run_async(request: Request, tokens: Tokens, environment: Environment) -
 
 /// One line of the log.
 fn say(step: &str, text: &str) {
-    anstream::eprintln!("compat publish: {step}: {text}");
+    talk!("compat publish: {step}: {text}");
 }
 
 /// Ends when somebody wants the run to end, and says how they said it.

@@ -33,7 +33,7 @@ pub struct Arguments {
     /// Where the script goes: a file, or `-` for standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub output: Output,
-    /// Show every difference on the wire, not only what explains why the trial failed
+    /// Show every difference on the wire, not only the first that explain why the trial failed
     #[arg(long)]
     pub all: bool,
     /// The folder that holds `manifest.yaml` [default: the nearest one upwards]
@@ -133,7 +133,14 @@ fn explaining<'a>(
             trace.interest.takes(change) && !known(&trace.expectation).contains(&change.what.path)
         })
     };
-    let changes: Vec<&Change> = diff.changes.iter().filter(explains).collect();
+    let mut changes: Vec<&Change> = diff.changes.iter().filter(explains).collect();
+    // What is wrong after that may follow from it: Claude Code has gone on from what it got.
+    let first = changes
+        .iter()
+        .map(|change| change.sent)
+        .filter(|sent| *sent > 0)
+        .min();
+    changes.retain(|change| first.is_none_or(|first| change.sent == first));
     let diagnosis = crate::cause::of_trial(&recorded.evidence, &judgement);
     let failure = crate::outcome::Failure {
         cause: diagnosis.cause,

@@ -13,6 +13,9 @@ use crate::results::{Results, junit};
 
 /// Merge and show the results of runs
 #[derive(Args, Debug)]
+#[command(
+    after_long_help = "Examples:\n  compat results show\n  compat results merge shard-1.json shard-2.json --output compat-results.json"
+)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 
+use super::print::talk;
 use crate::matrix;
 use crate::spec::reference;
 use crate::spec::schema::FileKind;
@@ -45,10 +46,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         if arguments.check {
             stale = true;
-            anstream::eprintln!("`{}` is not fresh: run `compat schema`", file.display());
+            talk!("`{}` is not fresh: run `compat schema`", file.display());
         } else {
             write(&file, &text)?;
-            anstream::eprintln!("wrote `{}`", file.display());
+            talk!("wrote `{}`", file.display());
         }
     }
     Ok(if stale {

@@ -9,6 +9,8 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::evidence::{self, Recorded};
+use super::files::Output;
+use super::print::data;
 use crate::env;
 use crate::replay::messages::{self, Reach};
 use crate::replay::timeline;
@@ -66,7 +68,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         "`--turn` goes with `--raw` or `--curl`"
     );
     if let Some(destination) = arguments.curl {
-        anstream::print!("{}", curl(&recorded, destination, arguments.turn.unwrap_or(1))?);
+        Output::Standard.write(&curl(&recorded, destination, arguments.turn.unwrap_or(1))?)?;
     } else if arguments.raw {
         let text = messages::raw(&recorded.evidence, arguments.turn);
         ensure!(
@@ -74,16 +76,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             "{}",
             nothing_recorded(&recorded, arguments.turn)
         );
-        anstream::print!("{text}");
+        Output::Standard.write(&text)?;
     } else if arguments.json {
         let steps = timeline::steps(&recorded.evidence);
         let folder = recorded.folder.display().to_string();
-        anstream::println!(
+        data!(
             "{:#}",
             json!({ "trial": recorded.name, "evidence": folder, "steps": steps })
         );
     } else {
-        anstream::print!("{}", timeline_of(&recorded));
+        Output::Standard.write(&timeline_of(&recorded))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use reqwest::Url;
 
 use super::files;
+use super::print::data;
 use crate::matrix::Matrix;
 use crate::publish::freshness::Freshness;
 use crate::results::json::timestamp;
@@ -65,8 +66,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let now = arguments.at.unwrap_or_else(Utc::now);
     let freshness = Freshness::of(&matrix, arguments.max_age, now);
     match arguments.format {
-        Format::Text => anstream::println!("{}", freshness.in_words()),
-        Format::Json => anstream::println!("{}", serde_json::to_string_pretty(&freshness)?),
+        Format::Text => data!("{}", freshness.in_words()),
+        Format::Json => data!("{}", serde_json::to_string_pretty(&freshness)?),
     }
     Ok(match freshness.fresh {
         true => ExitCode::SUCCESS,

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use indicatif::HumanBytes;
 use serde::Serialize;
 
+use super::print::{data, talk};
 use super::progress;
 use crate::env::Environment;
 use crate::process::{RunId, Watchdog};
@@ -151,10 +152,10 @@ async fn install(installer: &Installer<'_>, lock: &Lock, tool: Option<Tool>) -> 
     // Both go on to their ends: one that failed does not take the other's work away.
     let (claude, litellm) = tokio::join!(claude, litellm);
     if let Ok(Some(program)) = &claude {
-        anstream::println!("{}", program.display());
+        data!("{}", program.display());
     }
     if let Ok(Some(install)) = &litellm {
-        anstream::println!("{}", install.bin.display());
+        data!("{}", install.bin.display());
     }
     match (claude, litellm) {
         (Ok(_), Ok(_)) => Ok(ExitCode::SUCCESS),
@@ -180,7 +181,7 @@ fn show(installer: &Installer, lock: &Lock, format: Format) -> anyhow::Result<Ex
     let rows = rows(installer, lock)?;
     if format == Format::Json {
         let document = serde_json::json!({ "cache": installer.cache.root(), "tools": rows });
-        anstream::println!("{}", serde_json::to_string_pretty(&document)?);
+        data!("{}", serde_json::to_string_pretty(&document)?);
         return Ok(ExitCode::SUCCESS);
     }
     for row in &rows {
@@ -189,9 +190,9 @@ fn show(installer: &Installer, lock: &Lock, format: Format) -> anyhow::Result<Ex
             (false, Some(bytes)) => format!("installed, {}", HumanBytes(bytes)),
             (_, None) => "pinned, not installed".to_owned(),
         };
-        anstream::println!("{:8} {:10} {state}", row.tool, row.version);
+        data!("{:8} {:10} {state}", row.tool, row.version);
         if let Some(path) = &row.path {
-            anstream::println!("         {}", path.display());
+            data!("         {}", path.display());
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -306,16 +307,16 @@ impl Wanted {
             None => {
                 let package = registry.package(CLAUDE_PACKAGE).await?;
                 let selected = claude_code::select(&package, claude_code::PATIENT, Utc::now())?;
-                anstream::eprintln!("{}", selected.reason());
+                talk!("{}", selected.reason());
                 selected.published.version.to_string()
             }
         };
         let pin = update::pin_claude(&registry, &version).await?;
         if pin == lock.claude {
-            anstream::println!("claude {version}: unchanged");
+            data!("claude {version}: unchanged");
         } else {
             pin.write(folder)?;
-            anstream::println!("claude {} → {version}", lock.claude.version);
+            data!("claude {} → {version}", lock.claude.version);
         }
         Ok(())
     }
@@ -339,10 +340,10 @@ async fn update_python(
     lock::write(&folder.join(target), &new.requirements)?;
     let differences = update::differences(&old.requirements, &new.requirements);
     if differences.is_empty() {
-        anstream::println!("{} {}: unchanged", old.package, new.version);
+        data!("{} {}: unchanged", old.package, new.version);
     }
     for difference in differences {
-        anstream::println!("{difference}");
+        data!("{difference}");
     }
     Ok(())
 }
@@ -360,15 +361,13 @@ async fn verify(installer: &Installer<'_>, lock: &Lock) -> anyhow::Result<ExitCo
             Some(installed) => verify::litellm(&installed, &lock.litellm, &installer.surroundings).await?,
         };
         if faults.is_empty() {
-            anstream::println!("{tool} {version}: as installed");
+            data!("{tool} {version}: as installed");
         }
         for fault in &faults {
-            anstream::println!("{tool} {version}: {fault}");
+            data!("{tool} {version}: {fault}");
         }
         if entry.installed().is_some() && !faults.is_empty() {
-            anstream::eprintln!(
-                "hint: install it again with `compat toolchain clean` and `compat toolchain install`"
-            );
+            talk!("hint: install it again with `compat toolchain clean` and `compat toolchain install`");
         }
         sound &= faults.is_empty();
     }
@@ -386,7 +385,7 @@ fn path(installer: &Installer, lock: &Lock, tool: Tool) -> anyhow::Result<ExitCo
     };
     match entry.installed() {
         Some(installed) => {
-            anstream::println!("{}", installed.program().display());
+            data!("{}", installed.program().display());
             Ok(ExitCode::SUCCESS)
         }
         None => anyhow::bail!("not installed; install it with `compat toolchain install`"),
@@ -397,7 +396,7 @@ fn clean(installer: &Installer, lock: &Lock, keep_pinned: bool) -> anyhow::Resul
     let pinned = pinned(installer, lock)?;
     let keep = |directory: &Path| keep_pinned && pinned.iter().any(|(_, _, entry, _)| entry.owns(directory));
     for removed in installer.cache.clean(keep)? {
-        anstream::println!("removed {}", removed.display());
+        data!("removed {}", removed.display());
     }
     Ok(ExitCode::SUCCESS)
 }

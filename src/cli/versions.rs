@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::print::{data, talk};
 use crate::process::RunId;
 use crate::toolchain::Surroundings;
 use crate::toolchain::npm::Registry;
@@ -109,8 +110,8 @@ async fn run_async(arguments: Arguments) -> anyhow::Result<ExitCode> {
             (selected.release.tag_name.clone(), selected.reason())
         }
     };
-    anstream::eprintln!("compat versions: {reason}");
-    anstream::println!("{version}");
+    talk!("compat versions: {reason}");
+    data!("{version}");
     Ok(ExitCode::SUCCESS)
 }
 

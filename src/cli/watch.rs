@@ -11,6 +11,7 @@ use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::axes::AxisArguments;
+use super::print::talk;
 use super::{check, progress};
 use crate::diagnostic::Format;
 use crate::env::{self, Environment};
@@ -107,13 +108,23 @@ impl<'a> Watcher<'a> {
             .with_context(|| format!("cannot watch the files in `{}`", self.root.display()))?;
         if let Ok(project) = self.project() {
             self.axes.check(&project.manifest)?;
+            let trials = project.trials();
+            if !trials
+                .iter()
+                .any(|name| self.names.select(name) && self.axes.select(name))
+            {
+                talk!(
+                    "nothing would be run as it is: {}",
+                    selection::why_nothing(&self.names, &trials)
+                );
+            }
         }
         self.warm_up().await;
-        anstream::eprintln!("watching `{}`, until interrupted", self.root.display());
+        talk!("watching `{}`, until interrupted", self.root.display());
         loop {
             match watch.next().await {
                 Noticed::Changed(files) => self.run_touched(&files).await,
-                Noticed::Fault(fault) => anstream::eprintln!("watching had a fault, and goes on: {fault}"),
+                Noticed::Fault(fault) => talk!("watching had a fault, and goes on: {fault}"),
             }
         }
     }
@@ -132,7 +143,7 @@ impl<'a> Watcher<'a> {
         self.session = None;
         let place = match Place::of(&self.environment, &self.root) {
             Ok(place) => place,
-            Err(error) => return anstream::eprintln!("no session can be kept warm: {error}"),
+            Err(error) => return talk!("no session can be kept warm: {error}"),
         };
         let progress = progress::on_standard_error();
         let ensured = warm::ensure(
@@ -148,7 +159,7 @@ impl<'a> Watcher<'a> {
                 self.began |= !started.was_there;
                 self.session = Some(started);
             }
-            Err(error) => anstream::eprintln!("no session can be kept warm: {error}"),
+            Err(error) => talk!("no session can be kept warm: {error}"),
         }
     }
 
@@ -159,14 +170,14 @@ impl<'a> Watcher<'a> {
         if names.is_empty() {
             return;
         }
-        anstream::eprintln!("\n{}: {}", listed(files), count(names.len()));
+        talk!("\n{}: {}", listed(files), count(names.len()));
         let faults = project.check(files);
         if !faults.is_empty() {
             return check::print(&faults, Format::Text);
         }
         self.warm_up().await;
         if let Err(error) = self.run(&names).await {
-            anstream::eprintln!("cannot run the trials: {error:#}");
+            talk!("cannot run the trials: {error:#}");
         }
     }
 

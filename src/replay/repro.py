@@ -1,5 +1,5 @@
 # What this script knows is in DATA; the rest is the standard library of Python 3.8 or newer.
-import argparse, base64, binascii, http.client, http.server, json, os, struct, subprocess, sys, threading, time, urllib.parse
+import argparse, base64, binascii, http.client, http.server, json, os, re, struct, subprocess, sys, threading, time, traceback, urllib.parse
 
 SHOWS, GONE, UNKNOWN = 1, 0, 2
 
@@ -62,26 +62,36 @@ class StandIn:
             parsed = body.decode("utf-8", "replace")
         headers = {name.lower(): value for name, value in handler.headers.items()}
         self.arrived.append({"path": handler.path, "headers": headers, "body": parsed})
-        reply = self.turn["reply"]
-        if reply is None:
+        replies = self.turn["replies"]
+        if not replies:
             return self.whole(handler, 404, {"message": "the provider was not asked when this was recorded"})
+        reply = replies[min(len(self.arrived), len(replies)) - 1]
         if not reply["stream"]:
-            return self.whole(handler, reply["status"], reply["events"][0] if reply["events"] else {})
+            return self.whole(handler, reply["status"], reply["events"][0] if reply["events"] else {}, reply["headers"])
         handler.send_response(reply["status"])
+        self.headers(handler, reply["headers"])
         kind = "application/vnd.amazon.eventstream" if DATA["route"].startswith("bedrock") else "text/event-stream"
         handler.send_header("content-type", kind)
         handler.end_headers()
+        pauses = 4 if self.slow else 0
         for event in reply["events"]:
-            if self.slow and "elta" in json.dumps(event)[:60]:
-                time.sleep(0.3)
+            if pauses and "elta" in json.dumps(event)[:60]:
+                pauses -= 1
+                time.sleep(0.5)
             self.sent_last = time.time()
             handler.wfile.write(framed(event))
             handler.wfile.flush()
         handler.close_connection = True
 
-    def whole(self, handler, status, value):
+    def headers(self, handler, headers):
+        for name, value in headers.items():
+            if name not in ("content-type", "content-length", "transfer-encoding", "connection", "date", "server"):
+                handler.send_header(name, value)
+
+    def whole(self, handler, status, value, headers={}):
         data = json.dumps(value).encode()
         handler.send_response(status)
+        self.headers(handler, headers)
         handler.send_header("content-type", "application/json")
         handler.send_header("content-length", str(len(data)))
         handler.end_headers()
@@ -140,7 +150,8 @@ def send(gateway, key, turn, model):
             events = [json.loads(text)]
         except ValueError:
             events = [text.decode("utf-8", "replace")]
-    return {"status": response.status, "events": events, "first_delta": first}
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    return {"status": response.status, "headers": headers, "events": events, "first_delta": first}
 
 
 # ---- what a reply says
@@ -189,6 +200,8 @@ def part_of_reply(part, path, reply):
     said = message(reply["events"])
     if part == "status":
         return reply["status"]
+    if part == "header":
+        return reply["headers"].get(path)
     if part == "error":
         return said["error"] or None
     if part in ("block", "signature"):
@@ -231,8 +244,40 @@ def short(value):
     return text if len(text) <= 300 else text[:200] + " ... " + text[-80:]
 
 
+def texts_in(value):
+    if isinstance(value, str):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from texts_in(inner)
+
+
+def still_lost(witness, request):
+    """Whether a request lacks the text of a block or tool that was sent, wherever it might have it."""
+    wanted = max(texts_in(witness["before"]), key=len, default="")
+    if len(wanted) < 8 or request is None:
+        return False
+    return not any(wanted in text for text in texts_in(request["body"]))
+
+
+def still_wrong(witness, said, seen):
+    """Whether what came back is not what the provider said, at the place that was wrong."""
+    part, path = witness["part"], witness["path"]
+    if said is None or part not in ("block", "signature", "stop_reason", "usage"):
+        return False
+    right = part_of_reply(part, path, {"status": 200, "events": [said]})
+    if part in ("usage", "stop_reason"):
+        return right is not None and seen != right
+    place = re.match(r"content\[(\d+)\][^.]*\.?(.*)$", path)
+    if not place or not isinstance(seen, list):
+        return False
+    if len(seen) != len(right):
+        return True
+    wanted = "[%s]" % place.group(1) + ("." + place.group(2) if place.group(2) else "")
+    return any(found == wanted or found.startswith((wanted + ".", wanted + "[")) for found in differences(right, seen, ""))
+
+
 def judge(witness, turn, now, arrived, stand_in):
-    """Whether what was wrong is as it was: True, False, or None where it cannot be told."""
+    """Whether what was wrong is wrong again: True, False, or None where it cannot be told."""
     way, part, path = witness["way"], witness["part"], witness["path"]
     if part == "request":
         recorded = len(turn["arrived"])
@@ -245,17 +290,21 @@ def judge(witness, turn, now, arrived, stand_in):
     if way == "request":
         then = part_of_request(part, path, turn["arrived"][-1] if turn["arrived"] else None)
         seen = part_of_request(part, path, arrived[-1] if arrived else None)
+        otherwise = part in ("block", "tool") and still_lost(witness, arrived[-1] if arrived else None)
     else:
         if turn["came_back"] is None:
             return None
         then, seen = part_of_reply(part, path, turn["came_back"]), part_of_reply(part, path, now)
+        otherwise = still_wrong(witness, turn["said"], seen)
     if isinstance(then, (dict, list)) and isinstance(seen, (dict, list)):
         places = list(differences(then, seen, ""))
         print("  %s" % ("what was recorded and what is seen now are the same" if not places else
                         "what is seen now differs from what was recorded at %s" % ", ".join(places[:5])))
     else:
         print("  when recorded: %s\n  now:           %s" % (short(then), short(seen)))
-    return then == seen
+    if otherwise and then != seen:
+        print("  and yet it is not what it should be either")
+    return then == seen or otherwise
 
 
 def differences(one, other, path):
@@ -305,7 +354,7 @@ def main():
             verdicts.append(None)
             continue
         verdicts.append(judge(witness, turn, now, arrived, stand_in))
-        print("  -> %s" % {True: "as it was: the fault shows", False: "not as it was", None: "cannot be told"}[verdicts[-1]])
+        print("  -> %s" % {True: "the fault shows", False: "not as it was", None: "cannot be told"}[verdicts[-1]])
     if True in verdicts:
         print("\nThe fault shows.")
         return SHOWS
@@ -317,4 +366,9 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except Exception:
+        # Python's own exit status for this is 1, which says that the fault shows.
+        traceback.print_exc()
+        sys.exit(UNKNOWN)

@@ -10,10 +10,11 @@ use serde_json::{Map, Value, json};
 
 use super::messages::LEFT_OUT;
 use crate::evidence::Evidence;
-use crate::wire::exchange::{Exchange, SentEvent};
+use crate::wire::answer::Answer;
+use crate::wire::exchange::{Exchange, SentEvent, SentReply};
 use crate::wire::passage::Passage;
-use crate::wire::redaction;
-use crate::wire_diff::{Change, Direction, Part};
+use crate::wire::{Route, converse, redaction};
+use crate::wire_diff::{self, Change, Direction};
 
 /// What the script does, whatever it shows.
 const PROGRAM: &str = include_str!("repro.py");
@@ -46,12 +47,7 @@ pub fn script(repro: &Repro<'_>) -> Option<String> {
         else {
             continue;
         };
-        let exchanges: Vec<&Exchange> = repro
-            .evidence
-            .exchanges
-            .iter()
-            .filter(|exchange| belongs(exchange, passage, change))
-            .collect();
+        let exchanges = wire_diff::became(passage, &repro.evidence.sent, &repro.evidence.exchanges);
         first = first.or(exchanges.first().copied());
         alias = passage
             .request
@@ -72,6 +68,7 @@ pub fn script(repro: &Repro<'_>) -> Option<String> {
             },
             "part": change.what.part,
             "path": change.what.path,
+            "before": change.what.before.as_ref().map(redaction::of_value),
             "told": redaction::of_text(&change.told()),
         }));
     }
@@ -90,60 +87,94 @@ pub fn script(repro: &Repro<'_>) -> Option<String> {
     Some(format!("{}{}{PROGRAM}", head(repro), literal(&data)))
 }
 
-/// Whether `exchange` is what the gateway made of `passage`.
-fn belongs(exchange: &Exchange, passage: &Passage, change: &Change) -> bool {
-    match (passage.turn, exchange.turn) {
-        (Some(sent), Some(arrived)) if change.what.part != Part::Request => change
-            .exchange
-            .map_or(sent == arrived, |number| number == exchange.number),
-        (Some(_), Some(_)) => change.exchange == Some(exchange.number),
-        (None, None) => passage.operation == exchange.operation,
-        _ => false,
-    }
-}
-
 fn turn(passage: &Passage, exchanges: &[&Exchange]) -> Value {
     let request = &passage.request;
     let query = match request.query.as_str() {
         "" => String::new(),
         query => format!("?{query}"),
     };
-    let headers: Map<String, Value> = request
-        .headers
-        .iter()
-        .filter(|(name, _)| !LEFT_OUT.contains(&name.as_str()))
-        .map(|(name, value)| (name.clone(), redaction::of_text(value).into()))
-        .collect();
     let arrived: Vec<Value> = exchanges
         .iter()
         .map(|exchange| {
-            let headers: Map<String, Value> = exchange
-                .request
-                .headers
-                .iter()
-                .filter(|(name, _)| !LEFT_OUT.contains(&name.as_str()))
-                .map(|(name, value)| (name.clone(), redaction::of_text(value).into()))
-                .collect();
             let body = exchange.request.body.json().map(redaction::of_value);
-            json!({ "headers": headers, "body": body })
+            json!({ "headers": headers(&exchange.request.headers), "body": body })
         })
         .collect();
-    let reply = exchanges.last().map(|exchange| {
-        let reply = &exchange.reply;
-        json!({ "status": reply.status, "stream": reply.stream, "events": events(&reply.events) })
-    });
+    let replies: Vec<Value> = exchanges
+        .iter()
+        .map(|exchange| {
+            let reply = &exchange.reply;
+            json!({
+                "status": reply.status,
+                "headers": headers(&reply.headers),
+                "stream": reply.stream,
+                "events": whole(exchange),
+            })
+        })
+        .collect();
+    let said = exchanges.last().and_then(|exchange| said(&exchange.reply));
     let came_back = passage
         .reply
         .as_ref()
-        .map(|reply| json!({ "status": reply.status, "events": events(&reply.events) }));
+        .map(|reply| json!({ "status": reply.status, "headers": headers(&reply.headers), "events": events(&reply.events) }));
     json!({
         "path": format!("{}{query}", request.path),
-        "headers": headers,
+        "headers": headers(&request.headers),
         "body": request.body.json().map(redaction::of_value),
         "arrived": arrived,
-        "reply": reply,
+        "replies": replies,
+        "said": said,
         "came_back": came_back,
     })
+}
+
+/// The events of what the provider answered, those included that it did not come to send because the gateway hung up.
+fn whole(exchange: &Exchange) -> Vec<Value> {
+    let reply = &exchange.reply;
+    let (true, true, Some(message), Some(route)) =
+        (reply.cut_off, reply.stream, &reply.message, exchange.route)
+    else {
+        return events(&reply.events);
+    };
+    let text = |key: &str| message[key].as_str().unwrap_or_default().to_owned();
+    let answer = Answer {
+        id: text("id"),
+        model: text("model"),
+        content: message["content"].as_array().cloned().unwrap_or_default(),
+        stop_reason: text("stop_reason"),
+        usage: reply.usage,
+        created_for_1h: 0,
+        latency_ms: 0,
+        context_management: message.get("context_management").is_some(),
+    };
+    let rendered: Vec<Value> = match route {
+        Route::BedrockConverse => converse::stream(&answer)
+            .into_iter()
+            .map(|(name, payload, _)| json!({ name: payload }))
+            .collect(),
+        route => answer
+            .stream_on(route)
+            .into_iter()
+            .map(|event| event.data)
+            .collect(),
+    };
+    rendered.iter().map(redaction::of_value).collect()
+}
+
+/// What the provider said, in the form of the Messages API whatever route it went by.
+fn said(reply: &SentReply) -> Option<Value> {
+    let mut message = redaction::of_value(reply.message.as_ref()?);
+    message["type"] = "message".into();
+    message["usage"] = json!(reply.usage);
+    Some(message)
+}
+
+fn headers(headers: &[(String, String)]) -> Map<String, Value> {
+    headers
+        .iter()
+        .filter(|(name, _)| !LEFT_OUT.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), redaction::of_text(value).into()))
+        .collect()
 }
 
 fn events(events: &[SentEvent]) -> Vec<Value> {

@@ -16,6 +16,21 @@ pub struct Source {
     pub text: String,
 }
 
+impl Source {
+    /// Its line `number`, from 1, without what ends it: in YAML a line feed, a carriage return, or both.
+    pub fn line(&self, number: usize) -> &str {
+        let mut rest = self.text.as_str();
+        for _ in 1..number {
+            let Some(end) = rest.find(['\n', '\r']) else {
+                return "";
+            };
+            let ending = if rest[end..].starts_with("\r\n") { 2 } else { 1 };
+            rest = &rest[end + ending..];
+        }
+        rest.split(['\n', '\r']).next().unwrap_or_default()
+    }
+}
+
 /// A position in a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
@@ -44,6 +59,27 @@ impl Span {
             line: self.start.line,
             column: self.start.column,
         }
+    }
+
+    /// The `length` characters from `offset` on of `text`, which this is the span of; `None` where the file does not have the text
+    /// as it is, but folded, escaped or by an alias.
+    pub fn within(&self, text: &str, offset: usize, length: usize) -> Option<Self> {
+        let line: Vec<char> = self.source.line(self.start.line).chars().collect();
+        let text: Vec<char> = text.chars().collect();
+        let first = self.start.column.checked_sub(1)?;
+        let first = first + usize::from(matches!(line.get(first), Some('\'' | '"')));
+        let is_verbatim = line.get(first..first + text.len()) == Some(&text[..]);
+        (is_verbatim && offset < text.len()).then(|| {
+            let position = |column| Position {
+                line: self.start.line,
+                column,
+            };
+            Self {
+                source: Arc::clone(&self.source),
+                start: position(first + offset + 1),
+                end: position(first + (offset + length.max(1)).min(text.len()) + 1),
+            }
+        })
     }
 }
 

@@ -161,6 +161,24 @@ fn meaning(mirror: &ManifestFile, node: &Node) -> Vec<Fault> {
         }
     }
     same_patterns(mirror, node, &mut faults);
+    told_apart(
+        node,
+        ("features", "name"),
+        "readers could not tell the two rows apart",
+        &mut faults,
+    );
+    told_apart(
+        node,
+        ("tiers", "name"),
+        "readers could not tell the two tiers apart",
+        &mut faults,
+    );
+    told_apart(
+        node,
+        ("tiers", "model"),
+        "two tiers with one model would be one deployment shown twice",
+        &mut faults,
+    );
     faults
 }
 
@@ -217,7 +235,14 @@ fn names<'a>(
                 Fault::at(span, format!("`{name}` is not a name"))
                     .path(written(&path))
                     .allowed("a lower-case letter, then lower-case letters, digits and `_`")
-                    .hint("names stand in paths, filters and the published matrix"),
+                    .hint(match as_name(name) {
+                        Some(usable) => {
+                            format!(
+                                "write `{usable}`: names stand in paths, filters and the published matrix"
+                            )
+                        }
+                        None => "names stand in paths, filters and the published matrix".to_owned(),
+                    }),
             );
         }
         if let Some(first) = known.get(name) {
@@ -228,6 +253,30 @@ fn names<'a>(
             );
         } else {
             known.insert(name, path);
+        }
+    }
+}
+
+/// Faults of entries of a list that have the same text under a key.
+fn told_apart(node: &Node, (list, key): (&str, &str), why: &str, faults: &mut Vec<Fault>) {
+    let mut known: HashMap<&str, &Span> = HashMap::new();
+    let items = match node.get(list).map(|entry| &entry.value.value) {
+        Some(yaml::NodeValue::List(items)) => items,
+        _ => return,
+    };
+    for (index, item) in items.iter().enumerate() {
+        let Some(entry) = item.get(key) else { continue };
+        let yaml::NodeValue::Text(text) = &entry.value.value else {
+            continue;
+        };
+        if let Some(first) = known.insert(text, &entry.value.span) {
+            let path = [list.to_owned(), index.to_string(), key.to_owned()];
+            faults.push(
+                Fault::at(&entry.value.span, format!("`{text}` is there twice"))
+                    .path(written(&path))
+                    .related(first.place(), "it stands here already")
+                    .hint(why),
+            );
         }
     }
 }
@@ -244,6 +293,16 @@ fn unwritten(node: &Node, list: &str, key: &str, faults: &mut Vec<Fault>) {
             faults.push(Fault::at(&entry.value.span, "the text is empty").path(written(&path)));
         }
     }
+}
+
+/// The name that `text` comes closest to.
+pub(super) fn as_name(text: &str) -> Option<String> {
+    let words: Vec<String> = text
+        .split(|character: char| !character.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_ascii_lowercase)
+        .collect();
+    Some(words.join("_")).filter(|name| is_name(name))
 }
 
 /// Whether `name` may name a feature, a provider, a tier or an expectation.

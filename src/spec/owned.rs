@@ -4,6 +4,8 @@
 //! Data and look-ups, pure. The flags are those of `claude --help`, version 2.1.326, and those that
 //! it takes without listing them (each tried with that version).
 
+use std::collections::HashSet;
+
 use super::fault::{closest, listed};
 
 /// How many values a flag takes.
@@ -146,6 +148,7 @@ pub struct FlagFault {
 /// What is wrong with `words`, the entries of a cell's `flags`.
 pub fn flag_faults(words: &[String]) -> Vec<FlagFault> {
     let mut faults = Vec::new();
+    let mut seen = HashSet::new();
     let mut index = 0;
     while index < words.len() {
         let word = &words[index];
@@ -164,16 +167,52 @@ pub fn flag_faults(words: &[String]) -> Vec<FlagFault> {
             None => (Some(unknown(name)), values.len()),
             Some(flag) => one(flag, name, inline, &values),
         };
-        let allowed = (known.is_none() && word.starts_with('-')).then(usable_flags);
+        let is_unknown = known.is_none() && word.starts_with('-') && !word.contains(' ');
+        let twice = known
+            .filter(|flag| flag.values != Values::Several)
+            .is_some_and(|flag| !seen.insert(flag.names[0]));
+        let fault = fault.or_else(|| {
+            twice.then(|| {
+                (
+                    format!("`{name}` is there twice"),
+                    "`claude` takes the last one alone: keep one".to_owned(),
+                )
+            })
+        });
+        let is_usable = fault.is_none();
         faults.extend(fault.map(|(message, hint)| FlagFault {
             index,
             message,
             hint,
-            allowed,
+            allowed: is_unknown.then(usable_flags),
         }));
+        let value = inline.or(values.first().copied());
+        if let Some((choices, value)) = known.and_then(|flag| Some((choices(flag)?, value?)))
+            && is_usable
+            && !choices.contains(&value)
+        {
+            faults.push(FlagFault {
+                index: if inline.is_some() { index } else { index + 1 },
+                message: format!("`{name}` does not take `{value}`"),
+                hint: match closest(value, choices.iter().copied()) {
+                    Some(close) => format!("did you mean `{close}`?"),
+                    None => "one that is new belongs into `src/spec/owned.rs`".to_owned(),
+                },
+                allowed: Some(listed(choices.iter().copied())),
+            });
+        }
         index += 1 + taken;
     }
     faults
+}
+
+/// The values that a flag takes, where it takes no others (`claude --help`, version 2.1.327).
+fn choices(flag: &Flag) -> Option<&'static [&'static str]> {
+    match flag.names[0] {
+        "--effort" => Some(&["low", "medium", "high", "xhigh", "max"]),
+        "--permission-mode" => Some(&["acceptEdits", "auto", "default", "dontAsk", "manual", "plan"]),
+        _ => None,
+    }
 }
 
 fn one(flag: &Flag, name: &str, inline: Option<&str>, values: &[&str]) -> (Option<(String, String)>, usize) {

@@ -21,8 +21,9 @@ use super::owned;
 use super::resolve_expectation;
 use super::schema::{self, FileKind, written};
 use super::yaml::{self, Entry, Node, NodeValue};
-use crate::ids::{CellId, TierId};
+use crate::ids::CellId;
 use crate::wire::Usage;
+use crate::wire::redaction;
 use crate::wire::script::{PLACEHOLDERS, Pace, Reply, ReplyBlock, ReplyError, ReplyMessage, Script};
 
 /// Seconds that a trial may take where its cell does not say.
@@ -41,10 +42,10 @@ impl Shared {
     /// All its faults of form.
     pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Fault>> {
         let node = yaml::parse(file, bytes)?;
-        let faults: Vec<Fault> = schema::check(FileKind::Shared, &node)
+        let form = schema::check(FileKind::Shared, &node)
             .into_iter()
-            .map(|found| not_shareable(found.fault))
-            .collect();
+            .map(|found| not_shareable(found.fault));
+        let faults: Vec<Fault> = form.chain(credentials(&node)).collect();
         if faults.is_empty() {
             Ok(Self { node })
         } else {
@@ -61,6 +62,25 @@ fn not_shareable(fault: Fault) -> Fault {
         }
         .hint("it belongs into the files of the providers that it is true for"),
         _ => fault,
+    }
+}
+
+/// Texts of a file that look like credentials. The fault does not show them: what is checked is printed and kept.
+fn credentials(node: &Node) -> Vec<Fault> {
+    match &node.value {
+        NodeValue::Text(text) if redaction::is_credential(text) => {
+            let fault = Fault::at(&node.span, "this looks like a credential, and cells hold none");
+            vec![
+                Fault { span: None, ..fault }
+                    .hint("remove it, and have it revoked if it ever left this machine: files are shared"),
+            ]
+        }
+        NodeValue::List(items) => items.iter().flat_map(credentials).collect(),
+        NodeValue::Map(entries) => entries
+            .iter()
+            .flat_map(|entry| credentials(&entry.value))
+            .collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -83,6 +103,7 @@ pub fn cell(
     let own = yaml::parse(file, bytes)?;
     let form = schema::check(FileKind::Cell, &own);
     let mut faults: Vec<Fault> = form.iter().map(|found| found.fault.clone()).collect();
+    faults.extend(credentials(&own));
     if let Some(reason) = own.get("not_applicable") {
         faults.extend(not_applicable_faults(&own, reason));
         return match &reason.value.value {
@@ -114,6 +135,7 @@ pub fn cell(
     let mut resolver = Resolver {
         id,
         node: &node,
+        shared,
         mirror: &mirror,
         manifest,
         attachments,
@@ -319,6 +341,7 @@ pub(super) struct Context<'a> {
 struct Resolver<'a> {
     id: &'a CellId,
     node: &'a Node,
+    shared: Option<&'a Shared>,
     mirror: &'a CellFile,
     manifest: &'a Manifest,
     attachments: Attachments<'a>,
@@ -367,9 +390,15 @@ impl Resolver<'_> {
         Fault::at(self.node.span_at(&path.0), message).path(written(&path.0))
     }
 
-    /// A fault of something that neither of the cell's files has.
+    /// A fault of something that neither of the cell's files has. What a feature's cells share is where it is looked for, so
+    /// that it is told once of all the cells that lack it.
     fn missing(&self, message: &str) -> Fault {
-        Fault::at(&self.node.span, message)
+        match self.shared {
+            None => Fault::at(&self.node.span, message),
+            Some(shared) => {
+                Fault::at(&shared.node.span, message).related(self.node.span.place(), "a cell that lacks it")
+            }
+        }
     }
 
     fn prompts(&mut self) -> Vec<Prompt> {
@@ -388,9 +417,9 @@ impl Resolver<'_> {
             }
             (None, None) => {
                 if !self.damaged.keys.contains("prompt") && !self.damaged.keys.contains("prompts") {
-                    let fault = self
-                        .missing("the cell says nothing to Claude Code")
-                        .allowed("`prompt` (a text) or `prompts`, here or in `_shared.yaml`");
+                    let fault = self.missing("the cell says nothing to Claude Code").allowed(
+                        "`prompt` (a text) or `prompts`, in `_shared.yaml` or in the provider's own file",
+                    );
                     self.faults.push(fault);
                 }
                 Vec::new()
@@ -560,7 +589,7 @@ impl Resolver<'_> {
             if !self.damaged.keys.contains("replies") {
                 let fault = self
                     .missing("the simulated provider has nothing to answer")
-                    .allowed("`replies`, here or in `_shared.yaml`");
+                    .allowed("`replies`, in `_shared.yaml` or in the provider's own file");
                 self.faults.push(fault);
             }
             return Script::default();
@@ -711,48 +740,53 @@ impl Resolver<'_> {
 
     /// Every prompt and the direct request take a last reply each; the replies before it call tools.
     fn balance(&mut self, prompts: &[Prompt], script: &Script, direct: bool) {
-        let ends: Option<Vec<usize>> = script
+        let flags = self.mirror.flags.clone().unwrap_or_default();
+        let ends: Option<Vec<End>> = script
             .replies
             .iter()
-            .enumerate()
-            .map(|(index, reply)| match reply {
-                Reply::Message(message) if message.stop_reason.is_none() => {
-                    Some((index, calls_tool(message)))
-                }
+            .map(|reply| match reply {
+                Reply::Message(message) if message.stop_reason.is_none() => Some(End::of(message, &flags)),
                 _ => None,
             })
-            .map(|known| known.map(|(index, calls)| (!calls).then_some(index)))
-            .collect::<Option<Vec<Option<usize>>>>()
-            .map(|ends| ends.into_iter().flatten().collect());
+            .collect();
         let Some(ends) = ends else { return };
         let wanted = prompts.len() + usize::from(direct);
         let path = KeyPath::of("replies");
-        if ends.len() < wanted {
-            let what = match (ends.len() + 1 == wanted, direct) {
-                (true, true) => "`direct` has no reply".to_owned(),
+        let last_words: Vec<usize> = (0..ends.len())
+            .filter(|index| ends[*index] == End::LastWord)
+            .collect();
+        let possible = ends.iter().filter(|end| **end != End::ToolCall).count();
+        let numbers = |fault: Fault| {
+            fault
+                .found(match last_words.len() {
+                    0 => "no reply that calls no tool".to_owned(),
+                    1 => "1 reply that calls no tool".to_owned(),
+                    several => format!("{several} replies that call no tool"),
+                })
+                .allowed(format!(
+                    "{wanted}: one for each prompt{}",
+                    if direct { " and one for `direct`" } else { "" }
+                ))
+        };
+        if possible < wanted {
+            let what = match (last_words.len() + 1 == wanted, direct, wanted) {
+                (true, true, _) => "`direct` has no reply".to_owned(),
+                (.., 1) => "the prompt gets no last word: every reply calls a tool".to_owned(),
                 _ => format!(
-                    "{wanted} requests want a last word and the replies have {}",
-                    ends.len()
+                    "{wanted} requests want a last word, which {} of the replies have",
+                    last_words.len()
                 ),
             };
-            let fault = self
-                .at(&path, what)
-                .found(format!("{} replies that call no tool", ends.len()))
-                .allowed(format!(
-                    "{wanted}: one for each prompt{}",
-                    if direct { " and one for `direct`" } else { "" }
-                ));
+            let fault = numbers(self.at(&path, what))
+                .hint("add a reply without `tool_use` for the request that brings a tool's result");
             self.faults.push(fault);
-        } else if ends.len() > wanted {
-            let fault = self
-                .at(&path.then(ends[wanted - 1] + 1), "nothing asks for this reply")
-                .found(format!("{} replies that call no tool", ends.len()))
-                .allowed(format!(
-                    "{wanted}: one for each prompt{}",
-                    if direct { " and one for `direct`" } else { "" }
-                ));
+        } else if last_words.len() > wanted {
+            let fault = numbers(self.at(
+                &path.then(last_words[wanted - 1] + 1),
+                "nothing asks for this reply",
+            ));
             self.faults.push(fault);
-        } else if ends.last().is_some_and(|last| last + 1 < script.replies.len()) {
+        } else if ends.last() == Some(&End::ToolCall) {
             let fault = self
                 .at(
                     &path.then(script.replies.len() - 1),
@@ -788,7 +822,10 @@ impl Resolver<'_> {
                     Fault::at(span, format!("a cell may not set `{name}`: {reason}")).hint("remove it")
                 })
             } else {
-                Some(Fault::at(span, format!("`{name}` is not a name of a variable")))
+                Some(
+                    Fault::at(span, format!("`{name}` is not a name of a variable"))
+                        .allowed("letters, digits and `_`, no digit first"),
+                )
             };
             self.faults
                 .extend(fault.map(|fault| fault.path(written(&path.0))));
@@ -802,7 +839,7 @@ impl Resolver<'_> {
             if !self.damaged.keys.contains("expect") {
                 let fault = self
                     .missing("the cell expects nothing, so it could never fail")
-                    .allowed("`expect`, here or in `_shared.yaml`");
+                    .allowed("`expect`, in `_shared.yaml` or in the provider's own file");
                 self.faults.push(fault);
             }
             return Vec::new();
@@ -898,29 +935,50 @@ impl Resolver<'_> {
     }
 
     fn every_tier_is_judged(&mut self, expectations: &[Expectation]) {
-        let path = KeyPath::of("expect");
-        let tiers: Vec<TierId> = self.manifest.tiers.iter().map(|tier| tier.id.clone()).collect();
-        for tier in &tiers {
+        let mut unexpected = Vec::new();
+        let mut unjudged = Vec::new();
+        for tier in self.manifest.tiers.iter().map(|tier| &tier.id) {
             let mut here = expectations
                 .iter()
                 .filter(|expectation| expectation.applies_to(tier))
                 .peekable();
-            let fault = if here.peek().is_none() {
-                self.at(
-                    &path,
-                    format!("nothing is expected on the tier `{tier}`, so it could never fail"),
-                )
+            if here.peek().is_none() {
+                unexpected.push(tier.as_str());
             } else if here.all(|expectation| expectation.check.is_provider_side()) {
-                self.at(
-                    &path,
-                    format!("nothing could be judged in a live run of the tier `{tier}`"),
-                )
-                .found("only expectations of what reached the provider")
-                .hint("add one of what Claude Code printed, such as `text`")
-            } else {
-                continue;
-            };
+                unjudged.push(tier.as_str());
+            }
+        }
+        let number = |tiers: &[&str]| if tiers.len() == 1 { "tier" } else { "tiers" };
+        if !unexpected.is_empty() {
+            let fault = self.of_expect(&format!(
+                "nothing is expected on the {} {}, so it could never fail",
+                number(&unexpected),
+                listed(unexpected.iter().copied())
+            ));
             self.faults.push(fault);
+        }
+        if !unjudged.is_empty() {
+            let fault = self
+                .of_expect(&format!(
+                    "nothing could be judged in a live run of the {} {}",
+                    number(&unjudged),
+                    listed(unjudged.iter().copied())
+                ))
+                .found("only expectations of what reached the provider")
+                .hint("add one of what Claude Code printed, such as `text`");
+            self.faults.push(fault);
+        }
+    }
+
+    /// A fault of all that is expected: in the shared file, unless it expects nothing.
+    fn of_expect(&self, message: &str) -> Fault {
+        let path = KeyPath::of("expect");
+        let is_shared = self
+            .shared
+            .is_some_and(|shared| shared.node.get("expect").is_some());
+        match self.shared {
+            Some(_) if !is_shared => self.missing(message).path("expect"),
+            _ => self.at(&path, message),
         }
     }
 
@@ -952,11 +1010,41 @@ impl Resolver<'_> {
     }
 }
 
-pub(super) fn calls_tool(message: &ReplyMessage) -> bool {
-    message
-        .content
-        .iter()
-        .any(|block| matches!(block, ReplyBlock::ToolUse { .. }))
+/// Whether Claude Code asks again after a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It does not: no tool was called.
+    LastWord,
+    /// It may not, because of a flag of the cell.
+    Perhaps,
+    /// It brings the tool's result.
+    ToolCall,
+}
+
+impl End {
+    /// With `--json-schema` a right call of `StructuredOutput` ends the run, with `--max-turns` any call may (both seen with
+    /// Claude Code 2.1.327).
+    fn of(message: &ReplyMessage, flags: &[String]) -> Self {
+        let has = |name: &str| {
+            flags
+                .iter()
+                .any(|flag| flag.split('=').next().is_some_and(|flag| flag == name))
+        };
+        let called: Vec<&str> = message
+            .content
+            .iter()
+            .filter_map(|block| match block {
+                ReplyBlock::ToolUse { name, .. } => Some(name.as_str()),
+                _ => None,
+            })
+            .collect();
+        match called[..] {
+            [] => Self::LastWord,
+            _ if has("--max-turns") => Self::Perhaps,
+            _ if has("--json-schema") && called.contains(&"StructuredOutput") => Self::Perhaps,
+            _ => Self::ToolCall,
+        }
+    }
 }
 
 struct MediaKind {

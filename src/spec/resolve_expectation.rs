@@ -171,8 +171,11 @@ impl Checker<'_, '_> {
                 "`llm-gateway-protocol`, {}, `llm-gateway-rollout#…`",
                 listed(sections.iter().map(String::as_str))
             ));
-            let sections: Vec<&str> = sections.iter().map(String::as_str).collect();
-            self.faults.push(did_you_mean(fault, clause, &sections));
+            let known: Vec<&str> = ["llm-gateway-protocol", "llm-gateway-rollout"]
+                .into_iter()
+                .chain(sections.iter().map(String::as_str))
+                .collect();
+            self.faults.push(did_you_mean(fault, clause, &known));
         }
     }
 
@@ -456,17 +459,32 @@ impl Checker<'_, '_> {
                 .any(|known| known.as_str() == provider)
             && route.as_str() != provider
         {
+            // In the words of all providers that share it, so that it is told once.
             let message = format!(
-                "the requests of `{provider}`'s cells come by the route `{provider}`, not `{}`",
-                route.as_str()
+                "only the requests of `{route}`'s cells come by the route `{route}`",
+                route = route.as_str()
             );
-            self.hinted(
-                &path.then("route"),
-                message,
-                "a route belongs into the provider's own file",
-            );
+            let is_own = self.node.span_at(&path.0).source.file == self.node.span.source.file;
+            let hint = match is_own {
+                true => format!("write `{provider}`"),
+                false => "a route belongs into the provider's own file".to_owned(),
+            };
+            self.hinted(&path.then("route"), message, hint);
         }
         for (name, _) in &entry.headers.0 {
+            if let Some(header) = name.strip_prefix("$.") {
+                let path = path.then("headers").then(name);
+                let span = self.node.key_span_at(&path.0);
+                self.faults.push(
+                    Fault::at(
+                        span,
+                        format!("`{name}` is a JSONPath, and headers go by their names"),
+                    )
+                    .path(written(&path.0))
+                    .hint(format!("write `{}`", header.to_ascii_lowercase())),
+                );
+                continue;
+            }
             if name
                 .bytes()
                 .any(|byte| byte.is_ascii_uppercase() || byte.is_ascii_whitespace())
@@ -652,9 +670,15 @@ impl Checker<'_, '_> {
                 path: parsed,
             }),
             Err(error) => {
+                let position = error.position();
+                let rest = text.get(position..).unwrap_or_default();
                 let (what, hint) = match text.starts_with('$') {
+                    true if rest.starts_with('=') && !rest.starts_with("==") => (
+                        error.message().to_owned(),
+                        "values are compared by `==`".to_owned(),
+                    ),
                     true => (
-                        error.to_string(),
+                        error.message().to_owned(),
                         "JSONPath as in RFC 9535: `$.messages[0].content[?@.type == 'text'].text`".to_owned(),
                     ),
                     false => (
@@ -662,11 +686,16 @@ impl Checker<'_, '_> {
                         format!("write `$.{}`", text.trim_start_matches(['.', '/'])),
                     ),
                 };
+                let at = text.get(..position).map_or(0, |before| before.chars().count());
+                let marked = span.within(text, at, 1);
                 self.faults.push(
-                    Fault::at(&span, format!("not a JSONPath: {what}"))
-                        .path(written(&path.0))
-                        .found(format!("`{text}`"))
-                        .hint(hint),
+                    Fault::at(
+                        marked.as_ref().unwrap_or(&span),
+                        format!("not a JSONPath: {what}"),
+                    )
+                    .path(written(&path.0))
+                    .found(format!("`{text}`"))
+                    .hint(hint),
                 );
                 None
             }
@@ -754,18 +783,40 @@ impl Checker<'_, '_> {
         }
     }
 
+    /// `told` is what the crate says of it: the expression, perhaps a line of `^` below what is wrong, and why.
+    fn no_regex(&mut self, path: &KeyPath, text: &str, told: &str) {
+        let lines: Vec<&str> = told.lines().collect();
+        let why = lines.last().unwrap_or(&"").trim_start_matches("error: ");
+        let whole = self.node.span_at(&path.0);
+        let marked = lines
+            .iter()
+            .find(|line| line.contains('^') && line.chars().all(|character| matches!(character, ' ' | '^')))
+            .and_then(|marks| {
+                const INDENT: usize = 4;
+                let offset = marks.find('^')?.checked_sub(INDENT)?;
+                whole.within(text, offset, marks.matches('^').count())
+            });
+        let hint = match why.contains("look-around") || why.contains("backreferences") {
+            true => "say by `contains` and `not_contains` what such an expression would",
+            false => {
+                r"what is meant as it stands takes a `\` before it: one of `\ . + * ? ( ) | [ ] { } ^ $`"
+            }
+        };
+        self.faults.push(
+            Fault::at(
+                marked.as_ref().unwrap_or(whole),
+                format!("not a regular expression: {why}"),
+            )
+            .path(written(&path.0))
+            .found(format!("`{text}`"))
+            .hint(hint),
+        );
+    }
+
     fn regex(&mut self, path: &KeyPath, text: &str) -> Option<Regex> {
         match Regex::new(text) {
             Err(error) => {
-                let message = error.to_string();
-                let last = message
-                    .lines()
-                    .last()
-                    .unwrap_or_default()
-                    .trim_start_matches("error: ")
-                    .to_owned();
-                self.fault(path, format!("not a regular expression: {last}"))
-                    .found = Some(format!("`{text}`"));
+                self.no_regex(path, text, &error.to_string());
                 None
             }
             // What finds something both in nothing and in a text that no author thought of finds something anywhere.

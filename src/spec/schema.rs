@@ -13,6 +13,7 @@ use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
 use super::fault::{Fault, closest, listed};
+use super::manifest::as_name;
 use super::mirror::{CellFile, KINDS, ManifestFile};
 use super::yaml::{Node, NodeValue};
 use crate::mutant::file::MutantFile;
@@ -189,6 +190,7 @@ pub fn check(kind: FileKind, node: &Node) -> Vec<FormFault> {
         .flat_map(|error| explain(&error, &compiled.schema, node))
         .collect();
     drop_misspelt(&mut faults);
+    drop_unknown_of_wrong_type(&mut faults);
     faults.sort_by_key(|found| (found.fault.place.line, found.fault.place.column));
     faults
 }
@@ -221,6 +223,18 @@ fn drop_misspelt(faults: &mut Vec<FormFault>) {
             .any(|(parent, message)| found.path == *parent && found.fault.message == *message)
     });
 }
+
+/// A value of the wrong type is none of those that are known, which goes without saying.
+fn drop_unknown_of_wrong_type(faults: &mut Vec<FormFault>) {
+    let wrong: Vec<Vec<String>> = faults
+        .iter()
+        .filter(|found| found.fault.message.starts_with("expected "))
+        .map(|found| found.path.clone())
+        .collect();
+    faults.retain(|found| !(found.fault.message.ends_with(UNKNOWN_VALUE) && wrong.contains(&found.path)));
+}
+
+const UNKNOWN_VALUE: &str = "is not known here";
 
 /// `path` as a reader writes it: `replies[0].content`, `request.body["$.thinking"]`.
 pub fn written(path: &[String]) -> String {
@@ -308,6 +322,10 @@ fn explain(error: &ValidationError<'_>, root: &Value, node: &Node) -> Vec<FormFa
             )
             .path(written(&deeper))
             .allowed("a lower-case letter, then lower-case letters, digits and `_`");
+            let fault = match as_name(&name) {
+                Some(usable) => fault.hint(format!("write `{usable}`")),
+                None => fault,
+            };
             return vec![FormFault { path: deeper, fault }];
         }
         _ => with_message(fault, error.to_string()),
@@ -332,8 +350,13 @@ fn unknown_key(node: &Node, path: &[String], key: &str, schema: &Value) -> FormF
     let known: Vec<&str> = property_names(schema);
     let fault = Fault::at(node.key_span_at(&path), format!("unknown key `{key}`"))
         .path(written(&path))
-        .allowed(listed(known.iter().copied()))
-        .did_you_mean(key, known.iter().copied());
+        .allowed(listed(known.iter().copied()));
+    let fault = match key.split_once(':') {
+        Some((name, value)) if known.contains(&name) => {
+            fault.hint(format!("a space is missing: `{name}: {value}`"))
+        }
+        _ => fault.did_you_mean(key, known.iter().copied()),
+    };
     FormFault { path, fault }
 }
 
@@ -419,7 +442,6 @@ fn type_hint(node: &Node, wanted: &[JsonType], schema: &Value) -> Option<String>
         NodeValue::List(_) if wants(JsonType::Object) && schema["additionalProperties"].is_object() => {
             Some("give each entry a name of its own: `name: …`, without `- ` before it".to_owned())
         }
-        NodeValue::List(_) => None,
         _ if wants(JsonType::Object) && property_names(schema).contains(&"equals") => {
             Some("say how to compare it: `{ equals: … }`, `{ contains: … }`, `{ matches: … }`".to_owned())
         }
@@ -449,7 +471,7 @@ fn not_one_of(fault: Fault, found: Option<&Node>, options: &Value) -> Fault {
         .flatten()
         .filter_map(Value::as_str)
         .collect();
-    let fault = with_message(fault, format!("{} is not known here", describe(found)))
+    let fault = with_message(fault, format!("{} {UNKNOWN_VALUE}", describe(found)))
         .allowed(listed(options.iter().copied()));
     match found.map(|node| &node.value) {
         Some(NodeValue::Text(text)) => fault.did_you_mean(text, options),

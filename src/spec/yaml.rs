@@ -167,6 +167,13 @@ pub fn parse(file: &Path, bytes: &[u8]) -> Result<Node, Vec<Fault>> {
     if bytes.len() > MAX_BYTES {
         return Err(vec![too_large(file, bytes.len() as u64)]);
     }
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(vec![
+            Fault::of_file(file, "the file is not UTF-8")
+                .found("the byte order mark of UTF-16")
+                .hint("save the file as UTF-8"),
+        ]);
+    }
     let text =
         std::str::from_utf8(bytes).map_err(|error| vec![not_utf8(file, bytes, error.valid_up_to())])?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -183,6 +190,14 @@ pub fn too_large(file: &Path, bytes: u64) -> Fault {
         .found(format!("{bytes} bytes"))
         .allowed(format!("at most {MAX_BYTES} bytes"))
         .hint("put images and documents into files of their own and name them")
+}
+
+fn empty(file: &Path) -> Fault {
+    let fault = Fault::of_file(file, "the file is empty");
+    match file.starts_with("cells") {
+        true => fault.hint("`docs/cells.md` shows what belongs here"),
+        false => fault,
+    }
 }
 
 fn not_utf8(file: &Path, bytes: &[u8], valid_up_to: usize) -> Fault {
@@ -277,10 +292,7 @@ impl Tree {
         match self.root {
             _ if !self.faults.is_empty() => Err(self.faults),
             Some(node) if node.value != NodeValue::Null => Ok(node),
-            _ => Err(vec![
-                Fault::of_file(&self.source.file, "the file is empty")
-                    .hint("`docs/cells.md` shows what belongs here"),
-            ]),
+            _ => Err(vec![empty(&self.source.file)]),
         }
     }
 
@@ -294,7 +306,7 @@ impl Tree {
 
     fn syntax(&self, marker: &saphyr_parser::Marker, info: &str) -> Fault {
         let start = position(*marker);
-        let line = self.source.text.lines().nth(start.line - 1).unwrap_or_default();
+        let line = self.source.line(start.line);
         let end = Position {
             column: start.column + 1,
             ..start
@@ -308,28 +320,46 @@ impl Tree {
         if info.contains("recursion limit") {
             return too_deep(&span);
         }
-        let (message, hint) = in_words(info);
-        let fault = Fault::at(&span, format!("this is not YAML: {message}"));
         if indented_by_tab || info.contains("found a tab") {
-            return fault
+            return Fault::at(&span, "this is not YAML: a tab where only spaces may be")
                 .found("a tab in the indentation")
                 .hint("indent by spaces: YAML does not take tabs");
         }
-        match self.unclosed_bracket() {
-            Some((bracket, opened)) => fault
+        let Words { message, hint, of } = in_words(info);
+        let fault = Fault::at(&span, format!("this is not YAML: {message}"));
+        match (of, self.unclosed_bracket()) {
+            (Of::Text, _) => fault.hint(hint),
+            (Of::Structure, Some((bracket, opened))) => fault
                 .related(
                     opened.place(),
                     format!("`{bracket}` is opened here and not closed"),
                 )
                 .hint(format!("close `{bracket}` before this line")),
-            None => fault.hint(hint),
+            (Of::Structure, None) => match self.key_without_space(start.line) {
+                Some(key) => fault.hint(format!(
+                    "line {} lacks a space after `{key}:`",
+                    start.line.saturating_sub(1)
+                )),
+                None => fault.hint(hint),
+            },
         }
+    }
+
+    /// The key of the line before `line`, if its value stands at its `:` without a space between.
+    fn key_without_space(&self, line: usize) -> Option<&str> {
+        let before = self.source.line(line.checked_sub(1)?);
+        let (key, value) = before.trim_start_matches([' ', '-']).split_once(':')?;
+        let is_key = !key.is_empty()
+            && key
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        (is_key && value.starts_with(|first: char| first.is_ascii_alphanumeric())).then_some(key)
     }
 
     /// The innermost `[` or `{` that nothing has closed yet.
     fn unclosed_bracket(&self) -> Option<(char, &Span)> {
         let span = &self.open.last()?.span;
-        let line = self.source.text.lines().nth(span.start.line - 1)?;
+        let line = self.source.line(span.start.line);
         let first = line.chars().nth(span.start.column - 1)?;
         matches!(first, '[' | '{').then_some((first, span))
     }
@@ -390,6 +420,12 @@ impl Tree {
         if self.wants_key() {
             return self.key(text, &value, span);
         }
+        if matches!(&value, NodeValue::Number(number) if is_too_large(number)) {
+            self.faults.push(
+                Fault::at(&span, format!("the number `{text}` is too large"))
+                    .hint(format!("quote it if it is meant as a text: `\"{text}\"`")),
+            );
+        }
         if style == ScalarStyle::Plain && is_unclear(text) {
             let boolean = matches!(text.to_ascii_lowercase().as_str(), "yes" | "on");
             self.faults.push(
@@ -428,11 +464,13 @@ impl Tree {
             }
             NodeValue::Text(_) => true,
             _ => {
-                self.faults.push(
-                    Fault::at(&span, "a key must be a text")
+                let fault = Fault::at(&span, "a key must be a text");
+                self.faults.push(match text {
+                    "" => fault.found("nothing").hint("write the key before the `:`"),
+                    text => fault
                         .found(format!("`{text}`"))
                         .hint(format!("quote it: `\"{text}\"`")),
-                );
+                });
                 false
             }
         };
@@ -548,53 +586,90 @@ impl Tree {
 }
 
 /// What the parser says, in an author's words, and what to do.
-fn in_words(info: &str) -> (&str, &'static str) {
+struct Words {
+    message: String,
+    hint: &'static str,
+    of: Of,
+}
+
+/// What a fault of syntax is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    /// Where lines, brackets and keys begin and end.
+    Structure,
+    /// What stands within a text.
+    Text,
+}
+
+fn in_words(info: &str) -> Words {
     const QUOTE: &str =
         "quote texts that hold `: ` or ` #`, or begin with one of `[ ] { } , & * ! | > % @` or a quote";
     const INDENT: &str =
         "line it up with the keys that it belongs to: entries of one list or map begin in the same column";
+    let words = |of, message: &str, hint| Words {
+        message: message.to_owned(),
+        hint,
+        of,
+    };
+    let structure = |message, hint| words(Of::Structure, message, hint);
+    let text = |message, hint| words(Of::Text, message, hint);
     match info {
-        "while parsing a block mapping, did not find expected key" => (
+        "while parsing a block mapping, did not find expected key" => structure(
             "this line is indented like no map above it, or holds more after a value",
             INDENT,
         ),
-        "while parsing a block collection, did not find expected '-' indicator" => (
+        "while parsing a block collection, did not find expected '-' indicator" => structure(
             "an entry that begins with `- ` is expected in this column",
             INDENT,
         ),
         "invalid indentation" | "invalid indentation in flow construct" => {
-            ("this line is indented less than what it belongs to", INDENT)
+            structure("this line is indented less than what it belongs to", INDENT)
         }
-        "mapping values are not allowed in this context" => ("a `: ` stands where no key can end", QUOTE),
+        "mapping values are not allowed in this context" => {
+            structure("a `: ` stands where no key can end", QUOTE)
+        }
         "simple key expect ':'" | "simple key expected" => {
-            ("a `: ` is expected after the key", "write `key: value`")
+            structure("a `: ` is expected after the key", "write `key: value`")
         }
-        "block sequence entries are not allowed in this context" => (
+        "block sequence entries are not allowed in this context" => structure(
             "a list cannot begin here",
             "put the `- ` on a line of its own, below the key",
         ),
-        "while parsing node, found unknown anchor" => (
+        "while parsing a node, did not find expected node content" => {
+            structure("a value is expected here", QUOTE)
+        }
+        "while parsing node, found unknown anchor" => text(
             "there is no anchor of this name",
             "quote the text if it is meant to begin with `*`",
         ),
         "while scanning a quoted scalar, found unexpected end of stream"
-        | "invalid indentation in quoted scalar" => (
+        | "invalid indentation in quoted scalar" => text(
             "a quote is not closed",
             "look for a missing quote on this line and those before",
         ),
         "invalid trailing content after double-quoted scalar"
-        | "invalid trailing content after single-quoted scalar" => (
+        | "invalid trailing content after single-quoted scalar" => text(
             "something stands behind the closing quote",
             "a quote within single quotes is written twice (`'it''s'`), one within double quotes as `\\\"`",
         ),
-        "while parsing a quoted scalar, found unknown escape character" => (
+        "while parsing a quoted scalar, found unknown escape character" => text(
             "`\\` and this character mean nothing in double quotes",
             "use single quotes: nothing is escaped in them",
         ),
-        other => (
-            other,
-            "look for a missing quote or uneven indentation on this line and the one before",
+        "found unprintable character" => text(
+            "a character that no text may hold",
+            "remove it, or write it as an escape within double quotes: `\"\\0\"`",
         ),
+        other => match other
+            .strip_prefix("unexpected character: `")
+            .and_then(|rest| rest.strip_suffix('\''))
+        {
+            Some(character) => text(&format!("a text cannot begin with `{character}`"), QUOTE),
+            None => structure(
+                other,
+                "look for a missing quote or uneven indentation on this line and the one before",
+            ),
+        },
     }
 }
 
@@ -675,7 +750,27 @@ fn number(text: &str) -> Option<Number> {
             return Some(integer.into());
         }
     }
-    text.parse().ok().and_then(Number::from_f64)
+    text.parse().ok().and_then(number_of)
+}
+
+/// `1.0` is the whole number 1, as JSON Schema has it.
+fn number_of(value: f64) -> Option<Number> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "it is a whole number that an `i64` holds"
+    )]
+    match value.fract() == 0.0 && value.abs() < MAX_WHOLE {
+        true => Some(Number::from(value as i64)),
+        false => Number::from_f64(value),
+    }
+}
+
+/// The whole numbers below it are the same in every reader of JSON (RFC 8259, section 6): 2 to the power of 53.
+const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
+
+/// Whether it is a whole number that not every reader could hold.
+fn is_too_large(number: &Number) -> bool {
+    number.is_f64() && number.as_f64().is_some_and(|value| value.abs() >= MAX_WHOLE)
 }
 
 #[cfg(test)]
@@ -704,7 +799,8 @@ mod tests {
             ("a: 18446744073709551615", json!(u64::MAX)),
             ("a: 1.5", json!(1.5)),
             ("a: .5", json!(0.5)),
-            ("a: 1e3", json!(1000.0)),
+            ("a: 1e3", json!(1000)),
+            ("a: 1.0", json!(1)),
             ("a: .inf", json!(".inf")),
             ("a: 1e999", json!("1e999")),
             ("a: 1.2.3", json!("1.2.3")),

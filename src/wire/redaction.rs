@@ -65,6 +65,24 @@ pub fn of_text(text: &str) -> String {
         })
 }
 
+/// Whether `text` holds what has the form of a credential: a key of a provider, an access token, a private key. Stricter than
+/// [`of_text`], which would rather take too much out.
+pub fn is_credential(text: &str) -> bool {
+    static CREDENTIAL: LazyLock<Regex> = LazyLock::new(|| {
+        let forms = [
+            r"(?i:\bbearer\s+)[\w.~+/=-]{20,}",
+            r"\bsk-[A-Za-z0-9_-]{20,}",
+            r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
+            r"\bya29\.[\w.-]{20,}",
+            r"\bgh[opsu]_[A-Za-z0-9]{36}\b",
+            r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+",
+            r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
+        ];
+        Regex::new(&forms.join("|")).expect("a constant expression")
+    });
+    CREDENTIAL.is_match(text)
+}
+
 /// `value` with every text in it as [`of_text`] gives it.
 pub fn of_value(value: &Value) -> Value {
     match value {
@@ -82,6 +100,16 @@ pub fn of_value(value: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_only_looks_a_little_like_a_credential_is_none() {
+        assert!(is_credential("use sk-ant-api03-abcdefghijklmnopqrst"));
+        assert!(is_credential("Authorization: Bearer abcdefghijklmnopqrstuvwxyz"));
+        assert!(!is_credential(
+            "a sk-learn tutorial, a task-oriented bearer of bad news"
+        ));
+        assert!(!is_credential(&format!("echo {}", "x".repeat(100))));
+    }
 
     #[test]
     fn what_is_private_does_not_get_into_a_draft() {

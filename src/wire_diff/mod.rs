@@ -25,7 +25,7 @@ use crate::wire::exchange::Exchange;
 use crate::wire::passage::Passage;
 use crate::wire::{Operation, Route};
 
-pub use pairing::as_sent;
+pub use pairing::{as_sent, became};
 
 /// What became of the requests and replies of a trial.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

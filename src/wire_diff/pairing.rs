@@ -80,6 +80,15 @@ pub(super) fn orphans(pairs: &[Pair], exchanges: &[Exchange]) -> Vec<Change> {
         .collect()
 }
 
+/// The requests at the provider that `passage`, one of `sent`, became: none, one, or one an attempt of the gateway.
+pub fn became<'a>(passage: &Passage, sent: &'a [Passage], exchanges: &'a [Exchange]) -> Vec<&'a Exchange> {
+    let pairs = pair(sent, exchanges);
+    let own = pairs
+        .into_iter()
+        .find(|pair| pair.passage.number == passage.number);
+    own.map(|pair| pair.exchanges).unwrap_or_default()
+}
+
 /// The requests of Claude Code as they would have arrived had no gateway been between, each with the reply to what it
 /// became.
 pub fn as_sent(sent: &[Passage], exchanges: &[Exchange]) -> Vec<Exchange> {

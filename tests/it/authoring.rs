@@ -282,3 +282,34 @@ fn a_cell_is_drafted_from_a_run_and_is_valid() {
     );
     assert!(stderr(&again).contains("is there already"), "{}", stderr(&again));
 }
+
+#[test]
+fn a_draft_that_makes_no_valid_cell_is_shown_where_it_is_asked_for_and_put_nowhere_else() {
+    let folder = project();
+    let made = compat(
+        folder.path(),
+        &["new", "feature", "pdf_input", "--name", "PDF input"],
+    );
+    assert!(made.status.success(), "{}", stderr(&made));
+    let call =
+        json!([{ "type": "tool_use", "id": "toolu_1", "name": "Bash", "input": { "command": "echo hi" } }]);
+    let run = evidence::nothing()
+        .answered(evidence::message("msg_1", call.clone(), "tool_use"))
+        .reached(evidence::exchange(
+            json!({ "model": "m", "messages": [{ "role": "user", "content": "say hi" }] }),
+            json!({ "content": call, "stop_reason": "tool_use" }),
+        ));
+    compat_matrix::trial::write_evidence(&run, None, &folder.path().join("run")).expect("evidence");
+    let before = snapshot(folder.path());
+    let arguments = ["new", "cell", "pdf_input/anthropic", "--from-run", "run"];
+    let refused = compat(folder.path(), &arguments);
+    assert_eq!(refused.status.code(), Some(3));
+    for words in ["every reply calls a tool", "which `--output FILE` shows"] {
+        assert!(stderr(&refused).contains(words), "{}", stderr(&refused));
+    }
+    let shown = compat(folder.path(), &[&arguments[..], &["--output", "-"]].concat());
+    assert_eq!(shown.status.code(), Some(3));
+    let draft = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(draft.contains("input: { command: echo hi }"), "{draft}");
+    assert_eq!(snapshot(folder.path()), before);
+}

@@ -482,6 +482,138 @@ pub fn hanging_claude(folder: &Path, scenario: &Path) -> PathBuf {
     file
 }
 
+/// Runs a program whose standard output nobody reads.
+async fn unread(mut command: Command) -> Ran {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    command.stdout(writer);
+    let output = tokio::task::spawn_blocking(move || command.output()).await;
+    Ran::new(output.unwrap().unwrap())
+}
+
+#[tokio::test]
+async fn where_nobody_reads_on_a_list_and_a_command_end_quietly() {
+    let small = Small::new();
+    let listed = unread(small.harness(&["--list"])).await;
+    assert_eq!((listed.status, listed.err.as_str()), (Some(0), ""));
+    write(&small.root().join("cells/text/_shared.yaml"), "promt: ping\n");
+    let compat = env!("CARGO_BIN_EXE_compat");
+    for (arguments, status) in [
+        (&["check"][..], 3),
+        (&["check", "--format", "json"], 3),
+        (&["explain", "words::anthropic"], 0),
+        (&["explain", "words::anthropic::haiku", "--json"], 0),
+        (&["completions", "bash"], 0),
+        (&["schema", "--help"], 0),
+    ] {
+        let ran = unread(small.program(compat, arguments)).await;
+        assert_eq!(ran.status, Some(status), "{arguments:?}: {}", ran.err);
+        assert!(!ran.err.contains("panicked"), "{arguments:?}: {}", ran.err);
+    }
+}
+
+#[tokio::test]
+async fn a_list_may_go_to_a_file_and_one_of_nothing_says_why() {
+    let small = Small::new();
+    let ran = small.run(&["--list", "--logfile", "list.txt", "words"]).await;
+    assert_eq!((ran.status, ran.out.as_str()), (Some(0), ""));
+    let listed = std::fs::read_to_string(small.root().join("list.txt")).unwrap();
+    assert_eq!(listed.lines().count(), 4, "{listed}");
+    let ran = small.run(&["--list", "wrods"]).await;
+    assert_eq!((ran.status, ran.out.as_str()), (Some(0), ""));
+    assert!(
+        ran.err
+            .contains("nothing to list: no trial's name has `wrods` in it (did you mean `words`?)"),
+        "{}",
+        ran.err
+    );
+}
+
+#[tokio::test]
+async fn the_faults_of_a_shared_file_are_told_of_one_trial_and_recorded_of_each() {
+    let small = Small::new();
+    write(&small.root().join("cells/text/_shared.yaml"), "promt: ping\n");
+    let ran = small.run(&["text::anthropic"]).await;
+    assert_eq!(ran.status, Some(102), "{}", ran.out);
+    assert_eq!(ran.out.matches("unknown key `promt`").count(), 1, "{}", ran.out);
+    assert_eq!(
+        ran.out
+            .matches("the cell cannot be read, as of text::anthropic::")
+            .count(),
+        1,
+        "{}",
+        ran.out
+    );
+    for entry in small.results().results {
+        let TrialResult::Fail { error } = entry.result else {
+            panic!("{} is not broken", entry.nodeid)
+        };
+        assert!(error.contains("unknown key `promt`"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_part_of_a_name_is_answered_with_whole_ones() {
+    let small = Small::new();
+    let compat = env!("CARGO_BIN_EXE_compat");
+    std::fs::remove_file(small.root().join("cells/text/azure.yaml")).unwrap();
+    for (arguments, told) in [
+        (
+            ["explain", "words"],
+            "; did you mean one of `words::anthropic`, `words::azure`?",
+        ),
+        (["explain", "texts"], "; did you mean `text::anthropic`?"),
+        (
+            ["explain", "text::azure"],
+            "`text::azure` has no file yet: `cells/text/azure.yaml` would be it",
+        ),
+        (
+            ["check", "cells/txt"],
+            "there is no `cells/txt` (did you mean `text`?)",
+        ),
+        (["check", "/"], "`/` is not below `"),
+        (
+            ["show", "words"],
+            "`words` is neither a folder nor a trial, expected `feature::provider::tier`",
+        ),
+    ] {
+        let ran = Ran::new(small.program(compat, &arguments).output().unwrap());
+        assert_eq!(ran.status, Some(1), "{arguments:?}");
+        assert!(ran.err.contains(told), "{arguments:?}: {}", ran.err);
+    }
+    write(&small.root().join("notes.txt"), "");
+    let ran = Ran::new(small.program(compat, &["check", "notes.txt"]).output().unwrap());
+    assert_eq!(ran.status, Some(0));
+    assert!(
+        ran.err
+            .contains("`notes.txt` is none of the files that are checked"),
+        "{}",
+        ran.err
+    );
+}
+
+#[tokio::test]
+async fn a_watcher_with_a_filter_that_fits_nothing_says_so() {
+    use std::io::BufRead as _;
+    let mut small = Small::new();
+    // A gateway that runs already: no session is started.
+    small.set(env::LITELLM_PROXY_BASE_URL, "http://127.0.0.1:9");
+    let mut command = small.program(env!("CARGO_BIN_EXE_compat"), &["watch", "wrods"]);
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+    let said = tokio::task::spawn_blocking(move || {
+        let mut lines = stderr.lines().map_while(Result::ok);
+        lines.find(|line| line.contains("nothing would be run") || line.contains("until interrupted"))
+    });
+    let said = said.await.unwrap().unwrap_or_default();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(
+        said,
+        "nothing would be run as it is: no trial's name has `wrods` in it (did you mean `words`?)"
+    );
+}
+
 #[tokio::test]
 async fn what_has_changed_since_the_last_run_begins_first() {
     let simulator = simulator().await;

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use compat_matrix::evidence::Evidence;
 use compat_matrix::evidence_files;
 use compat_matrix::trial::write_evidence;
-use compat_matrix::wire::exchange::{Body, SentEvent};
+use compat_matrix::wire::exchange::{Body, Lockstep, SentEvent};
 use compat_matrix::wire::passage::{Passage, PassedReply};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -254,6 +254,150 @@ fn a_script_shows_the_fault_to_a_gateway_that_has_it_and_to_no_other() {
     // Nobody listens there.
     let (code, told) = run_script(&script, free_port(), free_port());
     assert_eq!(code, Some(2), "{told}");
+}
+
+/// The same run with a streamed reply of which the gateway held every delta back.
+fn buffered() -> Evidence {
+    let mut evidence = lossy();
+    let exchange = &mut evidence.exchanges[0];
+    let passage = &mut evidence.sent[0];
+    exchange.request.body = passage.request.body.clone();
+    let delta = |text: &str| json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "text_delta", "text": text } });
+    let events = [
+        json!({ "type": "message_start", "message": { "type": "message", "content": [], "usage": { "input_tokens": 10 } } }),
+        json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "text", "text": "" } }),
+        delta("po"),
+        delta("n"),
+        delta("g"),
+        json!({ "type": "content_block_stop", "index": 0 }),
+        json!({ "type": "message_delta", "delta": { "stop_reason": "end_turn" }, "usage": { "output_tokens": 2 } }),
+        json!({ "type": "message_stop" }),
+    ];
+    let at = |first: u64| {
+        let events = events.iter().zip(first..);
+        events
+            .map(|(data, at_ms)| SentEvent {
+                at_ms,
+                data: data.clone(),
+            })
+            .collect()
+    };
+    exchange.reply.stream = true;
+    exchange.reply.lockstep = Some(Lockstep { deltas: 3, seen: 0 });
+    exchange.reply.events = at(6);
+    let reply = passage.reply.as_mut().expect("a reply");
+    reply.stream = true;
+    reply.events = at(20);
+    evidence
+}
+
+/// A gateway that passes bytes on: what is asked once, and the reply as it comes or when it is whole. A request that is refused
+/// it may send again.
+fn passing_gateway(provider: u16, buffers: bool, repeats: bool) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().expect("a client");
+        let (_, body) = read_message(&mut client);
+        loop {
+            let mut server = TcpStream::connect(("127.0.0.1", provider)).expect("the stand-in");
+            write!(
+                server,
+                "POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            )
+            .expect("a head");
+            server.write_all(&body).expect("a body");
+            let mut first = [0; 12];
+            server.read_exact(&mut first).expect("a status");
+            if repeats && first.ends_with(b"400") {
+                continue;
+            }
+            client.write_all(&first).expect("a client that reads");
+            if buffers {
+                let mut rest = Vec::new();
+                server.read_to_end(&mut rest).expect("a reply");
+                client.write_all(&rest).expect("a client that reads");
+            } else {
+                std::io::copy(&mut server, &mut client).expect("a client that reads");
+            }
+            return;
+        }
+    });
+    port
+}
+
+#[test]
+fn a_script_tells_a_gateway_that_holds_a_stream_back_from_one_that_passes_it_on() {
+    let folder = folder_of(&buffered());
+    shown(folder.path(), &["repro", ".", "--all", "--output", "repro.py"]);
+    let script = folder.path().join("repro.py");
+    for (buffers, expected) in [(true, 1), (false, 0)] {
+        let port = free_port();
+        let (code, told) = run_script(&script, passing_gateway(port, buffers, false), port);
+        assert_eq!(code, Some(expected), "{told}");
+        assert!(told.contains("content deltas held back"), "{told}");
+    }
+}
+
+#[test]
+fn a_script_tells_a_gateway_that_sends_a_request_again_from_one_that_does_not() {
+    let mut evidence = lossy();
+    let mut refused = evidence.exchanges[0].clone();
+    refused.reply.status = 400;
+    refused.reply.message = None;
+    refused.reply.events[0].data =
+        json!({ "type": "error", "error": { "type": "invalid_request_error", "message": "no" } });
+    refused.request.body = evidence.sent[0].request.body.clone();
+    evidence.exchanges[0].number = 2;
+    evidence.exchanges[0].request.at_ms = 6;
+    evidence.exchanges[0].request.body = refused.request.body.clone();
+    evidence.exchanges.insert(0, refused);
+    let folder = folder_of(&evidence);
+    shown(folder.path(), &["repro", ".", "--all", "--output", "repro.py"]);
+    let script = folder.path().join("repro.py");
+    for (repeats, expected) in [(true, 1), (false, 0)] {
+        let port = free_port();
+        let (code, told) = run_script(&script, passing_gateway(port, false, repeats), port);
+        assert_eq!(code, Some(expected), "{told}");
+        assert!(told.contains("2 when recorded"), "{told}");
+    }
+}
+
+#[test]
+fn a_script_tells_a_gateway_that_drops_a_reply_s_header_from_one_that_does_not() {
+    let mut evidence = lossy();
+    evidence.exchanges[0].request.body = evidence.sent[0].request.body.clone();
+    evidence.exchanges[0].reply.headers = vec![("request-id".into(), "req_0815".into())];
+    let folder = folder_of(&evidence);
+    shown(folder.path(), &["repro", ".", "--all", "--output", "repro.py"]);
+    let script = folder.path().join("repro.py");
+    let port = free_port();
+    let (code, told) = run_script(&script, gateway(port, ""), port);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("header `request-id` dropped"), "{told}");
+    let port = free_port();
+    let (code, told) = run_script(&script, passing_gateway(port, false, false), port);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("now:           \"req_0815\""), "{told}");
+}
+
+#[test]
+fn a_script_s_stand_in_says_all_that_the_provider_would_have_said_had_the_gateway_not_hung_up() {
+    let mut evidence = buffered();
+    let reply = &mut evidence.exchanges[0].reply;
+    reply.lockstep = None;
+    reply.cut_off = true;
+    reply.events.truncate(3);
+    let back = evidence.sent[0].reply.as_mut().expect("a reply");
+    back.events.truncate(3);
+    let folder = folder_of(&evidence);
+    shown(folder.path(), &["repro", ".", "--all", "--output", "repro.py"]);
+    let script = folder.path().join("repro.py");
+    let port = free_port();
+    let (code, told) = run_script(&script, passing_gateway(port, false, false), port);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("stop reason `stop_reason` dropped"), "{told}");
 }
 
 #[test]

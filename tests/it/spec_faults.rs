@@ -342,7 +342,7 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
             with("prompt: Say pong\n", ""),
             &[
                 "the cell says nothing to Claude Code",
-                "here or in `_shared.yaml`",
+                "in `_shared.yaml` or in the provider's own file",
             ],
         ),
         (
@@ -381,23 +381,34 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
         (
             "a tier without expectation",
             and("    tiers: [haiku]\n"),
-            &["4:1 expect", "nothing is expected on the tier `sonnet`"],
+            &["4:1 expect", "nothing is expected on the tiers `sonnet`, `opus`"],
         ),
         (
             "only one side",
             with("text: { contains: pong }", "requests: { count: 1 }"),
             &[
                 "4:1 expect",
-                "nothing could be judged in a live run of the tier `haiku`",
+                "nothing could be judged in a live run of the tiers `haiku`, `sonnet`, `opus`",
             ],
         ),
         (
             "a bad regex",
             with("contains: pong", "matches: '(pong'"),
             &[
-                "6:22 expect.reply.text.matches",
+                "6:23 expect.reply.text.matches",
                 "not a regular expression: unclosed group",
+                "takes a `\\` before it",
             ],
+        ),
+        (
+            "a bad regex that is not written as it is",
+            with("contains: pong", "matches: \"\\u0028pong\""),
+            &["6:22 expect.reply.text.matches", "unclosed group"],
+        ),
+        (
+            "a look-around",
+            with("contains: pong", "matches: 'p(?=ong)'"),
+            &["6:24", "look-around", "`contains` and `not_contains`"],
         ),
         (
             "a regex that matches all",
@@ -492,7 +503,88 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
         (
             "another provider's route",
             and("  r:\n    request: { turn: 1, route: vertex_ai }\n"),
-            &["8:32", "come by the route `bedrock_invoke`, not `vertex_ai`"],
+            &[
+                "8:32",
+                "only the requests of `vertex_ai`'s cells come by the route `vertex_ai`",
+                "write `bedrock_invoke`",
+            ],
+        ),
+        (
+            "a single sign of equality in a JSONPath",
+            and("  e:\n    event: { path: \"$[?@.type = 'x']\", value: { equals: 1 } }\n"),
+            &["8:31 expect.e.event.path", "values are compared by `==`"],
+        ),
+        (
+            "a JSONPath for a header",
+            and("  r:\n    request: { turn: 1, headers: { $.x-id: { exists: true } } }\n"),
+            &["is a JSONPath, and headers go by their names", "write `x-id`"],
+        ),
+        (
+            "a key without a space",
+            with("contains: pong", "contains:pong"),
+            &[
+                "unknown key `contains:pong`",
+                "a space is missing: `contains: pong`",
+            ],
+        ),
+        (
+            "a key without a space on the line before",
+            and("  r:\n    request:\n      turn:every\n      stream: true\n"),
+            &["10:13", "line 9 lacks a space after `turn:`"],
+        ),
+        (
+            "a key without a name",
+            and(": x\n"),
+            &["7:1", "a key must be a text", "write the key before the `:`"],
+        ),
+        (
+            "a quote in a bracket that is not right",
+            with("contains: pong", "contains: 'it's'"),
+            &["something stands behind the closing quote", "(`'it''s'`)"],
+        ),
+        (
+            "a text that begins with a sign",
+            with("prompt: Say pong", "prompt: @pong"),
+            &["1:9", "a text cannot begin with `@`", "quote texts"],
+        ),
+        (
+            "a number that no reader holds",
+            and("timeout_seconds: 99999999999999999999999\n"),
+            &["7:18", "is too large", "quote it"],
+        ),
+        (
+            "a name in another form",
+            with("  reply:", "  Right reply:"),
+            &["5:3", "is not a name for an expectation", "write `right_reply`"],
+        ),
+        (
+            "a flag twice",
+            and("flags: [--effort, high, --effort, low]\n"),
+            &["7:25 flags[2]", "`--effort` is there twice"],
+        ),
+        (
+            "a value that a flag does not take",
+            and("flags: [--permission-mode, dontask]\n"),
+            &[
+                "7:28 flags[1]",
+                "does not take `dontask`",
+                "did you mean `dontAsk`?",
+            ],
+        ),
+        (
+            "two flags in one",
+            and("flags: [--effort high]\n"),
+            &["7:9 flags[0]", "one word an entry"],
+        ),
+        (
+            "a variable with a space",
+            and("env: { MY VAR: x }\n"),
+            &["is not a name of a variable", "letters, digits and `_`"],
+        ),
+        (
+            "a clause with a slip",
+            and("  c:\n    clause: llm-gateway-protcol\n    exit: 0\n"),
+            &["8:13", "did you mean `llm-gateway-protocol`?"],
         ),
         (
             "a tool nobody calls",
@@ -781,7 +873,7 @@ fn faults_of_form_and_of_meaning_are_found_together() {
     assert_lines(
         &brief(&faults_of(None, text.as_bytes())),
         &[
-            "6:22 expect.reply.text.matches",
+            "6:23 expect.reply.text.matches",
             "7:1 timeout",
             "8:9 flags[0]",
             "9:8 env.HOME",
@@ -804,7 +896,7 @@ fn a_fault_in_shared_text_points_to_the_shared_file() {
     let own = "replies:\n  - content: [{ text: pong }]\n";
     let found = brief(&faults_of(Some(shared), own.as_bytes()));
     assert!(
-        found.starts_with("_shared.yaml 4:22 expect.reply.text.matches: not a regular expression"),
+        found.starts_with("_shared.yaml 4:23 expect.reply.text.matches: not a regular expression"),
         "{found}"
     );
 }
@@ -814,6 +906,61 @@ fn an_expectation_of_the_same_name_replaces_the_shared_one() {
     let shared = "prompt: Say pong\nreplies:\n  - content: [{ text: pong }]\nexpect:\n  reply:\n    text: { matches: '(' }\n";
     let own = "expect:\n  reply:\n    text: { contains: pong }\n";
     assert_eq!(brief(&faults_of(Some(shared), own.as_bytes())), "");
+}
+
+#[test]
+fn what_all_cells_lack_is_told_of_the_shared_file() {
+    let found = brief(&faults_of(
+        Some("prompt: Say pong\n"),
+        b"expect:\n  r:\n    text: { contains: pong }\n",
+    ));
+    assert!(
+        found.starts_with("_shared.yaml 1:1 : the simulated provider has nothing to answer"),
+        "{found}"
+    );
+    assert!(found.ends_with("a cell that lacks it: 1:1"), "{found}");
+}
+
+#[test]
+fn a_credential_is_named_and_not_shown() {
+    let key = "sk-ant-api03-abcdefghijklmnopqrstuvwxyz";
+    let faults = faults_of(
+        None,
+        with("Say pong", &format!("\"Say pong to {key}\"")).as_bytes(),
+    );
+    let found = brief(&faults);
+    assert!(
+        found.starts_with("cell.yaml 1:9 : this looks like a credential"),
+        "{found}"
+    );
+    for format in [Format::Text, Format::Json, Format::Github, Format::Gitlab] {
+        assert!(!diagnostic::render(&faults, format, false).contains(key));
+    }
+    let shared = format!("description: {key}\n");
+    assert!(brief(&faults_of(Some(&shared), GOOD.as_bytes())).starts_with("_shared.yaml 1:14"));
+}
+
+/// What the `--json-schema` flag of Claude Code does to a run, and what it does not.
+#[test]
+fn a_call_that_a_flag_lets_end_the_run_may_be_the_last_reply() {
+    let call = "replies:\n  - content: [{ tool_use: { name: StructuredOutput, input: { word: pong } } }]\n";
+    let cell =
+        with("replies:\n  - content: [{ text: pong }]\n", call) + "  one:\n    requests: { count: 1 }\n";
+    let flags = "flags: [--json-schema, '{}']\n";
+    assert_eq!(brief(&faults_of(None, (cell.clone() + flags).as_bytes())), "");
+    assert!(
+        brief(&faults_of(None, cell.as_bytes()))
+            .contains("the prompt gets no last word: every reply calls a tool")
+    );
+    let other = cell.replace("StructuredOutput", "Bash") + flags;
+    assert!(brief(&faults_of(None, other.as_bytes())).contains("no last word"));
+    let twice = cell.replacen(
+        "  - content",
+        "  - content: [{ tool_use: { name: StructuredOutput, input: {} } }]\n  - content",
+        1,
+    );
+    let twice = twice.replace("count: 1", "count: 2") + flags;
+    assert_eq!(brief(&faults_of(None, twice.as_bytes())), "");
 }
 
 #[test]
@@ -852,6 +999,19 @@ fn bytes_that_are_not_utf8_are_named() {
     assert!(
         found.contains("cell.yaml 2:12 : the file is not UTF-8 | found: the byte 0xe9"),
         "{found}"
+    );
+}
+
+#[test]
+fn utf16_is_called_what_it_is() {
+    let bytes: Vec<u8> = [0xff, 0xfe]
+        .into_iter()
+        .chain(GOOD.encode_utf16().flat_map(u16::to_le_bytes))
+        .collect();
+    let found = brief(&faults_of(None, &bytes));
+    assert_eq!(
+        found,
+        "cell.yaml 0:0 : the file is not UTF-8 | found: the byte order mark of UTF-16 | hint: save the file as UTF-8"
     );
 }
 
@@ -934,12 +1094,55 @@ fn a_fault_shows_its_line_with_a_caret() {
 }
 
 #[test]
+fn a_caret_stands_below_its_character_whatever_takes_two_columns_or_none_is_seen() {
+    let shown = |text: &str| diagnostic::render(&faults_of(None, text.as_bytes()), Format::Text, false);
+    insta::assert_snapshot!(shown(&with("{ contains: pong }", "{ contains: 漢字, contian: x }")), @r"
+    error: unknown key `contian`
+     --> cell.yaml:6:27  expect.reply.text.contian
+      |
+    6 |     text: { contains: 漢字, contian: x }
+      |                             ^^^^^^^
+      = allowed: `equals`, `one_of`, `contains`, `not_contains`, `matches`, `exists`, `min`, `max`
+    hint: did you mean `contains`?
+    ");
+    insta::assert_snapshot!(shown(&and("\tflags: []\n")), @r"
+    error: this is not YAML: a tab where only spaces may be
+     --> cell.yaml:7:2
+      |
+    7 | →flags: []
+      |  ^
+      = found: a tab in the indentation
+    hint: indent by spaces: YAML does not take tabs
+    ");
+    let old = GOOD
+        .replace("contains: pong", "contian: pong")
+        .replace('\n', "\r");
+    assert!(
+        shown(&old).contains("6 |     text: { contian: pong }\n"),
+        "{}",
+        shown(&old)
+    );
+}
+
+#[test]
+fn entries_of_gitlab_are_told_apart() {
+    let faults = faults_of(
+        None,
+        GOOD.replace("contains: pong", "contains: \"\\q\"").as_bytes(),
+    );
+    let twice = [&faults[..], &faults[..]].concat();
+    let entries: serde_json::Value =
+        serde_json::from_str(&diagnostic::render(&twice, Format::Gitlab, false)).expect("JSON");
+    assert_ne!(entries[0]["fingerprint"], entries[1]["fingerprint"]);
+}
+
+#[test]
 fn annotations_are_escaped() {
     let faults = faults_of(None, with("contains: pong", "matches: '%('").as_bytes());
     let github = diagnostic::render(&faults, Format::Github, false);
     assert!(
         github.starts_with(
-            "::error file=cell.yaml,line=6,col=22,title=expect.reply.text.matches::not a regular expression"
+            "::error file=cell.yaml,line=6,col=24,title=expect.reply.text.matches::not a regular expression"
         ),
         "{github}"
     );

@@ -131,7 +131,8 @@ fn files_that_are_no_cells_are_faults() {
     );
     has(
         &faults,
-        "cells/first/here.yaml:0 this is a folder, and is named like a cell",
+        "cells/first/here.yaml:0 this is a folder, where a file is expected | a cell is one file; a name that begins with `_` is left \
+         alone",
     );
     has(
         &faults,
@@ -314,4 +315,86 @@ fn ten_thousand_cells_are_listed_without_reading_one() {
     println!("10,000 cells listed in {elapsed:?}");
     // The aim is 100 ms; the bound is wide because tests run beside each other, without optimization.
     assert!(elapsed.as_secs() < 2, "listing took {elapsed:?}");
+}
+
+#[test]
+fn a_cell_without_a_file_is_noted_and_is_no_fault() {
+    let folder = project();
+    write(&folder, "cells/first/here.yaml", GOOD);
+    write(&folder, "cells/first/there.yaml", GOOD);
+    write(&folder, "cells/second/here.yaml", GOOD);
+    let project = open(&folder);
+    let notes = brief(&project.notes(&[]));
+    assert_eq!(
+        notes,
+        "cells/second/there.yaml:0 `second::there` has no file, so the matrix shows it as not tested | write what is to hold \
+         there, or `not_applicable` and why\n"
+    );
+    assert_eq!(brief(&project.notes(&["cells/first".into()])), "");
+    assert!(
+        !project
+            .check(&[])
+            .iter()
+            .any(|fault| fault.message.contains("no file"))
+    );
+}
+
+#[test]
+fn what_the_shared_file_lacks_is_told_once_with_the_cells_that_lack_it() {
+    let folder = project();
+    write(&folder, "cells/first/_shared.yaml", "prompt: Say pong\n");
+    let expect = "expect:\n  reply:\n    text: { contains: pong }\n";
+    write(&folder, "cells/first/here.yaml", expect);
+    write(&folder, "cells/first/there.yaml", expect);
+    let faults: Vec<Fault> = open(&folder).check(&["cells/first".into()]);
+    let lacking: Vec<&Fault> = faults
+        .iter()
+        .filter(|fault| fault.message == "the simulated provider has nothing to answer")
+        .collect();
+    assert_eq!(lacking.len(), 1, "{}", brief(&faults));
+    assert_eq!(lacking[0].place.file, Path::new("cells/first/_shared.yaml"));
+    let cells: Vec<String> = lacking[0]
+        .related
+        .iter()
+        .map(|(place, _)| place.file.display().to_string())
+        .collect();
+    assert_eq!(cells, ["cells/first/here.yaml", "cells/first/there.yaml"]);
+}
+
+#[test]
+fn what_is_no_file_is_said_to_be_none_and_is_not_waited_for() {
+    let folder = project();
+    let path = |name: &str| folder.path().join("cells/first").join(name);
+    nix::unistd::mkfifo(&path("here.yaml"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    std::os::unix::fs::symlink("nowhere.yaml", path("there.yaml")).expect("a link");
+    write(&folder, "cells/second/here.yaml", GOOD);
+    std::os::unix::fs::symlink("there.yaml", folder.path().join("cells/second/there.yaml")).expect("a link");
+    let faults = open(&folder).check(&[]);
+    has(
+        &faults,
+        "cells/first/here.yaml:0 this is neither a file nor a link to one",
+    );
+    has(
+        &faults,
+        "cells/first/there.yaml:0 this is a link to a file that is not there",
+    );
+    has(
+        &faults,
+        "cells/second/there.yaml:0 cannot be read: it is a link that leads to itself",
+    );
+}
+
+#[test]
+fn a_file_beside_the_cells_that_has_almost_the_name_is_suggested() {
+    let folder = project();
+    let cell = GOOD.replace(
+        "prompt: Say pong",
+        "prompts: [[{ text: x }, { image: _read.png }]]",
+    );
+    write(&folder, "cells/first/here.yaml", &cell);
+    write(&folder, "cells/first/_red.png", "");
+    has(
+        &open(&folder).check(&["cells/first".into()]),
+        "`_read.png` cannot be read: there is no such file in the feature's folder (did you mean `_red.png`?)",
+    );
 }
