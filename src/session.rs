@@ -15,7 +15,7 @@ use crate::mutant::Position;
 use crate::process::{RunId, Watchdog, WatchdogError};
 use crate::provider::{self, Provider, RemoteSimulator, Simulator, Unscripted};
 use crate::relay::{self, Mutation, Relay};
-use crate::schedule::{Gate, Schedule};
+use crate::schedule::{Answers, Gate, Schedule};
 use crate::toolchain::{self, Installer, Lock, Progress, Surroundings};
 use crate::warm::{self, Fingerprint, Found, Guest, Place, WarmError, Warmth};
 use crate::wire::Route;
@@ -235,6 +235,10 @@ impl Session {
             Gateway::Absent { .. } => None,
         };
         let front = front(options, provider.as_ref(), &gateway).await?;
+        let answers = match &provider {
+            Some(provider) if provider.first_byte_delay_ms() == 0 => Answers::AtOnce,
+            Some(_) | None => Answers::InItsTime,
+        };
         Ok(Self {
             provider,
             front,
@@ -247,7 +251,7 @@ impl Session {
             claude,
             run,
             inherited: environment.inherited(),
-            schedule: Schedule::new(cores()),
+            schedule: Schedule::new(cores(), answers),
             client: reqwest::Client::new(),
             scratch,
             watchdog: Some(watchdog),

@@ -86,7 +86,11 @@ fn is_allowed(server: &Server, parts: &Parts) -> bool {
 
 async fn obey(server: &Server, command: &str, body: &[u8]) -> serde_json::Result<Option<Value>> {
     Ok(Some(match command {
-        "hello" => json!({"service": SERVICE, "version": env!("CARGO_PKG_VERSION")}),
+        "hello" => json!({
+            "service": SERVICE,
+            "version": env!("CARGO_PKG_VERSION"),
+            "first_byte_delay_ms": server.options.first_byte_delay_ms,
+        }),
         "register" => {
             let Register { key, script } = serde_json::from_slice(body)?;
             server.trials.register(key, script);

@@ -97,6 +97,14 @@ pub enum Provider {
 }
 
 impl Provider {
+    /// Milliseconds that it adds before the first byte of every reply to a Messages request.
+    pub fn first_byte_delay_ms(&self) -> u64 {
+        match self {
+            Self::Embedded(simulator) => simulator.first_byte_delay_ms(),
+            Self::Remote(remote) => remote.first_byte_delay_ms(),
+        }
+    }
+
     /// As [`Simulator::register`].
     pub async fn register(&self, key: TrialKey, script: Script) -> Result<(), RemoteError> {
         match self {

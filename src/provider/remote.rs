@@ -51,22 +51,30 @@ pub struct RemoteSimulator {
     base_url: String,
     control_key: String,
     connected_ms: u64,
+    first_byte_delay_ms: u64,
 }
 
 impl RemoteSimulator {
     /// Connects to the simulator at `base_url` (`http://host:port`).
     pub async fn connect(base_url: &str, control_key: &str) -> Result<Self, RemoteError> {
-        let remote = Self {
+        let mut remote = Self {
             client: Client::new(),
             base_url: base_url.trim_end_matches('/').to_owned(),
             control_key: control_key.to_owned(),
             connected_ms: super::now_ms(),
+            first_byte_delay_ms: 0,
         };
         let hello: Value = remote.ask("hello", &json!({})).await?;
         if hello["service"] != SERVICE {
             return Err(RemoteError::Stranger(remote.base_url));
         }
+        remote.first_byte_delay_ms = hello["first_byte_delay_ms"].as_u64().unwrap_or_default();
         Ok(remote)
+    }
+
+    /// As [`super::Options::first_byte_delay_ms`].
+    pub fn first_byte_delay_ms(&self) -> u64 {
+        self.first_byte_delay_ms
     }
 
     /// Whether an error says that nobody, or somebody else, is where a simulator was.

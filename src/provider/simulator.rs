@@ -86,6 +86,11 @@ impl Simulator {
         })
     }
 
+    /// As [`Options::first_byte_delay_ms`].
+    pub fn first_byte_delay_ms(&self) -> u64 {
+        self.server.options.first_byte_delay_ms
+    }
+
     /// Its address, `http://127.0.0.1:PORT`.
     pub fn base_url(&self) -> &str {
         &self.base_url
