@@ -56,16 +56,9 @@ pub fn check(project: &Project, paths: &[PathBuf]) -> Vec<Fault> {
 /// The cells that are tests, and the names of their expectations. That one cannot be read, or is not there, is no mutant's
 /// fault.
 fn cells(project: &Project) -> Vec<(CellId, Option<Vec<String>>)> {
-    let manifest = &project.manifest;
-    manifest
-        .features
-        .iter()
-        .flat_map(|feature| {
-            manifest.providers.iter().map(|provider| CellId {
-                feature: feature.id.clone(),
-                provider: provider.clone(),
-            })
-        })
+    project
+        .manifest
+        .cells()
         .filter_map(|id| {
             let Ok(cell) = project.cell(&id) else {
                 return Some((id, None));

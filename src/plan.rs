@@ -47,16 +47,8 @@ impl Run {
 /// The trials of the cells that are `present`, in the manifest's order.
 pub fn trials(manifest: &Manifest, present: &HashSet<CellId>) -> Vec<TrialName> {
     let mut trials = Vec::with_capacity(present.len() * manifest.tiers.len());
-    for feature in &manifest.features {
-        for provider in &manifest.providers {
-            let cell = CellId {
-                feature: feature.id.clone(),
-                provider: provider.clone(),
-            };
-            if present.contains(&cell) {
-                trials.extend(manifest.tiers.iter().map(|tier| cell.trial(&tier.id)));
-            }
-        }
+    for cell in manifest.cells().filter(|cell| present.contains(cell)) {
+        trials.extend(manifest.tiers.iter().map(|tier| cell.trial(&tier.id)));
     }
     trials
 }

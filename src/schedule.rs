@@ -190,12 +190,12 @@ mod tests {
 
     use super::*;
 
-    fn is_ready(future: Pin<&mut impl Future<Output = ()>>) -> bool {
-        future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    fn poll<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
     }
 
     fn may_start(schedule: &Arc<Schedule>) -> Option<Turn> {
-        match pin!(schedule.turn()).poll(&mut Context::from_waker(Waker::noop())) {
+        match poll(pin!(schedule.turn())) {
             Poll::Ready(turn) => Some(turn),
             Poll::Pending => None,
         }
@@ -232,32 +232,16 @@ mod tests {
         first.asks();
         let second = schedule.turn().await;
         let mut third = pin!(schedule.turn());
-        assert!(
-            third
-                .as_mut()
-                .poll(&mut Context::from_waker(Waker::noop()))
-                .is_pending()
-        );
+        assert!(poll(third.as_mut()).is_pending());
         let mut fourth = pin!(schedule.turn());
-        assert!(
-            fourth
-                .as_mut()
-                .poll(&mut Context::from_waker(Waker::noop()))
-                .is_pending()
-        );
+        assert!(poll(fourth.as_mut()).is_pending());
         let gate = first.gate();
         let mut pass = pin!(gate.pass());
-        assert!(!is_ready(pass.as_mut()), "the second computes");
+        assert!(poll(pass.as_mut()).is_pending(), "the second computes");
         drop(second);
         drop(third.await);
         pass.await;
-        assert!(
-            fourth
-                .as_mut()
-                .poll(&mut Context::from_waker(Waker::noop()))
-                .is_pending(),
-            "the first computes again"
-        );
+        assert!(poll(fourth.as_mut()).is_pending(), "the first computes again");
         drop(first);
         fourth.await;
     }
@@ -268,12 +252,12 @@ mod tests {
         let first = may_start(&schedule).expect("nobody computes");
         let gate = first.gate();
         first.asks();
-        assert!(is_ready(pin!(gate.pass())), "it has kept its place");
+        assert!(poll(pin!(gate.pass())).is_ready(), "it has kept its place");
         first.asks();
         let second = schedule.turn().await;
         gate.pass().await;
         drop(first);
-        assert!(is_ready(pin!(gate.pass())), "its turn is over");
+        assert!(poll(pin!(gate.pass())).is_ready(), "its turn is over");
         drop(second);
         assert!(may_start(&schedule).is_some(), "no place is lost");
     }

@@ -102,18 +102,12 @@ impl Project {
 
     /// Every cell of a feature whose folder could be listed, that has no file itself.
     pub fn missing(&self) -> Vec<CellId> {
-        let pairs = self.manifest.features.iter().flat_map(|feature| {
-            self.manifest.providers.iter().map(|provider| CellId {
-                feature: feature.id.clone(),
-                provider: provider.clone(),
-            })
-        });
         let is_missing = |cell: &CellId| {
             let folder = Path::new(CELLS).join(cell.feature.as_str());
             let is_listed = !self.layout_faults.iter().any(|fault| fault.place.file == folder);
             !self.present.contains(cell) && is_listed
         };
-        pairs.filter(is_missing).collect()
+        self.manifest.cells().filter(is_missing).collect()
     }
 
     /// What is to be done for `trial`; see [`plan::plan`].

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::yaml_text;
 use crate::spec::fault::{Fault, closest};
-use crate::spec::manifest::{Manifest, is_name};
+use crate::spec::manifest::{Manifest, as_name, is_name};
 use crate::spec::yaml::{self, Node, NodeValue};
 
 /// The manifest's text with an entry more.
@@ -232,7 +232,7 @@ fn is_new(node: &Node, key: &str, what: &'static str, id: &str) -> Result<(), Ma
     if !is_name(id) {
         return Err(ManifestTextError::NotAName {
             id: id.to_owned(),
-            suggestion: name_like(id),
+            suggestion: as_name(id),
         });
     }
     match list(node, key).iter().find(|item| id_of(item) == Some(id)) {
@@ -243,16 +243,6 @@ fn is_new(node: &Node, key: &str, what: &'static str, id: &str) -> Result<(), Ma
         }),
         None => Ok(()),
     }
-}
-
-/// A name made of `text`: `Tool Use` is `tool_use`.
-fn name_like(text: &str) -> Option<String> {
-    let words: Vec<String> = text
-        .split(|character: char| !character.is_ascii_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_ascii_lowercase)
-        .collect();
-    Some(words.join("_")).filter(|name| is_name(name))
 }
 
 /// The last line of what `node` is written as.

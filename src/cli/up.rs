@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio::runtime::Runtime;
 
+use super::print::{data, talk};
 use super::{check, progress};
 use crate::env::{self, Environment};
 use crate::process;
@@ -86,7 +87,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 /// Is the host, for whoever started it.
 async fn host(hosting: &Hosting) -> anyhow::Result<ExitCode> {
     let end = warm::serve(hosting, progress::on_standard_error().as_ref(), |_| ()).await?;
-    anstream::eprintln!("{end}");
+    talk!("{end}");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -103,7 +104,7 @@ async fn in_the_foreground(hosting: &Hosting) -> anyhow::Result<ExitCode> {
             return Err(WarmError::InUse { why }.into());
         }
         Found::Unfit(why) => {
-            anstream::eprintln!("ending the session that is kept warm: {why}");
+            talk!("ending the session that is kept warm: {why}");
             warm::end(&hosting.place).await;
         }
         Found::Nothing => {}
@@ -113,7 +114,7 @@ async fn in_the_foreground(hosting: &Hosting) -> anyhow::Result<ExitCode> {
         drop(start);
     })
     .await?;
-    anstream::eprintln!("{end}");
+    talk!("{end}");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -140,16 +141,16 @@ async fn in_the_background(hosting: &Hosting) -> anyhow::Result<ExitCode> {
 }
 
 fn announce(description: &Description, what: &str) {
-    anstream::println!("the session {what}");
-    anstream::println!(
+    data!("the session {what}");
+    data!(
         "  gateway    LiteLLM {} at {}",
         description.made_of.litellm,
         description.gateway
     );
-    anstream::println!("  simulator  {}", description.provider);
-    anstream::println!("  process    {}", description.pid);
-    anstream::println!("  log        {}", description.gateway_log.display());
-    anstream::println!(
+    data!("  simulator  {}", description.provider);
+    data!("  process    {}", description.pid);
+    data!("  log        {}", description.gateway_log.display());
+    data!(
         "it ends by `compat down`, or {} s after the last run",
         description.idle_seconds
     );

@@ -9,7 +9,7 @@ use super::fault::{Fault, Span, closest, listed};
 use super::mirror::ManifestFile;
 use super::schema::{self, FileKind, written};
 use super::yaml::{self, Node};
-use crate::ids::{FeatureId, ProviderId, TierId};
+use crate::ids::{CellId, FeatureId, ProviderId, TierId};
 
 /// The manifest, checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,6 +93,16 @@ impl Manifest {
             tiers: mirror.tiers.into_iter().map(tier).collect(),
             patterns,
         }
+    }
+
+    /// Every pair of a row and a column, in order, whether or not it has a file.
+    pub fn cells(&self) -> impl Iterator<Item = CellId> {
+        self.features.iter().flat_map(|feature| {
+            self.providers.iter().map(|provider| CellId {
+                feature: feature.id.clone(),
+                provider: provider.clone(),
+            })
+        })
     }
 
     /// How the gateway calls the model of `tier` on `provider`; `None` if the manifest lacks either.
@@ -260,20 +270,11 @@ fn names<'a>(
 /// Faults of entries of a list that have the same text under a key.
 fn told_apart(node: &Node, (list, key): (&str, &str), why: &str, faults: &mut Vec<Fault>) {
     let mut known: HashMap<&str, &Span> = HashMap::new();
-    let items = match node.get(list).map(|entry| &entry.value.value) {
-        Some(yaml::NodeValue::List(items)) => items,
-        _ => return,
-    };
-    for (index, item) in items.iter().enumerate() {
-        let Some(entry) = item.get(key) else { continue };
-        let yaml::NodeValue::Text(text) = &entry.value.value else {
-            continue;
-        };
-        if let Some(first) = known.insert(text, &entry.value.span) {
-            let path = [list.to_owned(), index.to_string(), key.to_owned()];
+    for (path, text, span) in texts(node, list, key) {
+        if let Some(first) = known.insert(text, span) {
             faults.push(
-                Fault::at(&entry.value.span, format!("`{text}` is there twice"))
-                    .path(written(&path))
+                Fault::at(span, format!("`{text}` is there twice"))
+                    .path(path)
                     .related(first.place(), "it stands here already")
                     .hint(why),
             );
@@ -282,21 +283,28 @@ fn told_apart(node: &Node, (list, key): (&str, &str), why: &str, faults: &mut Ve
 }
 
 fn unwritten(node: &Node, list: &str, key: &str, faults: &mut Vec<Fault>) {
-    let Some(entries) = node.get(list) else { return };
-    let yaml::NodeValue::List(items) = &entries.value.value else {
-        return;
-    };
-    for (index, item) in items.iter().enumerate() {
-        let Some(entry) = item.get(key) else { continue };
-        if matches!(&entry.value.value, yaml::NodeValue::Text(text) if text.trim().is_empty()) {
-            let path = [list.to_owned(), index.to_string(), key.to_owned()];
-            faults.push(Fault::at(&entry.value.span, "the text is empty").path(written(&path)));
-        }
-    }
+    let empty = texts(node, list, key).filter(|(_, text, _)| text.trim().is_empty());
+    faults.extend(empty.map(|(path, _, span)| Fault::at(span, "the text is empty").path(path)));
 }
 
-/// The name that `text` comes closest to.
-pub(super) fn as_name(text: &str) -> Option<String> {
+/// What the entries of a list have under a key, where it is a text: its path, the text, and where it stands.
+fn texts<'a>(node: &'a Node, list: &str, key: &str) -> impl Iterator<Item = (String, &'a str, &'a Span)> {
+    let items = match node.get(list).map(|entry| &entry.value.value) {
+        Some(yaml::NodeValue::List(items)) => &items[..],
+        _ => &[],
+    };
+    items.iter().enumerate().filter_map(move |(index, item)| {
+        let value = &item.get(key)?.value;
+        let yaml::NodeValue::Text(text) = &value.value else {
+            return None;
+        };
+        let path = [list.to_owned(), index.to_string(), key.to_owned()];
+        Some((written(&path), text.as_str(), &value.span))
+    })
+}
+
+/// The name that `text` comes closest to: `Tool Use` is `tool_use`.
+pub fn as_name(text: &str) -> Option<String> {
     let words: Vec<String> = text
         .split(|character: char| !character.is_ascii_alphanumeric())
         .filter(|word| !word.is_empty())
