@@ -19,6 +19,7 @@ use compat_matrix::plan::Planned;
 use compat_matrix::preflight::{self, Finding};
 use compat_matrix::report::{self, Paint};
 use compat_matrix::results::{Entry, Results};
+use compat_matrix::schedule::Line;
 use compat_matrix::selection;
 use compat_matrix::session::{self, Session, SessionError};
 use compat_matrix::spec::fault::Fault;
@@ -54,6 +55,8 @@ struct Run {
     runtime: OnceCell<Runtime>,
     /// Started by the first trial that needs it; that it cannot be started is every later trial's answer too.
     session: OnceLock<Result<Session, SessionError>>,
+    /// The trials that are to begin.
+    line: Line,
     recorder: Recorder,
     paint: Paint,
     /// The matrix of a state that is put up with.
@@ -146,6 +149,7 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         environment,
         runtime: OnceCell::new(),
         session: OnceLock::new(),
+        line: Line::default(),
         recorder,
         paint: paint(arguments),
         baseline,
@@ -417,9 +421,10 @@ fn trials(
     names.sort_by_cached_key(|name| (!first.contains(name), std::cmp::Reverse(answers(name))));
     names
         .into_iter()
-        .map(|name| {
+        .enumerate()
+        .map(|(rank, name)| {
             let run = Arc::clone(run);
-            Trial::ignorable_test(name.to_string(), move || run.trial(&name)).with_ignored_flag(true)
+            Trial::ignorable_test(name.to_string(), move || run.trial(&name, rank)).with_ignored_flag(true)
         })
         .chain((0..left_out).map(uncounted))
         .collect()
@@ -441,7 +446,9 @@ fn nothing_to_run(command_line: &CommandLine, project: &Project, results_path: &
 
 impl Run {
     /// One trial, as libtest-mimic sees it.
-    fn trial(&self, name: &TrialName) -> Result<Completion, Failed> {
+    fn trial(&self, name: &TrialName, rank: usize) -> Result<Completion, Failed> {
+        // Before the session is awaited, which lets all go at once.
+        let standing = self.line.stand(rank);
         let record = match self.project.plan(self.proxy_config.as_ref(), name) {
             Planned::NotApplicable(reason) => not_applicable(name, reason),
             Planned::Broken(faults) => return self.broken(name, &faults),
@@ -454,6 +461,7 @@ impl Run {
                         test: planned.test(),
                         alias: model,
                         root: &self.project.root,
+                        standing: &standing,
                         mutation: None,
                     };
                     match self.runtime() {

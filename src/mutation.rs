@@ -17,6 +17,7 @@ use crate::mutant::{Mutant, MutantName};
 use crate::outcome::{Failure, Outcome, TrialRecord, Verdict};
 use crate::plan::{Planned, Run};
 use crate::relay::Mutation;
+use crate::schedule::Line;
 use crate::session::Session;
 use crate::spec::cell::CellBody;
 use crate::spec::proxy_config::ProxyConfig;
@@ -265,8 +266,10 @@ impl Campaign<'_> {
         jobs: Vec<Job>,
         mutants: &'a [Arc<Mutant>],
     ) -> impl futures_util::Stream<Item = Done> + 'a {
+        let line = Line::default();
         stream::iter(jobs)
-            .map(move |job| async move {
+            .map(move |job| (job, line.stand(0)))
+            .map(move |(job, standing)| async move {
                 let mutation = job
                     .mutant
                     .map(|index| Arc::new(Mutation::new(Arc::clone(&mutants[index]))));
@@ -275,6 +278,7 @@ impl Campaign<'_> {
                     test: job.run.test(),
                     alias: &job.run.alias,
                     root: &self.project.root,
+                    standing: &standing,
                     mutation: mutation.as_ref(),
                 };
                 let record = trial::run(trial, self.session).await;

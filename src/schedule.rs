@@ -5,11 +5,12 @@
 //! two cores, 35 s by sixteen). Waiting for a provider costs nothing. Who begins waits for a place, and so does who has
 //! been answered, where somebody can hold the answer back for it. This module knows no process and no request.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Mutex as FairMutex, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 /// An answer that comes sooner leaves no time in which another trial could start: the gateway is at work on it. How
@@ -30,11 +31,75 @@ const HOLD: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Schedule {
     places: Arc<Semaphore>,
-    /// Held by the first of those that are to begin: all others stand behind it, so who has been answered stands
-    /// behind one of them at most.
-    beginning: FairMutex<()>,
     provider: Answers,
     answers_are_slow: AtomicBool,
+}
+
+/// Those that are to begin, in order. Only the first of them waits for a place, so who has been answered stands behind one
+/// of them at most.
+#[derive(Clone, Debug, Default)]
+pub struct Line {
+    standing: Arc<watch::Sender<BTreeSet<Ticket>>>,
+    tickets: Arc<AtomicUsize>,
+}
+
+/// The lowest rank is first, and of one rank who came first.
+type Ticket = (usize, usize);
+
+/// One that stands in the line, until it has its turn or is dropped.
+#[derive(Debug)]
+pub struct Standing {
+    line: Line,
+    ticket: Ticket,
+}
+
+impl Line {
+    /// Stands behind all of a lower `rank`, before it can say that it is ready: those of a higher one wait for it.
+    pub fn stand(&self, rank: usize) -> Standing {
+        let ticket = (rank, self.tickets.fetch_add(1, Ordering::Relaxed));
+        let line = self.clone();
+        let standing = Standing { line, ticket };
+        standing.enter();
+        standing
+    }
+}
+
+impl Standing {
+    fn enter(&self) {
+        self.line
+            .standing
+            .send_if_modified(|line| line.insert(self.ticket));
+    }
+
+    fn leave(&self) {
+        self.line
+            .standing
+            .send_if_modified(|line| line.remove(&self.ticket));
+    }
+
+    /// Waits for a place while it is the first.
+    async fn place(&self, schedule: &Schedule) -> Option<OwnedSemaphorePermit> {
+        self.enter();
+        let is_first = |line: &BTreeSet<Ticket>| line.first() == Some(&self.ticket);
+        let mut line = self.line.standing.subscribe();
+        let place = loop {
+            // Both waits end: the line is there as long as one stands in it.
+            let _ = line.wait_for(is_first).await;
+            tokio::select! {
+                biased;
+                place = schedule.place() => break place,
+                _ = line.wait_for(|line| !is_first(line)) => {}
+            }
+        };
+        self.leave();
+        place
+    }
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        self.leave();
+    }
 }
 
 /// How a provider answers.
@@ -51,17 +116,15 @@ impl Schedule {
     pub fn new(limit: usize, provider: Answers) -> Arc<Self> {
         Arc::new(Self {
             places: Arc::new(Semaphore::new(limit)),
-            beginning: FairMutex::default(),
             provider,
             answers_are_slow: AtomicBool::new(false),
         })
     }
 
-    /// Waits until a trial may start, in the order in which they ask. It computes until the turn is dropped, or says
-    /// otherwise.
-    pub async fn turn(self: &Arc<Self>) -> Turn {
-        let _first = self.beginning.lock().await;
-        let place = self.place().await;
+    /// Waits until a trial may start: it is the first in its line, and there is a place. It computes until the turn is
+    /// dropped, or says otherwise. Who wants another turn stands in the line again.
+    pub async fn turn(self: &Arc<Self>, standing: &Standing) -> Turn {
+        let place = standing.place(self).await;
         Turn(Arc::new(Mutex::new(State {
             schedule: Arc::clone(self),
             place,
@@ -194,8 +257,12 @@ mod tests {
         future.poll(&mut Context::from_waker(Waker::noop()))
     }
 
+    async fn turn(schedule: &Arc<Schedule>) -> Turn {
+        schedule.turn(&Line::default().stand(0)).await
+    }
+
     fn may_start(schedule: &Arc<Schedule>) -> Option<Turn> {
-        match poll(pin!(schedule.turn())) {
+        match poll(pin!(turn(schedule))) {
             Poll::Ready(turn) => Some(turn),
             Poll::Pending => None,
         }
@@ -217,7 +284,7 @@ mod tests {
         let first = may_start(&schedule).expect("nobody computes");
         first.asks();
         assert!(may_start(&schedule).is_none(), "the answer may come at once");
-        let second = schedule.turn().await;
+        let second = turn(&schedule).await;
         drop(second);
         first.is_answered();
         assert!(may_start(&schedule).is_none(), "the first computes again");
@@ -230,10 +297,12 @@ mod tests {
         let schedule = Schedule::new(1, Answers::InItsTime);
         let first = may_start(&schedule).expect("nobody computes");
         first.asks();
-        let second = schedule.turn().await;
-        let mut third = pin!(schedule.turn());
+        let line = Line::default();
+        let (third, fourth) = (line.stand(0), line.stand(0));
+        let second = turn(&schedule).await;
+        let mut third = pin!(schedule.turn(&third));
         assert!(poll(third.as_mut()).is_pending());
-        let mut fourth = pin!(schedule.turn());
+        let mut fourth = pin!(schedule.turn(&fourth));
         assert!(poll(fourth.as_mut()).is_pending());
         let gate = first.gate();
         let mut pass = pin!(gate.pass());
@@ -246,6 +315,44 @@ mod tests {
         fourth.await;
     }
 
+    #[tokio::test]
+    async fn of_those_that_stand_in_line_the_lowest_rank_begins_first() {
+        let schedule = Schedule::new(1, Answers::InItsTime);
+        let (line, begun) = (Line::default(), Mutex::new(Vec::new()));
+        let not_ready = line.stand(0);
+        let begins = |rank| {
+            let standing = line.stand(rank);
+            let (schedule, begun) = (&schedule, &begun);
+            async move {
+                let _turn = schedule.turn(&standing).await;
+                begun.lock().unwrap().push(rank);
+            }
+        };
+        let (fifth, third, first) = (begins(5), begins(3), begins(1));
+        let mut all = pin!(futures_util::future::join3(fifth, third, first));
+        assert!(poll(all.as_mut()).is_pending());
+        assert!(begun.lock().unwrap().is_empty(), "the first is not ready");
+        drop(not_ready);
+        all.await;
+        assert_eq!(*begun.lock().unwrap(), [1, 3, 5]);
+    }
+
+    #[tokio::test]
+    async fn who_comes_later_with_a_lower_rank_begins_earlier() {
+        let schedule = Schedule::new(1, Answers::InItsTime);
+        let line = Line::default();
+        let computes = turn(&schedule).await;
+        let (late, early) = (line.stand(2), line.stand(1));
+        let mut late = pin!(schedule.turn(&late));
+        assert!(poll(late.as_mut()).is_pending());
+        let mut early = pin!(schedule.turn(&early));
+        assert!(poll(early.as_mut()).is_pending());
+        drop(computes);
+        assert!(poll(late.as_mut()).is_pending());
+        drop(early.await);
+        late.await;
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_answer_is_not_held_for_long_nor_where_the_turn_is_kept_or_over() {
         let schedule = Schedule::new(1, Answers::InItsTime);
@@ -254,7 +361,7 @@ mod tests {
         first.asks();
         assert!(poll(pin!(gate.pass())).is_ready(), "it has kept its place");
         first.asks();
-        let second = schedule.turn().await;
+        let second = turn(&schedule).await;
         gate.pass().await;
         drop(first);
         assert!(poll(pin!(gate.pass())).is_ready(), "its turn is over");

@@ -17,7 +17,7 @@ use crate::expect;
 use crate::ids::{TrialKey, TrialName};
 use crate::outcome::{Attempt, Cause, Failure, Judged, Mismatch, Outcome, TrialRecord};
 use crate::relay::Mutation;
-use crate::schedule::Turn;
+use crate::schedule::{Standing, Turn};
 use crate::session::Session;
 use crate::spec::cell::Test;
 use crate::wire::Usage;
@@ -40,6 +40,8 @@ pub struct Trial<'a> {
     pub alias: &'a str,
     /// The project's root.
     pub root: &'a Path,
+    /// Where it stands among those that are to begin.
+    pub standing: &'a Standing,
     /// The mutant that it is under, if it is.
     pub mutation: Option<&'a Arc<Mutation>>,
 }
@@ -87,7 +89,7 @@ pub async fn run(trial: Trial<'_>, session: &Session) -> TrialRecord {
             _ => trial.root.join(&folder).join(format!("attempt-{number}")),
         };
         // Waiting for its turn is the run's time, not the trial's.
-        let turn = session.schedule.turn().await;
+        let turn = session.schedule.turn(trial.standing).await;
         if number == 1 {
             record.started_at = Utc::now();
         }

@@ -8,6 +8,7 @@ use compat_matrix::evidence::Behind;
 use compat_matrix::ids::TrialName;
 use compat_matrix::outcome::{Cause, Failure, Outcome, TrialRecord, Verdict};
 use compat_matrix::provider::{self, Simulator};
+use compat_matrix::schedule::Line;
 use compat_matrix::session::{Options, Relays, Session, SessionError};
 use compat_matrix::spec::cell::Test;
 use compat_matrix::spec::expectation::{Check, Turn};
@@ -96,6 +97,7 @@ async fn run(test: &Test, session: &Session, root: &Path) -> TrialRecord {
         test,
         alias: ALIAS,
         root,
+        standing: &Line::default().stand(0),
     };
     trial::run(trial, session).await
 }
