@@ -5,7 +5,7 @@
 //! provider that answers at once, and the harness again at one that takes 3 s to its first byte, where the floor is
 //! the greater of the processors' work and the longest trial.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use compat_matrix::claude::{Endpoint, Invocation};
+use compat_matrix::claude::{self, Endpoint, Invocation};
 use compat_matrix::cli::progress;
 use compat_matrix::env::{self, Environment, Secret};
 use compat_matrix::gateway::{Litellm, LitellmOptions};
@@ -51,9 +51,10 @@ fn main() -> anyhow::Result<()> {
     println!("{} trials on {cores} cores\n", plan.len());
     println!("provider    what                    wall s   CPU s of claude and harness");
     let quick = runtime.block_on(Bench::start(&root, 0))?;
+    quick.warm_up(&plan)?;
     let mut floors = Vec::new();
     for width in [cores, cores + 1, cores * 2] {
-        let floor = measured(|| quick.pool(&plan, width))?;
+        let floor = measured(|| quick.pool(plan.iter().map(Box::as_ref), width))?;
         print_row("0 s", &format!("pool of {width}"), floor);
         floors.push(floor);
     }
@@ -66,6 +67,7 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(quick.end());
 
     let slow = runtime.block_on(Bench::start(&root, SLOW))?;
+    slow.warm_up(&plan)?;
     let (waiting, longest) = slow.harness(&harness, &root)?;
     print_row("3 s", "harness", waiting);
     runtime.block_on(slow.end());
@@ -169,9 +171,21 @@ impl Bench {
         self.simulator.shutdown().await;
     }
 
+    /// A call to each alias: what a gateway does once for each model is nobody's cost.
+    fn warm_up(&self, plan: &[Box<Run>]) -> anyhow::Result<()> {
+        let mut aliases = HashSet::new();
+        let first: Vec<&Run> = plan
+            .iter()
+            .map(Box::as_ref)
+            .filter(|run| aliases.insert(&run.alias))
+            .collect();
+        let width = first.len();
+        self.pool(first, width)
+    }
+
     /// All trials by `width` threads that each start the next process when the one before has ended.
-    fn pool(&self, plan: &[Box<Run>], width: usize) -> anyhow::Result<()> {
-        let queue: VecDeque<Invocation> = plan.iter().map(|run| self.invocation(run)).collect();
+    fn pool<'a>(&self, plan: impl IntoIterator<Item = &'a Run>, width: usize) -> anyhow::Result<()> {
+        let queue: VecDeque<Invocation> = plan.into_iter().map(|run| self.invocation(run)).collect();
         let queue = Arc::new(Mutex::new(queue));
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..width)
@@ -256,9 +270,7 @@ fn next(queue: &Mutex<VecDeque<Invocation>>) -> Option<Invocation> {
 
 /// Runs one `claude`; of what it prints only the ends of its answers are looked for, where a further prompt waits.
 fn call(invocation: &Invocation) -> anyhow::Result<()> {
-    for folder in invocation.folders() {
-        std::fs::create_dir_all(folder)?;
-    }
+    claude::make_folders(invocation)?;
     let launch = invocation.launch();
     let messages = invocation.stdin_messages();
     let piped = |needed: bool| if needed { Stdio::piped() } else { Stdio::null() };

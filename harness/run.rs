@@ -406,8 +406,8 @@ fn changed_since_the_last_run(root: &Path, results: &Path, names: Vec<TrialName>
     }
 }
 
-/// The trials, `first` those, then those that wait for the most answers: what begins last should not take longest; and as
-/// many more as were left out, to be counted.
+/// The trials, `first` those, then those of which nothing is run, then those that wait for the most answers: what begins
+/// last should not take longest; and as many more as were left out, to be counted.
 fn trials(
     run: &Arc<Run>,
     mut names: Vec<TrialName>,
@@ -416,7 +416,7 @@ fn trials(
 ) -> Vec<Trial> {
     let answers = |name: &TrialName| match run.project.plan(run.proxy_config.as_ref(), name) {
         Planned::Run(planned) => planned.test().script.replies.len(),
-        Planned::Broken(_) | Planned::NotApplicable(_) => 0,
+        Planned::Broken(_) | Planned::NotApplicable(_) => usize::MAX,
     };
     names.sort_by_cached_key(|name| (!first.contains(name), std::cmp::Reverse(answers(name))));
     names

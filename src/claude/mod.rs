@@ -135,11 +135,20 @@ pub async fn run(
     })
 }
 
-fn make_folders(invocation: &Invocation) -> Result<(), ClaudeError> {
+/// Makes what an invocation needs on disk.
+///
+/// # Errors
+///
+/// A folder or a file of it cannot be made.
+pub fn make_folders(invocation: &Invocation) -> Result<(), ClaudeError> {
     for folder in invocation.folders() {
         std::fs::create_dir_all(&folder).map_err(|source| ClaudeError::Folder { folder, source })?;
     }
-    Ok(())
+    let swept = invocation.swept();
+    std::fs::write(&swept, "").map_err(|source| ClaudeError::Folder {
+        folder: swept,
+        source,
+    })
 }
 
 /// Has the process end, and reads the rest of what it printed.
