@@ -30,6 +30,8 @@ use uuid::Uuid;
 
 /// Milliseconds to the first byte of a provider that thinks.
 const SLOW: u64 = 3000;
+/// How often each is measured: the best counts, because a machine's moods are as large as what is looked for.
+const ROUNDS: usize = 2;
 
 fn main() -> anyhow::Result<()> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
@@ -52,36 +54,42 @@ fn main() -> anyhow::Result<()> {
     println!("provider    what                    wall s   CPU s of claude and harness");
     let quick = runtime.block_on(Bench::start(&root, 0))?;
     quick.warm_up(&plan)?;
-    let mut floors = Vec::new();
-    for width in [cores, cores + 1, cores * 2] {
-        let floor = measured(|| quick.pool(plan.iter().map(Box::as_ref), width))?;
-        print_row("0 s", &format!("pool of {width}"), floor);
-        floors.push(floor);
+    let (mut floors, mut at_once) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        for width in [cores, cores + 1, cores * 2] {
+            let floor = measured(|| quick.pool(plan.iter().map(Box::as_ref), width))?;
+            print_row("0 s", &format!("pool of {width}"), floor);
+            floors.push(floor.wall);
+        }
+        let (cost, _) = quick.harness(&harness, &root)?;
+        print_row("0 s", "harness", cost);
+        at_once.push(cost.wall);
     }
-    let floor = floors
-        .into_iter()
-        .min_by_key(|floor| floor.wall)
-        .context("no width was measured")?;
-    let (at_once, _) = quick.harness(&harness, &root)?;
-    print_row("0 s", "harness", at_once);
     runtime.block_on(quick.end());
 
     let slow = runtime.block_on(Bench::start(&root, SLOW))?;
     slow.warm_up(&plan)?;
-    let (waiting, longest) = slow.harness(&harness, &root)?;
-    print_row("3 s", "harness", waiting);
+    let (mut waiting, mut longest) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let (cost, of_a_trial) = slow.harness(&harness, &root)?;
+        print_row("3 s", "harness", cost);
+        waiting.push(cost.wall);
+        longest.push(of_a_trial);
+    }
     runtime.block_on(slow.end());
 
+    let best = |times: Vec<Duration>| times.into_iter().min().context("nothing was measured");
+    let (floor, at_once, waiting, longest) = (best(floors)?, best(at_once)?, best(waiting)?, best(longest)?);
     let ratio = |wall: Duration, bound: Duration| wall.as_secs_f64() / bound.as_secs_f64();
-    let bound = floor.wall.max(longest);
+    let bound = floor.max(longest);
     println!(
-        "\nat 0 s: harness / best pool = {:.2} (aim: at most 1.10)",
-        ratio(at_once.wall, floor.wall)
+        "\nat 0 s: best harness / best pool = {:.2} (aim: at most 1.10)",
+        ratio(at_once, floor)
     );
     println!(
-        "at 3 s: harness / max(best pool at 0 s, longest trial {:.1} s) = {:.2} (aim: at most 1.15)",
+        "at 3 s: best harness / max(best pool at 0 s, longest trial {:.1} s) = {:.2} (aim: at most 1.15)",
         longest.as_secs_f64(),
-        ratio(waiting.wall, bound)
+        ratio(waiting, bound)
     );
     Ok(())
 }
