@@ -53,7 +53,7 @@ fn main() -> anyhow::Result<()> {
     println!("{} trials on {cores} cores\n", plan.len());
     println!("provider    what                    wall s   CPU s of claude and harness");
     let quick = runtime.block_on(Bench::start(&root, 0))?;
-    quick.warm_up(&plan)?;
+    quick.warm_up(&plan, cores)?;
     let (mut floors, mut at_once) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         for width in [cores, cores + 1, cores * 2] {
@@ -68,7 +68,7 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(quick.end());
 
     let slow = runtime.block_on(Bench::start(&root, SLOW))?;
-    slow.warm_up(&plan)?;
+    slow.warm_up(&plan, cores)?;
     let (mut waiting, mut longest) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let (cost, of_a_trial) = slow.harness(&harness, &root)?;
@@ -180,14 +180,12 @@ impl Bench {
     }
 
     /// A call to each alias: what a gateway does once for each model is nobody's cost.
-    fn warm_up(&self, plan: &[Box<Run>]) -> anyhow::Result<()> {
+    fn warm_up(&self, plan: &[Box<Run>], width: usize) -> anyhow::Result<()> {
         let mut aliases = HashSet::new();
-        let first: Vec<&Run> = plan
+        let first = plan
             .iter()
             .map(Box::as_ref)
-            .filter(|run| aliases.insert(&run.alias))
-            .collect();
-        let width = first.len();
+            .filter(|run| aliases.insert(&run.alias));
         self.pool(first, width)
     }
 
@@ -278,7 +276,7 @@ fn next(queue: &Mutex<VecDeque<Invocation>>) -> Option<Invocation> {
 
 /// Runs one `claude`; of what it prints only the ends of its answers are looked for, where a further prompt waits.
 fn call(invocation: &Invocation) -> anyhow::Result<()> {
-    claude::make_folders(invocation)?;
+    claude::prepare(invocation)?;
     let launch = invocation.launch();
     let messages = invocation.stdin_messages();
     let piped = |needed: bool| if needed { Stdio::piped() } else { Stdio::null() };

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::Write as _;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -163,9 +164,33 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         preflight: OnceLock::new(),
         told: Mutex::default(),
     });
-    let conclusion = libtest_mimic::run(&mimic, trials(&run, selected, &first, left_out));
+    let trials = trials(&run, selected, &first, left_out);
+    let conclusion = while_somebody_reads(|| libtest_mimic::run(&mimic, trials));
     let run = Arc::into_inner(run).context("a trial is still running")?;
-    run.end(&results_path, conclusion.has_failed())
+    match conclusion {
+        Some(conclusion) => run.end(&results_path, conclusion.has_failed()),
+        None => run.end_unread(&results_path),
+    }
+}
+
+/// libtest-mimic panics when what it prints cannot be written, after the trials that other threads have begun; whoever
+/// ran `… | head` has read enough, and is told no panic.
+fn while_somebody_reads<T>(run: impl FnOnce() -> T) -> Option<T> {
+    fn is_unread(text: Option<&str>) -> bool {
+        text.is_some_and(|text| text.contains("BrokenPipe"))
+    }
+    let printing = std::thread::current().id();
+    let told = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if std::thread::current().id() != printing || !is_unread(info.payload_as_str()) {
+            told(info);
+        }
+    }));
+    match panic::catch_unwind(AssertUnwindSafe(run)) {
+        Ok(done) => Some(done),
+        Err(payload) if is_unread(payload.downcast_ref::<String>().map(String::as_str)) => None,
+        Err(payload) => panic::resume_unwind(payload),
+    }
 }
 
 /// The project that cargo runs the harness for, else the one that the working directory is in.
@@ -406,8 +431,8 @@ fn changed_since_the_last_run(root: &Path, results: &Path, names: Vec<TrialName>
     }
 }
 
-/// The trials, `first` those, then those of which nothing is run, then those that wait for the most answers: what begins
-/// last should not take longest; and as many more as were left out, to be counted.
+/// The trials, `first` those, then those that wait for the most answers: what begins last should not take longest; and as
+/// many more as were left out, to be counted.
 fn trials(
     run: &Arc<Run>,
     mut names: Vec<TrialName>,
@@ -416,7 +441,7 @@ fn trials(
 ) -> Vec<Trial> {
     let answers = |name: &TrialName| match run.project.plan(run.proxy_config.as_ref(), name) {
         Planned::Run(planned) => planned.test().script.replies.len(),
-        Planned::Broken(_) | Planned::NotApplicable(_) => usize::MAX,
+        Planned::Broken(_) | Planned::NotApplicable(_) => 0,
     };
     names.sort_by_cached_key(|name| (!first.contains(name), std::cmp::Reverse(answers(name))));
     names
@@ -447,36 +472,40 @@ fn nothing_to_run(command_line: &CommandLine, project: &Project, results_path: &
 impl Run {
     /// One trial, as libtest-mimic sees it.
     fn trial(&self, name: &TrialName, rank: usize) -> Result<Completion, Failed> {
-        // Before the session is awaited, which lets all go at once.
-        let standing = self.line.stand(rank);
         let record = match self.project.plan(self.proxy_config.as_ref(), name) {
             Planned::NotApplicable(reason) => not_applicable(name, reason),
             Planned::Broken(faults) => return self.broken(name, &faults),
-            Planned::Run(planned) => match self.session() {
-                Ok(_) if self.blocked(&planned.alias).is_some() => self.blocked_trial(name, &planned.alias),
-                Ok(session) => {
-                    let model = self.model(&planned.alias);
-                    let trial = trial::Trial {
-                        name,
-                        test: planned.test(),
-                        alias: model,
-                        root: &self.project.root,
-                        standing: &standing,
-                        mutation: None,
-                    };
-                    match self.runtime() {
-                        Ok(runtime) => runtime.block_on(trial::run(trial, session)),
-                        Err(error) => no_session(name, &planned.alias, &error.to_string()),
+            Planned::Run(planned) => {
+                // Before the session is awaited, which lets all go at once.
+                let standing = self.line.stand(rank);
+                match self.session() {
+                    Ok(_) if self.blocked(&planned.alias).is_some() => {
+                        self.blocked_trial(name, &planned.alias)
+                    }
+                    Ok(session) => {
+                        let model = self.model(&planned.alias);
+                        let trial = trial::Trial {
+                            name,
+                            test: planned.test(),
+                            alias: model,
+                            root: &self.project.root,
+                            standing: &standing,
+                            mutation: None,
+                        };
+                        match self.runtime() {
+                            Ok(runtime) => runtime.block_on(trial::run(trial, session)),
+                            Err(error) => no_session(name, &planned.alias, &error.to_string()),
+                        }
+                    }
+                    Err(error) => {
+                        // Told once, at the end, and not again by each of ninety trials.
+                        self.recorder.add(&no_session(name, &planned.alias, &error));
+                        return Err(Failed::from(
+                            "nothing was run: the session could not be started, for the reason at the end",
+                        ));
                     }
                 }
-                Err(error) => {
-                    // Told once, at the end, and not again by each of ninety trials.
-                    self.recorder.add(&no_session(name, &planned.alias, &error));
-                    return Err(Failed::from(
-                        "nothing was run: the session could not be started, for the reason at the end",
-                    ));
-                }
-            },
+            }
         };
         let completion = self.completion(&record);
         self.recorder.add(&record);
@@ -614,8 +643,8 @@ impl Run {
         }
     }
 
-    /// Ends the session, and says what the run came to.
-    fn end(mut self, results_path: &Path, failed: bool) -> anyhow::Result<ExitCode> {
+    /// Ends the session, which may be one that could not be started.
+    fn close(&mut self) -> anyhow::Result<(Results, Option<SessionError>)> {
         let results = self.recorder.finish()?;
         self.tell_orphans();
         let broken = match std::mem::take(&mut self.session).into_inner() {
@@ -628,6 +657,21 @@ impl Run {
             Some(Err(error)) => Some(error),
             None => None,
         };
+        Ok((results, broken))
+    }
+
+    /// Ends a run of which nobody has read to the end.
+    fn end_unread(mut self, results_path: &Path) -> anyhow::Result<ExitCode> {
+        self.close()?;
+        anyhow::bail!(
+            "nobody reads what the run prints: what it has come to is in `{}` (`--logfile FILE` has it written)",
+            results_path.display()
+        );
+    }
+
+    /// Ends the session, and says what the run came to.
+    fn end(mut self, results_path: &Path, failed: bool) -> anyhow::Result<ExitCode> {
+        let (results, broken) = self.close()?;
         if !self.is_one_of_many {
             self.show(&results);
             anstream::eprintln!("results: {}", results_path.display());

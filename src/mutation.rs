@@ -268,24 +268,26 @@ impl Campaign<'_> {
     ) -> impl futures_util::Stream<Item = Done> + 'a {
         let line = Line::default();
         stream::iter(jobs)
-            .map(move |job| (job, line.stand(0)))
-            .map(move |(job, standing)| async move {
-                let mutation = job
-                    .mutant
-                    .map(|index| Arc::new(Mutation::new(Arc::clone(&mutants[index]))));
-                let trial = Trial {
-                    name: &job.name,
-                    test: job.run.test(),
-                    alias: &job.run.alias,
-                    root: &self.project.root,
-                    standing: &standing,
-                    mutation: mutation.as_ref(),
-                };
-                let record = trial::run(trial, self.session).await;
-                Done {
-                    touched: mutation.is_some_and(|mutation| mutation.changes() > 0),
-                    record,
-                    job,
+            .map(move |job| {
+                let standing = line.stand(0);
+                async move {
+                    let mutation = job
+                        .mutant
+                        .map(|index| Arc::new(Mutation::new(Arc::clone(&mutants[index]))));
+                    let trial = Trial {
+                        name: &job.name,
+                        test: job.run.test(),
+                        alias: &job.run.alias,
+                        root: &self.project.root,
+                        standing: &standing,
+                        mutation: mutation.as_ref(),
+                    };
+                    let record = trial::run(trial, self.session).await;
+                    Done {
+                        touched: mutation.is_some_and(|mutation| mutation.changes() > 0),
+                        record,
+                        job,
+                    }
                 }
             })
             .buffer_unordered(UNDER_WAY)

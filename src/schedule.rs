@@ -35,12 +35,12 @@ pub struct Schedule {
     answers_are_slow: AtomicBool,
 }
 
-/// Those that are to begin, in order. Only the first of them waits for a place, so who has been answered stands behind one
-/// of them at most.
+/// Those that are to begin, in order; one line for a schedule. Only the first of them waits for a place, so who has been
+/// answered stands behind one of them at most.
 #[derive(Clone, Debug, Default)]
 pub struct Line {
-    standing: Arc<watch::Sender<BTreeSet<Ticket>>>,
-    tickets: Arc<AtomicUsize>,
+    tickets: watch::Sender<BTreeSet<Ticket>>,
+    given_out: Arc<AtomicUsize>,
 }
 
 /// The lowest rank is first, and of one rank who came first.
@@ -56,7 +56,7 @@ pub struct Standing {
 impl Line {
     /// Stands behind all of a lower `rank`, before it can say that it is ready: those of a higher one wait for it.
     pub fn stand(&self, rank: usize) -> Standing {
-        let ticket = (rank, self.tickets.fetch_add(1, Ordering::Relaxed));
+        let ticket = (rank, self.given_out.fetch_add(1, Ordering::Relaxed));
         let line = self.clone();
         let standing = Standing { line, ticket };
         standing.enter();
@@ -66,29 +66,33 @@ impl Line {
 
 impl Standing {
     fn enter(&self) {
-        self.line
-            .standing
-            .send_if_modified(|line| line.insert(self.ticket));
+        self.change(|tickets| tickets.insert(self.ticket));
     }
 
     fn leave(&self) {
-        self.line
-            .standing
-            .send_if_modified(|line| line.remove(&self.ticket));
+        self.change(|tickets| tickets.remove(&self.ticket));
+    }
+
+    /// Wakes the others where another is the first.
+    fn change(&self, change: impl FnOnce(&mut BTreeSet<Ticket>) -> bool) {
+        self.line.tickets.send_if_modified(|tickets| {
+            let first = tickets.first().copied();
+            change(tickets) && tickets.first() != first.as_ref()
+        });
     }
 
     /// Waits for a place while it is the first.
     async fn place(&self, schedule: &Schedule) -> Option<OwnedSemaphorePermit> {
         self.enter();
-        let is_first = |line: &BTreeSet<Ticket>| line.first() == Some(&self.ticket);
-        let mut line = self.line.standing.subscribe();
+        let is_first = |tickets: &BTreeSet<Ticket>| tickets.first() == Some(&self.ticket);
+        let mut tickets = self.line.tickets.subscribe();
         let place = loop {
-            // Both waits end: the line is there as long as one stands in it.
-            let _ = line.wait_for(is_first).await;
+            // Neither wait fails: the line is there as long as one stands in it.
+            let _ = tickets.wait_for(is_first).await;
             tokio::select! {
                 biased;
+                _ = tickets.wait_for(|tickets| !is_first(tickets)) => {}
                 place = schedule.place() => break place,
-                _ = line.wait_for(|line| !is_first(line)) => {}
             }
         };
         self.leave();
@@ -342,8 +346,13 @@ mod tests {
         let schedule = Schedule::new(1, Answers::InItsTime);
         let line = Line::default();
         let computes = turn(&schedule).await;
-        let (late, early) = (line.stand(2), line.stand(1));
+        let late = line.stand(2);
         let mut late = pin!(schedule.turn(&late));
+        assert!(
+            poll(late.as_mut()).is_pending(),
+            "it is the first, and waits for a place"
+        );
+        let early = line.stand(1);
         assert!(poll(late.as_mut()).is_pending());
         let mut early = pin!(schedule.turn(&early));
         assert!(poll(early.as_mut()).is_pending());

@@ -67,11 +67,11 @@ pub struct ClaudeRun {
 /// `claude` could not be run at all.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaudeError {
-    /// A folder of the trial could not be made.
-    #[error("cannot make `{}`: {source}", folder.display())]
-    Folder {
-        /// The folder.
-        folder: PathBuf,
+    /// A folder or a file of the trial could not be made.
+    #[error("cannot make `{}`: {source}", path.display())]
+    Files {
+        /// Its path.
+        path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
@@ -95,7 +95,7 @@ pub async fn run(
     invocation: &Invocation,
     mut on_progress: impl FnMut(Progress),
 ) -> Result<ClaudeRun, ClaudeError> {
-    make_folders(invocation)?;
+    prepare(invocation)?;
     let started = Instant::now();
     let mut piped = Piped::start(invocation.launch(), STDERR_BYTES)?;
     let mut prompts = Prompts::start(piped.stdin.take(), invocation);
@@ -140,15 +140,12 @@ pub async fn run(
 /// # Errors
 ///
 /// A folder or a file of it cannot be made.
-pub fn make_folders(invocation: &Invocation) -> Result<(), ClaudeError> {
+pub fn prepare(invocation: &Invocation) -> Result<(), ClaudeError> {
     for folder in invocation.folders() {
-        std::fs::create_dir_all(&folder).map_err(|source| ClaudeError::Folder { folder, source })?;
+        std::fs::create_dir_all(&folder).map_err(|source| ClaudeError::Files { path: folder, source })?;
     }
     let swept = invocation.swept();
-    std::fs::write(&swept, "").map_err(|source| ClaudeError::Folder {
-        folder: swept,
-        source,
-    })
+    std::fs::write(&swept, "").map_err(|source| ClaudeError::Files { path: swept, source })
 }
 
 /// Has the process end, and reads the rest of what it printed.

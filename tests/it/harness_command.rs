@@ -492,14 +492,14 @@ async fn unread(mut command: Command) -> Ran {
 }
 
 #[tokio::test]
-async fn where_nobody_reads_on_a_list_and_a_command_end_quietly_and_a_run_is_given_up() {
+async fn where_nobody_reads_on_a_list_and_a_command_end_quietly_and_a_run_says_so() {
     let small = Small::new();
     let listed = unread(small.harness(&["--list"])).await;
     assert_eq!((listed.status, listed.err.as_str()), (Some(0), ""));
     let run = unread(small.harness(&["--ignored"])).await;
     assert_eq!(run.status, Some(2), "{}", run.err);
     let said = run.err.lines().last().unwrap_or_default();
-    assert!(said.starts_with("given up: nobody reads"), "{}", run.err);
+    assert!(said.starts_with("error: nobody reads"), "{}", run.err);
     assert!(!run.err.contains("panicked"), "{}", run.err);
     write(&small.root().join("cells/text/_shared.yaml"), "promt: ping\n");
     let compat = env!("CARGO_BIN_EXE_compat");
