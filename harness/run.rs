@@ -173,8 +173,8 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// libtest-mimic panics when what it prints cannot be written, after the trials that other threads have begun; whoever
-/// ran `… | head` has read enough, and is told no panic.
+/// libtest-mimic panics when what it prints cannot be written: with one thread at once, with more when they have run all
+/// trials. Whoever ran `… | head` has read enough, and is told no panic.
 fn while_somebody_reads<T>(run: impl FnOnce() -> T) -> Option<T> {
     fn is_unread(text: Option<&str>) -> bool {
         text.is_some_and(|text| text.contains("BrokenPipe"))
