@@ -54,54 +54,36 @@ fn main() -> anyhow::Result<()> {
     println!("provider    what                    wall s   CPU s of claude and harness");
     let quick = runtime.block_on(Bench::start(&root, 0))?;
     quick.warm_up(&plan, cores)?;
-    let (mut floors, mut at_once) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        for width in [cores, cores + 1, cores * 2] {
-            let floor = measured(|| quick.pool(plan.iter().map(Box::as_ref), width))?;
-            print_row("0 s", &format!("pool of {width}"), floor);
-            floors.push(floor.wall);
-        }
-        let (cost, _) = quick.harness(&harness, &root)?;
-        print_row("0 s", "harness", cost);
-        at_once.push(cost.wall);
-    }
+    let at_once = quick.rounds("0 s", &plan, &[cores, cores + 1, cores * 2], &harness, &root)?;
     runtime.block_on(quick.end());
-
     let slow = runtime.block_on(Bench::start(&root, SLOW))?;
     slow.warm_up(&plan, cores)?;
-    let (mut slow_floors, mut waiting, mut longest) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        for width in [cores * 6, cores * 12] {
-            let floor = measured(|| slow.pool(plan.iter().map(Box::as_ref), width))?;
-            print_row("3 s", &format!("pool of {width}"), floor);
-            slow_floors.push(floor.wall);
-        }
-        let (cost, of_a_trial) = slow.harness(&harness, &root)?;
-        print_row("3 s", "harness", cost);
-        waiting.push(cost.wall);
-        longest.push(of_a_trial);
-    }
+    let waiting = slow.rounds("3 s", &plan, &[cores * 6, cores * 12], &harness, &root)?;
     runtime.block_on(slow.end());
 
-    let best = |times: Vec<Duration>| times.into_iter().min().context("nothing was measured");
-    let (floor, at_once) = (best(floors)?, best(at_once)?);
-    let (slow_floor, waiting, longest) = (best(slow_floors)?, best(waiting)?, best(longest)?);
     let ratio = |wall: Duration, bound: Duration| wall.as_secs_f64() / bound.as_secs_f64();
-    let bound = floor.max(longest);
+    let bound = at_once.pool.max(waiting.longest_trial);
     println!(
         "\nat 0 s: best harness / best pool = {:.2} (aim: at most 1.10)",
-        ratio(at_once, floor)
+        ratio(at_once.harness, at_once.pool)
     );
     println!(
         "at 3 s: best harness / max(best pool at 0 s, longest trial {:.1} s) = {:.2} (aim: at most 1.15)",
-        longest.as_secs_f64(),
-        ratio(waiting, bound)
+        waiting.longest_trial.as_secs_f64(),
+        ratio(waiting.harness, bound)
     );
     println!(
         "at 3 s: best harness / best pool at 3 s = {:.2}",
-        ratio(waiting, slow_floor)
+        ratio(waiting.harness, waiting.pool)
     );
     Ok(())
+}
+
+/// The least time that each has taken at one latency.
+struct Best {
+    pool: Duration,
+    harness: Duration,
+    longest_trial: Duration,
 }
 
 /// Wall clock and processor time of everything that was started and has ended.
@@ -187,6 +169,34 @@ impl Bench {
     async fn end(self) {
         self.gateway.stop().await;
         self.simulator.shutdown().await;
+    }
+
+    /// Pools of all widths and the harness, one after the other.
+    fn rounds(
+        &self,
+        provider: &str,
+        plan: &[Box<Run>],
+        widths: &[usize],
+        harness: &Path,
+        root: &Path,
+    ) -> anyhow::Result<Best> {
+        let mut best = Best {
+            pool: Duration::MAX,
+            harness: Duration::MAX,
+            longest_trial: Duration::MAX,
+        };
+        for _ in 0..ROUNDS {
+            for &width in widths {
+                let cost = measured(|| self.pool(plan.iter().map(Box::as_ref), width))?;
+                print_row(provider, &format!("pool of {width}"), cost);
+                best.pool = best.pool.min(cost.wall);
+            }
+            let (cost, longest_trial) = self.harness(harness, root)?;
+            print_row(provider, "harness", cost);
+            best.harness = best.harness.min(cost.wall);
+            best.longest_trial = best.longest_trial.min(longest_trial);
+        }
+        Ok(best)
     }
 
     /// A call to each alias: what a gateway does once for each model is nobody's cost.

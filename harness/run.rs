@@ -16,7 +16,7 @@ use compat_matrix::ids::TrialName;
 use compat_matrix::matrix::baseline::Verdict;
 use compat_matrix::matrix::{Matrix, terminal};
 use compat_matrix::outcome::{Cause, Failure, Mismatch, Outcome, RunRecord, TrialRecord};
-use compat_matrix::plan::Planned;
+use compat_matrix::plan::{self, Planned};
 use compat_matrix::preflight::{self, Finding};
 use compat_matrix::report::{self, Paint};
 use compat_matrix::results::{Entry, Results};
@@ -475,41 +475,37 @@ impl Run {
         let record = match self.project.plan(self.proxy_config.as_ref(), name) {
             Planned::NotApplicable(reason) => not_applicable(name, reason),
             Planned::Broken(faults) => return self.broken(name, &faults),
-            Planned::Run(planned) => {
-                // Before the session is awaited, which lets all go at once.
-                let standing = self.line.stand(rank);
-                match self.session() {
-                    Ok(_) if self.blocked(&planned.alias).is_some() => {
-                        self.blocked_trial(name, &planned.alias)
-                    }
-                    Ok(session) => {
-                        let model = self.model(&planned.alias);
-                        let trial = trial::Trial {
-                            name,
-                            test: planned.test(),
-                            alias: model,
-                            root: &self.project.root,
-                            standing: &standing,
-                            mutation: None,
-                        };
-                        match self.runtime() {
-                            Ok(runtime) => runtime.block_on(trial::run(trial, session)),
-                            Err(error) => no_session(name, &planned.alias, &error.to_string()),
-                        }
-                    }
-                    Err(error) => {
-                        // Told once, at the end, and not again by each of ninety trials.
-                        self.recorder.add(&no_session(name, &planned.alias, &error));
-                        return Err(Failed::from(
-                            "nothing was run: the session could not be started, for the reason at the end",
-                        ));
-                    }
-                }
-            }
+            Planned::Run(planned) => self.run(name, &planned, rank)?,
         };
         let completion = self.completion(&record);
         self.recorder.add(&record);
         completion
+    }
+
+    /// The record of a trial of which there is something to run.
+    fn run(&self, name: &TrialName, planned: &plan::Run, rank: usize) -> Result<TrialRecord, Failed> {
+        // Before the session is awaited, which lets all go at once.
+        let standing = self.line.stand(rank);
+        let session = self.session().map_err(|error| {
+            // Told once, at the end, and not again by each of ninety trials.
+            self.recorder.add(&no_session(name, &planned.alias, &error));
+            Failed::from("nothing was run: the session could not be started, for the reason at the end")
+        })?;
+        if self.blocked(&planned.alias).is_some() {
+            return Ok(self.blocked_trial(name, &planned.alias));
+        }
+        let trial = trial::Trial {
+            name,
+            test: planned.test(),
+            alias: self.model(&planned.alias),
+            root: &self.project.root,
+            standing: &standing,
+            mutation: None,
+        };
+        Ok(match self.runtime() {
+            Ok(runtime) => runtime.block_on(trial::run(trial, session)),
+            Err(error) => no_session(name, &planned.alias, &error.to_string()),
+        })
     }
 
     /// A trial whose cell cannot be read, told as `compat check` tells it.
