@@ -214,7 +214,7 @@ impl Session {
         watchdog
             .remove_at_end(scratch.path())
             .map_err(WatchdogError::from)?;
-        let (claude, way) = tokio::try_join!(
+        let (Claude { program, version }, way) = tokio::try_join!(
             claude(options, run, progress),
             way(options, run, scratch.path(), progress)
         )?;
@@ -247,10 +247,8 @@ impl Session {
             back,
             gateway_version,
             gateway,
-            claude_version: toolchain::claude_version(&claude, &Surroundings::new(environment.clone(), run))
-                .await
-                .ok(),
-            claude,
+            claude: program,
+            claude_version: version,
             run,
             inherited: environment.inherited(),
             schedule: Schedule::new(cores(), answers),
@@ -359,23 +357,31 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-async fn claude(options: &Options, run: RunId, progress: &dyn Progress) -> Result<PathBuf, SessionError> {
-    match options.environment.claude() {
+/// The `claude` of a run.
+struct Claude {
+    program: PathBuf,
+    version: Option<String>,
+}
+
+async fn claude(options: &Options, run: RunId, progress: &dyn Progress) -> Result<Claude, SessionError> {
+    let environment = &options.environment;
+    let program = match environment.claude() {
         None => {
-            let lock = Lock::read(&options.root.join(toolchain::lock::FOLDER))?;
-            let installer = Installer::new(options.environment.clone(), run, progress)?;
-            Ok(installer.ensure_claude(&lock.claude).await?)
+            let pin = Lock::read(&options.root.join(toolchain::lock::FOLDER))?.claude;
+            let installer = Installer::new(environment.clone(), run, progress)?;
+            return Ok(Claude {
+                program: installer.ensure_claude(&pin).await?,
+                version: Some(pin.version),
+            });
         }
-        Some(ClaudeChoice::File(file)) => claude_file(&file),
-        Some(ClaudeChoice::OnPath) => {
-            options
-                .environment
-                .find_program("claude")
-                .ok_or(SessionError::NoClaude {
-                    place: "any folder of the `PATH`".into(),
-                })
-        }
-    }
+        Some(ClaudeChoice::File(file)) => claude_file(&file)?,
+        Some(ClaudeChoice::OnPath) => environment.find_program("claude").ok_or(SessionError::NoClaude {
+            place: "any folder of the `PATH`".into(),
+        })?,
+    };
+    let surroundings = Surroundings::new(environment.clone(), run);
+    let version = toolchain::claude_version(&program, &surroundings).await.ok();
+    Ok(Claude { program, version })
 }
 
 /// The absolute path of a `claude` that can be run: a trial runs it in a folder of its own.

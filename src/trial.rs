@@ -287,6 +287,7 @@ async fn run_claude(
         inherited: session.inherited.clone(),
         deadline: Duration::from_secs(trial.test.timeout_seconds),
     };
+    let keeps_step = trial.test.script.keeps_step();
     // The provider is told what shows by a task of its own: telling a remote one takes a round trip, and reading
     // must not wait for it.
     let (told, mut shows) = tokio::sync::mpsc::unbounded_channel();
@@ -303,7 +304,9 @@ async fn run_claude(
             Progress::Requesting => turn.asks(),
             Progress::Deltas { shown, .. } => {
                 turn.is_answered();
-                let _ = told.send(shown);
+                if keeps_step {
+                    let _ = told.send(shown);
+                }
             }
         })
         .await;

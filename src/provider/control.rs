@@ -10,7 +10,7 @@ use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Response, StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::timeout;
 
 use super::server::Server;
@@ -57,19 +57,13 @@ pub(super) fn is_control(path: &str) -> bool {
 /// Answers a control request.
 pub(super) async fn handle(server: &Server, parts: &Parts, body: &[u8]) -> Response<Body> {
     if !is_allowed(server, parts) {
-        return reply(
-            StatusCode::UNAUTHORIZED,
-            json!({"error": "the control key is missing or wrong"}),
-        );
+        return refusal(StatusCode::UNAUTHORIZED, "the control key is missing or wrong");
     }
     let command = parts.uri.path().trim_start_matches(PREFIX);
     match obey(server, command, body).await {
         Ok(Some(answer)) => reply(StatusCode::OK, answer),
-        Ok(None) => reply(
-            StatusCode::NOT_FOUND,
-            json!({"error": format!("no control route `{command}`")}),
-        ),
-        Err(error) => reply(StatusCode::BAD_REQUEST, json!({"error": error.to_string()})),
+        Ok(None) => refusal(StatusCode::NOT_FOUND, &format!("no control route `{command}`")),
+        Err(error) => refusal(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }
 
@@ -84,39 +78,46 @@ fn is_allowed(server: &Server, parts: &Parts) -> bool {
     }
 }
 
-async fn obey(server: &Server, command: &str, body: &[u8]) -> serde_json::Result<Option<Value>> {
-    Ok(Some(match command {
-        "hello" => json!({
+/// The answer's JSON.
+async fn obey(server: &Server, command: &str, body: &[u8]) -> serde_json::Result<Option<Vec<u8>>> {
+    let done = || serde_json::to_vec(&json!({}));
+    let answer = match command {
+        "hello" => serde_json::to_vec(&json!({
             "service": SERVICE,
             "version": env!("CARGO_PKG_VERSION"),
             "first_byte_delay_ms": server.options.first_byte_delay_ms,
-        }),
+        })),
         "register" => {
             let Register { key, script } = serde_json::from_slice(body)?;
             server.trials.register(key, script);
-            json!({})
+            done()
         }
         "first-request" => {
             let Named { key } = serde_json::from_slice(body)?;
             let arrived = timeout(LONG_POLL, server.first_request(key)).await.is_ok();
-            serde_json::to_value(Arrival { arrived })?
+            serde_json::to_vec(&Arrival { arrived })
         }
         "shown" => {
             let Shown { key, deltas } = serde_json::from_slice(body)?;
             server.shown(key, deltas);
-            json!({})
+            done()
         }
         "take" => {
             let Named { key } = serde_json::from_slice(body)?;
-            serde_json::to_value(server.take(key))?
+            serde_json::to_vec(&server.take(key))
         }
-        "orphans" => serde_json::to_value(server.orphans.exchanges())?,
+        "orphans" => serde_json::to_vec(&server.orphans.exchanges()),
         _ => return Ok(None),
-    }))
+    };
+    answer.map(Some)
 }
 
-fn reply(status: StatusCode, body: Value) -> Response<Body> {
-    let mut response = Response::new(Body::from(body.to_string()));
+fn refusal(status: StatusCode, why: &str) -> Response<Body> {
+    reply(status, json!({ "error": why }).to_string().into_bytes())
+}
+
+fn reply(status: StatusCode, body: Vec<u8>) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response
         .headers_mut()

@@ -36,6 +36,11 @@ impl Ledger {
     pub(super) fn exchanges(&self) -> Vec<Exchange> {
         lock(&self.exchanges).clone()
     }
+
+    /// The exchanges so far, of which nothing more is recorded.
+    pub(super) fn take(&self) -> Vec<Exchange> {
+        std::mem::take(&mut lock(&self.exchanges))
+    }
 }
 
 impl Recording {

@@ -140,14 +140,14 @@ impl RemoteSimulator {
             .await
             .map_err(unreachable)?;
         let status = response.status();
-        let text = response.text().await.map_err(unreachable)?;
+        let body = response.bytes().await.map_err(unreachable)?;
         match status {
-            StatusCode::OK => serde_json::from_str(&text).map_err(|_| RemoteError::Stranger(url)),
+            StatusCode::OK => serde_json::from_slice(&body).map_err(|_| RemoteError::Stranger(url)),
             StatusCode::UNAUTHORIZED => Err(RemoteError::Key(self.base_url.clone())),
             _ => Err(RemoteError::Refused {
                 url,
                 status,
-                body: text,
+                body: String::from_utf8_lossy(&body).into_owned(),
             }),
         }
     }

@@ -85,7 +85,7 @@ impl Server {
     pub(super) fn take(&self, key: TrialKey) -> Vec<Exchange> {
         self.trials
             .remove(key)
-            .map(|trial| trial.ledger.exchanges())
+            .map(|trial| trial.ledger.take())
             .unwrap_or_default()
     }
 

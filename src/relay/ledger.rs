@@ -42,9 +42,9 @@ impl Ledger {
         }
     }
 
-    /// The passages so far.
-    pub(super) fn passages(&self) -> Vec<Passage> {
-        lock(&self.passages).clone()
+    /// The passages so far, of which nothing more is recorded.
+    pub(super) fn take(&self) -> Vec<Passage> {
+        std::mem::take(&mut lock(&self.passages))
     }
 }
 

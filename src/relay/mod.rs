@@ -152,7 +152,7 @@ impl Relay {
     /// Ends a trial: what passed for it, in order. What comes after it passes unrecorded and unchanged.
     pub fn take(&self, key: TrialKey) -> Vec<Passage> {
         let trial = lock(&self.shared.trials).remove(&key);
-        trial.map(|trial| trial.ledger.passages()).unwrap_or_default()
+        trial.map(|trial| trial.ledger.take()).unwrap_or_default()
     }
 
     /// Ends it. Streams under way are cut off after a moment.

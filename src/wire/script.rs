@@ -17,6 +17,15 @@ pub struct Script {
     pub replies: Vec<Reply>,
 }
 
+impl Script {
+    /// Whether a reply of it waits for what shows at the client.
+    pub fn keeps_step(&self) -> bool {
+        self.replies
+            .iter()
+            .any(|reply| matches!(reply, Reply::Message(message) if message.pace.lockstep))
+    }
+}
+
 /// The answer to one request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
