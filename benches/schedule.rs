@@ -191,7 +191,7 @@ impl Bench {
             best_width = best_width.min((pool(width)?, width));
         }
         let mut best = Best {
-            pool: Duration::MAX,
+            pool: best_width.0,
             harness: Duration::MAX,
             longest_trial: Duration::MAX,
         };

@@ -203,7 +203,7 @@ pub struct RunRecord {
     pub gateway: String,
     /// The gateway's version, if it is known.
     pub gateway_version: Option<String>,
-    /// The version of Claude Code, if one was found.
+    /// The version of Claude Code, if it is known.
     pub claude_code_version: Option<String>,
     /// When the run began.
     pub started_at: chrono::DateTime<chrono::Utc>,

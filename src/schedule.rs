@@ -138,7 +138,7 @@ impl Schedule {
             schedule: Arc::clone(self),
             place,
             request: 0,
-            asked: Instant::now(),
+            asked: None,
         })))
     }
 
@@ -173,7 +173,8 @@ struct State {
     place: Option<OwnedSemaphorePermit>,
     /// How often the trial has asked or been answered: a timer that is late for the last question does nothing.
     request: u64,
-    asked: Instant,
+    /// When the question was asked that is not yet answered.
+    asked: Option<Instant>,
 }
 
 impl Turn {
@@ -182,7 +183,7 @@ impl Turn {
         let (request, grace) = {
             let mut state = locked(&self.0);
             state.request += 1;
-            state.asked = Instant::now();
+            state.asked = Some(Instant::now());
             (state.request, state.schedule.grace())
         };
         let state = Arc::downgrade(&self.0);
@@ -218,8 +219,8 @@ impl Turn {
 impl State {
     fn answered(&mut self) {
         self.request += 1;
-        if self.place.is_none() {
-            self.schedule.learn(self.asked.elapsed() >= GRACE);
+        if let Some(asked) = self.asked.take() {
+            self.schedule.learn(asked.elapsed() >= GRACE);
         }
     }
 }
@@ -403,6 +404,47 @@ mod tests {
         assert!(may_start(&schedule).is_none(), "the question is being sent");
         sleep(SENDING * 2).await;
         let second = may_start(&schedule).expect("answers are slow");
+        drop(second);
+        first.is_answered();
+        first.asks();
+        sleep(SENDING * 2).await;
+        assert!(may_start(&schedule).is_none(), "the last answer was quick");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_that_is_sent_is_no_slow_answer() {
+        let schedule = Schedule::new(2, Answers::InItsTime);
+        let (first, second) = (turn(&schedule).await, turn(&schedule).await);
+        first.asks();
+        sleep(GRACE * 3).await;
+        first.is_answered();
+        // Answers are slow, as far as anybody knows.
+        first.asks();
+        sleep(SENDING / 2).await;
+        second.asks();
+        sleep(SENDING * 3 / 4).await;
+        first.is_answered();
+        sleep(SENDING / 2).await;
+        let third = may_start(&schedule).expect("the second has sent its question");
+        first.asks();
+        sleep(SENDING * 2).await;
+        assert!(may_start(&schedule).is_none(), "the last answer was quick");
+        drop(third);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_learnt_of_once() {
+        let schedule = Schedule::new(1, Answers::InItsTime);
+        let first = may_start(&schedule).expect("nobody computes");
+        first.asks();
+        sleep(GRACE * 3).await;
+        first.is_answered();
+        first.asks();
+        sleep(SENDING * 2).await;
+        let second = may_start(&schedule).expect("answers are slow");
+        // The answer is quick, but it is held back for long.
+        first.gate().pass().await;
+        first.is_answered();
         drop(second);
         first.is_answered();
         first.asks();

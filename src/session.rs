@@ -70,7 +70,7 @@ pub struct Session {
     pub back: Option<Relay>,
     /// The `claude` program.
     pub claude: PathBuf,
-    /// Its version, if it says.
+    /// Its version: that of the lock, or of another than the pinned one what it says, if it does.
     pub claude_version: Option<String>,
     /// The run.
     pub run: RunId,

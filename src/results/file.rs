@@ -40,7 +40,7 @@ pub struct Run {
     pub behind: Behind,
     /// The gateway.
     pub gateway: Gateway,
-    /// The version of Claude Code, if one ran.
+    /// The version of Claude Code, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claude_code_version: Option<String>,
     /// When the run began.

@@ -16,6 +16,8 @@ use compat_matrix::toolchain::Silent;
 use compat_matrix::trial::{self, Trial};
 use compat_matrix::warm::Warmth;
 use compat_matrix::wire::Operation;
+use compat_matrix::wire::exchange::Exchange;
+use compat_matrix::wire::script::{Reply, ReplyBlock};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -151,6 +153,29 @@ async fn a_text_trial_passes_on_both_sides_and_leaves_its_evidence() {
     let scratch = session.scratch().to_owned();
     session.end().await;
     assert!(!scratch.exists(), "the session's folder goes with it");
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_provider_in_lockstep_is_told_what_shows() {
+    let simulator = simulator().await;
+    let key = simulator.credentials().anthropic_api_key.clone();
+    let session = session_on(&simulator, &key).await;
+    let root = TempDir::new().unwrap();
+    let mut test = text_test();
+    test.expectations[0].check = Check::Text(equals("one two three"));
+    let Reply::Message(message) = &mut test.script.replies[0] else {
+        panic!("a text is a message");
+    };
+    message.content = vec![ReplyBlock::Text("one two three".into())];
+    message.pace.lockstep = true;
+    let record = run(&test, &session, root.path()).await;
+    assert_eq!(record.outcome, Outcome::Pass, "{record:#?}");
+    let exchange: Exchange =
+        serde_json::from_str(&evidence(&record, root.path(), "exchanges.jsonl")).unwrap();
+    let lockstep = exchange.reply.lockstep.expect("it kept step");
+    assert_eq!((lockstep.seen, lockstep.deltas), (2, 3));
+    session.end().await;
     simulator.shutdown().await;
 }
 
