@@ -7,8 +7,8 @@
 //! - `--input-format stream-json` takes several prompts in one process and one session: each user message is answered by
 //!   `init`, the events and one `result`; closing standard input then ends the process. `result.usage` is that
 //!   prompt's, `result.total_cost_usd` is cumulative.
-//! - `{"type":"system","subtype":"status","status":"requesting"}` comes right before each request, not before a repeated
-//!   one. Each delta of a stream shows on standard output at once.
+//! - `{"type":"system","subtype":"status","status":"requesting"}` comes before each request, about 40 ms (2.1.327), not
+//!   before a repeated one. Each delta of a stream shows on standard output at once.
 //! - A 5xx, 401, 408, 409 or 429 is announced by `api_retry` before each repetition (with the wait that a `retry-after`
 //!   asks for). A 400 is repeated without any announcement, up to five times, without the `thinking-token-count` and
 //!   `thinking-display-updates` betas and then without deferred tools; a 404 once, without streaming. Only the debug log
