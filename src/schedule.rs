@@ -137,7 +137,6 @@ impl Schedule {
         Turn(Arc::new(Mutex::new(State {
             schedule: Arc::clone(self),
             place,
-            request: 0,
             asked: None,
         })))
     }
@@ -171,27 +170,25 @@ struct State {
     schedule: Arc<Schedule>,
     /// While it computes.
     place: Option<OwnedSemaphorePermit>,
-    /// How often the trial has asked or been answered: a timer that is late for the last question does nothing.
-    request: u64,
-    /// When the question was asked that is not yet answered.
+    /// When the question was asked that is not yet answered: a timer of another does nothing.
     asked: Option<Instant>,
 }
 
 impl Turn {
     /// The trial has asked the gateway for something: if the answer takes its time, another may have its place.
     pub fn asks(&self) {
-        let (request, grace) = {
+        let asked = Instant::now();
+        let grace = {
             let mut state = locked(&self.0);
-            state.request += 1;
-            state.asked = Some(Instant::now());
-            (state.request, state.schedule.grace())
+            state.asked = Some(asked);
+            state.schedule.grace()
         };
         let state = Arc::downgrade(&self.0);
         tokio::spawn(async move {
             sleep(grace).await;
             if let Some(state) = state.upgrade() {
                 let mut state = locked(&state);
-                if state.request == request {
+                if state.asked == Some(asked) {
                     if grace >= GRACE {
                         state.schedule.learn(true);
                     }
@@ -218,7 +215,6 @@ impl Turn {
 
 impl State {
     fn answered(&mut self) {
-        self.request += 1;
         if let Some(asked) = self.asked.take() {
             self.schedule.learn(asked.elapsed() >= GRACE);
         }
@@ -275,6 +271,12 @@ mod tests {
             Poll::Ready(turn) => Some(turn),
             Poll::Pending => None,
         }
+    }
+
+    async fn is_answered_late(turn: &Turn) {
+        turn.asks();
+        sleep(GRACE * 3).await;
+        turn.is_answered();
     }
 
     #[tokio::test]
@@ -397,9 +399,7 @@ mod tests {
     async fn after_a_slow_answer_the_next_question_leaves_room_once_it_is_sent_until_an_answer_is_quick() {
         let schedule = Schedule::new(1, Answers::InItsTime);
         let first = may_start(&schedule).expect("nobody computes");
-        first.asks();
-        sleep(GRACE * 3).await;
-        first.is_answered();
+        is_answered_late(&first).await;
         first.asks();
         assert!(may_start(&schedule).is_none(), "the question is being sent");
         sleep(SENDING * 2).await;
@@ -415,9 +415,7 @@ mod tests {
     async fn a_question_that_is_sent_is_no_slow_answer() {
         let schedule = Schedule::new(2, Answers::InItsTime);
         let (first, second) = (turn(&schedule).await, turn(&schedule).await);
-        first.asks();
-        sleep(GRACE * 3).await;
-        first.is_answered();
+        is_answered_late(&first).await;
         // Answers are slow, as far as anybody knows.
         first.asks();
         sleep(SENDING / 2).await;
@@ -436,9 +434,7 @@ mod tests {
     async fn an_answer_is_learnt_of_once() {
         let schedule = Schedule::new(1, Answers::InItsTime);
         let first = may_start(&schedule).expect("nobody computes");
-        first.asks();
-        sleep(GRACE * 3).await;
-        first.is_answered();
+        is_answered_late(&first).await;
         first.asks();
         sleep(SENDING * 2).await;
         let second = may_start(&schedule).expect("answers are slow");

@@ -57,8 +57,8 @@ async fn session(variables: Vec<(&'static str, String)>) -> Result<Session, Sess
 }
 
 /// A session with `simulator` for gateway and provider.
-async fn session_on(simulator: &Simulator, key: &str) -> Session {
-    let base = simulator.base_url();
+async fn session_on(simulator: &Simulator) -> Session {
+    let (base, key) = (simulator.base_url(), &simulator.credentials().anthropic_api_key);
     session(attached(base, key, Some(base))).await.expect("a session")
 }
 
@@ -124,8 +124,7 @@ fn evidence(record: &TrialRecord, root: &Path, file: &str) -> String {
 #[tokio::test]
 async fn a_text_trial_passes_on_both_sides_and_leaves_its_evidence() {
     let simulator = simulator().await;
-    let key = simulator.credentials().anthropic_api_key.clone();
-    let session = session_on(&simulator, &key).await;
+    let session = session_on(&simulator).await;
     assert_eq!(session.behind(), Behind::Simulated);
     assert_eq!(session.claude_version.as_deref(), Some("0.0.0"));
     let root = TempDir::new().unwrap();
@@ -146,7 +145,8 @@ async fn a_text_trial_passes_on_both_sides_and_leaves_its_evidence() {
     assert!(record.usage.input_tokens > 0, "{record:#?}");
     let exchanges = evidence(&record, root.path(), "exchanges.jsonl");
     assert_eq!(exchanges.lines().count(), 1);
-    assert!(!exchanges.contains(&key), "a key stands in the evidence");
+    let key = &simulator.credentials().anthropic_api_key;
+    assert!(!exchanges.contains(key), "a key stands in the evidence");
     assert!(evidence(&record, root.path(), "transcript.jsonl").contains("pong"));
     let exit: Value = serde_json::from_str(&evidence(&record, root.path(), "exit.json")).unwrap();
     assert_eq!(exit["code"], 0);
@@ -159,8 +159,7 @@ async fn a_text_trial_passes_on_both_sides_and_leaves_its_evidence() {
 #[tokio::test]
 async fn a_provider_in_lockstep_is_told_what_shows() {
     let simulator = simulator().await;
-    let key = simulator.credentials().anthropic_api_key.clone();
-    let session = session_on(&simulator, &key).await;
+    let session = session_on(&simulator).await;
     let root = TempDir::new().unwrap();
     let mut test = text_test();
     test.expectations[0].check = Check::Text(equals("one two three"));
@@ -182,8 +181,7 @@ async fn a_provider_in_lockstep_is_told_what_shows() {
 #[tokio::test]
 async fn what_does_not_hold_fails_the_trial_on_the_side_where_it_does_not() {
     let simulator = simulator().await;
-    let key = simulator.credentials().anthropic_api_key.clone();
-    let session = session_on(&simulator, &key).await;
+    let session = session_on(&simulator).await;
     let root = TempDir::new().unwrap();
     let mut test = text_test();
     test.expectations[0].check = Check::Text(equals("something else"));
