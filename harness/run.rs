@@ -95,11 +95,12 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
     let all = project.trials();
     let all_trials = all.len();
     let control = command_line.gateway == GatewayChoice::None;
-    let mut names = part(command_line, all.clone())?;
+    let mut names = part(command_line, all)?;
     if control && !arguments.list {
         names = of_the_control(&project, names)?;
     }
-    let selected = selected(command_line, &project, &results_path, names.clone())?;
+    let offered = names.len();
+    let selected = selected(command_line, &project, &results_path, names)?;
     let mimic = arguments.of_the_selected(threads);
     if arguments.list {
         if selected.is_empty() && !arguments.bench && !arguments.ignored {
@@ -119,7 +120,7 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         );
         return Ok(ExitCode::SUCCESS);
     }
-    let left_out = names.len() - selected.len();
+    let left_out = offered - selected.len();
     // A part that is empty is a part: whoever puts the parts together looks for its results.
     if selected.is_empty() && command_line.is_whole() {
         let _ = libtest_mimic::run(&mimic, (0..left_out).map(uncounted).collect());
