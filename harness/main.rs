@@ -10,7 +10,6 @@ mod run;
 
 use std::process::ExitCode;
 
-/// What the process exits with.
 pub fn main() -> ExitCode {
     if let Some(code) = compat_matrix::process::run_hidden_mode_if_asked() {
         return code;

@@ -63,7 +63,6 @@ impl Recorder {
         self.update(|results| change(&mut results.run));
     }
 
-    /// Adds a finished trial.
     pub fn add(&self, trial: &TrialRecord) {
         self.update(|results| results.finish(trial));
     }

@@ -66,15 +66,12 @@ struct Run {
     is_for_people: bool,
     /// Whether other processes run other trials of the same run: then the matrix is not this one's to show.
     is_one_of_many: bool,
-    /// What it is to run.
     selected: Vec<TrialName>,
-    /// Whether there is no gateway.
     control: bool,
     /// Which session that is kept warm the run may use.
     warmth: Warmth,
     /// Whether a live run begins without asking each alias.
     no_preflight: bool,
-    /// The aliases in use.
     aliases: Vec<String>,
     /// What is wrong with those that cannot be used; set with the session.
     preflight: OnceLock<BTreeMap<String, Finding>>,
@@ -82,7 +79,6 @@ struct Run {
     told: Mutex<HashMap<String, TrialName>>,
 }
 
-/// Lists or runs the trials.
 pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
     let arguments = &command_line.libtest;
     let environment = Environment::from_process();
@@ -629,7 +625,6 @@ impl Run {
         }
     }
 
-    /// The matrix of the run.
     fn show(&self, results: &Results) {
         let manifest = (&self.project.manifest).into();
         let grid = terminal::of_run(&manifest, results, terminal_width(), self.paint);

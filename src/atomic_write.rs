@@ -6,9 +6,6 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 /// Writes `text` to `path`, making its folder if there is none.
-///
-/// # Errors
-/// That of the file system; the old file is then as it was.
 pub fn write(path: &Path, text: &str) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

@@ -12,12 +12,10 @@ use unicode_width::UnicodeWidthChar as _;
 
 use crate::spec::fault::{Fault, Severity, Span};
 
-/// How faults are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// For a reader: the line of the file with what is wrong underlined.
     Text,
-    /// A JSON array of objects.
     Json,
     /// Workflow commands that GitHub Actions turns into annotations.
     Github,

@@ -18,34 +18,22 @@ pub const TRANSCRIPT: &str = "transcript.jsonl";
 /// Why a folder cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum EvidenceFilesError {
-    /// It is none.
     #[error("`{}` holds no evidence: it has no `transcript.jsonl`", .0.display())]
     NoEvidence(PathBuf),
-    /// A file cannot be read.
     #[error("cannot read `{}`", file.display())]
-    Unreadable {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Unreadable { file: PathBuf, source: io::Error },
     /// A line is not what this version writes there.
     #[error("`{}:{line}` is not what this version of compat-matrix writes there; run the trial again", file.display())]
     Form {
-        /// The file.
         file: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What is wrong.
         source: serde_json::Error,
     },
 }
 
 /// Reads the evidence in `folder`. What stood behind the gateway is told from what was recorded there: nothing is, in a
 /// live run.
-///
-/// # Errors
-/// If there is none, or it cannot be read.
 pub fn read(folder: &Path) -> Result<Evidence, EvidenceFilesError> {
     let Some(transcript) = text(&folder.join(TRANSCRIPT))? else {
         return Err(EvidenceFilesError::NoEvidence(folder.to_owned()));

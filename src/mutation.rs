@@ -30,11 +30,8 @@ use crate::wire::passage::Passage;
 /// for a slot to start in.
 const UNDER_WAY: usize = 10;
 
-/// What is run.
 pub struct Campaign<'a> {
-    /// The project.
     pub project: &'a Project,
-    /// The gateway's configuration.
     pub proxy_config: &'a ProxyConfig,
     /// The session; it has relays on both sides of the gateway.
     pub session: &'a Session,
@@ -46,27 +43,20 @@ pub struct Campaign<'a> {
 pub trait Listener {
     /// So many trials will be run in all, as far as is known.
     fn begins(&self, trials: usize);
-    /// One more trial is finished.
     fn trial(&self);
-    /// A mutant is finished.
     fn mutant(&self, scored: &Scored);
 }
 
 /// A cell that is red without any mutant: it proves nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NotClean {
-    /// The trial.
     pub name: TrialName,
-    /// Why it failed.
     pub failure: Failure,
 }
 
-/// What a campaign came to.
 #[derive(Clone, Debug)]
 pub struct Conclusion {
-    /// Every mutant, in order.
     pub mutants: Vec<Scored>,
-    /// What no mutant broke.
     pub vacuous: Vacuous,
     /// The trials that were run, the clean pass included.
     pub trials: usize,
@@ -79,7 +69,6 @@ struct Job {
     mutant: Option<usize>,
 }
 
-/// A trial that was run.
 struct Done {
     job: Job,
     record: TrialRecord,
@@ -88,9 +77,6 @@ struct Done {
 
 impl Campaign<'_> {
     /// Runs the clean pass, and if it is green every mutant.
-    ///
-    /// # Errors
-    /// The cells that are red without a mutant.
     pub async fn run(
         &self,
         mutants: &[Arc<Mutant>],

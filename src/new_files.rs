@@ -8,20 +8,13 @@ use std::path::{Path, PathBuf};
 
 use crate::atomic_write;
 
-/// Why nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum NewFilesError {
     /// Something stands where a new file belongs.
     #[error("`{}` is there already, and nothing is written over it", .0.display())]
     Exists(PathBuf),
-    /// The file system refused.
     #[error("cannot write `{}`; nothing was changed", file.display())]
-    Write {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Write { file: PathBuf, source: io::Error },
 }
 
 /// Files to write below a root.
@@ -41,10 +34,6 @@ struct Made {
 }
 
 impl NewFiles {
-    /// Writes them below `root`.
-    ///
-    /// # Errors
-    /// If one exists or cannot be written; then none is there, and what was to be changed is as it was.
     pub fn write(&self, root: &Path) -> Result<(), NewFilesError> {
         for (file, _) in &self.new {
             if root.join(file).symlink_metadata().is_ok() {

@@ -15,7 +15,6 @@ use crate::spec::proxy_config::ProxyConfig;
 /// What is to be done for a trial.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Planned {
-    /// Run it.
     Run(Box<Run>),
     /// Its cell cannot be read, or its alias does not exist.
     Broken(Vec<Fault>),
@@ -26,16 +25,13 @@ pub enum Planned {
 /// A trial to run; the cell's body is a test.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
-    /// The cell.
     pub cell: Arc<Cell>,
-    /// The tier.
     pub tier: Tier,
     /// What the gateway calls the model.
     pub alias: String,
 }
 
 impl Run {
-    /// The cell's test.
     pub fn test(&self) -> &crate::spec::cell::Test {
         match &self.cell.body {
             CellBody::Test(test) => test,

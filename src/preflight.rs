@@ -24,7 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Finding {
     /// The HTTP status and the body, or why there is none.
     pub answer: String,
-    /// Whose fault that is.
     pub diagnosis: Diagnosis,
 }
 

@@ -112,12 +112,10 @@ impl Drop for Standing {
     }
 }
 
-/// How a provider answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answers {
     /// Without thinking: all that an answer takes is work on this machine.
     AtOnce,
-    /// When it is ready.
     InItsTime,
 }
 
@@ -161,14 +159,12 @@ impl Schedule {
     }
 }
 
-/// A trial's turn.
 #[derive(Debug)]
 pub struct Turn(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
     schedule: Arc<Schedule>,
-    /// While it computes.
     place: Option<OwnedSemaphorePermit>,
     /// When the question was asked that is not yet answered: a timer of another does nothing.
     asked: Option<Instant>,

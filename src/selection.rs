@@ -14,7 +14,6 @@ use crate::results::{Entry, Results, TrialResult};
 use crate::spec::fault;
 use crate::spec::manifest::Manifest;
 
-/// One of several parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
     part: usize,
@@ -44,9 +43,6 @@ impl Shard {
 
 /// The trials among `names` that `text` lists, a name a line; empty lines and what `--list` adds to a name (`: test`) do not
 /// count.
-///
-/// # Errors
-/// [`UnknownTrials`], where the project does not have one.
 pub fn listed(text: &str, names: Vec<TrialName>) -> Result<Vec<TrialName>, UnknownTrials> {
     let mut wanted: HashSet<&str> = text
         .lines()
@@ -72,9 +68,7 @@ pub fn listed(text: &str, names: Vec<TrialName>) -> Result<Vec<TrialName>, Unkno
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the project has no trial `{first}`{}: list them with `cargo test --test compat -- --list`", more(*others))]
 pub struct UnknownTrials {
-    /// One of them.
     pub first: String,
-    /// How many more there are.
     pub others: usize,
 }
 
@@ -92,7 +86,6 @@ pub struct Names {
     pub filters: Vec<String>,
     /// Parts of names, any of which keeps a trial back.
     pub skipped: Vec<String>,
-    /// Whether both are whole names.
     pub exact: bool,
 }
 
@@ -171,19 +164,13 @@ pub fn did_you_mean(part: &str, names: &[String]) -> String {
 /// Filters by the manifest's own names; an empty list lets all through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Axes {
-    /// Rows.
     pub features: Vec<String>,
-    /// Columns.
     pub providers: Vec<String>,
-    /// Tiers.
     pub tiers: Vec<String>,
 }
 
 impl Axes {
     /// Whether the manifest has every name.
-    ///
-    /// # Errors
-    /// The first that it does not have.
     pub fn check(&self, manifest: &Manifest) -> Result<(), UnknownName> {
         let features: Vec<&str> = manifest.features.iter().map(|row| row.id.as_str()).collect();
         let providers: Vec<&str> = manifest.providers.iter().map(|id| id.as_str()).collect();
@@ -236,11 +223,9 @@ impl UnknownName {
 pub enum LastStatus {
     /// It passed, perhaps not at once.
     Pass,
-    /// It failed.
     Fail,
     /// It passed after it had failed.
     Flaky,
-    /// It cannot exist.
     NotApplicable,
     /// It was not selected, or the run was broken off before it had finished.
     NotTested,
@@ -276,9 +261,6 @@ impl FromStr for LastStatus {
 }
 
 /// The cause that is called `text`.
-///
-/// # Errors
-/// Where there is none.
 pub fn cause(text: &str) -> Result<Cause, UnknownName> {
     one_of("cause", text, Cause::ALL.map(|cause| (cause.as_str(), cause)))
 }
@@ -297,7 +279,6 @@ fn one_of<T: Copy, const N: usize>(
 /// Filters by the last results. Each that asks for something must let a trial through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Last {
-    /// Any of these.
     pub statuses: Vec<LastStatus>,
     /// Any of these, of a failure.
     pub causes: Vec<Cause>,

@@ -49,7 +49,6 @@ pub enum Relays {
     Simulated,
     /// One in front of it, whatever stands behind.
     Always,
-    /// None.
     Never,
     /// One in front of it and one behind it, for mutants. A gateway that already runs can have none behind it.
     Mutants,
@@ -60,7 +59,6 @@ pub enum Relays {
 pub struct Session {
     /// The simulator behind the gateway; `None` in a live run.
     pub provider: Option<Provider>,
-    /// The gateway.
     pub gateway: Gateway,
     /// The gateway's version, if it says.
     pub gateway_version: Option<String>,
@@ -68,11 +66,9 @@ pub struct Session {
     pub front: Option<Relay>,
     /// Passes on what the gateway sends to the provider.
     pub back: Option<Relay>,
-    /// The `claude` program.
     pub claude: PathBuf,
     /// Its version: that of the lock, or of another than the pinned one what it says, if it does.
     pub claude_version: Option<String>,
-    /// The run.
     pub run: RunId,
     /// What every child may know of the environment.
     pub inherited: Variables,
@@ -113,13 +109,10 @@ pub(crate) struct Booted {
     pub(crate) litellm: Litellm,
 }
 
-/// Why there is no session.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// Processes could not be guarded.
     #[error(transparent)]
     Watchdog(#[from] WatchdogError),
-    /// No scratch folder.
     #[error("cannot make a temporary folder: {0}")]
     Scratch(std::io::Error),
     /// What is pinned cannot be read.
@@ -143,7 +136,6 @@ pub enum SessionError {
     /// A relay could not be started.
     #[error(transparent)]
     Relay(#[from] relay::StartError),
-    /// The gateway does not answer.
     #[error(transparent)]
     Gateway(#[from] gateway::StartError),
     /// A gateway to attach to, but no key for it.
@@ -162,12 +154,7 @@ pub enum SessionError {
     GatewayMissing,
     /// The control key of the simulator could not be read.
     #[error("cannot read the control key from `{}`: {source}", path.display())]
-    ControlKey {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    ControlKey { path: PathBuf, source: std::io::Error },
     /// A simulator without its control key.
     #[error(
         "`{}` is set but neither `{}` nor `{}` is: `compat provider serve` prints the file that holds the key",
@@ -192,10 +179,7 @@ pub enum SessionError {
          the pinned one",
         env::COMPAT_CLAUDE
     )]
-    NoClaude {
-        /// Where it was looked for.
-        place: String,
-    },
+    NoClaude { place: String },
 }
 
 impl Session {
@@ -259,7 +243,6 @@ impl Session {
         })
     }
 
-    /// What stands behind the gateway.
     pub fn behind(&self) -> Behind {
         match self.provider {
             Some(_) => Behind::Simulated,
@@ -357,7 +340,6 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The `claude` of a run.
 struct Claude {
     program: PathBuf,
     version: Option<String>,

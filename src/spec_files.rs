@@ -38,10 +38,8 @@ pub type ReadCell = Result<Arc<Cell>, Vec<Fault>>;
 /// A feature's shared file as it was read.
 type ReadShared = Result<Shared, Vec<Fault>>;
 
-/// A project's files.
 #[derive(Debug)]
 pub struct Project {
-    /// The folder that holds `manifest.yaml`.
     pub root: PathBuf,
     /// Which rows, columns and tiers there are.
     pub manifest: Manifest,
@@ -62,9 +60,6 @@ impl Project {
     }
 
     /// Reads the manifest below `root` and lists the cells.
-    ///
-    /// # Errors
-    /// The manifest's faults, or that there is no folder of cells.
     pub fn open(root: &Path) -> Result<Self, Vec<Fault>> {
         let file = Path::new(MANIFEST);
         let bytes = read(root, file).map_err(|fault| vec![*fault])?;
@@ -143,9 +138,6 @@ impl Project {
     }
 
     /// Reads `id`, the first time from its files.
-    ///
-    /// # Errors
-    /// All its faults; those of a broken `_shared.yaml` for every cell of the feature.
     pub fn cell(&self, id: &CellId) -> ReadCell {
         if let Some(known) = lock(&self.cells).get(id) {
             return known.clone();
@@ -161,9 +153,6 @@ impl Project {
     }
 
     /// The cell `id` as it would be if its file held `bytes`.
-    ///
-    /// # Errors
-    /// All its faults.
     pub fn cell_of(&self, id: &CellId, bytes: &[u8]) -> Result<Cell, Vec<Fault>> {
         let file = Self::cell_file(id);
         let shared = self.shared(&id.feature);
@@ -180,9 +169,6 @@ impl Project {
     }
 
     /// The keys of `id`, merged, each with the file and line that it comes from.
-    ///
-    /// # Errors
-    /// What keeps one of its files from being read.
     pub fn origins(&self, id: &CellId) -> Result<Vec<Origin>, Vec<Fault>> {
         let file = Self::cell_file(id);
         let bytes = read(&self.root, &file).map_err(|fault| vec![*fault])?;
@@ -211,10 +197,6 @@ impl Project {
             .clone()
     }
 
-    /// Reads the gateway's configuration.
-    ///
-    /// # Errors
-    /// Its faults.
     pub fn proxy_config(&self) -> Result<ProxyConfig, Vec<Fault>> {
         let file = Path::new(PROXY_CONFIG);
         let bytes = read(&self.root, file).map_err(|fault| vec![*fault])?;
@@ -444,7 +426,6 @@ fn like(path: &Path) -> Option<String> {
     closest(&wanted, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
-/// The walk over the folders.
 struct Listing<'a> {
     root: &'a Path,
     manifest: &'a Manifest,

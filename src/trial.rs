@@ -32,13 +32,10 @@ const DIRECT_PATIENCE: Duration = Duration::from_secs(60);
 /// What a trial is run with.
 #[derive(Clone, Copy, Debug)]
 pub struct Trial<'a> {
-    /// Its name.
     pub name: &'a TrialName,
-    /// The test of its cell.
     pub test: &'a Test,
     /// The gateway's alias to ask for.
     pub alias: &'a str,
-    /// The project's root.
     pub root: &'a Path,
     /// Where it stands among those that are to begin.
     pub standing: &'a Standing,
@@ -378,9 +375,6 @@ async fn send(
 }
 
 /// Writes what a judgement has looked at into `folder`, for people and for [`crate::evidence_files`].
-///
-/// # Errors
-/// That of the file system.
 pub fn write_evidence(evidence: &Evidence, diff: Option<&WireDiff>, folder: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let put = |name: &str, text: String| std::fs::write(folder.join(name), text);

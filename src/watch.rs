@@ -27,10 +27,8 @@ pub struct Watch {
     _debouncer: Debouncer<RecommendedWatcher>,
 }
 
-/// Each file's time and size.
 type Files = BTreeMap<PathBuf, (SystemTime, u64)>;
 
-/// Something that watching came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Noticed {
     /// These files were made, changed or removed; relative to the root.
@@ -41,9 +39,6 @@ pub enum Noticed {
 
 impl Watch {
     /// Begins to watch what the trials of the project at `root` rest on.
-    ///
-    /// # Errors
-    /// That of the system, which may have no watches left.
     pub fn start(root: &Path) -> Result<Self, notify::Error> {
         let root = root.canonicalize()?;
         let (call, calls) = unbounded_channel();

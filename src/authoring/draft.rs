@@ -32,13 +32,10 @@ pub struct Given {
     pub image: bool,
     /// A prompt of it has a document.
     pub document: bool,
-    /// It has a `direct` request.
     pub direct: bool,
-    /// It has a `count_tokens` request.
     pub count_tokens: bool,
 }
 
-/// A drafted cell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draft {
     provider: ProviderId,
@@ -114,7 +111,6 @@ impl Draft {
         self.expect.shift_remove(name).is_some()
     }
 
-    /// The cell's file.
     pub fn text(&self) -> String {
         let mut out = modeline(FileKind::Cell);
         let _ = writeln!(

@@ -15,7 +15,6 @@ use crate::spec::yaml::{self, Node, NodeValue};
 /// The manifest's text with an entry more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edited {
-    /// The whole text.
     pub text: String,
     /// The first line of the entry, from 1.
     pub line: usize,
@@ -24,28 +23,18 @@ pub struct Edited {
 /// Why a manifest cannot be given one entry more.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestTextError {
-    /// It has faults already.
     #[error("`manifest.yaml` has faults: `compat check` shows them")]
     Faults(Vec<Fault>),
-    /// The id cannot be one.
     #[error(
         "`{id}` is not a name: a lower-case letter, then lower-case letters, digits and `_`{}",
         did_you_mean(suggestion)
     )]
-    NotAName {
-        /// The id.
-        id: String,
-        /// One that could.
-        suggestion: Option<String>,
-    },
+    NotAName { id: String, suggestion: Option<String> },
     /// There is one of this id.
     #[error("the {what} `{id}` is in the manifest already (`manifest.yaml:{line}`)")]
     Exists {
-        /// `feature` or `provider`.
         what: &'static str,
-        /// The id.
         id: String,
-        /// Where it stands.
         line: usize,
     },
     /// The name for readers is empty.
@@ -58,30 +47,15 @@ pub enum ManifestTextError {
     #[error(
         "the alias pattern `{pattern}` is that of `{provider}` already: two columns would be one deployment shown twice"
     )]
-    SamePattern {
-        /// The pattern.
-        pattern: String,
-        /// Whose it is.
-        provider: String,
-    },
+    SamePattern { pattern: String, provider: String },
     /// The entry after which to add is not there.
     #[error("the manifest has no feature `{id}`{}", did_you_mean(suggestion))]
-    NoSuchFeature {
-        /// The id.
-        id: String,
-        /// One that there is.
-        suggestion: Option<String>,
-    },
+    NoSuchFeature { id: String, suggestion: Option<String> },
     /// The lists are not written one entry a line.
     #[error(
         "`{list}` of the manifest is not written one entry a line, so nothing can be added without changing its layout; add by hand: `{entry}`"
     )]
-    Layout {
-        /// Which list.
-        list: &'static str,
-        /// What is to be added.
-        entry: String,
-    },
+    Layout { list: &'static str, entry: String },
 }
 
 fn did_you_mean(suggestion: &Option<String>) -> String {
@@ -91,9 +65,6 @@ fn did_you_mean(suggestion: &Option<String>) -> String {
 }
 
 /// `text`, that of the manifest, with the feature `id` called `name` after the feature `after`, or at the end.
-///
-/// # Errors
-/// Why it cannot be added; see [`ManifestTextError`].
 pub fn with_feature(
     text: &str,
     id: &str,
@@ -144,9 +115,6 @@ pub fn with_feature(
 }
 
 /// `text`, that of the manifest, with the provider `id`, whose aliases are made by `pattern`, as the last column.
-///
-/// # Errors
-/// Why it cannot be added; see [`ManifestTextError`].
 pub fn with_provider(text: &str, id: &str, pattern: &str) -> Result<Edited, ManifestTextError> {
     let node = read(text)?;
     is_new(&node, "providers", "provider", id)?;

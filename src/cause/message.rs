@@ -12,7 +12,6 @@ use regex::Regex;
 /// How a request that failed had travelled, as far as its message shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// Through a gateway.
     Gateway,
     /// From Claude Code, or another client, straight to the provider.
     Direct,

@@ -19,7 +19,6 @@ pub use message::{Message, Route};
 /// Whose fault a message is, and what to do about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnosis {
-    /// Whose fault it is.
     pub cause: Cause,
     /// How often the deciding rule may be expected to be right, from 0 to 1: [`rules::SURE`] for words that only
     /// one fault produces, down to [`rules::NOTHING`] where no rule fits and no fault is proven.

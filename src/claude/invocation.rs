@@ -14,14 +14,12 @@ use crate::ids::TrialKey;
 use crate::process::{Launch, Mark, RunId};
 use crate::spec::cell::{Prompt, PromptBlock};
 
-/// Where `claude` sends its requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// A gateway, or anything else that speaks the Messages API.
     Gateway {
         /// `http://host:port`, without a path.
         base_url: String,
-        /// Sent as `Authorization: Bearer …`.
         token: Secret,
     },
     /// `claude` speaks Bedrock InvokeModel itself. Before the first request it sends `GET /inference-profiles`, which
@@ -29,30 +27,23 @@ pub enum Endpoint {
     Bedrock {
         /// `http://host:port`, without a path.
         base_url: String,
-        /// The AWS region.
         region: String,
         /// Sent as `Authorization: Bearer …`, as a Bedrock API key is.
         token: Secret,
     },
-    /// `claude` speaks Vertex AI itself.
     Vertex {
         /// `http://host:port/v1`.
         base_url: String,
-        /// The region in requests' paths.
         region: String,
-        /// The project in requests' paths.
         project: String,
         /// Sent as `Authorization: Bearer …`, as an OAuth access token is.
         token: Secret,
     },
 }
 
-/// One `claude` process to run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Invocation {
-    /// The `claude` binary.
     pub program: PathBuf,
-    /// The run it belongs to.
     pub run: RunId,
     /// The trial it belongs to: its session id and the name of its working directory. A new one for each attempt:
     /// `claude` refuses a session id that its folder has seen.
@@ -60,21 +51,16 @@ pub struct Invocation {
     /// The alias to ask the gateway for. Best one that holds the model's own name (`claude-haiku-4-5-bedrock`): of one
     /// that does not, `claude` warns on standard error and frames its requests in another way.
     pub model: String,
-    /// The user messages; never empty.
     pub prompts: Vec<Prompt>,
-    /// The cell's own flags.
     pub flags: Vec<String>,
     /// The cell's own variables; they win over the harness's, but not over the cookies.
     pub variables: BTreeMap<String, String>,
-    /// Where requests go.
     pub endpoint: Endpoint,
     /// A fresh folder for all that it writes: outside any repository (it looks for `CLAUDE.md` and `.git` in the folders
     /// above), and short: it puts a socket below, and where that path would be longer than a socket's may be (about
     /// 100 bytes) it uses a folder of `/tmp` that stays behind.
     pub folder: PathBuf,
-    /// What it inherits: [`env::Environment::inherited`].
     pub inherited: Variables,
-    /// How long it may take.
     pub deadline: Duration,
 }
 
@@ -152,7 +138,6 @@ impl Invocation {
         }
     }
 
-    /// The folders that it needs.
     pub fn folders(&self) -> [PathBuf; 4] {
         [
             self.home(),
@@ -173,12 +158,10 @@ impl Invocation {
         self.folder.join(self.key.to_string())
     }
 
-    /// Its debug log.
     pub fn debug_log(&self) -> PathBuf {
         self.folder.join("debug.log")
     }
 
-    /// What [`crate::process`] starts.
     pub fn launch(&self) -> Launch {
         Launch::new(&self.program, Mark::trial(self.run, self.key))
             .arguments(self.argv())
@@ -207,7 +190,6 @@ impl Invocation {
     }
 }
 
-/// Switches that are on.
 const ON: [&str; 6] = [
     env::CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC,
     env::CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK,

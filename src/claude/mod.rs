@@ -58,7 +58,6 @@ const DRAIN: Duration = Duration::from_secs(1);
 pub struct ClaudeRun {
     /// What it printed, with the warnings and errors of its debug log.
     pub transcript: Transcript,
-    /// How it ended.
     pub exit: Exit,
     /// The end of what it printed on standard error.
     pub stderr: String,
@@ -69,12 +68,7 @@ pub struct ClaudeRun {
 pub enum ClaudeError {
     /// A folder or a file of the trial could not be made.
     #[error("cannot make `{}`: {source}", path.display())]
-    Files {
-        /// Its path.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Files { path: PathBuf, source: io::Error },
     /// The process could not be started or was lost.
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -136,10 +130,6 @@ pub async fn run(
 }
 
 /// Makes what an invocation needs on disk.
-///
-/// # Errors
-///
-/// A folder or a file of it cannot be made.
 pub fn prepare(invocation: &Invocation) -> Result<(), ClaudeError> {
     for folder in invocation.folders() {
         std::fs::create_dir_all(&folder).map_err(|source| ClaudeError::Files { path: folder, source })?;
@@ -186,14 +176,12 @@ struct Watch {
     deadline: Instant,
 }
 
-/// What a line asks for.
 #[derive(Default)]
 struct Seen {
     answered: Option<Answered>,
     kill: Option<Killed>,
 }
 
-/// How a prompt was answered.
 enum Answered {
     Well,
     /// What comes after a prompt that failed has nothing to stand on.

@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use crate::transcript::DeltaKind;
 
-/// Something that others wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// `claude` sends a request of the main conversation (its first, or one after a tool's result; a repetition is not
@@ -19,7 +18,6 @@ pub enum Progress {
     },
 }
 
-/// Counts as events come.
 #[derive(Debug, Default)]
 pub(super) struct Follower {
     stream: usize,

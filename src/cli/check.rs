@@ -62,9 +62,6 @@ impl From<FormatName> for Format {
 pub(super) const FAULTS: u8 = 3;
 
 /// Runs the command.
-///
-/// # Errors
-/// If there is no project here, or a path that is named does not exist.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let current = std::env::current_dir().context("the working directory is gone")?;
     let root = root(arguments.root.as_deref(), &current)?;

@@ -27,9 +27,6 @@ pub(super) struct Recorded {
 }
 
 /// The recorded trial that `trial` names: `feature::provider::tier`, or a folder of evidence.
-///
-/// # Errors
-/// If there is none, or it cannot be read.
 pub(super) fn recorded(trial: &str, root: Option<&Path>) -> anyhow::Result<Recorded> {
     let (folder, name, entry) = find(trial, root)?;
     let evidence = evidence_files::read(&folder)?;

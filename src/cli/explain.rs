@@ -47,9 +47,6 @@ pub struct Arguments {
 }
 
 /// Runs the command.
-///
-/// # Errors
-/// If there is no project here, or no cell or tier of the name.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let current = std::env::current_dir().context("the working directory is gone")?;
     let project = match check::open(&check::root(arguments.root.as_deref(), &current)?) {

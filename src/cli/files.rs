@@ -55,9 +55,6 @@ impl Output {
     }
 
     /// Writes `text`; colours are taken out where nobody would see them.
-    ///
-    /// # Errors
-    /// That of the file system, with the file's name.
     pub fn write(&self, text: &str) -> anyhow::Result<()> {
         match self {
             Self::Standard => {
@@ -78,17 +75,11 @@ impl Output {
 }
 
 /// Reads `path` (`-`: standard input) and makes of it what `parse` does.
-///
-/// # Errors
-/// That of the file system or of `parse`, with the file's name, line and column.
 pub fn read<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, JsonError>) -> anyhow::Result<T> {
     parse(&text(path)?).map_err(|error| placed(path, &error))
 }
 
 /// Reads `path`'s text.
-///
-/// # Errors
-/// That of the file system, with the file's name.
 pub fn text(path: &Path) -> anyhow::Result<String> {
     text_of(path).with_context(|| format!("reading `{}`", path.display()))
 }
@@ -112,9 +103,6 @@ fn text_of(path: &Path) -> std::io::Result<String> {
 }
 
 /// Reads the manifest.
-///
-/// # Errors
-/// That of the file system, or all the manifest's faults with their places.
 pub fn manifest(path: &Path) -> anyhow::Result<ManifestView> {
     let bytes = std::fs::read(path).with_context(|| format!("reading `{}`", path.display()))?;
     let manifest = Manifest::parse(path, &bytes).map_err(|faults| {

@@ -20,9 +20,6 @@ pub struct Arguments {
 }
 
 /// Runs the command.
-///
-/// # Errors
-/// If a page cannot be written.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let folder = &arguments.folder;
     std::fs::create_dir_all(folder).with_context(|| format!("making the folder `{}`", folder.display()))?;

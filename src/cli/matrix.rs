@@ -177,9 +177,6 @@ const DETAILS: &str = "compatibility-details.json";
 const GIT_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Runs the command.
-///
-/// # Errors
-/// If a file cannot be read, is not what it should be, or cannot be written.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Build(arguments) => run_build(arguments),

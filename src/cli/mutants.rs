@@ -66,9 +66,6 @@ pub enum FormatName {
 }
 
 /// Runs the command.
-///
-/// # Errors
-/// If there is no project, no such tier or no such mutant, or the session cannot be started.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let current = std::env::current_dir().context("the working directory is gone")?;
     let root = check::root(arguments.root.as_deref(), &current)?;

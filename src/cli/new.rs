@@ -99,9 +99,6 @@ struct NewCell {
 }
 
 /// Runs the command.
-///
-/// # Errors
-/// If there is no project here, the name is taken or none, or a file is in the way.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let current = std::env::current_dir().context("the working directory is gone")?;
     let root = check::root(arguments.root.as_deref(), &current)?;

@@ -219,9 +219,6 @@ fn repository(text: &str) -> Result<Repository, String> {
 const REFUSED: u8 = 4;
 
 /// Runs the command.
-///
-/// # Errors
-/// What keeps it from beginning; what goes wrong later is told where it is reported.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let environment = Environment::from_process();
     let tokens = arguments.tokens(&environment)?;

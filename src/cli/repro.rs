@@ -42,9 +42,6 @@ pub struct Arguments {
 }
 
 /// Runs the command.
-///
-/// # Errors
-/// If no such trial is recorded, or nothing that was recorded is a gateway's fault.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let recorded = evidence::recorded(&arguments.trial, arguments.root.as_deref())?;
     let diff = wire_diff::of_trial(&recorded.evidence).context(

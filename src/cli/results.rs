@@ -66,9 +66,6 @@ struct Show {
 }
 
 /// Runs the command.
-///
-/// # Errors
-/// If a file cannot be read, is not what it should be, or cannot be written; if parts do not make a whole.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Merge(arguments) => run_merge(&arguments),

@@ -30,9 +30,6 @@ pub struct Arguments {
 }
 
 /// Runs the command.
-///
-/// # Errors
-/// If a schema cannot be written.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut stale = false;
     let mut files: Vec<(PathBuf, String)> = schemas()

@@ -58,9 +58,6 @@ pub enum Where {
 }
 
 /// Runs the command.
-///
-/// # Errors
-/// If no such trial is recorded, or it has no such request.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let recorded = evidence::recorded(&arguments.trial, arguments.root.as_deref())?;
     ensure!(

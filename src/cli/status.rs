@@ -52,9 +52,6 @@ enum Format {
 const STALE: u8 = 3;
 
 /// Runs the command.
-///
-/// # Errors
-/// If the matrix cannot be read.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let matrix = match Url::parse(&arguments.matrix) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => {

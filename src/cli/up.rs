@@ -48,9 +48,6 @@ pub struct Arguments {
 }
 
 /// Runs the command.
-///
-/// # Errors
-/// Where nothing can be kept: no project, no gateway, or one that somebody else runs.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.host.is_some() {
         process::leave_session();

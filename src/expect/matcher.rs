@@ -7,9 +7,7 @@ use crate::spec::expectation::Matcher;
 /// What was asked for and what was there, when they differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Miss {
-    /// `contains "pong"`
     pub expected: String,
-    /// `"ping"`
     pub actual: String,
 }
 
@@ -31,7 +29,6 @@ impl Matcher {
         })
     }
 
-    /// [`Self::check`] for a text.
     pub fn check_text(&self, text: &str) -> Result<(), Miss> {
         self.check(&[&Value::String(text.to_owned())])
     }

@@ -48,7 +48,6 @@ struct Finding {
     evidence: Option<(String, usize)>,
 }
 
-/// What judging one expectation gave.
 enum Ruling {
     Judged(Vec<Finding>),
     /// It does not hold, in just the ways that the expectation itself declares.

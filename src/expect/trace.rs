@@ -15,7 +15,6 @@ use crate::wire_diff::interest::Interest;
 /// A broken expectation, followed back to where what it is about went into the gateway.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
-    /// Its name.
     pub expectation: String,
     /// The differences on the wire that can explain it.
     pub interest: Interest,

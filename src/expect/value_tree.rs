@@ -52,7 +52,6 @@ fn places(query: &Query, root: &Value) -> String {
     lines.join("\n")
 }
 
-/// `$.messages[0].content` for `$['messages'][0]['content']`.
 fn written(path: &NormalizedPath<'_>) -> String {
     let mut out = String::from("$");
     for element in path.iter() {

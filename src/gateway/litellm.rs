@@ -24,7 +24,6 @@ const PORT_TRIES: usize = 4;
 /// Longest wait for a proxy to end by itself before it is killed.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
-/// A running proxy.
 #[derive(Debug)]
 pub struct Litellm {
     service: Service,
@@ -36,9 +35,7 @@ pub struct Litellm {
 /// What a proxy is started with.
 #[derive(Clone, Debug)]
 pub struct LitellmOptions {
-    /// The `litellm` program.
     pub program: PathBuf,
-    /// `proxy_config.yaml`.
     pub config: PathBuf,
     /// A folder of its own, for its home, its temporary files and its log.
     pub folder: PathBuf,
@@ -46,7 +43,6 @@ pub struct LitellmOptions {
     pub inherited: Variables,
     /// Bases and credentials of the providers, as `proxy_config.yaml` names them.
     pub providers: Variables,
-    /// The run it belongs to.
     pub run: RunId,
 }
 
@@ -55,33 +51,14 @@ pub struct LitellmOptions {
 pub enum StartError {
     /// Its folder or its log could not be made.
     #[error("cannot prepare `{}` for the gateway: {source}", path.display())]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// It could not be started.
+    Folder { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Process(#[from] ProcessError),
-    /// It ended before it answered.
     #[error("the gateway ended before it answered ({how}); the end of `{}`:\n{tail}", log.display())]
-    Ended {
-        /// Its exit status.
-        how: String,
-        /// Its log.
-        log: PathBuf,
-        /// The last lines of it.
-        tail: String,
-    },
+    Ended { how: String, log: PathBuf, tail: String },
     /// It did not answer in time.
     #[error("the gateway did not answer within {} s; the end of `{}`:\n{tail}", BOOT_PATIENCE.as_secs(), log.display())]
-    Silent {
-        /// Its log.
-        log: PathBuf,
-        /// The last lines of it.
-        tail: String,
-    },
+    Silent { log: PathBuf, tail: String },
 }
 
 impl Litellm {
@@ -126,12 +103,10 @@ impl Litellm {
         &self.base_url
     }
 
-    /// Its master key.
     pub fn key(&self) -> &Secret {
         &self.key
     }
 
-    /// What it logs.
     pub fn log(&self) -> &Log {
         &self.log
     }
@@ -141,7 +116,6 @@ impl Litellm {
         self.service.try_ended()
     }
 
-    /// Stops it.
     pub async fn stop(self) {
         // Nothing can be done about a proxy that does not stop: the watchdog ends it.
         let _ = self.service.stop(STOP_PATIENCE).await;

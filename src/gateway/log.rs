@@ -41,7 +41,6 @@ impl Log {
         }
     }
 
-    /// The file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -60,7 +59,6 @@ impl Log {
         self.path.metadata().map_or(0, |metadata| metadata.len())
     }
 
-    /// The lines from `position` on.
     pub fn since(&self, position: u64) -> Vec<String> {
         let read = || -> std::io::Result<Vec<u8>> {
             let mut file = File::open(&self.path)?;
@@ -77,7 +75,6 @@ impl Log {
             .collect()
     }
 
-    /// The last `count` lines.
     pub fn tail(&self, count: usize) -> Vec<String> {
         let mut lines = self.since(self.position().saturating_sub(TAIL_BYTES));
         lines.drain(..lines.len().saturating_sub(count));

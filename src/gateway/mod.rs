@@ -10,10 +10,8 @@ pub use log::Log;
 
 use crate::env::Secret;
 
-/// A gateway that answers.
 #[derive(Debug)]
 pub enum Gateway {
-    /// Started by this run.
     Litellm(Box<Litellm>),
     /// None: `claude` talks to the provider simulator at this address itself.
     Absent {
@@ -26,18 +24,13 @@ pub enum Gateway {
     Warm {
         /// `http://127.0.0.1:PORT`.
         base_url: String,
-        /// What clients show it.
         key: Secret,
-        /// Its version.
         version: String,
-        /// What it logs.
         log: Log,
     },
-    /// Started by somebody else.
     Attached {
         /// `http://host:port`, without a path.
         base_url: String,
-        /// What clients show it.
         key: Secret,
     },
 }
@@ -53,7 +46,6 @@ impl Gateway {
         }
     }
 
-    /// What clients show it.
     pub fn key(&self) -> &Secret {
         match self {
             Self::Litellm(litellm) => litellm.key(),
@@ -61,7 +53,6 @@ impl Gateway {
         }
     }
 
-    /// The word used in results.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Litellm(_) | Self::Warm { .. } => "litellm",
@@ -79,7 +70,6 @@ impl Gateway {
         }
     }
 
-    /// Stops what this run started.
     pub async fn stop(self) {
         if let Self::Litellm(litellm) = self {
             litellm.stop().await;

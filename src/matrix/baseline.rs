@@ -32,9 +32,7 @@ pub struct Verdict {
 /// An entry of a baseline that no longer says anything true.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stale {
-    /// The cell.
     pub change: Change,
-    /// What is wrong with it.
     pub why: Staleness,
 }
 
@@ -71,9 +69,6 @@ impl fmt::Display for Stale {
 impl Verdict {
     /// Measures `results` against `baseline`. A cell that the run did not try on every tier, or that is new, is not
     /// measured unless it failed; what the baseline says of it stays.
-    ///
-    /// # Errors
-    /// [`BuildError::Unknown`], where a result is of something that the manifest does not have.
     pub fn new(baseline: &Matrix, manifest: &ManifestView, results: &Results) -> Result<Self, BuildError> {
         // Versions and times play no part in the verdict.
         let stamp = Stamp {

@@ -17,7 +17,6 @@ pub struct Stamp {
     pub generated_at: DateTime<Utc>,
     /// The tag of the LiteLLM release.
     pub litellm_version: String,
-    /// The version of Claude Code.
     pub claude_code_version: String,
 }
 
@@ -29,23 +28,15 @@ pub enum BuildError {
     Unknown {
         /// Which result, from 0.
         index: usize,
-        /// `feature_id`, `provider` or `tier`.
         field: &'static str,
-        /// The name.
         name: String,
-        /// The names there are.
         known: String,
         /// `: did you mean …?`, where one is close.
         suggestion: String,
     },
     /// The results do not say which version ran.
     #[error("the results do not say which version of {what} ran: give `{flag}`")]
-    NoVersion {
-        /// `LiteLLM` or `Claude Code`.
-        what: &'static str,
-        /// The flag that says it.
-        flag: &'static str,
-    },
+    NoVersion { what: &'static str, flag: &'static str },
 }
 
 impl BuildError {
@@ -61,9 +52,6 @@ impl BuildError {
 impl Stamp {
     /// What the results themselves say, where a version or a time is not given. A bare version of LiteLLM
     /// (`1.83.0`) becomes its tag (`v1.83.0`).
-    ///
-    /// # Errors
-    /// [`BuildError::NoVersion`], where neither says one.
     pub fn new(
         results: &Results,
         litellm_version: Option<String>,
@@ -99,9 +87,6 @@ fn tag(version: &str) -> String {
 }
 
 /// Builds the matrix: rows and columns in the manifest's order, every pair filled in.
-///
-/// # Errors
-/// [`BuildError::Unknown`], where a result is of something that the manifest does not have.
 pub fn build(manifest: &ManifestView, results: &Results, stamp: &Stamp) -> Result<Matrix, BuildError> {
     let tried = Tried::new(manifest, results)?;
     let features = manifest.features.iter().map(|(id, name)| {

@@ -150,9 +150,6 @@ fn is_false(value: &bool) -> bool {
 
 impl Details {
     /// Builds the details beside the matrix of the same inputs.
-    ///
-    /// # Errors
-    /// As [`build`](super::build).
     pub fn build(manifest: &ManifestView, results: &Results, stamp: &Stamp) -> Result<Self, BuildError> {
         let tried = Tried::new(manifest, results)?;
         let tiers = |feature: &FeatureId, provider: &ProviderId| -> Vec<TierDetails> {
@@ -194,9 +191,6 @@ impl Details {
     }
 
     /// Reads the file's text.
-    ///
-    /// # Errors
-    /// [`JsonError`], with line and column.
     pub fn parse(text: &str) -> Result<Self, JsonError> {
         json::read(text)
     }

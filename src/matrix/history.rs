@@ -79,9 +79,6 @@ impl History {
     }
 
     /// Reads the file's text.
-    ///
-    /// # Errors
-    /// [`JsonError`], with line and column.
     pub fn parse(text: &str) -> Result<Self, JsonError> {
         json::read(text)
     }

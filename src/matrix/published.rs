@@ -56,9 +56,6 @@ impl Matrix {
     }
 
     /// Reads any valid file of schema v1, whatever its features and providers.
-    ///
-    /// # Errors
-    /// [`JsonError`], which says where.
     pub fn parse(text: &str) -> Result<Self, JsonError> {
         let mut matrix: Self = json::read(text)?;
         matrix

@@ -322,7 +322,6 @@ fn refined(mark: Mark, cause: Option<Cause>, flaky: bool) -> Mark {
     }
 }
 
-/// The sign of a cell.
 pub fn mark_of_status(status: &CellStatus) -> Mark {
     match status {
         CellStatus::Pass {} => Mark::Pass,

@@ -8,7 +8,6 @@ use crate::spec::manifest::Manifest;
 pub struct ManifestView {
     /// Each row's id and the name that people read.
     pub features: Vec<(FeatureId, String)>,
-    /// The columns.
     pub providers: Vec<ProviderId>,
     /// The tiers that each cell is tried on.
     pub tiers: Vec<TierId>,

@@ -9,20 +9,15 @@ use super::{Mutant, Replied, edit};
 /// A reply that no provider sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MadeUpReply {
-    /// The HTTP status.
     pub status: u16,
-    /// The content type.
     pub content_type: String,
-    /// The body.
     pub body: Bytes,
 }
 
 /// The head of a reply on its way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReplyHead {
-    /// The HTTP status.
     pub status: u16,
-    /// The headers.
     pub headers: Headers,
 }
 

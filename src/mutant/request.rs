@@ -8,14 +8,10 @@ use super::reply::MadeUpReply;
 use super::{Mutant, edit};
 use crate::wire::Operation;
 
-/// A request on its way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PassingRequest {
-    /// Path and query, percent-encoded.
     pub path: String,
-    /// The headers.
     pub headers: Headers,
-    /// The body.
     pub body: Bytes,
 }
 

@@ -22,20 +22,15 @@ use crate::spec::fault::{Fault, listed};
 use crate::spec::schema::{self, FileKind, written};
 use crate::spec::yaml::{self, Node};
 
-/// What a mutant may name.
 pub struct Known<'a> {
     /// The columns that have cells to run, in order.
     pub providers: &'a [ProviderId],
-    /// The tiers.
     pub tiers: &'a [TierId],
     /// The cells to run, and the names of the expectations of each; `None` where they cannot be read.
     pub cells: &'a [(CellId, Option<Vec<String>>)],
 }
 
 /// Reads the mutant `name` from the bytes of `file`.
-///
-/// # Errors
-/// All its faults.
 pub fn resolve(name: MutantName, file: &Path, bytes: &[u8], known: &Known<'_>) -> Result<Mutant, Vec<Fault>> {
     let node = yaml::parse(file, bytes)?;
     let form: Vec<Fault> = schema::check(FileKind::Mutant, &node)

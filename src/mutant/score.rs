@@ -16,7 +16,6 @@ use crate::spec::expectation::{Place, RUN};
 /// How a cell came out under a mutant, or without one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CellRun {
-    /// The cell.
     pub cell: CellId,
     /// The tier it was tried on.
     pub tier: TierId,
@@ -26,13 +25,10 @@ pub struct CellRun {
     pub touched: bool,
 }
 
-/// A cell's expectation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Named {
-    /// The cell.
     #[serde(serialize_with = "as_text")]
     pub cell: CellId,
-    /// The expectation.
     pub expectation: String,
 }
 
@@ -40,12 +36,9 @@ fn as_text<S: serde::Serializer>(cell: &CellId, serializer: S) -> Result<S::Ok, 
     serializer.collect_str(cell)
 }
 
-/// What became of a mutant.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Scored {
-    /// The mutant.
     pub mutant: MutantName,
-    /// What it does.
     pub description: String,
     /// Pages that tell of such a bug.
     pub sources: Vec<String>,
@@ -53,7 +46,6 @@ pub struct Scored {
     pub killed: bool,
     /// The cells that it changed something for.
     pub touched: usize,
-    /// The cells of its columns.
     pub tried: usize,
     /// Those of them that were run under it: in the others it can change nothing.
     pub run: usize,
@@ -113,20 +105,16 @@ pub fn score(mutant: &Mutant, cells: &[CellId], runs: &[CellRun]) -> Scored {
 /// An expectation that was judged, and where its text stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgeable {
-    /// The cell.
     pub cell: CellId,
-    /// Its name.
     pub name: String,
     /// Where it stands; `None` for what is implied in every cell.
     pub place: Option<Place>,
 }
 
-/// What no mutant ever broke.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Vacuous {
     /// Expectations: where each stands (`cells/vision/_shared.yaml:14 image_arrived`), or the name of one that is implied.
     pub expectations: Vec<String>,
-    /// Cells that never went red.
     pub cells: Vec<String>,
 }
 

@@ -11,11 +11,9 @@ use crate::wire::framing::{Event, Framing};
 /// What is to be done next with a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// Send these bytes.
     Send(Bytes),
     /// Wait so many milliseconds.
     Wait(u64),
-    /// Break the connection.
     Cut,
     /// End the stream as if it were whole.
     End,
@@ -37,7 +35,6 @@ struct Stage {
     held: Vec<Event>,
 }
 
-/// What passes between stages.
 enum Item {
     Event(Event),
     Other(Step),
@@ -119,7 +116,6 @@ impl Stage {
         fits && change.nth.is_none_or(|nth| nth == self.seen)
     }
 
-    /// What comes of one event.
     fn take(&mut self, event: Event, framing: Framing, changes: &mut usize) -> Vec<Item> {
         if !self.selects(&event) {
             return self.pass(event, framing);

@@ -5,7 +5,6 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 /// How many bytes of a line are kept; the rest is read and dropped.
 pub const MAX_LINE_BYTES: usize = 16 << 20;
 
-/// A line without its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// Its text, bytes that are not UTF-8 replaced.
@@ -16,7 +15,6 @@ pub struct Line {
     pub is_utf8: bool,
 }
 
-/// Reads lines.
 #[derive(Debug)]
 pub struct Lines<R> {
     source: BufReader<R>,
@@ -25,7 +23,6 @@ pub struct Lines<R> {
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
-    /// Reads lines of `source`.
     pub fn new(source: R) -> Self {
         Self {
             source: BufReader::with_capacity(64 << 10, source),

@@ -45,16 +45,13 @@ use crate::ids::TrialKey;
 pub struct RunId(pub Uuid);
 
 impl RunId {
-    /// A new one.
     pub fn mint() -> Self {
         Self(Uuid::new_v4())
     }
 }
 
-/// What a process belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// The run.
     pub run: RunId,
     /// The trial, if it is a trial's.
     pub trial: Option<TrialKey>,
@@ -66,7 +63,6 @@ impl Mark {
         Self { run, trial: None }
     }
 
-    /// Belongs to `trial` of `run`.
     pub fn trial(run: RunId, trial: TrialKey) -> Self {
         Self {
             run,
@@ -94,7 +90,6 @@ pub struct Launch {
     pub environment: Variables,
     /// Its working directory; this process's own if there is none.
     pub directory: Option<PathBuf>,
-    /// What it belongs to.
     pub mark: Mark,
 }
 
@@ -123,13 +118,11 @@ impl Launch {
         }
     }
 
-    /// Adds arguments.
     pub fn arguments(mut self, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         self.arguments.extend(arguments.into_iter().map(Into::into));
         self
     }
 
-    /// Adds variables.
     pub fn environment(
         mut self,
         variables: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
@@ -142,7 +135,6 @@ impl Launch {
         self
     }
 
-    /// Sets the working directory.
     pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
         self
@@ -188,30 +180,17 @@ impl Launch {
 /// A process could not be started or waited for.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
-    /// It could not be started.
     #[error("cannot start `{}`: {source}", program.display())]
-    Start {
-        /// The program.
-        program: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Start { program: PathBuf, source: io::Error },
     /// It was started, but talking to it or waiting for it failed.
     #[error("lost `{}` while it ran: {source}", program.display())]
-    Lost {
-        /// The program.
-        program: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Lost { program: PathBuf, source: io::Error },
 }
 
 /// How a process ended: one of the two is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ended {
-    /// Its exit status.
     pub code: Option<i32>,
-    /// The signal that ended it.
     pub signal: Option<i32>,
 }
 

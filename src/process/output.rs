@@ -33,13 +33,10 @@ impl Bounds {
 /// What a program printed and how it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
-    /// How it ended.
     pub ended: Ended,
     /// Whether it was killed because its time was up.
     pub timed_out: bool,
-    /// Its standard output.
     pub stdout: Vec<u8>,
-    /// Its standard error.
     pub stderr: Vec<u8>,
     /// Whether an output was longer than the bound.
     pub truncated: bool,

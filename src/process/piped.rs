@@ -23,9 +23,7 @@ pub struct Piped {
 /// What a [`Piped`] program does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// It printed a line.
     Line(Line),
-    /// It closed its standard output.
     Closed,
     /// It ended; lines that it printed right before may still be read.
     Ended,

@@ -15,9 +15,7 @@ use super::{Ended, Group, Launch, Line, Lines, ProcessError};
 /// Which of a program's two outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
-    /// Standard output.
     Stdout,
-    /// Standard error.
     Stderr,
 }
 

@@ -25,7 +25,6 @@ const QUIET_LOOKS: usize = 10;
 /// The message that the end is an orderly one: a path of no bytes.
 const ORDERLY: &[u8] = &[0];
 
-/// Time between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// A second process that outlives this one and then ends what a run has left: every process that carries the
@@ -47,12 +46,7 @@ pub enum WatchdogError {
     Start(#[from] io::Error),
     /// The executable did not enter its hidden mode: its `main` does not call [`run_hidden_mode_if_asked`].
     #[error("the watchdog did not start: `{}` said `{said}` instead of `{READY}`", executable.display())]
-    NotReady {
-        /// The executable.
-        executable: PathBuf,
-        /// Its first line.
-        said: String,
-    },
+    NotReady { executable: PathBuf, said: String },
 }
 
 impl Watchdog {

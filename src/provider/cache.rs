@@ -18,13 +18,9 @@ const LOOKBACK: usize = 20;
 /// What a prompt's tokens are charged as; together they are all of its tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Charge {
-    /// Neither read nor written.
     pub(super) input: u64,
-    /// Read.
     pub(super) read: u64,
-    /// Written for 5 minutes.
     pub(super) created_5m: u64,
-    /// Written for an hour.
     pub(super) created_1h: u64,
 }
 
@@ -35,7 +31,6 @@ struct Entry {
     lifetime_ms: u64,
 }
 
-/// A cache.
 #[derive(Default)]
 pub(super) struct PromptCache {
     entries: HashMap<PrefixHash, Entry>,

@@ -17,21 +17,17 @@ use super::server::Server;
 use crate::ids::TrialKey;
 use crate::wire::script::Script;
 
-/// Where the control routes begin.
 pub(super) const PREFIX: &str = "/__compat/";
 /// How long a question for a first request waits before it says that there was none yet.
 const LONG_POLL: Duration = Duration::from_secs(20);
-/// What a simulator calls itself.
 pub(super) const SERVICE: &str = "compat provider simulator";
 
-/// Begins a trial.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Register {
     pub(super) key: TrialKey,
     pub(super) script: Script,
 }
 
-/// Names a trial.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Named {
     pub(super) key: TrialKey,
@@ -54,7 +50,6 @@ pub(super) fn is_control(path: &str) -> bool {
     path.starts_with(PREFIX)
 }
 
-/// Answers a control request.
 pub(super) async fn handle(server: &Server, parts: &Parts, body: &[u8]) -> Response<Body> {
     if !is_allowed(server, parts) {
         return refusal(StatusCode::UNAUTHORIZED, "the control key is missing or wrong");
@@ -78,7 +73,6 @@ fn is_allowed(server: &Server, parts: &Parts) -> bool {
     }
 }
 
-/// The answer's JSON.
 async fn obey(server: &Server, command: &str, body: &[u8]) -> serde_json::Result<Option<Vec<u8>>> {
     let done = || serde_json::to_vec(&json!({}));
     let answer = match command {

@@ -22,11 +22,8 @@ static SERVICE_ACCOUNT_KEY: OnceCell<KeyPair> = OnceCell::new();
 /// Credentials of one simulator, for every provider that it stands for.
 #[derive(Clone)]
 pub struct Credentials {
-    /// The key for `x-api-key`, `sk-ant-api03-…`.
     pub anthropic_api_key: String,
-    /// The access key id, `AKIA…`.
     pub aws_access_key_id: String,
-    /// The secret access key.
     pub aws_secret_access_key: String,
     /// Amazon Bedrock API key: instead of a signature, as a bearer token.
     pub bedrock_api_key: String,
@@ -34,9 +31,7 @@ pub struct Credentials {
     pub aws_region: String,
     /// A service account's JSON with its private key; its `token_uri` is the simulator's.
     pub vertex_service_account: String,
-    /// The project.
     pub vertex_project: String,
-    /// The location.
     pub vertex_location: String,
     /// The service account's address: the issuer of its assertions.
     pub(super) vertex_client_email: String,
@@ -117,7 +112,6 @@ fn random_bytes(count: usize) -> Result<Vec<u8>, Unspecified> {
     Ok(bytes)
 }
 
-/// `2 * count` hex digits.
 fn random_hex(count: usize) -> Result<String, Unspecified> {
     Ok(random_bytes(count)?
         .iter()

@@ -12,14 +12,12 @@ use crate::wire::redaction;
 use crate::wire::target::Target;
 use crate::wire::{Operation, Route, converse, messages};
 
-/// A request.
 pub(super) struct Incoming {
     pub(super) target: Target,
     /// The headers as they came, credentials and all: never recorded.
     pub(super) headers: HeaderMap,
     /// The body as it came: never recorded where it holds a credential.
     pub(super) bytes: Vec<u8>,
-    /// As it may be recorded.
     pub(super) recorded: Request,
     /// What is asked of the model: the body itself, or the one that a token count is asked for.
     pub(super) prompt: Option<Value>,

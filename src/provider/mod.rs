@@ -36,7 +36,6 @@ use crate::wire::Route;
 use crate::wire::exchange::{Exchange, Matched, Request};
 use crate::wire::script::{ReplyMessage, Script};
 
-/// How a simulator runs.
 #[derive(Clone)]
 pub struct Options {
     /// Milliseconds added before the first byte of every reply to a Messages request: a provider's latency, for
@@ -81,18 +80,14 @@ impl fmt::Debug for Options {
 /// What a Messages request gets that no trial owns.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Unscripted {
-    /// An error.
     Refuse,
-    /// This reply, each time.
     Reply(ReplyMessage),
 }
 
 /// The simulator behind the gateway, here or elsewhere.
 #[derive(Debug)]
 pub enum Provider {
-    /// In this process.
     Embedded(Simulator),
-    /// Run by `compat provider serve`.
     Remote(RemoteSimulator),
 }
 
@@ -105,7 +100,6 @@ impl Provider {
         }
     }
 
-    /// As [`Simulator::register`].
     pub async fn register(&self, key: TrialKey, script: Script) -> Result<(), RemoteError> {
         match self {
             Self::Embedded(simulator) => simulator.register(key, script),
@@ -114,7 +108,6 @@ impl Provider {
         Ok(())
     }
 
-    /// As [`Simulator::first_request`].
     pub async fn first_request(&self, key: TrialKey) -> Result<(), RemoteError> {
         match self {
             Self::Embedded(simulator) => simulator.first_request(key).await,
@@ -123,7 +116,6 @@ impl Provider {
         Ok(())
     }
 
-    /// As [`Simulator::shown`].
     pub async fn shown(&self, key: TrialKey, deltas: usize) -> Result<(), RemoteError> {
         match self {
             Self::Embedded(simulator) => simulator.shown(key, deltas),
@@ -132,7 +124,6 @@ impl Provider {
         Ok(())
     }
 
-    /// As [`Simulator::take`].
     pub async fn take(&self, key: TrialKey) -> Result<Vec<Exchange>, RemoteError> {
         match self {
             Self::Embedded(simulator) => Ok(simulator.take(key)),
@@ -140,7 +131,6 @@ impl Provider {
         }
     }
 
-    /// As [`Simulator::orphans`].
     pub async fn orphans(&self) -> Result<Vec<Exchange>, RemoteError> {
         match self {
             Self::Embedded(simulator) => Ok(simulator.orphans()),

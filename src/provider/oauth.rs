@@ -22,7 +22,6 @@ const GOOGLE_TOKEN_ENDPOINT: &str = "https://oauth2.googleapis.com/token";
 /// Seconds that an access token is good for.
 const LIFETIME_SECONDS: u64 = 3599;
 
-/// The access tokens handed out.
 #[derive(Default)]
 pub(super) struct AccessTokens {
     /// Each with the time at which it expires, in milliseconds since the Unix epoch.
@@ -53,7 +52,6 @@ impl AccessTokens {
         }
     }
 
-    /// Hands out a token.
     pub(super) fn mint(&self, now_ms: u64) -> Result<String, Unspecified> {
         let token = format!("ya29.c.{}", random_text(60)?);
         lock(&self.expiries).insert(token.clone(), now_ms + LIFETIME_SECONDS * 1000);

@@ -153,7 +153,6 @@ fn new_id(prefix: &str, route: Route) -> String {
     format!("{prefix}{provider}01{}", short_random())
 }
 
-/// 22 random hex digits.
 pub(super) fn short_random() -> String {
     let mut digits = Uuid::new_v4().simple().to_string();
     digits.truncate(22);

@@ -32,7 +32,6 @@ impl Ledger {
         }
     }
 
-    /// The exchanges so far.
     pub(super) fn exchanges(&self) -> Vec<Exchange> {
         lock(&self.exchanges).clone()
     }
@@ -54,12 +53,10 @@ impl Recording {
         });
     }
 
-    /// How lockstep goes.
     pub(super) fn lockstep(&self, lockstep: Lockstep) {
         self.update(|exchange| exchange.reply.lockstep = Some(lockstep));
     }
 
-    /// The last part goes out.
     pub(super) fn finish(&self) {
         self.update(|exchange| exchange.reply.cut_off = false);
     }

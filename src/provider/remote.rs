@@ -15,37 +15,25 @@ use crate::wire::script::Script;
 /// Why a remote simulator does not do as it is told.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
-    /// It does not answer.
     #[error(
         "cannot reach the provider simulator at `{url}`: {source}; is `compat provider serve` running there?"
     )]
-    Unreachable {
-        /// The address asked.
-        url: String,
-        /// Why.
-        source: reqwest::Error,
-    },
+    Unreachable { url: String, source: reqwest::Error },
     /// It does not take the control key.
     #[error(
         "the provider simulator at `{0}` refuses the control key; take the one that `compat provider serve` was started with"
     )]
     Key(String),
-    /// It answers with an error.
     #[error("the provider simulator at `{url}` answers {status}: {body}")]
     Refused {
-        /// The address asked.
         url: String,
-        /// The status.
         status: StatusCode,
-        /// The body.
         body: String,
     },
-    /// Something else listens there.
     #[error("what listens at `{0}` is no provider simulator of `compat provider serve`")]
     Stranger(String),
 }
 
-/// A simulator elsewhere.
 pub struct RemoteSimulator {
     client: Client,
     base_url: String,
@@ -72,7 +60,6 @@ impl RemoteSimulator {
         Ok(remote)
     }
 
-    /// As [`super::Options::first_byte_delay_ms`].
     pub fn first_byte_delay_ms(&self) -> u64 {
         self.first_byte_delay_ms
     }
@@ -85,19 +72,16 @@ impl RemoteSimulator {
         }
     }
 
-    /// Its address.
     pub fn base_url(&self) -> &str {
         &self.base_url
     }
 
-    /// As [`super::Simulator::register`].
     pub async fn register(&self, key: TrialKey, script: &Script) -> Result<(), RemoteError> {
         let script = script.clone();
         let _: Value = self.ask("register", &Register { key, script }).await?;
         Ok(())
     }
 
-    /// As [`super::Simulator::first_request`].
     pub async fn first_request(&self, key: TrialKey) -> Result<(), RemoteError> {
         loop {
             let arrival: Arrival = self.ask("first-request", &Named { key }).await?;
@@ -107,13 +91,11 @@ impl RemoteSimulator {
         }
     }
 
-    /// As [`super::Simulator::shown`].
     pub async fn shown(&self, key: TrialKey, deltas: usize) -> Result<(), RemoteError> {
         let _: Value = self.ask("shown", &Shown { key, deltas }).await?;
         Ok(())
     }
 
-    /// As [`super::Simulator::take`].
     pub async fn take(&self, key: TrialKey) -> Result<Vec<Exchange>, RemoteError> {
         self.ask("take", &Named { key }).await
     }

@@ -23,7 +23,6 @@ use crate::wire::exchange::Lockstep;
 use crate::wire::script::{LOCKSTEP_PATIENCE_MS, Pace};
 use crate::wire::{Route, converse, sse};
 
-/// A reply, decided and framed.
 pub(super) struct Outgoing {
     pub(super) status: u16,
     pub(super) headers: Vec<(&'static str, String)>,
@@ -49,7 +48,6 @@ impl Outgoing {
             .collect()
     }
 
-    /// A body of JSON.
     pub(super) fn json(status: u16, headers: Vec<(&'static str, String)>, body: Value) -> Self {
         let bytes = Bytes::from(body.to_string());
         Self::body(status, headers, bytes, body)
@@ -223,7 +221,6 @@ fn converse_frames(answer: &Answer) -> Result<Vec<Frame>, FrameError> {
         .collect()
 }
 
-/// A stream under way.
 struct Playing {
     frames: std::vec::IntoIter<Frame>,
     recording: Recording,

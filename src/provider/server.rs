@@ -30,7 +30,6 @@ use crate::wire::{Operation, Route, Usage, tokens};
 /// (<https://platform.claude.com/docs/en/api/errors>, 413).
 const BODY_LIMIT: usize = 32 << 20;
 
-/// All that requests share.
 pub(super) struct Server {
     pub(super) options: Options,
     pub(super) credentials: Credentials,
@@ -48,7 +47,6 @@ struct Decision {
     usage: Usage,
 }
 
-/// Answers one request.
 pub(super) async fn handle(State(server): State<Arc<Server>>, request: Request<Body>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let Ok(bytes) = to_bytes(body, BODY_LIMIT).await else {
@@ -64,7 +62,6 @@ pub(super) async fn handle(State(server): State<Arc<Server>>, request: Request<B
 }
 
 impl Server {
-    /// See [`super::Simulator::first_request`].
     pub(super) async fn first_request(&self, key: TrialKey) {
         if let Some(trial) = self.trials.get(key) {
             let mut arrival = trial.arrival();
@@ -74,14 +71,12 @@ impl Server {
         }
     }
 
-    /// See [`super::Simulator::shown`].
     pub(super) fn shown(&self, key: TrialKey, deltas: usize) {
         if let Some(trial) = self.trials.get(key) {
             trial.show(deltas);
         }
     }
 
-    /// See [`super::Simulator::take`].
     pub(super) fn take(&self, key: TrialKey) -> Vec<Exchange> {
         self.trials
             .remove(key)

@@ -33,13 +33,7 @@ const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 pub enum StartError {
     /// The address cannot be listened on.
     #[error("cannot listen on `{address}` for the provider simulator: {source}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// Keys cannot be made.
+    Listen { address: SocketAddr, source: io::Error },
     #[error("cannot make keys for the provider simulator")]
     Keys(#[from] Unspecified),
     /// The task that makes the keys did not end.
@@ -86,7 +80,6 @@ impl Simulator {
         })
     }
 
-    /// As [`Options::first_byte_delay_ms`].
     pub fn first_byte_delay_ms(&self) -> u64 {
         self.server.options.first_byte_delay_ms
     }

@@ -22,7 +22,6 @@ pub(super) struct Trials {
     by_key: Mutex<HashMap<Uuid, Arc<Trial>>>,
 }
 
-/// One trial.
 pub(super) struct Trial {
     pub(super) ledger: Ledger,
     script: Script,
@@ -35,7 +34,6 @@ pub(super) struct Trial {
 /// How far a trial has got.
 #[derive(Default)]
 pub(super) struct Progress {
-    /// Messages requests so far.
     turns: usize,
     /// Replies of the script consumed so far.
     replies: usize,
@@ -146,7 +144,6 @@ impl Trial {
         self.shown.subscribe()
     }
 
-    /// Another content delta goes out.
     pub(super) fn send_delta(&self) {
         *lock(&self.sent) += 1;
     }

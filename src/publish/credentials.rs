@@ -15,9 +15,7 @@ use crate::env::Secret;
 /// A secret, or where it is.
 #[derive(Clone, Debug)]
 pub enum Held {
-    /// In this file.
     File(PathBuf),
-    /// Already read.
     Taken(Secret),
 }
 
@@ -27,21 +25,12 @@ pub enum CredentialError {
     /// Its file or descriptor cannot be read.
     #[error("cannot read {what} from {place}: {reason}")]
     Read {
-        /// What it is.
         what: &'static str,
-        /// Where it should be.
         place: String,
-        /// What the system said.
         reason: io::Error,
     },
-    /// There is nothing in it.
     #[error("{what} from {place} is empty")]
-    Empty {
-        /// What it is.
-        what: &'static str,
-        /// Where it should be.
-        place: String,
-    },
+    Empty { what: &'static str, place: String },
     /// The App cannot get a token.
     #[error(transparent)]
     App(#[from] AppError),
@@ -49,9 +38,6 @@ pub enum CredentialError {
 
 impl Held {
     /// Reads the descriptor `number` to its end and closes it.
-    ///
-    /// # Errors
-    /// [`CredentialError::Read`].
     pub fn take_descriptor(number: i32, what: &'static str) -> Result<Self, CredentialError> {
         let place = format!("descriptor {number}");
         let read = || -> io::Result<String> {
@@ -67,9 +53,6 @@ impl Held {
     }
 
     /// The secret, without blanks around it; `what` is what errors call it.
-    ///
-    /// # Errors
-    /// [`CredentialError::Read`] and [`CredentialError::Empty`].
     pub fn read(&self, what: &'static str) -> Result<Secret, CredentialError> {
         match self {
             Self::Taken(secret) => Ok(secret.clone()),
@@ -92,9 +75,6 @@ fn secret(text: &str, what: &'static str, place: String) -> Result<Secret, Crede
 }
 
 /// Keeps other processes of the same user from reading this one's memory and descriptors.
-///
-/// # Errors
-/// That of the system.
 pub fn hide_memory() -> io::Result<()> {
     prctl::set_dumpable(false).map_err(io::Error::from)
 }
@@ -104,9 +84,7 @@ pub fn hide_memory() -> io::Result<()> {
 pub enum Source {
     /// Nowhere: the repository asks for none.
     None,
-    /// It is one already.
     Token(Held),
-    /// A GitHub App mints one.
     App(Box<App>),
 }
 
@@ -117,10 +95,8 @@ pub struct Tokens {
     minted: Option<Minted>,
 }
 
-/// A token with an end.
 #[derive(Clone, Debug)]
 pub struct Minted {
-    /// The token.
     pub token: Secret,
     /// When it stops to be one.
     pub expires_at: DateTime<Utc>,
@@ -132,15 +108,11 @@ pub struct Minted {
 const MARGIN: TimeDelta = TimeDelta::minutes(5);
 
 impl Tokens {
-    /// Tokens from `source`.
     pub fn new(source: Source) -> Self {
         Self { source, minted: None }
     }
 
     /// A token that is good at `now`; none where the repository asks for none.
-    ///
-    /// # Errors
-    /// [`CredentialError`].
     pub async fn get(&mut self, now: DateTime<Utc>) -> Result<Option<Secret>, CredentialError> {
         match &self.source {
             Source::None => Ok(None),

@@ -33,30 +33,23 @@ use crate::{atomic_write, diagnostic};
 /// What a daily run is asked to do.
 #[derive(Debug)]
 pub struct Request {
-    /// The project's root.
     pub project: PathBuf,
     /// Where results, matrix and logs go.
     pub output: PathBuf,
-    /// Where the results come from.
     pub source: Source,
     /// Whether trials that could not be judged are published as not tested.
     pub allow_inconclusive: bool,
     /// Where the matrix is published; nowhere, if there is none.
     pub docs: Option<Docs>,
-    /// Who is told.
     pub report: Report,
-    /// How long servers are tried.
     pub patience: Patience,
 }
 
-/// Where results come from.
 #[derive(Debug)]
 pub enum Source {
     /// A run of the newest release, now.
     Release(Box<Wanted>),
-    /// An earlier run.
     Results {
-        /// Its results.
         file: PathBuf,
         /// The versions that were run, where what lies beside the results does not say them.
         versions: Versions,
@@ -66,11 +59,9 @@ pub enum Source {
 /// The docs repository, and how it is written to.
 #[derive(Debug)]
 pub struct Docs {
-    /// Its address.
     pub url: RemoteUrl,
     /// Where the matrix goes in it, and when it does not.
     pub policy: Policy,
-    /// Who commits.
     pub author: Author,
     /// How pull requests are made; `None` to push to the branch itself.
     pub proposal: Option<Proposal>,
@@ -89,65 +80,44 @@ pub struct Report {
     pub webhook: Option<PathBuf>,
 }
 
-/// A step that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DailyError {
     /// A file or folder cannot be used.
     #[error("cannot {action} `{}`: {source}", path.display())]
     File {
-        /// What was tried: `read`.
         action: &'static str,
-        /// The file.
         path: PathBuf,
-        /// What the system said.
         source: std::io::Error,
     },
-    /// The watchdog.
     #[error(transparent)]
     Watchdog(#[from] WatchdogError),
     /// The matrix could not be run.
     #[error(transparent)]
     ReleaseRun(#[from] ReleaseRunError),
-    /// The results are none.
     #[error("`{}`: {reason}", path.display())]
-    Results {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        reason: JsonError,
-    },
+    Results { path: PathBuf, reason: JsonError },
     /// What lies beside the results does not say which versions ran.
     #[error("`{}`: {reason}", path.display())]
     Versions {
-        /// The file.
         path: PathBuf,
-        /// Why not.
         reason: serde_json::Error,
     },
-    /// The project's files.
     #[error("`{}` is no project\n{faults}", path.display())]
     Project {
-        /// Its root.
         path: PathBuf,
         /// All that is wrong with it.
         faults: String,
     },
-    /// No matrix can be built.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// The temporary repository.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// The token.
     #[error(transparent)]
     Credential(#[from] CredentialError),
-    /// The docs repository.
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
-    /// The webhook.
     #[error(transparent)]
     Webhook(#[from] WebhookError),
-    /// Somebody ended it.
     #[error("{0}")]
     Interrupted(&'static str),
 }
@@ -159,7 +129,6 @@ impl DailyError {
     }
 }
 
-/// A run.
 #[derive(Debug)]
 pub struct Daily<'a> {
     request: Request,
@@ -175,9 +144,6 @@ pub struct Daily<'a> {
 
 impl<'a> Daily<'a> {
     /// Makes its folders and starts its watchdog; nothing else yet.
-    ///
-    /// # Errors
-    /// [`DailyError::File`] and [`DailyError::Watchdog`].
     pub fn begin(
         mut request: Request,
         tokens: Tokens,
@@ -330,7 +296,6 @@ impl<'a> Daily<'a> {
         }
     }
 
-    /// Step: the docs repository.
     async fn publish(&mut self) -> Result<Ending, DailyError> {
         self.steps.begin("publish");
         let (Some(judgement), Some(docs)) = (&self.judgement, &self.request.docs) else {

@@ -20,16 +20,11 @@ use super::plan::{self, Action, Conflict, Plan, Policy, Published, WrongCommit};
 use super::summary::{self, Ending};
 use crate::env::Secret;
 
-/// What a delivery needs.
 #[derive(Debug)]
 pub struct Delivery<'a> {
-    /// The temporary repository.
     pub clone: &'a Clone,
-    /// What is to be published.
     pub candidate: &'a Candidate,
-    /// Where, and when not.
     pub policy: &'a Policy,
-    /// Who commits.
     pub author: &'a Author,
     /// How pull requests are made; `None` to push to the branch itself.
     pub proposal: Option<&'a Proposal>,
@@ -42,24 +37,19 @@ pub struct Delivery<'a> {
 /// How a pull request is made.
 #[derive(Debug)]
 pub struct Proposal {
-    /// GitHub's API.
     pub api: Api,
-    /// The docs repository.
     pub repository: Repository,
     /// The branch that it is made from, always the same one.
     pub branch: String,
 }
 
-/// Hears of what is done.
 pub type Log<'a> = &'a (dyn Fn(&str) + Sync);
 
 /// A delivery that failed. Nothing is half published.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
-    /// git.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// The token.
     #[error(transparent)]
     Credential(#[from] CredentialError),
     /// What is published must not be replaced.
@@ -68,10 +58,8 @@ pub enum DeliveryError {
     /// The commit is not what it should be.
     #[error(transparent)]
     Wrong(#[from] WrongCommit),
-    /// The pull request.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// GitHub's answer.
     #[error("GitHub's answer about pull requests is not what is documented: {0}")]
     Malformed(serde_json::Error),
     /// A pull request needs a token.
@@ -95,9 +83,6 @@ impl DeliveryError {
 
 impl Delivery<'_> {
     /// Looks at what is published and says what is to be done; writes nothing.
-    ///
-    /// # Errors
-    /// [`DeliveryError`].
     pub async fn plan(&self, refusals: &[Refusal], tokens: &mut Tokens) -> Result<Plan, DeliveryError> {
         let mut renewed = false;
         loop {
@@ -115,9 +100,6 @@ impl Delivery<'_> {
     }
 
     /// Publishes, and says how it ended.
-    ///
-    /// # Errors
-    /// [`DeliveryError`], after as many attempts as are allowed.
     pub async fn deliver(&self, tokens: &mut Tokens, log: Log<'_>) -> Result<(Plan, Ending), DeliveryError> {
         let mut renewed = false;
         let mut sent = None;

@@ -15,7 +15,6 @@ use crate::versions::age::Age;
 pub struct Freshness {
     /// Whether it is younger than the bound.
     pub fresh: bool,
-    /// When its results were made.
     #[serde(with = "timestamp")]
     pub generated_at: DateTime<Utc>,
     /// How many seconds ago.
@@ -24,7 +23,6 @@ pub struct Freshness {
     pub max_age_seconds: i64,
     /// The tag of the LiteLLM release.
     pub litellm_version: String,
-    /// The version of Claude Code.
     pub claude_code_version: String,
 }
 
@@ -44,7 +42,6 @@ impl Freshness {
         }
     }
 
-    /// One line.
     pub fn in_words(&self) -> String {
         let age = Age(chrono::TimeDelta::seconds(self.age_seconds));
         let verdict = match (self.fresh, self.age_seconds < 0) {

@@ -16,19 +16,15 @@ use crate::matrix::{Details, ManifestView, Matrix, schema};
 use crate::outcome::Cause;
 use crate::results::{CellStatus, Entry, Results};
 
-/// What could be published.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
-    /// The matrix.
     pub matrix: Matrix,
-    /// Its details.
     pub details: Details,
 }
 
 /// What the gate says of a run.
 #[derive(Clone, Debug)]
 pub struct Judgement {
-    /// What would be published.
     pub candidate: Candidate,
     /// Why it may not be; empty if it may.
     pub refusals: Vec<Refusal>,
@@ -36,52 +32,38 @@ pub struct Judgement {
     pub left_out: Vec<TrialName>,
 }
 
-/// A reason not to publish.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "rule", rename_all = "snake_case")]
 pub enum Refusal {
     /// A provider simulator stood behind the gateway.
     Simulated,
-    /// Not all trials were selected.
     Filtered {
-        /// How many were.
         selected: usize,
-        /// How many the project has.
         trials: usize,
     },
     /// Not all selected trials have finished.
     Incomplete {
-        /// How many have.
         finished: usize,
-        /// How many were selected.
         selected: usize,
     },
     /// The session could not be started.
     Session {
-        /// What it said.
         what: String,
     },
     /// Another version ran than the one that the matrix would name.
     Version {
-        /// `LiteLLM` or `Claude Code`.
         what: &'static str,
-        /// The version that was resolved.
         wanted: String,
-        /// The version that ran.
         ran: String,
     },
     /// Trials failed for reasons that say nothing about the gateway.
     Inconclusive {
-        /// The trials, by cause.
         trials: BTreeMap<String, Vec<String>>,
     },
-    /// No cell passed or failed.
     NothingJudged,
     /// A file does not follow its schema.
     Schema {
-        /// Which file.
         file: &'static str,
-        /// What is wrong with it.
         what: String,
     },
 }
@@ -98,9 +80,6 @@ pub struct Rules<'a> {
 }
 
 /// Builds the matrix and judges whether it may be published.
-///
-/// # Errors
-/// [`BuildError`], where no matrix can be built at all.
 pub fn judge(manifest: &ManifestView, results: &Results, rules: Rules) -> Result<Judgement, BuildError> {
     let inconclusive: Vec<&Entry> = results.results.iter().filter(|entry| !is_judged(entry)).collect();
     let mut counted = results.clone();

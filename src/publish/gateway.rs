@@ -66,78 +66,45 @@ fn with_key_inside(value: &str) -> Vec<String> {
 /// What a gateway is started with.
 #[derive(Clone, Debug)]
 pub struct Options<'a> {
-    /// The tag of the release.
     pub tag: &'a str,
-    /// `proxy_config.yaml`.
     pub config: &'a Path,
-    /// A folder of its own.
     pub folder: &'a Path,
-    /// The environment of this process.
     pub environment: &'a Environment,
     /// Bases and credentials of the providers.
     pub providers: Variables,
     /// Whether the providers are on this machine's loopback.
     pub providers_on_loopback: bool,
-    /// The run it belongs to.
     pub run: RunId,
 }
 
-/// A gateway that answers.
 #[derive(Debug)]
 pub enum Running {
-    /// In a virtual environment.
     Venv(Box<Litellm>),
-    /// In a container.
     Container(Box<Container>),
 }
 
 /// A gateway that does not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    /// The configuration cannot be read.
     #[error("cannot read `{}`: {source}", path.display())]
-    Config {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The lock cannot be read.
+    Config { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Lock(#[from] lock::LockError),
-    /// The tag names no package.
     #[error("`{0}` is no tag of a LiteLLM release: expected something like `v1.83.3-stable`")]
     Tag(String),
-    /// The package cannot be pinned.
     #[error(transparent)]
     Pin(#[from] UpdateError),
-    /// The package cannot be installed.
     #[error(transparent)]
     Install(#[from] InstallLitellmError),
-    /// The gateway cannot be started.
     #[error(transparent)]
     Start(#[from] gateway::StartError),
-    /// `docker` cannot be run.
     #[error("{0}; is docker installed? `--gateway venv` does without")]
     Process(#[from] ProcessError),
-    /// `docker` failed.
     #[error("`docker {what}` failed: {said}")]
-    Docker {
-        /// The command.
-        what: &'static str,
-        /// What it said.
-        said: String,
-    },
+    Docker { what: &'static str, said: String },
     /// The container ended or did not answer.
     #[error("the gateway {how}; the end of `{}`:\n{tail}", log.display())]
-    Silent {
-        /// What it did instead.
-        how: String,
-        /// Its log.
-        log: PathBuf,
-        /// The last lines of it.
-        tail: String,
-    },
+    Silent { how: String, log: PathBuf, tail: String },
 }
 
 impl Running {
@@ -149,7 +116,6 @@ impl Running {
         }
     }
 
-    /// Its master key.
     pub fn key(&self) -> &Secret {
         match self {
             Self::Venv(litellm) => litellm.key(),
@@ -157,7 +123,6 @@ impl Running {
         }
     }
 
-    /// Its log.
     pub fn log(&self) -> &Path {
         match self {
             Self::Venv(litellm) => litellm.log().path(),
@@ -165,7 +130,6 @@ impl Running {
         }
     }
 
-    /// Stops it.
     pub async fn stop(self) {
         match self {
             Self::Venv(litellm) => litellm.stop().await,
@@ -175,9 +139,6 @@ impl Running {
 }
 
 /// The values of the variables that `config` names (`os.environ/NAME`), where this process has them.
-///
-/// # Errors
-/// [`GatewayError::Config`].
 pub fn live_providers(config: &Path) -> Result<Variables, GatewayError> {
     static NAME: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"os\.environ/([A-Za-z0-9_]+)").expect("the pattern is valid"));
@@ -203,9 +164,6 @@ pub fn package_version(tag: &str) -> Option<String> {
 }
 
 /// Installs the package of the tag, pinned by hashes, and starts it.
-///
-/// # Errors
-/// [`GatewayError`].
 pub async fn start_venv(
     options: &Options<'_>,
     version: Option<&str>,
@@ -229,9 +187,6 @@ pub async fn start_venv(
 }
 
 /// Starts a `litellm` that is installed already.
-///
-/// # Errors
-/// [`GatewayError`].
 pub async fn start_program(options: &Options<'_>, program: PathBuf) -> Result<Running, GatewayError> {
     let litellm = Litellm::start(&LitellmOptions {
         program,
@@ -248,16 +203,12 @@ pub async fn start_program(options: &Options<'_>, program: PathBuf) -> Result<Ru
 /// An image that is on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// Its name with the tag.
     pub name: String,
     /// Its digest, which says which bytes they are.
     pub digest: String,
 }
 
 /// Pulls the image and says its digest.
-///
-/// # Errors
-/// [`GatewayError`].
 pub async fn pull(name: &str, environment: &Environment, run: RunId) -> Result<Image, GatewayError> {
     let docker = Docker {
         environment: environment.for_docker(),
@@ -282,9 +233,6 @@ pub async fn pull(name: &str, environment: &Environment, run: RunId) -> Result<I
 }
 
 /// Starts a container of the image and waits until it answers. Containers that an earlier run left are removed.
-///
-/// # Errors
-/// [`GatewayError`].
 pub async fn start_container(options: &Options<'_>, image: &Image) -> Result<Running, GatewayError> {
     let docker = Docker {
         environment: options.environment.for_docker(),
@@ -329,9 +277,6 @@ pub async fn start_container(options: &Options<'_>, image: &Image) -> Result<Run
 }
 
 /// Removes the containers of `run`, whatever started them and is gone now.
-///
-/// # Errors
-/// [`GatewayError`].
 pub async fn remove_containers_of(run: RunId, environment: &Environment) -> Result<(), GatewayError> {
     let docker = Docker {
         environment: environment.for_docker(),
@@ -358,7 +303,6 @@ fn container_variables(options: &Options, key: &Secret) -> Variables {
     variables
 }
 
-/// The `docker` program.
 #[derive(Clone, Debug)]
 struct Docker {
     environment: Variables,
@@ -445,7 +389,6 @@ impl Docker {
     }
 }
 
-/// A running container.
 #[derive(Debug)]
 pub struct Container {
     docker: Docker,

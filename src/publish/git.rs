@@ -26,12 +26,9 @@ const NETWORK_DEADLINE: Duration = Duration::from_secs(10 * 60);
 /// The name of the remote in the temporary repository.
 const REMOTE: &str = "docs";
 
-/// Who makes commits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Author {
-    /// The name.
     pub name: String,
-    /// The address.
     pub email: String,
 }
 
@@ -94,61 +91,32 @@ impl RemoteUrl {
     }
 }
 
-/// What git could not do.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
-    /// It could not be run.
     #[error(transparent)]
     Process(#[from] ProcessError),
     /// The temporary repository cannot be used.
     #[error("cannot use the temporary folder `{}`: {source}", path.display())]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    Folder { path: PathBuf, source: std::io::Error },
     /// The server refuses the token, or the lack of one.
     #[error("the docs repository refuses the token: {said}")]
-    TokenRefused {
-        /// What git said.
-        said: String,
-    },
+    TokenRefused { said: String },
     /// The server has no such repository for this token.
     #[error("there is no such repository, or the token may not see it: {said}")]
-    NoRepository {
-        /// What git said.
-        said: String,
-    },
+    NoRepository { said: String },
     /// The repository has no such branch.
     #[error("the docs repository has no branch `{0}`")]
     NoBranch(String),
-    /// Somebody else was faster.
     #[error("the branch has moved: {said}")]
-    Moved {
-        /// What git said.
-        said: String,
-    },
+    Moved { said: String },
     /// The server does not want the commit.
     #[error("the docs repository rejects the push: {said}")]
-    Rejected {
-        /// What git said.
-        said: String,
-    },
+    Rejected { said: String },
     /// The server cannot be reached, or the connection broke.
     #[error("cannot reach the docs repository: {said}")]
-    Unreachable {
-        /// What git said.
-        said: String,
-    },
-    /// Anything else.
+    Unreachable { said: String },
     #[error("`git {what}` failed: {said}")]
-    Failed {
-        /// The command.
-        what: String,
-        /// What git said.
-        said: String,
-    },
+    Failed { what: String, said: String },
 }
 
 /// A temporary repository that knows the docs repository.
@@ -162,9 +130,6 @@ pub struct Clone {
 
 impl Clone {
     /// Makes one in `folder`, which must not exist yet.
-    ///
-    /// # Errors
-    /// [`GitError`].
     pub async fn make(
         folder: &Path,
         url: &RemoteUrl,
@@ -198,9 +163,6 @@ impl Clone {
     }
 
     /// Fetches the last commit of `branch` and says its id; `None` if there is no such branch.
-    ///
-    /// # Errors
-    /// [`GitError`].
     pub async fn fetch(&self, branch: &str, token: Option<&Secret>) -> Result<Option<String>, GitError> {
         let here = format!("refs/remotes/{REMOTE}/{branch}");
         let what = format!("+refs/heads/{branch}:{here}");
@@ -215,9 +177,6 @@ impl Clone {
     }
 
     /// The text of a plain file in `commit`, if it is there.
-    ///
-    /// # Errors
-    /// [`GitError`].
     pub async fn file(
         &self,
         commit: &str,
@@ -238,9 +197,6 @@ impl Clone {
     }
 
     /// Makes a commit: the tree of `base` with `files` in it. The same arguments make the same commit.
-    ///
-    /// # Errors
-    /// [`GitError`].
     pub async fn commit(
         &self,
         base: &str,
@@ -278,10 +234,6 @@ impl Clone {
         Ok(id.trim().to_owned())
     }
 
-    /// What `commit` changes of `base`.
-    ///
-    /// # Errors
-    /// [`GitError`].
     pub async fn touched(&self, base: &str, commit: &str) -> Result<Vec<Touched>, GitError> {
         let listed = self
             .git(["diff-tree", "-r", "-z", "--no-renames", base, commit], b"")
@@ -300,9 +252,6 @@ impl Clone {
     }
 
     /// Pushes `commit` to `branch`, if the branch is behind it.
-    ///
-    /// # Errors
-    /// [`GitError`].
     pub async fn push(&self, commit: &str, branch: &str, token: Option<&Secret>) -> Result<(), GitError> {
         let to = format!("{commit}:refs/heads/{branch}");
         self.network(["push", "--porcelain", "--no-thin", REMOTE, &to], token)
@@ -427,7 +376,6 @@ fn read(what: &str, output: &Output) -> Result<String, GitError> {
     Err(explain(what, &output.stdout_text(), &output.stderr_text()))
 }
 
-/// What git's words mean.
 fn explain(what: &str, stdout: &str, stderr: &str) -> GitError {
     let has = |words: &[&str]| words.iter().any(|word| stderr.contains(word));
     let refused = stdout

@@ -17,12 +17,9 @@ use crate::toolchain::http::{Client, Fault, FetchError, Request, is_private};
 /// GitHub's own API, where `GITHUB_API_URL` names no other.
 const PUBLIC_API: &str = "https://api.github.com";
 
-/// A repository on GitHub, `owner/name`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repository {
-    /// Whose it is.
     pub owner: String,
-    /// Its name.
     pub name: String,
 }
 
@@ -45,14 +42,12 @@ impl std::fmt::Display for Repository {
     }
 }
 
-/// GitHub's API.
 #[derive(Clone, Debug)]
 pub struct Api {
     base: Url,
     client: Client,
 }
 
-/// A call that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("GitHub, asked to `{call}`: {said}")]
 pub struct ApiError {
@@ -60,15 +55,11 @@ pub struct ApiError {
     pub call: String,
     /// The status, if there was an answer.
     pub status: Option<StatusCode>,
-    /// What it said.
     pub said: String,
 }
 
 impl Api {
     /// The API that the environment names.
-    ///
-    /// # Errors
-    /// [`AppError::Address`] and [`AppError::Client`].
     pub fn find(surroundings: &Surroundings) -> Result<Self, AppError> {
         let address = surroundings
             .environment
@@ -85,9 +76,6 @@ impl Api {
     }
 
     /// Calls it; `path` begins with a slash and may have a query.
-    ///
-    /// # Errors
-    /// [`ApiError`], with what GitHub said.
     pub async fn call(
         &self,
         method: Method,
@@ -155,7 +143,6 @@ fn said(error: &FetchError) -> String {
 pub struct App {
     /// Its id, or its client id.
     pub id: String,
-    /// Its private key, PEM.
     pub key: Held,
     /// Its installation, if that is known; else it is looked up.
     pub installation: Option<u64>,
@@ -163,39 +150,26 @@ pub struct App {
     pub repository: Repository,
     /// What tokens may do beside `contents: write`.
     pub pull_requests: bool,
-    /// Who mints them.
     pub api: Api,
 }
 
 /// The App cannot get a token.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// `GITHUB_API_URL` is not an address.
     #[error("`{variable}` is `{0}`, which is not an `https` URL", variable = env::GITHUB_API_URL)]
     Address(String),
     /// The HTTP client cannot be made.
     #[error("cannot make an HTTP client: {0}")]
     Client(Fault),
-    /// The key cannot be read.
     #[error(transparent)]
     Credential(Box<CredentialError>),
-    /// The key is none.
     #[error("the App's private key is no RSA key in PEM: {0}")]
     Key(jsonwebtoken::errors::Error),
-    /// GitHub said no.
     #[error("{error}{advice}")]
-    Api {
-        /// What it said.
-        error: ApiError,
-        /// What to do.
-        advice: &'static str,
-    },
-    /// The answer lacks something.
+    Api { error: ApiError, advice: &'static str },
     #[error("GitHub's answer to `{call}` is not what is documented: {reason}")]
     Malformed {
-        /// What was asked.
         call: &'static str,
-        /// What is wrong with it.
         reason: serde_json::Error,
     },
     /// The token may do too much.
@@ -203,12 +177,7 @@ pub enum AppError {
         "GitHub minted a token for {got}, but {wanted} was asked for: it is not used; install the App on the docs repository \
          alone"
     )]
-    Broader {
-        /// What it may do.
-        got: String,
-        /// What it should.
-        wanted: String,
-    },
+    Broader { got: String, wanted: String },
 }
 
 #[derive(Serialize)]
@@ -240,9 +209,6 @@ struct NamedRepository {
 
 impl App {
     /// Mints a token for the one repository.
-    ///
-    /// # Errors
-    /// [`AppError`], with what to do.
     pub async fn mint(&self, now: DateTime<Utc>) -> Result<Minted, AppError> {
         let jwt = self.jwt(now)?;
         let installation = match self.installation {

@@ -20,7 +20,6 @@ use crate::results::json::timestamp;
 pub struct Target {
     /// The branch that the docs are built from.
     pub branch: String,
-    /// The matrix's file.
     pub path: RepositoryPath,
     /// The details' file, if they are published.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,25 +81,19 @@ pub struct Published {
 /// A file that a commit is to write.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct File {
-    /// Where.
     pub path: RepositoryPath,
-    /// How long it is.
     pub bytes: usize,
-    /// Its text.
     #[serde(skip)]
     pub text: String,
 }
 
-/// What is to be done.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Plan {
     /// Whether anything is to be written.
     pub action: Action,
-    /// Where.
     pub target: Target,
     /// The commit that the plan was made for.
     pub base: String,
-    /// Why nothing is written.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<Refusal>,
     /// The files of the commit; empty if none is made.
@@ -123,52 +116,36 @@ pub enum Action {
     Commit,
     /// The docs repository has it already.
     Unchanged,
-    /// The gate refuses it.
     Refuse,
 }
 
 /// The docs repository has a matrix that this one must not replace.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
-    /// Of another schema.
     #[error(
         "the docs repository's `{path}` has `schema_version` {version}, and this `compat` writes `\"1\"`: use the release of \
          `compat` that goes with it"
     )]
-    Schema {
-        /// Its path.
-        path: String,
-        /// Its version.
-        version: String,
-    },
-    /// Newer.
+    Schema { path: String, version: String },
     #[error(
         "the docs repository's `{path}` is of {published}, which is newer than this run's {candidate}: run again instead of \
          publishing old results"
     )]
     Newer {
-        /// Its path.
         path: String,
-        /// When it was made.
         published: String,
-        /// When this one was made.
         candidate: String,
     },
 }
 
-/// How plans are made.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// Where the matrix goes.
     pub target: Target,
     /// How old an unchanged matrix may get before it is published anew; never, if there is no such age.
     pub refresh_after: Option<TimeDelta>,
 }
 
 /// Says what to do with `candidate`, given what is published.
-///
-/// # Errors
-/// [`Conflict`].
 pub fn plan(
     candidate: &Candidate,
     refusals: &[Refusal],
@@ -210,7 +187,6 @@ pub fn plan(
 }
 
 impl Plan {
-    /// The plan as JSON.
     pub fn to_text(&self) -> String {
         let mut text = serde_json::to_string_pretty(self).expect("it has text keys and finite numbers");
         text.push('\n');
@@ -291,7 +267,6 @@ fn files(candidate: &Candidate, target: &Target) -> Vec<File> {
         .collect()
 }
 
-/// The commit's message.
 pub fn message(matrix: &Matrix) -> String {
     format!(
         "Update Claude Code compatibility matrix\n\nlitellm_version: {}\nclaude_code_version: {}\ngenerated_at: {}\n",
@@ -304,11 +279,9 @@ pub fn message(matrix: &Matrix) -> String {
 /// A file that differs between two trees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Touched {
-    /// Its path.
     pub path: String,
     /// How: `A`dded, `M`odified, `D`eleted, `T` for a change of kind.
     pub how: char,
-    /// Its mode afterwards, `100644`.
     pub mode: String,
 }
 
@@ -321,12 +294,9 @@ pub enum WrongCommit {
         list(.others), list(.allowed)
     )]
     Others {
-        /// What it changes.
         others: Vec<String>,
-        /// What it may change.
         allowed: Vec<String>,
     },
-    /// It changes nothing.
     #[error("the commit would change nothing: nothing was pushed")]
     Nothing,
 }
@@ -337,9 +307,6 @@ fn list(paths: &[String]) -> String {
 }
 
 /// Checks that a commit, compared with its base, writes only files of `target`, as plain files.
-///
-/// # Errors
-/// [`WrongCommit`].
 pub fn check_commit(touched: &[Touched], target: &Target) -> Result<(), WrongCommit> {
     let allowed: Vec<&str> = std::iter::once(&target.path)
         .chain(&target.details_path)

@@ -30,16 +30,12 @@ pub const RESULTS: &str = "compat-results.json";
 /// What was run, beside the results.
 pub const VERSIONS: &str = "versions.json";
 
-/// What is run.
 #[derive(Clone, Debug)]
 pub struct Wanted {
-    /// Where the gateway comes from.
     pub gateway: GatewayOrigin,
     /// The tag of LiteLLM, where it is not to be resolved.
     pub litellm_version: Option<String>,
-    /// Which tags are releases.
     pub filter: Filter,
-    /// The repository of LiteLLM, `owner/name`.
     pub litellm_repository: String,
     /// The version of Claude Code, where it is not to be the newest.
     pub claude_code_version: Option<String>,
@@ -61,73 +57,47 @@ pub enum GatewayOrigin {
 /// What was run, for whoever publishes the results later.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versions {
-    /// The tag of LiteLLM.
     pub litellm_version: Option<String>,
-    /// The version of Claude Code.
     pub claude_code_version: Option<String>,
     /// Of a container image: which bytes it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_digest: Option<String>,
 }
 
-/// There are no results.
 #[derive(Debug, thiserror::Error)]
 pub enum ReleaseRunError {
-    /// No versions.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
-    /// The provider simulator.
     #[error("cannot start the provider simulator: {0}")]
     Simulator(String),
-    /// The gateway.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
-    /// The cache of installed tools.
     #[error(transparent)]
     Cache(#[from] CacheError),
-    /// The package registry.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// What it says of `claude`.
     #[error(transparent)]
     Pin(#[from] UpdateError),
-    /// `claude`.
     #[error(transparent)]
     Claude(#[from] InstallClaudeError),
-    /// `claude`, asked for its version.
     #[error(transparent)]
     ClaudeVersion(#[from] ClaudeVersionError),
-    /// The harness.
     #[error(transparent)]
     Harness(#[from] RunError),
-    /// A file cannot be written.
     #[error("cannot write `{}`: {source}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    Write { path: PathBuf, source: std::io::Error },
 }
 
-/// A run of a release.
 #[derive(Debug)]
 pub struct ReleaseRun<'a, 'v> {
-    /// What is run.
     pub wanted: &'a Wanted,
-    /// The project's root.
     pub project: &'a Path,
-    /// Where results and logs go.
     pub output: &'a Path,
     /// A folder that is removed in the end.
     pub scratch: &'a Path,
-    /// The environment of this process.
     pub environment: &'a Environment,
-    /// How long servers are tried.
     pub patience: Patience,
-    /// What its processes belong to.
     pub run: RunId,
-    /// How it is told.
     pub steps: &'a mut Steps<'v>,
 }
 
@@ -136,9 +106,6 @@ type Rehearsal = (Simulator, Secret);
 
 impl ReleaseRun<'_, '_> {
     /// All steps, from the versions to the results, which are in the output folder then.
-    ///
-    /// # Errors
-    /// [`ReleaseRunError`].
     pub async fn run(&mut self) -> Result<(Results, Versions), ReleaseRunError> {
         let tag = self.resolve_litellm().await?;
         let version = self.resolve_claude().await?;
@@ -183,7 +150,6 @@ impl ReleaseRun<'_, '_> {
         Ok(installer)
     }
 
-    /// Step: which release of LiteLLM.
     async fn resolve_litellm(&mut self) -> Result<Resolved, ReleaseRunError> {
         self.steps.begin("resolve LiteLLM");
         let wanted = self.wanted;
@@ -195,7 +161,6 @@ impl ReleaseRun<'_, '_> {
         Ok(resolved)
     }
 
-    /// Step: which `claude`.
     async fn resolve_claude(&mut self) -> Result<Resolved, ReleaseRunError> {
         self.steps.begin("resolve Claude Code");
         let given = self.wanted.claude_code_version.clone();
@@ -283,7 +248,6 @@ impl ReleaseRun<'_, '_> {
         Ok(claude)
     }
 
-    /// Step: the whole matrix.
     async fn run_harness(
         &mut self,
         gateway: &Running,

@@ -17,23 +17,17 @@ use crate::versions::litellm::{self, Filter, NoRelease};
 pub struct Resolved {
     /// The version: of LiteLLM its tag.
     pub version: String,
-    /// One line.
     pub reason: String,
 }
 
-/// No version.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
-    /// GitHub.
     #[error(transparent)]
     GitHub(#[from] GitHubError),
-    /// Its releases.
     #[error(transparent)]
     NoRelease(#[from] NoRelease),
-    /// The package registry.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// Its versions.
     #[error(transparent)]
     NoVersion(#[from] NoEligibleVersion),
 }
@@ -48,9 +42,6 @@ impl Resolved {
 }
 
 /// The tag of LiteLLM: the one that is given, else the highest of `repository` that `filter` takes.
-///
-/// # Errors
-/// [`ResolveError`].
 pub async fn litellm(
     given: Option<String>,
     repository: &str,
@@ -71,9 +62,6 @@ pub async fn litellm(
 }
 
 /// The version of `claude`: the one that is given, else the newest, however young.
-///
-/// # Errors
-/// [`ResolveError`].
 pub async fn claude(given: Option<String>, surroundings: &Surroundings) -> Result<Resolved, ResolveError> {
     if let Some(version) = given {
         return Ok(Resolved::given(CLAUDE_PACKAGE, version));

@@ -27,72 +27,41 @@ const STOP_PATIENCE: Duration = Duration::from_secs(20);
 pub struct Options<'a> {
     /// The harness; none for `cargo test --test compat`.
     pub program: Option<&'a Path>,
-    /// The project's root.
     pub project: &'a Path,
-    /// The environment of this process.
     pub environment: &'a Environment,
-    /// Where the gateway is.
     pub base_url: &'a str,
-    /// Its key.
     pub key: &'a Secret,
-    /// The `claude` to run.
     pub claude: &'a Path,
     /// Where the provider simulator behind the gateway is, and its control key; none in a live run.
     pub simulator: Option<(&'a str, &'a Secret)>,
     /// What the harness does not know and must not show if a gateway tells it: the providers' credentials.
     pub secrets: Vec<Secret>,
-    /// Where the results go.
     pub results: &'a Path,
-    /// Where what it prints goes.
     pub log: &'a Path,
-    /// The run it belongs to.
     pub run: RunId,
 }
 
-/// There are no results.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// A file cannot be written or read.
     #[error("cannot use `{}`: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The harness cannot be run.
+    File { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Process(#[from] ProcessError),
-    /// It took too long.
     #[error("the harness did not end within {} minutes; its output is in `{}`", DEADLINE.as_secs() / 60, log.display())]
-    TimedOut {
-        /// Its output.
-        log: PathBuf,
-    },
-    /// It broke.
+    TimedOut { log: PathBuf },
     #[error("the harness broke ({ended}); its output is in `{}`, at its end:\n{tail}", log.display())]
     Broken {
-        /// How it ended.
         ended: Ended,
-        /// Its output.
         log: PathBuf,
-        /// The last lines of it.
         tail: String,
     },
     /// What it wrote is no results file.
     #[error("`{}` has no results: {reason}", path.display())]
-    Results {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        reason: JsonError,
-    },
+    Results { path: PathBuf, reason: JsonError },
 }
 
 /// Runs the matrix; `told` hears each line that the harness prints.
-///
-/// # Errors
-/// [`RunError`]. Failed trials are none: they are in the results.
 pub async fn run(
     options: &Options<'_>,
     told: impl Fn(&str) + Clone + Send + 'static,

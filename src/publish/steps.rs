@@ -6,14 +6,12 @@ use std::fmt;
 
 use crate::toolchain::Progress;
 
-/// How a run is told.
 #[derive(Clone, Copy)]
 pub struct Voice<'a> {
     /// Says a line of the log: of which step, and what there is to say.
     pub say: fn(&str, &str),
     /// Hands on a line that the harness printed.
     pub relay: fn(&str),
-    /// Shows how installations get on.
     pub progress: &'a dyn Progress,
 }
 
@@ -23,16 +21,13 @@ impl fmt::Debug for Voice<'_> {
     }
 }
 
-/// The steps of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Steps<'a> {
-    /// How they are told.
     pub voice: Voice<'a>,
     current: &'static str,
 }
 
 impl<'a> Steps<'a> {
-    /// No step yet.
     pub fn new(voice: Voice<'a>) -> Self {
         Self {
             voice,

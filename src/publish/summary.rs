@@ -10,45 +10,32 @@ use super::plan::Plan;
 use crate::matrix::diff::{Change, Diff, Kind};
 use crate::matrix::markdown;
 
-/// What became of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// A commit is in the docs repository.
     Pushed {
-        /// Its id.
         commit: String,
     },
-    /// A pull request holds it.
     Proposed {
-        /// The pull request's address.
         url: String,
-        /// Whether it merges by itself.
         auto_merge: bool,
     },
     /// The docs repository has it already.
     Unchanged,
-    /// Publishing was not asked for.
     Skipped,
-    /// It was only planned.
     Planned,
-    /// The gate refused it.
     Refused,
     /// What is published must not be replaced by it.
     Withheld {
-        /// Why not.
         why: String,
     },
-    /// A step failed.
     Failed {
-        /// Which one.
         step: String,
-        /// Why.
         error: String,
     },
 }
 
 impl Ending {
-    /// One line.
     pub fn in_words(&self) -> String {
         match self {
             Self::Pushed { commit } => format!("published as commit {}", &commit[..commit.len().min(12)]),
@@ -84,9 +71,7 @@ impl Ending {
 /// What is known of a run at its end; a run that failed early knows little.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Known<'a> {
-    /// What the gate said.
     pub judgement: Option<&'a Judgement>,
-    /// What was planned.
     pub plan: Option<&'a Plan>,
 }
 

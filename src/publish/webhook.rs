@@ -6,10 +6,8 @@ use serde_json::Value;
 use crate::env::Secret;
 use crate::toolchain::http::{Client, Fault, Patience, Request, is_private};
 
-/// The webhook was not told.
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookError {
-    /// Its address is none.
     #[error("the webhook's address is no `https` URL")]
     Address,
     /// It could not be reached, or said no.
@@ -17,10 +15,6 @@ pub enum WebhookError {
     Refused(String),
 }
 
-/// Sends `message` to `address`.
-///
-/// # Errors
-/// [`WebhookError`], without the address.
 pub async fn tell(address: &Secret, message: &Value, patience: Patience) -> Result<(), WebhookError> {
     let url = Url::parse(address.expose()).map_err(|_| WebhookError::Address)?;
     if !is_private(&url) {

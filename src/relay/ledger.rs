@@ -19,9 +19,7 @@ pub(super) struct Ledger {
 pub(super) struct Recording {
     ledger: Ledger,
     index: usize,
-    /// Of a stream.
     decoder: Option<Decoder>,
-    /// Of any other body.
     body: Vec<u8>,
     /// How long that body is to be, where its head says so: who knows it asks for no more once it has come.
     length: Option<usize>,
@@ -84,7 +82,6 @@ impl Recording {
         }
     }
 
-    /// The body is whole.
     pub(super) fn finish(&mut self) {
         if let Some(decoder) = self.decoder.take() {
             self.text(&decoder.finish());

@@ -42,7 +42,6 @@ pub enum StartError {
     /// No port can be listened on.
     #[error("cannot listen on loopback for the relay: {0}")]
     Listen(io::Error),
-    /// There is no client.
     #[error("cannot make the relay's HTTP client: {0}")]
     Client(reqwest::Error),
 }
@@ -50,7 +49,6 @@ pub enum StartError {
 /// A mutant at work on one trial.
 #[derive(Debug)]
 pub struct Mutation {
-    /// What it does.
     pub mutant: Arc<Mutant>,
     changes: AtomicUsize,
 }

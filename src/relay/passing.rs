@@ -19,7 +19,6 @@ use crate::wire::framing::{Decoder, Framing};
 /// A reply's body as it comes.
 pub(super) type Incoming = Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>;
 
-/// A body on its way.
 pub(super) struct Passing {
     incoming: Option<Incoming>,
     steps: VecDeque<Step>,
@@ -67,7 +66,6 @@ impl Passing {
         self
     }
 
-    /// As what the server sends.
     pub(super) fn into_body(self) -> Body {
         Body::from_stream(stream::unfold(self, |mut passing| async move {
             let bytes = passing.next().await?;
@@ -128,7 +126,6 @@ impl Passing {
         bytes
     }
 
-    /// More has come.
     fn take(&mut self, bytes: Bytes) {
         let Some(change) = &mut self.change else {
             self.steps.push_back(Step::Send(bytes));
@@ -153,7 +150,6 @@ impl Passing {
         }
     }
 
-    /// Nothing more comes.
     fn end(&mut self) {
         let Some(change) = &mut self.change else { return };
         self.steps.extend(change.buffer.take().unwrap_or_default());

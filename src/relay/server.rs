@@ -42,7 +42,6 @@ const HOP_BY_HOP: [&str; 9] = [
     "expect",
 ];
 
-/// All that requests share.
 pub(super) struct Shared {
     pub(super) position: Position,
     upstream: String,
@@ -50,7 +49,6 @@ pub(super) struct Shared {
     pub(super) trials: Mutex<HashMap<TrialKey, Arc<Trial>>>,
 }
 
-/// A request, read.
 struct Incoming {
     method: reqwest::Method,
     request: PassingRequest,
@@ -172,7 +170,6 @@ impl Shared {
 enum SendError {
     /// The relay cannot pass it on as it is.
     Unpassable(String),
-    /// Nobody answered.
     #[expect(
         dead_code,
         reason = "the client sees no more of it than it would without a relay"

@@ -26,7 +26,6 @@ pub struct Repro<'a> {
     pub title: &'a str,
     /// What was said of the trial.
     pub report: &'a str,
-    /// What the trial left behind.
     pub evidence: &'a Evidence,
     /// What the gateway changed and should not have.
     pub changes: &'a [&'a Change],

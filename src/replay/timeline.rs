@@ -12,14 +12,11 @@ use crate::wire::exchange::{Body, Exchange, Matched, Request, SentEvent};
 use crate::wire::passage::Passage;
 use crate::wire::{Operation, messages};
 
-/// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Step {
     /// Milliseconds since the first step.
     pub after_ms: u64,
-    /// Who does it.
     pub who: Who,
-    /// What, in a line.
     pub what: String,
     /// More of it, a line each.
     pub details: Vec<String>,
@@ -31,7 +28,6 @@ pub struct Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Who {
-    /// Claude Code by itself.
     Claude,
     /// A request from Claude Code (or the harness) to the gateway.
     ToGateway,
@@ -39,7 +35,6 @@ pub enum Who {
     ToProvider,
     /// A reply from the provider to the gateway.
     FromProvider,
-    /// A reply from the gateway.
     FromGateway,
 }
 

@@ -11,17 +11,13 @@ use super::paint::{BAD, DIM, GOOD, HEADING, Paint, UNKNOWN, printable};
 /// What is known of one trial, or of a cell as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Mark {
-    /// It passed.
     Pass,
     /// It passed after it had failed.
     Flaky,
-    /// It failed.
     Fail,
     /// It failed and could not be judged: not the gateway's fault, nor the feature's.
     Unjudged,
-    /// It cannot exist.
     NotApplicable,
-    /// It has not been tried.
     NotTested,
 }
 
@@ -36,7 +32,6 @@ impl Mark {
         Self::NotTested,
     ];
 
-    /// One column wide.
     pub fn sign(self) -> &'static str {
         match self {
             Self::Pass => "✓",
@@ -48,7 +43,6 @@ impl Mark {
         }
     }
 
-    /// In words, for a legend.
     pub fn words(self) -> &'static str {
         match self {
             Self::Pass => "pass",
@@ -74,16 +68,13 @@ impl Mark {
 /// A table: titles of columns, and rows of a title and a list of marks a column.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grid {
-    /// Titles of the columns.
     pub columns: Vec<String>,
     /// The rows; each has as many cells as there are columns.
     pub rows: Vec<Row>,
 }
 
-/// A row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row {
-    /// Its title.
     pub title: String,
     /// Its cells; of several marks in one, all are shown.
     pub cells: Vec<Vec<Mark>>,
@@ -91,7 +82,6 @@ pub struct Row {
 
 /// The narrowest terminal that is laid out for.
 pub const NARROWEST: usize = 30;
-/// Between two columns.
 const GAP: usize = 2;
 /// A part of a title longer than this is broken anywhere.
 const LONGEST_PART: usize = 16;
@@ -244,7 +234,6 @@ fn one_line(title: &str) -> String {
     printable(title).replace('\n', " ")
 }
 
-/// The parts of a title.
 fn parts(title: &str) -> impl Iterator<Item = &str> {
     title.split_inclusive(['_', ' ', '-'])
 }

@@ -5,14 +5,11 @@ use anstyle::{AnsiColor, Style};
 /// Whether reports hold ANSI escape sequences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paint {
-    /// Text alone.
     Plain,
-    /// Text with escape sequences.
     Ansi,
 }
 
 impl Paint {
-    /// `text` in `style`.
     pub fn apply(self, style: Style, text: &str) -> String {
         match self {
             Self::Plain => text.to_owned(),
@@ -36,17 +33,11 @@ pub fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// What went well.
 pub const GOOD: Style = AnsiColor::Green.on_default().bold();
-/// What failed.
 pub const BAD: Style = AnsiColor::Red.on_default().bold();
-/// What is not known.
 pub const UNKNOWN: Style = AnsiColor::Yellow.on_default().bold();
-/// What matters less.
 pub const DIM: Style = Style::new().dimmed();
-/// Where to look.
 pub const LEAD: Style = AnsiColor::Cyan.on_default();
-/// Headings.
 pub const HEADING: Style = Style::new().bold();
 
 #[cfg(test)]

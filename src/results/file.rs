@@ -293,10 +293,6 @@ impl Results {
     }
 
     /// Reads the file's text.
-    ///
-    /// # Errors
-    /// [`JsonError`], which says where: with line and column, and contradictions and duplicates also with the path of
-    /// the entry.
     pub fn parse(text: &str) -> Result<Self, JsonError> {
         let results: Self = json::read(text)?;
         results

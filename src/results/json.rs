@@ -85,9 +85,6 @@ struct Header {
 
 /// Reads `text`. The version is looked at first, so that a file of another layout is called that and not
 /// a file with unknown fields.
-///
-/// # Errors
-/// [`JsonError`], with line and column where the text is at fault.
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, JsonError> {
     // serde takes a list for a struct.
     if text.trim_start().starts_with('[') {
@@ -199,9 +196,6 @@ pub mod timestamp {
     }
 
     /// Reads what [`to_text`] writes, with any fraction of a second.
-    ///
-    /// # Errors
-    /// A message that shows the text, where it is not such a time.
     pub fn from_text(text: &str) -> Result<DateTime<Utc>, String> {
         let time = DateTime::parse_from_rfc3339(text)
             .ok()

@@ -16,7 +16,6 @@ use super::status::TrialResult;
 use crate::outcome::{Cause, Failure, Judged, Verdict};
 use crate::report::{self, Paint};
 
-/// The XML text of `results`.
 pub fn to_xml(results: &Results) -> String {
     let run = &results.run;
     let mut report = Report::new("compat");

@@ -10,7 +10,6 @@ use crate::ids::TrialName;
 /// Why parts do not make a whole.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MergeError {
-    /// No part was given.
     #[error("nothing to merge: name at least one results file")]
     Nothing,
     /// Two parts were not made of the same things.
@@ -18,25 +17,17 @@ pub enum MergeError {
         "`{first}` and `{second}` are not parts of one run: `{fact}` is `{one}` in the first and `{other}` in the second"
     )]
     Mismatch {
-        /// A part.
         first: String,
-        /// Another part.
         second: String,
-        /// What they differ in.
         fact: &'static str,
-        /// Its value in the first.
         one: String,
-        /// Its value in the second.
         other: String,
     },
     /// A trial has a result in more than one part.
     #[error("`{trial}` stands in `{first}` and in `{second}`")]
     Duplicate {
-        /// The trial.
         trial: String,
-        /// A part.
         first: String,
-        /// Another part.
         second: String,
     },
     /// Together the parts are not all of the project's trials.
@@ -45,9 +36,7 @@ pub enum MergeError {
          go on without them"
     )]
     Partial {
-        /// The results there are.
         finished: usize,
-        /// The trials of the project.
         trials: usize,
         /// `, and … was broken off`, if one was.
         broken_off: String,
@@ -56,9 +45,6 @@ pub enum MergeError {
 
 /// Merges `parts`, each with the name that errors call it by (its file). With `allow_partial` the parts need
 /// not be all trials of the project.
-///
-/// # Errors
-/// [`MergeError`].
 pub fn merge(parts: Vec<(String, Results)>, allow_partial: bool) -> Result<Results, MergeError> {
     check_facts(&parts)?;
     let run = merged_run(&parts).ok_or(MergeError::Nothing)?;

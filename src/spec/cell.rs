@@ -9,25 +9,19 @@ use super::expectation::{Check, Expectation, KnownFailure};
 use crate::ids::{CellId, TierId};
 use crate::wire::script::Script;
 
-/// A cell, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
-    /// From the file's path.
     pub id: CellId,
-    /// What it asks for.
     pub body: CellBody,
 }
 
-/// What a cell asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CellBody {
     /// The feature cannot exist on this provider; the reason is shown to readers of the matrix.
     NotApplicable(String),
-    /// A test.
     Test(Box<Test>),
 }
 
-/// The test of a cell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Test {
     /// What is said to `claude`, one user message after the other (each once the one before is answered).
@@ -42,7 +36,6 @@ pub struct Test {
     /// A token count that the harness itself asks the gateway for after that: the body of
     /// `POST /v1/messages/count_tokens` without `model`.
     pub count_tokens: Option<Value>,
-    /// What the simulated provider answers.
     pub script: Script,
     /// What must hold, in the order of the file; never empty for any tier.
     pub expectations: Vec<Expectation>,
@@ -52,23 +45,19 @@ pub struct Test {
     pub timeout_seconds: u64,
 }
 
-/// One user message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prompt {
-    /// Its blocks; never empty.
     pub blocks: Vec<PromptBlock>,
 }
 
 /// A block of a user message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PromptBlock {
-    /// Text.
     Text(String),
     /// An image file of the cell's folder.
     Image {
         /// The file, below the feature's folder.
         file: PathBuf,
-        /// `image/png`, from the file's ending.
         media_type: String,
         /// Its bytes, read with the cell.
         bytes: Vec<u8>,
@@ -77,7 +66,6 @@ pub enum PromptBlock {
     Document {
         /// The file, below the feature's folder.
         file: PathBuf,
-        /// `application/pdf`.
         media_type: String,
         /// Its bytes, read with the cell.
         bytes: Vec<u8>,

@@ -23,12 +23,10 @@ pub const WORKAROUNDS: &str = "workarounds";
 /// What is expected of every trial, whatever its cell says; a cell's known failures may name these too.
 pub const IMPLIED: [&str; 4] = [RUN, TRANSCRIPT, WORKAROUNDS, UNMATCHED];
 
-/// One thing that must hold.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expectation {
     /// Its name in the cell's `expect`: what reports, known failures and mutants call it by.
     pub name: String,
-    /// Where its text stands.
     pub place: Place,
     /// The tiers it is for; `None` for all.
     pub tiers: Option<Vec<TierId>>,
@@ -36,14 +34,12 @@ pub struct Expectation {
     pub clause: Option<String>,
     /// Whether it is about what Claude Code says to a gateway alone: not judged without one.
     pub needs_gateway: bool,
-    /// What must hold.
     pub check: Check,
     /// That it is known not to hold.
     pub known_failure: Option<KnownFailure>,
 }
 
 impl Expectation {
-    /// Whether it is for `tier`.
     pub fn applies_to(&self, tier: &TierId) -> bool {
         self.tiers.as_ref().is_none_or(|tiers| tiers.contains(tier))
     }
@@ -63,13 +59,11 @@ pub struct Place {
 /// A declared fault of the pinned gateway or CLI.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownFailure {
-    /// What fails, for a reader.
     pub reason: String,
     /// A public page that says so.
     pub link: String,
     /// The tiers it fails on; `None` for all.
     pub tiers: Option<Vec<TierId>>,
-    /// Where the declaration stands.
     pub place: Place,
 }
 
@@ -80,45 +74,33 @@ impl KnownFailure {
     }
 }
 
-/// What must hold.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Check {
     /// The final text that `claude` printed (of the last prompt).
     Text(Matcher),
-    /// `claude` asked for a tool.
     ToolCall {
-        /// The tool.
         name: String,
-        /// Its arguments, by name.
         input: Vec<(String, Matcher)>,
     },
     /// `claude` ran a tool and got a result.
     ToolResult {
-        /// The tool.
         name: String,
-        /// The result's text.
         text: Option<Matcher>,
-        /// Whether it is an error.
         is_error: Option<bool>,
     },
     /// A thinking block came back. In a simulated run its text and signature must also be those that the
     /// provider sent.
     Thinking {
-        /// The block's text.
         text: Option<Matcher>,
     },
-    /// The stream that `claude` saw.
     Stream {
-        /// Least number of text deltas.
         text_deltas: Option<u64>,
-        /// Least number of tool-argument deltas.
         input_deltas: Option<u64>,
         /// The deltas arrived as the provider sent them, not in one burst at the end. Simulated: by lockstep;
         /// live: the first and the last are at least [`LIVE_SPREAD_MS`] apart, except where `input_deltas` alone
         /// are asked for: a provider may itself hold back a tool's arguments until they are whole.
         incremental: bool,
     },
-    /// Token counts that `claude` reports.
     Usage {
         /// Of which answer, from 1; `None` for the whole run.
         turn: Option<usize>,
@@ -129,76 +111,59 @@ pub enum Check {
     StopReason {
         /// Of which answer, from 1; `None` for the last.
         turn: Option<usize>,
-        /// What it must be.
         value: Matcher,
     },
-    /// The exit status of `claude`.
     Exit(i32),
     /// Any event that `claude` printed: the JSONPath is applied to the array of all events.
     Event {
-        /// What to look at.
         path: Query,
         /// What one of the nodes found must be.
         value: Matcher,
     },
     /// The answer to the cell's direct request.
     DirectReply {
-        /// Its status.
         status: u16,
-        /// What its body must hold.
         body: Vec<(Query, Matcher)>,
     },
     /// The answer to the cell's request for a token count: its status is 200, and the number is this.
     TokenCount(CountMatcher),
     /// How many requests of a kind reached the provider.
     Requests {
-        /// The kind.
         operation: Operation,
-        /// How many.
         count: u64,
     },
     /// A request that reached the provider.
     Request(RequestCheck),
     /// The images that the provider decoded are those of the prompt, byte for byte.
     ImageArrived {
-        /// In which request.
         turn: Turn,
     },
     /// The documents that the provider received are those of the prompt, byte for byte.
     DocumentArrived {
-        /// In which request.
         turn: Turn,
     },
     /// A tool's result came back to the provider, answering the very call that the provider made.
     ToolResultArrived {
-        /// In which request.
         turn: Turn,
-        /// The tool.
         name: String,
-        /// The result's text.
         text: Option<Matcher>,
         /// Whether the result is an error.
         is_error: bool,
     },
     /// The thinking blocks that the provider sent came back unmodified, at the head of their message.
     ThinkingArrived {
-        /// In which request.
         turn: Turn,
     },
     /// Cache breakpoints reached the provider, and what its cache made of them.
     Cache {
-        /// In which request.
         turn: Turn,
         /// Least number of breakpoints (`cache_control`, or `cachePoint` on Converse).
         breakpoints: Option<u64>,
-        /// Least number of tokens written.
         created_tokens: Option<u64>,
-        /// Least number of tokens read.
         read_tokens: Option<u64>,
     },
     /// What went into the gateway came out as it was, but for what every gateway may change.
     Unchanged {
-        /// On which way.
         way: Direction,
         /// What the pinned gateway is known to change, by the name that the wire diff has for it.
         except: Vec<(String, KnownFailure)>,
@@ -231,11 +196,9 @@ impl Check {
 /// What a request at the provider must hold.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestCheck {
-    /// Which request.
     pub turn: Turn,
     /// The kind of request; `Messages` unless the cell says otherwise.
     pub operation: Operation,
-    /// The route it came by.
     pub route: Option<Route>,
     /// Whether it asks for a stream.
     pub stream: Option<bool>,
@@ -254,16 +217,13 @@ pub enum Turn {
     Number(usize),
     /// Each of them (and there is at least one).
     Every,
-    /// The last.
     Last,
 }
 
 /// A JSONPath (RFC 9535) and the text it was written as.
 #[derive(Clone, Debug)]
 pub struct Query {
-    /// As written.
     pub text: String,
-    /// Parsed.
     pub path: JsonPath,
 }
 
@@ -278,9 +238,7 @@ impl PartialEq for Query {
 /// each, and `exists: false` demands that there is none.
 #[derive(Clone, Debug, Default)]
 pub struct Matcher {
-    /// Equal to this JSON value.
     pub equals: Option<Value>,
-    /// One of these JSON values.
     pub one_of: Option<Vec<Value>>,
     /// A text (or the JSON text of another value) that holds this.
     pub contains: Option<String>,
@@ -305,9 +263,7 @@ impl PartialEq for Matcher {
 /// What a token count must be; at least one condition is given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CountMatcher {
-    /// At least this.
     pub min: Option<u64>,
-    /// At most this.
     pub max: Option<u64>,
     /// Exactly what the provider reported (not judged in a live run).
     pub as_provider: bool,

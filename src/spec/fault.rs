@@ -12,7 +12,6 @@ use super::expectation::Place;
 pub struct Source {
     /// The file, relative to the project's root.
     pub file: PathBuf,
-    /// Its text.
     pub text: String,
 }
 
@@ -31,7 +30,6 @@ impl Source {
     }
 }
 
-/// A position in a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// The line, from 1.
@@ -43,16 +41,12 @@ pub struct Position {
 /// A piece of a file's text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Span {
-    /// The file.
     pub source: Arc<Source>,
-    /// Its first character.
     pub start: Position,
-    /// The character after its last.
     pub end: Position,
 }
 
 impl Span {
-    /// Where it begins.
     pub fn place(&self) -> Place {
         Place {
             file: self.source.file.clone(),
@@ -83,7 +77,6 @@ impl Span {
     }
 }
 
-/// How much a fault matters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Severity {
     /// What it is about cannot be used.
@@ -116,11 +109,8 @@ pub struct Fault {
     pub path: String,
     /// What is wrong, in one line: lower case, no final period.
     pub message: String,
-    /// What was found.
     pub found: Option<String>,
-    /// What may stand there.
     pub allowed: Option<String>,
-    /// What to do about it.
     pub hint: Option<String>,
     /// Other places that belong to it, each with what is there.
     pub related: Vec<(Place, String)>,
@@ -155,7 +145,6 @@ impl Fault {
         }
     }
 
-    /// The same as a note.
     pub fn note(mut self) -> Self {
         self.severity = Severity::Note;
         self

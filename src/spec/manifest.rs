@@ -11,29 +11,22 @@ use super::schema::{self, FileKind, written};
 use super::yaml::{self, Node};
 use crate::ids::{CellId, FeatureId, ProviderId, TierId};
 
-/// The manifest, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {
-    /// The rows, in order.
     pub features: Vec<Feature>,
-    /// The columns, in order.
     pub providers: Vec<ProviderId>,
-    /// The tiers, in order.
     pub tiers: Vec<Tier>,
     /// Of each column, in the same order, the alias pattern with `{model}` in it.
     patterns: Vec<(String, Span)>,
 }
 
-/// A row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feature {
     /// Its name in paths, filters and results.
     pub id: FeatureId,
-    /// Its name for readers.
     pub name: String,
 }
 
-/// A tier of models.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tier {
     /// Its name in filters and results.
@@ -49,9 +42,6 @@ pub const SCHEMA_VERSION: &str = "1";
 
 impl Manifest {
     /// Reads the manifest from the bytes of `file`.
-    ///
-    /// # Errors
-    /// All its faults.
     pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Fault>> {
         let node = yaml::parse(file, bytes)?;
         let form: Vec<Fault> = schema::check(FileKind::Manifest, &node)
@@ -118,12 +108,10 @@ impl Manifest {
         Some(&self.patterns[column].1)
     }
 
-    /// The feature called `id`.
     pub fn feature(&self, id: &FeatureId) -> Option<&Feature> {
         self.features.iter().find(|feature| feature.id == *id)
     }
 
-    /// The tier called `id`.
     pub fn tier(&self, id: &TierId) -> Option<&Tier> {
         self.tiers.iter().find(|tier| tier.id == *id)
     }

@@ -11,11 +11,8 @@ use super::fault::{closest, listed};
 /// How many values a flag takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Values {
-    /// None.
     None,
-    /// One.
     One,
-    /// One, or none.
     Optional,
     /// One or more: all words up to the next flag.
     Several,
@@ -25,7 +22,6 @@ pub enum Values {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stance {
     Free,
-    /// The harness sets it.
     Harness,
     /// It would skip permission rules, and the tool-use cells prove that those hold.
     Permissions,
@@ -137,9 +133,7 @@ const FLAGS: &[Flag] = &[
 pub struct FlagFault {
     /// Which entry, from 0.
     pub index: usize,
-    /// What is wrong.
     pub message: String,
-    /// What to do about it.
     pub hint: String,
     /// What may stand there, where the flag is not known.
     pub allowed: Option<String>,

@@ -17,10 +17,6 @@ pub struct ProxyConfig {
 }
 
 impl ProxyConfig {
-    /// Reads the bytes of `file`.
-    ///
-    /// # Errors
-    /// What keeps it from being read, an entry without `model_name`, one that is there twice.
     pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Fault>> {
         let node = yaml::parse(file, bytes)?;
         let Some(NodeValue::List(entries)) = node.get("model_list").map(|entry| &entry.value.value) else {
@@ -91,7 +87,6 @@ impl ProxyConfig {
     }
 }
 
-/// `bedrock/invoke/us.anthropic.…` is `us.anthropic.…` to Bedrock.
 fn provider_model(entry: &Node) -> Option<String> {
     match &entry.get("litellm_params")?.value.get("model")?.value.value {
         NodeValue::Text(model) => model.rsplit('/').next().map(str::to_owned),

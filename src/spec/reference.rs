@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use super::schema::FileKind;
 
-/// The reference page.
 pub fn page() -> String {
     let schema = FileKind::Cell.schema();
     let mut out = String::from(

@@ -36,10 +36,6 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Reads the bytes of `file`.
-    ///
-    /// # Errors
-    /// All its faults of form.
     pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Fault>> {
         let node = yaml::parse(file, bytes)?;
         let form = schema::check(FileKind::Shared, &node)
@@ -88,10 +84,6 @@ fn credentials(node: &Node) -> Vec<Fault> {
 pub type Attachments<'a> = &'a dyn Fn(&Path) -> Result<Vec<u8>, String>;
 
 /// Reads the cell `id` from the bytes of its own `file` and from what its feature shares, if it shares something.
-///
-/// # Errors
-/// All its faults, those in the shared file's text included. A cell that is not applicable uses nothing of the shared
-/// file, and so has none of its faults.
 pub fn cell(
     id: &CellId,
     file: &Path,
@@ -157,16 +149,12 @@ pub fn cell(
 pub struct Origin {
     /// The key, and for what is merged name by name also the name: `expect.route`.
     pub key: String,
-    /// Where it stands.
     pub place: super::expectation::Place,
     /// Its value, as it is written.
     pub value: Value,
 }
 
 /// The keys of a cell, merged from the bytes of its own `file` and from what its feature shares, each with its origin.
-///
-/// # Errors
-/// What keeps the file from being read as YAML.
 pub fn origins(file: &Path, bytes: &[u8], shared: Option<&Shared>) -> Result<Vec<Origin>, Vec<Fault>> {
     let own = yaml::parse(file, bytes)?;
     let shared = shared.filter(|_| own.get("not_applicable").is_none());
@@ -1017,7 +1005,6 @@ enum End {
     LastWord,
     /// It may not, because of a flag of the cell.
     Perhaps,
-    /// It brings the tool's result.
     ToolCall,
 }
 

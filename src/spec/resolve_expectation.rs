@@ -833,7 +833,6 @@ impl Checker<'_, '_> {
     }
 }
 
-/// `1 reply`, `2 replies`.
 fn counted(replies: usize) -> String {
     match replies {
         1 => "1 reply".to_owned(),
@@ -841,7 +840,6 @@ fn counted(replies: usize) -> String {
     }
 }
 
-/// `1`, `1 to 3`.
 fn numbers_to(last: usize) -> String {
     match last {
         0 | 1 => last.to_string(),

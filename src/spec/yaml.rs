@@ -27,22 +27,15 @@ const MAX_DEPTH: usize = 64;
 pub struct Node {
     /// Its text; of a list or map only the beginning.
     pub span: Span,
-    /// What it is.
     pub value: NodeValue,
 }
 
-/// What a value is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NodeValue {
-    /// Nothing, or `null`.
     Null,
-    /// `true` or `false`.
     Bool(bool),
-    /// A number.
     Number(Number),
-    /// A text.
     Text(String),
-    /// A list.
     List(Vec<Node>),
     /// A map, in the order of the file.
     Map(Vec<Entry>),
@@ -51,11 +44,8 @@ pub enum NodeValue {
 /// A key of a map and its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// The key.
     pub key: String,
-    /// Where the key stands.
     pub key_span: Span,
-    /// The value.
     pub value: Node,
 }
 
@@ -160,9 +150,6 @@ pub fn shortened(text: &str) -> String {
 }
 
 /// Reads the one document of `bytes`, the content of `file`.
-///
-/// # Errors
-/// The faults that keep it from being read: the first one of syntax, all duplicate keys and unclear scalars.
 pub fn parse(file: &Path, bytes: &[u8]) -> Result<Node, Vec<Fault>> {
     if bytes.len() > MAX_BYTES {
         return Err(vec![too_large(file, bytes.len() as u64)]);
@@ -597,7 +584,6 @@ struct Words {
 enum Of {
     /// Where lines, brackets and keys begin and end.
     Structure,
-    /// What stands within a text.
     Text,
 }
 

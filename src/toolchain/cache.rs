@@ -40,9 +40,7 @@ pub struct Entry {
 /// What says that an entry is whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Receipt {
-    /// The tool, `claude`.
     pub tool: String,
-    /// Its version.
     pub version: String,
     /// The digest of the lock that was met: of the package for `claude`, of the requirements for LiteLLM.
     pub locked: Sha512,
@@ -50,7 +48,6 @@ pub struct Receipt {
     pub program: PathBuf,
     /// What the program was when it was installed, where it is one file.
     pub file: Option<InstalledFile>,
-    /// When.
     pub installed_at: DateTime<Utc>,
 }
 
@@ -59,16 +56,12 @@ pub struct Receipt {
 pub struct InstalledFile {
     /// Its size in bytes.
     pub bytes: u64,
-    /// Its digest.
     pub sha512: Sha512,
 }
 
-/// An entry found whole.
 #[derive(Clone, Debug)]
 pub struct Installed {
-    /// The entry's folder.
     pub directory: PathBuf,
-    /// What was installed.
     pub receipt: Receipt,
 }
 
@@ -88,10 +81,8 @@ pub enum Claim {
     Reserved(Reservation),
 }
 
-/// The cache cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
-    /// Nothing says where it is.
     #[error(
         "no folder for installed tools: set `{}`, `{}` or `{}`",
         env::COMPAT_CACHE_DIR,
@@ -102,11 +93,8 @@ pub enum CacheError {
     /// A file or folder in it cannot be made, written or removed.
     #[error("cannot {action} `{}`: {}", path.display(), explain(reason))]
     Io {
-        /// What was tried: `write`.
         action: &'static str,
-        /// On what.
         path: PathBuf,
-        /// What came of it.
         reason: io::Error,
     },
 }
@@ -144,7 +132,6 @@ impl Cache {
             .ok_or(CacheError::NoFolder)
     }
 
-    /// Its folder.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -291,7 +278,6 @@ impl Reservation {
 }
 
 impl Installed {
-    /// The tool's program.
     pub fn program(&self) -> PathBuf {
         self.directory.join(&self.receipt.program)
     }

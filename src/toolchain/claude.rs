@@ -26,7 +26,6 @@ use crate::process::{self, Bounds, Launch, Mark};
 /// The name of the tool in the cache.
 pub const TOOL: &str = "claude";
 
-/// `claude` could not be installed.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallClaudeError {
     /// There is no package for this machine.
@@ -37,24 +36,13 @@ pub enum InstallClaudeError {
     Unpinned(#[from] UnpinnedPlatform),
     /// The registry does not give it.
     #[error("cannot install `claude` {version}: {reason}")]
-    Registry {
-        /// Which version.
-        version: String,
-        /// Why.
-        reason: RegistryError,
-    },
+    Registry { version: String, reason: RegistryError },
     /// What came is not what the lock asks for.
     #[error(transparent)]
     Mismatch(#[from] Box<Mismatch>),
     /// The package is verified and yet has no binary.
     #[error("the package of `claude` {version} cannot be unpacked: {reason}")]
-    Package {
-        /// Which version.
-        version: String,
-        /// Why.
-        reason: String,
-    },
-    /// The cache cannot be used.
+    Package { version: String, reason: String },
     #[error(transparent)]
     Cache(#[from] CacheError),
     /// What is in the cache is not what was put there.
@@ -62,12 +50,7 @@ pub enum InstallClaudeError {
         "the installed `claude` {version} cannot be run: {reason}\ninstall it again with `compat toolchain clean` and `compat \
          toolchain install`"
     )]
-    Program {
-        /// Which version.
-        version: String,
-        /// Why.
-        reason: ProgramError,
-    },
+    Program { version: String, reason: ProgramError },
 }
 
 /// A file that is not the pinned one.
@@ -78,13 +61,9 @@ pub enum InstallClaudeError {
      the registry changes files"
 )]
 pub struct Mismatch {
-    /// Which version.
     pub version: String,
-    /// The file's address.
     pub file: String,
-    /// The lock's digest.
     pub expected: Sha512,
-    /// The file's digest.
     pub actual: Sha512,
 }
 

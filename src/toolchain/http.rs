@@ -17,7 +17,6 @@ use reqwest::{Certificate, Method, StatusCode, Url};
 
 use super::integrity::{Hasher, Sha512};
 
-/// How long to keep trying.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     /// How often a request is sent at most.
@@ -41,28 +40,22 @@ impl Default for Patience {
 /// The longest wait that a server's `Retry-After` gets.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
-/// Fetches.
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: reqwest::Client,
     patience: Patience,
 }
 
-/// What to fetch.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// From where.
     pub url: Url,
     /// With which headers beside the client's own.
     pub headers: HeaderMap,
 }
 
-/// An answer with status 2xx.
 #[derive(Clone, Debug)]
 pub struct Response {
-    /// Its headers.
     pub headers: HeaderMap,
-    /// Its body.
     pub body: bytes::Bytes,
 }
 
@@ -72,9 +65,7 @@ pub struct Response {
 pub struct FetchError {
     /// The address, without credentials and query.
     pub url: String,
-    /// How often it was tried.
     pub attempts: u32,
-    /// What happened the last time.
     pub fault: Fault,
 }
 
@@ -90,14 +81,10 @@ pub enum Fault {
     /// The connection ended before the answer did.
     #[error("the connection broke off: {0}")]
     Cut(String),
-    /// A status other than 2xx.
     #[error("the server answered {status}{}", excerpt(body))]
     Status {
-        /// The status.
         status: StatusCode,
-        /// The answer's headers.
         headers: Box<HeaderMap>,
-        /// The answer's body.
         body: String,
     },
     /// What came could not be kept.
@@ -127,7 +114,6 @@ impl Client {
         Ok(Self { inner, patience })
     }
 
-    /// Fetches a body into memory.
     pub async fn get(&self, request: &Request) -> Result<Response, FetchError> {
         self.persist(request, async || {
             let mut response = self.send(request).await?;
@@ -236,7 +222,6 @@ impl Client {
 }
 
 impl Request {
-    /// A request without further headers.
     pub fn to(url: Url) -> Self {
         Self {
             url,
@@ -246,7 +231,6 @@ impl Request {
 }
 
 impl Response {
-    /// The body as JSON.
     pub fn json<T: serde::de::DeserializeOwned>(&self) -> serde_json::Result<T> {
         serde_json::from_slice(&self.body)
     }

@@ -12,12 +12,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-/// A SHA-512 digest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sha512([u8; 64]);
 
 impl Sha512 {
-    /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         let mut hasher = Hasher::default();
         hasher.update(bytes);
@@ -73,7 +71,6 @@ impl<'de> Deserialize<'de> for Sha512 {
     }
 }
 
-/// A digest in the making.
 pub struct Hasher(Context);
 
 impl Default for Hasher {
@@ -83,7 +80,6 @@ impl Default for Hasher {
 }
 
 impl Hasher {
-    /// Takes more bytes in.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }

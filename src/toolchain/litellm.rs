@@ -20,32 +20,24 @@ pub const TOOL: &str = "litellm";
 /// The name of its installer in the cache.
 pub const UV_TOOL: &str = "uv";
 
-/// An installed LiteLLM.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LitellmInstall {
     /// The Python of its virtual environment.
     pub python: PathBuf,
-    /// Its command, `litellm`.
     pub bin: PathBuf,
 }
 
-/// LiteLLM could not be installed.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallLitellmError {
     /// This machine is of no known kind.
     #[error(transparent)]
     Unsupported(#[from] UnsupportedPlatform),
-    /// Python or an installer failed.
     #[error("cannot install {package} {version}: {reason}")]
     Python {
-        /// The package.
         package: String,
-        /// Its version.
         version: String,
-        /// Why.
         reason: PythonError,
     },
-    /// The cache cannot be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
 }

@@ -15,33 +15,25 @@ use super::platform::Platform;
 
 /// The folder of the lock, below the project's.
 pub const FOLDER: &str = "toolchain";
-/// The file that pins `claude`.
 pub const CLAUDE_FILE: &str = "claude.json";
 /// The file that pins LiteLLM and all it needs.
 pub const LITELLM_FILE: &str = "litellm.txt";
 /// The file that pins the installer of last resort.
 pub const UV_FILE: &str = "uv.txt";
-/// What `litellm.txt` is made from.
 pub const LITELLM_SOURCE: &str = "litellm.in";
-/// What `uv.txt` is made from.
 pub const UV_SOURCE: &str = "uv.in";
 
-/// What is pinned.
 #[derive(Clone, Debug)]
 pub struct Lock {
-    /// The `claude` binary.
     pub claude: ClaudePin,
-    /// LiteLLM with its proxy.
     pub litellm: PythonPin,
     /// `uv`, for machines that have none.
     pub uv: PythonPin,
 }
 
-/// One version of `claude`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClaudePin {
-    /// The version, `2.1.327`.
     pub version: String,
     /// The digest of each platform's package, keyed by the platform's name.
     pub sha512: BTreeMap<String, Sha512>,
@@ -50,9 +42,7 @@ pub struct ClaudePin {
 /// One version of a Python package with everything that it needs, each by its hashes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PythonPin {
-    /// The package's name, `litellm`.
     pub package: String,
-    /// Its version, `1.106.0`.
     pub version: String,
     /// A requirements file in which each line has hashes.
     pub requirements: String,
@@ -61,46 +51,26 @@ pub struct PythonPin {
 /// A lock that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// A file cannot be read.
     #[error("cannot read the lock file `{}`: {reason}", file.display())]
-    Read {
-        /// Which one.
-        file: PathBuf,
-        /// Why.
-        reason: io::Error,
-    },
-    /// A file cannot be written.
+    Read { file: PathBuf, reason: io::Error },
     #[error("cannot write the lock file `{}`: {reason}", file.display())]
-    Write {
-        /// Which one.
-        file: PathBuf,
-        /// Why.
-        reason: io::Error,
-    },
+    Write { file: PathBuf, reason: io::Error },
     /// `claude.json` is not what it should be.
     #[error("`{}` is not a lock of `claude`: {reason}", file.display())]
     Claude {
-        /// Where.
         file: PathBuf,
-        /// Why.
         reason: serde_json::Error,
     },
     /// A requirements file does not pin what it is there for.
     #[error("`{}` has no line `{package}==VERSION`: make it again with `compat toolchain update`", file.display())]
     Unpinned {
-        /// Where.
         file: PathBuf,
         /// The package that is not pinned.
         package: String,
     },
     /// A requirements file has a line that no hash covers.
     #[error("`{}` pins `{requirement}` without a hash: make it again with `compat toolchain update`", file.display())]
-    Unhashed {
-        /// Where.
-        file: PathBuf,
-        /// The requirement without a hash.
-        requirement: String,
-    },
+    Unhashed { file: PathBuf, requirement: String },
 }
 
 /// The lock has no digest for this platform.
@@ -114,7 +84,6 @@ pub struct UnpinnedPlatform {
 }
 
 impl Lock {
-    /// Reads the lock in `folder`.
     pub fn read(folder: &Path) -> Result<Self, LockError> {
         Ok(Self {
             claude: ClaudePin::read(&folder.join(CLAUDE_FILE))?,
@@ -125,7 +94,6 @@ impl Lock {
 }
 
 impl ClaudePin {
-    /// The digest of `platform`'s package.
     pub fn digest(&self, platform: Platform) -> Result<Sha512, UnpinnedPlatform> {
         self.sha512
             .get(platform.as_str())
@@ -136,7 +104,6 @@ impl ClaudePin {
             })
     }
 
-    /// Writes `claude.json` in `folder`.
     pub fn write(&self, folder: &Path) -> Result<(), LockError> {
         let text = serde_json::to_string_pretty(self).expect("strings are JSON") + "\n";
         write(&folder.join(CLAUDE_FILE), &text)

@@ -37,19 +37,14 @@ use crate::process::{Launch, Mark, RunId};
 pub struct Surroundings {
     /// The clients' configuration, the PATH, proxies, certificates.
     pub environment: Environment,
-    /// How long to keep trying.
     pub patience: Patience,
     /// What the clients' processes belong to.
     pub run: RunId,
 }
 
-/// Installs tools into a cache.
 pub struct Installer<'a> {
-    /// Where to.
     pub cache: Cache,
-    /// Where from.
     pub surroundings: Surroundings,
-    /// Who hears of the progress.
     pub progress: &'a dyn Progress,
 }
 

@@ -28,7 +28,6 @@ pub struct Settings {
     layers: Vec<BTreeMap<String, String>>,
 }
 
-/// A package registry.
 #[derive(Clone, Debug)]
 pub struct Registry {
     base: Url,
@@ -39,7 +38,6 @@ pub struct Registry {
 /// A package's metadata, as the registry answers `GET /<name>`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Package {
-    /// By version number.
     #[serde(default)]
     pub versions: BTreeMap<String, Version>,
     /// When each version was published; `created`, `modified` and withdrawn versions are among them.
@@ -50,7 +48,6 @@ pub struct Package {
 /// What the metadata says about one version.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Version {
-    /// Where its file is.
     #[serde(default)]
     pub dist: Distribution,
     /// Why not to use it any more.
@@ -58,19 +55,16 @@ pub struct Version {
     pub deprecated: Option<String>,
 }
 
-/// The file of a version.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Distribution {
     /// Its digest, `sha512-…`; very old versions have none.
     pub integrity: Option<String>,
-    /// Its address.
     pub tarball: Option<String>,
 }
 
 /// The registry cannot be found or asked.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// Nothing says where it is.
     #[error(
         "no package registry is configured, and there is no `npm` on the PATH to ask: set `NPM_CONFIG_REGISTRY` to \
          its address, or put a line `registry=ADDRESS` into `~/.npmrc`"
@@ -83,47 +77,25 @@ pub enum RegistryError {
     ClientFailed(String),
     /// What is configured is not an address.
     #[error("the registry's address in {whence} is not an `http` or `https` URL")]
-    Address {
-        /// Where it was found.
-        whence: String,
-    },
+    Address { whence: String },
     /// A configured file of certificate authorities cannot be used.
     #[error("cannot use the certificate authorities in `{}`: {reason}", file.display())]
-    Certificates {
-        /// Which one.
-        file: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// The registry cannot be asked.
+    Certificates { file: PathBuf, reason: String },
     #[error("{0}{hint}", hint = hint(.0))]
     Fetch(FetchError),
     /// The registry's answer is not a package's metadata.
     #[error("`{url}` answered something that is not a package's metadata: {reason}")]
-    Malformed {
-        /// The address.
-        url: String,
-        /// Why.
-        reason: serde_json::Error,
-    },
-    /// There is no such version.
+    Malformed { url: String, reason: serde_json::Error },
     #[error("the registry has no `{package}` {version}{}", newest(.known))]
     NoVersion {
-        /// The package.
         package: String,
-        /// The version asked for.
         version: String,
         /// The versions there are, oldest first.
         known: Vec<String>,
     },
     /// A version without the one digest that is accepted.
     #[error("the registry gives no sha512 for `{package}` {version}")]
-    NoDigest {
-        /// The package.
-        package: String,
-        /// The version.
-        version: String,
-    },
+    NoDigest { package: String, version: String },
 }
 
 impl From<FetchError> for RegistryError {
@@ -219,7 +191,6 @@ impl Registry {
         })
     }
 
-    /// The registry's address, without credentials.
     pub fn address(&self) -> String {
         redacted(&self.base)
     }

@@ -15,7 +15,6 @@ pub const CLAUDE_PACKAGE: &str = "@anthropic-ai/claude-code";
 #[serde(transparent)]
 pub struct Platform(&'static str);
 
-/// This machine has no package.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "Claude Code has no package for `{operating_system}` on `{architecture}`; there are packages for {}",
@@ -39,7 +38,6 @@ impl Platform {
         Self("win32-x64"),
     ];
 
-    /// The platform of this machine.
     pub fn current() -> Result<Self, UnsupportedPlatform> {
         Self::of(std::env::consts::OS, std::env::consts::ARCH, only_musl_is_here())
     }

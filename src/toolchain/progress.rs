@@ -15,7 +15,6 @@ pub trait Progress: Send + Sync {
     fn end(&self, label: &str);
 }
 
-/// Hears nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

@@ -31,16 +31,13 @@ const LONGEST_INSTALLATION: Duration = Duration::from_secs(20 * 60);
 /// A Python that is recent enough.
 #[derive(Clone, Debug)]
 pub struct Python {
-    /// Its program.
     pub program: PathBuf,
-    /// Its version, `3.11.7`.
     pub version: String,
 }
 
 /// A Python package could not be installed.
 #[derive(Debug, thiserror::Error)]
 pub enum PythonError {
-    /// There is none.
     #[error("there is no `python3` on the PATH: install Python {}.{} or later", OLDEST.0, OLDEST.1)]
     Missing,
     /// All there are are too old.
@@ -54,16 +51,9 @@ pub enum PythonError {
         "`{} -m venv` failed: {reason}\nhint: on Debian and Ubuntu the package `python3-venv` is missing; with `uv` on the \
          PATH it is not needed", python.display()
     )]
-    NoVenv {
-        /// Which Python.
-        python: PathBuf,
-        /// What it said.
-        reason: String,
-    },
-    /// An installer failed.
+    NoVenv { python: PathBuf, reason: String },
     #[error("`{what}` failed: {reason}{hint}", hint = hint(.reason))]
     Installer {
-        /// What was run.
         what: String,
         /// The last lines that it said.
         reason: String,

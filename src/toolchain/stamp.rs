@@ -23,31 +23,19 @@ pub enum ProgramError {
     /// It is not what was installed.
     #[error(transparent)]
     Changed(Box<Changed>),
-    /// It cannot be read.
     #[error("cannot read `{}`: {reason}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        reason: io::Error,
-    },
-    /// Nothing says what it was.
+    Unreadable { path: PathBuf, reason: io::Error },
     #[error("the receipt of `{}` has no digest", path.display())]
-    NoDigest {
-        /// The file.
-        path: PathBuf,
-    },
+    NoDigest { path: PathBuf },
 }
 
 /// An installed file that is not what was installed.
 #[derive(Debug, thiserror::Error)]
 #[error("`{}` was changed since it was installed\n  expected: {expected}\n  actual:   {actual}", path.display())]
 pub struct Changed {
-    /// The file.
     pub path: PathBuf,
     /// Its digest when it was installed.
     pub expected: Sha512,
-    /// Its digest now.
     pub actual: Sha512,
 }
 

@@ -21,34 +21,22 @@ const OLDEST_PYTHON: &str = "3.10";
 /// The lock could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum UpdateError {
-    /// The package registry.
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// A digest of another kind than the lock's.
     #[error("the registry's digest of `{package}` {version} is no sha512: {reason}")]
     Integrity {
-        /// The package.
         package: String,
-        /// Its version.
         version: String,
-        /// Why.
         reason: IntegrityError,
     },
-    /// No `uv` to be had.
     #[error(transparent)]
     Uv(#[from] InstallLitellmError),
     /// Python, or `uv` when it solved the requirements.
     #[error("cannot pin {package}: {reason}")]
-    Python {
-        /// The package.
-        package: String,
-        /// Why.
-        reason: PythonError,
-    },
-    /// Its own files.
+    Python { package: String, reason: PythonError },
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// A temporary file.
     #[error("cannot write a temporary file: {0}")]
     Temporary(std::io::Error),
 }

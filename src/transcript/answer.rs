@@ -11,19 +11,15 @@ use crate::wire::Usage;
 pub struct Answer {
     /// The line in `transcript.jsonl` where it begins, from 1.
     pub line: usize,
-    /// Its message id.
     pub id: Option<String>,
-    /// The model it names.
     pub model: Option<String>,
     /// The tool call on whose behalf a subagent asked for it; `None` for the main conversation.
     pub parent_tool_use_id: Option<String>,
-    /// Its blocks.
     pub content: Vec<AnswerBlock>,
     /// Its counts: those of its start, overwritten by those of its end.
     pub usage: Option<Usage>,
     /// Its counts as they came, likewise merged.
     pub usage_fields: Value,
-    /// Why it ended.
     pub stop_reason: Option<String>,
     /// Whether it came as a stream.
     pub streamed: bool,
@@ -34,25 +30,17 @@ pub struct Answer {
     pub deltas: Vec<Delta>,
 }
 
-/// A block of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AnswerBlock {
-    /// Text.
     Text(String),
-    /// Thinking.
     Thinking {
-        /// Its text.
         thinking: String,
-        /// The provider's signature.
         signature: String,
     },
     /// Thinking whose text the provider keeps to itself.
     RedactedThinking(String),
-    /// A tool call.
     ToolUse {
-        /// The call's id.
         id: String,
-        /// The tool.
         name: String,
         /// Its arguments; a JSON string where what was streamed is not JSON.
         input: Value,
@@ -61,25 +49,19 @@ pub enum AnswerBlock {
     Other(Value),
 }
 
-/// A content delta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delta {
     /// Its line in `transcript.jsonl`, from 1.
     pub line: usize,
     /// Milliseconds since the Unix epoch at which it showed.
     pub at_ms: u64,
-    /// What it adds to.
     pub kind: DeltaKind,
 }
 
-/// What a delta adds to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeltaKind {
-    /// A text block.
     Text,
-    /// A thinking block's text.
     Thinking,
-    /// A tool call's arguments.
     Input,
 }
 
@@ -101,7 +83,6 @@ impl Answer {
         self.deltas.iter().filter(|delta| delta.kind == kind).count()
     }
 
-    /// Its text blocks, joined.
     pub fn text(&self) -> String {
         self.content
             .iter()
@@ -181,7 +162,6 @@ impl OpenBlock {
     }
 }
 
-/// Reads a whole block.
 fn block(value: &Value) -> AnswerBlock {
     let field = |pointer: &str| owned(value, pointer).unwrap_or_default();
     match text(value, "/type") {

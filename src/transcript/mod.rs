@@ -19,7 +19,6 @@ use crate::wire::Usage;
 /// The events of a run, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Transcript {
-    /// One a line.
     pub events: Vec<TimedEvent>,
 }
 
@@ -28,21 +27,17 @@ pub struct Transcript {
 pub struct TimedEvent {
     /// Milliseconds since the Unix epoch at which the line was complete.
     pub at_ms: u64,
-    /// What it says.
     pub event: Event,
 }
 
-/// What a line says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A JSON object.
     Json(Value),
     /// A line that is not a JSON object, as it came.
     Unparsable(String),
 }
 
 impl Event {
-    /// Reads a line.
     pub fn from_line(line: &str) -> Self {
         match serde_json::from_str(line) {
             Ok(value @ Value::Object(_)) => Self::Json(value),
@@ -84,7 +79,6 @@ pub struct Placed<'a> {
     pub line: usize,
     /// Milliseconds since the Unix epoch.
     pub at_ms: u64,
-    /// The event.
     pub event: &'a Value,
 }
 
@@ -101,13 +95,9 @@ impl<'a> Placed<'a> {
 /// The first event of a prompt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Init {
-    /// The model asked for.
     pub model: Option<String>,
-    /// The version of Claude Code.
     pub version: Option<String>,
-    /// The session id.
     pub session_id: Option<String>,
-    /// The tools offered.
     pub tools: Vec<String>,
 }
 
@@ -118,7 +108,6 @@ pub struct PromptResult {
     pub line: usize,
     /// `success`, `error_max_turns`, …; `success` even where the API refused.
     pub subtype: Option<String>,
-    /// Whether the prompt failed.
     pub is_error: bool,
     /// The final text; of a failed prompt what `claude` says about the failure.
     pub text: Option<String>,
@@ -139,13 +128,10 @@ pub struct PromptResult {
 pub struct ToolResult {
     /// Its line in `transcript.jsonl`, from 1.
     pub line: usize,
-    /// The call it answers.
     pub tool_use_id: String,
     /// The tool's name, where the call was seen.
     pub name: Option<String>,
-    /// Its text.
     pub text: String,
-    /// Whether it is an error.
     pub is_error: bool,
 }
 
@@ -169,9 +155,7 @@ pub struct ApiRetry {
 pub struct ApiError {
     /// Its line in `transcript.jsonl`, from 1.
     pub line: usize,
-    /// Who says it.
     pub source: ErrorSource,
-    /// The HTTP status.
     pub status: Option<u16>,
     /// The text: of [`ErrorSource::DebugLog`] the gateway's body as it came.
     pub text: String,
@@ -242,7 +226,6 @@ impl Transcript {
         })
     }
 
-    /// The results, one a prompt.
     pub fn results(&self) -> Vec<PromptResult> {
         self.placed()
             .filter(|placed| placed.is("result"))

@@ -17,18 +17,14 @@ pub const PATIENT: Age = Age(chrono::TimeDelta::days(3));
 /// A version and when it was published.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Published {
-    /// The version.
     pub version: Version,
-    /// When.
     pub at: DateTime<Utc>,
 }
 
 /// What was selected, and why not something newer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selected {
-    /// The version.
     pub published: Published,
-    /// Its age.
     pub age: Age,
     /// How old it had to be.
     pub min_age: Age,
@@ -36,20 +32,13 @@ pub struct Selected {
     pub too_young: Vec<(Version, Age)>,
 }
 
-/// No version can be selected.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum NoEligibleVersion {
     /// There is nothing to select from.
     #[error(
         "the registry's metadata of `{CLAUDE_PACKAGE}` has no usable version among {versions}: {reasons}"
     )]
-    Nothing {
-        /// How many versions there are.
-        versions: usize,
-        /// Why none of them counts.
-        reasons: String,
-    },
-    /// All are too young.
+    Nothing { versions: usize, reasons: String },
     #[error(
         "no version of `{CLAUDE_PACKAGE}` is at least {min_age} old; the youngest are {}; {} will be the first, in {}: \
          wait, or ask for less with `--min-age`",

@@ -18,7 +18,6 @@ const PUBLIC_API: &str = "https://api.github.com";
 /// More pages than any repository has: GitHub lists at most 10,000 releases, 100 a page.
 const MOST_PAGES: usize = 101;
 
-/// A client of GitHub's API.
 #[derive(Debug)]
 pub struct GitHub {
     base: Url,
@@ -32,35 +31,23 @@ struct Token {
     header: HeaderValue,
 }
 
-/// GitHub could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum GitHubError {
-    /// `GITHUB_API_URL` is not an address.
     #[error("`{variable}` is `{0}`, which is not an `http` or `https` URL", variable = env::GITHUB_API_URL)]
     Address(String),
     /// The HTTP client cannot be made.
     #[error("cannot make an HTTP client: {0}")]
     Client(Fault),
-    /// Too many requests.
     #[error("GitHub's rate limit is used up{}{}", until(*.reset, *.now), advice(*.with_token))]
     RateLimit {
-        /// When it is refilled.
         reset: Option<DateTime<Utc>>,
-        /// When this was.
         now: DateTime<Utc>,
-        /// Whether a token was sent.
         with_token: bool,
     },
-    /// The token is refused.
     #[error("GitHub refused the token in `{variable}`: renew it, or unset it (public releases need none)")]
-    Token {
-        /// Where the token was found.
-        variable: &'static str,
-    },
-    /// There is no such repository.
+    Token { variable: &'static str },
     #[error("GitHub knows no repository `{0}`, or the token may not see it")]
     NoRepository(String),
-    /// The request failed otherwise.
     #[error("{0}; try again later, or set `{variable}` to another server of the same API", variable = env::GITHUB_API_URL)]
     Fetch(FetchError),
     /// The answer is not a list of releases.
@@ -68,13 +55,7 @@ pub enum GitHubError {
         "`{url}` answered something that is not a list of releases ({reason}): is `{}` right?",
         env::GITHUB_API_URL
     )]
-    Malformed {
-        /// The address.
-        url: String,
-        /// Why.
-        reason: serde_json::Error,
-    },
-    /// Pages without end.
+    Malformed { url: String, reason: serde_json::Error },
     #[error("`{0}` has more pages than GitHub ever lists")]
     Endless(String),
 }

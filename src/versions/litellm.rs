@@ -13,13 +13,11 @@ use chrono::{DateTime, Utc};
 use regex::Regex;
 use serde::Deserialize;
 
-/// The pattern of stable releases.
 pub const STABLE: &str = "v*-stable";
 
 /// A release, as GitHub's REST API lists it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Release {
-    /// Its tag.
     pub tag_name: String,
     /// Whether it is not published yet.
     #[serde(default)]
@@ -27,11 +25,9 @@ pub struct Release {
     /// Whether it is marked as a pre-release.
     #[serde(default)]
     pub prerelease: bool,
-    /// When it was published.
     pub published_at: Option<DateTime<Utc>>,
 }
 
-/// Which releases count.
 #[derive(Clone, Debug)]
 pub enum Filter {
     /// Tags that are `v`, three numbers and nothing else.
@@ -40,7 +36,6 @@ pub enum Filter {
     Pattern(Pattern),
 }
 
-/// A tag's pattern.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     text: String,
@@ -55,20 +50,14 @@ pub struct EmptyPattern;
 /// What was selected, and from what.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selected {
-    /// The release.
     pub release: Release,
-    /// What was looked for.
     pub wanted: String,
-    /// How many releases matched.
     pub matching: usize,
-    /// How many releases there are.
     pub of: usize,
 }
 
-/// No release matches.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum NoRelease {
-    /// There are none at all.
     #[error("the repository has no releases: is `--repository` right, and may the token see it?")]
     Empty,
     /// There are some, but none fits.
@@ -77,13 +66,10 @@ pub enum NoRelease {
          `--channel final` or another `--pattern`", newest.join(", ")
     )]
     NoneMatches {
-        /// What was looked for.
         wanted: String,
-        /// How many releases there are.
         of: usize,
         /// How many of them are drafts or pre-releases.
         left_out: usize,
-        /// A few tags.
         newest: Vec<String>,
     },
 }
@@ -146,7 +132,6 @@ impl Selected {
 }
 
 impl Filter {
-    /// The pattern of stable releases.
     pub fn stable() -> Self {
         Self::Pattern(STABLE.parse().expect("it is not empty"))
     }

@@ -16,7 +16,6 @@ const SOURCE: &str = env!("SOURCE_DIGEST");
 pub struct Fingerprint {
     /// The source of the program that hosts it: the simulator is part of it.
     pub source: String,
-    /// The version of LiteLLM.
     pub litellm: String,
     /// The digest of the hashed requirements that LiteLLM is installed from.
     pub requirements: Sha512,
@@ -29,12 +28,7 @@ pub struct Fingerprint {
 pub enum FingerprintError {
     /// The gateway's configuration is not there.
     #[error("cannot look at `{}`: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: std::io::Error },
     /// What is pinned cannot be read.
     #[error(transparent)]
     Lock(#[from] LockError),

@@ -26,9 +26,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// A warm session, and the right to use it.
 pub struct Guest {
-    /// What its host says.
     pub description: Description,
-    /// Its simulator.
     pub provider: RemoteSimulator,
     /// While it is held the host stays.
     pub lease: File,
@@ -36,7 +34,6 @@ pub struct Guest {
 
 /// What there is in a place.
 pub enum Found {
-    /// What is wanted.
     Fits(Box<Guest>),
     /// A session that is not what is wanted, and why.
     Unfit(String),
@@ -46,9 +43,7 @@ pub enum Found {
 
 /// A session that is there now.
 pub struct Started {
-    /// It.
     pub guest: Box<Guest>,
-    /// Whether it was there before.
     pub was_there: bool,
 }
 
@@ -149,7 +144,6 @@ enum Hello {
     Here(RemoteSimulator),
     /// Somebody is there, and says nothing.
     Silent,
-    /// It is no more.
     Gone,
 }
 

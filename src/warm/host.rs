@@ -20,9 +20,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// What is hosted, and for how long.
 #[derive(Clone, Debug)]
 pub struct Hosting {
-    /// The environment of this process.
     pub environment: Environment,
-    /// The project's root.
     pub root: PathBuf,
     /// Where it says that it is there.
     pub place: Place,
@@ -30,16 +28,13 @@ pub struct Hosting {
     pub idle: Duration,
 }
 
-/// Why a host has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     /// Its file is gone, or another's: `compat down`, another `compat up`, or a folder that was removed.
     Told,
     /// Nobody needed it for so long.
     Idle(Duration),
-    /// Interrupted.
     Signal,
-    /// Its gateway ended by itself.
     Gateway(String),
 }
 

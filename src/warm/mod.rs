@@ -33,7 +33,6 @@ pub enum Warmth {
     IfThere,
     /// The same; else one for all processes of a run, which the first of them starts.
     Shared {
-        /// The `compat` of this build.
         program: PathBuf,
         /// What the processes have in common.
         run: String,
@@ -52,37 +51,22 @@ pub enum WarmError {
     /// What it is to be made of cannot be read.
     #[error(transparent)]
     Fingerprint(#[from] FingerprintError),
-    /// Its files cannot be used.
     #[error("cannot {action} in `{}`: {source}", folder.display())]
     Place {
-        /// What was tried: `write`.
         action: &'static str,
-        /// The folder.
         folder: PathBuf,
-        /// What the system said.
         source: std::io::Error,
     },
-    /// It could not be started.
     #[error(transparent)]
     Process(#[from] crate::process::ProcessError),
     /// It ended before it was ready.
     #[error("the process that was to keep the session ended before it was ready ({how}); the end of `{}`:\n{tail}", log.display())]
-    Ended {
-        /// Its exit status.
-        how: String,
-        /// What it wrote.
-        log: PathBuf,
-        /// The last lines of it.
-        tail: String,
-    },
+    Ended { how: String, log: PathBuf, tail: String },
     /// It was not ready in time.
     #[error("the process that was to keep the session was not ready within {} s; the end of `{}`:\n{tail}", .patience.as_secs(), log.display())]
     Silent {
-        /// How long was waited.
         patience: Duration,
-        /// What it wrote.
         log: PathBuf,
-        /// The last lines of it.
         tail: String,
     },
     /// What it needs could not be started.
@@ -92,11 +76,7 @@ pub enum WarmError {
     #[error(
         "the session that is kept warm does not fit ({why}), and a run uses it: wait for its end, or run `compat down`"
     )]
-    InUse {
-        /// Why it does not fit.
-        why: String,
-    },
-    /// Keys cannot be made.
+    InUse { why: String },
     #[error("cannot make a control key for the provider simulator")]
     Key,
 }

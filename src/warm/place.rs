@@ -37,19 +37,14 @@ pub struct Place {
 /// A host that is ready. It holds keys: its file is the user's alone.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Description {
-    /// Its process.
     pub pid: u32,
-    /// When it was ready.
     pub since: DateTime<Utc>,
     /// After how many seconds without a guest it ends.
     pub idle_seconds: u64,
-    /// What it is made of.
     pub made_of: Fingerprint,
     /// `http://127.0.0.1:PORT` of the gateway.
     pub gateway: String,
-    /// What clients show the gateway.
     pub gateway_key: String,
-    /// The gateway's log.
     pub gateway_log: PathBuf,
     /// `http://127.0.0.1:PORT` of the provider simulator.
     pub provider: String,
@@ -79,7 +74,6 @@ impl Place {
         }
     }
 
-    /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }

@@ -7,7 +7,6 @@ use crate::results::Results;
 
 /// The results of the run so far, as the last process left them.
 const RESULTS: &str = "results.json";
-/// Held by whoever changes them.
 const LOCK: &str = "results";
 
 /// The results that the processes of a run share.

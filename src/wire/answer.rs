@@ -8,18 +8,14 @@ use serde_json::{Value, json};
 
 use super::{Route, Usage};
 
-/// An answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// `msg_…`.
     pub id: String,
     /// The model's name as replies carry it.
     pub model: String,
     /// Finished blocks in the Messages API's form; thinking is signed, tool calls have ids.
     pub content: Vec<Value>,
-    /// `end_turn`, `tool_use`, …
     pub stop_reason: String,
-    /// Token counts.
     pub usage: Usage,
     /// Of the tokens written to the cache, those that are kept for an hour; the others are kept for 5 minutes.
     pub created_for_1h: u64,

@@ -13,9 +13,7 @@ use super::Route;
 pub struct ErrorReply {
     /// The HTTP status that the Messages API would send.
     pub status: u16,
-    /// `invalid_request_error`, …
     pub kind: String,
-    /// The message.
     pub message: String,
     /// The provider's own error name (`UnrecognizedClientException`, `UNAUTHENTICATED`) where it is known better
     /// than by translating `kind`.
@@ -25,11 +23,8 @@ pub struct ErrorReply {
 /// A refusal as it goes on the wire.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RenderedError {
-    /// The HTTP status.
     pub status: u16,
-    /// Headers beside the content type.
     pub headers: Vec<(&'static str, String)>,
-    /// The body.
     pub body: Value,
 }
 

@@ -18,12 +18,10 @@ pub enum FrameError {
     /// Length, checksum or header encoding is wrong.
     #[error("not a valid event-stream frame: {0}")]
     Frame(#[from] Error),
-    /// The payload is no JSON.
     #[error("the payload of an event-stream frame is not JSON: {0}")]
     Payload(#[from] serde_json::Error),
 }
 
-/// One event's frame.
 pub fn encode(event_type: &str, payload: &Value) -> Result<Vec<u8>, FrameError> {
     let message = Message::new(payload.to_string().into_bytes())
         .add_header(header(":event-type", event_type))

@@ -10,7 +10,6 @@ use serde_json::Value;
 use super::message::MessageRequest;
 use super::{Operation, Route, Usage};
 
-/// A request and its reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Exchange {
     /// Its place among the exchanges of its trial, from 1.
@@ -19,15 +18,11 @@ pub struct Exchange {
     pub turn: Option<usize>,
     /// The route, where the path belongs to one.
     pub route: Option<Route>,
-    /// What was asked for.
     pub operation: Operation,
-    /// The request as it came.
     pub request: Request,
     /// The request as a model sees it, where it could be read as one.
     pub message: Option<MessageRequest>,
-    /// What decided the reply.
     pub matched: Matched,
-    /// What was sent back.
     pub reply: SentReply,
 }
 
@@ -36,15 +31,12 @@ pub struct Exchange {
 pub struct Request {
     /// Milliseconds since the Unix epoch at which its body was complete.
     pub at_ms: u64,
-    /// `POST`, …
     pub method: String,
-    /// The path, still percent-encoded.
     pub path: String,
     /// The query, without `?`; empty when there is none.
     pub query: String,
     /// Names in lower case, in the order of arrival; credentials read `[redacted, N bytes]`.
     pub headers: Vec<(String, String)>,
-    /// The body.
     pub body: Body,
 }
 
@@ -58,15 +50,12 @@ impl Request {
     }
 }
 
-/// A body.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Body {
-    /// JSON.
     Json(Value),
     /// Not JSON: the text, with bytes that are not UTF-8 replaced.
     Text(String),
-    /// Nothing.
     Empty,
 }
 
@@ -80,7 +69,6 @@ impl Body {
     }
 }
 
-/// What decided a reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Matched {
@@ -93,25 +81,19 @@ pub enum Matched {
     BuiltIn,
     /// The request broke one of the provider's rules.
     Rejected {
-        /// The rule's name.
         rule: String,
     },
-    /// Nothing answers this request.
     Unmatched {
-        /// Why, for a reader.
         why: String,
     },
 }
 
-/// What was sent back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SentReply {
-    /// The HTTP status.
     pub status: u16,
     /// Names in lower case, the content type's among them, without what a connection adds; empty in older evidence.
     #[serde(default)]
     pub headers: Vec<(String, String)>,
-    /// Whether it was streamed.
     pub stream: bool,
     /// The events of a streamed reply as they were sent, or the one JSON body of another, in the
     /// provider's own form before framing.
@@ -131,11 +113,9 @@ pub struct SentReply {
 pub struct SentEvent {
     /// Milliseconds since the Unix epoch.
     pub at_ms: u64,
-    /// The event.
     pub data: Value,
 }
 
-/// How a lockstep stream went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lockstep {
     /// Content deltas that the stream has.

@@ -13,21 +13,18 @@ use super::{event_stream, sse};
 /// How a body frames its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// Server-sent events.
     ServerSentEvents,
     /// Amazon's event stream; InvokeModel's `chunk` events hold a Messages API event each, Converse's are
     /// themselves the events.
     EventStream,
 }
 
-/// One event of a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// `message_start`, `contentBlockDelta`, …; of a server-sent event the `type` of its data, where it has one.
     pub name: String,
     /// What it says; a text that is no JSON as a JSON string, null for a comment.
     pub data: Value,
-    /// Its bytes on the wire.
     pub bytes: Bytes,
 }
 
@@ -53,7 +50,6 @@ impl Framing {
     }
 }
 
-/// Cuts bytes into events.
 #[derive(Debug)]
 pub struct Decoder {
     framing: Framing,

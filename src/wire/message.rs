@@ -11,9 +11,7 @@ use serde_json::Value;
 pub struct MessageRequest {
     /// The model named by the request (on Bedrock and Vertex AI: in the path).
     pub model: String,
-    /// The system prompt's blocks.
     pub system: Vec<Block>,
-    /// The conversation.
     pub messages: Vec<Message>,
     /// The tools offered, each with its definition.
     pub tools: Vec<Tool>,
@@ -25,7 +23,6 @@ pub struct MessageRequest {
     pub betas: Vec<String>,
 }
 
-/// One message of a conversation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// `user`, `assistant` (or what else was sent).
@@ -37,7 +34,6 @@ pub struct Message {
 /// A tool that a request offers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tool {
-    /// Its name.
     pub name: String,
     /// Its definition as the provider received it.
     pub definition: Value,
@@ -48,7 +44,6 @@ pub struct Tool {
 /// A block of content and the cache breakpoint after it, if there is one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Block {
-    /// What the block holds.
     pub content: Content,
     /// A `cache_control` on it, or a `cachePoint` after it.
     pub cache: Option<CacheBreakpoint>,
@@ -61,51 +56,36 @@ pub struct CacheBreakpoint {
     pub ttl: String,
 }
 
-/// What a block holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Content {
-    /// Text.
     Text(String),
     /// An image's media type and its bytes, in base64 as they came.
     Image {
-        /// `image/png`, …
         media_type: String,
-        /// Base64.
         data: String,
     },
     /// A document's media type and its bytes, in base64 as they came.
     Document {
-        /// `application/pdf`, …
         media_type: String,
-        /// Base64.
         data: String,
     },
-    /// A thinking block.
     Thinking {
         /// Its text, which may be empty.
         thinking: String,
-        /// The provider's signature.
         signature: String,
     },
     /// A thinking block whose text the provider keeps to itself.
     RedactedThinking(String),
-    /// A call of a tool.
     ToolUse {
-        /// The call's id.
         id: String,
-        /// The tool.
         name: String,
-        /// Its arguments.
         input: Value,
     },
-    /// What a tool answered.
     ToolResult {
         /// The id of the call it answers.
         tool_use_id: String,
-        /// Its blocks.
         content: Vec<Block>,
-        /// Whether the tool failed.
         is_error: bool,
     },
     /// A block of any other kind, as it came.
@@ -131,7 +111,6 @@ impl MessageRequest {
     }
 }
 
-/// The text of `blocks`, joined.
 pub fn text_of(blocks: &[Block]) -> String {
     blocks
         .iter()

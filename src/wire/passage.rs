@@ -16,7 +16,6 @@ pub struct Passage {
     pub number: usize,
     /// Which Messages request of its trial this is, from 1; `None` for every other operation.
     pub turn: Option<usize>,
-    /// What was asked for.
     pub operation: Operation,
     /// The request as it was sent to the gateway.
     pub request: Request,
@@ -24,12 +23,10 @@ pub struct Passage {
     pub reply: Option<PassedReply>,
 }
 
-/// What a gateway answered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PassedReply {
     /// Milliseconds since the Unix epoch at which its head came.
     pub at_ms: u64,
-    /// The HTTP status.
     pub status: u16,
     /// Names in lower case, in the order of arrival; credentials read `[redacted, N bytes]`.
     pub headers: Vec<(String, String)>,

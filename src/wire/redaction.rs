@@ -7,7 +7,6 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
-/// Headers whose values are credentials.
 const CREDENTIALS: [&str; 8] = [
     "authorization",
     "proxy-authorization",

@@ -26,17 +26,14 @@ impl Script {
     }
 }
 
-/// The answer to one request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
-    /// An assistant message.
     Message(ReplyMessage),
     /// A refusal in the provider's own error shape.
     Error(ReplyError),
 }
 
-/// An assistant message to send.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReplyMessage {
     /// Its blocks, in order; never empty.
@@ -45,7 +42,6 @@ pub struct ReplyMessage {
     pub stop_reason: Option<String>,
     /// Counts to report instead of those the simulator computes.
     pub usage: Option<Usage>,
-    /// How the stream is timed.
     pub pace: Pace,
 }
 
@@ -58,19 +54,13 @@ pub enum ReplyBlock {
     /// A thinking block; the simulator signs it.
     Thinking(String),
     /// A call of one of the request's tools; the simulator gives it an id.
-    ToolUse {
-        /// The tool's name.
-        name: String,
-        /// Its arguments.
-        input: Value,
-    },
+    ToolUse { name: String, input: Value },
 }
 
 /// What stands for something that the provider saw in the request, in a reply's text: the text of the last
 /// tool result, and the name of the dominant colour of the last image.
 pub const PLACEHOLDERS: [&str; 2] = ["${tool_result}", "${image_colour}"];
 
-/// A provider's error.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReplyError {
     /// The HTTP status, 400 to 599.
@@ -78,7 +68,6 @@ pub struct ReplyError {
     /// The Messages API's error type (`overloaded_error`); by default the one that goes with the status.
     /// Bedrock and Vertex AI translate it to their own.
     pub kind: Option<String>,
-    /// The message.
     pub message: String,
 }
 

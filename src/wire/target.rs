@@ -16,7 +16,6 @@ pub const TOKEN_PATH: &str = "/token";
 pub struct Target {
     /// The route, where the path belongs to one.
     pub route: Option<Route>,
-    /// The operation.
     pub operation: Operation,
     /// Whether the path asks for a stream; `None` where the body says so.
     pub stream: Option<bool>,

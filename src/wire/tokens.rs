@@ -28,7 +28,6 @@ const LARGEST_IMAGE: u64 = 1600;
 pub struct Piece {
     /// What makes it the same piece in another request, without its cache breakpoint.
     pub identity: String,
-    /// Its tokens.
     pub tokens: u64,
     /// The lifetime of the breakpoint after it, in the provider's words, if it has one.
     pub breakpoint: Option<String>,

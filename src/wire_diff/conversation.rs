@@ -10,7 +10,6 @@ use super::{Difference, Fate, Part, values};
 use crate::wire::message::{Block, CacheBreakpoint, Content, MessageRequest, Tool};
 use crate::wire::tokens;
 
-/// A block with its place.
 struct Item<'a> {
     /// `system[1] (text)`, `messages[2] user block 0 (tool_result)`.
     label: String,

@@ -36,7 +36,6 @@ const EVERY: &[Part] = &[
 ];
 
 impl Interest {
-    /// What `check` is about.
     pub fn of(check: &Check) -> Self {
         use Direction::{Reply, Request};
         let (direction, parts, turn): (_, &'static [Part], _) = match check {
@@ -102,7 +101,6 @@ impl Interest {
         }
     }
 
-    /// Whether `change` can explain it.
     pub fn takes(&self, change: &Change) -> bool {
         change.direction == self.direction
             && self.parts.contains(&change.what.part)

@@ -21,7 +21,6 @@ pub fn rule_for(change: &Change) -> Option<&'static Rule> {
     RULES.iter().find(|rule| (rule.is_noise)(change))
 }
 
-/// The rules, in order.
 pub const RULES: &[Rule] = &[
     Rule {
         name: "credentials",
@@ -203,7 +202,6 @@ fn is_beta(change: &Change, fate: Fate, name: &str) -> bool {
     change.what.part == Part::Beta && change.what.fate == fate && change.what.path == name
 }
 
-/// Whether `value` came or went.
 fn is_one_of(change: &Change, value: &Value) -> bool {
     match (&change.what.before, &change.what.after) {
         (Some(one), None) | (None, Some(one)) => one == value,

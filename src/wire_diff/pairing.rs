@@ -20,7 +20,6 @@ pub(super) struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    /// The attempt whose reply counts.
     pub(super) fn last(&self) -> Option<&'a Exchange> {
         self.exchanges.last().copied()
     }

@@ -176,7 +176,6 @@ fn values(before: Option<&Value>, after: Option<&Value>) -> Option<String> {
     }
 }
 
-/// In characters.
 fn first_difference(one: &str, other: &str) -> usize {
     one.chars()
         .zip(other.chars())

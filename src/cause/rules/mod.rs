@@ -80,7 +80,6 @@ pub enum When {
     Says(&'static [&'static str]),
     /// The HTTP status is in one of these inclusive ranges.
     Status(&'static [(u16, u16)]),
-    /// Nothing: it always fits.
     Always,
 }
 

@@ -116,7 +116,6 @@ fn ttl_offered(subject: &Subject) -> Option<ErrorReply> {
     ))
 }
 
-/// By the model's canonical name.
 fn bedrock_keeps_for_an_hour(model: &str) -> bool {
     let is_older = model.starts_with("claude-3-")
         || matches!(model, "claude-opus-4" | "claude-opus-4-1" | "claude-sonnet-4");

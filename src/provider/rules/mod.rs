@@ -44,7 +44,6 @@ pub(super) struct Subject<'a> {
 
 /// A reason to refuse a request.
 struct Rule {
-    /// What exchanges call it.
     name: &'static str,
     /// Where it is written that the provider does so.
     #[cfg_attr(not(test), expect(dead_code, reason = "for readers of the tables"))]
@@ -53,7 +52,6 @@ struct Rule {
     check: fn(&Subject) -> Option<ErrorReply>,
 }
 
-/// Every rule, in order.
 const RULES: [&[Rule]; 9] = [
     auth::RULES,
     form::RULES,
