@@ -1,8 +1,8 @@
 //! The finished trials and their files: every trial is on disk as soon as it is finished, whatever ends the run.
 
+use parking_lot::Mutex;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -111,8 +111,8 @@ impl Recorder {
         Ok(())
     }
 
-    fn locked(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn locked(&self) -> parking_lot::MutexGuard<'_, State> {
+        self.state.lock()
     }
 }
 

@@ -1,11 +1,12 @@
 //! From the command line to the exit status: trials, session, files, matrix.
 
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::Write as _;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use compat_matrix::cli::progress;
@@ -510,7 +511,7 @@ impl Run {
         self.recorder.add(&broken(name, faults));
         let colour = self.paint == Paint::Ansi;
         let told = diagnostic::render(faults, diagnostic::Format::Text, colour);
-        let mut known = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.told.lock();
         if let Some(first) = known.get(&told) {
             return Err(Failed::from(format!("the cell cannot be read, as of {first}\n")));
         }

@@ -7,6 +7,7 @@
 
 // The pure core.
 pub mod ids;
+pub mod text;
 pub mod spec;
 pub mod plan;
 pub mod selection;
@@ -26,6 +27,7 @@ pub mod results;
 pub mod matrix;
 
 // The edge.
+pub mod clock;
 pub mod env;
 pub mod process;
 pub mod atomic_write;

@@ -105,7 +105,7 @@ impl Finding {
                 place: None,
                 summary: format!("`{alias}` cannot be used, so nothing was run"),
                 expected: "an answer to one minimal request before the trials".into(),
-                actual: crate::expect::clipped(&self.answer),
+                actual: crate::text::clipped(&self.answer),
                 evidence: None,
             }],
         }
@@ -129,7 +129,7 @@ pub fn summary(findings: &BTreeMap<String, Finding>) -> Vec<String> {
                     .map(|alias| format!("`{alias}`"))
                     .collect::<Vec<_>>()
                     .join(", "),
-                crate::expect::clipped(&finding.answer),
+                crate::text::clipped(&finding.answer),
                 finding.diagnosis.cause.as_str(),
                 finding.diagnosis.next
             )

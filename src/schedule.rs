@@ -5,9 +5,10 @@
 //! two cores, 35 s by sixteen). Waiting for a provider costs nothing. Who begins waits for a place, and so does who has
 //! been answered, where somebody can hold the answer back for it. This module knows no process and no request.
 
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -175,7 +176,7 @@ impl Turn {
     pub fn asks(&self) {
         let asked = Instant::now();
         let grace = {
-            let mut state = locked(&self.0);
+            let mut state = self.0.lock();
             state.asked = Some(asked);
             state.schedule.grace()
         };
@@ -183,7 +184,7 @@ impl Turn {
         tokio::spawn(async move {
             sleep(grace).await;
             if let Some(state) = state.upgrade() {
-                let mut state = locked(&state);
+                let mut state = state.lock();
                 if state.asked == Some(asked) {
                     if grace >= GRACE {
                         state.schedule.learn(true);
@@ -196,7 +197,7 @@ impl Turn {
 
     /// The answer shows: the trial computes, whether or not there is a place for it.
     pub fn is_answered(&self) {
-        let mut state = locked(&self.0);
+        let mut state = self.0.lock();
         state.answered();
         if state.place.is_none() {
             state.place = Arc::clone(&state.schedule.places).try_acquire_owned().ok();
@@ -228,7 +229,7 @@ impl Gate {
         let Some(schedule) = self.answered() else { return };
         let place = timeout(HOLD, schedule.place()).await.ok().flatten();
         if let Some(state) = self.0.upgrade() {
-            let mut state = locked(&state);
+            let mut state = state.lock();
             state.place = state.place.take().or(place);
         }
     }
@@ -236,14 +237,10 @@ impl Gate {
     /// The schedule, where there is something to wait for.
     fn answered(&self) -> Option<Arc<Schedule>> {
         let state = self.0.upgrade()?;
-        let mut state = locked(&state);
+        let mut state = state.lock();
         state.answered();
         state.place.is_none().then(|| Arc::clone(&state.schedule))
     }
-}
-
-fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -326,16 +323,16 @@ mod tests {
             let (schedule, begun) = (&schedule, &begun);
             async move {
                 let _turn = schedule.turn(&standing).await;
-                begun.lock().unwrap().push(rank);
+                begun.lock().push(rank);
             }
         };
         let (fifth, third, first) = (begins(5), begins(3), begins(1));
         let mut all = pin!(futures_util::future::join3(fifth, third, first));
         assert!(poll(all.as_mut()).is_pending());
-        assert!(begun.lock().unwrap().is_empty(), "the first is not ready");
+        assert!(begun.lock().is_empty(), "the first is not ready");
         drop(not_ready);
         all.await;
-        assert_eq!(*begun.lock().unwrap(), [1, 3, 5]);
+        assert_eq!(*begun.lock(), [1, 3, 5]);
     }
 
     #[tokio::test]

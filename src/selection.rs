@@ -11,8 +11,8 @@ use std::str::FromStr;
 use crate::ids::TrialName;
 use crate::outcome::Cause;
 use crate::results::{Entry, Results, TrialResult};
-use crate::spec::fault;
 use crate::spec::manifest::Manifest;
+use crate::text;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
@@ -118,7 +118,7 @@ pub fn why_nothing(names: &Names, trials: &[TrialName]) -> String {
         .iter()
         .find(|filter| !known.iter().any(|name| name.contains(filter.as_str())));
     match (stray, names.exact && !names.filters.is_empty()) {
-        (Some(filter), _) => match fault::closest(filter, known.iter().map(String::as_str)) {
+        (Some(filter), _) => match text::closest(filter, known.iter().map(String::as_str)) {
             Some(close) => format!("no trial's name has `{filter}` in it (did you mean `{close}`?)"),
             None => format!("no trial's name has `{filter}` in it; `--list` shows them all"),
         },
@@ -137,7 +137,7 @@ pub fn alike<'a>(part: &str, names: &'a [String]) -> Vec<&'a str> {
     if !holding.is_empty() {
         return holding;
     }
-    match fault::closest(part, all().flat_map(|name| name.split("::"))) {
+    match text::closest(part, all().flat_map(|name| name.split("::"))) {
         Some(close) => all()
             .filter(|name| name.split("::").any(|known| known == close))
             .collect(),
@@ -152,11 +152,11 @@ pub fn did_you_mean(part: &str, names: &[String]) -> String {
         [] => String::new(),
         [one] => format!("; did you mean `{one}`?"),
         ref some if some.len() <= MOST => {
-            format!("; did you mean one of {}?", fault::listed(some.iter().copied()))
+            format!("; did you mean one of {}?", text::listed(some.iter().copied()))
         }
         ref many => format!(
             "; did you mean one of {}, …?",
-            fault::listed(many[..MOST].iter().copied())
+            text::listed(many[..MOST].iter().copied())
         ),
     }
 }
@@ -208,12 +208,12 @@ pub struct UnknownName {
 
 impl UnknownName {
     fn new(axis: &'static str, name: &str, known: &[&str]) -> Self {
-        let close = fault::closest(name, known.iter().copied());
+        let close = text::closest(name, known.iter().copied());
         Self {
             axis,
             name: name.to_owned(),
             close: close.map_or_else(String::new, |close| format!(" (did you mean `{close}`?)")),
-            known: fault::listed(known.iter().copied()),
+            known: text::listed(known.iter().copied()),
         }
     }
 }

@@ -3,18 +3,20 @@
 //! Opening a project reads the manifest and lists folders, nothing else: a cell is read when it is asked for, and
 //! once. What the texts mean is for `spec`.
 
+use crate::text::{closest, listed};
+use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use nix::errno::Errno;
 
 use crate::ids::{CellId, FeatureId, ProviderId, TrialName};
 use crate::plan::{self, Planned};
 use crate::spec::cell::{Cell, CellBody};
-use crate::spec::fault::{Fault, closest, listed};
+use crate::spec::fault::Fault;
 use crate::spec::manifest::{Manifest, Tier};
 use crate::spec::proxy_config::ProxyConfig;
 use crate::spec::resolve::{self, Origin, Shared};
@@ -139,11 +141,11 @@ impl Project {
 
     /// Reads `id`, the first time from its files.
     pub fn cell(&self, id: &CellId) -> ReadCell {
-        if let Some(known) = lock(&self.cells).get(id) {
+        if let Some(known) = self.cells.lock().get(id) {
             return known.clone();
         }
         let read = self.read_cell(id).map(Arc::new);
-        lock(&self.cells).insert(id.clone(), read.clone());
+        self.cells.lock().insert(id.clone(), read.clone());
         read
     }
 
@@ -183,7 +185,7 @@ impl Project {
     }
 
     fn shared(&self, feature: &FeatureId) -> Option<ReadShared> {
-        let mut known = lock(&self.shared);
+        let mut known = self.shared.lock();
         known
             .entry(feature.clone())
             .or_insert_with(|| {
@@ -323,11 +325,6 @@ fn in_order(mut faults: Vec<Fault>) -> Vec<Fault> {
         is_same
     });
     faults
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // What is behind these locks is whole at any time: a panic elsewhere leaves it usable.
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// The bytes of `file`, relative to `root`; not of one that is too large.

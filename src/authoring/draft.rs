@@ -3,6 +3,7 @@
 //! What is drafted is what was, not what should be: it ends with a `todo`, so that nobody takes it for judged. Credentials,
 //! sessions and folders of the run do not get into it.
 
+use crate::text::listed;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -13,7 +14,6 @@ use super::yaml_text;
 use crate::evidence::Evidence;
 use crate::ids::{ProviderId, TierId};
 use crate::spec::expectation::KnownFailure;
-use crate::spec::fault::listed;
 use crate::spec::resolve::Origin;
 use crate::spec::schema::FileKind;
 use crate::transcript::{Answer, AnswerBlock};

@@ -3,12 +3,13 @@
 //! The text is edited where the parser says that lists end, and the result is read again: either it says exactly one
 //! thing more than before, or nothing is changed.
 
+use crate::text::closest;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::yaml_text;
-use crate::spec::fault::{Fault, closest};
+use crate::spec::fault::Fault;
 use crate::spec::manifest::{Manifest, as_name, is_name};
 use crate::spec::yaml::{self, Node, NodeValue};
 

@@ -3,11 +3,12 @@
 //! Never looks at a cell's text, and never says that a trial failed: `expect` has said so already.
 #![warn(clippy::disallowed_methods)]
 
+use crate::text::clipped;
 use serde_json::Value;
 
 use super::{Diagnosis, Message, Route, diagnose, wire};
 use crate::evidence::{Behind, Evidence, Killed};
-use crate::expect::{Judgement, RUN, WORKAROUNDS, clipped, refusal_shown};
+use crate::expect::{Judgement, RUN, WORKAROUNDS, refusal_shown};
 use crate::outcome::{Cause, Verdict};
 use crate::transcript::{AnswerBlock, ErrorSource};
 use crate::wire::exchange::{Exchange, Matched};

@@ -31,7 +31,7 @@ mod progress;
 
 use std::io;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
@@ -42,6 +42,7 @@ use tokio::time::{Instant, timeout_at};
 pub use invocation::{Endpoint, Invocation, stdin_message};
 pub use progress::Progress;
 
+use crate::clock::now_ms;
 use crate::evidence::{Exit, Killed};
 use crate::process::{Ended, Line, Next, Piped, ProcessError};
 use crate::transcript::{ApiRetry, Event, TimedEvent, Transcript};
@@ -284,12 +285,6 @@ async fn write(mut stdin: ChildStdin, mut messages: mpsc::UnboundedReceiver<Stri
             return;
         }
     }
-}
-
-fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, milliseconds)
 }
 
 fn milliseconds(duration: Duration) -> u64 {

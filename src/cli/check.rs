@@ -1,5 +1,6 @@
 //! `compat check`: all faults of the manifest and the cells. Starts nothing.
 
+use crate::text::closest;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,7 +12,7 @@ use super::files::Output;
 use super::print::talk;
 use crate::diagnostic::{self, Format};
 use crate::mutant_files::{self, MUTANTS};
-use crate::spec::fault::{Fault, closest};
+use crate::spec::fault::Fault;
 use crate::spec_files::{CELLS, MANIFEST, PROXY_CONFIG, Project};
 
 /// Check the manifest, the cells and the mutants

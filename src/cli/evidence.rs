@@ -1,5 +1,6 @@
 //! The evidence of a trial that an argument names.
 
+use crate::text::closest;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -11,7 +12,6 @@ use crate::evidence_files;
 use crate::ids::TrialName;
 use crate::results::file::{Entry, Results};
 use crate::selection;
-use crate::spec::fault::closest;
 use crate::trial;
 
 /// A trial, its evidence and what was said of it.

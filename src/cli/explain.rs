@@ -1,5 +1,6 @@
 //! `compat explain`: a cell as it is run, with the file and line that each part comes from. Starts nothing.
 
+use crate::text::{closest, listed};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -21,7 +22,6 @@ use crate::process::RunId;
 use crate::selection;
 use crate::spec::cell::{CellBody, Test};
 use crate::spec::expectation::{Expectation, Place};
-use crate::spec::fault::{closest, listed};
 use crate::spec::resolve::Origin;
 use crate::spec_files::Project;
 

@@ -1,5 +1,6 @@
 //! `compat new`: a row, a column or a cell, still to be written. Starts nothing.
 
+use crate::text::closest;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -18,7 +19,7 @@ use crate::ids::{CellId, FeatureId, ProviderId};
 use crate::new_files::NewFiles;
 use crate::spec::cell::CellBody;
 use crate::spec::expectation::{Check, KnownFailure};
-use crate::spec::fault::{Fault, closest};
+use crate::spec::fault::Fault;
 use crate::spec_files::{CELLS, MANIFEST, PROXY_CONFIG, Project, SHARED};
 use crate::wire::Route;
 

@@ -1,8 +1,8 @@
 //! Shows the progress of installations on standard error: bars on a terminal, lines elsewhere.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io::IsTerminal;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
@@ -36,14 +36,11 @@ impl Progress for Bars {
         let bar = self.all.add(ProgressBar::new_spinner().with_style(spinner()));
         bar.set_message(label.to_owned());
         bar.enable_steady_tick(Duration::from_millis(120));
-        self.running
-            .lock()
-            .expect("no holder panics")
-            .insert(label.to_owned(), bar);
+        self.running.lock().insert(label.to_owned(), bar);
     }
 
     fn advance(&self, label: &str, done: u64, total: Option<u64>) {
-        let running = self.running.lock().expect("no holder panics");
+        let running = self.running.lock();
         let Some(bar) = running.get(label) else { return };
         if bar.length() != total {
             bar.set_style(if total.is_some() { bytes() } else { spinner() });
@@ -53,7 +50,7 @@ impl Progress for Bars {
     }
 
     fn end(&self, label: &str) {
-        if let Some(bar) = self.running.lock().expect("no holder panics").remove(label) {
+        if let Some(bar) = self.running.lock().remove(label) {
             bar.finish_and_clear();
             self.note(&format!("{label} ({})", seconds(bar.elapsed())));
         }
@@ -91,14 +88,11 @@ impl Progress for Lines {
             since: Instant::now(),
             quarter: 0,
         };
-        self.running
-            .lock()
-            .expect("no holder panics")
-            .insert(label.to_owned(), work);
+        self.running.lock().insert(label.to_owned(), work);
     }
 
     fn advance(&self, label: &str, done: u64, total: Option<u64>) {
-        let mut running = self.running.lock().expect("no holder panics");
+        let mut running = self.running.lock();
         let (Some(work), Some(total)) = (running.get_mut(label), total) else {
             return;
         };
@@ -110,7 +104,7 @@ impl Progress for Lines {
     }
 
     fn end(&self, label: &str) {
-        if let Some(work) = self.running.lock().expect("no holder panics").remove(label) {
+        if let Some(work) = self.running.lock().remove(label) {
             talk!("{label} ({})", seconds(work.since.elapsed()));
         }
     }

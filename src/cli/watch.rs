@@ -19,6 +19,7 @@ use crate::ids::TrialName;
 use crate::process::{self, Launch, Mark, RunId};
 use crate::selection::{self, Axes, Names};
 use crate::spec_files::Project;
+use crate::text::counted;
 use crate::warm::{self, Place, Started};
 use crate::watch::{Noticed, Watch};
 
@@ -167,7 +168,7 @@ impl<'a> Watcher<'a> {
         if names.is_empty() {
             return;
         }
-        talk!("\n{}: {}", listed(files), count(names.len()));
+        talk!("\n{}: {}", listed(files), counted(names.len(), "trial"));
         let faults = project.check(files);
         if !faults.is_empty() {
             return check::print(&faults, Format::Text);
@@ -220,11 +221,4 @@ fn listed(files: &[PathBuf]) -> String {
 
 fn shown(file: &Path) -> String {
     format!("`{}`", file.display())
-}
-
-fn count(trials: usize) -> String {
-    match trials {
-        1 => "1 trial".to_owned(),
-        trials => format!("{trials} trials"),
-    }
 }

@@ -1,8 +1,9 @@
 //! Expectations of what Claude Code printed, held against its transcript and exit.
 
+use crate::text::clipped;
 use serde_json::Value;
 
-use super::matcher::{Miss, clipped, refusal_shown};
+use super::matcher::{Miss, refusal_shown};
 use super::{Finding, Ruling, value_tree};
 use crate::evidence::{Behind, Evidence, Killed};
 use crate::spec::cell::Test;

@@ -3,6 +3,10 @@
 use serde_json::Value;
 
 use crate::spec::expectation::Matcher;
+use crate::text::clipped;
+
+/// The most characters of a refusal that a message shows.
+const SHOWN: usize = 300;
 
 /// What was asked for and what was there, when they differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,26 +112,9 @@ fn as_text(value: &Value) -> String {
     }
 }
 
-/// How much of a value a message shows, in characters: a request body of 85 KB belongs in the evidence.
-const SHOWN: usize = 300;
-
 /// A value as a message shows it.
 pub fn shown(value: &Value) -> String {
     clipped(&value.to_string())
-}
-
-/// A text as a message shows it, cut in the middle.
-pub fn clipped(text: &str) -> String {
-    let count = text.chars().count();
-    if count <= SHOWN {
-        return text.to_owned();
-    }
-    let head: String = text.chars().take(SHOWN * 2 / 3).collect();
-    let tail: String = text.chars().skip(count - SHOWN / 3).collect();
-    format!(
-        "{head} … ({} more characters) … {tail}",
-        count - SHOWN / 3 - SHOWN * 2 / 3
-    )
 }
 
 /// What a refusal says, cut at its end: the `error.message` of its JSON body if it has one, else the whole text.
@@ -146,7 +133,7 @@ pub fn refusal_shown(text: &str) -> String {
         Some((end, _)) => format!(
             "{} … ({} more characters)",
             &message[..end],
-            message[end..].chars().count()
+            message.chars().count() - SHOWN
         ),
     }
 }

@@ -21,7 +21,7 @@ use crate::wire_diff::{self, WireDiff};
 
 pub use crate::spec::expectation::{IMPLIED, RUN, TRANSCRIPT, UNMATCHED, WORKAROUNDS};
 
-pub use matcher::{Miss, clipped, refusal_shown};
+pub use matcher::{Miss, refusal_shown};
 pub use trace::Trace;
 
 /// What became of each expectation, and what does not hold.

@@ -1,8 +1,9 @@
 //! Expectations of what reached the provider, held against the recorded exchanges.
 
+use crate::text::clipped;
 use serde_json::Value;
 
-use super::matcher::{Miss, clipped, shown};
+use super::matcher::{Miss, shown};
 use super::{Finding, value_tree};
 use crate::spec::cell::{Prompt, PromptBlock};
 use crate::spec::expectation::{Check, Matcher, Query, RequestCheck, Turn};

@@ -1,7 +1,8 @@
 //! Whether what went into the gateway came out of it as it was.
 
-use super::{Finding, Ruling, clipped};
+use super::{Finding, Ruling};
 use crate::spec::expectation::KnownFailure;
+use crate::text::clipped;
 use crate::wire::Operation;
 use crate::wire_diff::{Change, Direction, Part, WireDiff};
 

@@ -1,9 +1,10 @@
 //! The gateway's log: a file that grows, of which a trial gets the lines of its own time.
 
+use parking_lot::Mutex;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// How much of the end is read for a tail, in bytes.
 const TAIL_BYTES: u64 = 64 << 10;
@@ -48,7 +49,7 @@ impl Log {
     /// Adds a line, if this process writes it.
     pub fn push(&self, line: &str) {
         let Some(writer) = &self.writer else { return };
-        let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = writer.lock();
         let line = redacted(line, &writer.secrets) + "\n";
         // The file is for people; a full disk must not stop the run that would tell them.
         let _ = writer.file.write_all(line.as_bytes());

@@ -1,13 +1,13 @@
 //! A matrix as one HTML file for CI's artifacts: no script, nothing loaded from anywhere, readable on a phone, in
 //! the dark and by a screen reader.
 
+use crate::text::printable;
 use std::collections::BTreeSet;
 
 use super::details::{Details, TierDetails};
 use super::published::Matrix;
 use crate::evidence::Behind;
 use crate::ids::CellId;
-use crate::report::paint::printable;
 use crate::results::json::timestamp;
 use crate::results::{CellStatus, StatusWord};
 

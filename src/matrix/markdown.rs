@@ -1,12 +1,12 @@
 //! Matrix and comparison as GitHub-flavoured Markdown: for a job summary or a comment on a pull request.
 
+use crate::text::printable;
 use std::fmt::Write as _;
 
 use super::details::Details;
 use super::diff::{Change, Diff, Kind};
 use super::published::Matrix;
 use crate::evidence::Behind;
-use crate::report::paint::printable;
 use crate::results::json::timestamp;
 use crate::results::{CellStatus, StatusWord};
 

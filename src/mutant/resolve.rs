@@ -1,5 +1,6 @@
 //! From a mutant's file to a checked [`Mutant`]: every fault at its place.
 
+use crate::text::listed;
 use std::fmt::Display;
 use std::path::Path;
 
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::ids::{CellId, FeatureId, ProviderId, TierId};
 use crate::spec::expectation::Query;
-use crate::spec::fault::{Fault, listed};
+use crate::spec::fault::Fault;
 use crate::spec::schema::{self, FileKind, written};
 use crate::spec::yaml::{self, Node};
 

@@ -1,6 +1,7 @@
 //! Reads an output in the background and keeps a bounded part of it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -57,7 +58,7 @@ impl Collector {
             let mut buffer = vec![0; 16 << 10];
             // An output that cannot be read any more has ended.
             while let Ok(count @ 1..) = source.read(&mut buffer).await {
-                locked(&sink).add(&buffer[..count], keep);
+                sink.lock().add(&buffer[..count], keep);
             }
         });
         Self { collected, reader }
@@ -68,11 +69,7 @@ impl Collector {
     pub(super) async fn finish(mut self) -> (Vec<u8>, bool) {
         let _ = timeout(DRAIN, &mut self.reader).await;
         self.reader.abort();
-        let collected = std::mem::take(&mut *locked(&self.collected));
+        let collected = std::mem::take(&mut *self.collected.lock());
         (collected.bytes, collected.truncated)
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

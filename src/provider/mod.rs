@@ -23,14 +23,14 @@ mod trials;
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::sync::Arc;
 
 pub use credentials::{Credentials, new_control_key};
 pub use remote::{RemoteError, RemoteSimulator};
 pub use server::standalone_reply;
 pub use simulator::{Simulator, StartError};
 
+use crate::clock::now_ms;
 use crate::ids::TrialKey;
 use crate::wire::Route;
 use crate::wire::exchange::{Exchange, Matched, Request};
@@ -145,18 +145,4 @@ impl Provider {
             Self::Remote(_) => {}
         }
     }
-}
-
-/// Milliseconds since the Unix epoch.
-fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |elapsed| {
-            u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
-        })
-}
-
-/// A lock's contents, also after another thread panicked with it: each change made under these locks is whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

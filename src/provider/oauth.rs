@@ -3,8 +3,8 @@
 //! The flow is that of <https://developers.google.com/identity/protocols/oauth2/service-account>; the answers to a
 //! faulty assertion are those that Google's token endpoint gives.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::Mutex;
 
 use aws_lc_rs::error::Unspecified;
 use jsonwebtoken::errors::ErrorKind;
@@ -14,7 +14,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::credentials::{Credentials, random_text};
-use super::lock;
 
 /// The audience that Google's client libraries put into an assertion, wherever `token_uri` points.
 const GOOGLE_TOKEN_ENDPOINT: &str = "https://oauth2.googleapis.com/token";
@@ -54,13 +53,16 @@ impl AccessTokens {
 
     pub(super) fn mint(&self, now_ms: u64) -> Result<String, Unspecified> {
         let token = format!("ya29.c.{}", random_text(60)?);
-        lock(&self.expiries).insert(token.clone(), now_ms + LIFETIME_SECONDS * 1000);
+        self.expiries
+            .lock()
+            .insert(token.clone(), now_ms + LIFETIME_SECONDS * 1000);
         Ok(token)
     }
 
     /// Whether `token` was handed out and has not expired.
     pub(super) fn knows(&self, token: &str, now_ms: u64) -> bool {
-        lock(&self.expiries)
+        self.expiries
+            .lock()
             .get(token)
             .is_some_and(|expiry| now_ms < *expiry)
     }

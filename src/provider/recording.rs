@@ -1,10 +1,11 @@
 //! The exchanges of a trial, or of nobody, as they happen.
 
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{lock, now_ms};
+use super::now_ms;
 use crate::wire::exchange::{Exchange, Lockstep, SentEvent};
 
 /// A list of exchanges that grows.
@@ -22,7 +23,7 @@ pub(super) struct Recording {
 impl Ledger {
     /// Adds an exchange; its number is given here.
     pub(super) fn begin(&self, mut exchange: Exchange) -> Recording {
-        let mut exchanges = lock(&self.exchanges);
+        let mut exchanges = self.exchanges.lock();
         exchange.number = exchanges.len() + 1;
         exchange.reply.cut_off = true;
         exchanges.push(exchange);
@@ -33,12 +34,12 @@ impl Ledger {
     }
 
     pub(super) fn exchanges(&self) -> Vec<Exchange> {
-        lock(&self.exchanges).clone()
+        self.exchanges.lock().clone()
     }
 
     /// The exchanges so far, of which nothing more is recorded.
     pub(super) fn take(&self) -> Vec<Exchange> {
-        std::mem::take(&mut lock(&self.exchanges))
+        std::mem::take(&mut self.exchanges.lock())
     }
 }
 
@@ -62,7 +63,7 @@ impl Recording {
     }
 
     fn update(&self, change: impl FnOnce(&mut Exchange)) {
-        if let Some(exchange) = lock(&self.ledger.exchanges).get_mut(self.index) {
+        if let Some(exchange) = self.ledger.exchanges.lock().get_mut(self.index) {
             change(exchange);
         }
     }

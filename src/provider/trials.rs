@@ -1,8 +1,9 @@
 //! The trials that a simulator plays for, and what it keeps of each: its place in the script, its prompt cache, its
 //! exchanges, and how far its client has got.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use tokio::sync::watch;
@@ -10,7 +11,6 @@ use uuid::Uuid;
 
 use super::cache::PromptCache;
 use super::incoming::Incoming;
-use super::lock;
 use super::recording::Ledger;
 use super::rules::SentThinking;
 use crate::ids::TrialKey;
@@ -53,21 +53,21 @@ impl Progress {
 
 impl Trials {
     pub(super) fn register(&self, key: TrialKey, script: Script) {
-        lock(&self.by_key).insert(key.0, Arc::new(Trial::new(script)));
+        self.by_key.lock().insert(key.0, Arc::new(Trial::new(script)));
     }
 
     pub(super) fn get(&self, key: TrialKey) -> Option<Arc<Trial>> {
-        lock(&self.by_key).get(&key.0).cloned()
+        self.by_key.lock().get(&key.0).cloned()
     }
 
     pub(super) fn remove(&self, key: TrialKey) -> Option<Arc<Trial>> {
-        lock(&self.by_key).remove(&key.0)
+        self.by_key.lock().remove(&key.0)
     }
 
     /// The trial that a request belongs to: by the first known key in `x-claude-code-session-id`, in the other
     /// headers, in the path, or anywhere in what the body says.
     pub(super) fn owner(&self, incoming: &Incoming) -> Option<Arc<Trial>> {
-        let by_key = lock(&self.by_key);
+        let by_key = self.by_key.lock();
         let known = |bytes: &[u8]| {
             TrialKey::all_in(bytes)
                 .find_map(|key| by_key.get(&key.0))
@@ -108,7 +108,7 @@ impl Trial {
 
     /// Runs `work` on the trial's progress, one request at a time.
     pub(super) fn with_progress<T>(&self, work: impl FnOnce(&mut Progress) -> T) -> T {
-        work(&mut lock(&self.progress))
+        work(&mut self.progress.lock())
     }
 
     /// The next reply of the script and its place there, from 1. A provider that refuses goes on refusing: a last reply
@@ -139,18 +139,18 @@ impl Trial {
 
     /// A new stream begins, of which nothing has been seen.
     pub(super) fn begin_stream(&self) -> watch::Receiver<usize> {
-        *lock(&self.sent) = 0;
+        *self.sent.lock() = 0;
         self.shown.send_replace(0);
         self.shown.subscribe()
     }
 
     pub(super) fn send_delta(&self) {
-        *lock(&self.sent) += 1;
+        *self.sent.lock() += 1;
     }
 
     /// The client has shown `deltas` content deltas. More than were sent are another stream's.
     pub(super) fn show(&self, deltas: usize) {
-        if deltas <= *lock(&self.sent) {
+        if deltas <= *self.sent.lock() {
             self.shown.send_if_modified(|shown| {
                 let grows = deltas > *shown;
                 *shown = deltas.max(*shown);

@@ -2,11 +2,12 @@
 //!
 //! The harness is told where gateway and `claude` are and is given no credential but the gateway's key.
 
+use parking_lot::Mutex;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -84,7 +85,7 @@ pub async fn run(
     let mut service = Service::start(launch(options), move |_, line| {
         let text = redacted(&line.text, &secrets);
         told(&text);
-        let mut output = sink.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut output = sink.lock();
         // A log that cannot be written is no reason to stop the run.
         let _ = writeln!(output.0, "{text}");
         output.1.push(text);
@@ -101,7 +102,7 @@ pub async fn run(
     };
     let ended = ended?;
     if !matches!(ended.code, Some(0 | FAILED | NOT_JUDGED)) {
-        let output = output.lock().unwrap_or_else(PoisonError::into_inner);
+        let output = output.lock();
         return Err(RunError::Broken {
             ended,
             log: options.log.to_owned(),

@@ -1,10 +1,11 @@
 //! What has passed for a trial, as it happens.
 
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{lock, now_ms};
+use super::now_ms;
 use crate::wire::exchange::SentEvent;
 use crate::wire::framing::{Decoder, Event, Framing};
 use crate::wire::passage::{Passage, PassedReply};
@@ -28,7 +29,7 @@ pub(super) struct Recording {
 impl Ledger {
     /// Adds a passage; its number is given here.
     pub(super) fn begin(&self, mut passage: Passage) -> Recording {
-        let mut passages = lock(&self.passages);
+        let mut passages = self.passages.lock();
         passage.number = passages.len() + 1;
         passages.push(passage);
         Recording {
@@ -42,7 +43,7 @@ impl Ledger {
 
     /// The passages so far, of which nothing more is recorded.
     pub(super) fn take(&self) -> Vec<Passage> {
-        std::mem::take(&mut lock(&self.passages))
+        std::mem::take(&mut self.passages.lock())
     }
 }
 
@@ -126,7 +127,7 @@ impl Recording {
     }
 
     fn update(&self, change: impl FnOnce(&mut Passage)) {
-        if let Some(passage) = lock(&self.ledger.passages).get_mut(self.index) {
+        if let Some(passage) = self.ledger.passages.lock().get_mut(self.index) {
             change(passage);
         }
     }

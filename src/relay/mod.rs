@@ -10,13 +10,14 @@ mod ledger;
 mod passing;
 mod server;
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt as _;
@@ -25,6 +26,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::clock::now_ms;
 use crate::ids::TrialKey;
 use crate::mutant::{Mutant, Position};
 use crate::schedule::Gate;
@@ -84,7 +86,7 @@ struct Trial {
 impl Trial {
     /// Counts a request: its number among those of its kind, from 1.
     fn next_turn(&self, operation: Operation) -> usize {
-        let mut turns = lock(&self.turns);
+        let mut turns = self.turns.lock();
         let turn = turns.entry(operation).or_default();
         *turn += 1;
         *turn
@@ -144,12 +146,12 @@ impl Relay {
             gate: gate.filter(|_| position == Position::Front),
             ..Trial::default()
         };
-        lock(&self.shared.trials).insert(key, Arc::new(trial));
+        self.shared.trials.lock().insert(key, Arc::new(trial));
     }
 
     /// Ends a trial: what passed for it, in order. What comes after it passes unrecorded and unchanged.
     pub fn take(&self, key: TrialKey) -> Vec<Passage> {
-        let trial = lock(&self.shared.trials).remove(&key);
+        let trial = self.shared.trials.lock().remove(&key);
         trial.map(|trial| trial.ledger.take()).unwrap_or_default()
     }
 
@@ -168,18 +170,4 @@ impl fmt::Debug for Relay {
             .field("base_url", &self.base_url)
             .finish_non_exhaustive()
     }
-}
-
-/// Milliseconds since the Unix epoch.
-fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |elapsed| {
-            u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
-        })
-}
-
-/// A lock's contents, also after another thread panicked with it: each change made under these locks is whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

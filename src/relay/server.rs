@@ -1,7 +1,8 @@
 //! The relay's one request handler: read, find the trial, pass on, pass back.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body as HttpBody, to_bytes};
@@ -16,7 +17,7 @@ use tokio::time::sleep;
 
 use super::ledger::Recording;
 use super::passing::Passing;
-use super::{Mutation, Trial, lock, now_ms};
+use super::{Mutation, Trial, now_ms};
 use crate::ids::TrialKey;
 use crate::mutant::{Headers, MadeUpReply, PassingRequest, Position, ReplyHead};
 use crate::schedule::Gate;
@@ -98,7 +99,7 @@ impl Shared {
 
     /// The trial that a request belongs to: by the first known key in its headers, its path or its body.
     fn owner(&self, request: &PassingRequest) -> Option<Arc<Trial>> {
-        let trials = lock(&self.trials);
+        let trials = self.trials.lock();
         let known = |bytes: &[u8]| TrialKey::all_in(bytes).find_map(|key| trials.get(&key)).cloned();
         request
             .headers

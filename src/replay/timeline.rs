@@ -1,12 +1,12 @@
 //! A trial as steps in time: Claude Code → gateway → provider, and back.
 
+use crate::text::{clipped, counted, one_line};
 use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::evidence::{Evidence, Killed};
-use crate::expect::clipped;
 use crate::transcript::{Answer, AnswerBlock, ErrorSource};
 use crate::wire::exchange::{Body, Exchange, Matched, Request, SentEvent};
 use crate::wire::passage::Passage;
@@ -255,8 +255,8 @@ fn of_message(
     if let Some(stream) = body.and_then(|body| body["stream"].as_bool()) {
         facts.push(format!("stream {stream}"));
     }
-    facts.push(plural(message.messages.len(), "message"));
-    facts.push(plural(message.tools.len(), "tool"));
+    facts.push(counted(message.messages.len(), "message"));
+    facts.push(counted(message.tools.len(), "tool"));
     if let Some(thinking) = &message.thinking {
         let kind = thinking["type"].as_str().unwrap_or("?");
         let budget = thinking["budget_tokens"]
@@ -275,7 +275,7 @@ fn of_message(
         .count()
         + message.tools.iter().filter(|tool| tool.cache.is_some()).count();
     if breakpoints > 0 {
-        facts.push(plural(breakpoints, "cache breakpoint"));
+        facts.push(counted(breakpoints, "cache breakpoint"));
     }
     let mut lines = vec![facts.join(", ")];
     if !message.betas.is_empty() {
@@ -293,13 +293,6 @@ fn of_message(
         lines.push(format!("ends with {}: {}", last.role, blocks.join(" + ")));
     }
     lines
-}
-
-fn plural(count: usize, noun: &str) -> String {
-    match count {
-        1 => format!("1 {noun}"),
-        count => format!("{count} {noun}s"),
-    }
 }
 
 fn block_in_short(content: &crate::wire::message::Content) -> String {
@@ -324,12 +317,7 @@ fn quoted(text: &str) -> String {
 }
 
 fn short(text: &str) -> String {
-    const MOST: usize = 80;
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
+    one_line(text, 80)
 }
 
 fn answer(status: u16, stream: bool, events: &[SentEvent], asked_ms: u64, cut_off: bool) -> String {
@@ -341,7 +329,7 @@ fn answer(status: u16, stream: bool, events: &[SentEvent], asked_ms: u64, cut_of
             size(bytes),
             last.at_ms.saturating_sub(first.at_ms)
         ),
-        (true, events) => format!("a stream of {}", plural(events.len(), "event")),
+        (true, events) => format!("a stream of {}", counted(events.len(), "event")),
         (false, []) => "no body".to_owned(),
         (false, _) => size(bytes),
     };
@@ -492,7 +480,7 @@ fn of_claude(evidence: &Evidence) -> Vec<(u64, String, usize)> {
                 "Claude Code {} asks for {}, {} offered",
                 init.version.unwrap_or_default(),
                 init.model.unwrap_or_default(),
-                plural(init.tools.len(), "tool")
+                counted(init.tools.len(), "tool")
             ),
         ));
     }
@@ -539,7 +527,7 @@ fn of_claude(evidence: &Evidence) -> Vec<(u64, String, usize)> {
             .total_cost_usd
             .map_or_else(String::new, |cost| format!(", ${cost:.4}"));
         let turns = result.num_turns.unwrap_or(0);
-        let turns = plural(usize::try_from(turns).unwrap_or(usize::MAX), "turn");
+        let turns = counted(usize::try_from(turns).unwrap_or(usize::MAX), "turn");
         (result.line, format!("ends with {kind}: {text} ({turns}{cost})"))
     }));
     told.into_iter()

@@ -1,9 +1,10 @@
 //! The one wording of a failure: whole for the console and JUnit, in short for results and matrix.
 
+use crate::text::{one_line, printable};
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::paint::{BAD, DIM, HEADING, LEAD, Paint, printable};
+use super::paint::{BAD, DIM, HEADING, LEAD, Paint};
 use crate::ids::TrialName;
 use crate::outcome::{Cause, Failure, KNOWN_FAILURES, Mismatch};
 use crate::spec::expectation::RUN;
@@ -171,11 +172,7 @@ fn push_line(text: &mut String, line: &str) {
 
 /// `value` in one line of bounded length.
 fn clip(value: &str) -> String {
-    let line = printable(value).split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(SHORT) {
-        None => line,
-        Some((end, _)) => format!("{}…", &line[..end]),
-    }
+    one_line(&printable(value), SHORT)
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 //! Titles break at their underscores, hyphens and spaces; columns that still find no room
 //! go to a further table below, so no line is ever wider than asked for.
 
+use crate::text::printable;
 use anstyle::Style;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::paint::{BAD, DIM, GOOD, HEADING, Paint, UNKNOWN, printable};
+use super::paint::{BAD, DIM, GOOD, HEADING, Paint, UNKNOWN};
 
 /// What is known of one trial, or of a cell as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -2,6 +2,7 @@
 //!
 //! Pure data; `diagnostic` renders it.
 
+use crate::text::closest;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -187,26 +188,4 @@ impl Fault {
             None => self,
         }
     }
-}
-
-/// The one of `known` that `name` was probably meant to be.
-pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let wanted = name.to_lowercase();
-    known
-        .into_iter()
-        .map(|candidate| {
-            (
-                strsim::jaro_winkler(&wanted, &candidate.to_lowercase()),
-                candidate,
-            )
-        })
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, candidate)| candidate)
-}
-
-/// `names` as a reader wants them: `` `a`, `b`, `c` ``.
-pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let quoted: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
-    quoted.join(", ")
 }

@@ -1,11 +1,12 @@
 //! The manifest: which rows, columns and tiers the matrix has, in order, and how a model alias is made.
 
+use crate::text::{closest, listed};
 use std::collections::HashMap;
 use std::path::Path;
 
 use serde::Deserialize;
 
-use super::fault::{Fault, Span, closest, listed};
+use super::fault::{Fault, Span};
 use super::mirror::ManifestFile;
 use super::schema::{self, FileKind, written};
 use super::yaml::{self, Node};

@@ -4,9 +4,8 @@
 //! Data and look-ups, pure. The flags are those of `claude --help`, version 2.1.326, and those that
 //! it takes without listing them (each tried with that version).
 
+use crate::text::{closest, listed};
 use std::collections::HashSet;
-
-use super::fault::{closest, listed};
 
 /// How many values a flag takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 //! The model aliases of `proxy_config.yaml`, the gateway's own configuration, which is read for nothing else here.
 
+use crate::text::{closest, listed};
 use std::path::Path;
 
-use super::fault::{Fault, closest, listed};
+use super::fault::Fault;
 use super::manifest::Manifest;
 use super::yaml::{self, Node, NodeValue};
 use crate::ids::{ProviderId, TierId};

@@ -3,6 +3,7 @@
 //! All faults at once: what has a fault of form is set aside, and the rest is still read for its meaning. Reads
 //! no file; attachments come through a function of the caller's.
 
+use crate::text::{closest, listed};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::path::{Component, Path, PathBuf};
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 use super::cell::{Cell, CellBody, Prompt, PromptBlock, Test};
 use super::expectation::{Expectation, IMPLIED, KnownFailure};
-use super::fault::{Fault, closest, listed};
+use super::fault::Fault;
 use super::manifest::Manifest;
 use super::mirror::{
     CellFile, ExpectationEntry, KnownFailureEntry, PromptBlockEntry, ReplyBlockEntry, ReplyEntry,

@@ -1,6 +1,7 @@
 //! From one entry of `expect` to the checked expectation, with every way in which it could not fail, never hold or
 //! never be judged.
 
+use crate::text::listed;
 use regex::Regex;
 use serde_json::Value;
 use serde_json_path::JsonPath;
@@ -9,7 +10,7 @@ use super::cell::PromptBlock;
 use super::expectation::{
     Check, CountMatcher, Expectation, KnownFailure, Matcher, Query, RequestCheck, Turn,
 };
-use super::fault::{Fault, listed};
+use super::fault::Fault;
 use super::manifest::Manifest;
 use super::mirror::{
     CountEntry, ExpectationEntry, KnownFailureEntry, MatcherEntry, Ordered, RequestEntry, UnchangedEntry,

@@ -3,6 +3,7 @@
 //! Every fault of form of a file is found at once, worded for its author, and put where its text stands. Never
 //! looks at what a value means: that is for `resolve`.
 
+use crate::text::{closest, listed};
 use std::sync::LazyLock;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
@@ -12,7 +13,7 @@ use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
-use super::fault::{Fault, closest, listed};
+use super::fault::Fault;
 use super::manifest::as_name;
 use super::mirror::{CellFile, KINDS, ManifestFile};
 use super::yaml::{Node, NodeValue};

@@ -12,6 +12,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle};
 use serde_json::{Map, Number, Value};
 
 use super::fault::{Fault, Position, Source, Span};
+use crate::text::truncated;
 
 /// The most bytes that a file of the project may have.
 pub const MAX_BYTES: usize = 1_000_000;
@@ -141,11 +142,9 @@ impl Node {
 pub fn shortened(text: &str) -> String {
     const MOST: usize = 60;
     let first = text.lines().next().unwrap_or_default();
-    let cut: String = first.chars().take(MOST).collect();
-    if cut.len() == text.len() {
-        cut
-    } else {
-        format!("{cut}…")
+    match truncated(first, MOST) {
+        cut if cut == first && first.len() < text.len() => format!("{cut}…"),
+        cut => cut,
     }
 }
 

@@ -4,6 +4,7 @@
 //! what will not is an error at once. Certificates are verified against the platform's store, `SSL_CERT_FILE` and
 //! proxies from the environment count. Credentials go into headers and never into an error's text.
 
+use crate::text::one_line;
 use std::error::Error as _;
 use std::fs::File;
 use std::future::Future;
@@ -327,10 +328,8 @@ fn tried(attempts: u32) -> String {
 }
 
 fn excerpt(body: &str) -> String {
-    let line = body.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(200) {
-        _ if line.is_empty() => String::new(),
-        Some((end, _)) => format!(": {}…", &line[..end]),
-        None => format!(": {line}"),
+    match one_line(body, 200) {
+        line if line.is_empty() => line,
+        line => format!(": {line}"),
     }
 }

@@ -17,6 +17,7 @@
 //! Never looks at anything but the message.
 #![warn(clippy::disallowed_methods)]
 
+use crate::text::truncated;
 use std::sync::LazyLock;
 
 use regex::{Regex, RegexBuilder};
@@ -155,7 +156,10 @@ impl Matcher {
             return None;
         }
         let words = match self.rule.when {
-            Says(_) => Some(excerpt(self.says.as_ref()?.find(&message.text)?.as_str())),
+            Says(_) => Some(truncated(
+                self.says.as_ref()?.find(&message.text)?.as_str().trim(),
+                LONGEST_QUOTATION,
+            )),
             Status(ranges) => {
                 let status = message.status?;
                 let fits = ranges.iter().any(|&(low, high)| (low..=high).contains(&status));
@@ -193,15 +197,6 @@ fn any_of(patterns: &[&str]) -> Option<Regex> {
 
 /// The longest that a quotation in `why` gets, in characters.
 const LONGEST_QUOTATION: usize = 80;
-
-/// The beginning of `words`, short enough to quote.
-fn excerpt(words: &str) -> String {
-    let words = words.trim();
-    match words.char_indices().nth(LONGEST_QUOTATION) {
-        Some((end, _)) => format!("{}…", &words[..end]),
-        None => words.to_owned(),
-    }
-}
 
 #[cfg(test)]
 mod tests {

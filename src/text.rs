@@ -1,0 +1,94 @@
+//! Text for readers: lists of names, suggestions, and values cut to a length that fits a message.
+#![warn(clippy::disallowed_methods)]
+
+/// The most characters of a value that a message shows: a request body of 85 KB belongs in the evidence.
+const CLIPPED: usize = 300;
+
+/// The one of `known` that `name` was probably meant to be.
+pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let wanted = name.to_lowercase();
+    known
+        .into_iter()
+        .map(|candidate| {
+            (
+                strsim::jaro_winkler(&wanted, &candidate.to_lowercase()),
+                candidate,
+            )
+        })
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, candidate)| candidate)
+}
+
+/// `names` in backticks, separated by commas.
+pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let quoted: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(", ")
+}
+
+/// `1 trial`, `2 trials`.
+pub fn counted(count: usize, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
+    }
+}
+
+/// The first `most` characters of `text`, and `…` where some are left out.
+pub fn truncated(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// `text` on one line, with single spaces, truncated to `most` characters.
+pub fn one_line(text: &str, most: usize) -> String {
+    truncated(&text.split_whitespace().collect::<Vec<_>>().join(" "), most)
+}
+
+/// The beginning and the end of `text`, and how many characters are left out between them.
+pub fn clipped(text: &str) -> String {
+    const HEAD: usize = CLIPPED * 2 / 3;
+    const TAIL: usize = CLIPPED / 3;
+    let count = text.chars().count();
+    if count <= CLIPPED {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(HEAD).collect();
+    let tail: String = text.chars().skip(count - TAIL).collect();
+    format!("{head} … ({} more characters) … {tail}", count - TAIL - HEAD)
+}
+
+/// `text` without escape sequences and control characters, except line breaks: output of `claude`, of a gateway or
+/// from a file must not steer the reader's terminal.
+pub fn printable(text: &str) -> String {
+    let text = anstream::adapter::strip_str(text).to_string();
+    let shown = |character: char| {
+        if character.is_control() && character != '\n' {
+            ' '
+        } else {
+            character
+        }
+    };
+    text.chars().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escape_sequences_are_removed() {
+        assert_eq!(printable("a\u{1b}[31mb\tc\r\nd\u{7}"), "ab c \nd");
+    }
+
+    #[test]
+    fn cuts_fall_between_characters() {
+        assert_eq!(truncated("näh", 2), "nä…");
+        assert_eq!(truncated("näh", 3), "näh");
+        assert_eq!(one_line("a\n  b c", 3), "a b…");
+        let long = "é".repeat(CLIPPED + 1);
+        assert!(clipped(&long).contains("(1 more characters)"));
+    }
+}
