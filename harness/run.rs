@@ -10,7 +10,8 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use compat_matrix::cli::progress;
-use compat_matrix::diagnostic;
+use compat_matrix::document::Diagnostic;
+use compat_matrix::document::render;
 use compat_matrix::env::{self, Environment};
 use compat_matrix::evidence::Behind;
 use compat_matrix::ids::TrialName;
@@ -24,7 +25,6 @@ use compat_matrix::results::{Entry, Results};
 use compat_matrix::schedule::Line;
 use compat_matrix::selection;
 use compat_matrix::session::{self, Session, SessionError};
-use compat_matrix::spec::fault::Fault;
 use compat_matrix::spec::proxy_config::ProxyConfig;
 use compat_matrix::spec_files::Project;
 use compat_matrix::trial;
@@ -223,8 +223,8 @@ fn baseline(file: &Path) -> anyhow::Result<Matrix> {
     Matrix::parse(&text).with_context(|| format!("the baseline `{}` is no matrix", file.display()))
 }
 
-fn broken_project(faults: &[Fault]) -> anyhow::Error {
-    let rendered = diagnostic::render(faults, diagnostic::Format::Text, false);
+fn broken_project(faults: &[Diagnostic]) -> anyhow::Error {
+    let rendered = render::render(faults, render::Format::Text, false);
     anyhow::anyhow!("the project cannot be read\n\n{}", rendered.trim_end())
 }
 
@@ -233,7 +233,7 @@ fn is_whole(project: &Project) -> anyhow::Result<()> {
     anyhow::ensure!(
         project.layout_faults.is_empty(),
         "files stand where no trial finds them, so the matrix is not whole\n\n{}",
-        diagnostic::render(&project.layout_faults, diagnostic::Format::Text, false).trim_end()
+        render::render(&project.layout_faults, render::Format::Text, false).trim_end()
     );
     Ok(())
 }
@@ -507,10 +507,10 @@ impl Run {
     }
 
     /// A trial whose cell cannot be read, told as `compat check` tells it.
-    fn broken(&self, name: &TrialName, faults: &[Fault]) -> Result<Completion, Failed> {
+    fn broken(&self, name: &TrialName, faults: &[Diagnostic]) -> Result<Completion, Failed> {
         self.recorder.add(&broken(name, faults));
         let colour = self.paint == Paint::Ansi;
-        let told = diagnostic::render(faults, diagnostic::Format::Text, colour);
+        let told = render::render(faults, render::Format::Text, colour);
         let mut known = self.told.lock();
         if let Some(first) = known.get(&told) {
             return Err(Failed::from(format!("the cell cannot be read, as of {first}\n")));
@@ -712,7 +712,7 @@ fn not_applicable(name: &TrialName, reason: String) -> TrialRecord {
     trial::not_run(name, "", Outcome::NotApplicable(reason))
 }
 
-fn broken(name: &TrialName, faults: &[Fault]) -> TrialRecord {
+fn broken(name: &TrialName, faults: &[Diagnostic]) -> TrialRecord {
     let mismatches = faults
         .iter()
         .map(|fault| Mismatch {

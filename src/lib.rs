@@ -8,6 +8,7 @@
 // The pure core.
 pub mod ids;
 pub mod text;
+pub mod document;
 pub mod spec;
 pub mod plan;
 pub mod selection;
@@ -19,7 +20,6 @@ pub mod expect;
 pub mod outcome;
 pub mod cause;
 pub mod mutant;
-pub mod diagnostic;
 pub mod authoring;
 pub mod replay;
 pub mod report;

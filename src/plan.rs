@@ -6,9 +6,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::document::Diagnostic;
 use crate::ids::{CellId, TrialName};
 use crate::spec::cell::{Cell, CellBody};
-use crate::spec::fault::Fault;
 use crate::spec::manifest::{Manifest, Tier};
 use crate::spec::proxy_config::ProxyConfig;
 
@@ -17,7 +17,7 @@ use crate::spec::proxy_config::ProxyConfig;
 pub enum Planned {
     Run(Box<Run>),
     /// Its cell cannot be read, or its alias does not exist.
-    Broken(Vec<Fault>),
+    Broken(Vec<Diagnostic>),
     /// The feature cannot exist on the provider.
     NotApplicable(String),
 }
@@ -55,7 +55,7 @@ pub fn plan(
     manifest: &Manifest,
     proxy_config: Option<&ProxyConfig>,
     trial: &TrialName,
-    cell: &Result<Arc<Cell>, Vec<Fault>>,
+    cell: &Result<Arc<Cell>, Vec<Diagnostic>>,
 ) -> Planned {
     let cell = match cell {
         Err(faults) => return Planned::Broken(faults.clone()),
@@ -68,7 +68,7 @@ pub fn plan(
     let tier = manifest.tier(&trial.tier);
     let (Some(tier), Some(alias)) = (tier, manifest.alias(provider, &trial.tier)) else {
         let file = std::path::Path::new("manifest.yaml");
-        return Planned::Broken(vec![Fault::of_file(
+        return Planned::Broken(vec![Diagnostic::of_file(
             file,
             format!("the manifest has no trial `{trial}`"),
         )]);
@@ -88,14 +88,14 @@ pub fn plan(
 }
 
 /// What of `cell` is still to be written.
-pub fn unwritten(cell: &Cell) -> Vec<Fault> {
+pub fn unwritten(cell: &Cell) -> Vec<Diagnostic> {
     let CellBody::Test(test) = &cell.body else {
         return Vec::new();
     };
     test.unwritten()
-        .map(|(expectation, text)| Fault {
+        .map(|(expectation, text)| Diagnostic {
             place: expectation.place.clone(),
-            ..Fault::of_file(&expectation.place.file, format!("write me: {text}"))
+            ..Diagnostic::of_file(&expectation.place.file, format!("write me: {text}"))
                 .path(format!("expect.{}", expectation.name))
                 .hint("its trials fail until the `todo` is replaced by what must hold")
         })

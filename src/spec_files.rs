@@ -13,14 +13,14 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 
+use crate::document::Diagnostic;
+use crate::document::yaml;
 use crate::ids::{CellId, FeatureId, ProviderId, TrialName};
 use crate::plan::{self, Planned};
 use crate::spec::cell::{Cell, CellBody};
-use crate::spec::fault::Fault;
 use crate::spec::manifest::{Manifest, Tier};
 use crate::spec::proxy_config::ProxyConfig;
 use crate::spec::resolve::{self, Origin, Shared};
-use crate::spec::yaml;
 
 /// The manifest's file, in the project's root.
 pub const MANIFEST: &str = "manifest.yaml";
@@ -35,10 +35,10 @@ pub const SHARED: &str = "_shared.yaml";
 const NOT_APPLICABLE: &[u8] = b"not_applicable";
 
 /// A cell as it was read: the cell, or all its faults.
-pub type ReadCell = Result<Arc<Cell>, Vec<Fault>>;
+pub type ReadCell = Result<Arc<Cell>, Vec<Diagnostic>>;
 
 /// A feature's shared file as it was read.
-type ReadShared = Result<Shared, Vec<Fault>>;
+type ReadShared = Result<Shared, Vec<Diagnostic>>;
 
 #[derive(Debug)]
 pub struct Project {
@@ -46,7 +46,7 @@ pub struct Project {
     /// Which rows, columns and tiers there are.
     pub manifest: Manifest,
     /// What is wrong with the folders: they are no trial's fault, and yet a cell may be lost by them.
-    pub layout_faults: Vec<Fault>,
+    pub layout_faults: Vec<Diagnostic>,
     present: HashSet<CellId>,
     shared: Mutex<HashMap<FeatureId, Option<ReadShared>>>,
     cells: Mutex<HashMap<CellId, ReadCell>>,
@@ -62,7 +62,7 @@ impl Project {
     }
 
     /// Reads the manifest below `root` and lists the cells.
-    pub fn open(root: &Path) -> Result<Self, Vec<Fault>> {
+    pub fn open(root: &Path) -> Result<Self, Vec<Diagnostic>> {
         let file = Path::new(MANIFEST);
         let bytes = read(root, file).map_err(|fault| vec![*fault])?;
         let manifest = Manifest::parse(file, &bytes)?;
@@ -149,13 +149,13 @@ impl Project {
         read
     }
 
-    fn read_cell(&self, id: &CellId) -> Result<Cell, Vec<Fault>> {
+    fn read_cell(&self, id: &CellId) -> Result<Cell, Vec<Diagnostic>> {
         let bytes = read(&self.root, &Self::cell_file(id)).map_err(|fault| vec![*fault])?;
         self.cell_of(id, &bytes)
     }
 
     /// The cell `id` as it would be if its file held `bytes`.
-    pub fn cell_of(&self, id: &CellId, bytes: &[u8]) -> Result<Cell, Vec<Fault>> {
+    pub fn cell_of(&self, id: &CellId, bytes: &[u8]) -> Result<Cell, Vec<Diagnostic>> {
         let file = Self::cell_file(id);
         let shared = self.shared(&id.feature);
         let folder = self.root.join(CELLS).join(id.feature.as_str());
@@ -171,7 +171,7 @@ impl Project {
     }
 
     /// The keys of `id`, merged, each with the file and line that it comes from.
-    pub fn origins(&self, id: &CellId) -> Result<Vec<Origin>, Vec<Fault>> {
+    pub fn origins(&self, id: &CellId) -> Result<Vec<Origin>, Vec<Diagnostic>> {
         let file = Self::cell_file(id);
         let bytes = read(&self.root, &file).map_err(|fault| vec![*fault])?;
         let shared = self.shared(&id.feature).transpose()?;
@@ -199,7 +199,7 @@ impl Project {
             .clone()
     }
 
-    pub fn proxy_config(&self) -> Result<ProxyConfig, Vec<Fault>> {
+    pub fn proxy_config(&self) -> Result<ProxyConfig, Vec<Diagnostic>> {
         let file = Path::new(PROXY_CONFIG);
         let bytes = read(&self.root, file).map_err(|fault| vec![*fault])?;
         ProxyConfig::parse(file, &bytes)
@@ -207,12 +207,12 @@ impl Project {
 
     /// All faults of all files that one of `paths` (relative to the root) names or holds, and of what the cells among
     /// them rest on; of every file if there are none.
-    pub fn check(&self, paths: &[PathBuf]) -> Vec<Fault> {
+    pub fn check(&self, paths: &[PathBuf]) -> Vec<Diagnostic> {
         let (config, config_faults) = match self.proxy_config() {
             Ok(config) => (Some(config), Vec::new()),
             Err(faults) => (None, faults),
         };
-        let mut faults: Vec<Fault> = self.layout_faults.clone();
+        let mut faults: Vec<Diagnostic> = self.layout_faults.clone();
         faults.extend(config_faults);
         for feature in &self.manifest.features {
             faults.extend(self.shared(&feature.id).and_then(Result::err).unwrap_or_default());
@@ -243,12 +243,12 @@ impl Project {
 
     /// What of the cells whose files one of `paths` names or holds is still to be written, a whole file included: nothing is
     /// wrong with it, and it is not to be overlooked.
-    pub fn notes(&self, paths: &[PathBuf]) -> Vec<Fault> {
+    pub fn notes(&self, paths: &[PathBuf]) -> Vec<Diagnostic> {
         let config = self.proxy_config().ok();
         let missing = self.missing().into_iter().filter_map(|cell| {
             let file = Self::cell_file(&cell);
             is_selected(paths, &file).then(|| {
-                Fault::of_file(
+                Diagnostic::of_file(
                     &file,
                     format!("`{cell}` has no file, so the matrix shows it as not tested"),
                 )
@@ -263,26 +263,26 @@ impl Project {
         in_order(unwritten.chain(missing).collect())
     }
 
-    fn unwritten(&self, id: &CellId, config: Option<&ProxyConfig>) -> Vec<Fault> {
+    fn unwritten(&self, id: &CellId, config: Option<&ProxyConfig>) -> Vec<Diagnostic> {
         let Ok(cell) = self.cell(id) else {
             return Vec::new();
         };
         let lacking = self.manifest.tiers.first().and_then(|tier| {
             let fault = config?.lacks(&self.manifest, &id.provider, &tier.id)?;
             let hint = "add its deployments, or make the cell `not_applicable` and say why";
-            Some(Fault {
+            Some(Diagnostic {
                 allowed: None,
                 ..fault.hint(hint)
             })
         });
         match plan::unwritten(&cell) {
             todo if todo.is_empty() => todo,
-            todo => todo.into_iter().chain(lacking).map(Fault::note).collect(),
+            todo => todo.into_iter().chain(lacking).map(Diagnostic::note).collect(),
         }
     }
 
     /// What breaks `cell` on any tier. That the gateway has no model for a cell that is still to be written does not.
-    fn faults_of(&self, cell: &CellId, config: Option<&ProxyConfig>) -> Vec<Fault> {
+    fn faults_of(&self, cell: &CellId, config: Option<&ProxyConfig>) -> Vec<Diagnostic> {
         let is_written = |cell: &Arc<Cell>| plan::unwritten(cell).is_empty();
         let config = config.filter(|_| self.cell(cell).as_ref().is_ok_and(is_written));
         let broken = |tier: &Tier| match self.plan(config, &cell.trial(&tier.id)) {
@@ -302,8 +302,8 @@ pub(crate) fn is_selected(paths: &[PathBuf], file: &Path) -> bool {
 }
 
 /// `faults` by file and place, each once: a fault in `_shared.yaml` is found by every cell of its feature.
-fn in_order(mut faults: Vec<Fault>) -> Vec<Fault> {
-    let key = |fault: &Fault| {
+fn in_order(mut faults: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let key = |fault: &Diagnostic| {
         (
             fault.place.file.clone(),
             fault.place.line,
@@ -328,14 +328,14 @@ fn in_order(mut faults: Vec<Fault>) -> Vec<Fault> {
 }
 
 /// The bytes of `file`, relative to `root`; not of one that is too large.
-pub(crate) fn read(root: &Path, file: &Path) -> Result<Vec<u8>, Box<Fault>> {
+pub(crate) fn read(root: &Path, file: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
     match read_if_there(root, file)? {
         Some(bytes) => Ok(bytes),
-        None => Err(Box::new(Fault::of_file(file, "there is no such file"))),
+        None => Err(Box::new(Diagnostic::of_file(file, "there is no such file"))),
     }
 }
 
-fn read_if_there(root: &Path, file: &Path) -> Result<Option<Vec<u8>>, Box<Fault>> {
+fn read_if_there(root: &Path, file: &Path) -> Result<Option<Vec<u8>>, Box<Diagnostic>> {
     let failed = |error: io::Error| Box::new(unreadable(file, &error));
     let path = root.join(file);
     // Before it is opened: who opens a pipe waits for somebody to write into it.
@@ -345,7 +345,7 @@ fn read_if_there(root: &Path, file: &Path) -> Result<Option<Vec<u8>>, Box<Fault>
             return match fs::read_link(&path) {
                 Err(_) => Ok(None),
                 Ok(target) => Err(Box::new(
-                    Fault::of_file(file, "this is a link to a file that is not there")
+                    Diagnostic::of_file(file, "this is a link to a file that is not there")
                         .found(format!("`{}`", target.display())),
                 )),
             };
@@ -353,10 +353,10 @@ fn read_if_there(root: &Path, file: &Path) -> Result<Option<Vec<u8>>, Box<Fault>
         Err(error) => return Err(failed(error)),
     };
     if metadata.is_dir() {
-        return Err(Box::new(Fault::of_file(file, FOLDER_FOR_FILE)));
+        return Err(Box::new(Diagnostic::of_file(file, FOLDER_FOR_FILE)));
     }
     if !metadata.is_file() {
-        return Err(Box::new(Fault::of_file(
+        return Err(Box::new(Diagnostic::of_file(
             file,
             "this is neither a file nor a link to one",
         )));
@@ -377,8 +377,8 @@ fn read_if_there(root: &Path, file: &Path) -> Result<Option<Vec<u8>>, Box<Fault>
 const FOLDER_FOR_FILE: &str = "this is a folder, where a file is expected";
 
 /// That `file` cannot be read, without the number that the system has for why.
-fn unreadable(file: &Path, error: &io::Error) -> Fault {
-    let fault = |why: &str| Fault::of_file(file, format!("cannot be read: {why}"));
+fn unreadable(file: &Path, error: &io::Error) -> Diagnostic {
+    let fault = |why: &str| Diagnostic::of_file(file, format!("cannot be read: {why}"));
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
             fault("permission denied").hint(format!("`ls -ld {}` shows who may read it", file.display()))
@@ -428,7 +428,7 @@ struct Listing<'a> {
     manifest: &'a Manifest,
     providers: HashSet<&'a str>,
     present: HashSet<CellId>,
-    faults: Vec<Fault>,
+    faults: Vec<Diagnostic>,
 }
 
 impl Listing<'_> {
@@ -442,7 +442,7 @@ impl Listing<'_> {
                     folders.insert(name);
                 }
                 false => self.faults.push(
-                    Fault::of_file(&cells.join(&name), "a file where only folders of features belong")
+                    Diagnostic::of_file(&cells.join(&name), "a file where only folders of features belong")
                         .hint("a cell is `cells/<feature>/<provider>.yaml`; a name that begins with `_` is left alone"),
                 ),
             }
@@ -452,7 +452,7 @@ impl Listing<'_> {
                 self.folder_of_feature(&feature.id);
             } else {
                 let folder = cells.join(feature.id.as_str());
-                let fault = Fault::of_file(
+                let fault = Diagnostic::of_file(
                     &folder,
                     format!("the manifest's feature `{}` has no folder", feature.id),
                 );
@@ -470,7 +470,7 @@ impl Listing<'_> {
         strays.sort_unstable();
         for name in strays {
             let known = self.manifest.features.iter().map(|feature| feature.id.as_str());
-            let fault = Fault::of_file(
+            let fault = Diagnostic::of_file(
                 &cells.join(&name),
                 format!("the manifest has no feature `{name}`"),
             )
@@ -495,7 +495,7 @@ impl Listing<'_> {
                 Some(provider) => {
                     if is_folder {
                         self.faults.push(
-                            Fault::of_file(&folder.join(&name), FOLDER_FOR_FILE)
+                            Diagnostic::of_file(&folder.join(&name), FOLDER_FOR_FILE)
                                 .hint("a cell is one file; a name that begins with `_` is left alone"),
                         );
                     }
@@ -518,7 +518,7 @@ impl Listing<'_> {
             (false, true) => format!("the manifest has no provider `{stem}`"),
             (false, false) => "this is not a cell".to_owned(),
         };
-        let fault = Fault::of_file(&folder.join(name), message).allowed(listed(
+        let fault = Diagnostic::of_file(&folder.join(name), message).allowed(listed(
             known
                 .clone()
                 .map(|provider| format!("{provider}.yaml"))

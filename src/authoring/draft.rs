@@ -15,7 +15,6 @@ use crate::evidence::Evidence;
 use crate::ids::{ProviderId, TierId};
 use crate::spec::expectation::KnownFailure;
 use crate::spec::resolve::Origin;
-use crate::spec::schema::FileKind;
 use crate::transcript::{Answer, AnswerBlock};
 use crate::wire::exchange::{Exchange, SentReply};
 use crate::wire::message::{Block, Content, text_of};
@@ -112,7 +111,7 @@ impl Draft {
     }
 
     pub fn text(&self) -> String {
-        let mut out = modeline(FileKind::Cell);
+        let mut out = modeline("cell.schema.json");
         let _ = writeln!(
             out,
             "# Drafted from {}: what was seen, which need not be what should be.",
@@ -585,7 +584,7 @@ mod tests {
     fn what_is_shared_in_the_same_words_is_not_said_again() {
         let origin = |key: &str, value: Value| Origin {
             key: key.to_owned(),
-            place: crate::spec::expectation::Place::default(),
+            place: crate::document::Place::default(),
             value,
         };
         let mut draft = Draft {

@@ -4,14 +4,16 @@
 //! thing more than before, or nothing is changed.
 
 use crate::text::closest;
+use crate::text::{as_name, is_name};
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::yaml_text;
-use crate::spec::fault::Fault;
-use crate::spec::manifest::{Manifest, as_name, is_name};
-use crate::spec::yaml::{self, Node, NodeValue};
+use crate::document::Diagnostic;
+use crate::document::yaml;
+use crate::document::{Node, NodeValue};
+use crate::spec::manifest::Manifest;
 
 /// The manifest's text with an entry more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub struct Edited {
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestTextError {
     #[error("`manifest.yaml` has faults: `compat check` shows them")]
-    Faults(Vec<Fault>),
+    Faults(Vec<Diagnostic>),
     #[error(
         "`{id}` is not a name: a lower-case letter, then lower-case letters, digits and `_`{}",
         did_you_mean(suggestion)

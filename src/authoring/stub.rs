@@ -3,18 +3,14 @@
 use std::fmt::Write as _;
 
 use super::yaml_text;
-use crate::spec::schema::FileKind;
 use crate::wire::Route;
 
 /// The name of the expectation that keeps a cell red until it is written.
 pub const WRITE_ME: &str = "write_me";
 
 /// The first line of a file in the folder of a feature: where its JSON Schema is.
-pub fn modeline(kind: FileKind) -> String {
-    format!(
-        "# yaml-language-server: $schema=../../schema/{}\n",
-        kind.schema_file()
-    )
+pub fn modeline(schema: &str) -> String {
+    format!("# yaml-language-server: $schema=../../schema/{}\n", schema)
 }
 
 /// `_shared.yaml` of the feature whose readers call it `name`.
@@ -44,14 +40,14 @@ expect:
   {WRITE_ME}:
     todo: {todo}
 ",
-        modeline = modeline(FileKind::Shared),
+        modeline = modeline("shared.schema.json"),
     )
 }
 
 /// The file of `provider`; `precedent` is why the provider's last cell that is not applicable is not.
 pub fn cell(provider: &str, precedent: Option<&str>) -> String {
     let route = Route::ALL.into_iter().find(|route| route.as_str() == provider);
-    let mut out = modeline(FileKind::Cell);
+    let mut out = modeline("cell.schema.json");
     let _ = writeln!(
         out,
         "# What is true of `{provider}` alone; all else stands in `_shared.yaml`."
@@ -87,13 +83,14 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::spec::{schema, yaml};
+    use crate::document::yaml;
+    use crate::spec::forms;
 
     #[test]
     fn stubs_are_right_in_form_whatever_the_name() {
         for name in ["PDF input", "it's: a \"name\" #1", "Ünïcode — ✓"] {
             let node = yaml::parse(Path::new("_shared.yaml"), shared(name).as_bytes()).expect(name);
-            assert!(schema::check(FileKind::Shared, &node).is_empty(), "{name}");
+            assert!(forms::SHARED.check(&node).is_empty(), "{name}");
             for (provider, precedent) in [
                 ("anthropic", None),
                 ("azure", Some("it's not: there")),
@@ -101,7 +98,7 @@ mod tests {
             ] {
                 let text = cell(provider, precedent);
                 let node = yaml::parse(Path::new("cell.yaml"), text.as_bytes()).expect(name);
-                assert!(schema::check(FileKind::Cell, &node).is_empty(), "{text}");
+                assert!(forms::CELL.check(&node).is_empty(), "{text}");
             }
         }
     }

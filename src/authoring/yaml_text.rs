@@ -7,7 +7,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::spec::yaml::{self, NodeValue};
+use crate::document::NodeValue;
+use crate::document::yaml;
 
 /// The most characters of a value that stands in one line.
 const WIDTH: usize = 110;

@@ -1,5 +1,6 @@
 //! `compat explain`: a cell as it is run, with the file and line that each part comes from. Starts nothing.
 
+use crate::document::Place;
 use crate::text::{closest, listed};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
@@ -14,14 +15,14 @@ use uuid::Uuid;
 use super::check::{self, FAULTS};
 use super::files::Output;
 use crate::claude::{Endpoint, Invocation};
-use crate::diagnostic::Format;
+use crate::document::render::Format;
 use crate::env::{Secret, Variables};
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TrialKey, TrialName};
 use crate::plan::Planned;
 use crate::process::RunId;
 use crate::selection;
 use crate::spec::cell::{CellBody, Test};
-use crate::spec::expectation::{Expectation, Place};
+use crate::spec::expectation::Expectation;
 use crate::spec::resolve::Origin;
 use crate::spec_files::Project;
 

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::files::Output;
 use super::print::{data, talk};
 use super::{check, progress};
-use crate::diagnostic::Format;
+use crate::document::render::Format;
 use crate::env::{self, Environment};
 use crate::ids::TierId;
 use crate::mutant::Mutant;

@@ -14,12 +14,12 @@ use super::print::talk;
 use crate::authoring::draft::{self, Draft, Given};
 use crate::authoring::manifest_text::{self, Edited, ManifestTextError};
 use crate::authoring::stub;
-use crate::diagnostic::{self, Format};
+use crate::document::Diagnostic;
+use crate::document::render::{self, Format};
 use crate::ids::{CellId, FeatureId, ProviderId};
 use crate::new_files::NewFiles;
 use crate::spec::cell::CellBody;
 use crate::spec::expectation::{Check, KnownFailure};
-use crate::spec::fault::Fault;
 use crate::spec_files::{CELLS, MANIFEST, PROXY_CONFIG, Project, SHARED};
 use crate::wire::Route;
 
@@ -307,7 +307,7 @@ impl NewCell {
         };
         self.put(project, &id, &draft.text())?;
         for fault in left_out {
-            let told = diagnostic::text(&fault.note(), true);
+            let told = render::text(&fault.note(), true);
             talk!("left out, as the cell could not judge it:\n{}", told.trim_end());
         }
         Ok(ExitCode::SUCCESS)
@@ -351,11 +351,11 @@ impl NewCell {
     }
 
     /// A draft with faults goes nowhere but where it was asked for: what is in the cell's place is always valid.
-    fn put_aside(&self, id: &CellId, draft: &Draft, faults: &[Fault]) -> anyhow::Result<ExitCode> {
+    fn put_aside(&self, id: &CellId, draft: &Draft, faults: &[Diagnostic]) -> anyhow::Result<ExitCode> {
         if let Some(output) = &self.output {
             output.write(&draft.text())?;
         }
-        talk!("{}", diagnostic::render(faults, Format::Text, true).trim_end());
+        talk!("{}", render::render(faults, Format::Text, true).trim_end());
         talk!(
             "\nwhat was recorded makes no valid cell together with what `{id}` has already: the lines are those of the draft{}",
             match self.output {
@@ -443,7 +443,7 @@ fn given(project: &Project, id: &CellId) -> Given {
 }
 
 /// Leaves out of `draft` what makes no valid cell; gives the faults of what was left out.
-fn fitted(project: &Project, id: &CellId, draft: &mut Draft) -> Result<Vec<Fault>, Vec<Fault>> {
+fn fitted(project: &Project, id: &CellId, draft: &mut Draft) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
     let mut left_out = Vec::new();
     loop {
         let Err(faults) = project.cell_of(id, draft.text().as_bytes()) else {

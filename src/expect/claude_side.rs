@@ -1,5 +1,6 @@
 //! Expectations of what Claude Code printed, held against its transcript and exit.
 
+use crate::document::Query;
 use crate::text::clipped;
 use serde_json::Value;
 
@@ -7,7 +8,7 @@ use super::matcher::{Miss, refusal_shown};
 use super::{Finding, Ruling, value_tree};
 use crate::evidence::{Behind, Evidence, Killed};
 use crate::spec::cell::Test;
-use crate::spec::expectation::{Check, CountMatcher, LIVE_SPREAD_MS, Matcher, Query};
+use crate::spec::expectation::{Check, CountMatcher, LIVE_SPREAD_MS, Matcher};
 use crate::transcript::{Answer, AnswerBlock, DeltaKind, ErrorSource, Event};
 use crate::wire::exchange::Exchange;
 use crate::wire::{Operation, Usage};
@@ -718,7 +719,7 @@ fn token_count(matcher: &CountMatcher, evidence: &Evidence) -> Ruling {
 
 fn direct_reply(
     status: u16,
-    body: &[(crate::spec::expectation::Query, Matcher)],
+    body: &[(crate::document::Query, Matcher)],
     evidence: &Evidence,
 ) -> Vec<Finding> {
     let at = || Some(("direct.json".to_owned(), 1));

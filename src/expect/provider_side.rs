@@ -1,12 +1,13 @@
 //! Expectations of what reached the provider, held against the recorded exchanges.
 
+use crate::document::Query;
 use crate::text::clipped;
 use serde_json::Value;
 
 use super::matcher::{Miss, shown};
 use super::{Finding, value_tree};
 use crate::spec::cell::{Prompt, PromptBlock};
-use crate::spec::expectation::{Check, Matcher, Query, RequestCheck, Turn};
+use crate::spec::expectation::{Check, Matcher, RequestCheck, Turn};
 use crate::wire::Operation;
 use crate::wire::exchange::{Exchange, Matched};
 use crate::wire::message::{Content, Message, text_of};

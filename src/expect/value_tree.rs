@@ -1,10 +1,11 @@
 //! What a JSONPath finds, and where it breaks off: the part of a report that saves opening the evidence.
 
+use crate::document::Query;
 use serde_json::Value;
 use serde_json_path::{JsonPath, NormalizedPath, PathElement};
 
 use super::matcher::{Miss, shown};
-use crate::spec::expectation::{Matcher, Query};
+use crate::spec::expectation::Matcher;
 
 /// The most values that are shown with their places.
 const PLACES: usize = 4;

@@ -1,9 +1,9 @@
 //! Changes of JSON values.
 
+use crate::document::Query;
 use serde_json::Value;
 
 use super::Edit;
-use crate::spec::expectation::Query;
 
 impl Edit {
     /// Applies it; whether anything is different now.

@@ -15,6 +15,7 @@ mod resolve;
 pub mod score;
 mod stream;
 
+use crate::document::{Place, Query};
 use std::fmt;
 
 use regex::Regex;
@@ -28,8 +29,11 @@ pub use resolve::{Known, resolve};
 pub use stream::{Step, StreamChanger};
 
 use crate::ids::{CellId, FeatureId, ProviderId, TierId};
-use crate::spec::expectation::{Place, Query};
 use crate::wire::Operation;
+
+/// The form of `mutants/<class>/<name>.yaml`.
+pub static FORM: std::sync::LazyLock<crate::document::Form> =
+    std::sync::LazyLock::new(crate::document::Form::of::<file::MutantFile>);
 
 /// A mutant's name: its class and its file's stem, `thinking/signature_lost`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]

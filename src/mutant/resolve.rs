@@ -1,5 +1,7 @@
 //! From a mutant's file to a checked [`Mutant`]: every fault at its place.
 
+use crate::document::Query;
+use crate::document::written;
 use crate::text::listed;
 use std::fmt::Display;
 use std::path::Path;
@@ -8,6 +10,7 @@ use regex::Regex;
 use serde::Deserialize as _;
 use serde_json_path::JsonPath;
 
+use super::FORM;
 use super::file::{
     AnswerEntry, EditEntry, EventEntry, HeaderEntry, KillerEntry, MutantFile, ReplyEntry, RequestEntry, Side,
     WhenEntry,
@@ -17,11 +20,10 @@ use super::{
     Edit, EventAction, EventChange, HeaderEdit, Killer, Mutant, MutantName, Position, Regexp, ReplyChange,
     RequestChange, When,
 };
+use crate::document::Diagnostic;
+use crate::document::Node;
+use crate::document::yaml;
 use crate::ids::{CellId, FeatureId, ProviderId, TierId};
-use crate::spec::expectation::Query;
-use crate::spec::fault::Fault;
-use crate::spec::schema::{self, FileKind, written};
-use crate::spec::yaml::{self, Node};
 
 pub struct Known<'a> {
     /// The columns that have cells to run, in order.
@@ -32,17 +34,19 @@ pub struct Known<'a> {
 }
 
 /// Reads the mutant `name` from the bytes of `file`.
-pub fn resolve(name: MutantName, file: &Path, bytes: &[u8], known: &Known<'_>) -> Result<Mutant, Vec<Fault>> {
+pub fn resolve(
+    name: MutantName,
+    file: &Path,
+    bytes: &[u8],
+    known: &Known<'_>,
+) -> Result<Mutant, Vec<Diagnostic>> {
     let node = yaml::parse(file, bytes)?;
-    let form: Vec<Fault> = schema::check(FileKind::Mutant, &node)
-        .into_iter()
-        .map(|found| found.fault)
-        .collect();
+    let form: Vec<Diagnostic> = FORM.diagnostics(&node);
     if !form.is_empty() {
         return Err(form);
     }
     let mirror = MutantFile::deserialize(node.to_json())
-        .map_err(|error| vec![Fault::of_file(file, error.to_string())])?;
+        .map_err(|error| vec![Diagnostic::of_file(file, error.to_string())])?;
     let mut resolver = Resolver {
         node: &node,
         known,
@@ -58,7 +62,7 @@ pub fn resolve(name: MutantName, file: &Path, bytes: &[u8], known: &Known<'_>) -
 struct Resolver<'a> {
     node: &'a Node,
     known: &'a Known<'a>,
-    faults: Vec<Fault>,
+    faults: Vec<Diagnostic>,
 }
 
 /// A path of keys from the root of the file.
@@ -83,7 +87,7 @@ impl Resolver<'_> {
         let providers = self.providers(&root.then("providers"), file.providers);
         if file.request.is_none() && file.reply.is_none() {
             let fault =
-                Fault::at(&self.node.span, "the mutant does nothing").hint("write `request` or `reply`");
+                Diagnostic::at(&self.node.span, "the mutant does nothing").hint("write `request` or `reply`");
             self.faults.push(fault);
         }
         Mutant {
@@ -102,8 +106,8 @@ impl Resolver<'_> {
         }
     }
 
-    fn fault(&mut self, at: &At, message: impl Into<String>) -> Fault {
-        Fault::at(self.node.span_at(&at.0), message).path(written(&at.0))
+    fn fault(&mut self, at: &At, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::at(self.node.span_at(&at.0), message).path(written(&at.0))
     }
 
     fn providers(&mut self, at: &At, named: Option<Vec<String>>) -> Vec<ProviderId> {

@@ -3,6 +3,7 @@
 //! A mutant is killed when every cell that must go red does, under the expectation that must say so, and no cell goes red
 //! that the mutant has not touched.
 
+use crate::document::Place;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use serde::Serialize;
 
 use super::{Mutant, MutantName};
 use crate::ids::{CellId, TierId};
-use crate::spec::expectation::{Place, RUN};
+use crate::spec::expectation::RUN;
 
 /// How a cell came out under a mutant, or without one.
 #[derive(Clone, Debug, PartialEq)]

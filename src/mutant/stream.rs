@@ -236,7 +236,7 @@ mod tests {
     use serde_json_path::JsonPath;
 
     use super::*;
-    use crate::spec::expectation::Query;
+    use crate::document::Query;
 
     fn stages(actions: Vec<(&str, Option<usize>, EventAction)>) -> StreamChanger {
         StreamChanger {

@@ -178,7 +178,7 @@ fn clip(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::expectation::Place;
+    use crate::document::Place;
 
     fn lost_image() -> Failure {
         Failure {

@@ -1,11 +1,9 @@
 //! What a cell expects, checked: of what Claude Code printed, and of what reached the provider.
 
-use std::path::PathBuf;
-
 use regex::Regex;
 use serde_json::Value;
-use serde_json_path::JsonPath;
 
+use crate::document::{Place, Query};
 use crate::ids::TierId;
 use crate::wire::{Operation, Route};
 use crate::wire_diff::Direction;
@@ -43,17 +41,6 @@ impl Expectation {
     pub fn applies_to(&self, tier: &TierId) -> bool {
         self.tiers.as_ref().is_none_or(|tiers| tiers.contains(tier))
     }
-}
-
-/// A place in a file of the project.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
-    /// The file, relative to the project's root.
-    pub file: PathBuf,
-    /// The line, from 1.
-    pub line: usize,
-    /// The column, in characters, from 1.
-    pub column: usize,
 }
 
 /// A declared fault of the pinned gateway or CLI.
@@ -218,19 +205,6 @@ pub enum Turn {
     /// Each of them (and there is at least one).
     Every,
     Last,
-}
-
-/// A JSONPath (RFC 9535) and the text it was written as.
-#[derive(Clone, Debug)]
-pub struct Query {
-    pub text: String,
-    pub path: JsonPath,
-}
-
-impl PartialEq for Query {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
 }
 
 /// What a value must be: all the conditions that are given hold, and at least one is given. For a JSONPath

@@ -6,11 +6,14 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::fault::{Fault, Span};
+use super::forms;
 use super::mirror::ManifestFile;
-use super::schema::{self, FileKind, written};
-use super::yaml::{self, Node};
+use crate::document::Node;
+use crate::document::yaml;
+use crate::document::{Diagnostic, Span};
+use crate::document::{NodeValue, written};
 use crate::ids::{CellId, FeatureId, ProviderId, TierId};
+use crate::text::{as_name, is_name};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {
@@ -43,17 +46,14 @@ pub const SCHEMA_VERSION: &str = "1";
 
 impl Manifest {
     /// Reads the manifest from the bytes of `file`.
-    pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Fault>> {
+    pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Diagnostic>> {
         let node = yaml::parse(file, bytes)?;
-        let form: Vec<Fault> = schema::check(FileKind::Manifest, &node)
-            .into_iter()
-            .map(|found| found.fault)
-            .collect();
+        let form: Vec<Diagnostic> = forms::MANIFEST.diagnostics(&node);
         if !form.is_empty() {
             return Err(form);
         }
         let mirror = ManifestFile::deserialize(node.to_json())
-            .map_err(|error| vec![Fault::of_file(file, error.to_string())])?;
+            .map_err(|error| vec![Diagnostic::of_file(file, error.to_string())])?;
         let faults = meaning(&mirror, &node);
         if faults.is_empty() {
             Ok(Self::resolve(mirror, &node))
@@ -121,7 +121,7 @@ impl Manifest {
 /// What stands for the model in an alias pattern.
 const MODEL: &str = "{model}";
 
-fn meaning(mirror: &ManifestFile, node: &Node) -> Vec<Fault> {
+fn meaning(mirror: &ManifestFile, node: &Node) -> Vec<Diagnostic> {
     let mut faults = Vec::new();
     let features = mirror.features.iter().map(|feature| feature.id.as_str());
     let tiers = mirror.tiers.iter().map(|tier| tier.id.as_str());
@@ -136,7 +136,7 @@ fn meaning(mirror: &ManifestFile, node: &Node) -> Vec<Fault> {
         let path = ["aliases".to_owned(), provider.clone()];
         if !mirror.providers.contains(provider) {
             faults.push(
-                Fault::at(
+                Diagnostic::at(
                     node.key_span_at(&path),
                     format!("`{provider}` is no provider of this manifest"),
                 )
@@ -147,7 +147,7 @@ fn meaning(mirror: &ManifestFile, node: &Node) -> Vec<Fault> {
         }
         if !pattern.contains(MODEL) {
             faults.push(
-                Fault::at(node.span_at(&path), format!("the alias pattern lacks `{MODEL}`"))
+                Diagnostic::at(node.span_at(&path), format!("the alias pattern lacks `{MODEL}`"))
                     .path(written(&path))
                     .found(format!("`{pattern}`"))
                     .hint("without it all tiers would be the same model"),
@@ -181,9 +181,9 @@ fn meaning(mirror: &ManifestFile, node: &Node) -> Vec<Fault> {
     faults
 }
 
-fn missing_alias(node: &Node, provider: &str, mirror: &ManifestFile) -> Fault {
+fn missing_alias(node: &Node, provider: &str, mirror: &ManifestFile) -> Diagnostic {
     let path = ["aliases".to_owned()];
-    let fault = Fault::at(
+    let fault = Diagnostic::at(
         node.span_at(&path),
         format!("the provider `{provider}` has no alias pattern"),
     )
@@ -199,13 +199,13 @@ fn missing_alias(node: &Node, provider: &str, mirror: &ManifestFile) -> Fault {
     }
 }
 
-fn same_patterns(mirror: &ManifestFile, node: &Node, faults: &mut Vec<Fault>) {
+fn same_patterns(mirror: &ManifestFile, node: &Node, faults: &mut Vec<Diagnostic>) {
     let mut known: HashMap<&str, &str> = HashMap::new();
     for (provider, pattern) in &mirror.aliases.0 {
         if let Some(other) = known.insert(pattern, provider) {
             let path = ["aliases".to_owned(), provider.clone()];
             faults.push(
-                Fault::at(
+                Diagnostic::at(
                     node.span_at(&path),
                     format!("`{provider}` and `{other}` have the same alias"),
                 )
@@ -222,7 +222,7 @@ fn names<'a>(
     list: &str,
     key: Option<&str>,
     names: impl Iterator<Item = &'a str>,
-    faults: &mut Vec<Fault>,
+    faults: &mut Vec<Diagnostic>,
 ) {
     let mut known: HashMap<&str, Vec<String>> = HashMap::new();
     for (index, name) in names.enumerate() {
@@ -231,7 +231,7 @@ fn names<'a>(
         let span = node.span_at(&path);
         if !is_name(name) {
             faults.push(
-                Fault::at(span, format!("`{name}` is not a name"))
+                Diagnostic::at(span, format!("`{name}` is not a name"))
                     .path(written(&path))
                     .allowed("a lower-case letter, then lower-case letters, digits and `_`")
                     .hint(match as_name(name) {
@@ -246,7 +246,7 @@ fn names<'a>(
         }
         if let Some(first) = known.get(name) {
             faults.push(
-                Fault::at(span, format!("`{name}` is there twice"))
+                Diagnostic::at(span, format!("`{name}` is there twice"))
                     .path(written(&path))
                     .related(node.span_at(first).place(), "it stands here already"),
             );
@@ -257,12 +257,12 @@ fn names<'a>(
 }
 
 /// Faults of entries of a list that have the same text under a key.
-fn told_apart(node: &Node, (list, key): (&str, &str), why: &str, faults: &mut Vec<Fault>) {
+fn told_apart(node: &Node, (list, key): (&str, &str), why: &str, faults: &mut Vec<Diagnostic>) {
     let mut known: HashMap<&str, &Span> = HashMap::new();
     for (path, text, span) in texts(node, list, key) {
         if let Some(first) = known.insert(text, span) {
             faults.push(
-                Fault::at(span, format!("`{text}` is there twice"))
+                Diagnostic::at(span, format!("`{text}` is there twice"))
                     .path(path)
                     .related(first.place(), "it stands here already")
                     .hint(why),
@@ -271,41 +271,23 @@ fn told_apart(node: &Node, (list, key): (&str, &str), why: &str, faults: &mut Ve
     }
 }
 
-fn unwritten(node: &Node, list: &str, key: &str, faults: &mut Vec<Fault>) {
+fn unwritten(node: &Node, list: &str, key: &str, faults: &mut Vec<Diagnostic>) {
     let empty = texts(node, list, key).filter(|(_, text, _)| text.trim().is_empty());
-    faults.extend(empty.map(|(path, _, span)| Fault::at(span, "the text is empty").path(path)));
+    faults.extend(empty.map(|(path, _, span)| Diagnostic::at(span, "the text is empty").path(path)));
 }
 
 /// What the entries of a list have under a key, where it is a text: its path, the text, and where it stands.
 fn texts<'a>(node: &'a Node, list: &str, key: &str) -> impl Iterator<Item = (String, &'a str, &'a Span)> {
     let items = match node.get(list).map(|entry| &entry.value.value) {
-        Some(yaml::NodeValue::List(items)) => &items[..],
+        Some(NodeValue::List(items)) => &items[..],
         _ => &[],
     };
     items.iter().enumerate().filter_map(move |(index, item)| {
         let value = &item.get(key)?.value;
-        let yaml::NodeValue::Text(text) = &value.value else {
+        let NodeValue::Text(text) = &value.value else {
             return None;
         };
         let path = [list.to_owned(), index.to_string(), key.to_owned()];
         Some((written(&path), text.as_str(), &value.span))
     })
-}
-
-/// The name that `text` comes closest to: `Tool Use` is `tool_use`.
-pub fn as_name(text: &str) -> Option<String> {
-    let words: Vec<String> = text
-        .split(|character: char| !character.is_ascii_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_ascii_lowercase)
-        .collect();
-    Some(words.join("_")).filter(|name| is_name(name))
-}
-
-/// Whether `name` may name a feature, a provider, a tier or an expectation.
-pub fn is_name(name: &str) -> bool {
-    name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }

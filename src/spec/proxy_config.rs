@@ -3,9 +3,10 @@
 use crate::text::{closest, listed};
 use std::path::Path;
 
-use super::fault::Fault;
 use super::manifest::Manifest;
-use super::yaml::{self, Node, NodeValue};
+use crate::document::Diagnostic;
+use crate::document::yaml;
+use crate::document::{Node, NodeValue};
 use crate::ids::{ProviderId, TierId};
 
 /// What the gateway's configuration says of its models.
@@ -18,11 +19,11 @@ pub struct ProxyConfig {
 }
 
 impl ProxyConfig {
-    pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Fault>> {
+    pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Diagnostic>> {
         let node = yaml::parse(file, bytes)?;
         let Some(NodeValue::List(entries)) = node.get("model_list").map(|entry| &entry.value.value) else {
             return Err(vec![
-                Fault::of_file(file, "`model_list` is not a list")
+                Diagnostic::of_file(file, "`model_list` is not a list")
                     .hint("each entry is a `model_name` and its `litellm_params`"),
             ]);
         };
@@ -37,7 +38,7 @@ impl ProxyConfig {
                     match named.iter().find(|(known, _)| known == name) {
                         None => {}
                         Some((_, first)) => faults.push(
-                            Fault::at(&node.span, format!("the alias `{name}` is there twice"))
+                            Diagnostic::at(&node.span, format!("the alias `{name}` is there twice"))
                                 .path(format!("{path}.model_name"))
                                 .related(first.span.place(), "it stands here already")
                                 .hint("LiteLLM would spread the requests over both deployments"),
@@ -47,11 +48,11 @@ impl ProxyConfig {
                     models.push(provider_model(entry));
                 }
                 Some((node, _)) => faults.push(
-                    Fault::at(&node.span, "`model_name` is not a text")
+                    Diagnostic::at(&node.span, "`model_name` is not a text")
                         .path(path)
                         .found(node.describe()),
                 ),
-                None => faults.push(Fault::at(&entry.span, "`model_name` is missing").path(path)),
+                None => faults.push(Diagnostic::at(&entry.span, "`model_name` is missing").path(path)),
             }
         }
         if faults.is_empty() {
@@ -69,13 +70,13 @@ impl ProxyConfig {
     }
 
     /// The fault that the alias of `tier` on `provider` is not among the gateway's, if it is not.
-    pub fn lacks(&self, manifest: &Manifest, provider: &ProviderId, tier: &TierId) -> Option<Fault> {
+    pub fn lacks(&self, manifest: &Manifest, provider: &ProviderId, tier: &TierId) -> Option<Diagnostic> {
         let alias = manifest.alias(provider, tier)?;
         if self.aliases.contains(&alias) {
             return None;
         }
         let known = self.aliases.iter().map(String::as_str);
-        let fault = Fault::at(
+        let fault = Diagnostic::at(
             manifest.alias_span(provider)?,
             format!("`proxy_config.yaml` has no model `{alias}`"),
         )

@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::schema::FileKind;
+use super::forms;
 
 pub fn page() -> String {
-    let schema = FileKind::Cell.schema();
+    let schema = forms::CELL.schema();
     let mut out = String::from(
         "<!-- Generated from the schema: change `src/spec/mirror.rs`, then run `compat schema`. -->\n\n# Keys of a cell\n\n",
     );

@@ -3,6 +3,7 @@
 //! All faults at once: what has a fault of form is set aside, and the rest is still read for its meaning. Reads
 //! no file; attachments come through a function of the caller's.
 
+use crate::document::written;
 use crate::text::{closest, listed};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -13,15 +14,17 @@ use serde_json::Value;
 
 use super::cell::{Cell, CellBody, Prompt, PromptBlock, Test};
 use super::expectation::{Expectation, IMPLIED, KnownFailure};
-use super::fault::Fault;
+use super::forms;
 use super::manifest::Manifest;
 use super::mirror::{
     CellFile, ExpectationEntry, KnownFailureEntry, PromptBlockEntry, ReplyBlockEntry, ReplyEntry,
 };
 use super::owned;
 use super::resolve_expectation;
-use super::schema::{self, FileKind, written};
-use super::yaml::{self, Entry, Node, NodeValue};
+use crate::document::Diagnostic;
+use crate::document::form::FormError;
+use crate::document::yaml;
+use crate::document::{Entry, Node, NodeValue};
 use crate::ids::CellId;
 use crate::wire::Usage;
 use crate::wire::redaction;
@@ -37,12 +40,13 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Fault>> {
+    pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Diagnostic>> {
         let node = yaml::parse(file, bytes)?;
-        let form = schema::check(FileKind::Shared, &node)
+        let form = forms::SHARED
+            .check(&node)
             .into_iter()
-            .map(|found| not_shareable(found.fault));
-        let faults: Vec<Fault> = form.chain(credentials(&node)).collect();
+            .map(|found| not_shareable(found.diagnostic));
+        let faults: Vec<Diagnostic> = form.chain(credentials(&node)).collect();
         if faults.is_empty() {
             Ok(Self { node })
         } else {
@@ -51,9 +55,9 @@ impl Shared {
     }
 }
 
-fn not_shareable(fault: Fault) -> Fault {
+fn not_shareable(fault: Diagnostic) -> Diagnostic {
     match fault.path.as_str() {
-        "not_applicable" => Fault {
+        "not_applicable" => Diagnostic {
             message: "`not_applicable` cannot be shared".to_owned(),
             ..fault
         }
@@ -63,12 +67,12 @@ fn not_shareable(fault: Fault) -> Fault {
 }
 
 /// Texts of a file that look like credentials. The fault does not show them: what is checked is printed and kept.
-fn credentials(node: &Node) -> Vec<Fault> {
+fn credentials(node: &Node) -> Vec<Diagnostic> {
     match &node.value {
         NodeValue::Text(text) if redaction::is_credential(text) => {
-            let fault = Fault::at(&node.span, "this looks like a credential, and cells hold none");
+            let fault = Diagnostic::at(&node.span, "this looks like a credential, and cells hold none");
             vec![
-                Fault { span: None, ..fault }
+                Diagnostic { span: None, ..fault }
                     .hint("remove it, and have it revoked if it ever left this machine: files are shared"),
             ]
         }
@@ -89,13 +93,13 @@ pub fn cell(
     id: &CellId,
     file: &Path,
     bytes: &[u8],
-    shared: Option<Result<&Shared, &Vec<Fault>>>,
+    shared: Option<Result<&Shared, &Vec<Diagnostic>>>,
     manifest: &Manifest,
     attachments: Attachments<'_>,
-) -> Result<Cell, Vec<Fault>> {
+) -> Result<Cell, Vec<Diagnostic>> {
     let own = yaml::parse(file, bytes)?;
-    let form = schema::check(FileKind::Cell, &own);
-    let mut faults: Vec<Fault> = form.iter().map(|found| found.fault.clone()).collect();
+    let form = forms::CELL.check(&own);
+    let mut faults: Vec<Diagnostic> = form.iter().map(|found| found.diagnostic.clone()).collect();
     faults.extend(credentials(&own));
     if let Some(reason) = own.get("not_applicable") {
         faults.extend(not_applicable_faults(&own, reason));
@@ -121,7 +125,7 @@ pub fn cell(
     let mirror = match CellFile::deserialize(node.to_json()) {
         Ok(mirror) => mirror,
         Err(error) => {
-            faults.push(Fault::of_file(file, error.to_string()));
+            faults.push(Diagnostic::of_file(file, error.to_string()));
             return Err(faults);
         }
     };
@@ -150,13 +154,13 @@ pub fn cell(
 pub struct Origin {
     /// The key, and for what is merged name by name also the name: `expect.route`.
     pub key: String,
-    pub place: super::expectation::Place,
+    pub place: crate::document::Place,
     /// Its value, as it is written.
     pub value: Value,
 }
 
 /// The keys of a cell, merged from the bytes of its own `file` and from what its feature shares, each with its origin.
-pub fn origins(file: &Path, bytes: &[u8], shared: Option<&Shared>) -> Result<Vec<Origin>, Vec<Fault>> {
+pub fn origins(file: &Path, bytes: &[u8], shared: Option<&Shared>) -> Result<Vec<Origin>, Vec<Diagnostic>> {
     let own = yaml::parse(file, bytes)?;
     let shared = shared.filter(|_| own.get("not_applicable").is_none());
     let node = merged(shared, &own).unwrap_or(own);
@@ -185,17 +189,17 @@ fn origin(key: String, entry: &Entry) -> Origin {
     }
 }
 
-fn place_order(fault: &Fault) -> (&Path, usize, usize) {
+fn place_order(fault: &Diagnostic) -> (&Path, usize, usize) {
     (&fault.place.file, fault.place.line, fault.place.column)
 }
 
-fn not_applicable_faults(own: &Node, reason: &Entry) -> Vec<Fault> {
-    let mut faults: Vec<Fault> = own
+fn not_applicable_faults(own: &Node, reason: &Entry) -> Vec<Diagnostic> {
+    let mut faults: Vec<Diagnostic> = own
         .entries()
         .iter()
         .filter(|entry| entry.key != "not_applicable")
         .map(|entry| {
-            Fault::at(
+            Diagnostic::at(
                 &entry.key_span,
                 format!("`{}` contradicts `not_applicable`", entry.key),
             )
@@ -208,7 +212,7 @@ fn not_applicable_faults(own: &Node, reason: &Entry) -> Vec<Fault> {
         })
         .collect();
     if matches!(&reason.value.value, NodeValue::Text(text) if text.trim().is_empty() && !text.is_empty()) {
-        faults.push(Fault::at(&reason.value.span, "the reason is empty").path("not_applicable"));
+        faults.push(Diagnostic::at(&reason.value.span, "the reason is empty").path("not_applicable"));
     }
     faults
 }
@@ -263,7 +267,7 @@ struct Damaged {
     expectations: BTreeSet<String>,
 }
 
-fn set_aside(node: &mut Node, form: &[schema::FormFault]) -> Damaged {
+fn set_aside(node: &mut Node, form: &[FormError]) -> Damaged {
     let mut damaged = Damaged::default();
     for found in form {
         match &found.path[..] {
@@ -335,7 +339,7 @@ struct Resolver<'a> {
     manifest: &'a Manifest,
     attachments: Attachments<'a>,
     damaged: Damaged,
-    faults: Vec<Fault>,
+    faults: Vec<Diagnostic>,
 }
 
 impl Resolver<'_> {
@@ -375,18 +379,17 @@ impl Resolver<'_> {
         }
     }
 
-    fn at(&self, path: &KeyPath, message: impl Into<String>) -> Fault {
-        Fault::at(self.node.span_at(&path.0), message).path(written(&path.0))
+    fn at(&self, path: &KeyPath, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::at(self.node.span_at(&path.0), message).path(written(&path.0))
     }
 
     /// A fault of something that neither of the cell's files has. What a feature's cells share is where it is looked for, so
     /// that it is told once of all the cells that lack it.
-    fn missing(&self, message: &str) -> Fault {
+    fn missing(&self, message: &str) -> Diagnostic {
         match self.shared {
-            None => Fault::at(&self.node.span, message),
-            Some(shared) => {
-                Fault::at(&shared.node.span, message).related(self.node.span.place(), "a cell that lacks it")
-            }
+            None => Diagnostic::at(&self.node.span, message),
+            Some(shared) => Diagnostic::at(&shared.node.span, message)
+                .related(self.node.span.place(), "a cell that lacks it"),
         }
     }
 
@@ -394,7 +397,7 @@ impl Resolver<'_> {
         match (&self.mirror.prompt, &self.mirror.prompts) {
             (Some(_), Some(_)) => {
                 let first = self.node.key_span_at(&KeyPath::of("prompt").0).place();
-                let fault = Fault::at(
+                let fault = Diagnostic::at(
                     self.node.key_span_at(&KeyPath::of("prompts").0),
                     "`prompt` and `prompts` contradict each other",
                 )
@@ -549,8 +552,8 @@ impl Resolver<'_> {
     fn body(&mut self, path: &KeyPath, body: serde_json::Map<String, Value>, of: &str) -> Value {
         if body.contains_key("model") {
             let path = path.then("model");
-            let fault = Fault::at(self.node.key_span_at(&path.0), "the model is the trial's alias")
-                .path(schema::written(&path.0))
+            let fault = Diagnostic::at(self.node.key_span_at(&path.0), "the model is the trial's alias")
+                .path(written(&path.0))
                 .hint("remove it");
             self.faults.push(fault);
         }
@@ -719,7 +722,10 @@ impl Resolver<'_> {
                     )
                     .hint("add an `image` block to `prompts`"),
                 _ => self
-                    .at(path, format!("unknown placeholder `{}`", yaml::shortened(name)))
+                    .at(
+                        path,
+                        format!("unknown placeholder `{}`", crate::document::node::shortened(name)),
+                    )
                     .allowed(listed(PLACEHOLDERS))
                     .did_you_mean(name, PLACEHOLDERS),
             };
@@ -745,7 +751,7 @@ impl Resolver<'_> {
             .filter(|index| ends[*index] == End::LastWord)
             .collect();
         let possible = ends.iter().filter(|end| **end != End::ToolCall).count();
-        let numbers = |fault: Fault| {
+        let numbers = |fault: Diagnostic| {
             fault
                 .found(match last_words.len() {
                     0 => "no reply that calls no tool".to_owned(),
@@ -808,11 +814,11 @@ impl Resolver<'_> {
                     .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
             let fault = if usable {
                 owned::variable_refusal(name).map(|reason| {
-                    Fault::at(span, format!("a cell may not set `{name}`: {reason}")).hint("remove it")
+                    Diagnostic::at(span, format!("a cell may not set `{name}`: {reason}")).hint("remove it")
                 })
             } else {
                 Some(
-                    Fault::at(span, format!("`{name}` is not a name of a variable"))
+                    Diagnostic::at(span, format!("`{name}` is not a name of a variable"))
                         .allowed("letters, digits and `_`, no digit first"),
                 )
             };
@@ -872,7 +878,7 @@ impl Resolver<'_> {
             if !names.contains(name) {
                 if !self.damaged.expectations.contains(name) {
                     self.faults.push(
-                        Fault::at(&span, format!("the known failure `{name}` names no expectation"))
+                        Diagnostic::at(&span, format!("the known failure `{name}` names no expectation"))
                             .path(written(&path.0))
                             .allowed(listed(names.iter().map(String::as_str).chain(IMPLIED)))
                             .did_you_mean(name, names.iter().map(String::as_str).chain(IMPLIED)),
@@ -890,7 +896,7 @@ impl Resolver<'_> {
                 .any(is_todo)
             {
                 self.faults.push(
-                    Fault::at(
+                    Diagnostic::at(
                         &span,
                         format!("`{name}` is still to be written, which is no failure of the gateway"),
                     )
@@ -960,7 +966,7 @@ impl Resolver<'_> {
     }
 
     /// A fault of all that is expected: in the shared file, unless it expects nothing.
-    fn of_expect(&self, message: &str) -> Fault {
+    fn of_expect(&self, message: &str) -> Diagnostic {
         let path = KeyPath::of("expect");
         let is_shared = self
             .shared
@@ -987,7 +993,7 @@ impl Resolver<'_> {
             ),
         ] {
             if is_there && !judged {
-                let fault = Fault::at(
+                let fault = Diagnostic::at(
                     self.node.key_span_at(&KeyPath::of(key).0),
                     format!("nothing judges the answer to `{key}`"),
                 )
@@ -1071,7 +1077,7 @@ const DOCUMENTS: [MediaKind; 1] = [MediaKind {
 }];
 
 /// The one of `names` that `name` was probably meant to be, as a hint.
-pub(super) fn did_you_mean(fault: Fault, name: &str, names: &[&str]) -> Fault {
+pub(super) fn did_you_mean(fault: Diagnostic, name: &str, names: &[&str]) -> Diagnostic {
     match closest(name, names.iter().copied()) {
         Some(close) => fault.hint(format!("did you mean `{close}`?")),
         None => fault,

@@ -1,24 +1,23 @@
 //! From one entry of `expect` to the checked expectation, with every way in which it could not fail, never hold or
 //! never be judged.
 
+use crate::document::Query;
+use crate::document::written;
 use crate::text::listed;
 use regex::Regex;
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
 use super::cell::PromptBlock;
-use super::expectation::{
-    Check, CountMatcher, Expectation, KnownFailure, Matcher, Query, RequestCheck, Turn,
-};
-use super::fault::Fault;
+use super::expectation::{Check, CountMatcher, Expectation, KnownFailure, Matcher, RequestCheck, Turn};
 use super::manifest::Manifest;
 use super::mirror::{
     CountEntry, ExpectationEntry, KnownFailureEntry, MatcherEntry, Ordered, RequestEntry, UnchangedEntry,
     UsageCheckEntry,
 };
 use super::resolve::{Context, KeyPath, did_you_mean};
-use super::schema::written;
-use super::yaml::Node;
+use crate::document::Diagnostic;
+use crate::document::Node;
 use crate::ids::TierId;
 use crate::wire::Operation;
 use crate::wire::script::{PLACEHOLDERS, Reply, ReplyBlock, ReplyMessage};
@@ -31,7 +30,7 @@ pub(super) fn resolve(
     name: &str,
     entry: &ExpectationEntry,
     context: &Context<'_>,
-    faults: &mut Vec<Fault>,
+    faults: &mut Vec<Diagnostic>,
 ) -> Option<Expectation> {
     let tiers = entry
         .tiers
@@ -69,11 +68,11 @@ pub(super) fn known_failure(
     path: &KeyPath,
     entry: &KnownFailureEntry,
     manifest: &Manifest,
-    faults: &mut Vec<Fault>,
+    faults: &mut Vec<Diagnostic>,
 ) -> KnownFailure {
     if entry.reason.trim().is_empty() {
         let path = path.then("reason");
-        let fault = Fault::at(node.span_at(&path.0), "the text is empty").path(written(&path.0));
+        let fault = Diagnostic::at(node.span_at(&path.0), "the text is empty").path(written(&path.0));
         faults.push(fault.hint("say what fails, for readers of the matrix"));
     }
     KnownFailure {
@@ -93,13 +92,13 @@ pub(super) fn is_for_its_tiers(
     path: &KeyPath,
     expectation: &Expectation,
     known: &KnownFailure,
-    faults: &mut Vec<Fault>,
+    faults: &mut Vec<Diagnostic>,
 ) {
     let mut tiers = known.tiers.iter().flatten();
     if let Some(stray) = tiers.find(|tier| !expectation.applies_to(tier)) {
         let message = format!("the expectation `{}` is not for `{stray}`", expectation.name);
         faults.push(
-            Fault::at(node.key_span_at(&path.0), message)
+            Diagnostic::at(node.key_span_at(&path.0), message)
                 .path(written(&path.then("tiers").0))
                 .related(expectation.place.clone(), "the expectation stands here"),
         );
@@ -112,7 +111,7 @@ pub(super) fn tiers(
     path: &KeyPath,
     names: &[String],
     manifest: &Manifest,
-    faults: &mut Vec<Fault>,
+    faults: &mut Vec<Diagnostic>,
 ) -> Vec<TierId> {
     let known: Vec<&str> = manifest.tiers.iter().map(|tier| tier.id.as_str()).collect();
     let path = path.then("tiers");
@@ -120,12 +119,14 @@ pub(super) fn tiers(
         let path = path.then(index);
         let span = node.span_at(&path.0);
         if !known.contains(&name.as_str()) {
-            let fault = Fault::at(span, format!("the manifest has no tier `{name}`"))
+            let fault = Diagnostic::at(span, format!("the manifest has no tier `{name}`"))
                 .path(written(&path.0))
                 .allowed(listed(known.iter().copied()));
             faults.push(did_you_mean(fault, name, &known));
         } else if names[..index].contains(name) {
-            faults.push(Fault::at(span, format!("the tier `{name}` is there twice")).path(written(&path.0)));
+            faults.push(
+                Diagnostic::at(span, format!("the tier `{name}` is there twice")).path(written(&path.0)),
+            );
         }
     }
     names.iter().map(TierId::new).collect()
@@ -134,12 +135,12 @@ pub(super) fn tiers(
 struct Checker<'a, 'b> {
     node: &'a Node,
     context: &'a Context<'a>,
-    faults: &'b mut Vec<Fault>,
+    faults: &'b mut Vec<Diagnostic>,
 }
 
 impl Checker<'_, '_> {
-    fn fault(&mut self, path: &KeyPath, message: impl Into<String>) -> &mut Fault {
-        let fault = Fault::at(self.node.span_at(&path.0), message).path(written(&path.0));
+    fn fault(&mut self, path: &KeyPath, message: impl Into<String>) -> &mut Diagnostic {
+        let fault = Diagnostic::at(self.node.span_at(&path.0), message).path(written(&path.0));
         self.faults.push(fault);
         self.faults.last_mut().expect("just pushed")
     }
@@ -163,7 +164,7 @@ impl Checker<'_, '_> {
                 .map(|section| format!("llm-gateway-protocol#{section}"))
                 .collect();
             let path = path.then("clause");
-            let fault = Fault::at(
+            let fault = Diagnostic::at(
                 self.node.span_at(&path.0),
                 format!("`{clause}` is no clause of the gateway contract"),
             )
@@ -477,7 +478,7 @@ impl Checker<'_, '_> {
                 let path = path.then("headers").then(name);
                 let span = self.node.key_span_at(&path.0);
                 self.faults.push(
-                    Fault::at(
+                    Diagnostic::at(
                         span,
                         format!("`{name}` is a JSONPath, and headers go by their names"),
                     )
@@ -493,7 +494,7 @@ impl Checker<'_, '_> {
                 let path = path.then("headers").then(name);
                 let span = self.node.key_span_at(&path.0);
                 self.faults.push(
-                    Fault::at(span, format!("`{name}` is not a header's name in lower case"))
+                    Diagnostic::at(span, format!("`{name}` is not a header's name in lower case"))
                         .path(written(&path.0))
                         .hint(format!("write `{}`", name.trim().to_ascii_lowercase())),
                 );
@@ -611,7 +612,7 @@ impl Checker<'_, '_> {
         } else {
             ""
         };
-        let mut fault = Fault::at(
+        let mut fault = Diagnostic::at(
             self.node.span_at(&path.0),
             format!("no reply calls the tool `{tool}`{when}"),
         )
@@ -664,7 +665,7 @@ impl Checker<'_, '_> {
         queries
     }
 
-    fn query(&mut self, span: super::fault::Span, path: &KeyPath, text: &str) -> Option<Query> {
+    fn query(&mut self, span: crate::document::Span, path: &KeyPath, text: &str) -> Option<Query> {
         match JsonPath::parse(text) {
             Ok(parsed) => Some(Query {
                 text: text.to_owned(),
@@ -690,7 +691,7 @@ impl Checker<'_, '_> {
                 let at = text.get(..position).map_or(0, |before| before.chars().count());
                 let marked = span.within(text, at, 1);
                 self.faults.push(
-                    Fault::at(
+                    Diagnostic::at(
                         marked.as_ref().unwrap_or(&span),
                         format!("not a JSONPath: {what}"),
                     )
@@ -804,7 +805,7 @@ impl Checker<'_, '_> {
             }
         };
         self.faults.push(
-            Fault::at(
+            Diagnostic::at(
                 marked.as_ref().unwrap_or(whole),
                 format!("not a regular expression: {why}"),
             )

@@ -1,9 +1,10 @@
 //! Small evidence, made by hand, for the tests of what judges it.
 
+use compat_matrix::document::{Place, Query};
 use compat_matrix::evidence::{Behind, DirectReply, Evidence, Exit, Killed};
 use compat_matrix::ids::TierId;
 use compat_matrix::spec::cell::{Prompt, PromptBlock, Test};
-use compat_matrix::spec::expectation::{Check, Expectation, KnownFailure, Matcher, Place, Query};
+use compat_matrix::spec::expectation::{Check, Expectation, KnownFailure, Matcher};
 use compat_matrix::transcript::{Event, TimedEvent, Transcript};
 use compat_matrix::wire::exchange::{Body, Exchange, Lockstep, Matched, Request, SentReply};
 use compat_matrix::wire::script::Script;

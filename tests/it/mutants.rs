@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use compat_matrix::document::Diagnostic;
 use compat_matrix::ids::{CellId, FeatureId, ProviderId, TierId};
 use compat_matrix::mutant::{self, Known, Mutant, MutantName};
 use compat_matrix::mutant_files;
-use compat_matrix::spec::fault::Fault;
 use compat_matrix::spec_files::Project;
 use compat_matrix::wire::Operation;
 use compat_matrix::wire::exchange::{Body, Request, SentEvent};
 use compat_matrix::wire::passage::{Passage, PassedReply};
 use serde_json::{Value, json};
 
-fn read(yaml: &str) -> Result<Mutant, Vec<Fault>> {
+fn read(yaml: &str) -> Result<Mutant, Vec<Diagnostic>> {
     let cell = |feature: &str| CellId {
         feature: FeatureId::new(feature),
         provider: ProviderId::new("anthropic"),

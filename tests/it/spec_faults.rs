@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use compat_matrix::diagnostic::{self, Format};
+use compat_matrix::document::Diagnostic;
+use compat_matrix::document::render::{self, Format};
 use compat_matrix::ids::{CellId, FeatureId, ProviderId};
-use compat_matrix::spec::fault::Fault;
 use compat_matrix::spec::manifest::Manifest;
 use compat_matrix::spec::resolve::{self, Shared};
 
@@ -16,7 +16,7 @@ fn manifest() -> Manifest {
         .expect("the project's manifest has no faults")
 }
 
-pub fn faults_of(shared: Option<&str>, own: &[u8]) -> Vec<Fault> {
+pub fn faults_of(shared: Option<&str>, own: &[u8]) -> Vec<Diagnostic> {
     let id = CellId {
         feature: FeatureId::new("tool_use"),
         provider: ProviderId::new("bedrock_invoke"),
@@ -39,8 +39,8 @@ pub fn faults_of(shared: Option<&str>, own: &[u8]) -> Vec<Fault> {
 }
 
 /// One fault a line, `line:column path: message | found | allowed | hint`.
-pub fn brief(faults: &[Fault]) -> String {
-    let line = |fault: &Fault| {
+pub fn brief(faults: &[Diagnostic]) -> String {
+    let line = |fault: &Diagnostic| {
         let mut text = format!(
             "{} {}:{} {}: {}",
             fault.place.file.display(),
@@ -934,7 +934,7 @@ fn a_credential_is_named_and_not_shown() {
         "{found}"
     );
     for format in [Format::Text, Format::Json, Format::Github, Format::Gitlab] {
-        assert!(!diagnostic::render(&faults, format, false).contains(key));
+        assert!(!render::render(&faults, format, false).contains(key));
     }
     let shared = format!("description: {key}\n");
     assert!(brief(&faults_of(Some(&shared), GOOD.as_bytes())).starts_with("_shared.yaml 1:14"));
@@ -1072,7 +1072,7 @@ fn no_bytes_make_the_reader_panic() {
             }
         }
         for fault in faults_of(None, &bytes) {
-            diagnostic::text(&fault, true);
+            render::text(&fault, true);
         }
         let _ = Manifest::parse(Path::new("manifest.yaml"), &bytes);
     }
@@ -1081,7 +1081,7 @@ fn no_bytes_make_the_reader_panic() {
 #[test]
 fn a_fault_shows_its_line_with_a_caret() {
     let faults = faults_of(None, with("contains: pong", "contain: pong").as_bytes());
-    let shown = diagnostic::render(&faults, Format::Text, false);
+    let shown = render::render(&faults, Format::Text, false);
     insta::assert_snapshot!(shown, @r"
     error: unknown key `contain`
      --> cell.yaml:6:13  expect.reply.text.contain
@@ -1095,7 +1095,7 @@ fn a_fault_shows_its_line_with_a_caret() {
 
 #[test]
 fn a_caret_stands_below_its_character_whatever_takes_two_columns_or_none_is_seen() {
-    let shown = |text: &str| diagnostic::render(&faults_of(None, text.as_bytes()), Format::Text, false);
+    let shown = |text: &str| render::render(&faults_of(None, text.as_bytes()), Format::Text, false);
     insta::assert_snapshot!(shown(&with("{ contains: pong }", "{ contains: 漢字, contian: x }")), @r"
     error: unknown key `contian`
      --> cell.yaml:6:27  expect.reply.text.contian
@@ -1132,14 +1132,14 @@ fn entries_of_gitlab_are_told_apart() {
     );
     let twice = [&faults[..], &faults[..]].concat();
     let entries: serde_json::Value =
-        serde_json::from_str(&diagnostic::render(&twice, Format::Gitlab, false)).expect("JSON");
+        serde_json::from_str(&render::render(&twice, Format::Gitlab, false)).expect("JSON");
     assert_ne!(entries[0]["fingerprint"], entries[1]["fingerprint"]);
 }
 
 #[test]
 fn annotations_are_escaped() {
     let faults = faults_of(None, with("contains: pong", "matches: '%('").as_bytes());
-    let github = diagnostic::render(&faults, Format::Github, false);
+    let github = render::render(&faults, Format::Github, false);
     assert!(
         github.starts_with(
             "::error file=cell.yaml,line=6,col=24,title=expect.reply.text.matches::not a regular expression"
@@ -1149,16 +1149,16 @@ fn annotations_are_escaped() {
     assert!(github.contains("%25("), "{github}");
     assert_eq!(github.lines().count(), 1);
     let gitlab: serde_json::Value =
-        serde_json::from_str(&diagnostic::render(&faults, Format::Gitlab, false)).expect("JSON");
+        serde_json::from_str(&render::render(&faults, Format::Gitlab, false)).expect("JSON");
     assert_eq!(gitlab[0]["location"]["lines"]["begin"], 6);
     let json: serde_json::Value =
-        serde_json::from_str(&diagnostic::render(&faults, Format::Json, false)).expect("JSON");
+        serde_json::from_str(&render::render(&faults, Format::Json, false)).expect("JSON");
     assert_eq!(json[0]["path"], "expect.reply.text.matches");
 }
 
 #[test]
 fn control_characters_of_a_file_do_not_reach_the_terminal() {
     let faults = faults_of(None, and("\"a\u{1b}[31m\": x\n").as_bytes());
-    let shown = diagnostic::render(&faults, Format::Text, false);
+    let shown = render::render(&faults, Format::Text, false);
     assert!(!shown.contains('\u{1b}'), "{shown:?}");
 }

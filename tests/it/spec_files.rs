@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
+use compat_matrix::document::Diagnostic;
 use compat_matrix::plan::Planned;
-use compat_matrix::spec::fault::Fault;
 use compat_matrix::spec_files::Project;
 use tempfile::TempDir;
 
@@ -37,8 +37,8 @@ fn open(folder: &TempDir) -> Project {
     Project::open(folder.path()).expect("a manifest without faults")
 }
 
-fn brief(faults: &[Fault]) -> String {
-    let line = |fault: &Fault| {
+fn brief(faults: &[Diagnostic]) -> String {
+    let line = |fault: &Diagnostic| {
         let hint = fault.hint.as_deref().unwrap_or_default();
         format!(
             "{}:{} {} | {hint}\n",
@@ -50,7 +50,7 @@ fn brief(faults: &[Fault]) -> String {
     faults.iter().map(line).collect()
 }
 
-fn has(faults: &[Fault], wanted: &str) {
+fn has(faults: &[Diagnostic], wanted: &str) {
     let found = brief(faults);
     assert!(found.contains(wanted), "no `{wanted}` in\n{found}");
 }
@@ -346,8 +346,8 @@ fn what_the_shared_file_lacks_is_told_once_with_the_cells_that_lack_it() {
     let expect = "expect:\n  reply:\n    text: { contains: pong }\n";
     write(&folder, "cells/first/here.yaml", expect);
     write(&folder, "cells/first/there.yaml", expect);
-    let faults: Vec<Fault> = open(&folder).check(&["cells/first".into()]);
-    let lacking: Vec<&Fault> = faults
+    let faults: Vec<Diagnostic> = open(&folder).check(&["cells/first".into()]);
+    let lacking: Vec<&Diagnostic> = faults
         .iter()
         .filter(|fault| fault.message == "the simulated provider has nothing to answer")
         .collect();

@@ -1,262 +1,19 @@
-//! The JSON Schemas of the files, generated from their mirror types, and the faults of form that they find.
-//!
-//! Every fault of form of a file is found at once, worded for its author, and put where its text stands. Never
-//! looks at what a value means: that is for `resolve`.
-
-use crate::text::{closest, listed};
-use std::sync::LazyLock;
+//! The wording of errors of form: what the JSON Schema validator reports, in the author's words.
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
-use jsonschema::{JsonType, ValidationError, Validator};
-use schemars::generate::SchemaSettings;
-use schemars::transform::{Transform, transform_subschemas};
-use schemars::{JsonSchema, Schema};
+use jsonschema::{JsonType, ValidationError};
 use serde_json::Value;
 
-use super::fault::Fault;
-use super::manifest::as_name;
-use super::mirror::{CellFile, KINDS, ManifestFile};
-use super::yaml::{Node, NodeValue};
-use crate::mutant::file::MutantFile;
+use super::diagnostic::Diagnostic;
+use super::form::FormError;
+use super::node::{Node, NodeValue};
+use super::reader::written;
+use crate::text::{as_name, closest, listed};
 
-/// A kind of file that has a schema.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileKind {
-    /// `manifest.yaml`.
-    Manifest,
-    /// `cells/<feature>/<provider>.yaml`.
-    Cell,
-    /// `cells/<feature>/_shared.yaml`.
-    Shared,
-    /// `mutants/<class>/<name>.yaml`.
-    Mutant,
-}
-
-impl FileKind {
-    /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Manifest, Self::Cell, Self::Shared, Self::Mutant];
-
-    /// The name of its schema's file below `schema/`.
-    pub fn schema_file(self) -> &'static str {
-        match self {
-            Self::Manifest => "manifest.schema.json",
-            Self::Cell => "cell.schema.json",
-            Self::Shared => "shared.schema.json",
-            Self::Mutant => "mutant.schema.json",
-        }
-    }
-
-    /// Its schema.
-    pub fn schema(self) -> &'static Value {
-        &self.compiled().schema
-    }
-
-    /// The text of its schema's file.
-    pub fn schema_text(self) -> String {
-        let mut text = serde_json::to_string_pretty(self.schema()).expect("a JSON value has a text");
-        text.push('\n');
-        text
-    }
-
-    fn compiled(self) -> &'static Compiled {
-        static MANIFEST: LazyLock<Compiled> = LazyLock::new(|| Compiled::new(generate::<ManifestFile>()));
-        static CELL: LazyLock<Compiled> = LazyLock::new(|| Compiled::new(generate::<CellFile>()));
-        static SHARED: LazyLock<Compiled> = LazyLock::new(|| Compiled::new(shared()));
-        static MUTANT: LazyLock<Compiled> = LazyLock::new(|| Compiled::new(generate::<MutantFile>()));
-        match self {
-            Self::Manifest => &MANIFEST,
-            Self::Cell => &CELL,
-            Self::Shared => &SHARED,
-            Self::Mutant => &MUTANT,
-        }
-    }
-}
-
-struct Compiled {
-    schema: Value,
-    validator: Validator,
-}
-
-impl Compiled {
-    fn new(schema: Value) -> Self {
-        let validator = jsonschema::validator_for(&schema).expect("a generated schema is a valid schema");
-        Self { schema, validator }
-    }
-}
-
-fn generate<T: JsonSchema>() -> Value {
-    // Draft 7 and no references: what every editor understands, and what keeps a hover text at its key.
-    let settings = SchemaSettings::draft07()
-        .with(|settings| settings.inline_subschemas = true)
-        .with_transform(Plain);
-    let schema = settings
-        .for_deserialize()
-        .into_generator()
-        .into_root_schema_for::<T>()
-        .to_value();
-    heading_first(schema)
-}
-
-/// What says what a schema is comes before what it says.
-fn heading_first(schema: Value) -> Value {
-    let Value::Object(mut rest) = schema else {
-        return schema;
-    };
-    let mut ordered = serde_json::Map::new();
-    for key in ["$schema", "title", "description"] {
-        ordered.extend(rest.shift_remove(key).map(|value| (key.to_owned(), value)));
-    }
-    ordered.extend(rest);
-    Value::Object(ordered)
-}
-
-/// A shared file is a cell without `not_applicable`.
-fn shared() -> Value {
-    let mut schema = generate::<CellFile>();
-    schema["title"] = "compat-matrix shared cell".into();
-    schema["description"] = "What a feature's cells share: any of the keys of a cell, for all providers of this folder. A key in a provider's own file replaces the one here; `expect` and `known_failures` are merged name by name.".into();
-    if let Some(properties) = schema["properties"].as_object_mut() {
-        properties.shift_remove("not_applicable");
-    }
-    schema
-}
-
-/// Takes out what Rust types say and authors need not read: nulls for keys that may be missing, integer formats,
-/// defaults, and the line breaks of the source.
-#[derive(Clone)]
-struct Plain;
-
-impl Transform for Plain {
-    fn transform(&mut self, schema: &mut Schema) {
-        transform_subschemas(self, schema);
-        schema.remove("format");
-        schema.remove("default");
-        let without_null = match schema.get("type") {
-            Some(Value::Array(types)) => {
-                let types: Vec<Value> = types.iter().filter(|kind| *kind != "null").cloned().collect();
-                Some(if types.len() == 1 {
-                    types[0].clone()
-                } else {
-                    types.into()
-                })
-            }
-            _ => None,
-        };
-        if let Some(types) = without_null {
-            schema.insert("type".to_owned(), types);
-        }
-        if let Some(description) = schema.get("description").and_then(Value::as_str) {
-            let joined = description.split('\n').collect::<Vec<_>>().join(" ");
-            schema.insert("description".to_owned(), joined.into());
-        }
-        unwrap_nullable(schema);
-    }
-}
-
-/// `anyOf: [X, null]` is `X`, with the description that stands outside.
-fn unwrap_nullable(schema: &mut Schema) {
-    let Some(Value::Array(options)) = schema.get("anyOf") else {
-        return;
-    };
-    let rest: Vec<Value> = options
-        .iter()
-        .filter(|option| option["type"] != "null")
-        .cloned()
-        .collect();
-    let [Value::Object(inner)] = &rest[..] else { return };
-    schema.remove("anyOf");
-    for (key, value) in inner {
-        if schema.get(key).is_none() {
-            schema.insert(key.clone(), value.clone());
-        }
-    }
-}
-
-/// A fault of form and the path to the value that has it.
-#[derive(Clone, Debug)]
-pub struct FormFault {
-    /// Keys, and places in lists from 0; of an unknown key, the path to it.
-    pub path: Vec<String>,
-    /// The fault.
-    pub fault: Fault,
-}
-
-/// Every fault of form that `node`, the content of a file of this kind, has.
-pub fn check(kind: FileKind, node: &Node) -> Vec<FormFault> {
-    let compiled = kind.compiled();
-    let value = node.to_json();
-    let mut faults: Vec<FormFault> = compiled
-        .validator
-        .iter_errors(&value)
-        .flat_map(|error| explain(&error, &compiled.schema, node))
-        .collect();
-    drop_misspelt(&mut faults);
-    drop_unknown_of_wrong_type(&mut faults);
-    faults.sort_by_key(|found| (found.fault.place.line, found.fault.place.column));
-    faults
-}
-
-/// A key that is there misspelt is not missing as well: that would be two faults of one mistake.
-fn drop_misspelt(faults: &mut Vec<FormFault>) {
-    let misspelt: Vec<(Vec<String>, String)> = faults
-        .iter()
-        .filter(|found| found.fault.message.starts_with("unknown key"))
-        .filter_map(|found| {
-            let parent = found.path.split_last()?.1.to_vec();
-            let meant = found
-                .fault
-                .hint
-                .as_deref()?
-                .strip_prefix("did you mean `")?
-                .strip_suffix("`?")?;
-            Some((parent, format!("`{meant}` is missing")))
-        })
-        .collect();
-    let unknown: Vec<Vec<String>> = faults
-        .iter()
-        .filter(|found| found.fault.message.starts_with("unknown key"))
-        .filter_map(|found| Some(found.path.split_last()?.1.to_vec()))
-        .collect();
-    faults.retain(|found| !(found.fault.message == NO_KIND && unknown.contains(&found.path)));
-    faults.retain(|found| {
-        !misspelt
-            .iter()
-            .any(|(parent, message)| found.path == *parent && found.fault.message == *message)
-    });
-}
-
-/// A value of the wrong type is none of those that are known, which goes without saying.
-fn drop_unknown_of_wrong_type(faults: &mut Vec<FormFault>) {
-    let wrong: Vec<Vec<String>> = faults
-        .iter()
-        .filter(|found| found.fault.message.starts_with("expected "))
-        .map(|found| found.path.clone())
-        .collect();
-    faults.retain(|found| !(found.fault.message.ends_with(UNKNOWN_VALUE) && wrong.contains(&found.path)));
-}
-
-const UNKNOWN_VALUE: &str = "is not known here";
-
-/// `path` as a reader writes it: `replies[0].content`, `request.body["$.thinking"]`.
-pub fn written(path: &[String]) -> String {
-    let mut text = String::new();
-    for step in path {
-        if step.bytes().all(|byte| byte.is_ascii_digit()) {
-            text.push_str(&format!("[{step}]"));
-        } else if step
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
-        {
-            if !text.is_empty() {
-                text.push('.');
-            }
-            text.push_str(step);
-        } else {
-            text.push_str(&format!("[{step:?}]"));
-        }
-    }
-    text
-}
+/// The end of the message about a value that is none of those allowed.
+pub(super) const UNKNOWN_VALUE: &str = "is not known here";
+/// The message about an expectation without a kind.
+pub(super) const NO_KIND: &str = "the expectation does not say what must hold";
 
 fn steps(pointer: &str) -> Vec<String> {
     pointer
@@ -266,7 +23,7 @@ fn steps(pointer: &str) -> Vec<String> {
         .collect()
 }
 
-fn explain(error: &ValidationError<'_>, root: &Value, node: &Node) -> Vec<FormFault> {
+pub(super) fn explain(error: &ValidationError<'_>, root: &Value, node: &Node) -> Vec<FormError> {
     let path = steps(error.instance_path().as_str());
     let keyword = error.schema_path().as_str();
     let schema = keyword
@@ -280,7 +37,7 @@ fn explain(error: &ValidationError<'_>, root: &Value, node: &Node) -> Vec<FormFa
             .collect();
     }
     let found = node.at(&path);
-    let fault = Fault::at(node.span_at(&path), "").path(written(&path));
+    let fault = Diagnostic::at(node.span_at(&path), "").path(written(&path));
     let fault = match error.kind() {
         ValidationErrorKind::Type { kind } => wrong_type(fault, found, kind, schema),
         ValidationErrorKind::Required { property } => {
@@ -294,7 +51,7 @@ fn explain(error: &ValidationError<'_>, root: &Value, node: &Node) -> Vec<FormFa
         ValidationErrorKind::Enum { options } => not_one_of(fault, found, options),
         ValidationErrorKind::OneOfNotValid { .. } | ValidationErrorKind::OneOfMultipleValid { .. } => {
             match found.map(|node| &node.value) {
-                Some(NodeValue::Map(_)) => kinds(fault, found),
+                Some(NodeValue::Map(_)) => kinds(fault, found, schema),
                 _ => not_one_of(fault, found, &constants(schema)),
             }
         }
@@ -317,7 +74,7 @@ fn explain(error: &ValidationError<'_>, root: &Value, node: &Node) -> Vec<FormFa
             let name = error.instance().as_str().unwrap_or_default().to_owned();
             let mut deeper = path.clone();
             deeper.push(name.clone());
-            let fault = Fault::at(
+            let fault = Diagnostic::at(
                 node.key_span_at(&deeper),
                 format!("`{name}` is not a name for an expectation"),
             )
@@ -327,15 +84,21 @@ fn explain(error: &ValidationError<'_>, root: &Value, node: &Node) -> Vec<FormFa
                 Some(usable) => fault.hint(format!("write `{usable}`")),
                 None => fault,
             };
-            return vec![FormFault { path: deeper, fault }];
+            return vec![FormError {
+                path: deeper,
+                diagnostic: fault,
+            }];
         }
         _ => with_message(fault, error.to_string()),
     };
-    vec![FormFault { path, fault }]
+    vec![FormError {
+        path,
+        diagnostic: fault,
+    }]
 }
 
-fn with_message(fault: Fault, message: impl Into<String>) -> Fault {
-    Fault {
+fn with_message(fault: Diagnostic, message: impl Into<String>) -> Diagnostic {
+    Diagnostic {
         message: message.into(),
         ..fault
     }
@@ -345,11 +108,11 @@ fn describe(found: Option<&Node>) -> String {
     found.map_or_else(|| "nothing".to_owned(), Node::describe)
 }
 
-fn unknown_key(node: &Node, path: &[String], key: &str, schema: &Value) -> FormFault {
+fn unknown_key(node: &Node, path: &[String], key: &str, schema: &Value) -> FormError {
     let mut path = path.to_vec();
     path.push(key.to_owned());
     let known: Vec<&str> = property_names(schema);
-    let fault = Fault::at(node.key_span_at(&path), format!("unknown key `{key}`"))
+    let fault = Diagnostic::at(node.key_span_at(&path), format!("unknown key `{key}`"))
         .path(written(&path))
         .allowed(listed(known.iter().copied()));
     let fault = match key.split_once(':') {
@@ -358,7 +121,10 @@ fn unknown_key(node: &Node, path: &[String], key: &str, schema: &Value) -> FormF
         }
         _ => fault.did_you_mean(key, known.iter().copied()),
     };
-    FormFault { path, fault }
+    FormError {
+        path,
+        diagnostic: fault,
+    }
 }
 
 fn property_names(schema: &Value) -> Vec<&str> {
@@ -368,7 +134,7 @@ fn property_names(schema: &Value) -> Vec<&str> {
         .unwrap_or_default()
 }
 
-fn wrong_type(fault: Fault, found: Option<&Node>, kind: &TypeKind, schema: &Value) -> Fault {
+fn wrong_type(fault: Diagnostic, found: Option<&Node>, kind: &TypeKind, schema: &Value) -> Diagnostic {
     let wanted: Vec<JsonType> = match kind {
         TypeKind::Single(kind) => vec![*kind],
         TypeKind::Multiple(kinds) => kinds.iter().collect(),
@@ -465,7 +231,7 @@ fn constants(schema: &Value) -> Value {
         .collect()
 }
 
-fn not_one_of(fault: Fault, found: Option<&Node>, options: &Value) -> Fault {
+fn not_one_of(fault: Diagnostic, found: Option<&Node>, options: &Value) -> Diagnostic {
     let options: Vec<&str> = options
         .as_array()
         .into_iter()
@@ -483,16 +249,23 @@ fn not_one_of(fault: Fault, found: Option<&Node>, options: &Value) -> Fault {
     }
 }
 
-const NO_KIND: &str = "the expectation does not say what must hold";
+/// The keys of which exactly one must be there: `oneOf` over schemas that require a key each.
+fn alternatives(schema: &Value) -> Vec<&str> {
+    let options = schema["oneOf"].as_array().into_iter().flatten();
+    options
+        .filter_map(|option| option["required"][0].as_str())
+        .collect()
+}
 
-fn kinds(fault: Fault, found: Option<&Node>) -> Fault {
+fn kinds(fault: Diagnostic, found: Option<&Node>, schema: &Value) -> Diagnostic {
+    let kinds = alternatives(schema);
     let entries = found.map(Node::entries).unwrap_or_default();
     let given: Vec<&str> = entries
         .iter()
         .map(|entry| entry.key.as_str())
-        .filter(|key| KINDS.contains(key))
+        .filter(|key| kinds.contains(key))
         .collect();
-    let fault = fault.allowed(format!("exactly one of {}", listed(KINDS)));
+    let fault = fault.allowed(format!("exactly one of {}", listed(kinds.iter().copied())));
     if given.is_empty() {
         with_message(fault, NO_KIND)
             .hint("an expectation is one of these kinds, and if needed `tiers` and `clause`")
@@ -503,7 +276,7 @@ fn kinds(fault: Fault, found: Option<&Node>) -> Fault {
     }
 }
 
-fn size_of_map(fault: Fault, found: Option<&Node>, schema: &Value) -> Fault {
+fn size_of_map(fault: Diagnostic, found: Option<&Node>, schema: &Value) -> Diagnostic {
     let names = property_names(schema);
     let entries = found.map(Node::entries).unwrap_or_default();
     let exactly_one = schema["maxProperties"] == 1;
@@ -544,7 +317,7 @@ fn range(schema: &Value) -> String {
     }
 }
 
-fn pattern(fault: Fault, found: Option<&Node>, schema: &Value) -> Fault {
+fn pattern(fault: Diagnostic, found: Option<&Node>, schema: &Value) -> Diagnostic {
     let allowed = match schema["pattern"].as_str() {
         _ if is_turn(schema) => TURNS,
         Some("^https?://") => "an address that begins with `https://`",

@@ -1,7 +1,6 @@
 //! Faults as text: for a terminal, for programs, for the annotations of GitHub and GitLab.
 //!
 //! Pure: values in, text out. It writes nothing and does not ask whether the reader can see colours.
-#![warn(clippy::disallowed_methods)]
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -10,7 +9,7 @@ use anstyle::{AnsiColor, Style};
 use serde_json::json;
 use unicode_width::UnicodeWidthChar as _;
 
-use crate::spec::fault::{Fault, Severity, Span};
+use super::diagnostic::{Diagnostic, Severity, Span};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -24,7 +23,7 @@ pub enum Format {
 }
 
 /// All `faults`, in `format`. With `colour`, text has ANSI escapes.
-pub fn render(faults: &[Fault], format: Format, colour: bool) -> String {
+pub fn render(faults: &[Diagnostic], format: Format, colour: bool) -> String {
     match format {
         Format::Text => faults.iter().map(|fault| text(fault, colour) + "\n").collect(),
         Format::Json => pretty(&faults.iter().map(json_object).collect::<Vec<_>>().into()),
@@ -62,7 +61,7 @@ impl Painter {
 }
 
 /// One fault for a reader, several lines, the last one ended.
-pub fn text(fault: &Fault, colour: bool) -> String {
+pub fn text(fault: &Diagnostic, colour: bool) -> String {
     let painter = Painter { colour };
     let frame = |text: &str| painter.paint(FRAME, text);
     let number = if fault.place.line == 0 {
@@ -111,11 +110,11 @@ pub fn text(fault: &Fault, colour: bool) -> String {
     out
 }
 
-fn place(fault: &Fault) -> String {
+fn place(fault: &Diagnostic) -> String {
     written_place(&fault.place)
 }
 
-fn written_place(place: &crate::spec::expectation::Place) -> String {
+fn written_place(place: &super::diagnostic::Place) -> String {
     match place.line {
         0 => place.file.display().to_string(),
         line => format!("{}:{line}:{}", place.file.display(), place.column),
@@ -188,7 +187,7 @@ fn shown(character: char) -> char {
     }
 }
 
-fn json_object(fault: &Fault) -> serde_json::Value {
+fn json_object(fault: &Diagnostic) -> serde_json::Value {
     let related: Vec<serde_json::Value> = fault
         .related
         .iter()
@@ -211,7 +210,7 @@ fn json_object(fault: &Fault) -> serde_json::Value {
 }
 
 /// The message and all that belongs to it, in lines.
-fn summary(fault: &Fault) -> String {
+fn summary(fault: &Diagnostic) -> String {
     let mut out = fault.message.clone();
     for (name, detail) in [
         ("found", &fault.found),
@@ -229,7 +228,7 @@ fn summary(fault: &Fault) -> String {
 }
 
 /// A workflow command, escaped as GitHub's runner unescapes it (`actions/toolkit`, `command.ts`).
-fn github(fault: &Fault) -> String {
+fn github(fault: &Diagnostic) -> String {
     let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
     let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
     let command = match fault.severity {
@@ -254,9 +253,9 @@ fn github(fault: &Fault) -> String {
 
 /// A Code Quality report. GitLab takes two entries with one fingerprint for one entry, so the same fault at another place
 /// of a file is counted in it.
-fn code_quality(faults: &[Fault]) -> Vec<serde_json::Value> {
+fn code_quality(faults: &[Diagnostic]) -> Vec<serde_json::Value> {
     let mut times: HashMap<String, usize> = HashMap::new();
-    let entry = |fault: &Fault| {
+    let entry = |fault: &Diagnostic| {
         let words = format!(
             "{}\0{}\0{}",
             fault.place.file.display(),
@@ -275,7 +274,7 @@ fn code_quality(faults: &[Fault]) -> Vec<serde_json::Value> {
 }
 
 /// An entry of a Code Quality report (GitLab documentation, "Code Quality report format").
-fn gitlab(fault: &Fault, fingerprint: &str) -> serde_json::Value {
+fn gitlab(fault: &Diagnostic, fingerprint: &str) -> serde_json::Value {
     json!({
         "description": summary(fault),
         "check_name": "compat check",

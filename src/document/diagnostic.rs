@@ -2,11 +2,21 @@
 //!
 //! Pure data; `diagnostic` renders it.
 
-use crate::text::closest;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::expectation::Place;
+use crate::text::closest;
+
+/// A place in a file of the project.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The file, relative to the project's root.
+    pub file: PathBuf,
+    /// The line, from 1; 0 for the file as a whole.
+    pub line: usize,
+    /// The column, in characters, from 1.
+    pub column: usize,
+}
 
 /// A file's text, kept for as long as something points into it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,7 +109,7 @@ impl Severity {
 
 /// One thing that is wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct Diagnostic {
     /// Whether it is wrong at all.
     pub severity: Severity,
     /// Where it is; line 0 when it is about the file as a whole.
@@ -117,7 +127,7 @@ pub struct Fault {
     pub related: Vec<(Place, String)>,
 }
 
-impl Fault {
+impl Diagnostic {
     /// A fault of the text at `span`.
     pub fn at(span: &Span, message: impl Into<String>) -> Self {
         Self {

@@ -9,10 +9,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
-use serde_json::{Map, Number, Value};
 
-use super::fault::{Fault, Position, Source, Span};
-use crate::text::truncated;
+use super::diagnostic::{Diagnostic, Position, Source, Span};
+use super::node::{Entry, Node, NodeValue};
+use super::scalar::{is_too_large, is_unclear, plain};
+use super::syntax::{Of, SyntaxError, in_words};
 
 /// The most bytes that a file of the project may have.
 pub const MAX_BYTES: usize = 1_000_000;
@@ -23,139 +24,14 @@ const MAX_NODES: usize = 100_000;
 /// The most levels of lists and maps within each other.
 const MAX_DEPTH: usize = 64;
 
-/// A value and where it stands.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Node {
-    /// Its text; of a list or map only the beginning.
-    pub span: Span,
-    pub value: NodeValue,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum NodeValue {
-    Null,
-    Bool(bool),
-    Number(Number),
-    Text(String),
-    List(Vec<Node>),
-    /// A map, in the order of the file.
-    Map(Vec<Entry>),
-}
-
-/// A key of a map and its value.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
-    pub key: String,
-    pub key_span: Span,
-    pub value: Node,
-}
-
-impl Node {
-    /// The value of `key`, if this is a map that has it.
-    pub fn get(&self, key: &str) -> Option<&Entry> {
-        self.entries().iter().find(|entry| entry.key == key)
-    }
-
-    /// The entries, if this is a map; none otherwise.
-    pub fn entries(&self) -> &[Entry] {
-        match &self.value {
-            NodeValue::Map(entries) => entries,
-            _ => &[],
-        }
-    }
-
-    /// Where to point for the value that `path` leads to (keys, and places in lists from 0): a scalar's own text, a
-    /// list's or map's key. Where the path breaks off, the last place on it.
-    pub fn span_at<'a>(&'a self, path: &[String]) -> &'a Span {
-        let mut node = self;
-        let mut span = &self.span;
-        for step in path {
-            match &node.value {
-                NodeValue::List(items) => {
-                    let Some(item) = step.parse().ok().and_then(|index: usize| items.get(index)) else {
-                        return span;
-                    };
-                    node = item;
-                    span = &item.span;
-                }
-                _ => {
-                    let Some(entry) = node.get(step) else { return span };
-                    node = &entry.value;
-                    span = match node.value {
-                        NodeValue::List(_) | NodeValue::Map(_) | NodeValue::Null => &entry.key_span,
-                        _ => &node.span,
-                    };
-                }
-            }
-        }
-        span
-    }
-
-    /// Where the last key of `path` stands.
-    pub fn key_span_at<'a>(&'a self, path: &[String]) -> &'a Span {
-        let Some((last, before)) = path.split_last() else {
-            return &self.span;
-        };
-        self.at(before)
-            .and_then(|parent| parent.get(last))
-            .map_or_else(|| self.span_at(path), |entry| &entry.key_span)
-    }
-
-    /// The value that `path` leads to.
-    pub fn at(&self, path: &[String]) -> Option<&Self> {
-        path.iter().try_fold(self, |node, step| match &node.value {
-            NodeValue::List(items) => items.get(step.parse::<usize>().ok()?),
-            _ => Some(&node.get(step)?.value),
-        })
-    }
-
-    /// The same as JSON, without places.
-    pub fn to_json(&self) -> Value {
-        match &self.value {
-            NodeValue::Null => Value::Null,
-            NodeValue::Bool(value) => Value::Bool(*value),
-            NodeValue::Number(number) => Value::Number(number.clone()),
-            NodeValue::Text(text) => Value::String(text.clone()),
-            NodeValue::List(items) => items.iter().map(Self::to_json).collect(),
-            NodeValue::Map(entries) => entries
-                .iter()
-                .map(|entry| (entry.key.clone(), entry.value.to_json()))
-                .collect::<Map<_, _>>()
-                .into(),
-        }
-    }
-
-    /// What it is, for a reader: ``the text `yes` ``, `a list`.
-    pub fn describe(&self) -> String {
-        match &self.value {
-            NodeValue::Null => "nothing".to_owned(),
-            NodeValue::Bool(value) => format!("the boolean `{value}`"),
-            NodeValue::Number(number) => format!("the number `{number}`"),
-            NodeValue::Text(text) => format!("the text `{}`", shortened(text)),
-            NodeValue::List(_) => "a list".to_owned(),
-            NodeValue::Map(_) => "a map".to_owned(),
-        }
-    }
-}
-
-/// The first line of `text`, cut where it is too long to quote.
-pub fn shortened(text: &str) -> String {
-    const MOST: usize = 60;
-    let first = text.lines().next().unwrap_or_default();
-    match truncated(first, MOST) {
-        cut if cut == first && first.len() < text.len() => format!("{cut}…"),
-        cut => cut,
-    }
-}
-
 /// Reads the one document of `bytes`, the content of `file`.
-pub fn parse(file: &Path, bytes: &[u8]) -> Result<Node, Vec<Fault>> {
+pub fn parse(file: &Path, bytes: &[u8]) -> Result<Node, Vec<Diagnostic>> {
     if bytes.len() > MAX_BYTES {
         return Err(vec![too_large(file, bytes.len() as u64)]);
     }
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err(vec![
-            Fault::of_file(file, "the file is not UTF-8")
+            Diagnostic::of_file(file, "the file is not UTF-8")
                 .found("the byte order mark of UTF-16")
                 .hint("save the file as UTF-8"),
         ]);
@@ -171,22 +47,22 @@ pub fn parse(file: &Path, bytes: &[u8]) -> Result<Node, Vec<Fault>> {
 }
 
 /// The fault of a file that has more than [`MAX_BYTES`].
-pub fn too_large(file: &Path, bytes: u64) -> Fault {
-    Fault::of_file(file, "the file is too large")
+pub fn too_large(file: &Path, bytes: u64) -> Diagnostic {
+    Diagnostic::of_file(file, "the file is too large")
         .found(format!("{bytes} bytes"))
         .allowed(format!("at most {MAX_BYTES} bytes"))
         .hint("put images and documents into files of their own and name them")
 }
 
-fn empty(file: &Path) -> Fault {
-    let fault = Fault::of_file(file, "the file is empty");
+fn empty(file: &Path) -> Diagnostic {
+    let fault = Diagnostic::of_file(file, "the file is empty");
     match file.starts_with("cells") {
         true => fault.hint("`docs/cells.md` shows what belongs here"),
         false => fault,
     }
 }
 
-fn not_utf8(file: &Path, bytes: &[u8], valid_up_to: usize) -> Fault {
+fn not_utf8(file: &Path, bytes: &[u8], valid_up_to: usize) -> Diagnostic {
     let before = String::from_utf8_lossy(&bytes[..valid_up_to]);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
@@ -202,7 +78,7 @@ fn not_utf8(file: &Path, bytes: &[u8], valid_up_to: usize) -> Fault {
             column: column + 1,
         },
     };
-    Fault::at(&span, "the file is not UTF-8")
+    Diagnostic::at(&span, "the file is not UTF-8")
         .found(format!("the byte 0x{:02x}", bytes[valid_up_to]))
         .hint("save the file as UTF-8")
 }
@@ -234,7 +110,7 @@ struct Tree {
     anchors: HashMap<usize, (Node, usize)>,
     nodes: usize,
     root: Option<Node>,
-    faults: Vec<Fault>,
+    faults: Vec<Diagnostic>,
 }
 
 impl Tree {
@@ -249,7 +125,7 @@ impl Tree {
         }
     }
 
-    fn read(mut self) -> Result<Node, Vec<Fault>> {
+    fn read(mut self) -> Result<Node, Vec<Diagnostic>> {
         let source = Arc::clone(&self.source);
         let mut documents = 0;
         for event in Parser::new_from_str(&source.text) {
@@ -264,7 +140,7 @@ impl Tree {
             if matches!(event, Event::DocumentStart(_)) {
                 documents += 1;
                 if documents > 1 {
-                    let fault = Fault::at(&span, "a second document begins here")
+                    let fault = Diagnostic::at(&span, "a second document begins here")
                         .hint("a file holds one document: remove `---`");
                     self.faults.push(fault);
                     return Err(self.faults);
@@ -290,7 +166,7 @@ impl Tree {
         }
     }
 
-    fn syntax(&self, marker: &saphyr_parser::Marker, info: &str) -> Fault {
+    fn syntax(&self, marker: &saphyr_parser::Marker, info: &str) -> Diagnostic {
         let start = position(*marker);
         let line = self.source.line(start.line);
         let end = Position {
@@ -307,12 +183,12 @@ impl Tree {
             return too_deep(&span);
         }
         if indented_by_tab || info.contains("found a tab") {
-            return Fault::at(&span, "this is not YAML: a tab where only spaces may be")
+            return Diagnostic::at(&span, "this is not YAML: a tab where only spaces may be")
                 .found("a tab in the indentation")
                 .hint("indent by spaces: YAML does not take tabs");
         }
-        let Words { message, hint, of } = in_words(info);
-        let fault = Fault::at(&span, format!("this is not YAML: {message}"));
+        let SyntaxError { message, hint, of } = in_words(info);
+        let fault = Diagnostic::at(&span, format!("this is not YAML: {message}"));
         match (of, self.unclosed_bracket()) {
             (Of::Text, _) => fault.hint(hint),
             (Of::Structure, Some((bracket, opened))) => fault
@@ -350,7 +226,7 @@ impl Tree {
         matches!(first, '[' | '{').then_some((first, span))
     }
 
-    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Box<Fault>> {
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Box<Diagnostic>> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_tag(tag.is_some(), &span)?;
@@ -382,10 +258,10 @@ impl Tree {
         }
     }
 
-    fn refuse_tag(&self, tagged: bool, span: &Span) -> Result<(), Box<Fault>> {
+    fn refuse_tag(&self, tagged: bool, span: &Span) -> Result<(), Box<Diagnostic>> {
         match tagged {
             true => Err(Box::new(
-                Fault::at(span, "a YAML tag (`!…`) has no meaning here")
+                Diagnostic::at(span, "a YAML tag (`!…`) has no meaning here")
                     .hint("quote the text if it begins with `!`, else remove the tag"),
             )),
             false => Ok(()),
@@ -398,7 +274,7 @@ impl Tree {
         style: ScalarStyle,
         anchor: usize,
         span: Span,
-    ) -> Result<(), Box<Fault>> {
+    ) -> Result<(), Box<Diagnostic>> {
         let value = match style {
             ScalarStyle::Plain => plain(text),
             _ => NodeValue::Text(text.to_owned()),
@@ -408,14 +284,14 @@ impl Tree {
         }
         if matches!(&value, NodeValue::Number(number) if is_too_large(number)) {
             self.faults.push(
-                Fault::at(&span, format!("the number `{text}` is too large"))
+                Diagnostic::at(&span, format!("the number `{text}` is too large"))
                     .hint(format!("quote it if it is meant as a text: `\"{text}\"`")),
             );
         }
         if style == ScalarStyle::Plain && is_unclear(text) {
             let boolean = matches!(text.to_ascii_lowercase().as_str(), "yes" | "on");
             self.faults.push(
-                Fault::at(
+                Diagnostic::at(
                     &span,
                     format!("`{text}` is a boolean to some YAML readers and a text to others"),
                 )
@@ -438,11 +314,11 @@ impl Tree {
         )
     }
 
-    fn key(&mut self, text: &str, value: &NodeValue, span: Span) -> Result<(), Box<Fault>> {
+    fn key(&mut self, text: &str, value: &NodeValue, span: Span) -> Result<(), Box<Diagnostic>> {
         let usable = match value {
             NodeValue::Text(_) if text == "<<" => {
                 self.faults.push(
-                    Fault::at(&span, "merge keys (`<<`) are not read").hint(
+                    Diagnostic::at(&span, "merge keys (`<<`) are not read").hint(
                         "write the keys out; what a feature's cells share goes into its `_shared.yaml`",
                     ),
                 );
@@ -450,7 +326,7 @@ impl Tree {
             }
             NodeValue::Text(_) => true,
             _ => {
-                let fault = Fault::at(&span, "a key must be a text");
+                let fault = Diagnostic::at(&span, "a key must be a text");
                 self.faults.push(match text {
                     "" => fault.found("nothing").hint("write the key before the `:`"),
                     text => fault
@@ -473,7 +349,7 @@ impl Tree {
             None => Key::Usable(text.to_owned(), span),
             Some(first) => {
                 self.faults.push(
-                    Fault::at(&span, format!("the key `{text}` is there twice"))
+                    Diagnostic::at(&span, format!("the key `{text}` is there twice"))
                         .related(first, "it stands here already")
                         .hint("keep one of the two"),
                 );
@@ -483,10 +359,10 @@ impl Tree {
         Ok(())
     }
 
-    fn open(&mut self, span: Span, anchor: usize, kind: OpenKind) -> Result<(), Box<Fault>> {
+    fn open(&mut self, span: Span, anchor: usize, kind: OpenKind) -> Result<(), Box<Diagnostic>> {
         if self.wants_key() {
             return Err(Box::new(
-                Fault::at(&span, "a key must be a text")
+                Diagnostic::at(&span, "a key must be a text")
                     .found("a list or map as a key")
                     .hint("a text that begins with `[` or `{` needs quotes"),
             ));
@@ -498,7 +374,7 @@ impl Tree {
         Ok(())
     }
 
-    fn close(&mut self) -> Result<(), Box<Fault>> {
+    fn close(&mut self) -> Result<(), Box<Diagnostic>> {
         let Some(Open { span, anchor, kind }) = self.open.pop() else {
             return Ok(());
         };
@@ -509,15 +385,15 @@ impl Tree {
         self.place(Node { span, value }, anchor, 1)
     }
 
-    fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Box<Fault>> {
+    fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Box<Diagnostic>> {
         if self.wants_key() {
             return Err(Box::new(
-                Fault::at(&span, "a key must be a text").found("an alias as a key"),
+                Diagnostic::at(&span, "a key must be a text").found("an alias as a key"),
             ));
         }
         let Some((node, nodes)) = self.anchors.get(&anchor) else {
             return Err(Box::new(
-                Fault::at(&span, "an alias of the value that it stands in")
+                Diagnostic::at(&span, "an alias of the value that it stands in")
                     .hint("a value cannot hold itself"),
             ));
         };
@@ -525,7 +401,7 @@ impl Tree {
         let nodes = *nodes;
         if self.nodes + nodes > MAX_NODES {
             return Err(Box::new(
-                Fault::at(&span, "aliases make this file too large")
+                Diagnostic::at(&span, "aliases make this file too large")
                     .found(format!("{} values", self.nodes + nodes))
                     .allowed(format!("at most {MAX_NODES} values once each alias is replaced")),
             ));
@@ -539,11 +415,11 @@ impl Tree {
 
     /// Puts a finished value where it belongs; it and what is in it are `nodes` values, those in it counted already
     /// unless it came by an alias.
-    fn place(&mut self, node: Node, anchor: usize, nodes: usize) -> Result<(), Box<Fault>> {
+    fn place(&mut self, node: Node, anchor: usize, nodes: usize) -> Result<(), Box<Diagnostic>> {
         self.nodes += nodes;
         if self.nodes > MAX_NODES {
             return Err(Box::new(
-                Fault::at(&node.span, "the file holds too many values")
+                Diagnostic::at(&node.span, "the file holds too many values")
                     .allowed(format!("at most {MAX_NODES}")),
             ));
         }
@@ -571,95 +447,8 @@ impl Tree {
     }
 }
 
-/// What the parser says, in an author's words, and what to do.
-struct Words {
-    message: String,
-    hint: &'static str,
-    of: Of,
-}
-
-/// What a fault of syntax is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Of {
-    /// Where lines, brackets and keys begin and end.
-    Structure,
-    Text,
-}
-
-fn in_words(info: &str) -> Words {
-    const QUOTE: &str =
-        "quote texts that hold `: ` or ` #`, or begin with one of `[ ] { } , & * ! | > % @` or a quote";
-    const INDENT: &str =
-        "line it up with the keys that it belongs to: entries of one list or map begin in the same column";
-    let words = |of, message: &str, hint| Words {
-        message: message.to_owned(),
-        hint,
-        of,
-    };
-    let structure = |message, hint| words(Of::Structure, message, hint);
-    let text = |message, hint| words(Of::Text, message, hint);
-    match info {
-        "while parsing a block mapping, did not find expected key" => structure(
-            "this line is indented like no map above it, or holds more after a value",
-            INDENT,
-        ),
-        "while parsing a block collection, did not find expected '-' indicator" => structure(
-            "an entry that begins with `- ` is expected in this column",
-            INDENT,
-        ),
-        "invalid indentation" | "invalid indentation in flow construct" => {
-            structure("this line is indented less than what it belongs to", INDENT)
-        }
-        "mapping values are not allowed in this context" => {
-            structure("a `: ` stands where no key can end", QUOTE)
-        }
-        "simple key expect ':'" | "simple key expected" => {
-            structure("a `: ` is expected after the key", "write `key: value`")
-        }
-        "block sequence entries are not allowed in this context" => structure(
-            "a list cannot begin here",
-            "put the `- ` on a line of its own, below the key",
-        ),
-        "while parsing a node, did not find expected node content" => {
-            structure("a value is expected here", QUOTE)
-        }
-        "while parsing node, found unknown anchor" => text(
-            "there is no anchor of this name",
-            "quote the text if it is meant to begin with `*`",
-        ),
-        "while scanning a quoted scalar, found unexpected end of stream"
-        | "invalid indentation in quoted scalar" => text(
-            "a quote is not closed",
-            "look for a missing quote on this line and those before",
-        ),
-        "invalid trailing content after double-quoted scalar"
-        | "invalid trailing content after single-quoted scalar" => text(
-            "something stands behind the closing quote",
-            "a quote within single quotes is written twice (`'it''s'`), one within double quotes as `\\\"`",
-        ),
-        "while parsing a quoted scalar, found unknown escape character" => text(
-            "`\\` and this character mean nothing in double quotes",
-            "use single quotes: nothing is escaped in them",
-        ),
-        "found unprintable character" => text(
-            "a character that no text may hold",
-            "remove it, or write it as an escape within double quotes: `\"\\0\"`",
-        ),
-        other => match other
-            .strip_prefix("unexpected character: `")
-            .and_then(|rest| rest.strip_suffix('\''))
-        {
-            Some(character) => text(&format!("a text cannot begin with `{character}`"), QUOTE),
-            None => structure(
-                other,
-                "look for a missing quote or uneven indentation on this line and the one before",
-            ),
-        },
-    }
-}
-
-fn too_deep(span: &Span) -> Fault {
-    Fault::at(span, "lists and maps are nested too deep").allowed(format!("at most {MAX_DEPTH} levels"))
+fn too_deep(span: &Span) -> Diagnostic {
+    Diagnostic::at(span, "lists and maps are nested too deep").allowed(format!("at most {MAX_DEPTH} levels"))
 }
 
 fn size(node: &Node) -> usize {
@@ -685,82 +474,9 @@ fn position(marker: saphyr_parser::Marker) -> Position {
     }
 }
 
-/// What YAML 1.1 takes for a boolean and YAML 1.2 for a text.
-fn is_unclear(text: &str) -> bool {
-    matches!(text.to_ascii_lowercase().as_str(), "yes" | "no" | "on" | "off")
-}
-
-/// A scalar without quotes, by the core schema (YAML 1.2.2, section 10.3.2). Infinities and not-a-number have no form
-/// in JSON and stay texts.
-fn plain(text: &str) -> NodeValue {
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => return NodeValue::Null,
-        "true" | "True" | "TRUE" => return NodeValue::Bool(true),
-        "false" | "False" | "FALSE" => return NodeValue::Bool(false),
-        _ => {}
-    }
-    number(text).map_or_else(|| NodeValue::Text(text.to_owned()), NodeValue::Number)
-}
-
-fn number(text: &str) -> Option<Number> {
-    if let Some(digits) = text.strip_prefix("0x") {
-        return u64::from_str_radix(digits, 16)
-            .ok()
-            .filter(|_| !digits.starts_with('+'))
-            .map(Number::from);
-    }
-    if let Some(digits) = text.strip_prefix("0o") {
-        return u64::from_str_radix(digits, 8)
-            .ok()
-            .filter(|_| !digits.starts_with('+'))
-            .map(Number::from);
-    }
-    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let begins_as_number = unsigned.starts_with(|first: char| first.is_ascii_digit())
-        || unsigned
-            .strip_prefix('.')
-            .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()));
-    if !begins_as_number
-        || !unsigned
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'-' | b'+'))
-    {
-        return None;
-    }
-    if unsigned.bytes().all(|byte| byte.is_ascii_digit()) {
-        if let Ok(integer) = text.parse::<i64>() {
-            return Some(integer.into());
-        }
-        if let Ok(integer) = text.parse::<u64>() {
-            return Some(integer.into());
-        }
-    }
-    text.parse().ok().and_then(number_of)
-}
-
-/// `1.0` is the whole number 1, as JSON Schema has it.
-fn number_of(value: f64) -> Option<Number> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "it is a whole number that an `i64` holds"
-    )]
-    match value.fract() == 0.0 && value.abs() < MAX_WHOLE {
-        true => Some(Number::from(value as i64)),
-        false => Number::from_f64(value),
-    }
-}
-
-/// The whole numbers below it are the same in every reader of JSON (RFC 8259, section 6): 2 to the power of 53.
-const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
-
-/// Whether it is a whole number that not every reader could hold.
-fn is_too_large(number: &Number) -> bool {
-    number.is_f64() && number.as_f64().is_some_and(|value| value.abs() >= MAX_WHOLE)
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
