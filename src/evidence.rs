@@ -46,9 +46,14 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// Whether the provider simulator stood behind the gateway.
+    pub fn is_simulated(&self) -> bool {
+        self.behind == Behind::Simulated
+    }
+
     /// Whether the gateway has been seen from both sides: what went in and what came out.
     pub fn has_both_sides(&self) -> bool {
-        self.behind == Behind::Simulated && self.gateway && !self.sent.is_empty()
+        self.is_simulated() && self.gateway && !self.sent.is_empty()
     }
 }
 

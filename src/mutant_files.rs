@@ -2,14 +2,14 @@
 //!
 //! It lists and reads; what a text means is for `mutant`.
 
+use crate::cells::CellBody;
+use crate::expectation::IMPLIED;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::document::Diagnostic;
 use crate::ids::{CellId, ProviderId, TierId};
-use crate::mutant::{self, Known, Mutant, MutantName};
-use crate::spec::cell::CellBody;
-use crate::spec::expectation::IMPLIED;
+use crate::mutants::{self, Known, Mutant, MutantName};
 use crate::spec_files::{self, Project};
 
 /// The folder of the mutants, in the project's root.
@@ -37,7 +37,7 @@ pub fn read(project: &Project) -> (Vec<Arc<Mutant>>, Vec<Diagnostic>) {
     for (class, stem, file) in files(&project.root, &mut faults) {
         let read = spec_files::read(&project.root, &file)
             .map_err(|fault| vec![*fault])
-            .and_then(|bytes| mutant::resolve(MutantName::new(&class, &stem), &file, &bytes, &known));
+            .and_then(|bytes| mutants::resolve(MutantName::new(&class, &stem), &file, &bytes, &known));
         match read {
             Ok(mutant) => mutants.push(Arc::new(mutant)),
             Err(found) => faults.extend(found),

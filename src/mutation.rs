@@ -3,24 +3,22 @@
 //!
 //! It runs and counts; who caught what is for `mutant::score`, and what a trial is worth for `trial`.
 
+use crate::cells::{CellBody, ProxyConfig};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use futures_util::StreamExt as _;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use serde::de::DeserializeOwned;
 
 use crate::ids::{CellId, TierId, TrialName};
-use crate::mutant::score::{self, CellRun, Judgeable, Scored, Vacuous};
-use crate::mutant::{Mutant, MutantName};
+use crate::mutants::score::{self, CellRun, Judgeable, Scored, Vacuous};
+use crate::mutants::{Mutant, MutantName};
 use crate::outcome::{Failure, Outcome, TrialRecord, Verdict};
 use crate::plan::{Planned, Run};
 use crate::relay::Mutation;
 use crate::schedule::Line;
 use crate::session::Session;
-use crate::spec::cell::CellBody;
-use crate::spec::proxy_config::ProxyConfig;
 use crate::spec_files::Project;
 use crate::trial::{self, Trial};
 use crate::wire::exchange::Exchange;

@@ -3,14 +3,12 @@
 //! Pure. Listing needs no cell's text; a broken cell is a trial that fails, never a run that does not begin.
 #![warn(clippy::disallowed_methods)]
 
-use std::collections::HashSet;
+use crate::cells::manifest::Tier;
+use crate::cells::{Cell, CellBody, Manifest, ProxyConfig};
 use std::sync::Arc;
 
 use crate::document::Diagnostic;
 use crate::ids::{CellId, TrialName};
-use crate::spec::cell::{Cell, CellBody};
-use crate::spec::manifest::{Manifest, Tier};
-use crate::spec::proxy_config::ProxyConfig;
 
 /// What is to be done for a trial.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +30,7 @@ pub struct Run {
 }
 
 impl Run {
-    pub fn test(&self) -> &crate::spec::cell::Test {
+    pub fn test(&self) -> &crate::cells::Test {
         match &self.cell.body {
             CellBody::Test(test) => test,
             CellBody::NotApplicable(_) => unreachable!("only tests are planned to run"),
@@ -40,13 +38,12 @@ impl Run {
     }
 }
 
-/// The trials of the cells that are `present`, in the manifest's order.
-pub fn trials(manifest: &Manifest, present: &HashSet<CellId>) -> Vec<TrialName> {
-    let mut trials = Vec::with_capacity(present.len() * manifest.tiers.len());
-    for cell in manifest.cells().filter(|cell| present.contains(cell)) {
-        trials.extend(manifest.tiers.iter().map(|tier| cell.trial(&tier.id)));
-    }
-    trials
+/// The trials of the cells that are present, in the manifest's order.
+pub fn trials(manifest: &Manifest, is_present: impl Fn(&CellId) -> bool) -> Vec<TrialName> {
+    let cells = manifest.cells().filter(|cell| is_present(cell));
+    cells
+        .flat_map(|cell| manifest.tiers.iter().map(move |tier| cell.trial(&tier.id)))
+        .collect()
 }
 
 /// What is to be done for `trial`, whose cell was read with the result `cell`. The aliases are held against

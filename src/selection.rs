@@ -5,13 +5,13 @@
 //! have: a part that lost a trial must not pass for a whole one.
 #![warn(clippy::disallowed_methods)]
 
+use crate::cells::Manifest;
 use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 
 use crate::ids::TrialName;
 use crate::outcome::Cause;
 use crate::results::{Entry, Results, TrialResult};
-use crate::spec::manifest::Manifest;
 use crate::text;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

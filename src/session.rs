@@ -11,7 +11,7 @@ use crate::env::{self, ClaudeChoice, Environment, Secret, Variables};
 use crate::evidence::Behind;
 use crate::gateway::{self, Gateway, Litellm, LitellmOptions};
 use crate::ids::{ProviderId, TrialKey};
-use crate::mutant::Position;
+use crate::mutants::Position;
 use crate::process::{RunId, Watchdog, WatchdogError};
 use crate::provider::{self, Provider, RemoteSimulator, Simulator, Unscripted};
 use crate::relay::{self, Mutation, Relay};

@@ -2,6 +2,7 @@
 //!
 //! It brings the parts together and measures; judging is `expect`'s, and whose fault a failure is `cause`'s.
 
+use crate::cells::Test;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,18 +11,16 @@ use chrono::Utc;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::cause;
 use crate::claude::{self, ClaudeRun, Invocation, Progress};
 use crate::evidence::{Behind, DirectReply, Evidence};
-use crate::expect;
 use crate::ids::{TrialKey, TrialName};
 use crate::outcome::{Attempt, Cause, Failure, Judged, Mismatch, Outcome, TrialRecord};
 use crate::relay::Mutation;
 use crate::schedule::{Standing, Turn};
 use crate::session::Session;
-use crate::spec::cell::Test;
 use crate::wire::Usage;
 use crate::wire_diff::WireDiff;
+use crate::{cause, judge};
 
 /// How often a trial is attempted when what failed it may pass by itself.
 const ATTEMPTS: usize = 2;
@@ -139,17 +138,14 @@ async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path, turn: Turn)
         Ok(evidence) => evidence,
         Err(error) => return broken_off(&error, start),
     };
-    let judgement = expect::judge(trial.test, &trial.name.tier, &evidence);
+    let judgement = judge::judge(trial.test, &trial.name.tier, &evidence);
     let failure = (!judgement.mismatches.is_empty()).then(|| {
         let diagnosis = cause::of_trial(&evidence, &judgement);
         Failure {
             cause: diagnosis.cause,
             why: diagnosis.why,
             next: diagnosis.next,
-            wire: judgement
-                .diff
-                .as_ref()
-                .map_or_else(Vec::new, |diff| diff.lines(&judgement.interests())),
+            wire: judgement.wire_lines(),
             mismatches: judgement.mismatches.clone(),
         }
     });
@@ -194,7 +190,7 @@ fn broken_off(error: &TrialError, start: Instant) -> Attempted {
                 next: String::new(),
                 wire: Vec::new(),
                 mismatches: vec![Mismatch {
-                    expectation: expect::RUN.into(),
+                    expectation: crate::expectation::RUN.into(),
                     clause: None,
                     place: None,
                     summary: "the trial could not be run".into(),

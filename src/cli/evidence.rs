@@ -8,11 +8,9 @@ use anyhow::{Context as _, bail};
 use super::check;
 use crate::env::{self, Environment};
 use crate::evidence::Evidence;
-use crate::evidence_files;
 use crate::ids::TrialName;
 use crate::results::file::{Entry, Results};
-use crate::selection;
-use crate::trial;
+use crate::{evidence_files, selection, trial};
 
 /// A trial, its evidence and what was said of it.
 pub(super) struct Recorded {

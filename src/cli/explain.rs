@@ -1,6 +1,8 @@
 //! `compat explain`: a cell as it is run, with the file and line that each part comes from. Starts nothing.
 
+use crate::cells::{CellBody, Origin, Test};
 use crate::document::Place;
+use crate::expectation::Expectation;
 use crate::text::{closest, listed};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
@@ -21,9 +23,6 @@ use crate::ids::{CellId, FeatureId, ProviderId, TierId, TrialKey, TrialName};
 use crate::plan::Planned;
 use crate::process::RunId;
 use crate::selection;
-use crate::spec::cell::{CellBody, Test};
-use crate::spec::expectation::Expectation;
-use crate::spec::resolve::Origin;
 use crate::spec_files::Project;
 
 /// Show a cell as it is run

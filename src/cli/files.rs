@@ -1,5 +1,6 @@
 //! Files that commands read and write: with their names in every error, and `-` for the standard streams.
 
+use crate::cells::Manifest;
 use std::convert::Infallible;
 use std::io::{ErrorKind, IsTerminal, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,6 @@ use crate::atomic_write;
 use crate::document::render;
 use crate::matrix::ManifestView;
 use crate::results::json::{JsonError, Position};
-use crate::spec::manifest::Manifest;
 
 /// Where a command's data goes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! `compat schema`: writes the JSON Schemas that editors read, or checks that they are fresh.
 
+use crate::cells::{forms, reference};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -7,13 +8,10 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::print::talk;
-use crate::matrix;
-use crate::spec::reference;
+use crate::{matrix, mutants};
 use std::sync::LazyLock;
 
 use crate::document::Form;
-use crate::mutant;
-use crate::spec::forms;
 
 /// Write the JSON Schemas of every file that is read or written, and the reference of a cell's keys
 ///
@@ -65,7 +63,7 @@ pub static FORMS: [(&str, &LazyLock<Form>); 4] = [
     ("manifest.schema.json", &forms::MANIFEST),
     ("cell.schema.json", &forms::CELL),
     ("shared.schema.json", &forms::SHARED),
-    ("mutant.schema.json", &mutant::FORM),
+    ("mutant.schema.json", &mutants::FORM),
 ];
 
 /// The file name and the text of each schema.

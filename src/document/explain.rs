@@ -51,7 +51,7 @@ pub(super) fn explain(error: &ValidationError<'_>, root: &Value, node: &Node) ->
         ValidationErrorKind::Enum { options } => not_one_of(fault, found, options),
         ValidationErrorKind::OneOfNotValid { .. } | ValidationErrorKind::OneOfMultipleValid { .. } => {
             match found.map(|node| &node.value) {
-                Some(NodeValue::Map(_)) => kinds(fault, found, schema),
+                Some(NodeValue::Map(_)) if !alternatives(schema).is_empty() => kinds(fault, found, schema),
                 _ => not_one_of(fault, found, &constants(schema)),
             }
         }

@@ -1,11 +1,10 @@
 //! The simulator in this process: a server on a socket of its own, and the handle that scripts it and reads its
 //! record.
 
-use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
 use aws_lc_rs::error::Unspecified;
 use axum::Router;

@@ -12,12 +12,11 @@ mod server;
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::fmt;
-use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use std::{fmt, io};
 
 use axum::Router;
 use axum::serve::ListenerExt as _;
@@ -28,7 +27,7 @@ use tokio::time::timeout;
 
 use crate::clock::now_ms;
 use crate::ids::TrialKey;
-use crate::mutant::{Mutant, Position};
+use crate::mutants::{Mutant, Position};
 use crate::schedule::Gate;
 use crate::wire::Operation;
 use crate::wire::passage::Passage;

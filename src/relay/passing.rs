@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use super::Mutation;
 use super::ledger::Recording;
-use crate::mutant::{Step, StreamChanger};
+use crate::mutants::{Step, StreamChanger};
 use crate::wire::framing::{Decoder, Framing};
 
 /// A reply's body as it comes.

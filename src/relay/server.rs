@@ -19,7 +19,7 @@ use super::ledger::Recording;
 use super::passing::Passing;
 use super::{Mutation, Trial, now_ms};
 use crate::ids::TrialKey;
-use crate::mutant::{Headers, MadeUpReply, PassingRequest, Position, ReplyHead};
+use crate::mutants::{Headers, MadeUpReply, PassingRequest, Position, ReplyHead};
 use crate::schedule::Gate;
 use crate::wire::exchange::{self, Body};
 use crate::wire::framing::Framing;

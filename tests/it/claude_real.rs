@@ -1,6 +1,7 @@
 //! What is built on, measured again with a real `claude`:
 //! `COMPAT_CLAUDE=path cargo test --test it claude_real -- --ignored`.
 
+use compat_matrix::wire::script::{Prompt, PromptBlock};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -15,7 +16,6 @@ use compat_matrix::env::{ClaudeChoice, Environment, Secret};
 use compat_matrix::evidence::Killed;
 use compat_matrix::ids::TrialKey;
 use compat_matrix::process::{Cookie, RunId, carriers};
-use compat_matrix::spec::cell::{Prompt, PromptBlock};
 use compat_matrix::transcript::AnswerBlock;
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -1,6 +1,9 @@
 //! A trial from its session to its record, without the real parts: a scripted `claude`, and the provider simulator, or a
 //! double that only says no, in the gateway's place.
 
+use compat_matrix::cells::Test;
+use compat_matrix::expectation::kinds::{ExitCheck, RequestsCheck, TextCheck};
+use compat_matrix::expectation::{Check, Turn};
 use std::path::{Path, PathBuf};
 
 use compat_matrix::env::{self, Environment};
@@ -10,8 +13,6 @@ use compat_matrix::outcome::{Cause, Failure, Outcome, TrialRecord, Verdict};
 use compat_matrix::provider::{self, Simulator};
 use compat_matrix::schedule::Line;
 use compat_matrix::session::{Options, Relays, Session, SessionError};
-use compat_matrix::spec::cell::Test;
-use compat_matrix::spec::expectation::{Check, Turn};
 use compat_matrix::toolchain::Silent;
 use compat_matrix::trial::{self, Trial};
 use compat_matrix::warm::Warmth;
@@ -64,18 +65,18 @@ async fn session_on(simulator: &Simulator) -> Session {
 
 /// A prompt that is answered with `pong`, and what must hold on both sides.
 fn text_test() -> Test {
-    let mut test = test(Check::Text(equals("pong")));
+    let mut test = test(Check::Text(TextCheck(equals("pong"))));
     test.script = script([text("pong")]);
     test.expectations.push(expectation(
         "requests",
-        Check::Requests {
+        Check::Requests(RequestsCheck {
             operation: Operation::Messages,
             count: 1,
-        },
+        }),
     ));
     test.expectations.push(expectation(
         "prompt",
-        Check::Request(compat_matrix::spec::expectation::RequestCheck {
+        Check::Request(compat_matrix::expectation::kinds::RequestCheck {
             model: None,
             turn: Turn::Number(1),
             operation: Operation::Messages,
@@ -162,7 +163,7 @@ async fn a_provider_in_lockstep_is_told_what_shows() {
     let session = session_on(&simulator).await;
     let root = TempDir::new().unwrap();
     let mut test = text_test();
-    test.expectations[0].check = Check::Text(equals("one two three"));
+    test.expectations[0].check = Check::Text(TextCheck(equals("one two three")));
     let Reply::Message(message) = &mut test.script.replies[0] else {
         panic!("a text is a message");
     };
@@ -184,7 +185,7 @@ async fn what_does_not_hold_fails_the_trial_on_the_side_where_it_does_not() {
     let session = session_on(&simulator).await;
     let root = TempDir::new().unwrap();
     let mut test = text_test();
-    test.expectations[0].check = Check::Text(equals("something else"));
+    test.expectations[0].check = Check::Text(TextCheck(equals("something else")));
     let record = run(&test, &session, root.path()).await;
     let failure = failure(&record);
     assert_eq!(failure.cause, Cause::Assertion);
@@ -240,7 +241,7 @@ async fn a_live_run_judges_claude_alone_and_says_so() {
     assert_eq!(session.behind(), Behind::Live);
     let root = TempDir::new().unwrap();
     let mut test = text_test();
-    test.expectations[0].check = Check::Exit(0);
+    test.expectations[0].check = Check::Exit(ExitCheck(0));
     let record = run(&test, &session, root.path()).await;
     assert_eq!(record.outcome, Outcome::Pass, "{record:#?}");
     assert_eq!(verdict(&record, "check"), Some(Verdict::Held));

@@ -567,10 +567,9 @@ async fn a_part_of_a_name_is_answered_with_whole_ones() {
             ["explain", "words"],
             "; did you mean one of `words::anthropic`, `words::azure`?",
         ),
-        (["explain", "texts"], "; did you mean `text::anthropic`?"),
         (
-            ["explain", "text::azure"],
-            "`text::azure` has no file yet: `cells/text/azure.yaml` would be it",
+            ["explain", "texts"],
+            "; did you mean one of `text::anthropic`, `text::azure`?",
         ),
         (
             ["check", "cells/txt"],

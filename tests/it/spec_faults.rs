@@ -1,12 +1,11 @@
 //! What an author reads when something is wrong: for each mistake its place, its message and the way out.
 
+use compat_matrix::cells::{Layer, Layers, Manifest, resolve};
 use std::path::Path;
 
 use compat_matrix::document::Diagnostic;
 use compat_matrix::document::render::{self, Format};
 use compat_matrix::ids::{CellId, FeatureId, ProviderId};
-use compat_matrix::spec::manifest::Manifest;
-use compat_matrix::spec::resolve::{self, Shared};
 
 const MANIFEST: &str = include_str!("../../manifest.yaml");
 const RED: &[u8] = include_bytes!("../../cells/vision/_red.png");
@@ -21,21 +20,23 @@ pub fn faults_of(shared: Option<&str>, own: &[u8]) -> Vec<Diagnostic> {
         feature: FeatureId::new("tool_use"),
         provider: ProviderId::new("bedrock_invoke"),
     };
-    let shared = shared.map(|text| Shared::parse(Path::new("_shared.yaml"), text.as_bytes()));
+    let shared = shared.map(|text| Layer::shared(Path::new("_shared.yaml"), text.as_bytes()));
     let attachments = |file: &Path| match file.to_str() {
         Some("_red.png" | "_red.jpg" | "_red.pdf") => Ok(RED.to_vec()),
         _ => Err("there is no such file in the feature's folder".to_owned()),
     };
-    resolve::cell(
-        &id,
-        Path::new("cell.yaml"),
-        own,
-        shared.as_ref().map(Result::as_ref),
-        &manifest(),
-        &attachments,
-    )
-    .err()
-    .unwrap_or_default()
+    let layers = match &shared {
+        Some(Err(faults)) => Err(&faults[..]),
+        Some(Ok(feature)) => Ok(Layers {
+            feature: Some(feature),
+            ..Layers::default()
+        }),
+        None => Ok(Layers::default()),
+    };
+    let own = Some((Path::new("cell.yaml"), own));
+    resolve::cell(&id, layers, own, &manifest(), &attachments)
+        .err()
+        .unwrap_or_default()
 }
 
 /// One fault a line, `line:column path: message | found | allowed | hint`.
@@ -341,7 +342,7 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
             "no prompt",
             with("prompt: Say pong\n", ""),
             &[
-                "the cell says nothing to Claude Code",
+                "the cell has no prompt for Claude Code",
                 "in `_shared.yaml` or in the provider's own file",
             ],
         ),
@@ -357,7 +358,7 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
         (
             "no replies",
             with("replies:\n  - content: [{ text: pong }]\n", ""),
-            &["the simulated provider has nothing to answer"],
+            &["the simulated provider has no reply"],
         ),
         (
             "no expect",
@@ -397,7 +398,7 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
             &[
                 "6:23 expect.reply.text.matches",
                 "not a regular expression: unclosed group",
-                "takes a `\\` before it",
+                "needs a `\\` before it",
             ],
         ),
         (
@@ -453,7 +454,7 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
         (
             "exists with a value",
             with("{ contains: pong }", "{ exists: false, equals: x }"),
-            &["what does not exist has no value to compare"],
+            &["a value that does not exist cannot be compared"],
         ),
         (
             "contains and not",
@@ -497,7 +498,7 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
             and("  r:\n    requests: { count: 2 }\n"),
             &[
                 "8:24",
-                "the script has 1 reply, so a right run never makes 2 requests",
+                "the script has 1 reply, so a correct run never makes 2 requests",
             ],
         ),
         (
@@ -505,7 +506,7 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
             and("  r:\n    request: { turn: 1, route: vertex_ai }\n"),
             &[
                 "8:32",
-                "only the requests of `vertex_ai`'s cells come by the route `vertex_ai`",
+                "only requests of `vertex_ai` cells take the route `vertex_ai`",
                 "write `bedrock_invoke`",
             ],
         ),
@@ -689,7 +690,7 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
                 "  - content: [{ text: pong }]\n",
                 "  - content: [{ text: pong }]\n  - content: [{ text: ping }]\n",
             ),
-            &["4:", "replies[1]", "nothing asks for this reply"],
+            &["4:", "replies[1]", "no request gets this reply"],
         ),
         (
             "a tool call at the end",
@@ -808,7 +809,7 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
         (
             "an image of an unknown kind",
             with("prompt: Say pong", "prompts: [[{ image: _red.bmp }]]"),
-            &["an ending of no kind that may stand here", "`png`, `jpg`"],
+            &["an ending of no kind that is allowed here", "`png`, `jpg`"],
         ),
         (
             "an image that is another",
@@ -915,7 +916,7 @@ fn what_all_cells_lack_is_told_of_the_shared_file() {
         b"expect:\n  r:\n    text: { contains: pong }\n",
     ));
     assert!(
-        found.starts_with("_shared.yaml 1:1 : the simulated provider has nothing to answer"),
+        found.starts_with("_shared.yaml 1:1 : the simulated provider has no reply"),
         "{found}"
     );
     assert!(found.ends_with("a cell that lacks it: 1:1"), "{found}");
@@ -950,10 +951,10 @@ fn a_call_that_a_flag_lets_end_the_run_may_be_the_last_reply() {
     assert_eq!(brief(&faults_of(None, (cell.clone() + flags).as_bytes())), "");
     assert!(
         brief(&faults_of(None, cell.as_bytes()))
-            .contains("the prompt gets no last word: every reply calls a tool")
+            .contains("every reply calls a tool, so the prompt never gets a final answer")
     );
     let other = cell.replace("StructuredOutput", "Bash") + flags;
-    assert!(brief(&faults_of(None, other.as_bytes())).contains("no last word"));
+    assert!(brief(&faults_of(None, other.as_bytes())).contains("never gets a final answer"));
     let twice = cell.replacen(
         "  - content",
         "  - content: [{ tool_use: { name: StructuredOutput, input: {} } }]\n  - content",
