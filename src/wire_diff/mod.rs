@@ -10,7 +10,7 @@ pub mod noise;
 mod pairing;
 mod reply;
 mod request;
-mod telling;
+mod wording;
 mod values;
 
 use std::collections::BTreeMap;
