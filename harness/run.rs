@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
-use compat_matrix::cli::progress;
 use compat_matrix::diagnostic;
 use compat_matrix::env::{self, Environment};
 use compat_matrix::evidence::Behind;
@@ -19,6 +18,7 @@ use compat_matrix::matrix::{Matrix, terminal};
 use compat_matrix::outcome::{Cause, Failure, Mismatch, Outcome, RunRecord, TrialRecord};
 use compat_matrix::plan::{self, Planned};
 use compat_matrix::preflight::{self, Finding};
+use compat_matrix::progress;
 use compat_matrix::report::{self, Paint};
 use compat_matrix::results::{Entry, Results};
 use compat_matrix::schedule::Line;

@@ -8,6 +8,7 @@
 // The pure core.
 pub mod ids;
 pub mod text;
+pub mod digest;
 pub mod spec;
 pub mod plan;
 pub mod selection;
@@ -31,6 +32,8 @@ pub mod clock;
 pub mod env;
 pub mod process;
 pub mod atomic_write;
+pub mod progress;
+pub mod http;
 pub mod spec_files;
 pub mod mutant_files;
 pub mod evidence_files;

@@ -15,7 +15,6 @@ mod matrix;
 mod mutants;
 mod new;
 mod print;
-pub mod progress;
 mod provider;
 mod publish;
 mod repro;

@@ -11,9 +11,9 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::check;
 use super::files::Output;
 use super::print::{data, talk};
-use super::{check, progress};
 use crate::diagnostic::Format;
 use crate::env::{self, Environment};
 use crate::ids::TierId;
@@ -21,6 +21,7 @@ use crate::mutant::Mutant;
 use crate::mutant::score::{Named, Scored, Vacuous};
 use crate::mutant_files;
 use crate::mutation::{self, Campaign, Conclusion, Listener, NotClean};
+use crate::progress;
 use crate::session::{self, Relays, Session};
 use crate::spec_files::Project;
 use crate::warm::Warmth;

@@ -10,10 +10,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::files::Output;
 use super::print::talk;
-use super::progress;
 use super::versions::{Channel, filter};
 use crate::env::{self, Environment};
+use crate::http::RetryPolicy;
 use crate::process::RunId;
+use crate::progress;
 use crate::publish::credentials::{self, Held, Source as TokenSource, Tokens};
 use crate::publish::daily::{Daily, Docs, Report, Request, Source};
 use crate::publish::deliver::Proposal;
@@ -24,8 +25,7 @@ use crate::publish::release_run::{GatewayOrigin, Versions, Wanted};
 use crate::publish::steps::Voice;
 use crate::publish::summary::Ending;
 use crate::spec_files::Project;
-use crate::toolchain::Surroundings;
-use crate::toolchain::http::Patience;
+use crate::toolchain::ToolEnvironment;
 use crate::versions::age::Age;
 use crate::versions::litellm::Pattern;
 
@@ -361,17 +361,17 @@ impl Arguments {
     }
 
     fn api(&self, environment: &Environment) -> anyhow::Result<Api> {
-        Ok(Api::find(&Surroundings {
+        Ok(Api::find(&ToolEnvironment {
             environment: environment.clone(),
-            patience: self.patience(),
+            retry: self.patience(),
             run: RunId::mint(),
         })?)
     }
 
-    fn patience(&self) -> Patience {
-        Patience {
+    fn patience(&self) -> RetryPolicy {
+        RetryPolicy {
             first_wait: Duration::from_millis(self.docs.first_wait),
-            ..Patience::default()
+            ..RetryPolicy::default()
         }
     }
 }

@@ -10,10 +10,10 @@ use reqwest::Url;
 
 use super::files;
 use super::print::data;
+use crate::http::{Client, HttpRequest, RetryPolicy};
 use crate::matrix::Matrix;
 use crate::publish::freshness::Freshness;
 use crate::results::json::timestamp;
-use crate::toolchain::http::{Client, Patience, Request};
 use crate::versions::age::Age;
 
 /// Say how old the published matrix is
@@ -73,7 +73,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 async fn fetch(url: &Url) -> anyhow::Result<String> {
-    let client = Client::new(Patience::default(), &[])?;
-    let response = client.get(&Request::to(url.clone())).await?;
+    let client = Client::new(RetryPolicy::default(), None)?;
+    let response = client.get(&HttpRequest::to(url.clone())).await?;
     String::from_utf8(response.body.to_vec()).with_context(|| format!("`{url}` is not UTF-8"))
 }

@@ -9,9 +9,9 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::print::{data, talk};
-use super::progress;
 use crate::env::Environment;
 use crate::process::{RunId, Watchdog};
+use crate::progress;
 use crate::toolchain::cache::Installed;
 use crate::toolchain::npm::Registry;
 use crate::toolchain::platform::{CLAUDE_PACKAGE, Platform};
@@ -159,9 +159,9 @@ async fn install(installer: &Installer<'_>, lock: &Lock, tool: Option<Tool>) -> 
     }
     match (claude, litellm) {
         (Ok(_), Ok(_)) => Ok(ExitCode::SUCCESS),
-        (Err(claude), Ok(_)) => Err(claude.into()),
-        (Ok(_), Err(litellm)) => Err(litellm.into()),
-        (Err(claude), Err(litellm)) => anyhow::bail!("{claude}\nerror: {litellm}"),
+        (Err(claude), Ok(_)) => Err(claude),
+        (Ok(_), Err(litellm)) => Err(litellm),
+        (Err(claude), Err(litellm)) => anyhow::bail!("{claude:#}\nerror: {litellm:#}"),
     }
 }
 
@@ -226,7 +226,7 @@ fn rows(installer: &Installer, lock: &Lock) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-type Pinned<'a> = (&'static str, &'a str, crate::toolchain::cache::Entry, String);
+type Pinned<'a> = (&'static str, &'a str, crate::toolchain::cache::CacheEntry, String);
 
 /// What a run needs. `uv` is not among it: it is there only where it had to be installed.
 fn pinned<'a>(installer: &Installer, lock: &'a Lock) -> anyhow::Result<Vec<Pinned<'a>>> {
@@ -301,7 +301,7 @@ impl Wanted {
         lock: &Lock,
         folder: &Path,
     ) -> anyhow::Result<()> {
-        let registry = Registry::find(&installer.surroundings).await?;
+        let registry = Registry::find(&installer.tools).await?;
         let version = match &self.claude {
             Some(version) => version.clone(),
             None => {
@@ -353,12 +353,12 @@ async fn verify(installer: &Installer<'_>, lock: &Lock) -> anyhow::Result<ExitCo
     for (tool, version, entry, _) in pinned(installer, lock)? {
         let faults = match entry.installed() {
             None => vec!["not installed; install it with `compat toolchain install`".to_owned()],
-            Some(installed) if tool == claude::TOOL => stamp::read(&installed)
+            Some(installed) if tool == claude::TOOL => stamp::check_digest(&installed)
                 .err()
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
-            Some(installed) => verify::litellm(&installed, &lock.litellm, &installer.surroundings).await?,
+            Some(installed) => verify::litellm(&installed, &lock.litellm, &installer.tools).await?,
         };
         if faults.is_empty() {
             data!("{tool} {version}: as installed");

@@ -8,10 +8,11 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio::runtime::Runtime;
 
+use super::check;
 use super::print::{data, talk};
-use super::{check, progress};
 use crate::env::{self, Environment};
 use crate::process;
+use crate::progress;
 use crate::warm::{self, Description, Fingerprint, Found, Hosting, Place, WarmError};
 
 /// Keep gateway and provider simulator running for the runs to come

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::print::{data, talk};
 use crate::process::RunId;
-use crate::toolchain::Surroundings;
+use crate::toolchain::ToolEnvironment;
 use crate::toolchain::npm::Registry;
 use crate::toolchain::platform::CLAUDE_PACKAGE;
 use crate::versions::age::Age;
@@ -86,7 +86,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 async fn run_async(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let surroundings = Surroundings::new(crate::env::Environment::from_process(), RunId::mint());
+    let surroundings = ToolEnvironment::new(crate::env::Environment::from_process(), RunId::mint());
     let (version, reason) = match arguments.command {
         Command::ClaudeCode { min_age, at } => {
             let package = Registry::find(&surroundings)

@@ -11,12 +11,13 @@ use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::axes::AxisArguments;
+use super::check;
 use super::print::talk;
-use super::{check, progress};
 use crate::diagnostic::Format;
 use crate::env::{self, Environment};
 use crate::ids::TrialName;
-use crate::process::{self, Launch, Mark, RunId};
+use crate::process::{self, Launch, ProcessTag, RunId};
+use crate::progress;
 use crate::selection::{self, Axes, Names};
 use crate::spec_files::Project;
 use crate::text::counted;
@@ -184,7 +185,7 @@ impl<'a> Watcher<'a> {
         let trials = folder.path().join("trials");
         let lines: String = names.iter().map(|name| format!("{name}\n")).collect();
         std::fs::write(&trials, lines).context("cannot write the names of the trials")?;
-        let mark = Mark::run(RunId::mint());
+        let mark = ProcessTag::run(RunId::mint());
         let launch = match &self.arguments.harness {
             Some(program) => Launch::new(program, mark),
             None => Launch::new("cargo", mark).arguments(["test", "--quiet", "--test", "compat", "--"]),

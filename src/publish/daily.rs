@@ -21,13 +21,13 @@ use super::steps::{Steps, Voice};
 use super::summary::{self, Ending, Known};
 use super::webhook::{self, WebhookError};
 use crate::env::Environment;
+use crate::http::RetryPolicy;
 use crate::matrix::ManifestView;
 use crate::matrix::builder::{BuildError, Stamp};
-use crate::process::{RunId, Watchdog, WatchdogError};
+use crate::process::{RunId, Watchdog};
 use crate::results::Results;
 use crate::results::json::JsonError;
 use crate::spec_files::Project;
-use crate::toolchain::http::Patience;
 use crate::{atomic_write, diagnostic};
 
 /// What a daily run is asked to do.
@@ -42,7 +42,7 @@ pub struct Request {
     /// Where the matrix is published; nowhere, if there is none.
     pub docs: Option<Docs>,
     pub report: Report,
-    pub patience: Patience,
+    pub patience: RetryPolicy,
 }
 
 #[derive(Debug)]
@@ -89,8 +89,8 @@ pub enum DailyError {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error(transparent)]
-    Watchdog(#[from] WatchdogError),
+    #[error("{0:#}")]
+    Watchdog(anyhow::Error),
     /// The matrix could not be run.
     #[error(transparent)]
     ReleaseRun(#[from] ReleaseRunError),
@@ -154,7 +154,7 @@ impl<'a> Daily<'a> {
         std::fs::create_dir_all(&request.output).map_err(DailyError::file("make", &request.output))?;
         request.output = found(&request.output)?;
         let run = RunId::mint();
-        let mut watchdog = Watchdog::start(run)?;
+        let mut watchdog = Watchdog::start(run).map_err(DailyError::Watchdog)?;
         // Only its owner may look into a temporary folder.
         let scratch = tempfile::Builder::new()
             .prefix("compat-publish-")
@@ -162,7 +162,7 @@ impl<'a> Daily<'a> {
             .map_err(DailyError::file("make a folder in", &std::env::temp_dir()))?;
         watchdog
             .remove_at_end(scratch.path())
-            .map_err(WatchdogError::Start)?;
+            .map_err(DailyError::Watchdog)?;
         Ok(Self {
             request,
             tokens,

@@ -16,8 +16,8 @@ use reqwest::Url;
 
 use super::plan::{File, RepositoryPath, Touched};
 use crate::env::{self, Environment, Secret, Variables};
-use crate::process::{self, Bounds, Launch, Mark, Output, ProcessError, RunId};
-use crate::toolchain::http::is_private;
+use crate::http::may_carry_secrets;
+use crate::process::{self, Launch, ProcessError, ProcessTag, ProgramOutput, RunId};
 
 /// How long git may take on this machine.
 const LOCAL_DEADLINE: Duration = Duration::from_secs(60);
@@ -69,7 +69,7 @@ impl std::str::FromStr for RemoteUrl {
         }
         match url.scheme() {
             "file" => Ok(Self(url)),
-            "http" if !is_private(&url) => {
+            "http" if !may_carry_secrets(&url) => {
                 Err("over `http` anybody could read the token on its way, expected `https`".into())
             }
             "https" | "http" => Ok(Self(url)),
@@ -125,7 +125,7 @@ pub struct Clone {
     folder: PathBuf,
     url: RemoteUrl,
     environment: Variables,
-    mark: Mark,
+    mark: ProcessTag,
 }
 
 impl Clone {
@@ -153,7 +153,7 @@ impl Clone {
             folder: folder.join("docs.git"),
             url: url.clone(),
             environment: variables,
-            mark: Mark::run(run),
+            mark: ProcessTag::run(run),
         };
         let launch = clone
             .launch()
@@ -290,7 +290,7 @@ impl Clone {
 
     async fn local(&self, launch: Launch, input: &[u8]) -> Result<String, GitError> {
         let what = command(&launch);
-        let output = process::output(&launch, input, Bounds::deadline(LOCAL_DEADLINE)).await?;
+        let output = process::output(&launch, input, LOCAL_DEADLINE).await?;
         read(&what, &output)
     }
 
@@ -313,7 +313,7 @@ impl Clone {
         }
         let launch = launch.arguments(arguments);
         let what = command(&launch);
-        let output = process::output(&launch, b"", Bounds::deadline(NETWORK_DEADLINE)).await?;
+        let output = process::output(&launch, b"", NETWORK_DEADLINE).await?;
         drop(file);
         read(&what, &output)
     }
@@ -361,7 +361,7 @@ fn command(launch: &Launch) -> String {
     String::new()
 }
 
-fn read(what: &str, output: &Output) -> Result<String, GitError> {
+fn read(what: &str, output: &ProgramOutput) -> Result<String, GitError> {
     if output.is_success() && !output.truncated {
         return String::from_utf8(output.stdout.clone()).map_err(|_| GitError::Failed {
             what: what.to_owned(),

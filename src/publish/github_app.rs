@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::credentials::{CredentialError, Held, Minted};
 use crate::env::{self, Secret};
-use crate::toolchain::Surroundings;
-use crate::toolchain::http::{Client, Fault, FetchError, Request, is_private};
+use crate::http::{Client, FetchError, HttpRequest, RequestError, may_carry_secrets};
+use crate::toolchain::ToolEnvironment;
 
 /// GitHub's own API, where `GITHUB_API_URL` names no other.
 const PUBLIC_API: &str = "https://api.github.com";
@@ -60,18 +60,18 @@ pub struct ApiError {
 
 impl Api {
     /// The API that the environment names.
-    pub fn find(surroundings: &Surroundings) -> Result<Self, AppError> {
+    pub fn find(surroundings: &ToolEnvironment) -> Result<Self, AppError> {
         let address = surroundings
             .environment
             .get(env::GITHUB_API_URL)
             .unwrap_or(PUBLIC_API);
         let base = Url::parse(address)
             .ok()
-            .filter(is_private)
+            .filter(may_carry_secrets)
             .ok_or_else(|| AppError::Address(address.to_owned()))?;
         Ok(Self {
             base,
-            client: Client::new(surroundings.patience, &[]).map_err(AppError::Client)?,
+            client: Client::new(surroundings.retry, None).map_err(AppError::Client)?,
         })
     }
 
@@ -90,7 +90,7 @@ impl Api {
             said,
         };
         let request = self.request(path, bearer).map_err(|said| failed(None, said))?;
-        match self.client.exchange(&method, &request, body).await {
+        match self.client.send(&method, &request, body).await {
             Ok(response) if response.body.is_empty() => Ok(Value::Null),
             Ok(response) => response
                 .json()
@@ -99,7 +99,7 @@ impl Api {
         }
     }
 
-    fn request(&self, path: &str, bearer: &Secret) -> Result<Request, String> {
+    fn request(&self, path: &str, bearer: &Secret) -> Result<HttpRequest, String> {
         let base = self.base.as_str().trim_end_matches('/');
         let url = Url::parse(&format!("{base}{path}")).map_err(|error| error.to_string())?;
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", bearer.expose()))
@@ -113,28 +113,28 @@ impl Api {
                 HeaderValue::from_static("2022-11-28"),
             ),
         ]);
-        Ok(Request { url, headers })
+        Ok(HttpRequest { url, headers })
     }
 }
 
 fn status(error: &FetchError) -> Option<StatusCode> {
-    match &error.fault {
-        Fault::Status { status, .. } => Some(*status),
+    match &error.reason {
+        RequestError::Status { status, .. } => Some(*status),
         _ => None,
     }
 }
 
 /// GitHub's own words, where it sent some.
 fn said(error: &FetchError) -> String {
-    let Fault::Status { status, body, .. } = &error.fault else {
-        return error.fault.to_string();
+    let RequestError::Status { status, body, .. } = &error.reason else {
+        return error.reason.to_string();
     };
     let message = serde_json::from_str::<Value>(body)
         .ok()
         .and_then(|body| Some(body.get("message")?.as_str()?.to_owned()));
     match message {
         Some(message) => format!("{status}: {message}"),
-        None => error.fault.to_string(),
+        None => error.reason.to_string(),
     }
 }
 
@@ -160,7 +160,7 @@ pub enum AppError {
     Address(String),
     /// The HTTP client cannot be made.
     #[error("cannot make an HTTP client: {0}")]
-    Client(Fault),
+    Client(anyhow::Error),
     #[error(transparent)]
     Credential(Box<CredentialError>),
     #[error("the App's private key is no RSA key in PEM: {0}")]

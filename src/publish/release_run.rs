@@ -13,16 +13,14 @@ use super::run::{self as harness, RunError};
 use super::steps::Steps;
 use crate::atomic_write;
 use crate::env::{Environment, Secret, Variables};
+use crate::http::RetryPolicy;
 use crate::process::RunId;
 use crate::provider::{self, Simulator, Unscripted, new_control_key};
 use crate::results::Results;
 use crate::spec_files::PROXY_CONFIG;
-use crate::toolchain::cache::CacheError;
-use crate::toolchain::claude::ClaudeVersionError;
-use crate::toolchain::http::Patience;
-use crate::toolchain::npm::{Registry, RegistryError};
-use crate::toolchain::update::{self, UpdateError};
-use crate::toolchain::{self, InstallClaudeError, Installer, Surroundings, lock};
+use crate::toolchain::npm::Registry;
+use crate::toolchain::update;
+use crate::toolchain::{self, Installer, ToolEnvironment, lock};
 use crate::versions::litellm::Filter;
 
 /// What the results of a run are called.
@@ -72,16 +70,8 @@ pub enum ReleaseRunError {
     Simulator(String),
     #[error(transparent)]
     Gateway(#[from] GatewayError),
-    #[error(transparent)]
-    Cache(#[from] CacheError),
-    #[error(transparent)]
-    Registry(#[from] RegistryError),
-    #[error(transparent)]
-    Pin(#[from] UpdateError),
-    #[error(transparent)]
-    Claude(#[from] InstallClaudeError),
-    #[error(transparent)]
-    ClaudeVersion(#[from] ClaudeVersionError),
+    #[error("{0:#}")]
+    Tools(anyhow::Error),
     #[error(transparent)]
     Harness(#[from] RunError),
     #[error("cannot write `{}`: {source}", path.display())]
@@ -96,13 +86,19 @@ pub struct ReleaseRun<'a, 'v> {
     /// A folder that is removed in the end.
     pub scratch: &'a Path,
     pub environment: &'a Environment,
-    pub patience: Patience,
+    pub patience: RetryPolicy,
     pub run: RunId,
     pub steps: &'a mut Steps<'v>,
 }
 
 /// The provider simulator of a rehearsal, and the key for its control routes.
 type Rehearsal = (Simulator, Secret);
+
+impl From<anyhow::Error> for ReleaseRunError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Tools(error)
+    }
+}
 
 impl ReleaseRun<'_, '_> {
     /// All steps, from the versions to the results, which are in the output folder then.
@@ -136,17 +132,17 @@ impl ReleaseRun<'_, '_> {
         Ok((results, versions))
     }
 
-    fn surroundings(&self) -> Surroundings {
-        Surroundings {
+    fn surroundings(&self) -> ToolEnvironment {
+        ToolEnvironment {
             environment: self.environment.clone(),
-            patience: self.patience,
+            retry: self.patience,
             run: self.run,
         }
     }
 
-    fn installer(&self) -> Result<Installer<'_>, CacheError> {
+    fn installer(&self) -> anyhow::Result<Installer<'_>> {
         let mut installer = Installer::new(self.environment.clone(), self.run, self.steps.voice.progress)?;
-        installer.surroundings.patience = self.patience;
+        installer.tools.retry = self.patience;
         Ok(installer)
     }
 
@@ -239,10 +235,10 @@ impl ReleaseRun<'_, '_> {
     async fn install_claude(&mut self, version: &str) -> Result<PathBuf, ReleaseRunError> {
         self.steps.begin("install Claude Code");
         let installer = self.installer()?;
-        let registry = Registry::find(&installer.surroundings).await?;
+        let registry = Registry::find(&installer.tools).await?;
         let pin = update::pin_claude(&registry, version).await?;
         let claude = installer.ensure_claude(&pin).await?;
-        let says = toolchain::claude_version(&claude, &installer.surroundings).await?;
+        let says = toolchain::claude_version(&claude, &installer.tools).await?;
         self.steps
             .say(&format!("`{}` says it is {says}", claude.display()));
         Ok(claude)

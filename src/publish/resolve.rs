@@ -4,8 +4,8 @@
 
 use chrono::{TimeDelta, Utc};
 
-use crate::toolchain::Surroundings;
-use crate::toolchain::npm::{Registry, RegistryError};
+use crate::toolchain::ToolEnvironment;
+use crate::toolchain::npm::Registry;
 use crate::toolchain::platform::CLAUDE_PACKAGE;
 use crate::versions::age::Age;
 use crate::versions::claude_code::{self, NoEligibleVersion};
@@ -27,7 +27,7 @@ pub enum ResolveError {
     #[error(transparent)]
     NoRelease(#[from] NoRelease),
     #[error(transparent)]
-    Registry(#[from] RegistryError),
+    Registry(#[from] anyhow::Error),
     #[error(transparent)]
     NoVersion(#[from] NoEligibleVersion),
 }
@@ -46,7 +46,7 @@ pub async fn litellm(
     given: Option<String>,
     repository: &str,
     filter: &Filter,
-    surroundings: &Surroundings,
+    surroundings: &ToolEnvironment,
 ) -> Result<Resolved, ResolveError> {
     if let Some(tag) = given {
         return Ok(Resolved::given("LiteLLM", tag));
@@ -62,7 +62,7 @@ pub async fn litellm(
 }
 
 /// The version of `claude`: the one that is given, else the newest, however young.
-pub async fn claude(given: Option<String>, surroundings: &Surroundings) -> Result<Resolved, ResolveError> {
+pub async fn claude(given: Option<String>, surroundings: &ToolEnvironment) -> Result<Resolved, ResolveError> {
     if let Some(version) = given {
         return Ok(Resolved::given(CLAUDE_PACKAGE, version));
     }

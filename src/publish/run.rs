@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::atomic_write;
 use crate::env::{self, Environment, Secret};
-use crate::process::{Ended, Launch, Mark, ProcessError, RunId, Service};
+use crate::process::{Ended, Launch, ProcessError, ProcessTag, RunId, Service};
 use crate::results::Results;
 use crate::results::json::JsonError;
 
@@ -144,10 +144,9 @@ const NOT_JUDGED: i32 = 102;
 
 fn launch(options: &Options) -> Launch {
     let launch = match options.program {
-        Some(program) => Launch::new(program, Mark::run(options.run)),
-        None => {
-            Launch::new("cargo", Mark::run(options.run)).arguments(["test", "--locked", "--test", "compat"])
-        }
+        Some(program) => Launch::new(program, ProcessTag::run(options.run)),
+        None => Launch::new("cargo", ProcessTag::run(options.run))
+            .arguments(["test", "--locked", "--test", "compat"]),
     };
     let mut variables: Vec<(&str, OsString)> = vec![
         (env::CARGO_MANIFEST_DIR, options.project.into()),

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::toolchain::Progress;
+use crate::progress::ProgressSink;
 
 #[derive(Clone, Copy)]
 pub struct Voice<'a> {
@@ -12,7 +12,7 @@ pub struct Voice<'a> {
     pub say: fn(&str, &str),
     /// Hands on a line that the harness printed.
     pub relay: fn(&str),
-    pub progress: &'a dyn Progress,
+    pub progress: &'a dyn ProgressSink,
 }
 
 impl fmt::Debug for Voice<'_> {

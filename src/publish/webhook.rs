@@ -4,7 +4,7 @@ use reqwest::Url;
 use serde_json::Value;
 
 use crate::env::Secret;
-use crate::toolchain::http::{Client, Fault, Patience, Request, is_private};
+use crate::http::{Client, HttpRequest, RequestError, RetryPolicy, may_carry_secrets};
 
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookError {
@@ -15,24 +15,24 @@ pub enum WebhookError {
     Refused(String),
 }
 
-pub async fn tell(address: &Secret, message: &Value, patience: Patience) -> Result<(), WebhookError> {
+pub async fn tell(address: &Secret, message: &Value, patience: RetryPolicy) -> Result<(), WebhookError> {
     let url = Url::parse(address.expose()).map_err(|_| WebhookError::Address)?;
-    if !is_private(&url) {
+    if !may_carry_secrets(&url) {
         return Err(WebhookError::Address);
     }
-    let client = Client::new(patience, &[]).map_err(|fault| WebhookError::Refused(in_words(&fault)))?;
+    let client = Client::new(patience, None).map_err(|error| WebhookError::Refused(error.to_string()))?;
     client
-        .exchange(&reqwest::Method::POST, &Request::to(url), Some(message))
+        .send(&reqwest::Method::POST, &HttpRequest::to(url), Some(message))
         .await
         .map(drop)
-        .map_err(|error| WebhookError::Refused(in_words(&error.fault)))
+        .map_err(|error| WebhookError::Refused(in_words(&error.reason)))
 }
 
 /// Without what the server or the client says, which may repeat the address.
-fn in_words(fault: &Fault) -> String {
+fn in_words(fault: &RequestError) -> String {
     match fault {
-        Fault::Status { status, .. } => format!("it answered {status}"),
-        Fault::TimedOut => "it did not answer in time".into(),
+        RequestError::Status { status, .. } => format!("it answered {status}"),
+        RequestError::TimedOut => "it did not answer in time".into(),
         _ => "there is no connection to it".into(),
     }
 }

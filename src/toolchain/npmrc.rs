@@ -1,7 +1,7 @@
 //! The npm client's configuration files, `.npmrc`.
 //!
-//! Pure: text in, settings out. As in npm's own documentation of `npmrc`: `key = value` lines, comments that begin
-//! with `;` or `#`, `${NAME}` replaced from the environment, `${NAME?}` by nothing when unset.
+//! Pure. The format is that of npm's documentation of `npmrc`: `key = value` lines, comments after `;` or `#`. `${NAME}` is
+//! replaced by the variable's value; an unset `${NAME?}` is replaced by nothing.
 #![warn(clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use crate::env::Environment;
 static VARIABLE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(\\*)\$\{([^${}?]+)(\??)\}").expect("the pattern is valid"));
 
-/// The settings of one file; in a file that says a thing twice, the last one counts.
+/// The settings of one file; of two lines with the same key the last one counts.
 pub fn parse(text: &str, environment: &Environment) -> BTreeMap<String, String> {
     text.lines()
         .map(str::trim)
@@ -59,12 +59,12 @@ mod tests {
     }
 
     #[test]
-    fn comments_sections_and_blank_lines_are_passed_over() {
+    fn comments_sections_and_blank_lines_are_skipped() {
         assert!(settings("; registry=a\n# registry=b\n\n[section]\n").is_empty());
     }
 
     #[test]
-    fn quotes_and_blanks_around_a_value_are_not_part_of_it() {
+    fn quotes_and_blanks_around_a_value_are_removed() {
         assert_eq!(
             settings("registry = \"https://npm.example/\"")["registry"],
             "https://npm.example/"
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_s_registry_is_a_key_like_any_other() {
+    fn the_registry_of_a_scope_is_read() {
         assert_eq!(
             settings("@anthropic-ai:registry=https://scoped.example")["@anthropic-ai:registry"],
             "https://scoped.example"

@@ -1,29 +1,20 @@
-//! The platforms that Claude Code is published for, by the names of its packages.
+//! The platforms of Claude Code, by the names of its packages.
 
 use std::fmt;
 use std::path::Path;
 
+use anyhow::bail;
 use serde::Serialize;
 
-/// Claude Code's packages are named by this and `-` and the platform.
+/// A platform's package has this name, `-` and the platform.
 pub const CLAUDE_PACKAGE: &str = "@anthropic-ai/claude-code";
 
-/// A platform with a package of its own: `linux-x64-musl`.
+/// A platform with its own package: `linux-x64-musl`.
 ///
 /// The list is that of `optionalDependencies` in the metadata of `@anthropic-ai/claude-code` 2.1.327.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Platform(&'static str);
-
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "Claude Code has no package for `{operating_system}` on `{architecture}`; there are packages for {}",
-    known()
-)]
-pub struct UnsupportedPlatform {
-    operating_system: String,
-    architecture: String,
-}
 
 impl Platform {
     /// Every platform, in the order of the lock.
@@ -38,13 +29,13 @@ impl Platform {
         Self("win32-x64"),
     ];
 
-    pub fn current() -> Result<Self, UnsupportedPlatform> {
-        Self::of(std::env::consts::OS, std::env::consts::ARCH, only_musl_is_here())
+    pub fn current() -> anyhow::Result<Self> {
+        Self::of(std::env::consts::OS, std::env::consts::ARCH, has_only_musl())
     }
 
-    /// The platform with Rust's names of operating system and architecture; `musl` counts on Linux alone.
-    pub fn of(operating_system: &str, architecture: &str, musl: bool) -> Result<Self, UnsupportedPlatform> {
-        let name = match (operating_system, architecture) {
+    /// The platform for Rust's names of operating system and architecture; `musl` matters on Linux only.
+    pub fn of(operating_system: &str, architecture: &str, musl: bool) -> anyhow::Result<Self> {
+        Ok(Self(match (operating_system, architecture) {
             ("linux", "x86_64") if musl => "linux-x64-musl",
             ("linux", "aarch64") if musl => "linux-arm64-musl",
             ("linux", "x86_64") => "linux-x64",
@@ -53,17 +44,13 @@ impl Platform {
             ("macos", "aarch64") => "darwin-arm64",
             ("windows", "x86_64") => "win32-x64",
             ("windows", "aarch64") => "win32-arm64",
-            _ => {
-                return Err(UnsupportedPlatform {
-                    operating_system: operating_system.to_owned(),
-                    architecture: architecture.to_owned(),
-                });
-            }
-        };
-        Ok(Self(name))
+            _ => bail!(
+                "Claude Code has no package for `{operating_system}` on `{architecture}`; it has packages for {}",
+                Self::ALL.map(|platform| format!("`{platform}`")).join(", ")
+            ),
+        }))
     }
 
-    /// The name, as in the package's.
     pub fn as_str(self) -> &'static str {
         self.0
     }
@@ -89,13 +76,9 @@ impl fmt::Display for Platform {
     }
 }
 
-fn known() -> String {
-    Platform::ALL.map(|platform| format!("`{platform}`")).join(", ")
-}
-
-/// Whether the loader of a musl binary is here and that of a glibc binary is not. What `compat` itself was
-/// built against says nothing: a static musl build runs on every Linux.
-fn only_musl_is_here() -> bool {
+/// Whether this machine has the loader of musl binaries and not that of glibc binaries. The target of `compat` itself does
+/// not matter: a static musl build runs on every Linux.
+fn has_only_musl() -> bool {
     let loaders = match std::env::consts::ARCH {
         "x86_64" => ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-musl-x86_64.so.1"),
         "aarch64" => ("/lib/ld-linux-aarch64.so.1", "/lib/ld-musl-aarch64.so.1"),
@@ -121,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_machine_is_told_what_there_is() {
+    fn the_error_for_an_unknown_machine_lists_the_packages() {
         let error = Platform::of("freebsd", "riscv64", false).unwrap_err().to_string();
         assert!(
             error.contains("`freebsd` on `riscv64`") && error.contains("`linux-x64-musl`"),

@@ -10,8 +10,8 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LINK, RETRY
 use super::age::Age;
 use super::litellm::Release;
 use crate::env::{self, Environment};
-use crate::toolchain::Surroundings;
-use crate::toolchain::http::{Client, Fault, FetchError, Request, redacted};
+use crate::http::{Client, FetchError, HttpRequest, RequestError, redacted};
+use crate::toolchain::ToolEnvironment;
 
 /// GitHub's own API, where `GITHUB_API_URL` names no other.
 const PUBLIC_API: &str = "https://api.github.com";
@@ -37,7 +37,7 @@ pub enum GitHubError {
     Address(String),
     /// The HTTP client cannot be made.
     #[error("cannot make an HTTP client: {0}")]
-    Client(Fault),
+    Client(anyhow::Error),
     #[error("GitHub's rate limit is used up{}{}", until(*.reset, *.now), advice(*.with_token))]
     RateLimit {
         reset: Option<DateTime<Utc>>,
@@ -62,7 +62,7 @@ pub enum GitHubError {
 
 impl GitHub {
     /// The API that the environment names, with the token that it holds.
-    pub fn find(surroundings: &Surroundings) -> Result<Self, GitHubError> {
+    pub fn find(surroundings: &ToolEnvironment) -> Result<Self, GitHubError> {
         let environment = &surroundings.environment;
         let address = environment.get(env::GITHUB_API_URL).unwrap_or(PUBLIC_API);
         let base = Url::parse(address)
@@ -72,7 +72,7 @@ impl GitHub {
         Ok(Self {
             base,
             token: Token::find(environment),
-            client: Client::new(surroundings.patience, &[]).map_err(GitHubError::Client)?,
+            client: Client::new(surroundings.retry, None).map_err(GitHubError::Client)?,
         })
     }
 
@@ -107,7 +107,7 @@ impl GitHub {
         url
     }
 
-    fn request(&self, url: &Url) -> Request {
+    fn request(&self, url: &Url) -> HttpRequest {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
         headers.insert("x-github-api-version", HeaderValue::from_static("2022-11-28"));
@@ -116,14 +116,14 @@ impl GitHub {
         {
             headers.insert(AUTHORIZATION, token.header.clone());
         }
-        Request {
+        HttpRequest {
             url: url.clone(),
             headers,
         }
     }
 
     fn explain(&self, error: FetchError, repository: &str, now: DateTime<Utc>) -> GitHubError {
-        let Fault::Status { status, headers, .. } = &error.fault else {
+        let RequestError::Status { status, headers, .. } = &error.reason else {
             return GitHubError::Fetch(error);
         };
         let is_limit = matches!(*status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS)

@@ -427,7 +427,7 @@ async fn a_claude_that_is_not_what_the_registry_says_is_not_run() {
     let log = &ran.err;
     assert_eq!(ran.status, Some(1));
     assert!(
-        log.contains("error: install Claude Code: the file that came"),
+        log.contains("error: install Claude Code: the downloaded file"),
         "{log}"
     );
     assert_eq!(hub.commits("main"), 1);

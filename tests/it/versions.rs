@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Response;
+use compat_matrix::http::RetryPolicy;
 use compat_matrix::process::RunId;
-use compat_matrix::toolchain::Surroundings;
-use compat_matrix::toolchain::http::Patience;
+use compat_matrix::toolchain::ToolEnvironment;
 use compat_matrix::versions::github::GitHub;
 use serde_json::{Value, json};
 
@@ -15,22 +15,22 @@ use crate::loopback::{Server, ok, ready, status};
 
 const NOW: &str = "2026-11-21T09:00:00Z";
 
-fn surroundings(server: &Server, variables: &[(&str, &str)]) -> Surroundings {
+fn tools(server: &Server, variables: &[(&str, &str)]) -> ToolEnvironment {
     let mut variables = variables.to_vec();
     variables.push(("GITHUB_API_URL", &server.address));
-    Surroundings {
+    ToolEnvironment {
         environment: variables.into_iter().collect(),
-        patience: Patience {
+        retry: RetryPolicy {
             attempts: 3,
             first_wait: Duration::ZERO,
-            silence: Duration::from_secs(20),
+            read_timeout: Duration::from_secs(20),
         },
         run: RunId::mint(),
     }
 }
 
 async fn tags(server: &Server, variables: &[(&str, &str)]) -> Result<Vec<String>, String> {
-    let github = GitHub::find(&surroundings(server, variables)).map_err(|error| error.to_string())?;
+    let github = GitHub::find(&tools(server, variables)).map_err(|error| error.to_string())?;
     let releases = github.releases("BerriAI/litellm", NOW.parse().unwrap()).await;
     releases
         .map(|releases| releases.into_iter().map(|release| release.tag_name).collect())
@@ -172,10 +172,10 @@ async fn a_server_error_that_passes_is_not_noticed_and_one_that_stays_is_given_u
 async fn a_server_that_says_nothing_is_given_up_on() {
     let server = Server::start(|_, _| Box::pin(std::future::pending())).await;
 
-    let mut surroundings = surroundings(&server, &[]);
-    surroundings.patience.silence = Duration::from_millis(50);
+    let mut tools = tools(&server, &[]);
+    tools.retry.read_timeout = Duration::from_millis(50);
 
-    let github = GitHub::find(&surroundings).unwrap();
+    let github = GitHub::find(&tools).unwrap();
     let error = github.releases("BerriAI/litellm", NOW.parse().unwrap()).await;
 
     let error = error.unwrap_err().to_string();
@@ -215,9 +215,9 @@ async fn pages_without_end_are_given_up_on() {
 #[tokio::test]
 async fn an_address_that_is_none_is_refused() {
     let server = Server::start(|_, _| ready(status(500))).await;
-    let mut surroundings = surroundings(&server, &[]);
-    surroundings.environment.set("GITHUB_API_URL", "api");
-    let error = GitHub::find(&surroundings).unwrap_err().to_string();
+    let mut tools = tools(&server, &[]);
+    tools.environment.set("GITHUB_API_URL", "api");
+    let error = GitHub::find(&tools).unwrap_err().to_string();
     assert_eq!(
         error,
         "`GITHUB_API_URL` is `api`, which is not an `http` or `https` URL"

@@ -1,6 +1,6 @@
 //! A package registry with one version of Claude Code, in the shape that the registry answers.
 
-use compat_matrix::toolchain::integrity::Sha512;
+use compat_matrix::digest::Sha512;
 use compat_matrix::toolchain::platform::{CLAUDE_PACKAGE, Platform};
 use serde_json::{Value, json};
 
