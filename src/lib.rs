@@ -42,6 +42,7 @@ pub mod claude;
 pub mod provider;
 pub mod relay;
 pub mod toolchain;
+pub mod github;
 pub mod versions;
 pub mod gateway;
 pub mod schedule;

@@ -63,7 +63,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let now = arguments.at.unwrap_or_else(Utc::now);
     let freshness = Freshness::of(&matrix, arguments.max_age, now);
     match arguments.format {
-        Format::Text => data!("{}", freshness.in_words()),
+        Format::Text => data!("{}", freshness.to_line()),
         Format::Json => data!("{}", serde_json::to_string_pretty(&freshness)?),
     }
     Ok(match freshness.fresh {
