@@ -149,7 +149,7 @@ impl Bench {
         })
         .await?;
         let gateway = Litellm::start(&LitellmOptions {
-            program: litellm.bin,
+            program: litellm,
             config: root.join("proxy_config.yaml"),
             folder: scratch.path().join("gateway"),
             inherited: environment.inherited(),

@@ -509,11 +509,11 @@ pub(crate) async fn boot(boot: Boot<'_>, progress: &dyn ProgressSink) -> Result<
     let provider_url = back.as_ref().map_or(simulator.base_url(), Relay::base_url);
     let lock = Lock::read(&boot.root.join(toolchain::lock::FOLDER))?;
     let installer = Installer::new(boot.environment.clone(), boot.run, progress)?;
-    let install = installer.ensure_litellm(&lock.litellm, &lock.uv).await?;
+    let program = installer.ensure_litellm(&lock.litellm, &lock.uv).await?;
     let booting = format!("starting LiteLLM {}", lock.litellm.version);
     progress.begin(&booting);
     let litellm = Litellm::start(&LitellmOptions {
-        program: install.bin,
+        program,
         config: boot.root.join("proxy_config.yaml"),
         folder: boot.scratch.join("gateway"),
         inherited: boot.environment.inherited(),

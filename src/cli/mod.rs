@@ -1,6 +1,6 @@
-//! The binary `compat`: arguments and printing. Data goes to standard output, talk to standard error.
+//! The binary `compat`: arguments and printing. Output goes to standard output, status lines to standard error.
 //!
-//! One module a command. No logic that anything else could need.
+//! One module for each command, without logic that another module needs.
 
 pub mod axes;
 mod cause;
@@ -74,15 +74,15 @@ enum Command {
     Watch(watch::Arguments),
 }
 
-/// The command line, for what is generated from it.
+/// The command line, for completions and man pages.
 fn command() -> clap::Command {
     Compat::command()
 }
 
-/// Exit status of a command that failed.
+/// The exit status of a failed command.
 const FAILED: u8 = 1;
 
-/// Runs the command that the process was started with.
+/// Runs the command in the process's arguments.
 pub fn main() -> ExitCode {
     if let Some(code) = crate::process::run_hidden_mode_if_asked() {
         return code;
@@ -110,7 +110,7 @@ pub fn main() -> ExitCode {
         Command::Watch(arguments) => watch::run(&arguments),
     };
     result.unwrap_or_else(|error| {
-        print::talk!("error: {error:#}");
+        print::status!("error: {error:#}");
         ExitCode::from(FAILED)
     })
 }

@@ -372,34 +372,22 @@ impl RunArguments {
             };
             return ResultsSource::File { file, versions };
         }
-        let litellm = match self.litellm_version {
-            Some(version) => WantedVersion::Given {
-                tool: "LiteLLM",
-                version,
-            },
-            None => WantedVersion::Litellm {
-                filter: filter(self.pattern, self.channel),
-                repository: self.litellm_repository,
-                by: None,
-            },
+        let newest_litellm = WantedVersion::Litellm {
+            filter: filter(self.pattern, self.channel),
+            repository: self.litellm_repository,
+            by: None,
         };
-        let claude_code = match self.claude_code_version {
-            Some(version) => WantedVersion::Given {
-                tool: CLAUDE_PACKAGE,
-                version,
-            },
-            None => WantedVersion::ClaudeCode {
-                min_age: Age(TimeDelta::zero()),
-                at: Utc::now(),
-            },
+        let newest_claude = WantedVersion::ClaudeCode {
+            min_age: Age(TimeDelta::zero()),
+            at: Utc::now(),
         };
         ResultsSource::Release(Box::new(ReleaseOptions {
             gateway: match self.gateway {
                 Some(GatewayKind::Docker) => GatewayOrigin::Container(self.image),
                 _ => GatewayOrigin::Package(self.litellm_package),
             },
-            litellm,
-            claude_code,
+            litellm: newest_litellm.unless_given("LiteLLM", self.litellm_version),
+            claude_code: newest_claude.unless_given(CLAUDE_PACKAGE, self.claude_code_version),
             simulated: self.simulated,
             harness: self.harness,
         }))

@@ -153,11 +153,8 @@ async fn install(installer: &Installer<'_>, lock: &Lock, tool: Option<Tool>) -> 
     };
     // Both run to their ends: a failure of one must not waste the other's work.
     let (claude, litellm) = tokio::join!(claude, litellm);
-    if let Ok(Some(program)) = &claude {
+    for program in [&claude, &litellm].into_iter().flatten().flatten() {
         output!("{}", program.display());
-    }
-    if let Ok(Some(install)) = &litellm {
-        output!("{}", install.bin.display());
     }
     match (claude, litellm) {
         (Err(claude), Err(litellm)) => anyhow::bail!("{claude:#}\nerror: {litellm:#}"),
@@ -199,31 +196,36 @@ fn show(installer: &Installer, lock: &Lock, format: Format) -> anyhow::Result<()
 }
 
 fn rows(installer: &Installer, lock: &Lock) -> anyhow::Result<Vec<Row>> {
+    let row = |tool: &str, version: &str, digest: String, pinned, installed: Option<&Installed>| Row {
+        tool: tool.to_owned(),
+        version: version.to_owned(),
+        pinned,
+        digest,
+        installed: installed.is_some(),
+        path: installed.map(Installed::program),
+        bytes: installed.map(Installed::size),
+    };
     let pinned = pinned(installer, lock)?;
-    let mut others = installer.cache.installed()?;
-    others.retain(|installed| !pinned.iter().any(|tool| tool.entry.owns(&installed.directory)));
-    let others = others.into_iter().map(|installed| Row {
-        tool: installed.receipt.tool.clone(),
-        version: installed.receipt.version.clone(),
-        pinned: false,
-        digest: installed.receipt.locked.to_string(),
-        installed: true,
-        path: Some(installed.program()),
-        bytes: Some(installed.size()),
-    });
-    let pinned = pinned.iter().map(|tool| {
+    let mut rows = Vec::new();
+    for tool in &pinned {
         let installed = tool.entry.installed();
-        Row {
-            tool: tool.name.to_owned(),
-            version: tool.version.to_owned(),
-            pinned: true,
-            digest: tool.digest.clone(),
-            installed: installed.is_some(),
-            path: installed.as_ref().map(Installed::program),
-            bytes: installed.as_ref().map(Installed::size),
+        let digest = tool.digest.clone();
+        rows.push(row(tool.name, tool.version, digest, true, installed.as_ref()));
+    }
+    for installed in &installer.cache.installed()? {
+        if !pinned.iter().any(|tool| tool.entry.owns(&installed.directory)) {
+            let receipt = &installed.receipt;
+            let digest = receipt.locked.to_string();
+            rows.push(row(
+                &receipt.tool,
+                &receipt.version,
+                digest,
+                false,
+                Some(installed),
+            ));
         }
-    });
-    Ok(pinned.chain(others).collect())
+    }
+    Ok(rows)
 }
 
 struct PinnedTool<'a> {

@@ -79,7 +79,6 @@ pub struct ReportOptions {
     pub webhook: Option<PathBuf>,
 }
 
-#[derive(Debug)]
 pub struct DailyRun<'a> {
     options: DailyOptions,
     tokens: Tokens,
@@ -135,9 +134,7 @@ impl<'a> DailyRun<'a> {
             self.remove_containers().await;
         }
         let ending = ended.unwrap_or_else(|error| match error.downcast::<Conflict>() {
-            Ok(conflict) => Ending::Withheld {
-                why: conflict.to_string(),
-            },
+            Ok(conflict) => Ending::Withheld(conflict.to_string()),
             Err(error) => Ending::Failed {
                 step: self.log.current().to_owned(),
                 error: format!("{error:#}"),

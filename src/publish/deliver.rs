@@ -118,7 +118,7 @@ impl Delivery<'_> {
         let published = self.published(token).await?;
         if let Some((commit, plan)) = sent.take_if(|(commit, _)| *commit == published.base) {
             say("the commit had arrived");
-            return Ok((plan, Ending::Pushed { commit }));
+            return Ok((plan, Ending::Pushed(commit)));
         }
         let plan = plan::plan(self.candidate, &[], &published, self.policy)?;
         for note in &plan.notes {
@@ -135,7 +135,7 @@ impl Delivery<'_> {
                 let commit = self.commit(&plan, &[&plan.base]).await?;
                 *sent = Some((commit.clone(), plan.clone()));
                 self.repo.push(&commit, &plan.target.branch, token).await?;
-                Ending::Pushed { commit }
+                Ending::Pushed(commit)
             }
             Some(proposal) => self.propose(proposal, &plan, required(token)?, say).await?,
         };

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 
 use crate::evidence::Behind;
@@ -152,15 +153,14 @@ fn session_fault(entry: &Entry) -> Option<String> {
 }
 
 fn of_versions(results: &Results, stamp: &Stamp) -> Vec<Refusal> {
-    let pairs = [
-        ("LiteLLM", &stamp.litellm_version, &results.run.gateway.version),
-        (
-            "Claude Code",
-            &stamp.claude_code_version,
-            &results.run.claude_code_version,
-        ),
-    ];
-    pairs
+    let run = &results.run;
+    let litellm = ("LiteLLM", &stamp.litellm_version, &run.gateway.version);
+    let claude_code = (
+        "Claude Code",
+        &stamp.claude_code_version,
+        &run.claude_code_version,
+    );
+    [litellm, claude_code]
         .into_iter()
         .filter_map(|(what, wanted, ran)| {
             let ran = ran.as_ref()?;
@@ -204,26 +204,22 @@ fn of_schemas(candidate: &Candidate) -> Vec<Refusal> {
         .into_iter()
         .filter_map(|(file, text)| {
             let name = file.replace(".json", ".schema.json");
-            let what = schema_fault(&schemas, &name, &text)?;
-            Some(Refusal::Schema { file, what })
+            let error = check_schema(&schemas, &name, &text).err()?;
+            Some(Refusal::Schema {
+                file,
+                what: format!("{error:#}"),
+            })
         })
         .collect()
 }
 
-/// Why `text` does not follow the schema `name`; an unreadable schema accepts nothing.
-fn schema_fault(schemas: &[(&str, String)], name: &str, text: &str) -> Option<String> {
-    let Some((_, schema)) = schemas.iter().find(|(file, _)| file.ends_with(name)) else {
-        return Some(format!("there is no schema `{name}`"));
-    };
-    let check = || -> Result<(), String> {
-        let schema = serde_json::from_str(schema).map_err(|error| error.to_string())?;
-        let document = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        jsonschema::validator_for(&schema)
-            .map_err(|error| error.to_string())?
-            .validate(&document)
-            .map_err(|error| format!("{}: {error}", error.instance_path()))
-    };
-    check().err()
+/// Checks `text` against the schema `name`; an unreadable schema accepts nothing.
+fn check_schema(schemas: &[(&str, String)], name: &str, text: &str) -> anyhow::Result<()> {
+    let schema = schemas.iter().find(|(file, _)| file.ends_with(name));
+    let (_, schema) = schema.with_context(|| format!("there is no schema `{name}`"))?;
+    jsonschema::validator_for(&serde_json::from_str(schema)?)?
+        .validate(&serde_json::from_str(text)?)
+        .map_err(|error| anyhow!("{}: {error}", error.instance_path()))
 }
 
 impl fmt::Display for Refusal {
@@ -247,24 +243,28 @@ impl fmt::Display for Refusal {
                 f,
                 "the matrix would name {what} {wanted}, but {ran} ran: use the gateway and the `claude` that were resolved"
             ),
-            Self::Inconclusive { trials } => inconclusive(f, trials),
+            Self::Inconclusive { trials } => f.write_str(&inconclusive(trials)),
             Self::NothingJudged => f.write_str("no cell passed or failed: there is nothing to publish"),
             Self::Schema { file, what } => write!(f, "`{file}` does not follow its schema: {what}"),
         }
     }
 }
 
-fn inconclusive(f: &mut fmt::Formatter<'_>, trials: &BTreeMap<String, Vec<String>>) -> fmt::Result {
+fn inconclusive(trials: &BTreeMap<String, Vec<String>>) -> String {
     let number: usize = trials.values().map(Vec::len).sum();
-    write!(f, "{number} trials failed for reasons other than the gateway:")?;
-    for (index, (cause, names)) in trials.iter().enumerate() {
-        let separator = if index == 0 { "" } else { ";" };
-        write!(f, "{separator} {cause} ({}): {}", names.len(), names[0])?;
-        if names.len() > 1 {
-            write!(f, " and {} more", names.len() - 1)?;
-        }
-    }
-    f.write_str("; fix these and run again, or publish them as not tested with `--allow-inconclusive`")
+    let of_cause = |(cause, names): (&String, &Vec<String>)| {
+        let others = match names.len() {
+            1 => String::new(),
+            number => format!(" and {} more", number - 1),
+        };
+        format!("{cause} ({}): {}{others}", names.len(), names[0])
+    };
+    let causes: Vec<String> = trials.iter().map(of_cause).collect();
+    format!(
+        "{number} trials failed for reasons other than the gateway: {}; fix these and run again, or publish them as not \
+         tested with `--allow-inconclusive`",
+        causes.join("; ")
+    )
 }
 
 #[cfg(test)]
@@ -276,10 +276,10 @@ mod tests {
         let schema = "compatibility-matrix.schema.json";
         let sample = include_str!("../../sample_compatibility-matrix.json");
         let schemas = schema::files();
-        assert_eq!(schema_fault(&schemas, schema, sample), None);
+        assert!(check_schema(&schemas, schema, sample).is_ok());
         let other = sample.replacen("\"pass\"", "\"passed\"", 1);
-        let what = schema_fault(&schemas, schema, &other).unwrap();
-        assert!(what.contains("/features/0/providers"), "{what}");
-        assert!(schema_fault(&schemas, "no.schema.json", sample).is_some());
+        let error = check_schema(&schemas, schema, &other).unwrap_err();
+        assert!(error.to_string().contains("/features/0/providers"), "{error}");
+        assert!(check_schema(&schemas, "no.schema.json", sample).is_err());
     }
 }

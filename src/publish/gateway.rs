@@ -184,8 +184,8 @@ pub async fn start_venv(
         let wanted = update::with_version(&source, &lock.litellm.package, Some(&version));
         update::pin_python(installer, &lock.uv, &lock.litellm.package, &wanted, None).await?
     };
-    let install = installer.ensure_litellm(&pin, &lock.uv).await?;
-    start_program(options, install.bin).await
+    let program = installer.ensure_litellm(&pin, &lock.uv).await?;
+    start_program(options, program).await
 }
 
 /// Starts a `litellm` that is installed already.

@@ -442,44 +442,28 @@ mod tests {
 
     #[test]
     fn the_output_of_git_names_the_cause() {
-        let pushed = |status: &str| explain(&format!("To x\n!\tabc:refs/heads/main\t{status}\nDone\n"), "");
-        let failed = |stderr: &str| explain("", stderr);
-        for (error, message) in [
-            (pushed("[rejected] (fetch first)"), "the branch has moved"),
+        for (status, message) in [
+            ("[rejected] (fetch first)", "the branch has moved"),
+            ("[remote rejected] (cannot lock ref 'x')", "the branch has moved"),
             (
-                pushed("[remote rejected] (cannot lock ref 'x')"),
-                "the branch has moved",
-            ),
-            (
-                pushed("[remote rejected] (pre-receive hook declined)"),
+                "[remote rejected] (pre-receive hook declined)",
                 "rejects the push",
             ),
-            (
-                failed("fatal: Authentication failed for 'x'"),
-                "refuses the token",
-            ),
-            (
-                failed("fatal: unable to access 'x': The requested URL returned error: 403"),
-                "refuses the token",
-            ),
-            (
-                failed("fatal: unable to access 'x': Could not resolve host: y"),
-                "cannot reach",
-            ),
-            (
-                failed("fatal: repository 'x' not found"),
-                "there is no such repository",
-            ),
-            (
-                failed("fatal: couldn't find remote ref refs/heads/gone\n"),
-                "has no branch `gone`",
-            ),
-            (
-                failed("fatal: unable to write new index file"),
-                "git failed: fatal: unable",
-            ),
         ] {
-            assert!(error.to_string().contains(message), "{error}");
+            let stdout = format!("To x\n!\tabc:refs/heads/main\t{status}\nDone\n");
+            let error = explain(&stdout, "").to_string();
+            assert!(error.contains(message), "{error}");
+        }
+        for (stderr, message) in [
+            ("Authentication failed for 'x'", "refuses the token"),
+            ("unable to access 'x': returned error: 403", "refuses the token"),
+            ("unable to access 'x': Could not resolve host: y", "cannot reach"),
+            ("repository 'x' not found", "there is no such repository"),
+            ("couldn't find remote ref refs/heads/gone", "has no branch `gone`"),
+            ("unable to write new index file", "git failed: fatal: unable"),
+        ] {
+            let error = explain("", &format!("fatal: {stderr}\n")).to_string();
+            assert!(error.contains(message), "{error}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use anyhow::ensure;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -138,12 +138,15 @@ pub fn plan(
         notes: Vec::new(),
     };
     let path = policy.target.path.as_str();
+    let mut is_unchanged = false;
     if let Some(text) = &published.matrix {
         refuse_other_schema(path, text)?;
         match Matrix::parse(text) {
             Ok(old) => {
                 refuse_older(path, &old, &candidate.matrix)?;
                 plan.diff = Some(Diff::new(&old, &candidate.matrix, Some(&candidate.details)));
+                let has_details = policy.target.details_path.is_none() || published.details.is_some();
+                is_unchanged = has_details && policy.is_current(old, &candidate.matrix);
             }
             Err(error) => plan
                 .notes
@@ -152,13 +155,25 @@ pub fn plan(
     }
     if !refusals.is_empty() {
         plan.action = Action::Refuse;
-    } else if is_unchanged(candidate, published, policy) {
+    } else if is_unchanged {
         plan.action = Action::Unchanged;
     } else {
         plan.files = files(candidate, &policy.target);
         plan.message = message(&candidate.matrix);
     }
     Ok(plan)
+}
+
+impl Policy {
+    /// Whether `old` differs from `new` in nothing but its time, and is not too old.
+    fn is_current(&self, old: Matrix, new: &Matrix) -> bool {
+        let age = new.generated_at - old.generated_at;
+        let old = Matrix {
+            generated_at: new.generated_at,
+            ..old
+        };
+        self.refresh_after.is_none_or(|limit| age < limit) && old == *new
+    }
 }
 
 impl Plan {
@@ -196,35 +211,6 @@ fn refuse_older(path: &str, old: &Matrix, new: &Matrix) -> Result<(), Conflict> 
         timestamp::to_text(&old.generated_at),
         timestamp::to_text(&new.generated_at)
     )))
-}
-
-fn is_unchanged(candidate: &Candidate, published: &PublishedFiles, policy: &Policy) -> bool {
-    let Some(old) = &published.matrix else {
-        return false;
-    };
-    let is_fresh = |old: &Value| match (policy.refresh_after, generated_at(old)) {
-        (Some(limit), Some(old)) => candidate.matrix.generated_at - old < limit,
-        _ => true,
-    };
-    let has_details = policy.target.details_path.is_none() || published.details.is_some();
-    let (Ok(old), Ok(new)) = (
-        serde_json::from_str::<Value>(old),
-        serde_json::from_str::<Value>(&candidate.matrix.to_text()),
-    ) else {
-        return false;
-    };
-    has_details && is_fresh(&old) && without_time(old) == without_time(new)
-}
-
-fn generated_at(matrix: &Value) -> Option<DateTime<Utc>> {
-    timestamp::from_text(matrix.get("generated_at")?.as_str()?).ok()
-}
-
-fn without_time(mut matrix: Value) -> Value {
-    if let Some(matrix) = matrix.as_object_mut() {
-        matrix.remove("generated_at");
-    }
-    matrix
 }
 
 fn files(candidate: &Candidate, target: &DocsTarget) -> Vec<NewFile> {
@@ -291,14 +277,6 @@ pub fn check_commit(changed: &[ChangedFile], target: &DocsTarget) -> anyhow::Res
 mod tests {
     use super::*;
 
-    fn target() -> DocsTarget {
-        DocsTarget {
-            branch: "main".into(),
-            path: "static/data/compatibility-matrix.json".parse().unwrap(),
-            details_path: None,
-        }
-    }
-
     fn changed(path: &str, how: char, mode: &str) -> ChangedFile {
         ChangedFile {
             path: path.into(),
@@ -309,36 +287,39 @@ mod tests {
 
     #[test]
     fn a_commit_may_write_only_the_matrix_file() {
-        let matrix = changed("static/data/compatibility-matrix.json", 'M', "100644");
-        assert!(check_commit(std::slice::from_ref(&matrix), &target()).is_ok());
+        let target = DocsTarget {
+            branch: "main".into(),
+            path: "data/matrix.json".parse().unwrap(),
+            details_path: None,
+        };
+        let matrix = changed("data/matrix.json", 'M', "100644");
+        assert!(check_commit(std::slice::from_ref(&matrix), &target).is_ok());
         for other in [
             changed("README.md", 'M', "100644"),
             changed("config.yml", 'A', "100644"),
-            changed("compatibility-matrix.json", 'A', "100644"),
-            changed("static/data/compatibility-matrix.json", 'D', "000000"),
-            changed("static/data/compatibility-matrix.json", 'T', "120000"),
-            changed("static/data/compatibility-matrix.json", 'M', "100755"),
+            changed("matrix.json", 'A', "100644"),
+            changed("data/matrix.json", 'D', "000000"),
+            changed("data/matrix.json", 'T', "120000"),
+            changed("data/matrix.json", 'M', "100755"),
         ] {
             let start = format!("the commit would change `{}`, and only", other.path);
-            let error = check_commit(&[matrix.clone(), other], &target()).unwrap_err();
+            let error = check_commit(&[matrix.clone(), other], &target).unwrap_err();
             assert!(error.to_string().starts_with(&start), "{error}");
         }
-        assert!(check_commit(&[], &target()).is_err());
+        assert!(check_commit(&[], &target).is_err());
     }
 
     #[test]
     fn a_path_never_leaves_the_repository() {
-        for path in [
+        let outside = [
             "",
             "/etc/x.json",
             "../x.json",
             "a/../x.json",
             "a//x.json",
             ".git/x.json",
-            "x.md",
-            "a\\x.json",
-            "a\nx.json",
-        ] {
+        ];
+        for path in outside.into_iter().chain(["x.md", "a\\x.json", "a\nx.json"]) {
             assert!(path.parse::<RepositoryPath>().is_err(), "{path}");
         }
         assert!("x.json".parse::<RepositoryPath>().is_ok());

@@ -54,7 +54,6 @@ pub struct Versions {
     pub image_digest: Option<String>,
 }
 
-#[derive(Debug)]
 pub struct ReleaseRun<'a, 'l> {
     pub options: &'a ReleaseOptions,
     pub project: &'a Path,

@@ -1,7 +1,5 @@
 //! The log of a run: each line names the step under way. The caller decides how lines are shown.
 
-use std::fmt;
-
 use crate::progress::ProgressSink;
 
 #[derive(Clone, Copy)]
@@ -12,12 +10,6 @@ pub struct StepLog<'a> {
     pub relay: fn(&str),
     pub progress: &'a dyn ProgressSink,
     current: &'static str,
-}
-
-impl fmt::Debug for StepLog<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StepLog").field("current", &self.current).finish()
-    }
 }
 
 impl<'a> StepLog<'a> {

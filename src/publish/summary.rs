@@ -15,9 +15,8 @@ use crate::matrix::markdown;
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    Pushed {
-        commit: String,
-    },
+    /// The commit.
+    Pushed(String),
     Proposed {
         url: String,
         auto_merge: bool,
@@ -27,10 +26,8 @@ pub enum Ending {
     Skipped,
     Planned,
     Refused,
-    /// The published matrix must not be replaced.
-    Withheld {
-        why: String,
-    },
+    /// Why the published matrix must not be replaced.
+    Withheld(String),
     Failed {
         step: String,
         error: String,
@@ -40,19 +37,16 @@ pub enum Ending {
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pushed { commit } => write!(f, "published as commit {}", &commit[..commit.len().min(12)]),
-            Self::Proposed {
-                url,
-                auto_merge: true,
-            } => {
-                write!(f, "proposed as {url}, which merges automatically")
-            }
-            Self::Proposed { url, .. } => write!(f, "proposed as {url}, which needs a manual merge"),
+            Self::Pushed(commit) => write!(f, "published as commit {}", &commit[..commit.len().min(12)]),
+            Self::Proposed { url, auto_merge } => match auto_merge {
+                true => write!(f, "proposed as {url}, which merges automatically"),
+                false => write!(f, "proposed as {url}, which needs a manual merge"),
+            },
             Self::Unchanged => f.write_str("matrix JSON unchanged; skipping push"),
             Self::Skipped => f.write_str("skip-publish: not pushing to docs repo"),
             Self::Planned => f.write_str("planned, not published"),
             Self::Refused => f.write_str("not published: the published matrix stays"),
-            Self::Withheld { why } => write!(f, "not published: the published matrix stays: {why}"),
+            Self::Withheld(why) => write!(f, "not published: the published matrix stays: {why}"),
             Self::Failed { step, error } => write!(f, "failed to publish: {step}: {error}"),
         }
     }
@@ -65,7 +59,7 @@ impl Ending {
 
     /// Whether the run went well but its result must not be published.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused | Self::Withheld { .. })
+        matches!(self, Self::Refused | Self::Withheld(_))
     }
 }
 
@@ -130,7 +124,7 @@ pub fn webhook(ending: &Ending, input: SummaryInput) -> Option<Value> {
     };
     let (regressions, fixes) = (of_kind(Kind::Regression), of_kind(Kind::Fix));
     let is_news = !(regressions.is_empty() && fixes.is_empty())
-        && matches!(ending, Ending::Pushed { .. } | Ending::Proposed { .. });
+        && matches!(ending, Ending::Pushed(_) | Ending::Proposed { .. });
     if !is_news && !ending.is_failure() {
         return None;
     }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::{Method, StatusCode};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::credentials::SecretSource;
@@ -89,13 +89,6 @@ pub struct App {
     pub github: GitHub,
 }
 
-#[derive(Serialize)]
-struct Claims<'a> {
-    iat: i64,
-    exp: i64,
-    iss: &'a str,
-}
-
 #[derive(Deserialize)]
 struct Installation {
     id: u64,
@@ -154,12 +147,9 @@ impl App {
 
     fn jwt(&self, now: DateTime<Utc>) -> anyhow::Result<Secret> {
         let key = self.key.read("the App's private key")?;
-        let claims = Claims {
-            // Clocks differ, so it counts from a minute ago; GitHub accepts ten minutes at most.
-            iat: (now - TimeDelta::minutes(1)).timestamp(),
-            exp: (now + TimeDelta::minutes(8)).timestamp(),
-            iss: &self.id,
-        };
+        // Clocks differ, so it counts from a minute ago; GitHub accepts ten minutes at most.
+        let (issued, expires) = (now - TimeDelta::minutes(1), now + TimeDelta::minutes(8));
+        let claims = json!({ "iat": issued.timestamp(), "exp": expires.timestamp(), "iss": self.id });
         EncodingKey::from_rsa_pem(key.expose().as_bytes())
             .and_then(|key| jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &key))
             .map(Secret::new)

@@ -93,13 +93,7 @@ impl Cache {
             .or_else(|| Some(caches()?.join("compat-matrix")))
             .and_then(|root| std::path::absolute(root).ok())
             .map(Self::at)
-            .with_context(|| {
-                let names = [env::COMPAT_CACHE_DIR, env::XDG_CACHE_HOME, env::HOME];
-                format!(
-                    "no folder for installed tools: set one of {}",
-                    crate::text::listed(names)
-                )
-            })
+            .with_context(|| format!("no folder for installed tools: set `{}`", env::COMPAT_CACHE_DIR))
     }
 
     pub fn root(&self) -> &Path {

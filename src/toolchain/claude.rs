@@ -22,7 +22,7 @@ use crate::env;
 use crate::process::{self, Launch, ProcessTag};
 use crate::progress::Work;
 
-/// The name of the tool in the cache.
+/// The name of the tool in the cache, and of its binary in the package.
 pub const TOOL: &str = "claude";
 
 /// The cache's entry of `pin` on this machine, installed or not.
@@ -33,21 +33,22 @@ pub fn entry(installer: &Installer, pin: &ClaudePin) -> anyhow::Result<CacheEntr
     Ok(cache.entry(TOOL, &pin.version, platform.as_str(), &digest))
 }
 
-/// Installs the `claude` of `pin` if it is missing, and returns its path. Needs the network only to install.
-pub async fn ensure(installer: &Installer<'_>, pin: &ClaudePin) -> anyhow::Result<PathBuf> {
-    let install = async |directory: &Path| install(installer, pin, directory).await;
-    let installed = entry(installer, pin)?.ensure(installer.progress, install).await?;
-    let program = installed.program();
-    tokio::task::spawn_blocking(move || stamp::check(&installed))
-        .await?
-        .with_context(|| {
+impl Installer<'_> {
+    /// Installs the `claude` of `pin` if it is missing, and returns its path. Needs the network only to install.
+    pub async fn ensure_claude(&self, pin: &ClaudePin) -> anyhow::Result<PathBuf> {
+        let install = async |directory: &Path| install(self, pin, directory).await;
+        let installed = entry(self, pin)?.ensure(self.progress, install).await?;
+        let program = installed.program();
+        let checked = tokio::task::spawn_blocking(move || stamp::check(&installed)).await?;
+        checked.with_context(|| {
             format!(
                 "the installed `claude` {} cannot be used (install it again with `compat toolchain clean` and `compat \
                  toolchain install`)",
                 pin.version
             )
         })?;
-    Ok(program)
+        Ok(program)
+    }
 }
 
 /// The version that the program at `path` prints: `2.1.327`. The program is not trusted: it gets an empty home and none of
@@ -84,8 +85,8 @@ async fn install(installer: &Installer<'_>, pin: &ClaudePin, directory: &Path) -
     download(installer, pin, platform, locked, &archive).await?;
 
     let _work = Work::begin(installer.progress, format!("unpacking claude {}", pin.version));
-    let program = directory.join(platform.binary());
-    let file = tokio::task::spawn_blocking(move || unpack(&archive, platform.binary(), &program))
+    let program = directory.join(TOOL);
+    let file = tokio::task::spawn_blocking(move || unpack(&archive, &program))
         .await?
         .map_err(|error| match error.kind() {
             io::ErrorKind::StorageFull => cache::failed("write", directory)(error),
@@ -95,7 +96,7 @@ async fn install(installer: &Installer<'_>, pin: &ClaudePin, directory: &Path) -
         tool: TOOL.to_owned(),
         version: pin.version.clone(),
         locked,
-        program: PathBuf::from(platform.binary()),
+        program: PathBuf::from(TOOL),
         file: Some(file),
         installed_at: Utc::now(),
     })
@@ -131,9 +132,9 @@ async fn download(
     )
 }
 
-/// Unpacks `package/<binary>` from the archive, makes it executable, and deletes the archive.
-fn unpack(archive: &Path, binary: &str, program: &Path) -> io::Result<InstalledFile> {
-    let wanted = Path::new("package").join(binary);
+/// Unpacks `package/claude` from the archive, makes it executable, and deletes the archive.
+fn unpack(archive: &Path, program: &Path) -> io::Result<InstalledFile> {
+    let wanted = Path::new("package").join(TOOL);
     let reader = BufReader::with_capacity(1 << 20, File::open(archive)?);
     let mut package = tar::Archive::new(GzDecoder::new(reader));
     for entry in package.entries()? {

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use chrono::Utc;
 
 use super::Installer;
-use super::cache::{self, CacheEntry, Receipt};
+use super::cache::{self, CacheEntry, Installed, Receipt};
 use super::lock::PythonPin;
 use super::platform::Platform;
 use super::python::{self, Python};
@@ -21,13 +21,6 @@ pub const TOOL: &str = "litellm";
 /// The name of its installer in the cache.
 pub const UV_TOOL: &str = "uv";
 
-#[derive(Clone, Debug, PartialEq)]
-pub struct LitellmInstall {
-    /// The Python of its virtual environment.
-    pub python: PathBuf,
-    pub bin: PathBuf,
-}
-
 /// The cache's entry of `pin` on this machine.
 pub fn entry(installer: &Installer, tool: &str, pin: &PythonPin) -> anyhow::Result<CacheEntry> {
     let platform = Platform::current()?;
@@ -35,25 +28,13 @@ pub fn entry(installer: &Installer, tool: &str, pin: &PythonPin) -> anyhow::Resu
     Ok(cache.entry(tool, &pin.version, platform.as_str(), &pin.digest()))
 }
 
-/// Installs the LiteLLM of `pin` if it is missing. Needs the network only to install. `uv` is installed only if LiteLLM has
-/// to be installed and there is no `uv` on the PATH.
-pub async fn ensure(
-    installer: &Installer<'_>,
-    pin: &PythonPin,
-    uv: &PythonPin,
-) -> anyhow::Result<LitellmInstall> {
-    let install = async |directory: &Path| {
-        install(installer, pin, uv, directory)
-            .await
-            .with_context(|| format!("cannot install {} {}", pin.package, pin.version))?;
-        Ok(receipt(TOOL, pin))
-    };
-    let entry = entry(installer, TOOL, pin)?;
-    let installed = entry.ensure(installer.progress, install).await?;
-    Ok(LitellmInstall {
-        python: python::program(&installed.directory, "python"),
-        bin: installed.program(),
-    })
+impl Installer<'_> {
+    /// Installs the LiteLLM of `pin` if it is missing, and returns its path. Needs the network only to install. The pinned `uv` is installed only if
+    /// LiteLLM has to be installed and there is no `uv` on the PATH.
+    pub async fn ensure_litellm(&self, pin: &PythonPin, uv: &PythonPin) -> anyhow::Result<PathBuf> {
+        let install = async |directory: &Path| install(self, pin, uv, directory).await;
+        Ok(ensure(self, TOOL, pin, install).await?.program())
+    }
 }
 
 /// The `uv` on the PATH, else the pinned one, which is installed if it is missing.
@@ -65,15 +46,32 @@ pub async fn ensure_uv(
     if let Some(program) = installer.tools.environment.find_program("uv") {
         return Ok(program);
     }
+    let install = async |directory: &Path| install_uv(installer, python, pin, directory).await;
+    Ok(ensure(installer, UV_TOOL, pin, install).await?.program())
+}
+
+async fn ensure(
+    installer: &Installer<'_>,
+    tool: &str,
+    pin: &PythonPin,
+    install: impl AsyncFnOnce(&Path) -> anyhow::Result<()>,
+) -> anyhow::Result<Installed> {
     let install = async |directory: &Path| {
-        install_uv(installer, python, pin, directory)
+        install(directory)
             .await
             .with_context(|| format!("cannot install {} {}", pin.package, pin.version))?;
-        Ok(receipt(UV_TOOL, pin))
+        Ok(Receipt {
+            tool: tool.to_owned(),
+            version: pin.version.clone(),
+            locked: pin.digest(),
+            program: python::program("".as_ref(), tool),
+            file: None,
+            installed_at: Utc::now(),
+        })
     };
-    let entry = entry(installer, UV_TOOL, pin)?;
-    let installed = entry.ensure(installer.progress, install).await?;
-    Ok(installed.program())
+    entry(installer, tool, pin)?
+        .ensure(installer.progress, install)
+        .await
 }
 
 async fn install(
@@ -137,15 +135,4 @@ fn write_requirements(directory: &Path, pin: &PythonPin) -> anyhow::Result<PathB
     let path = directory.join("requirements.txt");
     std::fs::write(&path, &pin.requirements).map_err(cache::failed("write", &path))?;
     Ok(path)
-}
-
-fn receipt(tool: &str, pin: &PythonPin) -> Receipt {
-    Receipt {
-        tool: tool.to_owned(),
-        version: pin.version.clone(),
-        locked: pin.digest(),
-        program: python::program("".as_ref(), tool),
-        file: None,
-        installed_at: Utc::now(),
-    }
 }

@@ -19,7 +19,6 @@ use std::path::PathBuf;
 
 pub use self::cache::Cache;
 pub use self::claude::version_of as claude_version;
-pub use self::litellm::LitellmInstall;
 pub use self::lock::{ClaudePin, Lock, PythonPin};
 
 use crate::env::Environment;
@@ -67,16 +66,5 @@ impl<'a> Installer<'a> {
             tools: ToolEnvironment::new(environment, run),
             progress,
         })
-    }
-
-    /// Installs the `claude` of `pin` if it is missing; a second call needs no network.
-    pub async fn ensure_claude(&self, pin: &ClaudePin) -> anyhow::Result<PathBuf> {
-        claude::ensure(self, pin).await
-    }
-
-    /// Installs the LiteLLM of `pin` if it is missing; a second call needs no network. `uv` pins the installer for a machine
-    /// that has no `uv`.
-    pub async fn ensure_litellm(&self, pin: &PythonPin, uv: &PythonPin) -> anyhow::Result<LitellmInstall> {
-        litellm::ensure(self, pin, uv).await
     }
 }

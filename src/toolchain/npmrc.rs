@@ -64,27 +64,28 @@ mod tests {
     }
 
     #[test]
-    fn quotes_and_blanks_around_a_value_are_removed() {
-        assert_eq!(
-            settings("registry = \"https://npm.example/\"")["registry"],
-            "https://npm.example/"
-        );
-    }
-
-    #[test]
-    fn variables_are_replaced_in_keys_and_values() {
-        let found = settings("//npm.example/:_authToken=${TOKEN}\na=${NONE}\nb=x${NONE?}y\nc=\\${TOKEN}");
-        assert_eq!(found["//npm.example/:_authToken"], "s3cret");
-        assert_eq!(found["a"], "${NONE}");
-        assert_eq!(found["b"], "xy");
-        assert_eq!(found["c"], "${TOKEN}");
-    }
-
-    #[test]
-    fn the_registry_of_a_scope_is_read() {
-        assert_eq!(
-            settings("@anthropic-ai:registry=https://scoped.example")["@anthropic-ai:registry"],
-            "https://scoped.example"
-        );
+    fn quotes_are_removed_and_variables_replaced() {
+        for (line, key, value) in [
+            (
+                "registry = \"https://npm.example/\"",
+                "registry",
+                "https://npm.example/",
+            ),
+            (
+                "@anthropic-ai:registry=https://a",
+                "@anthropic-ai:registry",
+                "https://a",
+            ),
+            (
+                "//npm.example/:_authToken=${TOKEN}",
+                "//npm.example/:_authToken",
+                "s3cret",
+            ),
+            ("a=${NONE}", "a", "${NONE}"),
+            ("b=x${NONE?}y", "b", "xy"),
+            ("c=\\${TOKEN}", "c", "${TOKEN}"),
+        ] {
+            assert_eq!(settings(line)[key], value, "{line}");
+        }
     }
 }

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::path::Path;
 
-use anyhow::bail;
+use anyhow::Context as _;
 use serde::Serialize;
+
+use crate::text::listed;
 
 /// A platform's package has this name, `-` and the platform.
 pub const CLAUDE_PACKAGE: &str = "@anthropic-ai/claude-code";
@@ -35,20 +37,25 @@ impl Platform {
 
     /// The platform for Rust's names of operating system and architecture; `musl` matters on Linux only.
     pub fn of(operating_system: &str, architecture: &str, musl: bool) -> anyhow::Result<Self> {
-        Ok(Self(match (operating_system, architecture) {
-            ("linux", "x86_64") if musl => "linux-x64-musl",
-            ("linux", "aarch64") if musl => "linux-arm64-musl",
-            ("linux", "x86_64") => "linux-x64",
-            ("linux", "aarch64") => "linux-arm64",
-            ("macos", "x86_64") => "darwin-x64",
-            ("macos", "aarch64") => "darwin-arm64",
-            ("windows", "x86_64") => "win32-x64",
-            ("windows", "aarch64") => "win32-arm64",
-            _ => bail!(
+        let system = match operating_system {
+            "macos" => "darwin",
+            "windows" => "win32",
+            other => other,
+        };
+        let processor = match architecture {
+            "x86_64" => "x64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        let musl = if musl && system == "linux" { "-musl" } else { "" };
+        let name = format!("{system}-{processor}{musl}");
+        let platform = Self::ALL.into_iter().find(|platform| platform.0 == name);
+        platform.with_context(|| {
+            format!(
                 "Claude Code has no package for `{operating_system}` on `{architecture}`; it has packages for {}",
-                Self::ALL.map(|platform| format!("`{platform}`")).join(", ")
-            ),
-        }))
+                listed(Self::ALL.map(Self::as_str))
+            )
+        })
     }
 
     pub fn as_str(self) -> &'static str {
@@ -58,15 +65,6 @@ impl Platform {
     /// The npm package with this platform's binary.
     pub fn package(self) -> String {
         format!("{CLAUDE_PACKAGE}-{self}")
-    }
-
-    /// The name of the binary in that package.
-    pub fn binary(self) -> &'static str {
-        if self.0.starts_with("win32") {
-            "claude.exe"
-        } else {
-            "claude"
-        }
     }
 }
 

@@ -13,8 +13,8 @@ use super::ToolEnvironment;
 use crate::env::{self, Environment};
 use crate::process::{self, Launch, ProgramOutput};
 
-/// The oldest Python that LiteLLM runs on (`Requires-Python: >=3.10` in its metadata).
-const OLDEST: (u32, u32) = (3, 10);
+/// The oldest Python for LiteLLM (`Requires-Python: >=3.10` in its metadata).
+const OLDEST: semver::Version = semver::Version::new(3, 10, 0);
 
 /// The names to look for, in order.
 const NAMES: [&str; 7] = [
@@ -52,13 +52,11 @@ pub async fn find(tools: &ToolEnvironment) -> anyhow::Result<Python> {
         }
         too_old.push(format!("`{name}` {version}"));
     }
-    let (major, minor) = OLDEST;
-    match too_old.is_empty() {
-        true => bail!("there is no `python3` on the PATH: install Python {major}.{minor} or later"),
-        false => bail!(
-            "LiteLLM needs Python {major}.{minor} or later; the PATH has only {}",
-            too_old.join(", ")
-        ),
+    match too_old.join(", ") {
+        none if none.is_empty() => {
+            bail!("there is no `python3` on the PATH: install Python {OLDEST} or later")
+        }
+        too_old => bail!("LiteLLM needs Python {OLDEST} or later; the PATH has only {too_old}"),
     }
 }
 
@@ -96,11 +94,7 @@ pub async fn run(launch: Launch, what: &str) -> anyhow::Result<ProgramOutput> {
 
 /// The path of the program `name` in the virtual environment `directory`.
 pub fn program(directory: &Path, name: &str) -> PathBuf {
-    if cfg!(windows) {
-        directory.join("Scripts").join(format!("{name}.exe"))
-    } else {
-        directory.join("bin").join(name)
-    }
+    directory.join("bin").join(name)
 }
 
 /// The environment for uv: the variables for installers, with pip's settings under uv's names.
@@ -169,56 +163,39 @@ fn translate(
     environment: &Environment,
     is_folder: &dyn Fn(&Path) -> bool,
 ) -> Vec<(&'static str, String)> {
-    let words = |key: &str| -> Vec<&str> {
-        pip.get(key)
-            .map(|value| value.split_whitespace().collect())
-            .unwrap_or_default()
-    };
-    let mut variables = Vec::new();
-    let mut offer = |names: &[&'static str], value: Option<String>| {
-        if let Some(value) = value.filter(|value| !value.is_empty() && !environment.has_any(names)) {
-            variables.push((names[0], value));
-        }
-    };
-    offer(
-        &[env::UV_DEFAULT_INDEX, env::UV_INDEX_URL],
-        pip.get("index-url").cloned(),
-    );
-    let further = words("extra-index-url").join(" ");
+    let get = |key: &str| pip.get(key).cloned().unwrap_or_default();
+    let words = |key: &str| get(key).split_whitespace().collect::<Vec<_>>().join(" ");
+    let when = |condition: bool, value: &str| if condition { value } else { "" }.to_owned();
+    let further = words("extra-index-url");
     // pip takes the best version of all indexes; by default uv takes the first index with the package. The hashes decide
     // in either case.
-    let strategy = (!further.is_empty()).then(|| "unsafe-best-match".to_owned());
-    offer(&[env::UV_INDEX, env::UV_EXTRA_INDEX_URL], Some(further));
-    offer(&[env::UV_INDEX_STRATEGY], strategy);
+    let strategy = when(!further.is_empty(), "unsafe-best-match");
     // pip ignores a missing folder; uv fails.
-    let links: Vec<&str> = words("find-links")
-        .into_iter()
+    let links = get("find-links")
+        .split_whitespace()
         .filter(|link| link.contains("://") || is_folder(Path::new(link)))
-        .collect();
-    offer(&[env::UV_FIND_LINKS], Some(links.join(",")));
-    let no_index = pip
-        .get("no-index")
-        .filter(|value| is_true(value))
-        .map(|_| "true".to_owned());
-    offer(&[env::UV_NO_INDEX], no_index);
-    offer(&[env::UV_INSECURE_HOST], Some(words("trusted-host").join(" ")));
-    offer(&[env::HTTPS_PROXY], pip.get("proxy").cloned());
-    match pip.get("cert").filter(|file| !file.is_empty()) {
-        Some(file) => offer(&[env::SSL_CERT_FILE, env::SSL_CERT_DIR], Some(file.clone())),
-        None => {
-            // pip uses the platform's certificate store too.
-            offer(
-                &[
-                    env::UV_SYSTEM_CERTS,
-                    env::UV_NATIVE_TLS,
-                    env::SSL_CERT_FILE,
-                    env::SSL_CERT_DIR,
-                ],
-                Some("true".to_owned()),
-            );
-        }
-    }
-    variables
+        .collect::<Vec<_>>()
+        .join(",");
+    // pip uses the platform's certificate store too.
+    let system_certificates = when(get("cert").is_empty(), "true");
+    let own_certificates = [env::SSL_CERT_FILE, env::SSL_CERT_DIR];
+    let system_names = [env::UV_SYSTEM_CERTS, env::UV_NATIVE_TLS];
+    let settings: [(&[&'static str], String); 9] = [
+        (&[env::UV_DEFAULT_INDEX, env::UV_INDEX_URL], get("index-url")),
+        (&[env::UV_INDEX, env::UV_EXTRA_INDEX_URL], further),
+        (&[env::UV_INDEX_STRATEGY], strategy),
+        (&[env::UV_FIND_LINKS], links),
+        (&[env::UV_NO_INDEX], when(is_true(&get("no-index")), "true")),
+        (&[env::UV_INSECURE_HOST], words("trusted-host")),
+        (&[env::HTTPS_PROXY], get("proxy")),
+        (&own_certificates, get("cert")),
+        (&[system_names, own_certificates].concat(), system_certificates),
+    ];
+    settings
+        .into_iter()
+        .filter(|(names, value)| !value.is_empty() && !environment.has_any(names))
+        .map(|(names, value)| (names[0], value))
+        .collect()
 }
 
 fn is_true(value: &str) -> bool {
@@ -240,8 +217,9 @@ async fn version_of(program: &Path, tools: &ToolEnvironment) -> Option<String> {
 }
 
 fn is_recent(version: &str) -> bool {
-    let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= OLDEST
+    version
+        .parse::<semver::Version>()
+        .is_ok_and(|version| version >= OLDEST)
 }
 
 /// The last lines of a program's output, without the user and password of an address.
@@ -272,18 +250,19 @@ fn without_credentials(line: &str) -> String {
 fn hint(reason: &str) -> &'static str {
     let reason = reason.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
-    if says(&["no space left", "disk quota", "os error 28"]) {
-        "\nhint: the disk is full; free some space, or set `COMPAT_CACHE_DIR` to a folder on another disk"
-    } else if says(&["hash mismatch", "do not match the hashes"]) {
-        "\nhint: a downloaded package is not the one that `toolchain/` pins; it was deleted"
-    } else if says(&[
+    let network = [
         "dns error",
         "failed to fetch",
         "connection",
         "failed to establish",
         "client error",
         "timed out",
-    ]) {
+    ];
+    if says(&["no space left", "disk quota", "os error 28"]) {
+        "\nhint: the disk is full; free some space, or set `COMPAT_CACHE_DIR` to a folder on another disk"
+    } else if says(&["hash mismatch", "do not match the hashes"]) {
+        "\nhint: a downloaded package is not the one that `toolchain/` pins; it was deleted"
+    } else if says(&network) {
         "\nhint: check the network; the package index comes from the configuration of pip or uv (`pip config list`, \
          `PIP_INDEX_URL`, `UV_DEFAULT_INDEX`)"
     } else {
@@ -307,20 +286,16 @@ mod tests {
         let listing = "global.index-url='https://a.example/simple'\n\
                        global.extra-index-url='\\nhttps://b.example/simple\\nhttps://c.example/simple'\n\
                        global.trusted-host='a.example'\nglobal.cert='/ca.pem'\n:env:.find-links='/wheels /none'";
-        assert_eq!(
-            translated(listing, &[]),
-            [
-                (env::UV_DEFAULT_INDEX, "https://a.example/simple".to_owned()),
-                (
-                    env::UV_INDEX,
-                    "https://b.example/simple https://c.example/simple".to_owned()
-                ),
-                (env::UV_INDEX_STRATEGY, "unsafe-best-match".to_owned()),
-                (env::UV_FIND_LINKS, "/wheels".to_owned()),
-                (env::UV_INSECURE_HOST, "a.example".to_owned()),
-                (env::SSL_CERT_FILE, "/ca.pem".to_owned()),
-            ]
-        );
+        let expected = [
+            (env::UV_DEFAULT_INDEX, "https://a.example/simple"),
+            (env::UV_INDEX, "https://b.example/simple https://c.example/simple"),
+            (env::UV_INDEX_STRATEGY, "unsafe-best-match"),
+            (env::UV_FIND_LINKS, "/wheels"),
+            (env::UV_INSECURE_HOST, "a.example"),
+            (env::SSL_CERT_FILE, "/ca.pem"),
+        ];
+        let expected = expected.map(|(name, value)| (name, value.to_owned()));
+        assert_eq!(translated(listing, &[]), expected);
     }
 
     #[test]
@@ -337,10 +312,8 @@ mod tests {
     fn variables_override_command_settings_and_those_global_ones() {
         let listing = ":env:.index-url='3'\nglobal.index-url='1'\ninstall.index-url='2'\ninstall.cert='x'\nglobal.cert='y'";
         let settings = pip_settings(listing);
-        assert_eq!(
-            (settings["index-url"].as_str(), settings["cert"].as_str()),
-            ("3", "x")
-        );
+        assert_eq!(settings["index-url"], "3");
+        assert_eq!(settings["cert"], "x");
     }
 
     #[test]

@@ -196,75 +196,56 @@ mod tests {
         Filter::Pattern(pattern.parse().unwrap())
     }
 
-    fn selected(tags: &[&str], filter: &Filter) -> String {
-        let releases: Vec<Release> = tags.iter().map(|tag| release(tag)).collect();
-        select(&releases, filter, None).unwrap().version
-    }
-
     #[test]
-    fn tags_compare_by_number() {
-        assert_eq!(
-            selected(
-                &["v1.9.5-stable", "v1.10.0-stable", "v1.9.10-stable"],
-                &like(STABLE)
+    fn the_highest_accepted_tag_is_selected() {
+        let stable = like(STABLE);
+        for (filter, expected, others) in [
+            // Numbers compare as numbers.
+            (&stable, "v1.10.0-stable", "v1.9.5-stable v1.9.10-stable"),
+            // A patch sorts between its release and the next.
+            (
+                &stable,
+                "v1.83.3-stable.patch.10",
+                "v1.83.3-stable.patch.2 v1.83.3-stable v1.82.9-stable",
             ),
-            "v1.10.0-stable"
-        );
-    }
-
-    #[test]
-    fn a_patch_sorts_between_its_release_and_the_next() {
-        let tags = [
-            "v1.83.3-stable.patch.2",
-            "v1.83.3-stable",
-            "v1.83.3-stable.patch.10",
-            "v1.82.9-stable",
-        ];
-        assert_eq!(selected(&tags, &like(STABLE)), "v1.83.3-stable.patch.10");
-        assert_eq!(
-            selected(&["v1.83.4-stable", "v1.83.3-stable.patch.10"], &like(STABLE)),
-            "v1.83.4-stable"
-        );
-    }
-
-    #[test]
-    fn every_spelling_of_a_patch_is_understood() {
-        for patched in [
-            "v1.80.5-stable.1",
-            "v1.80.5-stable-patch1",
-            "v1.80.5-stable.patch1",
-            "v1.80.5-stable.patch.1",
+            (&stable, "v1.83.4-stable", "v1.83.3-stable.patch.10"),
+            // All spellings of a patch.
+            (&stable, "v1.80.5-stable.1", "v1.80.5-stable"),
+            (&stable, "v1.80.5-stable-patch1", "v1.80.5-stable"),
+            (&stable, "v1.80.5-stable.patch1", "v1.80.5-stable"),
+            (&stable, "v1.80.5-stable.patch.1", "v1.80.5-stable"),
+            // Other channels.
+            (
+                &stable,
+                "v1.2.0-stable",
+                "v1.99.0 v1.99.0-nightly v1.99.0.rc.1 v1.99.0.dev1 latest-stable vX-stable",
+            ),
+            (
+                &Filter::Final,
+                "v1.106.0",
+                "v1.106.2-stable v1.107.0.rc.1 v1.107.0-nightly v1.99.9 v2 v1.106.0-1",
+            ),
+            // A minor version, or patches only.
+            (
+                &like("v1.83.*-stable"),
+                "v1.83.4-stable",
+                "v1.83.3-stable.patch.2 v1.84.0-stable",
+            ),
+            (
+                &like("v*-stable.patch.*"),
+                "v1.83.3-stable.patch.2",
+                "v1.83.4-stable v1.84.0-stable",
+            ),
+            // A dot matches only a dot.
+            (&like("v1.83.?-stable"), "v1.83.1-stable", "v1083.0-stable"),
         ] {
-            assert_eq!(selected(&["v1.80.5-stable", patched], &like(STABLE)), patched);
+            let tags: Vec<&str> = std::iter::once(expected).chain(others.split(' ')).collect();
+            for tags in [tags.clone(), tags.into_iter().rev().collect()] {
+                let releases: Vec<Release> = tags.into_iter().map(release).collect();
+                let selected = select(&releases, filter, None).unwrap();
+                assert_eq!(selected.version, expected);
+            }
         }
-    }
-
-    #[test]
-    fn other_channels_are_not_stable() {
-        let tags = [
-            "v1.99.0",
-            "v1.99.0-nightly",
-            "v1.99.0.rc.1",
-            "v1.99.0.dev1",
-            "v1.2.0-stable",
-            "latest-stable",
-            "vX-stable",
-        ];
-        assert_eq!(selected(&tags, &like(STABLE)), "v1.2.0-stable");
-    }
-
-    #[test]
-    fn the_final_channel_accepts_only_bare_tags() {
-        let tags = [
-            "v1.106.0",
-            "v1.106.2-stable",
-            "v1.107.0.rc.1",
-            "v1.107.0-nightly",
-            "v1.99.9",
-            "v2",
-            "v1.106.0-1",
-        ];
-        assert_eq!(selected(&tags, &Filter::Final), "v1.106.0");
     }
 
     #[test]
@@ -281,22 +262,6 @@ mod tests {
         };
         assert_eq!(by("2026-03-01T00:00:00Z"), "v1.2.0-stable");
         assert_eq!(by("2026-01-15T00:00:00Z"), "v1.1.0-stable");
-    }
-
-    #[test]
-    fn a_pattern_may_name_a_minor_version_or_patches() {
-        let tags = ["v1.83.3-stable.patch.2", "v1.83.4-stable", "v1.84.0-stable"];
-        assert_eq!(selected(&tags, &like("v1.83.*-stable")), "v1.83.4-stable");
-        assert_eq!(
-            selected(&tags, &like("v*-stable.patch.*")),
-            "v1.83.3-stable.patch.2"
-        );
-    }
-
-    #[test]
-    fn a_dot_in_a_pattern_matches_only_a_dot() {
-        let releases = [release("v1083.0-stable")];
-        assert!(select(&releases, &like("v1.83.?-stable"), None).is_err());
     }
 
     #[test]

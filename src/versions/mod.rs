@@ -28,6 +28,13 @@ pub enum WantedVersion {
     },
 }
 
+impl WantedVersion {
+    /// `version` of `tool` if it is given, else this one.
+    pub fn unless_given(self, tool: &'static str, version: Option<String>) -> Self {
+        version.map_or(self, |version| Self::Given { tool, version })
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvedVersion {
     /// The version; for LiteLLM its tag.
