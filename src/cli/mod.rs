@@ -40,10 +40,10 @@ use clap::{CommandFactory as _, Parser, Subcommand};
     name = "compat",
     version,
     arg_required_else_help = true,
-    after_long_help = "Examples:\n  compat new feature pdf_input --name \"PDF input\"      begin a row\n  compat check                                           \
-                       find every fault of every file\n  compat explain vision::vertex_ai                       see a cell as it is run\n  \
-                       compat show vision::vertex_ai::haiku                   replay what happened in a trial\n  compat watch vision                                    \
-                       run what a saved file touches"
+    after_long_help = "Examples:\n  compat new feature pdf_input --name \"PDF input\"        add a feature\n  compat check                                           \
+                       show all errors of all files\n  compat explain vision::vertex_ai                       show a cell with all its values\n  \
+                       compat show vision::vertex_ai::haiku                   replay a trial\n  compat watch vision                                    \
+                       run the trials of each saved file"
 )]
 struct Compat {
     #[command(subcommand)]

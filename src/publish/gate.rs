@@ -15,6 +15,7 @@ use crate::matrix::builder::{BuildError, Stamp, build};
 use crate::matrix::{Details, ManifestView, Matrix, schema};
 use crate::outcome::Cause;
 use crate::results::{CellStatus, Entry, Results};
+use crate::text::counted;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
@@ -261,8 +262,9 @@ fn inconclusive(trials: &BTreeMap<String, Vec<String>>) -> String {
     };
     let causes: Vec<String> = trials.iter().map(of_cause).collect();
     format!(
-        "{number} trials failed for reasons other than the gateway: {}; fix these and run again, or publish them as not \
+        "{} failed for reasons other than the gateway: {}; fix these and run again, or publish them as not \
          tested with `--allow-inconclusive`",
+        counted(number, "trial"),
         causes.join("; ")
     )
 }

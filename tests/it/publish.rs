@@ -351,7 +351,10 @@ async fn a_webhook_gets_only_regressions_fixes_and_failures() {
     let (mut command, time) = publish(1);
     machine.results(|results| results["run"]["written_at"] = time.into());
     Ran::of(&mut command).await;
-    assert!(hub.state().told.is_empty(), "the first matrix needs no message");
+    assert!(
+        hub.state().messages.is_empty(),
+        "the first matrix needs no message"
+    );
 
     let (mut command, time) = publish(2);
     machine.results(|results| {
@@ -359,7 +362,7 @@ async fn a_webhook_gets_only_regressions_fixes_and_failures() {
         fail(results, 0, "gateway");
     });
     Ran::of(&mut command).await;
-    let text = hub.state().told.pop().unwrap()["text"]
+    let text = hub.state().messages.pop().unwrap()["text"]
         .as_str()
         .unwrap()
         .to_owned();
@@ -372,7 +375,7 @@ async fn a_webhook_gets_only_regressions_fixes_and_failures() {
     let (mut command, time) = publish(3);
     machine.results(|results| results["run"]["written_at"] = time.into());
     Ran::of(&mut command).await;
-    let text = hub.state().told.pop().unwrap()["text"]
+    let text = hub.state().messages.pop().unwrap()["text"]
         .as_str()
         .unwrap()
         .to_owned();
@@ -385,7 +388,7 @@ async fn a_webhook_gets_only_regressions_fixes_and_failures() {
     });
     let ran = Ran::of(&mut command).await;
     assert_eq!(ran.status, Some(4));
-    let text = hub.state().told.pop().unwrap()["text"]
+    let text = hub.state().messages.pop().unwrap()["text"]
         .as_str()
         .unwrap()
         .to_owned();

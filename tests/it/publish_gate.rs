@@ -98,7 +98,7 @@ fn red_cells_of_other_causes_are_refused() {
     for cause in ["account", "auth", "config", "rate_limit", "upstream", "harness"] {
         let refusals = refusals(|results| fail(results, 0, cause));
         let why = format!(
-            "1 trials failed for reasons other than the gateway: {cause} (1): basic_messaging_non_streaming::anthropic::haiku"
+            "1 trial failed for reasons other than the gateway: {cause} (1): basic_messaging_non_streaming::anthropic::haiku"
         );
         assert!(
             refusals.iter().any(|refusal| refusal.starts_with(&why)),

@@ -109,7 +109,7 @@ impl Watched {
 
     /// All recorded text, by its place.
     fn places(&self, ran: &Ran) -> BTreeMap<String, String> {
-        let told = json!(self.hub.state().told).to_string();
+        let told = json!(self.hub.state().messages).to_string();
         let asked = json!(self.hub.state().mint_bodies).to_string();
         let mut places = BTreeMap::from([
             ("standard output".to_owned(), ran.out.clone()),
@@ -183,7 +183,7 @@ async fn a_secret_appears_only_where_it_is_needed() {
     assert!(ran.is_success(), "{}", ran.err);
     assert_eq!(hub.commits("main"), 3);
     assert_eq!(hub.state().minted, 1);
-    assert_eq!(hub.state().told.len(), 1);
+    assert_eq!(hub.state().messages.len(), 1);
     let seen: BTreeSet<_> = watched.seen(&ran);
     let environment = watched.places(&ran);
     // `/proc` shows the environments of docker, the gateway and the harness again.
