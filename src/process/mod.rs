@@ -135,11 +135,7 @@ impl Launch {
         self
     }
 
-    fn spawn(&self, stdin: Stdio) -> Result<(Child, Group), ProcessError> {
-        self.spawn_with(stdin, Stdio::piped)
-    }
-
-    fn spawn_with(&self, stdin: Stdio, out: fn() -> Stdio) -> Result<(Child, Group), ProcessError> {
+    fn spawn(&self, stdin: Stdio, out: fn() -> Stdio) -> Result<(Child, Group), ProcessError> {
         let mut command = tokio::process::Command::from(self.command());
         command
             .envs(self.tag.variables())

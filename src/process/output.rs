@@ -45,7 +45,7 @@ impl ProgramOutput {
 /// Runs a program to its end; it writes to this process's own outputs. Its group is dead when the call returns or is
 /// dropped.
 pub async fn on_terminal(launch: &Launch) -> Result<Ended, ProcessError> {
-    let (mut child, mut group) = launch.spawn_with(Stdio::null(), Stdio::inherit)?;
+    let (mut child, mut group) = launch.spawn(Stdio::null(), Stdio::inherit)?;
     let status = child.wait().await;
     group.end().await;
     launch.ended(status)
@@ -58,11 +58,11 @@ pub async fn output(
     input: &[u8],
     deadline: Duration,
 ) -> Result<ProgramOutput, ProcessError> {
-    let (mut child, mut group) = launch.spawn(if input.is_empty() {
-        Stdio::null()
-    } else {
-        Stdio::piped()
-    })?;
+    let stdin = match input.is_empty() {
+        true => Stdio::null(),
+        false => Stdio::piped(),
+    };
+    let (mut child, mut group) = launch.spawn(stdin, Stdio::piped)?;
     let stdout = Collector::start(child.stdout.take(), Keep::First(MAX_OUTPUT_BYTES));
     let stderr = Collector::start(child.stderr.take(), Keep::First(MAX_OUTPUT_BYTES));
     let stdin = child.stdin.take();

@@ -31,7 +31,7 @@ pub enum Next {
 impl Piped {
     /// Starts it and keeps the last `stderr_bytes` of its standard error.
     pub fn start(launch: Launch, stderr_bytes: usize) -> Result<Self, ProcessError> {
-        let (mut child, group) = launch.spawn(Stdio::piped())?;
+        let (mut child, group) = launch.spawn(Stdio::piped(), Stdio::piped)?;
         let stdout = child.stdout.take().expect("standard output is piped");
         Ok(Self {
             stdin: child.stdin.take(),

@@ -34,7 +34,7 @@ impl Service {
         launch: Launch,
         sink: impl Fn(Stream, Line) + Clone + Send + 'static,
     ) -> Result<Self, ProcessError> {
-        let (mut child, group) = launch.spawn(Stdio::null())?;
+        let (mut child, group) = launch.spawn(Stdio::null(), Stdio::piped)?;
         let mut readers = Vec::new();
         if let Some(stdout) = child.stdout.take() {
             readers.push(tokio::spawn(read_lines(stdout, Stream::Stdout, sink.clone())));

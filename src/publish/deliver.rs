@@ -50,8 +50,7 @@ type Say<'a> = &'a (dyn Fn(&str) + Sync);
 impl Delivery<'_> {
     /// Reads the published files and plans; writes nothing.
     pub async fn plan(&self, refusals: &[Refusal], tokens: &mut Tokens) -> anyhow::Result<Plan> {
-        let planned = self.planned(refusals, tokens).await;
-        match planned {
+        match self.planned(refusals, tokens).await {
             Err(error) if is_refused_token(&error) && tokens.forget() => self.planned(refusals, tokens).await,
             planned => planned,
         }

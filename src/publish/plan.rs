@@ -178,9 +178,7 @@ impl Policy {
 
 impl Plan {
     pub fn to_text(&self) -> String {
-        let mut text = serde_json::to_string_pretty(self).expect("it has text keys and finite numbers");
-        text.push('\n');
-        text
+        serde_json::to_string_pretty(self).expect("it has text keys and finite numbers") + "\n"
     }
 
     /// Whether a cell that passed now fails.

@@ -138,11 +138,9 @@ impl App {
     }
 
     fn permissions(&self) -> Map<String, Value> {
-        let mut permissions = Map::from_iter([("contents".to_owned(), json!("write"))]);
-        if self.pull_requests {
-            permissions.insert("pull_requests".to_owned(), json!("write"));
-        }
-        permissions
+        let pull_requests = self.pull_requests.then_some("pull_requests");
+        let names = std::iter::once("contents").chain(pull_requests);
+        names.map(|name| (name.to_owned(), json!("write"))).collect()
     }
 
     fn jwt(&self, now: DateTime<Utc>) -> anyhow::Result<Secret> {

@@ -68,10 +68,9 @@ pub fn select(
         .iter()
         .max_by(|a, b| a.0.cmp(&b.0))
         .with_context(|| none_matches(releases, filter))?;
-    let published = match release.published_at {
-        Some(at) => format!(", published {}", at.format("%Y-%m-%dT%H:%M:%SZ")),
-        None => String::new(),
-    };
+    let published = release.published_at.map_or_else(String::new, |at| {
+        format!(", published {}", at.format("%Y-%m-%dT%H:%M:%SZ"))
+    });
     Ok(ResolvedVersion {
         version: release.tag_name.clone(),
         reason: format!(
