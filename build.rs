@@ -1,13 +1,13 @@
-//! Tells the library which source it is built from: a session that is kept warm serves only runs of the same source.
+//! Passes a digest of the source to the library: a running session serves only runs of the same source.
 //!
-//! The digest is not a cryptographic one: it tells two states of a working tree apart, it keeps nobody out.
+//! The digest is not cryptographic: it distinguishes states of a working tree and protects nothing.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What makes another library when it changes.
+/// The library is built from these.
 const SOURCE: [&str; 2] = ["src", "Cargo.lock"];
 
 fn main() -> io::Result<()> {

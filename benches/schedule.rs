@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use compat_matrix::claude::{self, Endpoint, Invocation};
-use compat_matrix::cli::progress;
 use compat_matrix::env::{self, Environment, Secret};
 use compat_matrix::gateway::{Litellm, LitellmOptions};
 use compat_matrix::ids::TrialKey;
 use compat_matrix::plan::{Planned, Run};
 use compat_matrix::process::RunId;
+use compat_matrix::progress;
 use compat_matrix::provider::{self, Simulator};
 use compat_matrix::results::Results;
 use compat_matrix::spec_files::Project;
@@ -149,7 +149,7 @@ impl Bench {
         })
         .await?;
         let gateway = Litellm::start(&LitellmOptions {
-            program: litellm.bin,
+            program: litellm,
             config: root.join("proxy_config.yaml"),
             folder: scratch.path().join("gateway"),
             inherited: environment.inherited(),

@@ -1,6 +1,7 @@
 //! From the command line to the exit status: trials, session, files, matrix.
 
 use compat_matrix::cells::ProxyConfig;
+use compat_matrix::document::Diagnostic;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::Write as _;
@@ -10,8 +11,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
-use compat_matrix::cli::progress;
-use compat_matrix::document::{Diagnostic, render};
+use compat_matrix::document::render;
 use compat_matrix::env::{self, Environment};
 use compat_matrix::evidence::Behind;
 use compat_matrix::ids::TrialName;
@@ -27,7 +27,7 @@ use compat_matrix::session::{self, Session, SessionError};
 use compat_matrix::spec_files::Project;
 use compat_matrix::warm::{Place, SharedRun, Warmth};
 use compat_matrix::wire::Operation;
-use compat_matrix::{selection, trial, watch};
+use compat_matrix::{progress, selection, trial, watch};
 use libtest_mimic::{ColorSetting, Completion, Failed, FormatSetting, Trial};
 use once_cell::sync::OnceCell;
 use tokio::runtime::Runtime;

@@ -1,31 +1,25 @@
-//! Writes a file whole or not at all: to a temporary file beside it, then by renaming.
-//!
-//! Never leaves half a file, whatever ends the process.
+//! Writes a file whole or not at all: to a temporary file beside it, which then replaces it.
 
+use std::fs::Permissions;
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-/// Writes `text` to `path`, making its folder if there is none.
+/// Writes `text` to `path`; creates its folder if it is missing.
 pub fn write(path: &Path, text: &str) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     std::fs::create_dir_all(folder)?;
-    let mut file = builder().tempfile_in(folder)?;
+    // Temporary files are the user's alone by default; this one gets the permissions of any other file.
+    let mut file = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
-}
-
-/// Readable by all as the umask allows, as any other file: temporary files are the user's alone by default.
-fn builder() -> tempfile::Builder<'static, 'static> {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    let mut builder = tempfile::Builder::new();
-    builder.permissions(std::fs::Permissions::from_mode(0o666));
-    builder
 }
 
 #[cfg(test)]
@@ -33,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
+    fn a_file_is_replaced_without_a_rest() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/er/file.json");
         write(&path, "a longer text").unwrap();
@@ -43,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_fails_leaves_what_was_there() {
+    fn a_failed_write_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("taken");
         std::fs::create_dir(&path).unwrap();
@@ -53,9 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn others_may_read_it_as_the_umask_allows() {
-        use std::os::unix::fs::PermissionsExt as _;
-
+    fn the_umask_sets_the_permissions() {
         let folder = tempfile::tempdir().unwrap();
         let plain = folder.path().join("plain");
         std::fs::write(&plain, "").unwrap();

@@ -1,40 +1,37 @@
-//! The environment: every variable that the project reads or sets, by name, with what it means.
+//! Every environment variable that the project reads or sets, with its meaning. No other module names one.
 //!
-//! The only place that names environment variables. What the project reads is read once, at the edge, into an
-//! [`Environment`] that a test can build by hand. Children never inherit: each is given its variables one by one,
-//! and of the parent's only those in [`INHERITED`] (and, for package clients, [`PACKAGE_CLIENT_PREFIXES`]).
+//! The process's variables are read once, at the edge, into an [`Environment`], which a test can build by hand. A child
+//! inherits nothing: it gets explicit variables and those in [`INHERITED`]; some clients get further lists below.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Names and values for a child.
+/// Variables for a child.
 pub type Variables = BTreeMap<OsString, OsString>;
 
-// ---- Read: what a user sets for `compat` and for `cargo test --test compat`. ----
+// ---- Set by users of `compat` and `cargo test --test compat`. ----
 
-/// Address of a gateway that already runs: `http://host:port`, without a path. Unset: one is started.
+/// Address of a running gateway: `http://host:port`, without a path. If unset, a run starts one.
 pub const LITELLM_PROXY_BASE_URL: &str = "LITELLM_PROXY_BASE_URL";
-/// Key for the gateway that already runs.
+/// Key for the running gateway.
 pub const LITELLM_PROXY_API_KEY: &str = "LITELLM_PROXY_API_KEY";
-/// Where to write the results, instead of `compat-results.json` in the project's root.
+/// File for the results, instead of `compat-results.json` in the project's root.
 pub const COMPAT_RESULTS_PATH: &str = "COMPAT_RESULTS_PATH";
-/// Folder of downloaded tools, instead of `compat-matrix` below the user's cache folder.
+/// Folder of installed tools, instead of `compat-matrix` in the user's cache folder.
 pub const COMPAT_CACHE_DIR: &str = "COMPAT_CACHE_DIR";
 /// The `claude` to run instead of the pinned one: a file's path, or `path` for the one on the `PATH`.
 pub const COMPAT_CLAUDE: &str = "COMPAT_CLAUDE";
-/// Address of a running `compat provider serve` behind the gateway: both sides are then judged.
+/// Address of a running `compat provider serve` behind the gateway: the run then judges both sides.
 pub const COMPAT_PROVIDER_URL: &str = "COMPAT_PROVIDER_URL";
 /// Key for the control routes of [`COMPAT_PROVIDER_URL`].
 pub const COMPAT_PROVIDER_CONTROL_KEY: &str = "COMPAT_PROVIDER_CONTROL_KEY";
 /// File that holds the key for the control routes of [`COMPAT_PROVIDER_URL`].
 pub const COMPAT_PROVIDER_CONTROL_KEY_FILE: &str = "COMPAT_PROVIDER_CONTROL_KEY_FILE";
-/// Set by continuous integration services: no progress bars, no writing of snapshots.
-pub const CI: &str = "CI";
-/// How many tests run at once, as libtest reads it.
+/// How many tests run at once (libtest's variable).
 pub const RUST_TEST_THREADS: &str = "RUST_TEST_THREADS";
-/// The run that nextest starts a process of.
+/// Id of the nextest run.
 pub const NEXTEST_RUN_ID: &str = "NEXTEST_RUN_ID";
 /// How nextest runs tests: `process-per-test`.
 pub const NEXTEST_EXECUTION_MODE: &str = "NEXTEST_EXECUTION_MODE";
@@ -44,44 +41,42 @@ pub const HOME: &str = "HOME";
 pub const XDG_CACHE_HOME: &str = "XDG_CACHE_HOME";
 /// The user's configuration folder, `~/.config` by default (XDG base directory specification).
 pub const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
-/// Where programs are looked for.
+/// Folders of programs.
 pub const PATH: &str = "PATH";
-/// Registry of npm packages, as npm itself reads it (in either case).
+/// Registry of npm packages (npm reads the name in either case).
 pub const NPM_CONFIG_REGISTRY: &str = "NPM_CONFIG_REGISTRY";
 /// npm's user configuration file, `~/.npmrc` by default.
 pub const NPM_CONFIG_USERCONFIG: &str = "NPM_CONFIG_USERCONFIG";
-/// Index of Python packages, as pip reads it.
+/// Index of Python packages for pip.
 pub const PIP_INDEX_URL: &str = "PIP_INDEX_URL";
-/// pip's configuration file.
-pub const PIP_CONFIG_FILE: &str = "PIP_CONFIG_FILE";
-/// Index of Python packages, as uv reads it.
+/// Index of Python packages for uv.
 pub const UV_DEFAULT_INDEX: &str = "UV_DEFAULT_INDEX";
-/// Index of Python packages, as older versions of uv read it.
+/// Index of Python packages for older versions of uv.
 pub const UV_INDEX_URL: &str = "UV_INDEX_URL";
 
-// ---- Read and set for package clients: npm, pip, uv. ----
+// ---- For package clients: npm, pip, uv. ----
 
-/// What the names of the npm client's settings begin with, in any case: `NPM_CONFIG_REGISTRY`.
+/// Prefix of the npm client's settings, in any case: `NPM_CONFIG_REGISTRY`.
 pub const NPM_CONFIG_PREFIX: &str = "npm_config_";
-/// A PEM file with certificate authorities that Node, and so the npm client, trusts beside its own.
+/// PEM file with further certificate authorities for Node, and so for the npm client.
 pub const NODE_EXTRA_CA_CERTS: &str = "NODE_EXTRA_CA_CERTS";
-/// A PEM file with the certificate authorities to trust: OpenSSL's name, which rustls and uv follow.
+/// PEM file with the certificate authorities to trust: OpenSSL's name, which rustls and uv use too.
 pub const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
-/// A folder of such files.
+/// Folder of such files.
 pub const SSL_CERT_DIR: &str = "SSL_CERT_DIR";
-/// What the names of uv's settings begin with.
+/// Prefix of uv's settings.
 pub const UV_PREFIX: &str = "UV_";
-/// What the names of pip's settings begin with.
+/// Prefix of pip's settings.
 pub const PIP_PREFIX: &str = "PIP_";
-/// Which further package indexes uv asks, separated by blanks.
+/// Further package indexes for uv, separated by blanks.
 pub const UV_INDEX: &str = "UV_INDEX";
 /// The older name of [`UV_INDEX`].
 pub const UV_EXTRA_INDEX_URL: &str = "UV_EXTRA_INDEX_URL";
-/// Which index's answer uv takes when several know a package.
+/// Which index uv uses if several have a package.
 pub const UV_INDEX_STRATEGY: &str = "UV_INDEX_STRATEGY";
 /// Folders and pages with packages for uv, separated by commas.
 pub const UV_FIND_LINKS: &str = "UV_FIND_LINKS";
-/// Whether uv asks no index at all.
+/// Whether uv uses no index at all.
 pub const UV_NO_INDEX: &str = "UV_NO_INDEX";
 /// Hosts whose certificates uv does not check, separated by blanks.
 pub const UV_INSECURE_HOST: &str = "UV_INSECURE_HOST";
@@ -89,14 +84,13 @@ pub const UV_INSECURE_HOST: &str = "UV_INSECURE_HOST";
 pub const UV_SYSTEM_CERTS: &str = "UV_SYSTEM_CERTS";
 /// The older name of [`UV_SYSTEM_CERTS`].
 pub const UV_NATIVE_TLS: &str = "UV_NATIVE_TLS";
-/// Whether uv may download a Python of its own.
+/// Whether uv may download a Python.
 pub const UV_PYTHON_DOWNLOADS: &str = "UV_PYTHON_DOWNLOADS";
 /// The proxy of `https` addresses.
 pub const HTTPS_PROXY: &str = "HTTPS_PROXY";
 
-/// What every child gets from the parent's environment, where it is set: how to find programs, which language and
-/// time zone, and which certificates to trust. No name in it is one that holds a credential.
-pub const INHERITED: [&str; 10] = [
+/// Every child gets these of the parent's variables: programs, language, time zone, certificates. None holds a credential.
+const INHERITED: &[&str] = &[
     "PATH",
     "LANG",
     "LANGUAGE",
@@ -113,30 +107,20 @@ pub const INHERITED: [&str; 10] = [
 pub const PIP_DISABLE_PIP_VERSION_CHECK: &str = "PIP_DISABLE_PIP_VERSION_CHECK";
 /// Base of the GitHub API, as GitHub's own runners set it.
 pub const GITHUB_API_URL: &str = "GITHUB_API_URL";
-/// Tokens for the GitHub API: the first that is set counts.
+/// Tokens for the GitHub API; the first set one counts.
 pub const GITHUB_TOKENS: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
 
-/// What an installer (`npm`, `pip`, `uv`) may see beside the variables of its own prefix: where it is, how it
-/// reaches the network, whom it trusts. No credential of a provider or of GitHub is among them.
+/// What an installer (`npm`, `pip`, `uv`) gets beside [`INHERITED`], [`PROXIES`] and the settings with its own prefix. None
+/// holds a credential of a provider or of GitHub.
 const INSTALLER_NAMES: &[&str] = &[
-    "ALL_PROXY",
     "APPDATA",
     "CURL_CA_BUNDLE",
     "HOME",
-    "HTTPS_PROXY",
-    "HTTP_PROXY",
-    "LANG",
-    "LC_ALL",
     "LOCALAPPDATA",
     "NETRC",
-    "NODE_EXTRA_CA_CERTS",
-    "NO_PROXY",
-    "PATH",
     "PYENV_ROOT",
     "PYENV_VERSION",
     "REQUESTS_CA_BUNDLE",
-    "SSL_CERT_DIR",
-    "SSL_CERT_FILE",
     "SYSTEMROOT",
     "TEMP",
     "TMP",
@@ -148,29 +132,29 @@ const INSTALLER_NAMES: &[&str] = &[
     "XDG_DATA_HOME",
 ];
 
-// ---- Read and set for publishing. ----
+// ---- For publishing. ----
 
-/// File that a job of GitHub Actions appends its summary to, in Markdown.
+/// File for the summary of a GitHub Actions job, in Markdown.
 pub const GITHUB_STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
-/// git's configuration of the user; `/dev/null` for none.
+/// git's user configuration; `/dev/null` for none.
 pub const GIT_CONFIG_GLOBAL: &str = "GIT_CONFIG_GLOBAL";
-/// Whether git leaves the machine's configuration unread.
+/// Whether git ignores the machine's configuration.
 pub const GIT_CONFIG_NOSYSTEM: &str = "GIT_CONFIG_NOSYSTEM";
 /// Whether git may ask a terminal for credentials.
 pub const GIT_TERMINAL_PROMPT: &str = "GIT_TERMINAL_PROMPT";
-/// The file of git's index.
+/// File of git's index.
 pub const GIT_INDEX_FILE: &str = "GIT_INDEX_FILE";
-/// Who wrote a commit, and when; the same for who committed it.
+/// Author of a commit, and the time.
 pub const GIT_AUTHOR: [&str; 3] = ["GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_AUTHOR_DATE"];
-/// Who committed a commit, and when.
+/// Committer of a commit, and the time.
 pub const GIT_COMMITTER: [&str; 3] = ["GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "GIT_COMMITTER_DATE"];
-/// The language and encoding of a program's messages, above all other settings.
+/// Language and encoding of a program's messages; overrides all other settings.
 pub const LC_ALL: &str = "LC_ALL";
 
-/// How a client reaches the network.
-const PROXIES: [&str; 4] = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"];
-/// What `cargo test` needs beside [`INHERITED`] to find its toolchain, packages, build and caches.
-const BUILD_NAMES: [&str; 10] = [
+/// Proxies for network clients, in either case.
+const PROXIES: &[&str] = &["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"];
+/// What `cargo test` needs beside [`INHERITED`]: its toolchain, packages, build and caches.
+const BUILD_NAMES: &[&str] = &[
     "CARGO_HOME",
     "CARGO_TARGET_DIR",
     "CI",
@@ -182,8 +166,8 @@ const BUILD_NAMES: [&str; 10] = [
     "TMPDIR",
     "XDG_CACHE_HOME",
 ];
-/// What the `docker` client needs beside [`INHERITED`] to find its daemon and its configuration.
-const DOCKER_NAMES: [&str; 7] = [
+/// What the `docker` client needs beside [`INHERITED`]: its daemon and its configuration.
+const DOCKER_NAMES: &[&str] = &[
     "DOCKER_CERT_PATH",
     "DOCKER_CONFIG",
     "DOCKER_CONTEXT",
@@ -195,25 +179,24 @@ const DOCKER_NAMES: [&str; 7] = [
 
 // ---- Set for every child. ----
 
-/// Cookie of a run: its UUID, in the environment of each process that the run starts. What carries it is killed
-/// when the run ends, however it ends.
+/// Tag of a run: its UUID, in the environment of each of its processes. All processes with it are killed at the run's end.
 pub const COMPAT_RUN: &str = "COMPAT_RUN";
-/// Cookie of a trial: its key, in the environment of each process that the trial starts.
+/// Tag of a trial: its key, in the environment of each of its processes.
 pub const COMPAT_TRIAL: &str = "COMPAT_TRIAL";
-/// Where a child puts temporary files and sockets.
+/// Folder for temporary files and sockets.
 pub const TMPDIR: &str = "TMPDIR";
 
-// ---- Set for a LiteLLM proxy that a run starts. ----
+// ---- Set for a LiteLLM proxy. ----
 
-/// The key that its clients show.
+/// Key of its clients.
 pub const LITELLM_MASTER_KEY: &str = "LITELLM_MASTER_KEY";
-/// `True`: prices come from the package, not from a download at start-up.
+/// `True`: prices come from the package instead of a download.
 pub const LITELLM_LOCAL_MODEL_COST_MAP: &str = "LITELLM_LOCAL_MODEL_COST_MAP";
-/// `1`: Python hands on its log lines as they come.
+/// `1`: Python writes its log lines at once.
 pub const PYTHONUNBUFFERED: &str = "PYTHONUNBUFFERED";
-/// Hosts that no proxy stands before.
+/// Hosts that need no proxy.
 pub const NO_PROXY: &str = "NO_PROXY";
-/// Key for Anthropic's API, and its base.
+/// Key for Anthropic's API.
 pub const ANTHROPIC_API_KEY: &str = "ANTHROPIC_API_KEY";
 /// Base of Anthropic's API.
 pub const ANTHROPIC_API_BASE: &str = "ANTHROPIC_API_BASE";
@@ -234,7 +217,7 @@ pub const VERTEXAI_LOCATION: &str = "VERTEXAI_LOCATION";
 /// Base of Vertex AI's API.
 pub const VERTEXAI_API_BASE: &str = "VERTEXAI_API_BASE";
 
-/// Whether the value of variable `name` is one that no log may show.
+/// Whether the value of variable `name` is a credential, which no log may show.
 pub fn is_credential(name: &OsStr) -> bool {
     let name = name.to_string_lossy().to_uppercase();
     ["KEY", "SECRET", "TOKEN", "CREDENTIALS", "PASSWORD"]
@@ -244,38 +227,37 @@ pub fn is_credential(name: &OsStr) -> bool {
 
 // ---- Set for `claude` (names and effects measured with Claude Code 2.1.326). ----
 
-/// Where `claude` keeps its settings, sessions and state, instead of `~/.claude`.
+/// Folder for the settings, sessions and state of `claude`, instead of `~/.claude`.
 pub const CLAUDE_CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";
-/// Where `claude` puts its own temporary files.
+/// Folder for the temporary files of `claude`.
 pub const CLAUDE_CODE_TMPDIR: &str = "CLAUDE_CODE_TMPDIR";
-/// Where the user's data is (XDG base directory specification).
+/// The user's data folder (XDG base directory specification).
 pub const XDG_DATA_HOME: &str = "XDG_DATA_HOME";
-/// Where the user's state is (XDG base directory specification).
+/// The user's state folder (XDG base directory specification).
 pub const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
-/// Base of the Messages API that `claude` talks to.
+/// Base of the Messages API for `claude`.
 pub const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
 /// Sent to [`ANTHROPIC_BASE_URL`] as `Authorization: Bearer …`.
 pub const ANTHROPIC_AUTH_TOKEN: &str = "ANTHROPIC_AUTH_TOKEN";
 /// Headers for each request to a model, `Name: value`, a line each.
 pub const ANTHROPIC_CUSTOM_HEADERS: &str = "ANTHROPIC_CUSTOM_HEADERS";
-/// Model for side requests such as summaries. Given the trial's own alias, so that no request goes to an alias that
-/// the gateway lacks.
+/// Model for side requests such as summaries. It is the trial's alias: the gateway may lack others.
 pub const ANTHROPIC_DEFAULT_HAIKU_MODEL: &str = "ANTHROPIC_DEFAULT_HAIKU_MODEL";
-/// What `sonnet` stands for; given the trial's own alias.
+/// Model behind `sonnet`: the trial's alias.
 pub const ANTHROPIC_DEFAULT_SONNET_MODEL: &str = "ANTHROPIC_DEFAULT_SONNET_MODEL";
-/// What `opus` stands for; given the trial's own alias.
+/// Model behind `opus`: the trial's alias.
 pub const ANTHROPIC_DEFAULT_OPUS_MODEL: &str = "ANTHROPIC_DEFAULT_OPUS_MODEL";
 /// The older name of [`ANTHROPIC_DEFAULT_HAIKU_MODEL`].
 pub const ANTHROPIC_SMALL_FAST_MODEL: &str = "ANTHROPIC_SMALL_FAST_MODEL";
-/// Model of subagents; given the trial's own alias.
+/// Model of subagents: the trial's alias.
 pub const CLAUDE_CODE_SUBAGENT_MODEL: &str = "CLAUDE_CODE_SUBAGENT_MODEL";
-/// No request but those to the model: no telemetry, error reports, updates, feature flags.
+/// No requests but those to the model: no telemetry, error reports, updates, feature flags.
 pub const CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: &str = "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC";
-/// How often a request that failed for now is repeated; 10 by default, which takes minutes.
+/// How often a failed request is retried; the default of 10 takes minutes.
 pub const CLAUDE_CODE_MAX_RETRIES: &str = "CLAUDE_CODE_MAX_RETRIES";
-/// A stream that breaks is an error; by default it is asked for again without streaming, which hides the break.
+/// A broken stream is an error; by default `claude` retries without streaming, which hides the break.
 pub const CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK: &str = "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK";
-/// From which level on the debug log is written: with `warn` it costs nothing, with all of it 4 % more CPU.
+/// Lowest level in the debug log. `warn` costs nothing; the whole log costs 4 % more CPU.
 pub const CLAUDE_CODE_DEBUG_LOG_LEVEL: &str = "CLAUDE_CODE_DEBUG_LOG_LEVEL";
 /// No telemetry.
 pub const DISABLE_TELEMETRY: &str = "DISABLE_TELEMETRY";
@@ -283,42 +265,39 @@ pub const DISABLE_TELEMETRY: &str = "DISABLE_TELEMETRY";
 pub const DISABLE_ERROR_REPORTING: &str = "DISABLE_ERROR_REPORTING";
 /// No update of itself.
 pub const DISABLE_AUTOUPDATER: &str = "DISABLE_AUTOUPDATER";
-/// Bun, which `claude` is built with, collects no garbage by the clock, only when memory asks for it. By the clock a
-/// `claude` that waits for its provider works: 0.07 s of processor time after one second and again after two (measured).
+/// Bun, the runtime of `claude`, then collects garbage only when it needs memory. Its timer costs a waiting `claude` 0.07 s of
+/// CPU after one second and again after two.
 pub const BUN_GC_TIMER_DISABLE: &str = "BUN_GC_TIMER_DISABLE";
 /// Talk to Amazon Bedrock instead of the Messages API.
 pub const CLAUDE_CODE_USE_BEDROCK: &str = "CLAUDE_CODE_USE_BEDROCK";
 /// Base of the Bedrock runtime API.
 pub const ANTHROPIC_BEDROCK_BASE_URL: &str = "ANTHROPIC_BEDROCK_BASE_URL";
-/// Send requests to Bedrock without a signature. With one, `claude` first tries about 15 models, each with a request.
+/// Send requests to Bedrock without a signature. With one, `claude` first probes about 15 models.
 pub const CLAUDE_CODE_SKIP_BEDROCK_AUTH: &str = "CLAUDE_CODE_SKIP_BEDROCK_AUTH";
 /// The AWS region.
 pub const AWS_REGION: &str = "AWS_REGION";
-/// Whether AWS clients ask the machine for credentials (`true`: no), which takes seconds where there are none.
-pub const AWS_EC2_METADATA_DISABLED: &str = "AWS_EC2_METADATA_DISABLED";
 /// Talk to Vertex AI instead of the Messages API.
 pub const CLAUDE_CODE_USE_VERTEX: &str = "CLAUDE_CODE_USE_VERTEX";
 /// Base of the Vertex AI API.
 pub const ANTHROPIC_VERTEX_BASE_URL: &str = "ANTHROPIC_VERTEX_BASE_URL";
 /// The Google Cloud project.
 pub const ANTHROPIC_VERTEX_PROJECT_ID: &str = "ANTHROPIC_VERTEX_PROJECT_ID";
-/// Send requests to Vertex AI without asking for a token: `claude` asks Google for one, whatever `token_uri` a service
-/// account names.
+/// Send requests to Vertex AI without a token: `claude` would ask Google for one and ignore the service account's
+/// `token_uri`.
 pub const CLAUDE_CODE_SKIP_VERTEX_AUTH: &str = "CLAUDE_CODE_SKIP_VERTEX_AUTH";
 /// The Vertex AI region.
 pub const CLOUD_ML_REGION: &str = "CLOUD_ML_REGION";
 
-/// A value that never shows in a debug print.
+/// A value that no debug print shows.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes the value.
     pub fn new(value: impl Into<String>) -> Self {
         Self(value.into())
     }
 
-    /// The value, for the one place that sends it.
+    /// The value, to send it or to remove it from a text.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -330,8 +309,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A snapshot of environment variables, taken once at the edge, or built by hand in a test. A variable that is set to
-/// nothing counts as not set.
+/// A snapshot of environment variables. A variable with an empty value counts as not set.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Environment(BTreeMap<OsString, OsString>);
 
@@ -352,7 +330,7 @@ pub enum ClaudeChoice {
 }
 
 impl ClaudeChoice {
-    /// Reads the value of [`COMPAT_CLAUDE`].
+    /// Parses the value of [`COMPAT_CLAUDE`].
     pub fn from_value(value: &OsStr) -> Self {
         if value == "path" {
             Self::OnPath
@@ -368,7 +346,6 @@ impl Environment {
         std::env::vars_os().collect()
     }
 
-    /// The value of `name`.
     pub fn get_os(&self, name: &str) -> Option<&OsStr> {
         self.0
             .get(OsStr::new(name))
@@ -381,17 +358,14 @@ impl Environment {
         self.get_os(name)?.to_str()
     }
 
-    /// The value of `name`, as a path.
     pub fn path(&self, name: &str) -> Option<PathBuf> {
         self.get_os(name).map(PathBuf::from)
     }
 
-    /// The value of `name`, never to be shown.
     pub fn secret(&self, name: &str) -> Option<Secret> {
         self.get(name).map(Secret::new)
     }
 
-    /// Whether any of `names` is set.
     pub fn has_any(&self, names: &[&str]) -> bool {
         names.iter().any(|name| self.get_os(name).is_some())
     }
@@ -403,78 +377,69 @@ impl Environment {
             .filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)))
     }
 
-    /// Sets one variable of the snapshot, not of the process.
+    /// Sets a variable of the snapshot, not of the process.
     pub fn set(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
         self.0.insert(name.into(), value.into());
     }
 
-    /// The user's folder.
     pub fn home(&self) -> Option<PathBuf> {
         self.path(HOME)
     }
 
-    /// Which `claude` was asked for; `None` for the pinned one.
+    /// The wanted `claude`; `None` for the pinned one.
     pub fn claude(&self) -> Option<ClaudeChoice> {
         self.get_os(COMPAT_CLAUDE).map(ClaudeChoice::from_value)
     }
 
-    /// Whether a continuous integration service runs this.
-    pub fn is_ci(&self) -> bool {
-        self.get(CI).is_some_and(|value| value != "false" && value != "0")
-    }
-
-    /// The file of the program `name` on the `PATH`.
+    /// The path of the program `name` on the `PATH`.
     pub fn find_program(&self, name: &str) -> Option<PathBuf> {
         std::env::split_paths(self.get_os(PATH)?)
             .map(|folder| folder.join(name))
             .find(|candidate| is_executable(candidate))
     }
 
-    /// For every child: what is set of [`INHERITED`].
+    /// The variables for every child.
     pub fn inherited(&self) -> Variables {
-        self.select(|name| INHERITED.contains(&name))
+        self.select(&[INHERITED], &[])
     }
 
-    /// For git: how it is found, and how it reaches the network. No credential is among it.
+    /// For git, without a credential.
     pub fn for_git(&self) -> Variables {
-        self.select(|name| INHERITED.contains(&name) || PROXIES.contains(&name.to_ascii_uppercase().as_str()))
+        self.select(&[INHERITED, PROXIES], &[])
     }
 
-    /// For the harness and the cargo that builds it. No credential is among it.
+    /// For the harness and the cargo that builds it, without a credential.
     pub fn for_harness(&self) -> Variables {
-        self.select(|name| {
-            INHERITED.contains(&name)
-                || BUILD_NAMES.contains(&name)
-                || PROXIES.contains(&name.to_ascii_uppercase().as_str())
-        })
+        self.select(&[INHERITED, BUILD_NAMES, PROXIES], &[])
     }
 
-    /// For the `docker` client, beside what it is to hand on to a container.
+    /// For the `docker` client, without the container's variables.
     pub fn for_docker(&self) -> Variables {
-        self.select(|name| INHERITED.contains(&name) || DOCKER_NAMES.contains(&name))
+        self.select(&[INHERITED, DOCKER_NAMES], &[])
     }
 
-    /// What an installer may see.
+    /// For an installer.
     pub fn for_installers(&self) -> Self {
-        let allowed = |name: &str| {
-            let name = name.to_ascii_uppercase();
-            INSTALLER_NAMES.contains(&name.as_str())
-                || [UV_PREFIX, PIP_PREFIX, &NPM_CONFIG_PREFIX.to_ascii_uppercase()]
-                    .iter()
-                    .any(|prefix| name.starts_with(prefix))
-        };
-        Self(self.select(allowed))
+        let names = [INHERITED, PROXIES, INSTALLER_NAMES];
+        Self(self.select(&names, &[UV_PREFIX, PIP_PREFIX, NPM_CONFIG_PREFIX]))
     }
 
-    /// The variables, for a child that may see them all.
+    /// All variables, for a child that may have them all.
     pub fn variables(&self) -> &Variables {
         &self.0
     }
 
-    fn select(&self, wanted: impl Fn(&str) -> bool) -> Variables {
-        self.0
-            .iter()
-            .filter(|(name, _)| name.to_str().is_some_and(&wanted))
+    /// The variables with one of the names or prefixes, in any case.
+    fn select(&self, names: &[&[&str]], prefixes: &[&str]) -> Variables {
+        let is_selected = |name: &OsString| {
+            let name = name.to_string_lossy().to_ascii_uppercase();
+            names.iter().any(|names| names.contains(&name.as_str()))
+                || prefixes
+                    .iter()
+                    .any(|prefix| name.starts_with(&prefix.to_ascii_uppercase()))
+        };
+        let variables = self.0.iter().filter(|(name, _)| is_selected(name));
+        variables
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect()
     }
@@ -482,20 +447,20 @@ impl Environment {
 
 impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
+        let variables = variables.into_iter();
         Self(
             variables
-                .into_iter()
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
         )
     }
 }
 
-/// The folder of the package that cargo runs a test of.
+/// Folder of the package under test; cargo sets it.
 pub const CARGO_MANIFEST_DIR: &str = "CARGO_MANIFEST_DIR";
 
-/// The values of variables that a file of the project names (`os.environ/NAME` in `proxy_config.yaml`), where set:
-/// how a gateway that the harness starts gets the credentials of a live run. No other child is given them.
+/// The values of the variables that `proxy_config.yaml` names (`os.environ/NAME`). They are the credentials of a live run, and
+/// only its gateway gets them.
 pub fn named_by_a_file<'a>(names: impl IntoIterator<Item = &'a str>) -> Variables {
     names
         .into_iter()
@@ -503,18 +468,11 @@ pub fn named_by_a_file<'a>(names: impl IntoIterator<Item = &'a str>) -> Variable
         .collect()
 }
 
-/// Whether this is a file that may be run: on Unix one with an execute bit.
-#[cfg(unix)]
+/// Whether this is a file with an execute bit.
 pub fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     path.metadata()
         .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
-}
-
-/// Whether this is a file that may be run: on Unix one with an execute bit.
-#[cfg(not(unix))]
-pub fn is_executable(path: &Path) -> bool {
-    path.is_file()
 }
 
 #[cfg(test)]
@@ -523,22 +481,19 @@ mod tests {
 
     #[test]
     fn an_empty_variable_counts_as_not_set() {
-        let environment: Environment = [(LITELLM_PROXY_BASE_URL, ""), (CI, "")].into_iter().collect();
+        let environment = Environment::from_iter([(LITELLM_PROXY_BASE_URL, "")]);
         assert_eq!(environment.get(LITELLM_PROXY_BASE_URL), None);
-        assert!(!environment.is_ci());
     }
 
     #[test]
     fn credentials_reach_no_child_and_no_debug_print() {
-        let environment: Environment = [
+        let environment = Environment::from_iter([
             ("ANTHROPIC_API_KEY", "sk-secret"),
             ("AWS_SECRET_ACCESS_KEY", "sk-secret"),
             (LITELLM_PROXY_API_KEY, "sk-secret"),
             (COMPAT_PROVIDER_CONTROL_KEY, "sk-secret"),
             (PATH, "/bin"),
-        ]
-        .into_iter()
-        .collect();
+        ]);
         assert!(!format!("{environment:?}").contains("sk-secret"));
         assert_eq!(environment.inherited().len(), 1);
         assert_eq!(environment.for_installers().variables().len(), 1);
@@ -546,21 +501,15 @@ mod tests {
 
     #[test]
     fn installers_get_their_own_settings_in_either_case() {
-        let environment: Environment = [("npm_config_registry", "http://a"), ("PIP_INDEX_URL", "http://b")]
-            .into_iter()
-            .collect();
+        let settings = [("npm_config_registry", "http://a"), ("PIP_INDEX_URL", "http://b")];
+        let environment = Environment::from_iter(settings);
         assert_eq!(environment.for_installers().variables().len(), 2);
         assert!(environment.inherited().is_empty());
     }
 
     #[test]
-    fn the_choice_of_claude_is_a_file_or_the_one_on_the_path() {
-        let choice = |value: &str| {
-            [(COMPAT_CLAUDE, value)]
-                .into_iter()
-                .collect::<Environment>()
-                .claude()
-        };
+    fn compat_claude_names_a_file_or_the_path() {
+        let choice = |value| Environment::from_iter([(COMPAT_CLAUDE, value)]).claude();
         assert_eq!(choice("path"), Some(ClaudeChoice::OnPath));
         assert_eq!(choice("./claude"), Some(ClaudeChoice::File("./claude".into())));
     }

@@ -8,6 +8,7 @@
 // The pure core.
 pub mod ids;
 pub mod text;
+pub mod digest;
 pub mod document;
 pub mod wire;
 pub mod transcript;
@@ -32,6 +33,8 @@ pub mod clock;
 pub mod env;
 pub mod process;
 pub mod atomic_write;
+pub mod progress;
+pub mod http;
 pub mod spec_files;
 pub mod mutant_files;
 pub mod evidence_files;
@@ -40,6 +43,7 @@ pub mod claude;
 pub mod provider;
 pub mod relay;
 pub mod toolchain;
+pub mod github;
 pub mod versions;
 pub mod gateway;
 pub mod schedule;

@@ -12,11 +12,12 @@ use crate::evidence::Behind;
 use crate::gateway::{self, Gateway, Litellm, LitellmOptions};
 use crate::ids::{ProviderId, TrialKey};
 use crate::mutants::Position;
-use crate::process::{RunId, Watchdog, WatchdogError};
+use crate::process::{RunId, Watchdog};
+use crate::progress::ProgressSink;
 use crate::provider::{self, Provider, RemoteSimulator, Simulator, Unscripted};
 use crate::relay::{self, Mutation, Relay};
 use crate::schedule::{Answers, Gate, Schedule};
-use crate::toolchain::{self, Installer, Lock, Progress, Surroundings};
+use crate::toolchain::{self, Installer, Lock, ToolEnvironment};
 use crate::warm::{self, Fingerprint, Found, Guest, Place, WarmError, Warmth};
 use crate::wire::Route;
 use crate::wire::passage::Passage;
@@ -111,22 +112,11 @@ pub(crate) struct Booted {
 
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    #[error(transparent)]
-    Watchdog(#[from] WatchdogError),
+    /// The watchdog, the lock, the cache or an installation failed.
+    #[error("{0}")]
+    Tools(String),
     #[error("cannot make a temporary folder: {0}")]
     Scratch(std::io::Error),
-    /// What is pinned cannot be read.
-    #[error(transparent)]
-    Lock(#[from] toolchain::lock::LockError),
-    /// There is no place for installed tools.
-    #[error(transparent)]
-    Cache(#[from] toolchain::cache::CacheError),
-    /// The pinned `claude` could not be installed.
-    #[error(transparent)]
-    InstallClaude(#[from] toolchain::InstallClaudeError),
-    /// The pinned LiteLLM could not be installed.
-    #[error(transparent)]
-    InstallLitellm(#[from] toolchain::InstallLitellmError),
     /// The simulator that already runs cannot be used.
     #[error(transparent)]
     Remote(#[from] provider::RemoteError),
@@ -182,9 +172,15 @@ pub enum SessionError {
     NoClaude { place: String },
 }
 
+impl From<anyhow::Error> for SessionError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Tools(format!("{error:#}"))
+    }
+}
+
 impl Session {
     /// Starts whatever the run needs; says on `progress` what takes long.
-    pub async fn start(options: &Options, progress: &dyn Progress) -> Result<Self, SessionError> {
+    pub async fn start(options: &Options, progress: &dyn ProgressSink) -> Result<Self, SessionError> {
         let environment = &options.environment;
         let run = RunId::mint();
         let mut watchdog = match &options.watchdog {
@@ -195,9 +191,7 @@ impl Session {
             .prefix("compat-")
             .tempdir()
             .map_err(SessionError::Scratch)?;
-        watchdog
-            .remove_at_end(scratch.path())
-            .map_err(WatchdogError::from)?;
+        watchdog.remove_at_end(scratch.path())?;
         let (Claude { program, version }, way) = tokio::try_join!(
             claude(options, run, progress),
             way(options, run, scratch.path(), progress)
@@ -345,7 +339,7 @@ struct Claude {
     version: Option<String>,
 }
 
-async fn claude(options: &Options, run: RunId, progress: &dyn Progress) -> Result<Claude, SessionError> {
+async fn claude(options: &Options, run: RunId, progress: &dyn ProgressSink) -> Result<Claude, SessionError> {
     let environment = &options.environment;
     let program = match environment.claude() {
         None => {
@@ -361,7 +355,7 @@ async fn claude(options: &Options, run: RunId, progress: &dyn Progress) -> Resul
             place: "any folder of the `PATH`".into(),
         })?,
     };
-    let surroundings = Surroundings::new(environment.clone(), run);
+    let surroundings = ToolEnvironment::new(environment.clone(), run);
     let version = toolchain::claude_version(&program, &surroundings).await.ok();
     Ok(Claude { program, version })
 }
@@ -385,7 +379,7 @@ async fn way(
     options: &Options,
     run: RunId,
     scratch: &Path,
-    progress: &dyn Progress,
+    progress: &dyn ProgressSink,
 ) -> Result<Way, SessionError> {
     let environment = &options.environment;
     if let Some(base_url) = environment.get(env::LITELLM_PROXY_BASE_URL) {
@@ -463,7 +457,7 @@ impl Way {
 }
 
 /// The session that is kept warm, if the run may use one and there is one that fits.
-async fn guest(options: &Options, progress: &dyn Progress) -> Result<Option<Box<Guest>>, SessionError> {
+async fn guest(options: &Options, progress: &dyn ProgressSink) -> Result<Option<Box<Guest>>, SessionError> {
     let warm = |error: WarmError| SessionError::Warm(Box::new(error));
     let (environment, root) = (&options.environment, &options.root);
     if options.warmth == Warmth::Cold {
@@ -506,7 +500,7 @@ async fn guest(options: &Options, progress: &dyn Progress) -> Result<Option<Box<
 }
 
 /// Starts a simulator and a gateway onto it.
-pub(crate) async fn boot(boot: Boot<'_>, progress: &dyn Progress) -> Result<Booted, SessionError> {
+pub(crate) async fn boot(boot: Boot<'_>, progress: &dyn ProgressSink) -> Result<Booted, SessionError> {
     let simulator = Simulator::start(boot.simulator).await?;
     let back = match boot.relay_behind {
         true => Some(Relay::start(Position::Behind, simulator.base_url()).await?),
@@ -515,11 +509,11 @@ pub(crate) async fn boot(boot: Boot<'_>, progress: &dyn Progress) -> Result<Boot
     let provider_url = back.as_ref().map_or(simulator.base_url(), Relay::base_url);
     let lock = Lock::read(&boot.root.join(toolchain::lock::FOLDER))?;
     let installer = Installer::new(boot.environment.clone(), boot.run, progress)?;
-    let install = installer.ensure_litellm(&lock.litellm, &lock.uv).await?;
+    let program = installer.ensure_litellm(&lock.litellm, &lock.uv).await?;
     let booting = format!("starting LiteLLM {}", lock.litellm.version);
     progress.begin(&booting);
     let litellm = Litellm::start(&LitellmOptions {
-        program: install.bin,
+        program,
         config: boot.root.join("proxy_config.yaml"),
         folder: boot.scratch.join("gateway"),
         inherited: boot.environment.inherited(),

@@ -1,10 +1,9 @@
-//! Notices which files of a project change.
+//! Finds the changed files of a project.
 //!
-//! What the system says of changes is taken as a call to look, no more: it names files that were only read, forgets some,
-//! and calls one save by several names, by editor and by system. What has changed is what a look finds to be other than the
-//! look before. It reads no file and knows no project but by the names of its folders.
+//! The system's events only say when to look: they include files that were only read, omit some changes, and report one save
+//! in several ways. A file has changed if its time or size differs from the previous look. No file is read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -16,38 +15,38 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use crate::spec_files::{CELLS, MANIFEST, PROXY_CONFIG};
 use crate::toolchain::lock;
 
-/// How long the files must be left alone before a change counts: an editor writes several in a row.
+/// A change counts after this time without events: an editor writes several files in a row.
 const SETTLED: Duration = Duration::from_millis(100);
 
-/// Files of a project, and whoever tells of changes to them.
 pub struct Watch {
     root: PathBuf,
     seen: Files,
-    calls: UnboundedReceiver<Option<String>>,
+    /// One message for each burst of events; the text of an error.
+    events: UnboundedReceiver<Option<String>>,
     _debouncer: Debouncer<RecommendedWatcher>,
 }
 
 type Files = BTreeMap<PathBuf, (SystemTime, u64)>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Noticed {
-    /// These files were made, changed or removed; relative to the root.
+pub enum WatchEvent {
+    /// Created, changed or removed files, relative to the root.
     Changed(Vec<PathBuf>),
-    /// Watching had a fault, and goes on.
-    Fault(String),
+    /// An error of the system's watcher, which continues.
+    Error(String),
 }
 
 impl Watch {
-    /// Begins to watch what the trials of the project at `root` rest on.
+    /// Watches the files that the trials of the project at `root` depend on.
     pub fn start(root: &Path) -> Result<Self, notify::Error> {
         let root = root.canonicalize()?;
-        let (call, calls) = unbounded_channel();
+        let (sender, received) = unbounded_channel();
         let mut debouncer = new_debouncer(SETTLED, move |events: DebounceEventResult| {
-            // Nobody listens any more at the end.
-            let _ = call.send(events.err().map(|error| error.to_string()));
+            // The receiver is gone at the end.
+            let _ = sender.send(events.err().map(|error| error.to_string()));
         })?;
         let watcher = debouncer.watcher();
-        // Folders, not files: an editor puts another file in a file's place.
+        // Folders, because an editor replaces a file by a new one.
         watcher.watch(&root, RecursiveMode::NonRecursive)?;
         for (folder, mode) in [
             (CELLS, RecursiveMode::Recursive),
@@ -61,45 +60,37 @@ impl Watch {
         Ok(Self {
             seen: look(&root),
             root,
-            calls,
+            events: received,
             _debouncer: debouncer,
         })
     }
 
-    /// Waits until something has changed. May be dropped and called again.
-    pub async fn next(&mut self) -> Noticed {
+    /// Waits for a change. A dropped call loses nothing.
+    pub async fn next(&mut self) -> WatchEvent {
         loop {
-            match self.calls.recv().await {
-                Some(Some(fault)) => return Noticed::Fault(fault),
+            match self.events.recv().await {
+                Some(Some(error)) => return WatchEvent::Error(error),
                 Some(None) => {}
-                // The watcher lives as long as this does.
+                // Unreachable: the sender lives as long as `self`.
                 None => std::future::pending().await,
             }
             let changed = self.changed();
             if !changed.is_empty() {
-                return Noticed::Changed(changed);
+                return WatchEvent::Changed(changed);
             }
         }
     }
 
-    /// What is other than at the last look.
     fn changed(&mut self) -> Vec<PathBuf> {
         let now = look(&self.root);
-        let is_other = |path: &&PathBuf| now.get(*path) != self.seen.get(*path);
-        let mut changed: Vec<PathBuf> = now
-            .keys()
-            .chain(self.seen.keys())
-            .filter(is_other)
-            .cloned()
-            .collect();
-        changed.sort();
-        changed.dedup();
-        self.seen = now;
-        changed
+        let before = std::mem::replace(&mut self.seen, now);
+        let paths: BTreeSet<&PathBuf> = before.keys().chain(self.seen.keys()).collect();
+        let is_changed = |path: &&PathBuf| before.get(*path) != self.seen.get(*path);
+        paths.into_iter().filter(is_changed).cloned().collect()
     }
 }
 
-/// The files that the trials of the project at `root` rest on and that are younger than `time`; relative to the root.
+/// The files that trials depend on and that changed after `time`, relative to the root.
 pub fn changed_since(root: &Path, time: SystemTime) -> Vec<PathBuf> {
     let files = look(root).into_iter();
     files
@@ -114,7 +105,7 @@ fn look(root: &Path) -> Files {
         note(root, Path::new(file), &mut files);
     }
     for folder in [CELLS, lock::FOLDER] {
-        // One that cannot be read has nothing that could have changed.
+        // An unreadable folder has no changes.
         let _ = walk(root, Path::new(folder), &mut files);
     }
     files
@@ -145,7 +136,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_saved_made_and_removed_is_noticed_and_what_is_read_is_not() {
+    async fn writes_and_removals_are_reported_and_reads_are_not() {
         let folder = tempfile::tempdir().unwrap();
         let cells = folder.path().join("cells/vision");
         std::fs::create_dir_all(&cells).unwrap();
@@ -155,7 +146,7 @@ mod tests {
         std::fs::read(cells.join("azure.yaml")).unwrap();
         std::fs::write(folder.path().join("compat-results.json"), "not watched").unwrap();
         std::fs::write(cells.join("anthropic.yaml"), "b").unwrap();
-        let made = Noticed::Changed(vec!["cells/vision/anthropic.yaml".into()]);
+        let made = WatchEvent::Changed(vec!["cells/vision/anthropic.yaml".into()]);
         assert_eq!(watch.next().await, made);
         std::fs::write(cells.join("new"), "bb").unwrap();
         std::fs::rename(cells.join("new"), cells.join("anthropic.yaml")).unwrap();
@@ -163,10 +154,10 @@ mod tests {
         let mut changed = Vec::new();
         while changed.len() < 2 {
             match watch.next().await {
-                Noticed::Changed(more) => {
+                WatchEvent::Changed(more) => {
                     changed.extend(more.into_iter().filter(|file| !file.ends_with("new")))
                 }
-                Noticed::Fault(fault) => panic!("{fault}"),
+                WatchEvent::Error(error) => panic!("{error}"),
             }
         }
         assert_eq!(
@@ -179,7 +170,7 @@ mod tests {
         std::fs::remove_dir_all(&cells).unwrap();
         let mut gone = Vec::new();
         while gone.len() < 2 {
-            if let Noticed::Changed(more) = watch.next().await {
+            if let WatchEvent::Changed(more) = watch.next().await {
                 gone.extend(more);
             }
         }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::env::{self, Secret, Variables};
 use crate::ids::TrialKey;
-use crate::process::{Launch, Mark, RunId};
+use crate::process::{Launch, ProcessTag, RunId};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
@@ -163,7 +163,7 @@ impl Invocation {
     }
 
     pub fn launch(&self) -> Launch {
-        Launch::new(&self.program, Mark::trial(self.run, self.key))
+        Launch::new(&self.program, ProcessTag::trial(self.run, self.key))
             .arguments(self.argv())
             .environment(self.environment())
             .directory(self.working_directory())

@@ -1,4 +1,4 @@
-//! `compat completions`: what a shell needs to complete `compat`, on standard output.
+//! `compat completions`: completions for a shell, on standard output.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use super::files::Output;
 
 /// Write completions for a shell
 ///
-/// They go to standard output; where a shell looks for them is the shell's business.
+/// Writes them to standard output; the examples show the folders of some shells.
 #[derive(Args, Debug)]
 #[command(
     after_long_help = "Examples:\n  compat completions bash > ~/.local/share/bash-completion/completions/compat\n  compat completions zsh > ~/.zfunc/_compat\n  compat completions fish > ~/.config/fish/completions/compat.fish"
@@ -20,7 +20,6 @@ pub struct Arguments {
     pub shell: Shell,
 }
 
-/// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut text = Vec::new();
     clap_complete::generate(arguments.shell, &mut super::command(), "compat", &mut text);

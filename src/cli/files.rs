@@ -1,8 +1,8 @@
-//! Files that commands read and write: with their names in every error, and `-` for the standard streams.
+//! Reading and writing the files of commands; `-` stands for a standard stream. Every error names its file.
 
 use crate::cells::Manifest;
 use std::convert::Infallible;
-use std::io::{ErrorKind, IsTerminal, Read as _, Write as _};
+use std::io::{ErrorKind, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -13,7 +13,7 @@ use crate::document::render;
 use crate::matrix::ManifestView;
 use crate::results::json::{JsonError, Position};
 
-/// Where a command's data goes.
+/// The destination of a command's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Standard output.
@@ -33,10 +33,10 @@ impl FromStr for Output {
     }
 }
 
-/// The width of a terminal that nothing is known of.
+/// The width if there is no terminal.
 const WIDTH: usize = 80;
 
-/// The columns of the terminal that standard error goes to.
+/// The columns of standard error's terminal.
 pub fn width_of_talk() -> usize {
     width_of(&std::io::stderr())
 }
@@ -47,7 +47,7 @@ fn width_of(stream: &impl IsTerminal) -> usize {
 }
 
 impl Output {
-    /// How many columns a text may take: `asked`, or those of the terminal that it goes to.
+    /// The columns for a text: `asked`, or those of the terminal.
     pub fn width(&self, asked: Option<usize>) -> usize {
         asked.unwrap_or_else(|| match self {
             Self::Standard => width_of(&std::io::stdout()),
@@ -55,14 +55,14 @@ impl Output {
         })
     }
 
-    /// Writes `text`; colours are taken out where nobody would see them.
+    /// Writes `text`, without colours if the destination is not a terminal.
     pub fn write(&self, text: &str) -> anyhow::Result<()> {
         match self {
             Self::Standard => {
                 let mut stdout = anstream::stdout().lock();
                 let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
                 match written {
-                    // Who reads has read enough.
+                    // The reader closed the pipe.
                     Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
                     written => written.context("writing to standard output"),
                 }
@@ -75,17 +75,20 @@ impl Output {
     }
 }
 
-/// Reads `path` (`-`: standard input) and makes of it what `parse` does.
+/// Reads and parses `path` (`-` for standard input).
 pub fn read<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, JsonError>) -> anyhow::Result<T> {
     parse(&text(path)?).map_err(|error| placed(path, &error))
 }
 
-/// Reads `path`'s text.
 pub fn text(path: &Path) -> anyhow::Result<String> {
-    text_of(path).with_context(|| format!("reading `{}`", path.display()))
+    let text = match path.to_str() {
+        Some("-") => std::io::read_to_string(std::io::stdin()),
+        _ => std::fs::read_to_string(path),
+    };
+    text.with_context(|| format!("reading `{}`", path.display()))
 }
 
-/// `error` of `path`'s text, as `file:line:column: what`.
+/// The error in `path`'s text, as `file:line:column: what`.
 pub fn placed(path: &Path, error: &JsonError) -> anyhow::Error {
     let (file, what) = (path.display(), &error.what);
     match error.position {
@@ -94,16 +97,6 @@ pub fn placed(path: &Path, error: &JsonError) -> anyhow::Error {
     }
 }
 
-fn text_of(path: &Path) -> std::io::Result<String> {
-    if path == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text)?;
-        return Ok(text);
-    }
-    std::fs::read_to_string(path)
-}
-
-/// Reads the manifest.
 pub fn manifest(path: &Path) -> anyhow::Result<ManifestView> {
     let bytes = std::fs::read(path).with_context(|| format!("reading `{}`", path.display()))?;
     let manifest = Manifest::parse(path, &bytes).map_err(|faults| {

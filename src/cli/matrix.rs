@@ -15,7 +15,7 @@ use crate::matrix::builder::{BuildError, Stamp, build};
 use crate::matrix::diff::Diff;
 use crate::matrix::history::History;
 use crate::matrix::{Details, Matrix, html, markdown, terminal};
-use crate::process::{self, Bounds, Launch, Mark, RunId};
+use crate::process::{self, Launch, ProcessTag, RunId};
 use crate::report::Paint;
 use crate::results::Results;
 use crate::results::json::{self, JsonError, timestamp};
@@ -316,11 +316,11 @@ fn run_history(arguments: &PastMatrices) -> anyhow::Result<ExitCode> {
 }
 
 fn git(folder: &Path, arguments: &[&str]) -> anyhow::Result<String> {
-    let launch = Launch::new("git", Mark::run(RunId::mint()))
+    let launch = Launch::new("git", ProcessTag::run(RunId::mint()))
         .arguments(arguments)
         .environment(Environment::from_process().inherited())
         .directory(folder);
-    let output = process::output_blocking(&launch, b"", Bounds::deadline(GIT_DEADLINE))?;
+    let output = process::output_blocking(&launch, b"", GIT_DEADLINE)?;
     if !output.is_success() {
         bail!(
             "`git {}` in `{}`: {}",

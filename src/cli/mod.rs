@@ -1,6 +1,6 @@
-//! The binary `compat`: arguments and printing. Data goes to standard output, talk to standard error.
+//! The binary `compat`: arguments and printing. Output goes to standard output, status lines to standard error.
 //!
-//! One module a command. No logic that anything else could need.
+//! One module for each command, without logic that another module needs.
 
 pub mod axes;
 mod cause;
@@ -15,7 +15,6 @@ mod matrix;
 mod mutants;
 mod new;
 mod print;
-pub mod progress;
 mod provider;
 mod publish;
 mod repro;
@@ -41,10 +40,10 @@ use clap::{CommandFactory as _, Parser, Subcommand};
     name = "compat",
     version,
     arg_required_else_help = true,
-    after_long_help = "Examples:\n  compat new feature pdf_input --name \"PDF input\"      begin a row\n  compat check                                           \
-                       find every fault of every file\n  compat explain vision::vertex_ai                       see a cell as it is run\n  \
-                       compat show vision::vertex_ai::haiku                   replay what happened in a trial\n  compat watch vision                                    \
-                       run what a saved file touches"
+    after_long_help = "Examples:\n  compat new feature pdf_input --name \"PDF input\"        add a feature\n  compat check                                           \
+                       show all errors of all files\n  compat explain vision::vertex_ai                       show a cell with all its values\n  \
+                       compat show vision::vertex_ai::haiku                   replay a trial\n  compat watch vision                                    \
+                       run the trials of each saved file"
 )]
 struct Compat {
     #[command(subcommand)]
@@ -75,15 +74,15 @@ enum Command {
     Watch(watch::Arguments),
 }
 
-/// The command line, for what is generated from it.
+/// The command line, for completions and man pages.
 fn command() -> clap::Command {
     Compat::command()
 }
 
-/// Exit status of a command that failed.
+/// The exit status of a failed command.
 const FAILED: u8 = 1;
 
-/// Runs the command that the process was started with.
+/// Runs the command in the process's arguments.
 pub fn main() -> ExitCode {
     if let Some(code) = crate::process::run_hidden_mode_if_asked() {
         return code;
@@ -111,7 +110,7 @@ pub fn main() -> ExitCode {
         Command::Watch(arguments) => watch::run(&arguments),
     };
     result.unwrap_or_else(|error| {
-        print::talk!("error: {error:#}");
+        print::status!("error: {error:#}");
         ExitCode::from(FAILED)
     })
 }

@@ -1,5 +1,6 @@
 //! `compat mutants`: the matrix under seeded gateway bugs, and who caught them.
 
+use crate::document::render::Format;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -11,19 +12,18 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::check;
 use super::files::Output;
 use super::print::{data, talk};
-use super::{check, progress};
-use crate::document::render::Format;
 use crate::env::{self, Environment};
 use crate::ids::TierId;
-use crate::mutant_files;
 use crate::mutants::Mutant;
 use crate::mutants::score::{Named, Scored, Vacuous};
 use crate::mutation::{self, Campaign, Conclusion, Listener, NotClean};
 use crate::session::{self, Relays, Session};
 use crate::spec_files::Project;
 use crate::warm::Warmth;
+use crate::{mutant_files, progress};
 
 /// Run the matrix under seeded gateway bugs, and see which cells catch them
 ///

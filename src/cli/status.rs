@@ -1,4 +1,4 @@
-//! `compat status`: how old the published matrix is.
+//! `compat status`: the age of the published matrix.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,17 +9,17 @@ use clap::{Args, ValueEnum};
 use reqwest::Url;
 
 use super::files;
-use super::print::data;
+use super::print::output;
+use crate::http::{Client, HttpRequest, RetryPolicy};
 use crate::matrix::Matrix;
 use crate::publish::freshness::Freshness;
 use crate::results::json::timestamp;
-use crate::toolchain::http::{Client, Patience, Request};
 use crate::versions::age::Age;
 
-/// Say how old the published matrix is
+/// Print the age of the published matrix
 ///
-/// A dead man's switch for any monitor: the exit status is 0 while the matrix is young enough, 3 once it is not, and 1 if it
-/// cannot be read, which a monitor should take for the same.
+/// A dead man's switch for a monitor: the exit status is 0 for a fresh matrix, 3 for an old one, and 1 if it cannot be read. A
+/// monitor should treat 1 like 3.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -29,13 +29,13 @@ pub struct Arguments {
     /// The published matrix: its address, or a file (`-` for standard input)
     #[arg(value_name = "ADDRESS|FILE")]
     matrix: String,
-    /// How old it may be
+    /// The age from which it is old
     #[arg(long, value_name = "AGE", default_value = "8d")]
     max_age: Age,
-    /// How it is told
+    /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Take this for the time that it is: `2026-11-21T09:00:00Z`
+    /// Use this time instead of now: `2026-11-21T09:00:00Z`
     #[arg(long, value_name = "TIME", value_parser = timestamp::from_text)]
     at: Option<DateTime<Utc>>,
 }
@@ -44,14 +44,13 @@ pub struct Arguments {
 enum Format {
     /// One line
     Text,
-    /// For programs
+    /// A JSON object
     Json,
 }
 
 /// The exit status of a matrix that is too old.
 const STALE: u8 = 3;
 
-/// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let matrix = match Url::parse(&arguments.matrix) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => {
@@ -63,8 +62,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let now = arguments.at.unwrap_or_else(Utc::now);
     let freshness = Freshness::of(&matrix, arguments.max_age, now);
     match arguments.format {
-        Format::Text => data!("{}", freshness.in_words()),
-        Format::Json => data!("{}", serde_json::to_string_pretty(&freshness)?),
+        Format::Text => output!("{}", freshness.to_line()),
+        Format::Json => output!("{}", serde_json::to_string_pretty(&freshness)?),
     }
     Ok(match freshness.fresh {
         true => ExitCode::SUCCESS,
@@ -73,7 +72,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 async fn fetch(url: &Url) -> anyhow::Result<String> {
-    let client = Client::new(Patience::default(), &[])?;
-    let response = client.get(&Request::to(url.clone())).await?;
+    let client = Client::new(RetryPolicy::default(), None)?;
+    let response = client.get(&HttpRequest::to(url.clone())).await?;
     String::from_utf8(response.body.to_vec()).with_context(|| format!("`{url}` is not UTF-8"))
 }

@@ -8,11 +8,11 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio::runtime::Runtime;
 
+use super::check;
 use super::print::{data, talk};
-use super::{check, progress};
 use crate::env::{self, Environment};
-use crate::process;
 use crate::warm::{self, Description, Fingerprint, Found, Hosting, Place, WarmError};
+use crate::{process, progress};
 
 /// Keep gateway and provider simulator running for the runs to come
 ///

@@ -1,22 +1,21 @@
-//! `compat versions`: which version of Claude Code or LiteLLM to take.
+//! `compat versions`: which version of Claude Code or LiteLLM to use.
 
 use std::process::ExitCode;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::print::{data, talk};
+use super::print::{output, status};
+use crate::env::Environment;
 use crate::process::RunId;
-use crate::toolchain::Surroundings;
-use crate::toolchain::npm::Registry;
-use crate::toolchain::platform::CLAUDE_PACKAGE;
+use crate::toolchain::ToolEnvironment;
 use crate::versions::age::Age;
-use crate::versions::github::GitHub;
-use crate::versions::{claude_code, litellm};
+use crate::versions::litellm::{Filter, Pattern};
+use crate::versions::{self, WantedVersion};
 
-/// Resolve which version of Claude Code or LiteLLM to take
+/// Resolve which version of Claude Code or LiteLLM to use
 ///
-/// Prints the bare version on standard output, and why it was selected on standard error.
+/// Prints the bare version on standard output, and the reason on standard error.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -32,10 +31,10 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// The newest version of Claude Code that has been out for long enough
+    /// The newest version of Claude Code that is old enough
     ///
-    /// From the metadata of the package registry that the npm client uses: `NPM_CONFIG_REGISTRY`, `.npmrc`, else what
-    /// `npm` answers. Pre-releases, deprecated and withdrawn versions do not count.
+    /// Reads the metadata in the package registry of the npm client: `NPM_CONFIG_REGISTRY`, `.npmrc`, else the answer of
+    /// `npm`. Pre-releases, deprecated and withdrawn versions do not count.
     #[command(
         after_long_help = "Examples:\n  compat versions claude-code\n  compat versions claude-code --min-age 36h\n  compat versions claude-code --at 2026-11-21"
     )]
@@ -43,26 +42,25 @@ enum Command {
         /// How long ago it must have been published: `3d`, `36h`, `0`
         #[arg(long, value_name = "AGE", default_value = "3d")]
         min_age: Age,
-        /// Take this for the time that it is: `2026-11-21` or `2026-11-21T09:00:00Z`
+        /// Use this time instead of now: `2026-11-21` or `2026-11-21T09:00:00Z`
         #[arg(long, value_name = "TIME", value_parser = time)]
         at: Option<DateTime<Utc>>,
     },
     /// The newest release of LiteLLM
     ///
-    /// From GitHub's releases, all pages of them. A token in `GITHUB_TOKEN` or `GH_TOKEN` is used if there is one, which
-    /// has a higher rate limit; `GITHUB_API_URL` names another server of the same API. Drafts and pre-releases do not
-    /// count.
+    /// Reads all pages of GitHub's releases. A token in `GITHUB_TOKEN` or `GH_TOKEN` gives a higher rate limit;
+    /// `GITHUB_API_URL` names another server of the same API. Drafts and pre-releases do not count.
     #[command(
         after_long_help = "Examples:\n  compat versions litellm\n  compat versions litellm --channel final\n  compat versions litellm --pattern 'v1.83.*-stable'"
     )]
     Litellm {
-        /// What the tag looks like, `*` for any text; patches such as `v1.83.3-stable.patch.2` count with what they patch
+        /// A pattern for the tag, `*` for any text; also matches patches such as `v1.83.3-stable.patch.2`
         #[arg(long, value_name = "PATTERN", conflicts_with = "channel")]
-        pattern: Option<litellm::Pattern>,
+        pattern: Option<Pattern>,
         /// Which releases
         #[arg(long, value_enum, default_value_t = Channel::Stable)]
         channel: Channel,
-        /// Only what was published by then: `2026-11-21` or `2026-11-21T09:00:00Z`
+        /// Only releases published by this time: `2026-11-21` or `2026-11-21T09:00:00Z`
         #[arg(long, value_name = "TIME", value_parser = time)]
         at: Option<DateTime<Utc>>,
         /// The repository, as `owner/name`
@@ -80,59 +78,47 @@ pub(super) enum Channel {
     Stable,
 }
 
-/// Runs `compat versions`.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    tokio::runtime::Runtime::new()?.block_on(run_async(arguments))
-}
-
-async fn run_async(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let surroundings = Surroundings::new(crate::env::Environment::from_process(), RunId::mint());
-    let (version, reason) = match arguments.command {
-        Command::ClaudeCode { min_age, at } => {
-            let package = Registry::find(&surroundings)
-                .await?
-                .package(CLAUDE_PACKAGE)
-                .await?;
-            let selected = claude_code::select(&package, min_age, at.unwrap_or_else(Utc::now))?;
-            (selected.published.version.to_string(), selected.reason())
-        }
+    let wanted = match arguments.command {
+        Command::ClaudeCode { min_age, at } => WantedVersion::ClaudeCode {
+            min_age,
+            at: at.unwrap_or_else(Utc::now),
+        },
         Command::Litellm {
             pattern,
             channel,
             at,
             repository,
-        } => {
-            let filter = filter(pattern, channel);
-            let releases = GitHub::find(&surroundings)?
-                .releases(&repository, Utc::now())
-                .await?;
-            let selected = litellm::select(&releases, &filter, at)?;
-            (selected.release.tag_name.clone(), selected.reason())
-        }
+        } => WantedVersion::Litellm {
+            filter: filter(pattern, channel),
+            repository,
+            by: at,
+        },
     };
-    talk!("compat versions: {reason}");
-    data!("{version}");
+    let tools = ToolEnvironment::new(Environment::from_process(), RunId::mint());
+    let runtime = tokio::runtime::Runtime::new()?;
+    let resolved = runtime.block_on(versions::resolve(&wanted, &tools))?;
+    status!("compat versions: {}", resolved.reason);
+    output!("{}", resolved.version);
     Ok(ExitCode::SUCCESS)
 }
 
-/// The releases of a pattern, if one is given, else of a channel.
-pub(super) fn filter(pattern: Option<litellm::Pattern>, channel: Channel) -> litellm::Filter {
+/// The filter for the pattern if there is one, else for the channel.
+pub(super) fn filter(pattern: Option<Pattern>, channel: Channel) -> Filter {
     match (pattern, channel) {
-        (Some(pattern), _) => litellm::Filter::Pattern(pattern),
-        (None, Channel::Final) => litellm::Filter::Final,
-        (None, Channel::Stable) => litellm::Filter::stable(),
+        (Some(pattern), _) => Filter::Pattern(pattern),
+        (None, Channel::Final) => Filter::Final,
+        (None, Channel::Stable) => Filter::stable(),
     }
 }
 
 /// A time, or the beginning of a day, in UTC.
 fn time(text: &str) -> Result<DateTime<Utc>, String> {
-    let day = || {
-        let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
-        Some(day.and_time(NaiveTime::MIN).and_utc())
-    };
-    DateTime::parse_from_rfc3339(text)
-        .ok()
-        .map(|time| time.to_utc())
-        .or_else(day)
-        .ok_or_else(|| "expected a time as in `2026-11-21T09:00:00Z`, or a day as in `2026-11-21`".to_owned())
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.to_utc());
+    }
+    match NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        Ok(day) => Ok(day.and_time(NaiveTime::MIN).and_utc()),
+        Err(_) => Err("expected a time as in `2026-11-21T09:00:00Z`, or a day as in `2026-11-21`".to_owned()),
+    }
 }

@@ -1,6 +1,7 @@
-//! `compat watch`: runs what a changed file touches, as soon as it is saved.
+//! `compat watch`: runs the trials of each changed file.
 
-use std::path::{Path, PathBuf};
+use crate::document::render::Format;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,27 +12,28 @@ use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::axes::AxisArguments;
-use super::print::talk;
-use super::{check, progress};
-use crate::document::render::Format;
+use super::check;
+use super::print::status;
 use crate::env::{self, Environment};
 use crate::ids::TrialName;
-use crate::process::{self, Launch, Mark, RunId};
+use crate::process::{self, Launch, ProcessTag, RunId};
+use crate::progress;
 use crate::selection::{self, Axes, Names};
 use crate::spec_files::Project;
-use crate::text::counted;
+use crate::text::{self, counted};
 use crate::warm::{self, Place, Started};
-use crate::watch::{Noticed, Watch};
+use crate::watch::{Watch, WatchEvent};
 
-/// How long the session stays when the watcher is gone and could not end it.
+/// How long the session stays if the watcher is killed.
 const IDLE: Duration = Duration::from_mins(10);
 
-/// Run what a changed file touches, as soon as it is saved
+/// Run the trials of each changed file as soon as it is saved
 ///
-/// A cell's file touches its trials, `_shared.yaml` and whatever else is in a feature's folder the feature's, `manifest.yaml`,
-/// `proxy_config.yaml` and the pinned tools all; of these the filters say which are run. Faults in a file are shown, and
-/// nothing is run until they are mended. The trials are run by `cargo test --test compat`, onto a session that is kept warm as
-/// by `compat up`, and ended with the watcher if the watcher began it. It watches until interrupted.
+/// A cell's file changes its own trials. `_shared.yaml` and the other files in a feature's folder change the feature's trials.
+/// `manifest.yaml`, `proxy_config.yaml` and the pinned tools change all trials. The filters select among these trials.
+///
+/// Errors in a changed file are shown, and no trial runs until they are fixed. The trials run with `cargo test --test compat` on
+/// a session like that of `compat up`. The watcher ends the session if it started it. It watches until interrupted.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -52,7 +54,6 @@ pub struct Arguments {
     pub root: Option<PathBuf>,
 }
 
-/// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let current = std::env::current_dir().context("the working directory is gone")?;
     let root = check::root(arguments.root.as_deref(), &current)?;
@@ -76,12 +77,12 @@ struct Watcher<'a> {
     axes: Axes,
     root: PathBuf,
     environment: Environment,
-    /// This program as it was started: the next build puts another in its place.
+    /// The path of this program at its start, because a build may replace it.
     program: PathBuf,
-    /// The session that is kept warm, and a lease of it.
+    /// The session, and a lease on it.
     session: Option<Started>,
-    /// Whether this watcher began one.
-    began: bool,
+    /// Whether this watcher started a session.
+    started: bool,
 }
 
 impl<'a> Watcher<'a> {
@@ -97,7 +98,7 @@ impl<'a> Watcher<'a> {
             environment: Environment::from_process(),
             program: std::env::current_exe().context("cannot find this program")?,
             session: None,
-            began: false,
+            started: false,
         })
     }
 
@@ -107,102 +108,102 @@ impl<'a> Watcher<'a> {
         if let Ok(project) = self.project() {
             self.axes.check(&project.manifest)?;
             let trials = project.trials();
-            if !trials
-                .iter()
-                .any(|name| self.names.select(name) && self.axes.select(name))
-            {
-                talk!(
-                    "nothing would be run as it is: {}",
+            if !trials.iter().any(|name| self.selects(name)) {
+                status!(
+                    "no trial matches: {}",
                     selection::why_nothing(&self.names, &trials)
                 );
             }
         }
         self.warm_up().await;
-        talk!("watching `{}`, until interrupted", self.root.display());
+        status!("watching `{}` until interrupted", self.root.display());
         loop {
             match watch.next().await {
-                Noticed::Changed(files) => self.run_touched(&files).await,
-                Noticed::Fault(fault) => talk!("watching had a fault, and goes on: {fault}"),
+                WatchEvent::Changed(files) => self.run_touched(&files).await,
+                WatchEvent::Error(error) => status!("file watcher error (still watching): {error}"),
             }
         }
     }
 
-    /// The project as it is now; its faults are shown.
+    fn selects(&self, name: &TrialName) -> bool {
+        self.names.select(name) && self.axes.select(name)
+    }
+
+    /// Opens the project, or shows its errors.
     fn project(&self) -> Result<Project, ()> {
         check::open(&self.root).map_err(drop)
     }
 
-    /// Sees to a session, without which the runs are slower and no worse.
+    /// Ensures that there is a session; without one the runs are only slower.
     async fn warm_up(&mut self) {
         if self.environment.get(env::LITELLM_PROXY_BASE_URL).is_some() {
             return;
         }
-        // The lease of one that is renewed must not keep it.
+        // Our lease would keep an outdated session alive.
         self.session = None;
-        let place = match Place::of(&self.environment, &self.root) {
-            Ok(place) => place,
-            Err(error) => return talk!("no session can be kept warm: {error}"),
-        };
-        let progress = progress::on_standard_error();
-        let ensured = warm::ensure(
-            &place,
-            &self.root,
-            &self.environment,
-            &self.program,
-            IDLE,
-            progress.as_ref(),
-        );
-        match ensured.await {
+        match self.ensure_session().await {
             Ok(started) => {
-                self.began |= !started.was_there;
+                self.started |= !started.was_there;
                 self.session = Some(started);
             }
-            Err(error) => talk!("no session can be kept warm: {error}"),
+            Err(error) => status!("cannot start a session: {error:#}"),
         }
+    }
+
+    async fn ensure_session(&self) -> anyhow::Result<Started> {
+        let Self {
+            root,
+            environment,
+            program,
+            ..
+        } = self;
+        let place = Place::of(environment, root)?;
+        let progress = progress::on_standard_error();
+        Ok(warm::ensure(&place, root, environment, program, IDLE, progress.as_ref()).await?)
     }
 
     async fn run_touched(&mut self, files: &[PathBuf]) {
         let Ok(project) = self.project() else { return };
         let mut names = selection::touched(files, project.trials());
-        names.retain(|name| self.names.select(name) && self.axes.select(name));
+        names.retain(|name| self.selects(name));
         if names.is_empty() {
             return;
         }
-        talk!("\n{}: {}", listed(files), counted(names.len(), "trial"));
+        status!("\n{}: {}", listed(files), counted(names.len(), "trial"));
         let faults = project.check(files);
         if !faults.is_empty() {
             return check::print(&faults, Format::Text);
         }
         self.warm_up().await;
         if let Err(error) = self.run(&names).await {
-            talk!("cannot run the trials: {error:#}");
+            status!("cannot run the trials: {error:#}");
         }
     }
 
     async fn run(&self, names: &[TrialName]) -> anyhow::Result<()> {
-        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
         let trials = folder.path().join("trials");
         let lines: String = names.iter().map(|name| format!("{name}\n")).collect();
         std::fs::write(&trials, lines).context("cannot write the names of the trials")?;
-        let mark = Mark::run(RunId::mint());
+        let tag = ProcessTag::run(RunId::mint());
         let launch = match &self.arguments.harness {
-            Some(program) => Launch::new(program, mark),
-            None => Launch::new("cargo", mark).arguments(["test", "--quiet", "--test", "compat", "--"]),
+            Some(program) => Launch::new(program, tag),
+            None => Launch::new("cargo", tag).arguments(["test", "--quiet", "--test", "compat", "--"]),
         };
         let launch = launch
             .arguments(["--trials".as_ref(), trials.as_os_str()])
             .environment(self.environment.variables().clone())
             .environment([(env::CARGO_MANIFEST_DIR, &self.root)])
             .directory(&self.root);
-        // Its exit status says what its last lines say.
+        // Its last lines already show the result, so the exit status is not needed.
         process::on_terminal(&launch).await?;
         Ok(())
     }
 
-    /// Ends the session that this watcher began.
+    /// Ends the session if this watcher started it.
     async fn end(&mut self) {
         self.session = None;
-        if !self.began {
+        if !self.started {
             return;
         }
         if let Ok(place) = Place::of(&self.environment, &self.root) {
@@ -211,14 +212,11 @@ impl<'a> Watcher<'a> {
     }
 }
 
+/// The first three.
 fn listed(files: &[PathBuf]) -> String {
-    let mut shown: Vec<String> = files.iter().take(3).map(|file| shown(file)).collect();
-    if files.len() > shown.len() {
-        shown.push(format!("{} more", files.len() - shown.len()));
+    let shown = text::listed(files.iter().take(3).filter_map(|file| file.to_str()));
+    match files.len() {
+        0..=3 => shown,
+        number => format!("{shown}, {} more", number - 3),
     }
-    shown.join(", ")
-}
-
-fn shown(file: &Path) -> String {
-    format!("`{}`", file.display())
 }

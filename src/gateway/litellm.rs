@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::Log;
 use crate::env::{self, Secret, Variables};
-use crate::process::{Ended, Launch, Mark, ProcessError, RunId, Service};
+use crate::process::{Ended, Launch, ProcessError, ProcessTag, RunId, Service};
 
 /// How long a proxy may take to answer: the very first start on a machine compiles Python for up to 40 s (measured), and
 /// a busy machine has been seen to take three times that.
@@ -124,7 +124,7 @@ impl Litellm {
 
 fn launch(options: &LitellmOptions, port: u16, key: &Secret) -> Launch {
     let path = |name: &str| options.folder.join(name).into_os_string();
-    Launch::new(&options.program, Mark::run(options.run))
+    Launch::new(&options.program, ProcessTag::run(options.run))
         .arguments([
             "--config".into(),
             options.config.clone().into_os_string(),

@@ -1,14 +1,14 @@
 //! Reads an output in the background and keeps a bounded part of it.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// How long the rest of an output is waited for once its program has ended.
+/// How long to wait for the rest of an output once its program has ended.
 pub(super) const DRAIN: Duration = Duration::from_secs(1);
 
 /// Which bytes of an output are kept.
@@ -56,7 +56,7 @@ impl Collector {
         let reader = tokio::spawn(async move {
             let Some(mut source) = source else { return };
             let mut buffer = vec![0; 16 << 10];
-            // An output that cannot be read any more has ended.
+            // A read error counts as the end.
             while let Ok(count @ 1..) = source.read(&mut buffer).await {
                 sink.lock().add(&buffer[..count], keep);
             }
@@ -64,8 +64,8 @@ impl Collector {
         Self { collected, reader }
     }
 
-    /// What was read until the output ended, or until [`DRAIN`] is over: a descendant that left the group may hold
-    /// it open for ever.
+    /// The bytes that came before the output ended or [`DRAIN`] was over: a descendant that left the group may hold the
+    /// output open for ever. The flag says whether bytes were dropped.
     pub(super) async fn finish(mut self) -> (Vec<u8>, bool) {
         let _ = timeout(DRAIN, &mut self.reader).await;
         self.reader.abort();

@@ -1,53 +1,43 @@
-//! A program that is to outlive this process.
+//! A program that outlives this process.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use super::{Ended, Launch, ProcessError};
 
-/// A program that goes on when this process has ended. It carries no cookie, and is expected to leave the session of this
-/// process by [`leave_session`], so that nothing which ends this process ends it; how it ends is its own concern.
+/// A program that continues after this process has ended. It carries no tag and must end by itself. It should call
+/// [`leave_session`], so that a signal to this process's session does not end it.
 #[derive(Debug)]
 pub struct Detached(Child);
 
 impl Detached {
-    /// Starts it, without standard input; what it prints goes to the file `log`, which is made anew and its owner's alone.
+    /// Starts it without standard input. Its output goes to the file `log`, which is emptied first and readable by its
+    /// owner only.
     pub fn start(launch: &Launch, log: &Path) -> Result<Self, ProcessError> {
-        let failed = |source| ProcessError::Start {
-            program: launch.program.clone(),
-            source,
+        let spawn = || {
+            let log = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(log)?;
+            let mut command = launch.command();
+            command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+            command.spawn()
         };
-        let log = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(log)
-            .map_err(failed)?;
-        let mut command = Command::new(&launch.program);
-        command
-            .args(&launch.arguments)
-            .env_clear()
-            .envs(&launch.environment)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().map_err(failed)?)
-            .stderr(log);
-        if let Some(directory) = &launch.directory {
-            command.current_dir(directory);
-        }
-        command.spawn().map(Self).map_err(failed)
+        spawn().map(Self).map_err(|reason| launch.not_started(reason))
     }
 
-    /// How it ended, if it has.
+    /// How it ended, if it has ended.
     pub fn try_ended(&mut self) -> Option<Ended> {
         self.0.try_wait().ok().flatten().map(Ended::from)
     }
 }
 
-/// Has this process leave its terminal, and whatever is sent to the processes there.
+/// Moves this process out of its terminal's session.
 pub fn leave_session() {
-    // It fails only for a group's leader: then a terminal has started it by itself.
+    // It fails only for a group leader, which a terminal started on its own.
     let _ = nix::unistd::setsid();
 }

@@ -1,4 +1,4 @@
-//! Lines of a byte stream as they come, each bounded.
+//! Lines of a byte stream as they arrive, each with a bounded length.
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
@@ -7,11 +7,11 @@ pub const MAX_LINE_BYTES: usize = 16 << 20;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Its text, bytes that are not UTF-8 replaced.
+    /// The text, with bytes that are not UTF-8 replaced.
     pub text: String,
-    /// How many bytes it had, if not all of it was kept.
+    /// The length in bytes, if the line was cut.
     pub cut_from: Option<usize>,
-    /// Whether all that was kept is UTF-8.
+    /// Whether all kept bytes are UTF-8.
     pub is_utf8: bool,
 }
 
@@ -31,8 +31,8 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         }
     }
 
-    /// The next line, or the rest after the last line end; `None` at the end. May be dropped and called again
-    /// without losing anything. A stream that cannot be read any more has ended.
+    /// The next line, or the rest after the last line end; `None` at the end. A dropped call loses nothing. A read error
+    /// counts as the end.
     pub async fn next(&mut self) -> Option<Line> {
         loop {
             let available = self.source.fill_buf().await.unwrap_or_default();

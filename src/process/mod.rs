@@ -1,12 +1,12 @@
-//! Starts processes and ends them: the only place that does.
+//! Starts processes and ends them: the only module that does.
 //!
-//! Several kinds: [`output`] runs a program to its end and returns what it printed, [`on_terminal`] one that prints where
-//! this process does; [`Service`] is a program that runs until it is stopped, its lines handed on as they come; [`Piped`]
-//! is one that is talked to line by line; [`Detached`] is one that outlives this process. Every other child gets an explicit environment and nothing else, leads a process group of its own, and carries the
-//! cookies of its [`Mark`], so that its descendants are found even where they left the group. A
-//! [`Watchdog`] does the same when this process is killed. Nothing here knows what the programs are.
+//! [`output`] runs a program to its end and returns its output; [`on_terminal`] runs one that writes to this process's own
+//! terminal. A [`Service`] runs until it is stopped. A [`Piped`] program exchanges lines with this process. A [`Detached`]
+//! program outlives this process.
 //!
-//! Finding processes by cookie needs `/proc` (Linux); elsewhere only process groups are killed.
+//! Every child but a detached one gets an explicit environment and nothing else, leads its own process group, and carries
+//! a [`ProcessTag`] in its environment. The tag finds descendants that left the group. A [`Watchdog`] ends all tagged
+//! processes when this process is killed. This needs `/proc` (Linux); elsewhere only process groups are killed.
 
 mod collector;
 mod detached;
@@ -20,26 +20,25 @@ mod watchdog;
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::{fmt, io};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use uuid::Uuid;
 
 pub use detached::{Detached, leave_session};
 pub use lines::{Line, Lines, MAX_LINE_BYTES};
-pub use output::{Bounds, Output, on_terminal, output, output_blocking};
+pub use output::{MAX_OUTPUT_BYTES, ProgramOutput, on_terminal, output, output_blocking};
 pub use piped::{Next, Piped};
 pub use service::{Service, Stream};
-pub use sweep::{Cookie, carriers, sweep};
-pub use watchdog::{Watchdog, WatchdogError, run_hidden_mode_if_asked};
+pub use sweep::{sweep, tagged};
+pub use watchdog::{Watchdog, run_hidden_mode_if_asked};
 
 use crate::env::{self, Variables};
 use crate::ids::TrialKey;
 
-/// A run of the project, whose processes are found by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RunId(pub Uuid);
 
@@ -49,15 +48,15 @@ impl RunId {
     }
 }
 
+/// The run, and maybe the trial, that a process belongs to: variables in its environment, which its descendants inherit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct ProcessTag {
     pub run: RunId,
-    /// The trial, if it is a trial's.
     pub trial: Option<TrialKey>,
 }
 
-impl Mark {
-    /// Belongs to `run` and to no trial.
+impl ProcessTag {
+    /// A process of `run` and of no trial.
     pub fn run(run: RunId) -> Self {
         Self { run, trial: None }
     }
@@ -69,30 +68,28 @@ impl Mark {
         }
     }
 
-    /// The narrowest cookie that all processes of this mark carry.
-    pub fn cookie(self) -> Cookie {
-        match self.trial {
-            Some(trial) => Cookie::Trial(trial),
-            None => Cookie::Run(self.run),
-        }
+    /// Its variables, the most specific one last.
+    fn variables(self) -> impl DoubleEndedIterator<Item = (&'static str, String)> {
+        let trial = self.trial.map(|trial| (env::COMPAT_TRIAL, trial.to_string()));
+        std::iter::once((env::COMPAT_RUN, self.run.0.to_string())).chain(trial)
     }
 }
 
-/// A program to start, and all it is given.
+/// A program to start, with everything that it gets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Launch {
-    /// The program: a path, or a name that is looked for on the `PATH` of `environment`.
+    /// A path, or a name that is looked up on the `PATH` of `environment`.
     pub program: PathBuf,
-    /// Its arguments, without its own name.
+    /// The arguments, without the program's name.
     pub arguments: Vec<OsString>,
-    /// Its whole environment, beside the cookies.
+    /// The whole environment, apart from the tag.
     pub environment: Variables,
-    /// Its working directory; this process's own if there is none.
+    /// The working directory; `None` for this process's own.
     pub directory: Option<PathBuf>,
-    pub mark: Mark,
+    pub tag: ProcessTag,
 }
 
-/// Without the environment's values, some of which are keys.
+/// Without the environment's values: some are keys.
 impl fmt::Debug for Launch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Launch")
@@ -100,20 +97,20 @@ impl fmt::Debug for Launch {
             .field("arguments", &self.arguments)
             .field("environment", &self.environment.keys())
             .field("directory", &self.directory)
-            .field("mark", &self.mark)
+            .field("tag", &self.tag)
             .finish()
     }
 }
 
 impl Launch {
     /// `program` without arguments and with an empty environment.
-    pub fn new(program: impl Into<PathBuf>, mark: Mark) -> Self {
+    pub fn new(program: impl Into<PathBuf>, tag: ProcessTag) -> Self {
         Self {
             program: program.into(),
             arguments: Vec::new(),
             environment: Variables::new(),
             directory: None,
-            mark,
+            tag,
         }
     }
 
@@ -126,11 +123,9 @@ impl Launch {
         mut self,
         variables: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
     ) -> Self {
-        self.environment.extend(
-            variables
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into())),
-        );
+        let variables = variables.into_iter();
+        self.environment
+            .extend(variables.map(|(name, value)| (name.into(), value.into())));
         self
     }
 
@@ -139,51 +134,50 @@ impl Launch {
         self
     }
 
-    fn spawn(&self, stdin: Stdio) -> Result<(Child, Group), ProcessError> {
-        self.spawn_with(stdin, Stdio::piped)
-    }
-
-    fn spawn_with(&self, stdin: Stdio, out: fn() -> Stdio) -> Result<(Child, Group), ProcessError> {
-        let mut command = Command::new(&self.program);
+    fn spawn(&self, stdin: Stdio, out: fn() -> Stdio) -> Result<(Child, Group), ProcessError> {
+        let mut command = tokio::process::Command::from(self.command());
         command
-            .args(&self.arguments)
-            .env_clear()
-            .envs(&self.environment)
-            .env(env::COMPAT_RUN, self.mark.run.0.to_string())
+            .envs(self.tag.variables())
             .stdin(stdin)
             .stdout(out())
             .stderr(out())
             .process_group(0);
-        if let Some(trial) = self.mark.trial {
-            command.env(env::COMPAT_TRIAL, trial.to_string());
-        }
-        if let Some(directory) = &self.directory {
-            command.current_dir(directory);
-        }
-        let child = command.spawn().map_err(|source| ProcessError::Start {
-            program: self.program.clone(),
-            source,
-        })?;
-        let group = Group::of(&child, self.mark);
+        let child = command.spawn().map_err(|reason| self.not_started(reason))?;
+        let group = Group::of(&child, self.tag);
         Ok((child, group))
     }
 
-    fn lost(&self, source: io::Error) -> ProcessError {
-        ProcessError::Lost {
-            program: self.program.clone(),
-            source,
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).env_clear().envs(&self.environment);
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
         }
+        command
+    }
+
+    fn not_started(&self, reason: io::Error) -> ProcessError {
+        ProcessError::Start {
+            program: self.program.clone(),
+            reason,
+        }
+    }
+
+    fn ended(&self, status: io::Result<ExitStatus>) -> Result<Ended, ProcessError> {
+        status.map(Ended::from).map_err(|reason| ProcessError::Lost {
+            program: self.program.clone(),
+            reason,
+        })
     }
 }
 
-/// A process could not be started or waited for.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
-    #[error("cannot start `{}`: {source}", program.display())]
-    Start { program: PathBuf, source: io::Error },
-    /// It was started, but talking to it or waiting for it failed.
-    #[error("lost `{}` while it ran: {source}", program.display())]
-    Lost { program: PathBuf, source: io::Error },
+    #[error("cannot start `{}`: {reason}", program.display())]
+    Start { program: PathBuf, reason: io::Error },
+    /// It started, but waiting for it failed.
+    #[error("lost `{}` while it ran: {reason}", program.display())]
+    Lost { program: PathBuf, reason: io::Error },
 }
 
 /// How a process ended: one of the two is set.
@@ -194,7 +188,6 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// Whether it ended by itself with status 0.
     pub fn is_success(self) -> bool {
         self.code == Some(0)
     }
@@ -226,36 +219,36 @@ impl fmt::Display for Ended {
 #[derive(Debug)]
 struct Group {
     leader: Option<Pid>,
-    mark: Mark,
+    tag: ProcessTag,
 }
 
 impl Group {
-    fn of(child: &Child, mark: Mark) -> Self {
+    fn of(child: &Child, tag: ProcessTag) -> Self {
         let leader = child
             .id()
             .and_then(|id| i32::try_from(id).ok())
             .map(Pid::from_raw);
-        Self { leader, mark }
+        Self { leader, tag }
     }
 
     fn signal(&self, signal: Signal) {
         if let Some(leader) = self.leader {
-            // It fails only where the group is gone already.
+            // It fails only if the group is already gone.
             let _ = killpg(leader, signal);
         }
     }
 
-    /// Kills what is left of the group and, of a trial, every process that carries its cookie. The cookie of a
-    /// run is shared by all its processes, so those that belong to no trial end by group alone.
+    /// Kills the group and, for a trial, every process with its tag. All processes of a run share the run's tag, so a
+    /// process that belongs to no trial is ended by its group only.
     async fn end(&mut self) {
         if self.leader.is_none() {
             return;
         }
         self.signal(Signal::SIGKILL);
-        if self.mark.trial.is_some() {
-            let cookie = self.mark.cookie();
-            // A failed join means that the sweep panicked; the watchdog sweeps again at the end of the run.
-            let _ = tokio::task::spawn_blocking(move || sweep(cookie)).await;
+        if self.tag.trial.is_some() {
+            let tag = self.tag;
+            // It fails only if the sweep panicked; the watchdog sweeps again at the end of the run.
+            let _ = tokio::task::spawn_blocking(move || sweep(tag)).await;
         }
         self.leader = None;
     }
@@ -265,8 +258,8 @@ impl Drop for Group {
     fn drop(&mut self) {
         if self.leader.is_some() {
             self.signal(Signal::SIGKILL);
-            if self.mark.trial.is_some() {
-                sweep(self.mark.cookie());
+            if self.tag.trial.is_some() {
+                sweep(self.tag);
             }
         }
     }

@@ -11,83 +11,70 @@ use tokio::time::timeout;
 use super::collector::{Collector, Keep};
 use super::{Ended, Launch, ProcessError};
 
-/// What bounds a run to completion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// How long it may take; then its group is killed.
-    pub deadline: Duration,
-    /// How many bytes of each of its outputs are kept: the first ones. The rest is read and dropped.
-    pub bytes: usize,
-}
+/// How many bytes of each output are kept: the first ones. The rest is read and dropped.
+pub const MAX_OUTPUT_BYTES: usize = 16 << 20;
 
-impl Bounds {
-    /// A deadline, and 16 MiB of each output.
-    pub fn deadline(deadline: Duration) -> Self {
-        Self {
-            deadline,
-            bytes: 16 << 20,
-        }
-    }
-}
-
-/// What a program printed and how it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Output {
+pub struct ProgramOutput {
     pub ended: Ended,
-    /// Whether it was killed because its time was up.
+    /// Whether it was killed at its deadline.
     pub timed_out: bool,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
-    /// Whether an output was longer than the bound.
+    /// Whether an output was longer than [`MAX_OUTPUT_BYTES`].
     pub truncated: bool,
 }
 
-impl Output {
+impl ProgramOutput {
     /// Whether it ended by itself with status 0.
     pub fn is_success(&self) -> bool {
         self.ended.is_success() && !self.timed_out
     }
 
-    /// Standard output as text, bytes that are not UTF-8 replaced.
+    /// Standard output, with bytes that are not UTF-8 replaced.
     pub fn stdout_text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    /// Standard error as text, bytes that are not UTF-8 replaced.
+    /// Standard error, with bytes that are not UTF-8 replaced.
     pub fn stderr_text(&self) -> String {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
 }
 
-/// Runs a program to its end that prints where this process prints. Its group is dead when this returns, and also when
-/// this is dropped before.
+/// Runs a program to its end; it writes to this process's own outputs. Its group is dead when the call returns or is
+/// dropped.
 pub async fn on_terminal(launch: &Launch) -> Result<Ended, ProcessError> {
-    let (mut child, mut group) = launch.spawn_with(Stdio::null(), Stdio::inherit)?;
+    let (mut child, mut group) = launch.spawn(Stdio::null(), Stdio::inherit)?;
     let status = child.wait().await;
     group.end().await;
-    status.map(Ended::from).map_err(|source| launch.lost(source))
+    launch.ended(status)
 }
 
-/// Runs a program to its end, with `input` on its standard input, and returns what it printed. Its group is dead
-/// when this returns.
-pub async fn output(launch: &Launch, input: &[u8], bounds: Bounds) -> Result<Output, ProcessError> {
-    let (mut child, mut group) = launch.spawn(if input.is_empty() {
-        Stdio::null()
-    } else {
-        Stdio::piped()
-    })?;
-    let stdout = Collector::start(child.stdout.take(), Keep::First(bounds.bytes));
-    let stderr = Collector::start(child.stderr.take(), Keep::First(bounds.bytes));
+/// Runs a program to its end with `input` on its standard input, and returns its output. A program that runs longer than
+/// `deadline` is killed. Its group is dead when the call returns.
+pub async fn output(
+    launch: &Launch,
+    input: &[u8],
+    deadline: Duration,
+) -> Result<ProgramOutput, ProcessError> {
+    let stdin = match input.is_empty() {
+        true => Stdio::null(),
+        false => Stdio::piped(),
+    };
+    let (mut child, mut group) = launch.spawn(stdin, Stdio::piped)?;
+    let stdout = Collector::start(child.stdout.take(), Keep::First(MAX_OUTPUT_BYTES));
+    let stderr = Collector::start(child.stderr.take(), Keep::First(MAX_OUTPUT_BYTES));
     let stdin = child.stdin.take();
     let whole = async {
-        // Its end is what counts: it need not read its input, and a descendant may hold its outputs open.
+        // Only the program's end counts: it need not read its input, and a descendant may hold its outputs open.
         tokio::select! {
             biased;
             status = child.wait() => status,
             () = write_all(stdin, input) => child.wait().await,
         }
     };
-    let finished = timeout(bounds.deadline, whole).await;
+    let finished = timeout(deadline, whole).await;
     let timed_out = finished.is_err();
     let status = match finished {
         Ok(status) => status,
@@ -97,11 +84,11 @@ pub async fn output(launch: &Launch, input: &[u8], bounds: Bounds) -> Result<Out
         }
     };
     group.end().await;
-    let status = status.map_err(|source| launch.lost(source))?;
+    let ended = launch.ended(status)?;
     let (stdout, stdout_cut) = stdout.finish().await;
     let (stderr, stderr_cut) = stderr.finish().await;
-    Ok(Output {
-        ended: status.into(),
+    Ok(ProgramOutput {
+        ended,
         timed_out,
         stdout,
         stderr,
@@ -109,18 +96,22 @@ pub async fn output(launch: &Launch, input: &[u8], bounds: Bounds) -> Result<Out
     })
 }
 
-/// [`output`] for callers that are not asynchronous. May be called anywhere: it waits on a thread of its own.
-pub fn output_blocking(launch: &Launch, input: &[u8], bounds: Bounds) -> Result<Output, ProcessError> {
+/// [`output`] for synchronous callers. It waits on its own thread, so it may be called inside a runtime too.
+pub fn output_blocking(
+    launch: &Launch,
+    input: &[u8],
+    deadline: Duration,
+) -> Result<ProgramOutput, ProcessError> {
     let run = || {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|source| launch.lost(source))?
-            .block_on(output(launch, input, bounds))
+            .map_err(|reason| launch.not_started(reason))?
+            .block_on(output(launch, input, deadline))
     };
     std::thread::scope(|scope| {
-        scope
-            .spawn(run)
+        let thread = scope.spawn(run);
+        thread
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
@@ -128,7 +119,7 @@ pub fn output_blocking(launch: &Launch, input: &[u8], bounds: Bounds) -> Result<
 
 async fn write_all(stdin: Option<ChildStdin>, input: &[u8]) {
     if let Some(mut stdin) = stdin {
-        // A program that does not read its input is free to.
+        // A program need not read its input.
         let _ = stdin.write_all(input).await;
     }
 }

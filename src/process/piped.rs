@@ -1,4 +1,4 @@
-//! A program that is talked to line by line.
+//! A program that exchanges lines with this process.
 
 use std::process::Stdio;
 
@@ -7,12 +7,11 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use super::collector::{Collector, Keep};
 use super::{Ended, Group, Launch, Line, Lines, ProcessError};
 
-/// A program that is talked to: its three streams, and its end. Dropping it kills its group at once.
+/// A program with piped streams. Dropping it kills its group at once.
 #[derive(Debug)]
 pub struct Piped {
-    /// Its standard input; dropping it closes it.
+    /// Dropping it closes the program's standard input.
     pub stdin: Option<ChildStdin>,
-    /// The lines of its standard output.
     pub stdout: Lines<ChildStdout>,
     child: Child,
     group: Group,
@@ -20,19 +19,19 @@ pub struct Piped {
     launch: Launch,
 }
 
-/// What a [`Piped`] program does next.
+/// The next event of a [`Piped`] program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
     Line(Line),
     Closed,
-    /// It ended; lines that it printed right before may still be read.
+    /// It ended; the lines that it printed just before can still be read.
     Ended,
 }
 
 impl Piped {
-    /// Starts it. Of standard error the last `stderr_bytes` are kept.
+    /// Starts it and keeps the last `stderr_bytes` of its standard error.
     pub fn start(launch: Launch, stderr_bytes: usize) -> Result<Self, ProcessError> {
-        let (mut child, group) = launch.spawn(Stdio::piped())?;
+        let (mut child, group) = launch.spawn(Stdio::piped(), Stdio::piped)?;
         let stdout = child.stdout.take().expect("standard output is piped");
         Ok(Self {
             stdin: child.stdin.take(),
@@ -44,34 +43,33 @@ impl Piped {
         })
     }
 
-    /// What happens next: what was printed comes before the end. May be dropped and called again.
+    /// The next event; printed lines come before the end. A dropped call loses nothing.
     pub async fn next(&mut self) -> Next {
         tokio::select! {
             biased;
             line = self.stdout.next() => line.map_or(Next::Closed, Next::Line),
-            // A descendant may hold the output open for ever: the end of the program is an end as well.
+            // A descendant may hold the output open for ever, so the program's own end counts too.
             _ = self.child.wait() => Next::Ended,
         }
     }
 
-    /// Waits until it ends by itself, without ending what it left behind. May be dropped and called again.
+    /// Waits until it ends by itself; does not end its descendants. A dropped call loses nothing.
     pub async fn ended(&mut self) -> Result<Ended, ProcessError> {
         let status = self.child.wait().await;
-        status.map(Ended::from).map_err(|source| self.launch.lost(source))
+        self.launch.ended(status)
     }
 
-    /// Kills it and whatever it started, so that nothing holds its output open any more; what it printed may still be read.
-    /// [`Piped::finish`] then tells how it ended.
+    /// Kills it and its descendants, so that nothing holds its output open. The printed lines can still be read, and
+    /// [`Piped::finish`] returns how it ended.
     pub async fn kill(&mut self) {
         self.group.end().await;
     }
 
-    /// Waits for its end, kills whatever it left behind, and returns how it ended and its standard error.
+    /// Waits for its end, kills its descendants, and returns how it ended and its standard error.
     pub async fn finish(mut self) -> Result<(Ended, Vec<u8>), ProcessError> {
         let status = self.child.wait().await;
         self.group.end().await;
         let (stderr, _) = self.stderr.finish().await;
-        let status = status.map_err(|source| self.launch.lost(source))?;
-        Ok((status.into(), stderr))
+        Ok((self.launch.ended(status)?, stderr))
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::collector::DRAIN;
 use super::{Ended, Group, Launch, Line, Lines, ProcessError};
 
-/// Which of a program's two outputs.
+/// One of a program's two outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
     Stdout,
@@ -29,23 +29,18 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts it; `sink` is given each line of both outputs as it comes.
+    /// Starts it; `sink` gets each line of both outputs as it arrives.
     pub fn start(
         launch: Launch,
         sink: impl Fn(Stream, Line) + Clone + Send + 'static,
     ) -> Result<Self, ProcessError> {
-        let (mut child, group) = launch.spawn(Stdio::null())?;
+        let (mut child, group) = launch.spawn(Stdio::null(), Stdio::piped)?;
         let mut readers = Vec::new();
         if let Some(stdout) = child.stdout.take() {
-            let sink = sink.clone();
-            readers.push(tokio::spawn(hand_on(Lines::new(stdout), move |line| {
-                sink(Stream::Stdout, line)
-            })));
+            readers.push(tokio::spawn(read_lines(stdout, Stream::Stdout, sink.clone())));
         }
         if let Some(stderr) = child.stderr.take() {
-            readers.push(tokio::spawn(hand_on(Lines::new(stderr), move |line| {
-                sink(Stream::Stderr, line)
-            })));
+            readers.push(tokio::spawn(read_lines(stderr, Stream::Stderr, sink)));
         }
         Ok(Self {
             child,
@@ -55,19 +50,18 @@ impl Service {
         })
     }
 
-    /// Waits until it ends by itself. May be dropped and called again.
+    /// Waits until it ends by itself. A dropped call loses nothing.
     pub async fn ended(&mut self) -> Result<Ended, ProcessError> {
         let status = self.child.wait().await;
-        status.map(Ended::from).map_err(|source| self.launch.lost(source))
+        self.launch.ended(status)
     }
 
-    /// How it ended, if it has.
+    /// How it ended, if it has ended.
     pub fn try_ended(&mut self) -> Option<Ended> {
         self.child.try_wait().ok().flatten().map(Ended::from)
     }
 
-    /// Asks it to end (SIGTERM to its group), waits for at most `grace`, kills what is left, and hands on its last
-    /// lines.
+    /// Sends SIGTERM to its group, waits for `grace` at most, kills the rest of the group, and passes on the last lines.
     pub async fn stop(mut self, grace: Duration) -> Result<Ended, ProcessError> {
         self.group.signal(Signal::SIGTERM);
         let status = match timeout(grace, self.child.wait()).await {
@@ -79,15 +73,16 @@ impl Service {
         };
         self.group.end().await;
         for reader in self.readers {
-            // A descendant outside the group may hold the output open; its lines are nobody's.
+            // A descendant outside the group may hold the output open; nobody needs its lines.
             let _ = timeout(DRAIN, reader).await;
         }
-        status.map(Ended::from).map_err(|source| self.launch.lost(source))
+        self.launch.ended(status)
     }
 }
 
-async fn hand_on(mut lines: Lines<impl AsyncRead + Unpin>, sink: impl Fn(Line)) {
+async fn read_lines(source: impl AsyncRead + Unpin, stream: Stream, sink: impl Fn(Stream, Line)) {
+    let mut lines = Lines::new(source);
     while let Some(line) = lines.next().await {
-        sink(line);
+        sink(stream, line);
     }
 }

@@ -1,4 +1,4 @@
-//! Kills every process that carries a cookie in its environment, whatever group or session it is in.
+//! Kills every process with a tag in its environment, in whatever group or session it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,44 +7,23 @@ use std::{fs, thread};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::RunId;
-use crate::env;
-use crate::ids::TrialKey;
+use super::ProcessTag;
 
-/// What a process carries in its environment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cookie {
-    /// That it belongs to a run.
-    Run(RunId),
-    /// That it belongs to a trial.
-    Trial(TrialKey),
-}
-
-impl Cookie {
-    fn assignment(self) -> String {
-        match self {
-            Self::Run(run) => format!("{}={}", env::COMPAT_RUN, run.0),
-            Self::Trial(trial) => format!("{}={trial}", env::COMPAT_TRIAL),
-        }
-    }
-}
-
-/// How often the processes are looked through before the sweep gives up on one that does not die.
+/// How often to look before giving up on a process that does not die.
 const ROUNDS: usize = 500;
 
-/// Kills every process that carries `cookie`, and all their descendants, until a look finds none. Returns
-/// how many it found. This process is never among them. Where there is no `/proc` it finds none.
-///
-/// A process that is killed may have started another one just before; hence the repeated look.
-pub fn sweep(cookie: Cookie) -> usize {
+/// Kills every process with `tag` and all their descendants, until none is found. Returns the number of processes that it
+/// found. It never kills this process. Without `/proc` it finds none.
+pub fn sweep(tag: ProcessTag) -> usize {
     let mut killed = BTreeSet::new();
+    // A killed process may have started another one just before, so one look is not enough.
     for _ in 0..ROUNDS {
-        let found = carriers(cookie);
+        let found = tagged(tag);
         if found.is_empty() {
             break;
         }
         for pid in found {
-            // It fails only where the process is gone already.
+            // It fails only if the process is already gone.
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
             killed.insert(pid);
         }
@@ -53,17 +32,17 @@ pub fn sweep(cookie: Cookie) -> usize {
     killed.len()
 }
 
-/// The ids of the processes that carry `cookie`, and of all their descendants, but for this process.
-pub fn carriers(cookie: Cookie) -> BTreeSet<i32> {
-    let assignment = cookie.assignment();
-    let own = i32::try_from(std::process::id()).ok();
+/// The ids of the processes with `tag` (of its trial, if it has one) and of all their descendants, without this process.
+pub fn tagged(tag: ProcessTag) -> BTreeSet<i32> {
+    let (name, value) = tag.variables().next_back().expect("a tag has a run");
+    let entry = format!("{name}={value}");
     let processes = processes();
     let mut found: BTreeSet<i32> = processes
         .keys()
-        .filter(|pid| carries(**pid, assignment.as_bytes()))
+        .filter(|pid| has_variable(**pid, entry.as_bytes()))
         .copied()
         .collect();
-    // Descendants that were started with another environment.
+    // Descendants may have been started with another environment.
     loop {
         let more: Vec<i32> = processes
             .iter()
@@ -75,6 +54,7 @@ pub fn carriers(cookie: Cookie) -> BTreeSet<i32> {
         }
         found.extend(more);
     }
+    let own = i32::try_from(std::process::id()).ok();
     found.retain(|pid| Some(*pid) != own);
     found
 }
@@ -93,21 +73,18 @@ fn processes() -> BTreeMap<i32, i32> {
         .collect()
 }
 
-/// The parent of `pid`; `None` for a zombie, which is dead already and only waits to be reaped.
+/// The parent of `pid`; `None` for a zombie, which is dead and only waits to be reaped.
 fn living_parent(pid: i32) -> Option<i32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // `pid (name) state ppid …`; the name may hold anything, so what counts is what follows its last `)`.
+    // `pid (name) state ppid …`: the name may hold anything, so the fields are counted from its last `)`.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     let state = fields.next()?;
     (state != "Z" && state != "X").then(|| fields.next()?.parse().ok())?
 }
 
-/// Whether the environment that `pid` was started with holds the cookie. That of another user's process cannot be read,
-/// and such a process is none of ours.
-fn carries(pid: i32, assignment: &[u8]) -> bool {
-    fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
-        environment
-            .split(|byte| *byte == 0)
-            .any(|entry| entry == assignment)
-    })
+/// Whether the environment that `pid` started with has `entry`. Another user's environment cannot be read, and such a
+/// process is never ours.
+fn has_variable(pid: i32, entry: &[u8]) -> bool {
+    fs::read(format!("/proc/{pid}/environ"))
+        .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|found| found == entry))
 }

@@ -1,4 +1,4 @@
-//! Ends a run's processes when the process that started them is gone, however it went.
+//! Ends a run's processes when the process that started them is gone, in whatever way it ended.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -8,56 +8,47 @@ use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use anyhow::{Context as _, bail};
 use uuid::Uuid;
 
-use super::{Cookie, RunId, sweep};
+use super::{ProcessTag, RunId, sweep};
 
-/// First argument of the hidden mode: too odd for a user to type, and not a flag of any of our programs.
+/// First argument of the hidden mode: no user types it, and no program of ours has such a flag.
 const HIDDEN_MODE: &str = "__compat-watchdog";
 
-/// What the watchdog prints once nothing can interrupt it any more.
+/// The watchdog prints this once a signal to the terminal's group can no longer reach it.
 const READY: &str = "ready";
 
-/// How many looks in a row, [`PAUSE`] apart, must find nothing before the watchdog of a process that was killed
-/// believes that all is dead: a child carries its cookie only from its `exec` on, a moment after it was forked.
+/// After a kill, so many looks in a row, [`PAUSE`] apart, must find no process: a child has its tag only after `exec`, a
+/// moment after the fork.
 const QUIET_LOOKS: usize = 10;
 
-/// The message that the end is an orderly one: a path of no bytes.
+/// The message of an orderly end: an empty path.
 const ORDERLY: &[u8] = &[0];
 
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A second process that outlives this one and then ends what a run has left: every process that carries the
-/// run's cookie, and temporary folders.
+/// A second process that outlives this one and then ends the rest of a run: every process with the run's tag, and
+/// temporary folders.
 ///
-/// It waits for the end of a pipe of which only this process holds the other end, so nothing needs to be
-/// told: it works after `kill -9` as after a normal end.
+/// It waits for the end of a pipe whose other end only this process holds. So it needs no message and works after
+/// `kill -9` too.
 #[derive(Debug)]
 pub struct Watchdog {
     child: Child,
     pipe: Option<ChildStdin>,
 }
 
-/// The watchdog could not be started.
-#[derive(Debug, thiserror::Error)]
-pub enum WatchdogError {
-    /// The executable could not be started again.
-    #[error("cannot start the watchdog: {0}")]
-    Start(#[from] io::Error),
-    /// The executable did not enter its hidden mode: its `main` does not call [`run_hidden_mode_if_asked`].
-    #[error("the watchdog did not start: `{}` said `{said}` instead of `{READY}`", executable.display())]
-    NotReady { executable: PathBuf, said: String },
-}
-
 impl Watchdog {
-    /// Starts one for `run`, from the executable that runs now. It is ready when this returns.
-    pub fn start(run: RunId) -> Result<Self, WatchdogError> {
-        Self::start_from(&this_executable()?, run)
+    /// Starts one for `run` from the running executable. It is ready when this returns.
+    pub fn start(run: RunId) -> anyhow::Result<Self> {
+        let executable = this_executable().context("cannot find this executable for the watchdog")?;
+        Self::start_from(&executable, run)
     }
 
     /// [`Watchdog::start`] from another executable whose `main` calls [`run_hidden_mode_if_asked`].
-    pub fn start_from(executable: &Path, run: RunId) -> Result<Self, WatchdogError> {
-        // Both ends of a pipe that std makes are closed on `exec`: no other child ever holds this one open.
+    pub fn start_from(executable: &Path, run: RunId) -> anyhow::Result<Self> {
+        // std closes both ends of this pipe on `exec`, so no other child can hold it open.
         let mut child = Command::new(executable)
             .arg(HIDDEN_MODE)
             .arg(run.0.to_string())
@@ -65,39 +56,40 @@ impl Watchdog {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            .spawn()?;
+            .spawn()
+            .context("cannot start the watchdog")?;
         let pipe = child.stdin.take();
-        let said = first_line(child.stdout.take())?;
+        let said = first_line(child.stdout.take()).context("cannot start the watchdog")?;
         if said == READY {
             return Ok(Self { child, pipe });
         }
         drop(pipe);
         let _ = child.kill();
         let _ = child.wait();
-        Err(WatchdogError::NotReady {
-            executable: executable.to_owned(),
-            said,
-        })
+        bail!(
+            "the watchdog did not start: `{}` printed `{said}` instead of `{READY}`",
+            executable.display()
+        )
     }
 
-    /// Has it remove `folder` in the end as well.
-    pub fn remove_at_end(&mut self, folder: &Path) -> io::Result<()> {
+    /// Makes it remove `folder` at the end too.
+    pub fn remove_at_end(&mut self, folder: &Path) -> anyhow::Result<()> {
         let Some(pipe) = &mut self.pipe else {
             return Ok(());
         };
         let mut message = folder.as_os_str().as_bytes().to_vec();
         message.push(0);
-        pipe.write_all(&message)
+        pipe.write_all(&message).context("the watchdog is gone")
     }
 
-    /// Has it do its work now, and waits for it (some milliseconds, blocking): afterwards no process of the run is
-    /// left, provided that none is being started.
+    /// Makes it do its work now and waits for it (some milliseconds, blocking). Afterwards no process of the run is left,
+    /// unless one is being started.
     pub fn finish(mut self) -> io::Result<()> {
-        let told = self
+        let sent = self
             .pipe
             .take()
             .map_or(Ok(()), |mut pipe| pipe.write_all(ORDERLY));
-        self.child.wait().and(told)
+        self.child.wait().and(sent)
     }
 }
 
@@ -109,7 +101,7 @@ impl Drop for Watchdog {
     }
 }
 
-/// On Linux the running file itself, which may have been rebuilt or removed since; elsewhere its path.
+/// On Linux the running file itself, even if its path has been rebuilt or removed; elsewhere its path.
 fn this_executable() -> io::Result<PathBuf> {
     let link = Path::new("/proc/self/exe");
     if link.exists() {
@@ -127,8 +119,8 @@ fn first_line(source: Option<impl Read>) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
 }
 
-/// If this process was started as a watchdog: does its work and returns what `main` returns. To be called first
-/// in `main` of every executable that starts a [`Watchdog`].
+/// If this process was started as a watchdog: does its work and returns the status for `main`. The `main` of every
+/// executable that starts a [`Watchdog`] must call this first.
 pub fn run_hidden_mode_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next()? != OsStr::new(HIDDEN_MODE) {
@@ -144,7 +136,7 @@ pub fn run_hidden_mode_if_asked() -> Option<ExitCode> {
 }
 
 fn watch(run: RunId) -> io::Result<()> {
-    // A session of its own: what the terminal sends to its foreground group does not reach it.
+    // With its own session it does not get the signals that the terminal sends to its foreground group.
     nix::unistd::setsid()?;
     writeln!(io::stdout(), "{READY}")?;
     let folders = paths_until_the_end(io::stdin().lock());
@@ -153,10 +145,9 @@ fn watch(run: RunId) -> io::Result<()> {
     let mut quiet = 0;
     while quiet < looks {
         thread::sleep(if quiet > 0 { PAUSE } else { Duration::ZERO });
-        quiet = if sweep(Cookie::Run(run)) == 0 {
-            quiet + 1
-        } else {
-            0
+        quiet = match sweep(ProcessTag::run(run)) {
+            0 => quiet + 1,
+            _ => 0,
         };
     }
     for folder in folders.iter().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -165,7 +156,7 @@ fn watch(run: RunId) -> io::Result<()> {
     Ok(())
 }
 
-/// Paths, each ended by a zero byte. One that is cut short is not one.
+/// Paths, each ended by a zero byte. An incomplete last one is dropped.
 fn paths_until_the_end(mut pipe: impl BufRead) -> Vec<PathBuf> {
     let mut paths = Vec::new();
     let mut path = Vec::new();

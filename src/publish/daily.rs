@@ -1,416 +1,349 @@
-//! The daily run, step by step: the matrix of the newest release, or the results of an earlier run; the validation gate;
-//! the docs repository; and who is told.
+//! The daily run, step by step: the matrix of the newest release or the results of an earlier run, the validation gate, the
+//! docs repository, and the report.
 //!
-//! Each step is a function and a line of the log. What is decided, `gate` and `plan` decide; this does it in order, and
-//! whatever ends it, it says how it ended and leaves nothing of its own behind.
+//! Each step is a function and a line of the log; `gate` and `plan` make the decisions. However it ends, it reports the result
+//! and leaves none of its processes or temporary files behind.
 
 use std::future::Future;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context as _, anyhow};
 use chrono::Utc;
 
-use super::credentials::{CredentialError, Held, Tokens};
-use super::deliver::{Delivery, DeliveryError, Proposal};
-use super::gate::{self, Judgement, Rules};
-use super::gateway;
-use super::git::{Author, Clone, GitError, RemoteUrl};
-use super::plan::{Plan, Policy};
-use super::release_run::{GatewayOrigin, ReleaseRun, ReleaseRunError, VERSIONS, Versions, Wanted};
-use super::steps::{Steps, Voice};
-use super::summary::{self, Ending, Known};
-use super::webhook::{self, WebhookError};
+use super::credentials::SecretSource;
+use super::deliver::{Delivery, Proposal};
+use super::gate::{self, GateDecision, GateRules};
+use super::git::{Author, BareRepo, RemoteUrl};
+use super::plan::{Conflict, Plan, Policy};
+use super::release_run::{GatewayOrigin, ReleaseOptions, ReleaseRun, VERSIONS, Versions};
+use super::steps::StepLog;
+use super::summary::{self, Ending, SummaryInput};
+use super::tokens::Tokens;
+use super::{gateway, webhook};
 use crate::atomic_write;
-use crate::document::render;
 use crate::env::Environment;
+use crate::http::RetryPolicy;
 use crate::matrix::ManifestView;
-use crate::matrix::builder::{BuildError, Stamp};
-use crate::process::{RunId, Watchdog, WatchdogError};
+use crate::matrix::builder::Stamp;
+use crate::process::{RunId, Watchdog};
 use crate::results::Results;
-use crate::results::json::JsonError;
 use crate::spec_files::Project;
-use crate::toolchain::http::Patience;
+use crate::toolchain::ToolEnvironment;
 
-/// What a daily run is asked to do.
 #[derive(Debug)]
-pub struct Request {
+pub struct DailyOptions {
     pub project: PathBuf,
-    /// Where results, matrix and logs go.
+    /// The folder for results, matrix and logs.
     pub output: PathBuf,
-    pub source: Source,
-    /// Whether trials that could not be judged are published as not tested.
+    pub source: ResultsSource,
+    /// Whether to publish trials that could not be judged as not tested.
     pub allow_inconclusive: bool,
-    /// Where the matrix is published; nowhere, if there is none.
-    pub docs: Option<Docs>,
-    pub report: Report,
-    pub patience: Patience,
+    /// The docs repository; `None` to publish nothing.
+    pub docs: Option<DocsOptions>,
+    pub report: ReportOptions,
+    pub retry: RetryPolicy,
 }
 
 #[derive(Debug)]
-pub enum Source {
-    /// A run of the newest release, now.
-    Release(Box<Wanted>),
-    Results {
+pub enum ResultsSource {
+    /// Run the newest release now.
+    Release(Box<ReleaseOptions>),
+    /// The results of an earlier run.
+    File {
         file: PathBuf,
-        /// The versions that were run, where what lies beside the results does not say them.
+        /// Overrides the versions file beside the results.
         versions: Versions,
     },
 }
 
-/// The docs repository, and how it is written to.
 #[derive(Debug)]
-pub struct Docs {
+pub struct DocsOptions {
     pub url: RemoteUrl,
-    /// Where the matrix goes in it, and when it does not.
     pub policy: Policy,
     pub author: Author,
-    /// How pull requests are made; `None` to push to the branch itself.
+    /// How to make pull requests; `None` to push to the branch itself.
     pub proposal: Option<Proposal>,
-    /// How often it is tried at most.
+    /// How often to try at most.
     pub attempts: u32,
-    /// Whether it is only planned what would be done.
+    /// Whether to plan only.
     pub only_plan: bool,
 }
 
-/// Who is told how a run ended.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct ReportOptions {
     /// A file to append a summary to, in Markdown.
     pub summary: Option<PathBuf>,
     /// A file that holds the address of a webhook in Slack's format.
     pub webhook: Option<PathBuf>,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum DailyError {
-    /// A file or folder cannot be used.
-    #[error("cannot {action} `{}`: {source}", path.display())]
-    File {
-        action: &'static str,
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error(transparent)]
-    Watchdog(#[from] WatchdogError),
-    /// The matrix could not be run.
-    #[error(transparent)]
-    ReleaseRun(#[from] ReleaseRunError),
-    #[error("`{}`: {reason}", path.display())]
-    Results { path: PathBuf, reason: JsonError },
-    /// What lies beside the results does not say which versions ran.
-    #[error("`{}`: {reason}", path.display())]
-    Versions {
-        path: PathBuf,
-        reason: serde_json::Error,
-    },
-    #[error("`{}` is no project\n{faults}", path.display())]
-    Project {
-        path: PathBuf,
-        /// All that is wrong with it.
-        faults: String,
-    },
-    #[error(transparent)]
-    Build(#[from] BuildError),
-    #[error(transparent)]
-    Git(#[from] GitError),
-    #[error(transparent)]
-    Credential(#[from] CredentialError),
-    #[error(transparent)]
-    Delivery(#[from] DeliveryError),
-    #[error(transparent)]
-    Webhook(#[from] WebhookError),
-    #[error("{0}")]
-    Interrupted(&'static str),
-}
-
-impl DailyError {
-    fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::File { action, path, source }
-    }
-}
-
-#[derive(Debug)]
-pub struct Daily<'a> {
-    request: Request,
+pub struct DailyRun<'a> {
+    options: DailyOptions,
     tokens: Tokens,
     environment: Environment,
     run: RunId,
     scratch: tempfile::TempDir,
     watchdog: Watchdog,
-    steps: Steps<'a>,
-    judgement: Option<Judgement>,
+    log: StepLog<'a>,
+    decision: Option<GateDecision>,
     plan: Option<Plan>,
 }
 
-impl<'a> Daily<'a> {
-    /// Makes its folders and starts its watchdog; nothing else yet.
+impl<'a> DailyRun<'a> {
+    /// Creates the folders and starts the watchdog.
     pub fn begin(
-        mut request: Request,
+        mut options: DailyOptions,
         tokens: Tokens,
         environment: Environment,
-        voice: Voice<'a>,
-    ) -> Result<Self, DailyError> {
-        request.project = found(&request.project)?;
-        std::fs::create_dir_all(&request.output).map_err(DailyError::file("make", &request.output))?;
-        request.output = found(&request.output)?;
+        log: StepLog<'a>,
+    ) -> anyhow::Result<Self> {
+        options.project = absolute(&options.project)?;
+        std::fs::create_dir_all(&options.output)
+            .with_context(|| format!("cannot create `{}`", options.output.display()))?;
+        options.output = absolute(&options.output)?;
         let run = RunId::mint();
         let mut watchdog = Watchdog::start(run)?;
-        // Only its owner may look into a temporary folder.
+        // A temporary folder is readable by its owner only.
         let scratch = tempfile::Builder::new()
             .prefix("compat-publish-")
             .tempdir()
-            .map_err(DailyError::file("make a folder in", &std::env::temp_dir()))?;
-        watchdog
-            .remove_at_end(scratch.path())
-            .map_err(WatchdogError::Start)?;
+            .context("cannot create a temporary folder")?;
+        watchdog.remove_at_end(scratch.path())?;
         Ok(Self {
-            request,
+            options,
             tokens,
             environment,
             run,
             scratch,
             watchdog,
-            steps: Steps::new(voice),
-            judgement: None,
+            log,
+            decision: None,
             plan: None,
         })
     }
 
-    /// Runs all steps, or those that come before `interrupted` says why it ends, and tells how it went.
+    /// Runs all steps until `interrupted` completes with a reason to stop, and reports the result.
     pub async fn run(&mut self, interrupted: impl Future<Output = &'static str>) -> Ending {
-        let ended = tokio::select! {
-            ended = self.all_steps() => ended,
-            why = interrupted => Err(DailyError::Interrupted(why)),
+        let (ended, is_interrupted) = tokio::select! {
+            ended = self.all_steps() => (ended, false),
+            reason = interrupted => (Err(anyhow!(reason)), true),
         };
-        if matches!(ended, Err(DailyError::Interrupted(_))) {
+        if is_interrupted {
             self.remove_containers().await;
         }
-        let ending = ended.unwrap_or_else(|error| self.failed(&error));
+        let ending = ended.unwrap_or_else(|error| match error.downcast::<Conflict>() {
+            Ok(conflict) => Ending::Withheld(conflict.to_string()),
+            Err(error) => Ending::Failed {
+                step: self.log.current().to_owned(),
+                error: format!("{error:#}"),
+            },
+        });
         self.report(&ending).await;
         ending
     }
 
-    /// What was planned, once it is.
     pub fn plan(&self) -> Option<&Plan> {
         self.plan.as_ref()
     }
 
-    /// Removes what the run has made for itself.
+    /// Removes the temporary files.
     pub fn end(self) {
         drop(self.scratch);
-        // It has nothing left to end; that it cannot be waited for harms nobody.
+        // All processes have ended already, so a failure here does no harm.
         let _ = self.watchdog.finish();
     }
 
-    fn failed(&self, error: &DailyError) -> Ending {
-        match error {
-            DailyError::Delivery(DeliveryError::Conflict(conflict)) => Ending::Withheld {
-                why: conflict.to_string(),
-            },
-            error => Ending::Failed {
-                step: self.steps.current().to_owned(),
-                error: error.to_string(),
-            },
-        }
-    }
-
-    async fn all_steps(&mut self) -> Result<Ending, DailyError> {
+    async fn all_steps(&mut self) -> anyhow::Result<Ending> {
         let (results, versions) = self.results().await?;
-        let judgement = self.build(&results, versions)?;
-        self.validate(&judgement);
-        self.judgement = Some(judgement);
+        let decision = self.build(&results, versions)?;
+        self.validate(&decision);
+        self.decision = Some(decision);
         self.publish().await
     }
 
-    async fn results(&mut self) -> Result<(Results, Versions), DailyError> {
-        match &self.request.source {
-            Source::Results { file, versions } => {
-                self.steps.begin("results");
+    async fn results(&mut self) -> anyhow::Result<(Results, Versions)> {
+        match &self.options.source {
+            ResultsSource::File { file, versions } => {
+                self.log.begin("results");
                 let read = read_results(file, versions)?;
-                self.steps.say(&format!(
-                    "{} trials from `{}`",
-                    read.0.results.len(),
-                    file.display()
-                ));
+                let trials = read.0.results.len();
+                self.log
+                    .say(&format!("{trials} trials from `{}`", file.display()));
                 Ok(read)
             }
-            Source::Release(wanted) => {
-                let mut release = ReleaseRun {
-                    wanted,
-                    project: &self.request.project,
-                    output: &self.request.output,
+            ResultsSource::Release(release) => {
+                let mut run = ReleaseRun {
+                    options: release,
+                    project: &self.options.project,
+                    output: &self.options.output,
                     scratch: self.scratch.path(),
-                    environment: &self.environment,
-                    patience: self.request.patience,
-                    run: self.run,
-                    steps: &mut self.steps,
+                    tools: ToolEnvironment {
+                        environment: self.environment.clone(),
+                        retry: self.options.retry,
+                        run: self.run,
+                    },
+                    log: &mut self.log,
                 };
-                Ok(release.run().await?)
+                run.run().await
             }
         }
     }
 
-    /// Step: the matrix, and what the gate says of it.
-    fn build(&mut self, results: &Results, versions: Versions) -> Result<Judgement, DailyError> {
-        self.steps.begin("build");
-        let project = open(&self.request.project)?;
+    /// Builds the matrix and asks the gate.
+    fn build(&mut self, results: &Results, versions: Versions) -> anyhow::Result<GateDecision> {
+        self.log.begin("build");
+        let project = open(&self.options.project)?;
         let stamp = Stamp::new(
             results,
             versions.litellm_version,
             versions.claude_code_version,
             None,
         )?;
-        let rules = Rules {
+        let rules = GateRules {
             stamp: &stamp,
             trials: project.trials().len(),
-            allow_inconclusive: self.request.allow_inconclusive,
+            allow_inconclusive: self.options.allow_inconclusive,
         };
-        let judgement = gate::judge(&ManifestView::from(&project.manifest), results, rules)?;
-        let candidate = &judgement.candidate;
-        self.write("compatibility-matrix.json", &candidate.matrix.to_text())?;
-        self.write("compatibility-details.json", &candidate.details.to_text())?;
-        let failures = candidate.matrix.failures();
-        self.steps.say(&format!(
+        let decision = gate::decide(&ManifestView::from(&project.manifest), results, rules)?;
+        let matrix = &decision.candidate.matrix;
+        self.write("compatibility-matrix.json", &matrix.to_text())?;
+        let details = &decision.candidate.details;
+        self.write("compatibility-details.json", &details.to_text())?;
+        let failures = matrix.failures();
+        self.log.say(&format!(
             "{} cells, {} of them red, in `{}`",
-            candidate.matrix.cells().count(),
+            matrix.cells().count(),
             failures.iter().map(|(_, places)| places.len()).sum::<usize>(),
-            self.request.output.display()
+            self.options.output.display()
         ));
-        Ok(judgement)
+        Ok(decision)
     }
 
-    /// Step: whether it may be published.
-    fn validate(&mut self, judgement: &Judgement) {
-        self.steps.begin("validate");
-        for refusal in &judgement.refusals {
-            self.steps.say(&format!("refused: {refusal}"));
+    fn validate(&mut self, decision: &GateDecision) {
+        self.log.begin("validate");
+        for refusal in &decision.refusals {
+            self.log.say(&format!("refused: {refusal}"));
         }
-        if !judgement.left_out.is_empty() {
-            let number = judgement.left_out.len();
-            self.steps.say(&format!(
-                "{number} trials could not be judged and count as not tested"
+        let left_out = decision.left_out.len();
+        if left_out > 0 {
+            self.log.say(&format!(
+                "{left_out} trials could not be judged and count as not tested"
             ));
         }
-        if judgement.refusals.is_empty() {
-            self.steps.say("it may be published");
+        if decision.refusals.is_empty() {
+            self.log.say("it may be published");
         }
     }
 
-    async fn publish(&mut self) -> Result<Ending, DailyError> {
-        self.steps.begin("publish");
-        let (Some(judgement), Some(docs)) = (&self.judgement, &self.request.docs) else {
+    async fn publish(&mut self) -> anyhow::Result<Ending> {
+        self.log.begin("publish");
+        let (Some(decision), Some(docs)) = (&self.decision, &self.options.docs) else {
             return self.check_credentials().await;
         };
-        let may_publish = judgement.refusals.is_empty();
-        if !may_publish && !docs.only_plan {
+        let is_refused = !decision.refusals.is_empty();
+        if is_refused && !docs.only_plan {
             return Ok(Ending::Refused);
         }
         let folder = self.scratch.path().join("docs");
-        let clone = Clone::make(&folder, &docs.url, &self.environment, self.run).await?;
+        let repo = BareRepo::create(&folder, &docs.url, &self.environment, self.run).await?;
         let delivery = Delivery {
-            clone: &clone,
-            candidate: &judgement.candidate,
+            repo: &repo,
+            candidate: &decision.candidate,
             policy: &docs.policy,
             author: &docs.author,
             proposal: docs.proposal.as_ref(),
             attempts: docs.attempts,
-            first_wait: self.request.patience.first_wait,
+            first_wait: self.options.retry.first_wait,
         };
         if docs.only_plan {
-            self.plan = Some(delivery.plan(&judgement.refusals, &mut self.tokens).await?);
-            return Ok(if may_publish {
-                Ending::Planned
-            } else {
+            self.plan = Some(delivery.plan(&decision.refusals, &mut self.tokens).await?);
+            return Ok(if is_refused {
                 Ending::Refused
+            } else {
+                Ending::Planned
             });
         }
-        let steps = self.steps;
-        steps.say(&format!("asking {}", docs.url));
-        let (plan, ending) = delivery
-            .deliver(&mut self.tokens, &|text| steps.say(text))
-            .await?;
+        let log = self.log;
+        log.say(&format!("reading {}", docs.url));
+        let say = |text: &str| log.say(text);
+        let (plan, ending) = delivery.deliver(&mut self.tokens, &say).await?;
         if let Some(diff) = &plan.diff {
-            steps.say(&format!("{} ({})", diff.summary(), diff.headline()));
+            log.say(&format!("{} ({})", diff.summary(), diff.headline()));
         }
         self.plan = Some(plan);
         Ok(ending)
     }
 
-    /// In a run that publishes nothing: that the App can get a token is worth knowing all the same.
-    async fn check_credentials(&mut self) -> Result<Ending, DailyError> {
+    /// Without a docs repository: mints a token all the same, to show that the App can.
+    async fn check_credentials(&mut self) -> anyhow::Result<Ending> {
         self.tokens.get(Utc::now()).await?;
         if let Some(scope) = self.tokens.scope() {
-            self.steps.say(&format!("minted a token for {scope}"));
+            self.log.say(&format!("minted a token for {scope}"));
         }
         Ok(Ending::Skipped)
     }
 
-    /// Step: the summary and the webhook. That nobody can be told is told, and changes nothing.
+    /// Writes the summary and calls the webhook. A failure is logged and does not change the ending.
     async fn report(&mut self, ending: &Ending) {
-        self.steps.begin("report");
-        let known = Known {
-            judgement: self.judgement.as_ref(),
+        self.log.begin("report");
+        let input = SummaryInput {
+            decision: self.decision.as_ref(),
             plan: self.plan.as_ref(),
         };
-        if let Some(file) = &self.request.report.summary
-            && let Err(error) = append(file, &summary::markdown(ending, known))
+        if let Some(file) = &self.options.report.summary
+            && let Err(error) = append(file, &summary::markdown(ending, input))
         {
-            self.steps.say(&format!(
+            self.log.say(&format!(
                 "cannot write the summary to `{}`: {error}",
                 file.display()
             ));
         }
-        match self.tell_webhook(ending, known).await {
-            Ok(true) => self.steps.say("told the webhook"),
+        match self.call_webhook(ending, input).await {
+            Ok(true) => self.log.say("called the webhook"),
             Ok(false) => {}
-            Err(error) => self.steps.say(&error.to_string()),
+            Err(error) => self.log.say(&format!("{error:#}")),
         }
     }
 
-    /// Whether there was anything to tell, and somebody to tell it to.
-    async fn tell_webhook(&self, ending: &Ending, known: Known<'_>) -> Result<bool, DailyError> {
-        let (Some(file), Some(message)) = (&self.request.report.webhook, summary::webhook(ending, known))
+    /// Returns whether there was a message and a webhook.
+    async fn call_webhook(&self, ending: &Ending, input: SummaryInput<'_>) -> anyhow::Result<bool> {
+        let (Some(file), Some(message)) = (&self.options.report.webhook, summary::webhook(ending, input))
         else {
             return Ok(false);
         };
-        if self.request.docs.as_ref().is_some_and(|docs| docs.only_plan) {
+        if self.options.docs.as_ref().is_some_and(|docs| docs.only_plan) {
             return Ok(false);
         }
-        let address = Held::File(file.clone()).read("the webhook's address")?;
-        webhook::tell(&address, &message, self.request.patience).await?;
+        let address = SecretSource::File(file.clone()).read("the webhook's address")?;
+        webhook::send(&address, &message, self.options.retry).await?;
         Ok(true)
     }
 
-    /// A `docker` client that was killed leaves its container running.
+    /// A killed `docker` client leaves its container running.
     async fn remove_containers(&self) {
-        let Source::Release(wanted) = &self.request.source else {
+        let ResultsSource::Release(release) = &self.options.source else {
             return;
         };
-        if matches!(wanted.gateway, GatewayOrigin::Container(_))
+        if matches!(release.gateway, GatewayOrigin::Container(_))
             && let Err(error) = gateway::remove_containers_of(self.run, &self.environment).await
         {
-            self.steps.say(&format!("a container may be left: {error}"));
+            self.log.say(&format!("a container may be left: {error}"));
         }
     }
 
-    fn write(&self, name: &str, text: &str) -> Result<(), DailyError> {
-        let path = self.request.output.join(name);
-        atomic_write::write(&path, text).map_err(DailyError::file("write", &path))
+    fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let path = self.options.output.join(name);
+        atomic_write::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))
     }
 }
 
-/// The results in `file`, and the versions that were run: as given, else as what lies beside the file says.
-fn read_results(file: &Path, given: &Versions) -> Result<(Results, Versions), DailyError> {
-    let results = Results::parse(&read(file)?).map_err(|reason| DailyError::Results {
-        path: file.to_owned(),
-        reason,
-    })?;
+/// The results in `file`, and the versions that ran: the given ones, else those in the file beside.
+fn read_results(file: &Path, given: &Versions) -> anyhow::Result<(Results, Versions)> {
+    let results = Results::parse(&read(file)?).with_context(|| format!("`{}`", file.display()))?;
     let path = file.with_file_name(VERSIONS);
     let beside = match path.is_file() {
-        true => {
-            serde_json::from_str(&read(&path)?).map_err(|reason| DailyError::Versions { path, reason })?
-        }
+        true => serde_json::from_str(&read(&path)?).with_context(|| format!("`{}`", path.display()))?,
         false => Versions::default(),
     };
     let versions = Versions {
@@ -421,21 +354,20 @@ fn read_results(file: &Path, given: &Versions) -> Result<(Results, Versions), Da
     Ok((results, versions))
 }
 
-fn read(path: &Path) -> Result<String, DailyError> {
-    std::fs::read_to_string(path).map_err(DailyError::file("read", path))
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
 }
 
-fn open(root: &Path) -> Result<Project, DailyError> {
-    Project::open(root).map_err(|faults| DailyError::Project {
-        path: root.to_owned(),
-        faults: render::render(&faults, render::Format::Text, false)
-            .trim_end()
-            .to_owned(),
+fn open(root: &Path) -> anyhow::Result<Project> {
+    Project::open(root).map_err(|faults| {
+        let shown = crate::document::render::render(&faults, crate::document::render::Format::Text, false);
+        anyhow!("`{}` is not a project\n{}", root.display(), shown.trim_end())
     })
 }
 
-fn found(path: &Path) -> Result<PathBuf, DailyError> {
-    path.canonicalize().map_err(DailyError::file("find", path))
+fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    path.canonicalize()
+        .with_context(|| format!("cannot find `{}`", path.display()))
 }
 
 fn append(file: &Path, text: &str) -> std::io::Result<()> {

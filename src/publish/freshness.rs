@@ -1,4 +1,4 @@
-//! How old the published matrix is: the dead man's switch.
+//! The age of the published matrix: a dead man's switch.
 //!
 //! Pure.
 #![warn(clippy::disallowed_methods)]
@@ -10,16 +10,13 @@ use crate::matrix::Matrix;
 use crate::results::json::timestamp;
 use crate::versions::age::Age;
 
-/// What is published, and how old it is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Freshness {
-    /// Whether it is younger than the bound.
+    /// Whether it is younger than the limit.
     pub fresh: bool,
     #[serde(with = "timestamp")]
     pub generated_at: DateTime<Utc>,
-    /// How many seconds ago.
     pub age_seconds: i64,
-    /// The bound, in seconds.
     pub max_age_seconds: i64,
     /// The tag of the LiteLLM release.
     pub litellm_version: String,
@@ -27,10 +24,10 @@ pub struct Freshness {
 }
 
 impl Freshness {
-    /// Measures `matrix` at `now`. One that says it is of the future is not fresh: a clock is wrong.
+    /// Measures `matrix` at `now`. A matrix from the future is not fresh: a clock is wrong.
     pub fn of(matrix: &Matrix, max_age: Age, now: DateTime<Utc>) -> Self {
         let age = now - matrix.generated_at;
-        // Clocks of two machines are never quite the same.
+        // The clocks of two machines always differ a little.
         let is_past = age.num_minutes() >= -10;
         Self {
             fresh: is_past && age <= max_age.0,
@@ -42,13 +39,13 @@ impl Freshness {
         }
     }
 
-    pub fn in_words(&self) -> String {
+    pub fn to_line(&self) -> String {
         let age = Age(chrono::TimeDelta::seconds(self.age_seconds));
         let verdict = match (self.fresh, self.age_seconds < 0) {
             (true, _) => String::new(),
-            (false, true) => "; that is in the future: a clock is wrong".into(),
+            (false, true) => "; it is from the future: a clock is wrong".into(),
             (false, false) => format!(
-                "; older than {}: the daily run has not published since",
+                "; older than {}: the daily run has not published since then",
                 Age(chrono::TimeDelta::seconds(self.max_age_seconds))
             ),
         };

@@ -1,12 +1,12 @@
-//! The validation gate: whether what a run found may be published as the truth about the gateway.
+//! The validation gate: whether a run's matrix may be published.
 //!
-//! Pure. What is not the gateway's fault, or not the whole of the matrix, or not from the real providers, is refused: the
-//! last truth stays.
+//! Pure. It refuses failures that are not the gateway's, incomplete runs, and runs without the real providers.
 #![warn(clippy::disallowed_methods)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 
 use crate::evidence::Behind;
@@ -15,6 +15,7 @@ use crate::matrix::builder::{BuildError, Stamp, build};
 use crate::matrix::{Details, ManifestView, Matrix, schema};
 use crate::outcome::Cause;
 use crate::results::{CellStatus, Entry, Results};
+use crate::text::counted;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
@@ -22,13 +23,12 @@ pub struct Candidate {
     pub details: Details,
 }
 
-/// What the gate says of a run.
 #[derive(Clone, Debug)]
-pub struct Judgement {
+pub struct GateDecision {
     pub candidate: Candidate,
-    /// Why it may not be; empty if it may.
+    /// Why it must not be published; empty if it may be.
     pub refusals: Vec<Refusal>,
-    /// Trials that could not be judged and are published as if they had not been run.
+    /// Trials that could not be judged and are published as not tested.
     pub left_out: Vec<TrialName>,
 }
 
@@ -41,46 +41,46 @@ pub enum Refusal {
         selected: usize,
         trials: usize,
     },
-    /// Not all selected trials have finished.
     Incomplete {
         finished: usize,
         selected: usize,
     },
-    /// The session could not be started.
     Session {
         what: String,
     },
-    /// Another version ran than the one that the matrix would name.
+    /// The matrix would name another version than the one that ran.
     Version {
         what: &'static str,
         wanted: String,
         ran: String,
     },
-    /// Trials failed for reasons that say nothing about the gateway.
+    /// Trials failed for reasons other than the gateway.
     Inconclusive {
         trials: BTreeMap<String, Vec<String>>,
     },
     NothingJudged,
-    /// A file does not follow its schema.
     Schema {
         file: &'static str,
         what: String,
     },
 }
 
-/// What the gate is told beside the results.
+/// The gate's input beside the results.
 #[derive(Clone, Copy, Debug)]
-pub struct Rules<'a> {
-    /// What the matrix is to say of itself.
+pub struct GateRules<'a> {
     pub stamp: &'a Stamp,
-    /// How many trials the project has. A pair of the manifest without a cell has none, and is not tested.
+    /// The number of the project's trials. A pair of the manifest without a cell has none, and counts as not tested.
     pub trials: usize,
-    /// Whether trials that could not be judged are published as not tested.
+    /// Whether to publish trials that could not be judged as not tested.
     pub allow_inconclusive: bool,
 }
 
-/// Builds the matrix and judges whether it may be published.
-pub fn judge(manifest: &ManifestView, results: &Results, rules: Rules) -> Result<Judgement, BuildError> {
+/// Builds the matrix and decides whether it may be published.
+pub fn decide(
+    manifest: &ManifestView,
+    results: &Results,
+    rules: GateRules,
+) -> Result<GateDecision, BuildError> {
     let inconclusive: Vec<&Entry> = results.results.iter().filter(|entry| !is_judged(entry)).collect();
     let mut counted = results.clone();
     if rules.allow_inconclusive {
@@ -105,7 +105,7 @@ pub fn judge(manifest: &ManifestView, results: &Results, rules: Rules) -> Result
         true => inconclusive.iter().map(|entry| entry.nodeid.clone()).collect(),
         false => Vec::new(),
     };
-    Ok(Judgement {
+    Ok(GateDecision {
         candidate,
         refusals,
         left_out,
@@ -144,7 +144,7 @@ fn of_run(results: &Results, trials: usize) -> Vec<Refusal> {
     refusals
 }
 
-/// What a session that could not be started said, as the harness records it for each trial.
+/// The error of a session that could not start, which the harness records for each trial.
 fn session_fault(entry: &Entry) -> Option<String> {
     entry
         .mismatches
@@ -154,15 +154,14 @@ fn session_fault(entry: &Entry) -> Option<String> {
 }
 
 fn of_versions(results: &Results, stamp: &Stamp) -> Vec<Refusal> {
-    let pairs = [
-        ("LiteLLM", &stamp.litellm_version, &results.run.gateway.version),
-        (
-            "Claude Code",
-            &stamp.claude_code_version,
-            &results.run.claude_code_version,
-        ),
-    ];
-    pairs
+    let run = &results.run;
+    let litellm = ("LiteLLM", &stamp.litellm_version, &run.gateway.version);
+    let claude_code = (
+        "Claude Code",
+        &stamp.claude_code_version,
+        &run.claude_code_version,
+    );
+    [litellm, claude_code]
         .into_iter()
         .filter_map(|(what, wanted, ran)| {
             let ran = ran.as_ref()?;
@@ -198,48 +197,37 @@ fn by_cause(entries: &[&Entry]) -> BTreeMap<String, Vec<String>> {
 
 fn of_schemas(candidate: &Candidate) -> Vec<Refusal> {
     let files = [
-        (
-            "compatibility-matrix.json",
-            "compatibility-matrix.schema.json",
-            candidate.matrix.to_text(),
-        ),
-        (
-            "compatibility-details.json",
-            "compatibility-details.schema.json",
-            candidate.details.to_text(),
-        ),
+        ("compatibility-matrix.json", candidate.matrix.to_text()),
+        ("compatibility-details.json", candidate.details.to_text()),
     ];
     let schemas = schema::files();
     files
         .into_iter()
-        .filter_map(|(file, schema, text)| {
-            let what = schema_fault(&schemas, schema, &text)?;
-            Some(Refusal::Schema { file, what })
+        .filter_map(|(file, text)| {
+            let name = file.replace(".json", ".schema.json");
+            let error = check_schema(&schemas, &name, &text).err()?;
+            Some(Refusal::Schema {
+                file,
+                what: format!("{error:#}"),
+            })
         })
         .collect()
 }
 
-/// Why `text` does not follow the schema of that name; a schema that cannot be read lets nothing pass.
-fn schema_fault(schemas: &[(&str, String)], name: &str, text: &str) -> Option<String> {
-    let Some((_, schema)) = schemas.iter().find(|(file, _)| file.ends_with(name)) else {
-        return Some(format!("there is no schema `{name}`"));
-    };
-    let check = || -> Result<(), String> {
-        let schema = serde_json::from_str(schema).map_err(|error| error.to_string())?;
-        let document = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        jsonschema::validator_for(&schema)
-            .map_err(|error| error.to_string())?
-            .validate(&document)
-            .map_err(|error| format!("{}: {error}", error.instance_path()))
-    };
-    check().err()
+/// Checks `text` against the schema `name`; an unreadable schema accepts nothing.
+fn check_schema(schemas: &[(&str, String)], name: &str, text: &str) -> anyhow::Result<()> {
+    let schema = schemas.iter().find(|(file, _)| file.ends_with(name));
+    let (_, schema) = schema.with_context(|| format!("there is no schema `{name}`"))?;
+    jsonschema::validator_for(&serde_json::from_str(schema)?)?
+        .validate(&serde_json::from_str(text)?)
+        .map_err(|error| anyhow!("{}: {error}", error.instance_path()))
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Simulated => f.write_str(
-                "a provider simulator stood behind the gateway: only a live run tells what the providers do",
+                "a provider simulator stood behind the gateway: only a live run shows what the providers do",
             ),
             Self::Filtered { selected, trials } => write!(
                 f,
@@ -248,32 +236,37 @@ impl fmt::Display for Refusal {
             Self::Incomplete { finished, selected } => {
                 write!(
                     f,
-                    "the run was broken off: {finished} of {selected} trials finished"
+                    "the run is incomplete: {finished} of {selected} trials finished"
                 )
             }
-            Self::Session { what } => write!(f, "the session broke: {what}"),
+            Self::Session { what } => write!(f, "the session could not start: {what}"),
             Self::Version { what, wanted, ran } => write!(
                 f,
-                "the matrix would say {what} {wanted}, but {ran} ran: attach to the gateway and the `claude` that were resolved"
+                "the matrix would name {what} {wanted}, but {ran} ran: use the gateway and the `claude` that were resolved"
             ),
-            Self::Inconclusive { trials } => inconclusive(f, trials),
-            Self::NothingJudged => f.write_str("no cell passed or failed: there is nothing to tell"),
+            Self::Inconclusive { trials } => f.write_str(&inconclusive(trials)),
+            Self::NothingJudged => f.write_str("no cell passed or failed: there is nothing to publish"),
             Self::Schema { file, what } => write!(f, "`{file}` does not follow its schema: {what}"),
         }
     }
 }
 
-fn inconclusive(f: &mut fmt::Formatter<'_>, trials: &BTreeMap<String, Vec<String>>) -> fmt::Result {
+fn inconclusive(trials: &BTreeMap<String, Vec<String>>) -> String {
     let number: usize = trials.values().map(Vec::len).sum();
-    write!(f, "{number} trials failed by no fault of the gateway:")?;
-    for (index, (cause, names)) in trials.iter().enumerate() {
-        let separator = if index == 0 { "" } else { ";" };
-        write!(f, "{separator} {cause} ({}): {}", names.len(), names[0])?;
-        if names.len() > 1 {
-            write!(f, " and {} more", names.len() - 1)?;
-        }
-    }
-    f.write_str("; mend that and run again, or publish them as not tested with `--allow-inconclusive`")
+    let of_cause = |(cause, names): (&String, &Vec<String>)| {
+        let others = match names.len() {
+            1 => String::new(),
+            number => format!(" and {} more", number - 1),
+        };
+        format!("{cause} ({}): {}{others}", names.len(), names[0])
+    };
+    let causes: Vec<String> = trials.iter().map(of_cause).collect();
+    format!(
+        "{} failed for reasons other than the gateway: {}; fix these and run again, or publish them as not \
+         tested with `--allow-inconclusive`",
+        counted(number, "trial"),
+        causes.join("; ")
+    )
 }
 
 #[cfg(test)]
@@ -281,23 +274,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_does_not_follow_its_schema_is_refused_with_its_place() {
+    fn a_schema_violation_is_refused_with_its_position() {
         let schema = "compatibility-matrix.schema.json";
         let sample = include_str!("../../sample_compatibility-matrix.json");
         let schemas = schema::files();
-        assert_eq!(schema_fault(&schemas, schema, sample), None);
+        assert!(check_schema(&schemas, schema, sample).is_ok());
         let other = sample.replacen("\"pass\"", "\"passed\"", 1);
-        let what = schema_fault(&schemas, schema, &other).unwrap();
-        assert!(what.contains("/features/0/providers"), "{what}");
-        let refusal = Refusal::Schema {
-            file: "compatibility-matrix.json",
-            what,
-        };
-        assert!(
-            refusal
-                .to_string()
-                .starts_with("`compatibility-matrix.json` does not follow its schema: ")
-        );
-        assert!(schema_fault(&schemas, "no.schema.json", sample).is_some());
+        let error = check_schema(&schemas, schema, &other).unwrap_err();
+        assert!(error.to_string().contains("/features/0/providers"), "{error}");
+        assert!(check_schema(&schemas, "no.schema.json", sample).is_err());
     }
 }

@@ -15,9 +15,8 @@ use uuid::Uuid;
 
 use crate::env::{self, Environment, Secret, Variables};
 use crate::gateway::{self, Litellm, LitellmOptions, Log};
-use crate::process::{self, Bounds, Launch, Mark, Output, ProcessError, RunId, Service};
-use crate::toolchain::update::{self, UpdateError};
-use crate::toolchain::{InstallLitellmError, Installer, Lock, lock};
+use crate::process::{self, Launch, ProcessError, ProcessTag, ProgramOutput, RunId, Service};
+use crate::toolchain::{Installer, Lock, lock, update};
 
 /// How long a pull may take: the image has a gigabyte and more.
 const PULL_DEADLINE: Duration = Duration::from_secs(30 * 60);
@@ -88,14 +87,10 @@ pub enum Running {
 pub enum GatewayError {
     #[error("cannot read `{}`: {source}", path.display())]
     Config { path: PathBuf, source: std::io::Error },
-    #[error(transparent)]
-    Lock(#[from] lock::LockError),
+    #[error("{0}")]
+    Tools(String),
     #[error("`{0}` is no tag of a LiteLLM release: expected something like `v1.83.3-stable`")]
     Tag(String),
-    #[error(transparent)]
-    Pin(#[from] UpdateError),
-    #[error(transparent)]
-    Install(#[from] InstallLitellmError),
     #[error(transparent)]
     Start(#[from] gateway::StartError),
     #[error("{0}; is docker installed? `--gateway venv` does without")]
@@ -105,6 +100,12 @@ pub enum GatewayError {
     /// The container ended or did not answer.
     #[error("the gateway {how}; the end of `{}`:\n{tail}", log.display())]
     Silent { how: String, log: PathBuf, tail: String },
+}
+
+impl From<anyhow::Error> for GatewayError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Tools(format!("{error:#}"))
+    }
 }
 
 impl Running {
@@ -182,8 +183,8 @@ pub async fn start_venv(
         let wanted = update::with_version(&source, &lock.litellm.package, Some(&version));
         update::pin_python(installer, &lock.uv, &lock.litellm.package, &wanted, None).await?
     };
-    let install = installer.ensure_litellm(&pin, &lock.uv).await?;
-    start_program(options, install.bin).await
+    let program = installer.ensure_litellm(&pin, &lock.uv).await?;
+    start_program(options, program).await
 }
 
 /// Starts a `litellm` that is installed already.
@@ -311,7 +312,7 @@ struct Docker {
 
 impl Docker {
     fn launch(&self) -> Launch {
-        Launch::new("docker", Mark::run(self.run)).environment(self.environment.clone())
+        Launch::new("docker", ProcessTag::run(self.run)).environment(self.environment.clone())
     }
 
     async fn run<'a>(
@@ -319,9 +320,9 @@ impl Docker {
         what: &'static str,
         arguments: impl IntoIterator<Item = &'a str>,
         deadline: Duration,
-    ) -> Result<Output, GatewayError> {
+    ) -> Result<ProgramOutput, GatewayError> {
         let launch = self.launch().arguments(arguments);
-        let output = process::output(&launch, b"", Bounds::deadline(deadline)).await?;
+        let output = process::output(&launch, b"", deadline).await?;
         if output.is_success() {
             return Ok(output);
         }

@@ -1,8 +1,7 @@
-//! The docs repository, through the `git` program, without a work tree: fetched shallow, one commit made, pushed.
+//! The docs repository, through the `git` program and without a work tree: a shallow fetch, one commit, a push.
 //!
-//! The token never stands in an argument, in the environment, in git's configuration or in the address: git's own
-//! `credential-store` reads it from a file that only its owner may read and that is there only while git talks to the
-//! server. Nothing is ever forced.
+//! The token is never in an argument, the environment, git's configuration or the address. git's own `credential-store` reads
+//! it from a file that only its owner may read and that exists only while git talks to the server. No push is forced.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -10,18 +9,19 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::{Context as _, bail};
 use chrono::{DateTime, Utc};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 
-use super::plan::{File, RepositoryPath, Touched};
+use super::plan::{ChangedFile, NewFile, RepositoryPath};
 use crate::env::{self, Environment, Secret, Variables};
-use crate::process::{self, Bounds, Launch, Mark, Output, ProcessError, RunId};
-use crate::toolchain::http::is_private;
+use crate::http::may_carry_secrets;
+use crate::process::{self, Launch, ProcessTag, ProgramOutput, RunId};
 
-/// How long git may take on this machine.
+/// For git commands on this machine.
 const LOCAL_DEADLINE: Duration = Duration::from_secs(60);
-/// How long a fetch or a push may take.
+/// For a fetch or a push.
 const NETWORK_DEADLINE: Duration = Duration::from_secs(10 * 60);
 /// The name of the remote in the temporary repository.
 const REMOTE: &str = "docs";
@@ -48,12 +48,6 @@ impl std::str::FromStr for Author {
     }
 }
 
-impl std::fmt::Display for Author {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} <{}>", self.name, self.email)
-    }
-}
-
 /// The address of a repository, without credentials in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteUrl(Url);
@@ -69,11 +63,11 @@ impl std::str::FromStr for RemoteUrl {
         }
         match url.scheme() {
             "file" => Ok(Self(url)),
-            "http" if !is_private(&url) => {
-                Err("over `http` anybody could read the token on its way, expected `https`".into())
+            "http" if !may_carry_secrets(&url) => {
+                Err("over `http` anybody could read the token, expected `https`".into())
             }
             "https" | "http" => Ok(Self(url)),
-            other => Err(format!("`{other}` is no way to reach it here, expected `https`")),
+            other => Err(format!("`{other}` is not supported, expected `https`")),
         }
     }
 }
@@ -85,61 +79,52 @@ impl std::fmt::Display for RemoteUrl {
 }
 
 impl RemoteUrl {
-    /// Owner and name on GitHub, as the path ends.
+    /// Its path, which ends with owner and name on GitHub.
     pub fn path(&self) -> &str {
         self.0.path()
     }
 }
 
+/// A failed git command, by its cause.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-    /// The temporary repository cannot be used.
-    #[error("cannot use the temporary folder `{}`: {source}", path.display())]
-    Folder { path: PathBuf, source: std::io::Error },
-    /// The server refuses the token, or the lack of one.
-    #[error("the docs repository refuses the token: {said}")]
-    TokenRefused { said: String },
-    /// The server has no such repository for this token.
-    #[error("there is no such repository, or the token may not see it: {said}")]
-    NoRepository { said: String },
-    /// The repository has no such branch.
+    /// The server refuses the token, or a request without one.
+    #[error("the docs repository refuses the token: {0}")]
+    TokenRefused(String),
+    #[error("there is no such repository, or the token may not see it: {0}")]
+    NoRepository(String),
     #[error("the docs repository has no branch `{0}`")]
     NoBranch(String),
-    #[error("the branch has moved: {said}")]
-    Moved { said: String },
-    /// The server does not want the commit.
-    #[error("the docs repository rejects the push: {said}")]
-    Rejected { said: String },
-    /// The server cannot be reached, or the connection broke.
-    #[error("cannot reach the docs repository: {said}")]
-    Unreachable { said: String },
-    #[error("`git {what}` failed: {said}")]
-    Failed { what: String, said: String },
+    #[error("the branch has moved: {0}")]
+    Moved(String),
+    #[error("the docs repository rejects the push: {0}")]
+    Rejected(String),
+    /// There is no connection, or it broke.
+    #[error("cannot reach the docs repository: {0}")]
+    Unreachable(String),
+    #[error("git failed: {0}")]
+    Other(String),
 }
 
-/// A temporary repository that knows the docs repository.
+/// A temporary repository with the docs repository as its remote.
 #[derive(Debug)]
-pub struct Clone {
+pub struct BareRepo {
     folder: PathBuf,
     url: RemoteUrl,
     environment: Variables,
-    mark: Mark,
+    tag: ProcessTag,
 }
 
-impl Clone {
-    /// Makes one in `folder`, which must not exist yet.
-    pub async fn make(
+impl BareRepo {
+    /// Creates one in `folder`, which must not exist yet.
+    pub async fn create(
         folder: &Path,
         url: &RemoteUrl,
         environment: &Environment,
         run: RunId,
-    ) -> Result<Self, GitError> {
-        std::fs::create_dir_all(folder).map_err(|source| GitError::Folder {
-            path: folder.to_owned(),
-            source,
-        })?;
+    ) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create the temporary folder `{}`", folder.display()))?;
         let mut variables = environment.for_git();
         let own: [(&str, OsString); 5] = [
             (env::HOME, folder.into()),
@@ -149,40 +134,44 @@ impl Clone {
             (env::GIT_TERMINAL_PROMPT, "0".into()),
         ];
         variables.extend(own.map(|(name, value)| (name.into(), value)));
-        let clone = Self {
+        let repo = Self {
             folder: folder.join("docs.git"),
             url: url.clone(),
             environment: variables,
-            mark: Mark::run(run),
+            tag: ProcessTag::run(run),
         };
-        let launch = clone
+        let launch = repo
             .launch()
-            .arguments(["init", "--quiet", "--bare", "--template="]);
-        clone.local(launch.arguments([&clone.folder]), b"").await?;
-        Ok(clone)
+            .arguments(["init", "--quiet", "--bare", "--template="])
+            .arguments([&repo.folder]);
+        run_local(launch, b"").await?;
+        Ok(repo)
     }
 
-    /// Fetches the last commit of `branch` and says its id; `None` if there is no such branch.
-    pub async fn fetch(&self, branch: &str, token: Option<&Secret>) -> Result<Option<String>, GitError> {
-        let here = format!("refs/remotes/{REMOTE}/{branch}");
-        let what = format!("+refs/heads/{branch}:{here}");
-        let how = ["fetch", "--quiet", "--depth=1", "--no-tags", "--filter=blob:none"];
-        match self.network(how.into_iter().chain([REMOTE, &what]), token).await {
-            Err(GitError::NoBranch(_)) => return Ok(None),
+    /// Fetches the last commit of `branch` and returns its id; `None` if there is no such branch.
+    pub async fn fetch(&self, branch: &str, token: Option<&Secret>) -> anyhow::Result<Option<String>> {
+        let local = format!("refs/remotes/{REMOTE}/{branch}");
+        let refspec = format!("+refs/heads/{branch}:{local}");
+        let fetch = ["fetch", "--quiet", "--depth=1", "--no-tags", "--filter=blob:none"];
+        let fetched = self
+            .network(fetch.into_iter().chain([REMOTE, &refspec]), token)
+            .await;
+        match fetched {
+            Err(error) if matches!(error.downcast_ref(), Some(GitError::NoBranch(_))) => return Ok(None),
             fetched => fetched?,
         };
-        let commit = format!("{here}^{{commit}}");
+        let commit = format!("{local}^{{commit}}");
         let id = self.git(["rev-parse", "--verify", &commit], b"").await?;
         Ok(Some(id.trim().to_owned()))
     }
 
-    /// The text of a plain file in `commit`, if it is there.
+    /// The text of a plain file in `commit`, if it exists.
     pub async fn file(
         &self,
         commit: &str,
         path: &RepositoryPath,
         token: Option<&Secret>,
-    ) -> Result<Option<String>, GitError> {
+    ) -> anyhow::Result<Option<String>> {
         let listed = self
             .git(["ls-tree", "-z", commit, "--", path.as_str()], b"")
             .await?;
@@ -192,7 +181,7 @@ impl Clone {
         else {
             return Ok(None);
         };
-        // Its content is not there yet, so this may talk to the server.
+        // The fetch left out the contents, so git may ask the server for this one.
         Ok(Some(self.network(["cat-file", "blob", blob], token).await?))
     }
 
@@ -201,26 +190,25 @@ impl Clone {
         &self,
         base: &str,
         parents: &[&str],
-        files: &[File],
+        files: &[NewFile],
         message: &str,
         author: &Author,
         at: DateTime<Utc>,
-    ) -> Result<String, GitError> {
+    ) -> anyhow::Result<String> {
         let index = [(env::GIT_INDEX_FILE, self.folder.join("index"))];
-        let with_index =
-            |arguments: &[&str]| self.launch_git().environment(index.clone()).arguments(arguments);
-        self.local(with_index(&["read-tree", base]), b"").await?;
+        let with_index = |arguments: &[&str]| {
+            let launch = self.launch_git().environment(index.clone());
+            run_local(launch.arguments(arguments), b"")
+        };
+        with_index(&["read-tree", base]).await?;
         for file in files {
             let blob = self
                 .git(["hash-object", "-w", "--stdin"], file.text.as_bytes())
                 .await?;
             let entry = format!("100644,{},{}", blob.trim(), file.path);
-            self.local(with_index(&["update-index", "--add", "--cacheinfo", &entry]), b"")
-                .await?;
+            with_index(&["update-index", "--add", "--cacheinfo", &entry]).await?;
         }
-        let tree = self
-            .local(with_index(&["write-tree", "--missing-ok"]), b"")
-            .await?;
+        let tree = with_index(&["write-tree", "--missing-ok"]).await?;
         let date = format!("@{} +0000", at.timestamp());
         let people = [env::GIT_AUTHOR, env::GIT_COMMITTER]
             .into_iter()
@@ -230,37 +218,37 @@ impl Clone {
             .environment(people)
             .arguments(["commit-tree", tree.trim()])
             .arguments(parents.iter().flat_map(|parent| ["-p", parent]));
-        let id = self.local(launch, message.as_bytes()).await?;
+        let id = run_local(launch, message.as_bytes()).await?;
         Ok(id.trim().to_owned())
     }
 
-    pub async fn touched(&self, base: &str, commit: &str) -> Result<Vec<Touched>, GitError> {
+    /// The files that differ between two commits.
+    pub async fn changed(&self, base: &str, commit: &str) -> anyhow::Result<Vec<ChangedFile>> {
         let listed = self
             .git(["diff-tree", "-r", "-z", "--no-renames", base, commit], b"")
             .await?;
         let mut fields = listed.split('\0').filter(|field| !field.is_empty());
-        let mut touched = Vec::new();
+        let mut changed = Vec::new();
         while let (Some(about), Some(path)) = (fields.next(), fields.next()) {
             let about: Vec<&str> = about.split(' ').collect();
-            touched.push(Touched {
+            changed.push(ChangedFile {
                 path: path.to_owned(),
                 how: about.last().and_then(|how| how.chars().next()).unwrap_or('?'),
                 mode: about.get(1).copied().unwrap_or_default().to_owned(),
             });
         }
-        Ok(touched)
+        Ok(changed)
     }
 
-    /// Pushes `commit` to `branch`, if the branch is behind it.
-    pub async fn push(&self, commit: &str, branch: &str, token: Option<&Secret>) -> Result<(), GitError> {
-        let to = format!("{commit}:refs/heads/{branch}");
-        self.network(["push", "--porcelain", "--no-thin", REMOTE, &to], token)
-            .await
-            .map(drop)
+    /// Pushes `commit` to `branch` if it is a descendant of the branch's commit.
+    pub async fn push(&self, commit: &str, branch: &str, token: Option<&Secret>) -> anyhow::Result<()> {
+        let refspec = format!("{commit}:refs/heads/{branch}");
+        let push = ["push", "--porcelain", "--no-thin", REMOTE, &refspec];
+        self.network(push, token).await.map(drop)
     }
 
     fn launch(&self) -> Launch {
-        Launch::new("git", self.mark).environment(self.environment.clone())
+        Launch::new("git", self.tag).environment(self.environment.clone())
     }
 
     fn launch_git(&self) -> Launch {
@@ -284,22 +272,16 @@ impl Clone {
         &self,
         arguments: impl IntoIterator<Item = &'a str>,
         input: &[u8],
-    ) -> Result<String, GitError> {
-        self.local(self.launch_git().arguments(arguments), input).await
+    ) -> anyhow::Result<String> {
+        run_local(self.launch_git().arguments(arguments), input).await
     }
 
-    async fn local(&self, launch: Launch, input: &[u8]) -> Result<String, GitError> {
-        let what = command(&launch);
-        let output = process::output(&launch, input, Bounds::deadline(LOCAL_DEADLINE)).await?;
-        read(&what, &output)
-    }
-
-    /// Runs git with the token within its reach.
+    /// Runs git with access to the token.
     async fn network<'a>(
         &self,
         arguments: impl IntoIterator<Item = &'a str>,
         token: Option<&Secret>,
-    ) -> Result<String, GitError> {
+    ) -> anyhow::Result<String> {
         let mut launch = self.launch_git();
         let file = match token {
             Some(token) => Some(TokenFile::write(&self.folder, &self.url, token)?),
@@ -308,158 +290,150 @@ impl Clone {
         if let Some(file) = &file {
             let quoted = file.0.to_string_lossy().replace('\'', r"'\''");
             let helper = format!("credential.helper=store --file='{quoted}'");
-            // Not to be refused once before each request; an older git does not know the setting and is.
+            // `proactiveAuth` saves one refused request; an older git ignores it.
             launch = launch.arguments(["-c", "http.proactiveAuth=basic", "-c", &helper]);
         }
-        let launch = launch.arguments(arguments);
-        let what = command(&launch);
-        let output = process::output(&launch, b"", Bounds::deadline(NETWORK_DEADLINE)).await?;
+        let output = process::output(&launch.arguments(arguments), b"", NETWORK_DEADLINE).await?;
         drop(file);
-        read(&what, &output)
+        read(&output)
     }
 }
 
-/// The token in the form that `git credential-store` reads; gone when this is dropped.
+async fn run_local(launch: Launch, input: &[u8]) -> anyhow::Result<String> {
+    read(&process::output(&launch, input, LOCAL_DEADLINE).await?)
+}
+
+/// The token in the format of `git credential-store`; removed when this is dropped.
 struct TokenFile(PathBuf);
 
 impl TokenFile {
-    fn write(folder: &Path, url: &RemoteUrl, token: &Secret) -> Result<Self, GitError> {
+    fn write(folder: &Path, url: &RemoteUrl, token: &Secret) -> anyhow::Result<Self> {
         let path = folder.join("credentials");
         let token = utf8_percent_encode(token.expose(), NON_ALPHANUMERIC);
         let port = url.0.port().map_or_else(String::new, |port| format!(":{port}"));
         let host = url.0.host_str().unwrap_or_default();
         let line = format!("{}://x-access-token:{token}@{host}{port}\n", url.0.scheme());
-        let file = Self(path.clone());
+        let file = Self(path);
         std::fs::OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(true)
             .mode(0o600)
-            .open(&path)
-            .and_then(|mut file| file.write_all(line.as_bytes()))
-            .map_err(|source| GitError::Folder { path, source })?;
+            .open(&file.0)
+            .and_then(|mut opened| opened.write_all(line.as_bytes()))
+            .with_context(|| format!("cannot write `{}`", file.0.display()))?;
         Ok(file)
     }
 }
 
 impl Drop for TokenFile {
     fn drop(&mut self) {
-        // git itself removes it where the token was refused; the folder goes at the end in any case.
+        // git itself removes it if the token was refused; the folder is removed at the end in any case.
         let _ = std::fs::remove_file(&self.0);
     }
 }
 
-/// The git command of `launch`, without the settings before it.
-fn command(launch: &Launch) -> String {
-    let mut arguments = launch.arguments.iter().map(|argument| argument.to_string_lossy());
-    while let Some(argument) = arguments.next() {
-        match argument.as_ref() {
-            "-c" => drop(arguments.next()),
-            command => return command.to_owned(),
-        }
-    }
-    String::new()
-}
-
-fn read(what: &str, output: &Output) -> Result<String, GitError> {
-    if output.is_success() && !output.truncated {
-        return String::from_utf8(output.stdout.clone()).map_err(|_| GitError::Failed {
-            what: what.to_owned(),
-            said: "what it printed is not UTF-8".into(),
-        });
-    }
+fn read(output: &ProgramOutput) -> anyhow::Result<String> {
     if output.timed_out {
-        return Err(GitError::Unreachable {
-            said: format!("`git {what}` took too long"),
-        });
+        bail!(GitError::Unreachable("git took too long".into()));
     }
-    Err(explain(what, &output.stdout_text(), &output.stderr_text()))
+    if !output.is_success() || output.truncated {
+        bail!(explain(&output.stdout_text(), &output.stderr_text()));
+    }
+    String::from_utf8(output.stdout.clone()).context("the output of git is not UTF-8")
 }
 
-fn explain(what: &str, stdout: &str, stderr: &str) -> GitError {
-    let has = |words: &[&str]| words.iter().any(|word| stderr.contains(word));
-    let refused = stdout
-        .lines()
-        .find_map(|line| Some(line.strip_prefix("!\t")?.split_once('\t')?.1.trim().to_owned()));
-    if let Some(said) = refused {
-        // The server's own words stand in what it sent beside the status.
-        let remote: Vec<&str> = stderr
-            .lines()
-            .filter_map(|line| Some(line.strip_prefix("remote:")?.trim()))
-            .filter(|line| !line.is_empty())
-            .collect();
-        let is_race = [
-            "fetch first",
-            "non-fast-forward",
-            "stale info",
-            "cannot lock ref",
-            "failed to update ref",
-        ]
-        .iter()
-        .any(|words| said.contains(words));
-        return if is_race {
-            GitError::Moved { said }
-        } else if said.contains("remote failure") || said.contains("remote end hung up") {
-            GitError::Unreachable { said }
-        } else {
-            let said = std::iter::once(said.as_str()).chain(remote).collect::<Vec<_>>();
-            GitError::Rejected {
-                said: said.join("; "),
-            }
-        };
+/// Parts of the reasons for which git does not push because somebody else did.
+const MOVED: [&str; 5] = [
+    "fetch first",
+    "non-fast-forward",
+    "stale info",
+    "cannot lock ref",
+    "failed to update ref",
+];
+const TOKEN_REFUSED: [&str; 5] = [
+    "Authentication failed",
+    "could not read Username",
+    "could not read Password",
+    "returned error: 401",
+    "returned error: 403",
+];
+const UNREACHABLE: [&str; 8] = [
+    "unable to access",
+    "Could not resolve host",
+    "RPC failed",
+    "hung up unexpectedly",
+    "early EOF",
+    "unexpected disconnect",
+    "Connection",
+    "expected flush",
+];
+
+fn contains_any(text: &str, parts: &[&str]) -> bool {
+    parts.iter().any(|part| text.contains(part))
+}
+
+fn explain(stdout: &str, stderr: &str) -> GitError {
+    if let Some(reason) = refused_push(stdout) {
+        return explain_push(reason, stderr);
     }
-    let said = last_words(stderr);
+    let lines = error_lines(stderr);
+    let is_missing = contains_any(stderr, &["not found", "returned error: 404"])
+        && contains_any(stderr, &["repository", "404"]);
     if let Some((_, branch)) = stderr.split_once("find remote ref refs/heads/") {
         GitError::NoBranch(branch.split_whitespace().next().unwrap_or_default().to_owned())
-    } else if has(&[
-        "Authentication failed",
-        "could not read Username",
-        "could not read Password",
-        "returned error: 401",
-        "returned error: 403",
-    ]) {
-        GitError::TokenRefused { said }
-    } else if has(&["not found", "returned error: 404"]) && has(&["repository", "404"]) {
-        GitError::NoRepository { said }
-    } else if has(&[
-        "unable to access",
-        "Could not resolve host",
-        "RPC failed",
-        "hung up unexpectedly",
-        "early EOF",
-        "unexpected disconnect",
-        "Connection",
-        "expected flush",
-    ]) {
-        GitError::Unreachable { said }
+    } else if contains_any(stderr, &TOKEN_REFUSED) {
+        GitError::TokenRefused(lines)
+    } else if is_missing {
+        GitError::NoRepository(lines)
+    } else if contains_any(stderr, &UNREACHABLE) {
+        GitError::Unreachable(lines)
     } else {
-        GitError::Failed {
-            what: what.to_owned(),
-            said,
-        }
+        GitError::Other(lines)
     }
 }
 
-/// The lines in which git says what is wrong.
-fn last_words(stderr: &str) -> String {
+/// The reason in the line of a refused push: `!`, the refs and the reason, separated by tabs (`git push --porcelain`).
+fn refused_push(stdout: &str) -> Option<&str> {
+    stdout
+        .lines()
+        .find_map(|line| Some(line.strip_prefix("!\t")?.split_once('\t')?.1.trim()))
+}
+
+fn explain_push(reason: &str, stderr: &str) -> GitError {
+    if contains_any(reason, &MOVED) {
+        return GitError::Moved(reason.to_owned());
+    }
+    if contains_any(reason, &["remote failure", "remote end hung up"]) {
+        return GitError::Unreachable(reason.to_owned());
+    }
+    // The server's own words.
+    let remote = stderr
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("remote:")?.trim()))
+        .filter(|line| !line.is_empty());
+    let lines: Vec<&str> = std::iter::once(reason).chain(remote).collect();
+    GitError::Rejected(lines.join("; "))
+}
+
+/// The last lines in which git names an error, else its last lines.
+fn error_lines(stderr: &str) -> String {
     let lines: Vec<&str> = stderr
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with("hint:"))
         .collect();
-    let errors: Vec<&str> = lines
-        .iter()
-        .filter(|line| {
-            line.starts_with("fatal:") || line.starts_with("error:") || line.starts_with("remote:")
-        })
-        .copied()
-        .collect();
-    let told = if errors.is_empty() { lines } else { errors };
-    let mut said = told[told.len().saturating_sub(4)..].join("; ");
-    if said.is_empty() {
-        said.push_str("it said nothing");
+    let is_error = |line: &&&str| {
+        ["fatal:", "error:", "remote:"]
+            .iter()
+            .any(|start| line.starts_with(start))
+    };
+    let errors: Vec<&str> = lines.iter().filter(is_error).copied().collect();
+    let shown = if errors.is_empty() { lines } else { errors };
+    match shown[shown.len().saturating_sub(4)..].join("; ") {
+        text if text.is_empty() => "it printed nothing".to_owned(),
+        text => text,
     }
-    said
 }
 
 #[cfg(test)]
@@ -467,55 +441,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_git_says_is_told_apart() {
-        let pushed = |status: &str| {
-            explain(
-                "push",
-                &format!("To x\n!\tabc:refs/heads/main\t{status}\nDone\n"),
-                "",
-            )
-        };
-        assert!(matches!(
-            pushed("[rejected] (fetch first)"),
-            GitError::Moved { .. }
-        ));
-        assert!(matches!(
-            pushed("[remote rejected] (cannot lock ref 'x')"),
-            GitError::Moved { .. }
-        ));
-        assert!(matches!(
-            pushed("[remote rejected] (pre-receive hook declined)"),
-            GitError::Rejected { .. }
-        ));
-        let failed = |stderr: &str| explain("fetch", "", stderr);
-        assert!(matches!(
-            failed("fatal: Authentication failed for 'x'"),
-            GitError::TokenRefused { .. }
-        ));
-        assert!(matches!(
-            failed("fatal: unable to access 'x': The requested URL returned error: 403"),
-            GitError::TokenRefused { .. }
-        ));
-        assert!(matches!(
-            failed("fatal: unable to access 'x': Could not resolve host: y"),
-            GitError::Unreachable { .. }
-        ));
-        assert!(matches!(
-            failed("fatal: repository 'x' not found"),
-            GitError::NoRepository { .. }
-        ));
-        assert!(matches!(
-            failed("fatal: couldn't find remote ref refs/heads/gone\n"),
-            GitError::NoBranch(branch) if branch == "gone"
-        ));
-        assert!(matches!(
-            failed("fatal: unable to write new index file"),
-            GitError::Failed { .. }
-        ));
+    fn the_output_of_git_names_the_cause() {
+        for (status, message) in [
+            ("[rejected] (fetch first)", "the branch has moved"),
+            ("[remote rejected] (cannot lock ref 'x')", "the branch has moved"),
+            (
+                "[remote rejected] (pre-receive hook declined)",
+                "rejects the push",
+            ),
+        ] {
+            let stdout = format!("To x\n!\tabc:refs/heads/main\t{status}\nDone\n");
+            let error = explain(&stdout, "").to_string();
+            assert!(error.contains(message), "{error}");
+        }
+        for (stderr, message) in [
+            ("Authentication failed for 'x'", "refuses the token"),
+            ("unable to access 'x': returned error: 403", "refuses the token"),
+            ("unable to access 'x': Could not resolve host: y", "cannot reach"),
+            ("repository 'x' not found", "there is no such repository"),
+            ("couldn't find remote ref refs/heads/gone", "has no branch `gone`"),
+            ("unable to write new index file", "git failed: fatal: unable"),
+        ] {
+            let error = explain("", &format!("fatal: {stderr}\n")).to_string();
+            assert!(error.contains(message), "{error}");
+        }
     }
 
     #[test]
-    fn an_address_with_credentials_in_it_is_refused() {
+    fn an_address_with_credentials_is_refused() {
         assert!("https://x:y@h/o/r".parse::<RemoteUrl>().is_err());
         assert!("ssh://h/o/r".parse::<RemoteUrl>().is_err());
         assert!("http://h/o/r".parse::<RemoteUrl>().is_err());

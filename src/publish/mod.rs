@@ -1,21 +1,20 @@
-//! The matrix into the docs repository, and everything that a daily run does before that.
+//! The daily run: the matrix of the newest release, published in the docs repository.
 //!
-//! What is to be published, and whether, is decided by pure functions over values (`gate`, `plan`, `summary`, `freshness`);
-//! the edge does what they say: `release_run` (`resolve`, `gateway`, `run`) gets the matrix of a release, `deliver`
-//! (`credentials`, `github_app`, `git`) brings it into the docs repository, and `daily` is all of it in order. It never
-//! judges a trial, prints nothing, and writes no file of the docs repository but those it was told of.
+//! Pure functions decide whether and what to publish (`gate`, `plan`, `summary`, `freshness`). The edge carries it out:
+//! `release_run` (`gateway`, `run`) produces the matrix of a release, `deliver` (`credentials`, `tokens`, `git`) publishes it,
+//! and `daily` runs all steps in order. It judges no trial, prints nothing, and writes only the planned files of the docs
+//! repository.
 
 pub mod gate;
 pub mod plan;
 pub mod summary;
 pub mod freshness;
 pub mod steps;
-pub mod resolve;
 pub mod gateway;
 pub mod run;
 pub mod release_run;
 pub mod credentials;
-pub mod github_app;
+pub mod tokens;
 pub mod git;
 pub mod deliver;
 pub mod webhook;

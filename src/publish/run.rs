@@ -1,129 +1,111 @@
-//! The whole matrix, run by the harness as a process of its own, against a gateway that runs already.
+//! Runs the whole matrix: the harness as a separate process, against a gateway that already runs.
 //!
-//! The harness is told where gateway and `claude` are and is given no credential but the gateway's key.
+//! The only credentials that the harness gets are the gateway's key and, in a rehearsal, the simulator's control key.
 
-use parking_lot::Mutex;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::{Context as _, bail};
+use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use crate::atomic_write;
 use crate::env::{self, Environment, Secret};
-use crate::process::{Ended, Launch, Mark, ProcessError, RunId, Service};
+use crate::process::{Launch, ProcessTag, RunId, Service};
 use crate::results::Results;
-use crate::results::json::JsonError;
 
-/// How long the whole matrix may take: a live run of ninety trials takes half an hour.
+/// A live run of ninety trials takes half an hour.
 const DEADLINE: Duration = Duration::from_secs(3 * 60 * 60);
-/// How long the harness has to end what it started.
-const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// The harness ends its own processes in this time.
+const STOP_GRACE: Duration = Duration::from_secs(20);
+/// The lines of the harness's output that an error shows.
+const TAIL: usize = 20;
 
-/// What the harness is run with.
+/// The harness's exit status if a trial failed.
+const FAILED: i32 = 101;
+/// The harness's exit status if trials could not be judged.
+const NOT_JUDGED: i32 = 102;
+
 #[derive(Debug)]
-pub struct Options<'a> {
-    /// The harness; none for `cargo test --test compat`.
+pub struct HarnessOptions<'a> {
+    /// The built harness; `None` for `cargo test --test compat`.
     pub program: Option<&'a Path>,
     pub project: &'a Path,
     pub environment: &'a Environment,
     pub base_url: &'a str,
     pub key: &'a Secret,
     pub claude: &'a Path,
-    /// Where the provider simulator behind the gateway is, and its control key; none in a live run.
+    /// Address and control key of the provider simulator behind the gateway; `None` in a live run.
     pub simulator: Option<(&'a str, &'a Secret)>,
-    /// What the harness does not know and must not show if a gateway tells it: the providers' credentials.
+    /// The providers' credentials. The harness does not get them, but a gateway may repeat them in an error.
     pub secrets: Vec<Secret>,
     pub results: &'a Path,
     pub log: &'a Path,
     pub run: RunId,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// A file cannot be written or read.
-    #[error("cannot use `{}`: {source}", path.display())]
-    File { path: PathBuf, source: std::io::Error },
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-    #[error("the harness did not end within {} minutes; its output is in `{}`", DEADLINE.as_secs() / 60, log.display())]
-    TimedOut { log: PathBuf },
-    #[error("the harness broke ({ended}); its output is in `{}`, at its end:\n{tail}", log.display())]
-    Broken {
-        ended: Ended,
-        log: PathBuf,
-        tail: String,
-    },
-    /// What it wrote is no results file.
-    #[error("`{}` has no results: {reason}", path.display())]
-    Results { path: PathBuf, reason: JsonError },
-}
-
-/// Runs the matrix; `told` hears each line that the harness prints.
+/// Runs the matrix; `relay` gets each line of the harness's output.
 pub async fn run(
-    options: &Options<'_>,
-    told: impl Fn(&str) + Clone + Send + 'static,
-) -> Result<Results, RunError> {
-    let of_file = |path: &Path| {
-        let path = path.to_owned();
-        move |source| RunError::File { path, source }
-    };
-    // What an earlier run left must not be taken for this one's.
+    options: &HarnessOptions<'_>,
+    relay: impl Fn(&str) + Clone + Send + 'static,
+) -> anyhow::Result<Results> {
+    let (results, log) = (options.results.display(), options.log.display());
+    // The results of an earlier run must not count as this run's.
     match std::fs::remove_file(options.results) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(of_file(options.results)(error));
+            bail!("cannot remove `{results}`: {error}")
         }
         _ => {}
     }
-    let file = File::create(options.log).map_err(of_file(options.log))?;
+    let file = File::create(options.log).with_context(|| format!("cannot write `{log}`"))?;
     let output = Arc::new(Mutex::new((file, Vec::new())));
     let sink = Arc::clone(&output);
     let secrets = options.all_secrets();
     let mut service = Service::start(launch(options), move |_, line| {
         let text = redacted(&line.text, &secrets);
-        told(&text);
-        let mut output = sink.lock();
-        // A log that cannot be written is no reason to stop the run.
-        let _ = writeln!(output.0, "{text}");
-        output.1.push(text);
-        if output.1.len() > 20 {
-            output.1.remove(0);
+        relay(&text);
+        let (file, tail) = &mut *sink.lock();
+        // A failure to write the log must not stop the run.
+        let _ = writeln!(file, "{text}");
+        tail.push(text);
+        if tail.len() > TAIL {
+            tail.remove(0);
         }
     })?;
     let ended = timeout(DEADLINE, service.ended()).await;
-    service.stop(STOP_PATIENCE).await?;
+    service.stop(STOP_GRACE).await?;
     let Ok(ended) = ended else {
-        return Err(RunError::TimedOut {
-            log: options.log.to_owned(),
-        });
+        let minutes = DEADLINE.as_secs() / 60;
+        bail!("the harness did not end within {minutes} minutes; its output is in `{log}`");
     };
     let ended = ended?;
     if !matches!(ended.code, Some(0 | FAILED | NOT_JUDGED)) {
-        let output = output.lock();
-        return Err(RunError::Broken {
-            ended,
-            log: options.log.to_owned(),
-            tail: output.1.join("\n"),
-        });
+        let tail = output.lock().1.join("\n");
+        bail!("the harness failed ({ended}); its output is in `{log}`, at its end:\n{tail}");
     }
-    let written = std::fs::read_to_string(options.results).map_err(of_file(options.results))?;
-    let text = redacted(&written, &options.all_secrets());
-    if text != written {
-        atomic_write::write(options.results, &text).map_err(of_file(options.results))?;
-    }
-    Results::parse(&text).map_err(|reason| RunError::Results {
-        path: options.results.to_owned(),
-        reason,
-    })
+    read_results(options)
 }
 
-impl Options<'_> {
+/// Reads the results, and removes the secrets from their file.
+fn read_results(options: &HarnessOptions) -> anyhow::Result<Results> {
+    let path = options.results.display();
+    let written =
+        std::fs::read_to_string(options.results).with_context(|| format!("cannot read `{path}`"))?;
+    let text = redacted(&written, &options.all_secrets());
+    if text != written {
+        atomic_write::write(options.results, &text).with_context(|| format!("cannot write `{path}`"))?;
+    }
+    Results::parse(&text).with_context(|| format!("`{path}` has no results"))
+}
+
+impl HarnessOptions<'_> {
     fn all_secrets(&self) -> Vec<Secret> {
-        let of_simulator = self.simulator.map(|(_, key)| key);
-        let own = std::iter::once(self.key).chain(of_simulator).cloned();
+        let control_key = self.simulator.map(|(_, key)| key);
+        let own = std::iter::once(self.key).chain(control_key).cloned();
         own.chain(self.secrets.iter().cloned()).collect()
     }
 }
@@ -137,17 +119,11 @@ fn redacted(text: &str, secrets: &[Secret]) -> String {
         .fold(text.to_owned(), |text, secret| text.replace(secret, "[redacted]"))
 }
 
-/// The harness's exit status where a trial failed.
-const FAILED: i32 = 101;
-/// The harness's exit status where trials could not be judged.
-const NOT_JUDGED: i32 = 102;
-
-fn launch(options: &Options) -> Launch {
+fn launch(options: &HarnessOptions) -> Launch {
+    let tag = ProcessTag::run(options.run);
     let launch = match options.program {
-        Some(program) => Launch::new(program, Mark::run(options.run)),
-        None => {
-            Launch::new("cargo", Mark::run(options.run)).arguments(["test", "--locked", "--test", "compat"])
-        }
+        Some(program) => Launch::new(program, tag),
+        None => Launch::new("cargo", tag).arguments(["test", "--locked", "--test", "compat"]),
     };
     let mut variables: Vec<(&str, OsString)> = vec![
         (env::CARGO_MANIFEST_DIR, options.project.into()),

@@ -1,52 +1,38 @@
-//! Which step of a run is under way, and who hears of it.
-//!
-//! Prints nothing itself: whoever starts a run says how it is told.
+//! The log of a run: each line names the step under way. The caller decides how lines are shown.
 
-use std::fmt;
-
-use crate::toolchain::Progress;
+use crate::progress::ProgressSink;
 
 #[derive(Clone, Copy)]
-pub struct Voice<'a> {
-    /// Says a line of the log: of which step, and what there is to say.
-    pub say: fn(&str, &str),
-    /// Hands on a line that the harness printed.
+pub struct StepLog<'a> {
+    /// Writes a line: the step and the text.
+    write: fn(&str, &str),
+    /// Shows a line that the harness printed.
     pub relay: fn(&str),
-    pub progress: &'a dyn Progress,
-}
-
-impl fmt::Debug for Voice<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Voice").finish_non_exhaustive()
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct Steps<'a> {
-    pub voice: Voice<'a>,
+    pub progress: &'a dyn ProgressSink,
     current: &'static str,
 }
 
-impl<'a> Steps<'a> {
-    pub fn new(voice: Voice<'a>) -> Self {
+impl<'a> StepLog<'a> {
+    pub fn new(write: fn(&str, &str), relay: fn(&str), progress: &'a dyn ProgressSink) -> Self {
         Self {
-            voice,
+            write,
+            relay,
+            progress,
             current: "begin",
         }
     }
 
-    /// The step that is under way.
+    /// The step under way.
     pub fn current(&self) -> &'static str {
         self.current
     }
 
-    /// From here on it is this one.
     pub fn begin(&mut self, step: &'static str) {
         self.current = step;
     }
 
-    /// A line of the step that is under way.
+    /// Writes a line of the step under way.
     pub fn say(&self, text: &str) {
-        (self.voice.say)(self.current, text);
+        (self.write)(self.current, text);
     }
 }

@@ -1,124 +1,103 @@
-//! What a run came to, for people: Markdown for a job summary, JSON for a webhook in Slack's format.
+//! The result of a run for readers: Markdown for a job summary, JSON for a webhook in Slack's format.
 //!
-//! Pure. Nothing secret is in what it is given.
+//! Pure. Its input holds no secret.
 #![warn(clippy::disallowed_methods)]
+
+use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::gate::{Candidate, Judgement};
+use super::gate::{Candidate, GateDecision};
 use super::plan::Plan;
 use crate::matrix::diff::{Change, Diff, Kind};
 use crate::matrix::markdown;
 
+/// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// A commit is in the docs repository.
-    Pushed {
-        commit: String,
-    },
+    /// The commit.
+    Pushed(String),
     Proposed {
         url: String,
         auto_merge: bool,
     },
-    /// The docs repository has it already.
+    /// The docs repository already has this matrix.
     Unchanged,
     Skipped,
     Planned,
     Refused,
-    /// What is published must not be replaced by it.
-    Withheld {
-        why: String,
-    },
+    /// Why the published matrix must not be replaced.
+    Withheld(String),
     Failed {
         step: String,
         error: String,
     },
 }
 
-impl Ending {
-    pub fn in_words(&self) -> String {
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pushed { commit } => format!("published as commit {}", &commit[..commit.len().min(12)]),
-            Self::Proposed {
-                url,
-                auto_merge: true,
-            } => format!("proposed as {url}, which merges by itself"),
-            Self::Proposed {
-                url,
-                auto_merge: false,
-            } => {
-                format!("proposed as {url}, which waits for somebody to merge it")
-            }
-            Self::Unchanged => "matrix JSON unchanged; skipping push".into(),
-            Self::Skipped => "skip-publish: not pushing to docs repo".into(),
-            Self::Planned => "planned, and not done".into(),
-            Self::Refused => "not published: the last truth stays".into(),
-            Self::Withheld { why } => format!("not published: the last truth stays: {why}"),
-            Self::Failed { step, error } => format!("failed to publish: {step}: {error}"),
+            Self::Pushed(commit) => write!(f, "published as commit {}", &commit[..commit.len().min(12)]),
+            Self::Proposed { url, auto_merge } => match auto_merge {
+                true => write!(f, "proposed as {url}, which merges automatically"),
+                false => write!(f, "proposed as {url}, which needs a manual merge"),
+            },
+            Self::Unchanged => f.write_str("matrix JSON unchanged; skipping push"),
+            Self::Skipped => f.write_str("skip-publish: not pushing to docs repo"),
+            Self::Planned => f.write_str("planned, not published"),
+            Self::Refused => f.write_str("not published: the published matrix stays"),
+            Self::Withheld(why) => write!(f, "not published: the published matrix stays: {why}"),
+            Self::Failed { step, error } => write!(f, "failed to publish: {step}: {error}"),
         }
     }
+}
 
+impl Ending {
     fn is_failure(&self) -> bool {
         self.is_refusal() || matches!(self, Self::Failed { .. })
     }
 
-    /// Whether the run went well, and what it found may not be published.
+    /// Whether the run went well but its result must not be published.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused | Self::Withheld { .. })
+        matches!(self, Self::Refused | Self::Withheld(_))
     }
 }
 
-/// What is known of a run at its end; a run that failed early knows little.
+/// The results of a run at its end; a run that failed early has few.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Known<'a> {
-    pub judgement: Option<&'a Judgement>,
+pub struct SummaryInput<'a> {
+    pub decision: Option<&'a GateDecision>,
     pub plan: Option<&'a Plan>,
 }
 
-impl<'a> Known<'a> {
+impl<'a> SummaryInput<'a> {
     fn diff(self) -> Option<&'a Diff> {
         self.plan?.diff.as_ref()
     }
 
-    fn candidate(self) -> Option<&'a Candidate> {
-        self.judgement.map(|judgement| &judgement.candidate)
-    }
-
     fn refusals(self) -> Vec<String> {
-        let refusals = self.judgement.map(|judgement| judgement.refusals.as_slice());
-        refusals
-            .unwrap_or_default()
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        let refusals = self.decision.into_iter().flat_map(|decision| &decision.refusals);
+        refusals.map(ToString::to_string).collect()
     }
 }
 
-/// The job summary: the ending, refusals, what changed, the matrix. Ends with a newline.
-pub fn markdown(ending: &Ending, known: Known) -> String {
-    let mut text = format!(
-        "## Claude Code compatibility: {}\n",
-        markdown::escaped(&ending.in_words())
-    );
-    for refusal in known.refusals() {
+/// The job summary: the ending, refusals, changes, the matrix. Ends with a newline.
+pub fn markdown(ending: &Ending, input: SummaryInput) -> String {
+    let title = markdown::escaped(&ending.to_string());
+    let mut text = format!("## Claude Code compatibility: {title}\n");
+    for refusal in input.refusals() {
         text += &format!("\n- {}", markdown::escaped(&refusal));
     }
-    if let Some(judgement) = known.judgement
-        && !judgement.left_out.is_empty()
-    {
-        text += &format!(
-            "\n{} trials could not be judged and count as not tested.\n",
-            judgement.left_out.len()
-        );
+    let left_out = input.decision.map_or(0, |decision| decision.left_out.len());
+    if left_out > 0 {
+        text += &format!("\n{left_out} trials could not be judged and count as not tested.\n");
     }
-    if let Some(diff) = known.diff() {
+    if let Some(diff) = input.diff() {
         text += &format!("\n{}", markdown::of_diff(diff));
     }
-    if let Some(candidate) = known.candidate() {
-        text += &format!(
-            "\n{}",
-            markdown::of_matrix(&candidate.matrix, Some(&candidate.details))
-        );
+    if let Some(decision) = input.decision {
+        let Candidate { matrix, details } = &decision.candidate;
+        text += &format!("\n{}", markdown::of_matrix(matrix, Some(details)));
     }
     text.trim_end().to_owned() + "\n"
 }
@@ -130,36 +109,31 @@ pub fn of_pull_request(plan: &Plan) -> String {
         None => "The docs repository has no matrix yet.\n".into(),
     };
     let advice = if plan.has_regressions() {
-        "Cells that passed now fail: this does not merge by itself."
+        "Cells that passed now fail, so this needs a manual merge."
     } else {
         "No cell that passed now fails."
     };
     format!("{advice}\n\n{changes}")
 }
 
-/// What a webhook is told; nothing where there is nothing to tell: no regression, no fix, no failure.
-pub fn webhook(ending: &Ending, known: Known) -> Option<Value> {
-    let of_kind = |kind| known.diff().map(|diff| diff.of_kind(kind).collect::<Vec<_>>());
-    let regressions = of_kind(Kind::Regression).unwrap_or_default();
-    let fixes = of_kind(Kind::Fix).unwrap_or_default();
+/// The message for a webhook; `None` without a regression, a fix or a failure.
+pub fn webhook(ending: &Ending, input: SummaryInput) -> Option<Value> {
+    let of_kind = |kind| -> Vec<&Change> {
+        let changes = input.diff().into_iter().flat_map(|diff| diff.of_kind(kind));
+        changes.collect()
+    };
+    let (regressions, fixes) = (of_kind(Kind::Regression), of_kind(Kind::Fix));
     let is_news = !(regressions.is_empty() && fixes.is_empty())
-        && matches!(ending, Ending::Pushed { .. } | Ending::Proposed { .. });
+        && matches!(ending, Ending::Pushed(_) | Ending::Proposed { .. });
     if !is_news && !ending.is_failure() {
         return None;
     }
-    let mut lines = vec![format!(
-        "*Claude Code compatibility matrix*: {}",
-        ending.in_words()
-    )];
-    lines.extend(known.refusals().into_iter().map(|refusal| format!("• {refusal}")));
+    let mut lines = vec![format!("*Claude Code compatibility matrix*: {ending}")];
+    lines.extend(input.refusals().into_iter().map(|refusal| format!("• {refusal}")));
     if is_news {
-        lines.extend(known.diff().map(Diff::headline));
-        lines.extend(regressions.into_iter().map(|change| line(":red_circle:", change)));
-        lines.extend(
-            fixes
-                .into_iter()
-                .map(|change| line(":large_green_circle:", change)),
-        );
+        lines.extend(input.diff().map(Diff::headline));
+        lines.extend(regressions.iter().map(|change| line(":red_circle:", change)));
+        lines.extend(fixes.iter().map(|change| line(":large_green_circle:", change)));
     }
     Some(json!({ "text": slack_escaped(&lines.join("\n")) }))
 }
@@ -177,7 +151,7 @@ fn line(sign: &str, change: &Change) -> String {
     )
 }
 
-/// Slack reads these three as markup, whoever wrote them.
+/// Slack reads these three characters as markup.
 fn slack_escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

@@ -1,57 +1,57 @@
-//! Where installed tools are kept: one folder a tool and content, outside `target/`.
+//! The folder of installed tools, outside `target/`: one folder for each tool and content.
 //!
-//! A folder without its receipt does not exist: the receipt is written last, so an installation that was interrupted
-//! leaves a folder that the next one clears away. One process installs an entry at a time; the lock is the operating
-//! system's and ends with the process that holds it. An installer that outlives that process still writes, so every
-//! attempt has a folder of its own. This module never reaches the network.
+//! A folder counts as installed only with its receipt. The receipt is written last, so an interrupted installation leaves a
+//! folder that the next one removes. A lock file makes one process at a time install an entry; the system releases the lock
+//! when that process ends. The installer it started may outlive it and still write, so each attempt gets a new folder.
+//! Nothing here uses the network.
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context as _, anyhow};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::integrity::Sha512;
-use super::progress::Progress;
+use crate::atomic_write;
+use crate::digest::Sha512;
 use crate::env::{self, Environment};
+use crate::progress::ProgressSink;
 
 const RECEIPT: &str = "receipt.json";
 const LOCKS: &str = ".locks";
 
-/// The folder of all installed tools.
 #[derive(Clone, Debug)]
 pub struct Cache {
     root: PathBuf,
 }
 
-/// One tool of one content, there or not.
+/// One tool with one content, installed or not.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct CacheEntry {
     /// The folder of the tool's entries.
     tool: PathBuf,
-    /// What the name of each of this entry's folders begins with, before a dot and a random part.
+    /// The names of this entry's folders are this, a dot and a random part.
     name: String,
     lock_file: PathBuf,
     title: String,
 }
 
-/// What says that an entry is whole.
+/// Its presence in a folder means that the installation is complete.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Receipt {
     pub tool: String,
     pub version: String,
-    /// The digest of the lock that was met: of the package for `claude`, of the requirements for LiteLLM.
+    /// The digest in the lock: of the package for `claude`, of the requirements for LiteLLM.
     pub locked: Sha512,
     /// The tool's program, relative to the entry's folder.
     pub program: PathBuf,
-    /// What the program was when it was installed, where it is one file.
+    /// The installed program, if it is a single file.
     pub file: Option<InstalledFile>,
     pub installed_at: DateTime<Utc>,
 }
 
-/// A file as it was installed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InstalledFile {
     /// Its size in bytes.
@@ -65,46 +65,10 @@ pub struct Installed {
     pub receipt: Receipt,
 }
 
-/// The right to install an entry, and an empty folder to do it in.
-#[derive(Debug)]
-pub struct Reservation {
-    directory: PathBuf,
-    _lock: File,
-}
-
-/// What asking for an entry gives.
-#[derive(Debug)]
-pub enum Claim {
-    /// It is there, or another process has just made it.
-    Installed(Box<Installed>),
-    /// It is for the caller to make.
-    Reserved(Reservation),
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum CacheError {
-    #[error(
-        "no folder for installed tools: set `{}`, `{}` or `{}`",
-        env::COMPAT_CACHE_DIR,
-        env::XDG_CACHE_HOME,
-        env::HOME
-    )]
-    NoFolder,
-    /// A file or folder in it cannot be made, written or removed.
-    #[error("cannot {action} `{}`: {}", path.display(), explain(reason))]
-    Io {
-        action: &'static str,
-        path: PathBuf,
-        reason: io::Error,
-    },
-}
-
-impl CacheError {
-    /// A mapper of the error of `action` on `path`.
-    pub fn of(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |reason| Self::Io { action, path, reason }
-    }
+/// Makes an error of the failed `action` on `path`, with advice for a full or read-only disk.
+pub fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> anyhow::Error {
+    let path = path.to_owned();
+    move |error| anyhow!("cannot {action} `{}`: {}", path.display(), with_advice(&error))
 }
 
 impl Cache {
@@ -113,13 +77,13 @@ impl Cache {
         Self { root: root.into() }
     }
 
-    /// The cache that `environment` names: `COMPAT_CACHE_DIR`, else `compat-matrix` in the user's folder of caches.
-    pub fn of(environment: &Environment) -> Result<Self, CacheError> {
+    /// The cache in `COMPAT_CACHE_DIR`, else in `compat-matrix` in the user's cache folder.
+    pub fn of(environment: &Environment) -> anyhow::Result<Self> {
         let caches = || {
             environment
                 .get(env::XDG_CACHE_HOME)
                 .map(PathBuf::from)
-                // The XDG base directory specification: a relative path is invalid and to be ignored.
+                // The XDG base directory specification: ignore a relative path.
                 .filter(|path| path.is_absolute())
                 .or_else(|| Some(environment.home()?.join(".cache")))
         };
@@ -129,26 +93,26 @@ impl Cache {
             .or_else(|| Some(caches()?.join("compat-matrix")))
             .and_then(|root| std::path::absolute(root).ok())
             .map(Self::at)
-            .ok_or(CacheError::NoFolder)
+            .with_context(|| format!("no folder for installed tools: set `{}`", env::COMPAT_CACHE_DIR))
     }
 
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The entry of `tool` at `version`, told from others by `digest`.
-    pub fn entry(&self, tool: &str, version: &str, flavour: &str, digest: &Sha512) -> Entry {
+    /// The entry of `tool` at `version` with the content that `digest` identifies.
+    pub fn entry(&self, tool: &str, version: &str, flavour: &str, digest: &Sha512) -> CacheEntry {
         let name = format!("{version}-{flavour}-{}", digest.short());
-        Entry {
+        CacheEntry {
             tool: self.root.join(tool),
-            lock_file: self.root.join(LOCKS).join(format!("{tool}-{name}")),
+            lock_file: self.lock_file(tool, &name),
             name,
             title: format!("{tool} {version}"),
         }
     }
 
-    /// Everything that is installed whole, by tool and folder name.
-    pub fn installed(&self) -> Result<Vec<Installed>, CacheError> {
+    /// All complete installations, by tool and folder name.
+    pub fn installed(&self) -> anyhow::Result<Vec<Installed>> {
         let mut found = Vec::new();
         for tool in folders(&self.root)? {
             for directory in folders(&tool)? {
@@ -158,19 +122,17 @@ impl Cache {
         Ok(found)
     }
 
-    /// Removes every folder that is not to be kept, and says which went. What a process is just installing stays.
-    pub fn clean(&self, keep: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, CacheError> {
+    /// Removes every folder for which `keep` is false, and returns the removed ones. A folder that another process is
+    /// installing into stays.
+    pub fn clean(&self, keep: impl Fn(&Path) -> bool) -> anyhow::Result<Vec<PathBuf>> {
         let mut removed = Vec::new();
-        for tool in folders(&self.root)?
-            .into_iter()
-            .filter(|path| !file_name(path).starts_with('.'))
-        {
+        for tool in folders(&self.root)? {
+            let name = file_name(&tool);
+            if name.starts_with('.') {
+                continue;
+            }
             for directory in folders(&tool)?.into_iter().filter(|directory| !keep(directory)) {
-                let lock = open_lock(&self.root.join(LOCKS).join(format!(
-                    "{}-{}",
-                    file_name(&tool),
-                    entry_name(&directory)
-                )))?;
+                let lock = open_lock(&self.lock_file(&name, &entry_name(&directory)))?;
                 if lock.try_lock().is_ok() {
                     remove(&directory)?;
                     removed.push(directory);
@@ -179,10 +141,13 @@ impl Cache {
         }
         Ok(removed)
     }
+
+    fn lock_file(&self, tool: &str, entry: &str) -> PathBuf {
+        self.root.join(LOCKS).join(format!("{tool}-{entry}"))
+    }
 }
 
-impl Entry {
-    /// What is there, if it is whole.
+impl CacheEntry {
     pub fn installed(&self) -> Option<Installed> {
         self.folders().iter().find_map(|folder| Installed::read(folder))
     }
@@ -192,88 +157,68 @@ impl Entry {
         directory.parent() == Some(&self.tool) && entry_name(directory) == self.name
     }
 
-    /// The entry if it is whole, else the right to make it, waited for if another process has it.
-    pub async fn claim(&self, progress: &dyn Progress) -> Result<Claim, CacheError> {
+    /// Returns the installation. If there is none, `install` makes it in the empty folder that it gets; waits while another
+    /// process installs it. A failed installation leaves no folder.
+    pub async fn ensure(
+        &self,
+        progress: &dyn ProgressSink,
+        install: impl AsyncFnOnce(&Path) -> anyhow::Result<Receipt>,
+    ) -> anyhow::Result<Installed> {
         if let Some(installed) = self.installed() {
-            return Ok(Claim::Installed(Box::new(installed)));
+            return Ok(installed);
         }
-        let lock = self.lock(progress).await?;
+        let _lock = self.lock(progress).await?;
         if let Some(installed) = self.installed() {
-            return Ok(Claim::Installed(Box::new(installed)));
+            return Ok(installed);
         }
         for left_over in self.folders() {
-            // An installer that outlived its process may still write there: then the next claim removes the rest.
+            // An installer that outlived its process may still write there; a later call removes the rest.
             let _ = remove(&left_over);
         }
-        Ok(Claim::Reserved(Reservation {
-            directory: self.make_folder()?,
-            _lock: lock,
-        }))
+        let directory = self.make_folder()?;
+        let receipt = install(&directory).await;
+        let finished = receipt.and_then(|receipt| Installed::finish(&directory, receipt));
+        if finished.is_err() {
+            // The folder has no receipt, so the next call removes what this one cannot.
+            let _ = remove(&directory);
+        }
+        finished
     }
 
-    /// The entry's folders, whole or not.
+    /// The entry's folders, complete or not.
     fn folders(&self) -> Vec<PathBuf> {
-        // A folder that cannot be read has no entries that could be used.
+        // An unreadable folder has no usable entries.
         let mut found = folders(&self.tool).unwrap_or_default();
         found.retain(|folder| self.owns(folder));
         found
     }
 
-    fn make_folder(&self) -> Result<PathBuf, CacheError> {
-        std::fs::create_dir_all(&self.tool).map_err(CacheError::of("make the folder", &self.tool))?;
+    fn make_folder(&self) -> anyhow::Result<PathBuf> {
+        std::fs::create_dir_all(&self.tool).map_err(failed("create the folder", &self.tool))?;
         tempfile::Builder::new()
             .prefix(&format!("{}.", self.name))
             .permissions(Permissions::from_mode(0o755))
             .tempdir_in(&self.tool)
             .map(tempfile::TempDir::keep)
-            .map_err(CacheError::of("make a folder in", &self.tool))
+            .map_err(failed("create a folder in", &self.tool))
     }
 
-    async fn lock(&self, progress: &dyn Progress) -> Result<File, CacheError> {
+    async fn lock(&self, progress: &dyn ProgressSink) -> anyhow::Result<File> {
+        let failed = || failed("lock", &self.lock_file);
         let mut file = open_lock(&self.lock_file)?;
-        let failed = |reason| CacheError::Io {
-            action: "lock",
-            path: self.lock_file.clone(),
-            reason,
-        };
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::Error(reason)) => return Err(failed(reason)),
+            Err(TryLockError::Error(error)) => return Err(failed()(error)),
             Err(TryLockError::WouldBlock) => {
                 let holder = read_holder(&mut file);
                 progress.note(&format!("waiting for {holder}, which installs {}", self.title));
                 file = tokio::task::spawn_blocking(move || file.lock().map(|()| file))
-                    .await
-                    .map_err(|error| failed(io::Error::other(error)))?
-                    .map_err(failed)?;
+                    .await?
+                    .map_err(failed())?;
             }
         }
-        write_holder(&mut file).map_err(failed)?;
+        write_holder(&mut file).map_err(failed())?;
         Ok(file)
-    }
-}
-
-impl Reservation {
-    /// The empty folder to install into.
-    pub fn directory(&self) -> &Path {
-        &self.directory
-    }
-
-    /// Writes the receipt, which makes the entry exist.
-    pub fn finish(self, receipt: Receipt) -> Result<Installed, CacheError> {
-        let directory = self.directory;
-        let partial = directory.join("receipt.partial");
-        let text = serde_json::to_vec_pretty(&receipt).expect("a receipt is JSON");
-        write_through(&partial, &text).map_err(CacheError::of("write", &partial))?;
-        let path = directory.join(RECEIPT);
-        std::fs::rename(&partial, &path).map_err(CacheError::of("write", &path))?;
-        Ok(Installed { directory, receipt })
-    }
-
-    /// Takes away what has been made so far.
-    pub fn abandon(self) {
-        // What cannot be removed now has no receipt, so the next claim removes it.
-        let _ = std::fs::remove_dir_all(self.directory);
     }
 }
 
@@ -287,33 +232,40 @@ impl Installed {
         size_of(&self.directory)
     }
 
-    /// Reads the receipt in `directory` and looks whether the program is there in its full size.
+    /// Writes the receipt, which makes the installation complete.
+    fn finish(directory: &Path, receipt: Receipt) -> anyhow::Result<Self> {
+        let path = directory.join(RECEIPT);
+        let text = serde_json::to_string_pretty(&receipt).expect("a receipt is JSON");
+        atomic_write::write(&path, &text).map_err(failed("write", &path))?;
+        Ok(Self {
+            directory: directory.to_owned(),
+            receipt,
+        })
+    }
+
+    /// Reads the receipt in `directory` and checks that the program is there in its full size.
     fn read(directory: &Path) -> Option<Self> {
         let text = std::fs::read(directory.join(RECEIPT)).ok()?;
         let receipt: Receipt = serde_json::from_slice(&text).ok()?;
         let program = directory.join(&receipt.program).metadata().ok()?;
-        let whole = receipt
-            .file
-            .as_ref()
-            .is_none_or(|file| file.bytes == program.len());
-        whole.then(|| Self {
+        let file = receipt.file.as_ref();
+        let is_whole = file.is_none_or(|file| file.bytes == program.len());
+        is_whole.then(|| Self {
             directory: directory.to_owned(),
             receipt,
         })
     }
 }
 
-fn explain(error: &io::Error) -> String {
+fn with_advice(error: &io::Error) -> String {
+    let variable = env::COMPAT_CACHE_DIR;
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!(
-            "the disk is full: `claude` takes 400 MB and LiteLLM 700 MB; make room, or set `{}` to a folder on another disk",
-            env::COMPAT_CACHE_DIR
+            "the disk is full: `claude` needs 400 MB and LiteLLM 700 MB; free some space, or set `{variable}` to a folder on \
+             another disk"
         ),
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            format!(
-                "{error}; set `{}` to a folder that you may write",
-                env::COMPAT_CACHE_DIR
-            )
+            format!("{error}; set `{variable}` to a folder that you may write to")
         }
         _ => error.to_string(),
     }
@@ -327,17 +279,15 @@ fn entry_name(directory: &Path) -> String {
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
-fn folders(parent: &Path) -> Result<Vec<PathBuf>, CacheError> {
+fn folders(parent: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(parent) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(CacheError::of("read", parent)(error)),
+        Err(error) => return Err(failed("read", parent)(error)),
     };
     let mut found: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -347,25 +297,23 @@ fn folders(parent: &Path) -> Result<Vec<PathBuf>, CacheError> {
     Ok(found)
 }
 
-fn remove(directory: &Path) -> Result<(), CacheError> {
+fn remove(directory: &Path) -> anyhow::Result<()> {
     match std::fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(CacheError::of("remove", directory)(error))
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", directory)(error)),
         _ => Ok(()),
     }
 }
 
-fn open_lock(path: &Path) -> Result<File, CacheError> {
+fn open_lock(path: &Path) -> anyhow::Result<File> {
     let folder = path.parent().expect("a lock file is in a folder");
-    std::fs::create_dir_all(folder).map_err(CacheError::of("make the folder", folder))?;
+    std::fs::create_dir_all(folder).map_err(failed("create the folder", folder))?;
     OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .open(path)
-        .map_err(CacheError::of("open", path))
+        .map_err(failed("open", path))
 }
 
 fn read_holder(file: &mut File) -> String {
@@ -379,18 +327,8 @@ fn read_holder(file: &mut File) -> String {
 fn write_holder(file: &mut File) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
-    writeln!(
-        file,
-        "process {} (since {} UTC)",
-        std::process::id(),
-        Utc::now().format("%H:%M:%S")
-    )
-}
-
-fn write_through(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    let now = Utc::now().format("%H:%M:%S");
+    writeln!(file, "process {} (since {now} UTC)", std::process::id())
 }
 
 fn size_of(path: &Path) -> u64 {
@@ -400,12 +338,9 @@ fn size_of(path: &Path) -> u64 {
     entries
         .flatten()
         .filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)))
-        .map(|(path, metadata)| {
-            if metadata.is_dir() {
-                size_of(&path)
-            } else {
-                metadata.len()
-            }
+        .map(|(path, metadata)| match metadata.is_dir() {
+            true => size_of(&path),
+            false => metadata.len(),
         })
         .sum()
 }

@@ -1,113 +1,89 @@
 //! The pinned LiteLLM: a virtual environment filled from hashed requirements.
 //!
-//! `uv` does it if it is on the PATH. If not, it is installed first, pinned and hashed itself, by `python3 -m venv` and
-//! `pip`: uv's one wheel and then LiteLLM by uv take seconds, LiteLLM by pip alone takes over a minute.
+//! `uv` on the PATH installs it. Without one, a pinned and hashed `uv` is installed first, by `python3 -m venv` and `pip`.
+//! That takes seconds; installing LiteLLM by pip takes over a minute.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use chrono::Utc;
 
 use super::Installer;
-use super::cache::{CacheError, Claim, Entry, Installed, Receipt, Reservation};
+use super::cache::{self, CacheEntry, Installed, Receipt};
 use super::lock::PythonPin;
-use super::platform::{Platform, UnsupportedPlatform};
-use super::progress::Work;
-use super::python::{self, Python, PythonError};
+use super::platform::Platform;
+use super::python::{self, Python};
 use crate::env;
+use crate::progress::Work;
 
 /// The name of the tool in the cache.
 pub const TOOL: &str = "litellm";
 /// The name of its installer in the cache.
 pub const UV_TOOL: &str = "uv";
 
-#[derive(Clone, Debug, PartialEq)]
-pub struct LitellmInstall {
-    /// The Python of its virtual environment.
-    pub python: PathBuf,
-    pub bin: PathBuf,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum InstallLitellmError {
-    /// This machine is of no known kind.
-    #[error(transparent)]
-    Unsupported(#[from] UnsupportedPlatform),
-    #[error("cannot install {package} {version}: {reason}")]
-    Python {
-        package: String,
-        version: String,
-        reason: PythonError,
-    },
-    #[error(transparent)]
-    Cache(#[from] CacheError),
-}
-
 /// The cache's entry of `pin` on this machine.
-pub fn entry(installer: &Installer, tool: &str, pin: &PythonPin) -> Result<Entry, UnsupportedPlatform> {
+pub fn entry(installer: &Installer, tool: &str, pin: &PythonPin) -> anyhow::Result<CacheEntry> {
     let platform = Platform::current()?;
-    Ok(installer
-        .cache
-        .entry(tool, &pin.version, platform.as_str(), &pin.digest()))
+    let cache = &installer.cache;
+    Ok(cache.entry(tool, &pin.version, platform.as_str(), &pin.digest()))
 }
 
-/// Sees to it that the LiteLLM of `pin` is installed; from the second time on without network. `uv` is installed only
-/// if LiteLLM has to be and there is no other.
-pub async fn ensure(
-    installer: &Installer<'_>,
-    pin: &PythonPin,
-    uv: &PythonPin,
-) -> Result<LitellmInstall, InstallLitellmError> {
-    let installed = match entry(installer, TOOL, pin)?.claim(installer.progress).await? {
-        Claim::Installed(installed) => *installed,
-        Claim::Reserved(reservation) => match install(installer, pin, uv, &reservation).await {
-            Ok(()) => finish(reservation, TOOL, pin)?,
-            Err(error) => {
-                reservation.abandon();
-                return Err(error);
-            }
-        },
-    };
-    Ok(LitellmInstall {
-        python: python::program(&installed.directory, "python"),
-        bin: installed.program(),
-    })
+impl Installer<'_> {
+    /// Installs the LiteLLM of `pin` if it is missing, and returns its path. Needs the network only to install. The pinned `uv` is installed only if
+    /// LiteLLM has to be installed and there is no `uv` on the PATH.
+    pub async fn ensure_litellm(&self, pin: &PythonPin, uv: &PythonPin) -> anyhow::Result<PathBuf> {
+        let install = async |directory: &Path| install(self, pin, uv, directory).await;
+        Ok(ensure(self, TOOL, pin, install).await?.program())
+    }
 }
 
-/// The `uv` to use: the one on the PATH, else the pinned one, installed if need be.
+/// The `uv` on the PATH, else the pinned one, which is installed if it is missing.
 pub async fn ensure_uv(
     installer: &Installer<'_>,
     python: &Python,
     pin: &PythonPin,
-) -> Result<PathBuf, InstallLitellmError> {
-    if let Some(program) = installer.surroundings.environment.find_program("uv") {
+) -> anyhow::Result<PathBuf> {
+    if let Some(program) = installer.tools.environment.find_program("uv") {
         return Ok(program);
     }
-    match entry(installer, UV_TOOL, pin)?.claim(installer.progress).await? {
-        Claim::Installed(installed) => Ok(installed.program()),
-        Claim::Reserved(reservation) => match install_uv(installer, python, pin, &reservation).await {
-            Ok(()) => Ok(finish(reservation, UV_TOOL, pin)?.program()),
-            Err(error) => {
-                reservation.abandon();
-                Err(failed(pin, error))
-            }
-        },
-    }
+    let install = async |directory: &Path| install_uv(installer, python, pin, directory).await;
+    Ok(ensure(installer, UV_TOOL, pin, install).await?.program())
+}
+
+async fn ensure(
+    installer: &Installer<'_>,
+    tool: &str,
+    pin: &PythonPin,
+    install: impl AsyncFnOnce(&Path) -> anyhow::Result<()>,
+) -> anyhow::Result<Installed> {
+    let install = async |directory: &Path| {
+        install(directory)
+            .await
+            .with_context(|| format!("cannot install {} {}", pin.package, pin.version))?;
+        Ok(Receipt {
+            tool: tool.to_owned(),
+            version: pin.version.clone(),
+            locked: pin.digest(),
+            program: python::program("".as_ref(), tool),
+            file: None,
+            installed_at: Utc::now(),
+        })
+    };
+    entry(installer, tool, pin)?
+        .ensure(installer.progress, install)
+        .await
 }
 
 async fn install(
     installer: &Installer<'_>,
     pin: &PythonPin,
     uv: &PythonPin,
-    reservation: &Reservation,
-) -> Result<(), InstallLitellmError> {
-    let surroundings = &installer.surroundings;
-    let directory = reservation.directory();
-    let requirements = directory.join("requirements.txt");
-    let python = python::find(surroundings)
-        .await
-        .map_err(|error| failed(pin, error))?;
+    directory: &Path,
+) -> anyhow::Result<()> {
+    let tools = &installer.tools;
+    let python = python::find(tools).await?;
     let uv = ensure_uv(installer, &python, uv).await?;
-    let environment = python::environment_for_uv(&python, surroundings).await;
+    let environment = python::environment_for_uv(&python, tools).await;
     let _work = Work::begin(
         installer.progress,
         format!(
@@ -115,9 +91,9 @@ async fn install(
             pin.package, pin.version, python.version
         ),
     );
-    // In a folder of its own, so that no project's configuration of uv is found.
+    // In the new folder uv finds no project's configuration.
     let uv = || {
-        surroundings
+        tools
             .launch(&uv)
             .environment(environment.iter())
             .directory(directory)
@@ -125,19 +101,14 @@ async fn install(
     let make = uv()
         .arguments(["venv", "--allow-existing", "--python"])
         .arguments([&python.program, directory]);
-    python::run(make, "uv venv")
-        .await
-        .map_err(|error| failed(pin, error))?;
-    std::fs::write(&requirements, &pin.requirements).map_err(CacheError::of("write", &requirements))?;
-    // Wheels alone: to build a source distribution is to run code that no hash has named.
+    python::run(make, "uv venv").await?;
+    // Wheels only: building a source distribution runs code that no hash covers.
     let fill = uv()
         .arguments(["pip", "install", "--require-hashes", "--no-build", "--python"])
         .arguments([python::program(directory, "python")])
         .arguments(["--requirements"])
-        .arguments([&requirements]);
-    python::run(fill, "uv pip install")
-        .await
-        .map_err(|error| failed(pin, error))?;
+        .arguments([write_requirements(directory, pin)?]);
+    python::run(fill, "uv pip install").await?;
     Ok(())
 }
 
@@ -145,50 +116,23 @@ async fn install_uv(
     installer: &Installer<'_>,
     python: &Python,
     pin: &PythonPin,
-    reservation: &Reservation,
-) -> Result<(), PythonError> {
+    directory: &Path,
+) -> anyhow::Result<()> {
     let _work = Work::begin(installer.progress, format!("installing uv {}", pin.version));
-    let directory = reservation.directory();
-    let interpreter = python::make_venv(python, directory, &installer.surroundings).await?;
-    let requirements = directory.join("requirements.txt");
-    std::fs::write(&requirements, &pin.requirements).map_err(|error| PythonError::Installer {
-        what: format!("writing `{}`", requirements.display()),
-        reason: error.to_string(),
-    })?;
+    let interpreter = python::make_venv(python, directory, &installer.tools).await?;
     let pip = installer
-        .surroundings
+        .tools
         .launch(interpreter)
         .environment([(env::PIP_DISABLE_PIP_VERSION_CHECK, "1")])
-        .arguments([
-            "-m",
-            "pip",
-            "install",
-            "--require-hashes",
-            "--only-binary",
-            ":all:",
-            "--requirement",
-        ])
-        .arguments([requirements]);
+        .arguments(["-m", "pip", "install", "--require-hashes"])
+        .arguments(["--only-binary", ":all:", "--requirement"])
+        .arguments([write_requirements(directory, pin)?]);
     python::run(pip, "pip install uv").await?;
     Ok(())
 }
 
-fn finish(reservation: Reservation, tool: &str, pin: &PythonPin) -> Result<Installed, CacheError> {
-    let program = python::program("".as_ref(), tool);
-    reservation.finish(Receipt {
-        tool: tool.to_owned(),
-        version: pin.version.clone(),
-        locked: pin.digest(),
-        program,
-        file: None,
-        installed_at: Utc::now(),
-    })
-}
-
-fn failed(pin: &PythonPin, reason: PythonError) -> InstallLitellmError {
-    InstallLitellmError::Python {
-        package: pin.package.clone(),
-        version: pin.version.clone(),
-        reason,
-    }
+fn write_requirements(directory: &Path, pin: &PythonPin) -> anyhow::Result<PathBuf> {
+    let path = directory.join("requirements.txt");
+    std::fs::write(&path, &pin.requirements).map_err(cache::failed("write", &path))?;
+    Ok(path)
 }

@@ -1,24 +1,25 @@
-//! The committed lock: which `claude` and which LiteLLM, down to the bytes.
+//! The committed lock: exact `claude` and LiteLLM, by version and digest.
 //!
-//! A folder, `toolchain/`, with one file a tool: `claude.json` (version and SHA-512 per platform), `litellm.txt` and
-//! `uv.txt` (hashed requirements, made from the `.in` files beside them). No address of a registry stands in it.
-//! This module reads and writes; it never asks a registry.
+//! The folder `toolchain/` has one file for each tool: `claude.json` (version and SHA-512 per platform), `litellm.txt` and
+//! `uv.txt` (hashed requirements, generated from the `.in` files beside them). No file names a registry. This module reads
+//! and writes; it sends no request.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
-use super::integrity::Sha512;
 use super::platform::Platform;
+use crate::atomic_write;
+use crate::digest::Sha512;
 
-/// The folder of the lock, below the project's.
+/// The folder of the lock, in the project's root.
 pub const FOLDER: &str = "toolchain";
 pub const CLAUDE_FILE: &str = "claude.json";
-/// The file that pins LiteLLM and all it needs.
+/// Pins LiteLLM and its dependencies.
 pub const LITELLM_FILE: &str = "litellm.txt";
-/// The file that pins the installer of last resort.
+/// Pins the installer for machines without `uv`.
 pub const UV_FILE: &str = "uv.txt";
 pub const LITELLM_SOURCE: &str = "litellm.in";
 pub const UV_SOURCE: &str = "uv.in";
@@ -27,7 +28,7 @@ pub const UV_SOURCE: &str = "uv.in";
 pub struct Lock {
     pub claude: ClaudePin,
     pub litellm: PythonPin,
-    /// `uv`, for machines that have none.
+    /// `uv`, for machines without one.
     pub uv: PythonPin,
 }
 
@@ -39,52 +40,17 @@ pub struct ClaudePin {
     pub sha512: BTreeMap<String, Sha512>,
 }
 
-/// One version of a Python package with everything that it needs, each by its hashes.
+/// One version of a Python package with all its dependencies, each with its hashes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PythonPin {
     pub package: String,
     pub version: String,
-    /// A requirements file in which each line has hashes.
+    /// A requirements file in which each requirement has hashes.
     pub requirements: String,
 }
 
-/// A lock that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum LockError {
-    #[error("cannot read the lock file `{}`: {reason}", file.display())]
-    Read { file: PathBuf, reason: io::Error },
-    #[error("cannot write the lock file `{}`: {reason}", file.display())]
-    Write { file: PathBuf, reason: io::Error },
-    /// `claude.json` is not what it should be.
-    #[error("`{}` is not a lock of `claude`: {reason}", file.display())]
-    Claude {
-        file: PathBuf,
-        reason: serde_json::Error,
-    },
-    /// A requirements file does not pin what it is there for.
-    #[error("`{}` has no line `{package}==VERSION`: make it again with `compat toolchain update`", file.display())]
-    Unpinned {
-        file: PathBuf,
-        /// The package that is not pinned.
-        package: String,
-    },
-    /// A requirements file has a line that no hash covers.
-    #[error("`{}` pins `{requirement}` without a hash: make it again with `compat toolchain update`", file.display())]
-    Unhashed { file: PathBuf, requirement: String },
-}
-
-/// The lock has no digest for this platform.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the lock has no digest of `claude` {version} for `{platform}`: add it with `compat toolchain update --claude {version}`"
-)]
-pub struct UnpinnedPlatform {
-    version: String,
-    platform: Platform,
-}
-
 impl Lock {
-    pub fn read(folder: &Path) -> Result<Self, LockError> {
+    pub fn read(folder: &Path) -> anyhow::Result<Self> {
         Ok(Self {
             claude: ClaudePin::read(&folder.join(CLAUDE_FILE))?,
             litellm: PythonPin::read(&folder.join(LITELLM_FILE), "litellm")?,
@@ -94,52 +60,49 @@ impl Lock {
 }
 
 impl ClaudePin {
-    pub fn digest(&self, platform: Platform) -> Result<Sha512, UnpinnedPlatform> {
-        self.sha512
-            .get(platform.as_str())
-            .copied()
-            .ok_or_else(|| UnpinnedPlatform {
-                version: self.version.clone(),
-                platform,
-            })
+    pub fn digest(&self, platform: Platform) -> anyhow::Result<Sha512> {
+        let digest = self.sha512.get(platform.as_str()).copied();
+        digest.with_context(|| {
+            format!(
+                "the lock has no digest of `claude` {0} for `{platform}`: add it with `compat toolchain update --claude {0}`",
+                self.version
+            )
+        })
     }
 
-    pub fn write(&self, folder: &Path) -> Result<(), LockError> {
+    pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(self).expect("strings are JSON") + "\n";
         write(&folder.join(CLAUDE_FILE), &text)
     }
 
-    fn read(file: &Path) -> Result<Self, LockError> {
-        serde_json::from_str(&read(file)?).map_err(|reason| LockError::Claude {
-            file: file.to_owned(),
-            reason,
-        })
+    fn read(file: &Path) -> anyhow::Result<Self> {
+        serde_json::from_str(&read(file)?)
+            .with_context(|| format!("`{}` is not a lock of `claude`", file.display()))
     }
 }
 
 impl PythonPin {
-    /// Takes a requirements file's text; `file` is where errors point.
-    pub fn parse(requirements: String, package: &str, file: &Path) -> Result<Self, LockError> {
+    /// Parses the text of a requirements file; errors name `file`.
+    pub fn parse(requirements: String, package: &str, file: &Path) -> anyhow::Result<Self> {
+        let file = file.display();
         if let Some(requirement) = first_without_hash(&requirements) {
-            return Err(LockError::Unhashed {
-                file: file.to_owned(),
-                requirement: requirement.to_owned(),
-            });
+            bail!(
+                "`{file}` pins `{requirement}` without a hash: generate the file again with `compat toolchain update`"
+            );
         }
-        let version = version_of(&requirements, package)
-            .ok_or_else(|| LockError::Unpinned {
-                file: file.to_owned(),
-                package: package.to_owned(),
-            })?
-            .to_owned();
+        let Some((_, version)) = pins(&requirements).into_iter().find(|(name, _)| *name == package) else {
+            bail!(
+                "`{file}` has no line `{package}==VERSION`: generate the file again with `compat toolchain update`"
+            );
+        };
         Ok(Self {
             package: package.to_owned(),
-            version,
+            version: version.to_owned(),
             requirements,
         })
     }
 
-    /// What tells this pin from every other: the digest of its requirements, comments left out.
+    /// The digest of the requirements without comments: it identifies the pin.
     pub fn digest(&self) -> Sha512 {
         let requirements: Vec<&str> = self
             .requirements
@@ -149,12 +112,13 @@ impl PythonPin {
         Sha512::of(requirements.join("\n").as_bytes())
     }
 
-    fn read(file: &Path, package: &str) -> Result<Self, LockError> {
+    fn read(file: &Path, package: &str) -> anyhow::Result<Self> {
         Self::parse(read(file)?, package, file)
     }
 }
 
-/// The pinned packages of a requirements file with their versions; one that depends on the Python is there twice.
+/// The pinned packages of a requirements file with their versions. A package that depends on the Python version appears
+/// twice.
 pub fn pins(requirements: &str) -> Vec<(&str, &str)> {
     requirements
         .lines()
@@ -164,16 +128,9 @@ pub fn pins(requirements: &str) -> Vec<(&str, &str)> {
         .collect()
 }
 
-fn version_of<'a>(requirements: &'a str, package: &str) -> Option<&'a str> {
-    pins(requirements)
-        .into_iter()
-        .find(|(name, _)| *name == package)
-        .map(|(_, version)| version)
-}
-
-/// The first requirement, lines joined at their backslashes, that has no hash.
+/// The first requirement without a hash; a requirement ends at the first line without a trailing backslash.
 fn first_without_hash(requirements: &str) -> Option<&str> {
-    let mut lines = requirements.lines().peekable();
+    let mut lines = requirements.lines();
     while let Some(line) = lines.next() {
         if line.trim().is_empty() || line.trim_start().starts_with('#') {
             continue;
@@ -192,28 +149,14 @@ fn first_without_hash(requirements: &str) -> Option<&str> {
 }
 
 /// Reads a file of the lock.
-pub fn read(file: &Path) -> Result<String, LockError> {
-    std::fs::read_to_string(file).map_err(|reason| LockError::Read {
-        file: file.to_owned(),
-        reason,
-    })
+pub fn read(file: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("cannot read the lock file `{}`", file.display()))
 }
 
 /// Writes a file of the lock whole or not at all.
-pub fn write(file: &Path, text: &str) -> Result<(), LockError> {
-    let folder = file.parent().unwrap_or(Path::new("."));
-    let try_write = || {
-        let mut partial = tempfile::Builder::new()
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-            .tempfile_in(folder)?;
-        partial.write_all(text.as_bytes())?;
-        partial.persist(file)?;
-        Ok(())
-    };
-    try_write().map_err(|reason| LockError::Write {
-        file: file.to_owned(),
-        reason,
-    })
+pub fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    atomic_write::write(file, text)
+        .with_context(|| format!("cannot write the lock file `{}`", file.display()))
 }
 
 #[cfg(test)]
@@ -230,44 +173,31 @@ litellm[proxy]==1.106.0 \\
     --hash=sha256:cc
 ";
 
-    fn parse(text: &str) -> Result<PythonPin, LockError> {
+    fn parse(text: &str) -> anyhow::Result<PythonPin> {
         PythonPin::parse(text.to_owned(), "litellm", Path::new("litellm.txt"))
     }
 
     #[test]
-    fn the_version_is_that_of_the_pinned_line() {
+    fn the_version_is_read_from_the_pinned_line() {
         assert_eq!(parse(REQUIREMENTS).unwrap().version, "1.106.0");
-        assert_eq!(
-            pins(REQUIREMENTS),
-            [("aiohttp", "3.14.5"), ("litellm", "1.106.0")]
-        );
+        let pins = pins(REQUIREMENTS);
+        assert_eq!(pins, [("aiohttp", "3.14.5"), ("litellm", "1.106.0")]);
     }
 
     #[test]
-    fn a_requirement_without_a_hash_is_an_error_that_names_it() {
-        let error = parse(&format!("{REQUIREMENTS}evil==1.0\n")).unwrap_err();
-        assert!(
-            error.to_string().contains("`evil==1.0` without a hash"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_file_without_the_package_is_an_error_that_says_how_to_make_it() {
-        let error = parse("uv==1 --hash=sha256:aa\n").unwrap_err();
-        assert!(
-            error.to_string().contains("no line `litellm==VERSION`"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn an_address_in_a_requirements_file_is_refused_as_unhashed() {
-        assert!(
-            parse(&format!(
-                "--index-url https://index.example/simple\n{REQUIREMENTS}"
-            ))
-            .is_err()
-        );
+    fn a_requirement_without_a_hash_or_package_is_refused() {
+        let unhashed = format!("{REQUIREMENTS}evil==1.0\n");
+        let with_address = format!("--index-url https://index.example/simple\n{REQUIREMENTS}");
+        for (text, expected) in [
+            (unhashed.as_str(), "`evil==1.0` without a hash"),
+            ("uv==1 --hash=sha256:aa\n", "no line `litellm==VERSION`"),
+            (
+                &with_address,
+                "`--index-url https://index.example/simple` without",
+            ),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 }

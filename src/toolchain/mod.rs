@@ -1,96 +1,70 @@
-//! The pinned `claude` and LiteLLM: lock, download, verify, cache.
+//! The pinned `claude` and LiteLLM: lock, download, verification, cache.
 //!
-//! [`Lock::read`] says what is pinned, an [`Installer`] sees to it that it is there. What is installed already is
-//! found without network; what is not verified is never unpacked or run.
-//!
-//! An error's text says all that there is to say; none has a further source that would repeat part of it.
+//! [`Lock::read`] reads the pins; an [`Installer`] installs them. An installed tool is found without network. Nothing is
+//! unpacked or run before it is verified.
 
-pub mod lock;
 pub mod platform;
-pub mod integrity;
-pub mod progress;
+pub mod lock;
 pub mod cache;
-pub mod http;
 pub mod npmrc;
 pub mod npm;
 pub mod python;
+pub mod stamp;
 pub mod claude;
 pub mod litellm;
 pub mod update;
-pub mod stamp;
 pub mod verify;
 
 use std::path::PathBuf;
 
 pub use self::cache::Cache;
-pub use self::claude::{InstallClaudeError, version_of as claude_version};
-pub use self::litellm::{InstallLitellmError, LitellmInstall};
+pub use self::claude::version_of as claude_version;
 pub use self::lock::{ClaudePin, Lock, PythonPin};
-pub use self::progress::{Progress, Silent};
 
-use self::http::Patience;
 use crate::env::Environment;
-use crate::process::{Launch, Mark, RunId};
+use crate::http::RetryPolicy;
+use crate::process::{Launch, ProcessTag, RunId};
+use crate::progress::ProgressSink;
 
-/// What registries and their clients are asked with.
+/// The settings for requests to registries and for the processes of their clients.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub struct ToolEnvironment {
     /// The clients' configuration, the PATH, proxies, certificates.
     pub environment: Environment,
-    pub patience: Patience,
-    /// What the clients' processes belong to.
+    pub retry: RetryPolicy,
+    /// The run that the processes belong to.
     pub run: RunId,
 }
 
 pub struct Installer<'a> {
     pub cache: Cache,
-    pub surroundings: Surroundings,
-    pub progress: &'a dyn Progress,
+    pub tools: ToolEnvironment,
+    pub progress: &'a dyn ProgressSink,
 }
 
-impl Surroundings {
-    /// Those that `environment` tells of, for processes of `run`.
+impl ToolEnvironment {
     pub fn new(environment: Environment, run: RunId) -> Self {
         Self {
             environment,
-            patience: Patience::default(),
+            retry: RetryPolicy::default(),
             run,
         }
     }
 
-    /// `program`, to be run with what an installer may see.
+    /// Prepares `program` with the variables that an installer may see.
     fn launch(&self, program: impl Into<PathBuf>) -> Launch {
-        Launch::new(program, Mark::run(self.run)).environment(self.environment.for_installers().iter())
+        let variables = self.environment.for_installers();
+        Launch::new(program, ProcessTag::run(self.run)).environment(variables.iter())
     }
 }
 
 impl<'a> Installer<'a> {
-    /// An installer that sees `environment`, into the cache that it names.
-    pub fn new(
-        environment: Environment,
-        run: RunId,
-        progress: &'a dyn Progress,
-    ) -> Result<Self, cache::CacheError> {
-        let surroundings = Surroundings::new(environment, run);
+    /// An installer with `environment`, into the cache that it names.
+    pub fn new(environment: Environment, run: RunId, progress: &'a dyn ProgressSink) -> anyhow::Result<Self> {
         Ok(Self {
-            cache: Cache::of(&surroundings.environment)?,
-            surroundings,
+            cache: Cache::of(&environment)?,
+            tools: ToolEnvironment::new(environment, run),
             progress,
         })
-    }
-
-    /// The `claude` of `pin`, installed if it is not; a second call needs no network.
-    pub async fn ensure_claude(&self, pin: &ClaudePin) -> Result<PathBuf, InstallClaudeError> {
-        claude::ensure(self, pin).await
-    }
-
-    /// The LiteLLM of `pin`, installed if it is not; a second call needs no network. `uv` is what installs it on a
-    /// machine that has no `uv`.
-    pub async fn ensure_litellm(
-        &self,
-        pin: &PythonPin,
-        uv: &PythonPin,
-    ) -> Result<LitellmInstall, InstallLitellmError> {
-        litellm::ensure(self, pin, uv).await
     }
 }

@@ -1,24 +1,25 @@
-//! The package registry that the npm client uses, and what it says about a package.
+//! The package registry that the npm client uses.
 //!
-//! No address is built in: it comes from the npm client's environment variables, its configuration files, or the
-//! client itself. A token is sent to the host it is configured for alone, and never shown.
+//! No address is built in: it comes from the npm client's environment variables, its configuration files, or the client
+//! itself. A token is sent only to its configured host and never shown.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::Url;
+use anyhow::{Context as _, anyhow, bail};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 
-use super::http::{Client, FetchError, Patience, Request, redacted};
-use super::integrity::Sha512;
-use super::{Surroundings, npmrc};
+use super::{ToolEnvironment, cache, npmrc};
+use crate::digest::Sha512;
 use crate::env::{self, Environment};
-use crate::process::{self, Bounds};
+use crate::http::{Client, FetchError, HttpRequest, RequestError, redacted};
+use crate::process;
+use crate::text::listed;
 
-/// The scope whose registry may be set apart from the others'.
+/// The scope of Claude Code's packages may have its own registry.
 const SCOPE: &str = "@anthropic-ai:registry";
 
 /// The npm client's settings, in order of precedence.
@@ -34,17 +35,17 @@ pub struct Registry {
     client: Client,
 }
 
-/// A package's metadata, as the registry answers `GET /<name>`.
+/// A package's metadata: the response to `GET /<name>`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Package {
     #[serde(default)]
     pub versions: BTreeMap<String, Version>,
-    /// When each version was published; `created`, `modified` and withdrawn versions are among them.
+    /// When each version was published, withdrawn ones too; also has `created` and `modified`.
     #[serde(default)]
     pub time: BTreeMap<String, String>,
 }
 
-/// What the metadata says about one version.
+/// The metadata of one version.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Version {
     #[serde(default)]
@@ -61,50 +62,8 @@ pub struct Distribution {
     pub tarball: Option<String>,
 }
 
-/// The registry cannot be found or asked.
-#[derive(Debug, thiserror::Error)]
-pub enum RegistryError {
-    #[error(
-        "no package registry is configured, and there is no `npm` on the PATH to ask: set `NPM_CONFIG_REGISTRY` to \
-         its address, or put a line `registry=ADDRESS` into `~/.npmrc`"
-    )]
-    NotConfigured,
-    /// The npm client was asked and did not say.
-    #[error(
-        "`npm config get registry` did not say an address ({0}): set `NPM_CONFIG_REGISTRY` to the registry's"
-    )]
-    ClientFailed(String),
-    /// What is configured is not an address.
-    #[error("the registry's address in {whence} is not an `http` or `https` URL")]
-    Address { whence: String },
-    /// A configured file of certificate authorities cannot be used.
-    #[error("cannot use the certificate authorities in `{}`: {reason}", file.display())]
-    Certificates { file: PathBuf, reason: String },
-    #[error("{0}{hint}", hint = hint(.0))]
-    Fetch(FetchError),
-    /// The registry's answer is not a package's metadata.
-    #[error("`{url}` answered something that is not a package's metadata: {reason}")]
-    Malformed { url: String, reason: serde_json::Error },
-    #[error("the registry has no `{package}` {version}{}", newest(.known))]
-    NoVersion {
-        package: String,
-        version: String,
-        /// The versions there are, oldest first.
-        known: Vec<String>,
-    },
-    /// A version without the one digest that is accepted.
-    #[error("the registry gives no sha512 for `{package}` {version}")]
-    NoDigest { package: String, version: String },
-}
-
-impl From<FetchError> for RegistryError {
-    fn from(error: FetchError) -> Self {
-        Self::Fetch(error)
-    }
-}
-
 impl Settings {
-    /// Reads the settings that an npm client run in `directory` with `environment` would have.
+    /// The settings of an npm client that runs in `directory` with `environment`.
     pub fn read(environment: &Environment, directory: &Path) -> Self {
         let variables = from_variables(environment);
         let file = |path: Option<PathBuf>| match path.map(std::fs::read_to_string) {
@@ -125,13 +84,9 @@ impl Settings {
             .get("globalconfig")
             .map(PathBuf::from)
             .or_else(|| Some(prefix?.join("etc/npmrc")));
+        let project = file(Some(directory.join(".npmrc")));
         Self {
-            layers: vec![
-                variables.clone(),
-                file(Some(directory.join(".npmrc"))),
-                user,
-                file(global),
-            ],
+            layers: vec![variables, project, user, file(global)],
         }
     }
 
@@ -143,7 +98,7 @@ impl Settings {
             .filter(|value| !value.is_empty())
     }
 
-    /// The credentials for `url`: npm keeps them by address without scheme, the longest that fits counts.
+    /// The credentials for `url`. npm stores them by address without scheme; the longest match counts.
     fn authorization(&self, url: &Url) -> Option<HeaderValue> {
         let host = match url.port() {
             Some(port) => format!("{}:{port}", url.host_str()?),
@@ -166,27 +121,21 @@ impl Settings {
 }
 
 impl Registry {
-    /// The registry that the npm client uses for Claude Code, as configured in `surroundings`.
-    pub async fn find(surroundings: &Surroundings) -> Result<Self, RegistryError> {
-        let environment = &surroundings.environment;
+    /// The registry that the npm client uses for Claude Code.
+    pub async fn find(tools: &ToolEnvironment) -> anyhow::Result<Self> {
         let directory = std::env::current_dir().unwrap_or_default();
-        let settings = Settings::read(environment, &directory);
-        let (whence, address) = match [SCOPE, "registry"]
+        let settings = Settings::read(&tools.environment, &directory);
+        let configured = [SCOPE, "registry"]
             .into_iter()
-            .find_map(|key| Some((key, settings.get(key)?)))
-        {
-            Some((key, address)) => (format!("the npm setting `{key}`"), address.to_owned()),
-            None => ("the npm client's answer".to_owned(), ask_npm(surroundings).await?),
+            .find_map(|key| Some((format!("the npm setting `{key}`"), settings.get(key)?.to_owned())));
+        let (origin, address) = match configured {
+            Some(configured) => configured,
+            None => ("the npm client's answer".to_owned(), ask_npm(tools).await?),
         };
-        let base = Url::parse(&address)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https"))
-            .ok_or(RegistryError::Address { whence })?;
-        let client = client(environment, &settings, surroundings.patience)?;
         Ok(Self {
-            base,
+            base: http_url(&address, &origin)?,
+            client: client(tools, &settings)?,
             settings,
-            client,
         })
     }
 
@@ -194,72 +143,70 @@ impl Registry {
         redacted(&self.base)
     }
 
-    /// All that the registry says about the package `name`.
-    pub async fn package(&self, name: &str) -> Result<Package, RegistryError> {
+    /// The whole metadata of the package `name`.
+    pub async fn package(&self, name: &str) -> anyhow::Result<Package> {
         self.metadata(name, "application/json").await
     }
 
-    /// What the registry says about one version of the package `name`.
-    pub async fn version(&self, name: &str, version: &str) -> Result<Version, RegistryError> {
+    /// The metadata of one version of the package `name`.
+    pub async fn version(&self, name: &str, version: &str) -> anyhow::Result<Version> {
         // The abbreviated form has no `time`, and is a sixth of the size.
-        let mut package = self
-            .metadata(
-                name,
-                "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8",
-            )
-            .await?;
-        package
-            .versions
-            .remove(version)
-            .ok_or_else(|| RegistryError::NoVersion {
-                package: name.to_owned(),
-                version: version.to_owned(),
-                known: package.versions.into_keys().collect(),
-            })
+        let accept = "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8";
+        let mut package = self.metadata(name, accept).await?;
+        match package.versions.remove(version) {
+            Some(version) => Ok(version),
+            None => bail!(
+                "the registry has no `{name}` {version}{}",
+                newest(package.versions.keys())
+            ),
+        }
     }
 
-    /// Fetches `version`'s file, as [`Client::download`], and says its digest and where it came from.
+    /// Downloads `version`'s archive into `file` as [`Client::download`] does. Returns its digest and its address.
     pub async fn download(
         &self,
         version: &Version,
         file: &Path,
-        told: &(dyn Fn(u64, Option<u64>) + Sync),
-    ) -> Result<(Sha512, String), RegistryError> {
+        advance: &(dyn Fn(u64, Option<u64>) + Sync),
+    ) -> anyhow::Result<(Sha512, String)> {
         let address = version.dist.tarball.as_deref().unwrap_or_default();
-        let published = Url::parse(address).map_err(|_| RegistryError::Address {
-            whence: "`dist.tarball` of the package's metadata".to_owned(),
-        })?;
+        let published = http_url(address, "`dist.tarball` of the package's metadata")?;
+        let failed = |error| match error {
+            FetchError {
+                reason: RequestError::Write(error),
+                ..
+            } => cache::failed("write", file)(error),
+            error => with_hint(error),
+        };
+        let download = async |url: &Url| {
+            let request = self.request(url.clone());
+            let digest = self.client.download(&request, file, advance).await?;
+            Ok((digest, redacted(url)))
+        };
         if let Some(mirrored) = self.mirrored(&published) {
-            match self
-                .client
-                .download(&self.request(mirrored.clone()), file, told)
-                .await
-            {
-                Ok(digest) => return Ok((digest, redacted(&mirrored))),
-                // It keeps its files elsewhere, and says where.
-                Err(error) if error.is_refusal() => {}
-                Err(error) => return Err(error.into()),
+            match download(&mirrored).await {
+                // The registry stores its files elsewhere, at the published address.
+                Err(error) if is_refusal(&error) => {}
+                downloaded => return downloaded.map_err(failed),
             }
         }
-        let digest = self
-            .client
-            .download(&self.request(published.clone()), file, told)
-            .await?;
-        Ok((digest, redacted(&published)))
+        download(&published).await.map_err(failed)
     }
 
-    async fn metadata(&self, name: &str, accept: &'static str) -> Result<Package, RegistryError> {
+    async fn metadata(&self, name: &str, accept: &'static str) -> anyhow::Result<Package> {
         let mut request = self.request(self.below(&name.replace('/', "%2f")));
         request.headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        let response = self.client.get(&request).await?;
-        response.json().map_err(|reason| RegistryError::Malformed {
-            url: redacted(&request.url),
-            reason,
+        let response = self.client.get(&request).await.map_err(with_hint)?;
+        response.json().with_context(|| {
+            format!(
+                "the response of `{}` is not a package's metadata",
+                redacted(&request.url)
+            )
         })
     }
 
-    /// A tarball's address at the configured registry, if its own is at another host: a mirror may pass on metadata
-    /// as published, from a network that reaches the mirror alone. npm does the same (`replace-registry-host`).
+    /// A tarball's address at the configured registry, if it was published for another host. A mirror may pass on metadata
+    /// unchanged to a network that reaches only the mirror. npm does the same (`replace-registry-host`).
     fn mirrored(&self, published: &Url) -> Option<Url> {
         (published.host() != self.base.host()).then(|| self.below(published.path().trim_start_matches('/')))
     }
@@ -270,16 +217,25 @@ impl Registry {
         url
     }
 
-    fn request(&self, url: Url) -> Request {
-        let mut headers = HeaderMap::new();
-        if let Some(value) = self.settings.authorization(&url) {
-            headers.insert(AUTHORIZATION, value);
+    fn request(&self, url: Url) -> HttpRequest {
+        let authorization = self.settings.authorization(&url);
+        let headers = authorization.map(|value| (AUTHORIZATION, value));
+        HttpRequest {
+            url,
+            headers: HeaderMap::from_iter(headers),
         }
-        Request { url, headers }
     }
 }
 
-/// npm's settings in environment variables: any case, `_` for `-` except in keys that address a host.
+fn http_url(address: &str, origin: &str) -> anyhow::Result<Url> {
+    Url::parse(address)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"))
+        // The address may hold a password, so it is not shown.
+        .with_context(|| format!("the registry's address in {origin} is not an `http` or `https` URL"))
+}
+
+/// npm's settings in environment variables: in any case, `_` for `-` except in keys that name a host.
 fn from_variables(environment: &Environment) -> BTreeMap<String, String> {
     environment
         .iter()
@@ -298,44 +254,41 @@ fn from_variables(environment: &Environment) -> BTreeMap<String, String> {
         .collect()
 }
 
-async fn ask_npm(surroundings: &Surroundings) -> Result<String, RegistryError> {
-    let npm = surroundings
-        .environment
-        .find_program("npm")
-        .ok_or(RegistryError::NotConfigured)?;
-    let launch = surroundings.launch(npm).arguments(["config", "get", "registry"]);
-    let output = process::output(&launch, b"", Bounds::deadline(Duration::from_secs(60)))
-        .await
-        .map_err(|error| RegistryError::ClientFailed(error.to_string()))?;
+async fn ask_npm(tools: &ToolEnvironment) -> anyhow::Result<String> {
+    let npm = tools.environment.find_program("npm").context(
+        "no package registry is configured, and there is no `npm` on the PATH to ask: set `NPM_CONFIG_REGISTRY` to its \
+         address, or put a line `registry=ADDRESS` into `~/.npmrc`",
+    )?;
+    let launch = tools.launch(npm).arguments(["config", "get", "registry"]);
+    let output = process::output(&launch, b"", Duration::from_secs(60)).await?;
     match output.stdout_text().trim() {
         answer if output.is_success() && !matches!(answer, "" | "undefined" | "null") => {
             Ok(answer.to_owned())
         }
-        _ if output.timed_out => Err(RegistryError::ClientFailed("no answer in a minute".to_owned())),
-        _ => Err(RegistryError::ClientFailed(output.ended.to_string())),
+        _ => bail!(
+            "`npm config get registry` printed no address ({}): set `NPM_CONFIG_REGISTRY` to the registry's",
+            match output.timed_out {
+                true => "no answer within a minute".to_owned(),
+                false => output.ended.to_string(),
+            }
+        ),
     }
 }
 
-fn client(
-    environment: &Environment,
-    settings: &Settings,
-    patience: Patience,
-) -> Result<Client, RegistryError> {
+fn client(tools: &ToolEnvironment, settings: &Settings) -> anyhow::Result<Client> {
     let file = settings
         .get("cafile")
-        .or_else(|| environment.get(env::NODE_EXTRA_CA_CERTS));
-    let failed = |file: &str, reason: String| RegistryError::Certificates {
-        file: PathBuf::from(file),
-        reason,
+        .or_else(|| tools.environment.get(env::NODE_EXTRA_CA_CERTS));
+    let Some(file) = file else {
+        return Client::new(tools.retry, None);
     };
-    let mut roots = Vec::new();
-    if let Some(file) = file {
-        roots.push(std::fs::read(file).map_err(|error: io::Error| failed(file, error.to_string()))?);
-    }
-    Client::new(patience, &roots).map_err(|fault| failed(file.unwrap_or_default(), fault.to_string()))
+    let roots = std::fs::read(file).map_err(anyhow::Error::from);
+    roots
+        .and_then(|roots| Client::new(tools.retry, Some(&roots)))
+        .with_context(|| format!("cannot use the certificate authorities in `{file}`"))
 }
 
-/// The registry answers `deprecated` with a text, seldom with a flag; an empty text takes a deprecation back.
+/// The registry sends `deprecated` as a text, seldom as a flag; an empty text takes a deprecation back.
 fn deprecation<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(match serde_json::Value::deserialize(deserializer)? {
         serde_json::Value::String(text) if !text.is_empty() => Some(text),
@@ -344,37 +297,33 @@ fn deprecation<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Opti
     })
 }
 
-fn hint(error: &FetchError) -> String {
-    use super::http::Fault;
-    use reqwest::StatusCode;
-    match &error.fault {
-        Fault::Unreachable(_) | Fault::TimedOut => {
-            "\nhint: is there a network? the registry's address comes from `NPM_CONFIG_REGISTRY` or `.npmrc`, a proxy's \
-             from `HTTPS_PROXY`, certificates from `SSL_CERT_FILE`"
+fn is_refusal(error: &FetchError) -> bool {
+    error.status().is_some_and(|status| status.is_client_error())
+}
+
+fn with_hint(error: FetchError) -> anyhow::Error {
+    let hint = match (&error.reason, error.status()) {
+        (RequestError::Unreachable(_) | RequestError::TimedOut, _) => {
+            "\nhint: check the network; the registry's address comes from `NPM_CONFIG_REGISTRY` or `.npmrc`, a proxy's from \
+             `HTTPS_PROXY`, certificates from `SSL_CERT_FILE`"
         }
-        Fault::Status { status, .. } if matches!(*status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-            "\nhint: does this registry want a token? `.npmrc` holds it as `//HOST/:_authToken=${NAME_OF_A_VARIABLE}`"
+        (_, Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
+            "\nhint: does this registry need a token? `.npmrc` holds it as `//HOST/:_authToken=${NAME_OF_A_VARIABLE}`"
         }
-        Fault::Status { status, .. } if *status == StatusCode::NOT_FOUND => {
+        (_, Some(StatusCode::NOT_FOUND)) => {
             "\nhint: does this registry carry the package? its address comes from `NPM_CONFIG_REGISTRY` or `.npmrc`"
         }
         _ => "",
-    }
-    .to_owned()
+    };
+    anyhow!("{error}{hint}")
 }
 
-fn newest(known: &[String]) -> String {
-    let mut known: Vec<semver::Version> = known.iter().filter_map(|version| version.parse().ok()).collect();
+fn newest<'a>(known: impl Iterator<Item = &'a String>) -> String {
+    let mut known: Vec<semver::Version> = known.filter_map(|version| version.parse().ok()).collect();
     known.sort();
-    let newest: Vec<String> = known
-        .iter()
-        .rev()
-        .take(3)
-        .map(|version| format!("`{version}`"))
-        .collect();
-    if newest.is_empty() {
-        String::new()
-    } else {
-        format!("; the newest are {}", newest.join(", "))
+    let newest: Vec<String> = known.iter().rev().take(3).map(ToString::to_string).collect();
+    match newest.is_empty() {
+        true => String::new(),
+        false => format!("; the newest are {}", listed(newest.iter().map(String::as_str))),
     }
 }

@@ -1,7 +1,7 @@
 //! The npm client's configuration files, `.npmrc`.
 //!
-//! Pure: text in, settings out. As in npm's own documentation of `npmrc`: `key = value` lines, comments that begin
-//! with `;` or `#`, `${NAME}` replaced from the environment, `${NAME?}` by nothing when unset.
+//! Pure. The format is that of npm's documentation of `npmrc`: `key = value` lines, comments after `;` or `#`. `${NAME}` is
+//! replaced by the variable's value; an unset `${NAME?}` is replaced by nothing.
 #![warn(clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use crate::env::Environment;
 static VARIABLE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(\\*)\$\{([^${}?]+)(\??)\}").expect("the pattern is valid"));
 
-/// The settings of one file; in a file that says a thing twice, the last one counts.
+/// The settings of one file; of two lines with the same key the last one counts.
 pub fn parse(text: &str, environment: &Environment) -> BTreeMap<String, String> {
     text.lines()
         .map(str::trim)
@@ -59,32 +59,33 @@ mod tests {
     }
 
     #[test]
-    fn comments_sections_and_blank_lines_are_passed_over() {
+    fn comments_sections_and_blank_lines_are_skipped() {
         assert!(settings("; registry=a\n# registry=b\n\n[section]\n").is_empty());
     }
 
     #[test]
-    fn quotes_and_blanks_around_a_value_are_not_part_of_it() {
-        assert_eq!(
-            settings("registry = \"https://npm.example/\"")["registry"],
-            "https://npm.example/"
-        );
-    }
-
-    #[test]
-    fn variables_are_replaced_in_keys_and_values() {
-        let found = settings("//npm.example/:_authToken=${TOKEN}\na=${NONE}\nb=x${NONE?}y\nc=\\${TOKEN}");
-        assert_eq!(found["//npm.example/:_authToken"], "s3cret");
-        assert_eq!(found["a"], "${NONE}");
-        assert_eq!(found["b"], "xy");
-        assert_eq!(found["c"], "${TOKEN}");
-    }
-
-    #[test]
-    fn a_scope_s_registry_is_a_key_like_any_other() {
-        assert_eq!(
-            settings("@anthropic-ai:registry=https://scoped.example")["@anthropic-ai:registry"],
-            "https://scoped.example"
-        );
+    fn quotes_are_removed_and_variables_replaced() {
+        for (line, key, value) in [
+            (
+                "registry = \"https://npm.example/\"",
+                "registry",
+                "https://npm.example/",
+            ),
+            (
+                "@anthropic-ai:registry=https://a",
+                "@anthropic-ai:registry",
+                "https://a",
+            ),
+            (
+                "//npm.example/:_authToken=${TOKEN}",
+                "//npm.example/:_authToken",
+                "s3cret",
+            ),
+            ("a=${NONE}", "a", "${NONE}"),
+            ("b=x${NONE?}y", "b", "xy"),
+            ("c=\\${TOKEN}", "c", "${TOKEN}"),
+        ] {
+            assert_eq!(settings(line)[key], value, "{line}");
+        }
     }
 }

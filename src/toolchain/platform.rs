@@ -1,29 +1,22 @@
-//! The platforms that Claude Code is published for, by the names of its packages.
+//! The platforms of Claude Code, by the names of its packages.
 
 use std::fmt;
 use std::path::Path;
 
+use anyhow::Context as _;
 use serde::Serialize;
 
-/// Claude Code's packages are named by this and `-` and the platform.
+use crate::text::listed;
+
+/// A platform's package has this name, `-` and the platform.
 pub const CLAUDE_PACKAGE: &str = "@anthropic-ai/claude-code";
 
-/// A platform with a package of its own: `linux-x64-musl`.
+/// A platform with its own package: `linux-x64-musl`.
 ///
 /// The list is that of `optionalDependencies` in the metadata of `@anthropic-ai/claude-code` 2.1.327.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Platform(&'static str);
-
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "Claude Code has no package for `{operating_system}` on `{architecture}`; there are packages for {}",
-    known()
-)]
-pub struct UnsupportedPlatform {
-    operating_system: String,
-    architecture: String,
-}
 
 impl Platform {
     /// Every platform, in the order of the lock.
@@ -38,32 +31,33 @@ impl Platform {
         Self("win32-x64"),
     ];
 
-    pub fn current() -> Result<Self, UnsupportedPlatform> {
-        Self::of(std::env::consts::OS, std::env::consts::ARCH, only_musl_is_here())
+    pub fn current() -> anyhow::Result<Self> {
+        Self::of(std::env::consts::OS, std::env::consts::ARCH, has_only_musl())
     }
 
-    /// The platform with Rust's names of operating system and architecture; `musl` counts on Linux alone.
-    pub fn of(operating_system: &str, architecture: &str, musl: bool) -> Result<Self, UnsupportedPlatform> {
-        let name = match (operating_system, architecture) {
-            ("linux", "x86_64") if musl => "linux-x64-musl",
-            ("linux", "aarch64") if musl => "linux-arm64-musl",
-            ("linux", "x86_64") => "linux-x64",
-            ("linux", "aarch64") => "linux-arm64",
-            ("macos", "x86_64") => "darwin-x64",
-            ("macos", "aarch64") => "darwin-arm64",
-            ("windows", "x86_64") => "win32-x64",
-            ("windows", "aarch64") => "win32-arm64",
-            _ => {
-                return Err(UnsupportedPlatform {
-                    operating_system: operating_system.to_owned(),
-                    architecture: architecture.to_owned(),
-                });
-            }
+    /// The platform for Rust's names of operating system and architecture; `musl` matters on Linux only.
+    pub fn of(operating_system: &str, architecture: &str, musl: bool) -> anyhow::Result<Self> {
+        let system = match operating_system {
+            "macos" => "darwin",
+            "windows" => "win32",
+            other => other,
         };
-        Ok(Self(name))
+        let processor = match architecture {
+            "x86_64" => "x64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        let musl = if musl && system == "linux" { "-musl" } else { "" };
+        let name = format!("{system}-{processor}{musl}");
+        let platform = Self::ALL.into_iter().find(|platform| platform.0 == name);
+        platform.with_context(|| {
+            format!(
+                "Claude Code has no package for `{operating_system}` on `{architecture}`; it has packages for {}",
+                listed(Self::ALL.map(Self::as_str))
+            )
+        })
     }
 
-    /// The name, as in the package's.
     pub fn as_str(self) -> &'static str {
         self.0
     }
@@ -71,15 +65,6 @@ impl Platform {
     /// The npm package with this platform's binary.
     pub fn package(self) -> String {
         format!("{CLAUDE_PACKAGE}-{self}")
-    }
-
-    /// The name of the binary in that package.
-    pub fn binary(self) -> &'static str {
-        if self.0.starts_with("win32") {
-            "claude.exe"
-        } else {
-            "claude"
-        }
     }
 }
 
@@ -89,13 +74,9 @@ impl fmt::Display for Platform {
     }
 }
 
-fn known() -> String {
-    Platform::ALL.map(|platform| format!("`{platform}`")).join(", ")
-}
-
-/// Whether the loader of a musl binary is here and that of a glibc binary is not. What `compat` itself was
-/// built against says nothing: a static musl build runs on every Linux.
-fn only_musl_is_here() -> bool {
+/// Whether this machine has the loader of musl binaries and not that of glibc binaries. The target of `compat` itself does
+/// not matter: a static musl build runs on every Linux.
+fn has_only_musl() -> bool {
     let loaders = match std::env::consts::ARCH {
         "x86_64" => ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-musl-x86_64.so.1"),
         "aarch64" => ("/lib/ld-linux-aarch64.so.1", "/lib/ld-musl-aarch64.so.1"),
@@ -121,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_machine_is_told_what_there_is() {
+    fn the_error_for_an_unknown_machine_lists_the_packages() {
         let error = Platform::of("freebsd", "riscv64", false).unwrap_err().to_string();
         assert!(
             error.contains("`freebsd` on `riscv64`") && error.contains("`linux-x64-musl`"),

@@ -1,20 +1,22 @@
 //! The Python of this machine, and its installers.
 //!
-//! Which package index is asked is pip's and uv's own affair: pip reads its configuration itself, and for uv, which
-//! reads its own alone, pip's settings are translated where uv has none.
+//! The package index comes from the configuration of pip and uv. uv does not read pip's settings, so they are translated
+//! where uv has none.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Surroundings;
+use anyhow::bail;
+
+use super::ToolEnvironment;
 use crate::env::{self, Environment};
-use crate::process::{self, Bounds, Launch, Output};
+use crate::process::{self, Launch, ProgramOutput};
 
-/// The oldest Python that LiteLLM runs on (`Requires-Python: >=3.10` in its metadata).
-const OLDEST: (u32, u32) = (3, 10);
+/// The oldest Python for LiteLLM (`Requires-Python: >=3.10` in its metadata).
+const OLDEST: semver::Version = semver::Version::new(3, 10, 0);
 
-/// The names under which a Python is looked for, in order.
+/// The names to look for, in order.
 const NAMES: [&str; 7] = [
     "python3",
     "python3.14",
@@ -25,7 +27,7 @@ const NAMES: [&str; 7] = [
     "python",
 ];
 
-/// How long an installer may take: LiteLLM is 150 packages, on a slow line some hundred megabytes.
+/// LiteLLM has 150 packages: some hundred megabytes on a slow line.
 const LONGEST_INSTALLATION: Duration = Duration::from_secs(20 * 60);
 
 /// A Python that is recent enough.
@@ -35,112 +37,75 @@ pub struct Python {
     pub version: String,
 }
 
-/// A Python package could not be installed.
-#[derive(Debug, thiserror::Error)]
-pub enum PythonError {
-    #[error("there is no `python3` on the PATH: install Python {}.{} or later", OLDEST.0, OLDEST.1)]
-    Missing,
-    /// All there are are too old.
-    #[error("LiteLLM needs Python {}.{} or later; on the PATH there is only {}", OLDEST.0, OLDEST.1, found.join(", "))]
-    TooOld {
-        /// What there is: `` `python3` 3.8.18``.
-        found: Vec<String>,
-    },
-    /// It cannot make a virtual environment.
-    #[error(
-        "`{} -m venv` failed: {reason}\nhint: on Debian and Ubuntu the package `python3-venv` is missing; with `uv` on the \
-         PATH it is not needed", python.display()
-    )]
-    NoVenv { python: PathBuf, reason: String },
-    #[error("`{what}` failed: {reason}{hint}", hint = hint(.reason))]
-    Installer {
-        what: String,
-        /// The last lines that it said.
-        reason: String,
-    },
-}
-
 /// The first Python on the PATH that is recent enough.
-pub async fn find(surroundings: &Surroundings) -> Result<Python, PythonError> {
-    let mut found = Vec::new();
+pub async fn find(tools: &ToolEnvironment) -> anyhow::Result<Python> {
+    let mut too_old = Vec::new();
     for name in NAMES {
-        let Some(program) = surroundings.environment.find_program(name) else {
+        let Some(program) = tools.environment.find_program(name) else {
             continue;
         };
-        let Some(version) = version_of(&program, surroundings).await else {
+        let Some(version) = version_of(&program, tools).await else {
             continue;
         };
         if is_recent(&version) {
             return Ok(Python { program, version });
         }
-        found.push(format!("`{name}` {version}"));
+        too_old.push(format!("`{name}` {version}"));
     }
-    Err(if found.is_empty() {
-        PythonError::Missing
-    } else {
-        PythonError::TooOld { found }
-    })
+    match too_old.join(", ") {
+        none if none.is_empty() => {
+            bail!("there is no `python3` on the PATH: install Python {OLDEST} or later")
+        }
+        too_old => bail!("LiteLLM needs Python {OLDEST} or later; the PATH has only {too_old}"),
+    }
 }
 
-/// Makes a virtual environment in `directory` with pip in it, and says its Python.
+/// Makes a virtual environment with pip in `directory`, and returns its Python.
 pub async fn make_venv(
     python: &Python,
     directory: &Path,
-    surroundings: &Surroundings,
-) -> Result<PathBuf, PythonError> {
-    let launch = surroundings
+    tools: &ToolEnvironment,
+) -> anyhow::Result<PathBuf> {
+    let launch = tools
         .launch(&python.program)
         .arguments(["-m", "venv"])
         .arguments([directory]);
     match run(launch, "python3 -m venv").await {
         Ok(_) => Ok(program(directory, "python")),
-        Err(PythonError::Installer { reason, .. }) => Err(PythonError::NoVenv {
-            python: python.program.clone(),
-            reason,
-        }),
-        Err(error) => Err(error),
+        Err(error) => bail!(
+            "{error:#}\nhint: Debian and Ubuntu need the package `python3-venv`; with `uv` on the PATH it is not needed"
+        ),
     }
 }
 
-/// Runs an installer to its end; `what` is how an error calls it.
-pub async fn run(launch: Launch, what: &str) -> Result<Output, PythonError> {
-    let failed = |reason| PythonError::Installer {
-        what: what.to_owned(),
-        reason,
-    };
-    let output = process::output(&launch, b"", Bounds::deadline(LONGEST_INSTALLATION))
-        .await
-        .map_err(|error| failed(error.to_string()))?;
+/// Runs an installer to its end; errors call it `what`.
+pub async fn run(launch: Launch, what: &str) -> anyhow::Result<ProgramOutput> {
+    let output = process::output(&launch, b"", LONGEST_INSTALLATION).await?;
     if output.timed_out {
-        Err(failed(format!(
-            "it did not end within {} minutes",
-            LONGEST_INSTALLATION.as_secs() / 60
-        )))
-    } else if output.is_success() {
-        Ok(output)
-    } else {
-        Err(failed(last_words(&output)))
+        let minutes = LONGEST_INSTALLATION.as_secs() / 60;
+        bail!("`{what}` failed: it did not end within {minutes} minutes");
     }
+    if !output.is_success() {
+        let reason = last_lines(&output);
+        bail!("`{what}` failed: {reason}{}", hint(&reason));
+    }
+    Ok(output)
 }
 
-/// Where a virtual environment in `directory` has the program `name`.
+/// The path of the program `name` in the virtual environment `directory`.
 pub fn program(directory: &Path, name: &str) -> PathBuf {
-    if cfg!(windows) {
-        directory.join("Scripts").join(format!("{name}.exe"))
-    } else {
-        directory.join("bin").join(name)
-    }
+    directory.join("bin").join(name)
 }
 
-/// The environment for uv: what an installer may see, with pip's settings under uv's names.
-pub async fn environment_for_uv(python: &Python, surroundings: &Surroundings) -> Environment {
-    let mut environment = surroundings.environment.for_installers();
-    let launch = surroundings
+/// The environment for uv: the variables for installers, with pip's settings under uv's names.
+pub async fn environment_for_uv(python: &Python, tools: &ToolEnvironment) -> Environment {
+    let mut environment = tools.environment.for_installers();
+    let launch = tools
         .launch(&python.program)
         .arguments(["-m", "pip", "config", "list"]);
-    let settings = match process::output(&launch, b"", Bounds::deadline(Duration::from_secs(60))).await {
+    let settings = match process::output(&launch, b"", Duration::from_secs(60)).await {
         Ok(output) if output.is_success() => pip_settings(&output.stdout_text()),
-        // A Python without pip: what the environment says still counts.
+        // A Python without pip: the variables still apply.
         _ => pip_variables(&environment),
     };
     for (name, value) in translate(&settings, &environment, &|path| path.is_dir()) {
@@ -150,8 +115,8 @@ pub async fn environment_for_uv(python: &Python, surroundings: &Surroundings) ->
     environment
 }
 
-/// pip's settings as `pip config list` prints them, `global.index-url='…'`; a command's count before global ones,
-/// variables before both.
+/// The settings in the output of `pip config list`, `global.index-url='…'`. A command's settings override global ones;
+/// variables override both.
 fn pip_settings(listing: &str) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
     for section in ["global", "install", ":env:"] {
@@ -192,62 +157,45 @@ fn unquoted(text: &str) -> String {
         .replace("\\\\", "\\")
 }
 
-/// pip's settings as variables for uv, each only where uv is told nothing of the kind itself.
+/// pip's settings as variables for uv, except those that uv has a setting of its own for.
 fn translate(
     pip: &BTreeMap<String, String>,
     environment: &Environment,
     is_folder: &dyn Fn(&Path) -> bool,
 ) -> Vec<(&'static str, String)> {
-    let words = |key: &str| -> Vec<&str> {
-        pip.get(key)
-            .map(|value| value.split_whitespace().collect())
-            .unwrap_or_default()
-    };
-    let mut variables = Vec::new();
-    let mut offer = |names: &[&'static str], value: Option<String>| {
-        if let Some(value) = value.filter(|value| !value.is_empty() && !environment.has_any(names)) {
-            variables.push((names[0], value));
-        }
-    };
-    offer(
-        &[env::UV_DEFAULT_INDEX, env::UV_INDEX_URL],
-        pip.get("index-url").cloned(),
-    );
-    let further = words("extra-index-url").join(" ");
-    // pip takes the best version of all indexes; without this uv takes the first index that knows the package. The
-    // hashes decide in either case.
-    let strategy = (!further.is_empty()).then(|| "unsafe-best-match".to_owned());
-    offer(&[env::UV_INDEX, env::UV_EXTRA_INDEX_URL], Some(further));
-    offer(&[env::UV_INDEX_STRATEGY], strategy);
-    // pip passes over a folder that is not there, uv stops at it.
-    let links: Vec<&str> = words("find-links")
-        .into_iter()
+    let get = |key: &str| pip.get(key).cloned().unwrap_or_default();
+    let words = |key: &str| get(key).split_whitespace().collect::<Vec<_>>().join(" ");
+    let when = |condition: bool, value: &str| if condition { value } else { "" }.to_owned();
+    let further = words("extra-index-url");
+    // pip takes the best version of all indexes; by default uv takes the first index with the package. The hashes decide
+    // in either case.
+    let strategy = when(!further.is_empty(), "unsafe-best-match");
+    // pip ignores a missing folder; uv fails.
+    let links = get("find-links")
+        .split_whitespace()
         .filter(|link| link.contains("://") || is_folder(Path::new(link)))
-        .collect();
-    offer(&[env::UV_FIND_LINKS], Some(links.join(",")));
-    let no_index = pip
-        .get("no-index")
-        .filter(|value| is_true(value))
-        .map(|_| "true".to_owned());
-    offer(&[env::UV_NO_INDEX], no_index);
-    offer(&[env::UV_INSECURE_HOST], Some(words("trusted-host").join(" ")));
-    offer(&[env::HTTPS_PROXY], pip.get("proxy").cloned());
-    match pip.get("cert").filter(|file| !file.is_empty()) {
-        Some(file) => offer(&[env::SSL_CERT_FILE, env::SSL_CERT_DIR], Some(file.clone())),
-        None => {
-            // As pip does: the platform's certificate store.
-            offer(
-                &[
-                    env::UV_SYSTEM_CERTS,
-                    env::UV_NATIVE_TLS,
-                    env::SSL_CERT_FILE,
-                    env::SSL_CERT_DIR,
-                ],
-                Some("true".to_owned()),
-            );
-        }
-    }
-    variables
+        .collect::<Vec<_>>()
+        .join(",");
+    // pip uses the platform's certificate store too.
+    let system_certificates = when(get("cert").is_empty(), "true");
+    let own_certificates = [env::SSL_CERT_FILE, env::SSL_CERT_DIR];
+    let system_names = [env::UV_SYSTEM_CERTS, env::UV_NATIVE_TLS];
+    let settings: [(&[&'static str], String); 9] = [
+        (&[env::UV_DEFAULT_INDEX, env::UV_INDEX_URL], get("index-url")),
+        (&[env::UV_INDEX, env::UV_EXTRA_INDEX_URL], further),
+        (&[env::UV_INDEX_STRATEGY], strategy),
+        (&[env::UV_FIND_LINKS], links),
+        (&[env::UV_NO_INDEX], when(is_true(&get("no-index")), "true")),
+        (&[env::UV_INSECURE_HOST], words("trusted-host")),
+        (&[env::HTTPS_PROXY], get("proxy")),
+        (&own_certificates, get("cert")),
+        (&[system_names, own_certificates].concat(), system_certificates),
+    ];
+    settings
+        .into_iter()
+        .filter(|(names, value)| !value.is_empty() && !environment.has_any(names))
+        .map(|(names, value)| (names[0], value))
+        .collect()
 }
 
 fn is_true(value: &str) -> bool {
@@ -257,11 +205,11 @@ fn is_true(value: &str) -> bool {
     )
 }
 
-async fn version_of(program: &Path, surroundings: &Surroundings) -> Option<String> {
-    let launch = surroundings
+async fn version_of(program: &Path, tools: &ToolEnvironment) -> Option<String> {
+    let launch = tools
         .launch(program)
         .arguments(["-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"]);
-    let output = process::output(&launch, b"", Bounds::deadline(Duration::from_secs(30)))
+    let output = process::output(&launch, b"", Duration::from_secs(30))
         .await
         .ok()?;
     let version = output.stdout_text().trim().to_owned();
@@ -269,12 +217,13 @@ async fn version_of(program: &Path, surroundings: &Surroundings) -> Option<Strin
 }
 
 fn is_recent(version: &str) -> bool {
-    let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= OLDEST
+    version
+        .parse::<semver::Version>()
+        .is_ok_and(|version| version >= OLDEST)
 }
 
-/// The last lines that a program said, with the user and password of an address taken out.
-fn last_words(output: &Output) -> String {
+/// The last lines of a program's output, without the user and password of an address.
+fn last_lines(output: &ProgramOutput) -> String {
     let said = if output.stderr.trim_ascii().is_empty() {
         &output.stdout
     } else {
@@ -301,19 +250,20 @@ fn without_credentials(line: &str) -> String {
 fn hint(reason: &str) -> &'static str {
     let reason = reason.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
-    if says(&["no space left", "disk quota", "os error 28"]) {
-        "\nhint: the disk is full; make room, or set `COMPAT_CACHE_DIR` to a folder on another disk"
-    } else if says(&["hash mismatch", "do not match the hashes"]) {
-        "\nhint: a package that came is not the one that `toolchain/` pins; nothing of it is kept"
-    } else if says(&[
+    let network = [
         "dns error",
         "failed to fetch",
         "connection",
         "failed to establish",
         "client error",
         "timed out",
-    ]) {
-        "\nhint: is there a network? the package index comes from pip's or uv's own configuration (`pip config list`, \
+    ];
+    if says(&["no space left", "disk quota", "os error 28"]) {
+        "\nhint: the disk is full; free some space, or set `COMPAT_CACHE_DIR` to a folder on another disk"
+    } else if says(&["hash mismatch", "do not match the hashes"]) {
+        "\nhint: a downloaded package is not the one that `toolchain/` pins; it was deleted"
+    } else if says(&network) {
+        "\nhint: check the network; the package index comes from the configuration of pip or uv (`pip config list`, \
          `PIP_INDEX_URL`, `UV_DEFAULT_INDEX`)"
     } else {
         ""
@@ -336,24 +286,20 @@ mod tests {
         let listing = "global.index-url='https://a.example/simple'\n\
                        global.extra-index-url='\\nhttps://b.example/simple\\nhttps://c.example/simple'\n\
                        global.trusted-host='a.example'\nglobal.cert='/ca.pem'\n:env:.find-links='/wheels /none'";
-        assert_eq!(
-            translated(listing, &[]),
-            [
-                (env::UV_DEFAULT_INDEX, "https://a.example/simple".to_owned()),
-                (
-                    env::UV_INDEX,
-                    "https://b.example/simple https://c.example/simple".to_owned()
-                ),
-                (env::UV_INDEX_STRATEGY, "unsafe-best-match".to_owned()),
-                (env::UV_FIND_LINKS, "/wheels".to_owned()),
-                (env::UV_INSECURE_HOST, "a.example".to_owned()),
-                (env::SSL_CERT_FILE, "/ca.pem".to_owned()),
-            ]
-        );
+        let expected = [
+            (env::UV_DEFAULT_INDEX, "https://a.example/simple"),
+            (env::UV_INDEX, "https://b.example/simple https://c.example/simple"),
+            (env::UV_INDEX_STRATEGY, "unsafe-best-match"),
+            (env::UV_FIND_LINKS, "/wheels"),
+            (env::UV_INSECURE_HOST, "a.example"),
+            (env::SSL_CERT_FILE, "/ca.pem"),
+        ];
+        let expected = expected.map(|(name, value)| (name, value.to_owned()));
+        assert_eq!(translated(listing, &[]), expected);
     }
 
     #[test]
-    fn what_uv_is_told_itself_counts_before_pip_s_settings() {
+    fn uv_s_own_settings_override_those_of_pip() {
         let listing = "global.index-url='https://a.example/simple'";
         let environment = [
             (env::UV_INDEX_URL, "https://own.example"),
@@ -363,17 +309,15 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_counts_before_a_command_s_setting_and_that_before_a_global_one() {
+    fn variables_override_command_settings_and_those_global_ones() {
         let listing = ":env:.index-url='3'\nglobal.index-url='1'\ninstall.index-url='2'\ninstall.cert='x'\nglobal.cert='y'";
         let settings = pip_settings(listing);
-        assert_eq!(
-            (settings["index-url"].as_str(), settings["cert"].as_str()),
-            ("3", "x")
-        );
+        assert_eq!(settings["index-url"], "3");
+        assert_eq!(settings["cert"], "x");
     }
 
     #[test]
-    fn without_a_certificate_file_uv_trusts_the_platform_s_store() {
+    fn without_a_certificate_file_uv_uses_the_platform_s_store() {
         assert_eq!(translated("", &[]), [(env::UV_SYSTEM_CERTS, "true".to_owned())]);
     }
 
@@ -384,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_in_an_installer_s_words_is_not_repeated() {
+    fn a_password_in_an_installer_s_output_is_not_repeated() {
         assert_eq!(
             without_credentials("GET https://me:secret@a.example/x"),
             "GET https://***@a.example/x"

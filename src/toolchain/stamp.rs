@@ -1,43 +1,21 @@
-//! Whether an installed file is what was installed, read again only where the system says that something touched it.
+//! Whether an installed file is unchanged. It is read again only if the system says that something touched it.
 //!
-//! A stamp is what the system knows of a file without reading it. That of the last look is kept beside the receipt: the time
-//! of change in it is the system's own, which nobody can set back. It never stands for a digest that was not computed.
+//! A stamp holds the file's metadata. The stamp of the last successful read is kept beside the receipt. It includes the
+//! system's time of change (`ctime`), which no program can set back.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
 use super::cache::Installed;
-use super::integrity::{Hasher, Sha512};
 use crate::atomic_write;
+use crate::digest::{Hasher, Sha512};
 
-/// The name of the file that a stamp is kept in.
 const STAMP: &str = "stamp.json";
-
-/// An installed file that cannot be run.
-#[derive(Debug, thiserror::Error)]
-pub enum ProgramError {
-    /// It is not what was installed.
-    #[error(transparent)]
-    Changed(Box<Changed>),
-    #[error("cannot read `{}`: {reason}", path.display())]
-    Unreadable { path: PathBuf, reason: io::Error },
-    #[error("the receipt of `{}` has no digest", path.display())]
-    NoDigest { path: PathBuf },
-}
-
-/// An installed file that is not what was installed.
-#[derive(Debug, thiserror::Error)]
-#[error("`{}` was changed since it was installed\n  expected: {expected}\n  actual:   {actual}", path.display())]
-pub struct Changed {
-    pub path: PathBuf,
-    /// Its digest when it was installed.
-    pub expected: Sha512,
-    pub actual: Sha512,
-}
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
@@ -64,40 +42,38 @@ impl Stamp {
         serde_json::from_slice(&text).ok()
     }
 
-    /// Where it cannot be kept the file is read each time.
     fn keep(&self, installed: &Installed) {
         let text = serde_json::to_string(self).expect("a stamp is JSON");
+        // Without a stamp the file is read each time.
         let _ = atomic_write::write(&installed.directory.join(STAMP), &text);
     }
 }
 
-/// Looks whether the program is what was installed: by its digest, or by its stamp where that was found right before.
-pub fn look(installed: &Installed) -> Result<(), ProgramError> {
+/// Checks that the program is unchanged: by its stamp, or by its digest if the stamp differs.
+pub fn check(installed: &Installed) -> anyhow::Result<()> {
     match Stamp::of(&installed.program()) {
         Ok(stamp) if Stamp::kept(installed).as_ref() == Some(&stamp) => Ok(()),
-        _ => read(installed),
+        _ => check_digest(installed),
     }
 }
 
-/// Reads the program and looks whether it is what was installed.
-pub fn read(installed: &Installed) -> Result<(), ProgramError> {
-    let path = installed.program();
+/// Reads the program and checks its digest.
+pub fn check_digest(installed: &Installed) -> anyhow::Result<()> {
+    let program = installed.program();
+    let path = program.display();
     let Some(file) = &installed.receipt.file else {
-        return Err(ProgramError::NoDigest { path });
+        bail!("the receipt of `{path}` has no digest");
     };
-    // The stamp is taken first: a change while the file is read makes it another.
-    match Stamp::of(&path).and_then(|stamp| Ok((stamp, digest_of(&path)?))) {
-        Ok((stamp, actual)) if actual == file.sha512 => {
-            stamp.keep(installed);
-            Ok(())
-        }
-        Ok((_, actual)) => Err(ProgramError::Changed(Box::new(Changed {
-            path,
-            expected: file.sha512,
-            actual,
-        }))),
-        Err(reason) => Err(ProgramError::Unreadable { path, reason }),
+    // The stamp is taken first, so that a change during the read gives another stamp.
+    let (stamp, actual) = Stamp::of(&program)
+        .and_then(|stamp| Ok((stamp, digest_of(&program)?)))
+        .with_context(|| format!("cannot read `{path}`"))?;
+    let expected = file.sha512;
+    if actual != expected {
+        bail!("`{path}` was changed since it was installed\n  expected: {expected}\n  actual:   {actual}");
     }
+    stamp.keep(installed);
+    Ok(())
 }
 
 fn digest_of(path: &Path) -> io::Result<Sha512> {

@@ -1,54 +1,29 @@
-//! Makes the lock anew from what the registries say.
+//! Makes new pins from the registries' metadata.
 //!
-//! Reads metadata alone: nothing is downloaded, installed or run but `uv pip compile`. What is written names no registry.
+//! It downloads and installs nothing, and runs nothing but `uv pip compile`. The pins name no registry.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 
-use super::Installer;
-use super::integrity::{IntegrityError, Sha512};
-use super::litellm::{self, InstallLitellmError};
-use super::lock::{ClaudePin, LockError, PythonPin, pins};
-use super::npm::{Registry, RegistryError};
+use super::lock::{ClaudePin, PythonPin, pins};
+use super::npm::Registry;
 use super::platform::Platform;
-use super::python::{self, PythonError};
+use super::{Installer, litellm, python};
+use crate::digest::Sha512;
+use crate::process::ProgramOutput;
 
 /// The oldest Python that the requirements are solved for.
 const OLDEST_PYTHON: &str = "3.10";
 
-/// The lock could not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum UpdateError {
-    #[error(transparent)]
-    Registry(#[from] RegistryError),
-    /// A digest of another kind than the lock's.
-    #[error("the registry's digest of `{package}` {version} is no sha512: {reason}")]
-    Integrity {
-        package: String,
-        version: String,
-        reason: IntegrityError,
-    },
-    #[error(transparent)]
-    Uv(#[from] InstallLitellmError),
-    /// Python, or `uv` when it solved the requirements.
-    #[error("cannot pin {package}: {reason}")]
-    Python { package: String, reason: PythonError },
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    #[error("cannot write a temporary file: {0}")]
-    Temporary(std::io::Error),
-}
-
-/// The pin of a version of `claude`: the digest of each platform's package, as the registry gives it.
-pub async fn pin_claude(registry: &Registry, version: &str) -> Result<ClaudePin, UpdateError> {
+/// The pin of a version of `claude`, with the registry's digest of each platform's package.
+pub async fn pin_claude(registry: &Registry, version: &str) -> anyhow::Result<ClaudePin> {
     let mut sha512 = BTreeMap::new();
     for platform in Platform::ALL {
-        sha512.insert(
-            platform.to_string(),
-            digest(registry, &platform.package(), version).await?,
-        );
+        let digest = digest(registry, &platform.package(), version).await?;
+        sha512.insert(platform.to_string(), digest);
     }
     Ok(ClaudePin {
         version: version.to_owned(),
@@ -56,63 +31,59 @@ pub async fn pin_claude(registry: &Registry, version: &str) -> Result<ClaudePin,
     })
 }
 
-async fn digest(registry: &Registry, package: &str, version: &str) -> Result<Sha512, UpdateError> {
+async fn digest(registry: &Registry, package: &str, version: &str) -> anyhow::Result<Sha512> {
     let metadata = registry.version(package, version).await?;
-    let integrity = metadata.dist.integrity.ok_or_else(|| RegistryError::NoDigest {
-        package: package.to_owned(),
-        version: version.to_owned(),
-    })?;
-    integrity.parse().map_err(|reason| UpdateError::Integrity {
-        package: package.to_owned(),
-        version: version.to_owned(),
-        reason,
-    })
+    let integrity = metadata.dist.integrity.unwrap_or_default();
+    integrity
+        .parse()
+        .with_context(|| format!("the registry has no SHA-512 for `{package}` {version}"))
 }
 
-/// The pin of `package` with all that the requirements in `source` need, for every platform and Python; `uv` is the one
-/// to solve them with on a machine that has none. With `published_by`, nothing newer is taken, as far as the index says
-/// when its files were published.
+/// The pin of `package` with all dependencies of the requirements in `source`, for every platform and Python. `uv` pins the
+/// solver for a machine without one. With `published_by`, later versions are ignored if the index gives the time.
 pub async fn pin_python(
     installer: &Installer<'_>,
     uv: &PythonPin,
     package: &str,
     source: &str,
     published_by: Option<DateTime<Utc>>,
-) -> Result<PythonPin, UpdateError> {
-    let failed = |reason| UpdateError::Python {
-        package: package.to_owned(),
-        reason,
-    };
-    let surroundings = &installer.surroundings;
-    let python = python::find(surroundings).await.map_err(failed)?;
-    let uv = litellm::ensure_uv(installer, &python, uv).await?;
-    let environment = python::environment_for_uv(&python, surroundings).await;
-    let folder = tempfile::tempdir().map_err(UpdateError::Temporary)?;
-    let input = folder.path().join("requirements.in");
-    std::fs::write(&input, source).map_err(UpdateError::Temporary)?;
-    let launch = surroundings
-        .launch(uv)
-        .environment(environment.iter())
-        .directory(folder.path())
-        .arguments(["pip", "compile", "--universal", "--python-version", OLDEST_PYTHON])
-        .arguments([
-            "--generate-hashes",
-            "--no-header",
-            "--no-build",
-            "--quiet",
-            "--python",
-        ])
-        .arguments([&python.program, &input])
-        .arguments(published_by.map(|time| format!("--exclude-newer={}", time.format("%Y-%m-%dT%H:%M:%SZ"))));
-    let output = python::run(launch, "uv pip compile").await.map_err(failed)?;
+) -> anyhow::Result<PythonPin> {
+    let output = solve(installer, uv, source, published_by)
+        .await
+        .with_context(|| format!("cannot pin {package}"))?;
     let text = format!(
         "# Made by `compat toolchain update`.\n{}",
         without_addresses(&output.stdout_text())
     );
-    Ok(PythonPin::parse(text, package, Path::new("uv pip compile"))?)
+    PythonPin::parse(text, package, Path::new("uv pip compile"))
 }
 
-/// The requirements in `source` with `package` at `version`, or at any if there is none.
+async fn solve(
+    installer: &Installer<'_>,
+    uv: &PythonPin,
+    source: &str,
+    published_by: Option<DateTime<Utc>>,
+) -> anyhow::Result<ProgramOutput> {
+    let tools = &installer.tools;
+    let python = python::find(tools).await?;
+    let uv = litellm::ensure_uv(installer, &python, uv).await?;
+    let environment = python::environment_for_uv(&python, tools).await;
+    let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
+    let input = folder.path().join("requirements.in");
+    std::fs::write(&input, source).context("cannot write a temporary file")?;
+    let launch = tools
+        .launch(uv)
+        .environment(environment.iter())
+        .directory(folder.path())
+        .arguments(["pip", "compile", "--universal", "--python-version", OLDEST_PYTHON])
+        .arguments(["--generate-hashes", "--no-header", "--no-build", "--quiet"])
+        .arguments(["--python"])
+        .arguments([&python.program, &input])
+        .arguments(published_by.map(|time| format!("--exclude-newer={}", time.format("%Y-%m-%dT%H:%M:%SZ"))));
+    python::run(launch, "uv pip compile").await
+}
+
+/// The requirements in `source` with `package` at `version`, or at any version for `None`.
 pub fn with_version(source: &str, package: &str, version: Option<&str>) -> String {
     source
         .lines()
@@ -130,21 +101,8 @@ pub fn with_version(source: &str, package: &str, version: Option<&str>) -> Strin
         .collect()
 }
 
-/// What differs between two requirements files: `litellm 1.106.0 → 1.106.2`, `foo added at 1.0`, `bar removed`.
+/// The differences between two requirements files: `litellm 1.106.0 → 1.106.2`, `foo added at 1.0`, `bar removed`.
 pub fn differences(old: &str, new: &str) -> Vec<String> {
-    let versions = |text: &str| {
-        let mut versions: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (name, version) in pins(text) {
-            versions
-                .entry(name.to_owned())
-                .or_default()
-                .push(version.to_owned());
-        }
-        versions
-            .into_iter()
-            .map(|(name, versions)| (name, versions.join(" or ")))
-            .collect::<BTreeMap<_, _>>()
-    };
     let (old, new) = (versions(old), versions(new));
     let changed = new.iter().filter_map(|(name, version)| match old.get(name) {
         Some(before) if before == version => None,
@@ -158,7 +116,19 @@ pub fn differences(old: &str, new: &str) -> Vec<String> {
     changed.chain(removed).collect()
 }
 
-/// Requirements without the lines that say where packages come from: that is each machine's own affair.
+/// Each pinned package with its versions: `1 or 2`.
+fn versions(requirements: &str) -> BTreeMap<&str, String> {
+    let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, version) in pins(requirements) {
+        versions.entry(name).or_default().push(version);
+    }
+    versions
+        .into_iter()
+        .map(|(name, versions)| (name, versions.join(" or ")))
+        .collect()
+}
+
+/// The requirements without the lines that name an index: each machine has its own.
 fn without_addresses(requirements: &str) -> String {
     requirements
         .lines()
@@ -172,20 +142,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_is_put_into_the_source_and_the_rest_stays() {
+    fn only_the_package_s_line_changes_its_version() {
         let source = "litellm[proxy]==1.106.0\ngoogle-auth\n";
-        assert_eq!(
-            with_version(source, "litellm", Some("1.106.2")),
-            "litellm[proxy]==1.106.2\ngoogle-auth\n"
-        );
-        assert_eq!(
-            with_version(source, "litellm", None),
-            "litellm[proxy]\ngoogle-auth\n"
-        );
+        let pinned = with_version(source, "litellm", Some("1.106.2"));
+        assert_eq!(pinned, "litellm[proxy]==1.106.2\ngoogle-auth\n");
+        let open = with_version(source, "litellm", None);
+        assert_eq!(open, "litellm[proxy]\ngoogle-auth\n");
     }
 
     #[test]
-    fn differences_name_what_changed_came_and_went() {
+    fn differences_name_changed_added_and_removed_packages() {
         let old = "a==1 \\\nb==1 ; python_version < '3.11' \\\nb==2 ; python_version >= '3.11'\nc==1\n";
         let new = "a==2\nb==1 ; x\nb==2 ; y\nd==3\n";
         assert_eq!(differences(old, new), ["a 1 → 2", "d added at 3", "c removed"]);

@@ -1,18 +1,18 @@
-//! Whether an installed LiteLLM is still what was installed; of `claude`, which is one file, [`super::stamp`] knows that.
+//! Whether an installed LiteLLM is unchanged; [`super::stamp`] checks `claude`, which is a single file.
 //!
-//! Its files are checked against the digests that each wheel lists in its `RECORD` (Python packaging's "Recording installed
-//! projects"), and its packages against the lock.
+//! Each file is compared with the digest in its wheel's `RECORD` (Python packaging's "Recording installed projects"), and
+//! each package with the lock.
 
 use std::collections::BTreeMap;
 
+use anyhow::Context as _;
 use serde::Deserialize;
 
-use super::Surroundings;
 use super::cache::Installed;
 use super::lock::{PythonPin, pins};
-use super::python::{self, PythonError};
+use super::{ToolEnvironment, python};
 
-/// Prints what is installed beside the Python that runs it, and each file that is not as its `RECORD` says.
+/// Prints the packages beside the Python that runs it, and each file that differs from its `RECORD`.
 const CHECK_RECORDS: &str = r#"
 import base64, hashlib, importlib.metadata, json
 packages, faults = {}, []
@@ -38,42 +38,33 @@ struct Records {
     faults: Vec<String>,
 }
 
-/// What is wrong with an installed LiteLLM; nothing if all is well.
+/// The differences between an installed LiteLLM and `pin`; empty if there are none.
 pub async fn litellm(
     installed: &Installed,
     pin: &PythonPin,
-    surroundings: &Surroundings,
-) -> Result<Vec<String>, PythonError> {
-    let launch = surroundings
+    tools: &ToolEnvironment,
+) -> anyhow::Result<Vec<String>> {
+    let launch = tools
         .launch(python::program(&installed.directory, "python"))
         .arguments(["-I", "-c", CHECK_RECORDS]);
     let output = python::run(launch, "python -c").await?;
     let records: Records =
-        serde_json::from_slice(&output.stdout).map_err(|error| PythonError::Installer {
-            what: "python -c".to_owned(),
-            reason: error.to_string(),
-        })?;
+        serde_json::from_slice(&output.stdout).context("cannot read the output of `python -c`")?;
     let mut faults = records.faults;
-    faults.extend(strangers(&records.packages, pin));
+    faults.extend(unpinned(&records.packages, pin));
     Ok(faults)
 }
 
-/// Packages that are there and not pinned, at their version or at all.
-fn strangers(packages: &BTreeMap<String, String>, pin: &PythonPin) -> Vec<String> {
+fn unpinned(packages: &BTreeMap<String, String>, pin: &PythonPin) -> Vec<String> {
     let pinned = pins(&pin.requirements);
-    let is_pinned = |name: &str, version: &str| {
-        pinned
-            .iter()
-            .any(|(pinned, at)| *pinned == normalized(name) && *at == version)
-    };
     packages
         .iter()
-        .filter(|(name, version)| !is_pinned(name, version))
-        .map(|(name, version)| format!("the package {name} {version} is there and not pinned"))
+        .filter(|(name, version)| !pinned.contains(&(&normalized(name), version)))
+        .map(|(name, version)| format!("the package {name} {version} is not pinned"))
         .collect()
 }
 
-/// A package's name as indexes compare them (Python packaging's "Name normalization").
+/// A package's name in the form in which indexes compare names (Python packaging's "Name normalization").
 fn normalized(name: &str) -> String {
     let mut normal = String::new();
     for character in name.chars() {
@@ -91,17 +82,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_package_that_is_not_pinned_at_its_version_is_a_stranger() {
+    fn a_package_at_another_version_is_not_pinned() {
         let pin = PythonPin {
             package: "litellm".to_owned(),
             version: "1".to_owned(),
             requirements: "jinja2==3.1 \\\n".to_owned(),
         };
         let packages = |version: &str| BTreeMap::from([("Jinja2".to_owned(), version.to_owned())]);
-        assert_eq!(strangers(&packages("3.1"), &pin), [""; 0]);
+        assert_eq!(unpinned(&packages("3.1"), &pin), [""; 0]);
         assert_eq!(
-            strangers(&packages("3.2"), &pin),
-            ["the package Jinja2 3.2 is there and not pinned"]
+            unpinned(&packages("3.2"), &pin),
+            ["the package Jinja2 3.2 is not pinned"]
         );
     }
 

@@ -1,4 +1,4 @@
-//! How old a version is, or has to be: `3d`, `36h`, `1d12h`, `0`.
+//! The age of a version: `3d`, `36h`, `1d12h`, `0`.
 //!
 //! Pure.
 #![warn(clippy::disallowed_methods)]
@@ -12,7 +12,6 @@ use chrono::TimeDelta;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Age(pub TimeDelta);
 
-/// A text that is no length of time.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "`{0}` is not an age, expected numbers with units (`w`, `d`, `h`, `m`, `s`), as in `3d`, `36h` or `1d12h`, or `0`"
@@ -26,28 +25,23 @@ impl FromStr for Age {
     type Err = AgeError;
 
     fn from_str(text: &str) -> Result<Self, AgeError> {
-        seconds(text)
+        let seconds = match text {
+            "" => None,
+            "0" => Some(0),
+            text => text.split_inclusive(char::is_alphabetic).map(seconds).sum(),
+        };
+        seconds
             .and_then(TimeDelta::try_seconds)
             .map(Self)
             .ok_or_else(|| AgeError(text.to_owned()))
     }
 }
 
-fn seconds(text: &str) -> Option<i64> {
-    if text == "0" {
-        return Some(0);
-    }
-    let mut rest = text;
-    let mut total = 0i64;
-    while !rest.is_empty() {
-        let end = rest.find(|character: char| !character.is_ascii_digit())?;
-        let unit = rest[end..].chars().next()?;
-        let (_, length) = UNITS.into_iter().find(|(name, _)| *name == unit)?;
-        let count: i64 = rest[..end].parse().ok()?;
-        total = total.checked_add(count.checked_mul(length)?)?;
-        rest = &rest[end + unit.len_utf8()..];
-    }
-    (!text.is_empty()).then_some(total)
+/// The seconds of one number with its unit.
+fn seconds(part: &str) -> Option<i64> {
+    let (_, seconds) = UNITS.into_iter().find(|(unit, _)| part.ends_with(*unit))?;
+    let count: u32 = part[..part.len() - 1].parse().ok()?;
+    Some(i64::from(count) * seconds)
 }
 
 /// The two largest units that are not zero, weeks as days: `3 d 12 h`.
@@ -87,21 +81,7 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Age>().unwrap().0.num_seconds(), seconds, "{text}");
         }
-    }
-
-    #[test]
-    fn what_is_no_age_is_refused() {
-        for text in [
-            "",
-            "3",
-            "d",
-            "3 d",
-            "-3d",
-            "3y",
-            "99999999999999999999d",
-            "9223372036854775807w",
-            "3d4",
-        ] {
+        for text in ["", "3", "d", "3 d", "-3d", "3y", "3é", "99999999999d", "3d4"] {
             assert!(text.parse::<Age>().is_err(), "{text}");
         }
     }

@@ -1,28 +1,29 @@
 //! The newest release of LiteLLM by its tag.
 //!
-//! Pure: the releases that GitHub lists in, one of them out. LiteLLM's stable releases were tagged `v1.83.3-stable`, with
-//! later patches as `v1.83.3-stable.patch.2` (also seen: `-stable.1`, `-stable-patch1`); since 2026 final ones are bare,
-//! `v1.106.0`.
+//! Pure. Stable releases of LiteLLM were tagged `v1.83.3-stable`, with later patches as `v1.83.3-stable.patch.2` (also
+//! `-stable.1` and `-stable-patch1`). Since 2026 final releases have bare tags, `v1.106.0`.
 #![warn(clippy::disallowed_methods)]
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
+use anyhow::{Context as _, ensure};
 use chrono::{DateTime, Utc};
 use regex::Regex;
 use serde::Deserialize;
 
+use super::ResolvedVersion;
+
 pub const STABLE: &str = "v*-stable";
 
-/// A release, as GitHub's REST API lists it.
+/// A release in GitHub's list.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Release {
     pub tag_name: String,
-    /// Whether it is not published yet.
+    /// Not published yet.
     #[serde(default)]
     pub draft: bool,
-    /// Whether it is marked as a pre-release.
     #[serde(default)]
     pub prerelease: bool,
     pub published_at: Option<DateTime<Utc>>,
@@ -32,103 +33,67 @@ pub struct Release {
 pub enum Filter {
     /// Tags that are `v`, three numbers and nothing else.
     Final,
-    /// Tags that a pattern describes, `*` for any text and `?` for any one character. A patch suffix may follow.
+    /// Tags that match a pattern, with or without their patch suffix.
     Pattern(Pattern),
 }
 
+/// `*` stands for any text, `?` for any one character.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     text: String,
     regex: Regex,
 }
 
-/// A pattern without which nothing could match.
-#[derive(Debug, thiserror::Error)]
-#[error("the pattern of a tag is empty, expected something like `{STABLE}`")]
-pub struct EmptyPattern;
-
-/// What was selected, and from what.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Selected {
-    pub release: Release,
-    pub wanted: String,
-    pub matching: usize,
-    pub of: usize,
-}
-
-#[derive(Debug, PartialEq, thiserror::Error)]
-pub enum NoRelease {
-    #[error("the repository has no releases: is `--repository` right, and may the token see it?")]
-    Empty,
-    /// There are some, but none fits.
-    #[error(
-        "none of the {of} releases is {wanted} ({left_out} drafts and pre-releases left out); the newest tags are {}; try \
-         `--channel final` or another `--pattern`", newest.join(", ")
-    )]
-    NoneMatches {
-        wanted: String,
-        of: usize,
-        /// How many of them are drafts or pre-releases.
-        left_out: usize,
-        newest: Vec<String>,
-    },
-}
-
-/// The release with the highest version among those that `filter` takes and, if given, that were published by `by`.
+/// The release with the highest version that `filter` accepts and, if `by` is given, that was published by then.
 pub fn select(
     releases: &[Release],
     filter: &Filter,
     by: Option<DateTime<Utc>>,
-) -> Result<Selected, NoRelease> {
-    if releases.is_empty() {
-        return Err(NoRelease::Empty);
-    }
+) -> anyhow::Result<ResolvedVersion> {
+    ensure!(
+        !releases.is_empty(),
+        "the repository has no releases: check `--repository`, and whether the token may see it"
+    );
     let is_out = |release: &&Release| {
         !release.draft
             && !release.prerelease
             && by.is_none_or(|by| release.published_at.is_some_and(|published| published <= by))
     };
-    let mut matching: Vec<(Tag, &Release)> = releases
+    let matching: Vec<(Tag, &Release)> = releases
         .iter()
         .filter(is_out)
-        .filter_map(|release| Some((filter.take(&release.tag_name)?, release)))
+        .filter_map(|release| Some((filter.accept(&release.tag_name)?, release)))
         .collect();
-    matching.sort_by(|a, b| a.0.cmp(&b.0));
-    match matching.last() {
-        Some((_, release)) => Ok(Selected {
-            release: (*release).clone(),
-            wanted: filter.to_string(),
-            matching: matching.len(),
-            of: releases.len(),
-        }),
-        None => Err(NoRelease::NoneMatches {
-            wanted: filter.to_string(),
-            of: releases.len(),
-            left_out: releases
-                .iter()
-                .filter(|release| release.draft || release.prerelease)
-                .count(),
-            newest: releases
-                .iter()
-                .take(3)
-                .map(|release| format!("`{}`", release.tag_name))
-                .collect(),
-        }),
-    }
+    let (_, release) = matching
+        .iter()
+        .max_by(|a, b| a.0.cmp(&b.0))
+        .with_context(|| none_matches(releases, filter))?;
+    let published = release.published_at.map_or_else(String::new, |at| {
+        format!(", published {}", at.format("%Y-%m-%dT%H:%M:%SZ"))
+    });
+    Ok(ResolvedVersion {
+        version: release.tag_name.clone(),
+        reason: format!(
+            "selected LiteLLM {}{published}: the highest of {} that are {filter}, of {} releases",
+            release.tag_name,
+            matching.len(),
+            releases.len()
+        ),
+    })
 }
 
-impl Selected {
-    /// One line on what was selected and why.
-    pub fn reason(&self) -> String {
-        let published = match self.release.published_at {
-            Some(at) => format!(", published {}", at.format("%Y-%m-%dT%H:%M:%SZ")),
-            None => String::new(),
-        };
-        format!(
-            "selected LiteLLM {}{published}: the highest of {} that are {}, of {} releases",
-            self.release.tag_name, self.matching, self.wanted, self.of
-        )
-    }
+fn none_matches(releases: &[Release], filter: &Filter) -> String {
+    let left_out = releases
+        .iter()
+        .filter(|release| release.draft || release.prerelease)
+        .count();
+    let newest = releases.iter().take(3).map(|release| release.tag_name.as_str());
+    format!(
+        "none of the {} releases is {filter} ({left_out} drafts and pre-releases left out); the newest tags are {}; try \
+         `--channel final` or another `--pattern`",
+        releases.len(),
+        crate::text::listed(newest)
+    )
 }
 
 impl Filter {
@@ -136,14 +101,14 @@ impl Filter {
         Self::Pattern(STABLE.parse().expect("it is not empty"))
     }
 
-    /// The tag as a version, if this filter takes it.
-    fn take(&self, tag: &str) -> Option<Tag> {
+    /// The tag as a version, if this filter accepts it.
+    fn accept(&self, tag: &str) -> Option<Tag> {
         let parsed: Tag = tag.parse().ok()?;
-        let takes = match self {
+        let accepts = match self {
             Self::Final => parsed.numbers.len() == 3 && parsed.channel.is_empty() && parsed.patch.is_none(),
             Self::Pattern(pattern) => pattern.regex.is_match(&parsed.base) || pattern.regex.is_match(tag),
         };
-        takes.then_some(parsed)
+        accepts.then_some(parsed)
     }
 }
 
@@ -157,11 +122,13 @@ impl fmt::Display for Filter {
 }
 
 impl FromStr for Pattern {
-    type Err = EmptyPattern;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, EmptyPattern> {
+    fn from_str(text: &str) -> Result<Self, String> {
         if text.is_empty() {
-            return Err(EmptyPattern);
+            return Err(format!(
+                "the pattern is empty, expected something like `{STABLE}`"
+            ));
         }
         let regex = regex::escape(text).replace("\\*", ".*").replace("\\?", ".");
         Ok(Self {
@@ -228,79 +195,60 @@ mod tests {
         Filter::Pattern(pattern.parse().unwrap())
     }
 
-    fn selected(tags: &[&str], filter: &Filter) -> String {
-        let releases: Vec<Release> = tags.iter().map(|tag| release(tag)).collect();
-        select(&releases, filter, None).unwrap().release.tag_name
-    }
-
     #[test]
-    fn tags_compare_by_number() {
-        assert_eq!(
-            selected(
-                &["v1.9.5-stable", "v1.10.0-stable", "v1.9.10-stable"],
-                &like(STABLE)
+    fn the_highest_accepted_tag_is_selected() {
+        let stable = like(STABLE);
+        for (filter, expected, others) in [
+            // Numbers compare as numbers.
+            (&stable, "v1.10.0-stable", "v1.9.5-stable v1.9.10-stable"),
+            // A patch sorts between its release and the next.
+            (
+                &stable,
+                "v1.83.3-stable.patch.10",
+                "v1.83.3-stable.patch.2 v1.83.3-stable v1.82.9-stable",
             ),
-            "v1.10.0-stable"
-        );
-    }
-
-    #[test]
-    fn a_patch_comes_after_what_it_patches_and_before_the_next_version() {
-        let tags = [
-            "v1.83.3-stable.patch.2",
-            "v1.83.3-stable",
-            "v1.83.3-stable.patch.10",
-            "v1.82.9-stable",
-        ];
-        assert_eq!(selected(&tags, &like(STABLE)), "v1.83.3-stable.patch.10");
-        assert_eq!(
-            selected(&["v1.83.4-stable", "v1.83.3-stable.patch.10"], &like(STABLE)),
-            "v1.83.4-stable"
-        );
-    }
-
-    #[test]
-    fn every_spelling_of_a_patch_is_understood() {
-        for patched in [
-            "v1.80.5-stable.1",
-            "v1.80.5-stable-patch1",
-            "v1.80.5-stable.patch1",
-            "v1.80.5-stable.patch.1",
+            (&stable, "v1.83.4-stable", "v1.83.3-stable.patch.10"),
+            // All spellings of a patch.
+            (&stable, "v1.80.5-stable.1", "v1.80.5-stable"),
+            (&stable, "v1.80.5-stable-patch1", "v1.80.5-stable"),
+            (&stable, "v1.80.5-stable.patch1", "v1.80.5-stable"),
+            (&stable, "v1.80.5-stable.patch.1", "v1.80.5-stable"),
+            // Other channels.
+            (
+                &stable,
+                "v1.2.0-stable",
+                "v1.99.0 v1.99.0-nightly v1.99.0.rc.1 v1.99.0.dev1 latest-stable vX-stable",
+            ),
+            (
+                &Filter::Final,
+                "v1.106.0",
+                "v1.106.2-stable v1.107.0.rc.1 v1.107.0-nightly v1.99.9 v2 v1.106.0-1",
+            ),
+            // A minor version, or patches only.
+            (
+                &like("v1.83.*-stable"),
+                "v1.83.4-stable",
+                "v1.83.3-stable.patch.2 v1.84.0-stable",
+            ),
+            (
+                &like("v*-stable.patch.*"),
+                "v1.83.3-stable.patch.2",
+                "v1.83.4-stable v1.84.0-stable",
+            ),
+            // A dot matches only a dot.
+            (&like("v1.83.?-stable"), "v1.83.1-stable", "v1083.0-stable"),
         ] {
-            assert_eq!(selected(&["v1.80.5-stable", patched], &like(STABLE)), patched);
+            let tags: Vec<&str> = std::iter::once(expected).chain(others.split(' ')).collect();
+            for tags in [tags.clone(), tags.into_iter().rev().collect()] {
+                let releases: Vec<Release> = tags.into_iter().map(release).collect();
+                let selected = select(&releases, filter, None).unwrap();
+                assert_eq!(selected.version, expected);
+            }
         }
     }
 
     #[test]
-    fn other_channels_are_not_stable() {
-        let tags = [
-            "v1.99.0",
-            "v1.99.0-nightly",
-            "v1.99.0.rc.1",
-            "v1.99.0.dev1",
-            "v1.2.0-stable",
-            "latest-stable",
-            "vX-stable",
-        ];
-        assert_eq!(selected(&tags, &like(STABLE)), "v1.2.0-stable");
-    }
-
-    #[test]
-    fn the_final_channel_takes_bare_tags_alone() {
-        let tags = [
-            "v1.106.0",
-            "v1.106.2-stable",
-            "v1.107.0.rc.1",
-            "v1.107.0-nightly",
-            "v1.99.9",
-            "v2",
-            "v1.106.0-1",
-        ];
-        assert_eq!(selected(&tags, &Filter::Final), "v1.106.0");
-    }
-
-    #[test]
-    fn drafts_pre_releases_and_later_ones_are_left_out() {
+    fn drafts_pre_releases_and_later_releases_do_not_count() {
         let mut releases: Vec<Release> = ["v1.1.0-stable", "v1.2.0-stable", "v1.3.0-stable", "v1.4.0-stable"]
             .map(release)
             .to_vec();
@@ -309,31 +257,16 @@ mod tests {
         releases[1].published_at = Some("2026-02-01T00:00:00Z".parse().unwrap());
         let by = |time: &str| {
             let selected = select(&releases, &like(STABLE), Some(time.parse().unwrap()));
-            selected.unwrap().release.tag_name
+            selected.unwrap().version
         };
         assert_eq!(by("2026-03-01T00:00:00Z"), "v1.2.0-stable");
         assert_eq!(by("2026-01-15T00:00:00Z"), "v1.1.0-stable");
     }
 
     #[test]
-    fn a_pattern_may_name_a_line_or_the_patches_alone() {
-        let tags = ["v1.83.3-stable.patch.2", "v1.83.4-stable", "v1.84.0-stable"];
-        assert_eq!(selected(&tags, &like("v1.83.*-stable")), "v1.83.4-stable");
-        assert_eq!(
-            selected(&tags, &like("v*-stable.patch.*")),
-            "v1.83.3-stable.patch.2"
-        );
-    }
-
-    #[test]
-    fn a_dot_in_a_pattern_is_a_dot() {
-        let releases = [release("v1083.0-stable")];
-        assert!(select(&releases, &like("v1.83.?-stable"), None).is_err());
-    }
-
-    #[test]
-    fn nothing_to_select_from_is_an_error_that_says_so() {
-        assert_eq!(select(&[], &Filter::Final, None), Err(NoRelease::Empty));
+    fn the_error_without_a_match_names_the_newest_tags() {
+        let error = select(&[], &Filter::Final, None).unwrap_err();
+        assert!(error.to_string().contains("has no releases"), "{error}");
         let error = select(&[release("v1.2.3")], &like(STABLE), None)
             .unwrap_err()
             .to_string();

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Sha512;
 use crate::spec_files::PROXY_CONFIG;
-use crate::toolchain::integrity::Sha512;
-use crate::toolchain::lock::{self, Lock, LockError};
+use crate::toolchain::lock::{self, Lock};
 
 /// A digest of the source that this library is built from (`build.rs`), the same in each program that has it in it.
 const SOURCE: &str = env!("SOURCE_DIGEST");
@@ -30,8 +30,8 @@ pub enum FingerprintError {
     #[error("cannot look at `{}`: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
     /// What is pinned cannot be read.
-    #[error(transparent)]
-    Lock(#[from] LockError),
+    #[error("{0:#}")]
+    Lock(anyhow::Error),
 }
 
 impl Fingerprint {
@@ -42,7 +42,9 @@ impl Fingerprint {
             Ok(bytes) => Sha512::of(&bytes),
             Err(source) => return Err(FingerprintError::Read { path, source }),
         };
-        let pin = Lock::read(&root.join(lock::FOLDER))?.litellm;
+        let pin = Lock::read(&root.join(lock::FOLDER))
+            .map_err(FingerprintError::Lock)?
+            .litellm;
         Ok(Self {
             source: SOURCE.into(),
             requirements: pin.digest(),

@@ -10,10 +10,11 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{Description, Fingerprint, Place, WarmError};
 use crate::env::Environment;
 use crate::gateway::Log;
-use crate::process::{Detached, Launch, Mark, RunId};
+use crate::process::{Detached, Launch, ProcessTag, RunId};
+use crate::progress::ProgressSink;
 use crate::provider::RemoteSimulator;
 use crate::session::SessionError;
-use crate::toolchain::{Installer, Lock, Progress, lock};
+use crate::toolchain::{Installer, Lock, lock};
 
 /// How long a host may take to answer.
 const HELLO_PATIENCE: Duration = Duration::from_secs(5);
@@ -91,7 +92,7 @@ pub async fn ensure(
     environment: &Environment,
     program: &Path,
     idle: Duration,
-    progress: &dyn Progress,
+    progress: &dyn ProgressSink,
 ) -> Result<Started, WarmError> {
     let wanted = Fingerprint::of(root)?;
     let was_there = |guest| Started {
@@ -167,7 +168,11 @@ async fn gateway_answers(description: &Description) -> bool {
 }
 
 /// Installs what the host needs, here, where it shows.
-async fn install(root: &Path, environment: &Environment, progress: &dyn Progress) -> Result<(), WarmError> {
+async fn install(
+    root: &Path,
+    environment: &Environment,
+    progress: &dyn ProgressSink,
+) -> Result<(), WarmError> {
     let failed = |error: SessionError| WarmError::Session(Box::new(error));
     let lock = Lock::read(&root.join(lock::FOLDER)).map_err(|error| failed(error.into()))?;
     let installer = Installer::new(environment.clone(), RunId::mint(), progress)?;
@@ -183,7 +188,7 @@ async fn start(
     idle: Duration,
     wanted: &Fingerprint,
 ) -> Result<Box<Guest>, WarmError> {
-    let launch = Launch::new(program, Mark::run(RunId::mint()))
+    let launch = Launch::new(program, ProcessTag::run(RunId::mint()))
         .arguments(["up", "--host"])
         .arguments([place.folder()])
         .arguments(["--idle".to_owned(), idle.as_secs().to_string()])

@@ -9,10 +9,10 @@ use tokio::time::{Instant, sleep};
 
 use super::{Description, Fingerprint, Place, WarmError};
 use crate::env::Environment;
-use crate::process::{RunId, Watchdog, WatchdogError};
+use crate::process::{RunId, Watchdog};
+use crate::progress::ProgressSink;
 use crate::provider::{self, new_control_key};
 use crate::session::{self, Booted, SessionError};
-use crate::toolchain::Progress;
 
 /// How often the host looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(200);
@@ -53,7 +53,7 @@ impl std::fmt::Display for End {
 /// Everything it started is dead when this returns.
 pub async fn serve(
     hosting: &Hosting,
-    progress: &dyn Progress,
+    progress: &dyn ProgressSink,
     ready: impl FnOnce(&Description),
 ) -> Result<End, WarmError> {
     let session = |error: SessionError| WarmError::Session(Box::new(error));
@@ -62,14 +62,12 @@ pub async fn serve(
     let made_of = Fingerprint::of(&hosting.root)?;
     hosting.place.prepare()?;
     let run = RunId::mint();
-    let mut watchdog = Watchdog::start(run).map_err(|error| session(error.into()))?;
+    let mut watchdog = Watchdog::start(run)?;
     let scratch = tempfile::Builder::new()
         .prefix("compat-")
         .tempdir()
         .map_err(|error| session(SessionError::Scratch(error)))?;
-    watchdog
-        .remove_at_end(scratch.path())
-        .map_err(|error| session(WatchdogError::from(error).into()))?;
+    watchdog.remove_at_end(scratch.path())?;
     let control_key = new_control_key().map_err(|_| WarmError::Key)?;
     let boot = session::Boot {
         environment: &hosting.environment,

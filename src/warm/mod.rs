@@ -21,8 +21,6 @@ pub use host::{End, Hosting, serve};
 pub use place::{Description, Place};
 pub use shared_run::{Held, SharedRun};
 
-use crate::toolchain::cache::CacheError;
-
 /// Which warm session a run may use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Warmth {
@@ -45,9 +43,9 @@ pub const SHARED_IDLE: Duration = Duration::from_secs(15);
 /// Why there is no warm session.
 #[derive(Debug, thiserror::Error)]
 pub enum WarmError {
-    /// There is no folder for it.
-    #[error(transparent)]
-    Cache(#[from] CacheError),
+    /// The cache's folder, the lock or the watchdog failed.
+    #[error("{0}")]
+    Tools(String),
     /// What it is to be made of cannot be read.
     #[error(transparent)]
     Fingerprint(#[from] FingerprintError),
@@ -79,4 +77,10 @@ pub enum WarmError {
     InUse { why: String },
     #[error("cannot make a control key for the provider simulator")]
     Key,
+}
+
+impl From<anyhow::Error> for WarmError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Tools(format!("{error:#}"))
+    }
 }

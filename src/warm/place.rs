@@ -10,10 +10,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Fingerprint, WarmError};
+use crate::digest::Sha512;
 use crate::env::Environment;
 use crate::toolchain::Cache;
-use crate::toolchain::cache::CacheError;
-use crate::toolchain::integrity::Sha512;
 
 /// Below the folder of installed tools. No tool's name begins with a dot.
 pub const FOLDER: &str = ".sessions";
@@ -54,14 +53,14 @@ pub struct Description {
 
 impl Place {
     /// That of the project at `root`.
-    pub fn of(environment: &Environment, root: &Path) -> Result<Self, CacheError> {
+    pub fn of(environment: &Environment, root: &Path) -> anyhow::Result<Self> {
         let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
         let name = Sha512::of(root.as_os_str().as_encoded_bytes()).short();
         Ok(Self::at(Cache::of(environment)?.root().join(FOLDER).join(name)))
     }
 
     /// That of one run on the project, whose processes are strangers to each other.
-    pub fn of_run(environment: &Environment, root: &Path, run: &str) -> Result<Self, CacheError> {
+    pub fn of_run(environment: &Environment, root: &Path, run: &str) -> anyhow::Result<Self> {
         let mut folder = Self::of(environment, root)?.folder.into_os_string();
         folder.push(format!("-{}", Sha512::of(run.as_bytes()).short()));
         Ok(Self::at(folder))

@@ -51,7 +51,7 @@ enum Step {
     /// Starts a process that leaves the group, holds standard output open and sleeps; prints its pid.
     SpawnEscapee,
     /// The same with an empty environment, so that only its parent tells whose it is.
-    SpawnEscapeeWithoutCookie,
+    SpawnEscapeeWithoutTag,
     /// Goes on after SIGTERM.
     IgnoreSigterm,
     /// Sleeps.
@@ -122,7 +122,7 @@ async fn play(steps: Vec<Step>) -> ExitCode {
                 }
             }
             Step::SpawnEscapee => spawn_escapee(false),
-            Step::SpawnEscapeeWithoutCookie => spawn_escapee(true),
+            Step::SpawnEscapeeWithoutTag => spawn_escapee(true),
             Step::IgnoreSigterm => {
                 let kind = tokio::signal::unix::SignalKind::terminate();
                 // A handler that is installed stays, whoever listens.
@@ -175,10 +175,10 @@ fn read_line() -> Option<String> {
 }
 
 #[expect(clippy::zombie_processes, reason = "it is to outlive this process")]
-fn spawn_escapee(without_cookie: bool) {
+fn spawn_escapee(without_tag: bool) {
     let mut command = std::process::Command::new(std::env::current_exe().expect("this program has a path"));
     command.arg(SLEEP).stdin(Stdio::null()).stdout(Stdio::inherit());
-    if without_cookie {
+    if without_tag {
         command.env_clear();
     }
     let child = command.spawn().expect("this program can be started again");
@@ -190,7 +190,8 @@ async fn be_harness(run: uuid::Uuid, remove: PathBuf, scenario: PathBuf) {
     let mut watchdog = process::Watchdog::start(run).expect("the watchdog starts");
     watchdog.remove_at_end(&remove).expect("the watchdog listens");
     let program = std::env::current_exe().expect("this program has a path");
-    let launch = process::Launch::new(program, process::Mark::run(run)).environment([(SCENARIO, scenario)]);
+    let launch =
+        process::Launch::new(program, process::ProcessTag::run(run)).environment([(SCENARIO, scenario)]);
     let mut child = process::Piped::start(launch, 0).expect("the child starts");
     while let Some(line) = child.stdout.next().await {
         print(&line.text);

@@ -294,7 +294,7 @@ async fn the_scripts_of_the_daily_workflow_do_what_they_say() {
     let ran = runner.run(&hub, &publish, &app).await;
     assert_eq!(ran.status, Some(4), "{}", ran.err);
     assert_eq!(hub.commits("main"), 2);
-    assert_eq!(hub.state().told.len(), 1);
+    assert_eq!(hub.state().messages.len(), 1);
 
     let alarm = script("alarm", "Tell the webhook");
     let ran = runner
@@ -305,7 +305,7 @@ async fn the_scripts_of_the_daily_workflow_do_what_they_say() {
         )
         .await;
     assert!(ran.is_success(), "{}", ran.err);
-    let told = hub.state().told.pop().unwrap();
+    let told = hub.state().messages.pop().unwrap();
     assert!(
         told["text"]
             .as_str()

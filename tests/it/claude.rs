@@ -15,7 +15,7 @@ use compat_matrix::claude::{ClaudeRun, Endpoint, Invocation, Progress, is_perman
 use compat_matrix::env::{Environment, Secret};
 use compat_matrix::evidence::Killed;
 use compat_matrix::ids::TrialKey;
-use compat_matrix::process::{Cookie, RunId, carriers};
+use compat_matrix::process::{ProcessTag, RunId, tagged};
 use compat_matrix::transcript::{Event, Transcript};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -67,7 +67,7 @@ async fn play(steps: Value) -> ClaudeRun {
     let folder = TempDir::new().unwrap();
     let invocation = scripted(&folder, steps);
     let ran = run(&invocation, |_| {}).await.unwrap();
-    assert!(carriers(Cookie::Trial(invocation.key)).is_empty());
+    assert!(tagged(ProcessTag::trial(invocation.run, invocation.key)).is_empty());
     ran
 }
 
@@ -293,7 +293,7 @@ async fn time_that_is_up_ends_claude_and_all_it_started() {
             (ran.exit.code, ran.exit.signal, ran.exit.killed),
             (None, Some(9), Some(Killed::Deadline))
         );
-        assert!(carriers(Cookie::Trial(invocation.key)).is_empty());
+        assert!(tagged(ProcessTag::trial(invocation.run, invocation.key)).is_empty());
         if !ran.transcript.events.is_empty() {
             return;
         }

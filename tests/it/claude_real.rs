@@ -15,7 +15,7 @@ use compat_matrix::claude::{ClaudeRun, Endpoint, Invocation, Progress, run};
 use compat_matrix::env::{ClaudeChoice, Environment, Secret};
 use compat_matrix::evidence::Killed;
 use compat_matrix::ids::TrialKey;
-use compat_matrix::process::{Cookie, RunId, carriers};
+use compat_matrix::process::{ProcessTag, RunId, tagged};
 use compat_matrix::transcript::AnswerBlock;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -326,7 +326,7 @@ async fn what_the_bash_tool_leaves_behind_dies_with_the_trial() {
         .to_vec();
     let ran = run(&invocation, |_| {}).await.unwrap();
     assert_eq!(ran.exit.code, Some(0), "{ran:?}");
-    assert!(carriers(Cookie::Trial(invocation.key)).is_empty());
+    assert!(tagged(ProcessTag::trial(invocation.run, invocation.key)).is_empty());
     let results = ran.transcript.tool_results();
     assert_eq!(
         (results[0].name.as_deref(), results[0].text.as_str()),

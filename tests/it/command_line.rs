@@ -1,4 +1,4 @@
-//! Every command explains itself: what it is for, each argument, and examples that are true to its arguments.
+//! The help of every command: its purpose, each argument, and examples with existing arguments.
 
 use std::process::{Command, Output};
 
@@ -56,14 +56,14 @@ fn every_command_has_examples_and_every_argument_an_explanation() {
         if !text.contains("Examples:") {
             poor.push(format!("`{name}` has no examples"));
         }
-        // clap writes an argument's explanation below it or behind it.
+        // clap writes an argument's explanation on its line or below.
         let lines: Vec<&str> = text.lines().collect();
         for (index, line) in lines.iter().enumerate() {
             let trimmed = line.trim_start();
             let is_default = trimmed.starts_with("[default")
                 || trimmed.starts_with("[possible")
                 || trimmed.starts_with("- ");
-            // What is indented further is the text of an argument.
+            // Lines with more indentation are an argument's text.
             let is_argument = !is_default
                 && line.len() - trimmed.len() <= 6
                 && line.starts_with("  ")
@@ -82,7 +82,7 @@ fn every_command_has_examples_and_every_argument_an_explanation() {
 }
 
 #[test]
-fn every_example_names_a_command_that_there_is_and_flags_that_it_has() {
+fn every_example_has_an_existing_command_and_flags() {
     let commands = commands();
     let mut wrong = Vec::new();
     for (_, text) in &commands {
@@ -132,7 +132,7 @@ fn every_example_names_a_command_that_there_is_and_flags_that_it_has() {
 }
 
 #[test]
-fn completions_and_man_pages_know_every_command() {
+fn completions_and_man_pages_have_every_command() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let output = compat(&["completions", shell]);
         let text = String::from_utf8(output.stdout).expect("UTF-8");
@@ -156,7 +156,7 @@ fn completions_and_man_pages_know_every_command() {
 }
 
 #[test]
-fn the_page_on_red_cells_goes_through_every_cause() {
+fn the_page_on_red_cells_has_every_cause() {
     use compat_matrix::outcome::Cause;
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = std::fs::read_to_string(root.join("docs/why-red.md")).expect("the page");
@@ -188,7 +188,7 @@ fn the_page_on_red_cells_goes_through_every_cause() {
     }
     let readme = std::fs::read_to_string(root.join("README.md")).expect("the readme");
     assert!(readme.contains("(docs/why-red.md)"));
-    // The commands that it names.
+    // The commands on the page.
     let known: Vec<String> = commands().into_iter().map(|(path, _)| path.join(" ")).collect();
     for named in page.split("`compat ").skip(1) {
         let words: Vec<&str> = named.split(['`', ' ']).collect();

@@ -607,14 +607,14 @@ async fn a_watcher_with_a_filter_that_fits_nothing_says_so() {
     let stderr = std::io::BufReader::new(child.stderr.take().unwrap());
     let said = tokio::task::spawn_blocking(move || {
         let mut lines = stderr.lines().map_while(Result::ok);
-        lines.find(|line| line.contains("nothing would be run") || line.contains("until interrupted"))
+        lines.find(|line| line.contains("no trial matches") || line.contains("until interrupted"))
     });
     let said = said.await.unwrap().unwrap_or_default();
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(
         said,
-        "nothing would be run as it is: no trial's name has `wrods` in it (did you mean `words`?)"
+        "no trial matches: no trial's name has `wrods` in it (did you mean `words`?)"
     );
 }
 

@@ -1,4 +1,4 @@
-//! Children start with what they are given, end when they are told to, and leave nothing behind.
+//! Child processes: their environment, their end, and that none is left behind.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use compat_matrix::ids::TrialKey;
 use compat_matrix::process::{
-    Bounds, Cookie, Launch, Mark, Piped, RunId, Service, Stream, Watchdog, WatchdogError, carriers, output,
-    output_blocking, sweep,
+    Launch, MAX_OUTPUT_BYTES, Piped, ProcessTag, RunId, Service, Stream, Watchdog, output, output_blocking,
+    sweep, tagged,
 };
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// Longer than anything here takes; only a broken test waits for it.
+/// Longer than any step here takes; only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The stand-in for `claude`.
+/// The double of `claude`.
 pub fn fake_claude() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_fake-claude"))
 }
@@ -39,26 +39,25 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-fn launch(mark: Mark, folder: &TempDir, steps: Value) -> Launch {
-    Launch::new(fake_claude(), mark).environment([("FAKE_CLAUDE_SCENARIO", scenario(folder.path(), steps))])
+fn launch(tag: ProcessTag, folder: &TempDir, steps: Value) -> Launch {
+    Launch::new(fake_claude(), tag).environment([("FAKE_CLAUDE_SCENARIO", scenario(folder.path(), steps))])
 }
 
-fn trial_mark() -> (Mark, Cookie) {
-    let key = TrialKey(Uuid::new_v4());
-    (Mark::trial(RunId::mint(), key), Cookie::Trial(key))
+fn trial_tag() -> ProcessTag {
+    ProcessTag::trial(RunId::mint(), TrialKey(Uuid::new_v4()))
 }
 
-fn run_mark() -> Mark {
-    Mark::run(RunId::mint())
+fn run_tag() -> ProcessTag {
+    ProcessTag::run(RunId::mint())
 }
 
 #[tokio::test]
-async fn a_child_sees_only_what_it_is_given() {
+async fn a_child_gets_only_its_own_environment() {
     let folder = TempDir::new().unwrap();
     let dump = folder.path().join("dump");
-    let (mark, _) = trial_mark();
-    let launch = launch(mark, &folder, json!([{ "dump": dump }]));
-    let output = output(&launch, b"", Bounds::deadline(PATIENCE)).await.unwrap();
+    let tag = trial_tag();
+    let launch = launch(tag, &folder, json!([{ "dump": dump }]));
+    let output = output(&launch, b"", PATIENCE).await.unwrap();
     assert!(output.is_success(), "{output:?}");
     let dump: Value = serde_json::from_str(&std::fs::read_to_string(dump).unwrap()).unwrap();
     let names: Vec<&str> = dump["environment"]
@@ -68,59 +67,53 @@ async fn a_child_sees_only_what_it_is_given() {
         .map(String::as_str)
         .collect();
     assert_eq!(names, ["COMPAT_RUN", "COMPAT_TRIAL", "FAKE_CLAUDE_SCENARIO"]);
-    assert_eq!(dump["environment"]["COMPAT_RUN"], mark.run.0.to_string());
+    assert_eq!(dump["environment"]["COMPAT_RUN"], tag.run.0.to_string());
 }
 
 #[tokio::test]
 async fn output_is_bounded_and_the_exit_status_kept() {
     let folder = TempDir::new().unwrap();
-    let steps = json!([{ "print_long": 100_000 }, { "print_error": "oh" }, { "exit": 7 }]);
-    let bounds = Bounds {
-        deadline: PATIENCE,
-        bytes: 1000,
-    };
-    let output = output(&launch(run_mark(), &folder, steps), b"", bounds)
+    let steps = json!([{ "print_long": MAX_OUTPUT_BYTES + 1 }, { "print_error": "oh" }, { "exit": 7 }]);
+    let output = output(&launch(run_tag(), &folder, steps), b"", PATIENCE)
         .await
         .unwrap();
     assert_eq!(output.ended.code, Some(7));
-    assert_eq!((output.stdout.len(), output.truncated), (1000, true));
+    assert_eq!((output.stdout.len(), output.truncated), (MAX_OUTPUT_BYTES, true));
     assert_eq!(output.stderr_text(), "oh\n");
 }
 
 #[test]
-fn input_reaches_a_program_without_a_runtime_around() {
+fn a_synchronous_caller_can_pass_input() {
     let folder = TempDir::new().unwrap();
-    let launch = launch(run_mark(), &folder, json!(["read", "read_to_end"]));
-    let output = output_blocking(&launch, b"hello\n", Bounds::deadline(PATIENCE)).unwrap();
+    let launch = launch(run_tag(), &folder, json!(["read", "read_to_end"]));
+    let output = output_blocking(&launch, b"hello\n", PATIENCE).unwrap();
     assert_eq!(output.stdout_text().trim(), r#"{"type":"read","line":"hello"}"#);
 }
 
 #[tokio::test]
-async fn a_program_past_its_deadline_is_killed_and_what_it_printed_is_kept() {
+async fn a_program_past_its_deadline_is_killed_and_its_output_kept() {
     let folder = TempDir::new().unwrap();
     let launch = launch(
-        run_mark(),
+        run_tag(),
         &folder,
         json!([{ "print": "so far" }, "ignore_sigterm", "hang"]),
     );
-    // The deadline also bounds the start of the program, which may be slow on a busy machine: try longer ones.
+    // The deadline includes the start of the program, which is slow on a busy machine, so longer ones follow.
     for deadline in [300, 3000, 20_000] {
-        let bounds = Bounds::deadline(Duration::from_millis(deadline));
-        let output = output(&launch, b"", bounds).await.unwrap();
+        let deadline = Duration::from_millis(deadline);
+        let output = output(&launch, b"", deadline).await.unwrap();
         assert!(output.timed_out && output.ended.signal == Some(9), "{output:?}");
         if output.stdout_text() == "so far\n" {
             return;
         }
     }
-    panic!("what was printed before the deadline is lost");
+    panic!("the output before the deadline is lost");
 }
 
 #[tokio::test]
-async fn a_program_that_does_not_exist_is_an_error_that_names_it() {
-    let launch = Launch::new("/no/such/program", run_mark());
-    let error = output(&launch, b"", Bounds::deadline(PATIENCE))
-        .await
-        .unwrap_err();
+async fn the_error_for_a_missing_program_names_it() {
+    let launch = Launch::new("/no/such/program", run_tag());
+    let error = output(&launch, b"", PATIENCE).await.unwrap_err();
     assert!(
         error.to_string().starts_with("cannot start `/no/such/program`: "),
         "{error}"
@@ -128,27 +121,27 @@ async fn a_program_that_does_not_exist_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
-async fn a_descendant_that_left_the_group_and_holds_the_output_dies_with_its_trial() {
+async fn a_descendant_outside_the_group_dies_with_its_trial() {
     let folder = TempDir::new().unwrap();
-    let (mark, cookie) = trial_mark();
-    let launch = launch(mark, &folder, json!(["spawn_escapee", "spawn_escapee"]));
-    let output = output(&launch, b"", Bounds::deadline(PATIENCE)).await.unwrap();
+    let tag = trial_tag();
+    let launch = launch(tag, &folder, json!(["spawn_escapee", "spawn_escapee"]));
+    let output = output(&launch, b"", PATIENCE).await.unwrap();
     assert!(output.is_success(), "{output:?}");
     assert_eq!(output.stdout_text().lines().count(), 2);
-    assert!(carriers(cookie).is_empty());
+    assert!(tagged(tag).is_empty());
 }
 
 #[tokio::test]
-async fn a_descendant_without_the_cookie_dies_with_its_parent() {
+async fn a_descendant_without_the_tag_dies_with_its_parent() {
     let folder = TempDir::new().unwrap();
-    let (mark, cookie) = trial_mark();
-    let launch = launch(mark, &folder, json!(["spawn_escapee_without_cookie", "hang"]));
+    let tag = trial_tag();
+    let launch = launch(tag, &folder, json!(["spawn_escapee_without_tag", "hang"]));
     let mut piped = Piped::start(launch, 0).unwrap();
     let line = piped.stdout.next().await.unwrap();
     let spawned: Value = serde_json::from_str(&line.text).unwrap();
     let pid = i32::try_from(spawned["pid"].as_i64().unwrap()).unwrap();
-    eventually("the escapee is seen", || carriers(cookie).contains(&pid));
-    assert_eq!(sweep(cookie), 2);
+    eventually("the escapee is seen", || tagged(tag).contains(&pid));
+    assert_eq!(sweep(tag), 2);
     let (ended, _) = piped.finish().await.unwrap();
     assert_eq!(ended.signal, Some(9));
     assert!(
@@ -162,17 +155,17 @@ fn is_zombie(pid: i32) -> bool {
 }
 
 #[tokio::test]
-async fn dropping_a_trials_child_kills_it_and_what_left_its_group() {
+async fn dropping_a_trial_s_child_kills_descendants_outside_the_group() {
     let folder = TempDir::new().unwrap();
-    let (mark, cookie) = trial_mark();
-    let mut piped = Piped::start(launch(mark, &folder, json!(["spawn_escapee", "hang"])), 0).unwrap();
+    let tag = trial_tag();
+    let mut piped = Piped::start(launch(tag, &folder, json!(["spawn_escapee", "hang"])), 0).unwrap();
     piped.stdout.next().await.unwrap();
     drop(piped);
-    eventually("all are dead", || carriers(cookie).is_empty());
+    eventually("all processes are dead", || tagged(tag).is_empty());
 }
 
 #[tokio::test]
-async fn a_service_hands_on_its_lines_and_ends_when_asked() {
+async fn a_service_passes_on_its_lines_and_stops() {
     let folder = TempDir::new().unwrap();
     let steps = json!([{ "print": "out" }, { "print_error": "err" }, "hang"]);
     let lines = Arc::new(Mutex::new(Vec::new()));
@@ -182,7 +175,7 @@ async fn a_service_hands_on_its_lines_and_ends_when_asked() {
             lines.lock().unwrap().push((stream, line.text))
         }
     };
-    let service = Service::start(launch(run_mark(), &folder, steps), sink).unwrap();
+    let service = Service::start(launch(run_tag(), &folder, steps), sink).unwrap();
     let started = Instant::now();
     while lines.lock().unwrap().len() < 2 && started.elapsed() < PATIENCE {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -195,20 +188,20 @@ async fn a_service_hands_on_its_lines_and_ends_when_asked() {
 }
 
 #[tokio::test]
-async fn a_service_that_ignores_the_request_to_end_is_killed() {
+async fn a_service_that_ignores_sigterm_is_killed() {
     let folder = TempDir::new().unwrap();
     let ready = folder.path().join("ready");
     let steps = json!(["ignore_sigterm", { "dump": ready }, "hang"]);
-    let service = Service::start(launch(run_mark(), &folder, steps), |_, _| {}).unwrap();
-    eventually("it is ready", || ready.exists());
+    let service = Service::start(launch(run_tag(), &folder, steps), |_, _| {}).unwrap();
+    eventually("the service is ready", || ready.exists());
     let ended = service.stop(Duration::from_millis(50)).await.unwrap();
     assert_eq!(ended.signal, Some(9));
 }
 
 #[tokio::test]
-async fn a_service_that_ends_by_itself_tells_how() {
+async fn a_service_that_ends_by_itself_reports_how() {
     let folder = TempDir::new().unwrap();
-    let mut service = Service::start(launch(run_mark(), &folder, json!([{ "exit": 3 }])), |_, _| {}).unwrap();
+    let mut service = Service::start(launch(run_tag(), &folder, json!([{ "exit": 3 }])), |_, _| {}).unwrap();
     assert_eq!(service.ended().await.unwrap().code, Some(3));
     assert_eq!(service.try_ended().unwrap().to_string(), "exit status 3");
 }
@@ -224,7 +217,7 @@ async fn a_killed_harness_leaves_no_process_and_no_folder_behind() {
         json!(["ignore_sigterm", "spawn_escapee", { "print": "child is up" }, "hang"]),
     );
     let steps = json!([{ "be_harness": { "run": run.0, "remove": removed, "scenario": child } }]);
-    let mut harness = Piped::start(launch(run_mark(), &folder, steps), 4096).unwrap();
+    let mut harness = Piped::start(launch(run_tag(), &folder, steps), 4096).unwrap();
     let mut printed = Vec::new();
     while let Some(line) = harness.stdout.next().await {
         printed.push(line.text);
@@ -232,33 +225,38 @@ async fn a_killed_harness_leaves_no_process_and_no_folder_behind() {
             break;
         }
     }
-    assert_eq!(carriers(Cookie::Run(run)).len(), 2, "{printed:?}");
+    assert_eq!(tagged(ProcessTag::run(run)).len(), 2, "{printed:?}");
     harness.kill().await;
     let (ended, _) = harness.finish().await.unwrap();
     assert_eq!(ended.signal, Some(9));
     eventually("every process of the run is dead", || {
-        carriers(Cookie::Run(run)).is_empty()
+        tagged(ProcessTag::run(run)).is_empty()
     });
     eventually("the folder is gone", || !removed.exists());
 }
 
 #[tokio::test]
-async fn a_watchdog_that_is_done_has_ended_what_was_left() {
+async fn a_finished_watchdog_has_ended_all_processes() {
     let folder = TempDir::new().unwrap();
     let run = RunId::mint();
     let watchdog = Watchdog::start_from(&fake_claude(), run).unwrap();
     let mut piped = Piped::start(
-        launch(Mark::run(run), &folder, json!([{ "print": "up" }, "hang"])),
+        launch(ProcessTag::run(run), &folder, json!([{ "print": "up" }, "hang"])),
         0,
     )
     .unwrap();
     piped.stdout.next().await.unwrap();
     watchdog.finish().unwrap();
-    assert!(carriers(Cookie::Run(run)).is_empty());
+    assert!(tagged(ProcessTag::run(run)).is_empty());
 }
 
 #[test]
-fn a_program_without_the_hidden_mode_is_no_watchdog() {
+fn a_program_without_the_hidden_mode_is_refused() {
     let error = Watchdog::start_from(Path::new("/bin/echo"), RunId::mint()).unwrap_err();
-    assert!(matches!(error, WatchdogError::NotReady { .. }), "{error}");
+    assert!(
+        error
+            .to_string()
+            .starts_with("the watchdog did not start: `/bin/echo` printed"),
+        "{error}"
+    );
 }

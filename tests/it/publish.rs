@@ -1,4 +1,4 @@
-//! `compat publish` from end to end: newest versions, gateway, harness, matrix, docs repository; against a real git server.
+//! `compat publish` from end to end, against a real git server: versions, gateway, harness, matrix, docs repository.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::doubles::registry;
 use crate::ran::Ran;
 
 #[tokio::test]
-async fn the_daily_run_publishes_one_file_and_a_second_run_nothing() {
+async fn the_daily_run_publishes_one_file_and_then_nothing() {
     let (hub, registry, machine) = (Hub::start().await, registry::start(CLAUDE).await, Machine::new());
 
     let ran = Ran::of(&mut machine.publish_all(&hub, &registry)).await;
@@ -57,7 +57,7 @@ async fn the_daily_run_publishes_one_file_and_a_second_run_nothing() {
 }
 
 #[tokio::test]
-async fn the_token_is_for_the_docs_repository_and_its_contents_alone() {
+async fn the_token_is_only_for_the_docs_repository_s_contents() {
     let (hub, machine) = (Hub::start().await, Machine::new());
 
     let ran = machine.publishes(&hub, &[]).await;
@@ -71,7 +71,7 @@ async fn the_token_is_for_the_docs_repository_and_its_contents_alone() {
 }
 
 #[tokio::test]
-async fn a_token_that_may_do_more_is_not_used() {
+async fn a_token_with_more_permissions_is_not_used() {
     let (hub, machine) = (Hub::start().await, Machine::new());
     hub.state().extra_permission = Some("administration");
 
@@ -87,7 +87,7 @@ async fn a_token_that_may_do_more_is_not_used() {
 }
 
 #[tokio::test]
-async fn an_app_that_github_does_not_know_is_told_what_to_do() {
+async fn the_error_for_an_unknown_app_says_what_to_do() {
     let (hub, machine) = (Hub::start().await, Machine::new());
     let mut command = machine.publish_results(&hub);
     machine.write("app-key.pem", &hub.key_of_another_app());
@@ -150,7 +150,7 @@ async fn a_token_from_a_descriptor_is_inherited_by_no_child() {
 }
 
 #[tokio::test]
-async fn skip_publish_stops_before_the_docs_repository_and_tells_what_the_token_may_do() {
+async fn skip_publish_mints_a_token_but_pushes_nothing() {
     let (hub, registry, machine) = (Hub::start().await, registry::start(CLAUDE).await, Machine::new());
 
     let ran = Ran::of(machine.publish_all(&hub, &registry).arg("--skip-publish")).await;
@@ -171,7 +171,7 @@ async fn skip_publish_stops_before_the_docs_repository_and_tells_what_the_token_
         assert!(machine.path("output").join(name).is_file(), "{name}");
     }
 
-    // The second half, elsewhere, with the versions of the first.
+    // The second half, on another machine, with the versions file of the first.
     let mut second = machine.publish(&hub);
     second
         .arg("--results")
@@ -186,7 +186,7 @@ async fn skip_publish_stops_before_the_docs_repository_and_tells_what_the_token_
 }
 
 #[tokio::test]
-async fn a_dry_run_prints_the_plan_and_does_nothing() {
+async fn a_dry_run_prints_the_plan_and_pushes_nothing() {
     let (hub, machine) = (Hub::start().await, Machine::new());
     hub.put(
         "main",
@@ -221,7 +221,7 @@ async fn a_dry_run_prints_the_plan_and_does_nothing() {
 }
 
 #[tokio::test]
-async fn an_unchanged_matrix_is_published_anew_once_the_old_one_has_aged() {
+async fn an_unchanged_matrix_is_published_again_after_some_days() {
     let (hub, machine) = (Hub::start().await, Machine::new());
     machine.publishes(&hub, &[]).await;
     machine.results(|results| results["run"]["written_at"] = "2026-11-28T09:00:00Z".into());
@@ -235,7 +235,7 @@ async fn an_unchanged_matrix_is_published_anew_once_the_old_one_has_aged() {
 }
 
 #[tokio::test]
-async fn a_pull_request_merges_by_itself_unless_there_are_regressions() {
+async fn a_pull_request_without_regressions_gets_auto_merge() {
     let branch = "automation/compatibility-matrix";
     let (hub, machine) = (Hub::start().await, Machine::new());
     hub.put(
@@ -250,7 +250,7 @@ async fn a_pull_request_merges_by_itself_unless_there_are_regressions() {
     let log = &ran.err;
     assert!(ran.is_success(), "{log}");
     assert!(
-        log.contains("proposed as https://github.example/pull/7, which merges by itself"),
+        log.contains("proposed as https://github.example/pull/7, which merges automatically"),
         "{log}"
     );
     assert_eq!(hub.head("main"), main);
@@ -261,7 +261,7 @@ async fn a_pull_request_merges_by_itself_unless_there_are_regressions() {
         serde_json::json!({ "contents": "write", "pull_requests": "write" })
     );
 
-    // The docs go on, and the next day there is a regression.
+    // The docs change, and the next day there is a regression.
     hub.put("main", "docs/news.md", "news\n");
     machine.results(|results| {
         results["run"]["written_at"] = "2026-11-22T09:00:00Z".into();
@@ -272,7 +272,7 @@ async fn a_pull_request_merges_by_itself_unless_there_are_regressions() {
 
     let log = &ran.err;
     assert!(ran.is_success(), "{log}");
-    assert!(log.contains("which waits for somebody to merge it"), "{log}");
+    assert!(log.contains("which needs a manual merge"), "{log}");
     let open = hub.state().pull_request.clone().unwrap();
     assert!(open["auto_merge"].is_null());
     assert!(open["body"].as_str().unwrap().contains("1 regression"), "{open}");
@@ -281,12 +281,12 @@ async fn a_pull_request_merges_by_itself_unless_there_are_regressions() {
     let position = |part: &str| calls.iter().position(|call| call.contains(part)).unwrap();
     assert!(
         position("disablePullRequestAutoMerge") < position("POST /BerriAI/litellm-docs.git/git-receive-pack"),
-        "what merges by itself must not get a regression: {calls:?}"
+        "a pull request with auto-merge must not get a regression: {calls:?}"
     );
 }
 
 #[tokio::test]
-async fn a_pull_request_is_closed_once_the_docs_have_what_the_run_found() {
+async fn a_pull_request_is_closed_once_the_docs_have_its_matrix() {
     let (hub, machine) = (Hub::start().await, Machine::new());
     hub.put("main", MATRIX_PATH, &machine.matrix());
     let via_pr = || machine.publishes(&hub, &["--via-pr"]);
@@ -308,7 +308,7 @@ async fn a_pull_request_is_closed_once_the_docs_have_what_the_run_found() {
 }
 
 #[tokio::test]
-async fn where_nothing_merges_by_itself_the_pull_request_waits_for_somebody() {
+async fn without_auto_merge_a_pull_request_needs_a_manual_merge() {
     let (hub, machine) = (Hub::start().await, Machine::new());
     hub.state().fault = Fault::NoAutoMerge;
 
@@ -320,26 +320,26 @@ async fn where_nothing_merges_by_itself_the_pull_request_waits_for_somebody() {
         log.contains("Auto merge is not allowed for this repository"),
         "{log}"
     );
-    assert!(log.contains("which waits for somebody to merge it"), "{log}");
+    assert!(log.contains("which needs a manual merge"), "{log}");
     assert!(hub.state().pull_request.is_some());
 }
 
 #[tokio::test]
-async fn a_pull_request_needs_a_branch_of_its_own() {
+async fn a_pull_request_needs_another_branch() {
     let (hub, machine) = (Hub::start().await, Machine::new());
     let ran = machine
         .publishes(&hub, &["--via-pr", "--pr-branch", "main"])
         .await;
     assert_eq!(ran.status, Some(1));
     assert!(
-        ran.err.contains("`--pr-branch` is `--branch` itself"),
+        ran.err.contains("`--pr-branch` is the same as `--branch`"),
         "{}",
         ran.err
     );
 }
 
 #[tokio::test]
-async fn a_webhook_hears_of_regressions_fixes_and_failures_and_of_nothing_else() {
+async fn a_webhook_gets_only_regressions_fixes_and_failures() {
     let (hub, machine) = (Hub::start().await, Machine::new());
     let address = machine.write("webhook", &format!("{}/hook/{WEBHOOK_CANARY}\n", hub.address));
     let publish = |day: u8| {
@@ -351,7 +351,10 @@ async fn a_webhook_hears_of_regressions_fixes_and_failures_and_of_nothing_else()
     let (mut command, time) = publish(1);
     machine.results(|results| results["run"]["written_at"] = time.into());
     Ran::of(&mut command).await;
-    assert!(hub.state().told.is_empty(), "the first matrix is no news");
+    assert!(
+        hub.state().messages.is_empty(),
+        "the first matrix needs no message"
+    );
 
     let (mut command, time) = publish(2);
     machine.results(|results| {
@@ -359,7 +362,7 @@ async fn a_webhook_hears_of_regressions_fixes_and_failures_and_of_nothing_else()
         fail(results, 0, "gateway");
     });
     Ran::of(&mut command).await;
-    let text = hub.state().told.pop().unwrap()["text"]
+    let text = hub.state().messages.pop().unwrap()["text"]
         .as_str()
         .unwrap()
         .to_owned();
@@ -372,7 +375,7 @@ async fn a_webhook_hears_of_regressions_fixes_and_failures_and_of_nothing_else()
     let (mut command, time) = publish(3);
     machine.results(|results| results["run"]["written_at"] = time.into());
     Ran::of(&mut command).await;
-    let text = hub.state().told.pop().unwrap()["text"]
+    let text = hub.state().messages.pop().unwrap()["text"]
         .as_str()
         .unwrap()
         .to_owned();
@@ -385,12 +388,12 @@ async fn a_webhook_hears_of_regressions_fixes_and_failures_and_of_nothing_else()
     });
     let ran = Ran::of(&mut command).await;
     assert_eq!(ran.status, Some(4));
-    let text = hub.state().told.pop().unwrap()["text"]
+    let text = hub.state().messages.pop().unwrap()["text"]
         .as_str()
         .unwrap()
         .to_owned();
     assert!(
-        text.contains("the last truth stays") && text.contains("account (1)"),
+        text.contains("the published matrix stays") && text.contains("account (1)"),
         "{text}"
     );
 }

@@ -1,4 +1,4 @@
-//! `compat publish` when something goes wrong: nothing is ever half published.
+//! `compat publish` with failures of the network, the server, the disk and its own process: it never publishes a part.
 
 use std::process::Stdio;
 
@@ -17,7 +17,7 @@ async fn with(fault: Fault) -> (Hub, Machine) {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_renewed_once_and_then_told() {
+async fn a_refused_token_is_renewed_once() {
     let (hub, machine) = with(Fault::RefuseTokens).await;
 
     let ran = machine.publishes(&hub, &[]).await;
@@ -33,7 +33,7 @@ async fn a_refused_token_is_renewed_once_and_then_told() {
 }
 
 #[tokio::test]
-async fn a_token_that_may_not_write_is_told() {
+async fn a_read_only_token_is_reported() {
     let (hub, machine) = with(Fault::ReadOnly).await;
     let ran = machine.publishes(&hub, &[]).await;
     assert_eq!(ran.status, Some(1));
@@ -42,7 +42,7 @@ async fn a_token_that_may_not_write_is_told() {
 }
 
 #[tokio::test]
-async fn a_token_that_expires_before_the_push_is_minted_anew() {
+async fn a_token_that_expires_before_the_push_is_renewed() {
     let (hub, machine) = with(Fault::Expire).await;
 
     let ran = machine.publishes(&hub, &[]).await;
@@ -53,7 +53,7 @@ async fn a_token_that_expires_before_the_push_is_minted_anew() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_about_to_expire_is_not_used() {
+async fn a_token_near_its_end_is_not_used() {
     let (hub, machine) = with(Fault::Moves(1)).await;
     hub.state().lifetime = 60;
 
@@ -64,7 +64,7 @@ async fn a_token_that_is_about_to_expire_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_push_that_the_server_rejects_is_told_in_its_own_words_and_not_repeated() {
+async fn a_rejected_push_shows_the_server_s_words_once() {
     let (hub, machine) = with(Fault::None).await;
     hub.hook(
         "pre-receive",
@@ -85,14 +85,14 @@ async fn a_push_that_the_server_rejects_is_told_in_its_own_words_and_not_repeate
 }
 
 #[tokio::test]
-async fn a_remote_that_moved_gets_the_commit_anew_and_keeps_what_others_pushed() {
+async fn a_moved_branch_keeps_the_commits_of_others() {
     let (hub, machine) = with(Fault::Moves(2)).await;
 
     let ran = machine.publishes(&hub, &[]).await;
 
     let log = &ran.err;
     assert!(ran.is_success(), "{log}");
-    assert!(log.contains("looking again (attempt 3 of 5)"), "{log}");
+    assert!(log.contains("trying again (attempt 3 of 5)"), "{log}");
     assert_eq!(hub.changed("main"), [MATRIX_PATH]);
     assert_eq!(hub.commits("main"), 4);
     assert_eq!(hub.file("main", "docs/1.md"), "news");
@@ -100,7 +100,7 @@ async fn a_remote_that_moved_gets_the_commit_anew_and_keeps_what_others_pushed()
 }
 
 #[tokio::test]
-async fn a_server_that_sends_no_partial_clones_is_served_as_well() {
+async fn a_server_without_partial_clones_works_too() {
     let (hub, machine) = with(Fault::None).await;
     hub.git(&["config", "uploadpack.allowFilter", "false"]);
     hub.put(
@@ -116,7 +116,7 @@ async fn a_server_that_sends_no_partial_clones_is_served_as_well() {
 }
 
 #[tokio::test]
-async fn a_network_that_breaks_before_the_push_is_tried_again() {
+async fn a_push_is_retried_after_a_network_failure() {
     let (hub, machine) = with(Fault::CutBeforePush(1)).await;
 
     let ran = machine.publishes(&hub, &[]).await;
@@ -126,7 +126,7 @@ async fn a_network_that_breaks_before_the_push_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_network_that_stays_broken_is_given_up_on() {
+async fn a_network_that_stays_broken_ends_the_run() {
     let (hub, machine) = with(Fault::CutBeforePush(100)).await;
 
     let ran = machine.publishes(&hub, &["--attempts", "2"]).await;
@@ -141,7 +141,7 @@ async fn a_network_that_stays_broken_is_given_up_on() {
 }
 
 #[tokio::test]
-async fn a_network_that_breaks_in_the_middle_of_a_push_leaves_nothing_and_is_tried_again() {
+async fn a_push_that_breaks_off_leaves_nothing_and_is_retried() {
     let (hub, machine) = with(Fault::CutInPush).await;
 
     let ran = machine.publishes(&hub, &["--attempts", "1"]).await;
@@ -153,13 +153,13 @@ async fn a_network_that_breaks_in_the_middle_of_a_push_leaves_nothing_and_is_tri
     let ran = machine.publishes(&hub, &[]).await;
     let log = &ran.err;
     assert!(ran.is_success(), "{log}");
-    assert!(log.contains("looking again (attempt 2 of 5)"), "{log}");
+    assert!(log.contains("trying again (attempt 2 of 5)"), "{log}");
     assert_eq!(hub.commits("main"), 2);
     is_whole(&hub);
 }
 
 #[tokio::test]
-async fn a_push_that_arrived_though_its_answer_was_lost_is_not_repeated() {
+async fn a_push_with_a_lost_answer_is_not_repeated() {
     let (hub, machine) = with(Fault::CutAfterPush).await;
 
     let ran = machine.publishes(&hub, &[]).await;
@@ -174,7 +174,7 @@ async fn a_push_that_arrived_though_its_answer_was_lost_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_repository_that_does_not_answer_at_all_is_given_up_on() {
+async fn a_repository_that_never_answers_ends_the_run() {
     let (hub, machine) = with(Fault::None).await;
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/x/y.git", gone.local_addr().unwrap());
@@ -198,7 +198,7 @@ async fn a_repository_that_does_not_answer_at_all_is_given_up_on() {
 }
 
 #[tokio::test]
-async fn a_file_in_the_matrix_s_place_that_is_no_plain_file_is_left_alone() {
+async fn a_file_in_place_of_a_folder_is_not_changed() {
     let (hub, machine) = with(Fault::None).await;
     hub.put("main", "static", "not a folder\n");
     let before = hub.head("main");
@@ -209,8 +209,8 @@ async fn a_file_in_the_matrix_s_place_that_is_no_plain_file_is_left_alone() {
     assert_eq!(hub.head("main"), before);
 }
 
-/// `publish` with a full disk: where this user may, its temporary folder is a disk of `size` KiB (`ENOSPC`), elsewhere no
-/// file can grow beyond that (`EFBIG`).
+/// `publish` with a full disk. If this user may mount, its temporary folder is a disk of `size` KiB (`ENOSPC`); otherwise no
+/// file can grow beyond that size (`EFBIG`).
 fn on_full_disk(publish: &tokio::process::Command, size: u32) -> tokio::process::Command {
     let publish = publish.as_std();
     let may_mount = std::process::Command::new("unshare")
@@ -243,10 +243,10 @@ fn on_full_disk(publish: &tokio::process::Command, size: u32) -> tokio::process:
 }
 
 #[tokio::test]
-async fn a_full_disk_is_told_and_nothing_is_published() {
+async fn a_full_disk_publishes_nothing() {
     let (hub, machine) = with(Fault::None).await;
     let publish = machine.publish_results(&hub);
-    // One page and there is no repository; a few and nothing can be fetched into it; more and no commit can be made.
+    // With one page it cannot create the repository, with a few it cannot fetch, with more it cannot commit.
     for size in [4, 12, 24] {
         let ran = Ran::of(&mut on_full_disk(&publish, size)).await;
         assert_eq!(ran.status, Some(1), "{size}: {}", ran.err);
@@ -259,7 +259,7 @@ async fn a_full_disk_is_told_and_nothing_is_published() {
 }
 
 #[tokio::test]
-async fn killed_at_any_step_it_leaves_nothing_and_the_next_run_is_whole() {
+async fn a_run_killed_at_any_step_leaves_nothing() {
     let steps = [
         "resolve LiteLLM:",
         "gateway: pulling",
@@ -300,9 +300,9 @@ async fn killed_at_any_step_it_leaves_nothing_and_the_next_run_is_whole() {
 }
 
 #[tokio::test]
-async fn killed_at_any_call_of_git_it_leaves_all_or_nothing_and_the_next_run_heals_it() {
+async fn a_run_killed_at_any_call_of_git_publishes_all_or_nothing() {
     let mut killed = Vec::new();
-    // A few at once: most of the time is spent on waiting until all is dead.
+    // Four at once, because most of the time is spent waiting for processes to end.
     for first in (0..).step_by(4) {
         let runs = join_all((first..first + 4).map(killed_at_git_call)).await;
         let is_last = runs.iter().any(Option::is_none);
@@ -315,7 +315,7 @@ async fn killed_at_any_call_of_git_it_leaves_all_or_nothing_and_the_next_run_hea
     assert!(killed.iter().any(|call| call.contains(" push ")), "{killed:?}");
 }
 
-/// Kills `compat` at a call of git; the call, if there is one of that number.
+/// Kills `compat` at a call of git; returns the call, or `None` if there are fewer calls.
 async fn killed_at_git_call(number: usize) -> Option<String> {
     let (hub, machine) = with(Fault::None).await;
     machine.kill_at_git_call(number);
@@ -336,7 +336,7 @@ async fn killed_at_git_call(number: usize) -> Option<String> {
     Some(call)
 }
 
-/// The docs repository has the base, or the whole commit on it.
+/// Checks that the docs repository has the base, or the whole commit on it.
 fn is_whole(hub: &Hub) {
     hub.git(&["fsck", "--strict", "--connectivity-only"]);
     match hub.commits("main") {
@@ -350,10 +350,10 @@ fn is_whole(hub: &Hub) {
 }
 
 #[tokio::test]
-async fn killed_while_it_pushes_it_leaves_all_or_nothing() {
+async fn a_run_killed_during_a_push_publishes_all_or_nothing() {
     for after in [false, true] {
         let (hub, machine) = with(Fault::None).await;
-        // The hook runs once all has come, before the branch moves; the other one after it has.
+        // `pre-receive` runs after the upload and before the branch moves, `post-receive` after that.
         let name = if after { "post-receive" } else { "pre-receive" };
         let flag = machine.path("arrived");
         hub.hook(name, &format!("touch {}; sleep 0.2", flag.display()));
@@ -364,7 +364,7 @@ async fn killed_while_it_pushes_it_leaves_all_or_nothing() {
             .unwrap();
         while !flag.exists() {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            assert!(child.try_wait().unwrap().is_none(), "it never pushed");
+            assert!(child.try_wait().unwrap().is_none(), "it ended without a push");
         }
         child.kill().await.unwrap();
         assert!(machine.is_tidy().await);
@@ -373,7 +373,7 @@ async fn killed_while_it_pushes_it_leaves_all_or_nothing() {
 }
 
 #[tokio::test]
-async fn told_to_end_it_ends_what_it_started_and_says_so() {
+async fn sigterm_ends_the_harness_and_the_container() {
     let (hub, registry, machine) = (Hub::start().await, registry::start(CLAUDE).await, Machine::new());
     machine.program("harness", "sleep 60");
     let mut child = machine
@@ -392,7 +392,7 @@ async fn told_to_end_it_ends_what_it_started_and_says_so() {
         log.push('\n');
     }
     assert_eq!(child.wait().await.unwrap().code(), Some(1));
-    assert!(log.contains("error: run: told to end"), "{log}");
+    assert!(log.contains("error: run: interrupted by SIGTERM"), "{log}");
     assert_eq!(
         machine.containers(),
         Vec::<String>::new(),
@@ -402,7 +402,7 @@ async fn told_to_end_it_ends_what_it_started_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_harness_that_breaks_is_told_with_its_last_words() {
+async fn the_error_for_a_failed_harness_shows_its_last_lines() {
     let (hub, registry, machine) = (Hub::start().await, registry::start(CLAUDE).await, Machine::new());
     machine.program("harness", "echo 'the session cannot start' >&2; exit 2");
 
@@ -411,14 +411,14 @@ async fn a_harness_that_breaks_is_told_with_its_last_words() {
     let log = &ran.err;
     assert_eq!(ran.status, Some(1));
     assert!(
-        log.contains("error: run: the harness broke (exit status 2)")
+        log.contains("error: run: the harness failed (exit status 2)")
             && log.contains("the session cannot start"),
         "{log}"
     );
 }
 
 #[tokio::test]
-async fn a_claude_that_is_not_what_the_registry_says_is_not_run() {
+async fn a_claude_with_another_digest_is_not_run() {
     let (hub, machine) = (Hub::start().await, Machine::new());
     let registry = registry::start_tampered(CLAUDE).await;
 
@@ -427,7 +427,7 @@ async fn a_claude_that_is_not_what_the_registry_says_is_not_run() {
     let log = &ran.err;
     assert_eq!(ran.status, Some(1));
     assert!(
-        log.contains("error: install Claude Code: the file that came"),
+        log.contains("error: install Claude Code: the downloaded file"),
         "{log}"
     );
     assert_eq!(hub.commits("main"), 1);

@@ -1,10 +1,10 @@
-//! What `compat publish` refuses, and what it says of it.
+//! What `compat publish` refuses, and its messages.
 
 use std::path::Path;
 
 use compat_matrix::matrix::ManifestView;
 use compat_matrix::matrix::builder::Stamp;
-use compat_matrix::publish::gate::{self, Judgement, Rules};
+use compat_matrix::publish::gate::{self, GateDecision, GateRules};
 use compat_matrix::results::Results;
 use compat_matrix::spec_files::Project;
 use serde_json::{Value, json};
@@ -13,10 +13,9 @@ use crate::doubles::hub::{Hub, MATRIX_PATH};
 use crate::doubles::machine::{Machine, fail, files, results};
 use crate::ran::Ran;
 
-/// Changes results.
 type Change = fn(&mut Value);
 
-/// Publishes results that `change` has changed; the exit status and the log.
+/// Publishes the results after `change`; returns the exit status and the log.
 async fn publish(hub: &Hub, arguments: &[&str], change: impl FnOnce(&mut Value)) -> (Option<i32>, String) {
     let machine = Machine::new();
     machine.results(change);
@@ -24,26 +23,26 @@ async fn publish(hub: &Hub, arguments: &[&str], change: impl FnOnce(&mut Value))
     (ran.status, ran.err)
 }
 
-/// What the gate says of results that `change` has changed.
-fn judged(change: impl FnOnce(&mut Value)) -> Judgement {
+/// The gate's decision about the results after `change`.
+fn decided(change: impl FnOnce(&mut Value)) -> GateDecision {
     let results = Results::parse(&results(change)).unwrap();
     let project = Project::open(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
     let stamp = Stamp::new(&results, Some("v1.83.0-stable".into()), None, None).unwrap();
-    let rules = Rules {
+    let rules = GateRules {
         stamp: &stamp,
         trials: project.trials().len(),
         allow_inconclusive: false,
     };
-    gate::judge(&ManifestView::from(&project.manifest), &results, rules).unwrap()
+    gate::decide(&ManifestView::from(&project.manifest), &results, rules).unwrap()
 }
 
-/// Why results that `change` has changed are refused.
+/// The refusals of the results after `change`.
 fn refusals(change: impl FnOnce(&mut Value)) -> Vec<String> {
-    judged(change).refusals.iter().map(ToString::to_string).collect()
+    decided(change).refusals.iter().map(ToString::to_string).collect()
 }
 
 #[test]
-fn a_run_that_is_not_the_whole_truth_is_refused() {
+fn an_incomplete_or_simulated_run_is_refused() {
     let cases: [(&str, Change); 7] = [
         ("a provider simulator stood behind the gateway", |results| {
             results["run"]["behind"] = "simulated".into();
@@ -53,24 +52,27 @@ fn a_run_that_is_not_the_whole_truth_is_refused() {
             results["run"]["selected"] = 89.into();
         }),
         ("the run selected 89 of the project's 90 trials", |results| {
-            // It says itself that there are no more.
+            // The results claim that the project has no more trials.
             results["results"].as_array_mut().unwrap().pop();
             results["run"]["selected"] = 89.into();
             results["run"]["trials"] = 89.into();
         }),
-        ("the run was broken off: 89 of 90 trials finished", |results| {
+        ("the run is incomplete: 89 of 90 trials finished", |results| {
             results["results"].as_array_mut().unwrap().pop();
             results["run"]["complete"] = false.into();
         }),
-        ("the session broke: the gateway did not answer", |results| {
-            fail(results, 0, "harness");
-            results["results"][0]["mismatches"] = json!([{
-                "expectation": "session", "summary": "the session could not be started", "expected": "a gateway",
-                "actual": "the gateway did not answer",
-            }]);
-        }),
         (
-            "the matrix would say LiteLLM v1.83.0-stable, but 1.82.9 ran",
+            "the session could not start: the gateway did not answer",
+            |results| {
+                fail(results, 0, "harness");
+                results["results"][0]["mismatches"] = json!([{
+                    "expectation": "session", "summary": "the session could not be started", "expected": "a gateway",
+                    "actual": "the gateway did not answer",
+                }]);
+            },
+        ),
+        (
+            "the matrix would name LiteLLM v1.83.0-stable, but 1.82.9 ran",
             |results| {
                 results["run"]["gateway"]["version"] = "1.82.9".into();
             },
@@ -92,11 +94,11 @@ fn a_run_that_is_not_the_whole_truth_is_refused() {
 }
 
 #[test]
-fn red_cells_that_are_not_the_gateway_s_fault_are_refused_by_cause() {
+fn red_cells_of_other_causes_are_refused() {
     for cause in ["account", "auth", "config", "rate_limit", "upstream", "harness"] {
         let refusals = refusals(|results| fail(results, 0, cause));
         let why = format!(
-            "1 trials failed by no fault of the gateway: {cause} (1): basic_messaging_non_streaming::anthropic::haiku"
+            "1 trial failed for reasons other than the gateway: {cause} (1): basic_messaging_non_streaming::anthropic::haiku"
         );
         assert!(
             refusals.iter().any(|refusal| refusal.starts_with(&why)),
@@ -104,14 +106,14 @@ fn red_cells_that_are_not_the_gateway_s_fault_are_refused_by_cause() {
         );
     }
     for cause in ["gateway", "assertion", "cli"] {
-        let judgement = judged(|results| fail(results, 0, cause));
-        assert_eq!(judgement.refusals, [], "{cause}");
-        assert_eq!(judgement.candidate.matrix.failures().len(), 1, "{cause}");
+        let decision = decided(|results| fail(results, 0, cause));
+        assert_eq!(decision.refusals, [], "{cause}");
+        assert_eq!(decision.candidate.matrix.failures().len(), 1, "{cause}");
     }
 }
 
 #[tokio::test]
-async fn what_is_refused_is_told_with_all_its_reasons_and_nothing_is_published() {
+async fn a_refusal_lists_all_reasons_and_publishes_nothing() {
     let hub = Hub::start().await;
     let (status, log) = publish(&hub, &[], |results| {
         fail(results, 0, "account");
@@ -122,22 +124,22 @@ async fn what_is_refused_is_told_with_all_its_reasons_and_nothing_is_published()
     assert_eq!(status, Some(4), "{log}");
     for why in [
         "validate: refused: a provider simulator stood behind the gateway",
-        "validate: refused: 2 trials failed by no fault of the gateway: account (1): ",
+        "validate: refused: 2 trials failed for reasons other than the gateway: account (1): ",
         "; rate_limit (1): ",
         "or publish them as not tested with `--allow-inconclusive`",
-        "done: not published: the last truth stays",
+        "done: not published: the published matrix stays",
     ] {
         assert!(log.contains(why), "no `{why}` in\n{log}");
     }
     assert_eq!(hub.commits("main"), 1);
-    assert_eq!(hub.state().calls, Vec::<String>::new(), "nobody was even asked");
+    assert_eq!(hub.state().calls, Vec::<String>::new(), "no request was sent");
 }
 
 #[tokio::test]
-async fn allowed_inconclusive_trials_are_published_as_not_tested_and_a_proven_fault_stays_red() {
+async fn inconclusive_trials_may_be_published_as_not_tested() {
     let hub = Hub::start().await;
     let (status, log) = publish(&hub, &["--allow-inconclusive"], |results| {
-        // Of the first cell one tier cannot be judged; of the second one cannot and one is proven.
+        // In the first cell one tier cannot be judged; in the second one cannot, and one failure is the gateway's.
         fail(results, 0, "rate_limit");
         fail(results, 3, "rate_limit");
         fail(results, 4, "gateway");
@@ -169,7 +171,7 @@ async fn allowed_inconclusive_trials_are_published_as_not_tested_and_a_proven_fa
 }
 
 #[tokio::test]
-async fn what_is_published_of_another_schema_or_newer_is_not_replaced() {
+async fn a_newer_matrix_or_one_of_another_schema_stays() {
     let sample = include_str!("../../sample_compatibility-matrix.json");
     for (text, why) in [
         (
@@ -197,7 +199,7 @@ async fn what_is_published_of_another_schema_or_newer_is_not_replaced() {
 }
 
 #[tokio::test]
-async fn a_pair_of_the_manifest_without_a_cell_is_published_as_not_tested() {
+async fn a_pair_without_a_cell_is_published_as_not_tested() {
     let (hub, mut machine) = (Hub::start().await, Machine::new());
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     // A row without a `_shared.yaml`: only providers with a file of their own are tested.
@@ -230,7 +232,7 @@ async fn a_pair_of_the_manifest_without_a_cell_is_published_as_not_tested() {
         results["run"]["trials"] = 87.into();
     });
 
-    // To the whole project it is a part of a run.
+    // For the whole project this run is incomplete.
     let ran = machine.publishes(&hub, &[]).await;
     assert_eq!(ran.status, Some(4), "{}", ran.err);
 
@@ -251,7 +253,7 @@ async fn a_pair_of_the_manifest_without_a_cell_is_published_as_not_tested() {
 }
 
 #[tokio::test]
-async fn results_of_another_schema_are_no_results() {
+async fn results_of_another_schema_are_refused() {
     let hub = Hub::start().await;
     let (status, log) = publish(&hub, &[], |results| results["schema_version"] = "2".into()).await;
     assert_eq!(status, Some(1), "{log}");
@@ -263,20 +265,16 @@ async fn results_of_another_schema_are_no_results() {
 }
 
 #[tokio::test]
-async fn a_token_is_sent_over_tls_or_not_at_all() {
+async fn a_token_is_sent_only_over_tls() {
     let (hub, machine) = (Hub::start().await, Machine::new());
     let mut command = machine.publish_to(&hub, "http://docs.example/o/r.git");
     let ran = Ran::of(command.args(["--results", "x"])).await;
     assert_eq!(ran.status, Some(1));
-    assert!(
-        ran.err.contains("anybody could read the token on its way"),
-        "{}",
-        ran.err
-    );
+    assert!(ran.err.contains("anybody could read the token"), "{}", ran.err);
 }
 
 #[tokio::test]
-async fn an_address_with_a_token_in_it_is_refused_and_not_shown() {
+async fn an_address_with_a_token_is_refused_and_not_shown() {
     let (hub, machine) = (Hub::start().await, Machine::new());
     let mut command = machine.publish_to(&hub, "https://x:ghs_canary@h/o/r.git");
     let ran = Ran::of(command.args(["--results", "x"])).await;

@@ -1,5 +1,5 @@
-//! Where secrets are seen: a canary in every credential, and every byte searched that any child, log, artifact, commit,
-//! temporary file, request or message has seen. Each must be where it is needed, and nowhere else.
+//! Where secrets appear. Every credential holds a canary; the tests search all processes, logs, artifacts, commits, temporary
+//! files, requests and messages for it. Each canary must appear where it is needed, and nowhere else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ use crate::ran::Ran;
 /// A line of a service account's key.
 const ACCOUNT_CANARY: &str = "canaryACCOUNTcanaryACCOUNTcanaryACCOUNTcanaryACCOUNT";
 
-/// A machine on which every credential is a canary, and whose children are all watched.
+/// A machine with a canary in every credential, which records all child processes.
 struct Watched {
     hub: Hub,
     registry: Server,
@@ -48,7 +48,7 @@ impl Watched {
         }
     }
 
-    /// The whole of a daily run, told to a webhook and in a summary.
+    /// A whole daily run, with a webhook and a summary.
     async fn run(&self) -> Ran {
         Ran::of(&mut self.command()).await
     }
@@ -75,7 +75,7 @@ impl Watched {
         command
     }
 
-    /// Every secret, by name: each of the forms in which it could be found.
+    /// Every secret by name, in all forms that could appear.
     fn secrets(&self) -> BTreeMap<&'static str, Vec<String>> {
         let state = self.hub.state();
         let basic = |token: &String| STANDARD.encode(format!("x-access-token:{token}"));
@@ -98,7 +98,7 @@ impl Watched {
         ])
     }
 
-    /// The key that was minted for the gateway, as its container was given it.
+    /// The gateway's key, from the environment of its container.
     fn gateway_key(&self) -> Option<String> {
         let seen = self.machine.seen("docker");
         let line = seen
@@ -107,9 +107,9 @@ impl Watched {
         line.map(str::to_owned)
     }
 
-    /// Everything that was seen, by who saw it.
+    /// All recorded text, by its place.
     fn places(&self, ran: &Ran) -> BTreeMap<String, String> {
-        let told = json!(self.hub.state().told).to_string();
+        let told = json!(self.hub.state().messages).to_string();
         let asked = json!(self.hub.state().mint_bodies).to_string();
         let mut places = BTreeMap::from([
             ("standard output".to_owned(), ran.out.clone()),
@@ -138,13 +138,13 @@ impl Watched {
         places
     }
 
-    /// Which secret was seen where.
+    /// The secrets with the places where they appear.
     fn seen(&self, ran: &Ran) -> BTreeSet<(&'static str, String)> {
         let places = self.places(ran);
         let mut seen = BTreeSet::new();
         for (secret, forms) in self.secrets() {
             let forms: Vec<String> = forms.iter().map(|form| regex::escape(form)).collect();
-            // No form, no secret: an empty expression would find itself everywhere.
+            // An empty pattern would match everywhere.
             let Some(any) = (!forms.is_empty()).then(|| forms.join("|")) else {
                 continue;
             };
@@ -159,9 +159,8 @@ impl Watched {
     }
 }
 
-/// Where each secret has to be: the token in the file that git reads it from, the providers' credentials and the key of the
-/// gateway in the environment of the `docker` client, that key in the harness's too, and the registry's token where its user
-/// has put it.
+/// The necessary places: the token in git's credential file, the providers' credentials and the gateway's key in the
+/// environment of the `docker` client, this key in the harness's environment too, and the registry's token in `.npmrc`.
 fn needed() -> BTreeSet<(&'static str, String)> {
     [
         ("token", "token"),
@@ -175,7 +174,7 @@ fn needed() -> BTreeSet<(&'static str, String)> {
 }
 
 #[tokio::test]
-async fn no_child_log_artifact_or_commit_sees_a_secret_that_is_not_its_own() {
+async fn a_secret_appears_only_where_it_is_needed() {
     let watched = Watched::new().await;
 
     let ran = watched.run().await;
@@ -184,10 +183,10 @@ async fn no_child_log_artifact_or_commit_sees_a_secret_that_is_not_its_own() {
     assert!(ran.is_success(), "{}", ran.err);
     assert_eq!(hub.commits("main"), 3);
     assert_eq!(hub.state().minted, 1);
-    assert_eq!(hub.state().told.len(), 1);
+    assert_eq!(hub.state().messages.len(), 1);
     let seen: BTreeSet<_> = watched.seen(&ran);
     let environment = watched.places(&ran);
-    // The environments of docker, the container's gateway and the harness are also what `/proc` shows of them.
+    // `/proc` shows the environments of docker, the gateway and the harness again.
     let in_proc: BTreeSet<_> = seen
         .iter()
         .filter(|(_, place)| place == "proc")
@@ -199,7 +198,7 @@ async fn no_child_log_artifact_or_commit_sees_a_secret_that_is_not_its_own() {
     );
     let elsewhere: BTreeSet<_> = seen.into_iter().filter(|(_, place)| place != "proc").collect();
     assert_eq!(elsewhere, needed());
-    // Those environments are all: nothing stands in an argument.
+    // Secrets are in environments only, never in an argument.
     for name in ["docker", "harness", "git"] {
         for (secret, forms) in watched.secrets() {
             let arguments = machine.arguments(name);
@@ -209,14 +208,14 @@ async fn no_child_log_artifact_or_commit_sees_a_secret_that_is_not_its_own() {
             );
         }
     }
-    // The watching is worth something: git's own helpers and its configuration were seen, and the file is its owner's.
+    // The recording works: it has git's helpers and configuration, and the credential file's mode.
     assert!(environment["proc"].contains("git-remote-http"));
     assert!(environment["temporary"].contains("[core]"));
     assert!(environment["token"].contains("mode 100600"));
     let bearers = hub.state().bearers.clone();
     assert!(
         bearers.iter().any(|bearer| bearer == RESOLVER_CANARY),
-        "it went to the releases alone"
+        "GitHub's token was used for the releases"
     );
     let to_registry: Vec<_> = watched
         .registry
@@ -228,7 +227,7 @@ async fn no_child_log_artifact_or_commit_sees_a_secret_that_is_not_its_own() {
     assert!(machine.is_tidy().await, "a temporary file is left");
 }
 
-/// What breaks something, and what the log then says.
+/// A failure: the expected text in the log, and the change that causes it.
 type Break = (&'static str, fn(&Watched));
 
 const BREAKS: [Break; 6] = [
@@ -239,18 +238,18 @@ const BREAKS: [Break; 6] = [
         let script = "[ \"$1\" = run ] || exit 0; /usr/bin/env; exit 1";
         watched.machine.program("docker", script);
     }),
-    ("the harness broke", |watched| {
+    ("the harness failed", |watched| {
         watched.machine.program("harness", "/usr/bin/env; exit 2");
     }),
     ("published as commit", |watched| {
-        // A gateway that repeats a credential in its error, which the harness writes down.
+        // A gateway repeats a credential in its error, and the harness records the error.
         let error = format!("Incorrect API key provided: {PROVIDER_CANARY}, {ACCOUNT_CANARY}");
         watched.machine.results(|results| {
             fail(results, 0, "gateway");
             results["results"][0]["result"]["error"] = error.into();
         });
     }),
-    ("the webhook was not told: it answered 404", |watched| {
+    ("the webhook failed: it answered 404", |watched| {
         watched.hub.state().fault = Fault::NoWebhook;
     }),
     ("the App's private key is no RSA key", |watched| {
@@ -260,7 +259,7 @@ const BREAKS: [Break; 6] = [
 ];
 
 #[tokio::test]
-async fn what_goes_wrong_shows_no_secret_either() {
+async fn a_failed_run_shows_no_secret() {
     for (says, break_it) in BREAKS {
         let watched = Watched::new().await;
         let mut command = watched.command();

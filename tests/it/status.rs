@@ -25,7 +25,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn a_young_matrix_is_fresh_and_an_old_one_fails() {
+fn the_exit_status_tells_a_fresh_matrix_from_an_old_one() {
     let fresh = status(&file(), &["--max-age", "2d", "--at", "2026-11-23T09:00:00Z"]);
     assert_eq!(
         text(&fresh.stdout),
@@ -47,7 +47,7 @@ fn a_young_matrix_is_fresh_and_an_old_one_fails() {
 }
 
 #[test]
-fn a_monitor_gets_it_as_json() {
+fn the_json_format_has_the_age() {
     let output = status(&file(), &["--format", "json", "--at", "2026-11-22T09:00:00Z"]);
     let freshness: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(freshness["fresh"], true);
@@ -55,7 +55,7 @@ fn a_monitor_gets_it_as_json() {
 }
 
 #[tokio::test]
-async fn the_published_matrix_is_asked_for_over_http() {
+async fn the_published_matrix_is_fetched_over_http() {
     let server = Server::start(|asked, _| {
         ready(match asked.target.as_str() {
             "/matrix.json" => ok(SAMPLE),

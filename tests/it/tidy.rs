@@ -139,9 +139,9 @@ fn each_thing_is_used_only_where_it_belongs() {
             "the command line is `cli`'s, and the harness's own is its `arguments`'",
         ),
         (
-            r"\be?print(ln)?!",
-            &["src/cli/", "harness/"],
-            "printing is for `cli` and the harness",
+            r"\be?print(ln)?!|\banstream::std(out|err)\(",
+            &["src/cli/", "src/progress.rs", "harness/"],
+            "printing is for `cli`, `progress` and the harness",
         ),
         (
             r"\bprocess::Command\b|\bCommand::new\(",

@@ -1,43 +1,46 @@
-//! Resolving versions, from doubles of the package registry and of GitHub's API on loopback.
+//! Resolving versions, with doubles of the package registry and of GitHub's API on loopback.
 
 use std::process::Output;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Response;
+use compat_matrix::http::RetryPolicy;
 use compat_matrix::process::RunId;
-use compat_matrix::toolchain::Surroundings;
-use compat_matrix::toolchain::http::Patience;
-use compat_matrix::versions::github::GitHub;
+use compat_matrix::toolchain::ToolEnvironment;
+use compat_matrix::versions::github::releases;
 use serde_json::{Value, json};
 
 use crate::loopback::{Server, ok, ready, status};
 
 const NOW: &str = "2026-11-21T09:00:00Z";
 
-fn surroundings(server: &Server, variables: &[(&str, &str)]) -> Surroundings {
+fn tools(server: &Server, variables: &[(&str, &str)]) -> ToolEnvironment {
     let mut variables = variables.to_vec();
     variables.push(("GITHUB_API_URL", &server.address));
-    Surroundings {
+    ToolEnvironment {
         environment: variables.into_iter().collect(),
-        patience: Patience {
+        retry: RetryPolicy {
             attempts: 3,
             first_wait: Duration::ZERO,
-            silence: Duration::from_secs(20),
+            read_timeout: Duration::from_secs(20),
         },
         run: RunId::mint(),
     }
 }
 
 async fn tags(server: &Server, variables: &[(&str, &str)]) -> Result<Vec<String>, String> {
-    let github = GitHub::find(&surroundings(server, variables)).map_err(|error| error.to_string())?;
-    let releases = github.releases("BerriAI/litellm", NOW.parse().unwrap()).await;
-    releases
-        .map(|releases| releases.into_iter().map(|release| release.tag_name).collect())
-        .map_err(|error| error.to_string())
+    listed(&tools(server, variables)).await
 }
 
-/// A release with the fields that GitHub sends, of which few are read.
+async fn listed(tools: &ToolEnvironment) -> Result<Vec<String>, String> {
+    releases(tools, "BerriAI/litellm", NOW.parse().unwrap())
+        .await
+        .map(|releases| releases.into_iter().map(|release| release.tag_name).collect())
+        .map_err(|error| format!("{error:#}"))
+}
+
+/// A release with the fields of GitHub's answer; few are read.
 fn release(tag: &str) -> Value {
     json!({
         "id": 1, "tag_name": tag, "name": tag, "draft": false, "prerelease": false, "target_commitish": "main",
@@ -97,7 +100,7 @@ async fn every_page_of_releases_is_read() {
 }
 
 #[tokio::test]
-async fn a_token_is_sent_to_the_api_alone() {
+async fn a_token_is_sent_only_to_the_api() {
     let other = Server::start(|_, _| ready(ok(page(&["v1"])))).await;
     let next = format!("<{}/page2>; rel=\"next\"", other.address);
     let server = Server::start(move |_, _| ready(linked(page(&["v2"]), &next))).await;
@@ -109,7 +112,7 @@ async fn a_token_is_sent_to_the_api_alone() {
 }
 
 #[tokio::test]
-async fn a_used_up_rate_limit_says_until_when_and_what_helps() {
+async fn the_error_for_a_rate_limit_says_until_when_to_wait() {
     let reset = ("x-ratelimit-reset", "1795253400");
     let server =
         Server::start(move |_, _| ready(limited(403, &[("x-ratelimit-remaining", "0"), reset]))).await;
@@ -123,7 +126,7 @@ async fn a_used_up_rate_limit_says_until_when_and_what_helps() {
 }
 
 #[tokio::test]
-async fn a_secondary_rate_limit_with_a_long_wait_is_not_waited_for() {
+async fn a_long_retry_after_is_an_error_at_once() {
     let server = Server::start(|_, _| ready(limited(429, &[("retry-after", "3600")]))).await;
 
     let error = tags(&server, &[("GH_TOKEN", "ghs_s3cret")]).await.unwrap_err();
@@ -136,7 +139,7 @@ async fn a_secondary_rate_limit_with_a_long_wait_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_named_by_its_variable_and_not_shown() {
+async fn the_error_for_a_refused_token_names_its_variable() {
     let server = Server::start(|_, _| ready(status(401))).await;
 
     let error = tags(&server, &[("GH_TOKEN", "ghs_s3cret")]).await.unwrap_err();
@@ -148,7 +151,7 @@ async fn a_refused_token_is_named_by_its_variable_and_not_shown() {
 }
 
 #[tokio::test]
-async fn a_server_error_that_passes_is_not_noticed_and_one_that_stays_is_given_up_on() {
+async fn server_errors_are_retried_three_times() {
     let server = Server::start(|asked, _| {
         ready(match asked.before {
             0 => status(502),
@@ -169,16 +172,14 @@ async fn a_server_error_that_passes_is_not_noticed_and_one_that_stays_is_given_u
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_is_given_up_on() {
+async fn a_silent_server_is_an_error() {
     let server = Server::start(|_, _| Box::pin(std::future::pending())).await;
 
-    let mut surroundings = surroundings(&server, &[]);
-    surroundings.patience.silence = Duration::from_millis(50);
+    let mut tools = tools(&server, &[]);
+    tools.retry.read_timeout = Duration::from_millis(50);
 
-    let github = GitHub::find(&surroundings).unwrap();
-    let error = github.releases("BerriAI/litellm", NOW.parse().unwrap()).await;
+    let error = listed(&tools).await.unwrap_err();
 
-    let error = error.unwrap_err().to_string();
     assert!(
         error.contains("(3 attempts): the server did not answer in time"),
         "{error}"
@@ -186,7 +187,7 @@ async fn a_server_that_says_nothing_is_given_up_on() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_list_of_releases_is_an_error_that_says_so() {
+async fn an_answer_without_releases_is_an_error() {
     for body in [
         r#"{"message":"hello"}"#,
         "<html>",
@@ -203,7 +204,7 @@ async fn an_answer_that_is_no_list_of_releases_is_an_error_that_says_so() {
 }
 
 #[tokio::test]
-async fn pages_without_end_are_given_up_on() {
+async fn pages_without_end_are_an_error() {
     let server =
         Server::start(|_, own| ready(linked(page(&["v1"]), &format!("<{own}/again>; rel=\"next\"")))).await;
 
@@ -213,11 +214,11 @@ async fn pages_without_end_are_given_up_on() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_none_is_refused() {
+async fn an_invalid_address_is_refused() {
     let server = Server::start(|_, _| ready(status(500))).await;
-    let mut surroundings = surroundings(&server, &[]);
-    surroundings.environment.set("GITHUB_API_URL", "api");
-    let error = GitHub::find(&surroundings).unwrap_err().to_string();
+    let mut tools = tools(&server, &[]);
+    tools.environment.set("GITHUB_API_URL", "api");
+    let error = listed(&tools).await.unwrap_err();
     assert_eq!(
         error,
         "`GITHUB_API_URL` is `api`, which is not an `http` or `https` URL"
@@ -265,7 +266,7 @@ fn claude_code() -> String {
 }
 
 #[tokio::test]
-async fn the_gate_s_version_is_printed_bare_and_explained_on_standard_error() {
+async fn the_version_is_on_standard_output_and_its_reason_is_not() {
     let server = Server::start(|_, _| ready(ok(claude_code()))).await;
 
     let output = compat(&server, &["claude-code", "--at", NOW]).await;
@@ -281,14 +282,14 @@ async fn the_gate_s_version_is_printed_bare_and_explained_on_standard_error() {
 }
 
 #[tokio::test]
-async fn the_daily_run_s_version_is_the_newest() {
+async fn without_a_minimum_age_the_newest_version_is_selected() {
     let server = Server::start(|_, _| ready(ok(claude_code()))).await;
     let output = compat(&server, &["claude-code", "--min-age", "0", "--at", NOW]).await;
     assert_eq!(text(&output.stdout), "2.1.329\n");
 }
 
 #[tokio::test]
-async fn no_version_that_is_old_enough_is_a_failure_with_the_candidates_and_an_empty_standard_output() {
+async fn the_error_for_too_young_versions_lists_them() {
     let server = Server::start(|_, _| ready(ok(claude_code()))).await;
 
     let output = compat(&server, &["claude-code", "--min-age", "30d", "--at", NOW]).await;
@@ -303,7 +304,7 @@ async fn no_version_that_is_old_enough_is_a_failure_with_the_candidates_and_an_e
 }
 
 #[tokio::test]
-async fn the_stable_tag_is_printed_bare_and_the_token_nowhere() {
+async fn the_stable_tag_is_printed_without_the_token() {
     let tags = [
         "v1.106.2",
         "v1.9.5-stable",
@@ -332,7 +333,7 @@ async fn the_stable_tag_is_printed_bare_and_the_token_nowhere() {
 }
 
 #[tokio::test]
-async fn an_empty_list_and_one_without_a_match_are_failures_that_say_what_there_is() {
+async fn the_error_without_a_match_lists_the_tags() {
     let server = Server::start(|_, _| ready(ok("[]"))).await;
     let output = compat(&server, &["litellm"]).await;
     assert!(!output.status.success() && text(&output.stderr).contains("the repository has no releases"));

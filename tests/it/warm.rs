@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use compat_matrix::env::{self, Environment};
-use compat_matrix::toolchain::cache::{Claim, Receipt};
+use compat_matrix::progress::Silent;
+use compat_matrix::toolchain::cache::Receipt;
 use compat_matrix::toolchain::platform::Platform;
-use compat_matrix::toolchain::{Cache, Lock, Silent};
+use compat_matrix::toolchain::{Cache, Lock};
 use compat_matrix::warm::Place;
 
 use crate::harness_command::Small;
@@ -63,22 +64,21 @@ async fn install_double(root: &Path) {
     let platform = Platform::current().unwrap();
     let entry =
         Cache::at(root.join("cache")).entry("litellm", &pin.version, platform.as_str(), &pin.digest());
-    let Claim::Reserved(reservation) = entry.claim(&Silent).await.unwrap() else {
-        panic!("the cache is not empty");
+    let install = async |directory: &Path| {
+        let program = PathBuf::from("bin/litellm");
+        let file = directory.join(&program);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_fake-gateway"), file).unwrap();
+        Ok(Receipt {
+            tool: "litellm".into(),
+            version: pin.version.clone(),
+            locked: pin.digest(),
+            program,
+            file: None,
+            installed_at: Utc::now(),
+        })
     };
-    let program = PathBuf::from("bin/litellm");
-    let file = reservation.directory().join(&program);
-    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_fake-gateway"), file).unwrap();
-    let receipt = Receipt {
-        tool: "litellm".into(),
-        version: pin.version.clone(),
-        locked: pin.digest(),
-        program,
-        file: None,
-        installed_at: Utc::now(),
-    };
-    reservation.finish(receipt).unwrap();
+    entry.ensure(&Silent, install).await.unwrap();
 }
 
 fn is_alive(pid: u32) -> bool {

@@ -1,5 +1,5 @@
-//! GitHub as the publisher sees it: a real git server (git's own `http-backend`) that demands the token, and the API of
-//! an App that mints it, with the answers that GitHub documents.
+//! A double of GitHub: a real git server (git's own `http-backend`) that demands a token, and the API of an App that mints
+//! it, with the documented answers.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -22,76 +22,67 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::loopback::serve;
 
-/// Owner and name of the docs repository.
 pub const REPOSITORY: &str = "BerriAI/litellm-docs";
-/// Where the matrix is in it.
+/// The path of the matrix in it.
 pub const MATRIX_PATH: &str = "static/data/compatibility-matrix.json";
-/// The App's id.
 pub const APP: &str = "12345";
-/// The App's installation.
 pub const INSTALLATION: u64 = 77;
 
-/// What goes wrong.
+/// The failure to produce.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
     #[default]
     None,
-    /// Every token is refused.
     RefuseTokens,
-    /// Tokens may read and not write.
+    /// Tokens may read but not write.
     ReadOnly,
-    /// Somebody else pushes a file just before each of the next pushes.
+    /// Somebody else pushes just before each of the next pushes.
     Moves(usize),
-    /// The connection breaks before the next pushes reach the server.
+    /// The connection breaks before each of the next pushes.
     CutBeforePush(usize),
-    /// Half of what the next push sends reaches git's server, and then the connection breaks.
+    /// The connection breaks after half of the next push.
     CutInPush,
-    /// The connection breaks after the next push has arrived, before the answer to it.
+    /// The connection breaks between the next push and its answer.
     CutAfterPush,
-    /// The webhook is gone.
+    /// The webhook answers 404.
     NoWebhook,
-    /// The repository does not let pull requests merge by themselves.
+    /// The repository does not allow auto-merge.
     NoAutoMerge,
-    /// The first token is refused from the push on, as one that has expired.
+    /// The first token expires before the push.
     Expire,
 }
 
-/// What happens while a request is served.
+/// Called before each request is served.
 pub type Spy = Arc<dyn Fn() + Send + Sync>;
 
-/// The server.
 pub struct Hub {
     pub address: String,
     folder: TempDir,
     state: Arc<Mutex<State>>,
 }
 
-/// The App's key: made once, as that takes longer than a test.
+/// The App's key. Made once, because it takes longer than a test.
 static KEY: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate(KeySize::Rsa2048).unwrap());
 
 #[derive(Default)]
 pub struct State {
     pub fault: Fault,
-    /// Tokens that are good.
+    /// The valid tokens.
     pub tokens: Vec<String>,
-    /// How many were minted.
     pub minted: usize,
-    /// Bodies of the calls that minted them.
+    /// The bodies of the calls that minted tokens.
     pub mint_bodies: Vec<Value>,
-    /// What a token may do beside what was asked for.
+    /// A permission that tokens get beside the requested ones.
     pub extra_permission: Option<&'static str>,
-    /// Tokens live for so many seconds.
+    /// The lifetime of tokens, in seconds.
     pub lifetime: i64,
     /// Calls of the API and requests of git, in order: `POST /graphql enablePullRequestAutoMerge`.
     pub calls: Vec<String>,
-    /// What calls of the API were authorized with.
+    /// The bearers of the calls of the API.
     pub bearers: Vec<String>,
-    /// The open pull request.
     pub pull_request: Option<Value>,
-    /// What webhooks were told.
-    pub told: Vec<Value>,
-    /// What happens before a request is served.
+    /// The messages to webhooks.
+    pub messages: Vec<Value>,
     pub spy: Option<Spy>,
 }
 
@@ -124,17 +115,15 @@ impl Hub {
         pem(&KEY)
     }
 
-    /// The private key of an App that this hub does not know.
+    /// The private key of an unknown App.
     pub fn key_of_another_app(&self) -> String {
         pem(&KeyPair::generate(KeySize::Rsa2048).unwrap())
     }
 
-    /// The docs repository's address.
     pub fn repository(&self) -> String {
         format!("{}/{REPOSITORY}.git", self.address)
     }
 
-    /// The API's address.
     pub fn api(&self) -> String {
         format!("{}/api", self.address)
     }
@@ -148,7 +137,7 @@ impl Hub {
         git(&repository(self.folder.path()), arguments)
     }
 
-    /// The commit that `branch` is at; empty if there is none.
+    /// The commit of `branch`; empty if there is no such branch.
     pub fn head(&self, branch: &str) -> String {
         self.git(&[
             "for-each-ref",
@@ -157,12 +146,11 @@ impl Hub {
         ])
     }
 
-    /// How many commits `branch` has.
     pub fn commits(&self, branch: &str) -> usize {
         self.git(&["rev-list", "--count", branch]).parse().unwrap()
     }
 
-    /// What the last commit of `branch` changed of its first parent.
+    /// The files that the last commit of `branch` changed.
     pub fn changed(&self, branch: &str) -> Vec<String> {
         let listed = self.git(&["diff", "--name-only", &format!("{branch}~1"), branch]);
         listed.lines().map(str::to_owned).collect()
@@ -173,12 +161,12 @@ impl Hub {
         self.git(&["show", &format!("{branch}:{path}")])
     }
 
-    /// Puts a file into `branch`, as somebody else.
+    /// Commits a file to `branch`, as somebody else.
     pub fn put(&self, branch: &str, path: &str, text: &str) {
         commit(&repository(self.folder.path()), branch, &[(path, text)]);
     }
 
-    /// A hook of the docs repository.
+    /// Adds a hook to the docs repository.
     pub fn hook(&self, name: &str, script: &str) {
         let hooks = repository(self.folder.path()).join("hooks");
         std::fs::create_dir_all(&hooks).unwrap();
@@ -197,10 +185,10 @@ impl Hub {
     }
 }
 
-/// A key as GitHub hands it out: PKCS #1 in PEM.
+/// A key in GitHub's format: PKCS #1 in PEM.
 fn pem(key: &KeyPair) -> String {
     let der: Pkcs8V1Der = key.as_der().unwrap();
-    // In PKCS #8 the key of PKCS #1 is the last element, behind 26 bytes of algorithm.
+    // In PKCS #8 the PKCS #1 key is the last element, after 26 bytes.
     let body = STANDARD.encode(&der.as_ref()[26..]);
     let lines: Vec<&str> = body
         .as_bytes()
@@ -243,7 +231,7 @@ fn git_with(folder: &Path, arguments: &[&str], input: &[u8]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// The docs repository of every test, file by file: made once.
+/// The files of every test's docs repository. Made once.
 static TEMPLATE: LazyLock<Vec<(PathBuf, Vec<u8>)>> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     let bare = folder.path();
@@ -332,7 +320,7 @@ impl Served {
             return self.api(&parts.method, path, &parts.headers, &body);
         }
         if target.starts_with("/hook/") {
-            self.state().told.push(serde_json::from_slice(&body).unwrap());
+            self.state().messages.push(serde_json::from_slice(&body).unwrap());
             let is_there = self.state().fault != Fault::NoWebhook;
             return reply(if is_there { 200 } else { 404 }, json!("ok"));
         }
@@ -413,7 +401,7 @@ impl Served {
         }
     }
 
-    /// Whether the JWT is one of the App's, as GitHub checks it.
+    /// Checks a JWT of the App as GitHub does.
     fn is_app(&self, jwt: &str) -> bool {
         let mut validation = Validation::new(Algorithm::RS256);
         validation.set_issuer(&[APP]);
@@ -551,7 +539,7 @@ impl Served {
             .unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let written = tokio::spawn(async move {
-            // It need not read all of it.
+            // git need not read all of it.
             let _ = stdin.write_all(&body).await;
         });
         let output = child.wait_with_output().await.unwrap();
@@ -572,7 +560,7 @@ impl Served {
     }
 }
 
-/// An answer that promises more than it sends.
+/// A response with a longer length than its body.
 fn broken() -> Response<Body> {
     crate::loopback::cut(b"001e# service=git-receive-pack\n".to_vec())
 }
@@ -585,7 +573,7 @@ fn reply(status: u16, body: Value) -> Response<Body> {
         .unwrap()
 }
 
-/// A page of releases with the fields that GitHub sends, of which few are read.
+/// A page of releases with the fields of GitHub's answer; few are read.
 fn releases() -> Value {
     let release = |tag: &str, prerelease: bool| {
         json!({

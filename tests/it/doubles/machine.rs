@@ -1,4 +1,4 @@
-//! A machine of a test's own: programs on its `PATH`, a home, and a folder in which every child is written down.
+//! The machine of one test: programs on its `PATH`, a home, and a folder with a record of every child process.
 
 use compat_matrix::cells::Manifest;
 use std::collections::BTreeMap;
@@ -19,30 +19,29 @@ use super::hub::{APP, Hub};
 use crate::loopback::Server;
 use crate::ran::Ran;
 
-/// What Claude Code's binary is in these tests.
+/// The binary of Claude Code in these tests: it records its environment and prints a version.
 pub const CLAUDE: &str = "#!/bin/sh\n/usr/bin/env >>\"$0.saw\"\necho '2.1.327 (Claude Code)'\n";
-/// A credential of a provider: only the gateway may see it.
+/// A credential of a provider, for the gateway only.
 pub const PROVIDER_CANARY: &str = "canaryPROVIDER";
-/// What stands between a program's arguments and its environment where they are written down.
+/// Separates a program's arguments from its environment in a record.
 const ENVIRONMENT: &str = "--- environment";
-/// What stands behind its environment.
+/// Ends a record.
 const END: &str = "--- end";
-/// The token for GitHub's API with which releases are listed.
+/// The token for the list of releases.
 pub const RESOLVER_CANARY: &str = "canaryRESOLVER";
 /// The token for the package registry.
 pub const NPM_CANARY: &str = "canaryREGISTRY";
-/// Part of a webhook's address.
+/// A part of the webhook's address.
 pub const WEBHOOK_CANARY: &str = "canaryWEBHOOK";
 
-/// The machine.
 pub struct Machine {
-    /// The project that is run.
+    /// The project to run.
     pub project: PathBuf,
     folder: TempDir,
 }
 
 impl Machine {
-    /// A machine with doubles of `docker` and of the harness, and a `git` that is written down.
+    /// A machine with doubles of `docker` and the harness, and the real `git`.
     pub fn new() -> Self {
         let machine = Self {
             project: env!("CARGO_MANIFEST_DIR").into(),
@@ -75,7 +74,7 @@ impl Machine {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// A program that writes its arguments and its environment down and does what `script` says.
+    /// Adds a program that records its arguments and environment and then runs `script`.
     pub fn program(&self, name: &str, script: &str) {
         let spy = self.path("spy");
         let text = format!(
@@ -85,12 +84,12 @@ impl Machine {
         write_program(&self.path(&format!("bin/{name}")), &text);
     }
 
-    /// What the harness will find: a whole live run in which all is well, as `change` changes it.
+    /// Sets the harness's results: a complete live run without failures, after `change`.
     pub fn results(&self, change: impl FnOnce(&mut Value)) -> String {
         self.write("results.json", &results(change))
     }
 
-    /// The matrix of results in which all is well.
+    /// The matrix of results without failures.
     pub fn matrix(&self) -> String {
         let results = Results::parse(&results(|_| ())).unwrap();
         let manifest = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("manifest.yaml")).unwrap();
@@ -125,7 +124,7 @@ impl Machine {
         command
     }
 
-    /// The whole of it: newest release in a container, newest `claude`, whole matrix, App.
+    /// The whole daily run: newest release in a container, newest `claude`, whole matrix, App.
     pub fn publish_all(&self, hub: &Hub, registry: &Server) -> Command {
         let mut command = self.publish(hub);
         command
@@ -137,7 +136,7 @@ impl Machine {
         command
     }
 
-    /// Only the publishing, of the results that the harness would find.
+    /// Publishes the harness's results without a run.
     pub fn publish_results(&self, hub: &Hub) -> Command {
         let mut command = self.publish(hub);
         command
@@ -148,7 +147,7 @@ impl Machine {
         command
     }
 
-    /// Runs that, with `arguments`.
+    /// Runs [`Machine::publish_results`] with `arguments`.
     pub async fn publishes(&self, hub: &Hub, arguments: &[&str]) -> Ran {
         Ran::of(self.publish_results(hub).args(arguments)).await
     }
@@ -173,8 +172,8 @@ impl Machine {
         .into()
     }
 
-    /// Writes down, whenever the server is asked, every process of this machine with arguments and environment, and every
-    /// temporary file: `git`'s configuration is among them, and the file that the token is in.
+    /// At each request to the server, records every process of this machine with arguments and environment, and every temporary
+    /// file: git's configuration and the token's file are among them.
     pub fn watch(&self, hub: &Hub) {
         self.program("git", &real_git());
         let folder = self.folder.path().to_owned();
@@ -192,7 +191,7 @@ impl Machine {
             };
             write("proc", &processes(&folder));
             for path in files(&folder.join("tmp")) {
-                // It may be gone by now.
+                // The file may be gone already.
                 let Ok(content) = std::fs::read(&path) else {
                     continue;
                 };
@@ -208,8 +207,8 @@ impl Machine {
         }));
     }
 
-    /// Has the git call number `call`, from 0, kill `compat` before it does what it is to do. Each call is written down first:
-    /// once `compat` is dead, its watchdog may end the caller at any moment.
+    /// Makes the git call number `call` (from 0) kill `compat` first. The call is recorded before, because the watchdog may end
+    /// this `git` as soon as `compat` is dead.
     pub fn kill_at_git_call(&self, call: usize) {
         let script = format!(
             "calls=${{0%/*}}/../calls\nnumber=$(cat \"$calls\" 2>/dev/null | wc -l)\necho \"$*\" >>\"$calls\"\n\
@@ -224,7 +223,6 @@ impl Machine {
         self.read("calls").lines().map(str::to_owned).collect()
     }
 
-    /// The containers that there are.
     pub fn containers(&self) -> Vec<String> {
         let names = files(&self.path("containers")).into_iter();
         names
@@ -232,7 +230,7 @@ impl Machine {
             .collect()
     }
 
-    /// The arguments alone of what [`Machine::seen`] says of programs.
+    /// The recorded arguments of programs, without environments.
     pub fn arguments(&self, name: &str) -> String {
         let mut is_argument = true;
         let mut arguments = String::new();
@@ -247,7 +245,7 @@ impl Machine {
         arguments
     }
 
-    /// What was written down of programs whose name begins with `name`.
+    /// The records of programs whose name begins with `name`.
     pub fn seen(&self, name: &str) -> String {
         let mut seen = String::new();
         for entry in std::fs::read_dir(self.path("spy")).unwrap() {
@@ -259,7 +257,7 @@ impl Machine {
         seen
     }
 
-    /// Waits until nothing is left in the folder for temporary files; it is the watchdog that removes them.
+    /// Waits until the watchdog has removed all temporary files and processes.
     pub async fn is_tidy(&self) -> bool {
         for _ in 0..500 {
             if std::fs::read_dir(self.path("tmp")).unwrap().next().is_none()
@@ -273,7 +271,7 @@ impl Machine {
     }
 }
 
-/// A whole live run in which all is well, as `change` changes it.
+/// The results of a complete live run without failures, after `change`.
 pub fn results(change: impl FnOnce(&mut Value)) -> String {
     let mut results: Value =
         serde_json::from_str(include_str!("../../fixtures/matrix/golden-results.json")).unwrap();
@@ -285,15 +283,15 @@ pub fn results(change: impl FnOnce(&mut Value)) -> String {
     results.to_string()
 }
 
-/// Makes trial `index` of the results fail by `cause`.
+/// Makes trial `index` of the results fail with `cause`.
 pub fn fail(results: &mut Value, index: usize, cause: &str) {
     let entry = &mut results["results"][index];
     entry["result"] = serde_json::json!({ "status": "fail", "error": format!("it broke\ncause: {cause}") });
     entry["cause"] = cause.into();
 }
 
-/// What `docker` does of a container of LiteLLM: pulls nothing, and runs a gateway on the published port. Containers are
-/// files, which outlive a client that is killed.
+/// A double of `docker`: it pulls nothing and runs a gateway on the published port. Containers are files, so they outlive a
+/// killed client.
 fn docker() -> String {
     let gateway = env!("CARGO_BIN_EXE_fake-gateway");
     format!(
@@ -328,13 +326,13 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
 
 /// Writes an executable script.
 pub fn write_program(path: &Path, script: &str) {
-    // It may be a link to the real one.
+    // It may be a link to the real program.
     let _ = std::fs::remove_file(path);
     std::fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// The script that is git.
+/// A script that runs the real git.
 pub fn real_git() -> String {
     format!("exec {} \"$@\"", real("git").display())
 }
@@ -346,9 +344,9 @@ fn real(program: &str) -> PathBuf {
         .unwrap()
 }
 
-/// Arguments and environment of every process that knows `folder`, but of `compat` itself.
+/// Arguments and environment of every process with `folder` in its environment, except `compat` itself.
 fn processes(folder: &Path) -> Vec<u8> {
-    // An unoptimized search would look at each byte by itself, of every process of this machine.
+    // In a test build a plain search over all processes is slow; the regex crate is optimized.
     let folder = regex::bytes::Regex::new(&regex::escape(folder.to_str().unwrap())).unwrap();
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {

@@ -1,4 +1,4 @@
-//! Stand-ins for what the publisher meets: a git server and GitHub's API, a package registry, a machine with `docker`.
+//! Doubles for the publisher: a git server with GitHub's API, a package registry, a machine with `docker`.
 
 pub mod hub;
 pub mod machine;

@@ -1,20 +1,19 @@
-//! A package registry with one version of Claude Code, in the shape that the registry answers.
+//! A double of the package registry, with one version of Claude Code.
 
-use compat_matrix::toolchain::integrity::Sha512;
+use compat_matrix::digest::Sha512;
 use compat_matrix::toolchain::platform::{CLAUDE_PACKAGE, Platform};
 use serde_json::{Value, json};
 
 use crate::loopback::{Server, ok, ready, status};
 
-/// The version.
 pub const VERSION: &str = "2.1.327";
 
-/// Starts one; each platform's package holds `script` as its binary.
+/// Starts one; each platform's package has `script` as its binary.
 pub async fn start(script: &'static str) -> Server {
     serve(package(script), package(script)).await
 }
 
-/// Starts one whose packages are not what its metadata says.
+/// Starts one whose packages do not match their digests.
 pub async fn start_tampered(script: &'static str) -> Server {
     serve(package(script), package("#!/bin/sh\necho evil\n")).await
 }

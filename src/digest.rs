@@ -1,7 +1,7 @@
-//! SHA-512 digests as package registries write them, `sha512-<base64>`.
+//! SHA-512 digests in the form of package registries, `sha512-<base64>`.
 //!
-//! Pure. The form is that of Subresource Integrity, which npm's `dist.integrity` uses: blank-separated entries, of
-//! which only the `sha512` one is looked at.
+//! Pure. The form is that of Subresource Integrity, which npm's `dist.integrity` uses: entries separated by blanks. Only the
+//! `sha512` entry counts.
 #![warn(clippy::disallowed_methods)]
 
 use std::fmt;
@@ -22,7 +22,7 @@ impl Sha512 {
         hasher.finish()
     }
 
-    /// The first twelve hexadecimal digits: enough to tell the contents of a cache apart.
+    /// The first twelve hexadecimal digits: enough to distinguish the entries of a cache.
     pub fn short(&self) -> String {
         self.0[..6].iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -40,20 +40,19 @@ impl fmt::Debug for Sha512 {
     }
 }
 
-/// A text without a SHA-512 digest in it.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not an integrity with a `sha512-<base64 of 64 bytes>` entry")]
-pub struct IntegrityError(String);
+#[error("`{0}` has no entry `sha512-<base64 of 64 bytes>`")]
+pub struct DigestError(String);
 
 impl FromStr for Sha512 {
-    type Err = IntegrityError;
+    type Err = DigestError;
 
-    fn from_str(text: &str) -> Result<Self, IntegrityError> {
+    fn from_str(text: &str) -> Result<Self, DigestError> {
         text.split_whitespace()
             .filter_map(|entry| entry.strip_prefix("sha512-"))
             .find_map(|encoded| STANDARD.decode(encoded).ok()?.try_into().ok())
             .map(Self)
-            .ok_or_else(|| IntegrityError(text.to_owned()))
+            .ok_or_else(|| DigestError(text.to_owned()))
     }
 }
 
@@ -65,9 +64,8 @@ impl Serialize for Sha512 {
 
 impl<'de> Deserialize<'de> for Sha512 {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -84,7 +82,6 @@ impl Hasher {
         self.0.update(bytes);
     }
 
-    /// The digest of all bytes taken in.
     pub fn finish(self) -> Sha512 {
         let digest = self.0.finish();
         Sha512(digest.as_ref().try_into().expect("SHA-512 has 64 bytes"))
@@ -102,14 +99,12 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_is_the_published_one_of_the_empty_text() {
+    fn the_empty_text_has_the_published_digest() {
         // FIPS 180-4's example value for the empty message.
-        assert!(
-            Sha512::of(b"")
-                .to_string()
-                .starts_with("sha512-z4PhNX7vuL3xVChQ1m2AB9Yg5AULVxXcg/SpIdNs")
-        );
-        assert_eq!(Sha512::of(b"").short(), "cf83e1357eef");
+        let digest = Sha512::of(b"");
+        let published = "sha512-z4PhNX7vuL3xVChQ1m2AB9Yg5AULVxXcg/SpIdNs";
+        assert!(digest.to_string().starts_with(published));
+        assert_eq!(digest.short(), "cf83e1357eef");
     }
 
     #[test]
@@ -120,12 +115,7 @@ mod tests {
 
     #[test]
     fn a_text_without_sha512_is_refused() {
-        for text in [
-            "",
-            "sha512-",
-            "sha512-AAAA",
-            "sha256-z4PhNX7vuL3xVChQ1m2AB9Yg5AULVxXcg",
-        ] {
+        for text in ["", "sha512-", "sha512-AAAA", "sha256-z4PhNX7vuL3xVChQ1m2AB9Yg5"] {
             assert!(text.parse::<Sha512>().is_err(), "{text}");
         }
     }

@@ -1,17 +1,58 @@
-//! Shows the progress of installations on standard error: bars on a terminal, lines elsewhere.
+//! Progress of long work such as downloads: a sink that gets reports, and two that show them on standard error.
 
-use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::io::IsTerminal;
+use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
+use parking_lot::Mutex;
 
-use super::print::talk;
-use crate::toolchain::Progress;
+/// Gets reports of progress; `label` names a piece of work.
+pub trait ProgressSink: Send + Sync {
+    /// A line about an event.
+    fn note(&self, _line: &str) {}
 
-/// What fits this process's standard error.
-pub fn on_standard_error() -> Box<dyn Progress> {
+    fn begin(&self, _label: &str) {}
+
+    /// `done` bytes of `total`, if that is known.
+    fn advance(&self, _label: &str, _done: u64, _total: Option<u64>) {}
+
+    /// The work has ended, successfully or not.
+    fn end(&self, _label: &str) {}
+}
+
+/// Shows nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl ProgressSink for Silent {}
+
+/// A piece of work that ends when this is dropped, so that no error path leaves a bar on the terminal.
+pub struct Work<'a> {
+    progress: &'a dyn ProgressSink,
+    label: String,
+}
+
+impl<'a> Work<'a> {
+    pub fn begin(progress: &'a dyn ProgressSink, label: impl Into<String>) -> Self {
+        let label = label.into();
+        progress.begin(&label);
+        Self { progress, label }
+    }
+
+    pub fn advance(&self, done: u64, total: Option<u64>) {
+        self.progress.advance(&self.label, done, total);
+    }
+}
+
+impl Drop for Work<'_> {
+    fn drop(&mut self) {
+        self.progress.end(&self.label);
+    }
+}
+
+/// Bars if standard error is a terminal, lines otherwise.
+pub fn on_standard_error() -> Box<dyn ProgressSink> {
     if std::io::stderr().is_terminal() {
         Box::new(Bars::default())
     } else {
@@ -26,9 +67,9 @@ struct Bars {
     running: Mutex<HashMap<String, ProgressBar>>,
 }
 
-impl Progress for Bars {
+impl ProgressSink for Bars {
     fn note(&self, line: &str) {
-        // A terminal that went away takes its notes with it.
+        // This fails only if the terminal is gone.
         let _ = self.all.println(line);
     }
 
@@ -52,7 +93,7 @@ impl Progress for Bars {
     fn end(&self, label: &str) {
         if let Some(bar) = self.running.lock().remove(label) {
             bar.finish_and_clear();
-            self.note(&format!("{label} ({})", seconds(bar.elapsed())));
+            self.note(&ended(label, bar.elapsed()));
         }
     }
 }
@@ -77,13 +118,14 @@ struct Running {
     quarter: u64,
 }
 
-impl Progress for Lines {
+impl ProgressSink for Lines {
     fn note(&self, line: &str) {
-        talk!("{line}");
+        // A closed standard error is no reason to stop the work.
+        let _ = writeln!(anstream::stderr(), "{line}");
     }
 
     fn begin(&self, label: &str) {
-        talk!("{label} …");
+        self.note(&format!("{label} …"));
         let work = Running {
             since: Instant::now(),
             quarter: 0,
@@ -99,17 +141,17 @@ impl Progress for Lines {
         let quarter = (done * 4).checked_div(total).unwrap_or_default();
         if quarter > work.quarter {
             work.quarter = quarter;
-            talk!("{label}: {} of {}", HumanBytes(done), HumanBytes(total));
+            self.note(&format!("{label}: {} of {}", HumanBytes(done), HumanBytes(total)));
         }
     }
 
     fn end(&self, label: &str) {
         if let Some(work) = self.running.lock().remove(label) {
-            talk!("{label} ({})", seconds(work.since.elapsed()));
+            self.note(&ended(label, work.since.elapsed()));
         }
     }
 }
 
-fn seconds(time: Duration) -> String {
-    format!("{:.1} s", time.as_secs_f64())
+fn ended(label: &str, time: Duration) -> String {
+    format!("{label} ({:.1} s)", time.as_secs_f64())
 }

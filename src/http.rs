@@ -1,0 +1,317 @@
+//! An HTTP client with a bounded number of retries.
+//!
+//! Failures that may pass (no connection, a timeout, a cut body, status 429 or 5xx) are retried with growing waits; every
+//! other failure is returned at once. Certificates are checked against the platform's store; `SSL_CERT_FILE` and the proxy
+//! variables apply. Credentials are sent in headers only, and no error shows them.
+
+use std::fs::File;
+use std::future::Future;
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use backon::{ExponentialBuilder, Retryable as _};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::{Certificate, Method, StatusCode, Url};
+use serde_json::Value;
+
+use crate::digest::{Hasher, Sha512};
+use crate::text::one_line;
+
+#[derive(Clone, Copy, Debug)]
+pub struct RetryPolicy {
+    /// How often a request is sent at most.
+    pub attempts: u32,
+    /// The wait before the first retry; it doubles with each further one.
+    pub first_wait: Duration,
+    /// How long a server may send nothing.
+    pub read_timeout: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            attempts: 4,
+            first_wait: Duration::from_millis(500),
+            read_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A server that asks for a longer wait (`Retry-After`) is not asked again.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: reqwest::Client,
+    policy: RetryPolicy,
+}
+
+#[derive(Clone, Debug)]
+pub struct HttpRequest {
+    pub url: Url,
+    pub headers: HeaderMap,
+}
+
+#[derive(Clone, Debug)]
+pub struct HttpResponse {
+    pub headers: HeaderMap,
+    pub body: bytes::Bytes,
+}
+
+/// The failure of a request's last attempt.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot fetch `{url}`{}: {reason}", tried(*attempts))]
+pub struct FetchError {
+    /// The address, without credentials and query.
+    pub url: String,
+    pub attempts: u32,
+    pub reason: RequestError,
+}
+
+/// The failure of one attempt.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// No network, no such host, a refused port, or a certificate that is not trusted.
+    #[error("no connection: {0}")]
+    Unreachable(String),
+    #[error("the server did not answer in time")]
+    TimedOut,
+    /// The connection ended before the answer did.
+    #[error("the connection broke off: {0}")]
+    Cut(String),
+    #[error("the server answered {status}{}", excerpt(body))]
+    Status {
+        status: StatusCode,
+        headers: Box<HeaderMap>,
+        body: String,
+    },
+    /// The body could not be written to its file.
+    #[error("cannot write the download: {0}")]
+    Write(#[from] io::Error),
+    /// The request is invalid, so it was not sent.
+    #[error("{0}")]
+    Request(String),
+}
+
+impl Client {
+    /// A client that trusts the platform's certificate authorities and those in `extra_roots` (PEM).
+    pub fn new(policy: RetryPolicy, extra_roots: Option<&[u8]>) -> anyhow::Result<Self> {
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("compat-matrix/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(policy.read_timeout.min(Duration::from_secs(15)))
+            .read_timeout(policy.read_timeout);
+        if let Some(pem) = extra_roots {
+            builder = builder.tls_certs_merge(Certificate::from_pem_bundle(pem)?);
+        }
+        let inner = builder.build().context("cannot create an HTTP client")?;
+        Ok(Self { inner, policy })
+    }
+
+    pub async fn get(&self, request: &HttpRequest) -> Result<HttpResponse, FetchError> {
+        self.send(&Method::GET, request, None).await
+    }
+
+    /// Sends `body` as JSON and reads the response into memory. A request whose response is lost is sent again, so it
+    /// must be harmless to send it twice.
+    pub async fn send(
+        &self,
+        method: &Method,
+        request: &HttpRequest,
+        body: Option<&Value>,
+    ) -> Result<HttpResponse, FetchError> {
+        self.retry(request, async || {
+            let mut response = self.attempt(method, request, body).await?;
+            let headers = std::mem::take(response.headers_mut());
+            let body = response.bytes().await?;
+            Ok(HttpResponse { headers, body })
+        })
+        .await
+    }
+
+    /// Downloads a body into `file` and returns its digest. `advance` gets the number of bytes so far and, if the server
+    /// says it, in total.
+    pub async fn download(
+        &self,
+        request: &HttpRequest,
+        file: &Path,
+        advance: &(dyn Fn(u64, Option<u64>) + Sync),
+    ) -> Result<Sha512, FetchError> {
+        self.retry(request, async || {
+            let mut response = self.attempt(&Method::GET, request, None).await?;
+            let total = response.content_length();
+            let mut hasher = Hasher::default();
+            let mut output = File::create(file)?;
+            let mut done = 0;
+            while let Some(chunk) = response.chunk().await? {
+                hasher.update(&chunk);
+                output.write_all(&chunk)?;
+                done += chunk.len() as u64;
+                advance(done, total);
+            }
+            Ok(hasher.finish())
+        })
+        .await
+    }
+
+    async fn attempt(
+        &self,
+        method: &Method,
+        request: &HttpRequest,
+        body: Option<&Value>,
+    ) -> Result<reqwest::Response, RequestError> {
+        let mut builder = self
+            .inner
+            .request(method.clone(), request.url.clone())
+            .headers(request.headers.clone());
+        if let Some(body) = body {
+            builder = builder.json(body);
+        }
+        let response = builder.send().await?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        Err(RequestError::Status {
+            status,
+            headers: Box::new(response.headers().clone()),
+            body: response.text().await.unwrap_or_default(),
+        })
+    }
+
+    async fn retry<T, F>(&self, request: &HttpRequest, attempt: impl Fn() -> F) -> Result<T, FetchError>
+    where
+        F: Future<Output = Result<T, RequestError>>,
+    {
+        let mut attempts = 1;
+        let waits = ExponentialBuilder::new()
+            .with_min_delay(self.policy.first_wait)
+            .without_max_delay()
+            .with_max_times(self.policy.attempts.saturating_sub(1) as usize);
+        let result = attempt
+            .retry(waits)
+            .adjust(RequestError::wait)
+            .notify(|_, _| attempts += 1)
+            .await;
+        result.map_err(|reason| FetchError {
+            url: redacted(&request.url),
+            attempts,
+            reason,
+        })
+    }
+}
+
+impl HttpRequest {
+    pub fn to(url: Url) -> Self {
+        Self {
+            url,
+            headers: HeaderMap::new(),
+        }
+    }
+}
+
+impl HttpResponse {
+    pub fn json<T: serde::de::DeserializeOwned>(&self) -> serde_json::Result<T> {
+        serde_json::from_slice(&self.body)
+    }
+}
+
+impl FetchError {
+    pub fn status(&self) -> Option<StatusCode> {
+        match &self.reason {
+            RequestError::Status { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+}
+
+impl RequestError {
+    /// The wait before the next attempt: `planned`, or longer if the server asks for it. `None` if there is no next
+    /// attempt.
+    fn wait(&self, planned: Option<Duration>) -> Option<Duration> {
+        let asked = match self {
+            Self::Unreachable(_) | Self::TimedOut | Self::Cut(_) => Duration::ZERO,
+            Self::Status { status, headers, .. }
+                if status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS =>
+            {
+                retry_after(headers)
+            }
+            _ => return None,
+        };
+        planned
+            .filter(|_| asked <= LONGEST_WAIT)
+            .map(|planned| planned.max(asked))
+    }
+}
+
+impl From<reqwest::Error> for RequestError {
+    fn from(error: reqwest::Error) -> Self {
+        if error.is_timeout() {
+            Self::TimedOut
+        } else if error.is_connect() {
+            Self::Unreachable(causes(&error))
+        } else if error.is_body() || error.is_decode() || error.is_request() {
+            Self::Cut(causes(&error))
+        } else {
+            Self::Request(causes(&error))
+        }
+    }
+}
+
+fn retry_after(headers: &HeaderMap) -> Duration {
+    headers
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+        .map_or(Duration::ZERO, Duration::from_secs)
+}
+
+/// Whether a secret may be sent to `url`: over TLS, or without leaving this machine.
+pub fn may_carry_secrets(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<IpAddr>();
+    let is_loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    url.scheme() == "https" || (url.scheme() == "http" && is_loopback)
+}
+
+/// The address without user, password, query and fragment: each may hold a secret.
+pub fn redacted(url: &Url) -> String {
+    let mut url = url.clone();
+    // These fail only for addresses that cannot hold a user.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.set_fragment(None);
+    url.to_string()
+}
+
+/// The causes below the error's own text, which repeats the address with its query.
+fn causes(error: &reqwest::Error) -> String {
+    let causes = anyhow::Chain::new(error).skip(1);
+    let mut causes: Vec<String> = causes.map(ToString::to_string).collect();
+    causes.dedup();
+    match causes.is_empty() {
+        true => "the request is invalid".to_owned(),
+        false => causes.join(": "),
+    }
+}
+
+fn tried(attempts: u32) -> String {
+    match attempts {
+        1 => String::new(),
+        attempts => format!(" ({attempts} attempts)"),
+    }
+}
+
+/// The server's own words: the `message` of a JSON body, else the beginning of the body.
+fn excerpt(body: &str) -> String {
+    let json: Value = serde_json::from_str(body).unwrap_or_default();
+    match one_line(json["message"].as_str().unwrap_or(body), 200) {
+        line if line.is_empty() => line,
+        line => format!(": {line}"),
+    }
+}

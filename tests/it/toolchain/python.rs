@@ -1,0 +1,163 @@
+//! The pinned LiteLLM and `uv`, with doubles of `python3` and `uv`.
+
+use std::path::Path;
+
+use compat_matrix::progress::Silent;
+use compat_matrix::toolchain::PythonPin;
+
+use super::*;
+
+fn python_pin(package: &str) -> PythonPin {
+    let text = format!("{package}==1.0 \\\n    --hash=sha256:aa\n");
+    PythonPin::parse(text, package, Path::new("requirements")).unwrap()
+}
+
+/// A `python3` with a version, a configuration of pip, and virtual environments whose `pip` installs `uv`.
+const PYTHON: &str = r#"
+case "$*" in
+  "-c "*) echo 3.12.1 ;;
+  "-m pip config list") echo "global.index-url='https://index.example/simple'" ;;
+  "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+  "-m pip install --require-hashes --only-binary :all: --requirement "*)
+    cp "$(dirname "$0")/../../../../uv" "$(dirname "$0")/uv" ;;
+  *) echo "unexpected: $*" >&2; exit 9 ;;
+esac"#;
+
+/// A `uv` that records its arguments and environment, and creates the files it is asked for.
+const UV: &str = r#"
+case "$1" in
+  venv) for folder; do :; done; mkdir -p "$folder/bin"; touch "$folder/bin/python" ;;
+  pip) env >> "$PWD/bin/environment"; echo "$*" >> "$PWD/bin/arguments"; touch "$PWD/bin/litellm" ;;
+esac"#;
+
+#[tokio::test]
+async fn the_uv_on_the_path_gets_pip_s_settings_and_no_credential() {
+    let machine = Machine::new()
+        .with("AWS_SECRET_ACCESS_KEY", "sk-secret")
+        .with("GITHUB_TOKEN", "sk-secret");
+    machine.program("python3", PYTHON);
+    machine.program("uv", UV);
+    let installer = machine.installer(&Silent);
+
+    let install = installer
+        .ensure_litellm(&python_pin("litellm"), &python_pin("uv"))
+        .await
+        .unwrap();
+
+    let folder = install.parent().unwrap();
+    let environment = std::fs::read_to_string(folder.join("environment")).unwrap();
+    assert!(
+        environment.contains("UV_DEFAULT_INDEX=https://index.example/simple"),
+        "{environment}"
+    );
+    assert!(
+        environment.contains("UV_PYTHON_DOWNLOADS=never") && !environment.contains("sk-secret"),
+        "{environment}"
+    );
+    let arguments = std::fs::read_to_string(folder.join("arguments")).unwrap();
+    assert!(
+        arguments.starts_with("pip install --require-hashes --no-build"),
+        "{arguments}"
+    );
+
+    // The second time no program runs, not even Python.
+    machine.program("uv", "exit 1");
+    machine.program("python3", "exit 1");
+    let again = installer
+        .ensure_litellm(&python_pin("litellm"), &python_pin("uv"))
+        .await;
+    assert_eq!(again.unwrap(), install);
+}
+
+#[tokio::test]
+async fn without_uv_the_pinned_one_is_installed_first() {
+    let machine = Machine::new();
+    machine.program("python3", PYTHON);
+    machine.program("uv-to-be-installed", UV);
+    std::fs::rename(
+        machine.folder.path().join("bin/uv-to-be-installed"),
+        machine.folder.path().join("uv"),
+    )
+    .unwrap();
+    let installer = machine.installer(&Silent);
+
+    let install = installer
+        .ensure_litellm(&python_pin("litellm"), &python_pin("uv"))
+        .await;
+
+    assert!(install.unwrap().is_file());
+    let tools: Vec<String> = installer
+        .cache
+        .installed()
+        .unwrap()
+        .into_iter()
+        .map(|found| found.receipt.tool)
+        .collect();
+    assert_eq!(tools, ["litellm", "uv"]);
+}
+
+#[tokio::test]
+async fn a_failed_installer_s_output_is_shown_without_passwords() {
+    let machine = Machine::new();
+    machine.program("python3", PYTHON);
+    machine.program(
+        "uv",
+        r#"if test "$1" = pip; then echo "error: Failed to fetch: https://me:s3cret@index.example/x" >&2; exit 2; fi"#,
+    );
+    let installer = machine.installer(&Silent);
+
+    let error = installer
+        .ensure_litellm(&python_pin("litellm"), &python_pin("uv"))
+        .await;
+
+    let error = format!("{:#}", error.unwrap_err());
+    assert!(
+        error.contains("cannot install litellm 1.0: `uv pip install` failed: exit status 2"),
+        "{error}"
+    );
+    assert!(
+        error.contains("https://***@index.example/x") && error.contains("check the network"),
+        "{error}"
+    );
+    assert_eq!(files(&machine.cache()), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_missing_and_an_old_python_have_their_own_errors() {
+    let machine = Machine::new();
+    let installer = machine.installer(&Silent);
+    let install = async || {
+        let install = installer
+            .ensure_litellm(&python_pin("litellm"), &python_pin("uv"))
+            .await;
+        format!("{:#}", install.unwrap_err())
+    };
+    assert!(
+        install()
+            .await
+            .contains("there is no `python3` on the PATH: install Python 3.10.0 or later")
+    );
+
+    machine.program("python3", "echo 3.8.18");
+    assert!(install().await.contains("the PATH has only `python3` 3.8.18"));
+}
+
+#[tokio::test]
+async fn a_python_that_cannot_make_environments_is_explained() {
+    let machine = Machine::new();
+    machine.program(
+        "python3",
+        r#"case "$*" in "-c "*) echo 3.11.2 ;; *) echo "ensurepip is not available" >&2; exit 1 ;; esac"#,
+    );
+    let installer = machine.installer(&Silent);
+
+    let error = installer
+        .ensure_litellm(&python_pin("litellm"), &python_pin("uv"))
+        .await;
+
+    let error = format!("{:#}", error.unwrap_err());
+    assert!(
+        error.contains("ensurepip is not available") && error.contains("need the package `python3-venv`"),
+        "{error}"
+    );
+}
