@@ -16,11 +16,11 @@ use compat_matrix::evidence::Behind;
 use compat_matrix::ids::TrialName;
 use compat_matrix::matrix::baseline::Verdict;
 use compat_matrix::matrix::{Matrix, terminal};
-use compat_matrix::outcome::{Cause, Failure, Mismatch, Outcome, RunRecord, TrialRecord};
+use compat_matrix::outcome::{Cause, Failure, Mismatch, Outcome};
 use compat_matrix::plan::{self, Planned};
 use compat_matrix::preflight::{self, Finding};
 use compat_matrix::report::{self, Paint};
-use compat_matrix::results::{Entry, Results};
+use compat_matrix::results::{GatewayRecord, Results, RunRecord, TrialRecord, TrialResult};
 use compat_matrix::schedule::Line;
 use compat_matrix::selection;
 use compat_matrix::session::{self, Session, SessionError};
@@ -137,7 +137,7 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         results_path.clone(),
         root.join("test-results/junit.xml"),
         shared_run(&environment, &root)?,
-        &record(&environment, control, all_trials),
+        record(&environment, control, all_trials),
         &selected,
     )?;
     let aliases = aliases(&project, &selected);
@@ -270,19 +270,22 @@ fn record(environment: &Environment, control: bool, trials: usize) -> RunRecord 
     let live = attached && environment.get(env::COMPAT_PROVIDER_URL).is_none();
     RunRecord {
         behind: if live { Behind::Live } else { Behind::Simulated },
-        gateway: match (control, attached) {
-            (true, _) => "none",
-            (false, true) => "attached",
-            (false, false) => "litellm",
-        }
-        .into(),
-        gateway_version: None,
+        gateway: GatewayRecord {
+            kind: match (control, attached) {
+                (true, _) => "none",
+                (false, true) => "attached",
+                (false, false) => "litellm",
+            }
+            .into(),
+            version: None,
+        },
         claude_code_version: None,
         started_at: now,
         written_at: now,
         trials,
         selected: 0,
         complete: false,
+        unfinished: Vec::new(),
     }
 }
 
@@ -476,7 +479,7 @@ impl Run {
             Planned::Run(planned) => self.run(name, &planned, rank)?,
         };
         let completion = self.completion(&record);
-        self.recorder.add(&record);
+        self.recorder.add(record);
         completion
     }
 
@@ -486,7 +489,7 @@ impl Run {
         let standing = self.line.stand(rank);
         let session = self.session().map_err(|error| {
             // Told once, at the end, and not again by each of ninety trials.
-            self.recorder.add(&no_session(name, &planned.alias, &error));
+            self.recorder.add(no_session(name, &planned.alias, &error));
             Failed::from("nothing was run: the session could not be started, for the reason at the end")
         })?;
         if self.blocked(&planned.alias).is_some() {
@@ -508,7 +511,7 @@ impl Run {
 
     /// A trial whose cell cannot be read, told as `compat check` tells it.
     fn broken(&self, name: &TrialName, faults: &[Fault]) -> Result<Completion, Failed> {
-        self.recorder.add(&broken(name, faults));
+        self.recorder.add(broken(name, faults));
         let colour = self.paint == Paint::Ansi;
         let told = diagnostic::render(faults, diagnostic::Format::Text, colour);
         let mut known = self.told.lock();
@@ -522,15 +525,14 @@ impl Run {
     }
 
     fn completion(&self, record: &TrialRecord) -> Result<Completion, Failed> {
-        match &record.outcome {
-            Outcome::Pass => Ok(Completion::Completed),
-            Outcome::NotApplicable(reason) => Ok(Completion::ignored_with(reason)),
-            Outcome::Fail(failure) => Err(Failed::from(report::failure(
-                &record.name,
-                failure,
-                record.evidence.as_deref(),
-                self.paint,
-            ))),
+        match (&record.result, record.failure()) {
+            (TrialResult::NotApplicable { reason }, _) => Ok(Completion::ignored_with(reason)),
+            (_, Some(failure)) => {
+                let evidence = record.evidence.as_deref().map(Path::new);
+                let text = report::failure(&record.nodeid, &failure, evidence, self.paint);
+                Err(Failed::from(text))
+            }
+            (_, None) => Ok(Completion::Completed),
         }
     }
 
@@ -541,7 +543,7 @@ impl Run {
 
     fn blocked_trial(&self, name: &TrialName, alias: &str) -> TrialRecord {
         let finding = self.blocked(alias).expect("asked before");
-        trial::not_run(name, alias, Outcome::Fail(finding.failure(alias)))
+        trial::not_run(name, alias, &Outcome::Fail(finding.failure(alias)))
     }
 
     /// One minimal request to each alias in use, in a live run.
@@ -678,7 +680,7 @@ impl Run {
             anstream::println!("{}", terminal::of_verdict(&verdict, terminal_width(), self.paint));
             return Ok(status_of(&verdict));
         }
-        let own = |entry: &&Entry| !self.is_one_of_many || self.selected.contains(&entry.nodeid);
+        let own = |entry: &&TrialRecord| !self.is_one_of_many || self.selected.contains(&entry.nodeid);
         let causes = results.results.iter().filter(own).filter_map(|entry| entry.cause);
         Ok(status(failed, causes))
     }
@@ -709,7 +711,7 @@ fn terminal_width() -> usize {
 }
 
 fn not_applicable(name: &TrialName, reason: String) -> TrialRecord {
-    trial::not_run(name, "", Outcome::NotApplicable(reason))
+    trial::not_run(name, "", &Outcome::NotApplicable(reason))
 }
 
 fn broken(name: &TrialName, faults: &[Fault]) -> TrialRecord {
@@ -717,28 +719,25 @@ fn broken(name: &TrialName, faults: &[Fault]) -> TrialRecord {
         .iter()
         .map(|fault| Mismatch {
             expectation: fault.path.clone(),
-            clause: None,
             place: Some(fault.place.clone()),
             summary: fault.message.clone(),
             expected: fault.allowed.clone().unwrap_or_default(),
             actual: fault.found.clone().unwrap_or_default(),
-            evidence: None,
+            ..Mismatch::default()
         })
         .collect();
-    trial::not_run(name, "", of_harness("the cell cannot be read", mismatches))
+    trial::not_run(name, "", &of_harness("the cell cannot be read", mismatches))
 }
 
 fn no_session(name: &TrialName, alias: &str, error: &str) -> TrialRecord {
     let mismatch = Mismatch {
         expectation: "session".into(),
-        clause: None,
-        place: None,
         summary: "the session could not be started".into(),
         expected: "a gateway that answers, and a `claude` to run".into(),
         actual: error.to_owned(),
-        evidence: None,
+        ..Mismatch::default()
     };
-    trial::not_run(name, alias, of_harness("nothing was run", vec![mismatch]))
+    trial::not_run(name, alias, &of_harness("nothing was run", vec![mismatch]))
 }
 
 /// A failure that is no fault of anything that is judged.
@@ -746,7 +745,7 @@ fn of_harness(why: &str, mismatches: Vec<Mismatch>) -> Outcome {
     Outcome::Fail(Failure {
         cause: Cause::Harness,
         why: why.to_owned(),
-        next: String::new(),
+        next: None,
         wire: Vec::new(),
         mismatches,
     })

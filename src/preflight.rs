@@ -97,16 +97,14 @@ impl Finding {
         Failure {
             cause: self.diagnosis.cause,
             why: self.diagnosis.why.clone(),
-            next: self.diagnosis.next.clone(),
+            next: Some(self.diagnosis.next.clone()),
             wire: Vec::new(),
             mismatches: vec![Mismatch {
                 expectation: "preflight".into(),
-                clause: None,
-                place: None,
                 summary: format!("`{alias}` cannot be used, so nothing was run"),
                 expected: "an answer to one minimal request before the trials".into(),
                 actual: crate::text::clipped(&self.answer),
-                evidence: None,
+                ..Mismatch::default()
             }],
         }
     }

@@ -10,7 +10,7 @@ use crate::env::{self, Environment};
 use crate::evidence::Evidence;
 use crate::evidence_files;
 use crate::ids::TrialName;
-use crate::results::file::{Entry, Results};
+use crate::results::{Results, TrialRecord};
 use crate::selection;
 use crate::trial;
 
@@ -21,7 +21,7 @@ pub(super) struct Recorded {
     /// The trial, if the argument named one or the results know the folder.
     pub(super) name: Option<TrialName>,
     /// What the results say of it.
-    pub(super) entry: Option<Entry>,
+    pub(super) entry: Option<TrialRecord>,
     /// What it left behind.
     pub(super) evidence: Evidence,
 }
@@ -41,14 +41,14 @@ pub(super) fn recorded(trial: &str, root: Option<&Path>) -> anyhow::Result<Recor
 fn find(
     trial: &str,
     named_root: Option<&Path>,
-) -> anyhow::Result<(PathBuf, Option<TrialName>, Option<Entry>)> {
+) -> anyhow::Result<(PathBuf, Option<TrialName>, Option<TrialRecord>)> {
     let current = std::env::current_dir().context("the working directory is gone")?;
     let root = check::root(named_root, &current);
     let folder = current.join(trial);
     if folder.is_dir() {
         let entry = root.ok().and_then(|root| {
             let folder = folder.canonicalize().ok()?;
-            let is_it = |entry: &Entry| {
+            let is_it = |entry: &TrialRecord| {
                 let known = entry
                     .evidence
                     .as_ref()
@@ -77,7 +77,7 @@ fn find(
     let usual = trial::evidence_folder(&name);
     let entry = entries.iter().find(|entry| entry.nodeid == name);
     let folder = match entry {
-        Some(Entry {
+        Some(TrialRecord {
             evidence: Some(folder),
             ..
         }) => root.join(folder),

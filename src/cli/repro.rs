@@ -142,7 +142,7 @@ fn explaining<'a>(
     let failure = crate::outcome::Failure {
         cause: diagnosis.cause,
         why: diagnosis.why,
-        next: String::new(),
+        next: None,
         wire: diff.lines(&judgement.interests()),
         mismatches: judgement.mismatches.clone(),
     };

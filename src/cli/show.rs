@@ -14,7 +14,7 @@ use super::print::data;
 use crate::env;
 use crate::replay::messages::{self, Reach};
 use crate::replay::timeline;
-use crate::results::{Entry, TrialResult};
+use crate::results::{TrialRecord, TrialResult};
 use crate::wire::Route;
 use crate::wire_diff;
 
@@ -198,7 +198,7 @@ fn heading(recorded: &Recorded) -> String {
     format!("{name}{verdict}{}\n\n", recorded.folder.display())
 }
 
-fn verdict(entry: &Entry) -> String {
+fn verdict(entry: &TrialRecord) -> String {
     match &entry.result {
         TrialResult::Pass {} => "pass  ".to_owned(),
         TrialResult::Fail { .. } => "FAIL  ".to_owned(),
@@ -207,7 +207,7 @@ fn verdict(entry: &Entry) -> String {
 }
 
 /// What the results say of the trial: the failure in the words of its report.
-fn said(entry: Option<&Entry>) -> String {
+fn said(entry: Option<&TrialRecord>) -> String {
     let Some(entry) = entry.filter(|entry| !entry.mismatches.is_empty()) else {
         return String::new();
     };
@@ -216,7 +216,7 @@ fn said(entry: Option<&Entry>) -> String {
         let place = mismatch
             .place
             .as_ref()
-            .map(|place| format!("  {}:{}:{}", place.file, place.line, place.column))
+            .map(|place| format!("  {}:{}:{}", place.file.display(), place.line, place.column))
             .unwrap_or_default();
         let _ = writeln!(out, "  {}: {}{place}", mismatch.expectation, mismatch.summary);
         for (label, value) in [("expected", &mismatch.expected), ("actual", &mismatch.actual)] {

@@ -13,7 +13,7 @@ mod value_tree;
 
 use crate::evidence::{Behind, Evidence};
 use crate::ids::TierId;
-use crate::outcome::{Judged, KNOWN_FAILURES, Mismatch, Verdict};
+use crate::outcome::{CheckResult, EvidenceLine, KNOWN_FAILURES, Mismatch, Verdict};
 use crate::spec::cell::Test;
 use crate::spec::expectation::{Check, Expectation, KnownFailure};
 use crate::wire_diff::interest::Interest;
@@ -28,7 +28,7 @@ pub use trace::Trace;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Judgement {
     /// Every expectation, those implied first, then in the cell's order.
-    pub judged: Vec<Judged>,
+    pub judged: Vec<CheckResult>,
     /// The names of those that are still to be written.
     pub unwritten: Vec<String>,
     /// What makes the trial fail; empty when it passes.
@@ -152,7 +152,7 @@ impl Judgement {
             summary: finding.summary,
             expected: finding.expected,
             actual: finding.actual,
-            evidence: finding.evidence,
+            evidence: finding.evidence.map(|(file, line)| EvidenceLine { file, line }),
         };
         let mut declared = known.map(|known| (known.reason.clone(), known.link.clone()));
         let verdict = match (ruling, known) {
@@ -190,7 +190,7 @@ impl Judgement {
             (Ruling::Judged(_), Some(_)) => Verdict::KnownFailure,
         };
         let (reason, link) = declared.unzip();
-        self.judged.push(Judged {
+        self.judged.push(CheckResult {
             name: name.to_owned(),
             verdict,
             clause,

@@ -8,7 +8,7 @@ use super::published::{Feature, Matrix};
 use super::view::ManifestView;
 use crate::ids::{CellId, TierId};
 use crate::results::json::SchemaVersion;
-use crate::results::{CellStatus, Entry, Results, TrialResult};
+use crate::results::{CellStatus, Results, TrialRecord, TrialResult};
 
 /// What a matrix says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +116,7 @@ pub fn build(manifest: &ManifestView, results: &Results, stamp: &Stamp) -> Resul
 /// The results by trial, each known to be of the manifest.
 pub(super) struct Tried<'a> {
     manifest: &'a ManifestView,
-    entries: HashMap<(CellId, &'a TierId), &'a Entry>,
+    entries: HashMap<(CellId, &'a TierId), &'a TrialRecord>,
 }
 
 impl<'a> Tried<'a> {
@@ -135,7 +135,7 @@ impl<'a> Tried<'a> {
     }
 
     /// Each tier of a cell, in the manifest's order, with its result if it was tried.
-    pub(super) fn tiers(&self, cell: &CellId) -> Vec<(&'a TierId, Option<&'a Entry>)> {
+    pub(super) fn tiers(&self, cell: &CellId) -> Vec<(&'a TierId, Option<&'a TrialRecord>)> {
         let entry = |tier: &'a TierId| self.entries.get(&(cell.clone(), tier)).copied();
         self.manifest
             .tiers
@@ -166,7 +166,7 @@ fn known(index: usize, field: &'static str, name: &str, names: &[&str]) -> Resul
 /// One status from those of the tiers: `fail` if any failed; `not_tested` if any was not tried;
 /// `not_applicable` if each is; else `pass`: a tier on which the feature cannot exist is neutral among
 /// tiers that passed.
-pub(super) fn aggregate(tiers: &[(&TierId, Option<&Entry>)]) -> CellStatus {
+pub(super) fn aggregate(tiers: &[(&TierId, Option<&TrialRecord>)]) -> CellStatus {
     let results = || {
         tiers
             .iter()

@@ -11,10 +11,10 @@ use super::published::Matrix;
 use super::view::ManifestView;
 use crate::evidence::Behind;
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TrialName};
-use crate::outcome::{Cause, Judged, Verdict};
-use crate::results::file::{AttemptEntry, FailureEntry, Gateway, MismatchEntry, RetryEntry};
+use crate::outcome::{Attempt, Cause, CheckResult, Mismatch, Retry, Verdict};
+use crate::report;
 use crate::results::json::{self, JsonError, SchemaVersion, timestamp};
-use crate::results::{CellStatus, Entry, Results, StatusWord};
+use crate::results::{CellStatus, GatewayRecord, Results, StatusWord, TrialRecord};
 use crate::wire::Usage;
 
 /// The whole file.
@@ -35,7 +35,7 @@ pub struct Details {
     /// What the verdicts rest on: what stood behind the gateway.
     pub evidence: Behind,
     /// The gateway as the run saw it.
-    pub gateway: Gateway,
+    pub gateway: GatewayRecord,
     /// When the run began.
     #[serde(with = "timestamp")]
     #[schemars(schema_with = "timestamp::schema")]
@@ -86,10 +86,10 @@ pub struct TierDetails {
     pub known_failures: Vec<KnownFailureDetails>,
     /// Of a failure: what did not hold, with places and evidence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub mismatches: Vec<MismatchEntry>,
+    pub mismatches: Vec<Mismatch>,
     /// What became of each expectation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub expectations: Vec<Judged>,
+    pub expectations: Vec<CheckResult>,
     /// How many attempts there were; absent where nothing was run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<usize>,
@@ -140,7 +140,7 @@ pub struct AttemptDetails {
     pub error: Option<String>,
     /// Transient errors that `claude` itself retried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub retries: Vec<RetryEntry>,
+    pub retries: Vec<Retry>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
@@ -235,7 +235,7 @@ impl Details {
 }
 
 impl TierDetails {
-    fn new(name: TrialName, entry: Option<&Entry>) -> Self {
+    fn new(name: TrialName, entry: Option<&TrialRecord>) -> Self {
         let untried = Self::untried(name);
         match entry {
             Some(entry) => untried.tried(entry),
@@ -269,7 +269,7 @@ impl TierDetails {
         }
     }
 
-    fn tried(self, entry: &Entry) -> Self {
+    fn tried(self, entry: &TrialRecord) -> Self {
         let status = CellStatus::from(entry.result.clone());
         let (error, reason) = match status.clone() {
             CellStatus::Fail { error } => (Some(error), None),
@@ -305,7 +305,7 @@ impl TierDetails {
     }
 }
 
-fn known_failures(judged: &[Judged]) -> Vec<KnownFailureDetails> {
+fn known_failures(judged: &[CheckResult]) -> Vec<KnownFailureDetails> {
     let showed = judged
         .iter()
         .filter(|judged| judged.verdict == Verdict::KnownFailure);
@@ -320,7 +320,7 @@ fn known_failures(judged: &[Judged]) -> Vec<KnownFailureDetails> {
     details.collect()
 }
 
-fn earlier_attempts(attempts: &[AttemptEntry]) -> Vec<AttemptDetails> {
+fn earlier_attempts(attempts: &[Attempt]) -> Vec<AttemptDetails> {
     let earlier = attempts
         .split_last()
         .map_or(&[][..], |(_, earlier)| earlier)
@@ -328,7 +328,7 @@ fn earlier_attempts(attempts: &[AttemptEntry]) -> Vec<AttemptDetails> {
     let details = earlier.map(|attempt| AttemptDetails {
         duration_ms: attempt.duration_ms,
         cause: attempt.failure.as_ref().map(|failure| failure.cause),
-        error: attempt.failure.as_ref().map(FailureEntry::in_short),
+        error: attempt.failure.as_ref().map(report::failure_in_short),
         retries: attempt.retries.clone(),
     });
     details.collect()

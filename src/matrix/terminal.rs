@@ -10,17 +10,17 @@ use super::view::ManifestView;
 use crate::evidence::Behind;
 use crate::ids::{CellId, TrialName};
 use crate::outcome;
-use crate::outcome::{Cause, Judged};
+use crate::outcome::{Cause, CheckResult};
 use crate::report::Paint;
 use crate::report::grid::{self, Grid, Mark, Row};
 use crate::report::paint::{DIM, HEADING};
 use crate::results::json::timestamp;
-use crate::results::{CellStatus, Entry, Results, StatusWord};
+use crate::results::{CellStatus, Results, StatusWord, TrialRecord};
 
 /// The matrix of a run, in at most `width` columns: a sign a cell, or one a tier where the tiers of a cell differ;
 /// legend and counts below it. Results of nothing that the manifest knows are left out. Ends with a newline.
 pub fn of_run(manifest: &ManifestView, results: &Results, width: usize, paint: Paint) -> String {
-    let entries: HashMap<&TrialName, &Entry> = results
+    let entries: HashMap<&TrialName, &TrialRecord> = results
         .results
         .iter()
         .map(|entry| (&entry.nodeid, entry))
@@ -57,14 +57,14 @@ pub fn of_run(manifest: &ManifestView, results: &Results, width: usize, paint: P
     text
 }
 
-fn push_remarks(text: &mut String, judged: &[(CellId, &[Judged])], width: usize, paint: Paint) {
+fn push_remarks(text: &mut String, judged: &[(CellId, &[CheckResult])], width: usize, paint: Paint) {
     for remark in remarks(judged) {
         push_lines(text, &grid::wrap(&remark, width), |line| paint.apply(DIM, line));
     }
 }
 
 /// What the signs do not show: passes that rest on declared known failures, and what could not be judged.
-fn remarks(judged: &[(CellId, &[Judged])]) -> Vec<String> {
+fn remarks(judged: &[(CellId, &[CheckResult])]) -> Vec<String> {
     let told = [
         (outcome::Verdict::KnownFailure, "a declared known failure showed"),
         (
@@ -73,7 +73,7 @@ fn remarks(judged: &[(CellId, &[Judged])]) -> Vec<String> {
         ),
     ];
     let remark = |(verdict, words)| {
-        let showed = |judged: &[Judged]| judged.iter().any(|judged| judged.verdict == verdict);
+        let showed = |judged: &[CheckResult]| judged.iter().any(|judged| judged.verdict == verdict);
         let cells = judged.iter().filter(|(_, judged)| showed(judged));
         let mut cells: Vec<String> = cells.map(|(cell, _)| cell.to_string()).collect();
         cells.dedup();
@@ -296,7 +296,7 @@ fn headline(matrix: &Matrix, details: Option<&Details>) -> String {
 }
 
 /// The sign of a finished trial.
-pub fn mark(entry: &Entry) -> Mark {
+pub fn mark(entry: &TrialRecord) -> Mark {
     refined(
         mark_of_status(&entry.result.clone().into()),
         entry.cause,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::paint::{BAD, DIM, HEADING, LEAD, Paint};
 use crate::ids::TrialName;
-use crate::outcome::{Cause, Failure, KNOWN_FAILURES, Mismatch};
+use crate::outcome::{Cause, EvidenceLine, Failure, KNOWN_FAILURES, Mismatch};
 use crate::spec::expectation::RUN;
 
 /// The most characters of a value in a short text.
@@ -29,8 +29,8 @@ pub fn failure(trial: &TrialName, failure: &Failure, evidence: Option<&Path>, pa
     }
     push_note(&mut text, "cause", &cause(failure), paint);
     let hint = paint.apply(LEAD, "hint:");
-    if !failure.next.is_empty() {
-        push_line(&mut text, &format!("{hint} {}", printable(&failure.next)));
+    if let Some(next) = &failure.next {
+        push_line(&mut text, &format!("{hint} {}", printable(next)));
     }
     push_line(
         &mut text,
@@ -112,7 +112,7 @@ fn push_mismatch(
     push_line(text, &format!("  {arrow} {place}"));
     push_value(text, "expected", &mismatch.expected, paint);
     push_value(text, "actual", &mismatch.actual, paint);
-    if let Some((file, line)) = &mismatch.evidence {
+    if let Some(EvidenceLine { file, line }) = &mismatch.evidence {
         let path = evidence.map_or_else(|| file.into(), |folder| folder.join(file));
         push_note(text, "evidence", &format!("{}:{line}", path.display()), paint);
     } else if let Some(folder) = evidence {
@@ -184,7 +184,7 @@ mod tests {
         Failure {
             cause: Cause::Gateway,
             why: "sent by claude, absent at the provider".into(),
-            next: String::new(),
+            next: None,
             wire: Vec::new(),
             mismatches: vec![Mismatch {
                 expectation: "image".into(),
@@ -197,7 +197,10 @@ mod tests {
                 summary: "the provider did not receive the image".into(),
                 expected: "an `image/png` block of 69 bytes in the last user message".into(),
                 actual: "2 text blocks".into(),
-                evidence: Some(("exchanges.jsonl".into(), 1)),
+                evidence: Some(EvidenceLine {
+                    file: "exchanges.jsonl".into(),
+                    line: 1,
+                }),
             }],
         }
     }
@@ -236,7 +239,7 @@ hint: `cargo run -- show vision::vertex_ai::haiku` replays it, and docs/why-red.
     #[test]
     fn advice_stands_before_the_command_and_what_stands_in_no_cell_has_its_bare_name() {
         let mut failed = lost_image();
-        failed.next = "update the gateway".into();
+        failed.next = Some("update the gateway".into());
         failed.mismatches[0].place = None;
         let text = failure(&"a::b::c".parse().unwrap(), &failed, None, Paint::Plain);
         assert!(text.contains("\n  --> image\n"), "{text}");
@@ -308,7 +311,7 @@ hint: `cargo run -- show vision::vertex_ai::haiku` replays it, and docs/why-red.
         let nothing = Failure {
             cause: Cause::RateLimit,
             why: String::new(),
-            next: String::new(),
+            next: None,
             wire: Vec::new(),
             mismatches: Vec::new(),
         };
@@ -325,7 +328,7 @@ hint: `cargo run -- show vision::vertex_ai::haiku` replays it, and docs/why-red.
         let nothing = Failure {
             cause: Cause::Harness,
             why: String::new(),
-            next: String::new(),
+            next: None,
             wire: Vec::new(),
             mismatches: Vec::new(),
         };

@@ -67,6 +67,13 @@ pub struct Contradiction {
 }
 
 impl Contradiction {
+    pub fn new(at: impl Into<String>, what: impl Into<String>) -> Self {
+        Self {
+            at: at.into(),
+            what: what.into(),
+        }
+    }
+
     /// The same for a reader of `text`, with the place that the path leads to.
     pub fn in_text(self, text: &str) -> JsonError {
         JsonError {

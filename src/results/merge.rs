@@ -3,7 +3,7 @@
 //! Pure. Parts of one run agree in everything that a run was made of; what they do not agree in is an error, never
 //! a choice.
 
-use super::file::{Gateway, Results, Run};
+use super::file::{GatewayRecord, Results, RunRecord};
 use super::json::SchemaVersion;
 use crate::ids::TrialName;
 
@@ -122,15 +122,15 @@ fn facts(part: &Results) -> [Option<String>; FACTS.len()] {
 }
 
 /// The run that the parts were of: from the first start to the last writing.
-fn merged_run(parts: &[(String, Results)]) -> Option<Run> {
+fn merged_run(parts: &[(String, Results)]) -> Option<RunRecord> {
     let runs = || parts.iter().map(|(_, part)| &part.run);
     let first = runs().next()?;
-    Some(Run {
+    Some(RunRecord {
         started_at: runs().map(|run| run.started_at).min()?,
         written_at: runs().map(|run| run.written_at).max()?,
         complete: runs().all(|run| run.complete),
         selected: runs().map(|run| run.selected).sum::<usize>().min(first.trials),
-        gateway: Gateway {
+        gateway: GatewayRecord {
             version: runs().find_map(|run| run.gateway.version.clone()),
             ..first.gateway.clone()
         },

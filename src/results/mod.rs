@@ -9,5 +9,5 @@ pub mod file;
 pub mod merge;
 pub mod junit;
 
-pub use file::{Entry, Results};
+pub use file::{GatewayRecord, Results, RunRecord, TrialRecord};
 pub use status::{CellStatus, StatusWord, TrialResult};

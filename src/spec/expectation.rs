@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use regex::Regex;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
@@ -46,7 +48,8 @@ impl Expectation {
 }
 
 /// A place in a file of the project.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Place {
     /// The file, relative to the project's root.
     pub file: PathBuf,

@@ -53,7 +53,7 @@ fn aggregated(tiers: &str) -> CellStatus {
             Some(trial(&name, outcome))
         })
         .collect();
-    let results = Results::from_records(&run(records.len()), &records);
+    let results = Results::new(run(records.len()), records);
     let matrix = build(&one_cell(), &results, &stamp()).unwrap();
     let (_, _, status) = matrix.cells().next().unwrap();
     status.clone()
@@ -149,7 +149,7 @@ fn the_error_names_every_tier_that_failed_the_first_one_first() {
 #[test]
 fn a_result_of_nothing_in_the_manifest_is_told_with_its_place_and_the_nearest_name() {
     let error = |name: &str| {
-        let results = Results::from_records(&run(1), &[trial(name, Outcome::Pass)]);
+        let results = Results::new(run(1), vec![trial(name, Outcome::Pass)]);
         build(&manifest(), &results, &stamp()).unwrap_err().to_string()
     };
     let feature = error("tool_us::anthropic::haiku");
@@ -417,7 +417,7 @@ fn a_baseline_gates_on_regressions_and_on_its_own_stale_entries_only() {
                 trial(&format!("vision::anthropic::{tier}"), outcome)
             })
             .collect();
-        let results = Results::from_records(&run(records.len()), &records);
+        let results = Results::new(run(records.len()), records);
         Verdict::new(&row(&[("anthropic", baseline)]), &one_cell(), &results).unwrap()
     };
     assert!(judged("+", "ppp").is_accepted());
@@ -468,7 +468,7 @@ fn a_baseline_gates_on_regressions_and_on_its_own_stale_entries_only() {
         "`vision::anthropic` fails in the baseline and passes now"
     );
 
-    let results = Results::from_records(&run(0), &[]);
+    let results = Results::new(run(0), Vec::new());
     let gone = Verdict::new(&row(&[("anthropic", "+"), ("gone", "!x")]), &one_cell(), &results).unwrap();
     assert_eq!(gone.stale.len(), 1);
     assert_eq!(

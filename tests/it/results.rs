@@ -21,39 +21,36 @@ fn what_is_written_is_read_back_and_written_the_same() {
 #[test]
 fn the_order_in_which_trials_finish_does_not_show() {
     let mut records = records();
-    let text = Results::from_records(&run(records.len()), &records).to_text();
+    let text = Results::new(run(records.len()), records.clone()).to_text();
     records.reverse();
-    assert_eq!(
-        Results::from_records(&run(records.len()), &records).to_text(),
-        text
-    );
+    assert_eq!(Results::new(run(records.len()), records.clone()).to_text(), text);
 }
 
 #[test]
 fn a_run_says_what_it_has_not_finished_and_a_trial_that_is_run_again_keeps_its_attempts() {
     let failed = sample_run::failure(Cause::Gateway, "lost");
-    let mut first = trial("vision::vertex_ai::haiku", Outcome::Fail(failed.clone()));
-    first.attempts[0].failure = Some(failed);
+    let first = trial("vision::vertex_ai::haiku", Outcome::Fail(failed));
     let second = trial("vision::vertex_ai::haiku", Outcome::Pass);
     let names = [
-        first.name.clone(),
+        first.nodeid.clone(),
         "vision::vertex_ai::opus".parse::<TrialName>().unwrap(),
     ];
-    let mut results = Results::begun(&run(0), &names);
+    let mut results = Results::new(run(0), Vec::new());
+    results.begin(&names);
     assert_eq!((results.run.selected, results.run.unfinished.len()), (2, 2));
-    results.finish(&first);
+    results.finish(first);
     results.begin(&names);
     results.settle(true);
     assert_eq!((results.run.selected, results.run.complete), (2, false));
     assert_eq!(results.run.unfinished, names[1..]);
     assert_eq!(Results::parse(&results.to_text()).unwrap(), results);
-    results.finish(&second);
+    results.finish(second);
     let entry = &results.results[0];
     assert_eq!(
         (results.results.len(), entry.attempts.len(), entry.flaky),
         (1, 2, true)
     );
-    results.finish(&trial("vision::vertex_ai::opus", Outcome::Pass));
+    results.finish(trial("vision::vertex_ai::opus", Outcome::Pass));
     results.settle(true);
     assert!(results.run.complete);
     let contradiction = results.to_text().replace(
@@ -160,7 +157,7 @@ fn each_fault_of_a_results_file_is_told_with_its_place() {
 #[test]
 fn a_trial_that_stands_twice_is_told_by_name() {
     let twice = vec![trial("a::b::c", Outcome::Pass), trial("a::b::c", Outcome::Pass)];
-    let text = Results::from_records(&run(2), &twice).to_text();
+    let text = Results::new(run(2), twice).to_text();
     let error = Results::parse(&text).unwrap_err().to_string();
     let line = text.lines().position(|line| line.contains("a::b::c")).unwrap();
     let second = text
@@ -191,10 +188,7 @@ fn part(names: &[&str]) -> (String, Results) {
     let records: Vec<_> = names.iter().map(|name| trial(name, Outcome::Pass)).collect();
     let mut run = run(records.len());
     run.trials = 3;
-    (
-        format!("{}.json", names[0]),
-        Results::from_records(&run, &records),
-    )
+    (format!("{}.json", names[0]), Results::new(run, records))
 }
 
 #[test]
@@ -251,9 +245,9 @@ fn parts_that_do_not_belong_together_are_not_merged() {
 fn a_part_in_which_nothing_had_to_run_says_nothing_about_versions() {
     let mut parts = vec![part(&["a::a::a", "b::b::b"]), part(&["c::c::c"])];
     let (_, idle) = &mut parts[1];
-    idle.results = Results::from_records(
-        &run(1),
-        &[trial("c::c::c", Outcome::NotApplicable("not there".into()))],
+    idle.results = Results::new(
+        run(1),
+        vec![trial("c::c::c", Outcome::NotApplicable("not there".into()))],
     )
     .results;
     idle.run.claude_code_version = None;
