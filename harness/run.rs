@@ -14,7 +14,7 @@ use compat_matrix::diagnostic;
 use compat_matrix::env::{self, Environment};
 use compat_matrix::evidence::Behind;
 use compat_matrix::ids::TrialName;
-use compat_matrix::matrix::baseline::Verdict;
+use compat_matrix::matrix::baseline::BaselineComparison;
 use compat_matrix::matrix::{Matrix, terminal};
 use compat_matrix::outcome::{Cause, Failure, Mismatch, Outcome};
 use compat_matrix::plan::{self, Planned};
@@ -61,7 +61,7 @@ struct Run {
     line: Line,
     recorder: Recorder,
     paint: Paint,
-    /// The matrix of a state that is put up with.
+    /// The matrix of an accepted state.
     baseline: Option<Matrix>,
     /// Whether what libtest prints is its long form, which the matrix may follow on standard output.
     is_for_people: bool,
@@ -676,9 +676,10 @@ impl Run {
         }
         is_whole(&self.project)?;
         if let Some(baseline) = &self.baseline {
-            let verdict = Verdict::new(baseline, &(&self.project.manifest).into(), &results)?;
-            anstream::println!("{}", terminal::of_verdict(&verdict, terminal_width(), self.paint));
-            return Ok(status_of(&verdict));
+            let compared = BaselineComparison::new(baseline, &(&self.project.manifest).into(), &results)?;
+            let text = terminal::of_baseline(&compared, terminal_width(), self.paint);
+            anstream::println!("{text}");
+            return Ok(status_of(&compared));
         }
         let own = |entry: &&TrialRecord| !self.is_one_of_many || self.selected.contains(&entry.nodeid);
         let causes = results.results.iter().filter(own).filter_map(|entry| entry.cause);
@@ -695,11 +696,11 @@ fn status(failed: bool, mut causes: impl Iterator<Item = Cause>) -> ExitCode {
     })
 }
 
-/// The exit status of a run with a baseline: what the baseline puts up with does not count.
-fn status_of(verdict: &Verdict) -> ExitCode {
-    if verdict.stale.is_empty() {
-        let causes = verdict.regressions.iter().flat_map(|change| &change.causes);
-        status(!verdict.is_accepted(), causes.copied())
+/// The exit status of a run with a baseline: failures that the baseline accepts do not count.
+fn status_of(compared: &BaselineComparison) -> ExitCode {
+    if compared.stale.is_empty() {
+        let causes = compared.regressions.iter().flat_map(|change| &change.causes);
+        status(!compared.is_accepted(), causes.copied())
     } else {
         ExitCode::from(FAILED)
     }

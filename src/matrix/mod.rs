@@ -5,7 +5,6 @@
 #![warn(clippy::disallowed_methods)]
 
 pub mod view;
-pub mod ordered_map;
 pub mod published;
 pub mod builder;
 pub mod details;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::gate::{Candidate, Judgement};
 use super::plan::Plan;
-use crate::matrix::diff::{Change, Diff, Kind};
+use crate::matrix::diff::{CellChange, ChangeKind, Diff};
 use crate::matrix::markdown;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,8 +140,8 @@ pub fn of_pull_request(plan: &Plan) -> String {
 /// What a webhook is told; nothing where there is nothing to tell: no regression, no fix, no failure.
 pub fn webhook(ending: &Ending, known: Known) -> Option<Value> {
     let of_kind = |kind| known.diff().map(|diff| diff.of_kind(kind).collect::<Vec<_>>());
-    let regressions = of_kind(Kind::Regression).unwrap_or_default();
-    let fixes = of_kind(Kind::Fix).unwrap_or_default();
+    let regressions = of_kind(ChangeKind::Regression).unwrap_or_default();
+    let fixes = of_kind(ChangeKind::Fix).unwrap_or_default();
     let is_news = !(regressions.is_empty() && fixes.is_empty())
         && matches!(ending, Ending::Pushed { .. } | Ending::Proposed { .. });
     if !is_news && !ending.is_failure() {
@@ -164,7 +164,7 @@ pub fn webhook(ending: &Ending, known: Known) -> Option<Value> {
     Some(json!({ "text": slack_escaped(&lines.join("\n")) }))
 }
 
-fn line(sign: &str, change: &Change) -> String {
+fn line(sign: &str, change: &CellChange) -> String {
     let fault = match change.fault() {
         fault if fault.is_empty() => fault,
         fault => format!(" ({fault})"),

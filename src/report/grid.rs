@@ -11,7 +11,7 @@ use super::paint::{BAD, DIM, GOOD, HEADING, Paint, UNKNOWN};
 
 /// What is known of one trial, or of a cell as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Mark {
+pub enum CellMark {
     Pass,
     /// It passed after it had failed.
     Flaky,
@@ -22,7 +22,7 @@ pub enum Mark {
     NotTested,
 }
 
-impl Mark {
+impl CellMark {
     /// Every mark, in the order of a legend.
     pub const ALL: [Self; 6] = [
         Self::Pass,
@@ -71,14 +71,14 @@ impl Mark {
 pub struct Grid {
     pub columns: Vec<String>,
     /// The rows; each has as many cells as there are columns.
-    pub rows: Vec<Row>,
+    pub rows: Vec<GridRow>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Row {
+pub struct GridRow {
     pub title: String,
     /// Its cells; of several marks in one, all are shown.
-    pub cells: Vec<Vec<Mark>>,
+    pub cells: Vec<Vec<CellMark>>,
 }
 
 /// The narrowest terminal that is laid out for.
@@ -263,9 +263,9 @@ mod tests {
     use super::*;
 
     fn grid(columns: &[&str], rows: usize) -> Grid {
-        let row = |index: usize| Row {
+        let row = |index: usize| GridRow {
             title: format!("A feature with quite a long name, number {index}"),
-            cells: vec![vec![Mark::Pass, Mark::Fail, Mark::NotTested]; columns.len()],
+            cells: vec![vec![CellMark::Pass, CellMark::Fail, CellMark::NotTested]; columns.len()],
         };
         Grid {
             columns: columns.iter().map(|&column| column.to_owned()).collect(),

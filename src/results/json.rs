@@ -3,11 +3,14 @@
 //!
 //! Pure.
 
-use std::fmt;
+use std::fmt::{self, Display};
+use std::hash::Hash;
+use std::marker::PhantomData;
 
+use indexmap::IndexMap;
 use schemars::JsonSchema;
-use serde::de::{DeserializeOwned, IgnoredAny};
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The version of the layout that this program writes and reads. Written as a text: `"1"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -178,6 +181,37 @@ impl Cursor<'_> {
     fn skip_blanks(&mut self) {
         let rest = &self.text[self.at..];
         self.at += rest.len() - rest.trim_start().len();
+    }
+}
+
+/// For serde's `deserialize_with`: a map in which a key that stands twice is an error.
+pub fn unique_keys<'de, D, K, V>(deserializer: D) -> Result<IndexMap<K, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    K: Deserialize<'de> + Display + Eq + Hash,
+    V: Deserialize<'de>,
+{
+    deserializer.deserialize_map(UniqueKeys(PhantomData))
+}
+
+struct UniqueKeys<K, V>(PhantomData<(K, V)>);
+
+impl<'de, K: Deserialize<'de> + Display + Eq + Hash, V: Deserialize<'de>> Visitor<'de> for UniqueKeys<K, V> {
+    type Value = IndexMap<K, V>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut entries = IndexMap::new();
+        while let Some(key) = map.next_key()? {
+            if entries.contains_key(&key) {
+                return Err(A::Error::custom(format!("key `{key}` stands twice")));
+            }
+            entries.insert(key, map.next_value()?);
+        }
+        Ok(entries)
     }
 }
 

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use compat_matrix::evidence::Behind;
-use compat_matrix::matrix::baseline::Verdict;
+use compat_matrix::matrix::baseline::BaselineComparison;
 use compat_matrix::matrix::builder::{Stamp, build};
-use compat_matrix::matrix::diff::{Diff, Kind};
+use compat_matrix::matrix::diff::{ChangeKind, Diff};
 use compat_matrix::matrix::history::History;
 use compat_matrix::matrix::{Details, ManifestView, Matrix, html, markdown, schema, terminal};
 use compat_matrix::outcome::{Cause, Outcome};
@@ -323,14 +323,14 @@ fn the_details_tell_every_tier_of_every_cell() {
 #[test]
 fn every_change_has_its_kind() {
     let table = [
-        ("+", "!x", Some(Kind::Regression)),
-        ("!x", "+", Some(Kind::Fix)),
-        ("+", "?", Some(Kind::Greyed)),
-        ("!x", "-n", Some(Kind::Greyed)),
-        ("?", "+", Some(Kind::Tested)),
-        ("-n", "!x", Some(Kind::Tested)),
-        ("!x", "!y", Some(Kind::Reworded)),
-        ("?", "-n", Some(Kind::Reworded)),
+        ("+", "!x", Some(ChangeKind::Regression)),
+        ("!x", "+", Some(ChangeKind::Fix)),
+        ("+", "?", Some(ChangeKind::Greyed)),
+        ("!x", "-n", Some(ChangeKind::Greyed)),
+        ("?", "+", Some(ChangeKind::Tested)),
+        ("-n", "!x", Some(ChangeKind::Tested)),
+        ("!x", "!y", Some(ChangeKind::Reworded)),
+        ("?", "-n", Some(ChangeKind::Reworded)),
         ("+", "+", None),
         ("!x", "!x", None),
         ("?", "?", None),
@@ -342,7 +342,7 @@ fn every_change_has_its_kind() {
             expected,
             "{old} {new}"
         );
-        assert_eq!(diff.has_regressions(), expected == Some(Kind::Regression));
+        assert_eq!(diff.has_regressions(), expected == Some(ChangeKind::Regression));
         assert_eq!(diff.unchanged, usize::from(expected.is_none()));
     }
     let moved = Diff::new(
@@ -355,7 +355,7 @@ fn every_change_has_its_kind() {
         .iter()
         .map(|change| (change.kind, change.provider.as_str()))
         .collect();
-    assert_eq!(kinds, [(Kind::New, "c"), (Kind::Gone, "a")]);
+    assert_eq!(kinds, [(ChangeKind::New, "c"), (ChangeKind::Gone, "a")]);
     assert!(!moved.has_regressions());
 }
 
@@ -367,7 +367,7 @@ fn compared() -> Diff {
     old.litellm_version = "v1.105.0".into();
     old.generated_at = time("2026-11-20T09:00:00Z");
     let mut set =
-        |feature: usize, provider: usize, status| old.features[feature].providers.0[provider].1 = status;
+        |feature: usize, provider: usize, status| old.features[feature].providers[provider] = status;
     let error = |text: &str| CellStatus::Fail { error: text.into() };
     set(4, 3, CellStatus::Pass {});
     set(2, 0, error("haiku: claude `said` | <nothing>\nat all"));
@@ -391,7 +391,7 @@ fn a_comparison_tells_regressions_first_with_their_causes() {
     let text = terminal::of_diff(&diff, 80, Paint::Plain);
     assert!(text.lines().all(|line| line.width() <= 80), "{text}");
     assert_eq!(
-        diff.of_kind(Kind::Regression).next().unwrap().causes,
+        diff.of_kind(ChangeKind::Regression).next().unwrap().causes,
         [Cause::Gateway]
     );
     insta::assert_snapshot!("diff_text", text);
@@ -418,21 +418,21 @@ fn a_baseline_gates_on_regressions_and_on_its_own_stale_entries_only() {
             })
             .collect();
         let results = Results::new(run(records.len()), records);
-        Verdict::new(&row(&[("anthropic", baseline)]), &one_cell(), &results).unwrap()
+        BaselineComparison::new(&row(&[("anthropic", baseline)]), &one_cell(), &results).unwrap()
     };
     assert!(judged("+", "ppp").is_accepted());
     let known = judged("!known", "fff");
     assert!(known.is_accepted(), "a red cell that the baseline has too");
-    insta::assert_snapshot!("verdict_known", terminal::of_verdict(&known, 80, Paint::Plain));
+    insta::assert_snapshot!("baseline_known", terminal::of_baseline(&known, 80, Paint::Plain));
     assert!(judged("+", "p--").is_accepted(), "a filtered run proves nothing");
     let never_green = judged("?", "fff");
     assert!(never_green.is_accepted(), "what was never green cannot regress");
     insta::assert_snapshot!(
-        "verdict_unmeasured",
-        terminal::of_verdict(&never_green, 80, Paint::Plain)
+        "baseline_unmeasured",
+        terminal::of_baseline(&never_green, 80, Paint::Plain)
     );
     let filtered = judged("!known", "f--");
-    assert!(filtered.is_accepted() && filtered.untried == 0 && filtered.put_up_with == 1);
+    assert!(filtered.is_accepted() && filtered.untried == 0 && filtered.accepted == 1);
     assert_eq!(
         judged("!known", "p--").untried,
         1,
@@ -456,12 +456,12 @@ fn a_baseline_gates_on_regressions_and_on_its_own_stale_entries_only() {
     assert_eq!(regressed.regressions[0].causes, [Cause::Gateway]);
 
     insta::assert_snapshot!(
-        "verdict_regressed",
-        terminal::of_verdict(&regressed, 80, Paint::Plain)
+        "baseline_regressed",
+        terminal::of_baseline(&regressed, 80, Paint::Plain)
     );
 
     let fixed = judged("!known", "ppp");
-    insta::assert_snapshot!("verdict_stale", terminal::of_verdict(&fixed, 80, Paint::Plain));
+    insta::assert_snapshot!("baseline_stale", terminal::of_baseline(&fixed, 80, Paint::Plain));
     assert!(!fixed.is_accepted());
     assert_eq!(
         fixed.stale[0].to_string(),
@@ -469,7 +469,8 @@ fn a_baseline_gates_on_regressions_and_on_its_own_stale_entries_only() {
     );
 
     let results = Results::new(run(0), Vec::new());
-    let gone = Verdict::new(&row(&[("anthropic", "+"), ("gone", "!x")]), &one_cell(), &results).unwrap();
+    let gone =
+        BaselineComparison::new(&row(&[("anthropic", "+"), ("gone", "!x")]), &one_cell(), &results).unwrap();
     assert_eq!(gone.stale.len(), 1);
     assert_eq!(
         gone.stale[0].to_string(),
