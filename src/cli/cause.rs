@@ -9,7 +9,7 @@ use anyhow::Context;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cause::{self, Diagnosis, Message};
+use crate::cause::{self, Diagnosis, ErrorMessage};
 use crate::outcome::Cause;
 
 /// Says whose fault each failure message on standard input is
@@ -76,27 +76,24 @@ fn answer(mut messages: impl BufRead, mut answers: impl Write) -> io::Result<()>
 }
 
 /// The message that a line of input stands for.
-fn message(line: &[u8]) -> Message {
+fn message(line: &[u8]) -> ErrorMessage {
     let text = String::from_utf8_lossy(line);
     match serde_json::from_str(&text) {
-        Ok(Value::String(message)) => Message::new(&message),
+        Ok(Value::String(message)) => ErrorMessage::new(&message),
         Ok(Value::Object(object)) => match object.get("message").and_then(Value::as_str) {
-            Some(message) if !object.contains_key("error") => with_facts(Message::new(message), &object),
-            _ => Message::new(&text),
+            Some(message) if !object.contains_key("error") => with_facts(ErrorMessage::new(message), &object),
+            _ => ErrorMessage::new(&text),
         },
-        _ => Message::new(&text),
+        _ => ErrorMessage::new(&text),
     }
 }
 
-fn with_facts(message: Message, object: &serde_json::Map<String, Value>) -> Message {
+fn with_facts(message: ErrorMessage, object: &serde_json::Map<String, Value>) -> ErrorMessage {
     let status = object
         .get("status")
         .and_then(Value::as_u64)
         .and_then(|status| u16::try_from(status).ok());
-    let message = match status {
-        Some(status) => message.with_status(status),
-        None => message,
-    };
+    let message = message.with_status(status);
     match object.get("error_type").and_then(Value::as_str) {
         Some(error_type) => message.with_error_type(error_type),
         None => message,
