@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::messages::LEFT_OUT;
 use crate::evidence::Evidence;
-use crate::wire::answer::Answer;
+use crate::wire::answer::ProviderAnswer;
 use crate::wire::exchange::{Exchange, SentEvent, SentReply};
 use crate::wire::passage::Passage;
 use crate::wire::{Route, converse, redaction};
@@ -136,7 +136,7 @@ fn whole(exchange: &Exchange) -> Vec<Value> {
         return events(&reply.events);
     };
     let text = |key: &str| message[key].as_str().unwrap_or_default().to_owned();
-    let answer = Answer {
+    let answer = ProviderAnswer {
         id: text("id"),
         model: text("model"),
         content: message["content"].as_array().cloned().unwrap_or_default(),

@@ -6,7 +6,7 @@ use compat_matrix::expect;
 use compat_matrix::ids::TierId;
 use compat_matrix::outcome::{Cause, Verdict};
 use compat_matrix::spec::expectation::{Check, RequestCheck, Turn};
-use compat_matrix::wire::answer::Answer;
+use compat_matrix::wire::answer::ProviderAnswer;
 use compat_matrix::wire::exchange::{Body, Exchange, Lockstep, SentEvent};
 use compat_matrix::wire::passage::{Passage, PassedReply};
 use compat_matrix::wire::{Operation, Route, Usage, converse, messages};
@@ -91,8 +91,8 @@ fn body() -> Value {
     })
 }
 
-fn answer(blocks: &Value) -> Answer {
-    Answer {
+fn answer(blocks: &Value) -> ProviderAnswer {
+    ProviderAnswer {
         id: "msg_1".into(),
         model: "m".into(),
         content: blocks.as_array().unwrap().clone(),
