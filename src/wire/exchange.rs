@@ -41,6 +41,14 @@ pub struct Request {
 }
 
 impl Request {
+    /// The path with its query.
+    pub fn target(&self) -> String {
+        match self.query.as_str() {
+            "" => self.path.clone(),
+            query => format!("{}?{query}", self.path),
+        }
+    }
+
     /// The values of header `name` (lower case).
     pub fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.headers

@@ -56,7 +56,7 @@ impl Route {
     }
 }
 
-/// The kind of a request.
+/// What a request asks a provider for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
@@ -66,11 +66,11 @@ pub enum Operation {
     CountTokens,
     /// An OAuth access token (Vertex AI's service account flow).
     OauthToken,
-    /// No provider route has this path.
+    /// Anything else: no provider route has this path.
     Unknown,
 }
 
-/// Token counts of one answer, named as in the Messages API.
+/// Token counts of one answer, in the Messages API's words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     /// Prompt tokens that were neither written to nor read from the cache.
