@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use super::files::Output;
@@ -28,34 +29,27 @@ pub struct Arguments {
     /// Files or folders to check; all of the project if none is given
     pub paths: Vec<PathBuf>,
     /// How the faults are written: for a reader, as JSON, or as annotations of GitHub or GitLab
-    #[arg(long, value_enum, default_value_t = FormatName::Text)]
-    pub format: FormatName,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
     /// The folder that holds `manifest.yaml` [default: the nearest one upwards]
     #[arg(long, value_name = "FOLDER")]
     pub root: Option<PathBuf>,
 }
 
-/// How faults are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FormatName {
-    /// For a reader
-    Text,
-    /// A JSON array
-    Json,
-    /// Workflow commands for GitHub Actions
-    Github,
-    /// A Code Quality report for GitLab
-    Gitlab,
-}
+// The core knows no command line, so the names of its formats are here.
+impl ValueEnum for Format {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Text, Self::Json, Self::Github, Self::Gitlab]
+    }
 
-impl From<FormatName> for Format {
-    fn from(name: FormatName) -> Self {
-        match name {
-            FormatName::Text => Self::Text,
-            FormatName::Json => Self::Json,
-            FormatName::Github => Self::Github,
-            FormatName::Gitlab => Self::Gitlab,
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Text => ("text", "For a reader"),
+            Self::Json => ("json", "A JSON array"),
+            Self::Github => ("github", "Workflow commands for GitHub Actions"),
+            Self::Gitlab => ("gitlab", "A Code Quality report for GitLab"),
+        };
+        Some(PossibleValue::new(name).help(help))
     }
 }
 
@@ -81,8 +75,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             path.display()
         );
     }
-    print(&[&notes[..], &faults[..]].concat(), arguments.format.into());
-    if arguments.format == FormatName::Text {
+    print(&[&notes[..], &faults[..]].concat(), arguments.format);
+    if arguments.format == Format::Text {
         conclude(&faults, &notes, cells);
     }
     Ok(if faults.is_empty() {

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::files::Output;
-use super::print::{data, talk};
+use super::print::{TextOrJson, data, talk};
 use super::{check, progress};
 use crate::diagnostic::Format;
 use crate::env::{self, Environment};
@@ -46,23 +46,14 @@ pub struct Arguments {
     #[arg(long, default_value = "haiku")]
     pub tier: String,
     /// How the result is written
-    #[arg(long, value_enum, default_value_t = FormatName::Text)]
-    pub format: FormatName,
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    pub format: TextOrJson,
     /// Only list the mutants
     #[arg(long)]
     pub list: bool,
     /// The folder that holds `manifest.yaml` [default: the nearest one upwards]
     #[arg(long, value_name = "FOLDER")]
     pub root: Option<std::path::PathBuf>,
-}
-
-/// How the result is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FormatName {
-    /// For a reader
-    Text,
-    /// A JSON object
-    Json,
 }
 
 /// Runs the command.
@@ -102,8 +93,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(conclusion) => {
             let vacuous = is_whole.then_some(&conclusion.vacuous);
             match arguments.format {
-                FormatName::Text => Output::Standard.write(&text(&conclusion, vacuous, seconds))?,
-                FormatName::Json => data!("{:#}", json_of(&conclusion, vacuous, seconds)),
+                TextOrJson::Text => Output::Standard.write(&text(&conclusion, vacuous, seconds))?,
+                TextOrJson::Json => data!("{:#}", json_of(&conclusion, vacuous, seconds)),
             }
             Ok(match conclusion.mutants.iter().all(|scored| scored.killed) {
                 true => ExitCode::SUCCESS,

@@ -1,10 +1,18 @@
-//! Lines for who reads them: data to standard output, talk to standard error. Where nobody reads on, as behind `head`, they
-//! end quietly.
+//! Prints data to standard output and messages to standard error.
 //!
-//! Never panics: that is what `println!` does at a pipe that was closed.
+//! Unlike `println!` this does not panic if the reader has closed the pipe, as `head` does.
 
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Result, Write};
+
+/// The formats of a command's result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum TextOrJson {
+    /// For a reader
+    Text,
+    /// For programs
+    Json,
+}
 
 /// Writes a line of data.
 pub(super) fn line_of_data(line: Arguments<'_>) {
@@ -13,7 +21,7 @@ pub(super) fn line_of_data(line: Arguments<'_>) {
     }
 }
 
-/// Writes a line of talk. One that cannot be told is told to nobody.
+/// Writes a line of talk. Write errors are ignored.
 pub(super) fn line_of_talk(line: Arguments<'_>) {
     let _ = written(anstream::stderr(), line);
 }

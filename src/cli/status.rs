@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use reqwest::Url;
 
 use super::files;
-use super::print::data;
+use super::print::{TextOrJson, data};
 use crate::matrix::Matrix;
 use crate::publish::freshness::Freshness;
 use crate::results::json::timestamp;
@@ -33,19 +33,11 @@ pub struct Arguments {
     #[arg(long, value_name = "AGE", default_value = "8d")]
     max_age: Age,
     /// How it is told
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    format: TextOrJson,
     /// Take this for the time that it is: `2026-11-21T09:00:00Z`
     #[arg(long, value_name = "TIME", value_parser = timestamp::from_text)]
     at: Option<DateTime<Utc>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-enum Format {
-    /// One line
-    Text,
-    /// For programs
-    Json,
 }
 
 /// The exit status of a matrix that is too old.
@@ -63,8 +55,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let now = arguments.at.unwrap_or_else(Utc::now);
     let freshness = Freshness::of(&matrix, arguments.max_age, now);
     match arguments.format {
-        Format::Text => data!("{}", freshness.in_words()),
-        Format::Json => data!("{}", serde_json::to_string_pretty(&freshness)?),
+        TextOrJson::Text => data!("{}", freshness.in_words()),
+        TextOrJson::Json => data!("{}", serde_json::to_string_pretty(&freshness)?),
     }
     Ok(match freshness.fresh {
         true => ExitCode::SUCCESS,

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use indicatif::HumanBytes;
 use serde::Serialize;
 
-use super::print::{data, talk};
+use super::print::{TextOrJson, data, talk};
 use super::progress;
 use crate::env::Environment;
 use crate::process::{RunId, Watchdog};
@@ -51,8 +51,8 @@ enum Command {
     #[command(after_long_help = "Examples:\n  compat toolchain show\n  compat toolchain show --format json")]
     Show {
         /// How to print it
-        #[arg(long, value_enum, default_value_t = Format::Text)]
-        format: Format,
+        #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+        format: TextOrJson,
     },
     /// Pin other versions: ask the registries, rewrite the lock, print what changed
     ///
@@ -99,12 +99,6 @@ enum Command {
 enum Tool {
     Claude,
     Litellm,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 /// Runs `compat toolchain`. The status is 1 if `verify` finds a fault or `path` nothing installed.
@@ -177,9 +171,9 @@ struct Row {
     bytes: Option<u64>,
 }
 
-fn show(installer: &Installer, lock: &Lock, format: Format) -> anyhow::Result<ExitCode> {
+fn show(installer: &Installer, lock: &Lock, format: TextOrJson) -> anyhow::Result<ExitCode> {
     let rows = rows(installer, lock)?;
-    if format == Format::Json {
+    if format == TextOrJson::Json {
         let document = serde_json::json!({ "cache": installer.cache.root(), "tools": rows });
         data!("{}", serde_json::to_string_pretty(&document)?);
         return Ok(ExitCode::SUCCESS);
