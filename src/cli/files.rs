@@ -61,7 +61,7 @@ impl Output {
                 let mut stdout = anstream::stdout().lock();
                 let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
                 match written {
-                    // Who reads has read enough.
+                    // The reader closed the pipe.
                     Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
                     written => written.context("writing to standard output"),
                 }

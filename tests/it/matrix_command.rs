@@ -131,7 +131,7 @@ fn build_writes_the_matrix_and_its_details_beside_it() {
     ]);
     assert_eq!(named.status.code(), Some(1));
     assert!(
-        stderr(&named).contains("is not of the same run as `matrix.json`"),
+        stderr(&named).contains("is not from the same run as `matrix.json`"),
         "{}",
         stderr(&named)
     );
