@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_found_in_every_form_programs_print() {
+    fn a_status_is_found_in_every_printed_form() {
         for (text, expected) in [
             ("API Error: 529 Overloaded", Some(529)),
             ("API Error (429 Too many tokens) · Retrying", Some(429)),
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gateway_shows_by_its_class_names_its_error_shape_or_a_trial_prefix() {
+    fn a_gateway_is_recognized_by_its_error_shapes() {
         assert_eq!(
             route("API Error: 400 litellm.BadRequestError: x"),
             MessageRoute::Gateway

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use anyhow::Context as _;
 
 use crate::matrix::ManifestView;
-use crate::results::json::{JsonError, Position};
+use crate::results::json::{JsonError, JsonPosition};
 use crate::spec::manifest::Manifest;
 use crate::{atomic_write, diagnostic};
 
@@ -88,7 +88,7 @@ pub fn text(path: &Path) -> anyhow::Result<String> {
 pub fn placed(path: &Path, error: &JsonError) -> anyhow::Error {
     let (file, what) = (path.display(), &error.what);
     match error.position {
-        Some(Position { line, column }) => anyhow::anyhow!("{file}:{line}:{column}: {what}"),
+        Some(JsonPosition { line, column }) => anyhow::anyhow!("{file}:{line}:{column}: {what}"),
         None => anyhow::anyhow!("{file}: {what}"),
     }
 }

@@ -105,7 +105,7 @@ impl Matrix {
         let mut columns = HashSet::new();
         for (index, provider) in self.providers.iter().enumerate() {
             if !columns.insert(provider) {
-                let what = format!("`{provider}` stands twice");
+                let what = format!("`{provider}` is there twice");
                 return Err(Contradiction::new(format!("providers[{index}]"), what));
             }
         }
@@ -113,7 +113,7 @@ impl Matrix {
         for (index, feature) in self.features.iter().enumerate() {
             let at = |field: &str| format!("features[{index}].{field}");
             if !rows.insert(&feature.id) {
-                let what = format!("`{}` stands twice", feature.id);
+                let what = format!("`{}` is there twice", feature.id);
                 return Err(Contradiction::new(at("id"), what));
             }
             not_empty(at("id"), feature.id.as_str())?;

@@ -197,7 +197,7 @@ impl Results {
             let at = |field: &str| format!("results[{index}].{field}");
             trial.check(at)?;
             if !seen.insert(&trial.nodeid) {
-                let what = format!("`{}` stands twice", trial.nodeid);
+                let what = format!("`{}` is there twice", trial.nodeid);
                 return Err(Contradiction::new(at("nodeid"), what));
             }
         }

@@ -1,8 +1,8 @@
-//! JUnit XML, as CircleCI, GitHub and GitLab show it: a suite a feature, a case a trial.
+//! JUnit XML for CircleCI, GitHub and GitLab: one suite per feature, one case per trial.
 //!
-//! Pure. A case is a `<failure>` where the gateway, the feature or Claude Code is at fault, an `<error>` where it
-//! could not be judged, `<skipped>` where the feature cannot exist, and carries `<flakyFailure>` or
-//! `<flakyError>` where an attempt failed before one passed.
+//! A case is a `<failure>` if the gateway, the feature or Claude Code is at fault, an `<error>` if the trial could not be
+//! judged, and `<skipped>` if the feature is not applicable. It has `<flakyFailure>` or `<flakyError>` for attempts that
+//! failed before one passed.
 
 use std::path::Path;
 use std::time::Duration;
@@ -57,7 +57,7 @@ fn run_properties(run: &RunRecord) -> Vec<Property> {
     properties
 }
 
-/// The case is named as the trial is, so that what CI shows is what `--exact` takes; its file is its cell.
+/// The case has the trial's name, so that `--exact` accepts the name that CI shows. Its file is the cell.
 fn case(trial: &TrialRecord) -> TestCase {
     let mut case = TestCase::new(trial.nodeid.to_string(), status(trial));
     case.set_classname(format!("{}.{}", trial.feature_id, trial.provider));
@@ -80,35 +80,29 @@ fn properties(trial: &TrialRecord) -> Vec<Property> {
         Property::new("output_tokens", trial.usage.output_tokens.to_string()),
     ];
     properties.extend(trial.expectations.iter().filter_map(not_held));
-    if let Some(cause) = trial.cause {
-        properties.push(Property::new("cause", cause.as_str()));
-    }
-    if let Some(why) = &trial.why {
-        properties.push(Property::new("why", why.as_str()));
-    }
-    if let Some(next) = &trial.next {
-        properties.push(Property::new("next", next.as_str()));
-    }
-    if let Some(evidence) = &trial.evidence {
-        properties.push(Property::new("evidence", evidence.as_str()));
-    }
+    let optional = [
+        ("cause", trial.cause.map(Cause::as_str)),
+        ("why", trial.why.as_deref()),
+        ("next", trial.next.as_deref()),
+        ("evidence", trial.evidence.as_deref()),
+    ];
+    properties.extend(
+        optional
+            .into_iter()
+            .filter_map(|(name, value)| Some(Property::new(name, value?))),
+    );
     properties
 }
 
-/// What a case that passed does not show: an expectation that failed as declared, or that could not be judged.
-fn not_held(judged: &CheckResult) -> Option<Property> {
-    match judged.verdict {
+/// A property for an expectation that failed as declared or was not judged, because a passed case does not show it.
+fn not_held(check: &CheckResult) -> Option<Property> {
+    match check.verdict {
         Verdict::KnownFailure => {
-            let told = [judged.name.as_str()]
-                .into_iter()
-                .chain(judged.reason.as_deref())
-                .chain(judged.link.as_deref());
-            Some(Property::new(
-                "known_failure",
-                told.collect::<Vec<_>>().join(": "),
-            ))
+            let parts = [Some(&check.name), check.reason.as_ref(), check.link.as_ref()];
+            let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+            Some(Property::new("known_failure", parts.join(": ")))
         }
-        Verdict::NotJudged => Some(Property::new("not_judged", judged.name.as_str())),
+        Verdict::NotJudged => Some(Property::new("not_judged", check.name.as_str())),
         Verdict::Held | Verdict::Broken | Verdict::UnexpectedlyHeld => None,
     }
 }
@@ -131,7 +125,7 @@ fn status(trial: &TrialRecord) -> TestCaseStatus {
     status
 }
 
-/// The attempts that failed before the one that gave the verdict.
+/// The failed attempts before the last one.
 fn failed_attempts(trial: &TrialRecord) -> impl Iterator<Item = (&Attempt, &Failure)> {
     let before = trial.attempts.len().saturating_sub(1);
     trial.attempts[..before]
@@ -175,7 +169,6 @@ fn text(trial: &TrialRecord, failure: &Failure) -> String {
     )
 }
 
-/// Judged and found wanting is a failure; what could not be judged is an error.
 fn kind(cause: Cause) -> NonSuccessKind {
     if cause.is_judged() {
         NonSuccessKind::Failure

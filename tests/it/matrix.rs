@@ -86,7 +86,7 @@ fn row(cells: &[(&str, &str)]) -> Matrix {
 }
 
 #[test]
-fn the_sample_is_what_the_builder_gives_for_the_golden_results() {
+fn the_sample_is_built_from_the_golden_results() {
     let manifest =
         Manifest::parse(Path::new("manifest.yaml"), include_bytes!("../../manifest.yaml")).unwrap();
     let results = Results::parse(GOLDEN_RESULTS).unwrap();
@@ -103,7 +103,7 @@ fn the_sample_is_what_the_builder_gives_for_the_golden_results() {
 }
 
 #[test]
-fn a_cell_is_what_its_tiers_make_it() {
+fn the_status_of_a_cell_follows_from_its_tiers() {
     let table = [
         ("ppp", "pass"),
         ("ppn", "pass"),
@@ -123,7 +123,7 @@ fn a_cell_is_what_its_tiers_make_it() {
 }
 
 #[test]
-fn the_error_names_every_tier_that_failed_the_first_one_first() {
+fn the_error_names_every_failed_tier_in_order() {
     let text = |tiers| aggregated(tiers).text().unwrap().to_owned();
     assert!(
         text("pfp").starts_with("sonnet: the image is lost\nexpected: an `image/png` block"),
@@ -147,7 +147,7 @@ fn the_error_names_every_tier_that_failed_the_first_one_first() {
 }
 
 #[test]
-fn a_result_of_nothing_in_the_manifest_is_told_with_its_place_and_the_nearest_name() {
+fn a_result_outside_the_manifest_is_an_error_with_suggestion() {
     let error = |name: &str| {
         let results = Results::new(run(1), vec![trial(name, Outcome::Pass)]);
         build(&manifest(), &results, &stamp()).unwrap_err().to_string()
@@ -166,7 +166,7 @@ fn a_result_of_nothing_in_the_manifest_is_told_with_its_place_and_the_nearest_na
 }
 
 #[test]
-fn versions_come_from_the_results_or_from_flags_and_never_from_nowhere() {
+fn versions_come_from_the_results_or_from_flags() {
     let mut results = results();
     let from_results = Stamp::new(&results, None, None, None).unwrap();
     assert_eq!(from_results, stamp());
@@ -190,7 +190,7 @@ fn versions_come_from_the_results_or_from_flags_and_never_from_nowhere() {
 }
 
 #[test]
-fn each_fault_of_a_matrix_is_told_with_its_place() {
+fn each_error_in_a_matrix_has_its_position() {
     let once = |from: &str, to: &str| {
         assert!(SAMPLE.contains(from), "{from}");
         SAMPLE.replacen(from, to, 1)
@@ -222,7 +222,7 @@ fn each_fault_of_a_matrix_is_told_with_its_place() {
         ),
         (
             once(r#""anthropic","#, r#""anthropic", "anthropic","#),
-            "providers[1]: `anthropic` stands twice",
+            "providers[1]: `anthropic` is there twice",
         ),
         (
             once(r#""anthropic","#, ""),
@@ -234,11 +234,11 @@ fn each_fault_of_a_matrix_is_told_with_its_place() {
         ),
         (
             once(r#""id": "vision""#, r#""id": "tool_use""#),
-            "line 103, column 13: features[4].id: `tool_use` stands twice",
+            "line 103, column 13: features[4].id: `tool_use` is there twice",
         ),
         (
             once(r#""bedrock_invoke": {"#, r#""anthropic": {"#),
-            ": key `anthropic` stands twice",
+            ": key `anthropic` is there twice",
         ),
         (
             once(r#""status": "pass""#, r#""status": "passed""#),
@@ -265,7 +265,7 @@ fn each_fault_of_a_matrix_is_told_with_its_place() {
 }
 
 #[test]
-fn every_schema_is_fresh_and_describes_what_is_written() {
+fn every_schema_is_fresh_and_matches_the_files() {
     for (name, text) in schema::files() {
         let committed = std::fs::read_to_string(Path::new("schema").join(name)).unwrap_or_default();
         assert!(
@@ -306,7 +306,7 @@ fn every_schema_is_fresh_and_describes_what_is_written() {
 }
 
 #[test]
-fn the_details_tell_every_tier_of_every_cell() {
+fn the_details_have_every_tier_of_every_cell() {
     let details = Details::build(&manifest(), &results(), &stamp()).unwrap();
     let text = details.to_text();
     assert_eq!(Details::parse(&text).unwrap(), details);
@@ -386,7 +386,7 @@ fn compared() -> Diff {
 }
 
 #[test]
-fn a_comparison_tells_regressions_first_with_their_causes() {
+fn a_comparison_lists_regressions_first_with_causes() {
     let diff = compared();
     let text = terminal::of_diff(&diff, 80, Paint::Plain);
     assert!(text.lines().all(|line| line.width() <= 80), "{text}");
@@ -401,7 +401,7 @@ fn a_comparison_tells_regressions_first_with_their_causes() {
 }
 
 #[test]
-fn a_baseline_gates_on_regressions_and_on_its_own_stale_entries_only() {
+fn a_baseline_fails_on_regressions_and_stale_entries_only() {
     let judged = |baseline: &str, tiers: &str| {
         let records: Vec<_> = tiers
             .chars()
@@ -479,14 +479,14 @@ fn a_baseline_gates_on_regressions_and_on_its_own_stale_entries_only() {
 }
 
 #[test]
-fn the_matrix_of_a_run_fits_eighty_columns_and_tells_tiers_apart() {
+fn the_matrix_of_a_run_fits_eighty_columns() {
     let text = terminal::of_run(&manifest(), &results(), 80, Paint::Plain);
     assert!(text.lines().all(|line| line.width() <= 80), "{text}");
     insta::assert_snapshot!(text);
 }
 
 #[test]
-fn colours_are_added_and_nothing_else() {
+fn colours_add_only_escape_sequences() {
     let plain = terminal::of_run(&manifest(), &results(), 80, Paint::Plain);
     let coloured = terminal::of_run(&manifest(), &results(), 80, Paint::Ansi);
     assert_ne!(plain, coloured);
@@ -549,7 +549,7 @@ fn any_matrix_fits_the_terminal() {
 }
 
 #[test]
-fn html_loads_nothing_runs_nothing_and_takes_text_as_text() {
+fn html_is_self_contained_and_escapes_text() {
     let built = build(&manifest(), &results(), &stamp()).unwrap();
     let details = Details::build(&manifest(), &results(), &stamp()).unwrap();
     for page in [
@@ -581,7 +581,7 @@ fn html_loads_nothing_runs_nothing_and_takes_text_as_text() {
 }
 
 #[test]
-fn markdown_takes_text_as_text() {
+fn markdown_escapes_text() {
     assert_eq!(
         markdown::escaped("a|b\nc <d> & `e` *f* [g](h) _i_ \\ \u{1b}[1m#1 @you"),
         r"a\|b<br>c &lt;d&gt; &amp; \`e\` \*f\* \[g\](h) \_i\_ \\ \#1 @<!-- -->you"
@@ -594,7 +594,7 @@ fn markdown_takes_text_as_text() {
 }
 
 #[test]
-fn the_history_tells_what_each_cell_was_and_which_revisions_were_no_matrix() {
+fn the_history_has_each_cell_and_the_unreadable_revisions() {
     let first = row(&[("a", "+"), ("b", "!x")]).to_text();
     let second = row(&[("a", "!x"), ("c", "?")]).to_text();
     let history = History::new([
@@ -607,7 +607,7 @@ fn the_history_tells_what_each_cell_was_and_which_revisions_were_no_matrix() {
 }
 
 #[test]
-fn the_docs_pages_example_is_one_whole_simulated_run_and_says_so() {
+fn the_example_of_the_docs_page_is_one_simulated_run() {
     let read = |name: &str| std::fs::read_to_string(Path::new("docs/site/static/data").join(name)).unwrap();
     let matrix = Matrix::parse(&read("compatibility-matrix.json")).unwrap();
     let details = Details::parse(&read("compatibility-details.json")).unwrap();

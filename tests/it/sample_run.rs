@@ -1,4 +1,4 @@
-//! A made-up run that has one of everything, for the tests of what is made from results.
+//! A made-up run with every kind of result.
 
 use chrono::{DateTime, Utc};
 use compat_matrix::evidence::Behind;
