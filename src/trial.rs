@@ -126,19 +126,8 @@ async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path, turn: Turn)
         Err(error) => return broken_off(&error, start),
     };
     let judgement = expect::judge(trial.test, &trial.name.tier, &evidence);
-    let failure = (!judgement.mismatches.is_empty()).then(|| {
-        let diagnosis = cause::of_trial(&evidence, &judgement);
-        Failure {
-            cause: diagnosis.cause,
-            why: diagnosis.why,
-            next: Some(diagnosis.next),
-            wire: judgement
-                .diff
-                .as_ref()
-                .map_or_else(Vec::new, |diff| diff.lines(&judgement.interests())),
-            mismatches: judgement.mismatches.clone(),
-        }
-    });
+    let failed = !judgement.mismatches.is_empty();
+    let failure = failed.then(|| cause::failure_of_trial(&evidence, &judgement));
     let attempted = Attempted {
         attempt: Attempt {
             duration_ms: millis(start.elapsed()),

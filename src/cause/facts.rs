@@ -1,4 +1,4 @@
-//! Decides whose fault a failed trial is from the facts of both sides; from words only where facts do not decide.
+//! Finds the cause of a failed trial from the facts of both sides, and from words only where the facts do not decide.
 
 use serde_json::Value;
 

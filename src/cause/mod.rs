@@ -1,11 +1,13 @@
-//! Decides whose fault a failure is.
+//! Finds the cause of a failure.
 //!
 //! For a trial, the facts of both sides of the gateway decide. Where they do not, and where there is only a message, an
 //! ordered table of [`rules`] does: the first rule that matches the message decides. The rules describe shapes of
 //! messages (error types, status lines, fixed phrases of a program), not single messages.
 #![warn(clippy::disallowed_methods)]
 
-use crate::outcome::Cause;
+use crate::evidence::Evidence;
+use crate::expect::Judgement;
+use crate::outcome::{Cause, Failure};
 
 mod facts;
 mod message;
@@ -15,7 +17,7 @@ mod traces;
 pub use facts::of_trial;
 pub use message::{ErrorMessage, MessageRoute};
 
-/// The cause of a failure, and what to do about it.
+/// A cause with its explanation and advice.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnosis {
     pub cause: Cause,
@@ -40,6 +42,19 @@ impl Diagnosis {
             next: next.to_owned(),
             rule,
         }
+    }
+}
+
+/// The failure of a trial whose `judgement` has mismatches.
+pub fn failure_of_trial(evidence: &Evidence, judgement: &Judgement) -> Failure {
+    let diagnosis = of_trial(evidence, judgement);
+    let diff = judgement.diff.as_ref();
+    Failure {
+        cause: diagnosis.cause,
+        why: diagnosis.why,
+        next: Some(diagnosis.next),
+        wire: diff.map_or_else(Vec::new, |diff| diff.lines(&judgement.interests())),
+        mismatches: judgement.mismatches.clone(),
     }
 }
 

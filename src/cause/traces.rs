@@ -1,4 +1,4 @@
-//! Decides whose fault a broken expectation is, from the differences between both sides of the gateway.
+//! Finds the cause of a broken expectation from the differences between both sides of the gateway.
 
 use super::Diagnosis;
 use crate::expect::{Judgement, Trace};

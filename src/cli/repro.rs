@@ -9,6 +9,7 @@ use clap::Args;
 use super::check;
 use super::evidence::{self, RecordedTrial};
 use super::files::Output;
+use crate::cause;
 use crate::expect;
 use crate::ids::TrialName;
 use crate::replay::repro::{Repro, script};
@@ -138,14 +139,7 @@ fn explaining<'a>(
         .filter(|sent| *sent > 0)
         .min();
     changes.retain(|change| first.is_none_or(|first| change.sent == first));
-    let diagnosis = crate::cause::of_trial(&recorded.evidence, &judgement);
-    let failure = crate::outcome::Failure {
-        cause: diagnosis.cause,
-        why: diagnosis.why,
-        next: None,
-        wire: diff.lines(&judgement.interests()),
-        mismatches: judgement.mismatches.clone(),
-    };
+    let failure = cause::failure_of_trial(&recorded.evidence, &judgement);
     let report = report::failure_in_short(&failure);
     ensure!(
         !changes.is_empty(),

@@ -18,7 +18,7 @@ use crate::results::{TrialRecord, TrialResult};
 use crate::wire::Route;
 use crate::wire_diff;
 
-/// Show what happened in a trial
+/// Show a recorded trial
 ///
 /// Prints a timeline from Claude Code through the gateway to the provider and back, with times, sizes and the fields that
 /// gateways lose, then the changes on the wire and the trial's result. The evidence is from the last run

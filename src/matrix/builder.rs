@@ -184,7 +184,7 @@ fn aggregate(tiers: &[(&TierId, Option<&TrialRecord>)]) -> CellStatus {
     }
 }
 
-/// `haiku, opus: what failed`, a paragraph for each different text, the first tier's first.
+/// `haiku, opus: the error`, one paragraph per different text, in the order of the tiers.
 fn error(failures: &[(&TierId, &str)]) -> String {
     let mut groups: Vec<(Vec<&str>, &str)> = Vec::new();
     for (tier, text) in failures {

@@ -14,7 +14,7 @@ const STATUSES: [StatusWord; 4] = [
     StatusWord::NotTested,
 ];
 
-/// A matrix: versions, the table, counts, and what failed. Ends with a newline.
+/// A matrix: versions, table, counts and failures. Ends with a newline.
 pub fn of_matrix(matrix: &Matrix, details: Option<&Details>) -> String {
     let headline = escaped(&headline(matrix, details));
     let columns: String = matrix

@@ -92,7 +92,7 @@ pub fn of_run(manifest: &ManifestView, results: &Results, width: usize, paint: P
 }
 
 /// A published matrix: versions, a sign per cell (or, with its details, one per tier where the tiers of a cell differ),
-/// legend and counts, and what failed. Ends with a newline.
+/// legend, counts and failures. Ends with a newline.
 pub fn of_matrix(matrix: &Matrix, details: Option<&Details>, width: usize, paint: Paint) -> String {
     let mut screen = Screen::new(width, paint);
     screen.push(&headline(matrix, details), HEADING);
@@ -163,7 +163,7 @@ pub fn of_diff(diff: &Diff, width: usize, paint: Paint) -> String {
     screen.text
 }
 
-/// A run compared with its baseline: each regression, each stale entry, what to do, and what did not count. Ends with a
+/// A run compared with its baseline: regressions, stale entries, a hint, and notes. Ends with a
 /// newline.
 pub fn of_baseline(compared: &BaselineComparison, width: usize, paint: Paint) -> String {
     let mut screen = Screen::new(width, paint);
@@ -275,7 +275,7 @@ impl Screen {
             (Verdict::KnownFailure, "a declared known failure showed"),
             (
                 Verdict::NotJudged,
-                "what only a simulated run through a gateway shows was not judged",
+                "expectations that need a simulated run through a gateway were not judged",
             ),
         ];
         for (verdict, words) in remarks {

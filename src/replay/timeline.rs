@@ -26,7 +26,7 @@ pub struct TimelineStep {
     pub evidence: Option<(String, usize)>,
 }
 
-/// The actor of a step. Steps with the same time stand in this order.
+/// The direction or actor of a step. Steps with the same time are sorted in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Who {

@@ -300,7 +300,7 @@ impl TrialRecord {
         self.flaky = self.is_flaky();
     }
 
-    /// Why it failed, if it did. A file that somebody else wrote may name no mismatch: the error stands in for it.
+    /// The failure, if it failed. A file from another program may have no mismatches; then the error becomes one.
     pub fn failure(&self) -> Option<Failure> {
         let TrialResult::Fail { error } = &self.result else {
             return None;

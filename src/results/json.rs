@@ -179,7 +179,7 @@ impl Cursor<'_> {
     }
 }
 
-/// For serde's `deserialize_with`: a map in which a key that stands twice is an error.
+/// For serde's `deserialize_with`: a map without duplicate keys.
 pub fn unique_keys<'de, D, K, V>(deserializer: D) -> Result<IndexMap<K, V>, D::Error>
 where
     D: Deserializer<'de>,

@@ -16,7 +16,7 @@ pub struct RequestTarget {
     /// The route, where the path belongs to one.
     pub route: Option<Route>,
     pub operation: Operation,
-    /// Whether the path asks for a stream; `None` where the body says so.
+    /// Whether the path asks for a stream; `None` if the body decides.
     pub stream: Option<bool>,
     /// The model that the path names, decoded.
     pub model: Option<String>,

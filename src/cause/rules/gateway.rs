@@ -76,6 +76,6 @@ pub(super) const RULES: &[CauseRule] = &[
     rule("gateway_parameters", Gateway, LIKELY)
         .says(&[r"UnsupportedParams|does not support parameters|drop_params"])
         .why("the gateway refused a parameter before it asked the provider")
-        .next("try `drop_params: true` or `allowed_openai_params` in the gateway's configuration; if the provider takes the parameter, report it to the gateway's project")
+        .next("try `drop_params: true` or `allowed_openai_params` in the gateway's configuration; if the provider accepts the parameter, report it to the gateway's project")
         .example("litellm.UnsupportedParamsError: bedrock does not support parameters: ['tool_choice'], for model=m."),
 ];

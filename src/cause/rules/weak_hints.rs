@@ -52,7 +52,7 @@ pub(super) const RULES: &[CauseRule] = &[
         .why("words about the machine or the installation")
         .next("check the machine: disk, memory, files, installation")
         .example("the working directory is full"),
-    // Types and classes of errors, where no words said more.
+    // Error types and classes.
     rule("gateway_refused_request", Gateway, PLAUSIBLE)
         .says(REFUSAL_TYPES)
         .on(&[MessageRoute::Gateway])
