@@ -118,6 +118,7 @@ fn other_version(text: &str, found: &str) -> JsonError {
 
 /// The position of the value at `path` (`results[3].nodeid`) in `text`, if there is one.
 pub fn position(text: &str, path: &str) -> Option<JsonPosition> {
+    // serde keeps no positions of the values that it has read, so the text is walked again.
     let steps = path.split(['.', '[', ']']).filter(|step| !step.is_empty());
     let mut cursor = Cursor { text, at: 0 };
     for step in steps {

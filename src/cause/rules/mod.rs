@@ -185,6 +185,7 @@ struct Matcher {
     unless: Option<Regex>,
 }
 
+// Compiling hundreds of expressions takes a second in an unoptimized build, so it happens once.
 static MATCHERS: LazyLock<Vec<Matcher>> = LazyLock::new(|| in_order().map(Matcher::of).collect());
 
 impl Matcher {
