@@ -43,7 +43,7 @@ pub struct CommandLine {
     /// Run only what failed in the last results, and what a run that was broken off had not finished
     #[arg(long)]
     pub rerun_failed: bool,
-    /// Fail on regressions against this matrix alone, and on entries of it that have had their day
+    /// Fail only on regressions against this matrix and on its stale entries
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
     /// What stands between Claude Code and the provider simulator: LiteLLM, or nothing, which shows that command line,

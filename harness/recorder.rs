@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use compat_matrix::ids::TrialName;
-use compat_matrix::outcome::{RunRecord, TrialRecord};
-use compat_matrix::results::file::Run;
-use compat_matrix::results::{self, Results};
+use compat_matrix::results::{self, Results, RunRecord, TrialRecord};
 use compat_matrix::warm::SharedRun;
 
 /// Collects the trials of a run and writes its files anew after each.
@@ -37,7 +35,7 @@ impl Recorder {
         results_path: PathBuf,
         junit_path: PathBuf,
         shared: Option<SharedRun>,
-        run: &RunRecord,
+        run: RunRecord,
         selected: &[TrialName],
     ) -> anyhow::Result<Self> {
         let recorder = Self {
@@ -45,7 +43,7 @@ impl Recorder {
             junit_path,
             shared,
             state: Mutex::new(State {
-                results: Results::begun(run, &[]),
+                results: Results::new(run, Vec::new()),
                 junit_written: None,
                 error: None,
             }),
@@ -59,11 +57,11 @@ impl Recorder {
     }
 
     /// Changes what is known of the run.
-    pub fn update_run(&self, change: impl FnOnce(&mut Run)) {
+    pub fn update_run(&self, change: impl FnOnce(&mut RunRecord)) {
         self.update(|results| change(&mut results.run));
     }
 
-    pub fn add(&self, trial: &TrialRecord) {
+    pub fn add(&self, trial: TrialRecord) {
         self.update(|results| results.finish(trial));
     }
 

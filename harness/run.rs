@@ -1,7 +1,7 @@
 //! From the command line to the exit status: trials, session, files, matrix.
 
 use compat_matrix::cells::ProxyConfig;
-use compat_matrix::document::Diagnostic;
+use compat_matrix::document::{Diagnostic, render};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::Write as _;
@@ -11,17 +11,16 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
-use compat_matrix::document::render;
 use compat_matrix::env::{self, Environment};
 use compat_matrix::evidence::Behind;
 use compat_matrix::ids::TrialName;
-use compat_matrix::matrix::baseline::Verdict;
+use compat_matrix::matrix::baseline::BaselineComparison;
 use compat_matrix::matrix::{Matrix, terminal};
-use compat_matrix::outcome::{Cause, Failure, Mismatch, Outcome, RunRecord, TrialRecord};
+use compat_matrix::outcome::{Cause, Failure, Mismatch, Outcome};
 use compat_matrix::plan::{self, Planned};
 use compat_matrix::preflight::{self, Finding};
 use compat_matrix::report::{self, Paint};
-use compat_matrix::results::{Entry, Results};
+use compat_matrix::results::{GatewayRecord, Results, RunRecord, TrialRecord, TrialResult};
 use compat_matrix::schedule::Line;
 use compat_matrix::session::{self, Session, SessionError};
 use compat_matrix::spec_files::Project;
@@ -58,7 +57,7 @@ struct Run {
     line: Line,
     recorder: Recorder,
     paint: Paint,
-    /// The matrix of a state that is put up with.
+    /// The matrix of an accepted state.
     baseline: Option<Matrix>,
     /// Whether what libtest prints is its long form, which the matrix may follow on standard output.
     is_for_people: bool,
@@ -134,7 +133,7 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         results_path.clone(),
         root.join("test-results/junit.xml"),
         shared_run(&environment, &root)?,
-        &record(&environment, control, all_trials),
+        record(&environment, control, all_trials),
         &selected,
     )?;
     let aliases = aliases(&project, &selected);
@@ -267,19 +266,22 @@ fn record(environment: &Environment, control: bool, trials: usize) -> RunRecord 
     let live = attached && environment.get(env::COMPAT_PROVIDER_URL).is_none();
     RunRecord {
         behind: if live { Behind::Live } else { Behind::Simulated },
-        gateway: match (control, attached) {
-            (true, _) => "none",
-            (false, true) => "attached",
-            (false, false) => "litellm",
-        }
-        .into(),
-        gateway_version: None,
+        gateway: GatewayRecord {
+            kind: match (control, attached) {
+                (true, _) => "none",
+                (false, true) => "attached",
+                (false, false) => "litellm",
+            }
+            .into(),
+            version: None,
+        },
         claude_code_version: None,
         started_at: now,
         written_at: now,
         trials,
         selected: 0,
         complete: false,
+        unfinished: Vec::new(),
     }
 }
 
@@ -473,7 +475,7 @@ impl Run {
             Planned::Run(planned) => self.run(name, &planned, rank)?,
         };
         let completion = self.completion(&record);
-        self.recorder.add(&record);
+        self.recorder.add(record);
         completion
     }
 
@@ -483,7 +485,7 @@ impl Run {
         let standing = self.line.stand(rank);
         let session = self.session().map_err(|error| {
             // Told once, at the end, and not again by each of ninety trials.
-            self.recorder.add(&no_session(name, &planned.alias, &error));
+            self.recorder.add(no_session(name, &planned.alias, &error));
             Failed::from("nothing was run: the session could not be started, for the reason at the end")
         })?;
         if self.blocked(&planned.alias).is_some() {
@@ -505,7 +507,7 @@ impl Run {
 
     /// A trial whose cell cannot be read, told as `compat check` tells it.
     fn broken(&self, name: &TrialName, faults: &[Diagnostic]) -> Result<Completion, Failed> {
-        self.recorder.add(&broken(name, faults));
+        self.recorder.add(broken(name, faults));
         let colour = self.paint == Paint::Ansi;
         let told = render::render(faults, render::Format::Text, colour);
         let mut known = self.told.lock();
@@ -519,15 +521,14 @@ impl Run {
     }
 
     fn completion(&self, record: &TrialRecord) -> Result<Completion, Failed> {
-        match &record.outcome {
-            Outcome::Pass => Ok(Completion::Completed),
-            Outcome::NotApplicable(reason) => Ok(Completion::ignored_with(reason)),
-            Outcome::Fail(failure) => Err(Failed::from(report::failure(
-                &record.name,
-                failure,
-                record.evidence.as_deref(),
-                self.paint,
-            ))),
+        match (&record.result, record.failure()) {
+            (TrialResult::NotApplicable { reason }, _) => Ok(Completion::ignored_with(reason)),
+            (_, Some(failure)) => {
+                let evidence = record.evidence.as_deref().map(Path::new);
+                let text = report::failure(&record.nodeid, &failure, evidence, self.paint);
+                Err(Failed::from(text))
+            }
+            (_, None) => Ok(Completion::Completed),
         }
     }
 
@@ -538,7 +539,7 @@ impl Run {
 
     fn blocked_trial(&self, name: &TrialName, alias: &str) -> TrialRecord {
         let finding = self.blocked(alias).expect("asked before");
-        trial::not_run(name, alias, Outcome::Fail(finding.failure(alias)))
+        trial::not_run(name, alias, &Outcome::Fail(finding.failure(alias)))
     }
 
     /// One minimal request to each alias in use, in a live run.
@@ -671,11 +672,12 @@ impl Run {
         }
         is_whole(&self.project)?;
         if let Some(baseline) = &self.baseline {
-            let verdict = Verdict::new(baseline, &(&self.project.manifest).into(), &results)?;
-            anstream::println!("{}", terminal::of_verdict(&verdict, terminal_width(), self.paint));
-            return Ok(status_of(&verdict));
+            let compared = BaselineComparison::new(baseline, &(&self.project.manifest).into(), &results)?;
+            let text = terminal::of_baseline(&compared, terminal_width(), self.paint);
+            anstream::println!("{text}");
+            return Ok(status_of(&compared));
         }
-        let own = |entry: &&Entry| !self.is_one_of_many || self.selected.contains(&entry.nodeid);
+        let own = |entry: &&TrialRecord| !self.is_one_of_many || self.selected.contains(&entry.nodeid);
         let causes = results.results.iter().filter(own).filter_map(|entry| entry.cause);
         Ok(status(failed, causes))
     }
@@ -690,11 +692,11 @@ fn status(failed: bool, mut causes: impl Iterator<Item = Cause>) -> ExitCode {
     })
 }
 
-/// The exit status of a run with a baseline: what the baseline puts up with does not count.
-fn status_of(verdict: &Verdict) -> ExitCode {
-    if verdict.stale.is_empty() {
-        let causes = verdict.regressions.iter().flat_map(|change| &change.causes);
-        status(!verdict.is_accepted(), causes.copied())
+/// The exit status of a run with a baseline: failures that the baseline accepts do not count.
+fn status_of(compared: &BaselineComparison) -> ExitCode {
+    if compared.stale.is_empty() {
+        let causes = compared.regressions.iter().flat_map(|change| &change.causes);
+        status(!compared.is_accepted(), causes.copied())
     } else {
         ExitCode::from(FAILED)
     }
@@ -706,7 +708,7 @@ fn terminal_width() -> usize {
 }
 
 fn not_applicable(name: &TrialName, reason: String) -> TrialRecord {
-    trial::not_run(name, "", Outcome::NotApplicable(reason))
+    trial::not_run(name, "", &Outcome::NotApplicable(reason))
 }
 
 fn broken(name: &TrialName, faults: &[Diagnostic]) -> TrialRecord {
@@ -714,28 +716,25 @@ fn broken(name: &TrialName, faults: &[Diagnostic]) -> TrialRecord {
         .iter()
         .map(|fault| Mismatch {
             expectation: fault.path.clone(),
-            clause: None,
             place: Some(fault.place.clone()),
             summary: fault.message.clone(),
             expected: fault.allowed.clone().unwrap_or_default(),
             actual: fault.found.clone().unwrap_or_default(),
-            evidence: None,
+            ..Mismatch::default()
         })
         .collect();
-    trial::not_run(name, "", of_harness("the cell cannot be read", mismatches))
+    trial::not_run(name, "", &of_harness("the cell cannot be read", mismatches))
 }
 
 fn no_session(name: &TrialName, alias: &str, error: &str) -> TrialRecord {
     let mismatch = Mismatch {
         expectation: "session".into(),
-        clause: None,
-        place: None,
         summary: "the session could not be started".into(),
         expected: "a gateway that answers, and a `claude` to run".into(),
         actual: error.to_owned(),
-        evidence: None,
+        ..Mismatch::default()
     };
-    trial::not_run(name, alias, of_harness("nothing was run", vec![mismatch]))
+    trial::not_run(name, alias, &of_harness("nothing was run", vec![mismatch]))
 }
 
 /// A failure that is no fault of anything that is judged.
@@ -743,7 +742,7 @@ fn of_harness(why: &str, mismatches: Vec<Mismatch>) -> Outcome {
     Outcome::Fail(Failure {
         cause: Cause::Harness,
         why: why.to_owned(),
-        next: String::new(),
+        next: None,
         wire: Vec::new(),
         mismatches,
     })

@@ -1,6 +1,4 @@
-//! All that a judgement may look at: what one trial left behind.
-//!
-//! Pure data.
+//! The evidence of one trial, which is all that its judgement uses.
 #![warn(clippy::disallowed_methods)]
 
 use serde::{Deserialize, Serialize};
@@ -20,7 +18,7 @@ pub enum Behind {
     Live,
 }
 
-/// What one attempt at a trial left behind.
+/// The evidence of one attempt at a trial.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
     /// What stood behind the gateway.
@@ -31,17 +29,17 @@ pub struct Evidence {
     pub transcript: Transcript,
     /// How `claude` ended.
     pub exit: Exit,
-    /// What `claude` printed on standard error, the last 64 KiB.
+    /// The last 64 KiB of standard error of `claude`.
     pub stderr: String,
-    /// What reached the provider; empty in a live run.
+    /// The provider's side; empty in a live run.
     pub exchanges: Vec<Exchange>,
-    /// What was sent to the gateway and came back; empty where nothing recorded it.
+    /// The side of Claude Code; empty if it was not recorded.
     pub sent: Vec<Passage>,
     /// The answer to the cell's direct request, if it has one.
     pub direct: Option<DirectReply>,
     /// The answer to the cell's request for a token count, if it has one.
     pub counted: Option<DirectReply>,
-    /// The gateway's log lines of the time of the trial.
+    /// The gateway's log lines during the trial.
     pub gateway_log: Vec<String>,
 }
 
@@ -74,16 +72,16 @@ pub struct Exit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Killed {
-    /// The trial's time was up.
+    /// The trial timed out.
     Deadline,
-    /// `claude` was about to repeat a request that cannot succeed.
+    /// `claude` was about to retry a request that cannot succeed.
     PermanentError,
 }
 
-/// The answer to a request that the harness sent to the gateway itself.
+/// The answer to a request that the harness sent to the gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DirectReply {
-    /// The HTTP status; 0 when there was no answer, `body` then being the reason as a string.
+    /// The HTTP status; 0 without an answer, with the reason as a string in `body`.
     pub status: u16,
     /// The body: JSON, or its text as a JSON string.
     pub body: Value,

@@ -62,6 +62,13 @@ pub struct CellId {
 }
 
 impl CellId {
+    pub fn new(feature: &FeatureId, provider: &ProviderId) -> Self {
+        Self {
+            feature: feature.clone(),
+            provider: provider.clone(),
+        }
+    }
+
     /// The trial of this cell on `tier`.
     pub fn trial(&self, tier: &TierId) -> TrialName {
         TrialName {

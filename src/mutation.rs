@@ -14,9 +14,10 @@ use serde::de::DeserializeOwned;
 use crate::ids::{CellId, TierId, TrialName};
 use crate::mutants::score::{self, CellRun, Judgeable, Scored, Vacuous};
 use crate::mutants::{Mutant, MutantName};
-use crate::outcome::{Failure, Outcome, TrialRecord, Verdict};
+use crate::outcome::{Failure, Verdict};
 use crate::plan::{Planned, Run};
 use crate::relay::Mutation;
+use crate::results::TrialRecord;
 use crate::schedule::Line;
 use crate::session::Session;
 use crate::spec_files::Project;
@@ -211,7 +212,7 @@ impl Campaign<'_> {
         while let Some(done) = done.next().await {
             listener.trial();
             judgeable.extend(self.judgeable(&done));
-            if let Outcome::Fail(failure) = done.record.outcome {
+            if let Some(failure) = done.record.failure() {
                 red.push(NotClean {
                     name: done.job.name,
                     failure,
@@ -234,7 +235,7 @@ impl Campaign<'_> {
             CellBody::NotApplicable(_) => None,
         };
         done.record
-            .judged
+            .expectations
             .iter()
             .filter(|judged| judged.verdict == Verdict::Held)
             .map(|judged| Judgeable {
@@ -287,14 +288,8 @@ fn lines<T: DeserializeOwned>(file: &Path) -> Vec<T> {
 }
 
 fn cell_run(done: &Done) -> CellRun {
-    let mut broken: Vec<String> = match &done.record.outcome {
-        Outcome::Fail(failure) => failure
-            .mismatches
-            .iter()
-            .map(|mismatch| mismatch.expectation.clone())
-            .collect(),
-        Outcome::Pass | Outcome::NotApplicable(_) => Vec::new(),
-    };
+    let mismatches = done.record.mismatches.iter();
+    let mut broken: Vec<String> = mismatches.map(|mismatch| mismatch.expectation.clone()).collect();
     broken.dedup();
     CellRun {
         cell: done.job.name.cell.clone(),

@@ -1,59 +1,74 @@
-//! The verdict on a trial and whose fault a failure is.
+//! Results of one trial: its outcome, the failed expectations and the cause of a failure.
 //!
-//! Pure data; `expect` and `cause` make it, `results` writes it.
+//! Pure data. `expect` and `cause` create it; these types are also the serialized form in `compat-results.json`.
 #![warn(clippy::disallowed_methods)]
 
 use crate::document::Place;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The verdict on a trial.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// Every expectation held, or is a declared known failure that failed.
     Pass,
-    /// Something did not hold.
     Fail(Failure),
-    /// The feature cannot exist on the provider.
+    /// The provider cannot have the feature, with the reason.
     NotApplicable(String),
 }
 
-/// Why a trial failed.
-#[derive(Clone, Debug, PartialEq)]
+/// Why an attempt failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Failure {
     /// Whose fault it is.
     pub cause: Cause,
-    /// The facts that decided the cause, for a reader.
+    /// The facts that decided the cause.
     pub why: String,
-    /// What to do next, in one line; empty where there is nothing to advise.
-    pub next: String,
-    /// What the gateway changed on the wire, a line each, what explains the mismatches first; empty where the other
-    /// side of the wire was not recorded.
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// What the gateway changed on the wire, a line each, what explains it first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wire: Vec<String>,
-    /// What did not hold, the one that says most first; never empty.
+    /// What did not hold.
     pub mismatches: Vec<Mismatch>,
 }
 
 /// One expectation that did not hold.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Mismatch {
-    /// The expectation's name, `known_failures.NAME` where its declaration is stale (`harness` faults have names of their own: `cell`, `session`, `run`).
+    // `known_failures.NAME` where the declaration is stale. The harness has names of its own: `cell`, `session`, `run`.
+    /// The expectation's name.
     pub expectation: String,
     /// The contract clause it rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clause: Option<String>,
-    /// Where its text stands, if it stands anywhere.
+    /// Where its text stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
-    /// What broke, in one line: `the provider did not receive the image`.
+    /// What broke, in one line.
     pub summary: String,
     /// What was expected.
     pub expected: String,
     /// What was found instead.
     pub actual: String,
-    /// Where the evidence is: a file of the trial's evidence folder and a line in it, from 1.
-    pub evidence: Option<(String, usize)>,
+    /// Where the evidence is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<EvidenceLine>,
 }
 
-/// What goes before an expectation's name where the fault is in its declaration as a known failure.
+/// A line of the evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvidenceLine {
+    /// A file of the trial's evidence folder.
+    pub file: String,
+    /// The line in it, from 1.
+    pub line: usize,
+}
+
+/// The prefix of an expectation's name in a mismatch about its stale declaration as a known failure.
 pub const KNOWN_FAILURES: &str = "known_failures.";
 
 /// Whose fault a failure is.
@@ -94,8 +109,8 @@ impl Cause {
         Self::Harness,
     ];
 
-    /// Whether the trial was judged and found wanting; else it could not be judged, and is no verdict on the
-    /// gateway or the feature.
+    /// Whether the failure says something about the gateway, the feature or Claude Code. Any other cause kept the trial
+    /// from being judged.
     pub fn is_judged(self) -> bool {
         matches!(self, Self::Gateway | Self::Assertion | Self::Cli)
     }
@@ -118,7 +133,7 @@ impl Cause {
 
 /// What became of one expectation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Judged {
+pub struct CheckResult {
     /// The expectation's name.
     pub name: String,
     /// What became of it.
@@ -150,68 +165,26 @@ pub enum Verdict {
     NotJudged,
 }
 
-/// A finished trial, as results and reports see it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TrialRecord {
-    /// The trial.
-    pub name: crate::ids::TrialName,
-    /// The gateway's alias that `claude` asked for.
-    pub model: String,
-    /// The verdict: of the last attempt.
-    pub outcome: Outcome,
-    /// Every expectation of the cell for this tier; empty where nothing was run.
-    pub judged: Vec<Judged>,
-    /// The attempts, in order; more than one where a transient error was retried; empty where nothing was run.
-    pub attempts: Vec<Attempt>,
-    /// When the first attempt began.
-    pub started_at: chrono::DateTime<chrono::Utc>,
-    /// Milliseconds that the attempts took together, without waiting for their turn.
-    pub duration_ms: u64,
-    /// Token counts that `claude` reported, of all attempts.
-    pub usage: crate::wire::Usage,
-    /// Cost in US dollars that `claude` reported, of all attempts.
-    pub cost_usd: f64,
-    /// The trial's evidence folder, relative to the project's root.
-    pub evidence: Option<std::path::PathBuf>,
-}
-
-impl TrialRecord {
-    /// Failed first, then passed.
-    pub fn is_flaky(&self) -> bool {
-        self.outcome == Outcome::Pass && self.attempts.iter().any(|attempt| attempt.failure.is_some())
-    }
-}
-
 /// One attempt at a trial.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Attempt {
     /// Milliseconds it took.
     pub duration_ms: u64,
-    /// Why it failed; `None` if it passed.
+    /// Why it failed; absent if it passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// Transient errors within it that `claude` itself retried: HTTP status and error type of each.
-    pub retries: Vec<(u16, String)>,
+    /// Transient errors that `claude` itself retried.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retries: Vec<Retry>,
 }
 
-/// What a run was made of.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RunRecord {
-    /// What stood behind the gateway.
-    pub behind: crate::evidence::Behind,
-    /// `litellm`, `attached` or `none`.
-    pub gateway: String,
-    /// The gateway's version, if it is known.
-    pub gateway_version: Option<String>,
-    /// The version of Claude Code, if it is known.
-    pub claude_code_version: Option<String>,
-    /// When the run began.
-    pub started_at: chrono::DateTime<chrono::Utc>,
-    /// When the results were written.
-    pub written_at: chrono::DateTime<chrono::Utc>,
-    /// How many trials the project has, and how many of them this run selected.
-    pub trials: usize,
-    /// How many of them this run selected.
-    pub selected: usize,
-    /// Whether every selected trial has finished.
-    pub complete: bool,
+/// A transient error that `claude` itself retried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Retry {
+    /// The HTTP status.
+    pub status: u16,
+    /// The error's type.
+    pub error: String,
 }

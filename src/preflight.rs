@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use serde_json::json;
 
-use crate::cause::{self, Diagnosis, Message, Route};
+use crate::cause::{self, Diagnosis, ErrorMessage, MessageRoute};
 use crate::env::Secret;
 use crate::outcome::{Cause, Failure, Mismatch};
 
@@ -66,15 +66,15 @@ async fn ask(client: &reqwest::Client, base_url: &str, key: &Secret, alias: &str
             if status.is_success() {
                 return None;
             }
-            let message = Message::new(&text).with_status(status.as_u16());
+            let message = ErrorMessage::new(&text).with_status(Some(status.as_u16()));
             (format!("HTTP {}: {}", status.as_u16(), text.trim()), message)
         }
         Err(error) => {
             let words = unreachable(&error, base_url);
-            (words.clone(), Message::new(&words))
+            (words.clone(), ErrorMessage::new(&words))
         }
     };
-    let diagnosis = cause::diagnose(&message.with_route(Route::Gateway));
+    let diagnosis = cause::diagnose(&message.with_route(MessageRoute::Gateway));
     let passes = matches!(diagnosis.cause, Cause::RateLimit | Cause::Upstream);
     (!passes).then_some(Finding { answer, diagnosis })
 }
@@ -97,16 +97,14 @@ impl Finding {
         Failure {
             cause: self.diagnosis.cause,
             why: self.diagnosis.why.clone(),
-            next: self.diagnosis.next.clone(),
+            next: Some(self.diagnosis.next.clone()),
             wire: Vec::new(),
             mismatches: vec![Mismatch {
                 expectation: "preflight".into(),
-                clause: None,
-                place: None,
                 summary: format!("`{alias}` cannot be used, so nothing was run"),
                 expected: "an answer to one minimal request before the trials".into(),
                 actual: crate::text::clipped(&self.answer),
-                evidence: None,
+                ..Mismatch::default()
             }],
         }
     }

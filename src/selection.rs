@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use crate::ids::TrialName;
 use crate::outcome::Cause;
-use crate::results::{Entry, Results, TrialResult};
+use crate::results::{Results, TrialRecord, TrialResult};
 use crate::text;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,7 +240,7 @@ impl LastStatus {
         ("not_tested", Self::NotTested),
     ];
 
-    fn is_of(self, entry: Option<&Entry>) -> bool {
+    fn is_of(self, entry: Option<&TrialRecord>) -> bool {
         match (self, entry) {
             (Self::NotTested, entry) => entry.is_none(),
             (Self::Pass, Some(entry)) => matches!(entry.result, TrialResult::Pass {}),
@@ -294,7 +294,7 @@ impl Last {
 
     /// The names among `names` that are let through.
     pub fn select(&self, results: &Results, names: Vec<TrialName>) -> Vec<TrialName> {
-        let entries: HashMap<&TrialName, &Entry> = results
+        let entries: HashMap<&TrialName, &TrialRecord> = results
             .results
             .iter()
             .map(|entry| (&entry.nodeid, entry))

@@ -14,8 +14,9 @@ use uuid::Uuid;
 use crate::claude::{self, ClaudeRun, Invocation, Progress};
 use crate::evidence::{Behind, DirectReply, Evidence};
 use crate::ids::{TrialKey, TrialName};
-use crate::outcome::{Attempt, Cause, Failure, Judged, Mismatch, Outcome, TrialRecord};
+use crate::outcome::{Attempt, Cause, CheckResult, Failure, Mismatch, Outcome, Retry};
 use crate::relay::Mutation;
+use crate::results::TrialRecord;
 use crate::schedule::{Standing, Turn};
 use crate::session::Session;
 use crate::wire::Usage;
@@ -73,10 +74,8 @@ fn folder(trial: Trial<'_>) -> PathBuf {
 /// Runs a trial to its verdict.
 pub async fn run(trial: Trial<'_>, session: &Session) -> TrialRecord {
     let folder = folder(trial);
-    let mut record = TrialRecord {
-        evidence: Some(folder.clone()),
-        ..not_run(trial.name, trial.alias, Outcome::Pass)
-    };
+    let mut record = not_run(trial.name, trial.alias, &Outcome::Pass);
+    record.evidence = Some(folder.display().to_string());
     // Evidence of an earlier run must not be taken for this one's.
     let _ = std::fs::remove_dir_all(trial.root.join(&folder));
     for number in 1..=ATTEMPTS {
@@ -90,14 +89,12 @@ pub async fn run(trial: Trial<'_>, session: &Session) -> TrialRecord {
             record.started_at = Utc::now();
         }
         let attempt = attempt(trial, session, &folder, turn).await;
-        record.duration_ms += attempt.attempt.duration_ms;
-        record.judged = attempt.judged;
-        record.usage = [record.usage, attempt.usage].into_iter().sum();
-        record.cost_usd += attempt.cost_usd;
-        let failure = attempt.attempt.failure.clone();
-        record.attempts.push(attempt.attempt);
-        record.outcome = failure.clone().map_or(Outcome::Pass, Outcome::Fail);
-        if !failure.is_some_and(|failure| may_pass_by_itself(&failure, session.behind())) {
+        record.expectations = attempt.judged;
+        record.add(attempt.attempt, attempt.usage, attempt.cost_usd);
+        if !record
+            .cause
+            .is_some_and(|cause| may_pass_by_itself(cause, session.behind()))
+        {
             break;
         }
     }
@@ -105,29 +102,18 @@ pub async fn run(trial: Trial<'_>, session: &Session) -> TrialRecord {
 }
 
 /// Only what stands outside of gateway and harness comes and goes; a simulated provider does neither.
-fn may_pass_by_itself(failure: &Failure, behind: Behind) -> bool {
-    behind == Behind::Live && matches!(failure.cause, Cause::RateLimit | Cause::Upstream)
+fn may_pass_by_itself(cause: Cause, behind: Behind) -> bool {
+    behind == Behind::Live && matches!(cause, Cause::RateLimit | Cause::Upstream)
 }
 
 /// The record of a trial of which nothing was run: `outcome` says why.
-pub fn not_run(name: &TrialName, alias: &str, outcome: Outcome) -> TrialRecord {
-    TrialRecord {
-        name: name.clone(),
-        model: alias.to_owned(),
-        outcome,
-        judged: Vec::new(),
-        attempts: Vec::new(),
-        started_at: Utc::now(),
-        duration_ms: 0,
-        usage: Usage::default(),
-        cost_usd: 0.0,
-        evidence: None,
-    }
+pub fn not_run(name: &TrialName, alias: &str, outcome: &Outcome) -> TrialRecord {
+    TrialRecord::new(name, alias, outcome, Utc::now())
 }
 
 struct Attempted {
     attempt: Attempt,
-    judged: Vec<Judged>,
+    judged: Vec<CheckResult>,
     usage: Usage,
     cost_usd: f64,
 }
@@ -139,16 +125,8 @@ async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path, turn: Turn)
         Err(error) => return broken_off(&error, start),
     };
     let judgement = judge::judge(trial.test, &trial.name.tier, &evidence);
-    let failure = (!judgement.mismatches.is_empty()).then(|| {
-        let diagnosis = cause::of_trial(&evidence, &judgement);
-        Failure {
-            cause: diagnosis.cause,
-            why: diagnosis.why,
-            next: diagnosis.next,
-            wire: judgement.wire_lines(),
-            mismatches: judgement.mismatches.clone(),
-        }
-    });
+    let failed = !judgement.mismatches.is_empty();
+    let failure = failed.then(|| cause::failure_of_trial(&evidence, &judgement));
     let attempted = Attempted {
         attempt: Attempt {
             duration_ms: millis(start.elapsed()),
@@ -157,7 +135,10 @@ async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path, turn: Turn)
                 .transcript
                 .api_retries()
                 .into_iter()
-                .map(|retry| (retry.status.unwrap_or(0), retry.error))
+                .map(|retry| Retry {
+                    status: retry.status.unwrap_or(0),
+                    error: retry.error,
+                })
                 .collect(),
         },
         judged: judgement.judged,
@@ -187,16 +168,14 @@ fn broken_off(error: &TrialError, start: Instant) -> Attempted {
             failure: Some(Failure {
                 cause: Cause::Harness,
                 why: "the trial could not be run".into(),
-                next: String::new(),
+                next: None,
                 wire: Vec::new(),
                 mismatches: vec![Mismatch {
                     expectation: crate::expectation::RUN.into(),
-                    clause: None,
-                    place: None,
                     summary: "the trial could not be run".into(),
                     expected: "Claude Code to be started and listened to".into(),
                     actual: error.to_string(),
-                    evidence: None,
+                    ..Mismatch::default()
                 }],
             }),
             retries: Vec::new(),

@@ -1,17 +1,14 @@
-//! Whose fault a failed trial is, decided from what both sides saw; from words only where facts do not decide.
-//!
-//! Never looks at a cell's text, and never says that a trial failed: `expect` has said so already.
-#![warn(clippy::disallowed_methods)]
+//! Finds the cause of a failed trial from the facts of both sides, and from words only where the facts do not decide.
 
 use crate::expectation::matcher::refusal_shown;
 use crate::expectation::{RUN, WORKAROUNDS};
 use crate::judge::Evaluation;
-use crate::text::clipped;
 use serde_json::Value;
 
-use super::{Diagnosis, Message, Route, diagnose, wire};
+use super::{Diagnosis, ErrorMessage, MessageRoute, diagnose, traces};
 use crate::evidence::{Behind, Evidence, Killed};
 use crate::outcome::{Cause, Verdict};
+use crate::text::clipped;
 use crate::transcript::{AnswerBlock, ErrorSource};
 use crate::wire::exchange::{Exchange, Matched};
 
@@ -31,33 +28,20 @@ fn is_broken(judgement: &Evaluation, name: &str) -> bool {
         .any(|judged| judged.name == name && judged.verdict == Verdict::Broken)
 }
 
-pub(super) fn fact(cause: Cause, rule: &'static str, why: String, next: &str) -> Diagnosis {
-    Diagnosis {
-        cause,
-        confidence: 1.0,
-        why,
-        next: next.to_owned(),
-        rule,
-    }
-}
-
-/// What `claude` was told went wrong.
+/// An error that `claude` reported.
 #[derive(Clone, Debug)]
-struct Told {
+struct ReportedError {
     status: Option<u16>,
     text: String,
-    /// Whether it is Claude Code's own summary, which may be about something else than a request.
+    /// Whether it is Claude Code's own summary, which need not be about a request.
     summary: bool,
 }
 
-impl Told {
-    /// Whose fault the words are: they came through the gateway.
-    fn words(&self) -> Diagnosis {
-        let message = Message::new(&self.text).with_route(Route::Gateway);
-        diagnose(&match self.status {
-            Some(status) => message.with_status(status),
-            None => message,
-        })
+impl ReportedError {
+    /// The diagnosis from its words.
+    fn diagnose(&self) -> Diagnosis {
+        let message = ErrorMessage::new(&self.text).with_route(MessageRoute::Gateway);
+        diagnose(&message.with_status(self.status))
     }
 
     fn shown(&self) -> String {
@@ -68,28 +52,28 @@ impl Told {
     }
 }
 
-/// The error that says most: of the gateway's own words, then Claude Code's summary, then the announced repetitions, the
-/// last that has a status. What came after it without one, as a timeout does, never hides it.
-fn told(evidence: &Evidence) -> Option<Told> {
+/// The last error with a status: of the gateway's own words, then Claude Code's summary, then the announced retries. A
+/// later error without a status, such as a timeout, does not hide it.
+fn reported_error(evidence: &Evidence) -> Option<ReportedError> {
     let errors = evidence.transcript.errors();
     let (summaries, own): (Vec<_>, Vec<_>) = errors
         .into_iter()
         .rev()
         .partition(|error| error.source == ErrorSource::Result);
-    let said = own.into_iter().chain(summaries).map(|error| Told {
+    let said = own.into_iter().chain(summaries).map(|error| ReportedError {
         status: error.status,
         text: error.text,
         summary: error.source == ErrorSource::Result,
     });
     let retries = evidence.transcript.api_retries();
-    let announced = retries.into_iter().rev().map(|retry| Told {
+    let announced = retries.into_iter().rev().map(|retry| ReportedError {
         status: retry.status,
         text: retry.error,
         summary: false,
     });
-    let all: Vec<Told> = said.chain(announced).collect();
+    let all: Vec<ReportedError> = said.chain(announced).collect();
     all.iter()
-        .find(|told| told.status.is_some())
+        .find(|error| error.status.is_some())
         .or(all.first())
         .cloned()
 }
@@ -105,70 +89,72 @@ fn asked(evidence: &Evidence) -> Vec<&Exchange> {
 
 fn broken_run(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
     let asked = asked(evidence);
-    let told = told(evidence);
+    let error = reported_error(evidence);
     let Some(last) = asked.last() else {
-        return nothing_arrived(evidence, told);
+        return nothing_arrived(evidence, error);
     };
     let said = last.reply.status;
     match &last.matched {
         Matched::Rejected { rule } => {
-            return wire::refused_as_sent(judgement, last, rule).unwrap_or_else(|| rejected(rule, said));
+            return traces::refused_as_sent(judgement, last, rule).unwrap_or_else(|| rejected(rule, said));
         }
         Matched::Unmatched { .. } => {
-            return fact(
+            return Diagnosis::proven(
                 Cause::Assertion,
                 "more_requests_than_replies",
                 format!(
-                    "{} requests reached the provider, more than the cell has replies for",
+                    "{} requests reached the provider, which is more than the cell has replies for",
                     asked.len()
                 ),
-                "see in `exchanges.jsonl` who repeated which request",
+                "see in `exchanges.jsonl` which request was repeated",
             );
         }
         Matched::Script { .. } | Matched::BuiltIn => {}
     }
-    // An error that the provider itself gave before, and then did not, is not how the run ended.
+    // An error that the provider gave earlier, and no longer, did not end the run.
     let overcome = |status: u16| said == 200 && asked.iter().any(|exchange| exchange.reply.status == status);
-    let told = told.filter(|told| !told.status.is_some_and(overcome));
-    match told {
-        Some(Told {
+    let error = error.filter(|error| !error.status.is_some_and(overcome));
+    match error {
+        Some(ReportedError {
             status: Some(seen), ..
         }) if seen != said => changed_status(said, seen),
-        Some(told) if told.status.is_some() => told.words(),
-        told => without_status(evidence, last, told),
+        Some(error) if error.status.is_some() => error.diagnose(),
+        error => without_status(evidence, last, error),
     }
 }
 
-/// The run broke, and no status tells why.
-fn without_status(evidence: &Evidence, last: &Exchange, told: Option<Told>) -> Diagnosis {
+/// The run failed without a status that says why.
+fn without_status(evidence: &Evidence, last: &Exchange, error: Option<ReportedError>) -> Diagnosis {
     let said = last.reply.status;
     let broken_off = |how: String| {
-        fact(
+        Diagnosis::proven(
             Cause::Gateway,
             "answer_broken_off",
             format!("the provider answered with HTTP {said}, and {how}"),
-            "see in `transcript.jsonl` how far the answer came, and in `gateway.log` why no further",
+            "see in `transcript.jsonl` where the answer stopped, and in `gateway.log` why",
         )
     };
-    match told {
-        Some(told) if !told.summary || told.text.contains("API Error") => broken_off(format!(
-            "Claude Code did not get it whole: {}",
-            clipped(told.text.trim())
+    match error {
+        Some(error) if !error.summary || error.text.contains("API Error") => broken_off(format!(
+            "Claude Code did not get the whole answer: {}",
+            clipped(error.text.trim())
         )),
-        _ if evidence.exit.killed == Some(Killed::Deadline) => fact(
+        _ if evidence.exit.killed == Some(Killed::Deadline) => Diagnosis::proven(
             Cause::Gateway,
             "answer_never_came",
             format!(
-                "the provider answered with HTTP {said}, Claude Code was still waiting when its time was up"
+                "the provider answered with HTTP {said}, but Claude Code was still waiting when the trial timed out"
             ),
-            "see in `transcript.jsonl` how far the answer came, and in `gateway.log` why no further",
+            "see in `transcript.jsonl` where the answer stopped, and in `gateway.log` why",
         ),
-        _ if last.reply.cut_off => broken_off("the gateway hung up before it had all of the answer".into()),
-        _ => fact(
+        _ if last.reply.cut_off => {
+            broken_off("the gateway closed the connection before the end of the answer".into())
+        }
+        _ => Diagnosis::proven(
             Cause::Cli,
             "ended_without_a_word",
             format!(
-                "the provider answered with HTTP {said} and no error reached Claude Code, which ended all the same"
+                "the provider answered with HTTP {said}, and Claude Code ended although it received no error"
             ),
             "see `transcript.jsonl` and `stderr.txt`",
         ),
@@ -176,96 +162,94 @@ fn without_status(evidence: &Evidence, last: &Exchange, told: Option<Told>) -> D
 }
 
 fn rejected(rule: &str, status: u16) -> Diagnosis {
-    fact(
+    Diagnosis::proven(
         Cause::Gateway,
         "rejected_request",
-        format!(
-            "the provider refused the request that the gateway made of Claude Code's (`{rule}`, HTTP {status})"
-        ),
-        "compare what was sent with what arrived in `exchanges.jsonl`, and report it to the gateway",
+        format!("the provider refused the request as the gateway sent it (`{rule}`, HTTP {status})"),
+        "compare the request in `sent.jsonl` with that in `exchanges.jsonl`, and report it to the gateway",
     )
 }
 
 fn changed_status(said: u16, seen: u16) -> Diagnosis {
     if said == 200 {
-        return fact(
+        return Diagnosis::proven(
             Cause::Gateway,
             "answer_lost",
             format!("the provider answered with HTTP 200, Claude Code saw HTTP {seen}"),
-            "look for the error in the gateway's log lines of the time of this trial, `gateway.log`",
+            "look for the error in the gateway's log of this trial, `gateway.log`",
         );
     }
-    fact(
+    Diagnosis::proven(
         Cause::Gateway,
         "status_changed",
-        format!("the provider answered with HTTP {said}, the gateway passed on HTTP {seen}"),
-        "report to the gateway that it changes its upstream's errors",
+        format!("the provider answered with HTTP {said}, the gateway returned HTTP {seen}"),
+        "report to the gateway that it changes its provider's errors",
     )
 }
 
-fn nothing_arrived(evidence: &Evidence, told: Option<Told>) -> Diagnosis {
-    match told {
-        Some(told) => {
-            let words = told.words();
-            // A refusal of the gateway's own: of words that blame nobody in particular, the gateway's.
+fn nothing_arrived(evidence: &Evidence, error: Option<ReportedError>) -> Diagnosis {
+    match error {
+        Some(error) => {
+            let words = error.diagnose();
+            // The gateway refused the request itself, so an unspecific error is the gateway's.
             match words.cause {
                 Cause::Config | Cause::Auth | Cause::Account | Cause::RateLimit => words,
-                _ => fact(
+                _ => Diagnosis::proven(
                     Cause::Gateway,
                     "never_forwarded",
                     format!(
                         "no Messages request reached the provider, and Claude Code got an error from the gateway: {}",
-                        told.shown()
+                        error.shown()
                     ),
-                    "look for the error in the gateway's log lines of the time of this trial, `gateway.log`",
+                    "look for the error in the gateway's log of this trial, `gateway.log`",
                 ),
             }
         }
-        None if evidence.exit.killed == Some(Killed::Deadline) => fact(
+        None if evidence.exit.killed == Some(Killed::Deadline) => Diagnosis::proven(
             Cause::Gateway,
             "never_answered",
-            "no Messages request reached the provider, and nothing came back from the gateway".into(),
-            "look into the gateway's log lines of the time of this trial, `gateway.log`",
+            "no Messages request reached the provider, and nothing came back from the gateway",
+            "read the gateway's log of this trial, `gateway.log`",
         ),
-        None => fact(
+        None => Diagnosis::proven(
             Cause::Cli,
             "never_asked",
-            "Claude Code ended before it asked for anything".into(),
-            "see `transcript.jsonl` and `stderr.txt`: a flag or a variable of the cell that this version does not take?",
+            "Claude Code ended before it sent a request",
+            "see `transcript.jsonl` and `stderr.txt`: does the cell use a flag or variable that this version does not know?",
         ),
     }
 }
 
-/// An error of a live run outranks how the run ended: a timeout never hides it.
+/// In a live run an error outranks a timeout.
 fn broken_live_run(evidence: &Evidence) -> Diagnosis {
-    if let Some(told) = told(evidence) {
-        return told.words();
+    if let Some(error) = reported_error(evidence) {
+        return error.diagnose();
     }
     if evidence.exit.killed == Some(Killed::Deadline) {
-        return fact(
+        return Diagnosis::proven(
             Cause::Harness,
             "deadline",
-            "the time of the trial was up before any error showed".into(),
-            "raise the cell's `timeout_seconds`, or find out what the gateway was waiting for",
+            "the trial timed out before any error showed",
+            "raise the cell's `timeout_seconds`, or find out why the gateway waited",
         );
     }
-    fact(
+    Diagnosis::proven(
         Cause::Cli,
         "ended_without_a_word",
-        "Claude Code ended without an error from the gateway".into(),
+        "Claude Code ended without an error from the gateway",
         "see `transcript.jsonl` and `stderr.txt`",
     )
 }
 
-/// The run came to an answer, but not to the one it should.
+/// The run ended with an answer, but not as expected.
 fn broken_promise(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
     let broken = |verdict| judgement.judged.iter().any(|judged| judged.verdict == verdict);
     if broken(Verdict::UnexpectedlyHeld) && !broken(Verdict::Broken) {
-        return fact(
+        return Diagnosis::proven(
             Cause::Assertion,
             "stale_known_failure",
-            "a declared known failure does not fail any more".into(),
-            "remove the declaration from the cell's `known_failures`, or from an `except`; where it shows on some tiers alone, name them in its `tiers`",
+            "a declared known failure no longer fails",
+            "remove the declaration from the cell's `known_failures`, or from an `except`; if it shows on some tiers only, name them in its `tiers`",
         );
     }
     if judgement
@@ -273,63 +257,65 @@ fn broken_promise(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
         .iter()
         .all(|mismatch| judgement.unwritten.contains(&mismatch.expectation))
     {
-        return fact(
+        return Diagnosis::proven(
             Cause::Harness,
             "not_written",
-            "the cell is still to be written, and nothing else that it says failed".into(),
-            "write what the cell expects in place of its `todo`: `docs/cells.md`, or `compat new cell --from-run` on this trial's \
+            "the cell still has a `todo`, and nothing else failed",
+            "replace the `todo` by expectations: see `docs/cells.md`, or use `compat new cell --from-run` on this trial's \
              evidence",
         );
     }
     let proven = match evidence.behind {
         Behind::Simulated => proven_fault(evidence, judgement),
-        // What Claude Code got around is a fault whatever came after it.
-        Behind::Live if is_broken(judgement, WORKAROUNDS) => told(evidence).map(|told| told.words()),
+        // A fault that Claude Code worked around is a fault.
+        Behind::Live if is_broken(judgement, WORKAROUNDS) => {
+            reported_error(evidence).map(|error| error.diagnose())
+        }
         Behind::Live => None,
     };
     proven.unwrap_or_else(|| {
-        fact(
+        Diagnosis::proven(
             Cause::Assertion,
             "promise_not_kept",
-            "every request was answered, but not everything is as the cell expects".into(),
+            "every request was answered, but an expectation of the cell did not hold",
             "compare `exchanges.jsonl` (the provider's side) with `transcript.jsonl` (Claude Code's)",
         )
     })
 }
 
-/// What the two sides of a run, which came to an answer, prove about the gateway between them.
+/// What both sides of a run with an answer prove about the gateway.
 fn proven_fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis> {
     let asked = asked(evidence);
     let refused = asked.iter().find_map(|exchange| match &exchange.matched {
         Matched::Rejected { rule } => {
-            let as_sent = wire::refused_as_sent(judgement, exchange, rule);
+            let as_sent = traces::refused_as_sent(judgement, exchange, rule);
             Some(as_sent.unwrap_or_else(|| rejected(rule, exchange.reply.status)))
         }
         _ => None,
     });
     refused
         .or_else(|| error_of_its_own(evidence, &asked))
-        .or_else(|| wire::fault(judgement))
+        .or_else(|| traces::fault(judgement))
         .or_else(|| held_back(&asked))
         .or_else(|| changed_answer(evidence, &asked))
 }
 
 /// An error that Claude Code saw and the provider did not give.
 fn error_of_its_own(evidence: &Evidence, asked: &[&Exchange]) -> Option<Diagnosis> {
-    let told = told(evidence)?;
+    let error = reported_error(evidence)?;
     let given = |status| asked.iter().any(|exchange| exchange.reply.status == status);
     let last = asked.last().map_or(200, |exchange| exchange.reply.status);
-    match told.status {
+    match error.status {
         Some(status) if given(status) => None,
         Some(status) if last != 200 => Some(changed_status(last, status)),
         // Claude Code's own summary without a status need not be about a request.
-        None if told.summary => None,
-        _ => Some(fact(
+        None if error.summary => None,
+        _ => Some(Diagnosis::proven(
             Cause::Gateway,
             "refused_once",
             format!(
-                "an error came back for a request of this trial that the provider did not give: {}",
-                told.shown()
+                "Claude Code got an error that the provider did not send: {}",
+                error.shown()
             ),
             "see the error in `transcript.jsonl` and the gateway's log lines in `gateway.log`",
         )),
@@ -341,18 +327,18 @@ fn held_back(asked: &[&Exchange]) -> Option<Diagnosis> {
         .iter()
         .filter_map(|exchange| exchange.reply.lockstep)
         .find(|lockstep| lockstep.is_held_back())?;
-    Some(fact(
+    Some(Diagnosis::proven(
         Cause::Gateway,
         "stream_held_back",
         format!(
-            "of {} deltas {} showed at Claude Code before the provider sent the next; then it waited in vain",
+            "Claude Code showed {1} of {0} deltas before the provider sent the next one; then the provider stopped waiting",
             lockstep.deltas, lockstep.seen
         ),
         "compare the times of the deltas in `transcript.jsonl` with those in `exchanges.jsonl`",
     ))
 }
 
-/// The provider's answers and those that Claude Code got, one by one where there are as many of either.
+/// Compares each answer of the provider with the one that Claude Code got, if there are equally many.
 fn changed_answer(evidence: &Evidence, asked: &[&Exchange]) -> Option<Diagnosis> {
     let sent: Vec<&Exchange> = asked
         .iter()
@@ -374,11 +360,11 @@ fn changed_answer(evidence: &Evidence, asked: &[&Exchange]) -> Option<Diagnosis>
             Some((sent, got)) if sent != got => format!("stop reason `{sent}` became `{got}`"),
             _ => return None,
         };
-        Some(fact(
+        Some(Diagnosis::proven(
             Cause::Gateway,
             "answer_changed",
             format!(
-                "answer {} is not the one that the provider sent: {}",
+                "answer {} differs from the one that the provider sent: {}",
                 exchange.turn.unwrap_or(exchange.number),
                 clipped(&difference)
             ),
@@ -394,8 +380,8 @@ fn listed(blocks: &[String]) -> String {
     }
 }
 
-/// What must not change on the way, a block an entry. Of tool calls that is the name: their ids and the form of their
-/// arguments are the gateway's business as long as the call is answered.
+/// The parts that must not change, one entry per block. For a tool call only the name: the gateway may change ids and the
+/// form of arguments as long as the call is answered.
 fn said_by_provider(blocks: &[Value]) -> Vec<String> {
     let text = |block: &Value, key: &str| block[key].as_str().unwrap_or_default().to_owned();
     blocks

@@ -1,35 +1,31 @@
-//! A failure's message, made ready for rules: one line of plain text, its HTTP status, its error types, and whether it
-//! came through a gateway.
-//!
-//! Never decides whose fault the message is.
-#![warn(clippy::disallowed_methods)]
+//! The message of a failure, prepared for the rules: one line of plain text, its HTTP status, its error types, and
+//! whether it came through a gateway.
 
 use std::str::Chars;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// How a request that failed had travelled, as far as its message shows.
+/// How a failed request had travelled, as far as its message shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Route {
+pub enum MessageRoute {
     Gateway,
     /// From Claude Code, or another client, straight to the provider.
     Direct,
-    /// The message does not show it.
     Unknown,
 }
 
-/// A failure's message, made ready for rules.
+/// The message of a failure, prepared for the rules.
 #[derive(Clone, Debug)]
-pub struct Message {
+pub struct ErrorMessage {
     pub(super) text: String,
     pub(super) status: Option<u16>,
-    pub(super) route: Route,
+    pub(super) route: MessageRoute,
 }
 
-impl Message {
-    /// Reads `text`: undoes the JSON escapes of nested bodies, straightens quotes and white space, and finds the
-    /// status and the route in it.
+impl ErrorMessage {
+    /// Reads `text`: undoes the JSON escapes of nested bodies, normalizes quotes and white space, and finds the status
+    /// and the route.
     pub fn new(text: &str) -> Self {
         let text = plain(text);
         Self {
@@ -39,15 +35,15 @@ impl Message {
         }
     }
 
-    /// The same message, its HTTP status known.
-    pub fn with_status(self, status: u16) -> Self {
+    /// Sets the HTTP status, if it is known.
+    pub fn with_status(self, status: Option<u16>) -> Self {
         Self {
-            status: Some(status),
+            status: status.or(self.status),
             ..self
         }
     }
 
-    /// The same message, its error type known: `overloaded_error`, `ThrottlingException`.
+    /// Adds a known error type: `overloaded_error`, `ThrottlingException`.
     pub fn with_error_type(mut self, error_type: &str) -> Self {
         if !self.text.contains(error_type) {
             self.text = format!("{error_type}: {}", self.text);
@@ -55,13 +51,13 @@ impl Message {
         self
     }
 
-    /// The same message, its route known.
-    pub fn with_route(self, route: Route) -> Self {
+    /// Sets the route.
+    pub fn with_route(self, route: MessageRoute) -> Self {
         Self { route, ..self }
     }
 }
 
-/// How deep error bodies are expected to be nested as strings in one another.
+/// The expected depth of error bodies nested as strings.
 const NESTING: usize = 4;
 
 /// `text` on one line, without the escapes of nested JSON strings and of XML, without colours and without typographic
@@ -83,7 +79,7 @@ fn plain(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// What else stands for a plain character, and for which.
+/// Escapes and typographic quotes, with their plain characters.
 const ESCAPED: [(&str, &str); 9] = [
     ("\u{2018}", "'"),
     ("\u{2019}", "'"),
@@ -96,7 +92,7 @@ const ESCAPED: [(&str, &str); 9] = [
     ("&amp;", "&"),
 ];
 
-/// The control sequences of a terminal, the escape character kept or lost.
+/// Control sequences of a terminal, with or without the escape character.
 static COLOUR: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\x1b\[[0-9;?]*[A-Za-z]|\[(?:\d{1,3};?)+m").expect("the pattern is valid"));
 
@@ -120,7 +116,7 @@ fn unescaped(text: &str) -> String {
     plain
 }
 
-/// The character of the four hexadecimal digits that follow; a space where they are none.
+/// The character of the next four hexadecimal digits; a space if they are invalid.
 fn of_code(characters: &mut Chars) -> char {
     let digits: String = characters.as_str().chars().take(4).collect();
     match u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32) {
@@ -132,7 +128,7 @@ fn of_code(characters: &mut Chars) -> char {
     }
 }
 
-/// The HTTP status that the message names first, in one of the forms in which programs print one.
+/// The first HTTP status in the message, in one of the forms that programs print.
 fn status(text: &str) -> Option<u16> {
     static STATUS: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(
@@ -157,11 +153,11 @@ fn status(text: &str) -> Option<u16> {
 }
 
 /// Whether the message shows that a gateway handled it.
-fn route(text: &str) -> Route {
+fn route(text: &str) -> MessageRoute {
     static GATEWAY: LazyLock<Regex> = LazyLock::new(|| {
-        // LiteLLM's class names and the tail it appends to errors; the error shape of its proxy (the status as a string,
-        // `None` as a string); bodies of the OpenAI shape or nested in one another, neither of which claude's own
-        // providers send; the prefix of trials, which always run through a gateway.
+        // LiteLLM's class names and the tail it appends to errors; the error shape of its proxy (the status and `None`
+        // as strings); bodies of the OpenAI shape and nested bodies, which claude's own providers do not send; the
+        // prefix of trials, which always use a gateway.
         Regex::new(
             r#"(?xi)
               litellm | model\ group | model_group=
@@ -180,11 +176,11 @@ fn route(text: &str) -> Route {
             .expect("the pattern is valid")
     });
     if GATEWAY.is_match(text) {
-        Route::Gateway
+        MessageRoute::Gateway
     } else if DIRECT.is_match(text) {
-        Route::Direct
+        MessageRoute::Direct
     } else {
-        Route::Unknown
+        MessageRoute::Unknown
     }
 }
 
@@ -210,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_found_in_every_form_programs_print() {
+    fn a_status_is_found_in_every_printed_form() {
         for (text, expected) in [
             ("API Error: 529 Overloaded", Some(529)),
             ("API Error (429 Too many tokens) · Retrying", Some(429)),
@@ -230,26 +226,29 @@ mod tests {
     }
 
     #[test]
-    fn a_gateway_shows_by_its_class_names_its_error_shape_or_a_trial_prefix() {
-        assert_eq!(route("API Error: 400 litellm.BadRequestError: x"), Route::Gateway);
-        assert_eq!(route("BedrockException - {}"), Route::Gateway);
+    fn a_gateway_is_recognized_by_its_error_shapes() {
+        assert_eq!(
+            route("API Error: 400 litellm.BadRequestError: x"),
+            MessageRoute::Gateway
+        );
+        assert_eq!(route("BedrockException - {}"), MessageRoute::Gateway);
         assert_eq!(
             route("{\"error\":{\"message\":\"x\",\"param\":\"None\"}}"),
-            Route::Gateway
+            MessageRoute::Gateway
         );
         assert_eq!(
             route("[a] claude CLI failed: exit=1; text=API Error: 400 x"),
-            Route::Gateway
+            MessageRoute::Gateway
         );
         assert_eq!(
             route("API Error: 400 {\"error\":{\"message\":\"x\"}}"),
-            Route::Gateway
+            MessageRoute::Gateway
         );
         assert_eq!(
             route("API Error: 400 {\"type\":\"error\",\"error\":{\"type\":\"t\",\"message\":\"x\"}}"),
-            Route::Direct
+            MessageRoute::Direct
         );
-        assert_eq!(route("API Error: 400 x"), Route::Direct);
-        assert_eq!(route("x: Extra inputs are not permitted"), Route::Unknown);
+        assert_eq!(route("API Error: 400 x"), MessageRoute::Direct);
+        assert_eq!(route("x: Extra inputs are not permitted"), MessageRoute::Unknown);
     }
 }

@@ -1,55 +1,70 @@
-//! Whose fault a failure is, as far as its message tells.
+//! Finds the cause of a failure.
 //!
-//! An ordered table of rules ([`rules`]) is tried on a message; the first that fits decides. The rules are written for
-//! the shapes of messages (error types, status lines, phrases that a program always prints), not for single
-//! messages. Nothing here looks at a run: where the provider's side of a trial is in view, facts decide instead.
-//! Never reads, prints or remembers anything.
+//! For a trial, the facts of both sides of the gateway decide. Where they do not, and where there is only a message, an
+//! ordered table of [`rules`] does: the first rule that matches the message decides. The rules describe shapes of
+//! messages (error types, status lines, fixed phrases of a program), not single messages.
 #![warn(clippy::disallowed_methods)]
 
-use crate::outcome::Cause;
+use crate::evidence::Evidence;
+use crate::judge::Evaluation;
+use crate::outcome::{Cause, Failure};
 
 mod facts;
 mod message;
 pub mod rules;
-mod wire;
+mod traces;
 
 pub use facts::of_trial;
-pub use message::{Message, Route};
+pub use message::{ErrorMessage, MessageRoute};
 
-/// Whose fault a message is, and what to do about it.
+/// A cause with its explanation and advice.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnosis {
     pub cause: Cause,
-    /// How often the deciding rule may be expected to be right, from 0 to 1: [`rules::SURE`] for words that only
-    /// one fault produces, down to [`rules::NOTHING`] where no rule fits and no fault is proven.
+    /// The share of such diagnoses expected to be right, from 0 to 1: [`rules::SURE`] for words that only one fault
+    /// produces, down to [`rules::NOTHING`] where no rule matches and no fault is proven.
     pub confidence: f64,
-    /// The shape that decided, with the words of the message that showed it.
+    /// What the deciding rule recognized, with the words of the message.
     pub why: String,
-    /// What to do next, and who does it.
+    /// What to do next.
     pub next: String,
-    /// The name of the rule that decided.
+    /// The name of the deciding rule.
     pub rule: &'static str,
 }
 
-/// Whose fault `text` is, when nothing but the text is known.
+impl Diagnosis {
+    /// A diagnosis from facts.
+    fn proven(cause: Cause, rule: &'static str, why: impl Into<String>, next: &str) -> Self {
+        Self {
+            cause,
+            confidence: 1.0,
+            why: why.into(),
+            next: next.to_owned(),
+            rule,
+        }
+    }
+}
+
+/// The failure of a trial whose `judgement` has mismatches.
+pub fn failure_of_trial(evidence: &Evidence, judgement: &Evaluation) -> Failure {
+    let diagnosis = of_trial(evidence, judgement);
+    Failure {
+        cause: diagnosis.cause,
+        why: diagnosis.why,
+        next: Some(diagnosis.next),
+        wire: judgement.wire_lines(),
+        mismatches: judgement.mismatches.clone(),
+    }
+}
+
+/// The diagnosis of a text of which nothing else is known.
 pub fn of_message(text: &str) -> Diagnosis {
-    diagnose(&Message::new(text))
+    diagnose(&ErrorMessage::new(text))
 }
 
-/// Whose fault a reply is whose HTTP status, and perhaps whose error type (`overloaded_error`), are known.
-///
-/// The words of the reply outrank its status: a gateway may pass a provider's 403 on as a 500.
-pub fn of_status(status: u16, error_type: Option<&str>, text: &str) -> Diagnosis {
-    let message = Message::new(text).with_status(status);
-    diagnose(&match error_type {
-        Some(error_type) => message.with_error_type(error_type),
-        None => message,
-    })
-}
-
-/// Whose fault `message` is: what the first rule that fits says.
-pub fn diagnose(message: &Message) -> Diagnosis {
-    let (rule, words) = rules::first_that_fits(message);
+/// The diagnosis of the first rule that matches `message`.
+pub fn diagnose(message: &ErrorMessage) -> Diagnosis {
+    let (rule, words) = rules::first_match(message);
     Diagnosis {
         cause: rule.cause,
         confidence: rule.confidence,

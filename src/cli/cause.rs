@@ -1,6 +1,4 @@
-//! `compat cause`: messages in, one a line; whose fault each is out, one a line.
-//!
-//! Never decides anything: `cause` does.
+//! `compat cause`: reads failure messages, one per line, and prints the cause of each.
 
 use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
@@ -9,18 +7,18 @@ use anyhow::Context;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cause::{self, Diagnosis, Message};
+use crate::cause::{self, Diagnosis, ErrorMessage};
 use crate::outcome::Cause;
 
-/// Says whose fault each failure message on standard input is
+/// Print the cause of each failure message on standard input
 ///
-/// Reads one message a line and prints one JSON object a line, in the same order and at once:
-/// `cause`, `confidence` (0 to 1), `why` (the shape that decided) and `next` (what to do, and who does it).
-/// The causes are gateway, assertion, config, auth, account, rate_limit, upstream, cli and harness.
+/// Reads one message per line and immediately prints one JSON object per line: `cause`, `confidence` (0 to 1), `why` (the
+/// recognized shape) and `next` (what to do). The causes are gateway, assertion, config, auth, account, rate_limit,
+/// upstream, cli and harness.
 ///
-/// A line that is a JSON string is the message it spells. A line that is a JSON object with a string `message`, and no
-/// `error`, is that message; a `status` number and an `error_type` string beside it count too. Any other line is the message as it
-/// stands. An empty line gets its line as well; bytes that are not UTF-8 are replaced.
+/// A line may be plain text, a JSON string, or a JSON object with a string `message`, without `error`, and optionally with
+/// a number `status` and a string `error_type`. Any other JSON counts as plain text. An empty line gets an answer too.
+/// Bytes that are not UTF-8 are replaced.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -29,7 +27,7 @@ Examples:
   tail -f gateway.log | compat cause")]
 pub struct Arguments {}
 
-/// Answers each line of standard input on standard output, until it ends or nobody reads on.
+/// Ends with standard input, or when the reader of standard output closes the pipe.
 pub fn run(_arguments: Arguments) -> anyhow::Result<ExitCode> {
     match answer(io::stdin().lock(), io::stdout().lock()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
@@ -75,28 +73,24 @@ fn answer(mut messages: impl BufRead, mut answers: impl Write) -> io::Result<()>
     Ok(())
 }
 
-/// The message that a line of input stands for.
-fn message(line: &[u8]) -> Message {
+fn message(line: &[u8]) -> ErrorMessage {
     let text = String::from_utf8_lossy(line);
     match serde_json::from_str(&text) {
-        Ok(Value::String(message)) => Message::new(&message),
+        Ok(Value::String(message)) => ErrorMessage::new(&message),
         Ok(Value::Object(object)) => match object.get("message").and_then(Value::as_str) {
-            Some(message) if !object.contains_key("error") => with_facts(Message::new(message), &object),
-            _ => Message::new(&text),
+            Some(message) if !object.contains_key("error") => with_facts(ErrorMessage::new(message), &object),
+            _ => ErrorMessage::new(&text),
         },
-        _ => Message::new(&text),
+        _ => ErrorMessage::new(&text),
     }
 }
 
-fn with_facts(message: Message, object: &serde_json::Map<String, Value>) -> Message {
+fn with_facts(message: ErrorMessage, object: &serde_json::Map<String, Value>) -> ErrorMessage {
     let status = object
         .get("status")
         .and_then(Value::as_u64)
         .and_then(|status| u16::try_from(status).ok());
-    let message = match status {
-        Some(status) => message.with_status(status),
-        None => message,
-    };
+    let message = message.with_status(status);
     match object.get("error_type").and_then(Value::as_str) {
         Some(error_type) => message.with_error_type(error_type),
         None => message,
@@ -117,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_gets_one_line_in_order() {
+    fn each_line_gets_one_answer_in_order() {
         let answers =
             answers(b"API Error: 529 Overloaded\n\n\xff\xfe broken bytes\nAPI Error: 401 x\r\nlast 429 {");
         let causes: Vec<_> = answers
@@ -131,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_may_be_a_json_string_or_an_object_with_a_message() {
+    fn a_line_may_be_a_json_string_or_object() {
         let answers = answers(
             b"\"API Error: 529 Overloaded\"\n\
               {\"message\": \"nothing to see\", \"status\": 403, \"cause\": \"upstream\"}\n\

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use super::files::Output;
-use super::print::talk;
+use super::print::status;
 use crate::document::Diagnostic;
 use crate::document::render::{self, Format};
 use crate::mutant_files::{self, MUTANTS};
@@ -28,34 +29,27 @@ pub struct Arguments {
     /// Files or folders to check; all of the project if none is given
     pub paths: Vec<PathBuf>,
     /// How the faults are written: for a reader, as JSON, or as annotations of GitHub or GitLab
-    #[arg(long, value_enum, default_value_t = FormatName::Text)]
-    pub format: FormatName,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
     /// The folder that holds `manifest.yaml` [default: the nearest one upwards]
     #[arg(long, value_name = "FOLDER")]
     pub root: Option<PathBuf>,
 }
 
-/// How faults are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FormatName {
-    /// For a reader
-    Text,
-    /// A JSON array
-    Json,
-    /// Workflow commands for GitHub Actions
-    Github,
-    /// A Code Quality report for GitLab
-    Gitlab,
-}
+// The core knows no command line, so the names of its formats are here.
+impl ValueEnum for Format {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Text, Self::Json, Self::Github, Self::Gitlab]
+    }
 
-impl From<FormatName> for Format {
-    fn from(name: FormatName) -> Self {
-        match name {
-            FormatName::Text => Self::Text,
-            FormatName::Json => Self::Json,
-            FormatName::Github => Self::Github,
-            FormatName::Gitlab => Self::Gitlab,
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Text => ("text", "For a reader"),
+            Self::Json => ("json", "A JSON array"),
+            Self::Github => ("github", "Workflow commands for GitHub Actions"),
+            Self::Gitlab => ("gitlab", "A Code Quality report for GitLab"),
+        };
+        Some(PossibleValue::new(name).help(help))
     }
 }
 
@@ -76,13 +70,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Err(faults) => (faults, Vec::new(), 0),
     };
     for path in paths.iter().filter(|path| !is_checked(path)) {
-        talk!(
+        status!(
             "`{}` is none of the files that are checked: `{MANIFEST}`, `{PROXY_CONFIG}`, `{CELLS}/`, `{MUTANTS}/`",
             path.display()
         );
     }
-    print(&[&notes[..], &faults[..]].concat(), arguments.format.into());
-    if arguments.format == FormatName::Text {
+    print(&[&notes[..], &faults[..]].concat(), arguments.format);
+    if arguments.format == Format::Text {
         conclude(&faults, &notes, cells);
     }
     Ok(if faults.is_empty() {
@@ -113,7 +107,7 @@ pub(super) fn root(named: Option<&Path>, current: &Path) -> anyhow::Result<PathB
 pub(super) fn print(faults: &[Diagnostic], format: Format) {
     // The colours are taken out again where the reader cannot see them.
     if let Err(error) = Output::Standard.write(&render::render(faults, format, true)) {
-        talk!("error: {error:#}");
+        status!("error: {error:#}");
     }
 }
 
@@ -133,10 +127,10 @@ fn conclude(faults: &[Diagnostic], notes: &[Diagnostic], cells: usize) {
         number => format!(", {number} notes"),
     };
     match faults.len() {
-        0 if cells == 0 => talk!("no faults{notes}"),
-        0 => talk!("{cells} cells, no faults{notes}"),
-        1 => talk!("1 fault{notes}"),
-        number => talk!("{number} faults{notes}"),
+        0 if cells == 0 => status!("no faults{notes}"),
+        0 => status!("{cells} cells, no faults{notes}"),
+        1 => status!("1 fault{notes}"),
+        number => status!("{number} faults{notes}"),
     }
 }
 

@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::runtime::Runtime;
 
 use super::check;
-use super::print::talk;
+use super::print::status;
 use crate::env::Environment;
 use crate::warm::{self, Place};
 
@@ -30,13 +30,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let place = Place::of(&Environment::from_process(), &root)?;
     let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
     match runtime.block_on(warm::end(&place)) {
-        Some(description) => talk!(
+        Some(description) => status!(
             "the session of process {} has ended (LiteLLM {} at {})",
             description.pid,
             description.made_of.litellm,
             description.gateway
         ),
-        None => talk!("no session is kept warm"),
+        None => status!("no session is kept warm"),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
-//! The evidence of a trial that an argument names.
+//! Finds the evidence of the trial that an argument names.
 
-use crate::text::closest;
+use crate::{evidence_files, selection, trial};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -9,106 +9,96 @@ use super::check;
 use crate::env::{self, Environment};
 use crate::evidence::Evidence;
 use crate::ids::TrialName;
-use crate::results::file::{Entry, Results};
-use crate::{evidence_files, selection, trial};
+use crate::results::{Results, TrialRecord};
+use crate::text::closest;
 
-/// A trial, its evidence and what was said of it.
-pub(super) struct Recorded {
+pub(super) struct RecordedTrial {
     /// The folder of its evidence.
     pub(super) folder: PathBuf,
     /// The trial, if the argument named one or the results know the folder.
     pub(super) name: Option<TrialName>,
-    /// What the results say of it.
-    pub(super) entry: Option<Entry>,
-    /// What it left behind.
+    /// Its result in `compat-results.json`.
+    pub(super) result: Option<TrialRecord>,
     pub(super) evidence: Evidence,
 }
 
-/// The recorded trial that `trial` names: `feature::provider::tier`, or a folder of evidence.
-pub(super) fn recorded(trial: &str, root: Option<&Path>) -> anyhow::Result<Recorded> {
-    let (folder, name, entry) = find(trial, root)?;
-    let evidence = evidence_files::read(&folder)?;
-    Ok(Recorded {
+/// `trial` is `feature::provider::tier`, or a folder of evidence.
+pub(super) fn recorded(trial: &str, root: Option<&Path>) -> anyhow::Result<RecordedTrial> {
+    let current = std::env::current_dir().context("the working directory is gone")?;
+    let root = check::root(root, &current);
+    let (folder, name, result) = if current.join(trial).is_dir() {
+        let result = root
+            .ok()
+            .and_then(|root| result_of_folder(&root, &current.join(trial)));
+        let name = result.as_ref().map(|result| result.nodeid.clone());
+        (PathBuf::from(trial), name, result)
+    } else if let Ok(name) = trial.parse::<TrialName>() {
+        let (folder, result) = of_name(&name, &root?)?;
+        let folder = match folder.strip_prefix(&current) {
+            Ok(relative) => relative.to_owned(),
+            Err(_) => folder,
+        };
+        (folder, Some(name), result)
+    } else {
+        let known = root.ok().and_then(|root| results(&root).ok());
+        bail!(
+            "`{trial}` is neither a folder nor a trial, expected `feature::provider::tier`{}",
+            selection::did_you_mean(trial, &names(&known.unwrap_or_default()))
+        );
+    };
+    Ok(RecordedTrial {
+        evidence: evidence_files::read(&folder)?,
         folder,
         name,
-        entry,
-        evidence,
+        result,
     })
 }
 
-fn find(
-    trial: &str,
-    named_root: Option<&Path>,
-) -> anyhow::Result<(PathBuf, Option<TrialName>, Option<Entry>)> {
-    let current = std::env::current_dir().context("the working directory is gone")?;
-    let root = check::root(named_root, &current);
-    let folder = current.join(trial);
-    if folder.is_dir() {
-        let entry = root.ok().and_then(|root| {
-            let folder = folder.canonicalize().ok()?;
-            let is_it = |entry: &Entry| {
-                let known = entry
-                    .evidence
-                    .as_ref()
-                    .and_then(|known| root.join(known).canonicalize().ok());
-                known.is_some_and(|known| known == folder)
-            };
-            results(&root).ok()??.results.into_iter().find(is_it)
-        });
-        let name = entry.as_ref().map(|entry| entry.nodeid.clone());
-        return Ok((PathBuf::from(trial), name, entry));
-    }
-    let Ok(name) = trial.parse::<TrialName>() else {
-        let recorded = root.ok().and_then(|root| results(&root).ok().flatten());
-        let names: Vec<String> = recorded
-            .iter()
-            .flat_map(|results| &results.results)
-            .map(|entry| entry.nodeid.to_string())
-            .collect();
-        bail!(
-            "`{trial}` is neither a folder nor a trial, expected `feature::provider::tier`{}",
-            selection::did_you_mean(trial, &names)
-        );
+fn result_of_folder(root: &Path, folder: &Path) -> Option<TrialRecord> {
+    let folder = folder.canonicalize().ok()?;
+    let is_its = |result: &TrialRecord| {
+        let recorded = result.evidence.as_ref().map(|recorded| root.join(recorded));
+        recorded.is_some_and(|recorded| recorded.canonicalize().is_ok_and(|recorded| recorded == folder))
     };
-    let root = root?;
-    let entries = results(&root)?.map(|results| results.results).unwrap_or_default();
-    let usual = trial::evidence_folder(&name);
-    let entry = entries.iter().find(|entry| entry.nodeid == name);
-    let folder = match entry {
-        Some(Entry {
-            evidence: Some(folder),
-            ..
-        }) => root.join(folder),
-        _ if root.join(&usual).is_dir() => root.join(&usual),
-        Some(_) => {
-            bail!("nothing was run for `{name}`, so there is no evidence: `compat explain {name}` says why")
-        }
-        None => {
-            let names: Vec<String> = entries.iter().map(|entry| entry.nodeid.to_string()).collect();
-            match closest(trial, names.iter().map(String::as_str)) {
-                Some(close) => bail!("the last run has no trial `{name}`; did you mean `{close}`?"),
-                None => bail!(
-                    "no run of `{name}` is recorded: `cargo test --test compat -- --exact {name}` records one"
-                ),
-            }
-        }
-    };
-    let folder = folder
-        .strip_prefix(&current)
-        .map_or(folder.clone(), Path::to_owned);
-    Ok((folder, Some(name), entry.cloned()))
+    results(root).ok()?.into_iter().find(is_its)
 }
 
-/// What the last run has left behind, if there was one.
-fn results(root: &Path) -> anyhow::Result<Option<Results>> {
+fn of_name(name: &TrialName, root: &Path) -> anyhow::Result<(PathBuf, Option<TrialRecord>)> {
+    let results = results(root)?;
+    let result = results.iter().find(|result| result.nodeid == *name);
+    if let Some(folder) = result.and_then(|result| result.evidence.as_ref()) {
+        return Ok((root.join(folder), result.cloned()));
+    }
+    let usual = root.join(trial::evidence_folder(name));
+    if usual.is_dir() {
+        return Ok((usual, result.cloned()));
+    }
+    if result.is_some() {
+        bail!("`{name}` was not run, so there is no evidence: `compat explain {name}` says why");
+    }
+    match closest(&name.to_string(), names(&results).iter().map(String::as_str)) {
+        Some(close) => bail!("the last run has no trial `{name}`; did you mean `{close}`?"),
+        None => {
+            bail!("no run of `{name}` is recorded: `cargo test --test compat -- --exact {name}` records one")
+        }
+    }
+}
+
+fn names(results: &[TrialRecord]) -> Vec<String> {
+    results.iter().map(|result| result.nodeid.to_string()).collect()
+}
+
+/// The results of the last run; empty if there was none.
+fn results(root: &Path) -> anyhow::Result<Vec<TrialRecord>> {
     let path = Environment::from_process()
         .path(env::COMPAT_RESULTS_PATH)
         .unwrap_or_else(|| root.join("compat-results.json"));
     match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(Some(
-            Results::parse(&text).with_context(|| format!("`{}`", path.display()))?,
-        )),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Ok(text) => {
+            let results = Results::parse(&text).with_context(|| format!("`{}`", path.display()))?;
+            Ok(results.results)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error).with_context(|| format!("reading `{}`", path.display())),
     }
 }

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use crate::atomic_write;
 use crate::document::render;
 use crate::matrix::ManifestView;
-use crate::results::json::{JsonError, Position};
+use crate::results::json::{JsonError, JsonPosition};
 
 /// The destination of a command's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ pub fn text(path: &Path) -> anyhow::Result<String> {
 pub fn placed(path: &Path, error: &JsonError) -> anyhow::Error {
     let (file, what) = (path.display(), &error.what);
     match error.position {
-        Some(Position { line, column }) => anyhow::anyhow!("{file}:{line}:{column}: {what}"),
+        Some(JsonPosition { line, column }) => anyhow::anyhow!("{file}:{line}:{column}: {what}"),
         None => anyhow::anyhow!("{file}: {what}"),
     }
 }

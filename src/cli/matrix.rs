@@ -1,4 +1,4 @@
-//! `compat matrix`: the published matrix from results, compared, shown, and over time.
+//! `compat matrix`: builds, compares and shows the published matrix.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::files::{self, Output};
-use super::print::talk;
+use super::print::status;
 use crate::env::Environment;
 use crate::matrix::builder::{BuildError, Stamp, build};
 use crate::matrix::diff::Diff;
@@ -42,8 +42,8 @@ enum Command {
 
 /// Build `compatibility-matrix.json` from a run's results
 ///
-/// A cell passes if it passed on every tier; a cell that was not tried on all of them is `not_tested`, whatever an older
-/// matrix said. Beside the matrix, `compatibility-details.json` tells each cell's tiers, causes and evidence.
+/// A cell passes if it passed on every tier. A cell that was not tried on all tiers is `not_tested`, whatever an older
+/// matrix says. `compatibility-details.json` beside the matrix has each cell's tiers, causes and evidence.
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:
   compat matrix build
@@ -56,31 +56,31 @@ struct Build {
     /// The manifest: rows, columns and tiers
     #[arg(long, value_name = "FILE", default_value = "manifest.yaml")]
     manifest: PathBuf,
-    /// Where the matrix goes; `-` for standard output
+    /// The matrix's file; `-` for standard output
     #[arg(long, value_name = "FILE", default_value = "compatibility-matrix.json")]
     output: Output,
-    /// Where the details go [default: `compatibility-details.json` beside the matrix; none if the matrix goes to standard
+    /// The details' file [default: `compatibility-details.json` beside the matrix; none if the matrix goes to standard
     /// output]
     #[arg(long, value_name = "FILE", conflicts_with = "no_details")]
     details: Option<Output>,
     /// Write no details
     #[arg(long)]
     no_details: bool,
-    /// The tag of the LiteLLM release [default: what the results say]
+    /// The tag of the LiteLLM release [default: from the results]
     #[arg(long, value_name = "TAG")]
     litellm_version: Option<String>,
-    /// The version of Claude Code [default: what the results say]
+    /// The version of Claude Code [default: from the results]
     #[arg(long, value_name = "VERSION")]
     claude_code_version: Option<String>,
-    /// When the results were made, `2026-11-21T09:00:00Z` [default: what the results say]
+    /// The time of the results, `2026-11-21T09:00:00Z` [default: from the results]
     #[arg(long, value_name = "TIME", value_parser = timestamp::from_text)]
     generated_at: Option<DateTime<Utc>>,
 }
 
 /// Compare two matrices
 ///
-/// The exit status is 0 without regressions (cells that passed and now fail), 3 with some, and 1 if either file cannot be
-/// read: what cannot be compared is not taken for unchanged. Both may be any valid matrix of schema version 1.
+/// The exit status is 0 without regressions (cells that passed and now fail), 3 with regressions, and 1 if a file cannot be
+/// read. Both may be any valid matrix of schema version 1.
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:
   compat matrix diff published.json compatibility-matrix.json
@@ -90,23 +90,23 @@ struct Compare {
     old: PathBuf,
     /// The newer matrix
     new: PathBuf,
-    /// The newer matrix's details, for causes [default: `compatibility-details.json` beside it, if it is of the same run]
+    /// The newer matrix's details, for causes [default: `compatibility-details.json` beside it, if it is from the same run]
     #[arg(long, value_name = "FILE")]
     details: Option<PathBuf>,
-    /// How it is written
+    /// The format
     #[arg(long, value_enum, default_value_t = DiffFormat::Text)]
     format: DiffFormat,
-    /// Where it goes; `-` for standard output
+    /// The file to write; `-` for standard output
     #[arg(long, value_name = "FILE", default_value = "-")]
     output: Output,
-    /// How many columns the text may take [default: those of the terminal, 80 where there is none]
+    /// The most columns of the text [default: those of the terminal, else 80]
     #[arg(long, value_name = "COLUMNS")]
     width: Option<usize>,
 }
 
 /// Show a matrix
 ///
-/// On the terminal, as Markdown for a job summary, or as one HTML file that loads nothing from anywhere.
+/// On the terminal, as Markdown for a job summary, or as one self-contained HTML file.
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:
   compat matrix show
@@ -116,24 +116,24 @@ struct Show {
     /// The matrix; `-` for standard input
     #[arg(default_value = "compatibility-matrix.json")]
     matrix: PathBuf,
-    /// Its details [default: `compatibility-details.json` beside it, if it is of the same run]
+    /// Its details [default: `compatibility-details.json` beside it, if it is from the same run]
     #[arg(long, value_name = "FILE")]
     details: Option<PathBuf>,
-    /// How it is written
+    /// The format
     #[arg(long, value_enum, default_value_t = ShowFormat::Text)]
     format: ShowFormat,
-    /// Where it goes; `-` for standard output
+    /// The file to write; `-` for standard output
     #[arg(long, value_name = "FILE", default_value = "-")]
     output: Output,
-    /// How many columns the text may take [default: those of the terminal, 80 where there is none]
+    /// The most columns of the text [default: those of the terminal, else 80]
     #[arg(long, value_name = "COLUMNS")]
     width: Option<usize>,
 }
 
-/// Tell each cell's past from the git history of the matrix file
+/// Write each cell's history from the git history of the matrix file
 ///
-/// Reads every revision of the file that the checked-out branch has, and writes `compatibility-history.json`: what the docs
-/// page's history strip reads. Revisions that are no matrix are named in it.
+/// Reads every revision of the file on the checked-out branch, and writes `compatibility-history.json` for the docs page's
+/// history strip. The file also names the revisions that are no valid matrix.
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:
   compat matrix history ../docs/src/data/compatibility-matrix.json --output compatibility-history.json
@@ -141,10 +141,10 @@ struct Show {
 struct PastMatrices {
     /// The matrix file, in a git repository
     matrix: PathBuf,
-    /// Only so many of the newest revisions
+    /// The number of newest revisions to read
     #[arg(long, value_name = "NUMBER", default_value_t = 90)]
     last: usize,
-    /// Where it goes; `-` for standard output
+    /// The file to write; `-` for standard output
     #[arg(long, value_name = "FILE", default_value = "-")]
     output: Output,
 }
@@ -165,7 +165,7 @@ enum ShowFormat {
     Text,
     /// For a job summary or a comment on a pull request
     Markdown,
-    /// One file, for a browser
+    /// One self-contained file
     Html,
 }
 
@@ -216,10 +216,10 @@ fn run_build(arguments: Build) -> anyhow::Result<ExitCode> {
     arguments.output.write(&matrix.to_text())?;
     if matches!(arguments.output, Output::File(_)) {
         let grid = terminal::of_run(&manifest, &results, files::width_of_talk(), Paint::Ansi);
-        talk!("{}", grid.trim_end());
+        status!("{}", grid.trim_end());
         if !results.is_whole() {
             let (finished, trials) = (results.results.len(), results.run.trials);
-            talk!(
+            status!(
                 "note: {finished} of {trials} trials were run: cells without all their tiers are `not_tested`"
             );
         }
@@ -260,13 +260,13 @@ fn run_show(arguments: &Show) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The details that were named, which must be those of `matrix`; else those beside it, if they are.
+/// The named details, which must belong to `matrix`; else those beside it, if they belong to it.
 fn details_of(matrix: &Matrix, file: &Path, named: Option<&Path>) -> anyhow::Result<Option<Details>> {
     if let Some(named) = named {
         let details = files::read(named, Details::parse)?;
         if !details.belongs_to(matrix) {
             bail!(
-                "`{}` is not of the same run as `{}`",
+                "`{}` is not from the same run as `{}`",
                 named.display(),
                 file.display()
             );
@@ -291,7 +291,7 @@ fn run_history(arguments: &PastMatrices) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(folder.is_dir(), "there is no folder `{}`", folder.display());
     let last = format!("--max-count={}", arguments.last);
     let path = format!("./{name}");
-    // Added, modified, of another type: a commit that removed the file has no text of it.
+    // Added, modified, type changed: a commit that deleted the file has no text of it.
     let log = git(
         folder,
         &["log", "--format=%H", "--diff-filter=AMT", &last, "--", &path],
@@ -302,14 +302,14 @@ fn run_history(arguments: &PastMatrices) -> anyhow::Result<ExitCode> {
     }
     if revisions.is_empty() {
         bail!(
-            "`{}` has no history here: name a file that git knows",
+            "`{}` has no history here: name a file that is in git",
             arguments.matrix.display()
         );
     }
     revisions.reverse();
     let history = History::new(revisions.iter().map(|(commit, text)| (*commit, text.as_str())));
     for unreadable in &history.unreadable {
-        talk!("warning: {}: {}", unreadable.commit, unreadable.why);
+        status!("warning: {}: {}", unreadable.commit, unreadable.why);
     }
     arguments.output.write(&history.to_text())?;
     Ok(ExitCode::SUCCESS)

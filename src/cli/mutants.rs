@@ -1,5 +1,6 @@
 //! `compat mutants`: the matrix under seeded gateway bugs, and who caught them.
 
+use super::print::{TextOrJson, output, status};
 use crate::document::render::Format;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
@@ -8,13 +9,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::check;
 use super::files::Output;
-use super::print::{data, talk};
 use crate::env::{self, Environment};
 use crate::ids::TierId;
 use crate::mutants::Mutant;
@@ -46,23 +46,14 @@ pub struct Arguments {
     #[arg(long, default_value = "haiku")]
     pub tier: String,
     /// How the result is written
-    #[arg(long, value_enum, default_value_t = FormatName::Text)]
-    pub format: FormatName,
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    pub format: TextOrJson,
     /// Only list the mutants
     #[arg(long)]
     pub list: bool,
     /// The folder that holds `manifest.yaml` [default: the nearest one upwards]
     #[arg(long, value_name = "FOLDER")]
     pub root: Option<std::path::PathBuf>,
-}
-
-/// How the result is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FormatName {
-    /// For a reader
-    Text,
-    /// A JSON object
-    Json,
 }
 
 /// Runs the command.
@@ -102,8 +93,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(conclusion) => {
             let vacuous = is_whole.then_some(&conclusion.vacuous);
             match arguments.format {
-                FormatName::Text => Output::Standard.write(&text(&conclusion, vacuous, seconds))?,
-                FormatName::Json => data!("{:#}", json_of(&conclusion, vacuous, seconds)),
+                TextOrJson::Text => Output::Standard.write(&text(&conclusion, vacuous, seconds))?,
+                TextOrJson::Json => output!("{:#}", json_of(&conclusion, vacuous, seconds)),
             }
             Ok(match conclusion.mutants.iter().all(|scored| scored.killed) {
                 true => ExitCode::SUCCESS,
@@ -111,7 +102,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             })
         }
         Err(red) => {
-            talk!("{}", not_clean(&red).trim_end());
+            status!("{}", not_clean(&red).trim_end());
             Ok(ExitCode::FAILURE)
         }
     }
@@ -156,9 +147,9 @@ async fn campaign(
 fn list(mutants: &[Arc<Mutant>]) {
     for mutant in mutants {
         let quick = if mutant.quick { " (quick)" } else { "" };
-        data!("{}{quick}: {}", mutant.name, mutant.description);
+        output!("{}{quick}: {}", mutant.name, mutant.description);
     }
-    talk!("{} mutants", mutants.len());
+    status!("{} mutants", mutants.len());
 }
 
 /// Progress on standard error: a bar on a terminal, and a line for each mutant.
@@ -180,7 +171,7 @@ impl Bar {
     fn say(&self, line: &str) {
         match self.is_terminal {
             true => self.bar.println(line),
-            false => talk!("{line}"),
+            false => status!("{line}"),
         }
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand};
 
 use super::check;
-use super::print::talk;
+use super::print::status;
 use crate::authoring::manifest_text::{self, Edited};
 use crate::authoring::stub;
 use crate::ids::ProviderId;
@@ -95,8 +95,8 @@ fn write(project: &Project, new: PathBuf, text: String, manifest: Edited) -> any
         changed: Some((MANIFEST.into(), manifest.text)),
     };
     files.write(&project.root)?;
-    talk!("changed {MANIFEST}:{}", manifest.line);
-    talk!("wrote   {}", new.display());
+    status!("changed {MANIFEST}:{}", manifest.line);
+    status!("wrote   {}", new.display());
     Ok(())
 }
 
@@ -117,7 +117,7 @@ impl NewFeature {
         let shared = folder.join(SHARED);
         write(project, shared.clone(), stub::feature(&self.name), edited)?;
         let first = first_to_run(project);
-        talk!(
+        status!(
             "
 next:
   1. write `{shared}`: the prompt, the provider's replies, what must hold
@@ -150,9 +150,9 @@ impl NewProvider {
         let edited = manifest_text::with_provider(&manifest_text(project)?, &self.id, &pattern)?;
         let file = Path::new(CELLS).join(PROVIDERS).join(format!("{}.yaml", self.id));
         write(project, file.clone(), stub::provider(&self.id), edited)?;
-        talk!("\nsteps that remain to be done by hand:");
+        status!("\nsteps that remain to be done by hand:");
         for step in self.remaining(project, &pattern, &file) {
-            talk!("  - {step}");
+            status!("  - {step}");
         }
         Ok(ExitCode::SUCCESS)
     }

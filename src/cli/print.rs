@@ -1,9 +1,18 @@
 //! Output lines on standard output, status lines on standard error.
 //!
-//! A closed pipe, as behind `head`, ends the output without a message; `println!` would panic there.
+//! Unlike `println!` this does not panic if the reader has closed the pipe, as `head` does.
 
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Result, Write};
+
+/// The formats of a command's result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum TextOrJson {
+    /// For a reader
+    Text,
+    /// For programs
+    Json,
+}
 
 pub(super) fn output_line(line: Arguments<'_>) {
     if let Err(error) = write_line(anstream::stdout(), line) {
@@ -33,4 +42,4 @@ macro_rules! status {
     ($($line:tt)*) => { $crate::cli::print::status_line(format_args!($($line)*)) };
 }
 
-pub(super) use {output, output as data, status, status as talk};
+pub(super) use {output, status};

@@ -14,7 +14,7 @@ use clap::{Args, Subcommand};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::print::{data, talk};
+use super::print::{output, status};
 use crate::env::{self, Variables};
 use crate::provider::{Observer, Options, Simulator, Unscripted, new_control_key, standalone_reply};
 use crate::wire::exchange::Matched;
@@ -102,7 +102,7 @@ impl Serve {
             _ = terminate.recv() => {}
         }
         simulator.shutdown().await;
-        talk!("the provider simulator has ended");
+        status!("the provider simulator has ended");
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -155,21 +155,21 @@ fn write_private(file: &Path, text: &str) -> Result<()> {
 
 fn announce(simulator: &Simulator, folder: &Path, key_file: &Path, environment: &Variables) {
     let base_url = simulator.base_url();
-    data!("provider simulator  {base_url}");
-    data!("control routes      {base_url}/__compat/");
-    data!("control key         {}", key_file.display());
-    data!(
+    output!("provider simulator  {base_url}");
+    output!("control routes      {base_url}/__compat/");
+    output!("control key         {}", key_file.display());
+    output!(
         "\nFor the gateway (all of it: {}):",
         folder.join("gateway.env").display()
     );
     for (name, value) in environment {
         if name == env::VERTEXAI_CREDENTIALS || !env::is_credential(name) {
-            data!("  {}={}", name.display(), value.display());
+            output!("  {}={}", name.display(), value.display());
         }
     }
-    data!("\nFor the harness, to judge both sides of that gateway:");
-    data!("  {}={base_url}", env::COMPAT_PROVIDER_URL);
-    data!(
+    output!("\nFor the harness, to judge both sides of that gateway:");
+    output!("  {}={base_url}", env::COMPAT_PROVIDER_URL);
+    output!(
         "  {}={}",
         env::COMPAT_PROVIDER_CONTROL_KEY_FILE,
         key_file.display()
@@ -186,7 +186,7 @@ fn request_lines() -> Observer {
             Matched::Rejected { rule } => format!("breaks the provider's rule `{rule}`"),
             Matched::Unmatched { why } => why.clone(),
         };
-        talk!(
+        status!(
             "{time} {route} {} {} -> {status}: {why}",
             request.method,
             request.path

@@ -1,4 +1,4 @@
-//! `compat repro`: one file that shows a gateway's fault to anyone. Starts nothing.
+//! `compat repro`: writes a script that reproduces a gateway's fault.
 
 use crate::cells::{CellBody, Test};
 use std::path::PathBuf;
@@ -8,19 +8,19 @@ use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 
 use super::check;
-use super::evidence::{self, Recorded};
+use super::evidence::{self, RecordedTrial};
 use super::files::Output;
 use crate::ids::TrialName;
 use crate::replay::repro::{Repro, script};
 use crate::spec_files::Project;
 use crate::wire_diff::{self, Change, WireDiff};
-use crate::{judge, report};
+use crate::{cause, judge, report};
 
-/// Write a script that shows a gateway's fault to anyone
+/// Write a script that reproduces a gateway's fault
 ///
-/// The script is one file of Python's standard library: the request that Claude Code sent, a stand-in that answers as the
-/// provider did, and what the gateway made of both. It needs no key of any provider and nothing of this project. Its exit status
-/// is 1 if the fault shows, 0 if it does not, 2 if that cannot be told. Credentials, sessions and folders of the run are not in it.
+/// The script is one Python file without dependencies: Claude Code's request, a stand-in that answers like the provider, and
+/// the gateway's changes. It needs no key of a provider and nothing from this project. Its exit status is 1 if the fault
+/// shows, 0 if it does not, 2 if the script cannot decide. It contains no credentials, sessions or folders of the run.
 #[derive(Args, Debug)]
 #[command(
     after_long_help = "Examples:\n  compat repro tool_use::bedrock_converse::haiku > repro.py\n  compat repro target/compat/mutants/body/image_lost/vision/anthropic/haiku --output repro.py\n\nThen, with the gateway of your choice:\n  python3 repro.py --print-config > config.json\n  litellm --config config.json --host 127.0.0.1 --port 4000\n  python3 repro.py"
@@ -28,10 +28,10 @@ use crate::{judge, report};
 pub struct Arguments {
     /// The trial, `feature::provider::tier`, or a folder of evidence
     pub trial: String,
-    /// Where the script goes: a file, or `-` for standard output
+    /// The script's file; `-` for standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub output: Output,
-    /// Show every difference on the wire, not only the first that explain why the trial failed
+    /// Include every difference on the wire, not only the first ones that explain the failure
     #[arg(long)]
     pub all: bool,
     /// The folder that holds `manifest.yaml` [default: the nearest one upwards]
@@ -49,13 +49,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         true => None,
         false => cell_test(&recorded, arguments)?,
     };
-    let (changes, told) = match &judged {
+    let (changes, report) = match &judged {
         Some((name, test)) => explaining(name, test, &recorded, &diff)?,
         None => (diff.changes.iter().collect(), String::new()),
     };
     ensure!(
         !changes.is_empty(),
-        "the gateway changed nothing that it may not change: there is no fault to show"
+        "the gateway made no unexpected change, so there is no fault to show"
     );
     let title = match &recorded.name {
         Some(name) => format!("A gateway's fault, seen in {name}."),
@@ -63,7 +63,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let repro = Repro {
         title: &title,
-        report: &told,
+        report: &report,
         evidence: &recorded.evidence,
         changes: &changes,
     };
@@ -73,7 +73,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// The test of the recorded trial, where the project knows it: by its name, or by the last parts of its folder.
-fn cell_test(recorded: &Recorded, arguments: &Arguments) -> anyhow::Result<Option<(TrialName, Test)>> {
+fn cell_test(recorded: &RecordedTrial, arguments: &Arguments) -> anyhow::Result<Option<(TrialName, Test)>> {
     let current = std::env::current_dir().context("the working directory is gone")?;
     let Some(project) = check::root(arguments.root.as_deref(), &current)
         .ok()
@@ -98,23 +98,23 @@ fn cell_test(recorded: &Recorded, arguments: &Arguments) -> anyhow::Result<Optio
             CellBody::NotApplicable(_) => Ok(None),
         },
         Err(_) => bail!(
-            "the cell `{}` has faults: `compat check` shows them; `--all` needs no cell",
+            "the cell `{}` has errors: `compat check` shows them; `--all` needs no cell",
             name.cell
         ),
     }
 }
 
-/// The differences that explain why the trial fails as its cell stands now, and what its report says.
+/// The differences that explain why the trial fails with the current cell, and the short report.
 fn explaining<'a>(
     name: &TrialName,
     test: &Test,
-    recorded: &Recorded,
+    recorded: &RecordedTrial,
     diff: &'a WireDiff,
 ) -> anyhow::Result<(Vec<&'a Change>, String)> {
     let judgement = judge::judge(test, &name.tier, &recorded.evidence);
     ensure!(
         !judgement.mismatches.is_empty(),
-        "what was recorded is as the cell expects: there is no fault to show (`--all` takes every difference on the wire)"
+        "the recording is as the cell expects, so there is no fault to show (`--all` includes every difference on the wire)"
     );
     let is_known = |change: &Change| {
         test.known_changes
@@ -128,25 +128,18 @@ fn explaining<'a>(
             .any(|trace| trace.interest.takes(change) && !is_known(change))
     };
     let mut changes: Vec<&Change> = diff.changes.iter().filter(explains).collect();
-    // What is wrong after that may follow from it: Claude Code has gone on from what it got.
+    // Later differences may follow from the first one, because Claude Code continues with the reply that it got.
     let first = changes
         .iter()
         .map(|change| change.sent)
         .filter(|sent| *sent > 0)
         .min();
     changes.retain(|change| first.is_none_or(|first| change.sent == first));
-    let diagnosis = crate::cause::of_trial(&recorded.evidence, &judgement);
-    let failure = crate::outcome::Failure {
-        cause: diagnosis.cause,
-        why: diagnosis.why,
-        next: String::new(),
-        wire: judgement.wire_lines(),
-        mismatches: judgement.mismatches.clone(),
-    };
-    let told = report::failure_in_short(&failure);
+    let failure = cause::failure_of_trial(&recorded.evidence, &judgement);
+    let report = report::failure_in_short(&failure);
     ensure!(
         !changes.is_empty(),
-        "no difference on the wire explains this failure, so there is nothing to show a gateway with\n{told}"
+        "no difference on the wire explains this failure, so there is nothing to reproduce\n{report}"
     );
-    Ok((changes, told))
+    Ok((changes, report))
 }

@@ -1,4 +1,4 @@
-//! `compat results`: a run's results merged, shown, and as JUnit XML.
+//! `compat results`: merges and shows results, and writes JUnit XML.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,8 +29,7 @@ enum Command {
 
 /// Merge the results of shards
 ///
-/// The parts must be of one run: the same gateway, the same versions, no trial in two of them, and together every trial of
-/// the project.
+/// The parts must be of one run: the same gateway and versions, no trial twice, and together all trials of the project.
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:
   compat results merge shard-1.json shard-2.json --output compat-results.json
@@ -39,13 +38,13 @@ struct Merge {
     /// The results of each shard
     #[arg(required = true, value_name = "FILE")]
     parts: Vec<PathBuf>,
-    /// Do not ask that the parts are all trials of the project
+    /// Accept parts that are not all trials of the project
     #[arg(long)]
     allow_partial: bool,
-    /// Where the whole goes; `-` for standard output
+    /// The merged file; `-` for standard output
     #[arg(long, value_name = "FILE", default_value = "-")]
     output: Output,
-    /// Where its JUnit XML goes
+    /// Also write JUnit XML to this file
     #[arg(long, value_name = "FILE")]
     junit: Option<Output>,
 }
@@ -60,7 +59,7 @@ struct Show {
     /// The manifest: rows, columns and tiers
     #[arg(long, value_name = "FILE", default_value = "manifest.yaml")]
     manifest: PathBuf,
-    /// How many columns the text may take [default: those of the terminal, 80 where there is none]
+    /// The most columns of the text [default: those of the terminal, else 80]
     #[arg(long, value_name = "COLUMNS")]
     width: Option<usize>,
 }

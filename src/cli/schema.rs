@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::print::talk;
+use super::print::status;
 use crate::{matrix, mutants};
 use std::sync::LazyLock;
 
@@ -45,10 +45,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         if arguments.check {
             stale = true;
-            talk!("`{}` is not fresh: run `compat schema`", file.display());
+            status!("`{}` is not fresh: run `compat schema`", file.display());
         } else {
             write(&file, &text)?;
-            talk!("wrote `{}`", file.display());
+            status!("wrote `{}`", file.display());
         }
     }
     Ok(if stale {

@@ -1,4 +1,4 @@
-//! `compat show`: what happened in a trial, from its evidence. Starts nothing.
+//! `compat show`: shows a recorded trial.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -8,20 +8,20 @@ use anyhow::{Context as _, ensure};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::evidence::{self, Recorded};
+use super::evidence::{self, RecordedTrial};
 use super::files::Output;
-use super::print::data;
+use super::print::output;
 use crate::replay::messages::{self, Reach};
 use crate::replay::timeline;
-use crate::results::{Entry, TrialResult};
+use crate::results::{TrialRecord, TrialResult};
 use crate::wire::Route;
 use crate::{env, wire_diff};
 
-/// Show what happened in a trial
+/// Show a recorded trial
 ///
-/// Replays a trial's evidence as a timeline: Claude Code, gateway, provider and back, with times, sizes and the fields that
-/// gateways lose; then what changed on the wire and what was said of the trial. The evidence is that of the last run
-/// (`compat-results.json`), or a folder that is named. Nothing is started.
+/// Prints a timeline from Claude Code through the gateway to the provider and back, with times, sizes and the fields that
+/// gateways lose, then the changes on the wire and the trial's result. The evidence is from the last run
+/// (`compat-results.json`) or from the given folder. Nothing is started.
 #[derive(Args, Debug)]
 #[command(
     after_long_help = "Examples:\n  compat show tool_use::bedrock_invoke::haiku\n  compat show target/compat/mutants/cache/breakpoints_lost/prompt_caching_5m/anthropic/haiku\n  compat show tool_use::bedrock_invoke::haiku --raw --turn 2\n  compat show tool_use::bedrock_invoke::haiku --curl | sh\n  compat show tool_use::bedrock_invoke::haiku --curl=provider --turn 2"
@@ -29,14 +29,14 @@ use crate::{env, wire_diff};
 pub struct Arguments {
     /// The trial, `feature::provider::tier`, or a folder of evidence
     pub trial: String,
-    /// Show the HTTP messages instead: heads and bodies on both sides of the gateway, an event of a stream a line
+    /// Show the HTTP messages instead: heads and bodies on both sides of the gateway, one event of a stream per line
     #[arg(long, conflicts_with_all = ["curl", "json"])]
     pub raw: bool,
-    /// Show a command that sends the same request again: to the gateway, or what the gateway made of it to the provider (or its
-    /// simulator). Addresses and keys are variables
+    /// Show a `curl` command that repeats Claude Code's request to the gateway, or the gateway's request to the provider (or
+    /// its simulator). Addresses and keys are variables
     #[arg(long, value_enum, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "gateway", conflicts_with = "json")]
     pub curl: Option<Where>,
-    /// The request, from 1: with `--raw` that one alone, with `--curl` the one to send [default: the first]
+    /// The number of the request, from 1: shows only its messages (`--raw`), or repeats it (`--curl`) [default: the first]
     #[arg(long, value_name = "NUMBER")]
     pub turn: Option<usize>,
     /// Write the timeline as JSON
@@ -61,7 +61,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let recorded = evidence::recorded(&arguments.trial, arguments.root.as_deref())?;
     ensure!(
         arguments.turn.is_none() || arguments.raw || arguments.curl.is_some(),
-        "`--turn` goes with `--raw` or `--curl`"
+        "`--turn` needs `--raw` or `--curl`"
     );
     if let Some(destination) = arguments.curl {
         Output::Standard.write(&curl(&recorded, destination, arguments.turn.unwrap_or(1))?)?;
@@ -76,7 +76,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     } else if arguments.json {
         let steps = timeline::steps(&recorded.evidence);
         let folder = recorded.folder.display().to_string();
-        data!(
+        output!(
             "{:#}",
             json!({ "trial": recorded.name, "evidence": folder, "steps": steps })
         );
@@ -86,7 +86,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn curl(recorded: &Recorded, destination: Where, turn: usize) -> anyhow::Result<String> {
+fn curl(recorded: &RecordedTrial, destination: Where, turn: usize) -> anyhow::Result<String> {
     let evidence = &recorded.evidence;
     let command = match destination {
         Where::Gateway => {
@@ -103,7 +103,7 @@ fn reach_gateway() -> Reach {
         base: env::LITELLM_PROXY_BASE_URL,
         credentials: vec![bearer(env::LITELLM_PROXY_API_KEY)],
         hint: format!(
-            "Set {} to the gateway's address and {} to a key that it takes.",
+            "Set {} to the gateway's address and {} to a key that it accepts.",
             env::LITELLM_PROXY_BASE_URL,
             env::LITELLM_PROXY_API_KEY
         ),
@@ -147,7 +147,7 @@ fn bearer(variable: &str) -> String {
     format!("-H \"authorization: Bearer ${{{variable}}}\"")
 }
 
-fn nothing_recorded(recorded: &Recorded, turn: Option<usize>) -> String {
+fn nothing_recorded(recorded: &RecordedTrial, turn: Option<usize>) -> String {
     let evidence = &recorded.evidence;
     let recorded = evidence
         .sent
@@ -156,26 +156,23 @@ fn nothing_recorded(recorded: &Recorded, turn: Option<usize>) -> String {
         .count();
     match turn {
         Some(turn) if recorded > 0 => format!("there is no request {turn}: {recorded} were recorded"),
-        _ => {
-            "no request was recorded: in a live run, and without a gateway, nothing stands where it could be"
-                .to_owned()
-        }
+        _ => "no request was recorded: a live run, and a run without a gateway, records none".to_owned(),
     }
 }
 
-fn timeline_of(recorded: &Recorded) -> String {
+fn timeline_of(recorded: &RecordedTrial) -> String {
     let mut out = heading(recorded);
     out.push_str(&timeline::text(&timeline::steps(&recorded.evidence)));
     if let Some(diff) = wire_diff::of_trial(&recorded.evidence) {
-        let _ = write!(out, "\nwhat the gateway changed\n");
+        let _ = write!(out, "\nchanges by the gateway\n");
         for line in diff.text().lines().take_while(|line| !line.is_empty()) {
             let _ = writeln!(out, "  {line}");
         }
     }
-    out.push_str(&said(recorded.entry.as_ref()));
+    out.push_str(&failure(recorded.result.as_ref()));
     let _ = write!(
         out,
-        "\nmore: `--raw` shows the bytes, `--curl` sends a request again"
+        "\nmore: `--raw` shows the HTTP messages, `--curl` repeats a request"
     );
     let _ = match &recorded.name {
         Some(name) => writeln!(
@@ -187,35 +184,35 @@ fn timeline_of(recorded: &Recorded) -> String {
     out
 }
 
-fn heading(recorded: &Recorded) -> String {
+fn heading(recorded: &RecordedTrial) -> String {
     let name = recorded
         .name
         .as_ref()
         .map(|name| format!("{name}  "))
         .unwrap_or_default();
-    let verdict = recorded.entry.as_ref().map(verdict).unwrap_or_default();
-    format!("{name}{verdict}{}\n\n", recorded.folder.display())
+    let status = recorded.result.as_ref().map(status).unwrap_or_default();
+    format!("{name}{status}{}\n\n", recorded.folder.display())
 }
 
-fn verdict(entry: &Entry) -> String {
-    match &entry.result {
+fn status(result: &TrialRecord) -> String {
+    match &result.result {
         TrialResult::Pass {} => "pass  ".to_owned(),
         TrialResult::Fail { .. } => "FAIL  ".to_owned(),
         TrialResult::NotApplicable { .. } => "not applicable  ".to_owned(),
     }
 }
 
-/// What the results say of the trial: the failure in the words of its report.
-fn said(entry: Option<&Entry>) -> String {
-    let Some(entry) = entry.filter(|entry| !entry.mismatches.is_empty()) else {
+/// The failure in the results.
+fn failure(result: Option<&TrialRecord>) -> String {
+    let Some(result) = result.filter(|result| !result.mismatches.is_empty()) else {
         return String::new();
     };
-    let mut out = String::from("\nwhat did not hold\n");
-    for mismatch in &entry.mismatches {
+    let mut out = String::from("\nfailed expectations\n");
+    for mismatch in &result.mismatches {
         let place = mismatch
             .place
             .as_ref()
-            .map(|place| format!("  {}:{}:{}", place.file, place.line, place.column))
+            .map(|place| format!("  {}:{}:{}", place.file.display(), place.line, place.column))
             .unwrap_or_default();
         let _ = writeln!(out, "  {}: {}{place}", mismatch.expectation, mismatch.summary);
         for (label, value) in [("expected", &mismatch.expected), ("actual", &mismatch.actual)] {
@@ -223,11 +220,11 @@ fn said(entry: Option<&Entry>) -> String {
             let _ = writeln!(out, "    {label:<9} {value}");
         }
     }
-    if let Some(cause) = entry.cause {
-        let why = entry.why.as_deref().unwrap_or_default();
+    if let Some(cause) = result.cause {
+        let why = result.why.as_deref().unwrap_or_default();
         let _ = writeln!(out, "  cause: {} ({why})", cause.as_str());
     }
-    if let Some(next) = &entry.next {
+    if let Some(next) = &result.next {
         let _ = writeln!(out, "  next: {next}");
     }
     out

@@ -1,16 +1,16 @@
 //! `compat status`: the age of the published matrix.
 
+use crate::http::{Client, HttpRequest, RetryPolicy};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use reqwest::Url;
 
 use super::files;
-use super::print::output;
-use crate::http::{Client, HttpRequest, RetryPolicy};
+use super::print::{TextOrJson, output};
 use crate::matrix::Matrix;
 use crate::publish::freshness::Freshness;
 use crate::results::json::timestamp;
@@ -33,19 +33,11 @@ pub struct Arguments {
     #[arg(long, value_name = "AGE", default_value = "8d")]
     max_age: Age,
     /// How to print it
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    format: TextOrJson,
     /// Use this time instead of now: `2026-11-21T09:00:00Z`
     #[arg(long, value_name = "TIME", value_parser = timestamp::from_text)]
     at: Option<DateTime<Utc>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-enum Format {
-    /// One line
-    Text,
-    /// A JSON object
-    Json,
 }
 
 /// The exit status of a matrix that is too old.
@@ -62,8 +54,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let now = arguments.at.unwrap_or_else(Utc::now);
     let freshness = Freshness::of(&matrix, arguments.max_age, now);
     match arguments.format {
-        Format::Text => output!("{}", freshness.to_line()),
-        Format::Json => output!("{}", serde_json::to_string_pretty(&freshness)?),
+        TextOrJson::Text => output!("{}", freshness.to_line()),
+        TextOrJson::Json => output!("{}", serde_json::to_string_pretty(&freshness)?),
     }
     Ok(match freshness.fresh {
         true => ExitCode::SUCCESS,

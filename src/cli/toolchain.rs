@@ -1,5 +1,6 @@
 //! `compat toolchain`: installs, shows, updates and verifies the pinned `claude` and LiteLLM.
 
+use super::print::{TextOrJson, output, status};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,7 +9,6 @@ use clap::{Args, Subcommand, ValueEnum};
 use indicatif::HumanBytes;
 use serde::Serialize;
 
-use super::print::{output, status};
 use crate::env::Environment;
 use crate::process::{RunId, Watchdog};
 use crate::progress;
@@ -52,8 +52,8 @@ enum Command {
     #[command(after_long_help = "Examples:\n  compat toolchain show\n  compat toolchain show --format json")]
     Show {
         /// How to print it
-        #[arg(long, value_enum, default_value_t = Format::Text)]
-        format: Format,
+        #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+        format: TextOrJson,
     },
     /// Pin other versions: ask the registries, rewrite the lock, print the changes
     ///
@@ -103,12 +103,6 @@ struct Versions {
 enum Tool {
     Claude,
     Litellm,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 /// The status is 1 if `verify` finds a change or `path` finds no installation.
@@ -174,9 +168,9 @@ struct Row {
     bytes: Option<u64>,
 }
 
-fn show(installer: &Installer, lock: &Lock, format: Format) -> anyhow::Result<()> {
+fn show(installer: &Installer, lock: &Lock, format: TextOrJson) -> anyhow::Result<()> {
     let rows = rows(installer, lock)?;
-    if format == Format::Json {
+    if format == TextOrJson::Json {
         let document = serde_json::json!({ "cache": installer.cache.root(), "tools": rows });
         output!("{}", serde_json::to_string_pretty(&document)?);
         return Ok(());

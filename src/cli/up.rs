@@ -9,7 +9,7 @@ use clap::Args;
 use tokio::runtime::Runtime;
 
 use super::check;
-use super::print::{data, talk};
+use super::print::{output, status};
 use crate::env::{self, Environment};
 use crate::warm::{self, Description, Fingerprint, Found, Hosting, Place, WarmError};
 use crate::{process, progress};
@@ -84,7 +84,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 /// Is the host, for whoever started it.
 async fn host(hosting: &Hosting) -> anyhow::Result<ExitCode> {
     let end = warm::serve(hosting, progress::on_standard_error().as_ref(), |_| ()).await?;
-    talk!("{end}");
+    status!("{end}");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -101,7 +101,7 @@ async fn in_the_foreground(hosting: &Hosting) -> anyhow::Result<ExitCode> {
             return Err(WarmError::InUse { why }.into());
         }
         Found::Unfit(why) => {
-            talk!("ending the session that is kept warm: {why}");
+            status!("ending the session that is kept warm: {why}");
             warm::end(&hosting.place).await;
         }
         Found::Nothing => {}
@@ -111,7 +111,7 @@ async fn in_the_foreground(hosting: &Hosting) -> anyhow::Result<ExitCode> {
         drop(start);
     })
     .await?;
-    talk!("{end}");
+    status!("{end}");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -138,16 +138,16 @@ async fn in_the_background(hosting: &Hosting) -> anyhow::Result<ExitCode> {
 }
 
 fn announce(description: &Description, what: &str) {
-    data!("the session {what}");
-    data!(
+    output!("the session {what}");
+    output!(
         "  gateway    LiteLLM {} at {}",
         description.made_of.litellm,
         description.gateway
     );
-    data!("  simulator  {}", description.provider);
-    data!("  process    {}", description.pid);
-    data!("  log        {}", description.gateway_log.display());
-    data!(
+    output!("  simulator  {}", description.provider);
+    output!("  process    {}", description.pid);
+    output!("  log        {}", description.gateway_log.display());
+    output!(
         "it ends by `compat down`, or {} s after the last run",
         description.idle_seconds
     );

@@ -251,43 +251,30 @@ fn github(fault: &Diagnostic) -> String {
     out
 }
 
-/// A Code Quality report. GitLab takes two entries with one fingerprint for one entry, so the same fault at another place
-/// of a file is counted in it.
+/// A Code Quality report (GitLab documentation, "Code Quality report format"). GitLab merges entries with the same
+/// fingerprint, so a fault that stands twice in a file is numbered.
 fn code_quality(faults: &[Diagnostic]) -> Vec<serde_json::Value> {
     let mut times: HashMap<String, usize> = HashMap::new();
     let entry = |fault: &Diagnostic| {
-        let words = format!(
-            "{}\0{}\0{}",
-            fault.place.file.display(),
-            fault.path,
-            fault.message
-        );
+        let place = &fault.place;
+        let words = format!("{}\0{}\0{}", place.file.display(), fault.path, fault.message);
         let time = times.entry(words.clone()).or_default();
         *time += 1;
-        let words = match *time {
-            1 => words,
-            time => format!("{words}\0{time}"),
-        };
-        gitlab(fault, &fingerprint(&words))
+        json!({
+            "description": summary(fault),
+            "check_name": "compat check",
+            "fingerprint": fingerprint(&format!("{words}\0{time}")),
+            "severity": match fault.severity {
+                Severity::Error => "blocker",
+                Severity::Note => "info",
+            },
+            "location": { "path": place.file, "lines": { "begin": place.line.max(1) } },
+        })
     };
     faults.iter().map(entry).collect()
 }
 
-/// An entry of a Code Quality report (GitLab documentation, "Code Quality report format").
-fn gitlab(fault: &Diagnostic, fingerprint: &str) -> serde_json::Value {
-    json!({
-        "description": summary(fault),
-        "check_name": "compat check",
-        "fingerprint": fingerprint,
-        "severity": match fault.severity {
-            Severity::Error => "blocker",
-            Severity::Note => "info",
-        },
-        "location": { "path": fault.place.file, "lines": { "begin": fault.place.line.max(1) } },
-    })
-}
-
-/// A number that stays the same while `text` does, so of a fault wherever its line moves (FNV-1a, 64 bits).
+/// A hash of `text` that is the same on every machine (FNV-1a, 64 bits), so a fault keeps its fingerprint if its line moves.
 fn fingerprint(text: &str) -> String {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

@@ -10,14 +10,14 @@ use crate::cells::Test;
 use crate::evidence::Evidence;
 use crate::expectation::{Check, Deviation, Expectation, Interest, KnownFailure, Ruling, Scene, Trace};
 use crate::ids::TierId;
-use crate::outcome::{Judged, KNOWN_FAILURES, Mismatch, Verdict};
+use crate::outcome::{CheckResult, EvidenceLine, KNOWN_FAILURES, Mismatch, Verdict};
 use crate::wire_diff::{self, WireDiff};
 
 /// The evaluation of one attempt at a trial.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evaluation {
     /// Every expectation: first the implied ones, then the cell's, in order.
-    pub judged: Vec<Judged>,
+    pub judged: Vec<CheckResult>,
     /// The names of the expectations that are not written yet.
     pub unwritten: Vec<String>,
     /// The reasons why the trial fails; empty when it passes.
@@ -104,7 +104,7 @@ impl Evaluation {
             summary: deviation.summary,
             expected: deviation.expected,
             actual: deviation.actual,
-            evidence: deviation.evidence,
+            evidence: deviation.evidence.map(|(file, line)| EvidenceLine { file, line }),
         };
         let of_declaration = |mismatch: Mismatch| Mismatch {
             expectation: format!("{KNOWN_FAILURES}{name}"),
@@ -137,7 +137,7 @@ impl Evaluation {
             (Ruling::Judged(_), Some(_)) => Verdict::KnownFailure,
         };
         let (reason, link) = declared.unzip();
-        self.judged.push(Judged {
+        self.judged.push(CheckResult {
             name: name.to_owned(),
             verdict,
             clause,

@@ -1,16 +1,17 @@
-//! Results and manifest to the published matrix.
+//! Builds the published matrix from results and manifest.
 
 use std::collections::HashMap;
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-use super::published::{Feature, Matrix};
+use super::published::{FeatureRow, Matrix};
 use super::view::ManifestView;
-use crate::ids::{CellId, TierId};
+use crate::ids::{CellId, ProviderId, TierId, TrialName};
 use crate::results::json::SchemaVersion;
-use crate::results::{CellStatus, Entry, Results, TrialResult};
+use crate::results::{CellStatus, Results, TrialRecord, TrialResult};
+use crate::text::{closest, listed};
 
-/// What a matrix says of itself.
+/// When the results of a matrix were made, and with which versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// When the results were made; fractions of a second are not published.
@@ -23,7 +24,7 @@ pub struct Stamp {
 /// Why no matrix can be built.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
-    /// A result is of something that the manifest does not have.
+    /// The manifest does not have the feature, provider or tier of a result.
     #[error("results[{index}].{field}: the manifest has no `{name}`, it has {known}{suggestion}")]
     Unknown {
         /// Which result, from 0.
@@ -34,13 +35,12 @@ pub enum BuildError {
         /// `: did you mean …?`, where one is close.
         suggestion: String,
     },
-    /// The results do not say which version ran.
     #[error("the results do not say which version of {what} ran: give `{flag}`")]
     NoVersion { what: &'static str, flag: &'static str },
 }
 
 impl BuildError {
-    /// The path in the results to what is at fault, `results[3].provider`.
+    /// The path in the results to the unknown name, `results[3].provider`.
     pub fn path(&self) -> Option<String> {
         match self {
             Self::Unknown { index, field, .. } => Some(format!("results[{index}].{field}")),
@@ -50,8 +50,8 @@ impl BuildError {
 }
 
 impl Stamp {
-    /// What the results themselves say, where a version or a time is not given. A bare version of LiteLLM
-    /// (`1.83.0`) becomes its tag (`v1.83.0`).
+    /// Takes a version or time that is not given from the results. A bare version of LiteLLM (`1.83.0`) becomes its
+    /// tag (`v1.83.0`).
     pub fn new(
         results: &Results,
         litellm_version: Option<String>,
@@ -91,13 +91,10 @@ pub fn build(manifest: &ManifestView, results: &Results, stamp: &Stamp) -> Resul
     let tried = Tried::new(manifest, results)?;
     let features = manifest.features.iter().map(|(id, name)| {
         let cells = manifest.providers.iter().map(|provider| {
-            let cell = CellId {
-                feature: id.clone(),
-                provider: provider.clone(),
-            };
-            (provider.clone(), aggregate(&tried.tiers(&cell)))
+            let tiers = tried.tiers(&CellId::new(id, provider));
+            (provider.clone(), aggregate(&tiers))
         });
-        Feature {
+        FeatureRow {
             id: id.clone(),
             name: name.clone(),
             providers: cells.collect(),
@@ -113,34 +110,34 @@ pub fn build(manifest: &ManifestView, results: &Results, stamp: &Stamp) -> Resul
     })
 }
 
-/// The results by trial, each known to be of the manifest.
+/// The results by trial; the manifest has each of them.
 pub(super) struct Tried<'a> {
     manifest: &'a ManifestView,
-    entries: HashMap<(CellId, &'a TierId), &'a Entry>,
+    trials: HashMap<&'a TrialName, &'a TrialRecord>,
 }
 
 impl<'a> Tried<'a> {
     pub(super) fn new(manifest: &'a ManifestView, results: &'a Results) -> Result<Self, BuildError> {
         let features: Vec<&str> = manifest.features.iter().map(|(id, _)| id.as_str()).collect();
-        let providers: Vec<&str> = manifest.providers.iter().map(|id| id.as_str()).collect();
-        let tiers: Vec<&str> = manifest.tiers.iter().map(|id| id.as_str()).collect();
-        let mut entries = HashMap::new();
-        for (index, entry) in results.results.iter().enumerate() {
-            known(index, "feature_id", entry.feature_id.as_str(), &features)?;
-            known(index, "provider", entry.provider.as_str(), &providers)?;
-            known(index, "tier", entry.tier.as_str(), &tiers)?;
-            entries.insert((entry.nodeid.cell.clone(), &entry.tier), entry);
+        let providers: Vec<&str> = manifest.providers.iter().map(ProviderId::as_str).collect();
+        let tiers: Vec<&str> = manifest.tiers.iter().map(TierId::as_str).collect();
+        for (index, trial) in results.results.iter().enumerate() {
+            known(index, "feature_id", trial.feature_id.as_str(), &features)?;
+            known(index, "provider", trial.provider.as_str(), &providers)?;
+            known(index, "tier", trial.tier.as_str(), &tiers)?;
         }
-        Ok(Self { manifest, entries })
+        let trials = results.results.iter();
+        Ok(Self {
+            manifest,
+            trials: trials.map(|trial| (&trial.nodeid, trial)).collect(),
+        })
     }
 
-    /// Each tier of a cell, in the manifest's order, with its result if it was tried.
-    pub(super) fn tiers(&self, cell: &CellId) -> Vec<(&'a TierId, Option<&'a Entry>)> {
-        let entry = |tier: &'a TierId| self.entries.get(&(cell.clone(), tier)).copied();
-        self.manifest
-            .tiers
-            .iter()
-            .map(|tier| (tier, entry(tier)))
+    /// Each tier of a cell, in the manifest's order, with its result if there is one.
+    pub(super) fn tiers(&self, cell: &CellId) -> Vec<(&'a TierId, Option<&'a TrialRecord>)> {
+        let tiers = self.manifest.tiers.iter();
+        tiers
+            .map(|tier| (tier, self.trials.get(&cell.trial(tier)).copied()))
             .collect()
     }
 }
@@ -149,51 +146,37 @@ fn known(index: usize, field: &'static str, name: &str, names: &[&str]) -> Resul
     if names.contains(&name) {
         return Ok(());
     }
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    let near = names
-        .iter()
-        .filter(|known| strsim::damerau_levenshtein(known, name) <= 2)
-        .min_by_key(|known| strsim::damerau_levenshtein(known, name));
+    let near = closest(name, names.iter().copied());
     Err(BuildError::Unknown {
         index,
         field,
         name: name.to_owned(),
-        known: quoted.join(", "),
+        known: listed(names.iter().copied()),
         suggestion: near.map_or_else(String::new, |near| format!(": did you mean `{near}`?")),
     })
 }
 
-/// One status from those of the tiers: `fail` if any failed; `not_tested` if any was not tried;
-/// `not_applicable` if each is; else `pass`: a tier on which the feature cannot exist is neutral among
-/// tiers that passed.
-pub(super) fn aggregate(tiers: &[(&TierId, Option<&Entry>)]) -> CellStatus {
-    let results = || {
-        tiers
-            .iter()
-            .map(|(tier, entry)| (*tier, entry.map(|entry| &entry.result)))
-    };
-    let failures: Vec<(&TierId, &str)> = results()
-        .filter_map(|(tier, result)| match result {
-            Some(TrialResult::Fail { error }) => Some((tier, error.as_str())),
-            _ => None,
-        })
-        .collect();
-    let mut reasons = results().filter_map(|(_, result)| match result {
-        Some(TrialResult::NotApplicable { reason }) => Some(reason),
-        _ => None,
-    });
-    if !failures.is_empty() {
-        return CellStatus::Fail {
+/// One status from those of the tiers: `fail` if a tier failed; else `not_tested` if a tier has no result;
+/// `not_applicable` if that is the result of every tier; else `pass`.
+fn aggregate(tiers: &[(&TierId, Option<&TrialRecord>)]) -> CellStatus {
+    let mut failures = Vec::new();
+    let (mut passed, mut untried, mut not_applicable) = (false, false, None);
+    for (tier, trial) in tiers {
+        match trial.map(|trial| &trial.result) {
+            Some(TrialResult::Pass {}) => passed = true,
+            Some(TrialResult::Fail { error }) => failures.push((*tier, error.as_str())),
+            Some(TrialResult::NotApplicable { reason }) => {
+                not_applicable.get_or_insert(reason);
+            }
+            None => untried = true,
+        }
+    }
+    match not_applicable {
+        _ if !failures.is_empty() => CellStatus::Fail {
             error: error(&failures),
-        };
-    }
-    if tiers.is_empty() || results().any(|(_, result)| result.is_none()) {
-        return CellStatus::NotTested {};
-    }
-    if results().any(|(_, result)| matches!(result, Some(TrialResult::Pass {}))) {
-        return CellStatus::Pass {};
-    }
-    match reasons.next() {
+        },
+        _ if untried => CellStatus::NotTested {},
+        _ if passed => CellStatus::Pass {},
         Some(reason) => CellStatus::NotApplicable {
             reason: reason.clone(),
         },
@@ -201,7 +184,7 @@ pub(super) fn aggregate(tiers: &[(&TierId, Option<&Entry>)]) -> CellStatus {
     }
 }
 
-/// `haiku, opus: what failed`, a paragraph for each different text, the first tier's first.
+/// `haiku, opus: the error`, one paragraph per different text, in the order of the tiers.
 fn error(failures: &[(&TierId, &str)]) -> String {
     let mut groups: Vec<(Vec<&str>, &str)> = Vec::new();
     for (tier, text) in failures {

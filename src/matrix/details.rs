@@ -1,20 +1,20 @@
-//! `compatibility-details.json`: what stands behind each cell of the matrix, tier by tier, for the page's
-//! drill-down and for comparisons that name causes. A schema of our own, beside the locked one.
+//! `compatibility-details.json`: every tier of every cell of the matrix, for the page's drill-down and for the causes
+//! in comparisons. The schema of the matrix is locked; this one is our own.
 
 use chrono::{DateTime, Utc};
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::builder::{BuildError, Stamp, Tried};
-use super::ordered_map::OrderedMap;
 use super::published::Matrix;
 use super::view::ManifestView;
 use crate::evidence::Behind;
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TrialName};
-use crate::outcome::{Cause, Judged, Verdict};
-use crate::results::file::{AttemptEntry, FailureEntry, Gateway, MismatchEntry, RetryEntry};
+use crate::outcome::{Attempt, Cause, CheckResult, Mismatch, Retry, Verdict};
+use crate::report;
 use crate::results::json::{self, JsonError, SchemaVersion, timestamp};
-use crate::results::{CellStatus, Entry, Results, StatusWord};
+use crate::results::{CellStatus, GatewayRecord, Results, StatusWord, TrialRecord};
 use crate::wire::Usage;
 
 /// The whole file.
@@ -35,7 +35,7 @@ pub struct Details {
     /// What the verdicts rest on: what stood behind the gateway.
     pub evidence: Behind,
     /// The gateway as the run saw it.
-    pub gateway: Gateway,
+    pub gateway: GatewayRecord,
     /// When the run began.
     #[serde(with = "timestamp")]
     #[schemars(schema_with = "timestamp::schema")]
@@ -43,7 +43,27 @@ pub struct Details {
     /// Whether every trial of the project was selected and finished.
     pub complete: bool,
     /// By feature and provider, in the matrix's order: one entry a tier, in the manifest's order.
-    pub features: OrderedMap<FeatureId, OrderedMap<ProviderId, Vec<TierDetails>>>,
+    pub features: IndexMap<FeatureId, IndexMap<ProviderId, Vec<TierDetails>>>,
+}
+
+/// What a matrix was made of, in one line: `LiteLLM v1.83.0, Claude Code 2.1.326, 2026-11-21T09:00:00Z, live providers`.
+pub(super) fn headline(matrix: &Matrix, details: Option<&Details>) -> String {
+    format!(
+        "LiteLLM {}, Claude Code {}, {}{}",
+        matrix.litellm_version,
+        matrix.claude_code_version,
+        timestamp::to_text(&matrix.generated_at),
+        providers_in_words(details)
+    )
+}
+
+/// The end of a headline: `, simulated providers`; empty without details.
+pub(super) fn providers_in_words(details: Option<&Details>) -> &'static str {
+    match details.map(|details| details.evidence) {
+        Some(Behind::Simulated) => ", simulated providers",
+        Some(Behind::Live) => ", live providers",
+        None => "",
+    }
 }
 
 /// A cell on a tier. Where it was not tried, it has a name and a status only.
@@ -86,10 +106,10 @@ pub struct TierDetails {
     pub known_failures: Vec<KnownFailureDetails>,
     /// Of a failure: what did not hold, with places and evidence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub mismatches: Vec<MismatchEntry>,
+    pub mismatches: Vec<Mismatch>,
     /// What became of each expectation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub expectations: Vec<Judged>,
+    pub expectations: Vec<CheckResult>,
     /// How many attempts there were; absent where nothing was run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<usize>,
@@ -140,7 +160,7 @@ pub struct AttemptDetails {
     pub error: Option<String>,
     /// Transient errors that `claude` itself retried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub retries: Vec<RetryEntry>,
+    pub retries: Vec<Retry>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
@@ -149,17 +169,14 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Details {
-    /// Builds the details beside the matrix of the same inputs.
+    /// The details of the matrix that [`build`](super::build) makes of the same arguments.
     pub fn build(manifest: &ManifestView, results: &Results, stamp: &Stamp) -> Result<Self, BuildError> {
         let tried = Tried::new(manifest, results)?;
         let tiers = |feature: &FeatureId, provider: &ProviderId| -> Vec<TierDetails> {
-            let cell = CellId {
-                feature: feature.clone(),
-                provider: provider.clone(),
-            };
+            let cell = CellId::new(feature, provider);
             let tiers = tried.tiers(&cell).into_iter();
             tiers
-                .map(|(tier, entry)| TierDetails::new(cell.trial(tier), entry))
+                .map(|(tier, trial)| TierDetails::new(cell.trial(tier), trial))
                 .collect()
         };
         let cells = |feature: &FeatureId| {
@@ -168,6 +185,7 @@ impl Details {
                 .map(|provider| (provider.clone(), tiers(feature, provider)))
                 .collect()
         };
+        let features = manifest.features.iter();
         Ok(Self {
             schema_version: SchemaVersion::One,
             generated_at: stamp.generated_at,
@@ -177,11 +195,7 @@ impl Details {
             gateway: results.run.gateway.clone(),
             started_at: results.run.started_at,
             complete: results.is_whole(),
-            features: manifest
-                .features
-                .iter()
-                .map(|(id, _)| (id.clone(), cells(id)))
-                .collect(),
+            features: features.map(|(id, _)| (id.clone(), cells(id))).collect(),
         })
     }
 
@@ -204,14 +218,10 @@ impl Details {
 
     /// The tiers, in order.
     pub fn tier_names(&self) -> Vec<&str> {
-        let first = self
-            .features
-            .0
-            .first()
-            .and_then(|(_, providers)| providers.0.first());
-        first
-            .map(|(_, tiers)| tiers.iter().map(|tier| tier.tier.as_str()).collect())
-            .unwrap_or_default()
+        let first = self.features.values().flat_map(IndexMap::values).next();
+        first.map_or_else(Vec::new, |tiers| {
+            tiers.iter().map(|tier| tier.tier.as_str()).collect()
+        })
     }
 
     /// The tiers of a cell; none where the cell is not known.
@@ -235,100 +245,68 @@ impl Details {
 }
 
 impl TierDetails {
-    fn new(name: TrialName, entry: Option<&Entry>) -> Self {
-        let untried = Self::untried(name);
-        match entry {
-            Some(entry) => untried.tried(entry),
-            None => untried,
-        }
-    }
-
-    fn untried(name: TrialName) -> Self {
+    fn new(name: TrialName, trial: Option<&TrialRecord>) -> Self {
+        let status = trial.map_or(CellStatus::NotTested {}, |trial| trial.result.clone().into());
+        let (word, error, reason) = match status {
+            CellStatus::Fail { error } => (StatusWord::Fail, Some(error), None),
+            CellStatus::NotApplicable { reason } => (StatusWord::NotApplicable, None, Some(reason)),
+            other => (other.word(), None, None),
+        };
+        let run = trial.filter(|trial| !trial.attempts.is_empty());
+        let mismatches = trial.map_or_else(Vec::new, |trial| trial.mismatches.clone());
+        let expectations = trial.map_or_else(Vec::new, |trial| trial.expectations.clone());
         Self {
             tier: name.tier.clone(),
             nodeid: name,
-            status: StatusWord::NotTested,
-            error: None,
-            reason: None,
-            model: None,
-            cause: None,
-            why: None,
-            next: None,
-            wire: Vec::new(),
-            clause: None,
-            known_failures: Vec::new(),
-            mismatches: Vec::new(),
-            expectations: Vec::new(),
-            attempts: None,
-            earlier_attempts: Vec::new(),
-            flaky: false,
-            usage: None,
-            cost_usd: None,
-            duration_ms: None,
-            evidence_path: None,
-        }
-    }
-
-    fn tried(self, entry: &Entry) -> Self {
-        let status = CellStatus::from(entry.result.clone());
-        let (error, reason) = match status.clone() {
-            CellStatus::Fail { error } => (Some(error), None),
-            CellStatus::NotApplicable { reason } => (None, Some(reason)),
-            CellStatus::Pass {} | CellStatus::NotTested {} => (None, None),
-        };
-        let has_run = !entry.attempts.is_empty();
-        Self {
-            status: status.word(),
+            status: word,
             error,
             reason,
-            model: Some(entry.model.clone()).filter(|model| !model.is_empty()),
-            cause: entry.cause,
-            why: entry.why.clone(),
-            next: entry.next.clone(),
-            wire: entry.wire.clone(),
-            clause: entry
-                .mismatches
-                .iter()
-                .find_map(|mismatch| mismatch.clause.clone()),
-            known_failures: known_failures(&entry.expectations),
-            mismatches: entry.mismatches.clone(),
-            expectations: entry.expectations.clone(),
-            attempts: has_run.then_some(entry.attempts.len()),
-            earlier_attempts: earlier_attempts(&entry.attempts),
-            flaky: entry.flaky,
-            usage: has_run.then_some(entry.usage),
-            cost_usd: has_run.then_some(entry.cost_usd),
-            duration_ms: has_run.then_some(entry.duration_ms),
-            evidence_path: entry.evidence.clone(),
-            ..self
+            model: trial
+                .map(|trial| trial.model.clone())
+                .filter(|model| !model.is_empty()),
+            cause: trial.and_then(|trial| trial.cause),
+            why: trial.and_then(|trial| trial.why.clone()),
+            next: trial.and_then(|trial| trial.next.clone()),
+            wire: trial.map_or_else(Vec::new, |trial| trial.wire.clone()),
+            clause: mismatches.iter().find_map(|mismatch| mismatch.clause.clone()),
+            known_failures: known_failures(&expectations),
+            mismatches,
+            expectations,
+            attempts: run.map(|trial| trial.attempts.len()),
+            earlier_attempts: run.map_or_else(Vec::new, |trial| earlier_attempts(&trial.attempts)),
+            flaky: trial.is_some_and(|trial| trial.flaky),
+            usage: run.map(|trial| trial.usage),
+            cost_usd: run.map(|trial| trial.cost_usd),
+            duration_ms: run.map(|trial| trial.duration_ms),
+            evidence_path: trial.and_then(|trial| trial.evidence.clone()),
         }
     }
 }
 
-fn known_failures(judged: &[Judged]) -> Vec<KnownFailureDetails> {
-    let showed = judged
+fn known_failures(expectations: &[CheckResult]) -> Vec<KnownFailureDetails> {
+    let failed = expectations
         .iter()
-        .filter(|judged| judged.verdict == Verdict::KnownFailure);
-    let details = showed.map(|judged| KnownFailureDetails {
-        expectation: judged.name.clone(),
-        reason: judged
-            .reason
-            .clone()
-            .unwrap_or_else(|| format!("`{}` does not hold", judged.name)),
-        link: judged.link.clone(),
-    });
+        .filter(|result| result.verdict == Verdict::KnownFailure);
+    let details = failed.map(
+        |CheckResult {
+             name, reason, link, ..
+         }| KnownFailureDetails {
+            expectation: name.clone(),
+            reason: reason
+                .clone()
+                .unwrap_or_else(|| format!("`{name}` does not hold")),
+            link: link.clone(),
+        },
+    );
     details.collect()
 }
 
-fn earlier_attempts(attempts: &[AttemptEntry]) -> Vec<AttemptDetails> {
-    let earlier = attempts
-        .split_last()
-        .map_or(&[][..], |(_, earlier)| earlier)
-        .iter();
-    let details = earlier.map(|attempt| AttemptDetails {
+fn earlier_attempts(attempts: &[Attempt]) -> Vec<AttemptDetails> {
+    let earlier = &attempts[..attempts.len() - 1];
+    let details = earlier.iter().map(|attempt| AttemptDetails {
         duration_ms: attempt.duration_ms,
         cause: attempt.failure.as_ref().map(|failure| failure.cause),
-        error: attempt.failure.as_ref().map(FailureEntry::in_short),
+        error: attempt.failure.as_ref().map(report::failure_in_short),
         retries: attempt.retries.clone(),
     });
     details.collect()

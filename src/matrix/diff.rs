@@ -20,19 +20,19 @@ pub struct Diff {
     /// The version of this layout.
     pub schema_version: SchemaVersion,
     /// The older matrix.
-    pub old: Side,
+    pub old: MatrixStamp,
     /// The newer matrix.
-    pub new: Side,
+    pub new: MatrixStamp,
     /// How many cells are in both and say the same.
     pub unchanged: usize,
-    /// What changed: regressions first, then in the order of [`Kind`], each kind in the order of rows and columns.
-    pub changes: Vec<Change>,
+    /// What changed: regressions first, then by `kind`, each kind in the order of rows and columns.
+    pub changes: Vec<CellChange>,
 }
 
 /// What a matrix was made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Side {
+pub struct MatrixStamp {
     /// When its results were made.
     #[serde(with = "timestamp")]
     #[schemars(schema_with = "timestamp::schema")]
@@ -46,9 +46,9 @@ pub struct Side {
 /// A cell that changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Change {
+pub struct CellChange {
     /// How.
-    pub kind: Kind,
+    pub kind: ChangeKind,
     /// Its row.
     pub feature: FeatureId,
     /// The name of its row.
@@ -72,7 +72,7 @@ pub struct Change {
 /// How a cell changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum ChangeKind {
     /// From pass to fail.
     Regression,
     /// From fail to pass.
@@ -89,7 +89,7 @@ pub enum Kind {
     Reworded,
 }
 
-impl Kind {
+impl ChangeKind {
     /// Every kind, the most urgent first.
     pub const ALL: [Self; 7] = [
         Self::Regression,
@@ -145,62 +145,50 @@ impl Diff {
         let mut changes = Vec::new();
         for (cell, name, status) in new.cells() {
             let before = old.cell(&cell);
-            let kind = before.map_or(Some(Kind::New), |before| Kind::of(before, status));
+            let kind = before.map_or(Some(ChangeKind::New), |before| ChangeKind::of(before, status));
             let Some(kind) = kind else {
                 unchanged += 1;
                 continue;
             };
             let (causes, guessed) = causes(&cell, status, details);
-            changes.push(Change {
-                kind,
-                name: name.to_owned(),
+            changes.push(CellChange {
                 old: before.cloned(),
                 new: Some(status.clone()),
                 causes,
                 guessed,
-                feature: cell.feature,
-                provider: cell.provider,
+                ..CellChange::of(kind, cell, name)
             });
         }
         let gone = old.cells().filter(|(cell, ..)| new.cell(cell).is_none());
-        changes.extend(gone.map(|(cell, name, status)| Change {
-            kind: Kind::Gone,
-            name: name.to_owned(),
+        changes.extend(gone.map(|(cell, name, status)| CellChange {
             old: Some(status.clone()),
-            new: None,
-            causes: Vec::new(),
-            guessed: false,
-            feature: cell.feature,
-            provider: cell.provider,
+            ..CellChange::of(ChangeKind::Gone, cell, name)
         }));
         changes.sort_by_key(|change| change.kind);
         Self {
             schema_version: SchemaVersion::One,
-            old: Side::of(old),
-            new: Side::of(new),
+            old: MatrixStamp::of(old),
+            new: MatrixStamp::of(new),
             unchanged,
             changes,
         }
     }
 
     /// The changes of one kind.
-    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Change> {
+    pub fn of_kind(&self, kind: ChangeKind) -> impl Iterator<Item = &CellChange> {
         self.changes.iter().filter(move |change| change.kind == kind)
     }
 
     /// Whether a cell that passed now fails.
     pub fn has_regressions(&self) -> bool {
-        self.of_kind(Kind::Regression).next().is_some()
+        self.of_kind(ChangeKind::Regression).next().is_some()
     }
 
     /// What was compared, in one line: `LiteLLM v1.105.0 → v1.106.0, Claude Code 2.1.326, …`.
     pub fn headline(&self) -> String {
-        let arrow = |old: &str, new: &str| {
-            if old == new {
-                old.to_owned()
-            } else {
-                format!("{old} → {new}")
-            }
+        let arrow = |old: &str, new: &str| match old == new {
+            true => old.to_owned(),
+            false => format!("{old} → {new}"),
         };
         let (old, new) = (&self.old, &self.new);
         format!(
@@ -216,17 +204,16 @@ impl Diff {
 
     /// How many changes of each kind there are, in words: `2 regressions, 1 fix`; `no changes`.
     pub fn summary(&self) -> String {
-        let counts = Kind::ALL
+        let counts = ChangeKind::ALL
             .into_iter()
             .map(|kind| (kind, self.of_kind(kind).count()));
-        let told: Vec<String> = counts
+        let counted: Vec<String> = counts
             .filter(|(_, number)| *number > 0)
             .map(|(kind, number)| kind.counted(number))
             .collect();
-        if told.is_empty() {
-            "no changes".into()
-        } else {
-            told.join(", ")
+        match counted[..] {
+            [] => "no changes".into(),
+            _ => counted.join(", "),
         }
     }
 
@@ -236,7 +223,20 @@ impl Diff {
     }
 }
 
-impl Change {
+impl CellChange {
+    fn of(kind: ChangeKind, cell: CellId, name: &str) -> Self {
+        Self {
+            kind,
+            feature: cell.feature,
+            name: name.to_owned(),
+            provider: cell.provider,
+            old: None,
+            new: None,
+            causes: Vec::new(),
+            guessed: false,
+        }
+    }
+
     /// Whose fault it is, in words: `gateway, auth`, with `?` where that was guessed; empty if it does not fail.
     pub fn fault(&self) -> String {
         let causes: Vec<&str> = self.causes.iter().map(|cause| cause.as_str()).collect();
@@ -255,7 +255,7 @@ impl Change {
     }
 }
 
-impl Side {
+impl MatrixStamp {
     fn of(matrix: &Matrix) -> Self {
         Self {
             generated_at: matrix.generated_at,

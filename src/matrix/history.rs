@@ -2,11 +2,11 @@
 //! history strip.
 
 use chrono::{DateTime, Utc};
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ordered_map::OrderedMap;
-use super::published::{Feature, Matrix};
+use super::published::{FeatureRow, Matrix};
 use crate::ids::{FeatureId, ProviderId};
 use crate::results::StatusWord;
 use crate::results::json::{self, JsonError, SchemaVersion, timestamp};
@@ -40,7 +40,7 @@ pub struct Snapshot {
     /// The version of Claude Code.
     pub claude_code_version: String,
     /// Each cell's status, by feature and provider.
-    pub cells: OrderedMap<FeatureId, OrderedMap<ProviderId, StatusWord>>,
+    pub cells: IndexMap<FeatureId, IndexMap<ProviderId, StatusWord>>,
 }
 
 /// A revision that could not be read.
@@ -86,8 +86,8 @@ impl History {
 
 impl Snapshot {
     fn new(commit: &str, matrix: &Matrix) -> Self {
-        let words = |feature: &Feature| {
-            let cells = feature.providers.0.iter();
+        let words = |feature: &FeatureRow| {
+            let cells = feature.providers.iter();
             cells
                 .map(|(provider, status)| (provider.clone(), status.word()))
                 .collect()

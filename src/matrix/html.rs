@@ -1,19 +1,20 @@
-//! A matrix as one HTML file for CI's artifacts: no script, nothing loaded from anywhere, readable on a phone, in
-//! the dark and by a screen reader.
+//! A matrix as one HTML file for the artifacts of CI: without scripts and external files, for narrow screens, dark mode
+//! and screen readers.
 
-use crate::text::printable;
 use std::collections::BTreeSet;
 
-use super::details::{Details, TierDetails};
+use super::details::{Details, TierDetails, providers_in_words};
 use super::published::Matrix;
 use crate::evidence::Behind;
 use crate::ids::CellId;
+use crate::report::grid::CellMark;
 use crate::results::json::timestamp;
 use crate::results::{CellStatus, StatusWord};
+use crate::text::printable;
 
 const STYLE: &str = include_str!("html.css");
 
-/// The page. With the details, each cell's tiers are told too. Ends with a newline.
+/// The page, with the tiers of each cell if there are details. Ends with a newline.
 pub fn of_matrix(matrix: &Matrix, details: Option<&Details>) -> String {
     let table = table(matrix);
     let (failed, others) = sections(matrix, details);
@@ -42,14 +43,10 @@ pub fn of_matrix(matrix: &Matrix, details: Option<&Details>) -> String {
 }
 
 fn facts(matrix: &Matrix, details: Option<&Details>) -> String {
-    let evidence = match details.map(|details| details.evidence) {
-        Some(Behind::Simulated) => ", simulated providers",
-        Some(Behind::Live) => ", live providers",
-        None => "",
-    };
+    let providers = providers_in_words(details);
     let time = timestamp::to_text(&matrix.generated_at);
     format!(
-        r#"LiteLLM {}, Claude Code {}, <time datetime="{time}">{time}</time>{evidence}"#,
+        r#"LiteLLM {}, Claude Code {}, <time datetime="{time}">{time}</time>{providers}"#,
         escaped(&matrix.litellm_version),
         escaped(&matrix.claude_code_version)
     )
@@ -67,9 +64,9 @@ fn table(matrix: &Matrix) -> String {
         .iter()
         .enumerate()
         .map(|(row, feature)| {
-            let statuses = feature.providers.0.iter().enumerate();
+            let statuses = feature.providers.values().enumerate();
             let cells: String = statuses
-                .map(|(column, (_, status))| cell(row, column, status))
+                .map(|(column, status)| cell(row, column, status))
                 .collect();
             format!(
                 "<tr><th scope=\"row\">{}</th>{cells}</tr>\n",
@@ -99,7 +96,7 @@ fn anchor(row: usize, column: usize) -> String {
     format!("cell-{}-{}", row + 1, column + 1)
 }
 
-/// What is to say of each cell: of those that failed, under a heading if there are some, and of the others.
+/// A section per cell: of the failed cells, and of the others, each with its heading.
 fn sections(matrix: &Matrix, details: Option<&Details>) -> (String, String) {
     let columns = matrix.providers.len().max(1);
     let (mut failed, mut others) = (String::new(), String::new());
@@ -138,14 +135,14 @@ fn tier_table(cell: &CellId, tiers: &[TierDetails], evidence: Option<Behind>) ->
     }
     let rows: String = tiers.iter().map(tier_row).collect();
     let cost = match evidence {
-        Some(Behind::Simulated) => "US$, had it been live",
+        Some(Behind::Simulated) => "US$, if it were live",
         Some(Behind::Live) | None => "US$",
     };
     format!(
         "<div class=\"scroll\" role=\"region\" aria-label=\"Tiers of {cell}\" tabindex=\"0\">\n<table class=\"tiers\">\n<thead><tr>\
          <th scope=\"col\">Tier</th><th scope=\"col\">Status</th><th scope=\"col\">Cause</th><th scope=\"col\">Attempts</th>\
-         <th scope=\"col\">Seconds</th><th scope=\"col\">{cost}</th><th scope=\"col\">Rests on</th>\
-         <th scope=\"col\">Evidence, and how to see it again</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n",
+         <th scope=\"col\">Seconds</th><th scope=\"col\">{cost}</th><th scope=\"col\">Based on</th>\
+         <th scope=\"col\">Evidence, and how to run it again</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n",
         cell = escaped(&cell.to_string()),
     )
 }
@@ -165,15 +162,16 @@ fn tier_row(tier: &TierDetails) -> String {
         tier.duration_ms.map_or_else(String::new, seconds),
         tier.cost_usd
             .map_or_else(String::new, |cost| format!("{cost:.4}")),
-        rests_on(tier),
+        based_on(tier),
         evidence_and_advice(tier),
         escaped(&tier.nodeid.to_string()),
     )
 }
 
 fn evidence_and_advice(tier: &TierDetails) -> String {
-    let told = [tier.evidence_path.as_deref(), tier.next.as_deref()];
-    told.into_iter()
+    let lines = [tier.evidence_path.as_deref(), tier.next.as_deref()];
+    lines
+        .into_iter()
         .flatten()
         .map(escaped)
         .collect::<Vec<_>>()
@@ -184,8 +182,8 @@ fn seconds(milliseconds: u64) -> String {
     format!("{}.{}", milliseconds / 1000, milliseconds % 1000 / 100)
 }
 
-/// The contract clauses of its expectations, and links of known failures.
-fn rests_on(tier: &TierDetails) -> String {
+/// The contract clauses of the expectations, and the known failures.
+fn based_on(tier: &TierDetails) -> String {
     let clauses: BTreeSet<&str> = tier
         .expectations
         .iter()
@@ -215,19 +213,14 @@ fn says(status: &CellStatus) -> &str {
 }
 
 fn sign(word: StatusWord) -> &'static str {
-    match word {
-        StatusWord::Pass => "✓",
-        StatusWord::Fail => "✗",
-        StatusWord::NotApplicable => "—",
-        StatusWord::NotTested => "?",
-    }
+    CellMark::from(word).sign()
 }
 
-fn in_words(word: StatusWord) -> String {
-    word.as_str().replace('_', " ")
+fn in_words(word: StatusWord) -> &'static str {
+    CellMark::from(word).words()
 }
 
-/// `text` as text, within an element or a quoted attribute.
+/// `text` for an element or a quoted attribute.
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for character in printable(text).chars() {

@@ -1,14 +1,11 @@
-//! Matrix and comparison as GitHub-flavoured Markdown: for a job summary or a comment on a pull request.
+//! Matrix and comparison as GitHub-flavoured Markdown, for a job summary or a comment on a pull request.
 
-use crate::text::printable;
-use std::fmt::Write as _;
-
-use super::details::Details;
-use super::diff::{Change, Diff, Kind};
+use super::details::{Details, headline};
+use super::diff::{CellChange, ChangeKind, Diff};
 use super::published::Matrix;
-use crate::evidence::Behind;
-use crate::results::json::timestamp;
+use crate::report::grid::CellMark;
 use crate::results::{CellStatus, StatusWord};
+use crate::text::printable;
 
 const STATUSES: [StatusWord; 4] = [
     StatusWord::Pass,
@@ -17,28 +14,25 @@ const STATUSES: [StatusWord; 4] = [
     StatusWord::NotTested,
 ];
 
-/// A matrix: what it was made of, the table, counts, and what failed. Ends with a newline.
+/// A matrix: versions, table, counts and failures. Ends with a newline.
 pub fn of_matrix(matrix: &Matrix, details: Option<&Details>) -> String {
-    let mut text = String::from("### Claude Code compatibility matrix\n\n");
-    push(&mut text, &format!("{}\n\n", escaped(&headline(matrix, details))));
-    push(&mut text, "| Feature |");
-    matrix
+    let headline = escaped(&headline(matrix, details));
+    let columns: String = matrix
         .providers
         .iter()
-        .for_each(|provider| push(&mut text, &format!(" {} |", escaped(provider.as_str()))));
-    push(
-        &mut text,
-        &format!("\n| :-- |{}\n", " :-: |".repeat(matrix.providers.len())),
+        .map(|provider| format!(" {} |", escaped(provider.as_str())))
+        .collect();
+    let rule = " :-: |".repeat(matrix.providers.len());
+    let mut text = format!(
+        "### Claude Code compatibility matrix\n\n{headline}\n\n| Feature |{columns}\n| :-- |{rule}\n"
     );
     for feature in &matrix.features {
-        push(&mut text, &format!("| {} |", escaped(&feature.name)));
-        let words = feature.providers.0.iter().map(|(_, status)| status.word());
-        words.for_each(|word| push(&mut text, &format!(" {} |", sign(word))));
-        push(&mut text, "\n");
+        let words = feature.providers.values().map(CellStatus::word);
+        let cells: String = words.map(|word| format!(" {} |", sign(word))).collect();
+        text.push_str(&format!("| {} |{cells}\n", escaped(&feature.name)));
     }
-    push(&mut text, &format!("\n{}\n", counts(matrix)));
-    push_failures(&mut text, matrix);
-    text
+    text.push_str(&format!("\n{}\n", counts(matrix)));
+    text + &failures(matrix)
 }
 
 /// A comparison: how many changes of each kind, and a table of them. Ends with a newline.
@@ -48,23 +42,20 @@ pub fn of_diff(diff: &Diff) -> String {
         diff.summary(),
         escaped(&diff.headline())
     );
-    for kind in Kind::ALL {
-        let changes: Vec<&Change> = diff.of_kind(kind).collect();
+    for kind in ChangeKind::ALL {
+        let changes: Vec<&CellChange> = diff.of_kind(kind).collect();
         if changes.is_empty() {
             continue;
         }
-        push(&mut text, &format!("\n**{}**\n\n", kind.heading()));
-        push(
-            &mut text,
-            "| Feature | Provider | Change | Cause | Says |\n| :-- | :-- | :-- | :-- | :-- |\n",
-        );
-        changes.iter().for_each(|change| push(&mut text, &row(change)));
+        text.push_str(&format!("\n**{}**\n\n", kind.heading()));
+        text.push_str("| Feature | Provider | Change | Cause | Says |\n| :-- | :-- | :-- | :-- | :-- |\n");
+        changes.iter().for_each(|change| text.push_str(&row(change)));
     }
-    push(&mut text, &format!("\n{} cells unchanged\n", diff.unchanged));
+    text.push_str(&format!("\n{} cells unchanged\n", diff.unchanged));
     text
 }
 
-fn row(change: &Change) -> String {
+fn row(change: &CellChange) -> String {
     let status = change.new.as_ref().or(change.old.as_ref());
     let sign = status.map_or("", |status| sign(status.word()));
     let says = change.new.as_ref().and_then(CellStatus::text).unwrap_or_default();
@@ -78,20 +69,6 @@ fn row(change: &Change) -> String {
     )
 }
 
-fn headline(matrix: &Matrix, details: Option<&Details>) -> String {
-    let evidence = match details.map(|details| details.evidence) {
-        Some(Behind::Simulated) => ", simulated providers",
-        Some(Behind::Live) => ", live providers",
-        None => "",
-    };
-    format!(
-        "LiteLLM {}, Claude Code {}, {}{evidence}",
-        matrix.litellm_version,
-        matrix.claude_code_version,
-        timestamp::to_text(&matrix.generated_at)
-    )
-}
-
 fn counts(matrix: &Matrix) -> String {
     let count = |word| {
         matrix
@@ -99,34 +76,27 @@ fn counts(matrix: &Matrix) -> String {
             .filter(|(_, _, status)| status.word() == word)
             .count()
     };
-    let told = STATUSES.map(|word| {
-        format!(
-            "{} {} {}",
-            sign(word),
-            count(word),
-            word.as_str().replace('_', " ")
-        )
-    });
-    told.join(", ")
+    let counts =
+        STATUSES.map(|word| format!("{} {} {}", sign(word), count(word), CellMark::from(word).words()));
+    counts.join(", ")
 }
 
-fn push_failures(text: &mut String, matrix: &Matrix) {
-    let failures = matrix.failures();
-    if failures.is_empty() {
-        return;
+fn failures(matrix: &Matrix) -> String {
+    let items: String = matrix
+        .failures()
+        .into_iter()
+        .map(|(error, places)| {
+            let places = places
+                .iter()
+                .map(|(name, provider)| format!("{name}, {provider}"));
+            let places: Vec<String> = places.collect();
+            format!("- **{}**: {}\n", escaped(&places.join("; ")), escaped(error))
+        })
+        .collect();
+    match items.as_str() {
+        "" => items,
+        _ => format!("\n<details><summary>What failed</summary>\n\n{items}\n</details>\n"),
     }
-    push(text, "\n<details><summary>What failed</summary>\n\n");
-    for (error, places) in failures {
-        let places: Vec<String> = places
-            .iter()
-            .map(|(name, provider)| format!("{name}, {provider}"))
-            .collect();
-        push(
-            text,
-            &format!("- **{}**: {}\n", escaped(&places.join("; ")), escaped(error)),
-        );
-    }
-    push(text, "\n</details>\n");
 }
 
 fn sign(word: StatusWord) -> &'static str {
@@ -138,7 +108,7 @@ fn sign(word: StatusWord) -> &'static str {
     }
 }
 
-/// `text` as text, in a table or out of one: nothing in it is markup, and a line break is one.
+/// `text` without markup, for a table or elsewhere; line breaks stay line breaks.
 pub fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for character in printable(text).trim().chars() {
@@ -147,7 +117,7 @@ pub fn escaped(text: &str) -> String {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
-            // What a test printed calls nobody to a pull request.
+            // A name in a test's output must not notify anybody of a pull request.
             '@' => escaped.push_str("@<!-- -->"),
             '\\' | '|' | '`' | '*' | '_' | '[' | ']' | '~' | '#' => {
                 escaped.push('\\');
@@ -157,8 +127,4 @@ pub fn escaped(text: &str) -> String {
         }
     }
     escaped
-}
-
-fn push(text: &mut String, more: &str) {
-    text.write_str(more).expect("a String takes every write");
 }

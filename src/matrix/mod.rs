@@ -1,11 +1,9 @@
-//! The published matrix: built from results and manifest alone, compared with the last one, rendered for people.
+//! The published matrix: built from results and manifest, compared with an older one, rendered for readers.
 //!
-//! Pure: it works from files' texts, in another job, on another machine. Nothing here runs a trial, reads a file
-//! or asks what time it is.
+//! Works from the texts of files only, so it can run in another job, on another machine.
 #![warn(clippy::disallowed_methods)]
 
 pub mod view;
-pub mod ordered_map;
 pub mod published;
 pub mod builder;
 pub mod details;

@@ -1,14 +1,14 @@
-//! `compatibility-matrix.json`, schema v1: the file that the docs page and everybody else reads.
+//! `compatibility-matrix.json`, schema v1: the file that the docs page and other programs read.
 //!
-//! Its layout is locked: no key may be added. What more there is to say stands in the details file.
+//! Its layout is locked: no key may be added. Everything else is in the details file.
 
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ordered_map::OrderedMap;
 use crate::ids::{CellId, FeatureId, ProviderId};
 use crate::results::CellStatus;
 use crate::results::json::{self, Contradiction, JsonError, SchemaVersion, timestamp};
@@ -33,20 +33,22 @@ pub struct Matrix {
     /// The columns, in order.
     pub providers: Vec<ProviderId>,
     /// The rows, in order.
-    pub features: Vec<Feature>,
+    pub features: Vec<FeatureRow>,
 }
 
 /// A row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Feature {
+#[schemars(rename = "Feature")]
+pub struct FeatureRow {
     /// Its id, `tool_use`.
     pub id: FeatureId,
     /// The name that people read, `Tool use`.
     #[schemars(length(min = 1))]
     pub name: String,
     /// Its cells, one a column, in the order of the columns.
-    pub providers: OrderedMap<ProviderId, CellStatus>,
+    #[serde(deserialize_with = "json::unique_keys")]
+    pub providers: IndexMap<ProviderId, CellStatus>,
 }
 
 impl Matrix {
@@ -68,13 +70,10 @@ impl Matrix {
     /// Every cell with its row's name, row after row.
     pub fn cells(&self) -> impl Iterator<Item = (CellId, &str, &CellStatus)> {
         self.features.iter().flat_map(|feature| {
-            feature.providers.0.iter().map(|(provider, status)| {
-                let cell = CellId {
-                    feature: feature.id.clone(),
-                    provider: provider.clone(),
-                };
-                (cell, feature.name.as_str(), status)
-            })
+            feature
+                .providers
+                .iter()
+                .map(|(provider, status)| (CellId::new(&feature.id, provider), feature.name.as_str(), status))
         })
     }
 
@@ -84,8 +83,7 @@ impl Matrix {
         feature.providers.get(&cell.provider)
     }
 
-    /// What failed: each different error with the row's name and the column of every cell that has it, in the order
-    /// of the first of them.
+    /// Each different error with the row's name and the column of every cell that has it, in the order of the cells.
     pub fn failures(&self) -> Vec<(&str, Vec<(&str, ProviderId)>)> {
         let mut failures: Vec<(&str, Vec<(&str, ProviderId)>)> = Vec::new();
         for (cell, name, status) in self.cells() {
@@ -102,42 +100,26 @@ impl Matrix {
     }
 
     fn check(&self) -> Result<(), Contradiction> {
-        for (field, value) in [
-            ("litellm_version", &self.litellm_version),
-            ("claude_code_version", &self.claude_code_version),
-        ] {
-            if value.trim().is_empty() {
-                return Err(contradiction(field.into(), "empty".into()));
-            }
-        }
+        not_empty("litellm_version".into(), &self.litellm_version)?;
+        not_empty("claude_code_version".into(), &self.claude_code_version)?;
         let mut columns = HashSet::new();
         for (index, provider) in self.providers.iter().enumerate() {
             if !columns.insert(provider) {
-                return Err(contradiction(
-                    format!("providers[{index}]"),
-                    format!("`{provider}` stands twice"),
-                ));
+                let what = format!("`{provider}` is there twice");
+                return Err(Contradiction::new(format!("providers[{index}]"), what));
             }
         }
         let mut rows = HashSet::new();
         for (index, feature) in self.features.iter().enumerate() {
+            let at = |field: &str| format!("features[{index}].{field}");
             if !rows.insert(&feature.id) {
-                return Err(contradiction(
-                    format!("features[{index}].id"),
-                    format!("`{}` stands twice", feature.id),
-                ));
+                let what = format!("`{}` is there twice", feature.id);
+                return Err(Contradiction::new(at("id"), what));
             }
-            for (field, value) in [("id", feature.id.as_str()), ("name", &feature.name)] {
-                if value.trim().is_empty() {
-                    return Err(contradiction(
-                        format!("features[{index}].{field}"),
-                        "empty".into(),
-                    ));
-                }
-            }
-            feature
-                .check(&columns)
-                .map_err(|what| contradiction(format!("features[{index}].providers"), what))?;
+            not_empty(at("id"), feature.id.as_str())?;
+            not_empty(at("name"), &feature.name)?;
+            let fault = feature.check(&columns);
+            fault.map_err(|what| Contradiction::new(at("providers"), what))?;
         }
         Ok(())
     }
@@ -145,14 +127,14 @@ impl Matrix {
     fn order_cells(&mut self) {
         let place = |provider: &ProviderId| self.providers.iter().position(|column| column == provider);
         for feature in &mut self.features {
-            feature.providers.0.sort_by_key(|(provider, _)| place(provider));
+            feature.providers.sort_by_key(|provider, _| place(provider));
         }
     }
 }
 
-impl Feature {
+impl FeatureRow {
     fn check(&self, columns: &HashSet<&ProviderId>) -> Result<(), String> {
-        let cells: HashSet<&ProviderId> = self.providers.0.iter().map(|(provider, _)| provider).collect();
+        let cells: HashSet<&ProviderId> = self.providers.keys().collect();
         let mut surplus: Vec<_> = cells.difference(columns).collect();
         surplus.sort();
         if let Some(provider) = surplus.first() {
@@ -167,6 +149,9 @@ impl Feature {
     }
 }
 
-fn contradiction(at: String, what: String) -> Contradiction {
-    Contradiction { at, what }
+fn not_empty(at: String, value: &str) -> Result<(), Contradiction> {
+    match value.trim() {
+        "" => Err(Contradiction::new(at, "empty")),
+        _ => Ok(()),
+    }
 }

@@ -1,15 +1,14 @@
-//! What the matrix needs to know of the manifest: which rows, columns and tiers there are, in order.
+//! The parts of the manifest that the matrix needs.
 
 use crate::cells::Manifest;
 use crate::ids::{FeatureId, ProviderId, TierId};
 
-/// Rows, columns and tiers, in the manifest's order. Nothing stands in it twice.
+/// Rows, columns and tiers, in the manifest's order and without duplicates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ManifestView {
-    /// Each row's id and the name that people read.
+    /// Each row's id and its name for readers.
     pub features: Vec<(FeatureId, String)>,
     pub providers: Vec<ProviderId>,
-    /// The tiers that each cell is tried on.
     pub tiers: Vec<TierId>,
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{Mutant, PassingRequest, Position, StreamChanger};
 use crate::wire::Operation;
 use crate::wire::exchange::{Body, Exchange, Request};
-use crate::wire::framing::{Event, Framing};
+use crate::wire::framing::{FramedEvent, Framing};
 use crate::wire::passage::Passage;
 
 impl Mutant {
@@ -74,7 +74,7 @@ impl Mutant {
         let mut changer = StreamChanger::new(self, framing);
         for event in reply.events.iter().filter(|_| reply.stream) {
             let name = event.data["type"].as_str().unwrap_or_default().to_owned();
-            changer.push(Event::new(framing, &name, event.data.clone()));
+            changer.push(FramedEvent::new(framing, &name, event.data.clone()));
         }
         changer.changes() > 0
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::{EventAction, EventChange, Mutant, edit};
-use crate::wire::framing::{Event, Framing};
+use crate::wire::framing::{FramedEvent as Event, Framing};
 
 /// What is to be done next with a stream.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use crate::wire::exchange::{Body, Request};
 use crate::wire::message::MessageRequest;
-use crate::wire::target::Target;
+use crate::wire::target::RequestTarget;
 use crate::wire::{Operation, Route, converse, messages, redaction};
 
 pub(super) struct Incoming {
-    pub(super) target: Target,
+    pub(super) target: RequestTarget,
     /// The headers as they came, credentials and all: never recorded.
     pub(super) headers: HeaderMap,
     /// The body as it came: never recorded where it holds a credential.
@@ -28,7 +28,7 @@ impl Incoming {
     /// Reads a request whose body was complete at `now_ms`.
     pub(super) fn read(parts: &Parts, bytes: Vec<u8>, now_ms: u64) -> Self {
         let path = parts.uri.path().to_owned();
-        let mut target = Target::of(parts.method.as_str(), &path);
+        let mut target = RequestTarget::of(parts.method.as_str(), &path);
         let body = read_body(&target, &bytes);
         let is_converse = is_converse(&target, body.json());
         let prompt = body.json().and_then(|json| prompt(&target, json));
@@ -86,7 +86,7 @@ impl Incoming {
 
 /// Bedrock takes betas from the body alone:
 /// <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>.
-fn header_betas<'a>(target: &Target, headers: &'a HeaderMap) -> Vec<&'a str> {
+fn header_betas<'a>(target: &RequestTarget, headers: &'a HeaderMap) -> Vec<&'a str> {
     if target.route == Some(Route::BedrockInvoke) {
         return Vec::new();
     }
@@ -98,7 +98,7 @@ fn header_betas<'a>(target: &Target, headers: &'a HeaderMap) -> Vec<&'a str> {
 }
 
 /// An assertion is as good as a credential.
-fn read_body(target: &Target, bytes: &[u8]) -> Body {
+fn read_body(target: &RequestTarget, bytes: &[u8]) -> Body {
     if bytes.is_empty() {
         Body::Empty
     } else if target.operation == Operation::OauthToken {
@@ -111,7 +111,7 @@ fn read_body(target: &Target, bytes: &[u8]) -> Body {
     }
 }
 
-fn is_converse(target: &Target, body: Option<&Value>) -> bool {
+fn is_converse(target: &RequestTarget, body: Option<&Value>) -> bool {
     match target.operation {
         Operation::CountTokens => body.is_some_and(|body| body["input"].get("converse").is_some()),
         _ => target.route == Some(Route::BedrockConverse),
@@ -119,7 +119,7 @@ fn is_converse(target: &Target, body: Option<&Value>) -> bool {
 }
 
 /// Bedrock wraps what it is to count; InvokeModel's body in base64.
-fn prompt(target: &Target, body: &Value) -> Option<Value> {
+fn prompt(target: &RequestTarget, body: &Value) -> Option<Value> {
     match (target.operation, target.route) {
         (Operation::CountTokens, Some(Route::BedrockInvoke)) => {
             let input = &body["input"];

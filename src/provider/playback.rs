@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::cache::{Charge, PromptCache};
 use super::colour;
 use super::signature::Signer;
-use crate::wire::answer::Answer;
+use crate::wire::answer::ProviderAnswer;
 use crate::wire::message::{Content, MessageRequest, text_of};
 use crate::wire::model::reply_name;
 use crate::wire::script::{ReplyBlock, ReplyMessage};
@@ -27,7 +27,7 @@ pub(super) struct Stage<'a> {
 
 impl Stage<'_> {
     /// Plays `reply`; `cache` is charged for the request.
-    pub(super) fn play(&self, reply: &ReplyMessage, cache: &mut PromptCache) -> Answer {
+    pub(super) fn play(&self, reply: &ReplyMessage, cache: &mut PromptCache) -> ProviderAnswer {
         let mut content: Vec<Value> = reply
             .content
             .iter()
@@ -37,7 +37,7 @@ impl Stage<'_> {
             content.push(json!({"type": "text", "text": "I was not asked to think."}));
         }
         let charge = cache.charge(&self.request.model, &tokens::pieces(self.request), self.now_ms);
-        Answer {
+        ProviderAnswer {
             id: new_id("msg_", self.route),
             model: reply_name(&self.request.model).to_owned(),
             stop_reason: reply.stop_reason.clone().unwrap_or_else(|| stop_reason(&content)),

@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::recording::Recording;
 use super::trials::Trial;
-use crate::wire::answer::Answer;
+use crate::wire::answer::ProviderAnswer;
 use crate::wire::event_stream::{self, FrameError};
 use crate::wire::exchange::Lockstep;
 use crate::wire::script::{LOCKSTEP_PATIENCE_MS, Pace};
@@ -76,7 +76,7 @@ impl Outgoing {
 
     /// An answer as `route` sends it.
     pub(super) fn answer(
-        answer: &Answer,
+        answer: &ProviderAnswer,
         route: Route,
         is_stream: bool,
         pace: Pace,
@@ -152,7 +152,7 @@ fn response(status: u16, headers: &[(&'static str, String)], body: Body) -> Resp
     response
 }
 
-fn answer_headers(answer: &Answer, route: Route) -> Vec<(&'static str, String)> {
+fn answer_headers(answer: &ProviderAnswer, route: Route) -> Vec<(&'static str, String)> {
     let id = answer.id.rsplit('_').next().unwrap_or_default().to_owned();
     match route {
         Route::Anthropic => vec![("request-id", format!("req_{id}"))],
@@ -181,7 +181,7 @@ fn answer_headers(answer: &Answer, route: Route) -> Vec<(&'static str, String)> 
     }
 }
 
-fn sse_frames(answer: &Answer, route: Route) -> Vec<Frame> {
+fn sse_frames(answer: &ProviderAnswer, route: Route) -> Vec<Frame> {
     answer
         .stream_on(route)
         .into_iter()
@@ -193,7 +193,7 @@ fn sse_frames(answer: &Answer, route: Route) -> Vec<Frame> {
         .collect()
 }
 
-fn chunk_frames(answer: &Answer) -> Result<Vec<Frame>, FrameError> {
+fn chunk_frames(answer: &ProviderAnswer) -> Result<Vec<Frame>, FrameError> {
     answer
         .stream_on(Route::BedrockInvoke)
         .into_iter()
@@ -208,7 +208,7 @@ fn chunk_frames(answer: &Answer) -> Result<Vec<Frame>, FrameError> {
         .collect()
 }
 
-fn converse_frames(answer: &Answer) -> Result<Vec<Frame>, FrameError> {
+fn converse_frames(answer: &ProviderAnswer) -> Result<Vec<Frame>, FrameError> {
     converse::stream(answer)
         .into_iter()
         .map(|(name, payload, is_content_delta)| {

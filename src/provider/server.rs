@@ -20,7 +20,7 @@ use super::signature::Signer;
 use super::trials::{Progress, Trial, Trials};
 use super::{Options, Unscripted, control, now_ms};
 use crate::ids::TrialKey;
-use crate::wire::answer::Answer;
+use crate::wire::answer::ProviderAnswer;
 use crate::wire::error_reply::{ErrorReply, kind_of};
 use crate::wire::exchange::{Exchange, Matched, SentReply};
 use crate::wire::script::{Pace, Reply, ReplyBlock, ReplyMessage};
@@ -249,7 +249,7 @@ fn probe_reply() -> ReplyMessage {
 }
 
 /// Keeps which thinking stands before which tool call.
-fn remember_thinking(answer: &Answer, sent: &mut SentThinking) {
+fn remember_thinking(answer: &ProviderAnswer, sent: &mut SentThinking) {
     let mut signatures = Vec::new();
     for block in &answer.content {
         if block["type"] == "thinking" {

@@ -14,7 +14,7 @@ use crate::ids::TrialName;
 use crate::matrix::builder::{BuildError, Stamp, build};
 use crate::matrix::{Details, ManifestView, Matrix, schema};
 use crate::outcome::Cause;
-use crate::results::{CellStatus, Entry, Results};
+use crate::results::{CellStatus, Results, TrialRecord};
 use crate::text::counted;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -81,7 +81,7 @@ pub fn decide(
     results: &Results,
     rules: GateRules,
 ) -> Result<GateDecision, BuildError> {
-    let inconclusive: Vec<&Entry> = results.results.iter().filter(|entry| !is_judged(entry)).collect();
+    let inconclusive: Vec<&TrialRecord> = results.results.iter().filter(|entry| !is_judged(entry)).collect();
     let mut counted = results.clone();
     if rules.allow_inconclusive {
         counted.results.retain(is_judged);
@@ -112,7 +112,7 @@ pub fn decide(
     })
 }
 
-fn is_judged(entry: &Entry) -> bool {
+fn is_judged(entry: &TrialRecord) -> bool {
     entry.cause.is_none_or(Cause::is_judged)
 }
 
@@ -145,7 +145,7 @@ fn of_run(results: &Results, trials: usize) -> Vec<Refusal> {
 }
 
 /// The error of a session that could not start, which the harness records for each trial.
-fn session_fault(entry: &Entry) -> Option<String> {
+fn session_fault(entry: &TrialRecord) -> Option<String> {
     entry
         .mismatches
         .iter()
@@ -183,7 +183,7 @@ fn numbers(version: &str) -> Vec<&str> {
         .collect()
 }
 
-fn by_cause(entries: &[&Entry]) -> BTreeMap<String, Vec<String>> {
+fn by_cause(entries: &[&TrialRecord]) -> BTreeMap<String, Vec<String>> {
     let mut trials: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for entry in entries {
         let cause = entry.cause.map_or("unknown", Cause::as_str);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::gate::{Candidate, GateDecision};
 use super::plan::Plan;
-use crate::matrix::diff::{Change, Diff, Kind};
+use crate::matrix::diff::{CellChange, ChangeKind, Diff};
 use crate::matrix::markdown;
 
 /// How a run ended.
@@ -118,11 +118,11 @@ pub fn of_pull_request(plan: &Plan) -> String {
 
 /// The message for a webhook; `None` without a regression, a fix or a failure.
 pub fn webhook(ending: &Ending, input: SummaryInput) -> Option<Value> {
-    let of_kind = |kind| -> Vec<&Change> {
+    let of_kind = |kind| -> Vec<&CellChange> {
         let changes = input.diff().into_iter().flat_map(|diff| diff.of_kind(kind));
         changes.collect()
     };
-    let (regressions, fixes) = (of_kind(Kind::Regression), of_kind(Kind::Fix));
+    let (regressions, fixes) = (of_kind(ChangeKind::Regression), of_kind(ChangeKind::Fix));
     let is_news = !(regressions.is_empty() && fixes.is_empty())
         && matches!(ending, Ending::Pushed(_) | Ending::Proposed { .. });
     if !is_news && !ending.is_failure() {
@@ -138,7 +138,7 @@ pub fn webhook(ending: &Ending, input: SummaryInput) -> Option<Value> {
     Some(json!({ "text": slack_escaped(&lines.join("\n")) }))
 }
 
-fn line(sign: &str, change: &Change) -> String {
+fn line(sign: &str, change: &CellChange) -> String {
     let fault = match change.fault() {
         fault if fault.is_empty() => fault,
         fault => format!(" ({fault})"),

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::now_ms;
 use crate::wire::exchange::SentEvent;
-use crate::wire::framing::{Decoder, Event, Framing};
+use crate::wire::framing::{Decoder, FramedEvent, Framing};
 use crate::wire::passage::{Passage, PassedReply};
 
 /// A list of passages that grows.
@@ -92,7 +92,7 @@ impl Recording {
         self.update_reply(|reply| reply.cut_off = false);
     }
 
-    fn events(&self, events: Vec<Event>) {
+    fn events(&self, events: Vec<FramedEvent>) {
         let at_ms = now_ms();
         self.update_reply(|reply| {
             for event in events {

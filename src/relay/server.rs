@@ -24,7 +24,7 @@ use crate::schedule::Gate;
 use crate::wire::exchange::{self, Body};
 use crate::wire::framing::Framing;
 use crate::wire::passage::Passage;
-use crate::wire::target::Target;
+use crate::wire::target::RequestTarget;
 use crate::wire::{Operation, redaction};
 
 /// The largest body passed on, in bytes: twice what Anthropic's API takes, so that a refusal is the provider's.
@@ -263,7 +263,7 @@ impl Work<'_> {
 impl Incoming {
     fn read(parts: &Parts, body: Bytes) -> Self {
         let json: Option<Value> = serde_json::from_slice(&body).ok();
-        let target = Target::of(parts.method.as_str(), parts.uri.path());
+        let target = RequestTarget::of(parts.method.as_str(), parts.uri.path());
         let asks_for_stream = || json.as_ref().is_some_and(|json| json["stream"] == true);
         Self {
             method: parts.method.clone(),

@@ -1,4 +1,4 @@
-//! The HTTP messages of a trial as text, and as commands of `curl`.
+//! The HTTP messages of a trial, as text and as `curl` commands.
 
 use std::fmt::Write as _;
 
@@ -6,8 +6,8 @@ use crate::evidence::Evidence;
 use crate::wire::exchange::{Body, Request, SentEvent};
 use crate::wire::{Route, redaction};
 
-/// The messages of a trial, request by request, on both sides of the gateway: heads and bodies, an event of a stream a line.
-/// Of one `turn` alone, if it is given.
+/// The messages of a trial on both sides of the gateway: heads and bodies, one event of a stream per line. Only of `turn`,
+/// if it is given.
 pub fn raw(evidence: &Evidence, turn: Option<usize>) -> String {
     let is_it = |known: Option<usize>| turn.is_none() || known == turn;
     let mut parts: Vec<(u64, u8, String)> = Vec::new();
@@ -43,7 +43,7 @@ pub fn raw(evidence: &Evidence, turn: Option<usize>) -> String {
 }
 
 fn request_text(request: &Request) -> String {
-    let mut out = format!("{} {} HTTP/1.1\n", request.method, target(request));
+    let mut out = format!("{} {} HTTP/1.1\n", request.method, request.target());
     headers(&mut out, &request.headers);
     let _ = writeln!(out, "{}", body_text(&request.body));
     out
@@ -56,7 +56,7 @@ fn reply_text(status: u16, head: &[(String, String)], events: &[SentEvent], cut_
         let _ = writeln!(out, "{}", event.data);
     }
     if cut_off {
-        out.push_str("(it broke off here)\n");
+        out.push_str("(cut off here)\n");
     }
     out
 }
@@ -68,13 +68,6 @@ fn headers(out: &mut String, headers: &[(String, String)]) {
     out.push('\n');
 }
 
-fn target(request: &Request) -> String {
-    match request.query.as_str() {
-        "" => request.path.clone(),
-        query => format!("{}?{query}", request.path),
-    }
-}
-
 fn body_text(body: &Body) -> String {
     match body {
         Body::Json(value) => value.to_string(),
@@ -83,7 +76,7 @@ fn body_text(body: &Body) -> String {
     }
 }
 
-/// Headers that belong to one connection or to the client that `curl` is instead, and credentials.
+/// Headers of one connection, headers that `curl` sends itself, and credentials.
 pub(super) const LEFT_OUT: [&str; 14] = [
     "host",
     "content-length",
@@ -101,14 +94,14 @@ pub(super) const LEFT_OUT: [&str; 14] = [
     "traceparent",
 ];
 
-/// How a command reaches the server that a request is for: by variables, never by values.
+/// How a command reaches a server: by variables, without values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reach {
     /// The variable that holds its address.
     pub base: &'static str,
-    /// Arguments of `curl` that make the request a known client's.
+    /// Arguments of `curl` for the credentials.
     pub credentials: Vec<String>,
-    /// Where the variables come from, for a reader.
+    /// How to set the variables.
     pub hint: String,
 }
 
@@ -127,13 +120,13 @@ pub fn to_provider(evidence: &Evidence, turn: usize) -> Option<(&Request, Option
     Some((&exchange.request, exchange.route))
 }
 
-/// A command of a POSIX shell that sends `request` again. What is private to the run is taken out of it.
+/// A command for a POSIX shell that sends `request` again, without private values of the run.
 pub fn curl(request: &Request, reach: &Reach) -> String {
     let mut words = vec![format!(
         "curl -sS -N -i -X {} \"${{{}}}\"{}",
         request.method,
         reach.base,
-        quoted(&target(request))
+        quoted(&request.target())
     )];
     words.extend(reach.credentials.iter().cloned());
     for (name, value) in &request.headers {
@@ -181,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_has_variables_where_the_secrets_were() {
+    fn a_command_has_variables_instead_of_secrets() {
         let request = request();
         let reach = Reach {
             base: "BASE",

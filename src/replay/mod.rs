@@ -1,7 +1,5 @@
-//! What happened in a trial, told again from its evidence: as a timeline, as the messages that crossed the wire, as a
-//! command that sends one of them, as a script that shows a gateway's fault anywhere.
-//!
-//! Pure: evidence in, text out. It judges nothing, and no credential gets into what it makes.
+//! Shows a recorded trial: as a timeline, as HTTP messages, as a command that repeats a request, and as a script that
+//! reproduces a fault. The commands and scripts contain no credentials.
 #![warn(clippy::disallowed_methods)]
 
 pub mod timeline;

@@ -1,11 +1,11 @@
-# What this script knows is in DATA; the rest is the standard library of Python 3.8 or newer.
+# DATA has the recording. The code needs only the standard library of Python 3.8 or newer.
 import argparse, base64, binascii, http.client, http.server, json, os, re, struct, subprocess, sys, threading, time, traceback, urllib.parse
 
 SHOWS, GONE, UNKNOWN = 1, 0, 2
 
 
 def config(port, service_account):
-    """A configuration of LiteLLM that has the stand-in below as its provider."""
+    """A configuration of LiteLLM with the stand-in as its provider."""
     base = "http://127.0.0.1:%d" % port
     model = DATA["provider_model"]
     fields = {
@@ -33,7 +33,7 @@ def write_service_account(path, port):
                    "token_uri": "http://127.0.0.1:%d/token" % port}, file)
 
 
-# ---- the stand-in for the provider: it answers as the provider did, and keeps what it was asked
+# ---- the stand-in: it answers like the provider and keeps the requests
 
 class StandIn:
     def __init__(self, port):
@@ -55,7 +55,7 @@ class StandIn:
         if handler.path.split("?")[0] == "/token":
             return self.whole(handler, 200, {"access_token": "none", "expires_in": 3600, "token_type": "Bearer"})
         if self.turn is None:
-            return self.whole(handler, 404, {"message": "no request is being tried"})
+            return self.whole(handler, 404, {"message": "no request is expected now"})
         try:
             parsed = json.loads(body)
         except ValueError:
@@ -64,7 +64,7 @@ class StandIn:
         self.arrived.append({"path": handler.path, "headers": headers, "body": parsed})
         replies = self.turn["replies"]
         if not replies:
-            return self.whole(handler, 404, {"message": "the provider was not asked when this was recorded"})
+            return self.whole(handler, 404, {"message": "the recording has no request to the provider"})
         reply = replies[min(len(self.arrived), len(replies)) - 1]
         if not reply["stream"]:
             return self.whole(handler, reply["status"], reply["events"][0] if reply["events"] else {}, reply["headers"])
@@ -119,7 +119,7 @@ def frame(kind, payload):
     return message + struct.pack(">I", binascii.crc32(message))
 
 
-# ---- the client: it sends what Claude Code sent
+# ---- the client: it sends Claude Code's requests
 
 def send(gateway, key, turn, model):
     url = urllib.parse.urlsplit(gateway)
@@ -154,10 +154,10 @@ def send(gateway, key, turn, model):
     return {"status": response.status, "headers": headers, "events": events, "first_delta": first}
 
 
-# ---- what a reply says
+# ---- comparing replies and requests
 
 def message(events):
-    """The message that events of the Messages API make, or that one body is."""
+    """The message in events of the Messages API, or in one body."""
     found = {"blocks": [], "stop_reason": None, "usage": {}, "error": None, "kinds": []}
     for event in events:
         if not isinstance(event, dict):
@@ -196,7 +196,7 @@ def message(events):
 
 
 def part_of_reply(part, path, reply):
-    """Of a reply what a difference is about."""
+    """The compared part of a reply."""
     said = message(reply["events"])
     if part == "status":
         return reply["status"]
@@ -214,7 +214,7 @@ def part_of_reply(part, path, reply):
 
 
 def part_of_request(part, path, request):
-    """Of a request that reached the provider what a difference is about."""
+    """The compared part of a request to the provider."""
     if request is None:
         return None
     body = {key: value for key, value in request["body"].items() if key != "model"} if isinstance(request["body"], dict) else request["body"]
@@ -252,7 +252,7 @@ def texts_in(value):
 
 
 def still_lost(witness, request):
-    """Whether a request lacks the text of a block or tool that was sent, wherever it might have it."""
+    """Whether a request nowhere has the text of a block or tool that was sent."""
     wanted = max(texts_in(witness["before"]), key=len, default="")
     if len(wanted) < 8 or request is None:
         return False
@@ -260,7 +260,7 @@ def still_lost(witness, request):
 
 
 def still_wrong(witness, said, seen):
-    """Whether what came back is not what the provider said, at the place that was wrong."""
+    """Whether the reply still differs from the provider's message at the recorded place."""
     part, path = witness["part"], witness["path"]
     if said is None or part not in ("block", "signature", "stop_reason", "usage"):
         return False
@@ -277,7 +277,7 @@ def still_wrong(witness, said, seen):
 
 
 def judge(witness, turn, now, arrived, stand_in):
-    """Whether what was wrong is wrong again: True, False, or None where it cannot be told."""
+    """Whether the recorded fault shows again; None if that is unknown."""
     way, part, path = witness["way"], witness["part"], witness["path"]
     if part == "request":
         recorded = len(turn["arrived"])
@@ -298,17 +298,17 @@ def judge(witness, turn, now, arrived, stand_in):
         otherwise = still_wrong(witness, turn["said"], seen)
     if isinstance(then, (dict, list)) and isinstance(seen, (dict, list)):
         places = list(differences(then, seen, ""))
-        print("  %s" % ("what was recorded and what is seen now are the same" if not places else
-                        "what is seen now differs from what was recorded at %s" % ", ".join(places[:5])))
+        print("  %s" % ("the same as recorded" if not places else
+                        "differs from the recording at %s" % ", ".join(places[:5])))
     else:
         print("  when recorded: %s\n  now:           %s" % (short(then), short(seen)))
     if otherwise and then != seen:
-        print("  and yet it is not what it should be either")
+        print("  still wrong, but in another way")
     return then == seen or otherwise
 
 
 def differences(one, other, path):
-    """Where two values differ."""
+    """The paths at which two values differ."""
     if isinstance(one, dict) and isinstance(other, dict):
         for key in sorted(set(one) | set(other)):
             yield from differences(one.get(key), other.get(key), "%s.%s" % (path, key) if path else key)
@@ -322,11 +322,11 @@ def differences(one, other, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gateway", default=os.environ.get("LITELLM_PROXY_BASE_URL", "http://127.0.0.1:4000"), help="address of the gateway [%(default)s]")
-    parser.add_argument("--key", default=os.environ.get("LITELLM_PROXY_API_KEY", "none"), help="a key that the gateway takes")
-    parser.add_argument("--model", help="what the gateway calls the model [" + DATA["alias"] + "]")
+    parser.add_argument("--key", default=os.environ.get("LITELLM_PROXY_API_KEY", "none"), help="a key that the gateway accepts")
+    parser.add_argument("--model", help="the gateway's name of the model [" + DATA["alias"] + "]")
     parser.add_argument("--port", type=int, default=8765, help="port of the stand-in for the provider [%(default)s]")
     parser.add_argument("--service-account", default="service-account.json", help="file for the stand-in's service account (Vertex AI) [%(default)s]")
-    parser.add_argument("--print-config", action="store_true", help="print a configuration of LiteLLM that has the stand-in as its provider, and end")
+    parser.add_argument("--print-config", action="store_true", help="print a configuration of LiteLLM with the stand-in as its provider, and exit")
     arguments = parser.parse_args()
     if arguments.print_config:
         if DATA["route"] == "vertex_ai":
@@ -349,17 +349,17 @@ def main():
             answers[witness["turn"]] = (now, stand_in.arrived)
         now, arrived = answers[witness["turn"]]
         if not arrived and turn["arrived"] and witness["part"] != "request":
-            print("  nothing reached the stand-in (HTTP %d: %s): does the gateway have it as its provider? See --print-config"
+            print("  nothing reached the stand-in (HTTP %d: %s): is it the gateway's provider? See --print-config"
                   % (now["status"], short(now["events"][:1])))
             verdicts.append(None)
             continue
         verdicts.append(judge(witness, turn, now, arrived, stand_in))
-        print("  -> %s" % {True: "the fault shows", False: "not as it was", None: "cannot be told"}[verdicts[-1]])
+        print("  -> %s" % {True: "the fault shows", False: "the fault does not show", None: "unknown"}[verdicts[-1]])
     if True in verdicts:
         print("\nThe fault shows.")
         return SHOWS
     if None in verdicts:
-        print("\nIt cannot be told whether the fault shows.")
+        print("\nThe script cannot decide whether the fault shows.")
         return UNKNOWN
     print("\nThe fault does not show.")
     return GONE
@@ -369,6 +369,6 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except Exception:
-        # Python's own exit status for this is 1, which says that the fault shows.
+        # Python would exit with 1, which means that the fault shows.
         traceback.print_exc()
         sys.exit(UNKNOWN)

@@ -1,8 +1,8 @@
-//! A script that shows a gateway's fault to anyone: one file of Python's standard library, with the request that Claude Code
-//! sent, a stand-in that answers as the provider did, and what was wrong.
+//! A script that reproduces a gateway's fault without this project and without keys.
 //!
-//! It needs neither keys nor this project: the gateway under test has the stand-in as its provider. It says of each
-//! difference whether it is as it was recorded, and so does its exit status.
+//! The script is one file for Python's standard library: Claude Code's request, a stand-in that answers like the provider,
+//! and the recorded differences. The gateway under test uses the stand-in as its provider. The script prints whether each
+//! difference shows again, and its exit status says so too.
 
 use crate::wire::{Direction, Route, converse, redaction};
 use std::fmt::Write as _;
@@ -11,27 +11,26 @@ use serde_json::{Map, Value, json};
 
 use super::messages::LEFT_OUT;
 use crate::evidence::Evidence;
-use crate::wire::answer::Answer;
+use crate::wire::answer::ProviderAnswer;
 use crate::wire::exchange::{Exchange, SentEvent, SentReply};
 use crate::wire::passage::Passage;
 use crate::wire_diff::{self, Change};
 
-/// What the script does, whatever it shows.
+/// The code, the same in every script.
 const PROGRAM: &str = include_str!("repro.py");
 
-/// What a script is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Repro<'a> {
-    /// What it shows, in a line.
+    /// One line.
     pub title: &'a str,
-    /// What was said of the trial.
+    /// The report of the trial.
     pub report: &'a str,
     pub evidence: &'a Evidence,
-    /// What the gateway changed and should not have.
+    /// The gateway's changes to show.
     pub changes: &'a [&'a Change],
 }
 
-/// The script; `None` if no request that was recorded on both sides has one of the changes.
+/// `None` if no request that was recorded on both sides has one of the changes.
 pub fn script(repro: &Repro<'_>) -> Option<String> {
     let mut turns: Vec<(usize, Value)> = Vec::new();
     let mut witnesses = Vec::new();
@@ -88,10 +87,6 @@ pub fn script(repro: &Repro<'_>) -> Option<String> {
 
 fn turn(passage: &Passage, exchanges: &[&Exchange]) -> Value {
     let request = &passage.request;
-    let query = match request.query.as_str() {
-        "" => String::new(),
-        query => format!("?{query}"),
-    };
     let arrived: Vec<Value> = exchanges
         .iter()
         .map(|exchange| {
@@ -117,7 +112,7 @@ fn turn(passage: &Passage, exchanges: &[&Exchange]) -> Value {
         .as_ref()
         .map(|reply| json!({ "status": reply.status, "headers": headers(&reply.headers), "events": events(&reply.events) }));
     json!({
-        "path": format!("{}{query}", request.path),
+        "path": request.target(),
         "headers": headers(&request.headers),
         "body": request.body.json().map(redaction::of_value),
         "arrived": arrived,
@@ -127,7 +122,7 @@ fn turn(passage: &Passage, exchanges: &[&Exchange]) -> Value {
     })
 }
 
-/// The events of what the provider answered, those included that it did not come to send because the gateway hung up.
+/// The events of the provider's answer, including those that it could not send because the gateway closed the connection.
 fn whole(exchange: &Exchange) -> Vec<Value> {
     let reply = &exchange.reply;
     let (true, true, Some(message), Some(route)) =
@@ -136,7 +131,7 @@ fn whole(exchange: &Exchange) -> Vec<Value> {
         return events(&reply.events);
     };
     let text = |key: &str| message[key].as_str().unwrap_or_default().to_owned();
-    let answer = Answer {
+    let answer = ProviderAnswer {
         id: text("id"),
         model: text("model"),
         content: message["content"].as_array().cloned().unwrap_or_default(),
@@ -160,7 +155,7 @@ fn whole(exchange: &Exchange) -> Vec<Value> {
     rendered.iter().map(redaction::of_value).collect()
 }
 
-/// What the provider said, in the form of the Messages API whatever route it went by.
+/// The provider's message in the form of the Messages API, whatever the route.
 fn said(reply: &SentReply) -> Option<Value> {
     let mut message = redaction::of_value(reply.message.as_ref()?);
     message["type"] = "message".into();
@@ -189,17 +184,17 @@ fn head(repro: &Repro<'_>) -> String {
     let _ = writeln!(out, "r\"\"\"{}\n", safe(repro.title));
     let _ = writeln!(out, "{}\n", safe(repro.report.trim()));
     out.push_str(
-        "This script sends to a gateway what Claude Code sent, stands in for the provider behind it, and says of each difference\n\
-         whether it is as it was when it was recorded. It needs Python 3.8 and no key of any provider:\n\n\
+        "This script sends Claude Code's requests to a gateway, answers in place of the provider behind it, and prints for\n\
+         each recorded difference whether it shows again. It needs Python 3.8 and no key of a provider:\n\n\
          \x20   python3 THIS_FILE --print-config > config.json\n\
          \x20   litellm --config config.json --host 127.0.0.1 --port 4000\n\
          \x20   python3 THIS_FILE\n\n\
-         The exit status is 1 if the fault shows, 0 if it does not, 2 if it cannot be told.\n\"\"\"\n",
+         The exit status is 1 if the fault shows, 0 if it does not, 2 if the script cannot decide.\n\"\"\"\n",
     );
     out
 }
 
-/// `data` as a literal of Python that reads as the same JSON: no quote in it can end it.
+/// `data` as a Python expression. The quotes are escaped, so none can end the literal.
 fn literal(data: &Value) -> String {
     let text = data.to_string().replace('\'', "\\u0027");
     format!("DATA = __import__(\"json\").loads(r'''{text}''')\n\n")

@@ -1,34 +1,35 @@
 //! A trial as steps in time: Claude Code → gateway → provider, and back.
 
-use crate::text::{clipped, counted, one_line};
 use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::evidence::{Evidence, Killed};
+use crate::text::{clipped, counted, one_line};
 use crate::transcript::{Answer, AnswerBlock, ErrorSource};
 use crate::wire::exchange::{Body, Exchange, Matched, Request, SentEvent};
+use crate::wire::message::{Content, MessageRequest, text_of};
 use crate::wire::passage::Passage;
+use crate::wire::pointer::{list, number, text as text_at};
 use crate::wire::{Operation, messages};
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Step {
+pub struct TimelineStep {
     /// Milliseconds since the first step.
     pub after_ms: u64,
     pub who: Who,
     pub what: String,
-    /// More of it, a line each.
+    /// More lines about it.
     pub details: Vec<String>,
     /// A file of the evidence folder and a line in it, from 1.
     pub evidence: Option<(String, usize)>,
 }
 
-/// Who does something, or from where to where it goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// The direction or actor of a step. Steps with the same time are sorted in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Who {
-    Claude,
     /// A request from Claude Code (or the harness) to the gateway.
     ToGateway,
     /// A request from the gateway to the provider.
@@ -36,6 +37,7 @@ pub enum Who {
     /// A reply from the provider to the gateway.
     FromProvider,
     FromGateway,
+    Claude,
 }
 
 impl Who {
@@ -51,122 +53,102 @@ impl Who {
 }
 
 /// The steps of a trial, in the order of their times.
-pub fn steps(evidence: &Evidence) -> Vec<Step> {
-    let mut timed: Vec<(u64, Step)> = Vec::new();
-    let mut add = |at_ms: u64, who, what: String, details: Vec<String>, evidence: Option<(&str, usize)>| {
-        let evidence = evidence.map(|(file, line)| (file.to_owned(), line));
-        timed.push((
-            at_ms,
-            Step {
-                after_ms: 0,
-                who,
-                what,
-                details,
-                evidence,
-            },
-        ));
-    };
-    for passage in &evidence.sent {
-        let place = Some(("sent.jsonl", passage.number));
-        let request = &passage.request;
-        add(
-            request.at_ms,
-            Who::ToGateway,
-            asks(request),
-            of_request(passage),
-            place,
-        );
-        match &passage.reply {
-            Some(reply) => {
-                let last = reply.events.last().map_or(reply.at_ms, |event| event.at_ms);
-                let what = answer(
-                    reply.status,
-                    reply.stream,
-                    &reply.events,
-                    request.at_ms,
-                    reply.cut_off,
-                );
-                add(last, Who::FromGateway, what, of_reply(&reply.events), place);
-            }
-            None => add(
-                request.at_ms,
-                Who::FromGateway,
-                "nothing came back".into(),
-                Vec::new(),
-                place,
-            ),
-        }
-    }
-    for exchange in &evidence.exchanges {
-        let place = Some(("exchanges.jsonl", exchange.number));
-        let at_ms = exchange.request.at_ms;
-        add(
-            at_ms,
-            Who::ToProvider,
-            asks(&exchange.request),
-            of_exchange(exchange),
-            place,
-        );
-        let reply = &exchange.reply;
-        let last = reply.events.last().map_or(at_ms, |event| event.at_ms);
-        let what = answer(reply.status, reply.stream, &reply.events, at_ms, reply.cut_off);
-        let mut details = of_reply(&reply.events);
-        details.extend(decided(&exchange.matched));
-        if let Some(lockstep) = reply.lockstep {
-            details.push(format!(
-                "in lockstep: {} of {} deltas showed at Claude Code before the next one was sent",
-                lockstep.seen, lockstep.deltas
-            ));
-        }
-        add(last, Who::FromProvider, what, details, place);
-    }
-    for (at_ms, what, line) in of_claude(evidence) {
-        add(
-            at_ms,
-            Who::Claude,
-            what,
-            Vec::new(),
-            Some(("transcript.jsonl", line)),
-        );
-    }
+pub fn steps(evidence: &Evidence) -> Vec<TimelineStep> {
+    let mut steps: Vec<TimelineStep> = evidence.sent.iter().flat_map(at_gateway).collect();
+    steps.extend(evidence.exchanges.iter().flat_map(at_provider));
+    steps.extend(of_claude(evidence));
     let printed = evidence.transcript.events.iter().map(|event| event.at_ms).max();
-    let end = printed
-        .or(timed.iter().map(|(at_ms, _)| *at_ms).max())
-        .unwrap_or(0);
-    timed.push((
-        end,
-        Step {
-            after_ms: 0,
-            who: Who::Claude,
-            what: ending(evidence),
-            details: Vec::new(),
-            evidence: Some(("exit.json".into(), 1)),
-        },
+    let end = printed.or(steps.iter().map(|step| step.after_ms).max());
+    steps.push(step(
+        end.unwrap_or(0),
+        Who::Claude,
+        ending(evidence),
+        "exit.json",
+        1,
     ));
-    timed.sort_by_key(|(at_ms, step)| (*at_ms, rank(step.who)));
-    let start = timed.first().map_or(0, |(at_ms, _)| *at_ms);
-    timed
-        .into_iter()
-        .map(|(at_ms, step)| Step {
-            after_ms: at_ms - start,
-            ..step
-        })
-        .collect()
+    steps.sort_by_key(|step| (step.after_ms, step.who));
+    let start = steps.first().map_or(0, |step| step.after_ms);
+    for step in &mut steps {
+        step.after_ms -= start;
+    }
+    steps
 }
 
-/// Of what the clock cannot tell apart, what comes first on the way.
-fn rank(who: Who) -> u8 {
-    match who {
-        Who::ToGateway => 0,
-        Who::ToProvider => 1,
-        Who::FromProvider => 2,
-        Who::FromGateway => 3,
-        Who::Claude => 4,
+/// A step at a time since the Unix epoch, without details.
+fn step(at_ms: u64, who: Who, what: String, file: &str, line: usize) -> TimelineStep {
+    TimelineStep {
+        after_ms: at_ms,
+        who,
+        what,
+        details: Vec::new(),
+        evidence: Some((file.to_owned(), line)),
     }
+}
+
+fn at_gateway(passage: &Passage) -> [TimelineStep; 2] {
+    let step = |at_ms, who, what| step(at_ms, who, what, "sent.jsonl", passage.number);
+    let request = &passage.request;
+    let body = request.body.json();
+    let betas: Vec<&str> = request.header("anthropic-beta").collect();
+    let message = body.and_then(|body| messages::read(body, None, &betas));
+    let asks = TimelineStep {
+        details: message.map_or_else(Vec::new, |message| of_message(&message, body, passage.operation)),
+        ..step(request.at_ms, Who::ToGateway, asks(request))
+    };
+    let Some(reply) = &passage.reply else {
+        let nothing = step(request.at_ms, Who::FromGateway, "nothing came back".into());
+        return [asks, nothing];
+    };
+    let last = reply.events.last().map_or(reply.at_ms, |event| event.at_ms);
+    let what = answer(
+        reply.status,
+        reply.stream,
+        &reply.events,
+        request.at_ms,
+        reply.cut_off,
+    );
+    let answers = TimelineStep {
+        details: of_reply(&reply.events),
+        ..step(last, Who::FromGateway, what)
+    };
+    [asks, answers]
+}
+
+fn at_provider(exchange: &Exchange) -> [TimelineStep; 2] {
+    let step = |at_ms, who, what| step(at_ms, who, what, "exchanges.jsonl", exchange.number);
+    let (request, reply) = (&exchange.request, &exchange.reply);
+    let message = exchange.message.as_ref();
+    let asks = TimelineStep {
+        details: message.map_or_else(Vec::new, |message| {
+            of_message(message, request.body.json(), exchange.operation)
+        }),
+        ..step(request.at_ms, Who::ToProvider, asks(request))
+    };
+    let mut details = of_reply(&reply.events);
+    details.extend(decided(&exchange.matched));
+    details.extend(reply.lockstep.map(|lockstep| {
+        format!(
+            "in lockstep: {} of {} deltas showed at Claude Code before the next one was sent",
+            lockstep.seen, lockstep.deltas
+        )
+    }));
+    let last = reply.events.last().map_or(request.at_ms, |event| event.at_ms);
+    let what = answer(
+        reply.status,
+        reply.stream,
+        &reply.events,
+        request.at_ms,
+        reply.cut_off,
+    );
+    let answers = TimelineStep {
+        details,
+        ..step(last, Who::FromProvider, what)
+    };
+    [asks, answers]
 }
 
 /// The steps for a reader. Ends with a newline.
-pub fn text(steps: &[Step]) -> String {
+pub fn text(steps: &[TimelineStep]) -> String {
     let mut out = String::new();
     for step in steps {
         let place = step
@@ -189,24 +171,12 @@ pub fn text(steps: &[Step]) -> String {
 }
 
 fn asks(request: &Request) -> String {
-    let query = match request.query.as_str() {
-        "" => String::new(),
-        query => format!("?{query}"),
-    };
-    format!(
-        "{} {}{query}  {}",
-        request.method,
-        request.path,
-        size_of(&request.body)
-    )
-}
-
-fn size_of(body: &Body) -> String {
-    match body {
+    let size = match &request.body {
         Body::Json(value) => size(value.to_string().len()),
         Body::Text(text) => size(text.len()),
         Body::Empty => "no body".to_owned(),
-    }
+    };
+    format!("{} {}  {size}", request.method, request.target())
 }
 
 /// A number of bytes for a reader.
@@ -218,35 +188,8 @@ pub fn size(bytes: usize) -> String {
     }
 }
 
-fn of_request(passage: &Passage) -> Vec<String> {
-    let body = passage.request.body.json();
-    let betas: Vec<&str> = passage.request.header("anthropic-beta").collect();
-    let message = body.and_then(|body| messages::read(body, None, &betas));
-    let mut details = Vec::new();
-    if let Some(message) = &message {
-        details.extend(of_message(message, body, passage.operation));
-    }
-    details
-}
-
-fn of_exchange(exchange: &Exchange) -> Vec<String> {
-    let mut details = Vec::new();
-    if let Some(message) = &exchange.message {
-        details.extend(of_message(
-            message,
-            exchange.request.body.json(),
-            exchange.operation,
-        ));
-    }
-    details
-}
-
 /// The fields of a request that gateways lose.
-fn of_message(
-    message: &crate::wire::message::MessageRequest,
-    body: Option<&Value>,
-    operation: Operation,
-) -> Vec<String> {
+fn of_message(message: &MessageRequest, body: Option<&Value>, operation: Operation) -> Vec<String> {
     let mut facts = Vec::new();
     if operation == Operation::CountTokens {
         facts.push("counts tokens".to_owned());
@@ -258,11 +201,10 @@ fn of_message(
     facts.push(counted(message.messages.len(), "message"));
     facts.push(counted(message.tools.len(), "tool"));
     if let Some(thinking) = &message.thinking {
-        let kind = thinking["type"].as_str().unwrap_or("?");
-        let budget = thinking["budget_tokens"]
-            .as_u64()
-            .map(|budget| format!(" {budget}"));
-        facts.push(format!("thinking {kind}{}", budget.unwrap_or_default()));
+        let kind = text_at(thinking, "/type").unwrap_or("?");
+        let budget = number(thinking, "/budget_tokens");
+        let budget = budget.map_or_else(String::new, |budget| format!(" {budget}"));
+        facts.push(format!("thinking {kind}{budget}"));
     }
     if let Some(most) = message.max_tokens {
         facts.push(format!("at most {most} tokens"));
@@ -282,12 +224,9 @@ fn of_message(
         lines.push(format!("betas {}", message.betas.join(", ")));
     }
     if let Some(last) = message.messages.last() {
-        let blocks: Vec<String> = last
-            .content
+        let last_three = &last.content[last.content.len().saturating_sub(3)..];
+        let blocks: Vec<String> = last_three
             .iter()
-            .rev()
-            .take(3)
-            .rev()
             .map(|block| block_in_short(&block.content))
             .collect();
         lines.push(format!("ends with {}: {}", last.role, blocks.join(" + ")));
@@ -295,12 +234,12 @@ fn of_message(
     lines
 }
 
-fn block_in_short(content: &crate::wire::message::Content) -> String {
-    use crate::wire::message::{Content, text_of};
+fn block_in_short(content: &Content) -> String {
     match content {
         Content::Text(text) => quoted(text),
-        Content::Image { media_type, data } => format!("{media_type} ({} in base64)", size(data.len())),
-        Content::Document { media_type, data } => format!("{media_type} ({} in base64)", size(data.len())),
+        Content::Image { media_type, data } | Content::Document { media_type, data } => {
+            format!("{media_type} ({} in base64)", size(data.len()))
+        }
         Content::ToolUse { name, input, .. } => format!("call of {name} {}", short(&input.to_string())),
         Content::ToolResult {
             content, is_error, ..
@@ -342,7 +281,7 @@ fn answer(status: u16, stream: bool, events: &[SentEvent], asked_ms: u64, cut_of
     format!("HTTP {status}, {how}{wait}{cut_off}")
 }
 
-/// What a reply says: its blocks, why it ends, its counts; of an error its message.
+/// The content of a reply: blocks, stop reason and counts, or the message of an error.
 fn of_reply(events: &[SentEvent]) -> Vec<String> {
     let mut reply = Said::default();
     for event in events {
@@ -351,203 +290,171 @@ fn of_reply(events: &[SentEvent]) -> Vec<String> {
     reply.lines()
 }
 
-/// A reply put together from events of the Messages API or of Converse, or from one body of either.
+/// A reply, built from events of the Messages API or of Converse, or from one body of either.
 #[derive(Default)]
 struct Said {
-    texts: Vec<(u64, String)>,
+    /// The index, the kind and the text of each block.
+    texts: Vec<(u64, &'static str, String)>,
     calls: Vec<String>,
     stop_reason: Option<String>,
     usage: Option<String>,
     error: Option<String>,
 }
 
+/// Where events carry pieces of a block, and of which kind.
+const PIECES: [(&str, &str); 6] = [
+    ("/delta/text", "text"),
+    ("/contentBlockDelta/delta/text", "text"),
+    ("/delta/thinking", "thinking"),
+    ("/contentBlockDelta/delta/reasoningContent/text", "thinking"),
+    ("/delta/partial_json", "arguments"),
+    ("/contentBlockDelta/delta/toolUse/input", "arguments"),
+];
+const CALLS: [&str; 2] = ["/content_block/name", "/contentBlockStart/start/toolUse/name"];
+const STOP_REASONS: [&str; 4] = [
+    "/delta/stop_reason",
+    "/messageStop/stopReason",
+    "/stop_reason",
+    "/stopReason",
+];
+const USAGES: [&str; 3] = ["/usage", "/metadata/usage", "/message/usage"];
+const ERRORS: [&str; 2] = ["/error/message", "/message"];
+const COUNTS: [&str; 2] = ["/input_tokens", "/inputTokens"];
+
 impl Said {
     fn take(&mut self, data: &Value) {
-        let text = |pointer: &str| data.pointer(pointer).and_then(Value::as_str);
-        for pointer in ["/delta/text", "/contentBlockDelta/delta/text"] {
-            if let Some(piece) = text(pointer) {
-                self.push(data, "text", piece);
+        let first = |pointers: &[&str]| pointers.iter().find_map(|pointer| text_at(data, pointer));
+        for (pointer, kind) in PIECES {
+            if let Some(piece) = text_at(data, pointer) {
+                self.push(data, kind, piece);
             }
         }
-        for pointer in [
-            "/delta/thinking",
-            "/contentBlockDelta/delta/reasoningContent/text",
-        ] {
-            if let Some(piece) = text(pointer) {
-                self.push(data, "thinking", piece);
-            }
-        }
-        for pointer in ["/delta/partial_json", "/contentBlockDelta/delta/toolUse/input"] {
-            if let Some(piece) = text(pointer) {
-                self.push(data, "arguments", piece);
-            }
-        }
-        for pointer in ["/content_block/name", "/contentBlockStart/start/toolUse/name"] {
-            self.calls.extend(text(pointer).map(str::to_owned));
-        }
-        for pointer in [
-            "/delta/stop_reason",
-            "/messageStop/stopReason",
-            "/stop_reason",
-            "/stopReason",
-        ] {
-            if let Some(reason) = text(pointer) {
-                self.stop_reason = Some(reason.to_owned());
-            }
-        }
-        for pointer in ["/usage", "/metadata/usage", "/message/usage"] {
-            if let Some(usage) = data.pointer(pointer).and_then(Value::as_object) {
-                let counts: Vec<String> = usage
-                    .iter()
-                    .filter_map(|(name, count)| Some(format!("{name} {}", count.as_u64()?)))
-                    .collect();
-                self.usage = Some(counts.join(", "));
-            }
-        }
-        let content = data.get("content").or(data.pointer("/output/message/content"));
-        for block in content.and_then(Value::as_array).into_iter().flatten() {
-            match (block["text"].as_str(), block["name"].as_str()) {
+        self.calls.extend(first(&CALLS).map(str::to_owned));
+        for block in ["/content", "/output/message/content"]
+            .into_iter()
+            .flat_map(|pointer| list(data, pointer))
+        {
+            match (text_at(block, "/text"), text_at(block, "/name")) {
                 (Some(text), _) => self.push(&Value::Null, "text", text),
                 (None, Some(name)) => self.calls.push(name.to_owned()),
                 (None, None) => {}
             }
         }
-        if let Some(error) = text("/error/message").or(text("/message")) {
+        if let Some(reason) = first(&STOP_REASONS) {
+            self.stop_reason = Some(reason.to_owned());
+        }
+        for usage in USAGES.iter().filter_map(|pointer| data.pointer(pointer)) {
+            let counts = usage.as_object().into_iter().flatten();
+            let counts = counts.filter_map(|(name, count)| Some(format!("{name} {}", count.as_u64()?)));
+            self.usage = Some(counts.collect::<Vec<_>>().join(", "));
+        }
+        if let Some(error) = first(&ERRORS) {
             self.error = Some(error.to_owned());
         }
-        if let Some(tokens) = data["input_tokens"].as_u64().or(data["inputTokens"].as_u64()) {
+        if let Some(tokens) = COUNTS.iter().find_map(|pointer| number(data, pointer)) {
             self.usage = Some(format!("{tokens} tokens counted"));
         }
     }
 
-    /// Pieces of one block are one text.
-    fn push(&mut self, data: &Value, kind: &str, piece: &str) {
-        let index = data["index"]
-            .as_u64()
-            .or(data
-                .pointer("/contentBlockDelta/contentBlockIndex")
-                .and_then(Value::as_u64))
+    /// Joins the pieces of one block.
+    fn push(&mut self, data: &Value, kind: &'static str, piece: &str) {
+        let index = number(data, "/index")
+            .or(number(data, "/contentBlockDelta/contentBlockIndex"))
             .unwrap_or(self.texts.len() as u64);
-        match self.texts.iter_mut().find(|(known, _)| *known == index) {
-            Some((_, text)) => text.push_str(piece),
-            None => self.texts.push((index, format!("{kind} {piece}"))),
+        match self.texts.iter_mut().find(|(known, ..)| *known == index) {
+            Some((.., text)) => text.push_str(piece),
+            None => self.texts.push((index, kind, piece.to_owned())),
         }
     }
 
     fn lines(self) -> Vec<String> {
-        let mut lines = Vec::new();
-        if let Some(error) = self.error {
-            lines.push(format!("error {}", clipped(&error)));
-        }
         let calls = self.calls.iter().map(|name| format!("call of {name}"));
-        let texts = self.texts.iter().map(|(_, text)| match text.split_once(' ') {
-            Some((kind, text)) => format!("{kind} {}", quoted(text)),
-            None => text.clone(),
-        });
-        let said: Vec<String> = calls.chain(texts).collect();
-        if !said.is_empty() {
-            lines.push(said.join(" + "));
-        }
+        let texts = self
+            .texts
+            .iter()
+            .map(|(_, kind, text)| format!("{kind} {}", quoted(text)));
+        let blocks: Vec<String> = calls.chain(texts).collect();
         let ends = self.stop_reason.map(|reason| format!("stop reason {reason}"));
         let facts: Vec<String> = ends.into_iter().chain(self.usage).collect();
-        if !facts.is_empty() {
-            lines.push(facts.join(", "));
-        }
-        lines
+        let error = self.error.map(|error| format!("error {}", clipped(&error)));
+        let lines = error.into_iter().chain([blocks.join(" + "), facts.join(", ")]);
+        lines.filter(|line| !line.is_empty()).collect()
     }
 }
 
 fn decided(matched: &Matched) -> Option<String> {
     match matched {
         Matched::Script { .. } | Matched::BuiltIn => None,
-        Matched::Rejected { rule } => Some(format!("refused: it breaks the provider's rule `{rule}`")),
+        Matched::Rejected { rule } => Some(format!("refused by the provider's rule `{rule}`")),
         Matched::Unmatched { why } => Some(format!("nothing answers this request: {why}")),
     }
 }
 
-/// What Claude Code printed and logged, where it is more than the stream of an answer.
-fn of_claude(evidence: &Evidence) -> Vec<(u64, String, usize)> {
+/// The output and log of Claude Code, without the stream of an answer.
+fn of_claude(evidence: &Evidence) -> Vec<TimelineStep> {
     let transcript = &evidence.transcript;
-    let at = |line: usize| {
-        let event = transcript.events.get(line.saturating_sub(1));
-        event.map_or(0, |event| event.at_ms)
-    };
-    let mut told: Vec<(usize, String)> = Vec::new();
+    let mut lines: Vec<(usize, String)> = Vec::new();
     if let (Some(init), Some(placed)) = (transcript.init(), transcript.placed().next()) {
-        told.push((
-            placed.line,
-            format!(
-                "Claude Code {} asks for {}, {} offered",
-                init.version.unwrap_or_default(),
-                init.model.unwrap_or_default(),
-                counted(init.tools.len(), "tool")
-            ),
-        ));
+        let version = init.version.unwrap_or_default();
+        let model = init.model.unwrap_or_default();
+        let tools = counted(init.tools.len(), "tool");
+        let what = format!("Claude Code {version} asks for {model}, {tools} offered");
+        lines.push((placed.line, what));
     }
-    told.extend(transcript.messages().iter().flat_map(calls));
-    told.extend(transcript.tool_results().into_iter().map(|result| {
+    lines.extend(transcript.messages().iter().flat_map(calls));
+    lines.extend(transcript.tool_results().into_iter().map(|result| {
         let kind = if result.is_error { "failed" } else { "gave" };
         let name = result.name.unwrap_or_else(|| "a tool".into());
         (result.line, format!("{name} {kind} {}", quoted(&result.text)))
     }));
-    told.extend(transcript.api_retries().into_iter().map(|retry| {
+    lines.extend(transcript.api_retries().into_iter().map(|retry| {
         let status = retry
             .status
             .map_or("no status".into(), |status| format!("HTTP {status}"));
-        (
-            retry.line,
-            format!(
-                "asks again after {status} ({}), in {} ms",
-                retry.error, retry.delay_ms
-            ),
-        )
+        let (error, delay_ms) = (retry.error, retry.delay_ms);
+        let what = format!("asks again after {status} ({error}), in {delay_ms} ms");
+        (retry.line, what)
     }));
-    told.extend(
-        transcript
-            .errors()
+    let mut errors = transcript.errors();
+    errors.retain(|error| error.source != ErrorSource::Result);
+    lines.extend(
+        errors
             .into_iter()
-            .filter(|error| error.source != ErrorSource::Result)
             .map(|error| (error.line, format!("was refused: {}", clipped(&error.text)))),
     );
-    told.extend(
-        transcript
-            .workarounds()
-            .into_iter()
-            .map(|(line, text)| (line, format!("works around it: {}", clipped(&text)))),
-    );
-    told.extend(
-        transcript
-            .unparsable()
-            .map(|(line, text)| (line, format!("prints what is no event: {}", quoted(text)))),
-    );
-    told.extend(transcript.results().into_iter().map(|result| {
+    let workarounds = transcript.workarounds().into_iter();
+    lines.extend(workarounds.map(|(line, text)| (line, format!("works around it: {}", clipped(&text)))));
+    let unparsable = transcript.unparsable();
+    lines.extend(unparsable.map(|(line, text)| (line, format!("prints no event: {}", quoted(text)))));
+    lines.extend(transcript.results().into_iter().map(|result| {
         let kind = if result.is_error { "an error" } else { "success" };
         let text = quoted(&result.text.unwrap_or_default());
         let cost = result
             .total_cost_usd
             .map_or_else(String::new, |cost| format!(", ${cost:.4}"));
-        let turns = result.num_turns.unwrap_or(0);
-        let turns = counted(usize::try_from(turns).unwrap_or(usize::MAX), "turn");
+        let turns = usize::try_from(result.num_turns.unwrap_or(0)).unwrap_or(usize::MAX);
+        let turns = counted(turns, "turn");
         (result.line, format!("ends with {kind}: {text} ({turns}{cost})"))
     }));
-    told.into_iter()
-        .map(|(line, what)| (at(line), what, line))
+    let at_ms = |line: usize| {
+        let event = transcript.events.get(line.saturating_sub(1));
+        event.map_or(0, |event| event.at_ms)
+    };
+    lines
+        .into_iter()
+        .map(|(line, what)| step(at_ms(line), Who::Claude, what, "transcript.jsonl", line))
         .collect()
 }
 
-fn calls(answer: &Answer) -> Vec<(usize, String)> {
+fn calls(answer: &Answer) -> impl Iterator<Item = (usize, String)> {
     let last = answer.deltas.last().map_or(answer.line, |delta| delta.line);
-    answer
-        .content
-        .iter()
-        .filter_map(|block| match block {
-            AnswerBlock::ToolUse { name, input, .. } => Some((
-                last,
-                format!("is asked to run {name} {}", short(&input.to_string())),
-            )),
-            _ => None,
-        })
-        .collect()
+    answer.content.iter().filter_map(move |block| match block {
+        AnswerBlock::ToolUse { name, input, .. } => {
+            let input = short(&input.to_string());
+            Some((last, format!("is asked to run {name} {input}")))
+        }
+        _ => None,
+    })
 }
 
 fn ending(evidence: &Evidence) -> String {
@@ -555,11 +462,11 @@ fn ending(evidence: &Evidence) -> String {
     let how = match (exit.code, exit.signal) {
         (Some(code), _) => format!("exits with status {code}"),
         (None, Some(signal)) => format!("is ended by signal {signal}"),
-        (None, None) => "ends in no known way".into(),
+        (None, None) => "ends in an unknown way".into(),
     };
     let why = match exit.killed {
-        Some(Killed::Deadline) => ", as its time was up",
-        Some(Killed::PermanentError) => ", as no retry can mend the error",
+        Some(Killed::Deadline) => ", because the trial timed out",
+        Some(Killed::PermanentError) => ", because a retry cannot succeed",
         None => "",
     };
     format!("{how}{why}, {} ms after its start", exit.duration_ms)

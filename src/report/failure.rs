@@ -1,36 +1,40 @@
-//! The one wording of a failure: whole for the console and JUnit, in short for results and matrix.
+//! The text of a failure: in full for the console and JUnit, in short for results and matrix.
 
 use crate::expectation::RUN;
-use crate::text::{one_line, printable};
 use std::fmt::Write as _;
 use std::path::Path;
 
 use super::paint::{BAD, DIM, HEADING, LEAD, Paint};
 use crate::ids::TrialName;
-use crate::outcome::{Cause, Failure, KNOWN_FAILURES, Mismatch};
+use crate::outcome::{Cause, EvidenceLine, Failure, KNOWN_FAILURES, Mismatch};
+use crate::text::{one_line, printable};
 
 /// The most characters of a value in a short text.
 const SHORT: usize = 200;
 
-/// A failure as the console and JUnit show it: each mismatch with its place, what was expected and found, and
-/// where the evidence lies in the folder `evidence`; then whose fault it is and how to see it again.
-/// Ends with a newline.
+/// The full text: each mismatch with its place, expected and actual values and its line in the folder `evidence`, then the
+/// cause and how to repeat the trial. Ends with a newline.
 pub fn failure(trial: &TrialName, failure: &Failure, evidence: Option<&Path>, paint: Paint) -> String {
     let mut text = String::new();
-    let (told, consequences) = sorted(failure);
-    for mismatch in told {
+    let (mismatches, consequences) = sorted(failure);
+    for mismatch in mismatches {
         push_mismatch(&mut text, failure, mismatch, evidence, paint);
     }
     if !consequences.is_empty() {
-        push_note(&mut text, "could not hold then", &consequences.join(", "), paint);
+        push_note(
+            &mut text,
+            "failed as a consequence",
+            &consequences.join(", "),
+            paint,
+        );
     }
     if !failure.wire.is_empty() {
         push_note(&mut text, "wire", &failure.wire.join("\n      "), paint);
     }
     push_note(&mut text, "cause", &cause(failure), paint);
     let hint = paint.apply(LEAD, "hint:");
-    if !failure.next.is_empty() {
-        push_line(&mut text, &format!("{hint} {}", printable(&failure.next)));
+    if let Some(next) = &failure.next {
+        push_line(&mut text, &format!("{hint} {}", printable(next)));
     }
     push_line(
         &mut text,
@@ -48,10 +52,10 @@ pub fn failure(trial: &TrialName, failure: &Failure, evidence: Option<&Path>, pa
     text
 }
 
-/// The mismatches to tell, and the names of expectations that a run without an answer could not fulfil.
+/// The mismatches to show. Where the run itself failed, the others follow from it, and only their names are returned.
 fn sorted(failure: &Failure) -> (Vec<&Mismatch>, Vec<&str>) {
-    let broke = |mismatch: &&Mismatch| mismatch.expectation == RUN;
-    let (run, rest): (Vec<&Mismatch>, Vec<&Mismatch>) = failure.mismatches.iter().partition(broke);
+    let is_run = |mismatch: &&Mismatch| mismatch.expectation == RUN;
+    let (run, rest): (Vec<&Mismatch>, Vec<&Mismatch>) = failure.mismatches.iter().partition(is_run);
     if run.is_empty() {
         return (rest, Vec::new());
     }
@@ -63,8 +67,7 @@ fn sorted(failure: &Failure) -> (Vec<&Mismatch>, Vec<&str>) {
     (run, names)
 }
 
-/// A failure in a few lines without its places: what the first mismatch says, and the cause. No newline
-/// at the end; never empty.
+/// The first mismatch without its place, and the cause, in a few lines. No newline at the end; never empty.
 pub fn failure_in_short(failure: &Failure) -> String {
     let mut lines = Vec::new();
     if let Some((first, others)) = failure.mismatches.split_first() {
@@ -73,15 +76,15 @@ pub fn failure_in_short(failure: &Failure) -> String {
             more => format!("{} (and {more} more)", clip(&first.summary)),
         });
         let details = [("expected", &first.expected), ("actual", &first.actual)];
-        let told = details.into_iter().filter(|(_, value)| !value.trim().is_empty());
-        lines.extend(told.map(|(label, value)| format!("{label}: {}", clip(value))));
+        let details = details.into_iter().filter(|(_, value)| !value.trim().is_empty());
+        lines.extend(details.map(|(label, value)| format!("{label}: {}", clip(value))));
     }
     lines.retain(|line| !line.is_empty());
     lines.push(format!("cause: {}", clip(&cause(failure))));
     lines.join("\n")
 }
 
-/// The causes that a text made of [`failure_in_short`]'s names, in order, none twice; none in any other text.
+/// The causes named in texts of [`failure_in_short`], in order, without repetitions.
 pub fn causes_in_short(text: &str) -> Vec<Cause> {
     let mut causes = Vec::new();
     for line in text.lines() {
@@ -112,7 +115,7 @@ fn push_mismatch(
     push_line(text, &format!("  {arrow} {place}"));
     push_value(text, "expected", &mismatch.expected, paint);
     push_value(text, "actual", &mismatch.actual, paint);
-    if let Some((file, line)) = &mismatch.evidence {
+    if let Some(EvidenceLine { file, line }) = &mismatch.evidence {
         let path = evidence.map_or_else(|| file.into(), |folder| folder.join(file));
         push_note(text, "evidence", &format!("{}:{line}", path.display()), paint);
     } else if let Some(folder) = evidence {
@@ -123,20 +126,19 @@ fn push_mismatch(
     }
 }
 
-/// Where a mismatch belongs: `vision/_shared.yaml:14:5  expect.image`. What is expected of every trial stands in no
-/// cell, and a fault of a cell's text, for which nothing was run, has its whole path already.
+/// The place of a mismatch: `vision/_shared.yaml:14:5  expect.image`. Implied expectations have no place. A fault of a
+/// cell's text, which kept the trial from running, already has its full path.
 fn place_of(failure: &Failure, mismatch: &Mismatch, was_run: bool) -> String {
     let name = &mismatch.expectation;
     match &mismatch.place {
         None => name.clone(),
         Some(place) => {
-            let whole = name.starts_with(KNOWN_FAILURES);
-            let of_the_text = !was_run && matches!(failure.cause, Cause::Harness | Cause::Config);
-            let prefix = if whole || of_the_text { "" } else { "expect." };
-            let position = if place.line == 0 {
-                String::new()
-            } else {
-                format!(":{}:{}", place.line, place.column)
+            let is_path = name.starts_with(KNOWN_FAILURES)
+                || !was_run && matches!(failure.cause, Cause::Harness | Cause::Config);
+            let prefix = if is_path { "" } else { "expect." };
+            let position = match place.line {
+                0 => String::new(),
+                line => format!(":{line}:{}", place.column),
             };
             format!("{}{position}  {prefix}{name}", place.file.display())
         }
@@ -184,7 +186,7 @@ mod tests {
         Failure {
             cause: Cause::Gateway,
             why: "sent by claude, absent at the provider".into(),
-            next: String::new(),
+            next: None,
             wire: Vec::new(),
             mismatches: vec![Mismatch {
                 expectation: "image".into(),
@@ -197,13 +199,16 @@ mod tests {
                 summary: "the provider did not receive the image".into(),
                 expected: "an `image/png` block of 69 bytes in the last user message".into(),
                 actual: "2 text blocks".into(),
-                evidence: Some(("exchanges.jsonl".into(), 1)),
+                evidence: Some(EvidenceLine {
+                    file: "exchanges.jsonl".into(),
+                    line: 1,
+                }),
             }],
         }
     }
 
     #[test]
-    fn a_failure_says_what_broke_where_whose_fault_it_is_and_what_to_do() {
+    fn a_failure_names_place_values_cause_and_next_steps() {
         let trial = "vision::vertex_ai::haiku".parse().unwrap();
         let folder = Path::new("target/compat/vision/vertex_ai/haiku");
         let text = failure(&trial, &lost_image(), Some(folder), Paint::Plain);
@@ -222,52 +227,49 @@ hint: `cargo run -- show vision::vertex_ai::haiku` replays it, and docs/why-red.
         );
     }
 
-    #[test]
-    fn what_changed_on_the_wire_stands_before_the_cause() {
-        let mut failed = lost_image();
-        failed.wire = vec!["request 1: one".into(), "reply 1: two".into()];
-        let text = failure(&"a::b::c".parse().unwrap(), &failed, None, Paint::Plain);
-        assert!(
-            text.contains("\n   = wire: request 1: one\n           reply 1: two\n   = cause:"),
-            "{text}"
-        );
+    fn plain_text(failed: &Failure) -> String {
+        failure(&"a::b::c".parse().unwrap(), failed, None, Paint::Plain)
     }
 
     #[test]
-    fn advice_stands_before_the_command_and_what_stands_in_no_cell_has_its_bare_name() {
-        let mut failed = lost_image();
-        failed.next = "update the gateway".into();
-        failed.mismatches[0].place = None;
-        let text = failure(&"a::b::c".parse().unwrap(), &failed, None, Paint::Plain);
-        assert!(text.contains("\n  --> image\n"), "{text}");
-        assert!(
-            text.contains("\nhint: update the gateway\nhint: run this trial alone with"),
-            "{text}"
-        );
+    fn each_part_of_a_failure_has_its_line() {
+        type Change = fn(&mut Failure);
+        let table: [(Change, &str); 6] = [
+            (
+                |failed| failed.wire = vec!["request 1: one".into(), "reply 1: two".into()],
+                "\n   = wire: request 1: one\n           reply 1: two\n   = cause:",
+            ),
+            (
+                |failed| failed.next = Some("update the gateway".into()),
+                "\nhint: update the gateway\nhint: run this trial alone with",
+            ),
+            (|failed| failed.mismatches[0].place = None, "\n  --> image\n"),
+            (
+                |failed| failed.mismatches[0].expectation = "known_failures.image".into(),
+                ":14:5  known_failures.image\n",
+            ),
+            (
+                |failed| {
+                    failed.cause = Cause::Harness;
+                    failed.mismatches[0].expectation = "prompt.image".into();
+                },
+                "  --> cells/vision/_shared.yaml:14:5  prompt.image\n",
+            ),
+            (
+                |failed| failed.mismatches[0].actual = "first\nsecond\n".into(),
+                "   | actual:   first\n   |           second\n",
+            ),
+        ];
+        for (change, expected) in table {
+            let mut failed = lost_image();
+            change(&mut failed);
+            let text = plain_text(&failed);
+            assert!(text.contains(expected), "{text}\n  lacks\n{expected}");
+        }
     }
 
     #[test]
-    fn a_stale_known_failure_is_placed_at_its_declaration() {
-        let mut stale = lost_image();
-        stale.mismatches[0].expectation = "known_failures.image".into();
-        let text = failure(&"a::b::c".parse().unwrap(), &stale, None, Paint::Plain);
-        assert!(text.contains(":14:5  known_failures.image\n"), "{text}");
-    }
-
-    #[test]
-    fn a_fault_of_a_cell_keeps_its_path() {
-        let mut broken = lost_image();
-        broken.cause = Cause::Harness;
-        broken.mismatches[0].expectation = "prompt.image".into();
-        let text = failure(&"a::b::c".parse().unwrap(), &broken, None, Paint::Plain);
-        assert!(
-            text.contains("  --> cells/vision/_shared.yaml:14:5  prompt.image\n"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn colour_adds_escape_sequences_and_nothing_else() {
+    fn colour_adds_only_escape_sequences() {
         let trial = "vision::vertex_ai::haiku".parse().unwrap();
         let coloured = failure(&trial, &lost_image(), None, Paint::Ansi);
         let plain = failure(&trial, &lost_image(), None, Paint::Plain);
@@ -276,18 +278,7 @@ hint: `cargo run -- show vision::vertex_ai::haiku` replays it, and docs/why-red.
     }
 
     #[test]
-    fn values_of_several_lines_stay_behind_the_bar() {
-        let mut failed = lost_image();
-        failed.mismatches[0].actual = "first\nsecond\n".into();
-        let text = failure(&"a::b::c".parse().unwrap(), &failed, None, Paint::Plain);
-        assert!(
-            text.contains("   | actual:   first\n   |           second\n"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn in_short_it_is_a_few_bounded_lines() {
+    fn the_short_text_has_a_few_bounded_lines() {
         let mut failed = lost_image();
         failed.mismatches[0].actual = "x ".repeat(1000);
         failed.mismatches.push(failed.mismatches[0].clone());
@@ -303,32 +294,18 @@ hint: `cargo run -- show vision::vertex_ai::haiku` replays it, and docs/why-red.
     }
 
     #[test]
-    fn the_cause_can_be_told_from_the_short_text() {
+    fn the_short_text_names_the_cause() {
         let short = failure_in_short(&lost_image());
-        let nothing = Failure {
-            cause: Cause::RateLimit,
+        let nothing = |cause| Failure {
+            cause,
             why: String::new(),
-            next: String::new(),
-            wire: Vec::new(),
             mismatches: Vec::new(),
+            ..lost_image()
         };
-        let text = format!(
-            "haiku: {short}\nopus: {}\nmythos: {short}",
-            failure_in_short(&nothing)
-        );
+        assert_eq!(failure_in_short(&nothing(Cause::Harness)), "cause: harness");
+        let limited = failure_in_short(&nothing(Cause::RateLimit));
+        let text = format!("haiku: {short}\nopus: {limited}\nmythos: {short}");
         assert_eq!(causes_in_short(&text), [Cause::Gateway, Cause::RateLimit]);
         assert_eq!(causes_in_short("root cause: unknown"), []);
-    }
-
-    #[test]
-    fn in_short_it_is_never_empty() {
-        let nothing = Failure {
-            cause: Cause::Harness,
-            why: String::new(),
-            next: String::new(),
-            wire: Vec::new(),
-            mismatches: Vec::new(),
-        };
-        assert_eq!(failure_in_short(&nothing), "cause: harness");
     }
 }

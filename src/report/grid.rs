@@ -1,28 +1,27 @@
-//! A table of marks, laid out for a terminal of a given width.
+//! A table of marks for a terminal of a given width.
 //!
-//! Titles break at their underscores, hyphens and spaces; columns that still find no room
-//! go to a further table below, so no line is ever wider than asked for.
+//! Titles break at underscores, hyphens and spaces. Columns that still do not fit go to another table below.
 
-use crate::text::printable;
 use anstyle::Style;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::paint::{BAD, DIM, GOOD, HEADING, Paint, UNKNOWN};
+use crate::text::printable;
 
-/// What is known of one trial, or of a cell as a whole.
+/// The state of a trial or of a whole cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Mark {
+pub enum CellMark {
     Pass,
-    /// It passed after it had failed.
+    /// It failed first, then passed.
     Flaky,
     Fail,
-    /// It failed and could not be judged: not the gateway's fault, nor the feature's.
+    /// It failed for a reason outside gateway and feature.
     Unjudged,
     NotApplicable,
     NotTested,
 }
 
-impl Mark {
+impl CellMark {
     /// Every mark, in the order of a legend.
     pub const ALL: [Self; 6] = [
         Self::Pass,
@@ -55,7 +54,6 @@ impl Mark {
         }
     }
 
-    /// Green, red, yellow or grey; never the only sign.
     pub fn style(self) -> Style {
         match self {
             Self::Pass => GOOD,
@@ -66,22 +64,21 @@ impl Mark {
     }
 }
 
-/// A table: titles of columns, and rows of a title and a list of marks a column.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grid {
     pub columns: Vec<String>,
     /// The rows; each has as many cells as there are columns.
-    pub rows: Vec<Row>,
+    pub rows: Vec<GridRow>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Row {
+pub struct GridRow {
     pub title: String,
-    /// Its cells; of several marks in one, all are shown.
-    pub cells: Vec<Vec<Mark>>,
+    /// The marks of each cell; all are shown.
+    pub cells: Vec<Vec<CellMark>>,
 }
 
-/// The narrowest terminal that is laid out for.
+/// The smallest width.
 pub const NARROWEST: usize = 30;
 const GAP: usize = 2;
 /// A part of a title longer than this is broken anywhere.
@@ -110,7 +107,7 @@ pub fn render(grid: &Grid, width: usize, paint: Paint) -> String {
         .join("\n")
 }
 
-/// As wide as the longest title, or as there is room beside the widest column and without a further table.
+/// The width of the longest title, as far as it fits beside the widest column and needs no further table.
 fn row_title_width(widths: &[usize], width: usize, longest: usize) -> usize {
     let least = longest.min((width / 4).max(12));
     let widest = widths.iter().max().map_or(0, |widest| widest + GAP);
@@ -122,7 +119,7 @@ fn row_title_width(widths: &[usize], width: usize, longest: usize) -> usize {
         .unwrap_or(least)
 }
 
-/// Which columns stand together in one table.
+/// The columns of each table.
 fn panels(widths: &[usize], room: usize) -> Vec<std::ops::Range<usize>> {
     let mut panels = Vec::new();
     let (mut start, mut used) = (0, 0);
@@ -137,7 +134,7 @@ fn panels(widths: &[usize], room: usize) -> Vec<std::ops::Range<usize>> {
     panels
 }
 
-/// A column's title in lines; every title may take as much room as the longest part of any.
+/// The lines of a column's title; each title may be as wide as the longest part of any title.
 fn title(grid: &Grid, column: usize) -> Vec<String> {
     let titles: Vec<String> = grid.columns.iter().map(|title| one_line(title)).collect();
     let longest = titles
@@ -204,7 +201,7 @@ fn panel(
     text
 }
 
-/// A line of a title and cells, each a text with its width and that of its column.
+/// Adds a line: a title, and for each cell its text, the text's width and the column's width.
 fn push_line(
     text: &mut String,
     title: &str,
@@ -223,7 +220,7 @@ fn push_line(
     text.push('\n');
 }
 
-/// `text` in lines of at most `width` columns, broken at spaces where it can be. Line breaks within are kept.
+/// `text` in lines of at most `width` columns, broken at spaces if possible. Keeps the line breaks of `text`.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     printable(text)
         .lines()
@@ -239,7 +236,7 @@ fn parts(title: &str) -> impl Iterator<Item = &str> {
     title.split_inclusive(['_', ' ', '-'])
 }
 
-/// Puts as many `parts` on a line as fit; one that alone is too wide is broken anywhere.
+/// Puts as many `parts` on a line as fit, and breaks a part that is too wide for a line.
 fn wrap_parts<'a>(parts: impl Iterator<Item = &'a str>, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for part in parts {
@@ -263,9 +260,9 @@ mod tests {
     use super::*;
 
     fn grid(columns: &[&str], rows: usize) -> Grid {
-        let row = |index: usize| Row {
+        let row = |index: usize| GridRow {
             title: format!("A feature with quite a long name, number {index}"),
-            cells: vec![vec![Mark::Pass, Mark::Fail, Mark::NotTested]; columns.len()],
+            cells: vec![vec![CellMark::Pass, CellMark::Fail, CellMark::NotTested]; columns.len()],
         };
         Grid {
             columns: columns.iter().map(|&column| column.to_owned()).collect(),
@@ -274,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_wider_than_asked_for_whatever_the_table() {
+    fn no_line_is_wider_than_the_width() {
         let many: Vec<String> = (0..12)
             .map(|index| format!("some_provider_number_{index}"))
             .collect();
@@ -305,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn text_breaks_at_spaces_and_only_else_within_words() {
+    fn text_breaks_at_spaces_before_words() {
         assert_eq!(wrap("one two three", 8), ["one two", "three"]);
         assert_eq!(wrap("abcdefghij k", 4), ["abcd", "efgh", "ij k"]);
         assert_eq!(wrap("one\n\ntwo", 8), ["one", "", "two"]);

@@ -1,6 +1,4 @@
-//! What people read about a run: the one wording of a failure, and tables for a terminal.
-//!
-//! Pure: values in, text out. Nothing here prints, decides a colour from the environment, or judges.
+//! The text of a failure, the same everywhere, and tables for a terminal.
 #![warn(clippy::disallowed_methods)]
 
 pub mod paint;

@@ -1,4 +1,4 @@
-//! Whether a text is coloured, as a value.
+//! Colours of reports.
 
 use anstyle::{AnsiColor, Style};
 

@@ -1,13 +1,13 @@
-//! What the JSON files of the project have in common: how a text is read, with errors that say where, and how
-//! one is laid out.
-//!
-//! Pure.
+//! Reads and writes the JSON files of the project, with positions in errors.
 
-use std::fmt;
+use std::fmt::{self, Display};
+use std::hash::Hash;
+use std::marker::PhantomData;
 
+use indexmap::IndexMap;
 use schemars::JsonSchema;
-use serde::de::{DeserializeOwned, IgnoredAny};
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The version of the layout that this program writes and reads. Written as a text: `"1"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -18,26 +18,26 @@ pub enum SchemaVersion {
     One,
 }
 
-/// Why a text is not the file it should be. Shown with its place first: `line 4, column 25: unknown field …`.
+/// Why a text is not a valid file: `line 4, column 25: unknown field …`.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{what}", .position.map_or_else(String::new, |position| format!("{position}: ")))]
 pub struct JsonError {
-    /// Where; `None` where it is about what is not there.
-    pub position: Option<Position>,
-    /// What is wrong: of a contradiction with the path to it first, `results[3].nodeid: …`.
+    /// `None` if something is missing.
+    pub position: Option<JsonPosition>,
+    /// What is wrong; a contradiction begins with its path, `results[3].nodeid: …`.
     pub what: String,
 }
 
-/// A place in a text, shown as `line 4, column 25`.
+/// Shown as `line 4, column 25`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
+pub struct JsonPosition {
     /// The line, from 1.
     pub line: usize,
     /// The column, in characters, from 1.
     pub column: usize,
 }
 
-impl fmt::Display for Position {
+impl fmt::Display for JsonPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}, column {}", self.line, self.column)
     }
@@ -46,18 +46,18 @@ impl fmt::Display for Position {
 impl From<serde_json::Error> for JsonError {
     fn from(error: serde_json::Error) -> Self {
         let (line, column) = (error.line(), error.column());
-        let told = error.to_string();
-        let what = told.strip_suffix(&format!(" at line {line} column {column}"));
-        // serde_json counts from 0 where nothing has been read.
+        let message = error.to_string();
+        let what = message.strip_suffix(&format!(" at line {line} column {column}"));
+        // serde_json reports column 0 before it has read anything.
         let column = column.max(1);
         Self {
-            position: (line > 0).then_some(Position { line, column }),
-            what: what.unwrap_or(&told).to_owned(),
+            position: (line > 0).then_some(JsonPosition { line, column }),
+            what: what.unwrap_or(&message).to_owned(),
         }
     }
 }
 
-/// Something in a file that contradicts the rest of it.
+/// A value that contradicts the rest of the file.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Contradiction {
     /// The path to it, `features[2].providers`.
@@ -67,7 +67,14 @@ pub struct Contradiction {
 }
 
 impl Contradiction {
-    /// The same for a reader of `text`, with the place that the path leads to.
+    pub fn new(at: impl Into<String>, what: impl Into<String>) -> Self {
+        Self {
+            at: at.into(),
+            what: what.into(),
+        }
+    }
+
+    /// The error, with the position of the path in `text`.
     pub fn in_text(self, text: &str) -> JsonError {
         JsonError {
             position: position(text, &self.at),
@@ -76,17 +83,15 @@ impl Contradiction {
     }
 }
 
-/// Only what every file begins with.
 #[derive(Deserialize)]
 #[serde(expecting = "a JSON object with a `schema_version`")]
 struct Header {
     schema_version: Option<serde_json::Value>,
 }
 
-/// Reads `text`. The version is looked at first, so that a file of another layout is called that and not
-/// a file with unknown fields.
+/// Reads `text`. Checks the version first, so that the error for another layout does not name unknown fields.
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, JsonError> {
-    // serde takes a list for a struct.
+    // serde also reads a struct from a list.
     if text.trim_start().starts_with('[') {
         return Err(JsonError {
             position: position(text, ""),
@@ -106,13 +111,14 @@ fn other_version(text: &str, found: &str) -> JsonError {
         position: position(text, "schema_version"),
         what: format!(
             "`schema_version` is {found}, and this `compat` reads `\"1\"`: use the release of `compat` that wrote the \
-             file, or write it anew"
+             file, or create it again"
         ),
     }
 }
 
-/// Where the value begins that `path` (`results[3].nodeid`) leads to in `text`; `None` where there is none.
-pub fn position(text: &str, path: &str) -> Option<Position> {
+/// The position of the value at `path` (`results[3].nodeid`) in `text`, if there is one.
+pub fn position(text: &str, path: &str) -> Option<JsonPosition> {
+    // serde keeps no positions of the values that it has read, so the text is walked again.
     let steps = path.split(['.', '[', ']']).filter(|step| !step.is_empty());
     let mut cursor = Cursor { text, at: 0 };
     for step in steps {
@@ -121,20 +127,20 @@ pub fn position(text: &str, path: &str) -> Option<Position> {
     cursor.skip_blanks();
     let before = &text[..cursor.at];
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    Some(Position {
+    Some(JsonPosition {
         line: before.matches('\n').count() + 1,
         column: before[line_start..].chars().count() + 1,
     })
 }
 
-/// A place in a JSON text, in front of a value.
+/// A place in a JSON text, before a value.
 struct Cursor<'a> {
     text: &'a str,
     at: usize,
 }
 
 impl Cursor<'_> {
-    /// Goes to the value of the key, or to the item with the number, that `step` is.
+    /// Goes to the value of the key, or to the item with the number, in `step`.
     fn enter(&mut self, step: &str) -> Option<()> {
         if self.takes('{') {
             while self.value::<String>()? != step {
@@ -174,19 +180,50 @@ impl Cursor<'_> {
     }
 }
 
-/// Lays `value` out: two spaces a level, keys in the order of the type, a final newline.
+/// For serde's `deserialize_with`: a map without duplicate keys.
+pub fn unique_keys<'de, D, K, V>(deserializer: D) -> Result<IndexMap<K, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    K: Deserialize<'de> + Display + Eq + Hash,
+    V: Deserialize<'de>,
+{
+    deserializer.deserialize_map(UniqueKeys(PhantomData))
+}
+
+struct UniqueKeys<K, V>(PhantomData<(K, V)>);
+
+impl<'de, K: Deserialize<'de> + Display + Eq + Hash, V: Deserialize<'de>> Visitor<'de> for UniqueKeys<K, V> {
+    type Value = IndexMap<K, V>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut entries = IndexMap::new();
+        while let Some(key) = map.next_key()? {
+            if entries.contains_key(&key) {
+                return Err(A::Error::custom(format!("key `{key}` is there twice")));
+            }
+            entries.insert(key, map.next_value()?);
+        }
+        Ok(entries)
+    }
+}
+
+/// Two spaces per level, keys in the order of the type, a final newline.
 pub fn write<T: Serialize>(value: &T) -> String {
     let mut text = serde_json::to_string_pretty(value).expect("our types have text keys and finite numbers");
     text.push('\n');
     text
 }
 
-/// Points in time as the files write them: ISO 8601, UTC, ending in `Z`, no finer than milliseconds.
+/// Times in files: ISO 8601, UTC, ending in `Z`, at most milliseconds.
 pub mod timestamp {
     use chrono::{DateTime, SecondsFormat, Utc};
     use serde::{Deserialize, Deserializer, Serializer};
 
-    /// Writes `2026-11-21T09:00:00Z`, or `2026-11-21T09:00:00.120Z` where there are milliseconds.
+    /// `2026-11-21T09:00:00Z`, or `2026-11-21T09:00:00.120Z` with milliseconds.
     pub fn to_text(time: &DateTime<Utc>) -> String {
         let format = match time.timestamp_subsec_millis() {
             0 => SecondsFormat::Secs,
@@ -195,7 +232,7 @@ pub mod timestamp {
         time.to_rfc3339_opts(format, true)
     }
 
-    /// Reads what [`to_text`] writes, with any fraction of a second.
+    /// Reads the form of [`to_text`], with any fraction of a second.
     pub fn from_text(text: &str) -> Result<DateTime<Utc>, String> {
         let time = DateTime::parse_from_rfc3339(text)
             .ok()
@@ -235,7 +272,10 @@ mod tests {
         assert_eq!(place("ü.list[3]"), None);
         assert_eq!(place("ü.list.x"), None);
         assert_eq!(place("z"), None);
-        assert_eq!(position("{\"a\": ", "a"), Some(Position { line: 1, column: 7 }));
+        assert_eq!(
+            position("{\"a\": ", "a"),
+            Some(JsonPosition { line: 1, column: 7 })
+        );
         assert_eq!(position("not json", "a"), None);
     }
 }

@@ -1,8 +1,8 @@
-//! JUnit XML, as CircleCI, GitHub and GitLab show it: a suite a feature, a case a trial.
+//! JUnit XML for CircleCI, GitHub and GitLab: one suite per feature, one case per trial.
 //!
-//! Pure. A case is a `<failure>` where the gateway, the feature or Claude Code is at fault, an `<error>` where it
-//! could not be judged, `<skipped>` where the feature cannot exist, and carries `<flakyFailure>` or
-//! `<flakyError>` where an attempt failed before one passed.
+//! A case is a `<failure>` if the gateway, the feature or Claude Code is at fault, an `<error>` if the trial could not be
+//! judged, and `<skipped>` if the feature is not applicable. It has `<flakyFailure>` or `<flakyError>` for attempts that
+//! failed before one passed.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use quick_junit::{
     FlakyOrRerun, NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestRerun, TestSuite,
 };
 
-use super::file::{AttemptEntry, Entry, FailureEntry, Results, Run};
+use super::file::{Results, RunRecord, TrialRecord};
 use super::status::TrialResult;
-use crate::outcome::{Cause, Failure, Judged, Verdict};
+use crate::outcome::{Attempt, Cause, CheckResult, Failure, Verdict};
 use crate::report::{self, Paint};
 
 pub fn to_xml(results: &Results) -> String {
@@ -27,19 +27,19 @@ pub fn to_xml(results: &Results) -> String {
     report.to_string().expect("XML into a String cannot fail")
 }
 
-fn suite(run: &Run, entries: &[Entry]) -> TestSuite {
+fn suite(run: &RunRecord, entries: &[TrialRecord]) -> TestSuite {
     let mut suite = TestSuite::new(entries[0].feature_id.as_str());
-    if let Some(first) = entries.iter().map(|entry| entry.started_at).min() {
+    if let Some(first) = entries.iter().map(|trial| trial.started_at).min() {
         suite.set_timestamp(first);
     }
-    let total: u64 = entries.iter().map(|entry| entry.duration_ms).sum();
+    let total: u64 = entries.iter().map(|trial| trial.duration_ms).sum();
     suite.set_time(Duration::from_millis(total));
     suite.add_properties(run_properties(run));
     suite.add_test_cases(entries.iter().map(case));
     suite
 }
 
-fn run_properties(run: &Run) -> Vec<Property> {
+fn run_properties(run: &RunRecord) -> Vec<Property> {
     let behind = match run.behind {
         crate::evidence::Behind::Simulated => "simulated",
         crate::evidence::Behind::Live => "live",
@@ -57,105 +57,98 @@ fn run_properties(run: &Run) -> Vec<Property> {
     properties
 }
 
-/// The case is named as the trial is, so that what CI shows is what `--exact` takes; its file is its cell.
-fn case(entry: &Entry) -> TestCase {
-    let mut case = TestCase::new(entry.nodeid.to_string(), status(entry));
-    case.set_classname(format!("{}.{}", entry.feature_id, entry.provider));
-    case.set_time(Duration::from_millis(entry.duration_ms));
-    case.set_timestamp(entry.started_at);
-    let file = format!("cells/{}/{}.yaml", entry.feature_id, entry.provider);
+/// The case has the trial's name, so that `--exact` accepts the name that CI shows. Its file is the cell.
+fn case(trial: &TrialRecord) -> TestCase {
+    let mut case = TestCase::new(trial.nodeid.to_string(), status(trial));
+    case.set_classname(format!("{}.{}", trial.feature_id, trial.provider));
+    case.set_time(Duration::from_millis(trial.duration_ms));
+    case.set_timestamp(trial.started_at);
+    let file = format!("cells/{}/{}.yaml", trial.feature_id, trial.provider);
     case.extra.insert("file".into(), file.into());
-    case.add_properties(properties(entry));
+    case.add_properties(properties(trial));
     case
 }
 
-fn properties(entry: &Entry) -> Vec<Property> {
+fn properties(trial: &TrialRecord) -> Vec<Property> {
     let mut properties = vec![
-        Property::new("provider", entry.provider.as_str()),
-        Property::new("tier", entry.tier.as_str()),
-        Property::new("model", entry.model.as_str()),
-        Property::new("attempts", entry.attempts.len().to_string()),
-        Property::new("cost_usd", format!("{:.6}", entry.cost_usd)),
-        Property::new("input_tokens", entry.usage.input_tokens.to_string()),
-        Property::new("output_tokens", entry.usage.output_tokens.to_string()),
+        Property::new("provider", trial.provider.as_str()),
+        Property::new("tier", trial.tier.as_str()),
+        Property::new("model", trial.model.as_str()),
+        Property::new("attempts", trial.attempts.len().to_string()),
+        Property::new("cost_usd", format!("{:.6}", trial.cost_usd)),
+        Property::new("input_tokens", trial.usage.input_tokens.to_string()),
+        Property::new("output_tokens", trial.usage.output_tokens.to_string()),
     ];
-    properties.extend(entry.expectations.iter().filter_map(not_held));
-    if let Some(cause) = entry.cause {
-        properties.push(Property::new("cause", cause.as_str()));
-    }
-    if let Some(why) = &entry.why {
-        properties.push(Property::new("why", why.as_str()));
-    }
-    if let Some(next) = &entry.next {
-        properties.push(Property::new("next", next.as_str()));
-    }
-    if let Some(evidence) = &entry.evidence {
-        properties.push(Property::new("evidence", evidence.as_str()));
-    }
+    properties.extend(trial.expectations.iter().filter_map(not_held));
+    let optional = [
+        ("cause", trial.cause.map(Cause::as_str)),
+        ("why", trial.why.as_deref()),
+        ("next", trial.next.as_deref()),
+        ("evidence", trial.evidence.as_deref()),
+    ];
+    properties.extend(
+        optional
+            .into_iter()
+            .filter_map(|(name, value)| Some(Property::new(name, value?))),
+    );
     properties
 }
 
-/// What a case that passed does not show: an expectation that failed as declared, or that could not be judged.
-fn not_held(judged: &Judged) -> Option<Property> {
-    match judged.verdict {
+/// A property for an expectation that failed as declared or was not judged, because a passed case does not show it.
+fn not_held(check: &CheckResult) -> Option<Property> {
+    match check.verdict {
         Verdict::KnownFailure => {
-            let told = [judged.name.as_str()]
-                .into_iter()
-                .chain(judged.reason.as_deref())
-                .chain(judged.link.as_deref());
-            Some(Property::new(
-                "known_failure",
-                told.collect::<Vec<_>>().join(": "),
-            ))
+            let parts = [Some(&check.name), check.reason.as_ref(), check.link.as_ref()];
+            let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+            Some(Property::new("known_failure", parts.join(": ")))
         }
-        Verdict::NotJudged => Some(Property::new("not_judged", judged.name.as_str())),
+        Verdict::NotJudged => Some(Property::new("not_judged", check.name.as_str())),
         Verdict::Held | Verdict::Broken | Verdict::UnexpectedlyHeld => None,
     }
 }
 
-fn status(entry: &Entry) -> TestCaseStatus {
-    let failed_before = failed_attempts(entry);
-    let mut status = match (&entry.result, entry.failure()) {
+fn status(trial: &TrialRecord) -> TestCaseStatus {
+    let failed_before = failed_attempts(trial);
+    let mut status = match (&trial.result, trial.failure()) {
         (TrialResult::NotApplicable { reason }, _) => {
             let mut status = TestCaseStatus::skipped();
             status.set_message(reason.as_str());
             return status;
         }
-        (TrialResult::Fail { .. }, Some(failure)) => failed(entry, &failure),
+        (TrialResult::Fail { .. }, Some(failure)) => failed(trial, &failure),
         _ => TestCaseStatus::success(),
     };
-    status.add_reruns(failed_before.map(|(attempt, failure)| rerun(entry, attempt, failure)));
-    if matches!(entry.result, TrialResult::Fail { .. }) {
+    status.add_reruns(failed_before.map(|(attempt, failure)| rerun(trial, attempt, failure)));
+    if matches!(trial.result, TrialResult::Fail { .. }) {
         status.set_rerun_kind(FlakyOrRerun::Rerun);
     }
     status
 }
 
-/// The attempts that failed before the one that gave the verdict.
-fn failed_attempts(entry: &Entry) -> impl Iterator<Item = (&AttemptEntry, &FailureEntry)> {
-    let before = entry.attempts.len().saturating_sub(1);
-    entry.attempts[..before]
+/// The failed attempts before the last one.
+fn failed_attempts(trial: &TrialRecord) -> impl Iterator<Item = (&Attempt, &Failure)> {
+    let before = trial.attempts.len().saturating_sub(1);
+    trial.attempts[..before]
         .iter()
         .filter_map(|attempt| attempt.failure.as_ref().map(|failure| (attempt, failure)))
 }
 
-fn failed(entry: &Entry, failure: &Failure) -> TestCaseStatus {
+fn failed(trial: &TrialRecord, failure: &Failure) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(kind(failure.cause));
     status
         .set_message(headline(failure))
         .set_type(failure.cause.as_str())
-        .set_description(text(entry, failure));
+        .set_description(text(trial, failure));
     status
 }
 
-fn rerun(entry: &Entry, attempt: &AttemptEntry, failure: &FailureEntry) -> TestRerun {
-    let failure = failure.to_failure();
+fn rerun(trial: &TrialRecord, attempt: &Attempt, failure: &Failure) -> TestRerun {
     let mut rerun = TestRerun::new(kind(failure.cause));
     rerun
         .set_time(Duration::from_millis(attempt.duration_ms))
-        .set_message(headline(&failure))
+        .set_message(headline(failure))
         .set_type(failure.cause.as_str())
-        .set_description(text(entry, &failure));
+        .set_description(text(trial, failure));
     rerun
 }
 
@@ -167,16 +160,15 @@ fn headline(failure: &Failure) -> String {
         .to_owned()
 }
 
-fn text(entry: &Entry, failure: &Failure) -> String {
+fn text(trial: &TrialRecord, failure: &Failure) -> String {
     report::failure(
-        &entry.nodeid,
+        &trial.nodeid,
         failure,
-        entry.evidence.as_deref().map(Path::new),
+        trial.evidence.as_deref().map(Path::new),
         Paint::Plain,
     )
 }
 
-/// Judged and found wanting is a failure; what could not be judged is an error.
 fn kind(cause: Cause) -> NonSuccessKind {
     if cause.is_judged() {
         NonSuccessKind::Failure

@@ -1,18 +1,15 @@
-//! The results of shards made one.
+//! Merges the results of shards.
 //!
-//! Pure. Parts of one run agree in everything that a run was made of; what they do not agree in is an error, never
-//! a choice.
+//! Parts of one run have the same gateway, versions and trials. A difference is an error.
 
-use super::file::{Gateway, Results, Run};
+use super::file::{GatewayRecord, Results, RunRecord};
 use super::json::SchemaVersion;
 use crate::ids::TrialName;
 
-/// Why parts do not make a whole.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MergeError {
     #[error("nothing to merge: name at least one results file")]
     Nothing,
-    /// Two parts were not made of the same things.
     #[error(
         "`{first}` and `{second}` are not parts of one run: `{fact}` is `{one}` in the first and `{other}` in the second"
     )]
@@ -23,28 +20,25 @@ pub enum MergeError {
         one: String,
         other: String,
     },
-    /// A trial has a result in more than one part.
-    #[error("`{trial}` stands in `{first}` and in `{second}`")]
+    #[error("`{trial}` is in `{first}` and in `{second}`")]
     Duplicate {
         trial: String,
         first: String,
         second: String,
     },
-    /// Together the parts are not all of the project's trials.
     #[error(
-        "the parts hold {finished} of {trials} trials{broken_off}: give the missing parts, or `--allow-partial` to \
-         go on without them"
+        "the parts have {finished} of {trials} trials{broken_off}: give the missing parts, or use `--allow-partial` to \
+         merge without them"
     )]
     Partial {
         finished: usize,
         trials: usize,
-        /// `, and … was broken off`, if one was.
+        /// `, and … was interrupted`, if one was.
         broken_off: String,
     },
 }
 
-/// Merges `parts`, each with the name that errors call it by (its file). With `allow_partial` the parts need
-/// not be all trials of the project.
+/// Merges `parts`, each with its file name for errors. With `allow_partial`, trials may be missing.
 pub fn merge(parts: Vec<(String, Results)>, allow_partial: bool) -> Result<Results, MergeError> {
     check_facts(&parts)?;
     let run = merged_run(&parts).ok_or(MergeError::Nothing)?;
@@ -68,7 +62,7 @@ pub fn merge(parts: Vec<(String, Results)>, allow_partial: bool) -> Result<Resul
         return Err(MergeError::Partial {
             finished: named.len(),
             trials: run.trials,
-            broken_off: broken_off.map_or_else(String::new, |name| format!(", and `{name}` was broken off")),
+            broken_off: broken_off.map_or_else(String::new, |name| format!(", and `{name}` was interrupted")),
         });
     }
     Ok(Results {
@@ -80,11 +74,13 @@ pub fn merge(parts: Vec<(String, Results)>, allow_partial: bool) -> Result<Resul
 
 fn check_facts(parts: &[(String, Results)]) -> Result<(), MergeError> {
     for (index, fact) in FACTS.into_iter().enumerate() {
-        let mut told = parts
+        let mut known = parts
             .iter()
             .filter_map(|(name, part)| Some((name, facts(part)[index].clone()?)));
-        let Some((first, one)) = told.next() else { continue };
-        if let Some((second, other)) = told.find(|(_, other)| *other != one) {
+        let Some((first, one)) = known.next() else {
+            continue;
+        };
+        if let Some((second, other)) = known.find(|(_, other)| *other != one) {
             return Err(MergeError::Mismatch {
                 first: first.clone(),
                 second: second.clone(),
@@ -97,7 +93,7 @@ fn check_facts(parts: &[(String, Results)]) -> Result<(), MergeError> {
     Ok(())
 }
 
-/// What parts of one run agree in.
+/// Facts that are the same in all parts of a run.
 const FACTS: [&str; 5] = [
     "behind",
     "gateway.kind",
@@ -106,7 +102,7 @@ const FACTS: [&str; 5] = [
     "claude_code_version",
 ];
 
-/// The values of [`FACTS`]; a part in which nothing had to run says nothing about versions.
+/// The values of [`FACTS`]; a part in which nothing ran has no versions.
 fn facts(part: &Results) -> [Option<String>; FACTS.len()] {
     let run = &part.run;
     let has_run = part.results.iter().any(|entry| !entry.attempts.is_empty());
@@ -121,16 +117,16 @@ fn facts(part: &Results) -> [Option<String>; FACTS.len()] {
     ]
 }
 
-/// The run that the parts were of: from the first start to the last writing.
-fn merged_run(parts: &[(String, Results)]) -> Option<Run> {
+/// The run of all parts: from the first start to the last write.
+fn merged_run(parts: &[(String, Results)]) -> Option<RunRecord> {
     let runs = || parts.iter().map(|(_, part)| &part.run);
     let first = runs().next()?;
-    Some(Run {
+    Some(RunRecord {
         started_at: runs().map(|run| run.started_at).min()?,
         written_at: runs().map(|run| run.written_at).max()?,
         complete: runs().all(|run| run.complete),
         selected: runs().map(|run| run.selected).sum::<usize>().min(first.trials),
-        gateway: Gateway {
+        gateway: GatewayRecord {
             version: runs().find_map(|run| run.gateway.version.clone()),
             ..first.gateway.clone()
         },
@@ -140,7 +136,7 @@ fn merged_run(parts: &[(String, Results)]) -> Option<Run> {
     })
 }
 
-/// What one part has not finished and none has.
+/// The trials that no part has finished.
 fn unfinished(parts: &[(String, Results)]) -> Vec<TrialName> {
     let is_finished = |name: &TrialName| {
         let mut entries = parts.iter().flat_map(|(_, part)| &part.results);

@@ -1,6 +1,4 @@
-//! `compat-results.json`, JUnit XML, and the merging of shards: what a run leaves for those who read files.
-//!
-//! Pure: records and texts in, values and texts out. Nothing here writes a file, reads a clock or judges.
+//! The files of a run: `compat-results.json` and JUnit XML, and the merging of shards.
 #![warn(clippy::disallowed_methods)]
 
 pub mod json;
@@ -9,5 +7,5 @@ pub mod file;
 pub mod merge;
 pub mod junit;
 
-pub use file::{Entry, Results};
+pub use file::{GatewayRecord, Results, RunRecord, TrialRecord};
 pub use status::{CellStatus, StatusWord, TrialResult};

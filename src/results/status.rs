@@ -1,7 +1,5 @@
-//! The tagged unions of results and matrix: `{"status": "pass"}`, `{"status": "fail", "error": "…"}`,
-//! `{"status": "not_applicable", "reason": "…"}`, and for cells also `{"status": "not_tested"}`; no other keys.
-//!
-//! Pure.
+//! The statuses of trials and cells: `{"status": "pass"}`, `{"status": "fail", "error": "…"}`,
+//! `{"status": "not_applicable", "reason": "…"}`, and for cells also `{"status": "not_tested"}`, without other keys.
 
 use schemars::JsonSchema;
 use serde::de::Error as _;
@@ -106,7 +104,7 @@ impl From<TrialResult> for CellStatus {
     }
 }
 
-/// What may stand in the file; read first, so that each error can say what is wrong with the union as a whole.
+/// Read first, so that an error can name all keys of the status.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {

@@ -1,30 +1,30 @@
-//! The model's answers, put together from stream events and `assistant` lines.
-#![warn(clippy::disallowed_methods)]
+//! Builds the model's answers from stream events and `assistant` lines.
 
 use serde_json::Value;
 
-use super::{Placed, Transcript, array, number, owned, text, usage};
+use super::{Placed, Transcript, usage};
 use crate::wire::Usage;
+use crate::wire::pointer::{list, number, owned, text};
 
-/// One API reply as `claude` saw it.
+/// One API reply as `claude` received it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
-    /// The line in `transcript.jsonl` where it begins, from 1.
+    /// The line in `transcript.jsonl` of its start, from 1.
     pub line: usize,
     pub id: Option<String>,
     pub model: Option<String>,
-    /// The tool call on whose behalf a subagent asked for it; `None` for the main conversation.
+    /// The tool call of the subagent that requested it; `None` for the main conversation.
     pub parent_tool_use_id: Option<String>,
     pub content: Vec<AnswerBlock>,
-    /// Its counts: those of its start, overwritten by those of its end.
+    /// The counts of its start, overwritten by those of its end.
     pub usage: Option<Usage>,
-    /// Its counts as they came, likewise merged.
+    /// The merged counts as JSON.
     pub usage_fields: Value,
     pub stop_reason: Option<String>,
     /// Whether it came as a stream.
     pub streamed: bool,
-    /// Whether a stream was seen to its end: a stop reason and `message_stop`. Where a stream breaks off, `claude` prints
-    /// a `message_stop` of its own (measured with 2.1.326).
+    /// Whether the stream had a stop reason and `message_stop`. For a broken stream `claude` prints its own
+    /// `message_stop` (measured with 2.1.326).
     pub complete: bool,
     /// The content deltas of a stream, in order.
     pub deltas: Vec<Delta>,
@@ -37,15 +37,15 @@ pub enum AnswerBlock {
         thinking: String,
         signature: String,
     },
-    /// Thinking whose text the provider keeps to itself.
+    /// Thinking without its text.
     RedactedThinking(String),
     ToolUse {
         id: String,
         name: String,
-        /// Its arguments; a JSON string where what was streamed is not JSON.
+        /// The arguments; a JSON string if the stream's text is not JSON.
         input: Value,
     },
-    /// Any other block, as it came.
+    /// Any other block, unchanged.
     Other(Value),
 }
 
@@ -53,7 +53,7 @@ pub enum AnswerBlock {
 pub struct Delta {
     /// Its line in `transcript.jsonl`, from 1.
     pub line: usize,
-    /// Milliseconds since the Unix epoch at which it showed.
+    /// The time when it showed, in milliseconds since the Unix epoch.
     pub at_ms: u64,
     pub kind: DeltaKind,
 }
@@ -66,7 +66,7 @@ pub enum DeltaKind {
 }
 
 impl DeltaKind {
-    /// Reads the type of a delta; `None` for one that adds no content, such as `signature_delta`.
+    /// `None` for a delta without content, such as `signature_delta`.
     pub fn from_type(kind: &str) -> Option<Self> {
         match kind {
             "text_delta" => Some(Self::Text),
@@ -78,7 +78,6 @@ impl DeltaKind {
 }
 
 impl Answer {
-    /// How many deltas of a kind it has.
     pub fn delta_count(&self, kind: DeltaKind) -> usize {
         self.deltas.iter().filter(|delta| delta.kind == kind).count()
     }
@@ -142,8 +141,8 @@ impl OpenBlock {
         }
     }
 
-    /// The block as Claude Code reads it. The text that a block already has when it starts does not count to it
-    /// (measured with 2.1.327: a gateway that repeats it in the first delta does no harm).
+    /// The block as Claude Code reads it: without the text that it already has at its start (measured with 2.1.327:
+    /// a gateway may repeat that text in the first delta).
     fn close(mut self) -> AnswerBlock {
         match block(&self.start) {
             AnswerBlock::Text(_) => AnswerBlock::Text(self.text),
@@ -180,9 +179,8 @@ fn block(value: &Value) -> AnswerBlock {
     }
 }
 
-/// The answers of a transcript. A stream belongs to the answer that its `message_start` began, whatever id it bears; an
-/// `assistant` line repeats blocks of the stream, or, where there was none, is the answer itself, a block a
-/// line.
+/// The answers of a transcript. Stream events belong to the answer of the last `message_start`, whatever their id. An
+/// `assistant` line repeats a block of the stream; without a stream it is a block of the answer.
 pub(super) fn answers(transcript: &Transcript) -> Vec<Answer> {
     let mut collection = Collection::default();
     for placed in transcript.placed() {
@@ -195,7 +193,7 @@ pub(super) fn answers(transcript: &Transcript) -> Vec<Answer> {
     collection.finish()
 }
 
-/// Streams may run side by side (subagents), told apart by their parent call.
+/// Streams of subagents run at the same time; each has its own parent call.
 #[derive(Default)]
 struct Collection {
     answers: Vec<Answer>,
@@ -283,7 +281,7 @@ impl Collection {
         if text(message, "/model") == Some("<synthetic>") {
             return;
         }
-        let blocks = array(message, "/content").map(block);
+        let blocks = list(message, "/content").iter().map(block);
         match self
             .answers
             .iter_mut()

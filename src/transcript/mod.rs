@@ -1,9 +1,6 @@
-//! What one `claude` run printed with `--output-format stream-json`, as typed events.
+//! The output of one `claude` run with `--output-format stream-json`, as typed events.
 //!
-//! Pure: lines in, events out. An event of a type that is not known is kept, and a line that is not JSON
-//! is evidence, never an error. Nothing here says whether what was printed is right.
-//!
-//! The forms below were measured with Claude Code 2.1.326. Absent fields are read as absent, never as a fault.
+//! Keeps events of an unknown type and lines that are not JSON. The forms were measured with Claude Code 2.1.326.
 #![warn(clippy::disallowed_methods)]
 
 mod answer;
@@ -15,6 +12,7 @@ pub use answer::{Answer, AnswerBlock, Delta, DeltaKind};
 pub use stream::StreamProblem;
 
 use crate::wire::Usage;
+use crate::wire::pointer::{flag, list, number, owned, text};
 
 /// The events of a run, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,9 +43,9 @@ impl Event {
         }
     }
 
-    /// A line of the debug log of `claude` (level `WARN` or `ERROR`), in the form of the events that it prints. It is
-    /// how a gateway's own words are known where `claude` prints others: for a 401 it prints
-    /// `Not logged in · Please run /login`, for a 404 `There's an issue with the selected model …`.
+    /// A line of the debug log of `claude` (level `WARN` or `ERROR`), as an event. The debug log has the gateway's own
+    /// words; on standard output `claude` replaces them, for a 401 by `Not logged in · Please run /login`, for a 404 by
+    /// `There's an issue with the selected model …`.
     pub fn from_debug_log(level: &str, text: &str) -> Self {
         Self::Json(json!({ "type": DEBUG_LOG, "level": level, "text": text }))
     }
@@ -64,7 +62,7 @@ impl Event {
 /// The `type` of events that come from the debug log and not from standard output.
 pub const DEBUG_LOG: &str = "debug_log";
 
-/// What the debug log says (as `WARN` or `ERROR`) when `claude` works around a failure.
+/// Words of the debug log (level `WARN` or `ERROR`) when `claude` works around a failure.
 const WORKAROUNDS: [&str; 4] = [
     "retrying streaming",
     "sending the request again without",
@@ -106,18 +104,16 @@ pub struct Init {
 pub struct PromptResult {
     /// Its line in `transcript.jsonl`, from 1.
     pub line: usize,
-    /// `success`, `error_max_turns`, …; `success` even where the API refused.
+    /// `success`, `error_max_turns`, …; `success` even if the API refused.
     pub subtype: Option<String>,
     pub is_error: bool,
-    /// The final text; of a failed prompt what `claude` says about the failure.
+    /// The final text; for a failed prompt the text of `claude` about the failure.
     pub text: Option<String>,
     /// The HTTP status of the API's refusal.
     pub api_error_status: Option<u16>,
-    /// The API's error type (`invalid_request_error`), where its body had one.
-    pub api_error_type: Option<String>,
-    /// How many answers of the model it took.
+    /// The number of the model's answers.
     pub num_turns: Option<u64>,
-    /// The counts of this prompt's answers together.
+    /// The sum over this prompt's answers.
     pub usage: Usage,
     /// The cost in US dollars of this prompt and all before it.
     pub total_cost_usd: Option<f64>,
@@ -135,33 +131,33 @@ pub struct ToolResult {
     pub is_error: bool,
 }
 
-/// A request that failed and that `claude` was about to repeat.
+/// A failed request that `claude` is about to repeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiRetry {
     /// Its line in `transcript.jsonl`, from 1.
     pub line: usize,
-    /// Which repetition, from 1.
+    /// The number of the retry, from 1.
     pub attempt: u64,
     /// The HTTP status; `None` where there was no answer.
     pub status: Option<u16>,
     /// The class in Claude Code's words: `server_error`, `rate_limit`, `overloaded`, `authentication_failed`, …
     pub error: String,
-    /// How long it was about to wait, in milliseconds.
+    /// The wait before the retry, in milliseconds.
     pub delay_ms: u64,
 }
 
-/// What `claude` said or logged about a request that failed.
+/// A failed request, from the output or the debug log of `claude`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApiError {
+pub struct FailedRequest {
     /// Its line in `transcript.jsonl`, from 1.
     pub line: usize,
     pub source: ErrorSource,
     pub status: Option<u16>,
-    /// The text: of [`ErrorSource::DebugLog`] the gateway's body as it came.
+    /// The text; from [`ErrorSource::DebugLog`] the gateway's body.
     pub text: String,
 }
 
-/// Who says that a request failed.
+/// Where `claude` reported a failed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorSource {
     /// The debug log, with the gateway's own body.
@@ -173,7 +169,7 @@ pub enum ErrorSource {
 }
 
 impl ApiRetry {
-    /// Reads the event at `line`, if it is one that announces a repetition.
+    /// Reads the event at `line`, if it announces a retry.
     pub fn from_event(line: usize, event: &Value) -> Option<Self> {
         let announces =
             text(event, "/type") == Some("system") && text(event, "/subtype") == Some("api_retry");
@@ -213,14 +209,15 @@ impl Transcript {
             })
     }
 
-    /// What `claude` said when it began; repeated for each prompt, the first one counts.
+    /// The first `init` event; `claude` repeats it for each prompt.
     pub fn init(&self) -> Option<Init> {
         let placed = self.placed().find(|placed| placed.is_system("init"))?;
         Some(Init {
             model: owned(placed.event, "/model"),
             version: owned(placed.event, "/claude_code_version"),
             session_id: owned(placed.event, "/session_id"),
-            tools: array(placed.event, "/tools")
+            tools: list(placed.event, "/tools")
+                .iter()
                 .filter_map(|tool| tool.as_str().map(str::to_owned))
                 .collect(),
         })
@@ -238,8 +235,8 @@ impl Transcript {
         self.results().pop()?.text
     }
 
-    /// The model's answers, one an API reply, in the order in which they began. What `claude` makes up itself in a
-    /// failed run (model `<synthetic>`) is none.
+    /// The model's answers, one per API reply, in the order of their starts, without the answers that `claude` itself
+    /// writes in a failed run (model `<synthetic>`).
     pub fn messages(&self) -> Vec<Answer> {
         answer::answers(self)
     }
@@ -258,7 +255,10 @@ impl Transcript {
         };
         self.placed()
             .filter(|placed| placed.is("user"))
-            .flat_map(|placed| array(placed.event, "/message/content").map(move |block| (placed.line, block)))
+            .flat_map(|placed| {
+                let blocks = list(placed.event, "/message/content").iter();
+                blocks.map(move |block| (placed.line, block))
+            })
             .filter(|(_, block)| text(block, "/type") == Some("tool_result"))
             .map(|(line, block)| {
                 let tool_use_id = owned(block, "/tool_use_id").unwrap_or_default();
@@ -273,23 +273,22 @@ impl Transcript {
             .collect()
     }
 
-    /// The requests that `claude` repeated, in order.
+    /// The retries, in order.
     pub fn api_retries(&self) -> Vec<ApiRetry> {
         self.placed()
             .filter_map(|placed| ApiRetry::from_event(placed.line, placed.event))
             .collect()
     }
 
-    /// What is known of failed requests, in order. The debug log has each failed request with the gateway's own body;
-    /// standard output has the last one, for some statuses without it.
-    pub fn errors(&self) -> Vec<ApiError> {
-        self.placed().filter_map(api_error).collect()
+    /// The failed requests, in order. The debug log has each one with the gateway's own body; standard output has only
+    /// the last one, for some statuses without the body.
+    pub fn errors(&self) -> Vec<FailedRequest> {
+        self.placed().filter_map(failed_request).collect()
     }
 
-    /// How `claude` worked around requests and streams that failed, with the lines: a request repeated without a beta or
-    /// without streaming, a stream that broke off and was asked to go on. Such a run ends as a success, and of a broken
-    /// stream `claude` even prints the missing `content_block_stop` and `message_stop` itself; only the debug log
-    /// tells (measured with 2.1.326).
+    /// The lines where `claude` worked around a failure: it repeated a request without a beta or without streaming, or
+    /// continued a broken stream. Such a run ends as a success, and `claude` prints the missing `content_block_stop` and
+    /// `message_stop` of a broken stream itself. Only the debug log shows it (measured with 2.1.326).
     pub fn workarounds(&self) -> Vec<(usize, String)> {
         self.placed()
             .filter(|placed| placed.is(DEBUG_LOG))
@@ -298,16 +297,20 @@ impl Transcript {
             .collect()
     }
 
-    /// The counts of all prompts, as the results report them, or of all answers where there is no result.
+    /// The counts of all prompts from the results, or of all answers if there is no result.
     pub fn total_usage(&self) -> Usage {
         let results = self.results();
         if results.is_empty() {
-            return sum(self.messages().into_iter().filter_map(|answer| answer.usage));
+            return self
+                .messages()
+                .into_iter()
+                .filter_map(|answer| answer.usage)
+                .sum();
         }
-        sum(results.into_iter().map(|result| result.usage))
+        results.into_iter().map(|result| result.usage).sum()
     }
 
-    /// The cost in US dollars that the last result reports: of all prompts.
+    /// The cost of all prompts in US dollars, from the last result.
     pub fn total_cost_usd(&self) -> f64 {
         self.results()
             .into_iter()
@@ -316,12 +319,11 @@ impl Transcript {
             .unwrap_or(0.0)
     }
 
-    /// Where the streams that `claude` passed on are not well formed.
     pub fn stream_problems(&self) -> Vec<StreamProblem> {
         stream::problems(self)
     }
 
-    /// The text of `transcript.jsonl`: a line an event, `{"at_ms": …, "event": {…}}` or
+    /// The text of `transcript.jsonl`, one event per line: `{"at_ms": …, "event": {…}}` or
     /// `{"at_ms": …, "unparsable": "…"}`.
     pub fn to_jsonl(&self) -> String {
         self.events
@@ -336,7 +338,7 @@ impl Transcript {
             .collect()
     }
 
-    /// Reads what [`Transcript::to_jsonl`] wrote. Any other line is an unparsable event.
+    /// Reads the text of [`Transcript::to_jsonl`]. Any other line becomes an unparsable event.
     pub fn from_jsonl(text: &str) -> Self {
         Self {
             events: text.lines().map(read_line).collect(),
@@ -368,14 +370,13 @@ fn prompt_result(placed: Placed<'_>) -> PromptResult {
         is_error: flag(event, "/is_error"),
         text: owned(event, "/result"),
         api_error_status: status(event, "/api_error_status"),
-        api_error_type: owned(event, "/api_error_type"),
         num_turns: number(event, "/num_turns"),
         usage: usage(event.pointer("/usage")),
         total_cost_usd: event.pointer("/total_cost_usd").and_then(Value::as_f64),
     }
 }
 
-fn api_error(placed: Placed<'_>) -> Option<ApiError> {
+fn failed_request(placed: Placed<'_>) -> Option<FailedRequest> {
     let event = placed.event;
     let (source, status, text) = match text(event, "/type")? {
         DEBUG_LOG => {
@@ -394,7 +395,7 @@ fn api_error(placed: Placed<'_>) -> Option<ApiError> {
         ),
         _ => return None,
     };
-    Some(ApiError {
+    Some(FailedRequest {
         line: placed.line,
         source,
         status,
@@ -402,7 +403,7 @@ fn api_error(placed: Placed<'_>) -> Option<ApiError> {
     })
 }
 
-/// Reads `API error (attempt 1/3): 401 401 {"type":"error",…}`; where there was no answer, the status is missing.
+/// Reads `API error (attempt 1/3): 401 401 {"type":"error",…}`; without an answer the status is missing.
 fn refused_request(text: &str) -> Option<(Option<u16>, &str)> {
     let (_, said) = text.strip_prefix("API error (attempt ")?.split_once("): ")?;
     let mut words = said.splitn(3, ' ');
@@ -416,31 +417,13 @@ fn refused_request(text: &str) -> Option<(Option<u16>, &str)> {
 
 /// Reads the counts of a Messages API `usage` object.
 fn usage(value: Option<&Value>) -> Usage {
-    let count = |name: &str| {
-        value
-            .and_then(|value| value.get(name))
-            .and_then(Value::as_u64)
-            .unwrap_or(0)
-    };
+    let count = |pointer: &str| value.and_then(|value| number(value, pointer)).unwrap_or(0);
     Usage {
-        input_tokens: count("input_tokens"),
-        cache_creation_input_tokens: count("cache_creation_input_tokens"),
-        cache_read_input_tokens: count("cache_read_input_tokens"),
-        output_tokens: count("output_tokens"),
+        input_tokens: count("/input_tokens"),
+        cache_creation_input_tokens: count("/cache_creation_input_tokens"),
+        cache_read_input_tokens: count("/cache_read_input_tokens"),
+        output_tokens: count("/output_tokens"),
     }
-}
-
-fn sum(usages: impl Iterator<Item = Usage>) -> Usage {
-    usages.fold(Usage::default(), |total, usage| Usage {
-        input_tokens: total.input_tokens.saturating_add(usage.input_tokens),
-        cache_creation_input_tokens: total
-            .cache_creation_input_tokens
-            .saturating_add(usage.cache_creation_input_tokens),
-        cache_read_input_tokens: total
-            .cache_read_input_tokens
-            .saturating_add(usage.cache_read_input_tokens),
-        output_tokens: total.output_tokens.saturating_add(usage.output_tokens),
-    })
 }
 
 /// The text of a string or of the text blocks of an array.
@@ -452,30 +435,6 @@ fn text_of(content: Option<&Value>) -> String {
     }
 }
 
-fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
-    value.pointer(pointer)?.as_str()
-}
-
-fn owned(value: &Value, pointer: &str) -> Option<String> {
-    text(value, pointer).map(str::to_owned)
-}
-
-fn number(value: &Value, pointer: &str) -> Option<u64> {
-    value.pointer(pointer)?.as_u64()
-}
-
 fn status(value: &Value, pointer: &str) -> Option<u16> {
     number(value, pointer)?.try_into().ok()
-}
-
-fn flag(value: &Value, pointer: &str) -> bool {
-    value.pointer(pointer).and_then(Value::as_bool).unwrap_or(false)
-}
-
-fn array<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
-    value
-        .pointer(pointer)
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
 }

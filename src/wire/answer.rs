@@ -1,15 +1,14 @@
-//! A model's answer, with everything decided: as a Messages API reply, as its stream, and as Bedrock
-//! InvokeModel and Vertex AI vary it. [`super::converse`] has the Converse form.
+//! Renders the simulator's answer as a Messages API reply or stream, with the variations of Bedrock InvokeModel and Vertex
+//! AI. [`super::converse`] has the Converse form.
 //!
-//! Pure. The order and fields of events are those of
-//! <https://platform.claude.com/docs/en/build-with-claude/streaming>.
+//! The order and fields of events are those of <https://platform.claude.com/docs/en/build-with-claude/streaming>.
 
 use serde_json::{Value, json};
 
 use super::{Route, Usage};
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
+pub struct ProviderAnswer {
     pub id: String,
     /// The model's name as replies carry it.
     pub model: String,
@@ -17,24 +16,23 @@ pub struct Answer {
     pub content: Vec<Value>,
     pub stop_reason: String,
     pub usage: Usage,
-    /// Of the tokens written to the cache, those that are kept for an hour; the others are kept for 5 minutes.
+    /// The tokens written to the cache for an hour; the others are cached for 5 minutes.
     pub created_for_1h: u64,
-    /// What the provider says it took, in milliseconds.
+    /// The reported latency, in milliseconds.
     pub latency_ms: u64,
-    /// Whether the request asked for context management, to which the reply then answers.
+    /// Whether the request asked for context management; the reply then has a field for it.
     pub context_management: bool,
 }
 
 /// An event of a streamed answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StreamEvent {
-    /// As it stands on the wire.
     pub data: Value,
-    /// Whether it carries text, thinking or tool arguments: what lockstep and pace count.
+    /// Whether it has text, thinking or tool arguments. Lockstep and pace count these.
     pub is_content_delta: bool,
 }
 
-impl Answer {
+impl ProviderAnswer {
     /// The whole message, in the Messages API's form.
     pub fn message(&self) -> Value {
         let mut message = json!({
@@ -53,7 +51,7 @@ impl Answer {
         message
     }
 
-    /// The usage of `message_start` and of whole messages: cache writes are told apart by lifetime.
+    /// The usage of `message_start` and of whole messages, with cache writes by lifetime.
     fn usage_at_start(&self, output_tokens: u64) -> Value {
         json!({
             "input_tokens": self.usage.input_tokens,
@@ -196,10 +194,10 @@ fn words(text: &str) -> Vec<&str> {
     words
 }
 
-/// How many pieces a tool's arguments are sent in, if they are long enough.
+/// The most pieces of a tool's arguments in a stream.
 const ARGUMENT_PARTS: usize = 4;
 
-/// A text in at most [`ARGUMENT_PARTS`] pieces of about the same length.
+/// `text` in at most [`ARGUMENT_PARTS`] pieces of about the same length.
 fn parts(text: &str) -> Vec<&str> {
     let size = text.len().div_ceil(ARGUMENT_PARTS).max(1);
     let mut parts = Vec::new();
@@ -220,8 +218,8 @@ fn parts(text: &str) -> Vec<&str> {
 mod tests {
     use super::*;
 
-    fn answer(content: Vec<Value>) -> Answer {
-        Answer {
+    fn answer(content: Vec<Value>) -> ProviderAnswer {
+        ProviderAnswer {
             id: "msg_1".into(),
             model: "claude-haiku-4-5-20251001".into(),
             content,
@@ -280,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_up_adds_up() {
+    fn pieces_add_up_to_the_text() {
         for text in [
             "",
             "x",

@@ -1,13 +1,13 @@
-//! Amazon Bedrock's Converse form: its requests as the provider-neutral [`MessageRequest`], and an [`Answer`]
-//! as its reply or its stream events.
+//! Reads Bedrock Converse requests and writes Converse replies and stream events.
 //!
-//! Pure and lenient, as [`super::messages`] is. The form is that of
+//! Lenient, like [`super::messages`]. The form is that of
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html>.
 
 use serde_json::{Value, json};
 
-use super::answer::{Answer, StreamEvent};
+use super::answer::{ProviderAnswer, StreamEvent};
 use super::message::{Block, CacheBreakpoint, Content, Message, MessageRequest, Tool};
+use super::pointer::{list, number, owned};
 
 /// Reads the body of a `converse` request for `model`. `None` if it has no list of messages.
 pub fn read(body: &Value, model: &str) -> Option<MessageRequest> {
@@ -19,22 +19,18 @@ pub fn read(body: &Value, model: &str) -> Option<MessageRequest> {
         messages: messages
             .iter()
             .map(|message| Message {
-                role: message["role"].as_str().unwrap_or_default().to_owned(),
+                role: owned(message, "/role").unwrap_or_default(),
                 content: read_blocks(&message["content"]),
             })
             .collect(),
         tools: read_tools(&body["toolConfig"]["tools"]),
         thinking: extra.get("thinking").filter(|value| !value.is_null()).cloned(),
-        max_tokens: body["inferenceConfig"]["maxTokens"].as_u64(),
-        betas: list(&extra["anthropic_beta"])
+        max_tokens: number(body, "/inferenceConfig/maxTokens"),
+        betas: list(extra, "/anthropic_beta")
             .iter()
             .filter_map(|beta| beta.as_str().map(str::to_owned))
             .collect(),
     })
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
 }
 
 fn cache_point(value: &Value) -> Option<CacheBreakpoint> {
@@ -44,15 +40,15 @@ fn cache_point(value: &Value) -> Option<CacheBreakpoint> {
     })
 }
 
-/// A `cachePoint` is an entry of its own, after the one that it marks.
+/// A `cachePoint` is a separate entry after the one that it marks.
 fn read_tools(tools: &Value) -> Vec<Tool> {
     let mut found: Vec<Tool> = Vec::new();
-    for tool in list(tools) {
+    for tool in list(tools, "") {
         match (cache_point(tool), found.last_mut()) {
             (Some(point), Some(last)) => last.cache = Some(point),
             (Some(_), None) => {}
             (None, _) => found.push(Tool {
-                name: tool["toolSpec"]["name"].as_str().unwrap_or_default().to_owned(),
+                name: owned(tool, "/toolSpec/name").unwrap_or_default(),
                 definition: tool.clone(),
                 cache: None,
             }),
@@ -63,7 +59,7 @@ fn read_tools(tools: &Value) -> Vec<Tool> {
 
 fn read_blocks(content: &Value) -> Vec<Block> {
     let mut found: Vec<Block> = Vec::new();
-    for block in list(content) {
+    for block in list(content, "") {
         match (cache_point(block), found.last_mut()) {
             (Some(point), Some(last)) => last.cache = Some(point),
             (Some(_), None) => {}
@@ -83,20 +79,17 @@ fn read_content(block: &Value) -> Option<Content> {
         "text" => Content::Text(value.as_str()?.to_owned()),
         "image" => Content::Image {
             media_type: format!("image/{}", text("format")?),
-            data: value["source"]["bytes"].as_str()?.to_owned(),
+            data: owned(value, "/source/bytes")?,
         },
         "document" => Content::Document {
             media_type: format!("application/{}", text("format")?),
-            data: value["source"]["bytes"].as_str()?.to_owned(),
+            data: owned(value, "/source/bytes")?,
         },
         "reasoningContent" => match value.get("redactedContent").and_then(Value::as_str) {
             Some(data) => Content::RedactedThinking(data.to_owned()),
             None => Content::Thinking {
-                thinking: value["reasoningText"]["text"].as_str()?.to_owned(),
-                signature: value["reasoningText"]["signature"]
-                    .as_str()
-                    .unwrap_or_default()
-                    .to_owned(),
+                thinking: owned(value, "/reasoningText/text")?,
+                signature: owned(value, "/reasoningText/signature").unwrap_or_default(),
             },
         },
         "toolUse" => Content::ToolUse {
@@ -113,7 +106,7 @@ fn read_content(block: &Value) -> Option<Content> {
     })
 }
 
-/// A result's JSON is text to the model.
+/// For the model, JSON in a result is text.
 fn read_result_blocks(content: &Value) -> Vec<Block> {
     let mut blocks = read_blocks(content);
     for block in &mut blocks {
@@ -127,7 +120,7 @@ fn read_result_blocks(content: &Value) -> Vec<Block> {
 }
 
 /// The body of a `converse` reply.
-pub fn reply(answer: &Answer) -> Value {
+pub fn reply(answer: &ProviderAnswer) -> Value {
     json!({
         "metrics": {"latencyMs": answer.latency_ms},
         "output": {"message": {
@@ -154,7 +147,7 @@ fn reply_block(block: &Value) -> Value {
     }
 }
 
-fn usage(answer: &Answer) -> Value {
+fn usage(answer: &ProviderAnswer) -> Value {
     let usage = &answer.usage;
     let total = usage.input_tokens
         + usage.cache_creation_input_tokens
@@ -172,7 +165,7 @@ fn usage(answer: &Answer) -> Value {
 }
 
 /// The events of a `converse-stream` reply: the name and payload of each, and whether it is a content delta.
-pub fn stream(answer: &Answer) -> Vec<(&'static str, Value, bool)> {
+pub fn stream(answer: &ProviderAnswer) -> Vec<(&'static str, Value, bool)> {
     let mut events: Vec<_> = answer
         .stream()
         .iter()
@@ -186,8 +179,8 @@ pub fn stream(answer: &Answer) -> Vec<(&'static str, Value, bool)> {
     events
 }
 
-/// Converse opens no block for text and thinking: their first delta does.
-fn stream_event(event: &StreamEvent, answer: &Answer) -> Option<(&'static str, Value, bool)> {
+/// Converse sends no start for blocks of text and thinking.
+fn stream_event(event: &StreamEvent, answer: &ProviderAnswer) -> Option<(&'static str, Value, bool)> {
     let data = &event.data;
     let index = &data["index"];
     let (name, payload) = match data["type"].as_str()? {
@@ -227,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_read_whole() {
+    fn every_part_of_a_request_is_read() {
         let request = read(
             &json!({
                 "system": [{"text": "be brief"}, {"cachePoint": {"type": "default", "ttl": "1h"}}],

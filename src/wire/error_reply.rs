@@ -1,6 +1,6 @@
-//! A provider's refusal in that provider's own shape: status, headers and body.
+//! Renders an error in the provider's own form: status, headers and body.
 //!
-//! Pure. Sources: <https://platform.claude.com/docs/en/api/errors>,
+//! Sources: <https://platform.claude.com/docs/en/api/errors>,
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html> (errors),
 //! <https://cloud.google.com/apis/design/errors>.
 
@@ -8,19 +8,18 @@ use serde_json::{Value, json};
 
 use super::Route;
 
-/// A refusal, in the Messages API's words.
+/// An error, named as in the Messages API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorReply {
     /// The HTTP status that the Messages API would send.
     pub status: u16,
     pub kind: String,
     pub message: String,
-    /// The provider's own error name (`UnrecognizedClientException`, `UNAUTHENTICATED`) where it is known better
-    /// than by translating `kind`.
+    /// The provider's own error name (`UnrecognizedClientException`, `UNAUTHENTICATED`), if it is not the translation
+    /// of `kind`.
     pub native: Option<&'static str>,
 }
 
-/// A refusal as it goes on the wire.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RenderedError {
     pub status: u16,
@@ -29,12 +28,12 @@ pub struct RenderedError {
 }
 
 impl ErrorReply {
-    /// A refusal with the error type that goes with its status.
+    /// An error with the error type of its status.
     pub fn new(status: u16, message: impl Into<String>) -> Self {
         Self::of_kind(status, kind_of(status), message)
     }
 
-    /// A refusal with an error type of its own.
+    /// An error with its own error type.
     pub fn of_kind(status: u16, kind: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -98,7 +97,7 @@ impl ErrorReply {
         }
     }
 
-    /// Google's front door refuses before a model sees the request.
+    /// Whether Google's front end refuses the request before the model sees it.
     fn is_googles(&self) -> bool {
         self.native.is_some() || matches!(self.status, 401 | 403 | 404 | 429 | 503 | 504)
     }

@@ -1,8 +1,4 @@
-//! Amazon's binary event stream (`application/vnd.amazon.eventstream`): frames with headers, a payload and two
-//! checksums.
-//!
-//! Pure. The frames are made and read by `aws-smithy-eventstream`; this module only names the headers that
-//! Bedrock uses.
+//! Amazon's binary event stream (`application/vnd.amazon.eventstream`), with the headers that Bedrock uses.
 
 use aws_smithy_eventstream::error::Error;
 use aws_smithy_eventstream::frame::{read_message_from, write_message_to};
@@ -12,7 +8,6 @@ use serde_json::Value;
 /// The content type of a stream of frames.
 pub const CONTENT_TYPE: &str = "application/vnd.amazon.eventstream";
 
-/// A frame that cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     /// Length, checksum or header encoding is wrong.
@@ -59,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_encoded_is_decoded_and_a_flipped_bit_is_noticed() {
+    fn a_flipped_bit_is_an_error() {
         let payload = json!({"role": "assistant"});
         let mut bytes = encode("messageStart", &payload).unwrap();
         assert_eq!(decode(&bytes).unwrap(), [("messageStart".to_owned(), payload)]);

@@ -41,6 +41,14 @@ pub struct Request {
 }
 
 impl Request {
+    /// The path with its query.
+    pub fn target(&self) -> String {
+        match self.query.as_str() {
+            "" => self.path.clone(),
+            query => format!("{}?{query}", self.path),
+        }
+    }
+
     /// The values of header `name` (lower case).
     pub fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.headers
@@ -91,7 +99,7 @@ pub enum Matched {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SentReply {
     pub status: u16,
-    /// Names in lower case, the content type's among them, without what a connection adds; empty in older evidence.
+    /// Names in lower case, without the headers of the connection; empty in older evidence.
     #[serde(default)]
     pub headers: Vec<(String, String)>,
     pub stream: bool,
@@ -104,7 +112,7 @@ pub struct SentReply {
     pub usage: Usage,
     /// How a lockstep stream went; `None` for any other.
     pub lockstep: Option<Lockstep>,
-    /// Whether the client hung up before the reply was sent whole.
+    /// Whether the client closed the connection before the end of the reply.
     pub cut_off: bool,
 }
 
@@ -120,13 +128,13 @@ pub struct SentEvent {
 pub struct Lockstep {
     /// Content deltas that the stream has.
     pub deltas: usize,
-    /// Of these, how many showed at the client before the next one was sent. A stream that is passed on as it
-    /// comes shows all but the last.
+    /// How many of them the client showed before the next one was sent. A gateway that does not buffer shows all but the
+    /// last.
     pub seen: usize,
 }
 
 impl Lockstep {
-    /// Whether a delta did not show before the next one was due. The last has no next.
+    /// Whether a delta did not show before the next one was due. The last delta does not count.
     pub fn is_held_back(self) -> bool {
         self.seen + 1 < self.deltas
     }

@@ -1,7 +1,6 @@
-//! A streamed body as events, whichever way it is framed, and events as bytes again.
+//! Splits a streamed body into events, and writes events as bytes.
 //!
-//! Pure. Bytes go in as they come, events come out as soon as they are whole, each with its own bytes: what is not
-//! changed is passed on as it was.
+//! Each event keeps its own bytes, so an unchanged event passes on unchanged.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,26 +9,24 @@ use serde_json::{Value, json};
 
 use super::{event_stream, sse};
 
-/// How a body frames its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     ServerSentEvents,
-    /// Amazon's event stream; InvokeModel's `chunk` events hold a Messages API event each, Converse's are
-    /// themselves the events.
+    /// Amazon's event stream. InvokeModel wraps each Messages API event in a `chunk` event; Converse does not.
     EventStream,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Event {
+pub struct FramedEvent {
     /// `message_start`, `contentBlockDelta`, …; of a server-sent event the `type` of its data, where it has one.
     pub name: String,
-    /// What it says; a text that is no JSON as a JSON string, null for a comment.
+    /// JSON; a JSON string if the text is not JSON; null for a comment.
     pub data: Value,
     pub bytes: Bytes,
 }
 
 impl Framing {
-    /// The framing that goes with a content type, if it is one of a stream.
+    /// The framing of a content type; `None` for a body that is no stream.
     pub fn of(content_type: &str) -> Option<Self> {
         let essence = content_type.split(';').next().unwrap_or_default().trim();
         if essence.eq_ignore_ascii_case("text/event-stream") {
@@ -41,8 +38,8 @@ impl Framing {
         }
     }
 
-    /// Reads the first event of `bytes`, if it is whole: it and its length.
-    fn read(self, bytes: &[u8]) -> Option<(Event, usize)> {
+    /// Reads the first event of `bytes` and its length, if it is complete.
+    fn read(self, bytes: &[u8]) -> Option<(FramedEvent, usize)> {
         match self {
             Self::ServerSentEvents => read_server_sent(bytes),
             Self::EventStream => read_frame(bytes),
@@ -65,8 +62,8 @@ impl Decoder {
         }
     }
 
-    /// The events that are whole now that `bytes` have come.
-    pub fn push(&mut self, bytes: &[u8]) -> Vec<Event> {
+    /// Adds `bytes`, and returns the events that are now complete.
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<FramedEvent> {
         self.rest.extend_from_slice(bytes);
         let mut events = Vec::new();
         let mut start = 0;
@@ -78,13 +75,13 @@ impl Decoder {
         events
     }
 
-    /// What is left at the end of the stream: nothing, unless it was cut off.
+    /// The bytes after the last complete event; empty unless the stream was cut off.
     pub fn finish(self) -> Bytes {
         self.rest.into()
     }
 }
 
-fn read_server_sent(bytes: &[u8]) -> Option<(Event, usize)> {
+fn read_server_sent(bytes: &[u8]) -> Option<(FramedEvent, usize)> {
     let end = (0..bytes.len()).find_map(|at| {
         [&b"\n\n"[..], b"\r\n\r\n", b"\r\r"]
             .iter()
@@ -99,7 +96,7 @@ fn read_server_sent(bytes: &[u8]) -> Option<(Event, usize)> {
         false => serde_json::from_str(&text).unwrap_or(Value::String(text)),
     };
     Some((
-        Event {
+        FramedEvent {
             name: data["type"].as_str().map_or(name, str::to_owned),
             data,
             bytes: Bytes::copy_from_slice(&bytes[..end]),
@@ -108,8 +105,8 @@ fn read_server_sent(bytes: &[u8]) -> Option<(Event, usize)> {
     ))
 }
 
-/// The first four bytes of a frame are its length. What cannot be read as a frame is passed on as it is.
-fn read_frame(bytes: &[u8]) -> Option<(Event, usize)> {
+/// The first four bytes of a frame are its length. An invalid frame keeps its bytes.
+fn read_frame(bytes: &[u8]) -> Option<(FramedEvent, usize)> {
     let length = u32::from_be_bytes(bytes.get(..4)?.try_into().ok()?);
     let length = usize::try_from(length).ok()?.max(4);
     let frame = bytes.get(..length)?;
@@ -122,7 +119,7 @@ fn read_frame(bytes: &[u8]) -> Option<(Event, usize)> {
         _ => (kind, payload),
     };
     Some((
-        Event {
+        FramedEvent {
             name,
             data,
             bytes: Bytes::copy_from_slice(frame),
@@ -136,9 +133,8 @@ fn chunk(payload: &Value) -> Option<Value> {
     serde_json::from_slice(&bytes).ok()
 }
 
-impl Event {
-    /// An event of this name that says `data`, framed. Where Amazon's framing carries Messages API events (which have a
-    /// `type`), it is framed as a chunk.
+impl FramedEvent {
+    /// Frames `data`. In Amazon's framing a Messages API event (which has a `type`) becomes a `chunk`.
     pub fn new(framing: Framing, name: &str, data: Value) -> Self {
         let bytes = match framing {
             Framing::ServerSentEvents => {
@@ -163,31 +159,32 @@ impl Event {
 mod tests {
     use super::*;
 
-    fn cut_anywhere(framing: Framing, events: &[Event]) {
+    fn cut_anywhere(framing: Framing, events: &[FramedEvent]) {
         let whole: Vec<u8> = events.iter().flat_map(|event| event.bytes.to_vec()).collect();
         for size in [1, 3, 50, whole.len()] {
             let mut decoder = Decoder::new(framing);
-            let decoded: Vec<Event> = whole.chunks(size).flat_map(|chunk| decoder.push(chunk)).collect();
+            let decoded: Vec<FramedEvent> =
+                whole.chunks(size).flat_map(|chunk| decoder.push(chunk)).collect();
             assert_eq!(decoded, events, "{framing:?} in pieces of {size}");
             assert!(decoder.finish().is_empty());
         }
     }
 
     #[test]
-    fn events_come_out_whole_wherever_the_bytes_are_cut() {
+    fn events_are_complete_wherever_the_bytes_are_cut() {
         let delta = json!({"type": "content_block_delta", "index": 0, "delta": {"text": "ä\n"}});
         for framing in [Framing::ServerSentEvents, Framing::EventStream] {
             cut_anywhere(
                 framing,
                 &[
-                    Event::new(framing, "message_start", json!({"type": "message_start"})),
-                    Event::new(framing, "content_block_delta", delta.clone()),
+                    FramedEvent::new(framing, "message_start", json!({"type": "message_start"})),
+                    FramedEvent::new(framing, "content_block_delta", delta.clone()),
                 ],
             );
         }
         cut_anywhere(
             Framing::EventStream,
-            &[Event::new(
+            &[FramedEvent::new(
                 Framing::EventStream,
                 "messageStart",
                 json!({"role": "assistant"}),
@@ -196,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_is_left_over() {
+    fn an_incomplete_event_is_left_over() {
         let mut decoder = Decoder::new(Framing::ServerSentEvents);
         assert!(decoder.push(b"event: ping\ndata: {").is_empty());
         assert_eq!(decoder.finish(), "event: ping\ndata: {");
@@ -206,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_content_type_tells_the_framing() {
+    fn the_content_type_decides_the_framing() {
         assert_eq!(
             Framing::of("Text/Event-Stream; charset=utf-8"),
             Some(Framing::ServerSentEvents)

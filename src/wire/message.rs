@@ -1,12 +1,11 @@
-//! The provider-neutral view of a Messages request: what a model would see, whichever provider's framing
-//! it came in.
+//! The provider-neutral form of a Messages request.
 //!
-//! Pure. Blocks of a kind that is not known are kept as they came, never dropped.
+//! Keeps blocks of an unknown type unchanged.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A Messages request as a model sees it.
+/// A Messages request in the form that a model sees, whatever the provider's form.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MessageRequest {
     /// The model named by the request (on Bedrock and Vertex AI: in the path).
@@ -25,9 +24,9 @@ pub struct MessageRequest {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
-    /// `user`, `assistant` (or what else was sent).
+    /// `user`, `assistant` or any other text.
     pub role: String,
-    /// Its blocks, a plain string being one text block.
+    /// Its blocks; a plain string becomes one text block.
     pub content: Vec<Block>,
 }
 
@@ -52,7 +51,7 @@ pub struct Block {
 /// Where a prefix may be cached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheBreakpoint {
-    /// How long, in the provider's words: `5m` when it is not said.
+    /// The lifetime as the provider writes it; `5m` if absent.
     pub ttl: String,
 }
 
@@ -60,12 +59,12 @@ pub struct CacheBreakpoint {
 #[serde(rename_all = "snake_case")]
 pub enum Content {
     Text(String),
-    /// An image's media type and its bytes, in base64 as they came.
+    /// `data` is in base64.
     Image {
         media_type: String,
         data: String,
     },
-    /// A document's media type and its bytes, in base64 as they came.
+    /// `data` is in base64.
     Document {
         media_type: String,
         data: String,
@@ -75,7 +74,7 @@ pub enum Content {
         thinking: String,
         signature: String,
     },
-    /// A thinking block whose text the provider keeps to itself.
+    /// Thinking without its text.
     RedactedThinking(String),
     ToolUse {
         id: String,
@@ -88,12 +87,12 @@ pub enum Content {
         content: Vec<Block>,
         is_error: bool,
     },
-    /// A block of any other kind, as it came.
+    /// A block of another type, unchanged.
     Other(Value),
 }
 
 impl MessageRequest {
-    /// The blocks of all messages, in order, those within tool results after the result itself.
+    /// The blocks of all messages, in order; the blocks in a tool result follow the result.
     pub fn blocks(&self) -> Vec<&Block> {
         fn walk<'a>(blocks: &'a [Block], found: &mut Vec<&'a Block>) {
             for block in blocks {
@@ -122,7 +121,7 @@ pub fn text_of(blocks: &[Block]) -> String {
 }
 
 impl Content {
-    /// The kind of block, in the Messages API's words.
+    /// The block's type in the Messages API.
     pub fn kind(&self) -> &str {
         match self {
             Self::Text(_) => "text",
@@ -136,7 +135,6 @@ impl Content {
         }
     }
 
-    /// Whether it is thinking, shown or redacted.
     pub fn is_thinking(&self) -> bool {
         matches!(self, Self::Thinking { .. } | Self::RedactedThinking(_))
     }

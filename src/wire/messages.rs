@@ -1,15 +1,15 @@
-//! The Messages API's request body as the provider-neutral [`MessageRequest`]: what Anthropic, Bedrock
-//! InvokeModel and Vertex AI receive, each with small differences of framing.
+//! Reads request bodies of the Messages API, which Anthropic, Bedrock InvokeModel and Vertex AI receive with small
+//! differences.
 //!
-//! Pure and lenient: what cannot be read as a known block is kept as [`Content::Other`]; whether a request is
-//! right is for others to say.
+//! Lenient: an unknown or malformed block becomes [`Content::Other`].
 
 use serde_json::Value;
 
 use super::message::{Block, CacheBreakpoint, Content, Message, MessageRequest, Tool};
+use super::pointer::{flag, list, number, owned};
 
-/// Reads a body. `model` is the one that the path names, for providers whose body has none; `header_betas` are the
-/// values of `anthropic-beta` headers. `None` if it has no list of messages.
+/// Reads a body. `model` comes from the path, for providers whose body has none; `header_betas` are the values of the
+/// `anthropic-beta` headers. `None` if the body has no list of messages.
 pub fn read(body: &Value, model: Option<&str>, header_betas: &[&str]) -> Option<MessageRequest> {
     let messages = body.get("messages")?.as_array()?;
     Some(MessageRequest {
@@ -19,16 +19,16 @@ pub fn read(body: &Value, model: Option<&str>, header_betas: &[&str]) -> Option<
             .to_owned(),
         system: body.get("system").map(read_blocks).unwrap_or_default(),
         messages: messages.iter().map(read_message).collect(),
-        tools: list(body.get("tools")).iter().map(read_tool).collect(),
+        tools: list(body, "/tools").iter().map(read_tool).collect(),
         thinking: body.get("thinking").filter(|value| !value.is_null()).cloned(),
-        max_tokens: body["max_tokens"].as_u64(),
+        max_tokens: number(body, "/max_tokens"),
         betas: header_betas
             .iter()
             .flat_map(|value| value.split(','))
             .map(|beta| beta.trim().to_owned())
             .filter(|beta| !beta.is_empty())
             .chain(
-                list(body.get("anthropic_beta"))
+                list(body, "/anthropic_beta")
                     .iter()
                     .filter_map(|beta| beta.as_str().map(str::to_owned)),
             )
@@ -36,20 +36,16 @@ pub fn read(body: &Value, model: Option<&str>, header_betas: &[&str]) -> Option<
     })
 }
 
-fn list(value: Option<&Value>) -> &[Value] {
-    value.and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
 fn read_message(message: &Value) -> Message {
     Message {
-        role: message["role"].as_str().unwrap_or_default().to_owned(),
+        role: owned(message, "/role").unwrap_or_default(),
         content: message.get("content").map(read_blocks).unwrap_or_default(),
     }
 }
 
 fn read_tool(tool: &Value) -> Tool {
     Tool {
-        name: tool["name"].as_str().unwrap_or_default().to_owned(),
+        name: owned(tool, "/name").unwrap_or_default(),
         definition: tool.clone(),
         cache: read_cache(tool),
     }
@@ -105,7 +101,7 @@ fn read_content(block: &Value) -> Option<Content> {
         "tool_result" => Content::ToolResult {
             tool_use_id: text("tool_use_id")?,
             content: block.get("content").map(read_blocks).unwrap_or_default(),
-            is_error: block["is_error"].as_bool().unwrap_or(false),
+            is_error: flag(block, "/is_error"),
         },
         _ => return None,
     })
@@ -129,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_read_whole() {
+    fn every_part_of_a_request_is_read() {
         let request = read(
             &json!({
                 "model": "claude-haiku-4-5",

@@ -1,9 +1,8 @@
-//! What crosses the wire between the gateway and a provider, as values: routes, requests as each provider
-//! frames them, the provider-neutral view of a Messages request, and recorded exchanges.
-//!
-//! Pure. Nothing here listens, connects or decides whether an exchange is right.
+//! HTTP traffic between Claude Code, gateway and provider, as values: routes, requests in each provider's form, the
+//! provider-neutral form of a Messages request, and recorded exchanges.
 #![warn(clippy::disallowed_methods)]
 
+pub mod pointer;
 pub mod message;
 pub mod messages;
 pub mod converse;
@@ -90,10 +89,15 @@ pub struct Usage {
 impl std::iter::Sum for Usage {
     fn sum<I: Iterator<Item = Self>>(usages: I) -> Self {
         usages.fold(Self::default(), |a, b| Self {
-            input_tokens: a.input_tokens + b.input_tokens,
-            cache_creation_input_tokens: a.cache_creation_input_tokens + b.cache_creation_input_tokens,
-            cache_read_input_tokens: a.cache_read_input_tokens + b.cache_read_input_tokens,
-            output_tokens: a.output_tokens + b.output_tokens,
+            // Counts come from outside.
+            input_tokens: a.input_tokens.saturating_add(b.input_tokens),
+            cache_creation_input_tokens: a
+                .cache_creation_input_tokens
+                .saturating_add(b.cache_creation_input_tokens),
+            cache_read_input_tokens: a
+                .cache_read_input_tokens
+                .saturating_add(b.cache_read_input_tokens),
+            output_tokens: a.output_tokens.saturating_add(b.output_tokens),
         })
     }
 }

@@ -1,9 +1,7 @@
-//! What is known of a model from its name, whichever provider's spelling the name has.
-//!
-//! Pure.
+//! Facts about a model by its name, in any provider's spelling.
 
-/// The Messages API's undated name of a model: `claude-haiku-4-5` for
-/// `us.anthropic.claude-haiku-4-5-20251001-v1:0`, for `claude-haiku-4-5@20251001` and for an ARN that ends so.
+/// The Messages API's name of a model without its date: `claude-haiku-4-5` for
+/// `us.anthropic.claude-haiku-4-5-20251001-v1:0`, for `claude-haiku-4-5@20251001` and for ARNs with these.
 pub fn canonical_name(model: &str) -> &str {
     let name = model.rsplit('/').next().unwrap_or(model);
     let name = name.rsplit_once("anthropic.").map_or(name, |(_, name)| name);
@@ -18,7 +16,7 @@ pub fn canonical_name(model: &str) -> &str {
     }
 }
 
-/// The name that a reply carries: the dated one where the model has one.
+/// The model's name in replies, with a date if it has one.
 pub fn reply_name(model: &str) -> &str {
     match canonical_name(model) {
         "claude-haiku-4-5" => "claude-haiku-4-5-20251001",

@@ -19,7 +19,7 @@ pub struct Passage {
     pub operation: Operation,
     /// The request as it was sent to the gateway.
     pub request: Request,
-    /// What came back; `None` when the client hung up before anything did.
+    /// `None` if the client closed the connection before a reply.
     pub reply: Option<PassedReply>,
 }
 
@@ -35,7 +35,7 @@ pub struct PassedReply {
     /// The events of a stream as they came, or the one body of another reply: JSON, or its text as a JSON string;
     /// none for an empty body.
     pub events: Vec<SentEvent>,
-    /// Whether it ended before it was whole: the gateway broke off, or the client hung up.
+    /// Whether it is incomplete, because the gateway or the client closed the connection.
     pub cut_off: bool,
 }
 

@@ -1,6 +1,4 @@
-//! Headers as they may be recorded, texts as they may be shown to others: without credentials.
-//!
-//! Pure.
+//! Removes credentials from recorded headers, and private values from texts that others may see.
 
 use std::sync::LazyLock;
 
@@ -18,7 +16,7 @@ const CREDENTIALS: [&str; 8] = [
     "set-cookie",
 ];
 
-/// The value of header `name` (lower case) as it may be recorded: `[redacted, N bytes]` if it is a credential.
+/// The value of header `name` (lower case), or `[redacted, N bytes]` if it is a credential.
 pub fn header_value(name: &str, value: &[u8]) -> String {
     if CREDENTIALS.contains(&name) {
         placeholder(value.len())
@@ -27,15 +25,15 @@ pub fn header_value(name: &str, value: &[u8]) -> String {
     }
 }
 
-/// What stands for a secret of `length` bytes.
+/// The placeholder of a secret of `length` bytes.
 pub fn placeholder(length: usize) -> String {
     format!("[redacted, {length} bytes]")
 }
 
-/// What stands for the id of a session or a request.
+/// The placeholder of the id of a session or a request.
 const NO_SESSION: &str = "00000000-0000-0000-0000-000000000000";
 
-/// `text` without what belongs to one run or one person: keys, sessions, folders, addresses of mail.
+/// `text` without keys, session ids, folders and mail addresses.
 pub fn of_text(text: &str) -> String {
     static PRIVATE: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         [
@@ -64,8 +62,8 @@ pub fn of_text(text: &str) -> String {
         })
 }
 
-/// Whether `text` holds what has the form of a credential: a key of a provider, an access token, a private key. Stricter than
-/// [`of_text`], which would rather take too much out.
+/// Whether `text` has a credential in it: a provider's key, an access token, a private key. Matches less than [`of_text`],
+/// which rather removes too much.
 pub fn is_credential(text: &str) -> bool {
     static CREDENTIAL: LazyLock<Regex> = LazyLock::new(|| {
         let forms = [
@@ -82,7 +80,7 @@ pub fn is_credential(text: &str) -> bool {
     CREDENTIAL.is_match(text)
 }
 
-/// `value` with every text in it as [`of_text`] gives it.
+/// `value` with [`of_text`] applied to each string.
 pub fn of_value(value: &Value) -> Value {
     match value {
         Value::String(text) => of_text(text).into(),
@@ -101,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_only_looks_a_little_like_a_credential_is_none() {
+    fn only_full_credentials_are_recognized() {
         assert!(is_credential("use sk-ant-api03-abcdefghijklmnopqrst"));
         assert!(is_credential("Authorization: Bearer abcdefghijklmnopqrstuvwxyz"));
         assert!(!is_credential(
@@ -111,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_private_does_not_get_into_a_draft() {
+    fn private_values_are_replaced() {
         let text = "sk-abcdefgh12345 Bearer abc.def-ghi123 someone@example.org \
                     /var/compat-jdGpPL/41c2a94e8127/home 41c2a94e-8127-4ead-bce6-781692b801fb /home/x/y AKIAABCDEFGHIJKLMNOP";
         assert_eq!(

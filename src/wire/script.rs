@@ -41,14 +41,14 @@ pub enum PromptBlock {
 /// The replies of a trial, in the order in which its Messages requests consume them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Script {
-    /// One reply a request; a request past the last is answered with an error and recorded as unmatched, unless
-    /// the last is an error itself, which is then given again: gateways and `claude` retry. A request for a
-    /// single token (a probe whether a model is there) gets an answer of its own and takes no reply.
+    /// A request after the last reply gets an error and is recorded as unmatched. If the last reply is an error, it is
+    /// repeated, because gateways and `claude` retry. A request for a single token (a probe of the model) gets a built-in
+    /// answer and consumes no reply.
     pub replies: Vec<Reply>,
 }
 
 impl Script {
-    /// Whether a reply of it waits for what shows at the client.
+    /// Whether a reply uses lockstep.
     pub fn keeps_step(&self) -> bool {
         self.replies
             .iter()
@@ -60,7 +60,7 @@ impl Script {
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
     Message(ReplyMessage),
-    /// A refusal in the provider's own error shape.
+    /// An error in the provider's own form.
     Error(ReplyError),
 }
 
@@ -68,7 +68,7 @@ pub enum Reply {
 pub struct ReplyMessage {
     /// Its blocks, in order; never empty.
     pub content: Vec<ReplyBlock>,
-    /// `end_turn`, `tool_use`, `max_tokens`, …; by default `tool_use` when a tool is called, else `end_turn`.
+    /// `end_turn`, `tool_use`, `max_tokens`, …; by default `tool_use` if it calls a tool, else `end_turn`.
     pub stop_reason: Option<String>,
     /// Counts to report instead of those the simulator computes.
     pub usage: Option<Usage>,
@@ -87,33 +87,32 @@ pub enum ReplyBlock {
     ToolUse { name: String, input: Value },
 }
 
-/// What stands for something that the provider saw in the request, in a reply's text: the text of the last
-/// tool result, and the name of the dominant colour of the last image.
+/// Placeholders in a reply's text: for the text of the request's last tool result, and for the name of the dominant
+/// colour of its last image.
 pub const PLACEHOLDERS: [&str; 2] = ["${tool_result}", "${image_colour}"];
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReplyError {
     /// The HTTP status, 400 to 599.
     pub status: u16,
-    /// The Messages API's error type (`overloaded_error`); by default the one that goes with the status.
-    /// Bedrock and Vertex AI translate it to their own.
+    /// The Messages API's error type (`overloaded_error`); by default the type of the status. Bedrock and Vertex AI use
+    /// their own types.
     pub kind: Option<String>,
     pub message: String,
 }
 
-/// How a streamed reply is spread in time.
+/// The timing of a streamed reply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pace {
     /// Milliseconds from the request to the first byte.
     pub first_byte_ms: u64,
     /// Milliseconds between two deltas.
     pub between_ms: u64,
-    /// Whether each content delta waits until the one before it has been seen at the client (for at most
-    /// [`LOCKSTEP_PATIENCE_MS`], once): what tells a gateway that streams from one that buffers, on a
-    /// machine of any speed.
+    /// Whether each content delta waits until the client has shown the previous one, once for at most
+    /// [`LOCKSTEP_PATIENCE_MS`]. This detects a gateway that buffers, whatever the speed of the machine.
     pub lockstep: bool,
 }
 
-/// How long, in milliseconds, a lockstep stream waits for a delta to show at the client before it takes the
-/// gateway for one that buffers and sends the rest.
+/// The milliseconds that a lockstep stream waits for a delta to show at the client. Then it sends the rest, and the gateway
+/// counts as one that buffers.
 pub const LOCKSTEP_PATIENCE_MS: u64 = 10_000;

@@ -1,6 +1,4 @@
-//! Server-sent events as the Messages API frames them: `event:` and `data:` lines, a blank line after each.
-//!
-//! Pure. The framing is that of <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
+//! Server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>) as the Messages API uses them.
 
 use serde_json::Value;
 
@@ -40,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_encoded_is_decoded() {
+    fn encoded_events_are_decoded() {
         let ping = json!({"type": "ping"});
         let delta = json!({"type": "content_block_delta", "delta": {"text": "a\nb"}});
         let bytes = [encode(&ping), encode(&delta)].concat();

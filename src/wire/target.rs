@@ -1,6 +1,6 @@
-//! Which route and operation a request is for, told from its method and path.
+//! The route and operation of a request, by its method and path.
 //!
-//! Pure. The paths are the providers' own: <https://platform.claude.com/docs/en/api/messages>,
+//! The paths are the providers' own: <https://platform.claude.com/docs/en/api/messages>,
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_Operations_Amazon_Bedrock_Runtime.html>,
 //! <https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai>.
 
@@ -8,23 +8,22 @@ use percent_encoding::percent_decode_str;
 
 use super::{Operation, Route};
 
-/// Where Google's token endpoint stands on the simulator.
+/// The simulator's path for Google's token endpoint.
 pub const TOKEN_PATH: &str = "/token";
 
-/// What a request's method and path ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct RequestTarget {
     /// The route, where the path belongs to one.
     pub route: Option<Route>,
     pub operation: Operation,
-    /// Whether the path asks for a stream; `None` where the body says so.
+    /// Whether the path asks for a stream; `None` if the body decides.
     pub stream: Option<bool>,
     /// The model that the path names, decoded.
     pub model: Option<String>,
 }
 
-impl Target {
-    /// The target of `method` and `path`, the path still percent-encoded and without its query.
+impl RequestTarget {
+    /// `path` is percent-encoded and without the query.
     pub fn of(method: &str, path: &str) -> Self {
         if method != "POST" {
             return Self::unknown(path);
@@ -50,7 +49,7 @@ impl Target {
         }
     }
 
-    /// The provider whose address space `path` lies in answers that it knows no such operation.
+    /// An unknown operation, answered by the provider whose paths begin like `path`.
     fn unknown(path: &str) -> Self {
         let route = if path.starts_with("/model/") {
             Some(Route::BedrockInvoke)
@@ -80,7 +79,7 @@ impl Target {
             "invoke-with-response-stream" => (Route::BedrockInvoke, Messages, true),
             "converse" => (Route::BedrockConverse, Messages, false),
             "converse-stream" => (Route::BedrockConverse, Messages, true),
-            // Its body says whether it counts for InvokeModel or Converse.
+            // The body decides between InvokeModel and Converse.
             "count-tokens" => (Route::BedrockInvoke, CountTokens, false),
             _ => return None,
         };
@@ -175,13 +174,16 @@ mod tests {
             ("/health", None, Operation::Unknown, None),
         ];
         for (path, route, operation, model) in cases {
-            let target = Target::of("POST", path);
+            let target = RequestTarget::of("POST", path);
             assert_eq!(
                 (target.route, target.operation, target.model.as_deref()),
                 (route, operation, model),
                 "{path}"
             );
         }
-        assert_eq!(Target::of("GET", "/v1/messages").operation, Operation::Unknown);
+        assert_eq!(
+            RequestTarget::of("GET", "/v1/messages").operation,
+            Operation::Unknown
+        );
     }
 }

@@ -1,7 +1,7 @@
-//! How many tokens a request and an answer have: an estimate that is the same on every run and adds up.
+//! Estimates the tokens of requests and answers, with the same result on every run.
 //!
-//! Pure. It is no tokenizer: four characters a token, as Anthropic's glossary says of English text, and the
-//! documented formula for images (<https://platform.claude.com/docs/en/build-with-claude/vision>).
+//! Four characters per token, as Anthropic's glossary says for English text, and the documented formula for images
+//! (<https://platform.claude.com/docs/en/build-with-claude/vision>).
 
 use std::io::Cursor;
 
@@ -13,23 +13,23 @@ use serde_json::Value;
 use super::message::{Block, Content, MessageRequest, Tool};
 
 const CHARACTERS_A_TOKEN: u64 = 4;
-/// What the framing of a message costs, besides its blocks.
+/// Per message.
 const MESSAGE_OVERHEAD: u64 = 4;
-/// What the framing of a tool costs, besides its definition.
+/// Per tool.
 const TOOL_OVERHEAD: u64 = 8;
-/// What it costs to have the model speak.
+/// Per answer.
 const ANSWER_OVERHEAD: u64 = 3;
 const PIXELS_A_TOKEN: u64 = 750;
-/// An image of which nothing is known counts as one of the largest size that is not scaled down.
+/// An unreadable image counts as the largest that providers do not scale down.
 const LARGEST_IMAGE: u64 = 1600;
 
-/// One piece of a prompt, in the order in which a provider sees it: what caching and counting are made of.
+/// One piece of a prompt, the unit of caching and counting.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Piece {
-    /// What makes it the same piece in another request, without its cache breakpoint.
+    /// Equal for the same piece in another request, whatever its cache breakpoint.
     pub identity: String,
     pub tokens: u64,
-    /// The lifetime of the breakpoint after it, in the provider's words, if it has one.
+    /// The lifetime of the breakpoint after it, as the provider writes it.
     pub breakpoint: Option<String>,
 }
 
@@ -39,10 +39,10 @@ pub fn pieces(request: &MessageRequest) -> Vec<Piece> {
     tools.chain(pieces_after_tools(request)).collect()
 }
 
-/// The pieces of a prompt but for its tools, which are most of its text.
+/// The pieces of a prompt without its tools, which are most of its text.
 pub fn pieces_after_tools(request: &MessageRequest) -> Vec<Piece> {
     let system = request.system.iter().map(|block| block_piece("system", block, 0));
-    // The thinking parameter is part of what messages are cached under, but not of tools and system:
+    // The thinking parameter is a part of the cache key of messages, but not of tools and system:
     // https://platform.claude.com/docs/en/build-with-claude/prompt-caching#what-invalidates-the-cache
     let thinking = request
         .thinking
@@ -59,7 +59,7 @@ pub fn pieces_after_tools(request: &MessageRequest) -> Vec<Piece> {
     system.chain(messages).chain([answer_piece()]).collect()
 }
 
-/// What the provider adds to have the model speak: never cached, so that no prompt has 0 uncached tokens.
+/// The provider's own part of a prompt. It is never cached, so no prompt has 0 uncached tokens.
 fn answer_piece() -> Piece {
     Piece {
         identity: "answer".to_owned(),
@@ -110,7 +110,7 @@ fn tool_piece(tool: &Tool) -> Piece {
     }
 }
 
-/// A provider's framing of a value costs nothing: it is not what the model sees.
+/// The provider's form of a value does not count, because the model does not see it.
 fn of_value(value: &Value) -> u64 {
     match value {
         Value::Null => 0,
@@ -127,7 +127,7 @@ fn block_piece(scope: &str, block: &Block, overhead: u64) -> Piece {
     }
 }
 
-/// Blocks within a tool result may carry breakpoints too, which are no part of what the result says.
+/// Breakpoints in a tool result do not belong to its identity.
 fn identity(content: &Content) -> String {
     match content {
         Content::ToolResult {

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use compat_matrix::env::{self, Environment};
 use compat_matrix::evidence::Behind;
 use compat_matrix::ids::TrialName;
-use compat_matrix::outcome::{Cause, Failure, Outcome, TrialRecord, Verdict};
+use compat_matrix::outcome::{Cause, Failure, Verdict};
 use compat_matrix::progress::Silent;
 use compat_matrix::provider::{self, Simulator};
+use compat_matrix::results::{TrialRecord, TrialResult};
 use compat_matrix::schedule::Line;
 use compat_matrix::session::{Options, Relays, Session, SessionError};
 use compat_matrix::trial::{self, Trial};
@@ -106,15 +107,14 @@ async fn run(test: &Test, session: &Session, root: &Path) -> TrialRecord {
 }
 
 fn verdict(record: &TrialRecord, name: &str) -> Option<Verdict> {
-    let judged = record.judged.iter().find(|judged| judged.name == name)?;
+    let judged = record.expectations.iter().find(|judged| judged.name == name)?;
     Some(judged.verdict)
 }
 
-fn failure(record: &TrialRecord) -> &Failure {
-    match &record.outcome {
-        Outcome::Fail(failure) => failure,
-        other => panic!("{other:?} instead of a failure"),
-    }
+fn failure(record: &TrialRecord) -> Failure {
+    record
+        .failure()
+        .unwrap_or_else(|| panic!("{:?} instead of a failure", record.result))
 }
 
 fn evidence(record: &TrialRecord, root: &Path, file: &str) -> String {
@@ -130,7 +130,7 @@ async fn a_text_trial_passes_on_both_sides_and_leaves_its_evidence() {
     assert_eq!(session.claude_version.as_deref(), Some("0.0.0"));
     let root = TempDir::new().unwrap();
     let record = run(&text_test(), &session, root.path()).await;
-    assert_eq!(record.outcome, Outcome::Pass, "{record:#?}");
+    assert_eq!(record.result, TrialResult::Pass {}, "{record:#?}");
     for name in [
         "check",
         "requests",
@@ -170,7 +170,7 @@ async fn a_provider_in_lockstep_is_told_what_shows() {
     message.content = vec![ReplyBlock::Text("one two three".into())];
     message.pace.lockstep = true;
     let record = run(&test, &session, root.path()).await;
-    assert_eq!(record.outcome, Outcome::Pass, "{record:#?}");
+    assert_eq!(record.result, TrialResult::Pass {}, "{record:#?}");
     let exchange: Exchange =
         serde_json::from_str(&evidence(&record, root.path(), "exchanges.jsonl")).unwrap();
     let lockstep = exchange.reply.lockstep.expect("it kept step");
@@ -243,7 +243,7 @@ async fn a_live_run_judges_claude_alone_and_says_so() {
     let mut test = text_test();
     test.expectations[0].check = Check::Exit(ExitCheck(0));
     let record = run(&test, &session, root.path()).await;
-    assert_eq!(record.outcome, Outcome::Pass, "{record:#?}");
+    assert_eq!(record.result, TrialResult::Pass {}, "{record:#?}");
     assert_eq!(verdict(&record, "check"), Some(Verdict::Held));
     assert_eq!(verdict(&record, "requests"), Some(Verdict::NotJudged));
     assert_eq!(verdict(&record, "prompt"), Some(Verdict::NotJudged));

@@ -1,4 +1,4 @@
-//! `compat matrix` and `compat results` as a user runs them: files, exit statuses, what is said when it goes wrong.
+//! The commands `compat matrix` and `compat results`: files, exit statuses, error messages.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -131,14 +131,14 @@ fn build_writes_the_matrix_and_its_details_beside_it() {
     ]);
     assert_eq!(named.status.code(), Some(1));
     assert!(
-        stderr(&named).contains("is not of the same run as `matrix.json`"),
+        stderr(&named).contains("is not from the same run as `matrix.json`"),
         "{}",
         stderr(&named)
     );
 }
 
 #[test]
-fn a_build_that_fails_leaves_the_old_matrix_as_it_was() {
+fn a_failed_build_keeps_the_old_matrix() {
     let results = GOLDEN_RESULTS.replace("vertex_ai", "vertex_aj");
     let folder = Folder::new(&[
         ("compat-results.json", &results),
@@ -156,7 +156,7 @@ fn a_build_that_fails_leaves_the_old_matrix_as_it_was() {
 }
 
 #[test]
-fn a_manifest_of_another_version_is_refused_with_its_place() {
+fn a_manifest_of_another_version_is_an_error_with_position() {
     let other = std::fs::read_to_string(manifest())
         .unwrap()
         .replace("schema_version: \"1\"", "schema_version: \"2\"");
@@ -171,7 +171,7 @@ fn a_manifest_of_another_version_is_refused_with_its_place() {
 }
 
 #[test]
-fn diff_says_by_its_exit_status_whether_there_are_regressions() {
+fn the_exit_status_of_diff_shows_regressions() {
     let folder = Folder::new(&[
         ("old.json", SAMPLE),
         ("new.json", &regressed()),
@@ -214,7 +214,7 @@ fn diff_says_by_its_exit_status_whether_there_are_regressions() {
 }
 
 #[test]
-fn diff_and_show_write_what_programs_and_pull_requests_read() {
+fn diff_and_show_write_every_format() {
     let folder = Folder::new(&[("old.json", SAMPLE), ("new.json", &regressed())]);
     let json = folder.compat(&["matrix", "diff", "old.json", "new.json", "--format", "json"]);
     let value: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
@@ -236,7 +236,7 @@ fn diff_and_show_write_what_programs_and_pull_requests_read() {
 }
 
 #[test]
-fn the_history_is_that_of_git() {
+fn the_history_comes_from_git() {
     let folder = Folder::new(&[("matrix.json", SAMPLE)]);
     folder.git(&["init", "-q", "."]);
     for (text, message) in [(SAMPLE, "one"), (&regressed(), "two"), ("{}", "three")] {
@@ -281,7 +281,7 @@ fn the_history_is_that_of_git() {
 }
 
 #[test]
-fn a_reader_that_has_read_enough_is_no_error() {
+fn a_closed_pipe_is_no_error() {
     let folder = Folder::new(&[("matrix.json", SAMPLE)]);
     let mut command = Command::new(env!("CARGO_BIN_EXE_compat"));
     let mut child = command
@@ -338,7 +338,7 @@ fn merged_shards_are_the_whole_run() {
 
     let partial = folder.compat(&["results", "merge", "1.json"]);
     assert_eq!(partial.status.code(), Some(1));
-    assert!(stderr(&partial).starts_with("error: the parts hold 45 of 90 trials: give the missing parts"));
+    assert!(stderr(&partial).starts_with("error: the parts have 45 of 90 trials: give the missing parts"));
     assert!(
         folder
             .compat(&["results", "merge", "1.json", "--allow-partial"])
@@ -348,14 +348,14 @@ fn merged_shards_are_the_whole_run() {
 
     let twice = folder.compat(&["results", "merge", "1.json", "1.json", "--allow-partial"]);
     assert!(
-        stderr(&twice).contains("stands in `1.json` and in `1.json`"),
+        stderr(&twice).contains("is in `1.json` and in `1.json`"),
         "{}",
         stderr(&twice)
     );
 }
 
 #[test]
-fn a_partial_run_leaves_not_tested() {
+fn a_partial_run_leaves_cells_not_tested() {
     let [one, _] = shards();
     let folder = Folder::new(&[
         ("compat-results.json", &one),

@@ -1,4 +1,4 @@
-//! What is told again from evidence: a timeline, the messages, a command, a script that shows a fault to a gateway.
+//! Showing recorded trials: the timeline, the messages, `curl` commands, scripts that reproduce a fault.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -87,7 +87,7 @@ fn shown(folder: &Path, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn evidence_is_read_back_as_it_was_written() {
+fn evidence_survives_writing_and_reading() {
     let evidence = lossy();
     let folder = folder_of(&evidence);
     assert_eq!(evidence_files::read(folder.path()).expect("evidence"), evidence);
@@ -118,7 +118,7 @@ fn a_timeline_follows_a_request_to_the_provider_and_back() {
 }
 
 #[test]
-fn a_command_that_sends_a_request_again_has_no_secret_in_it() {
+fn a_curl_command_has_no_secret() {
     let folder = folder_of(&lossy());
     for arguments in [
         &["show", ".", "--curl"][..],
@@ -143,7 +143,7 @@ fn a_command_that_sends_a_request_again_has_no_secret_in_it() {
 }
 
 #[test]
-fn what_was_not_recorded_is_said_with_the_way_to_record_it() {
+fn missing_evidence_is_an_error() {
     let folder = TempDir::new().expect("a temporary folder");
     for (arguments, words) in [
         (["show", "a::b"], "neither a folder nor a trial"),
@@ -231,7 +231,7 @@ fn run_script(script: &Path, gateway: u16, port: u16) -> (Option<i32>, String) {
 }
 
 #[test]
-fn a_script_shows_the_fault_to_a_gateway_that_has_it_and_to_no_other() {
+fn a_script_shows_the_fault_only_with_a_faulty_gateway() {
     let folder = folder_of(&lossy());
     let script = folder.path().join("repro.py");
     shown(folder.path(), &["repro", ".", "--output", "repro.py"]);
@@ -328,7 +328,7 @@ fn passing_gateway(provider: u16, buffers: bool, repeats: bool) -> u16 {
 }
 
 #[test]
-fn a_script_tells_a_gateway_that_holds_a_stream_back_from_one_that_passes_it_on() {
+fn a_script_detects_a_gateway_that_buffers() {
     let folder = folder_of(&buffered());
     shown(folder.path(), &["repro", ".", "--all", "--output", "repro.py"]);
     let script = folder.path().join("repro.py");
@@ -341,7 +341,7 @@ fn a_script_tells_a_gateway_that_holds_a_stream_back_from_one_that_passes_it_on(
 }
 
 #[test]
-fn a_script_tells_a_gateway_that_sends_a_request_again_from_one_that_does_not() {
+fn a_script_detects_a_gateway_that_repeats_a_request() {
     let mut evidence = lossy();
     let mut refused = evidence.exchanges[0].clone();
     refused.reply.status = 400;
@@ -365,7 +365,7 @@ fn a_script_tells_a_gateway_that_sends_a_request_again_from_one_that_does_not() 
 }
 
 #[test]
-fn a_script_tells_a_gateway_that_drops_a_reply_s_header_from_one_that_does_not() {
+fn a_script_detects_a_gateway_that_drops_a_reply_header() {
     let mut evidence = lossy();
     evidence.exchanges[0].request.body = evidence.sent[0].request.body.clone();
     evidence.exchanges[0].reply.headers = vec![("request-id".into(), "req_0815".into())];
@@ -383,7 +383,7 @@ fn a_script_tells_a_gateway_that_drops_a_reply_s_header_from_one_that_does_not()
 }
 
 #[test]
-fn a_script_s_stand_in_says_all_that_the_provider_would_have_said_had_the_gateway_not_hung_up() {
+fn a_script_completes_a_reply_that_was_cut_off() {
     let mut evidence = buffered();
     let reply = &mut evidence.exchanges[0].reply;
     reply.lockstep = None;
@@ -401,7 +401,7 @@ fn a_script_s_stand_in_says_all_that_the_provider_would_have_said_had_the_gatewa
 }
 
 #[test]
-fn a_script_is_not_made_of_what_is_no_fault() {
+fn without_a_fault_there_is_no_script() {
     let mut evidence = lossy();
     let body = evidence.exchanges[0].request.body.clone();
     evidence.sent[0].request.body = body;

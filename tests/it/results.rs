@@ -10,7 +10,7 @@ use crate::sample_run::{self, records, results, run, trial};
 const GOLDEN: &str = include_str!("../fixtures/matrix/golden-results.json");
 
 #[test]
-fn what_is_written_is_read_back_and_written_the_same() {
+fn results_survive_writing_and_reading() {
     let text = results().to_text();
     let read = Results::parse(&text).unwrap();
     assert_eq!(read.to_text(), text);
@@ -19,41 +19,38 @@ fn what_is_written_is_read_back_and_written_the_same() {
 }
 
 #[test]
-fn the_order_in_which_trials_finish_does_not_show() {
+fn the_order_of_finished_trials_does_not_matter() {
     let mut records = records();
-    let text = Results::from_records(&run(records.len()), &records).to_text();
+    let text = Results::new(run(records.len()), records.clone()).to_text();
     records.reverse();
-    assert_eq!(
-        Results::from_records(&run(records.len()), &records).to_text(),
-        text
-    );
+    assert_eq!(Results::new(run(records.len()), records.clone()).to_text(), text);
 }
 
 #[test]
-fn a_run_says_what_it_has_not_finished_and_a_trial_that_is_run_again_keeps_its_attempts() {
+fn unfinished_trials_are_listed_and_repeated_ones_keep_attempts() {
     let failed = sample_run::failure(Cause::Gateway, "lost");
-    let mut first = trial("vision::vertex_ai::haiku", Outcome::Fail(failed.clone()));
-    first.attempts[0].failure = Some(failed);
+    let first = trial("vision::vertex_ai::haiku", Outcome::Fail(failed));
     let second = trial("vision::vertex_ai::haiku", Outcome::Pass);
     let names = [
-        first.name.clone(),
+        first.nodeid.clone(),
         "vision::vertex_ai::opus".parse::<TrialName>().unwrap(),
     ];
-    let mut results = Results::begun(&run(0), &names);
+    let mut results = Results::new(run(0), Vec::new());
+    results.begin(&names);
     assert_eq!((results.run.selected, results.run.unfinished.len()), (2, 2));
-    results.finish(&first);
+    results.finish(first);
     results.begin(&names);
     results.settle(true);
     assert_eq!((results.run.selected, results.run.complete), (2, false));
     assert_eq!(results.run.unfinished, names[1..]);
     assert_eq!(Results::parse(&results.to_text()).unwrap(), results);
-    results.finish(&second);
+    results.finish(second);
     let entry = &results.results[0];
     assert_eq!(
         (results.results.len(), entry.attempts.len(), entry.flaky),
         (1, 2, true)
     );
-    results.finish(&trial("vision::vertex_ai::opus", Outcome::Pass));
+    results.finish(trial("vision::vertex_ai::opus", Outcome::Pass));
     results.settle(true);
     assert!(results.run.complete);
     let contradiction = results.to_text().replace(
@@ -68,12 +65,12 @@ fn a_run_says_what_it_has_not_finished_and_a_trial_that_is_run_again_keeps_its_a
 }
 
 #[test]
-fn the_golden_results_are_laid_out_as_this_program_lays_them_out() {
+fn the_golden_results_have_the_current_layout() {
     assert_eq!(Results::parse(GOLDEN).unwrap().to_text(), GOLDEN);
 }
 
 #[test]
-fn each_fault_of_a_results_file_is_told_with_its_place() {
+fn each_error_in_a_results_file_has_its_position() {
     let once = |from: &str, to: &str| {
         assert!(GOLDEN.contains(from), "{from}");
         GOLDEN.replacen(from, to, 1)
@@ -158,9 +155,9 @@ fn each_fault_of_a_results_file_is_told_with_its_place() {
 }
 
 #[test]
-fn a_trial_that_stands_twice_is_told_by_name() {
+fn a_duplicate_trial_is_named() {
     let twice = vec![trial("a::b::c", Outcome::Pass), trial("a::b::c", Outcome::Pass)];
-    let text = Results::from_records(&run(2), &twice).to_text();
+    let text = Results::new(run(2), twice).to_text();
     let error = Results::parse(&text).unwrap_err().to_string();
     let line = text.lines().position(|line| line.contains("a::b::c")).unwrap();
     let second = text
@@ -172,12 +169,12 @@ fn a_trial_that_stands_twice_is_told_by_name() {
         + 2;
     assert_eq!(
         error,
-        format!("line {second}, column 17: results[1].nodeid: `a::b::c` stands twice")
+        format!("line {second}, column 17: results[1].nodeid: `a::b::c` is there twice")
     );
 }
 
 #[test]
-fn junit_tells_failures_from_errors_and_flaky_from_passed() {
+fn junit_distinguishes_failures_errors_and_flaky_passes() {
     let xml = junit::to_xml(&results());
     assert_eq!(xml.matches("<failure").count(), 2, "{xml}");
     assert_eq!(xml.matches("<error").count(), 1);
@@ -191,10 +188,7 @@ fn part(names: &[&str]) -> (String, Results) {
     let records: Vec<_> = names.iter().map(|name| trial(name, Outcome::Pass)).collect();
     let mut run = run(records.len());
     run.trials = 3;
-    (
-        format!("{}.json", names[0]),
-        Results::from_records(&run, &records),
-    )
+    (format!("{}.json", names[0]), Results::new(run, records))
 }
 
 #[test]
@@ -215,20 +209,20 @@ fn shards_become_one_run() {
 }
 
 #[test]
-fn parts_that_do_not_belong_together_are_not_merged() {
+fn parts_of_different_runs_are_not_merged() {
     let whole = || vec![part(&["a::a::a", "b::b::b"]), part(&["c::c::c"])];
     let error = |parts, partial| merge(parts, partial).unwrap_err().to_string();
 
     assert!(error(Vec::new(), true).starts_with("nothing to merge"));
     let missing = error(vec![part(&["a::a::a"])], false);
     assert!(
-        missing.starts_with("the parts hold 1 of 3 trials: give the missing parts"),
+        missing.starts_with("the parts have 1 of 3 trials: give the missing parts"),
         "{missing}"
     );
     assert!(merge(vec![part(&["a::a::a"])], true).is_ok());
 
     let twice = error(vec![part(&["a::a::a"]), part(&["b::b::b", "a::a::a"])], true);
-    assert_eq!(twice, "`a::a::a` stands in `a::a::a.json` and in `b::b::b.json`");
+    assert_eq!(twice, "`a::a::a` is in `a::a::a.json` and in `b::b::b.json`");
 
     let mut versions = whole();
     versions[1].1.run.claude_code_version = Some("2.1.327".into());
@@ -242,18 +236,18 @@ fn parts_that_do_not_belong_together_are_not_merged() {
     broken_off[0].1.run.complete = false;
     let broken_off = error(broken_off, false);
     assert!(
-        broken_off.contains("`a::a::a.json` was broken off"),
+        broken_off.contains("`a::a::a.json` was interrupted"),
         "{broken_off}"
     );
 }
 
 #[test]
-fn a_part_in_which_nothing_had_to_run_says_nothing_about_versions() {
+fn a_part_without_attempts_needs_no_versions() {
     let mut parts = vec![part(&["a::a::a", "b::b::b"]), part(&["c::c::c"])];
     let (_, idle) = &mut parts[1];
-    idle.results = Results::from_records(
-        &run(1),
-        &[trial("c::c::c", Outcome::NotApplicable("not there".into()))],
+    idle.results = Results::new(
+        run(1),
+        vec![trial("c::c::c", Outcome::NotApplicable("not there".into()))],
     )
     .results;
     idle.run.claude_code_version = None;

@@ -1,4 +1,4 @@
-//! A made-up run that has one of everything, for the tests of what is made from results.
+//! A made-up run with every kind of result.
 
 use chrono::{DateTime, Utc};
 use compat_matrix::document::Place;
@@ -6,9 +6,9 @@ use compat_matrix::evidence::Behind;
 use compat_matrix::ids::{FeatureId, ProviderId, TierId};
 use compat_matrix::matrix::ManifestView;
 use compat_matrix::outcome::{
-    Attempt, Cause, Failure, Judged, Mismatch, Outcome, RunRecord, TrialRecord, Verdict,
+    Attempt, Cause, CheckResult, EvidenceLine, Failure, Mismatch, Outcome, Retry, Verdict,
 };
-use compat_matrix::results::Results;
+use compat_matrix::results::{GatewayRecord, Results, RunRecord, TrialRecord};
 use compat_matrix::wire::Usage;
 
 /// A point in time.
@@ -46,44 +46,50 @@ pub fn manifest() -> ManifestView {
 pub fn run(selected: usize) -> RunRecord {
     RunRecord {
         behind: Behind::Simulated,
-        gateway: "litellm".into(),
-        gateway_version: Some("1.106.0".into()),
+        gateway: GatewayRecord {
+            kind: "litellm".into(),
+            version: Some("1.106.0".into()),
+        },
         claude_code_version: Some("2.1.326".into()),
         started_at: time("2026-11-21T08:58:00.5Z"),
         written_at: time("2026-11-21T09:00:00.25Z"),
         trials: 90,
         selected,
         complete: true,
+        unfinished: Vec::new(),
     }
 }
 
 /// A finished trial named `feature::provider::tier`.
 pub fn trial(name: &str, outcome: Outcome) -> TrialRecord {
-    let failure = match &outcome {
-        Outcome::Fail(failure) => Some(failure.clone()),
-        _ => None,
+    let started_at = time("2026-11-21T08:59:00Z");
+    let mut trial = TrialRecord::new(&name.parse().unwrap(), "claude-haiku-4-5", &outcome, started_at);
+    let failure = match outcome {
+        Outcome::NotApplicable(_) => None,
+        Outcome::Pass => Some(None),
+        Outcome::Fail(failure) => Some(Some(failure)),
     };
-    TrialRecord {
-        name: name.parse().unwrap(),
-        model: "claude-haiku-4-5".into(),
-        attempts: match outcome {
-            Outcome::NotApplicable(_) => Vec::new(),
-            _ => vec![Attempt {
-                duration_ms: 900,
-                failure,
-                retries: vec![(529, "overloaded_error".into())],
+    if let Some(failure) = failure {
+        let attempt = Attempt {
+            duration_ms: 900,
+            failure,
+            retries: vec![Retry {
+                status: 529,
+                error: "overloaded_error".into(),
             }],
-        },
-        outcome,
-        judged: vec![
-            Judged {
+        };
+        trial.add(attempt, Usage::default(), 0.0);
+    }
+    TrialRecord {
+        expectations: vec![
+            CheckResult {
                 name: "image".into(),
                 verdict: Verdict::Broken,
                 clause: Some("llm-gateway-protocol#request-body".into()),
                 reason: None,
                 link: None,
             },
-            Judged {
+            CheckResult {
                 name: "colour".into(),
                 verdict: Verdict::KnownFailure,
                 clause: None,
@@ -91,7 +97,6 @@ pub fn trial(name: &str, outcome: Outcome) -> TrialRecord {
                 link: Some("https://example.org/issues/1".into()),
             },
         ],
-        started_at: time("2026-11-21T08:59:00Z"),
         duration_ms: 905,
         usage: Usage {
             input_tokens: 2100,
@@ -100,6 +105,7 @@ pub fn trial(name: &str, outcome: Outcome) -> TrialRecord {
         },
         cost_usd: 0.0023,
         evidence: Some("target/compat/x".into()),
+        ..trial
     }
 }
 
@@ -108,7 +114,7 @@ pub fn failure(cause: Cause, summary: &str) -> Failure {
     Failure {
         cause,
         why: "sent by claude, absent at the provider".into(),
-        next: "compare the first line of `exchanges.jsonl` with what the cell sends".into(),
+        next: Some("compare the first line of `exchanges.jsonl` with what the cell sends".into()),
         wire: Vec::new(),
         mismatches: vec![Mismatch {
             expectation: "image".into(),
@@ -121,15 +127,19 @@ pub fn failure(cause: Cause, summary: &str) -> Failure {
             summary: summary.into(),
             expected: "an `image/png` block of 69 bytes in the last user message".into(),
             actual: "2 text blocks".into(),
-            evidence: Some(("exchanges.jsonl".into(), 1)),
+            evidence: Some(EvidenceLine {
+                file: "exchanges.jsonl".into(),
+                line: 1,
+            }),
         }],
     }
 }
 
 /// A pass after a failed attempt.
 pub fn flaky(name: &str) -> TrialRecord {
-    let mut record = trial(name, Outcome::Pass);
-    record.attempts.insert(
+    let mut trial = trial(name, Outcome::Pass);
+    trial.flaky = true;
+    trial.attempts.insert(
         0,
         Attempt {
             duration_ms: 400,
@@ -137,7 +147,7 @@ pub fn flaky(name: &str) -> TrialRecord {
             retries: Vec::new(),
         },
     );
-    record
+    trial
 }
 
 /// One of everything, in no order.
@@ -173,5 +183,5 @@ pub fn records() -> Vec<TrialRecord> {
 /// The results of [`records`].
 pub fn results() -> Results {
     let records = records();
-    Results::from_records(&run(records.len()), &records)
+    Results::new(run(records.len()), records)
 }

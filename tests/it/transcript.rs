@@ -1,4 +1,4 @@
-//! What is read out of a transcript.
+//! Reading transcripts.
 
 use compat_matrix::transcript::{Answer, AnswerBlock, DeltaKind, ErrorSource, Event, TimedEvent, Transcript};
 use serde_json::{Value, json};
@@ -76,7 +76,7 @@ fn problems(events: impl IntoIterator<Item = Value>) -> Vec<String> {
 }
 
 #[test]
-fn an_answer_is_put_together_from_its_stream() {
+fn an_answer_is_built_from_its_stream() {
     let events = [
         start("msg_1"),
         block_start(0, json!({ "type": "thinking", "thinking": "", "signature": "" })),
@@ -140,7 +140,7 @@ fn an_answer_is_put_together_from_its_stream() {
 }
 
 #[test]
-fn two_answers_with_the_same_id_are_two_answers() {
+fn answers_with_the_same_id_stay_separate() {
     let answers = transcript([text_answer("msg_1"), text_answer("msg_1")].concat()).messages();
     assert_eq!(
         answers.iter().map(Answer::text).collect::<Vec<_>>(),
@@ -168,7 +168,7 @@ fn an_answer_without_a_stream_is_read_from_its_lines() {
 }
 
 #[test]
-fn streams_of_subagents_are_kept_apart() {
+fn streams_of_subagents_stay_separate() {
     let of_subagent = |mut event: Value| {
         event["parent_tool_use_id"] = json!("toolu_9");
         event
@@ -187,7 +187,7 @@ fn streams_of_subagents_are_kept_apart() {
 }
 
 #[test]
-fn a_tool_result_is_named_by_its_call() {
+fn a_tool_result_has_the_name_of_its_call() {
     let events = [
         json!({ "type": "assistant", "message": { "id": "m", "content":
             [{ "type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {} }] } }),
@@ -211,7 +211,7 @@ fn a_tool_result_is_named_by_its_call() {
 }
 
 #[test]
-fn counts_add_up_over_prompts_and_the_cost_does_not() {
+fn counts_add_up_over_prompts_but_the_cost_does_not() {
     let result = |cost: f64| {
         json!({ "type": "result", "subtype": "success", "result": "x", "total_cost_usd": cost,
             "usage": { "input_tokens": 10, "output_tokens": 5 } })
@@ -227,7 +227,7 @@ fn counts_add_up_over_prompts_and_the_cost_does_not() {
 }
 
 #[test]
-fn errors_tell_who_says_what() {
+fn errors_have_their_source() {
     let events = [
         Event::from_debug_log("ERROR", "API error (attempt 1/3): 500 500 {\"error\":1}")
             .json()
@@ -326,7 +326,7 @@ fn a_transcript_survives_its_file() {
 }
 
 #[test]
-fn nothing_in_a_line_makes_it_panic() {
+fn no_line_causes_a_panic() {
     for line in [
         "",
         "null",

@@ -9,7 +9,7 @@ use compat_matrix::expectation::kinds::{
 use compat_matrix::expectation::{Check, Interest, KnownChange, Turn};
 use compat_matrix::ids::TierId;
 use compat_matrix::outcome::{Cause, Verdict};
-use compat_matrix::wire::answer::Answer;
+use compat_matrix::wire::answer::ProviderAnswer;
 use compat_matrix::wire::exchange::{Body, Exchange, Lockstep, SentEvent};
 use compat_matrix::wire::passage::{Passage, PassedReply};
 use compat_matrix::wire::{Direction, Operation, Route, Usage, converse, messages};
@@ -92,8 +92,8 @@ fn body() -> Value {
     })
 }
 
-fn answer(blocks: &Value) -> Answer {
-    Answer {
+fn answer(blocks: &Value) -> ProviderAnswer {
+    ProviderAnswer {
         id: "msg_1".into(),
         model: "m".into(),
         content: blocks.as_array().unwrap().clone(),

@@ -1,18 +1,11 @@
-//! Credentials and permissions, of each cloud and of the gateway, then those of nobody in particular.
-//!
-//! Never looks at anything but the message.
-#![warn(clippy::disallowed_methods)]
+//! Credentials and permissions, of each cloud and of the gateway, then those without an owner in the text.
 
-use super::When::Says;
-use super::{LIKELY, PLAUSIBLE, Rule, SURE};
+use super::{CauseRule, LIKELY, PLAUSIBLE, SURE, rule};
 use crate::outcome::Cause::Auth;
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
-        name: "aws_permission",
-        cause: Auth,
-        confidence: SURE,
-        when: Says(&[
+pub(super) const RULES: &[CauseRule] = &[
+    rule("aws_permission", Auth, SURE)
+        .says(&[
             r"AccessDenied",
             r"not (?:authorized|allowed|permitted) to (?:perform|invoke|use|call|access)",
             r"aws-marketplace:",
@@ -22,19 +15,12 @@ pub(super) const RULES: &[Rule] = &[
             r"no identity-based policy",
             r"access (?:to the model )?is (?:denied|restricted|not allowed)",
             r"account is not authorized",
-        ]),
-        unless: &[],
-        on: &[],
-        why: "the AWS identity may not use the model",
-        next: "the AWS account's administrator grants the action named in the message and requests access to the model, \
-               then waits two minutes",
-        example: "502 User: arn:aws:iam::123456789012:user/proxy is not authorized to perform: bedrock:InvokeModel on resource: arn:aws:bedrock:us-east-1::foundation-model/m",
-    },
-    Rule {
-        name: "aws_credentials",
-        cause: Auth,
-        confidence: SURE,
-        when: Says(&[
+        ])
+        .why("the AWS identity may not use the model")
+        .next("the AWS account's administrator grants the action named in the message and requests access to the model, then waits two minutes")
+        .example("502 User: arn:aws:iam::123456789012:user/proxy is not authorized to perform: bedrock:InvokeModel on resource: arn:aws:bedrock:us-east-1::foundation-model/m"),
+    rule("aws_credentials", Auth, SURE)
+        .says(&[
             r"UnrecognizedClient",
             r"security token included in the request",
             r"ExpiredToken",
@@ -51,18 +37,12 @@ pub(super) const RULES: &[Rule] = &[
             r"bearer token (?:has expired|is invalid)",
             r"credentials (?:have|has) expired|expired credentials",
             r"token is expired",
-        ]),
-        unless: &[],
-        on: &[],
-        why: "the AWS credentials are missing, wrong or expired",
-        next: "renew the AWS credentials of the gateway (or of claude in its Bedrock mode) and check its clock",
-        example: "BedrockException Invalid Authentication - {\"message\":\"The security token included in the request is invalid.\"}",
-    },
-    Rule {
-        name: "google_credentials",
-        cause: Auth,
-        confidence: SURE,
-        when: Says(&[
+        ])
+        .why("the AWS credentials are missing, wrong or expired")
+        .next("renew the AWS credentials of the gateway (or of claude in its Bedrock mode) and check its clock")
+        .example("BedrockException Invalid Authentication - {\"message\":\"The security token included in the request is invalid.\"}"),
+    rule("google_credentials", Auth, SURE)
+        .says(&[
             r"UNAUTHENTICATED",
             r"invalid authentication credentials",
             r"invalid_grant|invalid_rapt|invalid_scope|unauthorized_client|invalid_client",
@@ -73,36 +53,24 @@ pub(super) const RULES: &[Rule] = &[
             r"API_KEY_INVALID|API_KEY_SERVICE_BLOCKED|API key (?:not valid|expired|not found)",
             r"could not resolve credentials",
             r"JWT signature|invalid JWT",
-        ]),
-        unless: &[],
-        on: &[],
-        why: "the Google credentials are missing, wrong or expired",
-        next: "renew the service account's key (or run `gcloud auth application-default login`) and give it to the gateway",
-        example: "litellm.AuthenticationError: Vertex_aiException - {\"error\":{\"code\":401,\"message\":\"Request had invalid authentication credentials.\",\"status\":\"UNAUTHENTICATED\"}}",
-    },
-    Rule {
-        name: "google_permission",
-        cause: Auth,
-        confidence: LIKELY,
-        when: Says(&[
+        ])
+        .why("the Google credentials are missing, wrong or expired")
+        .next("renew the service account's key (or run `gcloud auth application-default login`) and give it to the gateway")
+        .example("litellm.AuthenticationError: Vertex_aiException - {\"error\":{\"code\":401,\"message\":\"Request had invalid authentication credentials.\",\"status\":\"UNAUTHENTICATED\"}}"),
+    rule("google_permission", Auth, LIKELY)
+        .says(&[
             r"PERMISSION_DENIED",
             r"permission '.{0,80}' denied",
             r"permission denied on resource",
             r"caller does not have permission",
             r"constraints/\w+",
             r"organization'?s? policy|VPC_SERVICE_CONTROLS",
-        ]),
-        unless: &[],
-        on: &[],
-        why: "the Google identity may not use the model or the project",
-        next: "the project's owner gives the service account the role `roles/aiplatform.user` in the project named in the configuration",
-        example: "{\"error\":{\"code\":403,\"message\":\"Permission 'aiplatform.endpoints.predict' denied on resource '//aiplatform.googleapis.com/projects/p' (or it may not exist).\",\"status\":\"PERMISSION_DENIED\"}}",
-    },
-    Rule {
-        name: "azure_credentials",
-        cause: Auth,
-        confidence: SURE,
-        when: Says(&[
+        ])
+        .why("the Google identity may not use the model or the project")
+        .next("the project's owner gives the service account the role `roles/aiplatform.user` in the project named in the configuration")
+        .example("{\"error\":{\"code\":403,\"message\":\"Permission 'aiplatform.endpoints.predict' denied on resource '//aiplatform.googleapis.com/projects/p' (or it may not exist).\",\"status\":\"PERMISSION_DENIED\"}}"),
+    rule("azure_credentials", Auth, SURE)
+        .says(&[
             r"principal lacks|lacks the required|\bdata action\b",
             r"invalid subscription key",
             r"principal does not have access|does not have access to api/operation",
@@ -110,18 +78,12 @@ pub(super) const RULES: &[Rule] = &[
             r"public access is disabled|virtual network/firewall rules",
             r"AADSTS\d+",
             r"ClientAuthenticationError|DefaultAzureCredential",
-        ]),
-        unless: &[],
-        on: &[],
-        why: "the Azure key or identity is wrong, or may not use the resource",
-        next: "copy the key and the endpoint of the same Azure resource into the gateway's configuration, or grant its identity the role",
-        example: "litellm.AuthenticationError: AzureException AuthenticationError - Access denied due to invalid subscription key or wrong API endpoint.",
-    },
-    Rule {
-        name: "gateway_key",
-        cause: Auth,
-        confidence: SURE,
-        when: Says(&[
+        ])
+        .why("the Azure key or identity is wrong, or may not use the resource")
+        .next("copy the key and the endpoint of the same Azure resource into the gateway's configuration, or grant its identity the role")
+        .example("litellm.AuthenticationError: AzureException AuthenticationError - Access denied due to invalid subscription key or wrong API endpoint."),
+    rule("gateway_key", Auth, SURE)
+        .says(&[
             r"invalid proxy server token",
             r"virtual key expected|expected to start with 'sk-",
             r"expired key|key (?:is |has )?expired",
@@ -133,29 +95,17 @@ pub(super) const RULES: &[Rule] = &[
             r"only (?:be used to generate|proxy admin|for MASTER KEY)",
             r"LiteLLM .{0,30}Authentication Error|^Authentication Error|Authentication Error, |ExpiredKey|Key Expiry",
             r"无效的令牌|令牌(?:已过期|状态不可用)",
-        ]),
-        unless: &[],
-        on: &[],
-        why: "the gateway does not accept the key that claude sent",
-        next: "give the run a key that the gateway knows (its master key or a valid virtual key)",
-        example: "{\"error\":{\"message\":\"Authentication Error, LiteLLM Virtual Key expected. Received=abc****, expected to start with 'sk-'.\",\"type\":\"auth_error\",\"param\":\"None\",\"code\":\"401\"}}",
-    },
-    Rule {
-        name: "bedrock_front_door",
-        cause: Auth,
-        confidence: PLAUSIBLE,
-        when: Says(&[r#"BedrockException - (?:b')?\{"(?-i:M)essage":"#]),
-        unless: &[],
-        on: &[],
-        why: "AWS's own front door spells `Message` with a capital, the model service does not: refused before the model",
-        next: "read the gateway's log for the rest of the message; then renew the AWS credentials or grant the action it names",
-        example: "litellm.APIConnectionError: BedrockException - {\"Message\":\"A",
-    },
-    Rule {
-        name: "credential_refused",
-        cause: Auth,
-        confidence: LIKELY,
-        when: Says(&[
+        ])
+        .why("the gateway does not accept the key that claude sent")
+        .next("give the run a key that the gateway knows (its master key or a valid virtual key)")
+        .example("{\"error\":{\"message\":\"Authentication Error, LiteLLM Virtual Key expected. Received=abc****, expected to start with 'sk-'.\",\"type\":\"auth_error\",\"param\":\"None\",\"code\":\"401\"}}"),
+    rule("aws_front_end", Auth, PLAUSIBLE)
+        .says(&[r#"BedrockException - (?:b')?\{"(?-i:M)essage":"#])
+        .why("AWS refused the request before it reached the model (only AWS's front end spells `Message` with a capital)")
+        .next("read the gateway's log for the rest of the message; then renew the AWS credentials or grant the action it names")
+        .example("litellm.APIConnectionError: BedrockException - {\"Message\":\"A"),
+    rule("credential_refused", Auth, LIKELY)
+        .says(&[
             r"(?:api_key|client_secret|client_id|token|secret|credentials?)\b.{0,30} must be (?:provided|set)",
             r"(?:does not|doesn't|do not|don't) have access to",
             r"authentication_?error|permission_error|permission_?denied_?error",
@@ -173,11 +123,9 @@ pub(super) const RULES: &[Rule] = &[
             r"disabled API key authentication",
             r"request not allowed|access denied|permission denied for|not have permission|no auth credentials",
             r"token (?:has )?(?:expired|been revoked|been invalidated)|invalid (?:access )?token|token_expired",
-        ]),
-        unless: &[r"permission denied \(os error"],
-        on: &[],
-        why: "the provider or a gateway refused the credential",
-        next: "find out whose credential it is (claude's for the gateway, or the gateway's for the provider) and renew that one",
-        example: "API Error: 401 {\"type\":\"error\",\"error\":{\"type\":\"authentication_error\",\"message\":\"invalid x-api-key\"}}",
-    },
+        ])
+        .unless(&[r"permission denied \(os error"])
+        .why("the provider or a gateway refused the credential")
+        .next("find out which credential it is (claude's for the gateway, or the gateway's for the provider) and renew it")
+        .example("API Error: 401 {\"type\":\"error\",\"error\":{\"type\":\"authentication_error\",\"message\":\"invalid x-api-key\"}}"),
 ];

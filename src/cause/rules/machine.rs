@@ -1,32 +1,19 @@
-//! The cell, the harness and the machine that they run on; and Claude Code where it crashes there.
-//!
-//! Never looks at anything but the message.
-#![warn(clippy::disallowed_methods)]
+//! The cell, the harness and the machine; and crashes of Claude Code.
 
-use super::When::Says;
-use super::{LIKELY, NEXT_REFUSED_CLI, PLAUSIBLE, Rule};
+use super::{CauseRule, LIKELY, NEXT_REFUSED_CLI, PLAUSIBLE, rule};
 use crate::outcome::Cause::{Cli, Harness};
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
-        name: "content_refused",
-        cause: Harness,
-        confidence: PLAUSIBLE,
-        when: Says(&[
+pub(super) const RULES: &[CauseRule] = &[
+    rule("content_refused", Harness, PLAUSIBLE)
+        .says(&[
             r"content[_ ](?:management policy|filter(?:ing)?(?: policy)?|policy)|ContentPolicyViolation|ResponsibleAIPolicy",
             r"violate our usage policy|usage policies",
-        ]),
-        unless: &[],
-        on: &[],
-        why: "the provider's filter refused what the cell asks or what the model said",
-        next: "word the cell's prompt differently; the cell's author does that",
-        example: "litellm.ContentPolicyViolationError: AzureException - The response was filtered due to the prompt triggering Azure OpenAI's content management policy.",
-    },
-    Rule {
-        name: "harness_call",
-        cause: Harness,
-        confidence: LIKELY,
-        when: Says(&[
+        ])
+        .why("the provider's filter refused the prompt or the answer")
+        .next("change the words of the cell's prompt")
+        .example("litellm.ContentPolicyViolationError: AzureException - The response was filtered due to the prompt triggering Azure OpenAI's content management policy."),
+    rule("harness_call", Harness, LIKELY)
+        .says(&[
             r"required arguments? (?:was|were) not provided",
             r"resource temporarily unavailable|\bEAGAIN\b",
             r"disk quota|os error (?:2|13|17|20|24|28|122)\b|\bcell (?:file )?\S+\.ya?ml",
@@ -48,29 +35,20 @@ pub(super) const RULES: &[Rule] = &[
             r"address already in use|\bEADDRINUSE\b",
             r"failed to (?:spawn|start|execute) |could not (?:spawn|start) |\bspawn(?:Sync)? ",
             r"\bEAI_AGAIN\b|temporary failure in name resolution|network is unreachable|\bENETUNREACH\b|\bEHOSTUNREACH\b|no route to host",
-        ]),
-        unless: &[],
-        on: &[],
-        why: "the way the run started claude, or the machine it ran on",
-        next: "whoever runs the matrix corrects the command line or the machine (binary, disk, memory, network) and runs again",
-        example: "error: unknown option '--image'",
-    },
-    Rule {
-        name: "cli_crashed",
-        cause: Cli,
-        confidence: PLAUSIBLE,
-        when: Says(&[
+        ])
+        .why("the command line of claude or the machine is wrong")
+        .next("correct the command line or the machine (binary, disk, memory, network) and run again")
+        .example("error: unknown option '--image'"),
+    rule("cli_crashed", Cli, PLAUSIBLE)
+        .says(&[
             r"Claude Code (?:could not|failed to|was unable)|\bSyntaxError\b",
             r"API Error: \w+ is not (?:defined|a function|iterable)|ReferenceError",
             r"cannot read propert|undefined is not an? (?:object|function)|is not a function|is not iterable|null is not an object",
             r"ReferenceError|RangeError|Maximum call stack|JavaScript heap out of memory",
             r"Bun has crashed|bun will .{0,20}crash|Segmentation fault|SIGSEGV|SIGABRT",
             r"Claude Code process (?:exited|aborted)|error_during_execution",
-        ]),
-        unless: &[],
-        on: &[],
-        why: "an exception inside Claude Code",
-        next: NEXT_REFUSED_CLI,
-        example: "TypeError: undefined is not an object (evaluating 'A.content.map')",
-    },
+        ])
+        .why("an exception in Claude Code")
+        .next(NEXT_REFUSED_CLI)
+        .example("TypeError: undefined is not an object (evaluating 'A.content.map')"),
 ];

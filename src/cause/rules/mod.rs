@@ -1,29 +1,27 @@
-//! The rules that say whose fault a message is: data, in order, the first that fits decides.
+//! The cause rules: data, in order; the first that matches decides.
 //!
-//! The order is the precedence, and follows what a person would ask:
+//! The order answers these questions:
 //!
-//! - Is it a test's own sentence, with no error in it? Then no fault is proven.
-//! - Does somebody have to pay, set or sign something? Budgets, names and credentials outrank the status and the
-//!   wrapping that they came in: a gateway makes a 500 of a provider's 403.
-//! - Does somebody have to wait? The innermost words win: a throttle inside a `ServiceUnavailable` is a throttle.
-//! - Does a program say that it is itself broken: the provider, the gateway, Claude Code, the machine?
-//! - Was a part of the request refused? Then it is the fault of who made the request: the gateway's if the message shows
-//!   a gateway, Claude Code's if it shows none and is in Claude Code's or a provider's own words.
-//! - Only then words that lean one way, types of errors, and the status alone.
-//! - A timeout comes last: any error before it is why it came.
+//! - Is it a test's own sentence without an error? Then no fault is proven.
+//! - Does a person have to pay, set or sign something? Budgets, names and credentials outrank the status and the
+//!   wrapping, because a gateway turns a provider's 403 into a 500.
+//! - Is waiting enough? The innermost words win: a throttle in a `ServiceUnavailable` is a throttle.
+//! - Does a program report its own fault: the provider, the gateway, Claude Code, the machine?
+//! - Was a part of the request refused? Then the program that made the request is at fault: the gateway if the message
+//!   shows one, else Claude Code.
+//! - Then come words that are weak hints, error types, and the status alone.
+//! - A timeout comes last, because an earlier error is its reason.
 //!
-//! Each rule carries an example that the tests feed back to the whole table. Wordings come from the providers'
-//! error references, from the sources of LiteLLM and Claude Code, and from public issue threads.
-//! Never looks at anything but the message.
-#![warn(clippy::disallowed_methods)]
+//! The tests match each rule's example against the whole table. The words come from the providers' error references,
+//! the sources of LiteLLM and Claude Code, and public issue threads.
 
-use crate::text::truncated;
 use std::sync::LazyLock;
 
 use regex::{Regex, RegexBuilder};
 
-use super::{Message, Route};
+use super::{ErrorMessage, MessageRoute};
 use crate::outcome::Cause;
+use crate::text::truncated;
 
 mod accounts;
 mod assertions;
@@ -31,118 +29,170 @@ mod claude;
 mod connections;
 mod credentials;
 mod gateway;
-mod kinds;
-mod leanings;
+mod error_types;
+mod weak_hints;
 mod limits;
 mod machine;
-mod names;
-mod outages;
+mod model_names;
+mod upstream;
 mod refusals;
-mod silence;
+mod timeouts;
 
-/// Words that only this fault produces: right nearly always.
+/// Words that only this fault produces.
 pub const SURE: f64 = 0.95;
 /// Words that nearly always mean this fault.
 pub const LIKELY: f64 = 0.8;
-/// A status or an error type alone, or words that another fault produces now and then.
+/// A status or an error type alone, or words that another fault sometimes produces.
 pub const PLAUSIBLE: f64 = 0.6;
-/// More likely this fault than any other, no more.
+/// More likely this fault than any other.
 pub const GUESS: f64 = 0.4;
-/// No rule fits: no fault is proven.
+/// No rule matches: no fault is proven.
 pub const NOTHING: f64 = 0.1;
 
-/// One rule: a message that `when` fits is `cause`'s fault.
 #[derive(Debug)]
-pub struct Rule {
-    /// Its name, unique, for reports and tests.
-    pub name: &'static str,
-    /// Whose fault it says it is.
-    pub cause: Cause,
-    /// How often it may be expected to be right, from 0 to 1.
-    pub confidence: f64,
-    /// What has to show in the message.
-    pub when: When,
-    /// Patterns that keep the rule from fitting.
-    pub unless: &'static [&'static str],
+pub(super) struct CauseRule {
+    /// Unique, for reports and tests.
+    pub(super) name: &'static str,
+    pub(super) cause: Cause,
+    /// The share of diagnoses expected to be right, from 0 to 1.
+    pub(super) confidence: f64,
+    condition: Condition,
+    /// Patterns that keep the rule from matching.
+    unless: &'static [&'static str],
     /// The routes on which it holds; empty for all.
-    pub on: &'static [Route],
-    /// The shape it recognizes, for a reader.
-    pub why: &'static str,
-    /// What to do next, and who does it.
-    pub next: &'static str,
-    /// A message that it, and no rule before it, fits.
-    pub example: &'static str,
+    on: &'static [MessageRoute],
+    /// What the rule recognizes.
+    pub(super) why: &'static str,
+    pub(super) next: &'static str,
+    /// A message that this rule matches and no earlier rule does.
+    #[cfg(test)]
+    example: &'static str,
 }
 
-/// What has to show in a message.
-#[derive(Debug)]
-pub enum When {
-    /// One of these regular expressions fits the plain text; case does not matter.
+#[derive(Clone, Copy, Debug)]
+enum Condition {
+    /// One of these regular expressions matches the plain text, in any case.
     Says(&'static [&'static str]),
     /// The HTTP status is in one of these inclusive ranges.
     Status(&'static [(u16, u16)]),
     Always,
 }
 
-use When::{Always, Says, Status};
+use Condition::{Always, Says, Status};
 
-/// A message whose route is unknown is taken for one that came through a gateway: that is what a trial does.
-const THROUGH_GATEWAY: &[Route] = &[Route::Gateway, Route::Unknown];
-const DIRECT: &[Route] = &[Route::Direct];
+/// A rule that always matches.
+const fn rule(name: &'static str, cause: Cause, confidence: f64) -> CauseRule {
+    CauseRule {
+        name,
+        cause,
+        confidence,
+        condition: Always,
+        unless: &[],
+        on: &[],
+        why: "",
+        next: "",
+        #[cfg(test)]
+        example: "",
+    }
+}
 
-const NEXT_REFUSED_GATEWAY: &str = "compare what claude sent with what the gateway sent on (the wire diff of a simulated run \
-     shows it); if the gateway added, kept or dropped the named part wrongly, report it to the gateway's project";
-const NEXT_REFUSED_CLI: &str = "run the same prompt with an older and a newer Claude Code; if one of them passes, report \
-     the version to Claude Code's issue tracker and pin the one that works";
-const NEXT_WAIT: &str = "wait for the limit to reset and run the trial again; if it comes back, lower the number of \
-     trials at once or ask the account's owner for a higher quota";
+impl CauseRule {
+    const fn says(self, patterns: &'static [&'static str]) -> Self {
+        let condition = Says(patterns);
+        Self { condition, ..self }
+    }
+
+    const fn status(self, ranges: &'static [(u16, u16)]) -> Self {
+        let condition = Status(ranges);
+        Self { condition, ..self }
+    }
+
+    const fn unless(self, unless: &'static [&'static str]) -> Self {
+        Self { unless, ..self }
+    }
+
+    const fn on(self, on: &'static [MessageRoute]) -> Self {
+        Self { on, ..self }
+    }
+
+    const fn why(self, why: &'static str) -> Self {
+        Self { why, ..self }
+    }
+
+    const fn next(self, next: &'static str) -> Self {
+        Self { next, ..self }
+    }
+
+    #[cfg_attr(
+        not(test),
+        expect(unused_variables, reason = "only the tests read the examples")
+    )]
+    const fn example(self, example: &'static str) -> Self {
+        Self {
+            #[cfg(test)]
+            example,
+            ..self
+        }
+    }
+}
+
+/// An unknown route counts as a gateway, because a trial uses one.
+const THROUGH_GATEWAY: &[MessageRoute] = &[MessageRoute::Gateway, MessageRoute::Unknown];
+const DIRECT: &[MessageRoute] = &[MessageRoute::Direct];
+
+const NEXT_REFUSED_GATEWAY: &str = "compare claude's request with the gateway's (the wire diff of a simulated run shows \
+     both); if the gateway wrongly added, kept or dropped the named part, report it to the gateway's project";
+const NEXT_REFUSED_CLI: &str = "run the same prompt with an older and a newer Claude Code; if one of them passes, pin it \
+     and report the broken version to Claude Code's issue tracker";
+const NEXT_WAIT: &str = "wait for the limit to reset and run the trial again; if it fails again, run fewer trials at \
+     once or ask the account's owner for a higher quota";
 const NEXT_UPSTREAM: &str =
-    "look at the provider's status page, wait, and run the trial again; nothing of ours has to change";
+    "look at the provider's status page, wait, and run the trial again; nothing here has to change";
 
-/// The rules, by what they are about: the order, here and in each file, is the precedence.
-pub const RULES: &[&[Rule]] = &[
+/// The order, here and in each file, is the precedence.
+const RULES: &[&[CauseRule]] = &[
     assertions::RULES,
     accounts::RULES,
-    names::RULES,
+    model_names::RULES,
     credentials::RULES,
     limits::RULES,
-    outages::RULES,
+    upstream::RULES,
     gateway::RULES,
     claude::RULES,
     machine::RULES,
     connections::RULES,
-    kinds::RULES,
+    error_types::RULES,
     refusals::RULES,
-    leanings::RULES,
-    silence::RULES,
+    weak_hints::RULES,
+    timeouts::RULES,
 ];
 
-fn in_order() -> impl Iterator<Item = &'static Rule> {
+fn in_order() -> impl Iterator<Item = &'static CauseRule> {
     RULES.iter().copied().flatten()
 }
 
-/// The first rule that fits `message`, and the words of the message that made it fit, if words did.
-pub(super) fn first_that_fits(message: &Message) -> (&'static Rule, Option<String>) {
+/// The first rule that matches `message`, and the matched words of the message, if words matched.
+pub(super) fn first_match(message: &ErrorMessage) -> (&'static CauseRule, Option<String>) {
     MATCHERS
         .iter()
-        .find_map(|matcher| Some((matcher.rule, matcher.fit(message)?)))
-        .expect("the last rule always fits")
+        .find_map(|matcher| Some((matcher.rule, matcher.matches(message)?)))
+        .expect("the last rule always matches")
 }
 
-/// A rule with its regular expressions, compiled once.
 struct Matcher {
-    rule: &'static Rule,
+    rule: &'static CauseRule,
     says: Option<Regex>,
     unless: Option<Regex>,
 }
 
+// Compiling hundreds of expressions takes a second in an unoptimized build, so it happens once.
 static MATCHERS: LazyLock<Vec<Matcher>> = LazyLock::new(|| in_order().map(Matcher::of).collect());
 
 impl Matcher {
-    fn of(rule: &'static Rule) -> Self {
+    fn of(rule: &'static CauseRule) -> Self {
         Self {
             rule,
-            says: match rule.when {
+            says: match rule.condition {
                 Says(patterns) => any_of(patterns),
                 Status(_) | Always => None,
             },
@@ -150,12 +200,12 @@ impl Matcher {
         }
     }
 
-    /// `None` if the rule does not fit; else the words that made it fit, if words did.
-    fn fit(&self, message: &Message) -> Option<Option<String>> {
+    /// `None` if the rule does not match; else the matched words, if words matched.
+    fn matches(&self, message: &ErrorMessage) -> Option<Option<String>> {
         if !self.rule.on.is_empty() && !self.rule.on.contains(&message.route) {
             return None;
         }
-        let words = match self.rule.when {
+        let words = match self.rule.condition {
             Says(_) => Some(truncated(
                 self.says.as_ref()?.find(&message.text)?.as_str().trim(),
                 LONGEST_QUOTATION,
@@ -175,7 +225,7 @@ impl Matcher {
     }
 }
 
-/// What a space in a pattern stands for: words of an error are parted by spaces in one program, by `_` or `-` in another.
+/// The meaning of a space in a pattern: some programs separate the words of an error by `_` or `-`.
 const SEPARATOR: &str = "[ _-]";
 
 fn any_of(patterns: &[&str]) -> Option<Regex> {
@@ -195,7 +245,7 @@ fn any_of(patterns: &[&str]) -> Option<Regex> {
     )
 }
 
-/// The longest that a quotation in `why` gets, in characters.
+/// The most characters of a quotation in `why`.
 const LONGEST_QUOTATION: usize = 80;
 
 #[cfg(test)]
@@ -205,21 +255,22 @@ mod tests {
     #[test]
     fn every_rule_decides_its_own_example() {
         let astray: Vec<_> = in_order()
-            .map(|rule| (rule.name, first_that_fits(&Message::new(rule.example)).0.name))
+            .map(|rule| (rule.name, first_match(&ErrorMessage::new(rule.example)).0.name))
             .filter(|(expected, found)| expected != found)
             .collect();
         assert!(
             astray.is_empty(),
-            "(rule, what decided its example instead): {astray:#?}"
+            "(rule, the rule that decided instead): {astray:#?}"
         );
     }
 
     #[test]
-    fn names_are_unique_and_confidence_is_a_share() {
+    fn every_rule_is_complete_and_its_name_unique() {
         let mut names = std::collections::HashSet::new();
         for rule in in_order() {
             assert!(names.insert(rule.name), "{} twice", rule.name);
             assert!((0.0..=1.0).contains(&rule.confidence), "{}", rule.name);
+            assert!(!rule.why.is_empty() && !rule.next.is_empty(), "{}", rule.name);
         }
     }
 }

@@ -1,61 +1,36 @@
-//! A part of the request refused, and by nothing better known: whose request was it.
-//!
-//! Never looks at anything but the message.
-#![warn(clippy::disallowed_methods)]
+//! A refused part of the request: the fault of the program that made the request.
 
-use super::When::Says;
-use super::{DIRECT, LIKELY, NEXT_REFUSED_CLI, NEXT_REFUSED_GATEWAY, PLAUSIBLE, Rule};
-use crate::cause::Route;
+use super::{CauseRule, DIRECT, LIKELY, NEXT_REFUSED_CLI, NEXT_REFUSED_GATEWAY, PLAUSIBLE, rule};
+use crate::cause::MessageRoute;
 use crate::outcome::Cause::{Cli, Gateway};
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
-        name: "gateway_translation_refused",
-        cause: Gateway,
-        confidence: LIKELY,
-        when: Says(&[
+pub(super) const RULES: &[CauseRule] = &[
+    rule("gateway_translation_refused", Gateway, LIKELY)
+        .says(&[
             r"function_?declarations|toolConfig|toolSpec|inputSchema|additionalModelRequestFields|generationConfig|systemInstruction|contents\[\d+\]",
             r"chat[-_ ]completions?|max_completion_tokens|max_tokens_to_sample|reasoning_content|reasoning_effort|tool_calls|tool_call_id|Responses API",
-        ]),
-        unless: &[],
-        on: &[],
-        why: "the refused part has a name that only another protocol knows: the gateway translated the request",
-        next: NEXT_REFUSED_GATEWAY,
-        example: "API Error: 400 {\"error\":{\"code\":400,\"message\":\"Invalid value at 'tools[0].function_declarations[3].parameters'\",\"status\":\"INVALID_ARGUMENT\"}}",
-    },
-    Rule {
-        name: "gateway_request_refused",
-        cause: Gateway,
-        confidence: LIKELY,
-        when: Says(REFUSED_PARTS),
-        unless: &[],
-        on: &[Route::Gateway],
-        why: "the provider refused a part of the request that passed through the gateway",
-        next: NEXT_REFUSED_GATEWAY,
-        example: "litellm.BadRequestError: BedrockException - {\"message\":\"context_management: Extra inputs are not permitted\"}",
-    },
-    Rule {
-        name: "cli_request_refused",
-        cause: Cli,
-        confidence: LIKELY,
-        when: Says(REFUSED_PARTS),
-        unless: &[],
-        on: DIRECT,
-        why: "the provider refused a part of a request that shows no gateway: Claude Code's own",
-        next: NEXT_REFUSED_CLI,
-        example: "API Error: 400 tools.3.custom.input_examples: Extra inputs are not permitted",
-    },
-    Rule {
-        name: "request_refused_on_an_unknown_way",
-        cause: Gateway,
-        confidence: PLAUSIBLE,
-        when: Says(REFUSED_PARTS),
-        unless: &[],
-        on: &[Route::Unknown],
-        why: "the provider refused a part of the request; a trial's request passes through the gateway",
-        next: NEXT_REFUSED_GATEWAY,
-        example: "text.0.cache_control: Extra inputs are not permitted",
-    },
+        ])
+        .why("the refused part has a name of another protocol, so the gateway translated the request")
+        .next(NEXT_REFUSED_GATEWAY)
+        .example("API Error: 400 {\"error\":{\"code\":400,\"message\":\"Invalid value at 'tools[0].function_declarations[3].parameters'\",\"status\":\"INVALID_ARGUMENT\"}}"),
+    rule("gateway_request_refused", Gateway, LIKELY)
+        .says(REFUSED_PARTS)
+        .on(&[MessageRoute::Gateway])
+        .why("the provider refused a part of the request that the gateway sent")
+        .next(NEXT_REFUSED_GATEWAY)
+        .example("litellm.BadRequestError: BedrockException - {\"message\":\"context_management: Extra inputs are not permitted\"}"),
+    rule("cli_request_refused", Cli, LIKELY)
+        .says(REFUSED_PARTS)
+        .on(DIRECT)
+        .why("the provider refused a part of the request, and the text shows no gateway")
+        .next(NEXT_REFUSED_CLI)
+        .example("API Error: 400 tools.3.custom.input_examples: Extra inputs are not permitted"),
+    rule("request_refused_route_unknown", Gateway, PLAUSIBLE)
+        .says(REFUSED_PARTS)
+        .on(&[MessageRoute::Unknown])
+        .why("the provider refused a part of the request, which in a trial comes from the gateway")
+        .next(NEXT_REFUSED_GATEWAY)
+        .example("text.0.cache_control: Extra inputs are not permitted"),
 ];
 
 /// What providers say when they refuse a part of a request.

@@ -223,12 +223,16 @@ fn a_live_run_is_blamed_by_the_gateways_words() {
 /// A live error reached Claude Code through a gateway, whether or not its words show it.
 #[test]
 fn a_live_error_came_through_a_gateway_even_if_its_words_do_not_say_so() {
-    use compat_matrix::cause::{Message, Route, diagnose};
+    use compat_matrix::cause::{ErrorMessage, MessageRoute, diagnose};
     for words in ["Internal server error", "Bad gateway", "{\"type\":\"error\"}"] {
         let live = failed(nothing(), 500, words).live();
         let judgement =
             compat_matrix::judge::judge(&test(Check::Text(TextCheck(equals("pong")))), &haiku(), &live);
-        let expected = diagnose(&Message::new(words).with_route(Route::Gateway).with_status(500));
+        let expected = diagnose(
+            &ErrorMessage::new(words)
+                .with_route(MessageRoute::Gateway)
+                .with_status(Some(500)),
+        );
         assert_eq!(of_trial(&live, &judgement), expected);
     }
 }

@@ -1,11 +1,6 @@
-//! Whose fault it is that an expectation does not hold, told from both sides of the gateway.
-//!
-//! Never looks at words of an error, and never at a run that broke: only at what was there on one side and not on the
-//! other.
-#![warn(clippy::disallowed_methods)]
+//! Finds the cause of a broken expectation from the differences between both sides of the gateway.
 
 use super::Diagnosis;
-use super::facts::fact;
 use crate::expectation::Trace;
 use crate::judge::Evaluation;
 use crate::outcome::Cause;
@@ -13,7 +8,7 @@ use crate::wire::exchange::Exchange;
 use crate::wire::{Direction, Route};
 use crate::wire_diff::{Change, Fate, WireDiff};
 
-/// What the wire proves of the broken expectations: a fault of the gateway before one of Claude Code.
+/// What the wire proves about the broken expectations; faults of the gateway come first.
 pub(super) fn fault(judgement: &Evaluation) -> Option<Diagnosis> {
     let diff = judgement.diff.as_ref()?;
     let found: Vec<Diagnosis> = judgement
@@ -25,8 +20,8 @@ pub(super) fn fault(judgement: &Evaluation) -> Option<Diagnosis> {
     of_gateway.or(found.first()).cloned()
 }
 
-/// The provider refused `exchange` though it arrived as Claude Code had made it. Only of a plain 400 by the route that is
-/// Claude Code's own: keys and models are the gateway's business, and so is every other form.
+/// The provider refused `exchange` although it arrived as Claude Code had sent it. Only for a 400 on the Anthropic
+/// route: the gateway is responsible for keys, models and the forms of the other routes.
 pub(super) fn refused_as_sent(judgement: &Evaluation, exchange: &Exchange, rule: &str) -> Option<Diagnosis> {
     if exchange.reply.status != 400 || exchange.route != Some(Route::Anthropic) {
         return None;
@@ -37,11 +32,11 @@ pub(super) fn refused_as_sent(judgement: &Evaluation, exchange: &Exchange, rule:
             && (change.exchange == Some(exchange.number) || change.exchange.is_none())
     });
     (!is_changed).then(|| {
-        fact(
+        Diagnosis::proven(
             Cause::Cli,
             "refused_as_sent",
             format!("the provider refused the request (`{rule}`, HTTP 400), which arrived as Claude Code had sent it"),
-            "see the request in `sent.jsonl`: what does the cell have Claude Code ask for, and may it with this model?",
+            "see the request in `sent.jsonl`: what does the cell make Claude Code ask for, and does this model allow it?",
         )
     })
 }
@@ -53,66 +48,69 @@ fn of_trace(trace: &Trace, diff: &WireDiff) -> Option<Diagnosis> {
         (Direction::Request, Some(false)) => Some(never_sent(diff)),
         (Direction::Request, None) => nearest.map(|change| lost(Some(change))),
         (Direction::Reply, held) => match nearest {
-            Some(change) => Some(came_back_changed(change)),
-            None => held.filter(|held| *held).map(|_| shown_wrong()),
+            Some(change) => Some(changed_on_the_way_back(change)),
+            None => held.filter(|held| *held).map(|_| altered_by_claude()),
         },
     }
 }
 
-/// Present in what Claude Code sent, absent or changed at the provider.
+/// In Claude Code's request, absent or changed at the provider.
 fn lost(change: Option<&Change>) -> Diagnosis {
-    fact(
+    Diagnosis::proven(
         Cause::Gateway,
         "lost_on_the_way",
-        with_change(what_of(change), change),
+        with_change(loss_in_words(change), change),
         "compare the request in `sent.jsonl` with that in `exchanges.jsonl` (`wire-diff.txt`), and report it to the gateway",
     )
 }
 
-/// Absent already in what Claude Code sent; that may be because it got something else than the provider had answered.
+/// Absent in Claude Code's own request, perhaps because the gateway had changed an earlier reply.
 fn never_sent(diff: &WireDiff) -> Diagnosis {
     let reply = diff
         .changes
         .iter()
         .find(|change| change.direction == Direction::Reply);
     match reply {
-        Some(change) => fact(
+        Some(change) => Diagnosis::proven(
             Cause::Gateway,
             "misled_by_a_reply",
-            with_change("claude did not send it, after a reply that the gateway had changed", Some(change)),
+            with_change(
+                "claude did not send it, after the gateway had changed a reply",
+                Some(change),
+            ),
             "compare the reply in `exchanges.jsonl` with that in `sent.jsonl` (`wire-diff.txt`), and report it to the gateway",
         ),
-        None => fact(
+        None => Diagnosis::proven(
             Cause::Cli,
             "never_sent",
-            "absent already in what claude sent to the gateway, though each reply came back as the provider gave it".into(),
-            "see the request in `sent.jsonl`: does this version of Claude Code do what the cell asks of it?",
+            "claude did not send it to the gateway, and each reply came back as the provider sent it",
+            "see the request in `sent.jsonl`: can this version of Claude Code do what the cell asks for?",
         ),
     }
 }
 
-fn came_back_changed(change: &Change) -> Diagnosis {
-    fact(
+fn changed_on_the_way_back(change: &Change) -> Diagnosis {
+    Diagnosis::proven(
         Cause::Gateway,
         "changed_on_the_way_back",
         with_change(
-            "the provider's reply did not come back to claude as it was",
+            "the provider's reply changed on its way back to claude",
             Some(change),
         ),
         "compare the reply in `exchanges.jsonl` with that in `sent.jsonl` (`wire-diff.txt`), and report it to the gateway",
     )
 }
 
-fn shown_wrong() -> Diagnosis {
-    fact(
+fn altered_by_claude() -> Diagnosis {
+    Diagnosis::proven(
         Cause::Cli,
         "shown_otherwise",
-        "the reply came back to claude as the provider gave it, and claude made something else of it".into(),
+        "Claude Code altered the reply after receiving it unchanged",
         "compare the reply in `sent.jsonl` with `transcript.jsonl`",
     )
 }
 
-fn what_of(change: Option<&Change>) -> &'static str {
+fn loss_in_words(change: Option<&Change>) -> &'static str {
     match change.map(|change| change.what.fate) {
         Some(Fate::Dropped) => "sent by claude, absent at the provider",
         _ => "sent by claude, absent or changed at the provider",
