@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::transcript::Transcript;
-use crate::wire::exchange::Exchange;
-use crate::wire::passage::Passage;
+use crate::wire::exchange::{GatewayExchange, ProviderExchange};
 
 /// What stands behind the gateway in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -34,9 +33,9 @@ pub struct Evidence {
     /// What `claude` printed on standard error, the last 64 KiB.
     pub stderr: String,
     /// What reached the provider; empty in a live run.
-    pub exchanges: Vec<Exchange>,
+    pub exchanges: Vec<ProviderExchange>,
     /// What was sent to the gateway and came back; empty where nothing recorded it.
-    pub sent: Vec<Passage>,
+    pub sent: Vec<GatewayExchange>,
     /// The answer to the cell's direct request, if it has one.
     pub direct: Option<DirectReply>,
     /// The answer to the cell's request for a token count, if it has one.

@@ -9,8 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::evidence::{Behind, Evidence, Exit};
 use crate::transcript::Transcript;
-use crate::wire::exchange::Exchange;
-use crate::wire::passage::Passage;
+use crate::wire::exchange::{GatewayExchange, ProviderExchange};
 
 /// What a trial's folder always has.
 pub const TRANSCRIPT: &str = "transcript.jsonl";
@@ -38,8 +37,8 @@ pub fn read(folder: &Path) -> Result<Evidence, EvidenceFilesError> {
     let Some(transcript) = text(&folder.join(TRANSCRIPT))? else {
         return Err(EvidenceFilesError::NoEvidence(folder.to_owned()));
     };
-    let exchanges: Vec<Exchange> = lines(&folder.join("exchanges.jsonl"))?;
-    let sent: Vec<Passage> = lines(&folder.join("sent.jsonl"))?;
+    let exchanges: Vec<ProviderExchange> = lines(&folder.join("exchanges.jsonl"))?;
+    let sent: Vec<GatewayExchange> = lines(&folder.join("sent.jsonl"))?;
     let gateway_log = text(&folder.join("gateway.log"))?.unwrap_or_default();
     let behind = match exchanges.is_empty() && sent.is_empty() {
         true => Behind::Live,

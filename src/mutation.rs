@@ -23,8 +23,7 @@ use crate::spec::cell::CellBody;
 use crate::spec::proxy_config::ProxyConfig;
 use crate::spec_files::Project;
 use crate::trial::{self, Trial};
-use crate::wire::exchange::Exchange;
-use crate::wire::passage::Passage;
+use crate::wire::exchange::{GatewayExchange, ProviderExchange};
 
 /// Trials that are under way at once: each holds about 250 MB (measured with Claude Code 2.1.326), and most of them wait
 /// for a slot to start in.
@@ -183,7 +182,7 @@ impl Campaign<'_> {
 
     /// The trials in which a mutant can change something, by what the clean pass left behind.
     fn worth_running(&self, jobs: Vec<Job>, mutants: &[Arc<Mutant>]) -> Vec<Job> {
-        let mut left: HashMap<TrialName, (Vec<Passage>, Vec<Exchange>)> = HashMap::new();
+        let mut left: HashMap<TrialName, (Vec<GatewayExchange>, Vec<ProviderExchange>)> = HashMap::new();
         jobs.into_iter()
             .filter(|job| {
                 let (sent, exchanges) = left
@@ -198,7 +197,7 @@ impl Campaign<'_> {
             .collect()
     }
 
-    fn left_behind(&self, name: &TrialName) -> (Vec<Passage>, Vec<Exchange>) {
+    fn left_behind(&self, name: &TrialName) -> (Vec<GatewayExchange>, Vec<ProviderExchange>) {
         let folder = self.project.root.join(trial::evidence_folder(name));
         (
             lines(&folder.join("sent.jsonl")),

@@ -19,7 +19,7 @@ use crate::schedule::{Answers, Gate, Schedule};
 use crate::toolchain::{self, Installer, Lock, Progress, Surroundings};
 use crate::warm::{self, Fingerprint, Found, Guest, Place, WarmError, Warmth};
 use crate::wire::Route;
-use crate::wire::passage::Passage;
+use crate::wire::exchange::GatewayExchange;
 
 /// What a session is made from.
 #[derive(Debug)]
@@ -303,7 +303,7 @@ impl Session {
     }
 
     /// Ends a trial at the relays: what was sent to the gateway and came back.
-    pub fn relayed(&self, key: TrialKey) -> Vec<Passage> {
+    pub fn relayed(&self, key: TrialKey) -> Vec<GatewayExchange> {
         if let Some(back) = &self.back {
             back.take(key);
         }

@@ -17,7 +17,7 @@ use crate::spec::expectation::KnownFailure;
 use crate::spec::resolve::Origin;
 use crate::spec::schema::FileKind;
 use crate::transcript::{Answer, AnswerBlock};
-use crate::wire::exchange::{Exchange, SentReply};
+use crate::wire::exchange::{ProviderExchange, ProviderReply};
 use crate::wire::message::{Block, Content, text_of};
 use crate::wire::redaction::{of_text as redacted, of_value as redacted_value};
 use crate::wire::{Operation, Route};
@@ -58,7 +58,7 @@ pub fn draft(
     known: &[(String, KnownFailure)],
     from: &str,
 ) -> Draft {
-    let asked: Vec<&Exchange> = evidence
+    let asked: Vec<&ProviderExchange> = evidence
         .exchanges
         .iter()
         .filter(|exchange| exchange.turn.is_some())
@@ -202,8 +202,8 @@ fn own_text(block: &Block) -> Option<&str> {
     }
 }
 
-fn replies(asked: &[&Exchange]) -> Vec<Value> {
-    let reply = |exchange: &&Exchange| {
+fn replies(asked: &[&ProviderExchange]) -> Vec<Value> {
+    let reply = |exchange: &&ProviderExchange| {
         let reply = &exchange.reply;
         match reply.message.as_ref() {
             None => error(reply),
@@ -240,7 +240,7 @@ fn natural_stop_reason(content: &[Value]) -> &'static str {
 }
 
 /// The text of the last tool result that a request brought.
-fn last_result(exchange: &Exchange) -> Option<String> {
+fn last_result(exchange: &ProviderExchange) -> Option<String> {
     let message = exchange.message.as_ref()?;
     let result = message
         .blocks()
@@ -276,7 +276,7 @@ fn reply_block(block: &Value, result: Option<&str>) -> Option<Value> {
     }
 }
 
-fn error(reply: &SentReply) -> Value {
+fn error(reply: &ProviderReply) -> Value {
     let body = reply.events.first().map_or(&Value::Null, |event| &event.data);
     let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
     let message = text("/error/message").or(text("/message")).unwrap_or("an error");
@@ -407,7 +407,7 @@ fn telling_line(text: &str) -> Option<&str> {
 fn provider_side(
     provider: &ProviderId,
     evidence: &Evidence,
-    asked: &[&Exchange],
+    asked: &[&ProviderExchange],
     given: Given,
     known: &[(String, KnownFailure)],
     expect: &mut Map<String, Value>,
@@ -443,7 +443,7 @@ fn provider_side(
 }
 
 /// What a request brought to the provider.
-fn arrivals(exchange: &Exchange, given: Given, expect: &mut Map<String, Value>) {
+fn arrivals(exchange: &ProviderExchange, given: Given, expect: &mut Map<String, Value>) {
     let (Some(turn), Some(request)) = (exchange.turn, &exchange.message) else {
         return;
     };

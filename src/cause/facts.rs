@@ -11,7 +11,7 @@ use crate::evidence::{Behind, Evidence, Killed};
 use crate::expect::{Judgement, RUN, WORKAROUNDS, refusal_shown};
 use crate::outcome::{Cause, Verdict};
 use crate::transcript::{AnswerBlock, ErrorSource};
-use crate::wire::exchange::{Exchange, Matched};
+use crate::wire::exchange::{Matched, ProviderExchange};
 
 /// Whose fault it is that `judgement` has mismatches.
 pub fn of_trial(evidence: &Evidence, judgement: &Judgement) -> Diagnosis {
@@ -93,7 +93,7 @@ fn told(evidence: &Evidence) -> Option<Told> {
 }
 
 /// The Messages requests that reached the provider, without probes.
-fn asked(evidence: &Evidence) -> Vec<&Exchange> {
+fn asked(evidence: &Evidence) -> Vec<&ProviderExchange> {
     evidence
         .exchanges
         .iter()
@@ -138,7 +138,7 @@ fn broken_run(evidence: &Evidence, judgement: &Judgement) -> Diagnosis {
 }
 
 /// The run broke, and no status tells why.
-fn without_status(evidence: &Evidence, last: &Exchange, told: Option<Told>) -> Diagnosis {
+fn without_status(evidence: &Evidence, last: &ProviderExchange, told: Option<Told>) -> Diagnosis {
     let said = last.reply.status;
     let broken_off = |how: String| {
         fact(
@@ -313,7 +313,7 @@ fn proven_fault(evidence: &Evidence, judgement: &Judgement) -> Option<Diagnosis>
 }
 
 /// An error that Claude Code saw and the provider did not give.
-fn error_of_its_own(evidence: &Evidence, asked: &[&Exchange]) -> Option<Diagnosis> {
+fn error_of_its_own(evidence: &Evidence, asked: &[&ProviderExchange]) -> Option<Diagnosis> {
     let told = told(evidence)?;
     let given = |status| asked.iter().any(|exchange| exchange.reply.status == status);
     let last = asked.last().map_or(200, |exchange| exchange.reply.status);
@@ -334,7 +334,7 @@ fn error_of_its_own(evidence: &Evidence, asked: &[&Exchange]) -> Option<Diagnosi
     }
 }
 
-fn held_back(asked: &[&Exchange]) -> Option<Diagnosis> {
+fn held_back(asked: &[&ProviderExchange]) -> Option<Diagnosis> {
     let lockstep = asked
         .iter()
         .filter_map(|exchange| exchange.reply.lockstep)
@@ -351,8 +351,8 @@ fn held_back(asked: &[&Exchange]) -> Option<Diagnosis> {
 }
 
 /// The provider's answers and those that Claude Code got, one by one where there are as many of either.
-fn changed_answer(evidence: &Evidence, asked: &[&Exchange]) -> Option<Diagnosis> {
-    let sent: Vec<&Exchange> = asked
+fn changed_answer(evidence: &Evidence, asked: &[&ProviderExchange]) -> Option<Diagnosis> {
+    let sent: Vec<&ProviderExchange> = asked
         .iter()
         .copied()
         .filter(|exchange| exchange.reply.message.is_some())

@@ -9,7 +9,7 @@ use super::facts::fact;
 use crate::expect::{Judgement, Trace};
 use crate::outcome::Cause;
 use crate::wire::Route;
-use crate::wire::exchange::Exchange;
+use crate::wire::exchange::ProviderExchange;
 use crate::wire_diff::{Change, Direction, Fate, WireDiff};
 
 /// What the wire proves of the broken expectations: a fault of the gateway before one of Claude Code.
@@ -26,7 +26,11 @@ pub(super) fn fault(judgement: &Judgement) -> Option<Diagnosis> {
 
 /// The provider refused `exchange` though it arrived as Claude Code had made it. Only of a plain 400 by the route that is
 /// Claude Code's own: keys and models are the gateway's business, and so is every other form.
-pub(super) fn refused_as_sent(judgement: &Judgement, exchange: &Exchange, rule: &str) -> Option<Diagnosis> {
+pub(super) fn refused_as_sent(
+    judgement: &Judgement,
+    exchange: &ProviderExchange,
+    rule: &str,
+) -> Option<Diagnosis> {
     if exchange.reply.status != 400 || exchange.route != Some(Route::Anthropic) {
         return None;
     }

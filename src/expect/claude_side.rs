@@ -9,7 +9,7 @@ use crate::evidence::{Behind, Evidence, Killed};
 use crate::spec::cell::Test;
 use crate::spec::expectation::{Check, CountMatcher, LIVE_SPREAD_MS, Matcher, Query};
 use crate::transcript::{Answer, AnswerBlock, DeltaKind, ErrorSource, Event};
-use crate::wire::exchange::Exchange;
+use crate::wire::exchange::ProviderExchange;
 use crate::wire::{Operation, Usage};
 
 /// Judges a check of what Claude Code printed.
@@ -518,7 +518,7 @@ fn in_one_burst(messages: &[Answer], evidence: &Evidence) -> Vec<Finding> {
 }
 
 /// The Messages exchanges that `claude` caused, without probes: all but the last when the harness sent one itself.
-pub(super) fn claude_exchanges(evidence: &Evidence) -> impl Iterator<Item = &Exchange> {
+pub(super) fn claude_exchanges(evidence: &Evidence) -> impl Iterator<Item = &ProviderExchange> {
     let messages = || {
         evidence
             .exchanges

@@ -8,11 +8,11 @@ use super::{Finding, value_tree};
 use crate::spec::cell::{Prompt, PromptBlock};
 use crate::spec::expectation::{Check, Matcher, Query, RequestCheck, Turn};
 use crate::wire::Operation;
-use crate::wire::exchange::{Exchange, Matched};
+use crate::wire::exchange::{Matched, ProviderExchange};
 use crate::wire::message::{Content, Message, text_of};
 
 /// What does not hold of a provider-side check; empty when it holds.
-pub(super) fn judge(check: &Check, prompts: &[Prompt], exchanges: &[Exchange]) -> Vec<Finding> {
+pub(super) fn judge(check: &Check, prompts: &[Prompt], exchanges: &[ProviderExchange]) -> Vec<Finding> {
     match check {
         Check::Requests { operation, count } => requests(*operation, *count, exchanges),
         Check::Request(check) => on_each(check.turn, check.operation, exchanges, |exchange| {
@@ -64,7 +64,7 @@ pub(super) fn judge(check: &Check, prompts: &[Prompt], exchanges: &[Exchange]) -
 }
 
 /// Requests that no script and no rule answered: never silently skipped.
-pub(super) fn unmatched(exchanges: &[Exchange]) -> Vec<Finding> {
+pub(super) fn unmatched(exchanges: &[ProviderExchange]) -> Vec<Finding> {
     exchanges
         .iter()
         .filter_map(|exchange| match &exchange.matched {
@@ -79,7 +79,7 @@ pub(super) fn unmatched(exchanges: &[Exchange]) -> Vec<Finding> {
         .collect()
 }
 
-fn at(exchange: &Exchange) -> (String, usize) {
+fn at(exchange: &ProviderExchange) -> (String, usize) {
     ("exchanges.jsonl".into(), exchange.number)
 }
 
@@ -87,11 +87,11 @@ fn at(exchange: &Exchange) -> (String, usize) {
 fn on_each(
     turn: Turn,
     operation: Operation,
-    exchanges: &[Exchange],
-    judge_one: impl Fn(&Exchange) -> Vec<Finding>,
+    exchanges: &[ProviderExchange],
+    judge_one: impl Fn(&ProviderExchange) -> Vec<Finding>,
 ) -> Vec<Finding> {
-    let all: Vec<&Exchange> = of_operation(operation, exchanges).collect();
-    let named: &[&Exchange] = match turn {
+    let all: Vec<&ProviderExchange> = of_operation(operation, exchanges).collect();
+    let named: &[&ProviderExchange] = match turn {
         Turn::Every => &all,
         Turn::Last => &all[all.len().saturating_sub(1)..],
         Turn::Number(n) => all.get(n - 1..n).unwrap_or(&[]),
@@ -116,8 +116,8 @@ fn on_each(
 /// The exchanges of a kind. A Messages request that is no turn is a probe, of which a cell says nothing.
 fn of_operation(
     operation: Operation,
-    exchanges: &[Exchange],
-) -> impl DoubleEndedIterator<Item = &Exchange> + Clone {
+    exchanges: &[ProviderExchange],
+) -> impl DoubleEndedIterator<Item = &ProviderExchange> + Clone {
     exchanges.iter().filter(move |exchange| {
         exchange.operation == operation && (operation != Operation::Messages || exchange.turn.is_some())
     })
@@ -132,7 +132,7 @@ fn noun(operation: Operation) -> &'static str {
     }
 }
 
-fn arrivals(exchanges: &[Exchange]) -> String {
+fn arrivals(exchanges: &[ProviderExchange]) -> String {
     if exchanges.is_empty() {
         return "no request of this trial reached the provider".into();
     }
@@ -148,7 +148,7 @@ fn arrivals(exchanges: &[Exchange]) -> String {
     clipped(&format!("{} requests: {}", lines.len(), lines.join(", ")))
 }
 
-fn requests(operation: Operation, count: u64, exchanges: &[Exchange]) -> Vec<Finding> {
+fn requests(operation: Operation, count: u64, exchanges: &[ProviderExchange]) -> Vec<Finding> {
     let mut counted = of_operation(operation, exchanges);
     let found = counted.clone().count() as u64;
     if found == count {
@@ -165,7 +165,7 @@ fn requests(operation: Operation, count: u64, exchanges: &[Exchange]) -> Vec<Fin
     }]
 }
 
-fn request(check: &RequestCheck, exchange: &Exchange) -> Vec<Finding> {
+fn request(check: &RequestCheck, exchange: &ProviderExchange) -> Vec<Finding> {
     let finding = |summary: String, miss: Miss| Finding {
         summary,
         expected: miss.expected,
@@ -237,7 +237,7 @@ fn request(check: &RequestCheck, exchange: &Exchange) -> Vec<Finding> {
     findings
 }
 
-fn check_body(query: &Query, matcher: &Matcher, exchange: &Exchange) -> Result<(), Miss> {
+fn check_body(query: &Query, matcher: &Matcher, exchange: &ProviderExchange) -> Result<(), Miss> {
     match exchange.request.body.json() {
         Some(body) => value_tree::check(query, matcher, body),
         None => Err(Miss {
@@ -247,7 +247,7 @@ fn check_body(query: &Query, matcher: &Matcher, exchange: &Exchange) -> Result<(
     }
 }
 
-fn messages(exchange: &Exchange) -> &[Message] {
+fn messages(exchange: &ProviderExchange) -> &[Message] {
     exchange
         .message
         .as_ref()
@@ -296,7 +296,7 @@ impl FileKind {
     }
 }
 
-fn file(kind: FileKind, prompts: &[Prompt], exchange: &Exchange) -> Vec<Finding> {
+fn file(kind: FileKind, prompts: &[Prompt], exchange: &ProviderExchange) -> Vec<Finding> {
     use base64::Engine as _;
     let sent = prompts
         .iter()
@@ -340,7 +340,7 @@ fn file(kind: FileKind, prompts: &[Prompt], exchange: &Exchange) -> Vec<Finding>
 }
 
 /// The kinds of block in each message, for a reader who asks what arrived instead.
-fn outline(exchange: &Exchange) -> String {
+fn outline(exchange: &ProviderExchange) -> String {
     let outlines: Vec<String> = messages(exchange)
         .iter()
         .map(|message| {
@@ -360,8 +360,8 @@ fn tool_result(
     name: &str,
     text: Option<&Matcher>,
     is_error: bool,
-    exchange: &Exchange,
-    exchanges: &[Exchange],
+    exchange: &ProviderExchange,
+    exchanges: &[ProviderExchange],
 ) -> Vec<Finding> {
     let calls = calls_before(name, exchange, exchanges);
     let finding = |summary: &str, expected: String, actual: String| {
@@ -424,7 +424,7 @@ fn tool_result(
 }
 
 /// The ids of the calls of `name` in the replies to earlier requests.
-fn calls_before(name: &str, exchange: &Exchange, exchanges: &[Exchange]) -> Vec<String> {
+fn calls_before(name: &str, exchange: &ProviderExchange, exchanges: &[ProviderExchange]) -> Vec<String> {
     replies_before(exchange, exchanges)
         .filter(|block| block["type"] == "tool_use" && block["name"] == name)
         .filter_map(|block| block["id"].as_str().map(str::to_owned))
@@ -432,7 +432,10 @@ fn calls_before(name: &str, exchange: &Exchange, exchanges: &[Exchange]) -> Vec<
 }
 
 /// The content blocks that the provider sent before `exchange`.
-fn replies_before<'a>(exchange: &Exchange, exchanges: &'a [Exchange]) -> impl Iterator<Item = &'a Value> {
+fn replies_before<'a>(
+    exchange: &ProviderExchange,
+    exchanges: &'a [ProviderExchange],
+) -> impl Iterator<Item = &'a Value> {
     let number = exchange.number;
     exchanges
         .iter()
@@ -441,7 +444,7 @@ fn replies_before<'a>(exchange: &Exchange, exchanges: &'a [Exchange]) -> impl It
         .flatten()
 }
 
-fn thinking(exchange: &Exchange, exchanges: &[Exchange]) -> Vec<Finding> {
+fn thinking(exchange: &ProviderExchange, exchanges: &[ProviderExchange]) -> Vec<Finding> {
     let sent: Vec<(&str, &str)> = replies_before(exchange, exchanges)
         .filter(|block| block["type"] == "thinking")
         .map(|block| {
@@ -524,7 +527,7 @@ fn thinking(exchange: &Exchange, exchanges: &[Exchange]) -> Vec<Finding> {
     findings
 }
 
-fn breakpoint_count(exchange: &Exchange) -> u64 {
+fn breakpoint_count(exchange: &ProviderExchange) -> u64 {
     let Some(message) = &exchange.message else {
         return 0;
     };
@@ -534,7 +537,7 @@ fn breakpoint_count(exchange: &Exchange) -> u64 {
     (marked_blocks + marked_tools) as u64
 }
 
-fn at_least(what: &str, least: u64, found: u64, exchange: &Exchange) -> Option<Finding> {
+fn at_least(what: &str, least: u64, found: u64, exchange: &ProviderExchange) -> Option<Finding> {
     (found < least).then(|| Finding {
         summary: format!("too few {what} at the provider"),
         expected: format!("at least {least} {what}"),

@@ -7,7 +7,7 @@ use crate::evidence::Evidence;
 use crate::spec::cell::Test;
 use crate::spec::expectation::{Check, RequestCheck};
 use crate::transcript::{Event, TimedEvent, Transcript};
-use crate::wire::exchange::Exchange;
+use crate::wire::exchange::ProviderExchange;
 use crate::wire::{Route, Usage};
 use crate::wire_diff::as_sent;
 use crate::wire_diff::interest::Interest;
@@ -121,7 +121,7 @@ fn held_as_answered(check: &Check, evidence: &Evidence) -> Option<bool> {
 }
 
 /// What Claude Code would print of the provider's answers.
-fn of_answers(exchanges: &[&Exchange]) -> Transcript {
+fn of_answers(exchanges: &[&ProviderExchange]) -> Transcript {
     let messages: Vec<&Value> = exchanges
         .iter()
         .filter_map(|exchange| exchange.reply.message.as_ref())

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::wire::exchange::{Body, Request};
+use crate::wire::exchange::{Body, RecordedRequest};
 use crate::wire::message::MessageRequest;
 use crate::wire::redaction;
 use crate::wire::target::Target;
@@ -18,7 +18,7 @@ pub(super) struct Incoming {
     pub(super) headers: HeaderMap,
     /// The body as it came: never recorded where it holds a credential.
     pub(super) bytes: Vec<u8>,
-    pub(super) recorded: Request,
+    pub(super) recorded: RecordedRequest,
     /// What is asked of the model: the body itself, or the one that a token count is asked for.
     pub(super) prompt: Option<Value>,
     /// The prompt as a model sees it.
@@ -48,7 +48,7 @@ impl Incoming {
             }
         });
         Self {
-            recorded: Request {
+            recorded: RecordedRequest {
                 at_ms: now_ms,
                 method: parts.method.to_string(),
                 path,

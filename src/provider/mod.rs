@@ -33,7 +33,7 @@ pub use simulator::{Simulator, StartError};
 use crate::clock::now_ms;
 use crate::ids::TrialKey;
 use crate::wire::Route;
-use crate::wire::exchange::{Exchange, Matched, Request};
+use crate::wire::exchange::{Matched, ProviderExchange, RecordedRequest};
 use crate::wire::script::{ReplyMessage, Script};
 
 #[derive(Clone)]
@@ -52,7 +52,7 @@ pub struct Options {
 }
 
 /// Is told of a request, its route, the status it gets and why.
-pub type Observer = Arc<dyn Fn(&Request, Option<Route>, u16, &Matched) + Send + Sync>;
+pub type Observer = Arc<dyn Fn(&RecordedRequest, Option<Route>, u16, &Matched) + Send + Sync>;
 
 impl Default for Options {
     /// On loopback, without delay; what no trial owns is refused.
@@ -124,14 +124,14 @@ impl Provider {
         Ok(())
     }
 
-    pub async fn take(&self, key: TrialKey) -> Result<Vec<Exchange>, RemoteError> {
+    pub async fn take(&self, key: TrialKey) -> Result<Vec<ProviderExchange>, RemoteError> {
         match self {
             Self::Embedded(simulator) => Ok(simulator.take(key)),
             Self::Remote(remote) => remote.take(key).await,
         }
     }
 
-    pub async fn orphans(&self) -> Result<Vec<Exchange>, RemoteError> {
+    pub async fn orphans(&self) -> Result<Vec<ProviderExchange>, RemoteError> {
         match self {
             Self::Embedded(simulator) => Ok(simulator.orphans()),
             Self::Remote(remote) => remote.orphans().await,

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::now_ms;
-use crate::wire::exchange::{Exchange, Lockstep, SentEvent};
+use crate::wire::exchange::{Lockstep, ProviderExchange, SentEvent};
 
 /// A list of exchanges that grows.
 #[derive(Clone, Default)]
 pub(super) struct Ledger {
-    exchanges: Arc<Mutex<Vec<Exchange>>>,
+    exchanges: Arc<Mutex<Vec<ProviderExchange>>>,
 }
 
 /// One exchange of a ledger, under way. It counts as cut off until [`Recording::finish`].
@@ -22,7 +22,7 @@ pub(super) struct Recording {
 
 impl Ledger {
     /// Adds an exchange; its number is given here.
-    pub(super) fn begin(&self, mut exchange: Exchange) -> Recording {
+    pub(super) fn begin(&self, mut exchange: ProviderExchange) -> Recording {
         let mut exchanges = self.exchanges.lock();
         exchange.number = exchanges.len() + 1;
         exchange.reply.cut_off = true;
@@ -33,12 +33,12 @@ impl Ledger {
         }
     }
 
-    pub(super) fn exchanges(&self) -> Vec<Exchange> {
+    pub(super) fn exchanges(&self) -> Vec<ProviderExchange> {
         self.exchanges.lock().clone()
     }
 
     /// The exchanges so far, of which nothing more is recorded.
-    pub(super) fn take(&self) -> Vec<Exchange> {
+    pub(super) fn take(&self) -> Vec<ProviderExchange> {
         std::mem::take(&mut self.exchanges.lock())
     }
 }
@@ -62,7 +62,7 @@ impl Recording {
         self.update(|exchange| exchange.reply.cut_off = false);
     }
 
-    fn update(&self, change: impl FnOnce(&mut Exchange)) {
+    fn update(&self, change: impl FnOnce(&mut ProviderExchange)) {
         if let Some(exchange) = self.ledger.exchanges.lock().get_mut(self.index) {
             change(exchange);
         }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::control::{Arrival, Named, PREFIX, Register, SERVICE, Shown};
 use crate::ids::TrialKey;
-use crate::wire::exchange::Exchange;
+use crate::wire::exchange::ProviderExchange;
 use crate::wire::script::Script;
 
 /// Why a remote simulator does not do as it is told.
@@ -96,13 +96,13 @@ impl RemoteSimulator {
         Ok(())
     }
 
-    pub async fn take(&self, key: TrialKey) -> Result<Vec<Exchange>, RemoteError> {
+    pub async fn take(&self, key: TrialKey) -> Result<Vec<ProviderExchange>, RemoteError> {
         self.ask("take", &Named { key }).await
     }
 
     /// As [`super::Simulator::orphans`], since the connection was made: what was before is an earlier run's.
-    pub async fn orphans(&self) -> Result<Vec<Exchange>, RemoteError> {
-        let mut orphans: Vec<Exchange> = self.ask("orphans", &json!({})).await?;
+    pub async fn orphans(&self) -> Result<Vec<ProviderExchange>, RemoteError> {
+        let mut orphans: Vec<ProviderExchange> = self.ask("orphans", &json!({})).await?;
         orphans.retain(|orphan| orphan.request.at_ms >= self.connected_ms);
         Ok(orphans)
     }

@@ -22,7 +22,7 @@ use super::{Options, Unscripted, control, now_ms};
 use crate::ids::TrialKey;
 use crate::wire::answer::Answer;
 use crate::wire::error_reply::{ErrorReply, kind_of};
-use crate::wire::exchange::{Exchange, Matched, SentReply};
+use crate::wire::exchange::{Matched, ProviderExchange, ProviderReply};
 use crate::wire::script::{Pace, Reply, ReplyBlock, ReplyMessage};
 use crate::wire::{Operation, Route, Usage, tokens};
 
@@ -77,7 +77,7 @@ impl Server {
         }
     }
 
-    pub(super) fn take(&self, key: TrialKey) -> Vec<Exchange> {
+    pub(super) fn take(&self, key: TrialKey) -> Vec<ProviderExchange> {
         self.trials
             .remove(key)
             .map(|trial| trial.ledger.take())
@@ -305,8 +305,8 @@ fn refuse(incoming: &Incoming, matched: Matched, refusal: &ErrorReply) -> Decisi
     }
 }
 
-fn exchange(incoming: &Incoming, turn: Option<usize>, decision: &Decision) -> Exchange {
-    Exchange {
+fn exchange(incoming: &Incoming, turn: Option<usize>, decision: &Decision) -> ProviderExchange {
+    ProviderExchange {
         number: 0,
         turn,
         route: incoming.target.route,
@@ -314,7 +314,7 @@ fn exchange(incoming: &Incoming, turn: Option<usize>, decision: &Decision) -> Ex
         request: incoming.recorded.clone(),
         message: incoming.message.clone(),
         matched: decision.matched.clone(),
-        reply: SentReply {
+        reply: ProviderReply {
             status: decision.outgoing.status,
             headers: decision.outgoing.recorded_headers(),
             stream: decision.outgoing.is_stream,

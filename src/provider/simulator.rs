@@ -22,7 +22,7 @@ use super::signature::Signer;
 use super::trials::Trials;
 use super::{Options, now_ms};
 use crate::ids::TrialKey;
-use crate::wire::exchange::Exchange;
+use crate::wire::exchange::ProviderExchange;
 use crate::wire::script::Script;
 
 /// How long open connections have to end at shutdown.
@@ -119,13 +119,13 @@ impl Simulator {
     }
 
     /// Ends a trial: its exchanges, in order. Requests that come after it belong to nobody.
-    pub fn take(&self, key: TrialKey) -> Vec<Exchange> {
+    pub fn take(&self, key: TrialKey) -> Vec<ProviderExchange> {
         self.server.take(key)
     }
 
     /// The requests so far that no trial owns. Those for access tokens are always among them: a gateway shares
     /// one token between trials.
-    pub fn orphans(&self) -> Vec<Exchange> {
+    pub fn orphans(&self) -> Vec<ProviderExchange> {
         self.server.orphans.exchanges()
     }
 

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::now_ms;
-use crate::wire::exchange::SentEvent;
+use crate::wire::exchange::{GatewayExchange, GatewayReply, SentEvent};
 use crate::wire::framing::{Decoder, Event, Framing};
-use crate::wire::passage::{Passage, PassedReply};
 
 /// A list of passages that grows.
 #[derive(Clone, Default)]
 pub(super) struct Ledger {
-    passages: Arc<Mutex<Vec<Passage>>>,
+    passages: Arc<Mutex<Vec<GatewayExchange>>>,
 }
 
 /// One passage of a ledger, under way.
@@ -28,7 +27,7 @@ pub(super) struct Recording {
 
 impl Ledger {
     /// Adds a passage; its number is given here.
-    pub(super) fn begin(&self, mut passage: Passage) -> Recording {
+    pub(super) fn begin(&self, mut passage: GatewayExchange) -> Recording {
         let mut passages = self.passages.lock();
         passage.number = passages.len() + 1;
         passages.push(passage);
@@ -42,7 +41,7 @@ impl Ledger {
     }
 
     /// The passages so far, of which nothing more is recorded.
-    pub(super) fn take(&self) -> Vec<Passage> {
+    pub(super) fn take(&self) -> Vec<GatewayExchange> {
         std::mem::take(&mut self.passages.lock())
     }
 }
@@ -56,7 +55,7 @@ impl Recording {
             .find(|(name, _)| name == "content-length")
             .and_then(|(_, value)| value.parse().ok());
         self.update(|passage| {
-            passage.reply = Some(PassedReply {
+            passage.reply = Some(GatewayReply {
                 at_ms: now_ms(),
                 status,
                 headers,
@@ -118,7 +117,7 @@ impl Recording {
         self.update_reply(|reply| reply.events.push(SentEvent { at_ms, data }));
     }
 
-    fn update_reply(&self, change: impl FnOnce(&mut PassedReply)) {
+    fn update_reply(&self, change: impl FnOnce(&mut GatewayReply)) {
         self.update(|passage| {
             if let Some(reply) = &mut passage.reply {
                 change(reply);
@@ -126,7 +125,7 @@ impl Recording {
         });
     }
 
-    fn update(&self, change: impl FnOnce(&mut Passage)) {
+    fn update(&self, change: impl FnOnce(&mut GatewayExchange)) {
         if let Some(passage) = self.ledger.passages.lock().get_mut(self.index) {
             change(passage);
         }

@@ -31,7 +31,7 @@ use crate::ids::TrialKey;
 use crate::mutant::{Mutant, Position};
 use crate::schedule::Gate;
 use crate::wire::Operation;
-use crate::wire::passage::Passage;
+use crate::wire::exchange::GatewayExchange;
 use ledger::Ledger;
 use server::Shared;
 
@@ -150,7 +150,7 @@ impl Relay {
     }
 
     /// Ends a trial: what passed for it, in order. What comes after it passes unrecorded and unchanged.
-    pub fn take(&self, key: TrialKey) -> Vec<Passage> {
+    pub fn take(&self, key: TrialKey) -> Vec<GatewayExchange> {
         let trial = self.shared.trials.lock().remove(&key);
         trial.map(|trial| trial.ledger.take()).unwrap_or_default()
     }

@@ -21,9 +21,8 @@ use super::{Mutation, Trial, now_ms};
 use crate::ids::TrialKey;
 use crate::mutant::{Headers, MadeUpReply, PassingRequest, Position, ReplyHead};
 use crate::schedule::Gate;
-use crate::wire::exchange::{self, Body};
+use crate::wire::exchange::{self, Body, GatewayExchange};
 use crate::wire::framing::Framing;
-use crate::wire::passage::Passage;
 use crate::wire::target::Target;
 use crate::wire::{Operation, redaction};
 
@@ -288,7 +287,7 @@ impl Incoming {
             .is_about(self.operation, turn, self.stream, self.json.as_ref())
     }
 
-    fn passage(&self, turn: usize) -> Passage {
+    fn passage(&self, turn: usize) -> GatewayExchange {
         let (path, query) = self
             .request
             .path
@@ -299,11 +298,11 @@ impl Incoming {
             None if self.request.body.is_empty() => Body::Empty,
             None => Body::Text(String::from_utf8_lossy(&self.request.body).into_owned()),
         };
-        Passage {
+        GatewayExchange {
             number: 0,
             turn: (self.operation == Operation::Messages).then_some(turn),
             operation: self.operation,
-            request: exchange::Request {
+            request: exchange::RecordedRequest {
                 at_ms: now_ms(),
                 method: self.method.to_string(),
                 path: path.to_owned(),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::evidence::Evidence;
 use crate::wire::Route;
-use crate::wire::exchange::{Body, Request, SentEvent};
+use crate::wire::exchange::{Body, RecordedRequest, SentEvent};
 use crate::wire::redaction;
 
 /// The messages of a trial, request by request, on both sides of the gateway: heads and bodies, an event of a stream a line.
@@ -43,7 +43,7 @@ pub fn raw(evidence: &Evidence, turn: Option<usize>) -> String {
     texts.join("\n")
 }
 
-fn request_text(request: &Request) -> String {
+fn request_text(request: &RecordedRequest) -> String {
     let mut out = format!("{} {} HTTP/1.1\n", request.method, target(request));
     headers(&mut out, &request.headers);
     let _ = writeln!(out, "{}", body_text(&request.body));
@@ -69,7 +69,7 @@ fn headers(out: &mut String, headers: &[(String, String)]) {
     out.push('\n');
 }
 
-fn target(request: &Request) -> String {
+fn target(request: &RecordedRequest) -> String {
     match request.query.as_str() {
         "" => request.path.clone(),
         query => format!("{}?{query}", request.path),
@@ -114,13 +114,13 @@ pub struct Reach {
 }
 
 /// The request of `turn` (from 1) as Claude Code sent it to the gateway.
-pub fn to_gateway(evidence: &Evidence, turn: usize) -> Option<&Request> {
+pub fn to_gateway(evidence: &Evidence, turn: usize) -> Option<&RecordedRequest> {
     let passage = evidence.sent.iter().find(|passage| passage.turn == Some(turn))?;
     Some(&passage.request)
 }
 
 /// The request of `turn` (from 1) as the gateway sent it to the provider, and by which route.
-pub fn to_provider(evidence: &Evidence, turn: usize) -> Option<(&Request, Option<Route>)> {
+pub fn to_provider(evidence: &Evidence, turn: usize) -> Option<(&RecordedRequest, Option<Route>)> {
     let exchange = evidence
         .exchanges
         .iter()
@@ -129,7 +129,7 @@ pub fn to_provider(evidence: &Evidence, turn: usize) -> Option<(&Request, Option
 }
 
 /// A command of a POSIX shell that sends `request` again. What is private to the run is taken out of it.
-pub fn curl(request: &Request, reach: &Reach) -> String {
+pub fn curl(request: &RecordedRequest, reach: &Reach) -> String {
     let mut words = vec![format!(
         "curl -sS -N -i -X {} \"${{{}}}\"{}",
         request.method,
@@ -166,8 +166,8 @@ mod tests {
 
     use super::*;
 
-    fn request() -> Request {
-        Request {
+    fn request() -> RecordedRequest {
+        RecordedRequest {
             at_ms: 0,
             method: "POST".into(),
             path: "/v1/messages".into(),

@@ -11,8 +11,7 @@ use serde_json::{Map, Value, json};
 use super::messages::LEFT_OUT;
 use crate::evidence::Evidence;
 use crate::wire::answer::Answer;
-use crate::wire::exchange::{Exchange, SentEvent, SentReply};
-use crate::wire::passage::Passage;
+use crate::wire::exchange::{GatewayExchange, ProviderExchange, ProviderReply, SentEvent};
 use crate::wire::{Route, converse, redaction};
 use crate::wire_diff::{self, Change, Direction};
 
@@ -35,7 +34,7 @@ pub struct Repro<'a> {
 pub fn script(repro: &Repro<'_>) -> Option<String> {
     let mut turns: Vec<(usize, Value)> = Vec::new();
     let mut witnesses = Vec::new();
-    let mut first: Option<&Exchange> = None;
+    let mut first: Option<&ProviderExchange> = None;
     let mut alias = "";
     for change in repro.changes {
         let Some(passage) = repro
@@ -86,7 +85,7 @@ pub fn script(repro: &Repro<'_>) -> Option<String> {
     Some(format!("{}{}{PROGRAM}", head(repro), literal(&data)))
 }
 
-fn turn(passage: &Passage, exchanges: &[&Exchange]) -> Value {
+fn turn(passage: &GatewayExchange, exchanges: &[&ProviderExchange]) -> Value {
     let request = &passage.request;
     let query = match request.query.as_str() {
         "" => String::new(),
@@ -128,7 +127,7 @@ fn turn(passage: &Passage, exchanges: &[&Exchange]) -> Value {
 }
 
 /// The events of what the provider answered, those included that it did not come to send because the gateway hung up.
-fn whole(exchange: &Exchange) -> Vec<Value> {
+fn whole(exchange: &ProviderExchange) -> Vec<Value> {
     let reply = &exchange.reply;
     let (true, true, Some(message), Some(route)) =
         (reply.cut_off, reply.stream, &reply.message, exchange.route)
@@ -161,7 +160,7 @@ fn whole(exchange: &Exchange) -> Vec<Value> {
 }
 
 /// What the provider said, in the form of the Messages API whatever route it went by.
-fn said(reply: &SentReply) -> Option<Value> {
+fn said(reply: &ProviderReply) -> Option<Value> {
     let mut message = redaction::of_value(reply.message.as_ref()?);
     message["type"] = "message".into();
     message["usage"] = json!(reply.usage);

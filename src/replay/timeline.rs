@@ -8,8 +8,7 @@ use serde_json::Value;
 
 use crate::evidence::{Evidence, Killed};
 use crate::transcript::{Answer, AnswerBlock, ErrorSource};
-use crate::wire::exchange::{Body, Exchange, Matched, Request, SentEvent};
-use crate::wire::passage::Passage;
+use crate::wire::exchange::{Body, GatewayExchange, Matched, ProviderExchange, RecordedRequest, SentEvent};
 use crate::wire::{Operation, messages};
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -188,7 +187,7 @@ pub fn text(steps: &[Step]) -> String {
     out
 }
 
-fn asks(request: &Request) -> String {
+fn asks(request: &RecordedRequest) -> String {
     let query = match request.query.as_str() {
         "" => String::new(),
         query => format!("?{query}"),
@@ -218,7 +217,7 @@ pub fn size(bytes: usize) -> String {
     }
 }
 
-fn of_request(passage: &Passage) -> Vec<String> {
+fn of_request(passage: &GatewayExchange) -> Vec<String> {
     let body = passage.request.body.json();
     let betas: Vec<&str> = passage.request.header("anthropic-beta").collect();
     let message = body.and_then(|body| messages::read(body, None, &betas));
@@ -229,7 +228,7 @@ fn of_request(passage: &Passage) -> Vec<String> {
     details
 }
 
-fn of_exchange(exchange: &Exchange) -> Vec<String> {
+fn of_exchange(exchange: &ProviderExchange) -> Vec<String> {
     let mut details = Vec::new();
     if let Some(message) = &exchange.message {
         details.extend(of_message(

@@ -21,8 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::evidence::Evidence;
-use crate::wire::exchange::Exchange;
-use crate::wire::passage::Passage;
+use crate::wire::exchange::{GatewayExchange, ProviderExchange};
 use crate::wire::{Operation, Route};
 
 pub use pairing::{as_sent, became};
@@ -175,7 +174,7 @@ pub fn of_trial(evidence: &Evidence) -> Option<WireDiff> {
 }
 
 /// Compares what passed in front of the gateway with what reached the provider.
-pub fn compare(sent: &[Passage], exchanges: &[Exchange]) -> WireDiff {
+pub fn compare(sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> WireDiff {
     let mut diff = WireDiff::default();
     let pairs = pairing::pair(sent, exchanges);
     for pair in &pairs {

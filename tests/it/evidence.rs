@@ -5,7 +5,9 @@ use compat_matrix::ids::TierId;
 use compat_matrix::spec::cell::{Prompt, PromptBlock, Test};
 use compat_matrix::spec::expectation::{Check, Expectation, KnownFailure, Matcher, Place, Query};
 use compat_matrix::transcript::{Event, TimedEvent, Transcript};
-use compat_matrix::wire::exchange::{Body, Exchange, Lockstep, Matched, Request, SentReply};
+use compat_matrix::wire::exchange::{
+    Body, Lockstep, Matched, ProviderExchange, ProviderReply, RecordedRequest,
+};
 use compat_matrix::wire::script::Script;
 use compat_matrix::wire::{Operation, Route, Usage, messages};
 use serde_json::{Value, json};
@@ -43,7 +45,7 @@ pub trait Builder: Sized {
     fn retried(self, status: Option<u16>, error: &str) -> Self;
     fn exited(self, code: i32) -> Self;
     fn killed(self, why: Killed) -> Self;
-    fn reached(self, exchange: Exchange) -> Self;
+    fn reached(self, exchange: ProviderExchange) -> Self;
     fn direct(self, status: u16, body: Value) -> Self;
 }
 
@@ -108,7 +110,7 @@ impl Builder for Evidence {
     }
 
     /// An exchange, numbered by its place, and if it is a turn, by its place among those.
-    fn reached(mut self, mut exchange: Exchange) -> Self {
+    fn reached(mut self, mut exchange: ProviderExchange) -> Self {
         exchange.number = self.exchanges.len() + 1;
         let turns = self
             .exchanges
@@ -165,14 +167,14 @@ pub fn stream(parts: &[&str], apart_ms: u64) -> Vec<(u64, Event)> {
 }
 
 /// A Messages request of `body` that a script's reply `sent` answers with status 200.
-pub fn exchange(body: Value, sent: Value) -> Exchange {
-    Exchange {
+pub fn exchange(body: Value, sent: Value) -> ProviderExchange {
+    ProviderExchange {
         number: 0,
         turn: Some(0),
         route: Some(Route::Anthropic),
         operation: Operation::Messages,
         message: messages::read(&body, None, &[]),
-        request: Request {
+        request: RecordedRequest {
             at_ms: 0,
             method: "POST".into(),
             path: "/v1/messages".into(),
@@ -181,7 +183,7 @@ pub fn exchange(body: Value, sent: Value) -> Exchange {
             body: Body::Json(body),
         },
         matched: Matched::Script { reply: 1 },
-        reply: SentReply {
+        reply: ProviderReply {
             status: 200,
             headers: Vec::new(),
             stream: false,
@@ -199,7 +201,7 @@ pub fn exchange(body: Value, sent: Value) -> Exchange {
 }
 
 /// A request of one text, answered with a text.
-pub fn text_exchange() -> Exchange {
+pub fn text_exchange() -> ProviderExchange {
     exchange(request("ping"), text_message("pong"))
 }
 
@@ -210,7 +212,7 @@ pub fn request(text: &str) -> Value {
 }
 
 /// A request that the provider answers with an error.
-pub fn refused(status: u16, matched: Matched) -> Exchange {
+pub fn refused(status: u16, matched: Matched) -> ProviderExchange {
     let mut exchange = text_exchange();
     exchange.matched = matched;
     exchange.reply.status = status;
@@ -220,13 +222,13 @@ pub fn refused(status: u16, matched: Matched) -> Exchange {
 }
 
 /// An error that the cell's script asks for.
-pub fn scripted_error(status: u16) -> Exchange {
+pub fn scripted_error(status: u16) -> ProviderExchange {
     refused(status, Matched::Script { reply: 1 })
 }
 
 /// The request by which a gateway finds out whether a model is there.
-pub fn probe() -> Exchange {
-    Exchange {
+pub fn probe() -> ProviderExchange {
+    ProviderExchange {
         turn: None,
         matched: Matched::BuiltIn,
         ..text_exchange()
@@ -234,7 +236,7 @@ pub fn probe() -> Exchange {
 }
 
 /// A reply that kept step with the client for `seen` of its `deltas`.
-pub fn in_lockstep(deltas: usize, seen: usize) -> Exchange {
+pub fn in_lockstep(deltas: usize, seen: usize) -> ProviderExchange {
     let mut exchange = text_exchange();
     exchange.reply.stream = true;
     exchange.reply.lockstep = Some(Lockstep { deltas, seen });

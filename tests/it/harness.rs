@@ -16,7 +16,7 @@ use compat_matrix::toolchain::Silent;
 use compat_matrix::trial::{self, Trial};
 use compat_matrix::warm::Warmth;
 use compat_matrix::wire::Operation;
-use compat_matrix::wire::exchange::Exchange;
+use compat_matrix::wire::exchange::ProviderExchange;
 use compat_matrix::wire::script::{Reply, ReplyBlock};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -170,7 +170,7 @@ async fn a_provider_in_lockstep_is_told_what_shows() {
     message.pace.lockstep = true;
     let record = run(&test, &session, root.path()).await;
     assert_eq!(record.outcome, Outcome::Pass, "{record:#?}");
-    let exchange: Exchange =
+    let exchange: ProviderExchange =
         serde_json::from_str(&evidence(&record, root.path(), "exchanges.jsonl")).unwrap();
     let lockstep = exchange.reply.lockstep.expect("it kept step");
     assert_eq!((lockstep.seen, lockstep.deltas), (2, 3));

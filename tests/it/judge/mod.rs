@@ -15,7 +15,7 @@ use compat_matrix::outcome::{Cause, Verdict};
 use compat_matrix::spec::cell::{Prompt, PromptBlock, Test};
 use compat_matrix::spec::expectation::{Check, CountMatcher, LIVE_SPREAD_MS, Matcher, RequestCheck, Turn};
 use compat_matrix::transcript::{Event, Transcript};
-use compat_matrix::wire::exchange::{Body, Exchange, Matched};
+use compat_matrix::wire::exchange::{Body, Matched, ProviderExchange};
 use compat_matrix::wire::{Operation, Route, Usage};
 use serde_json::{Value, json};
 
