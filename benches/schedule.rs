@@ -18,7 +18,7 @@ use compat_matrix::cli::progress;
 use compat_matrix::env::{self, Environment, Secret};
 use compat_matrix::gateway::{Litellm, LitellmOptions};
 use compat_matrix::ids::TrialKey;
-use compat_matrix::plan::{Planned, Run};
+use compat_matrix::plan::{Planned, PlannedTrial};
 use compat_matrix::process::RunId;
 use compat_matrix::provider::{self, Simulator};
 use compat_matrix::results::Results;
@@ -39,7 +39,7 @@ fn main() -> anyhow::Result<()> {
     let project = Project::open(&root)
         .ok()
         .context("run `compat check`: the project cannot be read")?;
-    let plan: Vec<Box<Run>> = project
+    let plan: Vec<Box<PlannedTrial>> = project
         .trials()
         .iter()
         .filter_map(|trial| match project.plan(None, trial) {
@@ -175,7 +175,7 @@ impl Bench {
     }
 
     /// The width of the fastest pool.
-    fn best_width(&self, plan: &[Box<Run>], widths: &[usize]) -> anyhow::Result<usize> {
+    fn best_width(&self, plan: &[Box<PlannedTrial>], widths: &[usize]) -> anyhow::Result<usize> {
         let mut best = (Duration::MAX, 0);
         for &width in widths {
             best = best.min((self.timed_pool(plan, width)?, width));
@@ -183,7 +183,7 @@ impl Bench {
         Ok(best.1)
     }
 
-    fn timed_pool(&self, plan: &[Box<Run>], width: usize) -> anyhow::Result<Duration> {
+    fn timed_pool(&self, plan: &[Box<PlannedTrial>], width: usize) -> anyhow::Result<Duration> {
         let cost = measured(|| self.pool(plan.iter().map(Box::as_ref), width))?;
         self.print_row(&format!("pool of {width}"), cost);
         Ok(cost.wall)
@@ -199,7 +199,7 @@ impl Bench {
     }
 
     /// A call to each alias: what a gateway does once for each model is nobody's cost.
-    fn warm_up(&self, plan: &[Box<Run>], width: usize) -> anyhow::Result<()> {
+    fn warm_up(&self, plan: &[Box<PlannedTrial>], width: usize) -> anyhow::Result<()> {
         let mut aliases = HashSet::new();
         let first = plan
             .iter()
@@ -209,7 +209,7 @@ impl Bench {
     }
 
     /// All trials by `width` threads that each start the next process when the one before has ended.
-    fn pool<'a>(&self, plan: impl IntoIterator<Item = &'a Run>, width: usize) -> anyhow::Result<()> {
+    fn pool<'a>(&self, plan: impl IntoIterator<Item = &'a PlannedTrial>, width: usize) -> anyhow::Result<()> {
         let queue: VecDeque<Invocation> = plan.into_iter().map(|run| self.invocation(run)).collect();
         let queue = Arc::new(Mutex::new(queue));
         std::thread::scope(|scope| {
@@ -230,7 +230,7 @@ impl Bench {
         })
     }
 
-    fn invocation(&self, run: &Run) -> Invocation {
+    fn invocation(&self, run: &PlannedTrial) -> Invocation {
         let key = TrialKey(Uuid::new_v4());
         let test = run.test();
         self.simulator.register(key, without_lockstep(&test.script));

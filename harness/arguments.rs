@@ -3,10 +3,11 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, ValueEnum};
-use compat_matrix::cli::axes::AxisArguments;
 use compat_matrix::outcome::Cause;
-use compat_matrix::selection::{self, Last, LastStatus, Names, Shard};
+use compat_matrix::plan::selection::{Axes, Names, Shard};
+use compat_matrix::results::last::{LastFilter, LastStatus};
 use libtest_mimic::{Arguments, ColorSetting, FormatSetting};
 
 /// What the harness was asked for.
@@ -32,13 +33,12 @@ pub struct CommandLine {
     pub trials: Option<PathBuf>,
     /// Filters by the manifest.
     #[command(flatten)]
-    pub axes: AxisArguments,
-    /// Run only what has this status in the last results: pass, fail, flaky, not_applicable, not_tested; may be given
-    /// several times
-    #[arg(long, value_name = "STATUS")]
+    pub axes: Axes,
+    /// Run only trials with this status in the last results; repeatable
+    #[arg(long, value_name = "STATUS", value_parser = one_of(LastStatus::ALL))]
     pub status: Vec<LastStatus>,
-    /// Run only what failed by this cause in the last results; may be given several times
-    #[arg(long, value_name = "CAUSE", value_parser = selection::cause)]
+    /// Run only trials that failed by this cause in the last results; repeatable
+    #[arg(long, value_name = "CAUSE", value_parser = one_of(Cause::ALL.map(|cause| (cause.as_str(), cause))))]
     pub cause: Vec<Cause>,
     /// Run only what failed in the last results, and what a run that was broken off had not finished
     #[arg(long)]
@@ -124,6 +124,15 @@ pub enum GatewayChoice {
     None,
 }
 
+fn one_of<T: Copy + Send + Sync + 'static, const N: usize>(
+    values: [(&'static str, T); N],
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(values.map(|(name, _)| name)).map(move |name| {
+        let value = values.iter().find(|(known, _)| *known == name);
+        value.expect("clap has checked the name").1
+    })
+}
+
 /// Reads the command line; on a bad one it prints what is wrong and exits with status 2, as libtest does.
 pub fn parse() -> CommandLine {
     CommandLine::parse()
@@ -145,8 +154,8 @@ impl CommandLine {
     }
 
     /// The filters by the last results.
-    pub fn last(&self) -> Last {
-        Last {
+    pub fn last(&self) -> LastFilter {
+        LastFilter {
             statuses: self.status.clone(),
             causes: self.cause.clone(),
             failed: self.rerun_failed,

@@ -17,12 +17,12 @@ use compat_matrix::ids::TrialName;
 use compat_matrix::matrix::baseline::Verdict;
 use compat_matrix::matrix::{Matrix, terminal};
 use compat_matrix::outcome::{Cause, Failure, Mismatch, Outcome, RunRecord, TrialRecord};
+use compat_matrix::plan::selection;
 use compat_matrix::plan::{self, Planned};
 use compat_matrix::preflight::{self, Finding};
 use compat_matrix::report::{self, Paint};
 use compat_matrix::results::{Entry, Results};
 use compat_matrix::schedule::Line;
-use compat_matrix::selection;
 use compat_matrix::session::{self, Session, SessionError};
 use compat_matrix::spec::fault::Fault;
 use compat_matrix::spec::proxy_config::ProxyConfig;
@@ -109,7 +109,7 @@ pub fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         list(&selected, arguments.logfile.as_deref())?;
         return Ok(ExitCode::SUCCESS);
     }
-    if selected.is_empty() && command_line.last().is_asked() {
+    if selected.is_empty() && command_line.last().is_set() {
         // The results that say so are left as they are.
         anstream::eprintln!(
             "nothing to run: no trial in `{}` is as asked for",
@@ -298,7 +298,7 @@ fn selected(
     }
     let (by_name, axes, last) = (
         command_line.names(),
-        command_line.axes.to_axes(),
+        command_line.axes.clone(),
         command_line.last(),
     );
     axes.check(&project.manifest)?;
@@ -307,7 +307,7 @@ fn selected(
         let cells = project.not_applicable(names.iter().map(|name| name.cell.clone()));
         names.retain(|name| cells.contains(&name.cell));
     }
-    if last.is_asked() {
+    if last.is_set() {
         names = last.select(&last_results(results_path)?, names);
     }
     Ok(names)
@@ -481,7 +481,12 @@ impl Run {
     }
 
     /// The record of a trial of which there is something to run.
-    fn run(&self, name: &TrialName, planned: &plan::Run, rank: usize) -> Result<TrialRecord, Failed> {
+    fn run(
+        &self,
+        name: &TrialName,
+        planned: &plan::PlannedTrial,
+        rank: usize,
+    ) -> Result<TrialRecord, Failed> {
         // Before the session is awaited, which lets all go at once.
         let standing = self.line.stand(rank);
         let session = self.session().map_err(|error| {

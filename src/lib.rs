@@ -10,7 +10,6 @@ pub mod ids;
 pub mod text;
 pub mod spec;
 pub mod plan;
-pub mod selection;
 pub mod wire;
 pub mod transcript;
 pub mod evidence;

@@ -15,7 +15,7 @@ use crate::ids::{CellId, TierId, TrialName};
 use crate::mutant::score::{self, CellRun, Judgeable, Scored, Vacuous};
 use crate::mutant::{Mutant, MutantName};
 use crate::outcome::{Failure, Outcome, TrialRecord, Verdict};
-use crate::plan::{Planned, Run};
+use crate::plan::{Planned, PlannedTrial};
 use crate::relay::Mutation;
 use crate::schedule::Line;
 use crate::session::Session;
@@ -64,7 +64,7 @@ pub struct Conclusion {
 /// A trial to run, with its mutant if it has one.
 struct Job {
     name: TrialName,
-    run: Box<Run>,
+    run: Box<PlannedTrial>,
     mutant: Option<usize>,
 }
 

@@ -10,8 +10,8 @@ use crate::env::{self, Environment};
 use crate::evidence::Evidence;
 use crate::evidence_files;
 use crate::ids::TrialName;
+use crate::plan::selection;
 use crate::results::file::{Entry, Results};
-use crate::selection;
 use crate::trial;
 
 /// A trial, its evidence and what was said of it.

@@ -2,7 +2,6 @@
 //!
 //! One module a command. No logic that anything else could need.
 
-pub mod axes;
 mod cause;
 mod check;
 mod completions;

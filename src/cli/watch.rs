@@ -10,14 +10,13 @@ use tokio::runtime::Runtime;
 use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::axes::AxisArguments;
 use super::print::talk;
 use super::{check, progress};
 use crate::diagnostic::Format;
 use crate::env::{self, Environment};
 use crate::ids::TrialName;
+use crate::plan::selection::{self, Axes, Names};
 use crate::process::{self, Launch, Mark, RunId};
-use crate::selection::{self, Axes, Names};
 use crate::spec_files::Project;
 use crate::text::counted;
 use crate::warm::{self, Place, Started};
@@ -43,7 +42,7 @@ pub struct Arguments {
     pub filters: Vec<String>,
     /// Filters by the manifest.
     #[command(flatten)]
-    pub axes: AxisArguments,
+    pub axes: Axes,
     /// The built harness [default: `cargo test --test compat` in the project]
     #[arg(long, value_name = "FILE")]
     pub harness: Option<PathBuf>,
@@ -92,7 +91,7 @@ impl<'a> Watcher<'a> {
                 filters: arguments.filters.clone(),
                 ..Names::default()
             },
-            axes: arguments.axes.to_axes(),
+            axes: arguments.axes.clone(),
             root,
             environment: Environment::from_process(),
             program: std::env::current_exe().context("cannot find this program")?,

@@ -272,18 +272,12 @@ async fn what_is_not_there_is_named_with_what_there_is() {
     for (arguments, expected) in [
         (
             &["--feature", "test"][..],
-            "there is no feature `test` (did you mean `text`?): it is one of `text`, `words`",
+            "there is no feature `test` (did you mean `text`?): expected one of `text`, `words`",
         ),
         (&["--provider", "bedrock"], "there is no provider `bedrock`"),
         (&["--tier", "haikú"], "(did you mean `haiku`?)"),
-        (
-            &["--status", "failed"],
-            "there is no status `failed` (did you mean `fail`?)",
-        ),
-        (
-            &["--cause", "gatevay"],
-            "there is no cause `gatevay` (did you mean `gateway`?)",
-        ),
+        (&["--status", "failed"], "a similar value exists: 'fail'"),
+        (&["--cause", "gatevay"], "a similar value exists: 'gateway'"),
         (&["--rerun-failed"], "there are no results yet to select from"),
         (&["--test-threads", "0"], "number would be zero"),
     ] {
@@ -312,11 +306,11 @@ async fn a_filter_that_fits_nothing_says_so_and_leaves_the_last_results() {
     for (arguments, expected) in [
         (
             &["wrods"][..],
-            "no trial's name has `wrods` in it (did you mean `words`?)",
+            "no trial name contains `wrods` (did you mean `words`?)",
         ),
         (
             &["0815"],
-            "no trial's name has `0815` in it; `--list` shows them all",
+            "no trial name contains `0815`; `--list` shows all of them",
         ),
         (
             &["--exact", "text"],
@@ -324,7 +318,7 @@ async fn a_filter_that_fits_nothing_says_so_and_leaves_the_last_results() {
         ),
         (
             &["text", "--feature", "words"],
-            "the filters together let no trial through",
+            "no trial matches all of the filters",
         ),
     ] {
         let ran = small.run(arguments).await;
@@ -528,7 +522,7 @@ async fn a_list_may_go_to_a_file_and_one_of_nothing_says_why() {
     assert_eq!((ran.status, ran.out.as_str()), (Some(0), ""));
     assert!(
         ran.err
-            .contains("nothing to list: no trial's name has `wrods` in it (did you mean `words`?)"),
+            .contains("nothing to list: no trial name contains `wrods` (did you mean `words`?)"),
         "{}",
         ran.err
     );
@@ -615,7 +609,7 @@ async fn a_watcher_with_a_filter_that_fits_nothing_says_so() {
     child.wait().unwrap();
     assert_eq!(
         said,
-        "nothing would be run as it is: no trial's name has `wrods` in it (did you mean `words`?)"
+        "nothing would be run as it is: no trial name contains `wrods` (did you mean `words`?)"
     );
 }
 

@@ -138,8 +138,8 @@ fn each_thing_is_used_only_where_it_belongs() {
         ),
         (
             r"\bclap\b",
-            &["src/cli/", "harness/arguments.rs"],
-            "the command line is `cli`'s, and the harness's own is its `arguments`'",
+            &["src/cli/", "src/plan/selection.rs", "harness/arguments.rs"],
+            "the command line is `cli`'s, the harness's own is its `arguments`', and both share `Axes`",
         ),
         (
             r"\be?print(ln)?!",

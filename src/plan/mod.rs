@@ -1,7 +1,9 @@
-//! Which trials there are, and what is to be done for each.
+//! The trials of a project, and how each one ends: it runs, it cannot be read, or it is not applicable.
 //!
-//! Pure. Listing needs no cell's text; a broken cell is a trial that fails, never a run that does not begin.
+//! Pure. Listing reads no cell. A broken cell makes its own trials fail and does not stop the run.
 #![warn(clippy::disallowed_methods)]
+
+pub mod selection;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,26 +14,26 @@ use crate::spec::fault::Fault;
 use crate::spec::manifest::{Manifest, Tier};
 use crate::spec::proxy_config::ProxyConfig;
 
-/// What is to be done for a trial.
+/// The plan for one trial.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Planned {
-    Run(Box<Run>),
-    /// Its cell cannot be read, or its alias does not exist.
+    Run(Box<PlannedTrial>),
+    /// The cell cannot be read, or its alias does not exist.
     Broken(Vec<Fault>),
     /// The feature cannot exist on the provider.
     NotApplicable(String),
 }
 
-/// A trial to run; the cell's body is a test.
+/// A trial to run. Its cell is not `not_applicable`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Run {
+pub struct PlannedTrial {
     pub cell: Arc<Cell>,
     pub tier: Tier,
     /// What the gateway calls the model.
     pub alias: String,
 }
 
-impl Run {
+impl PlannedTrial {
     pub fn test(&self) -> &crate::spec::cell::Test {
         match &self.cell.body {
             CellBody::Test(test) => test,
@@ -40,7 +42,7 @@ impl Run {
     }
 }
 
-/// The trials of the cells that are `present`, in the manifest's order.
+/// The trials of the `present` cells, in the manifest's order.
 pub fn trials(manifest: &Manifest, present: &HashSet<CellId>) -> Vec<TrialName> {
     let mut trials = Vec::with_capacity(present.len() * manifest.tiers.len());
     for cell in manifest.cells().filter(|cell| present.contains(cell)) {
@@ -49,8 +51,8 @@ pub fn trials(manifest: &Manifest, present: &HashSet<CellId>) -> Vec<TrialName> 
     trials
 }
 
-/// What is to be done for `trial`, whose cell was read with the result `cell`. The aliases are held against
-/// `proxy_config`, if the gateway runs on it.
+/// Plans `trial`, whose cell was read with the result `cell`. Its alias must be in `proxy_config`, if the gateway uses
+/// that file.
 pub fn plan(
     manifest: &Manifest,
     proxy_config: Option<&ProxyConfig>,
@@ -80,14 +82,14 @@ pub fn plan(
             None => fault,
         }]);
     }
-    Planned::Run(Box::new(Run {
+    Planned::Run(Box::new(PlannedTrial {
         cell: Arc::clone(cell),
         tier: tier.clone(),
         alias,
     }))
 }
 
-/// What of `cell` is still to be written.
+/// A note for each `todo` of `cell`.
 pub fn unwritten(cell: &Cell) -> Vec<Fault> {
     let CellBody::Test(test) = &cell.body else {
         return Vec::new();
