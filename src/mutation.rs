@@ -4,13 +4,12 @@
 //! It runs and counts; who caught what is for `mutant::score`, and what a trial is worth for `trial`.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use serde::de::DeserializeOwned;
 
+use crate::evidence_files;
 use crate::ids::{CellId, TierId, TrialName};
 use crate::mutant::score::{self, CellRun, Judgeable, Scored, Vacuous};
 use crate::mutant::{Mutant, MutantName};
@@ -187,7 +186,7 @@ impl Campaign<'_> {
             .filter(|job| {
                 let (sent, exchanges) = left
                     .entry(job.name.clone())
-                    .or_insert_with(|| self.left_behind(&job.name));
+                    .or_insert_with(|| self.exchanges(&job.name));
                 // Without a record nothing is known.
                 exchanges.is_empty()
                     || job
@@ -197,12 +196,11 @@ impl Campaign<'_> {
             .collect()
     }
 
-    fn left_behind(&self, name: &TrialName) -> (Vec<GatewayExchange>, Vec<ProviderExchange>) {
-        let folder = self.project.root.join(trial::evidence_folder(name));
-        (
-            lines(&folder.join("sent.jsonl")),
-            lines(&folder.join("exchanges.jsonl")),
-        )
+    /// The exchanges of a trial in the clean pass; none if they cannot be read.
+    fn exchanges(&self, name: &TrialName) -> (Vec<GatewayExchange>, Vec<ProviderExchange>) {
+        let folder = self.project.root.join(evidence_files::folder(name, None));
+        let evidence = evidence_files::read(&folder);
+        evidence.map_or_else(|_| Default::default(), |read| (read.sent, read.exchanges))
     }
 
     async fn control(&self, jobs: Vec<Job>, listener: &impl Listener) -> (Vec<Judgeable>, Vec<NotClean>) {
@@ -277,14 +275,6 @@ impl Campaign<'_> {
             })
             .buffer_unordered(UNDER_WAY)
     }
-}
-
-/// The values of a file with one a line; none if it cannot be read.
-fn lines<T: DeserializeOwned>(file: &Path) -> Vec<T> {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    text.lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .collect()
 }
 
 fn cell_run(done: &Done) -> CellRun {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::cause;
 use crate::claude::{self, ClaudeRun, Invocation, Progress};
 use crate::evidence::{Behind, DirectReply, Evidence};
+use crate::evidence_files;
 use crate::expect;
 use crate::ids::{TrialKey, TrialName};
 use crate::outcome::{Attempt, Cause, Failure, Judged, Mismatch, Outcome, TrialRecord};
@@ -21,7 +22,6 @@ use crate::schedule::{Standing, Turn};
 use crate::session::Session;
 use crate::spec::cell::Test;
 use crate::wire::Usage;
-use crate::wire_diff::WireDiff;
 
 /// How often a trial is attempted when what failed it may pass by itself.
 const ATTEMPTS: usize = 2;
@@ -43,37 +43,10 @@ pub struct Trial<'a> {
     pub mutation: Option<&'a Arc<Mutation>>,
 }
 
-/// Where evidence is, below the project's root.
-const EVIDENCE: &str = "target/compat";
-
-/// The folder of a trial's evidence, relative to the project's root.
-pub fn evidence_folder(name: &TrialName) -> PathBuf {
-    [
-        EVIDENCE,
-        name.cell.feature.as_str(),
-        name.cell.provider.as_str(),
-        name.tier.as_str(),
-    ]
-    .iter()
-    .collect()
-}
-
-/// That of a trial under a mutant is another one.
-fn folder(trial: Trial<'_>) -> PathBuf {
-    let folder = evidence_folder(trial.name);
-    let Some(mutation) = trial.mutation else {
-        return folder;
-    };
-    let below = folder.strip_prefix(EVIDENCE).unwrap_or(&folder);
-    Path::new(EVIDENCE)
-        .join("mutants")
-        .join(mutation.mutant.name.as_str())
-        .join(below)
-}
-
 /// Runs a trial to its verdict.
 pub async fn run(trial: Trial<'_>, session: &Session) -> TrialRecord {
-    let folder = folder(trial);
+    let mutant = trial.mutation.map(|mutation| &mutation.mutant.name);
+    let folder = evidence_files::folder(trial.name, mutant);
     let mut record = TrialRecord {
         evidence: Some(folder.clone()),
         ..not_run(trial.name, trial.alias, Outcome::Pass)
@@ -172,7 +145,7 @@ async fn attempt(trial: Trial<'_>, session: &Session, folder: &Path, turn: Turn)
     if trial.mutation.is_some() && attempted.attempt.failure.is_none() {
         return attempted;
     }
-    match write_evidence(&evidence, judgement.diff.as_ref(), folder) {
+    match evidence_files::write(&evidence, judgement.diff.as_ref(), folder) {
         Ok(()) => attempted,
         Err(source) => broken_off(
             &TrialError::Evidence {
@@ -372,47 +345,6 @@ async fn send(
             body: Value::String(error.to_string()),
         },
     }
-}
-
-/// Writes what a judgement has looked at into `folder`, for people and for [`crate::evidence_files`].
-pub fn write_evidence(evidence: &Evidence, diff: Option<&WireDiff>, folder: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    let put = |name: &str, text: String| std::fs::write(folder.join(name), text);
-    put("transcript.jsonl", evidence.transcript.to_jsonl())?;
-    let exchanges: Vec<String> = evidence
-        .exchanges
-        .iter()
-        .map(serde_json::to_string)
-        .collect::<Result<_, _>>()?;
-    put("exchanges.jsonl", lines(&exchanges))?;
-    if !evidence.sent.is_empty() {
-        let sent: Vec<String> = evidence
-            .sent
-            .iter()
-            .map(serde_json::to_string)
-            .collect::<Result<_, _>>()?;
-        put("sent.jsonl", lines(&sent))?;
-    }
-    if let Some(diff) = diff {
-        put("wire-diff.txt", diff.text())?;
-        put("wire-diff.json", serde_json::to_string_pretty(diff)? + "\n")?;
-    }
-    put("exit.json", serde_json::to_string_pretty(&evidence.exit)? + "\n")?;
-    put("gateway.log", lines(&evidence.gateway_log))?;
-    if !evidence.stderr.is_empty() {
-        put("stderr.txt", evidence.stderr.clone())?;
-    }
-    if let Some(direct) = &evidence.direct {
-        put("direct.json", serde_json::to_string(direct)? + "\n")?;
-    }
-    if let Some(counted) = &evidence.counted {
-        put("count_tokens.json", serde_json::to_string(counted)? + "\n")?;
-    }
-    Ok(())
-}
-
-fn lines(lines: &[String]) -> String {
-    lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
 fn millis(duration: Duration) -> u64 {

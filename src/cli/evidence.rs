@@ -12,7 +12,6 @@ use crate::evidence_files;
 use crate::ids::TrialName;
 use crate::plan::selection;
 use crate::results::file::{Entry, Results};
-use crate::trial;
 
 /// A trial, its evidence and what was said of it.
 pub(super) struct Recorded {
@@ -74,7 +73,7 @@ fn find(
     };
     let root = root?;
     let entries = results(&root)?.map(|results| results.results).unwrap_or_default();
-    let usual = trial::evidence_folder(&name);
+    let usual = evidence_files::folder(&name, None);
     let entry = entries.iter().find(|entry| entry.nodeid == name);
     let folder = match entry {
         Some(Entry {

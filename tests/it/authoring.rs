@@ -214,7 +214,7 @@ fn nothing_is_written_where_something_is_in_the_way() {
 
 #[test]
 fn a_cell_is_drafted_from_a_run_and_is_valid() {
-    use compat_matrix::trial;
+    use compat_matrix::evidence_files;
     let folder = project();
     let made = compat(
         folder.path(),
@@ -251,7 +251,7 @@ fn a_cell_is_drafted_from_a_run_and_is_valid() {
             json!({ "content": call, "stop_reason": "tool_use" }),
         ))
         .reached(second);
-    trial::write_evidence(&evidence, None, &run).expect("evidence");
+    evidence_files::write(&evidence, None, &run).expect("evidence");
 
     let output = compat(
         folder.path(),
@@ -299,7 +299,7 @@ fn a_draft_that_makes_no_valid_cell_is_shown_where_it_is_asked_for_and_put_nowhe
             json!({ "model": "m", "messages": [{ "role": "user", "content": "say hi" }] }),
             json!({ "content": call, "stop_reason": "tool_use" }),
         ));
-    compat_matrix::trial::write_evidence(&run, None, &folder.path().join("run")).expect("evidence");
+    compat_matrix::evidence_files::write(&run, None, &folder.path().join("run")).expect("evidence");
     let before = snapshot(folder.path());
     let arguments = ["new", "cell", "pdf_input/anthropic", "--from-run", "run"];
     let refused = compat(folder.path(), &arguments);

@@ -7,7 +7,6 @@ use std::process::{Command, Output};
 
 use compat_matrix::evidence::Evidence;
 use compat_matrix::evidence_files;
-use compat_matrix::trial::write_evidence;
 use compat_matrix::wire::exchange::{Body, GatewayExchange, GatewayReply, Lockstep, SentEvent};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -63,7 +62,7 @@ fn lossy() -> Evidence {
 
 fn folder_of(evidence: &Evidence) -> TempDir {
     let folder = TempDir::new().expect("a temporary folder");
-    write_evidence(evidence, None, folder.path()).expect("evidence");
+    evidence_files::write(evidence, None, folder.path()).expect("evidence");
     folder
 }
 
