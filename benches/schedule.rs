@@ -16,7 +16,7 @@ use anyhow::{Context as _, ensure};
 use compat_matrix::claude::{self, Endpoint, Invocation};
 use compat_matrix::cli::progress;
 use compat_matrix::env::{self, Environment, Secret};
-use compat_matrix::gateway::{Litellm, LitellmOptions};
+use compat_matrix::gateway::{self, GatewayOptions, GatewayProcess};
 use compat_matrix::ids::TrialKey;
 use compat_matrix::plan::{Planned, PlannedTrial};
 use compat_matrix::process::RunId;
@@ -124,7 +124,7 @@ struct Bench {
     first_byte_delay_ms: u64,
     simulator: Simulator,
     control_key: String,
-    gateway: Litellm,
+    gateway: GatewayProcess,
     claude: PathBuf,
     environment: Environment,
     run: RunId,
@@ -142,21 +142,20 @@ impl Bench {
         let claude = installer.ensure_claude(&lock.claude).await?;
         let litellm = installer.ensure_litellm(&lock.litellm, &lock.uv).await?;
         let control_key = provider::new_control_key().ok().context("no source of chance")?;
-        let simulator = Simulator::start(provider::Options {
+        let simulator = Simulator::start(provider::SimulatorOptions {
             first_byte_delay_ms,
             control_key: Some(control_key.clone()),
-            ..provider::Options::default()
+            ..provider::SimulatorOptions::default()
         })
         .await?;
-        let gateway = Litellm::start(&LitellmOptions {
-            program: litellm.bin,
-            config: root.join("proxy_config.yaml"),
-            folder: scratch.path().join("gateway"),
-            inherited: environment.inherited(),
+        let options = GatewayOptions {
+            config: &root.join("proxy_config.yaml"),
+            folder: &scratch.path().join("gateway"),
+            environment: &environment,
             providers: simulator.credentials().for_gateway(simulator.base_url()),
             run,
-        })
-        .await?;
+        };
+        let gateway = gateway::start_litellm(&options, &litellm.bin).await?;
         Ok(Self {
             first_byte_delay_ms,
             simulator,

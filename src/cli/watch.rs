@@ -17,9 +17,9 @@ use crate::env::{self, Environment};
 use crate::ids::TrialName;
 use crate::plan::selection::{self, Axes, Names};
 use crate::process::{self, Launch, Mark, RunId};
+use crate::session::daemon::{self, Started, StateDir};
 use crate::spec_files::Project;
 use crate::text::counted;
-use crate::warm::{self, Place, Started};
 use crate::watch::{Noticed, Watch};
 
 /// How long the session stays when the watcher is gone and could not end it.
@@ -138,13 +138,13 @@ impl<'a> Watcher<'a> {
         }
         // The lease of one that is renewed must not keep it.
         self.session = None;
-        let place = match Place::of(&self.environment, &self.root) {
-            Ok(place) => place,
-            Err(error) => return talk!("no session can be kept warm: {error}"),
+        let state = match StateDir::of(&self.environment, &self.root) {
+            Ok(state) => state,
+            Err(error) => return talk!("no session can be kept warm: {error:#}"),
         };
         let progress = progress::on_standard_error();
-        let ensured = warm::ensure(
-            &place,
+        let ensured = daemon::find_or_start(
+            &state,
             &self.root,
             &self.environment,
             &self.program,
@@ -153,10 +153,10 @@ impl<'a> Watcher<'a> {
         );
         match ensured.await {
             Ok(started) => {
-                self.began |= !started.was_there;
+                self.began |= !started.was_running;
                 self.session = Some(started);
             }
-            Err(error) => talk!("no session can be kept warm: {error}"),
+            Err(error) => talk!("no session can be kept warm: {error:#}"),
         }
     }
 
@@ -204,8 +204,8 @@ impl<'a> Watcher<'a> {
         if !self.began {
             return;
         }
-        if let Ok(place) = Place::of(&self.environment, &self.root) {
-            warm::end(&place).await;
+        if let Ok(state) = StateDir::of(&self.environment, &self.root) {
+            daemon::end(&state).await;
         }
     }
 }

@@ -80,14 +80,17 @@ fn more(others: usize) -> String {
     }
 }
 
-/// Filters by name, as libtest has them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The filters by name that libtest has.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
-    /// Parts of names. A trial must match one of them, unless the list is empty.
+    /// Run only trials whose name contains any of these
+    #[arg(value_name = "FILTER")]
     pub filters: Vec<String>,
-    /// Parts of names. A trial must match none of them.
+    /// Skip trials whose name contains this; repeatable
+    #[arg(long = "skip", value_name = "FILTER")]
     pub skipped: Vec<String>,
-    /// Whether both are whole names.
+    /// Match FILTER and `--skip` against whole names
+    #[arg(long)]
     pub exact: bool,
 }
 
@@ -162,7 +165,7 @@ pub fn did_you_mean(part: &str, names: &[String]) -> String {
     }
 }
 
-/// Filters by the manifest's own names; an empty list selects all.
+/// Filters by feature, provider and tier; an empty list selects all.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Axes {
     /// Run only this feature; repeatable

@@ -1,6 +1,6 @@
-//! The control routes of a simulator that runs on its own, below `/__compat/`: what [`super::RemoteSimulator`] speaks.
+//! The control routes of a standalone simulator, below `/__compat/`. [`super::RemoteSimulator`] is their client.
 //!
-//! Every one wants the control key as a bearer token. Bodies are JSON.
+//! Each one requires the control key as a bearer token. Bodies are JSON.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::ids::TrialKey;
 use crate::wire::script::Script;
 
 pub(super) const PREFIX: &str = "/__compat/";
-/// How long a question for a first request waits before it says that there was none yet.
+/// The longest wait for a first request within one call.
 const LONG_POLL: Duration = Duration::from_secs(20);
 pub(super) const SERVICE: &str = "compat provider simulator";
 
@@ -29,18 +29,16 @@ pub(super) struct Register {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct Named {
+pub(super) struct NamedTrial {
     pub(super) key: TrialKey,
 }
 
-/// How far a trial's client has got.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Shown {
     pub(super) key: TrialKey,
     pub(super) deltas: usize,
 }
 
-/// Whether a trial's first request has arrived.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Arrival {
     pub(super) arrived: bool,
@@ -87,7 +85,7 @@ async fn obey(server: &Server, command: &str, body: &[u8]) -> serde_json::Result
             done()
         }
         "first-request" => {
-            let Named { key } = serde_json::from_slice(body)?;
+            let NamedTrial { key } = serde_json::from_slice(body)?;
             let arrived = timeout(LONG_POLL, server.first_request(key)).await.is_ok();
             serde_json::to_vec(&Arrival { arrived })
         }
@@ -97,7 +95,7 @@ async fn obey(server: &Server, command: &str, body: &[u8]) -> serde_json::Result
             done()
         }
         "take" => {
-            let Named { key } = serde_json::from_slice(body)?;
+            let NamedTrial { key } = serde_json::from_slice(body)?;
             serde_json::to_vec(&server.take(key))
         }
         "orphans" => serde_json::to_vec(&server.orphans.exchanges()),

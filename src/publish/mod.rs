@@ -1,7 +1,7 @@
 //! The matrix into the docs repository, and everything that a daily run does before that.
 //!
 //! What is to be published, and whether, is decided by pure functions over values (`gate`, `plan`, `summary`, `freshness`);
-//! the edge does what they say: `release_run` (`resolve`, `gateway`, `run`) gets the matrix of a release, `deliver`
+//! the edge does what they say: `release_run` (`resolve`, `run`) gets the matrix of a release, `deliver`
 //! (`credentials`, `github_app`, `git`) brings it into the docs repository, and `daily` is all of it in order. It never
 //! judges a trial, prints nothing, and writes no file of the docs repository but those it was told of.
 
@@ -11,7 +11,6 @@ pub mod summary;
 pub mod freshness;
 pub mod steps;
 pub mod resolve;
-pub mod gateway;
 pub mod run;
 pub mod release_run;
 pub mod credentials;

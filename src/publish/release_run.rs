@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::gateway::{self, GatewayError, Running};
 use super::resolve::{self, ResolveError, Resolved};
 use super::run::{self as harness, RunError};
 use super::steps::Steps;
 use crate::atomic_write;
 use crate::env::{Environment, Secret, Variables};
+use crate::gateway::{self, GatewayOptions, GatewayProcess};
 use crate::process::RunId;
 use crate::provider::{self, Simulator, Unscripted, new_control_key};
 use crate::results::Results;
@@ -71,7 +71,7 @@ pub enum ReleaseRunError {
     #[error("cannot start the provider simulator: {0}")]
     Simulator(String),
     #[error(transparent)]
-    Gateway(#[from] GatewayError),
+    Gateway(#[from] anyhow::Error),
     #[error(transparent)]
     Cache(#[from] CacheError),
     #[error(transparent)]
@@ -177,10 +177,10 @@ impl ReleaseRun<'_, '_> {
         self.steps.begin("provider simulator");
         let failed = |error: String| ReleaseRunError::Simulator(error);
         let key = new_control_key().map_err(|_| failed("there is no randomness for a control key".into()))?;
-        let simulator = Simulator::start(provider::Options {
+        let simulator = Simulator::start(provider::SimulatorOptions {
             unscripted: Unscripted::Refuse,
             control_key: Some(key.clone()),
-            ..provider::Options::default()
+            ..provider::SimulatorOptions::default()
         })
         .await
         .map_err(|error| failed(error.to_string()))?;
@@ -189,7 +189,7 @@ impl ReleaseRun<'_, '_> {
     }
 
     /// Bases and credentials of the providers, which only the gateway is given.
-    fn providers(&self, rehearsal: Option<&Rehearsal>) -> Result<Variables, GatewayError> {
+    fn providers(&self, rehearsal: Option<&Rehearsal>) -> anyhow::Result<Variables> {
         match rehearsal {
             Some((simulator, _)) => Ok(simulator.credentials().for_gateway(simulator.base_url())),
             None => gateway::live_providers(&self.project.join(PROXY_CONFIG)),
@@ -201,17 +201,15 @@ impl ReleaseRun<'_, '_> {
         &mut self,
         tag: &str,
         providers: &Variables,
-    ) -> Result<(Running, Option<String>), ReleaseRunError> {
+    ) -> Result<(GatewayProcess, Option<String>), ReleaseRunError> {
         self.steps.begin("gateway");
         let config = self.project.join(PROXY_CONFIG);
         let folder = self.scratch.join("gateway");
-        let options = gateway::Options {
-            tag,
+        let options = GatewayOptions {
             config: &config,
             folder: &folder,
             environment: self.environment,
             providers: providers.clone(),
-            providers_on_loopback: self.wanted.simulated,
             run: self.run,
         };
         let (running, digest) = match &self.wanted.gateway {
@@ -220,14 +218,14 @@ impl ReleaseRun<'_, '_> {
                 self.steps.say(&format!("pulling {name}"));
                 let image = gateway::pull(&name, self.environment, self.run).await?;
                 self.steps.say(&format!("pulled {}", image.digest));
-                let running = gateway::start_container(&options, &image).await?;
+                let running = gateway::start_container(&options, &image, self.wanted.simulated).await?;
                 (running, Some(image.digest))
             }
             GatewayOrigin::Package(version) => {
                 let installer = self.installer()?;
                 let lock = self.project.join(lock::FOLDER);
-                let running = gateway::start_venv(&options, version.as_deref(), &installer, &lock).await?;
-                (running, None)
+                let program = gateway::install_release(tag, version.as_deref(), &installer, &lock).await?;
+                (gateway::start_litellm(&options, &program).await?, None)
             }
         };
         self.steps
@@ -250,7 +248,7 @@ impl ReleaseRun<'_, '_> {
 
     async fn run_harness(
         &mut self,
-        gateway: &Running,
+        gateway: &GatewayProcess,
         claude: &Path,
         rehearsal: Option<&Rehearsal>,
         providers: &Variables,
@@ -278,9 +276,9 @@ impl ReleaseRun<'_, '_> {
         Ok(results)
     }
 
-    fn keep_log(&self, gateway: &Running) -> Result<(), ReleaseRunError> {
+    fn keep_log(&self, gateway: &GatewayProcess) -> Result<(), ReleaseRunError> {
         let path = self.output.join("gateway.log");
-        match std::fs::copy(gateway.log(), &path) {
+        match std::fs::copy(gateway.log().path(), &path) {
             Ok(_) => Ok(()),
             Err(source) => Err(ReleaseRunError::Write { path, source }),
         }

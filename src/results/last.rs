@@ -3,33 +3,30 @@
 
 use std::collections::{HashMap, HashSet};
 
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{Args, ValueEnum};
+
 use super::{Entry, Results, TrialResult};
 use crate::ids::TrialName;
 use crate::outcome::Cause;
 
 /// A trial's status in the last results.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
 pub enum LastStatus {
-    /// It passed, at once or after a retry.
+    /// Passed, at once or after a retry
     Pass,
+    /// Failed
     Fail,
-    /// It passed after a failed attempt.
+    /// Passed after a failed attempt
     Flaky,
+    /// Not applicable
     NotApplicable,
-    /// It was not selected, or the run stopped before it finished.
+    /// Not selected, or not finished
     NotTested,
 }
 
 impl LastStatus {
-    /// Every status with its name.
-    pub const ALL: [(&'static str, Self); 5] = [
-        ("pass", Self::Pass),
-        ("fail", Self::Fail),
-        ("flaky", Self::Flaky),
-        ("not_applicable", Self::NotApplicable),
-        ("not_tested", Self::NotTested),
-    ];
-
     fn is_of(self, entry: Option<&Entry>) -> bool {
         match (self, entry) {
             (Self::NotTested, entry) => entry.is_none(),
@@ -43,14 +40,26 @@ impl LastStatus {
 }
 
 /// Filters by the last results. A trial must match every filter that is set.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct LastFilter {
-    /// Any of these statuses.
+    /// Run only trials with this status in the last results; repeatable
+    #[arg(long = "status", value_name = "STATUS", value_enum)]
     pub statuses: Vec<LastStatus>,
-    /// Failed by any of these causes.
+    /// Run only trials that failed by this cause in the last results; repeatable
+    #[arg(
+        long = "cause",
+        value_name = "CAUSE",
+        value_parser = PossibleValuesParser::new(Cause::ALL.map(Cause::as_str)).try_map(|name| cause(&name))
+    )]
     pub causes: Vec<Cause>,
-    /// Failed, or unfinished in a run that stopped early.
+    /// Run only trials that failed in the last results, or that an interrupted run did not finish
+    #[arg(long = "rerun-failed")]
     pub failed: bool,
+}
+
+fn cause(name: &str) -> Result<Cause, &'static str> {
+    let mut all = Cause::ALL.into_iter();
+    all.find(|cause| cause.as_str() == name).ok_or("not a cause")
 }
 
 impl LastFilter {

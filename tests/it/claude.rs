@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use compat_matrix::claude::{ClaudeRun, Endpoint, Invocation, Progress, is_permanent, run};
+use compat_matrix::claude::{ClaudeProgress, ClaudeRun, Endpoint, Invocation, is_permanent, run};
 use compat_matrix::env::{Environment, Secret};
 use compat_matrix::evidence::Killed;
 use compat_matrix::ids::TrialKey;
@@ -153,8 +153,11 @@ async fn a_text_trial_is_read_as_it_comes() {
     let ran = run(&invocation, |seen| progress.push(seen)).await.unwrap();
     assert_eq!((ran.exit.code, ran.exit.killed), (Some(0), None), "{ran:?}");
     assert_eq!(ran.transcript.final_text().as_deref(), Some("Hello world"));
-    let deltas = |shown| Progress::Deltas { stream: 1, shown };
-    assert_eq!(progress, [Progress::Requesting, deltas(0), deltas(1), deltas(2)]);
+    let deltas = |shown| ClaudeProgress::Deltas { stream: 1, shown };
+    assert_eq!(
+        progress,
+        [ClaudeProgress::Requesting, deltas(0), deltas(1), deltas(2)]
+    );
     let (headers, _) = stub.requests.lock().unwrap()[0].clone();
     assert_eq!(headers["x-claude-code-session-id"], invocation.key.to_string());
     assert_eq!(headers["authorization"], "Bearer sk-of-the-run");

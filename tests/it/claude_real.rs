@@ -10,7 +10,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use compat_matrix::claude::{ClaudeRun, Endpoint, Invocation, Progress, run};
+use compat_matrix::claude::{ClaudeProgress, ClaudeRun, Endpoint, Invocation, run};
 use compat_matrix::env::{ClaudeChoice, Environment, Secret};
 use compat_matrix::evidence::Killed;
 use compat_matrix::ids::TrialKey;
@@ -169,8 +169,8 @@ async fn each_delta_shows_before_the_next_is_sent() {
     let started = Instant::now();
     let mut requesting = None;
     let ran = run(&invocation(&folder, &base_url), |progress| match progress {
-        Progress::Requesting => requesting = Some(started.elapsed()),
-        Progress::Deltas { shown, .. } => {
+        ClaudeProgress::Requesting => requesting = Some(started.elapsed()),
+        ClaudeProgress::Deltas { shown, .. } => {
             stub.shown.send_replace(shown);
         }
     })

@@ -155,9 +155,9 @@ pub const CONTROL_KEY: &str = "control-key-of-this-test";
 
 /// The simulator in Messages mode, with its control routes: gateway and provider in one.
 pub async fn simulator() -> Simulator {
-    Simulator::start(provider::Options {
+    Simulator::start(provider::SimulatorOptions {
         control_key: Some(CONTROL_KEY.into()),
-        ..provider::Options::default()
+        ..provider::SimulatorOptions::default()
     })
     .await
     .expect("the simulator starts")
@@ -278,7 +278,7 @@ async fn what_is_not_there_is_named_with_what_there_is() {
         (&["--tier", "haikú"], "(did you mean `haiku`?)"),
         (&["--status", "failed"], "a similar value exists: 'fail'"),
         (&["--cause", "gatevay"], "a similar value exists: 'gateway'"),
-        (&["--rerun-failed"], "there are no results yet to select from"),
+        (&["--rerun-failed"], "there are no results to select from"),
         (&["--test-threads", "0"], "number would be zero"),
     ] {
         let ran = small.run(arguments).await;
@@ -287,7 +287,7 @@ async fn what_is_not_there_is_named_with_what_there_is() {
     }
     write(&small.root().join("compat-results.json"), "{}");
     let ran = small.run(&["--status", "fail", "--list"]).await;
-    assert!(ran.err.contains("holds no results"), "{}", ran.err);
+    assert!(ran.err.contains("contains no results"), "{}", ran.err);
     let mut small = Small::new();
     small.set(env::RUST_TEST_THREADS, "none");
     let ran = small.run(&["--ignored"]).await;
@@ -343,7 +343,7 @@ async fn why_a_session_could_not_be_started_is_told_once_and_recorded_for_each_t
     let ran = small.run(&["anthropic"]).await;
     assert_eq!(ran.status, Some(2), "{ran:?}");
     assert_eq!(
-        ran.out.matches("for the reason at the end").count(),
+        ran.out.matches("see the error at the end").count(),
         4,
         "{}",
         ran.out
@@ -493,7 +493,7 @@ async fn where_nobody_reads_on_a_list_and_a_command_end_quietly_and_a_run_says_s
     let run = unread(small.harness(&["--ignored"])).await;
     assert_eq!(run.status, Some(2), "{}", run.err);
     let said = run.err.lines().last().unwrap_or_default();
-    assert!(said.starts_with("error: nobody reads"), "{}", run.err);
+    assert!(said.starts_with("error: stdout was closed"), "{}", run.err);
     assert!(!run.err.contains("panicked"), "{}", run.err);
     write(&small.root().join("cells/text/_shared.yaml"), "promt: ping\n");
     let compat = env!("CARGO_BIN_EXE_compat");
@@ -537,7 +537,7 @@ async fn the_faults_of_a_shared_file_are_told_of_one_trial_and_recorded_of_each(
     assert_eq!(ran.out.matches("unknown key `promt`").count(), 1, "{}", ran.out);
     assert_eq!(
         ran.out
-            .matches("the cell cannot be read, as of text::anthropic::")
+            .matches("the cell cannot be read, see text::anthropic::")
             .count(),
         1,
         "{}",

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use compat_matrix::ids::TrialKey;
-use compat_matrix::provider::{Options, Simulator};
+use compat_matrix::provider::{Simulator, SimulatorOptions};
 use compat_matrix::wire::script::{Pace, Reply, ReplyBlock, ReplyMessage, Script};
 use compat_matrix::wire::{Route, event_stream, sse};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -46,7 +46,7 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) async fn start() -> Self {
-        Self::on(Simulator::start(Options::default()).await.unwrap()).await
+        Self::on(Simulator::start(SimulatorOptions::default()).await.unwrap()).await
     }
 
     pub(crate) async fn on(simulator: Simulator) -> Self {

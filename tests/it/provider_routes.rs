@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use compat_matrix::provider::{Options, Provider, RemoteError, RemoteSimulator, Simulator, Unscripted};
+use compat_matrix::provider::{Provider, RemoteSimulator, Simulator, SimulatorOptions, Unscripted};
 use compat_matrix::wire::exchange::{Lockstep, Matched};
 use compat_matrix::wire::script::{Reply, ReplyBlock, ReplyError};
 use compat_matrix::wire::{Operation, Route};
@@ -327,17 +327,18 @@ async fn the_first_request_of_a_trial_is_told() {
 
 #[tokio::test]
 async fn a_simulator_elsewhere_is_driven_like_one_at_home() {
-    let options = Options {
+    let options = SimulatorOptions {
         control_key: Some("the key".to_owned()),
         unscripted: Unscripted::Reply(message(vec![ReplyBlock::Text("hi".to_owned())])),
-        ..Options::default()
+        ..SimulatorOptions::default()
     };
     let gateway = Gateway::on(Simulator::start(options).await.unwrap()).await;
     let base_url = gateway.simulator.base_url();
-    assert!(matches!(
-        RemoteSimulator::connect(base_url, "another").await,
-        Err(RemoteError::Key(_))
-    ));
+    let refused = RemoteSimulator::connect(base_url, "another").await.unwrap_err();
+    assert!(
+        refused.to_string().contains("refuses the control key"),
+        "{refused}"
+    );
     let remote = Provider::Remote(RemoteSimulator::connect(base_url, "the key").await.unwrap());
     let key = new_key();
     remote.register(key, script([text("ok")])).await.unwrap();

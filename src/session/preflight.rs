@@ -1,9 +1,9 @@
-//! Before the trials of a live run: one minimal request to each alias in use, so that a dead key, an empty account, a
-//! missing alias or an unreachable gateway is one finding and not a column of slow red trials.
+//! The preflight of a live run: one minimal request to each alias in use. An invalid key, an empty account, a missing alias or
+//! an unreachable gateway is then one finding, and not a column of slow failures.
 //!
-//! It asks; what an answer means `cause` says.
+//! `cause` classifies the replies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -12,40 +12,42 @@ use serde_json::json;
 use crate::cause::{self, Diagnosis, Message, Route};
 use crate::env::Secret;
 use crate::outcome::{Cause, Failure, Mismatch};
+use crate::text;
 
-/// How many aliases are asked at once.
+/// The most requests at once.
 const AT_ONCE: usize = 12;
 
-/// How long an alias may take to answer with one token.
+/// The longest wait for a reply of one token.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why an alias cannot be used.
 #[derive(Clone, Debug)]
-pub struct Finding {
-    /// The HTTP status and the body, or why there is none.
+pub struct UnusableAlias {
+    /// The HTTP status and the body, or the reason why there is no reply.
     pub answer: String,
     pub diagnosis: Diagnosis,
 }
 
-/// Asks each of `aliases` of the gateway at `base_url`, all at once within bounds; what is wrong with those that cannot be
-/// used. An answer that may be another one in a moment (a rate limit, an overloaded provider) is no finding.
-pub async fn check(base_url: &str, key: &Secret, aliases: Vec<String>) -> BTreeMap<String, Finding> {
-    let client = reqwest::Client::new();
-    let asked = aliases.into_iter().map(|alias| {
-        let client = client.clone();
-        async move {
-            let finding = ask(&client, base_url, key, &alias).await;
-            finding.map(|finding| (alias, finding))
-        }
+/// Sends a request for each of `aliases` to the gateway, and returns the unusable ones. A transient error (a rate limit, an
+/// overloaded provider) does not make an alias unusable.
+pub async fn check(
+    base_url: &str,
+    key: &Secret,
+    aliases: BTreeSet<String>,
+) -> BTreeMap<String, UnusableAlias> {
+    let client = &reqwest::Client::new();
+    let requests = aliases.into_iter().map(|alias| async move {
+        let unusable = ask(client, base_url, key, &alias).await?;
+        Some((alias, unusable))
     });
-    let found: Vec<_> = futures_util::stream::iter(asked)
+    let replies: Vec<_> = futures_util::stream::iter(requests)
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
-    found.into_iter().flatten().collect()
+    replies.into_iter().flatten().collect()
 }
 
-async fn ask(client: &reqwest::Client, base_url: &str, key: &Secret, alias: &str) -> Option<Finding> {
+async fn ask(client: &reqwest::Client, base_url: &str, key: &Secret, alias: &str) -> Option<UnusableAlias> {
     let body = json!({
         "model": alias,
         "max_tokens": 1,
@@ -75,11 +77,11 @@ async fn ask(client: &reqwest::Client, base_url: &str, key: &Secret, alias: &str
         }
     };
     let diagnosis = cause::diagnose(&message.with_route(Route::Gateway));
-    let passes = matches!(diagnosis.cause, Cause::RateLimit | Cause::Upstream);
-    (!passes).then_some(Finding { answer, diagnosis })
+    let is_transient = matches!(diagnosis.cause, Cause::RateLimit | Cause::Upstream);
+    (!is_transient).then_some(UnusableAlias { answer, diagnosis })
 }
 
-/// The innermost error says what the outer ones only wrap: `connection refused`.
+/// The innermost error has the reason, such as `connection refused`.
 fn unreachable(error: &reqwest::Error, base_url: &str) -> String {
     if error.is_timeout() {
         return format!("{base_url} did not answer within {} s", PATIENCE.as_secs());
@@ -91,8 +93,8 @@ fn unreachable(error: &reqwest::Error, base_url: &str) -> String {
     format!("{base_url} cannot be reached: {innermost}")
 }
 
-impl Finding {
-    /// The failure of a trial that was not run for it.
+impl UnusableAlias {
+    /// The failure of a trial that was not run.
     pub fn failure(&self, alias: &str) -> Failure {
         Failure {
             cause: self.diagnosis.cause,
@@ -104,34 +106,30 @@ impl Finding {
                 clause: None,
                 place: None,
                 summary: format!("`{alias}` cannot be used, so nothing was run"),
-                expected: "an answer to one minimal request before the trials".into(),
-                actual: crate::text::clipped(&self.answer),
+                expected: "a reply to one minimal request before the trials".into(),
+                actual: text::clipped(&self.answer),
                 evidence: None,
             }],
         }
     }
 }
 
-/// The findings for people: aliases that got the same answer together, a line each.
-pub fn summary(findings: &BTreeMap<String, Finding>) -> Vec<String> {
+/// A line for each different reply, with all its aliases.
+pub fn summary(unusable: &BTreeMap<String, UnusableAlias>) -> Vec<String> {
     let mut by_answer: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (alias, finding) in findings {
-        by_answer.entry(&finding.answer).or_default().push(alias);
+    for (alias, reason) in unusable {
+        by_answer.entry(&reason.answer).or_default().push(alias);
     }
     by_answer
         .into_values()
         .map(|aliases| {
-            let finding = &findings[aliases[0]];
+            let reason = &unusable[aliases[0]];
             format!(
                 "preflight: {} cannot be used: {} ({}); next: {}",
-                aliases
-                    .iter()
-                    .map(|alias| format!("`{alias}`"))
-                    .collect::<Vec<_>>()
-                    .join(", "),
-                crate::text::clipped(&finding.answer),
-                finding.diagnosis.cause.as_str(),
-                finding.diagnosis.next
+                text::listed(aliases.iter().copied()),
+                text::clipped(&reason.answer),
+                reason.diagnosis.cause.as_str(),
+                reason.diagnosis.next
             )
         })
         .collect()

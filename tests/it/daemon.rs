@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use compat_matrix::env::{self, Environment};
+use compat_matrix::session::daemon::StateDir;
 use compat_matrix::toolchain::cache::{Claim, Receipt};
 use compat_matrix::toolchain::platform::Platform;
 use compat_matrix::toolchain::{Cache, Lock, Silent};
-use compat_matrix::warm::Place;
 
 use crate::harness_command::Small;
 use crate::ran::Ran;
@@ -17,11 +17,11 @@ use crate::ran::Ran;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A small project with a LiteLLM that is installed, as far as anybody can tell.
-struct Warm {
+struct WarmProject {
     small: Small,
 }
 
-impl Warm {
+impl WarmProject {
     async fn new() -> Self {
         let small = Small::new();
         let root = small.root();
@@ -34,10 +34,10 @@ impl Warm {
         Self { small }
     }
 
-    fn place(&self) -> Place {
+    fn state(&self) -> StateDir {
         let cache = self.small.root().join("cache");
         let environment: Environment = [(env::COMPAT_CACHE_DIR, cache)].into_iter().collect();
-        Place::of(&environment, self.small.root()).unwrap()
+        StateDir::of(&environment, self.small.root()).unwrap()
     }
 
     async fn compat(&self, arguments: &[&str]) -> Ran {
@@ -53,7 +53,7 @@ impl Warm {
     }
 
     fn host(&self) -> u32 {
-        self.place().read().expect("a session").pid
+        self.state().read().expect("a session").pid
     }
 }
 
@@ -95,17 +95,17 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-const USING: &str = "using the session that is kept warm since";
+const USING: &str = "using the warm session started at";
 
 #[tokio::test]
 async fn a_run_finds_what_is_kept_warm_says_so_and_judges_both_sides() {
-    let warm = Warm::new().await;
-    assert!(warm.up().await.out.starts_with("the session is kept warm\n"));
+    let warm = WarmProject::new().await;
+    assert!(warm.up().await.out.starts_with("the warm session is ready\n"));
     let host = warm.host();
     for path in [
-        warm.place().folder().to_owned(),
-        warm.place().folder().join("session.json"),
-        warm.place().log(),
+        warm.state().folder().to_owned(),
+        warm.state().folder().join("session.json"),
+        warm.state().log(),
     ] {
         use std::os::unix::fs::PermissionsExt as _;
         let mode = path.metadata().unwrap().permissions().mode();
@@ -119,7 +119,7 @@ async fn a_run_finds_what_is_kept_warm_says_so_and_judges_both_sides() {
             "{}",
             ran.err
         );
-        assert!(!ran.err.contains("on no trial's behalf"), "{}", ran.err);
+        assert!(!ran.err.contains("belongs to no trial"), "{}", ran.err);
     }
     let results = warm.small.results();
     assert_eq!(results.run.gateway.kind, "litellm");
@@ -133,7 +133,7 @@ async fn a_run_finds_what_is_kept_warm_says_so_and_judges_both_sides() {
     let log = std::fs::read_to_string(evidence.join("gateway.log")).unwrap();
     assert!(log.contains("POST /v1/messages"), "{log}");
 
-    assert!(warm.up().await.out.contains("is kept warm already"));
+    assert!(warm.up().await.out.contains("is already running"));
     assert_eq!(warm.host(), host);
     let cold = warm.small.run(&["--cold", "text::anthropic::opus"]).await;
     assert_eq!(cold.status, Some(0), "{cold:?}");
@@ -146,7 +146,7 @@ async fn a_run_finds_what_is_kept_warm_says_so_and_judges_both_sides() {
     let down = warm.compat(&["down"]).await;
     assert!(
         down.err
-            .contains(&format!("the session of process {host} has ended")),
+            .contains(&format!("the warm session of process {host} was stopped")),
         "{down:?}"
     );
     until("the host's end", || !is_alive(host)).await;
@@ -154,13 +154,13 @@ async fn a_run_finds_what_is_kept_warm_says_so_and_judges_both_sides() {
         warm.compat(&["down"])
             .await
             .err
-            .contains("no session is kept warm")
+            .contains("no warm session is running")
     );
 }
 
 #[tokio::test]
 async fn what_does_not_fit_is_not_used_and_is_renewed() {
-    let warm = Warm::new().await;
+    let warm = WarmProject::new().await;
     warm.up().await;
     let host = warm.host();
     let config = warm.small.root().join("proxy_config.yaml");
@@ -170,22 +170,18 @@ async fn what_does_not_fit_is_not_used_and_is_renewed() {
     assert_eq!(ran.status, Some(0), "{ran:?}");
     assert!(
         ran.err
-            .contains("not using the session that is kept warm: `proxy_config.yaml` has changed"),
+            .contains("not using the warm session: `proxy_config.yaml` changed"),
         "{}",
         ran.err
     );
-    let lease = warm.place().lease().unwrap();
+    let lease = warm.state().lease().unwrap();
     let refused = warm.compat(&["up"]).await;
     assert_eq!(refused.status, Some(1), "{refused:?}");
     assert!(refused.err.contains("and a run uses it"), "{}", refused.err);
     assert!(is_alive(host));
     drop(lease);
     let renewed = warm.up().await;
-    assert!(
-        renewed.err.contains("ending the session that is kept warm"),
-        "{}",
-        renewed.err
-    );
+    assert!(renewed.err.contains("ending the warm session"), "{}", renewed.err);
     until("the old host's end", || !is_alive(host)).await;
     assert!(
         warm.small
@@ -199,9 +195,9 @@ async fn what_does_not_fit_is_not_used_and_is_renewed() {
 
 #[tokio::test]
 async fn a_host_that_was_killed_leaves_no_process_and_nothing_that_a_run_would_take_for_it() {
-    let warm = Warm::new().await;
+    let warm = WarmProject::new().await;
     warm.up().await;
-    let description = warm.place().read().expect("a session");
+    let description = warm.state().read().expect("a session");
     let host = i32::try_from(description.pid).unwrap();
     let gateways = children_of(description.pid);
     assert!(!gateways.is_empty());
@@ -212,15 +208,15 @@ async fn a_host_that_was_killed_leaves_no_process_and_nothing_that_a_run_would_t
     .unwrap();
     until("the gateway's end", || !gateways.iter().any(|pid| is_alive(*pid))).await;
     until("the scratch folder's end", || !description.gateway_log.exists()).await;
-    assert!(warm.place().read().is_some(), "nobody took the file away");
+    assert!(warm.state().read().is_some(), "nobody took the file away");
     let ran = warm.small.run(&["text::anthropic::haiku"]).await;
     assert_eq!(ran.status, Some(0), "{ran:?}");
     assert!(
-        ran.err.contains("starting LiteLLM") && !ran.err.contains("kept warm"),
+        ran.err.contains("starting LiteLLM") && !ran.err.contains("warm session"),
         "{}",
         ran.err
     );
-    assert!(warm.place().read().is_none());
+    assert!(warm.state().read().is_none());
 }
 
 fn children_of(parent: u32) -> Vec<u32> {
@@ -235,12 +231,12 @@ fn children_of(parent: u32) -> Vec<u32> {
 
 #[tokio::test]
 async fn a_session_that_nobody_uses_ends_by_itself_and_one_in_use_stays() {
-    let warm = Warm::new().await;
+    let warm = WarmProject::new().await;
     assert_eq!(warm.compat(&["up", "--idle", "1"]).await.status, Some(0));
-    until("the end of the session", || warm.place().read().is_none()).await;
-    warm.place().prepare().unwrap();
+    until("the end of the session", || warm.state().read().is_none()).await;
+    warm.state().prepare().unwrap();
     // A lease that is there before the host keeps it.
-    let lease = warm.place().lease().unwrap();
+    let lease = warm.state().lease().unwrap();
     assert_eq!(warm.compat(&["up", "--idle", "0"]).await.status, Some(0));
     let host = warm.host();
     let ran = warm.small.run(&["text::anthropic::haiku"]).await;
@@ -248,15 +244,15 @@ async fn a_session_that_nobody_uses_ends_by_itself_and_one_in_use_stays() {
     assert!(is_alive(host));
     drop(lease);
     until("the host's end", || !is_alive(host)).await;
-    assert!(warm.place().read().is_none());
+    assert!(warm.state().read().is_none());
 }
 
 #[tokio::test]
 async fn a_session_whose_folder_is_gone_ends_and_one_in_the_foreground_by_interruption() {
-    let warm = Warm::new().await;
+    let warm = WarmProject::new().await;
     warm.up().await;
     let host = warm.host();
-    std::fs::remove_dir_all(warm.place().folder()).unwrap();
+    std::fs::remove_dir_all(warm.state().folder()).unwrap();
     until("the host's end", || !is_alive(host)).await;
 
     let mut foreground = warm
@@ -266,7 +262,7 @@ async fn a_session_whose_folder_is_gone_ends_and_one_in_the_foreground_by_interr
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    until("the session", || warm.place().read().is_some()).await;
+    until("the session", || warm.state().read().is_some()).await;
     assert_eq!(warm.host(), foreground.id());
     assert!(
         warm.small
@@ -282,7 +278,7 @@ async fn a_session_whose_folder_is_gone_ends_and_one_in_the_foreground_by_interr
         .unwrap()
         .unwrap();
     assert!(status.success(), "{status}");
-    assert!(warm.place().read().is_none());
+    assert!(warm.state().read().is_none());
 }
 
 /// `compat watch` under way, its lines as they come.
@@ -292,7 +288,7 @@ struct Watching {
 }
 
 impl Watching {
-    fn start(warm: &Warm, arguments: &[&str]) -> Self {
+    fn start(warm: &WarmProject, arguments: &[&str]) -> Self {
         let arguments = [&["watch", "--harness", env!("CARGO_BIN_EXE_harness")], arguments].concat();
         let mut child = warm
             .small
@@ -347,7 +343,7 @@ fn listen(source: impl std::io::Read + Send + 'static, said: &std::sync::Arc<std
 
 #[tokio::test]
 async fn a_watcher_runs_what_a_saved_file_touches_and_survives_faults() {
-    let warm = Warm::new().await;
+    let warm = WarmProject::new().await;
     let watching = Watching::start(&warm, &["--tier", "haiku"]);
     watching.says("watching `", 1).await;
     let host = warm.host();
@@ -381,30 +377,30 @@ async fn a_watcher_runs_what_a_saved_file_touches_and_survives_faults() {
     until("its end", || warm.small.results().run.complete).await;
     watching.interrupt().await;
     until("the host's end", || !is_alive(host)).await;
-    assert!(warm.place().read().is_none());
+    assert!(warm.state().read().is_none());
 }
 
 /// What nextest gives the processes of one run.
-fn nextest(warm: &mut Warm) -> Place {
+fn nextest(warm: &mut WarmProject) -> StateDir {
     let run = uuid::Uuid::new_v4().to_string();
     warm.small.set(env::NEXTEST_RUN_ID, &run);
     warm.small.set(env::NEXTEST_EXECUTION_MODE, "process-per-test");
     let cache = warm.small.root().join("cache");
     let environment: Environment = [(env::COMPAT_CACHE_DIR, cache)].into_iter().collect();
-    Place::of_run(&environment, warm.small.root(), &run).unwrap()
+    StateDir::of_run(&environment, warm.small.root(), &run).unwrap()
 }
 
 /// Ends the session that the processes of a run share, as it ends by itself after a while.
-async fn ended(place: &Place) {
-    let host = place.read().expect("a session").pid;
-    place.remove();
+async fn ended(state: &StateDir) {
+    let host = state.read().expect("a session").pid;
+    state.remove();
     until("the host's end", || !is_alive(host)).await;
 }
 
 #[tokio::test]
 async fn processes_of_one_run_that_start_at_once_share_one_session_and_one_file() {
-    let mut warm = Warm::new().await;
-    let place = nextest(&mut warm);
+    let mut warm = WarmProject::new().await;
+    let state = nextest(&mut warm);
     let names = [
         "text::anthropic::haiku",
         "text::anthropic::opus",
@@ -459,18 +455,18 @@ async fn processes_of_one_run_that_start_at_once_share_one_session_and_one_file(
         (results.results.len(), entry.attempts.len(), entry.flaky),
         (5, 2, true)
     );
-    ended(&place).await;
+    ended(&state).await;
 
-    let place = nextest(&mut warm);
+    let state = nextest(&mut warm);
     assert_eq!(warm.small.run(&["--exact", names[0]]).await.status, Some(0));
     assert_eq!(warm.small.results().results.len(), 1, "a new run begins anew");
-    ended(&place).await;
+    ended(&state).await;
 }
 
 #[tokio::test]
 async fn a_process_that_is_ended_leaves_its_trial_unfinished_and_no_process() {
-    let mut warm = Warm::new().await;
-    let place = nextest(&mut warm);
+    let mut warm = WarmProject::new().await;
+    let state = nextest(&mut warm);
     warm.up().await;
     let scenario = warm.small.root().join("scenario.json");
     std::fs::write(&scenario, r#"["hang"]"#).unwrap();
@@ -496,6 +492,6 @@ async fn a_process_that_is_ended_leaves_its_trial_unfinished_and_no_process() {
     let results = warm.small.results();
     assert_eq!((results.run.unfinished.len(), results.run.complete), (1, false));
     // It was a guest of what `compat up` keeps: there was nothing to start, and that stays.
-    assert!(place.read().is_none() && is_alive(warm.host()));
+    assert!(state.read().is_none() && is_alive(warm.host()));
     warm.compat(&["down"]).await;
 }

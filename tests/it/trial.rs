@@ -8,13 +8,13 @@ use compat_matrix::evidence::Behind;
 use compat_matrix::ids::TrialName;
 use compat_matrix::outcome::{Cause, Failure, Outcome, TrialRecord, Verdict};
 use compat_matrix::provider::{self, Simulator};
-use compat_matrix::schedule::Line;
-use compat_matrix::session::{Options, Relays, Session, SessionError};
+use compat_matrix::run::trial::TrialTask;
+use compat_matrix::session::daemon::DaemonUse;
+use compat_matrix::session::schedule::Queue;
+use compat_matrix::session::{Relays, Session, SessionOptions};
 use compat_matrix::spec::cell::Test;
 use compat_matrix::spec::expectation::{Check, Turn};
 use compat_matrix::toolchain::Silent;
-use compat_matrix::trial::{self, Trial};
-use compat_matrix::warm::Warmth;
 use compat_matrix::wire::Operation;
 use compat_matrix::wire::exchange::ProviderExchange;
 use compat_matrix::wire::script::{Reply, ReplyBlock};
@@ -43,11 +43,11 @@ fn attached(gateway: &str, key: &str, provider: Option<&str>) -> Vec<(&'static s
     variables
 }
 
-async fn session(variables: Vec<(&'static str, String)>) -> Result<Session, SessionError> {
-    let options = Options {
+async fn session(variables: Vec<(&'static str, String)>) -> anyhow::Result<Session> {
+    let options = SessionOptions {
         relays: Relays::Never,
         control: false,
-        warmth: Warmth::Cold,
+        daemon: DaemonUse::Never,
         environment: variables.into_iter().collect::<Environment>(),
         root: PathBuf::from("/nonexistent"),
         first_byte_delay_ms: 0,
@@ -93,15 +93,15 @@ fn name() -> TrialName {
 }
 
 async fn run(test: &Test, session: &Session, root: &Path) -> TrialRecord {
-    let trial = Trial {
+    let task = TrialTask {
         mutation: None,
         name: &name(),
         test,
         alias: ALIAS,
         root,
-        standing: &Line::default().stand(0),
+        ticket: &Queue::default().join(0),
     };
-    trial::run(trial, session).await
+    task.run(session).await
 }
 
 fn verdict(record: &TrialRecord, name: &str) -> Option<Verdict> {
@@ -227,9 +227,9 @@ async fn a_gateway_that_says_500_is_blamed_in_its_own_words() {
 
 #[tokio::test]
 async fn a_live_run_judges_claude_alone_and_says_so() {
-    let simulator = Simulator::start(provider::Options {
+    let simulator = Simulator::start(provider::SimulatorOptions {
         unscripted: provider::Unscripted::Reply(provider::standalone_reply()),
-        ..provider::Options::default()
+        ..provider::SimulatorOptions::default()
     })
     .await
     .expect("the simulator starts");
@@ -321,7 +321,7 @@ async fn what_a_session_lacks_is_named_with_what_to_do() {
         ),
         (
             with(env::COMPAT_CLAUDE, "path"),
-            "there is no `claude` at any folder of the `PATH`",
+            "there is no `claude` in any folder of the `PATH`",
         ),
         (
             with(env::COMPAT_PROVIDER_CONTROL_KEY, "wrong"),
@@ -333,7 +333,7 @@ async fn what_a_session_lacks_is_named_with_what_to_do() {
         ),
         (
             with(env::COMPAT_PROVIDER_URL, &stranger.address),
-            "is no provider simulator",
+            "is not a provider simulator",
         ),
     ] {
         let error = session(variables).await.expect_err(expected).to_string();

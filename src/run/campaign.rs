@@ -1,7 +1,7 @@
-//! The matrix under its mutants: a clean pass, then every mutant in the cells of its columns, all in one session and many at
-//! once.
+//! A campaign of mutants: a clean pass without mutants, then each mutant in the cells of its providers. All trials share one
+//! session.
 //!
-//! It runs and counts; who caught what is for `mutant::score`, and what a trial is worth for `trial`.
+//! It runs and counts. `mutant::score` decides which expectations caught a mutant.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
+use super::trial::TrialTask;
 use crate::evidence_files;
 use crate::ids::{CellId, TierId, TrialName};
 use crate::mutant::score::{self, CellRun, Judgeable, Scored, Vacuous};
@@ -16,36 +17,34 @@ use crate::mutant::{Mutant, MutantName};
 use crate::outcome::{Failure, Outcome, TrialRecord, Verdict};
 use crate::plan::{Planned, PlannedTrial};
 use crate::relay::Mutation;
-use crate::schedule::Line;
 use crate::session::Session;
+use crate::session::schedule::Queue;
 use crate::spec::cell::CellBody;
 use crate::spec::proxy_config::ProxyConfig;
 use crate::spec_files::Project;
-use crate::trial::{self, Trial};
 use crate::wire::exchange::{GatewayExchange, ProviderExchange};
 
-/// Trials that are under way at once: each holds about 250 MB (measured with Claude Code 2.1.326), and most of them wait
-/// for a slot to start in.
-const UNDER_WAY: usize = 10;
+/// The most trials at once. Each takes about 250 MB (measured with Claude Code 2.1.326), and most wait for a slot.
+const CONCURRENT: usize = 10;
 
 pub struct Campaign<'a> {
     pub project: &'a Project,
     pub proxy_config: &'a ProxyConfig,
-    /// The session; it has relays on both sides of the gateway.
+    /// It has relays on both sides of the gateway.
     pub session: &'a Session,
-    /// The tier of every mutant that names none.
+    /// The tier of the mutants that name none.
     pub tier: TierId,
 }
 
-/// Is told how far a campaign has got.
-pub trait Listener {
-    /// So many trials will be run in all, as far as is known.
-    fn begins(&self, trials: usize);
-    fn trial(&self);
-    fn mutant(&self, scored: &Scored);
+/// Receives the progress of a campaign.
+pub trait CampaignListener {
+    /// The total number of trials changed.
+    fn planned(&self, trials: usize);
+    fn trial_finished(&self);
+    fn mutant_scored(&self, scored: &Scored);
 }
 
-/// A cell that is red without any mutant: it proves nothing.
+/// A trial that fails without a mutant, and so cannot catch one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NotClean {
     pub name: TrialName,
@@ -53,33 +52,34 @@ pub struct NotClean {
 }
 
 #[derive(Clone, Debug)]
-pub struct Conclusion {
+pub struct CampaignResult {
     pub mutants: Vec<Scored>,
     pub vacuous: Vacuous,
-    /// The trials that were run, the clean pass included.
+    /// The number of trials that ran, including the clean pass.
     pub trials: usize,
 }
 
-/// A trial to run, with its mutant if it has one.
+/// A trial to run.
 struct Job {
     name: TrialName,
-    run: Box<PlannedTrial>,
+    plan: Box<PlannedTrial>,
+    /// Its index in the list of mutants; `None` in the clean pass.
     mutant: Option<usize>,
 }
 
-struct Done {
+struct FinishedJob {
     job: Job,
     record: TrialRecord,
     touched: bool,
 }
 
 impl Campaign<'_> {
-    /// Runs the clean pass, and if it is green every mutant.
+    /// Runs the clean pass, and then every mutant if no trial failed.
     pub async fn run(
         &self,
         mutants: &[Arc<Mutant>],
-        listener: &impl Listener,
-    ) -> Result<Conclusion, Vec<NotClean>> {
+        listener: &impl CampaignListener,
+    ) -> Result<CampaignResult, Vec<NotClean>> {
         let every: Vec<Job> = mutants
             .iter()
             .enumerate()
@@ -87,14 +87,14 @@ impl Campaign<'_> {
             .collect();
         let clean = self.clean(&every);
         let trials = clean.len();
-        listener.begins(trials);
+        listener.planned(trials);
         let (judgeable, red) = self.control(clean, listener).await;
         if !red.is_empty() {
             return Err(red);
         }
-        let jobs = self.worth_running(every, mutants);
+        let jobs = self.effective(every, mutants);
         let trials = trials + jobs.len();
-        listener.begins(trials);
+        listener.planned(trials);
         let mut runs: Vec<(Arc<Mutant>, Vec<CellRun>)> = mutants
             .iter()
             .map(|mutant| (Arc::clone(mutant), Vec::new()))
@@ -103,7 +103,7 @@ impl Campaign<'_> {
         for job in &jobs {
             left[job.mutant.unwrap_or_default()] += 1;
         }
-        // One that can change nothing anywhere is scored at once.
+        // A mutant that cannot change anything is scored at once.
         let mut scored: Vec<Option<Scored>> = mutants
             .iter()
             .zip(&left)
@@ -111,27 +111,27 @@ impl Campaign<'_> {
             .collect();
         let mut done = std::pin::pin!(self.all(jobs, mutants));
         while let Some(done) = done.next().await {
-            listener.trial();
+            listener.trial_finished();
             let index = done.job.mutant.unwrap_or_default();
             runs[index].1.push(cell_run(&done));
             left[index] -= 1;
             if left[index] == 0 {
                 let (mutant, cells) = &mut runs[index];
-                cells.sort_by_key(|run| self.place(&run.cell));
+                cells.sort_by_key(|run| self.position(&run.cell));
                 let result = score::score(mutant, &self.cells_under(mutant), cells);
-                listener.mutant(&result);
+                listener.mutant_scored(&result);
                 scored[index] = Some(result);
             }
         }
-        Ok(Conclusion {
+        Ok(CampaignResult {
             mutants: scored.into_iter().flatten().collect(),
             vacuous: score::vacuous(&judgeable, &runs),
             trials,
         })
     }
 
-    /// The place of a cell in the manifest's order.
-    fn place(&self, cell: &CellId) -> (usize, usize) {
+    /// The position of a cell in the manifest's order.
+    fn position(&self, cell: &CellId) -> (usize, usize) {
         let manifest = &self.project.manifest;
         let row = manifest
             .features
@@ -152,7 +152,7 @@ impl Campaign<'_> {
             .collect()
     }
 
-    /// The tests in the columns of a mutant.
+    /// The cells of the mutant's providers that can run.
     fn cells_under(&self, mutant: &Mutant) -> Vec<CellId> {
         let is_test = |cell: &CellId| {
             let read = self.project.cell(cell);
@@ -165,12 +165,12 @@ impl Campaign<'_> {
 
     fn job(&self, name: TrialName, mutant: Option<usize>) -> Option<Job> {
         match self.project.plan(Some(self.proxy_config), &name) {
-            Planned::Run(run) => Some(Job { name, run, mutant }),
+            Planned::Run(plan) => Some(Job { name, plan, mutant }),
             Planned::Broken(_) | Planned::NotApplicable(_) => None,
         }
     }
 
-    /// Every trial that some mutant is tried in, without it.
+    /// Every trial of `jobs` once, without a mutant.
     fn clean(&self, jobs: &[Job]) -> Vec<Job> {
         let mut seen = HashSet::new();
         jobs.iter()
@@ -179,15 +179,15 @@ impl Campaign<'_> {
             .collect()
     }
 
-    /// The trials in which a mutant can change something, by what the clean pass left behind.
-    fn worth_running(&self, jobs: Vec<Job>, mutants: &[Arc<Mutant>]) -> Vec<Job> {
-        let mut left: HashMap<TrialName, (Vec<GatewayExchange>, Vec<ProviderExchange>)> = HashMap::new();
+    /// The jobs whose mutant can change an exchange of the clean pass.
+    fn effective(&self, jobs: Vec<Job>, mutants: &[Arc<Mutant>]) -> Vec<Job> {
+        let mut recorded: HashMap<TrialName, (Vec<GatewayExchange>, Vec<ProviderExchange>)> = HashMap::new();
         jobs.into_iter()
             .filter(|job| {
-                let (sent, exchanges) = left
+                let (sent, exchanges) = recorded
                     .entry(job.name.clone())
                     .or_insert_with(|| self.exchanges(&job.name));
-                // Without a record nothing is known.
+                // Without recorded exchanges, the job has to run.
                 exchanges.is_empty()
                     || job
                         .mutant
@@ -203,12 +203,16 @@ impl Campaign<'_> {
         evidence.map_or_else(|_| Default::default(), |read| (read.sent, read.exchanges))
     }
 
-    async fn control(&self, jobs: Vec<Job>, listener: &impl Listener) -> (Vec<Judgeable>, Vec<NotClean>) {
+    async fn control(
+        &self,
+        jobs: Vec<Job>,
+        listener: &impl CampaignListener,
+    ) -> (Vec<Judgeable>, Vec<NotClean>) {
         let mut judgeable = Vec::new();
         let mut red = Vec::new();
         let mut done = std::pin::pin!(self.all(jobs, &[]));
         while let Some(done) = done.next().await {
-            listener.trial();
+            listener.trial_finished();
             judgeable.extend(self.judgeable(&done));
             if let Outcome::Fail(failure) = done.record.outcome {
                 red.push(NotClean {
@@ -217,11 +221,11 @@ impl Campaign<'_> {
                 });
             }
         }
-        red.sort_by_key(|one| self.place(&one.name.cell));
+        red.sort_by_key(|one| self.position(&one.name.cell));
         (judgeable, red)
     }
 
-    fn judgeable(&self, done: &Done) -> Vec<Judgeable> {
+    fn judgeable(&self, done: &FinishedJob) -> Vec<Judgeable> {
         let cell = &done.job.name.cell;
         let read = self.project.cell(cell).ok();
         let place = |name: &str| match &read.as_ref()?.body {
@@ -248,36 +252,36 @@ impl Campaign<'_> {
         &'a self,
         jobs: Vec<Job>,
         mutants: &'a [Arc<Mutant>],
-    ) -> impl futures_util::Stream<Item = Done> + 'a {
-        let line = Line::default();
+    ) -> impl futures_util::Stream<Item = FinishedJob> + 'a {
+        let queue = Queue::default();
         stream::iter(jobs)
             .map(move |job| {
-                let standing = line.stand(0);
+                let ticket = queue.join(0);
                 async move {
                     let mutation = job
                         .mutant
                         .map(|index| Arc::new(Mutation::new(Arc::clone(&mutants[index]))));
-                    let trial = Trial {
+                    let task = TrialTask {
                         name: &job.name,
-                        test: job.run.test(),
-                        alias: &job.run.alias,
+                        test: job.plan.test(),
+                        alias: &job.plan.alias,
                         root: &self.project.root,
-                        standing: &standing,
+                        ticket: &ticket,
                         mutation: mutation.as_ref(),
                     };
-                    let record = trial::run(trial, self.session).await;
-                    Done {
+                    let record = task.run(self.session).await;
+                    FinishedJob {
                         touched: mutation.is_some_and(|mutation| mutation.changes() > 0),
                         record,
                         job,
                     }
                 }
             })
-            .buffer_unordered(UNDER_WAY)
+            .buffer_unordered(CONCURRENT)
     }
 }
 
-fn cell_run(done: &Done) -> CellRun {
+fn cell_run(done: &FinishedJob) -> CellRun {
     let mut broken: Vec<String> = match &done.record.outcome {
         Outcome::Fail(failure) => failure
             .mismatches
@@ -295,7 +299,7 @@ fn cell_run(done: &Done) -> CellRun {
     }
 }
 
-/// The mutants that one of `filters` names: a class, a name, or a part of one; all if there are none.
+/// The mutants whose name contains one of `filters`; all if there are none.
 pub fn selected(mutants: Vec<Arc<Mutant>>, filters: &[String], quick: bool) -> Vec<Arc<Mutant>> {
     let fits = |name: &MutantName| {
         filters.is_empty()
