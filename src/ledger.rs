@@ -1,9 +1,13 @@
-//! A list of exchanges that are recorded while they happen.
+//! The trials of a simulator or a relay, and the exchanges that they record.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::ids::TrialKey;
+
+/// A list of exchanges that grows while they happen.
 pub struct Ledger<T>(Arc<Mutex<Vec<T>>>);
 
 impl<T> Default for Ledger<T> {
@@ -47,5 +51,35 @@ impl<T> OpenExchange<T> {
         if let Some(exchange) = self.ledger.0.lock().get_mut(self.index) {
             change(exchange);
         }
+    }
+}
+
+/// The registered trials, by key.
+pub struct TrialMap<T>(Mutex<HashMap<TrialKey, Arc<T>>>);
+
+impl<T> Default for TrialMap<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> TrialMap<T> {
+    pub fn insert(&self, key: TrialKey, trial: T) {
+        self.0.lock().insert(key, Arc::new(trial));
+    }
+
+    pub fn get(&self, key: TrialKey) -> Option<Arc<T>> {
+        self.0.lock().get(&key).cloned()
+    }
+
+    pub fn remove(&self, key: TrialKey) -> Option<Arc<T>> {
+        self.0.lock().remove(&key)
+    }
+
+    /// The trial of the first registered key in `texts`.
+    pub fn owner<'a>(&self, texts: impl IntoIterator<Item = &'a [u8]>) -> Option<Arc<T>> {
+        let trials = self.0.lock();
+        let mut keys = texts.into_iter().flat_map(TrialKey::all_in);
+        keys.find_map(|key| trials.get(&key)).cloned()
     }
 }

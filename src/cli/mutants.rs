@@ -136,7 +136,6 @@ async fn run_campaign(
         watchdog: None,
         environment,
         root: project.root.clone(),
-        first_byte_delay_ms: 0,
         relays: Relays::Mutants,
     };
     let session = Session::start(&options, progress::on_standard_error().as_ref()).await?;

@@ -2,8 +2,6 @@
 //!
 //! Each one requires the control key as a bearer token. Bodies are JSON.
 
-use std::time::Duration;
-
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::body::Body;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -11,15 +9,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::time::timeout;
 
 use super::server::Server;
+use super::trials::ScriptedTrial;
 use crate::ids::TrialKey;
 use crate::wire::script::Script;
 
 pub(super) const PREFIX: &str = "/__compat/";
-/// The longest wait for a first request within one call.
-const LONG_POLL: Duration = Duration::from_secs(20);
 pub(super) const SERVICE: &str = "compat provider simulator";
 
 #[derive(Serialize, Deserialize)]
@@ -37,11 +33,6 @@ pub(super) struct NamedTrial {
 pub(super) struct Shown {
     pub(super) key: TrialKey,
     pub(super) deltas: usize,
-}
-
-#[derive(Serialize, Deserialize)]
-pub(super) struct Arrival {
-    pub(super) arrived: bool,
 }
 
 pub(super) fn is_control(path: &str) -> bool {
@@ -81,13 +72,8 @@ async fn obey(server: &Server, command: &str, body: &[u8]) -> serde_json::Result
         })),
         "register" => {
             let Register { key, script } = serde_json::from_slice(body)?;
-            server.trials.register(key, script);
+            server.trials.insert(key, ScriptedTrial::new(script));
             done()
-        }
-        "first-request" => {
-            let NamedTrial { key } = serde_json::from_slice(body)?;
-            let arrived = timeout(LONG_POLL, server.first_request(key)).await.is_ok();
-            serde_json::to_vec(&Arrival { arrived })
         }
         "shown" => {
             let Shown { key, deltas } = serde_json::from_slice(body)?;

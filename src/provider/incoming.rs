@@ -1,4 +1,4 @@
-//! An HTTP request, read: where it is bound for, what it says, and what of it may be recorded.
+//! A parsed HTTP request: its target, its content, and the part that may be recorded.
 
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
@@ -14,19 +14,19 @@ use crate::wire::{Operation, Route, converse, messages};
 
 pub(super) struct Incoming {
     pub(super) target: Target,
-    /// The headers as they came, credentials and all: never recorded.
+    /// The headers with credentials: never recorded.
     pub(super) headers: HeaderMap,
-    /// The body as it came: never recorded where it holds a credential.
+    /// The body as it arrived: not recorded if it contains a credential.
     pub(super) bytes: Vec<u8>,
     pub(super) recorded: RecordedRequest,
-    /// What is asked of the model: the body itself, or the one that a token count is asked for.
+    /// The request to the model: the body itself, or the body within a token count.
     pub(super) prompt: Option<Value>,
     /// The prompt as a model sees it.
     pub(super) message: Option<MessageRequest>,
 }
 
 impl Incoming {
-    /// Reads a request whose body was complete at `now_ms`.
+    /// Parses a request whose body was complete at `now_ms`.
     pub(super) fn read(parts: &Parts, bytes: Vec<u8>, now_ms: u64) -> Self {
         let path = parts.uri.path().to_owned();
         let mut target = Target::of(parts.method.as_str(), &path);
@@ -64,12 +64,12 @@ impl Incoming {
         }
     }
 
-    /// The route that answers, Anthropic's for paths that are nobody's.
+    /// The route of the reply; Anthropic's for unknown paths.
     pub(super) fn route(&self) -> Route {
         self.target.route.unwrap_or(Route::Anthropic)
     }
 
-    /// Whether the answer is to be streamed.
+    /// Whether the reply is a stream.
     pub(super) fn stream(&self) -> bool {
         self.target.stream == Some(true)
     }
@@ -79,13 +79,13 @@ impl Incoming {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// How often header `name` was sent.
+    /// The number of headers `name`.
     pub(super) fn header_count(&self, name: &str) -> usize {
         self.headers.get_all(name).iter().count()
     }
 }
 
-/// Bedrock takes betas from the body alone:
+/// Bedrock reads betas from the body only:
 /// <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>.
 fn header_betas<'a>(target: &Target, headers: &'a HeaderMap) -> Vec<&'a str> {
     if target.route == Some(Route::BedrockInvoke) {
@@ -98,7 +98,7 @@ fn header_betas<'a>(target: &Target, headers: &'a HeaderMap) -> Vec<&'a str> {
         .collect()
 }
 
-/// An assertion is as good as a credential.
+/// The body of a token request is a credential, so it is redacted.
 fn read_body(target: &Target, bytes: &[u8]) -> Body {
     if bytes.is_empty() {
         Body::Empty
@@ -119,7 +119,7 @@ fn is_converse(target: &Target, body: Option<&Value>) -> bool {
     }
 }
 
-/// Bedrock wraps what it is to count; InvokeModel's body in base64.
+/// Bedrock wraps the request to count, InvokeModel's in base64.
 fn prompt(target: &Target, body: &Value) -> Option<Value> {
     match (target.operation, target.route) {
         (Operation::CountTokens, Some(Route::BedrockInvoke)) => {

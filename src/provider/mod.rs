@@ -104,14 +104,6 @@ impl Provider {
         Ok(())
     }
 
-    pub async fn first_request(&self, key: TrialKey) -> anyhow::Result<()> {
-        match self {
-            Self::Embedded(simulator) => simulator.first_request(key).await,
-            Self::Remote(remote) => remote.first_request(key).await?,
-        }
-        Ok(())
-    }
-
     pub async fn shown(&self, key: TrialKey, deltas: usize) -> anyhow::Result<()> {
         match self {
             Self::Embedded(simulator) => simulator.shown(key, deltas),

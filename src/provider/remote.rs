@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::control::{Arrival, NamedTrial, PREFIX, Register, SERVICE, Shown};
+use super::control::{NamedTrial, PREFIX, Register, SERVICE, Shown};
 use crate::clock::now_ms;
 use crate::ids::TrialKey;
 use crate::wire::exchange::ProviderExchange;
@@ -56,15 +56,6 @@ impl RemoteSimulator {
         let script = script.clone();
         let _: Value = self.ask("register", &Register { key, script }).await?;
         Ok(())
-    }
-
-    pub async fn first_request(&self, key: TrialKey) -> anyhow::Result<()> {
-        loop {
-            let arrival: Arrival = self.ask("first-request", &NamedTrial { key }).await?;
-            if arrival.arrived {
-                return Ok(());
-            }
-        }
     }
 
     pub async fn shown(&self, key: TrialKey, deltas: usize) -> anyhow::Result<()> {

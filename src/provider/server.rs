@@ -16,11 +16,11 @@ use super::playback::{Stage, short_random};
 use super::response::Outgoing;
 use super::rules::{self, SentThinking, Subject};
 use super::signature::Signer;
-use super::trials::{ScriptProgress, ScriptedTrial, Trials};
+use super::trials::{ScriptProgress, ScriptedTrial, owner};
 use super::{SimulatorOptions, Unscripted, control};
 use crate::clock::now_ms;
 use crate::ids::TrialKey;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, TrialMap};
 use crate::wire::answer::Answer;
 use crate::wire::error_reply::{ErrorReply, kind_of};
 use crate::wire::exchange::{Matched, ProviderExchange, ProviderReply};
@@ -34,7 +34,7 @@ const BODY_LIMIT: usize = 32 << 20;
 pub(super) struct Server {
     pub(super) options: SimulatorOptions,
     pub(super) credentials: Credentials,
-    pub(super) trials: Trials,
+    pub(super) trials: TrialMap<ScriptedTrial>,
     pub(super) orphans: Ledger<ProviderExchange>,
     pub(super) signer: Signer,
     pub(super) access_tokens: AccessTokens,
@@ -63,15 +63,6 @@ pub(super) async fn handle(State(server): State<Arc<Server>>, request: Request<B
 }
 
 impl Server {
-    pub(super) async fn first_request(&self, key: TrialKey) {
-        if let Some(trial) = self.trials.get(key) {
-            let mut arrival = trial.arrival();
-            drop(trial);
-            // An error means that the trial was removed.
-            let _ = arrival.wait_for(|arrived| *arrived).await;
-        }
-    }
-
     pub(super) fn shown(&self, key: TrialKey, deltas: usize) {
         if let Some(trial) = self.trials.get(key) {
             trial.show(deltas);
@@ -87,7 +78,7 @@ impl Server {
 
     async fn answer(&self, incoming: Incoming) -> Response<Body> {
         let is_message = incoming.target.operation == Operation::Messages;
-        let trial = self.trials.owner(&incoming);
+        let trial = owner(&self.trials, &incoming);
         let (turn, decision) = match &trial {
             Some(trial) => trial.with_progress(|progress| {
                 let is_turn = is_message && !is_probe(&incoming);
@@ -98,9 +89,6 @@ impl Server {
         };
         let ledger = trial.as_ref().map_or(&self.orphans, |trial| &trial.ledger);
         let recording = ledger.begin(|number| exchange(number, &incoming, turn, &decision));
-        if let Some(trial) = &trial {
-            trial.arrive();
-        }
         if let Some(observe) = &self.options.observe {
             observe(
                 &incoming.recorded,

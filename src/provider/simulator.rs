@@ -13,11 +13,11 @@ use super::credentials::Credentials;
 use super::oauth::AccessTokens;
 use super::server::{Server, handle};
 use super::signature::Signer;
-use super::trials::Trials;
+use super::trials::ScriptedTrial;
 use crate::clock::now_ms;
 use crate::http_server::{BoundServer, HttpServer};
 use crate::ids::TrialKey;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, TrialMap};
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::script::Script;
 
@@ -42,7 +42,7 @@ impl Simulator {
         let server = Arc::new(Server {
             options,
             credentials,
-            trials: Trials::default(),
+            trials: TrialMap::default(),
             orphans: Ledger::default(),
             signer: Signer::new().context(NO_KEYS)?,
             access_tokens: AccessTokens::default(),
@@ -76,12 +76,7 @@ impl Simulator {
 
     /// Registers a trial: requests with `key` get the replies of `script`. It replaces an earlier trial of this key.
     pub fn register(&self, key: TrialKey, script: Script) {
-        self.server.trials.register(key, script);
-    }
-
-    /// Waits for the trial's first request, or for the end of the trial.
-    pub async fn first_request(&self, key: TrialKey) {
-        self.server.first_request(key).await;
+        self.server.trials.insert(key, ScriptedTrial::new(script));
     }
 
     /// The client has shown `deltas` content deltas of the current stream in total: text, thinking and tool arguments, but no

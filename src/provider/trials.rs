@@ -1,32 +1,23 @@
 //! The trials of a simulator. For each: its script and the position in it, its prompt cache, its exchanges, and the
 //! progress of its client.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
+use axum::http::HeaderValue;
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use uuid::Uuid;
 
 use super::cache::PromptCache;
 use super::incoming::Incoming;
 use super::rules::SentThinking;
-use crate::ids::TrialKey;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, TrialMap};
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::script::{Reply, Script};
-
-#[derive(Default)]
-pub(super) struct Trials {
-    by_key: Mutex<HashMap<Uuid, Arc<ScriptedTrial>>>,
-}
 
 pub(super) struct ScriptedTrial {
     pub(super) ledger: Ledger<ProviderExchange>,
     script: Script,
     progress: Mutex<ScriptProgress>,
-    arrived: watch::Sender<bool>,
     shown: watch::Sender<usize>,
     sent: Mutex<usize>,
 }
@@ -49,57 +40,25 @@ impl ScriptProgress {
     }
 }
 
-impl Trials {
-    pub(super) fn register(&self, key: TrialKey, script: Script) {
-        self.by_key
-            .lock()
-            .insert(key.0, Arc::new(ScriptedTrial::new(script)));
-    }
-
-    pub(super) fn get(&self, key: TrialKey) -> Option<Arc<ScriptedTrial>> {
-        self.by_key.lock().get(&key.0).cloned()
-    }
-
-    pub(super) fn remove(&self, key: TrialKey) -> Option<Arc<ScriptedTrial>> {
-        self.by_key.lock().remove(&key.0)
-    }
-
-    /// The trial of the first known key in `x-claude-code-session-id`, in the other headers, in the path, or in the body.
-    pub(super) fn owner(&self, incoming: &Incoming) -> Option<Arc<ScriptedTrial>> {
-        let by_key = self.by_key.lock();
-        let known = |bytes: &[u8]| {
-            TrialKey::all_in(bytes)
-                .find_map(|key| by_key.get(&key.0))
-                .cloned()
-        };
-        session_header(&incoming.headers)
-            .and_then(known)
-            .or_else(|| {
-                incoming
-                    .headers
-                    .values()
-                    .find_map(|value| known(value.as_bytes()))
-            })
-            .or_else(|| known(incoming.recorded.path.as_bytes()))
-            .or_else(|| known(&incoming.bytes))
-            // Bedrock's token count has the request in base64 within its body.
-            .or_else(|| known(incoming.prompt.as_ref()?.to_string().as_bytes()))
-    }
-}
-
-fn session_header(headers: &HeaderMap) -> Option<&[u8]> {
-    headers
-        .get("x-claude-code-session-id")
-        .map(|value| value.as_bytes())
+/// The trial of the first registered key: in `x-claude-code-session-id`, in the other headers, in the path, or in the body.
+pub(super) fn owner(trials: &TrialMap<ScriptedTrial>, incoming: &Incoming) -> Option<Arc<ScriptedTrial>> {
+    let session = incoming.headers.get("x-claude-code-session-id");
+    let headers = session.into_iter().chain(incoming.headers.values());
+    let texts = headers
+        .map(HeaderValue::as_bytes)
+        .chain([incoming.recorded.path.as_bytes(), &incoming.bytes]);
+    // Bedrock's token count has the request in base64 within its body.
+    trials
+        .owner(texts)
+        .or_else(|| trials.owner([incoming.prompt.as_ref()?.to_string().as_bytes()]))
 }
 
 impl ScriptedTrial {
-    fn new(script: Script) -> Self {
+    pub(super) fn new(script: Script) -> Self {
         Self {
             ledger: Ledger::default(),
             script,
             progress: Mutex::default(),
-            arrived: watch::Sender::new(false),
             shown: watch::Sender::new(0),
             sent: Mutex::new(0),
         }
@@ -127,15 +86,6 @@ impl ScriptedTrial {
         };
         progress.replies += 1;
         Ok((progress.replies, reply))
-    }
-
-    pub(super) fn arrive(&self) {
-        self.arrived.send_replace(true);
-    }
-
-    /// Becomes true when the trial's first request arrives.
-    pub(super) fn arrival(&self) -> watch::Receiver<bool> {
-        self.arrived.subscribe()
     }
 
     /// A new stream starts: no delta was sent or shown.

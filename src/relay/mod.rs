@@ -113,12 +113,12 @@ impl Relay {
             hold: hold.filter(|_| position == Position::Front),
             ..RelayedTrial::default()
         };
-        self.shared.trials.lock().insert(key, Arc::new(trial));
+        self.shared.trials.insert(key, trial);
     }
 
     /// Removes a trial and returns its exchanges, in order. Later requests pass unrecorded and unchanged.
     pub fn take(&self, key: TrialKey) -> Vec<GatewayExchange> {
-        let trial = self.shared.trials.lock().remove(&key);
+        let trial = self.shared.trials.remove(key);
         trial.map(|trial| trial.ledger.take()).unwrap_or_default()
     }
 

@@ -1,6 +1,5 @@
 //! The relay's request handler: it reads a request, finds its trial, forwards it, and returns the reply.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use bytes::Bytes;
 use futures_util::stream;
-use parking_lot::Mutex;
 use reqwest::Url;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -19,7 +17,7 @@ use super::passing::PassingBody;
 use super::recorder::ReplyRecorder;
 use super::{Mutation, RelayedTrial, ReplyHold};
 use crate::clock::now_ms;
-use crate::ids::TrialKey;
+use crate::ledger::TrialMap;
 use crate::mutant::{Headers, MadeUpReply, PassingRequest, Position, ReplyHead};
 use crate::wire::exchange::{Body, GatewayExchange, RecordedRequest};
 use crate::wire::framing::Framing;
@@ -46,7 +44,7 @@ pub(super) struct Shared {
     pub(super) position: Position,
     upstream: String,
     client: reqwest::Client,
-    pub(super) trials: Mutex<HashMap<TrialKey, Arc<RelayedTrial>>>,
+    pub(super) trials: TrialMap<RelayedTrial>,
 }
 
 /// A request to forward.
@@ -93,24 +91,16 @@ impl Shared {
             position,
             upstream: upstream.trim_end_matches('/').to_owned(),
             client,
-            trials: Mutex::default(),
+            trials: TrialMap::default(),
         })
     }
 
-    /// The trial of the first known key in the headers, the path or the body.
-    fn owner(&self, request: &PassingRequest) -> Option<Arc<RelayedTrial>> {
-        let trials = self.trials.lock();
-        let known = |bytes: &[u8]| TrialKey::all_in(bytes).find_map(|key| trials.get(&key)).cloned();
-        request
-            .headers
-            .iter()
-            .find_map(|(_, value)| known(value))
-            .or_else(|| known(request.path.as_bytes()))
-            .or_else(|| known(&request.body))
-    }
-
     async fn pass(&self, mut arrived: Arrived) -> Response<HttpBody> {
-        let trial = self.owner(&arrived.request);
+        let request = &arrived.request;
+        let headers = request.headers.iter().map(|(_, value)| value.as_slice());
+        let trial = self
+            .trials
+            .owner(headers.chain([request.path.as_bytes(), &request.body]));
         let turn = trial
             .as_ref()
             .map_or(0, |trial| trial.next_turn(arrived.operation));

@@ -10,10 +10,11 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::trial::TrialTask;
+use crate::evidence::Evidence;
 use crate::evidence_files;
 use crate::ids::{CellId, TierId, TrialName};
+use crate::mutant::Mutant;
 use crate::mutant::score::{self, CellRun, Judgeable, Scored, Vacuous};
-use crate::mutant::{Mutant, MutantName};
 use crate::outcome::{Failure, Outcome, TrialRecord, Verdict};
 use crate::plan::{Planned, PlannedTrial};
 use crate::relay::Mutation;
@@ -22,7 +23,6 @@ use crate::session::schedule::Queue;
 use crate::spec::cell::CellBody;
 use crate::spec::proxy_config::ProxyConfig;
 use crate::spec_files::Project;
-use crate::wire::exchange::{GatewayExchange, ProviderExchange};
 
 /// The most trials at once. Each takes about 250 MB (measured with Claude Code 2.1.326), and most wait for a slot.
 const CONCURRENT: usize = 10;
@@ -83,77 +83,66 @@ impl Campaign<'_> {
         let every: Vec<Job> = mutants
             .iter()
             .enumerate()
-            .flat_map(|(index, mutant)| self.jobs_under(index, mutant))
+            .flat_map(|(index, mutant)| self.jobs(index, mutant))
             .collect();
         let clean = self.clean(&every);
-        let trials = clean.len();
-        listener.planned(trials);
-        let (judgeable, red) = self.control(clean, listener).await;
-        if !red.is_empty() {
-            return Err(red);
-        }
+        let clean_trials = clean.len();
+        listener.planned(clean_trials);
+        let judgeable = self.clean_pass(clean, listener).await?;
         let jobs = self.effective(every, mutants);
-        let trials = trials + jobs.len();
+        let trials = clean_trials + jobs.len();
         listener.planned(trials);
+        let mut open = vec![0; mutants.len()];
+        for index in jobs.iter().filter_map(|job| job.mutant) {
+            open[index] += 1;
+        }
         let mut runs: Vec<(Arc<Mutant>, Vec<CellRun>)> = mutants
             .iter()
             .map(|mutant| (Arc::clone(mutant), Vec::new()))
             .collect();
-        let mut left: Vec<usize> = mutants.iter().map(|_| 0).collect();
-        for job in &jobs {
-            left[job.mutant.unwrap_or_default()] += 1;
-        }
-        // A mutant that cannot change anything is scored at once.
-        let mut scored: Vec<Option<Scored>> = mutants
-            .iter()
-            .zip(&left)
-            .map(|(mutant, left)| (*left == 0).then(|| score::score(mutant, &self.cells_under(mutant), &[])))
-            .collect();
-        let mut done = std::pin::pin!(self.all(jobs, mutants));
-        while let Some(done) = done.next().await {
+        let mut finished = std::pin::pin!(self.all(jobs, mutants));
+        while let Some(finished) = finished.next().await {
             listener.trial_finished();
-            let index = done.job.mutant.unwrap_or_default();
-            runs[index].1.push(cell_run(&done));
-            left[index] -= 1;
-            if left[index] == 0 {
-                let (mutant, cells) = &mut runs[index];
+            let Some(index) = finished.job.mutant else {
+                continue;
+            };
+            let (mutant, cells) = &mut runs[index];
+            cells.push(finished.cell_run());
+            open[index] -= 1;
+            if open[index] == 0 {
                 cells.sort_by_key(|run| self.position(&run.cell));
-                let result = score::score(mutant, &self.cells_under(mutant), cells);
-                listener.mutant_scored(&result);
-                scored[index] = Some(result);
+                listener.mutant_scored(&self.score(mutant, cells));
             }
         }
         Ok(CampaignResult {
-            mutants: scored.into_iter().flatten().collect(),
+            mutants: runs
+                .iter()
+                .map(|(mutant, cells)| self.score(mutant, cells))
+                .collect(),
             vacuous: score::vacuous(&judgeable, &runs),
             trials,
         })
     }
 
-    /// The position of a cell in the manifest's order.
-    fn position(&self, cell: &CellId) -> (usize, usize) {
-        let manifest = &self.project.manifest;
-        let row = manifest
-            .features
-            .iter()
-            .position(|feature| feature.id == cell.feature);
-        let column = manifest
-            .providers
-            .iter()
-            .position(|provider| *provider == cell.provider);
-        (row.unwrap_or(usize::MAX), column.unwrap_or(usize::MAX))
+    fn score(&self, mutant: &Mutant, runs: &[CellRun]) -> Scored {
+        score::score(mutant, &self.cells(mutant), runs)
     }
 
-    fn jobs_under(&self, index: usize, mutant: &Mutant) -> Vec<Job> {
+    /// The position of a cell in the manifest's order.
+    fn position(&self, cell: &CellId) -> Option<usize> {
+        self.project.cells().iter().position(|other| other == cell)
+    }
+
+    fn jobs(&self, index: usize, mutant: &Mutant) -> Vec<Job> {
         let tier = mutant.tier.as_ref().unwrap_or(&self.tier);
-        self.cells_under(mutant)
+        self.cells(mutant)
             .into_iter()
             .filter_map(|cell| self.job(cell.trial(tier), Some(index)))
             .collect()
     }
 
     /// The cells of the mutant's providers that can run.
-    fn cells_under(&self, mutant: &Mutant) -> Vec<CellId> {
+    fn cells(&self, mutant: &Mutant) -> Vec<CellId> {
         let is_test = |cell: &CellId| {
             let read = self.project.cell(cell);
             !read.is_ok_and(|cell| matches!(cell.body, CellBody::NotApplicable(_)))
@@ -174,78 +163,58 @@ impl Campaign<'_> {
     fn clean(&self, jobs: &[Job]) -> Vec<Job> {
         let mut seen = HashSet::new();
         jobs.iter()
-            .filter(|job| seen.insert(job.name.to_string()))
+            .filter(|job| seen.insert(&job.name))
             .filter_map(|job| self.job(job.name.clone(), None))
             .collect()
     }
 
     /// The jobs whose mutant can change an exchange of the clean pass.
     fn effective(&self, jobs: Vec<Job>, mutants: &[Arc<Mutant>]) -> Vec<Job> {
-        let mut recorded: HashMap<TrialName, (Vec<GatewayExchange>, Vec<ProviderExchange>)> = HashMap::new();
+        let mut recorded: HashMap<TrialName, Option<Evidence>> = HashMap::new();
         jobs.into_iter()
             .filter(|job| {
-                let (sent, exchanges) = recorded
+                let evidence = recorded
                     .entry(job.name.clone())
-                    .or_insert_with(|| self.exchanges(&job.name));
+                    .or_insert_with_key(|name| self.evidence(name));
                 // Without recorded exchanges, the job has to run.
-                exchanges.is_empty()
-                    || job
-                        .mutant
-                        .is_none_or(|index| mutants[index].can_touch(sent, exchanges))
+                match (evidence, job.mutant) {
+                    (Some(evidence), Some(index)) if !evidence.exchanges.is_empty() => {
+                        mutants[index].can_touch(&evidence.sent, &evidence.exchanges)
+                    }
+                    _ => true,
+                }
             })
             .collect()
     }
 
-    /// The exchanges of a trial in the clean pass; none if they cannot be read.
-    fn exchanges(&self, name: &TrialName) -> (Vec<GatewayExchange>, Vec<ProviderExchange>) {
-        let folder = self.project.root.join(evidence_files::folder(name, None));
-        let evidence = evidence_files::read(&folder);
-        evidence.map_or_else(|_| Default::default(), |read| (read.sent, read.exchanges))
+    /// The evidence of a trial in the clean pass.
+    fn evidence(&self, name: &TrialName) -> Option<Evidence> {
+        let folder = evidence_files::folder(name, None);
+        evidence_files::read(&self.project.root.join(folder)).ok()
     }
 
-    async fn control(
+    /// Runs the clean pass, and returns the expectations that held.
+    async fn clean_pass(
         &self,
         jobs: Vec<Job>,
         listener: &impl CampaignListener,
-    ) -> (Vec<Judgeable>, Vec<NotClean>) {
+    ) -> Result<Vec<Judgeable>, Vec<NotClean>> {
         let mut judgeable = Vec::new();
         let mut red = Vec::new();
-        let mut done = std::pin::pin!(self.all(jobs, &[]));
-        while let Some(done) = done.next().await {
+        let mut finished = std::pin::pin!(self.all(jobs, &[]));
+        while let Some(finished) = finished.next().await {
             listener.trial_finished();
-            judgeable.extend(self.judgeable(&done));
-            if let Outcome::Fail(failure) = done.record.outcome {
-                red.push(NotClean {
-                    name: done.job.name,
-                    failure,
-                });
+            judgeable.extend(finished.judgeable());
+            if let Outcome::Fail(failure) = finished.record.outcome {
+                let name = finished.job.name;
+                red.push(NotClean { name, failure });
             }
         }
+        if red.is_empty() {
+            return Ok(judgeable);
+        }
         red.sort_by_key(|one| self.position(&one.name.cell));
-        (judgeable, red)
-    }
-
-    fn judgeable(&self, done: &FinishedJob) -> Vec<Judgeable> {
-        let cell = &done.job.name.cell;
-        let read = self.project.cell(cell).ok();
-        let place = |name: &str| match &read.as_ref()?.body {
-            CellBody::Test(test) => test
-                .expectations
-                .iter()
-                .find(|one| one.name == name)
-                .map(|one| one.place.clone()),
-            CellBody::NotApplicable(_) => None,
-        };
-        done.record
-            .judged
-            .iter()
-            .filter(|judged| judged.verdict == Verdict::Held)
-            .map(|judged| Judgeable {
-                cell: cell.clone(),
-                place: place(&judged.name),
-                name: judged.name.clone(),
-            })
-            .collect()
+        Err(red)
     }
 
     fn all<'a>(
@@ -254,61 +223,74 @@ impl Campaign<'_> {
         mutants: &'a [Arc<Mutant>],
     ) -> impl futures_util::Stream<Item = FinishedJob> + 'a {
         let queue = Queue::default();
-        stream::iter(jobs)
-            .map(move |job| {
-                let ticket = queue.join(0);
-                async move {
-                    let mutation = job
-                        .mutant
-                        .map(|index| Arc::new(Mutation::new(Arc::clone(&mutants[index]))));
-                    let task = TrialTask {
-                        name: &job.name,
-                        test: job.plan.test(),
-                        alias: &job.plan.alias,
-                        root: &self.project.root,
-                        ticket: &ticket,
-                        mutation: mutation.as_ref(),
-                    };
-                    let record = task.run(self.session).await;
-                    FinishedJob {
-                        touched: mutation.is_some_and(|mutation| mutation.changes() > 0),
-                        record,
-                        job,
-                    }
+        let run = move |job: Job| {
+            let ticket = queue.join(0);
+            async move {
+                let mutation = job
+                    .mutant
+                    .map(|index| Arc::new(Mutation::new(Arc::clone(&mutants[index]))));
+                let task = TrialTask {
+                    name: &job.name,
+                    test: job.plan.test(),
+                    alias: &job.plan.alias,
+                    root: &self.project.root,
+                    ticket: &ticket,
+                    mutation: mutation.as_ref(),
+                };
+                let record = task.run(self.session).await;
+                FinishedJob {
+                    touched: mutation.is_some_and(|mutation| mutation.changes() > 0),
+                    record,
+                    job,
                 }
-            })
-            .buffer_unordered(CONCURRENT)
+            }
+        };
+        stream::iter(jobs).map(run).buffer_unordered(CONCURRENT)
     }
 }
 
-fn cell_run(done: &FinishedJob) -> CellRun {
-    let mut broken: Vec<String> = match &done.record.outcome {
-        Outcome::Fail(failure) => failure
-            .mismatches
-            .iter()
-            .map(|mismatch| mismatch.expectation.clone())
-            .collect(),
-        Outcome::Pass | Outcome::NotApplicable(_) => Vec::new(),
-    };
-    broken.dedup();
-    CellRun {
-        cell: done.job.name.cell.clone(),
-        tier: done.job.name.tier.clone(),
-        broken,
-        touched: done.touched,
+impl FinishedJob {
+    /// The expectations that held.
+    fn judgeable(&self) -> Vec<Judgeable> {
+        let expectations = &self.job.plan.test().expectations;
+        let held = self.record.judged.iter();
+        held.filter(|judged| judged.verdict == Verdict::Held)
+            .map(|judged| Judgeable {
+                cell: self.job.name.cell.clone(),
+                place: expectations
+                    .iter()
+                    .find(|one| one.name == judged.name)
+                    .map(|one| one.place.clone()),
+                name: judged.name.clone(),
+            })
+            .collect()
+    }
+
+    fn cell_run(&self) -> CellRun {
+        let mut broken: Vec<String> = match &self.record.outcome {
+            Outcome::Fail(failure) => failure
+                .mismatches
+                .iter()
+                .map(|mismatch| mismatch.expectation.clone())
+                .collect(),
+            Outcome::Pass | Outcome::NotApplicable(_) => Vec::new(),
+        };
+        broken.dedup();
+        CellRun {
+            cell: self.job.name.cell.clone(),
+            tier: self.job.name.tier.clone(),
+            broken,
+            touched: self.touched,
+        }
     }
 }
 
 /// The mutants whose name contains one of `filters`; all if there are none.
 pub fn selected(mutants: Vec<Arc<Mutant>>, filters: &[String], quick: bool) -> Vec<Arc<Mutant>> {
-    let fits = |name: &MutantName| {
-        filters.is_empty()
-            || filters
-                .iter()
-                .any(|filter| name.as_str().contains(filter.as_str()))
-    };
+    let contains = |name: &str| filters.iter().any(|filter| name.contains(filter.as_str()));
     mutants
         .into_iter()
-        .filter(|mutant| fits(&mutant.name) && (mutant.quick || !quick))
+        .filter(|mutant| filters.is_empty() || contains(mutant.name.as_str()))
+        .filter(|mutant| mutant.quick || !quick)
         .collect()
 }

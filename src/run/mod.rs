@@ -297,7 +297,6 @@ impl MatrixRun {
             let options = SessionOptions {
                 environment: self.environment.clone(),
                 root: self.selected.project.root.clone(),
-                first_byte_delay_ms: 0,
                 relays: Relays::default(),
                 control: self.options.control,
                 daemon: self.daemon.clone(),

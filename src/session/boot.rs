@@ -11,7 +11,7 @@ use crate::env::{self, ClaudeChoice, Environment, Secret};
 use crate::gateway::{self, GatewayOptions, GatewayProcess, LogFile, RunningGateway};
 use crate::mutant::Position;
 use crate::process::{RunId, Watchdog};
-use crate::provider::{self, Provider, RemoteSimulator, Simulator};
+use crate::provider::{Provider, RemoteSimulator, Simulator, SimulatorOptions};
 use crate::relay::Relay;
 use crate::spec_files::PROXY_CONFIG;
 use crate::toolchain::{self, Installer, Lock, Progress, Surroundings};
@@ -105,21 +105,18 @@ pub(super) async fn backend(
         env::COMPAT_PROVIDER_URL,
         env::LITELLM_PROXY_BASE_URL
     );
-    let simulator = provider::SimulatorOptions {
-        first_byte_delay_ms: options.first_byte_delay_ms,
-        ..provider::SimulatorOptions::default()
-    };
     if options.control {
-        let simulator = Simulator::start(simulator).await?;
+        let simulator = Simulator::start(SimulatorOptions::default()).await?;
         let gateway = RunningGateway::Absent {
             base_url: simulator.base_url().to_owned(),
             key: Secret::new(&simulator.credentials().anthropic_api_key),
         };
         return Ok(Backend::new(Some(Provider::Embedded(simulator)), gateway, None));
     }
-    // The warm session has no delay, and no relay behind its gateway.
-    let is_plain = options.first_byte_delay_ms == 0 && options.relays != Relays::Mutants;
-    if is_plain && let Some(client) = daemon_client(options, progress).await? {
+    // The warm session has no relay behind its gateway.
+    if options.relays != Relays::Mutants
+        && let Some(client) = daemon_client(options, progress).await?
+    {
         return Ok(Backend::of_daemon(*client));
     }
     let boot_options = Boot {
@@ -127,7 +124,7 @@ pub(super) async fn backend(
         root: &options.root,
         run,
         scratch,
-        simulator,
+        simulator: SimulatorOptions::default(),
         relay_behind: options.relays == Relays::Mutants,
     };
     let booted = boot(boot_options, progress).await?;
@@ -229,7 +226,7 @@ pub(super) struct Boot<'a> {
     pub(super) root: &'a Path,
     pub(super) run: RunId,
     pub(super) scratch: &'a Path,
-    pub(super) simulator: provider::SimulatorOptions,
+    pub(super) simulator: SimulatorOptions,
     /// Whether a relay stands between gateway and simulator.
     pub(super) relay_behind: bool,
 }

@@ -33,8 +33,6 @@ pub struct SessionOptions {
     pub environment: Environment,
     /// The project's root, with `proxy_config.yaml` and `toolchain/`.
     pub root: PathBuf,
-    /// Milliseconds that the simulator waits before each first byte, in addition to the cell's delay.
-    pub first_byte_delay_ms: u64,
     pub relays: Relays,
     /// Whether the run is a control run, without a gateway.
     pub control: bool,
@@ -50,8 +48,6 @@ pub enum Relays {
     /// One in front of the gateway in a simulated run, none in a live run.
     #[default]
     Simulated,
-    /// One in front of the gateway.
-    Always,
     Never,
     /// One in front of the gateway and one behind it, for mutants. A gateway that already runs can have none behind it.
     Mutants,
@@ -101,7 +97,7 @@ impl Session {
         } = backend;
         let wants_front = match options.relays {
             Relays::Simulated => provider.is_some(),
-            Relays::Always | Relays::Mutants => true,
+            Relays::Mutants => true,
             Relays::Never => false,
         };
         let front = match wants_front {

@@ -1,7 +1,5 @@
 //! The provider simulator on all four routes, as a gateway calls it.
 
-use std::time::Duration;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use compat_matrix::provider::{Provider, RemoteSimulator, Simulator, SimulatorOptions, Unscripted};
@@ -310,23 +308,7 @@ async fn a_client_that_hangs_up_is_recorded() {
 }
 
 #[tokio::test]
-async fn the_first_request_of_a_trial_is_told() {
-    let gateway = Gateway::start().await;
-    let key = new_key();
-    gateway.simulator.register(key, script([text("ok")]));
-    let waiting = gateway.simulator.first_request(key);
-    tokio::pin!(waiting);
-    assert!(futures_util::FutureExt::now_or_never(&mut waiting).is_none());
-    gateway.send(Route::Anthropic, false, &prompt(key)).await;
-    tokio::time::timeout(Duration::from_secs(10), waiting)
-        .await
-        .unwrap();
-    gateway.simulator.first_request(key).await;
-    gateway.simulator.first_request(new_key()).await;
-}
-
-#[tokio::test]
-async fn a_simulator_elsewhere_is_driven_like_one_at_home() {
+async fn a_remote_simulator_is_used_like_an_embedded_one() {
     let options = SimulatorOptions {
         control_key: Some("the key".to_owned()),
         unscripted: Unscripted::Reply(message(vec![ReplyBlock::Text("hi".to_owned())])),
@@ -342,12 +324,7 @@ async fn a_simulator_elsewhere_is_driven_like_one_at_home() {
     let remote = Provider::Remote(RemoteSimulator::connect(base_url, "the key").await.unwrap());
     let key = new_key();
     remote.register(key, script([text("ok")])).await.unwrap();
-    let body = prompt(key);
-    let (arrived, reply) = tokio::join!(
-        remote.first_request(key),
-        gateway.send(Route::VertexAi, false, &body)
-    );
-    arrived.unwrap();
+    let reply = gateway.send(Route::VertexAi, false, &prompt(key)).await;
     assert_eq!(reply.status(), StatusCode::OK);
     remote.shown(key, 1).await.unwrap();
     let exchanges = remote.take(key).await.unwrap();

@@ -50,7 +50,6 @@ async fn session(variables: Vec<(&'static str, String)>) -> anyhow::Result<Sessi
         daemon: DaemonUse::Never,
         environment: variables.into_iter().collect::<Environment>(),
         root: PathBuf::from("/nonexistent"),
-        first_byte_delay_ms: 0,
         watchdog: Some(fake_claude()),
     };
     Session::start(&options, &Silent).await

@@ -1,4 +1,4 @@
-//! Who asks: keys, signatures and access tokens.
+//! Credentials: keys, signatures and access tokens.
 
 use std::sync::LazyLock;
 
@@ -31,7 +31,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// Whether the request is one that one of `routes` lets in only with its credentials.
+/// Whether the request is for one of `routes` and needs credentials.
 fn is_on(subject: &Subject, routes: &[Route]) -> bool {
     subject.incoming.target.operation != Operation::OauthToken
         && subject
@@ -46,7 +46,7 @@ fn one_api_key(subject: &Subject) -> Option<ErrorReply> {
         .then(|| ErrorReply::new(401, "API key is invalid."))
 }
 
-/// The key in `x-api-key`, or as a bearer token; either is enough.
+/// Either the header `x-api-key` or a bearer token is enough.
 fn anthropic_api_key(subject: &Subject) -> Option<ErrorReply> {
     if !is_on(subject, &[Route::Anthropic]) {
         return None;
@@ -66,7 +66,7 @@ fn bearer<'a>(subject: &'a Subject) -> Option<&'a str> {
     subject.incoming.header("authorization")?.strip_prefix("Bearer ")
 }
 
-/// Signature version 4, by presence and form:
+/// Checks that a signature of version 4 is present and well-formed:
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-authentication-methods.html>.
 fn aws_signature(subject: &Subject) -> Option<ErrorReply> {
     if !is_on(subject, &[Route::BedrockInvoke, Route::BedrockConverse]) {
@@ -87,7 +87,7 @@ fn aws_signature(subject: &Subject) -> Option<ErrorReply> {
             "Missing Authentication Token",
         );
     };
-    // A Bedrock API key stands in for a signature:
+    // A Bedrock API key replaces a signature:
     // https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html
     if bearer(subject) == Some(&subject.credentials.bedrock_api_key) {
         return None;

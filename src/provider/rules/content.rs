@@ -51,7 +51,7 @@ fn roles(subject: &Subject) -> Option<ErrorReply> {
     for (index, message) in messages.iter().enumerate() {
         match (message.role.as_str(), subject.route()) {
             ("user" | "assistant", _) => {}
-            // Newer models take it in mid-conversation; since when and with which flag is not public.
+            // Newer models accept it within a conversation. Which models and which flag is not public.
             ("system", Route::Anthropic) => {}
             ("system", Route::VertexAi | Route::BedrockInvoke) => {
                 return subject.invalid(
@@ -69,7 +69,7 @@ fn roles(subject: &Subject) -> Option<ErrorReply> {
     None
 }
 
-/// Only the last message may be empty, if it is the assistant's.
+/// Only a last message of the assistant may be empty.
 fn empty_content(subject: &Subject) -> Option<ErrorReply> {
     let messages = &subject.message()?.messages;
     let last = messages.len().saturating_sub(1);
@@ -146,7 +146,7 @@ fn media_blocks<'a>(subject: &Subject<'a>) -> impl Iterator<Item = (String, &'a 
     })
 }
 
-/// What is wrong with an image, `{place}` standing for its block.
+/// The error of an image; `{place}` stands for the path of its block.
 fn image_fault(media_type: &str, data: &str) -> Option<String> {
     let Ok(bytes) = STANDARD.decode(data) else {
         return Some("{place}.image.source.base64: invalid base64 data".to_owned());
@@ -168,7 +168,7 @@ fn image_fault(media_type: &str, data: &str) -> Option<String> {
     })
 }
 
-/// The media type of an image whose header can be read.
+/// The media type of an image that can be decoded.
 fn decoded_type(bytes: &[u8]) -> Option<&'static str> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?;
     let media_type = match reader.format()? {

@@ -1,4 +1,4 @@
-//! The form of a request: what every request of its kind must have before its contents matter.
+//! The form of a request: the parts that every request of its kind needs.
 
 use serde_json::Value;
 
@@ -55,8 +55,8 @@ fn json_body(subject: &Subject) -> Option<ErrorReply> {
     (!is_json && !is_form).then(|| ErrorReply::new(400, "The request body is not valid JSON"))
 }
 
-/// A header for Anthropic, a field of the body for InvokeModel and Vertex AI (not for its token count), nothing for
-/// Converse.
+/// Anthropic has it in a header, InvokeModel and Vertex AI in the body (except for Vertex AI's token count). Converse has
+/// none.
 fn anthropic_version(subject: &Subject) -> Option<ErrorReply> {
     let prompt = subject.prompt()?;
     let expected = match subject.route() {
@@ -94,7 +94,7 @@ fn messages(subject: &Subject) -> Option<ErrorReply> {
     }
 }
 
-/// Converse has a default of its own; a token count has no use for it.
+/// Optional for Converse, which has a default, and for token counts.
 fn max_tokens_required(subject: &Subject) -> Option<ErrorReply> {
     let prompt = subject.prompt()?;
     let is_optional = match subject.route() {

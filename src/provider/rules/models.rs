@@ -1,4 +1,4 @@
-//! Which models there are, and what each can take.
+//! Known models and their limits.
 
 use super::{Rule, Subject};
 use crate::wire::Route;
@@ -23,7 +23,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// Refuses what is no Claude model's name in the provider's own spelling.
+/// The name must be a Claude model's in the provider's own spelling.
 fn known_model(subject: &Subject) -> Option<ErrorReply> {
     let model = &subject.message()?.model;
     let is_known = match subject.route() {
@@ -49,8 +49,7 @@ fn known_model(subject: &Subject) -> Option<ErrorReply> {
     })
 }
 
-/// The models of the three tiers are served by inference profiles alone (`us.anthropic…`); tokens are counted under
-/// the plain name too.
+/// The models of the three tiers need an inference profile (`us.anthropic…`), except for a token count.
 fn inference_profile(subject: &Subject) -> Option<ErrorReply> {
     if !subject.is_on(&[Route::BedrockInvoke, Route::BedrockConverse]) || subject.is_count() {
         return None;

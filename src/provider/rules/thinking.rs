@@ -1,4 +1,4 @@
-//! Thinking: the parameter, and the blocks that come back.
+//! Thinking: the parameter, and the blocks that a client returns.
 
 use serde_json::Value;
 
@@ -77,7 +77,7 @@ fn budget(subject: &Subject) -> Option<ErrorReply> {
             "thinking.enabled.budget_tokens: Input should be greater than or equal to {LEAST_BUDGET}"
         ));
     }
-    // With interleaved thinking the budget spans several answers.
+    // With interleaved thinking, the budget is for several replies.
     let interleaves = subject.has_beta("interleaved-thinking-") && !subject.message()?.tools.is_empty();
     let max_tokens = subject.message()?.max_tokens?;
     if budget < max_tokens || interleaves || subject.is_count() {
@@ -103,7 +103,7 @@ fn temperature(subject: &Subject) -> Option<ErrorReply> {
     )
 }
 
-/// A signature is the provider's own, and over this very text.
+/// The provider must have made the signature, for the same text.
 fn signature(subject: &Subject) -> Option<ErrorReply> {
     let model = &subject.message()?.model;
     let (place, _) = subject.blocks().find(|(_, block)| match &block.content {
@@ -113,8 +113,8 @@ fn signature(subject: &Subject) -> Option<ErrorReply> {
     subject.invalid(format!("{place}: Invalid `signature` in `thinking` block"))
 }
 
-/// In a tool loop the thinking that led to the call comes back before it, as it was. Known is what this provider sent in
-/// this conversation: an answer without thinking owes none.
+/// In a tool loop, a client must return the thinking before the call unchanged. This applies only to thinking that this
+/// provider sent.
 fn lost(subject: &Subject) -> Option<ErrorReply> {
     if !is_on(thinking(subject)?) {
         return None;

@@ -1,4 +1,4 @@
-//! Tools, calls of them, and results.
+//! Tools, their calls and their results.
 
 use std::collections::HashSet;
 
@@ -66,16 +66,13 @@ fn tool_names(subject: &Subject) -> Option<ErrorReply> {
     if !twice {
         return None;
     }
-    match subject.route() {
-        Route::BedrockConverse => Some(ErrorReply::new(
-            400,
-            "The tool names in toolConfig must be unique.",
-        )),
-        _ => subject.invalid("tools: Tool names must be unique."),
-    }
+    subject.invalid_or(
+        "The tool names in toolConfig must be unique.",
+        "tools: Tool names must be unique.",
+    )
 }
 
-/// Tools that run at Anthropic: Bedrock has none of them, Vertex AI web search alone.
+/// Tools that Anthropic runs: Bedrock has none, Vertex AI has only web search.
 fn server_tools(subject: &Subject) -> Option<ErrorReply> {
     let refused: &[&str] = match subject.route() {
         Route::Anthropic => return None,
@@ -94,7 +91,7 @@ fn server_tools(subject: &Subject) -> Option<ErrorReply> {
     ))
 }
 
-/// Tool search is behind a beta on InvokeModel.
+/// Tool search on InvokeModel needs a beta flag.
 fn lacks_beta(subject: &Subject, kind: &str) -> bool {
     subject.route() == Route::BedrockInvoke
         && kind.starts_with("tool_search_tool_")
@@ -117,7 +114,7 @@ fn tool_choice(subject: &Subject) -> Option<ErrorReply> {
     subject.invalid("tool_choice: tool_choice may only be specified while providing tools.")
 }
 
-/// Converse wants the tools of a conversation that has used some.
+/// Converse needs the tools of a conversation with tool calls.
 fn tool_config(subject: &Subject) -> Option<ErrorReply> {
     if subject.route() != Route::BedrockConverse {
         return None;
@@ -180,16 +177,13 @@ fn results_missing(subject: &Subject) -> Option<ErrorReply> {
         (!missing.is_empty()).then_some((index, missing))
     })?;
     let ids = missing.join(", ");
-    match subject.route() {
-        Route::BedrockConverse => Some(ErrorReply::new(
-            400,
-            format!("Expected toolResult blocks at messages.{}.content for the following Ids: {ids}", index + 1),
-        )),
-        _ => subject.invalid(format!(
+    subject.invalid_or(
+        format!("Expected toolResult blocks at messages.{}.content for the following Ids: {ids}", index + 1),
+        format!(
             "messages.{index}: `tool_use` ids were found without `tool_result` blocks immediately after: {ids}. Each \
              `tool_use` block must have a corresponding `tool_result` block in the next message."
-        )),
-    }
+        ),
+    )
 }
 
 fn results_surplus(subject: &Subject) -> Option<ErrorReply> {
@@ -216,31 +210,25 @@ fn results_surplus(subject: &Subject) -> Option<ErrorReply> {
 }
 
 fn surplus(subject: &Subject, message: usize, block: usize, id: &str) -> Option<ErrorReply> {
-    match subject.route() {
-        Route::BedrockConverse => Some(ErrorReply::new(
-            400,
-            format!(
-                "The number of toolResult blocks at messages.{message}.content exceeds the number of toolUse blocks of \
-                 previous turn."
-            ),
-        )),
-        _ => subject.invalid(format!(
+    subject.invalid_or(
+        format!(
+            "The number of toolResult blocks at messages.{message}.content exceeds the number of toolUse blocks of \
+             previous turn."
+        ),
+        format!(
             "messages.{message}.content.{block}: unexpected `tool_use_id` found in `tool_result` blocks: {id}. Each \
              `tool_result` block must have a corresponding `tool_use` block in the previous message."
-        )),
-    }
+        ),
+    )
 }
 
-/// A failed tool must say why.
+/// The result of a failed tool must not be empty.
 fn error_content(subject: &Subject) -> Option<ErrorReply> {
     let (place, _) = subject.blocks().find(|(_, block)| {
         matches!(&block.content, Content::ToolResult { content, is_error: true, .. } if content.is_empty())
     })?;
-    match subject.route() {
-        Route::BedrockConverse => Some(ErrorReply::new(
-            400,
-            format!("The content field at {place}.toolResult cannot be empty when status value is error."),
-        )),
-        _ => subject.invalid(format!("{place}: content cannot be empty if `is_error` is true")),
-    }
+    subject.invalid_or(
+        format!("The content field at {place}.toolResult cannot be empty when status value is error."),
+        format!("{place}: content cannot be empty if `is_error` is true"),
+    )
 }
