@@ -54,6 +54,21 @@ pub struct Mismatch {
     pub evidence: Option<(String, usize)>,
 }
 
+impl Mismatch {
+    /// A mismatch of a trial that the harness could not run.
+    pub fn of_harness(expectation: &str, summary: &str, expected: &str, actual: &str) -> Self {
+        Self {
+            expectation: expectation.to_owned(),
+            clause: None,
+            place: None,
+            summary: summary.to_owned(),
+            expected: expected.to_owned(),
+            actual: actual.to_owned(),
+            evidence: None,
+        }
+    }
+}
+
 /// What goes before an expectation's name where the fault is in its declaration as a known failure.
 pub const KNOWN_FAILURES: &str = "known_failures.";
 

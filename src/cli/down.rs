@@ -32,7 +32,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(info) => talk!(
             "the warm session of process {} was stopped (LiteLLM {} at {})",
             info.pid,
-            info.made_of.litellm,
+            info.litellm,
             info.gateway
         ),
         None => talk!("no warm session is running"),

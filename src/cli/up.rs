@@ -121,11 +121,7 @@ const STOP: &str = "`compat down` stops it";
 
 fn announce(info: &DaemonInfo, status: &str, stop: &str) {
     data!("the warm session {status}");
-    data!(
-        "  gateway    LiteLLM {} at {}",
-        info.made_of.litellm,
-        info.gateway
-    );
+    data!("  gateway    LiteLLM {} at {}", info.litellm, info.gateway);
     data!("  simulator  {}", info.provider);
     data!("  process    {}", info.pid);
     data!("  log        {}", info.gateway_log.display());

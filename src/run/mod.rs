@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use anyhow::Context as _;
-use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 
@@ -97,7 +96,7 @@ pub struct MatrixRun {
     /// Whether other processes run other trials of this run.
     is_shared: bool,
     daemon: DaemonUse,
-    runtime: OnceCell<Runtime>,
+    runtime: Runtime,
     /// The first trial that needs it starts it. Its error is the result of all these trials.
     session: OnceLock<anyhow::Result<Session>>,
     /// The aliases that failed the preflight.
@@ -178,7 +177,7 @@ impl MatrixRun {
             baseline,
             is_shared,
             daemon,
-            runtime: OnceCell::new(),
+            runtime: Runtime::new().context("cannot start the asynchronous runtime")?,
             session: OnceLock::new(),
             unusable: OnceLock::new(),
             queue: Queue::default(),
@@ -195,54 +194,41 @@ impl MatrixRun {
 
     /// Runs and records one trial.
     pub fn trial(&self, name: &TrialName, rank: usize) -> TrialEnd {
-        let record = match self.selected.project.plan(self.proxy_config.as_ref(), name) {
-            Planned::NotApplicable(reason) => not_run(name, "", Outcome::NotApplicable(reason)),
-            Planned::Broken(faults) => return self.broken(name, &faults),
-            Planned::Run(planned) => {
-                // The trial joins the queue first: the start of the session lets all trials go at once.
-                let ticket = self.queue.join(rank);
-                let Ok(session) = self.session() else {
-                    return self.no_session(name, &planned.alias);
-                };
-                match self
-                    .unusable
-                    .get()
-                    .and_then(|aliases| aliases.get(&planned.alias))
-                {
-                    Some(unusable) => {
-                        let failure = unusable.failure(&planned.alias);
-                        not_run(name, &planned.alias, Outcome::Fail(failure))
-                    }
-                    None => session
-                        .1
-                        .block_on(self.task(name, &planned, &ticket).run(session.0)),
-                }
+        match self.selected.project.plan(self.proxy_config.as_ref(), name) {
+            Planned::NotApplicable(reason) => {
+                self.finished(&not_run(name, "", Outcome::NotApplicable(reason)))
             }
-        };
-        self.recorder.add(&record);
-        self.end_of(&record)
-    }
-
-    fn task<'a>(
-        &'a self,
-        name: &'a TrialName,
-        planned: &'a PlannedTrial,
-        ticket: &'a crate::session::schedule::Ticket,
-    ) -> TrialTask<'a> {
-        let config = self.proxy_config.as_ref().filter(|_| self.options.control);
-        // Without a gateway, `claude` needs the provider's name of the model.
-        let model = config.and_then(|config| config.model(&planned.alias));
-        TrialTask {
-            name,
-            test: planned.test(),
-            alias: model.unwrap_or(&planned.alias),
-            root: &self.selected.project.root,
-            ticket,
-            mutation: None,
+            Planned::Broken(faults) => self.broken(name, &faults),
+            Planned::Run(planned) => self.planned(name, &planned, rank),
         }
     }
 
-    fn end_of(&self, record: &TrialRecord) -> TrialEnd {
+    fn planned(&self, name: &TrialName, planned: &PlannedTrial, rank: usize) -> TrialEnd {
+        // Before the session: its start lets all waiting trials go at once.
+        let ticket = self.queue.join(rank);
+        let alias = &planned.alias;
+        let session = match self.session() {
+            Ok(session) => session,
+            Err(error) => return self.no_session(name, alias, &format!("{error:#}")),
+        };
+        if let Some(unusable) = self.unusable.get().and_then(|aliases| aliases.get(alias)) {
+            return self.finished(&not_run(name, alias, Outcome::Fail(unusable.failure(alias))));
+        }
+        // Without a gateway, `claude` needs the provider's name of the model.
+        let config = self.proxy_config.as_ref().filter(|_| self.options.control);
+        let task = TrialTask {
+            name,
+            test: planned.test(),
+            alias: config.and_then(|config| config.model(alias)).unwrap_or(alias),
+            root: &self.selected.project.root,
+            ticket: &ticket,
+            mutation: None,
+        };
+        self.finished(&self.runtime.block_on(task.run(session)))
+    }
+
+    fn finished(&self, record: &TrialRecord) -> TrialEnd {
+        self.recorder.add(record);
         match &record.outcome {
             Outcome::Pass => TrialEnd::Passed,
             Outcome::NotApplicable(reason) => TrialEnd::NotApplicable(reason.clone()),
@@ -273,27 +259,21 @@ impl MatrixRun {
     }
 
     /// Fails a trial without a session. The error itself is reported once, at the end of the run.
-    fn no_session(&self, name: &TrialName, alias: &str) -> TrialEnd {
-        let error = self.session().err().unwrap_or_default();
-        let mismatch = Mismatch {
-            expectation: "session".into(),
-            clause: None,
-            place: None,
-            summary: "the session could not be started".into(),
-            expected: "a gateway that answers, and a `claude` to run".into(),
-            actual: error,
-            evidence: None,
-        };
+    fn no_session(&self, name: &TrialName, alias: &str, error: &str) -> TrialEnd {
+        let mismatch = Mismatch::of_harness(
+            "session",
+            "the session could not be started",
+            "a gateway that answers, and a `claude` to run",
+            error,
+        );
         let failure = harness_failure("nothing was run", vec![mismatch]);
         self.recorder.add(&not_run(name, alias, Outcome::Fail(failure)));
         TrialEnd::Failed("nothing was run: the session could not be started, see the error at the end".into())
     }
 
-    /// The session, started if this is the first call, and its runtime.
-    fn session(&self) -> Result<(&Session, &Runtime), String> {
-        let runtime = self.runtime.get_or_try_init(Runtime::new);
-        let runtime = runtime.map_err(|error| format!("cannot start the asynchronous runtime: {error}"))?;
-        let session = self.session.get_or_init(|| {
+    /// The session, started if this is the first call.
+    fn session(&self) -> &anyhow::Result<Session> {
+        self.session.get_or_init(|| {
             let options = SessionOptions {
                 environment: self.environment.clone(),
                 root: self.selected.project.root.clone(),
@@ -302,24 +282,18 @@ impl MatrixRun {
                 daemon: self.daemon.clone(),
                 watchdog: None,
             };
-            let session = runtime.block_on(Session::start(&options, self.progress.as_ref()))?;
+            let start = Session::start(&options, self.progress.as_ref());
+            let session = self.runtime.block_on(start)?;
             if !self.options.no_preflight && session.behind() == Behind::Live {
-                runtime.block_on(self.preflight(&session));
+                self.runtime.block_on(self.preflight(&session));
             }
-            self.recorder.update(|results| {
-                results.run.behind = session.behind();
-                results.run.gateway.version.clone_from(&session.gateway_version);
-                results
-                    .run
-                    .claude_code_version
-                    .clone_from(&session.claude_version);
+            self.recorder.update(|Results { run, .. }| {
+                run.behind = session.behind();
+                run.gateway.version.clone_from(&session.gateway_version);
+                run.claude_code_version.clone_from(&session.claude_version);
             });
             Ok(session)
-        });
-        match session {
-            Ok(session) => Ok((session, runtime)),
-            Err(error) => Err(format!("{error:#}")),
-        }
+        })
     }
 
     /// Sends one minimal request to each alias of the run.
@@ -345,9 +319,7 @@ impl MatrixRun {
         let warnings = self.orphan_warnings();
         let broken = match self.session.take() {
             Some(Ok(session)) => {
-                if let Some(runtime) = self.runtime.get() {
-                    runtime.block_on(session.end());
-                }
+                self.runtime.block_on(session.end());
                 None
             }
             Some(Err(error)) => Some(error),
@@ -383,14 +355,12 @@ impl MatrixRun {
 
     /// Describes the provider's requests that belong to no trial: they lost the trial's key, or the gateway made them.
     fn orphan_warnings(&self) -> Vec<String> {
-        let (Some(runtime), Some(Ok(session))) = (self.runtime.get(), self.session.get()) else {
-            return Vec::new();
-        };
-        let Some(provider) = &session.provider else {
+        let session = self.session.get().and_then(|session| session.as_ref().ok());
+        let Some(provider) = session.and_then(|session| session.provider.as_ref()) else {
             return Vec::new();
         };
         // If the provider is gone, the trials report it.
-        let orphans = runtime.block_on(provider.orphans()).unwrap_or_default();
+        let orphans = self.runtime.block_on(provider.orphans()).unwrap_or_default();
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         // A gateway shares access tokens between trials.
         let unexpected = orphans

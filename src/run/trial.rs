@@ -277,15 +277,12 @@ struct AttemptResult {
 impl AttemptResult {
     /// An attempt without evidence.
     fn broken(error: &anyhow::Error) -> Self {
-        let mismatch = Mismatch {
-            expectation: expect::RUN.into(),
-            clause: None,
-            place: None,
-            summary: "the trial could not be run".into(),
-            expected: "a `claude` that starts, and its output".into(),
-            actual: format!("{error:#}"),
-            evidence: None,
-        };
+        let mismatch = Mismatch::of_harness(
+            expect::RUN,
+            "the trial could not be run",
+            "a `claude` that starts, and its output",
+            &format!("{error:#}"),
+        );
         Self {
             attempt: Attempt {
                 duration_ms: 0,

@@ -75,7 +75,7 @@ impl Backend {
 
     fn of_daemon(client: DaemonClient) -> Self {
         let info = client.info;
-        let version = info.made_of.litellm;
+        let version = info.litellm;
         let gateway = RunningGateway::Daemon {
             base_url: info.gateway,
             key: Secret::new(info.gateway_key),
@@ -201,7 +201,7 @@ async fn daemon_client(
             let since = info.since.with_timezone(&chrono::Local).format("%H:%M");
             progress.note(&format!(
                 "using the warm session started at {since} (LiteLLM {} at {})",
-                info.made_of.litellm, info.gateway
+                info.litellm, info.gateway
             ));
             return Ok(Some(client));
         }

@@ -101,15 +101,12 @@ impl UnusableAlias {
             why: self.diagnosis.why.clone(),
             next: self.diagnosis.next.clone(),
             wire: Vec::new(),
-            mismatches: vec![Mismatch {
-                expectation: "preflight".into(),
-                clause: None,
-                place: None,
-                summary: format!("`{alias}` cannot be used, so nothing was run"),
-                expected: "a reply to one minimal request before the trials".into(),
-                actual: text::clipped(&self.answer),
-                evidence: None,
-            }],
+            mismatches: vec![Mismatch::of_harness(
+                "preflight",
+                &format!("`{alias}` cannot be used, so nothing was run"),
+                "a reply to one minimal request before the trials",
+                &text::clipped(&self.answer),
+            )],
         }
     }
 }

@@ -70,7 +70,7 @@ pub async fn find(state: &StateDir, wanted: &Fingerprint) -> anyhow::Result<Foun
             return Ok(Found::Absent);
         }
     };
-    if let Some(difference) = info.made_of.difference(wanted) {
+    if let Some(difference) = info.inputs.difference(wanted) {
         return Ok(Found::Unusable(difference));
     }
     if !gateway_answers(&info).await {
@@ -113,7 +113,7 @@ pub async fn find_or_start(
     let pins = Lock::read(&root.join(lock::FOLDER))?;
     let installer = Installer::new(environment.clone(), RunId::mint(), progress)?;
     installer.ensure_litellm(&pins.litellm, &pins.uv).await?;
-    let label = format!("starting LiteLLM {} as a warm session", wanted.litellm);
+    let label = format!("starting LiteLLM {} as a warm session", pins.litellm.version);
     progress.begin(&label);
     let launch = Launch::new(program, Mark::run(RunId::mint()))
         .arguments(["up", "--host"])

@@ -59,7 +59,7 @@ pub async fn serve(
 ) -> anyhow::Result<StopReason> {
     // From here on, a signal ends the daemon in order.
     let mut signals = Signals::listen().context("cannot listen for signals")?;
-    let made_of = Fingerprint::of(&options.root)?;
+    let inputs = Fingerprint::of(&options.root)?;
     options.state.prepare()?;
     let run = RunId::mint();
     let guard = RunGuard::start(run, None)?;
@@ -85,7 +85,8 @@ pub async fn serve(
         pid: std::process::id(),
         since: Utc::now(),
         idle_seconds: options.idle.as_secs(),
-        made_of,
+        inputs,
+        litellm: booted.version,
         gateway: booted.gateway.base_url().to_owned(),
         gateway_key: booted.gateway.key().expose().to_owned(),
         gateway_log: booted.gateway.log().path().to_owned(),

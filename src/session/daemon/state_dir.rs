@@ -41,7 +41,9 @@ pub struct DaemonInfo {
     pub since: DateTime<Utc>,
     /// It ends after this many seconds without a client.
     pub idle_seconds: u64,
-    pub made_of: Fingerprint,
+    pub inputs: Fingerprint,
+    /// The version of LiteLLM.
+    pub litellm: String,
     /// `http://127.0.0.1:PORT` of the gateway.
     pub gateway: String,
     pub gateway_key: String,
