@@ -1,4 +1,4 @@
-//! The trials of a project, and how each one ends: it runs, it cannot be read, or it is not applicable.
+//! The trials of a project, and the plan for each: it runs, its cell is broken, or it is not applicable.
 //!
 //! Pure. Listing reads no cell. A broken cell makes its own trials fail and does not stop the run.
 #![warn(clippy::disallowed_methods)]

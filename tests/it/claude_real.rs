@@ -1,4 +1,4 @@
-//! What is built on, measured again with a real `claude`:
+//! Measures with a real `claude` the behaviour that `claude/mod.rs` relies on:
 //! `COMPAT_CLAUDE=path cargo test --test it claude_real -- --ignored`.
 
 use std::collections::BTreeMap;
@@ -25,11 +25,11 @@ use uuid::Uuid;
 use crate::claude::{sse, text_prompt};
 use crate::loopback::serve;
 
-/// What to do with a request.
+/// The reply to a request.
 #[derive(Clone)]
 enum Reply {
     Sse(String),
-    /// Each event once so many deltas have shown.
+    /// Each event is sent when this many deltas have shown.
     Lockstep(String),
     Error(u16, &'static str),
 }
@@ -92,7 +92,7 @@ impl Stub {
     }
 }
 
-/// Holds each delta back until the one before has shown.
+/// Holds back each delta until the one before has shown.
 fn lockstep(
     text: String,
     shown: watch::Receiver<usize>,
@@ -235,7 +235,7 @@ const PNG: &[u8] = &[
 
 #[tokio::test]
 #[ignore = "needs a real claude"]
-async fn a_gateway_that_answers_500_to_everything_is_given_up_in_seconds_with_its_words() {
+async fn a_gateway_that_always_answers_500_fails_within_seconds() {
     let (ran, stub) = play([Reply::Error(500, r#"{"error":{"message":"boom upstream"}}"#)]).await;
     assert_eq!((ran.exit.code, ran.exit.killed), (Some(1), None), "{ran:?}");
     assert!(ran.exit.duration_ms < 10_000);
@@ -251,7 +251,7 @@ async fn a_gateway_that_answers_500_to_everything_is_given_up_in_seconds_with_it
 
 #[tokio::test]
 #[ignore = "needs a real claude"]
-async fn a_refused_credential_ends_the_run_at_once_with_the_gateways_words() {
+async fn a_refused_credential_ends_the_run_at_once() {
     let (ran, stub) = play([Reply::Error(401, r#"{"error":{"message":"no such key"}}"#)]).await;
     assert_eq!(ran.exit.killed, Some(Killed::PermanentError), "{ran:?}");
     assert_eq!(stub.bodies().len(), 1);
@@ -262,7 +262,7 @@ async fn a_refused_credential_ends_the_run_at_once_with_the_gateways_words() {
 
 #[tokio::test]
 #[ignore = "needs a real claude"]
-async fn a_refused_request_that_is_repeated_in_another_form_is_told() {
+async fn an_unannounced_retry_is_in_the_debug_log() {
     let refusal = r#"{"type":"error","error":{"type":"invalid_request_error","message":"unknown beta"}}"#;
     let (ran, stub) = play([Reply::Error(400, refusal), Reply::Sse(sse("a", &["fine"]))]).await;
     assert_eq!(ran.exit.code, Some(0), "{ran:?}");
@@ -274,7 +274,7 @@ async fn a_refused_request_that_is_repeated_in_another_form_is_told() {
 
 #[tokio::test]
 #[ignore = "needs a real claude"]
-async fn a_stream_that_breaks_off_is_told_although_the_run_succeeds() {
+async fn a_broken_stream_is_logged_although_the_run_succeeds() {
     let whole = sse("a", &["one ", "two "]);
     for (cut, retries) in [("event: content_block_stop", 1), ("event: message_delta", 0)] {
         let cut = whole.split(cut).next().unwrap().to_owned();
@@ -315,7 +315,7 @@ async fn a_stream_without_events_is_an_error() {
 
 #[tokio::test]
 #[ignore = "needs a real claude"]
-async fn what_the_bash_tool_leaves_behind_dies_with_the_trial() {
+async fn processes_of_the_bash_tool_die_with_the_run() {
     let folder = TempDir::new().unwrap();
     let command = "(setsid sleep 100 >/dev/null 2>&1 &); env > env.txt; echo pong";
     let (stub, base_url) =
@@ -344,7 +344,7 @@ async fn what_the_bash_tool_leaves_behind_dies_with_the_trial() {
 
 #[tokio::test]
 #[ignore = "needs a real claude"]
-async fn vertex_and_bedrock_modes_go_to_their_routes_with_the_session_id() {
+async fn vertex_and_bedrock_modes_send_the_session_id() {
     let folder = TempDir::new().unwrap();
     let (stub, base_url) = Stub::start([Reply::Sse(sse("a", &["hello"]))]).await;
     let mut invocation = invocation(&folder, &base_url);

@@ -1,4 +1,5 @@
-//! `compat up` and what runs make of it, with doubles of LiteLLM and `claude`.
+//! `session::daemon`: `compat up`, `down` and `watch`, and runs that use the warm session, with doubles of LiteLLM and
+//! `claude`.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,10 +14,10 @@ use compat_matrix::toolchain::{Cache, Lock, Silent};
 use crate::harness_command::Small;
 use crate::ran::Ran;
 
-/// How long anything may take before a test gives up.
+/// The longest wait before a test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A small project with a LiteLLM that is installed, as far as anybody can tell.
+/// A small project with a double of the pinned LiteLLM in its cache.
 struct WarmProject {
     small: Small,
 }
@@ -52,12 +53,12 @@ impl WarmProject {
         ran
     }
 
-    fn host(&self) -> u32 {
+    fn daemon(&self) -> u32 {
         self.state().read().expect("a session").pid
     }
 }
 
-/// Puts the gateway's double where the pinned LiteLLM would be.
+/// Installs the double as the pinned LiteLLM.
 async fn install_double(root: &Path) {
     let pin = Lock::read(&root.join("toolchain")).unwrap().litellm;
     let platform = Platform::current().unwrap();
@@ -98,10 +99,10 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
 const USING: &str = "using the warm session started at";
 
 #[tokio::test]
-async fn a_run_finds_what_is_kept_warm_says_so_and_judges_both_sides() {
+async fn a_run_uses_the_warm_session() {
     let warm = WarmProject::new().await;
     assert!(warm.up().await.out.starts_with("the warm session is ready\n"));
-    let host = warm.host();
+    let daemon = warm.daemon();
     for path in [
         warm.state().folder().to_owned(),
         warm.state().folder().join("session.json"),
@@ -134,7 +135,7 @@ async fn a_run_finds_what_is_kept_warm_says_so_and_judges_both_sides() {
     assert!(log.contains("POST /v1/messages"), "{log}");
 
     assert!(warm.up().await.out.contains("is already running"));
-    assert_eq!(warm.host(), host);
+    assert_eq!(warm.daemon(), daemon);
     let cold = warm.small.run(&["--cold", "text::anthropic::opus"]).await;
     assert_eq!(cold.status, Some(0), "{cold:?}");
     assert!(
@@ -146,10 +147,10 @@ async fn a_run_finds_what_is_kept_warm_says_so_and_judges_both_sides() {
     let down = warm.compat(&["down"]).await;
     assert!(
         down.err
-            .contains(&format!("the warm session of process {host} was stopped")),
+            .contains(&format!("the warm session of process {daemon} was stopped")),
         "{down:?}"
     );
-    until("the host's end", || !is_alive(host)).await;
+    until("the end of the daemon", || !is_alive(daemon)).await;
     assert!(
         warm.compat(&["down"])
             .await
@@ -159,10 +160,10 @@ async fn a_run_finds_what_is_kept_warm_says_so_and_judges_both_sides() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_not_used_and_is_renewed() {
+async fn a_session_with_other_inputs_is_replaced() {
     let warm = WarmProject::new().await;
     warm.up().await;
-    let host = warm.host();
+    let daemon = warm.daemon();
     let config = warm.small.root().join("proxy_config.yaml");
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text + "# changed\n").unwrap();
@@ -178,11 +179,11 @@ async fn what_does_not_fit_is_not_used_and_is_renewed() {
     let refused = warm.compat(&["up"]).await;
     assert_eq!(refused.status, Some(1), "{refused:?}");
     assert!(refused.err.contains("and a run uses it"), "{}", refused.err);
-    assert!(is_alive(host));
+    assert!(is_alive(daemon));
     drop(lease);
     let renewed = warm.up().await;
     assert!(renewed.err.contains("ending the warm session"), "{}", renewed.err);
-    until("the old host's end", || !is_alive(host)).await;
+    until("the old host's end", || !is_alive(daemon)).await;
     assert!(
         warm.small
             .run(&["text::anthropic::haiku"])
@@ -194,15 +195,15 @@ async fn what_does_not_fit_is_not_used_and_is_renewed() {
 }
 
 #[tokio::test]
-async fn a_host_that_was_killed_leaves_no_process_and_nothing_that_a_run_would_take_for_it() {
+async fn a_killed_daemon_leaves_no_process_and_is_not_used() {
     let warm = WarmProject::new().await;
     warm.up().await;
     let description = warm.state().read().expect("a session");
-    let host = i32::try_from(description.pid).unwrap();
+    let daemon = i32::try_from(description.pid).unwrap();
     let gateways = children_of(description.pid);
     assert!(!gateways.is_empty());
     nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(host),
+        nix::unistd::Pid::from_raw(daemon),
         nix::sys::signal::Signal::SIGKILL,
     )
     .unwrap();
@@ -230,7 +231,7 @@ fn children_of(parent: u32) -> Vec<u32> {
 }
 
 #[tokio::test]
-async fn a_session_that_nobody_uses_ends_by_itself_and_one_in_use_stays() {
+async fn an_idle_session_ends_and_one_in_use_stays() {
     let warm = WarmProject::new().await;
     assert_eq!(warm.compat(&["up", "--idle", "1"]).await.status, Some(0));
     until("the end of the session", || warm.state().read().is_none()).await;
@@ -238,22 +239,22 @@ async fn a_session_that_nobody_uses_ends_by_itself_and_one_in_use_stays() {
     // A lease that is there before the host keeps it.
     let lease = warm.state().lease().unwrap();
     assert_eq!(warm.compat(&["up", "--idle", "0"]).await.status, Some(0));
-    let host = warm.host();
+    let daemon = warm.daemon();
     let ran = warm.small.run(&["text::anthropic::haiku"]).await;
     assert!(ran.err.contains(USING), "{}", ran.err);
-    assert!(is_alive(host));
+    assert!(is_alive(daemon));
     drop(lease);
-    until("the host's end", || !is_alive(host)).await;
+    until("the end of the daemon", || !is_alive(daemon)).await;
     assert!(warm.state().read().is_none());
 }
 
 #[tokio::test]
-async fn a_session_whose_folder_is_gone_ends_and_one_in_the_foreground_by_interruption() {
+async fn removing_the_folder_or_ctrl_c_ends_a_session() {
     let warm = WarmProject::new().await;
     warm.up().await;
-    let host = warm.host();
+    let daemon = warm.daemon();
     std::fs::remove_dir_all(warm.state().folder()).unwrap();
-    until("the host's end", || !is_alive(host)).await;
+    until("the end of the daemon", || !is_alive(daemon)).await;
 
     let mut foreground = warm
         .small
@@ -263,7 +264,7 @@ async fn a_session_whose_folder_is_gone_ends_and_one_in_the_foreground_by_interr
         .spawn()
         .unwrap();
     until("the session", || warm.state().read().is_some()).await;
-    assert_eq!(warm.host(), foreground.id());
+    assert_eq!(warm.daemon(), foreground.id());
     assert!(
         warm.small
             .run(&["text::anthropic::haiku"])
@@ -281,7 +282,7 @@ async fn a_session_whose_folder_is_gone_ends_and_one_in_the_foreground_by_interr
     assert!(warm.state().read().is_none());
 }
 
-/// `compat watch` under way, its lines as they come.
+/// A running `compat watch` and its output.
 struct Watching {
     child: std::process::Child,
     said: std::sync::Arc<std::sync::Mutex<String>>,
@@ -307,7 +308,7 @@ impl Watching {
         self.said.lock().unwrap().clone()
     }
 
-    /// Waits until it has said `what` once more than `before`.
+    /// Waits until it has printed `what` this many times.
     async fn says(&self, what: &str, times: usize) {
         let until = Instant::now() + PATIENCE;
         while self.said().matches(what).count() < times {
@@ -342,11 +343,11 @@ fn listen(source: impl std::io::Read + Send + 'static, said: &std::sync::Arc<std
 }
 
 #[tokio::test]
-async fn a_watcher_runs_what_a_saved_file_touches_and_survives_faults() {
+async fn a_watcher_runs_the_trials_of_a_saved_file() {
     let warm = WarmProject::new().await;
     let watching = Watching::start(&warm, &["--tier", "haiku"]);
     watching.says("watching `", 1).await;
-    let host = warm.host();
+    let daemon = warm.daemon();
     let save = |file: &str, text: &str| std::fs::write(warm.small.root().join(file), text).unwrap();
     let cell = "cells/text/anthropic.yaml";
     save(
@@ -372,15 +373,15 @@ async fn a_watcher_runs_what_a_saved_file_touches_and_survives_faults() {
     );
     save(cell, "expect:\n  asked_once:\n    requests: { count: 1 }\n");
     save("manifest.yaml", crate::harness_command::MANIFEST);
-    // The manifest touches all of the tier.
+    // The manifest touches all trials of the tier.
     until("the whole tier", || warm.small.results().run.selected == 4).await;
     until("its end", || warm.small.results().run.complete).await;
     watching.interrupt().await;
-    until("the host's end", || !is_alive(host)).await;
+    until("the end of the daemon", || !is_alive(daemon)).await;
     assert!(warm.state().read().is_none());
 }
 
-/// What nextest gives the processes of one run.
+/// Sets the environment of the processes of one nextest run.
 fn nextest(warm: &mut WarmProject) -> StateDir {
     let run = uuid::Uuid::new_v4().to_string();
     warm.small.set(env::NEXTEST_RUN_ID, &run);
@@ -390,15 +391,15 @@ fn nextest(warm: &mut WarmProject) -> StateDir {
     StateDir::of_run(&environment, warm.small.root(), &run).unwrap()
 }
 
-/// Ends the session that the processes of a run share, as it ends by itself after a while.
+/// Ends the session of a nextest run, which otherwise ends after a while.
 async fn ended(state: &StateDir) {
-    let host = state.read().expect("a session").pid;
+    let daemon = state.read().expect("a session").pid;
     state.remove();
-    until("the host's end", || !is_alive(host)).await;
+    until("the end of the daemon", || !is_alive(daemon)).await;
 }
 
 #[tokio::test]
-async fn processes_of_one_run_that_start_at_once_share_one_session_and_one_file() {
+async fn processes_of_one_run_share_a_session_and_its_results() {
     let mut warm = WarmProject::new().await;
     let state = nextest(&mut warm);
     let names = [
@@ -429,7 +430,7 @@ async fn processes_of_one_run_that_start_at_once_share_one_session_and_one_file(
     assert_eq!(started.iter().sum::<usize>(), 1, "{started:?} {}", a.err);
     assert!(
         !a.out.contains("not tested"),
-        "the matrix is no process's own: {}",
+        "a single process prints no matrix: {}",
         a.out
     );
     let results = warm.small.results();
@@ -440,7 +441,7 @@ async fn processes_of_one_run_that_start_at_once_share_one_session_and_one_file(
         assert_eq!(junit.matches(&format!("name=\"{name}\"")).count(), 1, "{name}");
     }
 
-    // A retry is another attempt at the same trial, and no other run's results are taken up.
+    // A retry is another attempt at the same trial.
     let shared = "cells/words/_shared.yaml";
     let mended = std::fs::read_to_string(warm.small.root().join(shared)).unwrap();
     std::fs::write(warm.small.root().join(shared), mended.replace("other", "pong")).unwrap();
@@ -459,12 +460,16 @@ async fn processes_of_one_run_that_start_at_once_share_one_session_and_one_file(
 
     let state = nextest(&mut warm);
     assert_eq!(warm.small.run(&["--exact", names[0]]).await.status, Some(0));
-    assert_eq!(warm.small.results().results.len(), 1, "a new run begins anew");
+    assert_eq!(
+        warm.small.results().results.len(),
+        1,
+        "a new run has its own results"
+    );
     ended(&state).await;
 }
 
 #[tokio::test]
-async fn a_process_that_is_ended_leaves_its_trial_unfinished_and_no_process() {
+async fn a_killed_process_leaves_its_trial_unfinished() {
     let mut warm = WarmProject::new().await;
     let state = nextest(&mut warm);
     warm.up().await;
@@ -491,7 +496,7 @@ async fn a_process_that_is_ended_leaves_its_trial_unfinished_and_no_process() {
     until("claude's end", || !is_alive(claude)).await;
     let results = warm.small.results();
     assert_eq!((results.run.unfinished.len(), results.run.complete), (1, false));
-    // It was a guest of what `compat up` keeps: there was nothing to start, and that stays.
-    assert!(state.read().is_none() && is_alive(warm.host()));
+    // It used the session of `compat up`, which continues to run.
+    assert!(state.read().is_none() && is_alive(warm.daemon()));
     warm.compat(&["down"]).await;
 }

@@ -1,4 +1,4 @@
-//! Small evidence, made by hand, for the tests of what judges it.
+//! Small evidence, made by hand, for the tests of expectations and causes.
 
 use compat_matrix::evidence::{Behind, DirectReply, Evidence, Exit, Killed};
 use compat_matrix::ids::TierId;
@@ -12,7 +12,7 @@ use compat_matrix::wire::script::Script;
 use compat_matrix::wire::{Operation, Route, Usage, messages};
 use serde_json::{Value, json};
 
-/// A simulated run that printed nothing, reached nobody and ended well.
+/// A simulated run without output and requests that succeeded.
 pub fn nothing() -> Evidence {
     Evidence {
         gateway: true,
@@ -33,7 +33,7 @@ pub fn nothing() -> Evidence {
     }
 }
 
-/// What is added to evidence, one after the other.
+/// Adds to evidence, in order.
 pub trait Builder: Sized {
     fn live(self) -> Self;
     fn printed(self, event: Value) -> Self;
@@ -70,7 +70,7 @@ impl Builder for Evidence {
         self.printed_at(0, Event::from_debug_log("ERROR", text))
     }
 
-    /// An answer in one piece.
+    /// A reply that is not streamed.
     fn answered(self, answer: Value) -> Self {
         self.printed(json!({ "type": "assistant", "message": answer, "parent_tool_use_id": null }))
     }
@@ -109,7 +109,7 @@ impl Builder for Evidence {
         self
     }
 
-    /// An exchange, numbered by its place, and if it is a turn, by its place among those.
+    /// An exchange; its number and turn are set here.
     fn reached(mut self, mut exchange: ProviderExchange) -> Self {
         exchange.number = self.exchanges.len() + 1;
         let turns = self
@@ -128,18 +128,18 @@ impl Builder for Evidence {
     }
 }
 
-/// A message with these blocks, as a provider sends it and as `claude` prints it.
+/// A message with these blocks, as the provider sends it and `claude` prints it.
 pub fn message(id: &str, content: Value, stop_reason: &str) -> Value {
     json!({ "type": "message", "role": "assistant", "model": "claude-haiku-4-5", "id": id, "content": content,
         "stop_reason": stop_reason, "usage": { "input_tokens": 10, "output_tokens": 2 } })
 }
 
-/// A message of one text.
+/// A message with one text.
 pub fn text_message(text: &str) -> Value {
     message("msg_1", json!([{ "type": "text", "text": text }]), "end_turn")
 }
 
-/// A streamed answer's events, its text in `parts`, `apart_ms` apart.
+/// The events of a streamed reply with a text in `parts`, `apart_ms` apart.
 pub fn stream(parts: &[&str], apart_ms: u64) -> Vec<(u64, Event)> {
     let deltas = parts.iter().map(|part| {
         json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "text_delta", "text": part } })
@@ -166,7 +166,7 @@ pub fn stream(parts: &[&str], apart_ms: u64) -> Vec<(u64, Event)> {
     .collect()
 }
 
-/// A Messages request of `body` that a script's reply `sent` answers with status 200.
+/// A Messages request with `body`, and the scripted reply `sent` with status 200.
 pub fn exchange(body: Value, sent: Value) -> ProviderExchange {
     ProviderExchange {
         number: 0,
@@ -200,12 +200,12 @@ pub fn exchange(body: Value, sent: Value) -> ProviderExchange {
     }
 }
 
-/// A request of one text, answered with a text.
+/// A request and a reply with one text each.
 pub fn text_exchange() -> ProviderExchange {
     exchange(request("ping"), text_message("pong"))
 }
 
-/// The body of a request of one text.
+/// The body of a request with one text.
 pub fn request(text: &str) -> Value {
     json!({ "model": "claude-haiku-4-5", "max_tokens": 32000,
         "messages": [{ "role": "user", "content": [{ "type": "text", "text": text }] }] })
@@ -226,7 +226,7 @@ pub fn scripted_error(status: u16) -> ProviderExchange {
     refused(status, Matched::Script { reply: 1 })
 }
 
-/// The request by which a gateway finds out whether a model is there.
+/// The request with which a client tests whether a model exists.
 pub fn probe() -> ProviderExchange {
     ProviderExchange {
         turn: None,
@@ -235,7 +235,7 @@ pub fn probe() -> ProviderExchange {
     }
 }
 
-/// A reply that kept step with the client for `seen` of its `deltas`.
+/// A lockstep reply of which the client showed `seen` of `deltas` in time.
 pub fn in_lockstep(deltas: usize, seen: usize) -> ProviderExchange {
     let mut exchange = text_exchange();
     exchange.reply.stream = true;
@@ -243,7 +243,7 @@ pub fn in_lockstep(deltas: usize, seen: usize) -> ProviderExchange {
     exchange
 }
 
-/// A test of one prompt that expects `check` under the name `check`.
+/// A test with one prompt and the expectation `check`.
 pub fn test(check: Check) -> Test {
     Test {
         prompts: vec![Prompt {
@@ -260,7 +260,7 @@ pub fn test(check: Check) -> Test {
     }
 }
 
-/// An expectation on every tier.
+/// An expectation for every tier.
 pub fn expectation(name: &str, check: Check) -> Expectation {
     Expectation {
         needs_gateway: false,
@@ -273,7 +273,7 @@ pub fn expectation(name: &str, check: Check) -> Expectation {
     }
 }
 
-/// A known failure, on `tiers` or on all.
+/// A known failure on `tiers`, or on all.
 pub fn known_failure(tiers: Option<&[&str]>) -> KnownFailure {
     KnownFailure {
         reason: "the gateway forgets".into(),
@@ -291,7 +291,6 @@ fn place() -> Place {
     }
 }
 
-/// Equal to `value`.
 pub fn equals(value: impl Into<Value>) -> Matcher {
     Matcher {
         equals: Some(value.into()),
@@ -299,7 +298,6 @@ pub fn equals(value: impl Into<Value>) -> Matcher {
     }
 }
 
-/// A JSONPath.
 pub fn query(text: &str) -> Query {
     Query {
         text: text.into(),

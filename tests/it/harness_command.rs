@@ -1,5 +1,5 @@
-//! The harness as a program, on a small project: its flags, its exit status, its files. The scripted `claude` stands in for
-//! the real one, the provider simulator for gateway and provider.
+//! The harness as a program, on a small project: its flags, its exit status, its files. The scripted `claude` replaces the
+//! real one; the provider simulator replaces gateway and provider.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -20,7 +20,7 @@ pub const MANIFEST: &str = "schema_version: \"1\"\nproviders: [anthropic, azure]
          name: Words\ntiers:\n  - id: haiku\n    name: Haiku\n    model: claude-haiku-4-5\n  - id: opus\n    name: Opus\n    \
          model: claude-opus-4-7\naliases:\n  anthropic: \"{model}\"\n  azure: \"{model}-azure\"\n";
 
-/// Two features of which one cannot be judged well, on two providers of which one cannot exist, on two tiers.
+/// Two features of which one fails, two providers of which one is not applicable, and two tiers.
 const FILES: [(&str, &str); 8] = [
     ("manifest.yaml", MANIFEST),
     (
@@ -47,14 +47,14 @@ const FILES: [(&str, &str); 8] = [
     ("cells/words/azure.yaml", "not_applicable: no Claude there\n"),
 ];
 
-/// A project in a folder of its own, and what the harness is told.
+/// A project in a temporary folder, and the environment of the harness.
 pub struct Small {
     folder: TempDir,
     variables: Vec<(OsString, OsString)>,
 }
 
 impl Small {
-    /// The project, with nothing behind it: what needs a session fails.
+    /// The project without a gateway: a trial that needs a session fails.
     pub fn new() -> Self {
         let folder = TempDir::new().unwrap();
         for (file, text) in FILES {
@@ -73,7 +73,7 @@ impl Small {
         }
     }
 
-    /// With `simulator` for gateway and provider.
+    /// The project with `simulator` as gateway and provider.
     fn attached(simulator: &Simulator) -> Self {
         let mut small = Self::new();
         let base = simulator.base_url();
@@ -87,7 +87,6 @@ impl Small {
         small
     }
 
-    /// Its root.
     pub fn root(&self) -> &Path {
         self.folder.path()
     }
@@ -97,12 +96,11 @@ impl Small {
         self.variables.push((name.into(), value.into()));
     }
 
-    /// The harness, to be started.
     pub fn harness(&self, arguments: &[&str]) -> Command {
         self.program(env!("CARGO_BIN_EXE_harness"), arguments)
     }
 
-    /// A program, to be started with what the harness would be told.
+    /// A program with the environment of the harness.
     pub fn program(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command
@@ -120,7 +118,7 @@ impl Small {
         Ran::new(output.unwrap().expect("the harness starts"))
     }
 
-    /// What it left.
+    /// The results of the last run.
     pub fn results(&self) -> Results {
         let text = std::fs::read_to_string(self.root().join("compat-results.json")).unwrap();
         Results::parse(&text).unwrap()
@@ -150,10 +148,10 @@ impl Ran {
     }
 }
 
-/// The key of [`simulator`]'s control routes.
+/// The control key of [`simulator`].
 pub const CONTROL_KEY: &str = "control-key-of-this-test";
 
-/// The simulator in Messages mode, with its control routes: gateway and provider in one.
+/// A simulator with control routes, as gateway and provider in one.
 pub async fn simulator() -> Simulator {
     Simulator::start(provider::SimulatorOptions {
         control_key: Some(CONTROL_KEY.into()),
@@ -164,7 +162,7 @@ pub async fn simulator() -> Simulator {
 }
 
 #[tokio::test]
-async fn listing_knows_libtest_s_filters_and_starts_nothing() {
+async fn listing_applies_the_filters_and_starts_nothing() {
     let small = Small::new();
     let cases: [(&[&str], &[&str]); 9] = [
         (
@@ -232,7 +230,7 @@ async fn listing_knows_libtest_s_filters_and_starts_nothing() {
         let listed = small.run(&[&["--list"], arguments].concat()).await;
         assert_eq!(listed.listed().len(), 8, "{arguments:?}");
     }
-    // What nextest asks for, whatever stands in the cells.
+    // nextest lists this way, and broken cells do not matter.
     write(&small.root().join("cells/text/anthropic.yaml"), "expect: [");
     assert_eq!(
         small.run(&["--list", "--format", "terse"]).await.listed().len(),
@@ -242,9 +240,9 @@ async fn listing_knows_libtest_s_filters_and_starts_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_not_applicable_is_reported_as_ignored_and_starts_nothing() {
+async fn not_applicable_trials_are_ignored_and_start_nothing() {
     let mut small = Small::new();
-    // Whoever started a session would fail.
+    // The start of a session would fail.
     small.set(env::LITELLM_PROXY_BASE_URL, "http://127.0.0.1:1");
     let ran = small.run(&["--ignored"]).await;
     assert_eq!(ran.status, Some(0), "{ran:?}");
@@ -267,7 +265,7 @@ async fn what_is_not_applicable_is_reported_as_ignored_and_starts_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_named_with_what_there_is() {
+async fn unknown_names_are_refused_with_the_known_ones() {
     let small = Small::new();
     for (arguments, expected) in [
         (
@@ -300,7 +298,7 @@ async fn what_is_not_there_is_named_with_what_there_is() {
 }
 
 #[tokio::test]
-async fn a_filter_that_fits_nothing_says_so_and_leaves_the_last_results() {
+async fn a_filter_without_match_keeps_the_last_results() {
     let small = Small::new();
     write(&small.root().join("compat-results.json"), "the last results");
     for (arguments, expected) in [
@@ -335,7 +333,7 @@ async fn a_filter_that_fits_nothing_says_so_and_leaves_the_last_results() {
 }
 
 #[tokio::test]
-async fn why_a_session_could_not_be_started_is_told_once_and_recorded_for_each_trial() {
+async fn a_session_error_is_printed_once_and_recorded_for_each_trial() {
     let mut small = Small::new();
     small.set(env::LITELLM_PROXY_BASE_URL, "http://127.0.0.1:1");
     small.set(env::LITELLM_PROXY_API_KEY, "a-key");
@@ -366,7 +364,7 @@ async fn why_a_session_could_not_be_started_is_told_once_and_recorded_for_each_t
 }
 
 #[tokio::test]
-async fn what_failed_last_is_run_again_until_nothing_has() {
+async fn failed_trials_are_rerun_until_all_pass() {
     let simulator = simulator().await;
     let small = Small::attached(&simulator);
     let whole = small.run(&["--test-threads", "2"]).await;
@@ -399,7 +397,7 @@ async fn what_failed_last_is_run_again_until_nothing_has() {
         6
     );
 
-    // A mended cell: what failed is run again, and the file then holds that alone.
+    // After a fix, the failed trials are rerun, and the results contain only them.
     write(
         &small.root().join("cells/words/_shared.yaml"),
         "prompt: ping\nreplies:\n  - content:\n      - text: pong\nexpect:\n  ended:\n    exit: 0\n  \
@@ -418,12 +416,12 @@ async fn what_failed_last_is_run_again_until_nothing_has() {
     let nothing = small.run(&["--rerun-failed"]).await;
     assert_eq!(nothing.status, Some(0), "{nothing:?}");
     assert!(nothing.err.contains("nothing to run"), "{}", nothing.err);
-    assert_eq!(small.finished(), failed[1..], "the results are left as they are");
+    assert_eq!(small.finished(), failed[1..], "the results are unchanged");
     simulator.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_run_that_was_broken_off_says_what_it_had_not_finished_and_that_is_run_again() {
+async fn an_interrupted_run_lists_unfinished_trials_to_rerun() {
     let simulator = simulator().await;
     let mut small = Small::attached(&simulator);
     let scenario = small.root().join("scenario.json");
@@ -462,7 +460,7 @@ async fn a_run_that_was_broken_off_says_what_it_had_not_finished_and_that_is_run
     simulator.shutdown().await;
 }
 
-/// A `claude` that tells its version and else hangs.
+/// A `claude` that prints its version, and otherwise hangs.
 pub fn hanging_claude(folder: &Path, scenario: &Path) -> PathBuf {
     use std::os::unix::fs::PermissionsExt as _;
     let file = folder.join("claude");
@@ -476,8 +474,8 @@ pub fn hanging_claude(folder: &Path, scenario: &Path) -> PathBuf {
     file
 }
 
-/// Runs a program whose standard output nobody reads.
-async fn unread(mut command: Command) -> Ran {
+/// Runs a program with a closed standard output.
+async fn with_closed_stdout(mut command: Command) -> Ran {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     command.stdout(writer);
@@ -486,11 +484,11 @@ async fn unread(mut command: Command) -> Ran {
 }
 
 #[tokio::test]
-async fn where_nobody_reads_on_a_list_and_a_command_end_quietly_and_a_run_says_so() {
+async fn a_closed_stdout_causes_no_panic() {
     let small = Small::new();
-    let listed = unread(small.harness(&["--list"])).await;
+    let listed = with_closed_stdout(small.harness(&["--list"])).await;
     assert_eq!((listed.status, listed.err.as_str()), (Some(0), ""));
-    let run = unread(small.harness(&["--ignored"])).await;
+    let run = with_closed_stdout(small.harness(&["--ignored"])).await;
     assert_eq!(run.status, Some(2), "{}", run.err);
     let said = run.err.lines().last().unwrap_or_default();
     assert!(said.starts_with("error: stdout was closed"), "{}", run.err);
@@ -505,14 +503,14 @@ async fn where_nobody_reads_on_a_list_and_a_command_end_quietly_and_a_run_says_s
         (&["completions", "bash"], 0),
         (&["schema", "--help"], 0),
     ] {
-        let ran = unread(small.program(compat, arguments)).await;
+        let ran = with_closed_stdout(small.program(compat, arguments)).await;
         assert_eq!(ran.status, Some(status), "{arguments:?}: {}", ran.err);
         assert!(!ran.err.contains("panicked"), "{arguments:?}: {}", ran.err);
     }
 }
 
 #[tokio::test]
-async fn a_list_may_go_to_a_file_and_one_of_nothing_says_why() {
+async fn a_list_can_be_written_to_a_file() {
     let small = Small::new();
     let ran = small.run(&["--list", "--logfile", "list.txt", "words"]).await;
     assert_eq!((ran.status, ran.out.as_str()), (Some(0), ""));
@@ -529,7 +527,7 @@ async fn a_list_may_go_to_a_file_and_one_of_nothing_says_why() {
 }
 
 #[tokio::test]
-async fn the_faults_of_a_shared_file_are_told_of_one_trial_and_recorded_of_each() {
+async fn faults_of_a_shared_file_are_printed_once() {
     let small = Small::new();
     write(&small.root().join("cells/text/_shared.yaml"), "promt: ping\n");
     let ran = small.run(&["text::anthropic"]).await;
@@ -552,7 +550,7 @@ async fn the_faults_of_a_shared_file_are_told_of_one_trial_and_recorded_of_each(
 }
 
 #[tokio::test]
-async fn a_part_of_a_name_is_answered_with_whole_ones() {
+async fn a_part_of_a_name_gets_suggestions() {
     let small = Small::new();
     let compat = env!("CARGO_BIN_EXE_compat");
     std::fs::remove_file(small.root().join("cells/text/azure.yaml")).unwrap();
@@ -592,10 +590,10 @@ async fn a_part_of_a_name_is_answered_with_whole_ones() {
 }
 
 #[tokio::test]
-async fn a_watcher_with_a_filter_that_fits_nothing_says_so() {
+async fn a_watcher_reports_a_filter_without_match() {
     use std::io::BufRead as _;
     let mut small = Small::new();
-    // A gateway that runs already: no session is started.
+    // With an attached gateway, no session is started.
     small.set(env::LITELLM_PROXY_BASE_URL, "http://127.0.0.1:9");
     let mut command = small.program(env!("CARGO_BIN_EXE_compat"), &["watch", "wrods"]);
     let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
@@ -614,7 +612,7 @@ async fn a_watcher_with_a_filter_that_fits_nothing_says_so() {
 }
 
 #[tokio::test]
-async fn what_has_changed_since_the_last_run_begins_first() {
+async fn changed_cells_start_first() {
     let simulator = simulator().await;
     let small = Small::attached(&simulator);
     let first = || async {

@@ -1,4 +1,4 @@
-//! The provider simulator on all four routes, as a gateway calls it.
+//! The provider simulator on all four routes.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::provider_client::*;
 
 #[tokio::test]
-async fn every_route_answers_whole_and_streamed_and_records_it() {
+async fn every_route_answers_and_records() {
     let gateway = Gateway::start().await;
     for route in Route::ALL {
         let key = new_key();
@@ -55,7 +55,7 @@ async fn every_route_answers_whole_and_streamed_and_records_it() {
 }
 
 #[tokio::test]
-async fn a_request_past_the_script_and_one_of_nobody_are_refused_and_recorded() {
+async fn a_request_without_a_scripted_reply_is_refused() {
     let gateway = Gateway::start().await;
     let key = new_key();
     gateway.simulator.register(key, script([]));
@@ -81,7 +81,7 @@ async fn a_request_past_the_script_and_one_of_nobody_are_refused_and_recorded() 
 }
 
 #[tokio::test]
-async fn a_scripted_error_comes_in_the_providers_own_shape() {
+async fn a_scripted_error_has_the_providers_form() {
     let gateway = Gateway::start().await;
     for route in Route::ALL {
         let key = new_key();
@@ -122,7 +122,7 @@ async fn a_scripted_error_comes_in_the_providers_own_shape() {
 }
 
 #[tokio::test]
-async fn credentials_are_asked_for_on_every_route_and_never_recorded() {
+async fn every_route_needs_credentials_and_never_records_them() {
     let gateway = Gateway::start().await;
     let key = new_key();
     gateway.simulator.register(key, script([text("ok")]));
@@ -153,7 +153,7 @@ async fn credentials_are_asked_for_on_every_route_and_never_recorded() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_shown_twice_is_refused_as_anthropic_refuses_it() {
+async fn a_key_that_is_sent_twice_is_refused() {
     let gateway = Gateway::start().await;
     let key = new_key();
     gateway.simulator.register(key, script([text("ok")]));
@@ -180,7 +180,7 @@ async fn an_expired_assertion_gets_no_token() {
 }
 
 #[tokio::test]
-async fn a_tool_call_its_result_and_signed_thinking_go_round() {
+async fn a_tool_loop_with_signed_thinking_works() {
     let gateway = Gateway::start().await;
     for route in Route::ALL {
         let key = new_key();
@@ -226,7 +226,7 @@ async fn a_tool_call_its_result_and_signed_thinking_go_round() {
 }
 
 #[tokio::test]
-async fn count_tokens_agrees_with_usage() {
+async fn a_token_count_equals_the_usage() {
     let gateway = Gateway::start().await;
     let key = new_key();
     for route in Route::ALL {
@@ -338,7 +338,7 @@ async fn a_remote_simulator_is_used_like_an_embedded_one() {
     assert_eq!(
         whole_text(Route::Anthropic, &body),
         "hi",
-        "what no trial owns gets the default reply"
+        "a request without a trial gets the default reply"
     );
     assert!(
         remote
@@ -351,7 +351,7 @@ async fn a_remote_simulator_is_used_like_an_embedded_one() {
 }
 
 #[tokio::test]
-async fn many_trials_at_once_are_kept_apart() {
+async fn parallel_trials_are_separate() {
     let gateway = Gateway::start().await;
     let trials: Vec<_> = (0..40)
         .map(|number| (new_key(), Route::ALL[number % 4], format!("answer {number}")))
@@ -371,7 +371,7 @@ async fn many_trials_at_once_are_kept_apart() {
 }
 
 #[tokio::test]
-async fn a_probe_takes_no_reply_and_a_last_error_is_given_again() {
+async fn a_probe_uses_no_reply_and_a_last_error_is_repeated() {
     let gateway = Gateway::start().await;
     let key = new_key();
     let error = ReplyError {
@@ -409,7 +409,7 @@ async fn a_probe_takes_no_reply_and_a_last_error_is_given_again() {
 }
 
 #[tokio::test]
-async fn a_second_turn_reads_the_first_ones_cache_on_every_route() {
+async fn a_second_turn_reads_the_cache_on_every_route() {
     let gateway = Gateway::start().await;
     for route in Route::ALL {
         let key = new_key();

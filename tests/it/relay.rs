@@ -1,4 +1,4 @@
-//! The relay: what it passes on, what it records, what a mutant makes of it.
+//! The relay: what it forwards and records, and how it applies a mutant.
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -23,7 +23,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::loopback::serve;
 use crate::provider_client::{Gateway, MODEL, new_key, prompt, read_stream, script, streamed_text, text};
 
-/// A server on loopback that answers everything with `answer`; its address.
+/// Starts a server on loopback that calls `answer`, and returns its address.
 async fn upstream<F, A>(answer: F) -> String
 where
     F: Fn(Request) -> A + Clone + Send + Sync + 'static,
@@ -32,8 +32,8 @@ where
     serve(Router::new().fallback(move |request: Request| answer(request))).await
 }
 
-/// What came: method, path and query, headers, body.
-async fn told(request: Request) -> Response {
+/// Replies with the request: method, path and query, headers, body.
+async fn echo(request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
     let headers: Vec<(String, String)> = parts
@@ -83,8 +83,8 @@ fn mutation(yaml: &str) -> Arc<Mutation> {
 }
 
 #[tokio::test]
-async fn path_headers_and_body_pass_as_they_are() {
-    let relay = Relay::start(Position::Behind, &upstream(told).await)
+async fn path_headers_and_body_pass_unchanged() {
+    let relay = Relay::start(Position::Behind, &upstream(echo).await)
         .await
         .unwrap();
     let target = "/model/us.anthropic.claude%3A0/converse-stream?alt=sse&x=%20y@z";
@@ -133,7 +133,7 @@ async fn every_route_of_the_provider_passes_through() {
 }
 
 #[tokio::test]
-async fn events_pass_one_by_one_and_are_recorded_without_credentials() {
+async fn events_pass_at_once_and_are_recorded_without_credentials() {
     let (send, receive) = mpsc::channel::<Bytes>(1);
     let receive = Arc::new(Mutex::new(Some(receive)));
     let address = upstream(move |_| {
@@ -178,7 +178,7 @@ async fn events_pass_one_by_one_and_are_recorded_without_credentials() {
 }
 
 #[tokio::test]
-async fn a_stream_that_breaks_behind_the_relay_breaks_before_it_and_is_recorded_so() {
+async fn a_broken_stream_breaks_for_the_client_and_is_recorded() {
     let (shown, seen) = watch::channel(false);
     let address = upstream(move |_| {
         let mut seen = seen.clone();
@@ -211,7 +211,7 @@ async fn a_stream_that_breaks_behind_the_relay_breaks_before_it_and_is_recorded_
 }
 
 #[tokio::test]
-async fn what_nothing_answers_is_left_without_an_answer() {
+async fn a_request_without_reply_closes_the_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -227,8 +227,8 @@ async fn what_nothing_answers_is_left_without_an_answer() {
 }
 
 #[tokio::test]
-async fn a_mutant_changes_its_own_trial_alone() {
-    let relay = Relay::start(Position::Front, &upstream(told).await)
+async fn a_mutant_changes_only_its_own_trial() {
+    let relay = Relay::start(Position::Front, &upstream(echo).await)
         .await
         .unwrap();
     let dropped = mutation("request:\n  headers: [{ drop: anthropic-beta }]\n  body: [{ drop: $.model }]");
@@ -261,8 +261,8 @@ async fn a_mutant_changes_its_own_trial_alone() {
 }
 
 #[tokio::test]
-async fn a_mutant_of_the_other_side_and_another_turn_changes_nothing() {
-    let relay = Relay::start(Position::Front, &upstream(told).await)
+async fn a_mutant_of_another_side_or_turn_changes_nothing() {
+    let relay = Relay::start(Position::Front, &upstream(echo).await)
         .await
         .unwrap();
     for yaml in [
@@ -286,7 +286,7 @@ async fn a_mutant_of_the_other_side_and_another_turn_changes_nothing() {
 }
 
 #[tokio::test]
-async fn replies_are_made_up_and_requests_sent_twice() {
+async fn a_mutant_makes_up_replies_and_repeats_requests() {
     let count = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&count);
     let address = upstream(move |_| {
@@ -318,7 +318,7 @@ async fn replies_are_made_up_and_requests_sent_twice() {
 }
 
 #[tokio::test]
-async fn a_buffering_mutant_passes_nothing_on_before_the_end() {
+async fn a_buffering_mutant_holds_back_the_whole_body() {
     let (open, opened) = watch::channel(false);
     let address = upstream(move |_| {
         let mut opened = opened.clone();

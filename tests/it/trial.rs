@@ -1,5 +1,5 @@
-//! A trial from its session to its record, without the real parts: a scripted `claude`, and the provider simulator, or a
-//! double that only says no, in the gateway's place.
+//! `run::trial` and `session`: a trial from its session to its record. The scripted `claude` replaces the real one; the
+//! provider simulator, or a double that refuses everything, replaces the gateway.
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +29,7 @@ use crate::provider_client::{script, text};
 
 const ALIAS: &str = "claude-haiku-4-5";
 
-/// What a run attached to `gateway` finds in its environment, with `provider` behind the gateway.
+/// The environment of a run attached to `gateway`, with `provider` behind the gateway.
 fn attached(gateway: &str, key: &str, provider: Option<&str>) -> Vec<(&'static str, String)> {
     let mut variables = vec![
         (env::COMPAT_CLAUDE, fake_claude().display().to_string()),
@@ -61,7 +61,7 @@ async fn session_on(simulator: &Simulator) -> Session {
     session(attached(base, key, Some(base))).await.expect("a session")
 }
 
-/// A prompt that is answered with `pong`, and what must hold on both sides.
+/// A prompt with the reply `pong`, and expectations of both sides.
 fn text_test() -> Test {
     let mut test = test(Check::Text(equals("pong")));
     test.script = script([text("pong")]);
@@ -121,7 +121,7 @@ fn evidence(record: &TrialRecord, root: &Path, file: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_text_trial_passes_on_both_sides_and_leaves_its_evidence() {
+async fn a_text_trial_passes_and_writes_its_evidence() {
     let simulator = simulator().await;
     let session = session_on(&simulator).await;
     assert_eq!(session.behind(), Behind::Simulated);
@@ -145,18 +145,18 @@ async fn a_text_trial_passes_on_both_sides_and_leaves_its_evidence() {
     let exchanges = evidence(&record, root.path(), "exchanges.jsonl");
     assert_eq!(exchanges.lines().count(), 1);
     let key = &simulator.credentials().anthropic_api_key;
-    assert!(!exchanges.contains(key), "a key stands in the evidence");
+    assert!(!exchanges.contains(key), "the evidence contains a key");
     assert!(evidence(&record, root.path(), "transcript.jsonl").contains("pong"));
     let exit: Value = serde_json::from_str(&evidence(&record, root.path(), "exit.json")).unwrap();
     assert_eq!(exit["code"], 0);
     let scratch = session.scratch().to_owned();
     session.end().await;
-    assert!(!scratch.exists(), "the session's folder goes with it");
+    assert!(!scratch.exists(), "the session removes its folder");
     simulator.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_provider_in_lockstep_is_told_what_shows() {
+async fn a_provider_in_lockstep_gets_the_shown_deltas() {
     let simulator = simulator().await;
     let session = session_on(&simulator).await;
     let root = TempDir::new().unwrap();
@@ -171,14 +171,14 @@ async fn a_provider_in_lockstep_is_told_what_shows() {
     assert_eq!(record.outcome, Outcome::Pass, "{record:#?}");
     let exchange: ProviderExchange =
         serde_json::from_str(&evidence(&record, root.path(), "exchanges.jsonl")).unwrap();
-    let lockstep = exchange.reply.lockstep.expect("it kept step");
+    let lockstep = exchange.reply.lockstep.expect("a lockstep reply");
     assert_eq!((lockstep.seen, lockstep.deltas), (2, 3));
     session.end().await;
     simulator.shutdown().await;
 }
 
 #[tokio::test]
-async fn what_does_not_hold_fails_the_trial_on_the_side_where_it_does_not() {
+async fn a_broken_expectation_fails_the_trial() {
     let simulator = simulator().await;
     let session = session_on(&simulator).await;
     let root = TempDir::new().unwrap();
@@ -196,7 +196,7 @@ async fn what_does_not_hold_fails_the_trial_on_the_side_where_it_does_not() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_says_500_is_blamed_in_its_own_words() {
+async fn a_gateway_error_is_reported_with_its_message() {
     let simulator = simulator().await;
     let gateway = Server::start(|_, _| loopback::ready(loopback::status(500))).await;
     let variables = attached(&gateway.address, "any key", Some(simulator.base_url()));
@@ -225,7 +225,7 @@ async fn a_gateway_that_says_500_is_blamed_in_its_own_words() {
 }
 
 #[tokio::test]
-async fn a_live_run_judges_claude_alone_and_says_so() {
+async fn a_live_run_judges_only_the_side_of_claude() {
     let simulator = Simulator::start(provider::SimulatorOptions {
         unscripted: provider::Unscripted::Reply(provider::standalone_reply()),
         ..provider::SimulatorOptions::default()
@@ -251,7 +251,7 @@ async fn a_live_run_judges_claude_alone_and_says_so() {
 }
 
 #[tokio::test]
-async fn what_may_pass_by_itself_is_tried_again_in_a_live_run_and_only_there() {
+async fn a_transient_error_is_retried_in_a_live_run() {
     let overloaded = || {
         Server::start(|_, _| {
             let body =
@@ -281,7 +281,7 @@ async fn what_may_pass_by_itself_is_tried_again_in_a_live_run_and_only_there() {
 }
 
 #[tokio::test]
-async fn what_a_session_lacks_is_named_with_what_to_do() {
+async fn an_incomplete_environment_is_refused_with_a_hint() {
     let simulator = simulator().await;
     let stranger = Server::start(|_, _| loopback::ready(loopback::ok("{}"))).await;
     let base = simulator.base_url();
@@ -296,7 +296,7 @@ async fn what_a_session_lacks_is_named_with_what_to_do() {
         variables.push((name, value.to_owned()));
         variables
     };
-    // A port that was free a moment ago: nobody listens there.
+    // A port that was free a moment ago: nothing listens there.
     let nobody = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         format!("http://{}", listener.local_addr().unwrap())
