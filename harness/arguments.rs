@@ -1,21 +1,18 @@
-//! The command line: the flags of libtest, and the flags of the matrix.
+//! The command line: the flags of a run, and the flags of libtest.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 
 use clap::{Args, Parser};
-use compat_matrix::plan::selection::{Axes, Names, Shard};
 use compat_matrix::report::Paint;
-use compat_matrix::results::last::LastFilter;
 use compat_matrix::run::RunOptions;
 use libtest_mimic::{Arguments, ColorSetting, FormatSetting};
 
+/// Run the matrix
 #[derive(Debug, Parser)]
 #[command(
     name = "compat",
     disable_version_flag = true,
     override_usage = "cargo test --test compat -- [OPTIONS] [FILTER]...",
-    next_help_heading = "Matrix",
     after_help = "\
 Examples:
   cargo test --test compat -- tool_use vision              two rows
@@ -24,40 +21,14 @@ Examples:
   cargo test --test compat -- --status fail --cause gateway"
 )]
 pub struct CommandLine {
-    /// Run one of N parts, from 1: every N-th trial, so that each part has trials of each feature and provider
-    #[arg(long, value_name = "K/N")]
-    pub shard: Option<Shard>,
-    /// Run only the trials that this file lists, one on each line, as from a service that splits by timing
-    #[arg(long, value_name = "FILE")]
-    pub trials: Option<PathBuf>,
     #[command(flatten)]
-    pub axes: Axes,
-    #[command(flatten)]
-    pub last: LastFilter,
-    /// Fail only on regressions against this matrix, and on stale entries of it
-    #[arg(long, value_name = "FILE")]
-    pub baseline: Option<PathBuf>,
-    /// The gateway: LiteLLM (or the one that `LITELLM_PROXY_BASE_URL` names), or none, to test Claude Code, cells and
-    /// simulator alone
-    #[arg(long, value_parser = ["litellm", "none"], default_value = "litellm")]
-    pub gateway: String,
-    /// Start a new session, even if `compat up` has started a warm one
-    #[arg(long)]
-    pub cold: bool,
-    /// In a live run, run the trials of an alias even if one minimal request to it fails
-    #[arg(long)]
-    pub no_preflight: bool,
+    pub run: RunOptions,
     #[command(flatten, next_help_heading = "Options")]
     pub libtest: Libtest,
 }
 
 #[derive(Clone, Debug, Args)]
 pub struct Libtest {
-    #[command(flatten)]
-    pub names: Names,
-    /// Run only the trials that are not applicable: each is reported with its reason and starts nothing
-    #[arg(long, conflicts_with = "include_ignored")]
-    pub ignored: bool,
     /// Include the trials that are not applicable (the default)
     #[arg(long)]
     pub include_ignored: bool,
@@ -82,9 +53,6 @@ pub struct Libtest {
     /// Run tests, not benchmarks: there are no benchmarks
     #[arg(long, conflicts_with = "bench")]
     pub test: bool,
-    /// Run benchmarks: there are none
-    #[arg(long)]
-    pub bench: bool,
     /// No effect: output is never captured
     #[arg(long, alias = "no-capture")]
     pub nocapture: bool,
@@ -96,33 +64,13 @@ pub struct Libtest {
     pub unstable: Vec<String>,
 }
 
-impl CommandLine {
-    pub fn run_options(&self) -> RunOptions {
-        RunOptions {
-            shard: self.shard,
-            trials: self.trials.clone(),
-            names: self.libtest.names.clone(),
-            axes: self.axes.clone(),
-            last: self.last.clone(),
-            not_applicable: self.libtest.ignored,
-            benchmarks: self.libtest.bench,
-            control: self.gateway == "none",
-            cold: self.cold,
-            no_preflight: self.no_preflight,
-            baseline: self.baseline.clone(),
-            paint: self.libtest.paint(),
-            compat: option_env!("CARGO_BIN_EXE_compat").map(PathBuf::from),
-        }
-    }
-}
-
 impl Libtest {
     /// Whether stdout has the long format, which the matrix may follow.
     pub fn is_for_readers(&self) -> bool {
         !self.quiet && !matches!(self.format, Some(FormatSetting::Json | FormatSetting::Terse))
     }
 
-    fn paint(&self) -> Paint {
+    pub fn paint(&self) -> Paint {
         let is_coloured = match self.color {
             Some(ColorSetting::Always) => true,
             Some(ColorSetting::Never) => false,

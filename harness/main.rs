@@ -17,6 +17,9 @@ use compat_matrix::run::{self, MatrixRun, SelectedTrials};
 use arguments::CommandLine;
 use clap::Parser as _;
 
+/// The `compat` that cargo built with this program.
+const COMPAT: Option<&str> = option_env!("CARGO_BIN_EXE_compat");
+
 pub fn main() -> ExitCode {
     if let Some(code) = compat_matrix::process::run_hidden_mode_if_asked() {
         return code;
@@ -32,11 +35,11 @@ fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
     let environment = Environment::from_process();
     let libtest = &command_line.libtest;
     let mimic = libtest.for_selected(run::concurrency(libtest.test_threads, &environment)?);
-    let options = command_line.run_options();
-    let selected = SelectedTrials::new(&options, &environment)?;
+    let options = &command_line.run;
+    let selected = SelectedTrials::new(options, &environment)?;
     if libtest.list {
-        if selected.names.is_empty() && !libtest.bench && !libtest.ignored {
-            anstream::eprintln!("nothing to list: {}", selected.why_nothing(&options));
+        if selected.names.is_empty() && !options.bench && !options.ignored {
+            anstream::eprintln!("nothing to list: {}", selected.why_nothing(options));
         }
         trials::list(&selected.names, libtest.logfile.as_deref())?;
         return Ok(ExitCode::SUCCESS);
@@ -47,7 +50,7 @@ fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
     // An empty part still needs its results: they are merged with those of the other parts.
     if selected.names.is_empty() && (options.is_whole() || options.last.is_set()) {
         let _ = libtest_mimic::run(&mimic, trials::filtered_out(selected.filtered_out).collect());
-        let why = selected.why_nothing(&options);
+        let why = selected.why_nothing(options);
         anstream::eprintln!("nothing to run: {why}; the last results were not changed");
         selected.check_layout()?;
         return Ok(ExitCode::SUCCESS);
@@ -55,12 +58,10 @@ fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
     let results = selected.results_path.clone();
     let results = results.display();
     let filtered_out = selected.filtered_out;
-    let run = Arc::new(MatrixRun::start(
-        options,
-        environment,
-        selected,
-        progress::on_standard_error(),
-    )?);
+    let progress = progress::on_standard_error();
+    let paint = libtest.paint();
+    let run = MatrixRun::start(options.clone(), paint, COMPAT, environment, selected, progress)?;
+    let run = Arc::new(run);
     let tests = trials::tests(&run, filtered_out);
     let conclusion = trials::until_stdout_closes(|| libtest_mimic::run(&mimic, tests));
     let run = Arc::into_inner(run).context("a trial is still running")?;

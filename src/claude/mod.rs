@@ -44,7 +44,7 @@ pub use progress::ClaudeProgress;
 
 use crate::clock::now_ms;
 use crate::evidence::{Exit, Killed};
-use crate::process::{Ended, Line, Next, Piped};
+use crate::process::{Line, Next, Piped};
 use crate::transcript::{ApiRetry, Event, TimedEvent, Transcript};
 use progress::ProgressTracker;
 
@@ -92,9 +92,10 @@ pub async fn run(
         match timeout_at(watch.deadline, piped.next()).await {
             Ok(Next::Line(line)) => {
                 let seen = watch.line(line, &mut on_progress);
-                match seen.answered {
-                    Some(Answered::Success) => prompts.send_next(),
-                    Some(Answered::Failure) => prompts.close(),
+                match seen.succeeded {
+                    Some(true) => prompts.send_next(),
+                    // Later prompts depend on this one.
+                    Some(false) => prompts.close(),
                     None => {}
                 }
                 if seen.kill.is_some() {
@@ -107,13 +108,18 @@ pub async fn run(
     };
     drop(prompts);
     let killed = end(&mut piped, killed, &mut watch, &mut on_progress).await;
-    let duration_ms = milliseconds(started.elapsed());
+    let duration_ms = started.elapsed().as_millis() as u64;
     let (ended, stderr) = piped.finish().await?;
     let mut transcript = watch.transcript;
     debug_log::merge(&mut transcript, &invocation.debug_log());
     Ok(ClaudeRun {
         transcript,
-        exit: exit(ended, killed, duration_ms),
+        exit: Exit {
+            code: ended.code,
+            signal: ended.signal,
+            killed,
+            duration_ms,
+        },
         stderr: String::from_utf8_lossy(&stderr).into_owned(),
     })
 }
@@ -136,11 +142,8 @@ async fn end(
     on_progress: &mut impl FnMut(ClaudeProgress),
 ) -> Option<Killed> {
     let killed = match killed {
-        Some(killed) => Some(killed),
-        None => match timeout_at(watch.deadline, piped.ended()).await {
-            Ok(_) => None,
-            Err(_) => Some(Killed::Deadline),
-        },
+        None if timeout_at(watch.deadline, piped.ended()).await.is_err() => Some(Killed::Deadline),
+        killed => killed,
     };
     piped.kill().await;
     let drained = Instant::now() + DRAIN;
@@ -148,15 +151,6 @@ async fn end(
         watch.line(line, on_progress);
     }
     killed
-}
-
-fn exit(ended: Ended, killed: Option<Killed>, duration_ms: u64) -> Exit {
-    Exit {
-        code: ended.code,
-        signal: ended.signal,
-        killed,
-        duration_ms,
-    }
 }
 
 /// The state of a run, updated line by line.
@@ -168,14 +162,9 @@ struct Watch {
 
 #[derive(Default)]
 struct Seen {
-    answered: Option<Answered>,
+    /// Set when a prompt is finished.
+    succeeded: Option<bool>,
     kill: Option<Killed>,
-}
-
-enum Answered {
-    Success,
-    /// Later prompts depend on this one, so they are not sent.
-    Failure,
 }
 
 impl Watch {
@@ -186,7 +175,7 @@ impl Watch {
             if let Some(progress) = self.progress.next(value) {
                 on_progress(progress);
             }
-            seen.answered = answered(value);
+            seen.succeeded = succeeded(value);
         }
         self.transcript.events.push(TimedEvent {
             at_ms: now_ms(),
@@ -212,16 +201,9 @@ impl Watch {
     }
 }
 
-fn answered(event: &Value) -> Option<Answered> {
-    if event.get("type")? != "result" {
-        return None;
-    }
-    let is_error = event.get("is_error").and_then(Value::as_bool).unwrap_or(false);
-    Some(if is_error {
-        Answered::Failure
-    } else {
-        Answered::Success
-    })
+/// Whether a prompt succeeded, if `event` is its result.
+fn succeeded(event: &Value) -> Option<bool> {
+    (event.get("type")? == "result").then(|| event["is_error"] != true)
 }
 
 /// A line that is too long or not UTF-8 is kept as evidence and not parsed.
@@ -278,8 +260,4 @@ async fn write(mut stdin: ChildStdin, mut messages: mpsc::UnboundedReceiver<Stri
             return;
         }
     }
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

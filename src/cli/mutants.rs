@@ -236,7 +236,7 @@ fn text(result: &CampaignResult, vacuous: Option<&Vacuous>, seconds: f64) -> Str
             "expectations that no mutant broke",
             &vacuous.expectations,
         );
-        listing(&mut out, "cells that no mutant made fail", &vacuous.cells);
+        listing(&mut out, "cells that no mutant turned red", &vacuous.cells);
     }
     out
 }

@@ -54,30 +54,28 @@ pub fn listed(text: &str, names: Vec<TrialName>) -> Result<Vec<TrialName>, Unkno
         .into_iter()
         .filter(|name| wanted.remove(name.to_string().as_str()))
         .collect();
-    let mut unknown: Vec<&str> = wanted.into_iter().collect();
-    unknown.sort_unstable();
-    match unknown.first() {
-        None => Ok(selected),
-        Some(first) => Err(UnknownTrials {
-            first: (*first).to_owned(),
-            others: unknown.len() - 1,
-        }),
+    if wanted.is_empty() {
+        return Ok(selected);
     }
+    let mut unknown: Vec<String> = wanted.into_iter().map(str::to_owned).collect();
+    unknown.sort_unstable();
+    Err(UnknownTrials(unknown))
 }
 
 /// A list names trials that the project does not have.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the project has no trial `{first}`{}: list them with `cargo test --test compat -- --list`", more(*others))]
-pub struct UnknownTrials {
-    pub first: String,
-    pub others: usize,
-}
+#[error(
+    "the project has no trial {}: list its trials with `cargo test --test compat -- --list`",
+    first_of(&.0.iter().map(String::as_str).collect::<Vec<_>>())
+)]
+pub struct UnknownTrials(pub Vec<String>);
 
-fn more(others: usize) -> String {
-    match others {
-        0 => String::new(),
-        others => format!(" (and {others} other listed names)"),
-    }
+/// The first names, in backticks.
+fn first_of(names: &[&str]) -> String {
+    const MOST: usize = 6;
+    let more = if names.len() > MOST { ", …" } else { "" };
+    let shown = names.iter().take(MOST).copied();
+    format!("{}{more}", text::listed(shown))
 }
 
 /// The filters by name that libtest has.
@@ -151,17 +149,10 @@ pub fn alike<'a>(part: &str, names: &'a [String]) -> Vec<&'a str> {
 
 /// The result of [`alike`] as the end of a message: `; did you mean …?`, or nothing.
 pub fn did_you_mean(part: &str, names: &[String]) -> String {
-    const MOST: usize = 6;
     match alike(part, names)[..] {
         [] => String::new(),
         [one] => format!("; did you mean `{one}`?"),
-        ref some if some.len() <= MOST => {
-            format!("; did you mean one of {}?", text::listed(some.iter().copied()))
-        }
-        ref many => format!(
-            "; did you mean one of {}, …?",
-            text::listed(many[..MOST].iter().copied())
-        ),
+        ref some => format!("; did you mean one of {}?", first_of(some)),
     }
 }
 
@@ -417,7 +408,7 @@ mod tests {
     #[test]
     fn an_unknown_name_in_a_list_is_an_error() {
         let error = listed("tool_use::anthropic::haikú\nx", names()).unwrap_err();
-        assert_eq!(error.others, 1);
+        assert_eq!(error.0.len(), 2);
         assert!(error.to_string().contains("--list"));
     }
 }

@@ -129,8 +129,8 @@ impl Shared {
         }
         let received = match self.send(&arrived).await {
             Ok(received) => received,
-            Err(SendError::Unpassable(why)) => return refusal(StatusCode::BAD_GATEWAY, &why),
-            Err(SendError::NoAnswer(_)) => return hang_up(),
+            Err(Some(why)) => return refusal(StatusCode::BAD_GATEWAY, &why),
+            Err(None) => return hang_up(),
         };
         if is_sent_twice {
             // The second reply is discarded.
@@ -139,13 +139,15 @@ impl Shared {
         reply.pass_back(received).await
     }
 
-    async fn send(&self, arrived: &Arrived) -> Result<reqwest::Response, SendError> {
+    /// Forwards a request. An error is the reason why it cannot be forwarded unchanged, or `None` if there was no reply: the
+    /// client then sees a closed connection, as it would without a relay.
+    async fn send(&self, arrived: &Arrived) -> Result<reqwest::Response, Option<String>> {
         let request = &arrived.request;
         let whole = format!("{}{}", self.upstream, request.path);
-        let unpassable = |why: String| SendError::Unpassable(format!("cannot forward `{whole}`: {why}"));
-        let url = Url::parse(&whole).map_err(|error| unpassable(error.to_string()))?;
+        let refused = |why: String| Some(format!("cannot forward `{whole}`: {why}"));
+        let url = Url::parse(&whole).map_err(|error| refused(error.to_string()))?;
         if url.as_str() != whole {
-            return Err(unpassable(format!("it would become `{url}`")));
+            return Err(refused(format!("it would become `{url}`")));
         }
         self.client
             .request(arrived.method.clone(), url)
@@ -153,19 +155,8 @@ impl Shared {
             .body(request.body.clone())
             .send()
             .await
-            .map_err(SendError::NoAnswer)
+            .map_err(|_| None)
     }
-}
-
-/// Why a request has no reply.
-enum SendError {
-    /// The relay cannot forward it unchanged.
-    Unpassable(String),
-    #[expect(
-        dead_code,
-        reason = "the client sees a closed connection, as it would without a relay"
-    )]
-    NoAnswer(reqwest::Error),
 }
 
 impl Return<'_> {

@@ -3,6 +3,7 @@
 //! It knows no test runner and prints nothing: the harness does both.
 
 pub mod campaign;
+mod options;
 mod recorder;
 mod selected;
 mod shared;
@@ -24,10 +25,9 @@ use crate::ids::TrialName;
 use crate::matrix::baseline::Verdict;
 use crate::matrix::{Matrix, terminal};
 use crate::outcome::{Cause, Mismatch, Outcome, RunRecord, TrialRecord};
-use crate::plan::selection::{self, Axes, Names, Shard};
+use crate::plan::selection;
 use crate::plan::{Planned, PlannedTrial};
 use crate::report::{self, Paint};
-use crate::results::last::LastFilter;
 use crate::results::{Entry, Results};
 use crate::session::daemon::DaemonUse;
 use crate::session::preflight::{self, UnusableAlias};
@@ -38,6 +38,7 @@ use crate::spec::proxy_config::ProxyConfig;
 use crate::toolchain::Progress;
 use crate::watch;
 use crate::wire::Operation;
+pub use options::RunOptions;
 use recorder::Recorder;
 pub use selected::SelectedTrials;
 use shared::SharedResults;
@@ -54,41 +55,10 @@ pub const FAILED: u8 = 101;
 /// Exit status of a run in which trials failed, but none because of gateway, feature or Claude Code.
 pub const NOT_JUDGED: u8 = 102;
 
-/// The settings of a run, from the command line.
-#[derive(Clone, Debug)]
-pub struct RunOptions {
-    pub shard: Option<Shard>,
-    /// A file that lists the trials of this part.
-    pub trials: Option<PathBuf>,
-    pub names: Names,
-    pub axes: Axes,
-    pub last: LastFilter,
-    /// Selects only the trials that are not applicable.
-    pub not_applicable: bool,
-    /// Selects benchmarks: there are none.
-    pub benchmarks: bool,
-    /// Runs without a gateway.
-    pub control: bool,
-    /// Ignores the warm session.
-    pub cold: bool,
-    pub no_preflight: bool,
-    /// The matrix that the results are compared with.
-    pub baseline: Option<PathBuf>,
-    pub paint: Paint,
-    /// The `compat` that cargo built with the harness; `None` for the one beside this program.
-    pub compat: Option<PathBuf>,
-}
-
-impl RunOptions {
-    /// Whether this is not one part of a run on several machines.
-    pub fn is_whole(&self) -> bool {
-        self.shard.is_none() && self.trials.is_none()
-    }
-}
-
 /// A run that has started. Its trials may run in parallel.
 pub struct MatrixRun {
     options: RunOptions,
+    paint: Paint,
     environment: Environment,
     selected: SelectedTrials,
     proxy_config: Option<ProxyConfig>,
@@ -129,9 +99,12 @@ pub struct RunEnd {
 }
 
 impl MatrixRun {
-    /// Reads the remaining files, and replaces the results of the last run. It starts no process.
+    /// Reads the remaining files, and replaces the results of the last run. It starts no process. `compat` is the program
+    /// that cargo built with the harness; `None` is the one beside this program.
     pub fn start(
         options: RunOptions,
+        paint: Paint,
+        compat: Option<&'static str>,
         environment: Environment,
         mut selected: SelectedTrials,
         progress: Box<dyn Progress>,
@@ -155,7 +128,7 @@ impl MatrixRun {
         let daemon = match run {
             _ if options.cold => DaemonUse::Never,
             Some(run) => DaemonUse::Shared {
-                program: compat(&options)?,
+                program: compat_program(compat)?,
                 run: run.to_owned(),
             },
             None => DaemonUse::IfRunning,
@@ -165,12 +138,13 @@ impl MatrixRun {
             selected.results_path.clone(),
             project.root.join("test-results/junit.xml"),
             shared,
-            &record(&environment, options.control, project.trials().len()),
+            &record(&environment, options.is_control(), project.trials().len()),
             &selected.names,
         )?;
         selected.names = order;
         Ok(Self {
             options,
+            paint,
             environment,
             selected,
             proxy_config,
@@ -215,7 +189,7 @@ impl MatrixRun {
             return self.finished(&not_run(name, alias, Outcome::Fail(unusable.failure(alias))));
         }
         // Without a gateway, `claude` needs the provider's name of the model.
-        let config = self.proxy_config.as_ref().filter(|_| self.options.control);
+        let config = self.proxy_config.as_ref().filter(|_| self.options.is_control());
         let task = TrialTask {
             name,
             test: planned.test(),
@@ -236,7 +210,7 @@ impl MatrixRun {
                 &record.name,
                 failure,
                 record.evidence.as_deref(),
-                self.options.paint,
+                self.paint,
             )),
         }
     }
@@ -246,7 +220,7 @@ impl MatrixRun {
         let mismatches = faults.iter().map(mismatch_of_fault).collect();
         let failure = harness_failure("the cell cannot be read", mismatches);
         self.recorder.add(&not_run(name, "", Outcome::Fail(failure)));
-        let colour = self.options.paint == Paint::Ansi;
+        let colour = self.paint == Paint::Ansi;
         let text = diagnostic::render(faults, diagnostic::Format::Text, colour);
         let mut reported = self.reported.lock();
         if let Some(first) = reported.get(&text) {
@@ -278,7 +252,7 @@ impl MatrixRun {
                 environment: self.environment.clone(),
                 root: self.selected.project.root.clone(),
                 relays: Relays::default(),
-                control: self.options.control,
+                control: self.options.is_control(),
                 daemon: self.daemon.clone(),
                 watchdog: None,
             };
@@ -326,7 +300,7 @@ impl MatrixRun {
             None => None,
         };
         let manifest = (&self.selected.project.manifest).into();
-        let (width, paint) = (terminal_width(), self.options.paint);
+        let (width, paint) = (terminal_width(), self.paint);
         let verdict = (self.baseline.as_ref()).map(|baseline| Verdict::new(baseline, &manifest, &results));
         let verdict = verdict.transpose()?;
         Ok(RunEnd {
@@ -441,9 +415,9 @@ fn read_baseline(file: &Path) -> anyhow::Result<Matrix> {
     Matrix::parse(&text).with_context(|| format!("the baseline `{}` is not a matrix", file.display()))
 }
 
-fn compat(options: &RunOptions) -> anyhow::Result<PathBuf> {
-    match &options.compat {
-        Some(program) => Ok(program.clone()),
+fn compat_program(built: Option<&'static str>) -> anyhow::Result<PathBuf> {
+    match built {
+        Some(program) => Ok(program.into()),
         None => {
             let own = std::env::current_exe().context("cannot find this program")?;
             Ok(own.with_file_name("compat"))

@@ -37,7 +37,7 @@ impl SelectedTrials {
             .unwrap_or_else(|| root.join("compat-results.json"));
         let mut names = part(options, project.trials())?;
         let mut note = None;
-        if options.control {
+        if options.is_control() {
             let url = env::LITELLM_PROXY_BASE_URL;
             ensure!(
                 environment.get(url).is_none(),
@@ -137,13 +137,13 @@ fn filter(
     project: &Project,
     results_path: &Path,
 ) -> anyhow::Result<()> {
-    if options.benchmarks {
+    if options.bench {
         names.clear();
         return Ok(());
     }
     options.axes.check(&project.manifest)?;
     names.retain(|name| options.names.select(name) && options.axes.select(name));
-    if options.not_applicable {
+    if options.ignored {
         let cells = project.not_applicable(names.iter().map(|name| name.cell.clone()));
         names.retain(|name| cells.contains(&name.cell));
     }

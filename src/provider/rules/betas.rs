@@ -8,12 +8,7 @@ use super::{Rule, Subject};
 use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
 
-pub(super) const RULES: &[Rule] = &[Rule {
-    name: "known_betas",
-    source: "https://github.com/BerriAI/litellm/issues/20021 (Bedrock), https://github.com/BerriAI/litellm/issues/18145 \
-             (Vertex AI): their replies to an unknown flag",
-    check: known_betas,
-}];
+pub(super) const RULES: &[Rule] = rules![known_betas,];
 
 /// The flags that Bedrock accepts: those of the model's page
 /// (<https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>),
@@ -66,6 +61,8 @@ const VERTEX: [&str; 18] = [
     "web-search-2025-03-05",
 ];
 
+/// Source: https://github.com/BerriAI/litellm/issues/20021 (Bedrock), https://github.com/BerriAI/litellm/issues/18145
+/// (Vertex AI): their replies to an unknown flag
 fn known_betas(subject: &Subject) -> Option<ErrorReply> {
     let route = subject.route();
     let unknown: Vec<String> = subject

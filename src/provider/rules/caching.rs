@@ -7,35 +7,12 @@ use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::message::{Block, CacheBreakpoint, Content};
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
-        name: "cache_breakpoints",
-        source: "https://platform.claude.com/docs/en/build-with-claude/prompt-caching (up to 4 breakpoints); wording: \
-                 https://github.com/continuedev/continue/pull/6937",
-        check: breakpoints,
-    },
-    Rule {
-        name: "cache_ttl",
-        source: "https://platform.claude.com/docs/en/build-with-claude/prompt-caching (1-hour cache duration)",
-        check: ttl,
-    },
-    Rule {
-        name: "cache_ttl_offered",
-        source: "https://github.com/earendil-works/pi/pull/1570 (models of Bedrock without a one-hour cache, and their \
-                 message), https://github.com/BerriAI/litellm/issues/15880",
-        check: ttl_offered,
-    },
-    Rule {
-        name: "cache_ttl_order",
-        source: "https://platform.claude.com/docs/en/build-with-claude/prompt-caching (mixing different TTLs); wording: \
-                 https://github.com/headroomlabs-ai/headroom/issues/2939",
-        check: ttl_order,
-    },
-    Rule {
-        name: "cached_thinking",
-        source: "https://platform.claude.com/docs/en/build-with-claude/prompt-caching (what cannot be cached)",
-        check: cached_thinking,
-    },
+pub(super) const RULES: &[Rule] = rules![
+    cache_breakpoints,
+    cache_ttl,
+    cache_ttl_offered,
+    cache_ttl_order,
+    cached_thinking,
 ];
 
 const MOST: usize = 4;
@@ -70,7 +47,9 @@ fn within<'a>(place: &str, block: &'a Block) -> Vec<(String, &'a CacheBreakpoint
     found
 }
 
-fn breakpoints(subject: &Subject) -> Option<ErrorReply> {
+/// Source: https://platform.claude.com/docs/en/build-with-claude/prompt-caching (up to 4 breakpoints); wording:
+/// https://github.com/continuedev/continue/pull/6937
+fn cache_breakpoints(subject: &Subject) -> Option<ErrorReply> {
     let automatic = usize::from(
         subject
             .prompt()?
@@ -86,7 +65,8 @@ fn breakpoints(subject: &Subject) -> Option<ErrorReply> {
     ))
 }
 
-fn ttl(subject: &Subject) -> Option<ErrorReply> {
+/// Source: https://platform.claude.com/docs/en/build-with-claude/prompt-caching (1-hour cache duration)
+fn cache_ttl(subject: &Subject) -> Option<ErrorReply> {
     let (place, _) = all(subject)
         .into_iter()
         .find(|(_, cache)| !matches!(cache.ttl.as_str(), "5m" | "1h"))?;
@@ -99,7 +79,10 @@ fn ttl(subject: &Subject) -> Option<ErrorReply> {
 }
 
 /// Bedrock has a one-hour cache since the 4.5 models; Anthropic and Vertex AI have it for every model.
-fn ttl_offered(subject: &Subject) -> Option<ErrorReply> {
+///
+/// Source: https://github.com/earendil-works/pi/pull/1570 (models of Bedrock without a one-hour cache, and their
+/// message), https://github.com/BerriAI/litellm/issues/15880
+fn cache_ttl_offered(subject: &Subject) -> Option<ErrorReply> {
     if !subject.is_on(&[Route::BedrockInvoke, Route::BedrockConverse])
         || has_one_hour_cache_on_bedrock(subject.model())
     {
@@ -117,7 +100,9 @@ fn has_one_hour_cache_on_bedrock(model: &str) -> bool {
     !is_older
 }
 
-fn ttl_order(subject: &Subject) -> Option<ErrorReply> {
+/// Source: https://platform.claude.com/docs/en/build-with-claude/prompt-caching (mixing different TTLs); wording:
+/// https://github.com/headroomlabs-ai/headroom/issues/2939
+fn cache_ttl_order(subject: &Subject) -> Option<ErrorReply> {
     let all = all(subject);
     let first_short = all.iter().position(|(_, cache)| cache.ttl == "5m")?;
     let (place, _) = all[first_short..].iter().find(|(_, cache)| cache.ttl == "1h")?;
@@ -127,6 +112,7 @@ fn ttl_order(subject: &Subject) -> Option<ErrorReply> {
     ))
 }
 
+/// Source: https://platform.claude.com/docs/en/build-with-claude/prompt-caching (what cannot be cached)
 fn cached_thinking(subject: &Subject) -> Option<ErrorReply> {
     let (place, block) = subject
         .blocks()

@@ -6,20 +6,7 @@ use super::{Rule, Subject};
 use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
-        name: "known_fields",
-        source: "https://platform.claude.com/docs/en/api/messages (body parameters); the message for an unknown one: \
-                 https://github.com/BerriAI/litellm/issues/27532, https://github.com/BerriAI/litellm/issues/26320",
-        check: known_fields,
-    },
-    Rule {
-        name: "beta_fields",
-        source: "https://platform.claude.com/docs/en/build-with-claude/context-editing (beta header); without it: \
-                 https://github.com/BerriAI/litellm/issues/27532",
-        check: beta_fields,
-    },
-];
+pub(super) const RULES: &[Rule] = rules![known_fields, beta_fields,];
 
 /// Fields of every provider with the Messages API's body.
 const COMMON: [&str; 13] = [
@@ -88,6 +75,8 @@ const WITH_BETA: [(&str, &[&str]); 5] = [
     ("speed", &["fast-mode-"]),
 ];
 
+/// Source: https://platform.claude.com/docs/en/api/messages (body parameters); the message for an unknown one:
+/// https://github.com/BerriAI/litellm/issues/27532, https://github.com/BerriAI/litellm/issues/26320
 fn known_fields(subject: &Subject) -> Option<ErrorReply> {
     let unknown = field_names(subject)
         .into_iter()
@@ -117,6 +106,8 @@ fn is_known(subject: &Subject, name: &str) -> bool {
     }
 }
 
+/// Source: https://platform.claude.com/docs/en/build-with-claude/context-editing (beta header); without it:
+/// https://github.com/BerriAI/litellm/issues/27532
 fn beta_fields(subject: &Subject) -> Option<ErrorReply> {
     let (name, _) = WITH_BETA.iter().find(|(name, betas)| {
         subject.model_field(name).is_some() && !betas.iter().any(|beta| subject.has_beta(beta))

@@ -6,35 +6,12 @@ use super::{Rule, Subject};
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::message::{Content, Message};
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
-        name: "thinking_type",
-        source: "https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking (supported models); wording: \
-                 https://github.com/anomalyco/opencode/issues/22863, https://github.com/pensarai/apex/pull/890",
-        check: kind,
-    },
-    Rule {
-        name: "thinking_budget",
-        source: "https://platform.claude.com/docs/en/build-with-claude/extended-thinking (budget_tokens); wording: \
-                 https://github.com/BerriAI/litellm/issues/39627",
-        check: budget,
-    },
-    Rule {
-        name: "thinking_temperature",
-        source: "https://platform.claude.com/docs/en/build-with-claude/extended-thinking (feature compatibility)",
-        check: temperature,
-    },
-    Rule {
-        name: "thinking_signature",
-        source: "https://platform.claude.com/docs/en/build-with-claude/extended-thinking (thinking encryption)",
-        check: signature,
-    },
-    Rule {
-        name: "thinking_lost",
-        source: "https://platform.claude.com/docs/en/build-with-claude/extended-thinking (preserving thinking blocks); \
-                 wording: https://github.com/BerriAI/litellm/issues/8777",
-        check: lost,
-    },
+pub(super) const RULES: &[Rule] = rules![
+    thinking_type,
+    thinking_budget,
+    thinking_temperature,
+    thinking_signature,
+    thinking_lost,
 ];
 
 const LEAST_BUDGET: u64 = 1024;
@@ -47,7 +24,9 @@ fn is_on(thinking: &Value) -> bool {
     thinking["type"] == "enabled" || thinking["type"] == "adaptive"
 }
 
-fn kind(subject: &Subject) -> Option<ErrorReply> {
+/// Source: https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking (supported models); wording:
+/// https://github.com/anomalyco/opencode/issues/22863, https://github.com/pensarai/apex/pull/890
+fn thinking_type(subject: &Subject) -> Option<ErrorReply> {
     let asked = thinking(subject)?["type"].as_str();
     match (asked, subject.model()) {
         (Some("adaptive"), "claude-haiku-4-5") => subject.invalid("adaptive thinking is not supported on this model"),
@@ -64,7 +43,9 @@ fn kind(subject: &Subject) -> Option<ErrorReply> {
     }
 }
 
-fn budget(subject: &Subject) -> Option<ErrorReply> {
+/// Source: https://platform.claude.com/docs/en/build-with-claude/extended-thinking (budget_tokens); wording:
+/// https://github.com/BerriAI/litellm/issues/39627
+fn thinking_budget(subject: &Subject) -> Option<ErrorReply> {
     let thinking = thinking(subject)?;
     if thinking["type"] != "enabled" {
         return None;
@@ -89,7 +70,8 @@ fn budget(subject: &Subject) -> Option<ErrorReply> {
     )
 }
 
-fn temperature(subject: &Subject) -> Option<ErrorReply> {
+/// Source: https://platform.claude.com/docs/en/build-with-claude/extended-thinking (feature compatibility)
+fn thinking_temperature(subject: &Subject) -> Option<ErrorReply> {
     let prompt = subject.prompt()?;
     let temperature = prompt["temperature"]
         .as_f64()
@@ -104,7 +86,9 @@ fn temperature(subject: &Subject) -> Option<ErrorReply> {
 }
 
 /// The provider must have made the signature, for the same text.
-fn signature(subject: &Subject) -> Option<ErrorReply> {
+///
+/// Source: https://platform.claude.com/docs/en/build-with-claude/extended-thinking (thinking encryption)
+fn thinking_signature(subject: &Subject) -> Option<ErrorReply> {
     let model = &subject.message()?.model;
     let (place, _) = subject.blocks().find(|(_, block)| match &block.content {
         Content::Thinking { thinking, signature } => !subject.signer.verifies(model, thinking, signature),
@@ -115,7 +99,10 @@ fn signature(subject: &Subject) -> Option<ErrorReply> {
 
 /// In a tool loop, a client must return the thinking before the call unchanged. This applies only to thinking that this
 /// provider sent.
-fn lost(subject: &Subject) -> Option<ErrorReply> {
+///
+/// Source: https://platform.claude.com/docs/en/build-with-claude/extended-thinking (preserving thinking blocks);
+/// wording: https://github.com/BerriAI/litellm/issues/8777
+fn thinking_lost(subject: &Subject) -> Option<ErrorReply> {
     if !is_on(thinking(subject)?) {
         return None;
     }

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
@@ -97,22 +97,26 @@ impl StateDir {
 
     /// The old directories of runs on the same project.
     fn stale_siblings(&self) -> Vec<PathBuf> {
-        let own = self.folder.file_name().unwrap_or_default().to_string_lossy();
-        let prefix = own.split('-').next().unwrap_or_default().to_owned() + "-";
+        let name = |path: &Path| {
+            path.file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned()
+        };
+        let own = name(&self.folder);
+        let prefix = format!("{}-", own.split('-').next().unwrap_or_default());
         let is_old = |path: &Path| {
             let written = path.metadata().and_then(|metadata| metadata.modified());
-            let age = written.map(|written| SystemTime::now().duration_since(written));
-            age.is_ok_and(|age| age.is_ok_and(|age| age > OLD))
+            let age = written.ok().and_then(|written| written.elapsed().ok());
+            age.is_some_and(|age| age > OLD)
         };
-        let parent = self.folder.parent();
-        let entries = parent.and_then(|parent| std::fs::read_dir(parent).ok());
-        entries
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
-            .map(|entry| entry.path())
-            .filter(|path| *path != self.folder && is_old(path))
+        let entries = self
+            .folder
+            .parent()
+            .and_then(|parent| std::fs::read_dir(parent).ok());
+        let paths = entries.into_iter().flatten().flatten().map(|entry| entry.path());
+        paths
+            .filter(|path| name(path).starts_with(&prefix) && *path != self.folder && is_old(path))
             .collect()
     }
 
@@ -175,6 +179,8 @@ impl StateDir {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     #[test]
