@@ -22,7 +22,7 @@ use crate::mutant::score::{Named, Scored, Vacuous};
 use crate::mutant_files;
 use crate::run::campaign::{self, Campaign, CampaignListener, CampaignResult, NotClean};
 use crate::session::daemon::DaemonUse;
-use crate::session::{Relays, Session, SessionOptions};
+use crate::session::{Session, SessionOptions};
 use crate::spec_files::Project;
 
 /// Run the matrix with seeded gateway bugs, and report which cells catch them
@@ -136,7 +136,7 @@ async fn run_campaign(
         watchdog: None,
         environment,
         root: project.root.clone(),
-        relays: Relays::Mutants,
+        mutants: true,
     };
     let session = Session::start(&options, progress::on_standard_error().as_ref()).await?;
     let campaign = Campaign {

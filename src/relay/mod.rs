@@ -26,7 +26,7 @@ use crate::ledger::Ledger;
 use crate::mutant::{Mutant, Position};
 use crate::wire::Operation;
 use crate::wire::exchange::GatewayExchange;
-use server::Shared;
+use server::RelayState;
 
 /// A mutant that is applied to one trial.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl RelayedTrial {
 
 /// A running relay. Dropping it stops it; [`Relay::shutdown`] also waits for its end.
 pub struct Relay {
-    shared: Arc<Shared>,
+    shared: Arc<RelayState>,
     server: HttpServer,
 }
 
@@ -86,7 +86,7 @@ impl Relay {
         let bound = BoundServer::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
             .await
             .context("cannot listen on loopback for the relay")?;
-        let shared = Shared::new(position, upstream).context("cannot make the relay's HTTP client")?;
+        let shared = RelayState::new(position, upstream).context("cannot make the relay's HTTP client")?;
         let shared = Arc::new(shared);
         let router = Router::new()
             .fallback(server::handle)

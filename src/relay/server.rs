@@ -40,7 +40,7 @@ const HOP_BY_HOP: [&str; 9] = [
     "expect",
 ];
 
-pub(super) struct Shared {
+pub(super) struct RelayState {
     pub(super) position: Position,
     upstream: String,
     client: reqwest::Client,
@@ -65,7 +65,7 @@ struct Return<'a> {
 }
 
 pub(super) async fn handle(
-    State(shared): State<Arc<Shared>>,
+    State(shared): State<Arc<RelayState>>,
     request: Request<HttpBody>,
 ) -> Response<HttpBody> {
     let (parts, body) = request.into_parts();
@@ -79,7 +79,7 @@ pub(super) async fn handle(
     shared.pass(arrived).await
 }
 
-impl Shared {
+impl RelayState {
     pub(super) fn new(position: Position, upstream: &str) -> reqwest::Result<Self> {
         let client = reqwest::Client::builder()
             .no_proxy()

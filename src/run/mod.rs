@@ -32,7 +32,7 @@ use crate::results::{Entry, Results};
 use crate::session::daemon::DaemonUse;
 use crate::session::preflight::{self, UnusableAlias};
 use crate::session::schedule::Queue;
-use crate::session::{Relays, Session, SessionOptions};
+use crate::session::{Session, SessionOptions};
 use crate::spec::fault::Fault;
 use crate::spec::proxy_config::ProxyConfig;
 use crate::toolchain::Progress;
@@ -251,7 +251,7 @@ impl MatrixRun {
             let options = SessionOptions {
                 environment: self.environment.clone(),
                 root: self.selected.project.root.clone(),
-                relays: Relays::default(),
+                mutants: false,
                 control: self.options.is_control(),
                 daemon: self.daemon.clone(),
                 watchdog: None,

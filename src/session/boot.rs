@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 
+use super::SessionOptions;
 use super::daemon::{self, DaemonClient, DaemonUse, Fingerprint, Found, StateDir};
-use super::{Relays, SessionOptions};
 use crate::env::{self, ClaudeChoice, Environment, Secret};
 use crate::gateway::{self, GatewayOptions, GatewayProcess, LogFile, RunningGateway};
 use crate::mutant::Position;
@@ -114,7 +114,7 @@ pub(super) async fn backend(
         return Ok(Backend::new(Some(Provider::Embedded(simulator)), gateway, None));
     }
     // The warm session has no relay behind its gateway.
-    if options.relays != Relays::Mutants
+    if !options.mutants
         && let Some(client) = daemon_client(options, progress).await?
     {
         return Ok(Backend::of_daemon(*client));
@@ -125,7 +125,7 @@ pub(super) async fn backend(
         run,
         scratch,
         simulator: SimulatorOptions::default(),
-        relay_behind: options.relays == Relays::Mutants,
+        relay_behind: options.mutants,
     };
     let booted = boot(boot_options, progress).await?;
     let gateway = RunningGateway::Process(Box::new(booted.gateway));

@@ -33,24 +33,14 @@ pub struct SessionOptions {
     pub environment: Environment,
     /// The project's root, with `proxy_config.yaml` and `toolchain/`.
     pub root: PathBuf,
-    pub relays: Relays,
+    /// Whether mutants are applied: a relay then stands behind the gateway too. A gateway that already runs cannot have one.
+    pub mutants: bool,
     /// Whether the run is a control run, without a gateway.
     pub control: bool,
     pub daemon: DaemonUse,
     /// The executable to use as the watchdog; its `main` calls [`crate::process::run_hidden_mode_if_asked`]. `None` for
     /// the program that runs now.
     pub watchdog: Option<PathBuf>,
-}
-
-/// The relays of a session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Relays {
-    /// One in front of the gateway in a simulated run, none in a live run.
-    #[default]
-    Simulated,
-    Never,
-    /// One in front of the gateway and one behind it, for mutants. A gateway that already runs can have none behind it.
-    Mutants,
 }
 
 #[derive(Debug)]
@@ -95,17 +85,13 @@ impl Session {
             version: gateway_version,
             lease,
         } = backend;
-        let wants_front = match options.relays {
-            Relays::Simulated => provider.is_some(),
-            Relays::Mutants => true,
-            Relays::Never => false,
-        };
-        let front = match wants_front {
-            true => Some(Relay::start(Position::Front, gateway.base_url()).await?),
-            false => None,
+        // A live run has no relay: its exchanges are not judged.
+        let front = match provider {
+            Some(_) => Some(Relay::start(Position::Front, gateway.base_url()).await?),
+            None => None,
         };
         Ok(Self {
-            schedule: Schedule::new(cores(), pace(options.relays, provider.as_ref())),
+            schedule: Schedule::new(cores(), pace(options.mutants, provider.as_ref())),
             provider,
             front,
             back,
@@ -217,12 +203,11 @@ impl Session {
     }
 }
 
-fn pace(relays: Relays, provider: Option<&Provider>) -> ProviderPace {
+fn pace(mutants: bool, provider: Option<&Provider>) -> ProviderPace {
     match provider {
         // A mutant may delay replies.
-        Some(_) if relays == Relays::Mutants => ProviderPace::Thinking,
-        Some(provider) if provider.first_byte_delay_ms() == 0 => ProviderPace::Immediate,
-        Some(_) | None => ProviderPace::Thinking,
+        Some(provider) if !mutants && provider.first_byte_delay_ms() == 0 => ProviderPace::Immediate,
+        _ => ProviderPace::Thinking,
     }
 }
 

@@ -1,7 +1,6 @@
 //! Measures with a real `claude` the behaviour that `claude/mod.rs` relies on:
 //! `COMPAT_CLAUDE=path cargo test --test it claude_real -- --ignored`.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -14,7 +13,7 @@ use compat_matrix::claude::{ClaudeProgress, ClaudeRun, Endpoint, Invocation, run
 use compat_matrix::env::{ClaudeChoice, Environment, Secret};
 use compat_matrix::evidence::Killed;
 use compat_matrix::ids::TrialKey;
-use compat_matrix::process::{Cookie, RunId, carriers};
+use compat_matrix::process::{Cookie, carriers};
 use compat_matrix::spec::cell::{Prompt, PromptBlock};
 use compat_matrix::transcript::AnswerBlock;
 use serde_json::{Value, json};
@@ -120,19 +119,12 @@ fn claude() -> PathBuf {
 fn invocation(folder: &TempDir, base_url: &str) -> Invocation {
     Invocation {
         program: claude(),
-        run: RunId::mint(),
-        key: TrialKey(Uuid::new_v4()),
-        model: "claude-haiku-4-5".to_owned(),
-        prompts: vec![text_prompt("say hello")],
-        flags: Vec::new(),
-        variables: BTreeMap::new(),
         endpoint: Endpoint::Gateway {
             base_url: base_url.to_owned(),
             token: Secret::new("sk-of-the-run"),
         },
-        folder: folder.path().to_owned(),
-        inherited: Environment::from_process().inherited(),
         deadline: Duration::from_secs(60),
+        ..crate::claude::invocation(folder)
     }
 }
 

@@ -11,7 +11,7 @@ use compat_matrix::provider::{self, Simulator};
 use compat_matrix::run::trial::TrialTask;
 use compat_matrix::session::daemon::DaemonUse;
 use compat_matrix::session::schedule::Queue;
-use compat_matrix::session::{Relays, Session, SessionOptions};
+use compat_matrix::session::{Session, SessionOptions};
 use compat_matrix::spec::cell::Test;
 use compat_matrix::spec::expectation::{Check, Turn};
 use compat_matrix::toolchain::Silent;
@@ -45,7 +45,7 @@ fn attached(gateway: &str, key: &str, provider: Option<&str>) -> Vec<(&'static s
 
 async fn session(variables: Vec<(&'static str, String)>) -> anyhow::Result<Session> {
     let options = SessionOptions {
-        relays: Relays::Never,
+        mutants: false,
         control: false,
         daemon: DaemonUse::Never,
         environment: variables.into_iter().collect::<Environment>(),
