@@ -54,7 +54,6 @@ pub const STDERR_BYTES: usize = 64 << 10;
 /// The longest time to read the rest of standard output after `claude` ended.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// The output and the exit status of a `claude` process.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClaudeRun {
     /// Its output, with the warnings and errors of its debug log.

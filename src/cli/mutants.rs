@@ -103,13 +103,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 MutantsFormat::Text => Output::Standard.write(&text(&result, vacuous, seconds))?,
                 MutantsFormat::Json => data!("{:#}", json_of(&result, vacuous, seconds)),
             }
-            Ok(match result.mutants.iter().all(|scored| scored.killed) {
+            Ok(match killed(&result) == result.mutants.len() {
                 true => ExitCode::SUCCESS,
                 false => ExitCode::FAILURE,
             })
         }
         Err(red) => {
-            talk!("{}", not_clean(&red).trim_end());
+            talk!("{}", not_clean(&red));
             Ok(ExitCode::FAILURE)
         }
     }
@@ -197,10 +197,10 @@ impl CampaignListener for Bar {
     }
 
     fn mutant_scored(&self, scored: &Scored) {
-        let verdict = if scored.killed { "killed" } else { "SURVIVED" };
+        let (verdict, touched, tried) = (verdict(scored), scored.touched, scored.tried);
         self.say(&format!(
-            "{verdict:8} {} ({} of {} cells affected)",
-            scored.mutant, scored.touched, scored.tried
+            "{verdict:8} {} ({touched} of {tried} cells affected)",
+            scored.mutant
         ));
     }
 }
@@ -208,42 +208,46 @@ impl CampaignListener for Bar {
 fn not_clean(red: &[NotClean]) -> String {
     let mut out = String::from("error: cells fail without a mutant, so they cannot catch one\n");
     for one in red {
-        let first = one.failure.mismatches.first().map_or(String::new(), |mismatch| {
-            format!("{}: {}", mismatch.expectation, mismatch.summary)
-        });
-        let _ = writeln!(out, "  {}: {} ({first})", one.name, one.failure.cause.as_str());
+        let mismatch = one.failure.mismatches.first();
+        let first = mismatch.map(|mismatch| format!("{}: {}", mismatch.expectation, mismatch.summary));
+        let (cause, first) = (one.failure.cause.as_str(), first.unwrap_or_default());
+        let _ = writeln!(out, "  {}: {cause} ({first})", one.name);
     }
-    out.push_str("hint: `cargo test --test compat` shows their failures\n");
+    out.push_str("hint: `cargo test --test compat` shows their failures");
     out
 }
 
 fn text(result: &CampaignResult, vacuous: Option<&Vacuous>, seconds: f64) -> String {
-    let mut out = String::new();
-    for scored in &result.mutants {
-        mutant_text(&mut out, scored);
-    }
-    let killed = result.mutants.iter().filter(|scored| scored.killed).count();
+    let mut out: String = result.mutants.iter().map(mutant_text).collect();
+    let (killed, of) = (killed(result), result.mutants.len());
+    let percent = killed * 100 / of.max(1);
+    let trials = result.trials;
     let _ = writeln!(
         out,
-        "score: {killed} of {} mutants killed, {} % ({} trials, {seconds:.0} s)",
-        result.mutants.len(),
-        killed * 100 / result.mutants.len().max(1),
-        result.trials,
+        "score: {killed} of {of} mutants killed, {percent} % ({trials} trials, {seconds:.0} s)"
     );
-    if let Some(vacuous) = vacuous {
-        listing(
-            &mut out,
-            "expectations that no mutant broke",
-            &vacuous.expectations,
-        );
-        listing(&mut out, "cells that no mutant turned red", &vacuous.cells);
+    if let Some(Vacuous { expectations, cells }) = vacuous {
+        for (what, names) in [
+            ("expectations that no mutant broke", expectations),
+            ("cells that no mutant turned red", cells),
+        ] {
+            let _ = writeln!(out, "{what}: {}", names.len());
+            out.extend(names.iter().map(|name| format!("  {name}\n")));
+        }
     }
     out
 }
 
-fn mutant_text(out: &mut String, scored: &Scored) {
-    let verdict = if scored.killed { "killed" } else { "SURVIVED" };
-    let _ = writeln!(out, "{verdict} {}: {}", scored.mutant, scored.description);
+fn killed(result: &CampaignResult) -> usize {
+    result.mutants.iter().filter(|scored| scored.killed).count()
+}
+
+fn verdict(scored: &Scored) -> &'static str {
+    if scored.killed { "killed" } else { "SURVIVED" }
+}
+
+fn mutant_text(scored: &Scored) -> String {
+    let mut out = format!("{} {}: {}\n", verdict(scored), scored.mutant, scored.description);
     for (what, named) in [
         ("caught by", &scored.caught_by),
         ("missed by", &scored.missed_by),
@@ -255,14 +259,13 @@ fn mutant_text(out: &mut String, scored: &Scored) {
         }
     }
     if !scored.killed {
+        let (touched, tried, sources) = (scored.touched, scored.tried, scored.sources.join(" "));
         let _ = writeln!(
             out,
-            "  it affected {} of {} cells; sources: {}",
-            scored.touched,
-            scored.tried,
-            scored.sources.join(" ")
+            "  it affected {touched} of {tried} cells; sources: {sources}"
         );
     }
+    out
 }
 
 /// The cells of each expectation.
@@ -278,18 +281,10 @@ fn by_expectation(named: &[Named]) -> Vec<(&str, Vec<String>)> {
     lines
 }
 
-fn listing(out: &mut String, what: &str, lines: &[String]) {
-    let _ = writeln!(out, "{what}: {}", lines.len());
-    for line in lines {
-        let _ = writeln!(out, "  {line}");
-    }
-}
-
 fn json_of(result: &CampaignResult, vacuous: Option<&Vacuous>, seconds: f64) -> serde_json::Value {
-    let killed = result.mutants.iter().filter(|scored| scored.killed).count();
     json!({
         "mutants": result.mutants,
-        "killed": killed,
+        "killed": killed(result),
         "of": result.mutants.len(),
         "trials": result.trials,
         "seconds": seconds,

@@ -22,7 +22,6 @@ const LABEL: &str = "compat-matrix";
 /// The port that LiteLLM listens on in its container.
 const INNER_PORT: u16 = 4000;
 
-/// An image on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     pub name: String,

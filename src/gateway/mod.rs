@@ -16,7 +16,7 @@ pub use container::{Image, pull, remove_containers_of, start_container};
 pub use credentials::{live_providers, secrets};
 pub use litellm::{install_release, start_litellm};
 pub use log::LogFile;
-pub use process::{GatewayProcess, NotReady, wait_until_ready};
+pub use process::{GatewayProcess, NotReady, is_alive, wait_until_ready};
 
 use crate::env::{Environment, Secret, Variables};
 use crate::process::RunId;

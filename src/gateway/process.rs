@@ -50,12 +50,8 @@ impl GatewayProcess {
 
     /// Waits until the gateway answers.
     pub(super) async fn answered(&mut self) -> Result<(), NotReady> {
-        let url = format!("{}/health/liveliness", self.base_url);
         let client = reqwest::Client::new();
-        let probe = async || {
-            let reply = client.get(&url).timeout(Duration::from_secs(5)).send().await;
-            reply.is_ok_and(|reply| reply.status().is_success()).then_some(())
-        };
+        let probe = async || is_alive(&client, &self.base_url).await.then_some(());
         let ended = || self.service.try_ended();
         wait_until_ready("the gateway", BOOT_PATIENCE, &self.log, ended, probe).await
     }
@@ -85,6 +81,13 @@ impl GatewayProcess {
         // If this fails, the watchdog ends the process.
         let _ = self.service.stop(STOP_PATIENCE).await;
     }
+}
+
+/// Whether a LiteLLM proxy answers its health check within five seconds.
+pub async fn is_alive(client: &reqwest::Client, base_url: &str) -> bool {
+    let url = format!("{base_url}/health/liveliness");
+    let reply = client.get(url).timeout(Duration::from_secs(5)).send().await;
+    reply.is_ok_and(|reply| reply.status().is_success())
 }
 
 /// A process ended or timed out before it was ready.

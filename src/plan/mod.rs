@@ -14,7 +14,6 @@ use crate::spec::fault::Fault;
 use crate::spec::manifest::{Manifest, Tier};
 use crate::spec::proxy_config::ProxyConfig;
 
-/// The plan for one trial.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Planned {
     Run(Box<PlannedTrial>),

@@ -31,7 +31,6 @@ pub(super) struct Outgoing {
     pub(super) pace: Pace,
 }
 
-/// A piece of the body.
 pub(super) struct Frame {
     bytes: Bytes,
     /// Its content before framing, for the record.

@@ -16,7 +16,6 @@ use super::recorder::ReplyRecorder;
 use crate::mutant::{Step, StreamChanger};
 use crate::wire::framing::{Decoder, Framing};
 
-/// The body as it arrives.
 pub(super) type ReceivedBody = Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>;
 
 pub(super) struct PassingBody {

@@ -47,7 +47,6 @@ pub(super) struct RelayState {
     pub(super) trials: TrialMap<RelayedTrial>,
 }
 
-/// A request to forward.
 struct Arrived {
     method: reqwest::Method,
     request: PassingRequest,

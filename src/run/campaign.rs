@@ -59,7 +59,6 @@ pub struct CampaignResult {
     pub trials: usize,
 }
 
-/// A trial to run.
 struct Job {
     name: TrialName,
     plan: Box<PlannedTrial>,

@@ -166,7 +166,6 @@ impl MatrixRun {
         &self.selected.names
     }
 
-    /// Runs and records one trial.
     pub fn trial(&self, name: &TrialName, rank: usize) -> TrialEnd {
         match self.selected.project.plan(self.proxy_config.as_ref(), name) {
             Planned::NotApplicable(reason) => {

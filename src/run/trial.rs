@@ -30,7 +30,6 @@ const ATTEMPTS: usize = 2;
 /// The longest wait for the reply to a direct request.
 const DIRECT_PATIENCE: Duration = Duration::from_secs(60);
 
-/// The inputs of one trial.
 #[derive(Clone, Copy, Debug)]
 pub struct TrialTask<'a> {
     pub name: &'a TrialName,

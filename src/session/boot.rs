@@ -220,7 +220,6 @@ async fn daemon_client(
     Ok(Some(started.client))
 }
 
-/// The inputs of [`boot`].
 pub(super) struct Boot<'a> {
     pub(super) environment: &'a Environment,
     pub(super) root: &'a Path,
@@ -271,7 +270,6 @@ pub(super) async fn boot(boot: Boot<'_>, progress: &dyn Progress) -> anyhow::Res
     })
 }
 
-/// The `claude` of a session.
 pub(super) struct ClaudeProgram {
     pub(super) path: PathBuf,
     /// `None` if it is not the pinned one and does not report a version.

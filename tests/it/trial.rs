@@ -1,7 +1,7 @@
 //! `run::trial` and `session`: a trial from its session to its record. The scripted `claude` replaces the real one; the
 //! provider simulator, or a double that refuses everything, replaces the gateway.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use compat_matrix::env::{self, Environment};
 use compat_matrix::evidence::Behind;
@@ -91,33 +91,45 @@ fn name() -> TrialName {
     "text::anthropic::haiku".parse().unwrap()
 }
 
-async fn run(test: &Test, session: &Session, root: &Path) -> TrialRecord {
-    let task = TrialTask {
-        mutation: None,
-        name: &name(),
-        test,
-        alias: ALIAS,
-        root,
-        ticket: &Queue::default().join(0),
-    };
-    task.run(session).await
+/// A finished trial, and the folder with its evidence.
+struct Finished {
+    record: TrialRecord,
+    root: TempDir,
 }
 
-fn verdict(record: &TrialRecord, name: &str) -> Option<Verdict> {
-    let judged = record.judged.iter().find(|judged| judged.name == name)?;
-    Some(judged.verdict)
-}
-
-fn failure(record: &TrialRecord) -> &Failure {
-    match &record.outcome {
-        Outcome::Fail(failure) => failure,
-        other => panic!("{other:?} instead of a failure"),
+impl Finished {
+    /// Runs `test`, and ends the session.
+    async fn of(test: &Test, session: Session) -> Self {
+        let root = TempDir::new().unwrap();
+        let task = TrialTask {
+            mutation: None,
+            name: &name(),
+            test,
+            alias: ALIAS,
+            root: root.path(),
+            ticket: &Queue::default().join(0),
+        };
+        let record = task.run(&session).await;
+        session.end().await;
+        Self { record, root }
     }
-}
 
-fn evidence(record: &TrialRecord, root: &Path, file: &str) -> String {
-    let folder = record.evidence.as_ref().expect("there is evidence");
-    std::fs::read_to_string(root.join(folder).join(file)).unwrap_or_default()
+    fn verdict(&self, name: &str) -> Option<Verdict> {
+        let judged = self.record.judged.iter().find(|judged| judged.name == name)?;
+        Some(judged.verdict)
+    }
+
+    fn failure(&self) -> &Failure {
+        match &self.record.outcome {
+            Outcome::Fail(failure) => failure,
+            other => panic!("{other:?} instead of a failure"),
+        }
+    }
+
+    fn evidence(&self, file: &str) -> String {
+        let folder = self.record.evidence.as_ref().expect("there is evidence");
+        std::fs::read_to_string(self.root.path().join(folder).join(file)).unwrap_or_default()
+    }
 }
 
 #[tokio::test]
@@ -126,9 +138,9 @@ async fn a_text_trial_passes_and_writes_its_evidence() {
     let session = session_on(&simulator).await;
     assert_eq!(session.behind(), Behind::Simulated);
     assert_eq!(session.claude_version.as_deref(), Some("0.0.0"));
-    let root = TempDir::new().unwrap();
-    let record = run(&text_test(), &session, root.path()).await;
-    assert_eq!(record.outcome, Outcome::Pass, "{record:#?}");
+    let scratch = session.scratch().to_owned();
+    let finished = Finished::of(&text_test(), session).await;
+    assert_eq!(finished.record.outcome, Outcome::Pass, "{:#?}", finished.record);
     for name in [
         "check",
         "requests",
@@ -138,28 +150,27 @@ async fn a_text_trial_passes_and_writes_its_evidence() {
         "workarounds",
         "unmatched_requests",
     ] {
-        assert_eq!(verdict(&record, name), Some(Verdict::Held), "{name}");
+        assert_eq!(finished.verdict(name), Some(Verdict::Held), "{name}");
     }
-    assert_eq!((record.model.as_str(), record.attempts.len()), (ALIAS, 1));
-    assert!(record.usage.input_tokens > 0, "{record:#?}");
-    let exchanges = evidence(&record, root.path(), "exchanges.jsonl");
+    assert_eq!(
+        (finished.record.model.as_str(), finished.record.attempts.len()),
+        (ALIAS, 1)
+    );
+    assert!(finished.record.usage.input_tokens > 0, "{:#?}", finished.record);
+    let exchanges = finished.evidence("exchanges.jsonl");
     assert_eq!(exchanges.lines().count(), 1);
     let key = &simulator.credentials().anthropic_api_key;
     assert!(!exchanges.contains(key), "the evidence contains a key");
-    assert!(evidence(&record, root.path(), "transcript.jsonl").contains("pong"));
-    let exit: Value = serde_json::from_str(&evidence(&record, root.path(), "exit.json")).unwrap();
+    assert!(finished.evidence("transcript.jsonl").contains("pong"));
+    let exit: Value = serde_json::from_str(&finished.evidence("exit.json")).unwrap();
     assert_eq!(exit["code"], 0);
-    let scratch = session.scratch().to_owned();
-    session.end().await;
     assert!(!scratch.exists(), "the session removes its folder");
-    simulator.shutdown().await;
 }
 
 #[tokio::test]
 async fn a_provider_in_lockstep_gets_the_shown_deltas() {
     let simulator = simulator().await;
     let session = session_on(&simulator).await;
-    let root = TempDir::new().unwrap();
     let mut test = text_test();
     test.expectations[0].check = Check::Text(equals("one two three"));
     let Reply::Message(message) = &mut test.script.replies[0] else {
@@ -167,32 +178,26 @@ async fn a_provider_in_lockstep_gets_the_shown_deltas() {
     };
     message.content = vec![ReplyBlock::Text("one two three".into())];
     message.pace.lockstep = true;
-    let record = run(&test, &session, root.path()).await;
-    assert_eq!(record.outcome, Outcome::Pass, "{record:#?}");
-    let exchange: ProviderExchange =
-        serde_json::from_str(&evidence(&record, root.path(), "exchanges.jsonl")).unwrap();
+    let finished = Finished::of(&test, session).await;
+    assert_eq!(finished.record.outcome, Outcome::Pass, "{:#?}", finished.record);
+    let exchange: ProviderExchange = serde_json::from_str(&finished.evidence("exchanges.jsonl")).unwrap();
     let lockstep = exchange.reply.lockstep.expect("a lockstep reply");
     assert_eq!((lockstep.seen, lockstep.deltas), (2, 3));
-    session.end().await;
-    simulator.shutdown().await;
 }
 
 #[tokio::test]
 async fn a_broken_expectation_fails_the_trial() {
     let simulator = simulator().await;
     let session = session_on(&simulator).await;
-    let root = TempDir::new().unwrap();
     let mut test = text_test();
     test.expectations[0].check = Check::Text(equals("something else"));
-    let record = run(&test, &session, root.path()).await;
-    let failure = failure(&record);
+    let finished = Finished::of(&test, session).await;
+    let failure = finished.failure();
     assert_eq!(failure.cause, Cause::Assertion);
     assert_eq!(failure.mismatches.len(), 1, "{failure:#?}");
     assert_eq!(failure.mismatches[0].actual, "\"pong\"");
-    assert_eq!(verdict(&record, "check"), Some(Verdict::Broken));
-    assert_eq!(verdict(&record, "requests"), Some(Verdict::Held));
-    session.end().await;
-    simulator.shutdown().await;
+    assert_eq!(finished.verdict("check"), Some(Verdict::Broken));
+    assert_eq!(finished.verdict("requests"), Some(Verdict::Held));
 }
 
 #[tokio::test]
@@ -201,9 +206,8 @@ async fn a_gateway_error_is_reported_with_its_message() {
     let gateway = Server::start(|_, _| loopback::ready(loopback::status(500))).await;
     let variables = attached(&gateway.address, "any key", Some(simulator.base_url()));
     let session = session(variables).await.expect("a session");
-    let root = TempDir::new().unwrap();
-    let record = run(&text_test(), &session, root.path()).await;
-    let failure = failure(&record);
+    let finished = Finished::of(&text_test(), session).await;
+    let failure = finished.failure();
     assert_eq!(failure.cause, Cause::Gateway, "{failure:#?}");
     assert!(
         failure.why.contains("no Messages request reached the provider"),
@@ -213,15 +217,13 @@ async fn a_gateway_error_is_reported_with_its_message() {
     let first = &failure.mismatches[0];
     assert_eq!(first.expectation, "run");
     assert!(first.actual.contains("the double says no"), "{first:#?}");
-    assert_eq!(verdict(&record, "requests"), Some(Verdict::Broken));
-    assert_eq!(evidence(&record, root.path(), "exchanges.jsonl"), "");
+    assert_eq!(finished.verdict("requests"), Some(Verdict::Broken));
+    assert_eq!(finished.evidence("exchanges.jsonl"), "");
     let asked = gateway.targets();
     assert!(
         asked.iter().any(|target| target.starts_with("/v1/messages")),
         "{asked:?}"
     );
-    session.end().await;
-    simulator.shutdown().await;
 }
 
 #[tokio::test]
@@ -237,47 +239,37 @@ async fn a_live_run_judges_only_the_side_of_claude() {
         .await
         .expect("a session");
     assert_eq!(session.behind(), Behind::Live);
-    let root = TempDir::new().unwrap();
     let mut test = text_test();
     test.expectations[0].check = Check::Exit(0);
-    let record = run(&test, &session, root.path()).await;
-    assert_eq!(record.outcome, Outcome::Pass, "{record:#?}");
-    assert_eq!(verdict(&record, "check"), Some(Verdict::Held));
-    assert_eq!(verdict(&record, "requests"), Some(Verdict::NotJudged));
-    assert_eq!(verdict(&record, "prompt"), Some(Verdict::NotJudged));
-    assert_eq!(verdict(&record, "unmatched_requests"), None);
-    session.end().await;
-    simulator.shutdown().await;
+    let finished = Finished::of(&test, session).await;
+    assert_eq!(finished.record.outcome, Outcome::Pass, "{:#?}", finished.record);
+    assert_eq!(finished.verdict("check"), Some(Verdict::Held));
+    assert_eq!(finished.verdict("requests"), Some(Verdict::NotJudged));
+    assert_eq!(finished.verdict("prompt"), Some(Verdict::NotJudged));
+    assert_eq!(finished.verdict("unmatched_requests"), None);
 }
 
 #[tokio::test]
 async fn a_transient_error_is_retried_in_a_live_run() {
-    let overloaded = || {
-        Server::start(|_, _| {
-            let body =
-                json!({ "type": "error", "error": { "type": "overloaded_error", "message": "Overloaded" } });
-            loopback::ready(
-                axum::http::Response::builder()
-                    .status(529)
-                    .body(body.to_string().into())
-                    .unwrap(),
-            )
-        })
-    };
-    let gateway = overloaded().await;
+    let gateway = Server::start(|_, _| {
+        let error = json!({ "type": "overloaded_error", "message": "Overloaded" });
+        let body = json!({ "type": "error", "error": error });
+        let response = axum::http::Response::builder().status(529);
+        loopback::ready(response.body(body.to_string().into()).unwrap())
+    })
+    .await;
     let session = session(attached(&gateway.address, "any key", None))
         .await
         .expect("a session");
-    let root = TempDir::new().unwrap();
-    let record = run(&text_test(), &session, root.path()).await;
-    assert_eq!(failure(&record).cause, Cause::Upstream, "{record:#?}");
-    assert_eq!(record.attempts.len(), 2);
-    let second = root
-        .path()
-        .join(record.evidence.as_ref().unwrap())
-        .join("attempt-2");
-    assert!(second.join("transcript.jsonl").is_file());
-    session.end().await;
+    let finished = Finished::of(&text_test(), session).await;
+    assert_eq!(
+        finished.failure().cause,
+        Cause::Upstream,
+        "{:#?}",
+        finished.record
+    );
+    assert_eq!(finished.record.attempts.len(), 2);
+    assert!(!finished.evidence("attempt-2/transcript.jsonl").is_empty());
 }
 
 #[tokio::test]
@@ -348,5 +340,4 @@ async fn an_incomplete_environment_is_refused_with_a_hint() {
         error.contains("cannot read the control key from `/nonexistent/key`"),
         "{error}"
     );
-    simulator.shutdown().await;
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{DaemonInfo, Fingerprint, StateDir};
 use crate::env::Environment;
-use crate::gateway::{LogFile, NotReady, wait_until_ready};
+use crate::gateway::{self, LogFile, NotReady, wait_until_ready};
 use crate::process::{Detached, Launch, Mark, RunId};
 use crate::provider::RemoteSimulator;
 use crate::toolchain::{Installer, Lock, Progress, lock};
@@ -40,7 +40,6 @@ pub enum Found {
     Absent,
 }
 
-/// A session that runs now.
 pub struct Started {
     pub client: Box<DaemonClient>,
     /// Whether it ran before.
@@ -73,7 +72,7 @@ pub async fn find(state: &StateDir, wanted: &Fingerprint) -> anyhow::Result<Foun
     if let Some(difference) = info.inputs.difference(wanted) {
         return Ok(Found::Unusable(difference));
     }
-    if !gateway_answers(&info).await {
+    if !gateway::is_alive(&reqwest::Client::new(), &info.gateway).await {
         return Ok(Found::Unusable("its gateway does not answer".into()));
     }
     Ok(Found::Usable(Box::new(DaemonClient {
@@ -180,16 +179,6 @@ async fn hello(info: &DaemonInfo) -> Hello {
         Ok(Err(error)) if RemoteSimulator::is_gone(&error) => Hello::Gone,
         Ok(Err(_)) | Err(_) => Hello::Silent,
     }
-}
-
-async fn gateway_answers(info: &DaemonInfo) -> bool {
-    let url = format!("{}/health/liveliness", info.gateway);
-    let reply = reqwest::Client::new()
-        .get(url)
-        .timeout(HELLO_PATIENCE)
-        .send()
-        .await;
-    reply.is_ok_and(|reply| reply.status().is_success())
 }
 
 async fn start(state: &StateDir, launch: &Launch, wanted: &Fingerprint) -> anyhow::Result<Box<DaemonClient>> {
