@@ -2,6 +2,8 @@
 //! `claude`.
 
 use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
@@ -10,6 +12,8 @@ use compat_matrix::session::daemon::StateDir;
 use compat_matrix::toolchain::cache::{Claim, Receipt};
 use compat_matrix::toolchain::platform::Platform;
 use compat_matrix::toolchain::{Cache, Lock, Silent};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::harness_command::Small;
 use crate::ran::Ran;
@@ -47,6 +51,13 @@ impl WarmProject {
         Ran::new(output.unwrap().expect("compat starts"))
     }
 
+    /// Runs one trial, which passes. Returns the standard error.
+    async fn run(&self, arguments: &[&str]) -> String {
+        let ran = self.small.run(arguments).await;
+        assert_eq!(ran.status, Some(0), "{ran:?}");
+        ran.err
+    }
+
     async fn up(&self) -> Ran {
         let ran = self.compat(&["up", "--idle", "60"]).await;
         assert_eq!(ran.status, Some(0), "{ran:?}");
@@ -82,6 +93,17 @@ async fn install_double(root: &Path) {
     reservation.finish(receipt).unwrap();
 }
 
+fn send(pid: u32, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
+}
+
+/// Sends SIGINT to `child`, which then exits with status 0.
+async fn interrupt(mut child: Child) {
+    send(child.id(), Signal::SIGINT);
+    let status = tokio::task::spawn_blocking(move || child.wait()).await;
+    assert!(status.unwrap().unwrap().success());
+}
+
 fn is_alive(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')')
@@ -96,6 +118,7 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
+const HAIKU: &[&str] = &["text::anthropic::haiku"];
 const USING: &str = "using the warm session started at";
 
 #[tokio::test]
@@ -113,14 +136,9 @@ async fn a_run_uses_the_warm_session() {
         assert_eq!(mode & 0o077, 0, "`{}` holds keys, or may", path.display());
     }
     for _ in 0..2 {
-        let ran = warm.small.run(&["text::anthropic"]).await;
-        assert_eq!(ran.status, Some(0), "{ran:?}");
-        assert!(
-            ran.err.contains(USING) && !ran.err.contains("starting LiteLLM"),
-            "{}",
-            ran.err
-        );
-        assert!(!ran.err.contains("belongs to no trial"), "{}", ran.err);
+        let err = warm.run(&["text::anthropic"]).await;
+        assert!(err.contains(USING) && !err.contains("starting LiteLLM"), "{err}");
+        assert!(!err.contains("belongs to no trial"), "{err}");
     }
     let results = warm.small.results();
     assert_eq!(results.run.gateway.kind, "litellm");
@@ -136,27 +154,17 @@ async fn a_run_uses_the_warm_session() {
 
     assert!(warm.up().await.out.contains("is already running"));
     assert_eq!(warm.daemon(), daemon);
-    let cold = warm.small.run(&["--cold", "text::anthropic::opus"]).await;
-    assert_eq!(cold.status, Some(0), "{cold:?}");
+    let cold = warm.run(&["--cold", "text::anthropic::opus"]).await;
     assert!(
-        cold.err.contains("starting LiteLLM") && !cold.err.contains(USING),
-        "{}",
-        cold.err
+        cold.contains("starting LiteLLM") && !cold.contains(USING),
+        "{cold}"
     );
 
     let down = warm.compat(&["down"]).await;
-    assert!(
-        down.err
-            .contains(&format!("the warm session of process {daemon} was stopped")),
-        "{down:?}"
-    );
+    down.err_has(&format!("the warm session of process {daemon} was stopped"));
     until("the end of the daemon", || !is_alive(daemon)).await;
-    assert!(
-        warm.compat(&["down"])
-            .await
-            .err
-            .contains("no warm session is running")
-    );
+    let down = warm.compat(&["down"]).await;
+    down.err_has("no warm session is running");
 }
 
 #[tokio::test]
@@ -167,30 +175,19 @@ async fn a_session_with_other_inputs_is_replaced() {
     let config = warm.small.root().join("proxy_config.yaml");
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text + "# changed\n").unwrap();
-    let ran = warm.small.run(&["text::anthropic::haiku"]).await;
-    assert_eq!(ran.status, Some(0), "{ran:?}");
-    assert!(
-        ran.err
-            .contains("not using the warm session: `proxy_config.yaml` changed"),
-        "{}",
-        ran.err
-    );
+    let err = warm.run(HAIKU).await;
+    let not_used = "not using the warm session: `proxy_config.yaml` changed";
+    assert!(err.contains(not_used), "{err}");
     let lease = warm.state().lease().unwrap();
     let refused = warm.compat(&["up"]).await;
     assert_eq!(refused.status, Some(1), "{refused:?}");
-    assert!(refused.err.contains("and a run uses it"), "{}", refused.err);
+    refused.err_has("and a run uses it");
     assert!(is_alive(daemon));
     drop(lease);
     let renewed = warm.up().await;
-    assert!(renewed.err.contains("ending the warm session"), "{}", renewed.err);
-    until("the old host's end", || !is_alive(daemon)).await;
-    assert!(
-        warm.small
-            .run(&["text::anthropic::haiku"])
-            .await
-            .err
-            .contains(USING)
-    );
+    renewed.err_has("ending the warm session");
+    until("the end of the old daemon", || !is_alive(daemon)).await;
+    assert!(warm.run(HAIKU).await.contains(USING));
     warm.compat(&["down"]).await;
 }
 
@@ -198,24 +195,17 @@ async fn a_session_with_other_inputs_is_replaced() {
 async fn a_killed_daemon_leaves_no_process_and_is_not_used() {
     let warm = WarmProject::new().await;
     warm.up().await;
-    let description = warm.state().read().expect("a session");
-    let daemon = i32::try_from(description.pid).unwrap();
-    let gateways = children_of(description.pid);
+    let info = warm.state().read().expect("a session");
+    let gateways = children_of(info.pid);
     assert!(!gateways.is_empty());
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(daemon),
-        nix::sys::signal::Signal::SIGKILL,
-    )
-    .unwrap();
+    send(info.pid, Signal::SIGKILL);
     until("the gateway's end", || !gateways.iter().any(|pid| is_alive(*pid))).await;
-    until("the scratch folder's end", || !description.gateway_log.exists()).await;
-    assert!(warm.state().read().is_some(), "nobody took the file away");
-    let ran = warm.small.run(&["text::anthropic::haiku"]).await;
-    assert_eq!(ran.status, Some(0), "{ran:?}");
+    until("the scratch folder's end", || !info.gateway_log.exists()).await;
+    assert!(warm.state().read().is_some(), "nobody removed the file");
+    let err = warm.run(HAIKU).await;
     assert!(
-        ran.err.contains("starting LiteLLM") && !ran.err.contains("warm session"),
-        "{}",
-        ran.err
+        err.contains("starting LiteLLM") && !err.contains("warm session"),
+        "{err}"
     );
     assert!(warm.state().read().is_none());
 }
@@ -236,12 +226,11 @@ async fn an_idle_session_ends_and_one_in_use_stays() {
     assert_eq!(warm.compat(&["up", "--idle", "1"]).await.status, Some(0));
     until("the end of the session", || warm.state().read().is_none()).await;
     warm.state().prepare().unwrap();
-    // A lease that is there before the host keeps it.
+    // A lease from before its start keeps the daemon.
     let lease = warm.state().lease().unwrap();
     assert_eq!(warm.compat(&["up", "--idle", "0"]).await.status, Some(0));
     let daemon = warm.daemon();
-    let ran = warm.small.run(&["text::anthropic::haiku"]).await;
-    assert!(ran.err.contains(USING), "{}", ran.err);
+    assert!(warm.run(HAIKU).await.contains(USING));
     assert!(is_alive(daemon));
     drop(lease);
     until("the end of the daemon", || !is_alive(daemon)).await;
@@ -256,36 +245,24 @@ async fn removing_the_folder_or_ctrl_c_ends_a_session() {
     std::fs::remove_dir_all(warm.state().folder()).unwrap();
     until("the end of the daemon", || !is_alive(daemon)).await;
 
-    let mut foreground = warm
+    let foreground = warm
         .small
         .program(env!("CARGO_BIN_EXE_compat"), &["up", "--foreground"])
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     until("the session", || warm.state().read().is_some()).await;
     assert_eq!(warm.daemon(), foreground.id());
-    assert!(
-        warm.small
-            .run(&["text::anthropic::haiku"])
-            .await
-            .err
-            .contains(USING)
-    );
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(foreground.id()).unwrap());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
-    let status = tokio::task::spawn_blocking(move || foreground.wait())
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(status.success(), "{status}");
+    assert!(warm.run(HAIKU).await.contains(USING));
+    interrupt(foreground).await;
     assert!(warm.state().read().is_none());
 }
 
 /// A running `compat watch` and its output.
 struct Watching {
-    child: std::process::Child,
-    said: std::sync::Arc<std::sync::Mutex<String>>,
+    child: Child,
+    said: Arc<Mutex<String>>,
 }
 
 impl Watching {
@@ -294,11 +271,11 @@ impl Watching {
         let mut child = warm
             .small
             .program(env!("CARGO_BIN_EXE_compat"), &arguments)
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let said = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+        let said = Arc::new(Mutex::new(String::new()));
         listen(child.stdout.take().unwrap(), &said);
         listen(child.stderr.take().unwrap(), &said);
         Self { child, said }
@@ -320,21 +297,11 @@ impl Watching {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
-
-    async fn interrupt(mut self) {
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
-        let status = tokio::task::spawn_blocking(move || self.child.wait())
-            .await
-            .unwrap()
-            .unwrap();
-        assert!(status.success(), "{status}");
-    }
 }
 
-fn listen(source: impl std::io::Read + Send + 'static, said: &std::sync::Arc<std::sync::Mutex<String>>) {
+fn listen(source: impl std::io::Read + Send + 'static, said: &Arc<Mutex<String>>) {
     use std::io::BufRead as _;
-    let said = std::sync::Arc::clone(said);
+    let said = Arc::clone(said);
     std::thread::spawn(move || {
         for line in std::io::BufReader::new(source).lines().map_while(Result::ok) {
             said.lock().unwrap().push_str(&(line + "\n"));
@@ -376,7 +343,7 @@ async fn a_watcher_runs_the_trials_of_a_saved_file() {
     // The manifest touches all trials of the tier.
     until("the whole tier", || warm.small.results().run.selected == 4).await;
     until("its end", || warm.small.results().run.complete).await;
-    watching.interrupt().await;
+    interrupt(watching.child).await;
     until("the end of the daemon", || !is_alive(daemon)).await;
     assert!(warm.state().read().is_none());
 }

@@ -164,67 +164,41 @@ pub async fn simulator() -> Simulator {
 #[tokio::test]
 async fn listing_applies_the_filters_and_starts_nothing() {
     let small = Small::new();
-    let cases: [(&[&str], &[&str]); 9] = [
+    let cases = [
         (
-            &["text::"],
-            &[
-                "text::anthropic::haiku",
-                "text::anthropic::opus",
-                "text::azure::haiku",
-                "text::azure::opus",
-            ],
+            "text::",
+            "text::anthropic::haiku text::anthropic::opus text::azure::haiku text::azure::opus",
         ),
         (
-            &["text::anthropic", "words::anthropic::opus"],
-            &[
-                "text::anthropic::haiku",
-                "text::anthropic::opus",
-                "words::anthropic::opus",
-            ],
+            "text::anthropic words::anthropic::opus",
+            "text::anthropic::haiku text::anthropic::opus words::anthropic::opus",
         ),
-        (&["--exact", "text::anthropic"], &[]),
+        ("--exact text::anthropic", ""),
         (
-            &["--exact", "words::azure::opus", "text::azure::opus"],
-            &["text::azure::opus", "words::azure::opus"],
+            "--exact words::azure::opus text::azure::opus",
+            "text::azure::opus words::azure::opus",
         ),
         (
-            &["--skip", "azure", "--skip", "opus"],
-            &["text::anthropic::haiku", "words::anthropic::haiku"],
+            "--skip azure --skip opus",
+            "text::anthropic::haiku words::anthropic::haiku",
         ),
-        (&["text", "--exact", "--skip", "opus"], &[]),
+        ("text --exact --skip opus", ""),
         (
-            &["--ignored"],
-            &[
-                "text::azure::haiku",
-                "text::azure::opus",
-                "words::azure::haiku",
-                "words::azure::opus",
-            ],
+            "--ignored",
+            "text::azure::haiku text::azure::opus words::azure::haiku words::azure::opus",
         ),
-        (&["--ignored", "opus", "--skip", "text"], &["words::azure::opus"]),
+        ("--ignored opus --skip text", "words::azure::opus"),
         (
-            &[
-                "--feature",
-                "words",
-                "--provider",
-                "anthropic",
-                "--provider",
-                "azure",
-                "--tier",
-                "opus",
-            ],
-            &["words::anthropic::opus", "words::azure::opus"],
+            "--feature words --provider anthropic --provider azure --tier opus",
+            "words::anthropic::opus words::azure::opus",
         ),
     ];
     for (arguments, expected) in cases {
-        let listed = small
-            .run(&[&["--list", "--format", "terse"], arguments].concat())
-            .await;
-        assert_eq!(
-            listed.listed(),
-            expected.iter().copied().collect(),
-            "{arguments:?}"
-        );
+        let mut line = vec!["--list", "--format", "terse"];
+        line.extend(arguments.split_whitespace());
+        let listed = small.run(&line).await;
+        let expected: BTreeSet<&str> = expected.split_whitespace().collect();
+        assert_eq!(listed.listed(), expected, "{arguments}");
     }
     for arguments in [&[][..], &["--include-ignored"]] {
         let listed = small.run(&[&["--list"], arguments].concat()).await;
@@ -246,18 +220,8 @@ async fn not_applicable_trials_are_ignored_and_start_nothing() {
     small.set(env::LITELLM_PROXY_BASE_URL, "http://127.0.0.1:1");
     let ran = small.run(&["--ignored"]).await;
     assert_eq!(ran.status, Some(0), "{ran:?}");
-    assert_eq!(
-        ran.out.matches("... ignored (no Claude there)").count(),
-        4,
-        "{}",
-        ran.out
-    );
-    assert!(
-        ran.out
-            .contains("0 passed; 0 failed; 4 ignored; 0 measured; 4 filtered out"),
-        "{}",
-        ran.out
-    );
+    ran.out_has("... ignored (no Claude there)", 4);
+    ran.out_has("0 passed; 0 failed; 4 ignored; 0 measured; 4 filtered out", 1);
     let results = small.results();
     assert_eq!((results.run.selected, results.run.complete), (4, true));
     let refused = small.run(&["--ignored", "--include-ignored"]).await;
@@ -281,20 +245,15 @@ async fn unknown_names_are_refused_with_the_known_ones() {
     ] {
         let ran = small.run(arguments).await;
         assert_eq!(ran.status, Some(2), "{ran:?}");
-        assert!(ran.err.contains(expected), "{}", ran.err);
+        ran.err_has(expected);
     }
     write(&small.root().join("compat-results.json"), "{}");
     let ran = small.run(&["--status", "fail", "--list"]).await;
-    assert!(ran.err.contains("contains no results"), "{}", ran.err);
+    ran.err_has("contains no results");
     let mut small = Small::new();
     small.set(env::RUST_TEST_THREADS, "none");
     let ran = small.run(&["--ignored"]).await;
-    assert!(
-        ran.err
-            .contains("`RUST_TEST_THREADS` is `none`, expected a number from 1"),
-        "{}",
-        ran.err
-    );
+    ran.err_has("`RUST_TEST_THREADS` is `none`, expected a number from 1");
 }
 
 #[tokio::test]
@@ -321,15 +280,15 @@ async fn a_filter_without_match_keeps_the_last_results() {
     ] {
         let ran = small.run(arguments).await;
         assert_eq!(ran.status, Some(0), "{ran:?}");
-        assert!(ran.err.contains(expected), "{}", ran.err);
-        assert!(ran.out.contains("8 filtered out"), "{}", ran.out);
+        ran.err_has(expected);
+        ran.out_has("8 filtered out", 1);
         let left = std::fs::read_to_string(small.root().join("compat-results.json")).unwrap();
         assert_eq!(left, "the last results");
     }
     write(&small.root().join("cells/wrods/anthropic.yaml"), "prompt: ping\n");
     let stray = small.run(&["wrods"]).await;
     assert_eq!(stray.status, Some(2), "{stray:?}");
-    assert!(stray.err.contains("cells/wrods"), "{}", stray.err);
+    stray.err_has("cells/wrods");
 }
 
 #[tokio::test]
@@ -340,12 +299,7 @@ async fn a_session_error_is_printed_once_and_recorded_for_each_trial() {
     small.set(env::COMPAT_CLAUDE, "/no/such/claude");
     let ran = small.run(&["anthropic"]).await;
     assert_eq!(ran.status, Some(2), "{ran:?}");
-    assert_eq!(
-        ran.out.matches("see the error at the end").count(),
-        4,
-        "{}",
-        ran.out
-    );
+    ran.out_has("see the error at the end", 4);
     assert_eq!(
         ran.err.matches("no trial could be run: ").count(),
         1,
@@ -369,11 +323,7 @@ async fn failed_trials_are_rerun_until_all_pass() {
     let small = Small::attached(&simulator);
     let whole = small.run(&["--test-threads", "2"]).await;
     assert_eq!(whole.status, Some(101), "{whole:?}");
-    assert!(
-        whole.out.contains("2 passed; 2 failed; 4 ignored"),
-        "{}",
-        whole.out
-    );
+    whole.out_has("2 passed; 2 failed; 4 ignored", 1);
     let listed = |arguments: &'static [&str]| {
         let small = &small;
         async move {
@@ -415,7 +365,7 @@ async fn failed_trials_are_rerun_until_all_pass() {
     assert_eq!(small.run(&["--rerun-failed"]).await.status, Some(0));
     let nothing = small.run(&["--rerun-failed"]).await;
     assert_eq!(nothing.status, Some(0), "{nothing:?}");
-    assert!(nothing.err.contains("nothing to run"), "{}", nothing.err);
+    nothing.err_has("nothing to run");
     assert_eq!(small.finished(), failed[1..], "the results are unchanged");
     simulator.shutdown().await;
 }
@@ -518,12 +468,7 @@ async fn a_list_can_be_written_to_a_file() {
     assert_eq!(listed.lines().count(), 4, "{listed}");
     let ran = small.run(&["--list", "wrods"]).await;
     assert_eq!((ran.status, ran.out.as_str()), (Some(0), ""));
-    assert!(
-        ran.err
-            .contains("nothing to list: no trial name contains `wrods` (did you mean `words`?)"),
-        "{}",
-        ran.err
-    );
+    ran.err_has("nothing to list: no trial name contains `wrods` (did you mean `words`?)");
 }
 
 #[tokio::test]
@@ -532,15 +477,8 @@ async fn faults_of_a_shared_file_are_printed_once() {
     write(&small.root().join("cells/text/_shared.yaml"), "promt: ping\n");
     let ran = small.run(&["text::anthropic"]).await;
     assert_eq!(ran.status, Some(102), "{}", ran.out);
-    assert_eq!(ran.out.matches("unknown key `promt`").count(), 1, "{}", ran.out);
-    assert_eq!(
-        ran.out
-            .matches("the cell cannot be read, see text::anthropic::")
-            .count(),
-        1,
-        "{}",
-        ran.out
-    );
+    ran.out_has("unknown key `promt`", 1);
+    ran.out_has("the cell cannot be read, see text::anthropic::", 1);
     for entry in small.results().results {
         let TrialResult::Fail { error } = entry.result else {
             panic!("{} is not broken", entry.nodeid)
@@ -581,12 +519,7 @@ async fn a_part_of_a_name_gets_suggestions() {
     write(&small.root().join("notes.txt"), "");
     let ran = Ran::new(small.program(compat, &["check", "notes.txt"]).output().unwrap());
     assert_eq!(ran.status, Some(0));
-    assert!(
-        ran.err
-            .contains("`notes.txt` is none of the files that are checked"),
-        "{}",
-        ran.err
-    );
+    ran.err_has("`notes.txt` is none of the files that are checked");
 }
 
 #[tokio::test]

@@ -26,6 +26,18 @@ impl Ran {
         Self::new(command.output().await.expect("the program starts"))
     }
 
+    /// Fails unless standard error contains `text`.
+    #[track_caller]
+    pub fn err_has(&self, text: &str) {
+        assert!(self.err.contains(text), "no `{text}` in {}", self.err);
+    }
+
+    /// Fails unless standard output contains `text` this many times.
+    #[track_caller]
+    pub fn out_has(&self, text: &str, times: usize) {
+        assert_eq!(self.out.matches(text).count(), times, "`{text}` in {}", self.out);
+    }
+
     pub fn is_success(&self) -> bool {
         self.status == Some(0)
     }
