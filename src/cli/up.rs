@@ -42,11 +42,11 @@ pub struct Arguments {
     pub root: Option<PathBuf>,
     /// Be the background process of the session in this folder: this program starts itself this way
     #[arg(long, value_name = "FOLDER", hide = true)]
-    pub host: Option<PathBuf>,
+    pub daemon: Option<PathBuf>,
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    if arguments.host.is_some() {
+    if arguments.daemon.is_some() {
         process::leave_session();
     }
     let environment = Environment::from_process();
@@ -59,7 +59,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     );
     let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
     let options = DaemonOptions {
-        state: match &arguments.host {
+        state: match &arguments.daemon {
             Some(folder) => StateDir::at(folder),
             None => StateDir::of(&environment, &root)?,
         },
@@ -68,7 +68,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         idle: Duration::from_secs(arguments.idle),
     };
     runtime.block_on(async {
-        if arguments.host.is_some() {
+        if arguments.daemon.is_some() {
             serve(&options, |_| ()).await
         } else if arguments.foreground {
             in_foreground(&options).await

@@ -1,7 +1,7 @@
 //! LiteLLM as a program on loopback, with the project's `proxy_config.yaml` unchanged.
 //!
-//! It gets an allow-listed environment, its own home and a random key. It uses the cost map that it ships, so it calls
-//! nobody for one.
+//! It gets an allow-listed environment, its own home and a random key. It uses the cost map that it ships, and downloads
+//! none.
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;

@@ -115,7 +115,7 @@ pub async fn find_or_start(
     let label = format!("starting LiteLLM {} as a warm session", pins.litellm.version);
     progress.begin(&label);
     let launch = Launch::new(program, Mark::run(RunId::mint()))
-        .arguments(["up", "--host"])
+        .arguments(["up", "--daemon"])
         .arguments([state.folder()])
         .arguments(["--idle".to_owned(), idle.as_secs().to_string()])
         .arguments(["--root"])

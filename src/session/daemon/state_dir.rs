@@ -24,7 +24,7 @@ const LEASE: &str = "lease";
 /// Locked while a process starts a daemon.
 const START: &str = "start";
 /// The output of a background daemon.
-const LOG: &str = "host.log";
+const LOG: &str = "daemon.log";
 /// The age at which directories of single runs are removed.
 const OLD: Duration = Duration::from_hours(24);
 
