@@ -121,14 +121,14 @@ pub async fn wait_until_ready<T>(
 ) -> Result<T, NotReady> {
     let deadline = Instant::now() + patience;
     loop {
-        if let Some(value) = probe().await {
-            return Ok(value);
-        }
         if let Some(ended) = ended() {
             // Its last lines may not be in the log yet.
             sleep(Duration::from_millis(100)).await;
             let how = format!("ended before it was ready ({ended})");
             return Err(NotReady::new(what, how, log));
+        }
+        if let Some(value) = probe().await {
+            return Ok(value);
         }
         if Instant::now() > deadline {
             let how = format!("was not ready within {} s", patience.as_secs());
