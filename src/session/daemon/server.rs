@@ -131,27 +131,22 @@ async fn watch(options: &DaemonOptions, info: &DaemonInfo, gateway: &mut Gateway
     }
 }
 
-/// The signals that end the daemon.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
+/// SIGINT, SIGTERM and SIGHUP, which end the daemon.
+struct Signals([Signal; 3]);
 
 impl Signals {
     fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
+        use SignalKind as Kind;
+        let (interrupt, terminate) = (signal(Kind::interrupt())?, signal(Kind::terminate())?);
+        Ok(Self([interrupt, terminate, signal(Kind::hangup())?]))
     }
 
     async fn any(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
     }
 }
