@@ -57,9 +57,14 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// Whether the provider simulator stood behind the gateway.
+    pub fn is_simulated(&self) -> bool {
+        self.behind == Behind::Simulated
+    }
+
     /// Whether the exchanges on both sides of the gateway are known.
     pub fn has_both_sides(&self) -> bool {
-        self.behind == Behind::Simulated && self.gateway && !self.sent.is_empty()
+        self.is_simulated() && self.gateway && !self.sent.is_empty()
     }
 }
 

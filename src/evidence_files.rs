@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::evidence::{Behind, Evidence, Exit, file};
 use crate::ids::TrialName;
-use crate::mutant::MutantName;
+use crate::mutants::MutantName;
 use crate::transcript::Transcript;
 use crate::wire::exchange::{GatewayExchange, ProviderExchange};
 use crate::wire_diff::WireDiff;

@@ -8,17 +8,18 @@
 // The pure core.
 pub mod ids;
 pub mod text;
-pub mod spec;
-pub mod plan;
+pub mod document;
 pub mod wire;
 pub mod transcript;
 pub mod evidence;
 pub mod wire_diff;
-pub mod expect;
+pub mod expectation;
+pub mod cells;
 pub mod outcome;
+pub mod judge;
+pub mod plan;
 pub mod cause;
-pub mod mutant;
-pub mod diagnostic;
+pub mod mutants;
 pub mod authoring;
 pub mod replay;
 pub mod report;

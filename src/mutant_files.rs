@@ -2,14 +2,14 @@
 //!
 //! It lists and reads; what a text means is for `mutant`.
 
+use crate::cells::CellBody;
+use crate::expectation::IMPLIED;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::document::Diagnostic;
 use crate::ids::{CellId, ProviderId, TierId};
-use crate::mutant::{self, Known, Mutant, MutantName};
-use crate::spec::cell::CellBody;
-use crate::spec::expectation::IMPLIED;
-use crate::spec::fault::Fault;
+use crate::mutants::{self, Known, Mutant, MutantName};
 use crate::spec_files::{self, Project};
 
 /// The folder of the mutants, in the project's root.
@@ -17,7 +17,7 @@ pub const MUTANTS: &str = "mutants";
 
 /// The mutants of a project, in the order of their names, and the faults of those that cannot be read. A project without the
 /// folder has none.
-pub fn read(project: &Project) -> (Vec<Arc<Mutant>>, Vec<Fault>) {
+pub fn read(project: &Project) -> (Vec<Arc<Mutant>>, Vec<Diagnostic>) {
     let cells = cells(project);
     let mut providers: Vec<ProviderId> = project.manifest.providers.clone();
     providers.retain(|provider| cells.iter().any(|(cell, _)| cell.provider == *provider));
@@ -37,7 +37,7 @@ pub fn read(project: &Project) -> (Vec<Arc<Mutant>>, Vec<Fault>) {
     for (class, stem, file) in files(&project.root, &mut faults) {
         let read = spec_files::read(&project.root, &file)
             .map_err(|fault| vec![*fault])
-            .and_then(|bytes| mutant::resolve(MutantName::new(&class, &stem), &file, &bytes, &known));
+            .and_then(|bytes| mutants::resolve(MutantName::new(&class, &stem), &file, &bytes, &known));
         match read {
             Ok(mutant) => mutants.push(Arc::new(mutant)),
             Err(found) => faults.extend(found),
@@ -47,7 +47,7 @@ pub fn read(project: &Project) -> (Vec<Arc<Mutant>>, Vec<Fault>) {
 }
 
 /// The faults of the mutants that one of `paths` (relative to the root) names or holds; of all if there are none.
-pub fn check(project: &Project, paths: &[PathBuf]) -> Vec<Fault> {
+pub fn check(project: &Project, paths: &[PathBuf]) -> Vec<Diagnostic> {
     let (_, mut faults) = read(project);
     faults.retain(|fault| spec_files::is_selected(paths, &fault.place.file));
     faults
@@ -73,7 +73,7 @@ fn cells(project: &Project) -> Vec<(CellId, Option<Vec<String>>)> {
 }
 
 /// Class, stem and path of every mutant's file, in order.
-fn files(root: &Path, faults: &mut Vec<Fault>) -> Vec<(String, String, PathBuf)> {
+fn files(root: &Path, faults: &mut Vec<Diagnostic>) -> Vec<(String, String, PathBuf)> {
     let folder = Path::new(MUTANTS);
     if !root.join(folder).is_dir() {
         return Vec::new();
@@ -83,7 +83,7 @@ fn files(root: &Path, faults: &mut Vec<Fault>) -> Vec<(String, String, PathBuf)>
         let below = folder.join(&class);
         if !is_folder {
             faults.push(
-                Fault::of_file(&below, "a file where only folders of classes belong")
+                Diagnostic::of_file(&below, "a file where only folders of classes belong")
                     .hint("a mutant is `mutants/<class>/<name>.yaml`"),
             );
             continue;
@@ -92,7 +92,7 @@ fn files(root: &Path, faults: &mut Vec<Fault>) -> Vec<(String, String, PathBuf)>
             match name.strip_suffix(".yaml") {
                 Some(stem) if !is_folder => files.push((class.clone(), stem.to_owned(), below.join(&name))),
                 _ => faults.push(
-                    Fault::of_file(&below.join(&name), "this is not a mutant")
+                    Diagnostic::of_file(&below.join(&name), "this is not a mutant")
                         .hint("a mutant is `mutants/<class>/<name>.yaml`"),
                 ),
             }
@@ -102,7 +102,7 @@ fn files(root: &Path, faults: &mut Vec<Fault>) -> Vec<(String, String, PathBuf)>
 }
 
 /// The names in a folder, sorted, and whether each is a folder itself. A name that begins with `.` is left alone.
-fn entries(root: &Path, folder: &Path, faults: &mut Vec<Fault>) -> Vec<(String, bool)> {
+fn entries(root: &Path, folder: &Path, faults: &mut Vec<Diagnostic>) -> Vec<(String, bool)> {
     let listed = std::fs::read_dir(root.join(folder)).and_then(|entries| {
         entries
             .map(|entry| {
@@ -119,7 +119,7 @@ fn entries(root: &Path, folder: &Path, faults: &mut Vec<Fault>) -> Vec<(String, 
             entries
         }
         Err(error) => {
-            faults.push(Fault::of_file(
+            faults.push(Diagnostic::of_file(
                 folder,
                 format!("the folder cannot be listed: {error}"),
             ));

@@ -3,10 +3,9 @@
 //! Pure data; `expect` and `cause` make it, `results` writes it.
 #![warn(clippy::disallowed_methods)]
 
+use crate::document::Place;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::spec::expectation::Place;
 
 /// The verdict on a trial.
 #[derive(Clone, Debug, PartialEq)]

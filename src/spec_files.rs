@@ -1,10 +1,8 @@
 //! Reads `manifest.yaml`, `proxy_config.yaml` and `cells/` of a project.
 //!
-//! Opening a project reads the manifest and lists folders, nothing else: a cell is read when it is asked for, and
-//! once. What the texts mean is for `spec`.
+//! Opening a project reads the manifest and lists folders, nothing else. A cell is read when it is asked for, once. What
+//! the texts mean is for `cells`.
 
-use crate::text::{closest, listed};
-use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -12,15 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::errno::Errno;
+use parking_lot::Mutex;
 
+use crate::cells::manifest::Tier;
+use crate::cells::{Cell, CellBody, Layer, Layers, Manifest, Origin, ProxyConfig, layers, resolve};
+use crate::document::{Diagnostic, yaml};
 use crate::ids::{CellId, FeatureId, ProviderId, TrialName};
 use crate::plan::{self, Planned};
-use crate::spec::cell::{Cell, CellBody};
-use crate::spec::fault::Fault;
-use crate::spec::manifest::{Manifest, Tier};
-use crate::spec::proxy_config::ProxyConfig;
-use crate::spec::resolve::{self, Origin, Shared};
-use crate::spec::yaml;
+use crate::text::{closest, listed};
 
 /// The manifest's file, in the project's root.
 pub const MANIFEST: &str = "manifest.yaml";
@@ -28,27 +25,34 @@ pub const MANIFEST: &str = "manifest.yaml";
 pub const PROXY_CONFIG: &str = "proxy_config.yaml";
 /// The folder of the cells, in the project's root.
 pub const CELLS: &str = "cells";
-/// What a feature's cells share, in the feature's folder.
+/// The folder of the providers' layers, in the folder of the cells.
+pub const PROVIDERS: &str = "_providers";
+/// The layer of every cell in the folder of the cells, and of a feature in its folder.
 pub const SHARED: &str = "_shared.yaml";
 
 /// The key of a cell whose feature cannot exist there.
 const NOT_APPLICABLE: &[u8] = b"not_applicable";
 
-/// A cell as it was read: the cell, or all its faults.
-pub type ReadCell = Result<Arc<Cell>, Vec<Fault>>;
+/// A cell as it was read: the cell, or all its errors.
+pub type ReadCell = Result<Arc<Cell>, Vec<Diagnostic>>;
 
-/// A feature's shared file as it was read.
-type ReadShared = Result<Shared, Vec<Fault>>;
+/// A layer as it was read: `None` if it has no file.
+type ReadLayer = Option<Result<Arc<Layer>, Vec<Diagnostic>>>;
 
 #[derive(Debug)]
 pub struct Project {
     pub root: PathBuf,
     /// Which rows, columns and tiers there are.
     pub manifest: Manifest,
-    /// What is wrong with the folders: they are no trial's fault, and yet a cell may be lost by them.
-    pub layout_faults: Vec<Fault>,
-    present: HashSet<CellId>,
-    shared: Mutex<HashMap<FeatureId, Option<ReadShared>>>,
+    /// Errors of the folders. They are no trial's fault, yet a cell may be lost by them.
+    pub layout_faults: Vec<Diagnostic>,
+    /// The cells that have a file of their own.
+    own: HashSet<CellId>,
+    /// The features that have a `_shared.yaml`.
+    shared: HashSet<FeatureId>,
+    /// The providers whose file says `not_applicable`.
+    not_applicable: HashSet<ProviderId>,
+    layers: Mutex<HashMap<PathBuf, ReadLayer>>,
     cells: Mutex<HashMap<CellId, ReadCell>>,
 }
 
@@ -62,7 +66,7 @@ impl Project {
     }
 
     /// Reads the manifest below `root` and lists the cells.
-    pub fn open(root: &Path) -> Result<Self, Vec<Fault>> {
+    pub fn open(root: &Path) -> Result<Self, Vec<Diagnostic>> {
         let file = Path::new(MANIFEST);
         let bytes = read(root, file).map_err(|fault| vec![*fault])?;
         let manifest = Manifest::parse(file, &bytes)?;
@@ -70,73 +74,97 @@ impl Project {
             root,
             manifest: &manifest,
             providers: manifest.providers.iter().map(ProviderId::as_str).collect(),
-            present: HashSet::new(),
+            own: HashSet::new(),
+            shared: HashSet::new(),
+            not_applicable: HashSet::new(),
             faults: Vec::new(),
         };
         listing.folder_of_cells();
-        let Listing { present, faults, .. } = listing;
+        let Listing {
+            own,
+            shared,
+            not_applicable,
+            faults,
+            ..
+        } = listing;
         Ok(Self {
             root: root.to_owned(),
             layout_faults: faults,
-            present,
+            own,
+            shared,
+            not_applicable,
             manifest,
-            shared: Mutex::default(),
+            layers: Mutex::default(),
             cells: Mutex::default(),
         })
     }
 
     /// Every trial, in the manifest's order.
     pub fn trials(&self) -> Vec<TrialName> {
-        plan::trials(&self.manifest, &self.present)
+        plan::trials(&self.manifest, |cell| self.is_present(cell))
     }
 
-    /// Every cell that has a file, in the manifest's order.
+    /// Every cell that some file is about, in the manifest's order.
     pub fn cells(&self) -> Vec<CellId> {
-        let mut cells: Vec<CellId> = self.trials().into_iter().map(|trial| trial.cell).collect();
-        cells.dedup();
-        cells
+        self.manifest
+            .cells()
+            .filter(|cell| self.is_present(cell))
+            .collect()
     }
 
-    /// Every cell of a feature whose folder could be listed, that has no file itself.
+    /// Whether a file is about the cell: its own, its feature's `_shared.yaml`, or its provider's `not_applicable`.
+    fn is_present(&self, cell: &CellId) -> bool {
+        self.own.contains(cell)
+            || self.shared.contains(&cell.feature)
+            || self.not_applicable.contains(&cell.provider)
+    }
+
+    /// Every cell that no file is about, of the features whose folders could be listed.
     pub fn missing(&self) -> Vec<CellId> {
         let is_missing = |cell: &CellId| {
             let folder = Path::new(CELLS).join(cell.feature.as_str());
             let is_listed = !self.layout_faults.iter().any(|fault| fault.place.file == folder);
-            !self.present.contains(cell) && is_listed
+            !self.is_present(cell) && is_listed
         };
         self.manifest.cells().filter(is_missing).collect()
     }
 
-    /// What is to be done for `trial`; see [`plan::plan`].
+    /// The plan for `trial`; see [`plan::plan`].
     pub fn plan(&self, proxy_config: Option<&ProxyConfig>, trial: &TrialName) -> Planned {
         plan::plan(&self.manifest, proxy_config, trial, &self.cell(&trial.cell))
     }
 
-    /// Those of `cells` whose feature cannot exist there. A cell in whose files the word does not stand is not parsed for
-    /// it: of thousands that is what takes long.
+    /// The cells among `cells` whose feature cannot exist there. Only cells whose files contain the word are parsed:
+    /// parsing thousands would take long.
     pub fn not_applicable(&self, cells: impl IntoIterator<Item = CellId>) -> HashSet<CellId> {
-        let has_word = |file: &Path| {
-            let text = read(&self.root, file).unwrap_or_default();
-            text.windows(NOT_APPLICABLE.len())
-                .any(|window| window == NOT_APPLICABLE)
-        };
-        let may_be = |cell: &CellId| {
-            let file = Self::cell_file(cell);
-            has_word(&file) || has_word(&file.with_file_name(SHARED))
+        let may_be = |cell: &CellId| match self.own.contains(cell) {
+            true => says_not_applicable(&self.root, &Self::cell_file(cell)),
+            false => self.not_applicable.contains(&cell.provider),
         };
         let is_so = |cell: &CellId| {
             self.cell(cell)
                 .is_ok_and(|cell| matches!(cell.body, CellBody::NotApplicable(_)))
         };
         let distinct: HashSet<CellId> = cells.into_iter().collect();
-        distinct.into_iter().filter(may_be).filter(is_so).collect()
+        distinct
+            .into_iter()
+            .filter(|cell| may_be(cell) && is_so(cell))
+            .collect()
     }
 
-    /// The file of `cell`, relative to the root.
+    /// The own file of `cell`, relative to the root.
     pub fn cell_file(cell: &CellId) -> PathBuf {
-        Path::new(CELLS)
-            .join(cell.feature.as_str())
-            .join(format!("{}.yaml", cell.provider))
+        feature_file(&cell.feature, &format!("{}.yaml", cell.provider))
+    }
+
+    /// The files that `cell` may be merged from, the strongest first, relative to the root.
+    pub fn files_of(cell: &CellId) -> [PathBuf; 4] {
+        [
+            Self::cell_file(cell),
+            feature_file(&cell.feature, SHARED),
+            provider_file(&cell.provider),
+            Path::new(CELLS).join(SHARED),
+        ]
     }
 
     /// Reads `id`, the first time from its files.
@@ -149,57 +177,91 @@ impl Project {
         read
     }
 
-    fn read_cell(&self, id: &CellId) -> Result<Cell, Vec<Fault>> {
-        let bytes = read(&self.root, &Self::cell_file(id)).map_err(|fault| vec![*fault])?;
-        self.cell_of(id, &bytes)
+    fn read_cell(&self, id: &CellId) -> Result<Cell, Vec<Diagnostic>> {
+        let own = self.own_bytes(id)?;
+        self.cell_of(id, own.as_deref())
     }
 
-    /// The cell `id` as it would be if its file held `bytes`.
-    pub fn cell_of(&self, id: &CellId, bytes: &[u8]) -> Result<Cell, Vec<Fault>> {
+    /// The cell `id` as it would be if its own file held `bytes`, or if it had no file.
+    pub fn cell_of(&self, id: &CellId, bytes: Option<&[u8]>) -> Result<Cell, Vec<Diagnostic>> {
         let file = Self::cell_file(id);
-        let shared = self.shared(&id.feature);
+        let own = bytes.map(|bytes| (&*file, bytes));
         let folder = self.root.join(CELLS).join(id.feature.as_str());
         let attachments = |name: &Path| attachment(&folder.join(name));
-        resolve::cell(
-            id,
-            &file,
-            bytes,
-            shared.as_ref().map(Result::as_ref),
-            &self.manifest,
-            &attachments,
-        )
+        self.with_layers(id, |layers| {
+            resolve::cell(id, layers, own, &self.manifest, &attachments)
+        })
     }
 
     /// The keys of `id`, merged, each with the file and line that it comes from.
-    pub fn origins(&self, id: &CellId) -> Result<Vec<Origin>, Vec<Fault>> {
+    pub fn origins(&self, id: &CellId) -> Result<Vec<Origin>, Vec<Diagnostic>> {
+        let own = self.own_bytes(id)?;
         let file = Self::cell_file(id);
-        let bytes = read(&self.root, &file).map_err(|fault| vec![*fault])?;
-        let shared = self.shared(&id.feature).transpose()?;
-        resolve::origins(&file, &bytes, shared.as_ref())
+        let own = own.as_ref().map(|bytes| (&*file, &bytes[..]));
+        self.with_layers(id, |layers| layers::origins(&layers.map_err(<[_]>::to_vec)?, own))
     }
 
-    /// The keys that the cells of `feature` share, with their values; none if it shares nothing that can be read.
-    pub fn shared_keys(&self, feature: &FeatureId) -> Vec<Origin> {
-        let shared = self.shared(feature).and_then(Result::ok);
-        resolve::origins(Path::new(SHARED), b"{}", shared.as_ref()).unwrap_or_default()
+    fn own_bytes(&self, id: &CellId) -> Result<Option<Vec<u8>>, Vec<Diagnostic>> {
+        match self.own.contains(id) {
+            true => read(&self.root, &Self::cell_file(id))
+                .map(Some)
+                .map_err(|fault| vec![*fault]),
+            false => Ok(None),
+        }
     }
 
-    fn shared(&self, feature: &FeatureId) -> Option<ReadShared> {
-        let mut known = self.shared.lock();
+    /// Calls `with` with the layers of `cell`, or with their errors.
+    fn with_layers<T>(&self, cell: &CellId, with: impl FnOnce(Result<Layers<'_>, &[Diagnostic]>) -> T) -> T {
+        let [_, feature, provider, project] = Self::files_of(cell);
+        let layers = [project, provider, feature].map(|file| self.layer(&file));
+        let errors: Vec<Diagnostic> = layers
+            .iter()
+            .filter_map(|layer| layer.as_ref()?.as_ref().err())
+            .flatten()
+            .cloned()
+            .collect();
+        let [project, provider, feature] = layers
+            .each_ref()
+            .map(|layer| layer.as_ref().and_then(|layer| layer.as_deref().ok()));
+        let known = Layers {
+            project,
+            provider,
+            feature,
+        };
+        match errors.is_empty() {
+            true => with(Ok(known)),
+            false => with(Err(&errors)),
+        }
+    }
+
+    /// The layer in `file`, read once.
+    fn layer(&self, file: &Path) -> ReadLayer {
+        let mut known = self.layers.lock();
         known
-            .entry(feature.clone())
-            .or_insert_with(|| {
-                let file = Path::new(CELLS).join(feature.as_str()).join(SHARED);
-                match read_if_there(&self.root, &file) {
-                    Ok(None) => None,
-                    Ok(Some(bytes)) => Some(Shared::parse(&file, &bytes)),
-                    Err(fault) => Some(Err(vec![*fault])),
-                }
+            .entry(file.to_owned())
+            .or_insert_with(|| match read_if_there(&self.root, file) {
+                Ok(None) => None,
+                Ok(Some(bytes)) if file.ends_with(SHARED) => Some(Layer::shared(file, &bytes).map(Arc::new)),
+                Ok(Some(bytes)) => Some(Layer::provider(file, &bytes).map(Arc::new)),
+                Err(fault) => Some(Err(vec![*fault])),
             })
             .clone()
     }
 
-    pub fn proxy_config(&self) -> Result<ProxyConfig, Vec<Fault>> {
+    /// The files of all layers, relative to the root.
+    fn layer_files(&self) -> impl Iterator<Item = PathBuf> {
+        let features = self
+            .manifest
+            .features
+            .iter()
+            .map(|feature| feature_file(&feature.id, SHARED));
+        let providers = self.manifest.providers.iter().map(provider_file);
+        std::iter::once(Path::new(CELLS).join(SHARED))
+            .chain(providers)
+            .chain(features)
+    }
+
+    pub fn proxy_config(&self) -> Result<ProxyConfig, Vec<Diagnostic>> {
         let file = Path::new(PROXY_CONFIG);
         let bytes = read(&self.root, file).map_err(|fault| vec![*fault])?;
         ProxyConfig::parse(file, &bytes)
@@ -207,23 +269,22 @@ impl Project {
 
     /// All faults of all files that one of `paths` (relative to the root) names or holds, and of what the cells among
     /// them rest on; of every file if there are none.
-    pub fn check(&self, paths: &[PathBuf]) -> Vec<Fault> {
+    pub fn check(&self, paths: &[PathBuf]) -> Vec<Diagnostic> {
         let (config, config_faults) = match self.proxy_config() {
             Ok(config) => (Some(config), Vec::new()),
             Err(faults) => (None, faults),
         };
-        let mut faults: Vec<Fault> = self.layout_faults.clone();
+        let mut faults: Vec<Diagnostic> = self.layout_faults.clone();
         faults.extend(config_faults);
-        for feature in &self.manifest.features {
-            faults.extend(self.shared(&feature.id).and_then(Result::err).unwrap_or_default());
+        for file in self.layer_files() {
+            faults.extend(self.layer(&file).and_then(Result::err).unwrap_or_default());
         }
         let cells = self.cells();
-        let (named, rest): (Vec<&CellId>, Vec<&CellId>) = cells
-            .iter()
-            .partition(|cell| is_selected(paths, &Self::cell_file(cell)));
+        let (named, rest): (Vec<&CellId>, Vec<&CellId>) =
+            cells.iter().partition(|cell| self.is_named(paths, cell));
         for cell in rest {
-            // A cell that is not named itself may still show a fault of a shared file that is.
-            if is_selected(paths, &Self::cell_file(cell).with_file_name(SHARED)) {
+            // A cell that is not named itself may still show an error of a layer that is.
+            if Self::files_of(cell).iter().any(|file| is_selected(paths, file)) {
                 faults.extend(self.cell(cell).err().unwrap_or_default());
             }
         }
@@ -234,26 +295,32 @@ impl Project {
         in_order(faults)
     }
 
-    /// The cells whose files one of `paths` names or holds; every one if there are none.
+    /// Whether one of `paths` names or holds the file that the cell is mainly written in: its own, else its feature's.
+    fn is_named(&self, paths: &[PathBuf], cell: &CellId) -> bool {
+        let file = match self.own.contains(cell) {
+            true => Self::cell_file(cell),
+            false => feature_file(&cell.feature, SHARED),
+        };
+        is_selected(paths, &file)
+    }
+
+    /// The cells that `paths` names; every one if there are none.
     pub fn selected(&self, paths: &[PathBuf]) -> Vec<CellId> {
         let mut cells = self.cells();
-        cells.retain(|cell| is_selected(paths, &Self::cell_file(cell)));
+        cells.retain(|cell| self.is_named(paths, cell));
         cells
     }
 
-    /// What of the cells whose files one of `paths` names or holds is still to be written, a whole file included: nothing is
-    /// wrong with it, and it is not to be overlooked.
-    pub fn notes(&self, paths: &[PathBuf]) -> Vec<Fault> {
+    /// Notes on the cells that `paths` names and that are not written yet.
+    pub fn notes(&self, paths: &[PathBuf]) -> Vec<Diagnostic> {
         let config = self.proxy_config().ok();
         let missing = self.missing().into_iter().filter_map(|cell| {
             let file = Self::cell_file(&cell);
             is_selected(paths, &file).then(|| {
-                Fault::of_file(
-                    &file,
-                    format!("`{cell}` has no file, so the matrix shows it as not tested"),
-                )
-                .hint("write what is to hold there, or `not_applicable` and why")
-                .note()
+                let message = format!("`{cell}` has no file, so the matrix shows it as not tested");
+                Diagnostic::of_file(&file, message)
+                    .hint("write what must hold there, or `not_applicable` and why")
+                    .note()
             })
         });
         let cells = self.selected(paths);
@@ -263,26 +330,26 @@ impl Project {
         in_order(unwritten.chain(missing).collect())
     }
 
-    fn unwritten(&self, id: &CellId, config: Option<&ProxyConfig>) -> Vec<Fault> {
+    fn unwritten(&self, id: &CellId, config: Option<&ProxyConfig>) -> Vec<Diagnostic> {
         let Ok(cell) = self.cell(id) else {
             return Vec::new();
         };
         let lacking = self.manifest.tiers.first().and_then(|tier| {
             let fault = config?.lacks(&self.manifest, &id.provider, &tier.id)?;
             let hint = "add its deployments, or make the cell `not_applicable` and say why";
-            Some(Fault {
+            Some(Diagnostic {
                 allowed: None,
                 ..fault.hint(hint)
             })
         });
         match plan::unwritten(&cell) {
             todo if todo.is_empty() => todo,
-            todo => todo.into_iter().chain(lacking).map(Fault::note).collect(),
+            todo => todo.into_iter().chain(lacking).map(Diagnostic::note).collect(),
         }
     }
 
     /// What breaks `cell` on any tier. That the gateway has no model for a cell that is still to be written does not.
-    fn faults_of(&self, cell: &CellId, config: Option<&ProxyConfig>) -> Vec<Fault> {
+    fn faults_of(&self, cell: &CellId, config: Option<&ProxyConfig>) -> Vec<Diagnostic> {
         let is_written = |cell: &Arc<Cell>| plan::unwritten(cell).is_empty();
         let config = config.filter(|_| self.cell(cell).as_ref().is_ok_and(is_written));
         let broken = |tier: &Tier| match self.plan(config, &cell.trial(&tier.id)) {
@@ -293,7 +360,22 @@ impl Project {
     }
 }
 
-/// Whether one of `paths` names or holds `file`; there being none, every file is.
+/// Whether `file` contains the word `not_applicable`, in a key or elsewhere.
+fn says_not_applicable(root: &Path, file: &Path) -> bool {
+    let text = read(root, file).unwrap_or_default();
+    text.windows(NOT_APPLICABLE.len())
+        .any(|window| window == NOT_APPLICABLE)
+}
+
+fn feature_file(feature: &FeatureId, name: &str) -> PathBuf {
+    Path::new(CELLS).join(feature.as_str()).join(name)
+}
+
+fn provider_file(provider: &ProviderId) -> PathBuf {
+    Path::new(CELLS).join(PROVIDERS).join(format!("{provider}.yaml"))
+}
+
+/// Whether one of `paths` names or holds `file`. Without paths, every file is selected.
 pub(crate) fn is_selected(paths: &[PathBuf], file: &Path) -> bool {
     paths.is_empty()
         || paths
@@ -302,8 +384,8 @@ pub(crate) fn is_selected(paths: &[PathBuf], file: &Path) -> bool {
 }
 
 /// `faults` by file and place, each once: a fault in `_shared.yaml` is found by every cell of its feature.
-fn in_order(mut faults: Vec<Fault>) -> Vec<Fault> {
-    let key = |fault: &Fault| {
+fn in_order(mut faults: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let key = |fault: &Diagnostic| {
         (
             fault.place.file.clone(),
             fault.place.line,
@@ -328,14 +410,14 @@ fn in_order(mut faults: Vec<Fault>) -> Vec<Fault> {
 }
 
 /// The bytes of `file`, relative to `root`; not of one that is too large.
-pub(crate) fn read(root: &Path, file: &Path) -> Result<Vec<u8>, Box<Fault>> {
+pub(crate) fn read(root: &Path, file: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
     match read_if_there(root, file)? {
         Some(bytes) => Ok(bytes),
-        None => Err(Box::new(Fault::of_file(file, "there is no such file"))),
+        None => Err(Box::new(Diagnostic::of_file(file, "there is no such file"))),
     }
 }
 
-fn read_if_there(root: &Path, file: &Path) -> Result<Option<Vec<u8>>, Box<Fault>> {
+fn read_if_there(root: &Path, file: &Path) -> Result<Option<Vec<u8>>, Box<Diagnostic>> {
     let failed = |error: io::Error| Box::new(unreadable(file, &error));
     let path = root.join(file);
     // Before it is opened: who opens a pipe waits for somebody to write into it.
@@ -345,7 +427,7 @@ fn read_if_there(root: &Path, file: &Path) -> Result<Option<Vec<u8>>, Box<Fault>
             return match fs::read_link(&path) {
                 Err(_) => Ok(None),
                 Ok(target) => Err(Box::new(
-                    Fault::of_file(file, "this is a link to a file that is not there")
+                    Diagnostic::of_file(file, "this is a link to a file that is not there")
                         .found(format!("`{}`", target.display())),
                 )),
             };
@@ -353,10 +435,10 @@ fn read_if_there(root: &Path, file: &Path) -> Result<Option<Vec<u8>>, Box<Fault>
         Err(error) => return Err(failed(error)),
     };
     if metadata.is_dir() {
-        return Err(Box::new(Fault::of_file(file, FOLDER_FOR_FILE)));
+        return Err(Box::new(Diagnostic::of_file(file, FOLDER_FOR_FILE)));
     }
     if !metadata.is_file() {
-        return Err(Box::new(Fault::of_file(
+        return Err(Box::new(Diagnostic::of_file(
             file,
             "this is neither a file nor a link to one",
         )));
@@ -377,8 +459,8 @@ fn read_if_there(root: &Path, file: &Path) -> Result<Option<Vec<u8>>, Box<Fault>
 const FOLDER_FOR_FILE: &str = "this is a folder, where a file is expected";
 
 /// That `file` cannot be read, without the number that the system has for why.
-fn unreadable(file: &Path, error: &io::Error) -> Fault {
-    let fault = |why: &str| Fault::of_file(file, format!("cannot be read: {why}"));
+fn unreadable(file: &Path, error: &io::Error) -> Diagnostic {
+    let fault = |why: &str| Diagnostic::of_file(file, format!("cannot be read: {why}"));
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
             fault("permission denied").hint(format!("`ls -ld {}` shows who may read it", file.display()))
@@ -427,8 +509,10 @@ struct Listing<'a> {
     root: &'a Path,
     manifest: &'a Manifest,
     providers: HashSet<&'a str>,
-    present: HashSet<CellId>,
-    faults: Vec<Fault>,
+    own: HashSet<CellId>,
+    shared: HashSet<FeatureId>,
+    not_applicable: HashSet<ProviderId>,
+    faults: Vec<Diagnostic>,
 }
 
 impl Listing<'_> {
@@ -437,12 +521,13 @@ impl Listing<'_> {
         let mut folders: HashSet<String> = HashSet::new();
         for (name, is_folder) in self.entries(cells) {
             match is_folder {
+                true if name == PROVIDERS => self.folder_of_providers(&cells.join(PROVIDERS)),
                 _ if name.starts_with(['_', '.']) => {}
                 true => {
                     folders.insert(name);
                 }
                 false => self.faults.push(
-                    Fault::of_file(&cells.join(&name), "a file where only folders of features belong")
+                    Diagnostic::of_file(&cells.join(&name), "a file where only folders of features belong")
                         .hint("a cell is `cells/<feature>/<provider>.yaml`; a name that begins with `_` is left alone"),
                 ),
             }
@@ -452,7 +537,7 @@ impl Listing<'_> {
                 self.folder_of_feature(&feature.id);
             } else {
                 let folder = cells.join(feature.id.as_str());
-                let fault = Fault::of_file(
+                let fault = Diagnostic::of_file(
                     &folder,
                     format!("the manifest's feature `{}` has no folder", feature.id),
                 );
@@ -470,7 +555,7 @@ impl Listing<'_> {
         strays.sort_unstable();
         for name in strays {
             let known = self.manifest.features.iter().map(|feature| feature.id.as_str());
-            let fault = Fault::of_file(
+            let fault = Diagnostic::of_file(
                 &cells.join(&name),
                 format!("the manifest has no feature `{name}`"),
             )
@@ -486,6 +571,9 @@ impl Listing<'_> {
         let folder = Path::new(CELLS).join(feature.as_str());
         for (name, is_folder) in self.entries(&folder) {
             if name.starts_with(['_', '.']) {
+                if name == SHARED {
+                    self.shared.insert(feature.clone());
+                }
                 continue;
             }
             let provider = name
@@ -495,16 +583,32 @@ impl Listing<'_> {
                 Some(provider) => {
                     if is_folder {
                         self.faults.push(
-                            Fault::of_file(&folder.join(&name), FOLDER_FOR_FILE)
+                            Diagnostic::of_file(&folder.join(&name), FOLDER_FOR_FILE)
                                 .hint("a cell is one file; a name that begins with `_` is left alone"),
                         );
                     }
-                    self.present.insert(CellId {
+                    self.own.insert(CellId {
                         feature: feature.clone(),
                         provider: ProviderId::new(provider),
                     });
                 }
                 None => self.stray(&folder, &name, is_folder),
+            }
+        }
+    }
+
+    /// Every file of `_providers` must be about a provider.
+    fn folder_of_providers(&mut self, folder: &Path) {
+        for (name, is_folder) in self.entries(folder) {
+            let stem = name.strip_suffix(".yaml");
+            match stem.filter(|stem| self.providers.contains(stem) && !is_folder) {
+                Some(provider) => {
+                    if says_not_applicable(self.root, &folder.join(&name)) {
+                        self.not_applicable.insert(ProviderId::new(provider));
+                    }
+                }
+                None if name.starts_with('.') => {}
+                None => self.stray(folder, &name, is_folder),
             }
         }
     }
@@ -518,7 +622,7 @@ impl Listing<'_> {
             (false, true) => format!("the manifest has no provider `{stem}`"),
             (false, false) => "this is not a cell".to_owned(),
         };
-        let fault = Fault::of_file(&folder.join(name), message).allowed(listed(
+        let fault = Diagnostic::of_file(&folder.join(name), message).allowed(listed(
             known
                 .clone()
                 .map(|provider| format!("{provider}.yaml"))

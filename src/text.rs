@@ -74,6 +74,24 @@ pub fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
+/// The name that `text` comes closest to: `Tool Use` is `tool_use`.
+pub fn as_name(text: &str) -> Option<String> {
+    let words: Vec<String> = text
+        .split(|character: char| !character.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_ascii_lowercase)
+        .collect();
+    Some(words.join("_")).filter(|name| is_name(name))
+}
+
+/// Whether `name` may name a feature, a provider, a tier or an expectation.
+pub fn is_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,15 +3,15 @@
 //! The text is edited where the parser says that lists end, and the result is read again: either it says exactly one
 //! thing more than before, or nothing is changed.
 
-use crate::text::closest;
+use crate::cells::Manifest;
+use crate::text::{as_name, closest, is_name};
 use std::path::Path;
 
+use anyhow::{Context as _, anyhow, bail, ensure};
 use serde_json::{Value, json};
 
 use super::yaml_text;
-use crate::spec::fault::Fault;
-use crate::spec::manifest::{Manifest, as_name, is_name};
-use crate::spec::yaml::{self, Node, NodeValue};
+use crate::document::{Node, NodeValue, yaml};
 
 /// The manifest's text with an entry more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,85 +21,50 @@ pub struct Edited {
     pub line: usize,
 }
 
-/// Why a manifest cannot be given one entry more.
-#[derive(Debug, thiserror::Error)]
-pub enum ManifestTextError {
-    #[error("`manifest.yaml` has faults: `compat check` shows them")]
-    Faults(Vec<Fault>),
-    #[error(
-        "`{id}` is not a name: a lower-case letter, then lower-case letters, digits and `_`{}",
-        did_you_mean(suggestion)
-    )]
-    NotAName { id: String, suggestion: Option<String> },
-    /// There is one of this id.
-    #[error("the {what} `{id}` is in the manifest already (`manifest.yaml:{line}`)")]
-    Exists {
-        what: &'static str,
-        id: String,
-        line: usize,
-    },
-    /// The name for readers is empty.
-    #[error("the name is empty: it is what readers of the matrix see")]
-    NoName,
-    /// The alias pattern would be no alias of its own.
-    #[error("the alias pattern `{0}` lacks `{{model}}`: without it all tiers would be the same model")]
-    NoModel(String),
-    /// Another provider has the same pattern.
-    #[error(
-        "the alias pattern `{pattern}` is that of `{provider}` already: two columns would be one deployment shown twice"
-    )]
-    SamePattern { pattern: String, provider: String },
-    /// The entry after which to add is not there.
-    #[error("the manifest has no feature `{id}`{}", did_you_mean(suggestion))]
-    NoSuchFeature { id: String, suggestion: Option<String> },
-    /// The lists are not written one entry a line.
-    #[error(
-        "`{list}` of the manifest is not written one entry a line, so nothing can be added without changing its layout; add by hand: `{entry}`"
-    )]
-    Layout { list: &'static str, entry: String },
+/// The error for a list that is not written one entry a line.
+fn layout(list: &str, entry: &str) -> anyhow::Error {
+    anyhow!(
+        "`{list}` of the manifest is not written one entry a line, so nothing can be added without changing its layout; \
+         add by hand: `{entry}`"
+    )
 }
 
-fn did_you_mean(suggestion: &Option<String>) -> String {
-    suggestion
-        .as_ref()
-        .map_or_else(String::new, |close| format!("; did you mean `{close}`?"))
+fn did_you_mean(close: Option<&str>) -> String {
+    close.map_or_else(String::new, |close| format!("; did you mean `{close}`?"))
 }
 
 /// `text`, that of the manifest, with the feature `id` called `name` after the feature `after`, or at the end.
-pub fn with_feature(
-    text: &str,
-    id: &str,
-    name: &str,
-    after: Option<&str>,
-) -> Result<Edited, ManifestTextError> {
+pub fn with_feature(text: &str, id: &str, name: &str, after: Option<&str>) -> anyhow::Result<Edited> {
     let node = read(text)?;
     is_new(&node, "features", "feature", id)?;
-    if name.trim().is_empty() {
-        return Err(ManifestTextError::NoName);
-    }
+    ensure!(
+        !name.trim().is_empty(),
+        "the name is empty: readers of the matrix see it"
+    );
     let items = list(&node, "features");
     let position = match after {
         None => items.len(),
         Some(after) => {
             let ids: Vec<&str> = items.iter().filter_map(id_of).collect();
-            1 + ids.iter().position(|known| *known == after).ok_or_else(|| {
-                ManifestTextError::NoSuchFeature {
-                    id: after.to_owned(),
-                    suggestion: closest(after, ids.iter().copied()).map(str::to_owned),
-                }
+            let known = ids.iter().position(|known| *known == after);
+            1 + known.with_context(|| {
+                let close = closest(after, ids.iter().copied());
+                format!("the manifest has no feature `{after}`{}", did_you_mean(close))
             })?
         }
     };
     let entry = json!({ "id": id, "name": name });
     let mut lines = Lines::of(text);
-    let layout = || ManifestTextError::Layout {
-        list: "features",
-        entry: format!("- {}", yaml_text::inline(&entry)),
-    };
+    let inline = format!(
+        "- {{ id: {}, name: {} }}",
+        yaml_text::scalar(id),
+        yaml_text::scalar(name)
+    );
+    let layout = || layout("features", &inline);
     let before = items.get(position - 1).ok_or_else(layout)?;
     let (dash, first) = lines.dash(before).ok_or_else(layout)?;
     let new = match first {
-        '{' => vec![format!("{dash}- {}", yaml_text::inline(&entry))],
+        '{' => vec![format!("{dash}{inline}")],
         _ => vec![
             format!("{dash}- id: {}", yaml_text::scalar(id)),
             format!("{dash}  name: {}", yaml_text::scalar(name)),
@@ -116,33 +81,28 @@ pub fn with_feature(
 }
 
 /// `text`, that of the manifest, with the provider `id`, whose aliases are made by `pattern`, as the last column.
-pub fn with_provider(text: &str, id: &str, pattern: &str) -> Result<Edited, ManifestTextError> {
+pub fn with_provider(text: &str, id: &str, pattern: &str) -> anyhow::Result<Edited> {
     let node = read(text)?;
     is_new(&node, "providers", "provider", id)?;
-    if !pattern.contains("{model}") {
-        return Err(ManifestTextError::NoModel(pattern.to_owned()));
-    }
+    ensure!(
+        pattern.contains("{model}"),
+        "the alias pattern `{pattern}` lacks `{{model}}`: without it all tiers would be the same model"
+    );
     let aliases = node
         .get("aliases")
         .map(|entry| entry.value.entries())
         .unwrap_or_default();
     let is_pattern = |value: &NodeValue| matches!(value, NodeValue::Text(known) if known == pattern);
     if let Some(same) = aliases.iter().find(|entry| is_pattern(&entry.value.value)) {
-        return Err(ManifestTextError::SamePattern {
-            pattern: pattern.to_owned(),
-            provider: same.key.clone(),
-        });
+        bail!(
+            "`{}` has the alias pattern `{pattern}` already: two columns would be one deployment shown twice",
+            same.key
+        );
     }
     let mut lines = Lines::of(text);
     let alias = format!("{id}: {}", Value::from(pattern));
-    let no_alias = || ManifestTextError::Layout {
-        list: "aliases",
-        entry: alias.clone(),
-    };
-    let no_provider = || ManifestTextError::Layout {
-        list: "providers",
-        entry: format!("- {id}"),
-    };
+    let no_alias = || layout("aliases", &alias);
+    let no_provider = || layout("providers", &format!("- {id}"));
     let last_alias = aliases.last().ok_or_else(no_alias)?;
     let indent = lines.before(last_alias.key_span.start.line, last_alias.key_span.start.column);
     let last_provider = list(&node, "providers").last().ok_or_else(no_provider)?;
@@ -173,10 +133,10 @@ pub fn last_line_of(text: &str, key: &str) -> Option<usize> {
     Some(last_line(&node.get(key)?.value))
 }
 
-fn read(text: &str) -> Result<Node, ManifestTextError> {
+fn read(text: &str) -> anyhow::Result<Node> {
     let file = Path::new("manifest.yaml");
-    Manifest::parse(file, text.as_bytes()).map_err(ManifestTextError::Faults)?;
-    yaml::parse(file, text.as_bytes()).map_err(ManifestTextError::Faults)
+    let read = Manifest::parse(file, text.as_bytes()).and_then(|_| yaml::parse(file, text.as_bytes()));
+    read.map_err(|_| anyhow!("`manifest.yaml` has faults: `compat check` shows them"))
 }
 
 fn list<'a>(node: &'a Node, key: &str) -> &'a [Node] {
@@ -197,21 +157,18 @@ fn id_of(item: &Node) -> Option<&str> {
     }
 }
 
-fn is_new(node: &Node, key: &str, what: &'static str, id: &str) -> Result<(), ManifestTextError> {
-    if !is_name(id) {
-        return Err(ManifestTextError::NotAName {
-            id: id.to_owned(),
-            suggestion: as_name(id),
-        });
+fn is_new(node: &Node, key: &str, what: &str, id: &str) -> anyhow::Result<()> {
+    ensure!(
+        is_name(id),
+        "`{id}` is not a name: a lower-case letter, then lower-case letters, digits and `_`{}",
+        did_you_mean(as_name(id).as_deref())
+    );
+    let known = list(node, key).iter().find(|item| id_of(item) == Some(id));
+    if let Some(known) = known {
+        let line = known.span.start.line;
+        bail!("the {what} `{id}` is in the manifest already (`manifest.yaml:{line}`)");
     }
-    match list(node, key).iter().find(|item| id_of(item) == Some(id)) {
-        Some(known) => Err(ManifestTextError::Exists {
-            what,
-            id: id.to_owned(),
-            line: known.span.start.line,
-        }),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// The last line of what `node` is written as.
@@ -350,7 +307,7 @@ aliases:
 
     #[test]
     fn what_cannot_be_added_is_refused_with_what_to_do() {
-        let say = |result: Result<Edited, ManifestTextError>| result.unwrap_err().to_string();
+        let say = |result: anyhow::Result<Edited>| result.unwrap_err().to_string();
         assert_eq!(
             say(with_feature(MANIFEST, "Tool Use", "x", None)),
             "`Tool Use` is not a name: a lower-case letter, then lower-case letters, digits and `_`; did you mean `tool_use`?"
@@ -363,7 +320,10 @@ aliases:
             say(with_feature(MANIFEST, "pdf", "PDF", Some("visoin"))),
             "the manifest has no feature `visoin`; did you mean `vision`?"
         );
-        assert!(say(with_provider(MANIFEST, "foundry", "{model}-azure")).contains("that of `azure` already"));
+        assert!(
+            say(with_provider(MANIFEST, "foundry", "{model}-azure"))
+                .contains("`azure` has the alias pattern")
+        );
         assert!(say(with_provider(MANIFEST, "foundry", "x")).contains("lacks `{model}`"));
         assert!(say(with_feature("x: [", "pdf", "PDF", None)).contains("has faults"));
     }

@@ -3,18 +3,20 @@
 //! Never looks at a cell's text, and never says that a trial failed: `expect` has said so already.
 #![warn(clippy::disallowed_methods)]
 
+use crate::expectation::matcher::refusal_shown;
+use crate::expectation::{RUN, WORKAROUNDS};
+use crate::judge::Evaluation;
 use crate::text::clipped;
 use serde_json::Value;
 
 use super::{Diagnosis, Message, Route, diagnose, wire};
 use crate::evidence::{Behind, Evidence, Killed};
-use crate::expect::{Judgement, RUN, WORKAROUNDS, refusal_shown};
 use crate::outcome::{Cause, Verdict};
 use crate::transcript::{AnswerBlock, ErrorSource};
 use crate::wire::exchange::{Matched, ProviderExchange};
 
 /// Whose fault it is that `judgement` has mismatches.
-pub fn of_trial(evidence: &Evidence, judgement: &Judgement) -> Diagnosis {
+pub fn of_trial(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
     match (is_broken(judgement, RUN), evidence.behind) {
         (true, Behind::Simulated) => broken_run(evidence, judgement),
         (true, Behind::Live) => broken_live_run(evidence),
@@ -22,7 +24,7 @@ pub fn of_trial(evidence: &Evidence, judgement: &Judgement) -> Diagnosis {
     }
 }
 
-fn is_broken(judgement: &Judgement, name: &str) -> bool {
+fn is_broken(judgement: &Evaluation, name: &str) -> bool {
     judgement
         .judged
         .iter()
@@ -101,7 +103,7 @@ fn asked(evidence: &Evidence) -> Vec<&ProviderExchange> {
         .collect()
 }
 
-fn broken_run(evidence: &Evidence, judgement: &Judgement) -> Diagnosis {
+fn broken_run(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
     let asked = asked(evidence);
     let told = told(evidence);
     let Some(last) = asked.last() else {
@@ -256,7 +258,7 @@ fn broken_live_run(evidence: &Evidence) -> Diagnosis {
 }
 
 /// The run came to an answer, but not to the one it should.
-fn broken_promise(evidence: &Evidence, judgement: &Judgement) -> Diagnosis {
+fn broken_promise(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
     let broken = |verdict| judgement.judged.iter().any(|judged| judged.verdict == verdict);
     if broken(Verdict::UnexpectedlyHeld) && !broken(Verdict::Broken) {
         return fact(
@@ -296,7 +298,7 @@ fn broken_promise(evidence: &Evidence, judgement: &Judgement) -> Diagnosis {
 }
 
 /// What the two sides of a run, which came to an answer, prove about the gateway between them.
-fn proven_fault(evidence: &Evidence, judgement: &Judgement) -> Option<Diagnosis> {
+fn proven_fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis> {
     let asked = asked(evidence);
     let refused = asked.iter().find_map(|exchange| match &exchange.matched {
         Matched::Rejected { rule } => {

@@ -6,14 +6,15 @@
 
 use super::Diagnosis;
 use super::facts::fact;
-use crate::expect::{Judgement, Trace};
+use crate::expectation::Trace;
+use crate::judge::Evaluation;
 use crate::outcome::Cause;
-use crate::wire::Route;
 use crate::wire::exchange::ProviderExchange;
-use crate::wire_diff::{Change, Direction, Fate, WireDiff};
+use crate::wire::{Direction, Route};
+use crate::wire_diff::{Change, Fate, WireDiff};
 
 /// What the wire proves of the broken expectations: a fault of the gateway before one of Claude Code.
-pub(super) fn fault(judgement: &Judgement) -> Option<Diagnosis> {
+pub(super) fn fault(judgement: &Evaluation) -> Option<Diagnosis> {
     let diff = judgement.diff.as_ref()?;
     let found: Vec<Diagnosis> = judgement
         .traces
@@ -27,7 +28,7 @@ pub(super) fn fault(judgement: &Judgement) -> Option<Diagnosis> {
 /// The provider refused `exchange` though it arrived as Claude Code had made it. Only of a plain 400 by the route that is
 /// Claude Code's own: keys and models are the gateway's business, and so is every other form.
 pub(super) fn refused_as_sent(
-    judgement: &Judgement,
+    judgement: &Evaluation,
     exchange: &ProviderExchange,
     rule: &str,
 ) -> Option<Diagnosis> {

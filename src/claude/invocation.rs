@@ -1,5 +1,6 @@
 //! The start of `claude`: argv, environment and standard input, made from a trial's data. Pure.
 
+use crate::wire::script::{Prompt, PromptBlock};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,7 +13,6 @@ use serde_json::{Value, json};
 use crate::env::{self, Secret, Variables};
 use crate::ids::TrialKey;
 use crate::process::{Launch, Mark, RunId};
-use crate::spec::cell::{Prompt, PromptBlock};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {

@@ -10,9 +10,9 @@ use clap::{Args, ValueEnum};
 
 use super::files::Output;
 use super::print::talk;
-use crate::diagnostic::{self, Format};
+use crate::document::Diagnostic;
+use crate::document::render::{self, Format};
 use crate::mutant_files::{self, MUTANTS};
-use crate::spec::fault::Fault;
 use crate::spec_files::{CELLS, MANIFEST, PROXY_CONFIG, Project};
 
 /// Check the manifest, the cells and the mutants
@@ -110,9 +110,9 @@ pub(super) fn root(named: Option<&Path>, current: &Path) -> anyhow::Result<PathB
     }
 }
 
-pub(super) fn print(faults: &[Fault], format: Format) {
+pub(super) fn print(faults: &[Diagnostic], format: Format) {
     // The colours are taken out again where the reader cannot see them.
-    if let Err(error) = Output::Standard.write(&diagnostic::render(faults, format, true)) {
+    if let Err(error) = Output::Standard.write(&render::render(faults, format, true)) {
         talk!("error: {error:#}");
     }
 }
@@ -126,7 +126,7 @@ fn is_checked(path: &Path) -> bool {
             .any(|known| first == Some(known.as_ref()))
 }
 
-fn conclude(faults: &[Fault], notes: &[Fault], cells: usize) {
+fn conclude(faults: &[Diagnostic], notes: &[Diagnostic], cells: usize) {
     let notes = match notes.len() {
         0 => String::new(),
         1 => ", 1 note".to_owned(),

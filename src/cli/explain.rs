@@ -1,5 +1,8 @@
 //! `compat explain`: a cell as it is run, with the file and line that each part comes from. Starts nothing.
 
+use crate::cells::{CellBody, Origin, Test};
+use crate::document::Place;
+use crate::expectation::Expectation;
 use crate::text::{closest, listed};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
@@ -14,15 +17,12 @@ use uuid::Uuid;
 use super::check::{self, FAULTS};
 use super::files::Output;
 use crate::claude::{Endpoint, Invocation};
-use crate::diagnostic::Format;
+use crate::document::render::Format;
 use crate::env::{Secret, Variables};
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TrialKey, TrialName};
 use crate::plan::Planned;
 use crate::plan::selection;
 use crate::process::RunId;
-use crate::spec::cell::{CellBody, Test};
-use crate::spec::expectation::{Expectation, Place};
-use crate::spec::resolve::Origin;
 use crate::spec_files::Project;
 
 /// Show a cell as it is run

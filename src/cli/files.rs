@@ -1,5 +1,6 @@
 //! Files that commands read and write: with their names in every error, and `-` for the standard streams.
 
+use crate::cells::Manifest;
 use std::convert::Infallible;
 use std::io::{ErrorKind, IsTerminal, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -7,10 +8,10 @@ use std::str::FromStr;
 
 use anyhow::Context as _;
 
+use crate::atomic_write;
+use crate::document::render;
 use crate::matrix::ManifestView;
 use crate::results::json::{JsonError, Position};
-use crate::spec::manifest::Manifest;
-use crate::{atomic_write, diagnostic};
 
 /// Where a command's data goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +107,7 @@ fn text_of(path: &Path) -> std::io::Result<String> {
 pub fn manifest(path: &Path) -> anyhow::Result<ManifestView> {
     let bytes = std::fs::read(path).with_context(|| format!("reading `{}`", path.display()))?;
     let manifest = Manifest::parse(path, &bytes).map_err(|faults| {
-        let shown = diagnostic::render(&faults, diagnostic::Format::Text, false);
+        let shown = render::render(&faults, render::Format::Text, false);
         anyhow::anyhow!("`{}` is not a manifest\n{}", path.display(), shown.trim_end())
     })?;
     Ok(ManifestView::from(&manifest))

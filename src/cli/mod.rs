@@ -19,7 +19,7 @@ mod provider;
 mod publish;
 mod repro;
 mod results;
-mod schema;
+pub mod schema;
 mod show;
 mod status;
 mod toolchain;

@@ -1,5 +1,6 @@
 //! `compat repro`: one file that shows a gateway's fault to anyone. Starts nothing.
 
+use crate::cells::{CellBody, Test};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,14 +10,11 @@ use clap::Args;
 use super::check;
 use super::evidence::{self, Recorded};
 use super::files::Output;
-use crate::expect;
 use crate::ids::TrialName;
 use crate::replay::repro::{Repro, script};
-use crate::report;
-use crate::spec::cell::{CellBody, Test};
-use crate::spec::expectation::Check;
 use crate::spec_files::Project;
 use crate::wire_diff::{self, Change, WireDiff};
+use crate::{judge, report};
 
 /// Write a script that shows a gateway's fault to anyone
 ///
@@ -113,22 +111,21 @@ fn explaining<'a>(
     recorded: &Recorded,
     diff: &'a WireDiff,
 ) -> anyhow::Result<(Vec<&'a Change>, String)> {
-    let judgement = expect::judge(test, &name.tier, &recorded.evidence);
+    let judgement = judge::judge(test, &name.tier, &recorded.evidence);
     ensure!(
         !judgement.mismatches.is_empty(),
         "what was recorded is as the cell expects: there is no fault to show (`--all` takes every difference on the wire)"
     );
-    let known = |expectation: &str| {
-        let found = test.expectations.iter().find(|known| known.name == expectation);
-        match found.map(|found| &found.check) {
-            Some(Check::Unchanged { except, .. }) => except.iter().map(|(what, _)| what.clone()).collect(),
-            _ => Vec::new(),
-        }
+    let is_known = |change: &Change| {
+        test.known_changes
+            .iter()
+            .any(|known| known.direction == change.direction && known.what == change.what.path)
     };
     let explains = |change: &&Change| {
-        judgement.traces.iter().any(|trace| {
-            trace.interest.takes(change) && !known(&trace.expectation).contains(&change.what.path)
-        })
+        judgement
+            .traces
+            .iter()
+            .any(|trace| trace.interest.takes(change) && !is_known(change))
     };
     let mut changes: Vec<&Change> = diff.changes.iter().filter(explains).collect();
     // What is wrong after that may follow from it: Claude Code has gone on from what it got.
@@ -143,7 +140,7 @@ fn explaining<'a>(
         cause: diagnosis.cause,
         why: diagnosis.why,
         next: String::new(),
-        wire: diff.lines(&judgement.interests()),
+        wire: judgement.wire_lines(),
         mismatches: judgement.mismatches.clone(),
     };
     let told = report::failure_in_short(&failure);

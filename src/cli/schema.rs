@@ -1,5 +1,6 @@
 //! `compat schema`: writes the JSON Schemas that editors read, or checks that they are fresh.
 
+use crate::cells::{forms, reference};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -7,9 +8,10 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::print::talk;
-use crate::matrix;
-use crate::spec::reference;
-use crate::spec::schema::FileKind;
+use crate::{matrix, mutants};
+use std::sync::LazyLock;
+
+use crate::document::Form;
 
 /// Write the JSON Schemas of every file that is read or written, and the reference of a cell's keys
 ///
@@ -56,12 +58,18 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Each schema's file name and its text.
-fn schemas() -> Vec<(&'static str, String)> {
-    let of_specs = FileKind::ALL
-        .into_iter()
-        .map(|kind| (kind.schema_file(), kind.schema_text()));
-    of_specs.chain(matrix::schema::files()).collect()
+/// The forms of the files that people write, each under the file name of its schema.
+pub static FORMS: [(&str, &LazyLock<Form>); 4] = [
+    ("manifest.schema.json", &forms::MANIFEST),
+    ("cell.schema.json", &forms::CELL),
+    ("shared.schema.json", &forms::SHARED),
+    ("mutant.schema.json", &mutants::FORM),
+];
+
+/// The file name and the text of each schema.
+pub fn schemas() -> Vec<(&'static str, String)> {
+    let of_forms = FORMS.iter().map(|(file, form)| (*file, form.schema_text()));
+    of_forms.chain(matrix::schema::files()).collect()
 }
 
 fn is_fresh(file: &Path, text: &str) -> bool {

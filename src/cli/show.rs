@@ -11,12 +11,11 @@ use serde_json::json;
 use super::evidence::{self, Recorded};
 use super::files::Output;
 use super::print::data;
-use crate::env;
 use crate::replay::messages::{self, Reach};
 use crate::replay::timeline;
 use crate::results::{Entry, TrialResult};
 use crate::wire::Route;
-use crate::wire_diff;
+use crate::{env, wire_diff};
 
 /// Show what happened in a trial
 ///

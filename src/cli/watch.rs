@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::print::talk;
 use super::{check, progress};
-use crate::diagnostic::Format;
+use crate::document::render::Format;
 use crate::env::{self, Environment};
 use crate::ids::TrialName;
 use crate::plan::selection::{self, Axes, Names};

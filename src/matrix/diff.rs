@@ -6,12 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::details::Details;
 use super::published::Matrix;
-use crate::cause;
 use crate::ids::{CellId, FeatureId, ProviderId};
 use crate::outcome::Cause;
-use crate::report;
 use crate::results::CellStatus;
 use crate::results::json::{self, SchemaVersion, timestamp};
+use crate::{cause, report};
 
 /// What changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -1,7 +1,7 @@
 //! What the matrix needs to know of the manifest: which rows, columns and tiers there are, in order.
 
+use crate::cells::Manifest;
 use crate::ids::{FeatureId, ProviderId, TierId};
-use crate::spec::manifest::Manifest;
 
 /// Rows, columns and tiers, in the manifest's order. Nothing stands in it twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

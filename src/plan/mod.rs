@@ -5,20 +5,18 @@
 
 pub mod selection;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::cells::manifest::Tier;
+use crate::cells::{Cell, CellBody, Manifest, ProxyConfig};
+use crate::document::Diagnostic;
 use crate::ids::{CellId, TrialName};
-use crate::spec::cell::{Cell, CellBody};
-use crate::spec::fault::Fault;
-use crate::spec::manifest::{Manifest, Tier};
-use crate::spec::proxy_config::ProxyConfig;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Planned {
     Run(Box<PlannedTrial>),
     /// The cell cannot be read, or its alias does not exist.
-    Broken(Vec<Fault>),
+    Broken(Vec<Diagnostic>),
     /// The feature cannot exist on the provider.
     NotApplicable(String),
 }
@@ -33,7 +31,7 @@ pub struct PlannedTrial {
 }
 
 impl PlannedTrial {
-    pub fn test(&self) -> &crate::spec::cell::Test {
+    pub fn test(&self) -> &crate::cells::Test {
         match &self.cell.body {
             CellBody::Test(test) => test,
             CellBody::NotApplicable(_) => unreachable!("only tests are planned to run"),
@@ -41,13 +39,12 @@ impl PlannedTrial {
     }
 }
 
-/// The trials of the `present` cells, in the manifest's order.
-pub fn trials(manifest: &Manifest, present: &HashSet<CellId>) -> Vec<TrialName> {
-    let mut trials = Vec::with_capacity(present.len() * manifest.tiers.len());
-    for cell in manifest.cells().filter(|cell| present.contains(cell)) {
-        trials.extend(manifest.tiers.iter().map(|tier| cell.trial(&tier.id)));
-    }
-    trials
+/// The trials of the cells that are present, in the manifest's order.
+pub fn trials(manifest: &Manifest, is_present: impl Fn(&CellId) -> bool) -> Vec<TrialName> {
+    let cells = manifest.cells().filter(|cell| is_present(cell));
+    cells
+        .flat_map(|cell| manifest.tiers.iter().map(move |tier| cell.trial(&tier.id)))
+        .collect()
 }
 
 /// Plans `trial`, whose cell was read with the result `cell`. Its alias must be in `proxy_config`, if the gateway uses
@@ -56,7 +53,7 @@ pub fn plan(
     manifest: &Manifest,
     proxy_config: Option<&ProxyConfig>,
     trial: &TrialName,
-    cell: &Result<Arc<Cell>, Vec<Fault>>,
+    cell: &Result<Arc<Cell>, Vec<Diagnostic>>,
 ) -> Planned {
     let cell = match cell {
         Err(faults) => return Planned::Broken(faults.clone()),
@@ -69,7 +66,7 @@ pub fn plan(
     let tier = manifest.tier(&trial.tier);
     let (Some(tier), Some(alias)) = (tier, manifest.alias(provider, &trial.tier)) else {
         let file = std::path::Path::new("manifest.yaml");
-        return Planned::Broken(vec![Fault::of_file(
+        return Planned::Broken(vec![Diagnostic::of_file(
             file,
             format!("the manifest has no trial `{trial}`"),
         )]);
@@ -89,14 +86,14 @@ pub fn plan(
 }
 
 /// A note for each `todo` of `cell`.
-pub fn unwritten(cell: &Cell) -> Vec<Fault> {
+pub fn unwritten(cell: &Cell) -> Vec<Diagnostic> {
     let CellBody::Test(test) = &cell.body else {
         return Vec::new();
     };
     test.unwritten()
-        .map(|(expectation, text)| Fault {
+        .map(|(expectation, text)| Diagnostic {
             place: expectation.place.clone(),
-            ..Fault::of_file(&expectation.place.file, format!("write me: {text}"))
+            ..Diagnostic::of_file(&expectation.place.file, format!("write me: {text}"))
                 .path(format!("expect.{}", expectation.name))
                 .hint("its trials fail until the `todo` is replaced by what must hold")
         })

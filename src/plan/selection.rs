@@ -10,8 +10,8 @@ use std::str::FromStr;
 
 use clap::Args;
 
+use crate::cells::Manifest;
 use crate::ids::TrialName;
-use crate::spec::manifest::Manifest;
 use crate::text;
 
 /// One of N parts of a run.

@@ -18,11 +18,10 @@ mod sweep;
 mod watchdog;
 
 use std::ffi::OsString;
-use std::fmt;
-use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::{fmt, io};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;

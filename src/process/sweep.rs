@@ -1,9 +1,8 @@
 //! Kills every process that carries a cookie in its environment, whatever group or session it is in.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

@@ -8,9 +8,8 @@ use serde_json::Value;
 
 use crate::wire::exchange::{Body, RecordedRequest};
 use crate::wire::message::MessageRequest;
-use crate::wire::redaction;
 use crate::wire::target::Target;
-use crate::wire::{Operation, Route, converse, messages};
+use crate::wire::{Operation, Route, converse, messages, redaction};
 
 pub(super) struct Incoming {
     pub(super) target: Target,

@@ -19,6 +19,8 @@ use super::release_run::{GatewayOrigin, ReleaseRun, ReleaseRunError, VERSIONS, V
 use super::steps::{Steps, Voice};
 use super::summary::{self, Ending, Known};
 use super::webhook::{self, WebhookError};
+use crate::atomic_write;
+use crate::document::render;
 use crate::env::Environment;
 use crate::gateway;
 use crate::matrix::ManifestView;
@@ -28,7 +30,6 @@ use crate::results::Results;
 use crate::results::json::JsonError;
 use crate::spec_files::Project;
 use crate::toolchain::http::Patience;
-use crate::{atomic_write, diagnostic};
 
 /// What a daily run is asked to do.
 #[derive(Debug)]
@@ -427,7 +428,7 @@ fn read(path: &Path) -> Result<String, DailyError> {
 fn open(root: &Path) -> Result<Project, DailyError> {
     Project::open(root).map_err(|faults| DailyError::Project {
         path: root.to_owned(),
-        faults: diagnostic::render(&faults, diagnostic::Format::Text, false)
+        faults: render::render(&faults, render::Format::Text, false)
             .trim_end()
             .to_owned(),
     })

@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use crate::http_server::{BoundServer, HttpServer};
 use crate::ids::TrialKey;
 use crate::ledger::Ledger;
-use crate::mutant::{Mutant, Position};
+use crate::mutants::{Mutant, Position};
 use crate::wire::Operation;
 use crate::wire::exchange::GatewayExchange;
 use server::RelayState;

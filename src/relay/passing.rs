@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use super::Mutation;
 use super::recorder::ReplyRecorder;
-use crate::mutant::{Step, StreamChanger};
+use crate::mutants::{Step, StreamChanger};
 use crate::wire::framing::{Decoder, Framing};
 
 pub(super) type ReceivedBody = Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>;

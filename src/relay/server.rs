@@ -18,7 +18,7 @@ use super::recorder::ReplyRecorder;
 use super::{Mutation, RelayedTrial, ReplyHold};
 use crate::clock::now_ms;
 use crate::ledger::TrialMap;
-use crate::mutant::{Headers, MadeUpReply, PassingRequest, Position, ReplyHead};
+use crate::mutants::{Headers, MadeUpReply, PassingRequest, Position, ReplyHead};
 use crate::wire::exchange::{Body, GatewayExchange, RecordedRequest};
 use crate::wire::framing::Framing;
 use crate::wire::target::Target;

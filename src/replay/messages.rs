@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::evidence::Evidence;
-use crate::wire::Route;
 use crate::wire::exchange::{Body, RecordedRequest, SentEvent};
-use crate::wire::redaction;
+use crate::wire::{Route, redaction};
 
 /// The messages of a trial, request by request, on both sides of the gateway: heads and bodies, an event of a stream a line.
 /// Of one `turn` alone, if it is given.

@@ -4,6 +4,7 @@
 //! It needs neither keys nor this project: the gateway under test has the stand-in as its provider. It says of each
 //! difference whether it is as it was recorded, and so does its exit status.
 
+use crate::wire::{Direction, Route, converse, redaction};
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
@@ -12,8 +13,7 @@ use super::messages::LEFT_OUT;
 use crate::evidence::Evidence;
 use crate::wire::answer::Answer;
 use crate::wire::exchange::{GatewayExchange, ProviderExchange, ProviderReply, SentEvent};
-use crate::wire::{Route, converse, redaction};
-use crate::wire_diff::{self, Change, Direction};
+use crate::wire_diff::{self, Change};
 
 /// What the script does, whatever it shows.
 const PROGRAM: &str = include_str!("repro.py");

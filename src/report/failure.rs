@@ -1,5 +1,6 @@
 //! The one wording of a failure: whole for the console and JUnit, in short for results and matrix.
 
+use crate::expectation::RUN;
 use crate::text::{one_line, printable};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,7 +8,6 @@ use std::path::Path;
 use super::paint::{BAD, DIM, HEADING, LEAD, Paint};
 use crate::ids::TrialName;
 use crate::outcome::{Cause, Failure, KNOWN_FAILURES, Mismatch};
-use crate::spec::expectation::RUN;
 
 /// The most characters of a value in a short text.
 const SHORT: usize = 200;
@@ -178,7 +178,7 @@ fn clip(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::expectation::Place;
+    use crate::document::Place;
 
     fn lost_image() -> Failure {
         Failure {

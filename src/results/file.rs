@@ -3,6 +3,7 @@
 //! Pure. [`Results::from_records`] makes it from records, [`Results::to_text`] and [`Results::parse`] are its two
 //! ways across the rim. Entries stand in the order of their names, whatever the order in which trials finished.
 
+use crate::document::Place;
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -16,7 +17,6 @@ use crate::evidence::Behind;
 use crate::ids::{FeatureId, ProviderId, TierId, TrialName};
 use crate::outcome::{Attempt, Cause, Failure, Judged, Mismatch, Outcome, RunRecord, TrialRecord};
 use crate::report;
-use crate::spec::expectation::Place;
 use crate::wire::Usage;
 
 /// The whole file.

@@ -10,18 +10,18 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::trial::TrialTask;
+use crate::cells::CellBody;
+use crate::cells::ProxyConfig;
 use crate::evidence::Evidence;
 use crate::evidence_files;
 use crate::ids::{CellId, TierId, TrialName};
-use crate::mutant::Mutant;
-use crate::mutant::score::{self, CellRun, Judgeable, Scored, Vacuous};
+use crate::mutants::Mutant;
+use crate::mutants::score::{self, CellRun, Judgeable, Scored, Vacuous};
 use crate::outcome::{Failure, Outcome, TrialRecord, Verdict};
 use crate::plan::{Planned, PlannedTrial};
 use crate::relay::Mutation;
 use crate::session::Session;
 use crate::session::schedule::Queue;
-use crate::spec::cell::CellBody;
-use crate::spec::proxy_config::ProxyConfig;
 use crate::spec_files::Project;
 
 /// The most trials at once. Each takes about 250 MB (measured with Claude Code 2.1.326), and most wait for a slot.

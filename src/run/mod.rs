@@ -18,7 +18,8 @@ use anyhow::Context as _;
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 
-use crate::diagnostic;
+use crate::cells::ProxyConfig;
+use crate::document::{Diagnostic, render};
 use crate::env::{self, Environment};
 use crate::evidence::Behind;
 use crate::ids::TrialName;
@@ -33,8 +34,6 @@ use crate::session::daemon::DaemonUse;
 use crate::session::preflight::{self, UnusableAlias};
 use crate::session::schedule::Queue;
 use crate::session::{Session, SessionOptions};
-use crate::spec::fault::Fault;
-use crate::spec::proxy_config::ProxyConfig;
 use crate::toolchain::Progress;
 use crate::watch;
 use crate::wire::Operation;
@@ -215,12 +214,12 @@ impl MatrixRun {
     }
 
     /// Fails a trial whose cell cannot be read, with the texts of `compat check`.
-    fn broken(&self, name: &TrialName, faults: &[Fault]) -> TrialEnd {
+    fn broken(&self, name: &TrialName, faults: &[Diagnostic]) -> TrialEnd {
         let mismatches = faults.iter().map(mismatch_of_fault).collect();
         let failure = harness_failure("the cell cannot be read", mismatches);
         self.recorder.add(&not_run(name, "", Outcome::Fail(failure)));
         let colour = self.paint == Paint::Ansi;
-        let text = diagnostic::render(faults, diagnostic::Format::Text, colour);
+        let text = render::render(faults, render::Format::Text, colour);
         let mut reported = self.reported.lock();
         if let Some(first) = reported.get(&text) {
             return TrialEnd::Failed(format!("the cell cannot be read, see {first}\n"));
@@ -424,7 +423,7 @@ fn compat_program(built: Option<&'static str>) -> anyhow::Result<PathBuf> {
     }
 }
 
-fn mismatch_of_fault(fault: &Fault) -> Mismatch {
+fn mismatch_of_fault(fault: &Diagnostic) -> Mismatch {
     Mismatch {
         expectation: fault.path.clone(),
         clause: None,

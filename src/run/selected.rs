@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 
 use super::RunOptions;
-use crate::diagnostic;
+use crate::document::{Diagnostic, render};
 use crate::env::{self, Environment};
 use crate::ids::TrialName;
 use crate::plan::{Planned, selection};
 use crate::results::Results;
-use crate::spec::fault::Fault;
 use crate::spec_files::Project;
 
 /// The project and the trials that a run selects.
@@ -94,12 +93,12 @@ fn root(environment: &Environment) -> anyhow::Result<PathBuf> {
         .with_context(|| format!("no `manifest.yaml` in `{}` or above it", start.display()))
 }
 
-pub(super) fn broken_project(faults: &[Fault]) -> anyhow::Error {
+pub(super) fn broken_project(faults: &[Diagnostic]) -> anyhow::Error {
     anyhow::anyhow!("the project cannot be read\n\n{}", rendered(faults))
 }
 
-fn rendered(faults: &[Fault]) -> String {
-    let text = diagnostic::render(faults, diagnostic::Format::Text, false);
+fn rendered(faults: &[Diagnostic]) -> String {
+    let text = render::render(faults, render::Format::Text, false);
     text.trim_end().to_owned()
 }
 

@@ -12,16 +12,17 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::cause;
+use crate::cells::Test;
 use crate::claude::{self, ClaudeProgress, ClaudeRun, Invocation};
 use crate::evidence::{Behind, DirectReply, Evidence};
 use crate::evidence_files;
-use crate::expect::{self, Judgement};
+use crate::expectation;
 use crate::ids::{TrialKey, TrialName};
+use crate::judge::{self, Evaluation};
 use crate::outcome::{Attempt, Cause, Failure, Judged, Mismatch, Outcome, TrialRecord};
 use crate::relay::Mutation;
 use crate::session::Session;
 use crate::session::schedule::{Slot, Ticket};
-use crate::spec::cell::Test;
 use crate::wire::Usage;
 
 /// The most attempts at a trial.
@@ -92,11 +93,11 @@ impl TrialTask<'_> {
 
     /// Judges the evidence, and writes it into `folder`.
     fn judge(self, evidence: &Evidence, folder: &Path) -> anyhow::Result<AttemptResult> {
-        let judgement = expect::judge(self.test, &self.name.tier, evidence);
-        let failure = (!judgement.mismatches.is_empty()).then(|| failure(evidence, &judgement));
+        let evaluation = judge::judge(self.test, &self.name.tier, evidence);
+        let failure = (!evaluation.mismatches.is_empty()).then(|| failure(evidence, &evaluation));
         // A campaign has many trials, and only their failures are of interest.
         if self.mutation.is_none() || failure.is_some() {
-            evidence_files::write(evidence, judgement.diff.as_ref(), folder)
+            evidence_files::write(evidence, evaluation.diff.as_ref(), folder)
                 .with_context(|| format!("cannot write evidence to `{}`", folder.display()))?;
         }
         let retries = evidence.transcript.api_retries().into_iter();
@@ -108,7 +109,7 @@ impl TrialTask<'_> {
                     .map(|retry| (retry.status.unwrap_or(0), retry.error))
                     .collect(),
             },
-            judged: judgement.judged,
+            judged: evaluation.judged,
             usage: evidence.transcript.total_usage(),
             cost_usd: evidence.transcript.total_cost_usd(),
         })
@@ -254,15 +255,14 @@ fn is_transient(failure: &Failure, behind: Behind) -> bool {
     behind == Behind::Live && matches!(failure.cause, Cause::RateLimit | Cause::Upstream)
 }
 
-fn failure(evidence: &Evidence, judgement: &Judgement) -> Failure {
-    let diagnosis = cause::of_trial(evidence, judgement);
-    let diff = judgement.diff.as_ref();
+fn failure(evidence: &Evidence, evaluation: &Evaluation) -> Failure {
+    let diagnosis = cause::of_trial(evidence, evaluation);
     Failure {
         cause: diagnosis.cause,
         why: diagnosis.why,
         next: diagnosis.next,
-        wire: diff.map_or_else(Vec::new, |diff| diff.lines(&judgement.interests())),
-        mismatches: judgement.mismatches.clone(),
+        wire: evaluation.wire_lines(),
+        mismatches: evaluation.mismatches.clone(),
     }
 }
 
@@ -277,7 +277,7 @@ impl AttemptResult {
     /// An attempt without evidence.
     fn broken(error: &anyhow::Error) -> Self {
         let mismatch = Mismatch::of_harness(
-            expect::RUN,
+            expectation::RUN,
             "the trial could not be run",
             "a `claude` that starts, and its output",
             &format!("{error:#}"),

@@ -9,7 +9,7 @@ use super::SessionOptions;
 use super::daemon::{self, DaemonClient, DaemonUse, Fingerprint, Found, StateDir};
 use crate::env::{self, ClaudeChoice, Environment, Secret};
 use crate::gateway::{self, GatewayOptions, GatewayProcess, LogFile, RunningGateway};
-use crate::mutant::Position;
+use crate::mutants::Position;
 use crate::process::{RunId, Watchdog};
 use crate::provider::{Provider, RemoteSimulator, Simulator, SimulatorOptions};
 use crate::relay::Relay;

@@ -16,7 +16,7 @@ use crate::env::{Environment, Secret, Variables};
 use crate::evidence::Behind;
 use crate::gateway::RunningGateway;
 use crate::ids::{ProviderId, TrialKey};
-use crate::mutant::Position;
+use crate::mutants::Position;
 use crate::process::RunId;
 use crate::provider::Provider;
 use crate::relay::{Mutation, Relay};

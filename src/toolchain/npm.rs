@@ -12,10 +12,9 @@ use reqwest::Url;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use serde::Deserialize;
 
-use super::Surroundings;
 use super::http::{Client, FetchError, Patience, Request, redacted};
 use super::integrity::Sha512;
-use super::npmrc;
+use super::{Surroundings, npmrc};
 use crate::env::{self, Environment};
 use crate::process::{self, Bounds};
 

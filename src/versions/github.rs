@@ -3,9 +3,8 @@
 //! A token, if the environment has one, goes to the API's own host alone and is never shown.
 
 use chrono::{DateTime, Utc};
-use reqwest::StatusCode;
-use reqwest::Url;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LINK, RETRY_AFTER};
+use reqwest::{StatusCode, Url};
 
 use super::age::Age;
 use super::litellm::Release;

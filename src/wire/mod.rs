@@ -96,3 +96,13 @@ impl std::iter::Sum for Usage {
         })
     }
 }
+
+/// A way through the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// From Claude Code to the provider.
+    Request,
+    /// From the provider to Claude Code.
+    Reply,
+}

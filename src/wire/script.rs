@@ -1,12 +1,42 @@
-//! What the simulated provider answers in a trial, turn by turn, in no provider's words: the provider
-//! simulator renders it for the route that the request came by.
+//! The script of a trial: the prompts for `claude`, and the replies of the simulated provider, turn by turn. The
+//! simulator renders a reply for the route of its request.
 //!
-//! Pure data. `spec` reads it from a cell; `provider` plays it.
+//! Pure data. `cells` reads it from a cell; `provider` plays it.
+
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Usage;
+
+/// One user message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prompt {
+    pub blocks: Vec<PromptBlock>,
+}
+
+/// A block of a user message.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PromptBlock {
+    Text(String),
+    /// An image file of the cell's folder.
+    Image {
+        /// The file, below the feature's folder.
+        file: PathBuf,
+        media_type: String,
+        /// Its bytes, read with the cell.
+        bytes: Vec<u8>,
+    },
+    /// A document file (PDF) of the cell's folder.
+    Document {
+        /// The file, below the feature's folder.
+        file: PathBuf,
+        media_type: String,
+        /// Its bytes, read with the cell.
+        bytes: Vec<u8>,
+    },
+}
 
 /// The replies of a trial, in the order in which its Messages requests consume them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

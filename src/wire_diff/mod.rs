@@ -6,7 +6,6 @@
 #![warn(clippy::disallowed_methods)]
 
 mod conversation;
-pub mod interest;
 pub mod noise;
 mod pairing;
 mod reply;
@@ -16,15 +15,15 @@ mod values;
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::evidence::Evidence;
 use crate::wire::exchange::{GatewayExchange, ProviderExchange};
-use crate::wire::{Operation, Route};
+use crate::wire::{Direction, Operation, Route};
 
 pub use pairing::{as_sent, became};
+pub use request::arrived_betas;
 
 /// What became of the requests and replies of a trial.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -68,16 +67,6 @@ pub struct Difference {
     pub before: Option<Value>,
     /// What came out.
     pub after: Option<Value>,
-}
-
-/// On which way something changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// From Claude Code to the provider.
-    Request,
-    /// From the provider to Claude Code.
-    Reply,
 }
 
 /// The kind of thing that changed.

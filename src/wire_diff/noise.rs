@@ -2,10 +2,10 @@
 //!
 //! Key order, message ids and pings are no differences at all: nothing compares them.
 
+use crate::wire::{Direction, Operation, Route};
 use serde_json::{Value, json};
 
-use super::{Change, Direction, Fate, Part};
-use crate::wire::{Operation, Route};
+use super::{Change, Fate, Part};
 
 /// A rule that takes a difference for noise.
 pub struct Rule {

@@ -1,11 +1,11 @@
 //! Which requests at the provider a request of Claude Code became.
 
+use crate::wire::{Direction, Operation, Route, Usage, messages};
 use serde_json::json;
 
-use super::{Change, Difference, Direction, Fate, Part};
+use super::{Change, Difference, Fate, Part};
 use crate::wire::exchange::{GatewayExchange, Matched, ProviderExchange, ProviderReply};
 use crate::wire::message::MessageRequest;
-use crate::wire::{Operation, Route, Usage, messages};
 
 /// A request of Claude Code and what became of it.
 pub(super) struct Pair<'a> {

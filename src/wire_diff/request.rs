@@ -117,9 +117,9 @@ fn header_betas(request: &RecordedRequest) -> Vec<String> {
     betas.filter(|beta| !beta.is_empty()).collect()
 }
 
-/// Bedrock reads them in the body alone
+/// The beta flags of a request at the provider. Bedrock reads them in the body alone
 /// (<https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>).
-fn arrived_betas(exchange: &ProviderExchange) -> Vec<String> {
+pub fn arrived_betas(exchange: &ProviderExchange) -> Vec<String> {
     let body = exchange.request.body.json().unwrap_or(&Value::Null);
     let in_body = match exchange.route {
         Some(Route::BedrockConverse) => &body["additionalModelRequestFields"]["anthropic_beta"],

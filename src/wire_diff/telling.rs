@@ -1,12 +1,11 @@
 //! The wire diff for a reader.
 
+use crate::wire::{Direction, Operation};
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::interest::Interest;
-use super::{Change, Direction, Fate, Part, WireDiff};
-use crate::wire::Operation;
+use super::{Change, Fate, Part, WireDiff};
 
 /// The most lines of a diff in a report, the one that says how many there are more not counted.
 const LINES: usize = 11;
@@ -37,33 +36,15 @@ impl WireDiff {
         text
     }
 
-    /// The lines for a report: what can explain the broken expectations first, then the rest.
-    pub fn lines(&self, interests: &[Interest]) -> Vec<String> {
-        let mut ordered: Vec<&Change> = Vec::new();
-        for interest in interests {
-            for change in interest.of_diff(self) {
-                push_once(&mut ordered, change);
-            }
-        }
-        let turns: Vec<usize> = interests.iter().filter_map(|interest| interest.turn).collect();
-        let mut rest: Vec<&Change> = self.changes.iter().collect();
-        rest.sort_by_key(|change| (!turns.contains(&change.turn), change.what.part));
-        for change in rest {
-            push_once(&mut ordered, change);
-        }
-        let mut lines = told(ordered);
+    /// A line for each of `changes`, in their order, as many as fit a report.
+    pub fn lines(&self, changes: Vec<&Change>) -> Vec<String> {
+        let mut lines = told(changes);
         if lines.len() > LINES + 1 {
             let more = lines.len() - LINES;
             lines.truncate(LINES);
             lines.push(format!("and {more} more: `wire-diff.txt`"));
         }
         lines
-    }
-}
-
-fn push_once<'a>(ordered: &mut Vec<&'a Change>, change: &'a Change) {
-    if !ordered.iter().any(|earlier| std::ptr::eq(*earlier, change)) {
-        ordered.push(change);
     }
 }
 

@@ -1,15 +1,14 @@
 //! New rows, columns and cells: valid from the first moment, red until they are written, and never written over anything.
 
+use compat_matrix::expectation::kinds::TodoCheck;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use compat_matrix::expect;
-use compat_matrix::ids::{CellId, FeatureId, ProviderId, TierId};
+use compat_matrix::ids::{CellId, ProviderId, TierId};
 use compat_matrix::outcome::{Cause, Verdict};
 use compat_matrix::plan::Planned;
 use compat_matrix::spec_files::Project;
-use serde_json::json;
 use tempfile::TempDir;
 
 use crate::cells_guide::{copy_folder, proxy_config};
@@ -82,7 +81,8 @@ fn a_new_row_is_valid_and_every_trial_of_it_says_write_me() {
         trials += 1;
         match project.plan(Some(&config), &name) {
             Planned::Run(run) => {
-                let judgement = expect::judge(run.test(), &name.tier, &evidence::nothing().live());
+                let judgement =
+                    compat_matrix::judge::judge(run.test(), &name.tier, &evidence::nothing().live());
                 let told = judgement
                     .mismatches
                     .iter()
@@ -96,7 +96,8 @@ fn a_new_row_is_valid_and_every_trial_of_it_says_write_me() {
             Planned::Broken(faults) => {
                 assert!(faults[0].message.starts_with("write me: "), "{name}: {faults:#?}")
             }
-            Planned::NotApplicable(_) => panic!("{name} would be grey"),
+            // The provider's own file says so for every row.
+            Planned::NotApplicable(_) => assert_eq!(name.cell.provider.as_str(), "azure"),
         }
     }
     assert_eq!(trials, 15);
@@ -104,18 +105,18 @@ fn a_new_row_is_valid_and_every_trial_of_it_says_write_me() {
     assert!(notes.status.success());
     let notes: Vec<serde_json::Value> = serde_json::from_slice(&notes.stdout).expect("JSON");
     assert!(notes.iter().all(|note| note["severity"] == "note"), "{notes:#?}");
-    assert_eq!(notes.len(), 7, "{notes:#?}");
+    assert_eq!(notes.len(), 1, "{notes:#?}");
 }
 
 #[test]
 fn a_todo_is_no_verdict_on_the_gateway_and_no_known_failure() {
-    use compat_matrix::spec::expectation::Check;
-    let test = evidence::test(Check::Todo("say more".into()));
+    use compat_matrix::expectation::Check;
+    let test = evidence::test(Check::Todo(TodoCheck("say more".into())));
     let pong = evidence::nothing()
         .answered(evidence::text_message("pong"))
         .ended("pong")
         .reached(evidence::text_exchange());
-    let judgement = expect::judge(&test, &TierId::new("haiku"), &pong);
+    let judgement = compat_matrix::judge::judge(&test, &TierId::new("haiku"), &pong);
     let broken: Vec<&str> = judgement
         .judged
         .iter()
@@ -128,8 +129,8 @@ fn a_todo_is_no_verdict_on_the_gateway_and_no_known_failure() {
 
     let folder = project();
     let cell = "prompt: x\nreplies: [{ content: [{ text: x }] }]\nexpect: { later: { todo: x } }\nknown_failures:\n  later: { reason: x, link: 'https://example.org/1' }\n";
-    fs::write(folder.path().join("cells/vision/azure.yaml"), cell).expect("a file");
-    let output = compat(folder.path(), &["check", "cells/vision/azure.yaml"]);
+    fs::write(folder.path().join("cells/vision/vertex_ai.yaml"), cell).expect("a file");
+    let output = compat(folder.path(), &["check", "cells/vision/vertex_ai.yaml"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
         text.contains("`later` is still to be written, which is no failure of the gateway"),
@@ -168,10 +169,10 @@ fn a_new_column_is_valid_and_says_what_is_left_to_do_by_hand() {
 fn nothing_is_written_where_something_is_in_the_way() {
     let folder = project();
     fs::create_dir(folder.path().join("cells/taken")).expect("a folder");
-    fs::write(folder.path().join("cells/vision/foundry.yaml"), "").expect("a file");
+    fs::write(folder.path().join("cells/_providers/foundry.yaml"), "").expect("a file");
     let before = snapshot(folder.path());
     let refused = [
-        (vec!["new", "feature", "taken", "--name", "x"], "is there already"),
+        (vec!["new", "feature", "taken", "--name", "x"], "exists already"),
         (
             vec!["new", "feature", "tool_use", "--name", "x"],
             "in the manifest already (`manifest.yaml:",
@@ -187,18 +188,10 @@ fn nothing_is_written_where_something_is_in_the_way() {
         ),
         (
             vec!["new", "provider", "foundry"],
-            "`cells/vision/foundry.yaml` is there already",
+            "`cells/_providers/foundry.yaml` is there already",
         ),
         (vec!["new", "provider", "azure"], "in the manifest already"),
         (vec!["new", "provider", "x", "--alias", "y"], "lacks `{model}`"),
-        (
-            vec!["new", "cell", "vision/anthropic", "--from-run", "cells"],
-            "holds no evidence",
-        ),
-        (
-            vec!["new", "cell", "visoin/anthropic", "--from-run", "cells"],
-            "did you mean `vision`?",
-        ),
     ];
     for (arguments, words) in refused {
         let output = compat(folder.path(), &arguments);
@@ -210,106 +203,4 @@ fn nothing_is_written_where_something_is_in_the_way() {
         );
         assert_eq!(snapshot(folder.path()), before, "{arguments:?}");
     }
-}
-
-#[test]
-fn a_cell_is_drafted_from_a_run_and_is_valid() {
-    use compat_matrix::evidence_files;
-    let folder = project();
-    let made = compat(
-        folder.path(),
-        &["new", "feature", "pdf_input", "--name", "PDF input"],
-    );
-    assert!(made.status.success(), "{}", stderr(&made));
-    let run = folder.path().join("run");
-    let secret = "sk-abcdefghijklmnop";
-    let call = json!([{ "type": "tool_use", "id": "toolu_1", "name": "Bash", "input": { "command": "echo hi", "note": secret } }]);
-    let asked = json!([{ "role": "user", "content": "say hi" }]);
-    let mut second = evidence::exchange(
-        json!({ "model": "m", "messages": [
-            { "role": "user", "content": "say hi" },
-            { "role": "assistant", "content": call.clone() },
-            { "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "toolu_1", "content": "hi there" }] },
-        ] }),
-        json!({ "content": [{ "type": "text", "text": "It said: hi there" }], "stop_reason": "end_turn" }),
-    );
-    second.number = 2;
-    second.turn = Some(2);
-    let evidence = evidence::nothing()
-        .answered(evidence::message("msg_1", call.clone(), "tool_use"))
-        .printed(json!({ "type": "user", "message": { "role": "user", "content": [
-            { "type": "tool_result", "tool_use_id": "toolu_1", "content": "hi there" },
-        ] } }))
-        .answered(evidence::message(
-            "msg_2",
-            json!([{ "type": "text", "text": "It said: hi there" }]),
-            "end_turn",
-        ))
-        .ended("It said: hi there")
-        .reached(evidence::exchange(
-            json!({ "model": "m", "messages": asked }),
-            json!({ "content": call, "stop_reason": "tool_use" }),
-        ))
-        .reached(second);
-    evidence_files::write(&evidence, None, &run).expect("evidence");
-
-    let output = compat(
-        folder.path(),
-        &["new", "cell", "pdf_input/anthropic", "--from-run", "run"],
-    );
-    assert!(output.status.success(), "{}", stderr(&output));
-    let text = fs::read_to_string(folder.path().join("cells/pdf_input/anthropic.yaml")).expect("the cell");
-    assert!(!text.contains(secret), "{text}");
-    for words in [
-        "      - text: 'It said: ${tool_result}'",
-        "        command: { equals: echo hi }",
-        "    requests: { count: 2 }",
-        "  write_me_anthropic:",
-    ] {
-        assert!(text.contains(words), "no `{words}` in\n{text}");
-    }
-    let project = Project::open(folder.path()).expect("a project");
-    assert_eq!(project.check(&[]), []);
-    let id = CellId {
-        feature: FeatureId::new("pdf_input"),
-        provider: ProviderId::new("anthropic"),
-    };
-    assert!(project.cell(&id).is_ok());
-    // Now it is somebody's work.
-    let again = compat(
-        folder.path(),
-        &["new", "cell", "pdf_input/anthropic", "--from-run", "run"],
-    );
-    assert!(stderr(&again).contains("is there already"), "{}", stderr(&again));
-}
-
-#[test]
-fn a_draft_that_makes_no_valid_cell_is_shown_where_it_is_asked_for_and_put_nowhere_else() {
-    let folder = project();
-    let made = compat(
-        folder.path(),
-        &["new", "feature", "pdf_input", "--name", "PDF input"],
-    );
-    assert!(made.status.success(), "{}", stderr(&made));
-    let call =
-        json!([{ "type": "tool_use", "id": "toolu_1", "name": "Bash", "input": { "command": "echo hi" } }]);
-    let run = evidence::nothing()
-        .answered(evidence::message("msg_1", call.clone(), "tool_use"))
-        .reached(evidence::exchange(
-            json!({ "model": "m", "messages": [{ "role": "user", "content": "say hi" }] }),
-            json!({ "content": call, "stop_reason": "tool_use" }),
-        ));
-    compat_matrix::evidence_files::write(&run, None, &folder.path().join("run")).expect("evidence");
-    let before = snapshot(folder.path());
-    let arguments = ["new", "cell", "pdf_input/anthropic", "--from-run", "run"];
-    let refused = compat(folder.path(), &arguments);
-    assert_eq!(refused.status.code(), Some(3));
-    for words in ["every reply calls a tool", "which `--output FILE` shows"] {
-        assert!(stderr(&refused).contains(words), "{}", stderr(&refused));
-    }
-    let shown = compat(folder.path(), &[&arguments[..], &["--output", "-"]].concat());
-    assert_eq!(shown.status.code(), Some(3));
-    let draft = String::from_utf8_lossy(&shown.stdout).into_owned();
-    assert!(draft.contains("input: { command: echo hi }"), "{draft}");
-    assert_eq!(snapshot(folder.path()), before);
 }

@@ -111,8 +111,8 @@ fn every_step_of_the_guide_gives_what_it_shows() {
 
 #[test]
 fn the_fragments_of_the_guide_are_valid() {
-    use compat_matrix::spec::schema::{self, FileKind};
-    use compat_matrix::spec::yaml;
+    use compat_matrix::cells::forms;
+    use compat_matrix::document::yaml;
     let guide = fs::read_to_string(Path::new(ROOT).join("docs/cells.md")).expect("the guide");
     let fragments: Vec<String> = blocks(&guide)
         .into_iter()
@@ -122,21 +122,21 @@ fn the_fragments_of_the_guide_are_valid() {
     assert_eq!(fragments.len(), 2);
     for fragment in fragments {
         let node = yaml::parse(Path::new("docs/cells.md"), fragment.as_bytes()).expect("YAML");
-        let faults = schema::check(FileKind::Shared, &node);
+        let faults = forms::SHARED.check(&node);
         assert!(faults.is_empty(), "{faults:#?}");
     }
 }
 
 #[test]
 fn the_guide_names_every_key_and_every_kind() {
-    use compat_matrix::spec::mirror::KINDS;
-    use compat_matrix::spec::schema::FileKind;
+    use compat_matrix::cells::forms;
+    use compat_matrix::expectation::kinds::KINDS;
     let guide = fs::read_to_string(Path::new(ROOT).join("docs/cells.md")).expect("the guide");
-    let keys = FileKind::Cell.schema()["properties"]
+    let keys = forms::CELL.schema()["properties"]
         .as_object()
         .expect("properties")
         .keys();
-    for name in keys.map(String::as_str).chain(KINDS) {
+    for name in keys.map(String::as_str).chain(KINDS.iter().copied()) {
         assert!(
             guide.contains(&format!("| `{name}` |")),
             "the guide has no row for `{name}`"

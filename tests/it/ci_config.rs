@@ -5,7 +5,7 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use compat_matrix::spec::yaml;
+use compat_matrix::document::yaml;
 use serde_json::Value;
 use tokio::process::Command;
 

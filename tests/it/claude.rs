@@ -1,5 +1,6 @@
 //! One `claude` process: its arguments and environment, its output, and when it is killed.
 
+use compat_matrix::wire::script::{Prompt, PromptBlock};
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -15,7 +16,6 @@ use compat_matrix::env::{Environment, Secret};
 use compat_matrix::evidence::Killed;
 use compat_matrix::ids::TrialKey;
 use compat_matrix::process::{Cookie, RunId, carriers};
-use compat_matrix::spec::cell::{Prompt, PromptBlock};
 use compat_matrix::transcript::{Event, Transcript};
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -136,7 +136,7 @@ fn completions_and_man_pages_know_every_command() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let output = compat(&["completions", shell]);
         let text = String::from_utf8(output.stdout).expect("UTF-8");
-        for words in ["explain", "from-run"] {
+        for words in ["explain", "after"] {
             assert!(text.contains(words), "{shell}: no `{words}`");
         }
     }

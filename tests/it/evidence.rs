@@ -1,14 +1,15 @@
 //! Small evidence, made by hand, for the tests of expectations and causes.
 
+use compat_matrix::cells::Test;
+use compat_matrix::document::{Place, Query};
 use compat_matrix::evidence::{Behind, DirectReply, Evidence, Exit, Killed};
+use compat_matrix::expectation::{Check, Expectation, KnownFailure, Matcher};
 use compat_matrix::ids::TierId;
-use compat_matrix::spec::cell::{Prompt, PromptBlock, Test};
-use compat_matrix::spec::expectation::{Check, Expectation, KnownFailure, Matcher, Place, Query};
 use compat_matrix::transcript::{Event, TimedEvent, Transcript};
 use compat_matrix::wire::exchange::{
     Body, Lockstep, Matched, ProviderExchange, ProviderReply, RecordedRequest,
 };
-use compat_matrix::wire::script::Script;
+use compat_matrix::wire::script::{Prompt, PromptBlock, Script};
 use compat_matrix::wire::{Operation, Route, Usage, messages};
 use serde_json::{Value, json};
 
@@ -256,6 +257,7 @@ pub fn test(check: Check) -> Test {
         script: Script::default(),
         expectations: vec![expectation("check", check)],
         implied_known_failures: Vec::new(),
+        known_changes: Vec::new(),
         timeout_seconds: 30,
     }
 }

@@ -497,10 +497,9 @@ async fn a_part_of_a_name_gets_suggestions() {
             ["explain", "words"],
             "; did you mean one of `words::anthropic`, `words::azure`?",
         ),
-        (["explain", "texts"], "; did you mean `text::anthropic`?"),
         (
-            ["explain", "text::azure"],
-            "`text::azure` has no file yet: `cells/text/azure.yaml` would be it",
+            ["explain", "texts"],
+            "; did you mean one of `text::anthropic`, `text::azure`?",
         ),
         (
             ["check", "cells/txt"],

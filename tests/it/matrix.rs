@@ -1,5 +1,6 @@
 //! The matrix: building, comparing, rendering.
 
+use compat_matrix::cells::Manifest;
 use std::path::Path;
 
 use compat_matrix::evidence::Behind;
@@ -11,7 +12,6 @@ use compat_matrix::matrix::{Details, ManifestView, Matrix, html, markdown, schem
 use compat_matrix::outcome::{Cause, Outcome};
 use compat_matrix::report::Paint;
 use compat_matrix::results::{CellStatus, Results};
-use compat_matrix::spec::manifest::Manifest;
 use unicode_width::UnicodeWidthStr;
 
 use crate::sample_run::{failure, manifest, results, run, time, trial};

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use compat_matrix::document::Diagnostic;
 use compat_matrix::ids::{CellId, FeatureId, ProviderId, TierId};
-use compat_matrix::mutant::{self, Known, Mutant, MutantName};
 use compat_matrix::mutant_files;
-use compat_matrix::spec::fault::Fault;
+use compat_matrix::mutants::{self, Known, Mutant, MutantName};
 use compat_matrix::spec_files::Project;
 use compat_matrix::wire::Operation;
 use compat_matrix::wire::exchange::{Body, GatewayExchange, GatewayReply, RecordedRequest, SentEvent};
 use serde_json::{Value, json};
 
-fn read(yaml: &str) -> Result<Mutant, Vec<Fault>> {
+fn read(yaml: &str) -> Result<Mutant, Vec<Diagnostic>> {
     let cell = |feature: &str| CellId {
         feature: FeatureId::new(feature),
         provider: ProviderId::new("anthropic"),
@@ -27,7 +27,7 @@ fn read(yaml: &str) -> Result<Mutant, Vec<Fault>> {
         ],
     };
     let whole = format!("description: A bug.\nsources: [\"https://example.com\"]\n{yaml}\n");
-    mutant::resolve(
+    mutants::resolve(
         MutantName::new("tools", "lost"),
         Path::new("mutants/tools/lost.yaml"),
         whole.as_bytes(),
@@ -66,7 +66,7 @@ fn every_mutant_of_the_project_can_be_read_and_every_class_has_some() {
 
 #[test]
 fn what_is_wrong_with_a_mutant_is_told_at_its_place() {
-    let killed = "killed_by: [{ cell: tool_use, expectation: called }]";
+    let killed = "killed_by: { called: [tool_use] }";
     let cases = [
         (
             format!("request: {{ send_twice: true }}\nproviders: [antropic]\n{killed}"),
@@ -74,17 +74,17 @@ fn what_is_wrong_with_a_mutant_is_told_at_its_place() {
             4,
         ),
         (
-            "request: { send_twice: true }\nkilled_by: [{ cell: tool_use, expectation: caled }]".into(),
+            "request: { send_twice: true }\nkilled_by: { caled: [tool_use] }".into(),
             "`tool_use::anthropic` has no expectation `caled`",
             4,
         ),
         (
-            "request: { send_twice: true }\nkilled_by: [{ cell: tool_uses, expectation: called }]".into(),
+            "request: { send_twice: true }\nkilled_by: { called: [tool_uses] }".into(),
             "the mutant is tried in no cell `tool_uses`",
             4,
         ),
         (
-            "request: { send_twice: true }\nkilled_by: [{ cell: \"*\", expectation: called }]".into(),
+            "request: { send_twice: true }\nkilled_by: { called: [\"*\"] }".into(),
             "`vision::anthropic` has no expectation `called`",
             4,
         ),
@@ -164,7 +164,7 @@ fn what_a_mutant_can_touch_is_foreseen() {
         json!({"stream": true, "messages": []}),
         vec![json!({"type": "content_block_delta", "delta": {"type": "text_delta", "text": "a"}})],
     )];
-    let killed = "killed_by: [{ cell: tool_use, expectation: called }]";
+    let killed = "killed_by: { called: [tool_use] }";
     let cases = [
         ("request:\n  headers: [{ drop: anthropic-beta }]", true),
         ("request:\n  headers: [{ drop: x-other }]", false),

@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use compat_matrix::ids::{CellId, FeatureId, ProviderId, TierId, TrialKey};
-use compat_matrix::mutant::{self, Known, Mutant, MutantName, Position};
+use compat_matrix::mutants::{self, Known, Mutant, MutantName, Position};
 use compat_matrix::relay::{Mutation, Relay};
 use compat_matrix::wire::exchange::Body as RecordedBody;
 use futures_util::{StreamExt as _, stream};
@@ -70,10 +70,10 @@ fn mutation(yaml: &str) -> Arc<Mutation> {
         cells: &[(cell, None)],
     };
     let whole = format!(
-        "description: A bug.\nsources: [\"https://example.com\"]\n{yaml}\nkilled_by: [{{ cell: tool_use, expectation: run }}]\n"
+        "description: A bug.\nsources: [\"https://example.com\"]\n{yaml}\nkilled_by: {{ run: [tool_use] }}\n"
     );
     let name = MutantName::new("class", "name");
-    let mutant: Mutant = mutant::resolve(name, Path::new("m.yaml"), whole.as_bytes(), &known).unwrap();
+    let mutant: Mutant = mutants::resolve(name, Path::new("m.yaml"), whole.as_bytes(), &known).unwrap();
     Arc::new(Mutation::new(Arc::new(mutant)))
 }
 

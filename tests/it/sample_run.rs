@@ -1,6 +1,7 @@
 //! A made-up run that has one of everything, for the tests of what is made from results.
 
 use chrono::{DateTime, Utc};
+use compat_matrix::document::Place;
 use compat_matrix::evidence::Behind;
 use compat_matrix::ids::{FeatureId, ProviderId, TierId};
 use compat_matrix::matrix::ManifestView;
@@ -8,7 +9,6 @@ use compat_matrix::outcome::{
     Attempt, Cause, Failure, Judged, Mismatch, Outcome, RunRecord, TrialRecord, Verdict,
 };
 use compat_matrix::results::Results;
-use compat_matrix::spec::expectation::Place;
 use compat_matrix::wire::Usage;
 
 /// A point in time.

@@ -1,12 +1,11 @@
 //! What an author reads when something is wrong: for each mistake its place, its message and the way out.
 
+use compat_matrix::cells::{Layer, Layers, Manifest, resolve};
 use std::path::Path;
 
-use compat_matrix::diagnostic::{self, Format};
+use compat_matrix::document::Diagnostic;
+use compat_matrix::document::render::{self, Format};
 use compat_matrix::ids::{CellId, FeatureId, ProviderId};
-use compat_matrix::spec::fault::Fault;
-use compat_matrix::spec::manifest::Manifest;
-use compat_matrix::spec::resolve::{self, Shared};
 
 const MANIFEST: &str = include_str!("../../manifest.yaml");
 const RED: &[u8] = include_bytes!("../../cells/vision/_red.png");
@@ -16,31 +15,33 @@ fn manifest() -> Manifest {
         .expect("the project's manifest has no faults")
 }
 
-pub fn faults_of(shared: Option<&str>, own: &[u8]) -> Vec<Fault> {
+pub fn faults_of(shared: Option<&str>, own: &[u8]) -> Vec<Diagnostic> {
     let id = CellId {
         feature: FeatureId::new("tool_use"),
         provider: ProviderId::new("bedrock_invoke"),
     };
-    let shared = shared.map(|text| Shared::parse(Path::new("_shared.yaml"), text.as_bytes()));
+    let shared = shared.map(|text| Layer::shared(Path::new("_shared.yaml"), text.as_bytes()));
     let attachments = |file: &Path| match file.to_str() {
         Some("_red.png" | "_red.jpg" | "_red.pdf") => Ok(RED.to_vec()),
         _ => Err("there is no such file in the feature's folder".to_owned()),
     };
-    resolve::cell(
-        &id,
-        Path::new("cell.yaml"),
-        own,
-        shared.as_ref().map(Result::as_ref),
-        &manifest(),
-        &attachments,
-    )
-    .err()
-    .unwrap_or_default()
+    let layers = match &shared {
+        Some(Err(faults)) => Err(&faults[..]),
+        Some(Ok(feature)) => Ok(Layers {
+            feature: Some(feature),
+            ..Layers::default()
+        }),
+        None => Ok(Layers::default()),
+    };
+    let own = Some((Path::new("cell.yaml"), own));
+    resolve::cell(&id, layers, own, &manifest(), &attachments)
+        .err()
+        .unwrap_or_default()
 }
 
 /// One fault a line, `line:column path: message | found | allowed | hint`.
-pub fn brief(faults: &[Fault]) -> String {
-    let line = |fault: &Fault| {
+pub fn brief(faults: &[Diagnostic]) -> String {
+    let line = |fault: &Diagnostic| {
         let mut text = format!(
             "{} {}:{} {}: {}",
             fault.place.file.display(),
@@ -341,7 +342,7 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
             "no prompt",
             with("prompt: Say pong\n", ""),
             &[
-                "the cell says nothing to Claude Code",
+                "the cell has no prompt for Claude Code",
                 "in `_shared.yaml` or in the provider's own file",
             ],
         ),
@@ -357,7 +358,7 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
         (
             "no replies",
             with("replies:\n  - content: [{ text: pong }]\n", ""),
-            &["the simulated provider has nothing to answer"],
+            &["the simulated provider has no reply"],
         ),
         (
             "no expect",
@@ -397,7 +398,7 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
             &[
                 "6:23 expect.reply.text.matches",
                 "not a regular expression: unclosed group",
-                "takes a `\\` before it",
+                "needs a `\\` before it",
             ],
         ),
         (
@@ -453,7 +454,7 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
         (
             "exists with a value",
             with("{ contains: pong }", "{ exists: false, equals: x }"),
-            &["what does not exist has no value to compare"],
+            &["a value that does not exist cannot be compared"],
         ),
         (
             "contains and not",
@@ -497,7 +498,7 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
             and("  r:\n    requests: { count: 2 }\n"),
             &[
                 "8:24",
-                "the script has 1 reply, so a right run never makes 2 requests",
+                "the script has 1 reply, so a correct run never makes 2 requests",
             ],
         ),
         (
@@ -505,7 +506,7 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
             and("  r:\n    request: { turn: 1, route: vertex_ai }\n"),
             &[
                 "8:32",
-                "only the requests of `vertex_ai`'s cells come by the route `vertex_ai`",
+                "only requests of `vertex_ai` cells take the route `vertex_ai`",
                 "write `bedrock_invoke`",
             ],
         ),
@@ -689,7 +690,7 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
                 "  - content: [{ text: pong }]\n",
                 "  - content: [{ text: pong }]\n  - content: [{ text: ping }]\n",
             ),
-            &["4:", "replies[1]", "nothing asks for this reply"],
+            &["4:", "replies[1]", "no request gets this reply"],
         ),
         (
             "a tool call at the end",
@@ -808,7 +809,7 @@ fn each_mistake_is_named_where_it_stands_with_the_way_out() {
         (
             "an image of an unknown kind",
             with("prompt: Say pong", "prompts: [[{ image: _red.bmp }]]"),
-            &["an ending of no kind that may stand here", "`png`, `jpg`"],
+            &["an ending of no kind that is allowed here", "`png`, `jpg`"],
         ),
         (
             "an image that is another",
@@ -915,7 +916,7 @@ fn what_all_cells_lack_is_told_of_the_shared_file() {
         b"expect:\n  r:\n    text: { contains: pong }\n",
     ));
     assert!(
-        found.starts_with("_shared.yaml 1:1 : the simulated provider has nothing to answer"),
+        found.starts_with("_shared.yaml 1:1 : the simulated provider has no reply"),
         "{found}"
     );
     assert!(found.ends_with("a cell that lacks it: 1:1"), "{found}");
@@ -934,7 +935,7 @@ fn a_credential_is_named_and_not_shown() {
         "{found}"
     );
     for format in [Format::Text, Format::Json, Format::Github, Format::Gitlab] {
-        assert!(!diagnostic::render(&faults, format, false).contains(key));
+        assert!(!render::render(&faults, format, false).contains(key));
     }
     let shared = format!("description: {key}\n");
     assert!(brief(&faults_of(Some(&shared), GOOD.as_bytes())).starts_with("_shared.yaml 1:14"));
@@ -950,10 +951,10 @@ fn a_call_that_a_flag_lets_end_the_run_may_be_the_last_reply() {
     assert_eq!(brief(&faults_of(None, (cell.clone() + flags).as_bytes())), "");
     assert!(
         brief(&faults_of(None, cell.as_bytes()))
-            .contains("the prompt gets no last word: every reply calls a tool")
+            .contains("every reply calls a tool, so the prompt never gets a final answer")
     );
     let other = cell.replace("StructuredOutput", "Bash") + flags;
-    assert!(brief(&faults_of(None, other.as_bytes())).contains("no last word"));
+    assert!(brief(&faults_of(None, other.as_bytes())).contains("never gets a final answer"));
     let twice = cell.replacen(
         "  - content",
         "  - content: [{ tool_use: { name: StructuredOutput, input: {} } }]\n  - content",
@@ -1072,7 +1073,7 @@ fn no_bytes_make_the_reader_panic() {
             }
         }
         for fault in faults_of(None, &bytes) {
-            diagnostic::text(&fault, true);
+            render::text(&fault, true);
         }
         let _ = Manifest::parse(Path::new("manifest.yaml"), &bytes);
     }
@@ -1081,7 +1082,7 @@ fn no_bytes_make_the_reader_panic() {
 #[test]
 fn a_fault_shows_its_line_with_a_caret() {
     let faults = faults_of(None, with("contains: pong", "contain: pong").as_bytes());
-    let shown = diagnostic::render(&faults, Format::Text, false);
+    let shown = render::render(&faults, Format::Text, false);
     insta::assert_snapshot!(shown, @r"
     error: unknown key `contain`
      --> cell.yaml:6:13  expect.reply.text.contain
@@ -1095,7 +1096,7 @@ fn a_fault_shows_its_line_with_a_caret() {
 
 #[test]
 fn a_caret_stands_below_its_character_whatever_takes_two_columns_or_none_is_seen() {
-    let shown = |text: &str| diagnostic::render(&faults_of(None, text.as_bytes()), Format::Text, false);
+    let shown = |text: &str| render::render(&faults_of(None, text.as_bytes()), Format::Text, false);
     insta::assert_snapshot!(shown(&with("{ contains: pong }", "{ contains: 漢字, contian: x }")), @r"
     error: unknown key `contian`
      --> cell.yaml:6:27  expect.reply.text.contian
@@ -1132,14 +1133,14 @@ fn entries_of_gitlab_are_told_apart() {
     );
     let twice = [&faults[..], &faults[..]].concat();
     let entries: serde_json::Value =
-        serde_json::from_str(&diagnostic::render(&twice, Format::Gitlab, false)).expect("JSON");
+        serde_json::from_str(&render::render(&twice, Format::Gitlab, false)).expect("JSON");
     assert_ne!(entries[0]["fingerprint"], entries[1]["fingerprint"]);
 }
 
 #[test]
 fn annotations_are_escaped() {
     let faults = faults_of(None, with("contains: pong", "matches: '%('").as_bytes());
-    let github = diagnostic::render(&faults, Format::Github, false);
+    let github = render::render(&faults, Format::Github, false);
     assert!(
         github.starts_with(
             "::error file=cell.yaml,line=6,col=24,title=expect.reply.text.matches::not a regular expression"
@@ -1149,16 +1150,16 @@ fn annotations_are_escaped() {
     assert!(github.contains("%25("), "{github}");
     assert_eq!(github.lines().count(), 1);
     let gitlab: serde_json::Value =
-        serde_json::from_str(&diagnostic::render(&faults, Format::Gitlab, false)).expect("JSON");
+        serde_json::from_str(&render::render(&faults, Format::Gitlab, false)).expect("JSON");
     assert_eq!(gitlab[0]["location"]["lines"]["begin"], 6);
     let json: serde_json::Value =
-        serde_json::from_str(&diagnostic::render(&faults, Format::Json, false)).expect("JSON");
+        serde_json::from_str(&render::render(&faults, Format::Json, false)).expect("JSON");
     assert_eq!(json[0]["path"], "expect.reply.text.matches");
 }
 
 #[test]
 fn control_characters_of_a_file_do_not_reach_the_terminal() {
     let faults = faults_of(None, and("\"a\u{1b}[31m\": x\n").as_bytes());
-    let shown = diagnostic::render(&faults, Format::Text, false);
+    let shown = render::render(&faults, Format::Text, false);
     assert!(!shown.contains('\u{1b}'), "{shown:?}");
 }

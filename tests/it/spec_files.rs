@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
+use compat_matrix::document::Diagnostic;
 use compat_matrix::plan::Planned;
-use compat_matrix::spec::fault::Fault;
 use compat_matrix::spec_files::Project;
 use tempfile::TempDir;
 
@@ -37,8 +37,8 @@ fn open(folder: &TempDir) -> Project {
     Project::open(folder.path()).expect("a manifest without faults")
 }
 
-fn brief(faults: &[Fault]) -> String {
-    let line = |fault: &Fault| {
+fn brief(faults: &[Diagnostic]) -> String {
+    let line = |fault: &Diagnostic| {
         let hint = fault.hint.as_deref().unwrap_or_default();
         format!(
             "{}:{} {} | {hint}\n",
@@ -50,7 +50,7 @@ fn brief(faults: &[Fault]) -> String {
     faults.iter().map(line).collect()
 }
 
-fn has(faults: &[Fault], wanted: &str) {
+fn has(faults: &[Diagnostic], wanted: &str) {
     let found = brief(faults);
     assert!(found.contains(wanted), "no `{wanted}` in\n{found}");
 }
@@ -207,13 +207,16 @@ fn a_named_path_is_checked_with_what_it_rests_on_and_nothing_else() {
         "timeout_seconds: 5\nexpect:\n  more:\n    text: { matches: '(' }\n",
     );
     write(&folder, "cells/first/here.yaml", GOOD);
+    write(&folder, "cells/first/there.yaml", GOOD);
     write(&folder, "cells/second/here.yaml", "prompt: [\n");
     let check = |path: &str| brief(&open(&folder).check(&[path.into()]));
     assert!(
         check("cells/first/here.yaml").starts_with("cells/first/_shared.yaml:4 not a regular expression")
     );
+    let of_shared = check("cells/first/_shared.yaml");
     assert!(
-        check("cells/first/_shared.yaml").starts_with("cells/first/_shared.yaml:4 not a regular expression")
+        of_shared.starts_with("cells/first/_shared.yaml:4 not a regular expression"),
+        "{of_shared}"
     );
     assert!(check("cells/second").starts_with("cells/second/here.yaml:2"));
     assert_eq!(check("cells/second").lines().count(), 1);
@@ -327,7 +330,7 @@ fn a_cell_without_a_file_is_noted_and_is_no_fault() {
     let notes = brief(&project.notes(&[]));
     assert_eq!(
         notes,
-        "cells/second/there.yaml:0 `second::there` has no file, so the matrix shows it as not tested | write what is to hold \
+        "cells/second/there.yaml:0 `second::there` has no file, so the matrix shows it as not tested | write what must hold \
          there, or `not_applicable` and why\n"
     );
     assert_eq!(brief(&project.notes(&["cells/first".into()])), "");
@@ -346,10 +349,10 @@ fn what_the_shared_file_lacks_is_told_once_with_the_cells_that_lack_it() {
     let expect = "expect:\n  reply:\n    text: { contains: pong }\n";
     write(&folder, "cells/first/here.yaml", expect);
     write(&folder, "cells/first/there.yaml", expect);
-    let faults: Vec<Fault> = open(&folder).check(&["cells/first".into()]);
-    let lacking: Vec<&Fault> = faults
+    let faults: Vec<Diagnostic> = open(&folder).check(&["cells/first".into()]);
+    let lacking: Vec<&Diagnostic> = faults
         .iter()
-        .filter(|fault| fault.message == "the simulated provider has nothing to answer")
+        .filter(|fault| fault.message == "the simulated provider has no reply")
         .collect();
     assert_eq!(lacking.len(), 1, "{}", brief(&faults));
     assert_eq!(lacking[0].place.file, Path::new("cells/first/_shared.yaml"));

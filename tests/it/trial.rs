@@ -3,8 +3,11 @@
 
 use std::path::PathBuf;
 
+use compat_matrix::cells::Test;
 use compat_matrix::env::{self, Environment};
 use compat_matrix::evidence::Behind;
+use compat_matrix::expectation::kinds::{ExitCheck, RequestCheck, RequestsCheck, TextCheck};
+use compat_matrix::expectation::{Check, Turn};
 use compat_matrix::ids::TrialName;
 use compat_matrix::outcome::{Cause, Failure, Outcome, TrialRecord, Verdict};
 use compat_matrix::provider::{self, Simulator};
@@ -12,8 +15,6 @@ use compat_matrix::run::trial::TrialTask;
 use compat_matrix::session::daemon::DaemonUse;
 use compat_matrix::session::schedule::Queue;
 use compat_matrix::session::{Session, SessionOptions};
-use compat_matrix::spec::cell::Test;
-use compat_matrix::spec::expectation::{Check, Turn};
 use compat_matrix::toolchain::Silent;
 use compat_matrix::wire::Operation;
 use compat_matrix::wire::exchange::ProviderExchange;
@@ -63,18 +64,18 @@ async fn session_on(simulator: &Simulator) -> Session {
 
 /// A prompt with the reply `pong`, and expectations of both sides.
 fn text_test() -> Test {
-    let mut test = test(Check::Text(equals("pong")));
+    let mut test = test(Check::Text(TextCheck(equals("pong"))));
     test.script = script([text("pong")]);
     test.expectations.push(expectation(
         "requests",
-        Check::Requests {
+        Check::Requests(RequestsCheck {
             operation: Operation::Messages,
             count: 1,
-        },
+        }),
     ));
     test.expectations.push(expectation(
         "prompt",
-        Check::Request(compat_matrix::spec::expectation::RequestCheck {
+        Check::Request(RequestCheck {
             model: None,
             turn: Turn::Number(1),
             operation: Operation::Messages,
@@ -172,7 +173,7 @@ async fn a_provider_in_lockstep_gets_the_shown_deltas() {
     let simulator = simulator().await;
     let session = session_on(&simulator).await;
     let mut test = text_test();
-    test.expectations[0].check = Check::Text(equals("one two three"));
+    test.expectations[0].check = Check::Text(TextCheck(equals("one two three")));
     let Reply::Message(message) = &mut test.script.replies[0] else {
         panic!("a text is a message");
     };
@@ -190,7 +191,7 @@ async fn a_broken_expectation_fails_the_trial() {
     let simulator = simulator().await;
     let session = session_on(&simulator).await;
     let mut test = text_test();
-    test.expectations[0].check = Check::Text(equals("something else"));
+    test.expectations[0].check = Check::Text(TextCheck(equals("something else")));
     let finished = Finished::of(&test, session).await;
     let failure = finished.failure();
     assert_eq!(failure.cause, Cause::Assertion);
@@ -240,7 +241,7 @@ async fn a_live_run_judges_only_the_side_of_claude() {
         .expect("a session");
     assert_eq!(session.behind(), Behind::Live);
     let mut test = text_test();
-    test.expectations[0].check = Check::Exit(0);
+    test.expectations[0].check = Check::Exit(ExitCheck(0));
     let finished = Finished::of(&test, session).await;
     assert_eq!(finished.record.outcome, Outcome::Pass, "{:#?}", finished.record);
     assert_eq!(finished.verdict("check"), Some(Verdict::Held));

@@ -1,21 +1,21 @@
 //! The wire diff: what it finds of what a gateway did, what it takes for noise, and what a cause is told from it.
 
+use crate::evidence::{Builder, equals, exchange, known_failure, nothing, refused, test, text_message};
 use compat_matrix::cause;
 use compat_matrix::evidence::Evidence;
-use compat_matrix::expect;
+use compat_matrix::expectation::kinds::{
+    CacheCheck, ImageArrivedCheck, RequestCheck, TextCheck, UnchangedCheck,
+};
+use compat_matrix::expectation::{Check, Interest, KnownChange, Turn};
 use compat_matrix::ids::TierId;
 use compat_matrix::outcome::{Cause, Verdict};
-use compat_matrix::spec::expectation::{Check, RequestCheck, Turn};
 use compat_matrix::wire::answer::Answer;
-use compat_matrix::wire::exchange::{
-    Body, GatewayExchange, GatewayReply, Lockstep, ProviderExchange, SentEvent,
-};
-use compat_matrix::wire::{Operation, Route, Usage, converse, messages};
+use compat_matrix::wire::exchange::{Body, Lockstep, SentEvent};
+use compat_matrix::wire::exchange::{GatewayExchange, GatewayReply, ProviderExchange};
+use compat_matrix::wire::{Direction, Operation, Route, Usage, converse, messages};
 use compat_matrix::wire_diff::noise::{self, RULES};
-use compat_matrix::wire_diff::{Change, Difference, Direction, Fate, Part, compare};
+use compat_matrix::wire_diff::{Change, Difference, Fate, Part, compare};
 use serde_json::{Value, json};
-
-use crate::evidence::{Builder, equals, exchange, known_failure, nothing, refused, test, text_message};
 
 mod frame;
 
@@ -699,9 +699,8 @@ fn a_report_has_few_lines_and_first_those_of_what_broke() {
         }
     });
     let diff = compare(&wire.sent, &wire.exchanges);
-    let image = Check::ImageArrived { turn: Turn::Every };
-    let interest = compat_matrix::wire_diff::interest::Interest::of(&image);
-    let lines = diff.lines(&[interest]);
+    let image = Check::ImageArrived(ImageArrivedCheck { turn: Turn::Every });
+    let lines = diff.lines(Interest::in_order(&[image.interest()], &diff));
     assert_eq!(lines.len(), 12, "{lines:#?}");
     assert!(lines[0].contains("(image)` dropped"), "{lines:#?}");
     assert_eq!(lines[11], "and 10 more: `wire-diff.txt`");
@@ -721,7 +720,7 @@ fn cause_of(check: Check, wire: Wire, evidence: Evidence) -> (Cause, &'static st
         exchanges: wire.exchanges,
         ..evidence
     };
-    let judgement = expect::judge(&test(check), &TierId::new("haiku"), &evidence);
+    let judgement = compat_matrix::judge::judge(&test(check), &TierId::new("haiku"), &evidence);
     assert_ne!(judgement.mismatches, [], "nothing failed");
     let diagnosis = cause::of_trial(&evidence, &judgement);
     (diagnosis.cause, diagnosis.rule, diagnosis.why)
@@ -749,11 +748,13 @@ fn a_cause_is_told_from_both_sides_of_the_gateway() {
         }
     };
     let max_tokens = || request_check("$.max_tokens");
-    let cache = |breakpoints, read| Check::Cache {
-        turn: Turn::Last,
-        breakpoints,
-        created_tokens: None,
-        read_tokens: read,
+    let cache = |breakpoints, read| {
+        Check::Cache(CacheCheck {
+            turn: Turn::Last,
+            breakpoints,
+            created_tokens: None,
+            read_tokens: read,
+        })
     };
     let rows = [
         (
@@ -800,21 +801,21 @@ fn a_cause_is_told_from_both_sides_of_the_gateway() {
         ),
         (
             "the answer was changed on the way back",
-            Check::Text(equals("a b c")),
+            Check::Text(TextCheck(equals("a b c"))),
             Wire::one().comes_back(back("x")),
             showed("x"),
             (Cause::Gateway, "changed_on_the_way_back"),
         ),
         (
             "the answer came back right and was shown wrong",
-            Check::Text(equals("a b c")),
+            Check::Text(TextCheck(equals("a b c"))),
             Wire::one(),
             showed("x"),
             (Cause::Cli, "shown_otherwise"),
         ),
         (
             "the answer is what the provider gave, which is not what the cell expects",
-            Check::Text(equals("y")),
+            Check::Text(TextCheck(equals("y"))),
             Wire::one(),
             showed("a b c"),
             (Cause::Assertion, "promise_not_kept"),
@@ -850,7 +851,7 @@ fn a_request_that_is_refused_as_claude_made_it_is_no_fault_of_the_gateway() {
             wire = wire.arrives(|body| body["top_k"] = json!(1));
         }
         let evidence = nothing().ended_with_error(Some(400), "API Error: 400 no");
-        let (cause, rule, _) = cause_of(Check::Text(equals("a b c")), wire, evidence);
+        let (cause, rule, _) = cause_of(Check::Text(TextCheck(equals("a b c"))), wire, evidence);
         (cause, rule)
     };
     assert_eq!(run(true), (Cause::Gateway, "rejected_request"));
@@ -864,12 +865,16 @@ fn request_unchanged(wire: Wire, known: &[&str]) -> (Verdict, Vec<String>) {
         exchanges: wire.exchanges,
         ..nothing().answered(text_message("a b c")).ended("a b c")
     };
-    let except = known.iter().map(|what| ((*what).to_owned(), known_failure(None)));
-    let check = Check::Unchanged {
-        way: Direction::Request,
-        except: except.collect(),
+    let known_changes = known.iter().map(|what| KnownChange {
+        direction: Direction::Request,
+        what: (*what).to_owned(),
+        known: known_failure(None),
+    });
+    let test = compat_matrix::cells::Test {
+        known_changes: known_changes.collect(),
+        ..test(Check::Unchanged(UnchangedCheck(Direction::Request)))
     };
-    let judgement = expect::judge(&test(check), &TierId::new("haiku"), &evidence);
+    let judgement = compat_matrix::judge::judge(&test, &TierId::new("haiku"), &evidence);
     let told = judgement
         .mismatches
         .iter()
@@ -883,7 +888,7 @@ fn a_known_change_is_a_known_failure_and_a_fault_once_it_no_longer_shows() {
     let (verdict, told) = request_unchanged(lost(), &[]);
     assert_eq!(verdict, Verdict::Broken);
     assert!(
-        told[0].contains("did not reach the provider as it was"),
+        told[0].contains("did not reach the provider as it was sent"),
         "{told:?}"
     );
     let known = request_unchanged(lost(), &["max_tokens"]);

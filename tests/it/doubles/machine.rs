@@ -1,5 +1,6 @@
 //! A machine of a test's own: programs on its `PATH`, a home, and a folder in which every child is written down.
 
+use compat_matrix::cells::Manifest;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,7 +11,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use compat_matrix::matrix::ManifestView;
 use compat_matrix::matrix::builder::{Stamp, build};
 use compat_matrix::results::Results;
-use compat_matrix::spec::manifest::Manifest;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;

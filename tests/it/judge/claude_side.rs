@@ -1,10 +1,15 @@
 //! Every check of what Claude Code printed.
 
 use super::*;
+use compat_matrix::expectation::kinds::usage::UsageCount;
+use compat_matrix::expectation::kinds::{
+    DirectReplyCheck, EventCheck, ExitCheck, StopReasonCheck, StreamCheck, TextCheck, ThinkingCheck,
+    ToolCallCheck, ToolResultCheck, UsageCheck,
+};
 
 #[test]
 fn a_final_text_is_that_of_the_last_prompt() {
-    let check = || Check::Text(equals("pong"));
+    let check = || Check::Text(TextCheck(equals("pong")));
     table(&[
         ("as it should", check(), pong(), HELD),
         ("live too", check(), pong().live(), HELD),
@@ -22,12 +27,14 @@ fn ran(result: Value) -> Evidence {
 #[test]
 fn a_tool_call_fits_by_name_and_every_argument() {
     let called = || nothing().answered(tool_call("toolu_1", "ls"));
-    let check = |name: &str, input: &[(&str, &str)]| Check::ToolCall {
-        name: name.into(),
-        input: input
-            .iter()
-            .map(|(key, value)| ((*key).into(), equals(*value)))
-            .collect(),
+    let check = |name: &str, input: &[(&str, &str)]| {
+        Check::ToolCall(ToolCallCheck {
+            name: name.into(),
+            input: input
+                .iter()
+                .map(|(key, value)| ((*key).into(), equals(*value)))
+                .collect(),
+        })
     };
     table(&[
         ("by name", check("Bash", &[]), called(), HELD),
@@ -51,10 +58,12 @@ fn a_tool_call_fits_by_name_and_every_argument() {
 
 #[test]
 fn a_tool_result_fits_by_name_text_and_kind() {
-    let check = |text: Option<&str>, is_error| Check::ToolResult {
-        name: "Bash".into(),
-        text: text.map(equals),
-        is_error,
+    let check = |text: Option<&str>, is_error| {
+        Check::ToolResult(ToolResultCheck {
+            name: "Bash".into(),
+            text: text.map(equals),
+            is_error,
+        })
     };
     let good = || ran(tool_result("toolu_1", "a.txt", false));
     let bad = || ran(tool_result("toolu_1", "no such file", true));
@@ -81,8 +90,10 @@ fn a_tool_result_fits_by_name_text_and_kind() {
 
 #[test]
 fn thinking_is_signed_and_the_same_that_the_provider_sent() {
-    let check = |text: Option<&str>| Check::Thinking {
-        text: text.map(equals),
+    let check = |text: Option<&str>| {
+        Check::Thinking(ThinkingCheck {
+            text: text.map(equals),
+        })
     };
     let sent = || nothing().reached(exchange(request("ping"), thinking_message("hm", "sig")));
     let got = |text: &str, signature: &str| sent().answered(thinking_message(text, signature));
@@ -124,10 +135,12 @@ fn streamed(parts: &[&str], apart_ms: u64, reply: ProviderExchange) -> Evidence 
 
 #[test]
 fn a_stream_has_deltas_that_come_one_by_one() {
-    let check = |text_deltas, input_deltas, incremental| Check::Stream {
-        text_deltas,
-        input_deltas,
-        incremental,
+    let check = |text_deltas, input_deltas, incremental| {
+        Check::Stream(StreamCheck {
+            text_deltas,
+            input_deltas,
+            incremental,
+        })
     };
     let three = |reply| streamed(&["a", "b", "c"], 1, reply);
     let live = |apart_ms| streamed(&["a", "b", "c"], apart_ms, text_exchange()).live();
@@ -207,9 +220,11 @@ fn usage_is_held_against_bounds_and_against_the_provider() {
         max,
         as_provider,
     };
-    let check = |turn, name: &str, min, max, as_provider| Check::Usage {
-        turn,
-        counts: vec![(name.into(), counted(min, max, as_provider))],
+    let check = |turn, name: UsageCount, min, max, as_provider| {
+        Check::Usage(UsageCheck {
+            turn,
+            counts: vec![(name, counted(min, max, as_provider))],
+        })
     };
     let probed = || {
         nothing()
@@ -223,109 +238,109 @@ fn usage_is_held_against_bounds_and_against_the_provider() {
     table(&[
         (
             "of the run",
-            check(None, "input_tokens", Some(10), Some(10), false),
+            check(None, UsageCount::Input, Some(10), Some(10), false),
             pong(),
             HELD,
         ),
         (
             "too little",
-            check(None, "input_tokens", Some(11), None, false),
+            check(None, UsageCount::Input, Some(11), None, false),
             pong(),
             BROKEN,
         ),
         (
             "too much",
-            check(None, "output_tokens", None, Some(1), false),
+            check(None, UsageCount::Output, None, Some(1), false),
             pong(),
             BROKEN,
         ),
         (
             "of an answer",
-            check(Some(1), "input_tokens", Some(10), None, false),
+            check(Some(1), UsageCount::Input, Some(10), None, false),
             pong(),
             HELD,
         ),
         (
             "of an answer that is missing",
-            check(Some(2), "input_tokens", Some(1), None, false),
+            check(Some(2), UsageCount::Input, Some(1), None, false),
             pong(),
             BROKEN,
         ),
         (
             "as the provider's",
-            check(None, "input_tokens", None, None, true),
+            check(None, UsageCount::Input, None, None, true),
             pong(),
             HELD,
         ),
         (
             "not as the provider's",
-            check(None, "input_tokens", None, None, true),
+            check(None, UsageCount::Input, None, None, true),
             miscounted.clone(),
             BROKEN,
         ),
         (
             "not as the provider's answer",
-            check(Some(1), "input_tokens", None, None, true),
+            check(Some(1), UsageCount::Input, None, None, true),
             miscounted,
             BROKEN,
         ),
         (
             "as the provider's, probes and errors aside",
-            check(None, "input_tokens", None, None, true),
+            check(None, UsageCount::Input, None, None, true),
             with_probe(),
             HELD,
         ),
         (
             "the answer's, probes aside",
-            check(Some(1), "input_tokens", None, None, true),
+            check(Some(1), UsageCount::Input, None, None, true),
             with_probe(),
             HELD,
         ),
         (
             "live, as nobody knows",
-            check(None, "input_tokens", None, None, true),
+            check(None, UsageCount::Input, None, None, true),
             pong().live(),
             NOT_JUDGED,
         ),
         (
             "live, by its bounds",
-            check(None, "input_tokens", Some(11), None, true),
+            check(None, UsageCount::Input, Some(11), None, true),
             pong().live(),
             BROKEN,
         ),
         (
             "live, within its bounds but compared with nothing",
-            check(None, "input_tokens", Some(1), None, true),
+            check(None, UsageCount::Input, Some(1), None, true),
             pong().live(),
             NOT_JUDGED,
         ),
         (
             "live, one count within its bounds and one compared with nothing",
-            Check::Usage {
+            Check::Usage(UsageCheck {
                 turn: None,
                 counts: vec![
-                    ("input_tokens".into(), counted(Some(1), None, false)),
-                    ("output_tokens".into(), counted(None, None, true)),
+                    (UsageCount::Input, counted(Some(1), None, false)),
+                    (UsageCount::Output, counted(None, None, true)),
                 ],
-            },
+            }),
             pong().live(),
             NOT_JUDGED,
         ),
         (
             "live, by bounds alone",
-            check(None, "input_tokens", Some(1), None, false),
+            check(None, UsageCount::Input, Some(1), None, false),
             pong().live(),
             HELD,
         ),
         (
             "cache reads",
-            check(None, "cache_read_input_tokens", Some(1), None, false),
+            check(None, UsageCount::CacheRead, Some(1), None, false),
             pong(),
             BROKEN,
         ),
         (
             "cache writes",
-            check(None, "cache_creation_input_tokens", Some(1), None, false),
+            check(None, UsageCount::CacheCreation, Some(1), None, false),
             pong(),
             BROKEN,
         ),
@@ -334,18 +349,18 @@ fn usage_is_held_against_bounds_and_against_the_provider() {
 
 #[test]
 fn a_count_of_the_providers_that_breaks_the_bounds_is_told() {
-    let check = Check::Usage {
+    let check = Check::Usage(UsageCheck {
         turn: None,
         counts: vec![(
-            "input_tokens".into(),
+            UsageCount::Input,
             CountMatcher {
                 min: Some(11),
                 max: None,
                 as_provider: true,
             },
         )],
-    };
-    let told = expect::judge(&test(check), &haiku(), &pong()).mismatches;
+    });
+    let told = compat_matrix::judge::judge(&test(check), &haiku(), &pong()).mismatches;
     assert_eq!(
         told[0].summary,
         "`input_tokens` of the run is not as it should be: the provider itself reported 10"
@@ -355,16 +370,16 @@ fn a_count_of_the_providers_that_breaks_the_bounds_is_told() {
 
 #[test]
 fn the_harnesss_own_request_is_none_of_claudes() {
-    let check = Check::Usage {
+    let check = Check::Usage(UsageCheck {
         turn: None,
         counts: vec![(
-            "input_tokens".into(),
+            UsageCount::Input,
             CountMatcher {
                 as_provider: true,
                 ..CountMatcher::default()
             },
         )],
-    };
+    });
     let twice = pong().reached(text_exchange());
     table(&[
         ("claude's own", check.clone(), twice.clone(), BROKEN),
@@ -374,9 +389,11 @@ fn the_harnesss_own_request_is_none_of_claudes() {
 
 #[test]
 fn a_stop_reason_is_that_of_the_answer_asked_for() {
-    let check = |turn, value: &str| Check::StopReason {
-        turn,
-        value: equals(value),
+    let check = |turn, value: &str| {
+        Check::StopReason(StopReasonCheck {
+            turn,
+            value: equals(value),
+        })
     };
     let two = || ran(tool_result("toolu_1", "a.txt", false)).answered(text_message("pong"));
     table(&[
@@ -396,17 +413,22 @@ fn a_stop_reason_is_that_of_the_answer_asked_for() {
 #[test]
 fn an_exit_status_counts_only_where_claude_ended_by_itself() {
     table(&[
-        ("as it should", Check::Exit(1), nothing().exited(1), HELD),
-        ("another", Check::Exit(1), nothing(), BROKEN),
+        (
+            "as it should",
+            Check::Exit(ExitCheck(1)),
+            nothing().exited(1),
+            HELD,
+        ),
+        ("another", Check::Exit(ExitCheck(1)), nothing(), BROKEN),
         (
             "killed",
-            Check::Exit(1),
+            Check::Exit(ExitCheck(1)),
             nothing().killed(Killed::Deadline),
             BROKEN,
         ),
         (
             "killed as it exited",
-            Check::Exit(1),
+            Check::Exit(ExitCheck(1)),
             nothing().killed(Killed::Deadline).exited(1),
             BROKEN,
         ),
@@ -415,9 +437,11 @@ fn an_exit_status_counts_only_where_claude_ended_by_itself() {
 
 #[test]
 fn an_event_is_looked_for_among_all_that_were_printed() {
-    let check = |path: &str, value: &str| Check::Event {
-        path: query(path),
-        value: equals(value),
+    let check = |path: &str, value: &str| {
+        Check::Event(EventCheck {
+            path: query(path),
+            value: equals(value),
+        })
     };
     let broken_line = || pong().printed_at(0, Event::Unparsable("oops".into()));
     table(&[
@@ -429,9 +453,11 @@ fn an_event_is_looked_for_among_all_that_were_printed() {
 
 #[test]
 fn a_direct_reply_has_a_status_and_a_body() {
-    let check = || Check::DirectReply {
-        status: 200,
-        body: vec![(query("$.id"), equals("msg_1"))],
+    let check = || {
+        Check::DirectReply(DirectReplyCheck {
+            status: 200,
+            body: vec![(query("$.id"), equals("msg_1"))],
+        })
     };
     table(&[
         (

@@ -1,10 +1,12 @@
 //! Whose fault a failure is, by what both sides saw.
 
 use super::*;
+use compat_matrix::expectation::kinds::{ExitCheck, TextCheck};
 
 /// What a run that was to answer `pong` comes to.
 fn blamed(evidence: &Evidence) -> (Cause, &'static str) {
-    let judgement = expect::judge(&test(Check::Text(equals("pong"))), &haiku(), evidence);
+    let judgement =
+        compat_matrix::judge::judge(&test(Check::Text(TextCheck(equals("pong")))), &haiku(), evidence);
     assert_ne!(judgement.mismatches, [], "nothing failed: {evidence:#?}");
     let diagnosis = of_trial(evidence, &judgement);
     assert!(
@@ -224,7 +226,8 @@ fn a_live_error_came_through_a_gateway_even_if_its_words_do_not_say_so() {
     use compat_matrix::cause::{Message, Route, diagnose};
     for words in ["Internal server error", "Bad gateway", "{\"type\":\"error\"}"] {
         let live = failed(nothing(), 500, words).live();
-        let judgement = expect::judge(&test(Check::Text(equals("pong"))), &haiku(), &live);
+        let judgement =
+            compat_matrix::judge::judge(&test(Check::Text(TextCheck(equals("pong")))), &haiku(), &live);
         let expected = diagnose(&Message::new(words).with_route(Route::Gateway).with_status(500));
         assert_eq!(of_trial(&live, &judgement), expected);
     }
@@ -290,11 +293,13 @@ fn a_broken_promise_is_the_gateways_only_where_both_sides_prove_it() {
 
 #[test]
 fn an_error_that_a_cell_asks_for_is_told_from_one_that_the_gateway_changed() {
-    let mut test = test(Check::Exit(1));
-    test.expectations
-        .push(expectation("words", Check::Text(equals("something else"))));
+    let mut test = test(Check::Exit(ExitCheck(1)));
+    test.expectations.push(expectation(
+        "words",
+        Check::Text(TextCheck(equals("something else"))),
+    ));
     let blamed = |evidence: Evidence| {
-        let judgement = expect::judge(&test, &haiku(), &evidence);
+        let judgement = compat_matrix::judge::judge(&test, &haiku(), &evidence);
         of_trial(&evidence, &judgement).rule
     };
     let answered_with = |status| failed(nothing().reached(scripted_error(403)), status, "{}");
@@ -307,8 +312,11 @@ fn an_error_that_a_cell_asks_for_is_told_from_one_that_the_gateway_changed() {
 fn a_refusal_shows_its_message_first_and_is_cut_at_its_end() {
     let long = "no such model, ".repeat(40);
     let body = json!({ "type": "error", "request_id": "x".repeat(400), "error": { "message": long } });
-    let shown = expect::refusal_shown(&format!("400 {body}"));
+    let shown = compat_matrix::expectation::matcher::refusal_shown(&format!("400 {body}"));
     assert!(shown.starts_with("no such model, no such"), "{shown}");
     assert!(shown.ends_with("… (299 more characters)"), "{shown}");
-    assert_eq!(expect::refusal_shown(" bad {gateway} \n"), "bad {gateway}");
+    assert_eq!(
+        compat_matrix::expectation::matcher::refusal_shown(" bad {gateway} \n"),
+        "bad {gateway}"
+    );
 }

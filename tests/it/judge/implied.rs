@@ -1,6 +1,7 @@
 //! What is expected of every trial, and what is known to fail.
 
 use super::*;
+use compat_matrix::expectation::kinds::{ExitCheck, RequestsCheck, TextCheck};
 
 #[test]
 fn what_is_expected_of_every_trial_is_told_apart() {
@@ -58,11 +59,11 @@ fn what_is_expected_of_every_trial_is_told_apart() {
         ),
     ];
     for (what, evidence, broken) in rows {
-        let judgement = expect::judge(
-            &test(Check::Requests {
+        let judgement = compat_matrix::judge::judge(
+            &test(Check::Requests(RequestsCheck {
                 operation: Operation::Unknown,
                 count: 0,
-            }),
+            })),
             &haiku(),
             &evidence,
         );
@@ -75,7 +76,11 @@ fn what_is_expected_of_every_trial_is_told_apart() {
             );
         }
     }
-    let live = expect::judge(&test(Check::Text(equals("pong"))), &haiku(), &pong().live());
+    let live = compat_matrix::judge::judge(
+        &test(Check::Text(TextCheck(equals("pong")))),
+        &haiku(),
+        &pong().live(),
+    );
     assert_eq!(verdict_of(UNMATCHED, &live), None);
 }
 
@@ -90,7 +95,7 @@ fn a_broken_off_run_has_no_second_fault_for_its_open_stream() {
     let judged = |evidence: Evidence| {
         verdict_of(
             TRANSCRIPT,
-            &expect::judge(&test(Check::Exit(0)), &haiku(), &evidence),
+            &compat_matrix::judge::judge(&test(Check::Exit(ExitCheck(0))), &haiku(), &evidence),
         )
     };
     assert_eq!(judged(open.clone()), Some(BROKEN));
@@ -100,9 +105,9 @@ fn a_broken_off_run_has_no_second_fault_for_its_open_stream() {
 
 #[test]
 fn two_prompts_need_two_answers() {
-    let mut test = test(Check::Text(equals("pong")));
+    let mut test = test(Check::Text(TextCheck(equals("pong"))));
     test.prompts.push(test.prompts[0].clone());
-    let judged = |evidence| verdict_of(RUN, &expect::judge(&test, &haiku(), &evidence));
+    let judged = |evidence| verdict_of(RUN, &compat_matrix::judge::judge(&test, &haiku(), &evidence));
     assert_eq!(judged(pong()), Some(BROKEN));
     assert_eq!(judged(pong().ended("pong")), Some(HELD));
 }
@@ -110,7 +115,7 @@ fn two_prompts_need_two_answers() {
 #[test]
 fn a_run_that_is_to_fail_is_not_asked_for_an_answer() {
     let failed = nothing().ended_with_error(Some(403), "API Error: 403");
-    let judgement = expect::judge(&test(Check::Exit(1)), &haiku(), &failed);
+    let judgement = compat_matrix::judge::judge(&test(Check::Exit(ExitCheck(1))), &haiku(), &failed);
     assert_eq!(verdict_of(RUN, &judgement), None);
     assert_eq!(judgement.mismatches, []);
 }
@@ -143,9 +148,9 @@ fn a_known_failure_is_no_mismatch_until_it_holds() {
         ),
     ];
     for (what, tiers, text, verdict, mismatches) in rows {
-        let mut test = test(Check::Text(equals(text)));
+        let mut test = test(Check::Text(TextCheck(equals(text))));
         test.expectations[0].known_failure = Some(known_failure(tiers.as_ref().map(|tiers| &tiers[..])));
-        let judgement = expect::judge(&test, &haiku(), &pong());
+        let judgement = compat_matrix::judge::judge(&test, &haiku(), &pong());
         assert_eq!(verdict_of("check", &judgement), Some(verdict), "{what}");
         assert_eq!(judgement.mismatches.len(), mismatches, "{what}");
         if verdict == Verdict::UnexpectedlyHeld {
@@ -159,14 +164,14 @@ fn a_known_failure_is_no_mismatch_until_it_holds() {
 
 #[test]
 fn a_known_failure_of_what_is_implied_counts_too_and_is_not_judged_where_it_cannot_be() {
-    let mut test = test(Check::Requests {
+    let mut test = test(Check::Requests(RequestsCheck {
         operation: Operation::Messages,
         count: 1,
-    });
+    }));
     test.implied_known_failures = vec![(RUN.into(), known_failure(None))];
     test.expectations[0].known_failure = Some(known_failure(None));
     let failed = nothing().ended_with_error(Some(500), "API Error: 500").live();
-    let judgement = expect::judge(&test, &haiku(), &failed);
+    let judgement = compat_matrix::judge::judge(&test, &haiku(), &failed);
     assert_eq!(verdict_of(RUN, &judgement), Some(Verdict::KnownFailure));
     assert_eq!(verdict_of("check", &judgement), Some(NOT_JUDGED));
     assert_eq!(judgement.mismatches, []);
@@ -174,11 +179,11 @@ fn a_known_failure_of_what_is_implied_counts_too_and_is_not_judged_where_it_cann
 
 #[test]
 fn an_expectation_of_other_tiers_is_not_judged_at_all() {
-    let mut test = test(Check::Text(equals("ping")));
+    let mut test = test(Check::Text(TextCheck(equals("ping"))));
     test.expectations[0].tiers = Some(vec![TierId::new("opus")]);
     test.expectations
-        .push(expectation("other", Check::Text(equals("pong"))));
-    let judgement = expect::judge(&test, &haiku(), &pong());
+        .push(expectation("other", Check::Text(TextCheck(equals("pong")))));
+    let judgement = compat_matrix::judge::judge(&test, &haiku(), &pong());
     assert_eq!(verdict_of("check", &judgement), None);
     assert_eq!(verdict_of("other", &judgement), Some(HELD));
 }

@@ -8,14 +8,19 @@ mod provider_side;
 
 use base64::Engine as _;
 use compat_matrix::cause::of_trial;
+use compat_matrix::cells::Test;
 use compat_matrix::evidence::{Behind, Evidence, Killed};
-use compat_matrix::expect::{self, IMPLIED, Judgement, RUN, TRANSCRIPT, UNMATCHED, WORKAROUNDS};
+use compat_matrix::expectation::kinds::RequestCheck;
+use compat_matrix::expectation::kinds::stream::LIVE_SPREAD_MS;
+use compat_matrix::expectation::{
+    Check, CountMatcher, IMPLIED, Matcher, RUN, TRANSCRIPT, Turn, UNMATCHED, WORKAROUNDS,
+};
 use compat_matrix::ids::TierId;
+use compat_matrix::judge::Evaluation;
 use compat_matrix::outcome::{Cause, Verdict};
-use compat_matrix::spec::cell::{Prompt, PromptBlock, Test};
-use compat_matrix::spec::expectation::{Check, CountMatcher, LIVE_SPREAD_MS, Matcher, RequestCheck, Turn};
 use compat_matrix::transcript::{Event, Transcript};
 use compat_matrix::wire::exchange::{Body, Matched, ProviderExchange};
+use compat_matrix::wire::script::{Prompt, PromptBlock};
 use compat_matrix::wire::{Operation, Route, Usage};
 use serde_json::{Value, json};
 
@@ -32,7 +37,7 @@ fn haiku() -> TierId {
     TierId::new("haiku")
 }
 
-fn verdict_of(name: &str, judgement: &Judgement) -> Option<Verdict> {
+fn verdict_of(name: &str, judgement: &Evaluation) -> Option<Verdict> {
     let judged = judgement.judged.iter().find(|judged| judged.name == name)?;
     Some(judged.verdict)
 }
@@ -45,7 +50,7 @@ fn table(rows: &[(&str, Check, Evidence, Verdict)]) {
 }
 
 fn rules_on(what: &str, test: &Test, evidence: &Evidence, expected: Verdict) {
-    let judgement = expect::judge(test, &haiku(), evidence);
+    let judgement = compat_matrix::judge::judge(test, &haiku(), evidence);
     let found = verdict_of("check", &judgement);
     assert_eq!(found, Some(expected), "{what}: {judgement:#?}");
     let told = judgement

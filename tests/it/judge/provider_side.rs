@@ -1,10 +1,14 @@
 //! Every check of what reached the provider.
 
 use super::*;
+use compat_matrix::expectation::kinds::{
+    CacheCheck, DocumentArrivedCheck, ImageArrivedCheck, RequestsCheck, ThinkingArrivedCheck,
+    ToolResultArrivedCheck,
+};
 
 #[test]
 fn requests_are_counted_by_kind_and_without_probes() {
-    let check = |operation, count| Check::Requests { operation, count };
+    let check = |operation, count| Check::Requests(RequestsCheck { operation, count });
     let mut count_tokens = text_exchange();
     (count_tokens.operation, count_tokens.turn) = (Operation::CountTokens, None);
     let all = || pong().reached(probe()).reached(count_tokens.clone());
@@ -164,9 +168,9 @@ fn a_request_has_a_route_a_way_to_be_answered_headers_and_a_body() {
 const PNG: &[u8] = b"not really a png";
 
 fn image_test() -> Test {
-    let mut test = test(Check::ImageArrived {
+    let mut test = test(Check::ImageArrived(ImageArrivedCheck {
         turn: Turn::Number(1),
-    });
+    }));
     test.prompts = vec![Prompt {
         blocks: vec![PromptBlock::Image {
             file: "red.png".into(),
@@ -216,18 +220,20 @@ fn called_back(blocks: Value) -> Evidence {
 
 #[test]
 fn a_tool_result_answers_the_providers_very_call() {
-    let check = |turn, text: Option<&str>| Check::ToolResultArrived {
-        turn,
-        name: "Bash".into(),
-        text: text.map(equals),
-        is_error: false,
+    let check = |turn, text: Option<&str>| {
+        Check::ToolResultArrived(ToolResultArrivedCheck {
+            turn,
+            name: "Bash".into(),
+            text: text.map(equals),
+            is_error: false,
+        })
     };
-    let fails = Check::ToolResultArrived {
+    let fails = Check::ToolResultArrived(ToolResultArrivedCheck {
         turn: Turn::Number(2),
         name: "Bash".into(),
         text: None,
         is_error: true,
-    };
+    });
     let failed = || called_back(json!([tool_result("toolu_1", "a.txt", true)]));
     let answered = || called_back(json!([tool_result("toolu_1", "a.txt", false)]));
     let second = Turn::Number(2);
@@ -271,7 +277,7 @@ fn thought_again(content: Value) -> Evidence {
 
 #[test]
 fn thinking_comes_back_unmodified_at_the_head_of_its_message() {
-    let check = |turn| Check::ThinkingArrived { turn };
+    let check = |turn| Check::ThinkingArrived(ThinkingArrivedCheck { turn });
     let text = json!({ "type": "text", "text": "pong" });
     let again = |blocks: &[Value]| thought_again(json!(blocks));
     table(&[
@@ -307,11 +313,13 @@ fn thinking_comes_back_unmodified_at_the_head_of_its_message() {
 
 #[test]
 fn a_cache_has_breakpoints_writes_and_reads() {
-    let check = |breakpoints, created_tokens, read_tokens| Check::Cache {
-        turn: Turn::Number(1),
-        breakpoints,
-        created_tokens,
-        read_tokens,
+    let check = |breakpoints, created_tokens, read_tokens| {
+        Check::Cache(CacheCheck {
+            turn: Turn::Number(1),
+            breakpoints,
+            created_tokens,
+            read_tokens,
+        })
     };
     let mut body = request("ping");
     body["system"] = json!([{ "type": "text", "text": "s", "cache_control": { "type": "ephemeral" } }]);
@@ -354,9 +362,9 @@ fn a_cache_has_breakpoints_writes_and_reads() {
 #[test]
 fn documents_arrive_byte_for_byte_and_are_no_images() {
     let bytes = b"%PDF-1.4 heron".to_vec();
-    let mut test = test(Check::DocumentArrived {
+    let mut test = test(Check::DocumentArrived(DocumentArrivedCheck {
         turn: Turn::Number(1),
-    });
+    }));
     test.prompts = vec![Prompt {
         blocks: vec![PromptBlock::Document {
             file: "_letter.pdf".into(),

@@ -1,0 +1,73 @@
+//! A checked cell: the prompts for `claude`, the replies of the simulated provider, and what must then hold.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::expectation::{Check, Expectation, KnownChange, KnownFailure};
+use crate::ids::{CellId, TierId};
+use crate::wire::script::{Prompt, Script};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cell {
+    pub id: CellId,
+    pub body: CellBody,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum CellBody {
+    /// The feature cannot exist on this provider; the reason is shown to readers of the matrix.
+    NotApplicable(String),
+    Test(Box<Test>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Test {
+    /// User messages. Each is sent when the one before is answered.
+    pub prompts: Vec<Prompt>,
+    /// Command-line flags for `claude`, in addition to the harness's own.
+    pub flags: Vec<String>,
+    /// Environment variables for `claude`, in addition to the harness's own.
+    pub env: BTreeMap<String, String>,
+    /// A request that the harness sends to the gateway after `claude` has ended: the body of `POST /v1/messages`
+    /// without `model`.
+    pub direct: Option<Value>,
+    /// A token count that the harness asks the gateway for after that: the body of `POST /v1/messages/count_tokens`
+    /// without `model`.
+    pub count_tokens: Option<Value>,
+    pub script: Script,
+    /// What must hold, in the order of the files; never empty for any tier.
+    pub expectations: Vec<Expectation>,
+    /// Known failures of implied expectations ([`crate::expectation::IMPLIED`]), by name.
+    pub implied_known_failures: Vec<(String, KnownFailure)>,
+    pub known_changes: Vec<KnownChange>,
+    /// Seconds that a trial may take, simulated or live.
+    pub timeout_seconds: u64,
+}
+
+impl Test {
+    /// The declaration that the implied expectation `name` is known to fail on `tier`.
+    pub fn known_failure_of_implied(&self, name: &str, tier: &TierId) -> Option<&KnownFailure> {
+        self.implied_known_failures
+            .iter()
+            .find(|(implied, known)| implied == name && known.applies_to(tier))
+            .map(|(_, known)| known)
+    }
+
+    /// The expectations that are not written yet, each with its `todo`.
+    pub fn unwritten(&self) -> impl Iterator<Item = (&Expectation, &str)> {
+        self.expectations
+            .iter()
+            .filter_map(|expectation| match &expectation.check {
+                Check::Todo(todo) => Some((expectation, todo.0.as_str())),
+                _ => None,
+            })
+    }
+
+    /// The expectations for `tier`.
+    pub fn expectations_on<'a>(&'a self, tier: &'a TierId) -> impl Iterator<Item = &'a Expectation> {
+        self.expectations
+            .iter()
+            .filter(move |expectation| expectation.applies_to(tier))
+    }
+}

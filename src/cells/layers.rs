@@ -1,0 +1,312 @@
+//! The files that a cell is merged from. Later ones win, name by name:
+//!
+//! 1. `cells/_shared.yaml`: every cell
+//! 2. `cells/_providers/<provider>.yaml`: a column
+//! 3. `cells/<feature>/_shared.yaml`: a row
+//! 4. `cells/<feature>/<provider>.yaml`: the cell itself
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::forms;
+use crate::document::form::FormError;
+use crate::document::{Diagnostic, Entry, Node, NodeValue, Place, yaml};
+use crate::wire::redaction;
+
+/// Keys that are merged name by name, and how many levels of names they have.
+const BY_NAME: [(&str, usize); 3] = [("expect", 1), ("known_failures", 1), ("known_changes", 2)];
+
+const NOT_APPLICABLE: &str = "not_applicable";
+
+/// A file of the first three layers, correct in form.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    node: Node,
+}
+
+impl Layer {
+    /// Reads a `_shared.yaml` from its bytes.
+    pub fn shared(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Diagnostic>> {
+        let node = yaml::parse(file, bytes)?;
+        let mut diagnostics = forms::SHARED.diagnostics(&node);
+        for diagnostic in &mut diagnostics {
+            if diagnostic.path == NOT_APPLICABLE {
+                "`not_applicable` cannot be shared".clone_into(&mut diagnostic.message);
+                diagnostic.hint = Some(
+                    "it belongs in `cells/_providers/<provider>.yaml`, or in the files of the providers that it is true for"
+                        .to_owned(),
+                );
+            }
+        }
+        Self::checked(node, diagnostics)
+    }
+
+    /// Reads a `_providers/<provider>.yaml` from its bytes.
+    pub fn provider(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Diagnostic>> {
+        let node = yaml::parse(file, bytes)?;
+        let mut diagnostics = forms::CELL.diagnostics(&node);
+        diagnostics.extend(contradictions(&node));
+        Self::checked(node, diagnostics)
+    }
+
+    fn checked(node: Node, mut diagnostics: Vec<Diagnostic>) -> Result<Self, Vec<Diagnostic>> {
+        diagnostics.extend(credentials(&node));
+        match diagnostics.is_empty() {
+            true => Ok(Self { node }),
+            false => Err(diagnostics),
+        }
+    }
+
+    pub(super) fn node(&self) -> &Node {
+        &self.node
+    }
+}
+
+/// The layers of one cell. A layer that has no file is `None`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Layers<'a> {
+    pub project: Option<&'a Layer>,
+    pub provider: Option<&'a Layer>,
+    pub feature: Option<&'a Layer>,
+}
+
+/// A cell's own file, parsed, and the errors of form in it.
+pub(super) struct OwnFile {
+    pub(super) node: Node,
+    pub(super) form: Vec<FormError>,
+}
+
+impl OwnFile {
+    pub(super) fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Diagnostic>> {
+        let node = yaml::parse(file, bytes)?;
+        let form = forms::CELL.check(&node);
+        Ok(Self { node, form })
+    }
+
+    pub(super) fn diagnostics(&self) -> Vec<Diagnostic> {
+        let form = self.form.iter().map(|found| found.diagnostic.clone());
+        form.chain(credentials(&self.node))
+            .chain(contradictions(&self.node))
+            .collect()
+    }
+}
+
+/// Why the cell is not applicable, if it is: its own file says so, or there is none and the provider's file says so.
+pub(super) fn not_applicable<'a>(layers: &Layers<'a>, own: Option<&'a Node>) -> Option<&'a Entry> {
+    match own {
+        Some(own) => own.get(NOT_APPLICABLE),
+        None => layers.provider?.node.get(NOT_APPLICABLE),
+    }
+}
+
+/// Keys beside `not_applicable`, and an empty reason.
+fn contradictions(node: &Node) -> Vec<Diagnostic> {
+    let Some(reason) = node.get(NOT_APPLICABLE) else {
+        return Vec::new();
+    };
+    let others = node.entries().iter().filter(|entry| entry.key != NOT_APPLICABLE);
+    let mut diagnostics: Vec<Diagnostic> = others
+        .map(|entry| {
+            let message = format!("`{}` contradicts `not_applicable`", entry.key);
+            Diagnostic::at(&entry.key_span, message)
+                .path(entry.key.clone())
+                .related(
+                    reason.key_span.place(),
+                    "the cell is not applicable, so nothing is run",
+                )
+                .hint("keep one of the two")
+        })
+        .collect();
+    if matches!(&reason.value.value, NodeValue::Text(text) if text.trim().is_empty() && !text.is_empty()) {
+        diagnostics.push(Diagnostic::at(&reason.value.span, "the reason is empty").path(NOT_APPLICABLE));
+    }
+    diagnostics
+}
+
+/// Texts that look like credentials. The diagnostic does not show them: it is printed and kept.
+fn credentials(node: &Node) -> Vec<Diagnostic> {
+    match &node.value {
+        NodeValue::Text(text) if redaction::is_credential(text) => {
+            let diagnostic = Diagnostic::at(&node.span, "this looks like a credential, and cells hold none");
+            let diagnostic = Diagnostic {
+                span: None,
+                ..diagnostic
+            };
+            vec![diagnostic.hint("remove it, and revoke it if it ever left this machine: files are shared")]
+        }
+        NodeValue::List(items) => items.iter().flat_map(credentials).collect(),
+        NodeValue::Map(entries) => entries
+            .iter()
+            .flat_map(|entry| credentials(&entry.value))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The tree of the cell, merged from its layers and its own file. Names of the row come before those of the column and of
+/// the project: reports show the row's own expectations first.
+pub(super) fn merged(layers: &Layers<'_>, own: Option<&Node>) -> Option<Node> {
+    let row = [layers.feature.map(Layer::node), own];
+    let rest = [layers.provider, layers.project].map(|layer| layer.map(Layer::node));
+    let rest = rest
+        .into_iter()
+        .flatten()
+        .filter(|node| node.get(NOT_APPLICABLE).is_none());
+    let mut entries = Vec::new();
+    for node in row.into_iter().flatten() {
+        merge(&mut entries, node.entries(), Wins::Later);
+    }
+    for node in rest.clone() {
+        merge(&mut entries, node.entries(), Wins::Earlier);
+    }
+    let root = own.or(row[0]).or_else(|| rest.clone().next())?;
+    let is_map = matches!(root.value, NodeValue::Map(_));
+    is_map.then(|| Node {
+        span: root.span.clone(),
+        value: NodeValue::Map(entries),
+    })
+}
+
+/// Which of two entries of a name stays.
+#[derive(Clone, Copy, PartialEq)]
+enum Wins {
+    Earlier,
+    Later,
+}
+
+fn merge(entries: &mut Vec<Entry>, added: &[Entry], wins: Wins) {
+    // A prompt in either form replaces one in the other form.
+    let is_prompt = |entry: &Entry| matches!(entry.key.as_str(), "prompt" | "prompts");
+    let has_prompt = entries.iter().any(is_prompt);
+    if wins == Wins::Later && added.iter().any(is_prompt) {
+        entries.retain(|known| !is_prompt(known));
+    }
+    for entry in added {
+        if wins == Wins::Later || !has_prompt || !is_prompt(entry) {
+            merge_entry(entries, entry, depth_of(&entry.key), wins);
+        }
+    }
+}
+
+/// How many levels of names below `key` are merged name by name.
+fn depth_of(key: &str) -> usize {
+    let known = BY_NAME.iter().find(|(name, _)| *name == key);
+    known.map_or(0, |(_, depth)| *depth)
+}
+
+/// Adds an entry; maps are merged `depth` levels deep.
+fn merge_entry(entries: &mut Vec<Entry>, added: &Entry, depth: usize, wins: Wins) {
+    let Some(known) = entries.iter_mut().find(|known| known.key == added.key) else {
+        entries.push(added.clone());
+        return;
+    };
+    match (&mut known.value.value, &added.value.value) {
+        (NodeValue::Map(names), NodeValue::Map(added)) if depth > 0 => {
+            for entry in added {
+                merge_entry(names, entry, depth - 1, wins);
+            }
+        }
+        _ if wins == Wins::Later => *known = added.clone(),
+        _ => {}
+    }
+}
+
+/// A key of a merged cell, and the file that gives it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Origin {
+    /// The key; for a key that is merged name by name also the name: `expect.route`.
+    pub key: String,
+    pub place: Place,
+    pub value: Value,
+}
+
+/// The keys of a cell, merged from its layers and the bytes of its own file, each with its origin.
+pub fn origins(layers: &Layers<'_>, own: Option<(&Path, &[u8])>) -> Result<Vec<Origin>, Vec<Diagnostic>> {
+    let own = own.map(|(file, bytes)| yaml::parse(file, bytes)).transpose()?;
+    let node = match not_applicable(layers, own.as_ref()) {
+        Some(_) => own.or_else(|| Some(layers.provider?.node.clone())),
+        None => merged(layers, own.as_ref()),
+    };
+    let mut origins = Vec::new();
+    for entry in node.iter().flat_map(Node::entries) {
+        let depth = BY_NAME.iter().find(|(key, _)| *key == entry.key);
+        origins_below(
+            entry,
+            &entry.key,
+            depth.map_or(0, |(_, depth)| *depth),
+            &mut origins,
+        );
+    }
+    Ok(origins)
+}
+
+fn origins_below(entry: &Entry, key: &str, depth: usize, origins: &mut Vec<Origin>) {
+    match &entry.value.value {
+        NodeValue::Map(names) if depth > 0 => {
+            for named in names {
+                origins_below(named, &format!("{key}.{}", named.key), depth - 1, origins);
+            }
+        }
+        _ => origins.push(Origin {
+            key: key.to_owned(),
+            place: entry.key_span.place(),
+            value: entry.value.to_json(),
+        }),
+    }
+}
+
+/// The keys and names that were removed from a tree because of an error of form. Their absence is no second error.
+#[derive(Debug, Default)]
+pub(super) struct Damaged {
+    keys: Vec<String>,
+    names: Vec<String>,
+}
+
+impl Damaged {
+    /// Removes every value with an error of form from `node`.
+    pub(super) fn remove(node: &mut Node, form: &[FormError]) -> Self {
+        let mut damaged = Self::default();
+        for found in form {
+            let [key, rest @ ..] = &found.path[..] else {
+                continue;
+            };
+            // The other variables may have errors of their own.
+            let depth = if key == "env" { 1 } else { depth_of(key) };
+            if key != "env" || rest.is_empty() {
+                damaged.keys.push(key.clone());
+            }
+            if depth > 0 && rest.len() >= depth {
+                damaged.names.push(rest[depth - 1].clone());
+                remove(node, &found.path[..=depth]);
+            } else {
+                remove(node, &found.path[..1]);
+            }
+        }
+        damaged
+    }
+
+    pub(super) fn has_key(&self, key: &str) -> bool {
+        self.keys.iter().any(|known| known == key)
+    }
+
+    /// Whether the expectation `name` was removed.
+    pub(super) fn has_name(&self, name: &str) -> bool {
+        self.names.iter().any(|known| known == name)
+    }
+}
+
+fn remove(node: &mut Node, path: &[String]) {
+    let NodeValue::Map(entries) = &mut node.value else {
+        return;
+    };
+    match path {
+        [key] => entries.retain(|entry| entry.key != *key),
+        [key, rest @ ..] => {
+            if let Some(entry) = entries.iter_mut().find(|entry| entry.key == *key) {
+                remove(&mut entry.value, rest);
+            }
+        }
+        [] => {}
+    }
+}

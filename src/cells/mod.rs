@@ -1,0 +1,24 @@
+//! Cells, the manifest, and the models of the gateway's configuration: from YAML text to checked values.
+//!
+//! Pure: texts in, values and diagnostics out. Parse, then resolve: a form for each file in which every key is known
+//! (`raw`), then checked types that leave nothing open for planning and judging. All errors of a file are reported at
+//! once, each at its text. A cell is merged from several files (`layers`).
+#![warn(clippy::disallowed_methods)]
+
+mod attachments;
+pub mod cell;
+mod expectations;
+pub mod forms;
+pub mod layers;
+pub mod manifest;
+pub mod proxy_config;
+pub mod raw;
+pub mod reference;
+mod replies;
+pub mod reserved;
+pub mod resolve;
+
+pub use cell::{Cell, CellBody, Test};
+pub use layers::{Layer, Layers, Origin};
+pub use manifest::Manifest;
+pub use proxy_config::ProxyConfig;

@@ -1,0 +1,269 @@
+//! The replies of a cell, and whether they are as many as its prompts need.
+
+use serde_json::Value;
+
+use super::raw::{ReplyBlockForm, ReplyErrorForm, ReplyForm};
+use super::resolve::{Resolver, WHERE};
+use crate::document::node::shortened;
+use crate::document::{Diagnostic, KeyPath};
+use crate::text::listed;
+use crate::wire::Usage;
+use crate::wire::script::{PLACEHOLDERS, Pace, Prompt, Reply, ReplyBlock, ReplyError, ReplyMessage, Script};
+
+impl Resolver<'_> {
+    pub(super) fn script(&mut self) -> Script {
+        let Some(forms) = &self.form.replies else {
+            if !self.damaged.has_key("replies") {
+                let diagnostic = self
+                    .missing("the simulated provider has no reply")
+                    .allowed(format!("`replies`, {WHERE}"));
+                self.report(diagnostic);
+            }
+            return Script::default();
+        };
+        let path = KeyPath::of("replies");
+        let mut known = Placeholders {
+            image: self.has_image(),
+            tool_called: false,
+        };
+        let mut replies = Vec::new();
+        for (index, form) in forms.iter().enumerate() {
+            replies.extend(self.reply(&path.then(index), form, known));
+            known.tool_called |= form
+                .content
+                .iter()
+                .flatten()
+                .any(|block| block.tool_use.is_some());
+        }
+        Script { replies }
+    }
+
+    /// Whether a prompt is meant to have an image, readable or not.
+    fn has_image(&self) -> bool {
+        let mut blocks = self.form.prompts.iter().flatten().flat_map(|prompt| &prompt.0);
+        self.damaged.has_key("prompt")
+            || self.damaged.has_key("prompts")
+            || blocks.any(|block| block.image.is_some())
+    }
+
+    fn reply(&mut self, path: &KeyPath, form: &ReplyForm, known: Placeholders) -> Option<Reply> {
+        match (&form.content, &form.error) {
+            (Some(content), None) => {
+                let path = path.then("content");
+                let content = content
+                    .iter()
+                    .enumerate()
+                    .filter_map(|(index, block)| self.reply_block(&path.then(index), block, known))
+                    .collect();
+                Some(Reply::Message(message(form, content)))
+            }
+            (None, Some(error)) => Some(self.reply_error(path, form, error)),
+            (None, None) => {
+                let diagnostic = self
+                    .at(path, "the reply is neither a message nor an error")
+                    .allowed("`content` or `error`");
+                self.report(diagnostic);
+                None
+            }
+            (Some(_), Some(_)) => {
+                let diagnostic = self
+                    .at(&path.then("error"), "`error` and `content` contradict each other")
+                    .hint("make two replies of them");
+                self.report(diagnostic);
+                None
+            }
+        }
+    }
+
+    fn reply_error(&mut self, path: &KeyPath, form: &ReplyForm, error: &ReplyErrorForm) -> Reply {
+        for (key, given) in [
+            ("stop_reason", form.stop_reason.is_some()),
+            ("usage", form.usage.is_some()),
+            ("pace", form.pace.is_some()),
+        ] {
+            if given {
+                let diagnostic = self
+                    .at(&path.then(key), format!("an error has no `{key}`"))
+                    .hint("remove it, or answer with `content`");
+                self.report(diagnostic);
+            }
+        }
+        Reply::Error(ReplyError {
+            status: error.status,
+            kind: error.kind.clone(),
+            message: error.message.clone(),
+        })
+    }
+
+    fn reply_block(
+        &mut self,
+        path: &KeyPath,
+        block: &ReplyBlockForm,
+        known: Placeholders,
+    ) -> Option<ReplyBlock> {
+        if let Some(text) = &block.text {
+            let path = path.then("text");
+            self.filled(&path, text);
+            self.placeholders(&path, text, known);
+            return Some(ReplyBlock::Text(text.clone()));
+        }
+        if let Some(thinking) = &block.thinking {
+            let path = path.then("thinking");
+            self.filled(&path, thinking);
+            if thinking.contains("${") {
+                let diagnostic = self
+                    .at(&path, "a thinking block takes no placeholders")
+                    .hint("put them into a `text` block");
+                self.report(diagnostic);
+            }
+            return Some(ReplyBlock::Thinking(thinking.clone()));
+        }
+        block.tool_use.as_ref().map(|call| ReplyBlock::ToolUse {
+            name: call.name.clone(),
+            input: Value::Object(call.input.clone()),
+        })
+    }
+
+    fn placeholders(&mut self, path: &KeyPath, text: &str, known: Placeholders) {
+        for (start, _) in text.match_indices("${") {
+            let name = match text[start..].find('}') {
+                Some(end) => &text[start..=start + end],
+                None => &text[start..],
+            };
+            let diagnostic = match name {
+                "${tool_result}" if known.tool_called => continue,
+                "${image_colour}" if known.image => continue,
+                "${tool_result}" => self
+                    .at(
+                        path,
+                        "`${tool_result}` has nothing to stand for: no reply before this one calls a tool",
+                    )
+                    .hint("let an earlier reply hold a `tool_use` block"),
+                "${image_colour}" => self
+                    .at(
+                        path,
+                        "`${image_colour}` has nothing to stand for: no prompt has an image",
+                    )
+                    .hint("add an `image` block to `prompts`"),
+                _ => self
+                    .at(path, format!("unknown placeholder `{}`", shortened(name)))
+                    .allowed(listed(PLACEHOLDERS))
+                    .did_you_mean(name, PLACEHOLDERS),
+            };
+            self.report(diagnostic);
+        }
+    }
+
+    /// Every prompt and the direct request need one final reply each; the replies before it call tools.
+    pub(super) fn balance(&mut self, prompts: &[Prompt], script: &Script, direct: bool) {
+        let flags = self.form.flags.clone().unwrap_or_default();
+        let ends: Option<Vec<End>> = script
+            .replies
+            .iter()
+            .map(|reply| match reply {
+                Reply::Message(message) if message.stop_reason.is_none() => Some(End::of(message, &flags)),
+                _ => None,
+            })
+            .collect();
+        let Some(ends) = ends else { return };
+        let wanted = prompts.len() + usize::from(direct);
+        let is_final = |index: &usize| ends[*index] == End::Final;
+        let finals: Vec<usize> = (0..ends.len()).filter(is_final).collect();
+        let possible = ends.iter().filter(|end| **end != End::ToolCall).count();
+        let path = KeyPath::of("replies");
+        let diagnostic = if possible < wanted {
+            let missing = too_few(finals.len(), wanted, direct);
+            numbers(self.at(&path, missing), finals.len(), wanted, direct)
+                .hint("add a reply without `tool_use` for the request that brings a tool's result")
+        } else if finals.len() > wanted {
+            let path = path.then(finals[wanted - 1] + 1);
+            let diagnostic = self.at(&path, "no request gets this reply");
+            numbers(diagnostic, finals.len(), wanted, direct)
+        } else if ends.last() == Some(&End::ToolCall) {
+            let path = path.then(script.replies.len() - 1);
+            self.at(
+                &path,
+                "the last reply calls a tool and nothing answers its result",
+            )
+            .hint("add a reply for the request that brings the tool's result")
+        } else {
+            return;
+        };
+        self.report(diagnostic);
+    }
+}
+
+/// What the placeholders of a reply can stand for.
+#[derive(Clone, Copy)]
+struct Placeholders {
+    image: bool,
+    tool_called: bool,
+}
+
+fn message(form: &ReplyForm, content: Vec<ReplyBlock>) -> ReplyMessage {
+    let pace = form.pace.as_ref();
+    ReplyMessage {
+        content,
+        stop_reason: form.stop_reason.clone(),
+        usage: form.usage.as_ref().map(|usage| Usage {
+            input_tokens: usage.input_tokens.unwrap_or(0),
+            cache_creation_input_tokens: usage.cache_creation_input_tokens.unwrap_or(0),
+            cache_read_input_tokens: usage.cache_read_input_tokens.unwrap_or(0),
+            output_tokens: usage.output_tokens.unwrap_or(0),
+        }),
+        pace: pace.map_or_else(Pace::default, |pace| Pace {
+            first_byte_ms: pace.first_byte_ms.unwrap_or(0),
+            between_ms: pace.between_ms.unwrap_or(0),
+            lockstep: pace.lockstep.unwrap_or(false),
+        }),
+    }
+}
+
+fn too_few(finals: usize, wanted: usize, direct: bool) -> String {
+    match (finals + 1 == wanted, direct, wanted) {
+        (true, true, _) => "`direct` has no reply".to_owned(),
+        (.., 1) => "every reply calls a tool, so the prompt never gets a final answer".to_owned(),
+        _ => format!("{wanted} requests need a final reply, and {finals} of the replies are final"),
+    }
+}
+
+fn numbers(diagnostic: Diagnostic, finals: usize, wanted: usize, direct: bool) -> Diagnostic {
+    let found = match finals {
+        0 => "no reply that calls no tool".to_owned(),
+        1 => "1 reply that calls no tool".to_owned(),
+        several => format!("{several} replies that call no tool"),
+    };
+    let of_direct = if direct { " and one for `direct`" } else { "" };
+    diagnostic
+        .found(found)
+        .allowed(format!("{wanted}: one for each prompt{of_direct}"))
+}
+
+/// Whether Claude Code sends another request after a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It does not: no tool was called.
+    Final,
+    /// A flag of the cell may end the run here.
+    Perhaps,
+    /// It sends the tool's result.
+    ToolCall,
+}
+
+impl End {
+    /// With `--json-schema` a correct call of `StructuredOutput` ends the run, with `--max-turns` any call may (both seen
+    /// with Claude Code 2.1.327).
+    fn of(message: &ReplyMessage, flags: &[String]) -> Self {
+        let has = |name: &str| flags.iter().any(|flag| flag.split('=').next() == Some(name));
+        let calls = message.content.iter().filter_map(|block| match block {
+            ReplyBlock::ToolUse { name, .. } => Some(name.as_str()),
+            _ => None,
+        });
+        match calls.collect::<Vec<_>>()[..] {
+            [] => Self::Final,
+            _ if has("--max-turns") => Self::Perhaps,
+            ref called if has("--json-schema") && called.contains(&"StructuredOutput") => Self::Perhaps,
+            _ => Self::ToolCall,
+        }
+    }
+}

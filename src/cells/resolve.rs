@@ -1,0 +1,252 @@
+//! From a cell's files to the checked cell: form, merge, then meaning.
+//!
+//! All errors are reported at once: a value with an error of form is set aside, and the rest is still checked for its
+//! meaning. Reads no file; attachments come through a function of the caller.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::attachments::Attachments;
+use super::cell::{Cell, CellBody, Test};
+use super::layers::{self, Damaged, Layers, OwnFile};
+use super::manifest::Manifest;
+use super::raw::CellForm;
+use super::reserved;
+use crate::document::{Diagnostic, KeyPath, Node, NodeValue, Reader};
+use crate::expectation::CellContext;
+use crate::ids::{CellId, TierId};
+
+/// Seconds that a trial may take if its cell does not say.
+pub const DEFAULT_TIMEOUT_SECONDS: u64 = 120;
+
+/// Where a missing key may be added.
+pub(super) const WHERE: &str = "in `_shared.yaml` or in the provider's own file";
+
+/// Reads the cell `id` from its layers and from the bytes of its own file, if it has one. `layers` are the errors of the
+/// layers where one of them has errors.
+///
+/// A cell that is not applicable uses no other layer, so it has none of their errors.
+pub fn cell(
+    id: &CellId,
+    layers: Result<Layers<'_>, &[Diagnostic]>,
+    own: Option<(&Path, &[u8])>,
+    manifest: &Manifest,
+    attachments: Attachments<'_>,
+) -> Result<Cell, Vec<Diagnostic>> {
+    let own = own.map(|(file, bytes)| OwnFile::parse(file, bytes)).transpose()?;
+    let own_node = own.as_ref().map(|own| &own.node);
+    let mut diagnostics = own.as_ref().map_or_else(Vec::new, OwnFile::diagnostics);
+    let known_layers = layers.unwrap_or_default();
+    if let Some(reason) = layers::not_applicable(&known_layers, own_node) {
+        return match &reason.value.value {
+            NodeValue::Text(text) if diagnostics.is_empty() => Ok(Cell {
+                id: id.clone(),
+                body: CellBody::NotApplicable(text.trim().to_owned()),
+            }),
+            _ => Err(diagnostics),
+        };
+    }
+    if let Err(of_layers) = layers {
+        diagnostics.extend(of_layers.iter().cloned());
+        return Err(diagnostics);
+    }
+    let Some(mut node) = layers::merged(&known_layers, own_node) else {
+        return Err(diagnostics);
+    };
+    let form_errors = own.as_ref().map_or(&[][..], |own| &own.form);
+    let damaged = Damaged::remove(&mut node, form_errors);
+    let form = match CellForm::deserialize(node.to_json()) {
+        Ok(form) => form,
+        Err(error) => {
+            diagnostics.push(Diagnostic::at(&node.span, error.to_string()));
+            return Err(diagnostics);
+        }
+    };
+    let mut resolver = Resolver {
+        id,
+        own: own_node,
+        feature: known_layers.feature.map(layers::Layer::node),
+        reader: Reader::new(&node),
+        form: &form,
+        tiers: manifest
+            .tiers
+            .iter()
+            .map(|tier| (tier.id.clone(), tier.model.clone()))
+            .collect(),
+        attachments,
+        damaged,
+    };
+    let test = resolver.test();
+    diagnostics.extend(resolver.reader.diagnostics);
+    if diagnostics.is_empty() {
+        let body = CellBody::Test(Box::new(test));
+        return Ok(Cell { id: id.clone(), body });
+    }
+    let place = |diagnostic: &Diagnostic| {
+        let place = &diagnostic.place;
+        (place.file.clone(), place.line, place.column)
+    };
+    diagnostics.sort_by_key(place);
+    Err(diagnostics)
+}
+
+pub(super) struct Resolver<'a> {
+    id: &'a CellId,
+    own: Option<&'a Node>,
+    feature: Option<&'a Node>,
+    pub(super) reader: Reader<'a>,
+    pub(super) form: &'a CellForm,
+    /// The manifest's tiers, each with its model.
+    tiers: Vec<(TierId, String)>,
+    pub(super) attachments: Attachments<'a>,
+    pub(super) damaged: Damaged,
+}
+
+impl Resolver<'_> {
+    fn test(&mut self) -> Test {
+        let before = self.reader.diagnostics.len();
+        let prompts = self.prompts();
+        let script = self.script();
+        let direct = self.direct();
+        let count_tokens = self.count_tokens();
+        let broken_input = ["prompt", "prompts", "replies", "direct"]
+            .iter()
+            .any(|key| self.damaged.has_key(key));
+        let whole = self.reader.diagnostics.len() == before && !broken_input;
+        if whole {
+            self.balance(&prompts, &script, direct.is_some());
+        }
+        let tiers = std::mem::take(&mut self.tiers);
+        let context = CellContext {
+            provider: &self.id.provider,
+            tiers: &tiers,
+            prompts: &prompts,
+            direct: direct.is_some(),
+            count_tokens: count_tokens.is_some(),
+            script: &script,
+            whole,
+        };
+        let expectations = self.expectations(&context);
+        Test {
+            implied_known_failures: self.implied_known_failures(&context),
+            known_changes: self.known_changes(&context),
+            flags: self.flags(),
+            env: self.env(),
+            timeout_seconds: self.form.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS),
+            prompts,
+            direct,
+            count_tokens,
+            script,
+            expectations,
+        }
+    }
+
+    pub(super) fn report(&mut self, diagnostic: Diagnostic) {
+        self.reader.report(diagnostic);
+    }
+
+    pub(super) fn at(&self, path: &KeyPath, message: impl Into<String>) -> Diagnostic {
+        self.reader.at(path, message)
+    }
+
+    /// A diagnostic for a key that no file of the cell has. It points at the feature's shared file, so that it is
+    /// reported once for all cells that lack the key.
+    pub(super) fn missing(&self, message: &str) -> Diagnostic {
+        match (self.feature, self.own) {
+            (Some(feature), Some(own)) => {
+                Diagnostic::at(&feature.span, message).related(own.span.place(), "a cell that lacks it")
+            }
+            (Some(node), None) | (None, Some(node)) => Diagnostic::at(&node.span, message),
+            (None, None) => Diagnostic::at(&self.reader.node.span, message),
+        }
+    }
+
+    /// Whether the feature's shared file lacks `key`.
+    pub(super) fn feature_lacks(&self, key: &str) -> bool {
+        self.feature.is_some_and(|feature| feature.get(key).is_none())
+    }
+
+    pub(super) fn filled(&mut self, path: &KeyPath, text: &str) {
+        if text.trim().is_empty() {
+            let diagnostic = self
+                .at(path, "the text is empty")
+                .hint("providers refuse empty text");
+            self.report(diagnostic);
+        }
+    }
+
+    fn direct(&mut self) -> Option<Value> {
+        let body = self.form.direct.clone()?;
+        let path = KeyPath::of("direct");
+        if body.get("stream") == Some(&Value::Bool(true)) {
+            let diagnostic = self
+                .at(&path.then("stream"), "a direct request is answered in one piece")
+                .hint("a stream is judged on what Claude Code shows: use `prompt`");
+            self.report(diagnostic);
+        }
+        Some(self.body(&path, body, "POST /v1/messages"))
+    }
+
+    fn count_tokens(&mut self) -> Option<Value> {
+        let body = self.form.count_tokens.clone()?;
+        let path = KeyPath::of("count_tokens");
+        Some(self.body(&path, body, "POST /v1/messages/count_tokens"))
+    }
+
+    /// The body of a request that the harness itself sends.
+    fn body(&mut self, path: &KeyPath, body: serde_json::Map<String, Value>, of: &str) -> Value {
+        if body.contains_key("model") {
+            let diagnostic = self
+                .reader
+                .at_key(&path.then("model"), "the model is the trial's alias")
+                .hint("remove it");
+            self.report(diagnostic);
+        }
+        let messages = body.get("messages").and_then(Value::as_array);
+        if messages.is_none_or(Vec::is_empty) {
+            let diagnostic = self
+                .at(path, "the request has no `messages`")
+                .hint(format!("it is the body of `{of}`"));
+            self.report(diagnostic);
+        }
+        Value::Object(body)
+    }
+
+    fn flags(&mut self) -> Vec<String> {
+        let flags = self.form.flags.clone().unwrap_or_default();
+        for found in reserved::flag_errors(&flags) {
+            let path = KeyPath::of("flags").then(found.index);
+            let mut diagnostic = self.at(&path, found.message).hint(found.hint);
+            diagnostic.allowed = found.allowed;
+            self.report(diagnostic);
+        }
+        flags
+    }
+
+    fn env(&mut self) -> BTreeMap<String, String> {
+        let env = self.form.env.clone().unwrap_or_default();
+        for name in env.keys() {
+            let path = KeyPath::of("env").then(name);
+            let usable = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            let at = |message: String| self.reader.at_key(&path, message);
+            let diagnostic = match usable {
+                true => reserved::variable_refusal(name)
+                    .map(|reason| at(format!("a cell may not set `{name}`: {reason}")).hint("remove it")),
+                false => Some(
+                    at(format!("`{name}` is not a name of a variable"))
+                        .allowed("letters, digits and `_`, no digit first"),
+                ),
+            };
+            if let Some(diagnostic) = diagnostic {
+                self.report(diagnostic);
+            }
+        }
+        env
+    }
+}

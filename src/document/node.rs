@@ -1,0 +1,131 @@
+//! A YAML value that knows where it stands.
+
+use serde_json::{Map, Number, Value};
+
+use super::diagnostic::Span;
+use crate::text::truncated;
+
+/// A value and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Its text; of a list or map only the beginning.
+    pub span: Span,
+    pub value: NodeValue,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum NodeValue {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(String),
+    List(Vec<Node>),
+    /// A map, in the order of the file.
+    Map(Vec<Entry>),
+}
+
+/// A key of a map and its value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    pub key: String,
+    pub key_span: Span,
+    pub value: Node,
+}
+
+impl Node {
+    /// The value of `key`, if this is a map that has it.
+    pub fn get(&self, key: &str) -> Option<&Entry> {
+        self.entries().iter().find(|entry| entry.key == key)
+    }
+
+    /// The entries, if this is a map; none otherwise.
+    pub fn entries(&self) -> &[Entry] {
+        match &self.value {
+            NodeValue::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// Where to point for the value that `path` leads to (keys, and places in lists from 0): a scalar's own text, a
+    /// list's or map's key. Where the path breaks off, the last place on it.
+    pub fn span_at<'a>(&'a self, path: &[String]) -> &'a Span {
+        let mut node = self;
+        let mut span = &self.span;
+        for step in path {
+            match &node.value {
+                NodeValue::List(items) => {
+                    let Some(item) = step.parse().ok().and_then(|index: usize| items.get(index)) else {
+                        return span;
+                    };
+                    node = item;
+                    span = &item.span;
+                }
+                _ => {
+                    let Some(entry) = node.get(step) else { return span };
+                    node = &entry.value;
+                    span = match node.value {
+                        NodeValue::List(_) | NodeValue::Map(_) | NodeValue::Null => &entry.key_span,
+                        _ => &node.span,
+                    };
+                }
+            }
+        }
+        span
+    }
+
+    /// Where the last key of `path` stands.
+    pub fn key_span_at<'a>(&'a self, path: &[String]) -> &'a Span {
+        let Some((last, before)) = path.split_last() else {
+            return &self.span;
+        };
+        self.at(before)
+            .and_then(|parent| parent.get(last))
+            .map_or_else(|| self.span_at(path), |entry| &entry.key_span)
+    }
+
+    /// The value that `path` leads to.
+    pub fn at(&self, path: &[String]) -> Option<&Self> {
+        path.iter().try_fold(self, |node, step| match &node.value {
+            NodeValue::List(items) => items.get(step.parse::<usize>().ok()?),
+            _ => Some(&node.get(step)?.value),
+        })
+    }
+
+    /// The same as JSON, without places.
+    pub fn to_json(&self) -> Value {
+        match &self.value {
+            NodeValue::Null => Value::Null,
+            NodeValue::Bool(value) => Value::Bool(*value),
+            NodeValue::Number(number) => Value::Number(number.clone()),
+            NodeValue::Text(text) => Value::String(text.clone()),
+            NodeValue::List(items) => items.iter().map(Self::to_json).collect(),
+            NodeValue::Map(entries) => entries
+                .iter()
+                .map(|entry| (entry.key.clone(), entry.value.to_json()))
+                .collect::<Map<_, _>>()
+                .into(),
+        }
+    }
+
+    /// What it is, for a reader: ``the text `yes` ``, `a list`.
+    pub fn describe(&self) -> String {
+        match &self.value {
+            NodeValue::Null => "nothing".to_owned(),
+            NodeValue::Bool(value) => format!("the boolean `{value}`"),
+            NodeValue::Number(number) => format!("the number `{number}`"),
+            NodeValue::Text(text) => format!("the text `{}`", shortened(text)),
+            NodeValue::List(_) => "a list".to_owned(),
+            NodeValue::Map(_) => "a map".to_owned(),
+        }
+    }
+}
+
+/// The first line of `text`, cut where it is too long to quote.
+pub fn shortened(text: &str) -> String {
+    const MOST: usize = 60;
+    let first = text.lines().next().unwrap_or_default();
+    match truncated(first, MOST) {
+        cut if cut == first && first.len() < text.len() => format!("{cut}…"),
+        cut => cut,
+    }
+}

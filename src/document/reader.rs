@@ -1,0 +1,173 @@
+//! Reading values out of a document: paths of keys, diagnostics at them, JSONPaths and regular expressions.
+
+use std::fmt::Display;
+
+use regex::Regex;
+use serde_json_path::JsonPath;
+
+use super::diagnostic::{Diagnostic, Span};
+use super::node::Node;
+
+/// A path of keys, and of list indexes from 0, into a document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyPath(pub Vec<String>);
+
+impl KeyPath {
+    pub fn of(key: impl Display) -> Self {
+        Self(vec![key.to_string()])
+    }
+
+    pub fn then(&self, step: impl Display) -> Self {
+        let mut steps = self.0.clone();
+        steps.push(step.to_string());
+        Self(steps)
+    }
+}
+
+/// A JSONPath (RFC 9535) and the text it was written as.
+#[derive(Clone, Debug)]
+pub struct Query {
+    pub text: String,
+    pub path: JsonPath,
+}
+
+impl PartialEq for Query {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+/// Reads the values of one document and collects the diagnostics.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    pub node: &'a Node,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(node: &'a Node) -> Self {
+        Self {
+            node,
+            diagnostics: Vec::new(),
+        }
+    }
+
+    /// A diagnostic at the value that `path` leads to. It is not yet reported.
+    pub fn at(&self, path: &KeyPath, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::at(self.node.span_at(&path.0), message).path(written(&path.0))
+    }
+
+    /// A diagnostic at the last key of `path`. It is not yet reported.
+    pub fn at_key(&self, path: &KeyPath, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::at(self.node.key_span_at(&path.0), message).path(written(&path.0))
+    }
+
+    pub fn report(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// Parses the JSONPath `text`, which is the value at `path`.
+    pub fn query(&mut self, path: &KeyPath, text: &str) -> Option<Query> {
+        let span = self.node.span_at(&path.0).clone();
+        self.query_in(span, path, text)
+    }
+
+    /// Parses the JSONPath `text`, which is the last key of `path`.
+    pub fn query_key(&mut self, path: &KeyPath, text: &str) -> Option<Query> {
+        let span = self.node.key_span_at(&path.0).clone();
+        self.query_in(span, path, text)
+    }
+
+    fn query_in(&mut self, span: Span, path: &KeyPath, text: &str) -> Option<Query> {
+        match JsonPath::parse(text) {
+            Ok(parsed) => Some(Query {
+                text: text.to_owned(),
+                path: parsed,
+            }),
+            Err(error) => {
+                let position = error.position();
+                let (what, hint) = not_a_query(text, position, error.message());
+                let at = text.get(..position).map_or(0, |before| before.chars().count());
+                let marked = span.within(text, at, 1).unwrap_or(span);
+                self.report(
+                    Diagnostic::at(&marked, format!("not a JSONPath: {what}"))
+                        .path(written(&path.0))
+                        .found(format!("`{text}`"))
+                        .hint(hint),
+                );
+                None
+            }
+        }
+    }
+
+    /// Parses the regular expression `text`, which is the value at `path`.
+    pub fn regex(&mut self, path: &KeyPath, text: &str) -> Option<Regex> {
+        Regex::new(text)
+            .map_err(|error| self.not_a_regex(path, text, &error.to_string()))
+            .ok()
+    }
+
+    /// `error` is the text of the `regex` crate: the expression, a line of `^` below the mistake, and the reason last.
+    fn not_a_regex(&mut self, path: &KeyPath, text: &str, error: &str) {
+        let lines: Vec<&str> = error.lines().collect();
+        let why = lines.last().unwrap_or(&"").trim_start_matches("error: ");
+        let whole = self.node.span_at(&path.0);
+        let marked = lines
+            .iter()
+            .find(|line| line.contains('^') && line.chars().all(|character| matches!(character, ' ' | '^')))
+            .and_then(|marks| {
+                const INDENT: usize = 4;
+                let offset = marks.find('^')?.checked_sub(INDENT)?;
+                whole.within(text, offset, marks.matches('^').count())
+            });
+        let hint = match why.contains("look-around") || why.contains("backreferences") {
+            true => "use `contains` and `not_contains` instead",
+            false => r"a literal one of `\ . + * ? ( ) | [ ] { } ^ $` needs a `\` before it",
+        };
+        let diagnostic = Diagnostic::at(
+            marked.as_ref().unwrap_or(whole),
+            format!("not a regular expression: {why}"),
+        )
+        .path(written(&path.0))
+        .found(format!("`{text}`"))
+        .hint(hint);
+        self.report(diagnostic);
+    }
+}
+
+/// What is wrong with a JSONPath, and a hint.
+fn not_a_query(text: &str, position: usize, message: &str) -> (String, String) {
+    let rest = text.get(position..).unwrap_or_default();
+    if !text.starts_with('$') {
+        return (
+            "it does not begin with `$`".to_owned(),
+            format!("write `$.{}`", text.trim_start_matches(['.', '/'])),
+        );
+    }
+    let hint = match rest.starts_with('=') && !rest.starts_with("==") {
+        true => "values are compared by `==`",
+        false => "JSONPath as in RFC 9535: `$.messages[0].content[?@.type == 'text'].text`",
+    };
+    (message.to_owned(), hint.to_owned())
+}
+
+/// `path` as a reader writes it: `replies[0].content`, `request.body["$.thinking"]`.
+pub fn written(path: &[String]) -> String {
+    let mut text = String::new();
+    for step in path {
+        if step.bytes().all(|byte| byte.is_ascii_digit()) {
+            text.push_str(&format!("[{step}]"));
+        } else if step
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+        {
+            if !text.is_empty() {
+                text.push('.');
+            }
+            text.push_str(step);
+        } else {
+            text.push_str(&format!("[{step:?}]"));
+        }
+    }
+    text
+}

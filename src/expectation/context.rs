@@ -1,0 +1,218 @@
+//! The rest of a cell, as far as an expectation depends on it, and the checks that kinds share.
+
+use indexmap::IndexMap;
+
+use super::matcher::{MODEL, Matcher, MatcherForm};
+use super::provider_side::Turn;
+use crate::document::{Diagnostic, KeyPath, Query, Reader};
+use crate::ids::{ProviderId, TierId};
+use crate::text::listed;
+use crate::wire::Operation;
+use crate::wire::script::{Prompt, Reply, ReplyBlock, ReplyMessage, Script};
+
+/// The message for an expectation that could never fail.
+pub(super) const NO_CONDITION: &str = "no condition is given, so this could never fail";
+
+/// The rest of the cell.
+#[derive(Debug)]
+pub struct CellContext<'a> {
+    pub provider: &'a ProviderId,
+    /// The tiers of the manifest, each with its model.
+    pub tiers: &'a [(TierId, String)],
+    pub prompts: &'a [Prompt],
+    /// Whether the harness sends a direct request.
+    pub direct: bool,
+    /// Whether the harness asks for a token count.
+    pub count_tokens: bool,
+    pub script: &'a Script,
+    /// Whether `prompts` and `script` are free of errors, so that conclusions can be drawn from them.
+    pub whole: bool,
+}
+
+/// Checks the values of one expectation against the rest of its cell.
+#[derive(Debug)]
+pub struct Checker<'a> {
+    pub reader: Reader<'a>,
+    pub context: &'a CellContext<'a>,
+    /// The model that `${model}` stands for.
+    pub(super) model: Option<String>,
+    /// Whether a text contained `${model}`.
+    pub(super) saw_model: bool,
+}
+
+impl<'a> Checker<'a> {
+    pub fn new(reader: Reader<'a>, context: &'a CellContext<'a>) -> Self {
+        Self {
+            reader,
+            context,
+            model: None,
+            saw_model: false,
+        }
+    }
+
+    /// Reports `message` at the value of `path`; details can be added.
+    pub fn fault(&mut self, path: &KeyPath, message: impl Into<String>) -> &mut Diagnostic {
+        let diagnostic = self.reader.at(path, message);
+        self.reader.report(diagnostic);
+        self.reader.diagnostics.last_mut().expect("just reported")
+    }
+
+    pub fn hinted(&mut self, path: &KeyPath, message: impl Into<String>, hint: impl Into<String>) {
+        self.fault(path, message).hint = Some(hint.into());
+    }
+
+    /// Reports that none of the conditions `allowed` is given.
+    pub(super) fn no_condition<'n>(&mut self, path: &KeyPath, allowed: impl IntoIterator<Item = &'n str>) {
+        self.fault(path, NO_CONDITION).allowed = Some(listed(allowed));
+    }
+
+    /// `text` with the tier's model in place of `${model}`.
+    pub(super) fn with_model(&mut self, text: &str) -> String {
+        self.saw_model |= text.contains(MODEL);
+        text.replace(MODEL, self.model.as_deref().unwrap_or(MODEL))
+    }
+
+    /// The regular expression `text` with the tier's model, literally, in place of `${model}`.
+    pub(super) fn with_model_in_regex(&mut self, text: &str) -> String {
+        self.saw_model |= text.contains(MODEL);
+        let model = self
+            .model
+            .as_deref()
+            .map_or_else(|| "model".to_owned(), regex::escape);
+        text.replace(MODEL, &model)
+    }
+
+    /// Reports a request number that the script does not reach.
+    pub(super) fn turn(&mut self, path: &KeyPath, turn: Turn, operation: Operation) -> Turn {
+        let replies = self.context.script.replies.len();
+        if let Turn::Number(number) = turn
+            && number > replies
+            && operation == Operation::Messages
+            && self.context.whole
+        {
+            let message = format!(
+                "there is no request {number}: the script has {}",
+                replies_in_words(replies)
+            );
+            self.fault(&path.then("turn"), message).allowed =
+                Some(format!("{}, `every` or `last`", numbers_to(replies)));
+        }
+        turn
+    }
+
+    /// Reports an answer number that Claude Code does not get.
+    pub(super) fn answer_exists(&mut self, path: &KeyPath, turn: Option<usize>) {
+        let replies = self.context.script.replies.len();
+        let answers = replies.saturating_sub(usize::from(self.context.direct));
+        if let Some(turn) = turn
+            && turn > answers
+            && self.context.whole
+        {
+            let message = format!("there is no answer {turn}: Claude Code gets {answers}");
+            self.fault(path, message).allowed = Some(numbers_to(answers));
+        }
+    }
+
+    pub(super) fn messages(&self) -> impl Iterator<Item = &'a ReplyMessage> + use<'a> {
+        let replies = self.context.script.replies.iter();
+        replies.filter_map(|reply| match reply {
+            Reply::Message(message) => Some(message),
+            Reply::Error(_) => None,
+        })
+    }
+
+    /// The blocks of the messages sent before request `turn`.
+    fn blocks_before(&self, turn: Option<Turn>) -> impl Iterator<Item = &'a ReplyBlock> + use<'a> {
+        let bound = match turn {
+            Some(Turn::Number(number)) => number - 1,
+            _ => usize::MAX,
+        };
+        self.messages().take(bound).flat_map(|message| &message.content)
+    }
+
+    /// Reports a tool that no reply calls, or none before the request `before`.
+    pub(super) fn tool_is_called(&mut self, path: &KeyPath, tool: &str, before: Option<Turn>) {
+        let calls = self.blocks_before(before).filter_map(|block| match block {
+            ReplyBlock::ToolUse { name, .. } => Some(name.as_str()),
+            _ => None,
+        });
+        let called: Vec<&str> = calls.collect();
+        if !self.context.whole || called.contains(&tool) {
+            return;
+        }
+        let path = path.then("name");
+        let message = format!("no reply calls the tool `{tool}`{}", when(before));
+        let diagnostic = self.reader.at(&path, message);
+        self.reader.report(match called.is_empty() {
+            true => diagnostic.hint(format!(
+                "let a reply hold `tool_use: {{ name: {tool}, input: {{ … }} }}`"
+            )),
+            false => diagnostic
+                .allowed(listed(called.iter().copied()))
+                .did_you_mean(tool, called),
+        });
+    }
+
+    /// Reports that no reply has a thinking block, or none before the request `before`.
+    pub(super) fn something_thinks(&mut self, path: &KeyPath, before: Option<Turn>) {
+        let thinks = self
+            .blocks_before(before)
+            .any(|block| matches!(block, ReplyBlock::Thinking(_)));
+        if self.context.whole && !thinks {
+            self.hinted(
+                path,
+                format!("no reply holds a thinking block{}", when(before)),
+                "add `{ thinking: … }` to a reply's `content`",
+            );
+        }
+    }
+
+    /// Matchers by name.
+    pub(super) fn named(
+        &mut self,
+        path: &KeyPath,
+        entries: &IndexMap<String, MatcherForm>,
+    ) -> Vec<(String, Matcher)> {
+        entries
+            .iter()
+            .map(|(name, form)| (name.clone(), form.resolve(self, &path.then(name))))
+            .collect()
+    }
+
+    /// Matchers by JSONPath.
+    pub(super) fn queries(
+        &mut self,
+        path: &KeyPath,
+        entries: &IndexMap<String, MatcherForm>,
+    ) -> Vec<(Query, Matcher)> {
+        let mut queries = Vec::new();
+        for (text, form) in entries {
+            let path = path.then(text);
+            let query = self.reader.query_key(&path, text);
+            let matcher = form.resolve(self, &path);
+            queries.extend(query.map(|query| (query, matcher)));
+        }
+        queries
+    }
+}
+
+fn when(before: Option<Turn>) -> &'static str {
+    match before {
+        Some(_) => " before that request",
+        None => "",
+    }
+}
+
+pub(super) fn replies_in_words(replies: usize) -> String {
+    match replies {
+        1 => "1 reply".to_owned(),
+        replies => format!("{replies} replies"),
+    }
+}
+
+fn numbers_to(last: usize) -> String {
+    match last {
+        0 | 1 => last.to_string(),
+        last => format!("1 to {last}"),
+    }
+}

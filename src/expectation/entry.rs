@@ -1,0 +1,161 @@
+//! The keys that every expectation has, whatever its kind: tiers, clause, known failure.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::context::{CellContext, Checker};
+use super::kinds::{Check, ExpectationForm};
+use super::{Expectation, KnownFailure};
+use crate::document::{Diagnostic, KeyPath, Reader};
+use crate::ids::TierId;
+use crate::text::listed;
+
+/// A declared failure of the pinned gateway or CLI.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KnownFailureForm {
+    /// What fails, for readers.
+    #[schemars(length(min = 1))]
+    pub reason: String,
+    /// A public page about it.
+    #[schemars(extend("pattern" = "^https?://", "examples" = ["https://github.com/BerriAI/litellm/issues/1"]))]
+    pub link: String,
+    /// The tiers it fails on; all of them if not given.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub tiers: Option<Vec<String>>,
+}
+
+/// The sections of `code.claude.com/docs/en/llm-gateway-protocol`, by their anchors (2026-11).
+const PROTOCOL_SECTIONS: [&str; 5] = [
+    "api-formats",
+    "request-headers",
+    "system-prompt-attribution-block",
+    "feature-pass-through",
+    "model-discovery",
+];
+
+/// Resolves the entry `name` of `expect`, which stands at `path`. An entry that contains `${model}` becomes one expectation
+/// for each tier. Errors are reported to `diagnostics`.
+pub fn resolve(
+    reader: Reader<'_>,
+    path: &KeyPath,
+    name: &str,
+    form: &ExpectationForm,
+    context: &CellContext<'_>,
+) -> (Vec<Expectation>, Vec<Diagnostic>) {
+    let node = reader.node;
+    let mut checker = Checker::new(reader, context);
+    let tiers = form
+        .tiers
+        .as_ref()
+        .map(|names| tiers(&mut checker.reader, path, names, context));
+    clause(&mut checker, path, form.clause.as_deref());
+    let check = Check::resolve(form, &mut checker, path);
+    let diagnostics = checker.reader.diagnostics;
+    let Some(check) = check.filter(|_| diagnostics.is_empty()) else {
+        return (Vec::new(), diagnostics);
+    };
+    let expectation = Expectation {
+        name: name.to_owned(),
+        place: node.key_span_at(&path.0).place(),
+        tiers,
+        clause: form.clause.clone(),
+        needs_gateway: form.needs_gateway,
+        check,
+        known_failure: None,
+    };
+    if !checker.saw_model {
+        return (vec![expectation], diagnostics);
+    }
+    let of_tier = |(tier, model): &(TierId, String)| {
+        let mut checker = Checker::new(Reader::new(node), context);
+        checker.model = Some(model.clone());
+        Some(Expectation {
+            tiers: Some(vec![tier.clone()]),
+            check: Check::resolve(form, &mut checker, path)?,
+            ..expectation.clone()
+        })
+    };
+    let of_its_tiers = context
+        .tiers
+        .iter()
+        .filter(|(tier, _)| expectation.applies_to(tier));
+    (of_its_tiers.filter_map(of_tier).collect(), diagnostics)
+}
+
+/// Resolves the known failure that stands at `path`.
+pub fn resolve_known_failure(
+    reader: &mut Reader<'_>,
+    path: &KeyPath,
+    form: &KnownFailureForm,
+    context: &CellContext<'_>,
+) -> KnownFailure {
+    if form.reason.trim().is_empty() {
+        let diagnostic = reader.at(&path.then("reason"), "the text is empty");
+        reader.report(diagnostic.hint("say what fails, for readers of the matrix"));
+    }
+    KnownFailure {
+        reason: form.reason.trim().to_owned(),
+        link: form.link.clone(),
+        tiers: form
+            .tiers
+            .as_ref()
+            .map(|names| tiers(reader, path, names, context)),
+        place: reader.node.key_span_at(&path.0).place(),
+    }
+}
+
+/// The tiers called `names`, which stand below `tiers` of `path`.
+fn tiers(
+    reader: &mut Reader<'_>,
+    path: &KeyPath,
+    names: &[String],
+    context: &CellContext<'_>,
+) -> Vec<TierId> {
+    let known = || context.tiers.iter().map(|(tier, _)| tier.as_str());
+    let path = path.then("tiers");
+    for (index, name) in names.iter().enumerate() {
+        let path = path.then(index);
+        if !known().any(|tier| tier == name) {
+            let diagnostic = reader.at(&path, format!("the manifest has no tier `{name}`"));
+            reader.report(diagnostic.allowed(listed(known())).did_you_mean(name, known()));
+        } else if names[..index].contains(name) {
+            let diagnostic = reader.at(&path, format!("the tier `{name}` is there twice"));
+            reader.report(diagnostic);
+        }
+    }
+    names.iter().map(TierId::new).collect()
+}
+
+fn clause(checker: &mut Checker<'_>, path: &KeyPath, clause: Option<&str>) {
+    let Some(clause) = clause else { return };
+    let (page, section) = clause
+        .split_once('#')
+        .map_or((clause, None), |(page, section)| (page, Some(section)));
+    let known = match page {
+        "llm-gateway-protocol" => section.is_none_or(|section| PROTOCOL_SECTIONS.contains(&section)),
+        page => page == "llm-gateway-rollout" && section != Some(""),
+    };
+    if known {
+        return;
+    }
+    let sections: Vec<String> = PROTOCOL_SECTIONS
+        .iter()
+        .map(|section| format!("llm-gateway-protocol#{section}"))
+        .collect();
+    let pages = ["llm-gateway-protocol", "llm-gateway-rollout"];
+    let close = pages.into_iter().chain(sections.iter().map(String::as_str));
+    let diagnostic = checker
+        .reader
+        .at(
+            &path.then("clause"),
+            format!("`{clause}` is no clause of the gateway contract"),
+        )
+        .allowed(format!(
+            "`llm-gateway-protocol`, {}, `llm-gateway-rollout#…`",
+            listed(sections.iter().map(String::as_str))
+        ))
+        .did_you_mean(clause, close);
+    checker.reader.report(diagnostic);
+}

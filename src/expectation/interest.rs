@@ -1,0 +1,94 @@
+//! The changes on the wire that can explain why an expectation does not hold.
+
+use super::{RUN, TRANSCRIPT, UNMATCHED};
+use crate::wire::Direction;
+use crate::wire_diff::{Change, Part, WireDiff};
+
+/// The changes that a broken expectation depends on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Interest {
+    pub direction: Direction,
+    /// The kinds of thing, the most likely cause first.
+    pub parts: &'static [Part],
+    /// The names of headers and fields; empty for all.
+    pub names: Vec<String>,
+    /// Which request of its kind, from 1; `None` for any.
+    pub turn: Option<usize>,
+}
+
+/// The parts of a reply that carry an answer.
+pub(super) const ANSWER: &[Part] = &[Part::Block, Part::Event, Part::Status, Part::Error];
+
+impl Interest {
+    pub(super) fn reply(parts: &'static [Part], turn: Option<usize>) -> Self {
+        Self {
+            direction: Direction::Reply,
+            parts,
+            names: Vec::new(),
+            turn,
+        }
+    }
+
+    pub(super) fn request(parts: &'static [Part], turn: Option<usize>) -> Self {
+        Self {
+            direction: Direction::Request,
+            ..Self::reply(parts, turn)
+        }
+    }
+
+    /// The changes that can explain the implied expectation `name`.
+    pub fn of_implied(name: &str) -> Vec<Self> {
+        let refused = Self::reply(&[Part::Status, Part::Error, Part::Event, Part::Block], None);
+        match name {
+            RUN => vec![refused, Self::request(&[Part::Request], None)],
+            TRANSCRIPT => vec![Self::reply(&[Part::Event, Part::Block], None)],
+            UNMATCHED => vec![Self::request(&[Part::Request], None), refused],
+            _ => vec![refused],
+        }
+    }
+
+    pub fn takes(&self, change: &Change) -> bool {
+        change.direction == self.direction
+            && self.parts.contains(&change.what.part)
+            && self.turn.is_none_or(|turn| change.turn == turn)
+            && (self.names.is_empty() || self.names.iter().any(|name| is_about(change, name)))
+    }
+
+    /// All changes of `diff`: those that can explain `interests` first, then those of the same requests.
+    pub fn in_order<'a>(interests: &[Self], diff: &'a WireDiff) -> Vec<&'a Change> {
+        let mut ordered: Vec<&Change> = Vec::new();
+        for change in interests.iter().flat_map(|interest| interest.of_diff(diff)) {
+            push_once(&mut ordered, change);
+        }
+        let turns: Vec<usize> = interests.iter().filter_map(|interest| interest.turn).collect();
+        let mut rest: Vec<&Change> = diff.changes.iter().collect();
+        rest.sort_by_key(|change| (!turns.contains(&change.turn), change.what.part));
+        for change in rest {
+            push_once(&mut ordered, change);
+        }
+        ordered
+    }
+
+    /// The changes of `diff` that can explain it, the most likely first.
+    pub fn of_diff<'a>(&self, diff: &'a WireDiff) -> Vec<&'a Change> {
+        let mut found: Vec<&Change> = diff.changes.iter().filter(|change| self.takes(change)).collect();
+        found.sort_by_key(|change| self.parts.iter().position(|part| *part == change.what.part));
+        found
+    }
+}
+
+fn push_once<'a>(ordered: &mut Vec<&'a Change>, change: &'a Change) {
+    if !ordered.iter().any(|earlier| std::ptr::eq(*earlier, change)) {
+        ordered.push(change);
+    }
+}
+
+fn is_about(change: &Change, name: &str) -> bool {
+    let path = &change.what.path;
+    let first = path.split(['.', '[', ' ']).next().unwrap_or_default();
+    match change.what.part {
+        Part::Beta => name == "anthropic-beta" || name == "anthropic_beta" || name == path,
+        Part::Tool => name == "tools" || name == "toolConfig",
+        _ => first == name,
+    }
+}

@@ -1,0 +1,155 @@
+//! The kinds of expectation. Each has a file of its own and a line in the table below.
+
+use std::fmt;
+
+use schemars::{JsonSchema, Schema};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::context::Checker;
+use super::{Interest, Ruling, Scene};
+use crate::document::KeyPath;
+
+/// What a kind of expectation is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// What Claude Code, or the harness in its place, received from the gateway.
+    Client,
+    /// The requests at the provider. A live run cannot judge these.
+    Provider,
+}
+
+/// A kind of expectation.
+pub trait Kind: Clone + fmt::Debug + PartialEq {
+    /// The YAML value of its key. Its doc comment is the key's description in the schema and the reference.
+    type Form: DeserializeOwned + JsonSchema;
+
+    const SIDE: Side;
+
+    /// The checked kind, from the form that stands at `path`. Reports every way in which it could never fail, never hold,
+    /// or never be judged.
+    fn resolve(form: &Self::Form, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self>;
+
+    /// Judges the evidence. A provider-side kind is only asked about a simulated run.
+    fn judge(&self, scene: &Scene<'_>) -> Ruling;
+
+    /// The changes on the wire that can explain why it does not hold.
+    fn interest(&self) -> Interest;
+
+    /// Whether it holds on the near side of the gateway; `None` where that cannot be judged.
+    fn held_before(&self, _scene: &Scene<'_>) -> Option<bool> {
+        None
+    }
+}
+
+macro_rules! kinds {
+    ($($key:ident: $variant:ident($kind:ident)),+ $(,)?) => {
+        $(pub mod $key;)+
+        $(pub use $key::$kind;)+
+
+        /// What must hold.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Check {
+            $($variant($kind),)+
+        }
+
+        /// One thing that must hold: exactly one kind (`text`, `tool_call`, `request`, …), and if needed `tiers` and `clause`.
+        #[derive(Debug, Default, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields, default)]
+        #[schemars(transform = exactly_one_kind)]
+        pub struct ExpectationForm {
+            /// The tiers it is for; all of them if not given.
+            #[schemars(length(min = 1), extend("examples" = [["haiku"]]))]
+            pub tiers: Option<Vec<String>>,
+            /// The clause of the gateway contract that it rests on.
+            #[schemars(extend("examples" = ["llm-gateway-protocol#request-headers"]))]
+            pub clause: Option<String>,
+            /// Whether it is about what Claude Code sends to a gateway only. It is then not judged without a gateway
+            /// (`--gateway none`), where Claude Code speaks the provider's own protocol.
+            pub needs_gateway: bool,
+            $(pub $key: Option<<$kind as Kind>::Form>,)+
+        }
+
+        /// The keys of the kinds, in the order of the reference.
+        pub const KINDS: &[&str] = &[$(stringify!($key)),+];
+
+        $(impl From<$kind> for Check {
+            fn from(kind: $kind) -> Self {
+                Self::$variant(kind)
+            }
+        })+
+
+        impl Check {
+            /// The kind that `form` gives.
+            pub(super) fn resolve(form: &ExpectationForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
+                $(if let Some(form) = &form.$key {
+                    return $kind::resolve(form, checker, &path.then(stringify!($key))).map(Self::$variant);
+                })+
+                None
+            }
+
+            pub fn side(&self) -> Side {
+                match self {
+                    $(Self::$variant(_) => $kind::SIDE,)+
+                }
+            }
+
+            pub fn judge(&self, scene: &Scene<'_>) -> Ruling {
+                match self {
+                    $(Self::$variant(kind) => kind.judge(scene),)+
+                }
+            }
+
+            pub fn interest(&self) -> Interest {
+                match self {
+                    $(Self::$variant(kind) => kind.interest(),)+
+                }
+            }
+
+            pub fn held_before(&self, scene: &Scene<'_>) -> Option<bool> {
+                match self {
+                    $(Self::$variant(kind) => kind.held_before(scene),)+
+                }
+            }
+        }
+    };
+}
+
+mod files;
+
+kinds! {
+    text: Text(TextCheck),
+    tool_call: ToolCall(ToolCallCheck),
+    tool_result: ToolResult(ToolResultCheck),
+    thinking: Thinking(ThinkingCheck),
+    stream: Stream(StreamCheck),
+    usage: Usage(UsageCheck),
+    stop_reason: StopReason(StopReasonCheck),
+    exit: Exit(ExitCheck),
+    event: Event(EventCheck),
+    direct_reply: DirectReply(DirectReplyCheck),
+    token_count: TokenCount(TokenCountCheck),
+    requests: Requests(RequestsCheck),
+    request: Request(RequestCheck),
+    beta: Beta(BetaCheck),
+    image_arrived: ImageArrived(ImageArrivedCheck),
+    document_arrived: DocumentArrived(DocumentArrivedCheck),
+    tool_result_arrived: ToolResultArrived(ToolResultArrivedCheck),
+    thinking_arrived: ThinkingArrived(ThinkingArrivedCheck),
+    cache: Cache(CacheCheck),
+    unchanged: Unchanged(UnchangedCheck),
+    todo: Todo(TodoCheck),
+}
+
+impl Check {
+    /// Whether a live run cannot judge it.
+    pub fn is_provider_side(&self) -> bool {
+        self.side() == Side::Provider
+    }
+}
+
+fn exactly_one_kind(schema: &mut Schema) {
+    let required: Vec<Value> = KINDS.iter().map(|kind| json!({ "required": [kind] })).collect();
+    schema.insert("oneOf".to_owned(), required.into());
+}

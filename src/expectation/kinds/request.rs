@@ -1,0 +1,270 @@
+//! `request`: a request that reached the provider.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Kind, Side};
+use crate::document::{KeyPath, Query};
+use crate::expectation::provider_side::{Turn, TurnForm, at, on_each};
+use crate::expectation::{
+    Checker, Deviation, Interest, MatchError, Matcher, MatcherForm, Ruling, Scene, trace, value_tree,
+};
+use crate::wire::exchange::ProviderExchange;
+use crate::wire::{Operation, Route};
+use crate::wire_diff::Part;
+
+/// Provider's side: what a request that reached it must hold. Not judged in a live run.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("examples" = [{"turn": "every", "route": "bedrock_invoke", "stream": true}]))]
+pub struct RequestForm {
+    /// Which request of the trial: a number from 1, `every` or `last`.
+    turn: TurnForm,
+    /// The kind of request; `messages` if not given.
+    #[serde(default)]
+    operation: Option<Operation>,
+    /// The route it came by.
+    #[serde(default)]
+    route: Option<Route>,
+    /// Whether it asks for a stream.
+    #[serde(default)]
+    stream: Option<bool>,
+    /// What the model must be, as the provider received it: in the body, or on Bedrock and Vertex AI in the path.
+    #[serde(default)]
+    #[schemars(extend("examples" = [{"contains": "${model}"}]))]
+    model: Option<MatcherForm>,
+    /// What its headers must be, by name in lower case. A header that was sent twice counts as its values joined by `,`.
+    #[serde(default)]
+    #[schemars(extend("examples" = [{"anthropic-version": {"equals": "2023-06-01"}}]))]
+    headers: IndexMap<String, MatcherForm>,
+    /// What its body must hold as the provider received it, by JSONPath (RFC 9535).
+    #[serde(default)]
+    #[schemars(extend("examples" = [{"$.max_tokens": {"min": 1}, "$.tools[?@.name == 'Bash']": {"exists": true}}]))]
+    body: IndexMap<String, MatcherForm>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestCheck {
+    pub turn: Turn,
+    pub operation: Operation,
+    pub route: Option<Route>,
+    pub stream: Option<bool>,
+    /// The model, as the body or the path names it.
+    pub model: Option<Matcher>,
+    /// Headers, by name in lower case. A header sent twice counts as its values joined by `,`.
+    pub headers: Vec<(String, Matcher)>,
+    /// The body as the provider received it.
+    pub body: Vec<(Query, Matcher)>,
+}
+
+impl Kind for RequestCheck {
+    type Form = RequestForm;
+    const SIDE: Side = Side::Provider;
+
+    fn resolve(form: &RequestForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
+        let operation = form.operation.unwrap_or(Operation::Messages);
+        let turn = checker.turn(path, form.turn.0, operation);
+        let without_condition = form.route.is_none()
+            && form.stream.is_none()
+            && form.model.is_none()
+            && form.headers.is_empty()
+            && form.body.is_empty();
+        if without_condition && operation == Operation::Messages {
+            checker.no_condition(path, ["route", "stream", "model", "headers", "body"]);
+        }
+        route_is_possible(form.route, checker, path);
+        header_names(form, checker, path);
+        Some(Self {
+            turn,
+            operation,
+            route: form.route,
+            stream: form.stream,
+            model: form
+                .model
+                .as_ref()
+                .map(|form| form.resolve(checker, &path.then("model"))),
+            headers: checker.named(&path.then("headers"), &form.headers),
+            body: checker.queries(&path.then("body"), &form.body),
+        })
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Ruling {
+        on_each(self.turn, self.operation, &scene.evidence.exchanges, |exchange| {
+            let on_the_way = self.by_route(exchange).into_iter().chain(self.by_stream(exchange));
+            let of_content = self.by_model(exchange).into_iter();
+            let of_content = of_content.chain(self.by_header(exchange)).chain(self.by_body(exchange));
+            on_the_way.chain(of_content).collect()
+        })
+    }
+
+    fn interest(&self) -> Interest {
+        Interest {
+            names: self.names(),
+            ..Interest::request(self.parts(), self.turn.number())
+        }
+    }
+
+    fn held_before(&self, scene: &Scene<'_>) -> Option<bool> {
+        // Route, model and stream differ in form from one API to another; headers and body can be compared.
+        let in_any_form = Self {
+            route: None,
+            model: None,
+            stream: None,
+            ..self.clone()
+        };
+        if in_any_form.headers.is_empty() && in_any_form.body.is_empty() {
+            return None;
+        }
+        let holds = trace::held_as_sent(&in_any_form, scene)?;
+        // A path into the body of another API finds nothing, and that proves nothing.
+        let mut exchanges = scene.evidence.exchanges.iter();
+        let is_same_form = exchanges.all(|exchange| exchange.route == Some(Route::Anthropic));
+        (holds || is_same_form || self.body.is_empty()).then_some(holds)
+    }
+}
+
+impl RequestCheck {
+    fn by_route(&self, exchange: &ProviderExchange) -> Option<Deviation> {
+        let route = self.route.filter(|route| exchange.route != Some(*route))?;
+        let found = exchange.route.map_or("no known route", |route| route.as_str());
+        let error = MatchError {
+            expected: route.as_str().into(),
+            actual: format!("{found} ({})", exchange.request.path),
+        };
+        let summary = "the request reached the provider by another route";
+        Some(deviation(exchange, summary, error))
+    }
+
+    fn by_stream(&self, exchange: &ProviderExchange) -> Option<Deviation> {
+        let word = |streamed| match streamed {
+            true => "a streamed reply",
+            false => "a reply in one piece",
+        };
+        let stream = self.stream.filter(|stream| exchange.reply.stream != *stream)?;
+        let found = word(exchange.reply.stream);
+        let error = MatchError {
+            expected: word(stream).into(),
+            actual: format!("{found} ({})", exchange.request.path),
+        };
+        Some(deviation(exchange, format!("the provider was asked for {found}"), error))
+    }
+
+    fn by_model(&self, exchange: &ProviderExchange) -> Option<Deviation> {
+        let message = exchange.message.as_ref();
+        let model = message.map(|message| Value::from(message.model.as_str()));
+        let error = self.model.as_ref()?.check(model.as_ref().as_slice()).err()?;
+        Some(deviation(exchange, "the request is for another model", error))
+    }
+
+    fn by_header(&self, exchange: &ProviderExchange) -> impl Iterator<Item = Deviation> {
+        self.headers.iter().filter_map(|(name, matcher)| {
+            let values: Vec<&str> = exchange.request.header(name).collect();
+            let joined = Value::String(values.join(","));
+            let found: &[&Value] = if values.is_empty() { &[] } else { &[&joined] };
+            let error = matcher.check(found).err()?;
+            let summary = format!("header `{name}` did not arrive as it should");
+            Some(deviation(exchange, summary, error))
+        })
+    }
+
+    fn by_body(&self, exchange: &ProviderExchange) -> impl Iterator<Item = Deviation> {
+        self.body.iter().filter_map(|(query, matcher)| {
+            let error = match exchange.request.body.json() {
+                Some(body) => value_tree::check(query, matcher, body).err()?,
+                None => MatchError {
+                    expected: matcher.to_string(),
+                    actual: "a body that is not JSON".into(),
+                },
+            };
+            let summary = format!("`{}` of the request's body is not as it should be", query.text);
+            Some(deviation(exchange, summary, error))
+        })
+    }
+
+    fn parts(&self) -> &'static [Part] {
+        match (self.headers.is_empty(), self.body.is_empty()) {
+            (false, true) => &[Part::Header, Part::Beta],
+            (true, false) => &[
+                Part::Field,
+                Part::Beta,
+                Part::Block,
+                Part::Tool,
+                Part::Breakpoint,
+                Part::Signature,
+            ],
+            _ => &[
+                Part::Header,
+                Part::Beta,
+                Part::Field,
+                Part::Block,
+                Part::Tool,
+                Part::Breakpoint,
+                Part::Signature,
+                Part::Request,
+            ],
+        }
+    }
+
+    /// The headers, and every step of each path into the body.
+    fn names(&self) -> Vec<String> {
+        let is_separator = |character: char| !(character.is_alphanumeric() || character == '_');
+        let steps = self
+            .body
+            .iter()
+            .flat_map(|(query, _)| query.text.split(is_separator))
+            .filter(|step| !step.is_empty());
+        let headers = self.headers.iter().map(|(name, _)| name.as_str());
+        headers.chain(steps).map(str::to_owned).collect()
+    }
+}
+
+fn deviation(exchange: &ProviderExchange, summary: impl Into<String>, error: MatchError) -> Deviation {
+    Deviation {
+        summary: summary.into(),
+        expected: error.expected,
+        actual: error.actual,
+        evidence: Some(at(exchange)),
+    }
+}
+
+/// Reports a route that is another provider's.
+fn route_is_possible(route: Option<Route>, checker: &mut Checker<'_>, path: &KeyPath) {
+    let provider = checker.context.provider.as_str();
+    let Some(route) = route.filter(|route| route.as_str() != provider) else {
+        return;
+    };
+    if !Route::ALL.iter().any(|known| known.as_str() == provider) {
+        return;
+    }
+    // The message names no provider, so that it is reported once for all providers that share the entry.
+    let message = format!("only requests of `{route}` cells take the route `{route}`", route = route.as_str());
+    let node = checker.reader.node;
+    let hint = match node.span_at(&path.0).source.file == node.span.source.file {
+        true => format!("write `{provider}`"),
+        false => "a route belongs in `cells/_providers/<provider>.yaml`".to_owned(),
+    };
+    checker.hinted(&path.then("route"), message, hint);
+}
+
+fn header_names(form: &RequestForm, checker: &mut Checker<'_>, path: &KeyPath) {
+    for name in form.headers.keys() {
+        let path = path.then("headers").then(name);
+        let is_lower = |byte: u8| !byte.is_ascii_uppercase() && !byte.is_ascii_whitespace();
+        let (message, meant) = match name.strip_prefix("$.") {
+            Some(header) => (
+                format!("`{name}` is a JSONPath, and headers go by their names"),
+                header,
+            ),
+            None if name.bytes().all(is_lower) => continue,
+            None => (
+                format!("`{name}` is not a header's name in lower case"),
+                name.trim(),
+            ),
+        };
+        let diagnostic = checker.reader.at_key(&path, message);
+        let hint = format!("write `{}`", meant.to_ascii_lowercase());
+        checker.reader.report(diagnostic.hint(hint));
+    }
+}

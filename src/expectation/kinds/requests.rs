@@ -1,0 +1,84 @@
+//! `requests`: how many requests of a kind reached the provider.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Kind, Side};
+use crate::document::KeyPath;
+use crate::expectation::context::replies_in_words;
+use crate::expectation::provider_side::{arrivals, at, noun, of_operation};
+use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene, trace};
+use crate::wire::Operation;
+use crate::wire::script::Reply;
+use crate::wire_diff::Part;
+
+/// Provider's side: how many requests reached it. Not judged in a live run.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("examples" = [{"count": 2}]))]
+pub struct RequestsForm {
+    /// Of which kind; `messages` if not given.
+    #[serde(default)]
+    #[schemars(extend("examples" = ["messages", "count_tokens"]))]
+    operation: Option<Operation>,
+    /// How many, exactly.
+    count: u64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestsCheck {
+    pub operation: Operation,
+    pub count: u64,
+}
+
+impl Kind for RequestsCheck {
+    type Form = RequestsForm;
+    const SIDE: Side = Side::Provider;
+
+    fn resolve(form: &RequestsForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
+        let operation = form.operation.unwrap_or(Operation::Messages);
+        let replies = &checker.context.script.replies;
+        let has_error = replies.iter().any(|reply| matches!(reply, Reply::Error(_)));
+        let is_planned = operation == Operation::Messages && checker.context.whole && !has_error;
+        if is_planned && form.count != replies.len() as u64 {
+            let message = format!(
+                "the script has {}, so a correct run never makes {} requests",
+                replies_in_words(replies.len()),
+                form.count
+            );
+            let hint = format!("write {}, or change `replies`", replies.len());
+            checker.hinted(&path.then("count"), message, hint);
+        }
+        Some(Self {
+            operation,
+            count: form.count,
+        })
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Ruling {
+        let exchanges = &scene.evidence.exchanges;
+        let mut counted = of_operation(self.operation, exchanges);
+        let found = counted.clone().count() as u64;
+        if found == self.count {
+            return Ruling::Judged(Vec::new());
+        }
+        Ruling::Judged(vec![Deviation {
+            summary: format!(
+                "the provider received {found} {}s instead of {}",
+                noun(self.operation),
+                self.count
+            ),
+            expected: self.count.to_string(),
+            actual: arrivals(exchanges),
+            evidence: counted.next_back().map(at),
+        }])
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::request(&[Part::Request], None)
+    }
+
+    fn held_before(&self, scene: &Scene<'_>) -> Option<bool> {
+        trace::held_as_sent(self, scene)
+    }
+}

@@ -1,0 +1,127 @@
+//! `thinking_arrived`: the provider's thinking blocks came back to it.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::thinking::thinking_of;
+use super::{Kind, Side};
+use crate::document::KeyPath;
+use crate::expectation::provider_side::{Turn, TurnForm, at, blocks_before, messages, on_each, outline};
+use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene, trace};
+use crate::text::clipped;
+use crate::wire::Operation;
+use crate::wire::exchange::ProviderExchange;
+use crate::wire::message::{Content, Message};
+use crate::wire_diff::Part;
+
+/// Provider's side: the thinking blocks that it sent came back unmodified, at the head of their message. Not judged in a
+/// live run.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("examples" = [{"turn": 2}]))]
+pub struct ThinkingArrivedForm {
+    /// Which request of the trial: a number from 1, `every` or `last`.
+    turn: TurnForm,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ThinkingArrivedCheck {
+    pub turn: Turn,
+}
+
+impl Kind for ThinkingArrivedCheck {
+    type Form = ThinkingArrivedForm;
+    const SIDE: Side = Side::Provider;
+
+    fn resolve(form: &ThinkingArrivedForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
+        let turn = checker.turn(path, form.turn.0, Operation::Messages);
+        checker.something_thinks(path, Some(turn));
+        Some(Self { turn })
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Ruling {
+        let exchanges = &scene.evidence.exchanges;
+        on_each(self.turn, Operation::Messages, exchanges, |exchange| {
+            let sent: Vec<(&str, &str)> = blocks_before(exchange, exchanges)
+                .filter_map(thinking_of)
+                .collect();
+            if sent.is_empty() {
+                return vec![Deviation {
+                    summary: "the provider sent no thinking block that could come back".into(),
+                    expected: "a reply before this request with a thinking block".into(),
+                    actual: "none".into(),
+                    evidence: Some(at(exchange)),
+                }];
+            }
+            let returned = returned(exchange);
+            let lost = sent.iter().filter(|block| !returned.contains(block));
+            let lost = lost.map(|block| altered(*block, &returned, exchange));
+            lost.chain(displaced(exchange)).collect()
+        })
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::request(
+            &[Part::Signature, Part::Block, Part::Request],
+            self.turn.number(),
+        )
+    }
+
+    fn held_before(&self, scene: &Scene<'_>) -> Option<bool> {
+        trace::held_as_sent(self, scene)
+    }
+}
+
+fn assistant(exchange: &ProviderExchange) -> impl Iterator<Item = &Message> {
+    messages(exchange).iter().filter(|message| message.role == "assistant")
+}
+
+/// Text and signature of the thinking blocks in the request.
+fn returned(exchange: &ProviderExchange) -> Vec<(&str, &str)> {
+    assistant(exchange)
+        .flat_map(|message| &message.content)
+        .filter_map(|block| match &block.content {
+            Content::Thinking { thinking, signature } => Some((thinking.as_str(), signature.as_str())),
+            _ => None,
+        })
+        .collect()
+}
+
+fn altered((thinking, signature): (&str, &str), returned: &[(&str, &str)], exchange: &ProviderExchange) -> Deviation {
+    let alike = returned
+        .iter()
+        .find(|(text, sign)| *text == thinking || *sign == signature);
+    let actual = match alike {
+        None => format!("no such thinking block; {}", outline(exchange)),
+        Some((text, sign)) if *text != thinking => format!(
+            "thinking {:?} with that signature: text changed (signature {} bytes)",
+            clipped(text),
+            sign.len()
+        ),
+        Some((_, sign)) => format!("that text with another signature ({} bytes)", sign.len()),
+    };
+    Deviation {
+        summary: "the thinking block did not come back to the provider as it was sent".into(),
+        expected: format!(
+            "thinking {:?} with its signature of {} bytes",
+            clipped(thinking),
+            signature.len()
+        ),
+        actual,
+        evidence: Some(at(exchange)),
+    }
+}
+
+/// A message with thinking that does not stand first.
+fn displaced(exchange: &ProviderExchange) -> Option<Deviation> {
+    let is_displaced = |message: &Message| {
+        let mut blocks = message.content.iter().map(|block| block.content.is_thinking());
+        blocks.next() == Some(false) && blocks.any(|thinks| thinks)
+    };
+    assistant(exchange).any(is_displaced).then(|| Deviation {
+        summary: "the thinking block came back in another place".into(),
+        expected: "thinking at the head of its message".into(),
+        actual: outline(exchange),
+        evidence: Some(at(exchange)),
+    })
+}

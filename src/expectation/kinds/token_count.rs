@@ -1,0 +1,98 @@
+//! `token_count`: the gateway's answer to the cell's `count_tokens`.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Kind, Side};
+use crate::document::KeyPath;
+use crate::evidence::{Behind, Evidence};
+use crate::expectation::count::{CountForm, CountMatcher};
+use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
+use crate::text::clipped;
+use crate::wire::Operation;
+use crate::wire_diff::Part;
+
+/// Gateway's side: the number that it answers to the cell's `count_tokens`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(extend("examples" = [{"min": 1, "as_provider": true}]))]
+pub struct TokenCountForm(CountForm);
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenCountCheck(pub CountMatcher);
+
+impl Kind for TokenCountCheck {
+    type Form = TokenCountForm;
+    const SIDE: Side = Side::Client;
+
+    fn resolve(form: &TokenCountForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
+        if !checker.context.count_tokens && checker.context.whole {
+            checker.hinted(
+                path,
+                "the cell asks for no token count, so this could never be judged",
+                "add `count_tokens`",
+            );
+        }
+        Some(Self(form.0.resolve(checker, path)))
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Ruling {
+        let evidence = scene.evidence;
+        if evidence.behind == Behind::Live && !self.0.has_bounds() {
+            return Ruling::NotJudged;
+        }
+        let at = || Some(("count_tokens.json".to_owned(), 1));
+        let deviation = |summary: &str, expected: String, actual: String, evidence| {
+            Ruling::Judged(vec![Deviation {
+                summary: summary.into(),
+                expected,
+                actual,
+                evidence,
+            }])
+        };
+        let Some(reply) = &evidence.counted else {
+            return deviation(
+                "the tokens were not counted",
+                "an answer of status 200".into(),
+                "Claude Code's run broke off before it".into(),
+                None,
+            );
+        };
+        let answered = reply.body["input_tokens"].as_u64();
+        let Some(found) = answered.filter(|_| reply.status == 200) else {
+            return deviation(
+                "the gateway did not count the tokens",
+                "status 200 and `input_tokens`".into(),
+                clipped(&format!("status {}: {}", reply.status, reply.body)),
+                at(),
+            );
+        };
+        let wants_providers = self.0.as_provider && evidence.behind == Behind::Simulated;
+        let counted = counted_by_provider(evidence);
+        if self.0.is_within(found) && (!wants_providers || counted == Some(found)) {
+            return Ruling::Judged(Vec::new());
+        }
+        let expected = match counted {
+            None if wants_providers => "the number that the provider counts, and it was not asked".to_owned(),
+            _ => self.0.in_words(counted.filter(|_| wants_providers)),
+        };
+        deviation(
+            "the token count is not as it should be",
+            expected,
+            found.to_string(),
+            at(),
+        )
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::reply(&[Part::Usage, Part::Status, Part::Error], None)
+    }
+}
+
+/// The provider's answer to the last such request of the trial.
+fn counted_by_provider(evidence: &Evidence) -> Option<u64> {
+    let mut exchanges = evidence.exchanges.iter().rev();
+    let last = exchanges
+        .find(|exchange| exchange.operation == Operation::CountTokens && exchange.reply.status == 200)?;
+    Some(last.reply.usage.input_tokens)
+}

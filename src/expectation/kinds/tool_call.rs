@@ -1,0 +1,111 @@
+//! `tool_call`: Claude Code was asked to run a tool.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Kind, Side};
+use crate::document::KeyPath;
+use crate::expectation::claude_side::{line_of_transcript, transcript_end};
+use crate::expectation::interest::{ANSWER, Interest};
+use crate::expectation::{Checker, Deviation, Matcher, MatcherForm, Ruling, Scene, trace};
+use crate::text::clipped;
+use crate::transcript::AnswerBlock;
+
+/// CLI side: Claude Code was asked for a tool, with these arguments.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("examples" = [{"name": "Bash", "input": {"command": {"equals": "echo pong"}}}]))]
+pub struct ToolCallForm {
+    /// The tool.
+    #[schemars(length(min = 1))]
+    name: String,
+    /// What its arguments must be, by name.
+    #[serde(default)]
+    input: IndexMap<String, MatcherForm>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolCallCheck {
+    pub name: String,
+    /// Matchers for its arguments, by name.
+    pub input: Vec<(String, Matcher)>,
+}
+
+impl Kind for ToolCallCheck {
+    type Form = ToolCallForm;
+    const SIDE: Side = Side::Client;
+
+    fn resolve(form: &ToolCallForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
+        checker.tool_is_called(path, &form.name, None);
+        Some(Self {
+            name: form.name.clone(),
+            input: checker.named(&path.then("input"), &form.input),
+        })
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Ruling {
+        let evidence = scene.evidence;
+        let messages = evidence.transcript.messages();
+        let mut calls: Vec<(&str, &Value)> = Vec::new();
+        let mut first_line = None;
+        for message in &messages {
+            for block in &message.content {
+                if let AnswerBlock::ToolUse { name, input, .. } = block {
+                    calls.push((name, input));
+                    first_line.get_or_insert(message.line);
+                }
+            }
+        }
+        if calls.iter().any(|call| self.fits(call)) {
+            return Ruling::Judged(Vec::new());
+        }
+        let found: Vec<String> = calls
+            .iter()
+            .map(|(called, arguments)| format!("{called} {arguments}"))
+            .collect();
+        Ruling::Judged(vec![Deviation {
+            summary: format!("Claude Code was not asked to run `{}` as it should", self.name),
+            expected: self.in_words(),
+            actual: match found.is_empty() {
+                true => "no tool call".into(),
+                false => clipped(&found.join("; ")),
+            },
+            evidence: first_line
+                .map(line_of_transcript)
+                .or_else(|| transcript_end(evidence)),
+        }])
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::reply(ANSWER, None)
+    }
+
+    fn held_before(&self, scene: &Scene<'_>) -> Option<bool> {
+        trace::held_as_answered(self, scene)
+    }
+}
+
+impl ToolCallCheck {
+    fn fits(&self, (called, arguments): &(&str, &Value)) -> bool {
+        *called == self.name
+            && self.input.iter().all(|(key, matcher)| {
+                let found: Vec<&Value> = arguments.get(key).into_iter().collect();
+                matcher.check(&found).is_ok()
+            })
+    }
+
+    fn in_words(&self) -> String {
+        let name = &self.name;
+        let wanted: Vec<String> = self
+            .input
+            .iter()
+            .map(|(key, matcher)| format!("`{key}` {matcher}"))
+            .collect();
+        match wanted.is_empty() {
+            true => format!("a call of `{name}`"),
+            false => format!("a call of `{name}` with {}", wanted.join(" and ")),
+        }
+    }
+}

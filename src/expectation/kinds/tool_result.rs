@@ -1,0 +1,101 @@
+//! `tool_result`: Claude Code ran a tool.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Kind, Side};
+use crate::document::KeyPath;
+use crate::expectation::claude_side::{line_of_transcript, transcript_end};
+use crate::expectation::interest::{ANSWER, Interest};
+use crate::expectation::{Checker, Deviation, Matcher, MatcherForm, Ruling, Scene};
+use crate::text::clipped;
+
+/// CLI side: Claude Code ran a tool and got a result.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("examples" = [{"name": "Bash", "text": {"contains": "pong"}, "is_error": false}]))]
+pub struct ToolResultForm {
+    /// The tool.
+    #[schemars(length(min = 1))]
+    name: String,
+    /// What the result's text must be.
+    #[serde(default)]
+    text: Option<MatcherForm>,
+    /// Whether the result is an error.
+    #[serde(default)]
+    is_error: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolResultCheck {
+    pub name: String,
+    pub text: Option<Matcher>,
+    pub is_error: Option<bool>,
+}
+
+impl Kind for ToolResultCheck {
+    type Form = ToolResultForm;
+    const SIDE: Side = Side::Client;
+
+    fn resolve(form: &ToolResultForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
+        checker.tool_is_called(path, &form.name, None);
+        let text = form.text.as_ref();
+        Some(Self {
+            name: form.name.clone(),
+            text: text.map(|text| text.resolve(checker, &path.then("text"))),
+            is_error: form.is_error,
+        })
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Ruling {
+        let results = scene.evidence.transcript.tool_results();
+        let fits = results.iter().any(|result| {
+            result.name.as_ref() == Some(&self.name)
+                && self.is_error.is_none_or(|wanted| wanted == result.is_error)
+                && self
+                    .text
+                    .as_ref()
+                    .is_none_or(|matcher| matcher.check_text(&result.text).is_ok())
+        });
+        if fits {
+            return Ruling::Judged(Vec::new());
+        }
+        let found: Vec<String> = results
+            .iter()
+            .map(|result| {
+                let kind = if result.is_error { "error" } else { "result" };
+                let name = result.name.as_deref().unwrap_or("an unknown tool");
+                format!("{kind} of {name}: {:?}", result.text)
+            })
+            .collect();
+        Ruling::Judged(vec![Deviation {
+            summary: format!("Claude Code did not run `{}` as it should", self.name),
+            expected: self.in_words(),
+            actual: match found.is_empty() {
+                true => "no tool result".into(),
+                false => clipped(&found.join("; ")),
+            },
+            evidence: results
+                .first()
+                .map(|result| line_of_transcript(result.line))
+                .or_else(|| transcript_end(scene.evidence)),
+        }])
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::reply(ANSWER, None)
+    }
+}
+
+impl ToolResultCheck {
+    fn in_words(&self) -> String {
+        let mut wanted = vec![format!("a result of `{}`", self.name)];
+        match self.is_error {
+            Some(true) => wanted.push("an error".into()),
+            Some(false) => wanted.push("no error".into()),
+            None => {}
+        }
+        wanted.extend(self.text.as_ref().map(|matcher| format!("its text: {matcher}")));
+        wanted.join(", ")
+    }
+}

@@ -1,0 +1,158 @@
+//! `tool_result_arrived`: a tool's result came back to the provider.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Kind, Side};
+use crate::document::KeyPath;
+use crate::expectation::provider_side::{Turn, TurnForm, at, blocks_before, messages, on_each, outline};
+use crate::expectation::{Checker, Deviation, Interest, Matcher, MatcherForm, Ruling, Scene, trace};
+use crate::text::clipped;
+use crate::wire::Operation;
+use crate::wire::exchange::ProviderExchange;
+use crate::wire::message::{Content, text_of};
+use crate::wire_diff::Part;
+
+/// Provider's side: a tool's result came back, answering the very call that it made. Not judged in a live run.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("examples" = [{"turn": 2, "name": "Bash", "text": {"contains": "pong"}}]))]
+pub struct ToolResultArrivedForm {
+    /// Which request of the trial: a number from 1, `every` or `last`.
+    turn: TurnForm,
+    /// The tool.
+    #[schemars(length(min = 1))]
+    name: String,
+    /// What the result's text must be.
+    #[serde(default)]
+    text: Option<MatcherForm>,
+    /// Whether the result is an error; false if not given.
+    #[serde(default)]
+    is_error: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolResultArrivedCheck {
+    pub turn: Turn,
+    pub name: String,
+    pub text: Option<Matcher>,
+    pub is_error: bool,
+}
+
+/// A `tool_result` block of a request.
+struct Arrived<'a> {
+    id: &'a str,
+    text: String,
+    is_error: bool,
+}
+
+impl Kind for ToolResultArrivedCheck {
+    type Form = ToolResultArrivedForm;
+    const SIDE: Side = Side::Provider;
+
+    fn resolve(form: &ToolResultArrivedForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
+        let turn = checker.turn(path, form.turn.0, Operation::Messages);
+        checker.tool_is_called(path, &form.name, Some(turn));
+        let text = form.text.as_ref();
+        Some(Self {
+            turn,
+            name: form.name.clone(),
+            text: text.map(|text| text.resolve(checker, &path.then("text"))),
+            is_error: form.is_error.unwrap_or_default(),
+        })
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Ruling {
+        let exchanges = &scene.evidence.exchanges;
+        on_each(self.turn, Operation::Messages, exchanges, |exchange| {
+            let calls = self.calls_before(exchange, exchanges);
+            if calls.is_empty() {
+                return vec![Deviation {
+                    summary: "there is no tool call that a result could answer".into(),
+                    expected: format!("a reply before this request that calls `{}`", self.name),
+                    actual: "none".into(),
+                    evidence: Some(at(exchange)),
+                }];
+            }
+            let results = results(exchange);
+            let first = calls.iter().find_map(|id| self.judge_call(id, &results, exchange));
+            first.into_iter().collect()
+        })
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::request(&[Part::Block, Part::Request], self.turn.number())
+    }
+
+    fn held_before(&self, scene: &Scene<'_>) -> Option<bool> {
+        trace::held_as_sent(self, scene)
+    }
+}
+
+impl ToolResultArrivedCheck {
+    /// The ids that the provider gave to its calls of the tool before `exchange`.
+    fn calls_before(&self, exchange: &ProviderExchange, exchanges: &[ProviderExchange]) -> Vec<String> {
+        blocks_before(exchange, exchanges)
+            .filter(|block| block["type"] == "tool_use" && block["name"] == *self.name)
+            .filter_map(|block| block["id"].as_str().map(str::to_owned))
+            .collect()
+    }
+
+    fn judge_call(&self, id: &str, results: &[Arrived], exchange: &ProviderExchange) -> Option<Deviation> {
+        let deviation = |summary: &str, expected: String, actual: String| Deviation {
+            summary: summary.into(),
+            expected,
+            actual,
+            evidence: Some(at(exchange)),
+        };
+        let Some(result) = results.iter().find(|result| result.id == id) else {
+            return Some(deviation(
+                "the tool's result did not come back to the provider",
+                format!("a `tool_result` for `{id}`, the provider's call of `{}`", self.name),
+                other_results(results, exchange),
+            ));
+        };
+        if let Some(Err(error)) = self.text.as_ref().map(|matcher| matcher.check_text(&result.text)) {
+            return Some(deviation(
+                "the tool's result came back to the provider changed",
+                error.expected,
+                error.actual,
+            ));
+        }
+        let kind = |is_error| if is_error { "an error" } else { "no error" };
+        (result.is_error != self.is_error).then(|| {
+            deviation(
+                "the tool's result came back to the provider as the wrong kind",
+                format!("a `tool_result` that is {}", kind(self.is_error)),
+                format!("one that is {}: {:?}", kind(result.is_error), clipped(&result.text)),
+            )
+        })
+    }
+}
+
+fn results(exchange: &ProviderExchange) -> Vec<Arrived<'_>> {
+    messages(exchange)
+        .iter()
+        .flat_map(|message| &message.content)
+        .filter_map(|block| match &block.content {
+            Content::ToolResult {
+                tool_use_id,
+                content,
+                is_error,
+            } => Some(Arrived {
+                id: tool_use_id,
+                text: text_of(content),
+                is_error: *is_error,
+            }),
+            _ => None,
+        })
+        .collect()
+}
+
+fn other_results(results: &[Arrived], exchange: &ProviderExchange) -> String {
+    let ids: Vec<&str> = results.iter().map(|result| result.id).collect();
+    match ids.is_empty() {
+        true => format!("no tool result; {}", outline(exchange)),
+        false => format!("results for {}", ids.join(", ")),
+    }
+}

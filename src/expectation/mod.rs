@@ -1,0 +1,145 @@
+//! What a cell expects: matchers, and one file for each kind of expectation.
+//!
+//! Pure. A kind ([`kinds`]) has its YAML form, its check against the rest of the cell, its judgement of the evidence,
+//! and the changes on the wire that can explain why it does not hold, all in one file. A kind knows no provider,
+//! gateway or process, only the evidence they left. An expectation that cannot be judged is reported as such, never as
+//! held.
+#![warn(clippy::disallowed_methods)]
+
+mod claude_side;
+pub mod context;
+pub mod count;
+mod entry;
+pub mod interest;
+pub mod kinds;
+pub mod matcher;
+mod provider_side;
+mod trace;
+mod value_tree;
+
+pub use claude_side::{
+    claude_exchanges, ending, last_sign_of_life, line_of_transcript, transcript_end, with_gateways_words,
+};
+pub use context::{CellContext, Checker};
+pub use count::CountMatcher;
+pub use entry::{KnownFailureForm, resolve, resolve_known_failure};
+pub use interest::Interest;
+pub use kinds::{Check, ExpectationForm};
+pub use matcher::{MatchError, Matcher, MatcherForm};
+pub use provider_side::{Turn, TurnForm};
+
+use crate::document::Place;
+use crate::evidence::Evidence;
+use crate::ids::TierId;
+use crate::wire::Direction;
+use crate::wire::script::Prompt;
+use crate::wire_diff::WireDiff;
+
+/// The implied expectation that `claude` answers every prompt and exits with status 0.
+pub const RUN: &str = "run";
+/// The implied expectation that every line of the transcript can be read and its streams are whole.
+pub const TRANSCRIPT: &str = "transcript";
+/// The implied expectation that the provider has an answer to every request.
+pub const UNMATCHED: &str = "unmatched_requests";
+/// The implied expectation that `claude` does not have to reduce or repeat a request.
+pub const WORKAROUNDS: &str = "workarounds";
+
+/// The expectations of every trial, whatever its cell says. A cell's known failures may name them.
+pub const IMPLIED: [&str; 4] = [RUN, TRANSCRIPT, WORKAROUNDS, UNMATCHED];
+
+/// One thing that must hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expectation {
+    /// Its name in the cell's `expect`. Reports, known failures and mutants use this name.
+    pub name: String,
+    pub place: Place,
+    /// The tiers it is for; `None` for all.
+    pub tiers: Option<Vec<TierId>>,
+    /// The clause of the gateway contract it rests on (`llm-gateway-protocol#request-headers`).
+    pub clause: Option<String>,
+    /// It is about what Claude Code sends to a gateway only, and cannot be judged without one.
+    pub needs_gateway: bool,
+    pub check: Check,
+    pub known_failure: Option<KnownFailure>,
+}
+
+impl Expectation {
+    pub fn applies_to(&self, tier: &TierId) -> bool {
+        self.tiers.as_ref().is_none_or(|tiers| tiers.contains(tier))
+    }
+}
+
+/// A declared failure of the pinned gateway or CLI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownFailure {
+    /// What fails, for readers of the matrix.
+    pub reason: String,
+    /// A public page about it.
+    pub link: String,
+    /// The tiers it fails on; `None` for all.
+    pub tiers: Option<Vec<TierId>>,
+    /// Where the declaration stands.
+    pub place: Place,
+}
+
+impl KnownFailure {
+    pub fn applies_to(&self, tier: &TierId) -> bool {
+        self.tiers.as_ref().is_none_or(|tiers| tiers.contains(tier))
+    }
+}
+
+/// A change on the wire that the pinned gateway is known to make. Every `unchanged` expectation allows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownChange {
+    pub direction: Direction,
+    /// The name that the wire diff gives it: a header, a beta, a field or a block.
+    pub what: String,
+    pub known: KnownFailure,
+}
+
+/// The evidence that an expectation is judged on.
+#[derive(Clone, Debug)]
+pub struct Scene<'a> {
+    pub prompts: &'a [Prompt],
+    pub evidence: &'a Evidence,
+    /// `None` where only one side of the gateway was recorded.
+    pub diff: Option<&'a WireDiff>,
+    pub known_changes: Vec<&'a KnownChange>,
+}
+
+/// One way in which an expectation does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deviation {
+    /// What is wrong, in one line.
+    pub summary: String,
+    pub expected: String,
+    pub actual: String,
+    /// A file of the trial's evidence folder, and a line in it from 1.
+    pub evidence: Option<(String, usize)>,
+}
+
+/// The judgement of one expectation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ruling {
+    /// It holds if there is no deviation.
+    Judged(Vec<Deviation>),
+    /// It does not hold, but only in ways that are declared as known.
+    Known {
+        reason: String,
+        link: String,
+    },
+    /// It holds, but some declarations of known changes are out of date.
+    Stale(Vec<Deviation>),
+    NotJudged,
+}
+
+/// A broken expectation, and whether it held on the near side of the gateway.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trace {
+    pub expectation: String,
+    /// The changes on the wire that can explain it.
+    pub interest: Interest,
+    /// Whether it holds for what went into the gateway: the requests that `claude` sent, or the provider's replies.
+    /// `None` where that cannot be judged.
+    pub held_before: Option<bool>,
+}

@@ -1,0 +1,183 @@
+//! Helpers for kinds that are judged on the requests at the provider.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+use serde_json::Value;
+
+use super::{Deviation, Ruling};
+use crate::text::clipped;
+use crate::wire::Operation;
+use crate::wire::exchange::ProviderExchange;
+use crate::wire::message::Message;
+
+/// Which request of a trial, among those of one operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The n-th, from 1.
+    Number(usize),
+    /// Each of them, of which there must be at least one.
+    Every,
+    Last,
+}
+
+impl Turn {
+    /// Its number, if it names a single request by number.
+    pub fn number(self) -> Option<usize> {
+        match self {
+            Self::Number(number) => Some(number),
+            Self::Every | Self::Last => None,
+        }
+    }
+}
+
+/// Which request: a number from 1, `every` or `last`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TurnForm(pub Turn);
+
+impl<'de> Deserialize<'de> for TurnForm {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let number = value.as_u64().and_then(|number| usize::try_from(number).ok());
+        match (value.as_str(), number) {
+            (Some("every"), _) => Ok(Self(Turn::Every)),
+            (Some("last"), _) => Ok(Self(Turn::Last)),
+            (None, Some(number @ 1..)) => Ok(Self(Turn::Number(number))),
+            _ => Err(D::Error::custom("expected a number from 1, `every` or `last`")),
+        }
+    }
+}
+
+impl JsonSchema for TurnForm {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Turn".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": ["integer", "string"],
+            "minimum": 1,
+            "pattern": "^(every|last)$",
+            "examples": [1, "every", "last"],
+        })
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
+/// An exchange, as the place of evidence.
+pub(super) fn at(exchange: &ProviderExchange) -> (String, usize) {
+    ("exchanges.jsonl".into(), exchange.number)
+}
+
+/// Judges the requests that `turn` names. That there is none is a deviation of its own.
+pub(super) fn on_each(
+    turn: Turn,
+    operation: Operation,
+    exchanges: &[ProviderExchange],
+    judge_one: impl Fn(&ProviderExchange) -> Vec<Deviation>,
+) -> Ruling {
+    let all: Vec<&ProviderExchange> = of_operation(operation, exchanges).collect();
+    let named: &[&ProviderExchange] = match turn {
+        Turn::Every => &all,
+        Turn::Last => &all[all.len().saturating_sub(1)..],
+        Turn::Number(n) => all.get(n - 1..n).unwrap_or(&[]),
+    };
+    Ruling::Judged(match named {
+        [] => vec![absent(turn, operation, exchanges)],
+        named => named.iter().flat_map(|exchange| judge_one(exchange)).collect(),
+    })
+}
+
+fn absent(turn: Turn, operation: Operation, exchanges: &[ProviderExchange]) -> Deviation {
+    let noun = noun(operation);
+    let (summary, expected) = match turn {
+        Turn::Number(n) => (
+            format!("{noun} {n} never reached the provider"),
+            format!("at least {n} {noun}s at the provider"),
+        ),
+        Turn::Every | Turn::Last => (
+            format!("no {noun} reached the provider"),
+            format!("a {noun} at the provider"),
+        ),
+    };
+    Deviation {
+        summary,
+        expected,
+        actual: arrivals(exchanges),
+        evidence: None,
+    }
+}
+
+/// The exchanges of a kind. A Messages request without a turn is a probe, which no cell describes.
+pub(super) fn of_operation(
+    operation: Operation,
+    exchanges: &[ProviderExchange],
+) -> impl DoubleEndedIterator<Item = &ProviderExchange> + Clone {
+    exchanges.iter().filter(move |exchange| {
+        exchange.operation == operation && (operation != Operation::Messages || exchange.turn.is_some())
+    })
+}
+
+pub(super) fn noun(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Messages => "Messages request",
+        Operation::CountTokens => "count_tokens request",
+        Operation::OauthToken => "access token request",
+        Operation::Unknown => "request to an unknown path",
+    }
+}
+
+/// The requests that reached the provider, in short.
+pub(super) fn arrivals(exchanges: &[ProviderExchange]) -> String {
+    if exchanges.is_empty() {
+        return "no request of this trial reached the provider".into();
+    }
+    let lines: Vec<String> = exchanges
+        .iter()
+        .map(|exchange| {
+            format!(
+                "{} {} → {}",
+                exchange.request.method, exchange.request.path, exchange.reply.status
+            )
+        })
+        .collect();
+    clipped(&format!("{} requests: {}", lines.len(), lines.join(", ")))
+}
+
+pub(super) fn messages(exchange: &ProviderExchange) -> &[Message] {
+    exchange
+        .message
+        .as_ref()
+        .map_or(&[], |message| message.messages.as_slice())
+}
+
+/// The kinds of block in each message: what arrived instead.
+pub(super) fn outline(exchange: &ProviderExchange) -> String {
+    let outlines: Vec<String> = messages(exchange)
+        .iter()
+        .map(|message| {
+            let kinds: Vec<&str> = message.content.iter().map(|block| block.content.kind()).collect();
+            format!("{}: {}", message.role, kinds.join(" + "))
+        })
+        .collect();
+    match outlines.is_empty() {
+        true => "the request could not be read as a Messages request".into(),
+        false => clipped(&outlines.join("; ")),
+    }
+}
+
+/// The content blocks that the provider sent before `exchange`.
+pub(super) fn blocks_before<'a>(
+    exchange: &ProviderExchange,
+    exchanges: &'a [ProviderExchange],
+) -> impl Iterator<Item = &'a Value> {
+    let number = exchange.number;
+    exchanges
+        .iter()
+        .filter(move |earlier| earlier.number < number)
+        .filter_map(|earlier| earlier.reply.message.as_ref()?["content"].as_array())
+        .flatten()
+}

@@ -1,0 +1,132 @@
+//! The expectations of every trial, whatever its cell says.
+
+use crate::cells::Test;
+use crate::evidence::{Evidence, Killed};
+use crate::expectation::{
+    Check, Deviation, Interest, RUN, TRANSCRIPT, Trace, UNMATCHED, WORKAROUNDS, ending, last_sign_of_life,
+    line_of_transcript, transcript_end, with_gateways_words,
+};
+use crate::ids::TierId;
+use crate::text::clipped;
+use crate::wire::exchange::{Matched, ProviderExchange};
+
+/// The deviations from each implied expectation that can be judged.
+pub(super) fn judge(test: &Test, tier: &TierId, evidence: &Evidence) -> Vec<(&'static str, Vec<Deviation>)> {
+    let may_fail = test
+        .expectations_on(tier)
+        .any(|expectation| matches!(&expectation.check, Check::Exit(exit) if exit.0 != 0));
+    let mut implied = Vec::new();
+    if !may_fail {
+        implied.push((RUN, run(test, evidence).into_iter().collect()));
+    }
+    implied.push((TRANSCRIPT, transcript(evidence)));
+    implied.push((WORKAROUNDS, workarounds(evidence)));
+    if evidence.is_simulated() {
+        implied.push((UNMATCHED, unmatched(&evidence.exchanges)));
+    }
+    implied
+}
+
+/// The broken implied expectation `name`, with the changes on the wire that can explain it.
+pub(super) fn traces(name: &str) -> impl Iterator<Item = Trace> {
+    let trace = |interest| Trace {
+        expectation: name.to_owned(),
+        interest,
+        held_before: None,
+    };
+    Interest::of_implied(name).into_iter().map(trace)
+}
+
+/// `claude` ends by itself, with an answer to each prompt.
+fn run(test: &Test, evidence: &Evidence) -> Option<Deviation> {
+    let deviation = |summary: String, actual: String| {
+        Some(Deviation {
+            summary,
+            expected: "Claude Code answers and exits with status 0".into(),
+            actual,
+            evidence: transcript_end(evidence),
+        })
+    };
+    let results = evidence.transcript.results();
+    if let Some(failed) = results.iter().find(|result| result.is_error) {
+        let said = failed.text.clone().unwrap_or_default();
+        return deviation(
+            "Claude Code ended with an error".into(),
+            with_gateways_words(&said, evidence),
+        );
+    }
+    let summary = match evidence.exit.killed {
+        Some(Killed::Deadline) => {
+            format!("Claude Code was still running after {} s", test.timeout_seconds)
+        }
+        Some(Killed::PermanentError) => "Claude Code met an error that no retry can repair".into(),
+        None if evidence.exit.code != Some(0) => ending(evidence),
+        None if results.len() < test.prompts.len() => format!(
+            "Claude Code answered {} of {} prompts",
+            results.len(),
+            test.prompts.len()
+        ),
+        None => return None,
+    };
+    deviation(summary, last_sign_of_life(evidence))
+}
+
+/// Every line is an event, and every stream is whole.
+fn transcript(evidence: &Evidence) -> Vec<Deviation> {
+    let transcript = &evidence.transcript;
+    let unreadable = transcript.unparsable().map(|(line, text)| Deviation {
+        summary: "Claude Code printed a line that is not an event".into(),
+        expected: "a JSON object a line (`--output-format stream-json`)".into(),
+        actual: format!("{:?}", clipped(text)),
+        evidence: Some(line_of_transcript(line)),
+    });
+    // A run that an error or the harness ended leaves an open stream: that is no second failure.
+    let whole = evidence.exit.killed.is_none() && transcript.errors().is_empty();
+    let problems = transcript.stream_problems().into_iter().filter(|_| whole);
+    let broken_streams = problems.map(|problem| Deviation {
+        summary: "the stream that Claude Code received is not a whole message".into(),
+        expected: "message_start, blocks of start, deltas and stop, message_delta, message_stop".into(),
+        actual: problem.what,
+        evidence: Some(line_of_transcript(problem.line)),
+    });
+    unreadable.chain(broken_streams).collect()
+}
+
+/// Claude Code neither reduced nor repeated a request: the answer that follows would hide it. A request that the provider
+/// itself refused may be repeated.
+fn workarounds(evidence: &Evidence) -> Vec<Deviation> {
+    let reduced = evidence.transcript.workarounds().into_iter();
+    let reduced = reduced.map(|(line, text)| Deviation {
+        summary: "Claude Code had to reduce its request".into(),
+        expected: "an answer to every request as it was first sent".into(),
+        actual: with_gateways_words(&text, evidence),
+        evidence: Some(line_of_transcript(line)),
+    });
+    let is_refused = |exchange: &ProviderExchange| exchange.reply.status >= 400;
+    let provider_failed = !evidence.is_simulated() || evidence.exchanges.iter().any(is_refused);
+    let retries = evidence.transcript.api_retries().into_iter();
+    let repeated = retries.filter(|_| !provider_failed).map(|retry| Deviation {
+        summary: "Claude Code had to repeat a request, though the provider refused nothing".into(),
+        expected: "an answer to every request the first time".into(),
+        actual: match retry.status {
+            Some(status) => format!("a repetition after HTTP {status} ({})", retry.error),
+            None => format!("a repetition after an answer that broke off ({})", retry.error),
+        },
+        evidence: Some(line_of_transcript(retry.line)),
+    });
+    reduced.chain(repeated).collect()
+}
+
+/// A script or a rule answered every request at the provider.
+fn unmatched(exchanges: &[ProviderExchange]) -> Vec<Deviation> {
+    let deviation = |exchange: &ProviderExchange| match &exchange.matched {
+        Matched::Unmatched { why } => Some(Deviation {
+            summary: "a request reached the provider that the cell has no reply for".into(),
+            expected: "as many requests as the cell's `replies` answer".into(),
+            actual: format!("{} {}: {why}", exchange.request.method, exchange.request.path),
+            evidence: Some(("exchanges.jsonl".into(), exchange.number)),
+        }),
+        _ => None,
+    };
+    exchanges.iter().filter_map(deviation).collect()
+}

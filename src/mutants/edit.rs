@@ -1,0 +1,254 @@
+//! Changes of JSON values.
+
+use crate::document::Query;
+use serde_json::Value;
+
+use super::Edit;
+
+impl Edit {
+    /// Applies it; whether anything is different now.
+    pub(super) fn apply(&self, value: &mut Value) -> bool {
+        match self {
+            Self::Drop(path) => removed(value, path) > 0,
+            Self::Set(path, new) => on_each(value, path, |found| replace(found, new.clone())),
+            Self::Add {
+                to,
+                key,
+                value: new,
+                first,
+            } => on_each(value, to, |found| add(found, key.as_deref(), new, *first)),
+            Self::Rename(path, name) => rename(value, path, name),
+            Self::Reverse(path) => on_each(value, path, |found| match found {
+                Value::Array(items) if items.len() > 1 => {
+                    items.reverse();
+                    true
+                }
+                _ => false,
+            }),
+            Self::Duplicate(path) => duplicate(value, path),
+            Self::Move { from, to, first } => shift(value, from, to, *first),
+            Self::ReplaceText(path, find, with) => on_each(value, path, |found| match found.as_str() {
+                Some(text) => {
+                    let new = find.0.replace_all(text, with.as_str()).into_owned();
+                    replace(found, Value::String(new))
+                }
+                None => false,
+            }),
+        }
+    }
+}
+
+/// Applies all of `edits`; whether anything is different now.
+pub(super) fn apply_all(edits: &[Edit], value: &mut Value) -> bool {
+    edits
+        .iter()
+        .fold(false, |changed, edit| edit.apply(value) | changed)
+}
+
+/// JSON pointers to what `path` finds, in the order of the document.
+fn pointers(value: &Value, path: &Query) -> Vec<String> {
+    path.path
+        .query_located(value)
+        .locations()
+        .map(|location| location.to_json_pointer())
+        .collect()
+}
+
+fn on_each(value: &mut Value, path: &Query, mut change: impl FnMut(&mut Value) -> bool) -> bool {
+    pointers(value, path).iter().fold(false, |changed, pointer| {
+        value.pointer_mut(pointer).is_some_and(&mut change) | changed
+    })
+}
+
+fn replace(found: &mut Value, new: Value) -> bool {
+    let changed = *found != new;
+    *found = new;
+    changed
+}
+
+fn add(found: &mut Value, key: Option<&str>, new: &Value, first: bool) -> bool {
+    match (found, key) {
+        (Value::Object(map), Some(key)) => map.insert(key.to_owned(), new.clone()).as_ref() != Some(new),
+        (Value::Array(items), None) => {
+            let at = if first { 0 } else { items.len() };
+            items.insert(at, new.clone());
+            true
+        }
+        _ => false,
+    }
+}
+
+/// The parent of what a pointer leads to, and the last step to it.
+fn parent<'a>(value: &'a mut Value, pointer: &str) -> Option<(&'a mut Value, String)> {
+    let (before, last) = pointer.rsplit_once('/')?;
+    let key = last.replace("~1", "/").replace("~0", "~");
+    Some((value.pointer_mut(before)?, key))
+}
+
+fn take(value: &mut Value, pointer: &str) -> Option<Value> {
+    match parent(value, pointer)? {
+        (Value::Object(map), key) => map.shift_remove(&key),
+        (Value::Array(items), key) => {
+            let index: usize = key.parse().ok()?;
+            (index < items.len()).then(|| items.remove(index))
+        }
+        _ => None,
+    }
+}
+
+/// Takes out what `path` finds, in the order of the document.
+fn taken(value: &mut Value, path: &Query) -> Vec<Value> {
+    let mut found: Vec<Value> = pointers(value, path)
+        .iter()
+        .rev()
+        .filter_map(|pointer| take(value, pointer))
+        .collect();
+    found.reverse();
+    found
+}
+
+fn removed(value: &mut Value, path: &Query) -> usize {
+    taken(value, path).len()
+}
+
+/// In its place among its siblings.
+fn rename(value: &mut Value, path: &Query, name: &str) -> bool {
+    let pointers = pointers(value, path);
+    pointers
+        .iter()
+        .rev()
+        .fold(false, |changed, pointer| match parent(value, pointer) {
+            Some((Value::Object(map), key)) if key != name && map.contains_key(&key) => {
+                *map = std::mem::take(map)
+                    .into_iter()
+                    .map(|(old, entry)| (if old == key { name.to_owned() } else { old }, entry))
+                    .collect();
+                true
+            }
+            _ => changed,
+        })
+}
+
+fn duplicate(value: &mut Value, path: &Query) -> bool {
+    let pointers = pointers(value, path);
+    pointers
+        .iter()
+        .rev()
+        .fold(false, |changed, pointer| match parent(value, pointer) {
+            Some((Value::Array(items), key)) => match key.parse::<usize>() {
+                Ok(index) if index < items.len() => {
+                    items.insert(index, items[index].clone());
+                    true
+                }
+                _ => changed,
+            },
+            _ => changed,
+        })
+}
+
+fn shift(value: &mut Value, from: &Query, to: &Query, first: bool) -> bool {
+    let moved = taken(value, from);
+    if moved.is_empty() {
+        return false;
+    }
+    on_each(value, to, |found| match found {
+        Value::Array(items) => {
+            let at = if first { 0 } else { items.len() };
+            items.splice(at..at, moved.clone());
+            true
+        }
+        _ => false,
+    });
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use regex::Regex;
+    use serde_json::json;
+    use serde_json_path::JsonPath;
+
+    use super::super::Regexp;
+    use super::*;
+
+    fn at(text: &str) -> Query {
+        Query {
+            text: text.to_owned(),
+            path: JsonPath::parse(text).unwrap(),
+        }
+    }
+
+    fn after(edit: &Edit, before: Value) -> (bool, Value) {
+        let mut value = before;
+        (edit.apply(&mut value), value)
+    }
+
+    #[test]
+    fn what_is_found_is_dropped_wherever_it_is() {
+        let before = json!({"a": [{"c": 1, "x": 1}, {"c": 2}], "c": 3});
+        assert_eq!(
+            after(&Edit::Drop(at("$..c")), before),
+            (true, json!({"a": [{"x": 1}, {}]}))
+        );
+        assert_eq!(
+            after(&Edit::Drop(at("$[?@ > 1]")), json!([1, 2, 3, 0])),
+            (true, json!([1, 0]))
+        );
+        assert_eq!(
+            after(&Edit::Drop(at("$.z")), json!({"a": 1})),
+            (false, json!({"a": 1}))
+        );
+    }
+
+    #[test]
+    fn values_are_set_added_and_renamed_in_place() {
+        assert_eq!(
+            after(&Edit::Set(at("$.a"), json!(0)), json!({"a": 1, "b": 2})),
+            (true, json!({"a": 0, "b": 2}))
+        );
+        assert!(!after(&Edit::Set(at("$.a"), json!(1)), json!({"a": 1})).0);
+        let add = |key: Option<&str>, first| Edit::Add {
+            to: at("$.a"),
+            key: key.map(str::to_owned),
+            value: json!(9),
+            first,
+        };
+        assert_eq!(after(&add(None, true), json!({"a": [1]})).1, json!({"a": [9, 1]}));
+        assert_eq!(
+            after(&add(Some("k"), false), json!({"a": {}})).1,
+            json!({"a": {"k": 9}})
+        );
+        let renamed = after(&Edit::Rename(at("$.a"), "z".into()), json!({"a": 1, "b": 2}));
+        assert_eq!(renamed.1.to_string(), r#"{"z":1,"b":2}"#);
+    }
+
+    #[test]
+    fn entries_are_moved_doubled_turned_round_and_reworded() {
+        let edit = Edit::Move {
+            from: at("$.messages[?@.role == 'system'].content[*]"),
+            to: at("$.system"),
+            first: false,
+        };
+        let before = json!({"system": ["s"], "messages": [{"role": "system", "content": ["t"]}]});
+        assert_eq!(
+            after(&edit, before).1,
+            json!({"system": ["s", "t"], "messages": [{"role": "system", "content": []}]})
+        );
+        assert_eq!(
+            after(&Edit::Duplicate(at("$[0]")), json!([1, 2])).1,
+            json!([1, 1, 2])
+        );
+        assert_eq!(
+            after(&Edit::Reverse(at("$")), json!([1, 2])),
+            (true, json!([2, 1]))
+        );
+        let find = Regexp(Regex::new("^us\\.").unwrap());
+        assert_eq!(
+            after(
+                &Edit::ReplaceText(at("$.m"), find, String::new()),
+                json!({"m": "us.x"})
+            ),
+            (true, json!({"m": "x"}))
+        );
+    }
+}
