@@ -6,6 +6,7 @@ use serde::de::{Deserializer, Error};
 use serde_json::Value;
 
 use super::{Deviation, Ruling};
+use crate::evidence::file;
 use crate::text::clipped;
 use crate::wire::Operation;
 use crate::wire::exchange::ProviderExchange;
@@ -69,7 +70,7 @@ impl JsonSchema for TurnForm {
 
 /// An exchange, as the place of evidence.
 pub(super) fn at(exchange: &ProviderExchange) -> (String, usize) {
-    ("exchanges.jsonl".into(), exchange.number)
+    (file::PROVIDER_EXCHANGES.into(), exchange.number)
 }
 
 /// Judges the requests that `turn` names. That there is none is a deviation of its own.

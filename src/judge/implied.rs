@@ -1,7 +1,7 @@
 //! The expectations of every trial, whatever its cell says.
 
 use crate::cells::Test;
-use crate::evidence::{Evidence, Killed};
+use crate::evidence::{Evidence, Killed, file};
 use crate::expectation::{
     Check, Deviation, Interest, RUN, TRANSCRIPT, Trace, UNMATCHED, WORKAROUNDS, ending, last_sign_of_life,
     line_of_transcript, transcript_end, with_gateways_words,
@@ -124,7 +124,7 @@ fn unmatched(exchanges: &[ProviderExchange]) -> Vec<Deviation> {
             summary: "a request reached the provider that the cell has no reply for".into(),
             expected: "as many requests as the cell's `replies` answer".into(),
             actual: format!("{} {}: {why}", exchange.request.method, exchange.request.path),
-            evidence: Some(("exchanges.jsonl".into(), exchange.number)),
+            evidence: Some((file::PROVIDER_EXCHANGES.into(), exchange.number)),
         }),
         _ => None,
     };
