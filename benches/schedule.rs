@@ -1,9 +1,9 @@
-//! `cargo bench --bench schedule`: how close the harness comes to the bare floor.
+//! `cargo bench --bench schedule`: compares the harness with a plain process pool.
 //!
-//! The floor is the same `claude` calls by a plain process pool at its best width, through the same gateway, with nothing
-//! read but what the next prompt waits for. The harness is the real one, attached to that gateway. Both at a
-//! provider that answers at once, and at one that takes 3 s to its first byte, where no schedule can be faster than the
-//! processors' work, as the first pool shows it, or than the longest trial.
+//! The pool makes the same `claude` calls through the same gateway, at its best width, and reads only what the next prompt
+//! needs. The harness is attached to that gateway. Both run with a provider that replies at once, and with one that takes 3 s
+//! to its first byte. In the second case no schedule can be faster than the processors' work (the first pool's time), or than
+//! the longest trial.
 
 use std::collections::{HashSet, VecDeque};
 use std::io::{BufRead, BufReader, Write};
@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use compat_matrix::claude::{self, Endpoint, Invocation};
 use compat_matrix::env::{self, Environment, Secret};
-use compat_matrix::gateway::{Litellm, LitellmOptions};
+use compat_matrix::gateway::{self, GatewayOptions, GatewayProcess};
 use compat_matrix::ids::TrialKey;
-use compat_matrix::plan::{Planned, Run};
+use compat_matrix::plan::{Planned, PlannedTrial};
 use compat_matrix::process::RunId;
 use compat_matrix::progress;
 use compat_matrix::provider::{self, Simulator};
@@ -28,10 +28,10 @@ use compat_matrix::wire::script::{Reply, Script};
 use nix::sys::resource::{UsageWho, getrusage};
 use uuid::Uuid;
 
-/// Milliseconds to the first byte of a provider that thinks.
+/// Milliseconds to the first byte of the slow provider.
 const SLOW: u64 = 3000;
-/// How often the best pools and the harness are measured, in turn. Each time is held against those of its own round, and the
-/// median counts: a machine's moods are as large as what is looked for, and last for minutes. An odd number has a median.
+/// The number of rounds; in each, the best pools and the harness run in turn. Times are compared within a round, because a
+/// machine's speed drifts within minutes. An odd number has a median.
 const ROUNDS: usize = 3;
 
 fn main() -> anyhow::Result<()> {
@@ -39,7 +39,7 @@ fn main() -> anyhow::Result<()> {
     let project = Project::open(&root)
         .ok()
         .context("run `compat check`: the project cannot be read")?;
-    let plan: Vec<Box<Run>> = project
+    let plan: Vec<Box<PlannedTrial>> = project
         .trials()
         .iter()
         .filter_map(|trial| match project.plan(None, trial) {
@@ -71,7 +71,7 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(quick.end());
     runtime.block_on(slow.end());
 
-    println!("\nof each round, and their median:");
+    println!("\neach round, and the median:");
     print_ratios("at 0 s: harness / pool (aim: at most 1.10)", at_once);
     print_ratios(
         "at 3 s: harness / max(pool at 0 s, longest trial) (aim: at most 1.15)",
@@ -95,7 +95,7 @@ fn print_ratios(what: &str, mut ratios: Vec<f64>) {
     );
 }
 
-/// Wall clock and processor time of everything that was started and has ended.
+/// Wall-clock time, and processor time of the children that have ended.
 #[derive(Clone, Copy)]
 struct Cost {
     wall: Duration,
@@ -119,12 +119,12 @@ fn cpu_of_children() -> anyhow::Result<Duration> {
     ))
 }
 
-/// A gateway onto a simulator, and the `claude` to send through it.
+/// A gateway with a simulator behind it, and the `claude` to run.
 struct Bench {
     first_byte_delay_ms: u64,
     simulator: Simulator,
     control_key: String,
-    gateway: Litellm,
+    gateway: GatewayProcess,
     claude: PathBuf,
     environment: Environment,
     run: RunId,
@@ -141,22 +141,23 @@ impl Bench {
         let lock = Lock::read(&root.join(lock::FOLDER))?;
         let claude = installer.ensure_claude(&lock.claude).await?;
         let litellm = installer.ensure_litellm(&lock.litellm, &lock.uv).await?;
-        let control_key = provider::new_control_key().ok().context("no source of chance")?;
-        let simulator = Simulator::start(provider::Options {
+        let control_key = provider::new_control_key()
+            .ok()
+            .context("cannot make a control key")?;
+        let simulator = Simulator::start(provider::SimulatorOptions {
             first_byte_delay_ms,
             control_key: Some(control_key.clone()),
-            ..provider::Options::default()
+            ..provider::SimulatorOptions::default()
         })
         .await?;
-        let gateway = Litellm::start(&LitellmOptions {
-            program: litellm,
-            config: root.join("proxy_config.yaml"),
-            folder: scratch.path().join("gateway"),
-            inherited: environment.inherited(),
+        let options = GatewayOptions {
+            config: &root.join("proxy_config.yaml"),
+            folder: &scratch.path().join("gateway"),
+            environment: &environment,
             providers: simulator.credentials().for_gateway(simulator.base_url()),
             run,
-        })
-        .await?;
+        };
+        let gateway = gateway::start_litellm(&options, &litellm).await?;
         Ok(Self {
             first_byte_delay_ms,
             simulator,
@@ -175,7 +176,7 @@ impl Bench {
     }
 
     /// The width of the fastest pool.
-    fn best_width(&self, plan: &[Box<Run>], widths: &[usize]) -> anyhow::Result<usize> {
+    fn best_width(&self, plan: &[Box<PlannedTrial>], widths: &[usize]) -> anyhow::Result<usize> {
         let mut best = (Duration::MAX, 0);
         for &width in widths {
             best = best.min((self.timed_pool(plan, width)?, width));
@@ -183,7 +184,7 @@ impl Bench {
         Ok(best.1)
     }
 
-    fn timed_pool(&self, plan: &[Box<Run>], width: usize) -> anyhow::Result<Duration> {
+    fn timed_pool(&self, plan: &[Box<PlannedTrial>], width: usize) -> anyhow::Result<Duration> {
         let cost = measured(|| self.pool(plan.iter().map(Box::as_ref), width))?;
         self.print_row(&format!("pool of {width}"), cost);
         Ok(cost.wall)
@@ -198,8 +199,8 @@ impl Bench {
         );
     }
 
-    /// A call to each alias: what a gateway does once for each model is nobody's cost.
-    fn warm_up(&self, plan: &[Box<Run>], width: usize) -> anyhow::Result<()> {
+    /// Calls each alias once, so that the measurements do not include the gateway's work for a new model.
+    fn warm_up(&self, plan: &[Box<PlannedTrial>], width: usize) -> anyhow::Result<()> {
         let mut aliases = HashSet::new();
         let first = plan
             .iter()
@@ -208,8 +209,8 @@ impl Bench {
         self.pool(first, width)
     }
 
-    /// All trials by `width` threads that each start the next process when the one before has ended.
-    fn pool<'a>(&self, plan: impl IntoIterator<Item = &'a Run>, width: usize) -> anyhow::Result<()> {
+    /// Runs all trials with `width` threads, each of which runs one process at a time.
+    fn pool<'a>(&self, plan: impl IntoIterator<Item = &'a PlannedTrial>, width: usize) -> anyhow::Result<()> {
         let queue: VecDeque<Invocation> = plan.into_iter().map(|run| self.invocation(run)).collect();
         let queue = Arc::new(Mutex::new(queue));
         std::thread::scope(|scope| {
@@ -230,7 +231,7 @@ impl Bench {
         })
     }
 
-    fn invocation(&self, run: &Run) -> Invocation {
+    fn invocation(&self, run: &PlannedTrial) -> Invocation {
         let key = TrialKey(Uuid::new_v4());
         let test = run.test();
         self.simulator.register(key, without_lockstep(&test.script));
@@ -252,7 +253,7 @@ impl Bench {
         }
     }
 
-    /// How long the harness takes for all trials, attached; and its longest trial.
+    /// The time of the attached harness for all trials, and of its longest trial.
     fn harness(&self, harness: &Path, root: &Path) -> anyhow::Result<(Duration, Duration)> {
         let results = self.scratch.path().join("results.json");
         let cost = measured(|| {
@@ -268,7 +269,7 @@ impl Bench {
                 .status()?;
             ensure!(
                 status.success(),
-                "the matrix is not green: see test-results/junit.xml ({status})"
+                "trials failed: see test-results/junit.xml ({status})"
             );
             Ok(())
         })?;
@@ -281,7 +282,7 @@ impl Bench {
     }
 }
 
-/// Nobody reads what a plain pool's processes print, so no stream could keep step with it.
+/// The pool does not report shown deltas, so a lockstep stream would time out.
 fn without_lockstep(script: &Script) -> Script {
     let mut script = script.clone();
     for reply in &mut script.replies {
@@ -296,7 +297,7 @@ fn next(queue: &Mutex<VecDeque<Invocation>>) -> Option<Invocation> {
     queue.lock().expect("no holder panics").pop_front()
 }
 
-/// Runs one `claude`; of what it prints only the ends of its answers are looked for, where a further prompt waits.
+/// Runs one `claude`. It reads the output only to find the end of each reply, if another prompt follows.
 fn call(invocation: &Invocation) -> anyhow::Result<()> {
     claude::prepare(invocation)?;
     let launch = invocation.launch();
@@ -329,7 +330,7 @@ fn call(invocation: &Invocation) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The path of the harness, built as users build it.
+/// Builds the harness in the users' profile, and returns its path.
 fn build_harness(root: &Path) -> anyhow::Result<PathBuf> {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
         .current_dir(root)

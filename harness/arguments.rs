@@ -1,171 +1,91 @@
-//! The command line: libtest's flags, and ours for parts of a run, for what is run again, and for runs with a baseline.
+//! The command line: the flags of a run, and the flags of libtest.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 
-use clap::{Args, Parser, ValueEnum};
-use compat_matrix::cli::axes::AxisArguments;
-use compat_matrix::outcome::Cause;
-use compat_matrix::selection::{self, Last, LastStatus, Names, Shard};
+use clap::{Args, Parser};
+use compat_matrix::report::Paint;
+use compat_matrix::run::RunOptions;
 use libtest_mimic::{Arguments, ColorSetting, FormatSetting};
 
-/// What the harness was asked for.
+/// Run the matrix
 #[derive(Debug, Parser)]
 #[command(
     name = "compat",
     disable_version_flag = true,
     override_usage = "cargo test --test compat -- [OPTIONS] [FILTER]...",
-    next_help_heading = "Matrix",
     after_help = "\
 Examples:
   cargo test --test compat -- tool_use vision              two rows
   cargo test --test compat -- --provider vertex_ai --tier haiku
-  cargo test --test compat -- --rerun-failed               what failed last
+  cargo test --test compat -- --rerun-failed               the trials that failed last
   cargo test --test compat -- --status fail --cause gateway"
 )]
 pub struct CommandLine {
-    /// Run one of N parts, from 1: every N-th trial, so that each feature and provider is spread over the parts
-    #[arg(long, value_name = "K/N")]
-    pub shard: Option<Shard>,
-    /// Run only the trials that this file names, one a line: what a service that splits by timing hands out
-    #[arg(long, value_name = "FILE")]
-    pub trials: Option<PathBuf>,
-    /// Filters by the manifest.
     #[command(flatten)]
-    pub axes: AxisArguments,
-    /// Run only what has this status in the last results: pass, fail, flaky, not_applicable, not_tested; may be given
-    /// several times
-    #[arg(long, value_name = "STATUS")]
-    pub status: Vec<LastStatus>,
-    /// Run only what failed by this cause in the last results; may be given several times
-    #[arg(long, value_name = "CAUSE", value_parser = selection::cause)]
-    pub cause: Vec<Cause>,
-    /// Run only what failed in the last results, and what a run that was broken off had not finished
-    #[arg(long)]
-    pub rerun_failed: bool,
-    /// Fail only on regressions against this matrix and on its stale entries
-    #[arg(long, value_name = "FILE")]
-    pub baseline: Option<PathBuf>,
-    /// What stands between Claude Code and the provider simulator: LiteLLM, or nothing, which shows that command line,
-    /// cells and simulator are sane by themselves
-    #[arg(long, value_enum, default_value_t)]
-    pub gateway: GatewayChoice,
-    /// Start everything anew, whatever `compat up` keeps warm
-    #[arg(long)]
-    pub cold: bool,
-    /// Run the trials of a live run even where one minimal request to their alias fails
-    #[arg(long)]
-    pub no_preflight: bool,
-    /// The flags that every Rust test has.
+    pub run: RunOptions,
     #[command(flatten, next_help_heading = "Options")]
     pub libtest: Libtest,
 }
 
-/// The flags of libtest.
 #[derive(Clone, Debug, Args)]
 pub struct Libtest {
-    /// Run only trials whose name contains any of these
-    #[arg(value_name = "FILTER")]
-    pub filters: Vec<String>,
-    /// Take FILTER and `--skip` for whole names
-    #[arg(long)]
-    pub exact: bool,
-    /// Leave out trials whose name contains this; may be given several times
-    #[arg(long, value_name = "FILTER")]
-    pub skip: Vec<String>,
-    /// Take only the trials that are not applicable: each is reported with its reason, and starts nothing
-    #[arg(long, conflicts_with = "include_ignored")]
-    pub ignored: bool,
-    /// Take all trials, also those that are not applicable, as without it
+    /// Include the trials that are not applicable (the default)
     #[arg(long)]
     pub include_ignored: bool,
     /// List the trials and run none
     #[arg(long)]
     pub list: bool,
-    /// How many trials are under way at once [default: 32, most of which wait for a provider; or RUST_TEST_THREADS]
+    /// Trials that run at once [default: 32, since most wait for a provider; or RUST_TEST_THREADS]
     #[arg(long, value_name = "N")]
     pub test_threads: Option<NonZeroUsize>,
-    /// One character a trial: the same as `--format terse`
+    /// Print one character for each trial: the same as `--format terse`
     #[arg(short, long, conflicts_with = "format")]
     pub quiet: bool,
-    /// How the trials are told of
+    /// Output format
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<FormatSetting>,
-    /// When to colour
+    /// When to use colour
     #[arg(long, value_enum, value_name = "WHEN")]
     pub color: Option<ColorSetting>,
-    /// Write what libtest prints to this file
+    /// Write the output of libtest to this file
     #[arg(long, value_name = "FILE")]
     pub logfile: Option<String>,
-    /// Run tests, not benchmarks: there are no others
+    /// Run tests, not benchmarks: there are no benchmarks
     #[arg(long, conflicts_with = "bench")]
     pub test: bool,
-    /// Run benchmarks, of which there are none
-    #[arg(long)]
-    pub bench: bool,
-    /// Nothing is captured anyway
+    /// No effect: output is never captured
     #[arg(long, alias = "no-capture")]
     pub nocapture: bool,
-    /// Nothing is captured anyway
+    /// No effect: output is never captured
     #[arg(long)]
     pub show_output: bool,
-    /// Accepted as `cargo test` may pass it
+    /// No effect: accepted because `cargo test` may pass it
     #[arg(short = 'Z', value_name = "OPTION", value_parser = ["unstable-options"])]
     pub unstable: Vec<String>,
 }
 
-/// What stands between Claude Code and the provider simulator.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum GatewayChoice {
-    /// A LiteLLM proxy, or the gateway that `LITELLM_PROXY_BASE_URL` names.
-    #[default]
-    Litellm,
-    /// Nothing: the control.
-    None,
-}
-
-/// Reads the command line; on a bad one it prints what is wrong and exits with status 2, as libtest does.
-pub fn parse() -> CommandLine {
-    CommandLine::parse()
-}
-
-impl CommandLine {
-    /// The filters by name.
-    pub fn names(&self) -> Names {
-        Names {
-            filters: self.libtest.filters.clone(),
-            skipped: self.libtest.skip.clone(),
-            exact: self.libtest.exact,
-        }
-    }
-
-    /// Whether it is not one part of a run that is split over several machines.
-    pub fn is_whole(&self) -> bool {
-        self.shard.is_none() && self.trials.is_none()
-    }
-
-    /// The filters by the last results.
-    pub fn last(&self) -> Last {
-        Last {
-            statuses: self.status.clone(),
-            causes: self.cause.clone(),
-            failed: self.rerun_failed,
-        }
-    }
-}
-
 impl Libtest {
-    /// The same for libtest-mimic, with `threads` at once, for trials of which those that are selected have the flag
-    /// `ignored`: it knows one filter alone, so the selection is made before it, and it counts the rest as filtered out.
-    pub fn of_the_selected(&self, threads: usize) -> Arguments {
+    /// Whether stdout has the long format, which the matrix may follow.
+    pub fn is_for_readers(&self) -> bool {
+        !self.quiet && !matches!(self.format, Some(FormatSetting::Json | FormatSetting::Terse))
+    }
+
+    pub fn paint(&self) -> Paint {
+        let is_coloured = match self.color {
+            Some(ColorSetting::Always) => true,
+            Some(ColorSetting::Never) => false,
+            Some(ColorSetting::Auto) | None => {
+                anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never
+            }
+        };
+        if is_coloured { Paint::Ansi } else { Paint::Plain }
+    }
+
+    /// The arguments for libtest-mimic. It has only one filter, so we select before it: the selected trials have the flag
+    /// `ignored`, and it counts the others as filtered out.
+    pub fn for_selected(&self, threads: usize) -> Arguments {
         Arguments {
             ignored: true,
-            include_ignored: self.include_ignored,
-            nocapture: self.nocapture,
-            show_output: self.show_output,
-            list: self.list,
-            test: self.test,
-            bench: self.bench,
             quiet: self.quiet,
             format: self.format,
             color: self.color,

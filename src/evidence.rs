@@ -1,45 +1,58 @@
-//! The evidence of one trial, which is all that its judgement uses.
+//! The evidence of one trial: all that an evaluation may read.
+//!
+//! Pure data.
 #![warn(clippy::disallowed_methods)]
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::transcript::Transcript;
-use crate::wire::exchange::Exchange;
-use crate::wire::passage::Passage;
+use crate::wire::exchange::{GatewayExchange, ProviderExchange};
+
+/// The names of the files in a trial's evidence folder.
+pub mod file {
+    /// Always present.
+    pub const TRANSCRIPT: &str = "transcript.jsonl";
+    pub const PROVIDER_EXCHANGES: &str = "exchanges.jsonl";
+    pub const GATEWAY_EXCHANGES: &str = "sent.jsonl";
+    pub const WIRE_DIFF_TEXT: &str = "wire-diff.txt";
+    pub const WIRE_DIFF_JSON: &str = "wire-diff.json";
+    pub const EXIT: &str = "exit.json";
+    pub const STDERR: &str = "stderr.txt";
+    pub const GATEWAY_LOG: &str = "gateway.log";
+    pub const DIRECT_REPLY: &str = "direct.json";
+    pub const TOKEN_COUNT: &str = "count_tokens.json";
+}
 
 /// What stands behind the gateway in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Behind {
-    /// The provider simulator: both sides are judged.
+    /// The provider simulator: both sides are evaluated.
     Simulated,
-    /// Real providers: only what Claude Code printed can be judged.
+    /// Real providers: only Claude Code's output can be evaluated.
     Live,
 }
 
-/// The evidence of one attempt at a trial.
+/// The evidence of one attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
-    /// What stood behind the gateway.
     pub behind: Behind,
-    /// Whether there was a gateway at all.
+    /// Whether there was a gateway.
     pub gateway: bool,
-    /// What `claude` printed.
     pub transcript: Transcript,
-    /// How `claude` ended.
     pub exit: Exit,
-    /// The last 64 KiB of standard error of `claude`.
+    /// The last 64 KiB of `claude`'s standard error.
     pub stderr: String,
-    /// The provider's side; empty in a live run.
-    pub exchanges: Vec<Exchange>,
-    /// The side of Claude Code; empty if it was not recorded.
-    pub sent: Vec<Passage>,
-    /// The answer to the cell's direct request, if it has one.
+    /// Empty in a live run.
+    pub exchanges: Vec<ProviderExchange>,
+    /// Empty where no relay stood in front of the gateway.
+    pub sent: Vec<GatewayExchange>,
+    /// The reply to the cell's direct request, if it has one.
     pub direct: Option<DirectReply>,
-    /// The answer to the cell's request for a token count, if it has one.
+    /// The reply to the cell's request for a token count, if it has one.
     pub counted: Option<DirectReply>,
-    /// The gateway's log lines during the trial.
+    /// The lines that the gateway logged during the trial.
     pub gateway_log: Vec<String>,
 }
 
@@ -49,7 +62,7 @@ impl Evidence {
         self.behind == Behind::Simulated
     }
 
-    /// Whether the gateway has been seen from both sides: what went in and what came out.
+    /// Whether the exchanges on both sides of the gateway are known.
     pub fn has_both_sides(&self) -> bool {
         self.is_simulated() && self.gateway && !self.sent.is_empty()
     }
@@ -62,26 +75,25 @@ pub struct Exit {
     pub code: Option<i32>,
     /// The signal that ended it, if one did.
     pub signal: Option<i32>,
-    /// Why the harness ended it, if it did.
+    /// Why the harness killed it, if it did.
     pub killed: Option<Killed>,
-    /// Milliseconds from its start to its end.
     pub duration_ms: u64,
 }
 
-/// Why the harness ended `claude`.
+/// Why the harness killed `claude`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Killed {
-    /// The trial timed out.
+    /// The trial reached its time limit.
     Deadline,
-    /// `claude` was about to retry a request that cannot succeed.
+    /// `claude` announced a retry of a request that cannot succeed.
     PermanentError,
 }
 
-/// The answer to a request that the harness sent to the gateway.
+/// The reply to a request that the harness itself sent to the gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DirectReply {
-    /// The HTTP status; 0 without an answer, with the reason as a string in `body`.
+    /// The HTTP status. 0 when there was no reply: `body` is then the reason, as a string.
     pub status: u16,
     /// The body: JSON, or its text as a JSON string.
     pub body: Value,

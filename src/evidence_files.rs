@@ -1,46 +1,82 @@
-//! Reads a trial's evidence folder back: the inverse of what `trial` writes there.
+//! Writes and reads a trial's evidence folder. The names of its files are in [`crate::evidence::file`].
 //!
-//! A folder that lacks a file is read as one in which nothing of that kind was seen. It judges nothing.
+//! When the reader finds no file for a kind of evidence, it assumes that there was none. It judges nothing.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::evidence::{Behind, Evidence, Exit};
+use crate::evidence::{Behind, Evidence, Exit, file};
+use crate::ids::TrialName;
+use crate::mutants::MutantName;
 use crate::transcript::Transcript;
-use crate::wire::exchange::Exchange;
-use crate::wire::passage::Passage;
+use crate::wire::exchange::{GatewayExchange, ProviderExchange};
+use crate::wire_diff::WireDiff;
 
-/// What a trial's folder always has.
-pub const TRANSCRIPT: &str = "transcript.jsonl";
+/// The parent of all evidence folders, relative to the project's root.
+const EVIDENCE: &str = "target/compat";
 
-/// Why a folder cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum EvidenceFilesError {
-    #[error("`{}` holds no evidence: it has no `transcript.jsonl`", .0.display())]
-    NoEvidence(PathBuf),
-    #[error("cannot read `{}`", file.display())]
-    Unreadable { file: PathBuf, source: io::Error },
-    /// A line is not what this version writes there.
-    #[error("`{}:{line}` is not what this version of compat-matrix writes there; run the trial again", file.display())]
-    Form {
-        file: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        source: serde_json::Error,
-    },
+/// The evidence folder of a trial, relative to the project's root. A trial under a mutant has its own.
+pub fn folder(name: &TrialName, mutant: Option<&MutantName>) -> PathBuf {
+    let mut folder = PathBuf::from(EVIDENCE);
+    if let Some(mutant) = mutant {
+        folder = folder.join("mutants").join(mutant.as_str());
+    }
+    folder
+        .join(name.cell.feature.as_str())
+        .join(name.cell.provider.as_str())
+        .join(name.tier.as_str())
 }
 
-/// Reads the evidence in `folder`. What stood behind the gateway is told from what was recorded there: nothing is, in a
-/// live run.
-pub fn read(folder: &Path) -> Result<Evidence, EvidenceFilesError> {
-    let Some(transcript) = text(&folder.join(TRANSCRIPT))? else {
-        return Err(EvidenceFilesError::NoEvidence(folder.to_owned()));
-    };
-    let exchanges: Vec<Exchange> = lines(&folder.join("exchanges.jsonl"))?;
-    let sent: Vec<Passage> = lines(&folder.join("sent.jsonl"))?;
-    let gateway_log = text(&folder.join("gateway.log"))?.unwrap_or_default();
+/// Writes `evidence` and the wire diff into `folder`.
+pub fn write(evidence: &Evidence, diff: Option<&WireDiff>, folder: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let put = |name: &str, text: String| std::fs::write(folder.join(name), text);
+    put(file::TRANSCRIPT, evidence.transcript.to_jsonl())?;
+    put(file::PROVIDER_EXCHANGES, jsonl(&evidence.exchanges)?)?;
+    if !evidence.sent.is_empty() {
+        put(file::GATEWAY_EXCHANGES, jsonl(&evidence.sent)?)?;
+    }
+    if let Some(diff) = diff {
+        put(file::WIRE_DIFF_TEXT, diff.text())?;
+        put(file::WIRE_DIFF_JSON, serde_json::to_string_pretty(diff)? + "\n")?;
+    }
+    put(file::EXIT, serde_json::to_string_pretty(&evidence.exit)? + "\n")?;
+    let log = evidence.gateway_log.iter().map(|line| format!("{line}\n"));
+    put(file::GATEWAY_LOG, log.collect())?;
+    if !evidence.stderr.is_empty() {
+        put(file::STDERR, evidence.stderr.clone())?;
+    }
+    for (name, reply) in [
+        (file::DIRECT_REPLY, &evidence.direct),
+        (file::TOKEN_COUNT, &evidence.counted),
+    ] {
+        if let Some(reply) = reply {
+            put(name, serde_json::to_string(reply)? + "\n")?;
+        }
+    }
+    Ok(())
+}
+
+fn jsonl(values: &[impl Serialize]) -> serde_json::Result<String> {
+    let lines = values
+        .iter()
+        .map(|value| Ok(serde_json::to_string(value)? + "\n"));
+    lines.collect()
+}
+
+/// Reads the evidence in `folder`. A folder without recorded exchanges is from a live run.
+pub fn read(folder: &Path) -> anyhow::Result<Evidence> {
+    let transcript = text(&folder.join(file::TRANSCRIPT))?.with_context(|| {
+        let (folder, name) = (folder.display(), file::TRANSCRIPT);
+        format!("`{folder}` holds no evidence: it has no `{name}`")
+    })?;
+    let exchanges: Vec<ProviderExchange> = lines(&folder.join(file::PROVIDER_EXCHANGES))?;
+    let sent: Vec<GatewayExchange> = lines(&folder.join(file::GATEWAY_EXCHANGES))?;
+    let gateway_log = text(&folder.join(file::GATEWAY_LOG))?.unwrap_or_default();
     let behind = match exchanges.is_empty() && sent.is_empty() {
         true => Behind::Live,
         false => Behind::Simulated,
@@ -49,37 +85,34 @@ pub fn read(folder: &Path) -> Result<Evidence, EvidenceFilesError> {
         behind,
         gateway: behind == Behind::Live || !sent.is_empty(),
         transcript: Transcript::from_jsonl(&transcript),
-        exit: whole(&folder.join("exit.json"))?.unwrap_or(Exit {
+        exit: whole(&folder.join(file::EXIT))?.unwrap_or(Exit {
             code: None,
             signal: None,
             killed: None,
             duration_ms: 0,
         }),
-        stderr: text(&folder.join("stderr.txt"))?.unwrap_or_default(),
+        stderr: text(&folder.join(file::STDERR))?.unwrap_or_default(),
         exchanges,
         sent,
-        direct: whole(&folder.join("direct.json"))?,
-        counted: whole(&folder.join("count_tokens.json"))?,
+        direct: whole(&folder.join(file::DIRECT_REPLY))?,
+        counted: whole(&folder.join(file::TOKEN_COUNT))?,
         gateway_log: gateway_log.lines().map(str::to_owned).collect(),
     })
 }
 
-fn text(file: &Path) -> Result<Option<String>, EvidenceFilesError> {
+fn text(file: &Path) -> anyhow::Result<Option<String>> {
     match std::fs::read(file) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(EvidenceFilesError::Unreadable {
-            file: file.to_owned(),
-            source,
-        }),
+        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", file.display())),
     }
 }
 
-fn whole<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, EvidenceFilesError> {
+fn whole<T: DeserializeOwned>(file: &Path) -> anyhow::Result<Option<T>> {
     text(file)?.map(|text| parsed(file, 1, &text)).transpose()
 }
 
-fn lines<T: DeserializeOwned>(file: &Path) -> Result<Vec<T>, EvidenceFilesError> {
+fn lines<T: DeserializeOwned>(file: &Path) -> anyhow::Result<Vec<T>> {
     let text = text(file)?.unwrap_or_default();
     text.lines()
         .enumerate()
@@ -87,10 +120,9 @@ fn lines<T: DeserializeOwned>(file: &Path) -> Result<Vec<T>, EvidenceFilesError>
         .collect()
 }
 
-fn parsed<T: DeserializeOwned>(file: &Path, line: usize, text: &str) -> Result<T, EvidenceFilesError> {
-    serde_json::from_str(text).map_err(|source| EvidenceFilesError::Form {
-        file: file.to_owned(),
-        line,
-        source,
+fn parsed<T: DeserializeOwned>(file: &Path, line: usize, text: &str) -> anyhow::Result<T> {
+    serde_json::from_str(text).with_context(|| {
+        let file = file.display();
+        format!("`{file}:{line}` is not what this version of compat-matrix writes there; run the trial again")
     })
 }

@@ -58,6 +58,32 @@ pub struct Mismatch {
     pub evidence: Option<EvidenceLine>,
 }
 
+impl Mismatch {
+    /// A mismatch of a trial that the harness could not run.
+    pub fn of_harness(expectation: &str, summary: &str, expected: &str, actual: &str) -> Self {
+        Self {
+            expectation: expectation.to_owned(),
+            summary: summary.to_owned(),
+            expected: expected.to_owned(),
+            actual: actual.to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
+impl Failure {
+    /// A failure of the harness, the cell's text or the machine.
+    pub fn of_harness(why: &str, mismatches: Vec<Mismatch>) -> Self {
+        Self {
+            cause: Cause::Harness,
+            why: why.to_owned(),
+            next: None,
+            wire: Vec::new(),
+            mismatches,
+        }
+    }
+}
+
 /// A line of the evidence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -10,7 +10,7 @@ use crate::evidence::{Behind, Evidence, Killed};
 use crate::outcome::{Cause, Verdict};
 use crate::text::clipped;
 use crate::transcript::{AnswerBlock, ErrorSource};
-use crate::wire::exchange::{Exchange, Matched};
+use crate::wire::exchange::{Matched, ProviderExchange};
 
 /// Whose fault it is that `judgement` has mismatches.
 pub fn of_trial(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
@@ -79,7 +79,7 @@ fn reported_error(evidence: &Evidence) -> Option<ReportedError> {
 }
 
 /// The Messages requests that reached the provider, without probes.
-fn asked(evidence: &Evidence) -> Vec<&Exchange> {
+fn asked(evidence: &Evidence) -> Vec<&ProviderExchange> {
     evidence
         .exchanges
         .iter()
@@ -124,7 +124,7 @@ fn broken_run(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
 }
 
 /// The run failed without a status that says why.
-fn without_status(evidence: &Evidence, last: &Exchange, error: Option<ReportedError>) -> Diagnosis {
+fn without_status(evidence: &Evidence, last: &ProviderExchange, error: Option<ReportedError>) -> Diagnosis {
     let said = last.reply.status;
     let broken_off = |how: String| {
         Diagnosis::proven(
@@ -301,7 +301,7 @@ fn proven_fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis
 }
 
 /// An error that Claude Code saw and the provider did not give.
-fn error_of_its_own(evidence: &Evidence, asked: &[&Exchange]) -> Option<Diagnosis> {
+fn error_of_its_own(evidence: &Evidence, asked: &[&ProviderExchange]) -> Option<Diagnosis> {
     let error = reported_error(evidence)?;
     let given = |status| asked.iter().any(|exchange| exchange.reply.status == status);
     let last = asked.last().map_or(200, |exchange| exchange.reply.status);
@@ -322,7 +322,7 @@ fn error_of_its_own(evidence: &Evidence, asked: &[&Exchange]) -> Option<Diagnosi
     }
 }
 
-fn held_back(asked: &[&Exchange]) -> Option<Diagnosis> {
+fn held_back(asked: &[&ProviderExchange]) -> Option<Diagnosis> {
     let lockstep = asked
         .iter()
         .filter_map(|exchange| exchange.reply.lockstep)
@@ -339,8 +339,8 @@ fn held_back(asked: &[&Exchange]) -> Option<Diagnosis> {
 }
 
 /// Compares each answer of the provider with the one that Claude Code got, if there are equally many.
-fn changed_answer(evidence: &Evidence, asked: &[&Exchange]) -> Option<Diagnosis> {
-    let sent: Vec<&Exchange> = asked
+fn changed_answer(evidence: &Evidence, asked: &[&ProviderExchange]) -> Option<Diagnosis> {
+    let sent: Vec<&ProviderExchange> = asked
         .iter()
         .copied()
         .filter(|exchange| exchange.reply.message.is_some())

@@ -4,7 +4,7 @@ use super::Diagnosis;
 use crate::expectation::Trace;
 use crate::judge::Evaluation;
 use crate::outcome::Cause;
-use crate::wire::exchange::Exchange;
+use crate::wire::exchange::ProviderExchange;
 use crate::wire::{Direction, Route};
 use crate::wire_diff::{Change, Fate, WireDiff};
 
@@ -22,7 +22,11 @@ pub(super) fn fault(judgement: &Evaluation) -> Option<Diagnosis> {
 
 /// The provider refused `exchange` although it arrived as Claude Code had sent it. Only for a 400 on the Anthropic
 /// route: the gateway is responsible for keys, models and the forms of the other routes.
-pub(super) fn refused_as_sent(judgement: &Evaluation, exchange: &Exchange, rule: &str) -> Option<Diagnosis> {
+pub(super) fn refused_as_sent(
+    judgement: &Evaluation,
+    exchange: &ProviderExchange,
+    rule: &str,
+) -> Option<Diagnosis> {
     if exchange.reply.status != 400 || exchange.route != Some(Route::Anthropic) {
         return None;
     }

@@ -1,7 +1,7 @@
-//! The debug log of `claude`: its warnings and errors become events of the transcript.
+//! Adds the warnings and errors of `claude`'s debug log to the transcript, as events.
 //!
 //! A line is `2026-11-21T09:09:32.967Z [ERROR] API error (attempt 1/3): 401 401 {"type":"error",…}` (measured with
-//! 2.1.326); lines without a time continue the one before.
+//! 2.1.326). A line without a time continues the line before.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,10 +11,10 @@ use chrono::DateTime;
 
 use crate::transcript::{Event, TimedEvent, Transcript};
 
-/// How much of the log is read, in bytes; a run writes about 25 kB.
+/// The most bytes that are read; a run writes about 25 kB.
 const MAX_BYTES: u64 = 8 << 20;
 
-/// Puts the log's warnings and errors into the transcript, by time. A log that is not there has none.
+/// Inserts the log's warnings and errors into the transcript, by time. A missing log has none.
 pub(super) fn merge(transcript: &mut Transcript, log: &Path) {
     let mut bytes = Vec::new();
     let read = File::open(log).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes));
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_is_not_there_adds_nothing() {
+    fn a_missing_log_adds_nothing() {
         let mut transcript = Transcript::default();
         merge(&mut transcript, Path::new("no/such/file"));
         assert!(transcript.events.is_empty());

@@ -1,4 +1,4 @@
-//! How `claude` is started: pure, from a trial's data to argv, environment and standard input.
+//! The start of `claude`: argv, environment and standard input, made from a trial's data. Pure.
 
 use crate::wire::script::{Prompt, PromptBlock};
 use std::collections::BTreeMap;
@@ -16,14 +16,14 @@ use crate::process::{Launch, ProcessTag, RunId};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// A gateway, or anything else that speaks the Messages API.
+    /// A gateway, or any other server of the Messages API.
     Gateway {
         /// `http://host:port`, without a path.
         base_url: String,
         token: Secret,
     },
-    /// `claude` speaks Bedrock InvokeModel itself. Before the first request it sends `GET /inference-profiles`, which
-    /// may fail.
+    /// `claude` itself calls Bedrock InvokeModel. Before the first request it sends `GET /inference-profiles`, which may
+    /// fail.
     Bedrock {
         /// `http://host:port`, without a path.
         base_url: String,
@@ -45,34 +45,34 @@ pub enum Endpoint {
 pub struct Invocation {
     pub program: PathBuf,
     pub run: RunId,
-    /// The trial it belongs to: its session id and the name of its working directory. A new one for each attempt:
-    /// `claude` refuses a session id that its folder has seen.
+    /// The session id and the name of the working directory. Each attempt needs a new one: `claude` refuses a session id
+    /// that its folder contains.
     pub key: TrialKey,
-    /// The alias to ask the gateway for. Best one that holds the model's own name (`claude-haiku-4-5-bedrock`): of one
-    /// that does not, `claude` warns on standard error and frames its requests in another way.
+    /// The gateway's alias. It should contain the model's own name (`claude-haiku-4-5-bedrock`): otherwise `claude` warns on
+    /// standard error and frames its requests differently.
     pub model: String,
     pub prompts: Vec<Prompt>,
     pub flags: Vec<String>,
-    /// The cell's own variables; they win over the harness's, but not over the cookies.
+    /// The cell's variables. They override the harness's, but not the variables that tag our processes.
     pub variables: BTreeMap<String, String>,
     pub endpoint: Endpoint,
-    /// A fresh folder for all that it writes: outside any repository (it looks for `CLAUDE.md` and `.git` in the folders
-    /// above), and short: it puts a socket below, and where that path would be longer than a socket's may be (about
-    /// 100 bytes) it uses a folder of `/tmp` that stays behind.
+    /// A new folder for all its files. It must be outside any repository, because `claude` searches the parents for
+    /// `CLAUDE.md` and `.git`. Its path must be short: `claude` makes a socket in it, and if that path has more than about
+    /// 100 bytes, it uses a folder in `/tmp` and never removes it.
     pub folder: PathBuf,
     pub inherited: Variables,
     pub deadline: Duration,
 }
 
-/// The longest prompt that goes into argv, in bytes; Linux allows 128 KiB for one argument.
+/// The longest prompt in argv, in bytes; Linux allows 128 KiB for one argument.
 const MAX_ARGUMENT_BYTES: usize = 64 << 10;
 
-/// How often `claude` repeats a request that failed for now. Measured: with 2 a gateway that answers 500 to everything is
-/// given up after 2.3 s (waits of about 0.5 and 1.1 s), with the default of 10 after minutes.
+/// How often `claude` retries a request. With 2, a gateway that always answers 500 fails a trial after 2.3 s; with the
+/// default of 10, after minutes.
 const MAX_RETRIES: &str = "2";
 
 impl Invocation {
-    /// Its arguments, without the program's name.
+    /// The arguments, without the program's name.
     pub fn argv(&self) -> Vec<OsString> {
         let mut argv: Vec<OsString> = [
             "-p",
@@ -91,13 +91,13 @@ impl Invocation {
         argv.extend(["--debug-file".into(), self.debug_log().into_os_string()]);
         argv.extend(self.flags.iter().map(OsString::from));
         if let Some(text) = self.single_text() {
-            // A flag that takes a list would swallow the prompt.
+            // Without `--`, a flag that takes a list would consume the prompt.
             argv.extend(["--".into(), OsString::from(text)]);
         }
         argv
     }
 
-    /// Its whole environment, but for the cookies.
+    /// The whole environment, without the variables that tag our processes.
     pub fn environment(&self) -> Variables {
         let mut variables = self.inherited.clone();
         let mut set = |name: &str, value: OsString| variables.insert(name.into(), value);
@@ -126,7 +126,7 @@ impl Invocation {
         variables
     }
 
-    /// What goes to its standard input, a line a prompt; empty where the prompt is an argument.
+    /// The lines for standard input, one for each prompt; empty if the prompt is an argument.
     pub fn stdin_messages(&self) -> Vec<String> {
         match self.single_text() {
             Some(_) => Vec::new(),
@@ -147,13 +147,13 @@ impl Invocation {
         ]
     }
 
-    /// A file that says when `claude` swept its folder last. Without it, it looks for old sessions, logs and caches five
-    /// seconds after it began: 0.05 s of processor time (measured with 2.1.327), and a new home has none.
-    pub fn swept(&self) -> PathBuf {
+    /// A file that marks the last cleanup of the folder. Without it, `claude` looks for old sessions, logs and caches five
+    /// seconds after its start, which takes 50 ms of processor time (measured with 2.1.327).
+    pub fn cleanup_marker(&self) -> PathBuf {
         self.config().join(".last-cleanup")
     }
 
-    /// Its working directory, named by the trial's key.
+    /// The working directory, named after the trial's key.
     pub fn working_directory(&self) -> PathBuf {
         self.folder.join(self.key.to_string())
     }
@@ -190,6 +190,7 @@ impl Invocation {
     }
 }
 
+/// The variables that are set to `1`.
 const ON: [&str; 6] = [
     env::CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC,
     env::CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK,
@@ -199,7 +200,7 @@ const ON: [&str; 6] = [
     env::BUN_GC_TIMER_DISABLE,
 ];
 
-/// What stands for other models than the one asked for: all of them are that one.
+/// Each of these names a model for a special purpose. All are set to the requested model.
 const MODELS: [&str; 5] = [
     env::ANTHROPIC_DEFAULT_HAIKU_MODEL,
     env::ANTHROPIC_DEFAULT_SONNET_MODEL,
@@ -244,7 +245,7 @@ impl Endpoint {
     }
 }
 
-/// A prompt in the form that `--input-format stream-json` takes.
+/// A prompt in the format of `--input-format stream-json`.
 pub fn stdin_message(prompt: &Prompt) -> Value {
     let content: Vec<Value> = prompt.blocks.iter().map(content_block).collect();
     json!({ "type": "user", "message": { "role": "user", "content": content } })

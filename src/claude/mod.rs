@@ -1,38 +1,38 @@
-//! One `claude` process: its argv and environment, its lines as they come, its end.
+//! One `claude` process: its argv and environment, its output line by line, and its end.
 //!
-//! [`Invocation`] says, purely, how it is started; [`run`] starts it, sends the prompts, tells of progress and returns
-//! what it left behind. Nothing here judges, and nothing here knows what stands behind the endpoint.
+//! [`Invocation`] is pure and describes the start. [`run`] starts the process, sends the prompts, reports progress and
+//! returns the output. Nothing here judges, or knows what stands behind the endpoint.
 //!
-//! What is built on was measured with Claude Code 2.1.326:
-//! - `--input-format stream-json` takes several prompts in one process and one session: each user message is answered by
-//!   `init`, the events and one `result`; closing standard input then ends the process. `result.usage` is that
-//!   prompt's, `result.total_cost_usd` is cumulative.
-//! - `{"type":"system","subtype":"status","status":"requesting"}` comes before each request, about 40 ms (2.1.327), not
-//!   before a repeated one. Each delta of a stream shows on standard output at once.
-//! - A 5xx, 401, 408, 409 or 429 is announced by `api_retry` before each repetition (with the wait that a `retry-after`
-//!   asks for). A 400 is repeated without any announcement, up to five times, without the `thinking-token-count` and
-//!   `thinking-display-updates` betas and then without deferred tools; a 404 once, without streaming. Only the debug log
-//!   tells of these, and for a 401, 404 or 413 only it has the gateway's words, hence `--debug-file`, whose warnings
-//!   and errors are merged into the transcript. It is written through: the line about a failed request is there before
-//!   its `api_retry` shows.
-//! - A stream that breaks off within a block is asked for again, announced by an `api_retry` without a status; one that
-//!   breaks off between blocks is asked to go on in another request, unannounced. Either run ends as a success; `claude`
-//!   itself prints the missing `content_block_stop` and `message_stop`, but no `message_delta`, and logs what it does.
-//! - A reply without any event of a stream is asked for again without streaming, unless
+//! This module relies on the following behaviour, measured with Claude Code 2.1.326:
+//! - `--input-format stream-json` accepts several prompts in one process and one session. Each user message yields `init`,
+//!   the events and one `result`. Closing standard input then ends the process. `result.usage` is that prompt's;
+//!   `result.total_cost_usd` is cumulative.
+//! - `{"type":"system","subtype":"status","status":"requesting"}` comes about 40 ms (2.1.327) before each request, but not
+//!   before a retry. Each delta of a stream shows on standard output at once.
+//! - `api_retry` announces each retry after a 5xx, 401, 408, 409 or 429, with the wait that `retry-after` asks for. Retries
+//!   of a 400 and a 404 are not announced. A 400 is retried up to five times: without the betas `thinking-token-count` and
+//!   `thinking-display-updates`, then without deferred tools. A 404 is retried once, without streaming.
+//! - Only the debug log shows the unannounced retries, and the gateway's message for a 401, 404 or 413. Therefore we pass
+//!   `--debug-file` and merge its warnings and errors into the transcript. The log is not buffered: the line about a
+//!   failed request is written before its `api_retry` shows.
+//! - A stream that breaks off within a block is requested again, announced by an `api_retry` without a status. A stream that
+//!   breaks off between blocks is continued by another request, unannounced. Both runs end as a success. `claude` itself
+//!   prints the missing `content_block_stop` and `message_stop`, but no `message_delta`, and logs it.
+//! - A stream without any event is requested again without streaming, unless
 //!   `CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK` is set.
-//! - What the Bash tool starts carries the cookies, in a session of its own too.
-//! - Subagents ask for the model named by `CLAUDE_CODE_SUBAGENT_MODEL`, else for that of `--model`. No request of a print
-//!   run went to any other model: tried with a plain prompt, a Bash call, a failed `WebFetch`, `--resume` and
-//!   `--continue`. A subagent's end asks for one more answer and prints one more `result`.
+//! - Processes of the Bash tool inherit our environment variables, even in a session of their own.
+//! - Subagents use the model of `CLAUDE_CODE_SUBAGENT_MODEL`, else the one of `--model`. No request of a print run used
+//!   another model: tried with a plain prompt, a Bash call, a failed `WebFetch`, `--resume` and `--continue`. The end of a
+//!   subagent causes one more request and one more `result`.
 
 mod debug_log;
 mod invocation;
 mod progress;
 
-use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::process::ChildStdin;
@@ -40,56 +40,43 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 pub use invocation::{Endpoint, Invocation, stdin_message};
-pub use progress::Progress;
+pub use progress::ClaudeProgress;
 
 use crate::clock::now_ms;
 use crate::evidence::{Exit, Killed};
-use crate::process::{Ended, Line, Next, Piped, ProcessError};
+use crate::process::{Line, Next, Piped};
 use crate::transcript::{ApiRetry, Event, TimedEvent, Transcript};
-use progress::Follower;
+use progress::ProgressTracker;
 
-/// How much of standard error is kept: its end, in bytes.
+/// The most bytes of standard error that are kept, from its end.
 pub const STDERR_BYTES: usize = 64 << 10;
 
-/// How long the rest of standard output is read once `claude` has ended.
+/// The longest time to read the rest of standard output after `claude` ended.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// What a `claude` process left behind.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClaudeRun {
-    /// What it printed, with the warnings and errors of its debug log.
+    /// Its output, with the warnings and errors of its debug log.
     pub transcript: Transcript,
     pub exit: Exit,
-    /// The end of what it printed on standard error.
+    /// The end of its standard error.
     pub stderr: String,
 }
 
-/// `claude` could not be run at all.
-#[derive(Debug, thiserror::Error)]
-pub enum ClaudeError {
-    /// A folder or a file of the trial could not be made.
-    #[error("cannot make `{}`: {source}", path.display())]
-    Files { path: PathBuf, source: io::Error },
-    /// The process could not be started or was lost.
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-}
-
-/// Whether a request that was refused with `status` cannot succeed when it is repeated unchanged: any 4xx but
-/// 408 (timeout), 409 (conflict), 425 (too early) and 429 (too many requests).
+/// Whether a retry of an unchanged request cannot succeed after `status`: any 4xx except 408 (timeout), 409 (conflict),
+/// 425 (too early) and 429 (too many requests).
 pub fn is_permanent(status: u16) -> bool {
     (400..500).contains(&status) && ![408, 409, 425, 429].contains(&status)
 }
 
-/// Runs `claude` to its end. Its folders are made; its prompts are sent one after the other, each when the one before is
-/// answered (none after one that failed); `on_progress` is told what shows, as it shows.
+/// Runs `claude` to its end. It sends each prompt after the reply to the one before, and none after a failure.
 ///
-/// It is killed, with everything it started, when its time is up, when it is about to wait past that time, and when it is
-/// about to repeat a request that cannot succeed. Nothing of it is left when this returns.
+/// It kills `claude` and all its children at the deadline, when `claude` announces a wait past the deadline, and when
+/// `claude` announces a retry that cannot succeed. No process is left when this returns.
 pub async fn run(
     invocation: &Invocation,
-    mut on_progress: impl FnMut(Progress),
-) -> Result<ClaudeRun, ClaudeError> {
+    mut on_progress: impl FnMut(ClaudeProgress),
+) -> anyhow::Result<ClaudeRun> {
     prepare(invocation)?;
     let started = Instant::now();
     let mut piped = Piped::start(invocation.launch(), STDERR_BYTES)?;
@@ -97,16 +84,17 @@ pub async fn run(
     prompts.send_next();
     let mut watch = Watch {
         transcript: Transcript::default(),
-        follower: Follower::default(),
+        progress: ProgressTracker::default(),
         deadline: started + invocation.deadline,
     };
     let killed = loop {
         match timeout_at(watch.deadline, piped.next()).await {
             Ok(Next::Line(line)) => {
                 let seen = watch.line(line, &mut on_progress);
-                match seen.answered {
-                    Some(Answered::Well) => prompts.send_next(),
-                    Some(Answered::Badly) => prompts.close(),
+                match seen.succeeded {
+                    Some(true) => prompts.send_next(),
+                    // Later prompts depend on this one.
+                    Some(false) => prompts.close(),
                     None => {}
                 }
                 if seen.kill.is_some() {
@@ -119,39 +107,42 @@ pub async fn run(
     };
     drop(prompts);
     let killed = end(&mut piped, killed, &mut watch, &mut on_progress).await;
-    let duration_ms = milliseconds(started.elapsed());
+    let duration_ms = started.elapsed().as_millis() as u64;
     let (ended, stderr) = piped.finish().await?;
     let mut transcript = watch.transcript;
     debug_log::merge(&mut transcript, &invocation.debug_log());
     Ok(ClaudeRun {
         transcript,
-        exit: exit(ended, killed, duration_ms),
+        exit: Exit {
+            code: ended.code,
+            signal: ended.signal,
+            killed,
+            duration_ms,
+        },
         stderr: String::from_utf8_lossy(&stderr).into_owned(),
     })
 }
 
-/// Makes what an invocation needs on disk.
-pub fn prepare(invocation: &Invocation) -> Result<(), ClaudeError> {
+/// Creates the folders and files of an invocation.
+pub fn prepare(invocation: &Invocation) -> anyhow::Result<()> {
+    let failed = |path: &Path| format!("cannot create `{}`", path.display());
     for folder in invocation.folders() {
-        std::fs::create_dir_all(&folder).map_err(|source| ClaudeError::Files { path: folder, source })?;
+        std::fs::create_dir_all(&folder).with_context(|| failed(&folder))?;
     }
-    let swept = invocation.swept();
-    std::fs::write(&swept, "").map_err(|source| ClaudeError::Files { path: swept, source })
+    let marker = invocation.cleanup_marker();
+    std::fs::write(&marker, "").with_context(|| failed(&marker))
 }
 
-/// Has the process end, and reads the rest of what it printed.
+/// Waits for the end of the process, or kills it, and reads the rest of its output.
 async fn end(
     piped: &mut Piped,
     killed: Option<Killed>,
     watch: &mut Watch,
-    on_progress: &mut impl FnMut(Progress),
+    on_progress: &mut impl FnMut(ClaudeProgress),
 ) -> Option<Killed> {
     let killed = match killed {
-        Some(killed) => Some(killed),
-        None => match timeout_at(watch.deadline, piped.ended()).await {
-            Ok(_) => None,
-            Err(_) => Some(Killed::Deadline),
-        },
+        None if timeout_at(watch.deadline, piped.ended()).await.is_err() => Some(Killed::Deadline),
+        killed => killed,
     };
     piped.kill().await;
     let drained = Instant::now() + DRAIN;
@@ -161,49 +152,35 @@ async fn end(
     killed
 }
 
-fn exit(ended: Ended, killed: Option<Killed>, duration_ms: u64) -> Exit {
-    Exit {
-        code: ended.code,
-        signal: ended.signal,
-        killed,
-        duration_ms,
-    }
-}
-
-/// What is followed line by line.
+/// The state of a run, updated line by line.
 struct Watch {
     transcript: Transcript,
-    follower: Follower,
+    progress: ProgressTracker,
     deadline: Instant,
 }
 
 #[derive(Default)]
 struct Seen {
-    answered: Option<Answered>,
+    /// Set when a prompt is finished.
+    succeeded: Option<bool>,
     kill: Option<Killed>,
 }
 
-enum Answered {
-    Well,
-    /// What comes after a prompt that failed has nothing to stand on.
-    Badly,
-}
-
 impl Watch {
-    fn line(&mut self, line: Line, on_progress: &mut impl FnMut(Progress)) -> Seen {
+    fn line(&mut self, line: Line, on_progress: &mut impl FnMut(ClaudeProgress)) -> Seen {
         let event = event(&line);
         let mut seen = Seen::default();
         if let Some(value) = event.json() {
-            if let Some(progress) = self.follower.follow(value) {
+            if let Some(progress) = self.progress.next(value) {
                 on_progress(progress);
             }
-            seen.answered = answered(value);
+            seen.succeeded = succeeded(value);
         }
         self.transcript.events.push(TimedEvent {
             at_ms: now_ms(),
             event,
         });
-        seen.kill = self.last_retry().and_then(|retry| self.is_useless(&retry));
+        seen.kill = self.last_retry().and_then(|retry| self.must_kill(&retry));
         seen
     }
 
@@ -214,7 +191,7 @@ impl Watch {
         )
     }
 
-    fn is_useless(&self, retry: &ApiRetry) -> Option<Killed> {
+    fn must_kill(&self, retry: &ApiRetry) -> Option<Killed> {
         if retry.status.is_some_and(is_permanent) {
             return Some(Killed::PermanentError);
         }
@@ -223,15 +200,12 @@ impl Watch {
     }
 }
 
-fn answered(event: &Value) -> Option<Answered> {
-    if event.get("type")? != "result" {
-        return None;
-    }
-    let is_error = event.get("is_error").and_then(Value::as_bool).unwrap_or(false);
-    Some(if is_error { Answered::Badly } else { Answered::Well })
+/// Whether a prompt succeeded, if `event` is its result.
+fn succeeded(event: &Value) -> Option<bool> {
+    (event.get("type")? == "result").then(|| event["is_error"] != true)
 }
 
-/// A line that is too long or not UTF-8 is evidence, however it would parse.
+/// A line that is too long or not UTF-8 is kept as evidence and not parsed.
 fn event(line: &Line) -> Event {
     match line.cut_from {
         Some(length) => Event::Unparsable(format!(
@@ -243,10 +217,10 @@ fn event(line: &Line) -> Event {
     }
 }
 
-/// How much of a line that is too long is kept as evidence.
+/// The number of characters kept of a line that is too long.
 const CUT_LINE_CHARACTERS: usize = 4096;
 
-/// The prompts that go to standard input, written in the background: `claude` may be busy printing.
+/// Writes the prompts to standard input in the background, because `claude` may be busy printing.
 struct Prompts {
     messages: std::vec::IntoIter<String>,
     writer: Option<mpsc::UnboundedSender<String>>,
@@ -267,13 +241,13 @@ impl Prompts {
     /// Sends the next prompt; closes standard input if there is none.
     fn send_next(&mut self) {
         match (self.messages.next(), &self.writer) {
-            // The writer is gone where `claude` is: then its output ends as well.
+            // Without a writer `claude` has ended, and its output ends as well.
             (Some(message), Some(writer)) => drop(writer.send(message)),
             _ => self.close(),
         }
     }
 
-    /// Closes standard input once what was sent is written.
+    /// Closes standard input after the sent prompts are written.
     fn close(&mut self) {
         self.writer = None;
     }
@@ -285,8 +259,4 @@ async fn write(mut stdin: ChildStdin, mut messages: mpsc::UnboundedReceiver<Stri
             return;
         }
     }
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,35 +1,33 @@
-//! What shows on standard output while `claude` runs.
+//! The progress of a `claude` process, read from its standard output.
 
 use serde_json::Value;
 
 use crate::transcript::DeltaKind;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// `claude` sends a request of the main conversation (its first, or one after a tool's result; a repetition is not
-    /// announced this way): from here on it waits more than it computes.
+pub enum ClaudeProgress {
+    /// `claude` sends a request of the main conversation, and then waits for the reply. Retries are not announced this way.
     Requesting,
-    /// A stream has shown so many content deltas (text, thinking, tool arguments); 0 when it begins.
+    /// A stream has shown this number of content deltas (text, thinking, tool arguments); 0 at its start.
     Deltas {
-        /// Which stream of the main conversation, from 1.
+        /// The number of the stream in the main conversation, from 1.
         stream: usize,
-        /// How many deltas of it have shown.
         shown: usize,
     },
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Follower {
+pub(super) struct ProgressTracker {
     stream: usize,
     shown: usize,
 }
 
-impl Follower {
-    pub(super) fn follow(&mut self, event: &Value) -> Option<Progress> {
+impl ProgressTracker {
+    pub(super) fn next(&mut self, event: &Value) -> Option<ClaudeProgress> {
         let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
         match text("/type")? {
             "system" if text("/subtype") == Some("status") && text("/status") == Some("requesting") => {
-                Some(Progress::Requesting)
+                Some(ClaudeProgress::Requesting)
             }
             "stream_event" if text("/parent_tool_use_id").is_none() => match text("/event/type")? {
                 "message_start" => {
@@ -48,8 +46,8 @@ impl Follower {
         }
     }
 
-    fn deltas(&self) -> Progress {
-        Progress::Deltas {
+    fn deltas(&self) -> ClaudeProgress {
+        ClaudeProgress::Deltas {
             stream: self.stream,
             shown: self.shown,
         }

@@ -1,4 +1,4 @@
-//! `compat down`: ends what `compat up` keeps running.
+//! `compat down`: stops the warm session.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,33 +10,32 @@ use tokio::runtime::Runtime;
 use super::check;
 use super::print::status;
 use crate::env::Environment;
-use crate::warm::{self, Place};
+use crate::session::daemon::{self, StateDir};
 
-/// End what `compat up` keeps running
+/// Stop the warm session that `compat up` started
 ///
-/// Waits until gateway and simulator are gone. Where nothing is kept it says so; the exit status is 0 then too.
+/// Returns when gateway and simulator have ended. The exit status is 0 even if there is no session.
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:\n  compat down")]
 pub struct Arguments {
-    /// The folder that holds `manifest.yaml` [default: the nearest one upwards]
+    /// The folder that contains `manifest.yaml` [default: the nearest one upwards]
     #[arg(long, value_name = "FOLDER")]
     pub root: Option<PathBuf>,
 }
 
-/// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let current = std::env::current_dir().context("the working directory is gone")?;
     let root = check::root(arguments.root.as_deref(), &current)?;
-    let place = Place::of(&Environment::from_process(), &root)?;
+    let state = StateDir::of(&Environment::from_process(), &root)?;
     let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
-    match runtime.block_on(warm::end(&place)) {
-        Some(description) => status!(
-            "the session of process {} has ended (LiteLLM {} at {})",
-            description.pid,
-            description.made_of.litellm,
-            description.gateway
+    match runtime.block_on(daemon::end(&state)) {
+        Some(info) => status!(
+            "the warm session of process {} was stopped (LiteLLM {} at {})",
+            info.pid,
+            info.litellm,
+            info.gateway
         ),
-        None => status!("no session is kept warm"),
+        None => status!("no warm session is running"),
     }
     Ok(ExitCode::SUCCESS)
 }

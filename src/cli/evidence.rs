@@ -1,6 +1,7 @@
 //! Finds the evidence of the trial that an argument names.
 
-use crate::{evidence_files, selection, trial};
+use crate::evidence_files;
+use crate::plan::selection;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -69,7 +70,7 @@ fn of_name(name: &TrialName, root: &Path) -> anyhow::Result<(PathBuf, Option<Tri
     if let Some(folder) = result.and_then(|result| result.evidence.as_ref()) {
         return Ok((root.join(folder), result.cloned()));
     }
-    let usual = root.join(trial::evidence_folder(name));
+    let usual = root.join(evidence_files::folder(name, None));
     if usual.is_dir() {
         return Ok((usual, result.cloned()));
     }

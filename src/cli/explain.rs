@@ -20,9 +20,8 @@ use crate::claude::{Endpoint, Invocation};
 use crate::document::render::Format;
 use crate::env::{Secret, Variables};
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TrialKey, TrialName};
-use crate::plan::Planned;
+use crate::plan::{Planned, selection};
 use crate::process::RunId;
-use crate::selection;
 use crate::spec_files::Project;
 
 /// Show a cell as it is run

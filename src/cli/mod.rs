@@ -2,7 +2,6 @@
 //!
 //! One module for each command, without logic that another module needs.
 
-pub mod axes;
 mod cause;
 mod check;
 mod completions;

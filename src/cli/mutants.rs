@@ -1,4 +1,4 @@
-//! `compat mutants`: the matrix under seeded gateway bugs, and who caught them.
+//! `compat mutants`: runs the matrix with seeded gateway bugs, and reports which cells caught them.
 
 use super::print::{TextOrJson, output, status};
 use crate::document::render::Format;
@@ -17,19 +17,20 @@ use super::check;
 use super::files::Output;
 use crate::env::{self, Environment};
 use crate::ids::TierId;
+use crate::mutant_files;
 use crate::mutants::Mutant;
 use crate::mutants::score::{Named, Scored, Vacuous};
-use crate::mutation::{self, Campaign, Conclusion, Listener, NotClean};
-use crate::session::{self, Relays, Session};
+use crate::progress;
+use crate::run::campaign::{self, Campaign, CampaignListener, CampaignResult, NotClean};
+use crate::session::daemon::DaemonUse;
+use crate::session::{Session, SessionOptions};
 use crate::spec_files::Project;
-use crate::warm::Warmth;
-use crate::{mutant_files, progress};
 
-/// Run the matrix under seeded gateway bugs, and see which cells catch them
+/// Run the matrix with seeded gateway bugs, and report which cells catch them
 ///
-/// Each mutant (`mutants/<class>/<name>.yaml`) is a bug that real gateways have had. A relay before or behind the gateway
-/// applies it, the cells of its providers are run, and those that it names must go red under the expectations that it names;
-/// cells that it does not touch must stay green. First the same cells are run without a mutant: they must be green.
+/// Each mutant (`mutants/<class>/<name>.yaml`) is a bug that real gateways had. A relay in front of the gateway or behind it
+/// applies the bug. The cells that the mutant names must then fail by the expectations that it names, and cells that it does
+/// not affect must pass. Before that, all these cells run without a mutant, and must pass.
 ///
 /// The exit status is 0 only if every mutant is killed.
 #[derive(Args, Debug)]
@@ -39,24 +40,23 @@ use crate::{mutant_files, progress};
 pub struct Arguments {
     /// Classes, names or parts of them; all mutants if none is given
     pub filters: Vec<String>,
-    /// Only the mutants marked as quick
+    /// Run only the mutants marked as quick
     #[arg(long)]
     pub quick: bool,
-    /// The tier on which the cells are tried; a mutant may name another
+    /// The tier to run the cells on; a mutant may name another
     #[arg(long, default_value = "haiku")]
     pub tier: String,
-    /// How the result is written
+    /// Output format
     #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
     pub format: TextOrJson,
-    /// Only list the mutants
+    /// List the mutants and run nothing
     #[arg(long)]
     pub list: bool,
-    /// The folder that holds `manifest.yaml` [default: the nearest one upwards]
+    /// The folder that contains `manifest.yaml` [default: the nearest one upwards]
     #[arg(long, value_name = "FOLDER")]
     pub root: Option<std::path::PathBuf>,
 }
 
-/// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let current = std::env::current_dir().context("the working directory is gone")?;
     let root = check::root(arguments.root.as_deref(), &current)?;
@@ -69,7 +69,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         project.manifest.tier(&tier).is_some(),
         "the manifest has no tier `{tier}`"
     );
-    // A cell that cannot be read would be left out, and with it what it should have caught.
+    // A broken cell would be skipped, and could not catch its mutants.
     let (mutants, mut faults) = mutant_files::read(&project);
     faults.extend(project.check(&[]));
     if !faults.is_empty() {
@@ -77,60 +77,59 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(check::FAULTS));
     }
     let is_whole = arguments.filters.is_empty() && !arguments.quick;
-    let mutants = mutation::selected(mutants, &arguments.filters, arguments.quick);
+    let mutants = campaign::selected(mutants, &arguments.filters, arguments.quick);
     anyhow::ensure!(
         !mutants.is_empty(),
-        "no mutant fits; `compat mutants --list` shows all of them"
+        "no mutant matches; `compat mutants --list` shows all of them"
     );
     if arguments.list {
         list(&mutants);
         return Ok(ExitCode::SUCCESS);
     }
     let start = Instant::now();
-    let outcome = tokio::runtime::Runtime::new()?.block_on(campaign(&project, tier, &mutants))?;
+    let outcome = tokio::runtime::Runtime::new()?.block_on(run_campaign(&project, tier, &mutants))?;
     let seconds = start.elapsed().as_secs_f64();
     match outcome {
-        Ok(conclusion) => {
-            let vacuous = is_whole.then_some(&conclusion.vacuous);
+        Ok(result) => {
+            let vacuous = is_whole.then_some(&result.vacuous);
             match arguments.format {
-                TextOrJson::Text => Output::Standard.write(&text(&conclusion, vacuous, seconds))?,
-                TextOrJson::Json => output!("{:#}", json_of(&conclusion, vacuous, seconds)),
+                TextOrJson::Text => Output::Standard.write(&text(&result, vacuous, seconds))?,
+                TextOrJson::Json => output!("{:#}", json_of(&result, vacuous, seconds)),
             }
-            Ok(match conclusion.mutants.iter().all(|scored| scored.killed) {
+            Ok(match killed(&result) == result.mutants.len() {
                 true => ExitCode::SUCCESS,
                 false => ExitCode::FAILURE,
             })
         }
         Err(red) => {
-            status!("{}", not_clean(&red).trim_end());
+            status!("{}", not_clean(&red));
             Ok(ExitCode::FAILURE)
         }
     }
 }
 
-async fn campaign(
+async fn run_campaign(
     project: &Project,
     tier: TierId,
     mutants: &[Arc<Mutant>],
-) -> anyhow::Result<Result<Conclusion, Vec<NotClean>>> {
+) -> anyhow::Result<Result<CampaignResult, Vec<NotClean>>> {
     let environment = Environment::from_process();
     anyhow::ensure!(
         environment.get(env::LITELLM_PROXY_BASE_URL).is_none(),
-        "`{}` is set, but mutants need a gateway of their own, to stand behind it too",
+        "`{}` is set, but mutants need their own gateway: a relay has to stand behind it",
         env::LITELLM_PROXY_BASE_URL
     );
     let proxy_config = project.proxy_config().map_err(|faults| {
         let faults: Vec<String> = faults.into_iter().map(|fault| fault.message).collect();
         anyhow::anyhow!("`proxy_config.yaml` cannot be read: {}", faults.join(", "))
     })?;
-    let options = session::Options {
+    let options = SessionOptions {
         control: false,
-        warmth: Warmth::Cold,
+        daemon: DaemonUse::Never,
         watchdog: None,
         environment,
         root: project.root.clone(),
-        first_byte_delay_ms: 0,
-        relays: Relays::Mutants,
+        mutants: true,
     };
     let session = Session::start(&options, progress::on_standard_error().as_ref()).await?;
     let campaign = Campaign {
@@ -152,7 +151,7 @@ fn list(mutants: &[Arc<Mutant>]) {
     status!("{} mutants", mutants.len());
 }
 
-/// Progress on standard error: a bar on a terminal, and a line for each mutant.
+/// Shows progress on standard error: a bar on a terminal, and a line for each mutant.
 struct Bar {
     bar: ProgressBar,
     is_terminal: bool,
@@ -176,90 +175,93 @@ impl Bar {
     }
 }
 
-impl Listener for Bar {
-    fn begins(&self, trials: usize) {
+impl CampaignListener for Bar {
+    fn planned(&self, trials: usize) {
         self.bar.set_length(trials as u64);
         let what = match self.bar.position() {
             0 => "trials without a mutant first",
-            _ => "trials in all, those left out in which a mutant could change nothing",
+            _ => "trials in total, without those that their mutant cannot change",
         };
         self.say(&format!("{trials} {what}"));
     }
 
-    fn trial(&self) {
+    fn trial_finished(&self) {
         self.bar.inc(1);
     }
 
-    fn mutant(&self, scored: &Scored) {
-        let verdict = if scored.killed { "killed" } else { "SURVIVED" };
+    fn mutant_scored(&self, scored: &Scored) {
+        let (verdict, touched, tried) = (verdict(scored), scored.touched, scored.tried);
         self.say(&format!(
-            "{verdict:8} {} ({} of {} cells touched)",
-            scored.mutant, scored.touched, scored.tried
+            "{verdict:8} {} ({touched} of {tried} cells affected)",
+            scored.mutant
         ));
     }
 }
 
 fn not_clean(red: &[NotClean]) -> String {
-    let mut out = String::from("error: cells are red without any mutant, so they could prove nothing\n");
+    let mut out = String::from("error: cells fail without a mutant, so they cannot catch one\n");
     for one in red {
-        let first = one.failure.mismatches.first().map_or(String::new(), |mismatch| {
-            format!("{}: {}", mismatch.expectation, mismatch.summary)
-        });
-        let _ = writeln!(out, "  {}: {} ({first})", one.name, one.failure.cause.as_str());
+        let mismatch = one.failure.mismatches.first();
+        let first = mismatch.map(|mismatch| format!("{}: {}", mismatch.expectation, mismatch.summary));
+        let (cause, first) = (one.failure.cause.as_str(), first.unwrap_or_default());
+        let _ = writeln!(out, "  {}: {cause} ({first})", one.name);
     }
-    out.push_str("hint: `cargo test --test compat` shows what is wrong with them\n");
+    out.push_str("hint: `cargo test --test compat` shows their failures");
     out
 }
 
-fn text(conclusion: &Conclusion, vacuous: Option<&Vacuous>, seconds: f64) -> String {
-    let mut out = String::new();
-    for scored in &conclusion.mutants {
-        mutant_text(&mut out, scored);
-    }
-    let killed = conclusion.mutants.iter().filter(|scored| scored.killed).count();
+fn text(result: &CampaignResult, vacuous: Option<&Vacuous>, seconds: f64) -> String {
+    let mut out: String = result.mutants.iter().map(mutant_text).collect();
+    let (killed, of) = (killed(result), result.mutants.len());
+    let percent = killed * 100 / of.max(1);
+    let trials = result.trials;
     let _ = writeln!(
         out,
-        "score: {killed} of {} mutants killed, {} % ({} trials, {seconds:.0} s)",
-        conclusion.mutants.len(),
-        killed * 100 / conclusion.mutants.len().max(1),
-        conclusion.trials,
+        "score: {killed} of {of} mutants killed, {percent} % ({trials} trials, {seconds:.0} s)"
     );
-    if let Some(vacuous) = vacuous {
-        listing(
-            &mut out,
-            "expectations that no mutant broke",
-            &vacuous.expectations,
-        );
-        listing(&mut out, "cells that no mutant turned red", &vacuous.cells);
+    if let Some(Vacuous { expectations, cells }) = vacuous {
+        for (what, names) in [
+            ("expectations that no mutant broke", expectations),
+            ("cells that no mutant turned red", cells),
+        ] {
+            let _ = writeln!(out, "{what}: {}", names.len());
+            out.extend(names.iter().map(|name| format!("  {name}\n")));
+        }
     }
     out
 }
 
-fn mutant_text(out: &mut String, scored: &Scored) {
-    let verdict = if scored.killed { "killed" } else { "SURVIVED" };
-    let _ = writeln!(out, "{verdict} {}: {}", scored.mutant, scored.description);
+fn killed(result: &CampaignResult) -> usize {
+    result.mutants.iter().filter(|scored| scored.killed).count()
+}
+
+fn verdict(scored: &Scored) -> &'static str {
+    if scored.killed { "killed" } else { "SURVIVED" }
+}
+
+fn mutant_text(scored: &Scored) -> String {
+    let mut out = format!("{} {}: {}\n", verdict(scored), scored.mutant, scored.description);
     for (what, named) in [
         ("caught by", &scored.caught_by),
         ("missed by", &scored.missed_by),
-        ("also red", &scored.also),
-        ("wrongly red, not touched", &scored.wrongly_red),
+        ("also broken", &scored.also),
+        ("wrongly broken, not affected", &scored.wrongly_red),
     ] {
         for (expectation, cells) in by_expectation(named) {
             let _ = writeln!(out, "  {what}: {expectation} in {}", cells.join(", "));
         }
     }
     if !scored.killed {
+        let (touched, tried, sources) = (scored.touched, scored.tried, scored.sources.join(" "));
         let _ = writeln!(
             out,
-            "  it touched {} of {} cells; sources: {}",
-            scored.touched,
-            scored.tried,
-            scored.sources.join(" ")
+            "  it affected {touched} of {tried} cells; sources: {sources}"
         );
     }
+    out
 }
 
-/// The same expectation in several cells is one line.
+/// The cells of each expectation.
 fn by_expectation(named: &[Named]) -> Vec<(&str, Vec<String>)> {
     let mut lines: Vec<(&str, Vec<String>)> = Vec::new();
     for one in named {
@@ -272,20 +274,12 @@ fn by_expectation(named: &[Named]) -> Vec<(&str, Vec<String>)> {
     lines
 }
 
-fn listing(out: &mut String, what: &str, lines: &[String]) {
-    let _ = writeln!(out, "{what}: {}", lines.len());
-    for line in lines {
-        let _ = writeln!(out, "  {line}");
-    }
-}
-
-fn json_of(conclusion: &Conclusion, vacuous: Option<&Vacuous>, seconds: f64) -> serde_json::Value {
-    let killed = conclusion.mutants.iter().filter(|scored| scored.killed).count();
+fn json_of(result: &CampaignResult, vacuous: Option<&Vacuous>, seconds: f64) -> serde_json::Value {
     json!({
-        "mutants": conclusion.mutants,
-        "killed": killed,
-        "of": conclusion.mutants.len(),
-        "trials": conclusion.trials,
+        "mutants": result.mutants,
+        "killed": killed(result),
+        "of": result.mutants.len(),
+        "trials": result.trials,
         "seconds": seconds,
         "vacuous": vacuous,
     })

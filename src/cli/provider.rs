@@ -1,4 +1,4 @@
-//! `compat provider`: the provider simulator on its own, for people who test their own gateway.
+//! `compat provider`: a standalone provider simulator, for people who test their own gateway.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -16,10 +16,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::print::{output, status};
 use crate::env::{self, Variables};
-use crate::provider::{Observer, Options, Simulator, Unscripted, new_control_key, standalone_reply};
+use crate::provider::{Observer, Simulator, SimulatorOptions, Unscripted, new_control_key, standalone_reply};
 use crate::wire::exchange::Matched;
 
-/// The provider simulator on its own
+/// A standalone provider simulator
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  compat provider serve")]
 pub struct Arguments {
@@ -31,17 +31,17 @@ pub struct Arguments {
 enum Command {
     /// Serve all four provider routes until interrupted
     ///
-    /// Stands where Anthropic, Amazon Bedrock and Vertex AI would stand behind a gateway. Credentials are minted
-    /// for this run and written to files, never printed; a request without them is refused as the provider
-    /// refuses it. Requests that belong to no trial of a harness get a short greeting.
+    /// Replaces Anthropic, Amazon Bedrock and Vertex AI behind a gateway. Its credentials are random; they are written to
+    /// files and never printed. It refuses a request without them as the provider does. A request that belongs to no
+    /// trial gets a short greeting.
     ///
-    /// Standard output says where it listens and what to give the gateway; standard error has a line a request.
+    /// Standard output shows its address and the gateway's settings; standard error shows a line for each request.
     #[command(after_help = "\
 Examples:
-  Serve on any free port, with credentials in a folder of their own:
+  Serve on any free port, with the credentials in a folder:
     compat provider serve --write-credentials ./provider
 
-  Start LiteLLM on it, then run the matrix through that:
+  Start LiteLLM with it, to run the matrix against that gateway:
     set -a; . ./provider/gateway.env; set +a
     litellm --config proxy_config.yaml --port 4000")]
     Serve(Serve),
@@ -49,14 +49,14 @@ Examples:
 
 #[derive(Debug, Args)]
 struct Serve {
-    /// Address to listen on; port 0 takes any that is free
+    /// Address to listen on; port 0 is any free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// File with the key for the control routes, made if it does not exist [default: `control-key` in the
+    /// File with the key for the control routes; created if it does not exist [default: `control-key` in the
     /// credentials' folder]
     #[arg(long, value_name = "FILE")]
     control_key_file: Option<PathBuf>,
-    /// Folder for the credentials, made if it does not exist [default: a temporary folder, gone at the end]
+    /// Folder for the credentials; created if it does not exist [default: a temporary folder, removed at the end]
     #[arg(long, value_name = "FOLDER")]
     write_credentials: Option<PathBuf>,
     /// Milliseconds before the first byte of every reply
@@ -76,7 +76,7 @@ impl Serve {
     async fn run(self) -> Result<ExitCode> {
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-        // Held until the end: dropping it removes the folder.
+        // Dropping it removes the folder.
         let temporary = tempfile::tempdir().context("cannot make a temporary folder")?;
         let folder = self.write_credentials.as_deref().unwrap_or(temporary.path());
         fs::create_dir_all(folder)
@@ -87,7 +87,7 @@ impl Serve {
             .control_key_file
             .clone()
             .unwrap_or_else(|| folder.join("control-key"));
-        let simulator = Simulator::start(Options {
+        let simulator = Simulator::start(SimulatorOptions {
             first_byte_delay_ms: self.first_byte_delay,
             unscripted: Unscripted::Reply(standalone_reply()),
             listen: self.listen,
@@ -102,12 +102,12 @@ impl Serve {
             _ = terminate.recv() => {}
         }
         simulator.shutdown().await;
-        status!("the provider simulator has ended");
+        status!("the provider simulator was stopped");
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// The key in `file`; a new one is written there if there is no such file.
+/// The key in `file`. If there is no such file, it is created with a new key.
 fn control_key(file: &Path) -> Result<String> {
     if file.exists() {
         let text = fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
@@ -120,7 +120,7 @@ fn control_key(file: &Path) -> Result<String> {
     Ok(key)
 }
 
-/// Writes the service account and the gateway's environment; gives that environment back.
+/// Writes the service account and the gateway's environment, and returns that environment.
 fn write_credentials(simulator: &Simulator, folder: &Path) -> Result<Variables> {
     let credentials = simulator.credentials();
     let service_account = folder.join("vertex-service-account.json");
@@ -159,7 +159,7 @@ fn announce(simulator: &Simulator, folder: &Path, key_file: &Path, environment: 
     output!("control routes      {base_url}/__compat/");
     output!("control key         {}", key_file.display());
     output!(
-        "\nFor the gateway (all of it: {}):",
+        "\nFor the gateway (credentials are in {}):",
         folder.join("gateway.env").display()
     );
     for (name, value) in environment {
@@ -167,7 +167,7 @@ fn announce(simulator: &Simulator, folder: &Path, key_file: &Path, environment: 
             output!("  {}={}", name.display(), value.display());
         }
     }
-    output!("\nFor the harness, to judge both sides of that gateway:");
+    output!("\nFor the harness, to test both sides of that gateway:");
     output!("  {}={base_url}", env::COMPAT_PROVIDER_URL);
     output!(
         "  {}={}",

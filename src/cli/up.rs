@@ -1,4 +1,4 @@
-//! `compat up`: keeps gateway and provider simulator running for the runs to come.
+//! `compat up`: starts a warm session.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,18 +11,17 @@ use tokio::runtime::Runtime;
 use super::check;
 use super::print::{output, status};
 use crate::env::{self, Environment};
-use crate::warm::{self, Description, Fingerprint, Found, Hosting, Place, WarmError};
-use crate::{process, progress};
+use crate::process;
+use crate::progress;
+use crate::session::daemon::{self, DaemonInfo, DaemonOptions, Fingerprint, StateDir};
 
-/// Keep gateway and provider simulator running for the runs to come
+/// Start gateway and provider simulator in the background, for later runs
 ///
-/// Starts LiteLLM and the provider simulator in a process of their own and returns when they answer. From then on
-/// `cargo test --test compat` finds them by itself, says so, and starts in a second instead of ten. It takes them only where
-/// it would start the very same: this build, the pinned LiteLLM, `proxy_config.yaml` as it is. What does not fit any more is
-/// ended and started anew by the next `compat up`, unless a run is using it.
+/// Returns when LiteLLM and the provider simulator answer. Later runs of `cargo test --test compat` use this warm session and
+/// start in a second instead of ten. A run uses it only if it was started from identical inputs: this build, the pinned
+/// LiteLLM and the same `proxy_config.yaml`. Otherwise the next `compat up` replaces it, unless a run is using it.
 ///
-/// It ends by `compat down`, and by itself: when no run has used it for a while, when its gateway ends, and when its folder
-/// is removed.
+/// It stops by `compat down`, after some time without a run, when its gateway ends, and when its folder is removed.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -33,23 +32,22 @@ Examples:
   Stay in the terminal until interrupted:
     compat up --foreground")]
 pub struct Arguments {
-    /// Seconds without a run after which it ends by itself
+    /// Seconds without a run after which it stops
     #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
     pub idle: u64,
     /// Stay in this process until interrupted
     #[arg(long)]
     pub foreground: bool,
-    /// The folder that holds `manifest.yaml` [default: the nearest one upwards]
+    /// The folder that contains `manifest.yaml` [default: the nearest one upwards]
     #[arg(long, value_name = "FOLDER")]
     pub root: Option<PathBuf>,
-    /// Be the process that keeps the session of this folder: how this program starts itself
+    /// Be the background process of the session in this folder: this program starts itself this way
     #[arg(long, value_name = "FOLDER", hide = true)]
-    pub host: Option<PathBuf>,
+    pub daemon: Option<PathBuf>,
 }
 
-/// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    if arguments.host.is_some() {
+    if arguments.daemon.is_some() {
         process::leave_session();
     }
     let environment = Environment::from_process();
@@ -57,98 +55,76 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let root = check::root(arguments.root.as_deref(), &current)?;
     anyhow::ensure!(
         environment.get(env::LITELLM_PROXY_BASE_URL).is_none(),
-        "`{}` names a gateway that already runs: there is nothing to keep",
+        "`{}` names a gateway that already runs, so there is no session to start",
         env::LITELLM_PROXY_BASE_URL
     );
     let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
-    let hosting = Hosting {
-        place: match &arguments.host {
-            Some(folder) => Place::at(folder),
-            None => Place::of(&environment, &root)?,
+    let options = DaemonOptions {
+        state: match &arguments.daemon {
+            Some(folder) => StateDir::at(folder),
+            None => StateDir::of(&environment, &root)?,
         },
         environment,
         root,
         idle: Duration::from_secs(arguments.idle),
     };
     runtime.block_on(async {
-        if arguments.host.is_some() {
-            host(&hosting).await
+        if arguments.daemon.is_some() {
+            serve(&options, |_| ()).await
         } else if arguments.foreground {
-            in_the_foreground(&hosting).await
+            in_foreground(&options).await
         } else {
-            in_the_background(&hosting).await
+            in_background(&options).await
         }
-    })
-}
-
-/// Is the host, for whoever started it.
-async fn host(hosting: &Hosting) -> anyhow::Result<ExitCode> {
-    let end = warm::serve(hosting, progress::on_standard_error().as_ref(), |_| ()).await?;
-    status!("{end}");
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn in_the_foreground(hosting: &Hosting) -> anyhow::Result<ExitCode> {
-    hosting.place.prepare()?;
-    let start = hosting.place.lock_start()?;
-    let wanted = Fingerprint::of(&hosting.root)?;
-    match warm::find(&hosting.place, &wanted).await? {
-        Found::Fits(guest) => {
-            announce(&guest.description, "is kept warm already");
-            return Ok(ExitCode::SUCCESS);
-        }
-        Found::Unfit(why) if hosting.place.nobody().is_none() => {
-            return Err(WarmError::InUse { why }.into());
-        }
-        Found::Unfit(why) => {
-            status!("ending the session that is kept warm: {why}");
-            warm::end(&hosting.place).await;
-        }
-        Found::Nothing => {}
+async fn serve(options: &DaemonOptions, ready: impl FnOnce(&DaemonInfo)) -> anyhow::Result<()> {
+    let reason = daemon::serve(options, progress::on_standard_error().as_ref(), ready).await?;
+    status!("{reason}");
+    Ok(())
+}
+
+async fn in_foreground(options: &DaemonOptions) -> anyhow::Result<()> {
+    options.state.prepare()?;
+    let start = options.state.lock_start()?;
+    let wanted = Fingerprint::of(&options.root)?;
+    let progress = progress::on_standard_error();
+    if let Some(client) = daemon::find_or_end(&options.state, &wanted, progress.as_ref()).await? {
+        announce(&client.info, ALREADY, STOP);
+        return Ok(());
     }
-    let end = warm::serve(hosting, progress::on_standard_error().as_ref(), |description| {
-        announce(description, "is kept warm here, until interrupted");
+    serve(options, |info| {
+        announce(info, "is ready", "Ctrl-C stops it");
         drop(start);
     })
-    .await?;
-    status!("{end}");
-    Ok(ExitCode::SUCCESS)
+    .await
 }
 
-async fn in_the_background(hosting: &Hosting) -> anyhow::Result<ExitCode> {
+async fn in_background(options: &DaemonOptions) -> anyhow::Result<()> {
     let program = std::env::current_exe().context("cannot find this program")?;
-    let started = warm::ensure(
-        &hosting.place,
-        &hosting.root,
-        &hosting.environment,
-        &program,
-        hosting.idle,
-        progress::on_standard_error().as_ref(),
-    )
-    .await?;
-    announce(
-        &started.guest.description,
-        if started.was_there {
-            "is kept warm already"
-        } else {
-            "is kept warm"
-        },
-    );
-    Ok(ExitCode::SUCCESS)
+    let progress = progress::on_standard_error();
+    let DaemonOptions {
+        state,
+        root,
+        environment,
+        idle,
+    } = options;
+    let started = daemon::find_or_start(state, root, environment, &program, *idle, progress.as_ref()).await?;
+    let status = if started.was_running { ALREADY } else { "is ready" };
+    announce(&started.client.info, status, STOP);
+    Ok(())
 }
 
-fn announce(description: &Description, what: &str) {
-    output!("the session {what}");
-    output!(
-        "  gateway    LiteLLM {} at {}",
-        description.made_of.litellm,
-        description.gateway
-    );
-    output!("  simulator  {}", description.provider);
-    output!("  process    {}", description.pid);
-    output!("  log        {}", description.gateway_log.display());
-    output!(
-        "it ends by `compat down`, or {} s after the last run",
-        description.idle_seconds
-    );
+const ALREADY: &str = "is already running";
+const STOP: &str = "`compat down` stops it";
+
+fn announce(info: &DaemonInfo, status: &str, stop: &str) {
+    output!("the warm session {status}");
+    output!("  gateway    LiteLLM {} at {}", info.litellm, info.gateway);
+    output!("  simulator  {}", info.provider);
+    output!("  process    {}", info.pid);
+    output!("  log        {}", info.gateway_log.display());
+    output!("{stop}; it also stops {} s after the last run", info.idle_seconds);
 }

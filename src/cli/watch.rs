@@ -11,17 +11,16 @@ use tokio::runtime::Runtime;
 use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::axes::AxisArguments;
 use super::check;
 use super::print::status;
 use crate::env::{self, Environment};
 use crate::ids::TrialName;
+use crate::plan::selection::{self, Axes, Names};
 use crate::process::{self, Launch, ProcessTag, RunId};
 use crate::progress;
-use crate::selection::{self, Axes, Names};
+use crate::session::daemon::{self, Started, StateDir};
 use crate::spec_files::Project;
 use crate::text::{self, counted};
-use crate::warm::{self, Place, Started};
 use crate::watch::{Watch, WatchEvent};
 
 /// How long the session stays if the watcher is killed.
@@ -45,7 +44,7 @@ pub struct Arguments {
     pub filters: Vec<String>,
     /// Filters by the manifest.
     #[command(flatten)]
-    pub axes: AxisArguments,
+    pub axes: Axes,
     /// The built harness [default: `cargo test --test compat` in the project]
     #[arg(long, value_name = "FILE")]
     pub harness: Option<PathBuf>,
@@ -93,7 +92,7 @@ impl<'a> Watcher<'a> {
                 filters: arguments.filters.clone(),
                 ..Names::default()
             },
-            axes: arguments.axes.to_axes(),
+            axes: arguments.axes.clone(),
             root,
             environment: Environment::from_process(),
             program: std::env::current_exe().context("cannot find this program")?,
@@ -120,7 +119,7 @@ impl<'a> Watcher<'a> {
         loop {
             match watch.next().await {
                 WatchEvent::Changed(files) => self.run_touched(&files).await,
-                WatchEvent::Error(error) => status!("file watcher error (still watching): {error}"),
+                WatchEvent::Error(error) => status!("file watcher error (still watching): {error:#}"),
             }
         }
     }
@@ -143,7 +142,7 @@ impl<'a> Watcher<'a> {
         self.session = None;
         match self.ensure_session().await {
             Ok(started) => {
-                self.started |= !started.was_there;
+                self.started |= !started.was_running;
                 self.session = Some(started);
             }
             Err(error) => status!("cannot start a session: {error:#}"),
@@ -157,9 +156,9 @@ impl<'a> Watcher<'a> {
             program,
             ..
         } = self;
-        let place = Place::of(environment, root)?;
+        let state = StateDir::of(environment, root)?;
         let progress = progress::on_standard_error();
-        Ok(warm::ensure(&place, root, environment, program, IDLE, progress.as_ref()).await?)
+        daemon::find_or_start(&state, root, environment, program, IDLE, progress.as_ref()).await
     }
 
     async fn run_touched(&mut self, files: &[PathBuf]) {
@@ -206,8 +205,8 @@ impl<'a> Watcher<'a> {
         if !self.started {
             return;
         }
-        if let Ok(place) = Place::of(&self.environment, &self.root) {
-            warm::end(&place).await;
+        if let Ok(state) = StateDir::of(&self.environment, &self.root) {
+            daemon::end(&state).await;
         }
     }
 }

@@ -4,14 +4,14 @@ use serde_json::Value;
 
 use super::matcher::{MatchError, refusal_shown};
 use super::{Deviation, Scene};
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, file};
 use crate::text::clipped;
 use crate::transcript::{ErrorSource, Event};
-use crate::wire::exchange::Exchange;
+use crate::wire::exchange::ProviderExchange;
 
 /// A line of the transcript, as the place of evidence.
 pub fn line_of_transcript(line: usize) -> (String, usize) {
-    ("transcript.jsonl".into(), line)
+    (file::TRANSCRIPT.into(), line)
 }
 
 /// The last line of the transcript, if it has one.
@@ -36,7 +36,7 @@ pub(super) fn deviations(
 }
 
 /// The Messages exchanges that `claude` caused, without probes. The harness sends its direct request last.
-pub fn claude_exchanges(evidence: &Evidence) -> impl Iterator<Item = &Exchange> {
+pub fn claude_exchanges(evidence: &Evidence) -> impl Iterator<Item = &ProviderExchange> {
     let messages = || {
         evidence
             .exchanges

@@ -6,9 +6,10 @@ use serde::de::{Deserializer, Error};
 use serde_json::Value;
 
 use super::{Deviation, Ruling};
+use crate::evidence::file;
 use crate::text::clipped;
 use crate::wire::Operation;
-use crate::wire::exchange::Exchange;
+use crate::wire::exchange::ProviderExchange;
 use crate::wire::message::Message;
 
 /// Which request of a trial, among those of one operation.
@@ -68,19 +69,19 @@ impl JsonSchema for TurnForm {
 }
 
 /// An exchange, as the place of evidence.
-pub(super) fn at(exchange: &Exchange) -> (String, usize) {
-    ("exchanges.jsonl".into(), exchange.number)
+pub(super) fn at(exchange: &ProviderExchange) -> (String, usize) {
+    (file::PROVIDER_EXCHANGES.into(), exchange.number)
 }
 
 /// Judges the requests that `turn` names. That there is none is a deviation of its own.
 pub(super) fn on_each(
     turn: Turn,
     operation: Operation,
-    exchanges: &[Exchange],
-    judge_one: impl Fn(&Exchange) -> Vec<Deviation>,
+    exchanges: &[ProviderExchange],
+    judge_one: impl Fn(&ProviderExchange) -> Vec<Deviation>,
 ) -> Ruling {
-    let all: Vec<&Exchange> = of_operation(operation, exchanges).collect();
-    let named: &[&Exchange] = match turn {
+    let all: Vec<&ProviderExchange> = of_operation(operation, exchanges).collect();
+    let named: &[&ProviderExchange] = match turn {
         Turn::Every => &all,
         Turn::Last => &all[all.len().saturating_sub(1)..],
         Turn::Number(n) => all.get(n - 1..n).unwrap_or(&[]),
@@ -91,7 +92,7 @@ pub(super) fn on_each(
     })
 }
 
-fn absent(turn: Turn, operation: Operation, exchanges: &[Exchange]) -> Deviation {
+fn absent(turn: Turn, operation: Operation, exchanges: &[ProviderExchange]) -> Deviation {
     let noun = noun(operation);
     let (summary, expected) = match turn {
         Turn::Number(n) => (
@@ -114,8 +115,8 @@ fn absent(turn: Turn, operation: Operation, exchanges: &[Exchange]) -> Deviation
 /// The exchanges of a kind. A Messages request without a turn is a probe, which no cell describes.
 pub(super) fn of_operation(
     operation: Operation,
-    exchanges: &[Exchange],
-) -> impl DoubleEndedIterator<Item = &Exchange> + Clone {
+    exchanges: &[ProviderExchange],
+) -> impl DoubleEndedIterator<Item = &ProviderExchange> + Clone {
     exchanges.iter().filter(move |exchange| {
         exchange.operation == operation && (operation != Operation::Messages || exchange.turn.is_some())
     })
@@ -131,7 +132,7 @@ pub(super) fn noun(operation: Operation) -> &'static str {
 }
 
 /// The requests that reached the provider, in short.
-pub(super) fn arrivals(exchanges: &[Exchange]) -> String {
+pub(super) fn arrivals(exchanges: &[ProviderExchange]) -> String {
     if exchanges.is_empty() {
         return "no request of this trial reached the provider".into();
     }
@@ -147,7 +148,7 @@ pub(super) fn arrivals(exchanges: &[Exchange]) -> String {
     clipped(&format!("{} requests: {}", lines.len(), lines.join(", ")))
 }
 
-pub(super) fn messages(exchange: &Exchange) -> &[Message] {
+pub(super) fn messages(exchange: &ProviderExchange) -> &[Message] {
     exchange
         .message
         .as_ref()
@@ -155,7 +156,7 @@ pub(super) fn messages(exchange: &Exchange) -> &[Message] {
 }
 
 /// The kinds of block in each message: what arrived instead.
-pub(super) fn outline(exchange: &Exchange) -> String {
+pub(super) fn outline(exchange: &ProviderExchange) -> String {
     let outlines: Vec<String> = messages(exchange)
         .iter()
         .map(|message| {
@@ -171,8 +172,8 @@ pub(super) fn outline(exchange: &Exchange) -> String {
 
 /// The content blocks that the provider sent before `exchange`.
 pub(super) fn blocks_before<'a>(
-    exchange: &Exchange,
-    exchanges: &'a [Exchange],
+    exchange: &ProviderExchange,
+    exchanges: &'a [ProviderExchange],
 ) -> impl Iterator<Item = &'a Value> {
     let number = exchange.number;
     exchanges

@@ -8,12 +8,12 @@ use super::{Ruling, Scene};
 use crate::evidence::Evidence;
 use crate::transcript::{Event, TimedEvent, Transcript};
 use crate::wire::Usage;
-use crate::wire::exchange::Exchange;
+use crate::wire::exchange::ProviderExchange;
 use crate::wire_diff::as_sent;
 
 /// Whether `kind` holds for the provider's replies, as if Claude Code had printed them.
 pub(super) fn held_as_answered(kind: &impl Kind, scene: &Scene<'_>) -> Option<bool> {
-    let exchanges: Vec<&Exchange> = claude_exchanges(scene.evidence).collect();
+    let exchanges: Vec<&ProviderExchange> = claude_exchanges(scene.evidence).collect();
     let answered = Evidence {
         transcript: as_printed(&exchanges),
         ..scene.evidence.clone()
@@ -43,7 +43,7 @@ fn holds(kind: &impl Kind, scene: &Scene<'_>, evidence: &Evidence) -> Option<boo
 }
 
 /// The transcript that Claude Code would print for the provider's replies.
-fn as_printed(exchanges: &[&Exchange]) -> Transcript {
+fn as_printed(exchanges: &[&ProviderExchange]) -> Transcript {
     let messages: Vec<&Value> = exchanges
         .iter()
         .filter_map(|exchange| exchange.reply.message.as_ref())

@@ -1,4 +1,4 @@
-//! The gateway's log: a file that grows, of which a trial gets the lines of its own time.
+//! The log file of a gateway: it grows, and a trial reads the lines of its own time span.
 
 use parking_lot::Mutex;
 use std::fs::File;
@@ -6,14 +6,16 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// How much of the end is read for a tail, in bytes.
+use crate::env::Secret;
+
+/// The most bytes read for a tail.
 const TAIL_BYTES: u64 = 64 << 10;
-/// How many lines a tail for people has.
+/// The number of lines of a tail in a message.
 const TAIL_LINES: usize = 20;
 
-/// A log that grows while its gateway runs, whoever writes it.
+/// A log file that this or another process writes.
 #[derive(Clone, Debug)]
-pub struct Log {
+pub struct LogFile {
     path: PathBuf,
     writer: Option<Arc<Mutex<Writer>>>,
 }
@@ -21,12 +23,12 @@ pub struct Log {
 #[derive(Debug)]
 struct Writer {
     file: File,
-    secrets: Vec<String>,
+    secrets: Vec<Secret>,
 }
 
-impl Log {
-    /// A log written to the file `path`, which is made anew. None of `secrets` ever stands in it.
-    pub fn create(path: &Path, secrets: Vec<String>) -> std::io::Result<Self> {
+impl LogFile {
+    /// Creates or truncates `path` for writing. The log will contain none of `secrets`.
+    pub fn create(path: &Path, secrets: Vec<Secret>) -> std::io::Result<Self> {
         let file = File::create(path)?;
         Ok(Self {
             path: path.to_owned(),
@@ -34,7 +36,7 @@ impl Log {
         })
     }
 
-    /// The log that another process writes to the file `path`.
+    /// The log that another process writes to `path`.
     pub fn at(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
@@ -46,20 +48,21 @@ impl Log {
         &self.path
     }
 
-    /// Adds a line, if this process writes it.
+    /// Adds a line, if this process writes the log.
     pub fn push(&self, line: &str) {
         let Some(writer) = &self.writer else { return };
         let mut writer = writer.lock();
         let line = redacted(line, &writer.secrets) + "\n";
-        // The file is for people; a full disk must not stop the run that would tell them.
+        // A full disk must not stop the run.
         let _ = writer.file.write_all(line.as_bytes());
     }
 
-    /// Where it ends now, in bytes.
+    /// Its length now, in bytes.
     pub fn position(&self) -> u64 {
         self.path.metadata().map_or(0, |metadata| metadata.len())
     }
 
+    /// The lines after `position`; none if the file cannot be read.
     pub fn since(&self, position: u64) -> Vec<String> {
         let read = || -> std::io::Result<Vec<u8>> {
             let mut file = File::open(&self.path)?;
@@ -68,7 +71,6 @@ impl Log {
             file.read_to_end(&mut bytes)?;
             Ok(bytes)
         };
-        // A log that cannot be read has nothing to tell.
         let bytes = read().unwrap_or_default();
         String::from_utf8_lossy(&bytes)
             .lines()
@@ -76,22 +78,24 @@ impl Log {
             .collect()
     }
 
+    /// The last `count` lines.
     pub fn tail(&self, count: usize) -> Vec<String> {
         let mut lines = self.since(self.position().saturating_sub(TAIL_BYTES));
         lines.drain(..lines.len().saturating_sub(count));
         lines
     }
 
-    /// The last lines for people, below a line that says what they are.
+    /// The last lines, indented, for a message.
     pub fn indented_tail(&self) -> String {
         let lines = self.tail(TAIL_LINES).into_iter().map(|line| format!("  {line}"));
         lines.collect::<Vec<_>>().join("\n")
     }
 }
 
-fn redacted(line: &str, secrets: &[String]) -> String {
+fn redacted(line: &str, secrets: &[Secret]) -> String {
     secrets
         .iter()
+        .map(Secret::expose)
         .filter(|secret| !secret.is_empty())
         .fold(line.to_owned(), |line, secret| line.replace(secret, "[redacted]"))
 }
@@ -101,13 +105,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trial_gets_the_lines_of_its_own_time_whoever_writes_them() {
+    fn a_log_returns_the_lines_after_a_position() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("gateway.log");
-        assert_eq!(Log::at(&path).since(0), [""; 0]);
-        let written = Log::create(&path, vec!["sk-secret".into()]).unwrap();
+        assert_eq!(LogFile::at(&path).since(0), [""; 0]);
+        let written = LogFile::create(&path, vec![Secret::new("sk-secret")]).unwrap();
         written.push("before");
-        let read = Log::at(&path);
+        let read = LogFile::at(&path);
         assert_eq!(read.position(), written.position());
         let position = read.position();
         written.push("the key is sk-secret");

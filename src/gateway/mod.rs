@@ -1,109 +1,95 @@
-//! The system under test: a LiteLLM proxy that is started here on loopback or kept warm, or any gateway that already runs.
+//! The gateway under test: started here as a program or a container, or already running.
 //!
-//! It starts, watches and stops; it never looks into what passes through.
+//! It starts, watches and stops gateways. It never reads what passes through them.
 
+mod attached;
+mod container;
+mod credentials;
 mod litellm;
 mod log;
+mod process;
 
-pub use litellm::{Litellm, LitellmOptions, StartError};
-pub use log::Log;
+use std::path::Path;
 
-use crate::env::Secret;
+pub use attached::version_of;
+pub use container::{Image, pull, remove_containers_of, start_container};
+pub use credentials::{live_providers, secrets};
+pub use litellm::{install_release, start_litellm};
+pub use log::LogFile;
+pub use process::{GatewayProcess, NotReady, is_alive, wait_until_ready};
+
+use crate::env::{Environment, Secret, Variables};
+use crate::process::RunId;
+
+/// The settings with which a gateway is started.
+#[derive(Clone, Debug)]
+pub struct GatewayOptions<'a> {
+    pub config: &'a Path,
+    /// A folder for the gateway alone: its home, its temporary files and its log.
+    pub folder: &'a Path,
+    pub environment: &'a Environment,
+    /// Base URLs and credentials of the providers, under the names that `config` uses.
+    pub providers: Variables,
+    pub run: RunId,
+}
 
 #[derive(Debug)]
-pub enum Gateway {
-    Litellm(Box<Litellm>),
-    /// None: `claude` talks to the provider simulator at this address itself.
-    Absent {
-        /// `http://host:port`, without a path.
-        base_url: String,
-        /// What clients show at the Messages route.
-        key: Secret,
-    },
-    /// A LiteLLM proxy that another process of this project keeps warm.
-    Warm {
+pub enum RunningGateway {
+    /// A LiteLLM proxy that this process started.
+    Process(Box<GatewayProcess>),
+    /// A LiteLLM proxy that the background session runs.
+    Daemon {
         /// `http://127.0.0.1:PORT`.
         base_url: String,
         key: Secret,
-        version: String,
-        log: Log,
+        log: LogFile,
     },
+    /// A gateway that somebody else runs.
     Attached {
         /// `http://host:port`, without a path.
         base_url: String,
         key: Secret,
     },
+    /// No gateway: `claude` calls the provider simulator at this address.
+    Absent {
+        /// `http://host:port`, without a path.
+        base_url: String,
+        /// The simulator's key for the Messages route.
+        key: Secret,
+    },
 }
 
-impl Gateway {
+impl RunningGateway {
     /// `http://host:port`, without a path.
     pub fn base_url(&self) -> &str {
         match self {
-            Self::Litellm(litellm) => litellm.base_url(),
-            Self::Attached { base_url, .. } | Self::Absent { base_url, .. } | Self::Warm { base_url, .. } => {
-                base_url
-            }
+            Self::Process(process) => process.base_url(),
+            Self::Daemon { base_url, .. }
+            | Self::Attached { base_url, .. }
+            | Self::Absent { base_url, .. } => base_url,
         }
     }
 
     pub fn key(&self) -> &Secret {
         match self {
-            Self::Litellm(litellm) => litellm.key(),
-            Self::Attached { key, .. } | Self::Absent { key, .. } | Self::Warm { key, .. } => key,
+            Self::Process(process) => process.key(),
+            Self::Daemon { key, .. } | Self::Attached { key, .. } | Self::Absent { key, .. } => key,
         }
     }
 
-    pub fn kind(&self) -> &'static str {
+    /// Its log, if this machine has it.
+    pub fn log(&self) -> Option<&LogFile> {
         match self {
-            Self::Litellm(_) | Self::Warm { .. } => "litellm",
-            Self::Attached { .. } => "attached",
-            Self::Absent { .. } => "none",
-        }
-    }
-
-    /// Where its log lines are, if they are seen here.
-    pub fn log(&self) -> Option<&Log> {
-        match self {
-            Self::Litellm(litellm) => Some(litellm.log()),
-            Self::Warm { log, .. } => Some(log),
+            Self::Process(process) => Some(process.log()),
+            Self::Daemon { log, .. } => Some(log),
             Self::Attached { .. } | Self::Absent { .. } => None,
         }
     }
 
+    /// Stops it if this process started it.
     pub async fn stop(self) {
-        if let Self::Litellm(litellm) = self {
-            litellm.stop().await;
+        if let Self::Process(process) = self {
+            process.stop().await;
         }
     }
-}
-
-/// Where LiteLLM says its version: 1.106 to those who show a key, older ones to everybody.
-const VERSION_PATHS: [&str; 2] = ["/health/readiness/details", "/health/readiness"];
-
-/// The gateway's version as it says itself, where it does: in one of LiteLLM's answers about its health, or in the
-/// header `x-litellm-version` of it.
-pub async fn version_of(base_url: &str, key: &Secret) -> Option<String> {
-    for path in VERSION_PATHS {
-        if let Some(version) = version_at(&format!("{base_url}{path}"), key).await {
-            return Some(version);
-        }
-    }
-    None
-}
-
-async fn version_at(url: &str, key: &Secret) -> Option<String> {
-    let reply = reqwest::Client::new()
-        .get(url)
-        .bearer_auth(key.expose())
-        .timeout(std::time::Duration::from_secs(5))
-        .send()
-        .await
-        .ok()?;
-    let header = reply
-        .headers()
-        .get("x-litellm-version")
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned);
-    let body: Option<serde_json::Value> = reply.json().await.ok();
-    header.or_else(|| Some(body?["litellm_version"].as_str()?.to_owned()))
 }

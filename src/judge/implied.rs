@@ -1,14 +1,14 @@
 //! The expectations of every trial, whatever its cell says.
 
 use crate::cells::Test;
-use crate::evidence::{Evidence, Killed};
+use crate::evidence::{Evidence, Killed, file};
 use crate::expectation::{
     Check, Deviation, Interest, RUN, TRANSCRIPT, Trace, UNMATCHED, WORKAROUNDS, ending, last_sign_of_life,
     line_of_transcript, transcript_end, with_gateways_words,
 };
 use crate::ids::TierId;
 use crate::text::clipped;
-use crate::wire::exchange::{Exchange, Matched};
+use crate::wire::exchange::{Matched, ProviderExchange};
 
 /// The deviations from each implied expectation that can be judged.
 pub(super) fn judge(test: &Test, tier: &TierId, evidence: &Evidence) -> Vec<(&'static str, Vec<Deviation>)> {
@@ -102,7 +102,7 @@ fn workarounds(evidence: &Evidence) -> Vec<Deviation> {
         actual: with_gateways_words(&text, evidence),
         evidence: Some(line_of_transcript(line)),
     });
-    let is_refused = |exchange: &Exchange| exchange.reply.status >= 400;
+    let is_refused = |exchange: &ProviderExchange| exchange.reply.status >= 400;
     let provider_failed = !evidence.is_simulated() || evidence.exchanges.iter().any(is_refused);
     let retries = evidence.transcript.api_retries().into_iter();
     let repeated = retries.filter(|_| !provider_failed).map(|retry| Deviation {
@@ -118,13 +118,13 @@ fn workarounds(evidence: &Evidence) -> Vec<Deviation> {
 }
 
 /// A script or a rule answered every request at the provider.
-fn unmatched(exchanges: &[Exchange]) -> Vec<Deviation> {
-    let deviation = |exchange: &Exchange| match &exchange.matched {
+fn unmatched(exchanges: &[ProviderExchange]) -> Vec<Deviation> {
+    let deviation = |exchange: &ProviderExchange| match &exchange.matched {
         Matched::Unmatched { why } => Some(Deviation {
             summary: "a request reached the provider that the cell has no reply for".into(),
             expected: "as many requests as the cell's `replies` answer".into(),
             actual: format!("{} {}: {why}", exchange.request.method, exchange.request.path),
-            evidence: Some(("exchanges.jsonl".into(), exchange.number)),
+            evidence: Some((file::PROVIDER_EXCHANGES.into(), exchange.number)),
         }),
         _ => None,
     };

@@ -8,13 +8,12 @@ use serde_json::Value;
 
 use super::{Mutant, PassingRequest, Position, StreamChanger};
 use crate::wire::Operation;
-use crate::wire::exchange::{Body, Exchange, Request};
+use crate::wire::exchange::{Body, GatewayExchange, ProviderExchange, RecordedRequest};
 use crate::wire::framing::{FramedEvent, Framing};
-use crate::wire::passage::Passage;
 
 impl Mutant {
     /// Whether it would change any request or reply of a trial that left this behind. In doubt, it would.
-    pub fn can_touch(&self, sent: &[Passage], exchanges: &[Exchange]) -> bool {
+    pub fn can_touch(&self, sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> bool {
         let mut turns: HashMap<Operation, usize> = HashMap::new();
         let mut next_turn = |operation| {
             let turn = turns.entry(operation).or_default();
@@ -48,7 +47,7 @@ impl Mutant {
         operation: Operation,
         turn: usize,
         stream: bool,
-        request: &Request,
+        request: &RecordedRequest,
         reply: impl FnOnce() -> bool,
     ) -> bool {
         self.is_about(operation, turn, stream, request.body.json())
@@ -56,7 +55,7 @@ impl Mutant {
     }
 
     /// A reply of which only the events are changed is played again.
-    fn can_touch_reply(&self, passage: &Passage) -> bool {
+    fn can_touch_reply(&self, passage: &GatewayExchange) -> bool {
         let Some(reply) = &passage.reply else { return true };
         let change = &self.reply;
         let only_events = !change.events.is_empty()
@@ -81,7 +80,7 @@ impl Mutant {
 }
 
 /// A recorded request as it passed, but for its credentials.
-fn passing(request: &Request) -> PassingRequest {
+fn passing(request: &RecordedRequest) -> PassingRequest {
     let query = match request.query.as_str() {
         "" => String::new(),
         query => format!("?{query}"),

@@ -1,9 +1,8 @@
-//! A provider's prompt cache, for one trial: which part of a prompt is read from it and which is written.
+//! A provider's prompt cache for one trial: it decides which tokens of a prompt are read from the cache and written to it.
 //!
-//! Knows no clock: the time is told. The rules are those of
-//! <https://platform.claude.com/docs/en/build-with-claude/prompt-caching>: a prefix is cached at each breakpoint, once
-//! it has a least number of tokens; a breakpoint finds what an earlier request cached at it or at one of the blocks
-//! shortly before it; a hit renews its lifetime.
+//! It has no clock: callers pass the time. Its rules are from
+//! <https://platform.claude.com/docs/en/build-with-claude/prompt-caching>. A prefix of enough tokens is cached at each
+//! breakpoint. A breakpoint finds a prefix that ends at it or at one of the blocks shortly before. A hit renews the lifetime.
 
 use std::collections::HashMap;
 
@@ -12,10 +11,10 @@ use aws_lc_rs::digest::{Context, SHA256};
 use crate::wire::model::{canonical_name, minimum_cacheable_tokens};
 use crate::wire::tokens::Piece;
 
-/// How many positions a breakpoint looks at for a cached prefix, itself being the first.
+/// The positions at which a breakpoint looks for a cached prefix, including its own.
 const LOOKBACK: usize = 20;
 
-/// What a prompt's tokens are charged as; together they are all of its tokens.
+/// How the tokens of a prompt are charged; their sum is all tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Charge {
     pub(super) input: u64,
@@ -26,17 +25,17 @@ pub(super) struct Charge {
 
 type PrefixHash = Vec<u8>;
 
-struct Entry {
+struct CacheEntry {
     expires_at_ms: u64,
     lifetime_ms: u64,
 }
 
 #[derive(Default)]
 pub(super) struct PromptCache {
-    entries: HashMap<PrefixHash, Entry>,
+    entries: HashMap<PrefixHash, CacheEntry>,
 }
 
-/// A prompt up to and including one of its pieces.
+/// A prompt up to the end of one of its pieces.
 struct Prefix<'a> {
     hash: PrefixHash,
     tokens: u64,
@@ -44,7 +43,7 @@ struct Prefix<'a> {
 }
 
 impl PromptCache {
-    /// Charges a prompt of `model` that is sent at `now_ms`, and keeps what it caches.
+    /// Charges a prompt of `model` that is sent at `now_ms`, and updates the cache.
     pub(super) fn charge(&mut self, model: &str, pieces: &[Piece], now_ms: u64) -> Charge {
         self.entries.retain(|_, entry| now_ms < entry.expires_at_ms);
         let prefixes = prefixes(model, pieces);
@@ -72,7 +71,7 @@ impl PromptCache {
         }
     }
 
-    /// The tokens of the longest cached prefix that a breakpoint finds; it lives on.
+    /// The tokens of the longest cached prefix of a breakpoint. Its lifetime is renewed.
     fn read(&mut self, prefixes: &[Prefix], breakpoints: &[usize], now_ms: u64) -> u64 {
         for &breakpoint in breakpoints.iter().rev() {
             let first = (breakpoint + 1).saturating_sub(LOOKBACK);
@@ -90,7 +89,7 @@ impl PromptCache {
         let minutes = if prefix.breakpoint == Some("1h") { 60 } else { 5 };
         let lifetime_ms = minutes * 60 * 1000;
         let expires_at_ms = now_ms + lifetime_ms;
-        let entry = self.entries.entry(prefix.hash.clone()).or_insert(Entry {
+        let entry = self.entries.entry(prefix.hash.clone()).or_insert(CacheEntry {
             expires_at_ms,
             lifetime_ms,
         });
@@ -134,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_turn_reads_what_the_first_wrote() {
+    fn a_second_turn_reads_the_prefix_of_the_first() {
         let mut cache = PromptCache::default();
         let system = || piece("system", 2000, Some("5m"));
         let first = cache.charge(MODEL, &[system(), piece("q", 10, Some("5m"))], 0);
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_prefix_an_old_entry_and_a_short_prompt_are_not_read() {
+    fn changed_expired_and_short_prefixes_are_not_read() {
         let mut cache = PromptCache::default();
         let system = |text: &str| [piece(text, 2000, Some("5m"))];
         cache.charge(MODEL, &system("a"), 0);
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn lookback_is_bounded_and_lifetimes_are_told_apart() {
+    fn lookback_is_bounded_and_lifetimes_are_separate() {
         let mut cache = PromptCache::default();
         let head = piece("head", 2000, Some("1h"));
         let first = cache.charge(MODEL, &[head.clone(), piece("q", 100, Some("5m"))], 0);

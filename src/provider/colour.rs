@@ -1,4 +1,4 @@
-//! Which colour an image mostly has: what a model would say of a plain picture.
+//! The dominant colour of an image, as a model would name it for a plain picture.
 
 use std::io::Cursor;
 
@@ -6,11 +6,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use image::{ImageReader, Limits, Rgba};
 
-/// Pixels looked at: enough for a dominant colour, few for a large picture.
+/// The side of the thumbnail that is examined, in pixels.
 const SAMPLES: u32 = 64;
 const MAXIMUM_SIDE: u32 = 8000;
 
-/// The name of the dominant colour of a base64-encoded image; `None` if it is no image.
+/// The name of the dominant colour of a base64-encoded image; `None` if it is not an image.
 pub(super) fn dominant(data: &str) -> Option<&'static str> {
     let bytes = STANDARD.decode(data).ok()?;
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?;

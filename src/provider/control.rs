@@ -1,8 +1,6 @@
-//! The control routes of a simulator that runs on its own, below `/__compat/`: what [`super::RemoteSimulator`] speaks.
+//! The control routes of a standalone simulator, below `/__compat/`. [`super::RemoteSimulator`] is their client.
 //!
-//! Every one wants the control key as a bearer token. Bodies are JSON.
-
-use std::time::Duration;
+//! Each one requires the control key as a bearer token. Bodies are JSON.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::body::Body;
@@ -11,15 +9,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::time::timeout;
 
 use super::server::Server;
+use super::trials::ScriptedTrial;
 use crate::ids::TrialKey;
 use crate::wire::script::Script;
 
 pub(super) const PREFIX: &str = "/__compat/";
-/// How long a question for a first request waits before it says that there was none yet.
-const LONG_POLL: Duration = Duration::from_secs(20);
 pub(super) const SERVICE: &str = "compat provider simulator";
 
 #[derive(Serialize, Deserialize)]
@@ -29,21 +25,14 @@ pub(super) struct Register {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct Named {
+pub(super) struct NamedTrial {
     pub(super) key: TrialKey,
 }
 
-/// How far a trial's client has got.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Shown {
     pub(super) key: TrialKey,
     pub(super) deltas: usize,
-}
-
-/// Whether a trial's first request has arrived.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Arrival {
-    pub(super) arrived: bool,
 }
 
 pub(super) fn is_control(path: &str) -> bool {
@@ -83,13 +72,8 @@ async fn obey(server: &Server, command: &str, body: &[u8]) -> serde_json::Result
         })),
         "register" => {
             let Register { key, script } = serde_json::from_slice(body)?;
-            server.trials.register(key, script);
+            server.trials.insert(key, ScriptedTrial::new(script));
             done()
-        }
-        "first-request" => {
-            let Named { key } = serde_json::from_slice(body)?;
-            let arrived = timeout(LONG_POLL, server.first_request(key)).await.is_ok();
-            serde_json::to_vec(&Arrival { arrived })
         }
         "shown" => {
             let Shown { key, deltas } = serde_json::from_slice(body)?;
@@ -97,7 +81,7 @@ async fn obey(server: &Server, command: &str, body: &[u8]) -> serde_json::Result
             done()
         }
         "take" => {
-            let Named { key } = serde_json::from_slice(body)?;
+            let NamedTrial { key } = serde_json::from_slice(body)?;
             serde_json::to_vec(&server.take(key))
         }
         "orphans" => serde_json::to_vec(&server.orphans.exchanges()),

@@ -1,4 +1,4 @@
-//! What a gateway must show to be let in: minted anew for every simulator, worth nothing anywhere else.
+//! The credentials that a gateway must send: random for each simulator, and valid for it alone.
 
 use std::fmt;
 
@@ -15,8 +15,8 @@ use serde_json::json;
 use crate::env::{self, Variables};
 use crate::wire::target::TOKEN_PATH;
 
-/// The key of the service accounts, made once a process: it takes longer than all else, and an assertion is worth nothing to
-/// another simulator all the same, as it names its own account and its own `token_uri`.
+/// The key of all service accounts of this process: making one is slow. An assertion is still valid for one simulator only,
+/// because it names the account and the `token_uri`.
 static SERVICE_ACCOUNT_KEY: OnceCell<KeyPair> = OnceCell::new();
 
 /// Credentials of one simulator, for every provider that it stands for.
@@ -25,24 +25,24 @@ pub struct Credentials {
     pub anthropic_api_key: String,
     pub aws_access_key_id: String,
     pub aws_secret_access_key: String,
-    /// Amazon Bedrock API key: instead of a signature, as a bearer token.
+    /// An Amazon Bedrock API key: a bearer token that replaces a signature.
     pub bedrock_api_key: String,
-    /// The region that requests are signed for.
+    /// The region of signatures.
     pub aws_region: String,
     /// A service account's JSON with its private key; its `token_uri` is the simulator's.
     pub vertex_service_account: String,
     pub vertex_project: String,
     pub vertex_location: String,
-    /// The service account's address: the issuer of its assertions.
+    /// The service account's address, which is the issuer of its assertions.
     pub(super) vertex_client_email: String,
-    /// Where its assertions are addressed to.
+    /// The audience of its assertions.
     pub(super) vertex_token_uri: String,
     /// The public half of its key, PKCS #1 in DER.
     pub(super) vertex_public_key: Vec<u8>,
 }
 
 impl Credentials {
-    /// Mints a set for a simulator at `base_url`. The first takes as long as making an RSA key does.
+    /// Makes credentials for a simulator at `base_url`. The first call makes an RSA key, which is slow.
     pub(super) fn mint(base_url: &str) -> Result<Self, Unspecified> {
         let key = SERVICE_ACCOUNT_KEY.get_or_try_init(|| KeyPair::generate(KeySize::Rsa2048))?;
         let private_key: Pkcs8V1Der<'_> = key.as_der()?;
@@ -73,11 +73,9 @@ impl Credentials {
             vertex_public_key: key.public_key().as_ref().to_vec(),
         })
     }
-}
 
-impl Credentials {
-    /// The variables that point a gateway with this project's `proxy_config.yaml` at a simulator at `base_url`;
-    /// the service account's JSON stands in its variable itself.
+    /// The environment of a gateway with this project's `proxy_config.yaml` and a simulator at `base_url`. It contains the
+    /// service account's JSON, not the name of a file.
     pub fn for_gateway(&self, base_url: &str) -> Variables {
         [
             (env::ANTHROPIC_API_BASE, base_url),
@@ -119,7 +117,7 @@ fn random_hex(count: usize) -> Result<String, Unspecified> {
         .collect())
 }
 
-/// A key that nobody can guess, for the control routes.
+/// A random key for the control routes.
 pub fn new_control_key() -> Result<String, Unspecified> {
     random_text(32)
 }

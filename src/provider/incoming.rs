@@ -1,4 +1,4 @@
-//! An HTTP request, read: where it is bound for, what it says, and what of it may be recorded.
+//! A parsed HTTP request: its target, its content, and the part that may be recorded.
 
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
@@ -6,26 +6,26 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::wire::exchange::{Body, Request};
+use crate::wire::exchange::{Body, RecordedRequest};
 use crate::wire::message::MessageRequest;
 use crate::wire::target::RequestTarget;
 use crate::wire::{Operation, Route, converse, messages, redaction};
 
 pub(super) struct Incoming {
     pub(super) target: RequestTarget,
-    /// The headers as they came, credentials and all: never recorded.
+    /// The headers with credentials: never recorded.
     pub(super) headers: HeaderMap,
-    /// The body as it came: never recorded where it holds a credential.
+    /// The body as it arrived: not recorded if it contains a credential.
     pub(super) bytes: Vec<u8>,
-    pub(super) recorded: Request,
-    /// What is asked of the model: the body itself, or the one that a token count is asked for.
+    pub(super) recorded: RecordedRequest,
+    /// The request to the model: the body itself, or the body within a token count.
     pub(super) prompt: Option<Value>,
     /// The prompt as a model sees it.
     pub(super) message: Option<MessageRequest>,
 }
 
 impl Incoming {
-    /// Reads a request whose body was complete at `now_ms`.
+    /// Parses a request whose body was complete at `now_ms`.
     pub(super) fn read(parts: &Parts, bytes: Vec<u8>, now_ms: u64) -> Self {
         let path = parts.uri.path().to_owned();
         let mut target = RequestTarget::of(parts.method.as_str(), &path);
@@ -47,7 +47,7 @@ impl Incoming {
             }
         });
         Self {
-            recorded: Request {
+            recorded: RecordedRequest {
                 at_ms: now_ms,
                 method: parts.method.to_string(),
                 path,
@@ -63,12 +63,12 @@ impl Incoming {
         }
     }
 
-    /// The route that answers, Anthropic's for paths that are nobody's.
+    /// The route of the reply; Anthropic's for unknown paths.
     pub(super) fn route(&self) -> Route {
         self.target.route.unwrap_or(Route::Anthropic)
     }
 
-    /// Whether the answer is to be streamed.
+    /// Whether the reply is a stream.
     pub(super) fn stream(&self) -> bool {
         self.target.stream == Some(true)
     }
@@ -78,13 +78,13 @@ impl Incoming {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// How often header `name` was sent.
+    /// The number of headers `name`.
     pub(super) fn header_count(&self, name: &str) -> usize {
         self.headers.get_all(name).iter().count()
     }
 }
 
-/// Bedrock takes betas from the body alone:
+/// Bedrock reads betas from the body only:
 /// <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>.
 fn header_betas<'a>(target: &RequestTarget, headers: &'a HeaderMap) -> Vec<&'a str> {
     if target.route == Some(Route::BedrockInvoke) {
@@ -97,7 +97,7 @@ fn header_betas<'a>(target: &RequestTarget, headers: &'a HeaderMap) -> Vec<&'a s
         .collect()
 }
 
-/// An assertion is as good as a credential.
+/// The body of a token request is a credential, so it is redacted.
 fn read_body(target: &RequestTarget, bytes: &[u8]) -> Body {
     if bytes.is_empty() {
         Body::Empty
@@ -118,7 +118,7 @@ fn is_converse(target: &RequestTarget, body: Option<&Value>) -> bool {
     }
 }
 
-/// Bedrock wraps what it is to count; InvokeModel's body in base64.
+/// Bedrock wraps the request to count, InvokeModel's in base64.
 fn prompt(target: &RequestTarget, body: &Value) -> Option<Value> {
     match (target.operation, target.route) {
         (Operation::CountTokens, Some(Route::BedrockInvoke)) => {

@@ -1,9 +1,9 @@
-//! The provider simulator: stands where Anthropic, Amazon Bedrock and Vertex AI would stand behind a gateway, answers as
-//! they would, and records what it saw.
+//! The provider simulator: it replaces Anthropic, Amazon Bedrock and Vertex AI behind a gateway, replies as they do, and
+//! records every request.
 //!
-//! It never judges a trial, and it knows no gateway: a request is its trial's by the key in it, its route by its
-//! path. What a provider refuses is a table in `rules`. [`Simulator`] runs in this process; a [`RemoteSimulator`] is one
-//! that `compat provider serve` runs elsewhere.
+//! It never judges a trial, and it knows no gateway. The key in a request names its trial, and the path names its route.
+//! `rules` is the table of requests that a provider refuses. [`Simulator`] runs in this process; `compat provider serve`
+//! runs a [`RemoteSimulator`] elsewhere.
 
 mod cache;
 mod colour;
@@ -12,7 +12,6 @@ mod credentials;
 mod incoming;
 mod oauth;
 mod playback;
-mod recording;
 mod remote;
 mod response;
 mod rules;
@@ -26,36 +25,34 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 pub use credentials::{Credentials, new_control_key};
-pub use remote::{RemoteError, RemoteSimulator};
+pub use remote::RemoteSimulator;
 pub use server::standalone_reply;
-pub use simulator::{Simulator, StartError};
+pub use simulator::Simulator;
 
-use crate::clock::now_ms;
 use crate::ids::TrialKey;
 use crate::wire::Route;
-use crate::wire::exchange::{Exchange, Matched, Request};
+use crate::wire::exchange::{Matched, ProviderExchange, RecordedRequest};
 use crate::wire::script::{ReplyMessage, Script};
 
 #[derive(Clone)]
-pub struct Options {
-    /// Milliseconds added before the first byte of every reply to a Messages request: a provider's latency, for
+pub struct SimulatorOptions {
+    /// Milliseconds before the first byte of every reply to a Messages request: the latency of a provider, for
     /// measurements.
     pub first_byte_delay_ms: u64,
-    /// What a Messages request gets that no trial owns.
     pub unscripted: Unscripted,
     /// The address to listen on; port 0 for any that is free.
     pub listen: SocketAddr,
-    /// The key for the control routes; `None` leaves them shut.
+    /// The key for the control routes; `None` disables them.
     pub control_key: Option<String>,
-    /// Is told of every provider request as soon as its reply is decided.
+    /// Called for each provider request when its reply is decided.
     pub observe: Option<Observer>,
 }
 
-/// Is told of a request, its route, the status it gets and why.
-pub type Observer = Arc<dyn Fn(&Request, Option<Route>, u16, &Matched) + Send + Sync>;
+/// Receives a request, its route, the status of its reply and the reason.
+pub type Observer = Arc<dyn Fn(&RecordedRequest, Option<Route>, u16, &Matched) + Send + Sync>;
 
-impl Default for Options {
-    /// On loopback, without delay; what no trial owns is refused.
+impl Default for SimulatorOptions {
+    /// On loopback, without delay. Requests that belong to no trial are refused.
     fn default() -> Self {
         Self {
             first_byte_delay_ms: 0,
@@ -67,9 +64,9 @@ impl Default for Options {
     }
 }
 
-impl fmt::Debug for Options {
+impl fmt::Debug for SimulatorOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
+        f.debug_struct("SimulatorOptions")
             .field("first_byte_delay_ms", &self.first_byte_delay_ms)
             .field("unscripted", &self.unscripted)
             .field("listen", &self.listen)
@@ -77,14 +74,14 @@ impl fmt::Debug for Options {
     }
 }
 
-/// What a Messages request gets that no trial owns.
+/// The reply to a Messages request that belongs to no trial.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Unscripted {
     Refuse,
     Reply(ReplyMessage),
 }
 
-/// The simulator behind the gateway, here or elsewhere.
+/// The simulator behind the gateway: in this process or in another.
 #[derive(Debug)]
 pub enum Provider {
     Embedded(Simulator),
@@ -92,7 +89,6 @@ pub enum Provider {
 }
 
 impl Provider {
-    /// Milliseconds that it adds before the first byte of every reply to a Messages request.
     pub fn first_byte_delay_ms(&self) -> u64 {
         match self {
             Self::Embedded(simulator) => simulator.first_byte_delay_ms(),
@@ -100,7 +96,7 @@ impl Provider {
         }
     }
 
-    pub async fn register(&self, key: TrialKey, script: Script) -> Result<(), RemoteError> {
+    pub async fn register(&self, key: TrialKey, script: Script) -> anyhow::Result<()> {
         match self {
             Self::Embedded(simulator) => simulator.register(key, script),
             Self::Remote(remote) => remote.register(key, &script).await?,
@@ -108,15 +104,7 @@ impl Provider {
         Ok(())
     }
 
-    pub async fn first_request(&self, key: TrialKey) -> Result<(), RemoteError> {
-        match self {
-            Self::Embedded(simulator) => simulator.first_request(key).await,
-            Self::Remote(remote) => remote.first_request(key).await?,
-        }
-        Ok(())
-    }
-
-    pub async fn shown(&self, key: TrialKey, deltas: usize) -> Result<(), RemoteError> {
+    pub async fn shown(&self, key: TrialKey, deltas: usize) -> anyhow::Result<()> {
         match self {
             Self::Embedded(simulator) => simulator.shown(key, deltas),
             Self::Remote(remote) => remote.shown(key, deltas).await?,
@@ -124,21 +112,21 @@ impl Provider {
         Ok(())
     }
 
-    pub async fn take(&self, key: TrialKey) -> Result<Vec<Exchange>, RemoteError> {
+    pub async fn take(&self, key: TrialKey) -> anyhow::Result<Vec<ProviderExchange>> {
         match self {
             Self::Embedded(simulator) => Ok(simulator.take(key)),
             Self::Remote(remote) => remote.take(key).await,
         }
     }
 
-    pub async fn orphans(&self) -> Result<Vec<Exchange>, RemoteError> {
+    pub async fn orphans(&self) -> anyhow::Result<Vec<ProviderExchange>> {
         match self {
             Self::Embedded(simulator) => Ok(simulator.orphans()),
             Self::Remote(remote) => remote.orphans().await,
         }
     }
 
-    /// Ends an embedded simulator; a remote one stays.
+    /// Stops an embedded simulator. A remote one continues to run.
     pub async fn shutdown(self) {
         match self {
             Self::Embedded(simulator) => simulator.shutdown().await,

@@ -1,29 +1,29 @@
-//! Google's token exchange for service accounts: a signed assertion for an access token.
+//! Google's token exchange for service accounts: a client sends a signed assertion and gets an access token.
 //!
-//! The flow is that of <https://developers.google.com/identity/protocols/oauth2/service-account>; the answers to a
-//! faulty assertion are those that Google's token endpoint gives.
+//! The flow is documented at <https://developers.google.com/identity/protocols/oauth2/service-account>. The error replies are
+//! those of Google's token endpoint.
 
-use parking_lot::Mutex;
 use std::collections::HashMap;
 
 use aws_lc_rs::error::Unspecified;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
+use parking_lot::Mutex;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::credentials::{Credentials, random_text};
 
-/// The audience that Google's client libraries put into an assertion, wherever `token_uri` points.
+/// The audience that Google's client libraries use, whatever `token_uri` is.
 const GOOGLE_TOKEN_ENDPOINT: &str = "https://oauth2.googleapis.com/token";
 
-/// Seconds that an access token is good for.
+/// The lifetime of an access token, in seconds.
 const LIFETIME_SECONDS: u64 = 3599;
 
 #[derive(Default)]
 pub(super) struct AccessTokens {
-    /// Each with the time at which it expires, in milliseconds since the Unix epoch.
+    /// Each token's expiry, in milliseconds since the Unix epoch.
     expiries: Mutex<HashMap<String, u64>>,
 }
 
@@ -33,7 +33,7 @@ struct Claims {
 }
 
 impl AccessTokens {
-    /// The status and body that answer a token request with the form-encoded `body`.
+    /// The status and body of the reply to a token request with the form-encoded `body`.
     pub(super) fn exchange(&self, credentials: &Credentials, body: &str, now_ms: u64) -> (u16, Value) {
         match verify(credentials, body) {
             Ok(()) => self.grant(now_ms),
@@ -59,7 +59,7 @@ impl AccessTokens {
         Ok(token)
     }
 
-    /// Whether `token` was handed out and has not expired.
+    /// Whether `token` was issued and has not expired.
     pub(super) fn knows(&self, token: &str, now_ms: u64) -> bool {
         self.expiries
             .lock()

@@ -1,5 +1,4 @@
-//! A scripted reply, played for one request: placeholders filled, thinking signed, tool calls given ids, tokens
-//! counted.
+//! Makes an answer from a scripted reply: it fills placeholders, signs thinking, gives ids to tool calls, and counts tokens.
 
 use std::sync::LazyLock;
 
@@ -16,7 +15,7 @@ use crate::wire::model::reply_name;
 use crate::wire::script::{ReplyBlock, ReplyMessage};
 use crate::wire::{Route, Usage, tokens};
 
-/// What a reply is played for.
+/// The request that a reply is made for.
 pub(super) struct Stage<'a> {
     pub(super) route: Route,
     pub(super) request: &'a MessageRequest,
@@ -26,7 +25,7 @@ pub(super) struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    /// Plays `reply`; `cache` is charged for the request.
+    /// Makes the answer, and charges `cache` for the request.
     pub(super) fn play(&self, reply: &ReplyMessage, cache: &mut PromptCache) -> ProviderAnswer {
         let mut content: Vec<Value> = reply
             .content
@@ -56,7 +55,7 @@ impl Stage<'_> {
     fn block(&self, block: &ReplyBlock) -> Option<Value> {
         match block {
             ReplyBlock::Text(text) => Some(json!({"type": "text", "text": self.filled(text)})),
-            // A model that is not asked to think does not.
+            // A model thinks only if the request asks for it.
             ReplyBlock::Thinking(thinking) => self.thinks().then(|| {
                 json!({
                     "type": "thinking",
@@ -75,7 +74,7 @@ impl Stage<'_> {
             .is_some_and(|thinking| thinking["type"] == "enabled" || thinking["type"] == "adaptive")
     }
 
-    /// A model cannot call a tool that it was not offered.
+    /// A model cannot call a tool that the request does not offer.
     fn tool_use(&self, name: &str, input: &Value) -> Value {
         if self.request.tools.iter().any(|tool| tool.name == name) {
             let id = new_id("toolu_", self.route);
@@ -121,7 +120,7 @@ impl Stage<'_> {
     }
 }
 
-/// Claude Code appends notes to a tool's result that a model does not quote.
+/// Claude Code appends reminders to a tool's result; a model does not quote them.
 fn without_reminders(text: &str) -> String {
     static REMINDER: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new("(?s)<system-reminder>.*?</system-reminder>").expect("a constant expression")
@@ -143,7 +142,7 @@ fn usage(charge: Charge, content: &[Value]) -> Usage {
     }
 }
 
-/// An id as the provider makes them: `toolu_01…`, `toolu_bdrk_01…`, `toolu_vrtx_01…`.
+/// An id in the provider's format: `toolu_01…`, `toolu_bdrk_01…`, `toolu_vrtx_01…`.
 fn new_id(prefix: &str, route: Route) -> String {
     let provider = match route {
         Route::Anthropic => "",

@@ -1,38 +1,18 @@
-//! A simulator that `compat provider serve` runs elsewhere, driven over its control routes.
+//! The client of a simulator that `compat provider serve` runs in another process.
 
 use std::fmt;
 
+use anyhow::{Context as _, bail, ensure};
 use reqwest::{Client, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::control::{Arrival, Named, PREFIX, Register, SERVICE, Shown};
+use super::control::{NamedTrial, PREFIX, Register, SERVICE, Shown};
+use crate::clock::now_ms;
 use crate::ids::TrialKey;
-use crate::wire::exchange::Exchange;
+use crate::wire::exchange::ProviderExchange;
 use crate::wire::script::Script;
-
-/// Why a remote simulator does not do as it is told.
-#[derive(Debug, thiserror::Error)]
-pub enum RemoteError {
-    #[error(
-        "cannot reach the provider simulator at `{url}`: {source}; is `compat provider serve` running there?"
-    )]
-    Unreachable { url: String, source: reqwest::Error },
-    /// It does not take the control key.
-    #[error(
-        "the provider simulator at `{0}` refuses the control key; take the one that `compat provider serve` was started with"
-    )]
-    Key(String),
-    #[error("the provider simulator at `{url}` answers {status}: {body}")]
-    Refused {
-        url: String,
-        status: StatusCode,
-        body: String,
-    },
-    #[error("what listens at `{0}` is no provider simulator of `compat provider serve`")]
-    Stranger(String),
-}
 
 pub struct RemoteSimulator {
     client: Client,
@@ -44,18 +24,16 @@ pub struct RemoteSimulator {
 
 impl RemoteSimulator {
     /// Connects to the simulator at `base_url` (`http://host:port`).
-    pub async fn connect(base_url: &str, control_key: &str) -> Result<Self, RemoteError> {
+    pub async fn connect(base_url: &str, control_key: &str) -> anyhow::Result<Self> {
         let mut remote = Self {
             client: Client::new(),
             base_url: base_url.trim_end_matches('/').to_owned(),
             control_key: control_key.to_owned(),
-            connected_ms: super::now_ms(),
+            connected_ms: now_ms(),
             first_byte_delay_ms: 0,
         };
         let hello: Value = remote.ask("hello", &json!({})).await?;
-        if hello["service"] != SERVICE {
-            return Err(RemoteError::Stranger(remote.base_url));
-        }
+        ensure!(hello["service"] == SERVICE, remote.is_something_else());
         remote.first_byte_delay_ms = hello["first_byte_delay_ms"].as_u64().unwrap_or_default();
         Ok(remote)
     }
@@ -64,74 +42,72 @@ impl RemoteSimulator {
         self.first_byte_delay_ms
     }
 
-    /// Whether an error says that nobody, or somebody else, is where a simulator was.
-    pub fn is_gone(error: &RemoteError) -> bool {
-        match error {
-            RemoteError::Unreachable { source, .. } => source.is_connect(),
-            RemoteError::Key(_) | RemoteError::Stranger(_) | RemoteError::Refused { .. } => true,
-        }
+    /// Whether `error` proves that the simulator does not run any more: nothing listens there, or something else does.
+    pub fn is_gone(error: &anyhow::Error) -> bool {
+        let failed = error.downcast_ref::<reqwest::Error>();
+        failed.is_none_or(reqwest::Error::is_connect)
     }
 
     pub fn base_url(&self) -> &str {
         &self.base_url
     }
 
-    pub async fn register(&self, key: TrialKey, script: &Script) -> Result<(), RemoteError> {
+    pub async fn register(&self, key: TrialKey, script: &Script) -> anyhow::Result<()> {
         let script = script.clone();
         let _: Value = self.ask("register", &Register { key, script }).await?;
         Ok(())
     }
 
-    pub async fn first_request(&self, key: TrialKey) -> Result<(), RemoteError> {
-        loop {
-            let arrival: Arrival = self.ask("first-request", &Named { key }).await?;
-            if arrival.arrived {
-                return Ok(());
-            }
-        }
-    }
-
-    pub async fn shown(&self, key: TrialKey, deltas: usize) -> Result<(), RemoteError> {
+    pub async fn shown(&self, key: TrialKey, deltas: usize) -> anyhow::Result<()> {
         let _: Value = self.ask("shown", &Shown { key, deltas }).await?;
         Ok(())
     }
 
-    pub async fn take(&self, key: TrialKey) -> Result<Vec<Exchange>, RemoteError> {
-        self.ask("take", &Named { key }).await
+    pub async fn take(&self, key: TrialKey) -> anyhow::Result<Vec<ProviderExchange>> {
+        self.ask("take", &NamedTrial { key }).await
     }
 
-    /// As [`super::Simulator::orphans`], since the connection was made: what was before is an earlier run's.
-    pub async fn orphans(&self) -> Result<Vec<Exchange>, RemoteError> {
-        let mut orphans: Vec<Exchange> = self.ask("orphans", &json!({})).await?;
+    /// As [`super::Simulator::orphans`], without requests from before the connection: they are from earlier runs.
+    pub async fn orphans(&self) -> anyhow::Result<Vec<ProviderExchange>> {
+        let mut orphans: Vec<ProviderExchange> = self.ask("orphans", &json!({})).await?;
         orphans.retain(|orphan| orphan.request.at_ms >= self.connected_ms);
         Ok(orphans)
     }
 
-    async fn ask<T: DeserializeOwned>(&self, command: &str, body: &impl Serialize) -> Result<T, RemoteError> {
+    async fn ask<T: DeserializeOwned>(&self, command: &str, body: &impl Serialize) -> anyhow::Result<T> {
         let url = format!("{}{PREFIX}{command}", self.base_url);
-        let unreachable = |source| RemoteError::Unreachable {
-            url: url.clone(),
-            source,
+        let request = self.client.post(&url).bearer_auth(&self.control_key).json(body);
+        let received = async {
+            let response = request.send().await?;
+            let status = response.status();
+            Ok::<_, reqwest::Error>((status, response.bytes().await?))
         };
-        let response = self
-            .client
-            .post(&url)
-            .bearer_auth(&self.control_key)
-            .json(body)
-            .send()
-            .await
-            .map_err(unreachable)?;
-        let status = response.status();
-        let body = response.bytes().await.map_err(unreachable)?;
+        let (status, body) = received.await.with_context(|| {
+            format!(
+                "cannot reach the provider simulator at `{url}`: is `compat provider serve` running there?"
+            )
+        })?;
         match status {
-            StatusCode::OK => serde_json::from_slice(&body).map_err(|_| RemoteError::Stranger(url)),
-            StatusCode::UNAUTHORIZED => Err(RemoteError::Key(self.base_url.clone())),
-            _ => Err(RemoteError::Refused {
-                url,
-                status,
-                body: String::from_utf8_lossy(&body).into_owned(),
-            }),
+            StatusCode::OK => serde_json::from_slice(&body)
+                .ok()
+                .with_context(|| self.is_something_else()),
+            StatusCode::UNAUTHORIZED => bail!(
+                "the provider simulator at `{}` refuses the control key: use the key that `compat provider serve` was \
+                 started with",
+                self.base_url
+            ),
+            _ => bail!(
+                "the provider simulator at `{url}` answers {status}: {}",
+                String::from_utf8_lossy(&body)
+            ),
         }
+    }
+
+    fn is_something_else(&self) -> String {
+        format!(
+            "the server at `{}` is not a provider simulator of `compat provider serve`",
+            self.base_url
+        )
     }
 }
 

@@ -1,5 +1,4 @@
-//! A decided reply on its way out: framed for its route, paced, in lockstep with the client where asked, and recorded
-//! as it goes.
+//! Sends a reply: framed for its route, paced, in lockstep with the client if the script asks for it, and recorded.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,11 +14,12 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::recording::Recording;
-use super::trials::Trial;
+use super::trials::ScriptedTrial;
+use crate::clock::now_ms;
+use crate::ledger::OpenExchange;
 use crate::wire::answer::ProviderAnswer;
 use crate::wire::event_stream::{self, FrameError};
-use crate::wire::exchange::Lockstep;
+use crate::wire::exchange::{Lockstep, ProviderExchange, SentEvent};
 use crate::wire::script::{LOCKSTEP_PATIENCE_MS, Pace};
 use crate::wire::{Route, converse, sse};
 
@@ -31,16 +31,15 @@ pub(super) struct Outgoing {
     pub(super) pace: Pace,
 }
 
-/// What goes out in one piece.
 pub(super) struct Frame {
     bytes: Bytes,
-    /// What it says, before framing; `None` where that must not be recorded.
+    /// Its content before framing, for the record.
     data: Value,
     is_content_delta: bool,
 }
 
 impl Outgoing {
-    /// Its headers as an exchange keeps them.
+    /// Its headers, for the record.
     pub(super) fn recorded_headers(&self) -> Vec<(String, String)> {
         let headers = self.headers.iter();
         headers
@@ -53,7 +52,7 @@ impl Outgoing {
         Self::body(status, headers, bytes, body)
     }
 
-    /// A body of JSON, of which `recorded` alone is kept.
+    /// A JSON body of which the record contains only `recorded`.
     pub(super) fn secret_json(status: u16, body: &Value, recorded: Value) -> Self {
         Self::body(status, Vec::new(), Bytes::from(body.to_string()), recorded)
     }
@@ -118,8 +117,12 @@ impl Outgoing {
         self.frames.iter().filter(|frame| frame.is_content_delta).count()
     }
 
-    /// Sends it. A client that hangs up drops the response, which stays recorded as cut off.
-    pub(super) async fn send(self, recording: Recording, trial: Option<Arc<Trial>>) -> Response<Body> {
+    /// Sends it. If the client hangs up, the response is dropped and its record remains cut off.
+    pub(super) async fn send(
+        self,
+        recording: OpenExchange<ProviderExchange>,
+        trial: Option<Arc<ScriptedTrial>>,
+    ) -> Response<Body> {
         if self.pace.first_byte_ms > 0 {
             sleep(Duration::from_millis(self.pace.first_byte_ms)).await;
         }
@@ -221,9 +224,25 @@ fn converse_frames(answer: &ProviderAnswer) -> Result<Vec<Frame>, FrameError> {
         .collect()
 }
 
+/// A reply's record. It counts as cut off until [`OpenExchange::finish`].
+impl OpenExchange<ProviderExchange> {
+    fn send(&self, data: Value) {
+        let at_ms = now_ms();
+        self.update(|exchange| exchange.reply.events.push(SentEvent { at_ms, data }));
+    }
+
+    fn lockstep(&self, lockstep: Lockstep) {
+        self.update(|exchange| exchange.reply.lockstep = Some(lockstep));
+    }
+
+    fn finish(&self) {
+        self.update(|exchange| exchange.reply.cut_off = false);
+    }
+}
+
 struct Playing {
     frames: std::vec::IntoIter<Frame>,
-    recording: Recording,
+    recording: OpenExchange<ProviderExchange>,
     between: Duration,
     steps: Option<Steps>,
     has_sent_delta: bool,
@@ -231,14 +250,18 @@ struct Playing {
 
 /// A stream in lockstep with its client.
 struct Steps {
-    trial: Arc<Trial>,
+    trial: Arc<ScriptedTrial>,
     shown: watch::Receiver<usize>,
     counts: Lockstep,
     sent: usize,
     is_patient: bool,
 }
 
-fn stream_body(outgoing: Outgoing, recording: Recording, trial: Option<Arc<Trial>>) -> Body {
+fn stream_body(
+    outgoing: Outgoing,
+    recording: OpenExchange<ProviderExchange>,
+    trial: Option<Arc<ScriptedTrial>>,
+) -> Body {
     let deltas = outgoing.deltas();
     let steps = trial
         .filter(|_| outgoing.pace.lockstep)
@@ -277,7 +300,7 @@ impl Playing {
 }
 
 impl Steps {
-    fn begin(trial: Arc<Trial>, deltas: usize, recording: &Recording) -> Self {
+    fn begin(trial: Arc<ScriptedTrial>, deltas: usize, recording: &OpenExchange<ProviderExchange>) -> Self {
         let counts = Lockstep { deltas, seen: 0 };
         recording.lockstep(counts);
         Self {
@@ -289,8 +312,8 @@ impl Steps {
         }
     }
 
-    /// Waits until every delta sent so far has shown, then counts another as sent.
-    async fn step(&mut self, recording: &Recording) {
+    /// Waits until the client has shown every delta sent so far, then counts one more as sent.
+    async fn step(&mut self, recording: &OpenExchange<ProviderExchange>) {
         if self.sent > 0 && self.is_patient {
             let sent = self.sent;
             let patience = Duration::from_millis(LOCKSTEP_PATIENCE_MS);

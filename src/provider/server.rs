@@ -1,4 +1,4 @@
-//! The simulator's one request handler: read, find the trial, decide, record, answer.
+//! The simulator's request handler: it reads a request, finds its trial, decides on a reply, records it and sends it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,33 +13,34 @@ use super::credentials::Credentials;
 use super::incoming::Incoming;
 use super::oauth::AccessTokens;
 use super::playback::{Stage, short_random};
-use super::recording::Ledger;
 use super::response::Outgoing;
 use super::rules::{self, SentThinking, Subject};
 use super::signature::Signer;
-use super::trials::{Progress, Trial, Trials};
-use super::{Options, Unscripted, control, now_ms};
+use super::trials::{ScriptProgress, ScriptedTrial, owner};
+use super::{SimulatorOptions, Unscripted, control};
+use crate::clock::now_ms;
 use crate::ids::TrialKey;
+use crate::ledger::{Ledger, TrialMap};
 use crate::wire::answer::ProviderAnswer;
 use crate::wire::error_reply::{ErrorReply, kind_of};
-use crate::wire::exchange::{Exchange, Matched, SentReply};
+use crate::wire::exchange::{Matched, ProviderExchange, ProviderReply};
 use crate::wire::script::{Pace, Reply, ReplyBlock, ReplyMessage};
 use crate::wire::{Operation, Route, Usage, tokens};
 
-/// The largest body taken, in bytes: what Anthropic's API takes
+/// The largest accepted body, in bytes: the limit of Anthropic's API
 /// (<https://platform.claude.com/docs/en/api/errors>, 413).
 const BODY_LIMIT: usize = 32 << 20;
 
 pub(super) struct Server {
-    pub(super) options: Options,
+    pub(super) options: SimulatorOptions,
     pub(super) credentials: Credentials,
-    pub(super) trials: Trials,
-    pub(super) orphans: Ledger,
+    pub(super) trials: TrialMap<ScriptedTrial>,
+    pub(super) orphans: Ledger<ProviderExchange>,
     pub(super) signer: Signer,
     pub(super) access_tokens: AccessTokens,
 }
 
-/// What answers a request, and why.
+/// The reply to a request, and its reason.
 struct Decision {
     matched: Matched,
     outgoing: Outgoing,
@@ -62,22 +63,13 @@ pub(super) async fn handle(State(server): State<Arc<Server>>, request: Request<B
 }
 
 impl Server {
-    pub(super) async fn first_request(&self, key: TrialKey) {
-        if let Some(trial) = self.trials.get(key) {
-            let mut arrival = trial.arrival();
-            drop(trial);
-            // An error means that the trial was taken.
-            let _ = arrival.wait_for(|arrived| *arrived).await;
-        }
-    }
-
     pub(super) fn shown(&self, key: TrialKey, deltas: usize) {
         if let Some(trial) = self.trials.get(key) {
             trial.show(deltas);
         }
     }
 
-    pub(super) fn take(&self, key: TrialKey) -> Vec<Exchange> {
+    pub(super) fn take(&self, key: TrialKey) -> Vec<ProviderExchange> {
         self.trials
             .remove(key)
             .map(|trial| trial.ledger.take())
@@ -86,7 +78,7 @@ impl Server {
 
     async fn answer(&self, incoming: Incoming) -> Response<Body> {
         let is_message = incoming.target.operation == Operation::Messages;
-        let trial = self.trials.owner(&incoming);
+        let trial = owner(&self.trials, &incoming);
         let (turn, decision) = match &trial {
             Some(trial) => trial.with_progress(|progress| {
                 let is_turn = is_message && !is_probe(&incoming);
@@ -96,10 +88,7 @@ impl Server {
             None => (None, self.decide(&incoming, None)),
         };
         let ledger = trial.as_ref().map_or(&self.orphans, |trial| &trial.ledger);
-        let recording = ledger.begin(exchange(&incoming, turn, &decision));
-        if let Some(trial) = &trial {
-            trial.arrive();
-        }
+        let recording = ledger.begin(|number| exchange(number, &incoming, turn, &decision));
         if let Some(observe) = &self.options.observe {
             observe(
                 &incoming.recorded,
@@ -114,7 +103,7 @@ impl Server {
         decision.outgoing.send(recording, trial).await
     }
 
-    fn decide(&self, incoming: &Incoming, trial: Option<(&Trial, &mut Progress)>) -> Decision {
+    fn decide(&self, incoming: &Incoming, trial: Option<(&ScriptedTrial, &mut ScriptProgress)>) -> Decision {
         let nothing = SentThinking::new();
         let subject = Subject {
             incoming,
@@ -163,22 +152,26 @@ impl Server {
         }
     }
 
-    fn answer_message(&self, incoming: &Incoming, trial: Option<(&Trial, &mut Progress)>) -> Decision {
+    fn answer_message(
+        &self,
+        incoming: &Incoming,
+        trial: Option<(&ScriptedTrial, &mut ScriptProgress)>,
+    ) -> Decision {
         if is_probe(incoming) {
             return self.play(
                 incoming,
                 &probe_reply(),
-                &mut Progress::default(),
+                &mut ScriptProgress::default(),
                 Matched::BuiltIn,
             );
         }
         let Some((trial, progress)) = trial else {
             return match &self.options.unscripted {
                 Unscripted::Reply(reply) => {
-                    self.play(incoming, reply, &mut Progress::default(), Matched::BuiltIn)
+                    self.play(incoming, reply, &mut ScriptProgress::default(), Matched::BuiltIn)
                 }
                 Unscripted::Refuse => {
-                    unmatched(incoming, "no trial that is under way owns the request".to_owned())
+                    unmatched(incoming, "the request belongs to no active trial".to_owned())
                 }
             };
         };
@@ -204,7 +197,7 @@ impl Server {
         &self,
         incoming: &Incoming,
         reply: &ReplyMessage,
-        progress: &mut Progress,
+        progress: &mut ScriptProgress,
         matched: Matched,
     ) -> Decision {
         let Some(request) = &incoming.message else {
@@ -231,7 +224,7 @@ impl Server {
     }
 }
 
-/// Whether a request only asks if a model is there: `claude` does so on Bedrock before its first real request.
+/// Whether a request only tests whether a model exists. `claude` sends one on Bedrock before its first real request.
 fn is_probe(incoming: &Incoming) -> bool {
     incoming
         .message
@@ -248,7 +241,7 @@ fn probe_reply() -> ReplyMessage {
     }
 }
 
-/// Keeps which thinking stands before which tool call.
+/// Remembers the thinking before each tool call.
 fn remember_thinking(answer: &ProviderAnswer, sent: &mut SentThinking) {
     let mut signatures = Vec::new();
     for block in &answer.content {
@@ -291,7 +284,7 @@ fn built_in(outgoing: Outgoing) -> Decision {
     }
 }
 
-/// A client must not take it for a fault that passes.
+/// Status 400, so that no client retries the request.
 fn unmatched(incoming: &Incoming, why: String) -> Decision {
     let refusal = ErrorReply::new(400, format!("provider simulator: {why}"));
     refuse(incoming, Matched::Unmatched { why }, &refusal)
@@ -305,16 +298,21 @@ fn refuse(incoming: &Incoming, matched: Matched, refusal: &ErrorReply) -> Decisi
     }
 }
 
-fn exchange(incoming: &Incoming, turn: Option<usize>, decision: &Decision) -> Exchange {
-    Exchange {
-        number: 0,
+fn exchange(
+    number: usize,
+    incoming: &Incoming,
+    turn: Option<usize>,
+    decision: &Decision,
+) -> ProviderExchange {
+    ProviderExchange {
+        number,
         turn,
         route: incoming.target.route,
         operation: incoming.target.operation,
         request: incoming.recorded.clone(),
         message: incoming.message.clone(),
         matched: decision.matched.clone(),
-        reply: SentReply {
+        reply: ProviderReply {
             status: decision.outgoing.status,
             headers: decision.outgoing.recorded_headers(),
             stream: decision.outgoing.is_stream,
@@ -327,7 +325,7 @@ fn exchange(incoming: &Incoming, turn: Option<usize>, decision: &Decision) -> Ex
     }
 }
 
-/// The reply that a standalone simulator gives to whom it has no script for.
+/// The reply of a standalone simulator to requests without a script.
 pub fn standalone_reply() -> ReplyMessage {
     ReplyMessage {
         content: vec![ReplyBlock::Text("Hello from the provider simulator.".to_owned())],

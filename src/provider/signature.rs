@@ -1,4 +1,4 @@
-//! Signatures on thinking blocks: made when one is sent, checked when it comes back.
+//! Signatures of thinking blocks: made when a block is sent, verified when a client returns it.
 
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::{hmac, rand};
@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::wire::model::canonical_name;
 
-/// Signs thinking with a key of its own.
+/// Signs thinking with a random key.
 pub(super) struct Signer {
     key: hmac::Key,
 }
@@ -21,13 +21,12 @@ impl Signer {
         })
     }
 
-    /// The signature of `thinking` by `model`, whichever provider's spelling that is: a conversation may move
-    /// between providers.
+    /// The signature of `thinking` by `model`. All providers' spellings of a model have the same signature, because a
+    /// conversation may move between providers.
     pub(super) fn sign(&self, model: &str, thinking: &str) -> String {
         STANDARD.encode(hmac::sign(&self.key, &signed_text(model, thinking)).as_ref())
     }
 
-    /// Whether `signature` is that of `thinking` by `model`.
     pub(super) fn verifies(&self, model: &str, thinking: &str, signature: &str) -> bool {
         STANDARD
             .decode(signature)
@@ -44,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_signature_holds_for_its_own_text_alone() {
+    fn a_signature_is_valid_only_for_its_own_text() {
         let signer = Signer::new().unwrap();
         let signature = signer.sign("claude-haiku-4-5", "hm");
         assert!(signer.verifies("us.anthropic.claude-haiku-4-5-20251001-v1:0", "hm", &signature));

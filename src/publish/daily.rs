@@ -20,9 +20,10 @@ use super::release_run::{GatewayOrigin, ReleaseOptions, ReleaseRun, VERSIONS, Ve
 use super::steps::StepLog;
 use super::summary::{self, Ending, SummaryInput};
 use super::tokens::Tokens;
-use super::{gateway, webhook};
+use super::webhook;
 use crate::atomic_write;
 use crate::env::Environment;
+use crate::gateway;
 use crate::http::RetryPolicy;
 use crate::matrix::ManifestView;
 use crate::matrix::builder::Stamp;

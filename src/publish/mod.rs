@@ -10,7 +10,6 @@ pub mod plan;
 pub mod summary;
 pub mod freshness;
 pub mod steps;
-pub mod gateway;
 pub mod run;
 pub mod release_run;
 pub mod credentials;

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use serde::{Deserialize, Serialize};
 
-use super::gateway::{self, Running};
 use super::run::{self as harness, HarnessOptions};
 use super::steps::StepLog;
 use crate::atomic_write;
 use crate::env::{Secret, Variables};
+use crate::gateway::{self, GatewayOptions, GatewayProcess};
 use crate::provider::{self, Simulator, Unscripted, new_control_key};
 use crate::results::Results;
 use crate::spec_files::PROXY_CONFIG;
@@ -127,10 +127,10 @@ impl ReleaseRun<'_, '_> {
         }
         self.log.begin("provider simulator");
         let key = new_control_key().map_err(|_| anyhow!("no randomness for a control key"))?;
-        let simulator = Simulator::start(provider::Options {
+        let simulator = Simulator::start(provider::SimulatorOptions {
             unscripted: Unscripted::Refuse,
             control_key: Some(key.clone()),
-            ..provider::Options::default()
+            ..provider::SimulatorOptions::default()
         })
         .await
         .map_err(|error| anyhow!("cannot start the provider simulator: {error}"))?;
@@ -151,16 +151,14 @@ impl ReleaseRun<'_, '_> {
         &mut self,
         tag: &str,
         providers: &Variables,
-    ) -> anyhow::Result<(Running, Option<String>)> {
+    ) -> anyhow::Result<(GatewayProcess, Option<String>)> {
         self.log.begin("gateway");
         let (environment, run) = (&self.tools.environment, self.tools.run);
-        let options = gateway::Options {
-            tag,
+        let options = GatewayOptions {
             config: &self.project.join(PROXY_CONFIG),
             folder: &self.scratch.join("gateway"),
             environment,
             providers: providers.clone(),
-            providers_on_loopback: self.options.simulated,
             run,
         };
         let (running, digest) = match &self.options.gateway {
@@ -169,14 +167,14 @@ impl ReleaseRun<'_, '_> {
                 self.log.say(&format!("pulling {name}"));
                 let image = gateway::pull(&name, environment, run).await?;
                 self.log.say(&format!("pulled {}", image.digest));
-                let running = gateway::start_container(&options, &image).await?;
+                let running = gateway::start_container(&options, &image, self.options.simulated).await?;
                 (running, Some(image.digest))
             }
             GatewayOrigin::Package(version) => {
                 let installer = self.installer()?;
                 let lock = self.project.join(lock::FOLDER);
-                let running = gateway::start_venv(&options, version.as_deref(), &installer, &lock).await?;
-                (running, None)
+                let program = gateway::install_release(tag, version.as_deref(), &installer, &lock).await?;
+                (gateway::start_litellm(&options, &program).await?, None)
             }
         };
         self.log
@@ -199,7 +197,7 @@ impl ReleaseRun<'_, '_> {
 
     async fn run_harness(
         &mut self,
-        gateway: &Running,
+        gateway: &GatewayProcess,
         claude: &Path,
         rehearsal: Option<&Rehearsal>,
         providers: &Variables,
@@ -225,9 +223,10 @@ impl ReleaseRun<'_, '_> {
         Ok(results)
     }
 
-    fn keep_log(&self, gateway: &Running) -> anyhow::Result<()> {
+    fn keep_log(&self, gateway: &GatewayProcess) -> anyhow::Result<()> {
         let path = self.output.join("gateway.log");
-        std::fs::copy(gateway.log(), &path).with_context(|| format!("cannot write `{}`", path.display()))?;
+        std::fs::copy(gateway.log().path(), &path)
+            .with_context(|| format!("cannot write `{}`", path.display()))?;
         Ok(())
     }
 

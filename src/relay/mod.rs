@@ -1,53 +1,34 @@
-//! The relay: passes HTTP on between Claude Code and the gateway (in front), or between the gateway and the provider
-//! (behind), as it comes and at once; records what passes for a trial; and, where a trial is under a mutant, is the bug.
+//! The relay: an HTTP proxy in front of the gateway or behind it. It records the exchanges of each trial, and applies a
+//! trial's mutant.
 //!
-//! It never judges, and it changes nothing that no mutant asks it to: the path and every header but those that belong to
-//! one connection go through untouched, bodies byte for byte, streams as they come. A request is passed on once it is
-//! whole, because its trial may be named by its body alone. A reply passes the gate of its trial's schedule once its head
-//! has come, which is written down before.
+//! It never judges, and it changes nothing unless a mutant asks for it. It forwards the path, the bodies byte for byte, and
+//! every header except those of one connection; streams go through as they arrive. It forwards a request only when it is
+//! complete, because only its body may name the trial. It records a reply's head before it delays the reply.
 
-mod ledger;
 mod passing;
+mod recorder;
 mod server;
 
-use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
-use std::{fmt, io};
 
+use anyhow::Context as _;
 use axum::Router;
-use axum::serve::ListenerExt as _;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 
-use crate::clock::now_ms;
+use crate::http_server::{BoundServer, HttpServer};
 use crate::ids::TrialKey;
+use crate::ledger::Ledger;
 use crate::mutants::{Mutant, Position};
-use crate::schedule::Gate;
 use crate::wire::Operation;
-use crate::wire::passage::Passage;
-use ledger::Ledger;
-use server::Shared;
+use crate::wire::exchange::GatewayExchange;
+use server::RelayState;
 
-/// How long open connections have to end at shutdown.
-const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
-
-/// Why a relay does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// No port can be listened on.
-    #[error("cannot listen on loopback for the relay: {0}")]
-    Listen(io::Error),
-    #[error("cannot make the relay's HTTP client: {0}")]
-    Client(reqwest::Error),
-}
-
-/// A mutant at work on one trial.
+/// A mutant that is applied to one trial.
 #[derive(Debug)]
 pub struct Mutation {
     pub mutant: Arc<Mutant>,
@@ -55,7 +36,6 @@ pub struct Mutation {
 }
 
 impl Mutation {
-    /// A mutant that has changed nothing yet.
     pub fn new(mutant: Arc<Mutant>) -> Self {
         Self {
             mutant,
@@ -63,7 +43,7 @@ impl Mutation {
         }
     }
 
-    /// How many requests, replies and events it has changed.
+    /// The number of requests, replies and events that it changed.
     pub fn changes(&self) -> usize {
         self.changes.load(Ordering::Relaxed)
     }
@@ -73,17 +53,19 @@ impl Mutation {
     }
 }
 
-/// What a relay knows of one trial.
+/// Delays the delivery of a reply until its future is ready.
+pub type ReplyHold = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+
 #[derive(Default)]
-struct Trial {
-    ledger: Ledger,
+struct RelayedTrial {
+    ledger: Ledger<GatewayExchange>,
     turns: Mutex<HashMap<Operation, usize>>,
     mutation: Option<Arc<Mutation>>,
-    gate: Option<Gate>,
+    hold: Option<ReplyHold>,
 }
 
-impl Trial {
-    /// Counts a request: its number among those of its kind, from 1.
+impl RelayedTrial {
+    /// Counts a request: its number among the requests with this operation, from 1.
     fn next_turn(&self, operation: Operation) -> usize {
         let mut turns = self.turns.lock();
         let turn = turns.entry(operation).or_default();
@@ -92,73 +74,56 @@ impl Trial {
     }
 }
 
-/// A running relay. Dropping it ends it; [`Relay::shutdown`] waits for that.
+/// A running relay. Dropping it stops it; [`Relay::shutdown`] also waits for its end.
 pub struct Relay {
-    shared: Arc<Shared>,
-    base_url: String,
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<io::Result<()>>,
+    shared: Arc<RelayState>,
+    server: HttpServer,
 }
 
 impl Relay {
-    /// Listens on loopback and passes on to `upstream` (`http://host:port`, perhaps with a path before all paths), on the
-    /// runtime that this is called in.
-    pub async fn start(position: Position, upstream: &str) -> Result<Self, StartError> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+    /// Listens on loopback and forwards to `upstream` (`http://host:port`, with an optional path prefix).
+    pub async fn start(position: Position, upstream: &str) -> anyhow::Result<Self> {
+        let bound = BoundServer::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
             .await
-            .map_err(StartError::Listen)?;
-        let base_url = format!("http://{}", listener.local_addr().map_err(StartError::Listen)?);
-        let shared = Arc::new(Shared::new(position, upstream).map_err(StartError::Client)?);
-        let (stop, stopped) = oneshot::channel::<()>();
+            .context("cannot listen on loopback for the relay")?;
+        let shared = RelayState::new(position, upstream).context("cannot make the relay's HTTP client")?;
+        let shared = Arc::new(shared);
         let router = Router::new()
             .fallback(server::handle)
             .with_state(Arc::clone(&shared));
-        // Small events would wait for one another's acknowledgement.
-        let listener = listener.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
-        let serving = axum::serve(listener, router).with_graceful_shutdown(async {
-            // Sent or dropped: either ends it.
-            let _ = stopped.await;
-        });
         Ok(Self {
             shared,
-            base_url,
-            stop,
-            task: tokio::spawn(async { serving.await }),
+            server: bound.serve(router),
         })
     }
 
-    /// Its address, `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`.
     pub fn base_url(&self) -> &str {
-        &self.base_url
+        self.server.base_url()
     }
 
-    /// Begins a trial: what carries `key` is recorded and, under a mutant of this relay's position, changed; in front of the
-    /// gateway its replies pass `gate`.
-    pub fn register(&self, key: TrialKey, mutation: Option<&Arc<Mutation>>, gate: Option<Gate>) {
+    /// Registers a trial: requests with its `key` are recorded. A mutant of this relay's position is applied to them. A relay
+    /// in front of the gateway delays the replies by `hold`.
+    pub fn register(&self, key: TrialKey, mutation: Option<&Arc<Mutation>>, hold: Option<ReplyHold>) {
         let position = self.shared.position;
-        let trial = Trial {
+        let trial = RelayedTrial {
             mutation: mutation
                 .filter(|mutation| mutation.mutant.position == position)
                 .cloned(),
-            gate: gate.filter(|_| position == Position::Front),
-            ..Trial::default()
+            hold: hold.filter(|_| position == Position::Front),
+            ..RelayedTrial::default()
         };
-        self.shared.trials.lock().insert(key, Arc::new(trial));
+        self.shared.trials.insert(key, trial);
     }
 
-    /// Ends a trial: what passed for it, in order. What comes after it passes unrecorded and unchanged.
-    pub fn take(&self, key: TrialKey) -> Vec<Passage> {
-        let trial = self.shared.trials.lock().remove(&key);
+    /// Removes a trial and returns its exchanges, in order. Later requests pass unrecorded and unchanged.
+    pub fn take(&self, key: TrialKey) -> Vec<GatewayExchange> {
+        let trial = self.shared.trials.remove(key);
         trial.map(|trial| trial.ledger.take()).unwrap_or_default()
     }
 
-    /// Ends it. Streams under way are cut off after a moment.
     pub async fn shutdown(self) {
-        // An error means that it has ended already.
-        let _ = self.stop.send(());
-        let _ = timeout(SHUTDOWN_GRACE, self.task).await;
+        self.server.shutdown().await;
     }
 }
 
@@ -166,7 +131,7 @@ impl fmt::Debug for Relay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Relay")
             .field("position", &self.shared.position)
-            .field("base_url", &self.base_url)
+            .field("base_url", &self.base_url())
             .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! A reply's body on its way: passed on as it comes, changed where a mutant says so, recorded as it goes.
+//! The body of a reply: it is forwarded as it arrives, recorded, and changed by a mutant.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,47 +12,46 @@ use futures_util::{Stream, StreamExt as _, stream};
 use tokio::time::sleep;
 
 use super::Mutation;
-use super::ledger::Recording;
+use super::recorder::ReplyRecorder;
 use crate::mutants::{Step, StreamChanger};
 use crate::wire::framing::{Decoder, Framing};
 
-/// A reply's body as it comes.
-pub(super) type Incoming = Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>;
+pub(super) type ReceivedBody = Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>;
 
-pub(super) struct Passing {
-    incoming: Option<Incoming>,
+pub(super) struct PassingBody {
+    incoming: Option<ReceivedBody>,
     steps: VecDeque<Step>,
-    change: Option<Change>,
-    recording: Option<Recording>,
+    change: Option<BodyChange>,
+    recorder: Option<ReplyRecorder>,
 }
 
-/// What a mutant does to it.
-struct Change {
+/// The changes of a mutant.
+struct BodyChange {
     mutation: Arc<Mutation>,
     events: Option<(Decoder, StreamChanger)>,
-    /// What is held back until the body is whole, if it is.
+    /// The steps that are held back until the body is complete, if the mutant buffers.
     buffer: Option<Vec<Step>>,
     chunk_bytes: Option<usize>,
 }
 
-impl Passing {
-    /// A body that is passed on as it comes.
-    pub(super) fn new(incoming: Incoming, recording: Option<Recording>) -> Self {
+impl PassingBody {
+    /// A body that is forwarded unchanged.
+    pub(super) fn new(incoming: ReceivedBody, recorder: Option<ReplyRecorder>) -> Self {
         Self {
             incoming: Some(incoming),
             steps: VecDeque::new(),
             change: None,
-            recording,
+            recorder,
         }
     }
 
-    /// The same body, under a mutant; `framing` if it is a stream of events.
+    /// Applies a mutant to the body. `framing` is set for a stream of events.
     pub(super) fn under(mut self, mutation: &Arc<Mutation>, framing: Option<Framing>) -> Self {
         let reply = &mutation.mutant.reply;
         if reply.buffer || reply.chunk_bytes.is_some() {
             mutation.count(1);
         }
-        self.change = Some(Change {
+        self.change = Some(BodyChange {
             mutation: Arc::clone(mutation),
             events: framing.filter(|_| !reply.events.is_empty()).map(|framing| {
                 (
@@ -78,8 +77,8 @@ impl Passing {
             match self.steps.pop_front() {
                 Some(Step::Send(bytes)) => {
                     let bytes = self.piece(bytes);
-                    if let Some(recording) = &mut self.recording {
-                        recording.bytes(&bytes);
+                    if let Some(recorder) = &mut self.recorder {
+                        recorder.bytes(&bytes);
                     }
                     return Some(Ok(bytes));
                 }
@@ -106,15 +105,15 @@ impl Passing {
                 },
             }
             if self.steps.is_empty() && self.incoming.is_none() {
-                if let Some(recording) = &mut self.recording {
-                    recording.finish();
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.finish();
                 }
                 return None;
             }
         }
     }
 
-    /// The first of the pieces that `bytes` is to be sent in; the others are sent next.
+    /// The first piece of `bytes`, if a mutant sends it in pieces. The others are queued.
     fn piece(&mut self, mut bytes: Bytes) -> Bytes {
         let Some(size) = self.change.as_ref().and_then(|change| change.chunk_bytes) else {
             return bytes;

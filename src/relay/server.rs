@@ -1,7 +1,5 @@
-//! The relay's one request handler: read, find the trial, pass on, pass back.
+//! The relay's request handler: it reads a request, finds its trial, forwards it, and returns the reply.
 
-use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,22 +13,21 @@ use reqwest::Url;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::ledger::Recording;
-use super::passing::Passing;
-use super::{Mutation, Trial, now_ms};
-use crate::ids::TrialKey;
+use super::passing::PassingBody;
+use super::recorder::ReplyRecorder;
+use super::{Mutation, RelayedTrial, ReplyHold};
+use crate::clock::now_ms;
+use crate::ledger::TrialMap;
 use crate::mutants::{Headers, MadeUpReply, PassingRequest, Position, ReplyHead};
-use crate::schedule::Gate;
-use crate::wire::exchange::{self, Body};
+use crate::wire::exchange::{Body, GatewayExchange, RecordedRequest};
 use crate::wire::framing::Framing;
-use crate::wire::passage::Passage;
 use crate::wire::target::RequestTarget;
 use crate::wire::{Operation, redaction};
 
-/// The largest body passed on, in bytes: twice what Anthropic's API takes, so that a refusal is the provider's.
+/// The largest forwarded body, in bytes: twice the limit of Anthropic's API, so that the provider refuses it, not the relay.
 const BODY_LIMIT: usize = 64 << 20;
 
-/// Headers that belong to one connection, not to the message (RFC 9110, section 7.6.1).
+/// Headers of a connection, not of the message (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [&str; 9] = [
     "connection",
     "keep-alive",
@@ -43,14 +40,14 @@ const HOP_BY_HOP: [&str; 9] = [
     "expect",
 ];
 
-pub(super) struct Shared {
+pub(super) struct RelayState {
     pub(super) position: Position,
     upstream: String,
     client: reqwest::Client,
-    pub(super) trials: Mutex<HashMap<TrialKey, Arc<Trial>>>,
+    pub(super) trials: TrialMap<RelayedTrial>,
 }
 
-struct Incoming {
+struct Arrived {
     method: reqwest::Method,
     request: PassingRequest,
     json: Option<Value>,
@@ -58,127 +55,110 @@ struct Incoming {
     stream: bool,
 }
 
-/// A mutant and whether it is about a request.
-struct Work<'a> {
+/// How the reply to a request is returned.
+struct Return<'a> {
+    /// The trial's mutant, if it applies to this request.
     mutation: Option<&'a Arc<Mutation>>,
-    recording: Option<Recording>,
-    gate: Option<Gate>,
+    recorder: Option<ReplyRecorder>,
+    hold: Option<ReplyHold>,
 }
 
-/// Passes one request on and its reply back.
 pub(super) async fn handle(
-    State(shared): State<Arc<Shared>>,
+    State(shared): State<Arc<RelayState>>,
     request: Request<HttpBody>,
 ) -> Response<HttpBody> {
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
         return refusal(
             StatusCode::PAYLOAD_TOO_LARGE,
-            "the request is too large or broken off",
+            "the request is too large or incomplete",
         );
     };
-    let incoming = Incoming::read(&parts, body);
-    shared.pass(incoming).await
+    let arrived = Arrived::read(&parts, body);
+    shared.pass(arrived).await
 }
 
-impl Shared {
+impl RelayState {
     pub(super) fn new(position: Position, upstream: &str) -> reqwest::Result<Self> {
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            // A kept connection may be closed by its server in the moment in which it is used again.
+            // A server may close a kept connection at the moment of its next use.
             .pool_max_idle_per_host(0)
             .build()?;
         Ok(Self {
             position,
             upstream: upstream.trim_end_matches('/').to_owned(),
             client,
-            trials: Mutex::default(),
+            trials: TrialMap::default(),
         })
     }
 
-    /// The trial that a request belongs to: by the first known key in its headers, its path or its body.
-    fn owner(&self, request: &PassingRequest) -> Option<Arc<Trial>> {
-        let trials = self.trials.lock();
-        let known = |bytes: &[u8]| TrialKey::all_in(bytes).find_map(|key| trials.get(&key)).cloned();
-        request
-            .headers
-            .iter()
-            .find_map(|(_, value)| known(value))
-            .or_else(|| known(request.path.as_bytes()))
-            .or_else(|| known(&request.body))
-    }
-
-    async fn pass(&self, mut incoming: Incoming) -> Response<HttpBody> {
-        let trial = self.owner(&incoming.request);
+    async fn pass(&self, mut arrived: Arrived) -> Response<HttpBody> {
+        let request = &arrived.request;
+        let headers = request.headers.iter().map(|(_, value)| value.as_slice());
+        let trial = self
+            .trials
+            .owner(headers.chain([request.path.as_bytes(), &request.body]));
         let turn = trial
             .as_ref()
-            .map_or(0, |trial| trial.next_turn(incoming.operation));
-        let work = Work {
-            recording: trial
+            .map_or(0, |trial| trial.next_turn(arrived.operation));
+        let reply = Return {
+            recorder: trial
                 .as_ref()
                 .filter(|_| self.position == Position::Front)
-                .map(|trial| trial.ledger.begin(incoming.passage(turn))),
+                .map(|trial| ReplyRecorder::new(trial.ledger.begin(|number| arrived.exchange(number, turn)))),
             mutation: trial
                 .as_ref()
                 .and_then(|trial| trial.mutation.as_ref())
-                .filter(|mutation| incoming.is_for(mutation, turn)),
-            gate: trial.as_ref().and_then(|trial| trial.gate.clone()),
+                .filter(|mutation| arrived.is_for(mutation, turn)),
+            hold: trial.as_ref().and_then(|trial| trial.hold.clone()),
         };
         let mut is_sent_twice = false;
-        if let Some(mutation) = work.mutation {
-            let fate = mutation.mutant.change_request(&mut incoming.request);
+        if let Some(mutation) = reply.mutation {
+            let fate = mutation.mutant.change_request(&mut arrived.request);
             mutation.count(usize::from(fate.changed));
             if fate.delay_ms > 0 {
                 sleep(Duration::from_millis(fate.delay_ms)).await;
             }
             if let Some(answer) = fate.answer {
-                return work.made_up(answer).await;
+                return reply.made_up(answer).await;
             }
             is_sent_twice = fate.send_twice;
         }
-        let reply = match self.send(&incoming).await {
-            Ok(reply) => reply,
-            Err(SendError::Unpassable(why)) => return refusal(StatusCode::BAD_GATEWAY, &why),
-            Err(SendError::NoAnswer(_)) => return hang_up(),
+        let received = match self.send(&arrived).await {
+            Ok(received) => received,
+            Err(Some(why)) => return refusal(StatusCode::BAD_GATEWAY, &why),
+            Err(None) => return hang_up(),
         };
         if is_sent_twice {
-            // Its reply is nobody's; that it has none is nobody's fault.
-            drop(self.send(&incoming).await);
+            // The second reply is discarded.
+            drop(self.send(&arrived).await);
         }
-        work.pass_back(reply).await
+        reply.pass_back(received).await
     }
 
-    async fn send(&self, incoming: &Incoming) -> Result<reqwest::Response, SendError> {
-        let request = &incoming.request;
+    /// Forwards a request. An error is the reason why it cannot be forwarded unchanged, or `None` if there was no reply: the
+    /// client then sees a closed connection, as it would without a relay.
+    async fn send(&self, arrived: &Arrived) -> Result<reqwest::Response, Option<String>> {
+        let request = &arrived.request;
         let whole = format!("{}{}", self.upstream, request.path);
-        let unpassable = |why: String| SendError::Unpassable(format!("`{whole}` cannot be passed on: {why}"));
-        let url = Url::parse(&whole).map_err(|error| unpassable(error.to_string()))?;
+        let refused = |why: String| Some(format!("cannot forward `{whole}`: {why}"));
+        let url = Url::parse(&whole).map_err(|error| refused(error.to_string()))?;
         if url.as_str() != whole {
-            return Err(unpassable(format!("it would become `{url}`")));
+            return Err(refused(format!("it would become `{url}`")));
         }
         self.client
-            .request(incoming.method.clone(), url)
+            .request(arrived.method.clone(), url)
             .headers(header_map(&with_length(&request.headers, request.body.len())))
             .body(request.body.clone())
             .send()
             .await
-            .map_err(SendError::NoAnswer)
+            .map_err(|_| None)
     }
 }
 
-/// Why a request has no reply.
-enum SendError {
-    /// The relay cannot pass it on as it is.
-    Unpassable(String),
-    #[expect(
-        dead_code,
-        reason = "the client sees no more of it than it would without a relay"
-    )]
-    NoAnswer(reqwest::Error),
-}
-
-impl Work<'_> {
+impl Return<'_> {
     async fn pass_back(self, reply: reqwest::Response) -> Response<HttpBody> {
         let framing = framing(reply.headers());
         let mut head = ReplyHead {
@@ -190,7 +170,7 @@ impl Work<'_> {
             .filter(|mutation| mutation.mutant.changes_reply(head.status))
         else {
             let incoming = Box::pin(reply.bytes_stream());
-            let body = |recording| Passing::new(incoming, recording);
+            let body = |recorder| PassingBody::new(incoming, recorder);
             return self.answer(&head, framing, body).await;
         };
         let mutant = &mutation.mutant;
@@ -206,7 +186,7 @@ impl Work<'_> {
             mutation.count(1);
             sleep(Duration::from_millis(mutant.reply.delay_ms)).await;
         }
-        // Of a body that may change nobody knows the length.
+        // The length of the changed body is unknown.
         head.headers.retain(|(name, _)| name != "content-length");
         if framing.is_none() && !mutant.reply.body.is_empty() {
             let Ok(body) = reply.bytes().await else {
@@ -218,8 +198,8 @@ impl Work<'_> {
         }
         let incoming = Box::pin(reply.bytes_stream());
         let mutation = Arc::clone(mutation);
-        self.answer(&head, framing, |recording| {
-            Passing::new(incoming, recording).under(&mutation, framing)
+        self.answer(&head, framing, |recorder| {
+            PassingBody::new(incoming, recorder).under(&mutation, framing)
         })
         .await
     }
@@ -234,8 +214,8 @@ impl Work<'_> {
 
     async fn whole(self, head: &ReplyHead, body: Bytes) -> Response<HttpBody> {
         let framing = framing(&header_map(&head.headers));
-        self.answer(head, framing, |recording| {
-            Passing::new(Box::pin(stream::iter([Ok(body)])), recording)
+        self.answer(head, framing, |recorder| {
+            PassingBody::new(Box::pin(stream::iter([Ok(body)])), recorder)
         })
         .await
     }
@@ -244,23 +224,23 @@ impl Work<'_> {
         self,
         head: &ReplyHead,
         framing: Option<Framing>,
-        body: impl FnOnce(Option<Recording>) -> Passing,
+        body: impl FnOnce(Option<ReplyRecorder>) -> PassingBody,
     ) -> Response<HttpBody> {
-        let recording = self.recording.map(|mut recording| {
-            recording.reply(head.status, recorded_headers(&head.headers), framing);
-            recording
+        let recorder = self.recorder.map(|mut recorder| {
+            recorder.head(head.status, recorded_headers(&head.headers), framing);
+            recorder
         });
-        if let Some(gate) = &self.gate {
-            gate.pass().await;
+        if let Some(hold) = &self.hold {
+            hold().await;
         }
-        let mut response = Response::new(body(recording).into_body());
+        let mut response = Response::new(body(recorder).into_body());
         *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
         *response.headers_mut() = header_map(&head.headers);
         response
     }
 }
 
-impl Incoming {
+impl Arrived {
     fn read(parts: &Parts, body: Bytes) -> Self {
         let json: Option<Value> = serde_json::from_slice(&body).ok();
         let target = RequestTarget::of(parts.method.as_str(), parts.uri.path());
@@ -288,7 +268,7 @@ impl Incoming {
             .is_about(self.operation, turn, self.stream, self.json.as_ref())
     }
 
-    fn passage(&self, turn: usize) -> Passage {
+    fn exchange(&self, number: usize, turn: usize) -> GatewayExchange {
         let (path, query) = self
             .request
             .path
@@ -299,11 +279,11 @@ impl Incoming {
             None if self.request.body.is_empty() => Body::Empty,
             None => Body::Text(String::from_utf8_lossy(&self.request.body).into_owned()),
         };
-        Passage {
-            number: 0,
+        GatewayExchange {
+            number,
             turn: (self.operation == Operation::Messages).then_some(turn),
             operation: self.operation,
-            request: exchange::Request {
+            request: RecordedRequest {
                 at_ms: now_ms(),
                 method: self.method.to_string(),
                 path: path.to_owned(),
@@ -316,7 +296,7 @@ impl Incoming {
     }
 }
 
-/// The headers of a message, without those of the connection that it came by.
+/// The headers of a message, without the headers of its connection.
 fn passed_headers(headers: &HeaderMap) -> Headers {
     let named_by_connection: Vec<String> = headers
         .get_all("connection")
@@ -332,7 +312,7 @@ fn passed_headers(headers: &HeaderMap) -> Headers {
         .collect()
 }
 
-/// The same headers; the length, where it is said, is that of the body, whatever became of it.
+/// The same headers, with `length` as the content length if they state one: a mutant may have changed the body.
 fn with_length(headers: &Headers, length: usize) -> Headers {
     let mut headers = headers.clone();
     for (_, value) in headers.iter_mut().filter(|(name, _)| name == "content-length") {
@@ -365,13 +345,13 @@ fn framing(headers: &HeaderMap) -> Option<Framing> {
     Framing::of(headers.get("content-type")?.to_str().ok()?)
 }
 
-/// A body that fails before its first byte takes the connection with it: as the relay was left, so it leaves.
+/// Closes the connection without a reply: a body that fails before its first byte does so.
 fn hang_up() -> Response<HttpBody> {
     let gone = std::io::Error::other("nothing answers behind the relay");
     Response::new(HttpBody::from_stream(stream::iter([Err::<Bytes, _>(gone)])))
 }
 
-/// What the relay itself has to say.
+/// The relay's own error reply.
 fn refusal(status: StatusCode, why: &str) -> Response<HttpBody> {
     let body = json!({"type": "error", "error": {"type": "api_error", "message": format!("relay: {why}")}});
     let mut response = Response::new(HttpBody::from(body.to_string()));

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::evidence::Evidence;
-use crate::wire::exchange::{Body, Request, SentEvent};
+use crate::wire::exchange::{Body, RecordedRequest, SentEvent};
 use crate::wire::{Route, redaction};
 
 /// The messages of a trial on both sides of the gateway: heads and bodies, one event of a stream per line. Only of `turn`,
@@ -42,7 +42,7 @@ pub fn raw(evidence: &Evidence, turn: Option<usize>) -> String {
     texts.join("\n")
 }
 
-fn request_text(request: &Request) -> String {
+fn request_text(request: &RecordedRequest) -> String {
     let mut out = format!("{} {} HTTP/1.1\n", request.method, request.target());
     headers(&mut out, &request.headers);
     let _ = writeln!(out, "{}", body_text(&request.body));
@@ -106,13 +106,13 @@ pub struct Reach {
 }
 
 /// The request of `turn` (from 1) as Claude Code sent it to the gateway.
-pub fn to_gateway(evidence: &Evidence, turn: usize) -> Option<&Request> {
+pub fn to_gateway(evidence: &Evidence, turn: usize) -> Option<&RecordedRequest> {
     let passage = evidence.sent.iter().find(|passage| passage.turn == Some(turn))?;
     Some(&passage.request)
 }
 
 /// The request of `turn` (from 1) as the gateway sent it to the provider, and by which route.
-pub fn to_provider(evidence: &Evidence, turn: usize) -> Option<(&Request, Option<Route>)> {
+pub fn to_provider(evidence: &Evidence, turn: usize) -> Option<(&RecordedRequest, Option<Route>)> {
     let exchange = evidence
         .exchanges
         .iter()
@@ -121,7 +121,7 @@ pub fn to_provider(evidence: &Evidence, turn: usize) -> Option<(&Request, Option
 }
 
 /// A command for a POSIX shell that sends `request` again, without private values of the run.
-pub fn curl(request: &Request, reach: &Reach) -> String {
+pub fn curl(request: &RecordedRequest, reach: &Reach) -> String {
     let mut words = vec![format!(
         "curl -sS -N -i -X {} \"${{{}}}\"{}",
         request.method,
@@ -158,8 +158,8 @@ mod tests {
 
     use super::*;
 
-    fn request() -> Request {
-        Request {
+    fn request() -> RecordedRequest {
+        RecordedRequest {
             at_ms: 0,
             method: "POST".into(),
             path: "/v1/messages".into(),

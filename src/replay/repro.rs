@@ -12,8 +12,7 @@ use serde_json::{Map, Value, json};
 use super::messages::LEFT_OUT;
 use crate::evidence::Evidence;
 use crate::wire::answer::ProviderAnswer;
-use crate::wire::exchange::{Exchange, SentEvent, SentReply};
-use crate::wire::passage::Passage;
+use crate::wire::exchange::{GatewayExchange, ProviderExchange, ProviderReply, SentEvent};
 use crate::wire_diff::{self, Change};
 
 /// The code, the same in every script.
@@ -34,7 +33,7 @@ pub struct Repro<'a> {
 pub fn script(repro: &Repro<'_>) -> Option<String> {
     let mut turns: Vec<(usize, Value)> = Vec::new();
     let mut witnesses = Vec::new();
-    let mut first: Option<&Exchange> = None;
+    let mut first: Option<&ProviderExchange> = None;
     let mut alias = "";
     for change in repro.changes {
         let Some(passage) = repro
@@ -85,7 +84,7 @@ pub fn script(repro: &Repro<'_>) -> Option<String> {
     Some(format!("{}{}{PROGRAM}", head(repro), literal(&data)))
 }
 
-fn turn(passage: &Passage, exchanges: &[&Exchange]) -> Value {
+fn turn(passage: &GatewayExchange, exchanges: &[&ProviderExchange]) -> Value {
     let request = &passage.request;
     let arrived: Vec<Value> = exchanges
         .iter()
@@ -123,7 +122,7 @@ fn turn(passage: &Passage, exchanges: &[&Exchange]) -> Value {
 }
 
 /// The events of the provider's answer, including those that it could not send because the gateway closed the connection.
-fn whole(exchange: &Exchange) -> Vec<Value> {
+fn whole(exchange: &ProviderExchange) -> Vec<Value> {
     let reply = &exchange.reply;
     let (true, true, Some(message), Some(route)) =
         (reply.cut_off, reply.stream, &reply.message, exchange.route)
@@ -156,7 +155,7 @@ fn whole(exchange: &Exchange) -> Vec<Value> {
 }
 
 /// The provider's message in the form of the Messages API, whatever the route.
-fn said(reply: &SentReply) -> Option<Value> {
+fn said(reply: &ProviderReply) -> Option<Value> {
     let mut message = redaction::of_value(reply.message.as_ref()?);
     message["type"] = "message".into();
     message["usage"] = json!(reply.usage);

@@ -8,9 +8,8 @@ use serde_json::Value;
 use crate::evidence::{Evidence, Killed};
 use crate::text::{clipped, counted, one_line};
 use crate::transcript::{Answer, AnswerBlock, ErrorSource};
-use crate::wire::exchange::{Body, Exchange, Matched, Request, SentEvent};
+use crate::wire::exchange::{Body, GatewayExchange, Matched, ProviderExchange, RecordedRequest, SentEvent};
 use crate::wire::message::{Content, MessageRequest, text_of};
-use crate::wire::passage::Passage;
 use crate::wire::pointer::{list, number, text as text_at};
 use crate::wire::{Operation, messages};
 
@@ -85,7 +84,7 @@ fn step(at_ms: u64, who: Who, what: String, file: &str, line: usize) -> Timeline
     }
 }
 
-fn at_gateway(passage: &Passage) -> [TimelineStep; 2] {
+fn at_gateway(passage: &GatewayExchange) -> [TimelineStep; 2] {
     let step = |at_ms, who, what| step(at_ms, who, what, "sent.jsonl", passage.number);
     let request = &passage.request;
     let body = request.body.json();
@@ -114,7 +113,7 @@ fn at_gateway(passage: &Passage) -> [TimelineStep; 2] {
     [asks, answers]
 }
 
-fn at_provider(exchange: &Exchange) -> [TimelineStep; 2] {
+fn at_provider(exchange: &ProviderExchange) -> [TimelineStep; 2] {
     let step = |at_ms, who, what| step(at_ms, who, what, "exchanges.jsonl", exchange.number);
     let (request, reply) = (&exchange.request, &exchange.reply);
     let message = exchange.message.as_ref();
@@ -170,7 +169,7 @@ pub fn text(steps: &[TimelineStep]) -> String {
     out
 }
 
-fn asks(request: &Request) -> String {
+fn asks(request: &RecordedRequest) -> String {
     let size = match &request.body {
         Body::Json(value) => size(value.to_string().len()),
         Body::Text(text) => size(text.len()),

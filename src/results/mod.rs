@@ -4,6 +4,7 @@
 pub mod json;
 pub mod status;
 pub mod file;
+pub mod last;
 pub mod merge;
 pub mod junit;
 

@@ -1,8 +1,7 @@
-//! One request that reached a provider and the reply it got, recorded: the unit of evidence on the
-//! provider's side.
+//! One request and its reply, as the harness recorded them: on the gateway's side and on the provider's side.
 //!
-//! Pure data, serialized a line each into `exchanges.jsonl`. Credentials are redacted before an exchange is made:
-//! header values of `authorization`, `x-api-key` and the like never stand in one.
+//! Pure data, serialized one to a line. Credentials are redacted before a record is made: values of `authorization`,
+//! `x-api-key` and similar headers never appear in one.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,25 +9,66 @@ use serde_json::Value;
 use super::message::MessageRequest;
 use super::{Operation, Route, Usage};
 
+/// A request that the relay in front of the gateway passed on, and the gateway's reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Exchange {
-    /// Its place among the exchanges of its trial, from 1.
+pub struct GatewayExchange {
+    /// Its position among the gateway exchanges of its trial, from 1.
     pub number: usize,
-    /// Which Messages request of its trial this is, from 1; `None` for every other operation.
+    /// The number of this Messages request within its trial, from 1; `None` for every other operation.
+    pub turn: Option<usize>,
+    pub operation: Operation,
+    pub request: RecordedRequest,
+    /// `None` when the client hung up before a reply came.
+    pub reply: Option<GatewayReply>,
+}
+
+/// The reply that the relay received from the gateway.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GatewayReply {
+    /// Milliseconds since the Unix epoch at which its head came.
+    pub at_ms: u64,
+    pub status: u16,
+    /// Names in lower case, in the order of arrival; credentials read `[redacted, N bytes]`.
+    pub headers: Vec<(String, String)>,
+    /// Whether it came as a stream of events.
+    pub stream: bool,
+    /// The events of a stream as they came, or the single body of another reply: JSON, or its text as a JSON string.
+    /// Empty for an empty body.
+    pub events: Vec<SentEvent>,
+    /// Whether it ended early: the gateway broke off, or the client hung up.
+    pub cut_off: bool,
+}
+
+impl GatewayReply {
+    /// The first value of header `name` (lower case).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        headers
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// A request that reached the provider simulator, and the simulator's reply.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProviderExchange {
+    /// Its position among the provider exchanges of its trial, from 1.
+    pub number: usize,
+    /// The number of this Messages request within its trial, from 1; `None` for every other operation.
     pub turn: Option<usize>,
     /// The route, where the path belongs to one.
     pub route: Option<Route>,
     pub operation: Operation,
-    pub request: Request,
-    /// The request as a model sees it, where it could be read as one.
+    pub request: RecordedRequest,
+    /// The request as a model sees it, where the simulator could read it as one.
     pub message: Option<MessageRequest>,
     pub matched: Matched,
-    pub reply: SentReply,
+    pub reply: ProviderReply,
 }
 
 /// An HTTP request as it came.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Request {
+pub struct RecordedRequest {
     /// Milliseconds since the Unix epoch at which its body was complete.
     pub at_ms: u64,
     pub method: String,
@@ -40,7 +80,7 @@ pub struct Request {
     pub body: Body,
 }
 
-impl Request {
+impl RecordedRequest {
     /// The path with its query.
     pub fn target(&self) -> String {
         match self.query.as_str() {
@@ -77,17 +117,18 @@ impl Body {
     }
 }
 
+/// Why the simulator gave its reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Matched {
-    /// The reply that the cell's script has for this turn (from 1).
+    /// The cell's script has a reply for this turn.
     Script {
-        /// Place in the script, from 1.
+        /// Position in the script, from 1.
         reply: usize,
     },
-    /// An answer that needs no script: a token count, an access token, a standalone server's default reply.
+    /// The reply needs no script: a token count, an access token, a standalone server's default reply.
     BuiltIn,
-    /// The request broke one of the provider's rules.
+    /// The request broke a provider rule.
     Rejected {
         rule: String,
     },
@@ -96,27 +137,28 @@ pub enum Matched {
     },
 }
 
+/// The reply that the simulator sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SentReply {
+pub struct ProviderReply {
     pub status: u16,
-    /// Names in lower case, without the headers of the connection; empty in older evidence.
+    /// Names in lower case, without headers of the connection; empty in older evidence.
     #[serde(default)]
     pub headers: Vec<(String, String)>,
     pub stream: bool,
-    /// The events of a streamed reply as they were sent, or the one JSON body of another, in the
-    /// provider's own form before framing.
+    /// The events of a streamed reply as they were sent, or the single JSON body of another reply. In the
+    /// provider's own form, before framing.
     pub events: Vec<SentEvent>,
     /// The message sent, in the Messages API's form (`content`, `stop_reason`, …); `None` for an error.
     pub message: Option<Value>,
     /// The counts that the reply reports; zero for an error.
     pub usage: Usage,
-    /// How a lockstep stream went; `None` for any other.
+    /// Results of a lockstep stream; `None` for any other reply.
     pub lockstep: Option<Lockstep>,
-    /// Whether the client closed the connection before the end of the reply.
+    /// Whether the client hung up before the whole reply was sent.
     pub cut_off: bool,
 }
 
-/// A body or stream event that was sent.
+/// A body or a stream event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SentEvent {
     /// Milliseconds since the Unix epoch.
@@ -126,15 +168,15 @@ pub struct SentEvent {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lockstep {
-    /// Content deltas that the stream has.
+    /// Content deltas of the stream.
     pub deltas: usize,
-    /// How many of them the client showed before the next one was sent. A gateway that does not buffer shows all but the
-    /// last.
+    /// How many of them the client showed before the next one was sent. A stream that is not buffered shows all but
+    /// the last.
     pub seen: usize,
 }
 
 impl Lockstep {
-    /// Whether a delta did not show before the next one was due. The last delta does not count.
+    /// Whether a delta did not show before the next one was due. The last delta has no next one.
     pub fn is_held_back(self) -> bool {
         self.seen + 1 < self.deltas
     }

@@ -15,7 +15,6 @@ pub mod error_reply;
 pub mod sse;
 pub mod event_stream;
 pub mod exchange;
-pub mod passage;
 pub mod framing;
 pub mod redaction;
 

@@ -19,8 +19,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::evidence::Evidence;
-use crate::wire::exchange::Exchange;
-use crate::wire::passage::Passage;
+use crate::wire::exchange::{GatewayExchange, ProviderExchange};
 use crate::wire::{Direction, Operation, Route};
 
 pub use pairing::{as_sent, became};
@@ -164,7 +163,7 @@ pub fn of_trial(evidence: &Evidence) -> Option<WireDiff> {
 }
 
 /// Compares what passed in front of the gateway with what reached the provider.
-pub fn compare(sent: &[Passage], exchanges: &[Exchange]) -> WireDiff {
+pub fn compare(sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> WireDiff {
     let mut diff = WireDiff::default();
     let pairs = pairing::pair(sent, exchanges);
     for pair in &pairs {

@@ -4,30 +4,29 @@ use crate::wire::{Direction, Operation, Route, Usage, messages};
 use serde_json::json;
 
 use super::{Change, Difference, Fate, Part};
-use crate::wire::exchange::{Exchange, Matched, SentReply};
+use crate::wire::exchange::{GatewayExchange, Matched, ProviderExchange, ProviderReply};
 use crate::wire::message::MessageRequest;
-use crate::wire::passage::Passage;
 
 /// A request of Claude Code and what became of it.
 pub(super) struct Pair<'a> {
-    pub(super) passage: &'a Passage,
+    pub(super) passage: &'a GatewayExchange,
     /// Which request of its kind it is, from 1.
     pub(super) turn: usize,
     /// As a model would see it.
     pub(super) message: Option<MessageRequest>,
     /// The requests at the provider that it became: none, one, or one an attempt of the gateway.
-    pub(super) exchanges: Vec<&'a Exchange>,
+    pub(super) exchanges: Vec<&'a ProviderExchange>,
 }
 
 impl<'a> Pair<'a> {
-    pub(super) fn last(&self) -> Option<&'a Exchange> {
+    pub(super) fn last(&self) -> Option<&'a ProviderExchange> {
         self.exchanges.last().copied()
     }
 }
 
 /// Pairs by time: a request at the provider is that of the passage that was open when it came. Of several, it is the one
 /// that it says the same as.
-pub(super) fn pair<'a>(sent: &'a [Passage], exchanges: &'a [Exchange]) -> Vec<Pair<'a>> {
+pub(super) fn pair<'a>(sent: &'a [GatewayExchange], exchanges: &'a [ProviderExchange]) -> Vec<Pair<'a>> {
     let mut pairs: Vec<Pair<'a>> = Vec::new();
     for passage in sent.iter().filter(|passage| is_compared(passage.operation)) {
         let earlier = pairs
@@ -50,7 +49,7 @@ pub(super) fn pair<'a>(sent: &'a [Passage], exchanges: &'a [Exchange]) -> Vec<Pa
 }
 
 /// Requests at the provider that no request of Claude Code explains.
-pub(super) fn orphans(pairs: &[Pair], exchanges: &[Exchange]) -> Vec<Change> {
+pub(super) fn orphans(pairs: &[Pair], exchanges: &[ProviderExchange]) -> Vec<Change> {
     if pairs.is_empty() {
         return Vec::new();
     }
@@ -80,7 +79,11 @@ pub(super) fn orphans(pairs: &[Pair], exchanges: &[Exchange]) -> Vec<Change> {
 }
 
 /// The requests at the provider that `passage`, one of `sent`, became: none, one, or one an attempt of the gateway.
-pub fn became<'a>(passage: &Passage, sent: &'a [Passage], exchanges: &'a [Exchange]) -> Vec<&'a Exchange> {
+pub fn became<'a>(
+    passage: &GatewayExchange,
+    sent: &'a [GatewayExchange],
+    exchanges: &'a [ProviderExchange],
+) -> Vec<&'a ProviderExchange> {
     let pairs = pair(sent, exchanges);
     let own = pairs
         .into_iter()
@@ -90,11 +93,11 @@ pub fn became<'a>(passage: &Passage, sent: &'a [Passage], exchanges: &'a [Exchan
 
 /// The requests of Claude Code as they would have arrived had no gateway been between, each with the reply to what it
 /// became.
-pub fn as_sent(sent: &[Passage], exchanges: &[Exchange]) -> Vec<Exchange> {
+pub fn as_sent(sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> Vec<ProviderExchange> {
     let pairs = pair(sent, exchanges);
     pairs
         .into_iter()
-        .map(|pair| Exchange {
+        .map(|pair| ProviderExchange {
             number: pair.passage.number,
             turn: pair.passage.turn,
             route: Some(Route::Anthropic),
@@ -109,8 +112,8 @@ pub fn as_sent(sent: &[Passage], exchanges: &[Exchange]) -> Vec<Exchange> {
         .collect()
 }
 
-fn no_reply() -> SentReply {
-    SentReply {
+fn no_reply() -> ProviderReply {
+    ProviderReply {
         status: 0,
         headers: Vec::new(),
         stream: false,
@@ -127,12 +130,12 @@ fn is_compared(operation: Operation) -> bool {
     matches!(operation, Operation::Messages | Operation::CountTokens)
 }
 
-fn read(passage: &Passage) -> Option<MessageRequest> {
+fn read(passage: &GatewayExchange) -> Option<MessageRequest> {
     let betas: Vec<&str> = passage.request.header("anthropic-beta").collect();
     messages::read(passage.request.body.json()?, None, &betas)
 }
 
-fn origin(pairs: &[Pair], exchange: &Exchange) -> Option<usize> {
+fn origin(pairs: &[Pair], exchange: &ProviderExchange) -> Option<usize> {
     let began = |pair: &Pair| {
         pair.passage.operation == exchange.operation && pair.passage.request.at_ms <= exchange.request.at_ms
     };
@@ -143,7 +146,7 @@ fn origin(pairs: &[Pair], exchange: &Exchange) -> Option<usize> {
     open.or_else(|| candidates().next_back()).map(|(index, _)| index)
 }
 
-fn ended_at(passage: &Passage) -> u64 {
+fn ended_at(passage: &GatewayExchange) -> u64 {
     match &passage.reply {
         None => u64::MAX,
         Some(reply) => reply.events.last().map_or(reply.at_ms, |event| event.at_ms),
@@ -151,7 +154,7 @@ fn ended_at(passage: &Passage) -> u64 {
 }
 
 /// How many blocks of the one are no blocks of the other, less than zero.
-fn likeness(pair: &Pair, exchange: &Exchange) -> i64 {
+fn likeness(pair: &Pair, exchange: &ProviderExchange) -> i64 {
     let (Some(sent), Some(arrived)) = (&pair.message, &exchange.message) else {
         return i64::MIN;
     };

@@ -5,9 +5,8 @@ use serde_json::{Value, json};
 use super::pairing::Pair;
 use super::{Difference, Fate, Part, values};
 use crate::transcript::{Answer, AnswerBlock, DeltaKind, Event, TimedEvent, Transcript};
-use crate::wire::exchange::{Exchange, SentEvent, SentReply};
+use crate::wire::exchange::{GatewayReply, ProviderExchange, ProviderReply, SentEvent};
 use crate::wire::model::canonical_name;
-use crate::wire::passage::PassedReply;
 use crate::wire::{Operation, Route, Usage};
 
 /// A stream whose deltas the provider spread over at least this many milliseconds can be told from a burst.
@@ -47,7 +46,7 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     found
 }
 
-fn status(given: &SentReply, back: &PassedReply) -> Option<Difference> {
+fn status(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
     (given.status != back.status).then(|| {
         Difference::of(
             Part::Status,
@@ -63,7 +62,7 @@ fn status(given: &SentReply, back: &PassedReply) -> Option<Difference> {
 /// (<https://platform.claude.com/docs/en/api/rate-limits>). The others are the connection's, or the gateway's own.
 const TELLING_HEADERS: [&str; 2] = ["request-id", "retry-after"];
 
-fn headers(given: &SentReply, back: &PassedReply) -> Vec<Difference> {
+fn headers(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference> {
     let telling = given
         .headers
         .iter()
@@ -78,7 +77,7 @@ fn headers(given: &SentReply, back: &PassedReply) -> Vec<Difference> {
 }
 
 /// By it a client knows how to read a reply.
-fn content_type(pair: &Pair, back: &PassedReply) -> Option<Difference> {
+fn content_type(pair: &Pair, back: &GatewayReply) -> Option<Difference> {
     let asks_for_stream = |body: &Value| body["stream"] == true;
     let wanted = if pair.passage.request.body.json().is_some_and(asks_for_stream) {
         "text/event-stream"
@@ -125,7 +124,7 @@ fn head(pair: &Pair, sent: &Answer, came: &Answer) -> Vec<Difference> {
 }
 
 /// For how long it was written is what writing to the cache costs. Converse does not say it in its own words.
-fn cache_creation(exchange: &Exchange, sent: &Answer, came: &Answer) -> Vec<Difference> {
+fn cache_creation(exchange: &ProviderExchange, sent: &Answer, came: &Answer) -> Vec<Difference> {
     if exchange.route == Some(Route::BedrockConverse) {
         return Vec::new();
     }
@@ -137,7 +136,7 @@ fn cache_creation(exchange: &Exchange, sent: &Answer, came: &Answer) -> Vec<Diff
 }
 
 /// A gateway's message may say more than the provider's, but not less.
-fn error(given: &SentReply, back: &PassedReply) -> Vec<Difference> {
+fn error(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference> {
     let (Some(before), Some(after)) = (given.events.first(), back.events.first()) else {
         return Vec::new();
     };
@@ -198,14 +197,14 @@ fn holds(value: &Value, words: &str) -> bool {
     }
 }
 
-fn token_count(given: &SentReply, back: &PassedReply) -> Option<Difference> {
+fn token_count(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
     let counted = json!(given.usage.input_tokens);
     let came = back.events.first()?.data.get("input_tokens").cloned();
     (came.as_ref() != Some(&counted))
         .then(|| Difference::of(Part::Usage, "input_tokens", Some(counted), came))
 }
 
-fn nothing_came(given: &SentReply, back: &PassedReply) -> Option<Difference> {
+fn nothing_came(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
     given.message.as_ref()?;
     Some(Difference::with_fate(
         Part::Event,
@@ -224,11 +223,11 @@ fn answer(events: Vec<TimedEvent>) -> Option<Answer> {
     Transcript { events }.messages().pop()
 }
 
-fn given_answer(given: &SentReply) -> Option<Answer> {
+fn given_answer(given: &ProviderReply) -> Option<Answer> {
     answer(vec![whole_message(given.message.as_ref()?)])
 }
 
-fn passed_answer(back: &PassedReply) -> Option<Answer> {
+fn passed_answer(back: &GatewayReply) -> Option<Answer> {
     if back.stream {
         answer(stream_events(&back.events))
     } else {
@@ -334,7 +333,7 @@ fn usage(sent: Usage, came: Usage) -> Vec<Difference> {
 }
 
 /// The frame of a stream by the number of its blocks, and its content deltas by those that the provider sent.
-fn events(exchange: &Exchange, back: &PassedReply, came: &Answer) -> Vec<Difference> {
+fn events(exchange: &ProviderExchange, back: &GatewayReply, came: &Answer) -> Vec<Difference> {
     let blocks = came.content.len();
     let frame = [
         ("message_start", 1),
@@ -393,7 +392,7 @@ const EVENTS: [&str; 8] = [
 ];
 
 /// Events of other kinds that the provider did not send, and what is no event.
-fn unknown_events(given: &SentReply, back: &PassedReply) -> Vec<Difference> {
+fn unknown_events(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference> {
     let is_sent = |kind: &str| given.events.iter().any(|sent| sent.data["type"] == kind);
     let is_known = |event: &SentEvent| match event.data["type"].as_str() {
         Some(kind) => EVENTS.contains(&kind) || is_sent(kind),
@@ -409,7 +408,7 @@ fn unknown_events(given: &SentReply, back: &PassedReply) -> Vec<Difference> {
         .collect()
 }
 
-fn out_of_order(back: &PassedReply) -> Option<Difference> {
+fn out_of_order(back: &GatewayReply) -> Option<Difference> {
     let events = stream_events(&back.events);
     let problem = Transcript { events }.stream_problems().into_iter().next()?;
     Some(Difference::with_fate(
@@ -437,7 +436,7 @@ fn count(kind: &str, wanted: usize, found: usize) -> Option<Difference> {
 }
 
 /// When the provider sent its content deltas, of one kind or of all.
-fn given_deltas(given: &SentReply, kind: Option<DeltaKind>) -> Vec<u64> {
+fn given_deltas(given: &ProviderReply, kind: Option<DeltaKind>) -> Vec<u64> {
     let deltas = given
         .events
         .iter()
@@ -467,7 +466,7 @@ fn delta_kind(event: &Value) -> Option<DeltaKind> {
 
 /// In lockstep no clock of another machine is asked: each delta is to be in front of the gateway before the provider sends
 /// the next. Otherwise a burst is told by what the provider took.
-fn pace(given: &SentReply, back: &PassedReply) -> Option<Difference> {
+fn pace(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
     let sent = given_deltas(given, None);
     let came: Vec<u64> = back
         .events

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::pairing::Pair;
 use super::{Difference, Fate, Part, conversation, values};
 use crate::wire::Route;
-use crate::wire::exchange::{Exchange, Request};
+use crate::wire::exchange::{ProviderExchange, RecordedRequest};
 
 /// Fields that are compared as what they mean: conversation, tools and betas.
 const COMPARED_BY_MEANING: [&str; 4] = ["messages", "system", "tools", "anthropic_beta"];
@@ -54,7 +54,7 @@ fn repeated(pair: &Pair) -> Option<Difference> {
 }
 
 /// `anthropic-beta` is compared flag by flag.
-fn headers(sent: &Request, arrived: &Request) -> Vec<Difference> {
+fn headers(sent: &RecordedRequest, arrived: &RecordedRequest) -> Vec<Difference> {
     let (sent, arrived) = (header_values(sent), header_values(arrived));
     values::differences("", &sent, &arrived)
         .into_iter()
@@ -64,7 +64,7 @@ fn headers(sent: &Request, arrived: &Request) -> Vec<Difference> {
 
 /// A provider needs one credential. A key beside it is the caller's, and the gateway's to keep
 /// (<https://github.com/BerriAI/litellm/pull/37905>).
-fn surplus_credential(arrived: &Exchange) -> Option<Difference> {
+fn surplus_credential(arrived: &ProviderExchange) -> Option<Difference> {
     let has = |name| arrived.request.header(name).next().is_some();
     let surplus = match arrived.route? {
         Route::Anthropic => has("x-api-key") && has("authorization"),
@@ -82,7 +82,7 @@ fn surplus_credential(arrived: &Exchange) -> Option<Difference> {
 }
 
 /// A header that is sent twice counts as its values joined (RFC 9110, section 5.3).
-fn header_values(request: &Request) -> Value {
+fn header_values(request: &RecordedRequest) -> Value {
     let mut values = Map::new();
     let named = request
         .headers
@@ -95,7 +95,7 @@ fn header_values(request: &Request) -> Value {
     values.into()
 }
 
-fn betas(sent: &Request, arrived: &Exchange) -> Vec<Difference> {
+fn betas(sent: &RecordedRequest, arrived: &ProviderExchange) -> Vec<Difference> {
     let (sent, arrived) = (header_betas(sent), arrived_betas(arrived));
     let missing = |of: &[String], among: &[String]| -> Vec<String> {
         of.iter().filter(|beta| !among.contains(beta)).cloned().collect()
@@ -109,7 +109,7 @@ fn betas(sent: &Request, arrived: &Exchange) -> Vec<Difference> {
     dropped.chain(added).collect()
 }
 
-fn header_betas(request: &Request) -> Vec<String> {
+fn header_betas(request: &RecordedRequest) -> Vec<String> {
     let values = request.header("anthropic-beta");
     let betas = values
         .flat_map(|value| value.split(','))
@@ -119,7 +119,7 @@ fn header_betas(request: &Request) -> Vec<String> {
 
 /// The beta flags of a request at the provider. Bedrock reads them in the body alone
 /// (<https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>).
-pub fn arrived_betas(exchange: &Exchange) -> Vec<String> {
+pub fn arrived_betas(exchange: &ProviderExchange) -> Vec<String> {
     let body = exchange.request.body.json().unwrap_or(&Value::Null);
     let in_body = match exchange.route {
         Some(Route::BedrockConverse) => &body["additionalModelRequestFields"]["anthropic_beta"],
@@ -141,7 +141,7 @@ fn is_bedrock(route: Option<Route>) -> bool {
     matches!(route, Some(Route::BedrockInvoke | Route::BedrockConverse))
 }
 
-fn fields(sent: &Request, arrived: &Exchange) -> Vec<Difference> {
+fn fields(sent: &RecordedRequest, arrived: &ProviderExchange) -> Vec<Difference> {
     let (Some(before), Some(body)) = (sent.body.json(), arrived.request.body.json()) else {
         return Vec::new();
     };

@@ -1,8 +1,8 @@
-//! A stand-in for `claude`, for tests alone.
+//! A double of `claude` for tests.
 //!
-//! Without a scenario it does what a text trial needs: it sends each prompt to `ANTHROPIC_BASE_URL`, and prints the
-//! answer as `--output-format stream-json` does. With one (the file named by `FAKE_CLAUDE_SCENARIO`, a JSON array of
-//! [`Step`]s) it does whatever a test wants to see survived. It also stands in for the harness, to be killed.
+//! Without a scenario it sends each prompt to `ANTHROPIC_BASE_URL` and prints the reply as `--output-format stream-json`
+//! does. With a scenario (the file that `FAKE_CLAUDE_SCENARIO` names, a JSON array of [`Step`]s) it performs the steps. It is
+//! also a double of the harness, to be killed.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
@@ -16,13 +16,13 @@ use nix::unistd::Pid;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Names the scenario's file.
+/// The variable that names the scenario's file.
 const SCENARIO: &str = "FAKE_CLAUDE_SCENARIO";
 
-/// Hidden mode: sleeps in a session of its own.
+/// Hidden mode: sleeps in a new session.
 const SLEEP: &str = "__fake-sleep";
 
-/// How long anything that hangs does so: longer than a test, but not for ever.
+/// The time that a hanging step takes: longer than a test.
 const LONG: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Deserialize)]
@@ -34,25 +34,25 @@ enum Step {
     Print(String),
     /// Prints a line that is not UTF-8.
     PrintInvalidUtf8,
-    /// Prints a line of so many bytes.
+    /// Prints a line of this length in bytes.
     PrintLong(usize),
     /// Prints on standard error.
     PrintError(String),
     /// Waits, in milliseconds.
     Wait(u64),
-    /// Waits for a file to be there.
+    /// Waits until a file exists.
     WaitForFile(PathBuf),
     /// Reads one line of standard input and prints it within `{"type":"read","line":…}`.
     Read,
     /// Waits for the end of standard input.
     ReadToEnd,
-    /// Does what `claude` does with its prompts.
+    /// Sends the prompts, as `claude` does.
     Answer,
     /// Starts a process that leaves the group, holds standard output open and sleeps; prints its pid.
     SpawnEscapee,
-    /// The same with an empty environment, so that only its parent tells whose it is.
+    /// The same with an empty environment, so that only its parent identifies it.
     SpawnEscapeeWithoutTag,
-    /// Goes on after SIGTERM.
+    /// Ignores SIGTERM.
     IgnoreSigterm,
     /// Sleeps.
     Hang,
@@ -60,7 +60,7 @@ enum Step {
     Exit(u8),
     /// Ends itself with a signal.
     Die(i32),
-    /// Stands in for the harness: starts a watchdog and a child for the run, tells of both, and hangs.
+    /// Replaces the harness: starts a watchdog and a child for the run, prints both, and hangs.
     BeHarness {
         /// The run.
         run: uuid::Uuid,
@@ -125,7 +125,7 @@ async fn play(steps: Vec<Step>) -> ExitCode {
             Step::SpawnEscapeeWithoutTag => spawn_escapee(true),
             Step::IgnoreSigterm => {
                 let kind = tokio::signal::unix::SignalKind::terminate();
-                // A handler that is installed stays, whoever listens.
+                // An installed handler stays, even if nothing reads from it.
                 drop(tokio::signal::unix::signal(kind).expect("a handler can be installed"));
             }
             Step::Hang => tokio::time::sleep(LONG).await,
@@ -161,7 +161,7 @@ fn print(line: &str) {
 
 fn write_out(bytes: &[u8]) {
     let mut stdout = std::io::stdout().lock();
-    // Whoever listened may be gone.
+    // The reader may have closed the pipe.
     let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
 }
 
@@ -198,7 +198,7 @@ async fn be_harness(run: uuid::Uuid, remove: PathBuf, scenario: PathBuf) {
     }
 }
 
-/// The part of `claude` that a text trial needs.
+/// Sends prompts and prints the replies.
 #[derive(Default)]
 struct Conversation {
     messages: Vec<Value>,

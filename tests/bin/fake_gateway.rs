@@ -1,5 +1,5 @@
-//! A stand-in for a gateway, for tests alone: on the port that its last `--port` names it answers the questions that
-//! LiteLLM answers without a model, and passes everything else on to `ANTHROPIC_API_BASE` with `ANTHROPIC_API_KEY`.
+//! A double of a gateway for tests. It listens on the port of its last `--port`, answers health checks as LiteLLM does, and
+//! forwards all other requests to `ANTHROPIC_API_BASE` with `ANTHROPIC_API_KEY`.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free");
     for stream in listener.incoming().flatten() {
         std::thread::spawn(move || {
-            // A client that went away needs no answer.
+            // The client may have closed the connection.
             let _ = answer(stream);
         });
     }

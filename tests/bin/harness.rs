@@ -1,4 +1,4 @@
-//! The harness as a program, so that the integration tests can run what `cargo test --test compat` runs.
+//! The harness of `cargo test --test compat` as a program, for the integration tests.
 
 #[path = "../../harness/main.rs"]
 mod harness;

@@ -1,4 +1,4 @@
-//! One `claude` process: what it is given, what is read of it, when it is killed.
+//! One `claude` process: its arguments and environment, its output, and when it is killed.
 
 use compat_matrix::wire::script::{Prompt, PromptBlock};
 use std::collections::{BTreeMap, VecDeque};
@@ -11,7 +11,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use compat_matrix::claude::{ClaudeRun, Endpoint, Invocation, Progress, is_permanent, run};
+use compat_matrix::claude::{ClaudeProgress, ClaudeRun, Endpoint, Invocation, is_permanent, run};
 use compat_matrix::env::{Environment, Secret};
 use compat_matrix::evidence::Killed;
 use compat_matrix::ids::TrialKey;
@@ -71,7 +71,7 @@ async fn play(steps: Value) -> ClaudeRun {
     ran
 }
 
-/// An endpoint that gives scripted replies and keeps the requests.
+/// An endpoint with scripted replies that records the requests.
 #[derive(Clone, Default)]
 struct Stub {
     replies: Arc<Mutex<VecDeque<(u16, String)>>>,
@@ -116,7 +116,7 @@ impl Stub {
     }
 }
 
-/// The events of an answer of these words.
+/// The events of a streamed reply with these words.
 pub fn sse(id: &str, words: &[&str]) -> String {
     let mut events = vec![
         json!({ "type": "message_start", "message": { "id": id, "type": "message", "role": "assistant",
@@ -144,7 +144,7 @@ fn gateway(invocation: &mut Invocation, base_url: String) {
 }
 
 #[tokio::test]
-async fn a_text_trial_is_read_as_it_comes() {
+async fn output_is_read_as_it_arrives() {
     let folder = TempDir::new().unwrap();
     let (stub, base_url) = Stub::start([(200, sse("msg_1", &["Hello ", "world"]))]).await;
     let mut invocation = invocation(&folder);
@@ -153,15 +153,18 @@ async fn a_text_trial_is_read_as_it_comes() {
     let ran = run(&invocation, |seen| progress.push(seen)).await.unwrap();
     assert_eq!((ran.exit.code, ran.exit.killed), (Some(0), None), "{ran:?}");
     assert_eq!(ran.transcript.final_text().as_deref(), Some("Hello world"));
-    let deltas = |shown| Progress::Deltas { stream: 1, shown };
-    assert_eq!(progress, [Progress::Requesting, deltas(0), deltas(1), deltas(2)]);
+    let deltas = |shown| ClaudeProgress::Deltas { stream: 1, shown };
+    assert_eq!(
+        progress,
+        [ClaudeProgress::Requesting, deltas(0), deltas(1), deltas(2)]
+    );
     let (headers, _) = stub.requests.lock().unwrap()[0].clone();
     assert_eq!(headers["x-claude-code-session-id"], invocation.key.to_string());
     assert_eq!(headers["authorization"], "Bearer sk-of-the-run");
 }
 
 #[tokio::test]
-async fn several_prompts_are_one_process_and_one_conversation() {
+async fn several_prompts_share_one_process_and_session() {
     let folder = TempDir::new().unwrap();
     let (stub, base_url) = Stub::start([
         (200, sse("msg_1", &["one"])),
@@ -193,7 +196,7 @@ async fn several_prompts_are_one_process_and_one_conversation() {
 }
 
 #[tokio::test]
-async fn no_prompt_follows_one_that_failed() {
+async fn no_prompt_is_sent_after_a_failure() {
     let folder = TempDir::new().unwrap();
     let (stub, base_url) = Stub::start([(400, "no".to_owned())]).await;
     let mut invocation = invocation(&folder);
@@ -205,14 +208,14 @@ async fn no_prompt_follows_one_that_failed() {
 }
 
 #[test]
-fn a_key_does_not_show_in_a_debug_print() {
+fn a_debug_print_contains_no_key() {
     let folder = TempDir::new().unwrap();
     let invocation = invocation(&folder);
     assert!(!format!("{invocation:?} {:?}", invocation.launch()).contains("sk-of-the-run"));
 }
 
 #[tokio::test]
-async fn an_image_goes_through_standard_input() {
+async fn an_image_is_sent_on_standard_input() {
     let folder = TempDir::new().unwrap();
     let (stub, base_url) = Stub::start([(200, sse("msg_1", &["red"]))]).await;
     let mut invocation = invocation(&folder);
@@ -234,7 +237,7 @@ async fn an_image_goes_through_standard_input() {
 }
 
 #[tokio::test]
-async fn a_repeated_request_that_cannot_succeed_ends_the_trial_at_once() {
+async fn a_permanent_error_ends_the_run_at_once() {
     let folder = TempDir::new().unwrap();
     let (stub, base_url) = Stub::start([(403, r#"{"error":{"message":"no"}}"#.to_owned())]).await;
     let mut invocation = invocation(&folder);
@@ -246,7 +249,7 @@ async fn a_repeated_request_that_cannot_succeed_ends_the_trial_at_once() {
 }
 
 #[tokio::test]
-async fn a_request_that_fails_for_now_is_repeated_a_few_times_and_recorded() {
+async fn a_transient_error_is_retried_and_recorded() {
     let folder = TempDir::new().unwrap();
     let (stub, base_url) = Stub::start([(529, "{}".to_owned()), (200, sse("msg_1", &["fine"]))]).await;
     let mut invocation = invocation(&folder);
@@ -258,7 +261,7 @@ async fn a_request_that_fails_for_now_is_repeated_a_few_times_and_recorded() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_only_fails_ends_the_trial_with_its_own_words() {
+async fn a_failing_gateway_ends_the_run_with_its_message() {
     let folder = TempDir::new().unwrap();
     let (stub, base_url) = Stub::start([(500, "boom upstream".to_owned())]).await;
     let mut invocation = invocation(&folder);
@@ -272,7 +275,7 @@ async fn a_gateway_that_only_fails_ends_the_trial_with_its_own_words() {
 }
 
 #[tokio::test]
-async fn a_wait_that_would_outlast_the_trial_is_not_waited_for() {
+async fn a_wait_past_the_deadline_ends_the_run() {
     let retry = json!({ "type": "system", "subtype": "api_retry", "attempt": 1, "error_status": 429,
         "error": "rate_limit", "retry_delay_ms": 3_600_000.5 });
     let ran = play(json!([{ "print": retry.to_string() }, "hang"])).await;
@@ -281,7 +284,7 @@ async fn a_wait_that_would_outlast_the_trial_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn time_that_is_up_ends_claude_and_all_it_started() {
+async fn the_deadline_kills_claude_and_its_children() {
     let folder = TempDir::new().unwrap();
     let steps = json!(["ignore_sigterm", "spawn_escapee", { "print": "not json" }, "hang"]);
     // The deadline also bounds how long all of it takes to start, which may be slow on a busy machine: try longer ones.
@@ -302,14 +305,14 @@ async fn time_that_is_up_ends_claude_and_all_it_started() {
 }
 
 #[tokio::test]
-async fn an_end_counts_even_where_a_descendant_holds_the_output_open() {
+async fn an_end_counts_although_a_child_keeps_the_output_open() {
     let ran = play(json!(["spawn_escapee", { "print": "{\"type\":\"result\",\"result\":\"done\"}" }])).await;
     assert_eq!((ran.exit.code, ran.exit.killed), (Some(0), None));
     assert_eq!(ran.transcript.final_text().as_deref(), Some("done"));
 }
 
 #[tokio::test]
-async fn a_line_without_bound_and_one_that_is_not_text_are_evidence() {
+async fn an_overlong_line_and_invalid_utf8_are_evidence() {
     let steps =
         json!(["print_invalid_utf8", { "print_long": 20_000_000 }, { "print": "{\"type\":\"later\"}" }]);
     let ran = play(steps).await;
@@ -328,7 +331,7 @@ async fn a_line_without_bound_and_one_that_is_not_text_are_evidence() {
 }
 
 #[tokio::test]
-async fn a_crash_is_told_by_its_signal_and_a_refusal_by_its_status() {
+async fn a_crash_has_a_signal_and_a_refusal_has_a_status() {
     let crashed = play(json!([{ "print_error": "last words" }, { "die": 6 }])).await;
     assert_eq!(
         (crashed.exit.code, crashed.exit.signal, crashed.exit.killed),
@@ -341,7 +344,7 @@ async fn a_crash_is_told_by_its_signal_and_a_refusal_by_its_status() {
 }
 
 #[tokio::test]
-async fn claude_is_given_no_credential_and_nothing_that_was_not_meant_for_it() {
+async fn claude_gets_no_foreign_credential_or_variable() {
     let folder = TempDir::new().unwrap();
     let dump = folder.path().join("dump");
     let mut invocation = scripted(&folder, json!([{ "dump": dump }]));
@@ -375,7 +378,7 @@ async fn claude_is_given_no_credential_and_nothing_that_was_not_meant_for_it() {
 }
 
 #[tokio::test]
-async fn what_the_debug_log_says_of_failed_requests_joins_the_transcript() {
+async fn debug_log_errors_are_added_to_the_transcript() {
     let folder = TempDir::new().unwrap();
     let invocation = scripted(
         &folder,
@@ -396,7 +399,7 @@ async fn what_the_debug_log_says_of_failed_requests_joins_the_transcript() {
 }
 
 #[test]
-fn a_single_text_is_an_argument_behind_all_flags() {
+fn a_single_text_is_the_last_argument() {
     let folder = TempDir::new().unwrap();
     let mut invocation = invocation(&folder);
     invocation.flags = vec!["--allowed-tools".to_owned(), "Bash(echo pong)".to_owned()];
@@ -420,7 +423,7 @@ fn a_single_text_is_an_argument_behind_all_flags() {
 }
 
 #[test]
-fn bedrock_and_vertex_modes_know_no_gateway() {
+fn bedrock_and_vertex_modes_use_no_gateway() {
     let folder = TempDir::new().unwrap();
     let mut invocation = invocation(&folder);
     let base_url = "http://127.0.0.1:1".to_owned();
@@ -453,7 +456,7 @@ fn bedrock_and_vertex_modes_know_no_gateway() {
 }
 
 #[test]
-fn what_passes_by_itself_is_not_permanent() {
+fn transient_statuses_are_not_permanent() {
     assert!([400, 401, 403, 404, 413, 422].into_iter().all(is_permanent));
     assert!(
         ![408, 409, 425, 429, 500, 502, 503, 504, 529, 200]

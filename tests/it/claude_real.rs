@@ -1,8 +1,6 @@
-//! What is built on, measured again with a real `claude`:
+//! Measures with a real `claude` the behaviour that `claude/mod.rs` relies on:
 //! `COMPAT_CLAUDE=path cargo test --test it claude_real -- --ignored`.
 
-use compat_matrix::wire::script::{Prompt, PromptBlock};
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,12 +9,13 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use compat_matrix::claude::{ClaudeRun, Endpoint, Invocation, Progress, run};
+use compat_matrix::claude::{ClaudeProgress, ClaudeRun, Endpoint, Invocation, run};
 use compat_matrix::env::{ClaudeChoice, Environment, Secret};
 use compat_matrix::evidence::Killed;
 use compat_matrix::ids::TrialKey;
-use compat_matrix::process::{ProcessTag, RunId, tagged};
+use compat_matrix::process::{ProcessTag, tagged};
 use compat_matrix::transcript::AnswerBlock;
+use compat_matrix::wire::script::{Prompt, PromptBlock};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -25,11 +24,11 @@ use uuid::Uuid;
 use crate::claude::{sse, text_prompt};
 use crate::loopback::serve;
 
-/// What to do with a request.
+/// The reply to a request.
 #[derive(Clone)]
 enum Reply {
     Sse(String),
-    /// Each event once so many deltas have shown.
+    /// Each event is sent when this many deltas have shown.
     Lockstep(String),
     Error(u16, &'static str),
 }
@@ -92,7 +91,7 @@ impl Stub {
     }
 }
 
-/// Holds each delta back until the one before has shown.
+/// Holds back each delta until the one before has shown.
 fn lockstep(
     text: String,
     shown: watch::Receiver<usize>,
@@ -120,19 +119,12 @@ fn claude() -> PathBuf {
 fn invocation(folder: &TempDir, base_url: &str) -> Invocation {
     Invocation {
         program: claude(),
-        run: RunId::mint(),
-        key: TrialKey(Uuid::new_v4()),
-        model: "claude-haiku-4-5".to_owned(),
-        prompts: vec![text_prompt("say hello")],
-        flags: Vec::new(),
-        variables: BTreeMap::new(),
         endpoint: Endpoint::Gateway {
             base_url: base_url.to_owned(),
             token: Secret::new("sk-of-the-run"),
         },
-        folder: folder.path().to_owned(),
-        inherited: Environment::from_process().inherited(),
         deadline: Duration::from_secs(60),
+        ..crate::claude::invocation(folder)
     }
 }
 
@@ -169,8 +161,8 @@ async fn each_delta_shows_before_the_next_is_sent() {
     let started = Instant::now();
     let mut requesting = None;
     let ran = run(&invocation(&folder, &base_url), |progress| match progress {
-        Progress::Requesting => requesting = Some(started.elapsed()),
-        Progress::Deltas { shown, .. } => {
+        ClaudeProgress::Requesting => requesting = Some(started.elapsed()),
+        ClaudeProgress::Deltas { shown, .. } => {
             stub.shown.send_replace(shown);
         }
     })
@@ -235,7 +227,7 @@ const PNG: &[u8] = &[
 
 #[tokio::test]
 #[ignore = "needs a real claude"]
-async fn a_gateway_that_answers_500_to_everything_is_given_up_in_seconds_with_its_words() {
+async fn a_gateway_that_always_answers_500_fails_within_seconds() {
     let (ran, stub) = play([Reply::Error(500, r#"{"error":{"message":"boom upstream"}}"#)]).await;
     assert_eq!((ran.exit.code, ran.exit.killed), (Some(1), None), "{ran:?}");
     assert!(ran.exit.duration_ms < 10_000);
@@ -251,7 +243,7 @@ async fn a_gateway_that_answers_500_to_everything_is_given_up_in_seconds_with_it
 
 #[tokio::test]
 #[ignore = "needs a real claude"]
-async fn a_refused_credential_ends_the_run_at_once_with_the_gateways_words() {
+async fn a_refused_credential_ends_the_run_at_once() {
     let (ran, stub) = play([Reply::Error(401, r#"{"error":{"message":"no such key"}}"#)]).await;
     assert_eq!(ran.exit.killed, Some(Killed::PermanentError), "{ran:?}");
     assert_eq!(stub.bodies().len(), 1);
@@ -262,7 +254,7 @@ async fn a_refused_credential_ends_the_run_at_once_with_the_gateways_words() {
 
 #[tokio::test]
 #[ignore = "needs a real claude"]
-async fn a_refused_request_that_is_repeated_in_another_form_is_told() {
+async fn an_unannounced_retry_is_in_the_debug_log() {
     let refusal = r#"{"type":"error","error":{"type":"invalid_request_error","message":"unknown beta"}}"#;
     let (ran, stub) = play([Reply::Error(400, refusal), Reply::Sse(sse("a", &["fine"]))]).await;
     assert_eq!(ran.exit.code, Some(0), "{ran:?}");
@@ -274,7 +266,7 @@ async fn a_refused_request_that_is_repeated_in_another_form_is_told() {
 
 #[tokio::test]
 #[ignore = "needs a real claude"]
-async fn a_stream_that_breaks_off_is_told_although_the_run_succeeds() {
+async fn a_broken_stream_is_logged_although_the_run_succeeds() {
     let whole = sse("a", &["one ", "two "]);
     for (cut, retries) in [("event: content_block_stop", 1), ("event: message_delta", 0)] {
         let cut = whole.split(cut).next().unwrap().to_owned();
@@ -315,7 +307,7 @@ async fn a_stream_without_events_is_an_error() {
 
 #[tokio::test]
 #[ignore = "needs a real claude"]
-async fn what_the_bash_tool_leaves_behind_dies_with_the_trial() {
+async fn processes_of_the_bash_tool_die_with_the_run() {
     let folder = TempDir::new().unwrap();
     let command = "(setsid sleep 100 >/dev/null 2>&1 &); env > env.txt; echo pong";
     let (stub, base_url) =
@@ -344,7 +336,7 @@ async fn what_the_bash_tool_leaves_behind_dies_with_the_trial() {
 
 #[tokio::test]
 #[ignore = "needs a real claude"]
-async fn vertex_and_bedrock_modes_go_to_their_routes_with_the_session_id() {
+async fn vertex_and_bedrock_modes_send_the_session_id() {
     let folder = TempDir::new().unwrap();
     let (stub, base_url) = Stub::start([Reply::Sse(sse("a", &["hello"]))]).await;
     let mut invocation = invocation(&folder, &base_url);

@@ -1,4 +1,4 @@
-//! Small evidence, made by hand, for the tests of what judges it.
+//! Small evidence, made by hand, for the tests of expectations and causes.
 
 use compat_matrix::cells::Test;
 use compat_matrix::document::{Place, Query};
@@ -6,12 +6,14 @@ use compat_matrix::evidence::{Behind, DirectReply, Evidence, Exit, Killed};
 use compat_matrix::expectation::{Check, Expectation, KnownFailure, Matcher};
 use compat_matrix::ids::TierId;
 use compat_matrix::transcript::{Event, TimedEvent, Transcript};
-use compat_matrix::wire::exchange::{Body, Exchange, Lockstep, Matched, Request, SentReply};
+use compat_matrix::wire::exchange::{
+    Body, Lockstep, Matched, ProviderExchange, ProviderReply, RecordedRequest,
+};
 use compat_matrix::wire::script::{Prompt, PromptBlock, Script};
 use compat_matrix::wire::{Operation, Route, Usage, messages};
 use serde_json::{Value, json};
 
-/// A simulated run that printed nothing, reached nobody and ended well.
+/// A simulated run without output and requests that succeeded.
 pub fn nothing() -> Evidence {
     Evidence {
         gateway: true,
@@ -32,7 +34,7 @@ pub fn nothing() -> Evidence {
     }
 }
 
-/// What is added to evidence, one after the other.
+/// Adds to evidence, in order.
 pub trait Builder: Sized {
     fn live(self) -> Self;
     fn printed(self, event: Value) -> Self;
@@ -44,7 +46,7 @@ pub trait Builder: Sized {
     fn retried(self, status: Option<u16>, error: &str) -> Self;
     fn exited(self, code: i32) -> Self;
     fn killed(self, why: Killed) -> Self;
-    fn reached(self, exchange: Exchange) -> Self;
+    fn reached(self, exchange: ProviderExchange) -> Self;
     fn direct(self, status: u16, body: Value) -> Self;
 }
 
@@ -69,7 +71,7 @@ impl Builder for Evidence {
         self.printed_at(0, Event::from_debug_log("ERROR", text))
     }
 
-    /// An answer in one piece.
+    /// A reply that is not streamed.
     fn answered(self, answer: Value) -> Self {
         self.printed(json!({ "type": "assistant", "message": answer, "parent_tool_use_id": null }))
     }
@@ -108,8 +110,8 @@ impl Builder for Evidence {
         self
     }
 
-    /// An exchange, numbered by its place, and if it is a turn, by its place among those.
-    fn reached(mut self, mut exchange: Exchange) -> Self {
+    /// An exchange; its number and turn are set here.
+    fn reached(mut self, mut exchange: ProviderExchange) -> Self {
         exchange.number = self.exchanges.len() + 1;
         let turns = self
             .exchanges
@@ -127,18 +129,18 @@ impl Builder for Evidence {
     }
 }
 
-/// A message with these blocks, as a provider sends it and as `claude` prints it.
+/// A message with these blocks, as the provider sends it and `claude` prints it.
 pub fn message(id: &str, content: Value, stop_reason: &str) -> Value {
     json!({ "type": "message", "role": "assistant", "model": "claude-haiku-4-5", "id": id, "content": content,
         "stop_reason": stop_reason, "usage": { "input_tokens": 10, "output_tokens": 2 } })
 }
 
-/// A message of one text.
+/// A message with one text.
 pub fn text_message(text: &str) -> Value {
     message("msg_1", json!([{ "type": "text", "text": text }]), "end_turn")
 }
 
-/// A streamed answer's events, its text in `parts`, `apart_ms` apart.
+/// The events of a streamed reply with a text in `parts`, `apart_ms` apart.
 pub fn stream(parts: &[&str], apart_ms: u64) -> Vec<(u64, Event)> {
     let deltas = parts.iter().map(|part| {
         json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "text_delta", "text": part } })
@@ -165,15 +167,15 @@ pub fn stream(parts: &[&str], apart_ms: u64) -> Vec<(u64, Event)> {
     .collect()
 }
 
-/// A Messages request of `body` that a script's reply `sent` answers with status 200.
-pub fn exchange(body: Value, sent: Value) -> Exchange {
-    Exchange {
+/// A Messages request with `body`, and the scripted reply `sent` with status 200.
+pub fn exchange(body: Value, sent: Value) -> ProviderExchange {
+    ProviderExchange {
         number: 0,
         turn: Some(0),
         route: Some(Route::Anthropic),
         operation: Operation::Messages,
         message: messages::read(&body, None, &[]),
-        request: Request {
+        request: RecordedRequest {
             at_ms: 0,
             method: "POST".into(),
             path: "/v1/messages".into(),
@@ -182,7 +184,7 @@ pub fn exchange(body: Value, sent: Value) -> Exchange {
             body: Body::Json(body),
         },
         matched: Matched::Script { reply: 1 },
-        reply: SentReply {
+        reply: ProviderReply {
             status: 200,
             headers: Vec::new(),
             stream: false,
@@ -199,19 +201,19 @@ pub fn exchange(body: Value, sent: Value) -> Exchange {
     }
 }
 
-/// A request of one text, answered with a text.
-pub fn text_exchange() -> Exchange {
+/// A request and a reply with one text each.
+pub fn text_exchange() -> ProviderExchange {
     exchange(request("ping"), text_message("pong"))
 }
 
-/// The body of a request of one text.
+/// The body of a request with one text.
 pub fn request(text: &str) -> Value {
     json!({ "model": "claude-haiku-4-5", "max_tokens": 32000,
         "messages": [{ "role": "user", "content": [{ "type": "text", "text": text }] }] })
 }
 
 /// A request that the provider answers with an error.
-pub fn refused(status: u16, matched: Matched) -> Exchange {
+pub fn refused(status: u16, matched: Matched) -> ProviderExchange {
     let mut exchange = text_exchange();
     exchange.matched = matched;
     exchange.reply.status = status;
@@ -221,28 +223,28 @@ pub fn refused(status: u16, matched: Matched) -> Exchange {
 }
 
 /// An error that the cell's script asks for.
-pub fn scripted_error(status: u16) -> Exchange {
+pub fn scripted_error(status: u16) -> ProviderExchange {
     refused(status, Matched::Script { reply: 1 })
 }
 
-/// The request by which a gateway finds out whether a model is there.
-pub fn probe() -> Exchange {
-    Exchange {
+/// The request with which a client tests whether a model exists.
+pub fn probe() -> ProviderExchange {
+    ProviderExchange {
         turn: None,
         matched: Matched::BuiltIn,
         ..text_exchange()
     }
 }
 
-/// A reply that kept step with the client for `seen` of its `deltas`.
-pub fn in_lockstep(deltas: usize, seen: usize) -> Exchange {
+/// A lockstep reply of which the client showed `seen` of `deltas` in time.
+pub fn in_lockstep(deltas: usize, seen: usize) -> ProviderExchange {
     let mut exchange = text_exchange();
     exchange.reply.stream = true;
     exchange.reply.lockstep = Some(Lockstep { deltas, seen });
     exchange
 }
 
-/// A test of one prompt that expects `check` under the name `check`.
+/// A test with one prompt and the expectation `check`.
 pub fn test(check: Check) -> Test {
     Test {
         prompts: vec![Prompt {
@@ -260,7 +262,7 @@ pub fn test(check: Check) -> Test {
     }
 }
 
-/// An expectation on every tier.
+/// An expectation for every tier.
 pub fn expectation(name: &str, check: Check) -> Expectation {
     Expectation {
         needs_gateway: false,
@@ -273,7 +275,7 @@ pub fn expectation(name: &str, check: Check) -> Expectation {
     }
 }
 
-/// A known failure, on `tiers` or on all.
+/// A known failure on `tiers`, or on all.
 pub fn known_failure(tiers: Option<&[&str]>) -> KnownFailure {
     KnownFailure {
         reason: "the gateway forgets".into(),
@@ -291,7 +293,6 @@ fn place() -> Place {
     }
 }
 
-/// Equal to `value`.
 pub fn equals(value: impl Into<Value>) -> Matcher {
     Matcher {
         equals: Some(value.into()),
@@ -299,7 +300,6 @@ pub fn equals(value: impl Into<Value>) -> Matcher {
     }
 }
 
-/// A JSONPath.
 pub fn query(text: &str) -> Query {
     Query {
         text: text.into(),

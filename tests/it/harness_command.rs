@@ -1,5 +1,5 @@
-//! The harness as a program, on a small project: its flags, its exit status, its files. The scripted `claude` stands in for
-//! the real one, the provider simulator for gateway and provider.
+//! The harness as a program, on a small project: its flags, its exit status, its files. The scripted `claude` replaces the
+//! real one; the provider simulator replaces gateway and provider.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -20,7 +20,7 @@ pub const MANIFEST: &str = "schema_version: \"1\"\nproviders: [anthropic, azure]
          name: Words\ntiers:\n  - id: haiku\n    name: Haiku\n    model: claude-haiku-4-5\n  - id: opus\n    name: Opus\n    \
          model: claude-opus-4-7\naliases:\n  anthropic: \"{model}\"\n  azure: \"{model}-azure\"\n";
 
-/// Two features of which one cannot be judged well, on two providers of which one cannot exist, on two tiers.
+/// Two features of which one fails, two providers of which one is not applicable, and two tiers.
 const FILES: [(&str, &str); 8] = [
     ("manifest.yaml", MANIFEST),
     (
@@ -47,14 +47,14 @@ const FILES: [(&str, &str); 8] = [
     ("cells/words/azure.yaml", "not_applicable: no Claude there\n"),
 ];
 
-/// A project in a folder of its own, and what the harness is told.
+/// A project in a temporary folder, and the environment of the harness.
 pub struct Small {
     folder: TempDir,
     variables: Vec<(OsString, OsString)>,
 }
 
 impl Small {
-    /// The project, with nothing behind it: what needs a session fails.
+    /// The project without a gateway: a trial that needs a session fails.
     pub fn new() -> Self {
         let folder = TempDir::new().unwrap();
         for (file, text) in FILES {
@@ -73,7 +73,7 @@ impl Small {
         }
     }
 
-    /// With `simulator` for gateway and provider.
+    /// The project with `simulator` as gateway and provider.
     fn attached(simulator: &Simulator) -> Self {
         let mut small = Self::new();
         let base = simulator.base_url();
@@ -87,7 +87,6 @@ impl Small {
         small
     }
 
-    /// Its root.
     pub fn root(&self) -> &Path {
         self.folder.path()
     }
@@ -97,12 +96,11 @@ impl Small {
         self.variables.push((name.into(), value.into()));
     }
 
-    /// The harness, to be started.
     pub fn harness(&self, arguments: &[&str]) -> Command {
         self.program(env!("CARGO_BIN_EXE_harness"), arguments)
     }
 
-    /// A program, to be started with what the harness would be told.
+    /// A program with the environment of the harness.
     pub fn program(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command
@@ -120,7 +118,7 @@ impl Small {
         Ran::new(output.unwrap().expect("the harness starts"))
     }
 
-    /// What it left.
+    /// The results of the last run.
     pub fn results(&self) -> Results {
         let text = std::fs::read_to_string(self.root().join("compat-results.json")).unwrap();
         Results::parse(&text).unwrap()
@@ -150,89 +148,63 @@ impl Ran {
     }
 }
 
-/// The key of [`simulator`]'s control routes.
+/// The control key of [`simulator`].
 pub const CONTROL_KEY: &str = "control-key-of-this-test";
 
-/// The simulator in Messages mode, with its control routes: gateway and provider in one.
+/// A simulator with control routes, as gateway and provider in one.
 pub async fn simulator() -> Simulator {
-    Simulator::start(provider::Options {
+    Simulator::start(provider::SimulatorOptions {
         control_key: Some(CONTROL_KEY.into()),
-        ..provider::Options::default()
+        ..provider::SimulatorOptions::default()
     })
     .await
     .expect("the simulator starts")
 }
 
 #[tokio::test]
-async fn listing_knows_libtest_s_filters_and_starts_nothing() {
+async fn listing_applies_the_filters_and_starts_nothing() {
     let small = Small::new();
-    let cases: [(&[&str], &[&str]); 9] = [
+    let cases = [
         (
-            &["text::"],
-            &[
-                "text::anthropic::haiku",
-                "text::anthropic::opus",
-                "text::azure::haiku",
-                "text::azure::opus",
-            ],
+            "text::",
+            "text::anthropic::haiku text::anthropic::opus text::azure::haiku text::azure::opus",
         ),
         (
-            &["text::anthropic", "words::anthropic::opus"],
-            &[
-                "text::anthropic::haiku",
-                "text::anthropic::opus",
-                "words::anthropic::opus",
-            ],
+            "text::anthropic words::anthropic::opus",
+            "text::anthropic::haiku text::anthropic::opus words::anthropic::opus",
         ),
-        (&["--exact", "text::anthropic"], &[]),
+        ("--exact text::anthropic", ""),
         (
-            &["--exact", "words::azure::opus", "text::azure::opus"],
-            &["text::azure::opus", "words::azure::opus"],
+            "--exact words::azure::opus text::azure::opus",
+            "text::azure::opus words::azure::opus",
         ),
         (
-            &["--skip", "azure", "--skip", "opus"],
-            &["text::anthropic::haiku", "words::anthropic::haiku"],
+            "--skip azure --skip opus",
+            "text::anthropic::haiku words::anthropic::haiku",
         ),
-        (&["text", "--exact", "--skip", "opus"], &[]),
+        ("text --exact --skip opus", ""),
         (
-            &["--ignored"],
-            &[
-                "text::azure::haiku",
-                "text::azure::opus",
-                "words::azure::haiku",
-                "words::azure::opus",
-            ],
+            "--ignored",
+            "text::azure::haiku text::azure::opus words::azure::haiku words::azure::opus",
         ),
-        (&["--ignored", "opus", "--skip", "text"], &["words::azure::opus"]),
+        ("--ignored opus --skip text", "words::azure::opus"),
         (
-            &[
-                "--feature",
-                "words",
-                "--provider",
-                "anthropic",
-                "--provider",
-                "azure",
-                "--tier",
-                "opus",
-            ],
-            &["words::anthropic::opus", "words::azure::opus"],
+            "--feature words --provider anthropic --provider azure --tier opus",
+            "words::anthropic::opus words::azure::opus",
         ),
     ];
     for (arguments, expected) in cases {
-        let listed = small
-            .run(&[&["--list", "--format", "terse"], arguments].concat())
-            .await;
-        assert_eq!(
-            listed.listed(),
-            expected.iter().copied().collect(),
-            "{arguments:?}"
-        );
+        let mut line = vec!["--list", "--format", "terse"];
+        line.extend(arguments.split_whitespace());
+        let listed = small.run(&line).await;
+        let expected: BTreeSet<&str> = expected.split_whitespace().collect();
+        assert_eq!(listed.listed(), expected, "{arguments}");
     }
     for arguments in [&[][..], &["--include-ignored"]] {
         let listed = small.run(&[&["--list"], arguments].concat()).await;
         assert_eq!(listed.listed().len(), 8, "{arguments:?}");
     }
-    // What nextest asks for, whatever stands in the cells.
+    // nextest lists this way, and broken cells do not matter.
     write(&small.root().join("cells/text/anthropic.yaml"), "expect: [");
     assert_eq!(
         small.run(&["--list", "--format", "terse"]).await.listed().len(),
@@ -242,24 +214,14 @@ async fn listing_knows_libtest_s_filters_and_starts_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_not_applicable_is_reported_as_ignored_and_starts_nothing() {
+async fn not_applicable_trials_are_ignored_and_start_nothing() {
     let mut small = Small::new();
-    // Whoever started a session would fail.
+    // The start of a session would fail.
     small.set(env::LITELLM_PROXY_BASE_URL, "http://127.0.0.1:1");
     let ran = small.run(&["--ignored"]).await;
     assert_eq!(ran.status, Some(0), "{ran:?}");
-    assert_eq!(
-        ran.out.matches("... ignored (no Claude there)").count(),
-        4,
-        "{}",
-        ran.out
-    );
-    assert!(
-        ran.out
-            .contains("0 passed; 0 failed; 4 ignored; 0 measured; 4 filtered out"),
-        "{}",
-        ran.out
-    );
+    ran.out_has("... ignored (no Claude there)", 4);
+    ran.out_has("0 passed; 0 failed; 4 ignored; 0 measured; 4 filtered out", 1);
     let results = small.results();
     assert_eq!((results.run.selected, results.run.complete), (4, true));
     let refused = small.run(&["--ignored", "--include-ignored"]).await;
@@ -267,56 +229,45 @@ async fn what_is_not_applicable_is_reported_as_ignored_and_starts_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_named_with_what_there_is() {
+async fn unknown_names_are_refused_with_the_known_ones() {
     let small = Small::new();
     for (arguments, expected) in [
         (
             &["--feature", "test"][..],
-            "there is no feature `test` (did you mean `text`?): it is one of `text`, `words`",
+            "there is no feature `test` (did you mean `text`?): expected one of `text`, `words`",
         ),
         (&["--provider", "bedrock"], "there is no provider `bedrock`"),
         (&["--tier", "haikú"], "(did you mean `haiku`?)"),
-        (
-            &["--status", "failed"],
-            "there is no status `failed` (did you mean `fail`?)",
-        ),
-        (
-            &["--cause", "gatevay"],
-            "there is no cause `gatevay` (did you mean `gateway`?)",
-        ),
-        (&["--rerun-failed"], "there are no results yet to select from"),
+        (&["--status", "failed"], "a similar value exists: 'fail'"),
+        (&["--cause", "gatevay"], "a similar value exists: 'gateway'"),
+        (&["--rerun-failed"], "there are no results to select from"),
         (&["--test-threads", "0"], "number would be zero"),
     ] {
         let ran = small.run(arguments).await;
         assert_eq!(ran.status, Some(2), "{ran:?}");
-        assert!(ran.err.contains(expected), "{}", ran.err);
+        ran.err_has(expected);
     }
     write(&small.root().join("compat-results.json"), "{}");
     let ran = small.run(&["--status", "fail", "--list"]).await;
-    assert!(ran.err.contains("holds no results"), "{}", ran.err);
+    ran.err_has("contains no results");
     let mut small = Small::new();
     small.set(env::RUST_TEST_THREADS, "none");
     let ran = small.run(&["--ignored"]).await;
-    assert!(
-        ran.err
-            .contains("`RUST_TEST_THREADS` is `none`, expected a number from 1"),
-        "{}",
-        ran.err
-    );
+    ran.err_has("`RUST_TEST_THREADS` is `none`, expected a number from 1");
 }
 
 #[tokio::test]
-async fn a_filter_that_fits_nothing_says_so_and_leaves_the_last_results() {
+async fn a_filter_without_match_keeps_the_last_results() {
     let small = Small::new();
     write(&small.root().join("compat-results.json"), "the last results");
     for (arguments, expected) in [
         (
             &["wrods"][..],
-            "no trial's name has `wrods` in it (did you mean `words`?)",
+            "no trial name contains `wrods` (did you mean `words`?)",
         ),
         (
             &["0815"],
-            "no trial's name has `0815` in it; `--list` shows them all",
+            "no trial name contains `0815`; `--list` shows all of them",
         ),
         (
             &["--exact", "text"],
@@ -324,36 +275,31 @@ async fn a_filter_that_fits_nothing_says_so_and_leaves_the_last_results() {
         ),
         (
             &["text", "--feature", "words"],
-            "the filters together let no trial through",
+            "no trial matches all of the filters",
         ),
     ] {
         let ran = small.run(arguments).await;
         assert_eq!(ran.status, Some(0), "{ran:?}");
-        assert!(ran.err.contains(expected), "{}", ran.err);
-        assert!(ran.out.contains("8 filtered out"), "{}", ran.out);
+        ran.err_has(expected);
+        ran.out_has("8 filtered out", 1);
         let left = std::fs::read_to_string(small.root().join("compat-results.json")).unwrap();
         assert_eq!(left, "the last results");
     }
     write(&small.root().join("cells/wrods/anthropic.yaml"), "prompt: ping\n");
     let stray = small.run(&["wrods"]).await;
     assert_eq!(stray.status, Some(2), "{stray:?}");
-    assert!(stray.err.contains("cells/wrods"), "{}", stray.err);
+    stray.err_has("cells/wrods");
 }
 
 #[tokio::test]
-async fn why_a_session_could_not_be_started_is_told_once_and_recorded_for_each_trial() {
+async fn a_session_error_is_printed_once_and_recorded_for_each_trial() {
     let mut small = Small::new();
     small.set(env::LITELLM_PROXY_BASE_URL, "http://127.0.0.1:1");
     small.set(env::LITELLM_PROXY_API_KEY, "a-key");
     small.set(env::COMPAT_CLAUDE, "/no/such/claude");
     let ran = small.run(&["anthropic"]).await;
     assert_eq!(ran.status, Some(2), "{ran:?}");
-    assert_eq!(
-        ran.out.matches("for the reason at the end").count(),
-        4,
-        "{}",
-        ran.out
-    );
+    ran.out_has("see the error at the end", 4);
     assert_eq!(
         ran.err.matches("no trial could be run: ").count(),
         1,
@@ -372,16 +318,12 @@ async fn why_a_session_could_not_be_started_is_told_once_and_recorded_for_each_t
 }
 
 #[tokio::test]
-async fn what_failed_last_is_run_again_until_nothing_has() {
+async fn failed_trials_are_rerun_until_all_pass() {
     let simulator = simulator().await;
     let small = Small::attached(&simulator);
     let whole = small.run(&["--test-threads", "2"]).await;
     assert_eq!(whole.status, Some(101), "{whole:?}");
-    assert!(
-        whole.out.contains("2 passed; 2 failed; 4 ignored"),
-        "{}",
-        whole.out
-    );
+    whole.out_has("2 passed; 2 failed; 4 ignored", 1);
     let listed = |arguments: &'static [&str]| {
         let small = &small;
         async move {
@@ -405,7 +347,7 @@ async fn what_failed_last_is_run_again_until_nothing_has() {
         6
     );
 
-    // A mended cell: what failed is run again, and the file then holds that alone.
+    // After a fix, the failed trials are rerun, and the results contain only them.
     write(
         &small.root().join("cells/words/_shared.yaml"),
         "prompt: ping\nreplies:\n  - content:\n      - text: pong\nexpect:\n  ended:\n    exit: 0\n  \
@@ -423,13 +365,13 @@ async fn what_failed_last_is_run_again_until_nothing_has() {
     assert_eq!(small.run(&["--rerun-failed"]).await.status, Some(0));
     let nothing = small.run(&["--rerun-failed"]).await;
     assert_eq!(nothing.status, Some(0), "{nothing:?}");
-    assert!(nothing.err.contains("nothing to run"), "{}", nothing.err);
-    assert_eq!(small.finished(), failed[1..], "the results are left as they are");
+    nothing.err_has("nothing to run");
+    assert_eq!(small.finished(), failed[1..], "the results are unchanged");
     simulator.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_run_that_was_broken_off_says_what_it_had_not_finished_and_that_is_run_again() {
+async fn an_interrupted_run_lists_unfinished_trials_to_rerun() {
     let simulator = simulator().await;
     let mut small = Small::attached(&simulator);
     let scenario = small.root().join("scenario.json");
@@ -468,7 +410,7 @@ async fn a_run_that_was_broken_off_says_what_it_had_not_finished_and_that_is_run
     simulator.shutdown().await;
 }
 
-/// A `claude` that tells its version and else hangs.
+/// A `claude` that prints its version, and otherwise hangs.
 pub fn hanging_claude(folder: &Path, scenario: &Path) -> PathBuf {
     use std::os::unix::fs::PermissionsExt as _;
     let file = folder.join("claude");
@@ -482,8 +424,8 @@ pub fn hanging_claude(folder: &Path, scenario: &Path) -> PathBuf {
     file
 }
 
-/// Runs a program whose standard output nobody reads.
-async fn unread(mut command: Command) -> Ran {
+/// Runs a program with a closed standard output.
+async fn with_closed_stdout(mut command: Command) -> Ran {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     command.stdout(writer);
@@ -492,14 +434,14 @@ async fn unread(mut command: Command) -> Ran {
 }
 
 #[tokio::test]
-async fn where_nobody_reads_on_a_list_and_a_command_end_quietly_and_a_run_says_so() {
+async fn a_closed_stdout_causes_no_panic() {
     let small = Small::new();
-    let listed = unread(small.harness(&["--list"])).await;
+    let listed = with_closed_stdout(small.harness(&["--list"])).await;
     assert_eq!((listed.status, listed.err.as_str()), (Some(0), ""));
-    let run = unread(small.harness(&["--ignored"])).await;
+    let run = with_closed_stdout(small.harness(&["--ignored"])).await;
     assert_eq!(run.status, Some(2), "{}", run.err);
     let said = run.err.lines().last().unwrap_or_default();
-    assert!(said.starts_with("error: nobody reads"), "{}", run.err);
+    assert!(said.starts_with("error: stdout was closed"), "{}", run.err);
     assert!(!run.err.contains("panicked"), "{}", run.err);
     write(&small.root().join("cells/text/_shared.yaml"), "promt: ping\n");
     let compat = env!("CARGO_BIN_EXE_compat");
@@ -511,14 +453,14 @@ async fn where_nobody_reads_on_a_list_and_a_command_end_quietly_and_a_run_says_s
         (&["completions", "bash"], 0),
         (&["schema", "--help"], 0),
     ] {
-        let ran = unread(small.program(compat, arguments)).await;
+        let ran = with_closed_stdout(small.program(compat, arguments)).await;
         assert_eq!(ran.status, Some(status), "{arguments:?}: {}", ran.err);
         assert!(!ran.err.contains("panicked"), "{arguments:?}: {}", ran.err);
     }
 }
 
 #[tokio::test]
-async fn a_list_may_go_to_a_file_and_one_of_nothing_says_why() {
+async fn a_list_can_be_written_to_a_file() {
     let small = Small::new();
     let ran = small.run(&["--list", "--logfile", "list.txt", "words"]).await;
     assert_eq!((ran.status, ran.out.as_str()), (Some(0), ""));
@@ -526,29 +468,17 @@ async fn a_list_may_go_to_a_file_and_one_of_nothing_says_why() {
     assert_eq!(listed.lines().count(), 4, "{listed}");
     let ran = small.run(&["--list", "wrods"]).await;
     assert_eq!((ran.status, ran.out.as_str()), (Some(0), ""));
-    assert!(
-        ran.err
-            .contains("nothing to list: no trial's name has `wrods` in it (did you mean `words`?)"),
-        "{}",
-        ran.err
-    );
+    ran.err_has("nothing to list: no trial name contains `wrods` (did you mean `words`?)");
 }
 
 #[tokio::test]
-async fn the_faults_of_a_shared_file_are_told_of_one_trial_and_recorded_of_each() {
+async fn faults_of_a_shared_file_are_printed_once() {
     let small = Small::new();
     write(&small.root().join("cells/text/_shared.yaml"), "promt: ping\n");
     let ran = small.run(&["text::anthropic"]).await;
     assert_eq!(ran.status, Some(102), "{}", ran.out);
-    assert_eq!(ran.out.matches("unknown key `promt`").count(), 1, "{}", ran.out);
-    assert_eq!(
-        ran.out
-            .matches("the cell cannot be read, as of text::anthropic::")
-            .count(),
-        1,
-        "{}",
-        ran.out
-    );
+    ran.out_has("unknown key `promt`", 1);
+    ran.out_has("the cell cannot be read, see text::anthropic::", 1);
     for entry in small.results().results {
         let TrialResult::Fail { error } = entry.result else {
             panic!("{} is not broken", entry.nodeid)
@@ -558,7 +488,7 @@ async fn the_faults_of_a_shared_file_are_told_of_one_trial_and_recorded_of_each(
 }
 
 #[tokio::test]
-async fn a_part_of_a_name_is_answered_with_whole_ones() {
+async fn a_part_of_a_name_gets_suggestions() {
     let small = Small::new();
     let compat = env!("CARGO_BIN_EXE_compat");
     std::fs::remove_file(small.root().join("cells/text/azure.yaml")).unwrap();
@@ -588,19 +518,14 @@ async fn a_part_of_a_name_is_answered_with_whole_ones() {
     write(&small.root().join("notes.txt"), "");
     let ran = Ran::new(small.program(compat, &["check", "notes.txt"]).output().unwrap());
     assert_eq!(ran.status, Some(0));
-    assert!(
-        ran.err
-            .contains("`notes.txt` is none of the files that are checked"),
-        "{}",
-        ran.err
-    );
+    ran.err_has("`notes.txt` is none of the files that are checked");
 }
 
 #[tokio::test]
-async fn a_watcher_with_a_filter_that_fits_nothing_says_so() {
+async fn a_watcher_reports_a_filter_without_match() {
     use std::io::BufRead as _;
     let mut small = Small::new();
-    // A gateway that runs already: no session is started.
+    // With an attached gateway, no session is started.
     small.set(env::LITELLM_PROXY_BASE_URL, "http://127.0.0.1:9");
     let mut command = small.program(env!("CARGO_BIN_EXE_compat"), &["watch", "wrods"]);
     let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
@@ -614,12 +539,12 @@ async fn a_watcher_with_a_filter_that_fits_nothing_says_so() {
     child.wait().unwrap();
     assert_eq!(
         said,
-        "no trial matches: no trial's name has `wrods` in it (did you mean `words`?)"
+        "no trial matches: no trial name contains `wrods` (did you mean `words`?)"
     );
 }
 
 #[tokio::test]
-async fn what_has_changed_since_the_last_run_begins_first() {
+async fn changed_cells_start_first() {
     let simulator = simulator().await;
     let small = Small::attached(&simulator);
     let first = || async {

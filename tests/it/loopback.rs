@@ -1,4 +1,4 @@
-//! An HTTP server on loopback that answers as a test says, and remembers what it was asked.
+//! An HTTP server on loopback with a test's replies; it records the requests.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,20 +10,19 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, Response, StatusCode};
 use tokio::task::JoinHandle;
 
-/// A request that came.
+/// A recorded request.
 #[derive(Clone, Debug)]
 pub struct Asked {
     /// Path and query.
     pub target: String,
-    /// Its headers.
     pub headers: HeaderMap,
-    /// How often the same was asked before.
+    /// The number of earlier requests with the same target.
     pub before: usize,
 }
 
 pub type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
-/// Serves `router` until the test ends, at the address that it gives.
+/// Serves `router` until the test ends, and returns its address.
 pub async fn serve(router: Router) -> String {
     start(router).await.0
 }
@@ -35,7 +34,7 @@ async fn start(router: Router) -> (String, JoinHandle<()>) {
     (address, task)
 }
 
-/// The server; it stops when it is dropped.
+/// A server that stops when it is dropped.
 pub struct Server {
     pub address: String,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -43,7 +42,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts one; `answer` is given each request, and the address that it was sent to.
+    /// Calls `answer` with each request and the server's own address.
     pub async fn start(answer: impl Fn(Asked, String) -> Answer + Send + Sync + 'static) -> Self {
         let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
         let (log, answer) = (asked.clone(), Arc::new(answer));
@@ -68,7 +67,7 @@ impl Server {
         Self { address, asked, task }
     }
 
-    /// Paths and queries that were asked for, in order.
+    /// The targets of all requests, in order.
     pub fn targets(&self) -> Vec<String> {
         self.asked().into_iter().map(|asked| asked.target).collect()
     }
@@ -85,7 +84,6 @@ impl Drop for Server {
     }
 }
 
-/// An answer that is ready at once.
 pub fn ready(response: Response<Body>) -> Answer {
     Box::pin(std::future::ready(response))
 }
@@ -103,13 +101,13 @@ pub fn status(status: u16) -> Response<Body> {
         .unwrap()
 }
 
-/// Promises the whole of `body` and breaks the connection after half of it.
+/// Announces the whole `body` and closes the connection after half of it.
 pub fn cut(body: Vec<u8>) -> Response<Body> {
     let half = Bytes::copy_from_slice(&body[..body.len() / 2]);
     let parts = futures_util::stream::unfold(Some(half), |half| async {
         match half {
             Some(half) => Some((Ok(half), None)),
-            // Once nothing is ready, what there is gets sent.
+            // The first half is sent while the stream is not ready.
             None => {
                 tokio::task::yield_now().await;
                 Some((Err(std::io::Error::other("cut")), None))

@@ -9,8 +9,7 @@ use compat_matrix::mutant_files;
 use compat_matrix::mutants::{self, Known, Mutant, MutantName};
 use compat_matrix::spec_files::Project;
 use compat_matrix::wire::Operation;
-use compat_matrix::wire::exchange::{Body, Request, SentEvent};
-use compat_matrix::wire::passage::{Passage, PassedReply};
+use compat_matrix::wire::exchange::{Body, GatewayExchange, GatewayReply, RecordedRequest, SentEvent};
 use serde_json::{Value, json};
 
 fn read(yaml: &str) -> Result<Mutant, Vec<Diagnostic>> {
@@ -132,12 +131,12 @@ fn what_is_wrong_with_a_mutant_is_told_at_its_place() {
     }
 }
 
-fn passage(body: Value, events: Vec<Value>) -> Passage {
-    Passage {
+fn passage(body: Value, events: Vec<Value>) -> GatewayExchange {
+    GatewayExchange {
         number: 1,
         turn: Some(1),
         operation: Operation::Messages,
-        request: Request {
+        request: RecordedRequest {
             at_ms: 0,
             method: "POST".into(),
             path: "/v1/messages".into(),
@@ -145,7 +144,7 @@ fn passage(body: Value, events: Vec<Value>) -> Passage {
             headers: vec![("anthropic-beta".into(), "a-2025-01-01".into())],
             body: Body::Json(body),
         },
-        reply: Some(PassedReply {
+        reply: Some(GatewayReply {
             at_ms: 0,
             status: 200,
             headers: Vec::new(),

@@ -1,9 +1,9 @@
-//! A gateway, as far as the provider simulator can tell: what the simulator's tests speak through.
+//! A client that calls the provider simulator as a gateway does, for the simulator's tests.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use compat_matrix::ids::TrialKey;
-use compat_matrix::provider::{Options, Simulator};
+use compat_matrix::provider::{Simulator, SimulatorOptions};
 use compat_matrix::wire::script::{Pace, Reply, ReplyBlock, ReplyMessage, Script};
 use compat_matrix::wire::{Route, event_stream, sse};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -37,7 +37,7 @@ pub(crate) fn script(replies: impl Into<Vec<Reply>>) -> Script {
     }
 }
 
-/// A gateway, as far as a provider can tell.
+/// A client that behaves like a gateway.
 pub(crate) struct Gateway {
     pub(crate) simulator: Simulator,
     pub(crate) client: Client,
@@ -46,7 +46,7 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) async fn start() -> Self {
-        Self::on(Simulator::start(Options::default()).await.unwrap()).await
+        Self::on(Simulator::start(SimulatorOptions::default()).await.unwrap()).await
     }
 
     pub(crate) async fn on(simulator: Simulator) -> Self {
@@ -87,7 +87,7 @@ impl Gateway {
         self.post(&path, body).bearer_auth(&self.access_token)
     }
 
-    /// A request for an answer by `route`, in its own form, from `body` in the Messages API's.
+    /// A Messages request in the form of `route`, made from `body` in the form of the Messages API.
     pub(crate) fn ask(&self, route: Route, stream: bool, body: &Value) -> RequestBuilder {
         let mut body = body.clone();
         match route {
@@ -151,7 +151,7 @@ pub(crate) async fn exchange_token(client: &Client, simulator: &Simulator, age: 
         .unwrap()
 }
 
-/// A prompt that a key marks in its text.
+/// A prompt with a trial's key in its text.
 pub(crate) fn prompt(key: TrialKey) -> Value {
     json!({
         "max_tokens": 1000,
@@ -207,7 +207,7 @@ pub(crate) fn to_converse(body: &Value) -> Value {
     converse
 }
 
-/// The parts of a streamed reply, as one text each: what a client would put together.
+/// The blocks of a streamed reply, put together as a client does.
 pub(crate) async fn read_stream(route: Route, reply: Response) -> Vec<Value> {
     let content_type = reply.headers()["content-type"].to_str().unwrap().to_owned();
     let bytes = reply.bytes().await.unwrap();

@@ -1,10 +1,8 @@
-//! The provider simulator on all four routes, as a gateway calls it.
-
-use std::time::Duration;
+//! The provider simulator on all four routes.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use compat_matrix::provider::{Options, Provider, RemoteError, RemoteSimulator, Simulator, Unscripted};
+use compat_matrix::provider::{Provider, RemoteSimulator, Simulator, SimulatorOptions, Unscripted};
 use compat_matrix::wire::exchange::{Lockstep, Matched};
 use compat_matrix::wire::script::{Reply, ReplyBlock, ReplyError};
 use compat_matrix::wire::{Operation, Route};
@@ -14,7 +12,7 @@ use serde_json::{Value, json};
 use crate::provider_client::*;
 
 #[tokio::test]
-async fn every_route_answers_whole_and_streamed_and_records_it() {
+async fn every_route_answers_and_records() {
     let gateway = Gateway::start().await;
     for route in Route::ALL {
         let key = new_key();
@@ -57,7 +55,7 @@ async fn every_route_answers_whole_and_streamed_and_records_it() {
 }
 
 #[tokio::test]
-async fn a_request_past_the_script_and_one_of_nobody_are_refused_and_recorded() {
+async fn a_request_without_a_scripted_reply_is_refused() {
     let gateway = Gateway::start().await;
     let key = new_key();
     gateway.simulator.register(key, script([]));
@@ -83,7 +81,7 @@ async fn a_request_past_the_script_and_one_of_nobody_are_refused_and_recorded() 
 }
 
 #[tokio::test]
-async fn a_scripted_error_comes_in_the_providers_own_shape() {
+async fn a_scripted_error_has_the_providers_form() {
     let gateway = Gateway::start().await;
     for route in Route::ALL {
         let key = new_key();
@@ -124,7 +122,7 @@ async fn a_scripted_error_comes_in_the_providers_own_shape() {
 }
 
 #[tokio::test]
-async fn credentials_are_asked_for_on_every_route_and_never_recorded() {
+async fn every_route_needs_credentials_and_never_records_them() {
     let gateway = Gateway::start().await;
     let key = new_key();
     gateway.simulator.register(key, script([text("ok")]));
@@ -155,7 +153,7 @@ async fn credentials_are_asked_for_on_every_route_and_never_recorded() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_shown_twice_is_refused_as_anthropic_refuses_it() {
+async fn a_key_that_is_sent_twice_is_refused() {
     let gateway = Gateway::start().await;
     let key = new_key();
     gateway.simulator.register(key, script([text("ok")]));
@@ -182,7 +180,7 @@ async fn an_expired_assertion_gets_no_token() {
 }
 
 #[tokio::test]
-async fn a_tool_call_its_result_and_signed_thinking_go_round() {
+async fn a_tool_loop_with_signed_thinking_works() {
     let gateway = Gateway::start().await;
     for route in Route::ALL {
         let key = new_key();
@@ -228,7 +226,7 @@ async fn a_tool_call_its_result_and_signed_thinking_go_round() {
 }
 
 #[tokio::test]
-async fn count_tokens_agrees_with_usage() {
+async fn a_token_count_equals_the_usage() {
     let gateway = Gateway::start().await;
     let key = new_key();
     for route in Route::ALL {
@@ -310,43 +308,23 @@ async fn a_client_that_hangs_up_is_recorded() {
 }
 
 #[tokio::test]
-async fn the_first_request_of_a_trial_is_told() {
-    let gateway = Gateway::start().await;
-    let key = new_key();
-    gateway.simulator.register(key, script([text("ok")]));
-    let waiting = gateway.simulator.first_request(key);
-    tokio::pin!(waiting);
-    assert!(futures_util::FutureExt::now_or_never(&mut waiting).is_none());
-    gateway.send(Route::Anthropic, false, &prompt(key)).await;
-    tokio::time::timeout(Duration::from_secs(10), waiting)
-        .await
-        .unwrap();
-    gateway.simulator.first_request(key).await;
-    gateway.simulator.first_request(new_key()).await;
-}
-
-#[tokio::test]
-async fn a_simulator_elsewhere_is_driven_like_one_at_home() {
-    let options = Options {
+async fn a_remote_simulator_is_used_like_an_embedded_one() {
+    let options = SimulatorOptions {
         control_key: Some("the key".to_owned()),
         unscripted: Unscripted::Reply(message(vec![ReplyBlock::Text("hi".to_owned())])),
-        ..Options::default()
+        ..SimulatorOptions::default()
     };
     let gateway = Gateway::on(Simulator::start(options).await.unwrap()).await;
     let base_url = gateway.simulator.base_url();
-    assert!(matches!(
-        RemoteSimulator::connect(base_url, "another").await,
-        Err(RemoteError::Key(_))
-    ));
+    let refused = RemoteSimulator::connect(base_url, "another").await.unwrap_err();
+    assert!(
+        refused.to_string().contains("refuses the control key"),
+        "{refused}"
+    );
     let remote = Provider::Remote(RemoteSimulator::connect(base_url, "the key").await.unwrap());
     let key = new_key();
     remote.register(key, script([text("ok")])).await.unwrap();
-    let body = prompt(key);
-    let (arrived, reply) = tokio::join!(
-        remote.first_request(key),
-        gateway.send(Route::VertexAi, false, &body)
-    );
-    arrived.unwrap();
+    let reply = gateway.send(Route::VertexAi, false, &prompt(key)).await;
     assert_eq!(reply.status(), StatusCode::OK);
     remote.shown(key, 1).await.unwrap();
     let exchanges = remote.take(key).await.unwrap();
@@ -360,7 +338,7 @@ async fn a_simulator_elsewhere_is_driven_like_one_at_home() {
     assert_eq!(
         whole_text(Route::Anthropic, &body),
         "hi",
-        "what no trial owns gets the default reply"
+        "a request without a trial gets the default reply"
     );
     assert!(
         remote
@@ -373,7 +351,7 @@ async fn a_simulator_elsewhere_is_driven_like_one_at_home() {
 }
 
 #[tokio::test]
-async fn many_trials_at_once_are_kept_apart() {
+async fn parallel_trials_are_separate() {
     let gateway = Gateway::start().await;
     let trials: Vec<_> = (0..40)
         .map(|number| (new_key(), Route::ALL[number % 4], format!("answer {number}")))
@@ -393,7 +371,7 @@ async fn many_trials_at_once_are_kept_apart() {
 }
 
 #[tokio::test]
-async fn a_probe_takes_no_reply_and_a_last_error_is_given_again() {
+async fn a_probe_uses_no_reply_and_a_last_error_is_repeated() {
     let gateway = Gateway::start().await;
     let key = new_key();
     let error = ReplyError {
@@ -431,7 +409,7 @@ async fn a_probe_takes_no_reply_and_a_last_error_is_given_again() {
 }
 
 #[tokio::test]
-async fn a_second_turn_reads_the_first_ones_cache_on_every_route() {
+async fn a_second_turn_reads_the_cache_on_every_route() {
     let gateway = Gateway::start().await;
     for route in Route::ALL {
         let key = new_key();

@@ -1,4 +1,4 @@
-//! What the provider simulator refuses, as the providers do, and what it must not refuse.
+//! The requests that the provider simulator refuses, and those that it must accept.
 
 use compat_matrix::wire::Route;
 use compat_matrix::wire::exchange::Matched;
@@ -13,7 +13,7 @@ use Route::{Anthropic, BedrockConverse, BedrockInvoke, VertexAi};
 /// A change to a prompt in the Messages API's form.
 type Change = fn(&mut Value);
 
-/// Sends `body` and tells the rule that it broke, with the refusal's message.
+/// Sends `body` and returns the broken rule and the message.
 async fn refusal(gateway: &Gateway, route: Route, body: &Value) -> Option<(String, String)> {
     let key = new_key();
     gateway.simulator.register(key, script([text("ok")]));
@@ -42,7 +42,7 @@ async fn refusal(gateway: &Gateway, route: Route, body: &Value) -> Option<(Strin
     }
 }
 
-/// A prompt that uses what a rule may look at, and breaks none.
+/// A prompt with everything that rules check, which breaks none.
 fn sane() -> Value {
     json!({
         "max_tokens": 32000,
@@ -69,7 +69,7 @@ const PNG: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC";
 
 #[tokio::test]
-async fn a_sane_prompt_is_taken_on_every_route() {
+async fn a_valid_prompt_is_accepted_on_every_route() {
     let gateway = Gateway::start().await;
     let mut with_image = sane();
     with_image["messages"][0]["content"][0] = image("image/png", PNG);
@@ -80,7 +80,7 @@ async fn a_sane_prompt_is_taken_on_every_route() {
 }
 
 #[tokio::test]
-async fn a_prompt_that_breaks_a_rule_is_refused_in_the_providers_words() {
+async fn a_broken_rule_is_refused_with_the_providers_message() {
     let cases: &[(&[Route], &str, &str, Change)] = &[
         (
             &[Anthropic, BedrockInvoke, VertexAi],
@@ -348,7 +348,7 @@ async fn a_prompt_that_breaks_a_rule_is_refused_in_the_providers_words() {
 }
 
 #[tokio::test]
-async fn a_version_is_asked_for_where_the_provider_has_one() {
+async fn a_version_is_required_if_the_provider_has_one() {
     let gateway = Gateway::start().await;
     let mut body = sane();
     body["messages"][0]["content"].as_array_mut().unwrap().truncate(1);
@@ -368,7 +368,7 @@ async fn a_version_is_asked_for_where_the_provider_has_one() {
 }
 
 #[tokio::test]
-async fn thinking_comes_back_as_it_was_or_not_at_all() {
+async fn returned_thinking_must_be_unchanged() {
     let gateway = Gateway::start().await;
     for route in Route::ALL {
         let key = new_key();
@@ -393,7 +393,7 @@ async fn thinking_comes_back_as_it_was_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn thinking_that_is_lost_in_a_tool_loop_is_missed() {
+async fn thinking_lost_in_a_tool_loop_is_refused() {
     let gateway = Gateway::start().await;
     for route in Route::ALL {
         let key = new_key();

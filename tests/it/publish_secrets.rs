@@ -234,7 +234,7 @@ const BREAKS: [Break; 6] = [
     ("the docs repository refuses the token", |watched| {
         watched.hub.state().fault = Fault::RefuseTokens;
     }),
-    ("the gateway ended before it answered", |watched| {
+    ("the gateway ended before it was ready", |watched| {
         let script = "[ \"$1\" = run ] || exit 0; /usr/bin/env; exit 1";
         watched.machine.program("docker", script);
     }),

@@ -1,20 +1,18 @@
-//! A program that has ended: how, and what it said.
+//! The output and exit status of a finished program.
 
 use std::process::Output;
 
-/// What a program said.
 #[derive(Debug)]
 pub struct Ran {
-    /// Its exit status; `None` if a signal ended it.
+    /// The exit status; `None` if a signal ended it.
     pub status: Option<i32>,
-    /// Its standard output.
+    /// Standard output.
     pub out: String,
-    /// Its standard error.
+    /// Standard error.
     pub err: String,
 }
 
 impl Ran {
-    /// Of a program that has ended.
     pub fn new(output: Output) -> Self {
         Self {
             status: output.status.code(),
@@ -28,7 +26,18 @@ impl Ran {
         Self::new(command.output().await.expect("the program starts"))
     }
 
-    /// Whether it ended well.
+    /// Fails unless standard error contains `text`.
+    #[track_caller]
+    pub fn err_has(&self, text: &str) {
+        assert!(self.err.contains(text), "no `{text}` in {}", self.err);
+    }
+
+    /// Fails unless standard output contains `text` this many times.
+    #[track_caller]
+    pub fn out_has(&self, text: &str, times: usize) {
+        assert_eq!(self.out.matches(text).count(), times, "`{text}` in {}", self.out);
+    }
+
     pub fn is_success(&self) -> bool {
         self.status == Some(0)
     }

@@ -1,6 +1,5 @@
-//! The relay: what it passes on, what it records, what a mutant makes of it.
+//! The relay: what it forwards and records, and how it applies a mutant.
 
-use std::convert::Infallible;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,10 +9,10 @@ use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
-use compat_matrix::ids::{CellId, FeatureId, ProviderId, TierId};
+use compat_matrix::ids::{CellId, FeatureId, ProviderId, TierId, TrialKey};
 use compat_matrix::mutants::{self, Known, Mutant, MutantName, Position};
 use compat_matrix::relay::{Mutation, Relay};
-use compat_matrix::wire::exchange;
+use compat_matrix::wire::exchange::Body as RecordedBody;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -23,7 +22,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::loopback::serve;
 use crate::provider_client::{Gateway, MODEL, new_key, prompt, read_stream, script, streamed_text, text};
 
-/// A server on loopback that answers everything with `answer`; its address.
+/// Starts a server on loopback that calls `answer`, and returns its address.
 async fn upstream<F, A>(answer: F) -> String
 where
     F: Fn(Request) -> A + Clone + Send + Sync + 'static,
@@ -32,8 +31,8 @@ where
     serve(Router::new().fallback(move |request: Request| answer(request))).await
 }
 
-/// What came: method, path and query, headers, body.
-async fn told(request: Request) -> Response {
+/// Replies with the request: method, path and query, headers, body.
+async fn echo(request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
     let headers: Vec<(String, String)> = parts
@@ -50,13 +49,9 @@ async fn told(request: Request) -> Response {
     Response::new(Body::from(came.to_string()))
 }
 
-fn streamed(events: impl futures_util::Stream<Item = Bytes> + Send + 'static) -> Response {
-    let body = Body::from_stream(events.map(Ok::<_, Infallible>));
-    let mut response = Response::new(body);
-    response
-        .headers_mut()
-        .insert("content-type", "text/event-stream".parse().unwrap());
-    response
+fn streamed(events: impl futures_util::Stream<Item = std::io::Result<Bytes>> + Send + 'static) -> Response {
+    let response = Response::builder().header("content-type", "text/event-stream");
+    response.body(Body::from_stream(events)).unwrap()
 }
 
 fn event(text: &str) -> Bytes {
@@ -82,11 +77,19 @@ fn mutation(yaml: &str) -> Arc<Mutation> {
     Arc::new(Mutation::new(Arc::new(mutant)))
 }
 
+async fn relay(position: Position, upstream: &str) -> Relay {
+    Relay::start(position, upstream).await.unwrap()
+}
+
+/// A Messages request of the trial `key`, to be sent to `relay`.
+fn messages(relay: &Relay, key: TrialKey) -> reqwest::RequestBuilder {
+    let url = format!("{}/v1/messages?beta=true", relay.base_url());
+    reqwest::Client::new().post(url).json(&prompt(key))
+}
+
 #[tokio::test]
-async fn path_headers_and_body_pass_as_they_are() {
-    let relay = Relay::start(Position::Behind, &upstream(told).await)
-        .await
-        .unwrap();
+async fn path_headers_and_body_pass_unchanged() {
+    let relay = relay(Position::Behind, &upstream(echo).await).await;
     let target = "/model/us.anthropic.claude%3A0/converse-stream?alt=sse&x=%20y@z";
     let reply = reqwest::Client::new()
         .post(format!("{}{target}", relay.base_url()))
@@ -115,15 +118,12 @@ async fn path_headers_and_body_pass_as_they_are() {
 #[tokio::test]
 async fn every_route_of_the_provider_passes_through() {
     let gateway = Gateway::start().await;
-    let relay = Relay::start(Position::Behind, gateway.simulator.base_url())
-        .await
-        .unwrap();
+    let relay = relay(Position::Behind, gateway.simulator.base_url()).await;
     for route in compat_matrix::wire::Route::ALL {
         let key = new_key();
         gateway.simulator.register(key, script([text("one two three")]));
         relay.register(key, None, None);
-        let request = gateway.ask(route, true, &prompt(key)).build().unwrap();
-        let mut request = request;
+        let mut request = gateway.ask(route, true, &prompt(key)).build().unwrap();
         let port = reqwest::Url::parse(relay.base_url()).unwrap().port();
         request.url_mut().set_port(port).unwrap();
         let streamed = read_stream(route, gateway.client.execute(request).await.unwrap()).await;
@@ -133,52 +133,47 @@ async fn every_route_of_the_provider_passes_through() {
 }
 
 #[tokio::test]
-async fn events_pass_one_by_one_and_are_recorded_without_credentials() {
+async fn events_pass_at_once_and_are_recorded_without_credentials() {
     let (send, receive) = mpsc::channel::<Bytes>(1);
     let receive = Arc::new(Mutex::new(Some(receive)));
     let address = upstream(move |_| {
         let receive = receive.lock().unwrap().take().unwrap();
-        async move { streamed(ReceiverStream::new(receive)) }
+        async move { streamed(ReceiverStream::new(receive).map(Ok)) }
     })
     .await;
-    let relay = Relay::start(Position::Front, &address).await.unwrap();
+    let relay = relay(Position::Front, &address).await;
     let key = new_key();
     relay.register(key, None, None);
-    let reply = reqwest::Client::new()
-        .post(format!("{}/v1/messages?beta=true", relay.base_url()))
-        .header("x-api-key", "secret")
-        .json(&prompt(key))
-        .send()
-        .await
-        .unwrap();
+    let request = messages(&relay, key).header("x-api-key", "secret");
+    let reply = request.send().await.unwrap();
     let mut body = reply.bytes_stream();
     for word in ["one", "two"] {
-        // Each is sent only when the one before has come: a relay that waited for more would wait for ever.
+        // Each event is sent only after the one before arrived, so a relay that waits for more would wait for ever.
         send.send(event(word)).await.unwrap();
         assert_eq!(body.next().await.unwrap().unwrap(), event(word));
     }
     drop(send);
     assert!(body.next().await.is_none());
-    let passages = relay.take(key);
-    let [passage] = &passages[..] else {
-        panic!("{passages:?}")
+    let exchanges = relay.take(key);
+    let [exchange] = &exchanges[..] else {
+        panic!("{exchanges:?}")
     };
     assert_eq!(
-        (passage.number, passage.turn, passage.request.query.as_str()),
+        (exchange.number, exchange.turn, exchange.request.query.as_str()),
         (1, Some(1), "beta=true")
     );
     assert_eq!(
-        passage.request.header("x-api-key").next(),
+        exchange.request.header("x-api-key").next(),
         Some("[redacted, 6 bytes]")
     );
-    assert!(matches!(passage.request.body, exchange::Body::Json(_)));
-    let reply = passage.reply.as_ref().unwrap();
+    assert!(matches!(exchange.request.body, RecordedBody::Json(_)));
+    let reply = exchange.reply.as_ref().unwrap();
     assert_eq!((reply.status, reply.stream, reply.cut_off), (200, true, false));
     assert_eq!(reply.events[1].data["delta"]["text"], "two");
 }
 
 #[tokio::test]
-async fn a_stream_that_breaks_behind_the_relay_breaks_before_it_and_is_recorded_so() {
+async fn a_broken_stream_breaks_for_the_client_and_is_recorded() {
     let (shown, seen) = watch::channel(false);
     let address = upstream(move |_| {
         let mut seen = seen.clone();
@@ -187,23 +182,14 @@ async fn a_stream_that_breaks_behind_the_relay_breaks_before_it_and_is_recorded_
                 seen.wait_for(|seen| *seen).await.unwrap();
                 Err(std::io::Error::other("gone"))
             });
-            let body = Body::from_stream(stream::iter([Ok(event("one"))]).chain(broken));
-            let mut response = Response::new(body);
-            response
-                .headers_mut()
-                .insert("content-type", "text/event-stream".parse().unwrap());
-            response
+            streamed(stream::iter([Ok(event("one"))]).chain(broken))
         }
     })
     .await;
-    let relay = Relay::start(Position::Front, &address).await.unwrap();
+    let relay = relay(Position::Front, &address).await;
     let key = new_key();
     relay.register(key, None, None);
-    let send = reqwest::Client::new()
-        .post(format!("{}/v1/messages", relay.base_url()))
-        .json(&prompt(key))
-        .send();
-    let mut body = send.await.unwrap().bytes_stream();
+    let mut body = messages(&relay, key).send().await.unwrap().bytes_stream();
     assert_eq!(body.next().await.unwrap().unwrap(), event("one"));
     shown.send(true).unwrap();
     assert!(body.next().await.unwrap().is_err());
@@ -211,26 +197,20 @@ async fn a_stream_that_breaks_behind_the_relay_breaks_before_it_and_is_recorded_
 }
 
 #[tokio::test]
-async fn what_nothing_answers_is_left_without_an_answer() {
+async fn a_request_without_reply_closes_the_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let relay = Relay::start(Position::Front, &address).await.unwrap();
+    let relay = relay(Position::Front, &address).await;
     let key = new_key();
     relay.register(key, None, None);
-    let send = reqwest::Client::new()
-        .post(format!("{}/v1/messages", relay.base_url()))
-        .json(&prompt(key))
-        .send();
-    assert!(send.await.is_err());
+    assert!(messages(&relay, key).send().await.is_err());
     assert_eq!(relay.take(key)[0].reply, None);
 }
 
 #[tokio::test]
-async fn a_mutant_changes_its_own_trial_alone() {
-    let relay = Relay::start(Position::Front, &upstream(told).await)
-        .await
-        .unwrap();
+async fn a_mutant_changes_only_its_own_trial() {
+    let relay = relay(Position::Front, &upstream(echo).await).await;
     let dropped = mutation("request:\n  headers: [{ drop: anthropic-beta }]\n  body: [{ drop: $.model }]");
     let (mutated, clean) = (new_key(), new_key());
     relay.register(mutated, Some(&dropped), None);
@@ -238,17 +218,12 @@ async fn a_mutant_changes_its_own_trial_alone() {
     for (key, is_there) in [(mutated, false), (clean, true)] {
         let mut body = prompt(key);
         body["model"] = json!(MODEL);
-        let reply = reqwest::Client::new()
-            .post(format!("{}/v1/messages", relay.base_url()))
-            .header("anthropic-beta", "a-2025-01-01")
-            .json(&body)
-            .send()
-            .await
-            .unwrap();
+        let request = messages(&relay, key).header("anthropic-beta", "a-2025-01-01");
+        let reply = request.json(&body).send().await.unwrap();
         let came: Value = reply.json().await.unwrap();
         assert_eq!(came["headers"].to_string().contains("anthropic-beta"), is_there);
         assert_eq!(came["body"].as_str().unwrap().contains(MODEL), is_there);
-        // What was sent is recorded, not what the mutant made of it.
+        // The record contains the original request, not the changed one.
         assert!(
             relay.take(key)[0]
                 .request
@@ -261,10 +236,8 @@ async fn a_mutant_changes_its_own_trial_alone() {
 }
 
 #[tokio::test]
-async fn a_mutant_of_the_other_side_and_another_turn_changes_nothing() {
-    let relay = Relay::start(Position::Front, &upstream(told).await)
-        .await
-        .unwrap();
+async fn a_mutant_of_another_side_or_turn_changes_nothing() {
+    let relay = relay(Position::Front, &upstream(echo).await).await;
     for yaml in [
         "position: behind\nrequest:\n  headers: [{ drop: x }]",
         "when: { turn: 2 }\nrequest:\n  headers: [{ drop: x }]",
@@ -274,19 +247,13 @@ async fn a_mutant_of_the_other_side_and_another_turn_changes_nothing() {
         let key = new_key();
         let mutation = mutation(yaml);
         relay.register(key, Some(&mutation), None);
-        reqwest::Client::new()
-            .post(format!("{}/v1/messages", relay.base_url()))
-            .header("x", "1")
-            .json(&prompt(key))
-            .send()
-            .await
-            .unwrap();
+        messages(&relay, key).header("x", "1").send().await.unwrap();
         assert_eq!(mutation.changes(), 0, "{yaml}");
     }
 }
 
 #[tokio::test]
-async fn replies_are_made_up_and_requests_sent_twice() {
+async fn a_mutant_makes_up_replies_and_repeats_requests() {
     let count = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&count);
     let address = upstream(move |_| {
@@ -294,16 +261,11 @@ async fn replies_are_made_up_and_requests_sent_twice() {
         async { Response::new(Body::from("{\"usage\": {\"input_tokens\": 3}}")) }
     })
     .await;
-    let relay = Relay::start(Position::Behind, &address).await.unwrap();
+    let relay = relay(Position::Behind, &address).await;
     let send = async |yaml: &str| {
         let key = new_key();
         relay.register(key, Some(&mutation(yaml)), None);
-        let reply = reqwest::Client::new()
-            .post(format!("{}/v1/messages", relay.base_url()))
-            .json(&prompt(key))
-            .send()
-            .await
-            .unwrap();
+        let reply = messages(&relay, key).send().await.unwrap();
         (reply.status().as_u16(), reply.text().await.unwrap())
     };
     let made_up =
@@ -318,28 +280,23 @@ async fn replies_are_made_up_and_requests_sent_twice() {
 }
 
 #[tokio::test]
-async fn a_buffering_mutant_passes_nothing_on_before_the_end() {
+async fn a_buffering_mutant_holds_back_the_whole_body() {
     let (open, opened) = watch::channel(false);
     let address = upstream(move |_| {
         let mut opened = opened.clone();
         async move {
             let last = stream::once(async move {
                 opened.wait_for(|open| *open).await.unwrap();
-                event("two")
+                Ok(event("two"))
             });
-            streamed(stream::iter([event("one")]).chain(last))
+            streamed(stream::iter([Ok(event("one"))]).chain(last))
         }
     })
     .await;
-    let relay = Relay::start(Position::Front, &address).await.unwrap();
+    let relay = relay(Position::Front, &address).await;
     let key = new_key();
     relay.register(key, Some(&mutation("reply: { buffer: true }")), None);
-    let reply = reqwest::Client::new()
-        .post(format!("{}/v1/messages", relay.base_url()))
-        .json(&prompt(key))
-        .send()
-        .await
-        .unwrap();
+    let reply = messages(&relay, key).send().await.unwrap();
     assert!(relay.take(key)[0].reply.as_ref().unwrap().events.is_empty());
     open.send(true).unwrap();
     assert_eq!(

@@ -7,9 +7,7 @@ use std::process::{Command, Output};
 
 use compat_matrix::evidence::Evidence;
 use compat_matrix::evidence_files;
-use compat_matrix::trial::write_evidence;
-use compat_matrix::wire::exchange::{Body, Lockstep, SentEvent};
-use compat_matrix::wire::passage::{Passage, PassedReply};
+use compat_matrix::wire::exchange::{Body, GatewayExchange, GatewayReply, Lockstep, SentEvent};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -37,12 +35,12 @@ fn lossy() -> Evidence {
     request
         .headers
         .push(("authorization".into(), "[redacted, 9 bytes]".into()));
-    let passage = Passage {
+    let passage = GatewayExchange {
         number: 1,
         turn: Some(1),
         operation: exchange.operation,
         request,
-        reply: Some(PassedReply {
+        reply: Some(GatewayReply {
             at_ms: 7,
             status: 200,
             headers: vec![("content-type".into(), "application/json".into())],
@@ -64,7 +62,7 @@ fn lossy() -> Evidence {
 
 fn folder_of(evidence: &Evidence) -> TempDir {
     let folder = TempDir::new().expect("a temporary folder");
-    write_evidence(evidence, None, folder.path()).expect("evidence");
+    evidence_files::write(evidence, None, folder.path()).expect("evidence");
     folder
 }
 

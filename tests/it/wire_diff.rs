@@ -10,19 +10,19 @@ use compat_matrix::expectation::{Check, Interest, KnownChange, Turn};
 use compat_matrix::ids::TierId;
 use compat_matrix::outcome::{Cause, Verdict};
 use compat_matrix::wire::answer::ProviderAnswer;
-use compat_matrix::wire::exchange::{Body, Exchange, Lockstep, SentEvent};
-use compat_matrix::wire::passage::{Passage, PassedReply};
+use compat_matrix::wire::exchange::{
+    Body, GatewayExchange, GatewayReply, Lockstep, ProviderExchange, SentEvent,
+};
 use compat_matrix::wire::{Direction, Operation, Route, Usage, converse, messages};
 use compat_matrix::wire_diff::noise::{self, RULES};
 use compat_matrix::wire_diff::{Change, Difference, Fate, Part, compare};
 use serde_json::{Value, json};
-
 mod frame;
 
 /// One request and its reply, as both sides saw it: equal until a test changes one side.
 struct Wire {
-    sent: Vec<Passage>,
-    exchanges: Vec<Exchange>,
+    sent: Vec<GatewayExchange>,
+    exchanges: Vec<ProviderExchange>,
 }
 
 impl Wire {
@@ -116,7 +116,7 @@ fn timed(index: usize, events: impl IntoIterator<Item = Value>) -> Vec<SentEvent
     events.map(|(data, at_ms)| SentEvent { at_ms, data }).collect()
 }
 
-fn arrived(index: usize, body: &Value, blocks: &Value) -> Exchange {
+fn arrived(index: usize, body: &Value, blocks: &Value) -> ProviderExchange {
     let answer = answer(blocks);
     let mut exchange = exchange(body.clone(), answer.message());
     exchange.number = index + 1;
@@ -127,17 +127,17 @@ fn arrived(index: usize, body: &Value, blocks: &Value) -> Exchange {
     exchange
 }
 
-fn passage(index: usize, body: &Value, exchange: &Exchange) -> Passage {
+fn passage(index: usize, body: &Value, exchange: &ProviderExchange) -> GatewayExchange {
     let mut request = exchange.request.clone();
     request.at_ms = index as u64 * 1000;
     request.body = Body::Json(body.clone());
     let events = exchange.reply.events.iter().map(|event| event.data.clone());
-    Passage {
+    GatewayExchange {
         number: index + 1,
         turn: Some(index + 1),
         operation: Operation::Messages,
         request,
-        reply: Some(PassedReply {
+        reply: Some(GatewayReply {
             at_ms: index as u64 * 1000 + 20,
             status: exchange.reply.status,
             headers: vec![("content-type".into(), "text/event-stream; charset=utf-8".into())],

@@ -9,7 +9,7 @@ use crate::expectation::matcher::shown;
 use crate::expectation::provider_side::{Turn, TurnForm, at, on_each};
 use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene, trace};
 use crate::wire::Operation;
-use crate::wire::exchange::Exchange;
+use crate::wire::exchange::ProviderExchange;
 use crate::wire_diff::Part;
 
 /// Provider's side: cache breakpoints (`cache_control`, on Converse `cachePoint`), and the tokens that its cache wrote
@@ -99,7 +99,7 @@ impl Kind for CacheCheck {
     }
 }
 
-fn breakpoint_count(exchange: &Exchange) -> u64 {
+fn breakpoint_count(exchange: &ProviderExchange) -> u64 {
     let Some(message) = &exchange.message else {
         return 0;
     };
@@ -109,7 +109,7 @@ fn breakpoint_count(exchange: &Exchange) -> u64 {
     (marked_blocks + marked_tools) as u64
 }
 
-fn at_least(what: &str, least: u64, found: u64, exchange: &Exchange) -> Option<Deviation> {
+fn at_least(what: &str, least: u64, found: u64, exchange: &ProviderExchange) -> Option<Deviation> {
     (found < least).then(|| Deviation {
         summary: format!("too few {what} at the provider"),
         expected: format!("at least {least} {what}"),

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Kind, Side};
+use crate::evidence::file;
 use crate::document::{KeyPath, Query};
 use crate::expectation::claude_side::deviations;
 use crate::expectation::interest::{ANSWER, Interest};
@@ -50,7 +51,7 @@ impl Kind for DirectReplyCheck {
 
     fn judge(&self, scene: &Scene<'_>) -> Ruling {
         let status = self.status;
-        let at = || Some(("direct.json".to_owned(), 1));
+        let at = || Some((file::DIRECT_REPLY.to_owned(), 1));
         let Some(reply) = &scene.evidence.direct else {
             return Ruling::Judged(vec![Deviation {
                 summary: "the direct request was not sent".into(),

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::expectation::Deviation;
 use crate::expectation::provider_side::{at, outline};
-use crate::wire::exchange::Exchange;
+use crate::wire::exchange::ProviderExchange;
 use crate::wire::message::Content;
 use crate::wire::script::{Prompt, PromptBlock};
 
@@ -20,7 +20,7 @@ pub(super) fn missing(
     of_prompt: OfPrompt,
     of_request: OfRequest,
     prompts: &[Prompt],
-    exchange: &Exchange,
+    exchange: &ProviderExchange,
 ) -> Vec<Deviation> {
     let message = exchange.message.iter();
     let blocks = message.flat_map(|message| message.blocks());

@@ -11,7 +11,7 @@ use crate::expectation::provider_side::{Turn, TurnForm, at, on_each};
 use crate::expectation::{
     Checker, Deviation, Interest, MatchError, Matcher, MatcherForm, Ruling, Scene, trace, value_tree,
 };
-use crate::wire::exchange::Exchange;
+use crate::wire::exchange::ProviderExchange;
 use crate::wire::{Operation, Route};
 use crate::wire_diff::Part;
 
@@ -126,7 +126,7 @@ impl Kind for RequestCheck {
 }
 
 impl RequestCheck {
-    fn by_route(&self, exchange: &Exchange) -> Option<Deviation> {
+    fn by_route(&self, exchange: &ProviderExchange) -> Option<Deviation> {
         let route = self.route.filter(|route| exchange.route != Some(*route))?;
         let found = exchange.route.map_or("no known route", |route| route.as_str());
         let error = MatchError {
@@ -137,7 +137,7 @@ impl RequestCheck {
         Some(deviation(exchange, summary, error))
     }
 
-    fn by_stream(&self, exchange: &Exchange) -> Option<Deviation> {
+    fn by_stream(&self, exchange: &ProviderExchange) -> Option<Deviation> {
         let word = |streamed| match streamed {
             true => "a streamed reply",
             false => "a reply in one piece",
@@ -151,14 +151,14 @@ impl RequestCheck {
         Some(deviation(exchange, format!("the provider was asked for {found}"), error))
     }
 
-    fn by_model(&self, exchange: &Exchange) -> Option<Deviation> {
+    fn by_model(&self, exchange: &ProviderExchange) -> Option<Deviation> {
         let message = exchange.message.as_ref();
         let model = message.map(|message| Value::from(message.model.as_str()));
         let error = self.model.as_ref()?.check(model.as_ref().as_slice()).err()?;
         Some(deviation(exchange, "the request is for another model", error))
     }
 
-    fn by_header(&self, exchange: &Exchange) -> impl Iterator<Item = Deviation> {
+    fn by_header(&self, exchange: &ProviderExchange) -> impl Iterator<Item = Deviation> {
         self.headers.iter().filter_map(|(name, matcher)| {
             let values: Vec<&str> = exchange.request.header(name).collect();
             let joined = Value::String(values.join(","));
@@ -169,7 +169,7 @@ impl RequestCheck {
         })
     }
 
-    fn by_body(&self, exchange: &Exchange) -> impl Iterator<Item = Deviation> {
+    fn by_body(&self, exchange: &ProviderExchange) -> impl Iterator<Item = Deviation> {
         self.body.iter().filter_map(|(query, matcher)| {
             let error = match exchange.request.body.json() {
                 Some(body) => value_tree::check(query, matcher, body).err()?,
@@ -220,7 +220,7 @@ impl RequestCheck {
     }
 }
 
-fn deviation(exchange: &Exchange, summary: impl Into<String>, error: MatchError) -> Deviation {
+fn deviation(exchange: &ProviderExchange, summary: impl Into<String>, error: MatchError) -> Deviation {
     Deviation {
         summary: summary.into(),
         expected: error.expected,

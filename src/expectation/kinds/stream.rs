@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{Kind, Side};
 use crate::document::KeyPath;
-use crate::evidence::{Behind, Evidence};
+use crate::evidence::{Behind, Evidence, file};
 use crate::expectation::claude_side::{claude_exchanges, transcript_end};
 use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
 use crate::transcript::{Answer, DeltaKind};
@@ -124,7 +124,7 @@ fn held_back(evidence: &Evidence) -> Vec<Deviation> {
                 lockstep.deltas.saturating_sub(1)
             ),
             actual: format!("{} showed; then the provider waited in vain", lockstep.seen),
-            evidence: Some(("exchanges.jsonl".into(), exchange.number)),
+            evidence: Some((file::PROVIDER_EXCHANGES.into(), exchange.number)),
         })
         .collect()
 }

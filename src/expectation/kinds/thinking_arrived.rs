@@ -10,7 +10,7 @@ use crate::expectation::provider_side::{Turn, TurnForm, at, blocks_before, messa
 use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene, trace};
 use crate::text::clipped;
 use crate::wire::Operation;
-use crate::wire::exchange::Exchange;
+use crate::wire::exchange::ProviderExchange;
 use crate::wire::message::{Content, Message};
 use crate::wire_diff::Part;
 
@@ -72,12 +72,12 @@ impl Kind for ThinkingArrivedCheck {
     }
 }
 
-fn assistant(exchange: &Exchange) -> impl Iterator<Item = &Message> {
+fn assistant(exchange: &ProviderExchange) -> impl Iterator<Item = &Message> {
     messages(exchange).iter().filter(|message| message.role == "assistant")
 }
 
 /// Text and signature of the thinking blocks in the request.
-fn returned(exchange: &Exchange) -> Vec<(&str, &str)> {
+fn returned(exchange: &ProviderExchange) -> Vec<(&str, &str)> {
     assistant(exchange)
         .flat_map(|message| &message.content)
         .filter_map(|block| match &block.content {
@@ -87,7 +87,7 @@ fn returned(exchange: &Exchange) -> Vec<(&str, &str)> {
         .collect()
 }
 
-fn altered((thinking, signature): (&str, &str), returned: &[(&str, &str)], exchange: &Exchange) -> Deviation {
+fn altered((thinking, signature): (&str, &str), returned: &[(&str, &str)], exchange: &ProviderExchange) -> Deviation {
     let alike = returned
         .iter()
         .find(|(text, sign)| *text == thinking || *sign == signature);
@@ -113,7 +113,7 @@ fn altered((thinking, signature): (&str, &str), returned: &[(&str, &str)], excha
 }
 
 /// A message with thinking that does not stand first.
-fn displaced(exchange: &Exchange) -> Option<Deviation> {
+fn displaced(exchange: &ProviderExchange) -> Option<Deviation> {
     let is_displaced = |message: &Message| {
         let mut blocks = message.content.iter().map(|block| block.content.is_thinking());
         blocks.next() == Some(false) && blocks.any(|thinks| thinks)

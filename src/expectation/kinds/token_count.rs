@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{Kind, Side};
 use crate::document::KeyPath;
-use crate::evidence::{Behind, Evidence};
+use crate::evidence::{Behind, Evidence, file};
 use crate::expectation::count::{CountForm, CountMatcher};
 use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
 use crate::text::clipped;
@@ -41,7 +41,7 @@ impl Kind for TokenCountCheck {
         if evidence.behind == Behind::Live && !self.0.has_bounds() {
             return Ruling::NotJudged;
         }
-        let at = || Some(("count_tokens.json".to_owned(), 1));
+        let at = || Some((file::TOKEN_COUNT.to_owned(), 1));
         let deviation = |summary: &str, expected: String, actual: String, evidence| {
             Ruling::Judged(vec![Deviation {
                 summary: summary.into(),

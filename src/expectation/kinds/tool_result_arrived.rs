@@ -9,7 +9,7 @@ use crate::expectation::provider_side::{Turn, TurnForm, at, blocks_before, messa
 use crate::expectation::{Checker, Deviation, Interest, Matcher, MatcherForm, Ruling, Scene, trace};
 use crate::text::clipped;
 use crate::wire::Operation;
-use crate::wire::exchange::Exchange;
+use crate::wire::exchange::ProviderExchange;
 use crate::wire::message::{Content, text_of};
 use crate::wire_diff::Part;
 
@@ -91,14 +91,14 @@ impl Kind for ToolResultArrivedCheck {
 
 impl ToolResultArrivedCheck {
     /// The ids that the provider gave to its calls of the tool before `exchange`.
-    fn calls_before(&self, exchange: &Exchange, exchanges: &[Exchange]) -> Vec<String> {
+    fn calls_before(&self, exchange: &ProviderExchange, exchanges: &[ProviderExchange]) -> Vec<String> {
         blocks_before(exchange, exchanges)
             .filter(|block| block["type"] == "tool_use" && block["name"] == *self.name)
             .filter_map(|block| block["id"].as_str().map(str::to_owned))
             .collect()
     }
 
-    fn judge_call(&self, id: &str, results: &[Arrived], exchange: &Exchange) -> Option<Deviation> {
+    fn judge_call(&self, id: &str, results: &[Arrived], exchange: &ProviderExchange) -> Option<Deviation> {
         let deviation = |summary: &str, expected: String, actual: String| Deviation {
             summary: summary.into(),
             expected,
@@ -130,7 +130,7 @@ impl ToolResultArrivedCheck {
     }
 }
 
-fn results(exchange: &Exchange) -> Vec<Arrived<'_>> {
+fn results(exchange: &ProviderExchange) -> Vec<Arrived<'_>> {
     messages(exchange)
         .iter()
         .flat_map(|message| &message.content)
@@ -149,7 +149,7 @@ fn results(exchange: &Exchange) -> Vec<Arrived<'_>> {
         .collect()
 }
 
-fn other_results(results: &[Arrived], exchange: &Exchange) -> String {
+fn other_results(results: &[Arrived], exchange: &ProviderExchange) -> String {
     let ids: Vec<&str> = results.iter().map(|result| result.id).collect();
     match ids.is_empty() {
         true => format!("no tool result; {}", outline(exchange)),

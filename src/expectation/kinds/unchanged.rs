@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Kind, Side};
+use crate::evidence::file;
 use crate::document::KeyPath;
 use crate::expectation::{Checker, Deviation, Interest, KnownChange, Ruling, Scene};
 use crate::text::clipped;
@@ -109,7 +110,7 @@ impl UnchangedCheck {
             summary: summary.into(),
             expected: "no change except for those that every gateway may make".into(),
             actual: clipped(&lines.join("; ")),
-            evidence: Some(("sent.jsonl".into(), first.sent)),
+            evidence: Some((file::GATEWAY_EXCHANGES.into(), first.sent)),
         }
     }
 }

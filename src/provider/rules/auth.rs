@@ -1,4 +1,4 @@
-//! Who asks: keys, signatures and access tokens.
+//! Credentials: keys, signatures and access tokens.
 
 use std::sync::LazyLock;
 
@@ -8,30 +8,9 @@ use super::{Rule, Subject};
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::{Operation, Route};
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
-        name: "one_api_key",
-        source: "https://github.com/Podden/openwebui_anthropic_api_manifold_pipe/pull/38 (401 for the right key sent twice)",
-        check: one_api_key,
-    },
-    Rule {
-        name: "anthropic_api_key",
-        source: "https://platform.claude.com/docs/en/api/errors (401 authentication_error)",
-        check: anthropic_api_key,
-    },
-    Rule {
-        name: "aws_signature",
-        source: "https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html",
-        check: aws_signature,
-    },
-    Rule {
-        name: "google_access_token",
-        source: "https://cloud.google.com/apis/design/errors (401 UNAUTHENTICATED)",
-        check: google_access_token,
-    },
-];
+pub(super) const RULES: &[Rule] = rules![one_api_key, anthropic_api_key, aws_signature, google_access_token,];
 
-/// Whether the request is one that one of `routes` lets in only with its credentials.
+/// Whether the request is for one of `routes` and needs credentials.
 fn is_on(subject: &Subject, routes: &[Route]) -> bool {
     subject.incoming.target.operation != Operation::OauthToken
         && subject
@@ -41,12 +20,15 @@ fn is_on(subject: &Subject, routes: &[Route]) -> bool {
             .is_some_and(|route| routes.contains(&route))
 }
 
+/// Source: https://github.com/Podden/openwebui_anthropic_api_manifold_pipe/pull/38 (401 for the right key sent twice)
 fn one_api_key(subject: &Subject) -> Option<ErrorReply> {
     (is_on(subject, &[Route::Anthropic]) && subject.incoming.header_count("x-api-key") > 1)
         .then(|| ErrorReply::new(401, "API key is invalid."))
 }
 
-/// The key in `x-api-key`, or as a bearer token; either is enough.
+/// Either the header `x-api-key` or a bearer token is enough.
+///
+/// Source: https://platform.claude.com/docs/en/api/errors (401 authentication_error)
 fn anthropic_api_key(subject: &Subject) -> Option<ErrorReply> {
     if !is_on(subject, &[Route::Anthropic]) {
         return None;
@@ -66,8 +48,10 @@ fn bearer<'a>(subject: &'a Subject) -> Option<&'a str> {
     subject.incoming.header("authorization")?.strip_prefix("Bearer ")
 }
 
-/// Signature version 4, by presence and form:
+/// Checks that a signature of version 4 is present and well-formed:
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-authentication-methods.html>.
+///
+/// Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html
 fn aws_signature(subject: &Subject) -> Option<ErrorReply> {
     if !is_on(subject, &[Route::BedrockInvoke, Route::BedrockConverse]) {
         return None;
@@ -87,7 +71,7 @@ fn aws_signature(subject: &Subject) -> Option<ErrorReply> {
             "Missing Authentication Token",
         );
     };
-    // A Bedrock API key stands in for a signature:
+    // A Bedrock API key replaces a signature:
     // https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html
     if bearer(subject) == Some(&subject.credentials.bedrock_api_key) {
         return None;
@@ -132,6 +116,7 @@ fn aws_signature(subject: &Subject) -> Option<ErrorReply> {
     None
 }
 
+/// Source: https://cloud.google.com/apis/design/errors (401 UNAUTHENTICATED)
 fn google_access_token(subject: &Subject) -> Option<ErrorReply> {
     if !is_on(subject, &[Route::VertexAi]) {
         return None;

@@ -8,16 +8,11 @@ use super::{Rule, Subject};
 use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
 
-pub(super) const RULES: &[Rule] = &[Rule {
-    name: "known_betas",
-    source: "https://github.com/BerriAI/litellm/issues/20021 (Bedrock), https://github.com/BerriAI/litellm/issues/18145 \
-             (Vertex AI): what they answer to a flag that they do not know",
-    check: known_betas,
-}];
+pub(super) const RULES: &[Rule] = rules![known_betas,];
 
-/// What Bedrock takes: those of the model's page
+/// The flags that Bedrock accepts: those of the model's page
 /// (<https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>),
-/// those that Claude Code itself sends to Bedrock, and those that LiteLLM's table of betas has for it
+/// those that Claude Code itself sends to Bedrock, and those of LiteLLM's table of betas
 /// (<https://github.com/BerriAI/litellm/blob/main/litellm/anthropic_beta_headers_config.json>).
 const BEDROCK: [&str; 22] = [
     "claude-code-20250219",
@@ -44,7 +39,7 @@ const BEDROCK: [&str; 22] = [
     "tool-search-tool-2025-10-19",
 ];
 
-/// What Vertex AI takes: from the same table, and what Claude Code sends.
+/// The flags that Vertex AI accepts: from the same table, and those that Claude Code sends.
 const VERTEX: [&str; 18] = [
     "claude-code-20250219",
     "compact-2026-01-12",
@@ -66,6 +61,8 @@ const VERTEX: [&str; 18] = [
     "web-search-2025-03-05",
 ];
 
+/// Source: https://github.com/BerriAI/litellm/issues/20021 (Bedrock), https://github.com/BerriAI/litellm/issues/18145
+/// (Vertex AI): their replies to an unknown flag
 fn known_betas(subject: &Subject) -> Option<ErrorReply> {
     let route = subject.route();
     let unknown: Vec<String> = subject
@@ -88,7 +85,7 @@ fn known_betas(subject: &Subject) -> Option<ErrorReply> {
     }
 }
 
-/// Anthropic's own list is not public: a flag has a name and a date.
+/// Anthropic's list is not public, so only the form of a flag is checked: a name and a date.
 fn is_known(route: Route, beta: &str) -> bool {
     static FORM: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"^[a-z0-9]+(-[a-z0-9]+)*-\d{4}-?\d{2}-?\d{2}$").expect("a constant expression")

@@ -1,4 +1,4 @@
-//! Cache breakpoints: how many there may be, and for how long.
+//! Cache breakpoints: their number and their lifetime.
 
 use serde_json::Value;
 
@@ -7,40 +7,17 @@ use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::message::{Block, CacheBreakpoint, Content};
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
-        name: "cache_breakpoints",
-        source: "https://platform.claude.com/docs/en/build-with-claude/prompt-caching (up to 4 breakpoints); wording: \
-                 https://github.com/continuedev/continue/pull/6937",
-        check: breakpoints,
-    },
-    Rule {
-        name: "cache_ttl",
-        source: "https://platform.claude.com/docs/en/build-with-claude/prompt-caching (1-hour cache duration)",
-        check: ttl,
-    },
-    Rule {
-        name: "cache_ttl_offered",
-        source: "https://github.com/earendil-works/pi/pull/1570 (models of Bedrock without a cache of an hour, and what they \
-                 say), https://github.com/BerriAI/litellm/issues/15880",
-        check: ttl_offered,
-    },
-    Rule {
-        name: "cache_ttl_order",
-        source: "https://platform.claude.com/docs/en/build-with-claude/prompt-caching (mixing different TTLs); wording: \
-                 https://github.com/headroomlabs-ai/headroom/issues/2939",
-        check: ttl_order,
-    },
-    Rule {
-        name: "cached_thinking",
-        source: "https://platform.claude.com/docs/en/build-with-claude/prompt-caching (what cannot be cached)",
-        check: cached_thinking,
-    },
+pub(super) const RULES: &[Rule] = rules![
+    cache_breakpoints,
+    cache_ttl,
+    cache_ttl_offered,
+    cache_ttl_order,
+    cached_thinking,
 ];
 
 const MOST: usize = 4;
 
-/// Every breakpoint with its place, in the order in which a provider reads them.
+/// Every breakpoint with its path, in the order in which a provider reads them.
 fn all<'a>(subject: &Subject<'a>) -> Vec<(String, &'a CacheBreakpoint)> {
     let Some(message) = subject.message() else {
         return Vec::new();
@@ -70,7 +47,9 @@ fn within<'a>(place: &str, block: &'a Block) -> Vec<(String, &'a CacheBreakpoint
     found
 }
 
-fn breakpoints(subject: &Subject) -> Option<ErrorReply> {
+/// Source: https://platform.claude.com/docs/en/build-with-claude/prompt-caching (up to 4 breakpoints); wording:
+/// https://github.com/continuedev/continue/pull/6937
+fn cache_breakpoints(subject: &Subject) -> Option<ErrorReply> {
     let automatic = usize::from(
         subject
             .prompt()?
@@ -86,27 +65,26 @@ fn breakpoints(subject: &Subject) -> Option<ErrorReply> {
     ))
 }
 
-fn ttl(subject: &Subject) -> Option<ErrorReply> {
+/// Source: https://platform.claude.com/docs/en/build-with-claude/prompt-caching (1-hour cache duration)
+fn cache_ttl(subject: &Subject) -> Option<ErrorReply> {
     let (place, _) = all(subject)
         .into_iter()
         .find(|(_, cache)| !matches!(cache.ttl.as_str(), "5m" | "1h"))?;
-    match subject.route() {
-        Route::BedrockConverse => Some(ErrorReply::new(
-            400,
-            format!(
-                "Value at '{place}.cachePoint.ttl' failed to satisfy constraint: Member must satisfy enum value set: [5m, 1h]"
-            ),
-        )),
-        _ => subject.invalid(format!(
-            "{place}.cache_control.ephemeral.ttl: Input should be '5m' or '1h'"
-        )),
-    }
+    subject.invalid_or(
+        format!(
+            "Value at '{place}.cachePoint.ttl' failed to satisfy constraint: Member must satisfy enum value set: [5m, 1h]"
+        ),
+        format!("{place}.cache_control.ephemeral.ttl: Input should be '5m' or '1h'"),
+    )
 }
 
-/// On Bedrock a cache of an hour came with the 4.5 models; Anthropic and Vertex AI offer it of every model.
-fn ttl_offered(subject: &Subject) -> Option<ErrorReply> {
+/// Bedrock has a one-hour cache since the 4.5 models; Anthropic and Vertex AI have it for every model.
+///
+/// Source: https://github.com/earendil-works/pi/pull/1570 (models of Bedrock without a one-hour cache, and their
+/// message), https://github.com/BerriAI/litellm/issues/15880
+fn cache_ttl_offered(subject: &Subject) -> Option<ErrorReply> {
     if !subject.is_on(&[Route::BedrockInvoke, Route::BedrockConverse])
-        || bedrock_keeps_for_an_hour(subject.model())
+        || has_one_hour_cache_on_bedrock(subject.model())
     {
         return None;
     }
@@ -116,13 +94,15 @@ fn ttl_offered(subject: &Subject) -> Option<ErrorReply> {
     ))
 }
 
-fn bedrock_keeps_for_an_hour(model: &str) -> bool {
+fn has_one_hour_cache_on_bedrock(model: &str) -> bool {
     let is_older = model.starts_with("claude-3-")
         || matches!(model, "claude-opus-4" | "claude-opus-4-1" | "claude-sonnet-4");
     !is_older
 }
 
-fn ttl_order(subject: &Subject) -> Option<ErrorReply> {
+/// Source: https://platform.claude.com/docs/en/build-with-claude/prompt-caching (mixing different TTLs); wording:
+/// https://github.com/headroomlabs-ai/headroom/issues/2939
+fn cache_ttl_order(subject: &Subject) -> Option<ErrorReply> {
     let all = all(subject);
     let first_short = all.iter().position(|(_, cache)| cache.ttl == "5m")?;
     let (place, _) = all[first_short..].iter().find(|(_, cache)| cache.ttl == "1h")?;
@@ -132,6 +112,7 @@ fn ttl_order(subject: &Subject) -> Option<ErrorReply> {
     ))
 }
 
+/// Source: https://platform.claude.com/docs/en/build-with-claude/prompt-caching (what cannot be cached)
 fn cached_thinking(subject: &Subject) -> Option<ErrorReply> {
     let (place, block) = subject
         .blocks()
@@ -148,7 +129,7 @@ mod tests {
     use crate::wire::model::canonical_name;
 
     #[test]
-    fn bedrock_keeps_a_prompt_for_an_hour_since_the_4_5_models() {
+    fn bedrock_has_a_one_hour_cache_since_the_4_5_models() {
         for (model, keeps) in [
             ("us.anthropic.claude-haiku-4-5-20251001-v1:0", true),
             ("us.anthropic.claude-sonnet-4-6", true),
@@ -157,7 +138,11 @@ mod tests {
             ("us.anthropic.claude-opus-4-1-20250805-v1:0", false),
             ("us.anthropic.claude-3-7-sonnet-20250219-v1:0", false),
         ] {
-            assert_eq!(bedrock_keeps_for_an_hour(canonical_name(model)), keeps, "{model}");
+            assert_eq!(
+                has_one_hour_cache_on_bedrock(canonical_name(model)),
+                keeps,
+                "{model}"
+            );
         }
     }
 }

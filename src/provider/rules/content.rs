@@ -11,47 +11,19 @@ use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::message::{Block, Content};
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
-        name: "roles",
-        source: "https://platform.claude.com/docs/en/api/messages (messages.role); \
-                 https://github.com/BerriAI/litellm/issues/29698 (`system` on Bedrock and Vertex AI)",
-        check: roles,
-    },
-    Rule {
-        name: "empty_content",
-        source: "https://platform.claude.com/docs/en/api/messages (messages.content)",
-        check: empty_content,
-    },
-    Rule {
-        name: "empty_text",
-        source: "https://github.com/anthropics/claude-code/issues/59812, \
-                 https://github.com/anthropics/claude-code/issues/23440, \
-                 https://github.com/anthropics/claude-code/issues/62379 (wordings); \
-                 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ContentBlock.html",
-        check: empty_text,
-    },
-    Rule {
-        name: "image",
-        source: "https://platform.claude.com/docs/en/build-with-claude/vision (formats, 5 MB)",
-        check: image,
-    },
-    Rule {
-        name: "document",
-        source: "https://platform.claude.com/docs/en/build-with-claude/pdf-support",
-        check: document,
-    },
-];
+pub(super) const RULES: &[Rule] = rules![roles, empty_content, empty_text, image, document,];
 
 /// The largest image, in bytes once decoded.
 const LARGEST_IMAGE: usize = 5 << 20;
 
+/// Source: https://platform.claude.com/docs/en/api/messages (messages.role);
+/// https://github.com/BerriAI/litellm/issues/29698 (`system` on Bedrock and Vertex AI)
 fn roles(subject: &Subject) -> Option<ErrorReply> {
     let messages = &subject.message()?.messages;
     for (index, message) in messages.iter().enumerate() {
         match (message.role.as_str(), subject.route()) {
             ("user" | "assistant", _) => {}
-            // Newer models take it in mid-conversation; since when and with which flag is not public.
+            // Newer models accept it within a conversation. Which models and which flag is not public.
             ("system", Route::Anthropic) => {}
             ("system", Route::VertexAi | Route::BedrockInvoke) => {
                 return subject.invalid(
@@ -69,7 +41,9 @@ fn roles(subject: &Subject) -> Option<ErrorReply> {
     None
 }
 
-/// Only the last message may be empty, if it is the assistant's.
+/// Only a last message of the assistant may be empty.
+///
+/// Source: https://platform.claude.com/docs/en/api/messages (messages.content)
 fn empty_content(subject: &Subject) -> Option<ErrorReply> {
     let messages = &subject.message()?.messages;
     let last = messages.len().saturating_sub(1);
@@ -85,6 +59,9 @@ fn empty_content(subject: &Subject) -> Option<ErrorReply> {
     ))
 }
 
+/// Source: https://github.com/anthropics/claude-code/issues/59812,
+/// https://github.com/anthropics/claude-code/issues/23440, https://github.com/anthropics/claude-code/issues/62379
+/// (wordings); https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ContentBlock.html
 fn empty_text(subject: &Subject) -> Option<ErrorReply> {
     let system = &subject.message()?.system;
     let in_system = system
@@ -121,6 +98,7 @@ fn text_refusal(subject: &Subject, place: &str, block: &Block) -> Option<ErrorRe
     }
 }
 
+/// Source: https://platform.claude.com/docs/en/build-with-claude/vision (formats, 5 MB)
 fn image(subject: &Subject) -> Option<ErrorReply> {
     media_blocks(subject).find_map(|(place, block)| match &block.content {
         Content::Image { media_type, data } => {
@@ -146,7 +124,7 @@ fn media_blocks<'a>(subject: &Subject<'a>) -> impl Iterator<Item = (String, &'a 
     })
 }
 
-/// What is wrong with an image, `{place}` standing for its block.
+/// The error of an image; `{place}` stands for the path of its block.
 fn image_fault(media_type: &str, data: &str) -> Option<String> {
     let Ok(bytes) = STANDARD.decode(data) else {
         return Some("{place}.image.source.base64: invalid base64 data".to_owned());
@@ -168,7 +146,7 @@ fn image_fault(media_type: &str, data: &str) -> Option<String> {
     })
 }
 
-/// The media type of an image whose header can be read.
+/// The media type of an image that can be decoded.
 fn decoded_type(bytes: &[u8]) -> Option<&'static str> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?;
     let media_type = match reader.format()? {
@@ -182,6 +160,7 @@ fn decoded_type(bytes: &[u8]) -> Option<&'static str> {
     Some(media_type)
 }
 
+/// Source: https://platform.claude.com/docs/en/build-with-claude/pdf-support
 fn document(subject: &Subject) -> Option<ErrorReply> {
     media_blocks(subject).find_map(|(place, block)| match &block.content {
         Content::Document { media_type, data } if media_type == "application/pdf" => {

@@ -1,4 +1,4 @@
-//! Body fields that a provider does not have, or has only with a beta flag.
+//! Body fields that a provider does not know, or that need a beta flag.
 
 use serde_json::Value;
 
@@ -6,22 +6,9 @@ use super::{Rule, Subject};
 use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
-        name: "known_fields",
-        source: "https://platform.claude.com/docs/en/api/messages (body parameters); what a provider says of another: \
-                 https://github.com/BerriAI/litellm/issues/27532, https://github.com/BerriAI/litellm/issues/26320",
-        check: known_fields,
-    },
-    Rule {
-        name: "beta_fields",
-        source: "https://platform.claude.com/docs/en/build-with-claude/context-editing (beta header); without it: \
-                 https://github.com/BerriAI/litellm/issues/27532",
-        check: beta_fields,
-    },
-];
+pub(super) const RULES: &[Rule] = rules![known_fields, beta_fields,];
 
-/// Fields of every provider that takes the Messages API's body.
+/// Fields of every provider with the Messages API's body.
 const COMMON: [&str; 13] = [
     "messages",
     "max_tokens",
@@ -49,10 +36,10 @@ const ANTHROPIC: [&str; 10] = [
     "speed",
     "fallbacks",
 ];
-/// What Bedrock and Vertex AI name in the body because the path or a header does not.
+/// Fields that Bedrock and Vertex AI have in the body instead of the path or a header.
 const BEDROCK: [&str; 2] = ["anthropic_version", "anthropic_beta"];
 const VERTEX: [&str; 3] = ["anthropic_version", "anthropic_beta", "stream"];
-/// What tokens are counted of: <https://platform.claude.com/docs/en/api/messages-count-tokens>.
+/// Fields of a token count: <https://platform.claude.com/docs/en/api/messages-count-tokens>.
 const COUNTED: [&str; 12] = [
     "model",
     "messages",
@@ -67,7 +54,7 @@ const COUNTED: [&str; 12] = [
     "cache_control",
     "speed",
 ];
-/// What Converse hands on to the model: the model's own fields that Converse has no name for.
+/// Fields that Converse forwards to the model unchanged.
 const CONVERSE_ADDITIONAL: [&str; 8] = [
     "anthropic_beta",
     "thinking",
@@ -79,7 +66,7 @@ const CONVERSE_ADDITIONAL: [&str; 8] = [
     "metadata",
 ];
 
-/// A field that wants a beta flag, by the beginning of the flag's name.
+/// Fields that need a beta flag, and the prefixes of that flag.
 const WITH_BETA: [(&str, &[&str]); 5] = [
     ("context_management", &["context-management-", "compact-"]),
     ("mcp_servers", &["mcp-client-"]),
@@ -88,6 +75,8 @@ const WITH_BETA: [(&str, &[&str]); 5] = [
     ("speed", &["fast-mode-"]),
 ];
 
+/// Source: https://platform.claude.com/docs/en/api/messages (body parameters); the message for an unknown one:
+/// https://github.com/BerriAI/litellm/issues/27532, https://github.com/BerriAI/litellm/issues/26320
 fn known_fields(subject: &Subject) -> Option<ErrorReply> {
     let unknown = field_names(subject)
         .into_iter()
@@ -117,6 +106,8 @@ fn is_known(subject: &Subject, name: &str) -> bool {
     }
 }
 
+/// Source: https://platform.claude.com/docs/en/build-with-claude/context-editing (beta header); without it:
+/// https://github.com/BerriAI/litellm/issues/27532
 fn beta_fields(subject: &Subject) -> Option<ErrorReply> {
     let (name, _) = WITH_BETA.iter().find(|(name, betas)| {
         subject.model_field(name).is_some() && !betas.iter().any(|beta| subject.has_beta(beta))

@@ -1,4 +1,4 @@
-//! The form of a request: what every request of its kind must have before its contents matter.
+//! The form of a request: the parts that every request of its kind needs.
 
 use serde_json::Value;
 
@@ -7,36 +7,15 @@ use crate::wire::error_reply::ErrorReply;
 use crate::wire::exchange::Body;
 use crate::wire::{Operation, Route};
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
-        name: "known_operation",
-        source: "https://platform.claude.com/docs/en/api/errors (404 not_found_error)",
-        check: known_operation,
-    },
-    Rule {
-        name: "json_body",
-        source: "https://platform.claude.com/docs/en/api/errors (400 invalid_request_error)",
-        check: json_body,
-    },
-    Rule {
-        name: "anthropic_version",
-        source: "https://platform.claude.com/docs/en/api/versioning; \
-                 https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html; \
-                 https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai",
-        check: anthropic_version,
-    },
-    Rule {
-        name: "messages",
-        source: "https://platform.claude.com/docs/en/api/messages (messages)",
-        check: messages,
-    },
-    Rule {
-        name: "max_tokens_required",
-        source: "https://platform.claude.com/docs/en/api/messages (max_tokens)",
-        check: max_tokens_required,
-    },
+pub(super) const RULES: &[Rule] = rules![
+    known_operation,
+    json_body,
+    anthropic_version,
+    messages,
+    max_tokens_required,
 ];
 
+/// Source: https://platform.claude.com/docs/en/api/errors (404 not_found_error)
 fn known_operation(subject: &Subject) -> Option<ErrorReply> {
     if subject.incoming.target.operation != Operation::Unknown {
         return None;
@@ -49,14 +28,19 @@ fn known_operation(subject: &Subject) -> Option<ErrorReply> {
     })
 }
 
+/// Source: https://platform.claude.com/docs/en/api/errors (400 invalid_request_error)
 fn json_body(subject: &Subject) -> Option<ErrorReply> {
     let is_json = matches!(subject.incoming.recorded.body, Body::Json(_));
     let is_form = subject.incoming.target.operation == Operation::OauthToken;
     (!is_json && !is_form).then(|| ErrorReply::new(400, "The request body is not valid JSON"))
 }
 
-/// A header for Anthropic, a field of the body for InvokeModel and Vertex AI (not for its token count), nothing for
-/// Converse.
+/// Anthropic has it in a header, InvokeModel and Vertex AI in the body (except for Vertex AI's token count). Converse has
+/// none.
+///
+/// Source: https://platform.claude.com/docs/en/api/versioning;
+/// https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html;
+/// https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai
 fn anthropic_version(subject: &Subject) -> Option<ErrorReply> {
     let prompt = subject.prompt()?;
     let expected = match subject.route() {
@@ -80,6 +64,7 @@ fn version_header(subject: &Subject) -> Option<ErrorReply> {
     }
 }
 
+/// Source: https://platform.claude.com/docs/en/api/messages (messages)
 fn messages(subject: &Subject) -> Option<ErrorReply> {
     let operation = subject.incoming.target.operation;
     if !matches!(operation, Operation::Messages | Operation::CountTokens) {
@@ -94,7 +79,9 @@ fn messages(subject: &Subject) -> Option<ErrorReply> {
     }
 }
 
-/// Converse has a default of its own; a token count has no use for it.
+/// Optional for Converse, which has a default, and for token counts.
+///
+/// Source: https://platform.claude.com/docs/en/api/messages (max_tokens)
 fn max_tokens_required(subject: &Subject) -> Option<ErrorReply> {
     let prompt = subject.prompt()?;
     let is_optional = match subject.route() {

@@ -1,9 +1,15 @@
-//! What a provider refuses, and with which words: tables of rules, each with its source.
+//! The requests that a provider refuses, and its error messages: tables of rules, each with its source.
 //!
-//! The first rule that a request breaks answers it, in the order in which a provider would look: who asks, then
-//! the request's form, then what it asks for. A rule sees the request and says only whether the provider would
-//! take it, never whether a trial passes. What is not sourced is not refused: a rule must never turn away what
-//! the real CLI sends through a sane gateway.
+//! The first broken rule decides the reply, in a provider's order: credentials, the request's form, its content. A rule
+//! decides whether the provider would accept the request, never whether a trial passes. Each refusal needs a source: a rule
+//! must never refuse a request that the real CLI sends through a correct gateway.
+
+/// A table of rules, each with the name of its function.
+macro_rules! rules {
+    ($($name:ident,)*) => {
+        &[$(Rule { name: stringify!($name), check: $name }),*]
+    };
+}
 
 mod auth;
 mod betas;
@@ -28,11 +34,10 @@ use crate::wire::message::{Block, MessageRequest};
 use crate::wire::model::canonical_name;
 use crate::wire::{Operation, Route};
 
-/// The thinking that a provider has sent, as the signatures of the blocks that stood before a tool call, by the
-/// call's id.
+/// The signatures of the thinking blocks that a provider sent before each tool call, by the call's id.
 pub(super) type SentThinking = HashMap<String, Vec<String>>;
 
-/// What a rule may look at.
+/// The data that a rule may read.
 pub(super) struct Subject<'a> {
     pub(super) incoming: &'a Incoming,
     pub(super) credentials: &'a Credentials,
@@ -45,9 +50,6 @@ pub(super) struct Subject<'a> {
 /// A reason to refuse a request.
 struct Rule {
     name: &'static str,
-    /// Where it is written that the provider does so.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for readers of the tables"))]
-    source: &'static str,
     /// The refusal, if the request breaks the rule.
     check: fn(&Subject) -> Option<ErrorReply>,
 }
@@ -86,17 +88,18 @@ impl<'a> Subject<'a> {
         self.incoming.target.operation == Operation::CountTokens
     }
 
-    /// The prompt as the model sees it, of requests that have one.
+    /// The prompt as the model sees it, if the request has one.
     fn message(&self) -> Option<&'a MessageRequest> {
         self.incoming.message.as_ref()
     }
 
-    /// The prompt as it came, of requests that have one.
+    /// The prompt as it arrived, if the request has one.
     fn prompt(&self) -> Option<&'a Value> {
         self.incoming.prompt.as_ref()
     }
 
-    /// A field of the prompt that the model's own API has; Converse carries those that it does not know apart.
+    /// A field of the prompt by its name in the model's own API. Converse has the fields that it does not know in an object
+    /// of their own.
     fn model_field(&self, name: &str) -> Option<&'a Value> {
         let prompt = self.prompt()?;
         let fields = match self.route() {
@@ -116,7 +119,7 @@ impl<'a> Subject<'a> {
             .is_some_and(|message| message.betas.iter().any(|beta| beta.starts_with(prefix)))
     }
 
-    /// A refusal by the model's API itself, which Converse quotes.
+    /// A refusal by the model's own API; Converse quotes it.
     fn invalid(&self, message: impl AsRef<str>) -> Option<ErrorReply> {
         let message = message.as_ref();
         Some(match self.route() {
@@ -127,7 +130,15 @@ impl<'a> Subject<'a> {
         })
     }
 
-    /// The blocks of the conversation, not those within tool results: each with its place, `messages.1.content.0`.
+    /// A refusal with one message from Converse itself, and another from the model's API on the other routes.
+    fn invalid_or(&self, converse: impl AsRef<str>, other: impl AsRef<str>) -> Option<ErrorReply> {
+        match self.route() {
+            Route::BedrockConverse => Some(ErrorReply::new(400, converse.as_ref())),
+            _ => self.invalid(other),
+        }
+    }
+
+    /// The blocks of the conversation with their paths (`messages.1.content.0`), without the blocks within tool results.
     fn blocks(&self) -> impl Iterator<Item = (String, &'a Block)> {
         let messages = self.message().map_or(&[][..], |message| &message.messages);
         messages.iter().enumerate().flat_map(|(index, message)| {
@@ -145,18 +156,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_rule_has_a_name_of_its_own_and_a_source() {
-        let mut names: Vec<&str> = RULES.iter().copied().flatten().map(|rule| rule.name).collect();
-        let count = names.len();
+    fn every_rule_has_a_unique_name_and_a_source() {
+        let files = [
+            include_str!("auth.rs"),
+            include_str!("betas.rs"),
+            include_str!("caching.rs"),
+            include_str!("content.rs"),
+            include_str!("fields.rs"),
+            include_str!("form.rs"),
+            include_str!("models.rs"),
+            include_str!("thinking.rs"),
+            include_str!("tools.rs"),
+        ]
+        .concat();
+        let rules: Vec<&Rule> = RULES.iter().copied().flatten().collect();
+        let mut names: Vec<&str> = rules.iter().map(|rule| rule.name).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), count);
-        assert!(
-            RULES
-                .iter()
-                .copied()
-                .flatten()
-                .all(|rule| rule.source.starts_with("https://"))
-        );
+        assert_eq!(names.len(), rules.len());
+        for name in names {
+            let (before, _) = files.split_once(&format!("fn {name}(subject")).expect(name);
+            let docs = before.lines().rev().take_while(|line| line.starts_with("///"));
+            assert!(docs.into_iter().any(|line| line.contains("https://")), "{name}");
+        }
     }
 }

@@ -1,29 +1,14 @@
-//! Which models there are, and what each can take.
+//! Known models and their limits.
 
 use super::{Rule, Subject};
 use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
-        name: "known_model",
-        source: "https://platform.claude.com/docs/en/about-claude/models/overview",
-        check: known_model,
-    },
-    Rule {
-        name: "inference_profile",
-        source: "https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html; wording: \
-                 https://github.com/FlowiseAI/Flowise/issues/4253",
-        check: inference_profile,
-    },
-    Rule {
-        name: "max_tokens_limit",
-        source: "https://platform.claude.com/docs/en/about-claude/models/overview (max output)",
-        check: max_tokens_limit,
-    },
-];
+pub(super) const RULES: &[Rule] = rules![known_model, inference_profile, max_tokens_limit,];
 
-/// Refuses what is no Claude model's name in the provider's own spelling.
+/// The name must be a Claude model's in the provider's own spelling.
+///
+/// Source: https://platform.claude.com/docs/en/about-claude/models/overview
 fn known_model(subject: &Subject) -> Option<ErrorReply> {
     let model = &subject.message()?.model;
     let is_known = match subject.route() {
@@ -49,8 +34,10 @@ fn known_model(subject: &Subject) -> Option<ErrorReply> {
     })
 }
 
-/// The models of the three tiers are served by inference profiles alone (`us.anthropic…`); tokens are counted under
-/// the plain name too.
+/// The models of the three tiers need an inference profile (`us.anthropic…`), except for a token count.
+///
+/// Source: https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html; wording:
+/// https://github.com/FlowiseAI/Flowise/issues/4253
 fn inference_profile(subject: &Subject) -> Option<ErrorReply> {
     if !subject.is_on(&[Route::BedrockInvoke, Route::BedrockConverse]) || subject.is_count() {
         return None;
@@ -67,6 +54,7 @@ fn inference_profile(subject: &Subject) -> Option<ErrorReply> {
     })
 }
 
+/// Source: https://platform.claude.com/docs/en/about-claude/models/overview (max output)
 fn max_tokens_limit(subject: &Subject) -> Option<ErrorReply> {
     let limit = match subject.model() {
         "claude-haiku-4-5" => 64_000,

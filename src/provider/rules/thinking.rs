@@ -1,4 +1,4 @@
-//! Thinking: the parameter, and the blocks that come back.
+//! Thinking: the parameter, and the blocks that a client returns.
 
 use serde_json::Value;
 
@@ -6,35 +6,12 @@ use super::{Rule, Subject};
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::message::{Content, Message};
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
-        name: "thinking_type",
-        source: "https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking (supported models); wording: \
-                 https://github.com/anomalyco/opencode/issues/22863, https://github.com/pensarai/apex/pull/890",
-        check: kind,
-    },
-    Rule {
-        name: "thinking_budget",
-        source: "https://platform.claude.com/docs/en/build-with-claude/extended-thinking (budget_tokens); wording: \
-                 https://github.com/BerriAI/litellm/issues/39627",
-        check: budget,
-    },
-    Rule {
-        name: "thinking_temperature",
-        source: "https://platform.claude.com/docs/en/build-with-claude/extended-thinking (feature compatibility)",
-        check: temperature,
-    },
-    Rule {
-        name: "thinking_signature",
-        source: "https://platform.claude.com/docs/en/build-with-claude/extended-thinking (thinking encryption)",
-        check: signature,
-    },
-    Rule {
-        name: "thinking_lost",
-        source: "https://platform.claude.com/docs/en/build-with-claude/extended-thinking (preserving thinking blocks); \
-                 wording: https://github.com/BerriAI/litellm/issues/8777",
-        check: lost,
-    },
+pub(super) const RULES: &[Rule] = rules![
+    thinking_type,
+    thinking_budget,
+    thinking_temperature,
+    thinking_signature,
+    thinking_lost,
 ];
 
 const LEAST_BUDGET: u64 = 1024;
@@ -47,7 +24,9 @@ fn is_on(thinking: &Value) -> bool {
     thinking["type"] == "enabled" || thinking["type"] == "adaptive"
 }
 
-fn kind(subject: &Subject) -> Option<ErrorReply> {
+/// Source: https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking (supported models); wording:
+/// https://github.com/anomalyco/opencode/issues/22863, https://github.com/pensarai/apex/pull/890
+fn thinking_type(subject: &Subject) -> Option<ErrorReply> {
     let asked = thinking(subject)?["type"].as_str();
     match (asked, subject.model()) {
         (Some("adaptive"), "claude-haiku-4-5") => subject.invalid("adaptive thinking is not supported on this model"),
@@ -64,7 +43,9 @@ fn kind(subject: &Subject) -> Option<ErrorReply> {
     }
 }
 
-fn budget(subject: &Subject) -> Option<ErrorReply> {
+/// Source: https://platform.claude.com/docs/en/build-with-claude/extended-thinking (budget_tokens); wording:
+/// https://github.com/BerriAI/litellm/issues/39627
+fn thinking_budget(subject: &Subject) -> Option<ErrorReply> {
     let thinking = thinking(subject)?;
     if thinking["type"] != "enabled" {
         return None;
@@ -77,7 +58,7 @@ fn budget(subject: &Subject) -> Option<ErrorReply> {
             "thinking.enabled.budget_tokens: Input should be greater than or equal to {LEAST_BUDGET}"
         ));
     }
-    // With interleaved thinking the budget spans several answers.
+    // With interleaved thinking, the budget is for several replies.
     let interleaves = subject.has_beta("interleaved-thinking-") && !subject.message()?.tools.is_empty();
     let max_tokens = subject.message()?.max_tokens?;
     if budget < max_tokens || interleaves || subject.is_count() {
@@ -89,7 +70,8 @@ fn budget(subject: &Subject) -> Option<ErrorReply> {
     )
 }
 
-fn temperature(subject: &Subject) -> Option<ErrorReply> {
+/// Source: https://platform.claude.com/docs/en/build-with-claude/extended-thinking (feature compatibility)
+fn thinking_temperature(subject: &Subject) -> Option<ErrorReply> {
     let prompt = subject.prompt()?;
     let temperature = prompt["temperature"]
         .as_f64()
@@ -103,8 +85,10 @@ fn temperature(subject: &Subject) -> Option<ErrorReply> {
     )
 }
 
-/// A signature is the provider's own, and over this very text.
-fn signature(subject: &Subject) -> Option<ErrorReply> {
+/// The provider must have made the signature, for the same text.
+///
+/// Source: https://platform.claude.com/docs/en/build-with-claude/extended-thinking (thinking encryption)
+fn thinking_signature(subject: &Subject) -> Option<ErrorReply> {
     let model = &subject.message()?.model;
     let (place, _) = subject.blocks().find(|(_, block)| match &block.content {
         Content::Thinking { thinking, signature } => !subject.signer.verifies(model, thinking, signature),
@@ -113,9 +97,12 @@ fn signature(subject: &Subject) -> Option<ErrorReply> {
     subject.invalid(format!("{place}: Invalid `signature` in `thinking` block"))
 }
 
-/// In a tool loop the thinking that led to the call comes back before it, as it was. Known is what this provider sent in
-/// this conversation: an answer without thinking owes none.
-fn lost(subject: &Subject) -> Option<ErrorReply> {
+/// In a tool loop, a client must return the thinking before the call unchanged. This applies only to thinking that this
+/// provider sent.
+///
+/// Source: https://platform.claude.com/docs/en/build-with-claude/extended-thinking (preserving thinking blocks);
+/// wording: https://github.com/BerriAI/litellm/issues/8777
+fn thinking_lost(subject: &Subject) -> Option<ErrorReply> {
     if !is_on(thinking(subject)?) {
         return None;
     }

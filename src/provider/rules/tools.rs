@@ -1,4 +1,4 @@
-//! Tools, calls of them, and results.
+//! Tools, their calls and their results.
 
 use std::collections::HashSet;
 
@@ -9,53 +9,19 @@ use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::message::{Content, Message};
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
-        name: "tool_names",
-        source: "https://platform.claude.com/docs/en/agents-and-tools/tool-use/define-tools (name); wording: \
-                 https://github.com/tailcallhq/forgecode/issues/892",
-        check: tool_names,
-    },
-    Rule {
-        name: "server_tools",
-        source: "https://github.com/BerriAI/litellm/issues/26252, https://github.com/BerriAI/litellm/issues/28083; \
-                 https://platform.claude.com/docs/en/build-with-claude/claude-in-amazon-bedrock (features not supported); \
-                 wording: https://github.com/anthropics/claude-quickstarts/issues/251",
-        check: server_tools,
-    },
-    Rule {
-        name: "tool_choice",
-        source: "https://github.com/BerriAI/litellm/issues/25477",
-        check: tool_choice,
-    },
-    Rule {
-        name: "tool_config",
-        source: "https://github.com/langgenius/dify/issues/16421",
-        check: tool_config,
-    },
-    Rule {
-        name: "tool_ids",
-        source: "https://github.com/anthropics/claude-code/issues/21317",
-        check: tool_ids,
-    },
-    Rule {
-        name: "tool_results_missing",
-        source: "https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls; Converse: \
-                 https://github.com/camel-ai/camel/issues/3954",
-        check: results_missing,
-    },
-    Rule {
-        name: "tool_results_surplus",
-        source: "https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls",
-        check: results_surplus,
-    },
-    Rule {
-        name: "tool_error_content",
-        source: "https://github.com/aws-samples/sample-multi-agent-orchestration-chat-on-agentcore/issues/15",
-        check: error_content,
-    },
+pub(super) const RULES: &[Rule] = rules![
+    tool_names,
+    server_tools,
+    tool_choice,
+    tool_config,
+    tool_ids,
+    tool_results_missing,
+    tool_results_surplus,
+    tool_error_content,
 ];
 
+/// Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/define-tools (name); wording:
+/// https://github.com/tailcallhq/forgecode/issues/892
 fn tool_names(subject: &Subject) -> Option<ErrorReply> {
     let mut names = HashSet::new();
     let twice = subject
@@ -66,16 +32,17 @@ fn tool_names(subject: &Subject) -> Option<ErrorReply> {
     if !twice {
         return None;
     }
-    match subject.route() {
-        Route::BedrockConverse => Some(ErrorReply::new(
-            400,
-            "The tool names in toolConfig must be unique.",
-        )),
-        _ => subject.invalid("tools: Tool names must be unique."),
-    }
+    subject.invalid_or(
+        "The tool names in toolConfig must be unique.",
+        "tools: Tool names must be unique.",
+    )
 }
 
-/// Tools that run at Anthropic: Bedrock has none of them, Vertex AI web search alone.
+/// Tools that Anthropic runs: Bedrock has none, Vertex AI has only web search.
+///
+/// Source: https://github.com/BerriAI/litellm/issues/26252, https://github.com/BerriAI/litellm/issues/28083;
+/// https://platform.claude.com/docs/en/build-with-claude/claude-in-amazon-bedrock (features not supported); wording:
+/// https://github.com/anthropics/claude-quickstarts/issues/251
 fn server_tools(subject: &Subject) -> Option<ErrorReply> {
     let refused: &[&str] = match subject.route() {
         Route::Anthropic => return None,
@@ -94,13 +61,14 @@ fn server_tools(subject: &Subject) -> Option<ErrorReply> {
     ))
 }
 
-/// Tool search is behind a beta on InvokeModel.
+/// Tool search on InvokeModel needs a beta flag.
 fn lacks_beta(subject: &Subject, kind: &str) -> bool {
     subject.route() == Route::BedrockInvoke
         && kind.starts_with("tool_search_tool_")
         && !subject.has_beta("tool-search-tool-")
 }
 
+/// Source: https://github.com/BerriAI/litellm/issues/25477
 fn tool_choice(subject: &Subject) -> Option<ErrorReply> {
     let prompt = subject.prompt()?;
     let (choice, tools) = match subject.route() {
@@ -117,7 +85,9 @@ fn tool_choice(subject: &Subject) -> Option<ErrorReply> {
     subject.invalid("tool_choice: tool_choice may only be specified while providing tools.")
 }
 
-/// Converse wants the tools of a conversation that has used some.
+/// Converse needs the tools of a conversation with tool calls.
+///
+/// Source: https://github.com/langgenius/dify/issues/16421
 fn tool_config(subject: &Subject) -> Option<ErrorReply> {
     if subject.route() != Route::BedrockConverse {
         return None;
@@ -137,6 +107,7 @@ fn tool_config(subject: &Subject) -> Option<ErrorReply> {
     })
 }
 
+/// Source: https://github.com/anthropics/claude-code/issues/21317
 fn tool_ids(subject: &Subject) -> Option<ErrorReply> {
     let mut ids = HashSet::new();
     let (place, _) = subject.blocks().find(|(_, block)| match &block.content {
@@ -169,7 +140,9 @@ fn results(message: &Message) -> Vec<(usize, &str)> {
         .collect()
 }
 
-fn results_missing(subject: &Subject) -> Option<ErrorReply> {
+/// Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls; Converse:
+/// https://github.com/camel-ai/camel/issues/3954
+fn tool_results_missing(subject: &Subject) -> Option<ErrorReply> {
     let messages = &subject.message()?.messages;
     let (index, missing) = messages.iter().enumerate().find_map(|(index, message)| {
         let answered = messages.get(index + 1).map(results).unwrap_or_default();
@@ -180,19 +153,17 @@ fn results_missing(subject: &Subject) -> Option<ErrorReply> {
         (!missing.is_empty()).then_some((index, missing))
     })?;
     let ids = missing.join(", ");
-    match subject.route() {
-        Route::BedrockConverse => Some(ErrorReply::new(
-            400,
-            format!("Expected toolResult blocks at messages.{}.content for the following Ids: {ids}", index + 1),
-        )),
-        _ => subject.invalid(format!(
+    subject.invalid_or(
+        format!("Expected toolResult blocks at messages.{}.content for the following Ids: {ids}", index + 1),
+        format!(
             "messages.{index}: `tool_use` ids were found without `tool_result` blocks immediately after: {ids}. Each \
              `tool_use` block must have a corresponding `tool_result` block in the next message."
-        )),
-    }
+        ),
+    )
 }
 
-fn results_surplus(subject: &Subject) -> Option<ErrorReply> {
+/// Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls
+fn tool_results_surplus(subject: &Subject) -> Option<ErrorReply> {
     let messages = &subject.message()?.messages;
     for (index, message) in messages.iter().enumerate() {
         let called = match index.checked_sub(1) {
@@ -216,31 +187,27 @@ fn results_surplus(subject: &Subject) -> Option<ErrorReply> {
 }
 
 fn surplus(subject: &Subject, message: usize, block: usize, id: &str) -> Option<ErrorReply> {
-    match subject.route() {
-        Route::BedrockConverse => Some(ErrorReply::new(
-            400,
-            format!(
-                "The number of toolResult blocks at messages.{message}.content exceeds the number of toolUse blocks of \
-                 previous turn."
-            ),
-        )),
-        _ => subject.invalid(format!(
+    subject.invalid_or(
+        format!(
+            "The number of toolResult blocks at messages.{message}.content exceeds the number of toolUse blocks of \
+             previous turn."
+        ),
+        format!(
             "messages.{message}.content.{block}: unexpected `tool_use_id` found in `tool_result` blocks: {id}. Each \
              `tool_result` block must have a corresponding `tool_use` block in the previous message."
-        )),
-    }
+        ),
+    )
 }
 
-/// A failed tool must say why.
-fn error_content(subject: &Subject) -> Option<ErrorReply> {
+/// The result of a failed tool must not be empty.
+///
+/// Source: https://github.com/aws-samples/sample-multi-agent-orchestration-chat-on-agentcore/issues/15
+fn tool_error_content(subject: &Subject) -> Option<ErrorReply> {
     let (place, _) = subject.blocks().find(|(_, block)| {
         matches!(&block.content, Content::ToolResult { content, is_error: true, .. } if content.is_empty())
     })?;
-    match subject.route() {
-        Route::BedrockConverse => Some(ErrorReply::new(
-            400,
-            format!("The content field at {place}.toolResult cannot be empty when status value is error."),
-        )),
-        _ => subject.invalid(format!("{place}: content cannot be empty if `is_error` is true")),
-    }
+    subject.invalid_or(
+        format!("The content field at {place}.toolResult cannot be empty when status value is error."),
+        format!("{place}: content cannot be empty if `is_error` is true"),
+    )
 }

@@ -125,7 +125,7 @@ fn thinking_is_signed_and_the_same_that_the_provider_sent() {
     ]);
 }
 
-fn streamed(parts: &[&str], apart_ms: u64, reply: Exchange) -> Evidence {
+fn streamed(parts: &[&str], apart_ms: u64, reply: ProviderExchange) -> Evidence {
     stream(parts, apart_ms)
         .into_iter()
         .fold(nothing().reached(reply), |evidence, (at_ms, event)| {

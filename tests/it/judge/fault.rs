@@ -26,7 +26,7 @@ fn failed(evidence: Evidence, status: u16, words: &str) -> Evidence {
         .ended_with_error(Some(status), &format!("API Error: {status} {words}"))
 }
 
-fn rejected() -> Exchange {
+fn rejected() -> ProviderExchange {
     let rule = "unknown_beta".into();
     refused(400, Matched::Rejected { rule })
 }

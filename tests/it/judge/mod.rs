@@ -19,7 +19,7 @@ use compat_matrix::ids::TierId;
 use compat_matrix::judge::Evaluation;
 use compat_matrix::outcome::{Cause, Verdict};
 use compat_matrix::transcript::{Event, Transcript};
-use compat_matrix::wire::exchange::{Body, Exchange, Matched};
+use compat_matrix::wire::exchange::{Body, Matched, ProviderExchange};
 use compat_matrix::wire::script::{Prompt, PromptBlock};
 use compat_matrix::wire::{Operation, Route, Usage};
 use serde_json::{Value, json};

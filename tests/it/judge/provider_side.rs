@@ -88,7 +88,7 @@ fn a_request_has_a_route_a_way_to_be_answered_headers_and_a_body() {
         exchanges: evidence
             .exchanges
             .into_iter()
-            .map(|exchange| Exchange {
+            .map(|exchange| ProviderExchange {
                 route: None,
                 ..exchange
             })
@@ -402,9 +402,9 @@ fn documents_arrive_byte_for_byte_and_are_no_images() {
     }
 }
 
-fn pong_of(exchange: Exchange) -> Evidence {
+fn pong_of(exchange: ProviderExchange) -> Evidence {
     let mut evidence = pong();
-    evidence.exchanges = vec![Exchange {
+    evidence.exchanges = vec![ProviderExchange {
         turn: Some(1),
         number: 1,
         ..exchange

@@ -1,6 +1,6 @@
 //! What stands around an answer: headers, id and model, events that no provider sends; and a key too many.
 
-use compat_matrix::wire::passage::PassedReply;
+use compat_matrix::wire::exchange::GatewayReply;
 use serde_json::json;
 
 use super::Wire;
@@ -8,7 +8,7 @@ use super::Wire;
 #[test]
 fn what_frames_a_reply_is_compared_too() {
     type Edit = fn(&mut Wire);
-    let back = |wire: &mut Wire, edit: fn(&mut PassedReply)| edit(wire.sent[0].reply.as_mut().unwrap());
+    let back = |wire: &mut Wire, edit: fn(&mut GatewayReply)| edit(wire.sent[0].reply.as_mut().unwrap());
     let told = |edit: Edit| {
         let mut wire = Wire::one();
         let id = ("request-id".to_owned(), "req_1".to_owned());

@@ -1,19 +1,20 @@
-//! Which of the project's trials a run is of: a shard of them, those that a list names, and of these what each filter
-//! lets through: names, features, providers, tiers, and what became of a trial in the last results.
+//! Selects trials: a shard, the trials of a list, and filters by name, feature, provider and tier.
 //!
-//! Pure. A list that names a trial that is not there is an error, and so is a filter by a name that the manifest does not
-//! have: a part that lost a trial must not pass for a whole one.
+//! Pure. An unknown trial in a list is an error, and so is a filter by a name that the manifest lacks: a run that lost a
+//! trial must not look complete.
 #![warn(clippy::disallowed_methods)]
 
-use crate::cells::Manifest;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::Args;
+
+use crate::cells::Manifest;
 use crate::ids::TrialName;
-use crate::outcome::Cause;
-use crate::results::{Results, TrialRecord, TrialResult};
 use crate::text;
 
+/// One of N parts of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
     part: usize,
@@ -35,14 +36,14 @@ impl FromStr for Shard {
 }
 
 impl Shard {
-    /// Every N-th trial, beginning with the K-th.
+    /// Every N-th trial, starting with the K-th.
     pub fn of(self, names: Vec<TrialName>) -> Vec<TrialName> {
         names.into_iter().skip(self.part - 1).step_by(self.of).collect()
     }
 }
 
-/// The trials among `names` that `text` lists, a name a line; empty lines and what `--list` adds to a name (`: test`) do not
-/// count.
+/// The trials among `names` that `text` lists, one name on each line. Empty lines are skipped, and the `: test` that
+/// `--list` adds to a name is removed.
 pub fn listed(text: &str, names: Vec<TrialName>) -> Result<Vec<TrialName>, UnknownTrials> {
     let mut wanted: HashSet<&str> = text
         .lines()
@@ -53,55 +54,56 @@ pub fn listed(text: &str, names: Vec<TrialName>) -> Result<Vec<TrialName>, Unkno
         .into_iter()
         .filter(|name| wanted.remove(name.to_string().as_str()))
         .collect();
-    let mut unknown: Vec<&str> = wanted.into_iter().collect();
-    unknown.sort_unstable();
-    match unknown.first() {
-        None => Ok(selected),
-        Some(first) => Err(UnknownTrials {
-            first: (*first).to_owned(),
-            others: unknown.len() - 1,
-        }),
+    if wanted.is_empty() {
+        return Ok(selected);
     }
+    let mut unknown: Vec<String> = wanted.into_iter().map(str::to_owned).collect();
+    unknown.sort_unstable();
+    Err(UnknownTrials(unknown))
 }
 
 /// A list names trials that the project does not have.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the project has no trial `{first}`{}: list them with `cargo test --test compat -- --list`", more(*others))]
-pub struct UnknownTrials {
-    pub first: String,
-    pub others: usize,
+#[error(
+    "the project has no trial {}: list its trials with `cargo test --test compat -- --list`",
+    first_of(&.0.iter().map(String::as_str).collect::<Vec<_>>())
+)]
+pub struct UnknownTrials(pub Vec<String>);
+
+/// The first names, in backticks.
+fn first_of(names: &[&str]) -> String {
+    const MOST: usize = 6;
+    let more = if names.len() > MOST { ", …" } else { "" };
+    let shown = names.iter().take(MOST).copied();
+    format!("{}{more}", text::listed(shown))
 }
 
-fn more(others: usize) -> String {
-    match others {
-        0 => String::new(),
-        others => format!(" (nor {others} others that are named)"),
-    }
-}
-
-/// Filters by name, as libtest has them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The filters by name that libtest has.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
-    /// Parts of names, any of which lets a trial through; none lets all through.
+    /// Run only trials whose name contains any of these
+    #[arg(value_name = "FILTER")]
     pub filters: Vec<String>,
-    /// Parts of names, any of which keeps a trial back.
+    /// Skip trials whose name contains this; repeatable
+    #[arg(long = "skip", value_name = "FILTER")]
     pub skipped: Vec<String>,
+    /// Match FILTER and `--skip` against whole names
+    #[arg(long)]
     pub exact: bool,
 }
 
 impl Names {
-    /// Whether the trial is let through.
     pub fn select(&self, name: &TrialName) -> bool {
         let name = name.to_string();
-        let is_meant = |part: &String| match self.exact {
+        let matches = |part: &String| match self.exact {
             true => name == *part,
             false => name.contains(part.as_str()),
         };
-        (self.filters.is_empty() || self.filters.iter().any(is_meant)) && !self.skipped.iter().any(is_meant)
+        (self.filters.is_empty() || self.filters.iter().any(matches)) && !self.skipped.iter().any(matches)
     }
 }
 
-/// Why `names` let none of `trials` through, with what the first filter that fits nothing may have been meant to be.
+/// Why `names` select none of `trials`, with a suggestion for the first filter that matches nothing.
 pub fn why_nothing(names: &Names, trials: &[TrialName]) -> String {
     let mut known: Vec<String> = Vec::new();
     for trial in trials {
@@ -119,23 +121,23 @@ pub fn why_nothing(names: &Names, trials: &[TrialName]) -> String {
         .find(|filter| !known.iter().any(|name| name.contains(filter.as_str())));
     match (stray, names.exact && !names.filters.is_empty()) {
         (Some(filter), _) => match text::closest(filter, known.iter().map(String::as_str)) {
-            Some(close) => format!("no trial's name has `{filter}` in it (did you mean `{close}`?)"),
-            None => format!("no trial's name has `{filter}` in it; `--list` shows them all"),
+            Some(close) => format!("no trial name contains `{filter}` (did you mean `{close}`?)"),
+            None => format!("no trial name contains `{filter}`; `--list` shows all of them"),
         },
         (None, true) => {
             "no trial has exactly this name; without `--exact` a part of a name is enough".to_owned()
         }
-        (None, false) => "the filters together let no trial through".to_owned(),
+        (None, false) => "no trial matches all of the filters".to_owned(),
     }
 }
 
-/// Those of `names` (`feature::provider`, perhaps with `::tier`) of which a part is `part`, or the one that is most like it, or
-/// holds it whole.
+/// The names (`feature::provider` or `feature::provider::tier`) that contain `part`. If there are none, the names of which
+/// one segment is the most similar to it.
 pub fn alike<'a>(part: &str, names: &'a [String]) -> Vec<&'a str> {
     let all = || names.iter().map(String::as_str);
-    let holding: Vec<&str> = all().filter(|name| name.contains(part)).collect();
-    if !holding.is_empty() {
-        return holding;
+    let containing: Vec<&str> = all().filter(|name| name.contains(part)).collect();
+    if !containing.is_empty() {
+        return containing;
     }
     match text::closest(part, all().flat_map(|name| name.split("::"))) {
         Some(close) => all()
@@ -145,32 +147,31 @@ pub fn alike<'a>(part: &str, names: &'a [String]) -> Vec<&'a str> {
     }
 }
 
-/// What [`alike`] finds as the end of a message: `; did you mean …?`, or nothing.
+/// The result of [`alike`] as the end of a message: `; did you mean …?`, or nothing.
 pub fn did_you_mean(part: &str, names: &[String]) -> String {
-    const MOST: usize = 6;
     match alike(part, names)[..] {
         [] => String::new(),
         [one] => format!("; did you mean `{one}`?"),
-        ref some if some.len() <= MOST => {
-            format!("; did you mean one of {}?", text::listed(some.iter().copied()))
-        }
-        ref many => format!(
-            "; did you mean one of {}, …?",
-            text::listed(many[..MOST].iter().copied())
-        ),
+        ref some => format!("; did you mean one of {}?", first_of(some)),
     }
 }
 
-/// Filters by the manifest's own names; an empty list lets all through.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Filters by feature, provider and tier; an empty list selects all.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Axes {
+    /// Run only this feature; repeatable
+    #[arg(long = "feature", value_name = "FEATURE")]
     pub features: Vec<String>,
+    /// Run only this provider; repeatable
+    #[arg(long = "provider", value_name = "PROVIDER")]
     pub providers: Vec<String>,
+    /// Run only this tier; repeatable
+    #[arg(long = "tier", value_name = "TIER")]
     pub tiers: Vec<String>,
 }
 
 impl Axes {
-    /// Whether the manifest has every name.
+    /// Fails if the manifest lacks one of the names.
     pub fn check(&self, manifest: &Manifest) -> Result<(), UnknownName> {
         let features: Vec<&str> = manifest.features.iter().map(|row| row.id.as_str()).collect();
         let providers: Vec<&str> = manifest.providers.iter().map(|id| id.as_str()).collect();
@@ -187,18 +188,17 @@ impl Axes {
         Ok(())
     }
 
-    /// Whether the trial is let through.
     pub fn select(&self, name: &TrialName) -> bool {
-        let lets = |asked: &[String], own: &str| asked.is_empty() || asked.iter().any(|name| name == own);
-        lets(&self.features, name.cell.feature.as_str())
-            && lets(&self.providers, name.cell.provider.as_str())
-            && lets(&self.tiers, name.tier.as_str())
+        let selects = |asked: &[String], own: &str| asked.is_empty() || asked.iter().any(|name| name == own);
+        selects(&self.features, name.cell.feature.as_str())
+            && selects(&self.providers, name.cell.provider.as_str())
+            && selects(&self.tiers, name.tier.as_str())
     }
 }
 
-/// A filter by something that there is not.
+/// A filter names a feature, provider or tier that the manifest lacks.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no {axis} `{name}`{close}: it is one of {known}")]
+#[error("there is no {axis} `{name}`{close}: expected one of {known}")]
 pub struct UnknownName {
     axis: &'static str,
     name: String,
@@ -218,103 +218,10 @@ impl UnknownName {
     }
 }
 
-/// What became of a trial in the last results.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LastStatus {
-    /// It passed, perhaps not at once.
-    Pass,
-    Fail,
-    /// It passed after it had failed.
-    Flaky,
-    NotApplicable,
-    /// It was not selected, or the run was broken off before it had finished.
-    NotTested,
-}
-
-impl LastStatus {
-    const ALL: [(&'static str, Self); 5] = [
-        ("pass", Self::Pass),
-        ("fail", Self::Fail),
-        ("flaky", Self::Flaky),
-        ("not_applicable", Self::NotApplicable),
-        ("not_tested", Self::NotTested),
-    ];
-
-    fn is_of(self, entry: Option<&TrialRecord>) -> bool {
-        match (self, entry) {
-            (Self::NotTested, entry) => entry.is_none(),
-            (Self::Pass, Some(entry)) => matches!(entry.result, TrialResult::Pass {}),
-            (Self::Fail, Some(entry)) => matches!(entry.result, TrialResult::Fail { .. }),
-            (Self::Flaky, Some(entry)) => entry.flaky,
-            (Self::NotApplicable, Some(entry)) => matches!(entry.result, TrialResult::NotApplicable { .. }),
-            (_, None) => false,
-        }
-    }
-}
-
-impl FromStr for LastStatus {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, UnknownName> {
-        one_of("status", text, Self::ALL)
-    }
-}
-
-/// The cause that is called `text`.
-pub fn cause(text: &str) -> Result<Cause, UnknownName> {
-    one_of("cause", text, Cause::ALL.map(|cause| (cause.as_str(), cause)))
-}
-
-fn one_of<T: Copy, const N: usize>(
-    axis: &'static str,
-    text: &str,
-    all: [(&'static str, T); N],
-) -> Result<T, UnknownName> {
-    let found = all.iter().find(|(name, _)| *name == text);
-    found
-        .map(|(_, value)| *value)
-        .ok_or_else(|| UnknownName::new(axis, text, &all.map(|(name, _)| name)))
-}
-
-/// Filters by the last results. Each that asks for something must let a trial through.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Last {
-    pub statuses: Vec<LastStatus>,
-    /// Any of these, of a failure.
-    pub causes: Vec<Cause>,
-    /// What failed, and what a run that was broken off had not finished.
-    pub failed: bool,
-}
-
-impl Last {
-    /// Whether the last results are needed at all.
-    pub fn is_asked(&self) -> bool {
-        self.failed || !self.statuses.is_empty() || !self.causes.is_empty()
-    }
-
-    /// The names among `names` that are let through.
-    pub fn select(&self, results: &Results, names: Vec<TrialName>) -> Vec<TrialName> {
-        let entries: HashMap<&TrialName, &TrialRecord> = results
-            .results
-            .iter()
-            .map(|entry| (&entry.nodeid, entry))
-            .collect();
-        let unfinished: HashSet<&TrialName> = results.run.unfinished.iter().collect();
-        let is_let_through = |name: &TrialName| {
-            let entry = entries.get(name).copied();
-            let cause = entry.and_then(|entry| entry.cause);
-            (self.statuses.is_empty() || self.statuses.iter().any(|status| status.is_of(entry)))
-                && (self.causes.is_empty() || cause.is_some_and(|cause| self.causes.contains(&cause)))
-                && (!self.failed || LastStatus::Fail.is_of(entry) || unfinished.contains(name))
-        };
-        names.into_iter().filter(is_let_through).collect()
-    }
-}
-
-/// The trials that a change of `files` (relative to the project's root) touches: a cell's file its own, anything else in a
-/// feature's folder the feature's, what all rest on (the manifest, the gateway's configuration, the pinned tools) all. A
-/// name that an editor keeps for itself touches nothing.
-pub fn touched(files: &[std::path::PathBuf], names: Vec<TrialName>) -> Vec<TrialName> {
+/// The trials that depend on one of `files` (paths relative to the project's root). A cell's file affects that cell; any
+/// other file of a feature's folder affects the feature; the manifest, the gateway's configuration and the pinned tools
+/// affect all. Temporary files of editors affect nothing.
+pub fn touched(files: &[PathBuf], names: Vec<TrialName>) -> Vec<TrialName> {
     let parts: Vec<Vec<String>> = files
         .iter()
         .map(|file| {
@@ -322,32 +229,31 @@ pub fn touched(files: &[std::path::PathBuf], names: Vec<TrialName>) -> Vec<Trial
                 .map(|part| part.to_string_lossy().into_owned())
                 .collect()
         })
-        .filter(|parts: &Vec<String>| parts.last().is_some_and(|name| !is_an_editors(name)))
+        .filter(|parts: &Vec<String>| parts.last().is_some_and(|name| !is_temporary(name)))
         .collect();
-    let is_touched = |name: &TrialName, parts: &[String]| {
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        match parts[..] {
-            ["manifest.yaml" | "proxy_config.yaml"] | ["toolchain", ..] | ["cells"] => true,
-            ["cells", feature] => feature == name.cell.feature.as_str(),
-            ["cells", feature, file] => {
-                let provider = file.strip_suffix(".yaml").filter(|stem| !stem.starts_with('_'));
-                feature == name.cell.feature.as_str()
-                    && provider.is_none_or(|provider| provider == name.cell.provider.as_str())
-            }
-            ["cells", feature, ..] => feature == name.cell.feature.as_str(),
-            _ => false,
-        }
-    };
     names
         .into_iter()
-        .filter(|name| parts.iter().any(|parts| is_touched(name, parts)))
+        .filter(|name| parts.iter().any(|parts| depends(name, parts)))
         .collect()
 }
 
-/// Swap files, backups, and the file that Vim makes to see whether it may.
-fn is_an_editors(name: &str) -> bool {
-    name.starts_with('.')
-        || name.starts_with('#')
+fn depends(name: &TrialName, parts: &[String]) -> bool {
+    let is_of_feature = |feature: &str| feature == name.cell.feature.as_str();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    match parts[..] {
+        ["manifest.yaml" | "proxy_config.yaml"] | ["toolchain", ..] | ["cells"] => true,
+        ["cells", feature, file] => {
+            let provider = file.strip_suffix(".yaml").filter(|stem| !stem.starts_with('_'));
+            is_of_feature(feature) && provider.is_none_or(|provider| provider == name.cell.provider.as_str())
+        }
+        ["cells", feature, ..] => is_of_feature(feature),
+        _ => false,
+    }
+}
+
+/// Swap files, backups, and the file `4913` with which Vim tests whether it may write.
+fn is_temporary(name: &str) -> bool {
+    name.starts_with(['.', '#'])
         || name.ends_with('~')
         || [".swp", ".swx", ".tmp", ".bak", ".orig"]
             .iter()
@@ -357,8 +263,6 @@ fn is_an_editors(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
 
     fn grid() -> Vec<TrialName> {
@@ -373,20 +277,20 @@ mod tests {
         names
     }
 
-    fn those(selected: impl Fn(&TrialName) -> bool) -> Vec<String> {
+    fn selected_by(selected: impl Fn(&TrialName) -> bool) -> Vec<String> {
         let names = grid().into_iter().filter(|name| selected(name));
         names.map(|name| name.to_string()).collect()
     }
 
     #[test]
-    fn any_of_several_filters_lets_a_trial_through_and_any_skip_keeps_it_back() {
+    fn a_trial_matches_one_filter_and_no_skipped_name() {
         let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
         let names = |filters: &[&str], skipped: &[&str], exact| Names {
             filters: texts(filters),
             skipped: texts(skipped),
             exact,
         };
-        let count = |names: Names| those(|name| names.select(name)).len();
+        let count = |names: Names| selected_by(|name| names.select(name)).len();
         assert_eq!(count(names(&[], &[], false)), 8);
         assert_eq!(count(names(&["tool_use::anthropic", "opus"], &[], false)), 5);
         assert_eq!(count(names(&["tool_use"], &["vertex", "haiku"], false)), 1);
@@ -398,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn axes_are_of_the_manifest_and_one_that_is_not_is_named_with_what_it_was_meant_to_be() {
+    fn an_unknown_axis_name_is_refused_with_a_suggestion() {
         let manifest = b"schema_version: \"1\"\nproviders: [anthropic, vertex_ai]\nfeatures:\n  - id: vision\n    \
             name: Vision\ntiers:\n  - id: haiku\n    name: Haiku\n    model: m\naliases:\n  anthropic: \"{model}\"\n  \
             vertex_ai: \"{model}-v\"\n";
@@ -408,26 +312,22 @@ mod tests {
             ..Axes::default()
         };
         axes.check(&manifest).unwrap();
-        assert_eq!(those(|name| axes.select(name)).len(), 4);
+        assert_eq!(selected_by(|name| axes.select(name)).len(), 4);
         axes.tiers = vec!["haiku".into()];
         axes.features = vec!["vision".into()];
-        assert_eq!(those(|name| axes.select(name)), ["vision::vertex_ai::haiku"]);
+        assert_eq!(
+            selected_by(|name| axes.select(name)),
+            ["vision::vertex_ai::haiku"]
+        );
         axes.providers = vec!["antropic".into()];
         assert_eq!(
             axes.check(&manifest).unwrap_err().to_string(),
-            "there is no provider `antropic` (did you mean `anthropic`?): it is one of `anthropic`, `vertex_ai`"
+            "there is no provider `antropic` (did you mean `anthropic`?): expected one of `anthropic`, `vertex_ai`"
         );
-        let error = "failed".parse::<LastStatus>().unwrap_err().to_string();
-        assert!(
-            error.starts_with("there is no status `failed` (did you mean `fail`?)"),
-            "{error}"
-        );
-        assert_eq!(cause("gateway"), Ok(Cause::Gateway));
-        assert!(cause("gatway").unwrap_err().to_string().contains("`gateway`"));
     }
 
     #[test]
-    fn a_part_of_a_name_leads_to_whole_ones() {
+    fn a_part_of_a_name_suggests_whole_names() {
         let names: Vec<String> = grid().iter().map(ToString::to_string).collect();
         assert_eq!(alike("vision", &names).len(), 4);
         assert_eq!(alike("visoin", &names).len(), 4);
@@ -444,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_touches_what_rests_on_it() {
+    fn a_file_touches_the_trials_that_depend_on_it() {
         let count = |files: &[&str]| {
             let files: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();
             touched(&files, grid()).len()
@@ -475,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shards_of_a_run_have_each_trial_once() {
+    fn the_shards_of_a_run_contain_each_trial_once() {
         for of in 1..6 {
             let shards = (1..=of).map(|part| format!("{part}/{of}").parse::<Shard>().unwrap());
             let mut all: Vec<TrialName> = shards.flat_map(|shard| shard.of(names())).collect();
@@ -487,14 +387,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_shard_is_refused() {
+    fn a_malformed_shard_is_refused() {
         for text in ["", "1", "0/2", "3/2", "1/0", "a/b", "1/2/3", "-1/2"] {
             assert!(text.parse::<Shard>().is_err(), "{text}");
         }
     }
 
     #[test]
-    fn a_list_selects_in_the_project_s_order_and_may_be_what_the_harness_lists() {
+    fn a_list_selects_in_project_order_and_accepts_listed_names() {
         let text = "tool_use::anthropic::opus: test\n\n tool_use::anthropic::haiku\n";
         let selected = listed(text, names()).unwrap();
         let selected: Vec<String> = selected.iter().map(ToString::to_string).collect();
@@ -506,9 +406,9 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_the_project_does_not_have_is_an_error() {
+    fn an_unknown_name_in_a_list_is_an_error() {
         let error = listed("tool_use::anthropic::haikú\nx", names()).unwrap_err();
-        assert_eq!(error.others, 1);
+        assert_eq!(error.0.len(), 2);
         assert!(error.to_string().contains("--list"));
     }
 }

@@ -1,24 +1,24 @@
-//! A trial from its session to its record, without the real parts: a scripted `claude`, and the provider simulator, or a
-//! double that only says no, in the gateway's place.
+//! `run::trial` and `session`: a trial from its session to its record. The scripted `claude` replaces the real one; the
+//! provider simulator, or a double that refuses everything, replaces the gateway.
+
+use std::path::PathBuf;
 
 use compat_matrix::cells::Test;
-use compat_matrix::expectation::kinds::{ExitCheck, RequestsCheck, TextCheck};
-use compat_matrix::expectation::{Check, Turn};
-use std::path::{Path, PathBuf};
-
 use compat_matrix::env::{self, Environment};
 use compat_matrix::evidence::Behind;
+use compat_matrix::expectation::kinds::{ExitCheck, RequestCheck, RequestsCheck, TextCheck};
+use compat_matrix::expectation::{Check, Turn};
 use compat_matrix::ids::TrialName;
 use compat_matrix::outcome::{Cause, Failure, Verdict};
 use compat_matrix::progress::Silent;
 use compat_matrix::provider::{self, Simulator};
 use compat_matrix::results::{TrialRecord, TrialResult};
-use compat_matrix::schedule::Line;
-use compat_matrix::session::{Options, Relays, Session, SessionError};
-use compat_matrix::trial::{self, Trial};
-use compat_matrix::warm::Warmth;
+use compat_matrix::run::trial::TrialTask;
+use compat_matrix::session::daemon::DaemonUse;
+use compat_matrix::session::schedule::Queue;
+use compat_matrix::session::{Session, SessionOptions};
 use compat_matrix::wire::Operation;
-use compat_matrix::wire::exchange::Exchange;
+use compat_matrix::wire::exchange::ProviderExchange;
 use compat_matrix::wire::script::{Reply, ReplyBlock};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -31,7 +31,7 @@ use crate::provider_client::{script, text};
 
 const ALIAS: &str = "claude-haiku-4-5";
 
-/// What a run attached to `gateway` finds in its environment, with `provider` behind the gateway.
+/// The environment of a run attached to `gateway`, with `provider` behind the gateway.
 fn attached(gateway: &str, key: &str, provider: Option<&str>) -> Vec<(&'static str, String)> {
     let mut variables = vec![
         (env::COMPAT_CLAUDE, fake_claude().display().to_string()),
@@ -45,14 +45,13 @@ fn attached(gateway: &str, key: &str, provider: Option<&str>) -> Vec<(&'static s
     variables
 }
 
-async fn session(variables: Vec<(&'static str, String)>) -> Result<Session, SessionError> {
-    let options = Options {
-        relays: Relays::Never,
+async fn session(variables: Vec<(&'static str, String)>) -> anyhow::Result<Session> {
+    let options = SessionOptions {
+        mutants: false,
         control: false,
-        warmth: Warmth::Cold,
+        daemon: DaemonUse::Never,
         environment: variables.into_iter().collect::<Environment>(),
         root: PathBuf::from("/nonexistent"),
-        first_byte_delay_ms: 0,
         watchdog: Some(fake_claude()),
     };
     Session::start(&options, &Silent).await
@@ -64,7 +63,7 @@ async fn session_on(simulator: &Simulator) -> Session {
     session(attached(base, key, Some(base))).await.expect("a session")
 }
 
-/// A prompt that is answered with `pong`, and what must hold on both sides.
+/// A prompt with the reply `pong`, and expectations of both sides.
 fn text_test() -> Test {
     let mut test = test(Check::Text(TextCheck(equals("pong"))));
     test.script = script([text("pong")]);
@@ -77,7 +76,7 @@ fn text_test() -> Test {
     ));
     test.expectations.push(expectation(
         "prompt",
-        Check::Request(compat_matrix::expectation::kinds::RequestCheck {
+        Check::Request(RequestCheck {
             model: None,
             turn: Turn::Number(1),
             operation: Operation::Messages,
@@ -94,43 +93,62 @@ fn name() -> TrialName {
     "text::anthropic::haiku".parse().unwrap()
 }
 
-async fn run(test: &Test, session: &Session, root: &Path) -> TrialRecord {
-    let trial = Trial {
-        mutation: None,
-        name: &name(),
-        test,
-        alias: ALIAS,
-        root,
-        standing: &Line::default().stand(0),
-    };
-    trial::run(trial, session).await
+/// A finished trial, and the folder with its evidence.
+struct Finished {
+    record: TrialRecord,
+    root: TempDir,
 }
 
-fn verdict(record: &TrialRecord, name: &str) -> Option<Verdict> {
-    let judged = record.expectations.iter().find(|judged| judged.name == name)?;
-    Some(judged.verdict)
-}
+impl Finished {
+    /// Runs `test`, and ends the session.
+    async fn of(test: &Test, session: Session) -> Self {
+        let root = TempDir::new().unwrap();
+        let task = TrialTask {
+            mutation: None,
+            name: &name(),
+            test,
+            alias: ALIAS,
+            root: root.path(),
+            ticket: &Queue::default().join(0),
+        };
+        let record = task.run(&session).await;
+        session.end().await;
+        Self { record, root }
+    }
 
-fn failure(record: &TrialRecord) -> Failure {
-    record
-        .failure()
-        .unwrap_or_else(|| panic!("{:?} instead of a failure", record.result))
-}
+    fn verdict(&self, name: &str) -> Option<Verdict> {
+        let judged = self
+            .record
+            .expectations
+            .iter()
+            .find(|judged| judged.name == name)?;
+        Some(judged.verdict)
+    }
 
-fn evidence(record: &TrialRecord, root: &Path, file: &str) -> String {
-    let folder = record.evidence.as_ref().expect("there is evidence");
-    std::fs::read_to_string(root.join(folder).join(file)).unwrap_or_default()
+    fn failure(&self) -> Failure {
+        self.record.failure().expect("the trial failed")
+    }
+
+    fn evidence(&self, file: &str) -> String {
+        let folder = self.record.evidence.as_ref().expect("there is evidence");
+        std::fs::read_to_string(self.root.path().join(folder).join(file)).unwrap_or_default()
+    }
 }
 
 #[tokio::test]
-async fn a_text_trial_passes_on_both_sides_and_leaves_its_evidence() {
+async fn a_text_trial_passes_and_writes_its_evidence() {
     let simulator = simulator().await;
     let session = session_on(&simulator).await;
     assert_eq!(session.behind(), Behind::Simulated);
     assert_eq!(session.claude_version.as_deref(), Some("0.0.0"));
-    let root = TempDir::new().unwrap();
-    let record = run(&text_test(), &session, root.path()).await;
-    assert_eq!(record.result, TrialResult::Pass {}, "{record:#?}");
+    let scratch = session.scratch().to_owned();
+    let finished = Finished::of(&text_test(), session).await;
+    assert_eq!(
+        finished.record.result,
+        TrialResult::Pass {},
+        "{:#?}",
+        finished.record
+    );
     for name in [
         "check",
         "requests",
@@ -140,28 +158,27 @@ async fn a_text_trial_passes_on_both_sides_and_leaves_its_evidence() {
         "workarounds",
         "unmatched_requests",
     ] {
-        assert_eq!(verdict(&record, name), Some(Verdict::Held), "{name}");
+        assert_eq!(finished.verdict(name), Some(Verdict::Held), "{name}");
     }
-    assert_eq!((record.model.as_str(), record.attempts.len()), (ALIAS, 1));
-    assert!(record.usage.input_tokens > 0, "{record:#?}");
-    let exchanges = evidence(&record, root.path(), "exchanges.jsonl");
+    assert_eq!(
+        (finished.record.model.as_str(), finished.record.attempts.len()),
+        (ALIAS, 1)
+    );
+    assert!(finished.record.usage.input_tokens > 0, "{:#?}", finished.record);
+    let exchanges = finished.evidence("exchanges.jsonl");
     assert_eq!(exchanges.lines().count(), 1);
     let key = &simulator.credentials().anthropic_api_key;
-    assert!(!exchanges.contains(key), "a key stands in the evidence");
-    assert!(evidence(&record, root.path(), "transcript.jsonl").contains("pong"));
-    let exit: Value = serde_json::from_str(&evidence(&record, root.path(), "exit.json")).unwrap();
+    assert!(!exchanges.contains(key), "the evidence contains a key");
+    assert!(finished.evidence("transcript.jsonl").contains("pong"));
+    let exit: Value = serde_json::from_str(&finished.evidence("exit.json")).unwrap();
     assert_eq!(exit["code"], 0);
-    let scratch = session.scratch().to_owned();
-    session.end().await;
-    assert!(!scratch.exists(), "the session's folder goes with it");
-    simulator.shutdown().await;
+    assert!(!scratch.exists(), "the session removes its folder");
 }
 
 #[tokio::test]
-async fn a_provider_in_lockstep_is_told_what_shows() {
+async fn a_provider_in_lockstep_gets_the_shown_deltas() {
     let simulator = simulator().await;
     let session = session_on(&simulator).await;
-    let root = TempDir::new().unwrap();
     let mut test = text_test();
     test.expectations[0].check = Check::Text(TextCheck(equals("one two three")));
     let Reply::Message(message) = &mut test.script.replies[0] else {
@@ -169,43 +186,41 @@ async fn a_provider_in_lockstep_is_told_what_shows() {
     };
     message.content = vec![ReplyBlock::Text("one two three".into())];
     message.pace.lockstep = true;
-    let record = run(&test, &session, root.path()).await;
-    assert_eq!(record.result, TrialResult::Pass {}, "{record:#?}");
-    let exchange: Exchange =
-        serde_json::from_str(&evidence(&record, root.path(), "exchanges.jsonl")).unwrap();
-    let lockstep = exchange.reply.lockstep.expect("it kept step");
+    let finished = Finished::of(&test, session).await;
+    assert_eq!(
+        finished.record.result,
+        TrialResult::Pass {},
+        "{:#?}",
+        finished.record
+    );
+    let exchange: ProviderExchange = serde_json::from_str(&finished.evidence("exchanges.jsonl")).unwrap();
+    let lockstep = exchange.reply.lockstep.expect("a lockstep reply");
     assert_eq!((lockstep.seen, lockstep.deltas), (2, 3));
-    session.end().await;
-    simulator.shutdown().await;
 }
 
 #[tokio::test]
-async fn what_does_not_hold_fails_the_trial_on_the_side_where_it_does_not() {
+async fn a_broken_expectation_fails_the_trial() {
     let simulator = simulator().await;
     let session = session_on(&simulator).await;
-    let root = TempDir::new().unwrap();
     let mut test = text_test();
     test.expectations[0].check = Check::Text(TextCheck(equals("something else")));
-    let record = run(&test, &session, root.path()).await;
-    let failure = failure(&record);
+    let finished = Finished::of(&test, session).await;
+    let failure = finished.failure();
     assert_eq!(failure.cause, Cause::Assertion);
     assert_eq!(failure.mismatches.len(), 1, "{failure:#?}");
     assert_eq!(failure.mismatches[0].actual, "\"pong\"");
-    assert_eq!(verdict(&record, "check"), Some(Verdict::Broken));
-    assert_eq!(verdict(&record, "requests"), Some(Verdict::Held));
-    session.end().await;
-    simulator.shutdown().await;
+    assert_eq!(finished.verdict("check"), Some(Verdict::Broken));
+    assert_eq!(finished.verdict("requests"), Some(Verdict::Held));
 }
 
 #[tokio::test]
-async fn a_gateway_that_says_500_is_blamed_in_its_own_words() {
+async fn a_gateway_error_is_reported_with_its_message() {
     let simulator = simulator().await;
     let gateway = Server::start(|_, _| loopback::ready(loopback::status(500))).await;
     let variables = attached(&gateway.address, "any key", Some(simulator.base_url()));
     let session = session(variables).await.expect("a session");
-    let root = TempDir::new().unwrap();
-    let record = run(&text_test(), &session, root.path()).await;
-    let failure = failure(&record);
+    let finished = Finished::of(&text_test(), session).await;
+    let failure = finished.failure();
     assert_eq!(failure.cause, Cause::Gateway, "{failure:#?}");
     assert!(
         failure.why.contains("no Messages request reached the provider"),
@@ -215,22 +230,20 @@ async fn a_gateway_that_says_500_is_blamed_in_its_own_words() {
     let first = &failure.mismatches[0];
     assert_eq!(first.expectation, "run");
     assert!(first.actual.contains("the double says no"), "{first:#?}");
-    assert_eq!(verdict(&record, "requests"), Some(Verdict::Broken));
-    assert_eq!(evidence(&record, root.path(), "exchanges.jsonl"), "");
+    assert_eq!(finished.verdict("requests"), Some(Verdict::Broken));
+    assert_eq!(finished.evidence("exchanges.jsonl"), "");
     let asked = gateway.targets();
     assert!(
         asked.iter().any(|target| target.starts_with("/v1/messages")),
         "{asked:?}"
     );
-    session.end().await;
-    simulator.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_live_run_judges_claude_alone_and_says_so() {
-    let simulator = Simulator::start(provider::Options {
+async fn a_live_run_judges_only_the_side_of_claude() {
+    let simulator = Simulator::start(provider::SimulatorOptions {
         unscripted: provider::Unscripted::Reply(provider::standalone_reply()),
-        ..provider::Options::default()
+        ..provider::SimulatorOptions::default()
     })
     .await
     .expect("the simulator starts");
@@ -239,51 +252,46 @@ async fn a_live_run_judges_claude_alone_and_says_so() {
         .await
         .expect("a session");
     assert_eq!(session.behind(), Behind::Live);
-    let root = TempDir::new().unwrap();
     let mut test = text_test();
     test.expectations[0].check = Check::Exit(ExitCheck(0));
-    let record = run(&test, &session, root.path()).await;
-    assert_eq!(record.result, TrialResult::Pass {}, "{record:#?}");
-    assert_eq!(verdict(&record, "check"), Some(Verdict::Held));
-    assert_eq!(verdict(&record, "requests"), Some(Verdict::NotJudged));
-    assert_eq!(verdict(&record, "prompt"), Some(Verdict::NotJudged));
-    assert_eq!(verdict(&record, "unmatched_requests"), None);
-    session.end().await;
-    simulator.shutdown().await;
+    let finished = Finished::of(&test, session).await;
+    assert_eq!(
+        finished.record.result,
+        TrialResult::Pass {},
+        "{:#?}",
+        finished.record
+    );
+    assert_eq!(finished.verdict("check"), Some(Verdict::Held));
+    assert_eq!(finished.verdict("requests"), Some(Verdict::NotJudged));
+    assert_eq!(finished.verdict("prompt"), Some(Verdict::NotJudged));
+    assert_eq!(finished.verdict("unmatched_requests"), None);
 }
 
 #[tokio::test]
-async fn what_may_pass_by_itself_is_tried_again_in_a_live_run_and_only_there() {
-    let overloaded = || {
-        Server::start(|_, _| {
-            let body =
-                json!({ "type": "error", "error": { "type": "overloaded_error", "message": "Overloaded" } });
-            loopback::ready(
-                axum::http::Response::builder()
-                    .status(529)
-                    .body(body.to_string().into())
-                    .unwrap(),
-            )
-        })
-    };
-    let gateway = overloaded().await;
+async fn a_transient_error_is_retried_in_a_live_run() {
+    let gateway = Server::start(|_, _| {
+        let error = json!({ "type": "overloaded_error", "message": "Overloaded" });
+        let body = json!({ "type": "error", "error": error });
+        let response = axum::http::Response::builder().status(529);
+        loopback::ready(response.body(body.to_string().into()).unwrap())
+    })
+    .await;
     let session = session(attached(&gateway.address, "any key", None))
         .await
         .expect("a session");
-    let root = TempDir::new().unwrap();
-    let record = run(&text_test(), &session, root.path()).await;
-    assert_eq!(failure(&record).cause, Cause::Upstream, "{record:#?}");
-    assert_eq!(record.attempts.len(), 2);
-    let second = root
-        .path()
-        .join(record.evidence.as_ref().unwrap())
-        .join("attempt-2");
-    assert!(second.join("transcript.jsonl").is_file());
-    session.end().await;
+    let finished = Finished::of(&text_test(), session).await;
+    assert_eq!(
+        finished.failure().cause,
+        Cause::Upstream,
+        "{:#?}",
+        finished.record
+    );
+    assert_eq!(finished.record.attempts.len(), 2);
+    assert!(!finished.evidence("attempt-2/transcript.jsonl").is_empty());
 }
 
 #[tokio::test]
-async fn what_a_session_lacks_is_named_with_what_to_do() {
+async fn an_incomplete_environment_is_refused_with_a_hint() {
     let simulator = simulator().await;
     let stranger = Server::start(|_, _| loopback::ready(loopback::ok("{}"))).await;
     let base = simulator.base_url();
@@ -298,7 +306,7 @@ async fn what_a_session_lacks_is_named_with_what_to_do() {
         variables.push((name, value.to_owned()));
         variables
     };
-    // A port that was free a moment ago: nobody listens there.
+    // A port that was free a moment ago: nothing listens there.
     let nobody = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         format!("http://{}", listener.local_addr().unwrap())
@@ -322,7 +330,7 @@ async fn what_a_session_lacks_is_named_with_what_to_do() {
         ),
         (
             with(env::COMPAT_CLAUDE, "path"),
-            "there is no `claude` at any folder of the `PATH`",
+            "there is no `claude` in any folder of the `PATH`",
         ),
         (
             with(env::COMPAT_PROVIDER_CONTROL_KEY, "wrong"),
@@ -334,7 +342,7 @@ async fn what_a_session_lacks_is_named_with_what_to_do() {
         ),
         (
             with(env::COMPAT_PROVIDER_URL, &stranger.address),
-            "is no provider simulator",
+            "is not a provider simulator",
         ),
     ] {
         let error = session(variables).await.expect_err(expected).to_string();
@@ -350,5 +358,4 @@ async fn what_a_session_lacks_is_named_with_what_to_do() {
         error.contains("cannot read the control key from `/nonexistent/key`"),
         "{error}"
     );
-    simulator.shutdown().await;
 }

@@ -1,28 +1,33 @@
-//! `compat up` and what runs make of it, with doubles of LiteLLM and `claude`.
+//! `session::daemon`: `compat up`, `down` and `watch`, and runs that use the warm session, with doubles of LiteLLM and
+//! `claude`.
 
 use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use compat_matrix::env::{self, Environment};
 use compat_matrix::progress::Silent;
+use compat_matrix::session::daemon::StateDir;
 use compat_matrix::toolchain::cache::Receipt;
 use compat_matrix::toolchain::platform::Platform;
 use compat_matrix::toolchain::{Cache, Lock};
-use compat_matrix::warm::Place;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::harness_command::Small;
 use crate::ran::Ran;
 
-/// How long anything may take before a test gives up.
+/// The longest wait before a test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A small project with a LiteLLM that is installed, as far as anybody can tell.
-struct Warm {
+/// A small project with a double of the pinned LiteLLM in its cache.
+struct WarmProject {
     small: Small,
 }
 
-impl Warm {
+impl WarmProject {
     async fn new() -> Self {
         let small = Small::new();
         let root = small.root();
@@ -35,10 +40,10 @@ impl Warm {
         Self { small }
     }
 
-    fn place(&self) -> Place {
+    fn state(&self) -> StateDir {
         let cache = self.small.root().join("cache");
         let environment: Environment = [(env::COMPAT_CACHE_DIR, cache)].into_iter().collect();
-        Place::of(&environment, self.small.root()).unwrap()
+        StateDir::of(&environment, self.small.root()).unwrap()
     }
 
     async fn compat(&self, arguments: &[&str]) -> Ran {
@@ -47,18 +52,25 @@ impl Warm {
         Ran::new(output.unwrap().expect("compat starts"))
     }
 
+    /// Runs one trial, which passes. Returns the standard error.
+    async fn run(&self, arguments: &[&str]) -> String {
+        let ran = self.small.run(arguments).await;
+        assert_eq!(ran.status, Some(0), "{ran:?}");
+        ran.err
+    }
+
     async fn up(&self) -> Ran {
         let ran = self.compat(&["up", "--idle", "60"]).await;
         assert_eq!(ran.status, Some(0), "{ran:?}");
         ran
     }
 
-    fn host(&self) -> u32 {
-        self.place().read().expect("a session").pid
+    fn daemon(&self) -> u32 {
+        self.state().read().expect("a session").pid
     }
 }
 
-/// Puts the gateway's double where the pinned LiteLLM would be.
+/// Installs the double as the pinned LiteLLM.
 async fn install_double(root: &Path) {
     let pin = Lock::read(&root.join("toolchain")).unwrap().litellm;
     let platform = Platform::current().unwrap();
@@ -81,6 +93,17 @@ async fn install_double(root: &Path) {
     entry.ensure(&Silent, install).await.unwrap();
 }
 
+fn send(pid: u32, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
+}
+
+/// Sends SIGINT to `child`, which then exits with status 0.
+async fn interrupt(mut child: Child) {
+    send(child.id(), Signal::SIGINT);
+    let status = tokio::task::spawn_blocking(move || child.wait()).await;
+    assert!(status.unwrap().unwrap().success());
+}
+
 fn is_alive(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')')
@@ -95,31 +118,27 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-const USING: &str = "using the session that is kept warm since";
+const HAIKU: &[&str] = &["text::anthropic::haiku"];
+const USING: &str = "using the warm session started at";
 
 #[tokio::test]
-async fn a_run_finds_what_is_kept_warm_says_so_and_judges_both_sides() {
-    let warm = Warm::new().await;
-    assert!(warm.up().await.out.starts_with("the session is kept warm\n"));
-    let host = warm.host();
+async fn a_run_uses_the_warm_session() {
+    let warm = WarmProject::new().await;
+    assert!(warm.up().await.out.starts_with("the warm session is ready\n"));
+    let daemon = warm.daemon();
     for path in [
-        warm.place().folder().to_owned(),
-        warm.place().folder().join("session.json"),
-        warm.place().log(),
+        warm.state().folder().to_owned(),
+        warm.state().folder().join("session.json"),
+        warm.state().log(),
     ] {
         use std::os::unix::fs::PermissionsExt as _;
         let mode = path.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "`{}` holds keys, or may", path.display());
     }
     for _ in 0..2 {
-        let ran = warm.small.run(&["text::anthropic"]).await;
-        assert_eq!(ran.status, Some(0), "{ran:?}");
-        assert!(
-            ran.err.contains(USING) && !ran.err.contains("starting LiteLLM"),
-            "{}",
-            ran.err
-        );
-        assert!(!ran.err.contains("on no trial's behalf"), "{}", ran.err);
+        let err = warm.run(&["text::anthropic"]).await;
+        assert!(err.contains(USING) && !err.contains("starting LiteLLM"), "{err}");
+        assert!(!err.contains("belongs to no trial"), "{err}");
     }
     let results = warm.small.results();
     assert_eq!(results.run.gateway.kind, "litellm");
@@ -133,94 +152,62 @@ async fn a_run_finds_what_is_kept_warm_says_so_and_judges_both_sides() {
     let log = std::fs::read_to_string(evidence.join("gateway.log")).unwrap();
     assert!(log.contains("POST /v1/messages"), "{log}");
 
-    assert!(warm.up().await.out.contains("is kept warm already"));
-    assert_eq!(warm.host(), host);
-    let cold = warm.small.run(&["--cold", "text::anthropic::opus"]).await;
-    assert_eq!(cold.status, Some(0), "{cold:?}");
+    assert!(warm.up().await.out.contains("is already running"));
+    assert_eq!(warm.daemon(), daemon);
+    let cold = warm.run(&["--cold", "text::anthropic::opus"]).await;
     assert!(
-        cold.err.contains("starting LiteLLM") && !cold.err.contains(USING),
-        "{}",
-        cold.err
+        cold.contains("starting LiteLLM") && !cold.contains(USING),
+        "{cold}"
     );
 
     let down = warm.compat(&["down"]).await;
-    assert!(
-        down.err
-            .contains(&format!("the session of process {host} has ended")),
-        "{down:?}"
-    );
-    until("the host's end", || !is_alive(host)).await;
-    assert!(
-        warm.compat(&["down"])
-            .await
-            .err
-            .contains("no session is kept warm")
-    );
+    down.err_has(&format!("the warm session of process {daemon} was stopped"));
+    until("the end of the daemon", || !is_alive(daemon)).await;
+    let down = warm.compat(&["down"]).await;
+    down.err_has("no warm session is running");
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_not_used_and_is_renewed() {
-    let warm = Warm::new().await;
+async fn a_session_with_other_inputs_is_replaced() {
+    let warm = WarmProject::new().await;
     warm.up().await;
-    let host = warm.host();
+    let daemon = warm.daemon();
     let config = warm.small.root().join("proxy_config.yaml");
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text + "# changed\n").unwrap();
-    let ran = warm.small.run(&["text::anthropic::haiku"]).await;
-    assert_eq!(ran.status, Some(0), "{ran:?}");
-    assert!(
-        ran.err
-            .contains("not using the session that is kept warm: `proxy_config.yaml` has changed"),
-        "{}",
-        ran.err
-    );
-    let lease = warm.place().lease().unwrap();
+    let err = warm.run(HAIKU).await;
+    let not_used = "not using the warm session: `proxy_config.yaml` changed";
+    assert!(err.contains(not_used), "{err}");
+    let lease = warm.state().lease().unwrap();
     let refused = warm.compat(&["up"]).await;
     assert_eq!(refused.status, Some(1), "{refused:?}");
-    assert!(refused.err.contains("and a run uses it"), "{}", refused.err);
-    assert!(is_alive(host));
+    refused.err_has("and a run uses it");
+    assert!(is_alive(daemon));
     drop(lease);
     let renewed = warm.up().await;
-    assert!(
-        renewed.err.contains("ending the session that is kept warm"),
-        "{}",
-        renewed.err
-    );
-    until("the old host's end", || !is_alive(host)).await;
-    assert!(
-        warm.small
-            .run(&["text::anthropic::haiku"])
-            .await
-            .err
-            .contains(USING)
-    );
+    renewed.err_has("ending the warm session");
+    until("the end of the old daemon", || !is_alive(daemon)).await;
+    assert!(warm.run(HAIKU).await.contains(USING));
     warm.compat(&["down"]).await;
 }
 
 #[tokio::test]
-async fn a_host_that_was_killed_leaves_no_process_and_nothing_that_a_run_would_take_for_it() {
-    let warm = Warm::new().await;
+async fn a_killed_daemon_leaves_no_process_and_is_not_used() {
+    let warm = WarmProject::new().await;
     warm.up().await;
-    let description = warm.place().read().expect("a session");
-    let host = i32::try_from(description.pid).unwrap();
-    let gateways = children_of(description.pid);
+    let info = warm.state().read().expect("a session");
+    let gateways = children_of(info.pid);
     assert!(!gateways.is_empty());
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(host),
-        nix::sys::signal::Signal::SIGKILL,
-    )
-    .unwrap();
+    send(info.pid, Signal::SIGKILL);
     until("the gateway's end", || !gateways.iter().any(|pid| is_alive(*pid))).await;
-    until("the scratch folder's end", || !description.gateway_log.exists()).await;
-    assert!(warm.place().read().is_some(), "nobody took the file away");
-    let ran = warm.small.run(&["text::anthropic::haiku"]).await;
-    assert_eq!(ran.status, Some(0), "{ran:?}");
+    until("the scratch folder's end", || !info.gateway_log.exists()).await;
+    assert!(warm.state().read().is_some(), "nobody removed the file");
+    let err = warm.run(HAIKU).await;
     assert!(
-        ran.err.contains("starting LiteLLM") && !ran.err.contains("kept warm"),
-        "{}",
-        ran.err
+        err.contains("starting LiteLLM") && !err.contains("warm session"),
+        "{err}"
     );
-    assert!(warm.place().read().is_none());
+    assert!(warm.state().read().is_none());
 }
 
 fn children_of(parent: u32) -> Vec<u32> {
@@ -234,74 +221,61 @@ fn children_of(parent: u32) -> Vec<u32> {
 }
 
 #[tokio::test]
-async fn a_session_that_nobody_uses_ends_by_itself_and_one_in_use_stays() {
-    let warm = Warm::new().await;
+async fn an_idle_session_ends_and_one_in_use_stays() {
+    let warm = WarmProject::new().await;
     assert_eq!(warm.compat(&["up", "--idle", "1"]).await.status, Some(0));
-    until("the end of the session", || warm.place().read().is_none()).await;
-    warm.place().prepare().unwrap();
-    // A lease that is there before the host keeps it.
-    let lease = warm.place().lease().unwrap();
+    until("the end of the session", || warm.state().read().is_none()).await;
+    warm.state().prepare().unwrap();
+    // A lease from before its start keeps the daemon.
+    let lease = warm.state().lease().unwrap();
     assert_eq!(warm.compat(&["up", "--idle", "0"]).await.status, Some(0));
-    let host = warm.host();
-    let ran = warm.small.run(&["text::anthropic::haiku"]).await;
-    assert!(ran.err.contains(USING), "{}", ran.err);
-    assert!(is_alive(host));
+    let daemon = warm.daemon();
+    assert!(warm.run(HAIKU).await.contains(USING));
+    assert!(is_alive(daemon));
     drop(lease);
-    until("the host's end", || !is_alive(host)).await;
-    assert!(warm.place().read().is_none());
+    until("the end of the daemon", || !is_alive(daemon)).await;
+    assert!(warm.state().read().is_none());
 }
 
 #[tokio::test]
-async fn a_session_whose_folder_is_gone_ends_and_one_in_the_foreground_by_interruption() {
-    let warm = Warm::new().await;
+async fn removing_the_folder_or_ctrl_c_ends_a_session() {
+    let warm = WarmProject::new().await;
     warm.up().await;
-    let host = warm.host();
-    std::fs::remove_dir_all(warm.place().folder()).unwrap();
-    until("the host's end", || !is_alive(host)).await;
+    let daemon = warm.daemon();
+    std::fs::remove_dir_all(warm.state().folder()).unwrap();
+    until("the end of the daemon", || !is_alive(daemon)).await;
 
-    let mut foreground = warm
+    let foreground = warm
         .small
         .program(env!("CARGO_BIN_EXE_compat"), &["up", "--foreground"])
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    until("the session", || warm.place().read().is_some()).await;
-    assert_eq!(warm.host(), foreground.id());
-    assert!(
-        warm.small
-            .run(&["text::anthropic::haiku"])
-            .await
-            .err
-            .contains(USING)
-    );
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(foreground.id()).unwrap());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
-    let status = tokio::task::spawn_blocking(move || foreground.wait())
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(status.success(), "{status}");
-    assert!(warm.place().read().is_none());
+    until("the session", || warm.state().read().is_some()).await;
+    assert_eq!(warm.daemon(), foreground.id());
+    assert!(warm.run(HAIKU).await.contains(USING));
+    interrupt(foreground).await;
+    assert!(warm.state().read().is_none());
 }
 
-/// `compat watch` under way, its lines as they come.
+/// A running `compat watch` and its output.
 struct Watching {
-    child: std::process::Child,
-    said: std::sync::Arc<std::sync::Mutex<String>>,
+    child: Child,
+    said: Arc<Mutex<String>>,
 }
 
 impl Watching {
-    fn start(warm: &Warm, arguments: &[&str]) -> Self {
+    fn start(warm: &WarmProject, arguments: &[&str]) -> Self {
         let arguments = [&["watch", "--harness", env!("CARGO_BIN_EXE_harness")], arguments].concat();
         let mut child = warm
             .small
             .program(env!("CARGO_BIN_EXE_compat"), &arguments)
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let said = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+        let said = Arc::new(Mutex::new(String::new()));
         listen(child.stdout.take().unwrap(), &said);
         listen(child.stderr.take().unwrap(), &said);
         Self { child, said }
@@ -311,7 +285,7 @@ impl Watching {
         self.said.lock().unwrap().clone()
     }
 
-    /// Waits until it has said `what` once more than `before`.
+    /// Waits until it has printed `what` this many times.
     async fn says(&self, what: &str, times: usize) {
         let until = Instant::now() + PATIENCE;
         while self.said().matches(what).count() < times {
@@ -323,21 +297,11 @@ impl Watching {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
-
-    async fn interrupt(mut self) {
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
-        let status = tokio::task::spawn_blocking(move || self.child.wait())
-            .await
-            .unwrap()
-            .unwrap();
-        assert!(status.success(), "{status}");
-    }
 }
 
-fn listen(source: impl std::io::Read + Send + 'static, said: &std::sync::Arc<std::sync::Mutex<String>>) {
+fn listen(source: impl std::io::Read + Send + 'static, said: &Arc<Mutex<String>>) {
     use std::io::BufRead as _;
-    let said = std::sync::Arc::clone(said);
+    let said = Arc::clone(said);
     std::thread::spawn(move || {
         for line in std::io::BufReader::new(source).lines().map_while(Result::ok) {
             said.lock().unwrap().push_str(&(line + "\n"));
@@ -346,11 +310,11 @@ fn listen(source: impl std::io::Read + Send + 'static, said: &std::sync::Arc<std
 }
 
 #[tokio::test]
-async fn a_watcher_runs_what_a_saved_file_touches_and_survives_faults() {
-    let warm = Warm::new().await;
+async fn a_watcher_runs_the_trials_of_a_saved_file() {
+    let warm = WarmProject::new().await;
     let watching = Watching::start(&warm, &["--tier", "haiku"]);
     watching.says("watching `", 1).await;
-    let host = warm.host();
+    let daemon = warm.daemon();
     let save = |file: &str, text: &str| std::fs::write(warm.small.root().join(file), text).unwrap();
     let cell = "cells/text/anthropic.yaml";
     save(
@@ -376,35 +340,35 @@ async fn a_watcher_runs_what_a_saved_file_touches_and_survives_faults() {
     );
     save(cell, "expect:\n  asked_once:\n    requests: { count: 1 }\n");
     save("manifest.yaml", crate::harness_command::MANIFEST);
-    // The manifest touches all of the tier.
+    // The manifest touches all trials of the tier.
     until("the whole tier", || warm.small.results().run.selected == 4).await;
     until("its end", || warm.small.results().run.complete).await;
-    watching.interrupt().await;
-    until("the host's end", || !is_alive(host)).await;
-    assert!(warm.place().read().is_none());
+    interrupt(watching.child).await;
+    until("the end of the daemon", || !is_alive(daemon)).await;
+    assert!(warm.state().read().is_none());
 }
 
-/// What nextest gives the processes of one run.
-fn nextest(warm: &mut Warm) -> Place {
+/// Sets the environment of the processes of one nextest run.
+fn nextest(warm: &mut WarmProject) -> StateDir {
     let run = uuid::Uuid::new_v4().to_string();
     warm.small.set(env::NEXTEST_RUN_ID, &run);
     warm.small.set(env::NEXTEST_EXECUTION_MODE, "process-per-test");
     let cache = warm.small.root().join("cache");
     let environment: Environment = [(env::COMPAT_CACHE_DIR, cache)].into_iter().collect();
-    Place::of_run(&environment, warm.small.root(), &run).unwrap()
+    StateDir::of_run(&environment, warm.small.root(), &run).unwrap()
 }
 
-/// Ends the session that the processes of a run share, as it ends by itself after a while.
-async fn ended(place: &Place) {
-    let host = place.read().expect("a session").pid;
-    place.remove();
-    until("the host's end", || !is_alive(host)).await;
+/// Ends the session of a nextest run, which otherwise ends after a while.
+async fn ended(state: &StateDir) {
+    let daemon = state.read().expect("a session").pid;
+    state.remove();
+    until("the end of the daemon", || !is_alive(daemon)).await;
 }
 
 #[tokio::test]
-async fn processes_of_one_run_that_start_at_once_share_one_session_and_one_file() {
-    let mut warm = Warm::new().await;
-    let place = nextest(&mut warm);
+async fn processes_of_one_run_share_a_session_and_its_results() {
+    let mut warm = WarmProject::new().await;
+    let state = nextest(&mut warm);
     let names = [
         "text::anthropic::haiku",
         "text::anthropic::opus",
@@ -433,7 +397,7 @@ async fn processes_of_one_run_that_start_at_once_share_one_session_and_one_file(
     assert_eq!(started.iter().sum::<usize>(), 1, "{started:?} {}", a.err);
     assert!(
         !a.out.contains("not tested"),
-        "the matrix is no process's own: {}",
+        "a single process prints no matrix: {}",
         a.out
     );
     let results = warm.small.results();
@@ -444,7 +408,7 @@ async fn processes_of_one_run_that_start_at_once_share_one_session_and_one_file(
         assert_eq!(junit.matches(&format!("name=\"{name}\"")).count(), 1, "{name}");
     }
 
-    // A retry is another attempt at the same trial, and no other run's results are taken up.
+    // A retry is another attempt at the same trial.
     let shared = "cells/words/_shared.yaml";
     let mended = std::fs::read_to_string(warm.small.root().join(shared)).unwrap();
     std::fs::write(warm.small.root().join(shared), mended.replace("other", "pong")).unwrap();
@@ -459,18 +423,22 @@ async fn processes_of_one_run_that_start_at_once_share_one_session_and_one_file(
         (results.results.len(), entry.attempts.len(), entry.flaky),
         (5, 2, true)
     );
-    ended(&place).await;
+    ended(&state).await;
 
-    let place = nextest(&mut warm);
+    let state = nextest(&mut warm);
     assert_eq!(warm.small.run(&["--exact", names[0]]).await.status, Some(0));
-    assert_eq!(warm.small.results().results.len(), 1, "a new run begins anew");
-    ended(&place).await;
+    assert_eq!(
+        warm.small.results().results.len(),
+        1,
+        "a new run has its own results"
+    );
+    ended(&state).await;
 }
 
 #[tokio::test]
-async fn a_process_that_is_ended_leaves_its_trial_unfinished_and_no_process() {
-    let mut warm = Warm::new().await;
-    let place = nextest(&mut warm);
+async fn a_killed_process_leaves_its_trial_unfinished() {
+    let mut warm = WarmProject::new().await;
+    let state = nextest(&mut warm);
     warm.up().await;
     let scenario = warm.small.root().join("scenario.json");
     std::fs::write(&scenario, r#"["hang"]"#).unwrap();
@@ -495,7 +463,7 @@ async fn a_process_that_is_ended_leaves_its_trial_unfinished_and_no_process() {
     until("claude's end", || !is_alive(claude)).await;
     let results = warm.small.results();
     assert_eq!((results.run.unfinished.len(), results.run.complete), (1, false));
-    // It was a guest of what `compat up` keeps: there was nothing to start, and that stays.
-    assert!(place.read().is_none() && is_alive(warm.host()));
+    // It used the session of `compat up`, which continues to run.
+    assert!(state.read().is_none() && is_alive(warm.daemon()));
     warm.compat(&["down"]).await;
 }

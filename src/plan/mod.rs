@@ -1,35 +1,36 @@
-//! Which trials there are, and what is to be done for each.
+//! The trials of a project, and the plan for each: it runs, its cell is broken, or it is not applicable.
 //!
-//! Pure. Listing needs no cell's text; a broken cell is a trial that fails, never a run that does not begin.
+//! Pure. Listing reads no cell. A broken cell makes its own trials fail and does not stop the run.
 #![warn(clippy::disallowed_methods)]
+
+pub mod selection;
+
+use std::sync::Arc;
 
 use crate::cells::manifest::Tier;
 use crate::cells::{Cell, CellBody, Manifest, ProxyConfig};
-use std::sync::Arc;
-
 use crate::document::Diagnostic;
 use crate::ids::{CellId, TrialName};
 
-/// What is to be done for a trial.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Planned {
-    Run(Box<Run>),
-    /// Its cell cannot be read, or its alias does not exist.
+    Run(Box<PlannedTrial>),
+    /// The cell cannot be read, or its alias does not exist.
     Broken(Vec<Diagnostic>),
     /// The feature cannot exist on the provider.
     NotApplicable(String),
 }
 
-/// A trial to run; the cell's body is a test.
+/// A trial to run. Its cell is not `not_applicable`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Run {
+pub struct PlannedTrial {
     pub cell: Arc<Cell>,
     pub tier: Tier,
     /// What the gateway calls the model.
     pub alias: String,
 }
 
-impl Run {
+impl PlannedTrial {
     pub fn test(&self) -> &crate::cells::Test {
         match &self.cell.body {
             CellBody::Test(test) => test,
@@ -46,8 +47,8 @@ pub fn trials(manifest: &Manifest, is_present: impl Fn(&CellId) -> bool) -> Vec<
         .collect()
 }
 
-/// What is to be done for `trial`, whose cell was read with the result `cell`. The aliases are held against
-/// `proxy_config`, if the gateway runs on it.
+/// Plans `trial`, whose cell was read with the result `cell`. Its alias must be in `proxy_config`, if the gateway uses
+/// that file.
 pub fn plan(
     manifest: &Manifest,
     proxy_config: Option<&ProxyConfig>,
@@ -77,14 +78,14 @@ pub fn plan(
             None => fault,
         }]);
     }
-    Planned::Run(Box::new(Run {
+    Planned::Run(Box::new(PlannedTrial {
         cell: Arc::clone(cell),
         tier: tier.clone(),
         alias,
     }))
 }
 
-/// What of `cell` is still to be written.
+/// A note for each `todo` of `cell`.
 pub fn unwritten(cell: &Cell) -> Vec<Diagnostic> {
     let CellBody::Test(test) = &cell.body else {
         return Vec::new();

@@ -1,0 +1,288 @@
+//! A campaign of mutants: a clean pass without mutants, then each mutant in the cells of its providers. All trials share one
+//! session.
+//!
+//! It runs and counts. `mutant::score` decides which expectations caught a mutant.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, stream};
+
+use super::trial::TrialTask;
+use crate::cells::{CellBody, ProxyConfig};
+use crate::evidence::Evidence;
+use crate::evidence_files;
+use crate::ids::{CellId, TierId, TrialName};
+use crate::mutants::Mutant;
+use crate::mutants::score::{self, CellRun, Judgeable, Scored, Vacuous};
+use crate::outcome::{Failure, Verdict};
+use crate::plan::{Planned, PlannedTrial};
+use crate::relay::Mutation;
+use crate::results::TrialRecord;
+use crate::session::Session;
+use crate::session::schedule::Queue;
+use crate::spec_files::Project;
+
+/// The most trials at once. Each takes about 250 MB (measured with Claude Code 2.1.326), and most wait for a slot.
+const CONCURRENT: usize = 10;
+
+pub struct Campaign<'a> {
+    pub project: &'a Project,
+    pub proxy_config: &'a ProxyConfig,
+    /// It has relays on both sides of the gateway.
+    pub session: &'a Session,
+    /// The tier of the mutants that name none.
+    pub tier: TierId,
+}
+
+/// Receives the progress of a campaign.
+pub trait CampaignListener {
+    /// The total number of trials changed.
+    fn planned(&self, trials: usize);
+    fn trial_finished(&self);
+    fn mutant_scored(&self, scored: &Scored);
+}
+
+/// A trial that fails without a mutant, and so cannot catch one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NotClean {
+    pub name: TrialName,
+    pub failure: Failure,
+}
+
+#[derive(Clone, Debug)]
+pub struct CampaignResult {
+    pub mutants: Vec<Scored>,
+    pub vacuous: Vacuous,
+    /// The number of trials that ran, including the clean pass.
+    pub trials: usize,
+}
+
+struct Job {
+    name: TrialName,
+    plan: Box<PlannedTrial>,
+    /// Its index in the list of mutants; `None` in the clean pass.
+    mutant: Option<usize>,
+}
+
+struct FinishedJob {
+    job: Job,
+    record: TrialRecord,
+    touched: bool,
+}
+
+impl Campaign<'_> {
+    /// Runs the clean pass, and then every mutant if no trial failed.
+    pub async fn run(
+        &self,
+        mutants: &[Arc<Mutant>],
+        listener: &impl CampaignListener,
+    ) -> Result<CampaignResult, Vec<NotClean>> {
+        let every: Vec<Job> = mutants
+            .iter()
+            .enumerate()
+            .flat_map(|(index, mutant)| self.jobs(index, mutant))
+            .collect();
+        let clean = self.clean(&every);
+        let clean_trials = clean.len();
+        listener.planned(clean_trials);
+        let judgeable = self.clean_pass(clean, listener).await?;
+        let jobs = self.effective(every, mutants);
+        let trials = clean_trials + jobs.len();
+        listener.planned(trials);
+        let mut open = vec![0; mutants.len()];
+        for index in jobs.iter().filter_map(|job| job.mutant) {
+            open[index] += 1;
+        }
+        let mut runs: Vec<(Arc<Mutant>, Vec<CellRun>)> = mutants
+            .iter()
+            .map(|mutant| (Arc::clone(mutant), Vec::new()))
+            .collect();
+        let mut finished = std::pin::pin!(self.all(jobs, mutants));
+        while let Some(finished) = finished.next().await {
+            listener.trial_finished();
+            let Some(index) = finished.job.mutant else {
+                continue;
+            };
+            let (mutant, cells) = &mut runs[index];
+            cells.push(finished.cell_run());
+            open[index] -= 1;
+            if open[index] == 0 {
+                cells.sort_by_key(|run| self.position(&run.cell));
+                listener.mutant_scored(&self.score(mutant, cells));
+            }
+        }
+        Ok(CampaignResult {
+            mutants: runs
+                .iter()
+                .map(|(mutant, cells)| self.score(mutant, cells))
+                .collect(),
+            vacuous: score::vacuous(&judgeable, &runs),
+            trials,
+        })
+    }
+
+    fn score(&self, mutant: &Mutant, runs: &[CellRun]) -> Scored {
+        score::score(mutant, &self.cells(mutant), runs)
+    }
+
+    /// The position of a cell in the manifest's order.
+    fn position(&self, cell: &CellId) -> Option<usize> {
+        self.project.cells().iter().position(|other| other == cell)
+    }
+
+    fn jobs(&self, index: usize, mutant: &Mutant) -> Vec<Job> {
+        let tier = mutant.tier.as_ref().unwrap_or(&self.tier);
+        self.cells(mutant)
+            .into_iter()
+            .filter_map(|cell| self.job(cell.trial(tier), Some(index)))
+            .collect()
+    }
+
+    /// The cells of the mutant's providers that can run.
+    fn cells(&self, mutant: &Mutant) -> Vec<CellId> {
+        let is_test = |cell: &CellId| {
+            let read = self.project.cell(cell);
+            !read.is_ok_and(|cell| matches!(cell.body, CellBody::NotApplicable(_)))
+        };
+        let mut cells = self.project.cells();
+        cells.retain(|cell| mutant.providers.contains(&cell.provider) && is_test(cell));
+        cells
+    }
+
+    fn job(&self, name: TrialName, mutant: Option<usize>) -> Option<Job> {
+        match self.project.plan(Some(self.proxy_config), &name) {
+            Planned::Run(plan) => Some(Job { name, plan, mutant }),
+            Planned::Broken(_) | Planned::NotApplicable(_) => None,
+        }
+    }
+
+    /// Every trial of `jobs` once, without a mutant.
+    fn clean(&self, jobs: &[Job]) -> Vec<Job> {
+        let mut seen = HashSet::new();
+        jobs.iter()
+            .filter(|job| seen.insert(&job.name))
+            .filter_map(|job| self.job(job.name.clone(), None))
+            .collect()
+    }
+
+    /// The jobs whose mutant can change an exchange of the clean pass.
+    fn effective(&self, jobs: Vec<Job>, mutants: &[Arc<Mutant>]) -> Vec<Job> {
+        let mut recorded: HashMap<TrialName, Option<Evidence>> = HashMap::new();
+        jobs.into_iter()
+            .filter(|job| {
+                let evidence = recorded
+                    .entry(job.name.clone())
+                    .or_insert_with_key(|name| self.evidence(name));
+                // Without recorded exchanges, the job has to run.
+                match (evidence, job.mutant) {
+                    (Some(evidence), Some(index)) if !evidence.exchanges.is_empty() => {
+                        mutants[index].can_touch(&evidence.sent, &evidence.exchanges)
+                    }
+                    _ => true,
+                }
+            })
+            .collect()
+    }
+
+    /// The evidence of a trial in the clean pass.
+    fn evidence(&self, name: &TrialName) -> Option<Evidence> {
+        let folder = evidence_files::folder(name, None);
+        evidence_files::read(&self.project.root.join(folder)).ok()
+    }
+
+    /// Runs the clean pass, and returns the expectations that held.
+    async fn clean_pass(
+        &self,
+        jobs: Vec<Job>,
+        listener: &impl CampaignListener,
+    ) -> Result<Vec<Judgeable>, Vec<NotClean>> {
+        let mut judgeable = Vec::new();
+        let mut red = Vec::new();
+        let mut finished = std::pin::pin!(self.all(jobs, &[]));
+        while let Some(finished) = finished.next().await {
+            listener.trial_finished();
+            judgeable.extend(finished.judgeable());
+            if let Some(failure) = finished.record.failure() {
+                let name = finished.job.name;
+                red.push(NotClean { name, failure });
+            }
+        }
+        if red.is_empty() {
+            return Ok(judgeable);
+        }
+        red.sort_by_key(|one| self.position(&one.name.cell));
+        Err(red)
+    }
+
+    fn all<'a>(
+        &'a self,
+        jobs: Vec<Job>,
+        mutants: &'a [Arc<Mutant>],
+    ) -> impl futures_util::Stream<Item = FinishedJob> + 'a {
+        let queue = Queue::default();
+        let run = move |job: Job| {
+            let ticket = queue.join(0);
+            async move {
+                let mutation = job
+                    .mutant
+                    .map(|index| Arc::new(Mutation::new(Arc::clone(&mutants[index]))));
+                let task = TrialTask {
+                    name: &job.name,
+                    test: job.plan.test(),
+                    alias: &job.plan.alias,
+                    root: &self.project.root,
+                    ticket: &ticket,
+                    mutation: mutation.as_ref(),
+                };
+                let record = task.run(self.session).await;
+                FinishedJob {
+                    touched: mutation.is_some_and(|mutation| mutation.changes() > 0),
+                    record,
+                    job,
+                }
+            }
+        };
+        stream::iter(jobs).map(run).buffer_unordered(CONCURRENT)
+    }
+}
+
+impl FinishedJob {
+    /// The expectations that held.
+    fn judgeable(&self) -> Vec<Judgeable> {
+        let expectations = &self.job.plan.test().expectations;
+        let held = self.record.expectations.iter();
+        held.filter(|judged| judged.verdict == Verdict::Held)
+            .map(|judged| Judgeable {
+                cell: self.job.name.cell.clone(),
+                place: expectations
+                    .iter()
+                    .find(|one| one.name == judged.name)
+                    .map(|one| one.place.clone()),
+                name: judged.name.clone(),
+            })
+            .collect()
+    }
+
+    fn cell_run(&self) -> CellRun {
+        let mismatches = self.record.mismatches.iter();
+        let mut broken: Vec<String> = mismatches.map(|mismatch| mismatch.expectation.clone()).collect();
+        broken.dedup();
+        CellRun {
+            cell: self.job.name.cell.clone(),
+            tier: self.job.name.tier.clone(),
+            broken,
+            touched: self.touched,
+        }
+    }
+}
+
+/// The mutants whose name contains one of `filters`; all if there are none.
+pub fn selected(mutants: Vec<Arc<Mutant>>, filters: &[String], quick: bool) -> Vec<Arc<Mutant>> {
+    let contains = |name: &str| filters.iter().any(|filter| name.contains(filter.as_str()));
+    mutants
+        .into_iter()
+        .filter(|mutant| filters.is_empty() || contains(mutant.name.as_str()))
+        .filter(|mutant| mutant.quick || !quick)
+        .collect()
+}

@@ -1,0 +1,462 @@
+//! A run of the matrix: it selects trials, starts the session, runs and records the trials, and decides the exit status.
+//!
+//! It knows no test runner and prints nothing: the harness does both.
+
+pub mod campaign;
+mod options;
+mod recorder;
+mod selected;
+mod shared;
+pub mod trial;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use anyhow::Context as _;
+use parking_lot::Mutex;
+use tokio::runtime::Runtime;
+
+use crate::cells::ProxyConfig;
+use crate::document::{Diagnostic, render};
+use crate::env::{self, Environment};
+use crate::evidence::Behind;
+use crate::ids::TrialName;
+use crate::matrix::baseline::BaselineComparison;
+use crate::matrix::{Matrix, terminal};
+use crate::outcome::{Cause, Failure, Mismatch, Outcome};
+use crate::plan::{Planned, PlannedTrial, selection};
+use crate::progress::ProgressSink;
+use crate::report::{self, Paint};
+use crate::results::{GatewayRecord, Results, RunRecord, TrialRecord, TrialResult};
+use crate::session::daemon::DaemonUse;
+use crate::session::preflight::{self, UnusableAlias};
+use crate::session::schedule::Queue;
+use crate::session::{Session, SessionOptions};
+use crate::watch;
+use crate::wire::Operation;
+pub use options::RunOptions;
+use recorder::Recorder;
+pub use selected::SelectedTrials;
+use shared::SharedResults;
+use trial::{TrialTask, not_run};
+
+/// The default number of trials that run at once. Most wait for a provider, which only takes memory (about 250 MB each,
+/// measured with Claude Code 2.1.326).
+const CONCURRENT: usize = 32;
+
+/// Exit status of a run that could not start, or whose session failed.
+pub const BROKEN: u8 = 2;
+/// Exit status of a run in which a trial failed.
+pub const FAILED: u8 = 101;
+/// Exit status of a run in which trials failed, but none because of gateway, feature or Claude Code.
+pub const NOT_JUDGED: u8 = 102;
+
+/// A run that has started. Its trials may run in parallel.
+pub struct MatrixRun {
+    options: RunOptions,
+    paint: Paint,
+    environment: Environment,
+    selected: SelectedTrials,
+    proxy_config: Option<ProxyConfig>,
+    baseline: Option<Matrix>,
+    /// Whether other processes run other trials of this run.
+    is_shared: bool,
+    daemon: DaemonUse,
+    runtime: Runtime,
+    /// The first trial that needs it starts it. Its error is the result of all these trials.
+    session: OnceLock<anyhow::Result<Session>>,
+    /// The aliases that failed the preflight.
+    unusable: OnceLock<BTreeMap<String, UnusableAlias>>,
+    queue: Queue,
+    recorder: Recorder,
+    progress: Box<dyn ProgressSink>,
+    /// The reported faults, and the trial that reported them: all trials of a shared file have its faults.
+    reported: Mutex<HashMap<String, TrialName>>,
+}
+
+/// The result of one trial.
+pub enum TrialEnd {
+    Passed,
+    /// Not applicable, with the reason.
+    NotApplicable(String),
+    /// Failed, with the report.
+    Failed(String),
+}
+
+/// The texts and the exit status at the end of a run.
+pub struct RunEnd {
+    pub warnings: Vec<String>,
+    /// The matrix; `None` if this process ran only some trials of the run.
+    pub matrix: Option<String>,
+    /// The comparison with the baseline.
+    pub comparison: Option<String>,
+    /// An error if no trial could run, or if the matrix is incomplete.
+    pub status: anyhow::Result<u8>,
+}
+
+impl MatrixRun {
+    /// Reads the remaining files, and replaces the results of the last run. It starts no process. `compat` is the program
+    /// that cargo built with the harness; `None` is the one beside this program.
+    pub fn start(
+        options: RunOptions,
+        paint: Paint,
+        compat: Option<&'static str>,
+        environment: Environment,
+        mut selected: SelectedTrials,
+        progress: Box<dyn ProgressSink>,
+    ) -> anyhow::Result<Self> {
+        let project = &selected.project;
+        // An attached gateway has its own configuration.
+        let proxy_config = match environment.get(env::LITELLM_PROXY_BASE_URL) {
+            None => Some(
+                project
+                    .proxy_config()
+                    .map_err(|faults| selected::broken_project(&faults))?,
+            ),
+            Some(_) => None,
+        };
+        let baseline = options.baseline.as_deref().map(read_baseline).transpose()?;
+        let run = shared::nextest_run(&environment);
+        let shared = run
+            .map(|run| SharedResults::of(&environment, &project.root, run))
+            .transpose()?;
+        let is_shared = shared.is_some();
+        let daemon = match run {
+            _ if options.cold => DaemonUse::Never,
+            Some(run) => DaemonUse::Shared {
+                program: compat_program(compat)?,
+                run: run.to_owned(),
+            },
+            None => DaemonUse::IfRunning,
+        };
+        let order = start_order(&selected, proxy_config.as_ref());
+        let recorder = Recorder::start(
+            selected.results_path.clone(),
+            project.root.join("test-results/junit.xml"),
+            shared,
+            record(&environment, options.is_control(), project.trials().len()),
+            &selected.names,
+        )?;
+        selected.names = order;
+        Ok(Self {
+            options,
+            paint,
+            environment,
+            selected,
+            proxy_config,
+            baseline,
+            is_shared,
+            daemon,
+            runtime: Runtime::new().context("cannot start the asynchronous runtime")?,
+            session: OnceLock::new(),
+            unusable: OnceLock::new(),
+            queue: Queue::default(),
+            recorder,
+            progress,
+            reported: Mutex::default(),
+        })
+    }
+
+    /// The trials, in the order in which they start. The position of a trial is its rank.
+    pub fn trials(&self) -> &[TrialName] {
+        &self.selected.names
+    }
+
+    pub fn trial(&self, name: &TrialName, rank: usize) -> TrialEnd {
+        match self.selected.project.plan(self.proxy_config.as_ref(), name) {
+            Planned::NotApplicable(reason) => {
+                self.finished(not_run(name, "", &Outcome::NotApplicable(reason)))
+            }
+            Planned::Broken(faults) => self.broken(name, &faults),
+            Planned::Run(planned) => self.planned(name, &planned, rank),
+        }
+    }
+
+    fn planned(&self, name: &TrialName, planned: &PlannedTrial, rank: usize) -> TrialEnd {
+        // Before the session: its start lets all waiting trials go at once.
+        let ticket = self.queue.join(rank);
+        let alias = &planned.alias;
+        let session = match self.session() {
+            Ok(session) => session,
+            Err(error) => return self.no_session(name, alias, &format!("{error:#}")),
+        };
+        if let Some(unusable) = self.unusable.get().and_then(|aliases| aliases.get(alias)) {
+            return self.finished(not_run(name, alias, &Outcome::Fail(unusable.failure(alias))));
+        }
+        // Without a gateway, `claude` needs the provider's name of the model.
+        let config = self.proxy_config.as_ref().filter(|_| self.options.is_control());
+        let task = TrialTask {
+            name,
+            test: planned.test(),
+            alias: config.and_then(|config| config.model(alias)).unwrap_or(alias),
+            root: &self.selected.project.root,
+            ticket: &ticket,
+            mutation: None,
+        };
+        self.finished(self.runtime.block_on(task.run(session)))
+    }
+
+    fn finished(&self, record: TrialRecord) -> TrialEnd {
+        let end = match (&record.result, record.failure()) {
+            (TrialResult::NotApplicable { reason }, _) => TrialEnd::NotApplicable(reason.clone()),
+            (_, Some(failure)) => {
+                let evidence = record.evidence.as_deref().map(Path::new);
+                TrialEnd::Failed(report::failure(&record.nodeid, &failure, evidence, self.paint))
+            }
+            (_, None) => TrialEnd::Passed,
+        };
+        self.recorder.add(record);
+        end
+    }
+
+    /// Fails a trial whose cell cannot be read, with the texts of `compat check`.
+    fn broken(&self, name: &TrialName, faults: &[Diagnostic]) -> TrialEnd {
+        let mismatches = faults.iter().map(mismatch_of_fault).collect();
+        let failure = Failure::of_harness("the cell cannot be read", mismatches);
+        self.recorder.add(not_run(name, "", &Outcome::Fail(failure)));
+        let colour = self.paint == Paint::Ansi;
+        let text = render::render(faults, render::Format::Text, colour);
+        let mut reported = self.reported.lock();
+        if let Some(first) = reported.get(&text) {
+            return TrialEnd::Failed(format!("the cell cannot be read, see {first}\n"));
+        }
+        reported.insert(text.clone(), name.clone());
+        TrialEnd::Failed(format!(
+            "{text}hint: `cargo run -- check` checks all files at once and runs nothing\n"
+        ))
+    }
+
+    /// Fails a trial without a session. The error itself is reported once, at the end of the run.
+    fn no_session(&self, name: &TrialName, alias: &str, error: &str) -> TrialEnd {
+        let mismatch = Mismatch::of_harness(
+            "session",
+            "the session could not be started",
+            "a gateway that answers, and a `claude` to run",
+            error,
+        );
+        let failure = Failure::of_harness("nothing was run", vec![mismatch]);
+        self.recorder.add(not_run(name, alias, &Outcome::Fail(failure)));
+        TrialEnd::Failed("nothing was run: the session could not be started, see the error at the end".into())
+    }
+
+    /// The session, started if this is the first call.
+    fn session(&self) -> &anyhow::Result<Session> {
+        self.session.get_or_init(|| {
+            let options = SessionOptions {
+                environment: self.environment.clone(),
+                root: self.selected.project.root.clone(),
+                mutants: false,
+                control: self.options.is_control(),
+                daemon: self.daemon.clone(),
+                watchdog: None,
+            };
+            let start = Session::start(&options, self.progress.as_ref());
+            let session = self.runtime.block_on(start)?;
+            if !self.options.no_preflight && session.behind() == Behind::Live {
+                self.runtime.block_on(self.preflight(&session));
+            }
+            self.recorder.update(|Results { run, .. }| {
+                run.behind = session.behind();
+                run.gateway.version.clone_from(&session.gateway_version);
+                run.claude_code_version.clone_from(&session.claude_version);
+            });
+            Ok(session)
+        })
+    }
+
+    /// Sends one minimal request to each alias of the run.
+    async fn preflight(&self, session: &Session) {
+        let project = &self.selected.project;
+        let aliases: BTreeSet<String> = (self.trials().iter())
+            .filter_map(|name| match project.plan(None, name) {
+                Planned::Run(planned) => Some(planned.alias),
+                Planned::Broken(_) | Planned::NotApplicable(_) => None,
+            })
+            .collect();
+        let (base_url, key) = (session.gateway.base_url(), session.gateway.key());
+        let unusable = preflight::check(base_url, key, aliases).await;
+        for line in preflight::summary(&unusable) {
+            self.progress.note(&line);
+        }
+        let _ = self.unusable.set(unusable);
+    }
+
+    /// Ends the session and compares the results with the baseline. `failed` tells whether a trial failed.
+    pub fn end(mut self, failed: bool) -> anyhow::Result<RunEnd> {
+        let results = self.recorder.finish()?;
+        let warnings = self.orphan_warnings();
+        let broken = match self.session.take() {
+            Some(Ok(session)) => {
+                self.runtime.block_on(session.end());
+                None
+            }
+            Some(Err(error)) => Some(error),
+            None => None,
+        };
+        let manifest = (&self.selected.project.manifest).into();
+        let (width, paint) = (terminal_width(), self.paint);
+        let verdict =
+            (self.baseline.as_ref()).map(|baseline| BaselineComparison::new(baseline, &manifest, &results));
+        let verdict = verdict.transpose()?;
+        Ok(RunEnd {
+            warnings,
+            matrix: (!self.is_shared).then(|| terminal::of_run(&manifest, &results, width, paint)),
+            status: match broken {
+                Some(error) => Err(error.context("no trial could be run")),
+                None => self.selected.check_layout().map(|()| match &verdict {
+                    Some(verdict) => status_of_verdict(verdict),
+                    None => self.status(failed, &results),
+                }),
+            },
+            comparison: verdict.map(|verdict| terminal::of_baseline(&verdict, width, paint)),
+        })
+    }
+
+    fn status(&self, failed: bool, results: &Results) -> u8 {
+        let is_own = |entry: &&TrialRecord| !self.is_shared || self.selected.names.contains(&entry.nodeid);
+        let causes = results
+            .results
+            .iter()
+            .filter(is_own)
+            .filter_map(|entry| entry.cause);
+        status(failed, causes)
+    }
+
+    /// Describes the provider's requests that belong to no trial: they lost the trial's key, or the gateway made them.
+    fn orphan_warnings(&self) -> Vec<String> {
+        let session = self.session.get().and_then(|session| session.as_ref().ok());
+        let Some(provider) = session.and_then(|session| session.provider.as_ref()) else {
+            return Vec::new();
+        };
+        // If the provider is gone, the trials report it.
+        let orphans = self.runtime.block_on(provider.orphans()).unwrap_or_default();
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        // A gateway shares access tokens between trials.
+        let unexpected = orphans
+            .iter()
+            .filter(|orphan| orphan.operation != Operation::OauthToken);
+        for orphan in unexpected {
+            let (request, status) = (&orphan.request, orphan.reply.status);
+            let request = format!("{} {} → {status}", request.method, request.path);
+            *counts.entry(request).or_default() += 1;
+        }
+        let warning = |(request, count)| match count {
+            1 => format!("the provider received a request that belongs to no trial: {request}"),
+            _ => format!("the provider received {count} requests that belong to no trial: {request}"),
+        };
+        counts.into_iter().map(warning).collect()
+    }
+}
+
+/// The number of trials that run at once: `asked`, else `RUST_TEST_THREADS`, else 32.
+pub fn concurrency(asked: Option<NonZeroUsize>, environment: &Environment) -> anyhow::Result<usize> {
+    let variable = env::RUST_TEST_THREADS;
+    match (asked, environment.get(variable)) {
+        (Some(threads), _) => Ok(threads.get()),
+        (None, None) => Ok(CONCURRENT),
+        (None, Some(text)) => match text.parse() {
+            Ok(threads @ 1..) => Ok(threads),
+            _ => anyhow::bail!("`{variable}` is `{text}`, expected a number from 1"),
+        },
+    }
+}
+
+/// First the trials of files that changed after the last results: their author waits. Then the trials with the most replies:
+/// a long trial should not start last.
+fn start_order(selected: &SelectedTrials, proxy_config: Option<&ProxyConfig>) -> Vec<TrialName> {
+    let project = &selected.project;
+    let written = selected
+        .results_path
+        .metadata()
+        .and_then(|metadata| metadata.modified());
+    let changed = written.map_or_else(
+        |_| Vec::new(),
+        |time| selection::touched(&watch::changed_since(&project.root, time), selected.names.clone()),
+    );
+    let replies = |name: &TrialName| match project.plan(proxy_config, name) {
+        Planned::Run(planned) => planned.test().script.replies.len(),
+        Planned::Broken(_) | Planned::NotApplicable(_) => 0,
+    };
+    let mut names = selected.names.clone();
+    names.sort_by_cached_key(|name| (!changed.contains(name), std::cmp::Reverse(replies(name))));
+    names
+}
+
+fn record(environment: &Environment, control: bool, trials: usize) -> RunRecord {
+    let now = chrono::Utc::now();
+    let is_attached = environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
+    let is_live = is_attached && environment.get(env::COMPAT_PROVIDER_URL).is_none();
+    RunRecord {
+        behind: if is_live { Behind::Live } else { Behind::Simulated },
+        gateway: GatewayRecord {
+            kind: match (control, is_attached) {
+                (true, _) => "none",
+                (false, true) => "attached",
+                (false, false) => "litellm",
+            }
+            .to_owned(),
+            version: None,
+        },
+        claude_code_version: None,
+        started_at: now,
+        written_at: now,
+        trials,
+        selected: 0,
+        complete: false,
+        unfinished: Vec::new(),
+    }
+}
+
+fn read_baseline(file: &Path) -> anyhow::Result<Matrix> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read the baseline `{}`", file.display()))?;
+    Matrix::parse(&text).with_context(|| format!("the baseline `{}` is not a matrix", file.display()))
+}
+
+fn compat_program(built: Option<&'static str>) -> anyhow::Result<PathBuf> {
+    match built {
+        Some(program) => Ok(program.into()),
+        None => {
+            let own = std::env::current_exe().context("cannot find this program")?;
+            Ok(own.with_file_name("compat"))
+        }
+    }
+}
+
+fn mismatch_of_fault(fault: &Diagnostic) -> Mismatch {
+    Mismatch {
+        expectation: fault.path.clone(),
+        clause: None,
+        place: Some(fault.place.clone()),
+        summary: fault.message.clone(),
+        expected: fault.allowed.clone().unwrap_or_default(),
+        actual: fault.found.clone().unwrap_or_default(),
+        evidence: None,
+    }
+}
+
+/// The exit status of a run without a baseline.
+fn status(failed: bool, mut causes: impl Iterator<Item = Cause>) -> u8 {
+    match failed {
+        false => 0,
+        true if causes.any(Cause::is_judged) => FAILED,
+        true => NOT_JUDGED,
+    }
+}
+
+/// The exit status of a run with a baseline: failures in the baseline do not count.
+fn status_of_verdict(verdict: &BaselineComparison) -> u8 {
+    if verdict.stale.is_empty() {
+        let causes = verdict.regressions.iter().flat_map(|change| &change.causes);
+        status(!verdict.is_accepted(), causes.copied())
+    } else {
+        FAILED
+    }
+}
+
+/// The columns of the terminal; 100 if there is none.
+fn terminal_width() -> usize {
+    terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0))
+}

@@ -1,0 +1,56 @@
+//! The settings of a run: a group of flags of the harness.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::plan::selection::{Axes, Names, Shard};
+use crate::results::last::LastFilter;
+
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Matrix")]
+pub struct RunOptions {
+    /// Run one of N parts, from 1: every N-th trial, so that each part has trials of each feature and provider
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<Shard>,
+    /// Run only the trials that this file lists, one on each line, as from a service that splits by timing
+    #[arg(long, value_name = "FILE")]
+    pub trials: Option<PathBuf>,
+    #[command(flatten)]
+    pub axes: Axes,
+    #[command(flatten)]
+    pub last: LastFilter,
+    /// Fail only on regressions against this matrix, and on stale entries of it
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// The gateway: LiteLLM (or the one that `LITELLM_PROXY_BASE_URL` names), or none, to test Claude Code, cells and
+    /// simulator alone
+    #[arg(long, value_parser = ["litellm", "none"], default_value = "litellm")]
+    pub gateway: String,
+    /// Start a new session, even if `compat up` has started a warm one
+    #[arg(long)]
+    pub cold: bool,
+    /// In a live run, run the trials of an alias even if one minimal request to it fails
+    #[arg(long)]
+    pub no_preflight: bool,
+    #[command(flatten, next_help_heading = "Options")]
+    pub names: Names,
+    /// Run only the trials that are not applicable: each is reported with its reason and starts nothing
+    #[arg(long, conflicts_with = "include_ignored")]
+    pub ignored: bool,
+    /// Run benchmarks: there are none
+    #[arg(long)]
+    pub bench: bool,
+}
+
+impl RunOptions {
+    /// Whether the run is a control run, without a gateway.
+    pub fn is_control(&self) -> bool {
+        self.gateway == "none"
+    }
+
+    /// Whether this is not one part of a run on several machines.
+    pub fn is_whole(&self) -> bool {
+        self.shard.is_none() && self.trials.is_none()
+    }
+}

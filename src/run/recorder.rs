@@ -1,0 +1,105 @@
+//! Records the finished trials: each one is on disk at once, so that nothing is lost when the run ends early.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use parking_lot::Mutex;
+
+use super::shared::SharedResults;
+use crate::atomic_write;
+use crate::ids::TrialName;
+use crate::results::{self, Results, RunRecord, TrialRecord};
+
+/// Writes the results of a run after each trial.
+pub(super) struct Recorder {
+    results_path: PathBuf,
+    junit_path: PathBuf,
+    /// Set if other processes run other trials of this run. Each change then starts from their results.
+    shared: Option<SharedResults>,
+    state: Mutex<State>,
+}
+
+struct State {
+    results: Results,
+    junit_written: Option<Instant>,
+    error: Option<anyhow::Error>,
+}
+
+/// JUnit is needed at the end of a run; before that, it is written at most once in this time.
+const JUNIT_PAUSE: Duration = Duration::from_secs(2);
+
+impl Recorder {
+    /// Writes both files at once, so that the files of an earlier run do not look like this one's.
+    pub(super) fn start(
+        results_path: PathBuf,
+        junit_path: PathBuf,
+        shared: Option<SharedResults>,
+        run: RunRecord,
+        selected: &[TrialName],
+    ) -> anyhow::Result<Self> {
+        let recorder = Self {
+            results_path,
+            junit_path,
+            shared,
+            state: Mutex::new(State {
+                results: Results::new(run, Vec::new()),
+                junit_written: None,
+                error: None,
+            }),
+        };
+        recorder.update(|results| results.begin(selected));
+        let error = recorder.state.lock().error.take();
+        error.map_or(Ok(recorder), Err)
+    }
+
+    pub(super) fn add(&self, trial: TrialRecord) {
+        self.update(|results| results.finish(trial));
+    }
+
+    /// Marks the run as complete if all selected trials have finished, and returns the results.
+    pub(super) fn finish(&self) -> anyhow::Result<Results> {
+        self.state.lock().junit_written = None;
+        self.update(|results| results.settle(true));
+        let mut state = self.state.lock();
+        match state.error.take() {
+            Some(error) => Err(error),
+            None => Ok(state.results.clone()),
+        }
+    }
+
+    /// Changes the results and writes them. The first error is returned at the end of the run.
+    pub(super) fn update(&self, change: impl FnOnce(&mut Results)) {
+        let mut state = self.state.lock();
+        if let Err(error) = self.try_update(&mut state, change) {
+            state.error.get_or_insert(error);
+        }
+    }
+
+    fn try_update(&self, state: &mut State, change: impl FnOnce(&mut Results)) -> anyhow::Result<()> {
+        let results = &mut state.results;
+        // Held until both files are written.
+        let locked = self.shared.as_ref().map(SharedResults::lock).transpose()?;
+        if let Some(known) = locked.as_ref().and_then(|locked| locked.read()) {
+            *results = known;
+        }
+        change(results);
+        results.run.written_at = chrono::Utc::now();
+        let text = results.to_text();
+        if let Some(locked) = &locked {
+            locked.write(&text)?;
+        }
+        write(&self.results_path, &text)?;
+        let is_recent = |written: Instant| written.elapsed() < JUNIT_PAUSE;
+        if self.shared.is_none() && state.junit_written.is_some_and(is_recent) {
+            return Ok(());
+        }
+        write(&self.junit_path, &results::junit::to_xml(results))?;
+        state.junit_written = Some(Instant::now());
+        Ok(())
+    }
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    atomic_write::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))
+}

@@ -1,0 +1,165 @@
+//! Selects the trials of a run, from the command line's filters and the last results.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+
+use super::RunOptions;
+use crate::document::{Diagnostic, render};
+use crate::env::{self, Environment};
+use crate::ids::TrialName;
+use crate::plan::{Planned, selection};
+use crate::results::Results;
+use crate::spec_files::Project;
+
+/// The project and the trials that a run selects.
+#[derive(Debug)]
+pub struct SelectedTrials {
+    pub project: Project,
+    pub results_path: PathBuf,
+    /// In the project's order.
+    pub names: Vec<TrialName>,
+    /// The number of trials of this part that the filters exclude.
+    pub filtered_out: usize,
+    /// A note on trials that cannot run without a gateway.
+    pub note: Option<String>,
+}
+
+impl SelectedTrials {
+    /// Reads the project and applies the filters. It reads no cell, except for a control run and for the trials that are not
+    /// applicable.
+    pub fn new(options: &RunOptions, environment: &Environment) -> anyhow::Result<Self> {
+        let root = root(environment)?;
+        let project = Project::open(&root).map_err(|faults| broken_project(&faults))?;
+        let results_path = environment
+            .path(env::COMPAT_RESULTS_PATH)
+            .unwrap_or_else(|| root.join("compat-results.json"));
+        let mut names = part(options, project.trials())?;
+        let mut note = None;
+        if options.is_control() {
+            let url = env::LITELLM_PROXY_BASE_URL;
+            ensure!(
+                environment.get(url).is_none(),
+                "`--gateway none` contradicts `{url}`: unset the variable"
+            );
+            let in_part = names.len();
+            names.retain(|name| can_be_control(&project, name));
+            note = Some(format!(
+                "without a gateway, {} trials cannot run: Claude Code has no protocol for their provider, or the cell \
+                 sends a direct request",
+                in_part - names.len()
+            ));
+        }
+        let offered = names.len();
+        filter(&mut names, options, &project, &results_path)?;
+        Ok(Self {
+            filtered_out: offered - names.len(),
+            project,
+            results_path,
+            names,
+            note,
+        })
+    }
+
+    /// Why the filters select nothing.
+    pub fn why_nothing(&self, options: &RunOptions) -> String {
+        if options.last.is_set() {
+            return format!(
+                "no trial in `{}` matches the filters",
+                self.results_path.display()
+            );
+        }
+        selection::why_nothing(&options.names, &self.project.trials())
+    }
+
+    /// Fails if a file below `cells` belongs to no trial.
+    pub fn check_layout(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.project.layout_faults.is_empty(),
+            "these files belong to no trial, so the matrix is incomplete\n\n{}",
+            rendered(&self.project.layout_faults)
+        );
+        Ok(())
+    }
+}
+
+/// The project for which cargo runs the harness, else the one of the working directory.
+fn root(environment: &Environment) -> anyhow::Result<PathBuf> {
+    let start = environment
+        .path(env::CARGO_MANIFEST_DIR)
+        .map_or_else(std::env::current_dir, Ok)
+        .context("there is no working directory")?;
+    Project::find_root(&start)
+        .with_context(|| format!("no `manifest.yaml` in `{}` or above it", start.display()))
+}
+
+pub(super) fn broken_project(faults: &[Diagnostic]) -> anyhow::Error {
+    anyhow::anyhow!("the project cannot be read\n\n{}", rendered(faults))
+}
+
+fn rendered(faults: &[Diagnostic]) -> String {
+    let text = render::render(faults, render::Format::Text, false);
+    text.trim_end().to_owned()
+}
+
+/// The trials of this process's part: the shard, or the trials of the list.
+fn part(options: &RunOptions, names: Vec<TrialName>) -> anyhow::Result<Vec<TrialName>> {
+    let listed = match &options.trials {
+        Some(file) => {
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read the trials in `{}`", file.display()))?;
+            selection::listed(&text, names)?
+        }
+        None => names,
+    };
+    Ok(match options.shard {
+        Some(shard) => shard.of(listed),
+        None => listed,
+    })
+}
+
+/// Whether Claude Code can run the trial without a gateway. A direct request needs the Messages API.
+fn can_be_control(project: &Project, name: &TrialName) -> bool {
+    match name.cell.provider.as_str() {
+        "anthropic" => true,
+        "bedrock_invoke" | "vertex_ai" => match project.plan(None, name) {
+            Planned::Run(planned) => planned.test().direct.is_none(),
+            Planned::Broken(_) | Planned::NotApplicable(_) => true,
+        },
+        _ => false,
+    }
+}
+
+fn filter(
+    names: &mut Vec<TrialName>,
+    options: &RunOptions,
+    project: &Project,
+    results_path: &Path,
+) -> anyhow::Result<()> {
+    if options.bench {
+        names.clear();
+        return Ok(());
+    }
+    options.axes.check(&project.manifest)?;
+    names.retain(|name| options.names.select(name) && options.axes.select(name));
+    if options.ignored {
+        let cells = project.not_applicable(names.iter().map(|name| name.cell.clone()));
+        names.retain(|name| cells.contains(&name.cell));
+    }
+    if options.last.is_set() {
+        let results = last_results(results_path)?;
+        *names = options.last.select(&results, std::mem::take(names));
+    }
+    Ok(())
+}
+
+fn last_results(path: &Path) -> anyhow::Result<Results> {
+    let shown = path.display();
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            bail!("there are no results to select from: `cargo test --test compat` writes `{shown}`")
+        }
+        read => read.with_context(|| format!("cannot read the last results in `{shown}`"))?,
+    };
+    Results::parse(&text).with_context(|| format!("`{shown}` contains no results"))
+}

@@ -1,0 +1,62 @@
+//! The results that all processes of a run share, when the test runner starts one process for each trial (nextest).
+
+use std::fs::File;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use crate::atomic_write;
+use crate::env::{self, Environment};
+use crate::results::Results;
+use crate::session::daemon::StateDir;
+
+const RESULTS: &str = "results.json";
+const LOCK: &str = "results";
+
+/// The id of the nextest run that this process belongs to.
+pub(super) fn nextest_run(environment: &Environment) -> Option<&str> {
+    let is_per_test = environment.get(env::NEXTEST_EXECUTION_MODE) == Some("process-per-test");
+    environment.get(env::NEXTEST_RUN_ID).filter(|_| is_per_test)
+}
+
+/// The shared results of one run.
+#[derive(Debug)]
+pub(super) struct SharedResults {
+    state: StateDir,
+}
+
+/// The exclusive right to read and write the shared results.
+#[derive(Debug)]
+pub(super) struct LockedResults<'a> {
+    folder: &'a Path,
+    _lock: File,
+}
+
+impl SharedResults {
+    pub(super) fn of(environment: &Environment, root: &Path, run: &str) -> anyhow::Result<Self> {
+        let state = StateDir::of_run(environment, root, run)?;
+        state.prepare()?;
+        Ok(Self { state })
+    }
+
+    /// Waits until no other process changes the results.
+    pub(super) fn lock(&self) -> anyhow::Result<LockedResults<'_>> {
+        Ok(LockedResults {
+            folder: self.state.folder(),
+            _lock: self.state.locked(LOCK, File::lock)?,
+        })
+    }
+}
+
+impl LockedResults<'_> {
+    /// The results so far; `None` in the first process.
+    pub(super) fn read(&self) -> Option<Results> {
+        let text = std::fs::read_to_string(self.folder.join(RESULTS)).ok()?;
+        Results::parse(&text).ok()
+    }
+
+    pub(super) fn write(&self, text: &str) -> anyhow::Result<()> {
+        let path = self.folder.join(RESULTS);
+        atomic_write::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))
+    }
+}

@@ -1,0 +1,293 @@
+//! Runs one trial: a cell on a tier, with retries, and with its evidence on disk.
+//!
+//! It connects the parts and measures. `judge` judges, and `cause` names the cause of a failure.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use chrono::Utc;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::cells::Test;
+use crate::claude::{self, ClaudeProgress, ClaudeRun, Invocation};
+use crate::evidence::{Behind, DirectReply, Evidence};
+use crate::ids::{TrialKey, TrialName};
+use crate::judge;
+use crate::outcome::{Attempt, Cause, CheckResult, Failure, Mismatch, Outcome, Retry};
+use crate::relay::Mutation;
+use crate::results::TrialRecord;
+use crate::session::Session;
+use crate::session::schedule::{Slot, Ticket};
+use crate::wire::Usage;
+use crate::{cause, evidence_files, expectation};
+
+/// The most attempts at a trial.
+const ATTEMPTS: usize = 2;
+
+/// The longest wait for the reply to a direct request.
+const DIRECT_PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Copy, Debug)]
+pub struct TrialTask<'a> {
+    pub name: &'a TrialName,
+    pub test: &'a Test,
+    /// The gateway's alias for the model.
+    pub alias: &'a str,
+    /// The project's root.
+    pub root: &'a Path,
+    pub ticket: &'a Ticket,
+    pub mutation: Option<&'a Arc<Mutation>>,
+}
+
+impl TrialTask<'_> {
+    /// Runs the trial. A live trial gets a second attempt after a rate limit or an upstream error.
+    pub async fn run(self, session: &Session) -> TrialRecord {
+        let mutant = self.mutation.map(|mutation| &mutation.mutant.name);
+        let folder = evidence_files::folder(self.name, mutant);
+        let mut record = not_run(self.name, self.alias, &Outcome::Pass);
+        record.evidence = Some(folder.display().to_string());
+        let folder = self.root.join(folder);
+        // The evidence of an earlier run must not look like this one's.
+        let _ = std::fs::remove_dir_all(&folder);
+        for number in 1..=ATTEMPTS {
+            let folder = match number {
+                1 => folder.clone(),
+                _ => folder.join(format!("attempt-{number}")),
+            };
+            // The trial's duration does not include this wait.
+            let slot = session.schedule.acquire(self.ticket).await;
+            if number == 1 {
+                record.started_at = Utc::now();
+            }
+            let result = self.attempt(session, &folder, slot).await;
+            record.expectations = result.judged;
+            record.add(result.attempt, result.usage, result.cost_usd);
+            if !record
+                .cause
+                .is_some_and(|cause| is_transient(cause, session.behind()))
+            {
+                break;
+            }
+        }
+        record
+    }
+
+    async fn attempt(self, session: &Session, folder: &Path, slot: Slot) -> AttemptResult {
+        let start = Instant::now();
+        let result = match self.gather(session, slot).await {
+            Ok(evidence) => self.judge(&evidence, folder),
+            Err(error) => Err(error),
+        };
+        let mut result = result.unwrap_or_else(|error| AttemptResult::broken(&error));
+        result.attempt.duration_ms = millis(start.elapsed());
+        result
+    }
+
+    /// Judges the evidence, and writes it into `folder`.
+    fn judge(self, evidence: &Evidence, folder: &Path) -> anyhow::Result<AttemptResult> {
+        let evaluation = judge::judge(self.test, &self.name.tier, evidence);
+        let failed = !evaluation.mismatches.is_empty();
+        let failure = failed.then(|| cause::failure_of_trial(evidence, &evaluation));
+        // A campaign has many trials, and only their failures are of interest.
+        if self.mutation.is_none() || failure.is_some() {
+            evidence_files::write(evidence, evaluation.diff.as_ref(), folder)
+                .with_context(|| format!("cannot write evidence to `{}`", folder.display()))?;
+        }
+        let retries = evidence.transcript.api_retries().into_iter();
+        Ok(AttemptResult {
+            attempt: Attempt {
+                duration_ms: 0,
+                failure,
+                retries: retries
+                    .map(|retry| Retry {
+                        status: retry.status.unwrap_or(0),
+                        error: retry.error,
+                    })
+                    .collect(),
+            },
+            judged: evaluation.judged,
+            usage: evidence.transcript.total_usage(),
+            cost_usd: evidence.transcript.total_cost_usd(),
+        })
+    }
+
+    /// Runs `claude` and the cell's direct requests, and collects the evidence.
+    async fn gather(self, session: &Session, slot: Slot) -> anyhow::Result<Evidence> {
+        let key = TrialKey(Uuid::new_v4());
+        let log = session.gateway.log().map(|log| (log, log.position()));
+        if let Some(provider) = &session.provider {
+            provider.register(key, self.test.script.clone()).await?;
+        }
+        session.register(key, self.mutation, &slot.handle());
+        let ran = self.run_claude(session, key, slot).await;
+        let succeeded = ran.as_ref().is_ok_and(|run| run.exit.code == Some(0));
+        let direct = match &self.test.direct {
+            Some(body) if succeeded => Some(self.send_direct(session, key, body).await),
+            _ => None,
+        };
+        // Without a gateway, not every provider has this API.
+        let counted = match &self.test.count_tokens {
+            Some(body) if succeeded && session.has_gateway() => {
+                Some(self.send_count(session, key, body).await)
+            }
+            _ => None,
+        };
+        let sent = session.take(key);
+        let exchanges = match &session.provider {
+            Some(provider) => provider.take(key).await?,
+            None => Vec::new(),
+        };
+        let ran = ran?;
+        Ok(Evidence {
+            behind: session.behind(),
+            gateway: session.has_gateway(),
+            transcript: ran.transcript,
+            exit: ran.exit,
+            stderr: ran.stderr,
+            exchanges,
+            sent,
+            direct,
+            counted,
+            gateway_log: log.map(|(log, position)| log.since(position)).unwrap_or_default(),
+        })
+    }
+
+    async fn run_claude(self, session: &Session, key: TrialKey, slot: Slot) -> anyhow::Result<ClaudeRun> {
+        let folder = session.scratch().join(short_name(key));
+        let invocation = Invocation {
+            program: session.claude.clone(),
+            run: session.run,
+            key,
+            model: self.alias.to_owned(),
+            prompts: self.test.prompts.clone(),
+            flags: self.test.flags.clone(),
+            variables: self.test.env.clone(),
+            endpoint: session.endpoint(&self.name.cell.provider),
+            folder: folder.clone(),
+            inherited: session.inherited.clone(),
+            deadline: Duration::from_secs(self.test.timeout_seconds),
+        };
+        let keeps_step = self.test.script.keeps_step();
+        // A separate task informs the provider: with a remote one this takes a round trip, and reading must not wait.
+        let (shown_sender, mut shown_deltas) = tokio::sync::mpsc::unbounded_channel();
+        let inform = async {
+            while let Some(deltas) = shown_deltas.recv().await {
+                if let Some(provider) = &session.provider {
+                    // On an error the provider times out, and the evidence shows that.
+                    let _ = provider.shown(key, deltas).await;
+                }
+            }
+        };
+        let run = async {
+            let run = claude::run(&invocation, |progress| match progress {
+                ClaudeProgress::Requesting => slot.request_sent(),
+                ClaudeProgress::Deltas { shown, .. } => {
+                    slot.reply_shown();
+                    if keeps_step {
+                        let _ = shown_sender.send(shown);
+                    }
+                }
+            })
+            .await;
+            drop(shown_sender);
+            run
+        };
+        let (run, ()) = tokio::join!(run, inform);
+        // The rest is little work for this process, so the next `claude` may start.
+        drop(slot);
+        // A home has a hundred small files. What remains is removed with the session.
+        let _ = std::fs::remove_dir_all(&folder);
+        run
+    }
+
+    /// Sends the cell's direct request with the trial's key, as `claude` does.
+    async fn send_direct(self, session: &Session, key: TrialKey, body: &Value) -> DirectReply {
+        let mut body = body.clone();
+        body["metadata"] = json!({ "user_id": json!({ "session_id": key }).to_string() });
+        self.send(session, key, "/v1/messages", body).await
+    }
+
+    /// Requests the cell's token count. This API has no `metadata`, so the system prompt contains the key.
+    async fn send_count(self, session: &Session, key: TrialKey, body: &Value) -> DirectReply {
+        let mut body = body.clone();
+        body["system"] = json!(format!("Session {key}."));
+        self.send(session, key, "/v1/messages/count_tokens", body).await
+    }
+
+    async fn send(self, session: &Session, key: TrialKey, path: &str, mut body: Value) -> DirectReply {
+        body["model"] = json!(self.alias);
+        let request = session
+            .client
+            .post(format!("{}{path}", session.entrance()))
+            .bearer_auth(session.gateway.key().expose())
+            .header("anthropic-version", "2023-06-01")
+            .header("x-claude-code-session-id", key.to_string())
+            .timeout(DIRECT_PATIENCE)
+            .json(&body);
+        let received = async {
+            let reply = request.send().await?;
+            Ok::<_, reqwest::Error>((reply.status().as_u16(), reply.text().await?))
+        };
+        match received.await {
+            Ok((status, text)) => DirectReply {
+                status,
+                body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
+            },
+            Err(error) => DirectReply {
+                status: 0,
+                body: Value::String(error.to_string()),
+            },
+        }
+    }
+}
+
+/// Short, because a socket's path below it has at most about 100 bytes.
+fn short_name(key: TrialKey) -> String {
+    key.0.simple().to_string()[..12].to_owned()
+}
+
+/// Whether a second attempt may succeed. A simulated provider has no transient errors.
+fn is_transient(cause: Cause, behind: Behind) -> bool {
+    behind == Behind::Live && matches!(cause, Cause::RateLimit | Cause::Upstream)
+}
+
+struct AttemptResult {
+    attempt: Attempt,
+    judged: Vec<CheckResult>,
+    usage: Usage,
+    cost_usd: f64,
+}
+
+impl AttemptResult {
+    /// An attempt without evidence.
+    fn broken(error: &anyhow::Error) -> Self {
+        let mismatch = Mismatch::of_harness(
+            expectation::RUN,
+            "the trial could not be run",
+            "a `claude` that starts, and its output",
+            &format!("{error:#}"),
+        );
+        Self {
+            attempt: Attempt {
+                duration_ms: 0,
+                failure: Some(Failure::of_harness("the trial could not be run", vec![mismatch])),
+                retries: Vec::new(),
+            },
+            judged: Vec::new(),
+            usage: Usage::default(),
+            cost_usd: 0.0,
+        }
+    }
+}
+
+/// The record of a trial that was not run, for the reason in `outcome`.
+pub(super) fn not_run(name: &TrialName, alias: &str, outcome: &Outcome) -> TrialRecord {
+    TrialRecord::new(name, alias, outcome, Utc::now())
+}
+
+fn millis(duration: Duration) -> u64 {
+    duration.as_millis() as u64
+}

@@ -1,0 +1,347 @@
+//! Starts the parts of a session: the watchdog, the gateway, the simulator behind it, and the `claude` to run.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+
+use super::SessionOptions;
+use super::daemon::{self, DaemonClient, DaemonUse, Fingerprint, Found, StateDir};
+use crate::env::{self, ClaudeChoice, Environment, Secret};
+use crate::gateway::{self, GatewayOptions, GatewayProcess, LogFile, RunningGateway};
+use crate::mutants::Position;
+use crate::process::{RunId, Watchdog};
+use crate::progress::ProgressSink;
+use crate::provider::{Provider, RemoteSimulator, Simulator, SimulatorOptions};
+use crate::relay::Relay;
+use crate::spec_files::PROXY_CONFIG;
+use crate::toolchain::{self, Installer, Lock, ToolEnvironment};
+
+/// The watchdog of a run, and the temporary folder that it removes at the end.
+#[derive(Debug)]
+pub(super) struct RunGuard {
+    watchdog: Watchdog,
+    scratch: tempfile::TempDir,
+}
+
+impl RunGuard {
+    /// The watchdog is `executable`, else the program that runs now.
+    pub(super) fn start(run: RunId, executable: Option<&Path>) -> anyhow::Result<Self> {
+        let mut watchdog = match executable {
+            Some(executable) => Watchdog::start_from(executable, run),
+            None => Watchdog::start(run),
+        }?;
+        let scratch = tempfile::Builder::new()
+            .prefix("compat-")
+            .tempdir()
+            .context("cannot make a temporary folder")?;
+        watchdog
+            .remove_at_end(scratch.path())
+            .context("cannot reach the watchdog")?;
+        Ok(Self { watchdog, scratch })
+    }
+
+    pub(super) fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// Ends every process of the run that is left.
+    pub(super) async fn end(self) {
+        let watchdog = self.watchdog;
+        // If this fails, the watchdog still does its work when this process ends.
+        let _ = tokio::task::spawn_blocking(|| watchdog.finish()).await;
+    }
+}
+
+/// The gateway of a session, and what stands behind it.
+pub(super) struct Backend {
+    pub(super) provider: Option<Provider>,
+    pub(super) back: Option<Relay>,
+    pub(super) gateway: RunningGateway,
+    /// The gateway's version, if it is known.
+    pub(super) version: Option<String>,
+    pub(super) lease: Option<File>,
+}
+
+impl Backend {
+    fn new(provider: Option<Provider>, gateway: RunningGateway, version: Option<String>) -> Self {
+        Self {
+            provider,
+            back: None,
+            gateway,
+            version,
+            lease: None,
+        }
+    }
+
+    fn of_daemon(client: DaemonClient) -> Self {
+        let info = client.info;
+        let version = info.litellm;
+        let gateway = RunningGateway::Daemon {
+            base_url: info.gateway,
+            key: Secret::new(info.gateway_key),
+            log: LogFile::at(&info.gateway_log),
+        };
+        Self {
+            lease: Some(client.lease),
+            ..Self::new(Some(Provider::Remote(client.provider)), gateway, Some(version))
+        }
+    }
+}
+
+/// Finds or starts the backend that `options` and their environment ask for.
+pub(super) async fn backend(
+    options: &SessionOptions,
+    run: RunId,
+    scratch: &Path,
+    progress: &dyn ProgressSink,
+) -> anyhow::Result<Backend> {
+    let environment = &options.environment;
+    if let Some(base_url) = environment.get(env::LITELLM_PROXY_BASE_URL) {
+        return attached(environment, base_url).await;
+    }
+    ensure!(
+        environment.get(env::COMPAT_PROVIDER_URL).is_none(),
+        "`{}` is set but `{}` is not: your own provider simulator needs your own gateway",
+        env::COMPAT_PROVIDER_URL,
+        env::LITELLM_PROXY_BASE_URL
+    );
+    if options.control {
+        let simulator = Simulator::start(SimulatorOptions::default()).await?;
+        let gateway = RunningGateway::Absent {
+            base_url: simulator.base_url().to_owned(),
+            key: Secret::new(&simulator.credentials().anthropic_api_key),
+        };
+        return Ok(Backend::new(Some(Provider::Embedded(simulator)), gateway, None));
+    }
+    // The warm session has no relay behind its gateway.
+    if !options.mutants
+        && let Some(client) = daemon_client(options, progress).await?
+    {
+        return Ok(Backend::of_daemon(*client));
+    }
+    let boot_options = Boot {
+        environment,
+        root: &options.root,
+        run,
+        scratch,
+        simulator: SimulatorOptions::default(),
+        relay_behind: options.mutants,
+    };
+    let booted = boot(boot_options, progress).await?;
+    let gateway = RunningGateway::Process(Box::new(booted.gateway));
+    Ok(Backend {
+        back: booted.back,
+        ..Backend::new(
+            Some(Provider::Embedded(booted.simulator)),
+            gateway,
+            Some(booted.version),
+        )
+    })
+}
+
+async fn attached(environment: &Environment, base_url: &str) -> anyhow::Result<Backend> {
+    let base_url = base_url.trim_end_matches('/').to_owned();
+    let key = environment.secret(env::LITELLM_PROXY_API_KEY).with_context(|| {
+        format!(
+            "`{}` is set but `{}` is not: set it to a key that the gateway accepts",
+            env::LITELLM_PROXY_BASE_URL,
+            env::LITELLM_PROXY_API_KEY
+        )
+    })?;
+    let provider = remote_provider(environment).await?;
+    let version = gateway::version_of(&base_url, &key).await;
+    let gateway = RunningGateway::Attached { base_url, key };
+    Ok(Backend::new(provider, gateway, version))
+}
+
+async fn remote_provider(environment: &Environment) -> anyhow::Result<Option<Provider>> {
+    let Some(url) = environment.get(env::COMPAT_PROVIDER_URL) else {
+        return Ok(None);
+    };
+    let key = match (
+        environment.get(env::COMPAT_PROVIDER_CONTROL_KEY),
+        environment.path(env::COMPAT_PROVIDER_CONTROL_KEY_FILE),
+    ) {
+        (Some(key), _) => key.to_owned(),
+        (None, Some(path)) => {
+            let text = std::fs::read_to_string(&path);
+            let text =
+                text.with_context(|| format!("cannot read the control key from `{}`", path.display()))?;
+            text.trim().to_owned()
+        }
+        (None, None) => bail!(
+            "`{}` is set but neither `{}` nor `{}` is: `compat provider serve` prints the name of its key file",
+            env::COMPAT_PROVIDER_URL,
+            env::COMPAT_PROVIDER_CONTROL_KEY,
+            env::COMPAT_PROVIDER_CONTROL_KEY_FILE
+        ),
+    };
+    Ok(Some(Provider::Remote(RemoteSimulator::connect(url, &key).await?)))
+}
+
+/// A client of the warm session, if the run may use one and one is usable.
+async fn daemon_client(
+    options: &SessionOptions,
+    progress: &dyn ProgressSink,
+) -> anyhow::Result<Option<Box<DaemonClient>>> {
+    let (environment, root) = (&options.environment, &options.root);
+    if options.daemon == DaemonUse::Never {
+        return Ok(None);
+    }
+    let found = async {
+        let state = StateDir::of(environment, root)?;
+        match state.read() {
+            Some(_) => daemon::find(&state, &Fingerprint::of(root)?).await,
+            None => Ok(Found::Absent),
+        }
+    };
+    match found.await {
+        Ok(Found::Usable(client)) => {
+            let info = &client.info;
+            let since = info.since.with_timezone(&chrono::Local).format("%H:%M");
+            progress.note(&format!(
+                "using the warm session started at {since} (LiteLLM {} at {})",
+                info.litellm, info.gateway
+            ));
+            return Ok(Some(client));
+        }
+        Ok(Found::Unusable(why)) => progress.note(&format!(
+            "not using the warm session: {why}; `compat up` starts a new one"
+        )),
+        Ok(Found::Absent) => {}
+        Err(error) => progress.note(&format!("not using the warm session: {error:#}")),
+    }
+    let DaemonUse::Shared { program, run } = &options.daemon else {
+        return Ok(None);
+    };
+    let state = StateDir::of_run(environment, root, run)?;
+    let started =
+        daemon::find_or_start(&state, root, environment, program, daemon::SHARED_IDLE, progress).await?;
+    Ok(Some(started.client))
+}
+
+pub(super) struct Boot<'a> {
+    pub(super) environment: &'a Environment,
+    pub(super) root: &'a Path,
+    pub(super) run: RunId,
+    pub(super) scratch: &'a Path,
+    pub(super) simulator: SimulatorOptions,
+    /// Whether a relay stands between gateway and simulator.
+    pub(super) relay_behind: bool,
+}
+
+/// A gateway and the simulator behind it.
+pub(super) struct Booted {
+    pub(super) simulator: Simulator,
+    pub(super) back: Option<Relay>,
+    pub(super) gateway: GatewayProcess,
+    /// The version of LiteLLM.
+    pub(super) version: String,
+}
+
+/// Starts a simulator, and the pinned LiteLLM in front of it.
+pub(super) async fn boot(boot: Boot<'_>, progress: &dyn ProgressSink) -> anyhow::Result<Booted> {
+    let simulator = Simulator::start(boot.simulator).await?;
+    let back = match boot.relay_behind {
+        true => Some(Relay::start(Position::Behind, simulator.base_url()).await?),
+        false => None,
+    };
+    let provider_url = back.as_ref().map_or(simulator.base_url(), Relay::base_url);
+    let lock = Lock::read(&boot.root.join(toolchain::lock::FOLDER))?;
+    let installer = Installer::new(boot.environment.clone(), boot.run, progress)?;
+    let install = installer.ensure_litellm(&lock.litellm, &lock.uv).await?;
+    let version = lock.litellm.version;
+    let label = format!("starting LiteLLM {version}");
+    progress.begin(&label);
+    let options = GatewayOptions {
+        config: &boot.root.join(PROXY_CONFIG),
+        folder: &boot.scratch.join("gateway"),
+        environment: boot.environment,
+        providers: simulator.credentials().for_gateway(provider_url),
+        run: boot.run,
+    };
+    let gateway = gateway::start_litellm(&options, &install).await;
+    progress.end(&label);
+    Ok(Booted {
+        gateway: gateway?,
+        simulator,
+        back,
+        version,
+    })
+}
+
+pub(super) struct ClaudeProgram {
+    pub(super) path: PathBuf,
+    /// `None` if it is not the pinned one and does not report a version.
+    pub(super) version: Option<String>,
+}
+
+/// Installs the pinned `claude`, or finds the one that the environment names.
+pub(super) async fn claude_program(
+    options: &SessionOptions,
+    run: RunId,
+    progress: &dyn ProgressSink,
+) -> anyhow::Result<ClaudeProgram> {
+    let environment = &options.environment;
+    let path = match environment.claude() {
+        None => {
+            let pin = Lock::read(&options.root.join(toolchain::lock::FOLDER))?.claude;
+            let installer = Installer::new(environment.clone(), run, progress)?;
+            return Ok(ClaudeProgram {
+                path: installer.ensure_claude(&pin).await?,
+                version: Some(pin.version),
+            });
+        }
+        Some(ClaudeChoice::File(file)) => claude_file(&file)?,
+        Some(ClaudeChoice::OnPath) => environment
+            .find_program("claude")
+            .with_context(|| no_claude("in any folder of the `PATH`"))?,
+    };
+    let surroundings = ToolEnvironment::new(environment.clone(), run);
+    let version = toolchain::claude_version(&path, &surroundings).await.ok();
+    Ok(ClaudeProgram { path, version })
+}
+
+/// The absolute path of `file`, because a trial runs it in another folder. Fails if it cannot be executed.
+fn claude_file(file: &Path) -> anyhow::Result<PathBuf> {
+    let path = std::path::absolute(file).unwrap_or_default();
+    ensure!(path.is_file(), no_claude(&format!("at `{}`", file.display())));
+    ensure!(
+        env::is_executable(&path),
+        "`{}`, which `{}` names, is not executable: run `chmod +x` on it, or name another program",
+        path.display(),
+        env::COMPAT_CLAUDE
+    );
+    Ok(path)
+}
+
+fn no_claude(place: &str) -> String {
+    format!(
+        "there is no `claude` {place}: set `{}` to a file, to `path` for the one on the `PATH`, or leave it unset for \
+         the pinned one",
+        env::COMPAT_CLAUDE
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claude_file_is_made_absolute_and_must_be_executable() {
+        use std::os::unix::fs::PermissionsExt;
+        let here = std::env::current_dir().expect("a folder to be in");
+        let folder = tempfile::tempdir_in(&here).expect("a folder below it");
+        let file = folder.path().join("claude");
+        let relative = file.strip_prefix(&here).expect("it is below").to_owned();
+        let refusal = |path: &Path| claude_file(path).expect_err("no program").to_string();
+        assert!(refusal(&relative).starts_with("there is no `claude` at"));
+        std::fs::write(&file, "").expect("a file");
+        let mode = |bits| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(bits));
+        mode(0o644).expect("a mode");
+        assert!(refusal(&relative).contains("is not executable"));
+        mode(0o755).expect("a mode");
+        assert_eq!(claude_file(&relative).expect("a program"), file);
+    }
+}

@@ -1,0 +1,217 @@
+//! The session that the trials of a run share: the provider simulator, the gateway in front of it, and the `claude` to run.
+//!
+//! It is started once, for the first trial that needs it, and stops everything that it started. It judges nothing.
+
+mod boot;
+pub mod daemon;
+pub mod preflight;
+pub mod schedule;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::claude::Endpoint;
+use crate::env::{Environment, Secret, Variables};
+use crate::evidence::Behind;
+use crate::gateway::RunningGateway;
+use crate::ids::{ProviderId, TrialKey};
+use crate::mutants::Position;
+use crate::process::RunId;
+use crate::progress::ProgressSink;
+use crate::provider::Provider;
+use crate::relay::{Mutation, Relay};
+use crate::wire::Route;
+use crate::wire::exchange::GatewayExchange;
+use boot::{Backend, ClaudeProgram, RunGuard};
+use daemon::DaemonUse;
+use schedule::{ProviderPace, Schedule, SlotHandle};
+
+#[derive(Debug)]
+pub struct SessionOptions {
+    /// The environment of this process, read once.
+    pub environment: Environment,
+    /// The project's root, with `proxy_config.yaml` and `toolchain/`.
+    pub root: PathBuf,
+    /// Whether mutants are applied: a relay then stands behind the gateway too. A gateway that already runs cannot have one.
+    pub mutants: bool,
+    /// Whether the run is a control run, without a gateway.
+    pub control: bool,
+    pub daemon: DaemonUse,
+    /// The executable to use as the watchdog; its `main` calls [`crate::process::run_hidden_mode_if_asked`]. `None` for
+    /// the program that runs now.
+    pub watchdog: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+pub struct Session {
+    /// `None` in a live run.
+    pub provider: Option<Provider>,
+    pub gateway: RunningGateway,
+    /// The gateway's version, if it is known.
+    pub gateway_version: Option<String>,
+    /// The relay in front of the gateway.
+    pub front: Option<Relay>,
+    /// The relay between gateway and provider.
+    pub back: Option<Relay>,
+    pub claude: PathBuf,
+    /// `None` if `claude` is not the pinned one and does not report a version.
+    pub claude_version: Option<String>,
+    pub run: RunId,
+    /// The part of the environment that every child gets.
+    pub inherited: Variables,
+    pub schedule: Arc<Schedule>,
+    /// Sends the cells' direct requests. All trials share it, because a new client reads the system's certificates.
+    pub client: reqwest::Client,
+    guard: RunGuard,
+    /// Keeps the daemon, if the session uses one.
+    lease: Option<File>,
+}
+
+impl Session {
+    /// Starts all parts that the run needs and reports slow steps to `progress`.
+    pub async fn start(options: &SessionOptions, progress: &dyn ProgressSink) -> anyhow::Result<Self> {
+        let run = RunId::mint();
+        let guard = RunGuard::start(run, options.watchdog.as_deref())?;
+        let (claude, backend) = tokio::try_join!(
+            boot::claude_program(options, run, progress),
+            boot::backend(options, run, guard.scratch(), progress)
+        )?;
+        let ClaudeProgram { path, version } = claude;
+        let Backend {
+            provider,
+            back,
+            gateway,
+            version: gateway_version,
+            lease,
+        } = backend;
+        // A live run has no relay: its exchanges are not judged.
+        let front = match provider {
+            Some(_) => Some(Relay::start(Position::Front, gateway.base_url()).await?),
+            None => None,
+        };
+        Ok(Self {
+            schedule: Schedule::new(cores(), pace(options.mutants, provider.as_ref())),
+            provider,
+            front,
+            back,
+            gateway_version,
+            gateway,
+            claude: path,
+            claude_version: version,
+            run,
+            inherited: options.environment.inherited(),
+            client: reqwest::Client::new(),
+            guard,
+            lease,
+        })
+    }
+
+    pub fn behind(&self) -> Behind {
+        match self.provider {
+            Some(_) => Behind::Simulated,
+            None => Behind::Live,
+        }
+    }
+
+    /// Whether there is a gateway between `claude` and the provider.
+    pub fn has_gateway(&self) -> bool {
+        !matches!(self.gateway, RunningGateway::Absent { .. })
+    }
+
+    /// The base URL for requests to the gateway.
+    pub fn entrance(&self) -> &str {
+        match &self.front {
+            Some(relay) => relay.base_url(),
+            None => self.gateway.base_url(),
+        }
+    }
+
+    /// How `claude` reaches `provider`: through the gateway, or in the provider's own protocol if there is none.
+    pub fn endpoint(&self, provider: &ProviderId) -> Endpoint {
+        let base_url = self.entrance().to_owned();
+        let route = Route::ALL
+            .into_iter()
+            .find(|route| route.as_str() == provider.as_str());
+        if let (RunningGateway::Absent { .. }, Some(Provider::Embedded(simulator))) =
+            (&self.gateway, &self.provider)
+        {
+            let credentials = simulator.credentials();
+            match route {
+                Some(Route::BedrockInvoke) => {
+                    return Endpoint::Bedrock {
+                        base_url,
+                        region: credentials.aws_region.clone(),
+                        token: Secret::new(&credentials.bedrock_api_key),
+                    };
+                }
+                Some(Route::VertexAi) => {
+                    return Endpoint::Vertex {
+                        base_url: format!("{base_url}/v1"),
+                        region: credentials.vertex_location.clone(),
+                        project: credentials.vertex_project.clone(),
+                        // Without a token the simulator refuses the request, and the trial reports it.
+                        token: Secret::new(simulator.access_token().unwrap_or_default()),
+                    };
+                }
+                _ => {}
+            }
+        }
+        Endpoint::Gateway {
+            base_url,
+            token: self.gateway.key().clone(),
+        }
+    }
+
+    /// Registers a trial at the relays. The front relay delays each reply until the trial has a slot.
+    pub fn register(&self, key: TrialKey, mutation: Option<&Arc<Mutation>>, slot: &SlotHandle) {
+        for relay in [&self.front, &self.back].into_iter().flatten() {
+            let slot = slot.clone();
+            let hold = move || {
+                let slot = slot.clone();
+                Box::pin(async move { slot.reacquire().await }) as _
+            };
+            relay.register(key, mutation, Some(Arc::new(hold)));
+        }
+    }
+
+    /// Removes a trial from the relays and returns its exchanges with the gateway.
+    pub fn take(&self, key: TrialKey) -> Vec<GatewayExchange> {
+        if let Some(back) = &self.back {
+            back.take(key);
+        }
+        let front = self.front.as_ref();
+        front.map(|front| front.take(key)).unwrap_or_default()
+    }
+
+    /// A temporary folder that ends with the session.
+    pub fn scratch(&self) -> &Path {
+        self.guard.scratch()
+    }
+
+    /// Stops everything that the session started, and waits for it.
+    pub async fn end(self) {
+        self.gateway.stop().await;
+        for relay in [self.front, self.back].into_iter().flatten() {
+            relay.shutdown().await;
+        }
+        if let Some(provider) = self.provider {
+            provider.shutdown().await;
+        }
+        drop(self.lease);
+        self.guard.end().await;
+    }
+}
+
+fn pace(mutants: bool, provider: Option<&Provider>) -> ProviderPace {
+    match provider {
+        // A mutant may delay replies.
+        Some(provider) if !mutants && provider.first_byte_delay_ms() == 0 => ProviderPace::Immediate,
+        _ => ProviderPace::Thinking,
+    }
+}
+
+/// The processor cores that this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
