@@ -5,14 +5,20 @@
 //! default an embedded provider simulator stands behind the gateway, so both of its sides are seen and
 //! judged. The modules below are in reading order; `docs/architecture.md` shows how they fit together.
 
-// The pure core.
+// The pure core: no clock, no file, no process, no network.
+
+// Names and texts.
 pub mod ids;
 pub mod text;
 pub mod digest;
+
+// What is written, and what happened.
 pub mod document;
 pub mod wire;
 pub mod transcript;
 pub mod evidence;
+
+// What must hold, and what did.
 pub mod wire_diff;
 pub mod expectation;
 pub mod cells;
@@ -21,23 +27,25 @@ pub mod judge;
 pub mod plan;
 pub mod cause;
 pub mod mutants;
+
+// Texts for people and pages.
 pub mod authoring;
 pub mod replay;
 pub mod report;
 pub mod results;
 pub mod matrix;
 
-// The edge.
+// The edge: everything with effects.
+
+// The machine.
 pub mod clock;
 pub mod env;
 pub mod process;
-pub mod atomic_write;
 pub mod progress;
 pub mod http;
-pub mod spec_files;
-pub mod mutant_files;
-pub mod evidence_files;
-pub mod new_files;
+pub mod files;
+
+// The parts of a trial.
 pub mod claude;
 pub mod ledger;
 pub mod http_server;
@@ -47,8 +55,12 @@ pub mod toolchain;
 pub mod github;
 pub mod versions;
 pub mod gateway;
+
+// Whole runs.
 pub mod session;
 pub mod watch;
 pub mod run;
 pub mod publish;
+
+// The command line.
 pub mod cli;

@@ -12,7 +12,7 @@ use notify_debouncer_mini::notify::{self, RecommendedWatcher, RecursiveMode};
 use notify_debouncer_mini::{DebounceEventResult, Debouncer, new_debouncer};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::spec_files::{CELLS, MANIFEST, PROXY_CONFIG};
+use crate::files::project::{CELLS, MANIFEST, PROXY_CONFIG};
 use crate::toolchain::lock;
 
 /// A change counts after this time without events: an editor writes several files in a row.

@@ -13,8 +13,8 @@ use super::files::Output;
 use super::print::status;
 use crate::document::Diagnostic;
 use crate::document::render::{self, Format};
-use crate::mutant_files::{self, MUTANTS};
-use crate::spec_files::{CELLS, MANIFEST, PROXY_CONFIG, Project};
+use crate::files::mutant_files::{self, MUTANTS};
+use crate::files::project::{CELLS, MANIFEST, PROXY_CONFIG, Project};
 
 /// Check the manifest, the cells and the mutants
 ///

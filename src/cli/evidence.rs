@@ -1,6 +1,6 @@
 //! Finds the evidence of the trial that an argument names.
 
-use crate::evidence_files;
+use crate::files::evidence_files;
 use crate::plan::selection;
 use std::path::{Path, PathBuf};
 

@@ -19,10 +19,10 @@ use super::files::Output;
 use crate::claude::{Endpoint, Invocation};
 use crate::document::render::Format;
 use crate::env::{Secret, Variables};
+use crate::files::Project;
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TrialKey, TrialName};
 use crate::plan::{Planned, selection};
 use crate::process::RunId;
-use crate::spec_files::Project;
 
 /// Show a cell as it is run
 ///

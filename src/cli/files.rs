@@ -8,8 +8,8 @@ use std::str::FromStr;
 
 use anyhow::Context as _;
 
-use crate::atomic_write;
 use crate::document::render;
+use crate::files::atomic_write;
 use crate::matrix::ManifestView;
 use crate::results::json::{JsonError, JsonPosition};
 

@@ -16,15 +16,15 @@ use serde_json::json;
 use super::check;
 use super::files::Output;
 use crate::env::{self, Environment};
+use crate::files::Project;
+use crate::files::mutant_files;
 use crate::ids::TierId;
-use crate::mutant_files;
 use crate::mutants::Mutant;
 use crate::mutants::score::{Named, Scored, Vacuous};
 use crate::progress;
 use crate::run::campaign::{self, Campaign, CampaignListener, CampaignResult, NotClean};
 use crate::session::daemon::DaemonUse;
 use crate::session::{Session, SessionOptions};
-use crate::spec_files::Project;
 
 /// Run the matrix with seeded gateway bugs, and report which cells catch them
 ///

@@ -10,9 +10,9 @@ use super::check;
 use super::print::status;
 use crate::authoring::manifest_text::{self, Edited};
 use crate::authoring::stub;
+use crate::files::new_files::NewFiles;
+use crate::files::project::{CELLS, MANIFEST, PROVIDERS, PROXY_CONFIG, Project, SHARED};
 use crate::ids::ProviderId;
-use crate::new_files::NewFiles;
-use crate::spec_files::{CELLS, MANIFEST, PROVIDERS, PROXY_CONFIG, Project, SHARED};
 use crate::wire::Route;
 
 /// Begin a row or a column

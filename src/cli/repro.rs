@@ -10,9 +10,9 @@ use clap::Args;
 use super::check;
 use super::evidence::{self, RecordedTrial};
 use super::files::Output;
+use crate::files::Project;
 use crate::ids::TrialName;
 use crate::replay::repro::{Repro, script};
-use crate::spec_files::Project;
 use crate::wire_diff::{self, Change, WireDiff};
 use crate::{cause, judge, report};
 

@@ -14,12 +14,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::check;
 use super::print::status;
 use crate::env::{self, Environment};
+use crate::files::Project;
 use crate::ids::TrialName;
 use crate::plan::selection::{self, Axes, Names};
 use crate::process::{self, Launch, ProcessTag, RunId};
 use crate::progress;
 use crate::session::daemon::{self, Started, StateDir};
-use crate::spec_files::Project;
 use crate::text::{self, counted};
 use crate::watch::{Watch, WatchEvent};
 

@@ -168,8 +168,8 @@ mod tests {
     use serde_json::json;
     use serde_json_path::JsonPath;
 
-    use super::super::Regexp;
     use super::*;
+    use crate::mutants::Regexp;
 
     fn at(text: &str) -> Query {
         Query {

@@ -63,8 +63,8 @@ fn on_list(headers: &mut Headers, name: &str, change: impl FnOnce(&mut Vec<Strin
 mod tests {
     use regex::Regex;
 
-    use super::super::Regexp;
     use super::*;
+    use crate::mutants::Regexp;
 
     #[test]
     fn headers_and_their_lists_are_changed_in_place() {

@@ -377,8 +377,8 @@ mod tests {
             text: text.to_owned(),
             path: JsonPath::parse(text).unwrap(),
         };
-        let shout = EventAction::Edit(vec![super::super::Edit::Set(path("$.delta.text"), json!("z"))]);
-        let nothing = EventAction::Edit(vec![super::super::Edit::Drop(path("$.none"))]);
+        let shout = EventAction::Edit(vec![crate::mutants::Edit::Set(path("$.delta.text"), json!("z"))]);
+        let nothing = EventAction::Edit(vec![crate::mutants::Edit::Drop(path("$.none"))]);
         let (told, changes) = played(stages(vec![
             ("delta", Some(1), EventAction::Drop),
             ("delta", Some(1), shout),

@@ -21,15 +21,15 @@ use super::steps::StepLog;
 use super::summary::{self, Ending, SummaryInput};
 use super::tokens::Tokens;
 use super::webhook;
-use crate::atomic_write;
 use crate::env::Environment;
+use crate::files::Project;
+use crate::files::atomic_write;
 use crate::gateway;
 use crate::http::RetryPolicy;
 use crate::matrix::ManifestView;
 use crate::matrix::builder::Stamp;
 use crate::process::{RunId, Watchdog};
 use crate::results::Results;
-use crate::spec_files::Project;
 use crate::toolchain::ToolEnvironment;
 
 #[derive(Debug)]

@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use super::run::{self as harness, HarnessOptions};
 use super::steps::StepLog;
-use crate::atomic_write;
 use crate::env::{Secret, Variables};
+use crate::files::atomic_write;
+use crate::files::project::PROXY_CONFIG;
 use crate::gateway::{self, GatewayOptions, GatewayProcess};
 use crate::provider::{self, Simulator, Unscripted, new_control_key};
 use crate::results::Results;
-use crate::spec_files::PROXY_CONFIG;
 use crate::toolchain::npm::Registry;
 use crate::toolchain::{self, Cache, Installer, ToolEnvironment, lock, update};
 use crate::versions::{self, ResolvedVersion, WantedVersion};

@@ -13,8 +13,8 @@ use anyhow::{Context as _, bail};
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
-use crate::atomic_write;
 use crate::env::{self, Environment, Secret};
+use crate::files::atomic_write;
 use crate::process::{Launch, ProcessTag, RunId, Service};
 use crate::results::Results;
 

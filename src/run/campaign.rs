@@ -11,7 +11,8 @@ use futures_util::{StreamExt as _, stream};
 use super::trial::TrialTask;
 use crate::cells::{CellBody, ProxyConfig};
 use crate::evidence::Evidence;
-use crate::evidence_files;
+use crate::files::Project;
+use crate::files::evidence_files;
 use crate::ids::{CellId, TierId, TrialName};
 use crate::mutants::Mutant;
 use crate::mutants::score::{self, CellRun, Judgeable, Scored, Vacuous};
@@ -21,7 +22,6 @@ use crate::relay::Mutation;
 use crate::results::TrialRecord;
 use crate::session::Session;
 use crate::session::schedule::Queue;
-use crate::spec_files::Project;
 
 /// The most trials at once. Each takes about 250 MB (measured with Claude Code 2.1.326), and most wait for a slot.
 const CONCURRENT: usize = 10;

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use parking_lot::Mutex;
 
 use super::shared::SharedResults;
-use crate::atomic_write;
+use crate::files::atomic_write;
 use crate::ids::TrialName;
 use crate::results::{self, Results, RunRecord, TrialRecord};
 

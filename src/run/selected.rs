@@ -7,10 +7,10 @@ use anyhow::{Context as _, bail, ensure};
 use super::RunOptions;
 use crate::document::{Diagnostic, render};
 use crate::env::{self, Environment};
+use crate::files::Project;
 use crate::ids::TrialName;
 use crate::plan::{Planned, selection};
 use crate::results::Results;
-use crate::spec_files::Project;
 
 /// The project and the trials that a run selects.
 #[derive(Debug)]

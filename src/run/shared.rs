@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use crate::atomic_write;
 use crate::env::{self, Environment};
+use crate::files::atomic_write;
 use crate::results::Results;
 use crate::session::daemon::StateDir;
 

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::cells::Test;
 use crate::claude::{self, ClaudeProgress, ClaudeRun, Invocation};
 use crate::evidence::{Behind, DirectReply, Evidence};
+use crate::files::evidence_files;
 use crate::ids::{TrialKey, TrialName};
 use crate::judge;
 use crate::outcome::{Attempt, Cause, CheckResult, Failure, Mismatch, Outcome, Retry};
@@ -22,7 +23,7 @@ use crate::results::TrialRecord;
 use crate::session::Session;
 use crate::session::schedule::{Slot, Ticket};
 use crate::wire::Usage;
-use crate::{cause, evidence_files, expectation};
+use crate::{cause, expectation};
 
 /// The most attempts at a trial.
 const ATTEMPTS: usize = 2;

@@ -8,13 +8,13 @@ use anyhow::{Context as _, bail, ensure};
 use super::SessionOptions;
 use super::daemon::{self, DaemonClient, DaemonUse, Fingerprint, Found, StateDir};
 use crate::env::{self, ClaudeChoice, Environment, Secret};
+use crate::files::project::PROXY_CONFIG;
 use crate::gateway::{self, GatewayOptions, GatewayProcess, LogFile, RunningGateway};
 use crate::mutants::Position;
 use crate::process::{RunId, Watchdog};
 use crate::progress::ProgressSink;
 use crate::provider::{Provider, RemoteSimulator, Simulator, SimulatorOptions};
 use crate::relay::Relay;
-use crate::spec_files::PROXY_CONFIG;
 use crate::toolchain::{self, Installer, Lock, ToolEnvironment};
 
 /// The watchdog of a run, and the temporary folder that it removes at the end.

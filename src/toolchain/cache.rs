@@ -14,9 +14,9 @@ use anyhow::{Context as _, anyhow};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::atomic_write;
 use crate::digest::Sha512;
 use crate::env::{self, Environment};
+use crate::files::atomic_write;
 use crate::progress::ProgressSink;
 
 const RECEIPT: &str = "receipt.json";

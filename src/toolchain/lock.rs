@@ -11,8 +11,8 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
 use super::platform::Platform;
-use crate::atomic_write;
 use crate::digest::Sha512;
+use crate::files::atomic_write;
 
 /// The folder of the lock, in the project's root.
 pub const FOLDER: &str = "toolchain";

@@ -12,8 +12,8 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
 use super::cache::Installed;
-use crate::atomic_write;
 use crate::digest::{Hasher, Sha512};
+use crate::files::atomic_write;
 
 const STAMP: &str = "stamp.json";
 

@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use compat_matrix::files::Project;
 use compat_matrix::ids::{CellId, ProviderId, TierId};
 use compat_matrix::outcome::{Cause, Verdict};
 use compat_matrix::plan::Planned;
-use compat_matrix::spec_files::Project;
 use tempfile::TempDir;
 
 use crate::cells_guide::{copy_folder, proxy_config};

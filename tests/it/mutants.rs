@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use compat_matrix::document::Diagnostic;
+use compat_matrix::files::Project;
+use compat_matrix::files::mutant_files;
 use compat_matrix::ids::{CellId, FeatureId, ProviderId, TierId};
-use compat_matrix::mutant_files;
 use compat_matrix::mutants::{self, Known, Mutant, MutantName};
-use compat_matrix::spec_files::Project;
 use compat_matrix::wire::Operation;
 use compat_matrix::wire::exchange::{Body, GatewayExchange, GatewayReply, RecordedRequest, SentEvent};
 use serde_json::{Value, json};

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use compat_matrix::files::Project;
 use compat_matrix::matrix::ManifestView;
 use compat_matrix::matrix::builder::Stamp;
 use compat_matrix::publish::gate::{self, GateDecision, GateRules};
 use compat_matrix::results::Results;
-use compat_matrix::spec_files::Project;
 use serde_json::{Value, json};
 
 use crate::doubles::hub::{Hub, MATRIX_PATH};

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use compat_matrix::evidence::Evidence;
-use compat_matrix::evidence_files;
+use compat_matrix::files::evidence_files;
 use compat_matrix::wire::exchange::{Body, GatewayExchange, GatewayReply, Lockstep, SentEvent};
 use serde_json::{Value, json};
 use tempfile::TempDir;

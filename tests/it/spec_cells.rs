@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use compat_matrix::cli::schema::FORMS;
 use compat_matrix::document::yaml;
+use compat_matrix::files::Project;
 use compat_matrix::plan::Planned;
-use compat_matrix::spec_files::Project;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

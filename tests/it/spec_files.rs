@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use compat_matrix::document::Diagnostic;
+use compat_matrix::files::Project;
 use compat_matrix::plan::Planned;
-use compat_matrix::spec_files::Project;
 use tempfile::TempDir;
 
 const GOOD: &str = "prompt: Say pong\nreplies:\n  - content: [{ text: pong }]\nexpect:\n  reply:\n    text: { contains: pong }\n";

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha512;
-use crate::spec_files::PROXY_CONFIG;
+use crate::files::project::PROXY_CONFIG;
 use crate::toolchain::lock::{self, Lock};
 
 /// A digest of this library's source (`build.rs`). All programs built from the same source share it. The simulator is part

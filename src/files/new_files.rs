@@ -6,7 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::atomic_write;
+use crate::files::atomic_write;
 
 #[derive(Debug, thiserror::Error)]
 pub enum NewFilesError {

@@ -1,16 +1,17 @@
 //! Reads the mutants of a project: `mutants/<class>/<name>.yaml`.
 //!
-//! It lists and reads; what a text means is for `mutant`.
+//! It lists and reads; what a text means is for `mutants`.
 
 use crate::cells::CellBody;
 use crate::expectation::IMPLIED;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::project::{self, Project};
+use super::reading;
 use crate::document::Diagnostic;
 use crate::ids::{CellId, ProviderId, TierId};
 use crate::mutants::{self, Known, Mutant, MutantName};
-use crate::spec_files::{self, Project};
 
 /// The folder of the mutants, in the project's root.
 pub const MUTANTS: &str = "mutants";
@@ -35,7 +36,7 @@ pub fn read(project: &Project) -> (Vec<Arc<Mutant>>, Vec<Diagnostic>) {
     let mut mutants = Vec::new();
     let mut faults = Vec::new();
     for (class, stem, file) in files(&project.root, &mut faults) {
-        let read = spec_files::read(&project.root, &file)
+        let read = reading::read(&project.root, &file)
             .map_err(|fault| vec![*fault])
             .and_then(|bytes| mutants::resolve(MutantName::new(&class, &stem), &file, &bytes, &known));
         match read {
@@ -49,7 +50,7 @@ pub fn read(project: &Project) -> (Vec<Arc<Mutant>>, Vec<Diagnostic>) {
 /// The faults of the mutants that one of `paths` (relative to the root) names or holds; of all if there are none.
 pub fn check(project: &Project, paths: &[PathBuf]) -> Vec<Diagnostic> {
     let (_, mut faults) = read(project);
-    faults.retain(|fault| spec_files::is_selected(paths, &fault.place.file));
+    faults.retain(|fault| project::is_selected(paths, &fault.place.file));
     faults
 }
 

@@ -4,20 +4,18 @@
 //! the texts mean is for `cells`.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::errno::Errno;
 use parking_lot::Mutex;
 
+use super::layout::Layout;
+use super::reading::{attachment, read, read_if_there, says_not_applicable};
 use crate::cells::manifest::Tier;
 use crate::cells::{Cell, CellBody, Layer, Layers, Manifest, Origin, ProxyConfig, layers, resolve};
-use crate::document::{Diagnostic, yaml};
+use crate::document::Diagnostic;
 use crate::ids::{CellId, FeatureId, ProviderId, TrialName};
 use crate::plan::{self, Planned};
-use crate::text::{closest, listed};
 
 /// The manifest's file, in the project's root.
 pub const MANIFEST: &str = "manifest.yaml";
@@ -29,9 +27,6 @@ pub const CELLS: &str = "cells";
 pub const PROVIDERS: &str = "_providers";
 /// The layer of every cell in the folder of the cells, and of a feature in its folder.
 pub const SHARED: &str = "_shared.yaml";
-
-/// The key of a cell whose feature cannot exist there.
-const NOT_APPLICABLE: &[u8] = b"not_applicable";
 
 /// A cell as it was read: the cell, or all its errors.
 pub type ReadCell = Result<Arc<Cell>, Vec<Diagnostic>>;
@@ -70,23 +65,12 @@ impl Project {
         let file = Path::new(MANIFEST);
         let bytes = read(root, file).map_err(|fault| vec![*fault])?;
         let manifest = Manifest::parse(file, &bytes)?;
-        let mut listing = Listing {
-            root,
-            manifest: &manifest,
-            providers: manifest.providers.iter().map(ProviderId::as_str).collect(),
-            own: HashSet::new(),
-            shared: HashSet::new(),
-            not_applicable: HashSet::new(),
-            faults: Vec::new(),
-        };
-        listing.folder_of_cells();
-        let Listing {
+        let Layout {
             own,
             shared,
             not_applicable,
             faults,
-            ..
-        } = listing;
+        } = Layout::of(root, &manifest);
         Ok(Self {
             root: root.to_owned(),
             layout_faults: faults,
@@ -360,13 +344,6 @@ impl Project {
     }
 }
 
-/// Whether `file` contains the word `not_applicable`, in a key or elsewhere.
-fn says_not_applicable(root: &Path, file: &Path) -> bool {
-    let text = read(root, file).unwrap_or_default();
-    text.windows(NOT_APPLICABLE.len())
-        .any(|window| window == NOT_APPLICABLE)
-}
-
 fn feature_file(feature: &FeatureId, name: &str) -> PathBuf {
     Path::new(CELLS).join(feature.as_str()).join(name)
 }
@@ -407,256 +384,4 @@ fn in_order(mut faults: Vec<Diagnostic>) -> Vec<Diagnostic> {
         is_same
     });
     faults
-}
-
-/// The bytes of `file`, relative to `root`; not of one that is too large.
-pub(crate) fn read(root: &Path, file: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
-    match read_if_there(root, file)? {
-        Some(bytes) => Ok(bytes),
-        None => Err(Box::new(Diagnostic::of_file(file, "there is no such file"))),
-    }
-}
-
-fn read_if_there(root: &Path, file: &Path) -> Result<Option<Vec<u8>>, Box<Diagnostic>> {
-    let failed = |error: io::Error| Box::new(unreadable(file, &error));
-    let path = root.join(file);
-    // Before it is opened: who opens a pipe waits for somebody to write into it.
-    let metadata = match fs::metadata(&path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return match fs::read_link(&path) {
-                Err(_) => Ok(None),
-                Ok(target) => Err(Box::new(
-                    Diagnostic::of_file(file, "this is a link to a file that is not there")
-                        .found(format!("`{}`", target.display())),
-                )),
-            };
-        }
-        Err(error) => return Err(failed(error)),
-    };
-    if metadata.is_dir() {
-        return Err(Box::new(Diagnostic::of_file(file, FOLDER_FOR_FILE)));
-    }
-    if !metadata.is_file() {
-        return Err(Box::new(Diagnostic::of_file(
-            file,
-            "this is neither a file nor a link to one",
-        )));
-    }
-    let mut opened = File::open(&path).map_err(failed)?;
-    if metadata.len() > yaml::MAX_BYTES as u64 {
-        return Err(Box::new(yaml::too_large(file, metadata.len())));
-    }
-    let mut bytes = Vec::new();
-    opened
-        .by_ref()
-        .take(yaml::MAX_BYTES as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-    Ok(Some(bytes))
-}
-
-const FOLDER_FOR_FILE: &str = "this is a folder, where a file is expected";
-
-/// That `file` cannot be read, without the number that the system has for why.
-fn unreadable(file: &Path, error: &io::Error) -> Diagnostic {
-    let fault = |why: &str| Diagnostic::of_file(file, format!("cannot be read: {why}"));
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            fault("permission denied").hint(format!("`ls -ld {}` shows who may read it", file.display()))
-        }
-        _ if error.raw_os_error() == Some(Errno::ELOOP as i32) => fault("it is a link that leads to itself"),
-        io::ErrorKind::NotFound => fault("there is no such folder"),
-        _ => fault(&error.to_string()),
-    }
-}
-
-/// The most bytes that an image or a document may have: what the Messages API takes in one request is 32 MB.
-const MAX_ATTACHMENT_BYTES: u64 = 20_000_000;
-
-fn attachment(path: &Path) -> Result<Vec<u8>, String> {
-    let metadata = fs::metadata(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => match like(path) {
-            Some(close) => format!("there is no such file in the feature's folder (did you mean `{close}`?)"),
-            None => "there is no such file in the feature's folder".to_owned(),
-        },
-        _ => error.to_string(),
-    })?;
-    if !metadata.is_file() {
-        return Err("it is no file".to_owned());
-    }
-    if metadata.len() > MAX_ATTACHMENT_BYTES {
-        return Err(format!(
-            "it has {} bytes, at most {MAX_ATTACHMENT_BYTES} are allowed",
-            metadata.len()
-        ));
-    }
-    fs::read(path).map_err(|error| error.to_string())
-}
-
-/// The file beside `path` that was probably meant.
-fn like(path: &Path) -> Option<String> {
-    let names: Vec<String> = fs::read_dir(path.parent()?)
-        .ok()?
-        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
-        .filter(|name| name.starts_with('_') && name != SHARED)
-        .collect();
-    let wanted = path.file_name()?.to_string_lossy();
-    closest(&wanted, names.iter().map(String::as_str)).map(str::to_owned)
-}
-
-struct Listing<'a> {
-    root: &'a Path,
-    manifest: &'a Manifest,
-    providers: HashSet<&'a str>,
-    own: HashSet<CellId>,
-    shared: HashSet<FeatureId>,
-    not_applicable: HashSet<ProviderId>,
-    faults: Vec<Diagnostic>,
-}
-
-impl Listing<'_> {
-    fn folder_of_cells(&mut self) {
-        let cells = Path::new(CELLS);
-        let mut folders: HashSet<String> = HashSet::new();
-        for (name, is_folder) in self.entries(cells) {
-            match is_folder {
-                true if name == PROVIDERS => self.folder_of_providers(&cells.join(PROVIDERS)),
-                _ if name.starts_with(['_', '.']) => {}
-                true => {
-                    folders.insert(name);
-                }
-                false => self.faults.push(
-                    Diagnostic::of_file(&cells.join(&name), "a file where only folders of features belong")
-                        .hint("a cell is `cells/<feature>/<provider>.yaml`; a name that begins with `_` is left alone"),
-                ),
-            }
-        }
-        for feature in &self.manifest.features {
-            if folders.remove(feature.id.as_str()) {
-                self.folder_of_feature(&feature.id);
-            } else {
-                let folder = cells.join(feature.id.as_str());
-                let fault = Diagnostic::of_file(
-                    &folder,
-                    format!("the manifest's feature `{}` has no folder", feature.id),
-                );
-                self.faults.push(
-                    match closest(feature.id.as_str(), folders.iter().map(String::as_str)) {
-                        Some(close) => fault.hint(format!("is the folder `{close}` meant to be it?")),
-                        None => fault.hint(
-                            "make the folder and its cells, or remove the feature from `manifest.yaml`",
-                        ),
-                    },
-                );
-            }
-        }
-        let mut strays: Vec<String> = folders.into_iter().collect();
-        strays.sort_unstable();
-        for name in strays {
-            let known = self.manifest.features.iter().map(|feature| feature.id.as_str());
-            let fault = Diagnostic::of_file(
-                &cells.join(&name),
-                format!("the manifest has no feature `{name}`"),
-            )
-            .allowed(listed(known.clone()));
-            self.faults.push(match closest(&name, known) {
-                Some(close) => fault.hint(format!("did you mean `{close}`? no cell of this folder is run")),
-                None => fault.hint("add the feature to `manifest.yaml`: no cell of this folder is run"),
-            });
-        }
-    }
-
-    fn folder_of_feature(&mut self, feature: &FeatureId) {
-        let folder = Path::new(CELLS).join(feature.as_str());
-        for (name, is_folder) in self.entries(&folder) {
-            if name.starts_with(['_', '.']) {
-                if name == SHARED {
-                    self.shared.insert(feature.clone());
-                }
-                continue;
-            }
-            let provider = name
-                .strip_suffix(".yaml")
-                .filter(|stem| self.providers.contains(stem));
-            match provider {
-                Some(provider) => {
-                    if is_folder {
-                        self.faults.push(
-                            Diagnostic::of_file(&folder.join(&name), FOLDER_FOR_FILE)
-                                .hint("a cell is one file; a name that begins with `_` is left alone"),
-                        );
-                    }
-                    self.own.insert(CellId {
-                        feature: feature.clone(),
-                        provider: ProviderId::new(provider),
-                    });
-                }
-                None => self.stray(&folder, &name, is_folder),
-            }
-        }
-    }
-
-    /// Every file of `_providers` must be about a provider.
-    fn folder_of_providers(&mut self, folder: &Path) {
-        for (name, is_folder) in self.entries(folder) {
-            let stem = name.strip_suffix(".yaml");
-            match stem.filter(|stem| self.providers.contains(stem) && !is_folder) {
-                Some(provider) => {
-                    if says_not_applicable(self.root, &folder.join(&name)) {
-                        self.not_applicable.insert(ProviderId::new(provider));
-                    }
-                }
-                None if name.starts_with('.') => {}
-                None => self.stray(folder, &name, is_folder),
-            }
-        }
-    }
-
-    fn stray(&mut self, folder: &Path, name: &str, is_folder: bool) {
-        let known = self.manifest.providers.iter().map(ProviderId::as_str);
-        let stem = name.split('.').next().unwrap_or_default();
-        let is_yaml = name.ends_with(".yaml");
-        let message = match (is_folder, is_yaml) {
-            (true, _) => "a folder where only cells belong".to_owned(),
-            (false, true) => format!("the manifest has no provider `{stem}`"),
-            (false, false) => "this is not a cell".to_owned(),
-        };
-        let fault = Diagnostic::of_file(&folder.join(name), message).allowed(listed(
-            known
-                .clone()
-                .map(|provider| format!("{provider}.yaml"))
-                .collect::<Vec<_>>()
-                .iter()
-                .map(String::as_str),
-        ));
-        self.faults.push(match closest(stem, known) {
-            Some(close) => fault.hint(format!("did you mean `{close}.yaml`?")),
-            None => fault.hint("a name that begins with `_` is left alone"),
-        });
-    }
-
-    /// The names in `folder`, and whether each is a folder itself.
-    fn entries(&mut self, folder: &Path) -> Vec<(String, bool)> {
-        let listed = fs::read_dir(self.root.join(folder)).and_then(|entries| {
-            entries
-                .map(|entry| {
-                    let entry = entry?;
-                    let kind = entry.file_type()?;
-                    let is_folder = kind.is_dir() || (kind.is_symlink() && entry.path().is_dir());
-                    Ok((entry.file_name().to_string_lossy().into_owned(), is_folder))
-                })
-                .collect::<io::Result<Vec<_>>>()
-        });
-        match listed {
-            Ok(mut entries) => {
-                entries.sort_unstable();
-                entries
-            }
-            Err(error) => {
-                self.faults.push(unreadable(folder, &error));
-                Vec::new()
-            }
-        }
-    }
 }

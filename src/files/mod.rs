@@ -1,0 +1,11 @@
+//! The files of a project: its cells, its mutants and the evidence of its trials.
+
+pub mod atomic_write;
+pub mod evidence_files;
+mod layout;
+pub mod mutant_files;
+pub mod new_files;
+pub mod project;
+mod reading;
+
+pub use project::Project;
