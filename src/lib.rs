@@ -20,6 +20,7 @@ pub mod evidence;
 
 // What must hold, and what did.
 pub mod wire_diff;
+pub mod findings;
 pub mod expectation;
 pub mod cells;
 pub mod outcome;

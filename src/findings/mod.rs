@@ -1,0 +1,55 @@
+//! Findings: what a gateway breaks. A finding is the same in every cell in which it shows.
+//!
+//! Pure. A [`Subject`] identifies a finding within a provider's column. [`KnownFindings`] is the list of those that a gateway
+//! is known to have (`gateways/<name>.yaml`); [`summary`] groups the findings of a run.
+#![warn(clippy::disallowed_methods)]
+
+mod known;
+mod subject;
+pub mod summary;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use known::{GATEWAY_FORM, KnownFinding, KnownFindings, Versions};
+pub use subject::{Subject, SubjectPattern};
+
+/// Who notices a broken expectation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// A person who uses Claude Code notices: a reply, a tool, thinking, usage or the exit is wrong.
+    Feature,
+    /// The contract between Claude Code and gateways is broken; the feature still works.
+    Contract,
+}
+
+/// What a gateway breaks in one trial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Finding {
+    /// What it is about: `request beta NAME dropped`, `expectation NAME` or `expectation FEATURE::NAME`.
+    #[schemars(with = "String")]
+    pub subject: Subject,
+    /// Who notices it.
+    pub level: Level,
+    /// What broke, in one line.
+    pub summary: String,
+    /// Whether the gateway is known to break it.
+    pub status: FindingStatus,
+    /// The name of the declaration in `gateways/<name>.yaml`, if one matches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_as: Option<String>,
+}
+
+/// Whether a gateway is known to break something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingStatus {
+    /// No declaration matches. It fails the run.
+    New,
+    /// A declaration matches, but not for this version, or the version is unknown. It is noted.
+    OutsideRange,
+    /// A declaration matches. It does not fail the run.
+    Known,
+}

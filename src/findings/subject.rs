@@ -1,0 +1,207 @@
+//! What a finding is about.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde::de::value::{Error as WordError, StrDeserializer};
+use serde::de::{DeserializeOwned, IntoDeserializer as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::ids::FeatureId;
+use crate::wire::Direction;
+use crate::wire_diff::{Change, Fate, Part};
+
+/// What a finding is about, without the numbers that differ from trial to trial.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Subject {
+    /// A change on the wire.
+    Change {
+        direction: Direction,
+        part: Part,
+        /// The name of the changed thing; each number of a block or list is a `*`.
+        path: String,
+        fate: Fate,
+    },
+    /// A broken expectation.
+    Expectation {
+        /// The row; `None` for an expectation of every row.
+        feature: Option<FeatureId>,
+        name: String,
+    },
+}
+
+impl Subject {
+    pub fn of_change(change: &Change) -> Self {
+        static NUMBER: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(r"\[\d+\]|\bblock \d+").expect("the pattern is valid"));
+        let what = &change.what;
+        let path = NUMBER.replace_all(&what.path, |found: &regex::Captures<'_>| match &found[0] {
+            index if index.starts_with('[') => "[*]",
+            _ => "block *",
+        });
+        Self::Change {
+            direction: change.direction,
+            part: what.part,
+            path: path.into_owned(),
+            fate: what.fate,
+        }
+    }
+}
+
+/// `request beta effort-2025-11-24 dropped`, `expectation tool_use::tool_returned`, `expectation route`.
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Change {
+                direction,
+                part,
+                path,
+                fate,
+            } => write!(f, "{} {} {path} {}", word(direction), word(part), word(fate)),
+            Self::Expectation {
+                feature: Some(feature),
+                name,
+            } => write!(f, "expectation {feature}::{name}"),
+            Self::Expectation { feature: None, name } => write!(f, "expectation {name}"),
+        }
+    }
+}
+
+impl FromStr for Subject {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (first, rest) = text.split_once(' ').unwrap_or((text, ""));
+        if first == "expectation" {
+            let (feature, name) = match rest.split_once("::") {
+                Some((feature, name)) => (Some(FeatureId::new(feature)), name),
+                None => (None, rest),
+            };
+            return match name.is_empty() || name.contains(' ') {
+                true => Err(FORM.to_owned()),
+                false => Ok(Self::Expectation {
+                    feature,
+                    name: name.to_owned(),
+                }),
+            };
+        }
+        let (part, rest) = rest.split_once(' ').ok_or(FORM)?;
+        let (path, fate) = rest.rsplit_once(' ').ok_or(FORM)?;
+        Ok(Self::Change {
+            direction: parse(first)?,
+            part: parse(part)?,
+            path: path.to_owned(),
+            fate: parse(fate)?,
+        })
+    }
+}
+
+const FORM: &str = "expected `request PART PATH FATE`, `reply PART PATH FATE`, `expectation NAME` or `expectation FEATURE::NAME`";
+
+/// The value that serde writes as `text`; the error lists the allowed words.
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    let word: StrDeserializer<'_, WordError> = text.into_deserializer();
+    T::deserialize(word).map_err(|error| error.to_string())
+}
+
+/// The word that serde writes for `value`.
+fn word(value: &impl Serialize) -> String {
+    let value = serde_json::to_value(value).expect("a unit variant is a text");
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+impl Serialize for Subject {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Subject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A subject in which `*` stands for any text.
+#[derive(Clone, Debug)]
+pub struct SubjectPattern {
+    text: String,
+    regex: Regex,
+}
+
+impl SubjectPattern {
+    pub fn matches(&self, subject: &Subject) -> bool {
+        self.regex.is_match(&subject.to_string())
+    }
+}
+
+impl PartialEq for SubjectPattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl fmt::Display for SubjectPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for SubjectPattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse::<Subject>()?;
+        let literal = regex::escape(text).replace(r"\*", ".*");
+        let regex = Regex::new(&format!("^{literal}$")).map_err(|error| error.to_string())?;
+        Ok(Self {
+            text: text.to_owned(),
+            regex,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_survives_writing_and_reading() {
+        for text in [
+            "request beta effort-2025-11-24 dropped",
+            "request block messages[*] user block * (text) changed",
+            "reply stop_reason stop_reason changed",
+            "expectation route",
+            "expectation tool_use::tool_returned",
+        ] {
+            assert_eq!(text.parse::<Subject>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_wrong_subject_is_refused_with_the_allowed_words() {
+        for (text, expected) in [
+            ("request", "expected `request PART PATH FATE`"),
+            ("expectation", "expected `request PART PATH FATE`"),
+            ("sideways beta x dropped", "expected `request` or `reply`"),
+            ("request bet x dropped", "unknown variant `bet`"),
+            ("request beta x lost", "`dropped`"),
+        ] {
+            let error = text.parse::<Subject>().unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        let pattern: SubjectPattern = "request block messages[*] * changed".parse().unwrap();
+        let subject = |text: &str| text.parse::<Subject>().unwrap();
+        assert!(pattern.matches(&subject("request block messages[*] user block * (text) changed")));
+        assert!(!pattern.matches(&subject("request block system[*] changed")));
+        let literal: SubjectPattern = "request beta a.b dropped".parse().unwrap();
+        assert!(!literal.matches(&subject("request beta axb dropped")));
+    }
+}
