@@ -11,8 +11,8 @@ use compat_matrix::outcome::{Cause, Verdict};
 use compat_matrix::plan::Planned;
 use tempfile::TempDir;
 
-use crate::cells_guide::{copy_folder, proxy_config};
-use crate::evidence::{self, Builder as _};
+use crate::support::evidence::{self, Builder as _};
+use crate::support::project::{copy_folder, proxy_config};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -116,7 +116,7 @@ fn a_todo_is_no_verdict_on_the_gateway_and_no_known_failure() {
         .answered(evidence::text_message("pong"))
         .ended("pong")
         .reached(evidence::text_exchange());
-    let judgement = compat_matrix::judge::judge(&test, &TierId::new("haiku"), &pong);
+    let judgement = evidence::judge(&test, &pong);
     let broken: Vec<&str> = judgement
         .judged
         .iter()

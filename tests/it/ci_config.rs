@@ -9,10 +9,10 @@ use compat_matrix::document::yaml;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::doubles::hub::{APP, Hub, MATRIX_PATH};
-use crate::doubles::machine::{CLAUDE, Machine, PROVIDER_CANARY, fail};
-use crate::doubles::registry;
-use crate::ran::Ran;
+use crate::support::hub::{APP, Hub, MATRIX_PATH};
+use crate::support::machine::{CLAUDE, Machine, PROVIDER_CANARY, fail};
+use crate::support::ran::Ran;
+use crate::support::registry;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const WORKFLOW: &str = ".github/workflows/claude_code_compat_matrix.yml";

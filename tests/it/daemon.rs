@@ -16,8 +16,9 @@ use compat_matrix::toolchain::{Cache, Lock};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::harness_command::Small;
-use crate::ran::Ran;
+use crate::support::claude::hanging_claude;
+use crate::support::ran::Ran;
+use crate::support::small_project::{MANIFEST, Small};
 
 /// The longest wait before a test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -339,7 +340,7 @@ async fn a_watcher_runs_the_trials_of_a_saved_file() {
         "prompt: ping\nreplies:\n  - content:\n      - text: pong\nexpect:\n  reply:\n    text: { equals: pong }\n",
     );
     save(cell, "expect:\n  asked_once:\n    requests: { count: 1 }\n");
-    save("manifest.yaml", crate::harness_command::MANIFEST);
+    save("manifest.yaml", MANIFEST);
     // The manifest touches all trials of the tier.
     until("the whole tier", || warm.small.results().run.selected == 4).await;
     until("its end", || warm.small.results().run.complete).await;
@@ -442,7 +443,7 @@ async fn a_killed_process_leaves_its_trial_unfinished() {
     warm.up().await;
     let scenario = warm.small.root().join("scenario.json");
     std::fs::write(&scenario, r#"["hang"]"#).unwrap();
-    let hanging = crate::harness_command::hanging_claude(warm.small.root(), &scenario);
+    let hanging = hanging_claude(warm.small.root(), &scenario);
     warm.small.set(env::COMPAT_CLAUDE, hanging.to_str().unwrap());
     let mut harness = warm
         .small

@@ -15,10 +15,8 @@ use compat_matrix::report::Paint;
 use compat_matrix::results::{CellStatus, Results};
 use unicode_width::UnicodeWidthStr;
 
-use crate::sample_run::{failure, manifest, results, run, time, trial};
-
-const GOLDEN_RESULTS: &str = include_str!("../fixtures/matrix/golden-results.json");
-const SAMPLE: &str = include_str!("../../sample_compatibility-matrix.json");
+use crate::support::sample_run::{failure, manifest, results, run, time, trial};
+use crate::support::{MATRIX, RESULTS};
 
 fn stamp() -> Stamp {
     Stamp {
@@ -97,17 +95,17 @@ fn row(cells: &[(&str, &str)]) -> Matrix {
 fn the_sample_is_built_from_the_golden_results() {
     let manifest =
         Manifest::parse(Path::new("manifest.yaml"), include_bytes!("../../manifest.yaml")).unwrap();
-    let results = Results::parse(GOLDEN_RESULTS).unwrap();
+    let results = Results::parse(RESULTS).unwrap();
     let stamp = Stamp::new(&results, None, None, None).unwrap();
     let built = build(&ManifestView::from(&manifest), &results, &stamp)
         .unwrap()
         .to_text();
     assert_eq!(
-        built, SAMPLE,
-        "run `compat matrix build --results tests/fixtures/matrix/golden-results.json \
+        built, MATRIX,
+        "run `compat matrix build --results tests/fixtures/results-of-90-trials.json \
          --output sample_compatibility-matrix.json --no-details`"
     );
-    assert_eq!(Matrix::parse(SAMPLE).unwrap().to_text(), SAMPLE);
+    assert_eq!(Matrix::parse(MATRIX).unwrap().to_text(), MATRIX);
 }
 
 #[test]
@@ -200,8 +198,8 @@ fn versions_come_from_the_results_or_from_flags() {
 #[test]
 fn each_error_in_a_matrix_has_its_position() {
     let once = |from: &str, to: &str| {
-        assert!(SAMPLE.contains(from), "{from}");
-        SAMPLE.replacen(from, to, 1)
+        assert!(MATRIX.contains(from), "{from}");
+        MATRIX.replacen(from, to, 1)
     };
     let table = [
         (
@@ -264,7 +262,7 @@ fn each_error_in_a_matrix_has_its_position() {
             once(r#""id": "vision","#, r#""id": "vision", "link": "x","#),
             "unknown field `link`, expected one of `id`",
         ),
-        (SAMPLE[..SAMPLE.len() / 2].to_owned(), "EOF while parsing"),
+        (MATRIX[..MATRIX.len() / 2].to_owned(), "EOF while parsing"),
     ];
     for (text, expected) in table {
         let error = Matrix::parse(&text).unwrap_err().to_string();
@@ -280,11 +278,11 @@ fn every_schema_matches_the_files() {
         &built,
         Some(&details),
     );
-    let sample = Matrix::parse(SAMPLE).unwrap();
-    let history = History::new([("a", SAMPLE), ("b", "{}")]);
+    let sample = Matrix::parse(MATRIX).unwrap();
+    let history = History::new([("a", MATRIX), ("b", "{}")]);
     let written = [
         ("compat-results.schema.json", results().to_text()),
-        ("compat-results.schema.json", GOLDEN_RESULTS.to_owned()),
+        ("compat-results.schema.json", RESULTS.to_owned()),
         ("compatibility-matrix.schema.json", built.to_text()),
         ("compatibility-matrix.schema.json", sample.to_text()),
         ("compatibility-details.schema.json", details.to_text()),

@@ -1,6 +1,6 @@
 //! Child processes: their environment, their end, and that none is left behind.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -15,29 +15,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// Longer than any step here takes; only a failing test waits so long.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The double of `claude`.
-pub fn fake_claude() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_fake-claude"))
-}
-
-/// Writes a scenario for it into `folder`.
-pub fn scenario(folder: &Path, steps: Value) -> PathBuf {
-    let file = folder.join(format!("{}.json", Uuid::new_v4()));
-    std::fs::write(&file, steps.to_string()).unwrap();
-    file
-}
-
-/// Waits until `condition` holds.
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !condition() {
-        assert!(started.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
+use crate::support::claude::{fake_claude, scenario};
+use crate::support::wait::{PATIENCE, eventually};
 
 fn launch(tag: ProcessTag, folder: &TempDir, steps: Value) -> Launch {
     Launch::new(fake_claude(), tag).environment([("FAKE_CLAUDE_SCENARIO", scenario(folder.path(), steps))])

@@ -19,8 +19,10 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::loopback::serve;
-use crate::provider_client::{Gateway, MODEL, new_key, prompt, read_stream, script, streamed_text, text};
+use crate::support::loopback::serve;
+use crate::support::provider_client::{
+    Gateway, MODEL, new_key, prompt, read_stream, script, streamed_text, text,
+};
 
 /// Starts a server on loopback that calls `answer`, and returns its address.
 async fn upstream<F, A>(answer: F) -> String

@@ -11,7 +11,7 @@ use compat_matrix::wire::exchange::{Body, GatewayExchange, GatewayReply, Lockste
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::evidence::{self, Builder as _};
+use crate::support::evidence::{self, Builder as _};
 
 /// A run whose gateway drops `top_k`, and whose request has a secret in it.
 fn lossy() -> Evidence {

@@ -5,9 +5,8 @@ use compat_matrix::outcome::{Cause, Outcome};
 use compat_matrix::results::merge::merge;
 use compat_matrix::results::{Results, junit};
 
-use crate::sample_run::{self, records, results, run, trial};
-
-const GOLDEN: &str = include_str!("../fixtures/matrix/golden-results.json");
+use crate::support::RESULTS;
+use crate::support::sample_run::{self, records, results, run, trial};
 
 #[test]
 fn results_survive_writing_and_reading() {
@@ -66,14 +65,14 @@ fn unfinished_trials_are_listed_and_repeated_ones_keep_attempts() {
 
 #[test]
 fn the_golden_results_have_the_current_layout() {
-    assert_eq!(Results::parse(GOLDEN).unwrap().to_text(), GOLDEN);
+    assert_eq!(Results::parse(RESULTS).unwrap().to_text(), RESULTS);
 }
 
 #[test]
 fn each_error_in_a_results_file_has_its_position() {
     let once = |from: &str, to: &str| {
-        assert!(GOLDEN.contains(from), "{from}");
-        GOLDEN.replacen(from, to, 1)
+        assert!(RESULTS.contains(from), "{from}");
+        RESULTS.replacen(from, to, 1)
     };
     let first = "basic_messaging_non_streaming::anthropic::haiku";
     let second = "basic_messaging_non_streaming::anthropic::opus";

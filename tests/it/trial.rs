@@ -23,11 +23,11 @@ use compat_matrix::wire::script::{Reply, ReplyBlock};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::evidence::{equals, expectation, query, test};
-use crate::harness_command::{CONTROL_KEY, simulator};
-use crate::loopback::{self, Server};
-use crate::process::fake_claude;
-use crate::provider_client::{script, text};
+use crate::support::claude::fake_claude;
+use crate::support::evidence::{equals, expectation, query, test};
+use crate::support::loopback::{self, Server};
+use crate::support::provider_client::{script, text};
+use crate::support::small_project::{CONTROL_KEY, simulator};
 
 const ALIAS: &str = "claude-haiku-4-5";
 

@@ -11,7 +11,7 @@ use compat_matrix::toolchain::ToolEnvironment;
 use compat_matrix::versions::github::releases;
 use serde_json::{Value, json};
 
-use crate::loopback::{Server, ok, ready, status};
+use crate::support::loopback::{Server, ok, ready, status};
 
 const NOW: &str = "2026-11-21T09:00:00Z";
 

@@ -11,7 +11,7 @@ use compat_matrix::toolchain::{Cache, cache, claude_version, stamp};
 use tokio::sync::Notify;
 
 use super::*;
-use crate::loopback::{Server, cut, ok, ready, status};
+use crate::support::loopback::{Server, cut, ok, ready, status};
 
 #[tokio::test]
 async fn the_pinned_claude_is_installed_once() {

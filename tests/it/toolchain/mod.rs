@@ -1,8 +1,8 @@
 //! Installing the pinned tools, with a registry double on loopback and doubles of `uv`, `python3` and `npm`.
 
 mod claude;
+mod npm;
 mod python;
-mod registry;
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -19,7 +19,7 @@ use compat_matrix::toolchain::{Cache, ClaudePin, Installer, ToolEnvironment};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::loopback::{Answer, Asked, Server, ok, ready};
+use crate::support::loopback::{Answer, Asked, Server, ok, ready};
 
 pub const VERSION: &str = "2.1.327";
 

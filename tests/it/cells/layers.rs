@@ -1,0 +1,43 @@
+//! Diagnostics of a cell that has a shared layer.
+
+use crate::support::cell::{GOOD, brief, faults_of};
+
+#[test]
+fn a_fault_in_shared_text_points_to_the_shared_file() {
+    let shared = "prompt: Say pong\nexpect:\n  reply:\n    text: { matches: '(' }\n";
+    let own = "replies:\n  - content: [{ text: pong }]\n";
+    let found = brief(&faults_of(Some(shared), own.as_bytes()));
+    assert!(
+        found.starts_with("_shared.yaml 4:23 expect.reply.text.matches: not a regular expression"),
+        "{found}"
+    );
+}
+
+#[test]
+fn an_expectation_of_the_same_name_replaces_the_shared_one() {
+    let shared = "prompt: Say pong\nreplies:\n  - content: [{ text: pong }]\nexpect:\n  reply:\n    text: { matches: '(' }\n";
+    let own = "expect:\n  reply:\n    text: { contains: pong }\n";
+    assert_eq!(brief(&faults_of(Some(shared), own.as_bytes())), "");
+}
+
+#[test]
+fn what_all_cells_lack_is_told_of_the_shared_file() {
+    let found = brief(&faults_of(
+        Some("prompt: Say pong\n"),
+        b"expect:\n  r:\n    text: { contains: pong }\n",
+    ));
+    assert!(
+        found.starts_with("_shared.yaml 1:1 : the simulated provider has no reply"),
+        "{found}"
+    );
+    assert!(found.ends_with("a cell that lacks it: 1:1"), "{found}");
+}
+
+#[test]
+fn not_applicable_cannot_be_shared() {
+    let found = brief(&faults_of(Some("not_applicable: never\n"), GOOD.as_bytes()));
+    assert!(
+        found.contains("_shared.yaml 1:1 not_applicable: `not_applicable` cannot be shared"),
+        "{found}"
+    );
+}

@@ -1,0 +1,58 @@
+//! Diagnostics of the manifest, and of the aliases in the gateway's configuration.
+
+use compat_matrix::files::Project;
+use compat_matrix::plan::Planned;
+
+use crate::support::cell::GOOD;
+use crate::support::project::{brief, has, open, project, write};
+
+#[test]
+fn an_alias_that_the_gateway_lacks_breaks_the_trials_that_need_it() {
+    let folder = project();
+    write(&folder, "cells/first/here.yaml", GOOD);
+    write(&folder, "cells/first/there.yaml", GOOD);
+    write(
+        &folder,
+        "cells/second/there.yaml",
+        "not_applicable: no such thing there\n",
+    );
+    let project = open(&folder);
+    let faults = project.check(&[]);
+    assert_eq!(faults.len(), 2, "{}", brief(&faults));
+    has(
+        &faults,
+        "manifest.yaml:11 `proxy_config.yaml` has no model `model-one-there` | did you mean `model-one-here`?",
+    );
+    has(
+        &faults,
+        "manifest.yaml:11 `proxy_config.yaml` has no model `model-two-there`",
+    );
+    let config = project.proxy_config().expect("a configuration without faults");
+    let plan = |name: &str| project.plan(Some(&config), &name.parse().expect("a trial's name"));
+    assert!(matches!(plan("first::there::one"), Planned::Broken(_)));
+    assert!(matches!(plan("first::here::one"), Planned::Run(_)));
+    assert!(
+        matches!(plan("second::there::one"), Planned::NotApplicable(reason) if reason == "no such thing there")
+    );
+}
+
+#[test]
+fn faults_of_the_manifest_are_all_found() {
+    let folder = project();
+    let manifest = "schema_version: \"2\"\nproviders: [here]\nfeatures:\n  - { id: first, name: First, colour: red }\n\
+                    tiers: []\naliases:\n  here: \"{model}\"\n";
+    write(&folder, "manifest.yaml", manifest);
+    let faults = Project::open(folder.path()).expect_err("faults");
+    has(&faults, "manifest.yaml:1 the text `2` is not known here");
+    has(&faults, "manifest.yaml:4 unknown key `colour`");
+    has(&faults, "manifest.yaml:5 the list is empty");
+    let manifest = "schema_version: \"1\"\nproviders: [here, here, There]\nfeatures:\n  - { id: first, name: \" \" }\n\
+                    tiers:\n  - { id: one, name: One, model: m }\naliases:\n  here: claude\n  ther: \"{model}\"\n";
+    write(&folder, "manifest.yaml", manifest);
+    let faults = Project::open(folder.path()).expect_err("faults");
+    has(&faults, "manifest.yaml:2 `here` is there twice");
+    has(&faults, "manifest.yaml:2 `There` is not a name");
+    has(&faults, "manifest.yaml:4 the text is empty");
+    has(&faults, "manifest.yaml:8 the alias pattern lacks `{model}`");
+    has(&faults, "manifest.yaml:9 `ther` is no provider of this manifest");
+}

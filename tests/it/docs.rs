@@ -1,0 +1,124 @@
+//! `docs/cells.md` tells the truth: its files are written in its order, its commands run, their output compared.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::support::project::{copy_folder, proxy_config};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// The fenced blocks of the guide that are in `language`s of interest, in order.
+fn blocks(text: &str) -> Vec<(&str, String)> {
+    let mut blocks = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(language) = line.strip_prefix("```") {
+            let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            blocks.push((language, body.join("\n") + "\n"));
+        }
+    }
+    blocks
+}
+
+fn write(project: &Path, file: &str, text: &str) {
+    let path = project.join(file);
+    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+    fs::write(path, text).expect("a file");
+}
+
+/// The words of a command; what stands in quotes is one.
+fn words(command: &str) -> Vec<String> {
+    let quoted = command.split('"').enumerate();
+    quoted
+        .flat_map(|(index, part)| match index % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect(),
+            _ => vec![part.to_owned()],
+        })
+        .collect()
+}
+
+fn run(project: &Path, command: &str) -> String {
+    let words = words(command);
+    assert_eq!(words[0], "compat", "{command}");
+    let output = Command::new(env!("CARGO_BIN_EXE_compat"))
+        .args(&words[1..])
+        .current_dir(project)
+        .output()
+        .expect("the binary `compat`");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    text(output.stdout) + &text(output.stderr)
+}
+
+#[test]
+fn every_step_of_the_guide_gives_what_it_shows() {
+    let guide = fs::read_to_string(Path::new(ROOT).join("docs/cells.md")).expect("the guide");
+    let folder = TempDir::new().expect("a temporary folder");
+    let project = folder.path();
+    copy_folder(&Path::new(ROOT).join("cells"), &project.join("cells"));
+    fs::copy(
+        Path::new(ROOT).join("manifest.yaml"),
+        project.join("manifest.yaml"),
+    )
+    .expect("the manifest");
+    write(project, "proxy_config.yaml", &proxy_config());
+    let mut commands = 0;
+    for (language, body) in blocks(&guide) {
+        let (first, rest) = body.split_once('\n').expect("a line");
+        match language {
+            "yaml" => {
+                if let Some(file) = first.strip_prefix("# cells/") {
+                    write(project, &format!("cells/{file}"), rest);
+                }
+            }
+            "console" => {
+                let command = first.strip_prefix("$ ").expect("a command");
+                assert_eq!(
+                    run(project, command).trim_end(),
+                    rest.trim_end(),
+                    "`{command}` shows something else"
+                );
+                commands += 1;
+            }
+            other => panic!("what is a block in `{other}`?"),
+        }
+    }
+    assert_eq!(commands, 4);
+}
+
+#[test]
+fn the_fragments_of_the_guide_are_valid() {
+    use compat_matrix::cells::forms;
+    use compat_matrix::document::yaml;
+    let guide = fs::read_to_string(Path::new(ROOT).join("docs/cells.md")).expect("the guide");
+    let fragments: Vec<String> = blocks(&guide)
+        .into_iter()
+        .filter(|(language, body)| *language == "yaml" && !body.starts_with('#'))
+        .map(|(_, body)| body)
+        .collect();
+    assert_eq!(fragments.len(), 2);
+    for fragment in fragments {
+        let node = yaml::parse(Path::new("docs/cells.md"), fragment.as_bytes()).expect("YAML");
+        let faults = forms::SHARED.check(&node);
+        assert!(faults.is_empty(), "{faults:#?}");
+    }
+}
+
+#[test]
+fn the_guide_names_every_key_and_every_kind() {
+    use compat_matrix::cells::forms;
+    use compat_matrix::expectation::kinds::KINDS;
+    let guide = fs::read_to_string(Path::new(ROOT).join("docs/cells.md")).expect("the guide");
+    let keys = forms::CELL.schema()["properties"]
+        .as_object()
+        .expect("properties")
+        .keys();
+    for name in keys.map(String::as_str).chain(KINDS.iter().copied()) {
+        assert!(
+            guide.contains(&format!("| `{name}` |")),
+            "the guide has no row for `{name}`"
+        );
+    }
+}

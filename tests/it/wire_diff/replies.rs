@@ -1,0 +1,188 @@
+//! What a gateway changes in replies: their content, their frame, their pace.
+
+use compat_matrix::wire::Direction;
+use compat_matrix::wire::exchange::{GatewayReply, Lockstep, SentEvent};
+use compat_matrix::wire_diff::{Fate, Part};
+use serde_json::json;
+
+use super::{Wire, body, timed};
+
+#[test]
+fn each_change_of_a_reply_is_told() {
+    type Edit = fn(&mut Vec<SentEvent>);
+    use Direction::Reply;
+    type Row = (&'static str, Edit, &'static [(Direction, Part, Fate)]);
+    let rows: [Row; 7] = [
+        (
+            "deltas joined",
+            |events| {
+                events[4].data["delta"]["text"] = json!(" b c");
+                events.remove(5);
+            },
+            &[(Reply, Part::Event, Fate::Merged)],
+        ),
+        (
+            "a delta lost",
+            |events| drop(events.remove(4)),
+            &[
+                (Reply, Part::Block, Fate::Changed),
+                (Reply, Part::Event, Fate::Merged),
+            ],
+        ),
+        (
+            "a start twice",
+            |events| events.insert(1, events[0].clone()),
+            &[(Reply, Part::Event, Fate::Repeated)],
+        ),
+        (
+            "no end",
+            |events| drop(events.pop()),
+            &[(Reply, Part::Event, Fate::Dropped)],
+        ),
+        ("no ping", |events| drop(events.remove(2)), &[]),
+        (
+            "another stop reason",
+            |events| {
+                let at = events.len() - 2;
+                events[at].data["delta"]["stop_reason"] = json!("max_tokens");
+            },
+            &[(Reply, Part::StopReason, Fate::Changed)],
+        ),
+        (
+            "another count",
+            |events| {
+                let at = events.len() - 2;
+                events[at].data["usage"]["output_tokens"] = json!(9);
+            },
+            &[(Reply, Part::Usage, Fate::Changed)],
+        ),
+    ];
+    for (what, edit, expected) in rows {
+        let wire = Wire::one().comes_back(edit);
+        assert_eq!(wire.kinds(), expected, "{what}: {:#?}", wire.told());
+    }
+}
+
+#[test]
+fn message_ids_may_differ_and_thinking_may_not() {
+    let blocks = json!([{"type": "thinking", "thinking": "hm", "signature": "signed"}, {"type": "text", "text": "ok"}]);
+    let wire = Wire::of(&[(body(), blocks)]).comes_back(|events| {
+        events[0].data["message"]["id"] = json!("other");
+        let signature = events
+            .iter_mut()
+            .find(|event| event.data["delta"]["type"] == "signature_delta");
+        signature.unwrap().data["delta"]["signature"] = json!("forged");
+    });
+    assert_eq!(
+        wire.told(),
+        ["reply 1: thinking signature `content[0] (thinking).signature` changed: \"signed\" → \"forged\""]
+    );
+}
+
+#[test]
+fn a_status_or_an_error_that_is_reshaped_is_told() {
+    let mut wire = Wire::one();
+    let error = json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}});
+    let given = &mut wire.exchanges[0].reply;
+    (given.status, given.message, given.stream) = (529, None, false);
+    given.events = timed(0, [error.clone()]);
+    let back = wire.sent[0].reply.as_mut().unwrap();
+    (back.status, back.stream) = (529, false);
+    back.events = timed(0, [error]);
+    assert_eq!(wire.told(), [""; 0]);
+
+    let back = wire.sent[0].reply.as_mut().unwrap();
+    back.status = 500;
+    back.events = timed(0, [json!({"error": {"message": "it broke"}})]);
+    assert_eq!(
+        wire.kinds(),
+        [
+            (Direction::Reply, Part::Status, Fate::Changed),
+            (Direction::Reply, Part::Error, Fate::Changed),
+            (Direction::Reply, Part::Error, Fate::Changed),
+        ]
+    );
+}
+
+#[test]
+fn what_frames_a_reply_is_compared_too() {
+    type Edit = fn(&mut Wire);
+    let back = |wire: &mut Wire, edit: fn(&mut GatewayReply)| edit(wire.sent[0].reply.as_mut().unwrap());
+    let told = |edit: Edit| {
+        let mut wire = Wire::one();
+        let id = ("request-id".to_owned(), "req_1".to_owned());
+        wire.exchanges[0].reply.headers = vec![("content-type".into(), "x".into()), id.clone()];
+        wire.sent[0].reply.as_mut().unwrap().headers.push(id);
+        edit(&mut wire);
+        wire.told()
+    };
+    assert_eq!(told(|_| ()), [""; 0]);
+    assert_eq!(
+        told(|wire| drop(wire.sent[0].reply.as_mut().unwrap().headers.pop())),
+        ["reply 1: header `request-id` dropped: \"req_1\""]
+    );
+    assert_eq!(
+        told(|wire| wire.sent[0].reply.as_mut().unwrap().headers[0].1 = "text/plain".into()),
+        ["reply 1: header `content-type` changed: \"text/event-stream\" → \"text/plain\""]
+    );
+    let mut wire = Wire::one();
+    back(&mut wire, |reply| {
+        reply.events[0].data["message"]["model"] = json!("alias")
+    });
+    assert_eq!(wire.told(), [""; 0], "by this name it was asked for");
+    back(&mut wire, |reply| {
+        reply.events[0].data["message"]["model"] = json!("gpt-5")
+    });
+    back(&mut wire, |reply| {
+        reply.events[0].data["message"]["id"] = json!("")
+    });
+    assert_eq!(
+        wire.told(),
+        [
+            "reply 1: field `id` dropped: \"msg_1\"",
+            "reply 1: field `model` changed: \"m\" → \"gpt-5\"",
+        ]
+    );
+}
+
+#[test]
+fn events_of_a_kind_or_in_an_order_that_no_provider_sends_are_told() {
+    let wire = Wire::one().comes_back(|events| {
+        let mut event = events[0].clone();
+        event.data = json!({"type": "cost", "usd": 1});
+        events.insert(3, event);
+    });
+    assert_eq!(
+        wire.told(),
+        ["reply 1: event `cost` added: {\"type\":\"cost\",\"usd\":1}"]
+    );
+    let wire = Wire::one().comes_back(|events| {
+        let stop = events.len() - 3;
+        events.swap(stop, stop + 1);
+    });
+    assert_eq!(
+        wire.told(),
+        ["reply 1: event `order` changed: \"`message_delta` comes before block 0 stops\""]
+    );
+}
+
+#[test]
+fn a_stream_that_is_held_back_is_told_from_one_that_claude_shows_late() {
+    let lockstep = Some(Lockstep { deltas: 3, seen: 0 });
+    let mut wire = Wire::one();
+    wire.exchanges[0].reply.lockstep = lockstep;
+    // Each delta is in front of the gateway in the millisecond in which it was sent: late is who shows it.
+    assert_eq!(wire.kinds(), []);
+    let wire = wire.comes_back(|events| events.iter_mut().for_each(|event| event.at_ms = 900));
+    assert_eq!(wire.kinds(), [(Direction::Reply, Part::Pace, Fate::Delayed)]);
+}
+
+#[test]
+fn a_burst_is_told_by_what_the_provider_took() {
+    let mut wire = Wire::one();
+    for (index, event) in wire.exchanges[0].reply.events.iter_mut().enumerate() {
+        event.at_ms = 20 + index as u64 * 150;
+    }
+    let wire = wire.comes_back(|events| events.iter_mut().for_each(|event| event.at_ms = 1800));
+    assert_eq!(wire.kinds(), [(Direction::Reply, Part::Pace, Fate::Delayed)]);
+}
