@@ -56,7 +56,7 @@ fn snapshot(folder: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn a_new_row_is_valid_and_every_trial_of_it_says_write_me() {
+fn a_new_row_is_valid_and_each_of_its_trials_says_write_me() {
     let folder = project();
     let output = compat(
         folder.path(),
@@ -109,7 +109,7 @@ fn a_new_row_is_valid_and_every_trial_of_it_says_write_me() {
 }
 
 #[test]
-fn a_todo_is_no_verdict_on_the_gateway_and_no_known_failure() {
+fn a_todo_has_the_cause_harness_and_is_no_known_failure() {
     use compat_matrix::expectation::Check;
     let test = evidence::test(Check::Todo(TodoCheck("say more".into())));
     let pong = evidence::nothing()
@@ -139,7 +139,7 @@ fn a_todo_is_no_verdict_on_the_gateway_and_no_known_failure() {
 }
 
 #[test]
-fn a_new_column_is_valid_and_says_what_is_left_to_do_by_hand() {
+fn a_new_column_is_valid_and_lists_the_manual_steps() {
     let folder = project();
     let output = compat(folder.path(), &["new", "provider", "azure_foundry"]);
     assert!(output.status.success(), "{}", stderr(&output));
@@ -166,7 +166,7 @@ fn a_new_column_is_valid_and_says_what_is_left_to_do_by_hand() {
 }
 
 #[test]
-fn nothing_is_written_where_something_is_in_the_way() {
+fn a_refused_command_writes_nothing() {
     let folder = project();
     fs::create_dir(folder.path().join("cells/taken")).expect("a folder");
     fs::write(folder.path().join("cells/_providers/foundry.yaml"), "").expect("a file");

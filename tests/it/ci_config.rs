@@ -48,7 +48,7 @@ fn script(job: &str, name: &str) -> String {
 }
 
 #[test]
-fn the_gate_resolves_a_version_that_is_three_days_old_before_it_installs_one() {
+fn the_gate_resolves_a_version_of_three_days_and_installs_it() {
     let config = config(".circleci/config.yml");
     let job = &config["jobs"]["claude_code_compat_pr_gate"];
     let runs = runs(&job["steps"]);
@@ -74,7 +74,7 @@ fn the_gate_resolves_a_version_that_is_three_days_old_before_it_installs_one() {
 }
 
 #[test]
-fn credentials_go_to_branches_of_the_repository_alone_and_forks_get_the_simulated_gate() {
+fn only_branches_of_the_repository_get_credentials() {
     let config = config(".circleci/config.yml");
     let jobs = config["workflows"]["claude_code_compat"]["jobs"]
         .as_array()
@@ -116,7 +116,7 @@ fn the_daily_workflow_has_three_triggers_and_few_rights() {
 }
 
 #[test]
-fn every_action_is_pinned_and_no_checkout_keeps_its_credentials() {
+fn every_action_is_pinned_and_no_checkout_keeps_credentials() {
     for path in [WORKFLOW, ".github/workflows/ci.yml"] {
         let workflow = config(path);
         for (_, job) in workflow["jobs"].as_object().unwrap() {
@@ -139,7 +139,7 @@ fn every_action_is_pinned_and_no_checkout_keeps_its_credentials() {
 }
 
 #[test]
-fn the_job_that_runs_claude_has_no_credential_of_the_docs_repository_and_the_other_runs_none() {
+fn the_run_job_has_no_docs_credential_and_the_other_no_claude() {
     let workflow = config(WORKFLOW);
     let run = workflow["jobs"]["run"].to_string();
     assert!(!run.contains("APP_PRIVATE_KEY") && !run.contains("WEBHOOK"));
@@ -150,7 +150,7 @@ fn the_job_that_runs_claude_has_no_credential_of_the_docs_repository_and_the_oth
 }
 
 #[test]
-fn no_script_has_a_value_from_outside_in_its_text() {
+fn no_script_interpolates_a_value_into_its_text() {
     for job in ["run", "publish", "alarm"] {
         let workflow = config(WORKFLOW);
         for step in workflow["jobs"][job]["steps"].as_array().unwrap() {
@@ -164,7 +164,7 @@ fn no_script_has_a_value_from_outside_in_its_text() {
 }
 
 #[test]
-fn the_unit_that_runs_claude_cannot_read_what_the_unit_that_publishes_is_given() {
+fn the_run_unit_cannot_read_the_credentials_of_the_publish_unit() {
     let unit =
         |name: &str| std::fs::read_to_string(Path::new(ROOT).join("deploy/systemd").join(name)).unwrap();
     let (run, publish) = (
@@ -231,7 +231,7 @@ impl Runner {
 }
 
 #[tokio::test]
-async fn the_scripts_of_the_daily_workflow_do_what_they_say() {
+async fn the_scripts_of_the_daily_workflow_publish_and_alert() {
     let (hub, registry, runner) = (Hub::start().await, registry::start(CLAUDE).await, Runner::new());
     let machine = &runner.machine;
     let cache = machine.path("cache").to_str().unwrap().to_owned();
@@ -327,7 +327,7 @@ fn filters(before: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_test_that_the_documents_name_is_there() {
+fn every_test_that_the_documents_name_exists() {
     let mut this = std::process::Command::new(std::env::current_exe().unwrap());
     let listed = this.arg("--list").output().unwrap();
     let tests = String::from_utf8(listed.stdout).unwrap();

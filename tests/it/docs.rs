@@ -53,7 +53,7 @@ fn run(project: &Path, command: &str) -> String {
 }
 
 #[test]
-fn every_step_of_the_guide_gives_what_it_shows() {
+fn every_command_of_the_guide_prints_the_shown_output() {
     let guide = fs::read_to_string(Path::new(ROOT).join("docs/cells.md")).expect("the guide");
     let folder = TempDir::new().expect("a temporary folder");
     let project = folder.path();

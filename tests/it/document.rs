@@ -8,7 +8,7 @@ use compat_matrix::document::render::{self, Format};
 use crate::support::cell::{GOOD, and, assert_found, brief, faults_of, with};
 
 #[test]
-fn mistakes_of_syntax_have_their_place_and_a_hint() {
+fn mistakes_of_syntax_are_explained() {
     let cases: Vec<(&str, String, &[&str])> = vec![
         (
             "an unclosed quote",
@@ -142,7 +142,7 @@ fn a_credential_is_named_and_not_shown() {
 }
 
 #[test]
-fn anchors_that_explode_are_refused_before_they_do() {
+fn exploding_anchors_are_refused() {
     let mut text = String::from("a: &a [x, x, x, x, x, x, x, x, x, x]\n");
     for (from, to) in "abcdefghi".chars().zip("bcdefghij".chars()) {
         text.push_str(&format!(
@@ -163,7 +163,7 @@ fn deep_nesting_is_refused() {
 }
 
 #[test]
-fn bytes_that_are_not_utf8_are_named() {
+fn bytes_outside_utf8_have_their_position() {
     let found = brief(&faults_of(None, b"prompt: Say\nexpect: caf\xe9\n"));
     assert!(
         found.contains("cell.yaml 2:12 : the file is not UTF-8 | found: the byte 0xe9"),
@@ -172,7 +172,7 @@ fn bytes_that_are_not_utf8_are_named() {
 }
 
 #[test]
-fn utf16_is_called_what_it_is() {
+fn a_file_in_utf16_is_recognised() {
     let bytes: Vec<u8> = [0xff, 0xfe]
         .into_iter()
         .chain(GOOD.encode_utf16().flat_map(u16::to_le_bytes))
@@ -248,7 +248,7 @@ fn no_bytes_make_the_reader_panic() {
 }
 
 #[test]
-fn a_fault_shows_its_line_with_a_caret() {
+fn a_diagnostic_shows_its_line_with_a_caret() {
     let faults = faults_of(None, with("contains: pong", "contain: pong").as_bytes());
     let shown = render::render(&faults, Format::Text, false);
     insta::assert_snapshot!(shown, @r"
@@ -263,7 +263,7 @@ fn a_fault_shows_its_line_with_a_caret() {
 }
 
 #[test]
-fn a_caret_stands_below_its_character_whatever_takes_two_columns_or_none_is_seen() {
+fn a_caret_stands_below_wide_characters_and_tabs() {
     let shown = |text: &str| render::render(&faults_of(None, text.as_bytes()), Format::Text, false);
     insta::assert_snapshot!(shown(&with("{ contains: pong }", "{ contains: 漢字, contian: x }")), @r"
     error: unknown key `contian`
@@ -294,7 +294,7 @@ fn a_caret_stands_below_its_character_whatever_takes_two_columns_or_none_is_seen
 }
 
 #[test]
-fn entries_of_gitlab_are_told_apart() {
+fn entries_for_gitlab_have_different_fingerprints() {
     let faults = faults_of(
         None,
         GOOD.replace("contains: pong", "contains: \"\\q\"").as_bytes(),

@@ -29,7 +29,7 @@ fn a_cell_without_a_file_is_no_trial() {
 }
 
 #[test]
-fn names_that_begin_with_an_underscore_are_left_alone() {
+fn names_that_begin_with_an_underscore_are_ignored() {
     let folder = project();
     for file in [
         "first/_here.yaml",
@@ -46,7 +46,7 @@ fn names_that_begin_with_an_underscore_are_left_alone() {
 }
 
 #[test]
-fn a_folder_that_the_manifest_does_not_know_is_a_fault_and_so_is_the_reverse() {
+fn each_feature_needs_a_folder_and_each_folder_a_feature() {
     let folder = project();
     fs::rename(
         folder.path().join("cells/second"),
@@ -65,7 +65,7 @@ fn a_folder_that_the_manifest_does_not_know_is_a_fault_and_so_is_the_reverse() {
 }
 
 #[test]
-fn files_that_are_no_cells_are_faults() {
+fn files_that_are_no_cells_get_a_diagnostic() {
     let folder = project();
     write(&folder, "cells/first/hree.yaml", GOOD);
     write(&folder, "cells/first/there.yml", GOOD);
@@ -97,7 +97,7 @@ fn files_that_are_no_cells_are_faults() {
 }
 
 #[test]
-fn a_broken_cell_breaks_itself_alone() {
+fn a_broken_cell_breaks_only_its_own_trials() {
     let folder = project();
     write(&folder, "cells/first/here.yaml", "prompt: [\n");
     write(&folder, "cells/second/here.yaml", GOOD);
@@ -108,7 +108,7 @@ fn a_broken_cell_breaks_itself_alone() {
 }
 
 #[test]
-fn a_broken_shared_file_breaks_its_feature_alone() {
+fn a_broken_shared_file_breaks_only_its_feature() {
     let folder = project();
     write(&folder, "cells/first/_shared.yaml", "promt: Say pong\n");
     write(&folder, "cells/first/here.yaml", GOOD);
@@ -137,7 +137,7 @@ fn a_broken_shared_file_breaks_its_feature_alone() {
 }
 
 #[test]
-fn a_cell_that_is_not_applicable_needs_nothing_of_the_shared_file() {
+fn a_cell_that_is_not_applicable_needs_no_valid_shared_file() {
     let folder = project();
     write(&folder, "cells/first/_shared.yaml", "promt: Say pong\n");
     write(
@@ -155,7 +155,7 @@ fn a_cell_that_is_not_applicable_needs_nothing_of_the_shared_file() {
 }
 
 #[test]
-fn a_named_path_is_checked_with_what_it_rests_on_and_nothing_else() {
+fn a_named_path_is_checked_with_its_shared_layer_only() {
     let folder = project();
     write(
         &folder,
@@ -181,7 +181,7 @@ fn a_named_path_is_checked_with_what_it_rests_on_and_nothing_else() {
 }
 
 #[test]
-fn a_file_of_ten_megabytes_is_not_read() {
+fn a_cell_of_ten_megabytes_is_not_read() {
     let folder = project();
     write(&folder, "cells/first/here.yaml", &"#".repeat(10_000_000));
     has(
@@ -191,7 +191,7 @@ fn a_file_of_ten_megabytes_is_not_read() {
 }
 
 #[test]
-fn ten_thousand_cells_are_listed_without_reading_one() {
+fn ten_thousand_cells_are_listed_without_being_read() {
     // In memory where that is possible: a busy disk takes seconds for as many files.
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() {
@@ -226,7 +226,7 @@ fn ten_thousand_cells_are_listed_without_reading_one() {
 }
 
 #[test]
-fn a_cell_without_a_file_is_noted_and_is_no_fault() {
+fn a_cell_without_a_file_gets_a_note() {
     let folder = project();
     write(&folder, "cells/first/here.yaml", GOOD);
     write(&folder, "cells/first/there.yaml", GOOD);
@@ -248,7 +248,7 @@ fn a_cell_without_a_file_is_noted_and_is_no_fault() {
 }
 
 #[test]
-fn what_the_shared_file_lacks_is_told_once_with_the_cells_that_lack_it() {
+fn a_gap_in_a_shared_file_is_reported_once_with_its_cells() {
     let folder = project();
     write(&folder, "cells/first/_shared.yaml", "prompt: Say pong\n");
     let expect = "expect:\n  reply:\n    text: { contains: pong }\n";
@@ -270,7 +270,7 @@ fn what_the_shared_file_lacks_is_told_once_with_the_cells_that_lack_it() {
 }
 
 #[test]
-fn what_is_no_file_is_said_to_be_none_and_is_not_waited_for() {
+fn a_pipe_or_a_broken_link_is_reported_and_not_read() {
     let folder = project();
     let path = |name: &str| folder.path().join("cells/first").join(name);
     nix::unistd::mkfifo(&path("here.yaml"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
@@ -293,7 +293,7 @@ fn what_is_no_file_is_said_to_be_none_and_is_not_waited_for() {
 }
 
 #[test]
-fn a_file_beside_the_cells_that_has_almost_the_name_is_suggested() {
+fn a_missing_attachment_gets_a_suggestion() {
     let folder = project();
     let cell = GOOD.replace(
         "prompt: Say pong",

@@ -309,7 +309,7 @@ async fn a_list_can_be_written_to_a_file() {
 }
 
 #[tokio::test]
-async fn faults_of_a_shared_file_are_printed_once() {
+async fn mistakes_of_a_shared_file_are_printed_once() {
     let small = Small::new();
     write(&small.root().join("cells/text/_shared.yaml"), "promt: ping\n");
     let ran = small.run(&["text::anthropic"]).await;

@@ -16,7 +16,7 @@ use crate::support::evidence::{
 };
 
 #[test]
-fn what_is_expected_of_every_trial_is_told_apart() {
+fn each_failure_breaks_its_own_implied_expectation() {
     let unmatched = refused(
         400,
         Matched::Unmatched {
@@ -92,7 +92,7 @@ fn what_is_expected_of_every_trial_is_told_apart() {
 }
 
 #[test]
-fn a_broken_off_run_has_no_second_fault_for_its_open_stream() {
+fn an_interrupted_run_is_not_blamed_for_its_open_stream() {
     let open = stream(&["a"], 1)
         .into_iter()
         .take(3)
@@ -116,7 +116,7 @@ fn two_prompts_need_two_answers() {
 }
 
 #[test]
-fn a_run_that_is_to_fail_is_not_asked_for_an_answer() {
+fn a_run_that_should_fail_needs_no_answer() {
     let failed = nothing().ended_with_error(Some(403), "API Error: 403");
     let judgement = judge(&test(Check::Exit(ExitCheck(1))), &failed);
     assert_eq!(verdict_of(RUN, &judgement), None);
@@ -166,7 +166,7 @@ fn a_known_failure_is_no_mismatch_until_it_holds() {
 }
 
 #[test]
-fn a_known_failure_of_what_is_implied_counts_too_and_is_not_judged_where_it_cannot_be() {
+fn an_implied_expectation_can_be_a_known_failure() {
     let mut test = test(Check::Requests(RequestsCheck {
         operation: Operation::Messages,
         count: 1,
@@ -181,7 +181,7 @@ fn a_known_failure_of_what_is_implied_counts_too_and_is_not_judged_where_it_cann
 }
 
 #[test]
-fn an_expectation_of_other_tiers_is_not_judged_at_all() {
+fn an_expectation_of_other_tiers_is_not_judged() {
     let mut test = test(Check::Text(TextCheck(equals("ping"))));
     test.expectations[0].tiers = Some(vec![TierId::new("opus")]);
     test.expectations

@@ -36,7 +36,7 @@ fn read(yaml: &str) -> Result<Mutant, Vec<Diagnostic>> {
 }
 
 #[test]
-fn every_mutant_of_the_project_can_be_read_and_every_class_has_some() {
+fn every_mutant_is_valid_and_no_class_is_empty() {
     let project = Project::open(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
     let (mutants, faults) = mutant_files::read(&project);
     assert!(faults.is_empty(), "{faults:#?}");
@@ -65,7 +65,7 @@ fn every_mutant_of_the_project_can_be_read_and_every_class_has_some() {
 }
 
 #[test]
-fn what_is_wrong_with_a_mutant_is_told_at_its_place() {
+fn each_mistake_in_a_mutant_has_its_line() {
     let killed = "killed_by: { called: [tool_use] }";
     let cases = [
         (
@@ -159,7 +159,7 @@ fn passage(body: Value, events: Vec<Value>) -> GatewayExchange {
 }
 
 #[test]
-fn what_a_mutant_can_touch_is_foreseen() {
+fn a_mutant_knows_the_requests_that_it_can_change() {
     let sent = [passage(
         json!({"stream": true, "messages": []}),
         vec![json!({"type": "content_block_delta", "delta": {"type": "text_delta", "text": "a"}})],

@@ -134,7 +134,7 @@ fn is_zombie(pid: i32) -> bool {
 }
 
 #[tokio::test]
-async fn dropping_a_trial_s_child_kills_descendants_outside_the_group() {
+async fn dropping_a_child_kills_its_descendants_in_other_groups() {
     let folder = TempDir::new().unwrap();
     let tag = trial_tag();
     let mut piped = Piped::start(launch(tag, &folder, json!(["spawn_escapee", "hang"])), 0).unwrap();

@@ -255,7 +255,7 @@ async fn a_mutant_of_another_side_or_turn_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_mutant_makes_up_replies_and_repeats_requests() {
+async fn a_mutant_can_invent_replies_and_repeat_requests() {
     let count = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&count);
     let address = upstream(move |_| {

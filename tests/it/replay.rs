@@ -229,7 +229,7 @@ fn run_script(script: &Path, gateway: u16, port: u16) -> (Option<i32>, String) {
 }
 
 #[test]
-fn a_script_shows_the_fault_only_with_a_faulty_gateway() {
+fn a_script_reproduces_the_fault_only_with_a_faulty_gateway() {
     let folder = folder_of(&lossy());
     let script = folder.path().join("repro.py");
     shown(folder.path(), &["repro", ".", "--output", "repro.py"]);
@@ -399,7 +399,7 @@ fn a_script_completes_a_reply_that_was_cut_off() {
 }
 
 #[test]
-fn without_a_fault_there_is_no_script() {
+fn a_trial_without_a_difference_gets_no_script() {
     let mut evidence = lossy();
     let body = evidence.exchanges[0].request.body.clone();
     evidence.sent[0].request.body = body;

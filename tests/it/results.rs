@@ -26,7 +26,7 @@ fn the_order_of_finished_trials_does_not_matter() {
 }
 
 #[test]
-fn unfinished_trials_are_listed_and_repeated_ones_keep_attempts() {
+fn unfinished_trials_are_listed_and_retries_keep_attempts() {
     let failed = sample_run::failure(Cause::Gateway, "lost");
     let first = trial("vision::vertex_ai::haiku", Outcome::Fail(failed));
     let second = trial("vision::vertex_ai::haiku", Outcome::Pass);

@@ -112,7 +112,7 @@ async fn a_token_is_sent_only_to_the_api() {
 }
 
 #[tokio::test]
-async fn the_error_for_a_rate_limit_says_until_when_to_wait() {
+async fn the_error_for_a_rate_limit_names_its_end() {
     let reset = ("x-ratelimit-reset", "1795253400");
     let server =
         Server::start(move |_, _| ready(limited(403, &[("x-ratelimit-remaining", "0"), reset]))).await;

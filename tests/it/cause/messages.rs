@@ -42,7 +42,7 @@ fn labelled_messages_get_their_causes() {
 
 /// Words that only one fault produces never name another.
 #[test]
-fn a_sure_diagnosis_is_right() {
+fn a_confident_diagnosis_is_right() {
     let mut sure = messages();
     sure.retain(|labelled| cause::of_message(&labelled.message).confidence >= cause::rules::SURE);
     assert!(!sure.is_empty());

@@ -41,7 +41,7 @@ fn rejected() -> ProviderExchange {
 }
 
 #[test]
-fn a_broken_simulated_run_is_blamed_by_what_both_sides_saw() {
+fn the_cause_of_a_simulated_failure_follows_from_both_sides() {
     let unmatched = || {
         let why = "the script has 1 reply".into();
         refused(400, Matched::Unmatched { why })
@@ -163,7 +163,7 @@ fn a_broken_simulated_run_is_blamed_by_what_both_sides_saw() {
 }
 
 #[test]
-fn an_error_that_was_passed_on_as_it_was_is_the_providers_even_if_time_ran_out() {
+fn an_unchanged_error_of_the_provider_has_the_cause_upstream() {
     let overloaded = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
     let passed_on = failed(nothing().reached(scripted_error(529)), 529, overloaded);
     assert_eq!(blamed(&passed_on).0, Cause::Upstream);
@@ -177,7 +177,7 @@ fn an_error_that_was_passed_on_as_it_was_is_the_providers_even_if_time_ran_out()
 }
 
 #[test]
-fn a_live_run_is_blamed_by_the_gateways_words() {
+fn the_cause_of_a_live_failure_follows_from_its_message() {
     let error = |kind: &str, words: &str| json!({ "error": { "type": kind, "message": words } }).to_string();
     for (status, words, expected) in [
         (
@@ -231,7 +231,7 @@ fn a_live_run_is_blamed_by_the_gateways_words() {
 
 /// A live error reached Claude Code through a gateway, whether or not its words show it.
 #[test]
-fn a_live_error_came_through_a_gateway_even_if_its_words_do_not_say_so() {
+fn a_live_error_always_counts_as_one_through_a_gateway() {
     use compat_matrix::cause::{ErrorMessage, MessageRoute, diagnose};
     for words in ["Internal server error", "Bad gateway", "{\"type\":\"error\"}"] {
         let live = failed(nothing(), 500, words).live();
@@ -246,7 +246,7 @@ fn a_live_error_came_through_a_gateway_even_if_its_words_do_not_say_so() {
 }
 
 #[test]
-fn a_broken_promise_is_the_gateways_only_where_both_sides_prove_it() {
+fn the_gateway_is_the_cause_only_if_both_sides_prove_it() {
     let wrong = |evidence: Evidence| evidence.answered(text_message("ping")).ended("ping");
     let same = exchange(request("ping"), text_message("ping"));
     let mut held_back = in_lockstep(3, 0);
@@ -304,7 +304,7 @@ fn a_broken_promise_is_the_gateways_only_where_both_sides_prove_it() {
 }
 
 #[test]
-fn an_error_that_a_cell_asks_for_is_told_from_one_that_the_gateway_changed() {
+fn a_scripted_error_that_the_gateway_changes_has_its_own_cause() {
     let mut test = test(Check::Exit(ExitCheck(1)));
     test.expectations.push(expectation(
         "words",
@@ -321,7 +321,7 @@ fn an_error_that_a_cell_asks_for_is_told_from_one_that_the_gateway_changed() {
 }
 
 #[test]
-fn a_refusal_shows_its_message_first_and_is_cut_at_its_end() {
+fn a_refusal_shows_its_message_first_and_is_cut() {
     let long = "no such model, ".repeat(40);
     let body = json!({ "type": "error", "request_id": "x".repeat(400), "error": { "message": long } });
     let shown = compat_matrix::expectation::matcher::refusal_shown(&format!("400 {body}"));

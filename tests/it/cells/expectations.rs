@@ -3,7 +3,7 @@
 use crate::support::cell::{and, assert_found, with};
 
 #[test]
-fn mistakes_in_expectations_have_their_place_and_a_hint() {
+fn mistakes_in_expectations_are_explained() {
     let tool = "replies:\n  - content: [{ tool_use: { name: Bash, input: { command: ls } } }]\n  - content: [{ text: pong }]\n";
     let with_tool = with("replies:\n  - content: [{ text: pong }]\n", tool);
     let cases: Vec<(&str, String, &[&str])> = vec![

@@ -3,12 +3,12 @@
 use crate::support::cell::{GOOD, and, assert_found, brief, faults_of, with};
 
 #[test]
-fn a_good_cell_has_no_faults() {
+fn a_valid_cell_has_no_diagnostics() {
     assert_eq!(brief(&faults_of(None, GOOD.as_bytes())), "");
 }
 
 #[test]
-fn mistakes_of_form_have_their_place_and_a_hint() {
+fn mistakes_of_form_are_explained() {
     let cases: Vec<(&str, String, &[&str])> = vec![
         (
             "an unknown key",
@@ -209,7 +209,7 @@ fn mistakes_of_form_have_their_place_and_a_hint() {
 }
 
 #[test]
-fn one_mistake_is_one_fault() {
+fn one_mistake_gives_one_diagnostic() {
     let one = |text: String| {
         assert_eq!(
             faults_of(None, text.as_bytes()).len(),
@@ -234,7 +234,7 @@ fn one_mistake_is_one_fault() {
 }
 
 #[test]
-fn faults_of_form_and_of_meaning_are_found_together() {
+fn mistakes_of_form_and_of_meaning_are_found_together() {
     let text = and("timeout: 5\nflags: [--efort]\n").replace("contains: pong", "matches: '('")
         + "env: { HOME: x }\n";
     assert_lines(

@@ -3,7 +3,7 @@
 use crate::support::cell::{GOOD, and, brief, faults_of};
 
 #[test]
-fn what_is_excused_has_a_name_a_reason_and_a_public_page() {
+fn known_failures_and_changes_need_a_reason_and_a_public_page() {
     let cases: [(&str, String, &[&str]); 8] = [
         (
             "a bad link",

@@ -3,7 +3,7 @@
 use crate::support::cell::{GOOD, brief, faults_of};
 
 #[test]
-fn a_fault_in_shared_text_points_to_the_shared_file() {
+fn a_mistake_in_a_shared_layer_has_its_place_there() {
     let shared = "prompt: Say pong\nexpect:\n  reply:\n    text: { matches: '(' }\n";
     let own = "replies:\n  - content: [{ text: pong }]\n";
     let found = brief(&faults_of(Some(shared), own.as_bytes()));
@@ -14,14 +14,14 @@ fn a_fault_in_shared_text_points_to_the_shared_file() {
 }
 
 #[test]
-fn an_expectation_of_the_same_name_replaces_the_shared_one() {
+fn an_own_expectation_replaces_the_shared_one() {
     let shared = "prompt: Say pong\nreplies:\n  - content: [{ text: pong }]\nexpect:\n  reply:\n    text: { matches: '(' }\n";
     let own = "expect:\n  reply:\n    text: { contains: pong }\n";
     assert_eq!(brief(&faults_of(Some(shared), own.as_bytes())), "");
 }
 
 #[test]
-fn what_all_cells_lack_is_told_of_the_shared_file() {
+fn a_gap_of_all_cells_is_reported_for_the_shared_file() {
     let found = brief(&faults_of(
         Some("prompt: Say pong\n"),
         b"expect:\n  r:\n    text: { contains: pong }\n",

@@ -7,7 +7,7 @@ use crate::support::cell::GOOD;
 use crate::support::project::{brief, has, open, project, write};
 
 #[test]
-fn an_alias_that_the_gateway_lacks_breaks_the_trials_that_need_it() {
+fn trials_without_a_model_in_the_proxy_config_are_broken() {
     let folder = project();
     write(&folder, "cells/first/here.yaml", GOOD);
     write(&folder, "cells/first/there.yaml", GOOD);
@@ -37,7 +37,7 @@ fn an_alias_that_the_gateway_lacks_breaks_the_trials_that_need_it() {
 }
 
 #[test]
-fn faults_of_the_manifest_are_all_found() {
+fn all_mistakes_of_a_manifest_are_found_at_once() {
     let folder = project();
     let manifest = "schema_version: \"2\"\nproviders: [here]\nfeatures:\n  - { id: first, name: First, colour: red }\n\
                     tiers: []\naliases:\n  here: \"{model}\"\n";

@@ -3,7 +3,7 @@
 use crate::support::cell::{and, assert_found, brief, faults_of, with};
 
 #[test]
-fn mistakes_in_prompts_and_replies_have_their_place_and_a_hint() {
+fn mistakes_in_prompts_and_replies_are_explained() {
     let cases: Vec<(&str, String, &[&str])> = vec![
         (
             "no prompt",
@@ -158,7 +158,7 @@ fn mistakes_in_prompts_and_replies_have_their_place_and_a_hint() {
 
 /// What the `--json-schema` flag of Claude Code does to a run, and what it does not.
 #[test]
-fn a_call_that_a_flag_lets_end_the_run_may_be_the_last_reply() {
+fn with_a_json_schema_the_last_reply_may_be_a_tool_call() {
     let call = "replies:\n  - content: [{ tool_use: { name: StructuredOutput, input: { word: pong } } }]\n";
     let cell =
         with("replies:\n  - content: [{ text: pong }]\n", call) + "  one:\n    requests: { count: 1 }\n";

@@ -3,7 +3,7 @@
 use crate::support::cell::{and, assert_found};
 
 #[test]
-fn mistakes_in_flags_and_variables_have_their_place_and_a_hint() {
+fn mistakes_in_flags_and_variables_are_explained() {
     let cases: Vec<(&str, String, &[&str])> = vec![
         (
             "a flag twice",

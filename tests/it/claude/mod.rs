@@ -258,7 +258,7 @@ async fn the_deadline_kills_claude_and_its_children() {
 }
 
 #[tokio::test]
-async fn an_end_counts_although_a_child_keeps_the_output_open() {
+async fn a_run_ends_although_a_child_keeps_the_output_open() {
     let ran = play(json!(["spawn_escapee", { "print": "{\"type\":\"result\",\"result\":\"done\"}" }])).await;
     assert_eq!((ran.exit.code, ran.exit.killed), (Some(0), None));
     assert_eq!(ran.transcript.final_text().as_deref(), Some("done"));

@@ -49,7 +49,7 @@ fn commands() -> Vec<(Vec<String>, String)> {
 }
 
 #[test]
-fn every_command_has_examples_and_every_argument_an_explanation() {
+fn every_command_has_examples_and_explains_its_arguments() {
     let mut poor = Vec::new();
     for (path, text) in commands() {
         let name = format!("compat {}", path.join(" "));

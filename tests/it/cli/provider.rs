@@ -86,7 +86,7 @@ impl Drop for Serving {
 }
 
 #[tokio::test]
-async fn it_serves_requests_and_ends_on_a_signal() {
+async fn the_server_answers_requests_and_ends_on_a_signal() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let serving = Serving::start();
         let base_url = serving.variable("ANTHROPIC_API_BASE");

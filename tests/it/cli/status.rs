@@ -24,7 +24,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn the_exit_status_tells_a_fresh_matrix_from_an_old_one() {
+fn the_exit_status_shows_whether_a_matrix_is_fresh() {
     let fresh = status(&file(), &["--max-age", "2d", "--at", "2026-11-23T09:00:00Z"]);
     assert_eq!(
         text(&fresh.stdout),

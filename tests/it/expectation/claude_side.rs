@@ -8,7 +8,7 @@ use compat_matrix::expectation::kinds::{
 };
 
 #[test]
-fn a_final_text_is_that_of_the_last_prompt() {
+fn a_text_check_reads_the_answer_to_the_last_prompt() {
     let check = || Check::Text(TextCheck(equals("pong")));
     table(&[
         ("as it should", check(), pong(), HELD),
@@ -25,7 +25,7 @@ fn ran(result: Value) -> Evidence {
 }
 
 #[test]
-fn a_tool_call_fits_by_name_and_every_argument() {
+fn a_tool_call_matches_by_name_and_arguments() {
     let called = || nothing().answered(tool_call("toolu_1", "ls"));
     let check = |name: &str, input: &[(&str, &str)]| {
         Check::ToolCall(ToolCallCheck {
@@ -57,7 +57,7 @@ fn a_tool_call_fits_by_name_and_every_argument() {
 }
 
 #[test]
-fn a_tool_result_fits_by_name_text_and_kind() {
+fn a_tool_result_matches_by_name_text_and_kind() {
     let check = |text: Option<&str>, is_error| {
         Check::ToolResult(ToolResultCheck {
             name: "Bash".into(),
@@ -89,7 +89,7 @@ fn a_tool_result_fits_by_name_text_and_kind() {
 }
 
 #[test]
-fn thinking_is_signed_and_the_same_that_the_provider_sent() {
+fn thinking_has_the_text_and_signature_of_the_provider() {
     let check = |text: Option<&str>| {
         Check::Thinking(ThinkingCheck {
             text: text.map(equals),
@@ -134,7 +134,7 @@ fn streamed(parts: &[&str], apart_ms: u64, reply: ProviderExchange) -> Evidence 
 }
 
 #[test]
-fn a_stream_has_deltas_that_come_one_by_one() {
+fn a_stream_check_counts_deltas_that_come_one_by_one() {
     let check = |text_deltas, input_deltas, incremental| {
         Check::Stream(StreamCheck {
             text_deltas,
@@ -214,7 +214,7 @@ fn a_stream_has_deltas_that_come_one_by_one() {
 }
 
 #[test]
-fn usage_is_held_against_bounds_and_against_the_provider() {
+fn usage_is_compared_with_bounds_and_with_the_provider() {
     let counted = |min, max, as_provider| CountMatcher {
         min,
         max,
@@ -348,7 +348,7 @@ fn usage_is_held_against_bounds_and_against_the_provider() {
 }
 
 #[test]
-fn a_count_of_the_providers_that_breaks_the_bounds_is_told() {
+fn a_provider_count_outside_the_bounds_is_reported() {
     let check = Check::Usage(UsageCheck {
         turn: None,
         counts: vec![(
@@ -369,7 +369,7 @@ fn a_count_of_the_providers_that_breaks_the_bounds_is_told() {
 }
 
 #[test]
-fn the_harnesss_own_request_is_none_of_claudes() {
+fn a_direct_request_does_not_count_as_one_of_claude() {
     let check = Check::Usage(UsageCheck {
         turn: None,
         counts: vec![(
@@ -388,7 +388,7 @@ fn the_harnesss_own_request_is_none_of_claudes() {
 }
 
 #[test]
-fn a_stop_reason_is_that_of_the_answer_asked_for() {
+fn a_stop_reason_belongs_to_the_named_answer() {
     let check = |turn, value: &str| {
         Check::StopReason(StopReasonCheck {
             turn,
@@ -411,7 +411,7 @@ fn a_stop_reason_is_that_of_the_answer_asked_for() {
 }
 
 #[test]
-fn an_exit_status_counts_only_where_claude_ended_by_itself() {
+fn an_exit_status_counts_only_if_claude_ended_by_itself() {
     table(&[
         (
             "as it should",
@@ -436,7 +436,7 @@ fn an_exit_status_counts_only_where_claude_ended_by_itself() {
 }
 
 #[test]
-fn an_event_is_looked_for_among_all_that_were_printed() {
+fn an_event_check_searches_all_printed_events() {
     let check = |path: &str, value: &str| {
         Check::Event(EventCheck {
             path: query(path),

@@ -7,7 +7,7 @@ use compat_matrix::expectation::kinds::{
 };
 
 #[test]
-fn requests_are_counted_by_kind_and_without_probes() {
+fn a_requests_check_counts_by_kind_and_without_probes() {
     let check = |operation, count| Check::Requests(RequestsCheck { operation, count });
     let mut count_tokens = text_exchange();
     (count_tokens.operation, count_tokens.turn) = (Operation::CountTokens, None);
@@ -35,7 +35,7 @@ fn anything_of(turn: Turn) -> RequestCheck {
 }
 
 #[test]
-fn a_turn_names_one_request_or_each_and_there_must_be_one() {
+fn a_turn_names_one_request_or_every_request() {
     let texts = |texts: &[&str]| {
         texts.iter().fold(nothing().reached(probe()), |evidence, text| {
             evidence.reached(exchange(request(text), text_message("pong")))
@@ -64,7 +64,7 @@ fn a_turn_names_one_request_or_each_and_there_must_be_one() {
 }
 
 #[test]
-fn a_request_has_a_route_a_way_to_be_answered_headers_and_a_body() {
+fn a_request_check_compares_route_streaming_headers_and_body() {
     let check = |edit: &dyn Fn(&mut RequestCheck)| {
         let mut check = anything_of(Turn::Number(1));
         edit(&mut check);
@@ -219,7 +219,7 @@ fn called_back(blocks: Value) -> Evidence {
 }
 
 #[test]
-fn a_tool_result_answers_the_providers_very_call() {
+fn a_tool_result_must_answer_the_call_of_the_provider() {
     let check = |turn, text: Option<&str>| {
         Check::ToolResultArrived(ToolResultArrivedCheck {
             turn,
@@ -276,7 +276,7 @@ fn thought_again(content: Value) -> Evidence {
 }
 
 #[test]
-fn thinking_comes_back_unmodified_at_the_head_of_its_message() {
+fn thinking_comes_back_unchanged_and_first_in_its_message() {
     let check = |turn| Check::ThinkingArrived(ThinkingArrivedCheck { turn });
     let text = json!({ "type": "text", "text": "pong" });
     let again = |blocks: &[Value]| thought_again(json!(blocks));
@@ -312,7 +312,7 @@ fn thinking_comes_back_unmodified_at_the_head_of_its_message() {
 }
 
 #[test]
-fn a_cache_has_breakpoints_writes_and_reads() {
+fn a_cache_check_compares_breakpoints_writes_and_reads() {
     let check = |breakpoints, created_tokens, read_tokens| {
         Check::Cache(CacheCheck {
             turn: Turn::Number(1),
@@ -360,7 +360,7 @@ fn a_cache_has_breakpoints_writes_and_reads() {
 }
 
 #[test]
-fn documents_arrive_byte_for_byte_and_are_no_images() {
+fn a_document_arrives_byte_for_byte_and_as_a_document() {
     let bytes = b"%PDF-1.4 heron".to_vec();
     let mut test = test(Check::DocumentArrived(DocumentArrivedCheck {
         turn: Turn::Number(1),

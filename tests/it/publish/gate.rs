@@ -137,7 +137,7 @@ async fn a_refusal_lists_all_reasons_and_publishes_nothing() {
 }
 
 #[tokio::test]
-async fn inconclusive_trials_may_be_published_as_not_tested() {
+async fn inconclusive_trials_can_be_published_as_not_tested() {
     let hub = Hub::start().await;
     let (status, log) = publish(&hub, &["--allow-inconclusive"], |results| {
         // In the first cell one tier cannot be judged; in the second one cannot, and one failure is the gateway's.
@@ -172,7 +172,7 @@ async fn inconclusive_trials_may_be_published_as_not_tested() {
 }
 
 #[tokio::test]
-async fn a_newer_matrix_or_one_of_another_schema_stays() {
+async fn a_newer_matrix_or_another_schema_is_not_replaced() {
     let sample = MATRIX;
     for (text, why) in [
         (

@@ -112,7 +112,7 @@ async fn the_error_for_an_unknown_app_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_token_from_a_descriptor_is_inherited_by_no_child() {
+async fn no_child_inherits_a_token_from_a_descriptor() {
     let (hub, machine) = (Hub::start().await, Machine::new());
     hub.state().tokens.push("ghs_canaryTOKEN".to_owned());
     let token = machine.write("token", "ghs_canaryTOKEN\n");

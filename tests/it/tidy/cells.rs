@@ -21,7 +21,7 @@ fn every_pair_of_the_manifest_resolves() {
 }
 
 #[test]
-fn no_block_of_six_lines_stands_twice() {
+fn no_block_of_six_lines_is_repeated() {
     let mut blocks: HashMap<Vec<String>, String> = HashMap::new();
     let mut found = Vec::new();
     for text in texts("cells") {

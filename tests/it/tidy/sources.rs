@@ -48,7 +48,7 @@ fn no_source_is_unfinished() {
 }
 
 #[test]
-fn no_file_names_a_package_registry_or_a_place_on_one_machine() {
+fn no_file_names_a_package_registry_or_a_local_path() {
     let hosts = [
         concat!("registry.", "npm", "js"),
         concat!("registry.", "yarn", "pkg"),

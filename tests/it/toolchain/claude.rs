@@ -128,7 +128,7 @@ impl ProgressSink for Notes {
 }
 
 #[tokio::test]
-async fn a_second_first_run_waits_and_says_so() {
+async fn a_second_installation_waits_and_says_so() {
     let (first, second) = (Notes::default(), Notes::default());
     let waits = [first.came.clone(), second.came.clone()];
     let package = real_package();
@@ -185,7 +185,7 @@ async fn the_rest_of_an_interrupted_installation_is_removed() {
 }
 
 #[tokio::test]
-async fn a_cut_binary_is_installed_again_and_a_changed_one_refused() {
+async fn a_cut_binary_is_reinstalled_and_a_changed_one_refused() {
     let package = real_package();
     let server = Server::start(registry(package.clone(), |_| ready(ok(real_package())))).await;
     let machine = Machine::new().registry(&server);
@@ -238,7 +238,7 @@ fn touch(path: &Path) {
 }
 
 #[tokio::test]
-async fn an_untouched_binary_is_not_read_again() {
+async fn an_unchanged_binary_is_not_read_again() {
     let package = real_package();
     let server = Server::start(registry(package.clone(), |_| ready(ok(real_package())))).await;
     let machine = Machine::new().registry(&server);

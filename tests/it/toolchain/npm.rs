@@ -173,7 +173,7 @@ async fn a_scope_s_registry_and_variables_take_precedence() {
 }
 
 #[tokio::test]
-async fn npm_is_asked_without_other_credentials() {
+async fn npm_runs_without_other_credentials() {
     let machine = Machine::new().with("ANTHROPIC_API_KEY", "sk-secret");
     machine.program(
         "npm",

@@ -40,7 +40,7 @@ fn request_check(field: &str) -> Check {
 }
 
 #[test]
-fn a_cause_is_told_from_both_sides_of_the_gateway() {
+fn the_cause_follows_from_both_sides_of_the_gateway() {
     let showed = |text: &str| nothing().answered(text_message(text)).ended(text);
     let back = |text: &'static str| {
         move |events: &mut Vec<SentEvent>| {
@@ -129,7 +129,7 @@ fn a_cause_is_told_from_both_sides_of_the_gateway() {
 }
 
 #[test]
-fn why_names_the_nearest_difference() {
+fn the_reason_names_the_nearest_difference() {
     let wire = Wire::one().arrives(|body| body["max_tokens"] = json!(1));
     let evidence = nothing().answered(text_message("a b c")).ended("a b c");
     let (_, _, why) = cause_of(request_check("$.max_tokens"), wire, evidence);
@@ -140,7 +140,7 @@ fn why_names_the_nearest_difference() {
 }
 
 #[test]
-fn a_request_that_is_refused_as_claude_made_it_is_no_fault_of_the_gateway() {
+fn a_refused_request_that_did_not_change_has_the_cause_cli() {
     let rule = || compat_matrix::wire::exchange::Matched::Rejected {
         rule: "beta_fields".into(),
     };
@@ -184,7 +184,7 @@ fn request_unchanged(wire: Wire, known: &[&str]) -> (Verdict, Vec<String>) {
 }
 
 #[test]
-fn a_known_change_is_a_known_failure_and_a_fault_once_it_no_longer_shows() {
+fn a_known_change_fails_once_it_no_longer_shows() {
     let lost = || Wire::one().arrives(|body| drop(body["max_tokens"].take()));
     let (verdict, told) = request_unchanged(lost(), &[]);
     assert_eq!(verdict, Verdict::Broken);

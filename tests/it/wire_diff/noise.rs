@@ -30,7 +30,7 @@ fn change(route: Route, part: Part, path: &str, before: Option<Value>, after: Op
 
 /// Of every rule what it takes, and beside it what is like it and is none.
 #[test]
-fn every_rule_of_noise_takes_what_it_is_for_and_nothing_beside_it() {
+fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
     use Part::{Beta, Block, Field, Header, Tool};
     use Route::{Anthropic, BedrockConverse, BedrockInvoke, VertexAi};
     let some = |value: &str| Some(json!(value));

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Wire, body, timed};
 
 #[test]
-fn each_change_of_a_reply_is_told() {
+fn each_change_of_a_reply_has_its_kind() {
     type Edit = fn(&mut Vec<SentEvent>);
     use Direction::Reply;
     type Row = (&'static str, Edit, &'static [(Direction, Part, Fate)]);
@@ -80,7 +80,7 @@ fn message_ids_may_differ_and_thinking_may_not() {
 }
 
 #[test]
-fn a_status_or_an_error_that_is_reshaped_is_told() {
+fn a_changed_status_or_error_is_a_difference() {
     let mut wire = Wire::one();
     let error = json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}});
     let given = &mut wire.exchanges[0].reply;
@@ -105,7 +105,7 @@ fn a_status_or_an_error_that_is_reshaped_is_told() {
 }
 
 #[test]
-fn what_frames_a_reply_is_compared_too() {
+fn headers_id_and_model_of_a_reply_are_compared() {
     type Edit = fn(&mut Wire);
     let back = |wire: &mut Wire, edit: fn(&mut GatewayReply)| edit(wire.sent[0].reply.as_mut().unwrap());
     let told = |edit: Edit| {
@@ -146,7 +146,7 @@ fn what_frames_a_reply_is_compared_too() {
 }
 
 #[test]
-fn events_of_a_kind_or_in_an_order_that_no_provider_sends_are_told() {
+fn unknown_and_misplaced_events_are_differences() {
     let wire = Wire::one().comes_back(|events| {
         let mut event = events[0].clone();
         event.data = json!({"type": "cost", "usd": 1});
@@ -167,7 +167,7 @@ fn events_of_a_kind_or_in_an_order_that_no_provider_sends_are_told() {
 }
 
 #[test]
-fn a_stream_that_is_held_back_is_told_from_one_that_claude_shows_late() {
+fn a_late_display_by_claude_is_no_delay_of_the_stream() {
     let lockstep = Some(Lockstep { deltas: 3, seen: 0 });
     let mut wire = Wire::one();
     wire.exchanges[0].reply.lockstep = lockstep;
@@ -178,7 +178,7 @@ fn a_stream_that_is_held_back_is_told_from_one_that_claude_shows_late() {
 }
 
 #[test]
-fn a_burst_is_told_by_what_the_provider_took() {
+fn a_burst_is_recognised_by_the_pace_of_the_provider() {
     let mut wire = Wire::one();
     for (index, event) in wire.exchanges[0].reply.events.iter_mut().enumerate() {
         event.at_ms = 20 + index as u64 * 150;

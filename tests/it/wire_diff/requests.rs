@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use super::{Wire, answer, body, list, remove, timed};
 
 #[test]
-fn what_passes_unchanged_is_no_difference() {
+fn unchanged_traffic_has_no_difference() {
     assert_eq!(Wire::one().told(), [""; 0]);
     let text = compare(&[], &[]).text();
     assert!(text.starts_with("no difference"), "{text}");
 }
 
 #[test]
-fn each_change_of_a_request_is_told_with_its_path() {
+fn each_change_of_a_request_has_its_path() {
     type Edit = fn(&mut Value);
     let rows: [(Edit, &str); 18] = [
         (
@@ -120,7 +120,7 @@ fn headers_and_betas_are_compared_one_by_one() {
 }
 
 #[test]
-fn a_key_beside_the_gateways_own_is_told() {
+fn a_second_credential_is_a_difference() {
     let mut wire = Wire::one();
     let headers = &mut wire.exchanges[0].request.headers;
     headers.push(("x-api-key".into(), "[redacted, 9 bytes]".into()));
@@ -134,7 +134,7 @@ fn a_key_beside_the_gateways_own_is_told() {
 }
 
 #[test]
-fn order_of_keys_and_the_seams_between_messages_of_one_role_are_no_difference() {
+fn key_order_and_split_messages_of_one_role_are_no_difference() {
     let wire = Wire::one().arrives(|body| {
         let fields: Vec<(String, Value)> = body.as_object().unwrap().clone().into_iter().collect();
         *body = fields.into_iter().rev().collect::<serde_json::Map<_, _>>().into();
@@ -145,7 +145,7 @@ fn order_of_keys_and_the_seams_between_messages_of_one_role_are_no_difference() 
 }
 
 #[test]
-fn a_converse_request_is_compared_by_what_it_means() {
+fn a_converse_request_is_compared_by_its_meaning() {
     let mut wire = Wire::one();
     wire.sent[0].request.headers.clear();
     let sent = json!({
@@ -194,7 +194,7 @@ fn a_converse_request_is_compared_by_what_it_means() {
 }
 
 #[test]
-fn requests_that_are_repeated_or_never_forwarded_are_told() {
+fn repeated_and_swallowed_requests_are_differences() {
     let mut repeated = Wire::one();
     let mut again = repeated.exchanges[0].clone();
     again.number = 2;
@@ -215,7 +215,7 @@ fn requests_that_are_repeated_or_never_forwarded_are_told() {
 }
 
 #[test]
-fn a_cached_prefix_that_arrives_as_two_is_told_where_it_first_differs() {
+fn the_report_names_the_first_change_of_a_cached_prefix() {
     let mut second = body();
     list(&mut second, "/messages").push(json!({"role": "assistant", "content": "more"}));
     let blocks = json!([{"type": "text", "text": "ok"}]);

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Wire, list};
 
 #[test]
-fn a_report_has_few_lines_and_first_those_of_what_broke() {
+fn a_report_is_short_and_lists_the_broken_part_first() {
     let wire = Wire::one().arrives(|body| {
         list(body, "/messages/2/content").remove(1);
         for index in 0..20 {
