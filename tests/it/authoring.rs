@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::support::evidence::{self, Builder as _};
 use crate::support::project::{copy_folder, proxy_config};
+use crate::support::text::assert_has;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -132,9 +133,9 @@ fn a_todo_has_the_cause_harness_and_is_no_known_failure() {
     fs::write(folder.path().join("cells/vision/vertex_ai.yaml"), cell).expect("a file");
     let output = compat(folder.path(), &["check", "cells/vision/vertex_ai.yaml"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        text.contains("`later` is still to be written, which is no failure of the gateway"),
-        "{text}"
+    assert_has(
+        &text,
+        "`later` is still to be written, which is no failure of the gateway",
     );
 }
 
@@ -144,11 +145,9 @@ fn a_new_column_is_valid_and_lists_the_manual_steps() {
     let output = compat(folder.path(), &["new", "provider", "azure_foundry"]);
     assert!(output.status.success(), "{}", stderr(&output));
     let text = stderr(&output);
-    assert!(
-        text.contains(
-            "- proxy_config.yaml:13  add a deployment for each of `claude-haiku-4-5-azure-foundry`"
-        ),
-        "{text}"
+    assert_has(
+        &text,
+        "- proxy_config.yaml:13  add a deployment for each of `claude-haiku-4-5-azure-foundry`",
     );
     let project = Project::open(folder.path()).expect("a project");
     assert_eq!(project.check(&[]), []);

@@ -13,6 +13,7 @@ use crate::support::hub::{APP, Hub, MATRIX_PATH};
 use crate::support::machine::{CLAUDE, Machine, PROVIDER_CANARY, fail};
 use crate::support::ran::Ran;
 use crate::support::registry;
+use crate::support::text::{assert_has, assert_lacks};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const WORKFLOW: &str = ".github/workflows/claude_code_compat_matrix.yml";
@@ -58,9 +59,8 @@ fn the_gate_resolves_a_version_of_three_days_and_installs_it() {
     assert!(position("Install Claude Code CLI") < position("Run Claude Code compatibility test suite"));
     assert!(position("Wait for LiteLLM") < position("Run Claude Code compatibility test suite"));
     let (_, script) = &runs[resolve];
-    assert!(
-        script.contains("compat versions claude-code --min-age 3d") && script.contains("echo \"Selected")
-    );
+    assert_has(script, "compat versions claude-code --min-age 3d");
+    assert_has(script, "echo \"Selected");
     for kind in ["store_test_results", "store_artifacts"] {
         assert!(
             job["steps"]
@@ -112,7 +112,7 @@ fn the_daily_workflow_has_three_triggers_and_few_rights() {
     assert_eq!(workflow["permissions"], serde_json::json!({ "contents": "read" }));
     assert!(workflow["concurrency"]["group"].is_string());
     let filter = workflow["jobs"]["run"]["if"].as_str().unwrap();
-    assert!(filter.contains("contains(github.event.release.tag_name, '-stable')"));
+    assert_has(filter, "contains(github.event.release.tag_name, '-stable')");
 }
 
 #[test]
@@ -142,10 +142,12 @@ fn every_action_is_pinned_and_no_checkout_keeps_credentials() {
 fn the_run_job_has_no_docs_credential_and_the_other_no_claude() {
     let workflow = config(WORKFLOW);
     let run = workflow["jobs"]["run"].to_string();
-    assert!(!run.contains("APP_PRIVATE_KEY") && !run.contains("WEBHOOK"));
-    assert!(run.contains("secrets.ANTHROPIC_API_KEY"));
+    assert_lacks(&run, "APP_PRIVATE_KEY");
+    assert_lacks(&run, "WEBHOOK");
+    assert_has(&run, "secrets.ANTHROPIC_API_KEY");
     let publish = workflow["jobs"]["publish"].to_string();
-    assert!(!publish.contains("--gateway") && !publish.contains("secrets.ANTHROPIC_API_KEY"));
+    assert_lacks(&publish, "--gateway");
+    assert_lacks(&publish, "secrets.ANTHROPIC_API_KEY");
     assert!(!workflow["env"].to_string().contains("secrets."));
 }
 
@@ -171,8 +173,10 @@ fn the_run_unit_cannot_read_the_credentials_of_the_publish_unit() {
         unit("compat-matrix-run.service"),
         unit("compat-matrix-publish.service"),
     );
-    assert!(!run.contains("LoadCredential") && !run.contains("app-key"));
-    assert!(publish.contains("LoadCredential=app-key:") && publish.contains("--app-key-file %d/app-key"));
+    assert_lacks(&run, "LoadCredential");
+    assert_lacks(&run, "app-key");
+    assert_has(&publish, "LoadCredential=app-key:");
+    assert_has(&publish, "--app-key-file %d/app-key");
     assert!(run.contains("User=compat-matrix\n") && publish.contains("User=compat-matrix-publish\n"));
     for text in [&run, &publish] {
         for setting in [
@@ -246,11 +250,8 @@ async fn the_scripts_of_the_daily_workflow_publish_and_alert() {
         .await;
     let log = &run.err;
     assert!(run.is_success(), "{log}");
-    assert!(log.contains("skip-publish: not pushing to docs repo"), "{log}");
-    assert!(
-        log.contains("pulling ghcr.io/berriai/litellm:v1.83.0-stable"),
-        "{log}"
-    );
+    assert_has(log, "skip-publish: not pushing to docs repo");
+    assert_has(log, "pulling ghcr.io/berriai/litellm:v1.83.0-stable");
     assert!(
         machine
             .read("summary.md")
@@ -270,12 +271,7 @@ async fn the_scripts_of_the_daily_workflow_publish_and_alert() {
     let mint = script("publish", "Mint docs-repo installation token from GitHub App");
     let ran = runner.run(&hub, &mint, &app).await;
     assert!(ran.is_success(), "{}", ran.err);
-    assert!(
-        ran.err
-            .contains("minted a token for BerriAI/litellm-docs, contents: write"),
-        "{}",
-        ran.err
-    );
+    ran.err_has("minted a token for BerriAI/litellm-docs, contents: write");
     assert!(runner.run(&hub, &mint, &[("APP_ID", "")]).await.is_success());
     assert_eq!(hub.commits("main"), 1);
 

@@ -19,6 +19,7 @@ use nix::unistd::Pid;
 use crate::support::claude::hanging_claude;
 use crate::support::ran::Ran;
 use crate::support::small_project::{MANIFEST, Small};
+use crate::support::text::{assert_has, assert_lacks};
 
 /// The longest wait before a test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -138,8 +139,9 @@ async fn a_run_uses_the_warm_session() {
     }
     for _ in 0..2 {
         let err = warm.run(&["text::anthropic"]).await;
-        assert!(err.contains(USING) && !err.contains("starting LiteLLM"), "{err}");
-        assert!(!err.contains("belongs to no trial"), "{err}");
+        assert_has(&err, USING);
+        assert_lacks(&err, "starting LiteLLM");
+        assert_lacks(&err, "belongs to no trial");
     }
     let results = warm.small.results();
     assert_eq!(results.run.gateway.kind, "litellm");
@@ -151,15 +153,13 @@ async fn a_run_uses_the_warm_session() {
     );
     let evidence = warm.small.root().join("target/compat/text/anthropic/haiku");
     let log = std::fs::read_to_string(evidence.join("gateway.log")).unwrap();
-    assert!(log.contains("POST /v1/messages"), "{log}");
+    assert_has(&log, "POST /v1/messages");
 
-    assert!(warm.up().await.out.contains("is already running"));
+    assert_has(&warm.up().await.out, "is already running");
     assert_eq!(warm.daemon(), daemon);
     let cold = warm.run(&["--cold", "text::anthropic::opus"]).await;
-    assert!(
-        cold.contains("starting LiteLLM") && !cold.contains(USING),
-        "{cold}"
-    );
+    assert_has(&cold, "starting LiteLLM");
+    assert_lacks(&cold, USING);
 
     let down = warm.compat(&["down"]).await;
     down.err_has(&format!("the warm session of process {daemon} was stopped"));
@@ -178,7 +178,7 @@ async fn a_session_with_other_inputs_is_replaced() {
     std::fs::write(&config, text + "# changed\n").unwrap();
     let err = warm.run(HAIKU).await;
     let not_used = "not using the warm session: `proxy_config.yaml` changed";
-    assert!(err.contains(not_used), "{err}");
+    assert_has(&err, not_used);
     let lease = warm.state().lease().unwrap();
     let refused = warm.compat(&["up"]).await;
     assert_eq!(refused.status, Some(1), "{refused:?}");
@@ -188,7 +188,7 @@ async fn a_session_with_other_inputs_is_replaced() {
     let renewed = warm.up().await;
     renewed.err_has("ending the warm session");
     until("the end of the old daemon", || !is_alive(daemon)).await;
-    assert!(warm.run(HAIKU).await.contains(USING));
+    assert_has(&warm.run(HAIKU).await, USING);
     warm.compat(&["down"]).await;
 }
 
@@ -204,10 +204,8 @@ async fn a_killed_daemon_leaves_no_process_and_is_not_used() {
     until("the scratch folder's end", || !info.gateway_log.exists()).await;
     assert!(warm.state().read().is_some(), "nobody removed the file");
     let err = warm.run(HAIKU).await;
-    assert!(
-        err.contains("starting LiteLLM") && !err.contains("warm session"),
-        "{err}"
-    );
+    assert_has(&err, "starting LiteLLM");
+    assert_lacks(&err, "warm session");
     assert!(warm.state().read().is_none());
 }
 
@@ -231,7 +229,7 @@ async fn an_idle_session_ends_and_one_in_use_stays() {
     let lease = warm.state().lease().unwrap();
     assert_eq!(warm.compat(&["up", "--idle", "0"]).await.status, Some(0));
     let daemon = warm.daemon();
-    assert!(warm.run(HAIKU).await.contains(USING));
+    assert_has(&warm.run(HAIKU).await, USING);
     assert!(is_alive(daemon));
     drop(lease);
     until("the end of the daemon", || !is_alive(daemon)).await;
@@ -255,7 +253,7 @@ async fn removing_the_folder_or_ctrl_c_ends_a_session() {
         .unwrap();
     until("the session", || warm.state().read().is_some()).await;
     assert_eq!(warm.daemon(), foreground.id());
-    assert!(warm.run(HAIKU).await.contains(USING));
+    assert_has(&warm.run(HAIKU).await, USING);
     interrupt(foreground).await;
     assert!(warm.state().read().is_none());
 }
@@ -323,12 +321,8 @@ async fn a_watcher_runs_the_trials_of_a_saved_file() {
         "expect:\n  asked_once:\n    requests: { count: 1 }\n# saved\n",
     );
     watching.says("results: ", 1).await;
-    assert!(
-        watching.said().contains(&format!("`{cell}`: 1 trial\n")),
-        "{}",
-        watching.said()
-    );
-    assert!(watching.said().contains(USING), "{}", watching.said());
+    assert_has(&watching.said(), &format!("`{cell}`: 1 trial\n"));
+    assert_has(&watching.said(), USING);
     assert_eq!(warm.small.results().run.selected, 1);
 
     save(cell, "expect:\n  asked_once:\n    request: { count: 1 }\n");

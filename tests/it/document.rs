@@ -6,6 +6,7 @@ use compat_matrix::cells::Manifest;
 use compat_matrix::document::render::{self, Format};
 
 use crate::support::cell::{GOOD, and, assert_found, brief, faults_of, with};
+use crate::support::text::assert_has;
 
 #[test]
 fn mistakes_of_syntax_are_explained() {
@@ -151,23 +152,23 @@ fn exploding_anchors_are_refused() {
         ));
     }
     let found = brief(&faults_of(None, text.as_bytes()));
-    assert!(found.contains("aliases make this file too large"), "{found}");
-    assert!(found.contains("at most 100000 values"), "{found}");
+    assert_has(&found, "aliases make this file too large");
+    assert_has(&found, "at most 100000 values");
 }
 
 #[test]
 fn deep_nesting_is_refused() {
     let text = format!("prompt: {}", "[".repeat(5_000));
     let found = brief(&faults_of(None, text.as_bytes()));
-    assert!(found.contains("nested too deep"), "{found}");
+    assert_has(&found, "nested too deep");
 }
 
 #[test]
 fn bytes_outside_utf8_have_their_position() {
     let found = brief(&faults_of(None, b"prompt: Say\nexpect: caf\xe9\n"));
-    assert!(
-        found.contains("cell.yaml 2:12 : the file is not UTF-8 | found: the byte 0xe9"),
-        "{found}"
+    assert_has(
+        &found,
+        "cell.yaml 2:12 : the file is not UTF-8 | found: the byte 0xe9",
     );
 }
 
@@ -187,9 +188,9 @@ fn a_file_in_utf16_is_recognised() {
 #[test]
 fn a_file_of_ten_megabytes_is_refused() {
     let found = brief(&faults_of(None, &vec![b'#'; 10_000_000]));
-    assert!(
-        found.contains("the file is too large | found: 10000000 bytes | allowed: at most 1000000 bytes"),
-        "{found}"
+    assert_has(
+        &found,
+        "the file is too large | found: 10000000 bytes | allowed: at most 1000000 bytes",
     );
 }
 
@@ -286,11 +287,7 @@ fn a_caret_stands_below_wide_characters_and_tabs() {
     let old = GOOD
         .replace("contains: pong", "contian: pong")
         .replace('\n', "\r");
-    assert!(
-        shown(&old).contains("6 |     text: { contian: pong }\n"),
-        "{}",
-        shown(&old)
-    );
+    assert_has(&shown(&old), "6 |     text: { contian: pong }\n");
 }
 
 #[test]
@@ -315,7 +312,7 @@ fn annotations_are_escaped() {
         ),
         "{github}"
     );
-    assert!(github.contains("%25("), "{github}");
+    assert_has(&github, "%25(");
     assert_eq!(github.lines().count(), 1);
     let gitlab: serde_json::Value =
         serde_json::from_str(&render::render(&faults, Format::Gitlab, false)).expect("JSON");

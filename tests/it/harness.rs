@@ -11,6 +11,7 @@ use compat_matrix::results::{Results, TrialResult};
 use crate::support::claude::{fake_claude, hanging_claude};
 use crate::support::ran::Ran;
 use crate::support::small_project::{Small, simulator, write};
+use crate::support::text::{assert_has, assert_lacks};
 
 #[tokio::test]
 async fn listing_applies_the_filters_and_starts_nothing() {
@@ -159,13 +160,10 @@ async fn a_session_error_is_printed_once_and_recorded_for_each_trial() {
     );
     let told = ran.err.split("no trial could be run: ").nth(1).unwrap();
     let reason = told.lines().next().unwrap();
-    assert!(!ran.out.contains(reason), "{}", ran.out);
+    assert_lacks(&ran.out, reason);
     let recorded = std::fs::read_to_string(small.root().join("test-results/junit.xml")).unwrap();
     assert_eq!(recorded.matches("<testcase").count(), 4);
-    assert!(
-        recorded.contains("the session could not be started"),
-        "{recorded}"
-    );
+    assert_has(&recorded, "the session could not be started");
 }
 
 #[tokio::test]
@@ -279,7 +277,7 @@ async fn a_closed_stdout_causes_no_panic() {
     assert_eq!(run.status, Some(2), "{}", run.err);
     let said = run.err.lines().last().unwrap_or_default();
     assert!(said.starts_with("error: stdout was closed"), "{}", run.err);
-    assert!(!run.err.contains("panicked"), "{}", run.err);
+    assert_lacks(&run.err, "panicked");
     write(&small.root().join("cells/text/_shared.yaml"), "promt: ping\n");
     let compat = env!("CARGO_BIN_EXE_compat");
     for (arguments, status) in [
@@ -320,7 +318,7 @@ async fn mistakes_of_a_shared_file_are_printed_once() {
         let TrialResult::Fail { error } = entry.result else {
             panic!("{} is not broken", entry.nodeid)
         };
-        assert!(error.contains("unknown key `promt`"), "{error}");
+        assert_has(&error, "unknown key `promt`");
     }
 }
 

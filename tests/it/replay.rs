@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::evidence::{self, Builder as _};
+use crate::support::text::{assert_has, assert_lacks};
 
 /// A run whose gateway drops `top_k`, and whose request has a secret in it.
 fn lossy() -> Evidence {
@@ -123,21 +124,19 @@ fn a_curl_command_has_no_secret() {
         &["show", ".", "--curl=provider", "--turn", "1"],
     ] {
         let text = shown(folder.path(), arguments);
-        assert!(
-            !text.contains("sk-abc") && !text.contains("[redacted, 9"),
-            "{text}"
-        );
-        assert!(text.contains("curl -sS -N -i -X POST \"${"), "{text}");
-        assert!(text.contains("'/v1/messages'"), "{text}");
+        assert_lacks(&text, "sk-abc");
+        assert_lacks(&text, "[redacted, 9");
+        assert_has(&text, "curl -sS -N -i -X POST \"${");
+        assert_has(&text, "'/v1/messages'");
     }
     let raw = shown(folder.path(), &["show", ".", "--raw"]);
-    assert!(
-        raw.contains("=== gateway → provider  exchanges.jsonl:1\nPOST /v1/messages HTTP/1.1"),
-        "{raw}"
+    assert_has(
+        &raw,
+        "=== gateway → provider  exchanges.jsonl:1\nPOST /v1/messages HTTP/1.1",
     );
     let none = compat(folder.path(), &["show", ".", "--curl", "--turn", "7"]);
     let told = String::from_utf8_lossy(&none.stderr).into_owned();
-    assert!(told.contains("there is no request 7: 1 were recorded"), "{told}");
+    assert_has(&told, "there is no request 7: 1 were recorded");
 }
 
 #[test]
@@ -234,20 +233,18 @@ fn a_script_reproduces_the_fault_only_with_a_faulty_gateway() {
     let script = folder.path().join("repro.py");
     shown(folder.path(), &["repro", ".", "--output", "repro.py"]);
     let text = std::fs::read_to_string(&script).expect("a script");
-    assert!(!text.contains("sk-abc"), "{text}");
+    assert_lacks(&text, "sk-abc");
 
     let port = free_port();
     let (code, told) = run_script(&script, gateway(port, "top_k"), port);
     assert_eq!(code, Some(1), "{told}");
-    assert!(
-        told.contains("request 1: field `top_k` dropped: 5") && told.contains("The fault shows."),
-        "{told}"
-    );
+    assert_has(&told, "request 1: field `top_k` dropped: 5");
+    assert_has(&told, "The fault shows.");
 
     let port = free_port();
     let (code, told) = run_script(&script, gateway(port, ""), port);
     assert_eq!(code, Some(0), "{told}");
-    assert!(told.contains("now:           5"), "{told}");
+    assert_has(&told, "now:           5");
 
     // Nobody listens there.
     let (code, told) = run_script(&script, free_port(), free_port());
@@ -334,7 +331,7 @@ fn a_script_detects_a_gateway_that_buffers() {
         let port = free_port();
         let (code, told) = run_script(&script, passing_gateway(port, buffers, false), port);
         assert_eq!(code, Some(expected), "{told}");
-        assert!(told.contains("content deltas held back"), "{told}");
+        assert_has(&told, "content deltas held back");
     }
 }
 
@@ -358,7 +355,7 @@ fn a_script_detects_a_gateway_that_repeats_a_request() {
         let port = free_port();
         let (code, told) = run_script(&script, passing_gateway(port, false, repeats), port);
         assert_eq!(code, Some(expected), "{told}");
-        assert!(told.contains("2 when recorded"), "{told}");
+        assert_has(&told, "2 when recorded");
     }
 }
 
@@ -373,11 +370,11 @@ fn a_script_detects_a_gateway_that_drops_a_reply_header() {
     let port = free_port();
     let (code, told) = run_script(&script, gateway(port, ""), port);
     assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("header `request-id` dropped"), "{told}");
+    assert_has(&told, "header `request-id` dropped");
     let port = free_port();
     let (code, told) = run_script(&script, passing_gateway(port, false, false), port);
     assert_eq!(code, Some(0), "{told}");
-    assert!(told.contains("now:           \"req_0815\""), "{told}");
+    assert_has(&told, "now:           \"req_0815\"");
 }
 
 #[test]
@@ -395,7 +392,7 @@ fn a_script_completes_a_reply_that_was_cut_off() {
     let port = free_port();
     let (code, told) = run_script(&script, passing_gateway(port, false, false), port);
     assert_eq!(code, Some(0), "{told}");
-    assert!(told.contains("stop reason `stop_reason` dropped"), "{told}");
+    assert_has(&told, "stop reason `stop_reason` dropped");
 }
 
 #[test]
@@ -406,5 +403,5 @@ fn a_trial_without_a_difference_gets_no_script() {
     let folder = folder_of(&evidence);
     let output = compat(folder.path(), &["repro", "."]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(told.contains("there is no fault to show"), "{told}");
+    assert_has(&told, "there is no fault to show");
 }

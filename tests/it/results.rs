@@ -7,6 +7,7 @@ use compat_matrix::results::{Results, junit};
 
 use crate::support::RESULTS;
 use crate::support::sample_run::{self, records, results, run, trial};
+use crate::support::text::assert_has;
 
 #[test]
 fn results_survive_writing_and_reading() {
@@ -57,10 +58,7 @@ fn unfinished_trials_are_listed_and_retries_keep_attempts() {
         "\"selected\": 2,\n    \"unfinished\": [\"a::b::c\"]\n",
     );
     let error = Results::parse(&contradiction).unwrap_err().to_string();
-    assert!(
-        error.contains(": run.unfinished: 1 trials, and 2 results, of 2 selected"),
-        "{error}"
-    );
+    assert_has(&error, ": run.unfinished: 1 trials, and 2 results, of 2 selected");
 }
 
 #[test]
@@ -226,18 +224,15 @@ fn parts_of_different_runs_are_not_merged() {
     let mut versions = whole();
     versions[1].1.run.claude_code_version = Some("2.1.327".into());
     let versions = error(versions, true);
-    assert!(
-        versions.contains("`claude_code_version` is `2.1.326` in the first and `2.1.327`"),
-        "{versions}"
+    assert_has(
+        &versions,
+        "`claude_code_version` is `2.1.326` in the first and `2.1.327`",
     );
 
     let mut broken_off = whole();
     broken_off[0].1.run.complete = false;
     let broken_off = error(broken_off, false);
-    assert!(
-        broken_off.contains("`a::a::a.json` was interrupted"),
-        "{broken_off}"
-    );
+    assert_has(&broken_off, "`a::a::a.json` was interrupted");
 }
 
 #[test]

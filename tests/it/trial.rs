@@ -28,6 +28,7 @@ use crate::support::evidence::{equals, expectation, query, test};
 use crate::support::loopback::{self, Server};
 use crate::support::provider_client::{script, text};
 use crate::support::small_project::{CONTROL_KEY, simulator};
+use crate::support::text::assert_has;
 
 const ALIAS: &str = "claude-haiku-4-5";
 
@@ -222,11 +223,7 @@ async fn a_gateway_error_is_reported_with_its_message() {
     let finished = Finished::of(&text_test(), session).await;
     let failure = finished.failure();
     assert_eq!(failure.cause, Cause::Gateway, "{failure:#?}");
-    assert!(
-        failure.why.contains("no Messages request reached the provider"),
-        "{}",
-        failure.why
-    );
+    assert_has(&failure.why, "no Messages request reached the provider");
     let first = &failure.mismatches[0];
     assert_eq!(first.expectation, "run");
     assert!(first.actual.contains("the double says no"), "{first:#?}");
@@ -346,7 +343,7 @@ async fn an_incomplete_environment_is_refused_with_a_hint() {
         ),
     ] {
         let error = session(variables).await.expect_err(expected).to_string();
-        assert!(error.contains(expected), "{error}");
+        assert_has(&error, expected);
     }
     let mut variables = without(env::COMPAT_PROVIDER_CONTROL_KEY);
     variables.push((
@@ -354,8 +351,5 @@ async fn an_incomplete_environment_is_refused_with_a_hint() {
         "/nonexistent/key".to_owned(),
     ));
     let error = session(variables).await.expect_err("there is no key").to_string();
-    assert!(
-        error.contains("cannot read the control key from `/nonexistent/key`"),
-        "{error}"
-    );
+    assert_has(&error, "cannot read the control key from `/nonexistent/key`");
 }

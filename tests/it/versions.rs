@@ -12,6 +12,7 @@ use compat_matrix::versions::github::releases;
 use serde_json::{Value, json};
 
 use crate::support::loopback::{Server, ok, ready, status};
+use crate::support::text::{assert_has, assert_lacks};
 
 const NOW: &str = "2026-11-21T09:00:00Z";
 
@@ -144,10 +145,8 @@ async fn the_error_for_a_refused_token_names_its_variable() {
 
     let error = tags(&server, &[("GH_TOKEN", "ghs_s3cret")]).await.unwrap_err();
 
-    assert!(
-        error.contains("refused the token in `GH_TOKEN`") && !error.contains("s3cret"),
-        "{error}"
-    );
+    assert_has(&error, "refused the token in `GH_TOKEN`");
+    assert_lacks(&error, "s3cret");
 }
 
 #[tokio::test]
@@ -164,10 +163,8 @@ async fn server_errors_are_retried_three_times() {
 
     let server = Server::start(|_, _| ready(status(503))).await;
     let error = tags(&server, &[]).await.unwrap_err();
-    assert!(
-        error.contains("(3 attempts): the server answered 503") && error.contains("try again later"),
-        "{error}"
-    );
+    assert_has(&error, "(3 attempts): the server answered 503");
+    assert_has(&error, "try again later");
     assert_eq!(server.targets().len(), 3);
 }
 
@@ -180,10 +177,7 @@ async fn a_silent_server_is_an_error() {
 
     let error = listed(&tools).await.unwrap_err();
 
-    assert!(
-        error.contains("(3 attempts): the server did not answer in time"),
-        "{error}"
-    );
+    assert_has(&error, "(3 attempts): the server did not answer in time");
 }
 
 #[tokio::test]
@@ -196,10 +190,8 @@ async fn an_answer_without_releases_is_an_error() {
     ] {
         let server = Server::start(move |_, _| ready(ok(body))).await;
         let error = tags(&server, &[]).await.unwrap_err();
-        assert!(
-            error.contains("not a list of releases") && error.contains("GITHUB_API_URL"),
-            "{error}"
-        );
+        assert_has(&error, "not a list of releases");
+        assert_has(&error, "GITHUB_API_URL");
     }
 }
 
@@ -210,7 +202,7 @@ async fn pages_without_end_are_an_error() {
 
     let error = tags(&server, &[]).await.unwrap_err();
 
-    assert!(error.contains("more pages than GitHub ever lists"), "{error}");
+    assert_has(&error, "more pages than GitHub ever lists");
 }
 
 #[tokio::test]
@@ -296,11 +288,8 @@ async fn the_error_for_too_young_versions_lists_them() {
 
     let error = text(&output.stderr);
     assert!(!output.status.success() && output.stdout.is_empty());
-    assert!(
-        error.contains("the youngest are 2.1.329 (1 d 14 h)")
-            && error.contains("2.1.326 will be the first, in 25 d 9 h"),
-        "{error}"
-    );
+    assert_has(&error, "the youngest are 2.1.329 (1 d 14 h)");
+    assert_has(&error, "2.1.326 will be the first, in 25 d 9 h");
 }
 
 #[tokio::test]
@@ -342,8 +331,6 @@ async fn the_error_without_a_match_lists_the_tags() {
     let output = compat(&server, &["litellm"]).await;
     let error = text(&output.stderr);
     assert!(!output.status.success() && output.stdout.is_empty());
-    assert!(
-        error.contains("`v1.106.2`") && error.contains("--channel final"),
-        "{error}"
-    );
+    assert_has(&error, "`v1.106.2`");
+    assert_has(&error, "--channel final");
 }

@@ -1,6 +1,7 @@
 //! Diagnostics of a cell that has a shared layer.
 
 use crate::support::cell::{GOOD, brief, faults_of};
+use crate::support::text::assert_has;
 
 #[test]
 fn a_mistake_in_a_shared_layer_has_its_place_there() {
@@ -36,8 +37,8 @@ fn a_gap_of_all_cells_is_reported_for_the_shared_file() {
 #[test]
 fn not_applicable_cannot_be_shared() {
     let found = brief(&faults_of(Some("not_applicable: never\n"), GOOD.as_bytes()));
-    assert!(
-        found.contains("_shared.yaml 1:1 not_applicable: `not_applicable` cannot be shared"),
-        "{found}"
+    assert_has(
+        &found,
+        "_shared.yaml 1:1 not_applicable: `not_applicable` cannot be shared",
     );
 }

@@ -23,6 +23,7 @@ use tempfile::TempDir;
 
 use crate::support::claude::{invocation, scenario, sse, text_prompt};
 use crate::support::loopback::serve;
+use crate::support::text::{assert_has, assert_lacks};
 
 fn scripted(folder: &TempDir, steps: Value) -> Invocation {
     let mut invocation = invocation(folder);
@@ -223,7 +224,7 @@ async fn a_failing_gateway_ends_the_run_with_its_message() {
     assert_eq!((ran.exit.code, ran.exit.killed), (Some(1), None), "{ran:?}");
     let errors = ran.transcript.errors();
     assert_eq!(errors[0].status, Some(500));
-    assert!(errors[0].text.contains("boom upstream"));
+    assert_has(&errors[0].text, "boom upstream");
     assert_eq!(stub.requests(), 3);
 }
 
@@ -278,7 +279,7 @@ async fn an_overlong_line_and_invalid_utf8_are_evidence() {
     else {
         panic!("{} events", events.len());
     };
-    assert!(invalid.contains("broken \u{fffd}"));
+    assert_has(invalid, "broken \u{fffd}");
     assert!(long.starts_with("[a line of 20000000 bytes, cut] xxx") && long.len() < 5000);
     assert_eq!(later["type"], "later");
 }
@@ -316,10 +317,8 @@ async fn claude_gets_no_foreign_credential_or_variable() {
     .inherited();
     run(&invocation, |_| {}).await.unwrap();
     let text = std::fs::read_to_string(dump).unwrap();
-    assert!(
-        !text.contains("sk-secret") && !text.contains("/home/somebody"),
-        "{text}"
-    );
+    assert_lacks(&text, "sk-secret");
+    assert_lacks(&text, "/home/somebody");
     let dump: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(dump["environment"]["ANTHROPIC_AUTH_TOKEN"], "sk-of-the-run");
     assert!(

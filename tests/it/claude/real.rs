@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use crate::support::claude::{self as support, sse, text_prompt};
 use crate::support::loopback::serve;
+use crate::support::text::assert_has;
 
 /// The reply to a request.
 #[derive(Clone)]
@@ -214,7 +215,7 @@ async fn prompts_follow_each_other_in_one_session() {
     assert_eq!(ran.transcript.total_usage().input_tokens, 20);
     let bodies = stub.bodies();
     assert_eq!(bodies.len(), 2);
-    assert!(bodies[0].to_string().contains(r#""media_type":"image/png""#));
+    assert_has(&bodies[0].to_string(), r#""media_type":"image/png""#);
 }
 
 /// One red pixel.
@@ -249,7 +250,7 @@ async fn a_refused_credential_ends_the_run_at_once() {
     assert_eq!(stub.bodies().len(), 1);
     let errors = ran.transcript.errors();
     assert_eq!(errors.len(), 1, "{errors:#?}");
-    assert!(errors[0].text.contains("no such key"));
+    assert_has(&errors[0].text, "no such key");
 }
 
 #[tokio::test]
@@ -330,7 +331,7 @@ async fn processes_of_the_bash_tool_die_with_the_run() {
     );
     assert_eq!(ran.transcript.total_usage().output_tokens, 10);
     let seen = std::fs::read_to_string(invocation.working_directory().join("env.txt")).unwrap();
-    assert!(seen.contains(&invocation.key.to_string()), "{seen}");
+    assert_has(&seen, &invocation.key.to_string());
     assert_eq!(stub.bodies().len(), 2);
 }
 

@@ -4,6 +4,8 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
+use crate::support::text::assert_has;
+
 fn compat(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_compat"))
         .args(arguments)
@@ -187,7 +189,7 @@ fn the_page_on_red_cells_has_every_cause() {
         );
     }
     let readme = std::fs::read_to_string(root.join("README.md")).expect("the readme");
-    assert!(readme.contains("(docs/why-red.md)"));
+    assert_has(&readme, "(docs/why-red.md)");
     // The commands on the page.
     let known: Vec<String> = commands().into_iter().map(|(path, _)| path.join(" ")).collect();
     for named in page.split("`compat ").skip(1) {

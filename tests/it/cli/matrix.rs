@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
+use crate::support::text::assert_has;
 use crate::support::{MATRIX, RESULTS};
 
 /// A folder of files that the commands run in.
@@ -81,10 +82,10 @@ fn build_writes_the_matrix_and_its_details_beside_it() {
     let output = folder.compat(&["matrix", "build", "--manifest", &manifest()]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(stdout(&output), "");
-    assert!(stderr(&output).contains("✓ 72 pass"), "{}", stderr(&output));
+    assert_has(&stderr(&output), "✓ 72 pass");
     assert_eq!(folder.text("compatibility-matrix.json"), MATRIX);
     let details = folder.text("compatibility-details.json");
-    assert!(details.contains("\"litellm_version\": \"v1.106.0\""));
+    assert_has(&details, "\"litellm_version\": \"v1.106.0\"");
 
     let shown = folder.compat(&["matrix", "show"]);
     assert!(
@@ -102,14 +103,8 @@ fn build_writes_the_matrix_and_its_details_beside_it() {
     let manifest = manifest();
     let arguments = [&["matrix", "build", "--manifest", &manifest][..], &flags, &time].concat();
     let printed = stdout(&folder.compat(&arguments));
-    assert!(
-        printed.contains("\"litellm_version\": \"v0.0.0-test\""),
-        "{printed}"
-    );
-    assert!(
-        printed.contains("\"generated_at\": \"2026-01-02T03:04:05Z\""),
-        "{printed}"
-    );
+    assert_has(&printed, "\"litellm_version\": \"v0.0.0-test\"");
+    assert_has(&printed, "\"generated_at\": \"2026-01-02T03:04:05Z\"");
     assert_eq!(printed.lines().count(), MATRIX.lines().count());
 
     let moved = Folder::new(&[
@@ -129,11 +124,7 @@ fn build_writes_the_matrix_and_its_details_beside_it() {
         "compatibility-details.json",
     ]);
     assert_eq!(named.status.code(), Some(1));
-    assert!(
-        stderr(&named).contains("is not from the same run as `matrix.json`"),
-        "{}",
-        stderr(&named)
-    );
+    assert_has(&stderr(&named), "is not from the same run as `matrix.json`");
 }
 
 #[test]
@@ -162,11 +153,7 @@ fn a_manifest_of_another_version_is_an_error_with_position() {
     let folder = Folder::new(&[("compat-results.json", RESULTS), ("manifest.yaml", &other)]);
     let output = folder.compat(&["matrix", "build"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stderr(&output).contains("manifest.yaml:2:"),
-        "{}",
-        stderr(&output)
-    );
+    assert_has(&stderr(&output), "manifest.yaml:2:");
 }
 
 #[test]
@@ -185,11 +172,7 @@ fn the_exit_status_of_diff_shows_regressions() {
     );
     let regressed = diff("old.json", "new.json");
     assert_eq!(regressed.status.code(), Some(3));
-    assert!(
-        stdout(&regressed).contains("anthropic: pass → fail  [upstream]"),
-        "{}",
-        stdout(&regressed)
-    );
+    assert_has(&stdout(&regressed), "anthropic: pass → fail  [upstream]");
     assert!(
         !stdout(&regressed).contains('\u{1b}'),
         "no colours where nobody sees them"
@@ -245,11 +228,7 @@ fn the_history_comes_from_git() {
     }
     let output = folder.compat(&["matrix", "history", "matrix.json"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(
-        stderr(&output).contains("`schema_version` is absent"),
-        "{}",
-        stderr(&output)
-    );
+    assert_has(&stderr(&output), "`schema_version` is absent");
     let history: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let cell = |index: usize| history["snapshots"][index]["cells"]["tool_use"]["anthropic"].clone();
     let first = |index: usize| {
@@ -272,11 +251,7 @@ fn the_history_comes_from_git() {
 
     let unknown = folder.compat(&["matrix", "history", "other.json"]);
     assert_eq!(unknown.status.code(), Some(1));
-    assert!(
-        stderr(&unknown).contains("`other.json` has no history here"),
-        "{}",
-        stderr(&unknown)
-    );
+    assert_has(&stderr(&unknown), "`other.json` has no history here");
 }
 
 #[test]
@@ -346,11 +321,7 @@ fn merged_shards_are_the_whole_run() {
     );
 
     let twice = folder.compat(&["results", "merge", "1.json", "1.json", "--allow-partial"]);
-    assert!(
-        stderr(&twice).contains("is in `1.json` and in `1.json`"),
-        "{}",
-        stderr(&twice)
-    );
+    assert_has(&stderr(&twice), "is in `1.json` and in `1.json`");
 }
 
 #[test]

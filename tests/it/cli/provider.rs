@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::support::provider_client::{new_key, prompt, text};
+use crate::support::text::assert_has;
 
 /// A running `compat provider serve`, killed when it is dropped.
 struct Serving {
@@ -117,9 +118,9 @@ async fn the_server_answers_requests_and_ends_on_a_signal() {
         assert_eq!(remote.take(key).await.unwrap().len(), 1);
         let (code, said) = serving.end(signal);
         assert_eq!(code, Some(0), "{said}");
-        assert!(
-            said.contains("anthropic POST /v1/messages -> 200: reply 1 of the trial's script"),
-            "{said}"
+        assert_has(
+            &said,
+            "anthropic POST /v1/messages -> 200: reply 1 of the trial's script",
         );
     }
 }
@@ -143,8 +144,5 @@ async fn credentials_are_only_in_private_files() {
     assert!(!serving.announced.contains(serving.read("control-key").trim()));
     let wrong = RemoteSimulator::connect(&serving.variable("ANTHROPIC_API_BASE"), "wrong").await;
     let refused = wrong.unwrap_err();
-    assert!(
-        refused.to_string().contains("refuses the control key"),
-        "{refused}"
-    );
+    assert_has(&refused.to_string(), "refuses the control key");
 }

@@ -10,6 +10,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::provider_client::*;
+use crate::support::text::{assert_has, assert_lacks};
 
 #[tokio::test]
 async fn every_route_answers_and_records() {
@@ -148,8 +149,8 @@ async fn every_route_needs_credentials_and_never_records_them() {
             .all(|exchange| matches!(exchange.matched, Matched::Rejected { .. }))
     );
     let recorded = serde_json::to_string(&exchanges).unwrap();
-    assert!(!recorded.contains(&gateway.simulator.credentials().anthropic_api_key));
-    assert!(recorded.contains("[redacted, "));
+    assert_lacks(&recorded, &gateway.simulator.credentials().anthropic_api_key);
+    assert_has(&recorded, "[redacted, ");
 }
 
 #[tokio::test]
@@ -317,10 +318,7 @@ async fn a_remote_simulator_is_used_like_an_embedded_one() {
     let gateway = Gateway::on(Simulator::start(options).await.unwrap()).await;
     let base_url = gateway.simulator.base_url();
     let refused = RemoteSimulator::connect(base_url, "another").await.unwrap_err();
-    assert!(
-        refused.to_string().contains("refuses the control key"),
-        "{refused}"
-    );
+    assert_has(&refused.to_string(), "refuses the control key");
     let remote = Provider::Remote(RemoteSimulator::connect(base_url, "the key").await.unwrap());
     let key = new_key();
     remote.register(key, script([text("ok")])).await.unwrap();

@@ -7,6 +7,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::provider_client::*;
+use crate::support::text::assert_has;
 
 use Route::{Anthropic, BedrockConverse, BedrockInvoke, VertexAi};
 
@@ -363,7 +364,7 @@ async fn a_version_is_required_if_the_provider_has_one() {
         let reply = gateway.client.execute(request).await.unwrap();
         assert_eq!(reply.status(), StatusCode::BAD_REQUEST);
         let message = reply.text().await.unwrap();
-        assert!(message.contains("version: "), "{message}");
+        assert_has(&message, "version: ");
     }
 }
 
@@ -423,9 +424,9 @@ async fn thinking_lost_in_a_tool_loop_is_refused() {
         let reply = gateway.send(route, false, &body).await;
         assert_eq!(reply.status(), StatusCode::BAD_REQUEST);
         let refusal = reply.text().await.unwrap();
-        assert!(
-            refusal.contains("Expected `thinking` or `redacted_thinking`, but found `tool_use`"),
-            "{refusal}"
+        assert_has(
+            &refusal,
+            "Expected `thinking` or `redacted_thinking`, but found `tool_use`",
         );
         body["thinking"] = json!({"type": "disabled"});
         assert_eq!(

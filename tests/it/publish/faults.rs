@@ -10,6 +10,7 @@ use crate::support::hub::{Fault, Hub, MATRIX_PATH};
 use crate::support::machine::{CLAUDE, Machine};
 use crate::support::ran::Ran;
 use crate::support::registry;
+use crate::support::text::assert_has;
 
 async fn with(fault: Fault) -> (Hub, Machine) {
     let (hub, machine) = (Hub::start().await, Machine::new());
@@ -24,11 +25,7 @@ async fn a_refused_token_is_renewed_once() {
     let ran = machine.publishes(&hub, &[]).await;
 
     assert_eq!(ran.status, Some(1));
-    assert!(
-        ran.err.contains("the docs repository refuses the token"),
-        "{}",
-        ran.err
-    );
+    ran.err_has("the docs repository refuses the token");
     assert_eq!(hub.state().minted, 2);
     assert_eq!(hub.commits("main"), 1);
 }
@@ -38,7 +35,7 @@ async fn a_read_only_token_is_reported() {
     let (hub, machine) = with(Fault::ReadOnly).await;
     let ran = machine.publishes(&hub, &[]).await;
     assert_eq!(ran.status, Some(1));
-    assert!(ran.err.contains("refuses the token"), "{}", ran.err);
+    ran.err_has("refuses the token");
     assert_eq!(hub.commits("main"), 1);
 }
 
@@ -76,10 +73,8 @@ async fn a_rejected_push_shows_the_server_s_words_once() {
 
     let log = &ran.err;
     assert_eq!(ran.status, Some(1));
-    assert!(
-        log.contains("rejects the push") && log.contains("main is protected: ask an admin"),
-        "{log}"
-    );
+    assert_has(log, "rejects the push");
+    assert_has(log, "main is protected: ask an admin");
     assert_eq!(hub.commits("main"), 1);
     let pushes = |call: &&String| call.contains("POST") && call.contains("receive-pack");
     assert_eq!(hub.state().calls.iter().filter(pushes).count(), 1);
@@ -93,7 +88,7 @@ async fn a_moved_branch_keeps_the_commits_of_others() {
 
     let log = &ran.err;
     assert!(ran.is_success(), "{log}");
-    assert!(log.contains("trying again (attempt 3 of 5)"), "{log}");
+    assert_has(log, "trying again (attempt 3 of 5)");
     assert_eq!(hub.changed("main"), [MATRIX_PATH]);
     assert_eq!(hub.commits("main"), 4);
     assert_eq!(hub.file("main", "docs/1.md"), "news");
@@ -129,11 +124,7 @@ async fn a_network_that_stays_broken_ends_the_run() {
     let ran = machine.publishes(&hub, &["--attempts", "2"]).await;
 
     assert_eq!(ran.status, Some(1));
-    assert!(
-        ran.err.contains("cannot reach the docs repository"),
-        "{}",
-        ran.err
-    );
+    ran.err_has("cannot reach the docs repository");
     assert_eq!(hub.commits("main"), 1);
 }
 
@@ -150,7 +141,7 @@ async fn a_push_that_breaks_off_leaves_nothing_and_is_retried() {
     let ran = machine.publishes(&hub, &[]).await;
     let log = &ran.err;
     assert!(ran.is_success(), "{log}");
-    assert!(log.contains("trying again (attempt 2 of 5)"), "{log}");
+    assert_has(log, "trying again (attempt 2 of 5)");
     assert_eq!(hub.commits("main"), 2);
     is_whole(&hub);
 }
@@ -163,10 +154,8 @@ async fn a_push_with_a_lost_answer_is_not_repeated() {
 
     let log = &ran.err;
     assert!(ran.is_success(), "{log}");
-    assert!(
-        log.contains("the commit had arrived") && log.contains("published as commit"),
-        "{log}"
-    );
+    assert_has(log, "the commit had arrived");
+    assert_has(log, "published as commit");
     assert_eq!(hub.commits("main"), 2);
 }
 
@@ -188,10 +177,8 @@ async fn a_repository_that_never_answers_ends_the_run() {
     let ran = Ran::of(&mut command).await;
     let log = &ran.err;
     assert_eq!(ran.status, Some(1));
-    assert!(
-        log.contains("(attempt 2 of 2)") && log.contains("error: publish: cannot reach the docs repository"),
-        "{log}"
-    );
+    assert_has(log, "(attempt 2 of 2)");
+    assert_has(log, "error: publish: cannot reach the docs repository");
 }
 
 #[tokio::test]
@@ -389,7 +376,7 @@ async fn sigterm_ends_the_harness_and_the_container() {
         log.push('\n');
     }
     assert_eq!(child.wait().await.unwrap().code(), Some(1));
-    assert!(log.contains("error: run: interrupted by SIGTERM"), "{log}");
+    assert_has(&log, "error: run: interrupted by SIGTERM");
     assert_eq!(
         machine.containers(),
         Vec::<String>::new(),
@@ -407,11 +394,8 @@ async fn the_error_for_a_failed_harness_shows_its_last_lines() {
 
     let log = &ran.err;
     assert_eq!(ran.status, Some(1));
-    assert!(
-        log.contains("error: run: the harness failed (exit status 2)")
-            && log.contains("the session cannot start"),
-        "{log}"
-    );
+    assert_has(log, "error: run: the harness failed (exit status 2)");
+    assert_has(log, "the session cannot start");
 }
 
 #[tokio::test]
@@ -423,9 +407,6 @@ async fn a_claude_with_another_digest_is_not_run() {
 
     let log = &ran.err;
     assert_eq!(ran.status, Some(1));
-    assert!(
-        log.contains("error: install Claude Code: the downloaded file"),
-        "{log}"
-    );
+    assert_has(log, "error: install Claude Code: the downloaded file");
     assert_eq!(hub.commits("main"), 1);
 }

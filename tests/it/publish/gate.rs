@@ -13,6 +13,7 @@ use crate::support::MATRIX;
 use crate::support::hub::{Hub, MATRIX_PATH};
 use crate::support::machine::{Machine, fail, files, results};
 use crate::support::ran::Ran;
+use crate::support::text::{assert_has, assert_lacks};
 
 type Change = fn(&mut Value);
 
@@ -148,18 +149,13 @@ async fn inconclusive_trials_can_be_published_as_not_tested() {
     .await;
 
     assert_eq!(status, Some(0), "{log}");
-    assert!(
-        log.contains("2 trials could not be judged and count as not tested"),
-        "{log}"
-    );
+    assert_has(&log, "2 trials could not be judged and count as not tested");
     let matrix: Value = serde_json::from_str(&hub.file("main", MATRIX_PATH)).unwrap();
     let cell = |provider: &str| &matrix["features"][0]["providers"][provider];
     assert_eq!(cell("anthropic"), &json!({ "status": "not_tested" }));
     let red = matrix.to_string();
-    assert!(
-        red.contains("cause: gateway") && !red.contains("rate_limit"),
-        "{red}"
-    );
+    assert_has(&red, "cause: gateway");
+    assert_lacks(&red, "rate_limit");
 
     let (status, log) = publish(&hub, &["--allow-inconclusive"], |results| {
         for index in 0..90 {
@@ -168,7 +164,7 @@ async fn inconclusive_trials_can_be_published_as_not_tested() {
     })
     .await;
     assert_eq!(status, Some(4), "{log}");
-    assert!(log.contains("no cell passed or failed"), "{log}");
+    assert_has(&log, "no cell passed or failed");
 }
 
 #[tokio::test]
@@ -189,14 +185,14 @@ async fn a_newer_matrix_or_another_schema_is_not_replaced() {
         let before = hub.head("main");
         let (status, log) = publish(&hub, &[], |_| ()).await;
         assert_eq!(status, Some(4), "{log}");
-        assert!(log.contains(why), "{log}");
+        assert_has(&log, why);
         assert_eq!(hub.head("main"), before);
     }
     let hub = Hub::start().await;
     hub.put("main", MATRIX_PATH, "{ by hand, and broken");
     let (status, log) = publish(&hub, &[], |_| ()).await;
     assert_eq!(status, Some(0), "{log}");
-    assert!(log.contains("is no matrix"), "{log}");
+    assert_has(&log, "is no matrix");
 }
 
 #[tokio::test]
@@ -258,10 +254,8 @@ async fn results_of_another_schema_are_refused() {
     let hub = Hub::start().await;
     let (status, log) = publish(&hub, &[], |results| results["schema_version"] = "2".into()).await;
     assert_eq!(status, Some(1), "{log}");
-    assert!(
-        log.contains("error: results: ") && log.contains("schema_version"),
-        "{log}"
-    );
+    assert_has(&log, "error: results: ");
+    assert_has(&log, "schema_version");
     assert_eq!(hub.commits("main"), 1);
 }
 
@@ -271,7 +265,7 @@ async fn a_token_is_sent_only_over_tls() {
     let mut command = machine.publish_to(&hub, "http://docs.example/o/r.git");
     let ran = Ran::of(command.args(["--results", "x"])).await;
     assert_eq!(ran.status, Some(1));
-    assert!(ran.err.contains("anybody could read the token"), "{}", ran.err);
+    ran.err_has("anybody could read the token");
 }
 
 #[tokio::test]
@@ -281,8 +275,6 @@ async fn an_address_with_a_token_is_refused_and_not_shown() {
     let ran = Ran::of(command.args(["--results", "x"])).await;
     let log = &ran.err;
     assert_eq!(ran.status, Some(1));
-    assert!(
-        log.contains("must not hold credentials") && !log.contains("canary"),
-        "{log}"
-    );
+    assert_has(log, "must not hold credentials");
+    assert_lacks(log, "canary");
 }

@@ -7,6 +7,7 @@ use crate::support::hub::{Fault, Hub, MATRIX_PATH, REPOSITORY};
 use crate::support::machine::{CLAUDE, Machine, WEBHOOK_CANARY, fail, real_git};
 use crate::support::ran::Ran;
 use crate::support::registry;
+use crate::support::text::assert_has;
 
 #[tokio::test]
 async fn the_daily_run_publishes_one_file_and_then_nothing() {
@@ -53,7 +54,7 @@ async fn the_daily_run_publishes_one_file_and_then_nothing() {
     let again = Ran::of(&mut machine.publish_all(&hub, &registry)).await;
 
     assert!(again.is_success(), "{}", again.err);
-    assert!(again.err.contains("matrix JSON unchanged; skipping push"));
+    again.err_has("matrix JSON unchanged; skipping push");
     assert_eq!(hub.commits("main"), 2);
 }
 
@@ -80,10 +81,8 @@ async fn a_token_with_more_permissions_is_not_used() {
 
     let log = &ran.err;
     assert_eq!(ran.status, Some(1));
-    assert!(
-        log.contains("administration: write") && log.contains("it is not used"),
-        "{log}"
-    );
+    assert_has(log, "administration: write");
+    assert_has(log, "it is not used");
     assert_eq!(hub.commits("main"), 1);
 }
 
@@ -97,18 +96,12 @@ async fn the_error_for_an_unknown_app_says_what_to_do() {
 
     let log = &ran.err;
     assert_eq!(ran.status, Some(1));
-    assert!(
-        log.contains("A JSON web token could not be decoded")
-            && log.contains("is this machine's clock right?"),
-        "{log}"
-    );
+    assert_has(log, "A JSON web token could not be decoded");
+    assert_has(log, "is this machine's clock right?");
     let mut command = machine.publish_results(&hub);
     machine.write("app-key.pem", "no key\n");
     let log = Ran::of(&mut command).await.err;
-    assert!(
-        log.contains("the App's private key is no RSA key in PEM"),
-        "{log}"
-    );
+    assert_has(&log, "the App's private key is no RSA key in PEM");
 }
 
 #[tokio::test]
@@ -158,11 +151,8 @@ async fn skip_publish_mints_a_token_but_pushes_nothing() {
 
     let log = &ran.err;
     assert!(ran.is_success(), "{log}");
-    assert!(log.contains("skip-publish: not pushing to docs repo"), "{log}");
-    assert!(
-        log.contains(&format!("minted a token for {REPOSITORY}, contents: write")),
-        "{log}"
-    );
+    assert_has(log, "skip-publish: not pushing to docs repo");
+    assert_has(log, &format!("minted a token for {REPOSITORY}, contents: write"));
     assert!(!hub.state().calls.iter().any(|call| call.contains(".git/")));
     for name in [
         "compat-results.json",
@@ -224,7 +214,7 @@ async fn an_unchanged_matrix_is_published_again_after_some_days() {
     machine.results(|results| results["run"]["written_at"] = "2026-11-28T09:00:00Z".into());
 
     let ran = machine.publishes(&hub, &["--refresh-after", "8d"]).await;
-    assert!(ran.err.contains("matrix JSON unchanged; skipping push"));
+    ran.err_has("matrix JSON unchanged; skipping push");
 
     let ran = machine.publishes(&hub, &["--refresh-after", "6d"]).await;
     assert!(ran.is_success(), "{}", ran.err);
@@ -242,9 +232,9 @@ async fn a_pull_request_without_regressions_gets_auto_merge() {
 
     let log = &ran.err;
     assert!(ran.is_success(), "{log}");
-    assert!(
-        log.contains("proposed as https://github.example/pull/7, which merges automatically"),
-        "{log}"
+    assert_has(
+        log,
+        "proposed as https://github.example/pull/7, which merges automatically",
     );
     assert_eq!(hub.head("main"), main);
     assert_eq!(hub.changed(branch), [MATRIX_PATH]);
@@ -265,7 +255,7 @@ async fn a_pull_request_without_regressions_gets_auto_merge() {
 
     let log = &ran.err;
     assert!(ran.is_success(), "{log}");
-    assert!(log.contains("which needs a manual merge"), "{log}");
+    assert_has(log, "which needs a manual merge");
     let open = hub.state().pull_request.clone().unwrap();
     assert!(open["auto_merge"].is_null());
     assert!(open["body"].as_str().unwrap().contains("1 regression"), "{open}");
@@ -295,8 +285,8 @@ async fn a_pull_request_is_closed_once_the_docs_have_its_matrix() {
 
     let log = &ran.err;
     assert!(ran.is_success(), "{log}");
-    assert!(log.contains("closed https://github.example/pull/7"), "{log}");
-    assert!(log.contains("matrix JSON unchanged; skipping push"), "{log}");
+    assert_has(log, "closed https://github.example/pull/7");
+    assert_has(log, "matrix JSON unchanged; skipping push");
     assert!(hub.state().pull_request.is_none());
 }
 
@@ -309,11 +299,8 @@ async fn without_auto_merge_a_pull_request_needs_a_manual_merge() {
 
     let log = &ran.err;
     assert!(ran.is_success(), "{log}");
-    assert!(
-        log.contains("Auto merge is not allowed for this repository"),
-        "{log}"
-    );
-    assert!(log.contains("which needs a manual merge"), "{log}");
+    assert_has(log, "Auto merge is not allowed for this repository");
+    assert_has(log, "which needs a manual merge");
     assert!(hub.state().pull_request.is_some());
 }
 
@@ -324,11 +311,7 @@ async fn a_pull_request_needs_another_branch() {
         .publishes(&hub, &["--via-pr", "--pr-branch", "main"])
         .await;
     assert_eq!(ran.status, Some(1));
-    assert!(
-        ran.err.contains("`--pr-branch` is the same as `--branch`"),
-        "{}",
-        ran.err
-    );
+    ran.err_has("`--pr-branch` is the same as `--branch`");
 }
 
 #[tokio::test]
@@ -372,7 +355,7 @@ async fn a_webhook_gets_only_regressions_fixes_and_failures() {
         .as_str()
         .unwrap()
         .to_owned();
-    assert!(text.contains(":large_green_circle:"), "{text}");
+    assert_has(&text, ":large_green_circle:");
 
     let (mut command, time) = publish(4);
     machine.results(|results| {
@@ -385,8 +368,6 @@ async fn a_webhook_gets_only_regressions_fixes_and_failures() {
         .as_str()
         .unwrap()
         .to_owned();
-    assert!(
-        text.contains("the published matrix stays") && text.contains("account (1)"),
-        "{text}"
-    );
+    assert_has(&text, "the published matrix stays");
+    assert_has(&text, "account (1)");
 }

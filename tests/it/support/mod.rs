@@ -12,6 +12,7 @@ pub mod ran;
 pub mod registry;
 pub mod sample_run;
 pub mod small_project;
+pub mod text;
 pub mod wait;
 
 use std::path::Path;

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::support::loopback::{Server, cut, ok, ready, status};
+use crate::support::text::assert_has;
 
 #[tokio::test]
 async fn the_pinned_claude_is_installed_once() {
@@ -41,18 +42,9 @@ async fn a_file_with_another_digest_is_refused_and_deleted() {
 
     let error = machine.install(&pin_of(&pinned)).await.unwrap_err();
 
-    assert!(
-        error.contains(&format!("file:     {}{}", server.address, tarball_path())),
-        "{error}"
-    );
-    assert!(
-        error.contains(&format!("expected: {}", Sha512::of(&pinned))),
-        "{error}"
-    );
-    assert!(
-        error.contains(&format!("actual:   {}", Sha512::of(&other))),
-        "{error}"
-    );
+    assert_has(&error, &format!("file:     {}{}", server.address, tarball_path()));
+    assert_has(&error, &format!("expected: {}", Sha512::of(&pinned)));
+    assert_has(&error, &format!("actual:   {}", Sha512::of(&other)));
     assert_eq!(files(&machine.cache()), [""; 0]);
 }
 
@@ -83,10 +75,7 @@ async fn a_server_that_always_fails_leaves_no_file() {
 
     let error = machine.install(&pin_of(&package)).await.unwrap_err();
 
-    assert!(
-        error.contains("(3 attempts): the connection broke off"),
-        "{error}"
-    );
+    assert_has(&error, "(3 attempts): the connection broke off");
     assert_eq!(files(&machine.cache()), [""; 0]);
 }
 
@@ -109,7 +98,7 @@ async fn an_archive_without_the_binary_is_refused() {
 
     let error = machine.install(&pin_of(&package)).await.unwrap_err();
 
-    assert!(error.contains("it has no `package/claude`"), "{error}");
+    assert_has(&error, "it has no `package/claude`");
     assert_eq!(files(&machine.cache()), [""; 0]);
 }
 
@@ -254,7 +243,7 @@ async fn an_unchanged_binary_is_not_read_again() {
 
     touch(&program);
     let error = machine.install(&pin).await.unwrap_err();
-    assert!(error.contains("was changed since it was installed"), "{error}");
+    assert_has(&error, "was changed since it was installed");
 }
 
 #[tokio::test]
@@ -293,13 +282,11 @@ async fn the_error_for_a_full_disk_says_what_to_do() {
         .await
         .unwrap_err();
 
-    assert!(error.to_string().contains("No space left on device"), "{error}");
+    assert_has(&error.to_string(), "No space left on device");
     let RequestError::Write(error) = error.reason else {
         panic!("{error}")
     };
     let error = cache::failed("write", full)(error).to_string();
-    assert!(
-        error.contains("the disk is full") && error.contains("set `COMPAT_CACHE_DIR`"),
-        "{error}"
-    );
+    assert_has(&error, "the disk is full");
+    assert_has(&error, "set `COMPAT_CACHE_DIR`");
 }

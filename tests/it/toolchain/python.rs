@@ -7,6 +7,8 @@ use compat_matrix::toolchain::PythonPin;
 
 use super::*;
 
+use crate::support::text::{assert_has, assert_lacks};
+
 fn python_pin(package: &str) -> PythonPin {
     let text = format!("{package}==1.0 \\\n    --hash=sha256:aa\n");
     PythonPin::parse(text, package, Path::new("requirements")).unwrap()
@@ -46,14 +48,9 @@ async fn the_uv_on_the_path_gets_pip_s_settings_and_no_credential() {
 
     let folder = install.parent().unwrap();
     let environment = std::fs::read_to_string(folder.join("environment")).unwrap();
-    assert!(
-        environment.contains("UV_DEFAULT_INDEX=https://index.example/simple"),
-        "{environment}"
-    );
-    assert!(
-        environment.contains("UV_PYTHON_DOWNLOADS=never") && !environment.contains("sk-secret"),
-        "{environment}"
-    );
+    assert_has(&environment, "UV_DEFAULT_INDEX=https://index.example/simple");
+    assert_has(&environment, "UV_PYTHON_DOWNLOADS=never");
+    assert_lacks(&environment, "sk-secret");
     let arguments = std::fs::read_to_string(folder.join("arguments")).unwrap();
     assert!(
         arguments.starts_with("pip install --require-hashes --no-build"),
@@ -111,14 +108,12 @@ async fn a_failed_installer_s_output_is_shown_without_passwords() {
         .await;
 
     let error = format!("{:#}", error.unwrap_err());
-    assert!(
-        error.contains("cannot install litellm 1.0: `uv pip install` failed: exit status 2"),
-        "{error}"
+    assert_has(
+        &error,
+        "cannot install litellm 1.0: `uv pip install` failed: exit status 2",
     );
-    assert!(
-        error.contains("https://***@index.example/x") && error.contains("check the network"),
-        "{error}"
-    );
+    assert_has(&error, "https://***@index.example/x");
+    assert_has(&error, "check the network");
     assert_eq!(files(&machine.cache()), [""; 0]);
 }
 
@@ -139,7 +134,7 @@ async fn a_missing_and_an_old_python_have_their_own_errors() {
     );
 
     machine.program("python3", "echo 3.8.18");
-    assert!(install().await.contains("the PATH has only `python3` 3.8.18"));
+    assert_has(&install().await, "the PATH has only `python3` 3.8.18");
 }
 
 #[tokio::test]
@@ -156,8 +151,6 @@ async fn a_python_that_cannot_make_environments_is_explained() {
         .await;
 
     let error = format!("{:#}", error.unwrap_err());
-    assert!(
-        error.contains("ensurepip is not available") && error.contains("need the package `python3-venv`"),
-        "{error}"
-    );
+    assert_has(&error, "ensurepip is not available");
+    assert_has(&error, "need the package `python3-venv`");
 }
