@@ -248,10 +248,9 @@ async fn the_scripts_of_the_daily_workflow_publish_and_alert() {
     let run = runner
         .run(&hub, &script("run", "Run matrix publisher"), &variables)
         .await;
-    let log = &run.err;
-    assert!(run.is_success(), "{log}");
-    assert_has(log, "skip-publish: not pushing to docs repo");
-    assert_has(log, "pulling ghcr.io/berriai/litellm:v1.83.0-stable");
+    run.exits(0);
+    run.err_has("skip-publish: not pushing to docs repo");
+    run.err_has("pulling ghcr.io/berriai/litellm:v1.83.0-stable");
     assert!(
         machine
             .read("summary.md")
@@ -270,14 +269,14 @@ async fn the_scripts_of_the_daily_workflow_publish_and_alert() {
     ];
     let mint = script("publish", "Mint docs-repo installation token from GitHub App");
     let ran = runner.run(&hub, &mint, &app).await;
-    assert!(ran.is_success(), "{}", ran.err);
+    ran.exits(0);
     ran.err_has("minted a token for BerriAI/litellm-docs, contents: write");
-    assert!(runner.run(&hub, &mint, &[("APP_ID", "")]).await.is_success());
+    runner.run(&hub, &mint, &[("APP_ID", "")]).await.exits(0);
     assert_eq!(hub.commits("main"), 1);
 
     let publish = script("publish", "Publish to the docs repository");
     let ran = runner.run(&hub, &publish, &app).await;
-    assert!(ran.is_success(), "{}", ran.err);
+    ran.exits(0);
     assert_eq!(hub.changed("main"), [MATRIX_PATH]);
 
     machine.results(|results| {
@@ -288,7 +287,7 @@ async fn the_scripts_of_the_daily_workflow_publish_and_alert() {
         .run(&hub, &script("run", "Run matrix publisher"), &variables)
         .await;
     let ran = runner.run(&hub, &publish, &app).await;
-    assert_eq!(ran.status, Some(4), "{}", ran.err);
+    ran.exits(4);
     assert_eq!(hub.commits("main"), 2);
     assert_eq!(hub.state().messages.len(), 1);
 
@@ -300,7 +299,7 @@ async fn the_scripts_of_the_daily_workflow_publish_and_alert() {
             &[("WEBHOOK", &webhook), ("RUN", "https://github.example/runs/1")],
         )
         .await;
-    assert!(ran.is_success(), "{}", ran.err);
+    ran.exits(0);
     let told = hub.state().messages.pop().unwrap();
     assert!(
         told["text"]

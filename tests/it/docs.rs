@@ -1,14 +1,14 @@
 //! `docs/cells.md` tells the truth: its files are written in its order, its commands run, their output compared.
 
-use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use tempfile::TempDir;
+use crate::support::files::{Folder, read};
+use crate::support::project::copy_of_this_project;
+use crate::support::root;
 
-use crate::support::project::{copy_folder, proxy_config};
-
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+fn guide() -> String {
+    read(root().join("docs/cells.md"))
+}
 
 /// The fenced blocks of the guide that are in `language`s of interest, in order.
 fn blocks(text: &str) -> Vec<(&str, String)> {
@@ -23,12 +23,6 @@ fn blocks(text: &str) -> Vec<(&str, String)> {
     blocks
 }
 
-fn write(project: &Path, file: &str, text: &str) {
-    let path = project.join(file);
-    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-    fs::write(path, text).expect("a file");
-}
-
 /// The words of a command; what stands in quotes is one.
 fn words(command: &str) -> Vec<String> {
     let quoted = command.split('"').enumerate();
@@ -40,43 +34,31 @@ fn words(command: &str) -> Vec<String> {
         .collect()
 }
 
-fn run(project: &Path, command: &str) -> String {
+fn run(project: &Folder, command: &str) -> String {
     let words = words(command);
     assert_eq!(words[0], "compat", "{command}");
-    let output = Command::new(env!("CARGO_BIN_EXE_compat"))
-        .args(&words[1..])
-        .current_dir(project)
-        .output()
-        .expect("the binary `compat`");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-    text(output.stdout) + &text(output.stderr)
+    let arguments: Vec<&str> = words[1..].iter().map(String::as_str).collect();
+    let ran = project.compat(&arguments);
+    ran.out + &ran.err
 }
 
 #[test]
 fn every_command_of_the_guide_prints_the_shown_output() {
-    let guide = fs::read_to_string(Path::new(ROOT).join("docs/cells.md")).expect("the guide");
-    let folder = TempDir::new().expect("a temporary folder");
-    let project = folder.path();
-    copy_folder(&Path::new(ROOT).join("cells"), &project.join("cells"));
-    fs::copy(
-        Path::new(ROOT).join("manifest.yaml"),
-        project.join("manifest.yaml"),
-    )
-    .expect("the manifest");
-    write(project, "proxy_config.yaml", &proxy_config());
+    let guide = guide();
+    let project = copy_of_this_project();
     let mut commands = 0;
     for (language, body) in blocks(&guide) {
         let (first, rest) = body.split_once('\n').expect("a line");
         match language {
             "yaml" => {
                 if let Some(file) = first.strip_prefix("# cells/") {
-                    write(project, &format!("cells/{file}"), rest);
+                    drop(project.write(&format!("cells/{file}"), rest));
                 }
             }
             "console" => {
                 let command = first.strip_prefix("$ ").expect("a command");
                 assert_eq!(
-                    run(project, command).trim_end(),
+                    run(&project, command).trim_end(),
                     rest.trim_end(),
                     "`{command}` shows something else"
                 );
@@ -92,7 +74,7 @@ fn every_command_of_the_guide_prints_the_shown_output() {
 fn the_fragments_of_the_guide_are_valid() {
     use compat_matrix::cells::forms;
     use compat_matrix::document::yaml;
-    let guide = fs::read_to_string(Path::new(ROOT).join("docs/cells.md")).expect("the guide");
+    let guide = guide();
     let fragments: Vec<String> = blocks(&guide)
         .into_iter()
         .filter(|(language, body)| *language == "yaml" && !body.starts_with('#'))
@@ -110,7 +92,7 @@ fn the_fragments_of_the_guide_are_valid() {
 fn the_guide_names_every_key_and_every_kind() {
     use compat_matrix::cells::forms;
     use compat_matrix::expectation::kinds::KINDS;
-    let guide = fs::read_to_string(Path::new(ROOT).join("docs/cells.md")).expect("the guide");
+    let guide = guide();
     let keys = forms::CELL.schema()["properties"]
         .as_object()
         .expect("properties")

@@ -5,8 +5,8 @@ use std::path::Path;
 use compat_matrix::cells::Manifest;
 use compat_matrix::document::render::{self, Format};
 
-use crate::support::cell::{GOOD, and, assert_found, brief, faults_of, with};
-use crate::support::text::assert_has;
+use crate::support::cell::{GOOD, and, assert_found, brief, diagnostics, found, with};
+use crate::support::text::{assert_has, assert_starts};
 
 #[test]
 fn mistakes_of_syntax_are_explained() {
@@ -126,20 +126,17 @@ fn mistakes_of_syntax_are_explained() {
 #[test]
 fn a_credential_is_named_and_not_shown() {
     let key = "sk-ant-api03-abcdefghijklmnopqrstuvwxyz";
-    let faults = faults_of(
+    let faults = diagnostics(
         None,
         with("Say pong", &format!("\"Say pong to {key}\"")).as_bytes(),
     );
     let found = brief(&faults);
-    assert!(
-        found.starts_with("cell.yaml 1:9 : this looks like a credential"),
-        "{found}"
-    );
+    assert_starts(&found, "cell.yaml 1:9 : this looks like a credential");
     for format in [Format::Text, Format::Json, Format::Github, Format::Gitlab] {
         assert!(!render::render(&faults, format, false).contains(key));
     }
     let shared = format!("description: {key}\n");
-    assert!(brief(&faults_of(Some(&shared), GOOD.as_bytes())).starts_with("_shared.yaml 1:14"));
+    assert!(brief(&diagnostics(Some(&shared), GOOD.as_bytes())).starts_with("_shared.yaml 1:14"));
 }
 
 #[test]
@@ -151,21 +148,21 @@ fn exploding_anchors_are_refused() {
             vec![format!("*{from}"); 10].join(", ")
         ));
     }
-    let found = brief(&faults_of(None, text.as_bytes()));
-    assert_has(&found, "aliases make this file too large");
-    assert_has(&found, "at most 100000 values");
+    let shown = found(&text);
+    assert_has(&shown, "aliases make this file too large");
+    assert_has(&shown, "at most 100000 values");
 }
 
 #[test]
 fn deep_nesting_is_refused() {
     let text = format!("prompt: {}", "[".repeat(5_000));
-    let found = brief(&faults_of(None, text.as_bytes()));
-    assert_has(&found, "nested too deep");
+    let shown = found(&text);
+    assert_has(&shown, "nested too deep");
 }
 
 #[test]
 fn bytes_outside_utf8_have_their_position() {
-    let found = brief(&faults_of(None, b"prompt: Say\nexpect: caf\xe9\n"));
+    let found = brief(&diagnostics(None, b"prompt: Say\nexpect: caf\xe9\n"));
     assert_has(
         &found,
         "cell.yaml 2:12 : the file is not UTF-8 | found: the byte 0xe9",
@@ -178,7 +175,7 @@ fn a_file_in_utf16_is_recognised() {
         .into_iter()
         .chain(GOOD.encode_utf16().flat_map(u16::to_le_bytes))
         .collect();
-    let found = brief(&faults_of(None, &bytes));
+    let found = brief(&diagnostics(None, &bytes));
     assert_eq!(
         found,
         "cell.yaml 0:0 : the file is not UTF-8 | found: the byte order mark of UTF-16 | hint: save the file as UTF-8"
@@ -187,7 +184,7 @@ fn a_file_in_utf16_is_recognised() {
 
 #[test]
 fn a_file_of_ten_megabytes_is_refused() {
-    let found = brief(&faults_of(None, &vec![b'#'; 10_000_000]));
+    let found = brief(&diagnostics(None, &vec![b'#'; 10_000_000]));
     assert_has(
         &found,
         "the file is too large | found: 10000000 bytes | allowed: at most 1000000 bytes",
@@ -241,7 +238,7 @@ fn no_bytes_make_the_reader_panic() {
                 }
             }
         }
-        for fault in faults_of(None, &bytes) {
+        for fault in diagnostics(None, &bytes) {
             render::text(&fault, true);
         }
         let _ = Manifest::parse(Path::new("manifest.yaml"), &bytes);
@@ -250,7 +247,7 @@ fn no_bytes_make_the_reader_panic() {
 
 #[test]
 fn a_diagnostic_shows_its_line_with_a_caret() {
-    let faults = faults_of(None, with("contains: pong", "contain: pong").as_bytes());
+    let faults = diagnostics(None, with("contains: pong", "contain: pong").as_bytes());
     let shown = render::render(&faults, Format::Text, false);
     insta::assert_snapshot!(shown, @r"
     error: unknown key `contain`
@@ -265,7 +262,7 @@ fn a_diagnostic_shows_its_line_with_a_caret() {
 
 #[test]
 fn a_caret_stands_below_wide_characters_and_tabs() {
-    let shown = |text: &str| render::render(&faults_of(None, text.as_bytes()), Format::Text, false);
+    let shown = |text: &str| render::render(&diagnostics(None, text.as_bytes()), Format::Text, false);
     insta::assert_snapshot!(shown(&with("{ contains: pong }", "{ contains: 漢字, contian: x }")), @r"
     error: unknown key `contian`
      --> cell.yaml:6:27  expect.reply.text.contian
@@ -292,7 +289,7 @@ fn a_caret_stands_below_wide_characters_and_tabs() {
 
 #[test]
 fn entries_for_gitlab_have_different_fingerprints() {
-    let faults = faults_of(
+    let faults = diagnostics(
         None,
         GOOD.replace("contains: pong", "contains: \"\\q\"").as_bytes(),
     );
@@ -304,13 +301,11 @@ fn entries_for_gitlab_have_different_fingerprints() {
 
 #[test]
 fn annotations_are_escaped() {
-    let faults = faults_of(None, with("contains: pong", "matches: '%('").as_bytes());
+    let faults = diagnostics(None, with("contains: pong", "matches: '%('").as_bytes());
     let github = render::render(&faults, Format::Github, false);
-    assert!(
-        github.starts_with(
-            "::error file=cell.yaml,line=6,col=24,title=expect.reply.text.matches::not a regular expression"
-        ),
-        "{github}"
+    assert_starts(
+        &github,
+        "::error file=cell.yaml,line=6,col=24,title=expect.reply.text.matches::not a regular expression",
     );
     assert_has(&github, "%25(");
     assert_eq!(github.lines().count(), 1);
@@ -324,7 +319,7 @@ fn annotations_are_escaped() {
 
 #[test]
 fn control_characters_of_a_file_do_not_reach_the_terminal() {
-    let faults = faults_of(None, and("\"a\u{1b}[31m\": x\n").as_bytes());
+    let faults = diagnostics(None, and("\"a\u{1b}[31m\": x\n").as_bytes());
     let shown = render::render(&faults, Format::Text, false);
     assert!(!shown.contains('\u{1b}'), "{shown:?}");
 }

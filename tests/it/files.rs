@@ -4,18 +4,18 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
+use crate::support::cell::GOOD;
+use crate::support::files::Folder;
+use crate::support::project::{has, open, summary, two_features};
+use crate::support::text::assert_starts;
 use compat_matrix::document::Diagnostic;
 use compat_matrix::plan::Planned;
-use tempfile::TempDir;
-
-use crate::support::cell::GOOD;
-use crate::support::project::{brief, has, open, project, write};
 
 #[test]
 fn a_cell_without_a_file_is_no_trial() {
-    let folder = project();
-    write(&folder, "cells/second/there.yaml", GOOD);
-    write(&folder, "cells/first/here.yaml", GOOD);
+    let folder = two_features();
+    folder.write("cells/second/there.yaml", GOOD);
+    folder.write("cells/first/here.yaml", GOOD);
     let names: Vec<String> = open(&folder).trials().iter().map(ToString::to_string).collect();
     assert_eq!(
         names,
@@ -30,7 +30,7 @@ fn a_cell_without_a_file_is_no_trial() {
 
 #[test]
 fn names_that_begin_with_an_underscore_are_ignored() {
-    let folder = project();
+    let folder = two_features();
     for file in [
         "first/_here.yaml",
         "first/_red.png",
@@ -38,21 +38,17 @@ fn names_that_begin_with_an_underscore_are_ignored() {
         "first/_notes/here.yaml",
         "first/.here.yaml.swp",
     ] {
-        write(&folder, &format!("cells/{file}"), "not: [a, cell");
+        folder.write(&format!("cells/{file}"), "not: [a, cell");
     }
     let project = open(&folder);
-    assert_eq!(brief(&project.layout_faults), "");
+    assert_eq!(summary(&project.layout_faults), "");
     assert_eq!(project.trials(), []);
 }
 
 #[test]
 fn each_feature_needs_a_folder_and_each_folder_a_feature() {
-    let folder = project();
-    fs::rename(
-        folder.path().join("cells/second"),
-        folder.path().join("cells/secnd"),
-    )
-    .expect("a folder");
+    let folder = two_features();
+    fs::rename(folder.path("cells/second"), folder.path("cells/secnd")).expect("a folder");
     let faults = open(&folder).layout_faults;
     has(
         &faults,
@@ -66,12 +62,12 @@ fn each_feature_needs_a_folder_and_each_folder_a_feature() {
 
 #[test]
 fn files_that_are_no_cells_get_a_diagnostic() {
-    let folder = project();
-    write(&folder, "cells/first/hree.yaml", GOOD);
-    write(&folder, "cells/first/there.yml", GOOD);
-    write(&folder, "cells/first/red.png", "");
-    write(&folder, "cells/stray.yaml", GOOD);
-    fs::create_dir_all(folder.path().join("cells/first/here.yaml")).expect("a folder");
+    let folder = two_features();
+    folder.write("cells/first/hree.yaml", GOOD);
+    folder.write("cells/first/there.yml", GOOD);
+    folder.write("cells/first/red.png", "");
+    folder.write("cells/stray.yaml", GOOD);
+    fs::create_dir_all(folder.path("cells/first/here.yaml")).expect("a folder");
     let faults = open(&folder).layout_faults;
     has(
         &faults,
@@ -98,9 +94,9 @@ fn files_that_are_no_cells_get_a_diagnostic() {
 
 #[test]
 fn a_broken_cell_breaks_only_its_own_trials() {
-    let folder = project();
-    write(&folder, "cells/first/here.yaml", "prompt: [\n");
-    write(&folder, "cells/second/here.yaml", GOOD);
+    let folder = two_features();
+    folder.write("cells/first/here.yaml", "prompt: [\n");
+    folder.write("cells/second/here.yaml", GOOD);
     let project = open(&folder);
     let plan = |name: &str| project.plan(None, &name.parse().expect("a trial's name"));
     assert!(matches!(plan("first::here::one"), Planned::Broken(faults) if faults[0].place.line == 2));
@@ -109,11 +105,11 @@ fn a_broken_cell_breaks_only_its_own_trials() {
 
 #[test]
 fn a_broken_shared_file_breaks_only_its_feature() {
-    let folder = project();
-    write(&folder, "cells/first/_shared.yaml", "promt: Say pong\n");
-    write(&folder, "cells/first/here.yaml", GOOD);
-    write(&folder, "cells/first/there.yaml", GOOD);
-    write(&folder, "cells/second/here.yaml", GOOD);
+    let folder = two_features();
+    folder.write("cells/first/_shared.yaml", "promt: Say pong\n");
+    folder.write("cells/first/here.yaml", GOOD);
+    folder.write("cells/first/there.yaml", GOOD);
+    folder.write("cells/second/here.yaml", GOOD);
     let project = open(&folder);
     let plan = |name: &str| project.plan(None, &name.parse().expect("a trial's name"));
     for name in ["first::here::one", "first::there::two"] {
@@ -138,13 +134,9 @@ fn a_broken_shared_file_breaks_only_its_feature() {
 
 #[test]
 fn a_cell_that_is_not_applicable_needs_no_valid_shared_file() {
-    let folder = project();
-    write(&folder, "cells/first/_shared.yaml", "promt: Say pong\n");
-    write(
-        &folder,
-        "cells/first/here.yaml",
-        "not_applicable: no such thing here\n",
-    );
+    let folder = two_features();
+    folder.write("cells/first/_shared.yaml", "promt: Say pong\n");
+    folder.write("cells/first/here.yaml", "not_applicable: no such thing here\n");
     let project = open(&folder);
     let plan = project.plan(None, &"first::here::one".parse().expect("a trial's name"));
     assert!(matches!(plan, Planned::NotApplicable(_)));
@@ -156,25 +148,22 @@ fn a_cell_that_is_not_applicable_needs_no_valid_shared_file() {
 
 #[test]
 fn a_named_path_is_checked_with_its_shared_layer_only() {
-    let folder = project();
-    write(
-        &folder,
+    let folder = two_features();
+    folder.write(
         "cells/first/_shared.yaml",
         "timeout_seconds: 5\nexpect:\n  more:\n    text: { matches: '(' }\n",
     );
-    write(&folder, "cells/first/here.yaml", GOOD);
-    write(&folder, "cells/first/there.yaml", GOOD);
-    write(&folder, "cells/second/here.yaml", "prompt: [\n");
-    let check = |path: &str| brief(&open(&folder).check(&[path.into()]));
-    assert!(
-        check("cells/first/here.yaml").starts_with("cells/first/_shared.yaml:4 not a regular expression")
+    folder.write("cells/first/here.yaml", GOOD);
+    folder.write("cells/first/there.yaml", GOOD);
+    folder.write("cells/second/here.yaml", "prompt: [\n");
+    let check = |path: &str| summary(&open(&folder).check(&[path.into()]));
+    assert_starts(
+        &check("cells/first/here.yaml"),
+        "cells/first/_shared.yaml:4 not a regular expression",
     );
     let of_shared = check("cells/first/_shared.yaml");
-    assert!(
-        of_shared.starts_with("cells/first/_shared.yaml:4 not a regular expression"),
-        "{of_shared}"
-    );
-    assert!(check("cells/second").starts_with("cells/second/here.yaml:2"));
+    assert_starts(&of_shared, "cells/first/_shared.yaml:4 not a regular expression");
+    assert_starts(&check("cells/second"), "cells/second/here.yaml:2");
     assert_eq!(check("cells/second").lines().count(), 1);
     assert_eq!(check("manifest.yaml"), "");
     assert_eq!(check(".").lines().count(), 2);
@@ -182,8 +171,8 @@ fn a_named_path_is_checked_with_its_shared_layer_only() {
 
 #[test]
 fn a_cell_of_ten_megabytes_is_not_read() {
-    let folder = project();
-    write(&folder, "cells/first/here.yaml", &"#".repeat(10_000_000));
+    let folder = two_features();
+    folder.write("cells/first/here.yaml", &"#".repeat(10_000_000));
     has(
         &open(&folder).check(&[]),
         "cells/first/here.yaml:0 the file is too large",
@@ -195,25 +184,25 @@ fn ten_thousand_cells_are_listed_without_being_read() {
     // In memory where that is possible: a busy disk takes seconds for as many files.
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() {
-        TempDir::new_in(memory)
+        Folder::in_folder(memory)
     } else {
-        TempDir::new()
-    }
-    .expect("a temporary folder");
+        Folder::new()
+    };
     let mut manifest = String::from("schema_version: \"1\"\nproviders: [a, b, c, d, e]\nfeatures:\n");
     for number in 0..2_000 {
         manifest.push_str(&format!("  - id: feature_{number}\n    name: Feature {number}\n"));
-        let cells = folder.path().join(format!("cells/feature_{number}"));
-        fs::create_dir_all(&cells).expect("a folder");
         for provider in ["a", "b", "c", "d", "e"] {
-            fs::write(cells.join(format!("{provider}.yaml")), "not: [a, cell").expect("a file");
+            folder.write(
+                &format!("cells/feature_{number}/{provider}.yaml"),
+                "not: [a, cell",
+            );
         }
     }
     manifest.push_str("tiers:\n  - { id: one, name: One, model: m }\naliases:\n");
     for provider in ["a", "b", "c", "d", "e"] {
         manifest.push_str(&format!("  {provider}: \"{{model}}-{provider}\"\n"));
     }
-    write(&folder, "manifest.yaml", &manifest);
+    folder.write("manifest.yaml", &manifest);
     let started = Instant::now();
     let project = open(&folder);
     let trials = project.trials();
@@ -227,18 +216,18 @@ fn ten_thousand_cells_are_listed_without_being_read() {
 
 #[test]
 fn a_cell_without_a_file_gets_a_note() {
-    let folder = project();
-    write(&folder, "cells/first/here.yaml", GOOD);
-    write(&folder, "cells/first/there.yaml", GOOD);
-    write(&folder, "cells/second/here.yaml", GOOD);
+    let folder = two_features();
+    folder.write("cells/first/here.yaml", GOOD);
+    folder.write("cells/first/there.yaml", GOOD);
+    folder.write("cells/second/here.yaml", GOOD);
     let project = open(&folder);
-    let notes = brief(&project.notes(&[]));
+    let notes = summary(&project.notes(&[]));
     assert_eq!(
         notes,
         "cells/second/there.yaml:0 `second::there` has no file, so the matrix shows it as not tested | write what must hold \
          there, or `not_applicable` and why\n"
     );
-    assert_eq!(brief(&project.notes(&["cells/first".into()])), "");
+    assert_eq!(summary(&project.notes(&["cells/first".into()])), "");
     assert!(
         !project
             .check(&[])
@@ -249,17 +238,17 @@ fn a_cell_without_a_file_gets_a_note() {
 
 #[test]
 fn a_gap_in_a_shared_file_is_reported_once_with_its_cells() {
-    let folder = project();
-    write(&folder, "cells/first/_shared.yaml", "prompt: Say pong\n");
+    let folder = two_features();
+    folder.write("cells/first/_shared.yaml", "prompt: Say pong\n");
     let expect = "expect:\n  reply:\n    text: { contains: pong }\n";
-    write(&folder, "cells/first/here.yaml", expect);
-    write(&folder, "cells/first/there.yaml", expect);
+    folder.write("cells/first/here.yaml", expect);
+    folder.write("cells/first/there.yaml", expect);
     let faults: Vec<Diagnostic> = open(&folder).check(&["cells/first".into()]);
     let lacking: Vec<&Diagnostic> = faults
         .iter()
         .filter(|fault| fault.message == "the simulated provider has no reply")
         .collect();
-    assert_eq!(lacking.len(), 1, "{}", brief(&faults));
+    assert_eq!(lacking.len(), 1, "{}", summary(&faults));
     assert_eq!(lacking[0].place.file, Path::new("cells/first/_shared.yaml"));
     let cells: Vec<String> = lacking[0]
         .related
@@ -271,12 +260,12 @@ fn a_gap_in_a_shared_file_is_reported_once_with_its_cells() {
 
 #[test]
 fn a_pipe_or_a_broken_link_is_reported_and_not_read() {
-    let folder = project();
-    let path = |name: &str| folder.path().join("cells/first").join(name);
+    let folder = two_features();
+    let path = |name: &str| folder.path("cells/first").join(name);
     nix::unistd::mkfifo(&path("here.yaml"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
     std::os::unix::fs::symlink("nowhere.yaml", path("there.yaml")).expect("a link");
-    write(&folder, "cells/second/here.yaml", GOOD);
-    std::os::unix::fs::symlink("there.yaml", folder.path().join("cells/second/there.yaml")).expect("a link");
+    folder.write("cells/second/here.yaml", GOOD);
+    std::os::unix::fs::symlink("there.yaml", folder.path("cells/second/there.yaml")).expect("a link");
     let faults = open(&folder).check(&[]);
     has(
         &faults,
@@ -294,13 +283,13 @@ fn a_pipe_or_a_broken_link_is_reported_and_not_read() {
 
 #[test]
 fn a_missing_attachment_gets_a_suggestion() {
-    let folder = project();
+    let folder = two_features();
     let cell = GOOD.replace(
         "prompt: Say pong",
         "prompts: [[{ text: x }, { image: _read.png }]]",
     );
-    write(&folder, "cells/first/here.yaml", &cell);
-    write(&folder, "cells/first/_red.png", "");
+    folder.write("cells/first/here.yaml", &cell);
+    folder.write("cells/first/_red.png", "");
     has(
         &open(&folder).check(&["cells/first".into()]),
         "`_read.png` cannot be read: there is no such file in the feature's folder (did you mean `_red.png`?)",

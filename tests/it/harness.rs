@@ -10,7 +10,7 @@ use compat_matrix::results::{Results, TrialResult};
 
 use crate::support::claude::{fake_claude, hanging_claude};
 use crate::support::ran::Ran;
-use crate::support::small_project::{Small, simulator, write};
+use crate::support::small_project::{Small, simulator};
 use crate::support::text::{assert_has, assert_lacks};
 
 #[tokio::test]
@@ -57,12 +57,12 @@ async fn listing_applies_the_filters_and_starts_nothing() {
         assert_eq!(listed.listed().len(), 8, "{arguments:?}");
     }
     // nextest lists this way, and broken cells do not matter.
-    write(&small.root().join("cells/text/anthropic.yaml"), "expect: [");
+    small.write("cells/text/anthropic.yaml", "expect: [");
     assert_eq!(
         small.run(&["--list", "--format", "terse"]).await.listed().len(),
         8
     );
-    assert!(!small.root().join("compat-results.json").exists());
+    assert!(!small.path("compat-results.json").exists());
 }
 
 #[tokio::test]
@@ -71,13 +71,13 @@ async fn not_applicable_trials_are_ignored_and_start_nothing() {
     // The start of a session would fail.
     small.set(env::LITELLM_PROXY_BASE_URL, "http://127.0.0.1:1");
     let ran = small.run(&["--ignored"]).await;
-    assert_eq!(ran.status, Some(0), "{ran:?}");
+    ran.exits(0);
     ran.out_has("... ignored (no Claude there)", 4);
     ran.out_has("0 passed; 0 failed; 4 ignored; 0 measured; 4 filtered out", 1);
     let results = small.results();
     assert_eq!((results.run.selected, results.run.complete), (4, true));
     let refused = small.run(&["--ignored", "--include-ignored"]).await;
-    assert_eq!(refused.status, Some(2), "{refused:?}");
+    refused.exits(2);
 }
 
 #[tokio::test]
@@ -96,10 +96,10 @@ async fn unknown_names_are_refused_with_the_known_ones() {
         (&["--test-threads", "0"], "number would be zero"),
     ] {
         let ran = small.run(arguments).await;
-        assert_eq!(ran.status, Some(2), "{ran:?}");
+        ran.exits(2);
         ran.err_has(expected);
     }
-    write(&small.root().join("compat-results.json"), "{}");
+    small.write("compat-results.json", "{}");
     let ran = small.run(&["--status", "fail", "--list"]).await;
     ran.err_has("contains no results");
     let mut small = Small::new();
@@ -111,7 +111,7 @@ async fn unknown_names_are_refused_with_the_known_ones() {
 #[tokio::test]
 async fn a_filter_without_match_keeps_the_last_results() {
     let small = Small::new();
-    write(&small.root().join("compat-results.json"), "the last results");
+    small.write("compat-results.json", "the last results");
     for (arguments, expected) in [
         (
             &["wrods"][..],
@@ -131,15 +131,15 @@ async fn a_filter_without_match_keeps_the_last_results() {
         ),
     ] {
         let ran = small.run(arguments).await;
-        assert_eq!(ran.status, Some(0), "{ran:?}");
+        ran.exits(0);
         ran.err_has(expected);
         ran.out_has("8 filtered out", 1);
-        let left = std::fs::read_to_string(small.root().join("compat-results.json")).unwrap();
+        let left = small.read("compat-results.json");
         assert_eq!(left, "the last results");
     }
-    write(&small.root().join("cells/wrods/anthropic.yaml"), "prompt: ping\n");
+    small.write("cells/wrods/anthropic.yaml", "prompt: ping\n");
     let stray = small.run(&["wrods"]).await;
-    assert_eq!(stray.status, Some(2), "{stray:?}");
+    stray.exits(2);
     stray.err_has("cells/wrods");
 }
 
@@ -150,7 +150,7 @@ async fn a_session_error_is_printed_once_and_recorded_for_each_trial() {
     small.set(env::LITELLM_PROXY_API_KEY, "a-key");
     small.set(env::COMPAT_CLAUDE, "/no/such/claude");
     let ran = small.run(&["anthropic"]).await;
-    assert_eq!(ran.status, Some(2), "{ran:?}");
+    ran.exits(2);
     ran.out_has("see the error at the end", 4);
     assert_eq!(
         ran.err.matches("no trial could be run: ").count(),
@@ -161,7 +161,7 @@ async fn a_session_error_is_printed_once_and_recorded_for_each_trial() {
     let told = ran.err.split("no trial could be run: ").nth(1).unwrap();
     let reason = told.lines().next().unwrap();
     assert_lacks(&ran.out, reason);
-    let recorded = std::fs::read_to_string(small.root().join("test-results/junit.xml")).unwrap();
+    let recorded = small.read("test-results/junit.xml");
     assert_eq!(recorded.matches("<testcase").count(), 4);
     assert_has(&recorded, "the session could not be started");
 }
@@ -171,7 +171,7 @@ async fn failed_trials_are_rerun_until_all_pass() {
     let simulator = simulator().await;
     let small = Small::attached(&simulator);
     let whole = small.run(&["--test-threads", "2"]).await;
-    assert_eq!(whole.status, Some(101), "{whole:?}");
+    whole.exits(101);
     whole.out_has("2 passed; 2 failed; 4 ignored", 1);
     let listed = |arguments: &'static [&str]| {
         let small = &small;
@@ -197,23 +197,21 @@ async fn failed_trials_are_rerun_until_all_pass() {
     );
 
     // After a fix, the failed trials are rerun, and the results contain only them.
-    write(
-        &small.root().join("cells/words/_shared.yaml"),
+    small.write(
+        "cells/words/_shared.yaml",
         "prompt: ping\nreplies:\n  - content:\n      - text: pong\nexpect:\n  ended:\n    exit: 0\n  \
          reply:\n    tiers: [opus]\n    text: { equals: other }\n",
     );
     let again = small.run(&["--rerun-failed"]).await;
-    assert_eq!(again.status, Some(101), "{again:?}");
+    again.exits(101);
     assert_eq!(small.finished(), failed);
     assert_eq!(small.run(&["--rerun-failed"]).await.status, Some(101));
     assert_eq!(small.finished(), failed[1..]);
-    write(
-        &small.root().join("cells/words/_shared.yaml"),
-        "prompt: ping\nreplies:\n  - content:\n      - text: pong\nexpect:\n  reply:\n    text: { equals: pong }\n",
+    small.write("cells/words/_shared.yaml", "prompt: ping\nreplies:\n  - content:\n      - text: pong\nexpect:\n  reply:\n    text: { equals: pong }\n",
     );
     assert_eq!(small.run(&["--rerun-failed"]).await.status, Some(0));
     let nothing = small.run(&["--rerun-failed"]).await;
-    assert_eq!(nothing.status, Some(0), "{nothing:?}");
+    nothing.exits(0);
     nothing.err_has("nothing to run");
     assert_eq!(small.finished(), failed[1..], "the results are unchanged");
     simulator.shutdown().await;
@@ -223,12 +221,9 @@ async fn failed_trials_are_rerun_until_all_pass() {
 async fn an_interrupted_run_lists_unfinished_trials_to_rerun() {
     let simulator = simulator().await;
     let mut small = Small::attached(&simulator);
-    let scenario = small.root().join("scenario.json");
-    std::fs::write(&scenario, r#"["hang"]"#).unwrap();
-    let hanging = hanging_claude(small.root(), &scenario);
-    small.set(env::COMPAT_CLAUDE, hanging.to_str().unwrap());
+    small.set(env::COMPAT_CLAUDE, &hanging_claude(small.root()));
     let mut harness = small.harness(&["text"]).spawn().expect("the harness starts");
-    let results = small.root().join("compat-results.json");
+    let results = small.path("compat-results.json");
     let unfinished = loop {
         if let Some(read) = std::fs::read_to_string(&results)
             .ok()
@@ -245,7 +240,7 @@ async fn an_interrupted_run_lists_unfinished_trials_to_rerun() {
     assert!(!small.results().run.complete);
     small.set(env::COMPAT_CLAUDE, fake_claude().to_str().unwrap());
     let again = small.run(&["--rerun-failed"]).await;
-    assert_eq!(again.status, Some(0), "{again:?}");
+    again.exits(0);
     assert_eq!(
         small.finished(),
         ["text::anthropic::haiku", "text::anthropic::opus"]
@@ -264,8 +259,7 @@ async fn with_closed_stdout(mut command: Command) -> Ran {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     command.stdout(writer);
-    let output = tokio::task::spawn_blocking(move || command.output()).await;
-    Ran::new(output.unwrap().unwrap())
+    Ran::beside(command).await
 }
 
 #[tokio::test]
@@ -274,11 +268,11 @@ async fn a_closed_stdout_causes_no_panic() {
     let listed = with_closed_stdout(small.harness(&["--list"])).await;
     assert_eq!((listed.status, listed.err.as_str()), (Some(0), ""));
     let run = with_closed_stdout(small.harness(&["--ignored"])).await;
-    assert_eq!(run.status, Some(2), "{}", run.err);
+    run.exits(2);
     let said = run.err.lines().last().unwrap_or_default();
     assert!(said.starts_with("error: stdout was closed"), "{}", run.err);
-    assert_lacks(&run.err, "panicked");
-    write(&small.root().join("cells/text/_shared.yaml"), "promt: ping\n");
+    run.err_lacks("panicked");
+    small.write("cells/text/_shared.yaml", "promt: ping\n");
     let compat = env!("CARGO_BIN_EXE_compat");
     for (arguments, status) in [
         (&["check"][..], 3),
@@ -299,7 +293,7 @@ async fn a_list_can_be_written_to_a_file() {
     let small = Small::new();
     let ran = small.run(&["--list", "--logfile", "list.txt", "words"]).await;
     assert_eq!((ran.status, ran.out.as_str()), (Some(0), ""));
-    let listed = std::fs::read_to_string(small.root().join("list.txt")).unwrap();
+    let listed = small.read("list.txt");
     assert_eq!(listed.lines().count(), 4, "{listed}");
     let ran = small.run(&["--list", "wrods"]).await;
     assert_eq!((ran.status, ran.out.as_str()), (Some(0), ""));
@@ -309,9 +303,9 @@ async fn a_list_can_be_written_to_a_file() {
 #[tokio::test]
 async fn mistakes_of_a_shared_file_are_printed_once() {
     let small = Small::new();
-    write(&small.root().join("cells/text/_shared.yaml"), "promt: ping\n");
+    small.write("cells/text/_shared.yaml", "promt: ping\n");
     let ran = small.run(&["text::anthropic"]).await;
-    assert_eq!(ran.status, Some(102), "{}", ran.out);
+    ran.exits(102);
     ran.out_has("unknown key `promt`", 1);
     ran.out_has("the cell cannot be read, see text::anthropic::", 1);
     for entry in small.results().results {
@@ -325,8 +319,7 @@ async fn mistakes_of_a_shared_file_are_printed_once() {
 #[tokio::test]
 async fn a_part_of_a_name_gets_suggestions() {
     let small = Small::new();
-    let compat = env!("CARGO_BIN_EXE_compat");
-    std::fs::remove_file(small.root().join("cells/text/azure.yaml")).unwrap();
+    std::fs::remove_file(small.path("cells/text/azure.yaml")).unwrap();
     for (arguments, told) in [
         (
             ["explain", "words"],
@@ -346,13 +339,13 @@ async fn a_part_of_a_name_gets_suggestions() {
             "`words` is neither a folder nor a trial, expected `feature::provider::tier`",
         ),
     ] {
-        let ran = Ran::new(small.program(compat, &arguments).output().unwrap());
-        assert_eq!(ran.status, Some(1), "{arguments:?}");
+        let ran = small.compat(&arguments).await;
+        ran.exits(1);
         assert!(ran.err.contains(told), "{arguments:?}: {}", ran.err);
     }
-    write(&small.root().join("notes.txt"), "");
-    let ran = Ran::new(small.program(compat, &["check", "notes.txt"]).output().unwrap());
-    assert_eq!(ran.status, Some(0));
+    small.write("notes.txt", "");
+    let ran = small.compat(&["check", "notes.txt"]).await;
+    ran.exits(0);
     ran.err_has("`notes.txt` is none of the files that are checked");
 }
 
@@ -392,7 +385,7 @@ async fn changed_cells_start_first() {
     assert_eq!(first().await.as_deref(), Some("text"));
     let file = std::fs::File::options()
         .append(true)
-        .open(small.root().join("cells/words/anthropic.yaml"));
+        .open(small.path("cells/words/anthropic.yaml"));
     let later = SystemTime::now() + Duration::from_secs(600);
     file.unwrap().set_modified(later).unwrap();
     assert_eq!(first().await.as_deref(), Some("words"));

@@ -16,7 +16,7 @@ use compat_matrix::results::{CellStatus, Results};
 use unicode_width::UnicodeWidthStr;
 
 use crate::support::sample_run::{failure, manifest, results, run, time, trial};
-use crate::support::text::assert_has;
+use crate::support::text::{assert_has, assert_starts};
 use crate::support::{MATRIX, RESULTS};
 
 fn stamp() -> Stamp {
@@ -132,16 +132,11 @@ fn the_status_of_a_cell_follows_from_its_tiers() {
 #[test]
 fn the_error_names_every_failed_tier_in_order() {
     let text = |tiers| aggregated(tiers).text().unwrap().to_owned();
-    assert!(
-        text("pfp").starts_with("sonnet: the image is lost\nexpected: an `image/png` block"),
-        "{}",
-        text("pfp")
+    assert_starts(
+        &text("pfp"),
+        "sonnet: the image is lost\nexpected: an `image/png` block",
     );
-    assert!(
-        text("fpf").starts_with("haiku, opus: the image is lost\n"),
-        "{}",
-        text("fpf")
-    );
+    assert_starts(&text("fpf"), "haiku, opus: the image is lost\n");
     let two = text("gfp");
     assert!(
         two.starts_with("haiku: the provider is down\n") && two.contains("\nsonnet: the image is lost\n"),
@@ -158,16 +153,19 @@ fn a_result_outside_the_manifest_is_an_error_with_suggestion() {
         build(&manifest(), &results, &stamp()).unwrap_err().to_string()
     };
     let feature = error("tool_us::anthropic::haiku");
-    assert!(
-        feature.starts_with("results[0].feature_id: the manifest has no `tool_us`, it has `basic"),
-        "{feature}"
+    assert_starts(
+        &feature,
+        "results[0].feature_id: the manifest has no `tool_us`, it has `basic",
     );
     assert!(feature.ends_with(": did you mean `tool_use`?"), "{feature}");
     assert_eq!(
         error("vision::anthropic::mythos"),
         "results[0].tier: the manifest has no `mythos`, it has `haiku`, `sonnet`, `opus`"
     );
-    assert!(error("vision::vertex::haiku").starts_with("results[0].provider: the manifest has no `vertex`"));
+    assert_starts(
+        &error("vision::vertex::haiku"),
+        "results[0].provider: the manifest has no `vertex`",
+    );
 }
 
 #[test]

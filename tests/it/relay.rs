@@ -1,6 +1,5 @@
 //! The relay: what it forwards and records, and how it applies a mutant.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -9,20 +8,18 @@ use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
-use compat_matrix::ids::{CellId, FeatureId, ProviderId, TierId, TrialKey};
-use compat_matrix::mutants::{self, Known, Mutant, MutantName, Position};
+use compat_matrix::ids::TrialKey;
+use compat_matrix::mutants::Position;
 use compat_matrix::relay::{Mutation, Relay};
 use compat_matrix::wire::exchange::Body as RecordedBody;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::support::loopback::serve;
-use crate::support::provider_client::{
-    Gateway, MODEL, new_key, prompt, read_stream, script, streamed_text, text,
-};
+use crate::support::loopback::{serve, unused_port};
+use crate::support::mutant::mutant;
+use crate::support::provider_client::{Gateway, MODEL, new_key, prompt, read_stream, streamed_text, text};
 
 /// Starts a server on loopback that calls `answer`, and returns its address.
 async fn upstream<F, A>(answer: F) -> String
@@ -62,20 +59,7 @@ fn event(text: &str) -> Bytes {
 }
 
 fn mutation(yaml: &str) -> Arc<Mutation> {
-    let cell = CellId {
-        feature: FeatureId::new("tool_use"),
-        provider: ProviderId::new("anthropic"),
-    };
-    let known = Known {
-        providers: &[ProviderId::new("anthropic")],
-        tiers: &[TierId::new("haiku")],
-        cells: &[(cell, None)],
-    };
-    let whole = format!(
-        "description: A bug.\nsources: [\"https://example.com\"]\n{yaml}\nkilled_by: {{ run: [tool_use] }}\n"
-    );
-    let name = MutantName::new("class", "name");
-    let mutant: Mutant = mutants::resolve(name, Path::new("m.yaml"), whole.as_bytes(), &known).unwrap();
+    let mutant = mutant(&format!("{yaml}\nkilled_by: {{ run: [tool_use] }}")).unwrap();
     Arc::new(Mutation::new(Arc::new(mutant)))
 }
 
@@ -122,8 +106,7 @@ async fn every_route_of_the_provider_passes_through() {
     let gateway = Gateway::start().await;
     let relay = relay(Position::Behind, gateway.simulator.base_url()).await;
     for route in compat_matrix::wire::Route::ALL {
-        let key = new_key();
-        gateway.simulator.register(key, script([text("one two three")]));
+        let key = gateway.trial([text("one two three")]);
         relay.register(key, None, None);
         let mut request = gateway.ask(route, true, &prompt(key)).build().unwrap();
         let port = reqwest::Url::parse(relay.base_url()).unwrap().port();
@@ -200,9 +183,7 @@ async fn a_broken_stream_breaks_for_the_client_and_is_recorded() {
 
 #[tokio::test]
 async fn a_request_without_reply_closes_the_connection() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    let address = format!("http://127.0.0.1:{}", unused_port());
     let relay = relay(Position::Front, &address).await;
     let key = new_key();
     relay.register(key, None, None);

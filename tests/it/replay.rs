@@ -3,15 +3,17 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use compat_matrix::evidence::Evidence;
 use compat_matrix::files::evidence_files;
-use compat_matrix::wire::exchange::{Body, GatewayExchange, GatewayReply, Lockstep, SentEvent};
+use compat_matrix::wire::exchange::{Body, Lockstep, SentEvent};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::evidence::{self, Builder as _};
+use crate::support::loopback::unused_port;
+use crate::support::ran::{compat, printed};
 use crate::support::text::{assert_has, assert_lacks};
 
 /// A run whose gateway drops `top_k`, and whose request has a secret in it.
@@ -28,31 +30,12 @@ fn lossy() -> Evidence {
     exchange.request.at_ms = 5;
     exchange.reply.events = vec![SentEvent {
         at_ms: 6,
-        data: answer.clone(),
+        data: answer,
     }];
-    let mut request = exchange.request.clone();
-    request.at_ms = 0;
-    request.body = Body::Json(sent);
-    request
-        .headers
-        .push(("authorization".into(), "[redacted, 9 bytes]".into()));
-    let passage = GatewayExchange {
-        number: 1,
-        turn: Some(1),
-        operation: exchange.operation,
-        request,
-        reply: Some(GatewayReply {
-            at_ms: 7,
-            status: 200,
-            headers: vec![("content-type".into(), "application/json".into())],
-            stream: false,
-            events: vec![SentEvent {
-                at_ms: 7,
-                data: answer,
-            }],
-            cut_off: false,
-        }),
-    };
+    let mut passage = evidence::gateway_exchange(&exchange, "application/json");
+    passage.request.body = Body::Json(sent);
+    let headers = &mut passage.request.headers;
+    headers.push(("authorization".into(), "[redacted, 9 bytes]".into()));
     let mut evidence = evidence::nothing()
         .answered(evidence::text_message("pong"))
         .ended("pong")
@@ -67,24 +50,6 @@ fn folder_of(evidence: &Evidence) -> TempDir {
     folder
 }
 
-fn compat(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_compat"))
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .expect("the binary `compat`")
-}
-
-fn shown(folder: &Path, arguments: &[&str]) -> String {
-    let output = compat(folder, arguments);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).expect("UTF-8")
-}
-
 #[test]
 fn evidence_survives_writing_and_reading() {
     let evidence = lossy();
@@ -95,7 +60,7 @@ fn evidence_survives_writing_and_reading() {
 #[test]
 fn a_timeline_follows_a_request_to_the_provider_and_back() {
     let folder = folder_of(&lossy());
-    let text = shown(folder.path(), &["show", "."]);
+    let text = printed(&folder, &["show", "."]);
     let mut rest = text.as_str();
     for words in [
         "claude   → gateway   POST /v1/messages",
@@ -112,7 +77,7 @@ fn a_timeline_follows_a_request_to_the_provider_and_back() {
             .unwrap_or_else(|| panic!("no `{words}` in its place in\n{text}"));
         rest = &rest[at + words.len()..];
     }
-    let steps: Value = serde_json::from_str(&shown(folder.path(), &["show", ".", "--json"])).expect("JSON");
+    let steps: Value = serde_json::from_str(&printed(&folder, &["show", ".", "--json"])).expect("JSON");
     assert_eq!(steps["steps"][0]["who"], "to_gateway", "{steps:#}");
 }
 
@@ -123,20 +88,19 @@ fn a_curl_command_has_no_secret() {
         &["show", ".", "--curl"][..],
         &["show", ".", "--curl=provider", "--turn", "1"],
     ] {
-        let text = shown(folder.path(), arguments);
+        let text = printed(&folder, arguments);
         assert_lacks(&text, "sk-abc");
         assert_lacks(&text, "[redacted, 9");
         assert_has(&text, "curl -sS -N -i -X POST \"${");
         assert_has(&text, "'/v1/messages'");
     }
-    let raw = shown(folder.path(), &["show", ".", "--raw"]);
+    let raw = printed(&folder, &["show", ".", "--raw"]);
     assert_has(
         &raw,
         "=== gateway → provider  exchanges.jsonl:1\nPOST /v1/messages HTTP/1.1",
     );
-    let none = compat(folder.path(), &["show", ".", "--curl", "--turn", "7"]);
-    let told = String::from_utf8_lossy(&none.stderr).into_owned();
-    assert_has(&told, "there is no request 7: 1 were recorded");
+    let none = compat(&folder, &["show", ".", "--curl", "--turn", "7"]);
+    none.err_has("there is no request 7: 1 were recorded");
 }
 
 #[test]
@@ -148,17 +112,10 @@ fn missing_evidence_is_an_error() {
         (["show", "."], "holds no evidence"),
         (["repro", "."], "holds no evidence"),
     ] {
-        let output = compat(folder.path(), &arguments);
-        assert!(!output.status.success());
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(told.contains(words), "{arguments:?}: {told}");
+        let output = compat(&folder, &arguments);
+        output.exits(1);
+        output.err_has(words);
     }
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
 }
 
 /// A gateway that passes one request on to `provider`, without `dropped` if that is not empty.
@@ -231,23 +188,23 @@ fn run_script(script: &Path, gateway: u16, port: u16) -> (Option<i32>, String) {
 fn a_script_reproduces_the_fault_only_with_a_faulty_gateway() {
     let folder = folder_of(&lossy());
     let script = folder.path().join("repro.py");
-    shown(folder.path(), &["repro", ".", "--output", "repro.py"]);
+    printed(&folder, &["repro", ".", "--output", "repro.py"]);
     let text = std::fs::read_to_string(&script).expect("a script");
     assert_lacks(&text, "sk-abc");
 
-    let port = free_port();
+    let port = unused_port();
     let (code, told) = run_script(&script, gateway(port, "top_k"), port);
     assert_eq!(code, Some(1), "{told}");
     assert_has(&told, "request 1: field `top_k` dropped: 5");
     assert_has(&told, "The fault shows.");
 
-    let port = free_port();
+    let port = unused_port();
     let (code, told) = run_script(&script, gateway(port, ""), port);
     assert_eq!(code, Some(0), "{told}");
     assert_has(&told, "now:           5");
 
     // Nobody listens there.
-    let (code, told) = run_script(&script, free_port(), free_port());
+    let (code, told) = run_script(&script, unused_port(), unused_port());
     assert_eq!(code, Some(2), "{told}");
 }
 
@@ -257,17 +214,8 @@ fn buffered() -> Evidence {
     let exchange = &mut evidence.exchanges[0];
     let passage = &mut evidence.sent[0];
     exchange.request.body = passage.request.body.clone();
-    let delta = |text: &str| json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "text_delta", "text": text } });
-    let events = [
-        json!({ "type": "message_start", "message": { "type": "message", "content": [], "usage": { "input_tokens": 10 } } }),
-        json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "text", "text": "" } }),
-        delta("po"),
-        delta("n"),
-        delta("g"),
-        json!({ "type": "content_block_stop", "index": 0 }),
-        json!({ "type": "message_delta", "delta": { "stop_reason": "end_turn" }, "usage": { "output_tokens": 2 } }),
-        json!({ "type": "message_stop" }),
-    ];
+    let message = json!({ "type": "message", "content": [], "usage": { "input_tokens": 10 } });
+    let events = evidence::text_events(message, &["po", "n", "g"], 2);
     let at = |first: u64| {
         let events = events.iter().zip(first..);
         events
@@ -325,10 +273,10 @@ fn passing_gateway(provider: u16, buffers: bool, repeats: bool) -> u16 {
 #[test]
 fn a_script_detects_a_gateway_that_buffers() {
     let folder = folder_of(&buffered());
-    shown(folder.path(), &["repro", ".", "--all", "--output", "repro.py"]);
+    printed(&folder, &["repro", ".", "--all", "--output", "repro.py"]);
     let script = folder.path().join("repro.py");
     for (buffers, expected) in [(true, 1), (false, 0)] {
-        let port = free_port();
+        let port = unused_port();
         let (code, told) = run_script(&script, passing_gateway(port, buffers, false), port);
         assert_eq!(code, Some(expected), "{told}");
         assert_has(&told, "content deltas held back");
@@ -349,10 +297,10 @@ fn a_script_detects_a_gateway_that_repeats_a_request() {
     evidence.exchanges[0].request.body = refused.request.body.clone();
     evidence.exchanges.insert(0, refused);
     let folder = folder_of(&evidence);
-    shown(folder.path(), &["repro", ".", "--all", "--output", "repro.py"]);
+    printed(&folder, &["repro", ".", "--all", "--output", "repro.py"]);
     let script = folder.path().join("repro.py");
     for (repeats, expected) in [(true, 1), (false, 0)] {
-        let port = free_port();
+        let port = unused_port();
         let (code, told) = run_script(&script, passing_gateway(port, false, repeats), port);
         assert_eq!(code, Some(expected), "{told}");
         assert_has(&told, "2 when recorded");
@@ -365,13 +313,13 @@ fn a_script_detects_a_gateway_that_drops_a_reply_header() {
     evidence.exchanges[0].request.body = evidence.sent[0].request.body.clone();
     evidence.exchanges[0].reply.headers = vec![("request-id".into(), "req_0815".into())];
     let folder = folder_of(&evidence);
-    shown(folder.path(), &["repro", ".", "--all", "--output", "repro.py"]);
+    printed(&folder, &["repro", ".", "--all", "--output", "repro.py"]);
     let script = folder.path().join("repro.py");
-    let port = free_port();
+    let port = unused_port();
     let (code, told) = run_script(&script, gateway(port, ""), port);
     assert_eq!(code, Some(1), "{told}");
     assert_has(&told, "header `request-id` dropped");
-    let port = free_port();
+    let port = unused_port();
     let (code, told) = run_script(&script, passing_gateway(port, false, false), port);
     assert_eq!(code, Some(0), "{told}");
     assert_has(&told, "now:           \"req_0815\"");
@@ -387,9 +335,9 @@ fn a_script_completes_a_reply_that_was_cut_off() {
     let back = evidence.sent[0].reply.as_mut().expect("a reply");
     back.events.truncate(3);
     let folder = folder_of(&evidence);
-    shown(folder.path(), &["repro", ".", "--all", "--output", "repro.py"]);
+    printed(&folder, &["repro", ".", "--all", "--output", "repro.py"]);
     let script = folder.path().join("repro.py");
-    let port = free_port();
+    let port = unused_port();
     let (code, told) = run_script(&script, passing_gateway(port, false, false), port);
     assert_eq!(code, Some(0), "{told}");
     assert_has(&told, "stop reason `stop_reason` dropped");
@@ -401,7 +349,6 @@ fn a_trial_without_a_difference_gets_no_script() {
     let body = evidence.exchanges[0].request.body.clone();
     evidence.sent[0].request.body = body;
     let folder = folder_of(&evidence);
-    let output = compat(folder.path(), &["repro", "."]);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_has(&told, "there is no fault to show");
+    let output = compat(&folder, &["repro", "."]);
+    output.err_has("there is no fault to show");
 }

@@ -303,11 +303,7 @@ async fn an_incomplete_environment_is_refused_with_a_hint() {
         variables.push((name, value.to_owned()));
         variables
     };
-    // A port that was free a moment ago: nothing listens there.
-    let nobody = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        format!("http://{}", listener.local_addr().unwrap())
-    };
+    let unused = format!("http://127.0.0.1:{}", loopback::unused_port());
     for (variables, expected) in [
         (
             without(env::LITELLM_PROXY_API_KEY),
@@ -334,7 +330,7 @@ async fn an_incomplete_environment_is_refused_with_a_hint() {
             "refuses the control key",
         ),
         (
-            with(env::COMPAT_PROVIDER_URL, &nobody),
+            with(env::COMPAT_PROVIDER_URL, &unused),
             "cannot reach the provider simulator at",
         ),
         (

@@ -1,17 +1,17 @@
 //! Resolving versions, with doubles of the package registry and of GitHub's API on loopback.
 
-use std::process::Output;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Response;
-use compat_matrix::http::RetryPolicy;
-use compat_matrix::process::RunId;
 use compat_matrix::toolchain::ToolEnvironment;
 use compat_matrix::versions::github::releases;
 use serde_json::{Value, json};
 
+use crate::support::hub::release;
 use crate::support::loopback::{Server, ok, ready, status};
+use crate::support::ran::Ran;
+use crate::support::registry::tool_environment;
 use crate::support::text::{assert_has, assert_lacks};
 
 const NOW: &str = "2026-11-21T09:00:00Z";
@@ -19,15 +19,7 @@ const NOW: &str = "2026-11-21T09:00:00Z";
 fn tools(server: &Server, variables: &[(&str, &str)]) -> ToolEnvironment {
     let mut variables = variables.to_vec();
     variables.push(("GITHUB_API_URL", &server.address));
-    ToolEnvironment {
-        environment: variables.into_iter().collect(),
-        retry: RetryPolicy {
-            attempts: 3,
-            first_wait: Duration::ZERO,
-            read_timeout: Duration::from_secs(20),
-        },
-        run: RunId::mint(),
-    }
+    tool_environment(variables.into_iter().collect())
 }
 
 async fn tags(server: &Server, variables: &[(&str, &str)]) -> Result<Vec<String>, String> {
@@ -41,16 +33,8 @@ async fn listed(tools: &ToolEnvironment) -> Result<Vec<String>, String> {
         .map_err(|error| format!("{error:#}"))
 }
 
-/// A release with the fields of GitHub's answer; few are read.
-fn release(tag: &str) -> Value {
-    json!({
-        "id": 1, "tag_name": tag, "name": tag, "draft": false, "prerelease": false, "target_commitish": "main",
-        "created_at": "2026-10-01T00:00:00Z", "published_at": "2026-10-02T00:00:00Z", "assets": [], "body": "## What's new",
-    })
-}
-
 fn page(tags: &[&str]) -> String {
-    Value::Array(tags.iter().map(|tag| release(tag)).collect()).to_string()
+    Value::Array(tags.iter().map(|tag| release(tag, false)).collect()).to_string()
 }
 
 fn linked(body: String, link: &str) -> Response<Body> {
@@ -218,21 +202,16 @@ async fn an_invalid_address_is_refused() {
 }
 
 /// Runs `compat versions` with `arguments` against `server`.
-async fn compat(server: &Server, arguments: &[&str]) -> Output {
-    tokio::process::Command::new(env!("CARGO_BIN_EXE_compat"))
+async fn compat(server: &Server, arguments: &[&str]) -> Ran {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_compat"));
+    command
         .arg("versions")
         .args(arguments)
         .env_clear()
         .env("NPM_CONFIG_REGISTRY", &server.address)
         .env("GITHUB_API_URL", &server.address)
-        .env("GITHUB_TOKEN", "ghs_s3cret")
-        .output()
-        .await
-        .unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
+        .env("GITHUB_TOKEN", "ghs_s3cret");
+    Ran::of(&mut command).await
 }
 
 /// The registry's answer of 2026-11-21, shortened to a few versions.
@@ -263,21 +242,21 @@ async fn the_version_is_on_standard_output_and_its_reason_is_not() {
 
     let output = compat(&server, &["claude-code", "--at", NOW]).await;
 
-    assert_eq!(text(&output.stdout), "2.1.327\n", "{}", text(&output.stderr));
+    assert_eq!(output.out, "2.1.327\n", "{}", output.err);
     assert_eq!(
-        text(&output.stderr),
+        output.err,
         "compat versions: selected @anthropic-ai/claude-code@2.1.327, published 2026-11-17T20:33:19Z (3 d 12 h ago): the \
          newest that is at least 3 d old; too young: 2.1.329 (1 d 14 h), 2.1.328 (2 d 9 h)\n"
     );
     assert_eq!(server.targets(), ["/@anthropic-ai%2fclaude-code"]);
-    assert!(output.status.success());
+    output.exits(0);
 }
 
 #[tokio::test]
 async fn without_a_minimum_age_the_newest_version_is_selected() {
     let server = Server::start(|_, _| ready(ok(claude_code()))).await;
     let output = compat(&server, &["claude-code", "--min-age", "0", "--at", NOW]).await;
-    assert_eq!(text(&output.stdout), "2.1.329\n");
+    assert_eq!(output.out, "2.1.329\n");
 }
 
 #[tokio::test]
@@ -286,8 +265,8 @@ async fn the_error_for_too_young_versions_lists_them() {
 
     let output = compat(&server, &["claude-code", "--min-age", "30d", "--at", NOW]).await;
 
-    let error = text(&output.stderr);
-    assert!(!output.status.success() && output.stdout.is_empty());
+    let error = output.err;
+    assert!(output.status != Some(0) && output.out.is_empty());
     assert_has(&error, "the youngest are 2.1.329 (1 d 14 h)");
     assert_has(&error, "2.1.326 will be the first, in 25 d 9 h");
 }
@@ -305,32 +284,27 @@ async fn the_stable_tag_is_printed_without_the_token() {
 
     let output = compat(&server, &["litellm"]).await;
 
+    assert_eq!(output.out, "v1.10.0-stable.patch.2\n", "{}", output.err);
     assert_eq!(
-        text(&output.stdout),
-        "v1.10.0-stable.patch.2\n",
-        "{}",
-        text(&output.stderr)
-    );
-    assert_eq!(
-        text(&output.stderr),
+        output.err,
         "compat versions: selected LiteLLM v1.10.0-stable.patch.2, published 2026-10-02T00:00:00Z: the highest of 3 that are \
          like `v*-stable`, of 5 releases\n"
     );
     assert_eq!(server.asked()[0].headers["authorization"], "Bearer ghs_s3cret");
     let last = compat(&server, &["litellm", "--channel", "final"]).await;
-    assert_eq!(text(&last.stdout), "v1.106.2\n");
+    assert_eq!(last.out, "v1.106.2\n");
 }
 
 #[tokio::test]
 async fn the_error_without_a_match_lists_the_tags() {
     let server = Server::start(|_, _| ready(ok("[]"))).await;
     let output = compat(&server, &["litellm"]).await;
-    assert!(!output.status.success() && text(&output.stderr).contains("the repository has no releases"));
+    assert!(output.status != Some(0) && output.err.contains("the repository has no releases"));
 
     let server = Server::start(|_, _| ready(ok(page(&["v1.106.2"])))).await;
     let output = compat(&server, &["litellm"]).await;
-    let error = text(&output.stderr);
-    assert!(!output.status.success() && output.stdout.is_empty());
+    let error = output.err;
+    assert!(output.status != Some(0) && output.out.is_empty());
     assert_has(&error, "`v1.106.2`");
     assert_has(&error, "--channel final");
 }

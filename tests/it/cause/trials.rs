@@ -12,6 +12,7 @@ use crate::support::evidence::{
     Builder as _, equals, exchange, expectation, in_lockstep, judge, nothing, probe, refused, request,
     scripted_error, test, text_exchange, text_message,
 };
+use crate::support::text::assert_starts;
 
 /// What a run that was to answer `pong` comes to.
 fn blamed(evidence: &Evidence) -> (Cause, &'static str) {
@@ -325,7 +326,7 @@ fn a_refusal_shows_its_message_first_and_is_cut() {
     let long = "no such model, ".repeat(40);
     let body = json!({ "type": "error", "request_id": "x".repeat(400), "error": { "message": long } });
     let shown = compat_matrix::expectation::matcher::refusal_shown(&format!("400 {body}"));
-    assert!(shown.starts_with("no such model, no such"), "{shown}");
+    assert_starts(&shown, "no such model, no such");
     assert!(shown.ends_with("… (299 more characters)"), "{shown}");
     assert_eq!(
         compat_matrix::expectation::matcher::refusal_shown(" bad {gateway} \n"),

@@ -1,10 +1,10 @@
 //! Diagnostics of the form of a cell: keys, types, names.
 
-use crate::support::cell::{GOOD, and, assert_found, brief, faults_of, with};
+use crate::support::cell::{GOOD, and, assert_found, diagnostics, found, with};
 
 #[test]
 fn a_valid_cell_has_no_diagnostics() {
-    assert_eq!(brief(&faults_of(None, GOOD.as_bytes())), "");
+    assert_eq!(found(GOOD), "");
 }
 
 #[test]
@@ -210,14 +210,7 @@ fn mistakes_of_form_are_explained() {
 
 #[test]
 fn one_mistake_gives_one_diagnostic() {
-    let one = |text: String| {
-        assert_eq!(
-            faults_of(None, text.as_bytes()).len(),
-            1,
-            "{}",
-            brief(&faults_of(None, text.as_bytes()))
-        )
-    };
+    let one = |text: String| assert_eq!(diagnostics(None, text.as_bytes()).len(), 1, "{}", found(&text));
     one(with("contains:", "contain:"));
     one(with("text: pong", "txt: pong"));
     one(with("prompt: Say pong", "prompt:"));
@@ -238,7 +231,7 @@ fn mistakes_of_form_and_of_meaning_are_found_together() {
     let text = and("timeout: 5\nflags: [--efort]\n").replace("contains: pong", "matches: '('")
         + "env: { HOME: x }\n";
     assert_lines(
-        &brief(&faults_of(None, text.as_bytes())),
+        &found(&text),
         &[
             "6:23 expect.reply.text.matches",
             "7:1 timeout",

@@ -1,6 +1,6 @@
 //! Diagnostics of prompts, replies and attachments.
 
-use crate::support::cell::{and, assert_found, brief, faults_of, with};
+use crate::support::cell::{and, assert_found, found, with};
 
 #[test]
 fn mistakes_in_prompts_and_replies_are_explained() {
@@ -163,18 +163,15 @@ fn with_a_json_schema_the_last_reply_may_be_a_tool_call() {
     let cell =
         with("replies:\n  - content: [{ text: pong }]\n", call) + "  one:\n    requests: { count: 1 }\n";
     let flags = "flags: [--json-schema, '{}']\n";
-    assert_eq!(brief(&faults_of(None, (cell.clone() + flags).as_bytes())), "");
-    assert!(
-        brief(&faults_of(None, cell.as_bytes()))
-            .contains("every reply calls a tool, so the prompt never gets a final answer")
-    );
+    assert_eq!(found(&(cell.clone() + flags)), "");
+    assert!(found(&cell).contains("every reply calls a tool, so the prompt never gets a final answer"));
     let other = cell.replace("StructuredOutput", "Bash") + flags;
-    assert!(brief(&faults_of(None, other.as_bytes())).contains("never gets a final answer"));
+    assert!(found(&other).contains("never gets a final answer"));
     let twice = cell.replacen(
         "  - content",
         "  - content: [{ tool_use: { name: StructuredOutput, input: {} } }]\n  - content",
         1,
     );
     let twice = twice.replace("count: 1", "count: 2") + flags;
-    assert_eq!(brief(&faults_of(None, twice.as_bytes())), "");
+    assert_eq!(found(&twice), "");
 }

@@ -3,16 +3,10 @@
 mod real;
 
 use compat_matrix::wire::script::PromptBlock;
-use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
 use compat_matrix::claude::{ClaudeProgress, ClaudeRun, Endpoint, Invocation, is_permanent, run};
 use compat_matrix::env::{Environment, Secret};
 use compat_matrix::evidence::Killed;
@@ -21,16 +15,15 @@ use compat_matrix::transcript::{Event, Transcript};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::claude::{invocation, scenario, sse, text_prompt};
-use crate::support::loopback::serve;
+use crate::support::claude::{Reply, Stub, invocation, scenario, sse, text_prompt};
 use crate::support::text::{assert_has, assert_lacks};
 
+/// A gateway that is never asked.
+const NOWHERE: &str = "http://127.0.0.1:1";
+
 fn scripted(folder: &TempDir, steps: Value) -> Invocation {
-    let mut invocation = invocation(folder);
-    let file = scenario(folder.path(), steps)
-        .into_os_string()
-        .into_string()
-        .unwrap();
+    let mut invocation = invocation(folder, NOWHERE);
+    let file = scenario(folder.path(), steps).display().to_string();
     invocation
         .variables
         .insert("FAKE_CLAUDE_SCENARIO".to_owned(), file);
@@ -45,64 +38,11 @@ async fn play(steps: Value) -> ClaudeRun {
     ran
 }
 
-/// An endpoint with scripted replies that records the requests.
-#[derive(Clone, Default)]
-struct Stub {
-    replies: Arc<Mutex<VecDeque<(u16, String)>>>,
-    requests: Arc<Mutex<Vec<(HeaderMap, Value)>>>,
-}
-
-impl Stub {
-    async fn start(replies: impl IntoIterator<Item = (u16, String)>) -> (Self, String) {
-        let stub = Self::default();
-        stub.replies.lock().unwrap().extend(replies);
-        let router = axum::Router::new()
-            .fallback(Self::answer)
-            .with_state(stub.clone());
-        (stub, serve(router).await)
-    }
-
-    async fn answer(State(stub): State<Self>, headers: HeaderMap, body: Bytes) -> Response {
-        let body = serde_json::from_slice(&body).unwrap_or_default();
-        stub.requests.lock().unwrap().push((headers, body));
-        let mut replies = stub.replies.lock().unwrap();
-        let reply = if replies.len() > 1 {
-            replies.pop_front()
-        } else {
-            replies.front().cloned()
-        };
-        let (status, body) = reply.unwrap_or((404, String::new()));
-        let kind = if status == 200 {
-            "text/event-stream"
-        } else {
-            "application/json"
-        };
-        (
-            StatusCode::from_u16(status).unwrap(),
-            [("content-type", kind)],
-            body,
-        )
-            .into_response()
-    }
-
-    fn requests(&self) -> usize {
-        self.requests.lock().unwrap().len()
-    }
-}
-
-fn gateway(invocation: &mut Invocation, base_url: String) {
-    invocation.endpoint = Endpoint::Gateway {
-        base_url,
-        token: Secret::new("sk-of-the-run"),
-    };
-}
-
 #[tokio::test]
 async fn output_is_read_as_it_arrives() {
     let folder = TempDir::new().unwrap();
-    let (stub, base_url) = Stub::start([(200, sse("msg_1", &["Hello ", "world"]))]).await;
-    let mut invocation = invocation(&folder);
-    gateway(&mut invocation, base_url);
+    let (stub, base_url) = Stub::start([Reply::Sse(sse("msg_1", &["Hello ", "world"]))]).await;
+    let invocation = invocation(&folder, &base_url);
     let mut progress = Vec::new();
     let ran = run(&invocation, |seen| progress.push(seen)).await.unwrap();
     assert_eq!((ran.exit.code, ran.exit.killed), (Some(0), None), "{ran:?}");
@@ -112,7 +52,7 @@ async fn output_is_read_as_it_arrives() {
         progress,
         [ClaudeProgress::Requesting, deltas(0), deltas(1), deltas(2)]
     );
-    let (headers, _) = stub.requests.lock().unwrap()[0].clone();
+    let (_, headers, _) = stub.requests.lock().unwrap()[0].clone();
     assert_eq!(headers["x-claude-code-session-id"], invocation.key.to_string());
     assert_eq!(headers["authorization"], "Bearer sk-of-the-run");
 }
@@ -121,13 +61,12 @@ async fn output_is_read_as_it_arrives() {
 async fn several_prompts_share_one_process_and_session() {
     let folder = TempDir::new().unwrap();
     let (stub, base_url) = Stub::start([
-        (200, sse("msg_1", &["one"])),
-        (200, sse("msg_2", &["two"])),
-        (200, sse("msg_3", &["three"])),
+        Reply::Sse(sse("msg_1", &["one"])),
+        Reply::Sse(sse("msg_2", &["two"])),
+        Reply::Sse(sse("msg_3", &["three"])),
     ])
     .await;
-    let mut invocation = invocation(&folder);
-    gateway(&mut invocation, base_url);
+    let mut invocation = invocation(&folder, &base_url);
     invocation.prompts = ["first", "second", "third"].map(text_prompt).to_vec();
     let ran = run(&invocation, |_| {}).await.unwrap();
     assert_eq!(ran.exit.code, Some(0), "{ran:?}");
@@ -140,11 +79,9 @@ async fn several_prompts_share_one_process_and_session() {
     assert_eq!(texts, ["one", "two", "three"]);
     assert_eq!(ran.transcript.total_usage().input_tokens, 30);
     let lengths: Vec<usize> = stub
-        .requests
-        .lock()
-        .unwrap()
+        .bodies()
         .iter()
-        .map(|(_, body)| body["messages"].as_array().unwrap().len())
+        .map(|body| body["messages"].as_array().unwrap().len())
         .collect();
     assert_eq!(lengths, [1, 3, 5]);
 }
@@ -152,28 +89,26 @@ async fn several_prompts_share_one_process_and_session() {
 #[tokio::test]
 async fn no_prompt_is_sent_after_a_failure() {
     let folder = TempDir::new().unwrap();
-    let (stub, base_url) = Stub::start([(400, "no".to_owned())]).await;
-    let mut invocation = invocation(&folder);
-    gateway(&mut invocation, base_url);
+    let (stub, base_url) = Stub::start([Reply::Error(400, "no")]).await;
+    let mut invocation = invocation(&folder, &base_url);
     invocation.prompts = ["first", "second"].map(text_prompt).to_vec();
     let ran = run(&invocation, |_| {}).await.unwrap();
     assert_eq!((ran.exit.code, ran.exit.killed), (Some(1), None), "{ran:?}");
-    assert_eq!((stub.requests(), ran.transcript.results().len()), (1, 1));
+    assert_eq!((stub.bodies().len(), ran.transcript.results().len()), (1, 1));
 }
 
 #[test]
 fn a_debug_print_contains_no_key() {
     let folder = TempDir::new().unwrap();
-    let invocation = invocation(&folder);
+    let invocation = invocation(&folder, NOWHERE);
     assert!(!format!("{invocation:?} {:?}", invocation.launch()).contains("sk-of-the-run"));
 }
 
 #[tokio::test]
 async fn an_image_is_sent_on_standard_input() {
     let folder = TempDir::new().unwrap();
-    let (stub, base_url) = Stub::start([(200, sse("msg_1", &["red"]))]).await;
-    let mut invocation = invocation(&folder);
-    gateway(&mut invocation, base_url);
+    let (stub, base_url) = Stub::start([Reply::Sse(sse("msg_1", &["red"]))]).await;
+    let mut invocation = invocation(&folder, &base_url);
     invocation.prompts[0].blocks.push(PromptBlock::Image {
         file: PathBuf::from("red.png"),
         media_type: "image/png".to_owned(),
@@ -181,7 +116,7 @@ async fn an_image_is_sent_on_standard_input() {
     });
     let ran = run(&invocation, |_| {}).await.unwrap();
     assert_eq!(ran.exit.code, Some(0), "{ran:?}");
-    let body = stub.requests.lock().unwrap()[0].1.clone();
+    let body = stub.bodies().remove(0);
     let image = &body["messages"][0]["content"][1];
     assert_eq!(
         (&image["type"], &image["source"]["media_type"]),
@@ -193,39 +128,36 @@ async fn an_image_is_sent_on_standard_input() {
 #[tokio::test]
 async fn a_permanent_error_ends_the_run_at_once() {
     let folder = TempDir::new().unwrap();
-    let (stub, base_url) = Stub::start([(403, r#"{"error":{"message":"no"}}"#.to_owned())]).await;
-    let mut invocation = invocation(&folder);
-    gateway(&mut invocation, base_url);
+    let (stub, base_url) = Stub::start([Reply::Error(403, r#"{"error":{"message":"no"}}"#)]).await;
+    let invocation = invocation(&folder, &base_url);
     let ran = run(&invocation, |_| {}).await.unwrap();
     assert_eq!(ran.exit.killed, Some(Killed::PermanentError), "{ran:?}");
     assert_eq!(ran.transcript.api_retries()[0].status, Some(403));
-    assert!(stub.requests() <= 2);
+    assert!(stub.bodies().len() <= 2);
 }
 
 #[tokio::test]
 async fn a_transient_error_is_retried_and_recorded() {
     let folder = TempDir::new().unwrap();
-    let (stub, base_url) = Stub::start([(529, "{}".to_owned()), (200, sse("msg_1", &["fine"]))]).await;
-    let mut invocation = invocation(&folder);
-    gateway(&mut invocation, base_url);
+    let (stub, base_url) = Stub::start([Reply::Error(529, "{}"), Reply::Sse(sse("msg_1", &["fine"]))]).await;
+    let invocation = invocation(&folder, &base_url);
     let ran = run(&invocation, |_| {}).await.unwrap();
     assert_eq!((ran.exit.code, ran.exit.killed), (Some(0), None), "{ran:?}");
     assert_eq!(ran.transcript.api_retries().len(), 1);
-    assert_eq!(stub.requests(), 2);
+    assert_eq!(stub.bodies().len(), 2);
 }
 
 #[tokio::test]
 async fn a_failing_gateway_ends_the_run_with_its_message() {
     let folder = TempDir::new().unwrap();
-    let (stub, base_url) = Stub::start([(500, "boom upstream".to_owned())]).await;
-    let mut invocation = invocation(&folder);
-    gateway(&mut invocation, base_url);
+    let (stub, base_url) = Stub::start([Reply::Error(500, "boom upstream")]).await;
+    let invocation = invocation(&folder, &base_url);
     let ran = run(&invocation, |_| {}).await.unwrap();
     assert_eq!((ran.exit.code, ran.exit.killed), (Some(1), None), "{ran:?}");
     let errors = ran.transcript.errors();
     assert_eq!(errors[0].status, Some(500));
     assert_has(&errors[0].text, "boom upstream");
-    assert_eq!(stub.requests(), 3);
+    assert_eq!(stub.bodies().len(), 3);
 }
 
 #[tokio::test]
@@ -353,7 +285,7 @@ async fn debug_log_errors_are_added_to_the_transcript() {
 #[test]
 fn a_single_text_is_the_last_argument() {
     let folder = TempDir::new().unwrap();
-    let mut invocation = invocation(&folder);
+    let mut invocation = invocation(&folder, NOWHERE);
     invocation.flags = vec!["--allowed-tools".to_owned(), "Bash(echo pong)".to_owned()];
     let argv: Vec<String> = invocation
         .argv()
@@ -377,8 +309,8 @@ fn a_single_text_is_the_last_argument() {
 #[test]
 fn bedrock_and_vertex_modes_use_no_gateway() {
     let folder = TempDir::new().unwrap();
-    let mut invocation = invocation(&folder);
-    let base_url = "http://127.0.0.1:1".to_owned();
+    let mut invocation = invocation(&folder, NOWHERE);
+    let base_url = NOWHERE.to_owned();
     let token = Secret::new("minted");
     invocation.endpoint = Endpoint::Bedrock {
         base_url: base_url.clone(),

@@ -2,13 +2,8 @@
 //! `COMPAT_CLAUDE=path cargo test --test it claude::real -- --ignored`.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use axum::body::{Body, Bytes};
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
 use compat_matrix::claude::{ClaudeProgress, ClaudeRun, Endpoint, Invocation, run};
 use compat_matrix::env::{ClaudeChoice, Environment, Secret};
 use compat_matrix::evidence::Killed;
@@ -16,97 +11,30 @@ use compat_matrix::ids::TrialKey;
 use compat_matrix::process::{ProcessTag, tagged};
 use compat_matrix::transcript::AnswerBlock;
 use compat_matrix::wire::script::{Prompt, PromptBlock};
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
-use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::support::claude::{self as support, sse, text_prompt};
-use crate::support::loopback::serve;
+use crate::support::claude::{self as support, Reply, Stub, frames, sse, text_prompt};
+use crate::support::evidence::message_events;
 use crate::support::text::assert_has;
 
-/// The reply to a request.
-#[derive(Clone)]
-enum Reply {
-    Sse(String),
-    /// Each event is sent when this many deltas have shown.
-    Lockstep(String),
-    Error(u16, &'static str),
-}
-
-#[derive(Clone)]
-struct Stub {
-    replies: Arc<Mutex<Vec<Reply>>>,
-    requests: Arc<Mutex<Vec<(String, HeaderMap, Value)>>>,
-    shown: watch::Sender<usize>,
-}
-
-impl Stub {
-    async fn start(replies: impl IntoIterator<Item = Reply>) -> (Self, String) {
-        let stub = Self {
-            replies: Arc::new(Mutex::new(replies.into_iter().collect())),
-            requests: Arc::default(),
-            shown: watch::Sender::new(0),
-        };
-        let router = axum::Router::new()
-            .fallback(Self::answer)
-            .layer(axum::extract::DefaultBodyLimit::disable())
-            .with_state(stub.clone());
-        (stub, serve(router).await)
-    }
-
-    async fn answer(State(stub): State<Self>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-        let body = serde_json::from_slice(&body).unwrap_or_default();
-        stub.requests
-            .lock()
-            .unwrap()
-            .push((uri.path().to_owned(), headers, body));
-        let reply = {
-            let mut replies = stub.replies.lock().unwrap();
-            if replies.len() > 1 {
-                replies.remove(0)
-            } else {
-                replies[0].clone()
-            }
-        };
-        match reply {
-            Reply::Sse(text) => ([("content-type", "text/event-stream")], text).into_response(),
-            Reply::Lockstep(text) => {
-                let body = Body::from_stream(lockstep(text, stub.shown.subscribe()));
-                ([("content-type", "text/event-stream")], body).into_response()
-            }
-            Reply::Error(status, body) => {
-                let status = StatusCode::from_u16(status).unwrap();
-                (status, [("content-type", "application/json")], body).into_response()
-            }
-        }
-    }
-
-    fn bodies(&self) -> Vec<Value> {
-        self.requests
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|(.., body)| body.clone())
-            .collect()
+/// A run of the real `claude` that asks `base_url`.
+fn invocation(folder: &TempDir, base_url: &str) -> Invocation {
+    Invocation {
+        program: claude(),
+        ..support::invocation(folder, base_url)
     }
 }
 
-/// Holds back each delta until the one before has shown.
-fn lockstep(
-    text: String,
-    shown: watch::Receiver<usize>,
-) -> impl tokio_stream::Stream<Item = Result<String, std::io::Error>> {
-    let frames: Vec<String> = text.split_inclusive("\n\n").map(str::to_owned).collect();
-    let start = (frames.into_iter(), shown, 0_usize);
-    futures_util::stream::unfold(start, |(mut frames, mut shown, sent)| async move {
-        let frame = frames.next()?;
-        let is_delta = frame.contains("text_delta");
-        if is_delta {
-            shown.wait_for(|shown| *shown >= sent).await.ok()?;
-        }
-        Some((Ok(frame), (frames, shown, sent + usize::from(is_delta))))
-    })
+/// A reply that calls the Bash tool.
+fn tool_call(command: &str) -> String {
+    let message = json!({ "id": "msg_1", "type": "message", "role": "assistant",
+        "model": "claude-haiku-4-5", "content": [], "usage": { "input_tokens": 10, "output_tokens": 1 } });
+    let block = json!({ "type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {} });
+    let input = json!({ "command": command }).to_string();
+    let delta = json!({ "type": "input_json_delta", "partial_json": input });
+    frames(&message_events(message, block, [delta], "tool_use", 5))
 }
 
 /// The binary to measure.
@@ -117,39 +45,11 @@ fn claude() -> PathBuf {
     }
 }
 
-fn invocation(folder: &TempDir, base_url: &str) -> Invocation {
-    Invocation {
-        program: claude(),
-        endpoint: Endpoint::Gateway {
-            base_url: base_url.to_owned(),
-            token: Secret::new("sk-of-the-run"),
-        },
-        deadline: Duration::from_secs(60),
-        ..support::invocation(folder)
-    }
-}
-
 async fn play(replies: impl IntoIterator<Item = Reply>) -> (ClaudeRun, Stub) {
     let folder = TempDir::new().unwrap();
     let (stub, base_url) = Stub::start(replies).await;
     let ran = run(&invocation(&folder, &base_url), |_| {}).await.unwrap();
     (ran, stub)
-}
-
-fn tool_call(command: &str) -> String {
-    let events = [
-        json!({ "type": "message_start", "message": { "id": "msg_1", "type": "message", "role": "assistant",
-            "model": "claude-haiku-4-5", "content": [], "usage": { "input_tokens": 10, "output_tokens": 1 } } }),
-        json!({ "type": "content_block_start", "index": 0, "content_block":
-            { "type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {} } }),
-        json!({ "type": "content_block_delta", "index": 0, "delta":
-            { "type": "input_json_delta", "partial_json": json!({ "command": command }).to_string() } }),
-        json!({ "type": "content_block_stop", "index": 0 }),
-        json!({ "type": "message_delta", "delta": { "stop_reason": "tool_use" }, "usage": { "output_tokens": 5 } }),
-        json!({ "type": "message_stop" }),
-    ];
-    let frame = |event: &Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap());
-    events.iter().map(frame).collect()
 }
 
 #[tokio::test]

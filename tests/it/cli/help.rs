@@ -1,24 +1,14 @@
 //! The help of every command: its purpose, each argument, and examples with existing arguments.
 
-use std::process::{Command, Output};
-
 use tempfile::TempDir;
 
+use crate::support::ran::printed;
 use crate::support::text::assert_has;
-
-fn compat(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_compat"))
-        .args(arguments)
-        .output()
-        .expect("the binary `compat`")
-}
 
 fn help(path: &[String]) -> String {
     let mut arguments: Vec<&str> = path.iter().map(String::as_str).collect();
     arguments.push("--help");
-    let output = compat(&arguments);
-    assert!(output.status.success(), "{path:?}");
-    String::from_utf8(output.stdout).expect("UTF-8")
+    printed(".", &arguments)
 }
 
 /// The commands that a help text lists.
@@ -136,19 +126,13 @@ fn every_example_has_an_existing_command_and_flags() {
 #[test]
 fn completions_and_man_pages_have_every_command() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let output = compat(&["completions", shell]);
-        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let text = printed(".", &["completions", shell]);
         for words in ["explain", "after"] {
             assert!(text.contains(words), "{shell}: no `{words}`");
         }
     }
     let folder = TempDir::new().expect("a temporary folder");
-    let output = compat(&["man", &folder.path().display().to_string()]);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    printed(".", &["man", &folder.path().display().to_string()]);
     for (path, _) in commands() {
         let name = [&["compat".to_owned()], &path[..]].concat().join("-");
         let page = std::fs::read_to_string(folder.path().join(format!("{name}.1")));

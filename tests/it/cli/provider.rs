@@ -1,33 +1,30 @@
 //! `compat provider serve`.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use crate::support::files::{Folder, mode};
 use compat_matrix::provider::RemoteSimulator;
-use compat_matrix::wire::script::Script;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tempfile::TempDir;
 
-use crate::support::provider_client::{new_key, prompt, text};
+use crate::support::provider_client::{new_key, prompt, script, text};
 use crate::support::text::assert_has;
 
 /// A running `compat provider serve`, killed when it is dropped.
 struct Serving {
     child: Child,
     output: BufReader<ChildStdout>,
-    folder: TempDir,
+    folder: Folder,
     announced: String,
 }
 
 impl Serving {
     fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::new();
         let mut child = Command::new(env!("CARGO_BIN_EXE_compat"))
             .args(["provider", "serve", "--write-credentials"])
-            .arg(folder.path())
+            .arg(folder.root())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -51,7 +48,7 @@ impl Serving {
     }
 
     fn read(&self, file: &str) -> String {
-        fs::read_to_string(self.folder.path().join(file)).unwrap()
+        self.folder.read(file)
     }
 
     fn variable(&self, name: &str) -> String {
@@ -95,15 +92,7 @@ async fn the_server_answers_requests_and_ends_on_a_signal() {
             .await
             .unwrap();
         let key = new_key();
-        remote
-            .register(
-                key,
-                &Script {
-                    replies: vec![text("ok")],
-                },
-            )
-            .await
-            .unwrap();
+        remote.register(key, &script([text("ok")])).await.unwrap();
         let mut body = prompt(key);
         body["model"] = "claude-haiku-4-5".into();
         let reply = reqwest::Client::new()
@@ -129,11 +118,7 @@ async fn the_server_answers_requests_and_ends_on_a_signal() {
 async fn credentials_are_only_in_private_files() {
     let serving = Serving::start();
     for file in ["control-key", "gateway.env", "vertex-service-account.json"] {
-        let mode = fs::metadata(serving.folder.path().join(file))
-            .unwrap()
-            .permissions()
-            .mode();
-        assert_eq!(mode & 0o777, 0o600, "{file}");
+        assert_eq!(mode(serving.folder.path(file)), 0o600, "{file}");
     }
     for name in ["ANTHROPIC_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
         assert!(

@@ -1,54 +1,45 @@
 //! `compat status`, the dead man's switch.
 
-use std::process::{Command, Output};
-
 use serde_json::Value;
 
 use crate::support::MATRIX;
 use crate::support::loopback::{Server, ok, ready, status as code};
+use crate::support::ran::{Ran, compat};
+use crate::support::root;
 
-fn status(matrix: &str, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_compat"))
-        .args(["status", matrix])
-        .args(arguments)
-        .output()
-        .unwrap()
+fn status(matrix: &str, arguments: &[&str]) -> Ran {
+    compat(root(), &[&["status", matrix], arguments].concat())
 }
 
-fn file() -> String {
-    format!("{}/sample_compatibility-matrix.json", env!("CARGO_MANIFEST_DIR"))
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
+const SAMPLE: &str = "sample_compatibility-matrix.json";
 
 #[test]
 fn the_exit_status_shows_whether_a_matrix_is_fresh() {
-    let fresh = status(&file(), &["--max-age", "2d", "--at", "2026-11-23T09:00:00Z"]);
+    let fresh = status(SAMPLE, &["--max-age", "2d", "--at", "2026-11-23T09:00:00Z"]);
     assert_eq!(
-        text(&fresh.stdout),
+        fresh.out,
         "the published matrix is 2 d old (2026-11-21T09:00:00Z, LiteLLM v1.106.0, Claude Code 2.1.326)\n"
     );
-    assert!(fresh.status.success());
+    fresh.exits(0);
 
-    let old = status(&file(), &["--max-age", "2d", "--at", "2026-11-23T09:00:01Z"]);
-    assert_eq!(old.status.code(), Some(3));
+    let old = status(SAMPLE, &["--max-age", "2d", "--at", "2026-11-23T09:00:01Z"]);
+    old.exits(3);
     assert!(
-        text(&old.stdout).contains("older than 2 d: the daily run has not published since"),
+        old.out
+            .contains("older than 2 d: the daily run has not published since"),
         "{}",
-        text(&old.stdout)
+        old.out
     );
 
-    let future = status(&file(), &["--at", "2026-11-20T09:00:00Z"]);
-    assert_eq!(future.status.code(), Some(3));
-    assert!(text(&future.stdout).contains("a clock is wrong"));
+    let future = status(SAMPLE, &["--at", "2026-11-20T09:00:00Z"]);
+    future.exits(3);
+    assert!(future.out.contains("a clock is wrong"));
 }
 
 #[test]
 fn the_json_format_has_the_age() {
-    let output = status(&file(), &["--format", "json", "--at", "2026-11-22T09:00:00Z"]);
-    let freshness: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let output = status(SAMPLE, &["--format", "json", "--at", "2026-11-22T09:00:00Z"]);
+    let freshness: Value = serde_json::from_str(&output.out).unwrap();
     assert_eq!(freshness["fresh"], true);
     assert_eq!(freshness["age_seconds"], 86_400);
 }
@@ -67,10 +58,10 @@ async fn the_published_matrix_is_fetched_over_http() {
         let address = format!("{}{path}", server.address);
         tokio::task::spawn_blocking(move || status(&address, &["--at", "2026-11-22T09:00:00Z"]))
     };
-    assert!(ask("/matrix.json").await.unwrap().status.success());
+    ask("/matrix.json").await.unwrap().exits(0);
     for path in ["/other.json", "/gone.json"] {
         let output = ask(path).await.unwrap();
-        assert_eq!(output.status.code(), Some(1), "{path}");
-        assert!(output.stdout.is_empty() && !output.stderr.is_empty());
+        output.exits(1);
+        assert!(output.out.is_empty() && !output.err.is_empty());
     }
 }

@@ -10,16 +10,13 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::provider_client::*;
-use crate::support::text::{assert_has, assert_lacks};
+use crate::support::text::{assert_has, assert_lacks, assert_starts};
 
 #[tokio::test]
 async fn every_route_answers_and_records() {
     let gateway = Gateway::start().await;
     for route in Route::ALL {
-        let key = new_key();
-        gateway
-            .simulator
-            .register(key, script([text("one two three"), text("four five")]));
+        let key = gateway.trial([text("one two three"), text("four five")]);
         let whole = gateway.send(route, false, &prompt(key)).await;
         assert_eq!(whole.status(), StatusCode::OK, "{route:?}");
         let whole: Value = whole.json().await.unwrap();
@@ -58,8 +55,7 @@ async fn every_route_answers_and_records() {
 #[tokio::test]
 async fn a_request_without_a_scripted_reply_is_refused() {
     let gateway = Gateway::start().await;
-    let key = new_key();
-    gateway.simulator.register(key, script([]));
+    let key = gateway.trial([]);
     for route in Route::ALL {
         let reply = gateway.send(route, true, &prompt(key)).await;
         assert_eq!(reply.status(), StatusCode::BAD_REQUEST);
@@ -85,15 +81,12 @@ async fn a_request_without_a_scripted_reply_is_refused() {
 async fn a_scripted_error_has_the_providers_form() {
     let gateway = Gateway::start().await;
     for route in Route::ALL {
-        let key = new_key();
         let error = ReplyError {
             status: 429,
             kind: None,
             message: "slow down".to_owned(),
         };
-        gateway
-            .simulator
-            .register(key, script([Reply::Error(error), text("ok")]));
+        let key = gateway.trial([Reply::Error(error), text("ok")]);
         let reply = gateway.send(route, true, &prompt(key)).await;
         assert_eq!(reply.status(), StatusCode::TOO_MANY_REQUESTS);
         let error_type = reply
@@ -109,7 +102,7 @@ async fn a_scripted_error_has_the_providers_form() {
                 );
             }
             Route::BedrockInvoke | Route::BedrockConverse => {
-                assert!(error_type.unwrap().starts_with("ThrottlingException:"));
+                assert_starts(&error_type.unwrap(), "ThrottlingException:");
                 assert_eq!(body, json!({"message": "slow down"}));
             }
             Route::VertexAi => assert_eq!(body["error"]["status"], "RESOURCE_EXHAUSTED"),
@@ -125,8 +118,7 @@ async fn a_scripted_error_has_the_providers_form() {
 #[tokio::test]
 async fn every_route_needs_credentials_and_never_records_them() {
     let gateway = Gateway::start().await;
-    let key = new_key();
-    gateway.simulator.register(key, script([text("ok")]));
+    let key = gateway.trial([text("ok")]);
     for route in Route::ALL {
         let mut request = gateway.ask(route, false, &prompt(key)).build().unwrap();
         request.headers_mut().remove("authorization");
@@ -156,8 +148,7 @@ async fn every_route_needs_credentials_and_never_records_them() {
 #[tokio::test]
 async fn a_key_that_is_sent_twice_is_refused() {
     let gateway = Gateway::start().await;
-    let key = new_key();
-    gateway.simulator.register(key, script([text("ok")]));
+    let key = gateway.trial([text("ok")]);
     let mut request = gateway
         .ask(Route::Anthropic, false, &prompt(key))
         .build()
@@ -184,21 +175,17 @@ async fn an_expired_assertion_gets_no_token() {
 async fn a_tool_loop_with_signed_thinking_works() {
     let gateway = Gateway::start().await;
     for route in Route::ALL {
-        let key = new_key();
         let call = ReplyBlock::ToolUse {
             name: "Bash".to_owned(),
             input: json!({"command": "echo pong"}),
         };
-        gateway.simulator.register(
-            key,
-            script([
-                Reply::Message(message(vec![
-                    ReplyBlock::Thinking("hm, let me see".to_owned()),
-                    call,
-                ])),
-                text("it said ${tool_result}"),
-            ]),
-        );
+        let key = gateway.trial([
+            Reply::Message(message(vec![
+                ReplyBlock::Thinking("hm, let me see".to_owned()),
+                call,
+            ])),
+            text("it said ${tool_result}"),
+        ]);
         let mut body = prompt(key);
         body["tools"] = json!([{"name": "Bash", "input_schema": {"type": "object"}}]);
         body["max_tokens"] = json!(4000);
@@ -272,10 +259,9 @@ async fn a_token_count_equals_the_usage() {
 #[tokio::test]
 async fn a_lockstep_stream_waits_for_its_client() {
     let gateway = Gateway::start().await;
-    let key = new_key();
     let mut reply = message(vec![ReplyBlock::Text("one two three".to_owned())]);
     reply.pace.lockstep = true;
-    gateway.simulator.register(key, script([Reply::Message(reply)]));
+    let key = gateway.trial([Reply::Message(reply)]);
     let mut response = gateway.send(Route::Anthropic, true, &prompt(key)).await;
     let mut received = String::new();
     let mut shown = 0;
@@ -298,10 +284,9 @@ async fn a_lockstep_stream_waits_for_its_client() {
 #[tokio::test]
 async fn a_client_that_hangs_up_is_recorded() {
     let gateway = Gateway::start().await;
-    let key = new_key();
     let mut reply = message(vec![ReplyBlock::Text("one two".to_owned())]);
     reply.pace.lockstep = true;
-    gateway.simulator.register(key, script([Reply::Message(reply)]));
+    let key = gateway.trial([Reply::Message(reply)]);
     let mut response = gateway.send(Route::Anthropic, true, &prompt(key)).await;
     response.chunk().await.unwrap();
     drop(response);
@@ -371,15 +356,12 @@ async fn parallel_trials_are_separate() {
 #[tokio::test]
 async fn a_probe_uses_no_reply_and_a_last_error_is_repeated() {
     let gateway = Gateway::start().await;
-    let key = new_key();
     let error = ReplyError {
         status: 500,
         kind: None,
         message: "boom".to_owned(),
     };
-    gateway
-        .simulator
-        .register(key, script([text("first"), Reply::Error(error)]));
+    let key = gateway.trial([text("first"), Reply::Error(error)]);
     let mut probe = prompt(key);
     probe["max_tokens"] = json!(1);
     assert_eq!(
@@ -410,10 +392,7 @@ async fn a_probe_uses_no_reply_and_a_last_error_is_repeated() {
 async fn a_second_turn_reads_the_cache_on_every_route() {
     let gateway = Gateway::start().await;
     for route in Route::ALL {
-        let key = new_key();
-        gateway
-            .simulator
-            .register(key, script([text("one"), text("two")]));
+        let key = gateway.trial([text("one"), text("two")]);
         let mut body = prompt(key);
         body["system"] =
             json!([{"type": "text", "text": "rules ".repeat(4000), "cache_control": {"type": "ephemeral"}}]);

@@ -16,8 +16,7 @@ type Change = fn(&mut Value);
 
 /// Sends `body` and returns the broken rule and the message.
 async fn refusal(gateway: &Gateway, route: Route, body: &Value) -> Option<(String, String)> {
-    let key = new_key();
-    gateway.simulator.register(key, script([text("ok")]));
+    let key = gateway.trial([text("ok")]);
     let mut body = body.clone();
     body["messages"][0]["content"]
         .as_array_mut()
@@ -372,12 +371,9 @@ async fn a_version_is_required_if_the_provider_has_one() {
 async fn returned_thinking_must_be_unchanged() {
     let gateway = Gateway::start().await;
     for route in Route::ALL {
-        let key = new_key();
         let thinking = ReplyBlock::Thinking("hm".to_owned());
         let answer = ReplyBlock::Text("ok".to_owned());
-        gateway
-            .simulator
-            .register(key, script([Reply::Message(message(vec![thinking, answer]))]));
+        let key = gateway.trial([Reply::Message(message(vec![thinking, answer]))]);
         let mut body = prompt(key);
         body["max_tokens"] = json!(4000);
         body["thinking"] = json!({"type": "enabled", "budget_tokens": 2000});
@@ -397,16 +393,12 @@ async fn returned_thinking_must_be_unchanged() {
 async fn thinking_lost_in_a_tool_loop_is_refused() {
     let gateway = Gateway::start().await;
     for route in Route::ALL {
-        let key = new_key();
         let call = ReplyBlock::ToolUse {
             name: "Bash".to_owned(),
             input: json!({}),
         };
         let thinking = ReplyBlock::Thinking("hm".to_owned());
-        gateway.simulator.register(
-            key,
-            script([Reply::Message(message(vec![thinking, call])), text("ok")]),
-        );
+        let key = gateway.trial([Reply::Message(message(vec![thinking, call])), text("ok")]);
         let mut body = prompt(key);
         body["max_tokens"] = json!(4000);
         body["tools"] = sane()["tools"].clone();

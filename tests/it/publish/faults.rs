@@ -7,6 +7,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::support::MATRIX;
 use crate::support::hub::{Fault, Hub, MATRIX_PATH};
+use crate::support::loopback::unused_port;
 use crate::support::machine::{CLAUDE, Machine};
 use crate::support::ran::Ran;
 use crate::support::registry;
@@ -24,7 +25,7 @@ async fn a_refused_token_is_renewed_once() {
 
     let ran = machine.publishes(&hub, &[]).await;
 
-    assert_eq!(ran.status, Some(1));
+    ran.exits(1);
     ran.err_has("the docs repository refuses the token");
     assert_eq!(hub.state().minted, 2);
     assert_eq!(hub.commits("main"), 1);
@@ -34,7 +35,7 @@ async fn a_refused_token_is_renewed_once() {
 async fn a_read_only_token_is_reported() {
     let (hub, machine) = with(Fault::ReadOnly).await;
     let ran = machine.publishes(&hub, &[]).await;
-    assert_eq!(ran.status, Some(1));
+    ran.exits(1);
     ran.err_has("refuses the token");
     assert_eq!(hub.commits("main"), 1);
 }
@@ -45,7 +46,7 @@ async fn a_token_that_expires_before_the_push_is_renewed() {
 
     let ran = machine.publishes(&hub, &[]).await;
 
-    assert!(ran.is_success(), "{}", ran.err);
+    ran.exits(0);
     assert_eq!(hub.state().minted, 2);
     assert_eq!(hub.changed("main"), [MATRIX_PATH]);
 }
@@ -57,7 +58,7 @@ async fn a_token_near_its_end_is_not_used() {
 
     let ran = machine.publishes(&hub, &[]).await;
 
-    assert!(ran.is_success(), "{}", ran.err);
+    ran.exits(0);
     assert_eq!(hub.state().minted, 2, "one for each attempt");
 }
 
@@ -71,10 +72,9 @@ async fn a_rejected_push_shows_the_server_s_words_once() {
 
     let ran = machine.publishes(&hub, &[]).await;
 
-    let log = &ran.err;
-    assert_eq!(ran.status, Some(1));
-    assert_has(log, "rejects the push");
-    assert_has(log, "main is protected: ask an admin");
+    ran.exits(1);
+    ran.err_has("rejects the push");
+    ran.err_has("main is protected: ask an admin");
     assert_eq!(hub.commits("main"), 1);
     let pushes = |call: &&String| call.contains("POST") && call.contains("receive-pack");
     assert_eq!(hub.state().calls.iter().filter(pushes).count(), 1);
@@ -86,9 +86,8 @@ async fn a_moved_branch_keeps_the_commits_of_others() {
 
     let ran = machine.publishes(&hub, &[]).await;
 
-    let log = &ran.err;
-    assert!(ran.is_success(), "{log}");
-    assert_has(log, "trying again (attempt 3 of 5)");
+    ran.exits(0);
+    ran.err_has("trying again (attempt 3 of 5)");
     assert_eq!(hub.changed("main"), [MATRIX_PATH]);
     assert_eq!(hub.commits("main"), 4);
     assert_eq!(hub.file("main", "docs/1.md"), "news");
@@ -103,7 +102,7 @@ async fn a_server_without_partial_clones_works_too() {
 
     let ran = machine.publishes(&hub, &[]).await;
 
-    assert!(ran.is_success(), "{}", ran.err);
+    ran.exits(0);
     assert_eq!(hub.changed("main"), [MATRIX_PATH]);
 }
 
@@ -113,7 +112,7 @@ async fn a_push_is_retried_after_a_network_failure() {
 
     let ran = machine.publishes(&hub, &[]).await;
 
-    assert!(ran.is_success(), "{}", ran.err);
+    ran.exits(0);
     assert_eq!(hub.commits("main"), 2);
 }
 
@@ -123,7 +122,7 @@ async fn a_network_that_stays_broken_ends_the_run() {
 
     let ran = machine.publishes(&hub, &["--attempts", "2"]).await;
 
-    assert_eq!(ran.status, Some(1));
+    ran.exits(1);
     ran.err_has("cannot reach the docs repository");
     assert_eq!(hub.commits("main"), 1);
 }
@@ -133,15 +132,14 @@ async fn a_push_that_breaks_off_leaves_nothing_and_is_retried() {
     let (hub, machine) = with(Fault::CutInPush).await;
 
     let ran = machine.publishes(&hub, &["--attempts", "1"]).await;
-    assert_eq!(ran.status, Some(1), "{}", ran.err);
+    ran.exits(1);
     assert_eq!(hub.commits("main"), 1);
     is_whole(&hub);
 
     hub.state().fault = Fault::CutInPush;
     let ran = machine.publishes(&hub, &[]).await;
-    let log = &ran.err;
-    assert!(ran.is_success(), "{log}");
-    assert_has(log, "trying again (attempt 2 of 5)");
+    ran.exits(0);
+    ran.err_has("trying again (attempt 2 of 5)");
     assert_eq!(hub.commits("main"), 2);
     is_whole(&hub);
 }
@@ -152,19 +150,16 @@ async fn a_push_with_a_lost_answer_is_not_repeated() {
 
     let ran = machine.publishes(&hub, &[]).await;
 
-    let log = &ran.err;
-    assert!(ran.is_success(), "{log}");
-    assert_has(log, "the commit had arrived");
-    assert_has(log, "published as commit");
+    ran.exits(0);
+    ran.err_has("the commit had arrived");
+    ran.err_has("published as commit");
     assert_eq!(hub.commits("main"), 2);
 }
 
 #[tokio::test]
 async fn a_repository_that_never_answers_ends_the_run() {
     let (hub, machine) = with(Fault::None).await;
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}/x/y.git", gone.local_addr().unwrap());
-    drop(gone);
+    let address = format!("http://127.0.0.1:{}/x/y.git", unused_port());
     hub.state().tokens.push("ghs_canaryTOKEN".into());
     let token = machine.write("token", "ghs_canaryTOKEN");
     let mut command = machine.publish_to(&hub, &address);
@@ -175,10 +170,9 @@ async fn a_repository_that_never_answers_ends_the_run() {
         "2",
     ]);
     let ran = Ran::of(&mut command).await;
-    let log = &ran.err;
-    assert_eq!(ran.status, Some(1));
-    assert_has(log, "(attempt 2 of 2)");
-    assert_has(log, "error: publish: cannot reach the docs repository");
+    ran.exits(1);
+    ran.err_has("(attempt 2 of 2)");
+    ran.err_has("error: publish: cannot reach the docs repository");
 }
 
 #[tokio::test]
@@ -189,7 +183,7 @@ async fn a_file_in_place_of_a_folder_is_not_changed() {
 
     let ran = machine.publishes(&hub, &[]).await;
 
-    assert_eq!(ran.status, Some(1), "{}", ran.err);
+    ran.exits(1);
     assert_eq!(hub.head("main"), before);
 }
 
@@ -233,12 +227,12 @@ async fn a_full_disk_publishes_nothing() {
     // With one page it cannot create the repository, with a few it cannot fetch, with more it cannot commit.
     for size in [4, 12, 24] {
         let ran = Ran::of(&mut on_full_disk(&publish, size)).await;
-        assert_eq!(ran.status, Some(1), "{size}: {}", ran.err);
+        ran.exits(1);
         assert!(ran.err.contains("error: "), "{size}: {}", ran.err);
         assert_eq!(hub.commits("main"), 1);
     }
     let ran = machine.publishes(&hub, &[]).await;
-    assert!(ran.is_success(), "{}", ran.err);
+    ran.exits(0);
     assert_eq!(hub.commits("main"), 2);
 }
 
@@ -269,11 +263,11 @@ async fn a_run_killed_at_any_step_leaves_nothing() {
         }
         child.wait().await.unwrap();
         assert!(seen, "no step `{step}`");
-        assert!(machine.is_tidy().await, "something is left of `{step}`");
+        machine.is_tidy().await;
         is_whole(&hub);
     }
     let ran = Ran::of(&mut machine.publish_all(&hub, &registry)).await;
-    assert!(ran.is_success(), "{}", ran.err);
+    ran.exits(0);
     assert_eq!(hub.changed("main"), [MATRIX_PATH]);
     assert_eq!(hub.commits("main"), 2);
     assert_eq!(
@@ -304,16 +298,16 @@ async fn killed_at_git_call(number: usize) -> Option<String> {
     let (hub, machine) = with(Fault::None).await;
     machine.kill_at_git_call(number);
     let ran = machine.publishes(&hub, &[]).await;
-    if ran.is_success() {
+    if ran.status == Some(0) {
         return None;
     }
     assert_eq!(ran.status, None, "{}", ran.err);
-    assert!(machine.is_tidy().await, "something is left of call {number}");
+    machine.is_tidy().await;
     is_whole(&hub);
     let call = machine.git_calls().pop().unwrap_or_default();
     if call.contains(" push ") {
         let ran = machine.publishes(&hub, &[]).await;
-        assert!(ran.is_success(), "{}", ran.err);
+        ran.exits(0);
         assert_eq!(hub.commits("main"), 2);
         is_whole(&hub);
     }
@@ -351,7 +345,7 @@ async fn a_run_killed_during_a_push_publishes_all_or_nothing() {
             assert!(child.try_wait().unwrap().is_none(), "it ended without a push");
         }
         child.kill().await.unwrap();
-        assert!(machine.is_tidy().await);
+        machine.is_tidy().await;
         is_whole(&hub);
     }
 }
@@ -382,7 +376,7 @@ async fn sigterm_ends_the_harness_and_the_container() {
         Vec::<String>::new(),
         "the gateway's container ends too"
     );
-    assert!(machine.is_tidy().await);
+    machine.is_tidy().await;
 }
 
 #[tokio::test]
@@ -392,10 +386,9 @@ async fn the_error_for_a_failed_harness_shows_its_last_lines() {
 
     let ran = Ran::of(&mut machine.publish_all(&hub, &registry)).await;
 
-    let log = &ran.err;
-    assert_eq!(ran.status, Some(1));
-    assert_has(log, "error: run: the harness failed (exit status 2)");
-    assert_has(log, "the session cannot start");
+    ran.exits(1);
+    ran.err_has("error: run: the harness failed (exit status 2)");
+    ran.err_has("the session cannot start");
 }
 
 #[tokio::test]
@@ -405,8 +398,7 @@ async fn a_claude_with_another_digest_is_not_run() {
 
     let ran = Ran::of(&mut machine.publish_all(&hub, &registry)).await;
 
-    let log = &ran.err;
-    assert_eq!(ran.status, Some(1));
-    assert_has(log, "error: install Claude Code: the downloaded file");
+    ran.exits(1);
+    ran.err_has("error: install Claude Code: the downloaded file");
     assert_eq!(hub.commits("main"), 1);
 }

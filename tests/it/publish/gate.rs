@@ -10,8 +10,9 @@ use compat_matrix::results::Results;
 use serde_json::{Value, json};
 
 use crate::support::MATRIX;
+use crate::support::files::files_below;
 use crate::support::hub::{Hub, MATRIX_PATH};
-use crate::support::machine::{Machine, fail, files, results};
+use crate::support::machine::{Machine, fail, results};
 use crate::support::ran::Ran;
 use crate::support::text::{assert_has, assert_lacks};
 
@@ -131,7 +132,7 @@ async fn a_refusal_lists_all_reasons_and_publishes_nothing() {
         "or publish them as not tested with `--allow-inconclusive`",
         "done: not published: the published matrix stays",
     ] {
-        assert!(log.contains(why), "no `{why}` in\n{log}");
+        assert_has(&log, why);
     }
     assert_eq!(hub.commits("main"), 1);
     assert_eq!(hub.state().calls, Vec::<String>::new(), "no request was sent");
@@ -201,7 +202,7 @@ async fn a_pair_without_a_cell_is_published_as_not_tested() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     // A row without a `_shared.yaml`: only providers with a file of their own are tested.
     let shared = "vision/_shared.yaml";
-    for path in files(&root.join("cells")) {
+    for path in files_below(&root.join("cells")) {
         let name = path.strip_prefix(root).unwrap();
         let copy = machine.path("project").join(name);
         std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
@@ -231,11 +232,11 @@ async fn a_pair_without_a_cell_is_published_as_not_tested() {
 
     // For the whole project this run is incomplete.
     let ran = machine.publishes(&hub, &[]).await;
-    assert_eq!(ran.status, Some(4), "{}", ran.err);
+    ran.exits(4);
 
     machine.project = machine.path("project");
     let ran = machine.publishes(&hub, &[]).await;
-    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    ran.exits(0);
     let matrix: Value = serde_json::from_str(&hub.file("main", MATRIX_PATH)).unwrap();
     let vision = matrix["features"]
         .as_array()
@@ -264,7 +265,7 @@ async fn a_token_is_sent_only_over_tls() {
     let (hub, machine) = (Hub::start().await, Machine::new());
     let mut command = machine.publish_to(&hub, "http://docs.example/o/r.git");
     let ran = Ran::of(command.args(["--results", "x"])).await;
-    assert_eq!(ran.status, Some(1));
+    ran.exits(1);
     ran.err_has("anybody could read the token");
 }
 
@@ -273,8 +274,7 @@ async fn an_address_with_a_token_is_refused_and_not_shown() {
     let (hub, machine) = (Hub::start().await, Machine::new());
     let mut command = machine.publish_to(&hub, "https://x:ghs_canary@h/o/r.git");
     let ran = Ran::of(command.args(["--results", "x"])).await;
-    let log = &ran.err;
-    assert_eq!(ran.status, Some(1));
-    assert_has(log, "must not hold credentials");
-    assert_lacks(log, "canary");
+    ran.exits(1);
+    ran.err_has("must not hold credentials");
+    ran.err_lacks("canary");
 }

@@ -15,8 +15,7 @@ async fn the_daily_run_publishes_one_file_and_then_nothing() {
 
     let ran = Ran::of(&mut machine.publish_all(&hub, &registry)).await;
 
-    let log = &ran.err;
-    assert!(ran.is_success(), "{log}");
+    ran.exits(0);
     for line in [
         "compat publish: resolve LiteLLM: selected LiteLLM v1.83.0-stable",
         "compat publish: resolve Claude Code: selected @anthropic-ai/claude-code@2.1.327",
@@ -28,7 +27,7 @@ async fn the_daily_run_publishes_one_file_and_then_nothing() {
         "compat publish: validate: it may be published",
         "compat publish: done: published as commit ",
     ] {
-        assert!(log.contains(line), "no `{line}` in\n{log}");
+        ran.err_has(line);
     }
     assert_eq!(hub.changed("main"), [MATRIX_PATH]);
     assert_eq!(
@@ -53,7 +52,7 @@ async fn the_daily_run_publishes_one_file_and_then_nothing() {
     machine.results(|results| results["run"]["written_at"] = "2026-11-22T09:00:00Z".into());
     let again = Ran::of(&mut machine.publish_all(&hub, &registry)).await;
 
-    assert!(again.is_success(), "{}", again.err);
+    again.exits(0);
     again.err_has("matrix JSON unchanged; skipping push");
     assert_eq!(hub.commits("main"), 2);
 }
@@ -64,7 +63,7 @@ async fn the_token_is_only_for_the_docs_repository_s_contents() {
 
     let ran = machine.publishes(&hub, &[]).await;
 
-    assert!(ran.is_success(), "{}", ran.err);
+    ran.exits(0);
     let bodies = hub.state().mint_bodies.clone();
     assert_eq!(
         bodies,
@@ -79,10 +78,9 @@ async fn a_token_with_more_permissions_is_not_used() {
 
     let ran = machine.publishes(&hub, &[]).await;
 
-    let log = &ran.err;
-    assert_eq!(ran.status, Some(1));
-    assert_has(log, "administration: write");
-    assert_has(log, "it is not used");
+    ran.exits(1);
+    ran.err_has("administration: write");
+    ran.err_has("it is not used");
     assert_eq!(hub.commits("main"), 1);
 }
 
@@ -94,14 +92,13 @@ async fn the_error_for_an_unknown_app_says_what_to_do() {
 
     let ran = Ran::of(&mut command).await;
 
-    let log = &ran.err;
-    assert_eq!(ran.status, Some(1));
-    assert_has(log, "A JSON web token could not be decoded");
-    assert_has(log, "is this machine's clock right?");
+    ran.exits(1);
+    ran.err_has("A JSON web token could not be decoded");
+    ran.err_has("is this machine's clock right?");
     let mut command = machine.publish_results(&hub);
     machine.write("app-key.pem", "no key\n");
-    let log = Ran::of(&mut command).await.err;
-    assert_has(&log, "the App's private key is no RSA key in PEM");
+    let ran = Ran::of(&mut command).await;
+    ran.err_has("the App's private key is no RSA key in PEM");
 }
 
 #[tokio::test]
@@ -137,7 +134,7 @@ async fn no_child_inherits_a_token_from_a_descriptor() {
 
     let ran = Ran::of(&mut shell).await;
 
-    assert!(ran.is_success(), "{}", ran.err);
+    ran.exits(0);
     assert_eq!(hub.commits("main"), 2);
     assert!(!machine.seen("git").contains("inherited"));
     assert!(!machine.seen("").contains("canaryTOKEN"));
@@ -149,10 +146,9 @@ async fn skip_publish_mints_a_token_but_pushes_nothing() {
 
     let ran = Ran::of(machine.publish_all(&hub, &registry).arg("--skip-publish")).await;
 
-    let log = &ran.err;
-    assert!(ran.is_success(), "{log}");
-    assert_has(log, "skip-publish: not pushing to docs repo");
-    assert_has(log, &format!("minted a token for {REPOSITORY}, contents: write"));
+    ran.exits(0);
+    ran.err_has("skip-publish: not pushing to docs repo");
+    ran.err_has(&format!("minted a token for {REPOSITORY}, contents: write"));
     assert!(!hub.state().calls.iter().any(|call| call.contains(".git/")));
     for name in [
         "compat-results.json",
@@ -169,7 +165,7 @@ async fn skip_publish_mints_a_token_but_pushes_nothing() {
         .arg(machine.path("output/compat-results.json"))
         .args(machine.app(&hub));
     let ran = Ran::of(&mut second).await;
-    assert!(ran.is_success(), "{}", ran.err);
+    ran.exits(0);
     assert!(
         hub.file("main", MATRIX_PATH)
             .contains("\"litellm_version\": \"v1.83.0-stable\"")
@@ -185,7 +181,7 @@ async fn a_dry_run_prints_the_plan_and_pushes_nothing() {
 
     let ran = machine.publishes(&hub, &["--dry-run"]).await;
 
-    assert!(ran.is_success(), "{}", ran.err);
+    ran.exits(0);
     let plan: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(plan["action"], "commit");
     assert_eq!(plan["base"], before);
@@ -201,7 +197,7 @@ async fn a_dry_run_prints_the_plan_and_pushes_nothing() {
 
     machine.results(|results| results["run"]["behind"] = "simulated".into());
     let ran = machine.publishes(&hub, &["--dry-run"]).await;
-    assert_eq!(ran.status, Some(4));
+    ran.exits(4);
     let plan: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(plan["action"], "refuse");
     assert_eq!(plan["refusals"][0]["rule"], "simulated");
@@ -217,7 +213,7 @@ async fn an_unchanged_matrix_is_published_again_after_some_days() {
     ran.err_has("matrix JSON unchanged; skipping push");
 
     let ran = machine.publishes(&hub, &["--refresh-after", "6d"]).await;
-    assert!(ran.is_success(), "{}", ran.err);
+    ran.exits(0);
     assert!(hub.file("main", MATRIX_PATH).contains("2026-11-28T09:00:00Z"));
 }
 
@@ -230,12 +226,8 @@ async fn a_pull_request_without_regressions_gets_auto_merge() {
 
     let ran = machine.publishes(&hub, &["--via-pr"]).await;
 
-    let log = &ran.err;
-    assert!(ran.is_success(), "{log}");
-    assert_has(
-        log,
-        "proposed as https://github.example/pull/7, which merges automatically",
-    );
+    ran.exits(0);
+    ran.err_has("proposed as https://github.example/pull/7, which merges automatically");
     assert_eq!(hub.head("main"), main);
     assert_eq!(hub.changed(branch), [MATRIX_PATH]);
     assert!(!hub.state().pull_request.as_ref().unwrap()["auto_merge"].is_null());
@@ -253,9 +245,8 @@ async fn a_pull_request_without_regressions_gets_auto_merge() {
     hub.state().calls.clear();
     let ran = machine.publishes(&hub, &["--via-pr"]).await;
 
-    let log = &ran.err;
-    assert!(ran.is_success(), "{log}");
-    assert_has(log, "which needs a manual merge");
+    ran.exits(0);
+    ran.err_has("which needs a manual merge");
     let open = hub.state().pull_request.clone().unwrap();
     assert!(open["auto_merge"].is_null());
     assert!(open["body"].as_str().unwrap().contains("1 regression"), "{open}");
@@ -283,10 +274,9 @@ async fn a_pull_request_is_closed_once_the_docs_have_its_matrix() {
     machine.results(|results| results["run"]["written_at"] = "2026-11-23T09:00:00Z".into());
     let ran = via_pr().await;
 
-    let log = &ran.err;
-    assert!(ran.is_success(), "{log}");
-    assert_has(log, "closed https://github.example/pull/7");
-    assert_has(log, "matrix JSON unchanged; skipping push");
+    ran.exits(0);
+    ran.err_has("closed https://github.example/pull/7");
+    ran.err_has("matrix JSON unchanged; skipping push");
     assert!(hub.state().pull_request.is_none());
 }
 
@@ -297,10 +287,9 @@ async fn without_auto_merge_a_pull_request_needs_a_manual_merge() {
 
     let ran = machine.publishes(&hub, &["--via-pr"]).await;
 
-    let log = &ran.err;
-    assert!(ran.is_success(), "{log}");
-    assert_has(log, "Auto merge is not allowed for this repository");
-    assert_has(log, "which needs a manual merge");
+    ran.exits(0);
+    ran.err_has("Auto merge is not allowed for this repository");
+    ran.err_has("which needs a manual merge");
     assert!(hub.state().pull_request.is_some());
 }
 
@@ -310,7 +299,7 @@ async fn a_pull_request_needs_another_branch() {
     let ran = machine
         .publishes(&hub, &["--via-pr", "--pr-branch", "main"])
         .await;
-    assert_eq!(ran.status, Some(1));
+    ran.exits(1);
     ran.err_has("`--pr-branch` is the same as `--branch`");
 }
 
@@ -363,7 +352,7 @@ async fn a_webhook_gets_only_regressions_fixes_and_failures() {
         fail(results, 0, "account");
     });
     let ran = Ran::of(&mut command).await;
-    assert_eq!(ran.status, Some(4));
+    ran.exits(4);
     let text = hub.state().messages.pop().unwrap()["text"]
         .as_str()
         .unwrap()

@@ -9,10 +9,11 @@ use serde_json::json;
 use tokio::process::Command;
 
 use crate::support::MATRIX;
+use crate::support::files::files_below;
 use crate::support::hub::{Fault, Hub, MATRIX_PATH};
 use crate::support::loopback::Server;
 use crate::support::machine::{
-    CLAUDE, Machine, NPM_CANARY, PROVIDER_CANARY, RESOLVER_CANARY, WEBHOOK_CANARY, fail, files,
+    CLAUDE, Machine, NPM_CANARY, PROVIDER_CANARY, RESOLVER_CANARY, WEBHOOK_CANARY, fail,
 };
 use crate::support::ran::Ran;
 use crate::support::registry;
@@ -121,7 +122,7 @@ impl Watched {
             ("cache", "cache "),
             ("home", "home "),
         ] {
-            for path in files(&self.machine.path(folder)) {
+            for path in files_below(&self.machine.path(folder)) {
                 let name = path.file_name().unwrap().to_str().unwrap();
                 let name = if folder == "spy" {
                     name.split('.').next().unwrap()
@@ -177,7 +178,7 @@ async fn a_secret_appears_only_where_it_is_needed() {
     let ran = watched.run().await;
 
     let (hub, machine) = (&watched.hub, &watched.machine);
-    assert!(ran.is_success(), "{}", ran.err);
+    ran.exits(0);
     assert_eq!(hub.commits("main"), 3);
     assert_eq!(hub.state().minted, 1);
     assert_eq!(hub.state().messages.len(), 1);
@@ -221,7 +222,7 @@ async fn a_secret_appears_only_where_it_is_needed() {
         .filter_map(|asked| Some(asked.headers.get("authorization")?.to_str().unwrap().to_owned()))
         .collect();
     assert!(to_registry.contains(&format!("Bearer {NPM_CANARY}")));
-    assert!(machine.is_tidy().await, "a temporary file is left");
+    machine.is_tidy().await;
 }
 
 /// A failure: the expected text in the log, and the change that causes it.
@@ -262,7 +263,7 @@ async fn a_failed_run_shows_no_secret() {
         let mut command = watched.command();
         break_it(&watched);
         let ran = Ran::of(&mut command).await;
-        assert!(ran.err.contains(says), "no `{says}` in\n{}", ran.err);
+        ran.err_has(says);
         let seen = watched.seen(&ran);
         let wrong: Vec<_> = seen
             .iter()

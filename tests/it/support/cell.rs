@@ -1,4 +1,4 @@
-//! A cell without faults, changes to it, and the diagnostics of a cell.
+//! A valid cell, changes to it, and the diagnostics of a cell.
 
 use std::path::Path;
 
@@ -11,11 +11,10 @@ const MANIFEST: &str = include_str!("../../../manifest.yaml");
 const RED: &[u8] = include_bytes!("../../../cells/vision/_red.png");
 
 fn manifest() -> Manifest {
-    Manifest::parse(Path::new("manifest.yaml"), MANIFEST.as_bytes())
-        .expect("the project's manifest has no faults")
+    Manifest::parse(Path::new("manifest.yaml"), MANIFEST.as_bytes()).expect("the manifest is valid")
 }
 
-pub fn faults_of(shared: Option<&str>, own: &[u8]) -> Vec<Diagnostic> {
+pub fn diagnostics(shared: Option<&str>, own: &[u8]) -> Vec<Diagnostic> {
     let id = CellId {
         feature: FeatureId::new("tool_use"),
         provider: ProviderId::new("bedrock_invoke"),
@@ -39,35 +38,35 @@ pub fn faults_of(shared: Option<&str>, own: &[u8]) -> Vec<Diagnostic> {
         .unwrap_or_default()
 }
 
-/// One fault a line, `line:column path: message | found | allowed | hint`.
-pub fn brief(faults: &[Diagnostic]) -> String {
-    let line = |fault: &Diagnostic| {
+/// A line for each diagnostic, `line:column path: message | found | allowed | hint`.
+pub fn brief(diagnostics: &[Diagnostic]) -> String {
+    let line = |diagnostic: &Diagnostic| {
         let mut text = format!(
             "{} {}:{} {}: {}",
-            fault.place.file.display(),
-            fault.place.line,
-            fault.place.column,
-            fault.path,
-            fault.message
+            diagnostic.place.file.display(),
+            diagnostic.place.line,
+            diagnostic.place.column,
+            diagnostic.path,
+            diagnostic.message
         );
         for (name, detail) in [
-            ("found", &fault.found),
-            ("allowed", &fault.allowed),
-            ("hint", &fault.hint),
+            ("found", &diagnostic.found),
+            ("allowed", &diagnostic.allowed),
+            ("hint", &diagnostic.hint),
         ] {
             if let Some(detail) = detail {
                 text.push_str(&format!(" | {name}: {detail}"));
             }
         }
-        for (place, what) in &fault.related {
+        for (place, what) in &diagnostic.related {
             text.push_str(&format!(" | {what}: {}:{}", place.line, place.column));
         }
         text
     };
-    faults.iter().map(line).collect::<Vec<_>>().join("\n")
+    diagnostics.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// A cell without faults, on lines 1 to 6.
+/// A valid cell, on lines 1 to 6.
 pub const GOOD: &str = "prompt: Say pong\nreplies:\n  - content: [{ text: pong }]\nexpect:\n  reply:\n    text: { contains: pong }\n";
 
 /// The good cell with `from` replaced by `to`.
@@ -81,13 +80,18 @@ pub fn and(more: &str) -> String {
     format!("{GOOD}{more}")
 }
 
+/// The diagnostics of a cell without a shared layer, in brief.
+pub fn found(own: &str) -> String {
+    brief(&diagnostics(None, own.as_bytes()))
+}
+
 /// Checks that each cell has diagnostics with all of the wanted texts. A case is a mistake, the cell, the texts.
 pub fn assert_found(cases: &[(&str, String, &[&str])]) {
     let mut wrong = String::new();
     for (mistake, text, wanted) in cases {
-        let found = brief(&faults_of(None, text.as_bytes()));
-        if found.is_empty() || !wanted.iter().all(|part| found.contains(part)) {
-            wrong.push_str(&format!("\n{mistake}: wanted {wanted:?}, found\n{found}\n"));
+        let shown = found(text);
+        if shown.is_empty() || !wanted.iter().all(|part| shown.contains(part)) {
+            wrong.push_str(&format!("\n{mistake}: wanted {wanted:?}, found\n{shown}\n"));
         }
     }
     assert_eq!(wrong, "");

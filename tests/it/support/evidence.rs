@@ -9,7 +9,7 @@ use compat_matrix::judge::Evaluation;
 use compat_matrix::outcome::Verdict;
 use compat_matrix::transcript::{Event, TimedEvent, Transcript};
 use compat_matrix::wire::exchange::{
-    Body, Lockstep, Matched, ProviderExchange, ProviderReply, RecordedRequest,
+    Body, GatewayExchange, GatewayReply, Lockstep, Matched, ProviderExchange, ProviderReply, RecordedRequest,
 };
 use compat_matrix::wire::script::{Prompt, PromptBlock, Script};
 use compat_matrix::wire::{Operation, Route, Usage, messages};
@@ -142,31 +142,54 @@ pub fn text_message(text: &str) -> Value {
     message("msg_1", json!([{ "type": "text", "text": text }]), "end_turn")
 }
 
-/// The events of a streamed reply with a text in `parts`, `apart_ms` apart.
-pub fn stream(parts: &[&str], apart_ms: u64) -> Vec<(u64, Event)> {
-    let deltas = parts.iter().map(|part| {
-        json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "text_delta", "text": part } })
-    });
-    let mut message = text_message("");
-    message["content"] = json!([]);
-    message["stop_reason"] = Value::Null;
+/// The events of a streamed message with one block.
+pub fn message_events(
+    message: Value,
+    block: Value,
+    deltas: impl IntoIterator<Item = Value>,
+    stop_reason: &str,
+    output_tokens: u64,
+) -> Vec<Value> {
+    let deltas = deltas
+        .into_iter()
+        .map(|delta| json!({ "type": "content_block_delta", "index": 0, "delta": delta }));
     [
         json!({ "type": "message_start", "message": message }),
-        json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "text", "text": "" } }),
+        json!({ "type": "content_block_start", "index": 0, "content_block": block }),
     ]
     .into_iter()
     .chain(deltas)
     .chain([
         json!({ "type": "content_block_stop", "index": 0 }),
-        json!({ "type": "message_delta", "delta": { "stop_reason": "end_turn" }, "usage": { "output_tokens": 2 } }),
+        json!({ "type": "message_delta", "delta": { "stop_reason": stop_reason },
+            "usage": { "output_tokens": output_tokens } }),
         json!({ "type": "message_stop" }),
     ])
-    .enumerate()
-    .map(|(index, event)| {
-        let event = json!({ "type": "stream_event", "event": event, "parent_tool_use_id": null });
-        (index as u64 * apart_ms, Event::Json(event))
-    })
     .collect()
+}
+
+/// The events of a streamed message with a text in `parts`.
+pub fn text_events(message: Value, parts: &[&str], output_tokens: u64) -> Vec<Value> {
+    let block = json!({ "type": "text", "text": "" });
+    let deltas = parts
+        .iter()
+        .map(|part| json!({ "type": "text_delta", "text": part }));
+    message_events(message, block, deltas, "end_turn", output_tokens)
+}
+
+/// What `claude` prints of a streamed text in `parts`, `apart_ms` apart.
+pub fn stream(parts: &[&str], apart_ms: u64) -> Vec<(u64, Event)> {
+    let mut message = text_message("");
+    message["content"] = json!([]);
+    message["stop_reason"] = Value::Null;
+    text_events(message, parts, 2)
+        .into_iter()
+        .enumerate()
+        .map(|(index, event)| {
+            let event = json!({ "type": "stream_event", "event": event, "parent_tool_use_id": null });
+            (index as u64 * apart_ms, Event::Json(event))
+        })
+        .collect()
 }
 
 /// A Messages request with `body`, and the scripted reply `sent` with status 200.
@@ -200,6 +223,27 @@ pub fn exchange(body: Value, sent: Value) -> ProviderExchange {
             lockstep: None,
             cut_off: false,
         },
+    }
+}
+
+/// The exchange of Claude Code and the gateway that belongs to `exchange`.
+pub fn gateway_exchange(exchange: &ProviderExchange, content_type: &str) -> GatewayExchange {
+    GatewayExchange {
+        number: exchange.number,
+        turn: exchange.turn,
+        operation: exchange.operation,
+        request: RecordedRequest {
+            at_ms: 0,
+            ..exchange.request.clone()
+        },
+        reply: Some(GatewayReply {
+            at_ms: 20,
+            status: exchange.reply.status,
+            headers: vec![("content-type".into(), content_type.into())],
+            stream: exchange.reply.stream,
+            events: exchange.reply.events.clone(),
+            cut_off: false,
+        }),
     }
 }
 

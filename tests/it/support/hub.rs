@@ -1,6 +1,7 @@
 //! A double of GitHub: a real git server (git's own `http-backend`) that demands a token, and the API of an App that mints
 //! it, with the documented answers.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -20,7 +21,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::support::loopback::serve;
+use super::files::{contents, write_program};
+use super::loopback::{cut, serve};
 
 pub const REPOSITORY: &str = "BerriAI/litellm-docs";
 /// The path of the matrix in it.
@@ -171,7 +173,7 @@ impl Hub {
         let hooks = repository(self.folder.path()).join("hooks");
         std::fs::create_dir_all(&hooks).unwrap();
         let path = hooks.join(name);
-        super::machine::write_program(&path, script);
+        write_program(&path, script);
     }
 
     /// Every object of the docs repository, and its configuration.
@@ -232,19 +234,11 @@ fn git_with(folder: &Path, arguments: &[&str], input: &[u8]) -> String {
 }
 
 /// The files of every test's docs repository. Made once.
-static TEMPLATE: LazyLock<Vec<(PathBuf, Vec<u8>)>> = LazyLock::new(|| {
+static TEMPLATE: LazyLock<BTreeMap<PathBuf, Vec<u8>>> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     let bare = folder.path();
-    git(
-        bare,
-        &[
-            "init",
-            "--quiet",
-            "--bare",
-            "--initial-branch=main",
-            "--template=",
-        ],
-    );
+    let init = "init --quiet --bare --initial-branch=main --template=";
+    git(bare, &init.split(' ').collect::<Vec<_>>());
     git(bare, &["config", "http.receivepack", "true"]);
     git(bare, &["config", "uploadpack.allowFilter", "true"]);
     let first = [
@@ -252,24 +246,8 @@ static TEMPLATE: LazyLock<Vec<(PathBuf, Vec<u8>)>> = LazyLock::new(|| {
         ("docusaurus.config.ts", "export {}\n"),
     ];
     commit(bare, "main", &first);
-    let mut files = Vec::new();
-    read_files(bare, bare, &mut files);
-    files
+    contents(bare)
 });
-
-fn read_files(root: &Path, folder: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            read_files(root, &path, files);
-        } else {
-            files.push((
-                path.strip_prefix(root).unwrap().to_owned(),
-                std::fs::read(&path).unwrap(),
-            ));
-        }
-    }
-}
 
 fn copy_repository(to: &Path) {
     for name in ["refs/heads", "refs/tags", "objects/info", "objects/pack"] {
@@ -562,7 +540,7 @@ impl Served {
 
 /// A response with a longer length than its body.
 fn broken() -> Response<Body> {
-    crate::support::loopback::cut(b"001e# service=git-receive-pack\n".to_vec())
+    cut(b"001e# service=git-receive-pack\n".to_vec())
 }
 
 fn reply(status: u16, body: Value) -> Response<Body> {
@@ -573,14 +551,15 @@ fn reply(status: u16, body: Value) -> Response<Body> {
         .unwrap()
 }
 
-/// A page of releases with the fields of GitHub's answer; few are read.
+/// A release with the fields of GitHub's answer; few are read.
+pub fn release(tag: &str, prerelease: bool) -> Value {
+    json!({
+        "id": 1, "tag_name": tag, "name": tag, "draft": false, "prerelease": prerelease, "target_commitish": "main",
+        "created_at": "2026-10-01T00:00:00Z", "published_at": "2026-10-02T00:00:00Z", "assets": [], "body": "## What's new",
+    })
+}
+
 fn releases() -> Value {
-    let release = |tag: &str, prerelease: bool| {
-        json!({
-            "id": 1, "tag_name": tag, "name": tag, "draft": false, "prerelease": prerelease,
-            "created_at": "2026-10-01T00:00:00Z", "published_at": "2026-10-02T00:00:00Z", "assets": [],
-        })
-    };
     json!([
         release("v1.84.0-rc1", true),
         release("v1.84.0", false),

@@ -84,6 +84,12 @@ impl Drop for Server {
     }
 }
 
+/// A port on which nothing listens. It was free a moment ago.
+pub fn unused_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
 pub fn ready(response: Response<Body>) -> Answer {
     Box::pin(std::future::ready(response))
 }

@@ -3,7 +3,7 @@
 use compat_matrix::cells::Manifest;
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,12 +12,14 @@ use compat_matrix::matrix::ManifestView;
 use compat_matrix::matrix::builder::{Stamp, build};
 use compat_matrix::results::Results;
 use serde_json::Value;
-use tempfile::TempDir;
 use tokio::process::Command;
 
+use super::files::{Folder, files_below, write_program};
 use super::hub::{APP, Hub};
-use crate::support::loopback::Server;
-use crate::support::ran::Ran;
+use super::loopback::Server;
+use super::ran::Ran;
+use super::root;
+use super::wait::until;
 
 /// The binary of Claude Code in these tests: it records its environment and prints a version.
 pub const CLAUDE: &str = "#!/bin/sh\n/usr/bin/env >>\"$0.saw\"\necho '2.1.327 (Claude Code)'\n";
@@ -37,15 +39,15 @@ pub const WEBHOOK_CANARY: &str = "canaryWEBHOOK";
 pub struct Machine {
     /// The project to run.
     pub project: PathBuf,
-    folder: TempDir,
+    folder: Folder,
 }
 
 impl Machine {
     /// A machine with doubles of `docker` and the harness, and the real `git`.
     pub fn new() -> Self {
         let machine = Self {
-            project: env!("CARGO_MANIFEST_DIR").into(),
-            folder: tempfile::tempdir().unwrap(),
+            project: root().to_owned(),
+            folder: Folder::new(),
         };
         for name in ["bin", "home", "tmp", "spy", "output", "containers"] {
             std::fs::create_dir(machine.path(name)).unwrap();
@@ -61,17 +63,15 @@ impl Machine {
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.path(name)
     }
 
     pub fn write(&self, name: &str, text: &str) -> String {
-        let path = self.path(name);
-        std::fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
+        self.folder.write(name, text).to_str().unwrap().to_owned()
     }
 
     pub fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path(name)).unwrap()
+        self.folder.read(name)
     }
 
     /// Adds a program that records its arguments and environment and then runs `script`.
@@ -92,7 +92,7 @@ impl Machine {
     /// The matrix of results without failures.
     pub fn matrix(&self) -> String {
         let results = Results::parse(&results(|_| ())).unwrap();
-        let manifest = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("manifest.yaml")).unwrap();
+        let manifest = std::fs::read(root().join("manifest.yaml")).unwrap();
         let manifest = Manifest::parse(Path::new("manifest.yaml"), &manifest).unwrap();
         let version = Some("v1.83.0-stable".to_owned());
         let stamp = Stamp::new(&results, version, None, None).unwrap();
@@ -176,7 +176,7 @@ impl Machine {
     /// file: git's configuration and the token's file are among them.
     pub fn watch(&self, hub: &Hub) {
         self.program("git", &real_git());
-        let folder = self.folder.path().to_owned();
+        let folder = self.folder.root().to_owned();
         let number = AtomicUsize::new(0);
         hub.state().spy = Some(Arc::new(move || {
             let number = number.fetch_add(1, Ordering::Relaxed);
@@ -190,16 +190,14 @@ impl Machine {
                 file.write_all(content).unwrap();
             };
             write("proc", &processes(&folder));
-            for path in files(&folder.join("tmp")) {
+            for path in files_below(&folder.join("tmp")) {
                 // The file may be gone already.
                 let Ok(content) = std::fs::read(&path) else {
                     continue;
                 };
                 let is_token = path.file_name().is_some_and(|name| name == "credentials");
                 if is_token {
-                    let mode = path
-                        .metadata()
-                        .map_or(0, |metadata| metadata.permissions().mode());
+                    let mode = path.metadata().map_or(0, |metadata| metadata.mode());
                     write("token", format!("mode {mode:o}\n").as_bytes());
                 }
                 write(if is_token { "token" } else { "temporary" }, &content);
@@ -224,7 +222,7 @@ impl Machine {
     }
 
     pub fn containers(&self) -> Vec<String> {
-        let names = files(&self.path("containers")).into_iter();
+        let names = files_below(&self.path("containers")).into_iter();
         names
             .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
             .collect()
@@ -258,16 +256,12 @@ impl Machine {
     }
 
     /// Waits until the watchdog has removed all temporary files and processes.
-    pub async fn is_tidy(&self) -> bool {
-        for _ in 0..500 {
-            if std::fs::read_dir(self.path("tmp")).unwrap().next().is_none()
-                && processes(self.folder.path()).is_empty()
-            {
-                return true;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-        false
+    pub async fn is_tidy(&self) {
+        until("no temporary file and no process", || {
+            std::fs::read_dir(self.path("tmp")).unwrap().next().is_none()
+                && processes(self.folder.root()).is_empty()
+        })
+        .await;
     }
 }
 
@@ -310,25 +304,6 @@ rm) shift 2; cd "$containers" && rm "$@" ;;
 esac
 "#
     )
-}
-
-/// Every file below `folder`.
-pub fn files(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let paths = entries.flatten().map(|entry| entry.path());
-    paths
-        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
-        .collect()
-}
-
-/// Writes an executable script.
-pub fn write_program(path: &Path, script: &str) {
-    // It may be a link to the real program.
-    let _ = std::fs::remove_file(path);
-    std::fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// A script that runs the real git.

@@ -3,9 +3,11 @@
 pub mod cell;
 pub mod claude;
 pub mod evidence;
+pub mod files;
 pub mod hub;
 pub mod loopback;
 pub mod machine;
+pub mod mutant;
 pub mod project;
 pub mod provider_client;
 pub mod ran;

@@ -11,14 +11,14 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-pub(crate) const MODEL: &str = "claude-haiku-4-5";
-pub(crate) const BEDROCK_MODEL: &str = "us.anthropic.claude-haiku-4-5-20251001-v1%3A0";
+pub const MODEL: &str = "claude-haiku-4-5";
+pub const BEDROCK_MODEL: &str = "us.anthropic.claude-haiku-4-5-20251001-v1%3A0";
 
-pub(crate) fn new_key() -> TrialKey {
+pub fn new_key() -> TrialKey {
     TrialKey(Uuid::new_v4())
 }
 
-pub(crate) fn message(content: Vec<ReplyBlock>) -> ReplyMessage {
+pub fn message(content: Vec<ReplyBlock>) -> ReplyMessage {
     ReplyMessage {
         content,
         stop_reason: None,
@@ -27,29 +27,29 @@ pub(crate) fn message(content: Vec<ReplyBlock>) -> ReplyMessage {
     }
 }
 
-pub(crate) fn text(text: &str) -> Reply {
+pub fn text(text: &str) -> Reply {
     Reply::Message(message(vec![ReplyBlock::Text(text.to_owned())]))
 }
 
-pub(crate) fn script(replies: impl Into<Vec<Reply>>) -> Script {
+pub fn script(replies: impl Into<Vec<Reply>>) -> Script {
     Script {
         replies: replies.into(),
     }
 }
 
 /// A client that behaves like a gateway.
-pub(crate) struct Gateway {
-    pub(crate) simulator: Simulator,
-    pub(crate) client: Client,
-    pub(crate) access_token: String,
+pub struct Gateway {
+    pub simulator: Simulator,
+    pub client: Client,
+    pub access_token: String,
 }
 
 impl Gateway {
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::on(Simulator::start(SimulatorOptions::default()).await.unwrap()).await
     }
 
-    pub(crate) async fn on(simulator: Simulator) -> Self {
+    pub async fn on(simulator: Simulator) -> Self {
         let client = Client::new();
         let reply = exchange_token(&client, &simulator, 0).await;
         let body: Value = reply.json().await.unwrap();
@@ -60,12 +60,19 @@ impl Gateway {
         }
     }
 
-    pub(crate) fn post(&self, path: &str, body: &Value) -> RequestBuilder {
+    /// Registers a new trial with these replies.
+    pub fn trial(&self, replies: impl Into<Vec<Reply>>) -> TrialKey {
+        let key = new_key();
+        self.simulator.register(key, script(replies));
+        key
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> RequestBuilder {
         let url = format!("{}{path}", self.simulator.base_url());
         self.client.post(url).json(body)
     }
 
-    pub(crate) fn signed(&self, path: &str, body: &Value) -> RequestBuilder {
+    pub fn signed(&self, path: &str, body: &Value) -> RequestBuilder {
         let credentials = self.simulator.credentials();
         let authorization = format!(
             "AWS4-HMAC-SHA256 Credential={}/20261121/{}/bedrock/aws4_request, SignedHeaders=content-type;host;x-amz-date, Signature={}",
@@ -78,7 +85,7 @@ impl Gateway {
             .header("x-amz-date", "20261121T120000Z")
     }
 
-    pub(crate) fn vertex(&self, path: &str, body: &Value) -> RequestBuilder {
+    pub fn vertex(&self, path: &str, body: &Value) -> RequestBuilder {
         let credentials = self.simulator.credentials();
         let path = format!(
             "/v1/projects/{}/locations/{}/publishers/anthropic/models/{path}",
@@ -88,7 +95,7 @@ impl Gateway {
     }
 
     /// A Messages request in the form of `route`, made from `body` in the form of the Messages API.
-    pub(crate) fn ask(&self, route: Route, stream: bool, body: &Value) -> RequestBuilder {
+    pub fn ask(&self, route: Route, stream: bool, body: &Value) -> RequestBuilder {
         let mut body = body.clone();
         match route {
             Route::Anthropic => {
@@ -123,12 +130,12 @@ impl Gateway {
         }
     }
 
-    pub(crate) async fn send(&self, route: Route, stream: bool, body: &Value) -> Response {
+    pub async fn send(&self, route: Route, stream: bool, body: &Value) -> Response {
         self.ask(route, stream, body).send().await.unwrap()
     }
 }
 
-pub(crate) async fn exchange_token(client: &Client, simulator: &Simulator, age: i64) -> Response {
+pub async fn exchange_token(client: &Client, simulator: &Simulator, age: i64) -> Response {
     let account: Value = serde_json::from_str(&simulator.credentials().vertex_service_account).unwrap();
     let now = chrono::Utc::now().timestamp() - age;
     let claims = json!({
@@ -152,14 +159,14 @@ pub(crate) async fn exchange_token(client: &Client, simulator: &Simulator, age: 
 }
 
 /// A prompt with a trial's key in its text.
-pub(crate) fn prompt(key: TrialKey) -> Value {
+pub fn prompt(key: TrialKey) -> Value {
     json!({
         "max_tokens": 1000,
         "messages": [{"role": "user", "content": [{"type": "text", "text": format!("in /tmp/{key}: hello")}]}],
     })
 }
 
-pub(crate) fn to_converse(body: &Value) -> Value {
+pub fn to_converse(body: &Value) -> Value {
     let block = |block: &Value| match block["type"].as_str().unwrap() {
         "text" => json!({"text": block["text"]}),
         "tool_use" => {
@@ -208,7 +215,7 @@ pub(crate) fn to_converse(body: &Value) -> Value {
 }
 
 /// The blocks of a streamed reply, put together as a client does.
-pub(crate) async fn read_stream(route: Route, reply: Response) -> Vec<Value> {
+pub async fn read_stream(route: Route, reply: Response) -> Vec<Value> {
     let content_type = reply.headers()["content-type"].to_str().unwrap().to_owned();
     let bytes = reply.bytes().await.unwrap();
     match route {
@@ -246,7 +253,7 @@ pub(crate) async fn read_stream(route: Route, reply: Response) -> Vec<Value> {
     }
 }
 
-pub(crate) fn streamed_text(events: &[Value]) -> String {
+pub fn streamed_text(events: &[Value]) -> String {
     events
         .iter()
         .filter_map(|event| {
@@ -257,7 +264,7 @@ pub(crate) fn streamed_text(events: &[Value]) -> String {
         .collect()
 }
 
-pub(crate) fn whole_text(route: Route, body: &Value) -> &str {
+pub fn whole_text(route: Route, body: &Value) -> &str {
     let content = match route {
         Route::BedrockConverse => &body["output"]["message"]["content"],
         _ => &body["content"],

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use compat_matrix::env;
 use compat_matrix::provider::{self, Simulator};
 use compat_matrix::results::Results;
-use tempfile::TempDir;
 
 use super::claude::fake_claude;
+use super::files::Folder;
 use super::ran::Ran;
 
 /// The small project's manifest.
@@ -47,19 +47,16 @@ const FILES: [(&str, &str); 8] = [
 
 /// A project in a temporary folder, and the environment of the harness.
 pub struct Small {
-    folder: TempDir,
+    folder: Folder,
     variables: Vec<(OsString, OsString)>,
 }
 
 impl Small {
     /// The project without a gateway: a trial that needs a session fails.
     pub fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        for (file, text) in FILES {
-            write(&folder.path().join(file), text);
-        }
-        let root = folder.path().as_os_str().to_owned();
-        let cache = folder.path().join("cache").into_os_string();
+        let folder = Folder::with(&FILES);
+        let root = folder.root().as_os_str().to_owned();
+        let cache = folder.path("cache").into_os_string();
         Self {
             folder,
             variables: vec![
@@ -86,7 +83,19 @@ impl Small {
     }
 
     pub fn root(&self) -> &Path {
-        self.folder.path()
+        self.folder.root()
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path(name)
+    }
+
+    pub fn read(&self, file: &str) -> String {
+        self.folder.read(file)
+    }
+
+    pub fn write(&self, file: &str, text: &str) {
+        self.folder.write(file, text);
     }
 
     /// Sets a variable for the harness.
@@ -111,15 +120,17 @@ impl Small {
 
     /// Runs the harness beside the simulator of this process.
     pub async fn run(&self, arguments: &[&str]) -> Ran {
-        let mut command = self.harness(arguments);
-        let output = tokio::task::spawn_blocking(move || command.output()).await;
-        Ran::new(output.unwrap().expect("the harness starts"))
+        Ran::beside(self.harness(arguments)).await
+    }
+
+    /// Runs `compat` beside the simulator of this process.
+    pub async fn compat(&self, arguments: &[&str]) -> Ran {
+        Ran::beside(self.program(env!("CARGO_BIN_EXE_compat"), arguments)).await
     }
 
     /// The results of the last run.
     pub fn results(&self) -> Results {
-        let text = std::fs::read_to_string(self.root().join("compat-results.json")).unwrap();
-        Results::parse(&text).unwrap()
+        Results::parse(&self.read("compat-results.json")).unwrap()
     }
 
     /// The trials that have a result.
@@ -129,16 +140,10 @@ impl Small {
     }
 }
 
-/// Writes a file of a project.
-pub fn write(path: &Path, text: &str) {
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, text).unwrap();
-}
-
 impl Ran {
     /// The names that `--list` prints.
     pub fn listed(&self) -> BTreeSet<&str> {
-        assert_eq!(self.status, Some(0), "{self:?}");
+        self.exits(0);
         let names = self.out.lines();
         names
             .map(|line| line.strip_suffix(": test").expect("a test"))

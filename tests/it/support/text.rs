@@ -11,3 +11,9 @@ pub fn assert_has(text: &str, part: &str) {
 pub fn assert_lacks(text: &str, part: &str) {
     assert!(!text.contains(part), "`{part}` is in\n{text}");
 }
+
+/// Fails unless `text` starts with `start`.
+#[track_caller]
+pub fn assert_starts(text: &str, start: &str) {
+    assert!(text.starts_with(start), "no `{start}` at the start of\n{text}");
+}

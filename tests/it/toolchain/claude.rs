@@ -12,25 +12,22 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::support::loopback::{Server, cut, ok, ready, status};
+use crate::support::registry::archive;
 use crate::support::text::assert_has;
 
 #[tokio::test]
 async fn the_pinned_claude_is_installed_once() {
-    let package = real_package();
-    let server = Server::start(registry(package.clone(), move |_| ready(ok(real_package())))).await;
-    let machine = Machine::new().registry(&server);
+    let (machine, server, pin) = with_registry().await;
 
-    let program = machine.install(&pin_of(&package)).await.unwrap();
+    let program = machine.install(&pin).await.unwrap();
 
     assert_eq!(claude_version(&program, &machine.tools()).await.unwrap(), VERSION);
-    let mut found = files(&machine.cache());
-    found.sort();
-    assert_eq!(found, ["claude", "receipt.json", "stamp.json"]);
+    assert_eq!(files(&machine.cache()), ["claude", "receipt.json", "stamp.json"]);
     let name = Platform::current().unwrap().package().replace('/', "%2f");
     assert_eq!(server.targets(), [format!("/{name}"), tarball_path()]);
 
     drop(server);
-    assert_eq!(machine.install(&pin_of(&package)).await.unwrap(), program);
+    assert_eq!(machine.install(&pin).await.unwrap(), program);
 }
 
 #[tokio::test]
@@ -81,17 +78,7 @@ async fn a_server_that_always_fails_leaves_no_file() {
 
 #[tokio::test]
 async fn an_archive_without_the_binary_is_refused() {
-    let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(
-        Vec::new(),
-        flate2::Compression::fast(),
-    ));
-    let mut header = tar::Header::new_gnu();
-    header.set_size(0);
-    header.set_cksum();
-    builder
-        .append_data(&mut header, "package/README.md", &b""[..])
-        .unwrap();
-    let package = builder.into_inner().unwrap().finish().unwrap();
+    let package = archive(&[("package/README.md", "")]);
     let served = package.clone();
     let server = Server::start(registry(package.clone(), move |_| ready(ok(served.clone())))).await;
     let machine = Machine::new().registry(&server);
@@ -156,10 +143,7 @@ async fn a_second_installation_waits_and_says_so() {
 
 #[tokio::test]
 async fn the_rest_of_an_interrupted_installation_is_removed() {
-    let package = real_package();
-    let server = Server::start(registry(package.clone(), |_| ready(ok(real_package())))).await;
-    let machine = Machine::new().registry(&server);
-    let pin = pin_of(&package);
+    let (machine, _server, pin) = with_registry().await;
     let directory = machine.install(&pin).await.unwrap().parent().unwrap().to_owned();
     std::fs::remove_file(directory.join("receipt.json")).unwrap();
     std::fs::write(directory.join("claude"), "half").unwrap();
@@ -168,17 +152,12 @@ async fn the_rest_of_an_interrupted_installation_is_removed() {
     let program = machine.install(&pin).await.unwrap();
 
     assert_eq!(claude_version(&program, &machine.tools()).await.unwrap(), VERSION);
-    let mut found = files(&machine.cache());
-    found.sort();
-    assert_eq!(found, ["claude", "receipt.json", "stamp.json"]);
+    assert_eq!(files(&machine.cache()), ["claude", "receipt.json", "stamp.json"]);
 }
 
 #[tokio::test]
 async fn a_cut_binary_is_reinstalled_and_a_changed_one_refused() {
-    let package = real_package();
-    let server = Server::start(registry(package.clone(), |_| ready(ok(real_package())))).await;
-    let machine = Machine::new().registry(&server);
-    let pin = pin_of(&package);
+    let (machine, _server, pin) = with_registry().await;
     let program = machine.install(&pin).await.unwrap();
     let whole = std::fs::read(&program).unwrap();
     std::fs::write(&program, &whole[..10]).unwrap();
@@ -228,10 +207,7 @@ fn touch(path: &Path) {
 
 #[tokio::test]
 async fn an_unchanged_binary_is_not_read_again() {
-    let package = real_package();
-    let server = Server::start(registry(package.clone(), |_| ready(ok(real_package())))).await;
-    let machine = Machine::new().registry(&server);
-    let pin = pin_of(&package);
+    let (machine, _server, pin) = with_registry().await;
     let program = machine.install(&pin).await.unwrap();
     // With another digest in the receipt, an installation fails exactly when the program is read.
     let receipt = program.with_file_name("receipt.json");
@@ -248,10 +224,8 @@ async fn an_unchanged_binary_is_not_read_again() {
 
 #[tokio::test]
 async fn clean_removes_all_versions_but_the_kept_one() {
-    let package = real_package();
-    let server = Server::start(registry(package.clone(), |_| ready(ok(real_package())))).await;
-    let machine = Machine::new().registry(&server);
-    let kept = machine.install(&pin_of(&package)).await.unwrap();
+    let (machine, _server, pin) = with_registry().await;
+    let kept = machine.install(&pin).await.unwrap();
     let cache = Cache::at(machine.cache());
     let older = cache.entry("claude", "2.1.326", "linux-x64", &Sha512::of(b"older"));
     let mut left_over = PathBuf::new();

@@ -1,7 +1,5 @@
 //! The package registry: its address, its credentials, its errors, and the pins made from it.
 
-use std::path::Path;
-
 use compat_matrix::digest::Sha512;
 use compat_matrix::toolchain::npm::Registry;
 use compat_matrix::toolchain::platform::Platform;
@@ -9,7 +7,8 @@ use compat_matrix::toolchain::{Lock, update};
 
 use super::*;
 use crate::support::loopback::{Server, ok, ready, status};
-use crate::support::text::{assert_has, assert_lacks};
+use crate::support::root;
+use crate::support::text::{assert_has, assert_lacks, assert_starts};
 
 #[tokio::test]
 async fn a_missing_package_is_requested_once_and_explained() {
@@ -74,11 +73,7 @@ async fn a_token_goes_only_to_its_host_and_into_no_error() {
     let error = machine.install(&pin_of(b"")).await.unwrap_err();
 
     let asked = &server.asked()[0];
-    assert!(
-        asked.target.starts_with("/npm/@anthropic-ai%2fclaude-code-"),
-        "{}",
-        asked.target
-    );
+    assert_starts(&asked.target, "/npm/@anthropic-ai%2fclaude-code-");
     assert_eq!(asked.headers["authorization"], "Bearer s3cret-token");
     assert_has(&error, "does this registry need a token?");
     assert_lacks(&error, "s3cret");
@@ -200,7 +195,7 @@ async fn a_pin_has_the_digest_of_every_platform() {
 
 #[test]
 fn the_lock_pins_every_platform_and_names_no_registry() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("toolchain");
+    let folder = root().join("toolchain");
     let lock = Lock::read(&folder).unwrap();
     assert!(
         Platform::ALL

@@ -7,7 +7,7 @@ use compat_matrix::toolchain::PythonPin;
 
 use super::*;
 
-use crate::support::text::{assert_has, assert_lacks};
+use crate::support::text::{assert_has, assert_lacks, assert_starts};
 
 fn python_pin(package: &str) -> PythonPin {
     let text = format!("{package}==1.0 \\\n    --hash=sha256:aa\n");
@@ -52,10 +52,7 @@ async fn the_uv_on_the_path_gets_pip_s_settings_and_no_credential() {
     assert_has(&environment, "UV_PYTHON_DOWNLOADS=never");
     assert_lacks(&environment, "sk-secret");
     let arguments = std::fs::read_to_string(folder.join("arguments")).unwrap();
-    assert!(
-        arguments.starts_with("pip install --require-hashes --no-build"),
-        "{arguments}"
-    );
+    assert_starts(&arguments, "pip install --require-hashes --no-build");
 
     // The second time no program runs, not even Python.
     machine.program("uv", "exit 1");
@@ -72,8 +69,8 @@ async fn without_uv_the_pinned_one_is_installed_first() {
     machine.program("python3", PYTHON);
     machine.program("uv-to-be-installed", UV);
     std::fs::rename(
-        machine.folder.path().join("bin/uv-to-be-installed"),
-        machine.folder.path().join("uv"),
+        machine.folder.path("bin/uv-to-be-installed"),
+        machine.folder.path("uv"),
     )
     .unwrap();
     let installer = machine.installer(&Silent);

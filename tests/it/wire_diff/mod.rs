@@ -7,12 +7,12 @@ mod requests;
 mod wording;
 
 use compat_matrix::wire::answer::ProviderAnswer;
-use compat_matrix::wire::exchange::{Body, GatewayExchange, GatewayReply, ProviderExchange, SentEvent};
-use compat_matrix::wire::{Direction, Operation, Usage, messages};
+use compat_matrix::wire::exchange::{Body, GatewayExchange, ProviderExchange, SentEvent};
+use compat_matrix::wire::{Direction, Usage, messages};
 use compat_matrix::wire_diff::{Change, Fate, Part, compare};
 use serde_json::{Value, json};
 
-use crate::support::evidence::exchange;
+use crate::support::evidence::{exchange, gateway_exchange};
 
 /// One request and its reply, as both sides saw it: equal until a test changes one side.
 struct Wire {
@@ -25,7 +25,7 @@ impl Wire {
     fn of(turns: &[(Value, Value)]) -> Self {
         let pairs = turns.iter().enumerate().map(|(index, (body, blocks))| {
             let exchange = arrived(index, body, blocks);
-            (passage(index, body, &exchange), exchange)
+            (passage(index, &exchange), exchange)
         });
         let (sent, exchanges) = pairs.unzip();
         Self { sent, exchanges }
@@ -122,27 +122,6 @@ fn arrived(index: usize, body: &Value, blocks: &Value) -> ProviderExchange {
     exchange
 }
 
-fn passage(index: usize, body: &Value, exchange: &ProviderExchange) -> GatewayExchange {
-    let mut request = exchange.request.clone();
-    request.at_ms = index as u64 * 1000;
-    request.body = Body::Json(body.clone());
-    let events = exchange.reply.events.iter().map(|event| event.data.clone());
-    GatewayExchange {
-        number: index + 1,
-        turn: Some(index + 1),
-        operation: Operation::Messages,
-        request,
-        reply: Some(GatewayReply {
-            at_ms: index as u64 * 1000 + 20,
-            status: exchange.reply.status,
-            headers: vec![("content-type".into(), "text/event-stream; charset=utf-8".into())],
-            stream: true,
-            events: timed(index, events),
-            cut_off: false,
-        }),
-    }
-}
-
 fn list<'a>(body: &'a mut Value, path: &str) -> &'a mut Vec<Value> {
     body.pointer_mut(path).unwrap().as_array_mut().unwrap()
 }
@@ -150,4 +129,11 @@ fn list<'a>(body: &'a mut Value, path: &str) -> &'a mut Vec<Value> {
 fn remove(body: &mut Value, path: &str, key: &str) -> Option<Value> {
     let fields = body.pointer_mut(path)?.as_object_mut()?;
     fields.shift_remove(key)
+}
+
+fn passage(index: usize, exchange: &ProviderExchange) -> GatewayExchange {
+    let mut passage = gateway_exchange(exchange, "text/event-stream; charset=utf-8");
+    passage.request.at_ms = index as u64 * 1000;
+    passage.reply.as_mut().unwrap().at_ms += index as u64 * 1000;
+    passage
 }

@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 
 use super::{Wire, answer, body, list, remove, timed};
 
+use crate::support::text::assert_starts;
+
 #[test]
 fn unchanged_traffic_has_no_difference() {
     assert_eq!(Wire::one().told(), [""; 0]);
     let text = compare(&[], &[]).text();
-    assert!(text.starts_with("no difference"), "{text}");
+    assert_starts(&text, "no difference");
 }
 
 #[test]
