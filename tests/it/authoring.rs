@@ -1,4 +1,4 @@
-//! New rows, columns and cells: valid from the first moment, red until they are written, and never written over anything.
+//! `compat new`: new rows and columns are valid and red, and no file is overwritten.
 
 use compat_matrix::expectation::kinds::TodoCheck;
 use std::fs;
@@ -38,16 +38,16 @@ fn a_new_row_is_valid_and_each_of_its_trials_says_write_me() {
             Planned::Run(run) => {
                 let judgement =
                     compat_matrix::judge::judge(run.test(), &name.tier, &evidence::nothing().live());
-                let told = judgement
+                let summaries = judgement
                     .mismatches
                     .iter()
                     .map(|mismatch| mismatch.summary.as_str());
                 assert!(
-                    told.clone().any(|summary| summary.starts_with("write me: ")),
+                    summaries.clone().any(|summary| summary.starts_with("write me: ")),
                     "{name}"
                 );
             }
-            // The gateway has no deployment for it.
+            // The gateway has no deployment for this pair.
             Planned::Broken(faults) => {
                 assert!(faults[0].message.starts_with("write me: "), "{name}: {faults:#?}")
             }

@@ -1,4 +1,4 @@
-//! The CI configurations: what must stand in them, and the scripts of the daily workflow, run as they are.
+//! The CI configurations: their jobs and credentials, and runs of the daily workflow's scripts.
 //!
 //! `ci/check-config` checks them by their schemas, and `ci/check-config --rehearse` runs the steps of the gate.
 
@@ -81,7 +81,7 @@ fn only_branches_of_the_repository_get_credentials() {
         .unwrap();
     let mut gates = 0;
     for job in jobs {
-        // One that takes its defaults is a name alone.
+        // A job without parameters is only a name.
         let about = job
             .as_object()
             .map_or(&Value::Null, |job| job.values().next().unwrap());
@@ -190,7 +190,7 @@ fn the_run_unit_cannot_read_the_credentials_of_the_publish_unit() {
     assert!(unit("compat-matrix.timer").contains("OnCalendar=*-*-* 06:00:00 UTC"));
 }
 
-/// A checkout on a runner, in which the scripts of the daily workflow are run as they are.
+/// A checkout on a runner, in which the scripts of the daily workflow run.
 struct Runner {
     machine: Machine,
 }
@@ -198,7 +198,7 @@ struct Runner {
 impl Runner {
     fn new() -> Self {
         let machine = Machine::new();
-        // `cargo test --test compat` in the checkout: what the harness would find.
+        // The double of `cargo test --test compat` copies the results.
         machine.program(
             "cargo",
             "cp \"$(dirname \"$0\")/../results.json\" \"$COMPAT_RESULTS_PATH\"",
@@ -258,7 +258,7 @@ async fn the_scripts_of_the_daily_workflow_publish_and_alert() {
     );
     assert!(!machine.seen("cargo").contains(PROVIDER_CANARY));
 
-    // The other machine, with the artifact.
+    // The publish job, with the artifact of the run job.
     symlink(machine.path("checkout"), machine.path("checkout/run")).unwrap();
     let key = hub.private_key();
     let webhook = format!("{}/hook/x", hub.address);
@@ -300,9 +300,9 @@ async fn the_scripts_of_the_daily_workflow_publish_and_alert() {
         )
         .await;
     ran.exits(0);
-    let told = hub.state().messages.pop().unwrap();
+    let message = hub.state().messages.pop().unwrap();
     assert!(
-        told["text"]
+        message["text"]
             .as_str()
             .unwrap()
             .contains("https://github.example/runs/1")

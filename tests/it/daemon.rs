@@ -1,5 +1,4 @@
-//! `session::daemon`: `compat up`, `down` and `watch`, and runs that use the warm session, with doubles of LiteLLM and
-//! `claude`.
+//! `compat up`, `down` and `watch`, and runs that use the warm session, with doubles of LiteLLM and `claude`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -177,7 +176,7 @@ async fn a_killed_daemon_leaves_no_process_and_is_not_used() {
     send(info.pid, Signal::SIGKILL);
     until("the gateway's end", || !gateways.iter().any(|pid| is_alive(*pid))).await;
     until("the scratch folder's end", || !info.gateway_log.exists()).await;
-    assert!(warm.state().read().is_some(), "nobody removed the file");
+    assert!(warm.state().read().is_some(), "the file is still there");
     let err = warm.run(HAIKU).await;
     assert_has(&err, "starting LiteLLM");
     assert_lacks(&err, "warm session");

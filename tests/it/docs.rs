@@ -1,4 +1,4 @@
-//! `docs/cells.md` tells the truth: its files are written in its order, its commands run, their output compared.
+//! The documents: the commands of `docs/cells.md` run and print the shown output.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ fn guide() -> String {
     read(root().join("docs/cells.md"))
 }
 
-/// The fenced blocks of the guide that are in `language`s of interest, in order.
+/// The fenced blocks of a text, with their languages.
 fn blocks(text: &str) -> Vec<(&str, String)> {
     let mut blocks = Vec::new();
     let mut lines = text.lines();
@@ -23,7 +23,7 @@ fn blocks(text: &str) -> Vec<(&str, String)> {
     blocks
 }
 
-/// The words of a command; what stands in quotes is one.
+/// The words of a command; a quoted text is one word.
 fn words(command: &str) -> Vec<String> {
     let quoted = command.split('"').enumerate();
     quoted
@@ -64,7 +64,7 @@ fn every_command_of_the_guide_prints_the_shown_output() {
                 );
                 commands += 1;
             }
-            other => panic!("what is a block in `{other}`?"),
+            other => panic!("unexpected block in `{other}`"),
         }
     }
     assert_eq!(commands, 4);

@@ -1,4 +1,4 @@
-//! What a project's folders may get wrong, and how little it takes to list its trials.
+//! A project's files: diagnostics of its folders, checks of named paths, and the list of its trials.
 
 use std::fs;
 use std::path::Path;

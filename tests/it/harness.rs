@@ -1,5 +1,5 @@
-//! The harness as a program, on a small project: its flags, its exit status, its files. The scripted `claude` replaces the
-//! real one; the provider simulator replaces gateway and provider.
+//! The harness as a program, on a small project: its flags, its exit status, its files. A double replaces `claude`; the
+//! provider simulator replaces gateway and provider.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -158,8 +158,8 @@ async fn a_session_error_is_printed_once_and_recorded_for_each_trial() {
         "{}",
         ran.err
     );
-    let told = ran.err.split("no trial could be run: ").nth(1).unwrap();
-    let reason = told.lines().next().unwrap();
+    let error = ran.err.split("no trial could be run: ").nth(1).unwrap();
+    let reason = error.lines().next().unwrap();
     assert_lacks(&ran.out, reason);
     let recorded = small.read("test-results/junit.xml");
     assert_eq!(recorded.matches("<testcase").count(), 4);
@@ -320,7 +320,7 @@ async fn mistakes_of_a_shared_file_are_printed_once() {
 async fn a_part_of_a_name_gets_suggestions() {
     let small = Small::new();
     std::fs::remove_file(small.path("cells/text/azure.yaml")).unwrap();
-    for (arguments, told) in [
+    for (arguments, expected) in [
         (
             ["explain", "words"],
             "; did you mean one of `words::anthropic`, `words::azure`?",
@@ -341,7 +341,7 @@ async fn a_part_of_a_name_gets_suggestions() {
     ] {
         let ran = small.compat(&arguments).await;
         ran.exits(1);
-        assert!(ran.err.contains(told), "{arguments:?}: {}", ran.err);
+        assert!(ran.err.contains(expected), "{arguments:?}: {}", ran.err);
     }
     small.write("notes.txt", "");
     let ran = small.compat(&["check", "notes.txt"]).await;

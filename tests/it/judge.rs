@@ -1,4 +1,4 @@
-//! What is expected of every trial, and what is known to fail.
+//! The implied expectations of every trial, and known failures.
 
 use compat_matrix::cause::of_trial;
 use compat_matrix::evidence::{Evidence, Killed};
@@ -35,7 +35,7 @@ fn each_failure_breaks_its_own_implied_expectation() {
     );
     let around = "API error: sending the request again without betas";
     let rows: [(&str, Evidence, &[&str]); 11] = [
-        ("all well", pong(), &[]),
+        ("no failure", pong(), &[]),
         (
             "an error at the end",
             nothing().ended_with_error(Some(500), "API Error: 500"),
@@ -43,9 +43,9 @@ fn each_failure_breaks_its_own_implied_expectation() {
         ),
         ("no answer", nothing(), &[RUN]),
         ("a status", pong().exited(1), &[RUN]),
-        ("time was up", pong().killed(Killed::Deadline), &[RUN]),
+        ("a timeout", pong().killed(Killed::Deadline), &[RUN]),
         (
-            "no retry could mend it",
+            "a permanent error",
             nothing().killed(Killed::PermanentError),
             &[RUN],
         ),
@@ -58,12 +58,12 @@ fn each_failure_breaks_its_own_implied_expectation() {
             &[RUN],
         ),
         (
-            "a line that is none",
+            "a line that is not JSON",
             pong().printed_at(0, line("oops")),
             &[TRANSCRIPT],
         ),
         ("a torn stream", torn, &[TRANSCRIPT]),
-        ("a request got around", pong().logged(around), &[WORKAROUNDS]),
+        ("a workaround", pong().logged(around), &[WORKAROUNDS]),
         (
             "a request without a reply",
             pong().reached(unmatched.clone()),

@@ -42,7 +42,7 @@ fn one_cell() -> ManifestView {
     view
 }
 
-/// A run of the one cell whose tiers ended as the letters say: p, f, g, n, or `-` for not tried.
+/// A run of the one cell. A letter is the result of a tier: p, f, g, n, or `-` for not tried.
 fn run_of(tiers: &str) -> Results {
     let tiers = tiers.chars().zip(["haiku", "sonnet", "opus"]);
     let records: Vec<_> = tiers
@@ -66,7 +66,7 @@ fn aggregated(tiers: &str) -> CellStatus {
     status.clone()
 }
 
-/// A matrix of one row from `provider: status` pairs, `!` for fail, `+` pass, `-` not applicable, `?` not tested.
+/// A matrix of one row from pairs of provider and status: `!` fail, `+` pass, `-` not applicable, `?` not tested.
 fn row(cells: &[(&str, &str)]) -> Matrix {
     let status = |sign: &str| match sign {
         "+" => r#"{"status": "pass"}"#.to_owned(),
@@ -93,7 +93,7 @@ fn row(cells: &[(&str, &str)]) -> Matrix {
 }
 
 #[test]
-fn the_sample_is_built_from_the_golden_results() {
+fn the_sample_matrix_is_built_from_the_fixture() {
     let manifest =
         Manifest::parse(Path::new("manifest.yaml"), include_bytes!("../../manifest.yaml")).unwrap();
     let results = Results::parse(RESULTS).unwrap();
@@ -296,7 +296,7 @@ fn every_schema_matches_the_files() {
             .unwrap_or_else(|error| panic!("{name}: {error} at {}", error.instance_path()));
         let mut surplus = value;
         surplus["surplus"] = true.into();
-        assert!(!validator.is_valid(&surplus), "{name} lets a surplus key pass");
+        assert!(!validator.is_valid(&surplus), "{name} allows an unknown key");
     }
 }
 
@@ -406,9 +406,15 @@ fn a_baseline_fails_on_regressions_and_stale_entries_only() {
     let known = judged("!known", "fff");
     assert!(known.is_accepted(), "a red cell that the baseline has too");
     insta::assert_snapshot!("baseline_known", terminal::of_baseline(&known, 80, Paint::Plain));
-    assert!(judged("+", "p--").is_accepted(), "a filtered run proves nothing");
+    assert!(
+        judged("+", "p--").is_accepted(),
+        "a filtered run is no regression"
+    );
     let never_green = judged("?", "fff");
-    assert!(never_green.is_accepted(), "what was never green cannot regress");
+    assert!(
+        never_green.is_accepted(),
+        "a cell that never passed cannot regress"
+    );
     insta::assert_snapshot!(
         "baseline_unmeasured",
         terminal::of_baseline(&never_green, 80, Paint::Plain)
@@ -418,14 +424,14 @@ fn a_baseline_fails_on_regressions_and_stale_entries_only() {
     assert_eq!(
         judged("!known", "p--").untried,
         1,
-        "one tier does not make it fixed"
+        "one passing tier is not a fixed cell"
     );
     let dropped = judged("+", "nnn");
     assert!(dropped.is_accepted());
     assert_eq!(
         dropped.unmeasured.len(),
         1,
-        "a passing cell that is given up is told"
+        "a passing cell that no longer applies is reported"
     );
     let given_up = judged("!known", "nnn");
     assert_eq!(

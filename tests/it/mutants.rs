@@ -1,4 +1,4 @@
-//! The seeded bugs: that every file of them can be read, what is wrong with a bad one, and what they can touch.
+//! Mutants: the files of the project, the diagnostics of a bad file, and the requests that a mutant can change.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Child processes: their environment, their end, and that none is left behind.
+//! Child processes: their environment, their output, and that all of them end.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};

@@ -133,7 +133,7 @@ async fn events_pass_at_once_and_are_recorded_without_credentials() {
     let reply = request.send().await.unwrap();
     let mut body = reply.bytes_stream();
     for word in ["one", "two"] {
-        // Each event is sent only after the one before arrived, so a relay that waits for more would wait for ever.
+        // The next event is sent after this one has arrived, so a relay that waits for more would hang.
         send.send(event(word)).await.unwrap();
         assert_eq!(body.next().await.unwrap().unwrap(), event(word));
     }

@@ -13,10 +13,10 @@ use tempfile::TempDir;
 
 use crate::support::evidence::{self, Builder as _};
 use crate::support::loopback::unused_port;
-use crate::support::ran::{compat, printed};
+use crate::support::ran::{Ran, compat, printed};
 use crate::support::text::{assert_has, assert_lacks};
 
-/// A run whose gateway drops `top_k`, and whose request has a secret in it.
+/// A run whose gateway drops `top_k`. The request contains a secret.
 fn lossy() -> Evidence {
     let mut sent = evidence::request("my key is sk-abcdefghijklmnop");
     sent["top_k"] = json!(5);
@@ -118,7 +118,7 @@ fn missing_evidence_is_an_error() {
     }
 }
 
-/// A gateway that passes one request on to `provider`, without `dropped` if that is not empty.
+/// A gateway that forwards one request to `provider`, without the field `dropped`.
 fn gateway(provider: u16, dropped: &'static str) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -129,7 +129,7 @@ fn gateway(provider: u16, dropped: &'static str) -> u16 {
         body.as_object_mut().expect("a map").remove(dropped);
         let path = head.split(' ').nth(1).expect("a path").to_owned();
         let body = body.to_string();
-        let mut server = TcpStream::connect(("127.0.0.1", provider)).expect("the stand-in");
+        let mut server = TcpStream::connect(("127.0.0.1", provider)).expect("the provider");
         write!(
             server,
             "POST {path} HTTP/1.1\r\nhost: x\r\nanthropic-version: 2023-06-01\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
@@ -169,19 +169,13 @@ fn read_message(stream: &mut TcpStream) -> (String, Vec<u8>) {
 }
 
 fn run_script(script: &Path, gateway: u16, port: u16) -> (Option<i32>, String) {
-    let output = Command::new("python3")
+    let gateway = format!("http://127.0.0.1:{gateway}");
+    let mut command = Command::new("python3");
+    command
         .arg(script)
-        .args([
-            "--gateway",
-            &format!("http://127.0.0.1:{gateway}"),
-            "--port",
-            &port.to_string(),
-        ])
-        .output()
-        .expect("python3");
-    let told =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    (output.status.code(), told)
+        .args(["--gateway", &gateway, "--port", &port.to_string()]);
+    let ran = Ran::new(command.output().expect("python3"));
+    (ran.status, ran.out + &ran.err)
 }
 
 #[test]
@@ -193,22 +187,22 @@ fn a_script_reproduces_the_fault_only_with_a_faulty_gateway() {
     assert_lacks(&text, "sk-abc");
 
     let port = unused_port();
-    let (code, told) = run_script(&script, gateway(port, "top_k"), port);
-    assert_eq!(code, Some(1), "{told}");
-    assert_has(&told, "request 1: field `top_k` dropped: 5");
-    assert_has(&told, "The fault shows.");
+    let (code, output) = run_script(&script, gateway(port, "top_k"), port);
+    assert_eq!(code, Some(1), "{output}");
+    assert_has(&output, "request 1: field `top_k` dropped: 5");
+    assert_has(&output, "The fault shows.");
 
     let port = unused_port();
-    let (code, told) = run_script(&script, gateway(port, ""), port);
-    assert_eq!(code, Some(0), "{told}");
-    assert_has(&told, "now:           5");
+    let (code, output) = run_script(&script, gateway(port, ""), port);
+    assert_eq!(code, Some(0), "{output}");
+    assert_has(&output, "now:           5");
 
-    // Nobody listens there.
-    let (code, told) = run_script(&script, unused_port(), unused_port());
-    assert_eq!(code, Some(2), "{told}");
+    // Nothing listens there.
+    let (code, output) = run_script(&script, unused_port(), unused_port());
+    assert_eq!(code, Some(2), "{output}");
 }
 
-/// The same run with a streamed reply of which the gateway held every delta back.
+/// The same run with a streamed reply that the gateway held back.
 fn buffered() -> Evidence {
     let mut evidence = lossy();
     let exchange = &mut evidence.exchanges[0];
@@ -234,8 +228,8 @@ fn buffered() -> Evidence {
     evidence
 }
 
-/// A gateway that passes bytes on: what is asked once, and the reply as it comes or when it is whole. A request that is refused
-/// it may send again.
+/// A gateway that forwards one request and its reply unchanged. It can hold the reply back until it is complete, and repeat
+/// a refused request.
 fn passing_gateway(provider: u16, buffers: bool, repeats: bool) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -243,7 +237,7 @@ fn passing_gateway(provider: u16, buffers: bool, repeats: bool) -> u16 {
         let (mut client, _) = listener.accept().expect("a client");
         let (_, body) = read_message(&mut client);
         loop {
-            let mut server = TcpStream::connect(("127.0.0.1", provider)).expect("the stand-in");
+            let mut server = TcpStream::connect(("127.0.0.1", provider)).expect("the provider");
             write!(
                 server,
                 "POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
@@ -277,9 +271,9 @@ fn a_script_detects_a_gateway_that_buffers() {
     let script = folder.path().join("repro.py");
     for (buffers, expected) in [(true, 1), (false, 0)] {
         let port = unused_port();
-        let (code, told) = run_script(&script, passing_gateway(port, buffers, false), port);
-        assert_eq!(code, Some(expected), "{told}");
-        assert_has(&told, "content deltas held back");
+        let (code, output) = run_script(&script, passing_gateway(port, buffers, false), port);
+        assert_eq!(code, Some(expected), "{output}");
+        assert_has(&output, "content deltas held back");
     }
 }
 
@@ -301,9 +295,9 @@ fn a_script_detects_a_gateway_that_repeats_a_request() {
     let script = folder.path().join("repro.py");
     for (repeats, expected) in [(true, 1), (false, 0)] {
         let port = unused_port();
-        let (code, told) = run_script(&script, passing_gateway(port, false, repeats), port);
-        assert_eq!(code, Some(expected), "{told}");
-        assert_has(&told, "2 when recorded");
+        let (code, output) = run_script(&script, passing_gateway(port, false, repeats), port);
+        assert_eq!(code, Some(expected), "{output}");
+        assert_has(&output, "2 when recorded");
     }
 }
 
@@ -316,13 +310,13 @@ fn a_script_detects_a_gateway_that_drops_a_reply_header() {
     printed(&folder, &["repro", ".", "--all", "--output", "repro.py"]);
     let script = folder.path().join("repro.py");
     let port = unused_port();
-    let (code, told) = run_script(&script, gateway(port, ""), port);
-    assert_eq!(code, Some(1), "{told}");
-    assert_has(&told, "header `request-id` dropped");
+    let (code, output) = run_script(&script, gateway(port, ""), port);
+    assert_eq!(code, Some(1), "{output}");
+    assert_has(&output, "header `request-id` dropped");
     let port = unused_port();
-    let (code, told) = run_script(&script, passing_gateway(port, false, false), port);
-    assert_eq!(code, Some(0), "{told}");
-    assert_has(&told, "now:           \"req_0815\"");
+    let (code, output) = run_script(&script, passing_gateway(port, false, false), port);
+    assert_eq!(code, Some(0), "{output}");
+    assert_has(&output, "now:           \"req_0815\"");
 }
 
 #[test]
@@ -338,9 +332,9 @@ fn a_script_completes_a_reply_that_was_cut_off() {
     printed(&folder, &["repro", ".", "--all", "--output", "repro.py"]);
     let script = folder.path().join("repro.py");
     let port = unused_port();
-    let (code, told) = run_script(&script, passing_gateway(port, false, false), port);
-    assert_eq!(code, Some(0), "{told}");
-    assert_has(&told, "stop reason `stop_reason` dropped");
+    let (code, output) = run_script(&script, passing_gateway(port, false, false), port);
+    assert_eq!(code, Some(0), "{output}");
+    assert_has(&output, "stop reason `stop_reason` dropped");
 }
 
 #[test]

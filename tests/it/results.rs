@@ -1,4 +1,4 @@
-//! `compat-results.json`, JUnit, merging.
+//! Results: `compat-results.json`, JUnit, merged shards.
 
 use compat_matrix::ids::TrialName;
 use compat_matrix::outcome::{Cause, Outcome};
@@ -62,7 +62,7 @@ fn unfinished_trials_are_listed_and_retries_keep_attempts() {
 }
 
 #[test]
-fn the_golden_results_have_the_current_layout() {
+fn the_fixture_of_results_has_the_current_layout() {
     assert_eq!(Results::parse(RESULTS).unwrap().to_text(), RESULTS);
 }
 

@@ -1,4 +1,4 @@
-//! Reading transcripts.
+//! Transcripts: answers, errors and problems of a stream.
 
 use compat_matrix::transcript::{Answer, AnswerBlock, DeltaKind, ErrorSource, Event, TimedEvent, Transcript};
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! `run::trial` and `session`: a trial from its session to its record. The scripted `claude` replaces the real one; the
-//! provider simulator, or a double that refuses everything, replaces the gateway.
+//! A trial from its session to its record. A double replaces `claude`; the provider simulator, or a double that refuses all
+//! requests, replaces the gateway.
 
 use std::path::PathBuf;
 

@@ -40,7 +40,7 @@ fn labelled_messages_get_their_causes() {
     }
 }
 
-/// Words that only one fault produces never name another.
+/// A message that only one fault produces must have its cause.
 #[test]
 fn a_confident_diagnosis_is_right() {
     let mut sure = messages();
@@ -57,7 +57,7 @@ fn messages() -> Vec<Labelled> {
         .collect()
 }
 
-/// How the diagnosis differs from the label, if it does.
+/// The difference between the diagnosis and the label.
 fn error(labelled: &Labelled) -> Option<String> {
     let found = cause::of_message(&labelled.message);
     (found.cause != labelled.cause).then(|| {

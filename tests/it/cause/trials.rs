@@ -1,4 +1,4 @@
-//! Whose fault a failure is, by what both sides saw.
+//! The cause of a failed trial.
 
 use compat_matrix::cause::of_trial;
 use compat_matrix::evidence::{Behind, Evidence, Killed};
@@ -14,8 +14,8 @@ use crate::support::evidence::{
 };
 use crate::support::text::assert_starts;
 
-/// What a run that was to answer `pong` comes to.
-fn blamed(evidence: &Evidence) -> (Cause, &'static str) {
+/// The cause of a trial that should answer `pong`, and its rule.
+fn cause_of(evidence: &Evidence) -> (Cause, &'static str) {
     let judgement = judge(&test(Check::Text(TextCheck(equals("pong")))), evidence);
     assert_ne!(judgement.mismatches, [], "nothing failed: {evidence:#?}");
     let diagnosis = of_trial(evidence, &judgement);
@@ -63,29 +63,25 @@ fn the_cause_of_a_simulated_failure_follows_from_both_sides() {
             (Cause::Gateway, "never_forwarded"),
         ),
         (
-            "the request never arrived, and nothing came back",
+            "no request arrived and no reply",
             nothing().killed(Killed::Deadline),
             (Cause::Gateway, "never_answered"),
         ),
         (
-            "the request never arrived: an error, then the time was up",
+            "the request never arrived: an error, then the deadline",
             nothing()
                 .retried(Some(500), "server_error")
                 .killed(Killed::Deadline),
             (Cause::Gateway, "never_forwarded"),
         ),
+        ("no request", nothing().exited(2), (Cause::Cli, "never_asked")),
         (
-            "nothing was asked",
-            nothing().exited(2),
-            (Cause::Cli, "never_asked"),
-        ),
-        (
-            "the provider said 200 and the CLI saw 500",
+            "the provider answered 200 and the CLI saw 500",
             failed(nothing().reached(text_exchange()), 500, server_error),
             (Cause::Gateway, "answer_lost"),
         ),
         (
-            "the provider said 200 and the CLI saw 500 until its time was up",
+            "the provider answered 200 and the CLI saw 500 until the deadline",
             nothing()
                 .reached(text_exchange())
                 .retried(Some(500), "server_error")
@@ -93,7 +89,7 @@ fn the_cause_of_a_simulated_failure_follows_from_both_sides() {
             (Cause::Gateway, "answer_lost"),
         ),
         (
-            "the provider said 403 and the gateway made it 500",
+            "the provider answered 403 and the gateway 500",
             failed(nothing().reached(scripted_error(403)), 500, server_error),
             (Cause::Gateway, "status_changed"),
         ),
@@ -103,7 +99,7 @@ fn the_cause_of_a_simulated_failure_follows_from_both_sides() {
             (Cause::Gateway, "rejected_request"),
         ),
         (
-            "the gateway's request was refused, and the refusal passed on as another",
+            "the gateway's request was refused with another status",
             failed(nothing().reached(rejected()), 500, "{}"),
             (Cause::Gateway, "rejected_request"),
         ),
@@ -135,12 +131,12 @@ fn the_cause_of_a_simulated_failure_follows_from_both_sides() {
             (Cause::Gateway, "answer_broken_off"),
         ),
         (
-            "the gateway hung up",
+            "the gateway closed the connection",
             nothing().reached(cut_off).exited(1),
             (Cause::Gateway, "answer_broken_off"),
         ),
         (
-            "no fault of anybody else",
+            "no other cause",
             nothing().reached(text_exchange()).exited(1),
             (Cause::Cli, "ended_without_a_word"),
         ),
@@ -153,28 +149,24 @@ fn the_cause_of_a_simulated_failure_follows_from_both_sides() {
         ),
     ];
     for (what, evidence, expected) in rows {
-        assert_eq!(blamed(&evidence), expected, "{what}");
+        assert_eq!(cause_of(&evidence), expected, "{what}");
     }
-    let (cause, _) = blamed(&failed(nothing(), 400, no_model));
-    assert_eq!(
-        cause,
-        Cause::Config,
-        "the gateway's own words tell of an alias that is not there"
-    );
+    let (cause, _) = cause_of(&failed(nothing(), 400, no_model));
+    assert_eq!(cause, Cause::Config, "the gateway has no such alias");
 }
 
 #[test]
 fn an_unchanged_error_of_the_provider_has_the_cause_upstream() {
     let overloaded = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
     let passed_on = failed(nothing().reached(scripted_error(529)), 529, overloaded);
-    assert_eq!(blamed(&passed_on).0, Cause::Upstream);
+    assert_eq!(cause_of(&passed_on).0, Cause::Upstream);
     let until_the_end = nothing()
         .reached(scripted_error(529))
         .logged(&api_error(529, overloaded))
         .retried(Some(529), "overloaded")
         .reached(scripted_error(529))
         .killed(Killed::Deadline);
-    assert_eq!(blamed(&until_the_end).0, Cause::Upstream);
+    assert_eq!(cause_of(&until_the_end).0, Cause::Upstream);
 }
 
 #[test]
@@ -202,30 +194,30 @@ fn the_cause_of_a_live_failure_follows_from_its_message() {
         ),
     ] {
         let live = failed(nothing(), status, &words).live();
-        assert_eq!(blamed(&live).0, expected, "{words}");
+        assert_eq!(cause_of(&live).0, expected, "{words}");
         let late = nothing()
             .logged(&api_error(status, &words))
             .live()
             .killed(Killed::Deadline);
-        assert_eq!(blamed(&late).0, expected, "{words}, and then the time was up");
+        assert_eq!(cause_of(&late).0, expected, "{words}, then the deadline");
         let timed_out = nothing()
             .logged(&api_error(status, &words))
             .logged("API error (attempt 2/3): undefined Request timed out.")
             .live()
             .killed(Killed::Deadline);
-        assert_eq!(blamed(&timed_out).0, expected, "{words}, and then a timeout");
+        assert_eq!(cause_of(&timed_out).0, expected, "{words}, then a timeout");
     }
     let only_announced = nothing()
         .retried(Some(529), "overloaded")
         .live()
         .killed(Killed::Deadline);
-    assert_eq!(blamed(&only_announced).0, Cause::Upstream);
+    assert_eq!(cause_of(&only_announced).0, Cause::Upstream);
     assert_eq!(
-        blamed(&nothing().live().killed(Killed::Deadline)),
+        cause_of(&nothing().live().killed(Killed::Deadline)),
         (Cause::Harness, "deadline")
     );
     assert_eq!(
-        blamed(&nothing().live().exited(3)),
+        cause_of(&nothing().live().exited(3)),
         (Cause::Cli, "ended_without_a_word")
     );
 }
@@ -254,12 +246,12 @@ fn the_gateway_is_the_cause_only_if_both_sides_prove_it() {
     held_back.reply.message = same.reply.message.clone();
     let rows: Vec<(&str, Evidence, (Cause, &str))> = vec![
         (
-            "no fault proven",
+            "no proof",
             wrong(nothing().reached(same.clone())),
             (Cause::Assertion, "promise_not_kept"),
         ),
         (
-            "another answer than was sent",
+            "a changed answer",
             wrong(nothing().reached(text_exchange())),
             (Cause::Gateway, "answer_changed"),
         ),
@@ -274,12 +266,12 @@ fn the_gateway_is_the_cause_only_if_both_sides_prove_it() {
             (Cause::Gateway, "rejected_request"),
         ),
         (
-            "an error that the provider did not give",
+            "an error that the provider did not send",
             wrong(nothing().retried(Some(500), "server_error").reached(same.clone())),
             (Cause::Gateway, "refused_once"),
         ),
         (
-            "an error that the provider did give",
+            "an error of the provider",
             wrong(
                 nothing()
                     .retried(Some(529), "overloaded")
@@ -300,7 +292,7 @@ fn the_gateway_is_the_cause_only_if_both_sides_prove_it() {
         ),
     ];
     for (what, evidence, expected) in rows {
-        assert_eq!(blamed(&evidence), expected, "{what}");
+        assert_eq!(cause_of(&evidence), expected, "{what}");
     }
 }
 
@@ -311,13 +303,13 @@ fn a_scripted_error_that_the_gateway_changes_has_its_own_cause() {
         "words",
         Check::Text(TextCheck(equals("something else"))),
     ));
-    let blamed = |evidence: Evidence| {
+    let cause_of = |evidence: Evidence| {
         let judgement = judge(&test, &evidence);
         of_trial(&evidence, &judgement).rule
     };
     let answered_with = |status| failed(nothing().reached(scripted_error(403)), status, "{}");
-    assert_eq!(blamed(answered_with(403)), "promise_not_kept");
-    assert_eq!(blamed(answered_with(500)), "status_changed");
+    assert_eq!(cause_of(answered_with(403)), "promise_not_kept");
+    assert_eq!(cause_of(answered_with(500)), "status_changed");
     assert_eq!(answered_with(500).behind, Behind::Simulated);
 }
 

@@ -44,7 +44,7 @@ fn mistakes_in_expectations_are_explained() {
             ],
         ),
         (
-            "a bad regex that is not written as it is",
+            "a bad regex with an escape",
             with("contains: pong", "matches: \"\\u0028pong\""),
             &["6:22 expect.reply.text.matches", "unclosed group"],
         ),
@@ -163,7 +163,7 @@ fn mistakes_in_expectations_are_explained() {
             &["7:13 expect.reply.clause", "no clause of the gateway contract"],
         ),
         (
-            "a tool nobody calls",
+            "a tool with a slip",
             with_tool.clone() + "  t:\n    tool_call: { name: Bsh }\n",
             &["no reply calls the tool `Bsh`", "did you mean `Bash`?"],
         ),
@@ -173,12 +173,12 @@ fn mistakes_in_expectations_are_explained() {
             &["no reply calls the tool `Bash` before that request"],
         ),
         (
-            "thinking that nobody does",
+            "thinking without a thinking block",
             and("  t:\n    thinking: {}\n"),
             &["no reply holds a thinking block"],
         ),
         (
-            "an image that nobody sends",
+            "an image that no prompt has",
             and("  i:\n    image_arrived: { turn: 1 }\n"),
             &["no prompt has an image, so this could never be judged"],
         ),

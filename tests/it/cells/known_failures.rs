@@ -1,4 +1,4 @@
-//! Faults of declared faults: of `known_failures`, and of what `unchanged` excepts.
+//! Diagnostics of `known_failures` and `known_changes`.
 
 use crate::support::cell::{GOOD, and, found};
 

@@ -1,4 +1,4 @@
-//! The project's own manifest and cells: they have no faults, validate against their schemas, and say what they must.
+//! Cells: the project's own, the schemas, and diagnostics by subject.
 
 mod expectations;
 mod form;
@@ -18,7 +18,7 @@ use compat_matrix::plan::Planned;
 use crate::support::root;
 
 fn project() -> Project {
-    Project::open(root()).expect("the project's manifest has no faults")
+    Project::open(root()).expect("the manifest is valid")
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn mistakes_in_prompts_and_replies_are_explained() {
             &["2:1 replies", "`direct` has no reply"],
         ),
         (
-            "a direct request that nobody judges",
+            "a direct request without an expectation",
             and("direct: { max_tokens: 1, messages: [{ role: user, content: a }] }\n").replace(
                 "  - content: [{ text: pong }]\n",
                 "  - content: [{ text: pong }]\n  - content: [{ text: pong }]\n",
@@ -156,7 +156,7 @@ fn mistakes_in_prompts_and_replies_are_explained() {
     assert_found(&cases);
 }
 
-/// What the `--json-schema` flag of Claude Code does to a run, and what it does not.
+/// With `--json-schema`, a call of the tool `StructuredOutput` ends the run.
 #[test]
 fn with_a_json_schema_the_last_reply_may_be_a_tool_call() {
     let call = "replies:\n  - content: [{ tool_use: { name: StructuredOutput, input: { word: pong } } }]\n";

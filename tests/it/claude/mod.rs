@@ -1,4 +1,4 @@
-//! One `claude` process: its arguments and environment, its output, and when it is killed.
+//! A `claude` process: its arguments, environment and output, and the reasons to kill it.
 
 mod real;
 
@@ -173,7 +173,7 @@ async fn a_wait_past_the_deadline_ends_the_run() {
 async fn the_deadline_kills_claude_and_its_children() {
     let folder = TempDir::new().unwrap();
     let steps = json!(["ignore_sigterm", "spawn_escapee", { "print": "not json" }, "hang"]);
-    // The deadline also bounds how long all of it takes to start, which may be slow on a busy machine: try longer ones.
+    // The deadline includes the start of the program, which is slow on a busy machine, so longer ones follow.
     for deadline in [300, 3000, 20_000] {
         let mut invocation = scripted(&folder, steps.clone());
         invocation.deadline = Duration::from_millis(deadline);
@@ -187,7 +187,7 @@ async fn the_deadline_kills_claude_and_its_children() {
             return;
         }
     }
-    panic!("it never came so far as to start something");
+    panic!("no deadline was long enough to start the child");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
-//! Measures with a real `claude` the behaviour that `claude/mod.rs` relies on:
-//! `COMPAT_CLAUDE=path cargo test --test it claude::real -- --ignored`.
+//! The behaviour of a real `claude` that `src/claude` relies on.
+//!
+//! Run it with `COMPAT_CLAUDE=path cargo test --test it claude::real -- --ignored`.
 
 use std::path::PathBuf;
 use std::time::Instant;

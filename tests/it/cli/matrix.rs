@@ -128,10 +128,7 @@ fn the_exit_status_of_diff_shows_regressions() {
     let regressed = diff("old.json", "new.json");
     regressed.exits(3);
     assert_has(&regressed.out, "anthropic: pass → fail  [upstream]");
-    assert!(
-        !regressed.out.contains('\u{1b}'),
-        "no colours where nobody sees them"
-    );
+    assert!(!regressed.out.contains('\u{1b}'), "a pipe gets no colours");
 
     for (old, new, said) in [
         ("missing.json", "new.json", "error: reading `missing.json`: "),
@@ -145,7 +142,7 @@ fn the_exit_status_of_diff_shows_regressions() {
         assert_eq!(
             output.err.matches("EOF").count(),
             usize::from(said.contains("EOF")),
-            "said once"
+            "the error is printed once"
         );
     }
 }
@@ -200,7 +197,7 @@ fn the_history_comes_from_git() {
     assert_eq!(
         last["snapshots"].as_array().unwrap().len(),
         1,
-        "and one that is no matrix"
+        "the other revision is no matrix"
     );
     assert_eq!(last["unreadable"].as_array().unwrap().len(), 1);
 
@@ -226,7 +223,7 @@ fn a_closed_pipe_is_no_error() {
     assert_eq!(output.err, "");
 }
 
-/// The golden results cut in two shards.
+/// The results, split into two shards.
 fn shards() -> [String; 2] {
     let whole: serde_json::Value = serde_json::from_str(RESULTS).unwrap();
     let shard = |remainder: usize| {
@@ -291,6 +288,6 @@ fn a_partial_run_leaves_cells_not_tested() {
     assert_eq!(
         matrix.matches("\"status\": \"not_tested\"").count(),
         30,
-        "nothing of the older matrix is left"
+        "the older matrix is replaced"
     );
 }

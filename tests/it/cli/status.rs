@@ -1,4 +1,4 @@
-//! `compat status`, the dead man's switch.
+//! `compat status`: the age of the published matrix.
 
 use serde_json::Value;
 

@@ -36,18 +36,18 @@ fn rules_on(what: &str, test: &Test, evidence: &Evidence, expected: Verdict) {
     let judgement = judge(test, evidence);
     let found = verdict_of("check", &judgement);
     assert_eq!(found, Some(expected), "{what}: {judgement:#?}");
-    let told = judgement
+    let mismatches = judgement
         .mismatches
         .iter()
         .filter(|mismatch| mismatch.expectation == "check");
-    for mismatch in told.clone() {
+    for mismatch in mismatches.clone() {
         let words = [&mismatch.summary, &mismatch.expected, &mismatch.actual];
         assert!(
             words.iter().all(|words| !words.is_empty()),
             "{what}: {mismatch:#?}"
         );
     }
-    assert_eq!(told.count() > 0, expected == BROKEN, "{what}");
+    assert_eq!(mismatches.count() > 0, expected == BROKEN, "{what}");
 }
 
 fn matches_any() -> Option<Matcher> {

@@ -1,4 +1,4 @@
-//! Every check of what reached the provider.
+//! The checks of the requests that reach the provider.
 
 use super::*;
 use compat_matrix::expectation::kinds::{
@@ -205,7 +205,7 @@ fn an_image_arrives_byte_for_byte() {
     }
 }
 
-/// A call of the provider, and the request that follows with these blocks of the user's.
+/// A tool call of the provider, and the next request, whose user message has these blocks.
 fn called_back(blocks: Value) -> Evidence {
     let call = tool_call("toolu_1", "ls");
     let mut body = request("list");
@@ -241,8 +241,8 @@ fn a_tool_result_must_answer_the_call_of_the_provider() {
         ("any", check(second, None), answered(), HELD),
         ("its text", check(second, Some("a.txt")), answered(), HELD),
         ("changed", check(second, Some("b.txt")), answered(), BROKEN),
-        ("an error made of it", check(second, None), failed(), BROKEN),
-        ("an error as it should be", fails.clone(), failed(), HELD),
+        ("an error instead", check(second, None), failed(), BROKEN),
+        ("an expected error", fails.clone(), failed(), HELD),
         ("an error lost", fails, answered(), BROKEN),
         (
             "for another call",

@@ -1,4 +1,4 @@
-//! The provider simulator on all four routes.
+//! The replies and records of the provider simulator on all four routes.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -270,7 +270,7 @@ async fn a_lockstep_stream_waits_for_its_client() {
         let deltas = received.matches("\"text_delta\"").count();
         assert!(
             deltas <= shown + 1,
-            "a delta came before the one before it was shown"
+            "a delta came before the previous one was shown"
         );
         shown = deltas;
         gateway.simulator.shown(key, shown);

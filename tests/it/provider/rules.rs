@@ -340,7 +340,7 @@ async fn a_broken_rule_is_refused_with_the_providers_message() {
             let mut body = sane();
             change(&mut body);
             let found = refusal(&gateway, *route, &body).await;
-            let (found_rule, message) = found.unwrap_or_else(|| panic!("{rule} on {route:?}: taken"));
+            let (found_rule, message) = found.unwrap_or_else(|| panic!("{rule} on {route:?}: accepted"));
             assert_eq!(found_rule, *rule, "{route:?}: {message}");
             assert!(message.contains(words), "{route:?}: {message}");
         }
@@ -424,7 +424,7 @@ async fn thinking_lost_in_a_tool_loop_is_refused() {
         assert_eq!(
             gateway.send(route, false, &body).await.status(),
             StatusCode::OK,
-            "without thinking none is owed"
+            "without thinking no block is required"
         );
     }
 }

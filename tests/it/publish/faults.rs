@@ -224,7 +224,7 @@ fn on_full_disk(publish: &tokio::process::Command, size: u32) -> tokio::process:
 async fn a_full_disk_publishes_nothing() {
     let (hub, machine) = with(Fault::None).await;
     let publish = machine.publish_results(&hub);
-    // With one page it cannot create the repository, with a few it cannot fetch, with more it cannot commit.
+    // With one page `compat` cannot create the repository, with three it cannot fetch, with six it cannot commit.
     for size in [4, 12, 24] {
         let ran = Ran::of(&mut on_full_disk(&publish, size)).await;
         ran.exits(1);
@@ -263,7 +263,7 @@ async fn a_run_killed_at_any_step_leaves_nothing() {
         }
         child.wait().await.unwrap();
         assert!(seen, "no step `{step}`");
-        machine.is_tidy().await;
+        machine.until_tidy().await;
         is_whole(&hub);
     }
     let ran = Ran::of(&mut machine.publish_all(&hub, &registry)).await;
@@ -273,7 +273,7 @@ async fn a_run_killed_at_any_step_leaves_nothing() {
     assert_eq!(
         machine.containers(),
         Vec::<String>::new(),
-        "those of the killed runs are removed"
+        "the containers of killed runs are removed"
     );
 }
 
@@ -302,7 +302,7 @@ async fn killed_at_git_call(number: usize) -> Option<String> {
         return None;
     }
     assert_eq!(ran.status, None, "{}", ran.err);
-    machine.is_tidy().await;
+    machine.until_tidy().await;
     is_whole(&hub);
     let call = machine.git_calls().pop().unwrap_or_default();
     if call.contains(" push ") {
@@ -342,10 +342,13 @@ async fn a_run_killed_during_a_push_publishes_all_or_nothing() {
             .unwrap();
         while !flag.exists() {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            assert!(child.try_wait().unwrap().is_none(), "it ended without a push");
+            assert!(
+                child.try_wait().unwrap().is_none(),
+                "the run ended without a push"
+            );
         }
         child.kill().await.unwrap();
-        machine.is_tidy().await;
+        machine.until_tidy().await;
         is_whole(&hub);
     }
 }
@@ -376,7 +379,7 @@ async fn sigterm_ends_the_harness_and_the_container() {
         Vec::<String>::new(),
         "the gateway's container ends too"
     );
-    machine.is_tidy().await;
+    machine.until_tidy().await;
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What `compat publish` refuses, and its messages.
+//! The results that `compat publish` refuses, and its messages.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Where secrets appear. Every credential holds a canary; the tests search all processes, logs, artifacts, commits, temporary
+//! The places where secrets appear. Every credential holds a canary; the tests search all processes, logs, artifacts, commits, temporary
 //! files, requests and messages for it. Each canary must appear where it is needed, and nowhere else.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -107,13 +107,13 @@ impl Watched {
 
     /// All recorded text, by its place.
     fn places(&self, ran: &Ran) -> BTreeMap<String, String> {
-        let told = json!(self.hub.state().messages).to_string();
+        let messages = json!(self.hub.state().messages).to_string();
         let asked = json!(self.hub.state().mint_bodies).to_string();
         let mut places = BTreeMap::from([
             ("standard output".to_owned(), ran.out.clone()),
             ("standard error".to_owned(), ran.err.clone()),
             ("docs repository".to_owned(), self.hub.everything()),
-            ("webhook's message".to_owned(), told),
+            ("webhook's message".to_owned(), messages),
             ("API bodies".to_owned(), asked),
         ]);
         for (folder, what) in [
@@ -222,7 +222,7 @@ async fn a_secret_appears_only_where_it_is_needed() {
         .filter_map(|asked| Some(asked.headers.get("authorization")?.to_str().unwrap().to_owned()))
         .collect();
     assert!(to_registry.contains(&format!("Bearer {NPM_CANARY}")));
-    machine.is_tidy().await;
+    machine.until_tidy().await;
 }
 
 /// A failure: the expected text in the log, and the change that causes it.

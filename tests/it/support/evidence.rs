@@ -1,4 +1,4 @@
-//! Small evidence, made by hand, for the tests of expectations and causes.
+//! Small evidence for the tests of expectations and causes.
 
 use compat_matrix::cells::Test;
 use compat_matrix::document::{Place, Query};

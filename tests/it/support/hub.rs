@@ -25,7 +25,7 @@ use super::files::{contents, write_program};
 use super::loopback::{cut, serve};
 
 pub const REPOSITORY: &str = "BerriAI/litellm-docs";
-/// The path of the matrix in it.
+/// The path of the matrix in the docs repository.
 pub const MATRIX_PATH: &str = "static/data/compatibility-matrix.json";
 pub const APP: &str = "12345";
 pub const INSTALLATION: u64 = 77;
@@ -63,7 +63,7 @@ pub struct Hub {
     state: Arc<Mutex<State>>,
 }
 
-/// The App's key. Made once, because it takes longer than a test.
+/// The App's key. All tests share it, because its generation takes longer than a test.
 static KEY: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate(KeySize::Rsa2048).unwrap());
 
 #[derive(Default)]
@@ -233,7 +233,7 @@ fn git_with(folder: &Path, arguments: &[&str], input: &[u8]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// The files of every test's docs repository. Made once.
+/// The files of a new docs repository. All tests share them.
 static TEMPLATE: LazyLock<BTreeMap<PathBuf, Vec<u8>>> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     let bare = folder.path();

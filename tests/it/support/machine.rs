@@ -256,7 +256,7 @@ impl Machine {
     }
 
     /// Waits until the watchdog has removed all temporary files and processes.
-    pub async fn is_tidy(&self) {
+    pub async fn until_tidy(&self) {
         until("no temporary file and no process", || {
             std::fs::read_dir(self.path("tmp")).unwrap().next().is_none()
                 && processes(self.folder.root()).is_empty()

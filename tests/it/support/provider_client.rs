@@ -1,4 +1,4 @@
-//! A client that calls the provider simulator as a gateway does, for the simulator's tests.
+//! A client that calls the provider simulator as a gateway does.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -214,7 +214,7 @@ pub fn to_converse(body: &Value) -> Value {
     converse
 }
 
-/// The blocks of a streamed reply, put together as a client does.
+/// The events of a streamed reply, decoded as a client does.
 pub async fn read_stream(route: Route, reply: Response) -> Vec<Value> {
     let content_type = reply.headers()["content-type"].to_str().unwrap().to_owned();
     let bytes = reply.bytes().await.unwrap();

@@ -1,4 +1,4 @@
-//! A made-up run with every kind of result.
+//! An invented run with every kind of result.
 
 use chrono::{DateTime, Utc};
 use compat_matrix::document::Place;
@@ -16,7 +16,7 @@ pub fn time(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-/// The manifest of issue 2.
+/// The features, providers and tiers of the project.
 pub fn manifest() -> ManifestView {
     let features = [
         ("basic_messaging_non_streaming", "Basic messaging (non-streaming)"),
@@ -42,7 +42,7 @@ pub fn manifest() -> ManifestView {
     }
 }
 
-/// A run of which 9 trials of 90 were selected.
+/// A run of `selected` of 90 trials.
 pub fn run(selected: usize) -> RunRecord {
     RunRecord {
         behind: Behind::Simulated,
@@ -150,7 +150,7 @@ pub fn flaky(name: &str) -> TrialRecord {
     trial
 }
 
-/// One of everything, in no order.
+/// Records of every kind, in no order.
 pub fn records() -> Vec<TrialRecord> {
     let lost = || Outcome::Fail(failure(Cause::Gateway, "the provider did not receive the image"));
     let refused = Outcome::Fail(failure(

@@ -18,7 +18,7 @@ pub const MANIFEST: &str = "schema_version: \"1\"\nproviders: [anthropic, azure]
          name: Words\ntiers:\n  - id: haiku\n    name: Haiku\n    model: claude-haiku-4-5\n  - id: opus\n    name: Opus\n    \
          model: claude-opus-4-7\naliases:\n  anthropic: \"{model}\"\n  azure: \"{model}-azure\"\n";
 
-/// Two features of which one fails, two providers of which one is not applicable, and two tiers.
+/// The feature `text` passes and `words` fails; the provider `azure` is not applicable.
 const FILES: [(&str, &str); 8] = [
     ("manifest.yaml", MANIFEST),
     (

@@ -159,7 +159,7 @@ fn a_refused_request_that_did_not_change_has_the_cause_cli() {
     assert_eq!(run(false), (Cause::Cli, "refused_as_sent"));
 }
 
-/// What becomes of "the request comes out as it went in" when `known` are declared to change.
+/// The verdict and the mismatches of `unchanged` on requests when the cell declares `known` changes.
 fn request_unchanged(wire: Wire, known: &[&str]) -> (Verdict, Vec<String>) {
     let evidence = Evidence {
         sent: wire.sent,
@@ -176,26 +176,26 @@ fn request_unchanged(wire: Wire, known: &[&str]) -> (Verdict, Vec<String>) {
         ..test(Check::Unchanged(UnchangedCheck(Direction::Request)))
     };
     let judgement = judge(&test, &evidence);
-    let told = judgement
+    let summaries = judgement
         .mismatches
         .iter()
         .map(|mismatch| mismatch.summary.clone());
-    (judgement.judged.last().unwrap().verdict, told.collect())
+    (judgement.judged.last().unwrap().verdict, summaries.collect())
 }
 
 #[test]
 fn a_known_change_fails_once_it_no_longer_shows() {
     let lost = || Wire::one().arrives(|body| drop(body["max_tokens"].take()));
-    let (verdict, told) = request_unchanged(lost(), &[]);
+    let (verdict, summaries) = request_unchanged(lost(), &[]);
     assert_eq!(verdict, Verdict::Broken);
     assert!(
-        told[0].contains("did not reach the provider as it was sent"),
-        "{told:?}"
+        summaries[0].contains("did not reach the provider as it was sent"),
+        "{summaries:?}"
     );
     let known = request_unchanged(lost(), &["max_tokens"]);
     assert_eq!(known, (Verdict::KnownFailure, vec![]));
-    let (verdict, told) = request_unchanged(lost(), &["max_tokens", "temperature"]);
+    let (verdict, summaries) = request_unchanged(lost(), &["max_tokens", "temperature"]);
     assert_eq!(verdict, Verdict::UnexpectedlyHeld);
-    assert!(told[0].contains("no longer shows"), "{told:?}");
+    assert!(summaries[0].contains("no longer shows"), "{summaries:?}");
     assert_eq!(request_unchanged(Wire::one(), &[]), (Verdict::Held, vec![]));
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::support::evidence::{exchange, gateway_exchange};
 
-/// One request and its reply, as both sides saw it: equal until a test changes one side.
+/// Requests and replies as both sides of the gateway see them: equal until a test changes one side.
 struct Wire {
     sent: Vec<GatewayExchange>,
     exchanges: Vec<ProviderExchange>,
@@ -35,8 +35,8 @@ impl Wire {
         Self::of(&[(body(), json!([{"type": "text", "text": "a b c"}]))])
     }
 
-    /// What one text says of each difference.
-    fn told(&self) -> Vec<String> {
+    /// The text of each difference.
+    fn changes(&self) -> Vec<String> {
         let diff = compare(&self.sent, &self.exchanges);
         diff.changes.iter().map(Change::told).collect()
     }

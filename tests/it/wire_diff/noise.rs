@@ -28,7 +28,7 @@ fn change(route: Route, part: Part, path: &str, before: Option<Value>, after: Op
     }
 }
 
-/// Of every rule what it takes, and beside it what is like it and is none.
+/// Each row has a rule, a change that it matches, and a similar change that no rule matches.
 #[test]
 fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
     use Part::{Beta, Block, Field, Header, Tool};
@@ -195,11 +195,11 @@ fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
             ),
         ])
         .collect();
-    for (name, noise, like_it) in &rows {
+    for (name, noise, similar) in &rows {
         let found = noise::rule_for(noise).map(|rule| rule.name);
         assert_eq!(found, Some(*name), "{}", noise.said());
-        let found = noise::rule_for(like_it).map(|rule| rule.name);
-        assert_eq!(found, None, "{}", like_it.said());
+        let found = noise::rule_for(similar).map(|rule| rule.name);
+        assert_eq!(found, None, "{}", similar.said());
     }
     for rule in RULES {
         assert!(

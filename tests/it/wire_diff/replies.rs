@@ -59,7 +59,7 @@ fn each_change_of_a_reply_has_its_kind() {
     ];
     for (what, edit, expected) in rows {
         let wire = Wire::one().comes_back(edit);
-        assert_eq!(wire.kinds(), expected, "{what}: {:#?}", wire.told());
+        assert_eq!(wire.kinds(), expected, "{what}: {:#?}", wire.changes());
     }
 }
 
@@ -74,7 +74,7 @@ fn message_ids_may_differ_and_thinking_may_not() {
         signature.unwrap().data["delta"]["signature"] = json!("forged");
     });
     assert_eq!(
-        wire.told(),
+        wire.changes(),
         ["reply 1: thinking signature `content[0] (thinking).signature` changed: \"signed\" → \"forged\""]
     );
 }
@@ -89,7 +89,7 @@ fn a_changed_status_or_error_is_a_difference() {
     let back = wire.sent[0].reply.as_mut().unwrap();
     (back.status, back.stream) = (529, false);
     back.events = timed(0, [error]);
-    assert_eq!(wire.told(), [""; 0]);
+    assert_eq!(wire.changes(), [""; 0]);
 
     let back = wire.sent[0].reply.as_mut().unwrap();
     back.status = 500;
@@ -108,28 +108,28 @@ fn a_changed_status_or_error_is_a_difference() {
 fn headers_id_and_model_of_a_reply_are_compared() {
     type Edit = fn(&mut Wire);
     let back = |wire: &mut Wire, edit: fn(&mut GatewayReply)| edit(wire.sent[0].reply.as_mut().unwrap());
-    let told = |edit: Edit| {
+    let changes_of = |edit: Edit| {
         let mut wire = Wire::one();
         let id = ("request-id".to_owned(), "req_1".to_owned());
         wire.exchanges[0].reply.headers = vec![("content-type".into(), "x".into()), id.clone()];
         wire.sent[0].reply.as_mut().unwrap().headers.push(id);
         edit(&mut wire);
-        wire.told()
+        wire.changes()
     };
-    assert_eq!(told(|_| ()), [""; 0]);
+    assert_eq!(changes_of(|_| ()), [""; 0]);
     assert_eq!(
-        told(|wire| drop(wire.sent[0].reply.as_mut().unwrap().headers.pop())),
+        changes_of(|wire| drop(wire.sent[0].reply.as_mut().unwrap().headers.pop())),
         ["reply 1: header `request-id` dropped: \"req_1\""]
     );
     assert_eq!(
-        told(|wire| wire.sent[0].reply.as_mut().unwrap().headers[0].1 = "text/plain".into()),
+        changes_of(|wire| wire.sent[0].reply.as_mut().unwrap().headers[0].1 = "text/plain".into()),
         ["reply 1: header `content-type` changed: \"text/event-stream\" → \"text/plain\""]
     );
     let mut wire = Wire::one();
     back(&mut wire, |reply| {
         reply.events[0].data["message"]["model"] = json!("alias")
     });
-    assert_eq!(wire.told(), [""; 0], "by this name it was asked for");
+    assert_eq!(wire.changes(), [""; 0], "the request has this name");
     back(&mut wire, |reply| {
         reply.events[0].data["message"]["model"] = json!("gpt-5")
     });
@@ -137,7 +137,7 @@ fn headers_id_and_model_of_a_reply_are_compared() {
         reply.events[0].data["message"]["id"] = json!("")
     });
     assert_eq!(
-        wire.told(),
+        wire.changes(),
         [
             "reply 1: field `id` dropped: \"msg_1\"",
             "reply 1: field `model` changed: \"m\" → \"gpt-5\"",
@@ -153,7 +153,7 @@ fn unknown_and_misplaced_events_are_differences() {
         events.insert(3, event);
     });
     assert_eq!(
-        wire.told(),
+        wire.changes(),
         ["reply 1: event `cost` added: {\"type\":\"cost\",\"usd\":1}"]
     );
     let wire = Wire::one().comes_back(|events| {
@@ -161,7 +161,7 @@ fn unknown_and_misplaced_events_are_differences() {
         events.swap(stop, stop + 1);
     });
     assert_eq!(
-        wire.told(),
+        wire.changes(),
         ["reply 1: event `order` changed: \"`message_delta` comes before block 0 stops\""]
     );
 }
@@ -171,7 +171,7 @@ fn a_late_display_by_claude_is_no_delay_of_the_stream() {
     let lockstep = Some(Lockstep { deltas: 3, seen: 0 });
     let mut wire = Wire::one();
     wire.exchanges[0].reply.lockstep = lockstep;
-    // Each delta is in front of the gateway in the millisecond in which it was sent: late is who shows it.
+    // The gateway passes each delta in the same millisecond, so only the display by Claude Code is late.
     assert_eq!(wire.kinds(), []);
     let wire = wire.comes_back(|events| events.iter_mut().for_each(|event| event.at_ms = 900));
     assert_eq!(wire.kinds(), [(Direction::Reply, Part::Pace, Fate::Delayed)]);

@@ -11,7 +11,7 @@ use crate::support::text::assert_starts;
 
 #[test]
 fn unchanged_traffic_has_no_difference() {
-    assert_eq!(Wire::one().told(), [""; 0]);
+    assert_eq!(Wire::one().changes(), [""; 0]);
     let text = compare(&[], &[]).text();
     assert_starts(&text, "no difference");
 }
@@ -94,7 +94,7 @@ fn each_change_of_a_request_has_its_path() {
         ),
     ];
     for (edit, expected) in rows {
-        assert_eq!(Wire::one().arrives(edit).told(), [expected]);
+        assert_eq!(Wire::one().arrives(edit).changes(), [expected]);
     }
 }
 
@@ -110,7 +110,7 @@ fn headers_and_betas_are_compared_one_by_one() {
         ("x-gateway".into(), "yes".into()),
     ];
     assert_eq!(
-        wire.told(),
+        wire.changes(),
         [
             "request 1: header `anthropic-version` changed: \"2023-06-01\" → \"2024-01-01\"",
             "request 1: header `x-claude-code-session-id` dropped: \"s\"",
@@ -126,11 +126,11 @@ fn a_second_credential_is_a_difference() {
     let mut wire = Wire::one();
     let headers = &mut wire.exchanges[0].request.headers;
     headers.push(("x-api-key".into(), "[redacted, 9 bytes]".into()));
-    assert_eq!(wire.told(), [""; 0]);
+    assert_eq!(wire.changes(), [""; 0]);
     let headers = &mut wire.exchanges[0].request.headers;
     headers.push(("authorization".into(), "[redacted, 9 bytes]".into()));
     assert_eq!(
-        wire.told(),
+        wire.changes(),
         ["request 1: header `a second credential` added: \"`authorization` and `x-api-key`\""]
     );
 }
@@ -143,7 +143,7 @@ fn key_order_and_split_messages_of_one_role_are_no_difference() {
         let moved = list(body, "/messages/0/content").remove(1);
         list(body, "/messages").insert(1, json!({"role": "user", "content": [moved]}));
     });
-    assert_eq!(wire.told(), [""; 0]);
+    assert_eq!(wire.changes(), [""; 0]);
 }
 
 #[test]
@@ -182,16 +182,16 @@ fn a_converse_request_is_compared_by_its_meaning() {
             .into_iter()
             .map(|(name, payload, _)| json!({name: payload})),
     );
-    assert_eq!(wire.told(), [""; 0]);
+    assert_eq!(wire.changes(), [""; 0]);
     if let Body::Json(body) = &mut wire.exchanges[0].request.body {
         remove(body, "/additionalModelRequestFields", "thinking");
         wire.exchanges[0].message = converse::read(body, "m");
     }
-    let told = wire.told();
-    assert_eq!(told.len(), 1, "{told:#?}");
+    let changes = wire.changes();
+    assert_eq!(changes.len(), 1, "{changes:#?}");
     assert!(
-        told[0].starts_with("request 1: field `thinking` dropped"),
-        "{told:#?}"
+        changes[0].starts_with("request 1: field `thinking` dropped"),
+        "{changes:#?}"
     );
 }
 
@@ -202,14 +202,14 @@ fn repeated_and_swallowed_requests_are_differences() {
     again.number = 2;
     repeated.exchanges.push(again);
     assert_eq!(
-        repeated.told(),
+        repeated.changes(),
         ["request 1: the request was forwarded more than once: 1 → {\"times\":2,\"statuses\":[200,200]}"]
     );
 
     let mut swallowed = Wire::one();
     swallowed.exchanges.clear();
     assert_eq!(
-        swallowed.told(),
+        swallowed.changes(),
         [
             "request 1: the request was never forwarded: \"/v1/messages\" → \"the gateway itself answered with HTTP 200\""
         ]
@@ -222,12 +222,13 @@ fn the_report_names_the_first_change_of_a_cached_prefix() {
     list(&mut second, "/messages").push(json!({"role": "assistant", "content": "more"}));
     let blocks = json!([{"type": "text", "text": "ok"}]);
     let wire = Wire::of(&[(body(), blocks.clone()), (second, blocks)]);
-    assert_eq!(wire.told(), [""; 0]);
+    assert_eq!(wire.changes(), [""; 0]);
     let wire = wire.arrives(|body| body["system"][0]["text"] = json!("be brief, it is 10:31"));
-    let told = wire.told();
+    let changes = wire.changes();
     assert!(
-        told.iter()
+        changes
+            .iter()
             .any(|line| line.starts_with("request 2: the cached prefix, first at system[0] (text), changed")),
-        "{told:#?}"
+        "{changes:#?}"
     );
 }
