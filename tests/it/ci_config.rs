@@ -9,17 +9,18 @@ use compat_matrix::document::yaml;
 use serde_json::Value;
 use tokio::process::Command;
 
+use crate::support::files::read;
 use crate::support::hub::{APP, Hub, MATRIX_PATH};
 use crate::support::machine::{CLAUDE, Machine, PROVIDER_CANARY, fail};
 use crate::support::ran::Ran;
 use crate::support::registry;
+use crate::support::root;
 use crate::support::text::{assert_has, assert_lacks};
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const WORKFLOW: &str = ".github/workflows/claude_code_compat_matrix.yml";
 
 fn config(path: &str) -> Value {
-    let bytes = std::fs::read(Path::new(ROOT).join(path)).unwrap();
+    let bytes = std::fs::read(root().join(path)).unwrap();
     yaml::parse(Path::new(path), &bytes).unwrap().to_json()
 }
 
@@ -167,8 +168,7 @@ fn no_script_interpolates_a_value_into_its_text() {
 
 #[test]
 fn the_run_unit_cannot_read_the_credentials_of_the_publish_unit() {
-    let unit =
-        |name: &str| std::fs::read_to_string(Path::new(ROOT).join("deploy/systemd").join(name)).unwrap();
+    let unit = |name: &str| read(root().join("deploy/systemd").join(name));
     let (run, publish) = (
         unit("compat-matrix-run.service"),
         unit("compat-matrix-publish.service"),
@@ -205,7 +205,7 @@ impl Runner {
         );
         std::fs::create_dir_all(machine.path("checkout/target/debug")).unwrap();
         for name in ["manifest.yaml", "proxy_config.yaml", "cells", "toolchain"] {
-            symlink(Path::new(ROOT).join(name), machine.path("checkout").join(name)).unwrap();
+            symlink(root().join(name), machine.path("checkout").join(name)).unwrap();
         }
         symlink(
             env!("CARGO_BIN_EXE_compat"),
@@ -300,20 +300,14 @@ async fn the_scripts_of_the_daily_workflow_publish_and_alert() {
         )
         .await;
     ran.exits(0);
-    let message = hub.state().messages.pop().unwrap();
-    assert!(
-        message["text"]
-            .as_str()
-            .unwrap()
-            .contains("https://github.example/runs/1")
-    );
+    assert_has(&hub.message(), "https://github.example/runs/1");
 }
 
 /// The filters that the documents give to `cargo test` after `before`: `publish::` of `cargo test --test it -- publish::`.
 fn filters(before: &str) -> Vec<String> {
     let mut filters = Vec::new();
     for document in ["docs/qa.md", "docs/ci.md"] {
-        let text = std::fs::read_to_string(Path::new(ROOT).join(document)).unwrap();
+        let text = read(root().join(document));
         for command in text.split('`').filter_map(|code| code.strip_prefix(before)) {
             filters.extend(command.split_whitespace().map(str::to_owned));
         }
@@ -335,7 +329,7 @@ fn every_test_that_the_documents_name_exists() {
         );
     }
     for filter in filters("cargo test --lib ") {
-        let module = Path::new(ROOT).join("src").join(filter.replace("::", "/"));
+        let module = root().join("src").join(filter.replace("::", "/"));
         assert!(
             module.is_dir() || module.with_extension("rs").is_file(),
             "no module `{filter}`"

@@ -6,6 +6,7 @@ use compat_matrix::cells::Manifest;
 use compat_matrix::document::render::{self, Format};
 
 use crate::support::cell::{GOOD, and, assert_found, brief, diagnostics, found, with};
+use crate::support::root;
 use crate::support::text::{assert_has, assert_starts};
 
 #[test]
@@ -195,14 +196,7 @@ fn a_file_of_ten_megabytes_is_refused() {
 fn no_bytes_make_the_reader_panic() {
     let seeds: Vec<Vec<u8>> = ["tool_use", "vision", "extended_thinking", "prompt_caching_5m"]
         .iter()
-        .map(|feature| {
-            std::fs::read(
-                Path::new(env!("CARGO_MANIFEST_DIR"))
-                    .join("cells")
-                    .join(feature)
-                    .join("_shared.yaml"),
-            )
-        })
+        .map(|feature| std::fs::read(root().join("cells").join(feature).join("_shared.yaml")))
         .collect::<Result<_, _>>()
         .expect("the project's cells");
     // A xorshift generator with a fixed seed: the same mutations in every run.

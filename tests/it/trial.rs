@@ -117,13 +117,14 @@ impl Finished {
         Self { record, root }
     }
 
+    #[track_caller]
+    fn passes(&self) {
+        assert_eq!(self.record.result, TrialResult::Pass {}, "{:#?}", self.record);
+    }
+
     fn verdict(&self, name: &str) -> Option<Verdict> {
-        let judged = self
-            .record
-            .expectations
-            .iter()
-            .find(|judged| judged.name == name)?;
-        Some(judged.verdict)
+        let mut judged = self.record.expectations.iter();
+        Some(judged.find(|judged| judged.name == name)?.verdict)
     }
 
     fn failure(&self) -> Failure {
@@ -144,12 +145,7 @@ async fn a_text_trial_passes_and_writes_its_evidence() {
     assert_eq!(session.claude_version.as_deref(), Some("0.0.0"));
     let scratch = session.scratch().to_owned();
     let finished = Finished::of(&text_test(), session).await;
-    assert_eq!(
-        finished.record.result,
-        TrialResult::Pass {},
-        "{:#?}",
-        finished.record
-    );
+    finished.passes();
     for name in [
         "check",
         "requests",
@@ -188,12 +184,7 @@ async fn a_provider_in_lockstep_gets_the_shown_deltas() {
     message.content = vec![ReplyBlock::Text("one two three".into())];
     message.pace.lockstep = true;
     let finished = Finished::of(&test, session).await;
-    assert_eq!(
-        finished.record.result,
-        TrialResult::Pass {},
-        "{:#?}",
-        finished.record
-    );
+    finished.passes();
     let exchange: ProviderExchange = serde_json::from_str(&finished.evidence("exchanges.jsonl")).unwrap();
     let lockstep = exchange.reply.lockstep.expect("a lockstep reply");
     assert_eq!((lockstep.seen, lockstep.deltas), (2, 3));
@@ -252,12 +243,7 @@ async fn a_live_run_judges_only_the_side_of_claude() {
     let mut test = text_test();
     test.expectations[0].check = Check::Exit(ExitCheck(0));
     let finished = Finished::of(&test, session).await;
-    assert_eq!(
-        finished.record.result,
-        TrialResult::Pass {},
-        "{:#?}",
-        finished.record
-    );
+    finished.passes();
     assert_eq!(finished.verdict("check"), Some(Verdict::Held));
     assert_eq!(finished.verdict("requests"), Some(Verdict::NotJudged));
     assert_eq!(finished.verdict("prompt"), Some(Verdict::NotJudged));

@@ -38,6 +38,14 @@ async fn play(steps: Value) -> ClaudeRun {
     ran
 }
 
+/// A run that asks a gateway with these replies.
+async fn ask(replies: impl IntoIterator<Item = Reply>) -> (ClaudeRun, Stub) {
+    let folder = TempDir::new().unwrap();
+    let (stub, base_url) = Stub::start(replies).await;
+    let ran = run(&invocation(&folder, &base_url), |_| {}).await.unwrap();
+    (ran, stub)
+}
+
 #[tokio::test]
 async fn output_is_read_as_it_arrives() {
     let folder = TempDir::new().unwrap();
@@ -127,10 +135,7 @@ async fn an_image_is_sent_on_standard_input() {
 
 #[tokio::test]
 async fn a_permanent_error_ends_the_run_at_once() {
-    let folder = TempDir::new().unwrap();
-    let (stub, base_url) = Stub::start([Reply::Error(403, r#"{"error":{"message":"no"}}"#)]).await;
-    let invocation = invocation(&folder, &base_url);
-    let ran = run(&invocation, |_| {}).await.unwrap();
+    let (ran, stub) = ask([Reply::Error(403, r#"{"error":{"message":"no"}}"#)]).await;
     assert_eq!(ran.exit.killed, Some(Killed::PermanentError), "{ran:?}");
     assert_eq!(ran.transcript.api_retries()[0].status, Some(403));
     assert!(stub.bodies().len() <= 2);
@@ -138,10 +143,7 @@ async fn a_permanent_error_ends_the_run_at_once() {
 
 #[tokio::test]
 async fn a_transient_error_is_retried_and_recorded() {
-    let folder = TempDir::new().unwrap();
-    let (stub, base_url) = Stub::start([Reply::Error(529, "{}"), Reply::Sse(sse("msg_1", &["fine"]))]).await;
-    let invocation = invocation(&folder, &base_url);
-    let ran = run(&invocation, |_| {}).await.unwrap();
+    let (ran, stub) = ask([Reply::Error(529, "{}"), Reply::Sse(sse("msg_1", &["fine"]))]).await;
     assert_eq!((ran.exit.code, ran.exit.killed), (Some(0), None), "{ran:?}");
     assert_eq!(ran.transcript.api_retries().len(), 1);
     assert_eq!(stub.bodies().len(), 2);
@@ -149,10 +151,7 @@ async fn a_transient_error_is_retried_and_recorded() {
 
 #[tokio::test]
 async fn a_failing_gateway_ends_the_run_with_its_message() {
-    let folder = TempDir::new().unwrap();
-    let (stub, base_url) = Stub::start([Reply::Error(500, "boom upstream")]).await;
-    let invocation = invocation(&folder, &base_url);
-    let ran = run(&invocation, |_| {}).await.unwrap();
+    let (ran, stub) = ask([Reply::Error(500, "boom upstream")]).await;
     assert_eq!((ran.exit.code, ran.exit.killed), (Some(1), None), "{ran:?}");
     let errors = ran.transcript.errors();
     assert_eq!(errors[0].status, Some(500));

@@ -3,6 +3,7 @@
 use tempfile::TempDir;
 
 use crate::support::ran::printed;
+use crate::support::root;
 use crate::support::text::assert_has;
 
 fn help(path: &[String]) -> String {
@@ -144,7 +145,7 @@ fn completions_and_man_pages_have_every_command() {
 #[test]
 fn the_page_on_red_cells_has_every_cause() {
     use compat_matrix::outcome::Cause;
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = root();
     let page = std::fs::read_to_string(root.join("docs/why-red.md")).expect("the page");
     let sections: Vec<&str> = page.split("\n## ").skip(1).collect();
     let names: Vec<String> = sections

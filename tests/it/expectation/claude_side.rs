@@ -137,58 +137,22 @@ fn a_stream_check_counts_deltas_that_come_one_by_one() {
             incremental,
         })
     };
+    let text = |deltas| check(Some(deltas), None, false);
+    let in_time = || check(None, None, true);
     let three = |reply| streamed(&["a", "b", "c"], 1, reply);
+    let plain = || three(text_exchange());
+    let shown = |seen| three(in_lockstep(3, seen));
     let live = |apart_ms| streamed(&["a", "b", "c"], apart_ms, text_exchange()).live();
     table(&[
-        (
-            "enough",
-            check(Some(3), None, false),
-            three(text_exchange()),
-            HELD,
-        ),
-        (
-            "too few",
-            check(Some(4), None, false),
-            three(text_exchange()),
-            BROKEN,
-        ),
-        (
-            "of another kind",
-            check(None, Some(1), false),
-            three(text_exchange()),
-            BROKEN,
-        ),
-        (
-            "all deltas but the last shown in time",
-            check(None, None, true),
-            three(in_lockstep(3, 2)),
-            HELD,
-        ),
-        (
-            "all deltas shown in time",
-            check(None, None, true),
-            three(in_lockstep(3, 3)),
-            HELD,
-        ),
-        (
-            "held back",
-            check(None, None, true),
-            three(in_lockstep(3, 1)),
-            BROKEN,
-        ),
-        (
-            "nothing in lockstep",
-            check(None, None, true),
-            three(text_exchange()),
-            BROKEN,
-        ),
-        (
-            "live and spread",
-            check(None, None, true),
-            live(LIVE_SPREAD_MS / 2),
-            HELD,
-        ),
-        ("live in a burst", check(None, None, true), live(1), BROKEN),
+        ("enough", text(3), plain(), HELD),
+        ("too few", text(4), plain(), BROKEN),
+        ("of another kind", check(None, Some(1), false), plain(), BROKEN),
+        ("all but the last shown in time", in_time(), shown(2), HELD),
+        ("all shown in time", in_time(), shown(3), HELD),
+        ("held back", in_time(), shown(1), BROKEN),
+        ("nothing in lockstep", in_time(), plain(), BROKEN),
+        ("live and spread", in_time(), live(LIVE_SPREAD_MS / 2), HELD),
+        ("live in a burst", in_time(), live(1), BROKEN),
     ]);
     let mut backwards = live(LIVE_SPREAD_MS);
     let times: Vec<u64> = backwards
@@ -205,7 +169,7 @@ fn a_stream_check_counts_deltas_that_come_one_by_one() {
     {
         event.at_ms = at_ms;
     }
-    table(&[("a clock set back", check(None, None, true), backwards, BROKEN)]);
+    table(&[("a clock set back", in_time(), backwards, BROKEN)]);
 }
 
 #[test]
@@ -215,127 +179,96 @@ fn usage_is_compared_with_bounds_and_with_the_provider() {
         max,
         as_provider,
     };
-    let check = |turn, name: UsageCount, min, max, as_provider| {
+    let usage = |turn, name: UsageCount, count| {
         Check::Usage(UsageCheck {
             turn,
-            counts: vec![(name, counted(min, max, as_provider))],
+            counts: vec![(name, count)],
         })
     };
-    let probed = || {
+    let input = |min, max| usage(None, UsageCount::Input, counted(min, max, false));
+    let as_provider = |turn, min| usage(turn, UsageCount::Input, counted(min, None, true));
+    let at_least = |name, min| usage(None, name, counted(Some(min), None, false));
+    let answer = |turn, min| usage(Some(turn), UsageCount::Input, counted(Some(min), None, false));
+    let with_probe = || {
         nothing()
             .reached(probe())
             .reached(text_exchange())
             .reached(scripted_error(529))
+            .answered(text_message("pong"))
+            .ended("pong")
     };
-    let with_probe = || probed().answered(text_message("pong")).ended("pong");
     let mut miscounted = pong();
     miscounted.exchanges[0].reply.usage.input_tokens = 11;
+    let miscounted = || miscounted.clone();
+    let too_much = usage(None, UsageCount::Output, counted(None, Some(1), false));
+    let two = Check::Usage(UsageCheck {
+        turn: None,
+        counts: vec![
+            (UsageCount::Input, counted(Some(1), None, false)),
+            (UsageCount::Output, counted(None, None, true)),
+        ],
+    });
+    let live = || pong().live();
     table(&[
+        ("of the run", input(Some(10), Some(10)), pong(), HELD),
+        ("too little", input(Some(11), None), pong(), BROKEN),
+        ("too much", too_much, pong(), BROKEN),
+        ("of an answer", answer(1, 10), pong(), HELD),
+        ("of an answer that is missing", answer(2, 1), pong(), BROKEN),
+        ("as the provider", as_provider(None, None), pong(), HELD),
         (
-            "of the run",
-            check(None, UsageCount::Input, Some(10), Some(10), false),
-            pong(),
-            HELD,
-        ),
-        (
-            "too little",
-            check(None, UsageCount::Input, Some(11), None, false),
-            pong(),
+            "not as the provider",
+            as_provider(None, None),
+            miscounted(),
             BROKEN,
         ),
         (
-            "too much",
-            check(None, UsageCount::Output, None, Some(1), false),
-            pong(),
+            "an answer, not as the provider",
+            as_provider(Some(1), None),
+            miscounted(),
             BROKEN,
         ),
         (
-            "of an answer",
-            check(Some(1), UsageCount::Input, Some(10), None, false),
-            pong(),
-            HELD,
-        ),
-        (
-            "of an answer that is missing",
-            check(Some(2), UsageCount::Input, Some(1), None, false),
-            pong(),
-            BROKEN,
-        ),
-        (
-            "as the provider's",
-            check(None, UsageCount::Input, None, None, true),
-            pong(),
-            HELD,
-        ),
-        (
-            "not as the provider's",
-            check(None, UsageCount::Input, None, None, true),
-            miscounted.clone(),
-            BROKEN,
-        ),
-        (
-            "not as the provider's answer",
-            check(Some(1), UsageCount::Input, None, None, true),
-            miscounted,
-            BROKEN,
-        ),
-        (
-            "as the provider's, probes and errors aside",
-            check(None, UsageCount::Input, None, None, true),
+            "as the provider, without probes and errors",
+            as_provider(None, None),
             with_probe(),
             HELD,
         ),
         (
-            "the answer's, probes aside",
-            check(Some(1), UsageCount::Input, None, None, true),
+            "an answer, without probes",
+            as_provider(Some(1), None),
             with_probe(),
             HELD,
         ),
         (
             "live, where the provider's count is unknown",
-            check(None, UsageCount::Input, None, None, true),
-            pong().live(),
+            as_provider(None, None),
+            live(),
             NOT_JUDGED,
         ),
         (
-            "live, by its bounds",
-            check(None, UsageCount::Input, Some(11), None, true),
-            pong().live(),
+            "live, outside its bounds",
+            as_provider(None, Some(11)),
+            live(),
             BROKEN,
         ),
         (
             "live, within its bounds",
-            check(None, UsageCount::Input, Some(1), None, true),
-            pong().live(),
+            as_provider(None, Some(1)),
+            live(),
             NOT_JUDGED,
         ),
         (
             "live, one count within its bounds and one unknown",
-            Check::Usage(UsageCheck {
-                turn: None,
-                counts: vec![
-                    (UsageCount::Input, counted(Some(1), None, false)),
-                    (UsageCount::Output, counted(None, None, true)),
-                ],
-            }),
-            pong().live(),
+            two,
+            live(),
             NOT_JUDGED,
         ),
-        (
-            "live, by bounds alone",
-            check(None, UsageCount::Input, Some(1), None, false),
-            pong().live(),
-            HELD,
-        ),
-        (
-            "cache reads",
-            check(None, UsageCount::CacheRead, Some(1), None, false),
-            pong(),
-            BROKEN,
-        ),
+        ("live, by bounds alone", input(Some(1), None), live(), HELD),
+        ("cache reads", at_least(UsageCount::CacheRead, 1), pong(), BROKEN),
         (
             "cache writes",
-            check(None, UsageCount::CacheCreation, Some(1), None, false),
+            at_least(UsageCount::CacheCreation, 1),
             pong(),
             BROKEN,
         ),
@@ -407,26 +340,13 @@ fn a_stop_reason_belongs_to_the_named_answer() {
 
 #[test]
 fn an_exit_status_counts_only_if_claude_ended_by_itself() {
+    let check = || Check::Exit(ExitCheck(1));
+    let killed = || nothing().killed(Killed::Deadline);
     table(&[
-        (
-            "as expected",
-            Check::Exit(ExitCheck(1)),
-            nothing().exited(1),
-            HELD,
-        ),
-        ("another", Check::Exit(ExitCheck(1)), nothing(), BROKEN),
-        (
-            "killed",
-            Check::Exit(ExitCheck(1)),
-            nothing().killed(Killed::Deadline),
-            BROKEN,
-        ),
-        (
-            "killed as it exited",
-            Check::Exit(ExitCheck(1)),
-            nothing().killed(Killed::Deadline).exited(1),
-            BROKEN,
-        ),
+        ("as expected", check(), nothing().exited(1), HELD),
+        ("another", check(), nothing(), BROKEN),
+        ("killed", check(), killed(), BROKEN),
+        ("killed as it exited", check(), killed().exited(1), BROKEN),
     ]);
 }
 
@@ -454,31 +374,12 @@ fn a_direct_reply_has_a_status_and_a_body() {
             body: vec![(query("$.id"), equals("msg_1"))],
         })
     };
+    let reply = |status, id: &str| pong().direct(status, json!({ "id": id }));
     table(&[
-        (
-            "as expected",
-            check(),
-            pong().direct(200, json!({ "id": "msg_1" })),
-            HELD,
-        ),
-        (
-            "live too",
-            check(),
-            pong().direct(200, json!({ "id": "msg_1" })).live(),
-            HELD,
-        ),
-        (
-            "another body",
-            check(),
-            pong().direct(200, json!({ "id": "msg_2" })),
-            BROKEN,
-        ),
-        (
-            "another status",
-            check(),
-            pong().direct(500, json!({ "id": "msg_1" })),
-            BROKEN,
-        ),
+        ("as expected", check(), reply(200, "msg_1"), HELD),
+        ("live too", check(), reply(200, "msg_1").live(), HELD),
+        ("another body", check(), reply(200, "msg_2"), BROKEN),
+        ("another status", check(), reply(500, "msg_1"), BROKEN),
         ("never sent", check(), pong(), BROKEN),
     ]);
 }

@@ -50,13 +50,6 @@ fn rules_on(what: &str, test: &Test, evidence: &Evidence, expected: Verdict) {
     assert_eq!(mismatches.count() > 0, expected == BROKEN, "{what}");
 }
 
-fn matches_any() -> Option<Matcher> {
-    Some(Matcher {
-        exists: Some(true),
-        ..Matcher::default()
-    })
-}
-
 fn tool_call(id: &str, command: &str) -> Value {
     let call = json!({ "type": "tool_use", "id": id, "name": "Bash", "input": { "command": command } });
     message(&format!("msg_{id}"), json!([call]), "tool_use")

@@ -73,10 +73,11 @@ fn a_request_check_compares_route_streaming_headers_and_body() {
     let header = |name: &'static str, matcher: Matcher| {
         check(&move |check| check.headers.push((name.into(), matcher.clone())))
     };
-    let absent = || Matcher {
-        exists: Some(false),
+    let exists = |exists| Matcher {
+        exists: Some(exists),
         ..Matcher::default()
     };
+    let (present, absent) = (|| exists(true), || exists(false));
     let mut twice = text_exchange();
     twice.request.headers.push(("anthropic-beta".into(), "a".into()));
     twice.request.headers.push(("anthropic-beta".into(), "b".into()));
@@ -95,73 +96,23 @@ fn a_request_check_compares_route_streaming_headers_and_body() {
             .collect(),
         ..evidence
     };
+    let route = |route| check(&move |check| check.route = Some(route));
+    let stream = |stream| check(&move |check| check.stream = Some(stream));
+    let version = |value: &str| header("anthropic-version", equals(value));
+    let beta = |matcher| header("anthropic-beta", matcher);
+    let body = check(&|check| check.body.push((query("$.x"), absent())));
     table(&[
-        (
-            "its route",
-            check(&|check| check.route = Some(Route::Anthropic)),
-            pong(),
-            HELD,
-        ),
-        (
-            "another route",
-            check(&|check| check.route = Some(Route::VertexAi)),
-            pong(),
-            BROKEN,
-        ),
-        (
-            "no route",
-            check(&|check| check.route = Some(Route::Anthropic)),
-            nowhere(pong()),
-            BROKEN,
-        ),
-        (
-            "in one piece",
-            check(&|check| check.stream = Some(false)),
-            pong(),
-            HELD,
-        ),
-        (
-            "not as a stream",
-            check(&|check| check.stream = Some(true)),
-            pong(),
-            BROKEN,
-        ),
-        (
-            "a header",
-            header("anthropic-version", equals("2023-06-01")),
-            pong(),
-            HELD,
-        ),
-        (
-            "another value",
-            header("anthropic-version", equals("2024-01-01")),
-            pong(),
-            BROKEN,
-        ),
-        (
-            "a missing header",
-            header("anthropic-beta", matches_any().unwrap()),
-            pong(),
-            BROKEN,
-        ),
-        (
-            "a header that must not be there",
-            header("anthropic-beta", absent()),
-            twice.clone(),
-            BROKEN,
-        ),
-        (
-            "a header sent twice",
-            header("anthropic-beta", equals("a,b")),
-            twice,
-            HELD,
-        ),
-        (
-            "a body that is not JSON",
-            check(&|check| check.body.push((query("$.x"), absent()))),
-            text,
-            BROKEN,
-        ),
+        ("its route", route(Route::Anthropic), pong(), HELD),
+        ("another route", route(Route::VertexAi), pong(), BROKEN),
+        ("no route", route(Route::Anthropic), nowhere(pong()), BROKEN),
+        ("in one piece", stream(false), pong(), HELD),
+        ("not as a stream", stream(true), pong(), BROKEN),
+        ("a header", version("2023-06-01"), pong(), HELD),
+        ("another value", version("2024-01-01"), pong(), BROKEN),
+        ("a missing header", beta(present()), pong(), BROKEN),
+        ("a forbidden header", beta(absent()), twice.clone(), BROKEN),
+        ("a header sent twice", beta(equals("a,b")), twice, HELD),
+        ("a body that is not JSON", body, text, BROKEN),
     ]);
 }
 
@@ -278,36 +229,19 @@ fn thought_again(content: Value) -> Evidence {
 #[test]
 fn thinking_comes_back_unchanged_and_first_in_its_message() {
     let check = |turn| Check::ThinkingArrived(ThinkingArrivedCheck { turn });
-    let text = json!({ "type": "text", "text": "pong" });
+    let answer = json!({ "type": "text", "text": "pong" });
     let again = |blocks: &[Value]| thought_again(json!(blocks));
+    let last = || check(Turn::Last);
+    let thinking = |text: &str, signature: &str| again(&[thinking_block(text, signature), answer.clone()]);
+    let behind = again(&[answer.clone(), thinking_block("hm", "sig")]);
     table(&[
-        (
-            "as sent",
-            check(Turn::Last),
-            again(&[thinking_block("hm", "sig"), text.clone()]),
-            HELD,
-        ),
-        (
-            "its text changed",
-            check(Turn::Last),
-            again(&[thinking_block("hmm", "sig"), text.clone()]),
-            BROKEN,
-        ),
-        (
-            "signed otherwise",
-            check(Turn::Last),
-            again(&[thinking_block("hm", "gis"), text.clone()]),
-            BROKEN,
-        ),
-        (
-            "behind the text",
-            check(Turn::Last),
-            again(&[text.clone(), thinking_block("hm", "sig")]),
-            BROKEN,
-        ),
-        ("dropped", check(Turn::Last), again(&[text]), BROKEN),
+        ("as sent", last(), thinking("hm", "sig"), HELD),
+        ("its text changed", last(), thinking("hmm", "sig"), BROKEN),
+        ("another signature", last(), thinking("hm", "gis"), BROKEN),
+        ("behind the text", last(), behind, BROKEN),
+        ("dropped", last(), again(std::slice::from_ref(&answer)), BROKEN),
         ("before any was sent", check(Turn::Number(1)), again(&[]), BROKEN),
-        ("live", check(Turn::Last), again(&[]).live(), NOT_JUDGED),
+        ("live", last(), again(&[]).live(), NOT_JUDGED),
     ]);
 }
 
@@ -334,14 +268,10 @@ fn a_cache_check_compares_breakpoints_writes_and_reads() {
     let cached = || nothing().reached(cached.clone());
     let mut unreadable = text_exchange();
     unreadable.message = None;
+    let breakpoints = |count| check(Some(count), None, None);
     table(&[
         ("all three", check(Some(3), Some(1000), Some(50)), cached(), HELD),
-        (
-            "too few breakpoints",
-            check(Some(4), None, None),
-            cached(),
-            BROKEN,
-        ),
+        ("too few breakpoints", breakpoints(4), cached(), BROKEN),
         (
             "too little written",
             check(None, Some(1001), None),
@@ -351,11 +281,11 @@ fn a_cache_check_compares_breakpoints_writes_and_reads() {
         ("too little read", check(None, None, Some(51)), cached(), BROKEN),
         (
             "nothing to read",
-            check(Some(1), None, None),
+            breakpoints(1),
             nothing().reached(unreadable),
             BROKEN,
         ),
-        ("live", check(Some(3), None, None), cached().live(), NOT_JUDGED),
+        ("live", breakpoints(3), cached().live(), NOT_JUDGED),
     ]);
 }
 
@@ -379,23 +309,12 @@ fn a_document_arrives_byte_for_byte_and_as_a_document() {
         let body = json!({ "model": "m", "messages": [{ "role": "user", "content": [block] }] });
         pong_of(exchange(body, text_message("pong")))
     };
+    let pdf = "application/pdf";
     let rows = [
-        (
-            "the same",
-            arrived("document", "application/pdf", &bytes),
-            Verdict::Held,
-        ),
-        (
-            "other bytes",
-            arrived("document", "application/pdf", b"%PDF-1.4 crane"),
-            Verdict::Broken,
-        ),
-        (
-            "an image",
-            arrived("image", "application/pdf", &bytes),
-            Verdict::Broken,
-        ),
-        ("none", pong(), Verdict::Broken),
+        ("the same", arrived("document", pdf, &bytes), HELD),
+        ("other bytes", arrived("document", pdf, b"%PDF-1.4 crane"), BROKEN),
+        ("an image", arrived("image", pdf, &bytes), BROKEN),
+        ("none", pong(), BROKEN),
     ];
     for (what, evidence, expected) in rows {
         rules_on(what, &test, &evidence, expected);

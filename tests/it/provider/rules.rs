@@ -18,10 +18,7 @@ type Change = fn(&mut Value);
 async fn refusal(gateway: &Gateway, route: Route, body: &Value) -> Option<(String, String)> {
     let key = gateway.trial([text("ok")]);
     let mut body = body.clone();
-    body["messages"][0]["content"]
-        .as_array_mut()
-        .unwrap()
-        .push(json!({"type": "text", "text": key}));
+    list(&mut body["messages"][0]["content"]).push(json!({"type": "text", "text": key}));
     let reply = gateway.send(route, false, &body).await;
     let status = reply.status();
     let error: Value = reply.json().await.unwrap();
@@ -40,6 +37,10 @@ async fn refusal(gateway: &Gateway, route: Route, body: &Value) -> Option<(Strin
             None
         }
     }
+}
+
+fn list(value: &mut Value) -> &mut Vec<Value> {
+    value.as_array_mut().unwrap()
 }
 
 /// A prompt with everything that rules check, which breaks none.
@@ -86,9 +87,7 @@ async fn a_broken_rule_is_refused_with_the_providers_message() {
             &[Anthropic, BedrockInvoke, VertexAi],
             "max_tokens_required",
             "max_tokens: Field required",
-            |body| {
-                body.as_object_mut().unwrap().remove("max_tokens");
-            },
+            |body| drop(body.as_object_mut().unwrap().remove("max_tokens")),
         ),
         (
             &Route::ALL,
@@ -106,17 +105,13 @@ async fn a_broken_rule_is_refused_with_the_providers_message() {
             &[BedrockInvoke, VertexAi],
             "known_fields",
             "cache_control: Extra inputs are not permitted",
-            |body| {
-                body["cache_control"] = json!({"type": "ephemeral"});
-            },
+            |body| body["cache_control"] = json!({"type": "ephemeral"}),
         ),
         (
             &[Anthropic, BedrockInvoke, VertexAi],
             "beta_fields",
             "context_management: Extra inputs",
-            |body| {
-                body["context_management"] = json!({"edits": []});
-            },
+            |body| body["context_management"] = json!({"edits": []}),
         ),
         (&[BedrockInvoke], "known_betas", "invalid beta flag", |body| {
             body["anthropic_beta"] = json!(["prompt-caching-scope-2026-01-05"])
@@ -125,9 +120,7 @@ async fn a_broken_rule_is_refused_with_the_providers_message() {
             &[VertexAi],
             "known_betas",
             "Unexpected value(s) `advanced-tool-use-2025-11-20` for the `anthropic-beta` header",
-            |body| {
-                body["anthropic_beta"] = json!(["advanced-tool-use-2025-11-20"]);
-            },
+            |body| body["anthropic_beta"] = json!(["advanced-tool-use-2025-11-20"]),
         ),
         (
             &Route::ALL,
@@ -139,17 +132,13 @@ async fn a_broken_rule_is_refused_with_the_providers_message() {
             &Route::ALL,
             "thinking_budget",
             "`max_tokens` must be greater than `thinking.budget_tokens`",
-            |body| {
-                body["thinking"] = json!({"type": "enabled", "budget_tokens": 32000});
-            },
+            |body| body["thinking"] = json!({"type": "enabled", "budget_tokens": 32000}),
         ),
         (
             &Route::ALL,
             "thinking_budget",
             "greater than or equal to 1024",
-            |body| {
-                body["thinking"] = json!({"type": "enabled", "budget_tokens": 1000});
-            },
+            |body| body["thinking"] = json!({"type": "enabled", "budget_tokens": 1000}),
         ),
         (
             &[Anthropic, BedrockInvoke, VertexAi],
@@ -166,44 +155,36 @@ async fn a_broken_rule_is_refused_with_the_providers_message() {
             "messages.1.content.0: Invalid `signature` in `thinking` block",
             |body| {
                 body["messages"][1]["content"][0] =
-                    json!({"type": "thinking", "thinking": "hm", "signature": "AAAA"});
+                    json!({"type": "thinking", "thinking": "hm", "signature": "AAAA"})
             },
         ),
         (
             &[Anthropic, BedrockInvoke, VertexAi],
             "tool_results_missing",
             "`tool_use` ids were found without `tool_result` blocks immediately after: toolu_1",
-            |body| {
-                body["messages"][2]["content"] = json!([{"type": "text", "text": "well?"}]);
-            },
+            |body| body["messages"][2]["content"] = json!([{"type": "text", "text": "well?"}]),
         ),
         (
             &[BedrockConverse],
             "tool_results_missing",
             "Expected toolResult blocks at messages.2.content for the following Ids: toolu_1",
-            |body| {
-                body["messages"][2]["content"] = json!([{"type": "text", "text": "well?"}]);
-            },
+            |body| body["messages"][2]["content"] = json!([{"type": "text", "text": "well?"}]),
         ),
         (
             &[Anthropic, BedrockInvoke, VertexAi],
             "tool_results_surplus",
             "unexpected `tool_use_id` found in `tool_result` blocks: toolu_1",
-            |body| {
-                body["messages"][1]["content"].as_array_mut().unwrap().pop();
-            },
+            |body| drop(list(&mut body["messages"][1]["content"]).pop()),
         ),
         (
             &[BedrockConverse],
             "tool_results_surplus",
             "exceeds the number of toolUse blocks",
-            |body| {
-                body["messages"][1]["content"].as_array_mut().unwrap().pop();
-            },
+            |body| drop(list(&mut body["messages"][1]["content"]).pop()),
         ),
         (&Route::ALL, "tool_ids", "`tool_use` ids must be unique", |body| {
             let call = body["messages"][1]["content"][1].clone();
-            body["messages"][1]["content"].as_array_mut().unwrap().push(call);
+            list(&mut body["messages"][1]["content"]).push(call);
         }),
         (
             &[Anthropic, BedrockInvoke, VertexAi],
@@ -211,7 +192,7 @@ async fn a_broken_rule_is_refused_with_the_providers_message() {
             "Tool names must be unique",
             |body| {
                 let tool = body["tools"][0].clone();
-                body["tools"].as_array_mut().unwrap().push(tool);
+                list(&mut body["tools"]).push(tool);
             },
         ),
         (
@@ -221,19 +202,14 @@ async fn a_broken_rule_is_refused_with_the_providers_message() {
             |body| {
                 let tool =
                     json!({"type": "tool_search_tool_regex_20251119", "name": "tool_search_tool_regex"});
-                body["tools"].as_array_mut().unwrap().push(tool);
+                list(&mut body["tools"]).push(tool);
             },
         ),
         (
             &[BedrockInvoke, VertexAi],
             "server_tools",
             "Input tag 'web_fetch_20250910'",
-            |body| {
-                body["tools"]
-                    .as_array_mut()
-                    .unwrap()
-                    .push(json!({"type": "web_fetch_20250910", "name": "web_fetch"}));
-            },
+            |body| list(&mut body["tools"]).push(json!({"type": "web_fetch_20250910", "name": "web_fetch"})),
         ),
         (
             &[Anthropic, BedrockInvoke, VertexAi],
@@ -248,63 +224,49 @@ async fn a_broken_rule_is_refused_with_the_providers_message() {
             &[BedrockConverse],
             "tool_config",
             "The toolConfig field must be defined",
-            |body| {
-                body.as_object_mut().unwrap().remove("tools");
-            },
+            |body| drop(body.as_object_mut().unwrap().remove("tools")),
         ),
         (
             &[Anthropic, BedrockInvoke, VertexAi],
             "empty_text",
             "messages: text content blocks must be non-empty",
-            |body| {
-                body["messages"][0]["content"][0]["text"] = json!("");
-            },
+            |body| body["messages"][0]["content"][0]["text"] = json!(""),
         ),
         (
             &[Anthropic, BedrockInvoke, VertexAi],
             "empty_text",
             "messages: text content blocks must contain non-whitespace text",
-            |body| {
-                body["messages"][0]["content"][0]["text"] = json!(" \n");
-            },
+            |body| body["messages"][0]["content"][0]["text"] = json!(" \n"),
         ),
         (
             &[BedrockConverse],
             "empty_text",
             "The text field in the ContentBlock object at messages.0.content.0 is blank",
-            |body| {
-                body["messages"][0]["content"][0]["text"] = json!("");
-            },
+            |body| body["messages"][0]["content"][0]["text"] = json!(""),
         ),
         (
             &[Anthropic, BedrockInvoke, VertexAi],
             "empty_content",
             "all messages must have non-empty content",
-            |body| {
-                body["messages"][2]["content"] = json!([]);
-            },
+            |body| body["messages"][2]["content"] = json!([]),
         ),
         (
             &[BedrockInvoke, VertexAi],
             "roles",
             "Unexpected role \"system\"",
             |body| {
-                body["messages"]
-                    .as_array_mut()
-                    .unwrap()
-                    .push(json!({"role": "system", "content": [{"type": "text", "text": "x"}]}));
+                list(&mut body["messages"])
+                    .push(json!({"role": "system", "content": [{"type": "text", "text": "x"}]}))
             },
         ),
         (&Route::ALL, "image", "Could not process image", |body| {
-            body["messages"][0]["content"][0] = image("image/png", "bm90IGFuIGltYWdl");
+            body["messages"][0]["content"][0] = image("image/png", "bm90IGFuIGltYWdl")
         }),
         (
             &[Anthropic, BedrockInvoke, VertexAi],
             "image",
             "specified using the image/jpeg media type, but the image appears to be a image/png image",
-            |body| {
-                body["messages"][0]["content"][0] = image("image/jpeg", PNG);
-            },
+            |body| body["messages"][0]["content"][0] = image("image/jpeg", PNG),
         ),
         (
             &[Anthropic, BedrockInvoke, VertexAi],
@@ -319,9 +281,7 @@ async fn a_broken_rule_is_refused_with_the_providers_message() {
             &[Anthropic, BedrockInvoke, VertexAi],
             "cache_ttl",
             "ttl: Input should be '5m' or '1h'",
-            |body| {
-                body["system"][0]["cache_control"] = json!({"type": "ephemeral", "ttl": "2h"});
-            },
+            |body| body["system"][0]["cache_control"] = json!({"type": "ephemeral", "ttl": "2h"}),
         ),
         (
             &[Anthropic, BedrockInvoke, VertexAi],
@@ -351,7 +311,7 @@ async fn a_broken_rule_is_refused_with_the_providers_message() {
 async fn a_version_is_required_if_the_provider_has_one() {
     let gateway = Gateway::start().await;
     let mut body = sane();
-    body["messages"][0]["content"].as_array_mut().unwrap().truncate(1);
+    list(&mut body["messages"][0]["content"]).truncate(1);
     for route in [Anthropic, BedrockInvoke, VertexAi] {
         let mut request = gateway.ask(route, false, &body).build().unwrap();
         request.headers_mut().remove("anthropic-version");

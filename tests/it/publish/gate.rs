@@ -1,7 +1,5 @@
 //! The results that `compat publish` refuses, and its messages.
 
-use std::path::Path;
-
 use compat_matrix::files::Project;
 use compat_matrix::matrix::ManifestView;
 use compat_matrix::matrix::builder::Stamp;
@@ -14,6 +12,7 @@ use crate::support::files::files_below;
 use crate::support::hub::{Hub, MATRIX_PATH};
 use crate::support::machine::{Machine, fail, results};
 use crate::support::ran::Ran;
+use crate::support::root;
 use crate::support::text::{assert_has, assert_lacks};
 
 type Change = fn(&mut Value);
@@ -29,7 +28,7 @@ async fn publish(hub: &Hub, arguments: &[&str], change: impl FnOnce(&mut Value))
 /// The gate's decision about the results after `change`.
 fn decided(change: impl FnOnce(&mut Value)) -> GateDecision {
     let results = Results::parse(&results(change)).unwrap();
-    let project = Project::open(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let project = Project::open(root()).unwrap();
     let stamp = Stamp::new(&results, Some("v1.83.0-stable".into()), None, None).unwrap();
     let rules = GateRules {
         stamp: &stamp,
@@ -199,7 +198,7 @@ async fn a_newer_matrix_or_another_schema_is_not_replaced() {
 #[tokio::test]
 async fn a_pair_without_a_cell_is_published_as_not_tested() {
     let (hub, mut machine) = (Hub::start().await, Machine::new());
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = root();
     // A row without a `_shared.yaml`: only providers with a file of their own are tested.
     let shared = "vision/_shared.yaml";
     for path in files_below(&root.join("cells")) {

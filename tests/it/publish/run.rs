@@ -327,10 +327,7 @@ async fn a_webhook_gets_only_regressions_fixes_and_failures() {
         fail(results, 0, "gateway");
     });
     Ran::of(&mut command).await;
-    let text = hub.state().messages.pop().unwrap()["text"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let text = hub.message();
     assert!(
         text.contains(":red_circle: Basic messaging (non-streaming) on anthropic: pass → fail (gateway)")
             || text.contains("on anthropic: pass →"),
@@ -340,10 +337,7 @@ async fn a_webhook_gets_only_regressions_fixes_and_failures() {
     let (mut command, time) = publish(3);
     machine.results(|results| results["run"]["written_at"] = time.into());
     Ran::of(&mut command).await;
-    let text = hub.state().messages.pop().unwrap()["text"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let text = hub.message();
     assert_has(&text, ":large_green_circle:");
 
     let (mut command, time) = publish(4);
@@ -353,10 +347,7 @@ async fn a_webhook_gets_only_regressions_fixes_and_failures() {
     });
     let ran = Ran::of(&mut command).await;
     ran.exits(4);
-    let text = hub.state().messages.pop().unwrap()["text"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let text = hub.message();
     assert_has(&text, "the published matrix stays");
     assert_has(&text, "account (1)");
 }

@@ -134,6 +134,12 @@ impl Hub {
         self.state.lock().unwrap()
     }
 
+    /// The text of the last message to a webhook.
+    pub fn message(&self) -> String {
+        let message = self.state().messages.pop().unwrap();
+        message["text"].as_str().unwrap().to_owned()
+    }
+
     /// Runs git in the docs repository.
     pub fn git(&self, arguments: &[&str]) -> String {
         git(&repository(self.folder.path()), arguments)

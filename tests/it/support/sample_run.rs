@@ -153,6 +153,7 @@ pub fn flaky(name: &str) -> TrialRecord {
 /// Records of every kind, in no order.
 pub fn records() -> Vec<TrialRecord> {
     let lost = || Outcome::Fail(failure(Cause::Gateway, "the provider did not receive the image"));
+    let not_applicable = |name| trial(name, Outcome::NotApplicable("no Claude | there\nat all".into()));
     let refused = Outcome::Fail(failure(
         Cause::Auth,
         "\u{1b}[31mthe key was <refused> & \"dead\" | `sk`\u{0}",
@@ -165,18 +166,9 @@ pub fn records() -> Vec<TrialRecord> {
         trial("tool_use::anthropic::sonnet", Outcome::Pass),
         trial("tool_use::anthropic::opus", Outcome::Pass),
         trial("tool_use::bedrock_invoke::haiku", refused),
-        trial(
-            "vision::azure::haiku",
-            Outcome::NotApplicable("no Claude | there\nat all".into()),
-        ),
-        trial(
-            "vision::azure::sonnet",
-            Outcome::NotApplicable("no Claude | there\nat all".into()),
-        ),
-        trial(
-            "vision::azure::opus",
-            Outcome::NotApplicable("no Claude | there\nat all".into()),
-        ),
+        not_applicable("vision::azure::haiku"),
+        not_applicable("vision::azure::sonnet"),
+        not_applicable("vision::azure::opus"),
     ]
 }
 

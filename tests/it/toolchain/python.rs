@@ -14,6 +14,11 @@ fn python_pin(package: &str) -> PythonPin {
     PythonPin::parse(text, package, Path::new("requirements")).unwrap()
 }
 
+async fn install_litellm(installer: &Installer<'_>) -> anyhow::Result<PathBuf> {
+    let (litellm, uv) = (python_pin("litellm"), python_pin("uv"));
+    installer.ensure_litellm(&litellm, &uv).await
+}
+
 /// A `python3` with a version, a configuration of pip, and virtual environments whose `pip` installs `uv`.
 const PYTHON: &str = r#"
 case "$*" in
@@ -41,10 +46,7 @@ async fn the_uv_on_the_path_gets_pip_s_settings_and_no_credential() {
     machine.program("uv", UV);
     let installer = machine.installer(&Silent);
 
-    let install = installer
-        .ensure_litellm(&python_pin("litellm"), &python_pin("uv"))
-        .await
-        .unwrap();
+    let install = install_litellm(&installer).await.unwrap();
 
     let folder = install.parent().unwrap();
     let environment = std::fs::read_to_string(folder.join("environment")).unwrap();
@@ -57,9 +59,7 @@ async fn the_uv_on_the_path_gets_pip_s_settings_and_no_credential() {
     // The second time no program runs, not even Python.
     machine.program("uv", "exit 1");
     machine.program("python3", "exit 1");
-    let again = installer
-        .ensure_litellm(&python_pin("litellm"), &python_pin("uv"))
-        .await;
+    let again = install_litellm(&installer).await;
     assert_eq!(again.unwrap(), install);
 }
 
@@ -75,9 +75,7 @@ async fn without_uv_the_pinned_one_is_installed_first() {
     .unwrap();
     let installer = machine.installer(&Silent);
 
-    let install = installer
-        .ensure_litellm(&python_pin("litellm"), &python_pin("uv"))
-        .await;
+    let install = install_litellm(&installer).await;
 
     assert!(install.unwrap().is_file());
     let tools: Vec<String> = installer
@@ -100,9 +98,7 @@ async fn a_failed_installer_s_output_is_shown_without_passwords() {
     );
     let installer = machine.installer(&Silent);
 
-    let error = installer
-        .ensure_litellm(&python_pin("litellm"), &python_pin("uv"))
-        .await;
+    let error = install_litellm(&installer).await;
 
     let error = format!("{:#}", error.unwrap_err());
     assert_has(
@@ -119,9 +115,7 @@ async fn a_missing_and_an_old_python_have_their_own_errors() {
     let machine = Machine::new();
     let installer = machine.installer(&Silent);
     let install = async || {
-        let install = installer
-            .ensure_litellm(&python_pin("litellm"), &python_pin("uv"))
-            .await;
+        let install = install_litellm(&installer).await;
         format!("{:#}", install.unwrap_err())
     };
     assert!(
@@ -143,9 +137,7 @@ async fn a_python_that_cannot_make_environments_is_explained() {
     );
     let installer = machine.installer(&Silent);
 
-    let error = installer
-        .ensure_litellm(&python_pin("litellm"), &python_pin("uv"))
-        .await;
+    let error = install_litellm(&installer).await;
 
     let error = format!("{:#}", error.unwrap_err());
     assert_has(&error, "ensurepip is not available");
