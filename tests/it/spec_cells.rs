@@ -37,7 +37,7 @@ fn the_matrix_has_ninety_trials_of_which_eighteen_are_not_applicable() {
 
 #[test]
 fn the_folders_have_no_faults() {
-    assert_eq!(project().layout_faults, []);
+    assert_eq!(project().layout_errors, []);
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn names_that_begin_with_an_underscore_are_left_alone() {
         write(&folder, &format!("cells/{file}"), "not: [a, cell");
     }
     let project = open(&folder);
-    assert_eq!(brief(&project.layout_faults), "");
+    assert_eq!(brief(&project.layout_errors), "");
     assert_eq!(project.trials(), []);
 }
 
@@ -97,7 +97,7 @@ fn a_folder_that_the_manifest_does_not_know_is_a_fault_and_so_is_the_reverse() {
         folder.path().join("cells/secnd"),
     )
     .expect("a folder");
-    let faults = open(&folder).layout_faults;
+    let faults = open(&folder).layout_errors;
     has(
         &faults,
         "cells/second:0 the manifest's feature `second` has no folder | is the folder `secnd` meant to be it?",
@@ -116,7 +116,7 @@ fn files_that_are_no_cells_are_faults() {
     write(&folder, "cells/first/red.png", "");
     write(&folder, "cells/stray.yaml", GOOD);
     fs::create_dir_all(folder.path().join("cells/first/here.yaml")).expect("a folder");
-    let faults = open(&folder).layout_faults;
+    let faults = open(&folder).layout_errors;
     has(
         &faults,
         "cells/first/hree.yaml:0 the manifest has no provider `hree` | did you mean `here.yaml`?",
@@ -314,7 +314,7 @@ fn ten_thousand_cells_are_listed_without_reading_one() {
     let trials = project.trials();
     let elapsed = started.elapsed();
     assert_eq!(trials.len(), 10_000);
-    assert!(project.layout_faults.is_empty());
+    assert!(project.layout_errors.is_empty());
     println!("10,000 cells listed in {elapsed:?}");
     // The aim is 100 ms; the bound is wide because tests run beside each other, without optimization.
     assert!(elapsed.as_secs() < 2, "listing took {elapsed:?}");
