@@ -249,7 +249,7 @@ async fn run_async(
     }
     daily.end();
     Ok(match &ending {
-        Ending::Failed { .. } => ExitCode::from(super::FAILED),
+        Ending::Failed { .. } => ExitCode::from(super::project::FAILED),
         ending if ending.is_refusal() => ExitCode::from(REFUSED),
         _ => ExitCode::SUCCESS,
     })
@@ -357,7 +357,7 @@ impl RunArguments {
     fn project(&self) -> anyhow::Result<PathBuf> {
         let start = match &self.project {
             Some(folder) => folder.clone(),
-            None => std::env::current_dir().context("there is no working directory")?,
+            None => super::project::current_dir()?,
         };
         Project::find_root(&start)
             .with_context(|| format!("no `manifest.yaml` in `{}` or above it", start.display()))

@@ -1,7 +1,6 @@
 //! `compat show`: shows a recorded trial.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
@@ -11,6 +10,7 @@ use serde_json::json;
 use super::evidence::{self, RecordedTrial};
 use super::files::Output;
 use super::print::output;
+use super::project::RootFlag;
 use crate::replay::messages::{self, Reach};
 use crate::replay::timeline;
 use crate::results::{TrialRecord, TrialResult};
@@ -42,9 +42,8 @@ pub struct Arguments {
     /// Write the timeline as JSON
     #[arg(long)]
     pub json: bool,
-    /// The folder that holds `manifest.yaml` [default: the nearest one upwards]
-    #[arg(long, value_name = "FOLDER")]
-    pub root: Option<PathBuf>,
+    #[command(flatten)]
+    pub root: RootFlag,
 }
 
 /// Where a request is sent.
@@ -58,7 +57,7 @@ pub enum Where {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let recorded = evidence::recorded(&arguments.trial, arguments.root.as_deref())?;
+    let recorded = evidence::recorded(&arguments.trial, &arguments.root)?;
     ensure!(
         arguments.turn.is_none() || arguments.raw || arguments.curl.is_some(),
         "`--turn` needs `--raw` or `--curl`"

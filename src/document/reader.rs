@@ -66,6 +66,16 @@ impl<'a> Reader<'a> {
         self.diagnostics.push(diagnostic);
     }
 
+    /// Reports an error at the value that `path` leads to.
+    pub fn error(&mut self, path: &KeyPath, message: impl Into<String>) {
+        self.report(self.at(path, message));
+    }
+
+    /// Reports an error at the value that `path` leads to, with a hint.
+    pub fn hinted(&mut self, path: &KeyPath, message: impl Into<String>, hint: impl Into<String>) {
+        self.report(self.at(path, message).hint(hint));
+    }
+
     /// Parses the JSONPath `text`, which is the value at `path`.
     pub fn query(&mut self, path: &KeyPath, text: &str) -> Option<Query> {
         let span = self.node.span_at(&path.0).clone();

@@ -26,7 +26,7 @@ pub use entry::{KnownFailureForm, resolve, resolve_known_failure};
 pub use interest::Interest;
 pub use kinds::{Check, ExpectationForm};
 pub use matcher::{MatchError, Matcher, MatcherForm};
-pub use provider_side::{Turn, TurnForm};
+pub use provider_side::Turn;
 
 use crate::document::Place;
 use crate::evidence::Evidence;

@@ -41,7 +41,7 @@ fn names_that_begin_with_an_underscore_are_ignored() {
         folder.write(&format!("cells/{file}"), "not: [a, cell");
     }
     let project = open(&folder);
-    assert_eq!(summary(&project.layout_faults), "");
+    assert_eq!(summary(&project.layout_errors), "");
     assert_eq!(project.trials(), []);
 }
 
@@ -49,7 +49,7 @@ fn names_that_begin_with_an_underscore_are_ignored() {
 fn each_feature_needs_a_folder_and_each_folder_a_feature() {
     let folder = two_features();
     fs::rename(folder.path("cells/second"), folder.path("cells/secnd")).expect("a folder");
-    let faults = open(&folder).layout_faults;
+    let faults = open(&folder).layout_errors;
     has(
         &faults,
         "cells/second:0 the manifest's feature `second` has no folder | is the folder `secnd` meant to be it?",
@@ -68,7 +68,7 @@ fn files_that_are_no_cells_get_a_diagnostic() {
     folder.write("cells/first/red.png", "");
     folder.write("cells/stray.yaml", GOOD);
     fs::create_dir_all(folder.path("cells/first/here.yaml")).expect("a folder");
-    let faults = open(&folder).layout_faults;
+    let faults = open(&folder).layout_errors;
     has(
         &faults,
         "cells/first/hree.yaml:0 the manifest has no provider `hree` | did you mean `here.yaml`?",
@@ -208,7 +208,7 @@ fn ten_thousand_cells_are_listed_without_being_read() {
     let trials = project.trials();
     let elapsed = started.elapsed();
     assert_eq!(trials.len(), 10_000);
-    assert!(project.layout_faults.is_empty());
+    assert!(project.layout_errors.is_empty());
     println!("10,000 cells listed in {elapsed:?}");
     // The aim is 100 ms; the bound is wide because tests run beside each other, without optimization.
     assert!(elapsed.as_secs() < 2, "listing took {elapsed:?}");
