@@ -1,4 +1,4 @@
-//! The seeded bugs: that every file of them can be read, what is wrong with a bad one, and what they can touch.
+//! Mutants: their files, the errors of a bad file, and which trials they can change.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,7 +36,7 @@ fn read(yaml: &str) -> Result<Mutant, Vec<Diagnostic>> {
 }
 
 #[test]
-fn every_mutant_of_the_project_can_be_read_and_every_class_has_some() {
+fn every_mutant_is_valid_and_every_class_has_one() {
     let project = Project::open(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
     let (mutants, faults) = mutant_files::read(&project);
     assert!(faults.is_empty(), "{faults:#?}");
@@ -65,7 +65,7 @@ fn every_mutant_of_the_project_can_be_read_and_every_class_has_some() {
 }
 
 #[test]
-fn what_is_wrong_with_a_mutant_is_told_at_its_place() {
+fn errors_of_a_mutant_are_reported_at_their_places() {
     let killed = "killed_by: { called: [tool_use] }";
     let cases = [
         (
@@ -80,7 +80,7 @@ fn what_is_wrong_with_a_mutant_is_told_at_its_place() {
         ),
         (
             "request: { send_twice: true }\nkilled_by: { called: [tool_uses] }".into(),
-            "the mutant is tried in no cell `tool_uses`",
+            "the mutant runs in no cell `tool_uses`",
             4,
         ),
         (
@@ -95,13 +95,18 @@ fn what_is_wrong_with_a_mutant_is_told_at_its_place() {
             4,
         ),
         (
+            format!("reply:\n  headers: [{{ drop_entry: {{ name: x, find: (a }} }}]\n{killed}"),
+            "not a regular expression",
+            4,
+        ),
+        (
             format!("reply:\n  events: [{{ name: ping, drop: true, duplicate: true }}]\n{killed}"),
-            "it is not clear what is done to these events",
+            "it is not clear what happens to these events",
             4,
         ),
         (
             format!("reply:\n  events: [{{ name: ping }}]\n{killed}"),
-            "it is not clear what is done to these events",
+            "it is not clear what happens to these events",
             4,
         ),
         (
@@ -159,7 +164,7 @@ fn passage(body: Value, events: Vec<Value>) -> GatewayExchange {
 }
 
 #[test]
-fn what_a_mutant_can_touch_is_foreseen() {
+fn can_touch_tells_whether_a_mutant_changes_a_trial() {
     let sent = [passage(
         json!({"stream": true, "messages": []}),
         vec![json!({"type": "content_block_delta", "delta": {"type": "text_delta", "text": "a"}})],
