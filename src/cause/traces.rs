@@ -123,7 +123,7 @@ fn loss_in_words(change: Option<&Change>) -> &'static str {
 
 fn with_change(what: &str, change: Option<&Change>) -> String {
     match change {
-        Some(change) => format!("{what}: {}", change.told()),
+        Some(change) => format!("{what}: {}", change.line()),
         None => what.to_owned(),
     }
 }

@@ -27,7 +27,7 @@ pub struct MutantForm {
     /// `front` (the default) is between Claude Code and the gateway: the Messages API, whatever the provider. `behind` is
     /// between the gateway and the provider: the provider's own API.
     #[serde(default)]
-    pub position: Position,
+    pub position: RelayPosition,
     /// The columns to run it in. Default: all that have cells.
     #[serde(default)]
     #[schemars(length(min = 1), extend("examples" = [["bedrock_invoke"]]))]
@@ -57,7 +57,7 @@ pub struct MutantForm {
 /// A side of the gateway.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Position {
+pub enum RelayPosition {
     /// Between Claude Code and the gateway: the Messages API, whatever the provider.
     #[default]
     Front,
@@ -319,15 +319,15 @@ pub struct EventChange {
     #[schemars(range(min = 1, max = 60_000))]
     pub delay_ms: Option<u64>,
     /// Break the connection before or after them.
-    pub cut: Option<Side>,
+    pub cut: Option<EventEdge>,
     /// End the stream properly, before or after them.
-    pub end: Option<Side>,
+    pub end: Option<EventEdge>,
 }
 
-/// A side of an event.
+/// A side of an event in a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Side {
+pub enum EventEdge {
     Before,
     After,
 }
@@ -353,11 +353,11 @@ pub(super) enum EventAction {
     Hold,
     SwapWithNext,
     MoveToEnd,
-    Insert(Side, InsertedEvent),
+    Insert(EventEdge, InsertedEvent),
     /// In milliseconds.
     Delay(u64),
-    Cut(Side),
-    End(Side),
+    Cut(EventEdge),
+    End(EventEdge),
 }
 
 impl EventChange {
@@ -375,8 +375,8 @@ impl EventChange {
             self.hold.then_some(Hold),
             self.swap_with_next.then_some(SwapWithNext),
             self.move_to_end.then_some(MoveToEnd),
-            insert(Side::Before, &self.insert_before),
-            insert(Side::After, &self.insert_after),
+            insert(EventEdge::Before, &self.insert_before),
+            insert(EventEdge::After, &self.insert_after),
             self.delay_ms.map(Delay),
             self.cut.map(Cut),
             self.end.map(End),

@@ -20,7 +20,7 @@ use std::sync::LazyLock;
 
 use serde::Serialize;
 
-pub use form::{MadeUpReply, Position, ReplyChange, RequestChange, When};
+pub use form::{MadeUpReply, RelayPosition, ReplyChange, RequestChange, When};
 pub use headers::Headers;
 pub use reply::ReplyHead;
 pub use request::PassingRequest;
@@ -63,7 +63,7 @@ pub struct Mutant {
     pub sources: Vec<String>,
     /// Where its file begins.
     pub place: Place,
-    pub position: Position,
+    pub position: RelayPosition,
     /// The columns to run it in; never empty.
     pub providers: Vec<ProviderId>,
     /// The tier to run it on; `None` for the campaign's tier.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::{Mutant, PassingRequest, Position, ReplyChange, StreamChanger};
+use super::{Mutant, PassingRequest, RelayPosition, ReplyChange, StreamChanger};
 use crate::wire::Operation;
 use crate::wire::exchange::{Body, GatewayExchange, ProviderExchange, RecordedRequest};
 use crate::wire::framing::{FramedEvent, Framing};
@@ -21,7 +21,7 @@ impl Mutant {
             *turn
         };
         match self.position {
-            Position::Front => sent.iter().any(|passage| {
+            RelayPosition::Front => sent.iter().any(|passage| {
                 let turn = next_turn(passage.operation);
                 let stream = passage
                     .request
@@ -32,7 +32,7 @@ impl Mutant {
                     self.can_touch_reply(passage)
                 })
             }),
-            Position::Behind => exchanges.iter().any(|exchange| {
+            RelayPosition::Behind => exchanges.iter().any(|exchange| {
                 let turn = next_turn(exchange.operation);
                 let (operation, stream) = (exchange.operation, exchange.reply.stream);
                 self.can_touch_one(operation, turn, stream, &exchange.request, || {

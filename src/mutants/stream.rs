@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::form::{EventAction, EventChange, Side};
+use super::form::{EventAction, EventChange, EventEdge};
 use super::{Mutant, edit};
 use crate::wire::framing::{FramedEvent as Event, Framing};
 
@@ -152,8 +152,8 @@ impl Stage {
             EventAction::Insert(side, inserted) => {
                 let inserted = made(&inserted.name, &inserted.data);
                 match side {
-                    Side::Before => vec![inserted, Item::Event(event)],
-                    Side::After => vec![Item::Event(event), inserted],
+                    EventEdge::Before => vec![inserted, Item::Event(event)],
+                    EventEdge::After => vec![Item::Event(event), inserted],
                 }
             }
             EventAction::Delay(milliseconds) => {
@@ -196,10 +196,10 @@ impl Stage {
 }
 
 /// The stream stops before or after `event`.
-fn stopped(side: Side, event: Event, step: Step) -> Vec<Item> {
+fn stopped(side: EventEdge, event: Event, step: Step) -> Vec<Item> {
     match side {
-        Side::Before => vec![Item::Other(step)],
-        Side::After => vec![Item::Event(event), Item::Other(step)],
+        EventEdge::Before => vec![Item::Other(step)],
+        EventEdge::After => vec![Item::Event(event), Item::Other(step)],
     }
 }
 

@@ -18,7 +18,7 @@ use super::recorder::ReplyRecorder;
 use super::{Mutation, RelayedTrial, ReplyHold};
 use crate::clock::now_ms;
 use crate::ledger::TrialMap;
-use crate::mutants::{Headers, MadeUpReply, PassingRequest, Position, ReplyHead};
+use crate::mutants::{Headers, MadeUpReply, PassingRequest, RelayPosition, ReplyHead};
 use crate::wire::exchange::{Body, GatewayExchange, RecordedRequest};
 use crate::wire::framing::Framing;
 use crate::wire::target::RequestTarget;
@@ -41,7 +41,7 @@ const HOP_BY_HOP: [&str; 9] = [
 ];
 
 pub(super) struct RelayState {
-    pub(super) position: Position,
+    pub(super) position: RelayPosition,
     upstream: String,
     client: reqwest::Client,
     pub(super) trials: TrialMap<RelayedTrial>,
@@ -79,7 +79,7 @@ pub(super) async fn handle(
 }
 
 impl RelayState {
-    pub(super) fn new(position: Position, upstream: &str) -> reqwest::Result<Self> {
+    pub(super) fn new(position: RelayPosition, upstream: &str) -> reqwest::Result<Self> {
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -106,7 +106,7 @@ impl RelayState {
         let reply = Return {
             recorder: trial
                 .as_ref()
-                .filter(|_| self.position == Position::Front)
+                .filter(|_| self.position == RelayPosition::Front)
                 .map(|trial| ReplyRecorder::new(trial.ledger.begin(|number| arrived.exchange(number, turn)))),
             mutation: trial
                 .as_ref()

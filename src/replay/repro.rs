@@ -44,7 +44,7 @@ pub fn script(repro: &Repro<'_>) -> Option<String> {
         else {
             continue;
         };
-        let exchanges = wire_diff::became(passage, &repro.evidence.sent, &repro.evidence.exchanges);
+        let exchanges = wire_diff::forwarded(passage, &repro.evidence.sent, &repro.evidence.exchanges);
         first = first.or(exchanges.first().copied());
         alias = passage
             .request
@@ -66,7 +66,7 @@ pub fn script(repro: &Repro<'_>) -> Option<String> {
             "part": change.what.part,
             "path": change.what.path,
             "before": change.what.before.as_ref().map(redaction::of_value),
-            "told": redaction::of_text(&change.told()),
+            "told": redaction::of_text(&change.line()),
         }));
     }
     let exchange = first.or(repro.evidence.exchanges.first())?;

@@ -12,6 +12,7 @@ pub use answer::{Answer, AnswerBlock, Delta, DeltaKind};
 pub use stream::StreamProblem;
 
 use crate::wire::Usage;
+use crate::wire::exchange::SentEvent;
 use crate::wire::pointer::{flag, list, number, owned, text};
 
 /// The events of a run, in order.
@@ -187,6 +188,25 @@ impl ApiRetry {
 }
 
 impl Transcript {
+    /// The transcript of a client that received this message as a whole.
+    pub fn of_message(message: &Value) -> Self {
+        let event = Event::Json(json!({"type": "assistant", "message": message}));
+        Self {
+            events: vec![TimedEvent { at_ms: 0, event }],
+        }
+    }
+
+    /// The transcript of a client that received this stream.
+    pub fn of_stream(events: &[SentEvent]) -> Self {
+        let timed = |event: &SentEvent| TimedEvent {
+            at_ms: event.at_ms,
+            event: Event::Json(json!({"type": "stream_event", "event": event.data})),
+        };
+        Self {
+            events: events.iter().map(timed).collect(),
+        }
+    }
+
     /// The JSON events with their places.
     pub fn placed(&self) -> impl Iterator<Item = Placed<'_>> {
         self.events.iter().enumerate().filter_map(|(index, timed)| {

@@ -43,7 +43,7 @@ impl Wire {
     /// What one text says of each difference.
     fn told(&self) -> Vec<String> {
         let diff = compare(&self.sent, &self.exchanges);
-        diff.changes.iter().map(Change::told).collect()
+        diff.changes.iter().map(Change::line).collect()
     }
 
     fn kinds(&self) -> Vec<(Direction, Part, Fate)> {
@@ -676,9 +676,9 @@ fn every_rule_of_noise_takes_what_it_is_for_and_nothing_beside_it() {
         .collect();
     for (name, noise, like_it) in &rows {
         let found = noise::rule_for(noise).map(|rule| rule.name);
-        assert_eq!(found, Some(*name), "{}", noise.said());
+        assert_eq!(found, Some(*name), "{}", noise.sentence());
         let found = noise::rule_for(like_it).map(|rule| rule.name);
-        assert_eq!(found, None, "{}", like_it.said());
+        assert_eq!(found, None, "{}", like_it.sentence());
     }
     for rule in RULES {
         assert!(
