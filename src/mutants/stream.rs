@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::form::{EventAction, EventChange, EventEdge};
 use super::{Mutant, edit};
 use crate::wire::framing::{FramedEvent as Event, Framing};
+use crate::wire::sse;
 
 /// The next step in sending a stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -234,11 +235,10 @@ fn split(event: &Event, framing: Framing) -> Vec<Item> {
     let (first, second) = text.split_at(middle);
     [first, second]
         .map(|half| {
-            let bytes = format!("event: {}\ndata: {half}\n\n", event.name).into_bytes();
             Item::Event(Event {
                 name: event.name.clone(),
                 data: Value::from(half),
-                bytes: bytes.into(),
+                bytes: sse::frame(&event.name, half).into(),
             })
         })
         .into()
@@ -264,7 +264,7 @@ mod tests {
         let shown = steps.iter().map(|step| match step {
             Step::Send(bytes) => {
                 let text = String::from_utf8(bytes.to_vec()).unwrap();
-                let (name, data) = crate::wire::sse::decode(&text).remove(0);
+                let (name, data) = sse::decode(&text).remove(0);
                 match serde_json::from_str::<Value>(&data) {
                     Ok(data) => format!("{name}{}", data["delta"]["text"].as_str().unwrap_or("?")),
                     Err(_) => "broken".to_owned(),

@@ -34,7 +34,7 @@ pub struct Message {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tool {
     pub name: String,
-    /// Its definition as the provider received it.
+    /// The definition in the provider's form.
     pub definition: Value,
     /// Whether a cache breakpoint follows it.
     pub cache: Option<CacheBreakpoint>,
@@ -59,7 +59,7 @@ pub fn without_breakpoint(value: &Value) -> Value {
     value
 }
 
-/// A block of content and the cache breakpoint after it, if there is one.
+/// A block of content and its optional cache breakpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Block {
     pub content: Content,

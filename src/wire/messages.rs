@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::message::{Block, CacheBreakpoint, Content, Message, MessageRequest, Tool};
 use super::pointer::{flag, list, number, owned, texts};
 
-/// Reads a body. `model` comes from the path, for providers whose body has none; `header_betas` are the values of the
+/// Reads a body. Some providers have `model` in the path and not in the body. `header_betas` are the values of the
 /// `anthropic-beta` headers. `None` if the body has no list of messages.
 pub fn read(body: &Value, model: Option<&str>, header_betas: &[&str]) -> Option<MessageRequest> {
     let messages = body.get("messages")?.as_array()?;
