@@ -26,7 +26,7 @@ impl KeyPath {
     }
 }
 
-/// A JSONPath (RFC 9535) and its text.
+/// A JSONPath (RFC 9535).
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(with = "String", extend("x-syntax" = "JSONPath"))]

@@ -176,13 +176,21 @@ pub enum HeaderEdit {
     #[schemars(extend("examples" = ["anthropic-beta"]))]
     Drop(HeaderName),
     /// Set a header, or add it.
-    Set { name: HeaderName, value: String },
+    Set {
+        name: HeaderName,
+        /// The value.
+        value: String,
+    },
     /// Give a header another name.
     Rename { name: HeaderName, to: HeaderName },
     /// Remove the matching entries of a header's comma-separated list.
     DropEntry { name: HeaderName, find: Regexp },
     /// Add an entry to a header's comma-separated list.
-    AddEntry { name: HeaderName, value: String },
+    AddEntry {
+        name: HeaderName,
+        /// The entry.
+        value: String,
+    },
 }
 
 /// The name of a header.
@@ -197,7 +205,7 @@ impl From<String> for HeaderName {
     }
 }
 
-/// A regular expression, equal to another one with the same text.
+/// A regular expression, in the syntax of Rust's `regex` crate.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(with = "String", extend("minLength" = 1, "x-syntax" = "regular expression"))]
@@ -226,7 +234,11 @@ pub enum Edit {
     #[schemars(extend("examples" = ["$..cache_control"]))]
     Drop(Query),
     /// Replace the values found.
-    Set { path: Query, value: Value },
+    Set {
+        path: Query,
+        /// The new value.
+        value: Value,
+    },
     /// Add an entry to the maps or lists found.
     Add {
         /// The maps or lists.
@@ -243,6 +255,7 @@ pub enum Edit {
     /// Put the values found under another key.
     Rename {
         path: Query,
+        /// The new key.
         #[schemars(length(min = 1))]
         to: String,
     },
@@ -336,8 +349,10 @@ pub enum EventEdge {
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InsertedEvent {
+    /// Its name.
     #[schemars(length(min = 1))]
     pub name: String,
+    /// Its data.
     pub data: Value,
 }
 

@@ -83,13 +83,11 @@ impl Answer {
     }
 
     pub fn text(&self) -> String {
-        self.content
-            .iter()
-            .filter_map(|block| match block {
-                AnswerBlock::Text(text) => Some(text.as_str()),
-                _ => None,
-            })
-            .collect()
+        let texts = self.content.iter().filter_map(|block| match block {
+            AnswerBlock::Text(text) => Some(text.as_str()),
+            _ => None,
+        });
+        texts.collect()
     }
 
     fn begin(placed: Placed<'_>, message: &Value) -> Self {
@@ -141,8 +139,8 @@ impl OpenBlock {
         }
     }
 
-    /// The block as Claude Code reads it: without the text that it already has at its start (measured with 2.1.327:
-    /// a gateway may repeat that text in the first delta).
+    /// The block as Claude Code reads it: Claude Code 2.1.327 ignores text in the block's start, because a gateway may
+    /// repeat that text in the first delta.
     fn close(mut self) -> AnswerBlock {
         match block(&self.start) {
             AnswerBlock::Text(_) => AnswerBlock::Text(self.text),
@@ -224,11 +222,8 @@ impl Collection {
             self.answers.push(answer);
             return;
         }
-        let Some(stream) = self
-            .open
-            .iter_mut()
-            .find(|stream| stream.parent.as_deref() == parent)
-        else {
+        let is_its = |stream: &&mut OpenStream| stream.parent.as_deref() == parent;
+        let Some(stream) = self.open.iter_mut().find(is_its) else {
             return;
         };
         let answer = &mut self.answers[stream.answer];
@@ -264,11 +259,8 @@ impl Collection {
     }
 
     fn close(&mut self, parent: Option<&str>) {
-        if let Some(at) = self
-            .open
-            .iter()
-            .position(|stream| stream.parent.as_deref() == parent)
-        {
+        let is_its = |stream: &OpenStream| stream.parent.as_deref() == parent;
+        if let Some(at) = self.open.iter().position(is_its) {
             let stream = self.open.remove(at);
             self.answers[stream.answer].content = stream.blocks.into_iter().map(OpenBlock::close).collect();
         }
@@ -282,11 +274,8 @@ impl Collection {
             return;
         }
         let blocks = list(message, "/content").iter().map(block);
-        match self
-            .answers
-            .iter_mut()
-            .rfind(|answer| answer.id.as_deref() == text(message, "/id"))
-        {
+        let is_its = |answer: &&mut Answer| answer.id.as_deref() == text(message, "/id");
+        match self.answers.iter_mut().rfind(is_its) {
             Some(answer) if answer.streamed => {}
             Some(answer) => answer.content.extend(blocks),
             None => {
