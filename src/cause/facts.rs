@@ -7,7 +7,7 @@ use crate::expectation::{RUN, WORKAROUNDS};
 use crate::judge::Evaluation;
 use crate::outcome::{Cause, Verdict};
 use crate::text::clipped;
-use crate::transcript::{Answer, AnswerBlock, ErrorSource, Transcript};
+use crate::transcript::{Answer, AnswerBlock, ErrorSource};
 use crate::wire::exchange::{Matched, ProviderExchange};
 
 /// Whose fault it is that `judgement` has mismatches.
@@ -328,9 +328,11 @@ fn held_back(asked: &[&ProviderExchange]) -> Option<Diagnosis> {
 
 /// Compares each answer of the provider with the answer that Claude Code got, if there are equally many.
 fn changed_answer(evidence: &Evidence, asked: &[&ProviderExchange]) -> Option<Diagnosis> {
-    let sent: Vec<(&ProviderExchange, Answer)> = asked
+    let sent = asked
         .iter()
-        .filter_map(|exchange| Some((*exchange, sent_answer(exchange)?)))
+        .map(|exchange| (*exchange, Answer::given(&exchange.reply)));
+    let sent: Vec<_> = sent
+        .filter_map(|(exchange, answer)| Some((exchange, answer?)))
         .collect();
     let direct = usize::from(evidence.direct.is_some());
     let got = evidence.transcript.messages();
@@ -356,11 +358,6 @@ fn changed_answer(evidence: &Evidence, asked: &[&ProviderExchange]) -> Option<Di
             "compare the reply in `exchanges.jsonl` with the answer in `transcript.jsonl`",
         ))
     })
-}
-
-fn sent_answer(exchange: &ProviderExchange) -> Option<Answer> {
-    let message = exchange.reply.message.as_ref()?;
-    Transcript::of_message(message).messages().pop()
 }
 
 /// The contents that must not change. For a tool call only the name: the gateway may change ids and the form of arguments as

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{Placed, Transcript, usage};
 use crate::wire::Usage;
+use crate::wire::exchange::{GatewayReply, ProviderReply};
 use crate::wire::pointer::{list, number, owned, text};
 
 /// One API reply as `claude` received it.
@@ -78,6 +79,21 @@ impl DeltaKind {
 }
 
 impl Answer {
+    /// The answer that the provider gave; `None` for an error.
+    pub fn given(reply: &ProviderReply) -> Option<Self> {
+        let message = reply.message.as_ref()?;
+        Transcript::of_message(message).messages().pop()
+    }
+
+    /// The answer in the gateway's reply; of a stream that begins twice, the last one.
+    pub fn received(reply: &GatewayReply) -> Option<Self> {
+        let transcript = match reply.stream {
+            true => Transcript::of_stream(&reply.events),
+            false => Transcript::of_message(&reply.events.first()?.data),
+        };
+        transcript.messages().pop()
+    }
+
     pub fn delta_count(&self, kind: DeltaKind) -> usize {
         self.deltas.iter().filter(|delta| delta.kind == kind).count()
     }

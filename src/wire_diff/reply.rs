@@ -10,7 +10,7 @@ use super::{Difference, Fate, Part, values};
 use crate::transcript::{Answer, AnswerBlock, DeltaKind, Transcript};
 use crate::wire::exchange::{GatewayReply, ProviderExchange, ProviderReply, SentEvent};
 use crate::wire::model::canonical_name;
-use crate::wire::{Operation, Route};
+use crate::wire::{Operation, Route, error_reply};
 
 /// The time between the provider's first and last delta, in milliseconds, from which a burst is detectable.
 const SPREAD_MS: u64 = 200;
@@ -33,7 +33,7 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
         found.extend(token_count(given, back));
         return found;
     }
-    let (Some(sent), Some(came)) = (given_answer(given), passed_answer(back)) else {
+    let (Some(sent), Some(came)) = (Answer::given(given), Answer::received(back)) else {
         found.extend(no_message(given, back));
         return found;
     };
@@ -124,13 +124,13 @@ fn error(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference> {
         let difference = Difference::of(Part::Error, "the error's shape", shape, after.clone());
         found.push(difference.with_fate(Fate::Changed));
     }
-    let words = error_message(before);
+    let words = error_reply::message_of(before);
     if !words.is_empty() && !holds(after, words) {
         found.push(Difference::of(
             Part::Error,
             "the error's message",
             words,
-            error_message(after),
+            error_reply::message_of(after),
         ));
     }
     let (old, new) = (&before["error"]["type"], &after["error"]["type"]);
@@ -147,15 +147,6 @@ fn error(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference> {
 
 fn is_messages_error(body: &Value) -> bool {
     body["type"] == "error" && body["error"]["type"].is_string() && body["error"]["message"].is_string()
-}
-
-/// Anthropic and Google have the message in `error`, AWS has it at the top.
-fn error_message(body: &Value) -> &str {
-    body["error"]["message"]
-        .as_str()
-        .or(body["message"].as_str())
-        .or(body.as_str())
-        .unwrap_or_default()
 }
 
 /// Whether any text in `value` contains `words`, as they are or with JSON escapes.
@@ -181,19 +172,6 @@ fn no_message(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> 
     let sent = format!("a message in {} events", given.events.len());
     let came = format!("{} events without a message", back.events.len());
     Some(Difference::of(Part::Event, "the answer", sent, came).with_fate(Fate::Dropped))
-}
-
-fn given_answer(given: &ProviderReply) -> Option<Answer> {
-    Transcript::of_message(given.message.as_ref()?).messages().pop()
-}
-
-/// The answer; of a stream that begins twice, the last one.
-fn passed_answer(back: &GatewayReply) -> Option<Answer> {
-    let transcript = match back.stream {
-        true => Transcript::of_stream(&back.events),
-        false => Transcript::of_message(&back.events.first()?.data),
-    };
-    transcript.messages().pop()
 }
 
 fn content(sent: &Answer, came: &Answer) -> Vec<Difference> {
