@@ -168,7 +168,7 @@ pub fn vacuous(judgeable: &[Judgeable], runs: &[(Arc<Mutant>, Vec<CellRun>)]) ->
 mod tests {
     use super::*;
     use crate::ids::{FeatureId, ProviderId};
-    use crate::mutants::{ExpectedKill, Position, ReplyChange, RequestChange, When};
+    use crate::mutants::{ExpectedKill, RelayPosition, ReplyChange, RequestChange, When};
 
     fn cell(feature: &str) -> CellId {
         CellId {
@@ -192,7 +192,7 @@ mod tests {
             description: String::new(),
             sources: Vec::new(),
             place: Place::default(),
-            position: Position::Front,
+            position: RelayPosition::Front,
             providers: vec![ProviderId::new("anthropic")],
             tier: None,
             quick: false,

@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use crate::http_server::{BoundServer, HttpServer};
 use crate::ids::TrialKey;
 use crate::ledger::Ledger;
-use crate::mutants::{Mutant, Position};
+use crate::mutants::{Mutant, RelayPosition};
 use crate::wire::Operation;
 use crate::wire::exchange::GatewayExchange;
 use server::RelayState;
@@ -82,7 +82,7 @@ pub struct Relay {
 
 impl Relay {
     /// Listens on loopback and forwards to `upstream` (`http://host:port`, with an optional path prefix).
-    pub async fn start(position: Position, upstream: &str) -> anyhow::Result<Self> {
+    pub async fn start(position: RelayPosition, upstream: &str) -> anyhow::Result<Self> {
         let bound = BoundServer::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
             .await
             .context("cannot listen on loopback for the relay")?;
@@ -110,7 +110,7 @@ impl Relay {
             mutation: mutation
                 .filter(|mutation| mutation.mutant.position == position)
                 .cloned(),
-            hold: hold.filter(|_| position == Position::Front),
+            hold: hold.filter(|_| position == RelayPosition::Front),
             ..RelayedTrial::default()
         };
         self.shared.trials.insert(key, trial);

@@ -18,7 +18,7 @@ use super::recorder::ReplyRecorder;
 use super::{Mutation, RelayedTrial, ReplyHold};
 use crate::clock::now_ms;
 use crate::ledger::TrialMap;
-use crate::mutants::{Headers, MadeUpReply, PassingRequest, Position, ReplyHead};
+use crate::mutants::{Headers, MadeUpReply, PassingRequest, RelayPosition, ReplyHead};
 use crate::wire::exchange::{Body, GatewayExchange, RecordedRequest};
 use crate::wire::framing::Framing;
 use crate::wire::target::RequestTarget;
@@ -41,7 +41,7 @@ const HOP_BY_HOP: [&str; 9] = [
 ];
 
 pub(super) struct RelayState {
-    pub(super) position: Position,
+    pub(super) position: RelayPosition,
     upstream: String,
     client: reqwest::Client,
     pub(super) trials: TrialMap<RelayedTrial>,
@@ -79,7 +79,7 @@ pub(super) async fn handle(
 }
 
 impl RelayState {
-    pub(super) fn new(position: Position, upstream: &str) -> reqwest::Result<Self> {
+    pub(super) fn new(position: RelayPosition, upstream: &str) -> reqwest::Result<Self> {
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -106,7 +106,7 @@ impl RelayState {
         let reply = Return {
             recorder: trial
                 .as_ref()
-                .filter(|_| self.position == Position::Front)
+                .filter(|_| self.position == RelayPosition::Front)
                 .map(|trial| ReplyRecorder::new(trial.ledger.begin(|number| arrived.exchange(number, turn)))),
             mutation: trial
                 .as_ref()
@@ -116,15 +116,16 @@ impl RelayState {
         };
         let mut is_sent_twice = false;
         if let Some(mutation) = reply.mutation {
-            let fate = mutation.mutant.change_request(&mut arrived.request);
-            mutation.count(usize::from(fate.changed));
-            if fate.delay_ms > 0 {
-                sleep(Duration::from_millis(fate.delay_ms)).await;
+            let changed = mutation.mutant.change_request(&mut arrived.request);
+            mutation.count(usize::from(changed));
+            let change = &mutation.mutant.request;
+            if change.delay_ms > 0 {
+                sleep(Duration::from_millis(change.delay_ms)).await;
             }
-            if let Some(answer) = fate.answer {
+            if let Some(answer) = &change.answer {
                 return reply.made_up(answer).await;
             }
-            is_sent_twice = fate.send_twice;
+            is_sent_twice = change.send_twice;
         }
         let received = match self.send(&arrived).await {
             Ok(received) => received,
@@ -176,7 +177,6 @@ impl Return<'_> {
         let mutant = &mutation.mutant;
         if let Some(answer) = &mutant.reply.answer {
             mutation.count(1);
-            let answer = answer.clone();
             return self.made_up(answer).await;
         }
         if mutant.change_reply_head(&mut head) {
@@ -204,12 +204,13 @@ impl Return<'_> {
         .await
     }
 
-    async fn made_up(self, answer: MadeUpReply) -> Response<HttpBody> {
+    async fn made_up(self, answer: &MadeUpReply) -> Response<HttpBody> {
+        let content_type = answer.content_type().as_bytes().to_vec();
         let head = ReplyHead {
             status: answer.status,
-            headers: vec![("content-type".to_owned(), answer.content_type.into_bytes())],
+            headers: vec![("content-type".to_owned(), content_type)],
         };
-        self.whole(&head, answer.body).await
+        self.whole(&head, answer.body()).await
     }
 
     async fn whole(self, head: &ReplyHead, body: Bytes) -> Response<HttpBody> {
@@ -265,7 +266,7 @@ impl Arrived {
     fn is_for(&self, mutation: &Mutation, turn: usize) -> bool {
         mutation
             .mutant
-            .is_about(self.operation, turn, self.stream, self.json.as_ref())
+            .applies_to(self.operation, turn, self.stream, self.json.as_ref())
     }
 
     fn exchange(&self, number: usize, turn: usize) -> GatewayExchange {

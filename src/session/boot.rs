@@ -10,7 +10,7 @@ use super::daemon::{self, DaemonClient, DaemonUse, Fingerprint, Found, StateDir}
 use crate::env::{self, ClaudeChoice, Environment, Secret};
 use crate::files::project::PROXY_CONFIG;
 use crate::gateway::{self, GatewayOptions, GatewayProcess, LogFile, RunningGateway};
-use crate::mutants::Position;
+use crate::mutants::RelayPosition;
 use crate::process::{RunId, Watchdog};
 use crate::progress::ProgressSink;
 use crate::provider::{Provider, RemoteSimulator, Simulator, SimulatorOptions};
@@ -244,7 +244,7 @@ pub(super) struct Booted {
 pub(super) async fn boot(boot: Boot<'_>, progress: &dyn ProgressSink) -> anyhow::Result<Booted> {
     let simulator = Simulator::start(boot.simulator).await?;
     let back = match boot.relay_behind {
-        true => Some(Relay::start(Position::Behind, simulator.base_url()).await?),
+        true => Some(Relay::start(RelayPosition::Behind, simulator.base_url()).await?),
         false => None,
     };
     let provider_url = back.as_ref().map_or(simulator.base_url(), Relay::base_url);

@@ -16,7 +16,7 @@ use crate::env::{Environment, Secret, Variables};
 use crate::evidence::Behind;
 use crate::gateway::RunningGateway;
 use crate::ids::{ProviderId, TrialKey};
-use crate::mutants::Position;
+use crate::mutants::RelayPosition;
 use crate::process::RunId;
 use crate::progress::ProgressSink;
 use crate::provider::Provider;
@@ -87,7 +87,7 @@ impl Session {
         } = backend;
         // A live run has no relay: its exchanges are not judged.
         let front = match provider {
-            Some(_) => Some(Relay::start(Position::Front, gateway.base_url()).await?),
+            Some(_) => Some(Relay::start(RelayPosition::Front, gateway.base_url()).await?),
             None => None,
         };
         Ok(Self {

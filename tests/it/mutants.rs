@@ -56,7 +56,7 @@ fn each_mistake_in_a_mutant_has_its_line() {
         ),
         (
             "request: { send_twice: true }\nkilled_by: { called: [tool_uses] }".into(),
-            "the mutant is tried in no cell `tool_uses`",
+            "the mutant runs in no cell `tool_uses`",
             4,
         ),
         (
@@ -72,12 +72,12 @@ fn each_mistake_in_a_mutant_has_its_line() {
         ),
         (
             format!("reply:\n  events: [{{ name: ping, drop: true, duplicate: true }}]\n{killed}"),
-            "it is not clear what is done to these events",
+            "it is not clear what happens to these events",
             4,
         ),
         (
             format!("reply:\n  events: [{{ name: ping }}]\n{killed}"),
-            "it is not clear what is done to these events",
+            "it is not clear what happens to these events",
             4,
         ),
         (

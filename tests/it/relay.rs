@@ -9,7 +9,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use compat_matrix::ids::TrialKey;
-use compat_matrix::mutants::Position;
+use compat_matrix::mutants::RelayPosition;
 use compat_matrix::relay::{Mutation, Relay};
 use compat_matrix::wire::exchange::Body as RecordedBody;
 use futures_util::{StreamExt as _, stream};
@@ -63,7 +63,7 @@ fn mutation(yaml: &str) -> Arc<Mutation> {
     Arc::new(Mutation::new(Arc::new(mutant)))
 }
 
-async fn relay(position: Position, upstream: &str) -> Relay {
+async fn relay(position: RelayPosition, upstream: &str) -> Relay {
     Relay::start(position, upstream).await.unwrap()
 }
 
@@ -75,7 +75,7 @@ fn messages(relay: &Relay, key: TrialKey) -> reqwest::RequestBuilder {
 
 #[tokio::test]
 async fn path_headers_and_body_pass_unchanged() {
-    let relay = relay(Position::Behind, &upstream(echo).await).await;
+    let relay = relay(RelayPosition::Behind, &upstream(echo).await).await;
     let target = "/model/us.anthropic.claude%3A0/converse-stream?alt=sse&x=%20y@z";
     let reply = reqwest::Client::new()
         .post(format!("{}{target}", relay.base_url()))
@@ -104,7 +104,7 @@ async fn path_headers_and_body_pass_unchanged() {
 #[tokio::test]
 async fn every_route_of_the_provider_passes_through() {
     let gateway = Gateway::start().await;
-    let relay = relay(Position::Behind, gateway.simulator.base_url()).await;
+    let relay = relay(RelayPosition::Behind, gateway.simulator.base_url()).await;
     for route in compat_matrix::wire::Route::ALL {
         let key = gateway.trial([text("one two three")]);
         relay.register(key, None, None);
@@ -126,7 +126,7 @@ async fn events_pass_at_once_and_are_recorded_without_credentials() {
         async move { streamed(ReceiverStream::new(receive).map(Ok)) }
     })
     .await;
-    let relay = relay(Position::Front, &address).await;
+    let relay = relay(RelayPosition::Front, &address).await;
     let key = new_key();
     relay.register(key, None, None);
     let request = messages(&relay, key).header("x-api-key", "secret");
@@ -171,7 +171,7 @@ async fn a_broken_stream_breaks_for_the_client_and_is_recorded() {
         }
     })
     .await;
-    let relay = relay(Position::Front, &address).await;
+    let relay = relay(RelayPosition::Front, &address).await;
     let key = new_key();
     relay.register(key, None, None);
     let mut body = messages(&relay, key).send().await.unwrap().bytes_stream();
@@ -184,7 +184,7 @@ async fn a_broken_stream_breaks_for_the_client_and_is_recorded() {
 #[tokio::test]
 async fn a_request_without_reply_closes_the_connection() {
     let address = format!("http://127.0.0.1:{}", unused_port());
-    let relay = relay(Position::Front, &address).await;
+    let relay = relay(RelayPosition::Front, &address).await;
     let key = new_key();
     relay.register(key, None, None);
     assert!(messages(&relay, key).send().await.is_err());
@@ -193,7 +193,7 @@ async fn a_request_without_reply_closes_the_connection() {
 
 #[tokio::test]
 async fn a_mutant_changes_only_its_own_trial() {
-    let relay = relay(Position::Front, &upstream(echo).await).await;
+    let relay = relay(RelayPosition::Front, &upstream(echo).await).await;
     let dropped = mutation("request:\n  headers: [{ drop: anthropic-beta }]\n  body: [{ drop: $.model }]");
     let (mutated, clean) = (new_key(), new_key());
     relay.register(mutated, Some(&dropped), None);
@@ -220,7 +220,7 @@ async fn a_mutant_changes_only_its_own_trial() {
 
 #[tokio::test]
 async fn a_mutant_of_another_side_or_turn_changes_nothing() {
-    let relay = relay(Position::Front, &upstream(echo).await).await;
+    let relay = relay(RelayPosition::Front, &upstream(echo).await).await;
     for yaml in [
         "position: behind\nrequest:\n  headers: [{ drop: x }]",
         "when: { turn: 2 }\nrequest:\n  headers: [{ drop: x }]",
@@ -244,7 +244,7 @@ async fn a_mutant_can_invent_replies_and_repeat_requests() {
         async { Response::new(Body::from("{\"usage\": {\"input_tokens\": 3}}")) }
     })
     .await;
-    let relay = relay(Position::Behind, &address).await;
+    let relay = relay(RelayPosition::Behind, &address).await;
     let send = async |yaml: &str| {
         let key = new_key();
         relay.register(key, Some(&mutation(yaml)), None);
@@ -276,7 +276,7 @@ async fn a_buffering_mutant_holds_back_the_whole_body() {
         }
     })
     .await;
-    let relay = relay(Position::Front, &address).await;
+    let relay = relay(RelayPosition::Front, &address).await;
     let key = new_key();
     relay.register(key, Some(&mutation("reply: { buffer: true }")), None);
     let reply = messages(&relay, key).send().await.unwrap();

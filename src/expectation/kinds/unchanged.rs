@@ -101,7 +101,7 @@ const EVERY: &[Part] = &[
 
 impl UnchangedCheck {
     fn changed(&self, first: &Change, changes: &[&Change]) -> Deviation {
-        let mut lines: Vec<String> = changes.iter().map(|change| change.told()).collect();
+        let mut lines: Vec<String> = changes.iter().map(|change| change.line()).collect();
         lines.dedup();
         let summary = match self.0 {
             Direction::Request => "Claude Code's request did not reach the provider as it was sent",

@@ -38,7 +38,7 @@ impl Wire {
     /// The text of each difference.
     fn changes(&self) -> Vec<String> {
         let diff = compare(&self.sent, &self.exchanges);
-        diff.changes.iter().map(Change::told).collect()
+        diff.changes.iter().map(Change::line).collect()
     }
 
     fn kinds(&self) -> Vec<(Direction, Part, Fate)> {

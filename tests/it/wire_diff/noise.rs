@@ -197,9 +197,9 @@ fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
         .collect();
     for (name, noise, similar) in &rows {
         let found = noise::rule_for(noise).map(|rule| rule.name);
-        assert_eq!(found, Some(*name), "{}", noise.said());
+        assert_eq!(found, Some(*name), "{}", noise.sentence());
         let found = noise::rule_for(similar).map(|rule| rule.name);
-        assert_eq!(found, None, "{}", similar.said());
+        assert_eq!(found, None, "{}", similar.sentence());
     }
     for rule in RULES {
         assert!(
