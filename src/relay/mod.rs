@@ -10,7 +10,6 @@ mod recorder;
 mod server;
 
 use std::collections::HashMap;
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -124,14 +123,5 @@ impl Relay {
 
     pub async fn shutdown(self) {
         self.server.shutdown().await;
-    }
-}
-
-impl fmt::Debug for Relay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Relay")
-            .field("position", &self.shared.position)
-            .field("base_url", &self.base_url())
-            .finish_non_exhaustive()
     }
 }

@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod preflight;
 pub mod schedule;
 
+use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,7 +44,6 @@ pub struct SessionOptions {
     pub watchdog: Option<PathBuf>,
 }
 
-#[derive(Debug)]
 pub struct Session {
     /// `None` in a live run.
     pub provider: Option<Provider>,
@@ -200,6 +200,14 @@ impl Session {
         }
         drop(self.lease);
         self.guard.end().await;
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("run", &self.run)
+            .finish_non_exhaustive()
     }
 }
 
