@@ -2,8 +2,8 @@
 //! trial's mutant.
 //!
 //! It never judges, and it changes nothing unless a mutant asks for it. It forwards the path, the bodies byte for byte, and
-//! every header except those of one connection; streams go through as they arrive. It forwards a request only when it is
-//! complete, because only its body may name the trial. It records a reply's head before it delays the reply.
+//! every header that does not belong to one connection. Streams go through as they arrive. It forwards a request only when
+//! it is complete, because only its body may name the trial. It records a reply's head before it delays the reply.
 
 mod passing;
 mod recorder;
