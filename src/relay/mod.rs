@@ -2,15 +2,14 @@
 //! trial's mutant.
 //!
 //! It never judges, and it changes nothing unless a mutant asks for it. It forwards the path, the bodies byte for byte, and
-//! every header except those of one connection; streams go through as they arrive. It forwards a request only when it is
-//! complete, because only its body may name the trial. It records a reply's head before it delays the reply.
+//! every header that does not belong to one connection. Streams go through as they arrive. It forwards a request only when
+//! it is complete, because only its body may name the trial. It records a reply's head before it delays the reply.
 
 mod passing;
 mod recorder;
 mod server;
 
 use std::collections::HashMap;
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -124,14 +123,5 @@ impl Relay {
 
     pub async fn shutdown(self) {
         self.server.shutdown().await;
-    }
-}
-
-impl fmt::Debug for Relay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Relay")
-            .field("position", &self.shared.position)
-            .field("base_url", &self.base_url())
-            .finish_non_exhaustive()
     }
 }

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use axum::body::{Body as HttpBody, to_bytes};
 use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use futures_util::stream;
 use reqwest::Url;
@@ -111,7 +113,11 @@ impl RelayState {
             mutation: trial
                 .as_ref()
                 .and_then(|trial| trial.mutation.as_ref())
-                .filter(|mutation| arrived.is_for(mutation, turn)),
+                .filter(|mutation| {
+                    mutation
+                        .mutant
+                        .applies_to(arrived.operation, turn, arrived.stream, arrived.json.as_ref())
+                }),
             hold: trial.as_ref().and_then(|trial| trial.hold.clone()),
         };
         let mut is_sent_twice = false;
@@ -234,10 +240,8 @@ impl Return<'_> {
         if let Some(hold) = &self.hold {
             hold().await;
         }
-        let mut response = Response::new(body(recorder).into_body());
-        *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
-        *response.headers_mut() = header_map(&head.headers);
-        response
+        let status = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
+        (status, header_map(&head.headers), body(recorder).into_body()).into_response()
     }
 }
 
@@ -261,12 +265,6 @@ impl Arrived {
             },
             json,
         }
-    }
-
-    fn is_for(&self, mutation: &Mutation, turn: usize) -> bool {
-        mutation
-            .mutant
-            .applies_to(self.operation, turn, self.stream, self.json.as_ref())
     }
 
     fn exchange(&self, number: usize, turn: usize) -> GatewayExchange {
@@ -323,16 +321,11 @@ fn with_length(headers: &Headers, length: usize) -> Headers {
 }
 
 fn header_map(headers: &Headers) -> HeaderMap {
-    let mut map = HeaderMap::with_capacity(headers.len());
-    for (name, value) in headers {
-        if let (Ok(name), Ok(value)) = (
-            HeaderName::from_bytes(name.as_bytes()),
-            HeaderValue::from_bytes(value),
-        ) {
-            map.append(name, value);
-        }
-    }
-    map
+    let headers = headers.iter().filter_map(|(name, value)| {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        Some((name, HeaderValue::from_bytes(value).ok()?))
+    });
+    headers.collect()
 }
 
 fn recorded_headers(headers: &Headers) -> Vec<(String, String)> {
@@ -352,13 +345,8 @@ fn hang_up() -> Response<HttpBody> {
     Response::new(HttpBody::from_stream(stream::iter([Err::<Bytes, _>(gone)])))
 }
 
-/// The relay's own error reply.
+/// An error reply of the relay itself.
 fn refusal(status: StatusCode, why: &str) -> Response<HttpBody> {
     let body = json!({"type": "error", "error": {"type": "api_error", "message": format!("relay: {why}")}});
-    let mut response = Response::new(HttpBody::from(body.to_string()));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert("content-type", HeaderValue::from_static("application/json"));
-    response
+    (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }

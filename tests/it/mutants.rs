@@ -81,6 +81,11 @@ fn each_mistake_in_a_mutant_has_its_line() {
             4,
         ),
         (
+            format!("reply:\n  headers: [{{ drop_entry: {{ name: x, find: (a }} }}]\n{killed}"),
+            "not a regular expression",
+            4,
+        ),
+        (
             format!("reply:\n  answer: {{ status: 200 }}\n{killed}"),
             "the answer has no body or two",
             4,

@@ -98,15 +98,13 @@ impl<'a> Subject<'a> {
         self.incoming.prompt.as_ref()
     }
 
-    /// A field of the prompt by its name in the model's own API. Converse has the fields that it does not know in an object
-    /// of their own.
-    fn model_field(&self, name: &str) -> Option<&'a Value> {
+    /// The prompt's fields under their names in the model's own API. Converse has a separate object for them.
+    fn model_fields(&self) -> Option<&'a Value> {
         let prompt = self.prompt()?;
-        let fields = match self.route() {
-            Route::BedrockConverse => prompt.get("additionalModelRequestFields")?,
-            _ => prompt,
-        };
-        fields.get(name).filter(|value| !value.is_null())
+        match self.route() {
+            Route::BedrockConverse => prompt.get("additionalModelRequestFields"),
+            _ => Some(prompt),
+        }
     }
 
     fn model(&self) -> &'a str {
@@ -141,14 +139,16 @@ impl<'a> Subject<'a> {
     /// The blocks of the conversation with their paths (`messages.1.content.0`), without the blocks within tool results.
     fn blocks(&self) -> impl Iterator<Item = (String, &'a Block)> {
         let messages = self.message().map_or(&[][..], |message| &message.messages);
-        messages.iter().enumerate().flat_map(|(index, message)| {
-            message
-                .content
-                .iter()
-                .enumerate()
-                .map(move |(block_index, block)| (format!("messages.{index}.content.{block_index}"), block))
-        })
+        let contents = placed("messages", messages);
+        contents.flat_map(|(place, message)| placed(&format!("{place}.content"), &message.content))
     }
+}
+
+/// Each item of the list at `place`, with its path.
+fn placed<'a, T>(place: &str, items: &'a [T]) -> impl Iterator<Item = (String, &'a T)> + use<'a, T> {
+    let place = place.to_owned();
+    let items = items.iter().enumerate();
+    items.map(move |(index, item)| (format!("{place}.{index}"), item))
 }
 
 #[cfg(test)]
@@ -157,18 +157,11 @@ mod tests {
 
     #[test]
     fn every_rule_has_a_unique_name_and_a_source() {
-        let files = [
-            include_str!("auth.rs"),
-            include_str!("betas.rs"),
-            include_str!("caching.rs"),
-            include_str!("content.rs"),
-            include_str!("fields.rs"),
-            include_str!("form.rs"),
-            include_str!("models.rs"),
-            include_str!("thinking.rs"),
-            include_str!("tools.rs"),
-        ]
-        .concat();
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/provider/rules");
+        let files = std::fs::read_dir(folder).unwrap().flatten();
+        let files: String = files
+            .map(|file| std::fs::read_to_string(file.path()).unwrap())
+            .collect();
         let rules: Vec<&Rule> = RULES.iter().copied().flatten().collect();
         let mut names: Vec<&str> = rules.iter().map(|rule| rule.name).collect();
         names.sort_unstable();
