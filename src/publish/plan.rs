@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::gate::{Candidate, Refusal};
 use crate::matrix::Matrix;
 use crate::matrix::diff::Diff;
-use crate::results::json::timestamp;
+use crate::results::json::{self, timestamp};
 use crate::text::listed;
 
 /// The place of the matrix in the docs repository.
@@ -178,7 +178,7 @@ impl Policy {
 
 impl Plan {
     pub fn to_text(&self) -> String {
-        serde_json::to_string_pretty(self).expect("it has text keys and finite numbers") + "\n"
+        json::write(self)
     }
 
     /// Whether a cell that passed now fails.
@@ -239,8 +239,8 @@ fn message(matrix: &Matrix) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangedFile {
     pub path: String,
-    /// `A`dded, `M`odified, `D`eleted, `T` for a change of kind.
-    pub how: char,
+    /// `A`dded, `M`odified, `D`eleted, `T` for a change of type.
+    pub status: String,
     pub mode: String,
 }
 
@@ -251,7 +251,9 @@ pub fn check_commit(changed: &[ChangedFile], target: &DocsTarget) -> anyhow::Res
         .map(RepositoryPath::as_str)
         .collect();
     let is_allowed = |file: &&ChangedFile| {
-        allowed.contains(&file.path.as_str()) && matches!(file.how, 'A' | 'M') && file.mode == "100644"
+        allowed.contains(&file.path.as_str())
+            && matches!(file.status.as_str(), "A" | "M")
+            && file.mode == "100644"
     };
     let others: Vec<&str> = changed
         .iter()
@@ -275,10 +277,10 @@ pub fn check_commit(changed: &[ChangedFile], target: &DocsTarget) -> anyhow::Res
 mod tests {
     use super::*;
 
-    fn changed(path: &str, how: char, mode: &str) -> ChangedFile {
+    fn changed(path: &str, status: &str, mode: &str) -> ChangedFile {
         ChangedFile {
             path: path.into(),
-            how,
+            status: status.into(),
             mode: mode.into(),
         }
     }
@@ -290,15 +292,15 @@ mod tests {
             path: "data/matrix.json".parse().unwrap(),
             details_path: None,
         };
-        let matrix = changed("data/matrix.json", 'M', "100644");
+        let matrix = changed("data/matrix.json", "M", "100644");
         assert!(check_commit(std::slice::from_ref(&matrix), &target).is_ok());
         for other in [
-            changed("README.md", 'M', "100644"),
-            changed("config.yml", 'A', "100644"),
-            changed("matrix.json", 'A', "100644"),
-            changed("data/matrix.json", 'D', "000000"),
-            changed("data/matrix.json", 'T', "120000"),
-            changed("data/matrix.json", 'M', "100755"),
+            changed("README.md", "M", "100644"),
+            changed("config.yml", "A", "100644"),
+            changed("matrix.json", "A", "100644"),
+            changed("data/matrix.json", "D", "000000"),
+            changed("data/matrix.json", "T", "120000"),
+            changed("data/matrix.json", "M", "100755"),
         ] {
             let start = format!("the commit would change `{}`, and only", other.path);
             let error = check_commit(&[matrix.clone(), other], &target).unwrap_err();

@@ -25,7 +25,7 @@ pub async fn releases(
     repository: &str,
     now: DateTime<Utc>,
 ) -> anyhow::Result<Vec<Release>> {
-    let github = GitHub::find(tools)?;
+    let github = GitHub::find(&tools.environment, tools.retry)?;
     let token = token(&tools.environment);
     let bearer = token.as_ref().map(|(_, token)| token);
     let mut releases = Vec::new();
@@ -35,7 +35,7 @@ pub async fn releases(
             return Ok(releases);
         };
         let response = github
-            .send(&Method::GET, &url, bearer, None)
+            .send(Method::GET, &url, bearer, None)
             .await
             .map_err(|error| explain(error, repository, token.as_ref(), now))?;
         let page: Vec<Release> = response.json().with_context(|| {

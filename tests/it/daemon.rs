@@ -4,11 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 
-use chrono::Utc;
 use compat_matrix::env::{self, Environment};
 use compat_matrix::progress::Silent;
 use compat_matrix::session::daemon::StateDir;
-use compat_matrix::toolchain::cache::Receipt;
 use compat_matrix::toolchain::platform::Platform;
 use compat_matrix::toolchain::{Cache, Lock};
 use nix::sys::signal::{Signal, kill};
@@ -67,21 +65,13 @@ impl WarmProject {
 async fn install_double(root: &Path) {
     let pin = Lock::read(&root.join("toolchain")).unwrap().litellm;
     let platform = Platform::current().unwrap();
-    let entry =
-        Cache::at(root.join("cache")).entry("litellm", &pin.version, platform.as_str(), &pin.digest());
+    let entry = Cache::at(root.join("cache")).entry("litellm", &pin.version, platform, pin.digest());
     let install = async |directory: &Path| {
         let program = PathBuf::from("bin/litellm");
         let file = directory.join(&program);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_fake-gateway"), file).unwrap();
-        Ok(Receipt {
-            tool: "litellm".into(),
-            version: pin.version.clone(),
-            locked: pin.digest(),
-            program,
-            file: None,
-            installed_at: Utc::now(),
-        })
+        Ok((program, None))
     };
     entry.ensure(&Silent, install).await.unwrap();
 }

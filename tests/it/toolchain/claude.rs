@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use compat_matrix::digest::Sha512;
-use compat_matrix::http::{Client, HttpRequest, RequestError, RetryPolicy};
+use compat_matrix::http::{Client, RequestError, RetryPolicy};
 use compat_matrix::progress::{ProgressSink, Silent};
 use compat_matrix::toolchain::{Cache, cache, claude_version, stamp};
+use reqwest::{Method, Request};
 use tokio::sync::Notify;
 
 use super::*;
@@ -227,7 +228,12 @@ async fn clean_removes_all_versions_but_the_kept_one() {
     let (machine, _server, pin) = with_registry().await;
     let kept = machine.install(&pin).await.unwrap();
     let cache = Cache::at(machine.cache());
-    let older = cache.entry("claude", "2.1.326", "linux-x64", &Sha512::of(b"older"));
+    let older = cache.entry(
+        "claude",
+        "2.1.326",
+        Platform::current().unwrap(),
+        Sha512::of(b"older"),
+    );
     let mut left_over = PathBuf::new();
     let interrupted = older.ensure(&Silent, async |directory: &Path| {
         left_over = directory.to_owned();
@@ -252,7 +258,7 @@ async fn the_error_for_a_full_disk_says_what_to_do() {
     let client = Client::new(RetryPolicy::default(), None).unwrap();
 
     let error = client
-        .download(&HttpRequest::to(url), full, &|_, _| {})
+        .download(&Request::new(Method::GET, url), full, &|_, _| {})
         .await
         .unwrap_err();
 
