@@ -297,7 +297,7 @@ async fn the_error_for_too_young_versions_lists_them() {
     let error = text(&output.stderr);
     assert!(!output.status.success() && output.stdout.is_empty());
     assert!(
-        error.contains("the youngest are 2.1.329 (1 d 14 h)")
+        error.contains("at least 30 d old; the youngest are 2.1.329 (1 d 14 h), 2.1.328 (2 d 9 h)")
             && error.contains("2.1.326 will be the first, in 25 d 9 h"),
         "{error}"
     );
@@ -343,7 +343,8 @@ async fn the_error_without_a_match_lists_the_tags() {
     let error = text(&output.stderr);
     assert!(!output.status.success() && output.stdout.is_empty());
     assert!(
-        error.contains("`v1.106.2`") && error.contains("--channel final"),
+        error.contains("none of the 1 releases is like `v*-stable`")
+            && error.contains("the newest tags are `v1.106.2`; try `--channel final`"),
         "{error}"
     );
 }
