@@ -17,7 +17,7 @@ use crate::matrix::diff::Diff;
 use crate::results::json::{self, timestamp};
 use crate::text::listed;
 
-/// The place of the matrix in the docs repository.
+/// The branch and the files of the matrix in the docs repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DocsTarget {
     pub branch: String,
@@ -36,15 +36,13 @@ impl FromStr for RepositoryPath {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let is_plain = |part: &str| !part.is_empty() && part != "." && part != ".." && part != ".git";
-        let is_printable = text
-            .chars()
-            .all(|character| !character.is_control() && character != '\\');
-        if is_printable && text.ends_with(".json") && text.split('/').all(is_plain) {
+        let is_plain = |part: &str| !matches!(part, "" | "." | ".." | ".git");
+        let is_special = |character: char| character.is_control() || character == '\\';
+        if text.ends_with(".json") && text.split('/').all(is_plain) && !text.contains(is_special) {
             Ok(Self(text.to_owned()))
         } else {
             Err(format!(
-                "`{text}` is not a path of a JSON file in a repository, expected something like \
+                "`{text}` is not a path of a JSON file in a repository, expected a path such as \
                  `static/data/compatibility-matrix.json`"
             ))
         }
@@ -153,11 +151,12 @@ pub fn plan(
                 .push(format!("the docs repository's `{path}` is no matrix: {error}")),
         }
     }
-    if !refusals.is_empty() {
-        plan.action = Action::Refuse;
-    } else if is_unchanged {
-        plan.action = Action::Unchanged;
-    } else {
+    plan.action = match (refusals.is_empty(), is_unchanged) {
+        (false, _) => Action::Refuse,
+        (true, true) => Action::Unchanged,
+        (true, false) => Action::Commit,
+    };
+    if plan.action == Action::Commit {
         plan.files = files(candidate, &policy.target);
         plan.message = message(&candidate.matrix);
     }
@@ -205,7 +204,7 @@ fn refuse_older(path: &str, old: &Matrix, new: &Matrix) -> Result<(), Conflict> 
         return Ok(());
     }
     Err(Conflict(format!(
-        "`{path}` is of {}, which is newer than this run's {}: run again instead of publishing old results",
+        "`{path}` is of {}, newer than this run's {}: run again instead of publishing old results",
         timestamp::to_text(&old.generated_at),
         timestamp::to_text(&new.generated_at)
     )))
@@ -217,13 +216,10 @@ fn files(candidate: &Candidate, target: &DocsTarget) -> Vec<NewFile> {
         bytes: text.len(),
         text,
     };
-    let details = target
-        .details_path
-        .as_ref()
-        .map(|path| file(path, candidate.details.to_text()));
-    std::iter::once(file(&target.path, candidate.matrix.to_text()))
-        .chain(details)
-        .collect()
+    let mut files = vec![file(&target.path, candidate.matrix.to_text())];
+    let details = target.details_path.as_ref();
+    files.extend(details.map(|path| file(path, candidate.details.to_text())));
+    files
 }
 
 fn message(matrix: &Matrix) -> String {

@@ -267,7 +267,10 @@ async fn the_error_for_too_young_versions_lists_them() {
 
     let error = output.err;
     assert!(output.status != Some(0) && output.out.is_empty());
-    assert_has(&error, "the youngest are 2.1.329 (1 d 14 h)");
+    assert_has(
+        &error,
+        "at least 30 d old; the youngest are 2.1.329 (1 d 14 h), 2.1.328 (2 d 9 h)",
+    );
     assert_has(&error, "2.1.326 will be the first, in 25 d 9 h");
 }
 
