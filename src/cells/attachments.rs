@@ -143,7 +143,7 @@ impl Resolver<'_> {
         match is_of_type {
             true => Ok((media_type, bytes)),
             false => Err(error(format!(
-                "`{name}` does not contain `{media_type}`, as its ending says"
+                "`{name}` does not contain `{media_type}`, although its ending says so"
             ))),
         }
     }

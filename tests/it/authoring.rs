@@ -87,10 +87,7 @@ fn a_todo_has_the_cause_harness_and_is_no_known_failure() {
     folder.write("cells/vision/vertex_ai.yaml", cell);
     let output = folder.compat(&["check", "cells/vision/vertex_ai.yaml"]);
     let text = output.out;
-    assert_has(
-        &text,
-        "`later` is still to be written, which is no failure of the gateway",
-    );
+    assert_has(&text, "`later` is a `todo`, which is no failure of the gateway");
 }
 
 #[test]
@@ -141,7 +138,7 @@ fn a_refused_command_writes_nothing() {
         ),
         (
             vec!["new", "provider", "foundry"],
-            "`cells/_providers/foundry.yaml` is there already",
+            "`cells/_providers/foundry.yaml` exists already",
         ),
         (vec!["new", "provider", "azure"], "in the manifest already"),
         (vec!["new", "provider", "x", "--alias", "y"], "lacks `{model}`"),

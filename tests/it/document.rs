@@ -33,7 +33,7 @@ fn mistakes_of_syntax_are_explained() {
             &[
                 "7:1",
                 "the key `prompt` is there twice",
-                "it stands here already: 1:1",
+                "the first one is here: 1:1",
             ],
         ),
         (
@@ -50,7 +50,7 @@ fn mistakes_of_syntax_are_explained() {
         (
             "a merge key",
             and("<<: { flags: [] }\n"),
-            &["7:1", "merge keys (`<<`) are not read", "_shared.yaml"],
+            &["7:1", "merge keys (`<<`) are not supported", "_shared.yaml"],
         ),
         (
             "a key that is a number",
@@ -273,7 +273,7 @@ fn a_caret_stands_below_wide_characters_and_tabs() {
     7 | →flags: []
       |  ^
       = found: a tab in the indentation
-    hint: indent by spaces: YAML does not take tabs
+    hint: indent by spaces: YAML does not allow tabs
     ");
     let old = GOOD
         .replace("contains: pong", "contian: pong")

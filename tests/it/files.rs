@@ -52,11 +52,11 @@ fn each_feature_needs_a_folder_and_each_folder_a_feature() {
     let faults = open(&folder).layout_errors;
     has(
         &faults,
-        "cells/second:0 the manifest's feature `second` has no folder | is the folder `secnd` meant to be it?",
+        "cells/second:0 the manifest's feature `second` has no folder | is it the folder `secnd`?",
     );
     has(
         &faults,
-        "cells/secnd:0 the manifest has no feature `secnd` | did you mean `second`? no cell of this folder is run",
+        "cells/secnd:0 the manifest has no feature `secnd` | did you mean `second`? no cell of this folder runs",
     );
 }
 
@@ -79,12 +79,11 @@ fn files_that_are_no_cells_get_a_diagnostic() {
     );
     has(
         &faults,
-        "cells/first/red.png:0 this is not a cell | a name that begins with `_` is left alone",
+        "cells/first/red.png:0 this is not a cell | a name that begins with `_` is ignored",
     );
     has(
         &faults,
-        "cells/first/here.yaml:0 this is a folder, where a file is expected | a cell is one file; a name that begins with `_` is left \
-         alone",
+        "cells/first/here.yaml:0 this is a folder, where a file is expected | a cell is one file; a name that begins with `_` is ignored",
     );
     has(
         &faults,
@@ -224,8 +223,8 @@ fn a_cell_without_a_file_gets_a_note() {
     let notes = summary(&project.notes(&[]));
     assert_eq!(
         notes,
-        "cells/second/there.yaml:0 `second::there` has no file, so the matrix shows it as not tested | write what must hold \
-         there, or `not_applicable` and why\n"
+        "cells/second/there.yaml:0 `second::there` has no file, so the matrix shows it as not tested | write its expectations, \
+         or `not_applicable` and the reason\n"
     );
     assert_eq!(summary(&project.notes(&["cells/first".into()])), "");
     assert!(
@@ -273,11 +272,11 @@ fn a_pipe_or_a_broken_link_is_reported_and_not_read() {
     );
     has(
         &faults,
-        "cells/first/there.yaml:0 this is a link to a file that is not there",
+        "cells/first/there.yaml:0 this is a link to a file that does not exist",
     );
     has(
         &faults,
-        "cells/second/there.yaml:0 cannot be read: it is a link that leads to itself",
+        "cells/second/there.yaml:0 cannot be read: it is a link to itself",
     );
 }
 

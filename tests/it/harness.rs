@@ -115,7 +115,7 @@ async fn a_filter_without_match_keeps_the_last_results() {
     for (arguments, expected) in [
         (
             &["wrods"][..],
-            "no trial name contains `wrods` (did you mean `words`?)",
+            "no trial name contains `wrods` (did you mean `words`?); `--list` shows all of them",
         ),
         (
             &["0815"],
@@ -297,7 +297,9 @@ async fn a_list_can_be_written_to_a_file() {
     assert_eq!(listed.lines().count(), 4, "{listed}");
     let ran = small.run(&["--list", "wrods"]).await;
     assert_eq!((ran.status, ran.out.as_str()), (Some(0), ""));
-    ran.err_has("nothing to list: no trial name contains `wrods` (did you mean `words`?)");
+    ran.err_has(
+        "nothing to list: no trial name contains `wrods` (did you mean `words`?); `--list` shows all of them",
+    );
 }
 
 #[tokio::test]
@@ -346,7 +348,7 @@ async fn a_part_of_a_name_gets_suggestions() {
     small.write("notes.txt", "");
     let ran = small.compat(&["check", "notes.txt"]).await;
     ran.exits(0);
-    ran.err_has("`notes.txt` is none of the files that are checked");
+    ran.err_has("`notes.txt` is not checked");
 }
 
 #[tokio::test]
@@ -367,7 +369,7 @@ async fn a_watcher_reports_a_filter_without_match() {
     child.wait().unwrap();
     assert_eq!(
         said,
-        "no trial matches: no trial name contains `wrods` (did you mean `words`?)"
+        "no trial matches: no trial name contains `wrods` (did you mean `words`?); `--list` shows all of them"
     );
 }
 

@@ -10,12 +10,15 @@ use crate::wire::exchange::ProviderExchange;
 use crate::wire::message::Content;
 use crate::wire::script::{Prompt, PromptBlock};
 
+/// The media type and the bytes of a file.
+type FileOf<'a> = (&'a str, &'a [u8]);
+
 /// A kind of file that a prompt can attach.
 pub(super) struct FileKind {
     /// The noun with its article.
     pub(super) noun: (&'static str, &'static str),
-    /// Media type and bytes of a prompt's block of the kind.
-    pub(super) of_prompt: fn(&PromptBlock) -> Option<(&str, &[u8])>,
+    /// The file in a prompt's block of the kind.
+    pub(super) of_prompt: fn(&PromptBlock) -> Option<FileOf<'_>>,
     /// Media type and base64 of a request's block of the kind.
     pub(super) of_request: fn(&Content) -> Option<(&str, &str)>,
 }

@@ -128,7 +128,7 @@ fn mistakes_of_form_are_explained() {
         (
             "no kind",
             with("text: { contains: pong }", "tiers: [haiku]"),
-            &["5:3 expect.reply", "does not say what must hold"],
+            &["5:3 expect.reply", "the expectation has no kind"],
         ),
         (
             "a bad name",
@@ -146,7 +146,7 @@ fn mistakes_of_form_are_explained() {
         (
             "expectations as a list",
             and("known_failures:\n  - x\n"),
-            &["expected a map", "give each entry a name of its own"],
+            &["expected a map", "give each entry a name: `name: …`"],
         ),
         (
             "an unknown route",

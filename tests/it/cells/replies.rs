@@ -16,11 +16,7 @@ fn mistakes_in_prompts_and_replies_are_explained() {
         (
             "both prompts",
             and("prompts: [[{ text: a }]]\n"),
-            &[
-                "7:1 prompts",
-                "contradict each other",
-                "`prompt` stands here: 1:1",
-            ],
+            &["7:1 prompts", "contradict each other", "`prompt` is here: 1:1"],
         ),
         (
             "no replies",
@@ -77,7 +73,7 @@ fn mistakes_in_prompts_and_replies_are_explained() {
         (
             "a direct request that streams",
             and("direct: { stream: true, messages: [{ role: user, content: a }] }\n"),
-            &["answered in one piece"],
+            &["is not streamed"],
         ),
         (
             "a reply too many",
@@ -135,22 +131,22 @@ fn mistakes_in_prompts_and_replies_are_explained() {
         (
             "an image named like a cell",
             with("prompt: Say pong", "prompts: [[{ image: red.png }]]"),
-            &["begin with `_`"],
+            &["begins with `_`"],
         ),
         (
             "an image of an unknown kind",
             with("prompt: Say pong", "prompts: [[{ image: _red.bmp }]]"),
-            &["an ending of no kind that is allowed here", "`png`, `jpg`"],
+            &["the ending of `_red.bmp` is not allowed here", "`png`, `jpg`"],
         ),
         (
             "an image that is another",
             with("prompt: Say pong", "prompts: [[{ image: _red.jpg }]]"),
-            &["does not hold `image/jpeg`"],
+            &["does not contain `image/jpeg`"],
         ),
         (
             "a document that is none",
             with("prompt: Say pong", "prompts: [[{ document: _red.pdf }]]"),
-            &["does not hold `application/pdf`"],
+            &["does not contain `application/pdf`"],
         ),
     ];
     assert_found(&cases);

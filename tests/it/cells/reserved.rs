@@ -22,12 +22,12 @@ fn mistakes_in_flags_and_variables_are_explained() {
         (
             "two flags in one",
             and("flags: [--effort high]\n"),
-            &["7:9 flags[0]", "one word an entry"],
+            &["7:9 flags[0]", "write each word as one entry"],
         ),
         (
             "two words in one entry",
             and("flags: [\"--effort high\"]\n"),
-            &["one word an entry"],
+            &["write each word as one entry"],
         ),
         (
             "a flag of the harness",
@@ -81,7 +81,7 @@ fn mistakes_in_flags_and_variables_are_explained() {
         (
             "a credential",
             and("env: { ANTHROPIC_API_KEY: x }\n"),
-            &["7:8 env.ANTHROPIC_API_KEY", "cells hold none"],
+            &["7:8 env.ANTHROPIC_API_KEY", "cells contain none"],
         ),
         (
             "a base address",

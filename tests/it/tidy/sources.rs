@@ -96,3 +96,16 @@ fn no_file_is_long() {
         .collect();
     nothing_found(&found, "these files are too long");
 }
+
+#[test]
+fn the_name_of_a_test_has_at_most_60_characters() {
+    let test = pattern(r"(?m)^\s*#\[(?:tokio::)?test[^\]]*\]\n(?:\s*#\[[^\n]*\n)*\s*(?:async )?fn (\w{61,})");
+    let mut found = Vec::new();
+    for source in sources(&["src", "tests"]) {
+        found.extend(
+            test.captures_iter(&source.text)
+                .map(|name| format!("{}: {}", source.path, &name[1])),
+        );
+    }
+    nothing_found(&found, "shorten these names");
+}
