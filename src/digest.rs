@@ -5,6 +5,7 @@
 #![warn(clippy::disallowed_methods)]
 
 use std::fmt;
+use std::io::{self, Write};
 use std::str::FromStr;
 
 use aws_lc_rs::digest::{Context, SHA512};
@@ -74,6 +75,17 @@ pub struct Hasher(Context);
 impl Default for Hasher {
     fn default() -> Self {
         Self(Context::new(&SHA512))
+    }
+}
+
+impl Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -3,15 +3,15 @@
 //! A credential is sent only to the API's own host, over TLS or on this machine, and never shown.
 
 use std::fmt;
+use std::str::FromStr;
 
 use anyhow::{Context as _, ensure};
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::ACCEPT;
 use reqwest::{Method, Url};
 use serde_json::Value;
 
-use crate::env::{self, Secret};
-use crate::http::{Client, HttpRequest, HttpResponse, may_carry_secrets};
-use crate::toolchain::ToolEnvironment;
+use crate::env::{self, Environment, Secret};
+use crate::http::{Client, HttpResponse, RetryPolicy, may_carry_secrets, parse_url};
 
 /// The default of `GITHUB_API_URL`.
 const PUBLIC_API: &str = "https://api.github.com";
@@ -24,16 +24,14 @@ pub struct GitHub {
 
 impl GitHub {
     /// The API at `GITHUB_API_URL`, by default GitHub's own.
-    pub fn find(tools: &ToolEnvironment) -> anyhow::Result<Self> {
+    pub fn find(environment: &Environment, retry: RetryPolicy) -> anyhow::Result<Self> {
         let variable = env::GITHUB_API_URL;
-        let address = tools.environment.get(variable).unwrap_or(PUBLIC_API);
-        let base = Url::parse(address)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https"))
+        let address = environment.get(variable).unwrap_or(PUBLIC_API);
+        let base = parse_url(address)
             .with_context(|| format!("`{variable}` is `{address}`, which is not an `http` or `https` URL"))?;
         Ok(Self {
             base,
-            client: Client::new(tools.retry, None)?,
+            client: Client::new(retry, None)?,
         })
     }
 
@@ -57,29 +55,27 @@ impl GitHub {
     /// Sends a request; `bearer` is left out if `url` is at another host.
     pub async fn send(
         &self,
-        method: &Method,
+        method: Method,
         url: &Url,
         bearer: Option<&Secret>,
         body: Option<&Value>,
     ) -> anyhow::Result<HttpResponse> {
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
-        headers.insert("x-github-api-version", HeaderValue::from_static("2022-11-28"));
-        if let Some(bearer) = bearer
-            && url.origin() == self.base.origin()
-            && may_carry_secrets(url)
-        {
-            let mut value = HeaderValue::try_from(format!("Bearer {}", bearer.expose()))
-                .ok()
-                .context("the credential has characters that a header cannot have")?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
-        let url = url.clone();
-        Ok(self
+        let mut request = self
             .client
-            .send(method, &HttpRequest { url, headers }, body)
-            .await?)
+            .request(method, url)
+            .header(ACCEPT, "application/vnd.github+json")
+            .header("x-github-api-version", "2022-11-28");
+        let may_have_it = url.origin() == self.base.origin() && may_carry_secrets(url);
+        if let Some(bearer) = bearer.filter(|_| may_have_it) {
+            request = request.bearer_auth(bearer.expose());
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let request = request
+            .build()
+            .context("the credential has characters that a header cannot have")?;
+        Ok(self.client.send(&request).await?)
     }
 
     /// Calls the API at `path` and returns the JSON of its response, null if the response is empty.
@@ -91,7 +87,9 @@ impl GitHub {
         body: Option<&Value>,
     ) -> anyhow::Result<Value> {
         let call = async {
-            let response = self.send(&method, &self.url(path)?, Some(bearer), body).await?;
+            let response = self
+                .send(method.clone(), &self.url(path)?, Some(bearer), body)
+                .await?;
             match response.body.is_empty() {
                 true => Ok(Value::Null),
                 false => response.json().context("the response is not JSON"),
@@ -108,16 +106,20 @@ pub struct Repository {
     pub name: String,
 }
 
-impl Repository {
-    /// Parses `owner/name`, or the end of a repository's address.
-    pub fn parse(text: &str) -> Option<Self> {
+/// Parses `owner/name`, or the end of a repository's address.
+impl FromStr for Repository {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim_end_matches('/');
         let mut parts = text.strip_suffix(".git").unwrap_or(text).rsplit('/');
-        let (name, owner) = (parts.next()?, parts.next()?);
-        (!name.is_empty() && !owner.is_empty()).then(|| Self {
-            owner: owner.to_owned(),
-            name: name.to_owned(),
-        })
+        match (parts.next(), parts.next()) {
+            (Some(name), Some(owner)) if !name.is_empty() && !owner.is_empty() => Ok(Self {
+                owner: owner.to_owned(),
+                name: name.to_owned(),
+            }),
+            _ => Err("expected `owner/name`"),
+        }
     }
 }
 

@@ -5,7 +5,6 @@
 //! variables apply. Credentials are sent in headers only, and no error shows them.
 
 use std::fs::File;
-use std::future::Future;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::Path;
@@ -14,7 +13,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use backon::{ExponentialBuilder, Retryable as _};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Certificate, Method, StatusCode, Url};
+use reqwest::{Certificate, Method, Request, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
 use crate::digest::{Hasher, Sha512};
@@ -47,12 +46,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(20);
 pub struct Client {
     inner: reqwest::Client,
     policy: RetryPolicy,
-}
-
-#[derive(Clone, Debug)]
-pub struct HttpRequest {
-    pub url: Url,
-    pub headers: HeaderMap,
 }
 
 #[derive(Clone, Debug)]
@@ -110,20 +103,14 @@ impl Client {
         Ok(Self { inner, policy })
     }
 
-    pub async fn get(&self, request: &HttpRequest) -> Result<HttpResponse, FetchError> {
-        self.send(&Method::GET, request, None).await
+    pub fn request(&self, method: Method, url: &Url) -> RequestBuilder {
+        self.inner.request(method, url.clone())
     }
 
-    /// Sends `body` as JSON and reads the response into memory. A request whose response is lost is sent again, so it
-    /// must be harmless to send it twice.
-    pub async fn send(
-        &self,
-        method: &Method,
-        request: &HttpRequest,
-        body: Option<&Value>,
-    ) -> Result<HttpResponse, FetchError> {
-        self.retry(request, async || {
-            let mut response = self.attempt(method, request, body).await?;
+    /// Sends `request` and reads the response into memory. A request whose response is lost is sent again, so it must be
+    /// harmless to send it twice.
+    pub async fn send(&self, request: &Request) -> Result<HttpResponse, FetchError> {
+        self.retry(request, async |mut response| {
             let headers = std::mem::take(response.headers_mut());
             let body = response.bytes().await?;
             Ok(HttpResponse { headers, body })
@@ -135,12 +122,11 @@ impl Client {
     /// says it, in total.
     pub async fn download(
         &self,
-        request: &HttpRequest,
+        request: &Request,
         file: &Path,
         advance: &(dyn Fn(u64, Option<u64>) + Sync),
     ) -> Result<Sha512, FetchError> {
-        self.retry(request, async || {
-            let mut response = self.attempt(&Method::GET, request, None).await?;
+        self.retry(request, async |mut response| {
             let total = response.content_length();
             let mut hasher = Hasher::default();
             let mut output = File::create(file)?;
@@ -156,20 +142,31 @@ impl Client {
         .await
     }
 
-    async fn attempt(
+    async fn retry<T>(
         &self,
-        method: &Method,
-        request: &HttpRequest,
-        body: Option<&Value>,
-    ) -> Result<reqwest::Response, RequestError> {
-        let mut builder = self
-            .inner
-            .request(method.clone(), request.url.clone())
-            .headers(request.headers.clone());
-        if let Some(body) = body {
-            builder = builder.json(body);
-        }
-        let response = builder.send().await?;
+        request: &Request,
+        read: impl AsyncFn(Response) -> Result<T, RequestError>,
+    ) -> Result<T, FetchError> {
+        let mut attempts = 1;
+        let waits = ExponentialBuilder::new()
+            .with_min_delay(self.policy.first_wait)
+            .without_max_delay()
+            .with_max_times(self.policy.attempts.saturating_sub(1) as usize);
+        let result = (async || read(self.attempt(request).await?).await)
+            .retry(waits)
+            .adjust(RequestError::wait)
+            .notify(|_, _| attempts += 1)
+            .await;
+        result.map_err(|reason| FetchError {
+            url: redacted(request.url()),
+            attempts,
+            reason,
+        })
+    }
+
+    async fn attempt(&self, request: &Request) -> Result<Response, RequestError> {
+        let request = request.try_clone().expect("a body in memory can be copied");
+        let response = self.inner.execute(request).await?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -179,36 +176,6 @@ impl Client {
             headers: Box::new(response.headers().clone()),
             body: response.text().await.unwrap_or_default(),
         })
-    }
-
-    async fn retry<T, F>(&self, request: &HttpRequest, attempt: impl Fn() -> F) -> Result<T, FetchError>
-    where
-        F: Future<Output = Result<T, RequestError>>,
-    {
-        let mut attempts = 1;
-        let waits = ExponentialBuilder::new()
-            .with_min_delay(self.policy.first_wait)
-            .without_max_delay()
-            .with_max_times(self.policy.attempts.saturating_sub(1) as usize);
-        let result = attempt
-            .retry(waits)
-            .adjust(RequestError::wait)
-            .notify(|_, _| attempts += 1)
-            .await;
-        result.map_err(|reason| FetchError {
-            url: redacted(&request.url),
-            attempts,
-            reason,
-        })
-    }
-}
-
-impl HttpRequest {
-    pub fn to(url: Url) -> Self {
-        Self {
-            url,
-            headers: HeaderMap::new(),
-        }
     }
 }
 
@@ -265,6 +232,12 @@ fn retry_after(headers: &HeaderMap) -> Duration {
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.trim().parse().ok())
         .map_or(Duration::ZERO, Duration::from_secs)
+}
+
+/// Parses an `http` or `https` URL.
+pub fn parse_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok();
+    url.filter(|url| matches!(url.scheme(), "http" | "https"))
 }
 
 /// Whether a secret may be sent to `url`: over TLS, or without leaving this machine.

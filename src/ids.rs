@@ -1,6 +1,6 @@
-//! The names everything else is keyed by: features, providers, tiers, cells and trials.
+//! The names of features, providers, tiers, cells and trials.
 //!
-//! Pure. These types never check whether a name exists; the manifest does that.
+//! Pure. These types do not check whether a name exists; the manifest does.
 #![warn(clippy::disallowed_methods)]
 
 use std::fmt;
@@ -20,12 +20,10 @@ macro_rules! name {
         pub struct $type(String);
 
         impl $type {
-            /// Takes the name as it stands.
             pub fn new(name: impl Into<String>) -> Self {
                 Self(name.into())
             }
 
-            /// The name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -48,16 +46,14 @@ name!(
     ProviderId
 );
 name!(
-    /// A class of models, `haiku`: a cell is tried once on each.
+    /// A class of models, `haiku`. Each cell has one trial on each tier.
     TierId
 );
 
-/// A feature on a provider: one YAML file.
+/// A feature on a provider.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CellId {
-    /// The row.
     pub feature: FeatureId,
-    /// The column.
     pub provider: ProviderId,
 }
 
@@ -87,9 +83,7 @@ impl fmt::Display for CellId {
 /// A cell on a tier: one entry of the test run, written `feature::provider::tier`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TrialName {
-    /// The cell tried.
     pub cell: CellId,
-    /// The tier it is tried on.
     pub tier: TierId,
 }
 
@@ -134,14 +128,14 @@ impl<'de> Deserialize<'de> for TrialName {
     }
 }
 
-/// What marks a trial's requests on every route: the session id that `claude` runs under, which is also
-/// the name of its working directory, so that a header, `metadata.user_id` or the prompt's text carries it.
+/// Identifies a trial's requests on every route. It is the session id of `claude` and the name of its working directory, so it is
+/// in a header, in `metadata.user_id` or in the prompt's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TrialKey(pub Uuid);
 
 impl TrialKey {
-    /// Whatever in `bytes` could be a key, in order.
+    /// All UUIDs in `bytes`, in order: the possible keys.
     pub fn all_in(bytes: &[u8]) -> impl Iterator<Item = Self> {
         static KEY: LazyLock<Regex> = LazyLock::new(|| {
             Regex::new("(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").expect("a constant expression")

@@ -1,9 +1,9 @@
 //! A compatibility matrix that tells the truth: which Claude Code features really work through an LLM
 //! gateway, on which provider.
 //!
-//! Each cell of the matrix is a YAML file, tried once per tier with the real `claude` against a real gateway. By
-//! default an embedded provider simulator stands behind the gateway, so both of its sides are seen and
-//! judged. The modules below are in reading order; `docs/architecture.md` shows how they fit together.
+//! A cell of the matrix is written in YAML. Each trial runs it on one tier of models, with the real `claude` and a real
+//! gateway. By default an embedded provider simulator is behind the gateway, so that both sides of the gateway are recorded and
+//! judged. The modules below are in reading order; `docs/architecture.md` shows their connections.
 
 // The pure core: no clock, no file, no process, no network.
 
@@ -12,13 +12,13 @@ pub mod ids;
 pub mod text;
 pub mod digest;
 
-// What is written, and what happened.
+// Files, requests and recorded evidence.
 pub mod document;
 pub mod wire;
 pub mod transcript;
 pub mod evidence;
 
-// What must hold, and what did.
+// Expectations, and the judgement of the evidence.
 pub mod wire_diff;
 pub mod findings;
 pub mod expectation;

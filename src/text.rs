@@ -1,10 +1,10 @@
 //! Text for readers: lists of names, suggestions, and values cut to a length that fits a message.
 #![warn(clippy::disallowed_methods)]
 
-/// The most characters of a value that a message shows: a request body of 85 KB belongs in the evidence.
+/// The most characters of a value in a message. The evidence has the whole value: a request body of 85 KB is common.
 const CLIPPED: usize = 300;
 
-/// The one of `known` that `name` was probably meant to be.
+/// The most similar name among `known`, if one is similar to `name`.
 pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = name.to_lowercase();
     known
@@ -18,6 +18,11 @@ pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|(one, _), (other, _)| one.total_cmp(other))
         .map(|(_, candidate)| candidate)
+}
+
+/// ` (did you mean …?)` with the name among `known` that is similar to `name`; empty if none is.
+pub fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    closest(name, known).map_or_else(String::new, |close| format!(" (did you mean `{close}`?)"))
 }
 
 /// `names` in backticks, separated by commas.
@@ -34,7 +39,7 @@ pub fn counted(count: usize, noun: &str) -> String {
     }
 }
 
-/// The first `most` characters of `text`, and `…` where some are left out.
+/// The first `most` characters of `text`, with `…` if there are more.
 pub fn truncated(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -47,7 +52,7 @@ pub fn one_line(text: &str, most: usize) -> String {
     truncated(&text.split_whitespace().collect::<Vec<_>>().join(" "), most)
 }
 
-/// The beginning and the end of `text`, and how many characters are left out between them.
+/// The beginning and the end of `text`, with the number of characters between them.
 pub fn clipped(text: &str) -> String {
     const HEAD: usize = CLIPPED * 2 / 3;
     const TAIL: usize = CLIPPED / 3;
@@ -60,8 +65,8 @@ pub fn clipped(text: &str) -> String {
     format!("{head} … ({} more characters) … {tail}", count - TAIL - HEAD)
 }
 
-/// `text` without escape sequences and control characters, except line breaks: output of `claude`, of a gateway or
-/// from a file must not steer the reader's terminal.
+/// `text` without escape sequences and control characters, except line breaks: recorded output must not control the reader's
+/// terminal.
 pub fn printable(text: &str) -> String {
     let text = anstream::adapter::strip_str(text).to_string();
     let shown = |character: char| {
@@ -74,7 +79,7 @@ pub fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// The name that `text` comes closest to: `Tool Use` is `tool_use`.
+/// `text` as a name, if possible: `Tool Use` becomes `tool_use`.
 pub fn as_name(text: &str) -> Option<String> {
     let words: Vec<String> = text
         .split(|character: char| !character.is_ascii_alphanumeric())
@@ -84,7 +89,7 @@ pub fn as_name(text: &str) -> Option<String> {
     Some(words.join("_")).filter(|name| is_name(name))
 }
 
-/// Whether `name` may name a feature, a provider, a tier or an expectation.
+/// Whether `name` is valid for a feature, a provider, a tier or an expectation.
 pub fn is_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_lowercase())
         && name

@@ -1,19 +1,19 @@
-//! A row or a column more in the manifest's text, which otherwise stays as it is: comments, blank lines, quotes.
+//! Adds a row or a column to the manifest's text. Comments, blank lines and quotes of the rest stay unchanged.
 //!
-//! The text is edited where the parser says that lists end, and the result is read again: either it says exactly one
-//! thing more than before, or nothing is changed.
+//! The parser says on which line a list ends; the new entry is written below that line. Then the result is parsed: it
+//! must contain the new entry and otherwise the same values, or the edit fails.
 
-use crate::cells::Manifest;
-use crate::text::{as_name, closest, is_name};
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use serde_json::{Value, json};
 
-use super::yaml_text;
-use crate::document::{Node, NodeValue, yaml};
+use super::yaml_text::scalar;
+use crate::cells::Manifest;
+use crate::document::{Entry, Node, NodeValue, yaml};
+use crate::text::{as_name, is_name, suggestion};
 
-/// The manifest's text with an entry more.
+/// The manifest's text with a new entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edited {
     pub text: String,
@@ -21,19 +21,15 @@ pub struct Edited {
     pub line: usize,
 }
 
-/// The error for a list that is not written one entry a line.
+/// The error for a list that does not have one entry on each line.
 fn layout(list: &str, entry: &str) -> anyhow::Error {
     anyhow!(
-        "`{list}` of the manifest is not written one entry a line, so nothing can be added without changing its layout; \
+        "`{list}` of the manifest does not have one entry on each line, so nothing can be added without changing its layout; \
          add by hand: `{entry}`"
     )
 }
 
-fn did_you_mean(close: Option<&str>) -> String {
-    close.map_or_else(String::new, |close| format!("; did you mean `{close}`?"))
-}
-
-/// `text`, that of the manifest, with the feature `id` called `name` after the feature `after`, or at the end.
+/// The manifest `text` with the feature `id` called `name`, after the feature `after` or at the end.
 pub fn with_feature(text: &str, id: &str, name: &str, after: Option<&str>) -> anyhow::Result<Edited> {
     let node = read(text)?;
     is_new(&node, "features", "feature", id)?;
@@ -45,42 +41,32 @@ pub fn with_feature(text: &str, id: &str, name: &str, after: Option<&str>) -> an
     let position = match after {
         None => items.len(),
         Some(after) => {
-            let ids: Vec<&str> = items.iter().filter_map(id_of).collect();
-            let known = ids.iter().position(|known| *known == after);
-            1 + known.with_context(|| {
-                let close = closest(after, ids.iter().copied());
-                format!("the manifest has no feature `{after}`{}", did_you_mean(close))
+            let ids = || items.iter().filter_map(id_of);
+            1 + ids().position(|known| known == after).with_context(|| {
+                let similar = suggestion(after, ids());
+                format!("the manifest has no feature `{after}`{similar}")
             })?
         }
     };
-    let entry = json!({ "id": id, "name": name });
-    let mut lines = Lines::of(text);
-    let inline = format!(
-        "- {{ id: {}, name: {} }}",
-        yaml_text::scalar(id),
-        yaml_text::scalar(name)
-    );
-    let layout = || layout("features", &inline);
+    let inline = format!("{{ id: {}, name: {} }}", scalar(id), scalar(name));
+    let layout = || layout("features", &format!("- {inline}"));
     let before = items.get(position - 1).ok_or_else(layout)?;
-    let (dash, first) = lines.dash(before).ok_or_else(layout)?;
-    let new = match first {
-        '{' => vec![format!("{dash}{inline}")],
-        _ => vec![
-            format!("{dash}- id: {}", yaml_text::scalar(id)),
-            format!("{dash}  name: {}", yaml_text::scalar(name)),
-        ],
+    let (dash, rest) = dash(before).ok_or_else(layout)?;
+    let new = match rest.starts_with('{') {
+        true => format!("{dash}{inline}"),
+        false => {
+            let indent = " ".repeat(dash.len());
+            format!("{dash}id: {}\n{indent}name: {}", scalar(id), scalar(name))
+        }
     };
-    let line = lines.written(last_line(before));
-    lines.insert_after(line, new);
+    let line = last_line(before);
     let mut expected = node.to_json();
-    expected["features"]
-        .as_array_mut()
-        .ok_or_else(layout)?
-        .insert(position, entry.clone());
-    lines.reading(&expected, line + 1).ok_or_else(layout)
+    let features = expected["features"].as_array_mut().ok_or_else(layout)?;
+    features.insert(position, json!({ "id": id, "name": name }));
+    checked(inserted(text, line, &new), line + 1, &expected).ok_or_else(layout)
 }
 
-/// `text`, that of the manifest, with the provider `id`, whose aliases are made by `pattern`, as the last column.
+/// The manifest `text` with the provider `id` as the last column; `pattern` makes its aliases.
 pub fn with_provider(text: &str, id: &str, pattern: &str) -> anyhow::Result<Edited> {
     let node = read(text)?;
     is_new(&node, "providers", "provider", id)?;
@@ -88,43 +74,36 @@ pub fn with_provider(text: &str, id: &str, pattern: &str) -> anyhow::Result<Edit
         pattern.contains("{model}"),
         "the alias pattern `{pattern}` lacks `{{model}}`: without it all tiers would be the same model"
     );
-    let aliases = node
-        .get("aliases")
-        .map(|entry| entry.value.entries())
-        .unwrap_or_default();
-    let is_pattern = |value: &NodeValue| matches!(value, NodeValue::Text(known) if known == pattern);
-    if let Some(same) = aliases.iter().find(|entry| is_pattern(&entry.value.value)) {
+    let aliases = node.get("aliases").map_or(&[][..], |entry| entry.value.entries());
+    let is_pattern = |entry: &&Entry| entry.value.to_json() == pattern;
+    if let Some(same) = aliases.iter().find(is_pattern) {
         bail!(
             "`{}` has the alias pattern `{pattern}` already: two columns would be one deployment shown twice",
             same.key
         );
     }
-    let mut lines = Lines::of(text);
     let alias = format!("{id}: {}", Value::from(pattern));
     let no_alias = || layout("aliases", &alias);
     let no_provider = || layout("providers", &format!("- {id}"));
     let last_alias = aliases.last().ok_or_else(no_alias)?;
-    let indent = lines.before(last_alias.key_span.start.line, last_alias.key_span.start.column);
     let last_provider = list(&node, "providers").last().ok_or_else(no_provider)?;
-    let (dash, _) = lines.dash(last_provider).ok_or_else(no_provider)?;
-    let alias_line = lines.written(last_line(&last_alias.value));
-    let line = lines.written(last_line(last_provider));
-    // What stands further down first: it moves nothing above it.
+    let (dash, _) = dash(last_provider).ok_or_else(no_provider)?;
+    let indent = " ".repeat(last_alias.key_span.start.column - 1);
+    let line = last_line(last_provider);
     let mut additions = [
-        (alias_line, format!("{indent}{alias}")),
-        (line, format!("{dash}- {id}")),
+        (last_line(&last_alias.value), format!("{indent}{alias}")),
+        (line, format!("{dash}{id}")),
     ];
+    // From the end: an insertion moves the lines below it.
     additions.sort_by_key(|(line, _)| std::cmp::Reverse(*line));
-    for (line, text) in additions {
-        lines.insert_after(line, vec![text]);
-    }
+    let text = additions
+        .iter()
+        .fold(text.to_owned(), |text, (line, new)| inserted(&text, *line, new));
     let mut expected = node.to_json();
-    expected["providers"]
-        .as_array_mut()
-        .ok_or_else(no_provider)?
-        .push(id.into());
+    let providers = expected["providers"].as_array_mut().ok_or_else(no_provider)?;
+    providers.push(id.into());
     expected["aliases"][id] = pattern.into();
-    lines.reading(&expected, line + 1).ok_or_else(no_provider)
+    checked(text, line + 1, &expected).ok_or_else(no_provider)
 }
 
 /// The last line of the value of `key` in the YAML `text`, from 1.
@@ -136,7 +115,7 @@ pub fn last_line_of(text: &str, key: &str) -> Option<usize> {
 fn read(text: &str) -> anyhow::Result<Node> {
     let file = Path::new("manifest.yaml");
     let read = Manifest::parse(file, text.as_bytes()).and_then(|_| yaml::parse(file, text.as_bytes()));
-    read.map_err(|_| anyhow!("`manifest.yaml` has faults: `compat check` shows them"))
+    read.map_err(|_| anyhow!("`manifest.yaml` has errors: `compat check` shows them"))
 }
 
 fn list<'a>(node: &'a Node, key: &str) -> &'a [Node] {
@@ -146,12 +125,9 @@ fn list<'a>(node: &'a Node, key: &str) -> &'a [Node] {
     }
 }
 
+/// The id of an item: the item itself, or its `id`.
 fn id_of(item: &Node) -> Option<&str> {
-    let value = match &item.value {
-        NodeValue::Map(_) => &item.get("id")?.value.value,
-        scalar => scalar,
-    };
-    match value {
+    match &item.get("id").map_or(item, |entry| &entry.value).value {
         NodeValue::Text(text) => Some(text),
         _ => None,
     }
@@ -161,7 +137,7 @@ fn is_new(node: &Node, key: &str, what: &str, id: &str) -> anyhow::Result<()> {
     ensure!(
         is_name(id),
         "`{id}` is not a name: a lower-case letter, then lower-case letters, digits and `_`{}",
-        did_you_mean(as_name(id).as_deref())
+        suggestion(id, as_name(id).as_deref())
     );
     let known = list(node, key).iter().find(|item| id_of(item) == Some(id));
     if let Some(known) = known {
@@ -171,74 +147,48 @@ fn is_new(node: &Node, key: &str, what: &str, id: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The last line of what `node` is written as.
+/// The last line of `node`'s text.
 fn last_line(node: &Node) -> usize {
-    let of_values = match &node.value {
-        NodeValue::List(items) => items.iter().map(last_line).max(),
-        NodeValue::Map(entries) => entries.iter().map(|entry| last_line(&entry.value)).max(),
+    let last = match &node.value {
+        NodeValue::List(items) => items.last(),
+        NodeValue::Map(entries) => entries.last().map(|entry| &entry.value),
         _ => None,
     };
-    // A block scalar ends where the next line begins.
-    let end = node.span.end;
-    let own = if end.column == 1 { end.line - 1 } else { end.line };
-    of_values.unwrap_or(own).max(node.span.start.line)
+    if let Some(last) = last {
+        return last_line(last);
+    }
+    // The parser ends a block text where the next line begins, and adds the blank lines below to a text.
+    let (start, end) = (node.span.start, node.span.end);
+    let end = if end.column == 1 { end.line - 1 } else { end.line };
+    let mut lines = (start.line..=end).rev();
+    let written = lines.find(|line| !node.span.source.line(*line).trim().is_empty());
+    written.unwrap_or(start.line)
 }
 
-/// A text in lines, with the ends of lines that it uses.
-struct Lines<'a> {
-    lines: Vec<String>,
-    newline: &'a str,
-    ends: bool,
+/// The line of `item`, split behind its dash; `None` if it has no dash.
+fn dash(item: &Node) -> Option<(&str, &str)> {
+    let start = item.span.start;
+    let (before, rest) = item
+        .span
+        .source
+        .line(start.line)
+        .split_at_checked(start.column - 1)?;
+    (before.trim() == "-").then_some((before, rest))
 }
 
-impl<'a> Lines<'a> {
-    fn of(text: &'a str) -> Self {
-        Self {
-            lines: text.lines().map(str::to_owned).collect(),
-            newline: if text.contains("\r\n") { "\r\n" } else { "\n" },
-            ends: text.ends_with('\n'),
-        }
-    }
+/// `text` with the lines `new` after its line `line`.
+fn inserted(text: &str, line: usize, new: &str) -> String {
+    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let mut lines: Vec<&str> = text.split(newline).collect();
+    let at = line.min(lines.len());
+    lines.splice(at..at, new.split('\n'));
+    lines.join(newline)
+}
 
-    /// What stands before `column` of `line`, if that is blanks alone: blanks all the same otherwise.
-    fn before(&self, line: usize, column: usize) -> String {
-        let text = self.lines.get(line - 1).map_or("", String::as_str);
-        text.chars().take(column - 1).map(|_| ' ').collect()
-    }
-
-    /// The blanks before the dash of `item` and the first character behind it; `None` if it does not stand behind a dash.
-    fn dash(&self, item: &Node) -> Option<(String, char)> {
-        let line = self.lines.get(item.span.start.line - 1)?;
-        let trimmed = line.trim_start_matches(' ');
-        let behind = trimmed.strip_prefix("- ")?.trim_start();
-        Some((" ".repeat(line.len() - trimmed.len()), behind.chars().next()?))
-    }
-
-    /// The last line up to `line` that is not blank: the parser counts blank lines to a text before them.
-    fn written(&self, line: usize) -> usize {
-        let before = &self.lines[..line.min(self.lines.len())];
-        1 + before
-            .iter()
-            .rposition(|text| !text.trim().is_empty())
-            .unwrap_or(0)
-    }
-
-    fn insert_after(&mut self, line: usize, new: Vec<String>) {
-        let at = line.min(self.lines.len());
-        self.lines.splice(at..at, new);
-    }
-
-    /// The text, if it reads as `expected`.
-    fn reading(self, expected: &Value, line: usize) -> Option<Edited> {
-        let mut text = self.lines.join(self.newline);
-        if self.ends {
-            text.push_str(self.newline);
-        }
-        let file = Path::new("manifest.yaml");
-        let node = yaml::parse(file, text.as_bytes()).ok()?;
-        Manifest::parse(file, text.as_bytes()).ok()?;
-        (node.to_json() == *expected).then_some(Edited { text, line })
-    }
+/// The edited `text`, if it reads as `expected`.
+fn checked(text: String, line: usize, expected: &Value) -> Option<Edited> {
+    let node = read(&text).ok()?;
+    (node.to_json() == *expected).then_some(Edited { text, line })
 }
 
 #[cfg(test)]
@@ -298,7 +248,7 @@ aliases:
     }
 
     #[test]
-    fn line_ends_and_a_missing_last_one_are_kept() {
+    fn line_ends_are_kept() {
         let text = MANIFEST.trim_end().replace('\n', "\r\n");
         let edited = with_provider(&text, "foundry", "{model}-foundry").unwrap();
         assert!(edited.text.contains("  - foundry\r\n"), "{:?}", edited.text);
@@ -306,11 +256,11 @@ aliases:
     }
 
     #[test]
-    fn what_cannot_be_added_is_refused_with_what_to_do() {
+    fn a_wrong_entry_is_refused_with_a_way_out() {
         let say = |result: anyhow::Result<Edited>| result.unwrap_err().to_string();
         assert_eq!(
             say(with_feature(MANIFEST, "Tool Use", "x", None)),
-            "`Tool Use` is not a name: a lower-case letter, then lower-case letters, digits and `_`; did you mean `tool_use`?"
+            "`Tool Use` is not a name: a lower-case letter, then lower-case letters, digits and `_` (did you mean `tool_use`?)"
         );
         assert_eq!(
             say(with_feature(MANIFEST, "vision", "x", None)),
@@ -318,18 +268,18 @@ aliases:
         );
         assert_eq!(
             say(with_feature(MANIFEST, "pdf", "PDF", Some("visoin"))),
-            "the manifest has no feature `visoin`; did you mean `vision`?"
+            "the manifest has no feature `visoin` (did you mean `vision`?)"
         );
         assert!(
             say(with_provider(MANIFEST, "foundry", "{model}-azure"))
                 .contains("`azure` has the alias pattern")
         );
         assert!(say(with_provider(MANIFEST, "foundry", "x")).contains("lacks `{model}`"));
-        assert!(say(with_feature("x: [", "pdf", "PDF", None)).contains("has faults"));
+        assert!(say(with_feature("x: [", "pdf", "PDF", None)).contains("has errors"));
     }
 
     #[test]
-    fn a_list_in_brackets_is_left_alone() {
+    fn a_list_in_brackets_is_not_edited() {
         let text = MANIFEST.replace(
             "providers:   # columns\n  - anthropic\n  - azure    # the last\n",
             "providers: [anthropic, azure]\n",

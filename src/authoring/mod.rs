@@ -1,6 +1,6 @@
-//! New rows and new columns: the texts of their files.
+//! The texts of a new row's or a new column's files.
 //!
-//! Pure: texts in, texts out. A new file is valid, and its trials fail until its author has written it.
+//! Pure. A new file is valid, and its trials fail until its author has written it.
 #![warn(clippy::disallowed_methods)]
 
 pub mod yaml_text;

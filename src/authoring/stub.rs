@@ -1,16 +1,16 @@
-//! The files of a row or a column that is not written yet: correct in form, and red until somebody writes them.
+//! The files of a new row or column. They are valid, and their trials fail until the author replaces the `todo`.
 
 use super::yaml_text;
 use crate::wire::Route;
 
-/// The name of the expectation that keeps a cell red until it is written.
+/// The name of the expectation that never holds, until the author replaces it.
 pub const WRITE_ME: &str = "write_me";
 
-/// `_shared.yaml` of the feature that readers call `name`.
+/// `cells/<feature>/_shared.yaml`; readers call the feature `name`.
 pub fn feature(name: &str) -> String {
     let description = yaml_text::scalar(&format!("{name} works through the gateway."));
     let todo = yaml_text::scalar(&format!(
-        "ask for {name}; say what the provider answers and what must then hold"
+        "ask for {name}; write the provider's replies and the expectations"
     ));
     format!(
         "# yaml-language-server: $schema=../../schema/shared.schema.json
@@ -19,24 +19,24 @@ description: {description}
 # The prompt for Claude Code. Images and documents go into `prompts`, command-line flags into `flags`.
 prompt: 'Reply with the single word: pong'
 
-# The replies of the simulated provider, one for each request. A live model gives its own.
+# The replies of the simulated provider, one for each request. A live run does not use them.
 replies:
   - content:
       - text: pong
 
-# What must then hold, each under a name of its own. `docs/cells-reference.md` lists every kind.
-# `cells/_shared.yaml` and `cells/_providers/` add what is expected of every cell.
+# The expectations, each with a name. `docs/cells-reference.md` lists every kind.
+# `cells/_shared.yaml` and `cells/_providers/` add expectations for every cell.
 expect:
   reply:
     text: {{ matches: '(?i)\\bpong\\b' }}
-  # Every trial of this row fails until this is removed.
+  # Every trial of this row fails until you remove this.
   {WRITE_ME}:
     todo: {todo}
 "
     )
 }
 
-/// `_providers/<provider>.yaml`.
+/// `cells/_providers/<provider>.yaml`.
 pub fn provider(provider: &str) -> String {
     let route = Route::ALL.into_iter().find(|route| route.as_str() == provider);
     let route = route.map_or(String::new(), |route| {
@@ -45,13 +45,15 @@ pub fn provider(provider: &str) -> String {
             route.as_str()
         )
     });
-    let todo = yaml_text::scalar(&format!("say what is true of every request to `{provider}`"));
+    let todo = yaml_text::scalar(&format!(
+        "write the expectations for every request to `{provider}`"
+    ));
     format!(
         "# yaml-language-server: $schema=../../schema/cell.schema.json
-# What is true of `{provider}` in every row. If no feature can exist there, replace all of this by
+# Expectations for `{provider}` in every row. If no feature can exist there, replace the whole file by
 # `not_applicable: <reason for readers of the matrix>`.
 expect:
-{route}  # Every trial of this column fails until this is removed.
+{route}  # Every trial of this column fails until you remove this.
   {WRITE_ME}_{provider}:
     todo: {todo}
 "

@@ -1,49 +1,30 @@
-//! A text as a YAML scalar that reads back as the same text.
+//! A text as a YAML scalar.
 
 use std::path::Path;
 
 use serde_json::Value;
 
-use crate::document::{NodeValue, yaml};
+use crate::document::yaml;
 
-/// `text` as a scalar, quoted unless every reader takes it for a text without quotes.
+/// `text` as a scalar that reads back as the same text: without quotes if possible, else in single quotes, else as a JSON string.
 pub fn scalar(text: &str) -> String {
-    if is_plain(text) {
-        return text.to_owned();
-    }
-    if text.contains('\'')
-        || text
-            .chars()
-            .any(|character| character.is_control() || !is_safe(character))
-    {
-        // Every JSON string is a double-quoted scalar of YAML (YAML 1.2, section 1.2).
-        return Value::from(text).to_string();
-    }
-    format!("'{text}'")
-}
-
-fn is_safe(character: char) -> bool {
-    !matches!(character, '\u{feff}' | '\u{2028}' | '\u{2029}' | '\u{85}')
-}
-
-fn is_plain(text: &str) -> bool {
-    let is_word = |character: char| {
-        character.is_alphanumeric()
-            || matches!(
-                character,
-                ' ' | '_' | '-' | '.' | '/' | '$' | '(' | ')' | '+' | '=' | ';'
-            )
+    let is_printable = |character: char| {
+        !character.is_control() && !matches!(character, '\u{feff}' | '\u{2028}' | '\u{2029}')
     };
-    let begins_well = text
-        .starts_with(|first: char| first.is_alphanumeric() || matches!(first, '_' | '$' | '/' | '('))
-        || (text.starts_with("--") && !text.starts_with("---"));
-    if !begins_well || text.ends_with(' ') || !text.chars().all(is_word) {
-        return false;
-    }
-    // What would be read as a number, a boolean or nothing is not plainly a text.
-    let line = format!("k: {text}\n");
-    yaml::parse(Path::new("scalar"), line.as_bytes())
-        .is_ok_and(|node| matches!(node.get("k").map(|entry| &entry.value.value), Some(NodeValue::Text(read)) if read == text))
+    let single_quoted = format!("'{text}'");
+    let candidates = [text, &single_quoted];
+    let found = candidates
+        .into_iter()
+        .find(|candidate| text.chars().all(is_printable) && reads_as(candidate, text));
+    // Every JSON string is a double-quoted scalar of YAML (YAML 1.2, section 1.2).
+    found.map_or_else(|| Value::from(text).to_string(), str::to_owned)
+}
+
+/// Whether `scalar` reads as `text`, in lists with and without brackets.
+fn reads_as(scalar: &str, text: &str) -> bool {
+    let file = format!("- {scalar}\n- [{scalar}]\n");
+    let expected = Value::from(vec![Value::from(text), Value::from(vec![text])]);
+    yaml::parse(Path::new("scalar"), file.as_bytes()).is_ok_and(|node| node.to_json() == expected)
 }
 
 #[cfg(test)]

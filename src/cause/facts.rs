@@ -1,15 +1,13 @@
 //! Finds the cause of a failed trial from the facts of both sides, and from words only where the facts do not decide.
 
+use super::{Diagnosis, ErrorMessage, MessageRoute, diagnose, traces};
+use crate::evidence::{Behind, Evidence, Killed};
 use crate::expectation::matcher::refusal_shown;
 use crate::expectation::{RUN, WORKAROUNDS};
 use crate::judge::Evaluation;
-use serde_json::Value;
-
-use super::{Diagnosis, ErrorMessage, MessageRoute, diagnose, traces};
-use crate::evidence::{Behind, Evidence, Killed};
 use crate::outcome::{Cause, Verdict};
 use crate::text::clipped;
-use crate::transcript::{AnswerBlock, ErrorSource};
+use crate::transcript::{Answer, AnswerBlock, ErrorSource};
 use crate::wire::exchange::{Matched, ProviderExchange};
 
 /// Whose fault it is that `judgement` has mismatches.
@@ -22,10 +20,11 @@ pub fn of_trial(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
 }
 
 fn is_broken(judgement: &Evaluation, name: &str) -> bool {
-    judgement
+    let mut broken = judgement
         .judged
         .iter()
-        .any(|judged| judged.name == name && judged.verdict == Verdict::Broken)
+        .filter(|judged| judged.verdict == Verdict::Broken);
+    broken.any(|judged| judged.name == name)
 }
 
 /// An error that `claude` reported.
@@ -33,7 +32,7 @@ fn is_broken(judgement: &Evaluation, name: &str) -> bool {
 struct ReportedError {
     status: Option<u16>,
     text: String,
-    /// Whether it is Claude Code's own summary, which need not be about a request.
+    /// Whether it is Claude Code's own summary. The summary's reason may be something else than a request.
     summary: bool,
 }
 
@@ -60,7 +59,7 @@ fn reported_error(evidence: &Evidence) -> Option<ReportedError> {
         .into_iter()
         .rev()
         .partition(|error| error.source == ErrorSource::Result);
-    let said = own.into_iter().chain(summaries).map(|error| ReportedError {
+    let reported = own.into_iter().chain(summaries).map(|error| ReportedError {
         status: error.status,
         text: error.text,
         summary: error.source == ErrorSource::Result,
@@ -71,20 +70,15 @@ fn reported_error(evidence: &Evidence) -> Option<ReportedError> {
         text: retry.error,
         summary: false,
     });
-    let all: Vec<ReportedError> = said.chain(announced).collect();
-    all.iter()
-        .find(|error| error.status.is_some())
-        .or(all.first())
-        .cloned()
+    let all: Vec<ReportedError> = reported.chain(announced).collect();
+    let with_status = all.iter().find(|error| error.status.is_some());
+    with_status.or(all.first()).cloned()
 }
 
 /// The Messages requests that reached the provider, without probes.
 fn asked(evidence: &Evidence) -> Vec<&ProviderExchange> {
-    evidence
-        .exchanges
-        .iter()
-        .filter(|exchange| exchange.turn.is_some())
-        .collect()
+    let exchanges = evidence.exchanges.iter();
+    exchanges.filter(|exchange| exchange.turn.is_some()).collect()
 }
 
 fn broken_run(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
@@ -93,10 +87,10 @@ fn broken_run(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
     let Some(last) = asked.last() else {
         return nothing_arrived(evidence, error);
     };
-    let said = last.reply.status;
+    let sent = last.reply.status;
     match &last.matched {
         Matched::Rejected { rule } => {
-            return traces::refused_as_sent(judgement, last, rule).unwrap_or_else(|| rejected(rule, said));
+            return traces::refused_as_sent(judgement, last, rule).unwrap_or_else(|| rejected(rule, sent));
         }
         Matched::Unmatched { .. } => {
             return Diagnosis::proven(
@@ -112,12 +106,12 @@ fn broken_run(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
         Matched::Script { .. } | Matched::BuiltIn => {}
     }
     // An error that the provider gave earlier, and no longer, did not end the run.
-    let overcome = |status: u16| said == 200 && asked.iter().any(|exchange| exchange.reply.status == status);
+    let overcome = |status: u16| sent == 200 && asked.iter().any(|exchange| exchange.reply.status == status);
     let error = error.filter(|error| !error.status.is_some_and(overcome));
     match error {
         Some(ReportedError {
             status: Some(seen), ..
-        }) if seen != said => changed_status(said, seen),
+        }) if seen != sent => changed_status(sent, seen),
         Some(error) if error.status.is_some() => error.diagnose(),
         error => without_status(evidence, last, error),
     }
@@ -125,12 +119,12 @@ fn broken_run(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
 
 /// The run failed without a status that says why.
 fn without_status(evidence: &Evidence, last: &ProviderExchange, error: Option<ReportedError>) -> Diagnosis {
-    let said = last.reply.status;
+    let sent = last.reply.status;
     let broken_off = |how: String| {
         Diagnosis::proven(
             Cause::Gateway,
             "answer_broken_off",
-            format!("the provider answered with HTTP {said}, and {how}"),
+            format!("the provider answered with HTTP {sent}, and {how}"),
             "see in `transcript.jsonl` where the answer stopped, and in `gateway.log` why",
         )
     };
@@ -143,7 +137,7 @@ fn without_status(evidence: &Evidence, last: &ProviderExchange, error: Option<Re
             Cause::Gateway,
             "answer_never_came",
             format!(
-                "the provider answered with HTTP {said}, but Claude Code was still waiting when the trial timed out"
+                "the provider answered with HTTP {sent}, but Claude Code was still waiting when the trial timed out"
             ),
             "see in `transcript.jsonl` where the answer stopped, and in `gateway.log` why",
         ),
@@ -154,7 +148,7 @@ fn without_status(evidence: &Evidence, last: &ProviderExchange, error: Option<Re
             Cause::Cli,
             "ended_without_a_word",
             format!(
-                "the provider answered with HTTP {said}, and Claude Code ended although it received no error"
+                "the provider answered with HTTP {sent}, and Claude Code ended although it received no error"
             ),
             "see `transcript.jsonl` and `stderr.txt`",
         ),
@@ -170,8 +164,8 @@ fn rejected(rule: &str, status: u16) -> Diagnosis {
     )
 }
 
-fn changed_status(said: u16, seen: u16) -> Diagnosis {
-    if said == 200 {
+fn changed_status(sent: u16, seen: u16) -> Diagnosis {
+    if sent == 200 {
         return Diagnosis::proven(
             Cause::Gateway,
             "answer_lost",
@@ -182,7 +176,7 @@ fn changed_status(said: u16, seen: u16) -> Diagnosis {
     Diagnosis::proven(
         Cause::Gateway,
         "status_changed",
-        format!("the provider answered with HTTP {said}, the gateway returned HTTP {seen}"),
+        format!("the provider answered with HTTP {sent}, the gateway returned HTTP {seen}"),
         "report to the gateway that it changes its provider's errors",
     )
 }
@@ -249,20 +243,16 @@ fn broken_promise(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
             Cause::Assertion,
             "stale_known_failure",
             "a declared known failure no longer fails",
-            "remove the declaration from the cell's `known_failures`, or from an `except`; if it shows on some tiers only, name them in its `tiers`",
+            "remove the declaration from the cell's `known_failures` or `known_changes`; if it shows on some tiers only, name them in its `tiers`",
         );
     }
-    if judgement
-        .mismatches
-        .iter()
-        .all(|mismatch| judgement.unwritten.contains(&mismatch.expectation))
-    {
+    let mut mismatches = judgement.mismatches.iter();
+    if mismatches.all(|mismatch| judgement.unwritten.contains(&mismatch.expectation)) {
         return Diagnosis::proven(
             Cause::Harness,
             "not_written",
             "the cell still has a `todo`, and nothing else failed",
-            "replace the `todo` by expectations: see `docs/cells.md`, or use `compat new cell --from-run` on this trial's \
-             evidence",
+            "replace the `todo` by expectations (`docs/cells.md`); `compat show` shows what this trial recorded",
         );
     }
     let proven = match evidence.behind {
@@ -308,7 +298,7 @@ fn error_of_its_own(evidence: &Evidence, asked: &[&ProviderExchange]) -> Option<
     match error.status {
         Some(status) if given(status) => None,
         Some(status) if last != 200 => Some(changed_status(last, status)),
-        // Claude Code's own summary without a status need not be about a request.
+        // The reason of Claude Code's own summary without a status may be something else than a request.
         None if error.summary => None,
         _ => Some(Diagnosis::proven(
             Cause::Gateway,
@@ -323,10 +313,8 @@ fn error_of_its_own(evidence: &Evidence, asked: &[&ProviderExchange]) -> Option<
 }
 
 fn held_back(asked: &[&ProviderExchange]) -> Option<Diagnosis> {
-    let lockstep = asked
-        .iter()
-        .filter_map(|exchange| exchange.reply.lockstep)
-        .find(|lockstep| lockstep.is_held_back())?;
+    let mut locksteps = asked.iter().filter_map(|exchange| exchange.reply.lockstep);
+    let lockstep = locksteps.find(|lockstep| lockstep.is_held_back())?;
     Some(Diagnosis::proven(
         Cause::Gateway,
         "stream_held_back",
@@ -338,25 +326,24 @@ fn held_back(asked: &[&ProviderExchange]) -> Option<Diagnosis> {
     ))
 }
 
-/// Compares each answer of the provider with the one that Claude Code got, if there are equally many.
+/// Compares each answer of the provider with the answer that Claude Code got, if there are equally many.
 fn changed_answer(evidence: &Evidence, asked: &[&ProviderExchange]) -> Option<Diagnosis> {
-    let sent: Vec<&ProviderExchange> = asked
+    let sent = asked
         .iter()
-        .copied()
-        .filter(|exchange| exchange.reply.message.is_some())
+        .map(|exchange| (*exchange, Answer::given(&exchange.reply)));
+    let sent: Vec<_> = sent
+        .filter_map(|(exchange, answer)| Some((exchange, answer?)))
         .collect();
     let direct = usize::from(evidence.direct.is_some());
     let got = evidence.transcript.messages();
     if sent.len() != got.len() + direct {
         return None;
     }
-    sent.into_iter().zip(&got).find_map(|(exchange, answer)| {
-        let message = exchange.reply.message.as_ref()?;
-        let blocks = message["content"].as_array()?;
-        let (sent, got) = (said_by_provider(blocks), said_to_claude(&answer.content));
-        let stop_reasons = message["stop_reason"].as_str().zip(answer.stop_reason.as_deref());
+    sent.iter().zip(&got).find_map(|((exchange, sent), got)| {
+        let (before, after) = (contents(sent), contents(got));
+        let stop_reasons = sent.stop_reason.as_ref().zip(got.stop_reason.as_ref());
         let difference = match stop_reasons {
-            _ if sent != got => format!("{} became {}", listed(&sent), listed(&got)),
+            _ if before != after => format!("{before} became {after}"),
             Some((sent, got)) if sent != got => format!("stop reason `{sent}` became `{got}`"),
             _ => return None,
         };
@@ -373,43 +360,19 @@ fn changed_answer(evidence: &Evidence, asked: &[&ProviderExchange]) -> Option<Di
     })
 }
 
-fn listed(blocks: &[String]) -> String {
-    match blocks {
-        [] => "nothing".into(),
-        blocks => blocks.join(" + "),
+/// The contents that must not change. For a tool call only the name: the gateway may change ids and the form of arguments as
+/// long as the call is answered.
+fn contents(answer: &Answer) -> String {
+    let blocks = answer.content.iter().filter_map(|block| match block {
+        AnswerBlock::Text(text) => Some(format!("text {text:?}")),
+        AnswerBlock::Thinking { thinking, signature } => {
+            Some(format!("thinking {thinking:?} signed {signature:?}"))
+        }
+        AnswerBlock::ToolUse { name, .. } => Some(format!("a call of `{name}`")),
+        AnswerBlock::RedactedThinking(_) | AnswerBlock::Other(_) => None,
+    });
+    match blocks.collect::<Vec<_>>().join(" + ") {
+        none if none.is_empty() => "nothing".to_owned(),
+        blocks => blocks,
     }
-}
-
-/// The parts that must not change, one entry per block. For a tool call only the name: the gateway may change ids and the
-/// form of arguments as long as the call is answered.
-fn said_by_provider(blocks: &[Value]) -> Vec<String> {
-    let text = |block: &Value, key: &str| block[key].as_str().unwrap_or_default().to_owned();
-    blocks
-        .iter()
-        .filter_map(|block| match block["type"].as_str()? {
-            "text" => Some(format!("text {:?}", text(block, "text"))),
-            "thinking" => Some(thinking(&text(block, "thinking"), &text(block, "signature"))),
-            "tool_use" => Some(format!("a call of `{}`", text(block, "name"))),
-            _ => None,
-        })
-        .collect()
-}
-
-fn said_to_claude(blocks: &[AnswerBlock]) -> Vec<String> {
-    blocks
-        .iter()
-        .filter_map(|block| match block {
-            AnswerBlock::Text(text) => Some(format!("text {text:?}")),
-            AnswerBlock::Thinking {
-                thinking: text,
-                signature,
-            } => Some(thinking(text, signature)),
-            AnswerBlock::ToolUse { name, .. } => Some(format!("a call of `{name}`")),
-            AnswerBlock::RedactedThinking(_) | AnswerBlock::Other(_) => None,
-        })
-        .collect()
-}
-
-fn thinking(text: &str, signature: &str) -> String {
-    format!("thinking {text:?} signed {signature:?}")
 }

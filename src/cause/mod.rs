@@ -1,8 +1,8 @@
 //! Finds the cause of a failure.
 //!
-//! For a trial, the facts of both sides of the gateway decide. Where they do not, and where there is only a message, an
-//! ordered table of [`rules`] does: the first rule that matches the message decides. The rules describe shapes of
-//! messages (error types, status lines, fixed phrases of a program), not single messages.
+//! For a trial, the facts of both sides of the gateway decide. If they do not, or if only a message is known, an ordered
+//! table of [`rules`] decides: the first rule that matches the message. The rules describe shapes of messages (error types,
+//! status lines, fixed phrases of a program), not single messages.
 #![warn(clippy::disallowed_methods)]
 
 use crate::evidence::Evidence;
@@ -24,9 +24,9 @@ pub struct Diagnosis {
     /// The share of such diagnoses expected to be right, from 0 to 1: [`rules::SURE`] for words that only one fault
     /// produces, down to [`rules::NOTHING`] where no rule matches and no fault is proven.
     pub confidence: f64,
-    /// What the deciding rule recognized, with the words of the message.
+    /// The fact or the shape that decided, with the words of the message.
     pub why: String,
-    /// What to do next.
+    /// The advice.
     pub next: String,
     /// The name of the deciding rule.
     pub rule: &'static str,
@@ -45,7 +45,7 @@ impl Diagnosis {
     }
 }
 
-/// The failure of a trial whose `judgement` has mismatches.
+/// The failure of a trial with mismatches.
 pub fn failure_of_trial(evidence: &Evidence, judgement: &Evaluation) -> Failure {
     let diagnosis = of_trial(evidence, judgement);
     Failure {
@@ -57,7 +57,7 @@ pub fn failure_of_trial(evidence: &Evidence, judgement: &Evaluation) -> Failure 
     }
 }
 
-/// The diagnosis of a text of which nothing else is known.
+/// The diagnosis of a message without further facts.
 pub fn of_message(text: &str) -> Diagnosis {
     diagnose(&ErrorMessage::new(text))
 }

@@ -40,7 +40,7 @@ pub(super) fn refused_as_sent(
             Cause::Cli,
             "refused_as_sent",
             format!("the provider refused the request (`{rule}`, HTTP 400), which arrived as Claude Code had sent it"),
-            "see the request in `sent.jsonl`: what does the cell make Claude Code ask for, and does this model allow it?",
+            "see the request in `sent.jsonl`: does this model allow what the cell requests?",
         )
     })
 }
@@ -70,11 +70,8 @@ fn lost(change: Option<&Change>) -> Diagnosis {
 
 /// Absent in Claude Code's own request, perhaps because the gateway had changed an earlier reply.
 fn never_sent(diff: &WireDiff) -> Diagnosis {
-    let reply = diff
-        .changes
-        .iter()
-        .find(|change| change.direction == Direction::Reply);
-    match reply {
+    let mut changes = diff.changes.iter();
+    match changes.find(|change| change.direction == Direction::Reply) {
         Some(change) => Diagnosis::proven(
             Cause::Gateway,
             "misled_by_a_reply",
@@ -88,7 +85,7 @@ fn never_sent(diff: &WireDiff) -> Diagnosis {
             Cause::Cli,
             "never_sent",
             "claude did not send it to the gateway, and each reply came back as the provider sent it",
-            "see the request in `sent.jsonl`: can this version of Claude Code do what the cell asks for?",
+            "see the request in `sent.jsonl`: does this version of Claude Code support what the cell requests?",
         ),
     }
 }
@@ -123,7 +120,7 @@ fn loss_in_words(change: Option<&Change>) -> &'static str {
 
 fn with_change(what: &str, change: Option<&Change>) -> String {
     match change {
-        Some(change) => format!("{what}: {}", change.told()),
+        Some(change) => format!("{what}: {}", change.line()),
         None => what.to_owned(),
     }
 }

@@ -4,71 +4,43 @@ use std::path::{Component, Path, PathBuf};
 
 use super::raw::PromptBlockForm;
 use super::resolve::{Resolver, WHERE};
-use crate::document::KeyPath;
+use crate::document::{Diagnostic, KeyPath};
 use crate::text::listed;
 use crate::wire::script::{Prompt, PromptBlock};
 
 /// Gives the bytes of a file in the feature's folder, or the reason why they cannot be read.
 pub type Attachments<'a> = &'a dyn Fn(&Path) -> Result<Vec<u8>, String>;
 
-struct MediaKind {
-    endings: &'static [&'static str],
-    media_type: &'static str,
-    is: fn(&[u8]) -> bool,
-}
+/// The endings of a kind of file, each with its media type.
+type Endings = [(&'static str, &'static str)];
 
-const IMAGES: [MediaKind; 4] = [
-    MediaKind {
-        endings: &["png"],
-        media_type: "image/png",
-        is: |bytes| image::guess_format(bytes).ok() == Some(image::ImageFormat::Png),
-    },
-    MediaKind {
-        endings: &["jpg", "jpeg"],
-        media_type: "image/jpeg",
-        is: |bytes| image::guess_format(bytes).ok() == Some(image::ImageFormat::Jpeg),
-    },
-    MediaKind {
-        endings: &["gif"],
-        media_type: "image/gif",
-        is: |bytes| image::guess_format(bytes).ok() == Some(image::ImageFormat::Gif),
-    },
-    MediaKind {
-        endings: &["webp"],
-        media_type: "image/webp",
-        is: |bytes| image::guess_format(bytes).ok() == Some(image::ImageFormat::WebP),
-    },
+const IMAGES: &Endings = &[
+    ("png", "image/png"),
+    ("jpg", "image/jpeg"),
+    ("jpeg", "image/jpeg"),
+    ("gif", "image/gif"),
+    ("webp", "image/webp"),
 ];
-
-const DOCUMENTS: [MediaKind; 1] = [MediaKind {
-    endings: &["pdf"],
-    media_type: "application/pdf",
-    is: |bytes| bytes.starts_with(b"%PDF-"),
-}];
+const PDF: &str = "application/pdf";
+const DOCUMENTS: &Endings = &[("pdf", PDF)];
 
 impl Resolver<'_> {
     pub(super) fn prompts(&mut self) -> Vec<Prompt> {
         match (&self.form.prompt, &self.form.prompts) {
             (Some(_), Some(_)) => {
-                let node = self.reader.node;
-                let first = node.key_span_at(&KeyPath::of("prompt").0).place();
-                let diagnostic = self
-                    .reader
-                    .at_key(
-                        &KeyPath::of("prompts"),
-                        "`prompt` and `prompts` contradict each other",
-                    )
-                    .related(first, "`prompt` stands here")
-                    .hint("keep `prompt` for one message of text, `prompts` for anything else");
-                self.report(diagnostic);
+                let first = self.reader.node.key_span_at(&KeyPath::of("prompt").0).place();
+                let message = "`prompt` and `prompts` contradict each other";
+                let error = self.reader.at_key(&KeyPath::of("prompts"), message);
+                let error = error.related(first, "`prompt` is here");
+                self.reader
+                    .report(error.hint("keep `prompt` for one message of text, `prompts` for anything else"));
                 Vec::new()
             }
             (None, None) => {
                 if !self.damaged.has_key("prompt") && !self.damaged.has_key("prompts") {
-                    let diagnostic = self
-                        .missing("the cell has no prompt for Claude Code")
-                        .allowed(format!("`prompt` (a text) or `prompts`, {WHERE}"));
-                    self.report(diagnostic);
+                    let error = self.missing("the cell has no prompt for Claude Code");
+                    self.reader
+                        .report(error.allowed(format!("`prompt` (a text) or `prompts`, {WHERE}")));
                 }
                 Vec::new()
             }
@@ -103,7 +75,7 @@ impl Resolver<'_> {
             return Some(PromptBlock::Text(text.clone()));
         }
         if let Some(file) = &form.image {
-            let (file, media_type, bytes) = self.attachment(&path.then("image"), file, &IMAGES)?;
+            let (file, media_type, bytes) = self.attachment(&path.then("image"), file, IMAGES)?;
             return Some(PromptBlock::Image {
                 file,
                 media_type,
@@ -111,7 +83,7 @@ impl Resolver<'_> {
             });
         }
         let file = form.document.as_ref()?;
-        let (file, media_type, bytes) = self.attachment(&path.then("document"), file, &DOCUMENTS)?;
+        let (file, media_type, bytes) = self.attachment(&path.then("document"), file, DOCUMENTS)?;
         Some(PromptBlock::Document {
             file,
             media_type,
@@ -119,80 +91,60 @@ impl Resolver<'_> {
         })
     }
 
+    /// Path, media type and bytes of the file `name`, which must have one of `endings`.
     fn attachment(
         &mut self,
         path: &KeyPath,
         name: &str,
-        kinds: &[MediaKind],
+        endings: &Endings,
     ) -> Option<(PathBuf, String, Vec<u8>)> {
         let file = PathBuf::from(name);
-        let diagnostic = match self.read_attachment(&file, name, kinds) {
-            Ok((media_type, bytes)) => return Some((file, media_type, bytes)),
-            Err(NotAttached {
-                message,
-                allowed,
-                hint,
-            }) => {
-                let mut diagnostic = self.at(path, message);
-                diagnostic.allowed = allowed;
-                diagnostic.hint = hint.map(str::to_owned);
-                diagnostic
+        match self.read_attachment(path, &file, name, endings) {
+            Ok((media_type, bytes)) => Some((file, media_type.to_owned(), bytes)),
+            Err(error) => {
+                self.reader.report(*error);
+                None
             }
-        };
-        self.report(diagnostic);
-        None
+        }
     }
 
-    /// Media type and bytes of an attached file.
     fn read_attachment(
         &self,
+        path: &KeyPath,
         file: &Path,
         name: &str,
-        kinds: &[MediaKind],
-    ) -> Result<(String, Vec<u8>), NotAttached> {
+        endings: &Endings,
+    ) -> Result<(&'static str, Vec<u8>), Box<Diagnostic>> {
+        let error = |message: String| Box::new(self.reader.at(path, message));
         let mut components = file.components();
         let is_plain = components.all(|component| matches!(component, Component::Normal(_)));
         if !is_plain || !name.starts_with('_') {
-            return Err(NotAttached {
-                hint: Some("files beside the cells begin with `_`, so that they are never taken for cells"),
-                ..NotAttached::new(format!(
-                    "`{name}` is not a file of the feature's folder whose name begins with `_`"
-                ))
-            });
+            let message =
+                format!("`{name}` is not a file of the feature's folder whose name begins with `_`");
+            let error = self.reader.at(path, message);
+            return Err(Box::new(error.hint("the `_` marks the files that are not cells")));
         }
         let ending = file.extension().and_then(|ending| ending.to_str());
         let ending = ending.unwrap_or_default().to_ascii_lowercase();
-        let Some(kind) = kinds.iter().find(|kind| kind.endings.contains(&ending.as_str())) else {
-            let endings = kinds.iter().flat_map(|kind| kind.endings.iter().copied());
-            return Err(NotAttached {
-                allowed: Some(listed(endings)),
-                ..NotAttached::new(format!("`{name}` has an ending of no kind that is allowed here"))
-            });
+        let Some((_, media_type)) = endings.iter().find(|(known, _)| *known == ending) else {
+            let error = self
+                .reader
+                .at(path, format!("the ending of `{name}` is not allowed here"));
+            return Err(Box::new(
+                error.allowed(listed(endings.iter().map(|(known, _)| *known))),
+            ));
         };
-        match (self.attachments)(file) {
-            Err(reason) => Err(NotAttached::new(format!("`{name}` cannot be read: {reason}"))),
-            Ok(bytes) if !(kind.is)(&bytes) => Err(NotAttached::new(format!(
-                "`{name}` does not hold `{}`, as its ending says",
-                kind.media_type
+        let read = (self.attachments)(file);
+        let bytes = read.map_err(|reason| error(format!("`{name}` cannot be read: {reason}")))?;
+        let is_of_type = match *media_type {
+            PDF => bytes.starts_with(b"%PDF-"),
+            image => image::guess_format(&bytes).is_ok_and(|format| format.to_mime_type() == image),
+        };
+        match is_of_type {
+            true => Ok((media_type, bytes)),
+            false => Err(error(format!(
+                "`{name}` does not contain `{media_type}`, although its ending says so"
             ))),
-            Ok(bytes) => Ok((kind.media_type.to_owned(), bytes)),
-        }
-    }
-}
-
-/// Why a file is not attached.
-struct NotAttached {
-    message: String,
-    allowed: Option<String>,
-    hint: Option<&'static str>,
-}
-
-impl NotAttached {
-    fn new(message: String) -> Self {
-        Self {
-            message,
-            allowed: None,
-            hint: None,
         }
     }
 }

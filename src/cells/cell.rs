@@ -14,6 +14,16 @@ pub struct Cell {
     pub body: CellBody,
 }
 
+impl Cell {
+    /// `None` if the cell is not applicable.
+    pub fn test(&self) -> Option<&Test> {
+        match &self.body {
+            CellBody::Test(test) => Some(test),
+            CellBody::NotApplicable(_) => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum CellBody {
     /// The feature cannot exist on this provider; the reason is shown to readers of the matrix.

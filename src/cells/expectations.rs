@@ -2,9 +2,7 @@
 
 use super::resolve::{Resolver, WHERE};
 use crate::document::{Diagnostic, KeyPath, Reader};
-use crate::expectation::{
-    self, CellContext, Check, Expectation, IMPLIED, KnownChange, KnownFailure, KnownFailureForm,
-};
+use crate::expectation::{self, CellContext, Check, Expectation, IMPLIED, KnownChange, KnownFailure};
 use crate::text::listed;
 use crate::wire::Direction;
 
@@ -13,10 +11,8 @@ impl Resolver<'_> {
         let path = KeyPath::of("expect");
         let Some(forms) = &self.form.expect else {
             if !self.damaged.has_key("expect") {
-                let diagnostic = self
-                    .missing("the cell expects nothing, so it could never fail")
-                    .allowed(format!("`expect`, {WHERE}"));
-                self.report(diagnostic);
+                let error = self.missing("the cell expects nothing, so it could never fail");
+                self.reader.report(error.allowed(format!("`expect`, {WHERE}")));
             }
             return Vec::new();
         };
@@ -45,11 +41,12 @@ impl Resolver<'_> {
                 self.names_no_expectation(&path, name);
                 continue;
             };
-            let known = self.known_failure(&path, form, context);
+            let known = expectation::resolve_known_failure(&mut self.reader, &path, form, context);
             if expected.todo.is_some() {
-                let message = format!("`{name}` is still to be written, which is no failure of the gateway");
-                let diagnostic = self.reader.at_key(&path, message);
-                self.report(diagnostic.hint("write the expectation, or remove the known failure"));
+                let message = format!("`{name}` is a `todo`, which is no failure of the gateway");
+                let error = self.reader.at_key(&path, message);
+                self.reader
+                    .report(error.hint("write the expectation, or remove the known failure"));
             }
             self.is_for_its_tiers(&path, expectations, name, &known);
             for expectation in expectations.iter_mut().filter(|one| one.name == *name) {
@@ -64,12 +61,10 @@ impl Resolver<'_> {
         }
         let expected = self.form.expect.iter().flat_map(|expect| expect.keys());
         let names: Vec<&str> = expected.map(String::as_str).chain(IMPLIED).collect();
-        let diagnostic = self
-            .reader
-            .at_key(path, format!("the known failure `{name}` names no expectation"))
-            .allowed(listed(names.iter().copied()))
-            .did_you_mean(name, names);
-        self.report(diagnostic);
+        let message = format!("the known failure `{name}` names no expectation");
+        let error = self.reader.at_key(path, message);
+        let error = error.allowed(listed(names.iter().copied()));
+        self.reader.report(error.did_you_mean(name, names));
     }
 
     /// Reports a known failure for a tier that its expectation is not for.
@@ -85,10 +80,10 @@ impl Resolver<'_> {
         let mut tiers = known.tiers.iter().flatten();
         let stray = tiers.find(|tier| !named().any(|one| one.applies_to(tier)));
         if let Some(stray) = stray {
-            let path = path.then("tiers");
             let message = format!("the expectation `{name}` is not for `{stray}`");
-            let diagnostic = self.reader.at_key(&path, message);
-            self.report(diagnostic.related(first.place.clone(), "the expectation stands here"));
+            let error = self.reader.at_key(&path.then("tiers"), message);
+            self.reader
+                .report(error.related(first.place.clone(), "the expectation is here"));
         }
     }
 
@@ -102,7 +97,10 @@ impl Resolver<'_> {
             .filter(|(name, _)| IMPLIED.contains(&name.as_str()))
             .map(|(name, form)| {
                 let path = KeyPath::of("known_failures").then(name);
-                (name.clone(), self.known_failure(&path, form, context))
+                (
+                    name.clone(),
+                    expectation::resolve_known_failure(&mut self.reader, &path, form, context),
+                )
             })
             .collect()
     }
@@ -121,20 +119,11 @@ impl Resolver<'_> {
                 changes.push(KnownChange {
                     direction,
                     what: what.clone(),
-                    known: self.known_failure(&path, form, context),
+                    known: expectation::resolve_known_failure(&mut self.reader, &path, form, context),
                 });
             }
         }
         changes
-    }
-
-    fn known_failure(
-        &mut self,
-        path: &KeyPath,
-        form: &KnownFailureForm,
-        context: &CellContext<'_>,
-    ) -> KnownFailure {
-        expectation::resolve_known_failure(&mut self.reader, path, form, context)
     }
 
     fn every_tier_is_judged(&mut self, expectations: &[Expectation], context: &CellContext<'_>) {
@@ -151,17 +140,15 @@ impl Resolver<'_> {
         if !unexpected.is_empty() {
             let tiers = tiers_in_words(&unexpected);
             let message = format!("nothing is expected on the {tiers}, so it could never fail");
-            let diagnostic = self.of_expect(&message);
-            self.report(diagnostic);
+            self.reader.report(self.of_expect(&message));
         }
         if !unjudged.is_empty() {
             let tiers = tiers_in_words(&unjudged);
             let message = format!("nothing could be judged in a live run of the {tiers}");
-            let diagnostic = self
-                .of_expect(&message)
-                .found("only expectations about the requests at the provider")
-                .hint("add one of what Claude Code printed, such as `text`");
-            self.report(diagnostic);
+            let error = self.of_expect(&message);
+            let error = error.found("only expectations about the requests at the provider");
+            self.reader
+                .report(error.hint("add one about the output of Claude Code, such as `text`"));
         }
     }
 
@@ -169,7 +156,7 @@ impl Resolver<'_> {
     fn of_expect(&self, message: &str) -> Diagnostic {
         match self.feature_lacks("expect") {
             true => self.missing(message).path("expect"),
-            false => self.at(&KeyPath::of("expect"), message),
+            false => self.reader.at(&KeyPath::of("expect"), message),
         }
     }
 
@@ -188,14 +175,15 @@ impl Resolver<'_> {
         ] {
             if is_there && !judged {
                 let message = format!("nothing judges the answer to `{key}`");
-                let diagnostic = self.reader.at_key(&KeyPath::of(key), message);
-                self.report(diagnostic.hint(format!("add a `{kind}` expectation")));
+                let error = self.reader.at_key(&KeyPath::of(key), message);
+                self.reader
+                    .report(error.hint(format!("add a `{kind}` expectation")));
             }
         }
     }
 }
 
 fn tiers_in_words(tiers: &[&str]) -> String {
-    let noun = if tiers.len() == 1 { "tier" } else { "tiers" };
-    format!("{noun} {}", listed(tiers.iter().copied()))
+    let plural = if tiers.len() == 1 { "" } else { "s" };
+    format!("tier{plural} {}", listed(tiers.iter().copied()))
 }

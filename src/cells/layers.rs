@@ -230,13 +230,7 @@ pub fn origins(layers: &Layers<'_>, own: Option<(&Path, &[u8])>) -> Result<Vec<O
     };
     let mut origins = Vec::new();
     for entry in node.iter().flat_map(Node::entries) {
-        let depth = BY_NAME.iter().find(|(key, _)| *key == entry.key);
-        origins_below(
-            entry,
-            &entry.key,
-            depth.map_or(0, |(_, depth)| *depth),
-            &mut origins,
-        );
+        origins_below(entry, &entry.key, depth_of(&entry.key), &mut origins);
     }
     Ok(origins)
 }

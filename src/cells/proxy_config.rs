@@ -1,19 +1,20 @@
-//! The model aliases of `proxy_config.yaml`, the gateway's own configuration, which is read for nothing else here.
+//! The models of `proxy_config.yaml`, the gateway's own configuration. The rest of the file is not read here.
 
-use crate::text::{closest, listed};
+use std::collections::HashMap;
 use std::path::Path;
 
-use super::manifest::Manifest;
-use crate::document::{Diagnostic, Node, NodeValue, yaml};
-use crate::ids::{ProviderId, TierId};
+use indexmap::IndexMap;
 
-/// What the gateway's configuration says of its models.
+use super::manifest::Manifest;
+use crate::document::{Diagnostic, KeyPath, Node, NodeValue, Reader, yaml};
+use crate::ids::{ProviderId, TierId};
+use crate::text::{closest, listed};
+
+/// The models of the gateway's configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProxyConfig {
-    /// Each `model_name` of `model_list`, in order.
-    pub aliases: Vec<String>,
-    /// For each of them what the provider calls the model: `litellm_params.model` without what LiteLLM puts before it.
-    models: Vec<Option<String>>,
+    /// The provider's name of each model, by alias (`model_name`): `litellm_params.model` without LiteLLM's prefix.
+    models: IndexMap<String, Option<String>>,
 }
 
 impl ProxyConfig {
@@ -25,65 +26,55 @@ impl ProxyConfig {
                     .hint("each entry is a `model_name` and its `litellm_params`"),
             ]);
         };
-        let mut faults = Vec::new();
-        let mut named: Vec<(String, &Node)> = Vec::new();
-        let mut models = Vec::new();
+        let mut reader = Reader::new(&node);
+        let mut models = IndexMap::new();
+        let mut places = HashMap::new();
         for (index, entry) in entries.iter().enumerate() {
-            let path = format!("model_list[{index}]");
-            let name = entry.get("model_name").map(|name| &name.value);
-            match name.map(|name| (name, &name.value)) {
-                Some((node, NodeValue::Text(name))) => {
-                    match named.iter().find(|(known, _)| known == name) {
-                        None => {}
-                        Some((_, first)) => faults.push(
-                            Diagnostic::at(&node.span, format!("the alias `{name}` is there twice"))
-                                .path(format!("{path}.model_name"))
-                                .related(first.span.place(), "it stands here already")
-                                .hint("LiteLLM would spread the requests over both deployments"),
-                        ),
-                    }
-                    named.push((name.clone(), node));
-                    models.push(provider_model(entry));
-                }
-                Some((node, _)) => faults.push(
-                    Diagnostic::at(&node.span, "`model_name` is not a text")
-                        .path(path)
-                        .found(node.describe()),
-                ),
-                None => faults.push(Diagnostic::at(&entry.span, "`model_name` is missing").path(path)),
+            let entry_path = KeyPath::of("model_list").then(index);
+            let path = entry_path.then("model_name");
+            let Some(name) = entry.get("model_name").map(|name| &name.value) else {
+                reader.error(&entry_path, "`model_name` is missing");
+                continue;
+            };
+            let NodeValue::Text(alias) = &name.value else {
+                let error = reader.at(&path, "`model_name` is not a text");
+                reader.report(error.found(name.describe()));
+                continue;
+            };
+            if let Some(first) = places.insert(alias, name.span.place()) {
+                let error = reader.at(&path, format!("the alias `{alias}` is there twice"));
+                let error = error.related(first, "the first one is here");
+                reader.report(error.hint("LiteLLM would spread the requests over both deployments"));
             }
+            models.insert(alias.clone(), provider_model(entry));
         }
-        if faults.is_empty() {
-            let aliases = named.into_iter().map(|(name, _)| name).collect();
-            Ok(Self { aliases, models })
-        } else {
-            Err(faults)
+        match reader.diagnostics.is_empty() {
+            true => Ok(Self { models }),
+            false => Err(reader.diagnostics),
         }
     }
 
-    /// What the provider calls the model behind `alias`.
+    /// The provider's name of the model behind `alias`.
     pub fn model(&self, alias: &str) -> Option<&str> {
-        let index = self.aliases.iter().position(|known| known == alias)?;
-        self.models[index].as_deref()
+        self.models.get(alias)?.as_deref()
     }
 
-    /// The fault that the alias of `tier` on `provider` is not among the gateway's, if it is not.
+    /// The error that the gateway does not have the alias of `tier` on `provider`; `None` if it does.
     pub fn lacks(&self, manifest: &Manifest, provider: &ProviderId, tier: &TierId) -> Option<Diagnostic> {
         let alias = manifest.alias(provider, tier)?;
-        if self.aliases.contains(&alias) {
+        if self.models.contains_key(&alias) {
             return None;
         }
-        let known = self.aliases.iter().map(String::as_str);
-        let fault = Diagnostic::at(
-            manifest.alias_span(provider)?,
-            format!("`proxy_config.yaml` has no model `{alias}`"),
-        )
-        .path(format!("aliases.{provider}"))
-        .allowed(listed(known.clone()));
-        Some(match closest(&alias, known) {
-            Some(close) => fault.hint(format!("did you mean `{close}`? the alias is made from this pattern and the model of the tier `{tier}`")),
-            None => fault.hint(format!("the alias is made from this pattern and the model of the tier `{tier}`")),
-        })
+        let known = || self.models.keys().map(String::as_str);
+        let message = format!("`proxy_config.yaml` has no model `{alias}`");
+        let error = Diagnostic::at(manifest.alias_span(provider)?, message)
+            .path(format!("aliases.{provider}"))
+            .allowed(listed(known()));
+        let close = closest(&alias, known());
+        let close = close.map_or_else(String::new, |close| format!("did you mean `{close}`? "));
+        Some(error.hint(format!(
+            "{close}the alias is this pattern with the model of the tier `{tier}`"
+        )))
     }
 }
 

@@ -144,10 +144,10 @@ pub struct PromptBlockForm {
     /// Text.
     #[schemars(length(min = 1))]
     pub text: Option<String>,
-    /// An image file in the feature's folder: PNG, JPEG, GIF or WebP. Its name begins with `_`, so that it is never taken for a cell.
+    /// An image file in the feature's folder: PNG, JPEG, GIF or WebP. Its name begins with `_`, so that it is not read as a cell.
     #[schemars(extend("examples" = ["_red.png"]))]
     pub image: Option<String>,
-    /// A PDF file in the feature's folder. Its name begins with `_`, so that it is never taken for a cell.
+    /// A PDF file in the feature's folder. Its name begins with `_`, so that it is not read as a cell.
     #[schemars(extend("examples" = ["_letter.pdf"]))]
     pub document: Option<String>,
 }

@@ -1,21 +1,21 @@
-//! The reference of all keys of a cell, as Markdown, from the same schema that editors show.
-//!
-//! Pure. It says nothing that the schema does not say.
+//! The reference of all keys of a cell, as Markdown, generated from the schema that editors use.
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
 use super::forms;
+use crate::text::listed;
 
 pub fn page() -> String {
     let schema = forms::CELL.schema();
     let mut out = String::from(
-        "<!-- Generated from the schema: change `src/spec/mirror.rs`, then run `compat schema`. -->\n\n# Keys of a cell\n\n",
+        "<!-- Generated from the doc comments in `src/cells/raw.rs` and `src/expectation/`: change these, then run `compat schema`. -->\n\n\
+         # Keys of a cell\n\n",
     );
     let _ = writeln!(
         out,
-        "{}\n\n[The guide](cells.md) teaches by an example.\n",
+        "{}\n\n[The guide](cells.md) shows an example.\n",
         text(&schema["description"])
     );
     table(schema, &mut out);
@@ -25,7 +25,7 @@ pub fn page() -> String {
     out
 }
 
-/// The value of `path`, and of what is in it.
+/// The section of the key `path`, and the sections of its keys.
 fn section(path: &str, schema: &Value, out: &mut String) {
     let (path, schema) = innermost(path, schema);
     if !has_structure(schema) {
@@ -38,7 +38,7 @@ fn section(path: &str, schema: &Value, out: &mut String) {
     }
 }
 
-/// What a list or a map of names holds.
+/// The items of a list or the values of a map of names, with their path.
 fn innermost<'a>(path: &str, schema: &'a Value) -> (String, &'a Value) {
     if schema["items"].is_object() {
         return innermost(&format!("{path}[]"), &schema["items"]);
@@ -53,7 +53,7 @@ fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
     schema["properties"].as_object().into_iter().flatten()
 }
 
-/// Matchers are the same everywhere: the guide has them in one place.
+/// The guide describes matchers.
 fn is_matcher(schema: &Value) -> bool {
     schema["properties"]["not_contains"].is_object()
 }
@@ -63,7 +63,7 @@ fn has_structure(schema: &Value) -> bool {
 }
 
 fn table(schema: &Value, out: &mut String) {
-    out.push_str("| key | value | what it is |\n|---|---|---|\n");
+    out.push_str("| key | value | meaning |\n|---|---|---|\n");
     for (key, property) in properties(schema) {
         let required = schema["required"]
             .as_array()
@@ -89,27 +89,17 @@ fn examples(schema: &Value) -> Option<String> {
     Some(written.join(", "))
 }
 
-/// What may stand there, in words.
+/// The allowed values, in words.
 fn kind(schema: &Value) -> String {
     if is_matcher(schema) {
         return "a [matcher](cells.md#matchers)".to_owned();
     }
-    if let Some(options) = schema["enum"].as_array() {
-        return options
-            .iter()
-            .map(|option| format!("`{}`", text(option)))
-            .collect::<Vec<_>>()
-            .join(", ");
-    }
-    if let Some(options) = schema["oneOf"]
-        .as_array()
-        .filter(|options| options.iter().all(|option| option["const"].is_string()))
-    {
-        return options
-            .iter()
-            .map(|option| format!("`{}`", text(&option["const"])))
-            .collect::<Vec<_>>()
-            .join(", ");
+    let constants = schema["oneOf"].as_array().into_iter().flatten();
+    let constants = constants.filter_map(|option| option["const"].as_str());
+    let options = schema["enum"].as_array().into_iter().flatten();
+    let options: Vec<&str> = options.filter_map(Value::as_str).chain(constants).collect();
+    if !options.is_empty() {
+        return listed(options);
     }
     if schema["items"].is_object() {
         return format!("a list, each {}", kind(&schema["items"]));

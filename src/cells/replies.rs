@@ -1,4 +1,4 @@
-//! The replies of a cell, and whether they are as many as its prompts need.
+//! The replies of a cell. Their number must fit its prompts.
 
 use serde_json::Value;
 
@@ -14,10 +14,8 @@ impl Resolver<'_> {
     pub(super) fn script(&mut self) -> Script {
         let Some(forms) = &self.form.replies else {
             if !self.damaged.has_key("replies") {
-                let diagnostic = self
-                    .missing("the simulated provider has no reply")
-                    .allowed(format!("`replies`, {WHERE}"));
-                self.report(diagnostic);
+                let error = self.missing("the simulated provider has no reply");
+                self.reader.report(error.allowed(format!("`replies`, {WHERE}")));
             }
             return Script::default();
         };
@@ -38,7 +36,7 @@ impl Resolver<'_> {
         Script { replies }
     }
 
-    /// Whether a prompt is meant to have an image, readable or not.
+    /// Whether a prompt names an image, readable or not.
     fn has_image(&self) -> bool {
         let mut blocks = self.form.prompts.iter().flatten().flat_map(|prompt| &prompt.0);
         self.damaged.has_key("prompt")
@@ -59,17 +57,18 @@ impl Resolver<'_> {
             }
             (None, Some(error)) => Some(self.reply_error(path, form, error)),
             (None, None) => {
-                let diagnostic = self
-                    .at(path, "the reply is neither a message nor an error")
-                    .allowed("`content` or `error`");
-                self.report(diagnostic);
+                let error = self
+                    .reader
+                    .at(path, "the reply is neither a message nor an error");
+                self.reader.report(error.allowed("`content` or `error`"));
                 None
             }
             (Some(_), Some(_)) => {
-                let diagnostic = self
-                    .at(&path.then("error"), "`error` and `content` contradict each other")
-                    .hint("make two replies of them");
-                self.report(diagnostic);
+                self.reader.hinted(
+                    &path.then("error"),
+                    "`error` and `content` contradict each other",
+                    "make two replies of them",
+                );
                 None
             }
         }
@@ -82,10 +81,9 @@ impl Resolver<'_> {
             ("pace", form.pace.is_some()),
         ] {
             if given {
-                let diagnostic = self
-                    .at(&path.then(key), format!("an error has no `{key}`"))
-                    .hint("remove it, or answer with `content`");
-                self.report(diagnostic);
+                let message = format!("an error has no `{key}`");
+                let hint = "remove it, or answer with `content`";
+                self.reader.hinted(&path.then(key), message, hint);
             }
         }
         Reply::Error(ReplyError {
@@ -111,10 +109,11 @@ impl Resolver<'_> {
             let path = path.then("thinking");
             self.filled(&path, thinking);
             if thinking.contains("${") {
-                let diagnostic = self
-                    .at(&path, "a thinking block takes no placeholders")
-                    .hint("put them into a `text` block");
-                self.report(diagnostic);
+                self.reader.hinted(
+                    &path,
+                    "a thinking block takes no placeholders",
+                    "put them into a `text` block",
+                );
             }
             return Some(ReplyBlock::Thinking(thinking.clone()));
         }
@@ -130,27 +129,25 @@ impl Resolver<'_> {
                 Some(end) => &text[start..=start + end],
                 None => &text[start..],
             };
-            let diagnostic = match name {
-                "${tool_result}" if known.tool_called => continue,
-                "${image_colour}" if known.image => continue,
-                "${tool_result}" => self
-                    .at(
-                        path,
-                        "`${tool_result}` has nothing to stand for: no reply before this one calls a tool",
-                    )
-                    .hint("let an earlier reply hold a `tool_use` block"),
-                "${image_colour}" => self
-                    .at(
-                        path,
-                        "`${image_colour}` has nothing to stand for: no prompt has an image",
-                    )
-                    .hint("add an `image` block to `prompts`"),
-                _ => self
-                    .at(path, format!("unknown placeholder `{}`", shortened(name)))
-                    .allowed(listed(PLACEHOLDERS))
-                    .did_you_mean(name, PLACEHOLDERS),
-            };
-            self.report(diagnostic);
+            match name {
+                "${tool_result}" if known.tool_called => {}
+                "${image_colour}" if known.image => {}
+                "${tool_result}" => self.reader.hinted(
+                    path,
+                    "`${tool_result}` stands for nothing: no reply before this one calls a tool",
+                    "add a `tool_use` block to an earlier reply",
+                ),
+                "${image_colour}" => self.reader.hinted(
+                    path,
+                    "`${image_colour}` stands for nothing: no prompt has an image",
+                    "add an `image` block to `prompts`",
+                ),
+                _ => {
+                    let message = format!("unknown placeholder `{}`", shortened(name));
+                    let error = self.reader.at(path, message).allowed(listed(PLACEHOLDERS));
+                    self.reader.report(error.did_you_mean(name, PLACEHOLDERS));
+                }
+            }
         }
     }
 
@@ -173,27 +170,28 @@ impl Resolver<'_> {
         let path = KeyPath::of("replies");
         let diagnostic = if possible < wanted {
             let missing = too_few(finals.len(), wanted, direct);
-            numbers(self.at(&path, missing), finals.len(), wanted, direct)
+            numbers(self.reader.at(&path, missing), finals.len(), wanted, direct)
                 .hint("add a reply without `tool_use` for the request that brings a tool's result")
         } else if finals.len() > wanted {
             let path = path.then(finals[wanted - 1] + 1);
-            let diagnostic = self.at(&path, "no request gets this reply");
+            let diagnostic = self.reader.at(&path, "no request gets this reply");
             numbers(diagnostic, finals.len(), wanted, direct)
         } else if ends.last() == Some(&End::ToolCall) {
             let path = path.then(script.replies.len() - 1);
-            self.at(
-                &path,
-                "the last reply calls a tool and nothing answers its result",
-            )
-            .hint("add a reply for the request that brings the tool's result")
+            self.reader
+                .at(
+                    &path,
+                    "the last reply calls a tool and nothing answers its result",
+                )
+                .hint("add a reply for the request that brings the tool's result")
         } else {
             return;
         };
-        self.report(diagnostic);
+        self.reader.report(diagnostic);
     }
 }
 
-/// What the placeholders of a reply can stand for.
+/// Whether each placeholder of a reply stands for something.
 #[derive(Clone, Copy)]
 struct Placeholders {
     image: bool,

@@ -144,14 +144,6 @@ impl Resolver<'_> {
         }
     }
 
-    pub(super) fn report(&mut self, diagnostic: Diagnostic) {
-        self.reader.report(diagnostic);
-    }
-
-    pub(super) fn at(&self, path: &KeyPath, message: impl Into<String>) -> Diagnostic {
-        self.reader.at(path, message)
-    }
-
     /// A diagnostic for a key that no file of the cell has. It points at the feature's shared file, so that it is
     /// reported once for all cells that lack the key.
     pub(super) fn missing(&self, message: &str) -> Diagnostic {
@@ -171,10 +163,8 @@ impl Resolver<'_> {
 
     pub(super) fn filled(&mut self, path: &KeyPath, text: &str) {
         if text.trim().is_empty() {
-            let diagnostic = self
-                .at(path, "the text is empty")
-                .hint("providers refuse empty text");
-            self.report(diagnostic);
+            self.reader
+                .hinted(path, "the text is empty", "providers refuse empty text");
         }
     }
 
@@ -182,10 +172,11 @@ impl Resolver<'_> {
         let body = self.form.direct.clone()?;
         let path = KeyPath::of("direct");
         if body.get("stream") == Some(&Value::Bool(true)) {
-            let diagnostic = self
-                .at(&path.then("stream"), "a direct request is answered in one piece")
-                .hint("a stream is judged on what Claude Code shows: use `prompt`");
-            self.report(diagnostic);
+            self.reader.hinted(
+                &path.then("stream"),
+                "the reply to a direct request is not streamed",
+                "only what Claude Code prints can show a stream: use `prompt`",
+            );
         }
         Some(self.body(&path, body, "POST /v1/messages"))
     }
@@ -199,18 +190,15 @@ impl Resolver<'_> {
     /// The body of a request that the harness itself sends.
     fn body(&mut self, path: &KeyPath, body: serde_json::Map<String, Value>, of: &str) -> Value {
         if body.contains_key("model") {
-            let diagnostic = self
+            let error = self
                 .reader
-                .at_key(&path.then("model"), "the model is the trial's alias")
-                .hint("remove it");
-            self.report(diagnostic);
+                .at_key(&path.then("model"), "the model is the trial's alias");
+            self.reader.report(error.hint("remove it"));
         }
         let messages = body.get("messages").and_then(Value::as_array);
         if messages.is_none_or(Vec::is_empty) {
-            let diagnostic = self
-                .at(path, "the request has no `messages`")
-                .hint(format!("it is the body of `{of}`"));
-            self.report(diagnostic);
+            let hint = format!("it is the body of `{of}`");
+            self.reader.hinted(path, "the request has no `messages`", hint);
         }
         Value::Object(body)
     }
@@ -219,9 +207,9 @@ impl Resolver<'_> {
         let flags = self.form.flags.clone().unwrap_or_default();
         for found in reserved::flag_errors(&flags) {
             let path = KeyPath::of("flags").then(found.index);
-            let mut diagnostic = self.at(&path, found.message).hint(found.hint);
-            diagnostic.allowed = found.allowed;
-            self.report(diagnostic);
+            let mut error = self.reader.at(&path, found.message).hint(found.hint);
+            error.allowed = found.allowed;
+            self.reader.report(error);
         }
         flags
     }
@@ -234,17 +222,15 @@ impl Resolver<'_> {
                 && name
                     .bytes()
                     .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-            let at = |message: String| self.reader.at_key(&path, message);
-            let diagnostic = match usable {
-                true => reserved::variable_refusal(name)
-                    .map(|reason| at(format!("a cell may not set `{name}`: {reason}")).hint("remove it")),
-                false => Some(
-                    at(format!("`{name}` is not a name of a variable"))
-                        .allowed("letters, digits and `_`, no digit first"),
-                ),
-            };
-            if let Some(diagnostic) = diagnostic {
-                self.report(diagnostic);
+            if !usable {
+                let message = format!("`{name}` is not a name of a variable");
+                let error = self.reader.at_key(&path, message);
+                self.reader
+                    .report(error.allowed("letters, digits and `_`, no digit first"));
+            } else if let Some(reason) = reserved::variable_refusal(name) {
+                let message = format!("a cell may not set `{name}`: {reason}");
+                let error = self.reader.at_key(&path, message);
+                self.reader.report(error.hint("remove it"));
             }
         }
         env

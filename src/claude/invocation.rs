@@ -1,6 +1,5 @@
 //! The start of `claude`: argv, environment and standard input, made from a trial's data. Pure.
 
-use crate::wire::script::{Prompt, PromptBlock};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,6 +12,7 @@ use serde_json::{Value, json};
 use crate::env::{self, Secret, Variables};
 use crate::ids::TrialKey;
 use crate::process::{Launch, ProcessTag, RunId};
+use crate::wire::script::{Prompt, PromptBlock};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
@@ -74,15 +74,8 @@ const MAX_RETRIES: &str = "2";
 impl Invocation {
     /// The arguments, without the program's name.
     pub fn argv(&self) -> Vec<OsString> {
-        let mut argv: Vec<OsString> = [
-            "-p",
-            "--output-format",
-            "stream-json",
-            "--verbose",
-            "--include-partial-messages",
-        ]
-        .map(OsString::from)
-        .to_vec();
+        let printing = "-p --output-format stream-json --verbose --include-partial-messages";
+        let mut argv: Vec<OsString> = printing.split(' ').map(OsString::from).collect();
         if self.single_text().is_none() {
             argv.extend(["--input-format", "stream-json"].map(OsString::from));
         }
@@ -128,14 +121,11 @@ impl Invocation {
 
     /// The lines for standard input, one for each prompt; empty if the prompt is an argument.
     pub fn stdin_messages(&self) -> Vec<String> {
-        match self.single_text() {
-            Some(_) => Vec::new(),
-            None => self
-                .prompts
-                .iter()
-                .map(|prompt| format!("{}\n", stdin_message(prompt)))
-                .collect(),
+        if self.single_text().is_some() {
+            return Vec::new();
         }
+        let messages = self.prompts.iter().map(stdin_message);
+        messages.map(|message| format!("{message}\n")).collect()
     }
 
     pub fn folders(&self) -> [PathBuf; 4] {

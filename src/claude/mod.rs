@@ -20,10 +20,10 @@
 //!   prints the missing `content_block_stop` and `message_stop`, but no `message_delta`, and logs it.
 //! - A stream without any event is requested again without streaming, unless
 //!   `CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK` is set.
-//! - Processes of the Bash tool inherit our environment variables, even in a session of their own.
-//! - Subagents use the model of `CLAUDE_CODE_SUBAGENT_MODEL`, else the one of `--model`. No request of a print run used
-//!   another model: tried with a plain prompt, a Bash call, a failed `WebFetch`, `--resume` and `--continue`. The end of a
-//!   subagent causes one more request and one more `result`.
+//! - Processes of the Bash tool inherit our environment variables, even in another session.
+//! - Subagents use the model of `CLAUDE_CODE_SUBAGENT_MODEL`, else of `--model`. No request of a print run used another
+//!   model: tried with a plain prompt, a Bash call, a failed `WebFetch`, `--resume` and `--continue`. The end of a subagent
+//!   causes one more request and one more `result`.
 
 mod debug_log;
 mod invocation;
@@ -44,7 +44,7 @@ pub use progress::ClaudeProgress;
 
 use crate::clock::now_ms;
 use crate::evidence::{Exit, Killed};
-use crate::process::{Line, Next, Piped};
+use crate::process::{Line, Piped};
 use crate::transcript::{ApiRetry, Event, TimedEvent, Transcript};
 use progress::ProgressTracker;
 
@@ -69,7 +69,7 @@ pub fn is_permanent(status: u16) -> bool {
     (400..500).contains(&status) && ![408, 409, 425, 429].contains(&status)
 }
 
-/// Runs `claude` to its end. It sends each prompt after the reply to the one before, and none after a failure.
+/// Runs `claude` to its end. It sends each prompt after the reply to the previous prompt, and none after a failure.
 ///
 /// It kills `claude` and all its children at the deadline, when `claude` announces a wait past the deadline, and when
 /// `claude` announces a retry that cannot succeed. No process is left when this returns.
@@ -89,7 +89,7 @@ pub async fn run(
     };
     let killed = loop {
         match timeout_at(watch.deadline, piped.next()).await {
-            Ok(Next::Line(line)) => {
+            Ok(Some(line)) => {
                 let seen = watch.line(line, &mut on_progress);
                 match seen.succeeded {
                     Some(true) => prompts.send_next(),
@@ -101,7 +101,7 @@ pub async fn run(
                     break seen.kill;
                 }
             }
-            Ok(Next::Closed | Next::Ended) => break None,
+            Ok(None) => break None,
             Err(_) => break Some(Killed::Deadline),
         }
     };

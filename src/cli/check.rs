@@ -1,6 +1,5 @@
-//! `compat check`: all faults of the manifest and the cells. Starts nothing.
+//! `compat check`: all errors in the manifest, the cells and the mutants. Starts nothing.
 
-use crate::text::closest;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,34 +8,33 @@ use anyhow::{Context as _, bail};
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
-use super::files::Output;
 use super::print::status;
-use crate::document::Diagnostic;
-use crate::document::render::{self, Format};
+use super::project::{self, INVALID, RootFlag};
+use crate::document::render::Format;
 use crate::files::mutant_files::{self, MUTANTS};
 use crate::files::project::{CELLS, MANIFEST, PROXY_CONFIG, Project};
+use crate::text::{counted, suggestion};
 
 /// Check the manifest, the cells and the mutants
 ///
-/// Reads `manifest.yaml`, `proxy_config.yaml`, every cell and every mutant, and shows all their faults at once, each with its place. Nothing
-/// is started. What is still to be written (a `todo`) is a note, and no fault. The exit status is 0 if there are no faults, 3 if there
-/// are some.
+/// Reads `manifest.yaml`, `proxy_config.yaml`, every cell and every mutant. Shows all errors at once, each with its file and
+/// line. Starts nothing. An expectation that is not written yet (a `todo`) is a note, not an error. The exit status is 0 without
+/// errors and 3 with errors.
 #[derive(Args, Debug)]
 #[command(
     after_long_help = "Examples:\n  compat check\n  compat check cells/vision\n  compat check --format github"
 )]
 pub struct Arguments {
-    /// Files or folders to check; all of the project if none is given
+    /// Files or folders to check; the whole project if none is given
     pub paths: Vec<PathBuf>,
-    /// How the faults are written: for a reader, as JSON, or as annotations of GitHub or GitLab
+    /// The format of the errors
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// The folder that holds `manifest.yaml` [default: the nearest one upwards]
-    #[arg(long, value_name = "FOLDER")]
-    pub root: Option<PathBuf>,
+    #[command(flatten)]
+    pub root: RootFlag,
 }
 
-// The core knows no command line, so the names of its formats are here.
+// Here and not in `document`: the core knows no command line.
 impl ValueEnum for Format {
     fn value_variants<'a>() -> &'a [Self] {
         &[Self::Text, Self::Json, Self::Github, Self::Gitlab]
@@ -53,65 +51,34 @@ impl ValueEnum for Format {
     }
 }
 
-/// The exit status for faults in the project's files.
-pub(super) const FAULTS: u8 = 3;
-
-/// Runs the command.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let current = std::env::current_dir().context("the working directory is gone")?;
-    let root = root(arguments.root.as_deref(), &current)?;
-    let paths = relative(&root, &current, &arguments.paths)?;
-    let (faults, notes, cells) = match Project::open(&root) {
+    let root = arguments.root.find()?;
+    let paths = relative(&root, &arguments.paths)?;
+    let (errors, notes, cells) = match Project::open(&root) {
         Ok(project) => {
-            let mut faults = project.check(&paths);
-            faults.extend(mutant_files::check(&project, &paths));
-            (faults, project.notes(&paths), project.selected(&paths).len())
+            let mut errors = project.check(&paths);
+            errors.extend(mutant_files::check(&project, &paths));
+            (errors, project.notes(&paths), project.selected(&paths).len())
         }
-        Err(faults) => (faults, Vec::new(), 0),
+        Err(errors) => (errors, Vec::new(), 0),
     };
     for path in paths.iter().filter(|path| !is_checked(path)) {
         status!(
-            "`{}` is none of the files that are checked: `{MANIFEST}`, `{PROXY_CONFIG}`, `{CELLS}/`, `{MUTANTS}/`",
+            "`{}` is not checked: only `{MANIFEST}`, `{PROXY_CONFIG}`, `{CELLS}/` and `{MUTANTS}/` are",
             path.display()
         );
     }
-    print(&[&notes[..], &faults[..]].concat(), arguments.format);
+    project::print(&[&notes[..], &errors[..]].concat(), arguments.format);
     if arguments.format == Format::Text {
-        conclude(&faults, &notes, cells);
+        print_summary(errors.len(), notes.len(), cells);
     }
-    Ok(if faults.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(FAULTS)
+    Ok(match errors.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(INVALID),
     })
 }
 
-/// Opens the project at `root`, or shows its faults: then the exit status that says so.
-pub(super) fn open(root: &Path) -> Result<Project, ExitCode> {
-    Project::open(root).map_err(|faults| {
-        print(&faults, Format::Text);
-        ExitCode::from(FAULTS)
-    })
-}
-
-/// The project's root: the one that is named, or the nearest from `current` upwards.
-pub(super) fn root(named: Option<&Path>, current: &Path) -> anyhow::Result<PathBuf> {
-    match named {
-        Some(root) => Ok(root.to_owned()),
-        None => Project::find_root(current).with_context(|| {
-            format!("no `{MANIFEST}` here or in a folder above; name its folder with `--root`")
-        }),
-    }
-}
-
-pub(super) fn print(faults: &[Diagnostic], format: Format) {
-    // The colours are taken out again where the reader cannot see them.
-    if let Err(error) = Output::Standard.write(&render::render(faults, format, true)) {
-        status!("error: {error:#}");
-    }
-}
-
-/// Whether `path` names or holds something that is read.
+/// Whether `path` is or contains a file that the command reads.
 fn is_checked(path: &Path) -> bool {
     let first = path.iter().next();
     path == Path::new(".")
@@ -120,21 +87,21 @@ fn is_checked(path: &Path) -> bool {
             .any(|known| first == Some(known.as_ref()))
 }
 
-fn conclude(faults: &[Diagnostic], notes: &[Diagnostic], cells: usize) {
-    let notes = match notes.len() {
+fn print_summary(errors: usize, notes: usize, cells: usize) {
+    let notes = match notes {
         0 => String::new(),
-        1 => ", 1 note".to_owned(),
-        number => format!(", {number} notes"),
+        notes => format!(", {}", counted(notes, "note")),
     };
-    match faults.len() {
-        0 if cells == 0 => status!("no faults{notes}"),
-        0 => status!("{cells} cells, no faults{notes}"),
-        1 => status!("1 fault{notes}"),
-        number => status!("{number} faults{notes}"),
+    match errors {
+        0 if cells == 0 => status!("no errors{notes}"),
+        0 => status!("{}, no errors{notes}", counted(cells, "cell")),
+        errors => status!("{}{notes}", counted(errors, "error")),
     }
 }
 
-fn relative(root: &Path, current: &Path, paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+/// `paths` relative to `root`.
+fn relative(root: &Path, paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let current = project::current_dir()?;
     let root = root
         .canonicalize()
         .with_context(|| format!("the folder `{}`", root.display()))?;
@@ -161,7 +128,7 @@ fn relative(root: &Path, current: &Path, paths: &[PathBuf]) -> anyhow::Result<Ve
         .collect()
 }
 
-/// What beside a path that is not there was probably meant.
+/// A suggestion for a path that does not exist: a similar name in its folder.
 fn beside(path: &Path) -> String {
     let names: Vec<String> = path
         .parent()
@@ -171,8 +138,5 @@ fn beside(path: &Path) -> String {
         .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
         .collect();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    match closest(&name, names.iter().map(String::as_str)) {
-        Some(close) => format!(" (did you mean `{close}`?)"),
-        None => String::new(),
-    }
+    suggestion(&name, names.iter().map(String::as_str))
 }

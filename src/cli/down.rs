@@ -1,14 +1,13 @@
 //! `compat down`: stops the warm session.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
 use tokio::runtime::Runtime;
 
-use super::check;
 use super::print::status;
+use super::project::RootFlag;
 use crate::env::Environment;
 use crate::session::daemon::{self, StateDir};
 
@@ -18,14 +17,12 @@ use crate::session::daemon::{self, StateDir};
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:\n  compat down")]
 pub struct Arguments {
-    /// The folder that contains `manifest.yaml` [default: the nearest one upwards]
-    #[arg(long, value_name = "FOLDER")]
-    pub root: Option<PathBuf>,
+    #[command(flatten)]
+    pub root: RootFlag,
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let current = std::env::current_dir().context("the working directory is gone")?;
-    let root = check::root(arguments.root.as_deref(), &current)?;
+    let root = arguments.root.find()?;
     let state = StateDir::of(&Environment::from_process(), &root)?;
     let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
     match runtime.block_on(daemon::end(&state)) {

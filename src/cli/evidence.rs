@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use super::check;
+use super::project::{self, RootFlag};
 use crate::env::{self, Environment};
 use crate::evidence::Evidence;
 use crate::ids::TrialName;
@@ -24,9 +24,9 @@ pub(super) struct RecordedTrial {
 }
 
 /// `trial` is `feature::provider::tier`, or a folder of evidence.
-pub(super) fn recorded(trial: &str, root: Option<&Path>) -> anyhow::Result<RecordedTrial> {
-    let current = std::env::current_dir().context("the working directory is gone")?;
-    let root = check::root(root, &current);
+pub(super) fn recorded(trial: &str, root: &RootFlag) -> anyhow::Result<RecordedTrial> {
+    let current = project::current_dir()?;
+    let root = root.find();
     let (folder, name, result) = if current.join(trial).is_dir() {
         let result = root
             .ok()

@@ -1,35 +1,33 @@
-//! `compat explain`: a cell as it is run, with the file and line that each part comes from. Starts nothing.
+//! `compat explain`: shows the keys of a cell, each with its file and line. Starts nothing.
 
-use crate::cells::{CellBody, Origin, Test};
-use crate::document::Place;
-use crate::expectation::Expectation;
-use crate::text::{closest, listed};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::check::{self, FAULTS};
 use super::files::Output;
+use super::project::{InvalidFiles, RootFlag};
+use crate::cells::Origin;
 use crate::claude::{Endpoint, Invocation};
-use crate::document::render::Format;
 use crate::env::{Secret, Variables};
+use crate::expectation::Expectation;
 use crate::files::Project;
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TrialKey, TrialName};
 use crate::plan::{Planned, selection};
 use crate::process::RunId;
+use crate::text::{listed, suggestion};
 
-/// Show a cell as it is run
+/// Show all keys of a cell
 ///
-/// The merged keys of a cell, each with the file and line that it comes from: what is said to Claude Code, with which flags
-/// and variables, what the simulated provider answers, and what is judged on which side. Of one trial also how it is run, and
-/// the whole command line and environment of Claude Code, in which GATEWAY, KEY, FOLDER and SESSION stand for what a run mints.
-/// Nothing is started. The exit status is 3 if the cell has faults.
+/// Shows the merged keys of a cell, each with its file and line: prompts, flags, variables, replies of the simulated provider, and
+/// expectations, each with the side that it is judged on. For a trial it also shows the command line and the environment of Claude
+/// Code. GATEWAY, KEY, FOLDER and SESSION stand for values that each run creates. Starts nothing. The exit status is 3 if the cell
+/// has errors.
 #[derive(Args, Debug)]
 #[command(
     after_long_help = "Examples:\n  compat explain tool_use::bedrock_invoke\n  compat explain extended_thinking::vertex_ai::opus\n  compat explain vision::anthropic::haiku --json"
@@ -40,20 +38,14 @@ pub struct Arguments {
     /// Write JSON
     #[arg(long)]
     pub json: bool,
-    /// The folder that holds `manifest.yaml` [default: the nearest one upwards]
-    #[arg(long, value_name = "FOLDER")]
-    pub root: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    pub root: RootFlag,
 }
 
-/// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let current = std::env::current_dir().context("the working directory is gone")?;
-    let project = match check::open(&check::root(arguments.root.as_deref(), &current)?) {
-        Ok(project) => project,
-        Err(status) => return Ok(status),
-    };
-    let (cell, tier) = find(&project, &arguments.name)?;
-    let tiers: Vec<TierId> = match tier {
+    let project = arguments.root.open()?;
+    let (id, tier) = find(&project, &arguments.name)?;
+    let tiers = match tier {
         Some(tier) => vec![tier],
         None => project
             .manifest
@@ -62,39 +54,21 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             .map(|tier| tier.id.clone())
             .collect(),
     };
-    let read = project
-        .cell(&cell)
-        .and_then(|checked| Ok((checked, project.origins(&cell)?)));
-    let (checked, origins) = match read {
-        Ok(read) => read,
-        Err(faults) => {
-            check::print(&faults, Format::Text);
-            return Ok(ExitCode::from(FAULTS));
-        }
-    };
-    let aliases = aliases(&project, &cell, &tiers);
-    let started: Vec<Started> = match &checked.body {
-        CellBody::Test(test) => aliases
-            .iter()
-            .map(|(tier, alias)| Started::of(&cell.trial(tier), test, alias))
-            .collect(),
-        CellBody::NotApplicable(_) => Vec::new(),
-    };
+    let cell = project.cell(&id).map_err(InvalidFiles)?;
     let explained = Explained {
-        cell: &cell,
-        started: &started,
-        aliases: &aliases,
-        origins: &origins,
-        expectations: match &checked.body {
-            CellBody::Test(test) => &test.expectations,
-            CellBody::NotApplicable(_) => &[],
-        },
-        tiers: &tiers,
+        origins: project.origins(&id).map_err(InvalidFiles)?,
+        expectations: cell.test().map_or(&[], |test| &test.expectations),
+        trials: tiers
+            .iter()
+            .filter_map(|tier| ExplainedTrial::new(&project, id.trial(tier)))
+            .collect(),
+        tiers,
+        id,
     };
-    match arguments.json {
-        true => Output::Standard.write(&format!("{:#}\n", explained.json()))?,
-        false => Output::Standard.write(&explained.text())?,
-    }
+    Output::Standard.write(&match arguments.json {
+        true => format!("{:#}\n", explained.json()),
+        false => explained.text(),
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -110,21 +84,16 @@ fn find(project: &Project, name: &str) -> anyhow::Result<(CellId, Option<TierId>
             selection::did_you_mean(name, &names)
         ),
     };
-    let id = CellId {
-        feature: FeatureId::new(feature),
-        provider: ProviderId::new(provider),
-    };
+    let id = CellId::new(&FeatureId::new(feature), &ProviderId::new(provider));
     if !cells.contains(&id) {
         if project.missing().contains(&id) {
             bail!(
-                "`{id}` has no file yet: `{}` would be it",
+                "`{id}` has no file: create `{}`",
                 Project::cell_file(&id).display()
             );
         }
-        match closest(&id.to_string(), names.iter().map(String::as_str)) {
-            Some(close) => bail!("there is no cell `{id}`; did you mean `{close}`?"),
-            None => bail!("there is no cell `{id}`; `compat check` reads all that there are"),
-        }
+        let similar = suggestion(&id.to_string(), names.iter().map(String::as_str));
+        bail!("there is no cell `{id}`{similar}");
     }
     if let Some(tier) = tier.as_ref().filter(|tier| project.manifest.tier(tier).is_none()) {
         let tiers = project.manifest.tiers.iter().map(|tier| tier.id.as_str());
@@ -136,28 +105,26 @@ fn find(project: &Project, name: &str) -> anyhow::Result<(CellId, Option<TierId>
     Ok((id, tier))
 }
 
-fn aliases(project: &Project, cell: &CellId, tiers: &[TierId]) -> Vec<(TierId, String)> {
-    let alias = |tier: &TierId| match project.plan(None, &cell.trial(tier)) {
-        Planned::Run(run) => Some((tier.clone(), run.alias)),
-        Planned::Broken(_) | Planned::NotApplicable(_) => None,
-    };
-    tiers.iter().filter_map(alias).collect()
-}
-
-/// How a trial is run, and how `claude` is started then: what a run mints stands in words.
-struct Started {
-    trial: TrialName,
+/// How a trial runs, with words for the values that each run creates.
+struct ExplainedTrial {
+    name: TrialName,
+    alias: String,
     argv: Vec<String>,
     environment: Vec<(String, String)>,
 }
 
-impl Started {
-    fn of(trial: &TrialName, test: &Test, alias: &str) -> Self {
+impl ExplainedTrial {
+    /// `None` if the trial does not run.
+    fn new(project: &Project, name: TrialName) -> Option<Self> {
+        let Planned::Run(planned) = project.plan(None, &name) else {
+            return None;
+        };
+        let test = planned.test();
         let invocation = Invocation {
             program: "claude".into(),
             run: RunId(Uuid::nil()),
             key: TrialKey(Uuid::nil()),
-            model: alias.to_owned(),
+            model: planned.alias.clone(),
             prompts: test.prompts.clone(),
             flags: test.flags.clone(),
             variables: test.env.clone(),
@@ -171,29 +138,25 @@ impl Started {
         };
         let session = Uuid::nil().to_string();
         let in_words = |text: &OsStr| text.to_string_lossy().replace(&session, "SESSION");
-        let program = [OsString::from("claude")];
-        Self {
-            trial: trial.clone(),
-            argv: program
-                .iter()
-                .chain(&invocation.argv())
-                .map(|word| in_words(word))
-                .collect(),
-            environment: invocation
-                .environment()
-                .iter()
+        let argv = invocation.argv();
+        let words = argv.iter().map(|word| in_words(word));
+        let environment = invocation.environment();
+        let variables = environment.iter();
+        Some(Self {
+            name,
+            alias: planned.alias,
+            argv: std::iter::once("claude".to_owned()).chain(words).collect(),
+            environment: variables
                 .map(|(name, value)| (in_words(name), in_words(value)))
                 .collect(),
-        }
+        })
     }
 
     fn text(&self) -> String {
         let words: Vec<String> = self.argv.iter().map(|word| shell_word(word)).collect();
-        let mut out = format!("\nrun  {}\n", self.trial);
-        let _ = writeln!(out, "  cargo test --test compat -- --exact {}", self.trial);
-        let _ = writeln!(out, "\ncommand line  {}", self.trial);
-        let _ = writeln!(out, "  {}", words.join(" "));
-        let _ = writeln!(out, "\nenvironment  {}", self.trial);
+        let (name, words) = (&self.name, words.join(" "));
+        let mut out = format!("\nrun  {name}\n  cargo test --test compat -- --exact {name}\n");
+        let _ = writeln!(out, "\ncommand line  {name}\n  {words}\n\nenvironment  {name}");
         for (name, value) in &self.environment {
             let _ = writeln!(out, "  {name}={value}");
         }
@@ -207,15 +170,15 @@ impl Started {
             .map(|(name, value)| (name.clone(), value.as_str().into()))
             .collect();
         json!({
-            "trial": self.trial,
-            "run": ["cargo", "test", "--test", "compat", "--", "--exact", self.trial.to_string()],
+            "trial": self.name,
+            "run": ["cargo", "test", "--test", "compat", "--", "--exact", self.name.to_string()],
             "command_line": self.argv,
             "environment": environment,
         })
     }
 }
 
-/// `word` as a POSIX shell takes it.
+/// `word`, quoted for a POSIX shell if necessary.
 fn shell_word(word: &str) -> String {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_./=:@,+".contains(character);
     match !word.is_empty() && word.chars().all(is_plain) {
@@ -225,12 +188,11 @@ fn shell_word(word: &str) -> String {
 }
 
 struct Explained<'a> {
-    cell: &'a CellId,
-    started: &'a [Started],
-    aliases: &'a [(TierId, String)],
-    origins: &'a [Origin],
+    id: CellId,
+    tiers: Vec<TierId>,
+    trials: Vec<ExplainedTrial>,
+    origins: Vec<Origin>,
     expectations: &'a [Expectation],
-    tiers: &'a [TierId],
 }
 
 impl Explained<'_> {
@@ -241,39 +203,41 @@ impl Explained<'_> {
             .find(|expectation| expectation.name == name)
     }
 
-    /// Whether the key matters to one of the tiers that are shown.
-    fn shows(&self, origin: &Origin) -> bool {
-        self.expectation(&origin.key)
-            .is_none_or(|expectation| self.tiers.iter().any(|tier| expectation.applies_to(tier)))
-    }
-
-    fn shown(&self) -> impl Iterator<Item = &Origin> {
-        self.origins.iter().filter(|origin| self.shows(origin))
+    /// The keys that apply to one of the tiers.
+    fn keys(&self) -> impl Iterator<Item = &Origin> {
+        let applies = |expectation: &Expectation| self.tiers.iter().any(|tier| expectation.applies_to(tier));
+        let origins = self.origins.iter();
+        origins.filter(move |origin| self.expectation(&origin.key).is_none_or(applies))
     }
 
     fn text(&self) -> String {
-        let mut out = format!("{}\n", self.cell);
-        for (tier, alias) in self.aliases {
-            let _ = writeln!(out, "  {tier}: asks the gateway for `{alias}`");
+        let mut out = format!("{}\n", self.id);
+        for trial in &self.trials {
+            let _ = writeln!(
+                out,
+                "  {}: asks the gateway for `{}`",
+                trial.name.tier, trial.alias
+            );
         }
-        for origin in self.shown() {
+        for origin in self.keys() {
             let side = self
                 .expectation(&origin.key)
                 .map(side)
                 .map_or_else(String::new, |side| format!("  judged on {side}"));
-            let _ = writeln!(out, "\n{}  {}{side}", origin.key, place(&origin.place));
+            let (file, line) = (origin.place.file.display(), origin.place.line);
+            let _ = writeln!(out, "\n{}  {file}:{line}{side}", origin.key);
             lines(&origin.value, 1, &mut out);
         }
-        // Of several tiers they differ by the model alone.
-        if let [started] = self.started {
-            out.push_str(&started.text());
+        // The command lines of several tiers differ only in the model.
+        if let [trial] = &self.trials[..] {
+            out.push_str(&trial.text());
         }
         out
     }
 
     fn json(&self) -> Value {
         let keys: Vec<Value> = self
-            .shown()
+            .keys()
             .map(|origin| {
                 json!({
                     "key": origin.key,
@@ -284,13 +248,13 @@ impl Explained<'_> {
                 })
             })
             .collect();
-        let aliases: serde_json::Map<String, Value> = self
-            .aliases
-            .iter()
-            .map(|(tier, alias)| (tier.to_string(), alias.as_str().into()))
+        let trials = self.trials.iter();
+        let aliases: serde_json::Map<String, Value> = trials
+            .clone()
+            .map(|trial| (trial.name.tier.to_string(), trial.alias.as_str().into()))
             .collect();
-        let started: Vec<Value> = self.started.iter().map(Started::json).collect();
-        json!({ "cell": self.cell.to_string(), "aliases": aliases, "keys": keys, "trials": started })
+        let trials: Vec<Value> = trials.map(ExplainedTrial::json).collect();
+        json!({ "cell": self.id.to_string(), "aliases": aliases, "keys": keys, "trials": trials })
     }
 }
 
@@ -301,56 +265,42 @@ fn side(expectation: &Expectation) -> &'static str {
     }
 }
 
-fn place(place: &Place) -> String {
-    format!("{}:{}", place.file.display(), place.line)
-}
-
-/// `value` as indented lines: a value tree without the quotes and braces of JSON where it can do without.
+/// Writes `value` as indented lines, without the quotes and braces of JSON where possible.
 fn lines(value: &Value, depth: usize, out: &mut String) {
-    let indent = "  ".repeat(depth);
     match value {
         Value::Object(map) => {
             for (key, value) in map {
-                match scalar(value) {
-                    Some(text) => {
-                        let _ = writeln!(out, "{indent}{key}: {text}");
-                    }
-                    None => {
-                        let _ = writeln!(out, "{indent}{key}:");
-                        lines(value, depth + 1, out);
-                    }
-                }
+                entry(&format!("{key}:"), value, depth, out);
             }
         }
         Value::Array(items) => {
             for (number, item) in (1..).zip(items) {
-                match scalar(item) {
-                    Some(text) => {
-                        let _ = writeln!(out, "{indent}{number}. {text}");
-                    }
-                    None => {
-                        let _ = writeln!(out, "{indent}{number}.");
-                        lines(item, depth + 1, out);
-                    }
-                }
+                entry(&format!("{number}."), item, depth, out);
             }
         }
         scalar => {
-            let _ = writeln!(out, "{indent}{scalar}");
+            let _ = writeln!(out, "{}{scalar}", "  ".repeat(depth));
         }
     }
 }
 
-/// A value that fits a line.
-fn scalar(value: &Value) -> Option<String> {
+fn entry(label: &str, value: &Value, depth: usize, out: &mut String) {
+    let indent = "  ".repeat(depth);
+    if fits_line(value) {
+        let _ = writeln!(out, "{indent}{label} {value}");
+    } else {
+        let _ = writeln!(out, "{indent}{label}");
+        lines(value, depth + 1, out);
+    }
+}
+
+fn fits_line(value: &Value) -> bool {
     const WIDTH: usize = 110;
     let is_small = |value: &Value| !value.is_object() && !value.is_array();
-    let fits = match value {
-        Value::Object(map) => {
-            map.len() <= 2 && map.values().all(is_small) && value.to_string().len() <= WIDTH
-        }
-        Value::Array(items) => items.iter().all(is_small) && value.to_string().len() <= WIDTH,
-        _ => true,
+    let has_small_values = match value {
+        Value::Object(map) => map.len() <= 2 && map.values().all(is_small),
+        Value::Array(items) => items.iter().all(is_small),
+        _ => return true,
     };
-    fits.then(|| value.to_string())
+    has_small_values && value.to_string().len() <= WIDTH
 }

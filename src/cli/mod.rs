@@ -14,6 +14,7 @@ mod matrix;
 mod mutants;
 mod new;
 mod print;
+mod project;
 mod provider;
 mod publish;
 mod repro;
@@ -78,9 +79,6 @@ fn command() -> clap::Command {
     Compat::command()
 }
 
-/// The exit status of a failed command.
-const FAILED: u8 = 1;
-
 /// Runs the command in the process's arguments.
 pub fn main() -> ExitCode {
     if let Some(code) = crate::process::run_hidden_mode_if_asked() {
@@ -108,8 +106,5 @@ pub fn main() -> ExitCode {
         Command::Versions(arguments) => versions::run(arguments),
         Command::Watch(arguments) => watch::run(&arguments),
     };
-    result.unwrap_or_else(|error| {
-        print::status!("error: {error:#}");
-        ExitCode::from(FAILED)
-    })
+    result.unwrap_or_else(|error| project::report(&error))
 }

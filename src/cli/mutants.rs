@@ -1,20 +1,18 @@
 //! `compat mutants`: runs the matrix with seeded gateway bugs, and reports which cells caught them.
 
 use super::print::{TextOrJson, output, status};
-use crate::document::render::Format;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::check;
 use super::files::Output;
+use super::project::{InvalidFiles, RootFlag};
 use crate::env::{self, Environment};
 use crate::files::Project;
 use crate::files::mutant_files;
@@ -52,18 +50,12 @@ pub struct Arguments {
     /// List the mutants and run nothing
     #[arg(long)]
     pub list: bool,
-    /// The folder that contains `manifest.yaml` [default: the nearest one upwards]
-    #[arg(long, value_name = "FOLDER")]
-    pub root: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    pub root: RootFlag,
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let current = std::env::current_dir().context("the working directory is gone")?;
-    let root = check::root(arguments.root.as_deref(), &current)?;
-    let project = match check::open(&root) {
-        Ok(project) => project,
-        Err(status) => return Ok(status),
-    };
+    let project = arguments.root.open()?;
     let tier = TierId::new(&arguments.tier);
     anyhow::ensure!(
         project.manifest.tier(&tier).is_some(),
@@ -72,10 +64,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // A broken cell would be skipped, and could not catch its mutants.
     let (mutants, mut faults) = mutant_files::read(&project);
     faults.extend(project.check(&[]));
-    if !faults.is_empty() {
-        check::print(&faults, Format::Text);
-        return Ok(ExitCode::from(check::FAULTS));
-    }
+    anyhow::ensure!(faults.is_empty(), InvalidFiles(faults));
     let is_whole = arguments.filters.is_empty() && !arguments.quick;
     let mutants = campaign::selected(mutants, &arguments.filters, arguments.quick);
     anyhow::ensure!(

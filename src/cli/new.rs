@@ -1,24 +1,24 @@
-//! `compat new`: a row or a column that is not written yet. Starts nothing.
+//! `compat new`: begins a row or a column. Starts nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand};
 
-use super::check;
 use super::print::status;
+use super::project::RootFlag;
 use crate::authoring::manifest_text::{self, Edited};
 use crate::authoring::stub;
-use crate::files::new_files::NewFiles;
+use crate::files::atomic_write;
 use crate::files::project::{CELLS, MANIFEST, PROVIDERS, PROXY_CONFIG, Project, SHARED};
 use crate::ids::ProviderId;
 use crate::wire::Route;
 
 /// Begin a row or a column
 ///
-/// The new file is valid and red: each of its trials fails with "write me" until its author has written it. Existing files
-/// are never overwritten, and either all files are written or none.
+/// The new file is valid, and each of its trials fails with "write me" until its author has written it. The command never
+/// overwrites a file. If it fails, it changes nothing.
 #[derive(Args, Debug)]
 #[command(
     after_long_help = "Examples:\n  compat new feature pdf_input --name \"PDF input\"\n  compat new provider azure_foundry --alias \"{model}-foundry\""
@@ -26,9 +26,8 @@ use crate::wire::Route;
 pub struct Arguments {
     #[command(subcommand)]
     what: What,
-    /// The folder that holds `manifest.yaml` [default: the nearest one upwards]
-    #[arg(long, value_name = "FOLDER", global = true)]
-    root: Option<PathBuf>,
+    #[command(flatten)]
+    root: RootFlag,
 }
 
 #[derive(Debug, Subcommand)]
@@ -50,14 +49,14 @@ struct NewFeature {
     /// The feature's name for readers of the matrix
     #[arg(long)]
     name: String,
-    /// The row that it comes after; the last one if not given
+    /// The row before the new row [default: the last one]
     #[arg(long, value_name = "FEATURE")]
     after: Option<String>,
 }
 
 /// Begin a column: its entries in the manifest, and its file in `cells/_providers`
 ///
-/// The steps that no command can do (the gateway's deployments, the facts about the provider) are listed with file and line.
+/// Prints the steps that remain (the gateway's deployments, the facts about the provider), with file and line.
 #[derive(Args, Debug)]
 #[command(
     after_long_help = "Examples:\n  compat new provider azure_foundry\n  compat new provider azure_foundry --alias \"foundry/{model}\""
@@ -65,43 +64,36 @@ struct NewFeature {
 struct NewProvider {
     /// The provider's name in paths, filters and results: lower case, digits and `_`
     id: String,
-    /// The gateway's alias for a tier's model there; `{model}` stands for the model [default: `{model}-` and the id with `-`]
+    /// The gateway's alias for a tier's model; `{model}` stands for the model [default: `{model}-` and the id with `-`]
     #[arg(long, value_name = "PATTERN")]
     alias: Option<String>,
 }
 
-/// Runs the command.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let current = std::env::current_dir().context("the working directory is gone")?;
-    let root = check::root(arguments.root.as_deref(), &current)?;
-    let project = match check::open(&root) {
-        Ok(project) => project,
-        Err(status) => return Ok(status),
-    };
+    let project = arguments.root.open()?;
     match &arguments.what {
-        What::Feature(new) => new.run(&project),
-        What::Provider(new) => new.run(&project),
+        What::Feature(new) => new.run(&project)?,
+        What::Provider(new) => new.run(&project)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn manifest_text(project: &Project) -> anyhow::Result<String> {
     std::fs::read_to_string(project.root.join(MANIFEST)).with_context(|| format!("reading `{MANIFEST}`"))
 }
 
-/// Writes `new` and the changed manifest, both or neither.
-fn write(project: &Project, new: PathBuf, text: String, manifest: Edited) -> anyhow::Result<()> {
-    let files = NewFiles {
-        new: vec![(new.clone(), text)],
-        changed: Some((MANIFEST.into(), manifest.text)),
-    };
-    files.write(&project.root)?;
+/// Writes the file `new` and the changed manifest, both or neither.
+fn write(project: &Project, new: &Path, text: &str, manifest: &Edited) -> anyhow::Result<()> {
+    let file = new.display();
+    ensure!(!project.root.join(new).exists(), "`{file}` exists already");
+    atomic_write::create_and_change(&project.root, (new, text), (MANIFEST.as_ref(), &manifest.text))?;
     status!("changed {MANIFEST}:{}", manifest.line);
-    status!("wrote   {}", new.display());
+    status!("wrote   {file}");
     Ok(())
 }
 
 impl NewFeature {
-    fn run(&self, project: &Project) -> anyhow::Result<ExitCode> {
+    fn run(&self, project: &Project) -> anyhow::Result<()> {
         let edited = manifest_text::with_feature(
             &manifest_text(project)?,
             &self.id,
@@ -115,25 +107,25 @@ impl NewFeature {
             folder.display()
         );
         let shared = folder.join(SHARED);
-        write(project, shared.clone(), stub::feature(&self.name), edited)?;
+        write(project, &shared, &stub::feature(&self.name), &edited)?;
         let first = first_to_run(project);
         status!(
             "
 next:
-  1. write `{shared}`: the prompt, the provider's replies, what must hold
-  2. `compat check {folder}` names each place that is not written yet
-  3. `cargo test --test compat -- --exact {id}::{first}` runs it, red or not
-  4. `compat show {id}::{first}` shows what each side saw, to write expectations from
-  5. remove the `todo`; a provider that differs gets a file of its own, `{folder}/<provider>.yaml`",
+  1. write `{shared}`: the prompt, the provider's replies, the expectations
+  2. `compat check {folder}` shows each `todo`
+  3. `cargo test --test compat -- --exact {id}::{first}` runs it
+  4. `compat show {id}::{first}` shows the requests and replies, to write expectations from
+  5. remove the `todo`; a provider that differs gets a file: `{folder}/<provider>.yaml`",
             shared = shared.display(),
             folder = folder.display(),
             id = self.id,
         );
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 }
 
-/// A provider and a tier that can be run: the first of each.
+/// The first provider and the first tier, as part of a trial's name.
 fn first_to_run(project: &Project) -> String {
     let manifest = &project.manifest;
     let tier = manifest.tiers.first().map_or("haiku", |tier| tier.id.as_str());
@@ -142,19 +134,19 @@ fn first_to_run(project: &Project) -> String {
 }
 
 impl NewProvider {
-    fn run(&self, project: &Project) -> anyhow::Result<ExitCode> {
+    fn run(&self, project: &Project) -> anyhow::Result<()> {
         let pattern = self
             .alias
             .clone()
             .unwrap_or_else(|| format!("{{model}}-{}", self.id.replace('_', "-")));
         let edited = manifest_text::with_provider(&manifest_text(project)?, &self.id, &pattern)?;
         let file = Path::new(CELLS).join(PROVIDERS).join(format!("{}.yaml", self.id));
-        write(project, file.clone(), stub::provider(&self.id), edited)?;
-        status!("\nsteps that remain to be done by hand:");
+        write(project, &file, &stub::provider(&self.id), &edited)?;
+        status!("\nsteps that remain:");
         for step in self.remaining(project, &pattern, &file) {
             status!("  - {step}");
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 
     fn remaining(&self, project: &Project, pattern: &str, file: &Path) -> Vec<String> {

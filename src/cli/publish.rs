@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use chrono::{TimeDelta, Utc};
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,18 +16,16 @@ use crate::env::{self, Environment};
 use crate::files::Project;
 use crate::github::{GitHub, Repository};
 use crate::http::RetryPolicy;
-use crate::process::RunId;
 use crate::progress;
 use crate::publish::credentials::{self, SecretSource};
-use crate::publish::daily::{DailyOptions, DailyRun, DocsOptions, ReportOptions, ResultsSource};
-use crate::publish::deliver::Proposal;
+use crate::publish::daily::{DailyOptions, DailyRun, ReportOptions, ResultsSource};
+use crate::publish::deliver::{DocsOptions, Proposal};
 use crate::publish::git::{Author, RemoteUrl};
 use crate::publish::plan::{DocsTarget, Policy, RepositoryPath};
 use crate::publish::release_run::{GatewayOrigin, ReleaseOptions, Versions};
 use crate::publish::steps::StepLog;
 use crate::publish::summary::Ending;
 use crate::publish::tokens::{App, TokenSource, Tokens};
-use crate::toolchain::ToolEnvironment;
 use crate::toolchain::platform::CLAUDE_PACKAGE;
 use crate::versions::WantedVersion;
 use crate::versions::age::Age;
@@ -35,12 +33,12 @@ use crate::versions::litellm::Pattern;
 
 /// Run the matrix on the newest release and publish it
 ///
-/// The daily run resolves the newest release of LiteLLM and the newest `claude`, starts that gateway, runs the whole matrix,
+/// The daily run resolves the newest LiteLLM and the newest `claude`, starts that gateway, and runs the whole matrix. Then it
 /// builds `compatibility-matrix.json`, checks whether it may be published, and pushes this one file to the docs repository. With
 /// `--results` it starts from the results of an earlier run, so that the process with the token never runs `claude`.
 ///
-/// The exit status is 0 if the matrix is published or unchanged, 4 if it is refused (a simulated, filtered or incomplete run, or
-/// failures that are not the gateway's), and 1 if a step failed. Nothing is published unless it is 0.
+/// The exit status is 0 if the matrix is published or unchanged. It is 4 if the gate refuses the matrix: after a simulated,
+/// filtered or incomplete run, or for failures that are not the gateway's. It is 1 if a step failed.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -116,7 +114,7 @@ struct DocsArguments {
     /// The branch of the docs
     #[arg(long, value_name = "BRANCH", default_value = "main")]
     branch: String,
-    /// The matrix's file in it: the only one that a commit may change
+    /// The matrix's file in it, the only file that a commit may change
     #[arg(
         long,
         value_name = "PATH",
@@ -144,7 +142,7 @@ struct DocsArguments {
     )]
     pr_branch: String,
     /// Owner and name on GitHub [default: the end of the address]
-    #[arg(long, value_name = "REPOSITORY", value_parser = repository)]
+    #[arg(long, value_name = "REPOSITORY")]
     repository: Option<Repository>,
     /// Publish trials that could not be judged as not tested, instead of refusing
     #[arg(long)]
@@ -214,10 +212,6 @@ enum GatewayKind {
     Venv,
 }
 
-fn repository(text: &str) -> Result<Repository, String> {
-    Repository::parse(text).ok_or_else(|| "expected `owner/name`".to_owned())
-}
-
 /// The exit status of a run that must not be published.
 const REFUSED: u8 = 4;
 
@@ -249,7 +243,7 @@ async fn run_async(
     }
     daily.end();
     Ok(match &ending {
-        Ending::Failed { .. } => ExitCode::from(super::FAILED),
+        Ending::Failed { .. } => ExitCode::from(super::project::FAILED),
         ending if ending.is_refusal() => ExitCode::from(REFUSED),
         _ => ExitCode::SUCCESS,
     })
@@ -276,9 +270,9 @@ impl Arguments {
     fn options(self, environment: &Environment) -> anyhow::Result<DailyOptions> {
         let project = self.run.project()?;
         let output = self.run.output.clone();
-        let summary = self.report.summary.clone();
+        let summary = self.report.summary;
         Ok(DailyOptions {
-            docs: self.docs(environment)?,
+            docs: self.docs.options(environment)?,
             allow_inconclusive: self.docs.allow_inconclusive,
             retry: self.docs.retry(),
             source: self.run.source(),
@@ -289,33 +283,6 @@ impl Arguments {
             output: output.unwrap_or_else(|| project.join("test-results/publish")),
             project,
         })
-    }
-
-    fn docs(&self, environment: &Environment) -> anyhow::Result<Option<DocsOptions>> {
-        let docs = &self.docs;
-        if docs.skip_publish {
-            return Ok(None);
-        }
-        if docs.via_pr && docs.pr_branch == docs.branch {
-            bail!("`--pr-branch` is the same as `--branch`: a pull request needs another branch");
-        }
-        let proposal = match docs.via_pr {
-            true => Some(Proposal {
-                github: docs.github(environment)?,
-                repository: docs.repository()?,
-                branch: docs.pr_branch.clone(),
-            }),
-            false => None,
-        };
-        let url = docs.url()?;
-        Ok(Some(DocsOptions {
-            url: url.context("no docs repository: name it with `--docs-repo`")?,
-            policy: docs.policy(),
-            author: docs.author.clone(),
-            proposal,
-            attempts: docs.attempts,
-            only_plan: docs.dry_run,
-        }))
     }
 
     /// Reads the descriptors too, before a process starts that could inherit them.
@@ -357,7 +324,7 @@ impl RunArguments {
     fn project(&self) -> anyhow::Result<PathBuf> {
         let start = match &self.project {
             Some(folder) => folder.clone(),
-            None => std::env::current_dir().context("there is no working directory")?,
+            None => super::project::current_dir()?,
         };
         Project::find_root(&start)
             .with_context(|| format!("no `manifest.yaml` in `{}` or above it", start.display()))
@@ -395,43 +362,61 @@ impl RunArguments {
 }
 
 impl DocsArguments {
+    /// `None` to stop before the docs repository.
+    fn options(&self, environment: &Environment) -> anyhow::Result<Option<DocsOptions>> {
+        if self.skip_publish {
+            return Ok(None);
+        }
+        if self.via_pr && self.pr_branch == self.branch {
+            bail!("`--pr-branch` is the same as `--branch`: a pull request needs another branch");
+        }
+        let proposal = || {
+            anyhow::Ok(Proposal {
+                github: self.github(environment)?,
+                repository: self.repository()?,
+                branch: self.pr_branch.clone(),
+            })
+        };
+        let url = self.url()?;
+        Ok(Some(DocsOptions {
+            proposal: self.via_pr.then(proposal).transpose()?,
+            url: url.context("no docs repository: name it with `--docs-repo`")?,
+            policy: Policy {
+                target: DocsTarget {
+                    branch: self.branch.clone(),
+                    path: self.path.clone(),
+                    details_path: self.details_path.clone(),
+                },
+                refresh_after: self.refresh_after.map(|age| age.0),
+            },
+            author: self.author.clone(),
+            attempts: self.attempts,
+            first_wait: self.retry().first_wait,
+            only_plan: self.dry_run,
+        }))
+    }
+
     /// The docs repository. clap does not parse it, because its error would show a token in the address.
     fn url(&self) -> anyhow::Result<Option<RemoteUrl>> {
         let url = self.docs_repo.as_deref().map(str::parse::<RemoteUrl>);
         url.transpose()
-            .map_err(|error| anyhow::anyhow!("the value of `--docs-repo`: {error}"))
+            .map_err(|error| anyhow!("the value of `--docs-repo`: {error}"))
     }
 
     fn repository(&self) -> anyhow::Result<Repository> {
-        let of_address = || Repository::parse(self.url().ok()??.path());
+        let of_address = || self.url().ok()??.path().parse().ok();
         let repository = self.repository.clone().or_else(of_address);
         repository.context("no repository on GitHub: name it with `--repository owner/name`")
     }
 
     fn github(&self, environment: &Environment) -> anyhow::Result<GitHub> {
-        let tools = ToolEnvironment {
-            environment: environment.clone(),
-            retry: self.retry(),
-            run: RunId::mint(),
-        };
-        GitHub::find(&tools)?.for_credentials()
+        GitHub::find(environment, self.retry())?.for_credentials()
     }
 
     fn retry(&self) -> RetryPolicy {
         RetryPolicy {
             first_wait: Duration::from_millis(self.first_wait),
             ..RetryPolicy::default()
-        }
-    }
-
-    fn policy(&self) -> Policy {
-        Policy {
-            target: DocsTarget {
-                branch: self.branch.clone(),
-                path: self.path.clone(),
-                details_path: self.details_path.clone(),
-            },
-            refresh_after: self.refresh_after.map(|age| age.0),
         }
     }
 }

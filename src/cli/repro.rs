@@ -1,16 +1,14 @@
 //! `compat repro`: writes a script that reproduces a gateway's fault.
 
-use crate::cells::{CellBody, Test};
-use std::path::PathBuf;
+use crate::cells::Test;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 
-use super::check;
 use super::evidence::{self, RecordedTrial};
 use super::files::Output;
-use crate::files::Project;
+use super::project::RootFlag;
 use crate::ids::TrialName;
 use crate::replay::repro::{Repro, script};
 use crate::wire_diff::{self, Change, WireDiff};
@@ -34,14 +32,13 @@ pub struct Arguments {
     /// Include every difference on the wire, not only the first ones that explain the failure
     #[arg(long)]
     pub all: bool,
-    /// The folder that holds `manifest.yaml` [default: the nearest one upwards]
-    #[arg(long, value_name = "FOLDER")]
-    pub root: Option<PathBuf>,
+    #[command(flatten)]
+    pub root: RootFlag,
 }
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let recorded = evidence::recorded(&arguments.trial, arguments.root.as_deref())?;
+    let recorded = evidence::recorded(&arguments.trial, &arguments.root)?;
     let diff = wire_diff::of_trial(&recorded.evidence).context(
         "only one side of the gateway was recorded (a live run, or one without a gateway): run the trial simulated",
     )?;
@@ -74,11 +71,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// The test of the recorded trial, where the project knows it: by its name, or by the last parts of its folder.
 fn cell_test(recorded: &RecordedTrial, arguments: &Arguments) -> anyhow::Result<Option<(TrialName, Test)>> {
-    let current = std::env::current_dir().context("the working directory is gone")?;
-    let Some(project) = check::root(arguments.root.as_deref(), &current)
-        .ok()
-        .and_then(|root| Project::open(&root).ok())
-    else {
+    let Ok(project) = arguments.root.open() else {
         return Ok(None);
     };
     let mut parts: Vec<String> = recorded
@@ -93,10 +86,7 @@ fn cell_test(recorded: &RecordedTrial, arguments: &Arguments) -> anyhow::Result<
     let known = name.filter(|name| project.trials().contains(name));
     let Some(name) = known else { return Ok(None) };
     match project.cell(&name.cell) {
-        Ok(cell) => match &cell.body {
-            CellBody::Test(test) => Ok(Some((name, (**test).clone()))),
-            CellBody::NotApplicable(_) => Ok(None),
-        },
+        Ok(cell) => Ok(cell.test().map(|test| (name, test.clone()))),
         Err(_) => bail!(
             "the cell `{}` has errors: `compat check` shows them; `--all` needs no cell",
             name.cell

@@ -1,7 +1,6 @@
 //! `compat show`: shows a recorded trial.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
@@ -11,8 +10,10 @@ use serde_json::json;
 use super::evidence::{self, RecordedTrial};
 use super::files::Output;
 use super::print::output;
+use super::project::RootFlag;
 use crate::replay::messages::{self, Reach};
 use crate::replay::timeline;
+use crate::report::{self, Paint};
 use crate::results::{TrialRecord, TrialResult};
 use crate::wire::Route;
 use crate::{env, wire_diff};
@@ -20,8 +21,8 @@ use crate::{env, wire_diff};
 /// Show a recorded trial
 ///
 /// Prints a timeline from Claude Code through the gateway to the provider and back, with times, sizes and the fields that
-/// gateways lose, then the changes on the wire and the trial's result. The evidence is from the last run
-/// (`compat-results.json`) or from the given folder. Nothing is started.
+/// gateways lose. Then come the changes on the wire and the trial's result. The evidence is from the last run
+/// (`compat-results.json`) or from the given folder. Starts nothing.
 #[derive(Args, Debug)]
 #[command(
     after_long_help = "Examples:\n  compat show tool_use::bedrock_invoke::haiku\n  compat show target/compat/mutants/cache/breakpoints_lost/prompt_caching_5m/anthropic/haiku\n  compat show tool_use::bedrock_invoke::haiku --raw --turn 2\n  compat show tool_use::bedrock_invoke::haiku --curl | sh\n  compat show tool_use::bedrock_invoke::haiku --curl=provider --turn 2"
@@ -42,9 +43,8 @@ pub struct Arguments {
     /// Write the timeline as JSON
     #[arg(long)]
     pub json: bool,
-    /// The folder that holds `manifest.yaml` [default: the nearest one upwards]
-    #[arg(long, value_name = "FOLDER")]
-    pub root: Option<PathBuf>,
+    #[command(flatten)]
+    pub root: RootFlag,
 }
 
 /// Where a request is sent.
@@ -56,9 +56,8 @@ pub enum Where {
     Provider,
 }
 
-/// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let recorded = evidence::recorded(&arguments.trial, arguments.root.as_deref())?;
+    let recorded = evidence::recorded(&arguments.trial, &arguments.root)?;
     ensure!(
         arguments.turn.is_none() || arguments.raw || arguments.curl.is_some(),
         "`--turn` needs `--raw` or `--curl`"
@@ -67,11 +66,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Output::Standard.write(&curl(&recorded, destination, arguments.turn.unwrap_or(1))?)?;
     } else if arguments.raw {
         let text = messages::raw(&recorded.evidence, arguments.turn);
-        ensure!(
-            !text.is_empty(),
-            "{}",
-            nothing_recorded(&recorded, arguments.turn)
-        );
+        ensure!(!text.is_empty(), nothing_recorded(&recorded, arguments.turn));
         Output::Standard.write(&text)?;
     } else if arguments.json {
         let steps = timeline::steps(&recorded.evidence);
@@ -110,7 +105,7 @@ fn reach_gateway() -> Reach {
     }
 }
 
-/// The provider's variables are those of the gateway's configuration.
+/// Uses the variables of the gateway's configuration.
 fn reach_provider(route: Option<Route>) -> Reach {
     let simulator = "`compat provider serve --write-credentials FOLDER` starts the provider simulator; `. FOLDER/gateway.env` sets \
                      these variables.";
@@ -148,12 +143,8 @@ fn bearer(variable: &str) -> String {
 }
 
 fn nothing_recorded(recorded: &RecordedTrial, turn: Option<usize>) -> String {
-    let evidence = &recorded.evidence;
-    let recorded = evidence
-        .sent
-        .iter()
-        .filter(|passage| passage.turn.is_some())
-        .count();
+    let passages = recorded.evidence.sent.iter();
+    let recorded = passages.filter(|passage| passage.turn.is_some()).count();
     match turn {
         Some(turn) if recorded > 0 => format!("there is no request {turn}: {recorded} were recorded"),
         _ => "no request was recorded: a live run, and a run without a gateway, records none".to_owned(),
@@ -164,68 +155,36 @@ fn timeline_of(recorded: &RecordedTrial) -> String {
     let mut out = heading(recorded);
     out.push_str(&timeline::text(&timeline::steps(&recorded.evidence)));
     if let Some(diff) = wire_diff::of_trial(&recorded.evidence) {
-        let _ = write!(out, "\nchanges by the gateway\n");
+        out.push_str("\nchanges by the gateway\n");
         for line in diff.text().lines().take_while(|line| !line.is_empty()) {
             let _ = writeln!(out, "  {line}");
         }
     }
-    out.push_str(&failure(recorded.result.as_ref()));
-    let _ = write!(
-        out,
-        "\nmore: `--raw` shows the HTTP messages, `--curl` repeats a request"
-    );
-    let _ = match &recorded.name {
-        Some(name) => writeln!(
+    if let Some(failure) = recorded.result.as_ref().and_then(TrialRecord::failure) {
+        let findings = report::findings(&failure, Some(&recorded.folder), Paint::Ansi);
+        let _ = write!(out, "\n{findings}");
+        if let Some(next) = &failure.next {
+            let _ = writeln!(out, "hint: {next}");
+        }
+    }
+    out.push_str("\nmore: `--raw` shows the HTTP messages, `--curl` repeats a request");
+    if let Some(name) = &recorded.name {
+        let _ = write!(
             out,
             "; `cargo test --test compat -- --exact {name}` runs it again"
-        ),
-        None => writeln!(out),
-    };
-    out
+        );
+    }
+    out + "\n"
 }
 
 fn heading(recorded: &RecordedTrial) -> String {
-    let name = recorded
-        .name
-        .as_ref()
-        .map(|name| format!("{name}  "))
-        .unwrap_or_default();
-    let status = recorded.result.as_ref().map(status).unwrap_or_default();
-    format!("{name}{status}{}\n\n", recorded.folder.display())
-}
-
-fn status(result: &TrialRecord) -> String {
-    match &result.result {
-        TrialResult::Pass {} => "pass  ".to_owned(),
-        TrialResult::Fail { .. } => "FAIL  ".to_owned(),
-        TrialResult::NotApplicable { .. } => "not applicable  ".to_owned(),
-    }
-}
-
-/// The failure in the results.
-fn failure(result: Option<&TrialRecord>) -> String {
-    let Some(result) = result.filter(|result| !result.mismatches.is_empty()) else {
-        return String::new();
+    let name = recorded.name.as_ref();
+    let name = name.map(|name| format!("{name}  ")).unwrap_or_default();
+    let status = match recorded.result.as_ref().map(|result| &result.result) {
+        None => "",
+        Some(TrialResult::Pass {}) => "pass  ",
+        Some(TrialResult::Fail { .. }) => "FAIL  ",
+        Some(TrialResult::NotApplicable { .. }) => "not applicable  ",
     };
-    let mut out = String::from("\nfailed expectations\n");
-    for mismatch in &result.mismatches {
-        let place = mismatch
-            .place
-            .as_ref()
-            .map(|place| format!("  {}:{}:{}", place.file.display(), place.line, place.column))
-            .unwrap_or_default();
-        let _ = writeln!(out, "  {}: {}{place}", mismatch.expectation, mismatch.summary);
-        for (label, value) in [("expected", &mismatch.expected), ("actual", &mismatch.actual)] {
-            let value = value.replace('\n', "\n              ");
-            let _ = writeln!(out, "    {label:<9} {value}");
-        }
-    }
-    if let Some(cause) = result.cause {
-        let why = result.why.as_deref().unwrap_or_default();
-        let _ = writeln!(out, "  cause: {} ({why})", cause.as_str());
-    }
-    if let Some(next) = &result.next {
-        let _ = writeln!(out, "  next: {next}");
-    }
-    out
+    format!("{name}{status}{}\n\n", recorded.folder.display())
 }

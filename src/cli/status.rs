@@ -1,16 +1,16 @@
 //! `compat status`: the age of the published matrix.
 
-use crate::http::{Client, HttpRequest, RetryPolicy};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use clap::Args;
-use reqwest::Url;
+use reqwest::{Method, Request, Url};
 
 use super::files;
 use super::print::{TextOrJson, output};
+use crate::http::{Client, RetryPolicy, parse_url};
 use crate::matrix::Matrix;
 use crate::publish::freshness::Freshness;
 use crate::results::json::timestamp;
@@ -44,12 +44,12 @@ pub struct Arguments {
 const STALE: u8 = 3;
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let matrix = match Url::parse(&arguments.matrix) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") => {
+    let matrix = match parse_url(&arguments.matrix) {
+        Some(url) => {
             let text = tokio::runtime::Runtime::new()?.block_on(fetch(&url))?;
             Matrix::parse(&text).with_context(|| format!("`{}`", arguments.matrix))?
         }
-        _ => files::read(&PathBuf::from(&arguments.matrix), Matrix::parse)?,
+        None => files::read(&PathBuf::from(&arguments.matrix), Matrix::parse)?,
     };
     let now = arguments.at.unwrap_or_else(Utc::now);
     let freshness = Freshness::of(&matrix, arguments.max_age, now);
@@ -65,6 +65,6 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 async fn fetch(url: &Url) -> anyhow::Result<String> {
     let client = Client::new(RetryPolicy::default(), None)?;
-    let response = client.get(&HttpRequest::to(url.clone())).await?;
+    let response = client.send(&Request::new(Method::GET, url.clone())).await?;
     String::from_utf8(response.body.to_vec()).with_context(|| format!("`{url}` is not UTF-8"))
 }

@@ -1,29 +1,31 @@
 //! `compat toolchain`: installs, shows, updates and verifies the pinned `claude` and LiteLLM.
 
-use super::print::{TextOrJson, output, status};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::{Context as _, bail};
 use chrono::Utc;
 use clap::{Args, Subcommand, ValueEnum};
+use futures_util::future::OptionFuture;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
+use super::print::{TextOrJson, output, status};
+use crate::digest::Sha512;
 use crate::env::Environment;
 use crate::process::{RunId, Watchdog};
 use crate::progress;
 use crate::toolchain::cache::{CacheEntry, Installed};
 use crate::toolchain::npm::Registry;
-use crate::toolchain::platform::Platform;
-use crate::toolchain::{Installer, Lock, claude, litellm, lock, stamp, update, verify};
+use crate::toolchain::{Installer, Lock, PythonPin, claude, litellm, lock, stamp, update, verify};
 use crate::versions::claude_code::DEFAULT_MIN_AGE;
 use crate::versions::{self, WantedVersion};
 
 /// Install, show and update the pinned `claude` and LiteLLM
 ///
-/// The folder `toolchain/` pins both: `claude` by the SHA-512 of each platform's package, LiteLLM by hashed requirements. They
-/// are installed in `$COMPAT_CACHE_DIR`, by default `~/.cache/compat-matrix`, several versions side by side. An installed tool
-/// needs no network.
+/// The folder `toolchain/` pins both: `claude` by the SHA-512 of each platform's package, LiteLLM by hashed requirements. The
+/// cache (`$COMPAT_CACHE_DIR`, by default `~/.cache/compat-matrix`) may hold several versions. An installed tool needs no
+/// network.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -57,8 +59,8 @@ enum Command {
     },
     /// Pin other versions: ask the registries, rewrite the lock, print the changes
     ///
-    /// Without options, this pins the newest version of each tool that is at least three days old, and the newest LiteLLM whose
-    /// requirements can be met. If an index gives no times of publication, its versions count without a minimum age.
+    /// Without options, this pins the newest version of each tool that is at least three days old, and of LiteLLM the newest
+    /// whose requirements can be met. If a package index has no times of publication, there is no minimum age.
     #[command(
         after_long_help = "Examples:\n  compat toolchain update\n  compat toolchain update --claude 2.1.327\n  compat toolchain update --litellm 1.106.2"
     )]
@@ -85,7 +87,7 @@ enum Command {
     },
 }
 
-/// The versions to pin; none at all means the newest of each.
+/// The versions to pin; without any, the newest of each.
 #[derive(Args, Debug)]
 struct Versions {
     /// Pin this version of `claude`
@@ -133,26 +135,16 @@ async fn run_async(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 async fn install(installer: &Installer<'_>, lock: &Lock, tool: Option<Tool>) -> anyhow::Result<()> {
-    let claude = async {
-        match tool {
-            Some(Tool::Litellm) => Ok(None),
-            _ => installer.ensure_claude(&lock.claude).await.map(Some),
-        }
-    };
-    let litellm = async {
-        match tool {
-            Some(Tool::Claude) => Ok(None),
-            _ => installer.ensure_litellm(&lock.litellm, &lock.uv).await.map(Some),
-        }
-    };
+    let claude = (tool != Some(Tool::Litellm)).then(|| installer.ensure_claude(&lock.claude));
+    let litellm = (tool != Some(Tool::Claude)).then(|| installer.ensure_litellm(&lock.litellm, &lock.uv));
     // Both run to their ends: a failure of one must not waste the other's work.
-    let (claude, litellm) = tokio::join!(claude, litellm);
+    let (claude, litellm) = tokio::join!(OptionFuture::from(claude), OptionFuture::from(litellm));
     for program in [&claude, &litellm].into_iter().flatten().flatten() {
         output!("{}", program.display());
     }
-    match (claude, litellm) {
-        (Err(claude), Err(litellm)) => anyhow::bail!("{claude:#}\nerror: {litellm:#}"),
-        (claude, litellm) => claude.and(litellm.map(drop)),
+    match (claude.transpose(), litellm.transpose()) {
+        (Err(claude), Err(litellm)) => bail!("{claude:#}\nerror: {litellm:#}"),
+        (claude, litellm) => claude.and(litellm).map(drop),
     }
 }
 
@@ -168,8 +160,43 @@ struct Row {
     bytes: Option<u64>,
 }
 
+fn row(tool: &str, version: &str, locked: Sha512, pinned: bool, installed: Option<&Installed>) -> Row {
+    Row {
+        tool: tool.to_owned(),
+        version: version.to_owned(),
+        pinned,
+        digest: locked.to_string(),
+        installed: installed.is_some(),
+        path: installed.map(Installed::program),
+        bytes: installed.map(Installed::size),
+    }
+}
+
 fn show(installer: &Installer, lock: &Lock, format: TextOrJson) -> anyhow::Result<()> {
-    let rows = rows(installer, lock)?;
+    let pinned = pinned(installer, lock)?;
+    let mut rows = Vec::new();
+    for entry in &pinned {
+        let installed = entry.installed();
+        rows.push(row(
+            &entry.tool,
+            &entry.version,
+            entry.locked,
+            true,
+            installed.as_ref(),
+        ));
+    }
+    for installed in installer.cache.installed()? {
+        if !pinned.iter().any(|entry| entry.owns(&installed.directory)) {
+            let receipt = &installed.receipt;
+            rows.push(row(
+                &receipt.tool,
+                &receipt.version,
+                receipt.locked,
+                false,
+                Some(&installed),
+            ));
+        }
+    }
     if format == TextOrJson::Json {
         let document = serde_json::json!({ "cache": installer.cache.root(), "tools": rows });
         output!("{}", serde_json::to_string_pretty(&document)?);
@@ -189,61 +216,11 @@ fn show(installer: &Installer, lock: &Lock, format: TextOrJson) -> anyhow::Resul
     Ok(())
 }
 
-fn rows(installer: &Installer, lock: &Lock) -> anyhow::Result<Vec<Row>> {
-    let row = |tool: &str, version: &str, digest: String, pinned, installed: Option<&Installed>| Row {
-        tool: tool.to_owned(),
-        version: version.to_owned(),
-        pinned,
-        digest,
-        installed: installed.is_some(),
-        path: installed.map(Installed::program),
-        bytes: installed.map(Installed::size),
-    };
-    let pinned = pinned(installer, lock)?;
-    let mut rows = Vec::new();
-    for tool in &pinned {
-        let installed = tool.entry.installed();
-        let digest = tool.digest.clone();
-        rows.push(row(tool.name, tool.version, digest, true, installed.as_ref()));
-    }
-    for installed in &installer.cache.installed()? {
-        if !pinned.iter().any(|tool| tool.entry.owns(&installed.directory)) {
-            let receipt = &installed.receipt;
-            let digest = receipt.locked.to_string();
-            rows.push(row(
-                &receipt.tool,
-                &receipt.version,
-                digest,
-                false,
-                Some(installed),
-            ));
-        }
-    }
-    Ok(rows)
-}
-
-struct PinnedTool<'a> {
-    name: &'static str,
-    version: &'a str,
-    entry: CacheEntry,
-    digest: String,
-}
-
 /// The tools for a run, without `uv`: it is installed only on machines that need it.
-fn pinned<'a>(installer: &Installer, lock: &'a Lock) -> anyhow::Result<[PinnedTool<'a>; 2]> {
+fn pinned(installer: &Installer, lock: &Lock) -> anyhow::Result<[CacheEntry; 2]> {
     Ok([
-        PinnedTool {
-            name: claude::TOOL,
-            version: &lock.claude.version,
-            entry: claude::entry(installer, &lock.claude)?,
-            digest: lock.claude.digest(Platform::current()?)?.to_string(),
-        },
-        PinnedTool {
-            name: litellm::TOOL,
-            version: &lock.litellm.version,
-            entry: litellm::entry(installer, litellm::TOOL, &lock.litellm)?,
-            digest: lock.litellm.digest().to_string(),
-        },
+        installer.claude_entry(&lock.claude)?,
+        installer.python_entry(litellm::TOOL, &lock.litellm)?,
     ])
 }
 
@@ -274,10 +251,8 @@ impl Versions {
         let version = match &self.claude {
             Some(version) => version.clone(),
             None => {
-                let wanted = WantedVersion::ClaudeCode {
-                    min_age: DEFAULT_MIN_AGE,
-                    at: Utc::now(),
-                };
+                let (min_age, at) = (DEFAULT_MIN_AGE, Utc::now());
+                let wanted = WantedVersion::ClaudeCode { min_age, at };
                 let resolved = versions::resolve(&wanted, &installer.tools).await?;
                 status!("{}", resolved.reason);
                 resolved.version
@@ -299,17 +274,17 @@ async fn update_python(
     installer: &Installer<'_>,
     lock: &Lock,
     folder: &Path,
-    old: &lock::PythonPin,
+    old: &PythonPin,
     (source, target): (&str, &str),
     version: Option<&str>,
 ) -> anyhow::Result<()> {
     let wanted = update::with_version(&lock::read(&folder.join(source))?, &old.package, version);
-    // A named version is used at any age; the newest one must be old enough, because bad versions are withdrawn early.
+    // A given version may be new. The newest one must be old enough, because bad versions are withdrawn within days.
     let published_by = version.is_none().then(|| Utc::now() - DEFAULT_MIN_AGE.0);
     let new = update::pin_python(installer, &lock.uv, &old.package, &wanted, published_by).await?;
     // The source gets the resolved version, so that the two files agree.
-    let asked = update::with_version(&wanted, &old.package, Some(&new.version));
-    lock::write(&folder.join(source), &asked)?;
+    let resolved = update::with_version(&wanted, &old.package, Some(&new.version));
+    lock::write(&folder.join(source), &resolved)?;
     lock::write(&folder.join(target), &new.requirements)?;
     let differences = update::differences(&old.requirements, &new.requirements);
     if differences.is_empty() {
@@ -321,26 +296,27 @@ async fn update_python(
     Ok(())
 }
 
+const NOT_INSTALLED: &str = "not installed; install it with `compat toolchain install`";
+
 async fn verify(installer: &Installer<'_>, lock: &Lock) -> anyhow::Result<ExitCode> {
     let mut status = ExitCode::SUCCESS;
-    for tool in pinned(installer, lock)? {
-        let installed = tool.entry.installed();
+    for entry in pinned(installer, lock)? {
+        let installed = entry.installed();
         let faults = match &installed {
-            None => vec!["not installed; install it with `compat toolchain install`".to_owned()],
-            Some(installed) if tool.name == claude::TOOL => stamp::check_digest(installed)
-                .err()
-                .map(|error| format!("{error:#}"))
-                .into_iter()
-                .collect(),
+            None => vec![NOT_INSTALLED.to_owned()],
+            Some(installed) if entry.tool == claude::TOOL => {
+                let fault = stamp::check_digest(installed).err();
+                fault.iter().map(|error| format!("{error:#}")).collect()
+            }
             Some(installed) => verify::litellm(installed, &lock.litellm, &installer.tools).await?,
         };
-        let (name, version) = (tool.name, tool.version);
+        let (tool, version) = (&entry.tool, &entry.version);
         if faults.is_empty() {
-            output!("{name} {version}: unchanged since it was installed");
+            output!("{tool} {version}: unchanged since it was installed");
             continue;
         }
         for fault in &faults {
-            output!("{name} {version}: {fault}");
+            output!("{tool} {version}: {fault}");
         }
         if installed.is_some() {
             status!("hint: install it again with `compat toolchain clean` and `compat toolchain install`");
@@ -352,20 +328,18 @@ async fn verify(installer: &Installer<'_>, lock: &Lock) -> anyhow::Result<ExitCo
 
 fn path(installer: &Installer, lock: &Lock, tool: Tool) -> anyhow::Result<()> {
     let [claude, litellm] = pinned(installer, lock)?;
-    let tool = match tool {
+    let entry = match tool {
         Tool::Claude => claude,
         Tool::Litellm => litellm,
     };
-    match tool.entry.installed() {
-        Some(installed) => output!("{}", installed.program().display()),
-        None => anyhow::bail!("not installed; install it with `compat toolchain install`"),
-    }
+    let installed = entry.installed().context(NOT_INSTALLED)?;
+    output!("{}", installed.program().display());
     Ok(())
 }
 
 fn clean(installer: &Installer, lock: &Lock, keep_pinned: bool) -> anyhow::Result<()> {
     let pinned = pinned(installer, lock)?;
-    let keep = |directory: &Path| keep_pinned && pinned.iter().any(|tool| tool.entry.owns(directory));
+    let keep = |directory: &Path| keep_pinned && pinned.iter().any(|entry| entry.owns(directory));
     for removed in installer.cache.clean(keep)? {
         output!("removed {}", removed.display());
     }

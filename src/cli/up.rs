@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio::runtime::Runtime;
 
-use super::check;
 use super::print::{output, status};
+use super::project::RootFlag;
 use crate::env::{self, Environment};
 use crate::process;
 use crate::progress;
@@ -38,9 +38,8 @@ pub struct Arguments {
     /// Stay in this process until interrupted
     #[arg(long)]
     pub foreground: bool,
-    /// The folder that contains `manifest.yaml` [default: the nearest one upwards]
-    #[arg(long, value_name = "FOLDER")]
-    pub root: Option<PathBuf>,
+    #[command(flatten)]
+    pub root: RootFlag,
     /// Be the background process of the session in this folder: this program starts itself this way
     #[arg(long, value_name = "FOLDER", hide = true)]
     pub daemon: Option<PathBuf>,
@@ -51,8 +50,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         process::leave_session();
     }
     let environment = Environment::from_process();
-    let current = std::env::current_dir().context("the working directory is gone")?;
-    let root = check::root(arguments.root.as_deref(), &current)?;
+    let root = arguments.root.find()?;
     anyhow::ensure!(
         environment.get(env::LITELLM_PROXY_BASE_URL).is_none(),
         "`{}` names a gateway that already runs, so there is no session to start",

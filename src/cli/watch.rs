@@ -11,8 +11,8 @@ use tokio::runtime::Runtime;
 use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::check;
 use super::print::status;
+use super::project::{self, RootFlag};
 use crate::env::{self, Environment};
 use crate::files::Project;
 use crate::ids::TrialName;
@@ -48,14 +48,12 @@ pub struct Arguments {
     /// The built harness [default: `cargo test --test compat` in the project]
     #[arg(long, value_name = "FILE")]
     pub harness: Option<PathBuf>,
-    /// The folder that holds `manifest.yaml` [default: the nearest one upwards]
-    #[arg(long, value_name = "FOLDER")]
-    pub root: Option<PathBuf>,
+    #[command(flatten)]
+    pub root: RootFlag,
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let current = std::env::current_dir().context("the working directory is gone")?;
-    let root = check::root(arguments.root.as_deref(), &current)?;
+    let root = arguments.root.find()?;
     let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
@@ -104,7 +102,7 @@ impl<'a> Watcher<'a> {
     async fn watch(&mut self) -> anyhow::Result<()> {
         let mut watch = Watch::start(&self.root)
             .with_context(|| format!("cannot watch the files in `{}`", self.root.display()))?;
-        if let Ok(project) = self.project() {
+        if let Some(project) = self.project() {
             self.axes.check(&project.manifest)?;
             let trials = project.trials();
             if !trials.iter().any(|name| self.selects(name)) {
@@ -128,9 +126,11 @@ impl<'a> Watcher<'a> {
         self.names.select(name) && self.axes.select(name)
     }
 
-    /// Opens the project, or shows its errors.
-    fn project(&self) -> Result<Project, ()> {
-        check::open(&self.root).map_err(drop)
+    /// Opens the project, or prints its errors.
+    fn project(&self) -> Option<Project> {
+        project::open(&self.root)
+            .map_err(|error| project::report(&error))
+            .ok()
     }
 
     /// Ensures that there is a session; without one the runs are only slower.
@@ -162,7 +162,7 @@ impl<'a> Watcher<'a> {
     }
 
     async fn run_touched(&mut self, files: &[PathBuf]) {
-        let Ok(project) = self.project() else { return };
+        let Some(project) = self.project() else { return };
         let mut names = selection::touched(files, project.trials());
         names.retain(|name| self.selects(name));
         if names.is_empty() {
@@ -171,7 +171,7 @@ impl<'a> Watcher<'a> {
         status!("\n{}: {}", listed(files), counted(names.len(), "trial"));
         let faults = project.check(files);
         if !faults.is_empty() {
-            return check::print(&faults, Format::Text);
+            return project::print(&faults, Format::Text);
         }
         self.warm_up().await;
         if let Err(error) = self.run(&names).await {

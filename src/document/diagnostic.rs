@@ -1,6 +1,4 @@
-//! A fault in a file that an author wrote: where it is, what was found, what is allowed, what to do.
-//!
-//! Pure data; `diagnostic` renders it.
+//! An error in an author's file: its place, the found and the allowed value, and a hint.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +20,7 @@ pub struct Place {
     pub column: usize,
 }
 
-/// A file's text, kept for as long as something points into it.
+/// The text of a file; every [`Span`] shares it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Source {
     /// The file, relative to the project's root.
@@ -31,7 +29,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// Its line `number`, from 1, without what ends it: in YAML a line feed, a carriage return, or both.
+    /// Its line `number`, from 1, without its end: in YAML a line feed, a carriage return, or both.
     pub fn line(&self, number: usize) -> &str {
         let mut rest = self.text.as_str();
         for _ in 1..number {
@@ -46,7 +44,7 @@ impl Source {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
+pub struct LineColumn {
     /// The line, from 1.
     pub line: usize,
     /// The column, in characters, from 1.
@@ -57,8 +55,8 @@ pub struct Position {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     pub source: Arc<Source>,
-    pub start: Position,
-    pub end: Position,
+    pub start: LineColumn,
+    pub end: LineColumn,
 }
 
 impl Span {
@@ -70,8 +68,8 @@ impl Span {
         }
     }
 
-    /// The `length` characters from `offset` on of `text`, which this is the span of; `None` where the file does not have the text
-    /// as it is, but folded, escaped or by an alias.
+    /// The `length` characters from `offset` of `text`, the text of this span. `None` if the file contains it only folded, escaped or
+    /// through an alias.
     pub fn within(&self, text: &str, offset: usize, length: usize) -> Option<Self> {
         let line: Vec<char> = self.source.line(self.start.line).chars().collect();
         let text: Vec<char> = text.chars().collect();
@@ -79,7 +77,7 @@ impl Span {
         let first = first + usize::from(matches!(line.get(first), Some('\'' | '"')));
         let is_verbatim = line.get(first..first + text.len()) == Some(&text[..]);
         (is_verbatim && offset < text.len()).then(|| {
-            let position = |column| Position {
+            let position = |column| LineColumn {
                 line: self.start.line,
                 column,
             };
@@ -94,15 +92,14 @@ impl Span {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Severity {
-    /// What it is about cannot be used.
+    /// The file cannot be used.
     #[default]
     Error,
-    /// Nothing is wrong yet something is to be known: a cell that is still to be written.
+    /// The file can be used: a cell is not written yet.
     Note,
 }
 
 impl Severity {
-    /// The word that reports begin with.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -111,28 +108,27 @@ impl Severity {
     }
 }
 
-/// One thing that is wrong with a file.
+/// An error or a note in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Whether it is wrong at all.
     pub severity: Severity,
-    /// Where it is; line 0 when it is about the file as a whole.
+    /// Line 0 stands for the whole file.
     pub place: Place,
-    /// The text at fault, for the line to show and to underline; `None` when it is about the file as a whole.
+    /// The text to underline; `None` for the whole file.
     pub span: Option<Span>,
-    /// The path of keys that leads there, `expect.image_arrives.request.turn`; may be empty.
+    /// The path of keys, `expect.image_arrives.request.turn`; may be empty.
     pub path: String,
-    /// What is wrong, in one line: lower case, no final period.
+    /// One line: lower case, no final period.
     pub message: String,
     pub found: Option<String>,
     pub allowed: Option<String>,
     pub hint: Option<String>,
-    /// Other places that belong to it, each with what is there.
+    /// Other places, each with a description.
     pub related: Vec<(Place, String)>,
 }
 
 impl Diagnostic {
-    /// A fault of the text at `span`.
+    /// An error at `span`.
     pub fn at(span: &Span, message: impl Into<String>) -> Self {
         Self {
             place: span.place(),
@@ -141,7 +137,7 @@ impl Diagnostic {
         }
     }
 
-    /// A fault of `file` as a whole.
+    /// An error of the whole `file`.
     pub fn of_file(file: &Path, message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
@@ -165,37 +161,32 @@ impl Diagnostic {
         self
     }
 
-    /// The same, with the path of keys that leads to it.
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
     }
 
-    /// The same, with what was found.
     pub fn found(mut self, found: impl Into<String>) -> Self {
         self.found = Some(found.into());
         self
     }
 
-    /// The same, with what may stand there.
     pub fn allowed(mut self, allowed: impl Into<String>) -> Self {
         self.allowed = Some(allowed.into());
         self
     }
 
-    /// The same, with what to do about it.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The same, with another place that belongs to it.
     pub fn related(mut self, place: Place, what: impl Into<String>) -> Self {
         self.related.push((place, what.into()));
         self
     }
 
-    /// The same with `did you mean` as its hint, where one of `known` is close to `name`.
+    /// Sets the hint to `did you mean …?` if one of `known` is similar to `name`.
     pub fn did_you_mean<'a>(self, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         match closest(name, known) {
             Some(close) => self.hint(format!("did you mean `{close}`?")),

@@ -5,15 +5,41 @@ use jsonschema::{JsonType, ValidationError};
 use serde_json::Value;
 
 use super::diagnostic::Diagnostic;
-use super::form::FormError;
+use super::form::{FormError, FormErrorKind};
 use super::node::{Node, NodeValue};
 use super::reader::written;
 use crate::text::{as_name, closest, listed};
 
-/// The end of the message about a value that is none of those allowed.
-pub(super) const UNKNOWN_VALUE: &str = "is not known here";
-/// The message about an expectation without a kind.
-pub(super) const NO_KIND: &str = "the expectation does not say what must hold";
+const TURNS: &str = "a number from 1, `every` or `last`";
+
+pub(super) fn explain(invalid: &ValidationError<'_>, root: &Value, node: &Node) -> Vec<FormError> {
+    let keyword = invalid.schema_path().as_str();
+    let schema = keyword.rfind('/').and_then(|end| root.pointer(&keyword[..end]));
+    let path = steps(invalid.instance_path().as_str());
+    let value = InvalidValue {
+        document: node,
+        found: node.at(&path),
+        schema: schema.unwrap_or(&Value::Null),
+        path,
+    };
+    match invalid.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            unexpected.iter().map(|key| value.unknown_key(key)).collect()
+        }
+        ValidationErrorKind::PropertyNames { error } => {
+            vec![value.not_a_name(error.instance().as_str().unwrap_or_default())]
+        }
+        kind => {
+            let (kind, diagnostic) = value.explain(invalid, kind);
+            let path = value.path;
+            vec![FormError {
+                path,
+                kind,
+                diagnostic,
+            }]
+        }
+    }
+}
 
 fn steps(pointer: &str) -> Vec<String> {
     pointer
@@ -23,142 +49,239 @@ fn steps(pointer: &str) -> Vec<String> {
         .collect()
 }
 
-pub(super) fn explain(error: &ValidationError<'_>, root: &Value, node: &Node) -> Vec<FormError> {
-    let path = steps(error.instance_path().as_str());
-    let keyword = error.schema_path().as_str();
-    let schema = keyword
-        .rfind('/')
-        .and_then(|end| root.pointer(&keyword[..end]))
-        .unwrap_or(&Value::Null);
-    if let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() {
-        return unexpected
-            .iter()
-            .map(|key| unknown_key(node, &path, key, schema))
-            .collect();
+/// A value that its schema does not allow.
+struct InvalidValue<'a> {
+    document: &'a Node,
+    path: Vec<String>,
+    found: Option<&'a Node>,
+    schema: &'a Value,
+}
+
+impl InvalidValue<'_> {
+    fn error(&self, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::at(self.document.span_at(&self.path), message).path(written(&self.path))
     }
-    let found = node.at(&path);
-    let fault = Diagnostic::at(node.span_at(&path), "").path(written(&path));
-    let fault = match error.kind() {
-        ValidationErrorKind::Type { kind } => wrong_type(fault, found, kind, schema),
-        ValidationErrorKind::Required { property } => {
-            let name = property.as_str().unwrap_or_default();
-            let fault = with_message(fault, format!("`{name}` is missing"));
-            match schema["properties"][name]["description"].as_str() {
-                Some(description) => fault.hint(format!("`{name}`: {}", lower_first(description))),
-                None => fault,
-            }
-        }
-        ValidationErrorKind::Enum { options } => not_one_of(fault, found, options),
-        ValidationErrorKind::OneOfNotValid { .. } | ValidationErrorKind::OneOfMultipleValid { .. } => {
-            match found.map(|node| &node.value) {
-                Some(NodeValue::Map(_)) if !alternatives(schema).is_empty() => kinds(fault, found, schema),
-                _ => not_one_of(fault, found, &constants(schema)),
-            }
-        }
-        ValidationErrorKind::MinProperties { .. } | ValidationErrorKind::MaxProperties { .. } => {
-            size_of_map(fault, found, schema)
-        }
-        ValidationErrorKind::MinItems { .. } => {
-            with_message(fault, "the list is empty").allowed("at least one entry")
-        }
-        ValidationErrorKind::MinLength { .. } => {
-            with_message(fault, "the text is empty").hint("write it, or remove the key")
-        }
-        ValidationErrorKind::Minimum { .. } | ValidationErrorKind::Maximum { .. } => {
-            with_message(fault, "the number is out of range")
-                .found(describe(found))
-                .allowed(range(schema))
-        }
-        ValidationErrorKind::Pattern { .. } => pattern(fault, found, schema),
-        ValidationErrorKind::PropertyNames { error } => {
-            let name = error.instance().as_str().unwrap_or_default().to_owned();
-            let mut deeper = path.clone();
-            deeper.push(name.clone());
-            let fault = Diagnostic::at(
-                node.key_span_at(&deeper),
-                format!("`{name}` is not a name for an expectation"),
-            )
-            .path(written(&deeper))
-            .allowed("a lower-case letter, then lower-case letters, digits and `_`");
-            let fault = match as_name(&name) {
-                Some(usable) => fault.hint(format!("write `{usable}`")),
-                None => fault,
-            };
-            return vec![FormError {
-                path: deeper,
-                diagnostic: fault,
-            }];
-        }
-        _ => with_message(fault, error.to_string()),
-    };
-    vec![FormError {
-        path,
-        diagnostic: fault,
-    }]
-}
 
-fn with_message(fault: Diagnostic, message: impl Into<String>) -> Diagnostic {
-    Diagnostic {
-        message: message.into(),
-        ..fault
+    /// An error at `key` of this map.
+    fn key_error(&self, key: &str, message: String) -> (Vec<String>, Diagnostic) {
+        let mut path = self.path.clone();
+        path.push(key.to_owned());
+        let span = self.document.key_span_at(&path);
+        let error = Diagnostic::at(span, message).path(written(&path));
+        (path, error)
     }
-}
 
-fn describe(found: Option<&Node>) -> String {
-    found.map_or_else(|| "nothing".to_owned(), Node::describe)
-}
-
-fn unknown_key(node: &Node, path: &[String], key: &str, schema: &Value) -> FormError {
-    let mut path = path.to_vec();
-    path.push(key.to_owned());
-    let known: Vec<&str> = property_names(schema);
-    let fault = Diagnostic::at(node.key_span_at(&path), format!("unknown key `{key}`"))
-        .path(written(&path))
-        .allowed(listed(known.iter().copied()));
-    let fault = match key.split_once(':') {
-        Some((name, value)) if known.contains(&name) => {
-            fault.hint(format!("a space is missing: `{name}: {value}`"))
+    fn explain(
+        &self,
+        invalid: &ValidationError<'_>,
+        kind: &ValidationErrorKind,
+    ) -> (FormErrorKind, Diagnostic) {
+        match kind {
+            ValidationErrorKind::Type { kind } => (FormErrorKind::WrongType, self.wrong_type(kind)),
+            ValidationErrorKind::Required { property } => self.missing(property.as_str().unwrap_or_default()),
+            ValidationErrorKind::Enum { options } => {
+                let options = options.as_array().into_iter().flatten();
+                self.unknown_value(options.filter_map(Value::as_str).collect())
+            }
+            ValidationErrorKind::OneOfNotValid { .. } | ValidationErrorKind::OneOfMultipleValid { .. } => {
+                match self.alternatives() {
+                    kinds if kinds.is_empty() || self.entries().is_none() => {
+                        self.unknown_value(self.constants())
+                    }
+                    kinds => self.not_one_kind(&kinds),
+                }
+            }
+            kind => (FormErrorKind::Other, self.explain_limit(invalid, kind)),
         }
-        _ => fault.did_you_mean(key, known.iter().copied()),
-    };
-    FormError {
-        path,
-        diagnostic: fault,
+    }
+
+    fn explain_limit(&self, invalid: &ValidationError<'_>, kind: &ValidationErrorKind) -> Diagnostic {
+        match kind {
+            ValidationErrorKind::MinProperties { .. } | ValidationErrorKind::MaxProperties { .. } => {
+                self.size_of_map()
+            }
+            ValidationErrorKind::MinItems { .. } => {
+                self.error("the list is empty").allowed("at least one entry")
+            }
+            ValidationErrorKind::MinLength { .. } => self
+                .error("the text is empty")
+                .hint("write it, or remove the key"),
+            ValidationErrorKind::Minimum { .. } | ValidationErrorKind::Maximum { .. } => self
+                .error("the number is out of range")
+                .found(self.describe())
+                .allowed(self.range()),
+            ValidationErrorKind::Pattern { .. } => self.pattern(),
+            _ => self.error(invalid.to_string()),
+        }
+    }
+
+    fn describe(&self) -> String {
+        self.found.map_or_else(|| "nothing".to_owned(), Node::describe)
+    }
+
+    /// The keys, if the value is a map.
+    fn entries(&self) -> Option<Vec<&str>> {
+        match &self.found?.value {
+            NodeValue::Map(entries) => Some(entries.iter().map(|entry| entry.key.as_str()).collect()),
+            _ => None,
+        }
+    }
+
+    fn is_turn(&self) -> bool {
+        self.schema["pattern"] == "^(every|last)$"
+    }
+
+    fn unknown_key(&self, key: &str) -> FormError {
+        let known = property_names(self.schema);
+        let (path, error) = self.key_error(key, format!("unknown key `{key}`"));
+        let error = error.allowed(listed(known.iter().copied()));
+        let diagnostic = match key.split_once(':') {
+            Some((name, value)) if known.contains(&name) => {
+                error.hint(format!("a space is missing: `{name}: {value}`"))
+            }
+            _ => error.did_you_mean(key, known.iter().copied()),
+        };
+        let meant = closest(key, known).map(str::to_owned);
+        FormError {
+            path,
+            kind: FormErrorKind::UnknownKey { meant },
+            diagnostic,
+        }
+    }
+
+    fn not_a_name(&self, name: &str) -> FormError {
+        let (path, error) = self.key_error(name, format!("`{name}` is not a name for an expectation"));
+        let error = error.allowed("a lower-case letter, then lower-case letters, digits and `_`");
+        FormError {
+            path,
+            kind: FormErrorKind::Other,
+            diagnostic: match as_name(name) {
+                Some(usable) => error.hint(format!("write `{usable}`")),
+                None => error,
+            },
+        }
+    }
+
+    fn missing(&self, name: &str) -> (FormErrorKind, Diagnostic) {
+        let error = self.error(format!("`{name}` is missing"));
+        let error = match self.schema["properties"][name]["description"].as_str() {
+            Some(description) => error.hint(format!("`{name}`: {}", lower_first(description))),
+            None => error,
+        };
+        (FormErrorKind::MissingKey(name.to_owned()), error)
+    }
+
+    fn wrong_type(&self, kind: &TypeKind) -> Diagnostic {
+        let wanted: Vec<JsonType> = match kind {
+            TypeKind::Single(kind) => vec![*kind],
+            TypeKind::Multiple(kinds) => kinds.iter().collect(),
+        };
+        let words: Vec<&str> = wanted.iter().map(|kind| type_in_words(*kind)).collect();
+        let allowed = match self.is_turn() {
+            true => TURNS.to_owned(),
+            false => words.join(" or "),
+        };
+        let mut error = self.error(format!("expected {allowed}"));
+        error.hint = self.found.and_then(|node| type_hint(node, &wanted, self.schema));
+        error.found(self.describe()).allowed(allowed)
+    }
+
+    /// The texts that the schema allows: `oneOf` over constants.
+    fn constants(&self) -> Vec<&str> {
+        let options = self.schema["oneOf"].as_array().into_iter().flatten();
+        let values = options.flat_map(|option| match &option["enum"] {
+            Value::Array(several) => several.iter().collect(),
+            _ => vec![&option["const"]],
+        });
+        values.filter_map(Value::as_str).collect()
+    }
+
+    fn unknown_value(&self, options: Vec<&str>) -> (FormErrorKind, Diagnostic) {
+        let error = self.error(format!("{} is not known here", self.describe()));
+        let error = error.allowed(listed(options.iter().copied()));
+        let error = match self.found.map(|node| &node.value) {
+            Some(NodeValue::Text(text)) => error.did_you_mean(text, options),
+            Some(NodeValue::Number(number)) if options.contains(&number.to_string().as_str()) => {
+                error.hint(format!("quote it to make it a text: `\"{number}\"`"))
+            }
+            _ => error,
+        };
+        (FormErrorKind::UnknownValue, error)
+    }
+
+    /// The keys of which exactly one must be there: `oneOf` over schemas that require a key each.
+    fn alternatives(&self) -> Vec<&str> {
+        let options = self.schema["oneOf"].as_array().into_iter().flatten();
+        options
+            .filter_map(|option| option["required"][0].as_str())
+            .collect()
+    }
+
+    fn not_one_kind(&self, kinds: &[&str]) -> (FormErrorKind, Diagnostic) {
+        let mut given = self.entries().unwrap_or_default();
+        given.retain(|key| kinds.contains(key));
+        let allowed = format!("exactly one of {}", listed(kinds.iter().copied()));
+        if given.is_empty() {
+            let error = self.error("the expectation has no kind").allowed(allowed);
+            let hint = "an expectation is one of these kinds, and if needed `tiers` and `clause`";
+            return (FormErrorKind::NoKind, error.hint(hint));
+        }
+        let error = self.error("the expectation has more than one kind");
+        let error = error.allowed(allowed).found(listed(given));
+        let hint = "make one expectation of each, so that a report can say which one broke";
+        (FormErrorKind::Other, error.hint(hint))
+    }
+
+    fn size_of_map(&self) -> Diagnostic {
+        let names = property_names(self.schema);
+        let given = self.entries().unwrap_or_default();
+        let exactly_one = self.schema["maxProperties"] == 1;
+        let error = self.error(match (given.is_empty(), exactly_one) {
+            (true, _) if names.is_empty() => "nothing is expected: the map is empty",
+            (true, true) => "the block is empty",
+            (true, false) => "no condition is given, so this could never fail",
+            (false, _) => "the block is more than one thing",
+        });
+        if names.is_empty() {
+            return error.allowed("at least one entry");
+        }
+        let number = if exactly_one { "exactly" } else { "at least" };
+        let error = error.allowed(format!("{number} one of {}", listed(names)));
+        match given.is_empty() {
+            true => error,
+            false => error.found(listed(given)).hint("make one block of each"),
+        }
+    }
+
+    fn range(&self) -> String {
+        match (&self.schema["minimum"], &self.schema["maximum"]) {
+            _ if self.is_turn() => TURNS.to_owned(),
+            (Value::Null, most) => format!("at most {most}"),
+            (least, Value::Null) => format!("at least {least}"),
+            (least, most) => format!("{least} to {most}"),
+        }
+    }
+
+    fn pattern(&self) -> Diagnostic {
+        let allowed = match self.schema["pattern"].as_str() {
+            _ if self.is_turn() => TURNS,
+            Some("^https?://") => "an address that begins with `https://`",
+            other => other.unwrap_or_default(),
+        };
+        let error = self.error(format!("expected {allowed}"));
+        let error = error.found(self.describe()).allowed(allowed);
+        match self.found.map(|node| &node.value) {
+            Some(NodeValue::Text(text)) if self.is_turn() => error.did_you_mean(text, ["every", "last"]),
+            _ => error,
+        }
     }
 }
 
 fn property_names(schema: &Value) -> Vec<&str> {
-    schema["properties"]
-        .as_object()
-        .map(|properties| properties.keys().map(String::as_str).collect())
-        .unwrap_or_default()
-}
-
-fn wrong_type(fault: Diagnostic, found: Option<&Node>, kind: &TypeKind, schema: &Value) -> Diagnostic {
-    let wanted: Vec<JsonType> = match kind {
-        TypeKind::Single(kind) => vec![*kind],
-        TypeKind::Multiple(kinds) => kinds.iter().collect(),
-    };
-    let words: Vec<&str> = wanted.iter().map(|kind| type_in_words(*kind)).collect();
-    let hint = found.and_then(|node| type_hint(node, &wanted, schema));
-    let allowed = if is_turn(schema) {
-        TURNS.to_owned()
-    } else {
-        words.join(" or ")
-    };
-    let fault = with_message(fault, format!("expected {allowed}"))
-        .found(describe(found))
-        .allowed(allowed);
-    match hint {
-        Some(hint) => fault.hint(hint),
-        None => fault,
-    }
-}
-
-const TURNS: &str = "a number from 1, `every` or `last`";
-
-fn is_turn(schema: &Value) -> bool {
-    schema["pattern"] == "^(every|last)$"
+    let properties = schema["properties"].as_object().into_iter();
+    properties
+        .flat_map(|map| map.keys().map(String::as_str))
+        .collect()
 }
 
 fn type_in_words(kind: JsonType) -> &'static str {
@@ -175,172 +298,59 @@ fn type_in_words(kind: JsonType) -> &'static str {
 
 fn type_hint(node: &Node, wanted: &[JsonType], schema: &Value) -> Option<String> {
     let wants = |kind| wanted.contains(&kind);
-    match &node.value {
-        NodeValue::Null => Some("write a value, or remove the key".to_owned()),
+    let hint = match &node.value {
+        NodeValue::Null => "write a value, or remove the key",
         NodeValue::Bool(value) if wants(JsonType::String) => {
-            Some(format!("quote it to make it a text: `\"{value}\"`"))
+            return Some(format!("quote it to make it a text: `\"{value}\"`"));
         }
         NodeValue::Number(number) if wants(JsonType::String) => {
-            Some(format!("quote it to make it a text: `\"{number}\"`"))
+            return Some(format!("quote it to make it a text: `\"{number}\"`"));
         }
-        NodeValue::Text(text) if wants(JsonType::Boolean) && matches!(text.as_str(), "true" | "false") => {
-            Some(format!("write it without quotes: `{text}`"))
+        NodeValue::Text(text) if is_scalar_in_quotes(text, wanted) => {
+            return Some(format!("write it without quotes: `{text}`"));
         }
         NodeValue::Text(text) if wants(JsonType::Boolean) && matches!(text.as_str(), "yes" | "on") => {
-            Some("write `true`".to_owned())
+            "write `true`"
         }
         NodeValue::Text(text) if wants(JsonType::Boolean) && matches!(text.as_str(), "no" | "off") => {
-            Some("write `false`".to_owned())
+            "write `false`"
         }
-        NodeValue::Text(text)
-            if (wants(JsonType::Integer) || wants(JsonType::Number)) && text.parse::<f64>().is_ok() =>
-        {
-            Some(format!("write it without quotes: `{text}`"))
-        }
-        NodeValue::List(_) | NodeValue::Map(_) if wants(JsonType::String) => None,
+        NodeValue::List(_) | NodeValue::Map(_) if wants(JsonType::String) => return None,
         NodeValue::Map(_)
             if wants(JsonType::Array) && property_names(&schema["items"]).contains(&"document") =>
         {
-            Some("a message is a list of blocks: `- - text: …`, or `- [{ text: … }]`".to_owned())
+            "a message is a list of blocks: `- - text: …`, or `- [{ text: … }]`"
         }
-        _ if wants(JsonType::Array) => {
-            Some("write it as a list: `[…]`, or a line with `- ` for each entry".to_owned())
-        }
+        _ if wants(JsonType::Array) => "write it as a list: `[…]`, or a line with `- ` for each entry",
         NodeValue::List(_) if wants(JsonType::Object) && schema["additionalProperties"].is_object() => {
-            Some("give each entry a name of its own: `name: …`, without `- ` before it".to_owned())
+            "give each entry a name: `name: …`, without `- ` before it"
         }
-        _ if wants(JsonType::Object) && property_names(schema).contains(&"equals") => {
+        _ if wants(JsonType::Object) => return keys_hint(&property_names(schema)),
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+/// Whether `text` is one of the `wanted` scalars without its quotes.
+fn is_scalar_in_quotes(text: &str, wanted: &[JsonType]) -> bool {
+    let wants_number = wanted.contains(&JsonType::Integer) || wanted.contains(&JsonType::Number);
+    (wanted.contains(&JsonType::Boolean) && matches!(text, "true" | "false"))
+        || (wants_number && text.parse::<f64>().is_ok())
+}
+
+fn keys_hint(names: &[&str]) -> Option<String> {
+    match names {
+        [] => None,
+        names if names.contains(&"equals") => {
             Some("say how to compare it: `{ equals: … }`, `{ contains: … }`, `{ matches: … }`".to_owned())
         }
-        _ if wants(JsonType::Object) => match property_names(schema)[..] {
-            [] => None,
-            ref names => Some(format!("its keys are {}", listed(names.iter().copied()))),
-        },
-        _ => None,
-    }
-}
-
-fn constants(schema: &Value) -> Value {
-    let options = schema["oneOf"].as_array().into_iter().flatten();
-    options
-        .flat_map(|option| match (&option["const"], &option["enum"]) {
-            (Value::Null, Value::Array(several)) => several.clone(),
-            (Value::Null, _) => Vec::new(),
-            (constant, _) => vec![constant.clone()],
-        })
-        .collect()
-}
-
-fn not_one_of(fault: Diagnostic, found: Option<&Node>, options: &Value) -> Diagnostic {
-    let options: Vec<&str> = options
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    let fault = with_message(fault, format!("{} {UNKNOWN_VALUE}", describe(found)))
-        .allowed(listed(options.iter().copied()));
-    match found.map(|node| &node.value) {
-        Some(NodeValue::Text(text)) => fault.did_you_mean(text, options),
-        Some(NodeValue::Number(number)) if options.contains(&number.to_string().as_str()) => {
-            fault.hint(format!("quote it to make it a text: `\"{number}\"`"))
-        }
-        _ => fault,
-    }
-}
-
-/// The keys of which exactly one must be there: `oneOf` over schemas that require a key each.
-fn alternatives(schema: &Value) -> Vec<&str> {
-    let options = schema["oneOf"].as_array().into_iter().flatten();
-    options
-        .filter_map(|option| option["required"][0].as_str())
-        .collect()
-}
-
-fn kinds(fault: Diagnostic, found: Option<&Node>, schema: &Value) -> Diagnostic {
-    let kinds = alternatives(schema);
-    let entries = found.map(Node::entries).unwrap_or_default();
-    let given: Vec<&str> = entries
-        .iter()
-        .map(|entry| entry.key.as_str())
-        .filter(|key| kinds.contains(key))
-        .collect();
-    let fault = fault.allowed(format!("exactly one of {}", listed(kinds.iter().copied())));
-    if given.is_empty() {
-        with_message(fault, NO_KIND)
-            .hint("an expectation is one of these kinds, and if needed `tiers` and `clause`")
-    } else {
-        with_message(fault, "the expectation has more than one kind")
-            .found(listed(given))
-            .hint("make one expectation of each, so that a report can say which one broke")
-    }
-}
-
-fn size_of_map(fault: Diagnostic, found: Option<&Node>, schema: &Value) -> Diagnostic {
-    let names = property_names(schema);
-    let entries = found.map(Node::entries).unwrap_or_default();
-    let exactly_one = schema["maxProperties"] == 1;
-    let message = match (entries.is_empty(), exactly_one) {
-        (true, _) if names.is_empty() => "nothing is expected: the map is empty",
-        (true, true) => "the block is empty",
-        (true, false) => "no condition is given, so this could never fail",
-        (false, _) => "the block is more than one thing",
-    };
-    let fault = with_message(fault, message);
-    if names.is_empty() {
-        return fault.allowed("at least one entry");
-    }
-    let fault = fault.allowed(format!(
-        "{} of {}",
-        if exactly_one {
-            "exactly one"
-        } else {
-            "at least one"
-        },
-        listed(names)
-    ));
-    if entries.is_empty() {
-        fault
-    } else {
-        fault
-            .found(listed(entries.iter().map(|entry| entry.key.as_str())))
-            .hint("make one block of each")
-    }
-}
-
-fn range(schema: &Value) -> String {
-    match (&schema["minimum"], &schema["maximum"]) {
-        _ if is_turn(schema) => TURNS.to_owned(),
-        (Value::Null, most) => format!("at most {most}"),
-        (least, Value::Null) => format!("at least {least}"),
-        (least, most) => format!("{least} to {most}"),
-    }
-}
-
-fn pattern(fault: Diagnostic, found: Option<&Node>, schema: &Value) -> Diagnostic {
-    let allowed = match schema["pattern"].as_str() {
-        _ if is_turn(schema) => TURNS,
-        Some("^https?://") => "an address that begins with `https://`",
-        other => other.unwrap_or_default(),
-    };
-    let fault = with_message(fault, format!("expected {allowed}"))
-        .found(describe(found))
-        .allowed(allowed);
-    match found.map(|node| &node.value) {
-        Some(NodeValue::Text(text)) if is_turn(schema) => match closest(text, ["every", "last"]) {
-            Some(close) => fault.hint(format!("did you mean `{close}`?")),
-            None => fault,
-        },
-        _ => fault,
+        names => Some(format!("its keys are {}", listed(names.iter().copied()))),
     }
 }
 
 fn lower_first(text: &str) -> String {
+    let text = text.strip_suffix('.').unwrap_or(text);
     let mut characters = text.chars();
-    let first = characters
-        .next()
-        .map(|first| first.to_lowercase().to_string())
-        .unwrap_or_default();
-    let rest = characters.as_str();
-    format!("{first}{}", rest.strip_suffix('.').unwrap_or(rest))
+    let first = characters.next().into_iter().flat_map(char::to_lowercase);
+    first.chain(characters).collect()
 }

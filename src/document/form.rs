@@ -1,7 +1,7 @@
 //! The form of a kind of file: its JSON Schema, generated from the Rust type, and the errors of form it finds.
 //!
-//! All errors of form of a file are reported at once, worded for its author, each at its text. The meaning of a
-//! value is checked elsewhere.
+//! Reports all errors of form of a file at once, in its author's words, each at its text. Does not check the meaning of the
+//! values.
 
 use jsonschema::Validator;
 use schemars::generate::SchemaSettings;
@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
 use super::diagnostic::Diagnostic;
-use super::explain::{NO_KIND, UNKNOWN_VALUE, explain};
+use super::explain::explain;
 use super::node::Node;
 
 /// The form of a kind of file.
@@ -62,8 +62,7 @@ impl Form {
             .iter_errors(&value)
             .flat_map(|error| explain(&error, &self.schema, node))
             .collect();
-        drop_misspelt(&mut errors);
-        drop_unknown_of_wrong_type(&mut errors);
+        drop_consequences(&mut errors);
         errors.sort_by_key(|found| (found.diagnostic.place.line, found.diagnostic.place.column));
         errors
     }
@@ -103,8 +102,8 @@ fn heading_first(schema: Value) -> Value {
     Value::Object(ordered)
 }
 
-/// Takes out what Rust types say and authors need not read: nulls for keys that may be missing, integer formats,
-/// defaults, and the line breaks of the source.
+/// Removes details of the Rust types that authors do not need: nulls for optional keys, integer formats, defaults, and the line
+/// breaks of the source.
 #[derive(Clone)]
 struct Plain;
 
@@ -113,29 +112,21 @@ impl Transform for Plain {
         transform_subschemas(self, schema);
         schema.remove("format");
         schema.remove("default");
-        let without_null = match schema.get("type") {
-            Some(Value::Array(types)) => {
-                let types: Vec<Value> = types.iter().filter(|kind| *kind != "null").cloned().collect();
-                Some(if types.len() == 1 {
-                    types[0].clone()
-                } else {
-                    types.into()
-                })
+        if let Some(Value::Array(types)) = schema.get_mut("type") {
+            types.retain(|kind| kind != "null");
+            if let [only] = &types[..] {
+                let only = only.clone();
+                schema.insert("type".to_owned(), only);
             }
-            _ => None,
-        };
-        if let Some(types) = without_null {
-            schema.insert("type".to_owned(), types);
         }
-        if let Some(description) = schema.get("description").and_then(Value::as_str) {
-            let joined = description.split('\n').collect::<Vec<_>>().join(" ");
-            schema.insert("description".to_owned(), joined.into());
+        if let Some(Value::String(description)) = schema.get_mut("description") {
+            *description = description.replace('\n', " ");
         }
         unwrap_nullable(schema);
     }
 }
 
-/// `anyOf: [X, null]` is `X`, with the description that stands outside.
+/// Replaces `anyOf: [X, null]` by `X`; its own description stays.
 fn unwrap_nullable(schema: &mut Schema) {
     let Some(Value::Array(options)) = schema.get("anyOf") else {
         return;
@@ -159,45 +150,43 @@ fn unwrap_nullable(schema: &mut Schema) {
 pub struct FormError {
     /// The path to the value: keys, and list indexes from 0. For an unknown key, the path ends with that key.
     pub path: Vec<String>,
+    pub(super) kind: FormErrorKind,
     pub diagnostic: Diagnostic,
 }
 
-/// A key that is there misspelt is not missing as well: that would be two faults of one mistake.
-fn drop_misspelt(faults: &mut Vec<FormError>) {
-    let misspelt: Vec<(Vec<String>, String)> = faults
-        .iter()
-        .filter(|found| found.diagnostic.message.starts_with("unknown key"))
-        .filter_map(|found| {
-            let parent = found.path.split_last()?.1.to_vec();
-            let meant = found
-                .diagnostic
-                .hint
-                .as_deref()?
-                .strip_prefix("did you mean `")?
-                .strip_suffix("`?")?;
-            Some((parent, format!("`{meant}` is missing")))
-        })
-        .collect();
-    let unknown: Vec<Vec<String>> = faults
-        .iter()
-        .filter(|found| found.diagnostic.message.starts_with("unknown key"))
-        .filter_map(|found| Some(found.path.split_last()?.1.to_vec()))
-        .collect();
-    faults.retain(|found| !(found.diagnostic.message == NO_KIND && unknown.contains(&found.path)));
-    faults.retain(|found| {
-        !misspelt
-            .iter()
-            .any(|(parent, message)| found.path == *parent && found.diagnostic.message == *message)
-    });
+#[derive(Clone, Debug)]
+pub(super) enum FormErrorKind {
+    /// A key that the form does not have. `meant` is the most similar one that it has.
+    UnknownKey {
+        meant: Option<String>,
+    },
+    MissingKey(String),
+    /// An expectation without a kind.
+    NoKind,
+    WrongType,
+    UnknownValue,
+    Other,
 }
 
-/// A value of the wrong type is none of those that are known, which goes without saying.
-fn drop_unknown_of_wrong_type(faults: &mut Vec<FormError>) {
-    let wrong: Vec<Vec<String>> = faults
-        .iter()
-        .filter(|found| found.diagnostic.message.starts_with("expected "))
-        .map(|found| found.path.clone())
-        .collect();
-    faults
-        .retain(|found| !(found.diagnostic.message.ends_with(UNKNOWN_VALUE) && wrong.contains(&found.path)));
+/// Drops errors that follow from another one: a misspelt key is not also missing, and a value of the wrong type is not also
+/// unknown.
+fn drop_consequences(errors: &mut Vec<FormError>) {
+    let mut misspelt: Vec<(Vec<String>, Option<String>)> = Vec::new();
+    let mut wrong_type: Vec<Vec<String>> = Vec::new();
+    for error in &*errors {
+        match &error.kind {
+            FormErrorKind::UnknownKey { meant } => {
+                let parent = &error.path[..error.path.len() - 1];
+                misspelt.push((parent.to_vec(), meant.clone()));
+            }
+            FormErrorKind::WrongType => wrong_type.push(error.path.clone()),
+            _ => {}
+        }
+    }
+    errors.retain(|error| match &error.kind {
+        FormErrorKind::MissingKey(name) => !misspelt.contains(&(error.path.clone(), Some(name.clone()))),
+        FormErrorKind::NoKind => !misspelt.iter().any(|(parent, _)| *parent == error.path),
+        FormErrorKind::UnknownValue => !wrong_type.contains(&error.path),
+        _ => true,
+    });
 }

@@ -3,6 +3,8 @@
 use std::fmt::Display;
 
 use regex::Regex;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json_path::JsonPath;
 
 use super::diagnostic::{Diagnostic, Span};
@@ -24,11 +26,22 @@ impl KeyPath {
     }
 }
 
-/// A JSONPath (RFC 9535) and the text it was written as.
-#[derive(Clone, Debug)]
+/// A JSONPath (RFC 9535).
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String", extend("x-syntax" = "JSONPath"))]
 pub struct Query {
     pub text: String,
     pub path: JsonPath,
+}
+
+impl TryFrom<String> for Query {
+    type Error = serde_json_path::ParseError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let path = JsonPath::parse(&text)?;
+        Ok(Self { text, path })
+    }
 }
 
 impl PartialEq for Query {
@@ -66,6 +79,16 @@ impl<'a> Reader<'a> {
         self.diagnostics.push(diagnostic);
     }
 
+    /// Reports an error at the value that `path` leads to.
+    pub fn error(&mut self, path: &KeyPath, message: impl Into<String>) {
+        self.report(self.at(path, message));
+    }
+
+    /// Reports an error at the value that `path` leads to, with a hint.
+    pub fn hinted(&mut self, path: &KeyPath, message: impl Into<String>, hint: impl Into<String>) {
+        self.report(self.at(path, message).hint(hint));
+    }
+
     /// Parses the JSONPath `text`, which is the value at `path`.
     pub fn query(&mut self, path: &KeyPath, text: &str) -> Option<Query> {
         let span = self.node.span_at(&path.0).clone();
@@ -79,11 +102,8 @@ impl<'a> Reader<'a> {
     }
 
     fn query_in(&mut self, span: Span, path: &KeyPath, text: &str) -> Option<Query> {
-        match JsonPath::parse(text) {
-            Ok(parsed) => Some(Query {
-                text: text.to_owned(),
-                path: parsed,
-            }),
+        match Query::try_from(text.to_owned()) {
+            Ok(query) => Some(query),
             Err(error) => {
                 let position = error.position();
                 let (what, hint) = not_a_query(text, position, error.message());

@@ -1,6 +1,4 @@
-//! Faults as text: for a terminal, for programs, for the annotations of GitHub and GitLab.
-//!
-//! Pure: values in, text out. It writes nothing and does not ask whether the reader can see colours.
+//! Diagnostics as text: for a terminal, for programs, for the annotations of GitHub and GitLab. Prints nothing.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -9,11 +7,11 @@ use anstyle::{AnsiColor, Style};
 use serde_json::json;
 use unicode_width::UnicodeWidthChar as _;
 
-use super::diagnostic::{Diagnostic, Severity, Span};
+use super::diagnostic::{Diagnostic, Place, Severity, Span};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// For a reader: the line of the file with what is wrong underlined.
+    /// For a reader: the line of the file, with the error underlined.
     Text,
     Json,
     /// Workflow commands that GitHub Actions turns into annotations.
@@ -22,13 +20,16 @@ pub enum Format {
     Gitlab,
 }
 
-/// All `faults`, in `format`. With `colour`, text has ANSI escapes.
-pub fn render(faults: &[Diagnostic], format: Format, colour: bool) -> String {
+/// All `diagnostics` in `format`; with `colour`, text has ANSI escapes.
+pub fn render(diagnostics: &[Diagnostic], format: Format, colour: bool) -> String {
     match format {
-        Format::Text => faults.iter().map(|fault| text(fault, colour) + "\n").collect(),
-        Format::Json => pretty(&faults.iter().map(json_object).collect::<Vec<_>>().into()),
-        Format::Github => faults.iter().map(github).collect(),
-        Format::Gitlab => pretty(&code_quality(faults).into()),
+        Format::Text => diagnostics
+            .iter()
+            .map(|diagnostic| text(diagnostic, colour) + "\n")
+            .collect(),
+        Format::Json => pretty(&diagnostics.iter().map(json_object).collect::<Vec<_>>().into()),
+        Format::Github => diagnostics.iter().map(github).collect(),
+        Format::Gitlab => pretty(&code_quality(diagnostics).into()),
     }
 }
 
@@ -47,74 +48,57 @@ fn style(severity: Severity) -> Style {
     }
 }
 
-struct Painter {
-    colour: bool,
-}
-
-impl Painter {
-    fn paint(&self, style: Style, text: &str) -> String {
-        match self.colour {
-            true => format!("{style}{text}{style:#}"),
-            false => text.to_owned(),
-        }
-    }
-}
-
-/// One fault for a reader, several lines, the last one ended.
-pub fn text(fault: &Diagnostic, colour: bool) -> String {
-    let painter = Painter { colour };
-    let frame = |text: &str| painter.paint(FRAME, text);
-    let number = if fault.place.line == 0 {
-        String::new()
-    } else {
-        fault.place.line.to_string()
+/// One diagnostic for a reader: several lines, each with its end.
+pub fn text(diagnostic: &Diagnostic, colour: bool) -> String {
+    let paint = |style: Style, text: &str| match colour {
+        true => format!("{style}{text}{style:#}"),
+        false => text.to_owned(),
+    };
+    let number = match diagnostic.place.line {
+        0 => String::new(),
+        line => line.to_string(),
     };
     let indent = " ".repeat(number.len());
-    let mut out = String::new();
-    let style = style(fault.severity);
-    let _ = writeln!(
-        out,
-        "{}: {}",
-        painter.paint(style, fault.severity.as_str()),
-        visible(&fault.message)
-    );
-    let path = if fault.path.is_empty() {
-        String::new()
-    } else {
-        format!("  {}", visible(&fault.path))
+    let (severity, bar) = (diagnostic.severity, paint(FRAME, "|"));
+    let label = paint(style(severity), severity.as_str());
+    let path = match diagnostic.path.as_str() {
+        "" => String::new(),
+        path => format!("  {}", visible(path)),
     };
-    let _ = writeln!(out, "{indent}{} {}{path}", frame("-->"), place(fault));
-    if let Some(span) = &fault.span {
+    let (arrow, place) = (paint(FRAME, "-->"), written_place(&diagnostic.place));
+    let mut out = format!("{label}: {}\n", visible(&diagnostic.message));
+    let _ = writeln!(out, "{indent}{arrow} {place}{path}");
+    if let Some(span) = &diagnostic.span {
         let line = source_line(span);
-        let _ = writeln!(out, "{indent} {}", frame("|"));
-        let _ = writeln!(out, "{} {} {}", frame(&number), frame("|"), line.text);
-        let marks = format!(
-            "{}{}",
-            " ".repeat(line.before),
-            painter.paint(style, &"^".repeat(line.marked))
+        let marks = paint(style(severity), &"^".repeat(line.marked));
+        let _ = writeln!(
+            out,
+            "{indent} {bar}\n{} {bar} {}",
+            paint(FRAME, &number),
+            line.text
         );
-        let _ = writeln!(out, "{indent} {} {marks}", frame("|"));
+        let _ = writeln!(out, "{indent} {bar} {}{marks}", " ".repeat(line.before));
     }
-    let details = [("found", &fault.found), ("allowed", &fault.allowed)];
-    for (name, detail) in details {
-        if let Some(detail) = detail {
-            let _ = writeln!(out, "{indent} {} {name}: {}", frame("="), visible(detail));
-        }
+    for detail in details(diagnostic) {
+        let _ = writeln!(out, "{indent} {} {}", paint(FRAME, "="), visible(&detail));
     }
-    for (place, what) in &fault.related {
-        let _ = writeln!(out, "{indent} {} {what}: {}", frame("="), written_place(place));
-    }
-    if let Some(hint) = &fault.hint {
-        let _ = writeln!(out, "{}: {}", painter.paint(HINT, "hint"), visible(hint));
+    if let Some(hint) = &diagnostic.hint {
+        let _ = writeln!(out, "{}: {}", paint(HINT, "hint"), visible(hint));
     }
     out
 }
 
-fn place(fault: &Diagnostic) -> String {
-    written_place(&fault.place)
+/// The details except the hint, a line each.
+fn details(diagnostic: &Diagnostic) -> impl Iterator<Item = String> {
+    let found = diagnostic.found.iter().map(|found| format!("found: {found}"));
+    let allowed = diagnostic.allowed.iter();
+    let allowed = allowed.map(|allowed| format!("allowed: {allowed}"));
+    let related = diagnostic.related.iter();
+    let related = related.map(|(place, what)| format!("{what}: {}", written_place(place)));
+    found.chain(allowed).chain(related)
 }
 
-fn written_place(place: &super::diagnostic::Place) -> String {
+fn written_place(place: &Place) -> String {
     match place.line {
         0 => place.file.display().to_string(),
         line => format!("{}:{line}:{}", place.file.display(), place.column),
@@ -137,7 +121,7 @@ struct SourceLine {
     marked: usize,
 }
 
-/// The line that `span` begins on, cut to what a terminal can show, and which part of it to underline.
+/// The first line of `span`, cut to the width of a terminal, and the part of it to underline.
 fn source_line(span: &Span) -> SourceLine {
     const WIDTH: usize = 120;
     const LEAD: usize = 60;
@@ -177,8 +161,7 @@ fn columns(characters: &[char]) -> usize {
         .sum()
 }
 
-/// A character as it can stand in a line whose columns are counted: a tab or an escape would move what follows, and a tab
-/// that is at fault is to be seen.
+/// Replaces characters without a width: a tab or an escape would move the text behind it, and a wrong tab must be visible.
 fn shown(character: char) -> char {
     match character {
         '\t' => '→',
@@ -187,94 +170,94 @@ fn shown(character: char) -> char {
     }
 }
 
-fn json_object(fault: &Diagnostic) -> serde_json::Value {
-    let related: Vec<serde_json::Value> = fault
+fn json_object(diagnostic: &Diagnostic) -> serde_json::Value {
+    let related: Vec<serde_json::Value> = diagnostic
         .related
         .iter()
         .map(|(place, what)| json!({ "file": place.file, "line": place.line, "column": place.column, "message": what }))
         .collect();
     json!({
-        "severity": fault.severity.as_str(),
-        "file": fault.place.file,
-        "line": fault.place.line,
-        "column": fault.place.column,
-        "end_line": fault.span.as_ref().map(|span| span.end.line),
-        "end_column": fault.span.as_ref().map(|span| span.end.column),
-        "path": fault.path,
-        "message": fault.message,
-        "found": fault.found,
-        "allowed": fault.allowed,
-        "hint": fault.hint,
+        "severity": diagnostic.severity.as_str(),
+        "file": diagnostic.place.file,
+        "line": diagnostic.place.line,
+        "column": diagnostic.place.column,
+        "end_line": diagnostic.span.as_ref().map(|span| span.end.line),
+        "end_column": diagnostic.span.as_ref().map(|span| span.end.column),
+        "path": diagnostic.path,
+        "message": diagnostic.message,
+        "found": diagnostic.found,
+        "allowed": diagnostic.allowed,
+        "hint": diagnostic.hint,
         "related": related,
     })
 }
 
-/// The message and all that belongs to it, in lines.
-fn summary(fault: &Diagnostic) -> String {
-    let mut out = fault.message.clone();
-    for (name, detail) in [
-        ("found", &fault.found),
-        ("allowed", &fault.allowed),
-        ("hint", &fault.hint),
-    ] {
-        if let Some(detail) = detail {
-            let _ = write!(out, "\n{name}: {detail}");
-        }
-    }
-    for (place, what) in &fault.related {
-        let _ = write!(out, "\n{what}: {}", written_place(place));
-    }
-    out
+/// The message and all details, in lines.
+fn summary(diagnostic: &Diagnostic) -> String {
+    let hint = diagnostic.hint.iter().map(|hint| format!("hint: {hint}"));
+    let lines: Vec<String> = std::iter::once(diagnostic.message.clone())
+        .chain(details(diagnostic))
+        .chain(hint)
+        .collect();
+    lines.join("\n")
 }
 
 /// A workflow command, escaped as GitHub's runner unescapes it (`actions/toolkit`, `command.ts`).
-fn github(fault: &Diagnostic) -> String {
+fn github(diagnostic: &Diagnostic) -> String {
     let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
     let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
-    let command = match fault.severity {
+    let command = match diagnostic.severity {
         Severity::Error => "error",
         Severity::Note => "notice",
     };
     let mut out = format!(
         "::{command} file={}",
-        property(&fault.place.file.display().to_string())
+        property(&diagnostic.place.file.display().to_string())
     );
-    if fault.place.line > 0 {
-        let _ = write!(out, ",line={},col={}", fault.place.line, fault.place.column);
+    if diagnostic.place.line > 0 {
+        let _ = write!(
+            out,
+            ",line={},col={}",
+            diagnostic.place.line, diagnostic.place.column
+        );
     }
-    let title = if fault.path.is_empty() {
-        "compat check"
-    } else {
-        &fault.path
+    let title = match diagnostic.path.as_str() {
+        "" => "compat check",
+        path => path,
     };
-    let _ = writeln!(out, ",title={}::{}", property(title), data(&summary(fault)));
+    let _ = writeln!(out, ",title={}::{}", property(title), data(&summary(diagnostic)));
     out
 }
 
 /// A Code Quality report (GitLab documentation, "Code Quality report format"). GitLab merges entries with the same
-/// fingerprint, so a fault that stands twice in a file is numbered.
-fn code_quality(faults: &[Diagnostic]) -> Vec<serde_json::Value> {
+/// fingerprint, so the same message at two lines of a file gets a number.
+fn code_quality(diagnostics: &[Diagnostic]) -> Vec<serde_json::Value> {
     let mut times: HashMap<String, usize> = HashMap::new();
-    let entry = |fault: &Diagnostic| {
-        let place = &fault.place;
-        let words = format!("{}\0{}\0{}", place.file.display(), fault.path, fault.message);
+    let entry = |diagnostic: &Diagnostic| {
+        let place = &diagnostic.place;
+        let words = format!(
+            "{}\0{}\0{}",
+            place.file.display(),
+            diagnostic.path,
+            diagnostic.message
+        );
         let time = times.entry(words.clone()).or_default();
         *time += 1;
         json!({
-            "description": summary(fault),
+            "description": summary(diagnostic),
             "check_name": "compat check",
             "fingerprint": fingerprint(&format!("{words}\0{time}")),
-            "severity": match fault.severity {
+            "severity": match diagnostic.severity {
                 Severity::Error => "blocker",
                 Severity::Note => "info",
             },
             "location": { "path": place.file, "lines": { "begin": place.line.max(1) } },
         })
     };
-    faults.iter().map(entry).collect()
+    diagnostics.iter().map(entry).collect()
 }
 
-/// A hash of `text` that is the same on every machine (FNV-1a, 64 bits), so a fault keeps its fingerprint if its line moves.
+/// A hash of `text` that is the same on every machine (FNV-1a, 64 bits). It does not depend on the line.
 fn fingerprint(text: &str) -> String {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

@@ -1,10 +1,13 @@
 //! Scalars without quotes, by the core schema of YAML 1.2.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
 use serde_json::Number;
 
 use super::node::NodeValue;
 
-/// What YAML 1.1 takes for a boolean and YAML 1.2 for a text.
+/// A boolean in YAML 1.1 and a text in YAML 1.2.
 pub(super) fn is_unclear(text: &str) -> bool {
     matches!(text.to_ascii_lowercase().as_str(), "yes" | "no" | "on" | "off")
 }
@@ -22,42 +25,24 @@ pub(super) fn plain(text: &str) -> NodeValue {
 }
 
 fn number(text: &str) -> Option<Number> {
-    if let Some(digits) = text.strip_prefix("0x") {
-        return u64::from_str_radix(digits, 16)
-            .ok()
-            .filter(|_| !digits.starts_with('+'))
-            .map(Number::from);
+    static DECIMAL: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$").expect("a constant expression")
+    });
+    for (prefix, radix) in [("0x", 16), ("0o", 8)] {
+        if let Some(digits) = text.strip_prefix(prefix) {
+            let digits = Some(digits).filter(|digits| !digits.starts_with('+'))?;
+            return u64::from_str_radix(digits, radix).ok().map(Number::from);
+        }
     }
-    if let Some(digits) = text.strip_prefix("0o") {
-        return u64::from_str_radix(digits, 8)
-            .ok()
-            .filter(|_| !digits.starts_with('+'))
-            .map(Number::from);
-    }
-    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let begins_as_number = unsigned.starts_with(|first: char| first.is_ascii_digit())
-        || unsigned
-            .strip_prefix('.')
-            .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()));
-    if !begins_as_number
-        || !unsigned
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'-' | b'+'))
-    {
+    if !DECIMAL.is_match(text) {
         return None;
     }
-    if unsigned.bytes().all(|byte| byte.is_ascii_digit()) {
-        if let Ok(integer) = text.parse::<i64>() {
-            return Some(integer.into());
-        }
-        if let Ok(integer) = text.parse::<u64>() {
-            return Some(integer.into());
-        }
-    }
-    text.parse().ok().and_then(number_of)
+    let integer = text.parse::<i64>().map(Number::from);
+    let integer = integer.or_else(|_| text.parse::<u64>().map(Number::from));
+    integer.ok().or_else(|| number_of(text.parse().ok()?))
 }
 
-/// `1.0` is the whole number 1, as JSON Schema has it.
+/// `1.0` is the whole number 1, as in JSON Schema.
 fn number_of(value: f64) -> Option<Number> {
     #[expect(
         clippy::cast_possible_truncation,
@@ -69,10 +54,10 @@ fn number_of(value: f64) -> Option<Number> {
     }
 }
 
-/// The whole numbers below it are the same in every reader of JSON (RFC 8259, section 6): 2 to the power of 53.
+/// 2 to the power of 53: every JSON reader keeps whole numbers below it exact (RFC 8259, section 6).
 const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
 
-/// Whether it is a whole number that not every reader could hold.
+/// Whether some JSON readers would round the number.
 pub(super) fn is_too_large(number: &Number) -> bool {
     number.is_f64() && number.as_f64().is_some_and(|value| value.abs() >= MAX_WHOLE)
 }

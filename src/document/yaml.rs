@@ -1,27 +1,27 @@
-//! YAML text to a tree of values that know where they stand.
+//! YAML text to a tree of values with their places.
 //!
-//! Scalars are read by the core schema of YAML 1.2. What a reader could take for something else is a fault, not
-//! a guess: a key that is there twice, `yes` without quotes, a second document, a tag, a merge key. Never reads a
-//! file; never grows without bound, whatever the text.
+//! Scalars follow the core schema of YAML 1.2. Ambiguous text is an error, not a guess: a key twice, `yes` without quotes,
+//! a second document, a tag, a merge key. Reads no file. Its memory is bounded for every text.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
-use super::diagnostic::{Diagnostic, Position, Source, Span};
+use super::diagnostic::{Diagnostic, LineColumn, Source, Span};
 use super::node::{Entry, Node, NodeValue};
 use super::scalar::{is_too_large, is_unclear, plain};
 use super::syntax::{Of, SyntaxError, in_words};
 
-/// The most bytes that a file of the project may have.
+/// The most bytes of a file.
 pub const MAX_BYTES: usize = 1_000_000;
 
-/// The most values that a file may come to once its aliases are replaced.
+/// The most values of a file with each alias replaced by its value.
 const MAX_NODES: usize = 100_000;
 
-/// The most levels of lists and maps within each other.
+/// The most levels of nested lists and maps.
 const MAX_DEPTH: usize = 64;
 
 /// Reads the one document of `bytes`, the content of `file`.
@@ -46,19 +46,19 @@ pub fn parse(file: &Path, bytes: &[u8]) -> Result<Node, Vec<Diagnostic>> {
     .read()
 }
 
-/// The fault of a file that has more than [`MAX_BYTES`].
+/// The error for a file of more than [`MAX_BYTES`].
 pub fn too_large(file: &Path, bytes: u64) -> Diagnostic {
     Diagnostic::of_file(file, "the file is too large")
         .found(format!("{bytes} bytes"))
         .allowed(format!("at most {MAX_BYTES} bytes"))
-        .hint("put images and documents into files of their own and name them")
+        .hint("put images and documents into separate files and name them")
 }
 
 fn empty(file: &Path) -> Diagnostic {
-    let fault = Diagnostic::of_file(file, "the file is empty");
+    let error = Diagnostic::of_file(file, "the file is empty");
     match file.starts_with("cells") {
-        true => fault.hint("`docs/cells.md` shows what belongs here"),
-        false => fault,
+        true => error.hint("`docs/cells.md` describes the content"),
+        false => error,
     }
 }
 
@@ -66,14 +66,14 @@ fn not_utf8(file: &Path, bytes: &[u8], valid_up_to: usize) -> Diagnostic {
     let before = String::from_utf8_lossy(&bytes[..valid_up_to]);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    let position = Position { line, column };
+    let position = LineColumn { line, column };
     let span = Span {
         source: Arc::new(Source {
             file: file.to_owned(),
             text: String::from_utf8_lossy(bytes).into_owned(),
         }),
         start: position,
-        end: Position {
+        end: LineColumn {
             line,
             column: column + 1,
         },
@@ -83,7 +83,7 @@ fn not_utf8(file: &Path, bytes: &[u8], valid_up_to: usize) -> Diagnostic {
         .hint("save the file as UTF-8")
 }
 
-/// A list or map whose end has not come yet.
+/// A list or map whose end the parser has not reached yet.
 struct Open {
     span: Span,
     anchor: usize,
@@ -93,8 +93,8 @@ struct Open {
 enum OpenKind {
     List(Vec<Node>),
     Map {
-        entries: Vec<Entry>,
-        known: HashMap<String, usize>,
+        entries: IndexMap<String, Entry>,
+        /// The key whose value comes next.
         key: Option<Key>,
     },
 }
@@ -107,10 +107,11 @@ enum Key {
 struct Tree {
     source: Arc<Source>,
     open: Vec<Open>,
+    /// The value of each anchor, and its size.
     anchors: HashMap<usize, (Node, usize)>,
     nodes: usize,
     root: Option<Node>,
-    faults: Vec<Diagnostic>,
+    errors: Vec<Diagnostic>,
 }
 
 impl Tree {
@@ -121,41 +122,32 @@ impl Tree {
             anchors: HashMap::new(),
             nodes: 0,
             root: None,
-            faults: Vec::new(),
+            errors: Vec::new(),
         }
     }
 
     fn read(mut self) -> Result<Node, Vec<Diagnostic>> {
         let source = Arc::clone(&self.source);
-        let mut documents = 0;
         for event in Parser::new_from_str(&source.text) {
-            let (event, span) = match event {
-                Ok((event, span)) => (event, self.span(span)),
-                Err(error) => {
-                    let fault = self.syntax(error.marker(), error.info());
-                    self.faults.push(fault);
-                    return Err(self.faults);
-                }
+            let taken = match event {
+                Ok((event, span)) => self.take(event, self.span(span)),
+                Err(error) => self.stop(self.syntax(error.marker(), error.info())),
             };
-            if matches!(event, Event::DocumentStart(_)) {
-                documents += 1;
-                if documents > 1 {
-                    let fault = Diagnostic::at(&span, "a second document begins here")
-                        .hint("a file holds one document: remove `---`");
-                    self.faults.push(fault);
-                    return Err(self.faults);
-                }
-            }
-            if let Err(fault) = self.take(event, span) {
-                self.faults.push(*fault);
-                return Err(self.faults);
+            if taken.is_none() {
+                break;
             }
         }
         match self.root {
-            _ if !self.faults.is_empty() => Err(self.faults),
+            _ if !self.errors.is_empty() => Err(self.errors),
             Some(node) if node.value != NodeValue::Null => Ok(node),
             _ => Err(vec![empty(&self.source.file)]),
         }
+    }
+
+    /// Reports an error after which the rest of the file cannot be read.
+    fn stop(&mut self, error: Diagnostic) -> Option<()> {
+        self.errors.push(error);
+        None
     }
 
     fn span(&self, span: saphyr_parser::Span) -> Span {
@@ -169,7 +161,7 @@ impl Tree {
     fn syntax(&self, marker: &saphyr_parser::Marker, info: &str) -> Diagnostic {
         let start = position(*marker);
         let line = self.source.line(start.line);
-        let end = Position {
+        let end = LineColumn {
             column: start.column + 1,
             ..start
         };
@@ -185,29 +177,29 @@ impl Tree {
         if indented_by_tab || info.contains("found a tab") {
             return Diagnostic::at(&span, "this is not YAML: a tab where only spaces may be")
                 .found("a tab in the indentation")
-                .hint("indent by spaces: YAML does not take tabs");
+                .hint("indent by spaces: YAML does not allow tabs");
         }
         let SyntaxError { message, hint, of } = in_words(info);
-        let fault = Diagnostic::at(&span, format!("this is not YAML: {message}"));
+        let error = Diagnostic::at(&span, format!("this is not YAML: {message}"));
         match (of, self.unclosed_bracket()) {
-            (Of::Text, _) => fault.hint(hint),
-            (Of::Structure, Some((bracket, opened))) => fault
+            (Of::Text, _) => error.hint(hint),
+            (Of::Structure, Some((bracket, opened))) => error
                 .related(
                     opened.place(),
                     format!("`{bracket}` is opened here and not closed"),
                 )
                 .hint(format!("close `{bracket}` before this line")),
             (Of::Structure, None) => match self.key_without_space(start.line) {
-                Some(key) => fault.hint(format!(
+                Some(key) => error.hint(format!(
                     "line {} lacks a space after `{key}:`",
                     start.line.saturating_sub(1)
                 )),
-                None => fault.hint(hint),
+                None => error.hint(hint),
             },
         }
     }
 
-    /// The key of the line before `line`, if its value stands at its `:` without a space between.
+    /// The key of the line before `line`, if there is no space between its `:` and its value.
     fn key_without_space(&self, line: usize) -> Option<&str> {
         let before = self.source.line(line.checked_sub(1)?);
         let (key, value) = before.trim_start_matches([' ', '-']).split_once(':')?;
@@ -226,224 +218,163 @@ impl Tree {
         matches!(first, '[' | '{').then_some((first, span))
     }
 
-    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Box<Diagnostic>> {
+    fn take(&mut self, event: Event<'_>, span: Span) -> Option<()> {
         match event {
-            Event::Scalar(text, style, anchor, tag) => {
-                self.refuse_tag(tag.is_some(), &span)?;
-                self.scalar(&text, style, anchor, span)
+            Event::Scalar(.., Some(_))
+            | Event::SequenceStart(_, Some(_))
+            | Event::MappingStart(_, Some(_)) => {
+                let error = Diagnostic::at(&span, "a YAML tag (`!…`) has no meaning here");
+                self.stop(error.hint("quote the text if it begins with `!`, else remove the tag"))
             }
-            Event::SequenceStart(anchor, tag) => {
-                self.refuse_tag(tag.is_some(), &span)?;
-                self.open(span, anchor, OpenKind::List(Vec::new()))
-            }
-            Event::MappingStart(anchor, tag) => {
-                self.refuse_tag(tag.is_some(), &span)?;
-                self.open(
-                    span,
-                    anchor,
-                    OpenKind::Map {
-                        entries: Vec::new(),
-                        known: HashMap::new(),
-                        key: None,
-                    },
-                )
+            Event::Scalar(text, style, anchor, None) => self.scalar(&text, style, anchor, span),
+            Event::SequenceStart(anchor, None) => self.open(span, anchor, OpenKind::List(Vec::new())),
+            Event::MappingStart(anchor, None) => {
+                let (entries, key) = (IndexMap::new(), None);
+                self.open(span, anchor, OpenKind::Map { entries, key })
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             Event::Alias(anchor) => self.alias(anchor, span),
-            Event::Nothing
-            | Event::StreamStart
-            | Event::StreamEnd
-            | Event::DocumentStart(_)
-            | Event::DocumentEnd => Ok(()),
+            Event::DocumentStart(_) if self.root.is_some() => {
+                let error = Diagnostic::at(&span, "a second document begins here");
+                self.stop(error.hint("a file contains one document: remove `---`"))
+            }
+            _ => Some(()),
         }
     }
 
-    fn refuse_tag(&self, tagged: bool, span: &Span) -> Result<(), Box<Diagnostic>> {
-        match tagged {
-            true => Err(Box::new(
-                Diagnostic::at(span, "a YAML tag (`!…`) has no meaning here")
-                    .hint("quote the text if it begins with `!`, else remove the tag"),
-            )),
-            false => Ok(()),
-        }
-    }
-
-    fn scalar(
-        &mut self,
-        text: &str,
-        style: ScalarStyle,
-        anchor: usize,
-        span: Span,
-    ) -> Result<(), Box<Diagnostic>> {
+    fn scalar(&mut self, text: &str, style: ScalarStyle, anchor: usize, span: Span) -> Option<()> {
         let value = match style {
             ScalarStyle::Plain => plain(text),
             _ => NodeValue::Text(text.to_owned()),
         };
         if self.wants_key() {
-            return self.key(text, &value, span);
+            self.key(text, &value, span);
+            return Some(());
         }
         if matches!(&value, NodeValue::Number(number) if is_too_large(number)) {
-            self.faults.push(
-                Diagnostic::at(&span, format!("the number `{text}` is too large"))
-                    .hint(format!("quote it if it is meant as a text: `\"{text}\"`")),
-            );
+            let error = Diagnostic::at(&span, format!("the number `{text}` is too large"));
+            self.errors
+                .push(error.hint(format!("quote it if it is a text: `\"{text}\"`")));
         }
         if style == ScalarStyle::Plain && is_unclear(text) {
             let boolean = matches!(text.to_ascii_lowercase().as_str(), "yes" | "on");
-            self.faults.push(
-                Diagnostic::at(
-                    &span,
-                    format!("`{text}` is a boolean to some YAML readers and a text to others"),
-                )
-                .found(format!("`{text}` without quotes"))
-                .hint(format!(
-                    "write `{boolean}` for the boolean, or `\"{text}\"` for the text"
-                )),
-            );
+            let message = format!("`{text}` is a boolean to some YAML readers and a text to others");
+            let error = Diagnostic::at(&span, message).found(format!("`{text}` without quotes"));
+            self.errors.push(error.hint(format!(
+                "write `{boolean}` for the boolean, or `\"{text}\"` for the text"
+            )));
         }
         self.place(Node { span, value }, anchor, 1)
     }
 
     fn wants_key(&self) -> bool {
-        matches!(
-            self.open.last(),
-            Some(Open {
-                kind: OpenKind::Map { key: None, .. },
-                ..
-            })
-        )
+        let innermost = self.open.last().map(|open| &open.kind);
+        matches!(innermost, Some(OpenKind::Map { key: None, .. }))
     }
 
-    fn key(&mut self, text: &str, value: &NodeValue, span: Span) -> Result<(), Box<Diagnostic>> {
-        let usable = match value {
+    fn key(&mut self, text: &str, value: &NodeValue, span: Span) {
+        let Some(OpenKind::Map { entries, key }) = self.open.last_mut().map(|open| &mut open.kind) else {
+            return;
+        };
+        let error = match value {
             NodeValue::Text(_) if text == "<<" => {
-                self.faults.push(
-                    Diagnostic::at(&span, "merge keys (`<<`) are not read").hint(
-                        "write the keys out; what a feature's cells share goes into its `_shared.yaml`",
-                    ),
-                );
-                false
+                Diagnostic::at(&span, "merge keys (`<<`) are not supported").hint(
+                    "write the keys out, or put what the cells of a feature share into its `_shared.yaml`",
+                )
             }
-            NodeValue::Text(_) => true,
-            _ => {
-                let fault = Diagnostic::at(&span, "a key must be a text");
-                self.faults.push(match text {
-                    "" => fault.found("nothing").hint("write the key before the `:`"),
-                    text => fault
-                        .found(format!("`{text}`"))
-                        .hint(format!("quote it: `\"{text}\"`")),
-                });
-                false
-            }
+            NodeValue::Text(_) => match entries.get(text) {
+                Some(first) => Diagnostic::at(&span, format!("the key `{text}` is there twice"))
+                    .related(first.key_span.place(), "the first one is here")
+                    .hint("keep one of the two"),
+                None => {
+                    *key = Some(Key::Usable(text.to_owned(), span));
+                    return;
+                }
+            },
+            _ if text.is_empty() => Diagnostic::at(&span, "a key must be a text")
+                .found("nothing")
+                .hint("write the key before the `:`"),
+            _ => Diagnostic::at(&span, "a key must be a text")
+                .found(format!("`{text}`"))
+                .hint(format!("quote it: `\"{text}\"`")),
         };
-        let Some(Open {
-            kind: OpenKind::Map { entries, known, key },
-            ..
-        }) = self.open.last_mut()
-        else {
-            return Ok(());
-        };
-        let first = known.get(text).map(|index| entries[*index].key_span.place());
-        *key = Some(match first {
-            _ if !usable => Key::Unusable,
-            None => Key::Usable(text.to_owned(), span),
-            Some(first) => {
-                self.faults.push(
-                    Diagnostic::at(&span, format!("the key `{text}` is there twice"))
-                        .related(first, "it stands here already")
-                        .hint("keep one of the two"),
-                );
-                Key::Unusable
-            }
-        });
-        Ok(())
+        *key = Some(Key::Unusable);
+        self.errors.push(error);
     }
 
-    fn open(&mut self, span: Span, anchor: usize, kind: OpenKind) -> Result<(), Box<Diagnostic>> {
+    fn open(&mut self, span: Span, anchor: usize, kind: OpenKind) -> Option<()> {
         if self.wants_key() {
-            return Err(Box::new(
-                Diagnostic::at(&span, "a key must be a text")
-                    .found("a list or map as a key")
-                    .hint("a text that begins with `[` or `{` needs quotes"),
-            ));
+            let error = Diagnostic::at(&span, "a key must be a text").found("a list or map as a key");
+            return self.stop(error.hint("a text that begins with `[` or `{` needs quotes"));
         }
         if self.open.len() == MAX_DEPTH {
-            return Err(Box::new(too_deep(&span)));
+            return self.stop(too_deep(&span));
         }
         self.open.push(Open { span, anchor, kind });
-        Ok(())
+        Some(())
     }
 
-    fn close(&mut self) -> Result<(), Box<Diagnostic>> {
-        let Some(Open { span, anchor, kind }) = self.open.pop() else {
-            return Ok(());
-        };
+    fn close(&mut self) -> Option<()> {
+        let Open { span, anchor, kind } = self.open.pop()?;
         let value = match kind {
             OpenKind::List(items) => NodeValue::List(items),
-            OpenKind::Map { entries, .. } => NodeValue::Map(entries),
+            OpenKind::Map { entries, .. } => NodeValue::Map(entries.into_values().collect()),
         };
         self.place(Node { span, value }, anchor, 1)
     }
 
-    fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Box<Diagnostic>> {
+    fn alias(&mut self, anchor: usize, span: Span) -> Option<()> {
         if self.wants_key() {
-            return Err(Box::new(
-                Diagnostic::at(&span, "a key must be a text").found("an alias as a key"),
-            ));
+            return self.stop(Diagnostic::at(&span, "a key must be a text").found("an alias as a key"));
         }
         let Some((node, nodes)) = self.anchors.get(&anchor) else {
-            return Err(Box::new(
-                Diagnostic::at(&span, "an alias of the value that it stands in")
-                    .hint("a value cannot hold itself"),
-            ));
+            let error = Diagnostic::at(&span, "this alias is inside the value that it names");
+            return self.stop(error.hint("a value cannot contain itself"));
         };
-        // Counted before it is copied: nine levels of nine aliases would be a billion values.
+        // Count the values before copying them: nine levels of nine aliases would be a billion values.
         let nodes = *nodes;
         if self.nodes + nodes > MAX_NODES {
-            return Err(Box::new(
-                Diagnostic::at(&span, "aliases make this file too large")
-                    .found(format!("{} values", self.nodes + nodes))
-                    .allowed(format!("at most {MAX_NODES} values once each alias is replaced")),
-            ));
+            let error = Diagnostic::at(&span, "aliases make this file too large");
+            let error = error.found(format!("{} values", self.nodes + nodes));
+            return self
+                .stop(error.allowed(format!("at most {MAX_NODES} values once each alias is replaced")));
         }
         let node = node.clone();
         if self.open.len() + depth(&node) > MAX_DEPTH {
-            return Err(Box::new(too_deep(&span)));
+            return self.stop(too_deep(&span));
         }
         self.place(node, 0, nodes)
     }
 
-    /// Puts a finished value where it belongs; it and what is in it are `nodes` values, those in it counted already
-    /// unless it came by an alias.
-    fn place(&mut self, node: Node, anchor: usize, nodes: usize) -> Result<(), Box<Diagnostic>> {
+    /// Adds a finished value to the innermost open list or map. `nodes` values are counted for it: only itself, since its content
+    /// is counted already, or all values of an alias.
+    fn place(&mut self, node: Node, anchor: usize, nodes: usize) -> Option<()> {
         self.nodes += nodes;
         if self.nodes > MAX_NODES {
-            return Err(Box::new(
-                Diagnostic::at(&node.span, "the file holds too many values")
-                    .allowed(format!("at most {MAX_NODES}")),
-            ));
+            let error = Diagnostic::at(&node.span, "the file contains too many values");
+            return self.stop(error.allowed(format!("at most {MAX_NODES}")));
         }
         if anchor != 0 {
             let size = size(&node);
             self.anchors.insert(anchor, (node.clone(), size));
-            // The copy that the anchor keeps counts as well: it takes the same memory.
+            // The copy for the anchor counts too: it takes the same memory.
             self.nodes += size;
         }
         match self.open.last_mut().map(|open| &mut open.kind) {
             None => self.root = Some(node),
             Some(OpenKind::List(items)) => items.push(node),
-            Some(OpenKind::Map { entries, known, key }) => {
+            Some(OpenKind::Map { entries, key }) => {
                 if let Some(Key::Usable(key, key_span)) = key.take() {
-                    known.insert(key.clone(), entries.len());
-                    entries.push(Entry {
-                        key,
+                    let entry = Entry {
+                        key: key.clone(),
                         key_span,
                         value: node,
-                    });
+                    };
+                    entries.insert(key, entry);
                 }
             }
         }
-        Ok(())
+        Some(())
     }
 }
 
@@ -467,8 +398,8 @@ fn depth(node: &Node) -> usize {
     }
 }
 
-fn position(marker: saphyr_parser::Marker) -> Position {
-    Position {
+fn position(marker: saphyr_parser::Marker) -> LineColumn {
+    LineColumn {
         line: marker.line().max(1),
         column: marker.col() + 1,
     }
@@ -481,7 +412,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Value {
-        let node = parse(Path::new("file.yaml"), text.as_bytes()).expect("YAML without faults");
+        let node = parse(Path::new("file.yaml"), text.as_bytes()).expect("valid YAML");
         node.to_json()
     }
 

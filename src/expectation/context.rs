@@ -4,10 +4,9 @@ use indexmap::IndexMap;
 
 use super::matcher::{MODEL, Matcher, MatcherForm};
 use super::provider_side::Turn;
-use crate::document::{Diagnostic, KeyPath, Query, Reader};
+use crate::document::{KeyPath, Query, Reader};
 use crate::ids::{ProviderId, TierId};
 use crate::text::listed;
-use crate::wire::Operation;
 use crate::wire::script::{Prompt, Reply, ReplyBlock, ReplyMessage, Script};
 
 /// The message for an expectation that could never fail.
@@ -50,20 +49,10 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Reports `message` at the value of `path`; details can be added.
-    pub fn fault(&mut self, path: &KeyPath, message: impl Into<String>) -> &mut Diagnostic {
-        let diagnostic = self.reader.at(path, message);
-        self.reader.report(diagnostic);
-        self.reader.diagnostics.last_mut().expect("just reported")
-    }
-
-    pub fn hinted(&mut self, path: &KeyPath, message: impl Into<String>, hint: impl Into<String>) {
-        self.fault(path, message).hint = Some(hint.into());
-    }
-
     /// Reports that none of the conditions `allowed` is given.
     pub(super) fn no_condition<'n>(&mut self, path: &KeyPath, allowed: impl IntoIterator<Item = &'n str>) {
-        self.fault(path, NO_CONDITION).allowed = Some(listed(allowed));
+        let error = self.reader.at(path, NO_CONDITION).allowed(listed(allowed));
+        self.reader.report(error);
     }
 
     /// `text` with the tier's model in place of `${model}`.
@@ -82,22 +71,21 @@ impl<'a> Checker<'a> {
         text.replace(MODEL, &model)
     }
 
-    /// Reports a request number that the script does not reach.
-    pub(super) fn turn(&mut self, path: &KeyPath, turn: Turn, operation: Operation) -> Turn {
+    /// Reports the number of a Messages request that the script has no reply for.
+    pub(super) fn turn(&mut self, path: &KeyPath, turn: Turn) {
         let replies = self.context.script.replies.len();
         if let Turn::Number(number) = turn
             && number > replies
-            && operation == Operation::Messages
             && self.context.whole
         {
             let message = format!(
                 "there is no request {number}: the script has {}",
                 replies_in_words(replies)
             );
-            self.fault(&path.then("turn"), message).allowed =
-                Some(format!("{}, `every` or `last`", numbers_to(replies)));
+            let allowed = format!("{}, `every` or `last`", numbers_to(replies));
+            let error = self.reader.at(&path.then("turn"), message);
+            self.reader.report(error.allowed(allowed));
         }
-        turn
     }
 
     /// Reports an answer number that Claude Code does not get.
@@ -109,7 +97,8 @@ impl<'a> Checker<'a> {
             && self.context.whole
         {
             let message = format!("there is no answer {turn}: Claude Code gets {answers}");
-            self.fault(path, message).allowed = Some(numbers_to(answers));
+            let error = self.reader.at(path, message);
+            self.reader.report(error.allowed(numbers_to(answers)));
         }
     }
 
@@ -159,7 +148,7 @@ impl<'a> Checker<'a> {
             .blocks_before(before)
             .any(|block| matches!(block, ReplyBlock::Thinking(_)));
         if self.context.whole && !thinks {
-            self.hinted(
+            self.reader.hinted(
                 path,
                 format!("no reply holds a thinking block{}", when(before)),
                 "add `{ thinking: … }` to a reply's `content`",

@@ -7,34 +7,26 @@ use super::context::Checker;
 use crate::document::KeyPath;
 
 /// What a token count must be.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("minProperties" = 1))]
-pub struct CountForm {
+pub struct CountMatcher {
     /// At least this.
     pub min: Option<u64>,
     /// At most this.
     pub max: Option<u64>,
     /// Exactly the provider's number. Not judged in a live run.
-    pub as_provider: Option<bool>,
-}
-
-/// What a token count must be; at least one condition is given.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CountMatcher {
-    pub min: Option<u64>,
-    pub max: Option<u64>,
     pub as_provider: bool,
 }
 
-impl CountForm {
-    pub(super) fn resolve(&self, checker: &mut Checker<'_>, path: &KeyPath) -> CountMatcher {
-        let as_provider = self.as_provider.unwrap_or(false);
-        let nothing_more = !as_provider && self.max.is_none();
+impl CountMatcher {
+    /// Reports conditions that could never fail or never hold.
+    pub(super) fn check(&self, checker: &mut Checker<'_>, path: &KeyPath) {
+        let nothing_more = !self.as_provider && self.max.is_none();
         if nothing_more && self.min.is_none() {
             checker.no_condition(path, ["min", "max", "as_provider: true"]);
         } else if nothing_more && self.min == Some(0) {
-            checker.fault(
+            checker.reader.error(
                 &path.then("min"),
                 "a count is never less than 0, so this could never fail",
             );
@@ -43,18 +35,11 @@ impl CountForm {
             && least > most
         {
             let message = format!("no count is both at least {least} and at most {most}");
-            checker.fault(path, message);
-        }
-        CountMatcher {
-            min: self.min,
-            max: self.max,
-            as_provider,
+            checker.reader.error(path, message);
         }
     }
-}
 
-impl CountMatcher {
-    /// Whether it has a condition that needs no recorded provider.
+    /// Whether a live run can judge it.
     pub(super) fn has_bounds(&self) -> bool {
         self.min.is_some() || self.max.is_some()
     }
@@ -65,7 +50,7 @@ impl CountMatcher {
 
     /// The conditions in words; `exact` is the provider's number where it counts.
     pub(super) fn in_words(&self, exact: Option<u64>) -> String {
-        // A provider's number outside the bounds cannot be asked for together with them.
+        // A provider's number outside the bounds contradicts them, so it is not shown with them.
         let exact = exact.filter(|count| self.is_within(*count));
         let conditions = [
             self.min.map(|least| format!("at least {least}")),

@@ -1,5 +1,7 @@
 //! The changes on the wire that can explain why an expectation does not hold.
 
+use std::collections::HashSet;
+
 use super::{RUN, TRANSCRIPT, UNMATCHED};
 use crate::wire::Direction;
 use crate::wire_diff::{Change, Part, WireDiff};
@@ -56,16 +58,16 @@ impl Interest {
 
     /// All changes of `diff`: those that can explain `interests` first, then those of the same requests.
     pub fn in_order<'a>(interests: &[Self], diff: &'a WireDiff) -> Vec<&'a Change> {
-        let mut ordered: Vec<&Change> = Vec::new();
-        for change in interests.iter().flat_map(|interest| interest.of_diff(diff)) {
-            push_once(&mut ordered, change);
-        }
+        let mut ordered: Vec<&Change> = interests
+            .iter()
+            .flat_map(|interest| interest.of_diff(diff))
+            .collect();
         let turns: Vec<usize> = interests.iter().filter_map(|interest| interest.turn).collect();
         let mut rest: Vec<&Change> = diff.changes.iter().collect();
         rest.sort_by_key(|change| (!turns.contains(&change.turn), change.what.part));
-        for change in rest {
-            push_once(&mut ordered, change);
-        }
+        ordered.extend(rest);
+        let mut seen = HashSet::new();
+        ordered.retain(|change| seen.insert(std::ptr::from_ref(*change)));
         ordered
     }
 
@@ -74,12 +76,6 @@ impl Interest {
         let mut found: Vec<&Change> = diff.changes.iter().filter(|change| self.takes(change)).collect();
         found.sort_by_key(|change| self.parts.iter().position(|part| *part == change.what.part));
         found
-    }
-}
-
-fn push_once<'a>(ordered: &mut Vec<&'a Change>, change: &'a Change) {
-    if !ordered.iter().any(|earlier| std::ptr::eq(*earlier, change)) {
-        ordered.push(change);
     }
 }
 

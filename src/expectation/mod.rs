@@ -1,7 +1,7 @@
 //! What a cell expects: matchers, and one file for each kind of expectation.
 //!
-//! Pure. A kind ([`kinds`]) has its YAML form, its check against the rest of the cell, its judgement of the evidence,
-//! and the changes on the wire that can explain why it does not hold, all in one file. A kind knows no provider,
+//! Pure. A kind ([`kinds`]) has its YAML form, its check against the rest of the cell, and its judgement of the evidence.
+//! It also names the changes on the wire that can explain a failure. All of that is in one file. A kind knows no provider,
 //! gateway or process, only the evidence they left. An expectation that cannot be judged is reported as such, never as
 //! held.
 #![warn(clippy::disallowed_methods)]
@@ -26,7 +26,7 @@ pub use entry::{KnownFailureForm, resolve, resolve_known_failure};
 pub use interest::Interest;
 pub use kinds::{Check, ExpectationForm};
 pub use matcher::{MatchError, Matcher, MatcherForm};
-pub use provider_side::{Turn, TurnForm};
+pub use provider_side::Turn;
 
 use crate::document::Place;
 use crate::evidence::Evidence;

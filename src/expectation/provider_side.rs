@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use serde_json::Value;
 
-use super::{Deviation, Ruling};
+use super::{Deviation, Ruling, Scene};
 use crate::evidence::file;
 use crate::text::clipped;
 use crate::wire::Operation;
@@ -32,30 +32,27 @@ impl Turn {
     }
 }
 
-/// Which request: a number from 1, `every` or `last`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TurnForm(pub Turn);
-
-impl<'de> Deserialize<'de> for TurnForm {
+impl<'de> Deserialize<'de> for Turn {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
         let number = value.as_u64().and_then(|number| usize::try_from(number).ok());
         match (value.as_str(), number) {
-            (Some("every"), _) => Ok(Self(Turn::Every)),
-            (Some("last"), _) => Ok(Self(Turn::Last)),
-            (None, Some(number @ 1..)) => Ok(Self(Turn::Number(number))),
+            (Some("every"), _) => Ok(Self::Every),
+            (Some("last"), _) => Ok(Self::Last),
+            (None, Some(number @ 1..)) => Ok(Self::Number(number)),
             _ => Err(D::Error::custom("expected a number from 1, `every` or `last`")),
         }
     }
 }
 
-impl JsonSchema for TurnForm {
+impl JsonSchema for Turn {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Turn".into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
+            "description": "Which request of the trial: a number from 1, `every` or `last`.",
             "type": ["integer", "string"],
             "minimum": 1,
             "pattern": "^(every|last)$",
@@ -73,13 +70,28 @@ pub(super) fn at(exchange: &ProviderExchange) -> (String, usize) {
     (file::PROVIDER_EXCHANGES.into(), exchange.number)
 }
 
-/// Judges the requests that `turn` names. That there is none is a deviation of its own.
+/// The kind of request that an expectation is for if it names none.
+pub(super) fn messages_operation() -> Operation {
+    Operation::Messages
+}
+
+/// Judges each Messages request that `turn` selects.
+pub(super) fn on_each_message(
+    turn: Turn,
+    scene: &Scene<'_>,
+    judge_one: impl Fn(&ProviderExchange) -> Vec<Deviation>,
+) -> Ruling {
+    on_each(turn, Operation::Messages, scene, judge_one)
+}
+
+/// Judges each request that `turn` selects. If there is none, that is the deviation.
 pub(super) fn on_each(
     turn: Turn,
     operation: Operation,
-    exchanges: &[ProviderExchange],
+    scene: &Scene<'_>,
     judge_one: impl Fn(&ProviderExchange) -> Vec<Deviation>,
 ) -> Ruling {
+    let exchanges = &scene.evidence.exchanges;
     let all: Vec<&ProviderExchange> = of_operation(operation, exchanges).collect();
     let named: &[&ProviderExchange] = match turn {
         Turn::Every => &all,

@@ -1,17 +1,20 @@
-//! Values found by a JSONPath: where they stand, or how far the path leads.
+//! The values that a JSONPath finds, with their places; if it finds none, the longest prefix that finds some.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
 use serde_json::Value;
 use serde_json_path::{JsonPath, NormalizedPath, PathElement};
 
 use super::matcher::{MatchError, Matcher, shown};
 use crate::document::Query;
 
-/// The most values that are shown with their places.
+/// The most values that a message shows with their places.
 const PLACES: usize = 4;
-/// The most keys of a map that are named.
+/// The most keys of a map that a message shows.
 const KEYS: usize = 16;
 
-/// Compares the values that `query` finds in `root`. An error says where they stand, or how far the path leads.
+/// Compares the values that `query` finds in `root`. An error shows their places, or the longest prefix that finds some.
 pub(super) fn check(query: &Query, matcher: &Matcher, root: &Value) -> Result<(), MatchError> {
     let found = query.path.query(root).all();
     matcher.check(&found).map_err(|error| MatchError {
@@ -24,17 +27,22 @@ pub(super) fn check(query: &Query, matcher: &Matcher, root: &Value) -> Result<()
     })
 }
 
-/// Where in the list `root` the first value stands that `query` finds, or as far as it leads: its index.
+/// The index in the list `root` of the first value that `query` finds. If it finds none: of the first value of the longest
+/// prefix that finds one.
 pub(super) fn first_index(query: &Query, root: &Value) -> Option<usize> {
-    let mut ends = boundaries(&query.text);
-    ends.push(query.text.len());
-    ends.into_iter().rev().find_map(|end| {
-        let parsed = JsonPath::parse(&query.text[..end]).ok()?;
-        let located = parsed.query_located(root);
-        match located.locations().next()?.first()? {
-            PathElement::Index(index) => Some(*index),
-            PathElement::Name(_) => None,
-        }
+    let first = |path: &JsonPath| match path.query_located(root).locations().next()?.first()? {
+        PathElement::Index(index) => Some(*index),
+        PathElement::Name(_) => None,
+    };
+    first(&query.path).or_else(|| prefixes(&query.text).find_map(|(path, ..)| first(&path)))
+}
+
+/// The prefixes of `path` that are paths, the longest first, each parsed, as text, and with the rest of `path`.
+fn prefixes(path: &str) -> impl Iterator<Item = (JsonPath, &str, &str)> {
+    let ends = path.match_indices(['.', '[']).rev();
+    ends.filter_map(move |(end, _)| {
+        let (prefix, rest) = path.split_at(end);
+        Some((JsonPath::parse(prefix).ok()?, prefix, rest))
     })
 }
 
@@ -52,65 +60,22 @@ fn places(query: &Query, root: &Value) -> String {
     lines.join("\n")
 }
 
+/// `path` with `.name` in place of `['name']` where possible.
 fn written(path: &NormalizedPath<'_>) -> String {
-    let mut out = String::from("$");
-    for element in path.iter() {
-        match element {
-            PathElement::Index(index) => out.push_str(&format!("[{index}]")),
-            PathElement::Name(name)
-                if name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') =>
-            {
-                out.push_str(&format!(".{name}"));
-            }
-            PathElement::Name(name) => out.push_str(&format!("['{name}']")),
-        }
-    }
-    out
+    static PLAIN_NAME: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\['(\w+)'\]").expect("a constant expression"));
+    PLAIN_NAME.replace_all(&path.to_string(), ".$1").into_owned()
 }
 
-/// The longest beginning of the path that finds something, and what that is.
+/// The longest prefix of the path that finds something, and the value that it finds.
 fn breaks_off(path: &str, root: &Value) -> String {
-    for end in boundaries(path).into_iter().rev() {
-        let (before, after) = path.split_at(end);
-        let Ok(parsed) = JsonPath::parse(before) else {
-            continue;
-        };
-        if let Some(value) = parsed.query(root).first() {
-            return format!(
-                ": `{before}` is {}, in which `{after}` finds nothing",
-                described(value)
-            );
-        }
-    }
-    String::new()
-}
-
-/// Where the segments of a path begin, but for its root.
-fn boundaries(path: &str) -> Vec<usize> {
-    let mut found = Vec::new();
-    let (mut depth, mut quote, mut escaped, mut before) = (0_usize, None, false, ' ');
-    for (index, character) in path.char_indices() {
-        match (quote, character) {
-            (Some(_), _) if escaped => escaped = false,
-            (Some(_), '\\') => escaped = true,
-            (Some(open), _) if open == character => quote = None,
-            (Some(_), _) => {}
-            (None, '\'' | '"') => quote = Some(character),
-            (None, '[') => {
-                if depth == 0 && before != '.' {
-                    found.push(index);
-                }
-                depth += 1;
-            }
-            (None, ']') => depth = depth.saturating_sub(1),
-            (None, '.') if depth == 0 && before != '.' => found.push(index),
-            (None, _) => {}
-        }
-        before = character;
-    }
-    found
+    let found = prefixes(path).find_map(|(parsed, prefix, rest)| {
+        let value = described(parsed.query(root).first()?);
+        Some(format!(
+            ": `{prefix}` is {value}, in which `{rest}` finds nothing"
+        ))
+    });
+    found.unwrap_or_default()
 }
 
 fn described(value: &Value) -> String {
@@ -128,7 +93,6 @@ fn described(value: &Value) -> String {
         }
         Value::Array(items) => match items.len() {
             0 => "an empty list".to_owned(),
-            1 => "a list of 1".to_owned(),
             length => format!("a list of {length}"),
         },
         scalar => shown(scalar),
@@ -154,9 +118,9 @@ mod tests {
     }
 
     #[test]
-    fn a_miss_says_how_far_the_path_leads_and_what_is_there() {
+    fn an_error_shows_the_longest_prefix_that_finds_a_value() {
         let root = json!({ "thinking": { "type": "enabled", "budget_tokens": 5 }, "tools": [{ "name": "a.b" }, { "name": "c" }] });
-        for (path, told) in [
+        for (path, expected) in [
             ("$.thinking.budget_tokens", "5"),
             (
                 "$.thinking.budget",
@@ -183,7 +147,7 @@ mod tests {
                 "nothing: `$` is a map of `thinking`, `tools`, in which `..none` finds nothing",
             ),
         ] {
-            assert_eq!(actual(path, &root), told, "{path}");
+            assert_eq!(actual(path, &root), expected, "{path}");
         }
     }
 }

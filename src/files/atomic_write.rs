@@ -1,25 +1,58 @@
-//! Writes a file whole or not at all: to a temporary file beside it, which then replaces it.
+//! Writes files whole or not at all: to a temporary file in the same folder, which is then renamed.
 
-use std::fs::Permissions;
+use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use anyhow::Context as _;
+use tempfile::NamedTempFile;
+
 /// Writes `text` to `path`; creates its folder if it is missing.
 pub fn write(path: &Path, text: &str) -> io::Result<()> {
+    temporary(path, text)?.persist(path)?;
+    Ok(())
+}
+
+fn temporary(path: &Path, text: &str) -> io::Result<NamedTempFile> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    std::fs::create_dir_all(folder)?;
-    // Temporary files are the user's alone by default; this one gets the permissions of any other file.
+    fs::create_dir_all(folder)?;
+    // By default only the user can read a temporary file; this one gets the permissions of any other file.
     let mut file = tempfile::Builder::new()
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder)?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    Ok(file)
+}
+
+/// Creates the file `new` and replaces the text of `changed`, both or neither. Each is a path relative to `root`, and a text.
+pub fn create_and_change(root: &Path, new: (&Path, &str), changed: (&Path, &str)) -> anyhow::Result<()> {
+    let path = root.join(new.0);
+    let folders = path.ancestors().skip(1);
+    let missing: Vec<&Path> = folders.take_while(|folder| !folder.exists()).collect();
+    let failed = |file: &Path| format!("cannot write `{}`; nothing was changed", file.display());
+    // `persist_noclobber` fails if the file exists.
+    let result = temporary(&path, new.1)
+        .and_then(|file| Ok(file.persist_noclobber(&path)?))
+        .with_context(|| failed(new.0))
+        .and_then(|_| {
+            let changed_file = root.join(changed.0);
+            write(&changed_file, changed.1)
+                .with_context(|| failed(changed.0))
+                .inspect_err(|_| {
+                    let _ = fs::remove_file(&path);
+                })
+        });
+    if result.is_err() {
+        for folder in missing {
+            let _ = fs::remove_dir(folder);
+        }
+    }
+    result
 }
 
 #[cfg(test)]
@@ -27,33 +60,64 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_replaced_without_a_rest() {
+    fn a_shorter_text_replaces_a_longer_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/er/file.json");
         write(&path, "a longer text").unwrap();
         write(&path, "text").unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "text");
-        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "text");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
 
     #[test]
     fn a_failed_write_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("taken");
-        std::fs::create_dir(&path).unwrap();
+        fs::create_dir(&path).unwrap();
         assert!(write(&path, "text").is_err());
         assert!(path.is_dir());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
     fn the_umask_sets_the_permissions() {
         let folder = tempfile::tempdir().unwrap();
         let plain = folder.path().join("plain");
-        std::fs::write(&plain, "").unwrap();
+        fs::write(&plain, "").unwrap();
         let path = folder.path().join("file");
         write(&path, "text").unwrap();
-        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&path), mode(&plain));
+    }
+    fn create(root: &Path, new: &str, changed: &str) -> anyhow::Result<()> {
+        create_and_change(root, (new.as_ref(), "new"), (changed.as_ref(), "changed"))
+    }
+
+    #[test]
+    fn a_file_is_created_and_another_is_changed() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("list"), "old").unwrap();
+        create(root.path(), "a/b/c", "list").unwrap();
+        assert_eq!(fs::read_to_string(root.path().join("a/b/c")).unwrap(), "new");
+        assert_eq!(fs::read_to_string(root.path().join("list")).unwrap(), "changed");
+    }
+
+    #[test]
+    fn an_existing_file_is_not_overwritten() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("taken"), "old").unwrap();
+        assert!(create(root.path(), "taken", "list").is_err());
+        assert_eq!(fs::read_to_string(root.path().join("taken")).unwrap(), "old");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_new_file_is_removed_if_the_change_fails() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("folder")).unwrap();
+        let error = create(root.path(), "a/b/c", "folder").unwrap_err();
+        assert_eq!(error.to_string(), "cannot write `folder`; nothing was changed");
+        assert!(!root.path().join("a").exists());
+        assert!(root.path().join("folder").is_dir());
     }
 }

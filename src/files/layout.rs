@@ -1,12 +1,10 @@
-//! Lists the folders below `cells/`, and reports what does not belong there.
+//! Lists the files below `cells/`, and reports those that belong to no cell.
 
-use std::collections::HashSet;
-use std::fs;
-use std::io;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use super::project::{CELLS, PROVIDERS, SHARED};
-use super::reading::{FOLDER_FOR_FILE, says_not_applicable, unreadable};
+use super::reading::{FOLDER_FOR_FILE, entries, says_not_applicable};
 use crate::cells::Manifest;
 use crate::document::Diagnostic;
 use crate::ids::{CellId, FeatureId, ProviderId};
@@ -15,26 +13,26 @@ use crate::text::{closest, listed};
 /// The files below `cells/`.
 #[derive(Debug, Default)]
 pub(super) struct Layout {
-    /// The cells that have a file of their own.
+    /// The cells with a file of their own.
     pub(super) own: HashSet<CellId>,
-    /// The features that have a `_shared.yaml`.
+    /// The features with a `_shared.yaml`.
     pub(super) shared: HashSet<FeatureId>,
     /// The providers whose file says `not_applicable`.
     pub(super) not_applicable: HashSet<ProviderId>,
-    /// Errors of the folders.
-    pub(super) faults: Vec<Diagnostic>,
 }
 
 impl Layout {
-    pub(super) fn of(root: &Path, manifest: &Manifest) -> Self {
+    /// Lists the files below `cells/`. Also returns the errors: files that belong to no cell, and unreadable folders.
+    pub(super) fn of(root: &Path, manifest: &Manifest) -> (Self, Vec<Diagnostic>) {
         let mut listing = Listing {
             root,
             manifest,
             providers: manifest.providers.iter().map(ProviderId::as_str).collect(),
             layout: Self::default(),
+            errors: Vec::new(),
         };
         listing.folder_of_cells();
-        listing.layout
+        (listing.layout, listing.errors)
     }
 }
 
@@ -43,12 +41,13 @@ struct Listing<'a> {
     manifest: &'a Manifest,
     providers: HashSet<&'a str>,
     layout: Layout,
+    errors: Vec<Diagnostic>,
 }
 
 impl Listing<'_> {
     fn folder_of_cells(&mut self) {
         let cells = Path::new(CELLS);
-        let mut folders: HashSet<String> = HashSet::new();
+        let mut folders: BTreeSet<String> = BTreeSet::new();
         for (name, is_folder) in self.entries(cells) {
             match is_folder {
                 true if name == PROVIDERS => self.folder_of_providers(&cells.join(PROVIDERS)),
@@ -56,9 +55,9 @@ impl Listing<'_> {
                 true => {
                     folders.insert(name);
                 }
-                false => self.layout.faults.push(
+                false => self.errors.push(
                     Diagnostic::of_file(&cells.join(&name), "a file where only folders of features belong")
-                        .hint("a cell is `cells/<feature>/<provider>.yaml`; a name that begins with `_` is left alone"),
+                        .hint("a cell is `cells/<feature>/<provider>.yaml`; a name that begins with `_` is ignored"),
                 ),
             }
         }
@@ -66,34 +65,26 @@ impl Listing<'_> {
             if folders.remove(feature.id.as_str()) {
                 self.folder_of_feature(&feature.id);
             } else {
-                let folder = cells.join(feature.id.as_str());
-                let fault = Diagnostic::of_file(
-                    &folder,
-                    format!("the manifest's feature `{}` has no folder", feature.id),
-                );
-                self.layout.faults.push(
-                    match closest(feature.id.as_str(), folders.iter().map(String::as_str)) {
-                        Some(close) => fault.hint(format!("is the folder `{close}` meant to be it?")),
-                        None => fault.hint(
-                            "make the folder and its cells, or remove the feature from `manifest.yaml`",
-                        ),
-                    },
+                let id = feature.id.as_str();
+                let message = format!("the manifest's feature `{id}` has no folder");
+                let error = Diagnostic::of_file(&cells.join(id), message);
+                self.errors.push(
+                    error.hint(match closest(id, folders.iter().map(String::as_str)) {
+                        Some(close) => format!("is it the folder `{close}`?"),
+                        None => "create the folder and its cells, or remove the feature from `manifest.yaml`"
+                            .to_owned(),
+                    }),
                 );
             }
         }
-        let mut strays: Vec<String> = folders.into_iter().collect();
-        strays.sort_unstable();
-        for name in strays {
-            let known = self.manifest.features.iter().map(|feature| feature.id.as_str());
-            let fault = Diagnostic::of_file(
-                &cells.join(&name),
-                format!("the manifest has no feature `{name}`"),
-            )
-            .allowed(listed(known.clone()));
-            self.layout.faults.push(match closest(&name, known) {
-                Some(close) => fault.hint(format!("did you mean `{close}`? no cell of this folder is run")),
-                None => fault.hint("add the feature to `manifest.yaml`: no cell of this folder is run"),
-            });
+        let known = || self.manifest.features.iter().map(|feature| feature.id.as_str());
+        for name in folders {
+            let message = format!("the manifest has no feature `{name}`");
+            let error = Diagnostic::of_file(&cells.join(&name), message).allowed(listed(known()));
+            self.errors.push(error.hint(match closest(&name, known()) {
+                Some(close) => format!("did you mean `{close}`? no cell of this folder runs"),
+                None => "add the feature to `manifest.yaml`: no cell of this folder runs".to_owned(),
+            }));
         }
     }
 
@@ -112,22 +103,19 @@ impl Listing<'_> {
             match provider {
                 Some(provider) => {
                     if is_folder {
-                        self.layout.faults.push(
-                            Diagnostic::of_file(&folder.join(&name), FOLDER_FOR_FILE)
-                                .hint("a cell is one file; a name that begins with `_` is left alone"),
-                        );
+                        let error = Diagnostic::of_file(&folder.join(&name), FOLDER_FOR_FILE);
+                        self.errors
+                            .push(error.hint("a cell is one file; a name that begins with `_` is ignored"));
                     }
-                    self.layout.own.insert(CellId {
-                        feature: feature.clone(),
-                        provider: ProviderId::new(provider),
-                    });
+                    let cell = CellId::new(feature, &ProviderId::new(provider));
+                    self.layout.own.insert(cell);
                 }
                 None => self.stray(&folder, &name, is_folder),
             }
         }
     }
 
-    /// Every file of `_providers` must be about a provider.
+    /// Every file in `_providers` is named after a provider.
     fn folder_of_providers(&mut self, folder: &Path) {
         for (name, is_folder) in self.entries(folder) {
             let stem = name.strip_suffix(".yaml");
@@ -152,41 +140,19 @@ impl Listing<'_> {
             (false, true) => format!("the manifest has no provider `{stem}`"),
             (false, false) => "this is not a cell".to_owned(),
         };
-        let fault = Diagnostic::of_file(&folder.join(name), message).allowed(listed(
-            known
-                .clone()
-                .map(|provider| format!("{provider}.yaml"))
-                .collect::<Vec<_>>()
-                .iter()
-                .map(String::as_str),
-        ));
-        self.layout.faults.push(match closest(stem, known) {
-            Some(close) => fault.hint(format!("did you mean `{close}.yaml`?")),
-            None => fault.hint("a name that begins with `_` is left alone"),
-        });
+        let files: Vec<String> = known.clone().map(|provider| format!("{provider}.yaml")).collect();
+        let error = Diagnostic::of_file(&folder.join(name), message);
+        let error = error.allowed(listed(files.iter().map(String::as_str)));
+        self.errors.push(error.hint(match closest(stem, known) {
+            Some(close) => format!("did you mean `{close}.yaml`?"),
+            None => "a name that begins with `_` is ignored".to_owned(),
+        }));
     }
 
-    /// The names in `folder`, and whether each is a folder itself.
     fn entries(&mut self, folder: &Path) -> Vec<(String, bool)> {
-        let listed = fs::read_dir(self.root.join(folder)).and_then(|entries| {
-            entries
-                .map(|entry| {
-                    let entry = entry?;
-                    let kind = entry.file_type()?;
-                    let is_folder = kind.is_dir() || (kind.is_symlink() && entry.path().is_dir());
-                    Ok((entry.file_name().to_string_lossy().into_owned(), is_folder))
-                })
-                .collect::<io::Result<Vec<_>>>()
-        });
-        match listed {
-            Ok(mut entries) => {
-                entries.sort_unstable();
-                entries
-            }
-            Err(error) => {
-                self.layout.faults.push(unreadable(folder, &error));
-                Vec::new()
-            }
-        }
+        entries(self.root, folder).unwrap_or_else(|error| {
+            self.errors.push(*error);
+            Vec::new()
+        })
     }
 }

@@ -4,7 +4,6 @@ pub mod atomic_write;
 pub mod evidence_files;
 mod layout;
 pub mod mutant_files;
-pub mod new_files;
 pub mod project;
 mod reading;
 

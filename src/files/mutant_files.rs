@@ -1,23 +1,19 @@
-//! Reads the mutants of a project: `mutants/<class>/<name>.yaml`.
-//!
-//! It lists and reads; what a text means is for `mutants`.
+//! Reads the mutants of a project: `mutants/<class>/<name>.yaml`. The module `mutants` checks their meaning.
 
-use crate::cells::CellBody;
-use crate::expectation::IMPLIED;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::project::{self, Project};
 use super::reading;
 use crate::document::Diagnostic;
+use crate::expectation::IMPLIED;
 use crate::ids::{CellId, ProviderId, TierId};
 use crate::mutants::{self, Known, Mutant, MutantName};
 
 /// The folder of the mutants, in the project's root.
 pub const MUTANTS: &str = "mutants";
 
-/// The mutants of a project, in the order of their names, and the faults of those that cannot be read. A project without the
-/// folder has none.
+/// The mutants of a project, sorted by name, and the errors in their files. A project without the folder has no mutants.
 pub fn read(project: &Project) -> (Vec<Arc<Mutant>>, Vec<Diagnostic>) {
     let cells = cells(project);
     let mut providers: Vec<ProviderId> = project.manifest.providers.clone();
@@ -34,28 +30,26 @@ pub fn read(project: &Project) -> (Vec<Arc<Mutant>>, Vec<Diagnostic>) {
         cells: &cells,
     };
     let mut mutants = Vec::new();
-    let mut faults = Vec::new();
-    for (class, stem, file) in files(&project.root, &mut faults) {
-        let read = reading::read(&project.root, &file)
-            .map_err(|fault| vec![*fault])
-            .and_then(|bytes| mutants::resolve(MutantName::new(&class, &stem), &file, &bytes, &known));
-        match read {
+    let mut errors = Vec::new();
+    for (class, stem, file) in files(&project.root, &mut errors) {
+        let name = MutantName::new(&class, &stem);
+        let read = reading::read(&project.root, &file);
+        match read.and_then(|bytes| mutants::resolve(name, &file, &bytes, &known)) {
             Ok(mutant) => mutants.push(Arc::new(mutant)),
-            Err(found) => faults.extend(found),
+            Err(found) => errors.extend(found),
         }
     }
-    (mutants, faults)
+    (mutants, errors)
 }
 
-/// The faults of the mutants that one of `paths` (relative to the root) names or holds; of all if there are none.
+/// The errors in the mutants at or below `paths` (relative to the root); in all mutants if there are no paths.
 pub fn check(project: &Project, paths: &[PathBuf]) -> Vec<Diagnostic> {
-    let (_, mut faults) = read(project);
-    faults.retain(|fault| project::is_selected(paths, &fault.place.file));
-    faults
+    let (_, mut errors) = read(project);
+    errors.retain(|error| project::is_selected(paths, &error.place.file));
+    errors
 }
 
-/// The cells that are tests, and the names of their expectations. That one cannot be read, or is not there, is no mutant's
-/// fault.
+/// The cells that are tests, and the names of their expectations; `None` for a cell with errors, which are not the mutant's.
 fn cells(project: &Project) -> Vec<(CellId, Option<Vec<String>>)> {
     project
         .manifest
@@ -64,67 +58,44 @@ fn cells(project: &Project) -> Vec<(CellId, Option<Vec<String>>)> {
             let Ok(cell) = project.cell(&id) else {
                 return Some((id, None));
             };
-            let CellBody::Test(test) = &cell.body else {
-                return None;
-            };
-            let own = test.expectations.iter().map(|one| one.name.clone());
+            let own = cell.test()?.expectations.iter().map(|one| one.name.clone());
             Some((id, Some(own.chain(IMPLIED.map(str::to_owned)).collect())))
         })
         .collect()
 }
 
 /// Class, stem and path of every mutant's file, in order.
-fn files(root: &Path, faults: &mut Vec<Diagnostic>) -> Vec<(String, String, PathBuf)> {
+fn files(root: &Path, errors: &mut Vec<Diagnostic>) -> Vec<(String, String, PathBuf)> {
+    const HINT: &str = "a mutant is `mutants/<class>/<name>.yaml`";
     let folder = Path::new(MUTANTS);
     if !root.join(folder).is_dir() {
         return Vec::new();
     }
     let mut files = Vec::new();
-    for (class, is_folder) in entries(root, folder, faults) {
+    for (class, is_folder) in visible_entries(root, folder, errors) {
         let below = folder.join(&class);
         if !is_folder {
-            faults.push(
-                Diagnostic::of_file(&below, "a file where only folders of classes belong")
-                    .hint("a mutant is `mutants/<class>/<name>.yaml`"),
-            );
+            let error = Diagnostic::of_file(&below, "a file where only folders of classes belong");
+            errors.push(error.hint(HINT));
             continue;
         }
-        for (name, is_folder) in entries(root, &below, faults) {
+        for (name, is_folder) in visible_entries(root, &below, errors) {
+            let file = below.join(&name);
             match name.strip_suffix(".yaml") {
-                Some(stem) if !is_folder => files.push((class.clone(), stem.to_owned(), below.join(&name))),
-                _ => faults.push(
-                    Diagnostic::of_file(&below.join(&name), "this is not a mutant")
-                        .hint("a mutant is `mutants/<class>/<name>.yaml`"),
-                ),
+                Some(stem) if !is_folder => files.push((class.clone(), stem.to_owned(), file)),
+                _ => errors.push(Diagnostic::of_file(&file, "this is not a mutant").hint(HINT)),
             }
         }
     }
     files
 }
 
-/// The names in a folder, sorted, and whether each is a folder itself. A name that begins with `.` is left alone.
-fn entries(root: &Path, folder: &Path, faults: &mut Vec<Diagnostic>) -> Vec<(String, bool)> {
-    let listed = std::fs::read_dir(root.join(folder)).and_then(|entries| {
-        entries
-            .map(|entry| {
-                let entry = entry?;
-                let name = entry.file_name().to_string_lossy().into_owned();
-                Ok((name, entry.path().is_dir()))
-            })
-            .collect::<std::io::Result<Vec<_>>>()
+/// The entries of a folder without those whose names begin with `.`.
+fn visible_entries(root: &Path, folder: &Path, errors: &mut Vec<Diagnostic>) -> Vec<(String, bool)> {
+    let mut entries = reading::entries(root, folder).unwrap_or_else(|error| {
+        errors.push(*error);
+        Vec::new()
     });
-    match listed {
-        Ok(mut entries) => {
-            entries.retain(|(name, _)| !name.starts_with('.'));
-            entries.sort_unstable();
-            entries
-        }
-        Err(error) => {
-            faults.push(Diagnostic::of_file(
-                folder,
-                format!("the folder cannot be listed: {error}"),
-            ));
-            Vec::new()
-        }
-    }
+    entries.retain(|(name, _)| !name.starts_with('.'));
+    entries
 }

@@ -1,7 +1,7 @@
 //! Reads `manifest.yaml`, `proxy_config.yaml` and `cells/` of a project.
 //!
-//! Opening a project reads the manifest and lists folders, nothing else. A cell is read when it is asked for, once. What
-//! the texts mean is for `cells`.
+//! Opening a project reads the manifest and lists folders, nothing else. A cell is read at its first use. The module `cells`
+//! checks the meaning of the texts.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::layout::Layout;
-use super::reading::{attachment, read, read_if_there, says_not_applicable};
+use super::reading::{attachment, read, read_if_exists, says_not_applicable};
 use crate::cells::manifest::Tier;
-use crate::cells::{Cell, CellBody, Layer, Layers, Manifest, Origin, ProxyConfig, layers, resolve};
+use crate::cells::{Cell, Layer, Layers, Manifest, Origin, ProxyConfig, layers, resolve};
 use crate::document::Diagnostic;
 use crate::ids::{CellId, FeatureId, ProviderId, TrialName};
 use crate::plan::{self, Planned};
@@ -25,34 +25,28 @@ pub const PROXY_CONFIG: &str = "proxy_config.yaml";
 pub const CELLS: &str = "cells";
 /// The folder of the providers' layers, in the folder of the cells.
 pub const PROVIDERS: &str = "_providers";
-/// The layer of every cell in the folder of the cells, and of a feature in its folder.
+/// The layer of all cells, in the folder of the cells, and of a feature, in its folder.
 pub const SHARED: &str = "_shared.yaml";
 
-/// A cell as it was read: the cell, or all its errors.
+/// The result of reading a cell: the cell, or all its errors.
 pub type ReadCell = Result<Arc<Cell>, Vec<Diagnostic>>;
 
-/// A layer as it was read: `None` if it has no file.
+/// The result of reading a layer; `None` if it has no file.
 type ReadLayer = Option<Result<Arc<Layer>, Vec<Diagnostic>>>;
 
 #[derive(Debug)]
 pub struct Project {
     pub root: PathBuf,
-    /// Which rows, columns and tiers there are.
     pub manifest: Manifest,
-    /// Errors of the folders. They are no trial's fault, yet a cell may be lost by them.
-    pub layout_faults: Vec<Diagnostic>,
-    /// The cells that have a file of their own.
-    own: HashSet<CellId>,
-    /// The features that have a `_shared.yaml`.
-    shared: HashSet<FeatureId>,
-    /// The providers whose file says `not_applicable`.
-    not_applicable: HashSet<ProviderId>,
+    /// Errors in the folders. They belong to no trial, but a cell may be missing because of them.
+    pub layout_errors: Vec<Diagnostic>,
+    layout: Layout,
     layers: Mutex<HashMap<PathBuf, ReadLayer>>,
     cells: Mutex<HashMap<CellId, ReadCell>>,
 }
 
 impl Project {
-    /// The nearest folder, from `start` upwards, that holds a manifest.
+    /// The nearest folder, from `start` upwards, that contains a manifest.
     pub fn find_root(start: &Path) -> Option<PathBuf> {
         start
             .ancestors()
@@ -60,24 +54,16 @@ impl Project {
             .map(Path::to_owned)
     }
 
-    /// Reads the manifest below `root` and lists the cells.
+    /// Reads the manifest in `root` and lists the cells.
     pub fn open(root: &Path) -> Result<Self, Vec<Diagnostic>> {
         let file = Path::new(MANIFEST);
-        let bytes = read(root, file).map_err(|fault| vec![*fault])?;
-        let manifest = Manifest::parse(file, &bytes)?;
-        let Layout {
-            own,
-            shared,
-            not_applicable,
-            faults,
-        } = Layout::of(root, &manifest);
+        let manifest = Manifest::parse(file, &read(root, file)?)?;
+        let (layout, layout_errors) = Layout::of(root, &manifest);
         Ok(Self {
             root: root.to_owned(),
-            layout_faults: faults,
-            own,
-            shared,
-            not_applicable,
             manifest,
+            layout_errors,
+            layout,
             layers: Mutex::default(),
             cells: Mutex::default(),
         })
@@ -88,27 +74,26 @@ impl Project {
         plan::trials(&self.manifest, |cell| self.is_present(cell))
     }
 
-    /// Every cell that some file is about, in the manifest's order.
+    /// Every cell with a file, in the manifest's order.
     pub fn cells(&self) -> Vec<CellId> {
-        self.manifest
-            .cells()
-            .filter(|cell| self.is_present(cell))
-            .collect()
+        let mut cells: Vec<CellId> = self.manifest.cells().collect();
+        cells.retain(|cell| self.is_present(cell));
+        cells
     }
 
-    /// Whether a file is about the cell: its own, its feature's `_shared.yaml`, or its provider's `not_applicable`.
+    /// Whether the cell has its own file, its feature has a `_shared.yaml`, or its provider's file says `not_applicable`.
     fn is_present(&self, cell: &CellId) -> bool {
-        self.own.contains(cell)
-            || self.shared.contains(&cell.feature)
-            || self.not_applicable.contains(&cell.provider)
+        self.layout.own.contains(cell)
+            || self.layout.shared.contains(&cell.feature)
+            || self.layout.not_applicable.contains(&cell.provider)
     }
 
-    /// Every cell that no file is about, of the features whose folders could be listed.
+    /// Every cell without a file, of the features whose folders could be listed.
     pub fn missing(&self) -> Vec<CellId> {
         let is_missing = |cell: &CellId| {
             let folder = Path::new(CELLS).join(cell.feature.as_str());
-            let is_listed = !self.layout_faults.iter().any(|fault| fault.place.file == folder);
-            !self.is_present(cell) && is_listed
+            let mut errors = self.layout_errors.iter();
+            !self.is_present(cell) && !errors.any(|error| error.place.file == folder)
         };
         self.manifest.cells().filter(is_missing).collect()
     }
@@ -118,22 +103,17 @@ impl Project {
         plan::plan(&self.manifest, proxy_config, trial, &self.cell(&trial.cell))
     }
 
-    /// The cells among `cells` whose feature cannot exist there. Only cells whose files contain the word are parsed:
-    /// parsing thousands would take long.
+    /// The cells among `cells` that are not applicable. Parses only cells whose files contain the word: parsing thousands would
+    /// take long.
     pub fn not_applicable(&self, cells: impl IntoIterator<Item = CellId>) -> HashSet<CellId> {
-        let may_be = |cell: &CellId| match self.own.contains(cell) {
+        let may_be = |cell: &CellId| match self.layout.own.contains(cell) {
             true => says_not_applicable(&self.root, &Self::cell_file(cell)),
-            false => self.not_applicable.contains(&cell.provider),
+            false => self.layout.not_applicable.contains(&cell.provider),
         };
-        let is_so = |cell: &CellId| {
-            self.cell(cell)
-                .is_ok_and(|cell| matches!(cell.body, CellBody::NotApplicable(_)))
-        };
-        let distinct: HashSet<CellId> = cells.into_iter().collect();
+        let is_so = |cell: &CellId| self.cell(cell).is_ok_and(|cell| cell.test().is_none());
+        let mut distinct: HashSet<CellId> = cells.into_iter().collect();
+        distinct.retain(|cell| may_be(cell) && is_so(cell));
         distinct
-            .into_iter()
-            .filter(|cell| may_be(cell) && is_so(cell))
-            .collect()
     }
 
     /// The own file of `cell`, relative to the root.
@@ -141,7 +121,7 @@ impl Project {
         feature_file(&cell.feature, &format!("{}.yaml", cell.provider))
     }
 
-    /// The files that `cell` may be merged from, the strongest first, relative to the root.
+    /// The files that `cell` may be merged from, relative to the root. Earlier ones win.
     pub fn files_of(cell: &CellId) -> [PathBuf; 4] {
         [
             Self::cell_file(cell),
@@ -151,7 +131,7 @@ impl Project {
         ]
     }
 
-    /// Reads `id`, the first time from its files.
+    /// Reads the cell `id`; its files only once.
     pub fn cell(&self, id: &CellId) -> ReadCell {
         if let Some(known) = self.cells.lock().get(id) {
             return known.clone();
@@ -162,14 +142,8 @@ impl Project {
     }
 
     fn read_cell(&self, id: &CellId) -> Result<Cell, Vec<Diagnostic>> {
-        let own = self.own_bytes(id)?;
-        self.cell_of(id, own.as_deref())
-    }
-
-    /// The cell `id` as it would be if its own file held `bytes`, or if it had no file.
-    pub fn cell_of(&self, id: &CellId, bytes: Option<&[u8]>) -> Result<Cell, Vec<Diagnostic>> {
-        let file = Self::cell_file(id);
-        let own = bytes.map(|bytes| (&*file, bytes));
+        let (file, bytes) = (Self::cell_file(id), self.own_bytes(id)?);
+        let own = bytes.as_ref().map(|bytes| (&*file, &bytes[..]));
         let folder = self.root.join(CELLS).join(id.feature.as_str());
         let attachments = |name: &Path| attachment(&folder.join(name));
         self.with_layers(id, |layers| {
@@ -177,21 +151,17 @@ impl Project {
         })
     }
 
-    /// The keys of `id`, merged, each with the file and line that it comes from.
+    /// The merged keys of `id`, each with its file and line.
     pub fn origins(&self, id: &CellId) -> Result<Vec<Origin>, Vec<Diagnostic>> {
-        let own = self.own_bytes(id)?;
-        let file = Self::cell_file(id);
-        let own = own.as_ref().map(|bytes| (&*file, &bytes[..]));
+        let (file, bytes) = (Self::cell_file(id), self.own_bytes(id)?);
+        let own = bytes.as_ref().map(|bytes| (&*file, &bytes[..]));
         self.with_layers(id, |layers| layers::origins(&layers.map_err(<[_]>::to_vec)?, own))
     }
 
     fn own_bytes(&self, id: &CellId) -> Result<Option<Vec<u8>>, Vec<Diagnostic>> {
-        match self.own.contains(id) {
-            true => read(&self.root, &Self::cell_file(id))
-                .map(Some)
-                .map_err(|fault| vec![*fault]),
-            false => Ok(None),
-        }
+        let is_there = self.layout.own.contains(id);
+        let read = is_there.then(|| read(&self.root, &Self::cell_file(id)));
+        read.transpose()
     }
 
     /// Calls `with` with the layers of `cell`, or with their errors.
@@ -223,11 +193,11 @@ impl Project {
         let mut known = self.layers.lock();
         known
             .entry(file.to_owned())
-            .or_insert_with(|| match read_if_there(&self.root, file) {
+            .or_insert_with(|| match read_if_exists(&self.root, file) {
                 Ok(None) => None,
                 Ok(Some(bytes)) if file.ends_with(SHARED) => Some(Layer::shared(file, &bytes).map(Arc::new)),
                 Ok(Some(bytes)) => Some(Layer::provider(file, &bytes).map(Arc::new)),
-                Err(fault) => Some(Err(vec![*fault])),
+                Err(error) => Some(Err(vec![*error])),
             })
             .clone()
     }
@@ -247,55 +217,53 @@ impl Project {
 
     pub fn proxy_config(&self) -> Result<ProxyConfig, Vec<Diagnostic>> {
         let file = Path::new(PROXY_CONFIG);
-        let bytes = read(&self.root, file).map_err(|fault| vec![*fault])?;
-        ProxyConfig::parse(file, &bytes)
+        ProxyConfig::parse(file, &read(&self.root, file)?)
     }
 
-    /// All faults of all files that one of `paths` (relative to the root) names or holds, and of what the cells among
-    /// them rest on; of every file if there are none.
+    /// All errors in the files at or below `paths` (relative to the root), in their cells and in the layers of these cells; in all
+    /// files if there are no paths.
     pub fn check(&self, paths: &[PathBuf]) -> Vec<Diagnostic> {
-        let (config, config_faults) = match self.proxy_config() {
+        let (config, mut errors) = match self.proxy_config() {
             Ok(config) => (Some(config), Vec::new()),
-            Err(faults) => (None, faults),
+            Err(errors) => (None, errors),
         };
-        let mut faults: Vec<Diagnostic> = self.layout_faults.clone();
-        faults.extend(config_faults);
+        errors.extend(self.layout_errors.iter().cloned());
         for file in self.layer_files() {
-            faults.extend(self.layer(&file).and_then(Result::err).unwrap_or_default());
+            errors.extend(self.layer(&file).and_then(Result::err).unwrap_or_default());
         }
-        let cells = self.cells();
-        let (named, rest): (Vec<&CellId>, Vec<&CellId>) =
-            cells.iter().partition(|cell| self.is_named(paths, cell));
-        for cell in rest {
-            // A cell that is not named itself may still show an error of a layer that is.
-            if Self::files_of(cell).iter().any(|file| is_selected(paths, file)) {
-                faults.extend(self.cell(cell).err().unwrap_or_default());
-            }
+        let (named, rest): (Vec<CellId>, Vec<CellId>) = self
+            .cells()
+            .into_iter()
+            .partition(|cell| self.is_named(paths, cell));
+        // Another cell may show an error of a selected layer.
+        let uses_selected = |cell: &&CellId| Self::files_of(cell).iter().any(|file| is_selected(paths, file));
+        for cell in rest.iter().filter(uses_selected) {
+            errors.extend(self.cell(cell).err().unwrap_or_default());
         }
-        faults.retain(|fault| is_selected(paths, &fault.place.file));
-        for cell in named {
-            faults.extend(self.faults_of(cell, config.as_ref()));
+        errors.retain(|error| is_selected(paths, &error.place.file));
+        for cell in &named {
+            errors.extend(self.errors_of(cell, config.as_ref()));
         }
-        in_order(faults)
+        in_order(errors)
     }
 
-    /// Whether one of `paths` names or holds the file that the cell is mainly written in: its own, else its feature's.
+    /// Whether the main file of the cell is at or below one of `paths`: its own file, or else its feature's.
     fn is_named(&self, paths: &[PathBuf], cell: &CellId) -> bool {
-        let file = match self.own.contains(cell) {
+        let file = match self.layout.own.contains(cell) {
             true => Self::cell_file(cell),
             false => feature_file(&cell.feature, SHARED),
         };
         is_selected(paths, &file)
     }
 
-    /// The cells that `paths` names; every one if there are none.
+    /// The cells whose main files are at or below `paths`; all cells if there are no paths.
     pub fn selected(&self, paths: &[PathBuf]) -> Vec<CellId> {
         let mut cells = self.cells();
         cells.retain(|cell| self.is_named(paths, cell));
         cells
     }
 
-    /// Notes on the cells that `paths` names and that are not written yet.
+    /// Notes on the cells at or below `paths` that are not written yet.
     pub fn notes(&self, paths: &[PathBuf]) -> Vec<Diagnostic> {
         let config = self.proxy_config().ok();
         let missing = self.missing().into_iter().filter_map(|cell| {
@@ -303,7 +271,7 @@ impl Project {
             is_selected(paths, &file).then(|| {
                 let message = format!("`{cell}` has no file, so the matrix shows it as not tested");
                 Diagnostic::of_file(&file, message)
-                    .hint("write what must hold there, or `not_applicable` and why")
+                    .hint("write its expectations, or `not_applicable` and the reason")
                     .note()
             })
         });
@@ -319,11 +287,11 @@ impl Project {
             return Vec::new();
         };
         let lacking = self.manifest.tiers.first().and_then(|tier| {
-            let fault = config?.lacks(&self.manifest, &id.provider, &tier.id)?;
-            let hint = "add its deployments, or make the cell `not_applicable` and say why";
+            let error = config?.lacks(&self.manifest, &id.provider, &tier.id)?;
+            let hint = "add its deployments, or make the cell `not_applicable` with a reason";
             Some(Diagnostic {
                 allowed: None,
-                ..fault.hint(hint)
+                ..error.hint(hint)
             })
         });
         match plan::unwritten(&cell) {
@@ -332,12 +300,12 @@ impl Project {
         }
     }
 
-    /// What breaks `cell` on any tier. That the gateway has no model for a cell that is still to be written does not.
-    fn faults_of(&self, cell: &CellId, config: Option<&ProxyConfig>) -> Vec<Diagnostic> {
+    /// The errors that break `cell` on any tier. A cell with a `todo` may lack its model in the gateway.
+    fn errors_of(&self, cell: &CellId, config: Option<&ProxyConfig>) -> Vec<Diagnostic> {
         let is_written = |cell: &Arc<Cell>| plan::unwritten(cell).is_empty();
         let config = config.filter(|_| self.cell(cell).as_ref().is_ok_and(is_written));
         let broken = |tier: &Tier| match self.plan(config, &cell.trial(&tier.id)) {
-            Planned::Broken(faults) => faults,
+            Planned::Broken(errors) => errors,
             Planned::Run(_) | Planned::NotApplicable(_) => Vec::new(),
         };
         self.manifest.tiers.iter().flat_map(broken).collect()
@@ -352,36 +320,32 @@ fn provider_file(provider: &ProviderId) -> PathBuf {
     Path::new(CELLS).join(PROVIDERS).join(format!("{provider}.yaml"))
 }
 
-/// Whether one of `paths` names or holds `file`. Without paths, every file is selected.
+/// Whether `file` is at or below one of `paths`. Without paths, every file is selected.
 pub(crate) fn is_selected(paths: &[PathBuf], file: &Path) -> bool {
-    paths.is_empty()
-        || paths
-            .iter()
-            .any(|path| file.starts_with(path) || path.as_os_str() == ".")
+    let contains = |path: &PathBuf| file.starts_with(path) || path.as_os_str() == ".";
+    paths.is_empty() || paths.iter().any(contains)
 }
 
-/// `faults` by file and place, each once: a fault in `_shared.yaml` is found by every cell of its feature.
-fn in_order(mut faults: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    let key = |fault: &Diagnostic| {
+/// Sorts by file and place, and keeps one of equal errors: every cell of a feature finds an error in its `_shared.yaml`.
+fn in_order(mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let key = |error: &Diagnostic| {
+        let place = &error.place;
         (
-            fault.place.file.clone(),
-            fault.place.line,
-            fault.place.column,
-            fault.message.clone(),
+            place.file.clone(),
+            place.line,
+            place.column,
+            error.message.clone(),
         )
     };
-    faults.sort_by_key(key);
-    faults.dedup_by(|again, first| {
+    errors.sort_by_key(key);
+    errors.dedup_by(|again, first| {
         let is_same = key(again) == key(first);
         if is_same {
-            let more = std::mem::take(&mut again.related);
-            for place in more {
-                if !first.related.contains(&place) {
-                    first.related.push(place);
-                }
-            }
+            let more = std::mem::take(&mut again.related).into_iter();
+            let new: Vec<_> = more.filter(|place| !first.related.contains(place)).collect();
+            first.related.extend(new);
         }
         is_same
     });
-    faults
+    errors
 }

@@ -1,4 +1,4 @@
-//! Reads the files of a project, and says why one cannot be read.
+//! Reads the files and folders of a project. An error says why one cannot be read.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use super::project::SHARED;
 use crate::document::{Diagnostic, yaml};
-use crate::text::closest;
+use crate::text::suggestion;
 
 /// The key of a cell whose feature cannot exist there.
 const NOT_APPLICABLE: &[u8] = b"not_applicable";
@@ -20,81 +20,94 @@ pub(super) fn says_not_applicable(root: &Path, file: &Path) -> bool {
         .any(|window| window == NOT_APPLICABLE)
 }
 
-/// The bytes of `file`, relative to `root`; not of one that is too large.
-pub(super) fn read(root: &Path, file: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
-    match read_if_there(root, file)? {
-        Some(bytes) => Ok(bytes),
-        None => Err(Box::new(Diagnostic::of_file(file, "there is no such file"))),
+/// The bytes of `file`, relative to `root`. Fails if it is too large.
+pub(super) fn read(root: &Path, file: &Path) -> Result<Vec<u8>, Vec<Diagnostic>> {
+    match read_if_exists(root, file) {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => Err(vec![Diagnostic::of_file(file, "there is no such file")]),
+        Err(error) => Err(vec![*error]),
     }
 }
 
-pub(super) fn read_if_there(root: &Path, file: &Path) -> Result<Option<Vec<u8>>, Box<Diagnostic>> {
+pub(super) fn read_if_exists(root: &Path, file: &Path) -> Result<Option<Vec<u8>>, Box<Diagnostic>> {
     let failed = |error: io::Error| Box::new(unreadable(file, &error));
+    let wrong = |message| Box::new(Diagnostic::of_file(file, message));
     let path = root.join(file);
-    // Before it is opened: who opens a pipe waits for somebody to write into it.
+    // Checked before the file is opened: opening a pipe waits for a writer.
     let metadata = match fs::metadata(&path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return match fs::read_link(&path) {
                 Err(_) => Ok(None),
-                Ok(target) => Err(Box::new(
-                    Diagnostic::of_file(file, "this is a link to a file that is not there")
-                        .found(format!("`{}`", target.display())),
-                )),
+                Ok(target) => {
+                    let error = wrong("this is a link to a file that does not exist");
+                    Err(Box::new(error.found(format!("`{}`", target.display()))))
+                }
             };
         }
         Err(error) => return Err(failed(error)),
     };
     if metadata.is_dir() {
-        return Err(Box::new(Diagnostic::of_file(file, FOLDER_FOR_FILE)));
+        return Err(wrong(FOLDER_FOR_FILE));
     }
     if !metadata.is_file() {
-        return Err(Box::new(Diagnostic::of_file(
-            file,
-            "this is neither a file nor a link to one",
-        )));
+        return Err(wrong("this is neither a file nor a link to one"));
     }
-    let mut opened = File::open(&path).map_err(failed)?;
     if metadata.len() > yaml::MAX_BYTES as u64 {
         return Err(Box::new(yaml::too_large(file, metadata.len())));
     }
     let mut bytes = Vec::new();
-    opened
-        .by_ref()
-        .take(yaml::MAX_BYTES as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-    Ok(Some(bytes))
+    let read = File::open(&path).and_then(|file| {
+        let mut bounded = file.take(yaml::MAX_BYTES as u64 + 1);
+        bounded.read_to_end(&mut bytes)
+    });
+    read.map(|_| Some(bytes)).map_err(failed)
+}
+
+/// The names in `folder`, sorted, and whether each is a folder or a link to one.
+pub(super) fn entries(root: &Path, folder: &Path) -> Result<Vec<(String, bool)>, Box<Diagnostic>> {
+    let listed = fs::read_dir(root.join(folder)).and_then(|entries| {
+        let named = entries.map(|entry| {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            let is_folder = kind.is_dir() || (kind.is_symlink() && entry.path().is_dir());
+            Ok((entry.file_name().to_string_lossy().into_owned(), is_folder))
+        });
+        named.collect::<io::Result<Vec<_>>>()
+    });
+    let mut entries = listed.map_err(|error| unreadable(folder, &error))?;
+    entries.sort_unstable();
+    Ok(entries)
 }
 
 pub(super) const FOLDER_FOR_FILE: &str = "this is a folder, where a file is expected";
 
-/// That `file` cannot be read, without the number that the system has for why.
-pub(super) fn unreadable(file: &Path, error: &io::Error) -> Diagnostic {
-    let fault = |why: &str| Diagnostic::of_file(file, format!("cannot be read: {why}"));
+/// The error that `file` cannot be read, without the system's error number.
+fn unreadable(file: &Path, error: &io::Error) -> Diagnostic {
+    let unreadable = |why: &str| Diagnostic::of_file(file, format!("cannot be read: {why}"));
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            fault("permission denied").hint(format!("`ls -ld {}` shows who may read it", file.display()))
+            unreadable("permission denied").hint(format!("`ls -ld {}` shows who may read it", file.display()))
         }
-        _ if error.raw_os_error() == Some(Errno::ELOOP as i32) => fault("it is a link that leads to itself"),
-        io::ErrorKind::NotFound => fault("there is no such folder"),
-        _ => fault(&error.to_string()),
+        io::ErrorKind::NotFound => unreadable("there is no such folder"),
+        _ if error.raw_os_error() == Some(Errno::ELOOP as i32) => unreadable("it is a link to itself"),
+        _ => unreadable(&error.to_string()),
     }
 }
 
-/// The most bytes that an image or a document may have: what the Messages API takes in one request is 32 MB.
+/// The most bytes of an image or a document. The Messages API accepts 32 MB in one request.
 const MAX_ATTACHMENT_BYTES: u64 = 20_000_000;
 
 pub(super) fn attachment(path: &Path) -> Result<Vec<u8>, String> {
     let metadata = fs::metadata(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => match like(path) {
-            Some(close) => format!("there is no such file in the feature's folder (did you mean `{close}`?)"),
-            None => "there is no such file in the feature's folder".to_owned(),
-        },
+        io::ErrorKind::NotFound => {
+            let similar = similar_attachment(path).unwrap_or_default();
+            format!("there is no such file in the feature's folder{similar}")
+        }
         _ => error.to_string(),
     })?;
     if !metadata.is_file() {
-        return Err("it is no file".to_owned());
+        return Err("it is not a file".to_owned());
     }
     if metadata.len() > MAX_ATTACHMENT_BYTES {
         return Err(format!(
@@ -105,13 +118,13 @@ pub(super) fn attachment(path: &Path) -> Result<Vec<u8>, String> {
     fs::read(path).map_err(|error| error.to_string())
 }
 
-/// The file beside `path` that was probably meant.
-fn like(path: &Path) -> Option<String> {
+/// A suggestion of an attachment in the same folder.
+fn similar_attachment(path: &Path) -> Option<String> {
     let names: Vec<String> = fs::read_dir(path.parent()?)
         .ok()?
         .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
         .filter(|name| name.starts_with('_') && name != SHARED)
         .collect();
     let wanted = path.file_name()?.to_string_lossy();
-    closest(&wanted, names.iter().map(String::as_str)).map(str::to_owned)
+    Some(suggestion(&wanted, names.iter().map(String::as_str)))
 }

@@ -5,17 +5,17 @@
 use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use uuid::Uuid;
 
 use super::process::{free_port, new_key};
-use super::{GatewayOptions, GatewayProcess, credentials};
+use super::{GatewayOptions, GatewayProcess};
 use crate::env::{self, Environment, Secret, Variables};
 use crate::process::{self, Launch, ProcessTag, ProgramOutput, RunId};
 
-/// The longest pull: an image has more than a gigabyte.
+/// The longest pull. An image has more than a gigabyte.
 const PULL_DEADLINE: Duration = Duration::from_secs(30 * 60);
-/// The longest of the other calls of `docker`.
+/// The longest time of any other call of `docker`.
 const DOCKER_DEADLINE: Duration = Duration::from_secs(60);
 /// Marks the containers of this program; its value is the run.
 const LABEL: &str = "compat-matrix";
@@ -53,10 +53,8 @@ pub async fn start_container(
     let docker = Docker::new(options.environment, options.run);
     docker.remove_containers(LABEL).await?;
     let key = new_key();
-    let log = std::fs::create_dir_all(options.folder)
-        .and_then(|()| credentials::redacting_log(options, &key))
-        .with_context(|| format!("cannot prepare `{}` for the gateway", options.folder.display()))?;
-    let port = free_port().context("cannot find a free port for the gateway")?;
+    let log = options.prepare(&key)?;
+    let port = free_port()?;
     let name = format!("compat-matrix-{}", Uuid::new_v4().simple());
     let variables = container_variables(options, &key);
     // `--env NAME` without a value: docker reads it from its own environment, so that no argument contains it.
@@ -78,14 +76,7 @@ pub async fn start_container(
         .arguments([&image.name, "--config", "/app/config.yaml"])
         .arguments(["--host", host, "--port", &inner_port.to_string()]);
     let container = Container { docker, name };
-    let mut process = GatewayProcess::start(launch, port, key, log, Some(container))?;
-    match process.answered().await {
-        Ok(()) => Ok(process),
-        Err(error) => {
-            process.stop().await;
-            Err(error.into())
-        }
-    }
+    GatewayProcess::start(launch, port, key, log, Some(container)).await
 }
 
 /// Removes the containers of `run`.

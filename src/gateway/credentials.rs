@@ -1,4 +1,4 @@
-//! Credentials of the providers: the ones that a configuration names, and the texts that no log may contain.
+//! Credentials of the providers: the variables that a configuration names, and the texts that no log may contain.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -6,7 +6,6 @@ use std::sync::LazyLock;
 use anyhow::Context as _;
 use regex::Regex;
 
-use super::{GatewayOptions, LogFile};
 use crate::env::{self, Secret, Variables};
 
 /// Shorter values are not treated as credentials: they would match ordinary words.
@@ -48,11 +47,4 @@ fn with_key_inside(value: &str) -> Vec<String> {
         .chain(in_json)
         .chain(lines.map(str::to_owned))
         .collect()
-}
-
-/// The log of a gateway with `key`, which contains none of its credentials.
-pub(super) fn redacting_log(options: &GatewayOptions<'_>, key: &Secret) -> std::io::Result<LogFile> {
-    let mut secrets = secrets(&options.providers);
-    secrets.push(key.clone());
-    LogFile::create(&options.folder.join("gateway.log"), secrets)
 }

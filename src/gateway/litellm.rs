@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use regex::Regex;
 
 use super::process::{free_port, new_key};
-use super::{GatewayOptions, GatewayProcess, LogFile, credentials};
+use super::{GatewayOptions, GatewayProcess, NotReady};
 use crate::env::{self, Secret};
 use crate::process::{Launch, ProcessTag};
 use crate::toolchain::{Installer, Lock, lock, update};
@@ -21,30 +21,16 @@ const PORT_TRIES: usize = 4;
 /// Starts `program` and waits until it answers.
 pub async fn start_litellm(options: &GatewayOptions<'_>, program: &Path) -> anyhow::Result<GatewayProcess> {
     let key = new_key();
-    let log = prepare(options, &key)
-        .with_context(|| format!("cannot prepare `{}` for the gateway", options.folder.display()))?;
+    let log = options.prepare(&key)?;
     let mut tries = 1;
     loop {
-        let port = free_port().context("cannot find a free port for the gateway")?;
+        let port = free_port()?;
         let launch = launch(options, program, port, &key);
-        let mut process = GatewayProcess::start(launch, port, key.clone(), log.clone(), None)?;
-        match process.answered().await {
-            Ok(()) => return Ok(process),
-            Err(error)
-                if tries < PORT_TRIES && error.tail.to_lowercase().contains("address already in use") =>
-            {
-                tries += 1;
-            }
-            Err(error) => return Err(error.into()),
+        match GatewayProcess::start(launch, port, key.clone(), log.clone(), None).await {
+            Err(error) if tries < PORT_TRIES && NotReady::is_port_taken(&error) => tries += 1,
+            started => return started,
         }
     }
-}
-
-fn prepare(options: &GatewayOptions<'_>, key: &Secret) -> std::io::Result<LogFile> {
-    for name in ["home", "tmp"] {
-        std::fs::create_dir_all(options.folder.join(name))?;
-    }
-    credentials::redacting_log(options, key)
 }
 
 fn launch(options: &GatewayOptions<'_>, program: &Path, port: u16, key: &Secret) -> Launch {

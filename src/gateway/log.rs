@@ -1,10 +1,11 @@
-//! The log file of a gateway: it grows, and a trial reads the lines of its own time span.
+//! The log file of a gateway: it grows, and each trial reads the lines of its time span.
 
-use parking_lot::Mutex;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::env::Secret;
 

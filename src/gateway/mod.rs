@@ -11,6 +11,8 @@ mod process;
 
 use std::path::Path;
 
+use anyhow::Context as _;
+
 pub use attached::version_of;
 pub use container::{Image, pull, remove_containers_of, start_container};
 pub use credentials::{live_providers, secrets};
@@ -33,63 +35,56 @@ pub struct GatewayOptions<'a> {
     pub run: RunId,
 }
 
+impl GatewayOptions<'_> {
+    /// Creates the folder, and the log of a gateway with `key`.
+    fn prepare(&self, key: &Secret) -> anyhow::Result<LogFile> {
+        let mut secrets = secrets(&self.providers);
+        secrets.push(key.clone());
+        ["home", "tmp"]
+            .iter()
+            .try_for_each(|name| std::fs::create_dir_all(self.folder.join(name)))
+            .and_then(|()| LogFile::create(&self.folder.join("gateway.log"), secrets))
+            .with_context(|| format!("cannot prepare `{}` for the gateway", self.folder.display()))
+    }
+}
+
+/// A gateway that is ready for requests.
 #[derive(Debug)]
-pub enum RunningGateway {
+pub struct RunningGateway {
+    /// `http://host:port`, without a path.
+    pub base_url: String,
+    pub key: Secret,
+    /// Its log, if this machine has it.
+    pub log: Option<LogFile>,
+    pub kind: GatewayKind,
+}
+
+#[derive(Debug)]
+pub enum GatewayKind {
     /// A LiteLLM proxy that this process started.
-    Process(Box<GatewayProcess>),
-    /// A LiteLLM proxy that the background session runs.
-    Daemon {
-        /// `http://127.0.0.1:PORT`.
-        base_url: String,
-        key: Secret,
-        log: LogFile,
-    },
-    /// A gateway that somebody else runs.
-    Attached {
-        /// `http://host:port`, without a path.
-        base_url: String,
-        key: Secret,
-    },
-    /// No gateway: `claude` calls the provider simulator at this address.
-    Absent {
-        /// `http://host:port`, without a path.
-        base_url: String,
-        /// The simulator's key for the Messages route.
-        key: Secret,
-    },
+    Started(Box<GatewayProcess>),
+    /// A gateway that another process runs.
+    Running,
+    /// No gateway: `claude` calls the provider simulator at the base URL.
+    Absent,
 }
 
 impl RunningGateway {
-    /// `http://host:port`, without a path.
-    pub fn base_url(&self) -> &str {
-        match self {
-            Self::Process(process) => process.base_url(),
-            Self::Daemon { base_url, .. }
-            | Self::Attached { base_url, .. }
-            | Self::Absent { base_url, .. } => base_url,
-        }
-    }
-
-    pub fn key(&self) -> &Secret {
-        match self {
-            Self::Process(process) => process.key(),
-            Self::Daemon { key, .. } | Self::Attached { key, .. } | Self::Absent { key, .. } => key,
-        }
-    }
-
-    /// Its log, if this machine has it.
-    pub fn log(&self) -> Option<&LogFile> {
-        match self {
-            Self::Process(process) => Some(process.log()),
-            Self::Daemon { log, .. } => Some(log),
-            Self::Attached { .. } | Self::Absent { .. } => None,
-        }
-    }
-
     /// Stops it if this process started it.
     pub async fn stop(self) {
-        if let Self::Process(process) = self {
+        if let GatewayKind::Started(process) = self.kind {
             process.stop().await;
+        }
+    }
+}
+
+impl From<GatewayProcess> for RunningGateway {
+    fn from(process: GatewayProcess) -> Self {
+        Self {
+            base_url: process.base_url().to_owned(),
+            key: process.key().clone(),
+            log: Some(process.log().clone()),
+            kind: GatewayKind::Started(Box::new(process)),
         }
     }
 }

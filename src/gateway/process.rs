@@ -4,13 +4,14 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::LogFile;
 use super::container::Container;
 use crate::env::Secret;
-use crate::process::{Ended, Launch, ProcessError, Service};
+use crate::process::{Ended, Launch, Service};
 
 /// The longest boot of a gateway. The first start on a machine compiles Python for up to 40 s (measured); a busy machine
 /// takes up to three times that.
@@ -31,29 +32,32 @@ pub struct GatewayProcess {
 }
 
 impl GatewayProcess {
-    pub(super) fn start(
+    /// Starts it and waits until it answers.
+    pub(super) async fn start(
         launch: Launch,
         port: u16,
         key: Secret,
         log: LogFile,
         container: Option<Container>,
-    ) -> Result<Self, ProcessError> {
+    ) -> anyhow::Result<Self> {
         let sink = log.clone();
-        Ok(Self {
+        let mut started = Self {
             service: Service::start(launch, move |_, line| sink.push(&line.text))?,
             base_url: format!("http://127.0.0.1:{port}"),
             key,
             log,
             container,
-        })
-    }
-
-    /// Waits until the gateway answers.
-    pub(super) async fn answered(&mut self) -> Result<(), NotReady> {
+        };
         let client = reqwest::Client::new();
-        let probe = async || is_alive(&client, &self.base_url).await.then_some(());
-        let ended = || self.service.try_ended();
-        wait_until_ready("the gateway", BOOT_PATIENCE, &self.log, ended, probe).await
+        let probe = async || is_alive(&client, &started.base_url).await.then_some(());
+        let ended = || started.service.try_ended();
+        match wait_until_ready("the gateway", BOOT_PATIENCE, &started.log, ended, probe).await {
+            Ok(()) => Ok(started),
+            Err(error) => {
+                started.stop().await;
+                Err(error.into())
+            }
+        }
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -69,7 +73,7 @@ impl GatewayProcess {
         &self.log
     }
 
-    /// How it ended, if it has.
+    /// How it ended, if it has ended.
     pub fn try_ended(&mut self) -> Option<Ended> {
         self.service.try_ended()
     }
@@ -97,10 +101,16 @@ pub struct NotReady {
     what: &'static str,
     how: String,
     log: PathBuf,
-    pub(super) tail: String,
+    tail: String,
 }
 
 impl NotReady {
+    /// Whether `error` shows that another process took the gateway's port.
+    pub(super) fn is_port_taken(error: &anyhow::Error) -> bool {
+        let error = error.downcast_ref::<Self>();
+        error.is_some_and(|error| error.tail.to_lowercase().contains("address already in use"))
+    }
+
     pub fn new(what: &'static str, how: String, log: &LogFile) -> Self {
         Self {
             what,
@@ -138,8 +148,9 @@ pub async fn wait_until_ready<T>(
     }
 }
 
-pub(super) fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+pub(super) fn free_port() -> anyhow::Result<u16> {
+    let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+    Ok(address.context("cannot find a free port for the gateway")?.port())
 }
 
 /// A random key. LiteLLM refuses well-known ones such as `sk-1234`.

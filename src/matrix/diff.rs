@@ -64,7 +64,7 @@ pub struct CellChange {
     /// Whose fault it is that it fails now: as the details say, else as the error itself says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<Cause>,
-    /// Whether the causes were told from the wording of an error that names none.
+    /// Whether the causes were guessed from the wording of an error that names none.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub guessed: bool,
 }

@@ -1,23 +1,23 @@
 //! Changes of JSON values.
 
-use crate::document::Query;
 use serde_json::Value;
 
-use super::Edit;
+use super::form::Edit;
+use crate::document::Query;
 
 impl Edit {
-    /// Applies it; whether anything is different now.
+    /// Applies it. Returns whether the value is different now.
     pub(super) fn apply(&self, value: &mut Value) -> bool {
         match self {
-            Self::Drop(path) => removed(value, path) > 0,
-            Self::Set(path, new) => on_each(value, path, |found| replace(found, new.clone())),
+            Self::Drop(path) => !taken(value, path).is_empty(),
+            Self::Set { path, value: new } => on_each(value, path, |found| replace(found, new.clone())),
             Self::Add {
                 to,
                 key,
                 value: new,
                 first,
             } => on_each(value, to, |found| add(found, key.as_deref(), new, *first)),
-            Self::Rename(path, name) => rename(value, path, name),
+            Self::Rename { path, to } => rename(value, path, to),
             Self::Reverse(path) => on_each(value, path, |found| match found {
                 Value::Array(items) if items.len() > 1 => {
                     items.reverse();
@@ -27,7 +27,7 @@ impl Edit {
             }),
             Self::Duplicate(path) => duplicate(value, path),
             Self::Move { from, to, first } => shift(value, from, to, *first),
-            Self::ReplaceText(path, find, with) => on_each(value, path, |found| match found.as_str() {
+            Self::ReplaceText { path, find, with } => on_each(value, path, |found| match found.as_str() {
                 Some(text) => {
                     let new = find.0.replace_all(text, with.as_str()).into_owned();
                     replace(found, Value::String(new))
@@ -38,17 +38,17 @@ impl Edit {
     }
 }
 
-/// Applies all of `edits`; whether anything is different now.
+/// Applies all of `edits`. Returns whether the value is different now.
 pub(super) fn apply_all(edits: &[Edit], value: &mut Value) -> bool {
     edits
         .iter()
         .fold(false, |changed, edit| edit.apply(value) | changed)
 }
 
-/// JSON pointers to what `path` finds, in the order of the document.
+/// JSON pointers to the values that `path` finds, in the order of the document.
 fn pointers(value: &Value, path: &Query) -> Vec<String> {
-    path.path
-        .query_located(value)
+    let found = path.path.query_located(value);
+    found
         .locations()
         .map(|location| location.to_json_pointer())
         .collect()
@@ -78,7 +78,7 @@ fn add(found: &mut Value, key: Option<&str>, new: &Value, first: bool) -> bool {
     }
 }
 
-/// The parent of what a pointer leads to, and the last step to it.
+/// The parent of the value at `pointer`, and the last step of `pointer`.
 fn parent<'a>(value: &'a mut Value, pointer: &str) -> Option<(&'a mut Value, String)> {
     let (before, last) = pointer.rsplit_once('/')?;
     let key = last.replace("~1", "/").replace("~0", "~");
@@ -96,7 +96,7 @@ fn take(value: &mut Value, pointer: &str) -> Option<Value> {
     }
 }
 
-/// Takes out what `path` finds, in the order of the document.
+/// Removes the values that `path` finds, and returns them in the order of the document.
 fn taken(value: &mut Value, path: &Query) -> Vec<Value> {
     let mut found: Vec<Value> = pointers(value, path)
         .iter()
@@ -107,11 +107,7 @@ fn taken(value: &mut Value, path: &Query) -> Vec<Value> {
     found
 }
 
-fn removed(value: &mut Value, path: &Query) -> usize {
-    taken(value, path).len()
-}
-
-/// In its place among its siblings.
+/// Keeps the place among the siblings.
 fn rename(value: &mut Value, path: &Query, name: &str) -> bool {
     let pointers = pointers(value, path);
     pointers
@@ -164,91 +160,64 @@ fn shift(value: &mut Value, from: &Query, to: &Query, first: bool) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use regex::Regex;
     use serde_json::json;
-    use serde_json_path::JsonPath;
 
     use super::*;
-    use crate::mutants::Regexp;
 
-    fn at(text: &str) -> Query {
-        Query {
-            text: text.to_owned(),
-            path: JsonPath::parse(text).unwrap(),
-        }
-    }
-
-    fn after(edit: &Edit, before: Value) -> (bool, Value) {
-        let mut value = before;
-        (edit.apply(&mut value), value)
+    /// Whether `edit` changes `before`, and the value after it.
+    fn after(edit: Value, mut before: Value) -> (bool, Value) {
+        let edit: Edit = serde_json::from_value(edit).unwrap();
+        (edit.apply(&mut before), before)
     }
 
     #[test]
-    fn what_is_found_is_dropped_wherever_it_is() {
+    fn values_are_dropped_wherever_they_are() {
         let before = json!({"a": [{"c": 1, "x": 1}, {"c": 2}], "c": 3});
+        let dropped = json!({"a": [{"x": 1}, {}]});
+        assert_eq!(after(json!({"drop": "$..c"}), before), (true, dropped));
         assert_eq!(
-            after(&Edit::Drop(at("$..c")), before),
-            (true, json!({"a": [{"x": 1}, {}]}))
-        );
-        assert_eq!(
-            after(&Edit::Drop(at("$[?@ > 1]")), json!([1, 2, 3, 0])),
+            after(json!({"drop": "$[?@ > 1]"}), json!([1, 2, 3, 0])),
             (true, json!([1, 0]))
         );
         assert_eq!(
-            after(&Edit::Drop(at("$.z")), json!({"a": 1})),
+            after(json!({"drop": "$.z"}), json!({"a": 1})),
             (false, json!({"a": 1}))
         );
     }
 
     #[test]
     fn values_are_set_added_and_renamed_in_place() {
+        let set = |value| json!({"set": {"path": "$.a", "value": value}});
         assert_eq!(
-            after(&Edit::Set(at("$.a"), json!(0)), json!({"a": 1, "b": 2})),
+            after(set(0), json!({"a": 1, "b": 2})),
             (true, json!({"a": 0, "b": 2}))
         );
-        assert!(!after(&Edit::Set(at("$.a"), json!(1)), json!({"a": 1})).0);
-        let add = |key: Option<&str>, first| Edit::Add {
-            to: at("$.a"),
-            key: key.map(str::to_owned),
-            value: json!(9),
-            first,
-        };
-        assert_eq!(after(&add(None, true), json!({"a": [1]})).1, json!({"a": [9, 1]}));
-        assert_eq!(
-            after(&add(Some("k"), false), json!({"a": {}})).1,
-            json!({"a": {"k": 9}})
-        );
-        let renamed = after(&Edit::Rename(at("$.a"), "z".into()), json!({"a": 1, "b": 2}));
-        assert_eq!(renamed.1.to_string(), r#"{"z":1,"b":2}"#);
+        assert!(!after(set(1), json!({"a": 1})).0);
+        let first = json!({"add": {"to": "$.a", "value": 9, "first": true}});
+        assert_eq!(after(first, json!({"a": [1]})).1, json!({"a": [9, 1]}));
+        let entry = json!({"add": {"to": "$.a", "key": "k", "value": 9}});
+        assert_eq!(after(entry, json!({"a": {}})).1, json!({"a": {"k": 9}}));
+        let rename = json!({"rename": {"path": "$.a", "to": "z"}});
+        let renamed = after(rename, json!({"a": 1, "b": 2})).1;
+        assert_eq!(renamed.to_string(), r#"{"z":1,"b":2}"#);
     }
 
     #[test]
-    fn entries_are_moved_doubled_turned_round_and_reworded() {
-        let edit = Edit::Move {
-            from: at("$.messages[?@.role == 'system'].content[*]"),
-            to: at("$.system"),
-            first: false,
-        };
+    fn entries_are_moved_repeated_reversed_and_reworded() {
+        let from = "$.messages[?@.role == 'system'].content[*]";
+        let shift = json!({"move": {"from": from, "to": "$.system"}});
         let before = json!({"system": ["s"], "messages": [{"role": "system", "content": ["t"]}]});
+        let moved = json!({"system": ["s", "t"], "messages": [{"role": "system", "content": []}]});
+        assert_eq!(after(shift, before).1, moved);
         assert_eq!(
-            after(&edit, before).1,
-            json!({"system": ["s", "t"], "messages": [{"role": "system", "content": []}]})
-        );
-        assert_eq!(
-            after(&Edit::Duplicate(at("$[0]")), json!([1, 2])).1,
+            after(json!({"duplicate": "$[0]"}), json!([1, 2])).1,
             json!([1, 1, 2])
         );
         assert_eq!(
-            after(&Edit::Reverse(at("$")), json!([1, 2])),
+            after(json!({"reverse": "$"}), json!([1, 2])),
             (true, json!([2, 1]))
         );
-        let find = Regexp(Regex::new("^us\\.").unwrap());
-        assert_eq!(
-            after(
-                &Edit::ReplaceText(at("$.m"), find, String::new()),
-                json!({"m": "us.x"})
-            ),
-            (true, json!({"m": "x"}))
-        );
+        let reword = json!({"replace_text": {"path": "$.m", "find": "^us\\.", "with": ""}});
+        assert_eq!(after(reword, json!({"m": "us.x"})), (true, json!({"m": "x"})));
     }
 }

@@ -1,35 +1,33 @@
 //! Changes of headers.
 
-use super::HeaderEdit;
+use super::form::{HeaderEdit, HeaderName};
 
-/// Headers in order: names in lower case, values as they are.
+/// Headers in order: names in lower case, and values.
 pub type Headers = Vec<(String, Vec<u8>)>;
 
 impl HeaderEdit {
-    /// Applies it; whether anything is different now.
+    /// Applies it. Returns whether the headers are different now.
     pub(super) fn apply(&self, headers: &mut Headers) -> bool {
         let before = headers.clone();
         match self {
-            Self::Drop(name) => headers.retain(|(key, _)| key != name),
-            Self::Set(name, value) => {
-                match headers.iter_mut().find(|(key, _)| key == name) {
-                    Some((_, old)) => *old = value.clone().into_bytes(),
-                    None => headers.push((name.clone(), value.clone().into_bytes())),
-                };
-            }
-            Self::Rename(name, to) => {
-                for (key, _) in headers.iter_mut().filter(|(key, _)| key == name) {
-                    key.clone_from(to);
+            Self::Drop(name) => headers.retain(|(key, _)| *key != name.0),
+            Self::Set { name, value } => match headers.iter_mut().find(|(key, _)| *key == name.0) {
+                Some((_, old)) => *old = value.clone().into_bytes(),
+                None => headers.push((name.0.clone(), value.clone().into_bytes())),
+            },
+            Self::Rename { name, to } => {
+                for (key, _) in headers.iter_mut().filter(|(key, _)| *key == name.0) {
+                    key.clone_from(&to.0);
                 }
             }
-            Self::DropEntry(name, find) => on_list(headers, name, |entries| {
+            Self::DropEntry { name, find } => on_list(headers, name, |entries| {
                 entries.retain(|entry| !find.0.is_match(entry));
             }),
-            Self::AddEntry(name, entry) => {
-                if headers.iter().any(|(key, _)| key == name) {
-                    on_list(headers, name, |entries| entries.push(entry.clone()));
+            Self::AddEntry { name, value } => {
+                if headers.iter().any(|(key, _)| *key == name.0) {
+                    on_list(headers, name, |entries| entries.push(value.clone()));
                 } else {
-                    headers.push((name.clone(), entry.clone().into_bytes()));
+                    headers.push((name.0.clone(), value.clone().into_bytes()));
                 }
             }
         }
@@ -37,16 +35,15 @@ impl HeaderEdit {
     }
 }
 
-/// Applies all of `edits`; whether anything is different now.
+/// Applies all of `edits`. Returns whether the headers are different now.
 pub(super) fn apply_all(edits: &[HeaderEdit], headers: &mut Headers) -> bool {
-    edits
-        .iter()
-        .fold(false, |changed, edit| edit.apply(headers) | changed)
+    let apply = |changed, edit: &HeaderEdit| edit.apply(headers) | changed;
+    edits.iter().fold(false, apply)
 }
 
-/// Changes a comma-separated list; one that is empty then is left out.
-fn on_list(headers: &mut Headers, name: &str, change: impl FnOnce(&mut Vec<String>)) {
-    let Some(at) = headers.iter().position(|(key, _)| key == name) else {
+/// Changes a comma-separated list, and removes the header if the list is empty then.
+fn on_list(headers: &mut Headers, name: &HeaderName, change: impl FnOnce(&mut Vec<String>)) {
+    let Some(at) = headers.iter().position(|(key, _)| *key == name.0) else {
         return;
     };
     let text = String::from_utf8_lossy(&headers[at].1).into_owned();
@@ -61,10 +58,9 @@ fn on_list(headers: &mut Headers, name: &str, change: impl FnOnce(&mut Vec<Strin
 
 #[cfg(test)]
 mod tests {
-    use regex::Regex;
+    use serde_json::{Value, json};
 
     use super::*;
-    use crate::mutants::Regexp;
 
     #[test]
     fn headers_and_their_lists_are_changed_in_place() {
@@ -72,17 +68,23 @@ mod tests {
             ("anthropic-beta".into(), b"a-1, b-2".to_vec()),
             ("x".into(), b"1".to_vec()),
         ];
-        let drop = HeaderEdit::DropEntry("anthropic-beta".into(), Regexp(Regex::new("^a-").unwrap()));
-        assert!(drop.apply(&mut headers));
-        assert!(!drop.apply(&mut headers));
-        assert_eq!(headers[0].1, b"b-2");
-        assert!(HeaderEdit::AddEntry("anthropic-beta".into(), "c".into()).apply(&mut headers));
-        assert_eq!(headers[0].1, b"b-2,c");
-        assert!(HeaderEdit::Rename("x".into(), "y".into()).apply(&mut headers));
-        assert!(HeaderEdit::Set("y".into(), "2".into()).apply(&mut headers));
-        assert_eq!(headers[1], ("y".into(), b"2".to_vec()));
-        assert!(!HeaderEdit::Set("y".into(), "2".into()).apply(&mut headers));
-        assert!(HeaderEdit::Drop("y".into()).apply(&mut headers));
-        assert_eq!(headers.len(), 1);
+        let mut apply = |edit: Value| {
+            let edit: HeaderEdit = serde_json::from_value(edit).unwrap();
+            let changed = edit.apply(&mut headers);
+            let shown = headers
+                .iter()
+                .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)));
+            (changed, shown.collect::<Vec<_>>().join(" "))
+        };
+        let drop = json!({"drop_entry": {"name": "Anthropic-Beta", "find": "^a-"}});
+        assert_eq!(apply(drop.clone()), (true, "anthropic-beta=b-2 x=1".into()));
+        assert!(!apply(drop).0);
+        let add = json!({"add_entry": {"name": "anthropic-beta", "value": "c"}});
+        assert_eq!(apply(add), (true, "anthropic-beta=b-2,c x=1".into()));
+        assert!(apply(json!({"rename": {"name": "x", "to": "y"}})).0);
+        let set = json!({"set": {"name": "y", "value": "2"}});
+        assert_eq!(apply(set.clone()), (true, "anthropic-beta=b-2,c y=2".into()));
+        assert!(!apply(set).0);
+        assert_eq!(apply(json!({"drop": "y"})), (true, "anthropic-beta=b-2,c".into()));
     }
 }

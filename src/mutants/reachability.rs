@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::{Mutant, PassingRequest, Position, StreamChanger};
+use super::{Mutant, PassingRequest, RelayPosition, ReplyChange, StreamChanger};
 use crate::wire::Operation;
 use crate::wire::exchange::{Body, GatewayExchange, ProviderExchange, RecordedRequest};
 use crate::wire::framing::{FramedEvent, Framing};
@@ -21,7 +21,7 @@ impl Mutant {
             *turn
         };
         match self.position {
-            Position::Front => sent.iter().any(|passage| {
+            RelayPosition::Front => sent.iter().any(|passage| {
                 let turn = next_turn(passage.operation);
                 let stream = passage
                     .request
@@ -32,7 +32,7 @@ impl Mutant {
                     self.can_touch_reply(passage)
                 })
             }),
-            Position::Behind => exchanges.iter().any(|exchange| {
+            RelayPosition::Behind => exchanges.iter().any(|exchange| {
                 let turn = next_turn(exchange.operation);
                 let (operation, stream) = (exchange.operation, exchange.reply.stream);
                 self.can_touch_one(operation, turn, stream, &exchange.request, || {
@@ -50,23 +50,18 @@ impl Mutant {
         request: &RecordedRequest,
         reply: impl FnOnce() -> bool,
     ) -> bool {
-        self.is_about(operation, turn, stream, request.body.json())
-            && (self.change_request(&mut passing(request)).changed || reply())
+        self.applies_to(operation, turn, stream, request.body.json())
+            && (self.change_request(&mut passing(request)) || reply())
     }
 
     /// A reply of which only the events are changed is played again.
     fn can_touch_reply(&self, passage: &GatewayExchange) -> bool {
         let Some(reply) = &passage.reply else { return true };
-        let change = &self.reply;
-        let only_events = !change.events.is_empty()
-            && change.status.is_none()
-            && change.answer.is_none()
-            && change.headers.is_empty()
-            && change.body.is_empty()
-            && change.delay_ms == 0
-            && !change.buffer
-            && change.chunk_bytes.is_none();
-        if !self.changes_reply(reply.status) || !only_events {
+        let only_events = ReplyChange {
+            events: self.reply.events.clone(),
+            ..ReplyChange::default()
+        };
+        if !self.changes_reply(reply.status) || self.reply != only_events {
             return self.changes_reply(reply.status);
         }
         let framing = Framing::ServerSentEvents;

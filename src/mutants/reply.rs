@@ -1,20 +1,26 @@
-//! What a mutant does to a reply, but for the events of a stream.
+//! Applies a mutant to a reply, except to the events of a stream.
 
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::form::Replied;
 use super::headers::{self, Headers};
-use super::{Mutant, Replied, edit};
+use super::{MadeUpReply, Mutant, ReplyChange, edit};
 
-/// A reply that no provider sent.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MadeUpReply {
-    pub status: u16,
-    pub content_type: String,
-    pub body: Bytes,
+impl MadeUpReply {
+    pub fn content_type(&self) -> &'static str {
+        match self.json {
+            Some(_) => "application/json",
+            None => "text/plain; charset=utf-8",
+        }
+    }
+
+    pub fn body(&self) -> Bytes {
+        let json = self.json.as_ref().map(Value::to_string);
+        json.or_else(|| self.text.clone()).unwrap_or_default().into()
+    }
 }
 
-/// The head of a reply on its way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReplyHead {
     pub status: u16,
@@ -22,38 +28,24 @@ pub struct ReplyHead {
 }
 
 impl Mutant {
-    /// Whether it changes a reply of `status` to a request that it is about.
+    /// Whether it changes a reply of `status` to a request that it applies to.
     pub fn changes_reply(&self, status: u16) -> bool {
-        let change = &self.reply;
-        let is_there = change.status.is_some()
-            || change.answer.is_some()
-            || change.buffer
-            || change.delay_ms > 0
-            || change.chunk_bytes.is_some()
-            || !change.headers.is_empty()
-            || !change.body.is_empty()
-            || !change.events.is_empty();
-        is_there
-            && match self.when.replied {
-                None => true,
-                Some(Replied::Success) => status < 400,
-                Some(Replied::Error) => status >= 400,
-            }
+        let applies = match self.when.replied {
+            None => true,
+            Some(Replied::Success) => status < 400,
+            Some(Replied::Error) => status >= 400,
+        };
+        applies && self.reply != ReplyChange::default()
     }
 
-    /// Changes the head of a reply; whether it is another one now.
+    /// Changes the head of a reply. Returns whether it is different now.
     pub fn change_reply_head(&self, head: &mut ReplyHead) -> bool {
         let changed = headers::apply_all(&self.reply.headers, &mut head.headers);
-        match self.reply.status {
-            Some(status) if status != head.status => {
-                head.status = status;
-                true
-            }
-            _ => changed,
-        }
+        let status = self.reply.status.unwrap_or(head.status);
+        std::mem::replace(&mut head.status, status) != status || changed
     }
 
-    /// Changes the body of a reply that is not streamed; `None` if it stays as it is.
+    /// The changed body of a reply that is not a stream; `None` if it stays unchanged.
     pub fn change_reply_body(&self, body: &[u8]) -> Option<Bytes> {
         let mut value: Value = serde_json::from_slice(body).ok()?;
         edit::apply_all(&self.reply.body, &mut value).then(|| value.to_string().into())

@@ -168,7 +168,7 @@ pub fn vacuous(judgeable: &[Judgeable], runs: &[(Arc<Mutant>, Vec<CellRun>)]) ->
 mod tests {
     use super::*;
     use crate::ids::{FeatureId, ProviderId};
-    use crate::mutants::{ExpectedKill, Position, ReplyChange, RequestChange, When};
+    use crate::mutants::{ExpectedKill, RelayPosition, ReplyChange, RequestChange, When};
 
     fn cell(feature: &str) -> CellId {
         CellId {
@@ -192,7 +192,7 @@ mod tests {
             description: String::new(),
             sources: Vec::new(),
             place: Place::default(),
-            position: Position::Front,
+            position: RelayPosition::Front,
             providers: vec![ProviderId::new("anthropic")],
             tier: None,
             quick: false,
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mutant_is_killed_by_the_right_name_in_the_right_cells_alone() {
+    fn only_the_right_name_in_the_right_cell_kills_a_mutant() {
         let caught = run("tool_use", &["reply", "result_came_back"], true);
         let clean = run("vision", &[], false);
         let cells = [cell("tool_use"), cell("vision")];
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_breaks_is_vacuous_and_a_shared_expectation_counts_once() {
+    fn an_unbroken_expectation_is_vacuous_and_counts_once() {
         let place = Place {
             file: PathBuf::from("cells/x/_shared.yaml"),
             line: 3,
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_only_with_the_run_proves_nothing_unless_a_mutant_names_it() {
+    fn an_expectation_broken_with_the_run_needs_a_named_mutant() {
         let judgeable = |name: &str| Judgeable {
             cell: cell("tool_use"),
             name: name.to_owned(),

@@ -1,21 +1,23 @@
-//! What a mutant does to the events of a stream.
+//! Applies a mutant to the events of a stream.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{EventAction, EventChange, Mutant, edit};
+use super::form::{EventAction, EventChange, EventEdge};
+use super::{Mutant, edit};
 use crate::wire::framing::{FramedEvent as Event, Framing};
+use crate::wire::sse;
 
-/// What is to be done next with a stream.
+/// The next step in sending a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     Send(Bytes),
-    /// Wait so many milliseconds.
+    /// Wait this number of milliseconds.
     Wait(u64),
     Cut,
-    /// End the stream as if it were whole.
+    /// End the stream as if it were complete.
     End,
 }
 
@@ -27,10 +29,11 @@ pub struct StreamChanger {
     changes: usize,
 }
 
-/// One change on its way through a stream.
+/// The state of one change.
 #[derive(Debug)]
 struct Stage {
     change: EventChange,
+    action: EventAction,
     seen: usize,
     held: Vec<Event>,
 }
@@ -41,30 +44,32 @@ enum Item {
 }
 
 impl StreamChanger {
-    /// The changer of a stream with this framing.
     pub fn new(mutant: &Mutant, framing: Framing) -> Self {
+        Self::of_changes(&mutant.reply.events, framing)
+    }
+
+    fn of_changes(changes: &[EventChange], framing: Framing) -> Self {
+        let stage = |change: &EventChange| {
+            Some(Stage {
+                change: change.clone(),
+                action: change.actions().pop()?,
+                seen: 0,
+                held: Vec::new(),
+            })
+        };
         Self {
             framing,
-            stages: mutant
-                .reply
-                .events
-                .iter()
-                .map(|change| Stage {
-                    change: change.clone(),
-                    seen: 0,
-                    held: Vec::new(),
-                })
-                .collect(),
+            stages: changes.iter().filter_map(stage).collect(),
             changes: 0,
         }
     }
 
-    /// What becomes of the next event.
+    /// The steps for the next event.
     pub fn push(&mut self, event: Event) -> Vec<Step> {
         self.run(0, vec![Item::Event(event)])
     }
 
-    /// What is left at the end of the stream.
+    /// The steps at the end of the stream.
     pub fn finish(&mut self) -> Vec<Step> {
         let mut steps = Vec::new();
         for number in 0..self.stages.len() {
@@ -74,7 +79,7 @@ impl StreamChanger {
         steps
     }
 
-    /// How many events were changed so far.
+    /// The number of events changed so far.
     pub fn changes(&self) -> usize {
         self.changes
     }
@@ -121,20 +126,17 @@ impl Stage {
             return self.pass(event, framing);
         }
         *changes += 1;
-        let other = |step| Item::Other(step);
         let made = |name: &str, data: &Value| Item::Event(Event::new(framing, name, data.clone()));
-        match &self.change.action {
+        match &self.action {
             EventAction::Drop => Vec::new(),
             EventAction::Duplicate => vec![Item::Event(event.clone()), Item::Event(event)],
             EventAction::Edit(edits) => {
                 let mut data = event.data.clone();
-                match edit::apply_all(edits, &mut data) {
-                    true => vec![Item::Event(Event::new(framing, &event.name, data))],
-                    false => {
-                        *changes -= 1;
-                        vec![Item::Event(event)]
-                    }
+                if edit::apply_all(edits, &mut data) {
+                    return vec![Item::Event(Event::new(framing, &event.name, data))];
                 }
+                *changes -= 1;
+                vec![Item::Event(event)]
             }
             EventAction::Rename(name) => {
                 let mut data = event.data;
@@ -148,19 +150,24 @@ impl Stage {
                 self.held.push(event);
                 Vec::new()
             }
-            EventAction::InsertBefore(name, data) => vec![made(name, data), Item::Event(event)],
-            EventAction::InsertAfter(name, data) => vec![Item::Event(event), made(name, data)],
-            EventAction::Delay(milliseconds) => vec![other(Step::Wait(*milliseconds)), Item::Event(event)],
-            EventAction::CutBefore => vec![other(Step::Cut)],
-            EventAction::CutAfter => vec![Item::Event(event), other(Step::Cut)],
-            EventAction::EndBefore => vec![other(Step::End)],
-            EventAction::EndAfter => vec![Item::Event(event), other(Step::End)],
+            EventAction::Insert(side, inserted) => {
+                let inserted = made(&inserted.name, &inserted.data);
+                match side {
+                    EventEdge::Before => vec![inserted, Item::Event(event)],
+                    EventEdge::After => vec![Item::Event(event), inserted],
+                }
+            }
+            EventAction::Delay(milliseconds) => {
+                vec![Item::Other(Step::Wait(*milliseconds)), Item::Event(event)]
+            }
+            EventAction::Cut(side) => stopped(*side, event, Step::Cut),
+            EventAction::End(side) => stopped(*side, event, Step::End),
         }
     }
 
-    /// An event that is not selected; what is held may go now.
+    /// Passes on an event that is not selected, and the held events that may follow or precede it.
     fn pass(&mut self, event: Event, framing: Framing) -> Vec<Item> {
-        match self.change.action {
+        match self.action {
             EventAction::SwapWithNext => {
                 let mut items = vec![Item::Event(event)];
                 items.extend(self.release(framing));
@@ -177,7 +184,7 @@ impl Stage {
 
     fn release(&mut self, framing: Framing) -> Vec<Item> {
         let held = std::mem::take(&mut self.held);
-        if !matches!(self.change.action, EventAction::Merge) {
+        if !matches!(self.action, EventAction::Merge) {
             return held.into_iter().map(Item::Event).collect();
         }
         let merged = held.into_iter().reduce(|first, second| {
@@ -189,7 +196,15 @@ impl Stage {
     }
 }
 
-/// Joins the texts of two events of one kind; their `type`s are the same.
+/// The stream stops before or after `event`.
+fn stopped(side: EventEdge, event: Event, step: Step) -> Vec<Item> {
+    match side {
+        EventEdge::Before => vec![Item::Other(step)],
+        EventEdge::After => vec![Item::Event(event), Item::Other(step)],
+    }
+}
+
+/// Joins the texts of two events with the same `type`.
 fn join_texts(first: &mut Value, second: &Value) {
     match (first, second) {
         (Value::Object(first), Value::Object(second)) => {
@@ -220,11 +235,10 @@ fn split(event: &Event, framing: Framing) -> Vec<Item> {
     let (first, second) = text.split_at(middle);
     [first, second]
         .map(|half| {
-            let bytes = format!("event: {}\ndata: {half}\n\n", event.name).into_bytes();
             Item::Event(Event {
                 name: event.name.clone(),
                 data: Value::from(half),
-                bytes: bytes.into(),
+                bytes: sse::frame(&event.name, half).into(),
             })
         })
         .into()
@@ -233,158 +247,100 @@ fn split(event: &Event, framing: Framing) -> Vec<Item> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use serde_json_path::JsonPath;
 
     use super::*;
-    use crate::document::Query;
 
-    fn stages(actions: Vec<(&str, Option<usize>, EventAction)>) -> StreamChanger {
-        StreamChanger {
-            framing: Framing::ServerSentEvents,
-            stages: actions
-                .into_iter()
-                .map(|(name, nth, action)| Stage {
-                    change: EventChange {
-                        name: Some(name.to_owned()),
-                        filter: None,
-                        nth,
-                        action,
-                    },
-                    seen: 0,
-                    held: Vec::new(),
-                })
-                .collect(),
-            changes: 0,
-        }
-    }
-
-    /// What the events `start`, `delta` "a", `delta` "b", `stop` become: the data of each that is sent.
-    fn played(mut changer: StreamChanger) -> (Vec<String>, usize) {
-        let event = |name: &str, text: &str| {
-            Event::new(
-                Framing::ServerSentEvents,
-                name,
-                json!({"type": name, "delta": {"text": text}}),
-            )
-        };
+    /// Sends `start`, `delta` "a", `delta` "b" and `stop` through the changes. Returns the steps in short, and the number of
+    /// changes.
+    fn played(changes: Value) -> (String, usize) {
+        let changes: Vec<EventChange> = serde_json::from_value(changes).unwrap();
+        let mut changer = StreamChanger::of_changes(&changes, Framing::ServerSentEvents);
         let mut steps = Vec::new();
-        for event in [
-            event("start", ""),
-            event("delta", "a"),
-            event("delta", "b"),
-            event("stop", ""),
-        ] {
-            steps.extend(changer.push(event));
+        for (name, text) in [("start", ""), ("delta", "a"), ("delta", "b"), ("stop", "")] {
+            let data = json!({"type": name, "delta": {"text": text}});
+            steps.extend(changer.push(Event::new(Framing::ServerSentEvents, name, data)));
         }
         steps.extend(changer.finish());
-        let told = steps.iter().map(|step| match step {
+        let shown = steps.iter().map(|step| match step {
             Step::Send(bytes) => {
                 let text = String::from_utf8(bytes.to_vec()).unwrap();
-                let (name, data) = crate::wire::sse::decode(&text).remove(0);
+                let (name, data) = sse::decode(&text).remove(0);
                 match serde_json::from_str::<Value>(&data) {
                     Ok(data) => format!("{name}{}", data["delta"]["text"].as_str().unwrap_or("?")),
                     Err(_) => "broken".to_owned(),
                 }
             }
-            Step::Wait(milliseconds) => format!("wait {milliseconds}"),
+            Step::Wait(milliseconds) => format!("wait{milliseconds}"),
             Step::Cut => "cut".to_owned(),
             Step::End => "end".to_owned(),
         });
-        (told.collect(), changer.changes())
+        (shown.collect::<Vec<_>>().join(" "), changer.changes())
     }
 
     #[test]
-    fn each_action_does_what_it_says() {
-        let clean = ["start", "deltaa", "deltab", "stop"];
-        let cases: [(EventAction, Option<usize>, &[&str], usize); 13] = [
-            (EventAction::Drop, Some(2), &["start", "deltaa", "stop"], 1),
+    fn each_action_changes_the_selected_events() {
+        let event = json!({"name": "y", "data": {"delta": {"text": "1"}}});
+        let cases = [
+            (json!({"drop": true, "nth": 2}), "start deltaa stop", 1),
             (
-                EventAction::Duplicate,
-                Some(1),
-                &["start", "deltaa", "deltaa", "deltab", "stop"],
+                json!({"duplicate": true, "nth": 1}),
+                "start deltaa deltaa deltab stop",
+                1,
+            ),
+            (json!({"rename": "x"}), "start xa xb stop", 2),
+            (
+                json!({"split": true, "nth": 1}),
+                "start broken broken deltab stop",
+                1,
+            ),
+            (json!({"merge": true}), "start deltaab stop", 2),
+            (json!({"hold": true}), "start deltaa deltab stop", 2),
+            (
+                json!({"swap_with_next": true, "nth": 1}),
+                "start deltab deltaa stop",
                 1,
             ),
             (
-                EventAction::Rename("x".into()),
-                None,
-                &["start", "xa", "xb", "stop"],
-                2,
-            ),
-            (
-                EventAction::Split,
-                Some(1),
-                &["start", "broken", "broken", "deltab", "stop"],
-                1,
-            ),
-            (EventAction::Merge, None, &["start", "deltaab", "stop"], 2),
-            (EventAction::Hold, None, &clean, 2),
-            (
-                EventAction::SwapWithNext,
-                Some(1),
-                &["start", "deltab", "deltaa", "stop"],
+                json!({"move_to_end": true, "nth": 1}),
+                "start deltab stop deltaa",
                 1,
             ),
             (
-                EventAction::MoveToEnd,
-                Some(1),
-                &["start", "deltab", "stop", "deltaa"],
+                json!({"insert_before": event, "nth": 2}),
+                "start deltaa y1 deltab stop",
                 1,
             ),
             (
-                EventAction::InsertBefore("y".into(), json!({"delta": {"text": "1"}})),
-                Some(2),
-                &["start", "deltaa", "y1", "deltab", "stop"],
+                json!({"insert_after": event, "nth": 2}),
+                "start deltaa deltab y1 stop",
                 1,
             ),
             (
-                EventAction::InsertAfter("y".into(), json!({"delta": {"text": "1"}})),
-                Some(2),
-                &["start", "deltaa", "deltab", "y1", "stop"],
+                json!({"delay_ms": 5, "nth": 1}),
+                "start wait5 deltaa deltab stop",
                 1,
             ),
+            (json!({"cut": "before", "nth": 2}), "start deltaa cut stop", 1),
             (
-                EventAction::Delay(5),
-                Some(1),
-                &["start", "wait 5", "deltaa", "deltab", "stop"],
-                1,
-            ),
-            (
-                EventAction::CutBefore,
-                Some(2),
-                &["start", "deltaa", "cut", "stop"],
-                1,
-            ),
-            (
-                EventAction::EndAfter,
-                Some(2),
-                &["start", "deltaa", "deltab", "end", "stop"],
+                json!({"end": "after", "nth": 2}),
+                "start deltaa deltab end stop",
                 1,
             ),
         ];
-        for (action, nth, expected, changes) in cases {
-            let shown = format!("{action:?}");
-            assert_eq!(
-                played(stages(vec![("delta", nth, action)])),
-                (expected.iter().map(|text| (*text).to_owned()).collect(), changes),
-                "{shown}"
-            );
+        for (mut change, expected, changes) in cases {
+            change["name"] = "delta".into();
+            let shown = change.to_string();
+            assert_eq!(played(json!([change])), (expected.to_owned(), changes), "{shown}");
         }
     }
 
     #[test]
-    fn changes_follow_one_another_and_an_edit_that_finds_nothing_is_none() {
-        let path = |text: &str| Query {
-            text: text.to_owned(),
-            path: JsonPath::parse(text).unwrap(),
-        };
-        let shout = EventAction::Edit(vec![crate::mutants::Edit::Set(path("$.delta.text"), json!("z"))]);
-        let nothing = EventAction::Edit(vec![crate::mutants::Edit::Drop(path("$.none"))]);
-        let (told, changes) = played(stages(vec![
-            ("delta", Some(1), EventAction::Drop),
-            ("delta", Some(1), shout),
-            ("delta", None, nothing),
-        ]));
-        assert_eq!(told, ["start", "deltaz", "stop"]);
-        assert_eq!(changes, 2);
+    fn changes_apply_in_order_and_a_vain_edit_is_no_change() {
+        let changes = json!([
+            {"name": "delta", "nth": 1, "drop": true},
+            {"name": "delta", "nth": 1, "edit": [{"set": {"path": "$.delta.text", "value": "z"}}]},
+            {"name": "delta", "edit": [{"drop": "$.none"}]},
+        ]);
+        assert_eq!(played(changes), ("start deltaz stop".to_owned(), 2));
     }
 }

@@ -8,7 +8,7 @@ pub mod selection;
 use std::sync::Arc;
 
 use crate::cells::manifest::Tier;
-use crate::cells::{Cell, CellBody, Manifest, ProxyConfig};
+use crate::cells::{Cell, CellBody, Manifest, ProxyConfig, Test};
 use crate::document::Diagnostic;
 use crate::ids::{CellId, TrialName};
 
@@ -31,11 +31,8 @@ pub struct PlannedTrial {
 }
 
 impl PlannedTrial {
-    pub fn test(&self) -> &crate::cells::Test {
-        match &self.cell.body {
-            CellBody::Test(test) => test,
-            CellBody::NotApplicable(_) => unreachable!("only tests are planned to run"),
-        }
+    pub fn test(&self) -> &Test {
+        self.cell.test().expect("only tests are planned to run")
     }
 }
 
@@ -87,10 +84,8 @@ pub fn plan(
 
 /// A note for each `todo` of `cell`.
 pub fn unwritten(cell: &Cell) -> Vec<Diagnostic> {
-    let CellBody::Test(test) = &cell.body else {
-        return Vec::new();
-    };
-    test.unwritten()
+    let unwritten = cell.test().into_iter().flat_map(Test::unwritten);
+    unwritten
         .map(|(expectation, text)| Diagnostic {
             place: expectation.place.clone(),
             ..Diagnostic::of_file(&expectation.place.file, format!("write me: {text}"))

@@ -1,11 +1,11 @@
-//! Selects trials: a shard, the trials of a list, and filters by name, feature, provider and tier.
+//! Selects trials: a shard, a list, filters by name, feature, provider and tier, and the trials of changed files.
 //!
-//! Pure. An unknown trial in a list is an error, and so is a filter by a name that the manifest lacks: a run that lost a
-//! trial must not look complete.
+//! Pure. A list with an unknown trial is an error, and so is a filter by a name that the manifest lacks: a run without one of
+//! its trials must not look complete.
 #![warn(clippy::disallowed_methods)]
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
@@ -66,15 +66,15 @@ pub fn listed(text: &str, names: Vec<TrialName>) -> Result<Vec<TrialName>, Unkno
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the project has no trial {}: list its trials with `cargo test --test compat -- --list`",
-    first_of(&.0.iter().map(String::as_str).collect::<Vec<_>>())
+    first_of(.0)
 )]
 pub struct UnknownTrials(pub Vec<String>);
 
 /// The first names, in backticks.
-fn first_of(names: &[&str]) -> String {
+fn first_of(names: &[impl AsRef<str>]) -> String {
     const MOST: usize = 6;
     let more = if names.len() > MOST { ", …" } else { "" };
-    let shown = names.iter().take(MOST).copied();
+    let shown = names.iter().take(MOST).map(AsRef::as_ref);
     format!("{}{more}", text::listed(shown))
 }
 
@@ -103,7 +103,7 @@ impl Names {
     }
 }
 
-/// Why `names` select none of `trials`, with a suggestion for the first filter that matches nothing.
+/// The reason why `names` select none of `trials`, with a suggestion for the first filter that matches nothing.
 pub fn why_nothing(names: &Names, trials: &[TrialName]) -> String {
     let mut known: Vec<String> = Vec::new();
     for trial in trials {
@@ -120,10 +120,10 @@ pub fn why_nothing(names: &Names, trials: &[TrialName]) -> String {
         .iter()
         .find(|filter| !known.iter().any(|name| name.contains(filter.as_str())));
     match (stray, names.exact && !names.filters.is_empty()) {
-        (Some(filter), _) => match text::closest(filter, known.iter().map(String::as_str)) {
-            Some(close) => format!("no trial name contains `{filter}` (did you mean `{close}`?)"),
-            None => format!("no trial name contains `{filter}`; `--list` shows all of them"),
-        },
+        (Some(filter), _) => {
+            let similar = text::suggestion(filter, known.iter().map(String::as_str));
+            format!("no trial name contains `{filter}`{similar}; `--list` shows all of them")
+        }
         (None, true) => {
             "no trial has exactly this name; without `--exact` a part of a name is enough".to_owned()
         }
@@ -182,7 +182,10 @@ impl Axes {
             ("tier", &self.tiers, tiers),
         ] {
             if let Some(name) = asked.iter().find(|name| !known.contains(&name.as_str())) {
-                return Err(UnknownName::new(axis, name, &known));
+                let similar = text::suggestion(name, known.iter().copied());
+                let known = text::listed(known);
+                let message = format!("there is no {axis} `{name}`{similar}: expected one of {known}");
+                return Err(UnknownName(message));
             }
         }
         Ok(())
@@ -198,53 +201,36 @@ impl Axes {
 
 /// A filter names a feature, provider or tier that the manifest lacks.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no {axis} `{name}`{close}: expected one of {known}")]
-pub struct UnknownName {
-    axis: &'static str,
-    name: String,
-    close: String,
-    known: String,
-}
+#[error("{0}")]
+pub struct UnknownName(String);
 
-impl UnknownName {
-    fn new(axis: &'static str, name: &str, known: &[&str]) -> Self {
-        let close = text::closest(name, known.iter().copied());
-        Self {
-            axis,
-            name: name.to_owned(),
-            close: close.map_or_else(String::new, |close| format!(" (did you mean `{close}`?)")),
-            known: text::listed(known.iter().copied()),
-        }
-    }
-}
-
-/// The trials that depend on one of `files` (paths relative to the project's root). A cell's file affects that cell; any
-/// other file of a feature's folder affects the feature; the manifest, the gateway's configuration and the pinned tools
-/// affect all. Temporary files of editors affect nothing.
+/// The trials that depend on one of `files` (paths relative to the project's root). A cell's file affects that cell, a
+/// provider's file its column, any other file of a feature's folder the feature. The shared file of all cells, the manifest, the
+/// gateway's configuration and the pinned tools affect all. Temporary files of editors affect nothing.
 pub fn touched(files: &[PathBuf], names: Vec<TrialName>) -> Vec<TrialName> {
-    let parts: Vec<Vec<String>> = files
-        .iter()
-        .map(|file| {
-            file.iter()
-                .map(|part| part.to_string_lossy().into_owned())
-                .collect()
-        })
-        .filter(|parts: &Vec<String>| parts.last().is_some_and(|name| !is_temporary(name)))
-        .collect();
-    names
-        .into_iter()
-        .filter(|name| parts.iter().any(|parts| depends(name, parts)))
-        .collect()
+    let is_relevant = |file: &&PathBuf| {
+        let name = file.file_name();
+        name.is_some_and(|name| !is_temporary(&name.to_string_lossy()))
+    };
+    let files: Vec<&PathBuf> = files.iter().filter(is_relevant).collect();
+    let depends = |name: &TrialName| files.iter().any(|file| depends(name, file));
+    names.into_iter().filter(depends).collect()
 }
 
-fn depends(name: &TrialName, parts: &[String]) -> bool {
+fn depends(name: &TrialName, file: &Path) -> bool {
     let is_of_feature = |feature: &str| feature == name.cell.feature.as_str();
-    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let is_of_provider = |provider: &str| provider == name.cell.provider.as_str();
+    let parts: Vec<&str> = file
+        .iter()
+        .map(|part| part.to_str().unwrap_or_default())
+        .collect();
     match parts[..] {
-        ["manifest.yaml" | "proxy_config.yaml"] | ["toolchain", ..] | ["cells"] => true,
+        ["manifest.yaml" | "proxy_config.yaml"] | ["toolchain", ..] => true,
+        ["cells"] | ["cells", "_shared.yaml"] | ["cells", "_providers"] => true,
+        ["cells", "_providers", file] => is_of_provider(file.trim_end_matches(".yaml")),
         ["cells", feature, file] => {
             let provider = file.strip_suffix(".yaml").filter(|stem| !stem.starts_with('_'));
-            is_of_feature(feature) && provider.is_none_or(|provider| provider == name.cell.provider.as_str())
+            is_of_feature(feature) && provider.is_none_or(is_of_provider)
         }
         ["cells", feature, ..] => is_of_feature(feature),
         _ => false,
@@ -353,6 +339,8 @@ mod tests {
         assert_eq!(count(&["cells/vision/_shared.yaml"]), 4);
         assert_eq!(count(&["cells/vision/red.png"]), 4);
         assert_eq!(count(&["cells/vision"]), 4);
+        assert_eq!(count(&["cells/_providers/vertex_ai.yaml"]), 4);
+        assert_eq!(count(&["cells/_shared.yaml"]), 8);
         assert_eq!(count(&["manifest.yaml"]), 8);
         assert_eq!(count(&["proxy_config.yaml", "cells/vision/vertex_ai.yaml"]), 8);
         assert_eq!(

@@ -5,17 +5,17 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
-use super::{Ended, Launch, ProcessError};
+use super::{Ended, Launch};
 
-/// A program that continues after this process has ended. It carries no tag and must end by itself. It should call
-/// [`leave_session`], so that a signal to this process's session does not end it.
+/// A program that continues after this process. It has no tag and must end by itself. It should call [`leave_session`], so
+/// that a signal to this process's session does not end it.
 #[derive(Debug)]
 pub struct Detached(Child);
 
 impl Detached {
     /// Starts it without standard input. Its output goes to the file `log`, which is emptied first and readable by its
     /// owner only.
-    pub fn start(launch: &Launch, log: &Path) -> Result<Self, ProcessError> {
+    pub fn start(launch: &Launch, log: &Path) -> anyhow::Result<Self> {
         let spawn = || {
             let log = OpenOptions::new()
                 .write(true)

@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::{fmt, io};
 
+use anyhow::anyhow;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::Child;
@@ -31,7 +32,7 @@ use uuid::Uuid;
 pub use detached::{Detached, leave_session};
 pub use lines::{Line, Lines, MAX_LINE_BYTES};
 pub use output::{MAX_OUTPUT_BYTES, ProgramOutput, on_terminal, output, output_blocking};
-pub use piped::{Next, Piped};
+pub use piped::Piped;
 pub use service::{Service, Stream};
 pub use sweep::{sweep, tagged};
 pub use watchdog::{Watchdog, run_hidden_mode_if_asked};
@@ -134,7 +135,7 @@ impl Launch {
         self
     }
 
-    fn spawn(&self, stdin: Stdio, out: fn() -> Stdio) -> Result<(Child, Group), ProcessError> {
+    fn spawn(&self, stdin: Stdio, out: fn() -> Stdio) -> anyhow::Result<(Child, Group)> {
         let mut command = tokio::process::Command::from(self.command());
         command
             .envs(self.tag.variables())
@@ -156,28 +157,14 @@ impl Launch {
         command
     }
 
-    fn not_started(&self, reason: io::Error) -> ProcessError {
-        ProcessError::Start {
-            program: self.program.clone(),
-            reason,
-        }
+    fn not_started(&self, reason: io::Error) -> anyhow::Error {
+        anyhow!("cannot start `{}`: {reason}", self.program.display())
     }
 
-    fn ended(&self, status: io::Result<ExitStatus>) -> Result<Ended, ProcessError> {
-        status.map(Ended::from).map_err(|reason| ProcessError::Lost {
-            program: self.program.clone(),
-            reason,
-        })
+    fn ended(&self, status: io::Result<ExitStatus>) -> anyhow::Result<Ended> {
+        let lost = |reason| anyhow!("lost `{}` while it ran: {reason}", self.program.display());
+        status.map(Ended::from).map_err(lost)
     }
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum ProcessError {
-    #[error("cannot start `{}`: {reason}", program.display())]
-    Start { program: PathBuf, reason: io::Error },
-    /// It started, but waiting for it failed.
-    #[error("lost `{}` while it ran: {reason}", program.display())]
-    Lost { program: PathBuf, reason: io::Error },
 }
 
 /// How a process ended: one of the two is set.
@@ -224,11 +211,11 @@ struct Group {
 
 impl Group {
     fn of(child: &Child, tag: ProcessTag) -> Self {
-        let leader = child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .map(Pid::from_raw);
-        Self { leader, tag }
+        let leader = child.id().and_then(|id| i32::try_from(id).ok());
+        Self {
+            leader: leader.map(Pid::from_raw),
+            tag,
+        }
     }
 
     fn signal(&self, signal: Signal) {

@@ -6,10 +6,11 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tokio::io::AsyncWriteExt;
 use tokio::process::ChildStdin;
+use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
 use super::collector::{Collector, Keep};
-use super::{Ended, Launch, ProcessError};
+use super::{Ended, Launch};
 
 /// How many bytes of each output are kept: the first ones. The rest is read and dropped.
 pub const MAX_OUTPUT_BYTES: usize = 16 << 20;
@@ -31,12 +32,12 @@ impl ProgramOutput {
         self.ended.is_success() && !self.timed_out
     }
 
-    /// Standard output, with bytes that are not UTF-8 replaced.
+    /// Standard output. Bytes that are not UTF-8 are replaced.
     pub fn stdout_text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    /// Standard error, with bytes that are not UTF-8 replaced.
+    /// Standard error. Bytes that are not UTF-8 are replaced.
     pub fn stderr_text(&self) -> String {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
@@ -44,7 +45,7 @@ impl ProgramOutput {
 
 /// Runs a program to its end; it writes to this process's own outputs. Its group is dead when the call returns or is
 /// dropped.
-pub async fn on_terminal(launch: &Launch) -> Result<Ended, ProcessError> {
+pub async fn on_terminal(launch: &Launch) -> anyhow::Result<Ended> {
     let (mut child, mut group) = launch.spawn(Stdio::null(), Stdio::inherit)?;
     let status = child.wait().await;
     group.end().await;
@@ -53,11 +54,7 @@ pub async fn on_terminal(launch: &Launch) -> Result<Ended, ProcessError> {
 
 /// Runs a program to its end with `input` on its standard input, and returns its output. A program that runs longer than
 /// `deadline` is killed. Its group is dead when the call returns.
-pub async fn output(
-    launch: &Launch,
-    input: &[u8],
-    deadline: Duration,
-) -> Result<ProgramOutput, ProcessError> {
+pub async fn output(launch: &Launch, input: &[u8], deadline: Duration) -> anyhow::Result<ProgramOutput> {
     let stdin = match input.is_empty() {
         true => Stdio::null(),
         false => Stdio::piped(),
@@ -97,24 +94,10 @@ pub async fn output(
 }
 
 /// [`output`] for synchronous callers. It waits on its own thread, so it may be called inside a runtime too.
-pub fn output_blocking(
-    launch: &Launch,
-    input: &[u8],
-    deadline: Duration,
-) -> Result<ProgramOutput, ProcessError> {
-    let run = || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|reason| launch.not_started(reason))?
-            .block_on(output(launch, input, deadline))
-    };
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(run);
-        thread
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
+pub fn output_blocking(launch: &Launch, input: &[u8], deadline: Duration) -> anyhow::Result<ProgramOutput> {
+    let run = || Runtime::new()?.block_on(output(launch, input, deadline));
+    let ended = std::thread::scope(|scope| scope.spawn(run).join());
+    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 async fn write_all(stdin: Option<ChildStdin>, input: &[u8]) {

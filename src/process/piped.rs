@@ -5,7 +5,7 @@ use std::process::Stdio;
 use tokio::process::{Child, ChildStdin, ChildStdout};
 
 use super::collector::{Collector, Keep};
-use super::{Ended, Group, Launch, Line, Lines, ProcessError};
+use super::{Ended, Group, Launch, Line, Lines};
 
 /// A program with piped streams. Dropping it kills its group at once.
 #[derive(Debug)]
@@ -19,18 +19,9 @@ pub struct Piped {
     launch: Launch,
 }
 
-/// The next event of a [`Piped`] program.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
-    Line(Line),
-    Closed,
-    /// It ended; the lines that it printed just before can still be read.
-    Ended,
-}
-
 impl Piped {
     /// Starts it and keeps the last `stderr_bytes` of its standard error.
-    pub fn start(launch: Launch, stderr_bytes: usize) -> Result<Self, ProcessError> {
+    pub fn start(launch: Launch, stderr_bytes: usize) -> anyhow::Result<Self> {
         let (mut child, group) = launch.spawn(Stdio::piped(), Stdio::piped)?;
         let stdout = child.stdout.take().expect("standard output is piped");
         Ok(Self {
@@ -43,18 +34,19 @@ impl Piped {
         })
     }
 
-    /// The next event; printed lines come before the end. A dropped call loses nothing.
-    pub async fn next(&mut self) -> Next {
+    /// The next line; `None` when the output is closed or the program has ended. The lines that it printed just before its
+    /// end can still be read. A dropped call loses nothing.
+    pub async fn next(&mut self) -> Option<Line> {
         tokio::select! {
             biased;
-            line = self.stdout.next() => line.map_or(Next::Closed, Next::Line),
+            line = self.stdout.next() => line,
             // A descendant may hold the output open for ever, so the program's own end counts too.
-            _ = self.child.wait() => Next::Ended,
+            _ = self.child.wait() => None,
         }
     }
 
     /// Waits until it ends by itself; does not end its descendants. A dropped call loses nothing.
-    pub async fn ended(&mut self) -> Result<Ended, ProcessError> {
+    pub async fn ended(&mut self) -> anyhow::Result<Ended> {
         let status = self.child.wait().await;
         self.launch.ended(status)
     }
@@ -66,7 +58,7 @@ impl Piped {
     }
 
     /// Waits for its end, kills its descendants, and returns how it ended and its standard error.
-    pub async fn finish(mut self) -> Result<(Ended, Vec<u8>), ProcessError> {
+    pub async fn finish(mut self) -> anyhow::Result<(Ended, Vec<u8>)> {
         let status = self.child.wait().await;
         self.group.end().await;
         let (stderr, _) = self.stderr.finish().await;

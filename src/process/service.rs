@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::collector::DRAIN;
-use super::{Ended, Group, Launch, Line, Lines, ProcessError};
+use super::{Ended, Group, Launch, Line, Lines};
 
 /// One of a program's two outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum Stream {
 pub struct Service {
     child: Child,
     group: Group,
-    readers: Vec<JoinHandle<()>>,
+    readers: [JoinHandle<()>; 2],
     launch: Launch,
 }
 
@@ -33,25 +33,20 @@ impl Service {
     pub fn start(
         launch: Launch,
         sink: impl Fn(Stream, Line) + Clone + Send + 'static,
-    ) -> Result<Self, ProcessError> {
+    ) -> anyhow::Result<Self> {
         let (mut child, group) = launch.spawn(Stdio::null(), Stdio::piped)?;
-        let mut readers = Vec::new();
-        if let Some(stdout) = child.stdout.take() {
-            readers.push(tokio::spawn(read_lines(stdout, Stream::Stdout, sink.clone())));
-        }
-        if let Some(stderr) = child.stderr.take() {
-            readers.push(tokio::spawn(read_lines(stderr, Stream::Stderr, sink)));
-        }
+        let stdout = read_lines(child.stdout.take(), Stream::Stdout, sink.clone());
+        let stderr = read_lines(child.stderr.take(), Stream::Stderr, sink);
         Ok(Self {
             child,
             group,
-            readers,
+            readers: [tokio::spawn(stdout), tokio::spawn(stderr)],
             launch,
         })
     }
 
     /// Waits until it ends by itself. A dropped call loses nothing.
-    pub async fn ended(&mut self) -> Result<Ended, ProcessError> {
+    pub async fn ended(&mut self) -> anyhow::Result<Ended> {
         let status = self.child.wait().await;
         self.launch.ended(status)
     }
@@ -62,7 +57,7 @@ impl Service {
     }
 
     /// Sends SIGTERM to its group, waits for `grace` at most, kills the rest of the group, and passes on the last lines.
-    pub async fn stop(mut self, grace: Duration) -> Result<Ended, ProcessError> {
+    pub async fn stop(mut self, grace: Duration) -> anyhow::Result<Ended> {
         self.group.signal(Signal::SIGTERM);
         let status = match timeout(grace, self.child.wait()).await {
             Ok(status) => status,
@@ -73,14 +68,15 @@ impl Service {
         };
         self.group.end().await;
         for reader in self.readers {
-            // A descendant outside the group may hold the output open; nobody needs its lines.
+            // A descendant outside the group may hold the output open. Its lines are not needed.
             let _ = timeout(DRAIN, reader).await;
         }
         self.launch.ended(status)
     }
 }
 
-async fn read_lines(source: impl AsyncRead + Unpin, stream: Stream, sink: impl Fn(Stream, Line)) {
+async fn read_lines(source: Option<impl AsyncRead + Unpin>, stream: Stream, sink: impl Fn(Stream, Line)) {
+    let Some(source) = source else { return };
     let mut lines = Lines::new(source);
     while let Some(line) = lines.next().await {
         sink(stream, line);

@@ -1,7 +1,5 @@
 //! The credentials that a gateway must send: random for each simulator, and valid for it alone.
 
-use std::fmt;
-
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand;
@@ -19,7 +17,7 @@ use crate::wire::target::TOKEN_PATH;
 /// because it names the account and the `token_uri`.
 static SERVICE_ACCOUNT_KEY: OnceCell<KeyPair> = OnceCell::new();
 
-/// Credentials of one simulator, for every provider that it stands for.
+/// Credentials of one simulator, for every provider that it replaces. It has no `Debug`, so no log can show them.
 #[derive(Clone)]
 pub struct Credentials {
     pub anthropic_api_key: String,
@@ -94,16 +92,6 @@ impl Credentials {
     }
 }
 
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials")
-            .field("aws_region", &self.aws_region)
-            .field("vertex_project", &self.vertex_project)
-            .field("vertex_location", &self.vertex_location)
-            .finish_non_exhaustive()
-    }
-}
-
 fn random_bytes(count: usize) -> Result<Vec<u8>, Unspecified> {
     let mut bytes = vec![0; count];
     rand::fill(&mut bytes)?;
@@ -137,18 +125,4 @@ fn pem(label: &str, der: &[u8]) -> String {
         "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
         lines.join("\n")
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_debug_print_holds_no_secret() {
-        let credentials = Credentials::mint("http://127.0.0.1:1").unwrap();
-        let text = format!("{credentials:?}");
-        assert!(!text.contains(&credentials.anthropic_api_key));
-        assert!(!text.contains(&credentials.aws_secret_access_key));
-        assert!(!text.contains("PRIVATE KEY"));
-    }
 }

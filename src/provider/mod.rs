@@ -20,7 +20,6 @@ mod signature;
 mod simulator;
 mod trials;
 
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -64,16 +63,6 @@ impl Default for SimulatorOptions {
     }
 }
 
-impl fmt::Debug for SimulatorOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimulatorOptions")
-            .field("first_byte_delay_ms", &self.first_byte_delay_ms)
-            .field("unscripted", &self.unscripted)
-            .field("listen", &self.listen)
-            .finish_non_exhaustive()
-    }
-}
-
 /// The reply to a Messages request that belongs to no trial.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Unscripted {
@@ -82,7 +71,6 @@ pub enum Unscripted {
 }
 
 /// The simulator behind the gateway: in this process or in another.
-#[derive(Debug)]
 pub enum Provider {
     Embedded(Simulator),
     Remote(RemoteSimulator),
@@ -128,9 +116,8 @@ impl Provider {
 
     /// Stops an embedded simulator. A remote one continues to run.
     pub async fn shutdown(self) {
-        match self {
-            Self::Embedded(simulator) => simulator.shutdown().await,
-            Self::Remote(_) => {}
+        if let Self::Embedded(simulator) = self {
+            simulator.shutdown().await;
         }
     }
 }

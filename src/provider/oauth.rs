@@ -1,7 +1,7 @@
 //! Google's token exchange for service accounts: a client sends a signed assertion and gets an access token.
 //!
-//! The flow is documented at <https://developers.google.com/identity/protocols/oauth2/service-account>. The error replies are
-//! those of Google's token endpoint.
+//! The flow is documented at <https://developers.google.com/identity/protocols/oauth2/service-account>. Errors have the form
+//! that Google's token endpoint uses.
 
 use std::collections::HashMap;
 

@@ -41,11 +41,7 @@ impl Stage<'_> {
             model: reply_name(&self.request.model).to_owned(),
             stop_reason: reply.stop_reason.clone().unwrap_or_else(|| stop_reason(&content)),
             usage: reply.usage.unwrap_or_else(|| usage(charge, &content)),
-            created_for_1h: if reply.usage.is_none() {
-                charge.created_1h
-            } else {
-                0
-            },
+            created_for_1h: reply.usage.map_or(charge.created_1h, |_| 0),
             latency_ms: reply.pace.first_byte_ms.max(1),
             context_management: self.context_management,
             content,
@@ -96,27 +92,25 @@ impl Stage<'_> {
     }
 
     fn last_tool_result(&self) -> String {
-        self.request
-            .blocks()
-            .iter()
-            .rev()
-            .find_map(|block| match &block.content {
-                Content::ToolResult { content, .. } => Some(without_reminders(&text_of(content))),
-                _ => None,
-            })
-            .unwrap_or_else(|| "(no tool result)".to_owned())
+        let result = self.last(|content| match content {
+            Content::ToolResult { content, .. } => Some(without_reminders(&text_of(content))),
+            _ => None,
+        });
+        result.unwrap_or_else(|| "(no tool result)".to_owned())
     }
 
     fn last_image_colour(&self) -> &'static str {
-        self.request
-            .blocks()
-            .iter()
-            .rev()
-            .find_map(|block| match &block.content {
-                Content::Image { data, .. } => Some(colour::dominant(data).unwrap_or("(unreadable image)")),
-                _ => None,
-            })
-            .unwrap_or("(no image)")
+        let colour = self.last(|content| match content {
+            Content::Image { data, .. } => Some(colour::dominant(data).unwrap_or("(unreadable image)")),
+            _ => None,
+        });
+        colour.unwrap_or("(no image)")
+    }
+
+    /// The value that `find` returns for the last block that has one.
+    fn last<T>(&self, find: impl Fn(&Content) -> Option<T>) -> Option<T> {
+        let blocks = self.request.blocks();
+        blocks.iter().rev().find_map(|block| find(&block.content))
     }
 }
 

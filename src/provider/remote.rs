@@ -1,23 +1,23 @@
 //! The client of a simulator that `compat provider serve` runs in another process.
 
-use std::fmt;
-
 use anyhow::{Context as _, bail, ensure};
 use reqwest::{Client, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::control::{NamedTrial, PREFIX, Register, SERVICE, Shown};
+use super::control::{PREFIX, SERVICE};
 use crate::clock::now_ms;
+use crate::env::Secret;
 use crate::ids::TrialKey;
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::script::Script;
 
+#[derive(Debug)]
 pub struct RemoteSimulator {
     client: Client,
     base_url: String,
-    control_key: String,
+    control_key: Secret,
     connected_ms: u64,
     first_byte_delay_ms: u64,
 }
@@ -28,7 +28,7 @@ impl RemoteSimulator {
         let mut remote = Self {
             client: Client::new(),
             base_url: base_url.trim_end_matches('/').to_owned(),
-            control_key: control_key.to_owned(),
+            control_key: Secret::new(control_key),
             connected_ms: now_ms(),
             first_byte_delay_ms: 0,
         };
@@ -53,21 +53,20 @@ impl RemoteSimulator {
     }
 
     pub async fn register(&self, key: TrialKey, script: &Script) -> anyhow::Result<()> {
-        let script = script.clone();
-        let _: Value = self.ask("register", &Register { key, script }).await?;
+        let _: Value = self.ask("register", &(key, script)).await?;
         Ok(())
     }
 
     pub async fn shown(&self, key: TrialKey, deltas: usize) -> anyhow::Result<()> {
-        let _: Value = self.ask("shown", &Shown { key, deltas }).await?;
+        let _: Value = self.ask("shown", &(key, deltas)).await?;
         Ok(())
     }
 
     pub async fn take(&self, key: TrialKey) -> anyhow::Result<Vec<ProviderExchange>> {
-        self.ask("take", &NamedTrial { key }).await
+        self.ask("take", &key).await
     }
 
-    /// As [`super::Simulator::orphans`], without requests from before the connection: they are from earlier runs.
+    /// [`super::Simulator::orphans`] since the connection: earlier ones are from earlier runs.
     pub async fn orphans(&self) -> anyhow::Result<Vec<ProviderExchange>> {
         let mut orphans: Vec<ProviderExchange> = self.ask("orphans", &json!({})).await?;
         orphans.retain(|orphan| orphan.request.at_ms >= self.connected_ms);
@@ -76,7 +75,8 @@ impl RemoteSimulator {
 
     async fn ask<T: DeserializeOwned>(&self, command: &str, body: &impl Serialize) -> anyhow::Result<T> {
         let url = format!("{}{PREFIX}{command}", self.base_url);
-        let request = self.client.post(&url).bearer_auth(&self.control_key).json(body);
+        let key = self.control_key.expose();
+        let request = self.client.post(&url).bearer_auth(key).json(body);
         let received = async {
             let response = request.send().await?;
             let status = response.status();
@@ -108,13 +108,5 @@ impl RemoteSimulator {
             "the server at `{}` is not a provider simulator of `compat provider serve`",
             self.base_url
         )
-    }
-}
-
-impl fmt::Debug for RemoteSimulator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RemoteSimulator")
-            .field("base_url", &self.base_url)
-            .finish_non_exhaustive()
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
+use axum::http::{Response, StatusCode};
+use axum::response::{AppendHeaders, IntoResponse as _};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -19,56 +20,61 @@ use crate::clock::now_ms;
 use crate::ledger::OpenExchange;
 use crate::wire::answer::ProviderAnswer;
 use crate::wire::event_stream::{self, FrameError};
-use crate::wire::exchange::{Lockstep, ProviderExchange, SentEvent};
+use crate::wire::exchange::{Lockstep, ProviderExchange, ProviderReply, SentEvent};
 use crate::wire::script::{LOCKSTEP_PATIENCE_MS, Pace};
-use crate::wire::{Route, converse, sse};
+use crate::wire::{Route, Usage, converse, sse};
 
+/// A reply to send.
 pub(super) struct Outgoing {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) is_stream: bool,
-    pub(super) frames: Vec<Frame>,
-    pub(super) pace: Pace,
+    /// Its record, without events.
+    pub(super) reply: ProviderReply,
+    frames: Vec<Frame>,
+    pace: Pace,
 }
 
-pub(super) struct Frame {
+struct Frame {
     bytes: Bytes,
     /// Its content before framing, for the record.
     data: Value,
     is_content_delta: bool,
 }
 
-impl Outgoing {
-    /// Its headers, for the record.
-    pub(super) fn recorded_headers(&self) -> Vec<(String, String)> {
-        let headers = self.headers.iter();
-        headers
-            .map(|(name, value)| ((*name).to_owned(), value.clone()))
-            .collect()
-    }
+type Headers = Vec<(&'static str, String)>;
 
-    pub(super) fn json(status: u16, headers: Vec<(&'static str, String)>, body: Value) -> Self {
-        let bytes = Bytes::from(body.to_string());
-        Self::body(status, headers, bytes, body)
+impl Outgoing {
+    pub(super) fn json(status: u16, headers: Headers, body: Value) -> Self {
+        Self::body(status, headers, body.to_string(), body)
     }
 
     /// A JSON body of which the record contains only `recorded`.
-    pub(super) fn secret_json(status: u16, body: &Value, recorded: Value) -> Self {
-        Self::body(status, Vec::new(), Bytes::from(body.to_string()), recorded)
+    pub(super) fn secret_json(body: &Value, recorded: Value) -> Self {
+        Self::body(200, Vec::new(), body.to_string(), recorded)
     }
 
-    fn body(status: u16, mut headers: Vec<(&'static str, String)>, bytes: Bytes, data: Value) -> Self {
-        headers.push(("content-type", "application/json".to_owned()));
+    fn body(status: u16, headers: Headers, text: String, data: Value) -> Self {
         let frame = Frame {
-            bytes,
+            bytes: text.into(),
             data,
             is_content_delta: false,
         };
+        Self::new(status, headers, "application/json", vec![frame])
+    }
+
+    fn new(status: u16, mut headers: Headers, content_type: &str, frames: Vec<Frame>) -> Self {
+        headers.push(("content-type", content_type.to_owned()));
+        let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value));
         Self {
-            status,
-            headers,
-            is_stream: false,
-            frames: vec![frame],
+            reply: ProviderReply {
+                status,
+                headers: headers.collect(),
+                stream: false,
+                events: Vec::new(),
+                message: None,
+                usage: Usage::default(),
+                lockstep: None,
+                cut_off: true,
+            },
+            frames,
             pace: Pace::default(),
         }
     }
@@ -80,41 +86,28 @@ impl Outgoing {
         is_stream: bool,
         pace: Pace,
     ) -> Result<Self, FrameError> {
-        let headers = answer_headers(answer, route);
-        if !is_stream {
+        let mut headers = answer_headers(answer, route);
+        let mut outgoing = if is_stream {
+            if route == Route::BedrockInvoke {
+                headers.push(("x-amzn-bedrock-content-type", "application/json".to_owned()));
+            }
+            let content_type = match route {
+                Route::BedrockInvoke | Route::BedrockConverse => event_stream::CONTENT_TYPE,
+                Route::Anthropic | Route::VertexAi => "text/event-stream; charset=utf-8",
+            };
+            Self::new(200, headers, content_type, frames(answer, route)?)
+        } else {
             let body = match route {
                 Route::BedrockConverse => converse::reply(answer),
                 _ => answer.message(),
             };
-            return Ok(Self {
-                pace,
-                ..Self::json(200, headers, body)
-            });
-        }
-        let (content_type, frames) = match route {
-            Route::BedrockConverse => (event_stream::CONTENT_TYPE, converse_frames(answer)?),
-            Route::BedrockInvoke => (event_stream::CONTENT_TYPE, chunk_frames(answer)?),
-            Route::Anthropic | Route::VertexAi => {
-                ("text/event-stream; charset=utf-8", sse_frames(answer, route))
-            }
+            Self::json(200, headers, body)
         };
-        let mut headers = headers;
-        headers.push(("content-type", content_type.to_owned()));
-        if route == Route::BedrockInvoke {
-            headers.push(("x-amzn-bedrock-content-type", "application/json".to_owned()));
-        }
-        Ok(Self {
-            status: 200,
-            headers,
-            is_stream: true,
-            frames,
-            pace,
-        })
-    }
-
-    /// The content deltas of a stream.
-    pub(super) fn deltas(&self) -> usize {
-        self.frames.iter().filter(|frame| frame.is_content_delta).count()
+        outgoing.reply.stream = is_stream;
+        outgoing.reply.message = Some(answer.message());
+        outgoing.reply.usage = answer.usage;
+        outgoing.pace = pace;
+        Ok(outgoing)
     }
 
     /// Sends it. If the client hangs up, the response is dropped and its record remains cut off.
@@ -126,8 +119,9 @@ impl Outgoing {
         if self.pace.first_byte_ms > 0 {
             sleep(Duration::from_millis(self.pace.first_byte_ms)).await;
         }
-        let (status, headers) = (self.status, self.headers.clone());
-        let body = if self.is_stream {
+        let status = StatusCode::from_u16(self.reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = AppendHeaders(self.reply.headers.clone());
+        let body = if self.reply.stream {
             stream_body(self, recording, trial)
         } else {
             let mut all = Vec::new();
@@ -138,87 +132,64 @@ impl Outgoing {
             recording.finish();
             Body::from(all)
         };
-        response(status, &headers, body)
+        (status, headers, body).into_response()
     }
 }
 
-fn response(status: u16, headers: &[(&'static str, String)], body: Body) -> Response<Body> {
-    let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    for (name, value) in headers {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            response
-                .headers_mut()
-                .insert(HeaderName::from_static(name), value);
-        }
-    }
-    response
-}
-
-fn answer_headers(answer: &ProviderAnswer, route: Route) -> Vec<(&'static str, String)> {
+fn answer_headers(answer: &ProviderAnswer, route: Route) -> Headers {
     let id = answer.id.rsplit('_').next().unwrap_or_default().to_owned();
+    let usage = answer.usage;
     match route {
         Route::Anthropic => vec![("request-id", format!("req_{id}"))],
         Route::VertexAi => vec![("request-id", format!("req_vrtx_{id}"))],
         Route::BedrockConverse => vec![("x-amzn-requestid", id)],
-        Route::BedrockInvoke => vec![
-            ("x-amzn-requestid", id),
-            ("x-amzn-bedrock-invocation-latency", answer.latency_ms.to_string()),
-            (
-                "x-amzn-bedrock-input-token-count",
-                answer.usage.input_tokens.to_string(),
-            ),
-            (
-                "x-amzn-bedrock-output-token-count",
-                answer.usage.output_tokens.to_string(),
-            ),
-            (
-                "x-amzn-bedrock-cache-read-input-token-count",
-                answer.usage.cache_read_input_tokens.to_string(),
-            ),
-            (
-                "x-amzn-bedrock-cache-write-input-token-count",
-                answer.usage.cache_creation_input_tokens.to_string(),
-            ),
-        ],
+        Route::BedrockInvoke => {
+            let counts = [
+                ("x-amzn-bedrock-invocation-latency", answer.latency_ms),
+                ("x-amzn-bedrock-input-token-count", usage.input_tokens),
+                ("x-amzn-bedrock-output-token-count", usage.output_tokens),
+                (
+                    "x-amzn-bedrock-cache-read-input-token-count",
+                    usage.cache_read_input_tokens,
+                ),
+                (
+                    "x-amzn-bedrock-cache-write-input-token-count",
+                    usage.cache_creation_input_tokens,
+                ),
+            ];
+            let counts = counts.map(|(name, count)| (name, count.to_string()));
+            std::iter::once(("x-amzn-requestid", id)).chain(counts).collect()
+        }
     }
 }
 
-fn sse_frames(answer: &ProviderAnswer, route: Route) -> Vec<Frame> {
+fn frames(answer: &ProviderAnswer, route: Route) -> Result<Vec<Frame>, FrameError> {
+    if route == Route::BedrockConverse {
+        return converse::stream(answer)
+            .into_iter()
+            .map(|(name, payload, is_content_delta)| {
+                Ok(Frame {
+                    bytes: event_stream::encode(name, &payload)?.into(),
+                    data: json!({name: payload}),
+                    is_content_delta,
+                })
+            })
+            .collect();
+    }
     answer
         .stream_on(route)
         .into_iter()
-        .map(|event| Frame {
-            bytes: sse::encode(&event.data).into(),
-            data: event.data,
-            is_content_delta: event.is_content_delta,
-        })
-        .collect()
-}
-
-fn chunk_frames(answer: &ProviderAnswer) -> Result<Vec<Frame>, FrameError> {
-    answer
-        .stream_on(Route::BedrockInvoke)
-        .into_iter()
         .map(|event| {
-            let payload = json!({"bytes": STANDARD.encode(event.data.to_string())});
+            let bytes = if route == Route::BedrockInvoke {
+                let payload = json!({"bytes": STANDARD.encode(event.data.to_string())});
+                event_stream::encode("chunk", &payload)?
+            } else {
+                sse::encode(&event.data)
+            };
             Ok(Frame {
-                bytes: event_stream::encode("chunk", &payload)?.into(),
+                bytes: bytes.into(),
                 data: event.data,
                 is_content_delta: event.is_content_delta,
-            })
-        })
-        .collect()
-}
-
-fn converse_frames(answer: &ProviderAnswer) -> Result<Vec<Frame>, FrameError> {
-    converse::stream(answer)
-        .into_iter()
-        .map(|(name, payload, is_content_delta)| {
-            Ok(Frame {
-                bytes: event_stream::encode(name, &payload)?.into(),
-                data: json!({name: payload}),
-                is_content_delta,
             })
         })
         .collect()
@@ -262,7 +233,8 @@ fn stream_body(
     recording: OpenExchange<ProviderExchange>,
     trial: Option<Arc<ScriptedTrial>>,
 ) -> Body {
-    let deltas = outgoing.deltas();
+    let deltas = outgoing.frames.iter().filter(|frame| frame.is_content_delta);
+    let deltas = deltas.count();
     let steps = trial
         .filter(|_| outgoing.pace.lockstep)
         .map(|trial| Steps::begin(trial, deltas, &recording));

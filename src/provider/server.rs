@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{Request, Response, StatusCode};
+use axum::response::IntoResponse as _;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -23,9 +24,9 @@ use crate::ids::TrialKey;
 use crate::ledger::{Ledger, TrialMap};
 use crate::wire::answer::ProviderAnswer;
 use crate::wire::error_reply::{ErrorReply, kind_of};
-use crate::wire::exchange::{Matched, ProviderExchange, ProviderReply};
-use crate::wire::script::{Pace, Reply, ReplyBlock, ReplyMessage};
-use crate::wire::{Operation, Route, Usage, tokens};
+use crate::wire::exchange::{Matched, ProviderExchange};
+use crate::wire::script::{Pace, Reply, ReplyBlock, ReplyMessage, Script};
+use crate::wire::{Operation, Route, tokens};
 
 /// The largest accepted body, in bytes: the limit of Anthropic's API
 /// (<https://platform.claude.com/docs/en/api/errors>, 413).
@@ -44,25 +45,25 @@ pub(super) struct Server {
 struct Decision {
     matched: Matched,
     outgoing: Outgoing,
-    message: Option<Value>,
-    usage: Usage,
 }
 
 pub(super) async fn handle(State(server): State<Arc<Server>>, request: Request<Body>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let Ok(bytes) = to_bytes(body, BODY_LIMIT).await else {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
-        return response;
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
-    if control::is_control(parts.uri.path()) {
-        return control::handle(&server, &parts, &bytes).await;
+    if parts.uri.path().starts_with(control::PREFIX) {
+        return control::handle(&server, &parts, &bytes);
     }
     let incoming = Incoming::read(&parts, bytes.to_vec(), now_ms());
     server.answer(incoming).await
 }
 
 impl Server {
+    pub(super) fn register(&self, key: TrialKey, script: Script) {
+        self.trials.insert(key, ScriptedTrial::new(script));
+    }
+
     pub(super) fn shown(&self, key: TrialKey, deltas: usize) {
         if let Some(trial) = self.trials.get(key) {
             trial.show(deltas);
@@ -93,7 +94,7 @@ impl Server {
             observe(
                 &incoming.recorded,
                 incoming.target.route,
-                decision.outgoing.status,
+                decision.outgoing.reply.status,
                 &decision.matched,
             );
         }
@@ -118,13 +119,11 @@ impl Server {
         if let Some((rule, refusal)) = rules::broken(&subject) {
             let matched = if incoming.target.operation == Operation::Unknown {
                 let request = &incoming.recorded;
-                Matched::Unmatched {
-                    why: format!("no provider has `{} {}`", request.method, request.path),
-                }
+                let why = format!("no provider has `{} {}`", request.method, request.path);
+                Matched::Unmatched { why }
             } else {
-                Matched::Rejected {
-                    rule: rule.to_owned(),
-                }
+                let rule = rule.to_owned();
+                Matched::Rejected { rule }
             };
             return refuse(incoming, matched, &refusal);
         }
@@ -142,13 +141,12 @@ impl Server {
             .exchange(&self.credentials, &form, incoming.recorded.at_ms);
         if status == 200 {
             let recorded = json!({"access_token": "[redacted]", "token_type": "Bearer"});
-            return built_in(Outgoing::secret_json(status, &body, recorded));
+            return built_in(Outgoing::secret_json(&body, recorded));
         }
+        let rule = "oauth_assertion".to_owned();
         Decision {
-            matched: Matched::Rejected {
-                rule: "oauth_assertion".to_owned(),
-            },
-            ..built_in(Outgoing::json(status, Vec::new(), body))
+            matched: Matched::Rejected { rule },
+            outgoing: Outgoing::json(status, Vec::new(), body),
         }
     }
 
@@ -157,19 +155,13 @@ impl Server {
         incoming: &Incoming,
         trial: Option<(&ScriptedTrial, &mut ScriptProgress)>,
     ) -> Decision {
+        let play = |reply| self.play(incoming, reply, &mut ScriptProgress::default(), Matched::BuiltIn);
         if is_probe(incoming) {
-            return self.play(
-                incoming,
-                &probe_reply(),
-                &mut ScriptProgress::default(),
-                Matched::BuiltIn,
-            );
+            return play(&probe_reply());
         }
         let Some((trial, progress)) = trial else {
             return match &self.options.unscripted {
-                Unscripted::Reply(reply) => {
-                    self.play(incoming, reply, &mut ScriptProgress::default(), Matched::BuiltIn)
-                }
+                Unscripted::Reply(reply) => play(reply),
                 Unscripted::Refuse => {
                     unmatched(incoming, "the request belongs to no active trial".to_owned())
                 }
@@ -181,13 +173,8 @@ impl Server {
                 self.play(incoming, message, progress, Matched::Script { reply })
             }
             Ok((reply, Reply::Error(error))) => {
-                let refusal = ErrorReply {
-                    kind: error
-                        .kind
-                        .clone()
-                        .unwrap_or_else(|| kind_of(error.status).to_owned()),
-                    ..ErrorReply::new(error.status, &error.message)
-                };
+                let kind = error.kind.as_deref().unwrap_or_else(|| kind_of(error.status));
+                let refusal = ErrorReply::of_kind(error.status, kind, &error.message);
                 refuse(incoming, Matched::Script { reply }, &refusal)
             }
         }
@@ -213,12 +200,7 @@ impl Server {
         let answer = stage.play(reply, &mut progress.cache);
         remember_thinking(&answer, &mut progress.sent_thinking);
         match Outgoing::answer(&answer, incoming.route(), incoming.stream(), reply.pace) {
-            Ok(outgoing) => Decision {
-                matched,
-                outgoing,
-                message: Some(answer.message()),
-                usage: answer.usage,
-            },
+            Ok(outgoing) => Decision { matched, outgoing },
             Err(error) => unmatched(incoming, format!("the reply cannot be framed: {error}")),
         }
     }
@@ -234,8 +216,15 @@ fn is_probe(incoming: &Incoming) -> bool {
 
 fn probe_reply() -> ReplyMessage {
     ReplyMessage {
-        content: vec![ReplyBlock::Text("Yes".to_owned())],
         stop_reason: Some("max_tokens".to_owned()),
+        ..text_reply("Yes")
+    }
+}
+
+fn text_reply(text: &str) -> ReplyMessage {
+    ReplyMessage {
+        content: vec![ReplyBlock::Text(text.to_owned())],
+        stop_reason: None,
         usage: None,
         pace: Pace::default(),
     }
@@ -266,21 +255,15 @@ fn count_tokens(incoming: &Incoming) -> Decision {
         Route::BedrockInvoke | Route::BedrockConverse => "inputTokens",
         Route::Anthropic | Route::VertexAi => "input_tokens",
     };
-    Decision {
-        usage: Usage {
-            input_tokens: count,
-            ..Usage::default()
-        },
-        ..built_in(Outgoing::json(200, Vec::new(), json!({name: count})))
-    }
+    let mut outgoing = Outgoing::json(200, Vec::new(), json!({name: count}));
+    outgoing.reply.usage.input_tokens = count;
+    built_in(outgoing)
 }
 
 fn built_in(outgoing: Outgoing) -> Decision {
     Decision {
         matched: Matched::BuiltIn,
         outgoing,
-        message: None,
-        usage: Usage::default(),
     }
 }
 
@@ -292,10 +275,8 @@ fn unmatched(incoming: &Incoming, why: String) -> Decision {
 
 fn refuse(incoming: &Incoming, matched: Matched, refusal: &ErrorReply) -> Decision {
     let rendered = refusal.render(incoming.route(), &short_random());
-    Decision {
-        matched,
-        ..built_in(Outgoing::json(rendered.status, rendered.headers, rendered.body))
-    }
+    let outgoing = Outgoing::json(rendered.status, rendered.headers, rendered.body);
+    Decision { matched, outgoing }
 }
 
 fn exchange(
@@ -312,25 +293,11 @@ fn exchange(
         request: incoming.recorded.clone(),
         message: incoming.message.clone(),
         matched: decision.matched.clone(),
-        reply: ProviderReply {
-            status: decision.outgoing.status,
-            headers: decision.outgoing.recorded_headers(),
-            stream: decision.outgoing.is_stream,
-            events: Vec::new(),
-            message: decision.message.clone(),
-            usage: decision.usage,
-            lockstep: None,
-            cut_off: true,
-        },
+        reply: decision.outgoing.reply.clone(),
     }
 }
 
 /// The reply of a standalone simulator to requests without a script.
 pub fn standalone_reply() -> ReplyMessage {
-    ReplyMessage {
-        content: vec![ReplyBlock::Text("Hello from the provider simulator.".to_owned())],
-        stop_reason: None,
-        usage: None,
-        pace: Pace::default(),
-    }
+    text_reply("Hello from the provider simulator.")
 }

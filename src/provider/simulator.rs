@@ -1,6 +1,5 @@
 //! The simulator in this process: its server, and the handle to script it and to read its exchanges.
 
-use std::fmt;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -13,7 +12,6 @@ use super::credentials::Credentials;
 use super::oauth::AccessTokens;
 use super::server::{Server, handle};
 use super::signature::Signer;
-use super::trials::ScriptedTrial;
 use crate::clock::now_ms;
 use crate::http_server::{BoundServer, HttpServer};
 use crate::ids::TrialKey;
@@ -63,7 +61,6 @@ impl Simulator {
         self.http.base_url()
     }
 
-    /// The credentials that a gateway must send.
     pub fn credentials(&self) -> &Credentials {
         &self.server.credentials
     }
@@ -76,7 +73,7 @@ impl Simulator {
 
     /// Registers a trial: requests with `key` get the replies of `script`. It replaces an earlier trial of this key.
     pub fn register(&self, key: TrialKey, script: Script) {
-        self.server.trials.insert(key, ScriptedTrial::new(script));
+        self.server.register(key, script);
     }
 
     /// The client has shown `deltas` content deltas of the current stream in total: text, thinking and tool arguments, but no
@@ -98,13 +95,5 @@ impl Simulator {
 
     pub async fn shutdown(self) {
         self.http.shutdown().await;
-    }
-}
-
-impl fmt::Debug for Simulator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Simulator")
-            .field("base_url", &self.base_url())
-            .finish_non_exhaustive()
     }
 }

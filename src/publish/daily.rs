@@ -1,8 +1,7 @@
-//! The daily run, step by step: the matrix of the newest release or the results of an earlier run, the validation gate, the
-//! docs repository, and the report.
+//! The daily run, step by step: results, matrix, validation gate, docs repository, report.
 //!
-//! Each step is a function and a line of the log; `gate` and `plan` make the decisions. However it ends, it reports the result
-//! and leaves none of its processes or temporary files behind.
+//! Each step is a function and a line of the log; `gate` and `plan` make the decisions. At its end, even after a failure, it
+//! reports the result and leaves no processes or temporary files behind.
 
 use std::future::Future;
 use std::io::Write as _;
@@ -12,25 +11,25 @@ use anyhow::{Context as _, anyhow};
 use chrono::Utc;
 
 use super::credentials::SecretSource;
-use super::deliver::{Delivery, Proposal};
-use super::gate::{self, GateDecision, GateRules};
-use super::git::{Author, BareRepo, RemoteUrl};
-use super::plan::{Conflict, Plan, Policy};
+use super::deliver::{Delivery, DocsOptions};
+use super::gate::{self, Candidate, GateDecision, GateRules};
+use super::git::BareRepo;
+use super::plan::{Conflict, Plan};
 use super::release_run::{GatewayOrigin, ReleaseOptions, ReleaseRun, VERSIONS, Versions};
 use super::steps::StepLog;
 use super::summary::{self, Ending, SummaryInput};
 use super::tokens::Tokens;
-use super::webhook;
+use super::{webhook, write};
+use crate::document::render::{Format, render};
 use crate::env::Environment;
 use crate::files::Project;
-use crate::files::atomic_write;
 use crate::gateway;
 use crate::http::RetryPolicy;
 use crate::matrix::ManifestView;
 use crate::matrix::builder::Stamp;
 use crate::process::{RunId, Watchdog};
 use crate::results::Results;
-use crate::toolchain::ToolEnvironment;
+use crate::toolchain::Installer;
 
 #[derive(Debug)]
 pub struct DailyOptions {
@@ -56,19 +55,6 @@ pub enum ResultsSource {
         /// Overrides the versions file beside the results.
         versions: Versions,
     },
-}
-
-#[derive(Debug)]
-pub struct DocsOptions {
-    pub url: RemoteUrl,
-    pub policy: Policy,
-    pub author: Author,
-    /// How to make pull requests; `None` to push to the branch itself.
-    pub proposal: Option<Proposal>,
-    /// How often to try at most.
-    pub attempts: u32,
-    /// Whether to plan only.
-    pub only_plan: bool,
 }
 
 #[derive(Debug, Default)]
@@ -169,21 +155,18 @@ impl<'a> DailyRun<'a> {
                 self.log.begin("results");
                 let read = read_results(file, versions)?;
                 let trials = read.0.results.len();
-                self.log
-                    .say(&format!("{trials} trials from `{}`", file.display()));
+                self.log.say(format!("{trials} trials from `{}`", file.display()));
                 Ok(read)
             }
             ResultsSource::Release(release) => {
+                let mut installer = Installer::new(self.environment.clone(), self.run, self.log.progress)?;
+                installer.tools.retry = self.options.retry;
                 let mut run = ReleaseRun {
                     options: release,
                     project: &self.options.project,
                     output: &self.options.output,
                     scratch: self.scratch.path(),
-                    tools: ToolEnvironment {
-                        environment: self.environment.clone(),
-                        retry: self.options.retry,
-                        run: self.run,
-                    },
+                    installer,
                     log: &mut self.log,
                 };
                 run.run().await
@@ -195,28 +178,27 @@ impl<'a> DailyRun<'a> {
     fn build(&mut self, results: &Results, versions: Versions) -> anyhow::Result<GateDecision> {
         self.log.begin("build");
         let project = open(&self.options.project)?;
-        let stamp = Stamp::new(
-            results,
-            versions.litellm_version,
-            versions.claude_code_version,
-            None,
-        )?;
+        let Versions {
+            litellm_version,
+            claude_code_version,
+            ..
+        } = versions;
+        let stamp = Stamp::new(results, litellm_version, claude_code_version, None)?;
         let rules = GateRules {
             stamp: &stamp,
             trials: project.trials().len(),
             allow_inconclusive: self.options.allow_inconclusive,
         };
         let decision = gate::decide(&ManifestView::from(&project.manifest), results, rules)?;
-        let matrix = &decision.candidate.matrix;
-        self.write("compatibility-matrix.json", &matrix.to_text())?;
-        let details = &decision.candidate.details;
-        self.write("compatibility-details.json", &details.to_text())?;
-        let failures = matrix.failures();
-        self.log.say(&format!(
-            "{} cells, {} of them red, in `{}`",
-            matrix.cells().count(),
-            failures.iter().map(|(_, places)| places.len()).sum::<usize>(),
-            self.options.output.display()
+        let Candidate { matrix, details } = &decision.candidate;
+        let output = &self.options.output;
+        write(&output.join("compatibility-matrix.json"), &matrix.to_text())?;
+        write(&output.join("compatibility-details.json"), &details.to_text())?;
+        let cells = matrix.cells().count();
+        let red: usize = matrix.failures().iter().map(|(_, cells)| cells.len()).sum();
+        self.log.say(format!(
+            "{cells} cells, {red} of them red, in `{}`",
+            output.display()
         ));
         Ok(decision)
     }
@@ -224,11 +206,11 @@ impl<'a> DailyRun<'a> {
     fn validate(&mut self, decision: &GateDecision) {
         self.log.begin("validate");
         for refusal in &decision.refusals {
-            self.log.say(&format!("refused: {refusal}"));
+            self.log.say(format!("refused: {refusal}"));
         }
         let left_out = decision.left_out.len();
         if left_out > 0 {
-            self.log.say(&format!(
+            self.log.say(format!(
                 "{left_out} trials could not be judged and count as not tested"
             ));
         }
@@ -251,26 +233,20 @@ impl<'a> DailyRun<'a> {
         let delivery = Delivery {
             repo: &repo,
             candidate: &decision.candidate,
-            policy: &docs.policy,
-            author: &docs.author,
-            proposal: docs.proposal.as_ref(),
-            attempts: docs.attempts,
-            first_wait: self.options.retry.first_wait,
+            docs,
+            log: self.log,
         };
         if docs.only_plan {
             self.plan = Some(delivery.plan(&decision.refusals, &mut self.tokens).await?);
-            return Ok(if is_refused {
-                Ending::Refused
-            } else {
-                Ending::Planned
+            return Ok(match is_refused {
+                true => Ending::Refused,
+                false => Ending::Planned,
             });
         }
-        let log = self.log;
-        log.say(&format!("reading {}", docs.url));
-        let say = |text: &str| log.say(text);
-        let (plan, ending) = delivery.deliver(&mut self.tokens, &say).await?;
+        self.log.say(format!("reading {}", docs.url));
+        let (plan, ending) = delivery.deliver(&mut self.tokens).await?;
         if let Some(diff) = &plan.diff {
-            log.say(&format!("{} ({})", diff.summary(), diff.headline()));
+            self.log.say(format!("{} ({})", diff.summary(), diff.headline()));
         }
         self.plan = Some(plan);
         Ok(ending)
@@ -280,7 +256,7 @@ impl<'a> DailyRun<'a> {
     async fn check_credentials(&mut self) -> anyhow::Result<Ending> {
         self.tokens.get(Utc::now()).await?;
         if let Some(scope) = self.tokens.scope() {
-            self.log.say(&format!("minted a token for {scope}"));
+            self.log.say(format!("minted a token for {scope}"));
         }
         Ok(Ending::Skipped)
     }
@@ -295,27 +271,24 @@ impl<'a> DailyRun<'a> {
         if let Some(file) = &self.options.report.summary
             && let Err(error) = append(file, &summary::markdown(ending, input))
         {
-            self.log.say(&format!(
-                "cannot write the summary to `{}`: {error}",
-                file.display()
-            ));
+            let file = file.display();
+            self.log
+                .say(format!("cannot write the summary to `{file}`: {error}"));
         }
         match self.call_webhook(ending, input).await {
             Ok(true) => self.log.say("called the webhook"),
             Ok(false) => {}
-            Err(error) => self.log.say(&format!("{error:#}")),
+            Err(error) => self.log.say(format!("{error:#}")),
         }
     }
 
     /// Returns whether there was a message and a webhook.
     async fn call_webhook(&self, ending: &Ending, input: SummaryInput<'_>) -> anyhow::Result<bool> {
-        let (Some(file), Some(message)) = (&self.options.report.webhook, summary::webhook(ending, input))
-        else {
+        let is_dry = self.options.docs.as_ref().is_some_and(|docs| docs.only_plan);
+        let file = self.options.report.webhook.as_ref().filter(|_| !is_dry);
+        let (Some(file), Some(message)) = (file, summary::webhook(ending, input)) else {
             return Ok(false);
         };
-        if self.options.docs.as_ref().is_some_and(|docs| docs.only_plan) {
-            return Ok(false);
-        }
         let address = SecretSource::File(file.clone()).read("the webhook's address")?;
         webhook::send(&address, &message, self.options.retry).await?;
         Ok(true)
@@ -323,19 +296,12 @@ impl<'a> DailyRun<'a> {
 
     /// A killed `docker` client leaves its container running.
     async fn remove_containers(&self) {
-        let ResultsSource::Release(release) = &self.options.source else {
-            return;
-        };
-        if matches!(release.gateway, GatewayOrigin::Container(_))
+        if let ResultsSource::Release(release) = &self.options.source
+            && matches!(release.gateway, GatewayOrigin::Container(_))
             && let Err(error) = gateway::remove_containers_of(self.run, &self.environment).await
         {
-            self.log.say(&format!("a container may be left: {error}"));
+            self.log.say(format!("a container may be left: {error}"));
         }
-    }
-
-    fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
-        let path = self.options.output.join(name);
-        atomic_write::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))
     }
 }
 
@@ -361,8 +327,8 @@ fn read(path: &Path) -> anyhow::Result<String> {
 
 fn open(root: &Path) -> anyhow::Result<Project> {
     Project::open(root).map_err(|faults| {
-        let shown = crate::document::render::render(&faults, crate::document::render::Format::Text, false);
-        anyhow!("`{}` is not a project\n{}", root.display(), shown.trim_end())
+        let faults = render(&faults, Format::Text, false);
+        anyhow!("`{}` is not a project\n{}", root.display(), faults.trim_end())
     })
 }
 
@@ -372,9 +338,7 @@ fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
 }
 
 fn append(file: &Path, text: &str) -> std::io::Result<()> {
-    std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(file)?
-        .write_all(text.as_bytes())
+    let mut options = std::fs::File::options();
+    let mut file = options.create(true).append(true).open(file)?;
+    file.write_all(text.as_bytes())
 }

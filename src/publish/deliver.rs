@@ -14,25 +14,27 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::gate::{Candidate, Refusal};
-use super::git::{Author, BareRepo, GitError};
+use super::git::{Author, BareRepo, GitError, RemoteUrl};
 use super::plan::{self, Action, Plan, Policy, PublishedFiles};
+use super::steps::StepLog;
 use super::summary::{self, Ending};
 use super::tokens::Tokens;
 use crate::env::Secret;
 use crate::github::{GitHub, Repository};
 
 #[derive(Debug)]
-pub struct Delivery<'a> {
-    pub repo: &'a BareRepo,
-    pub candidate: &'a Candidate,
-    pub policy: &'a Policy,
-    pub author: &'a Author,
+pub struct DocsOptions {
+    pub url: RemoteUrl,
+    pub policy: Policy,
+    pub author: Author,
     /// How to make pull requests; `None` to push to the branch itself.
-    pub proposal: Option<&'a Proposal>,
+    pub proposal: Option<Proposal>,
     /// How often to try at most.
     pub attempts: u32,
     /// The wait after the first attempt; it doubles each time.
     pub first_wait: Duration,
+    /// Whether to plan only.
+    pub only_plan: bool,
 }
 
 /// How to make pull requests.
@@ -44,53 +46,69 @@ pub struct Proposal {
     pub branch: String,
 }
 
-/// Writes a line of the log.
-type Say<'a> = &'a (dyn Fn(&str) + Sync);
+pub struct Delivery<'a> {
+    pub repo: &'a BareRepo,
+    pub candidate: &'a Candidate,
+    pub docs: &'a DocsOptions,
+    pub log: StepLog<'a>,
+}
 
 impl Delivery<'_> {
     /// Reads the published files and plans; writes nothing.
     pub async fn plan(&self, refusals: &[Refusal], tokens: &mut Tokens) -> anyhow::Result<Plan> {
-        match self.planned(refusals, tokens).await {
-            Err(error) if is_refused_token(&error) && tokens.forget() => self.planned(refusals, tokens).await,
-            planned => planned,
-        }
-    }
-
-    async fn planned(&self, refusals: &[Refusal], tokens: &mut Tokens) -> anyhow::Result<Plan> {
-        let token = tokens.get(Utc::now()).await?;
-        let published = self.published(token.as_ref()).await?;
-        Ok(plan::plan(self.candidate, refusals, &published, self.policy)?)
+        let plan = async |token: Option<&Secret>| {
+            let published = self.published(token).await?;
+            Ok(plan::plan(
+                self.candidate,
+                refusals,
+                &published,
+                &self.docs.policy,
+            )?)
+        };
+        self.retry(tokens, plan).await
     }
 
     /// Publishes, and returns the plan and the result.
-    pub async fn deliver(&self, tokens: &mut Tokens, say: Say<'_>) -> anyhow::Result<(Plan, Ending)> {
-        let mut renewed = false;
+    pub async fn deliver(&self, tokens: &mut Tokens) -> anyhow::Result<(Plan, Ending)> {
         let mut sent = None;
+        self.retry(tokens, async |token| self.attempt(token, &mut sent).await)
+            .await
+    }
+
+    /// Repeats `action` after failures that may pass, and once with a new token.
+    async fn retry<T>(
+        &self,
+        tokens: &mut Tokens,
+        mut action: impl AsyncFnMut(Option<&Secret>) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let mut renewed = false;
         let mut attempt = 1;
         loop {
-            let error = match self.attempt(tokens, &mut sent, say).await {
+            let token = tokens.get(Utc::now()).await?;
+            let error = match action(token.as_ref()).await {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
-            if is_refused_token(&error) && !renewed && tokens.forget() {
-                renewed = true;
-                say("the token was refused; minting a new one");
-            } else if may_pass(&error) && attempt < self.attempts {
-                let wait = self.first_wait * 2u32.saturating_pow(attempt - 1);
-                attempt += 1;
-                say(&format!(
-                    "{error:#}; trying again (attempt {attempt} of {})",
-                    self.attempts
-                ));
-                tokio::time::sleep(wait).await;
-            } else {
-                return Err(error);
+            match error.downcast_ref() {
+                Some(GitError::TokenRefused(_)) if !renewed && tokens.forget() => {
+                    renewed = true;
+                    self.log.say("the token was refused; minting a new one");
+                }
+                Some(GitError::Moved(_) | GitError::Unreachable(_)) if attempt < self.docs.attempts => {
+                    let wait = self.docs.first_wait * 2u32.saturating_pow(attempt - 1);
+                    attempt += 1;
+                    let most = self.docs.attempts;
+                    self.log
+                        .say(format!("{error:#}; trying again (attempt {attempt} of {most})"));
+                    tokio::time::sleep(wait).await;
+                }
+                _ => return Err(error),
             }
         }
     }
 
     async fn published(&self, token: Option<&Secret>) -> anyhow::Result<PublishedFiles> {
-        let target = &self.policy.target;
+        let target = &self.docs.policy.target;
         let fetched = self.repo.fetch(&target.branch, token).await?;
         let base = fetched.ok_or_else(|| GitError::NoBranch(target.branch.clone()))?;
         let matrix = self.repo.file(&base, &target.path, token).await?;
@@ -108,65 +126,59 @@ impl Delivery<'_> {
     /// One attempt. `sent` is the commit that an earlier attempt pushed without learning the result.
     async fn attempt(
         &self,
-        tokens: &mut Tokens,
+        token: Option<&Secret>,
         sent: &mut Option<(String, Plan)>,
-        say: Say<'_>,
     ) -> anyhow::Result<(Plan, Ending)> {
-        let token = tokens.get(Utc::now()).await?;
-        let token = token.as_ref();
         let published = self.published(token).await?;
         if let Some((commit, plan)) = sent.take_if(|(commit, _)| *commit == published.base) {
-            say("the commit had arrived");
+            self.log.say("the commit had arrived");
             return Ok((plan, Ending::Pushed(commit)));
         }
-        let plan = plan::plan(self.candidate, &[], &published, self.policy)?;
+        let plan = plan::plan(self.candidate, &[], &published, &self.docs.policy)?;
         for note in &plan.notes {
-            say(&format!("note: {note}"));
+            self.log.say(format!("note: {note}"));
         }
-        if plan.action != Action::Commit {
-            if let Some(proposal) = self.proposal {
-                proposal.withdraw(&plan, required(token)?, say).await?;
-            }
-            return Ok((plan, Ending::Unchanged));
-        }
-        let ending = match self.proposal {
-            None => {
+        let proposal = self.docs.proposal.as_ref();
+        let ending = match (plan.action, proposal) {
+            (Action::Commit, None) => {
                 let commit = self.commit(&plan, &[&plan.base]).await?;
                 *sent = Some((commit.clone(), plan.clone()));
                 self.repo.push(&commit, &plan.target.branch, token).await?;
                 Ending::Pushed(commit)
             }
-            Some(proposal) => self.propose(proposal, &plan, required(token)?, say).await?,
+            (Action::Commit, Some(proposal)) => self.propose(proposal, &plan, required(token)?).await?,
+            (_, None) => Ending::Unchanged,
+            (_, Some(proposal)) => {
+                // The docs branch already has the matrix.
+                if let Some(url) = proposal.withdraw(&plan, required(token)?).await? {
+                    self.log.say(format!("closed {url}: superseded"));
+                }
+                Ending::Unchanged
+            }
         };
         Ok((plan, ending))
     }
 
-    /// Makes the commit, and compares it with the plan before anybody can see it.
+    /// Makes the commit and compares it with the plan before anybody can see it.
     async fn commit(&self, plan: &Plan, parents: &[&str]) -> anyhow::Result<String> {
-        let at = self.candidate.matrix.generated_at;
+        let (author, at) = (&self.docs.author, self.candidate.matrix.generated_at);
         let commit = self
             .repo
-            .commit(&plan.base, parents, &plan.files, &plan.message, self.author, at)
+            .commit(&plan.base, parents, &plan.files, &plan.message, author, at)
             .await?;
         let changed = self.repo.changed(&plan.base, &commit).await?;
         plan::check_commit(&changed, &plan.target)?;
         Ok(commit)
     }
 
-    async fn propose(
-        &self,
-        proposal: &Proposal,
-        plan: &Plan,
-        token: &Secret,
-        say: Say<'_>,
-    ) -> anyhow::Result<Ending> {
+    async fn propose(&self, proposal: &Proposal, plan: &Plan, token: &Secret) -> anyhow::Result<Ending> {
         let open = proposal.open(&plan.target.branch, token).await?;
         // This comes before the push: a pull request that merges automatically must not get a regression.
         if let Some(open) = open.as_ref().filter(|open| open.auto_merge.is_some())
             && plan.has_regressions()
         {
             proposal.set_auto_merge(open, false, token).await?;
-            say("auto-merge switched off: there are regressions");
+            self.log.say("auto-merge switched off: there are regressions");
         }
         // The branch may exist from an earlier day. Since no push is forced, the new commit becomes its child, with the tree of
         // the docs branch and the new file.
@@ -188,7 +200,7 @@ impl Delivery<'_> {
         if auto_merge && pull_request.auto_merge.is_none() {
             // GitHub refuses if the repository does not allow auto-merge or has no required check.
             if let Err(error) = proposal.set_auto_merge(&pull_request, true, token).await {
-                say(&format!("no auto-merge: {error:#}"));
+                self.log.say(format!("no auto-merge: {error:#}"));
                 auto_merge = false;
             }
         }
@@ -197,17 +209,6 @@ impl Delivery<'_> {
             auto_merge,
         })
     }
-}
-
-fn may_pass(error: &anyhow::Error) -> bool {
-    matches!(
-        error.downcast_ref(),
-        Some(GitError::Moved(_) | GitError::Unreachable(_))
-    )
-}
-
-fn is_refused_token(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(GitError::TokenRefused(_)))
 }
 
 fn required(token: Option<&Secret>) -> anyhow::Result<&Secret> {
@@ -224,15 +225,16 @@ struct PullRequest {
 }
 
 impl Proposal {
-    async fn call(
+    async fn call<T: serde::de::DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         token: &Secret,
         body: Option<&Value>,
-    ) -> anyhow::Result<Value> {
+    ) -> anyhow::Result<T> {
         let path = format!("/repos/{}/pulls{path}", self.repository);
-        self.github.call(method, &path, token, body).await
+        let answer = self.github.call(method, &path, token, body).await?;
+        serde_json::from_value(answer).context("GitHub's answer about pull requests is not as documented")
     }
 
     /// The open pull request from our branch, if there is one.
@@ -243,20 +245,23 @@ impl Proposal {
             utf8_percent_encode(&head, NON_ALPHANUMERIC),
             utf8_percent_encode(base, NON_ALPHANUMERIC)
         );
-        let open: Vec<PullRequest> = parse(self.call(Method::GET, &query, token, None).await?)?;
+        let open: Vec<PullRequest> = self.call(Method::GET, &query, token, None).await?;
         Ok(open.into_iter().next())
     }
 
-    /// Closes the open pull request, if there is one: the docs branch already has the matrix.
-    async fn withdraw(&self, plan: &Plan, token: &Secret, say: Say<'_>) -> anyhow::Result<()> {
+    /// Changes an open pull request.
+    async fn patch(&self, open: &PullRequest, token: &Secret, body: &Value) -> anyhow::Result<PullRequest> {
+        let path = format!("/{}", open.number);
+        self.call(Method::PATCH, &path, token, Some(body)).await
+    }
+
+    /// Closes the open pull request, if there is one, and returns its address.
+    async fn withdraw(&self, plan: &Plan, token: &Secret) -> anyhow::Result<Option<String>> {
         let Some(open) = self.open(&plan.target.branch, token).await? else {
-            return Ok(());
+            return Ok(None);
         };
-        let closed = json!({ "state": "closed" });
-        self.call(Method::PATCH, &format!("/{}", open.number), token, Some(&closed))
-            .await?;
-        say(&format!("closed {}: superseded", open.html_url));
-        Ok(())
+        self.patch(&open, token, &json!({ "state": "closed" })).await?;
+        Ok(Some(open.html_url))
     }
 
     /// Creates the pull request, or updates the open one.
@@ -271,17 +276,12 @@ impl Proposal {
             _ => "Update Claude Code compatibility matrix".to_owned(),
         };
         let mut body = json!({ "title": title, "body": summary::of_pull_request(plan) });
-        parse(match open {
-            Some(open) => {
-                self.call(Method::PATCH, &format!("/{}", open.number), token, Some(&body))
-                    .await?
-            }
-            None => {
-                body["head"] = json!(self.branch);
-                body["base"] = json!(plan.target.branch);
-                self.call(Method::POST, "", token, Some(&body)).await?
-            }
-        })
+        if let Some(open) = open {
+            return self.patch(&open, token, &body).await;
+        }
+        body["head"] = json!(self.branch);
+        body["base"] = json!(plan.target.branch);
+        self.call(Method::POST, "", token, Some(&body)).await
     }
 
     /// Whether the pull request merges automatically once its checks pass. Only GitHub's GraphQL API can set this.
@@ -298,16 +298,10 @@ impl Proposal {
             .call(Method::POST, "/graphql", token, Some(&body))
             .await?;
         // GraphQL reports errors with status 200.
-        match answer["errors"].as_array().and_then(|errors| errors.first()) {
-            None => Ok(()),
-            Some(error) => bail!(
-                "GitHub refused it: {}",
-                error["message"].as_str().unwrap_or("no message")
-            ),
+        if let Some(error) = answer.pointer("/errors/0") {
+            let message = error["message"].as_str().unwrap_or("no message");
+            bail!("GitHub refused it: {message}");
         }
+        Ok(())
     }
-}
-
-fn parse<T: serde::de::DeserializeOwned>(answer: Value) -> anyhow::Result<T> {
-    serde_json::from_value(answer).context("GitHub's answer about pull requests is not as documented")
 }

@@ -81,10 +81,10 @@ pub fn decide(
     results: &Results,
     rules: GateRules,
 ) -> Result<GateDecision, BuildError> {
-    let inconclusive: Vec<&TrialRecord> = results.results.iter().filter(|entry| !is_judged(entry)).collect();
+    let (judged, inconclusive): (Vec<_>, Vec<_>) = results.results.iter().cloned().partition(is_judged);
     let mut counted = results.clone();
     if rules.allow_inconclusive {
-        counted.results.retain(is_judged);
+        counted.results = judged;
     }
     let candidate = Candidate {
         matrix: build(manifest, &counted, rules.stamp)?,
@@ -97,27 +97,21 @@ pub fn decide(
             trials: by_cause(&inconclusive),
         });
     }
+    let is_verdict = |status: &CellStatus| matches!(status, CellStatus::Pass {} | CellStatus::Fail { .. });
     if !candidate.matrix.cells().any(|(.., status)| is_verdict(status)) {
         refusals.push(Refusal::NothingJudged);
     }
     refusals.extend(of_schemas(&candidate));
-    let left_out = match rules.allow_inconclusive {
-        true => inconclusive.iter().map(|entry| entry.nodeid.clone()).collect(),
-        false => Vec::new(),
-    };
+    let left_out = inconclusive.into_iter().filter(|_| rules.allow_inconclusive);
     Ok(GateDecision {
         candidate,
         refusals,
-        left_out,
+        left_out: left_out.map(|entry| entry.nodeid).collect(),
     })
 }
 
 fn is_judged(entry: &TrialRecord) -> bool {
     entry.cause.is_none_or(Cause::is_judged)
-}
-
-fn is_verdict(status: &CellStatus) -> bool {
-    matches!(status, CellStatus::Pass {} | CellStatus::Fail { .. })
 }
 
 fn of_run(results: &Results, trials: usize) -> Vec<Refusal> {
@@ -155,26 +149,21 @@ fn session_fault(entry: &TrialRecord) -> Option<String> {
 
 fn of_versions(results: &Results, stamp: &Stamp) -> Vec<Refusal> {
     let run = &results.run;
-    let litellm = ("LiteLLM", &stamp.litellm_version, &run.gateway.version);
-    let claude_code = (
-        "Claude Code",
-        &stamp.claude_code_version,
-        &run.claude_code_version,
-    );
-    [litellm, claude_code]
-        .into_iter()
-        .filter_map(|(what, wanted, ran)| {
-            let ran = ran.as_ref()?;
-            (numbers(wanted) != numbers(ran)).then(|| Refusal::Version {
-                what,
-                wanted: wanted.clone(),
-                ran: ran.clone(),
-            })
+    let refusal = |what, wanted: &str, ran: Option<&String>| {
+        let ran = ran.filter(|ran| numbers(wanted) != numbers(ran))?;
+        Some(Refusal::Version {
+            what,
+            wanted: wanted.to_owned(),
+            ran: ran.clone(),
         })
-        .collect()
+    };
+    let litellm = refusal("LiteLLM", &stamp.litellm_version, run.gateway.version.as_ref());
+    let ran = run.claude_code_version.as_ref();
+    let claude_code = refusal("Claude Code", &stamp.claude_code_version, ran);
+    litellm.into_iter().chain(claude_code).collect()
 }
 
-/// The three numbers of a version or a tag: `1.83.3` of `v1.83.3-stable.patch.2`, whose package says `1.83.3`.
+/// The three numbers of a version or a tag: `1.83.3` of `v1.83.3-stable.patch.2`, whose package has version `1.83.3`.
 fn numbers(version: &str) -> Vec<&str> {
     version
         .trim_start_matches('v')
@@ -183,35 +172,25 @@ fn numbers(version: &str) -> Vec<&str> {
         .collect()
 }
 
-fn by_cause(entries: &[&TrialRecord]) -> BTreeMap<String, Vec<String>> {
-    let mut trials: BTreeMap<String, Vec<String>> = BTreeMap::new();
+fn by_cause(entries: &[TrialRecord]) -> BTreeMap<String, Vec<String>> {
+    let mut trials: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for entry in entries {
-        let cause = entry.cause.map_or("unknown", Cause::as_str);
-        trials
-            .entry(cause.to_owned())
-            .or_default()
-            .push(entry.nodeid.to_string());
+        let cause = entry.cause.map_or("unknown", Cause::as_str).to_owned();
+        trials.entry(cause).or_default().push(entry.nodeid.to_string());
     }
     trials
 }
 
 fn of_schemas(candidate: &Candidate) -> Vec<Refusal> {
-    let files = [
-        ("compatibility-matrix.json", candidate.matrix.to_text()),
-        ("compatibility-details.json", candidate.details.to_text()),
-    ];
     let schemas = schema::files();
-    files
-        .into_iter()
-        .filter_map(|(file, text)| {
-            let name = file.replace(".json", ".schema.json");
-            let error = check_schema(&schemas, &name, &text).err()?;
-            Some(Refusal::Schema {
-                file,
-                what: format!("{error:#}"),
-            })
-        })
-        .collect()
+    let refusal = |(file, text): (&'static str, String)| {
+        let error = check_schema(&schemas, &file.replace(".json", ".schema.json"), &text).err()?;
+        let what = format!("{error:#}");
+        Some(Refusal::Schema { file, what })
+    };
+    let matrix = ("compatibility-matrix.json", candidate.matrix.to_text());
+    let details = ("compatibility-details.json", candidate.details.to_text());
+    [matrix, details].into_iter().filter_map(refusal).collect()
 }
 
 /// Checks `text` against the schema `name`; an unreadable schema accepts nothing.

@@ -1,17 +1,19 @@
 //! The docs repository, through the `git` program and without a work tree: a shallow fetch, one commit, a push.
 //!
-//! The token is never in an argument, the environment, git's configuration or the address. git's own `credential-store` reads
-//! it from a file that only its owner may read and that exists only while git talks to the server. No push is forced.
+//! The token is never in an argument, the environment, git's configuration or the address. git's `credential-store` reads it
+//! from a file that only its owner may read. That file exists only while git talks to the server. No push is forced.
 
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use chrono::{DateTime, Utc};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use regex::Regex;
 use reqwest::Url;
 
 use super::plan::{ChangedFile, NewFile, RepositoryPath};
@@ -19,9 +21,9 @@ use crate::env::{self, Environment, Secret, Variables};
 use crate::http::may_carry_secrets;
 use crate::process::{self, Launch, ProcessTag, ProgramOutput, RunId};
 
-/// For git commands on this machine.
+/// The time limit for git commands on this machine.
 const LOCAL_DEADLINE: Duration = Duration::from_secs(60);
-/// For a fetch or a push.
+/// The time limit for a fetch or a push.
 const NETWORK_DEADLINE: Duration = Duration::from_secs(10 * 60);
 /// The name of the remote in the temporary repository.
 const REMOTE: &str = "docs";
@@ -85,24 +87,20 @@ impl RemoteUrl {
     }
 }
 
-/// A failed git command, by its cause.
+/// A failed git command, by the causes that the publisher handles.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
     /// The server refuses the token, or a request without one.
     #[error("the docs repository refuses the token: {0}")]
     TokenRefused(String),
-    #[error("there is no such repository, or the token may not see it: {0}")]
-    NoRepository(String),
     #[error("the docs repository has no branch `{0}`")]
     NoBranch(String),
     #[error("the branch has moved: {0}")]
     Moved(String),
-    #[error("the docs repository rejects the push: {0}")]
-    Rejected(String),
     /// There is no connection, or it broke.
     #[error("cannot reach the docs repository: {0}")]
     Unreachable(String),
-    #[error("git failed: {0}")]
+    #[error("{0}")]
     Other(String),
 }
 
@@ -158,10 +156,10 @@ impl BareRepo {
             .await;
         match fetched {
             Err(error) if matches!(error.downcast_ref(), Some(GitError::NoBranch(_))) => return Ok(None),
-            fetched => fetched?,
-        };
+            fetched => drop(fetched?),
+        }
         let commit = format!("{local}^{{commit}}");
-        let id = self.git(["rev-parse", "--verify", &commit], b"").await?;
+        let id = self.git(&["rev-parse", "--verify", &commit], b"").await?;
         Ok(Some(id.trim().to_owned()))
     }
 
@@ -173,12 +171,10 @@ impl BareRepo {
         token: Option<&Secret>,
     ) -> anyhow::Result<Option<String>> {
         let listed = self
-            .git(["ls-tree", "-z", commit, "--", path.as_str()], b"")
+            .git(&["ls-tree", "-z", commit, "--", path.as_str()], b"")
             .await?;
-        let Some(blob) = listed
-            .strip_prefix("100644 blob ")
-            .and_then(|rest| rest.split('\t').next())
-        else {
+        let plain_file = listed.strip_prefix("100644 blob ");
+        let Some((blob, _)) = plain_file.and_then(|rest| rest.split_once('\t')) else {
             return Ok(None);
         };
         // The fetch left out the contents, so git may ask the server for this one.
@@ -203,7 +199,7 @@ impl BareRepo {
         with_index(&["read-tree", base]).await?;
         for file in files {
             let blob = self
-                .git(["hash-object", "-w", "--stdin"], file.text.as_bytes())
+                .git(&["hash-object", "-w", "--stdin"], file.text.as_bytes())
                 .await?;
             let entry = format!("100644,{},{}", blob.trim(), file.path);
             with_index(&["update-index", "--add", "--cacheinfo", &entry]).await?;
@@ -225,19 +221,17 @@ impl BareRepo {
     /// The files that differ between two commits.
     pub async fn changed(&self, base: &str, commit: &str) -> anyhow::Result<Vec<ChangedFile>> {
         let listed = self
-            .git(["diff-tree", "-r", "-z", "--no-renames", base, commit], b"")
+            .git(&["diff-tree", "-r", "-z", "--no-renames", base, commit], b"")
             .await?;
-        let mut fields = listed.split('\0').filter(|field| !field.is_empty());
-        let mut changed = Vec::new();
-        while let (Some(about), Some(path)) = (fields.next(), fields.next()) {
-            let about: Vec<&str> = about.split(' ').collect();
-            changed.push(ChangedFile {
-                path: path.to_owned(),
-                how: about.last().and_then(|how| how.chars().next()).unwrap_or('?'),
-                mode: about.get(1).copied().unwrap_or_default().to_owned(),
-            });
-        }
-        Ok(changed)
+        let fields: Vec<&str> = listed.split_terminator('\0').collect();
+        let (files, _) = fields.as_chunks();
+        // `:OLD-MODE NEW-MODE OLD-BLOB NEW-BLOB STATUS`, then the path.
+        let changed = files.iter().map(|[about, path]| ChangedFile {
+            path: (*path).to_owned(),
+            status: about.split(' ').next_back().unwrap_or_default().to_owned(),
+            mode: about.split(' ').nth(1).unwrap_or_default().to_owned(),
+        });
+        Ok(changed.collect())
     }
 
     /// Pushes `commit` to `branch` if it is a descendant of the branch's commit.
@@ -268,11 +262,7 @@ impl BareRepo {
             .arguments(settings.into_iter().flat_map(|setting| ["-c", setting]))
     }
 
-    async fn git<'a>(
-        &self,
-        arguments: impl IntoIterator<Item = &'a str>,
-        input: &[u8],
-    ) -> anyhow::Result<String> {
+    async fn git(&self, arguments: &[&str], input: &[u8]) -> anyhow::Result<String> {
         run_local(self.launch_git().arguments(arguments), input).await
     }
 
@@ -283,10 +273,8 @@ impl BareRepo {
         token: Option<&Secret>,
     ) -> anyhow::Result<String> {
         let mut launch = self.launch_git();
-        let file = match token {
-            Some(token) => Some(TokenFile::write(&self.folder, &self.url, token)?),
-            None => None,
-        };
+        let file = token.map(|token| TokenFile::write(&self.folder, &self.url, token));
+        let file = file.transpose()?;
         if let Some(file) = &file {
             let quoted = file.0.to_string_lossy().replace('\'', r"'\''");
             let helper = format!("credential.helper=store --file='{quoted}'");
@@ -343,53 +331,51 @@ fn read(output: &ProgramOutput) -> anyhow::Result<String> {
     String::from_utf8(output.stdout.clone()).context("the output of git is not UTF-8")
 }
 
-/// Parts of the reasons for which git does not push because somebody else did.
-const MOVED: [&str; 5] = [
-    "fetch first",
-    "non-fast-forward",
-    "stale info",
-    "cannot lock ref",
-    "failed to update ref",
-];
-const TOKEN_REFUSED: [&str; 5] = [
-    "Authentication failed",
-    "could not read Username",
-    "could not read Password",
-    "returned error: 401",
-    "returned error: 403",
-];
-const UNREACHABLE: [&str; 8] = [
-    "unable to access",
-    "Could not resolve host",
-    "RPC failed",
-    "hung up unexpectedly",
-    "early EOF",
-    "unexpected disconnect",
-    "Connection",
-    "expected flush",
-];
+/// A pattern for git's messages, and the failure that it shows.
+type Cause = (Regex, fn(String) -> GitError);
 
-fn contains_any(text: &str, parts: &[&str]) -> bool {
-    parts.iter().any(|part| text.contains(part))
+/// The causes of a failed command; the first match counts.
+static CAUSES: LazyLock<[Cause; 3]> = LazyLock::new(|| {
+    let missing = |lines| {
+        GitError::Other(format!(
+            "there is no such repository, or the token may not see it: {lines}"
+        ))
+    };
+    [
+        (
+            pattern("Authentication failed|could not read (Username|Password)|returned error: 40[13]"),
+            GitError::TokenRefused,
+        ),
+        (pattern("repository .*not found|returned error: 404"), missing),
+        (
+            pattern(
+                "unable to access|Could not resolve host|RPC failed|hung up unexpectedly|early EOF|\
+                 unexpected disconnect|Connection|expected flush",
+            ),
+            GitError::Unreachable,
+        ),
+    ]
+});
+
+/// The reasons for which git does not push because somebody else did.
+static MOVED: LazyLock<Regex> =
+    LazyLock::new(|| pattern("fetch first|non-fast-forward|stale info|cannot lock ref|failed to update ref"));
+
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("the pattern is valid")
 }
 
 fn explain(stdout: &str, stderr: &str) -> GitError {
     if let Some(reason) = refused_push(stdout) {
         return explain_push(reason, stderr);
     }
-    let lines = error_lines(stderr);
-    let is_missing = contains_any(stderr, &["not found", "returned error: 404"])
-        && contains_any(stderr, &["repository", "404"]);
     if let Some((_, branch)) = stderr.split_once("find remote ref refs/heads/") {
-        GitError::NoBranch(branch.split_whitespace().next().unwrap_or_default().to_owned())
-    } else if contains_any(stderr, &TOKEN_REFUSED) {
-        GitError::TokenRefused(lines)
-    } else if is_missing {
-        GitError::NoRepository(lines)
-    } else if contains_any(stderr, &UNREACHABLE) {
-        GitError::Unreachable(lines)
-    } else {
-        GitError::Other(lines)
+        return GitError::NoBranch(branch.split_whitespace().next().unwrap_or_default().to_owned());
+    }
+    let lines = error_lines(stderr);
+    match CAUSES.iter().find(|(pattern, _)| pattern.is_match(stderr)) {
+        Some((_, error)) => error(lines),
+        None => GitError::Other(format!("git failed: {lines}")),
     }
 }
 
@@ -401,10 +387,10 @@ fn refused_push(stdout: &str) -> Option<&str> {
 }
 
 fn explain_push(reason: &str, stderr: &str) -> GitError {
-    if contains_any(reason, &MOVED) {
+    if MOVED.is_match(reason) {
         return GitError::Moved(reason.to_owned());
     }
-    if contains_any(reason, &["remote failure", "remote end hung up"]) {
+    if reason.contains("remote failure") || reason.contains("remote end hung up") {
         return GitError::Unreachable(reason.to_owned());
     }
     // The server's own words.
@@ -413,23 +399,26 @@ fn explain_push(reason: &str, stderr: &str) -> GitError {
         .filter_map(|line| Some(line.strip_prefix("remote:")?.trim()))
         .filter(|line| !line.is_empty());
     let lines: Vec<&str> = std::iter::once(reason).chain(remote).collect();
-    GitError::Rejected(lines.join("; "))
+    GitError::Other(format!(
+        "the docs repository rejects the push: {}",
+        lines.join("; ")
+    ))
 }
 
 /// The last lines in which git names an error, else its last lines.
 fn error_lines(stderr: &str) -> String {
-    let lines: Vec<&str> = stderr
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with("hint:"))
-        .collect();
-    let is_error = |line: &&&str| {
-        ["fatal:", "error:", "remote:"]
-            .iter()
-            .any(|start| line.starts_with(start))
+    let lines = || {
+        let lines = stderr.lines().map(str::trim);
+        lines.filter(|line| !line.is_empty() && !line.starts_with("hint:"))
     };
-    let errors: Vec<&str> = lines.iter().filter(is_error).copied().collect();
-    let shown = if errors.is_empty() { lines } else { errors };
+    let is_error = |line: &&str| {
+        let starts = ["fatal:", "error:", "remote:"];
+        starts.iter().any(|start| line.starts_with(start))
+    };
+    let mut shown: Vec<&str> = lines().filter(is_error).collect();
+    if shown.is_empty() {
+        shown = lines().collect();
+    }
     match shown[shown.len().saturating_sub(4)..].join("; ") {
         text if text.is_empty() => "it printed nothing".to_owned(),
         text => text,

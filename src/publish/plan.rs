@@ -14,10 +14,10 @@ use serde_json::Value;
 use super::gate::{Candidate, Refusal};
 use crate::matrix::Matrix;
 use crate::matrix::diff::Diff;
-use crate::results::json::timestamp;
+use crate::results::json::{self, timestamp};
 use crate::text::listed;
 
-/// The place of the matrix in the docs repository.
+/// The branch and the files of the matrix in the docs repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DocsTarget {
     pub branch: String,
@@ -36,15 +36,13 @@ impl FromStr for RepositoryPath {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let is_plain = |part: &str| !part.is_empty() && part != "." && part != ".." && part != ".git";
-        let is_printable = text
-            .chars()
-            .all(|character| !character.is_control() && character != '\\');
-        if is_printable && text.ends_with(".json") && text.split('/').all(is_plain) {
+        let is_plain = |part: &str| !matches!(part, "" | "." | ".." | ".git");
+        let is_special = |character: char| character.is_control() || character == '\\';
+        if text.ends_with(".json") && text.split('/').all(is_plain) && !text.contains(is_special) {
             Ok(Self(text.to_owned()))
         } else {
             Err(format!(
-                "`{text}` is not a path of a JSON file in a repository, expected something like \
+                "`{text}` is not a path of a JSON file in a repository, expected a path such as \
                  `static/data/compatibility-matrix.json`"
             ))
         }
@@ -153,11 +151,12 @@ pub fn plan(
                 .push(format!("the docs repository's `{path}` is no matrix: {error}")),
         }
     }
-    if !refusals.is_empty() {
-        plan.action = Action::Refuse;
-    } else if is_unchanged {
-        plan.action = Action::Unchanged;
-    } else {
+    plan.action = match (refusals.is_empty(), is_unchanged) {
+        (false, _) => Action::Refuse,
+        (true, true) => Action::Unchanged,
+        (true, false) => Action::Commit,
+    };
+    if plan.action == Action::Commit {
         plan.files = files(candidate, &policy.target);
         plan.message = message(&candidate.matrix);
     }
@@ -178,7 +177,7 @@ impl Policy {
 
 impl Plan {
     pub fn to_text(&self) -> String {
-        serde_json::to_string_pretty(self).expect("it has text keys and finite numbers") + "\n"
+        json::write(self)
     }
 
     /// Whether a cell that passed now fails.
@@ -205,7 +204,7 @@ fn refuse_older(path: &str, old: &Matrix, new: &Matrix) -> Result<(), Conflict> 
         return Ok(());
     }
     Err(Conflict(format!(
-        "`{path}` is of {}, which is newer than this run's {}: run again instead of publishing old results",
+        "`{path}` is of {}, newer than this run's {}: run again instead of publishing old results",
         timestamp::to_text(&old.generated_at),
         timestamp::to_text(&new.generated_at)
     )))
@@ -217,13 +216,10 @@ fn files(candidate: &Candidate, target: &DocsTarget) -> Vec<NewFile> {
         bytes: text.len(),
         text,
     };
-    let details = target
-        .details_path
-        .as_ref()
-        .map(|path| file(path, candidate.details.to_text()));
-    std::iter::once(file(&target.path, candidate.matrix.to_text()))
-        .chain(details)
-        .collect()
+    let mut files = vec![file(&target.path, candidate.matrix.to_text())];
+    let details = target.details_path.as_ref();
+    files.extend(details.map(|path| file(path, candidate.details.to_text())));
+    files
 }
 
 fn message(matrix: &Matrix) -> String {
@@ -239,8 +235,8 @@ fn message(matrix: &Matrix) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangedFile {
     pub path: String,
-    /// `A`dded, `M`odified, `D`eleted, `T` for a change of kind.
-    pub how: char,
+    /// `A`dded, `M`odified, `D`eleted, `T` for a change of type.
+    pub status: String,
     pub mode: String,
 }
 
@@ -251,7 +247,9 @@ pub fn check_commit(changed: &[ChangedFile], target: &DocsTarget) -> anyhow::Res
         .map(RepositoryPath::as_str)
         .collect();
     let is_allowed = |file: &&ChangedFile| {
-        allowed.contains(&file.path.as_str()) && matches!(file.how, 'A' | 'M') && file.mode == "100644"
+        allowed.contains(&file.path.as_str())
+            && matches!(file.status.as_str(), "A" | "M")
+            && file.mode == "100644"
     };
     let others: Vec<&str> = changed
         .iter()
@@ -275,10 +273,10 @@ pub fn check_commit(changed: &[ChangedFile], target: &DocsTarget) -> anyhow::Res
 mod tests {
     use super::*;
 
-    fn changed(path: &str, how: char, mode: &str) -> ChangedFile {
+    fn changed(path: &str, status: &str, mode: &str) -> ChangedFile {
         ChangedFile {
             path: path.into(),
-            how,
+            status: status.into(),
             mode: mode.into(),
         }
     }
@@ -290,15 +288,15 @@ mod tests {
             path: "data/matrix.json".parse().unwrap(),
             details_path: None,
         };
-        let matrix = changed("data/matrix.json", 'M', "100644");
+        let matrix = changed("data/matrix.json", "M", "100644");
         assert!(check_commit(std::slice::from_ref(&matrix), &target).is_ok());
         for other in [
-            changed("README.md", 'M', "100644"),
-            changed("config.yml", 'A', "100644"),
-            changed("matrix.json", 'A', "100644"),
-            changed("data/matrix.json", 'D', "000000"),
-            changed("data/matrix.json", 'T', "120000"),
-            changed("data/matrix.json", 'M', "100755"),
+            changed("README.md", "M", "100644"),
+            changed("config.yml", "A", "100644"),
+            changed("matrix.json", "A", "100644"),
+            changed("data/matrix.json", "D", "000000"),
+            changed("data/matrix.json", "T", "120000"),
+            changed("data/matrix.json", "M", "100755"),
         ] {
             let start = format!("the commit would change `{}`, and only", other.path);
             let error = check_commit(&[matrix.clone(), other], &target).unwrap_err();

@@ -3,21 +3,23 @@
 //! Each step is a function and a line of the log. It judges and publishes nothing. No process that it starts gets the token
 //! for the docs repository.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use serde::{Deserialize, Serialize};
 
-use super::run::{self as harness, HarnessOptions};
+use super::run::Harness;
 use super::steps::StepLog;
-use crate::env::{Secret, Variables};
-use crate::files::atomic_write;
+use super::write;
+use crate::env::{self, Secret, Variables};
 use crate::files::project::PROXY_CONFIG;
 use crate::gateway::{self, GatewayOptions, GatewayProcess};
+use crate::process::{Launch, ProcessTag};
 use crate::provider::{self, Simulator, Unscripted, new_control_key};
-use crate::results::Results;
+use crate::results::{Results, json};
 use crate::toolchain::npm::Registry;
-use crate::toolchain::{self, Cache, Installer, ToolEnvironment, lock, update};
+use crate::toolchain::{self, Installer, lock, update};
 use crate::versions::{self, ResolvedVersion, WantedVersion};
 
 /// The name of a run's results file.
@@ -60,7 +62,7 @@ pub struct ReleaseRun<'a, 'l> {
     pub output: &'a Path,
     /// A folder that is removed at the end.
     pub scratch: &'a Path,
-    pub tools: ToolEnvironment,
+    pub installer: Installer<'a>,
     pub log: &'a mut StepLog<'l>,
 }
 
@@ -77,14 +79,13 @@ impl ReleaseRun<'_, '_> {
         let rehearsal = self.start_simulator().await?;
         let providers = self.providers(rehearsal.as_ref())?;
         let (gateway, image_digest) = self.start_gateway(&litellm.version, &providers).await?;
-        // The gateway is stopped even if the run fails.
-        let results = match self.install_claude(&claude_code.version).await {
-            Ok(claude) => {
-                self.run_harness(&gateway, &claude, rehearsal.as_ref(), &providers)
-                    .await
-            }
-            Err(error) => Err(error),
-        };
+        // The gateway is stopped even if this fails.
+        let results = async {
+            let claude = self.install_claude(&claude_code.version).await?;
+            self.run_harness(&gateway, &claude, rehearsal.as_ref(), &providers)
+                .await
+        }
+        .await;
         let kept = self.keep_log(&gateway);
         gateway.stop().await;
         if let Some((simulator, _)) = rehearsal {
@@ -97,16 +98,8 @@ impl ReleaseRun<'_, '_> {
             claude_code_version: Some(claude_code.version),
             image_digest,
         };
-        self.write_versions(&versions)?;
+        write(&self.output.join(VERSIONS), &json::write(&versions))?;
         Ok((results, versions))
-    }
-
-    fn installer(&self) -> anyhow::Result<Installer<'_>> {
-        Ok(Installer {
-            cache: Cache::of(&self.tools.environment)?,
-            tools: self.tools.clone(),
-            progress: self.log.progress,
-        })
     }
 
     async fn resolve(
@@ -115,7 +108,7 @@ impl ReleaseRun<'_, '_> {
         wanted: &WantedVersion,
     ) -> anyhow::Result<ResolvedVersion> {
         self.log.begin(step);
-        let resolved = versions::resolve(wanted, &self.tools).await?;
+        let resolved = versions::resolve(wanted, &self.installer.tools).await?;
         self.log.say(&resolved.reason);
         Ok(resolved)
     }
@@ -134,7 +127,7 @@ impl ReleaseRun<'_, '_> {
         })
         .await
         .map_err(|error| anyhow!("cannot start the provider simulator: {error}"))?;
-        self.log.say(&format!("listens at {}", simulator.base_url()));
+        self.log.say(format!("listens at {}", simulator.base_url()));
         Ok(Some((simulator, Secret::new(key))))
     }
 
@@ -153,7 +146,7 @@ impl ReleaseRun<'_, '_> {
         providers: &Variables,
     ) -> anyhow::Result<(GatewayProcess, Option<String>)> {
         self.log.begin("gateway");
-        let (environment, run) = (&self.tools.environment, self.tools.run);
+        let (environment, run) = (&self.installer.tools.environment, self.installer.tools.run);
         let options = GatewayOptions {
             config: &self.project.join(PROXY_CONFIG),
             folder: &self.scratch.join("gateway"),
@@ -164,34 +157,34 @@ impl ReleaseRun<'_, '_> {
         let (running, digest) = match &self.options.gateway {
             GatewayOrigin::Container(image) => {
                 let name = image.replace("{tag}", tag);
-                self.log.say(&format!("pulling {name}"));
+                self.log.say(format!("pulling {name}"));
                 let image = gateway::pull(&name, environment, run).await?;
-                self.log.say(&format!("pulled {}", image.digest));
+                self.log.say(format!("pulled {}", image.digest));
                 let running = gateway::start_container(&options, &image, self.options.simulated).await?;
                 (running, Some(image.digest))
             }
             GatewayOrigin::Package(version) => {
-                let installer = self.installer()?;
                 let lock = self.project.join(lock::FOLDER);
-                let program = gateway::install_release(tag, version.as_deref(), &installer, &lock).await?;
+                let program =
+                    gateway::install_release(tag, version.as_deref(), &self.installer, &lock).await?;
                 (gateway::start_litellm(&options, &program).await?, None)
             }
         };
         self.log
-            .say(&format!("LiteLLM {tag} answers at {}", running.base_url()));
+            .say(format!("LiteLLM {tag} answers at {}", running.base_url()));
         Ok((running, digest))
     }
 
     /// Installs `claude` and compares its digest with the registry's.
     async fn install_claude(&mut self, version: &str) -> anyhow::Result<PathBuf> {
         self.log.begin("install Claude Code");
-        let installer = self.installer()?;
-        let registry = Registry::find(&self.tools).await?;
+        let tools = &self.installer.tools;
+        let registry = Registry::find(tools).await?;
         let pin = update::pin_claude(&registry, version).await?;
-        let claude = installer.ensure_claude(&pin).await?;
-        let printed = toolchain::claude_version(&claude, &self.tools).await?;
+        let claude = self.installer.ensure_claude(&pin).await?;
+        let printed = toolchain::claude_version(&claude, tools).await?;
         self.log
-            .say(&format!("`{}` is version {printed}", claude.display()));
+            .say(format!("`{}` is version {printed}", claude.display()));
         Ok(claude)
     }
 
@@ -204,22 +197,39 @@ impl ReleaseRun<'_, '_> {
     ) -> anyhow::Result<Results> {
         self.log.begin("run");
         self.log.say("running the whole matrix");
-        let options = HarnessOptions {
-            program: self.options.harness.as_deref(),
-            project: self.project,
-            environment: &self.tools.environment,
-            base_url: gateway.base_url(),
-            key: gateway.key(),
-            claude,
-            simulator: rehearsal.map(|(simulator, key)| (simulator.base_url(), key)),
-            secrets: gateway::secrets(providers),
-            results: &self.output.join(RESULTS),
-            log: &self.output.join("harness.log"),
-            run: self.tools.run,
+        let tag = ProcessTag::run(self.installer.tools.run);
+        let launch = match &self.options.harness {
+            Some(program) => Launch::new(program, tag),
+            None => Launch::new("cargo", tag).arguments(["test", "--locked", "--test", "compat"]),
         };
-        let results = harness::run(&options, self.log.relay).await?;
-        self.log
-            .say(&format!("{} trials finished", results.results.len()));
+        let results = &self.output.join(RESULTS);
+        // Of all credentials, the harness gets only the gateway's key and the simulator's control key.
+        let key = gateway.key();
+        let mut variables: Vec<(&str, OsString)> = vec![
+            (env::CARGO_MANIFEST_DIR, self.project.into()),
+            (env::LITELLM_PROXY_BASE_URL, gateway.base_url().into()),
+            (env::LITELLM_PROXY_API_KEY, key.expose().into()),
+            (env::COMPAT_CLAUDE, claude.into()),
+            (env::COMPAT_RESULTS_PATH, results.into()),
+        ];
+        let mut secrets = gateway::secrets(providers);
+        secrets.push(key.clone());
+        if let Some((simulator, key)) = rehearsal {
+            variables.push((env::COMPAT_PROVIDER_URL, simulator.base_url().into()));
+            variables.push((env::COMPAT_PROVIDER_CONTROL_KEY, key.expose().into()));
+            secrets.push(key.clone());
+        }
+        let harness = Harness {
+            launch: launch
+                .environment(self.installer.tools.environment.for_harness())
+                .environment(variables)
+                .directory(self.project),
+            results,
+            log: &self.output.join("harness.log"),
+            secrets,
+        };
+        let results = harness.run(self.log.relay).await?;
+        self.log.say(format!("{} trials finished", results.results.len()));
         Ok(results)
     }
 
@@ -228,11 +238,5 @@ impl ReleaseRun<'_, '_> {
         std::fs::copy(gateway.log().path(), &path)
             .with_context(|| format!("cannot write `{}`", path.display()))?;
         Ok(())
-    }
-
-    fn write_versions(&self, versions: &Versions) -> anyhow::Result<()> {
-        let path = self.output.join(VERSIONS);
-        let text = serde_json::to_string_pretty(versions).expect("it has text keys") + "\n";
-        atomic_write::write(&path, &text).with_context(|| format!("cannot write `{}`", path.display()))
     }
 }

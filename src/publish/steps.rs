@@ -32,7 +32,7 @@ impl<'a> StepLog<'a> {
     }
 
     /// Writes a line of the step under way.
-    pub fn say(&self, text: &str) {
-        (self.write)(self.current, text);
+    pub fn say(&self, text: impl AsRef<str>) {
+        (self.write)(self.current, text.as_ref());
     }
 }

@@ -52,13 +52,11 @@ impl Tokens {
             TokenSource::None => Ok(None),
             TokenSource::Given(token) => token.read("the token").map(Some),
             TokenSource::App(app) => {
-                let minted = match self.minted.take() {
-                    Some(minted) if minted.expires_at - MARGIN > now => minted,
-                    _ => app.mint(now).await?,
-                };
-                let token = minted.token.clone();
-                self.minted = Some(minted);
-                Ok(Some(token))
+                let is_valid = |minted: &Minted| minted.expires_at - MARGIN > now;
+                if !self.minted.as_ref().is_some_and(is_valid) {
+                    self.minted = Some(app.mint(now).await?);
+                }
+                Ok(self.minted.as_ref().map(|minted| minted.token.clone()))
             }
         }
     }
@@ -116,8 +114,9 @@ impl App {
             Some(id) => id,
             None => {
                 let path = format!("/repos/{}/installation", self.repository);
-                let installation: Installation = self.call(Method::GET, &path, &jwt, None).await?;
-                installation.id
+                self.call::<Installation>(Method::GET, &path, &jwt, None)
+                    .await?
+                    .id
             }
         };
         let permissions = self.permissions();
@@ -128,7 +127,7 @@ impl App {
         let scope = minted.scope();
         ensure!(
             scope.eq_ignore_ascii_case(&wanted),
-            "GitHub minted a token for {scope} instead of {wanted}: it is not used; install the App on the docs repository only"
+            "GitHub minted a token for {scope} instead of {wanted}, so it is not used: install the App on the docs repository only"
         );
         Ok(Minted {
             token: Secret::new(minted.token),
@@ -170,14 +169,10 @@ impl App {
 
 impl MintedToken {
     fn scope(&self) -> String {
-        let names: Vec<&str> = self
-            .repositories
-            .iter()
-            .map(|repository| repository.full_name.as_str())
-            .collect();
-        let repositories = match names.is_empty() {
-            true => "all repositories of the installation".to_owned(),
-            false => names.join(", "),
+        let names = self.repositories.iter().map(|repository| &*repository.full_name);
+        let repositories = match names.collect::<Vec<_>>().join(", ") {
+            none if none.is_empty() => "all repositories of the installation".to_owned(),
+            names => names,
         };
         format!("{repositories}, {}", in_words(&self.permissions))
     }

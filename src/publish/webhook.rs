@@ -5,13 +5,14 @@ use reqwest::{Method, Url};
 use serde_json::Value;
 
 use crate::env::Secret;
-use crate::http::{Client, HttpRequest, RequestError, RetryPolicy, may_carry_secrets};
+use crate::http::{Client, RequestError, RetryPolicy, may_carry_secrets};
 
 pub async fn send(address: &Secret, message: &Value, retry: RetryPolicy) -> anyhow::Result<()> {
     let url = Url::parse(address.expose()).ok().filter(may_carry_secrets);
-    let request = HttpRequest::to(url.context("the webhook's address is no `https` URL")?);
+    let url = url.context("the webhook's address is no `https` URL")?;
     let client = Client::new(retry, None)?;
-    let Err(error) = client.send(&Method::POST, &request, Some(message)).await else {
+    let request = client.request(Method::POST, &url).json(message).build()?;
+    let Err(error) = client.send(&request).await else {
         return Ok(());
     };
     // The texts of the server and the client may repeat the address.

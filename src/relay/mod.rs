@@ -2,15 +2,14 @@
 //! trial's mutant.
 //!
 //! It never judges, and it changes nothing unless a mutant asks for it. It forwards the path, the bodies byte for byte, and
-//! every header except those of one connection; streams go through as they arrive. It forwards a request only when it is
-//! complete, because only its body may name the trial. It records a reply's head before it delays the reply.
+//! every header that does not belong to one connection. Streams go through as they arrive. It forwards a request only when
+//! it is complete, because only its body may name the trial. It records a reply's head before it delays the reply.
 
 mod passing;
 mod recorder;
 mod server;
 
 use std::collections::HashMap;
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +22,7 @@ use parking_lot::Mutex;
 use crate::http_server::{BoundServer, HttpServer};
 use crate::ids::TrialKey;
 use crate::ledger::Ledger;
-use crate::mutants::{Mutant, Position};
+use crate::mutants::{Mutant, RelayPosition};
 use crate::wire::Operation;
 use crate::wire::exchange::GatewayExchange;
 use server::RelayState;
@@ -82,7 +81,7 @@ pub struct Relay {
 
 impl Relay {
     /// Listens on loopback and forwards to `upstream` (`http://host:port`, with an optional path prefix).
-    pub async fn start(position: Position, upstream: &str) -> anyhow::Result<Self> {
+    pub async fn start(position: RelayPosition, upstream: &str) -> anyhow::Result<Self> {
         let bound = BoundServer::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
             .await
             .context("cannot listen on loopback for the relay")?;
@@ -110,7 +109,7 @@ impl Relay {
             mutation: mutation
                 .filter(|mutation| mutation.mutant.position == position)
                 .cloned(),
-            hold: hold.filter(|_| position == Position::Front),
+            hold: hold.filter(|_| position == RelayPosition::Front),
             ..RelayedTrial::default()
         };
         self.shared.trials.insert(key, trial);
@@ -124,14 +123,5 @@ impl Relay {
 
     pub async fn shutdown(self) {
         self.server.shutdown().await;
-    }
-}
-
-impl fmt::Debug for Relay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Relay")
-            .field("position", &self.shared.position)
-            .field("base_url", &self.base_url())
-            .finish_non_exhaustive()
     }
 }

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use axum::body::{Body as HttpBody, to_bytes};
 use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use futures_util::stream;
 use reqwest::Url;
@@ -18,7 +20,7 @@ use super::recorder::ReplyRecorder;
 use super::{Mutation, RelayedTrial, ReplyHold};
 use crate::clock::now_ms;
 use crate::ledger::TrialMap;
-use crate::mutants::{Headers, MadeUpReply, PassingRequest, Position, ReplyHead};
+use crate::mutants::{Headers, MadeUpReply, PassingRequest, RelayPosition, ReplyHead};
 use crate::wire::exchange::{Body, GatewayExchange, RecordedRequest};
 use crate::wire::framing::Framing;
 use crate::wire::target::RequestTarget;
@@ -41,7 +43,7 @@ const HOP_BY_HOP: [&str; 9] = [
 ];
 
 pub(super) struct RelayState {
-    pub(super) position: Position,
+    pub(super) position: RelayPosition,
     upstream: String,
     client: reqwest::Client,
     pub(super) trials: TrialMap<RelayedTrial>,
@@ -79,7 +81,7 @@ pub(super) async fn handle(
 }
 
 impl RelayState {
-    pub(super) fn new(position: Position, upstream: &str) -> reqwest::Result<Self> {
+    pub(super) fn new(position: RelayPosition, upstream: &str) -> reqwest::Result<Self> {
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -106,25 +108,30 @@ impl RelayState {
         let reply = Return {
             recorder: trial
                 .as_ref()
-                .filter(|_| self.position == Position::Front)
+                .filter(|_| self.position == RelayPosition::Front)
                 .map(|trial| ReplyRecorder::new(trial.ledger.begin(|number| arrived.exchange(number, turn)))),
             mutation: trial
                 .as_ref()
                 .and_then(|trial| trial.mutation.as_ref())
-                .filter(|mutation| arrived.is_for(mutation, turn)),
+                .filter(|mutation| {
+                    mutation
+                        .mutant
+                        .applies_to(arrived.operation, turn, arrived.stream, arrived.json.as_ref())
+                }),
             hold: trial.as_ref().and_then(|trial| trial.hold.clone()),
         };
         let mut is_sent_twice = false;
         if let Some(mutation) = reply.mutation {
-            let fate = mutation.mutant.change_request(&mut arrived.request);
-            mutation.count(usize::from(fate.changed));
-            if fate.delay_ms > 0 {
-                sleep(Duration::from_millis(fate.delay_ms)).await;
+            let changed = mutation.mutant.change_request(&mut arrived.request);
+            mutation.count(usize::from(changed));
+            let change = &mutation.mutant.request;
+            if change.delay_ms > 0 {
+                sleep(Duration::from_millis(change.delay_ms)).await;
             }
-            if let Some(answer) = fate.answer {
+            if let Some(answer) = &change.answer {
                 return reply.made_up(answer).await;
             }
-            is_sent_twice = fate.send_twice;
+            is_sent_twice = change.send_twice;
         }
         let received = match self.send(&arrived).await {
             Ok(received) => received,
@@ -176,7 +183,6 @@ impl Return<'_> {
         let mutant = &mutation.mutant;
         if let Some(answer) = &mutant.reply.answer {
             mutation.count(1);
-            let answer = answer.clone();
             return self.made_up(answer).await;
         }
         if mutant.change_reply_head(&mut head) {
@@ -204,12 +210,13 @@ impl Return<'_> {
         .await
     }
 
-    async fn made_up(self, answer: MadeUpReply) -> Response<HttpBody> {
+    async fn made_up(self, answer: &MadeUpReply) -> Response<HttpBody> {
+        let content_type = answer.content_type().as_bytes().to_vec();
         let head = ReplyHead {
             status: answer.status,
-            headers: vec![("content-type".to_owned(), answer.content_type.into_bytes())],
+            headers: vec![("content-type".to_owned(), content_type)],
         };
-        self.whole(&head, answer.body).await
+        self.whole(&head, answer.body()).await
     }
 
     async fn whole(self, head: &ReplyHead, body: Bytes) -> Response<HttpBody> {
@@ -233,10 +240,8 @@ impl Return<'_> {
         if let Some(hold) = &self.hold {
             hold().await;
         }
-        let mut response = Response::new(body(recorder).into_body());
-        *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
-        *response.headers_mut() = header_map(&head.headers);
-        response
+        let status = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
+        (status, header_map(&head.headers), body(recorder).into_body()).into_response()
     }
 }
 
@@ -260,12 +265,6 @@ impl Arrived {
             },
             json,
         }
-    }
-
-    fn is_for(&self, mutation: &Mutation, turn: usize) -> bool {
-        mutation
-            .mutant
-            .is_about(self.operation, turn, self.stream, self.json.as_ref())
     }
 
     fn exchange(&self, number: usize, turn: usize) -> GatewayExchange {
@@ -322,16 +321,11 @@ fn with_length(headers: &Headers, length: usize) -> Headers {
 }
 
 fn header_map(headers: &Headers) -> HeaderMap {
-    let mut map = HeaderMap::with_capacity(headers.len());
-    for (name, value) in headers {
-        if let (Ok(name), Ok(value)) = (
-            HeaderName::from_bytes(name.as_bytes()),
-            HeaderValue::from_bytes(value),
-        ) {
-            map.append(name, value);
-        }
-    }
-    map
+    let headers = headers.iter().filter_map(|(name, value)| {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        Some((name, HeaderValue::from_bytes(value).ok()?))
+    });
+    headers.collect()
 }
 
 fn recorded_headers(headers: &Headers) -> Vec<(String, String)> {
@@ -351,13 +345,8 @@ fn hang_up() -> Response<HttpBody> {
     Response::new(HttpBody::from_stream(stream::iter([Err::<Bytes, _>(gone)])))
 }
 
-/// The relay's own error reply.
+/// An error reply of the relay itself.
 fn refusal(status: StatusCode, why: &str) -> Response<HttpBody> {
     let body = json!({"type": "error", "error": {"type": "api_error", "message": format!("relay: {why}")}});
-    let mut response = Response::new(HttpBody::from(body.to_string()));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert("content-type", HeaderValue::from_static("application/json"));
-    response
+    (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }

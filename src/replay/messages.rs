@@ -2,40 +2,50 @@
 
 use std::fmt::Write as _;
 
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, file};
 use crate::wire::exchange::{Body, RecordedRequest, SentEvent};
 use crate::wire::{Route, redaction};
 
-/// The messages of a trial on both sides of the gateway: heads and bodies, one event of a stream per line. Only of `turn`,
-/// if it is given.
+/// The messages of a trial (or of its `turn`) on both sides of the gateway: heads and bodies, one event of a stream per line.
 pub fn raw(evidence: &Evidence, turn: Option<usize>) -> String {
-    let is_it = |known: Option<usize>| turn.is_none() || known == turn;
+    let is_wanted = |known: Option<usize>| turn.is_none() || known == turn;
     let mut parts: Vec<(u64, u8, String)> = Vec::new();
-    for passage in evidence.sent.iter().filter(|passage| is_it(passage.turn)) {
-        let title = |arrow: &str| format!("=== {arrow}  sent.jsonl:{}", passage.number);
-        let request = &passage.request;
-        parts.push((
+    let mut push = |at_ms, rank, arrow, file, line, text| {
+        parts.push((at_ms, rank, format!("=== {arrow}  {file}:{line}\n{text}")));
+    };
+    for passage in evidence.sent.iter().filter(|passage| is_wanted(passage.turn)) {
+        let (file, line, request) = (file::GATEWAY_EXCHANGES, passage.number, &passage.request);
+        push(
             request.at_ms,
             0,
-            format!("{}\n{}", title("claude → gateway"), request_text(request)),
-        ));
+            "claude → gateway",
+            file,
+            line,
+            request_text(request),
+        );
         if let Some(reply) = &passage.reply {
             let text = reply_text(reply.status, &reply.headers, &reply.events, reply.cut_off);
-            parts.push((reply.at_ms, 3, format!("{}\n{text}", title("gateway → claude"))));
+            push(reply.at_ms, 3, "gateway → claude", file, line, text);
         }
     }
-    for exchange in evidence.exchanges.iter().filter(|exchange| is_it(exchange.turn)) {
-        let title = |arrow: &str| format!("=== {arrow}  exchanges.jsonl:{}", exchange.number);
-        let request = &exchange.request;
-        parts.push((
+    for exchange in evidence
+        .exchanges
+        .iter()
+        .filter(|exchange| is_wanted(exchange.turn))
+    {
+        let (file, line, request) = (file::PROVIDER_EXCHANGES, exchange.number, &exchange.request);
+        push(
             request.at_ms,
             1,
-            format!("{}\n{}", title("gateway → provider"), request_text(request)),
-        ));
+            "gateway → provider",
+            file,
+            line,
+            request_text(request),
+        );
         let reply = &exchange.reply;
         let at_ms = reply.events.first().map_or(request.at_ms, |event| event.at_ms);
         let text = reply_text(reply.status, &[], &reply.events, reply.cut_off);
-        parts.push((at_ms, 2, format!("{}\n{text}", title("provider → gateway"))));
+        push(at_ms, 2, "provider → gateway", file, line, text);
     }
     parts.sort_by_key(|(at_ms, rank, _)| (*at_ms, *rank));
     let texts: Vec<String> = parts.into_iter().map(|(_, _, text)| text).collect();
@@ -94,7 +104,7 @@ pub(super) const LEFT_OUT: [&str; 14] = [
     "traceparent",
 ];
 
-/// How a command reaches a server: by variables, without values.
+/// How a command reaches a server. It names variables and contains no values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reach {
     /// The variable that holds its address.
@@ -111,12 +121,10 @@ pub fn to_gateway(evidence: &Evidence, turn: usize) -> Option<&RecordedRequest> 
     Some(&passage.request)
 }
 
-/// The request of `turn` (from 1) as the gateway sent it to the provider, and by which route.
+/// The request of `turn` (from 1) as the gateway sent it to the provider, and its route.
 pub fn to_provider(evidence: &Evidence, turn: usize) -> Option<(&RecordedRequest, Option<Route>)> {
-    let exchange = evidence
-        .exchanges
-        .iter()
-        .find(|exchange| exchange.turn == Some(turn))?;
+    let mut exchanges = evidence.exchanges.iter();
+    let exchange = exchanges.find(|exchange| exchange.turn == Some(turn))?;
     Some((&exchange.request, exchange.route))
 }
 
@@ -140,11 +148,8 @@ pub fn curl(request: &RecordedRequest, reach: &Reach) -> String {
         Body::Json(value) => redaction::of_value(value).to_string(),
         other => redaction::of_text(&body_text(other)),
     };
-    format!(
-        "# {}\n{}\n{body}\nCOMPAT_REQUEST\n",
-        reach.hint,
-        words.join(" \\\n  ")
-    )
+    let command = words.join(" \\\n  ");
+    format!("# {}\n{command}\n{body}\nCOMPAT_REQUEST\n", reach.hint)
 }
 
 /// `text` as one word of a POSIX shell.

@@ -197,20 +197,20 @@ def message(events):
 
 def part_of_reply(part, path, reply):
     """The compared part of a reply."""
-    said = message(reply["events"])
+    parts = message(reply["events"])
     if part == "status":
         return reply["status"]
     if part == "header":
         return reply["headers"].get(path)
     if part == "error":
-        return said["error"] or None
+        return parts["error"] or None
     if part in ("block", "signature"):
-        return said["blocks"]
+        return parts["blocks"]
     if part == "stop_reason":
-        return said["stop_reason"]
+        return parts["stop_reason"]
     if part == "usage":
-        return said["usage"].get(path)
-    return said["kinds"]
+        return parts["usage"].get(path)
+    return parts["kinds"]
 
 
 def part_of_request(part, path, request):
@@ -259,12 +259,12 @@ def still_lost(witness, request):
     return not any(wanted in text for text in texts_in(request["body"]))
 
 
-def still_wrong(witness, said, seen):
+def still_wrong(witness, provider_message, seen):
     """Whether the reply still differs from the provider's message at the recorded place."""
     part, path = witness["part"], witness["path"]
-    if said is None or part not in ("block", "signature", "stop_reason", "usage"):
+    if provider_message is None or part not in ("block", "signature", "stop_reason", "usage"):
         return False
-    right = part_of_reply(part, path, {"status": 200, "events": [said]})
+    right = part_of_reply(part, path, {"status": 200, "events": [provider_message]})
     if part in ("usage", "stop_reason"):
         return right is not None and seen != right
     place = re.match(r"content\[(\d+)\][^.]*\.?(.*)$", path)
@@ -278,7 +278,7 @@ def still_wrong(witness, said, seen):
 
 def judge(witness, turn, now, arrived, stand_in):
     """Whether the recorded fault shows again; None if that is unknown."""
-    way, part, path = witness["way"], witness["part"], witness["path"]
+    direction, part, path = witness["direction"], witness["part"], witness["path"]
     if part == "request":
         recorded = len(turn["arrived"])
         print("  requests at the provider: %d when recorded, %d now" % (recorded, len(arrived)))
@@ -287,7 +287,7 @@ def judge(witness, turn, now, arrived, stand_in):
         if now["first_delta"] is None:
             return None
         return now["first_delta"] >= stand_in.sent_last
-    if way == "request":
+    if direction == "request":
         then = part_of_request(part, path, turn["arrived"][-1] if turn["arrived"] else None)
         seen = part_of_request(part, path, arrived[-1] if arrived else None)
         otherwise = part in ("block", "tool") and still_lost(witness, arrived[-1] if arrived else None)
@@ -295,7 +295,7 @@ def judge(witness, turn, now, arrived, stand_in):
         if turn["came_back"] is None:
             return None
         then, seen = part_of_reply(part, path, turn["came_back"]), part_of_reply(part, path, now)
-        otherwise = still_wrong(witness, turn["said"], seen)
+        otherwise = still_wrong(witness, turn["message"], seen)
     if isinstance(then, (dict, list)) and isinstance(seen, (dict, list)):
         places = list(differences(then, seen, ""))
         print("  %s" % ("the same as recorded" if not places else
@@ -337,7 +337,7 @@ def main():
     answers, verdicts = {}, []
     for witness in DATA["witnesses"]:
         turn = DATA["turns"][witness["turn"]]
-        print("\n%s" % witness["told"])
+        print("\n%s" % witness["line"])
         if witness["turn"] not in answers:
             stand_in.turn, stand_in.arrived = turn, []
             stand_in.slow = any(other["part"] == "pace" for other in DATA["witnesses"])

@@ -4,7 +4,6 @@
 //! and the recorded differences. The gateway under test uses the stand-in as its provider. The script prints whether each
 //! difference shows again, and its exit status says so too.
 
-use crate::wire::{Direction, Route, converse, redaction};
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
@@ -13,9 +12,10 @@ use super::messages::LEFT_OUT;
 use crate::evidence::Evidence;
 use crate::wire::answer::ProviderAnswer;
 use crate::wire::exchange::{GatewayExchange, ProviderExchange, ProviderReply, SentEvent};
+use crate::wire::{Route, converse, redaction};
 use crate::wire_diff::{self, Change};
 
-/// The code, the same in every script.
+/// The same in every script.
 const PROGRAM: &str = include_str!("repro.py");
 
 #[derive(Clone, Copy, Debug)]
@@ -36,22 +36,14 @@ pub fn script(repro: &Repro<'_>) -> Option<String> {
     let mut first: Option<&ProviderExchange> = None;
     let mut alias = "";
     for change in repro.changes {
-        let Some(passage) = repro
-            .evidence
-            .sent
-            .iter()
-            .find(|passage| passage.number == change.sent)
-        else {
+        let mut sent = repro.evidence.sent.iter();
+        let Some(passage) = sent.find(|passage| passage.number == change.sent) else {
             continue;
         };
-        let exchanges = wire_diff::became(passage, &repro.evidence.sent, &repro.evidence.exchanges);
+        let exchanges = wire_diff::forwarded(passage, &repro.evidence.sent, &repro.evidence.exchanges);
         first = first.or(exchanges.first().copied());
-        alias = passage
-            .request
-            .body
-            .json()
-            .and_then(|body| body["model"].as_str())
-            .unwrap_or(alias);
+        let body = passage.request.body.json();
+        alias = body.and_then(|body| body["model"].as_str()).unwrap_or(alias);
         let known = turns.iter().position(|(number, _)| *number == passage.number);
         let index = known.unwrap_or_else(|| {
             turns.push((passage.number, turn(passage, &exchanges)));
@@ -59,14 +51,11 @@ pub fn script(repro: &Repro<'_>) -> Option<String> {
         });
         witnesses.push(json!({
             "turn": index,
-            "way": match change.direction {
-                Direction::Request => "request",
-                Direction::Reply => "reply",
-            },
+            "direction": change.direction,
             "part": change.what.part,
             "path": change.what.path,
             "before": change.what.before.as_ref().map(redaction::of_value),
-            "told": redaction::of_text(&change.told()),
+            "line": redaction::of_text(&change.line()),
         }));
     }
     let exchange = first.or(repro.evidence.exchanges.first())?;
@@ -105,23 +94,22 @@ fn turn(passage: &GatewayExchange, exchanges: &[&ProviderExchange]) -> Value {
             })
         })
         .collect();
-    let said = exchanges.last().and_then(|exchange| said(&exchange.reply));
-    let came_back = passage
-        .reply
-        .as_ref()
-        .map(|reply| json!({ "status": reply.status, "headers": headers(&reply.headers), "events": events(&reply.events) }));
+    let message = exchanges.last().and_then(|exchange| message(&exchange.reply));
+    let came_back = passage.reply.as_ref().map(|reply| {
+        json!({ "status": reply.status, "headers": headers(&reply.headers), "events": events(&reply.events) })
+    });
     json!({
         "path": request.target(),
         "headers": headers(&request.headers),
         "body": request.body.json().map(redaction::of_value),
         "arrived": arrived,
         "replies": replies,
-        "said": said,
+        "message": message,
         "came_back": came_back,
     })
 }
 
-/// The events of the provider's answer, including those that it could not send because the gateway closed the connection.
+/// The events of the provider's answer, including the rest that it could not send after the gateway closed the connection.
 fn whole(exchange: &ProviderExchange) -> Vec<Value> {
     let reply = &exchange.reply;
     let (true, true, Some(message), Some(route)) =
@@ -141,10 +129,12 @@ fn whole(exchange: &ProviderExchange) -> Vec<Value> {
         context_management: message.get("context_management").is_some(),
     };
     let rendered: Vec<Value> = match route {
-        Route::BedrockConverse => converse::stream(&answer)
-            .into_iter()
-            .map(|(name, payload, _)| json!({ name: payload }))
-            .collect(),
+        Route::BedrockConverse => {
+            let events = converse::stream(&answer).into_iter();
+            events
+                .map(|(name, payload, _)| json!({ name: payload }))
+                .collect()
+        }
         route => answer
             .stream_on(route)
             .into_iter()
@@ -155,7 +145,7 @@ fn whole(exchange: &ProviderExchange) -> Vec<Value> {
 }
 
 /// The provider's message in the form of the Messages API, whatever the route.
-fn said(reply: &ProviderReply) -> Option<Value> {
+fn message(reply: &ProviderReply) -> Option<Value> {
     let mut message = redaction::of_value(reply.message.as_ref()?);
     message["type"] = "message".into();
     message["usage"] = json!(reply.usage);
@@ -171,10 +161,8 @@ fn headers(headers: &[(String, String)]) -> Map<String, Value> {
 }
 
 fn events(events: &[SentEvent]) -> Vec<Value> {
-    events
-        .iter()
-        .map(|event| redaction::of_value(&event.data))
-        .collect()
+    let data = events.iter().map(|event| &event.data);
+    data.map(redaction::of_value).collect()
 }
 
 fn head(repro: &Repro<'_>) -> String {

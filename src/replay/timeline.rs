@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::evidence::{Evidence, Killed};
+use crate::evidence::{Evidence, Killed, file};
 use crate::text::{clipped, counted, one_line};
 use crate::transcript::{Answer, AnswerBlock, ErrorSource};
 use crate::wire::exchange::{Body, GatewayExchange, Matched, ProviderExchange, RecordedRequest, SentEvent};
 use crate::wire::message::{Content, MessageRequest, text_of};
-use crate::wire::pointer::{list, number, text as text_at};
-use crate::wire::{Operation, messages};
+use crate::wire::pointer::{number, text as text_at};
+use crate::wire::{Operation, error_reply, messages};
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TimelineStep {
@@ -19,7 +19,7 @@ pub struct TimelineStep {
     pub after_ms: u64,
     pub who: Who,
     pub what: String,
-    /// More lines about it.
+    /// Further lines.
     pub details: Vec<String>,
     /// A file of the evidence folder and a line in it, from 1.
     pub evidence: Option<(String, usize)>,
@@ -57,14 +57,10 @@ pub fn steps(evidence: &Evidence) -> Vec<TimelineStep> {
     steps.extend(evidence.exchanges.iter().flat_map(at_provider));
     steps.extend(of_claude(evidence));
     let printed = evidence.transcript.events.iter().map(|event| event.at_ms).max();
-    let end = printed.or(steps.iter().map(|step| step.after_ms).max());
-    steps.push(step(
-        end.unwrap_or(0),
-        Who::Claude,
-        ending(evidence),
-        "exit.json",
-        1,
-    ));
+    let end = printed
+        .or(steps.iter().map(|step| step.after_ms).max())
+        .unwrap_or(0);
+    steps.push(step(end, Who::Claude, ending(evidence), file::EXIT, 1));
     steps.sort_by_key(|step| (step.after_ms, step.who));
     let start = steps.first().map_or(0, |step| step.after_ms);
     for step in &mut steps {
@@ -85,7 +81,7 @@ fn step(at_ms: u64, who: Who, what: String, file: &str, line: usize) -> Timeline
 }
 
 fn at_gateway(passage: &GatewayExchange) -> [TimelineStep; 2] {
-    let step = |at_ms, who, what| step(at_ms, who, what, "sent.jsonl", passage.number);
+    let step = |at_ms, who, what| step(at_ms, who, what, file::GATEWAY_EXCHANGES, passage.number);
     let request = &passage.request;
     let body = request.body.json();
     let betas: Vec<&str> = request.header("anthropic-beta").collect();
@@ -95,26 +91,21 @@ fn at_gateway(passage: &GatewayExchange) -> [TimelineStep; 2] {
         ..step(request.at_ms, Who::ToGateway, asks(request))
     };
     let Some(reply) = &passage.reply else {
-        let nothing = step(request.at_ms, Who::FromGateway, "nothing came back".into());
+        let nothing = step(request.at_ms, Who::FromGateway, "no reply".into());
         return [asks, nothing];
     };
-    let last = reply.events.last().map_or(reply.at_ms, |event| event.at_ms);
-    let what = answer(
-        reply.status,
-        reply.stream,
-        &reply.events,
-        request.at_ms,
-        reply.cut_off,
-    );
+    let events = &reply.events;
+    let last = events.last().map_or(reply.at_ms, |event| event.at_ms);
+    let what = reply_in_short(reply.status, reply.stream, events, request.at_ms, reply.cut_off);
     let answers = TimelineStep {
-        details: of_reply(&reply.events),
+        details: of_reply(Answer::received(reply).as_ref(), events),
         ..step(last, Who::FromGateway, what)
     };
     [asks, answers]
 }
 
 fn at_provider(exchange: &ProviderExchange) -> [TimelineStep; 2] {
-    let step = |at_ms, who, what| step(at_ms, who, what, "exchanges.jsonl", exchange.number);
+    let step = |at_ms, who, what| step(at_ms, who, what, file::PROVIDER_EXCHANGES, exchange.number);
     let (request, reply) = (&exchange.request, &exchange.reply);
     let message = exchange.message.as_ref();
     let asks = TimelineStep {
@@ -123,22 +114,17 @@ fn at_provider(exchange: &ProviderExchange) -> [TimelineStep; 2] {
         }),
         ..step(request.at_ms, Who::ToProvider, asks(request))
     };
-    let mut details = of_reply(&reply.events);
+    let events = &reply.events;
+    let mut details = of_reply(Answer::given(reply).as_ref(), events);
     details.extend(decided(&exchange.matched));
     details.extend(reply.lockstep.map(|lockstep| {
         format!(
-            "in lockstep: {} of {} deltas showed at Claude Code before the next one was sent",
+            "in lockstep: Claude Code showed {} of {} deltas before the next one was sent",
             lockstep.seen, lockstep.deltas
         )
     }));
-    let last = reply.events.last().map_or(request.at_ms, |event| event.at_ms);
-    let what = answer(
-        reply.status,
-        reply.stream,
-        &reply.events,
-        request.at_ms,
-        reply.cut_off,
-    );
+    let last = events.last().map_or(request.at_ms, |event| event.at_ms);
+    let what = reply_in_short(reply.status, reply.stream, events, request.at_ms, reply.cut_off);
     let answers = TimelineStep {
         details,
         ..step(last, Who::FromProvider, what)
@@ -150,17 +136,11 @@ fn at_provider(exchange: &ProviderExchange) -> [TimelineStep; 2] {
 pub fn text(steps: &[TimelineStep]) -> String {
     let mut out = String::new();
     for step in steps {
-        let place = step
-            .evidence
-            .as_ref()
-            .map_or_else(String::new, |(file, line)| format!("  [{file}:{line}]"));
-        let _ = writeln!(
-            out,
-            "{:>9}  {:<20} {}{place}",
-            format!("+{} ms", step.after_ms),
-            step.who.words(),
-            step.what.replace('\n', " ")
-        );
+        let evidence = step.evidence.as_ref();
+        let place = evidence.map_or_else(String::new, |(file, line)| format!("  [{file}:{line}]"));
+        let (time, who) = (format!("+{} ms", step.after_ms), step.who.words());
+        let what = step.what.replace('\n', " ");
+        let _ = writeln!(out, "{time:>9}  {who:<20} {what}{place}");
         for detail in &step.details {
             let line = detail.split_whitespace().collect::<Vec<_>>().join(" ");
             let _ = writeln!(out, "{:32}{line}", "");
@@ -208,12 +188,8 @@ fn of_message(message: &MessageRequest, body: Option<&Value>, operation: Operati
     if let Some(most) = message.max_tokens {
         facts.push(format!("at most {most} tokens"));
     }
-    let breakpoints = message
-        .blocks()
-        .into_iter()
-        .chain(&message.system)
-        .filter(|block| block.cache.is_some())
-        .count()
+    let blocks = message.blocks().into_iter().chain(&message.system);
+    let breakpoints = blocks.filter(|block| block.cache.is_some()).count()
         + message.tools.iter().filter(|tool| tool.cache.is_some()).count();
     if breakpoints > 0 {
         facts.push(counted(breakpoints, "cache breakpoint"));
@@ -224,10 +200,8 @@ fn of_message(message: &MessageRequest, body: Option<&Value>, operation: Operati
     }
     if let Some(last) = message.messages.last() {
         let last_three = &last.content[last.content.len().saturating_sub(3)..];
-        let blocks: Vec<String> = last_three
-            .iter()
-            .map(|block| block_in_short(&block.content))
-            .collect();
+        let blocks = last_three.iter().map(|block| block_in_short(&block.content));
+        let blocks: Vec<String> = blocks.collect();
         lines.push(format!("ends with {}: {}", last.role, blocks.join(" + ")));
     }
     lines
@@ -239,7 +213,7 @@ fn block_in_short(content: &Content) -> String {
         Content::Image { media_type, data } | Content::Document { media_type, data } => {
             format!("{media_type} ({} in base64)", size(data.len()))
         }
-        Content::ToolUse { name, input, .. } => format!("call of {name} {}", short(&input.to_string())),
+        Content::ToolUse { name, input, .. } => call(name, input),
         Content::ToolResult {
             content, is_error, ..
         } => {
@@ -258,7 +232,7 @@ fn short(text: &str) -> String {
     one_line(text, 80)
 }
 
-fn answer(status: u16, stream: bool, events: &[SentEvent], asked_ms: u64, cut_off: bool) -> String {
+fn reply_in_short(status: u16, stream: bool, events: &[SentEvent], asked_ms: u64, cut_off: bool) -> String {
     let bytes: usize = events.iter().map(|event| event.data.to_string().len()).sum();
     let how = match (stream, events) {
         (true, [first, .., last]) => format!(
@@ -281,111 +255,49 @@ fn answer(status: u16, stream: bool, events: &[SentEvent], asked_ms: u64, cut_of
 }
 
 /// The content of a reply: blocks, stop reason and counts, or the message of an error.
-fn of_reply(events: &[SentEvent]) -> Vec<String> {
-    let mut reply = Said::default();
-    for event in events {
-        reply.take(&event.data);
-    }
-    reply.lines()
+fn of_reply(answer: Option<&Answer>, events: &[SentEvent]) -> Vec<String> {
+    let bodies = || events.iter().map(|event| &event.data);
+    let objects = bodies().filter(|body| body.is_object());
+    let errors = objects
+        .map(error_reply::message_of)
+        .find(|error| !error.is_empty());
+    let counted = bodies().find_map(|body| number(body, "/input_tokens").or(number(body, "/inputTokens")));
+    let mut lines: Vec<String> = errors
+        .map(|error| format!("error {}", clipped(error)))
+        .into_iter()
+        .collect();
+    lines.extend(counted.map(|tokens| format!("{tokens} tokens counted")));
+    let Some(answer) = answer else { return lines };
+    let blocks: Vec<String> = answer.content.iter().map(answer_block_in_short).collect();
+    let stop_reason = answer.stop_reason.iter();
+    let stop_reason = stop_reason.map(|reason| format!("stop reason {reason}"));
+    let counts = answer.usage_fields.as_object().into_iter().flatten();
+    let counts = counts.filter_map(|(name, count)| Some(format!("{name} {}", count.as_u64()?)));
+    let facts: Vec<String> = stop_reason.chain(counts).collect();
+    lines.extend([blocks.join(" + "), facts.join(", ")]);
+    lines.retain(|line| !line.is_empty());
+    lines
 }
 
-/// A reply, built from events of the Messages API or of Converse, or from one body of either.
-#[derive(Default)]
-struct Said {
-    /// The index, the kind and the text of each block.
-    texts: Vec<(u64, &'static str, String)>,
-    calls: Vec<String>,
-    stop_reason: Option<String>,
-    usage: Option<String>,
-    error: Option<String>,
+fn answer_block_in_short(block: &AnswerBlock) -> String {
+    match block {
+        AnswerBlock::Text(text) => format!("text {}", quoted(text)),
+        AnswerBlock::Thinking { thinking, .. } => format!("thinking {}", quoted(thinking)),
+        AnswerBlock::RedactedThinking(_) => "redacted_thinking".to_owned(),
+        AnswerBlock::ToolUse { name, input, .. } => call(name, input),
+        AnswerBlock::Other(block) => text_at(block, "/type").unwrap_or("unknown").to_owned(),
+    }
 }
 
-/// Where events carry pieces of a block, and of which kind.
-const PIECES: [(&str, &str); 6] = [
-    ("/delta/text", "text"),
-    ("/contentBlockDelta/delta/text", "text"),
-    ("/delta/thinking", "thinking"),
-    ("/contentBlockDelta/delta/reasoningContent/text", "thinking"),
-    ("/delta/partial_json", "arguments"),
-    ("/contentBlockDelta/delta/toolUse/input", "arguments"),
-];
-const CALLS: [&str; 2] = ["/content_block/name", "/contentBlockStart/start/toolUse/name"];
-const STOP_REASONS: [&str; 4] = [
-    "/delta/stop_reason",
-    "/messageStop/stopReason",
-    "/stop_reason",
-    "/stopReason",
-];
-const USAGES: [&str; 3] = ["/usage", "/metadata/usage", "/message/usage"];
-const ERRORS: [&str; 2] = ["/error/message", "/message"];
-const COUNTS: [&str; 2] = ["/input_tokens", "/inputTokens"];
-
-impl Said {
-    fn take(&mut self, data: &Value) {
-        let first = |pointers: &[&str]| pointers.iter().find_map(|pointer| text_at(data, pointer));
-        for (pointer, kind) in PIECES {
-            if let Some(piece) = text_at(data, pointer) {
-                self.push(data, kind, piece);
-            }
-        }
-        self.calls.extend(first(&CALLS).map(str::to_owned));
-        for block in ["/content", "/output/message/content"]
-            .into_iter()
-            .flat_map(|pointer| list(data, pointer))
-        {
-            match (text_at(block, "/text"), text_at(block, "/name")) {
-                (Some(text), _) => self.push(&Value::Null, "text", text),
-                (None, Some(name)) => self.calls.push(name.to_owned()),
-                (None, None) => {}
-            }
-        }
-        if let Some(reason) = first(&STOP_REASONS) {
-            self.stop_reason = Some(reason.to_owned());
-        }
-        for usage in USAGES.iter().filter_map(|pointer| data.pointer(pointer)) {
-            let counts = usage.as_object().into_iter().flatten();
-            let counts = counts.filter_map(|(name, count)| Some(format!("{name} {}", count.as_u64()?)));
-            self.usage = Some(counts.collect::<Vec<_>>().join(", "));
-        }
-        if let Some(error) = first(&ERRORS) {
-            self.error = Some(error.to_owned());
-        }
-        if let Some(tokens) = COUNTS.iter().find_map(|pointer| number(data, pointer)) {
-            self.usage = Some(format!("{tokens} tokens counted"));
-        }
-    }
-
-    /// Joins the pieces of one block.
-    fn push(&mut self, data: &Value, kind: &'static str, piece: &str) {
-        let index = number(data, "/index")
-            .or(number(data, "/contentBlockDelta/contentBlockIndex"))
-            .unwrap_or(self.texts.len() as u64);
-        match self.texts.iter_mut().find(|(known, ..)| *known == index) {
-            Some((.., text)) => text.push_str(piece),
-            None => self.texts.push((index, kind, piece.to_owned())),
-        }
-    }
-
-    fn lines(self) -> Vec<String> {
-        let calls = self.calls.iter().map(|name| format!("call of {name}"));
-        let texts = self
-            .texts
-            .iter()
-            .map(|(_, kind, text)| format!("{kind} {}", quoted(text)));
-        let blocks: Vec<String> = calls.chain(texts).collect();
-        let ends = self.stop_reason.map(|reason| format!("stop reason {reason}"));
-        let facts: Vec<String> = ends.into_iter().chain(self.usage).collect();
-        let error = self.error.map(|error| format!("error {}", clipped(&error)));
-        let lines = error.into_iter().chain([blocks.join(" + "), facts.join(", ")]);
-        lines.filter(|line| !line.is_empty()).collect()
-    }
+fn call(name: &str, input: &Value) -> String {
+    format!("call of {name} {}", short(&input.to_string()))
 }
 
 fn decided(matched: &Matched) -> Option<String> {
     match matched {
         Matched::Script { .. } | Matched::BuiltIn => None,
         Matched::Rejected { rule } => Some(format!("refused by the provider's rule `{rule}`")),
-        Matched::Unmatched { why } => Some(format!("nothing answers this request: {why}")),
+        Matched::Unmatched { why } => Some(format!("no reply matches this request: {why}")),
     }
 }
 
@@ -402,7 +314,7 @@ fn of_claude(evidence: &Evidence) -> Vec<TimelineStep> {
     }
     lines.extend(transcript.messages().iter().flat_map(calls));
     lines.extend(transcript.tool_results().into_iter().map(|result| {
-        let kind = if result.is_error { "failed" } else { "gave" };
+        let kind = if result.is_error { "failed:" } else { "returned" };
         let name = result.name.unwrap_or_else(|| "a tool".into());
         (result.line, format!("{name} {kind} {}", quoted(&result.text)))
     }));
@@ -411,26 +323,24 @@ fn of_claude(evidence: &Evidence) -> Vec<TimelineStep> {
             .status
             .map_or("no status".into(), |status| format!("HTTP {status}"));
         let (error, delay_ms) = (retry.error, retry.delay_ms);
-        let what = format!("asks again after {status} ({error}), in {delay_ms} ms");
+        let what = format!("retries after {status} ({error}), in {delay_ms} ms");
         (retry.line, what)
     }));
     let mut errors = transcript.errors();
     errors.retain(|error| error.source != ErrorSource::Result);
-    lines.extend(
-        errors
-            .into_iter()
-            .map(|error| (error.line, format!("was refused: {}", clipped(&error.text)))),
-    );
+    let errors = errors.iter();
+    lines.extend(errors.map(|error| (error.line, format!("gets an error: {}", clipped(&error.text)))));
     let workarounds = transcript.workarounds().into_iter();
     lines.extend(workarounds.map(|(line, text)| (line, format!("works around it: {}", clipped(&text)))));
     let unparsable = transcript.unparsable();
-    lines.extend(unparsable.map(|(line, text)| (line, format!("prints no event: {}", quoted(text)))));
+    lines.extend(
+        unparsable.map(|(line, text)| (line, format!("prints a line that is no event: {}", quoted(text)))),
+    );
     lines.extend(transcript.results().into_iter().map(|result| {
         let kind = if result.is_error { "an error" } else { "success" };
         let text = quoted(&result.text.unwrap_or_default());
-        let cost = result
-            .total_cost_usd
-            .map_or_else(String::new, |cost| format!(", ${cost:.4}"));
+        let cost = result.total_cost_usd;
+        let cost = cost.map_or_else(String::new, |cost| format!(", ${cost:.4}"));
         let turns = usize::try_from(result.num_turns.unwrap_or(0)).unwrap_or(usize::MAX);
         let turns = counted(turns, "turn");
         (result.line, format!("ends with {kind}: {text} ({turns}{cost})"))
@@ -441,7 +351,7 @@ fn of_claude(evidence: &Evidence) -> Vec<TimelineStep> {
     };
     lines
         .into_iter()
-        .map(|(line, what)| step(at_ms(line), Who::Claude, what, "transcript.jsonl", line))
+        .map(|(line, what)| step(at_ms(line), Who::Claude, what, file::TRANSCRIPT, line))
         .collect()
 }
 
@@ -450,7 +360,7 @@ fn calls(answer: &Answer) -> impl Iterator<Item = (usize, String)> {
     answer.content.iter().filter_map(move |block| match block {
         AnswerBlock::ToolUse { name, input, .. } => {
             let input = short(&input.to_string());
-            Some((last, format!("is asked to run {name} {input}")))
+            Some((last, format!("runs {name} {input}")))
         }
         _ => None,
     })
@@ -460,7 +370,7 @@ fn ending(evidence: &Evidence) -> String {
     let exit = &evidence.exit;
     let how = match (exit.code, exit.signal) {
         (Some(code), _) => format!("exits with status {code}"),
-        (None, Some(signal)) => format!("is ended by signal {signal}"),
+        (None, Some(signal)) => format!("ends by signal {signal}"),
         (None, None) => "ends in an unknown way".into(),
     };
     let why = match exit.killed {

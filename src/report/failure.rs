@@ -1,10 +1,9 @@
 //! The text of a failure: in full for the console and JUnit, in short for results and matrix.
 
-use crate::expectation::RUN;
-use std::fmt::Write as _;
 use std::path::Path;
 
 use super::paint::{BAD, DIM, HEADING, LEAD, Paint};
+use crate::expectation::RUN;
 use crate::ids::TrialName;
 use crate::outcome::{Cause, EvidenceLine, Failure, KNOWN_FAILURES, Mismatch};
 use crate::text::{one_line, printable};
@@ -12,44 +11,46 @@ use crate::text::{one_line, printable};
 /// The most characters of a value in a short text.
 const SHORT: usize = 200;
 
-/// The full text: each mismatch with its place, expected and actual values and its line in the folder `evidence`, then the
-/// cause and how to repeat the trial. Ends with a newline.
+/// The full text: the findings, then hints. Ends with a newline.
 pub fn failure(trial: &TrialName, failure: &Failure, evidence: Option<&Path>, paint: Paint) -> String {
-    let mut text = String::new();
-    let (mismatches, consequences) = sorted(failure);
-    for mismatch in mismatches {
-        push_mismatch(&mut text, failure, mismatch, evidence, paint);
-    }
-    if !consequences.is_empty() {
-        push_note(
-            &mut text,
-            "failed as a consequence",
-            &consequences.join(", "),
-            paint,
-        );
-    }
-    if !failure.wire.is_empty() {
-        push_note(&mut text, "wire", &failure.wire.join("\n      "), paint);
-    }
-    push_note(&mut text, "cause", &cause(failure), paint);
-    let hint = paint.apply(LEAD, "hint:");
+    let mut lines = Lines {
+        text: findings(failure, evidence, paint),
+        paint,
+    };
     if let Some(next) = &failure.next {
-        push_line(&mut text, &format!("{hint} {}", printable(next)));
+        lines.hint(&printable(next));
     }
-    push_line(
-        &mut text,
-        &format!("{hint} run this trial alone with `cargo test --test compat -- --exact {trial}`"),
-    );
+    lines.hint(&format!(
+        "run this trial alone with `cargo test --test compat -- --exact {trial}`"
+    ));
     let replay = match evidence {
         Some(_) => format!("`cargo run -- show {trial}` replays it, and "),
         None => String::new(),
     };
     let cause = failure.cause.as_str();
-    push_line(
-        &mut text,
-        &format!("{hint} {replay}docs/why-red.md#{cause} says what this cause means"),
-    );
-    text
+    lines.hint(&format!(
+        "{replay}docs/why-red.md#{cause} says what this cause means"
+    ));
+    lines.text
+}
+
+/// Each mismatch with its place, its expected and actual value and its line in the folder `evidence`, then the changes on the
+/// wire and the cause. Ends with a newline.
+pub fn findings(failure: &Failure, evidence: Option<&Path>, paint: Paint) -> String {
+    let text = String::new();
+    let mut lines = Lines { text, paint };
+    let (mismatches, consequences) = sorted(failure);
+    for mismatch in mismatches {
+        lines.mismatch(failure, mismatch, evidence);
+    }
+    if !consequences.is_empty() {
+        lines.note("failed as a consequence", &consequences.join(", "));
+    }
+    if !failure.wire.is_empty() {
+        lines.note("wire", &failure.wire.join("\n      "));
+    }
+    lines.note("cause", &cause(failure));
+    lines.text
 }
 
 /// The mismatches to show. Where the run itself failed, the others follow from it, and only their names are returned.
@@ -59,10 +60,8 @@ fn sorted(failure: &Failure) -> (Vec<&Mismatch>, Vec<&str>) {
     if run.is_empty() {
         return (rest, Vec::new());
     }
-    let mut names: Vec<&str> = rest
-        .iter()
-        .map(|mismatch| mismatch.expectation.as_str())
-        .collect();
+    let names = rest.iter().map(|mismatch| mismatch.expectation.as_str());
+    let mut names: Vec<&str> = names.collect();
     names.dedup();
     (run, names)
 }
@@ -88,46 +87,73 @@ pub fn failure_in_short(failure: &Failure) -> String {
 pub fn causes_in_short(text: &str) -> Vec<Cause> {
     let mut causes = Vec::new();
     for line in text.lines() {
-        let Some((_, said)) = line.split_once("cause: ") else {
+        let Some((_, text)) = line.split_once("cause: ") else {
             continue;
         };
-        let word = said.split(' ').next().unwrap_or_default();
+        let word = text.split(' ').next().unwrap_or_default();
         let named = Cause::ALL.into_iter().find(|cause| cause.as_str() == word);
         causes.extend(named.filter(|cause| !causes.contains(cause)));
     }
     causes
 }
 
-fn push_mismatch(
-    text: &mut String,
-    failure: &Failure,
-    mismatch: &Mismatch,
-    evidence: Option<&Path>,
+struct Lines {
+    text: String,
     paint: Paint,
-) {
-    let error = paint.apply(BAD, "error:");
-    push_line(
-        text,
-        &format!("{error} {}", paint.apply(HEADING, &printable(&mismatch.summary))),
-    );
-    let arrow = paint.apply(LEAD, "-->");
-    let place = place_of(failure, mismatch, evidence.is_some());
-    push_line(text, &format!("  {arrow} {place}"));
-    push_value(text, "expected", &mismatch.expected, paint);
-    push_value(text, "actual", &mismatch.actual, paint);
-    if let Some(EvidenceLine { file, line }) = &mismatch.evidence {
-        let path = evidence.map_or_else(|| file.into(), |folder| folder.join(file));
-        push_note(text, "evidence", &format!("{}:{line}", path.display()), paint);
-    } else if let Some(folder) = evidence {
-        push_note(text, "evidence", &folder.display().to_string(), paint);
+}
+
+impl Lines {
+    fn mismatch(&mut self, failure: &Failure, mismatch: &Mismatch, evidence: Option<&Path>) {
+        let [error, arrow] =
+            [(BAD, "error:"), (LEAD, "-->")].map(|(style, word)| self.paint.apply(style, word));
+        let summary = self.paint.apply(HEADING, &printable(&mismatch.summary));
+        self.push(&format!("{error} {summary}"));
+        self.push(&format!(
+            "  {arrow} {}",
+            place_of(failure, mismatch, evidence.is_some())
+        ));
+        self.value("expected", &mismatch.expected);
+        self.value("actual", &mismatch.actual);
+        if let Some(EvidenceLine { file, line }) = &mismatch.evidence {
+            let path = evidence.map_or_else(|| file.into(), |folder| folder.join(file));
+            self.note("evidence", &format!("{}:{line}", path.display()));
+        } else if let Some(folder) = evidence {
+            self.note("evidence", &folder.display().to_string());
+        }
+        if let Some(clause) = &mismatch.clause {
+            self.note("contract", clause);
+        }
     }
-    if let Some(clause) = &mismatch.clause {
-        push_note(text, "contract", clause, paint);
+
+    /// `   | expected: …`, with the value's further lines below its first; nothing for an empty value.
+    fn value(&mut self, label: &str, value: &str) {
+        let bar = self.paint.apply(LEAD, "|");
+        let mut head = format!("{:<10}", format!("{label}:"));
+        for line in printable(value).trim_end().lines() {
+            self.push(&format!("   {bar} {head}{line}"));
+            head = " ".repeat(10);
+        }
+    }
+
+    fn note(&mut self, label: &str, value: &str) {
+        let sign = self.paint.apply(DIM, "=");
+        let value = printable(value).trim_end().replace('\n', "\n     ");
+        self.push(&format!("   {sign} {label}: {value}"));
+    }
+
+    fn hint(&mut self, hint: &str) {
+        let label = self.paint.apply(LEAD, "hint:");
+        self.push(&format!("{label} {hint}"));
+    }
+
+    fn push(&mut self, line: &str) {
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
     }
 }
 
-/// The place of a mismatch: `vision/_shared.yaml:14:5  expect.image`. Implied expectations have no place. A fault of a
-/// cell's text, which kept the trial from running, already has its full path.
+/// The place of a mismatch: `vision/_shared.yaml:14:5  expect.image`. Implied expectations have no place. An error in a cell's
+/// text, which kept the trial from running, has its full path as its name.
 fn place_of(failure: &Failure, mismatch: &Mismatch, was_run: bool) -> String {
     let name = &mismatch.expectation;
     match &mismatch.place {
@@ -150,26 +176,6 @@ fn cause(failure: &Failure) -> String {
         "" => failure.cause.as_str().to_owned(),
         why => format!("{} ({why})", failure.cause.as_str()),
     }
-}
-
-/// `   | expected: …`, further lines of the value below its first; nothing for an empty value.
-fn push_value(text: &mut String, label: &str, value: &str, paint: Paint) {
-    let bar = paint.apply(LEAD, "|");
-    let mut head = format!("{:<10}", format!("{label}:"));
-    for line in printable(value).trim_end().lines() {
-        push_line(text, &format!("   {bar} {head}{line}"));
-        head = " ".repeat(10);
-    }
-}
-
-fn push_note(text: &mut String, label: &str, value: &str, paint: Paint) {
-    let sign = paint.apply(DIM, "=");
-    let value = printable(value).trim_end().replace('\n', "\n     ");
-    push_line(text, &format!("   {sign} {label}: {value}"));
-}
-
-fn push_line(text: &mut String, line: &str) {
-    writeln!(text, "{}", line.trim_end()).expect("a String takes every write");
 }
 
 /// `value` in one line of bounded length.

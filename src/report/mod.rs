@@ -5,5 +5,5 @@ pub mod paint;
 pub mod failure;
 pub mod grid;
 
-pub use failure::{causes_in_short, failure, failure_in_short};
+pub use failure::{causes_in_short, failure, failure_in_short, findings};
 pub use paint::Paint;

@@ -275,7 +275,7 @@ impl MatrixRun {
                 Planned::Broken(_) | Planned::NotApplicable(_) => None,
             })
             .collect();
-        let (base_url, key) = (session.gateway.base_url(), session.gateway.key());
+        let (base_url, key) = (&session.gateway.base_url, &session.gateway.key);
         let unusable = preflight::check(base_url, key, aliases).await;
         for line in preflight::summary(&unusable) {
             self.progress.note(&line);

@@ -75,9 +75,9 @@ impl SelectedTrials {
     /// Fails if a file below `cells` belongs to no trial.
     pub fn check_layout(&self) -> anyhow::Result<()> {
         ensure!(
-            self.project.layout_faults.is_empty(),
+            self.project.layout_errors.is_empty(),
             "these files belong to no trial, so the matrix is incomplete\n\n{}",
-            rendered(&self.project.layout_faults)
+            rendered(&self.project.layout_errors)
         );
         Ok(())
     }

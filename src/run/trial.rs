@@ -118,7 +118,7 @@ impl TrialTask<'_> {
     /// Runs `claude` and the cell's direct requests, and collects the evidence.
     async fn gather(self, session: &Session, slot: Slot) -> anyhow::Result<Evidence> {
         let key = TrialKey(Uuid::new_v4());
-        let log = session.gateway.log().map(|log| (log, log.position()));
+        let log = session.gateway.log.as_ref().map(|log| (log, log.position()));
         if let Some(provider) = &session.provider {
             provider.register(key, self.test.script.clone()).await?;
         }
@@ -223,7 +223,7 @@ impl TrialTask<'_> {
         let request = session
             .client
             .post(format!("{}{path}", session.entrance()))
-            .bearer_auth(session.gateway.key().expose())
+            .bearer_auth(session.gateway.key.expose())
             .header("anthropic-version", "2023-06-01")
             .header("x-claude-code-session-id", key.to_string())
             .timeout(DIRECT_PATIENCE)

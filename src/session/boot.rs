@@ -9,8 +9,8 @@ use super::SessionOptions;
 use super::daemon::{self, DaemonClient, DaemonUse, Fingerprint, Found, StateDir};
 use crate::env::{self, ClaudeChoice, Environment, Secret};
 use crate::files::project::PROXY_CONFIG;
-use crate::gateway::{self, GatewayOptions, GatewayProcess, LogFile, RunningGateway};
-use crate::mutants::Position;
+use crate::gateway::{self, GatewayKind, GatewayOptions, GatewayProcess, LogFile, RunningGateway};
+use crate::mutants::RelayPosition;
 use crate::process::{RunId, Watchdog};
 use crate::progress::ProgressSink;
 use crate::provider::{Provider, RemoteSimulator, Simulator, SimulatorOptions};
@@ -76,15 +76,16 @@ impl Backend {
 
     fn of_daemon(client: DaemonClient) -> Self {
         let info = client.info;
-        let version = info.litellm;
-        let gateway = RunningGateway::Daemon {
+        let gateway = RunningGateway {
             base_url: info.gateway,
             key: Secret::new(info.gateway_key),
-            log: LogFile::at(&info.gateway_log),
+            log: Some(LogFile::at(&info.gateway_log)),
+            kind: GatewayKind::Running,
         };
+        let provider = Provider::Remote(client.provider);
         Self {
             lease: Some(client.lease),
-            ..Self::new(Some(Provider::Remote(client.provider)), gateway, Some(version))
+            ..Self::new(Some(provider), gateway, Some(info.litellm))
         }
     }
 }
@@ -108,9 +109,11 @@ pub(super) async fn backend(
     );
     if options.control {
         let simulator = Simulator::start(SimulatorOptions::default()).await?;
-        let gateway = RunningGateway::Absent {
+        let gateway = RunningGateway {
             base_url: simulator.base_url().to_owned(),
             key: Secret::new(&simulator.credentials().anthropic_api_key),
+            log: None,
+            kind: GatewayKind::Absent,
         };
         return Ok(Backend::new(Some(Provider::Embedded(simulator)), gateway, None));
     }
@@ -129,14 +132,10 @@ pub(super) async fn backend(
         relay_behind: options.mutants,
     };
     let booted = boot(boot_options, progress).await?;
-    let gateway = RunningGateway::Process(Box::new(booted.gateway));
+    let provider = Provider::Embedded(booted.simulator);
     Ok(Backend {
         back: booted.back,
-        ..Backend::new(
-            Some(Provider::Embedded(booted.simulator)),
-            gateway,
-            Some(booted.version),
-        )
+        ..Backend::new(Some(provider), booted.gateway.into(), Some(booted.version))
     })
 }
 
@@ -151,7 +150,12 @@ async fn attached(environment: &Environment, base_url: &str) -> anyhow::Result<B
     })?;
     let provider = remote_provider(environment).await?;
     let version = gateway::version_of(&base_url, &key).await;
-    let gateway = RunningGateway::Attached { base_url, key };
+    let gateway = RunningGateway {
+        base_url,
+        key,
+        log: None,
+        kind: GatewayKind::Running,
+    };
     Ok(Backend::new(provider, gateway, version))
 }
 
@@ -244,7 +248,7 @@ pub(super) struct Booted {
 pub(super) async fn boot(boot: Boot<'_>, progress: &dyn ProgressSink) -> anyhow::Result<Booted> {
     let simulator = Simulator::start(boot.simulator).await?;
     let back = match boot.relay_behind {
-        true => Some(Relay::start(Position::Behind, simulator.base_url()).await?),
+        true => Some(Relay::start(RelayPosition::Behind, simulator.base_url()).await?),
         false => None,
     };
     let provider_url = back.as_ref().map_or(simulator.base_url(), Relay::base_url);
@@ -271,36 +275,28 @@ pub(super) async fn boot(boot: Boot<'_>, progress: &dyn ProgressSink) -> anyhow:
     })
 }
 
-pub(super) struct ClaudeProgram {
-    pub(super) path: PathBuf,
-    /// `None` if it is not the pinned one and does not report a version.
-    pub(super) version: Option<String>,
-}
-
-/// Installs the pinned `claude`, or finds the one that the environment names.
+/// Installs the pinned `claude`, or finds the program that the environment names. Returns its path and its version, unless
+/// the program does not report one.
 pub(super) async fn claude_program(
     options: &SessionOptions,
     run: RunId,
     progress: &dyn ProgressSink,
-) -> anyhow::Result<ClaudeProgram> {
+) -> anyhow::Result<(PathBuf, Option<String>)> {
     let environment = &options.environment;
     let path = match environment.claude() {
         None => {
             let pin = Lock::read(&options.root.join(toolchain::lock::FOLDER))?.claude;
             let installer = Installer::new(environment.clone(), run, progress)?;
-            return Ok(ClaudeProgram {
-                path: installer.ensure_claude(&pin).await?,
-                version: Some(pin.version),
-            });
+            return Ok((installer.ensure_claude(&pin).await?, Some(pin.version)));
         }
         Some(ClaudeChoice::File(file)) => claude_file(&file)?,
         Some(ClaudeChoice::OnPath) => environment
             .find_program("claude")
             .with_context(|| no_claude("in any folder of the `PATH`"))?,
     };
-    let surroundings = ToolEnvironment::new(environment.clone(), run);
-    let version = toolchain::claude_version(&path, &surroundings).await.ok();
-    Ok(ClaudeProgram { path, version })
+    let tools = ToolEnvironment::new(environment.clone(), run);
+    let version = toolchain::claude_version(&path, &tools).await.ok();
+    Ok((path, version))
 }
 
 /// The absolute path of `file`, because a trial runs it in another folder. Fails if it cannot be executed.

@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod preflight;
 pub mod schedule;
 
+use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,16 +15,16 @@ use std::sync::Arc;
 use crate::claude::Endpoint;
 use crate::env::{Environment, Secret, Variables};
 use crate::evidence::Behind;
-use crate::gateway::RunningGateway;
+use crate::gateway::{GatewayKind, RunningGateway};
 use crate::ids::{ProviderId, TrialKey};
-use crate::mutants::Position;
+use crate::mutants::RelayPosition;
 use crate::process::RunId;
 use crate::progress::ProgressSink;
 use crate::provider::Provider;
 use crate::relay::{Mutation, Relay};
 use crate::wire::Route;
 use crate::wire::exchange::GatewayExchange;
-use boot::{Backend, ClaudeProgram, RunGuard};
+use boot::{Backend, RunGuard};
 use daemon::DaemonUse;
 use schedule::{ProviderPace, Schedule, SlotHandle};
 
@@ -43,7 +44,6 @@ pub struct SessionOptions {
     pub watchdog: Option<PathBuf>,
 }
 
-#[derive(Debug)]
 pub struct Session {
     /// `None` in a live run.
     pub provider: Option<Provider>,
@@ -73,11 +73,10 @@ impl Session {
     pub async fn start(options: &SessionOptions, progress: &dyn ProgressSink) -> anyhow::Result<Self> {
         let run = RunId::mint();
         let guard = RunGuard::start(run, options.watchdog.as_deref())?;
-        let (claude, backend) = tokio::try_join!(
+        let ((claude, claude_version), backend) = tokio::try_join!(
             boot::claude_program(options, run, progress),
             boot::backend(options, run, guard.scratch(), progress)
         )?;
-        let ClaudeProgram { path, version } = claude;
         let Backend {
             provider,
             back,
@@ -87,7 +86,7 @@ impl Session {
         } = backend;
         // A live run has no relay: its exchanges are not judged.
         let front = match provider {
-            Some(_) => Some(Relay::start(Position::Front, gateway.base_url()).await?),
+            Some(_) => Some(Relay::start(RelayPosition::Front, &gateway.base_url).await?),
             None => None,
         };
         Ok(Self {
@@ -97,8 +96,8 @@ impl Session {
             back,
             gateway_version,
             gateway,
-            claude: path,
-            claude_version: version,
+            claude,
+            claude_version,
             run,
             inherited: options.environment.inherited(),
             client: reqwest::Client::new(),
@@ -116,50 +115,42 @@ impl Session {
 
     /// Whether there is a gateway between `claude` and the provider.
     pub fn has_gateway(&self) -> bool {
-        !matches!(self.gateway, RunningGateway::Absent { .. })
+        !matches!(self.gateway.kind, GatewayKind::Absent)
     }
 
     /// The base URL for requests to the gateway.
     pub fn entrance(&self) -> &str {
         match &self.front {
             Some(relay) => relay.base_url(),
-            None => self.gateway.base_url(),
+            None => &self.gateway.base_url,
         }
     }
 
     /// How `claude` reaches `provider`: through the gateway, or in the provider's own protocol if there is none.
     pub fn endpoint(&self, provider: &ProviderId) -> Endpoint {
         let base_url = self.entrance().to_owned();
-        let route = Route::ALL
-            .into_iter()
-            .find(|route| route.as_str() == provider.as_str());
-        if let (RunningGateway::Absent { .. }, Some(Provider::Embedded(simulator))) =
-            (&self.gateway, &self.provider)
-        {
+        if let (false, Some(Provider::Embedded(simulator))) = (self.has_gateway(), &self.provider) {
             let credentials = simulator.credentials();
-            match route {
-                Some(Route::BedrockInvoke) => {
-                    return Endpoint::Bedrock {
-                        base_url,
-                        region: credentials.aws_region.clone(),
-                        token: Secret::new(&credentials.bedrock_api_key),
-                    };
-                }
-                Some(Route::VertexAi) => {
-                    return Endpoint::Vertex {
-                        base_url: format!("{base_url}/v1"),
-                        region: credentials.vertex_location.clone(),
-                        project: credentials.vertex_project.clone(),
-                        // Without a token the simulator refuses the request, and the trial reports it.
-                        token: Secret::new(simulator.access_token().unwrap_or_default()),
-                    };
-                }
-                _ => {}
+            if provider.as_str() == Route::BedrockInvoke.as_str() {
+                return Endpoint::Bedrock {
+                    base_url,
+                    region: credentials.aws_region.clone(),
+                    token: Secret::new(&credentials.bedrock_api_key),
+                };
+            }
+            if provider.as_str() == Route::VertexAi.as_str() {
+                return Endpoint::Vertex {
+                    base_url: format!("{base_url}/v1"),
+                    region: credentials.vertex_location.clone(),
+                    project: credentials.vertex_project.clone(),
+                    // Without a token the simulator refuses the request, and the trial reports it.
+                    token: Secret::new(simulator.access_token().unwrap_or_default()),
+                };
             }
         }
         Endpoint::Gateway {
             base_url,
-            token: self.gateway.key().clone(),
+            token: self.gateway.key.clone(),
         }
     }
 
@@ -200,6 +191,14 @@ impl Session {
         }
         drop(self.lease);
         self.guard.end().await;
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("run", &self.run)
+            .finish_non_exhaustive()
     }
 }
 

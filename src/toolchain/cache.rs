@@ -1,12 +1,12 @@
 //! The folder of installed tools, outside `target/`: one folder for each tool and content.
 //!
 //! A folder counts as installed only with its receipt. The receipt is written last, so an interrupted installation leaves a
-//! folder that the next one removes. A lock file makes one process at a time install an entry; the system releases the lock
-//! when that process ends. The installer it started may outlive it and still write, so each attempt gets a new folder.
-//! Nothing here uses the network.
+//! folder that the next one removes. A lock file makes one process at a time install an entry. The system releases the lock
+//! when that process ends, but its installer may outlive it and still write. So each attempt gets a new folder. This module
+//! does not use the network.
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Seek, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -14,10 +14,12 @@ use anyhow::{Context as _, anyhow};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::platform::Platform;
 use crate::digest::Sha512;
 use crate::env::{self, Environment};
 use crate::files::atomic_write;
 use crate::progress::ProgressSink;
+use crate::results::json;
 
 const RECEIPT: &str = "receipt.json";
 const LOCKS: &str = ".locks";
@@ -30,31 +32,31 @@ pub struct Cache {
 /// One tool with one content, installed or not.
 #[derive(Clone, Debug)]
 pub struct CacheEntry {
-    /// The folder of the tool's entries.
-    tool: PathBuf,
-    /// The names of this entry's folders are this, a dot and a random part.
-    name: String,
-    lock_file: PathBuf,
-    title: String,
-}
-
-/// Its presence in a folder means that the installation is complete.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Receipt {
     pub tool: String,
     pub version: String,
     /// The digest in the lock: of the package for `claude`, of the requirements for LiteLLM.
     pub locked: Sha512,
+    /// The folder of the tool's entries.
+    parent: PathBuf,
+    /// The names of this entry's folders are this, a dot and a random part.
+    name: String,
+}
+
+/// The description of a complete installation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Receipt {
+    pub tool: String,
+    pub version: String,
+    pub locked: Sha512,
     /// The tool's program, relative to the entry's folder.
     pub program: PathBuf,
-    /// The installed program, if it is a single file.
+    /// The program, if it is a single file.
     pub file: Option<InstalledFile>,
     pub installed_at: DateTime<Utc>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InstalledFile {
-    /// Its size in bytes.
     pub bytes: u64,
     pub sha512: Sha512,
 }
@@ -81,15 +83,13 @@ impl Cache {
     pub fn of(environment: &Environment) -> anyhow::Result<Self> {
         let caches = || {
             environment
-                .get(env::XDG_CACHE_HOME)
-                .map(PathBuf::from)
+                .path(env::XDG_CACHE_HOME)
                 // The XDG base directory specification: ignore a relative path.
                 .filter(|path| path.is_absolute())
                 .or_else(|| Some(environment.home()?.join(".cache")))
         };
         environment
-            .get(env::COMPAT_CACHE_DIR)
-            .map(PathBuf::from)
+            .path(env::COMPAT_CACHE_DIR)
             .or_else(|| Some(caches()?.join("compat-matrix")))
             .and_then(|root| std::path::absolute(root).ok())
             .map(Self::at)
@@ -100,14 +100,14 @@ impl Cache {
         &self.root
     }
 
-    /// The entry of `tool` at `version` with the content that `digest` identifies.
-    pub fn entry(&self, tool: &str, version: &str, flavour: &str, digest: &Sha512) -> CacheEntry {
-        let name = format!("{version}-{flavour}-{}", digest.short());
+    /// The entry of `tool` at `version` with the content that `locked` identifies.
+    pub fn entry(&self, tool: &str, version: &str, platform: Platform, locked: Sha512) -> CacheEntry {
         CacheEntry {
-            tool: self.root.join(tool),
-            lock_file: self.lock_file(tool, &name),
-            name,
-            title: format!("{tool} {version}"),
+            tool: tool.to_owned(),
+            version: version.to_owned(),
+            locked,
+            parent: self.root.join(tool),
+            name: format!("{version}-{platform}-{}", locked.short()),
         }
     }
 
@@ -127,12 +127,8 @@ impl Cache {
     pub fn clean(&self, keep: impl Fn(&Path) -> bool) -> anyhow::Result<Vec<PathBuf>> {
         let mut removed = Vec::new();
         for tool in folders(&self.root)? {
-            let name = file_name(&tool);
-            if name.starts_with('.') {
-                continue;
-            }
             for directory in folders(&tool)?.into_iter().filter(|directory| !keep(directory)) {
-                let lock = open_lock(&self.lock_file(&name, &entry_name(&directory)))?;
+                let lock = open_lock(&lock_file(&tool, &entry_name(&directory)))?;
                 if lock.try_lock().is_ok() {
                     remove(&directory)?;
                     removed.push(directory);
@@ -140,10 +136,6 @@ impl Cache {
             }
         }
         Ok(removed)
-    }
-
-    fn lock_file(&self, tool: &str, entry: &str) -> PathBuf {
-        self.root.join(LOCKS).join(format!("{tool}-{entry}"))
     }
 }
 
@@ -154,15 +146,16 @@ impl CacheEntry {
 
     /// Whether `directory` is a folder of this entry.
     pub fn owns(&self, directory: &Path) -> bool {
-        directory.parent() == Some(&self.tool) && entry_name(directory) == self.name
+        directory.parent() == Some(&self.parent) && entry_name(directory) == self.name
     }
 
-    /// Returns the installation. If there is none, `install` makes it in the empty folder that it gets; waits while another
-    /// process installs it. A failed installation leaves no folder.
+    /// Returns the installation, and waits while another process installs it. If there is none, `install` fills an empty
+    /// folder; it returns the program's path in it and the program, if that is a single file. A failed installation leaves
+    /// no folder.
     pub async fn ensure(
         &self,
         progress: &dyn ProgressSink,
-        install: impl AsyncFnOnce(&Path) -> anyhow::Result<Receipt>,
+        install: impl AsyncFnOnce(&Path) -> anyhow::Result<(PathBuf, Option<InstalledFile>)>,
     ) -> anyhow::Result<Installed> {
         if let Some(installed) = self.installed() {
             return Ok(installed);
@@ -176,8 +169,8 @@ impl CacheEntry {
             let _ = remove(&left_over);
         }
         let directory = self.make_folder()?;
-        let receipt = install(&directory).await;
-        let finished = receipt.and_then(|receipt| Installed::finish(&directory, receipt));
+        let installed = install(&directory).await;
+        let finished = installed.and_then(|(program, file)| self.finish(&directory, program, file));
         if finished.is_err() {
             // The folder has no receipt, so the next call removes what this one cannot.
             let _ = remove(&directory);
@@ -188,30 +181,55 @@ impl CacheEntry {
     /// The entry's folders, complete or not.
     fn folders(&self) -> Vec<PathBuf> {
         // An unreadable folder has no usable entries.
-        let mut found = folders(&self.tool).unwrap_or_default();
+        let mut found = folders(&self.parent).unwrap_or_default();
         found.retain(|folder| self.owns(folder));
         found
     }
 
     fn make_folder(&self) -> anyhow::Result<PathBuf> {
-        std::fs::create_dir_all(&self.tool).map_err(failed("create the folder", &self.tool))?;
+        std::fs::create_dir_all(&self.parent).map_err(failed("create the folder", &self.parent))?;
         tempfile::Builder::new()
             .prefix(&format!("{}.", self.name))
             .permissions(Permissions::from_mode(0o755))
-            .tempdir_in(&self.tool)
+            .tempdir_in(&self.parent)
             .map(tempfile::TempDir::keep)
-            .map_err(failed("create a folder in", &self.tool))
+            .map_err(failed("create a folder in", &self.parent))
+    }
+
+    /// Writes the receipt, which makes the installation complete.
+    fn finish(
+        &self,
+        directory: &Path,
+        program: PathBuf,
+        file: Option<InstalledFile>,
+    ) -> anyhow::Result<Installed> {
+        let receipt = Receipt {
+            tool: self.tool.clone(),
+            version: self.version.clone(),
+            locked: self.locked,
+            program,
+            file,
+            installed_at: Utc::now(),
+        };
+        let path = directory.join(RECEIPT);
+        atomic_write::write(&path, &json::write(&receipt)).map_err(failed("write", &path))?;
+        Ok(Installed {
+            directory: directory.to_owned(),
+            receipt,
+        })
     }
 
     async fn lock(&self, progress: &dyn ProgressSink) -> anyhow::Result<File> {
-        let failed = || failed("lock", &self.lock_file);
-        let mut file = open_lock(&self.lock_file)?;
+        let path = lock_file(&self.parent, &self.name);
+        let failed = || failed("lock", &path);
+        let mut file = open_lock(&path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::Error(error)) => return Err(failed()(error)),
             Err(TryLockError::WouldBlock) => {
                 let holder = read_holder(&mut file);
-                progress.note(&format!("waiting for {holder}, which installs {}", self.title));
+                let (tool, version) = (&self.tool, &self.version);
+                progress.note(&format!("waiting for {holder}, which installs {tool} {version}"));
                 file = tokio::task::spawn_blocking(move || file.lock().map(|()| file))
                     .await?
                     .map_err(failed())?;
@@ -230,17 +248,6 @@ impl Installed {
     /// The sum of its files' sizes in bytes.
     pub fn size(&self) -> u64 {
         size_of(&self.directory)
-    }
-
-    /// Writes the receipt, which makes the installation complete.
-    fn finish(directory: &Path, receipt: Receipt) -> anyhow::Result<Self> {
-        let path = directory.join(RECEIPT);
-        let text = serde_json::to_string_pretty(&receipt).expect("a receipt is JSON");
-        atomic_write::write(&path, &text).map_err(failed("write", &path))?;
-        Ok(Self {
-            directory: directory.to_owned(),
-            receipt,
-        })
     }
 
     /// Reads the receipt in `directory` and checks that the program is there in its full size.
@@ -273,14 +280,14 @@ fn with_advice(error: &io::Error) -> String {
 
 /// The name of the entry that a folder belongs to.
 fn entry_name(directory: &Path) -> String {
-    let name = file_name(directory);
-    name.rsplit_once('.')
-        .map_or(name.clone(), |(entry, _)| entry.to_owned())
+    let name = directory.file_stem().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
-fn file_name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
+/// The lock file of an entry in the folder `tool`.
+fn lock_file(tool: &Path, entry: &str) -> PathBuf {
+    let name = tool.file_name().unwrap_or_default().to_string_lossy();
+    tool.with_file_name(LOCKS).join(format!("{name}-{entry}"))
 }
 
 fn folders(parent: &Path) -> anyhow::Result<Vec<PathBuf>> {
@@ -317,10 +324,9 @@ fn open_lock(path: &Path) -> anyhow::Result<File> {
 }
 
 fn read_holder(file: &mut File) -> String {
-    let mut holder = String::new();
-    match file.read_to_string(&mut holder) {
-        Ok(_) if !holder.trim().is_empty() => holder.trim().to_owned(),
-        _ => "another process".to_owned(),
+    match io::read_to_string(file).as_deref().map(str::trim) {
+        Ok("") | Err(_) => "another process".to_owned(),
+        Ok(holder) => holder.to_owned(),
     }
 }
 

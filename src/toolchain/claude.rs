@@ -3,21 +3,19 @@
 //! This needs neither Node nor an install script. Nothing is unpacked before its digest matches the lock.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, Read};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use chrono::Utc;
+use anyhow::{Context as _, anyhow, bail};
 use flate2::bufread::GzDecoder;
 
-use super::cache::{self, CacheEntry, InstalledFile, Receipt};
+use super::cache::{self, CacheEntry, InstalledFile};
 use super::lock::ClaudePin;
 use super::npm::Registry;
 use super::platform::Platform;
 use super::{Installer, ToolEnvironment, stamp};
-use crate::digest::{Hasher, Sha512};
 use crate::env;
 use crate::process::{self, Launch, ProcessTag};
 use crate::progress::Work;
@@ -25,19 +23,18 @@ use crate::progress::Work;
 /// The name of the tool in the cache, and of its binary in the package.
 pub const TOOL: &str = "claude";
 
-/// The cache's entry of `pin` on this machine, installed or not.
-pub fn entry(installer: &Installer, pin: &ClaudePin) -> anyhow::Result<CacheEntry> {
-    let platform = Platform::current()?;
-    let digest = pin.digest(platform)?;
-    let cache = &installer.cache;
-    Ok(cache.entry(TOOL, &pin.version, platform.as_str(), &digest))
-}
-
 impl Installer<'_> {
+    /// The cache's entry of `pin` on this machine, installed or not.
+    pub fn claude_entry(&self, pin: &ClaudePin) -> anyhow::Result<CacheEntry> {
+        let platform = Platform::current()?;
+        let digest = pin.digest(platform)?;
+        Ok(self.cache.entry(TOOL, &pin.version, platform, digest))
+    }
+
     /// Installs the `claude` of `pin` if it is missing, and returns its path. Needs the network only to install.
     pub async fn ensure_claude(&self, pin: &ClaudePin) -> anyhow::Result<PathBuf> {
-        let install = async |directory: &Path| install(self, pin, directory).await;
-        let installed = entry(self, pin)?.ensure(self.progress, install).await?;
+        let install = async |directory: &Path| self.install_claude(pin, directory).await;
+        let installed = self.claude_entry(pin)?.ensure(self.progress, install).await?;
         let program = installed.program();
         let checked = tokio::task::spawn_blocking(move || stamp::check(&installed)).await?;
         checked.with_context(|| {
@@ -48,6 +45,49 @@ impl Installer<'_> {
             )
         })?;
         Ok(program)
+    }
+
+    async fn install_claude(
+        &self,
+        pin: &ClaudePin,
+        directory: &Path,
+    ) -> anyhow::Result<(PathBuf, Option<InstalledFile>)> {
+        let archive = directory.join("package.tgz");
+        self.download_claude(pin, &archive).await?;
+
+        let _work = Work::begin(self.progress, format!("unpacking claude {}", pin.version));
+        let program = directory.join(TOOL);
+        let file = tokio::task::spawn_blocking(move || unpack(&archive, &program))
+            .await?
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::StorageFull => cache::failed("write", directory)(error),
+                _ => anyhow!("cannot unpack the package of `claude` {}: {error}", pin.version),
+            })?;
+        Ok((PathBuf::from(TOOL), Some(file)))
+    }
+
+    async fn download_claude(&self, pin: &ClaudePin, archive: &Path) -> anyhow::Result<()> {
+        let (version, platform) = (&pin.version, Platform::current()?);
+        let fetch = async || {
+            let registry = Registry::find(&self.tools).await?;
+            let package = registry.version(&platform.package(), version).await?;
+            let work = Work::begin(self.progress, format!("claude {version} for {platform}"));
+            let advance = |done, total| work.advance(done, total);
+            registry.download(&package, archive, &advance).await
+        };
+        let (actual, address) = fetch()
+            .await
+            .with_context(|| format!("cannot install `claude` {version}"))?;
+        let expected = pin.digest(platform)?;
+        if actual == expected {
+            return Ok(());
+        }
+        std::fs::remove_file(archive).map_err(cache::failed("remove", archive))?;
+        bail!(
+            "the downloaded file for `claude` {version} is not the pinned one\n  file:     {address}\n  expected: \
+             {expected}\n  actual:   {actual}\nthe file was deleted and not unpacked; if this happens again, something \
+             between this machine and the registry changes files"
+        )
     }
 }
 
@@ -78,70 +118,16 @@ async fn printed_version(path: &Path, tools: &ToolEnvironment) -> anyhow::Result
     Ok(word.to_owned())
 }
 
-async fn install(installer: &Installer<'_>, pin: &ClaudePin, directory: &Path) -> anyhow::Result<Receipt> {
-    let platform = Platform::current()?;
-    let locked = pin.digest(platform)?;
-    let archive = directory.join("package.tgz");
-    download(installer, pin, platform, locked, &archive).await?;
-
-    let _work = Work::begin(installer.progress, format!("unpacking claude {}", pin.version));
-    let program = directory.join(TOOL);
-    let file = tokio::task::spawn_blocking(move || unpack(&archive, &program))
-        .await?
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::StorageFull => cache::failed("write", directory)(error),
-            _ => anyhow::anyhow!("cannot unpack the package of `claude` {}: {error}", pin.version),
-        })?;
-    Ok(Receipt {
-        tool: TOOL.to_owned(),
-        version: pin.version.clone(),
-        locked,
-        program: PathBuf::from(TOOL),
-        file: Some(file),
-        installed_at: Utc::now(),
-    })
-}
-
-async fn download(
-    installer: &Installer<'_>,
-    pin: &ClaudePin,
-    platform: Platform,
-    expected: Sha512,
-    archive: &Path,
-) -> anyhow::Result<()> {
-    let version = &pin.version;
-    let fetch = async || {
-        let registry = Registry::find(&installer.tools).await?;
-        let package = registry.version(&platform.package(), version).await?;
-        let work = Work::begin(installer.progress, format!("claude {version} for {platform}"));
-        registry
-            .download(&package, archive, &|done, total| work.advance(done, total))
-            .await
-    };
-    let (actual, address) = fetch()
-        .await
-        .with_context(|| format!("cannot install `claude` {version}"))?;
-    if actual == expected {
-        return Ok(());
-    }
-    std::fs::remove_file(archive).map_err(cache::failed("remove", archive))?;
-    bail!(
-        "the downloaded file for `claude` {version} is not the pinned one\n  file:     {address}\n  expected: {expected}\n  \
-         actual:   {actual}\nthe file was deleted and not unpacked; if this happens again, something between this machine and \
-         the registry changes files"
-    )
-}
-
 /// Unpacks `package/claude` from the archive, makes it executable, and deletes the archive.
 fn unpack(archive: &Path, program: &Path) -> io::Result<InstalledFile> {
     let wanted = Path::new("package").join(TOOL);
     let reader = BufReader::with_capacity(1 << 20, File::open(archive)?);
     let mut package = tar::Archive::new(GzDecoder::new(reader));
     for entry in package.entries()? {
-        let mut entry = entry?;
+        let entry = entry?;
         if entry.header().entry_type().is_file() && entry.path()? == wanted {
             let partial = program.with_extension("partial");
-            let file = write_executable(&mut entry, &partial)?;
+            let file = write_executable(entry, &partial)?;
             std::fs::rename(&partial, program)?;
             std::fs::remove_file(archive)?;
             return Ok(file);
@@ -153,26 +139,14 @@ fn unpack(archive: &Path, program: &Path) -> io::Result<InstalledFile> {
     ))
 }
 
-fn write_executable(source: &mut impl Read, path: &Path) -> io::Result<InstalledFile> {
+fn write_executable(source: impl Read, path: &Path) -> io::Result<InstalledFile> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o755);
-    let mut output = BufWriter::new(options.open(path)?);
-    let mut hasher = Hasher::default();
-    let mut buffer = vec![0; 1 << 18];
-    let mut bytes = 0;
-    loop {
-        let count = source.read(&mut buffer)?;
-        if count == 0 {
-            break;
-        }
-        hasher.update(&buffer[..count]);
-        output.write_all(&buffer[..count])?;
-        bytes += count as u64;
-    }
-    let file = output.into_inner().map_err(io::IntoInnerError::into_error)?;
+    let mut file = options.open(path)?;
+    let bytes = io::copy(&mut BufReader::with_capacity(1 << 18, source), &mut file)?;
     file.sync_all()?;
     Ok(InstalledFile {
         bytes,
-        sha512: hasher.finish(),
+        sha512: stamp::digest_of(path)?,
     })
 }

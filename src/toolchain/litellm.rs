@@ -6,14 +6,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use chrono::Utc;
 
 use super::Installer;
-use super::cache::{self, CacheEntry, Installed, Receipt};
+use super::cache::{self, CacheEntry};
 use super::lock::PythonPin;
 use super::platform::Platform;
 use super::python::{self, Python};
 use crate::env;
+use crate::process::Launch;
 use crate::progress::Work;
 
 /// The name of the tool in the cache.
@@ -21,114 +21,102 @@ pub const TOOL: &str = "litellm";
 /// The name of its installer in the cache.
 pub const UV_TOOL: &str = "uv";
 
-/// The cache's entry of `pin` on this machine.
-pub fn entry(installer: &Installer, tool: &str, pin: &PythonPin) -> anyhow::Result<CacheEntry> {
-    let platform = Platform::current()?;
-    let cache = &installer.cache;
-    Ok(cache.entry(tool, &pin.version, platform.as_str(), &pin.digest()))
-}
-
 impl Installer<'_> {
-    /// Installs the LiteLLM of `pin` if it is missing, and returns its path. Needs the network only to install. The pinned `uv` is installed only if
-    /// LiteLLM has to be installed and there is no `uv` on the PATH.
+    /// The cache's entry of `pin` on this machine, installed or not.
+    pub fn python_entry(&self, tool: &str, pin: &PythonPin) -> anyhow::Result<CacheEntry> {
+        let platform = Platform::current()?;
+        Ok(self.cache.entry(tool, &pin.version, platform, pin.digest()))
+    }
+
+    /// Installs the LiteLLM of `pin` if it is missing, and returns its path. Needs the network only to install. The pinned
+    /// `uv` is installed only if LiteLLM has to be installed and there is no `uv` on the PATH.
     pub async fn ensure_litellm(&self, pin: &PythonPin, uv: &PythonPin) -> anyhow::Result<PathBuf> {
-        let install = async |directory: &Path| install(self, pin, uv, directory).await;
-        Ok(ensure(self, TOOL, pin, install).await?.program())
-    }
-}
-
-/// The `uv` on the PATH, else the pinned one, which is installed if it is missing.
-pub async fn ensure_uv(
-    installer: &Installer<'_>,
-    python: &Python,
-    pin: &PythonPin,
-) -> anyhow::Result<PathBuf> {
-    if let Some(program) = installer.tools.environment.find_program("uv") {
-        return Ok(program);
-    }
-    let install = async |directory: &Path| install_uv(installer, python, pin, directory).await;
-    Ok(ensure(installer, UV_TOOL, pin, install).await?.program())
-}
-
-async fn ensure(
-    installer: &Installer<'_>,
-    tool: &str,
-    pin: &PythonPin,
-    install: impl AsyncFnOnce(&Path) -> anyhow::Result<()>,
-) -> anyhow::Result<Installed> {
-    let install = async |directory: &Path| {
-        install(directory)
-            .await
-            .with_context(|| format!("cannot install {} {}", pin.package, pin.version))?;
-        Ok(Receipt {
-            tool: tool.to_owned(),
-            version: pin.version.clone(),
-            locked: pin.digest(),
-            program: python::program("".as_ref(), tool),
-            file: None,
-            installed_at: Utc::now(),
+        self.ensure_python(TOOL, pin, async |directory| {
+            self.install_litellm(pin, uv, directory).await
         })
-    };
-    entry(installer, tool, pin)?
-        .ensure(installer.progress, install)
         .await
+    }
+
+    async fn ensure_python(
+        &self,
+        tool: &str,
+        pin: &PythonPin,
+        install: impl AsyncFnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<PathBuf> {
+        let install = async |directory: &Path| {
+            install(directory)
+                .await
+                .with_context(|| format!("cannot install {} {}", pin.package, pin.version))?;
+            Ok((python::program("".as_ref(), tool), None))
+        };
+        let entry = self.python_entry(tool, pin)?;
+        Ok(entry.ensure(self.progress, install).await?.program())
+    }
+
+    async fn install_litellm(&self, pin: &PythonPin, uv: &PythonPin, directory: &Path) -> anyhow::Result<()> {
+        let uv = self.uv(uv).await?;
+        let python = &uv.python;
+        let (package, version) = (&pin.package, &pin.version);
+        let label = format!("installing {package} {version} for Python {}", python.version);
+        let _work = Work::begin(self.progress, label);
+        let make = uv
+            .launch(directory)
+            .arguments(["venv", "--allow-existing", "--python"])
+            .arguments([&python.program, directory]);
+        python::run(make, "uv venv").await?;
+        // Wheels only: building a source distribution runs code that no hash covers.
+        let fill = uv
+            .launch(directory)
+            .arguments(["pip", "install", "--require-hashes", "--no-build", "--python"])
+            .arguments([python::program(directory, "python")])
+            .arguments(["--requirements"])
+            .arguments([write_requirements(directory, pin)?]);
+        python::run(fill, "uv pip install").await.map(drop)
+    }
+
+    /// The `uv` on the PATH, else the pinned one, which is installed if it is missing.
+    pub(super) async fn uv(&self, pin: &PythonPin) -> anyhow::Result<Uv> {
+        let tools = &self.tools;
+        let python = python::find(tools).await?;
+        let program = match tools.environment.find_program("uv") {
+            Some(program) => program,
+            None => {
+                let install = async |directory: &Path| self.install_uv(&python, pin, directory).await;
+                self.ensure_python(UV_TOOL, pin, install).await?
+            }
+        };
+        let environment = python::environment_for_uv(&python, tools).await;
+        Ok(Uv {
+            launch: tools.launch(program).environment(environment.iter()),
+            python,
+        })
+    }
+
+    async fn install_uv(&self, python: &Python, pin: &PythonPin, directory: &Path) -> anyhow::Result<()> {
+        let _work = Work::begin(self.progress, format!("installing uv {}", pin.version));
+        let interpreter = python::make_venv(python, directory, &self.tools).await?;
+        let pip = self
+            .tools
+            .launch(interpreter)
+            .environment([(env::PIP_DISABLE_PIP_VERSION_CHECK, "1")])
+            .arguments(["-m", "pip", "install", "--require-hashes"])
+            .arguments(["--only-binary", ":all:", "--requirement"])
+            .arguments([write_requirements(directory, pin)?]);
+        python::run(pip, "pip install uv").await.map(drop)
+    }
 }
 
-async fn install(
-    installer: &Installer<'_>,
-    pin: &PythonPin,
-    uv: &PythonPin,
-    directory: &Path,
-) -> anyhow::Result<()> {
-    let tools = &installer.tools;
-    let python = python::find(tools).await?;
-    let uv = ensure_uv(installer, &python, uv).await?;
-    let environment = python::environment_for_uv(&python, tools).await;
-    let _work = Work::begin(
-        installer.progress,
-        format!(
-            "installing {} {} for Python {}",
-            pin.package, pin.version, python.version
-        ),
-    );
-    // In the new folder uv finds no project's configuration.
-    let uv = || {
-        tools
-            .launch(&uv)
-            .environment(environment.iter())
-            .directory(directory)
-    };
-    let make = uv()
-        .arguments(["venv", "--allow-existing", "--python"])
-        .arguments([&python.program, directory]);
-    python::run(make, "uv venv").await?;
-    // Wheels only: building a source distribution runs code that no hash covers.
-    let fill = uv()
-        .arguments(["pip", "install", "--require-hashes", "--no-build", "--python"])
-        .arguments([python::program(directory, "python")])
-        .arguments(["--requirements"])
-        .arguments([write_requirements(directory, pin)?]);
-    python::run(fill, "uv pip install").await?;
-    Ok(())
+/// `uv`, with the Python that it installs for.
+pub(super) struct Uv {
+    pub(super) python: Python,
+    launch: Launch,
 }
 
-async fn install_uv(
-    installer: &Installer<'_>,
-    python: &Python,
-    pin: &PythonPin,
-    directory: &Path,
-) -> anyhow::Result<()> {
-    let _work = Work::begin(installer.progress, format!("installing uv {}", pin.version));
-    let interpreter = python::make_venv(python, directory, &installer.tools).await?;
-    let pip = installer
-        .tools
-        .launch(interpreter)
-        .environment([(env::PIP_DISABLE_PIP_VERSION_CHECK, "1")])
-        .arguments(["-m", "pip", "install", "--require-hashes"])
-        .arguments(["--only-binary", ":all:", "--requirement"])
-        .arguments([write_requirements(directory, pin)?]);
-    python::run(pip, "pip install uv").await?;
-    Ok(())
+impl Uv {
+    /// Prepares a call in `directory`, which must not have a project's configuration.
+    pub(super) fn launch(&self, directory: &Path) -> Launch {
+        self.launch.clone().directory(directory)
+    }
 }
 
 fn write_requirements(directory: &Path, pin: &PythonPin) -> anyhow::Result<PathBuf> {

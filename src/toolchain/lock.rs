@@ -1,18 +1,21 @@
 //! The committed lock: exact `claude` and LiteLLM, by version and digest.
 //!
-//! The folder `toolchain/` has one file for each tool: `claude.json` (version and SHA-512 per platform), `litellm.txt` and
-//! `uv.txt` (hashed requirements, generated from the `.in` files beside them). No file names a registry. This module reads
-//! and writes; it sends no request.
+//! The folder `toolchain/` has one file for each tool. `claude.json` has the version and each platform's SHA-512.
+//! `litellm.txt` and `uv.txt` are hashed requirements, generated from the `.in` files beside them. No file names a registry.
+//! This module reads and writes; it sends no request.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use anyhow::{Context as _, bail};
+use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::platform::Platform;
 use crate::digest::Sha512;
 use crate::files::atomic_write;
+use crate::results::json;
 
 /// The folder of the lock, in the project's root.
 pub const FOLDER: &str = "toolchain";
@@ -71,8 +74,7 @@ impl ClaudePin {
     }
 
     pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        let text = serde_json::to_string_pretty(self).expect("strings are JSON") + "\n";
-        write(&folder.join(CLAUDE_FILE), &text)
+        write(&folder.join(CLAUDE_FILE), &json::write(self))
     }
 
     fn read(file: &Path) -> anyhow::Result<Self> {
@@ -128,24 +130,15 @@ pub fn pins(requirements: &str) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// The first requirement without a hash; a requirement ends at the first line without a trailing backslash.
+/// The first line of the first requirement without a hash. A backslash at the end of a line continues a requirement.
 fn first_without_hash(requirements: &str) -> Option<&str> {
-    let mut lines = requirements.lines();
-    while let Some(line) = lines.next() {
-        if line.trim().is_empty() || line.trim_start().starts_with('#') {
-            continue;
-        }
-        let mut hashed = line.contains("--hash=");
-        let mut continued = line.ends_with('\\');
-        while continued && let Some(next) = lines.next() {
-            hashed |= next.contains("--hash=");
-            continued = next.ends_with('\\');
-        }
-        if !hashed {
-            return Some(line.trim_end_matches(['\\', ' ']));
-        }
-    }
-    None
+    static REQUIREMENT: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"(?m)^\s*[^\s#](?:\\\n|.)*$").expect("the pattern is valid"));
+    REQUIREMENT
+        .find_iter(requirements)
+        .find(|requirement| !requirement.as_str().contains("--hash="))
+        .and_then(|requirement| requirement.as_str().trim().lines().next())
+        .map(|line| line.trim_end_matches(['\\', ' ']))
 }
 
 /// Reads a file of the lock.

@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{StatusCode, Url};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
+use reqwest::{Method, Request, StatusCode, Url};
 use serde::Deserialize;
 
 use super::{ToolEnvironment, cache, npmrc};
 use crate::digest::Sha512;
 use crate::env::{self, Environment};
-use crate::http::{Client, FetchError, HttpRequest, RequestError, redacted};
+use crate::http::{Client, FetchError, RequestError, parse_url, redacted};
 use crate::process;
 use crate::text::listed;
 
@@ -65,25 +65,18 @@ pub struct Distribution {
 impl Settings {
     /// The settings of an npm client that runs in `directory` with `environment`.
     pub fn read(environment: &Environment, directory: &Path) -> Self {
-        let variables = from_variables(environment);
-        let file = |path: Option<PathBuf>| match path.map(std::fs::read_to_string) {
-            Some(Ok(text)) => npmrc::parse(&text, environment),
-            _ => BTreeMap::new(),
+        let file = |path: Option<PathBuf>| {
+            let text = path.and_then(|path| std::fs::read_to_string(path).ok());
+            npmrc::parse(&text.unwrap_or_default(), environment)
         };
-        let user = variables
-            .get("userconfig")
-            .map(PathBuf::from)
-            .or_else(|| Some(environment.home()?.join(".npmrc")));
+        let path = |layer: &BTreeMap<String, String>, key: &str| layer.get(key).map(PathBuf::from);
+        let variables = from_variables(environment);
+        let user = path(&variables, "userconfig").or_else(|| Some(environment.home()?.join(".npmrc")));
         let user = file(user);
-        let prefix = variables
-            .get("prefix")
-            .or_else(|| user.get("prefix"))
-            .map(PathBuf::from)
+        let prefix = path(&variables, "prefix")
+            .or_else(|| path(&user, "prefix"))
             .or_else(|| Some(environment.find_program("npm")?.parent()?.parent()?.to_owned()));
-        let global = variables
-            .get("globalconfig")
-            .map(PathBuf::from)
-            .or_else(|| Some(prefix?.join("etc/npmrc")));
+        let global = path(&variables, "globalconfig").or_else(|| Some(prefix?.join("etc/npmrc")));
         let project = file(Some(directory.join(".npmrc")));
         Self {
             layers: vec![variables, project, user, file(global)],
@@ -179,14 +172,13 @@ impl Registry {
             error => with_hint(error),
         };
         let download = async |url: &Url| {
-            let request = self.request(url.clone());
-            let digest = self.client.download(&request, file, advance).await?;
-            Ok((digest, redacted(url)))
+            let downloaded = self.client.download(&self.request(url), file, advance).await;
+            downloaded.map(|digest| (digest, redacted(url)))
         };
         if let Some(mirrored) = self.mirrored(&published) {
             match download(&mirrored).await {
                 // The registry stores its files elsewhere, at the published address.
-                Err(error) if is_refusal(&error) => {}
+                Err(error) if error.status().is_some_and(|status| status.is_client_error()) => {}
                 downloaded => return downloaded.map_err(failed),
             }
         }
@@ -194,15 +186,15 @@ impl Registry {
     }
 
     async fn metadata(&self, name: &str, accept: &'static str) -> anyhow::Result<Package> {
-        let mut request = self.request(self.below(&name.replace('/', "%2f")));
-        request.headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        let response = self.client.get(&request).await.map_err(with_hint)?;
-        response.json().with_context(|| {
-            format!(
-                "the response of `{}` is not a package's metadata",
-                redacted(&request.url)
-            )
-        })
+        let url = self.below(&name.replace('/', "%2f"));
+        let mut request = self.request(&url);
+        request
+            .headers_mut()
+            .insert(ACCEPT, HeaderValue::from_static(accept));
+        let response = self.client.send(&request).await.map_err(with_hint)?;
+        response
+            .json()
+            .with_context(|| format!("the response of `{}` is not a package's metadata", redacted(&url)))
     }
 
     /// A tarball's address at the configured registry, if it was published for another host. A mirror may pass on metadata
@@ -217,21 +209,19 @@ impl Registry {
         url
     }
 
-    fn request(&self, url: Url) -> HttpRequest {
-        let authorization = self.settings.authorization(&url);
-        let headers = authorization.map(|value| (AUTHORIZATION, value));
-        HttpRequest {
-            url,
-            headers: HeaderMap::from_iter(headers),
-        }
+    fn request(&self, url: &Url) -> Request {
+        let mut request = Request::new(Method::GET, url.clone());
+        let authorization = self.settings.authorization(url);
+        request
+            .headers_mut()
+            .extend(authorization.map(|value| (AUTHORIZATION, value)));
+        request
     }
 }
 
 fn http_url(address: &str, origin: &str) -> anyhow::Result<Url> {
-    Url::parse(address)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https"))
-        // The address may hold a password, so it is not shown.
+    parse_url(address)
+        // The address may hold a password, so the error does not show it.
         .with_context(|| format!("the registry's address in {origin} is not an `http` or `https` URL"))
 }
 
@@ -295,10 +285,6 @@ fn deprecation<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Opti
         serde_json::Value::Bool(true) => Some("deprecated".to_owned()),
         _ => None,
     })
-}
-
-fn is_refusal(error: &FetchError) -> bool {
-    error.status().is_some_and(|status| status.is_client_error())
 }
 
 fn with_hint(error: FetchError) -> anyhow::Error {

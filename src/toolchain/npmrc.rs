@@ -1,7 +1,7 @@
 //! The npm client's configuration files, `.npmrc`.
 //!
-//! Pure. The format is that of npm's documentation of `npmrc`: `key = value` lines, comments after `;` or `#`. `${NAME}` is
-//! replaced by the variable's value; an unset `${NAME?}` is replaced by nothing.
+//! Pure. npm documents the format (`npm help npmrc`): `key = value` lines, comments after `;` or `#`. The variable's value
+//! replaces `${NAME}`; `${NAME?}` may be unset.
 #![warn(clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use crate::env::Environment;
 static VARIABLE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(\\*)\$\{([^${}?]+)(\??)\}").expect("the pattern is valid"));
 
-/// The settings of one file; of two lines with the same key the last one counts.
+/// The settings of one file. If two lines have the same key, the last one counts.
 pub fn parse(text: &str, environment: &Environment) -> BTreeMap<String, String> {
     text.lines()
         .map(str::trim)
@@ -29,7 +29,7 @@ pub fn parse(text: &str, environment: &Environment) -> BTreeMap<String, String> 
         .collect()
 }
 
-fn unquote(text: &str) -> &str {
+pub(super) fn unquote(text: &str) -> &str {
     ['"', '\'']
         .into_iter()
         .find_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote))

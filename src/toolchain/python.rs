@@ -1,20 +1,23 @@
 //! The Python of this machine, and its installers.
 //!
-//! The package index comes from the configuration of pip and uv. uv does not read pip's settings, so they are translated
-//! where uv has none.
+//! The package index comes from the configuration of pip and uv. uv does not read pip's settings, so uv gets them as
+//! variables, unless it has a setting of its own.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
+use regex::Regex;
+use semver::Version;
 
-use super::ToolEnvironment;
+use super::{ToolEnvironment, npmrc};
 use crate::env::{self, Environment};
 use crate::process::{self, Launch, ProgramOutput};
 
 /// The oldest Python for LiteLLM (`Requires-Python: >=3.10` in its metadata).
-const OLDEST: semver::Version = semver::Version::new(3, 10, 0);
+const OLDEST: Version = Version::new(3, 10, 0);
 
 /// The names to look for, in order.
 const NAMES: [&str; 7] = [
@@ -34,7 +37,7 @@ const LONGEST_INSTALLATION: Duration = Duration::from_secs(20 * 60);
 #[derive(Clone, Debug)]
 pub struct Python {
     pub program: PathBuf,
-    pub version: String,
+    pub version: Version,
 }
 
 /// The first Python on the PATH that is recent enough.
@@ -47,7 +50,7 @@ pub async fn find(tools: &ToolEnvironment) -> anyhow::Result<Python> {
         let Some(version) = version_of(&program, tools).await else {
             continue;
         };
-        if is_recent(&version) {
+        if version >= OLDEST {
             return Ok(Python { program, version });
         }
         too_old.push(format!("`{name}` {version}"));
@@ -70,12 +73,10 @@ pub async fn make_venv(
         .launch(&python.program)
         .arguments(["-m", "venv"])
         .arguments([directory]);
-    match run(launch, "python3 -m venv").await {
-        Ok(_) => Ok(program(directory, "python")),
-        Err(error) => bail!(
-            "{error:#}\nhint: Debian and Ubuntu need the package `python3-venv`; with `uv` on the PATH it is not needed"
-        ),
-    }
+    run(launch, "python3 -m venv").await.map_err(|error| {
+        anyhow!("{error:#}\nhint: Debian and Ubuntu need the package `python3-venv`; with `uv` on the PATH it is not needed")
+    })?;
+    Ok(program(directory, "python"))
 }
 
 /// Runs an installer to its end; errors call it `what`.
@@ -120,14 +121,11 @@ pub async fn environment_for_uv(python: &Python, tools: &ToolEnvironment) -> Env
 fn pip_settings(listing: &str) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
     for section in ["global", "install", ":env:"] {
-        for line in listing.lines() {
-            let Some((name, value)) = line.split_once('=') else {
-                continue;
-            };
-            if let Some(key) = name.strip_prefix(section).and_then(|rest| rest.strip_prefix('.')) {
-                settings.insert(key.to_owned(), unquoted(value));
-            }
-        }
+        settings.extend(listing.lines().filter_map(|line| {
+            let (name, value) = line.split_once('=')?;
+            let key = name.strip_prefix(section)?.strip_prefix('.')?;
+            Some((key.to_owned(), unquoted(value)))
+        }));
     }
     settings
 }
@@ -135,23 +133,14 @@ fn pip_settings(listing: &str) -> BTreeMap<String, String> {
 fn pip_variables(environment: &Environment) -> BTreeMap<String, String> {
     environment
         .iter()
-        .filter_map(|(name, value)| {
-            let key = name
-                .strip_prefix(env::PIP_PREFIX)?
-                .to_ascii_lowercase()
-                .replace('_', "-");
-            Some((key, value.to_owned()))
-        })
+        .filter_map(|(name, value)| Some((name.strip_prefix(env::PIP_PREFIX)?, value)))
+        .map(|(name, value)| (name.to_ascii_lowercase().replace('_', "-"), value.to_owned()))
         .collect()
 }
 
 /// A string as Python's `repr` writes it.
 fn unquoted(text: &str) -> String {
-    let text = text.trim();
-    ['\'', '"']
-        .into_iter()
-        .find_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote))
-        .unwrap_or(text)
+    npmrc::unquote(text.trim())
         .replace("\\n", "\n")
         .replace("\\'", "'")
         .replace("\\\\", "\\")
@@ -205,45 +194,35 @@ fn is_true(value: &str) -> bool {
     )
 }
 
-async fn version_of(program: &Path, tools: &ToolEnvironment) -> Option<String> {
+async fn version_of(program: &Path, tools: &ToolEnvironment) -> Option<Version> {
     let launch = tools
         .launch(program)
         .arguments(["-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"]);
     let output = process::output(&launch, b"", Duration::from_secs(30))
         .await
         .ok()?;
-    let version = output.stdout_text().trim().to_owned();
-    (output.is_success() && !version.is_empty()).then_some(version)
-}
-
-fn is_recent(version: &str) -> bool {
-    version
-        .parse::<semver::Version>()
-        .is_ok_and(|version| version >= OLDEST)
+    let version = output.stdout_text().trim().parse().ok();
+    version.filter(|_| output.is_success())
 }
 
 /// The last lines of a program's output, without the user and password of an address.
 fn last_lines(output: &ProgramOutput) -> String {
-    let said = if output.stderr.trim_ascii().is_empty() {
-        &output.stdout
-    } else {
-        &output.stderr
+    let text = match output.stderr_text() {
+        text if text.trim().is_empty() => output.stdout_text(),
+        text => text,
     };
-    let text = String::from_utf8_lossy(said);
     let lines: Vec<String> = text
         .lines()
         .filter(|line| !line.trim().is_empty())
         .map(without_credentials)
         .collect();
-    match lines[lines.len().saturating_sub(12)..].join("\n  ") {
-        words if words.is_empty() => output.ended.to_string(),
-        words => format!("{}\n  {words}", output.ended),
-    }
+    let last = &lines[lines.len().saturating_sub(12)..];
+    [&[output.ended.to_string()], last].concat().join("\n  ")
 }
 
 fn without_credentials(line: &str) -> String {
-    static CREDENTIALS: std::sync::LazyLock<regex::Regex> =
-        std::sync::LazyLock::new(|| regex::Regex::new(r"://[^/\s@]+@").expect("the pattern is valid"));
+    static CREDENTIALS: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"://[^/\s@]+@").expect("the pattern is valid"));
     CREDENTIALS.replace_all(line, "://***@").into_owned()
 }
 
@@ -319,12 +298,6 @@ mod tests {
     #[test]
     fn without_a_certificate_file_uv_uses_the_platform_s_store() {
         assert_eq!(translated("", &[]), [(env::UV_SYSTEM_CERTS, "true".to_owned())]);
-    }
-
-    #[test]
-    fn versions_compare_by_number() {
-        assert!(is_recent("3.10.0") && is_recent("3.14.1") && is_recent("4.0.0"));
-        assert!(!is_recent("3.9.18") && !is_recent("2.7.18"));
     }
 
     #[test]

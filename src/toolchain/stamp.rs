@@ -1,10 +1,10 @@
-//! Whether an installed file is unchanged. It is read again only if the system says that something touched it.
+//! Whether an installed file is unchanged. It is read again only if its metadata changed.
 //!
-//! A stamp holds the file's metadata. The stamp of the last successful read is kept beside the receipt. It includes the
+//! A stamp holds the file's metadata. The stamp of the last successful read lies beside the receipt. It includes the
 //! system's time of change (`ctime`), which no program can set back.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -76,14 +76,10 @@ pub fn check_digest(installed: &Installed) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn digest_of(path: &Path) -> io::Result<Sha512> {
-    let mut file = File::open(path)?;
+/// The digest of a file's content.
+pub fn digest_of(path: &Path) -> io::Result<Sha512> {
     let mut hasher = Hasher::default();
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hasher.finish()),
-            count => hasher.update(&buffer[..count]),
-        }
-    }
+    let mut content = BufReader::with_capacity(1 << 18, File::open(path)?);
+    io::copy(&mut content, &mut hasher)?;
+    Ok(hasher.finish())
 }

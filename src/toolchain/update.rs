@@ -1,6 +1,6 @@
 //! Makes new pins from the registries' metadata.
 //!
-//! It downloads and installs nothing, and runs nothing but `uv pip compile`. The pins name no registry.
+//! This module downloads and installs no tool. The pins name no registry.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,9 +11,9 @@ use chrono::{DateTime, Utc};
 use super::lock::{ClaudePin, PythonPin, pins};
 use super::npm::Registry;
 use super::platform::Platform;
-use super::{Installer, litellm, python};
-use crate::digest::Sha512;
+use super::{Installer, python};
 use crate::process::ProgramOutput;
+use crate::results::json::timestamp::to_text as time_text;
 
 /// The oldest Python that the requirements are solved for.
 const OLDEST_PYTHON: &str = "3.10";
@@ -22,21 +22,18 @@ const OLDEST_PYTHON: &str = "3.10";
 pub async fn pin_claude(registry: &Registry, version: &str) -> anyhow::Result<ClaudePin> {
     let mut sha512 = BTreeMap::new();
     for platform in Platform::ALL {
-        let digest = digest(registry, &platform.package(), version).await?;
+        let package = platform.package();
+        let metadata = registry.version(&package, version).await?;
+        let digest = metadata.dist.integrity.unwrap_or_default();
+        let digest = digest
+            .parse()
+            .with_context(|| format!("the registry has no SHA-512 for `{package}` {version}"))?;
         sha512.insert(platform.to_string(), digest);
     }
     Ok(ClaudePin {
         version: version.to_owned(),
         sha512,
     })
-}
-
-async fn digest(registry: &Registry, package: &str, version: &str) -> anyhow::Result<Sha512> {
-    let metadata = registry.version(package, version).await?;
-    let integrity = metadata.dist.integrity.unwrap_or_default();
-    integrity
-        .parse()
-        .with_context(|| format!("the registry has no SHA-512 for `{package}` {version}"))
 }
 
 /// The pin of `package` with all dependencies of the requirements in `source`, for every platform and Python. `uv` pins the
@@ -64,22 +61,17 @@ async fn solve(
     source: &str,
     published_by: Option<DateTime<Utc>>,
 ) -> anyhow::Result<ProgramOutput> {
-    let tools = &installer.tools;
-    let python = python::find(tools).await?;
-    let uv = litellm::ensure_uv(installer, &python, uv).await?;
-    let environment = python::environment_for_uv(&python, tools).await;
+    let uv = installer.uv(uv).await?;
     let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
     let input = folder.path().join("requirements.in");
     std::fs::write(&input, source).context("cannot write a temporary file")?;
-    let launch = tools
-        .launch(uv)
-        .environment(environment.iter())
-        .directory(folder.path())
+    let launch = uv
+        .launch(folder.path())
         .arguments(["pip", "compile", "--universal", "--python-version", OLDEST_PYTHON])
         .arguments(["--generate-hashes", "--no-header", "--no-build", "--quiet"])
         .arguments(["--python"])
-        .arguments([&python.program, &input])
-        .arguments(published_by.map(|time| format!("--exclude-newer={}", time.format("%Y-%m-%dT%H:%M:%SZ"))));
+        .arguments([&uv.python.program, &input])
+        .arguments(published_by.map(|time| format!("--exclude-newer={}", time_text(&time))));
     python::run(launch, "uv pip compile").await
 }
 

@@ -4,8 +4,10 @@
 //! each package with the lock.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use anyhow::Context as _;
+use regex::Regex;
 use serde::Deserialize;
 
 use super::cache::Installed;
@@ -66,15 +68,9 @@ fn unpinned(packages: &BTreeMap<String, String>, pin: &PythonPin) -> Vec<String>
 
 /// A package's name in the form in which indexes compare names (Python packaging's "Name normalization").
 fn normalized(name: &str) -> String {
-    let mut normal = String::new();
-    for character in name.chars() {
-        match character {
-            '-' | '_' | '.' if normal.ends_with('-') => {}
-            '-' | '_' | '.' => normal.push('-'),
-            character => normal.push(character.to_ascii_lowercase()),
-        }
-    }
-    normal
+    static SEPARATORS: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new("[-_.]+").expect("the pattern is valid"));
+    SEPARATORS.replace_all(name, "-").to_lowercase()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{Placed, Transcript, usage};
 use crate::wire::Usage;
+use crate::wire::exchange::{GatewayReply, ProviderReply};
 use crate::wire::pointer::{list, number, owned, text};
 
 /// One API reply as `claude` received it.
@@ -78,18 +79,31 @@ impl DeltaKind {
 }
 
 impl Answer {
+    /// The answer that the provider gave; `None` for an error.
+    pub fn given(reply: &ProviderReply) -> Option<Self> {
+        let message = reply.message.as_ref()?;
+        Transcript::of_message(message).messages().pop()
+    }
+
+    /// The answer in the gateway's reply; of a stream that begins twice, the last one.
+    pub fn received(reply: &GatewayReply) -> Option<Self> {
+        let transcript = match reply.stream {
+            true => Transcript::of_stream(&reply.events),
+            false => Transcript::of_message(&reply.events.first()?.data),
+        };
+        transcript.messages().pop()
+    }
+
     pub fn delta_count(&self, kind: DeltaKind) -> usize {
         self.deltas.iter().filter(|delta| delta.kind == kind).count()
     }
 
     pub fn text(&self) -> String {
-        self.content
-            .iter()
-            .filter_map(|block| match block {
-                AnswerBlock::Text(text) => Some(text.as_str()),
-                _ => None,
-            })
-            .collect()
+        let texts = self.content.iter().filter_map(|block| match block {
+            AnswerBlock::Text(text) => Some(text.as_str()),
+            _ => None,
+        });
+        texts.collect()
     }
 
     fn begin(placed: Placed<'_>, message: &Value) -> Self {
@@ -141,8 +155,8 @@ impl OpenBlock {
         }
     }
 
-    /// The block as Claude Code reads it: without the text that it already has at its start (measured with 2.1.327:
-    /// a gateway may repeat that text in the first delta).
+    /// The block as Claude Code reads it: Claude Code 2.1.327 ignores text in the block's start, because a gateway may
+    /// repeat that text in the first delta.
     fn close(mut self) -> AnswerBlock {
         match block(&self.start) {
             AnswerBlock::Text(_) => AnswerBlock::Text(self.text),
@@ -224,11 +238,8 @@ impl Collection {
             self.answers.push(answer);
             return;
         }
-        let Some(stream) = self
-            .open
-            .iter_mut()
-            .find(|stream| stream.parent.as_deref() == parent)
-        else {
+        let is_its = |stream: &&mut OpenStream| stream.parent.as_deref() == parent;
+        let Some(stream) = self.open.iter_mut().find(is_its) else {
             return;
         };
         let answer = &mut self.answers[stream.answer];
@@ -264,11 +275,8 @@ impl Collection {
     }
 
     fn close(&mut self, parent: Option<&str>) {
-        if let Some(at) = self
-            .open
-            .iter()
-            .position(|stream| stream.parent.as_deref() == parent)
-        {
+        let is_its = |stream: &OpenStream| stream.parent.as_deref() == parent;
+        if let Some(at) = self.open.iter().position(is_its) {
             let stream = self.open.remove(at);
             self.answers[stream.answer].content = stream.blocks.into_iter().map(OpenBlock::close).collect();
         }
@@ -282,11 +290,8 @@ impl Collection {
             return;
         }
         let blocks = list(message, "/content").iter().map(block);
-        match self
-            .answers
-            .iter_mut()
-            .rfind(|answer| answer.id.as_deref() == text(message, "/id"))
-        {
+        let is_its = |answer: &&mut Answer| answer.id.as_deref() == text(message, "/id");
+        match self.answers.iter_mut().rfind(is_its) {
             Some(answer) if answer.streamed => {}
             Some(answer) => answer.content.extend(blocks),
             None => {

@@ -1,6 +1,6 @@
 //! The output of one `claude` run with `--output-format stream-json`, as typed events.
 //!
-//! Keeps events of an unknown type and lines that are not JSON. The forms were measured with Claude Code 2.1.326.
+//! Keeps events of an unknown type and lines that are not JSON. Source of the forms: Claude Code 2.1.326.
 #![warn(clippy::disallowed_methods)]
 
 mod answer;
@@ -12,7 +12,8 @@ pub use answer::{Answer, AnswerBlock, Delta, DeltaKind};
 pub use stream::StreamProblem;
 
 use crate::wire::Usage;
-use crate::wire::pointer::{flag, list, number, owned, text};
+use crate::wire::exchange::SentEvent;
+use crate::wire::pointer::{flag, list, number, owned, text, texts};
 
 /// The events of a run, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -125,20 +126,20 @@ pub struct ToolResult {
     /// Its line in `transcript.jsonl`, from 1.
     pub line: usize,
     pub tool_use_id: String,
-    /// The tool's name, where the call was seen.
+    /// The tool's name, if the transcript has the call.
     pub name: Option<String>,
     pub text: String,
     pub is_error: bool,
 }
 
-/// A failed request that `claude` is about to repeat.
+/// A failed request that `claude` repeats next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiRetry {
     /// Its line in `transcript.jsonl`, from 1.
     pub line: usize,
     /// The number of the retry, from 1.
     pub attempt: u64,
-    /// The HTTP status; `None` where there was no answer.
+    /// The HTTP status; `None` without a reply.
     pub status: Option<u16>,
     /// The class in Claude Code's words: `server_error`, `rate_limit`, `overloaded`, `authentication_failed`, …
     pub error: String,
@@ -178,15 +179,31 @@ impl ApiRetry {
             attempt: number(event, "/attempt").unwrap_or(0),
             status: status(event, "/error_status"),
             error: owned(event, "/error").unwrap_or_default(),
-            delay_ms: event
-                .pointer("/retry_delay_ms")
-                .and_then(Value::as_f64)
-                .unwrap_or(0.0) as u64,
+            delay_ms: event["retry_delay_ms"].as_f64().unwrap_or(0.0) as u64,
         })
     }
 }
 
 impl Transcript {
+    /// The transcript of a client that received this message as a whole.
+    pub fn of_message(message: &Value) -> Self {
+        let event = Event::Json(json!({"type": "assistant", "message": message}));
+        Self {
+            events: vec![TimedEvent { at_ms: 0, event }],
+        }
+    }
+
+    /// The transcript of a client that received this stream.
+    pub fn of_stream(events: &[SentEvent]) -> Self {
+        let timed = |event: &SentEvent| TimedEvent {
+            at_ms: event.at_ms,
+            event: Event::Json(json!({"type": "stream_event", "event": event.data})),
+        };
+        Self {
+            events: events.iter().map(timed).collect(),
+        }
+    }
+
     /// The JSON events with their places.
     pub fn placed(&self) -> impl Iterator<Item = Placed<'_>> {
         self.events.iter().enumerate().filter_map(|(index, timed)| {
@@ -200,13 +217,11 @@ impl Transcript {
 
     /// The lines that are not JSON objects, with their line numbers from 1.
     pub fn unparsable(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.events
-            .iter()
-            .enumerate()
-            .filter_map(|(index, timed)| match &timed.event {
-                Event::Unparsable(line) => Some((index + 1, line.as_str())),
-                Event::Json(_) => None,
-            })
+        let numbered = self.events.iter().enumerate();
+        numbered.filter_map(|(index, timed)| match &timed.event {
+            Event::Unparsable(line) => Some((index + 1, line.as_str())),
+            Event::Json(_) => None,
+        })
     }
 
     /// The first `init` event; `claude` repeats it for each prompt.
@@ -216,18 +231,13 @@ impl Transcript {
             model: owned(placed.event, "/model"),
             version: owned(placed.event, "/claude_code_version"),
             session_id: owned(placed.event, "/session_id"),
-            tools: list(placed.event, "/tools")
-                .iter()
-                .filter_map(|tool| tool.as_str().map(str::to_owned))
-                .collect(),
+            tools: texts(placed.event, "/tools"),
         })
     }
 
     pub fn results(&self) -> Vec<PromptResult> {
-        self.placed()
-            .filter(|placed| placed.is("result"))
-            .map(prompt_result)
-            .collect()
+        let results = self.placed().filter(|placed| placed.is("result"));
+        results.map(prompt_result).collect()
     }
 
     /// The final text of the last prompt that has ended.
@@ -235,8 +245,8 @@ impl Transcript {
         self.results().pop()?.text
     }
 
-    /// The model's answers, one per API reply, in the order of their starts, without the answers that `claude` itself
-    /// writes in a failed run (model `<synthetic>`).
+    /// The model's answers, one per API reply, in the order of their starts. In a failed run `claude` also writes its own
+    /// answers (model `<synthetic>`), which are left out.
     pub fn messages(&self) -> Vec<Answer> {
         answer::answers(self)
     }
@@ -297,26 +307,19 @@ impl Transcript {
             .collect()
     }
 
-    /// The counts of all prompts from the results, or of all answers if there is no result.
+    /// The counts of all prompts from the results; without a result, of all answers.
     pub fn total_usage(&self) -> Usage {
-        let results = self.results();
-        if results.is_empty() {
-            return self
-                .messages()
-                .into_iter()
-                .filter_map(|answer| answer.usage)
-                .sum();
+        match self.results().as_slice() {
+            [] => self.messages().iter().filter_map(|answer| answer.usage).sum(),
+            results => results.iter().map(|result| result.usage).sum(),
         }
-        results.into_iter().map(|result| result.usage).sum()
     }
 
     /// The cost of all prompts in US dollars, from the last result.
     pub fn total_cost_usd(&self) -> f64 {
-        self.results()
-            .into_iter()
-            .rev()
-            .find_map(|result| result.total_cost_usd)
-            .unwrap_or(0.0)
+        let results = self.results();
+        let cost = results.iter().rev().find_map(|result| result.total_cost_usd);
+        cost.unwrap_or(0.0)
     }
 
     pub fn stream_problems(&self) -> Vec<StreamProblem> {
@@ -326,16 +329,11 @@ impl Transcript {
     /// The text of `transcript.jsonl`, one event per line: `{"at_ms": …, "event": {…}}` or
     /// `{"at_ms": …, "unparsable": "…"}`.
     pub fn to_jsonl(&self) -> String {
-        self.events
-            .iter()
-            .map(|timed| {
-                let line = match &timed.event {
-                    Event::Json(value) => json!({ "at_ms": timed.at_ms, "event": value }),
-                    Event::Unparsable(line) => json!({ "at_ms": timed.at_ms, "unparsable": line }),
-                };
-                format!("{line}\n")
-            })
-            .collect()
+        let lines = self.events.iter().map(|timed| match &timed.event {
+            Event::Json(value) => json!({ "at_ms": timed.at_ms, "event": value }),
+            Event::Unparsable(line) => json!({ "at_ms": timed.at_ms, "unparsable": line }),
+        });
+        lines.map(|line| format!("{line}\n")).collect()
     }
 
     /// Reads the text of [`Transcript::to_jsonl`]. Any other line becomes an unparsable event.
@@ -372,7 +370,7 @@ fn prompt_result(placed: Placed<'_>) -> PromptResult {
         api_error_status: status(event, "/api_error_status"),
         num_turns: number(event, "/num_turns"),
         usage: usage(event.pointer("/usage")),
-        total_cost_usd: event.pointer("/total_cost_usd").and_then(Value::as_f64),
+        total_cost_usd: event["total_cost_usd"].as_f64(),
     }
 }
 
@@ -405,13 +403,13 @@ fn failed_request(placed: Placed<'_>) -> Option<FailedRequest> {
 
 /// Reads `API error (attempt 1/3): 401 401 {"type":"error",…}`; without an answer the status is missing.
 fn refused_request(text: &str) -> Option<(Option<u16>, &str)> {
-    let (_, said) = text.strip_prefix("API error (attempt ")?.split_once("): ")?;
-    let mut words = said.splitn(3, ' ');
+    let (_, reply) = text.strip_prefix("API error (attempt ")?.split_once("): ")?;
+    let mut words = reply.splitn(3, ' ');
     let status: Option<u16> = words.next().and_then(|word| word.parse().ok());
     match (status, words.next(), words.next()) {
         (Some(status), Some(again), Some(body)) if again == status.to_string() => Some((Some(status), body)),
-        (Some(_), ..) => Some((status, said.split_once(' ').map_or("", |(_, body)| body))),
-        (None, ..) => Some((None, said.strip_prefix("undefined ").unwrap_or(said))),
+        (Some(_), ..) => Some((status, reply.split_once(' ').map_or("", |(_, body)| body))),
+        (None, ..) => Some((None, reply.strip_prefix("undefined ").unwrap_or(reply))),
     }
 }
 

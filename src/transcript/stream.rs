@@ -1,5 +1,5 @@
-//! Checks the streams that `claude` passed on against the Messages API (docs.claude.com, "Streaming messages": event types
-//! and their order).
+//! Checks the streams that `claude` printed against the Messages API: event types and their order
+//! (<https://platform.claude.com/docs/en/build-with-claude/streaming>).
 
 use std::collections::BTreeMap;
 
@@ -74,9 +74,8 @@ impl Stream {
     }
 
     fn message_start(&mut self, event: &Value) -> Vec<String> {
-        let second = self
-            .open
-            .then(|| "a second `message_start` before `message_stop`".to_owned());
+        let problem = "a second `message_start` before `message_stop`".to_owned();
+        let second = self.open.then_some(problem);
         *self = Self {
             id: text(event, "/message/id").unwrap_or_default().to_owned(),
             open: true,
@@ -111,9 +110,8 @@ impl Stream {
         let Some(block) = self.blocks.get_mut(&index).filter(|block| block.open) else {
             return vec![format!("a `{kind}` for block {index}, which is not open")];
         };
-        block
-            .input
-            .push_str(text(event, "/delta/partial_json").unwrap_or_default());
+        let input = text(event, "/delta/partial_json");
+        block.input.push_str(input.unwrap_or_default());
         let fits = match kind {
             "text_delta" | "citations_delta" => block.kind == "text",
             "thinking_delta" | "signature_delta" => block.kind == "thinking",
@@ -134,9 +132,7 @@ impl Stream {
         block.open = false;
         match block.input.is_empty() || serde_json::from_str::<Value>(&block.input).is_ok() {
             true => Vec::new(),
-            false => vec![format!(
-                "the arguments of the tool call in block {index} are not JSON"
-            )],
+            false => vec![format!("the tool arguments in block {index} are not JSON")],
         }
     }
 

@@ -12,28 +12,24 @@ use chrono::TimeDelta;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Age(pub TimeDelta);
 
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "`{0}` is not an age, expected numbers with units (`w`, `d`, `h`, `m`, `s`), as in `3d`, `36h` or `1d12h`, or `0`"
-)]
-pub struct AgeError(String);
-
 /// Each unit with its seconds, longest first.
 const UNITS: [(char, i64); 5] = [('w', 604_800), ('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
 
 impl FromStr for Age {
-    type Err = AgeError;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, AgeError> {
+    fn from_str(text: &str) -> Result<Self, String> {
         let seconds = match text {
             "" => None,
             "0" => Some(0),
             text => text.split_inclusive(char::is_alphabetic).map(seconds).sum(),
         };
-        seconds
-            .and_then(TimeDelta::try_seconds)
-            .map(Self)
-            .ok_or_else(|| AgeError(text.to_owned()))
+        seconds.and_then(TimeDelta::try_seconds).map(Self).ok_or_else(|| {
+            format!(
+                "`{text}` is not an age, expected numbers with units (`w`, `d`, `h`, `m`, `s`), as in `3d`, `36h` or \
+                 `1d12h`, or `0`"
+            )
+        })
     }
 }
 

@@ -10,6 +10,7 @@ use super::litellm::Release;
 use crate::env::{self, Environment, Secret};
 use crate::github::GitHub;
 use crate::http::{FetchError, RequestError, redacted};
+use crate::results::json::timestamp::to_text as time_text;
 use crate::toolchain::ToolEnvironment;
 
 /// GitHub lists at most 10,000 releases, 100 a page.
@@ -25,7 +26,7 @@ pub async fn releases(
     repository: &str,
     now: DateTime<Utc>,
 ) -> anyhow::Result<Vec<Release>> {
-    let github = GitHub::find(tools)?;
+    let github = GitHub::find(&tools.environment, tools.retry)?;
     let token = token(&tools.environment);
     let bearer = token.as_ref().map(|(_, token)| token);
     let mut releases = Vec::new();
@@ -35,15 +36,12 @@ pub async fn releases(
             return Ok(releases);
         };
         let response = github
-            .send(&Method::GET, &url, bearer, None)
+            .send(Method::GET, &url, bearer, None)
             .await
             .map_err(|error| explain(error, repository, token.as_ref(), now))?;
         let page: Vec<Release> = response.json().with_context(|| {
-            format!(
-                "the response of `{}` is not a list of releases: check `{}`",
-                redacted(&url),
-                env::GITHUB_API_URL
-            )
+            let (url, variable) = (redacted(&url), env::GITHUB_API_URL);
+            format!("the response of `{url}` is not a list of releases: check `{variable}`")
         })?;
         releases.extend(page);
         next = next_page(&url, &response.headers);
@@ -64,11 +62,8 @@ fn explain(
     token: Option<&Token>,
     now: DateTime<Utc>,
 ) -> anyhow::Error {
-    let Some(FetchError {
-        reason: RequestError::Status { status, headers, .. },
-        ..
-    }) = error.downcast_ref()
-    else {
+    let failure = error.downcast_ref().map(|failure: &FetchError| &failure.reason);
+    let Some(RequestError::Status { status, headers, .. }) = failure else {
         return with_advice(error);
     };
     let is_used_up = number(headers, "x-ratelimit-remaining") == Some(0) || headers.contains_key(RETRY_AFTER);
@@ -94,11 +89,9 @@ fn with_advice(error: anyhow::Error) -> anyhow::Error {
 
 fn rate_limit(headers: &HeaderMap, token: Option<&Token>, now: DateTime<Utc>) -> anyhow::Error {
     let until = match reset(headers, now) {
-        Some(reset) if reset > now => format!(
-            " until {} (for another {})",
-            reset.format("%Y-%m-%dT%H:%M:%SZ"),
-            Age(reset - now)
-        ),
+        Some(reset) if reset > now => {
+            format!(" until {} (for another {})", time_text(&reset), Age(reset - now))
+        }
         _ => String::new(),
     };
     let advice = match token {

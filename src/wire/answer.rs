@@ -1,7 +1,7 @@
 //! Renders the simulator's answer as a Messages API reply or stream, with the variations of Bedrock InvokeModel and Vertex
 //! AI. [`super::converse`] has the Converse form.
 //!
-//! The order and fields of events are those of <https://platform.claude.com/docs/en/build-with-claude/streaming>.
+//! Source of the events' order and fields: <https://platform.claude.com/docs/en/build-with-claude/streaming>.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use super::{Route, Usage};
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProviderAnswer {
     pub id: String,
-    /// The model's name as replies carry it.
+    /// The model's name in replies.
     pub model: String,
     /// Finished blocks in the Messages API's form; thinking is signed, tool calls have ids.
     pub content: Vec<Value>,
@@ -35,24 +35,33 @@ pub struct StreamEvent {
 impl ProviderAnswer {
     /// The whole message, in the Messages API's form.
     pub fn message(&self) -> Value {
-        let mut message = json!({
+        let stop_reason = Some(self.stop_reason.as_str());
+        let message = self.message_with(&self.content, stop_reason, self.usage.output_tokens);
+        self.with_context_management(message)
+    }
+
+    fn message_with(&self, content: &[Value], stop_reason: Option<&str>, output_tokens: u64) -> Value {
+        json!({
             "model": self.model,
             "id": self.id,
             "type": "message",
             "role": "assistant",
-            "content": self.content,
-            "stop_reason": self.stop_reason,
+            "content": content,
+            "stop_reason": stop_reason,
             "stop_sequence": null,
-            "usage": self.usage_at_start(self.usage.output_tokens),
-        });
+            "usage": self.full_usage(output_tokens),
+        })
+    }
+
+    fn with_context_management(&self, mut value: Value) -> Value {
         if self.context_management {
-            message["context_management"] = json!({"applied_edits": []});
+            value["context_management"] = json!({"applied_edits": []});
         }
-        message
+        value
     }
 
     /// The usage of `message_start` and of whole messages, with cache writes by lifetime.
-    fn usage_at_start(&self, output_tokens: u64) -> Value {
+    fn full_usage(&self, output_tokens: u64) -> Value {
         json!({
             "input_tokens": self.usage.input_tokens,
             "cache_creation_input_tokens": self.usage.cache_creation_input_tokens,
@@ -69,7 +78,8 @@ impl ProviderAnswer {
 
     /// The stream, in the Messages API's form.
     pub fn stream(&self) -> Vec<StreamEvent> {
-        let mut events = vec![plain(self.message_start())];
+        let message = self.message_with(&[], None, self.usage.output_tokens.min(1));
+        let mut events = vec![plain(json!({"type": "message_start", "message": message}))];
         for (index, block) in self.content.iter().enumerate() {
             events.extend(block_events(index, block));
             if index == 0 {
@@ -81,34 +91,12 @@ impl ProviderAnswer {
         events
     }
 
-    fn message_start(&self) -> Value {
-        json!({"type": "message_start", "message": {
-            "model": self.model,
-            "id": self.id,
-            "type": "message",
-            "role": "assistant",
-            "content": [],
-            "stop_reason": null,
-            "stop_sequence": null,
-            "usage": self.usage_at_start(self.usage.output_tokens.min(1)),
-        }})
-    }
-
     fn message_delta(&self) -> Value {
-        let mut event = json!({
+        self.with_context_management(json!({
             "type": "message_delta",
             "delta": {"stop_reason": self.stop_reason, "stop_sequence": null},
-            "usage": {
-                "input_tokens": self.usage.input_tokens,
-                "cache_creation_input_tokens": self.usage.cache_creation_input_tokens,
-                "cache_read_input_tokens": self.usage.cache_read_input_tokens,
-                "output_tokens": self.usage.output_tokens,
-            },
-        });
-        if self.context_management {
-            event["context_management"] = json!({"applied_edits": []});
-        }
-        event
+            "usage": self.usage,
+        }))
     }
 
     /// The stream as Bedrock InvokeModel and Vertex AI send it; for Converse see [`super::converse::stream`].

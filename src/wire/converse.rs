@@ -1,13 +1,13 @@
 //! Reads Bedrock Converse requests and writes Converse replies and stream events.
 //!
-//! Lenient, like [`super::messages`]. The form is that of
+//! Lenient, like [`super::messages`]. Source of the form:
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html>.
 
 use serde_json::{Value, json};
 
 use super::answer::{ProviderAnswer, StreamEvent};
 use super::message::{Block, CacheBreakpoint, Content, Message, MessageRequest, Tool};
-use super::pointer::{list, number, owned};
+use super::pointer::{list, number, owned, texts};
 
 /// Reads the body of a `converse` request for `model`. `None` if it has no list of messages.
 pub fn read(body: &Value, model: &str) -> Option<MessageRequest> {
@@ -16,21 +16,19 @@ pub fn read(body: &Value, model: &str) -> Option<MessageRequest> {
     Some(MessageRequest {
         model: model.to_owned(),
         system: read_blocks(&body["system"]),
-        messages: messages
-            .iter()
-            .map(|message| Message {
-                role: owned(message, "/role").unwrap_or_default(),
-                content: read_blocks(&message["content"]),
-            })
-            .collect(),
+        messages: messages.iter().map(read_message).collect(),
         tools: read_tools(&body["toolConfig"]["tools"]),
         thinking: extra.get("thinking").filter(|value| !value.is_null()).cloned(),
         max_tokens: number(body, "/inferenceConfig/maxTokens"),
-        betas: list(extra, "/anthropic_beta")
-            .iter()
-            .filter_map(|beta| beta.as_str().map(str::to_owned))
-            .collect(),
+        betas: texts(extra, "/anthropic_beta"),
     })
+}
+
+fn read_message(message: &Value) -> Message {
+    Message {
+        role: owned(message, "/role").unwrap_or_default(),
+        content: read_blocks(&message["content"]),
+    }
 }
 
 fn cache_point(value: &Value) -> Option<CacheBreakpoint> {

@@ -121,6 +121,12 @@ impl ErrorReply {
     }
 }
 
+/// The message in an error's body: Anthropic and Google have it in `error`, AWS has it at the top. Empty if there is none.
+pub fn message_of(body: &Value) -> &str {
+    let message = body["error"]["message"].as_str().or(body["message"].as_str());
+    message.or(body.as_str()).unwrap_or_default()
+}
+
 /// The Messages API's error type for a status.
 pub fn kind_of(status: u16) -> &'static str {
     match status {

@@ -1,7 +1,7 @@
-//! One request and its reply, as the harness recorded them: on the gateway's side and on the provider's side.
+//! Recorded exchanges: a request and its reply, in front of the gateway or at the provider.
 //!
-//! Pure data, serialized one to a line. Credentials are redacted before a record is made: values of `authorization`,
-//! `x-api-key` and similar headers never appear in one.
+//! Pure data, serialized as one line each. The recorders redact the values of `authorization`, `x-api-key` and similar
+//! headers.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -32,10 +32,10 @@ pub struct GatewayReply {
     pub headers: Vec<(String, String)>,
     /// Whether it came as a stream of events.
     pub stream: bool,
-    /// The events of a stream as they came, or the single body of another reply: JSON, or its text as a JSON string.
-    /// Empty for an empty body.
+    /// The events of a stream, or the single body of another reply: JSON, or its text as a JSON string. Empty for an
+    /// empty body.
     pub events: Vec<SentEvent>,
-    /// Whether it ended early: the gateway broke off, or the client hung up.
+    /// Whether it ended early: the gateway or the client closed the connection.
     pub cut_off: bool,
 }
 
@@ -66,7 +66,7 @@ pub struct ProviderExchange {
     pub reply: ProviderReply,
 }
 
-/// An HTTP request as it came.
+/// A received HTTP request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecordedRequest {
     /// Milliseconds since the Unix epoch at which its body was complete.
@@ -145,8 +145,7 @@ pub struct ProviderReply {
     #[serde(default)]
     pub headers: Vec<(String, String)>,
     pub stream: bool,
-    /// The events of a streamed reply as they were sent, or the single JSON body of another reply. In the
-    /// provider's own form, before framing.
+    /// The events of a stream, or the single JSON body of another reply, in the provider's own form, before framing.
     pub events: Vec<SentEvent>,
     /// The message sent, in the Messages API's form (`content`, `stop_reason`, …); `None` for an error.
     pub message: Option<Value>,

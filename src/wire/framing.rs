@@ -54,7 +54,6 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder at the beginning of a stream.
     pub fn new(framing: Framing) -> Self {
         Self {
             framing,
@@ -82,11 +81,12 @@ impl Decoder {
 }
 
 fn read_server_sent(bytes: &[u8]) -> Option<(FramedEvent, usize)> {
+    let separators = [&b"\n\n"[..], b"\r\n\r\n", b"\r\r"];
     let end = (0..bytes.len()).find_map(|at| {
-        [&b"\n\n"[..], b"\r\n\r\n", b"\r\r"]
+        let found = separators
             .iter()
-            .find(|separator| bytes[at..].starts_with(separator))
-            .map(|separator| at + separator.len())
+            .find(|separator| bytes[at..].starts_with(separator))?;
+        Some(at + found.len())
     })?;
     let (name, text) = sse::decode(&String::from_utf8_lossy(&bytes[..end]))
         .pop()
@@ -137,10 +137,7 @@ impl FramedEvent {
     /// Frames `data`. In Amazon's framing a Messages API event (which has a `type`) becomes a `chunk`.
     pub fn new(framing: Framing, name: &str, data: Value) -> Self {
         let bytes = match framing {
-            Framing::ServerSentEvents => {
-                let text = data.to_string();
-                format!("event: {name}\ndata: {text}\n\n").into_bytes()
-            }
+            Framing::ServerSentEvents => sse::frame(name, &data.to_string()),
             Framing::EventStream if data.get("type").is_some() => {
                 let payload = json!({"bytes": STANDARD.encode(data.to_string())});
                 event_stream::encode("chunk", &payload).unwrap_or_default()

@@ -34,13 +34,32 @@ pub struct Message {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tool {
     pub name: String,
-    /// Its definition as the provider received it.
+    /// The definition in the provider's form.
     pub definition: Value,
     /// Whether a cache breakpoint follows it.
     pub cache: Option<CacheBreakpoint>,
 }
 
-/// A block of content and the cache breakpoint after it, if there is one.
+impl Tool {
+    /// Name, description and schema of the arguments, from a definition of the Messages API or of Converse.
+    pub fn parts(&self) -> [&Value; 3] {
+        match self.definition.get("toolSpec") {
+            Some(spec) => [&spec["name"], &spec["description"], &spec["inputSchema"]["json"]],
+            None => ["name", "description", "input_schema"].map(|key| &self.definition[key]),
+        }
+    }
+}
+
+/// `value` without its `cache_control`.
+pub fn without_breakpoint(value: &Value) -> Value {
+    let mut value = value.clone();
+    if let Some(fields) = value.as_object_mut() {
+        fields.shift_remove("cache_control");
+    }
+    value
+}
+
+/// A block of content and its optional cache breakpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Block {
     pub content: Content,

@@ -6,9 +6,9 @@
 use serde_json::Value;
 
 use super::message::{Block, CacheBreakpoint, Content, Message, MessageRequest, Tool};
-use super::pointer::{flag, list, number, owned};
+use super::pointer::{flag, list, number, owned, texts};
 
-/// Reads a body. `model` comes from the path, for providers whose body has none; `header_betas` are the values of the
+/// Reads a body. Some providers have `model` in the path and not in the body. `header_betas` are the values of the
 /// `anthropic-beta` headers. `None` if the body has no list of messages.
 pub fn read(body: &Value, model: Option<&str>, header_betas: &[&str]) -> Option<MessageRequest> {
     let messages = body.get("messages")?.as_array()?;
@@ -22,18 +22,18 @@ pub fn read(body: &Value, model: Option<&str>, header_betas: &[&str]) -> Option<
         tools: list(body, "/tools").iter().map(read_tool).collect(),
         thinking: body.get("thinking").filter(|value| !value.is_null()).cloned(),
         max_tokens: number(body, "/max_tokens"),
-        betas: header_betas
-            .iter()
-            .flat_map(|value| value.split(','))
-            .map(|beta| beta.trim().to_owned())
-            .filter(|beta| !beta.is_empty())
-            .chain(
-                list(body, "/anthropic_beta")
-                    .iter()
-                    .filter_map(|beta| beta.as_str().map(str::to_owned)),
-            )
+        betas: betas(header_betas.iter().copied())
+            .chain(texts(body, "/anthropic_beta"))
             .collect(),
     })
+}
+
+/// The beta flags in the values of `anthropic-beta` headers.
+pub fn betas<'a>(headers: impl Iterator<Item = &'a str>) -> impl Iterator<Item = String> {
+    let betas = headers.flat_map(|value| value.split(','));
+    betas
+        .map(|beta| beta.trim().to_owned())
+        .filter(|beta| !beta.is_empty())
 }
 
 fn read_message(message: &Value) -> Message {

@@ -21,7 +21,7 @@ pub mod redaction;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A way to reach a Claude model.
+/// A provider API that serves Claude models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Route {
@@ -36,7 +36,6 @@ pub enum Route {
 }
 
 impl Route {
-    /// Every route.
     pub const ALL: [Self; 4] = [
         Self::Anthropic,
         Self::BedrockInvoke,
@@ -55,7 +54,7 @@ impl Route {
     }
 }
 
-/// What a request asks a provider for.
+/// The kind of a request to a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
@@ -101,7 +100,7 @@ impl std::iter::Sum for Usage {
     }
 }
 
-/// A way through the gateway.
+/// A direction through the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {

@@ -18,6 +18,14 @@ pub fn flag(value: &Value, pointer: &str) -> bool {
     value.pointer(pointer).and_then(Value::as_bool).unwrap_or(false)
 }
 
+/// The texts in a list.
+pub fn texts(value: &Value, pointer: &str) -> Vec<String> {
+    let items = list(value, pointer).iter();
+    items
+        .filter_map(|item| item.as_str().map(str::to_owned))
+        .collect()
+}
+
 pub fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
     value
         .pointer(pointer)

@@ -113,6 +113,6 @@ pub struct Pace {
     pub lockstep: bool,
 }
 
-/// The milliseconds that a lockstep stream waits for a delta to show at the client. Then it sends the rest, and the gateway
-/// counts as one that buffers.
+/// The milliseconds that a lockstep stream waits until the client shows a delta. Then it sends the rest, and the gateway
+/// counts as buffering.
 pub const LOCKSTEP_PATIENCE_MS: u64 = 10_000;

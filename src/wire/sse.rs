@@ -4,7 +4,11 @@ use serde_json::Value;
 
 /// One event's bytes; its name is the `type` of `data`.
 pub fn encode(data: &Value) -> Vec<u8> {
-    let name = data["type"].as_str().unwrap_or("message");
+    frame(data["type"].as_str().unwrap_or("message"), &data.to_string())
+}
+
+/// The bytes of an event with any text as its data.
+pub fn frame(name: &str, data: &str) -> Vec<u8> {
     format!("event: {name}\ndata: {data}\n\n").into_bytes()
 }
 

@@ -49,7 +49,7 @@ impl RequestTarget {
         }
     }
 
-    /// An unknown operation, answered by the provider whose paths begin like `path`.
+    /// An unknown operation on the route whose paths begin like `path`.
     fn unknown(path: &str) -> Self {
         let route = if path.starts_with("/model/") {
             Some(Route::BedrockInvoke)
@@ -87,38 +87,30 @@ impl RequestTarget {
     }
 
     fn vertex(path: &str) -> Option<Self> {
-        let mut segments = path.strip_prefix("/v1/projects/")?.split('/');
-        let _project = segments.next().filter(|segment| !segment.is_empty())?;
-        segments.next().filter(|segment| *segment == "locations")?;
-        let _location = segments.next().filter(|segment| !segment.is_empty())?;
-        let [publishers, anthropic, models, model] = [(); 4].map(|()| segments.next());
-        if (publishers, anthropic, models) != (Some("publishers"), Some("anthropic"), Some("models"))
-            || segments.next().is_some()
-        {
+        use Operation::{CountTokens, Messages};
+        let segments: Vec<&str> = path.strip_prefix("/v1/projects/")?.split('/').collect();
+        let [
+            project,
+            "locations",
+            location,
+            "publishers",
+            "anthropic",
+            "models",
+            model,
+        ] = segments[..]
+        else {
+            return None;
+        };
+        if project.is_empty() || location.is_empty() {
             return None;
         }
-        let (model, verb) = model?.rsplit_once(':')?;
-        match (model, verb) {
-            ("count-tokens", "rawPredict") => Some(Self::new(
-                Route::VertexAi,
-                Operation::CountTokens,
-                Some(false),
-                None,
-            )),
-            (_, "rawPredict") => Some(Self::new(
-                Route::VertexAi,
-                Operation::Messages,
-                Some(false),
-                Some(model),
-            )),
-            (_, "streamRawPredict") => Some(Self::new(
-                Route::VertexAi,
-                Operation::Messages,
-                Some(true),
-                Some(model),
-            )),
-            _ => None,
-        }
+        let (operation, stream, model) = match model.rsplit_once(':')? {
+            ("count-tokens", "rawPredict") => (CountTokens, false, None),
+            (model, "rawPredict") => (Messages, false, Some(model)),
+            (model, "streamRawPredict") => (Messages, true, Some(model)),
+            _ => return None,
+        };
+        Some(Self::new(Route::VertexAi, operation, Some(stream), model))
     }
 }
 
@@ -132,46 +124,45 @@ mod tests {
 
     #[test]
     fn every_route_has_its_paths() {
+        use Operation::{CountTokens, Messages, Unknown};
+        use Route::{Anthropic, BedrockConverse, BedrockInvoke, VertexAi};
+        let haiku = Some("us.anthropic.claude-haiku-4-5-20251001-v1:0");
+        let profile = Some("arn:aws:bedrock:us-east-1:1:inference-profile/x");
         let cases = [
-            ("/v1/messages", Some(Route::Anthropic), Operation::Messages, None),
+            ("/v1/messages", Some(Anthropic), Messages, None),
             (
                 "/model/us.anthropic.claude-haiku-4-5-20251001-v1:0/invoke",
-                Some(Route::BedrockInvoke),
-                Operation::Messages,
-                Some("us.anthropic.claude-haiku-4-5-20251001-v1:0"),
+                Some(BedrockInvoke),
+                Messages,
+                haiku,
             ),
             (
                 "/model/us.anthropic.claude-haiku-4-5-20251001-v1%3A0/converse-stream",
-                Some(Route::BedrockConverse),
-                Operation::Messages,
-                Some("us.anthropic.claude-haiku-4-5-20251001-v1:0"),
+                Some(BedrockConverse),
+                Messages,
+                haiku,
             ),
             (
                 "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fx/converse",
-                Some(Route::BedrockConverse),
-                Operation::Messages,
-                Some("arn:aws:bedrock:us-east-1:1:inference-profile/x"),
+                Some(BedrockConverse),
+                Messages,
+                profile,
             ),
             (
                 "/v1/projects/p/locations/global/publishers/anthropic/models/claude-haiku-4-5@20251001:streamRawPredict",
-                Some(Route::VertexAi),
-                Operation::Messages,
+                Some(VertexAi),
+                Messages,
                 Some("claude-haiku-4-5@20251001"),
             ),
             (
                 "/v1/projects/p/locations/l/publishers/anthropic/models/count-tokens:rawPredict",
-                Some(Route::VertexAi),
-                Operation::CountTokens,
+                Some(VertexAi),
+                CountTokens,
                 None,
             ),
-            ("/v1/models", Some(Route::Anthropic), Operation::Unknown, None),
-            (
-                "/model//invoke",
-                Some(Route::BedrockInvoke),
-                Operation::Unknown,
-                None,
-            ),
-            ("/health", None, Operation::Unknown, None),
+            ("/v1/models", Some(Anthropic), Unknown, None),
+            ("/model//invoke", Some(BedrockInvoke), Unknown, None),
+            ("/health", None, Unknown, None),
         ];
         for (path, route, operation, model) in cases {
             let target = RequestTarget::of("POST", path);
@@ -181,9 +172,6 @@ mod tests {
                 "{path}"
             );
         }
-        assert_eq!(
-            RequestTarget::of("GET", "/v1/messages").operation,
-            Operation::Unknown
-        );
+        assert_eq!(RequestTarget::of("GET", "/v1/messages").operation, Unknown);
     }
 }

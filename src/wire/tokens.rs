@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use image::ImageReader;
 use serde_json::Value;
 
-use super::message::{Block, Content, MessageRequest, Tool};
+use super::message::{Block, Content, MessageRequest, Tool, without_breakpoint};
 
 const CHARACTERS_A_TOKEN: u64 = 4;
 /// Per message.
@@ -91,21 +91,9 @@ fn of_text(text: &str) -> u64 {
 }
 
 fn tool_piece(tool: &Tool) -> Piece {
-    let mut definition = tool.definition.clone();
-    if let Some(fields) = definition.as_object_mut() {
-        fields.shift_remove("cache_control");
-    }
-    let parts = match definition.get("toolSpec") {
-        Some(spec) => [&spec["name"], &spec["description"], &spec["inputSchema"]["json"]],
-        None => [
-            &definition["name"],
-            &definition["description"],
-            &definition["input_schema"],
-        ],
-    };
     Piece {
-        tokens: TOOL_OVERHEAD + parts.into_iter().map(of_value).sum::<u64>(),
-        identity: definition.to_string(),
+        tokens: TOOL_OVERHEAD + tool.parts().into_iter().map(of_value).sum::<u64>(),
+        identity: without_breakpoint(&tool.definition).to_string(),
         breakpoint: tool.cache.as_ref().map(|cache| cache.ttl.clone()),
     }
 }
@@ -138,13 +126,7 @@ fn identity(content: &Content) -> String {
             let inner: Vec<String> = content.iter().map(|block| identity(&block.content)).collect();
             format!("tool_result {tool_use_id} {is_error} {}", inner.join("\n"))
         }
-        Content::Other(value) => {
-            let mut value = value.clone();
-            if let Some(fields) = value.as_object_mut() {
-                fields.shift_remove("cache_control");
-            }
-            value.to_string()
-        }
+        Content::Other(value) => without_breakpoint(value).to_string(),
         other => format!("{other:?}"),
     }
 }

@@ -1,4 +1,4 @@
-//! What differs in tools, system prompt and messages: in what a model sees, and in what of it is cached.
+//! Differences in tools, system prompt and messages, and in their cache breakpoints.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,13 @@ use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 use super::pairing::Pair;
 use super::{Difference, Fate, Part, values};
-use crate::wire::message::{Block, CacheBreakpoint, Content, MessageRequest, Tool};
+use crate::wire::message::{Block, CacheBreakpoint, Content, MessageRequest, Tool, without_breakpoint};
 use crate::wire::tokens;
 
 struct Item<'a> {
     /// `system[1] (text)`, `messages[2] user block 0 (tool_result)`.
     label: String,
-    /// What makes it the same block elsewhere: whose it is and what it says.
+    /// Its role and content: equal for the same block in another request.
     identity: String,
     block: &'a Block,
 }
@@ -43,13 +43,13 @@ fn items(request: &MessageRequest) -> Vec<Item<'_>> {
 fn item<'a>(place: String, role: &str, block: &'a Block) -> Item<'a> {
     Item {
         label: format!("{place} ({})", block.content.kind()),
-        identity: format!("{role} {}", said(&block.content)),
+        identity: format!("{role} {}", as_json(&block.content)),
         block,
     }
 }
 
-/// What a block says, as JSON in the words of the Messages API, without cache breakpoints.
-fn said(content: &Content) -> Value {
+/// The content as JSON in the words of the Messages API, without cache breakpoints.
+fn as_json(content: &Content) -> Value {
     match content {
         Content::Text(text) => json!({"text": text}),
         Content::Image { media_type, data } | Content::Document { media_type, data } => {
@@ -64,22 +64,14 @@ fn said(content: &Content) -> Value {
             is_error,
         } => json!({
             "tool_use_id": tool_use_id,
-            "content": content.iter().map(|block| said(&block.content)).collect::<Vec<_>>(),
+            "content": content.iter().map(|block| as_json(&block.content)).collect::<Vec<_>>(),
             "is_error": is_error,
         }),
         Content::Other(value) => without_breakpoint(value),
     }
 }
 
-fn without_breakpoint(value: &Value) -> Value {
-    let mut value = value.clone();
-    if let Some(fields) = value.as_object_mut() {
-        fields.shift_remove("cache_control");
-    }
-    value
-}
-
-/// Messages are compared block by block, not message by message: to join two of one role changes nothing for a model.
+/// Compares block by block, not message by message: to join two messages of one role changes nothing for a model.
 fn blocks(sent: &[Item], arrived: &[Item]) -> Vec<Difference> {
     let identities =
         |items: &[Item]| -> Vec<String> { items.iter().map(|item| item.identity.clone()).collect() };
@@ -102,22 +94,20 @@ fn blocks(sent: &[Item], arrived: &[Item]) -> Vec<Difference> {
         }
     }
     found.extend(moved(&mut lost, &mut gained));
-    found.extend(lost.iter().map(|item| whole(item, Fate::Dropped)));
-    found.extend(gained.iter().map(|item| whole(item, Fate::Added)));
+    let content = |item: &Item| as_json(&item.block.content);
+    found.extend(
+        lost.iter()
+            .map(|item| Difference::of(Part::Block, &item.label, content(item), Value::Null)),
+    );
+    found.extend(
+        gained
+            .iter()
+            .map(|item| Difference::of(Part::Block, &item.label, Value::Null, content(item))),
+    );
     found
 }
 
-fn whole(item: &Item, fate: Fate) -> Difference {
-    let said = Some(said(&item.block.content));
-    let (before, after) = if fate == Fate::Added {
-        (None, said)
-    } else {
-        (said, None)
-    };
-    Difference::with_fate(Part::Block, fate, item.label.clone(), before, after)
-}
-
-/// Takes out of both lists what is at the same place in them and of the same role and kind, but not the same.
+/// Removes the pairs of blocks with the same role and kind and different contents from both lists.
 fn changed(before: &mut Vec<&Item>, after: &mut Vec<&Item>) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut index = 0;
@@ -145,23 +135,25 @@ fn role<'a>(item: &'a Item) -> &'a str {
 }
 
 fn within(old: &Item, new: &Item) -> Vec<Difference> {
-    let inside = values::differences(&old.label, &said(&old.block.content), &said(&new.block.content));
-    let only_signature = inside
-        .iter()
-        .all(|difference| difference.path.ends_with(".signature"));
-    let part = if only_signature {
-        Part::Signature
-    } else {
-        Part::Block
-    };
-    inside
-        .into_iter()
-        .map(|found| Difference::with_fate(part, Fate::Changed, found.path, found.before, found.after))
-        .chain(breakpoint(&old.label, old.block, new.block))
-        .collect()
+    let (before, after) = (as_json(&old.block.content), as_json(&new.block.content));
+    let mut found = within_block(&old.label, &before, &after);
+    found.extend(breakpoint(&old.label, old.block, new.block));
+    found
 }
 
-/// Takes out of both lists what is in both.
+/// The differences within a block that exists on both sides.
+pub(super) fn within_block(label: &str, before: &Value, after: &Value) -> Vec<Difference> {
+    let mut found = values::differences(Part::Block, label, before, after);
+    for difference in &mut found {
+        difference.fate = Fate::Changed;
+        if difference.path.ends_with(".signature") {
+            difference.part = Part::Signature;
+        }
+    }
+    found
+}
+
+/// Removes the blocks that are in both lists from both.
 fn moved(lost: &mut Vec<&Item>, gained: &mut Vec<&Item>) -> Vec<Difference> {
     let mut found = Vec::new();
     lost.retain(|item| {
@@ -169,22 +161,15 @@ fn moved(lost: &mut Vec<&Item>, gained: &mut Vec<&Item>) -> Vec<Difference> {
             return true;
         };
         let new = gained.remove(place);
-        found.push(Difference::with_fate(
-            Part::Block,
-            Fate::Moved,
-            item.label.clone(),
-            Some(json!(item.label)),
-            Some(json!(new.label)),
-        ));
+        let (label, to) = (item.label.as_str(), new.label.as_str());
+        found.push(Difference::of(Part::Block, label, label, to).with_fate(Fate::Moved));
         false
     });
     found
 }
 
 fn breakpoint(label: &str, sent: &Block, arrived: &Block) -> Vec<Difference> {
-    let mut found: Vec<Difference> = cache(label, sent.cache.as_ref(), arrived.cache.as_ref())
-        .into_iter()
-        .collect();
+    let mut found: Vec<Difference> = cache(label, &sent.cache, &arrived.cache).into_iter().collect();
     if let (Content::ToolResult { content: old, .. }, Content::ToolResult { content: new, .. }) =
         (&sent.content, &arrived.content)
     {
@@ -197,85 +182,58 @@ fn breakpoint(label: &str, sent: &Block, arrived: &Block) -> Vec<Difference> {
 
 fn cache(
     label: &str,
-    sent: Option<&CacheBreakpoint>,
-    arrived: Option<&CacheBreakpoint>,
+    sent: &Option<CacheBreakpoint>,
+    arrived: &Option<CacheBreakpoint>,
 ) -> Option<Difference> {
-    let ttl = |cache: Option<&CacheBreakpoint>| cache.map(|cache| json!({"ttl": cache.ttl}));
-    (sent != arrived).then(|| Difference::of(Part::Breakpoint, label, ttl(sent), ttl(arrived)))
+    (sent != arrived).then(|| Difference::of(Part::Breakpoint, label, json!(sent), json!(arrived)))
 }
 
 fn tools(sent: &[Tool], arrived: &[Tool]) -> Vec<Difference> {
-    let by_name = |tools: &[Tool]| -> BTreeMap<String, Tool> {
-        tools
-            .iter()
-            .map(|tool| (tool.name.clone(), tool.clone()))
-            .collect()
-    };
+    fn by_name(tools: &[Tool]) -> BTreeMap<&str, &Tool> {
+        tools.iter().map(|tool| (tool.name.as_str(), tool)).collect()
+    }
     let (before, after) = (by_name(sent), by_name(arrived));
     let mut found = Vec::new();
     for (name, tool) in &before {
         match after.get(name) {
             Some(other) => found.extend(tool_changes(name, tool, other)),
-            None => found.push(Difference::of(Part::Tool, name, Some(definition(tool)), None)),
+            None => found.push(Difference::of(Part::Tool, *name, definition(tool), Value::Null)),
         }
     }
     let added = after.iter().filter(|(name, _)| !before.contains_key(*name));
-    found.extend(added.map(|(name, tool)| Difference::of(Part::Tool, name, None, Some(definition(tool)))));
-    let order = |tools: &[Tool], other: &BTreeMap<String, Tool>| -> Vec<String> {
+    found.extend(added.map(|(name, tool)| Difference::of(Part::Tool, *name, Value::Null, definition(tool))));
+    let order = |tools: &[Tool], other: &BTreeMap<&str, &Tool>| -> Vec<String> {
         let names = tools.iter().map(|tool| tool.name.clone());
-        names.filter(|name| other.contains_key(name)).collect()
+        names.filter(|name| other.contains_key(name.as_str())).collect()
     };
     let (old, new) = (order(sent, &after), order(arrived, &before));
     if old != new {
-        found.push(Difference::with_fate(
-            Part::Tool,
-            Fate::Moved,
-            "the tools",
-            Some(json!(old)),
-            Some(json!(new)),
-        ));
+        found.push(Difference::of(Part::Tool, "the tools", old, new).with_fate(Fate::Moved));
     }
     found
 }
 
 fn tool_changes(name: &str, sent: &Tool, arrived: &Tool) -> Vec<Difference> {
-    let both_native = is_native(sent) && is_native(arrived);
-    let view = |tool| {
-        if both_native {
-            without_breakpoint(native(tool))
-        } else {
-            definition(tool)
-        }
+    let is_native = |tool: &Tool| tool.definition.get("toolSpec").is_none();
+    let view = match is_native(sent) && is_native(arrived) {
+        true => |tool: &Tool| without_breakpoint(&tool.definition),
+        false => definition,
     };
-    values::differences(name, &view(sent), &view(arrived))
-        .into_iter()
-        .map(|found| Difference::with_fate(Part::Tool, Fate::Changed, found.path, found.before, found.after))
-        .chain(cache(
-            &format!("tool {name}"),
-            sent.cache.as_ref(),
-            arrived.cache.as_ref(),
-        ))
+    let found = values::differences(Part::Tool, name, &view(sent), &view(arrived)).into_iter();
+    found
+        .map(|difference| difference.with_fate(Fate::Changed))
+        .chain(cache(&format!("tool {name}"), &sent.cache, &arrived.cache))
         .collect()
 }
 
-fn native(tool: &Tool) -> &Value {
-    &tool.definition
-}
-
-fn is_native(tool: &Tool) -> bool {
-    tool.definition.get("toolSpec").is_none()
-}
-
-/// What a tool's definition tells a model, whichever form it has.
+/// The parts of a definition that a model sees, in the same form for all routes.
 fn definition(tool: &Tool) -> Value {
-    let (spec, schema) = match tool.definition.get("toolSpec") {
-        Some(spec) => (spec, &spec["inputSchema"]["json"]),
-        None => (&tool.definition, &tool.definition["input_schema"]),
-    };
-    json!({"description": spec["description"], "input_schema": schema})
+    let [_, description, schema] = tool.parts();
+    json!({"description": description, "input_schema": schema})
 }
 
-/// Whether the beginning of a prompt that `claude` sent twice, up to its last cache breakpoint, arrived as two.
+/// The first difference between two prompts at the provider whose beginnings, up to the last cache breakpoint, `claude` sent
+/// equal.
 pub(super) fn prefix_difference(first: &Pair, second: &Pair) -> Option<Difference> {
     let sent = (first.message.as_ref()?, second.message.as_ref()?);
     let arrived = (first.last()?.message.as_ref()?, second.last()?.message.as_ref()?);
@@ -289,29 +247,22 @@ pub(super) fn prefix_difference(first: &Pair, second: &Pair) -> Option<Differenc
     })?;
     let (mut before, mut after) = (piece(arrived.0, place), piece(arrived.1, place));
     if before == after {
-        // The thinking parameter is part of what messages are cached under.
+        // The thinking parameter is part of the cache key of messages.
         (before, after) = (thinking(arrived.0), thinking(arrived.1));
     }
-    Some(Difference::with_fate(
-        Part::Prefix,
-        Fate::Changed,
-        label_of_piece(arrived.0, place),
-        before,
-        after,
-    ))
+    let label = label_of_piece(arrived.0, place);
+    Some(Difference::of(Part::Prefix, label, before, after).with_fate(Fate::Changed))
 }
 
 fn thinking(request: &MessageRequest) -> Option<Value> {
-    request
-        .thinking
-        .as_ref()
-        .map(|thinking| json!({"thinking": thinking}))
+    let thinking = request.thinking.as_ref()?;
+    Some(json!({"thinking": thinking}))
 }
 
 fn piece(request: &MessageRequest, place: usize) -> Option<Value> {
     match request.tools.get(place) {
         Some(tool) => Some(definition(tool)),
-        None => Some(said(
+        None => Some(as_json(
             &items(request).get(place - request.tools.len())?.block.content,
         )),
     }
@@ -335,7 +286,7 @@ fn shares_prefix((first, second): (&MessageRequest, &MessageRequest)) -> bool {
     same.count() == end + 1
 }
 
-/// Pieces are tools, then system, then the blocks of messages.
+/// The pieces are the tools, then the system prompt, then the blocks of messages.
 fn label_of_piece(request: &MessageRequest, place: usize) -> String {
     if let Some(tool) = request.tools.get(place) {
         return format!("tool {}", tool.name);

@@ -1,8 +1,8 @@
-//! The wire diff: what became of each request of Claude Code on its way to the provider, and of each reply on its way
-//! back, told in the words of the Messages API whichever route it took.
+//! The wire diff: the differences between Claude Code's requests and those at the provider, and between the replies on both
+//! sides. All are in the words of the Messages API, whatever the route.
 //!
-//! Pure. It compares and says what differs; what every gateway may change is filtered by the rules of [`noise`], each
-//! with its reason, and counted. Whose fault a difference is, it never says.
+//! Pure. The rules of [`noise`] filter and count the changes that every gateway may make. The wire diff does not say whose
+//! fault a difference is.
 #![warn(clippy::disallowed_methods)]
 
 mod conversation;
@@ -22,60 +22,53 @@ use crate::evidence::Evidence;
 use crate::wire::exchange::{GatewayExchange, ProviderExchange};
 use crate::wire::{Direction, Operation, Route};
 
-pub use pairing::{as_sent, became};
+pub use pairing::{as_sent, forwarded};
 pub use request::arrived_betas;
 
-/// What became of the requests and replies of a trial.
+/// The differences of a trial's requests and replies.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct WireDiff {
-    /// What differs and is no noise, in the order of the requests.
+    /// In the order of the requests, without noise.
     pub changes: Vec<Change>,
-    /// How many differences each rule of [`noise`] has filtered.
+    /// The number of differences that each rule of [`noise`] filtered.
     pub filtered: BTreeMap<&'static str, usize>,
 }
 
-/// One difference.
+/// A difference of one request or reply.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Change {
-    /// On which way.
     pub direction: Direction,
-    /// What was asked for.
     pub operation: Operation,
-    /// Which request of its kind `claude` made, from 1; that of Messages requests is their turn.
+    /// The number of the request among those of `claude` with this operation, from 1.
     pub turn: usize,
-    /// The line in `sent.jsonl`, from 1.
+    /// The line in `sent.jsonl`, from 1; 0 for a request that `claude` did not send.
     pub sent: usize,
-    /// The line in `exchanges.jsonl`, from 1; `None` where nothing arrived.
+    /// The line in `exchanges.jsonl`, from 1; `None` if nothing arrived.
     pub exchange: Option<usize>,
-    /// The route by which it arrived.
+    /// The route to the provider.
     pub route: Option<Route>,
-    /// What differs.
     #[serde(flatten)]
     pub what: Difference,
 }
 
-/// What differs: the part, what became of it, and its values on the near and the far side of the gateway.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Difference {
-    /// The kind of thing.
     pub part: Part,
-    /// What became of it.
     pub fate: Fate,
-    /// Where it is or what it is called: `anthropic-beta`, `thinking.budget_tokens`, `messages[2] user block 0 (text)`.
+    /// A name or a path: `anthropic-beta`, `thinking.budget_tokens`, `messages[2] user block 0 (text)`.
     pub path: String,
-    /// What went in.
+    /// The value before the gateway.
     pub before: Option<Value>,
-    /// What came out.
+    /// The value after the gateway.
     pub after: Option<Value>,
 }
 
-/// The kind of thing that changed.
+/// The part of a message that differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// A whole request.
     Request,
-    /// The HTTP status.
     Status,
     /// An error's type, message or shape.
     Error,
@@ -83,86 +76,76 @@ pub enum Part {
     Block,
     /// The signature of a thinking block.
     Signature,
-    /// A tool that is offered.
+    /// An offered tool.
     Tool,
     /// A cache breakpoint.
     Breakpoint,
-    /// What a provider caches: a prompt's beginning that was the same in two requests.
+    /// The beginning of a prompt that was the same in two requests, so that the provider can cache it.
     Prefix,
     /// Events of a stream.
     Event,
-    /// When the events of a stream come.
+    /// The times of a stream's events.
     Pace,
     /// A token count.
     Usage,
-    /// Why an answer ended.
     StopReason,
-    /// A body field.
+    /// A field of the body.
     Field,
-    /// A beta flag.
     Beta,
-    /// A header.
     Header,
 }
 
-/// What became of a thing.
+/// How a part differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
-    /// It went in and did not come out.
     Dropped,
-    /// It came out and had not gone in.
     Added,
-    /// It came out with another value.
+    /// It has another value.
     Changed,
-    /// It came out at another place.
+    /// It is at another place.
     Moved,
-    /// It came out more than once.
+    /// It comes more than once.
     Repeated,
-    /// Several came out as fewer.
+    /// Several became fewer.
     Merged,
-    /// It came out as more and smaller ones.
+    /// It became several smaller ones.
     Split,
-    /// It was held back.
+    /// The gateway held it back.
     Delayed,
 }
 
 impl Difference {
-    /// A value that went in as `before` and came out as `after`: the fate is told from which of them there is.
-    fn of(part: Part, path: impl Into<String>, before: Option<Value>, after: Option<Value>) -> Self {
-        let fate = match (&before, &after) {
-            (Some(_), None) => Fate::Dropped,
-            (None, Some(_)) => Fate::Added,
-            _ => Fate::Changed,
-        };
-        Self::with_fate(part, fate, path, before, after)
-    }
-
-    fn with_fate(
-        part: Part,
-        fate: Fate,
-        path: impl Into<String>,
-        before: Option<Value>,
-        after: Option<Value>,
-    ) -> Self {
+    /// A null value is an absent one: without `after` the part is dropped, without `before` it is added.
+    fn of(part: Part, path: impl Into<String>, before: impl Into<Value>, after: impl Into<Value>) -> Self {
+        let [before, after] =
+            [before.into(), after.into()].map(|value| Some(value).filter(|value| !value.is_null()));
         Self {
             part,
-            fate,
+            fate: match (&before, &after) {
+                (Some(_), None) => Fate::Dropped,
+                (None, Some(_)) => Fate::Added,
+                _ => Fate::Changed,
+            },
             path: path.into(),
             before,
             after,
         }
     }
+
+    fn with_fate(self, fate: Fate) -> Self {
+        Self { fate, ..self }
+    }
 }
 
-/// Compares the two sides of the gateway; `None` where there is no gateway or one of its sides was not recorded.
+/// Compares the two sides of the gateway; `None` without a gateway, or if one side was not recorded.
 pub fn of_trial(evidence: &Evidence) -> Option<WireDiff> {
     evidence
         .has_both_sides()
         .then(|| compare(&evidence.sent, &evidence.exchanges))
 }
 
-/// Compares what passed in front of the gateway with what reached the provider.
+/// Compares the exchanges in front of the gateway with those at the provider.
 pub fn compare(sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> WireDiff {
     let mut diff = WireDiff::default();
     let pairs = pairing::pair(sent, exchanges);
@@ -174,9 +157,7 @@ pub fn compare(sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> Wire
         let changed = conversation::prefix_difference(&window[0], &window[1]);
         diff.take(&window[1], Direction::Request, changed.into_iter().collect());
     }
-    for orphan in pairing::orphans(&pairs, exchanges) {
-        diff.changes.push(orphan);
-    }
+    diff.changes.extend(pairing::orphans(&pairs, exchanges));
     diff.changes.sort_by_key(|change| (change.sent, change.direction));
     diff
 }

@@ -1,20 +1,19 @@
-//! Which requests at the provider a request of Claude Code became.
+//! Pairs each request of Claude Code with the requests that the gateway sent to the provider for it.
 
-use crate::wire::{Direction, Operation, Route, Usage, messages};
-use serde_json::json;
+use serde_json::Value;
 
-use super::{Change, Difference, Fate, Part};
+use super::{Change, Difference, Part};
 use crate::wire::exchange::{GatewayExchange, Matched, ProviderExchange, ProviderReply};
-use crate::wire::message::MessageRequest;
+use crate::wire::message::{Block, MessageRequest};
+use crate::wire::{Direction, Operation, Route, Usage, messages};
 
-/// A request of Claude Code and what became of it.
 pub(super) struct Pair<'a> {
     pub(super) passage: &'a GatewayExchange,
-    /// Which request of its kind it is, from 1.
+    /// The number of the request among those with its operation, from 1.
     pub(super) turn: usize,
-    /// As a model would see it.
+    /// The request as a model would see it.
     pub(super) message: Option<MessageRequest>,
-    /// The requests at the provider that it became: none, one, or one an attempt of the gateway.
+    /// The requests at the provider: none, one, or one per attempt of the gateway.
     pub(super) exchanges: Vec<&'a ProviderExchange>,
 }
 
@@ -24,8 +23,8 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// Pairs by time: a request at the provider is that of the passage that was open when it came. Of several, it is the one
-/// that it says the same as.
+/// Pairs by time: a request at the provider belongs to the request that was open when it came. If several were open, it
+/// belongs to the one with the most similar content.
 pub(super) fn pair<'a>(sent: &'a [GatewayExchange], exchanges: &'a [ProviderExchange]) -> Vec<Pair<'a>> {
     let mut pairs: Vec<Pair<'a>> = Vec::new();
     for passage in sent.iter().filter(|passage| is_compared(passage.operation)) {
@@ -48,51 +47,45 @@ pub(super) fn pair<'a>(sent: &'a [GatewayExchange], exchanges: &'a [ProviderExch
     pairs
 }
 
-/// Requests at the provider that no request of Claude Code explains.
+/// Requests at the provider that belong to no request of Claude Code.
 pub(super) fn orphans(pairs: &[Pair], exchanges: &[ProviderExchange]) -> Vec<Change> {
-    if pairs.is_empty() {
-        return Vec::new();
-    }
+    let paired = || pairs.iter().flat_map(|pair| &pair.exchanges);
     let orphans = exchanges.iter().filter(|exchange| {
-        is_compared(exchange.operation)
-            && !pairs
-                .iter()
-                .any(|pair| pair.exchanges.iter().any(|own| own.number == exchange.number))
+        is_compared(exchange.operation) && paired().all(|own| own.number != exchange.number)
     });
-    orphans
-        .map(|exchange| Change {
+    let change = |exchange: &ProviderExchange| {
+        let (name, path) = (
+            "a request that Claude Code did not make",
+            exchange.request.path.as_str(),
+        );
+        Change {
             direction: Direction::Request,
             operation: exchange.operation,
             turn: exchange.turn.unwrap_or(exchange.number),
             sent: 0,
             exchange: Some(exchange.number),
             route: exchange.route,
-            what: Difference::with_fate(
-                Part::Request,
-                Fate::Added,
-                "a request that Claude Code did not make",
-                None,
-                Some(json!(exchange.request.path)),
-            ),
-        })
-        .collect()
+            what: Difference::of(Part::Request, name, Value::Null, path),
+        }
+    };
+    match pairs {
+        [] => Vec::new(),
+        _ => orphans.map(change).collect(),
+    }
 }
 
-/// The requests at the provider that `passage`, one of `sent`, became: none, one, or one an attempt of the gateway.
-pub fn became<'a>(
+/// The requests at the provider for `passage`, which is one of `sent`: none, one, or one per attempt of the gateway.
+pub fn forwarded<'a>(
     passage: &GatewayExchange,
     sent: &'a [GatewayExchange],
     exchanges: &'a [ProviderExchange],
 ) -> Vec<&'a ProviderExchange> {
-    let pairs = pair(sent, exchanges);
-    let own = pairs
-        .into_iter()
-        .find(|pair| pair.passage.number == passage.number);
+    let mut pairs = pair(sent, exchanges).into_iter();
+    let own = pairs.find(|pair| pair.passage.number == passage.number);
     own.map(|pair| pair.exchanges).unwrap_or_default()
 }
 
-/// The requests of Claude Code as they would have arrived had no gateway been between, each with the reply to what it
-/// became.
+/// The exchanges as they would be without a gateway: the requests of Claude Code, each with the provider's reply.
 pub fn as_sent(sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> Vec<ProviderExchange> {
     let pairs = pair(sent, exchanges);
     pairs
@@ -125,7 +118,7 @@ fn no_reply() -> ProviderReply {
     }
 }
 
-/// Access tokens are the gateway's own business, and unknown paths (a list of models, a health check) too.
+/// Requests for access tokens and for unknown paths (a list of models, a health check) are the gateway's own.
 fn is_compared(operation: Operation) -> bool {
     matches!(operation, Operation::Messages | Operation::CountTokens)
 }
@@ -153,17 +146,15 @@ fn ended_at(passage: &GatewayExchange) -> u64 {
     }
 }
 
-/// How many blocks of the one are no blocks of the other, less than zero.
+/// The number of blocks that only one of the two has, as a negative number.
 fn likeness(pair: &Pair, exchange: &ProviderExchange) -> i64 {
     let (Some(sent), Some(arrived)) = (&pair.message, &exchange.message) else {
         return i64::MIN;
     };
     let (sent, arrived) = (sent.blocks(), arrived.blocks());
-    let missing = |of: &[&crate::wire::message::Block], among: &[&crate::wire::message::Block]| {
-        let missing = of
-            .iter()
-            .filter(|block| !among.iter().any(|other| other.content == block.content));
-        missing.count() as i64
+    let missing = |of: &[&Block], among: &[&Block]| {
+        let is_missing = |block: &&&Block| !among.iter().any(|other| other.content == block.content);
+        of.iter().filter(is_missing).count() as i64
     };
     -(missing(&sent, &arrived) + missing(&arrived, &sent))
 }

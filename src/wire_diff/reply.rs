@@ -1,17 +1,20 @@
-//! What differs between a provider's reply and what came back to Claude Code.
+//! Differences between a provider's reply and the reply that Claude Code received.
+
+use std::cmp::Ordering;
 
 use serde_json::{Value, json};
 
+use super::conversation::within_block;
 use super::pairing::Pair;
 use super::{Difference, Fate, Part, values};
-use crate::transcript::{Answer, AnswerBlock, DeltaKind, Event, TimedEvent, Transcript};
+use crate::transcript::{Answer, AnswerBlock, DeltaKind, Transcript};
 use crate::wire::exchange::{GatewayReply, ProviderExchange, ProviderReply, SentEvent};
 use crate::wire::model::canonical_name;
-use crate::wire::{Operation, Route, Usage};
+use crate::wire::{Operation, Route, error_reply};
 
-/// A stream whose deltas the provider spread over at least this many milliseconds can be told from a burst.
+/// The time between the provider's first and last delta, in milliseconds, from which a burst is detectable.
 const SPREAD_MS: u64 = 200;
-/// A burst takes less than this part of the time that the provider took.
+/// A burst takes less than the provider's time divided by this.
 const BURST: u64 = 4;
 
 pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
@@ -30,14 +33,15 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
         found.extend(token_count(given, back));
         return found;
     }
-    let (Some(sent), Some(came)) = (given_answer(given), passed_answer(back)) else {
-        found.extend(nothing_came(given, back));
+    let (Some(sent), Some(came)) = (Answer::given(given), Answer::received(back)) else {
+        found.extend(no_message(given, back));
         return found;
     };
     found.extend(head(pair, &sent, &came));
     found.extend(content(&sent, &came));
     found.extend(stop_reason(&sent, &came));
-    found.extend(usage(given.usage, came.usage.unwrap_or_default()));
+    let (before, after) = (json!(given.usage), json!(came.usage.unwrap_or_default()));
+    found.extend(values::differences(Part::Usage, "", &before, &after));
     found.extend(cache_creation(exchange, &sent, &came));
     if back.stream {
         found.extend(events(exchange, back, &came));
@@ -47,36 +51,25 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
 }
 
 fn status(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
-    (given.status != back.status).then(|| {
-        Difference::of(
-            Part::Status,
-            "HTTP status",
-            Some(json!(given.status)),
-            Some(json!(back.status)),
-        )
-    })
+    (given.status != back.status)
+        .then(|| Difference::of(Part::Status, "HTTP status", given.status, back.status))
 }
 
-/// What a reply's headers say to Claude Code, or to whoever asks the provider about it: its id
-/// (<https://platform.claude.com/docs/en/api/errors>) and when to ask again
-/// (<https://platform.claude.com/docs/en/api/rate-limits>). The others are the connection's, or the gateway's own.
-const TELLING_HEADERS: [&str; 2] = ["request-id", "retry-after"];
+/// The headers that Claude Code or the provider's support needs: the request's id
+/// (<https://platform.claude.com/docs/en/api/errors>) and the time of the next attempt
+/// (<https://platform.claude.com/docs/en/api/rate-limits>). The others belong to the connection or to the gateway.
+const NEEDED_HEADERS: [&str; 2] = ["request-id", "retry-after"];
 
 fn headers(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference> {
-    let telling = given
-        .headers
-        .iter()
-        .filter(|(name, _)| TELLING_HEADERS.contains(&name.as_str()));
-    telling
+    let headers = given.headers.iter();
+    let needed = headers.filter(|(name, _)| NEEDED_HEADERS.contains(&name.as_str()));
+    needed
         .filter(|(name, value)| back.header(name) != Some(value))
-        .map(|(name, value)| {
-            let came = back.header(name).map(Value::from);
-            Difference::of(Part::Header, name, Some(json!(value)), came)
-        })
+        .map(|(name, value)| Difference::of(Part::Header, name, value.as_str(), back.header(name)))
         .collect()
 }
 
-/// By it a client knows how to read a reply.
+/// A client chooses by the content type how to read a reply.
 fn content_type(pair: &Pair, back: &GatewayReply) -> Option<Difference> {
     let asks_for_stream = |body: &Value| body["stream"] == true;
     let wanted = if pair.passage.request.body.json().is_some_and(asks_for_stream) {
@@ -86,23 +79,15 @@ fn content_type(pair: &Pair, back: &GatewayReply) -> Option<Difference> {
     };
     let came = back.header("content-type");
     let is_wanted = came.is_some_and(|came| came.to_ascii_lowercase().starts_with(wanted));
-    (!is_wanted).then(|| {
-        Difference::of(
-            Part::Header,
-            "content-type",
-            Some(json!(wanted)),
-            came.map(Value::from),
-        )
-    })
+    (!is_wanted).then(|| Difference::of(Part::Header, "content-type", wanted, came))
 }
 
-/// An answer has an id, which may be the gateway's, and the name of the model that gave it, which may be the one by which
-/// it was asked for.
+/// An answer has an id, which may be the gateway's. Its model may have the name in the request.
 fn head(pair: &Pair, sent: &Answer, came: &Answer) -> Vec<Difference> {
     let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let mut found = Vec::new();
     if let (Some(id), None) = (&sent.id, text(&came.id)) {
-        found.push(Difference::of(Part::Field, "id", Some(json!(id)), None));
+        found.push(Difference::of(Part::Field, "id", id.as_str(), Value::Null));
     }
     let asked = pair.passage.request.body.json().map(|body| &body["model"]);
     let Some(model) = &sent.model else {
@@ -113,26 +98,18 @@ fn head(pair: &Pair, sent: &Answer, came: &Answer) -> Vec<Difference> {
     };
     let named = text(&came.model);
     if !named.as_ref().is_some_and(is_meant) {
-        found.push(Difference::of(
-            Part::Field,
-            "model",
-            Some(json!(model)),
-            named.map(Value::from),
-        ));
+        found.push(Difference::of(Part::Field, "model", model.as_str(), named));
     }
     found
 }
 
-/// For how long it was written is what writing to the cache costs. Converse does not say it in its own words.
+/// Compares the cache writes by lifetime, on which their price depends. Converse does not report them.
 fn cache_creation(exchange: &ProviderExchange, sent: &Answer, came: &Answer) -> Vec<Difference> {
     if exchange.route == Some(Route::BedrockConverse) {
         return Vec::new();
     }
     let of = |answer: &Answer| answer.usage_fields["cache_creation"].clone();
-    values::differences("cache_creation", &of(sent), &of(came))
-        .into_iter()
-        .map(|found| Difference::of(Part::Usage, found.path, found.before, found.after))
-        .collect()
+    values::differences(Part::Usage, "cache_creation", &of(sent), &of(came))
 }
 
 /// A gateway's message may say more than the provider's, but not less.
@@ -143,21 +120,17 @@ fn error(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference> {
     let (before, after) = (&before.data, &after.data);
     let mut found = Vec::new();
     if given.status >= 400 && !is_messages_error(after) {
-        found.push(Difference::with_fate(
-            Part::Error,
-            Fate::Changed,
-            "the error's shape",
-            Some(json!({"type": "error", "error": {"type": "…", "message": "…"}})),
-            Some(after.clone()),
-        ));
+        let shape = json!({"type": "error", "error": {"type": "…", "message": "…"}});
+        let difference = Difference::of(Part::Error, "the error's shape", shape, after.clone());
+        found.push(difference.with_fate(Fate::Changed));
     }
-    let words = error_message(before);
+    let words = error_reply::message_of(before);
     if !words.is_empty() && !holds(after, words) {
         found.push(Difference::of(
             Part::Error,
             "the error's message",
-            Some(json!(words)),
-            Some(json!(error_message(after))),
+            words,
+            error_reply::message_of(after),
         ));
     }
     let (old, new) = (&before["error"]["type"], &after["error"]["type"]);
@@ -165,8 +138,8 @@ fn error(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference> {
         found.push(Difference::of(
             Part::Error,
             "the error's type",
-            Some(old.clone()),
-            Some(new.clone()),
+            old.clone(),
+            new.clone(),
         ));
     }
     found
@@ -176,16 +149,7 @@ fn is_messages_error(body: &Value) -> bool {
     body["type"] == "error" && body["error"]["type"].is_string() && body["error"]["message"].is_string()
 }
 
-/// Anthropic and Google say it in `error`, AWS at the top.
-fn error_message(body: &Value) -> &str {
-    body["error"]["message"]
-        .as_str()
-        .or(body["message"].as_str())
-        .or(body.as_str())
-        .unwrap_or_default()
-}
-
-/// Whether any text within `value` holds `words`, which may stand escaped within it.
+/// Whether any text in `value` contains `words`, as they are or with JSON escapes.
 fn holds(value: &Value, words: &str) -> bool {
     let escaped = json!(words).to_string();
     let escaped = escaped.trim_matches('"');
@@ -198,108 +162,47 @@ fn holds(value: &Value, words: &str) -> bool {
 }
 
 fn token_count(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
-    let counted = json!(given.usage.input_tokens);
-    let came = back.events.first()?.data.get("input_tokens").cloned();
-    (came.as_ref() != Some(&counted))
-        .then(|| Difference::of(Part::Usage, "input_tokens", Some(counted), came))
+    let counted = given.usage.input_tokens;
+    let came = &back.events.first()?.data["input_tokens"];
+    (*came != counted).then(|| Difference::of(Part::Usage, "input_tokens", counted, came.clone()))
 }
 
-fn nothing_came(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
+fn no_message(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
     given.message.as_ref()?;
-    Some(Difference::with_fate(
-        Part::Event,
-        Fate::Dropped,
-        "the answer",
-        Some(json!(format!("a message in {} events", given.events.len()))),
-        Some(json!(format!(
-            "{} events that make no message",
-            back.events.len()
-        ))),
-    ))
-}
-
-/// The answer as [`Transcript`] puts it together; of a stream that begins twice, the last.
-fn answer(events: Vec<TimedEvent>) -> Option<Answer> {
-    Transcript { events }.messages().pop()
-}
-
-fn given_answer(given: &ProviderReply) -> Option<Answer> {
-    answer(vec![whole_message(given.message.as_ref()?)])
-}
-
-fn passed_answer(back: &GatewayReply) -> Option<Answer> {
-    if back.stream {
-        answer(stream_events(&back.events))
-    } else {
-        answer(vec![whole_message(&back.events.first()?.data)])
-    }
-}
-
-fn whole_message(message: &Value) -> TimedEvent {
-    TimedEvent {
-        at_ms: 0,
-        event: Event::Json(json!({"type": "assistant", "message": message})),
-    }
-}
-
-fn stream_events(events: &[SentEvent]) -> Vec<TimedEvent> {
-    events
-        .iter()
-        .map(|event| TimedEvent {
-            at_ms: event.at_ms,
-            event: Event::Json(json!({"type": "stream_event", "event": event.data})),
-        })
-        .collect()
+    let sent = format!("a message in {} events", given.events.len());
+    let came = format!("{} events without a message", back.events.len());
+    Some(Difference::of(Part::Event, "the answer", sent, came).with_fate(Fate::Dropped))
 }
 
 fn content(sent: &Answer, came: &Answer) -> Vec<Difference> {
-    let mut found = Vec::new();
     let (old, new) = (&sent.content, &came.content);
     let kinds =
-        |blocks: &[AnswerBlock]| -> Vec<String> { blocks.iter().map(|block| said(block).0).collect() };
+        |blocks: &[AnswerBlock]| -> Vec<String> { blocks.iter().map(|block| in_json(block).0).collect() };
     if old.len() != new.len() || kinds(old) != kinds(new) {
         return vec![outline(old, new, kinds(old), kinds(new))];
     }
-    for (index, (old, new)) in old.iter().zip(new).enumerate() {
-        let (kind, before) = said(old);
-        let label = format!("content[{index}] ({kind})");
-        for difference in values::differences(&label, &before, &said(new).1) {
-            let is_signature = difference.path.ends_with(".signature");
-            let part = if is_signature {
-                Part::Signature
-            } else {
-                Part::Block
-            };
-            found.push(Difference::with_fate(
-                part,
-                Fate::Changed,
-                difference.path,
-                difference.before,
-                difference.after,
-            ));
-        }
-    }
-    found
+    let pairs = old.iter().zip(new).enumerate();
+    pairs
+        .flat_map(|(index, (old, new))| {
+            let (kind, before) = in_json(old);
+            within_block(&format!("content[{index}] ({kind})"), &before, &in_json(new).1)
+        })
+        .collect()
 }
 
 fn outline(old: &[AnswerBlock], new: &[AnswerBlock], before: Vec<String>, after: Vec<String>) -> Difference {
     let has_all = old.iter().all(|block| new.contains(block));
     let fate = match (has_all, old.len().cmp(&new.len())) {
-        (true, std::cmp::Ordering::Equal) => Fate::Moved,
+        (true, Ordering::Equal) => Fate::Moved,
         (true, _) => Fate::Added,
-        (false, std::cmp::Ordering::Greater) => Fate::Dropped,
+        (false, Ordering::Greater) => Fate::Dropped,
         (false, _) => Fate::Changed,
     };
-    Difference::with_fate(
-        Part::Block,
-        fate,
-        "content",
-        Some(json!(before)),
-        Some(json!(after)),
-    )
+    Difference::of(Part::Block, "content", before, after).with_fate(fate)
 }
 
-fn said(block: &AnswerBlock) -> (String, Value) {
+/// The block's type and content.
+fn in_json(block: &AnswerBlock) -> (String, Value) {
     let (kind, value) = match block {
         AnswerBlock::Text(text) => ("text", json!({"text": text})),
         AnswerBlock::Thinking { thinking, signature } => {
@@ -315,24 +218,11 @@ fn said(block: &AnswerBlock) -> (String, Value) {
 }
 
 fn stop_reason(sent: &Answer, came: &Answer) -> Option<Difference> {
-    (sent.stop_reason != came.stop_reason).then(|| {
-        Difference::of(
-            Part::StopReason,
-            "stop_reason",
-            sent.stop_reason.clone().map(Value::from),
-            came.stop_reason.clone().map(Value::from),
-        )
-    })
+    let (before, after) = (&sent.stop_reason, &came.stop_reason);
+    (before != after).then(|| Difference::of(Part::StopReason, "stop_reason", before.clone(), after.clone()))
 }
 
-fn usage(sent: Usage, came: Usage) -> Vec<Difference> {
-    values::differences("", &json!(sent), &json!(came))
-        .into_iter()
-        .map(|found| Difference::of(Part::Usage, found.path, found.before, found.after))
-        .collect()
-}
-
-/// The frame of a stream by the number of its blocks, and its content deltas by those that the provider sent.
+/// Counts the events of a stream: one frame per block, and as many content deltas as the provider sent.
 fn events(exchange: &ProviderExchange, back: &GatewayReply, came: &Answer) -> Vec<Difference> {
     let blocks = came.content.len();
     let frame = [
@@ -342,36 +232,27 @@ fn events(exchange: &ProviderExchange, back: &GatewayReply, came: &Answer) -> Ve
         ("message_delta", 1),
         ("message_stop", 1),
     ];
-    let of_type = |kind: &str| {
+    let of_type = |kind: &'static str| {
         back.events
             .iter()
-            .filter(|event| event.data["type"] == kind)
-            .count()
+            .filter(move |event| event.data["type"] == *kind)
     };
-    let mut found: Vec<Difference> = frame
-        .into_iter()
-        .filter_map(|(kind, wanted)| count(kind, wanted, of_type(kind)))
-        .collect();
+    let counted = |(kind, wanted)| count(kind, wanted, of_type(kind).count());
+    let mut found: Vec<Difference> = frame.into_iter().filter_map(counted).collect();
     for (kind, name) in [
         (DeltaKind::Text, "text deltas"),
         (DeltaKind::Thinking, "thinking deltas"),
         (DeltaKind::Input, "tool argument deltas"),
     ] {
-        let sent = given_deltas(&exchange.reply, Some(kind)).len();
+        let sent = deltas(&exchange.reply.events, Some(kind)).len();
         let came = came.delta_count(kind);
         if exchange.reply.stream && sent != came {
             let fate = if came < sent { Fate::Merged } else { Fate::Split };
-            found.push(Difference::with_fate(
-                Part::Event,
-                fate,
-                name,
-                Some(json!(sent)),
-                Some(json!(came)),
-            ));
+            found.push(Difference::of(Part::Event, name, sent, came).with_fate(fate));
         }
     }
-    let errors = back.events.iter().filter(|event| event.data["type"] == "error");
-    found.extend(errors.map(|event| Difference::of(Part::Event, "error", None, Some(event.data.clone()))));
+    let error = |event: &SentEvent| Difference::of(Part::Event, "error", Value::Null, event.data.clone());
+    found.extend(of_type("error").map(error));
     found.extend(unknown_events(&exchange.reply, back));
     if found.is_empty() {
         found.extend(out_of_order(back));
@@ -391,91 +272,67 @@ const EVENTS: [&str; 8] = [
     "error",
 ];
 
-/// Events of other kinds that the provider did not send, and what is no event.
+/// Events of unknown types that the provider did not send, and texts that are no events.
 fn unknown_events(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference> {
     let is_sent = |kind: &str| given.events.iter().any(|sent| sent.data["type"] == kind);
     let is_known = |event: &SentEvent| match event.data["type"].as_str() {
         Some(kind) => EVENTS.contains(&kind) || is_sent(kind),
-        // Between events there may be empty lines.
+        // Empty lines between events are allowed.
         None => event.data.as_str().is_some_and(|text| text.trim().is_empty()),
     };
     let unknown = back.events.iter().filter(|event| !is_known(event));
     unknown
         .map(|event| {
             let kind = event.data["type"].as_str().unwrap_or("without a type");
-            Difference::of(Part::Event, kind, None, Some(event.data.clone()))
+            Difference::of(Part::Event, kind, Value::Null, event.data.clone())
         })
         .collect()
 }
 
 fn out_of_order(back: &GatewayReply) -> Option<Difference> {
-    let events = stream_events(&back.events);
-    let problem = Transcript { events }.stream_problems().into_iter().next()?;
-    Some(Difference::with_fate(
-        Part::Event,
-        Fate::Changed,
-        "order",
-        None,
-        Some(json!(problem.what)),
-    ))
+    let mut problems = Transcript::of_stream(&back.events).stream_problems().into_iter();
+    let problem = problems.next()?.what;
+    Some(Difference::of(Part::Event, "order", Value::Null, problem).with_fate(Fate::Changed))
 }
 
 fn count(kind: &str, wanted: usize, found: usize) -> Option<Difference> {
     let fate = match found.cmp(&wanted) {
-        std::cmp::Ordering::Equal => return None,
-        std::cmp::Ordering::Less => Fate::Dropped,
-        std::cmp::Ordering::Greater => Fate::Repeated,
+        Ordering::Equal => return None,
+        Ordering::Less => Fate::Dropped,
+        Ordering::Greater => Fate::Repeated,
     };
-    Some(Difference::with_fate(
-        Part::Event,
-        fate,
-        kind,
-        Some(json!(wanted)),
-        Some(json!(found)),
-    ))
+    Some(Difference::of(Part::Event, kind, wanted, found).with_fate(fate))
 }
 
-/// When the provider sent its content deltas, of one kind or of all.
-fn given_deltas(given: &ProviderReply, kind: Option<DeltaKind>) -> Vec<u64> {
-    let deltas = given
-        .events
+/// The times of the content deltas of one kind, or of all.
+fn deltas(events: &[SentEvent], kind: Option<DeltaKind>) -> Vec<u64> {
+    let fits = |found: DeltaKind| kind.is_none_or(|kind| kind == found);
+    let deltas = events
         .iter()
-        .filter_map(|event| Some((event.at_ms, delta_kind(&event.data)?)));
-    deltas
-        .filter(|(_, found)| kind.is_none_or(|kind| kind == *found))
-        .map(|(at_ms, _)| at_ms)
-        .collect()
+        .filter(|event| delta_kind(&event.data).is_some_and(fits));
+    deltas.map(|event| event.at_ms).collect()
 }
 
-/// The kind of a content delta, in the Messages API's form or in Converse's.
+/// The kind of a content delta, in the form of the Messages API or of Converse.
 fn delta_kind(event: &Value) -> Option<DeltaKind> {
-    if let Some(delta) = event.get("contentBlockDelta") {
-        let delta = &delta["delta"];
-        return if delta.get("text").is_some() {
-            Some(DeltaKind::Text)
-        } else if delta.get("toolUse").is_some() {
-            Some(DeltaKind::Input)
-        } else {
-            delta
-                .pointer("/reasoningContent/text")
-                .map(|_| DeltaKind::Thinking)
-        };
-    }
-    DeltaKind::from_type(event.pointer("/delta/type")?.as_str()?)
+    let Some(delta) = event.pointer("/contentBlockDelta/delta") else {
+        return DeltaKind::from_type(event.pointer("/delta/type")?.as_str()?);
+    };
+    let kinds = [
+        ("/text", DeltaKind::Text),
+        ("/toolUse", DeltaKind::Input),
+        ("/reasoningContent/text", DeltaKind::Thinking),
+    ];
+    let kind = kinds.iter().find(|(pointer, _)| delta.pointer(pointer).is_some());
+    kind.map(|(_, kind)| *kind)
 }
 
-/// In lockstep no clock of another machine is asked: each delta is to be in front of the gateway before the provider sends
-/// the next. Otherwise a burst is told by what the provider took.
+/// A lockstep stream needs no clock: each delta must reach Claude Code before the provider sends the next one. The relay and
+/// the simulator share a clock, so for other streams a burst shows in the times.
 fn pace(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
-    let sent = given_deltas(given, None);
-    let came: Vec<u64> = back
-        .events
-        .iter()
-        .filter(|event| delta_kind(&event.data).is_some())
-        .map(|event| event.at_ms)
-        .collect();
+    let (sent, came) = (deltas(&given.events, None), deltas(&back.events, None));
     match given.lockstep {
-        Some(lockstep) if lockstep.seen + 1 < lockstep.deltas => held_back(&sent, &came),
+        Some(lockstep) if lockstep.is_held_back() => held_back(&sent, &came),
         Some(_) => None,
         None => burst(&sent, &came),
     }
@@ -483,20 +340,15 @@ fn pace(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
 
 fn held_back(sent: &[u64], came: &[u64]) -> Option<Difference> {
     let due = sent.len().saturating_sub(1);
-    let in_time = came
-        .iter()
-        .zip(sent.iter().skip(1))
-        .filter(|(came, next)| came <= next)
-        .count();
-    (in_time < due).then(|| {
-        Difference::with_fate(
-            Part::Pace,
-            Fate::Delayed,
-            "content deltas",
-            Some(json!(format!("{due} deltas, each waiting for the one before"))),
-            Some(json!(format!("{in_time} came before the next was sent"))),
-        )
-    })
+    let pairs = came.iter().zip(sent.iter().skip(1));
+    let in_time = pairs.filter(|(came, next)| came <= next).count();
+    let before = format!("{due} deltas, each waiting for the one before");
+    let after = format!("{in_time} came before the next was sent");
+    (in_time < due).then(|| delayed(before, after))
+}
+
+fn delayed(before: String, after: String) -> Difference {
+    Difference::of(Part::Pace, "content deltas", before, after).with_fate(Fate::Delayed)
 }
 
 fn burst(sent: &[u64], came: &[u64]) -> Option<Difference> {
@@ -505,13 +357,6 @@ fn burst(sent: &[u64], came: &[u64]) -> Option<Difference> {
         _ => 0,
     };
     let (before, after) = (spread(sent), spread(came));
-    (before >= SPREAD_MS && after < before / BURST).then(|| {
-        Difference::with_fate(
-            Part::Pace,
-            Fate::Delayed,
-            "content deltas",
-            Some(json!(format!("over {before} ms"))),
-            Some(json!(format!("over {after} ms"))),
-        )
-    })
+    (before >= SPREAD_MS && after < before / BURST)
+        .then(|| delayed(format!("over {before} ms"), format!("over {after} ms")))
 }

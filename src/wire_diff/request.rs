@@ -1,13 +1,13 @@
-//! What differs between a request that Claude Code sent and the one that reached the provider.
+//! Differences between a request of Claude Code and the request that reached the provider.
 
 use serde_json::{Map, Value, json};
 
 use super::pairing::Pair;
 use super::{Difference, Fate, Part, conversation, values};
-use crate::wire::Route;
 use crate::wire::exchange::{ProviderExchange, RecordedRequest};
+use crate::wire::{Route, messages, pointer};
 
-/// Fields that are compared as what they mean: conversation, tools and betas.
+/// Fields that `conversation` and `betas` compare by their meaning.
 const COMPARED_BY_MEANING: [&str; 4] = ["messages", "system", "tools", "anthropic_beta"];
 
 pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
@@ -27,42 +27,25 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
 
 fn never_forwarded(pair: &Pair) -> Difference {
     let status = pair.passage.reply.as_ref().map(|reply| reply.status);
-    Difference::with_fate(
-        Part::Request,
-        Fate::Dropped,
-        "the request",
-        Some(json!(pair.passage.request.path)),
-        status.map(|status| json!(format!("the gateway itself answered with HTTP {status}"))),
-    )
+    let answer = status.map(|status| format!("the gateway itself answered with HTTP {status}"));
+    let path = pair.passage.request.path.as_str();
+    Difference::of(Part::Request, "the request", path, answer).with_fate(Fate::Dropped)
 }
 
 fn repeated(pair: &Pair) -> Option<Difference> {
-    let statuses: Vec<u16> = pair
-        .exchanges
-        .iter()
-        .map(|exchange| exchange.reply.status)
-        .collect();
-    (statuses.len() > 1).then(|| {
-        Difference::with_fate(
-            Part::Request,
-            Fate::Repeated,
-            "the request",
-            Some(json!(1)),
-            Some(json!({"times": statuses.len(), "statuses": statuses})),
-        )
-    })
+    let exchanges = pair.exchanges.iter();
+    let statuses: Vec<u16> = exchanges.map(|exchange| exchange.reply.status).collect();
+    let times = json!({"times": statuses.len(), "statuses": statuses});
+    let difference = || Difference::of(Part::Request, "the request", 1, times);
+    (statuses.len() > 1).then(|| difference().with_fate(Fate::Repeated))
 }
 
-/// `anthropic-beta` is compared flag by flag.
+/// Without `anthropic-beta`: [`betas`] compares each flag.
 fn headers(sent: &RecordedRequest, arrived: &RecordedRequest) -> Vec<Difference> {
-    let (sent, arrived) = (header_values(sent), header_values(arrived));
-    values::differences("", &sent, &arrived)
-        .into_iter()
-        .map(|found| Difference::of(Part::Header, found.path, found.before, found.after))
-        .collect()
+    values::differences(Part::Header, "", &header_values(sent), &header_values(arrived))
 }
 
-/// A provider needs one credential. A key beside it is the caller's, and the gateway's to keep
+/// A provider needs one credential. A second one is the caller's key, which the gateway must not forward
 /// (<https://github.com/BerriAI/litellm/pull/37905>).
 fn surplus_credential(arrived: &ProviderExchange) -> Option<Difference> {
     let has = |name| arrived.request.header(name).next().is_some();
@@ -70,25 +53,18 @@ fn surplus_credential(arrived: &ProviderExchange) -> Option<Difference> {
         Route::Anthropic => has("x-api-key") && has("authorization"),
         Route::BedrockInvoke | Route::BedrockConverse | Route::VertexAi => has("x-api-key"),
     };
-    surplus.then(|| {
-        Difference::with_fate(
-            Part::Header,
-            Fate::Added,
-            "a second credential",
-            None,
-            Some(json!("`authorization` and `x-api-key`")),
-        )
-    })
+    let both = "`authorization` and `x-api-key`";
+    surplus.then(|| Difference::of(Part::Header, "a second credential", Value::Null, both))
 }
 
-/// A header that is sent twice counts as its values joined (RFC 9110, section 5.3).
+/// The values of a repeated header are joined (RFC 9110, section 5.3).
 fn header_values(request: &RecordedRequest) -> Value {
     let mut values = Map::new();
-    let named = request
+    for (name, _) in request
         .headers
         .iter()
-        .filter(|(name, _)| name != "anthropic-beta");
-    for (name, _) in named {
+        .filter(|(name, _)| name != "anthropic-beta")
+    {
         let joined: Vec<&str> = request.header(name).collect();
         values.insert(name.clone(), joined.join(", ").into());
     }
@@ -100,45 +76,36 @@ fn betas(sent: &RecordedRequest, arrived: &ProviderExchange) -> Vec<Difference> 
     let missing = |of: &[String], among: &[String]| -> Vec<String> {
         of.iter().filter(|beta| !among.contains(beta)).cloned().collect()
     };
-    let dropped = missing(&sent, &arrived)
-        .into_iter()
-        .map(|beta| Difference::of(Part::Beta, beta.clone(), Some(json!(beta)), None));
-    let added = missing(&arrived, &sent)
-        .into_iter()
-        .map(|beta| Difference::of(Part::Beta, beta.clone(), None, Some(json!(beta))));
+    let (dropped, added) = (missing(&sent, &arrived), missing(&arrived, &sent));
+    let dropped = dropped
+        .iter()
+        .map(|beta| Difference::of(Part::Beta, beta, beta.as_str(), Value::Null));
+    let added = added
+        .iter()
+        .map(|beta| Difference::of(Part::Beta, beta, Value::Null, beta.as_str()));
     dropped.chain(added).collect()
 }
 
 fn header_betas(request: &RecordedRequest) -> Vec<String> {
-    let values = request.header("anthropic-beta");
-    let betas = values
-        .flat_map(|value| value.split(','))
-        .map(|beta| beta.trim().to_owned());
-    betas.filter(|beta| !beta.is_empty()).collect()
+    messages::betas(request.header("anthropic-beta")).collect()
 }
 
-/// The beta flags of a request at the provider. Bedrock reads them in the body alone
+/// The beta flags of a request at the provider. Bedrock reads them only in the body
 /// (<https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>).
 pub fn arrived_betas(exchange: &ProviderExchange) -> Vec<String> {
     let body = exchange.request.body.json().unwrap_or(&Value::Null);
     let in_body = match exchange.route {
-        Some(Route::BedrockConverse) => &body["additionalModelRequestFields"]["anthropic_beta"],
-        _ => &body["anthropic_beta"],
+        Some(Route::BedrockConverse) => "/additionalModelRequestFields/anthropic_beta",
+        _ => "/anthropic_beta",
     };
-    let mut betas: Vec<String> = in_body
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|beta| beta.as_str().map(str::to_owned))
-        .collect();
-    if !is_bedrock(exchange.route) {
+    let mut betas = pointer::texts(body, in_body);
+    if !matches!(
+        exchange.route,
+        Some(Route::BedrockInvoke | Route::BedrockConverse)
+    ) {
         betas.extend(header_betas(&exchange.request));
     }
     betas
-}
-
-fn is_bedrock(route: Option<Route>) -> bool {
-    matches!(route, Some(Route::BedrockInvoke | Route::BedrockConverse))
 }
 
 fn fields(sent: &RecordedRequest, arrived: &ProviderExchange) -> Vec<Difference> {
@@ -149,19 +116,19 @@ fn fields(sent: &RecordedRequest, arrived: &ProviderExchange) -> Vec<Difference>
         Some(Route::BedrockConverse) => fields_of_converse(body),
         _ => body.clone(),
     };
-    values::differences("", &without_meaning(before), &without_meaning(&after))
-        .into_iter()
-        .map(|found| Difference::of(Part::Field, found.path, found.before, found.after))
-        .collect()
+    values::differences(
+        Part::Field,
+        "",
+        &without_meaning(before),
+        &without_meaning(&after),
+    )
 }
 
+/// `body` without the fields that are compared by their meaning.
 fn without_meaning(body: &Value) -> Value {
-    let fields = body.as_object().into_iter().flatten();
-    fields
-        .filter(|(name, _)| !COMPARED_BY_MEANING.contains(&name.as_str()))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect::<Map<_, _>>()
-        .into()
+    let mut fields = body.as_object().cloned().unwrap_or_default();
+    fields.retain(|name, _| !COMPARED_BY_MEANING.contains(&name.as_str()));
+    fields.into()
 }
 
 /// The fields of a `converse` request under the names of the Messages API
@@ -175,10 +142,7 @@ fn fields_of_converse(body: &Value) -> Value {
                     fields.insert(name_of_inference(name).to_owned(), value.clone());
                 }
             }
-            "additionalModelRequestFields" => {
-                let extra = value.as_object().into_iter().flatten();
-                fields.extend(extra.map(|(name, value)| (name.clone(), value.clone())));
-            }
+            "additionalModelRequestFields" => fields.extend(value.as_object().cloned().unwrap_or_default()),
             "toolConfig" => {
                 if let Some(choice) = value.get("toolChoice") {
                     fields.insert("tool_choice".to_owned(), tool_choice(choice));

@@ -1,44 +1,39 @@
-//! The wire diff for a reader.
+//! The wire diff in words.
 
-use crate::wire::{Direction, Operation};
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
 use super::{Change, Fate, Part, WireDiff};
+use crate::wire::{Direction, Operation};
 
-/// The most lines of a diff in a report, the one that says how many there are more not counted.
+/// The most lines of a diff in a report, without the last one, which counts the others.
 const LINES: usize = 11;
 /// The most characters of a value in a line.
 const SHOWN: usize = 48;
-/// How much of what both values begin with is shown before they differ.
+/// The most equal characters before the first different one.
 const LEAD: usize = 12;
 
 impl WireDiff {
-    /// The whole diff, a line a difference; then what was filtered, by rule. Ends with a newline.
+    /// One line per difference, then the counts of the noise rules. Ends with a newline.
     pub fn text(&self) -> String {
-        let mut text = String::new();
-        if self.changes.is_empty() {
-            text.push_str("no difference but what every gateway may change\n");
-        }
-        for line in told(self.changes.iter().collect()) {
-            writeln!(text, "{line}").expect("a String takes every write");
-        }
+        let mut text: String = match self.changes.as_slice() {
+            [] => "no difference but what every gateway may change\n".to_owned(),
+            changes => grouped(changes).iter().map(|line| format!("{line}\n")).collect(),
+        };
         let total: usize = self.filtered.values().sum();
-        writeln!(text, "\nfiltered, as every gateway may change it: {total}")
-            .expect("a String takes every write");
+        let _ = writeln!(text, "\nfiltered, as every gateway may change it: {total}");
         for rule in super::noise::RULES {
             if let Some(count) = self.filtered.get(rule.name) {
-                writeln!(text, "  {count:>4} {}: {}", rule.name, rule.reason)
-                    .expect("a String takes every write");
+                let _ = writeln!(text, "  {count:>4} {}: {}", rule.name, rule.reason);
             }
         }
         text
     }
 
-    /// A line for each of `changes`, in their order, as many as fit a report.
+    /// One line per change, in this order, as many as fit a report.
     pub fn lines(&self, changes: Vec<&Change>) -> Vec<String> {
-        let mut lines = told(changes);
+        let mut lines = grouped(changes);
         if lines.len() > LINES + 1 {
             let more = lines.len() - LINES;
             lines.truncate(LINES);
@@ -48,8 +43,8 @@ impl WireDiff {
     }
 }
 
-/// A line each; what is the same in several requests is told once.
-fn told(changes: Vec<&Change>) -> Vec<String> {
+/// One line per change; equal changes of several requests share a line.
+fn grouped<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Vec<String> {
     let mut groups: Vec<(Vec<usize>, &Change)> = Vec::new();
     for change in changes {
         let same = |(_, earlier): &&mut (Vec<usize>, &Change)| {
@@ -66,7 +61,7 @@ fn told(changes: Vec<&Change>) -> Vec<String> {
         .iter_mut()
         .map(|(turns, change)| {
             turns.sort_unstable();
-            format!("{}: {}", place(turns, change), change.said())
+            format!("{}: {}", place(turns, change), change.sentence())
         })
         .collect()
 }
@@ -87,13 +82,13 @@ fn place(turns: &[usize], change: &Change) -> String {
 }
 
 impl Change {
-    /// The same with its place: ``request 1: header `x-app` dropped: "cli"``.
-    pub fn told(&self) -> String {
-        format!("{}: {}", place(&[self.turn], self), self.said())
+    /// With its place: ``request 1: header `x-app` dropped: "cli"``.
+    pub fn line(&self) -> String {
+        format!("{}: {}", place(&[self.turn], self), self.sentence())
     }
 
-    /// What became of what, in one line: ``header `x-app` dropped: "cli"``.
-    pub fn said(&self) -> String {
+    /// Without its place: ``header `x-app` dropped: "cli"``.
+    pub fn sentence(&self) -> String {
         let what = &self.what;
         let subject = match what.part {
             Part::Request | Part::Error | Part::Pace => what.path.clone(),
@@ -145,26 +140,17 @@ fn values(before: Option<&Value>, after: Option<&Value>) -> Option<String> {
     match (before, after) {
         (Some(before), Some(after)) => {
             let (before, after) = (before.to_string(), after.to_string());
-            let start = first_difference(&before, &after).saturating_sub(LEAD);
-            Some(format!(
-                "{} → {}",
-                excerpt(&before, start),
-                excerpt(&after, start)
-            ))
+            let pairs = before.chars().zip(after.chars());
+            let equal = pairs.take_while(|(one, other)| one == other).count();
+            let [before, after] = [before, after].map(|text| excerpt(&text, equal.saturating_sub(LEAD)));
+            Some(format!("{before} → {after}"))
         }
         (Some(one), None) | (None, Some(one)) => Some(excerpt(&one.to_string(), 0)),
         (None, None) => None,
     }
 }
 
-fn first_difference(one: &str, other: &str) -> usize {
-    one.chars()
-        .zip(other.chars())
-        .take_while(|(one, other)| one == other)
-        .count()
-}
-
-/// At most [`SHOWN`] characters from `start`; what is left out is `…`. All of a short value.
+/// At most [`SHOWN`] characters from `start`, with `…` for the rest; a short value is complete.
 fn excerpt(text: &str, start: usize) -> String {
     let length = text.chars().count();
     let start = if length <= SHOWN { 0 } else { start };

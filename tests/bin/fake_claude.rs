@@ -1,8 +1,8 @@
 //! A double of `claude` for tests.
 //!
 //! Without a scenario it sends each prompt to `ANTHROPIC_BASE_URL` and prints the reply as `--output-format stream-json`
-//! does. With a scenario (the file that `FAKE_CLAUDE_SCENARIO` names, a JSON array of [`Step`]s) it performs the steps. It is
-//! also a double of the harness, to be killed.
+//! does. With a scenario (the file that `FAKE_CLAUDE_SCENARIO` names, a JSON array of [`Step`]s) it performs the steps. One
+//! step makes it a double of the harness.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};

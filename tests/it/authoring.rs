@@ -1,76 +1,31 @@
-//! New rows, columns and cells: valid from the first moment, red until they are written, and never written over anything.
+//! `compat new`: new rows and columns are valid and red, and no file is overwritten.
 
 use compat_matrix::expectation::kinds::TodoCheck;
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
 
-use compat_matrix::files::Project;
 use compat_matrix::ids::{CellId, ProviderId, TierId};
 use compat_matrix::outcome::{Cause, Verdict};
 use compat_matrix::plan::Planned;
-use tempfile::TempDir;
 
-use crate::cells_guide::{copy_folder, proxy_config};
-use crate::evidence::{self, Builder as _};
-
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-
-/// A copy of this project's manifest and cells.
-fn project() -> TempDir {
-    let folder = TempDir::new().expect("a temporary folder");
-    copy_folder(&Path::new(ROOT).join("cells"), &folder.path().join("cells"));
-    fs::copy(
-        Path::new(ROOT).join("manifest.yaml"),
-        folder.path().join("manifest.yaml"),
-    )
-    .expect("a copy");
-    fs::write(folder.path().join("proxy_config.yaml"), proxy_config()).expect("a file");
-    folder
-}
-
-fn compat(project: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_compat"))
-        .args(arguments)
-        .current_dir(project)
-        .output()
-        .expect("the binary `compat`")
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// Every file of a folder with its text.
-fn snapshot(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        match path.is_dir() {
-            true => files.extend(snapshot(&path)),
-            false => files.push((path.display().to_string(), fs::read(&path).expect("a file"))),
-        }
-    }
-    files.sort();
-    files
-}
+use crate::support::evidence::{self, Builder as _};
+use crate::support::files::{contents, read};
+use crate::support::project::{copy_of_this_project, open};
+use crate::support::root;
+use crate::support::text::assert_has;
 
 #[test]
-fn a_new_row_is_valid_and_every_trial_of_it_says_write_me() {
-    let folder = project();
-    let output = compat(
-        folder.path(),
-        &["new", "feature", "pdf_input", "--name", "PDF: input"],
-    );
-    assert!(output.status.success(), "{}", stderr(&output));
-    let before = fs::read_to_string(Path::new(ROOT).join("manifest.yaml")).expect("the manifest");
-    let after = fs::read_to_string(folder.path().join("manifest.yaml")).expect("the manifest");
+fn a_new_row_is_valid_and_each_of_its_trials_says_write_me() {
+    let folder = copy_of_this_project();
+    let output = folder.compat(&["new", "feature", "pdf_input", "--name", "PDF: input"]);
+    output.exits(0);
+    let before = read(root().join("manifest.yaml"));
+    let after = folder.read("manifest.yaml");
     assert_eq!(
         after.replace("  - id: pdf_input\n    name: 'PDF: input'\n", ""),
         before
     );
 
-    let project = Project::open(folder.path()).expect("a project");
+    let project = open(&folder);
     assert_eq!(project.check(&[]), []);
     let config = project.proxy_config().expect("a configuration");
     let mut trials = 0;
@@ -83,16 +38,16 @@ fn a_new_row_is_valid_and_every_trial_of_it_says_write_me() {
             Planned::Run(run) => {
                 let judgement =
                     compat_matrix::judge::judge(run.test(), &name.tier, &evidence::nothing().live());
-                let told = judgement
+                let summaries = judgement
                     .mismatches
                     .iter()
                     .map(|mismatch| mismatch.summary.as_str());
                 assert!(
-                    told.clone().any(|summary| summary.starts_with("write me: ")),
+                    summaries.clone().any(|summary| summary.starts_with("write me: ")),
                     "{name}"
                 );
             }
-            // The gateway has no deployment for it.
+            // The gateway has no deployment for this pair.
             Planned::Broken(faults) => {
                 assert!(faults[0].message.starts_with("write me: "), "{name}: {faults:#?}")
             }
@@ -101,22 +56,22 @@ fn a_new_row_is_valid_and_every_trial_of_it_says_write_me() {
         }
     }
     assert_eq!(trials, 15);
-    let notes = compat(folder.path(), &["check", "--format", "json"]);
-    assert!(notes.status.success());
-    let notes: Vec<serde_json::Value> = serde_json::from_slice(&notes.stdout).expect("JSON");
+    let notes = folder.compat(&["check", "--format", "json"]);
+    notes.exits(0);
+    let notes: Vec<serde_json::Value> = serde_json::from_str(&notes.out).expect("JSON");
     assert!(notes.iter().all(|note| note["severity"] == "note"), "{notes:#?}");
     assert_eq!(notes.len(), 1, "{notes:#?}");
 }
 
 #[test]
-fn a_todo_is_no_verdict_on_the_gateway_and_no_known_failure() {
+fn a_todo_has_the_cause_harness_and_is_no_known_failure() {
     use compat_matrix::expectation::Check;
     let test = evidence::test(Check::Todo(TodoCheck("say more".into())));
     let pong = evidence::nothing()
         .answered(evidence::text_message("pong"))
         .ended("pong")
         .reached(evidence::text_exchange());
-    let judgement = compat_matrix::judge::judge(&test, &TierId::new("haiku"), &pong);
+    let judgement = evidence::judge(&test, &pong);
     let broken: Vec<&str> = judgement
         .judged
         .iter()
@@ -127,30 +82,25 @@ fn a_todo_is_no_verdict_on_the_gateway_and_no_known_failure() {
     let diagnosis = compat_matrix::cause::of_trial(&pong, &judgement);
     assert_eq!((diagnosis.cause, diagnosis.rule), (Cause::Harness, "not_written"));
 
-    let folder = project();
+    let folder = copy_of_this_project();
     let cell = "prompt: x\nreplies: [{ content: [{ text: x }] }]\nexpect: { later: { todo: x } }\nknown_failures:\n  later: { reason: x, link: 'https://example.org/1' }\n";
-    fs::write(folder.path().join("cells/vision/vertex_ai.yaml"), cell).expect("a file");
-    let output = compat(folder.path(), &["check", "cells/vision/vertex_ai.yaml"]);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        text.contains("`later` is still to be written, which is no failure of the gateway"),
-        "{text}"
-    );
+    folder.write("cells/vision/vertex_ai.yaml", cell);
+    let output = folder.compat(&["check", "cells/vision/vertex_ai.yaml"]);
+    let text = output.out;
+    assert_has(&text, "`later` is a `todo`, which is no failure of the gateway");
 }
 
 #[test]
-fn a_new_column_is_valid_and_says_what_is_left_to_do_by_hand() {
-    let folder = project();
-    let output = compat(folder.path(), &["new", "provider", "azure_foundry"]);
-    assert!(output.status.success(), "{}", stderr(&output));
-    let text = stderr(&output);
-    assert!(
-        text.contains(
-            "- proxy_config.yaml:13  add a deployment for each of `claude-haiku-4-5-azure-foundry`"
-        ),
-        "{text}"
+fn a_new_column_is_valid_and_lists_the_manual_steps() {
+    let folder = copy_of_this_project();
+    let output = folder.compat(&["new", "provider", "azure_foundry"]);
+    output.exits(0);
+    let text = output.err;
+    assert_has(
+        &text,
+        "- proxy_config.yaml:13  add a deployment for each of `claude-haiku-4-5-azure-foundry`",
     );
-    let project = Project::open(folder.path()).expect("a project");
+    let project = open(&folder);
     assert_eq!(project.check(&[]), []);
     let alias = project
         .manifest
@@ -166,11 +116,11 @@ fn a_new_column_is_valid_and_says_what_is_left_to_do_by_hand() {
 }
 
 #[test]
-fn nothing_is_written_where_something_is_in_the_way() {
-    let folder = project();
-    fs::create_dir(folder.path().join("cells/taken")).expect("a folder");
-    fs::write(folder.path().join("cells/_providers/foundry.yaml"), "").expect("a file");
-    let before = snapshot(folder.path());
+fn a_refused_command_writes_nothing() {
+    let folder = copy_of_this_project();
+    fs::create_dir(folder.path("cells/taken")).expect("a folder");
+    folder.write("cells/_providers/foundry.yaml", "");
+    let before = contents(folder.root());
     let refused = [
         (vec!["new", "feature", "taken", "--name", "x"], "exists already"),
         (
@@ -188,19 +138,15 @@ fn nothing_is_written_where_something_is_in_the_way() {
         ),
         (
             vec!["new", "provider", "foundry"],
-            "`cells/_providers/foundry.yaml` is there already",
+            "`cells/_providers/foundry.yaml` exists already",
         ),
         (vec!["new", "provider", "azure"], "in the manifest already"),
         (vec!["new", "provider", "x", "--alias", "y"], "lacks `{model}`"),
     ];
     for (arguments, words) in refused {
-        let output = compat(folder.path(), &arguments);
-        assert!(!output.status.success(), "{arguments:?}");
-        assert!(
-            stderr(&output).contains(words),
-            "{arguments:?}: {}",
-            stderr(&output)
-        );
-        assert_eq!(snapshot(folder.path()), before, "{arguments:?}");
+        let output = folder.compat(&arguments);
+        output.exits(1);
+        output.err_has(words);
+        assert_eq!(contents(folder.root()), before, "{arguments:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! The CI configurations: what must stand in them, and the scripts of the daily workflow, run as they are.
+//! The CI configurations: their jobs and credentials, and runs of the daily workflow's scripts.
 //!
 //! `ci/check-config` checks them by their schemas, and `ci/check-config --rehearse` runs the steps of the gate.
 
@@ -9,16 +9,18 @@ use compat_matrix::document::yaml;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::doubles::hub::{APP, Hub, MATRIX_PATH};
-use crate::doubles::machine::{CLAUDE, Machine, PROVIDER_CANARY, fail};
-use crate::doubles::registry;
-use crate::ran::Ran;
+use crate::support::files::read;
+use crate::support::hub::{APP, Hub, MATRIX_PATH};
+use crate::support::machine::{CLAUDE, Machine, PROVIDER_CANARY, fail};
+use crate::support::ran::Ran;
+use crate::support::registry;
+use crate::support::root;
+use crate::support::text::{assert_has, assert_lacks};
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const WORKFLOW: &str = ".github/workflows/claude_code_compat_matrix.yml";
 
 fn config(path: &str) -> Value {
-    let bytes = std::fs::read(Path::new(ROOT).join(path)).unwrap();
+    let bytes = std::fs::read(root().join(path)).unwrap();
     yaml::parse(Path::new(path), &bytes).unwrap().to_json()
 }
 
@@ -48,7 +50,7 @@ fn script(job: &str, name: &str) -> String {
 }
 
 #[test]
-fn the_gate_resolves_a_version_that_is_three_days_old_before_it_installs_one() {
+fn the_gate_resolves_a_version_of_three_days_and_installs_it() {
     let config = config(".circleci/config.yml");
     let job = &config["jobs"]["claude_code_compat_pr_gate"];
     let runs = runs(&job["steps"]);
@@ -58,9 +60,8 @@ fn the_gate_resolves_a_version_that_is_three_days_old_before_it_installs_one() {
     assert!(position("Install Claude Code CLI") < position("Run Claude Code compatibility test suite"));
     assert!(position("Wait for LiteLLM") < position("Run Claude Code compatibility test suite"));
     let (_, script) = &runs[resolve];
-    assert!(
-        script.contains("compat versions claude-code --min-age 3d") && script.contains("echo \"Selected")
-    );
+    assert_has(script, "compat versions claude-code --min-age 3d");
+    assert_has(script, "echo \"Selected");
     for kind in ["store_test_results", "store_artifacts"] {
         assert!(
             job["steps"]
@@ -74,14 +75,14 @@ fn the_gate_resolves_a_version_that_is_three_days_old_before_it_installs_one() {
 }
 
 #[test]
-fn credentials_go_to_branches_of_the_repository_alone_and_forks_get_the_simulated_gate() {
+fn only_branches_of_the_repository_get_credentials() {
     let config = config(".circleci/config.yml");
     let jobs = config["workflows"]["claude_code_compat"]["jobs"]
         .as_array()
         .unwrap();
     let mut gates = 0;
     for job in jobs {
-        // One that takes its defaults is a name alone.
+        // A job without parameters is only a name.
         let about = job
             .as_object()
             .map_or(&Value::Null, |job| job.values().next().unwrap());
@@ -112,11 +113,11 @@ fn the_daily_workflow_has_three_triggers_and_few_rights() {
     assert_eq!(workflow["permissions"], serde_json::json!({ "contents": "read" }));
     assert!(workflow["concurrency"]["group"].is_string());
     let filter = workflow["jobs"]["run"]["if"].as_str().unwrap();
-    assert!(filter.contains("contains(github.event.release.tag_name, '-stable')"));
+    assert_has(filter, "contains(github.event.release.tag_name, '-stable')");
 }
 
 #[test]
-fn every_action_is_pinned_and_no_checkout_keeps_its_credentials() {
+fn every_action_is_pinned_and_no_checkout_keeps_credentials() {
     for path in [WORKFLOW, ".github/workflows/ci.yml"] {
         let workflow = config(path);
         for (_, job) in workflow["jobs"].as_object().unwrap() {
@@ -139,18 +140,20 @@ fn every_action_is_pinned_and_no_checkout_keeps_its_credentials() {
 }
 
 #[test]
-fn the_job_that_runs_claude_has_no_credential_of_the_docs_repository_and_the_other_runs_none() {
+fn the_run_job_has_no_docs_credential_and_the_other_no_claude() {
     let workflow = config(WORKFLOW);
     let run = workflow["jobs"]["run"].to_string();
-    assert!(!run.contains("APP_PRIVATE_KEY") && !run.contains("WEBHOOK"));
-    assert!(run.contains("secrets.ANTHROPIC_API_KEY"));
+    assert_lacks(&run, "APP_PRIVATE_KEY");
+    assert_lacks(&run, "WEBHOOK");
+    assert_has(&run, "secrets.ANTHROPIC_API_KEY");
     let publish = workflow["jobs"]["publish"].to_string();
-    assert!(!publish.contains("--gateway") && !publish.contains("secrets.ANTHROPIC_API_KEY"));
+    assert_lacks(&publish, "--gateway");
+    assert_lacks(&publish, "secrets.ANTHROPIC_API_KEY");
     assert!(!workflow["env"].to_string().contains("secrets."));
 }
 
 #[test]
-fn no_script_has_a_value_from_outside_in_its_text() {
+fn no_script_interpolates_a_value_into_its_text() {
     for job in ["run", "publish", "alarm"] {
         let workflow = config(WORKFLOW);
         for step in workflow["jobs"][job]["steps"].as_array().unwrap() {
@@ -164,15 +167,16 @@ fn no_script_has_a_value_from_outside_in_its_text() {
 }
 
 #[test]
-fn the_unit_that_runs_claude_cannot_read_what_the_unit_that_publishes_is_given() {
-    let unit =
-        |name: &str| std::fs::read_to_string(Path::new(ROOT).join("deploy/systemd").join(name)).unwrap();
+fn the_run_unit_cannot_read_the_credentials_of_the_publish_unit() {
+    let unit = |name: &str| read(root().join("deploy/systemd").join(name));
     let (run, publish) = (
         unit("compat-matrix-run.service"),
         unit("compat-matrix-publish.service"),
     );
-    assert!(!run.contains("LoadCredential") && !run.contains("app-key"));
-    assert!(publish.contains("LoadCredential=app-key:") && publish.contains("--app-key-file %d/app-key"));
+    assert_lacks(&run, "LoadCredential");
+    assert_lacks(&run, "app-key");
+    assert_has(&publish, "LoadCredential=app-key:");
+    assert_has(&publish, "--app-key-file %d/app-key");
     assert!(run.contains("User=compat-matrix\n") && publish.contains("User=compat-matrix-publish\n"));
     for text in [&run, &publish] {
         for setting in [
@@ -186,7 +190,7 @@ fn the_unit_that_runs_claude_cannot_read_what_the_unit_that_publishes_is_given()
     assert!(unit("compat-matrix.timer").contains("OnCalendar=*-*-* 06:00:00 UTC"));
 }
 
-/// A checkout on a runner, in which the scripts of the daily workflow are run as they are.
+/// A checkout on a runner, in which the scripts of the daily workflow run.
 struct Runner {
     machine: Machine,
 }
@@ -194,14 +198,14 @@ struct Runner {
 impl Runner {
     fn new() -> Self {
         let machine = Machine::new();
-        // `cargo test --test compat` in the checkout: what the harness would find.
+        // The double of `cargo test --test compat` copies the results.
         machine.program(
             "cargo",
             "cp \"$(dirname \"$0\")/../results.json\" \"$COMPAT_RESULTS_PATH\"",
         );
         std::fs::create_dir_all(machine.path("checkout/target/debug")).unwrap();
         for name in ["manifest.yaml", "proxy_config.yaml", "cells", "toolchain"] {
-            symlink(Path::new(ROOT).join(name), machine.path("checkout").join(name)).unwrap();
+            symlink(root().join(name), machine.path("checkout").join(name)).unwrap();
         }
         symlink(
             env!("CARGO_BIN_EXE_compat"),
@@ -231,7 +235,7 @@ impl Runner {
 }
 
 #[tokio::test]
-async fn the_scripts_of_the_daily_workflow_do_what_they_say() {
+async fn the_scripts_of_the_daily_workflow_publish_and_alert() {
     let (hub, registry, runner) = (Hub::start().await, registry::start(CLAUDE).await, Runner::new());
     let machine = &runner.machine;
     let cache = machine.path("cache").to_str().unwrap().to_owned();
@@ -244,13 +248,9 @@ async fn the_scripts_of_the_daily_workflow_do_what_they_say() {
     let run = runner
         .run(&hub, &script("run", "Run matrix publisher"), &variables)
         .await;
-    let log = &run.err;
-    assert!(run.is_success(), "{log}");
-    assert!(log.contains("skip-publish: not pushing to docs repo"), "{log}");
-    assert!(
-        log.contains("pulling ghcr.io/berriai/litellm:v1.83.0-stable"),
-        "{log}"
-    );
+    run.exits(0);
+    run.err_has("skip-publish: not pushing to docs repo");
+    run.err_has("pulling ghcr.io/berriai/litellm:v1.83.0-stable");
     assert!(
         machine
             .read("summary.md")
@@ -258,7 +258,7 @@ async fn the_scripts_of_the_daily_workflow_do_what_they_say() {
     );
     assert!(!machine.seen("cargo").contains(PROVIDER_CANARY));
 
-    // The other machine, with the artifact.
+    // The publish job, with the artifact of the run job.
     symlink(machine.path("checkout"), machine.path("checkout/run")).unwrap();
     let key = hub.private_key();
     let webhook = format!("{}/hook/x", hub.address);
@@ -269,19 +269,14 @@ async fn the_scripts_of_the_daily_workflow_do_what_they_say() {
     ];
     let mint = script("publish", "Mint docs-repo installation token from GitHub App");
     let ran = runner.run(&hub, &mint, &app).await;
-    assert!(ran.is_success(), "{}", ran.err);
-    assert!(
-        ran.err
-            .contains("minted a token for BerriAI/litellm-docs, contents: write"),
-        "{}",
-        ran.err
-    );
-    assert!(runner.run(&hub, &mint, &[("APP_ID", "")]).await.is_success());
+    ran.exits(0);
+    ran.err_has("minted a token for BerriAI/litellm-docs, contents: write");
+    runner.run(&hub, &mint, &[("APP_ID", "")]).await.exits(0);
     assert_eq!(hub.commits("main"), 1);
 
     let publish = script("publish", "Publish to the docs repository");
     let ran = runner.run(&hub, &publish, &app).await;
-    assert!(ran.is_success(), "{}", ran.err);
+    ran.exits(0);
     assert_eq!(hub.changed("main"), [MATRIX_PATH]);
 
     machine.results(|results| {
@@ -292,7 +287,7 @@ async fn the_scripts_of_the_daily_workflow_do_what_they_say() {
         .run(&hub, &script("run", "Run matrix publisher"), &variables)
         .await;
     let ran = runner.run(&hub, &publish, &app).await;
-    assert_eq!(ran.status, Some(4), "{}", ran.err);
+    ran.exits(4);
     assert_eq!(hub.commits("main"), 2);
     assert_eq!(hub.state().messages.len(), 1);
 
@@ -304,21 +299,15 @@ async fn the_scripts_of_the_daily_workflow_do_what_they_say() {
             &[("WEBHOOK", &webhook), ("RUN", "https://github.example/runs/1")],
         )
         .await;
-    assert!(ran.is_success(), "{}", ran.err);
-    let told = hub.state().messages.pop().unwrap();
-    assert!(
-        told["text"]
-            .as_str()
-            .unwrap()
-            .contains("https://github.example/runs/1")
-    );
+    ran.exits(0);
+    assert_has(&hub.message(), "https://github.example/runs/1");
 }
 
 /// The filters that the documents give to `cargo test` after `before`: `publish::` of `cargo test --test it -- publish::`.
 fn filters(before: &str) -> Vec<String> {
     let mut filters = Vec::new();
     for document in ["docs/qa.md", "docs/ci.md"] {
-        let text = std::fs::read_to_string(Path::new(ROOT).join(document)).unwrap();
+        let text = read(root().join(document));
         for command in text.split('`').filter_map(|code| code.strip_prefix(before)) {
             filters.extend(command.split_whitespace().map(str::to_owned));
         }
@@ -327,7 +316,7 @@ fn filters(before: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_test_that_the_documents_name_is_there() {
+fn every_test_that_the_documents_name_exists() {
     let mut this = std::process::Command::new(std::env::current_exe().unwrap());
     let listed = this.arg("--list").output().unwrap();
     let tests = String::from_utf8(listed.stdout).unwrap();
@@ -340,7 +329,7 @@ fn every_test_that_the_documents_name_is_there() {
         );
     }
     for filter in filters("cargo test --lib ") {
-        let module = Path::new(ROOT).join("src").join(filter.replace("::", "/"));
+        let module = root().join("src").join(filter.replace("::", "/"));
         assert!(
             module.is_dir() || module.with_extension("rs").is_file(),
             "no module `{filter}`"

@@ -1,26 +1,24 @@
-//! `session::daemon`: `compat up`, `down` and `watch`, and runs that use the warm session, with doubles of LiteLLM and
-//! `claude`.
+//! `compat up`, `down` and `watch`, and runs that use the warm session, with doubles of LiteLLM and `claude`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
-use chrono::Utc;
 use compat_matrix::env::{self, Environment};
 use compat_matrix::progress::Silent;
 use compat_matrix::session::daemon::StateDir;
-use compat_matrix::toolchain::cache::Receipt;
 use compat_matrix::toolchain::platform::Platform;
 use compat_matrix::toolchain::{Cache, Lock};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::harness_command::Small;
-use crate::ran::Ran;
-
-/// The longest wait before a test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::support::claude::hanging_claude;
+use crate::support::files::{copy_folder, mode};
+use crate::support::ran::Ran;
+use crate::support::root;
+use crate::support::small_project::{MANIFEST, Small};
+use crate::support::text::{assert_has, assert_lacks, assert_starts};
+use crate::support::wait::{eventually, is_alive, until};
 
 /// A small project with a double of the pinned LiteLLM in its cache.
 struct WarmProject {
@@ -30,13 +28,8 @@ struct WarmProject {
 impl WarmProject {
     async fn new() -> Self {
         let small = Small::new();
-        let root = small.root();
-        std::fs::create_dir(root.join("toolchain")).unwrap();
-        for file in ["claude.json", "litellm.txt", "uv.txt"] {
-            let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("toolchain").join(file);
-            std::fs::copy(from, root.join("toolchain").join(file)).unwrap();
-        }
-        install_double(root).await;
+        copy_folder(&root().join("toolchain"), &small.path("toolchain"));
+        install_double(small.root()).await;
         Self { small }
     }
 
@@ -47,21 +40,19 @@ impl WarmProject {
     }
 
     async fn compat(&self, arguments: &[&str]) -> Ran {
-        let mut command = self.small.program(env!("CARGO_BIN_EXE_compat"), arguments);
-        let output = tokio::task::spawn_blocking(move || command.output()).await;
-        Ran::new(output.unwrap().expect("compat starts"))
+        self.small.compat(arguments).await
     }
 
     /// Runs one trial, which passes. Returns the standard error.
     async fn run(&self, arguments: &[&str]) -> String {
         let ran = self.small.run(arguments).await;
-        assert_eq!(ran.status, Some(0), "{ran:?}");
+        ran.exits(0);
         ran.err
     }
 
     async fn up(&self) -> Ran {
         let ran = self.compat(&["up", "--idle", "60"]).await;
-        assert_eq!(ran.status, Some(0), "{ran:?}");
+        ran.exits(0);
         ran
     }
 
@@ -74,21 +65,13 @@ impl WarmProject {
 async fn install_double(root: &Path) {
     let pin = Lock::read(&root.join("toolchain")).unwrap().litellm;
     let platform = Platform::current().unwrap();
-    let entry =
-        Cache::at(root.join("cache")).entry("litellm", &pin.version, platform.as_str(), &pin.digest());
+    let entry = Cache::at(root.join("cache")).entry("litellm", &pin.version, platform, pin.digest());
     let install = async |directory: &Path| {
         let program = PathBuf::from("bin/litellm");
         let file = directory.join(&program);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_fake-gateway"), file).unwrap();
-        Ok(Receipt {
-            tool: "litellm".into(),
-            version: pin.version.clone(),
-            locked: pin.digest(),
-            program,
-            file: None,
-            installed_at: Utc::now(),
-        })
+        Ok((program, None))
     };
     entry.ensure(&Silent, install).await.unwrap();
 }
@@ -104,41 +87,26 @@ async fn interrupt(mut child: Child) {
     assert!(status.unwrap().unwrap().success());
 }
 
-fn is_alive(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')')
-        .is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
-}
-
-async fn until(what: &str, is_so: impl Fn() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < until, "{what} never came");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
 const HAIKU: &[&str] = &["text::anthropic::haiku"];
 const USING: &str = "using the warm session started at";
 
 #[tokio::test]
 async fn a_run_uses_the_warm_session() {
     let warm = WarmProject::new().await;
-    assert!(warm.up().await.out.starts_with("the warm session is ready\n"));
+    assert_starts(&warm.up().await.out, "the warm session is ready\n");
     let daemon = warm.daemon();
     for path in [
         warm.state().folder().to_owned(),
         warm.state().folder().join("session.json"),
         warm.state().log(),
     ] {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = path.metadata().unwrap().permissions().mode();
-        assert_eq!(mode & 0o077, 0, "`{}` holds keys, or may", path.display());
+        assert_eq!(mode(&path) & 0o077, 0, "`{}` holds keys, or may", path.display());
     }
     for _ in 0..2 {
         let err = warm.run(&["text::anthropic"]).await;
-        assert!(err.contains(USING) && !err.contains("starting LiteLLM"), "{err}");
-        assert!(!err.contains("belongs to no trial"), "{err}");
+        assert_has(&err, USING);
+        assert_lacks(&err, "starting LiteLLM");
+        assert_lacks(&err, "belongs to no trial");
     }
     let results = warm.small.results();
     assert_eq!(results.run.gateway.kind, "litellm");
@@ -148,17 +116,15 @@ async fn a_run_uses_the_warm_session() {
         judged.iter().any(|judged| judged.name == "asked_once"),
         "{judged:?}"
     );
-    let evidence = warm.small.root().join("target/compat/text/anthropic/haiku");
+    let evidence = warm.small.path("target/compat/text/anthropic/haiku");
     let log = std::fs::read_to_string(evidence.join("gateway.log")).unwrap();
-    assert!(log.contains("POST /v1/messages"), "{log}");
+    assert_has(&log, "POST /v1/messages");
 
-    assert!(warm.up().await.out.contains("is already running"));
+    assert_has(&warm.up().await.out, "is already running");
     assert_eq!(warm.daemon(), daemon);
     let cold = warm.run(&["--cold", "text::anthropic::opus"]).await;
-    assert!(
-        cold.contains("starting LiteLLM") && !cold.contains(USING),
-        "{cold}"
-    );
+    assert_has(&cold, "starting LiteLLM");
+    assert_lacks(&cold, USING);
 
     let down = warm.compat(&["down"]).await;
     down.err_has(&format!("the warm session of process {daemon} was stopped"));
@@ -172,22 +138,21 @@ async fn a_session_with_other_inputs_is_replaced() {
     let warm = WarmProject::new().await;
     warm.up().await;
     let daemon = warm.daemon();
-    let config = warm.small.root().join("proxy_config.yaml");
-    let text = std::fs::read_to_string(&config).unwrap();
-    std::fs::write(&config, text + "# changed\n").unwrap();
+    let config = warm.small.read("proxy_config.yaml");
+    warm.small.write("proxy_config.yaml", &(config + "# changed\n"));
     let err = warm.run(HAIKU).await;
     let not_used = "not using the warm session: `proxy_config.yaml` changed";
-    assert!(err.contains(not_used), "{err}");
+    assert_has(&err, not_used);
     let lease = warm.state().lease().unwrap();
     let refused = warm.compat(&["up"]).await;
-    assert_eq!(refused.status, Some(1), "{refused:?}");
+    refused.exits(1);
     refused.err_has("and a run uses it");
     assert!(is_alive(daemon));
     drop(lease);
     let renewed = warm.up().await;
     renewed.err_has("ending the warm session");
     until("the end of the old daemon", || !is_alive(daemon)).await;
-    assert!(warm.run(HAIKU).await.contains(USING));
+    assert_has(&warm.run(HAIKU).await, USING);
     warm.compat(&["down"]).await;
 }
 
@@ -201,12 +166,10 @@ async fn a_killed_daemon_leaves_no_process_and_is_not_used() {
     send(info.pid, Signal::SIGKILL);
     until("the gateway's end", || !gateways.iter().any(|pid| is_alive(*pid))).await;
     until("the scratch folder's end", || !info.gateway_log.exists()).await;
-    assert!(warm.state().read().is_some(), "nobody removed the file");
+    assert!(warm.state().read().is_some(), "the file is still there");
     let err = warm.run(HAIKU).await;
-    assert!(
-        err.contains("starting LiteLLM") && !err.contains("warm session"),
-        "{err}"
-    );
+    assert_has(&err, "starting LiteLLM");
+    assert_lacks(&err, "warm session");
     assert!(warm.state().read().is_none());
 }
 
@@ -230,7 +193,7 @@ async fn an_idle_session_ends_and_one_in_use_stays() {
     let lease = warm.state().lease().unwrap();
     assert_eq!(warm.compat(&["up", "--idle", "0"]).await.status, Some(0));
     let daemon = warm.daemon();
-    assert!(warm.run(HAIKU).await.contains(USING));
+    assert_has(&warm.run(HAIKU).await, USING);
     assert!(is_alive(daemon));
     drop(lease);
     until("the end of the daemon", || !is_alive(daemon)).await;
@@ -254,7 +217,7 @@ async fn removing_the_folder_or_ctrl_c_ends_a_session() {
         .unwrap();
     until("the session", || warm.state().read().is_some()).await;
     assert_eq!(warm.daemon(), foreground.id());
-    assert!(warm.run(HAIKU).await.contains(USING));
+    assert_has(&warm.run(HAIKU).await, USING);
     interrupt(foreground).await;
     assert!(warm.state().read().is_none());
 }
@@ -287,15 +250,7 @@ impl Watching {
 
     /// Waits until it has printed `what` this many times.
     async fn says(&self, what: &str, times: usize) {
-        let until = Instant::now() + PATIENCE;
-        while self.said().matches(what).count() < times {
-            assert!(
-                Instant::now() < until,
-                "`{what}` was not said {times} times:\n{}",
-                self.said()
-            );
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        until(what, || self.said().matches(what).count() >= times).await;
     }
 }
 
@@ -315,19 +270,15 @@ async fn a_watcher_runs_the_trials_of_a_saved_file() {
     let watching = Watching::start(&warm, &["--tier", "haiku"]);
     watching.says("watching `", 1).await;
     let daemon = warm.daemon();
-    let save = |file: &str, text: &str| std::fs::write(warm.small.root().join(file), text).unwrap();
+    let save = |file: &str, text: &str| warm.small.write(file, text);
     let cell = "cells/text/anthropic.yaml";
     save(
         cell,
         "expect:\n  asked_once:\n    requests: { count: 1 }\n# saved\n",
     );
     watching.says("results: ", 1).await;
-    assert!(
-        watching.said().contains(&format!("`{cell}`: 1 trial\n")),
-        "{}",
-        watching.said()
-    );
-    assert!(watching.said().contains(USING), "{}", watching.said());
+    assert_has(&watching.said(), &format!("`{cell}`: 1 trial\n"));
+    assert_has(&watching.said(), USING);
     assert_eq!(warm.small.results().run.selected, 1);
 
     save(cell, "expect:\n  asked_once:\n    request: { count: 1 }\n");
@@ -339,7 +290,7 @@ async fn a_watcher_runs_the_trials_of_a_saved_file() {
         "prompt: ping\nreplies:\n  - content:\n      - text: pong\nexpect:\n  reply:\n    text: { equals: pong }\n",
     );
     save(cell, "expect:\n  asked_once:\n    requests: { count: 1 }\n");
-    save("manifest.yaml", crate::harness_command::MANIFEST);
+    save("manifest.yaml", MANIFEST);
     // The manifest touches all trials of the tier.
     until("the whole tier", || warm.small.results().run.selected == 4).await;
     until("its end", || warm.small.results().run.complete).await;
@@ -353,7 +304,7 @@ fn nextest(warm: &mut WarmProject) -> StateDir {
     let run = uuid::Uuid::new_v4().to_string();
     warm.small.set(env::NEXTEST_RUN_ID, &run);
     warm.small.set(env::NEXTEST_EXECUTION_MODE, "process-per-test");
-    let cache = warm.small.root().join("cache");
+    let cache = warm.small.path("cache");
     let environment: Environment = [(env::COMPAT_CACHE_DIR, cache)].into_iter().collect();
     StateDir::of_run(&environment, warm.small.root(), &run).unwrap()
 }
@@ -403,15 +354,15 @@ async fn processes_of_one_run_share_a_session_and_its_results() {
     let results = warm.small.results();
     assert_eq!((results.run.selected, results.run.complete), (5, true));
     assert!(results.run.gateway.version.is_some() && results.run.claude_code_version.is_some());
-    let junit = std::fs::read_to_string(warm.small.root().join("test-results/junit.xml")).unwrap();
+    let junit = warm.small.read("test-results/junit.xml");
     for name in names {
         assert_eq!(junit.matches(&format!("name=\"{name}\"")).count(), 1, "{name}");
     }
 
     // A retry is another attempt at the same trial.
     let shared = "cells/words/_shared.yaml";
-    let mended = std::fs::read_to_string(warm.small.root().join(shared)).unwrap();
-    std::fs::write(warm.small.root().join(shared), mended.replace("other", "pong")).unwrap();
+    let mended = warm.small.read(shared);
+    warm.small.write(shared, &mended.replace("other", "pong"));
     assert_eq!(exact("words::anthropic::opus").await.status, Some(0));
     let results = warm.small.results();
     let entry = results
@@ -440,24 +391,20 @@ async fn a_killed_process_leaves_its_trial_unfinished() {
     let mut warm = WarmProject::new().await;
     let state = nextest(&mut warm);
     warm.up().await;
-    let scenario = warm.small.root().join("scenario.json");
-    std::fs::write(&scenario, r#"["hang"]"#).unwrap();
-    let hanging = crate::harness_command::hanging_claude(warm.small.root(), &scenario);
-    warm.small.set(env::COMPAT_CLAUDE, hanging.to_str().unwrap());
+    let hanging = hanging_claude(warm.small.root());
+    warm.small.set(env::COMPAT_CLAUDE, &hanging);
     let mut harness = warm
         .small
         .harness(&["--exact", "text::anthropic::haiku"])
         .spawn()
         .unwrap();
-    let claude = || {
-        let hangs = children_of(harness.id());
-        hangs.into_iter().find(|pid| {
+    let claude = eventually("claude", || {
+        children_of(harness.id()).into_iter().find(|pid| {
             let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             String::from_utf8_lossy(&arguments).contains("--session-id")
         })
-    };
-    until("claude", || claude().is_some()).await;
-    let claude = claude().unwrap();
+    })
+    .await;
     harness.kill().unwrap();
     harness.wait().unwrap();
     until("claude's end", || !is_alive(claude)).await;

@@ -1,43 +1,38 @@
-//! The integration tests: one binary, a module a subject. Hermetic: no network but loopback, no account, no fixed port.
+//! The integration tests: one binary, hermetic: no network but loopback, no account, no fixed port.
+//!
+//! A module is named after the module of `src/` or the command that it tests; its first line says more. They are in the
+//! reading order of `src/lib.rs`. Modules share code through `support` only.
 
-mod cause;
-mod authoring;
-mod cells_guide;
-mod ci_config;
-mod claude;
-mod claude_real;
-mod doubles;
-mod evidence;
-mod command_line;
-mod trial;
-mod harness_command;
+mod support;
+
+mod document;
+mod transcript;
+mod wire_diff;
+mod expectation;
+mod cells;
 mod judge;
-mod loopback;
-mod matrix;
-mod matrix_command;
+mod cause;
 mod mutants;
-mod process;
-mod provider_client;
-mod provider_routes;
-mod provider_rules;
-mod provider_serve;
-mod publish;
-mod publish_faults;
-mod publish_gate;
-mod publish_secrets;
-mod ran;
-mod relay;
+
+mod authoring;
 mod replay;
 mod results;
-mod sample_run;
-mod spec_cells;
-mod spec_faults;
-mod spec_files;
-mod spec_known_failures;
-mod status;
-mod tidy;
+mod matrix;
+
+mod process;
+mod files;
+mod claude;
+mod provider;
+mod relay;
 mod toolchain;
-mod transcript;
 mod versions;
+
 mod daemon;
-mod wire_diff;
+mod trial;
+mod harness;
+mod publish;
+mod cli;
+
+mod ci_config;
+mod docs;
+mod tidy;

@@ -15,10 +15,9 @@ use compat_matrix::report::Paint;
 use compat_matrix::results::{CellStatus, Results};
 use unicode_width::UnicodeWidthStr;
 
-use crate::sample_run::{failure, manifest, results, run, time, trial};
-
-const GOLDEN_RESULTS: &str = include_str!("../fixtures/matrix/golden-results.json");
-const SAMPLE: &str = include_str!("../../sample_compatibility-matrix.json");
+use crate::support::sample_run::{failure, manifest, results, run, time, trial};
+use crate::support::text::{assert_has, assert_starts};
+use crate::support::{MATRIX, RESULTS};
 
 fn stamp() -> Stamp {
     Stamp {
@@ -43,7 +42,7 @@ fn one_cell() -> ManifestView {
     view
 }
 
-/// A run of the one cell whose tiers ended as the letters say: p, f, g, n, or `-` for not tried.
+/// A run of the one cell. A letter is the result of a tier: p, f, g, n, or `-` for not tried.
 fn run_of(tiers: &str) -> Results {
     let tiers = tiers.chars().zip(["haiku", "sonnet", "opus"]);
     let records: Vec<_> = tiers
@@ -67,7 +66,7 @@ fn aggregated(tiers: &str) -> CellStatus {
     status.clone()
 }
 
-/// A matrix of one row from `provider: status` pairs, `!` for fail, `+` pass, `-` not applicable, `?` not tested.
+/// A matrix of one row from pairs of provider and status: `!` fail, `+` pass, `-` not applicable, `?` not tested.
 fn row(cells: &[(&str, &str)]) -> Matrix {
     let status = |sign: &str| match sign {
         "+" => r#"{"status": "pass"}"#.to_owned(),
@@ -94,20 +93,20 @@ fn row(cells: &[(&str, &str)]) -> Matrix {
 }
 
 #[test]
-fn the_sample_is_built_from_the_golden_results() {
+fn the_sample_matrix_is_built_from_the_fixture() {
     let manifest =
         Manifest::parse(Path::new("manifest.yaml"), include_bytes!("../../manifest.yaml")).unwrap();
-    let results = Results::parse(GOLDEN_RESULTS).unwrap();
+    let results = Results::parse(RESULTS).unwrap();
     let stamp = Stamp::new(&results, None, None, None).unwrap();
     let built = build(&ManifestView::from(&manifest), &results, &stamp)
         .unwrap()
         .to_text();
     assert_eq!(
-        built, SAMPLE,
-        "run `compat matrix build --results tests/fixtures/matrix/golden-results.json \
+        built, MATRIX,
+        "run `compat matrix build --results tests/fixtures/results-of-90-trials.json \
          --output sample_compatibility-matrix.json --no-details`"
     );
-    assert_eq!(Matrix::parse(SAMPLE).unwrap().to_text(), SAMPLE);
+    assert_eq!(Matrix::parse(MATRIX).unwrap().to_text(), MATRIX);
 }
 
 #[test]
@@ -133,25 +132,18 @@ fn the_status_of_a_cell_follows_from_its_tiers() {
 #[test]
 fn the_error_names_every_failed_tier_in_order() {
     let text = |tiers| aggregated(tiers).text().unwrap().to_owned();
-    assert!(
-        text("pfp").starts_with("sonnet: the image is lost\nexpected: an `image/png` block"),
-        "{}",
-        text("pfp")
+    assert_starts(
+        &text("pfp"),
+        "sonnet: the image is lost\nexpected: an `image/png` block",
     );
-    assert!(
-        text("fpf").starts_with("haiku, opus: the image is lost\n"),
-        "{}",
-        text("fpf")
-    );
+    assert_starts(&text("fpf"), "haiku, opus: the image is lost\n");
     let two = text("gfp");
     assert!(
         two.starts_with("haiku: the provider is down\n") && two.contains("\nsonnet: the image is lost\n"),
         "{two}"
     );
-    assert!(
-        two.contains("cause: upstream (") && two.contains("cause: gateway ("),
-        "{two}"
-    );
+    assert_has(&two, "cause: upstream (");
+    assert_has(&two, "cause: gateway (");
 }
 
 #[test]
@@ -161,16 +153,19 @@ fn a_result_outside_the_manifest_is_an_error_with_suggestion() {
         build(&manifest(), &results, &stamp()).unwrap_err().to_string()
     };
     let feature = error("tool_us::anthropic::haiku");
-    assert!(
-        feature.starts_with("results[0].feature_id: the manifest has no `tool_us`, it has `basic"),
-        "{feature}"
+    assert_starts(
+        &feature,
+        "results[0].feature_id: the manifest has no `tool_us`, it has `basic",
     );
     assert!(feature.ends_with(": did you mean `tool_use`?"), "{feature}");
     assert_eq!(
         error("vision::anthropic::mythos"),
         "results[0].tier: the manifest has no `mythos`, it has `haiku`, `sonnet`, `opus`"
     );
-    assert!(error("vision::vertex::haiku").starts_with("results[0].provider: the manifest has no `vertex`"));
+    assert_starts(
+        &error("vision::vertex::haiku"),
+        "results[0].provider: the manifest has no `vertex`",
+    );
 }
 
 #[test]
@@ -200,8 +195,8 @@ fn versions_come_from_the_results_or_from_flags() {
 #[test]
 fn each_error_in_a_matrix_has_its_position() {
     let once = |from: &str, to: &str| {
-        assert!(SAMPLE.contains(from), "{from}");
-        SAMPLE.replacen(from, to, 1)
+        assert!(MATRIX.contains(from), "{from}");
+        MATRIX.replacen(from, to, 1)
     };
     let table = [
         (
@@ -264,7 +259,7 @@ fn each_error_in_a_matrix_has_its_position() {
             once(r#""id": "vision","#, r#""id": "vision", "link": "x","#),
             "unknown field `link`, expected one of `id`",
         ),
-        (SAMPLE[..SAMPLE.len() / 2].to_owned(), "EOF while parsing"),
+        (MATRIX[..MATRIX.len() / 2].to_owned(), "EOF while parsing"),
     ];
     for (text, expected) in table {
         let error = Matrix::parse(&text).unwrap_err().to_string();
@@ -280,11 +275,11 @@ fn every_schema_matches_the_files() {
         &built,
         Some(&details),
     );
-    let sample = Matrix::parse(SAMPLE).unwrap();
-    let history = History::new([("a", SAMPLE), ("b", "{}")]);
+    let sample = Matrix::parse(MATRIX).unwrap();
+    let history = History::new([("a", MATRIX), ("b", "{}")]);
     let written = [
         ("compat-results.schema.json", results().to_text()),
-        ("compat-results.schema.json", GOLDEN_RESULTS.to_owned()),
+        ("compat-results.schema.json", RESULTS.to_owned()),
         ("compatibility-matrix.schema.json", built.to_text()),
         ("compatibility-matrix.schema.json", sample.to_text()),
         ("compatibility-details.schema.json", details.to_text()),
@@ -301,7 +296,7 @@ fn every_schema_matches_the_files() {
             .unwrap_or_else(|error| panic!("{name}: {error} at {}", error.instance_path()));
         let mut surplus = value;
         surplus["surplus"] = true.into();
-        assert!(!validator.is_valid(&surplus), "{name} lets a surplus key pass");
+        assert!(!validator.is_valid(&surplus), "{name} allows an unknown key");
     }
 }
 
@@ -411,9 +406,15 @@ fn a_baseline_fails_on_regressions_and_stale_entries_only() {
     let known = judged("!known", "fff");
     assert!(known.is_accepted(), "a red cell that the baseline has too");
     insta::assert_snapshot!("baseline_known", terminal::of_baseline(&known, 80, Paint::Plain));
-    assert!(judged("+", "p--").is_accepted(), "a filtered run proves nothing");
+    assert!(
+        judged("+", "p--").is_accepted(),
+        "a filtered run is no regression"
+    );
     let never_green = judged("?", "fff");
-    assert!(never_green.is_accepted(), "what was never green cannot regress");
+    assert!(
+        never_green.is_accepted(),
+        "a cell that never passed cannot regress"
+    );
     insta::assert_snapshot!(
         "baseline_unmeasured",
         terminal::of_baseline(&never_green, 80, Paint::Plain)
@@ -423,14 +424,14 @@ fn a_baseline_fails_on_regressions_and_stale_entries_only() {
     assert_eq!(
         judged("!known", "p--").untried,
         1,
-        "one tier does not make it fixed"
+        "one passing tier is not a fixed cell"
     );
     let dropped = judged("+", "nnn");
     assert!(dropped.is_accepted());
     assert_eq!(
         dropped.unmeasured.len(),
         1,
-        "a passing cell that is given up is told"
+        "a passing cell that no longer applies is reported"
     );
     let given_up = judged("!known", "nnn");
     assert_eq!(
@@ -550,7 +551,7 @@ fn html_is_self_contained_and_escapes_text() {
                 .any(|before| page[..at].ends_with(before));
             assert!(allowed, "{}", &page[at.saturating_sub(40)..at + 40]);
         }
-        assert!(page.contains("default-src 'none'"));
+        assert_has(&page, "default-src 'none'");
     }
     assert!(html::of_matrix(&huge(), None).contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
 }

@@ -1,43 +1,19 @@
-//! The seeded bugs: that every file of them can be read, what is wrong with a bad one, and what they can touch.
+//! Mutants: the files of the project, the diagnostics of a bad file, and the requests that a mutant can change.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use compat_matrix::document::Diagnostic;
 use compat_matrix::files::Project;
 use compat_matrix::files::mutant_files;
-use compat_matrix::ids::{CellId, FeatureId, ProviderId, TierId};
-use compat_matrix::mutants::{self, Known, Mutant, MutantName};
-use compat_matrix::wire::Operation;
-use compat_matrix::wire::exchange::{Body, GatewayExchange, GatewayReply, RecordedRequest, SentEvent};
-use serde_json::{Value, json};
+use compat_matrix::wire::exchange::SentEvent;
+use serde_json::json;
 
-fn read(yaml: &str) -> Result<Mutant, Vec<Diagnostic>> {
-    let cell = |feature: &str| CellId {
-        feature: FeatureId::new(feature),
-        provider: ProviderId::new("anthropic"),
-    };
-    let names = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
-    let known = Known {
-        providers: &[ProviderId::new("anthropic")],
-        tiers: &[TierId::new("haiku")],
-        cells: &[
-            (cell("tool_use"), names(&["called", "run"])),
-            (cell("vision"), names(&["run"])),
-        ],
-    };
-    let whole = format!("description: A bug.\nsources: [\"https://example.com\"]\n{yaml}\n");
-    mutants::resolve(
-        MutantName::new("tools", "lost"),
-        Path::new("mutants/tools/lost.yaml"),
-        whole.as_bytes(),
-        &known,
-    )
-}
+use crate::support::evidence::{exchange, gateway_exchange};
+use crate::support::mutant::mutant;
+use crate::support::root;
 
 #[test]
-fn every_mutant_of_the_project_can_be_read_and_every_class_has_some() {
-    let project = Project::open(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+fn every_mutant_is_valid_and_no_class_is_empty() {
+    let project = Project::open(root()).unwrap();
     let (mutants, faults) = mutant_files::read(&project);
     assert!(faults.is_empty(), "{faults:#?}");
     assert!(mutants.len() >= 60, "{}", mutants.len());
@@ -65,7 +41,7 @@ fn every_mutant_of_the_project_can_be_read_and_every_class_has_some() {
 }
 
 #[test]
-fn what_is_wrong_with_a_mutant_is_told_at_its_place() {
+fn each_mistake_in_a_mutant_has_its_line() {
     let killed = "killed_by: { called: [tool_use] }";
     let cases = [
         (
@@ -80,7 +56,7 @@ fn what_is_wrong_with_a_mutant_is_told_at_its_place() {
         ),
         (
             "request: { send_twice: true }\nkilled_by: { called: [tool_uses] }".into(),
-            "the mutant is tried in no cell `tool_uses`",
+            "the mutant runs in no cell `tool_uses`",
             4,
         ),
         (
@@ -96,12 +72,17 @@ fn what_is_wrong_with_a_mutant_is_told_at_its_place() {
         ),
         (
             format!("reply:\n  events: [{{ name: ping, drop: true, duplicate: true }}]\n{killed}"),
-            "it is not clear what is done to these events",
+            "it is not clear what happens to these events",
             4,
         ),
         (
             format!("reply:\n  events: [{{ name: ping }}]\n{killed}"),
-            "it is not clear what is done to these events",
+            "it is not clear what happens to these events",
+            4,
+        ),
+        (
+            format!("reply:\n  headers: [{{ drop_entry: {{ name: x, find: (a }} }}]\n{killed}"),
+            "not a regular expression",
             4,
         ),
         (
@@ -121,7 +102,7 @@ fn what_is_wrong_with_a_mutant_is_told_at_its_place() {
         ),
     ];
     for (yaml, message, line) in cases {
-        let faults = read(&yaml).expect_err(message);
+        let faults = mutant(&yaml).expect_err(message);
         assert!(
             faults
                 .iter()
@@ -131,39 +112,17 @@ fn what_is_wrong_with_a_mutant_is_told_at_its_place() {
     }
 }
 
-fn passage(body: Value, events: Vec<Value>) -> GatewayExchange {
-    GatewayExchange {
-        number: 1,
-        turn: Some(1),
-        operation: Operation::Messages,
-        request: RecordedRequest {
-            at_ms: 0,
-            method: "POST".into(),
-            path: "/v1/messages".into(),
-            query: String::new(),
-            headers: vec![("anthropic-beta".into(), "a-2025-01-01".into())],
-            body: Body::Json(body),
-        },
-        reply: Some(GatewayReply {
-            at_ms: 0,
-            status: 200,
-            headers: Vec::new(),
-            stream: true,
-            events: events
-                .into_iter()
-                .map(|data| SentEvent { at_ms: 0, data })
-                .collect(),
-            cut_off: false,
-        }),
-    }
-}
-
 #[test]
-fn what_a_mutant_can_touch_is_foreseen() {
-    let sent = [passage(
-        json!({"stream": true, "messages": []}),
-        vec![json!({"type": "content_block_delta", "delta": {"type": "text_delta", "text": "a"}})],
-    )];
+fn a_mutant_knows_the_requests_that_it_can_change() {
+    let mut exchange = exchange(json!({"stream": true, "messages": []}), json!({}));
+    (exchange.number, exchange.turn) = (1, Some(1));
+    exchange.request.headers = vec![("anthropic-beta".into(), "a-2025-01-01".into())];
+    exchange.reply.stream = true;
+    exchange.reply.events = vec![SentEvent {
+        at_ms: 0,
+        data: json!({"type": "content_block_delta", "delta": {"type": "text_delta", "text": "a"}}),
+    }];
+    let sent = [gateway_exchange(&exchange, "text/event-stream")];
     let killed = "killed_by: { called: [tool_use] }";
     let cases = [
         ("request:\n  headers: [{ drop: anthropic-beta }]", true),
@@ -188,7 +147,7 @@ fn what_a_mutant_can_touch_is_foreseen() {
         ),
     ];
     for (yaml, can) in cases {
-        let mutant = read(&format!("{yaml}\n{killed}")).unwrap();
+        let mutant = mutant(&format!("{yaml}\n{killed}")).unwrap();
         assert_eq!(mutant.can_touch(&sent, &[]), can, "{yaml}");
     }
 }

@@ -1,43 +1,21 @@
-//! Child processes: their environment, their end, and that none is left behind.
+//! Child processes: their environment, their output, and that all of them end.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use compat_matrix::ids::TrialKey;
 use compat_matrix::process::{
     Launch, MAX_OUTPUT_BYTES, Piped, ProcessTag, RunId, Service, Stream, Watchdog, output, output_blocking,
     sweep, tagged,
 };
-use nix::sys::signal::kill;
-use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// Longer than any step here takes; only a failing test waits so long.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The double of `claude`.
-pub fn fake_claude() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_fake-claude"))
-}
-
-/// Writes a scenario for it into `folder`.
-pub fn scenario(folder: &Path, steps: Value) -> PathBuf {
-    let file = folder.join(format!("{}.json", Uuid::new_v4()));
-    std::fs::write(&file, steps.to_string()).unwrap();
-    file
-}
-
-/// Waits until `condition` holds.
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !condition() {
-        assert!(started.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
+use crate::support::claude::{fake_claude, scenario};
+use crate::support::text::assert_starts;
+use crate::support::wait::{PATIENCE, is_alive, until};
 
 fn launch(tag: ProcessTag, folder: &TempDir, steps: Value) -> Launch {
     Launch::new(fake_claude(), tag).environment([("FAKE_CLAUDE_SCENARIO", scenario(folder.path(), steps))])
@@ -114,10 +92,7 @@ async fn a_program_past_its_deadline_is_killed_and_its_output_kept() {
 async fn the_error_for_a_missing_program_names_it() {
     let launch = Launch::new("/no/such/program", run_tag());
     let error = output(&launch, b"", PATIENCE).await.unwrap_err();
-    assert!(
-        error.to_string().starts_with("cannot start `/no/such/program`: "),
-        "{error}"
-    );
+    assert_starts(&error.to_string(), "cannot start `/no/such/program`: ");
 }
 
 #[tokio::test]
@@ -140,28 +115,21 @@ async fn a_descendant_without_the_tag_dies_with_its_parent() {
     let line = piped.stdout.next().await.unwrap();
     let spawned: Value = serde_json::from_str(&line.text).unwrap();
     let pid = i32::try_from(spawned["pid"].as_i64().unwrap()).unwrap();
-    eventually("the escapee is seen", || tagged(tag).contains(&pid));
+    until("the escapee is seen", || tagged(tag).contains(&pid)).await;
     assert_eq!(sweep(tag), 2);
     let (ended, _) = piped.finish().await.unwrap();
     assert_eq!(ended.signal, Some(9));
-    assert!(
-        kill(Pid::from_raw(pid), None).is_err() || is_zombie(pid),
-        "{pid} lives"
-    );
-}
-
-fn is_zombie(pid: i32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+    assert!(!is_alive(pid.try_into().unwrap()), "{pid} lives");
 }
 
 #[tokio::test]
-async fn dropping_a_trial_s_child_kills_descendants_outside_the_group() {
+async fn dropping_a_child_kills_its_descendants_in_other_groups() {
     let folder = TempDir::new().unwrap();
     let tag = trial_tag();
     let mut piped = Piped::start(launch(tag, &folder, json!(["spawn_escapee", "hang"])), 0).unwrap();
     piped.stdout.next().await.unwrap();
     drop(piped);
-    eventually("all processes are dead", || tagged(tag).is_empty());
+    until("all processes are dead", || tagged(tag).is_empty()).await;
 }
 
 #[tokio::test]
@@ -176,10 +144,7 @@ async fn a_service_passes_on_its_lines_and_stops() {
         }
     };
     let service = Service::start(launch(run_tag(), &folder, steps), sink).unwrap();
-    let started = Instant::now();
-    while lines.lock().unwrap().len() < 2 && started.elapsed() < PATIENCE {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("both lines", || lines.lock().unwrap().len() == 2).await;
     let ended = service.stop(PATIENCE).await.unwrap();
     assert_eq!(ended.signal, Some(15));
     let lines = lines.lock().unwrap();
@@ -193,7 +158,7 @@ async fn a_service_that_ignores_sigterm_is_killed() {
     let ready = folder.path().join("ready");
     let steps = json!(["ignore_sigterm", { "dump": ready }, "hang"]);
     let service = Service::start(launch(run_tag(), &folder, steps), |_, _| {}).unwrap();
-    eventually("the service is ready", || ready.exists());
+    until("the service is ready", || ready.exists()).await;
     let ended = service.stop(Duration::from_millis(50)).await.unwrap();
     assert_eq!(ended.signal, Some(9));
 }
@@ -229,10 +194,11 @@ async fn a_killed_harness_leaves_no_process_and_no_folder_behind() {
     harness.kill().await;
     let (ended, _) = harness.finish().await.unwrap();
     assert_eq!(ended.signal, Some(9));
-    eventually("every process of the run is dead", || {
+    until("every process of the run is dead", || {
         tagged(ProcessTag::run(run)).is_empty()
-    });
-    eventually("the folder is gone", || !removed.exists());
+    })
+    .await;
+    until("the folder is gone", || !removed.exists()).await;
 }
 
 #[tokio::test]
@@ -253,10 +219,8 @@ async fn a_finished_watchdog_has_ended_all_processes() {
 #[test]
 fn a_program_without_the_hidden_mode_is_refused() {
     let error = Watchdog::start_from(Path::new("/bin/echo"), RunId::mint()).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .starts_with("the watchdog did not start: `/bin/echo` printed"),
-        "{error}"
+    assert_starts(
+        &error.to_string(),
+        "the watchdog did not start: `/bin/echo` printed",
     );
 }

@@ -1,6 +1,5 @@
 //! The relay: what it forwards and records, and how it applies a mutant.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -9,18 +8,18 @@ use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
-use compat_matrix::ids::{CellId, FeatureId, ProviderId, TierId, TrialKey};
-use compat_matrix::mutants::{self, Known, Mutant, MutantName, Position};
+use compat_matrix::ids::TrialKey;
+use compat_matrix::mutants::RelayPosition;
 use compat_matrix::relay::{Mutation, Relay};
 use compat_matrix::wire::exchange::Body as RecordedBody;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::loopback::serve;
-use crate::provider_client::{Gateway, MODEL, new_key, prompt, read_stream, script, streamed_text, text};
+use crate::support::loopback::{serve, unused_port};
+use crate::support::mutant::mutant;
+use crate::support::provider_client::{Gateway, MODEL, new_key, prompt, read_stream, streamed_text, text};
 
 /// Starts a server on loopback that calls `answer`, and returns its address.
 async fn upstream<F, A>(answer: F) -> String
@@ -60,24 +59,11 @@ fn event(text: &str) -> Bytes {
 }
 
 fn mutation(yaml: &str) -> Arc<Mutation> {
-    let cell = CellId {
-        feature: FeatureId::new("tool_use"),
-        provider: ProviderId::new("anthropic"),
-    };
-    let known = Known {
-        providers: &[ProviderId::new("anthropic")],
-        tiers: &[TierId::new("haiku")],
-        cells: &[(cell, None)],
-    };
-    let whole = format!(
-        "description: A bug.\nsources: [\"https://example.com\"]\n{yaml}\nkilled_by: {{ run: [tool_use] }}\n"
-    );
-    let name = MutantName::new("class", "name");
-    let mutant: Mutant = mutants::resolve(name, Path::new("m.yaml"), whole.as_bytes(), &known).unwrap();
+    let mutant = mutant(&format!("{yaml}\nkilled_by: {{ run: [tool_use] }}")).unwrap();
     Arc::new(Mutation::new(Arc::new(mutant)))
 }
 
-async fn relay(position: Position, upstream: &str) -> Relay {
+async fn relay(position: RelayPosition, upstream: &str) -> Relay {
     Relay::start(position, upstream).await.unwrap()
 }
 
@@ -89,7 +75,7 @@ fn messages(relay: &Relay, key: TrialKey) -> reqwest::RequestBuilder {
 
 #[tokio::test]
 async fn path_headers_and_body_pass_unchanged() {
-    let relay = relay(Position::Behind, &upstream(echo).await).await;
+    let relay = relay(RelayPosition::Behind, &upstream(echo).await).await;
     let target = "/model/us.anthropic.claude%3A0/converse-stream?alt=sse&x=%20y@z";
     let reply = reqwest::Client::new()
         .post(format!("{}{target}", relay.base_url()))
@@ -118,10 +104,9 @@ async fn path_headers_and_body_pass_unchanged() {
 #[tokio::test]
 async fn every_route_of_the_provider_passes_through() {
     let gateway = Gateway::start().await;
-    let relay = relay(Position::Behind, gateway.simulator.base_url()).await;
+    let relay = relay(RelayPosition::Behind, gateway.simulator.base_url()).await;
     for route in compat_matrix::wire::Route::ALL {
-        let key = new_key();
-        gateway.simulator.register(key, script([text("one two three")]));
+        let key = gateway.trial([text("one two three")]);
         relay.register(key, None, None);
         let mut request = gateway.ask(route, true, &prompt(key)).build().unwrap();
         let port = reqwest::Url::parse(relay.base_url()).unwrap().port();
@@ -141,14 +126,14 @@ async fn events_pass_at_once_and_are_recorded_without_credentials() {
         async move { streamed(ReceiverStream::new(receive).map(Ok)) }
     })
     .await;
-    let relay = relay(Position::Front, &address).await;
+    let relay = relay(RelayPosition::Front, &address).await;
     let key = new_key();
     relay.register(key, None, None);
     let request = messages(&relay, key).header("x-api-key", "secret");
     let reply = request.send().await.unwrap();
     let mut body = reply.bytes_stream();
     for word in ["one", "two"] {
-        // Each event is sent only after the one before arrived, so a relay that waits for more would wait for ever.
+        // The next event is sent after this one has arrived, so a relay that waits for more would hang.
         send.send(event(word)).await.unwrap();
         assert_eq!(body.next().await.unwrap().unwrap(), event(word));
     }
@@ -186,7 +171,7 @@ async fn a_broken_stream_breaks_for_the_client_and_is_recorded() {
         }
     })
     .await;
-    let relay = relay(Position::Front, &address).await;
+    let relay = relay(RelayPosition::Front, &address).await;
     let key = new_key();
     relay.register(key, None, None);
     let mut body = messages(&relay, key).send().await.unwrap().bytes_stream();
@@ -198,10 +183,8 @@ async fn a_broken_stream_breaks_for_the_client_and_is_recorded() {
 
 #[tokio::test]
 async fn a_request_without_reply_closes_the_connection() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
-    let relay = relay(Position::Front, &address).await;
+    let address = format!("http://127.0.0.1:{}", unused_port());
+    let relay = relay(RelayPosition::Front, &address).await;
     let key = new_key();
     relay.register(key, None, None);
     assert!(messages(&relay, key).send().await.is_err());
@@ -210,7 +193,7 @@ async fn a_request_without_reply_closes_the_connection() {
 
 #[tokio::test]
 async fn a_mutant_changes_only_its_own_trial() {
-    let relay = relay(Position::Front, &upstream(echo).await).await;
+    let relay = relay(RelayPosition::Front, &upstream(echo).await).await;
     let dropped = mutation("request:\n  headers: [{ drop: anthropic-beta }]\n  body: [{ drop: $.model }]");
     let (mutated, clean) = (new_key(), new_key());
     relay.register(mutated, Some(&dropped), None);
@@ -237,7 +220,7 @@ async fn a_mutant_changes_only_its_own_trial() {
 
 #[tokio::test]
 async fn a_mutant_of_another_side_or_turn_changes_nothing() {
-    let relay = relay(Position::Front, &upstream(echo).await).await;
+    let relay = relay(RelayPosition::Front, &upstream(echo).await).await;
     for yaml in [
         "position: behind\nrequest:\n  headers: [{ drop: x }]",
         "when: { turn: 2 }\nrequest:\n  headers: [{ drop: x }]",
@@ -253,7 +236,7 @@ async fn a_mutant_of_another_side_or_turn_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_mutant_makes_up_replies_and_repeats_requests() {
+async fn a_mutant_can_invent_replies_and_repeat_requests() {
     let count = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&count);
     let address = upstream(move |_| {
@@ -261,7 +244,7 @@ async fn a_mutant_makes_up_replies_and_repeats_requests() {
         async { Response::new(Body::from("{\"usage\": {\"input_tokens\": 3}}")) }
     })
     .await;
-    let relay = relay(Position::Behind, &address).await;
+    let relay = relay(RelayPosition::Behind, &address).await;
     let send = async |yaml: &str| {
         let key = new_key();
         relay.register(key, Some(&mutation(yaml)), None);
@@ -293,7 +276,7 @@ async fn a_buffering_mutant_holds_back_the_whole_body() {
         }
     })
     .await;
-    let relay = relay(Position::Front, &address).await;
+    let relay = relay(RelayPosition::Front, &address).await;
     let key = new_key();
     relay.register(key, Some(&mutation("reply: { buffer: true }")), None);
     let reply = messages(&relay, key).send().await.unwrap();

@@ -3,17 +3,20 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use compat_matrix::evidence::Evidence;
 use compat_matrix::files::evidence_files;
-use compat_matrix::wire::exchange::{Body, GatewayExchange, GatewayReply, Lockstep, SentEvent};
+use compat_matrix::wire::exchange::{Body, Lockstep, SentEvent};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::evidence::{self, Builder as _};
+use crate::support::evidence::{self, Builder as _};
+use crate::support::loopback::unused_port;
+use crate::support::ran::{Ran, compat, printed};
+use crate::support::text::{assert_has, assert_lacks};
 
-/// A run whose gateway drops `top_k`, and whose request has a secret in it.
+/// A run whose gateway drops `top_k`. The request contains a secret.
 fn lossy() -> Evidence {
     let mut sent = evidence::request("my key is sk-abcdefghijklmnop");
     sent["top_k"] = json!(5);
@@ -27,31 +30,12 @@ fn lossy() -> Evidence {
     exchange.request.at_ms = 5;
     exchange.reply.events = vec![SentEvent {
         at_ms: 6,
-        data: answer.clone(),
+        data: answer,
     }];
-    let mut request = exchange.request.clone();
-    request.at_ms = 0;
-    request.body = Body::Json(sent);
-    request
-        .headers
-        .push(("authorization".into(), "[redacted, 9 bytes]".into()));
-    let passage = GatewayExchange {
-        number: 1,
-        turn: Some(1),
-        operation: exchange.operation,
-        request,
-        reply: Some(GatewayReply {
-            at_ms: 7,
-            status: 200,
-            headers: vec![("content-type".into(), "application/json".into())],
-            stream: false,
-            events: vec![SentEvent {
-                at_ms: 7,
-                data: answer,
-            }],
-            cut_off: false,
-        }),
-    };
+    let mut passage = evidence::gateway_exchange(&exchange, "application/json");
+    passage.request.body = Body::Json(sent);
+    let headers = &mut passage.request.headers;
+    headers.push(("authorization".into(), "[redacted, 9 bytes]".into()));
     let mut evidence = evidence::nothing()
         .answered(evidence::text_message("pong"))
         .ended("pong")
@@ -66,24 +50,6 @@ fn folder_of(evidence: &Evidence) -> TempDir {
     folder
 }
 
-fn compat(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_compat"))
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .expect("the binary `compat`")
-}
-
-fn shown(folder: &Path, arguments: &[&str]) -> String {
-    let output = compat(folder, arguments);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).expect("UTF-8")
-}
-
 #[test]
 fn evidence_survives_writing_and_reading() {
     let evidence = lossy();
@@ -94,7 +60,7 @@ fn evidence_survives_writing_and_reading() {
 #[test]
 fn a_timeline_follows_a_request_to_the_provider_and_back() {
     let folder = folder_of(&lossy());
-    let text = shown(folder.path(), &["show", "."]);
+    let text = printed(&folder, &["show", "."]);
     let mut rest = text.as_str();
     for words in [
         "claude   → gateway   POST /v1/messages",
@@ -111,7 +77,7 @@ fn a_timeline_follows_a_request_to_the_provider_and_back() {
             .unwrap_or_else(|| panic!("no `{words}` in its place in\n{text}"));
         rest = &rest[at + words.len()..];
     }
-    let steps: Value = serde_json::from_str(&shown(folder.path(), &["show", ".", "--json"])).expect("JSON");
+    let steps: Value = serde_json::from_str(&printed(&folder, &["show", ".", "--json"])).expect("JSON");
     assert_eq!(steps["steps"][0]["who"], "to_gateway", "{steps:#}");
 }
 
@@ -122,22 +88,19 @@ fn a_curl_command_has_no_secret() {
         &["show", ".", "--curl"][..],
         &["show", ".", "--curl=provider", "--turn", "1"],
     ] {
-        let text = shown(folder.path(), arguments);
-        assert!(
-            !text.contains("sk-abc") && !text.contains("[redacted, 9"),
-            "{text}"
-        );
-        assert!(text.contains("curl -sS -N -i -X POST \"${"), "{text}");
-        assert!(text.contains("'/v1/messages'"), "{text}");
+        let text = printed(&folder, arguments);
+        assert_lacks(&text, "sk-abc");
+        assert_lacks(&text, "[redacted, 9");
+        assert_has(&text, "curl -sS -N -i -X POST \"${");
+        assert_has(&text, "'/v1/messages'");
     }
-    let raw = shown(folder.path(), &["show", ".", "--raw"]);
-    assert!(
-        raw.contains("=== gateway → provider  exchanges.jsonl:1\nPOST /v1/messages HTTP/1.1"),
-        "{raw}"
+    let raw = printed(&folder, &["show", ".", "--raw"]);
+    assert_has(
+        &raw,
+        "=== gateway → provider  exchanges.jsonl:1\nPOST /v1/messages HTTP/1.1",
     );
-    let none = compat(folder.path(), &["show", ".", "--curl", "--turn", "7"]);
-    let told = String::from_utf8_lossy(&none.stderr).into_owned();
-    assert!(told.contains("there is no request 7: 1 were recorded"), "{told}");
+    let none = compat(&folder, &["show", ".", "--curl", "--turn", "7"]);
+    none.err_has("there is no request 7: 1 were recorded");
 }
 
 #[test]
@@ -149,20 +112,13 @@ fn missing_evidence_is_an_error() {
         (["show", "."], "holds no evidence"),
         (["repro", "."], "holds no evidence"),
     ] {
-        let output = compat(folder.path(), &arguments);
-        assert!(!output.status.success());
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(told.contains(words), "{arguments:?}: {told}");
+        let output = compat(&folder, &arguments);
+        output.exits(1);
+        output.err_has(words);
     }
 }
 
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
-}
-
-/// A gateway that passes one request on to `provider`, without `dropped` if that is not empty.
+/// A gateway that forwards one request to `provider`, without the field `dropped`.
 fn gateway(provider: u16, dropped: &'static str) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -173,7 +129,7 @@ fn gateway(provider: u16, dropped: &'static str) -> u16 {
         body.as_object_mut().expect("a map").remove(dropped);
         let path = head.split(' ').nth(1).expect("a path").to_owned();
         let body = body.to_string();
-        let mut server = TcpStream::connect(("127.0.0.1", provider)).expect("the stand-in");
+        let mut server = TcpStream::connect(("127.0.0.1", provider)).expect("the provider");
         write!(
             server,
             "POST {path} HTTP/1.1\r\nhost: x\r\nanthropic-version: 2023-06-01\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
@@ -213,64 +169,47 @@ fn read_message(stream: &mut TcpStream) -> (String, Vec<u8>) {
 }
 
 fn run_script(script: &Path, gateway: u16, port: u16) -> (Option<i32>, String) {
-    let output = Command::new("python3")
+    let gateway = format!("http://127.0.0.1:{gateway}");
+    let mut command = Command::new("python3");
+    command
         .arg(script)
-        .args([
-            "--gateway",
-            &format!("http://127.0.0.1:{gateway}"),
-            "--port",
-            &port.to_string(),
-        ])
-        .output()
-        .expect("python3");
-    let told =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    (output.status.code(), told)
+        .args(["--gateway", &gateway, "--port", &port.to_string()]);
+    let ran = Ran::new(command.output().expect("python3"));
+    (ran.status, ran.out + &ran.err)
 }
 
 #[test]
-fn a_script_shows_the_fault_only_with_a_faulty_gateway() {
+fn a_script_reproduces_the_fault_only_with_a_faulty_gateway() {
     let folder = folder_of(&lossy());
     let script = folder.path().join("repro.py");
-    shown(folder.path(), &["repro", ".", "--output", "repro.py"]);
+    printed(&folder, &["repro", ".", "--output", "repro.py"]);
     let text = std::fs::read_to_string(&script).expect("a script");
-    assert!(!text.contains("sk-abc"), "{text}");
+    assert_lacks(&text, "sk-abc");
 
-    let port = free_port();
-    let (code, told) = run_script(&script, gateway(port, "top_k"), port);
-    assert_eq!(code, Some(1), "{told}");
-    assert!(
-        told.contains("request 1: field `top_k` dropped: 5") && told.contains("The fault shows."),
-        "{told}"
-    );
+    let port = unused_port();
+    let (code, output) = run_script(&script, gateway(port, "top_k"), port);
+    assert_eq!(code, Some(1), "{output}");
+    assert_has(&output, "request 1: field `top_k` dropped: 5");
+    assert_has(&output, "The fault shows.");
 
-    let port = free_port();
-    let (code, told) = run_script(&script, gateway(port, ""), port);
-    assert_eq!(code, Some(0), "{told}");
-    assert!(told.contains("now:           5"), "{told}");
+    let port = unused_port();
+    let (code, output) = run_script(&script, gateway(port, ""), port);
+    assert_eq!(code, Some(0), "{output}");
+    assert_has(&output, "now:           5");
 
-    // Nobody listens there.
-    let (code, told) = run_script(&script, free_port(), free_port());
-    assert_eq!(code, Some(2), "{told}");
+    // Nothing listens there.
+    let (code, output) = run_script(&script, unused_port(), unused_port());
+    assert_eq!(code, Some(2), "{output}");
 }
 
-/// The same run with a streamed reply of which the gateway held every delta back.
+/// The same run with a streamed reply that the gateway held back.
 fn buffered() -> Evidence {
     let mut evidence = lossy();
     let exchange = &mut evidence.exchanges[0];
     let passage = &mut evidence.sent[0];
     exchange.request.body = passage.request.body.clone();
-    let delta = |text: &str| json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "text_delta", "text": text } });
-    let events = [
-        json!({ "type": "message_start", "message": { "type": "message", "content": [], "usage": { "input_tokens": 10 } } }),
-        json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "text", "text": "" } }),
-        delta("po"),
-        delta("n"),
-        delta("g"),
-        json!({ "type": "content_block_stop", "index": 0 }),
-        json!({ "type": "message_delta", "delta": { "stop_reason": "end_turn" }, "usage": { "output_tokens": 2 } }),
-        json!({ "type": "message_stop" }),
-    ];
+    let message = json!({ "type": "message", "content": [], "usage": { "input_tokens": 10 } });
+    let events = evidence::text_events(message, &["po", "n", "g"], 2);
     let at = |first: u64| {
         let events = events.iter().zip(first..);
         events
@@ -289,8 +228,8 @@ fn buffered() -> Evidence {
     evidence
 }
 
-/// A gateway that passes bytes on: what is asked once, and the reply as it comes or when it is whole. A request that is refused
-/// it may send again.
+/// A gateway that forwards one request and its reply unchanged. It can hold the reply back until it is complete, and repeat
+/// a refused request.
 fn passing_gateway(provider: u16, buffers: bool, repeats: bool) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -298,7 +237,7 @@ fn passing_gateway(provider: u16, buffers: bool, repeats: bool) -> u16 {
         let (mut client, _) = listener.accept().expect("a client");
         let (_, body) = read_message(&mut client);
         loop {
-            let mut server = TcpStream::connect(("127.0.0.1", provider)).expect("the stand-in");
+            let mut server = TcpStream::connect(("127.0.0.1", provider)).expect("the provider");
             write!(
                 server,
                 "POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
@@ -328,13 +267,13 @@ fn passing_gateway(provider: u16, buffers: bool, repeats: bool) -> u16 {
 #[test]
 fn a_script_detects_a_gateway_that_buffers() {
     let folder = folder_of(&buffered());
-    shown(folder.path(), &["repro", ".", "--all", "--output", "repro.py"]);
+    printed(&folder, &["repro", ".", "--all", "--output", "repro.py"]);
     let script = folder.path().join("repro.py");
     for (buffers, expected) in [(true, 1), (false, 0)] {
-        let port = free_port();
-        let (code, told) = run_script(&script, passing_gateway(port, buffers, false), port);
-        assert_eq!(code, Some(expected), "{told}");
-        assert!(told.contains("content deltas held back"), "{told}");
+        let port = unused_port();
+        let (code, output) = run_script(&script, passing_gateway(port, buffers, false), port);
+        assert_eq!(code, Some(expected), "{output}");
+        assert_has(&output, "content deltas held back");
     }
 }
 
@@ -352,13 +291,13 @@ fn a_script_detects_a_gateway_that_repeats_a_request() {
     evidence.exchanges[0].request.body = refused.request.body.clone();
     evidence.exchanges.insert(0, refused);
     let folder = folder_of(&evidence);
-    shown(folder.path(), &["repro", ".", "--all", "--output", "repro.py"]);
+    printed(&folder, &["repro", ".", "--all", "--output", "repro.py"]);
     let script = folder.path().join("repro.py");
     for (repeats, expected) in [(true, 1), (false, 0)] {
-        let port = free_port();
-        let (code, told) = run_script(&script, passing_gateway(port, false, repeats), port);
-        assert_eq!(code, Some(expected), "{told}");
-        assert!(told.contains("2 when recorded"), "{told}");
+        let port = unused_port();
+        let (code, output) = run_script(&script, passing_gateway(port, false, repeats), port);
+        assert_eq!(code, Some(expected), "{output}");
+        assert_has(&output, "2 when recorded");
     }
 }
 
@@ -368,16 +307,16 @@ fn a_script_detects_a_gateway_that_drops_a_reply_header() {
     evidence.exchanges[0].request.body = evidence.sent[0].request.body.clone();
     evidence.exchanges[0].reply.headers = vec![("request-id".into(), "req_0815".into())];
     let folder = folder_of(&evidence);
-    shown(folder.path(), &["repro", ".", "--all", "--output", "repro.py"]);
+    printed(&folder, &["repro", ".", "--all", "--output", "repro.py"]);
     let script = folder.path().join("repro.py");
-    let port = free_port();
-    let (code, told) = run_script(&script, gateway(port, ""), port);
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("header `request-id` dropped"), "{told}");
-    let port = free_port();
-    let (code, told) = run_script(&script, passing_gateway(port, false, false), port);
-    assert_eq!(code, Some(0), "{told}");
-    assert!(told.contains("now:           \"req_0815\""), "{told}");
+    let port = unused_port();
+    let (code, output) = run_script(&script, gateway(port, ""), port);
+    assert_eq!(code, Some(1), "{output}");
+    assert_has(&output, "header `request-id` dropped");
+    let port = unused_port();
+    let (code, output) = run_script(&script, passing_gateway(port, false, false), port);
+    assert_eq!(code, Some(0), "{output}");
+    assert_has(&output, "now:           \"req_0815\"");
 }
 
 #[test]
@@ -390,21 +329,20 @@ fn a_script_completes_a_reply_that_was_cut_off() {
     let back = evidence.sent[0].reply.as_mut().expect("a reply");
     back.events.truncate(3);
     let folder = folder_of(&evidence);
-    shown(folder.path(), &["repro", ".", "--all", "--output", "repro.py"]);
+    printed(&folder, &["repro", ".", "--all", "--output", "repro.py"]);
     let script = folder.path().join("repro.py");
-    let port = free_port();
-    let (code, told) = run_script(&script, passing_gateway(port, false, false), port);
-    assert_eq!(code, Some(0), "{told}");
-    assert!(told.contains("stop reason `stop_reason` dropped"), "{told}");
+    let port = unused_port();
+    let (code, output) = run_script(&script, passing_gateway(port, false, false), port);
+    assert_eq!(code, Some(0), "{output}");
+    assert_has(&output, "stop reason `stop_reason` dropped");
 }
 
 #[test]
-fn without_a_fault_there_is_no_script() {
+fn a_trial_without_a_difference_gets_no_script() {
     let mut evidence = lossy();
     let body = evidence.exchanges[0].request.body.clone();
     evidence.sent[0].request.body = body;
     let folder = folder_of(&evidence);
-    let output = compat(folder.path(), &["repro", "."]);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(told.contains("there is no fault to show"), "{told}");
+    let output = compat(&folder, &["repro", "."]);
+    output.err_has("there is no fault to show");
 }

@@ -1,13 +1,13 @@
-//! `compat-results.json`, JUnit, merging.
+//! Results: `compat-results.json`, JUnit, merged shards.
 
 use compat_matrix::ids::TrialName;
 use compat_matrix::outcome::{Cause, Outcome};
 use compat_matrix::results::merge::merge;
 use compat_matrix::results::{Results, junit};
 
-use crate::sample_run::{self, records, results, run, trial};
-
-const GOLDEN: &str = include_str!("../fixtures/matrix/golden-results.json");
+use crate::support::RESULTS;
+use crate::support::sample_run::{self, records, results, run, trial};
+use crate::support::text::{assert_has, assert_starts};
 
 #[test]
 fn results_survive_writing_and_reading() {
@@ -27,7 +27,7 @@ fn the_order_of_finished_trials_does_not_matter() {
 }
 
 #[test]
-fn unfinished_trials_are_listed_and_repeated_ones_keep_attempts() {
+fn unfinished_trials_are_listed_and_retries_keep_attempts() {
     let failed = sample_run::failure(Cause::Gateway, "lost");
     let first = trial("vision::vertex_ai::haiku", Outcome::Fail(failed));
     let second = trial("vision::vertex_ai::haiku", Outcome::Pass);
@@ -58,22 +58,19 @@ fn unfinished_trials_are_listed_and_repeated_ones_keep_attempts() {
         "\"selected\": 2,\n    \"unfinished\": [\"a::b::c\"]\n",
     );
     let error = Results::parse(&contradiction).unwrap_err().to_string();
-    assert!(
-        error.contains(": run.unfinished: 1 trials, and 2 results, of 2 selected"),
-        "{error}"
-    );
+    assert_has(&error, ": run.unfinished: 1 trials, and 2 results, of 2 selected");
 }
 
 #[test]
-fn the_golden_results_have_the_current_layout() {
-    assert_eq!(Results::parse(GOLDEN).unwrap().to_text(), GOLDEN);
+fn the_fixture_of_results_has_the_current_layout() {
+    assert_eq!(Results::parse(RESULTS).unwrap().to_text(), RESULTS);
 }
 
 #[test]
 fn each_error_in_a_results_file_has_its_position() {
     let once = |from: &str, to: &str| {
-        assert!(GOLDEN.contains(from), "{from}");
-        GOLDEN.replacen(from, to, 1)
+        assert!(RESULTS.contains(from), "{from}");
+        RESULTS.replacen(from, to, 1)
     };
     let first = "basic_messaging_non_streaming::anthropic::haiku";
     let second = "basic_messaging_non_streaming::anthropic::opus";
@@ -215,10 +212,7 @@ fn parts_of_different_runs_are_not_merged() {
 
     assert!(error(Vec::new(), true).starts_with("nothing to merge"));
     let missing = error(vec![part(&["a::a::a"])], false);
-    assert!(
-        missing.starts_with("the parts have 1 of 3 trials: give the missing parts"),
-        "{missing}"
-    );
+    assert_starts(&missing, "the parts have 1 of 3 trials: give the missing parts");
     assert!(merge(vec![part(&["a::a::a"])], true).is_ok());
 
     let twice = error(vec![part(&["a::a::a"]), part(&["b::b::b", "a::a::a"])], true);
@@ -227,18 +221,15 @@ fn parts_of_different_runs_are_not_merged() {
     let mut versions = whole();
     versions[1].1.run.claude_code_version = Some("2.1.327".into());
     let versions = error(versions, true);
-    assert!(
-        versions.contains("`claude_code_version` is `2.1.326` in the first and `2.1.327`"),
-        "{versions}"
+    assert_has(
+        &versions,
+        "`claude_code_version` is `2.1.326` in the first and `2.1.327`",
     );
 
     let mut broken_off = whole();
     broken_off[0].1.run.complete = false;
     let broken_off = error(broken_off, false);
-    assert!(
-        broken_off.contains("`a::a::a.json` was interrupted"),
-        "{broken_off}"
-    );
+    assert_has(&broken_off, "`a::a::a.json` was interrupted");
 }
 
 #[test]

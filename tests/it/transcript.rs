@@ -1,4 +1,4 @@
-//! Reading transcripts.
+//! Transcripts: answers, errors and problems of a stream.
 
 use compat_matrix::transcript::{Answer, AnswerBlock, DeltaKind, ErrorSource, Event, TimedEvent, Transcript};
 use serde_json::{Value, json};
@@ -270,7 +270,7 @@ fn a_well_formed_stream_has_no_problem() {
 }
 
 #[test]
-fn each_fault_of_a_stream_is_named() {
+fn each_problem_of_a_stream_has_a_description() {
     let without = |at: usize| {
         let mut events = text_answer("msg_1");
         events.remove(at);

@@ -1,5 +1,5 @@
-//! `run::trial` and `session`: a trial from its session to its record. The scripted `claude` replaces the real one; the
-//! provider simulator, or a double that refuses everything, replaces the gateway.
+//! A trial from its session to its record. A double replaces `claude`; the provider simulator, or a double that refuses all
+//! requests, replaces the gateway.
 
 use std::path::PathBuf;
 
@@ -23,11 +23,12 @@ use compat_matrix::wire::script::{Reply, ReplyBlock};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::evidence::{equals, expectation, query, test};
-use crate::harness_command::{CONTROL_KEY, simulator};
-use crate::loopback::{self, Server};
-use crate::process::fake_claude;
-use crate::provider_client::{script, text};
+use crate::support::claude::fake_claude;
+use crate::support::evidence::{equals, expectation, query, test};
+use crate::support::loopback::{self, Server};
+use crate::support::provider_client::{script, text};
+use crate::support::small_project::{CONTROL_KEY, simulator};
+use crate::support::text::assert_has;
 
 const ALIAS: &str = "claude-haiku-4-5";
 
@@ -116,13 +117,14 @@ impl Finished {
         Self { record, root }
     }
 
+    #[track_caller]
+    fn passes(&self) {
+        assert_eq!(self.record.result, TrialResult::Pass {}, "{:#?}", self.record);
+    }
+
     fn verdict(&self, name: &str) -> Option<Verdict> {
-        let judged = self
-            .record
-            .expectations
-            .iter()
-            .find(|judged| judged.name == name)?;
-        Some(judged.verdict)
+        let mut judged = self.record.expectations.iter();
+        Some(judged.find(|judged| judged.name == name)?.verdict)
     }
 
     fn failure(&self) -> Failure {
@@ -143,12 +145,7 @@ async fn a_text_trial_passes_and_writes_its_evidence() {
     assert_eq!(session.claude_version.as_deref(), Some("0.0.0"));
     let scratch = session.scratch().to_owned();
     let finished = Finished::of(&text_test(), session).await;
-    assert_eq!(
-        finished.record.result,
-        TrialResult::Pass {},
-        "{:#?}",
-        finished.record
-    );
+    finished.passes();
     for name in [
         "check",
         "requests",
@@ -187,12 +184,7 @@ async fn a_provider_in_lockstep_gets_the_shown_deltas() {
     message.content = vec![ReplyBlock::Text("one two three".into())];
     message.pace.lockstep = true;
     let finished = Finished::of(&test, session).await;
-    assert_eq!(
-        finished.record.result,
-        TrialResult::Pass {},
-        "{:#?}",
-        finished.record
-    );
+    finished.passes();
     let exchange: ProviderExchange = serde_json::from_str(&finished.evidence("exchanges.jsonl")).unwrap();
     let lockstep = exchange.reply.lockstep.expect("a lockstep reply");
     assert_eq!((lockstep.seen, lockstep.deltas), (2, 3));
@@ -222,11 +214,7 @@ async fn a_gateway_error_is_reported_with_its_message() {
     let finished = Finished::of(&text_test(), session).await;
     let failure = finished.failure();
     assert_eq!(failure.cause, Cause::Gateway, "{failure:#?}");
-    assert!(
-        failure.why.contains("no Messages request reached the provider"),
-        "{}",
-        failure.why
-    );
+    assert_has(&failure.why, "no Messages request reached the provider");
     let first = &failure.mismatches[0];
     assert_eq!(first.expectation, "run");
     assert!(first.actual.contains("the double says no"), "{first:#?}");
@@ -255,12 +243,7 @@ async fn a_live_run_judges_only_the_side_of_claude() {
     let mut test = text_test();
     test.expectations[0].check = Check::Exit(ExitCheck(0));
     let finished = Finished::of(&test, session).await;
-    assert_eq!(
-        finished.record.result,
-        TrialResult::Pass {},
-        "{:#?}",
-        finished.record
-    );
+    finished.passes();
     assert_eq!(finished.verdict("check"), Some(Verdict::Held));
     assert_eq!(finished.verdict("requests"), Some(Verdict::NotJudged));
     assert_eq!(finished.verdict("prompt"), Some(Verdict::NotJudged));
@@ -306,11 +289,7 @@ async fn an_incomplete_environment_is_refused_with_a_hint() {
         variables.push((name, value.to_owned()));
         variables
     };
-    // A port that was free a moment ago: nothing listens there.
-    let nobody = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        format!("http://{}", listener.local_addr().unwrap())
-    };
+    let unused = format!("http://127.0.0.1:{}", loopback::unused_port());
     for (variables, expected) in [
         (
             without(env::LITELLM_PROXY_API_KEY),
@@ -337,7 +316,7 @@ async fn an_incomplete_environment_is_refused_with_a_hint() {
             "refuses the control key",
         ),
         (
-            with(env::COMPAT_PROVIDER_URL, &nobody),
+            with(env::COMPAT_PROVIDER_URL, &unused),
             "cannot reach the provider simulator at",
         ),
         (
@@ -346,7 +325,7 @@ async fn an_incomplete_environment_is_refused_with_a_hint() {
         ),
     ] {
         let error = session(variables).await.expect_err(expected).to_string();
-        assert!(error.contains(expected), "{error}");
+        assert_has(&error, expected);
     }
     let mut variables = without(env::COMPAT_PROVIDER_CONTROL_KEY);
     variables.push((
@@ -354,8 +333,5 @@ async fn an_incomplete_environment_is_refused_with_a_hint() {
         "/nonexistent/key".to_owned(),
     ));
     let error = session(variables).await.expect_err("there is no key").to_string();
-    assert!(
-        error.contains("cannot read the control key from `/nonexistent/key`"),
-        "{error}"
-    );
+    assert_has(&error, "cannot read the control key from `/nonexistent/key`");
 }

@@ -1,32 +1,25 @@
 //! Resolving versions, with doubles of the package registry and of GitHub's API on loopback.
 
-use std::process::Output;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Response;
-use compat_matrix::http::RetryPolicy;
-use compat_matrix::process::RunId;
 use compat_matrix::toolchain::ToolEnvironment;
 use compat_matrix::versions::github::releases;
 use serde_json::{Value, json};
 
-use crate::loopback::{Server, ok, ready, status};
+use crate::support::hub::release;
+use crate::support::loopback::{Server, ok, ready, status};
+use crate::support::ran::Ran;
+use crate::support::registry::tool_environment;
+use crate::support::text::{assert_has, assert_lacks};
 
 const NOW: &str = "2026-11-21T09:00:00Z";
 
 fn tools(server: &Server, variables: &[(&str, &str)]) -> ToolEnvironment {
     let mut variables = variables.to_vec();
     variables.push(("GITHUB_API_URL", &server.address));
-    ToolEnvironment {
-        environment: variables.into_iter().collect(),
-        retry: RetryPolicy {
-            attempts: 3,
-            first_wait: Duration::ZERO,
-            read_timeout: Duration::from_secs(20),
-        },
-        run: RunId::mint(),
-    }
+    tool_environment(variables.into_iter().collect())
 }
 
 async fn tags(server: &Server, variables: &[(&str, &str)]) -> Result<Vec<String>, String> {
@@ -40,16 +33,8 @@ async fn listed(tools: &ToolEnvironment) -> Result<Vec<String>, String> {
         .map_err(|error| format!("{error:#}"))
 }
 
-/// A release with the fields of GitHub's answer; few are read.
-fn release(tag: &str) -> Value {
-    json!({
-        "id": 1, "tag_name": tag, "name": tag, "draft": false, "prerelease": false, "target_commitish": "main",
-        "created_at": "2026-10-01T00:00:00Z", "published_at": "2026-10-02T00:00:00Z", "assets": [], "body": "## What's new",
-    })
-}
-
 fn page(tags: &[&str]) -> String {
-    Value::Array(tags.iter().map(|tag| release(tag)).collect()).to_string()
+    Value::Array(tags.iter().map(|tag| release(tag, false)).collect()).to_string()
 }
 
 fn linked(body: String, link: &str) -> Response<Body> {
@@ -112,7 +97,7 @@ async fn a_token_is_sent_only_to_the_api() {
 }
 
 #[tokio::test]
-async fn the_error_for_a_rate_limit_says_until_when_to_wait() {
+async fn the_error_for_a_rate_limit_names_its_end() {
     let reset = ("x-ratelimit-reset", "1795253400");
     let server =
         Server::start(move |_, _| ready(limited(403, &[("x-ratelimit-remaining", "0"), reset]))).await;
@@ -144,10 +129,8 @@ async fn the_error_for_a_refused_token_names_its_variable() {
 
     let error = tags(&server, &[("GH_TOKEN", "ghs_s3cret")]).await.unwrap_err();
 
-    assert!(
-        error.contains("refused the token in `GH_TOKEN`") && !error.contains("s3cret"),
-        "{error}"
-    );
+    assert_has(&error, "refused the token in `GH_TOKEN`");
+    assert_lacks(&error, "s3cret");
 }
 
 #[tokio::test]
@@ -164,10 +147,8 @@ async fn server_errors_are_retried_three_times() {
 
     let server = Server::start(|_, _| ready(status(503))).await;
     let error = tags(&server, &[]).await.unwrap_err();
-    assert!(
-        error.contains("(3 attempts): the server answered 503") && error.contains("try again later"),
-        "{error}"
-    );
+    assert_has(&error, "(3 attempts): the server answered 503");
+    assert_has(&error, "try again later");
     assert_eq!(server.targets().len(), 3);
 }
 
@@ -180,10 +161,7 @@ async fn a_silent_server_is_an_error() {
 
     let error = listed(&tools).await.unwrap_err();
 
-    assert!(
-        error.contains("(3 attempts): the server did not answer in time"),
-        "{error}"
-    );
+    assert_has(&error, "(3 attempts): the server did not answer in time");
 }
 
 #[tokio::test]
@@ -196,10 +174,8 @@ async fn an_answer_without_releases_is_an_error() {
     ] {
         let server = Server::start(move |_, _| ready(ok(body))).await;
         let error = tags(&server, &[]).await.unwrap_err();
-        assert!(
-            error.contains("not a list of releases") && error.contains("GITHUB_API_URL"),
-            "{error}"
-        );
+        assert_has(&error, "not a list of releases");
+        assert_has(&error, "GITHUB_API_URL");
     }
 }
 
@@ -210,7 +186,7 @@ async fn pages_without_end_are_an_error() {
 
     let error = tags(&server, &[]).await.unwrap_err();
 
-    assert!(error.contains("more pages than GitHub ever lists"), "{error}");
+    assert_has(&error, "more pages than GitHub ever lists");
 }
 
 #[tokio::test]
@@ -226,21 +202,16 @@ async fn an_invalid_address_is_refused() {
 }
 
 /// Runs `compat versions` with `arguments` against `server`.
-async fn compat(server: &Server, arguments: &[&str]) -> Output {
-    tokio::process::Command::new(env!("CARGO_BIN_EXE_compat"))
+async fn compat(server: &Server, arguments: &[&str]) -> Ran {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_compat"));
+    command
         .arg("versions")
         .args(arguments)
         .env_clear()
         .env("NPM_CONFIG_REGISTRY", &server.address)
         .env("GITHUB_API_URL", &server.address)
-        .env("GITHUB_TOKEN", "ghs_s3cret")
-        .output()
-        .await
-        .unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
+        .env("GITHUB_TOKEN", "ghs_s3cret");
+    Ran::of(&mut command).await
 }
 
 /// The registry's answer of 2026-11-21, shortened to a few versions.
@@ -271,21 +242,21 @@ async fn the_version_is_on_standard_output_and_its_reason_is_not() {
 
     let output = compat(&server, &["claude-code", "--at", NOW]).await;
 
-    assert_eq!(text(&output.stdout), "2.1.327\n", "{}", text(&output.stderr));
+    assert_eq!(output.out, "2.1.327\n", "{}", output.err);
     assert_eq!(
-        text(&output.stderr),
+        output.err,
         "compat versions: selected @anthropic-ai/claude-code@2.1.327, published 2026-11-17T20:33:19Z (3 d 12 h ago): the \
          newest that is at least 3 d old; too young: 2.1.329 (1 d 14 h), 2.1.328 (2 d 9 h)\n"
     );
     assert_eq!(server.targets(), ["/@anthropic-ai%2fclaude-code"]);
-    assert!(output.status.success());
+    output.exits(0);
 }
 
 #[tokio::test]
 async fn without_a_minimum_age_the_newest_version_is_selected() {
     let server = Server::start(|_, _| ready(ok(claude_code()))).await;
     let output = compat(&server, &["claude-code", "--min-age", "0", "--at", NOW]).await;
-    assert_eq!(text(&output.stdout), "2.1.329\n");
+    assert_eq!(output.out, "2.1.329\n");
 }
 
 #[tokio::test]
@@ -294,13 +265,13 @@ async fn the_error_for_too_young_versions_lists_them() {
 
     let output = compat(&server, &["claude-code", "--min-age", "30d", "--at", NOW]).await;
 
-    let error = text(&output.stderr);
-    assert!(!output.status.success() && output.stdout.is_empty());
-    assert!(
-        error.contains("the youngest are 2.1.329 (1 d 14 h)")
-            && error.contains("2.1.326 will be the first, in 25 d 9 h"),
-        "{error}"
+    let error = output.err;
+    assert!(output.status != Some(0) && output.out.is_empty());
+    assert_has(
+        &error,
+        "at least 30 d old; the youngest are 2.1.329 (1 d 14 h), 2.1.328 (2 d 9 h)",
     );
+    assert_has(&error, "2.1.326 will be the first, in 25 d 9 h");
 }
 
 #[tokio::test]
@@ -316,34 +287,27 @@ async fn the_stable_tag_is_printed_without_the_token() {
 
     let output = compat(&server, &["litellm"]).await;
 
+    assert_eq!(output.out, "v1.10.0-stable.patch.2\n", "{}", output.err);
     assert_eq!(
-        text(&output.stdout),
-        "v1.10.0-stable.patch.2\n",
-        "{}",
-        text(&output.stderr)
-    );
-    assert_eq!(
-        text(&output.stderr),
+        output.err,
         "compat versions: selected LiteLLM v1.10.0-stable.patch.2, published 2026-10-02T00:00:00Z: the highest of 3 that are \
          like `v*-stable`, of 5 releases\n"
     );
     assert_eq!(server.asked()[0].headers["authorization"], "Bearer ghs_s3cret");
     let last = compat(&server, &["litellm", "--channel", "final"]).await;
-    assert_eq!(text(&last.stdout), "v1.106.2\n");
+    assert_eq!(last.out, "v1.106.2\n");
 }
 
 #[tokio::test]
 async fn the_error_without_a_match_lists_the_tags() {
     let server = Server::start(|_, _| ready(ok("[]"))).await;
     let output = compat(&server, &["litellm"]).await;
-    assert!(!output.status.success() && text(&output.stderr).contains("the repository has no releases"));
+    assert!(output.status != Some(0) && output.err.contains("the repository has no releases"));
 
     let server = Server::start(|_, _| ready(ok(page(&["v1.106.2"])))).await;
     let output = compat(&server, &["litellm"]).await;
-    let error = text(&output.stderr);
-    assert!(!output.status.success() && output.stdout.is_empty());
-    assert!(
-        error.contains("`v1.106.2`") && error.contains("--channel final"),
-        "{error}"
-    );
+    let error = output.err;
+    assert!(output.status != Some(0) && output.out.is_empty());
+    assert_has(&error, "`v1.106.2`");
+    assert_has(&error, "--channel final");
 }

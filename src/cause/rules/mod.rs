@@ -2,7 +2,7 @@
 //!
 //! The order answers these questions:
 //!
-//! - Is it a test's own sentence without an error? Then no fault is proven.
+//! - Is it a test's own sentence without an error? Then the message proves no fault.
 //! - Does a person have to pay, set or sign something? Budgets, names and credentials outrank the status and the
 //!   wrapping, because a gateway turns a provider's 403 into a 500.
 //! - Is waiting enough? The innermost words win: a throttle in a `ServiceUnavailable` is a throttle.
@@ -61,7 +61,7 @@ pub(super) struct CauseRule {
     unless: &'static [&'static str],
     /// The routes on which it holds; empty for all.
     on: &'static [MessageRoute],
-    /// What the rule recognizes.
+    /// The shape that the rule recognizes.
     pub(super) why: &'static str,
     pub(super) next: &'static str,
     /// A message that this rule matches and no earlier rule does.
@@ -206,10 +206,10 @@ impl Matcher {
             return None;
         }
         let words = match self.rule.condition {
-            Says(_) => Some(truncated(
-                self.says.as_ref()?.find(&message.text)?.as_str().trim(),
-                LONGEST_QUOTATION,
-            )),
+            Says(_) => {
+                let found = self.says.as_ref()?.find(&message.text)?;
+                Some(truncated(found.as_str().trim(), LONGEST_QUOTATION))
+            }
             Status(ranges) => {
                 let status = message.status?;
                 let fits = ranges.iter().any(|&(low, high)| (low..=high).contains(&status));
@@ -217,10 +217,8 @@ impl Matcher {
             }
             Always => None,
         };
-        let excluded = self
-            .unless
-            .as_ref()
-            .is_some_and(|unless| unless.is_match(&message.text));
+        let unless = self.unless.as_ref();
+        let excluded = unless.is_some_and(|unless| unless.is_match(&message.text));
         (!excluded).then_some(words)
     }
 }
@@ -237,12 +235,9 @@ fn any_of(patterns: &[&str]) -> Option<Regex> {
         .map(|pattern| format!("(?:{})", pattern.replace(' ', SEPARATOR)))
         .collect::<Vec<_>>()
         .join("|");
-    Some(
-        RegexBuilder::new(&pattern)
-            .case_insensitive(true)
-            .build()
-            .expect("the tests compile every rule"),
-    )
+    let mut builder = RegexBuilder::new(&pattern);
+    let regex = builder.case_insensitive(true).build();
+    Some(regex.expect("the tests compile every rule"))
 }
 
 /// The most characters of a quotation in `why`.

@@ -3,71 +3,53 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Kind, Side};
+use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
 use crate::expectation::matcher::shown;
-use crate::expectation::provider_side::{Turn, TurnForm, at, on_each};
+use crate::expectation::provider_side::{Turn, at, on_each_message};
 use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene, trace};
-use crate::wire::Operation;
 use crate::wire::exchange::ProviderExchange;
 use crate::wire_diff::Part;
 
 /// Provider's side: cache breakpoints (`cache_control`, on Converse `cachePoint`), and the tokens that its cache wrote
 /// and read. Not judged in a live run.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("examples" = [{"turn": 2, "breakpoints": 1, "read_tokens": 1}]))]
-pub struct CacheForm {
-    /// Which request of the trial: a number from 1, `every` or `last`.
-    turn: TurnForm,
-    /// Least number of breakpoints.
-    #[serde(default)]
-    #[schemars(range(min = 1))]
-    breakpoints: Option<u64>,
-    /// Least number of tokens written.
-    #[serde(default)]
-    #[schemars(range(min = 1))]
-    created_tokens: Option<u64>,
-    /// Least number of tokens read.
-    #[serde(default)]
-    #[schemars(range(min = 1))]
-    read_tokens: Option<u64>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
 pub struct CacheCheck {
     pub turn: Turn,
+    /// Least number of breakpoints.
+    #[schemars(range(min = 1))]
     pub breakpoints: Option<u64>,
+    /// Least number of tokens written.
+    #[schemars(range(min = 1))]
     pub created_tokens: Option<u64>,
+    /// Least number of tokens read.
+    #[schemars(range(min = 1))]
     pub read_tokens: Option<u64>,
 }
 
 impl Kind for CacheCheck {
-    type Form = CacheForm;
-    const SIDE: Side = Side::Provider;
+    type Form = Self;
+    const SIDE: JudgedSide = JudgedSide::Provider;
 
-    fn resolve(form: &CacheForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
-        let turn = checker.turn(path, form.turn.0, Operation::Messages);
+    fn resolve(form: &Self, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
+        checker.turn(path, form.turn);
         if form.breakpoints.is_none() && form.created_tokens.is_none() && form.read_tokens.is_none() {
             checker.no_condition(path, ["breakpoints", "created_tokens", "read_tokens"]);
         }
-        if form.read_tokens.is_some() && turn == Turn::Number(1) {
-            checker.hinted(
+        if form.read_tokens.is_some() && form.turn == Turn::Number(1) {
+            checker.reader.hinted(
                 &path.then("read_tokens"),
                 "the first request cannot read from the cache",
                 "each trial begins with an empty cache",
             );
         }
-        Some(Self {
-            turn,
-            breakpoints: form.breakpoints,
-            created_tokens: form.created_tokens,
-            read_tokens: form.read_tokens,
-        })
+        Some(form.clone())
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Ruling {
-        on_each(self.turn, Operation::Messages, &scene.evidence.exchanges, |exchange| {
+        on_each_message(self.turn, scene, |exchange| {
             let usage = exchange.reply.usage;
             let (created, read) = (usage.cache_creation_input_tokens, usage.cache_read_input_tokens);
             let breakpoints = breakpoint_count(exchange);

@@ -4,9 +4,9 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Kind, Side};
-use crate::evidence::file;
+use super::{JudgedSide, Kind};
 use crate::document::{KeyPath, Query};
+use crate::evidence::file;
 use crate::expectation::claude_side::deviations;
 use crate::expectation::interest::{ANSWER, Interest};
 use crate::expectation::{Checker, Deviation, Matcher, MatcherForm, Ruling, Scene, value_tree};
@@ -33,11 +33,11 @@ pub struct DirectReplyCheck {
 
 impl Kind for DirectReplyCheck {
     type Form = DirectReplyForm;
-    const SIDE: Side = Side::Client;
+    const SIDE: JudgedSide = JudgedSide::Client;
 
     fn resolve(form: &DirectReplyForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         if !checker.context.direct && checker.context.whole {
-            checker.hinted(
+            checker.reader.hinted(
                 path,
                 "the cell makes no direct request, so this could never be judged",
                 "add `direct`",

@@ -3,74 +3,52 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Kind, Side, files};
+use super::files::FileKind;
+use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
-use crate::expectation::provider_side::{Turn, TurnForm, on_each};
-use crate::expectation::{Checker, Interest, Ruling, Scene, trace};
-use crate::wire::Operation;
+use crate::expectation::provider_side::Turn;
+use crate::expectation::{Checker, Interest, Ruling, Scene};
 use crate::wire::message::Content;
 use crate::wire::script::PromptBlock;
 use crate::wire_diff::Part;
 
 /// Provider's side: the documents that it received are those of the prompt, byte for byte. Not judged in a live run.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("examples" = [{"turn": 1}]))]
-pub struct DocumentArrivedForm {
-    /// Which request of the trial: a number from 1, `every` or `last`.
-    turn: TurnForm,
-}
-
-#[derive(Clone, Debug, PartialEq)]
 pub struct DocumentArrivedCheck {
     pub turn: Turn,
 }
 
 impl Kind for DocumentArrivedCheck {
-    type Form = DocumentArrivedForm;
-    const SIDE: Side = Side::Provider;
+    type Form = Self;
+    const SIDE: JudgedSide = JudgedSide::Provider;
 
-    fn resolve(form: &DocumentArrivedForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
-        let turn = checker.turn(path, form.turn.0, Operation::Messages);
-        let mut blocks = checker.context.prompts.iter().flat_map(|prompt| &prompt.blocks);
-        let is_there = blocks.any(|block| of_prompt(block).is_some());
-        if checker.context.whole && !is_there {
-            checker.hinted(
-                path,
-                "no prompt has a document, so this could never be judged",
-                "add a `document` block to `prompts`",
-            );
-        }
-        Some(Self { turn })
+    fn resolve(form: &Self, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
+        checker.turn(path, form.turn);
+        DOCUMENTS.is_attached(checker, path);
+        Some(form.clone())
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Ruling {
-        on_each(self.turn, Operation::Messages, &scene.evidence.exchanges, |exchange| {
-            files::missing("document", of_prompt, of_request, scene.prompts, exchange)
-        })
+        DOCUMENTS.judge(self.turn, scene)
     }
 
     fn interest(&self) -> Interest {
         Interest::request(&[Part::Block, Part::Request], self.turn.number())
     }
-
-    fn held_before(&self, scene: &Scene<'_>) -> Option<bool> {
-        trace::held_as_sent(self, scene)
-    }
 }
 
-fn of_prompt(block: &PromptBlock) -> Option<(&str, &[u8])> {
-    match block {
+const DOCUMENTS: FileKind = FileKind {
+    noun: ("a", "document"),
+    of_prompt: |block| match block {
         PromptBlock::Document {
             media_type, bytes, ..
         } => Some((media_type, bytes)),
         _ => None,
-    }
-}
-
-fn of_request(content: &Content) -> Option<(&str, &str)> {
-    match content {
+    },
+    of_request: |content| match content {
         Content::Document { media_type, data } => Some((media_type, data)),
         _ => None,
-    }
-}
+    },
+};

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Kind, Side};
+use super::{JudgedSide, Kind};
 use crate::document::{KeyPath, Query};
 use crate::expectation::claude_side::{deviations, line_of_transcript};
 use crate::expectation::interest::{ANSWER, Interest};
@@ -30,7 +30,7 @@ pub struct EventCheck {
 
 impl Kind for EventCheck {
     type Form = EventForm;
-    const SIDE: Side = Side::Client;
+    const SIDE: JudgedSide = JudgedSide::Client;
 
     fn resolve(form: &EventForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         let query = checker.reader.query(&path.then("path"), &form.path);

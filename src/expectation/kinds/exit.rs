@@ -3,27 +3,24 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Kind, Side};
+use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
 use crate::expectation::claude_side::{ending, last_sign_of_life, transcript_end};
 use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
 use crate::wire_diff::Part;
 
 /// CLI side: the exit status of `claude`.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(transparent)]
 #[schemars(extend("examples" = [0]))]
-pub struct ExitForm(#[schemars(range(min = 0, max = 255))] i32);
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct ExitCheck(pub i32);
+pub struct ExitCheck(#[schemars(range(min = 0, max = 255))] pub i32);
 
 impl Kind for ExitCheck {
-    type Form = ExitForm;
-    const SIDE: Side = Side::Client;
+    type Form = Self;
+    const SIDE: JudgedSide = JudgedSide::Client;
 
-    fn resolve(form: &ExitForm, _: &mut Checker<'_>, _: &KeyPath) -> Option<Self> {
-        Some(Self(form.0))
+    fn resolve(form: &Self, _: &mut Checker<'_>, _: &KeyPath) -> Option<Self> {
+        Some(form.clone())
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Ruling {

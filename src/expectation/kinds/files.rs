@@ -3,47 +3,70 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::expectation::Deviation;
-use crate::expectation::provider_side::{at, outline};
+use crate::document::KeyPath;
+use crate::expectation::provider_side::{Turn, at, on_each_message, outline};
+use crate::expectation::{Checker, Deviation, Ruling, Scene};
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::message::Content;
 use crate::wire::script::{Prompt, PromptBlock};
 
-/// Media type and bytes of a prompt block of the kind.
-type OfPrompt = fn(&PromptBlock) -> Option<(&str, &[u8])>;
-/// Media type and base64 of a request block of the kind.
-type OfRequest = fn(&Content) -> Option<(&str, &str)>;
+/// The media type and the bytes of a file.
+type FileOf<'a> = (&'a str, &'a [u8]);
 
-/// The deviations of the files of a kind that did not arrive byte for byte.
-pub(super) fn missing(
-    noun: &str,
-    of_prompt: OfPrompt,
-    of_request: OfRequest,
-    prompts: &[Prompt],
-    exchange: &ProviderExchange,
-) -> Vec<Deviation> {
-    let message = exchange.message.iter();
-    let blocks = message.flat_map(|message| message.blocks());
-    let arrived: Vec<(&str, Option<Vec<u8>>)> = blocks
-        .filter_map(|block| of_request(&block.content))
-        .map(|(media_type, data)| (media_type, STANDARD.decode(data).ok()))
-        .collect();
-    let sent = prompts
-        .iter()
-        .flat_map(|prompt| &prompt.blocks)
-        .filter_map(of_prompt);
-    let lost = sent.filter(|(media_type, bytes)| {
-        let is_it =
-            |(kind, data): &(&str, Option<Vec<u8>>)| kind == media_type && data.as_deref() == Some(*bytes);
-        !arrived.iter().any(is_it)
-    });
-    lost.map(|(media_type, bytes)| Deviation {
-        summary: format!("the provider did not receive the {noun}"),
-        expected: format!("an `{media_type}` block of these {} bytes", bytes.len()),
-        actual: in_words(&arrived).unwrap_or_else(|| format!("no {noun} block; {}", outline(exchange))),
-        evidence: Some(at(exchange)),
-    })
-    .collect()
+/// A kind of file that a prompt can attach.
+pub(super) struct FileKind {
+    /// The noun with its article.
+    pub(super) noun: (&'static str, &'static str),
+    /// The file in a prompt's block of the kind.
+    pub(super) of_prompt: fn(&PromptBlock) -> Option<FileOf<'_>>,
+    /// Media type and base64 of a request's block of the kind.
+    pub(super) of_request: fn(&Content) -> Option<(&str, &str)>,
+}
+
+impl FileKind {
+    /// Reports that no prompt attaches such a file.
+    pub(super) fn is_attached(&self, checker: &mut Checker<'_>, path: &KeyPath) {
+        let (article, noun) = self.noun;
+        let mut blocks = checker.context.prompts.iter().flat_map(|prompt| &prompt.blocks);
+        let is_attached = blocks.any(|block| (self.of_prompt)(block).is_some());
+        if checker.context.whole && !is_attached {
+            let message = format!("no prompt has {article} {noun}, so this could never be judged");
+            let hint = format!("add {article} `{noun}` block to `prompts`");
+            checker.reader.hinted(path, message, hint);
+        }
+    }
+
+    /// Every such file of the prompts must arrive byte for byte in each request that `turn` selects.
+    pub(super) fn judge(&self, turn: Turn, scene: &Scene<'_>) -> Ruling {
+        on_each_message(turn, scene, |exchange| self.missing(scene.prompts, exchange))
+    }
+
+    fn missing(&self, prompts: &[Prompt], exchange: &ProviderExchange) -> Vec<Deviation> {
+        let noun = self.noun.1;
+        let message = exchange.message.iter();
+        let blocks = message.flat_map(|message| message.blocks());
+        let arrived: Vec<(&str, Option<Vec<u8>>)> = blocks
+            .filter_map(|block| (self.of_request)(&block.content))
+            .map(|(media_type, data)| (media_type, STANDARD.decode(data).ok()))
+            .collect();
+        let sent = prompts
+            .iter()
+            .flat_map(|prompt| &prompt.blocks)
+            .filter_map(self.of_prompt);
+        let lost = sent.filter(|(media_type, bytes)| {
+            let is_it = |(kind, data): &(&str, Option<Vec<u8>>)| {
+                kind == media_type && data.as_deref() == Some(*bytes)
+            };
+            !arrived.iter().any(is_it)
+        });
+        lost.map(|(media_type, bytes)| Deviation {
+            summary: format!("the provider did not receive the {noun}"),
+            expected: format!("an `{media_type}` block of these {} bytes", bytes.len()),
+            actual: in_words(&arrived).unwrap_or_else(|| format!("no {noun} block; {}", outline(exchange))),
+            evidence: Some(at(exchange)),
+        })
+        .collect()
+    }
 }
 
 fn in_words(arrived: &[(&str, Option<Vec<u8>>)]) -> Option<String> {

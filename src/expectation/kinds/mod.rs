@@ -8,12 +8,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::context::Checker;
-use super::{Interest, Ruling, Scene};
+use super::{Interest, Ruling, Scene, trace};
 use crate::document::KeyPath;
 
 /// What a kind of expectation is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub enum JudgedSide {
     /// What Claude Code, or the harness in its place, received from the gateway.
     Client,
     /// The requests at the provider. A live run cannot judge these.
@@ -25,7 +25,7 @@ pub trait Kind: Clone + fmt::Debug + PartialEq {
     /// The YAML value of its key. Its doc comment is the key's description in the schema and the reference.
     type Form: DeserializeOwned + JsonSchema;
 
-    const SIDE: Side;
+    const SIDE: JudgedSide;
 
     /// The checked kind, from the form that stands at `path`. Reports every way in which it could never fail, never hold,
     /// or never be judged.
@@ -38,14 +38,16 @@ pub trait Kind: Clone + fmt::Debug + PartialEq {
     fn interest(&self) -> Interest;
 
     /// Whether it holds on the near side of the gateway; `None` where that cannot be judged.
-    fn held_before(&self, _scene: &Scene<'_>) -> Option<bool> {
-        None
+    fn held_before(&self, scene: &Scene<'_>) -> Option<bool> {
+        match Self::SIDE {
+            JudgedSide::Client => None,
+            JudgedSide::Provider => trace::held_as_sent(self, scene),
+        }
     }
 }
 
 macro_rules! kinds {
     ($($key:ident: $variant:ident($kind:ident)),+ $(,)?) => {
-        $(pub mod $key;)+
         $(pub use $key::$kind;)+
 
         /// What must hold.
@@ -89,7 +91,7 @@ macro_rules! kinds {
                 None
             }
 
-            pub fn side(&self) -> Side {
+            pub fn side(&self) -> JudgedSide {
                 match self {
                     $(Self::$variant(_) => $kind::SIDE,)+
                 }
@@ -117,6 +119,27 @@ macro_rules! kinds {
 }
 
 mod files;
+pub mod text;
+pub mod tool_call;
+pub mod tool_result;
+pub mod thinking;
+pub mod stream;
+pub mod usage;
+pub mod stop_reason;
+pub mod exit;
+pub mod event;
+pub mod direct_reply;
+pub mod token_count;
+pub mod requests;
+pub mod request;
+pub mod beta;
+pub mod image_arrived;
+pub mod document_arrived;
+pub mod tool_result_arrived;
+pub mod thinking_arrived;
+pub mod cache;
+pub mod unchanged;
+pub mod todo;
 
 kinds! {
     text: Text(TextCheck),
@@ -145,7 +168,7 @@ kinds! {
 impl Check {
     /// Whether a live run cannot judge it.
     pub fn is_provider_side(&self) -> bool {
-        self.side() == Side::Provider
+        self.side() == JudgedSide::Provider
     }
 }
 

@@ -5,9 +5,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Kind, Side};
+use super::{JudgedSide, Kind};
 use crate::document::{KeyPath, Query};
-use crate::expectation::provider_side::{Turn, TurnForm, at, on_each};
+use crate::expectation::provider_side::{Turn, at, messages_operation, on_each};
 use crate::expectation::{
     Checker, Deviation, Interest, MatchError, Matcher, MatcherForm, Ruling, Scene, trace, value_tree,
 };
@@ -20,19 +20,15 @@ use crate::wire_diff::Part;
 #[serde(deny_unknown_fields)]
 #[schemars(extend("examples" = [{"turn": "every", "route": "bedrock_invoke", "stream": true}]))]
 pub struct RequestForm {
-    /// Which request of the trial: a number from 1, `every` or `last`.
-    turn: TurnForm,
+    turn: Turn,
     /// The kind of request; `messages` if not given.
-    #[serde(default)]
-    operation: Option<Operation>,
+    #[serde(default = "messages_operation")]
+    operation: Operation,
     /// The route it came by.
-    #[serde(default)]
     route: Option<Route>,
     /// Whether it asks for a stream.
-    #[serde(default)]
     stream: Option<bool>,
     /// What the model must be, as the provider received it: in the body, or on Bedrock and Vertex AI in the path.
-    #[serde(default)]
     #[schemars(extend("examples" = [{"contains": "${model}"}]))]
     model: Option<MatcherForm>,
     /// What its headers must be, by name in lower case. A header that was sent twice counts as its values joined by `,`.
@@ -61,24 +57,25 @@ pub struct RequestCheck {
 
 impl Kind for RequestCheck {
     type Form = RequestForm;
-    const SIDE: Side = Side::Provider;
+    const SIDE: JudgedSide = JudgedSide::Provider;
 
     fn resolve(form: &RequestForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
-        let operation = form.operation.unwrap_or(Operation::Messages);
-        let turn = checker.turn(path, form.turn.0, operation);
+        if form.operation == Operation::Messages {
+            checker.turn(path, form.turn);
+        }
         let without_condition = form.route.is_none()
             && form.stream.is_none()
             && form.model.is_none()
             && form.headers.is_empty()
             && form.body.is_empty();
-        if without_condition && operation == Operation::Messages {
+        if without_condition && form.operation == Operation::Messages {
             checker.no_condition(path, ["route", "stream", "model", "headers", "body"]);
         }
         route_is_possible(form.route, checker, path);
         header_names(form, checker, path);
         Some(Self {
-            turn,
-            operation,
+            turn: form.turn,
+            operation: form.operation,
             route: form.route,
             stream: form.stream,
             model: form
@@ -91,10 +88,15 @@ impl Kind for RequestCheck {
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Ruling {
-        on_each(self.turn, self.operation, &scene.evidence.exchanges, |exchange| {
-            let on_the_way = self.by_route(exchange).into_iter().chain(self.by_stream(exchange));
+        on_each(self.turn, self.operation, scene, |exchange| {
+            let on_the_way = self
+                .by_route(exchange)
+                .into_iter()
+                .chain(self.by_stream(exchange));
             let of_content = self.by_model(exchange).into_iter();
-            let of_content = of_content.chain(self.by_header(exchange)).chain(self.by_body(exchange));
+            let of_content = of_content
+                .chain(self.by_header(exchange))
+                .chain(self.by_body(exchange));
             on_the_way.chain(of_content).collect()
         })
     }
@@ -148,7 +150,11 @@ impl RequestCheck {
             expected: word(stream).into(),
             actual: format!("{found} ({})", exchange.request.path),
         };
-        Some(deviation(exchange, format!("the provider was asked for {found}"), error))
+        Some(deviation(
+            exchange,
+            format!("the provider was asked for {found}"),
+            error,
+        ))
     }
 
     fn by_model(&self, exchange: &ProviderExchange) -> Option<Deviation> {
@@ -239,13 +245,16 @@ fn route_is_possible(route: Option<Route>, checker: &mut Checker<'_>, path: &Key
         return;
     }
     // The message names no provider, so that it is reported once for all providers that share the entry.
-    let message = format!("only requests of `{route}` cells take the route `{route}`", route = route.as_str());
+    let message = format!(
+        "only requests of `{route}` cells take the route `{route}`",
+        route = route.as_str()
+    );
     let node = checker.reader.node;
     let hint = match node.span_at(&path.0).source.file == node.span.source.file {
         true => format!("write `{provider}`"),
         false => "a route belongs in `cells/_providers/<provider>.yaml`".to_owned(),
     };
-    checker.hinted(&path.then("route"), message, hint);
+    checker.reader.hinted(&path.then("route"), message, hint);
 }
 
 fn header_names(form: &RequestForm, checker: &mut Checker<'_>, path: &KeyPath) {

@@ -3,43 +3,36 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Kind, Side};
+use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
 use crate::expectation::context::replies_in_words;
-use crate::expectation::provider_side::{arrivals, at, noun, of_operation};
-use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene, trace};
+use crate::expectation::provider_side::{arrivals, at, messages_operation, noun, of_operation};
+use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
 use crate::wire::Operation;
 use crate::wire::script::Reply;
 use crate::wire_diff::Part;
 
 /// Provider's side: how many requests reached it. Not judged in a live run.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("examples" = [{"count": 2}]))]
-pub struct RequestsForm {
-    /// Of which kind; `messages` if not given.
-    #[serde(default)]
-    #[schemars(extend("examples" = ["messages", "count_tokens"]))]
-    operation: Option<Operation>,
-    /// How many, exactly.
-    count: u64,
-}
-
-#[derive(Clone, Debug, PartialEq)]
 pub struct RequestsCheck {
+    /// Of which kind; `messages` if not given.
+    #[serde(default = "messages_operation")]
+    #[schemars(extend("examples" = ["messages", "count_tokens"]))]
     pub operation: Operation,
+    /// How many, exactly.
     pub count: u64,
 }
 
 impl Kind for RequestsCheck {
-    type Form = RequestsForm;
-    const SIDE: Side = Side::Provider;
+    type Form = Self;
+    const SIDE: JudgedSide = JudgedSide::Provider;
 
-    fn resolve(form: &RequestsForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
-        let operation = form.operation.unwrap_or(Operation::Messages);
+    fn resolve(form: &Self, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         let replies = &checker.context.script.replies;
         let has_error = replies.iter().any(|reply| matches!(reply, Reply::Error(_)));
-        let is_planned = operation == Operation::Messages && checker.context.whole && !has_error;
+        let is_planned = form.operation == Operation::Messages && checker.context.whole && !has_error;
         if is_planned && form.count != replies.len() as u64 {
             let message = format!(
                 "the script has {}, so a correct run never makes {} requests",
@@ -47,12 +40,9 @@ impl Kind for RequestsCheck {
                 form.count
             );
             let hint = format!("write {}, or change `replies`", replies.len());
-            checker.hinted(&path.then("count"), message, hint);
+            checker.reader.hinted(&path.then("count"), message, hint);
         }
-        Some(Self {
-            operation,
-            count: form.count,
-        })
+        Some(form.clone())
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Ruling {
@@ -76,9 +66,5 @@ impl Kind for RequestsCheck {
 
     fn interest(&self) -> Interest {
         Interest::request(&[Part::Request], None)
-    }
-
-    fn held_before(&self, scene: &Scene<'_>) -> Option<bool> {
-        trace::held_as_sent(self, scene)
     }
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Kind, Side};
+use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
 use crate::expectation::claude_side::{deviations, transcript_end};
 use crate::expectation::{Checker, Interest, Matcher, MatcherForm, Ruling, Scene, trace};
@@ -16,7 +16,6 @@ use crate::wire_diff::Part;
 #[schemars(extend("examples" = [{"value": {"equals": "end_turn"}}]))]
 pub struct StopReasonForm {
     /// Of which answer, from 1; of the last if not given.
-    #[serde(default)]
     #[schemars(range(min = 1))]
     turn: Option<usize>,
     /// What the stop reason must be.
@@ -32,7 +31,7 @@ pub struct StopReasonCheck {
 
 impl Kind for StopReasonCheck {
     type Form = StopReasonForm;
-    const SIDE: Side = Side::Client;
+    const SIDE: JudgedSide = JudgedSide::Client;
 
     fn resolve(form: &StopReasonForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         checker.answer_exists(&path.then("turn"), form.turn);

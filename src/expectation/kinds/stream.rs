@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Kind, Side};
+use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
 use crate::evidence::{Behind, Evidence, file};
 use crate::expectation::claude_side::{claude_exchanges, transcript_end};
@@ -12,26 +12,18 @@ use crate::transcript::{Answer, DeltaKind};
 use crate::wire_diff::Part;
 
 /// CLI side: the stream that Claude Code saw.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("minProperties" = 1, "examples" = [{"text_deltas": 5, "incremental": true}]))]
-pub struct StreamForm {
+pub struct StreamCheck {
     /// Least number of text deltas.
     #[schemars(range(min = 1))]
-    text_deltas: Option<u64>,
+    pub text_deltas: Option<u64>,
     /// Least number of deltas of a tool's arguments.
     #[schemars(range(min = 1))]
-    input_deltas: Option<u64>,
+    pub input_deltas: Option<u64>,
     /// The deltas arrive as the provider sends them, not in one burst at the end. Simulated, this needs a reply with
     /// `pace: {lockstep: true}`. Live, it is not judged for `input_deltas` alone: a provider may hold them back itself.
-    incremental: Option<bool>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct StreamCheck {
-    pub text_deltas: Option<u64>,
-    pub input_deltas: Option<u64>,
-    /// Simulated, lockstep decides. Live, the first and the last delta are at least [`LIVE_SPREAD_MS`] apart.
     pub incremental: bool,
 }
 
@@ -40,27 +32,22 @@ pub struct StreamCheck {
 pub const LIVE_SPREAD_MS: u64 = 100;
 
 impl Kind for StreamCheck {
-    type Form = StreamForm;
-    const SIDE: Side = Side::Client;
+    type Form = Self;
+    const SIDE: JudgedSide = JudgedSide::Client;
 
-    fn resolve(form: &StreamForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
-        let incremental = form.incremental.unwrap_or(false);
-        if !incremental && form.text_deltas.is_none() && form.input_deltas.is_none() {
+    fn resolve(form: &Self, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
+        if !form.incremental && form.text_deltas.is_none() && form.input_deltas.is_none() {
             checker.no_condition(path, ["text_deltas", "input_deltas", "incremental: true"]);
         }
         let in_lockstep = checker.messages().any(|message| message.pace.lockstep);
-        if incremental && checker.context.whole && !in_lockstep {
-            checker.hinted(
+        if form.incremental && checker.context.whole && !in_lockstep {
+            checker.reader.hinted(
                 &path.then("incremental"),
                 "no reply is sent in lockstep, so this could not be judged in a simulated run",
                 "give a reply `pace: { lockstep: true }`",
             );
         }
-        Some(Self {
-            text_deltas: form.text_deltas,
-            input_deltas: form.input_deltas,
-            incremental,
-        })
+        Some(form.clone())
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Ruling {

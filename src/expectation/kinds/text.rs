@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Kind, Side};
+use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
 use crate::evidence::Evidence;
 use crate::expectation::claude_side::{claude_exchanges, deviations, transcript_end};
@@ -24,7 +24,7 @@ pub struct TextCheck(pub Matcher);
 
 impl Kind for TextCheck {
     type Form = TextForm;
-    const SIDE: Side = Side::Client;
+    const SIDE: JudgedSide = JudgedSide::Client;
 
     fn resolve(form: &TextForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         Some(Self(form.0.resolve(checker, path)))

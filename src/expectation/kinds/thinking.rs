@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Kind, Side};
+use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
 use crate::expectation::claude_side::{blocks_sent, transcript_end};
 use crate::expectation::{Checker, Deviation, Interest, Matcher, MatcherForm, Ruling, Scene, trace};
@@ -28,7 +28,7 @@ pub struct ThinkingCheck {
 
 impl Kind for ThinkingCheck {
     type Form = ThinkingForm;
-    const SIDE: Side = Side::Client;
+    const SIDE: JudgedSide = JudgedSide::Client;
 
     fn resolve(form: &ThinkingForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         checker.something_thinks(path, None);
@@ -44,7 +44,9 @@ impl Kind for ThinkingCheck {
             .iter()
             .flat_map(|message| &message.content)
             .filter_map(|block| match block {
-                AnswerBlock::Thinking { thinking, signature } => Some((thinking.as_str(), signature.as_str())),
+                AnswerBlock::Thinking { thinking, signature } => {
+                    Some((thinking.as_str(), signature.as_str()))
+                }
                 _ => None,
             })
             .collect();
@@ -60,7 +62,10 @@ impl Kind for ThinkingCheck {
         if signed.is_empty() {
             return Ruling::Judged(vec![deviation("a thinking block with its signature".into())]);
         }
-        let matched = self.text.as_ref().map(|text| text.check(&signed.iter().collect::<Vec<_>>()));
+        let matched = self
+            .text
+            .as_ref()
+            .map(|text| text.check(&signed.iter().collect::<Vec<_>>()));
         if let Some(Err(error)) = matched {
             return Ruling::Judged(vec![deviation(format!("thinking that {}", error.expected))]);
         }

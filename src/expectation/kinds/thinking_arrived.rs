@@ -4,44 +4,37 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::thinking::thinking_of;
-use super::{Kind, Side};
+use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
-use crate::expectation::provider_side::{Turn, TurnForm, at, blocks_before, messages, on_each, outline};
-use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene, trace};
+use crate::expectation::provider_side::{Turn, at, blocks_before, messages, on_each_message, outline};
+use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
 use crate::text::clipped;
-use crate::wire::Operation;
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::message::{Content, Message};
 use crate::wire_diff::Part;
 
 /// Provider's side: the thinking blocks that it sent came back unmodified, at the head of their message. Not judged in a
 /// live run.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("examples" = [{"turn": 2}]))]
-pub struct ThinkingArrivedForm {
-    /// Which request of the trial: a number from 1, `every` or `last`.
-    turn: TurnForm,
-}
-
-#[derive(Clone, Debug, PartialEq)]
 pub struct ThinkingArrivedCheck {
     pub turn: Turn,
 }
 
 impl Kind for ThinkingArrivedCheck {
-    type Form = ThinkingArrivedForm;
-    const SIDE: Side = Side::Provider;
+    type Form = Self;
+    const SIDE: JudgedSide = JudgedSide::Provider;
 
-    fn resolve(form: &ThinkingArrivedForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
-        let turn = checker.turn(path, form.turn.0, Operation::Messages);
-        checker.something_thinks(path, Some(turn));
-        Some(Self { turn })
+    fn resolve(form: &Self, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
+        checker.turn(path, form.turn);
+        checker.something_thinks(path, Some(form.turn));
+        Some(form.clone())
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Ruling {
         let exchanges = &scene.evidence.exchanges;
-        on_each(self.turn, Operation::Messages, exchanges, |exchange| {
+        on_each_message(self.turn, scene, |exchange| {
             let sent: Vec<(&str, &str)> = blocks_before(exchange, exchanges)
                 .filter_map(thinking_of)
                 .collect();
@@ -61,19 +54,14 @@ impl Kind for ThinkingArrivedCheck {
     }
 
     fn interest(&self) -> Interest {
-        Interest::request(
-            &[Part::Signature, Part::Block, Part::Request],
-            self.turn.number(),
-        )
-    }
-
-    fn held_before(&self, scene: &Scene<'_>) -> Option<bool> {
-        trace::held_as_sent(self, scene)
+        Interest::request(&[Part::Signature, Part::Block, Part::Request], self.turn.number())
     }
 }
 
 fn assistant(exchange: &ProviderExchange) -> impl Iterator<Item = &Message> {
-    messages(exchange).iter().filter(|message| message.role == "assistant")
+    messages(exchange)
+        .iter()
+        .filter(|message| message.role == "assistant")
 }
 
 /// Text and signature of the thinking blocks in the request.
@@ -87,7 +75,11 @@ fn returned(exchange: &ProviderExchange) -> Vec<(&str, &str)> {
         .collect()
 }
 
-fn altered((thinking, signature): (&str, &str), returned: &[(&str, &str)], exchange: &ProviderExchange) -> Deviation {
+fn altered(
+    (thinking, signature): (&str, &str),
+    returned: &[(&str, &str)],
+    exchange: &ProviderExchange,
+) -> Deviation {
     let alike = returned
         .iter()
         .find(|(text, sign)| *text == thinking || *sign == signature);

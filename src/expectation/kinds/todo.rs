@@ -3,27 +3,24 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Kind, Side};
+use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
 use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
 
 /// What is still to be written. It never holds, so a cell cannot be green before it says what must hold. `compat new
 /// feature` begins every row with one.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(transparent)]
 #[schemars(extend("examples" = ["say what the reply must quote"]))]
-pub struct TodoForm(#[schemars(length(min = 1))] String);
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct TodoCheck(pub String);
+pub struct TodoCheck(#[schemars(length(min = 1))] pub String);
 
 impl Kind for TodoCheck {
-    type Form = TodoForm;
-    const SIDE: Side = Side::Client;
+    type Form = Self;
+    const SIDE: JudgedSide = JudgedSide::Client;
 
-    fn resolve(form: &TodoForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
+    fn resolve(form: &Self, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         if form.0.trim().is_empty() {
-            checker.fault(path, "the text is empty");
+            checker.reader.error(path, "the text is empty");
         }
         Some(Self(form.0.trim().to_owned()))
     }

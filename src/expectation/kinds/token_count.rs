@@ -3,37 +3,35 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Kind, Side};
+use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
 use crate::evidence::{Behind, Evidence, file};
-use crate::expectation::count::{CountForm, CountMatcher};
+use crate::expectation::count::CountMatcher;
 use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
 use crate::text::clipped;
 use crate::wire::Operation;
 use crate::wire_diff::Part;
 
 /// Gateway's side: the number that it answers to the cell's `count_tokens`.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(transparent)]
 #[schemars(extend("examples" = [{"min": 1, "as_provider": true}]))]
-pub struct TokenCountForm(CountForm);
-
-#[derive(Clone, Debug, PartialEq)]
 pub struct TokenCountCheck(pub CountMatcher);
 
 impl Kind for TokenCountCheck {
-    type Form = TokenCountForm;
-    const SIDE: Side = Side::Client;
+    type Form = Self;
+    const SIDE: JudgedSide = JudgedSide::Client;
 
-    fn resolve(form: &TokenCountForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
+    fn resolve(form: &Self, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         if !checker.context.count_tokens && checker.context.whole {
-            checker.hinted(
+            checker.reader.hinted(
                 path,
                 "the cell asks for no token count, so this could never be judged",
                 "add `count_tokens`",
             );
         }
-        Some(Self(form.0.resolve(checker, path)))
+        form.0.check(checker, path);
+        Some(form.clone())
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Ruling {

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Kind, Side};
+use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
 use crate::expectation::claude_side::{line_of_transcript, transcript_end};
 use crate::expectation::interest::{ANSWER, Interest};
@@ -35,7 +35,7 @@ pub struct ToolCallCheck {
 
 impl Kind for ToolCallCheck {
     type Form = ToolCallForm;
-    const SIDE: Side = Side::Client;
+    const SIDE: JudgedSide = JudgedSide::Client;
 
     fn resolve(form: &ToolCallForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         checker.tool_is_called(path, &form.name, None);

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Kind, Side};
+use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
 use crate::expectation::claude_side::{line_of_transcript, transcript_end};
 use crate::expectation::interest::{ANSWER, Interest};
@@ -19,10 +19,8 @@ pub struct ToolResultForm {
     #[schemars(length(min = 1))]
     name: String,
     /// What the result's text must be.
-    #[serde(default)]
     text: Option<MatcherForm>,
     /// Whether the result is an error.
-    #[serde(default)]
     is_error: Option<bool>,
 }
 
@@ -35,7 +33,7 @@ pub struct ToolResultCheck {
 
 impl Kind for ToolResultCheck {
     type Form = ToolResultForm;
-    const SIDE: Side = Side::Client;
+    const SIDE: JudgedSide = JudgedSide::Client;
 
     fn resolve(form: &ToolResultForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         checker.tool_is_called(path, &form.name, None);

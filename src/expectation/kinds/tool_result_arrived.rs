@@ -3,12 +3,11 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Kind, Side};
+use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
-use crate::expectation::provider_side::{Turn, TurnForm, at, blocks_before, messages, on_each, outline};
-use crate::expectation::{Checker, Deviation, Interest, Matcher, MatcherForm, Ruling, Scene, trace};
+use crate::expectation::provider_side::{Turn, at, blocks_before, messages, on_each_message, outline};
+use crate::expectation::{Checker, Deviation, Interest, Matcher, MatcherForm, Ruling, Scene};
 use crate::text::clipped;
-use crate::wire::Operation;
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::message::{Content, text_of};
 use crate::wire_diff::Part;
@@ -18,17 +17,15 @@ use crate::wire_diff::Part;
 #[serde(deny_unknown_fields)]
 #[schemars(extend("examples" = [{"turn": 2, "name": "Bash", "text": {"contains": "pong"}}]))]
 pub struct ToolResultArrivedForm {
-    /// Which request of the trial: a number from 1, `every` or `last`.
-    turn: TurnForm,
+    turn: Turn,
     /// The tool.
     #[schemars(length(min = 1))]
     name: String,
     /// What the result's text must be.
-    #[serde(default)]
     text: Option<MatcherForm>,
     /// Whether the result is an error; false if not given.
     #[serde(default)]
-    is_error: Option<bool>,
+    is_error: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -48,23 +45,23 @@ struct Arrived<'a> {
 
 impl Kind for ToolResultArrivedCheck {
     type Form = ToolResultArrivedForm;
-    const SIDE: Side = Side::Provider;
+    const SIDE: JudgedSide = JudgedSide::Provider;
 
     fn resolve(form: &ToolResultArrivedForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
-        let turn = checker.turn(path, form.turn.0, Operation::Messages);
-        checker.tool_is_called(path, &form.name, Some(turn));
+        checker.turn(path, form.turn);
+        checker.tool_is_called(path, &form.name, Some(form.turn));
         let text = form.text.as_ref();
         Some(Self {
-            turn,
+            turn: form.turn,
             name: form.name.clone(),
             text: text.map(|text| text.resolve(checker, &path.then("text"))),
-            is_error: form.is_error.unwrap_or_default(),
+            is_error: form.is_error,
         })
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Ruling {
         let exchanges = &scene.evidence.exchanges;
-        on_each(self.turn, Operation::Messages, exchanges, |exchange| {
+        on_each_message(self.turn, scene, |exchange| {
             let calls = self.calls_before(exchange, exchanges);
             if calls.is_empty() {
                 return vec![Deviation {
@@ -75,17 +72,15 @@ impl Kind for ToolResultArrivedCheck {
                 }];
             }
             let results = results(exchange);
-            let first = calls.iter().find_map(|id| self.judge_call(id, &results, exchange));
+            let first = calls
+                .iter()
+                .find_map(|id| self.judge_call(id, &results, exchange));
             first.into_iter().collect()
         })
     }
 
     fn interest(&self) -> Interest {
         Interest::request(&[Part::Block, Part::Request], self.turn.number())
-    }
-
-    fn held_before(&self, scene: &Scene<'_>) -> Option<bool> {
-        trace::held_as_sent(self, scene)
     }
 }
 
@@ -108,7 +103,10 @@ impl ToolResultArrivedCheck {
         let Some(result) = results.iter().find(|result| result.id == id) else {
             return Some(deviation(
                 "the tool's result did not come back to the provider",
-                format!("a `tool_result` for `{id}`, the provider's call of `{}`", self.name),
+                format!(
+                    "a `tool_result` for `{id}`, the provider's call of `{}`",
+                    self.name
+                ),
                 other_results(results, exchange),
             ));
         };
@@ -124,7 +122,11 @@ impl ToolResultArrivedCheck {
             deviation(
                 "the tool's result came back to the provider as the wrong kind",
                 format!("a `tool_result` that is {}", kind(self.is_error)),
-                format!("one that is {}: {:?}", kind(result.is_error), clipped(&result.text)),
+                format!(
+                    "one that is {}: {:?}",
+                    kind(result.is_error),
+                    clipped(&result.text)
+                ),
             )
         })
     }

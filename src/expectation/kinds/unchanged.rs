@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Kind, Side};
-use crate::evidence::file;
+use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
+use crate::evidence::file;
 use crate::expectation::{Checker, Deviation, Interest, KnownChange, Ruling, Scene};
 use crate::text::clipped;
 use crate::wire::{Direction, Operation};
@@ -14,20 +14,17 @@ use crate::wire_diff::{Change, Part};
 /// Both sides: the gateway passed everything on as it was, except for what every gateway may change and for the cell's
 /// `known_changes` (`wire-diff.txt` in a trial's evidence lists both). `request`: from Claude Code to the provider.
 /// `reply`: from the provider to Claude Code, except for the time of its events. Not judged in a live run.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(transparent)]
 #[schemars(extend("examples" = ["request"]))]
-pub struct UnchangedForm(Direction);
-
-#[derive(Clone, Debug, PartialEq)]
 pub struct UnchangedCheck(pub Direction);
 
 impl Kind for UnchangedCheck {
-    type Form = UnchangedForm;
-    const SIDE: Side = Side::Provider;
+    type Form = Self;
+    const SIDE: JudgedSide = JudgedSide::Provider;
 
-    fn resolve(form: &UnchangedForm, _: &mut Checker<'_>, _: &KeyPath) -> Option<Self> {
-        Some(Self(form.0))
+    fn resolve(form: &Self, _: &mut Checker<'_>, _: &KeyPath) -> Option<Self> {
+        Some(form.clone())
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Ruling {
@@ -48,7 +45,11 @@ impl Kind for UnchangedCheck {
             .filter(|known| known.direction == self.0)
             .collect();
         let is_known = |change: &Change| known.iter().any(|known| known.what == change.what.path);
-        let new: Vec<&Change> = changes.iter().copied().filter(|change| !is_known(change)).collect();
+        let new: Vec<&Change> = changes
+            .iter()
+            .copied()
+            .filter(|change| !is_known(change))
+            .collect();
         if let Some(first) = new.first() {
             return Ruling::Judged(vec![self.changed(first, &new)]);
         }
@@ -100,7 +101,7 @@ const EVERY: &[Part] = &[
 
 impl UnchangedCheck {
     fn changed(&self, first: &Change, changes: &[&Change]) -> Deviation {
-        let mut lines: Vec<String> = changes.iter().map(|change| change.told()).collect();
+        let mut lines: Vec<String> = changes.iter().map(|change| change.line()).collect();
         lines.dedup();
         let summary = match self.0 {
             Direction::Request => "Claude Code's request did not reach the provider as it was sent",

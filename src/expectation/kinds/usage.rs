@@ -3,11 +3,11 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Kind, Side};
+use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
 use crate::evidence::{Behind, Evidence};
 use crate::expectation::claude_side::{claude_exchanges, transcript_end};
-use crate::expectation::count::{CountForm, CountMatcher};
+use crate::expectation::count::CountMatcher;
 use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene, trace};
 use crate::wire::Usage;
 use crate::wire_diff::Part;
@@ -18,7 +18,6 @@ use crate::wire_diff::Part;
 #[schemars(extend("examples" = [{"turn": 2, "counts": {"cache_read_input_tokens": {"min": 1, "as_provider": true}}}]))]
 pub struct UsageForm {
     /// Of which answer, from 1; of the whole run if not given.
-    #[serde(default)]
     #[schemars(range(min = 1))]
     turn: Option<usize>,
     /// What each count must be.
@@ -31,13 +30,13 @@ pub struct UsageForm {
 #[schemars(extend("minProperties" = 1))]
 pub struct UsageCountsForm {
     /// Prompt tokens that were neither written to nor read from the cache.
-    input_tokens: Option<CountForm>,
+    input_tokens: Option<CountMatcher>,
     /// Prompt tokens written to the cache.
-    cache_creation_input_tokens: Option<CountForm>,
+    cache_creation_input_tokens: Option<CountMatcher>,
     /// Prompt tokens read from the cache.
-    cache_read_input_tokens: Option<CountForm>,
+    cache_read_input_tokens: Option<CountMatcher>,
     /// Tokens of the answer.
-    output_tokens: Option<CountForm>,
+    output_tokens: Option<CountMatcher>,
 }
 
 /// One of the counts of an answer's usage.
@@ -78,7 +77,7 @@ pub struct UsageCheck {
 
 impl Kind for UsageCheck {
     type Form = UsageForm;
-    const SIDE: Side = Side::Client;
+    const SIDE: JudgedSide = JudgedSide::Client;
 
     fn resolve(form: &UsageForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         checker.answer_exists(&path.then("turn"), form.turn);
@@ -90,9 +89,11 @@ impl Kind for UsageCheck {
             (UsageCount::Output, &counts.output_tokens),
         ];
         let mut counts = Vec::new();
-        for (count, form) in given {
-            let path = path.then("counts").then(count.name());
-            counts.extend(form.as_ref().map(|form| (count, form.resolve(checker, &path))));
+        for (count, matcher) in given {
+            if let Some(matcher) = *matcher {
+                matcher.check(checker, &path.then("counts").then(count.name()));
+                counts.push((count, matcher));
+            }
         }
         Some(Self {
             turn: form.turn,
@@ -113,7 +114,9 @@ impl Kind for UsageCheck {
         let mut deviations = Vec::new();
         for (count, matcher) in &self.counts {
             let found = count.of(&reported);
-            let exact = provided.filter(|_| matcher.as_provider).map(|usage| count.of(&usage));
+            let exact = provided
+                .filter(|_| matcher.as_provider)
+                .map(|usage| count.of(&usage));
             if !matcher.is_within(found) || exact.is_some_and(|wanted| wanted != found) {
                 deviations.push(Deviation {
                     summary: self.summary(*count, matcher, exact),

@@ -10,54 +10,39 @@ use crate::wire::error_reply::ErrorReply;
 
 pub(super) const RULES: &[Rule] = rules![known_betas,];
 
-/// The flags that Bedrock accepts: those of the model's page
-/// (<https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>),
-/// those that Claude Code itself sends to Bedrock, and those of LiteLLM's table of betas
-/// (<https://github.com/BerriAI/litellm/blob/main/litellm/anthropic_beta_headers_config.json>).
-const BEDROCK: [&str; 22] = [
+/// The flags that Bedrock and Vertex AI accept. They are from the page of the model on Bedrock
+/// (<https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>)
+/// and from LiteLLM's table of betas
+/// (<https://github.com/BerriAI/litellm/blob/main/litellm/anthropic_beta_headers_config.json>), or Claude Code sends them.
+const COMMON: [&str; 15] = [
     "claude-code-20250219",
     "compact-2026-01-12",
-    "computer-use-2024-10-22",
     "computer-use-2025-01-24",
     "computer-use-2025-11-24",
     "context-1m-2025-08-07",
     "context-management-2025-06-27",
     "dangerous-tool-use-2026-09-03",
-    "dev-full-thinking-2025-05-14",
     "effort-2025-11-24",
     "fine-grained-tool-streaming-2025-05-14",
     "interleaved-thinking-2025-05-14",
+    "thinking-binding-controls-2026-08-01",
+    "thinking-display-updates-2026-08-18",
+    "thinking-token-count-2026-05-13",
+    "token-efficient-tools-2025-02-19",
+    "tool-search-tool-2025-10-19",
+];
+const BEDROCK: [&str; 7] = [
+    "computer-use-2024-10-22",
+    "dev-full-thinking-2025-05-14",
     "mid-conversation-output-config-2026-07-01",
     "mid-conversation-tool-changes-2026-07-01",
     "output-128k-2025-02-19",
     "structured-outputs-2025-11-13",
-    "thinking-binding-controls-2026-08-01",
-    "thinking-display-updates-2026-08-18",
-    "thinking-token-count-2026-05-13",
-    "token-efficient-tools-2025-02-19",
     "tool-examples-2025-10-29",
-    "tool-search-tool-2025-10-19",
 ];
-
-/// The flags that Vertex AI accepts: from the same table, and those that Claude Code sends.
-const VERTEX: [&str; 18] = [
-    "claude-code-20250219",
-    "compact-2026-01-12",
-    "computer-use-2025-01-24",
-    "computer-use-2025-11-24",
-    "context-1m-2025-08-07",
-    "context-management-2025-06-27",
-    "dangerous-tool-use-2026-09-03",
-    "effort-2025-11-24",
-    "fine-grained-tool-streaming-2025-05-14",
+const VERTEX: [&str; 3] = [
     "inline-tools-2026-09-15",
-    "interleaved-thinking-2025-05-14",
     "per-turn-control-2026-07-01",
-    "thinking-binding-controls-2026-08-01",
-    "thinking-display-updates-2026-08-18",
-    "thinking-token-count-2026-05-13",
-    "token-efficient-tools-2025-02-19",
-    "tool-search-tool-2025-10-19",
     "web-search-2025-03-05",
 ];
 
@@ -92,7 +77,7 @@ fn is_known(route: Route, beta: &str) -> bool {
     });
     match route {
         Route::Anthropic => FORM.is_match(beta),
-        Route::BedrockInvoke | Route::BedrockConverse => BEDROCK.contains(&beta),
-        Route::VertexAi => VERTEX.contains(&beta),
+        Route::BedrockInvoke | Route::BedrockConverse => COMMON.contains(&beta) || BEDROCK.contains(&beta),
+        Route::VertexAi => COMMON.contains(&beta) || VERTEX.contains(&beta),
     }
 }

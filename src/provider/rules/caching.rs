@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Rule, Subject};
+use super::{Rule, Subject, placed};
 use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::message::{Block, CacheBreakpoint, Content};
@@ -22,16 +22,10 @@ fn all<'a>(subject: &Subject<'a>) -> Vec<(String, &'a CacheBreakpoint)> {
     let Some(message) = subject.message() else {
         return Vec::new();
     };
-    let tools = message
-        .tools
-        .iter()
-        .enumerate()
-        .filter_map(|(index, tool)| Some((format!("tools.{index}"), tool.cache.as_ref()?)));
-    let system = message
-        .system
-        .iter()
-        .enumerate()
-        .filter_map(|(index, block)| Some((format!("system.{index}"), block.cache.as_ref()?)));
+    let tools =
+        placed("tools", &message.tools).filter_map(|(place, tool)| Some((place, tool.cache.as_ref()?)));
+    let system =
+        placed("system", &message.system).filter_map(|(place, block)| Some((place, block.cache.as_ref()?)));
     let messages = subject.blocks().flat_map(|(place, block)| within(&place, block));
     tools.chain(system).chain(messages).collect()
 }
@@ -39,9 +33,8 @@ fn all<'a>(subject: &Subject<'a>) -> Vec<(String, &'a CacheBreakpoint)> {
 fn within<'a>(place: &str, block: &'a Block) -> Vec<(String, &'a CacheBreakpoint)> {
     let mut found: Vec<(String, &CacheBreakpoint)> = Vec::new();
     if let Content::ToolResult { content, .. } = &block.content {
-        for (index, inner) in content.iter().enumerate() {
-            found.extend(within(&format!("{place}.content.{index}"), inner));
-        }
+        let inner = placed(&format!("{place}.content"), content);
+        found.extend(inner.flat_map(|(place, block)| within(&place, block)));
     }
     found.extend(block.cache.as_ref().map(|cache| (place.to_owned(), cache)));
     found

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use image::{ImageFormat, ImageReader};
 
-use super::{Rule, Subject};
+use super::{Rule, Subject, placed};
 use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::message::{Block, Content};
@@ -47,13 +47,9 @@ fn roles(subject: &Subject) -> Option<ErrorReply> {
 fn empty_content(subject: &Subject) -> Option<ErrorReply> {
     let messages = &subject.message()?.messages;
     let last = messages.len().saturating_sub(1);
-    let empty = messages
-        .iter()
-        .enumerate()
-        .find(|(index, message)| {
-            message.content.is_empty() && !(*index == last && message.role == "assistant")
-        })
-        .map(|(index, _)| index)?;
+    let (empty, _) = messages.iter().enumerate().find(|(index, message)| {
+        message.content.is_empty() && !(*index == last && message.role == "assistant")
+    })?;
     subject.invalid(format!(
         "messages.{empty}: all messages must have non-empty content except for the optional final assistant message"
     ))
@@ -63,12 +59,7 @@ fn empty_content(subject: &Subject) -> Option<ErrorReply> {
 /// https://github.com/anthropics/claude-code/issues/23440, https://github.com/anthropics/claude-code/issues/62379
 /// (wordings); https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ContentBlock.html
 fn empty_text(subject: &Subject) -> Option<ErrorReply> {
-    let system = &subject.message()?.system;
-    let in_system = system
-        .iter()
-        .enumerate()
-        .map(|(index, block)| (format!("system.{index}"), block));
-    in_system
+    placed("system", &subject.message()?.system)
         .chain(subject.blocks())
         .find_map(|(place, block)| text_refusal(subject, &place, block))
 }
@@ -101,9 +92,7 @@ fn text_refusal(subject: &Subject, place: &str, block: &Block) -> Option<ErrorRe
 /// Source: https://platform.claude.com/docs/en/build-with-claude/vision (formats, 5 MB)
 fn image(subject: &Subject) -> Option<ErrorReply> {
     media_blocks(subject).find_map(|(place, block)| match &block.content {
-        Content::Image { media_type, data } => {
-            image_fault(media_type, data).and_then(|fault| subject.invalid(fault.replace("{place}", &place)))
-        }
+        Content::Image { media_type, data } => subject.invalid(image_fault(&place, media_type, data)?),
         _ => None,
     })
 }
@@ -115,23 +104,18 @@ fn media_blocks<'a>(subject: &Subject<'a>) -> impl Iterator<Item = (String, &'a 
             Content::ToolResult { content, .. } => content,
             _ => &[],
         };
-        let inner = inner
-            .iter()
-            .enumerate()
-            .map(|(index, block)| (format!("{place}.tool_result.content.{index}"), block))
-            .collect::<Vec<_>>();
+        let inner = placed(&format!("{place}.tool_result.content"), inner);
         std::iter::once((place, block)).chain(inner)
     })
 }
 
-/// The error of an image; `{place}` stands for the path of its block.
-fn image_fault(media_type: &str, data: &str) -> Option<String> {
+fn image_fault(place: &str, media_type: &str, data: &str) -> Option<String> {
     let Ok(bytes) = STANDARD.decode(data) else {
-        return Some("{place}.image.source.base64: invalid base64 data".to_owned());
+        return Some(format!("{place}.image.source.base64: invalid base64 data"));
     };
     if bytes.len() > LARGEST_IMAGE {
         return Some(format!(
-            "{{place}}.image.source.base64: image exceeds 5 MB maximum: {} bytes > {LARGEST_IMAGE} bytes",
+            "{place}.image.source.base64: image exceeds 5 MB maximum: {} bytes > {LARGEST_IMAGE} bytes",
             bytes.len()
         ));
     }
@@ -140,7 +124,7 @@ fn image_fault(media_type: &str, data: &str) -> Option<String> {
     };
     (actual != media_type).then(|| {
         format!(
-            "{{place}}.image.source.base64.data: The image was specified using the {media_type} media type, but the \
+            "{place}.image.source.base64.data: The image was specified using the {media_type} media type, but the \
              image appears to be a {actual} image"
         )
     })

@@ -85,12 +85,8 @@ fn known_fields(subject: &Subject) -> Option<ErrorReply> {
 }
 
 fn field_names<'a>(subject: &Subject<'a>) -> Vec<&'a str> {
-    let fields = match (subject.prompt(), subject.route()) {
-        (Some(prompt), Route::BedrockConverse) => prompt.get("additionalModelRequestFields"),
-        (prompt, _) => prompt,
-    };
+    let fields = subject.model_fields().and_then(Value::as_object);
     fields
-        .and_then(Value::as_object)
         .map(|fields| fields.keys().map(String::as_str).collect())
         .unwrap_or_default()
 }
@@ -109,8 +105,10 @@ fn is_known(subject: &Subject, name: &str) -> bool {
 /// Source: https://platform.claude.com/docs/en/build-with-claude/context-editing (beta header); without it:
 /// https://github.com/BerriAI/litellm/issues/27532
 fn beta_fields(subject: &Subject) -> Option<ErrorReply> {
+    let fields = subject.model_fields()?;
     let (name, _) = WITH_BETA.iter().find(|(name, betas)| {
-        subject.model_field(name).is_some() && !betas.iter().any(|beta| subject.has_beta(beta))
+        fields.get(name).is_some_and(|value| !value.is_null())
+            && !betas.iter().any(|beta| subject.has_beta(beta))
     })?;
     refusal(subject, name)
 }

@@ -98,15 +98,13 @@ impl<'a> Subject<'a> {
         self.incoming.prompt.as_ref()
     }
 
-    /// A field of the prompt by its name in the model's own API. Converse has the fields that it does not know in an object
-    /// of their own.
-    fn model_field(&self, name: &str) -> Option<&'a Value> {
+    /// The prompt's fields under their names in the model's own API. Converse has a separate object for them.
+    fn model_fields(&self) -> Option<&'a Value> {
         let prompt = self.prompt()?;
-        let fields = match self.route() {
-            Route::BedrockConverse => prompt.get("additionalModelRequestFields")?,
-            _ => prompt,
-        };
-        fields.get(name).filter(|value| !value.is_null())
+        match self.route() {
+            Route::BedrockConverse => prompt.get("additionalModelRequestFields"),
+            _ => Some(prompt),
+        }
     }
 
     fn model(&self) -> &'a str {
@@ -141,14 +139,16 @@ impl<'a> Subject<'a> {
     /// The blocks of the conversation with their paths (`messages.1.content.0`), without the blocks within tool results.
     fn blocks(&self) -> impl Iterator<Item = (String, &'a Block)> {
         let messages = self.message().map_or(&[][..], |message| &message.messages);
-        messages.iter().enumerate().flat_map(|(index, message)| {
-            message
-                .content
-                .iter()
-                .enumerate()
-                .map(move |(block_index, block)| (format!("messages.{index}.content.{block_index}"), block))
-        })
+        let contents = placed("messages", messages);
+        contents.flat_map(|(place, message)| placed(&format!("{place}.content"), &message.content))
     }
+}
+
+/// Each item of the list at `place`, with its path.
+fn placed<'a, T>(place: &str, items: &'a [T]) -> impl Iterator<Item = (String, &'a T)> + use<'a, T> {
+    let place = place.to_owned();
+    let items = items.iter().enumerate();
+    items.map(move |(index, item)| (format!("{place}.{index}"), item))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ fn every_pair_of_the_manifest_resolves() {
     let manifest = &project.manifest;
     let cells = project.cells();
     assert_eq!(cells.len(), manifest.features.len() * manifest.providers.len());
-    assert_eq!(project.layout_faults, []);
+    assert_eq!(project.layout_errors, []);
     for cell in cells {
         project
             .cell(&cell)
@@ -21,7 +21,7 @@ fn every_pair_of_the_manifest_resolves() {
 }
 
 #[test]
-fn no_block_of_six_lines_stands_twice() {
+fn no_block_of_six_lines_is_repeated() {
     let mut blocks: HashMap<Vec<String>, String> = HashMap::new();
     let mut found = Vec::new();
     for text in texts("cells") {

@@ -4,6 +4,7 @@ mod cells;
 mod generated;
 mod layers;
 mod sources;
+mod style;
 
 use std::fs;
 use std::path::Path;

@@ -6,8 +6,6 @@ use super::{nothing_found, pattern, sources, texts};
 
 /// The longest Rust file, in lines.
 const MAX_RUST_LINES: usize = 600;
-/// Rust files that are still longer.
-const LONG_FILES: [&str; 2] = ["tests/it/spec_faults.rs", "tests/it/wire_diff.rs"];
 /// The longest other file that is written by hand, in lines.
 const MAX_LINES: usize = 900;
 
@@ -50,7 +48,7 @@ fn no_source_is_unfinished() {
 }
 
 #[test]
-fn no_file_names_a_package_registry_or_a_place_on_one_machine() {
+fn no_file_names_a_package_registry_or_a_local_path() {
     let hosts = [
         concat!("registry.", "npm", "js"),
         concat!("registry.", "yarn", "pkg"),
@@ -87,7 +85,6 @@ fn no_file_is_long() {
     let found: Vec<String> = texts("")
         .into_iter()
         .filter(|text| endings.iter().any(|ending| text.path.ends_with(ending)))
-        .filter(|text| !LONG_FILES.contains(&text.path.as_str()))
         .filter_map(|text| {
             let most = match text.path.ends_with(".rs") {
                 true => MAX_RUST_LINES,
@@ -98,4 +95,17 @@ fn no_file_is_long() {
         })
         .collect();
     nothing_found(&found, "these files are too long");
+}
+
+#[test]
+fn the_name_of_a_test_has_at_most_60_characters() {
+    let test = pattern(r"(?m)^\s*#\[(?:tokio::)?test[^\]]*\]\n(?:\s*#\[[^\n]*\n)*\s*(?:async )?fn (\w{61,})");
+    let mut found = Vec::new();
+    for source in sources(&["src", "tests"]) {
+        found.extend(
+            test.captures_iter(&source.text)
+                .map(|name| format!("{}: {}", source.path, &name[1])),
+        );
+    }
+    nothing_found(&found, "shorten these names");
 }

@@ -5,31 +5,30 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use compat_matrix::digest::Sha512;
-use compat_matrix::http::{Client, HttpRequest, RequestError, RetryPolicy};
+use compat_matrix::http::{Client, RequestError, RetryPolicy};
 use compat_matrix::progress::{ProgressSink, Silent};
 use compat_matrix::toolchain::{Cache, cache, claude_version, stamp};
+use reqwest::{Method, Request};
 use tokio::sync::Notify;
 
 use super::*;
-use crate::loopback::{Server, cut, ok, ready, status};
+use crate::support::loopback::{Server, cut, ok, ready, status};
+use crate::support::registry::archive;
+use crate::support::text::assert_has;
 
 #[tokio::test]
 async fn the_pinned_claude_is_installed_once() {
-    let package = real_package();
-    let server = Server::start(registry(package.clone(), move |_| ready(ok(real_package())))).await;
-    let machine = Machine::new().registry(&server);
+    let (machine, server, pin) = with_registry().await;
 
-    let program = machine.install(&pin_of(&package)).await.unwrap();
+    let program = machine.install(&pin).await.unwrap();
 
     assert_eq!(claude_version(&program, &machine.tools()).await.unwrap(), VERSION);
-    let mut found = files(&machine.cache());
-    found.sort();
-    assert_eq!(found, ["claude", "receipt.json", "stamp.json"]);
+    assert_eq!(files(&machine.cache()), ["claude", "receipt.json", "stamp.json"]);
     let name = Platform::current().unwrap().package().replace('/', "%2f");
     assert_eq!(server.targets(), [format!("/{name}"), tarball_path()]);
 
     drop(server);
-    assert_eq!(machine.install(&pin_of(&package)).await.unwrap(), program);
+    assert_eq!(machine.install(&pin).await.unwrap(), program);
 }
 
 #[tokio::test]
@@ -41,18 +40,9 @@ async fn a_file_with_another_digest_is_refused_and_deleted() {
 
     let error = machine.install(&pin_of(&pinned)).await.unwrap_err();
 
-    assert!(
-        error.contains(&format!("file:     {}{}", server.address, tarball_path())),
-        "{error}"
-    );
-    assert!(
-        error.contains(&format!("expected: {}", Sha512::of(&pinned))),
-        "{error}"
-    );
-    assert!(
-        error.contains(&format!("actual:   {}", Sha512::of(&other))),
-        "{error}"
-    );
+    assert_has(&error, &format!("file:     {}{}", server.address, tarball_path()));
+    assert_has(&error, &format!("expected: {}", Sha512::of(&pinned)));
+    assert_has(&error, &format!("actual:   {}", Sha512::of(&other)));
     assert_eq!(files(&machine.cache()), [""; 0]);
 }
 
@@ -83,33 +73,20 @@ async fn a_server_that_always_fails_leaves_no_file() {
 
     let error = machine.install(&pin_of(&package)).await.unwrap_err();
 
-    assert!(
-        error.contains("(3 attempts): the connection broke off"),
-        "{error}"
-    );
+    assert_has(&error, "(3 attempts): the connection broke off");
     assert_eq!(files(&machine.cache()), [""; 0]);
 }
 
 #[tokio::test]
 async fn an_archive_without_the_binary_is_refused() {
-    let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(
-        Vec::new(),
-        flate2::Compression::fast(),
-    ));
-    let mut header = tar::Header::new_gnu();
-    header.set_size(0);
-    header.set_cksum();
-    builder
-        .append_data(&mut header, "package/README.md", &b""[..])
-        .unwrap();
-    let package = builder.into_inner().unwrap().finish().unwrap();
+    let package = archive(&[("package/README.md", "")]);
     let served = package.clone();
     let server = Server::start(registry(package.clone(), move |_| ready(ok(served.clone())))).await;
     let machine = Machine::new().registry(&server);
 
     let error = machine.install(&pin_of(&package)).await.unwrap_err();
 
-    assert!(error.contains("it has no `package/claude`"), "{error}");
+    assert_has(&error, "it has no `package/claude`");
     assert_eq!(files(&machine.cache()), [""; 0]);
 }
 
@@ -128,7 +105,7 @@ impl ProgressSink for Notes {
 }
 
 #[tokio::test]
-async fn a_second_first_run_waits_and_says_so() {
+async fn a_second_installation_waits_and_says_so() {
     let (first, second) = (Notes::default(), Notes::default());
     let waits = [first.came.clone(), second.came.clone()];
     let package = real_package();
@@ -167,10 +144,7 @@ async fn a_second_first_run_waits_and_says_so() {
 
 #[tokio::test]
 async fn the_rest_of_an_interrupted_installation_is_removed() {
-    let package = real_package();
-    let server = Server::start(registry(package.clone(), |_| ready(ok(real_package())))).await;
-    let machine = Machine::new().registry(&server);
-    let pin = pin_of(&package);
+    let (machine, _server, pin) = with_registry().await;
     let directory = machine.install(&pin).await.unwrap().parent().unwrap().to_owned();
     std::fs::remove_file(directory.join("receipt.json")).unwrap();
     std::fs::write(directory.join("claude"), "half").unwrap();
@@ -179,17 +153,12 @@ async fn the_rest_of_an_interrupted_installation_is_removed() {
     let program = machine.install(&pin).await.unwrap();
 
     assert_eq!(claude_version(&program, &machine.tools()).await.unwrap(), VERSION);
-    let mut found = files(&machine.cache());
-    found.sort();
-    assert_eq!(found, ["claude", "receipt.json", "stamp.json"]);
+    assert_eq!(files(&machine.cache()), ["claude", "receipt.json", "stamp.json"]);
 }
 
 #[tokio::test]
-async fn a_cut_binary_is_installed_again_and_a_changed_one_refused() {
-    let package = real_package();
-    let server = Server::start(registry(package.clone(), |_| ready(ok(real_package())))).await;
-    let machine = Machine::new().registry(&server);
-    let pin = pin_of(&package);
+async fn a_cut_binary_is_reinstalled_and_a_changed_one_refused() {
+    let (machine, _server, pin) = with_registry().await;
     let program = machine.install(&pin).await.unwrap();
     let whole = std::fs::read(&program).unwrap();
     std::fs::write(&program, &whole[..10]).unwrap();
@@ -238,11 +207,8 @@ fn touch(path: &Path) {
 }
 
 #[tokio::test]
-async fn an_untouched_binary_is_not_read_again() {
-    let package = real_package();
-    let server = Server::start(registry(package.clone(), |_| ready(ok(real_package())))).await;
-    let machine = Machine::new().registry(&server);
-    let pin = pin_of(&package);
+async fn an_unchanged_binary_is_not_read_again() {
+    let (machine, _server, pin) = with_registry().await;
     let program = machine.install(&pin).await.unwrap();
     // With another digest in the receipt, an installation fails exactly when the program is read.
     let receipt = program.with_file_name("receipt.json");
@@ -254,17 +220,20 @@ async fn an_untouched_binary_is_not_read_again() {
 
     touch(&program);
     let error = machine.install(&pin).await.unwrap_err();
-    assert!(error.contains("was changed since it was installed"), "{error}");
+    assert_has(&error, "was changed since it was installed");
 }
 
 #[tokio::test]
 async fn clean_removes_all_versions_but_the_kept_one() {
-    let package = real_package();
-    let server = Server::start(registry(package.clone(), |_| ready(ok(real_package())))).await;
-    let machine = Machine::new().registry(&server);
-    let kept = machine.install(&pin_of(&package)).await.unwrap();
+    let (machine, _server, pin) = with_registry().await;
+    let kept = machine.install(&pin).await.unwrap();
     let cache = Cache::at(machine.cache());
-    let older = cache.entry("claude", "2.1.326", "linux-x64", &Sha512::of(b"older"));
+    let older = cache.entry(
+        "claude",
+        "2.1.326",
+        Platform::current().unwrap(),
+        Sha512::of(b"older"),
+    );
     let mut left_over = PathBuf::new();
     let interrupted = older.ensure(&Silent, async |directory: &Path| {
         left_over = directory.to_owned();
@@ -289,17 +258,15 @@ async fn the_error_for_a_full_disk_says_what_to_do() {
     let client = Client::new(RetryPolicy::default(), None).unwrap();
 
     let error = client
-        .download(&HttpRequest::to(url), full, &|_, _| {})
+        .download(&Request::new(Method::GET, url), full, &|_, _| {})
         .await
         .unwrap_err();
 
-    assert!(error.to_string().contains("No space left on device"), "{error}");
+    assert_has(&error.to_string(), "No space left on device");
     let RequestError::Write(error) = error.reason else {
         panic!("{error}")
     };
     let error = cache::failed("write", full)(error).to_string();
-    assert!(
-        error.contains("the disk is full") && error.contains("set `COMPAT_CACHE_DIR`"),
-        "{error}"
-    );
+    assert_has(&error, "the disk is full");
+    assert_has(&error, "set `COMPAT_CACHE_DIR`");
 }

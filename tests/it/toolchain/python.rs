@@ -7,9 +7,16 @@ use compat_matrix::toolchain::PythonPin;
 
 use super::*;
 
+use crate::support::text::{assert_has, assert_lacks, assert_starts};
+
 fn python_pin(package: &str) -> PythonPin {
     let text = format!("{package}==1.0 \\\n    --hash=sha256:aa\n");
     PythonPin::parse(text, package, Path::new("requirements")).unwrap()
+}
+
+async fn install_litellm(installer: &Installer<'_>) -> anyhow::Result<PathBuf> {
+    let (litellm, uv) = (python_pin("litellm"), python_pin("uv"));
+    installer.ensure_litellm(&litellm, &uv).await
 }
 
 /// A `python3` with a version, a configuration of pip, and virtual environments whose `pip` installs `uv`.
@@ -39,33 +46,20 @@ async fn the_uv_on_the_path_gets_pip_s_settings_and_no_credential() {
     machine.program("uv", UV);
     let installer = machine.installer(&Silent);
 
-    let install = installer
-        .ensure_litellm(&python_pin("litellm"), &python_pin("uv"))
-        .await
-        .unwrap();
+    let install = install_litellm(&installer).await.unwrap();
 
     let folder = install.parent().unwrap();
     let environment = std::fs::read_to_string(folder.join("environment")).unwrap();
-    assert!(
-        environment.contains("UV_DEFAULT_INDEX=https://index.example/simple"),
-        "{environment}"
-    );
-    assert!(
-        environment.contains("UV_PYTHON_DOWNLOADS=never") && !environment.contains("sk-secret"),
-        "{environment}"
-    );
+    assert_has(&environment, "UV_DEFAULT_INDEX=https://index.example/simple");
+    assert_has(&environment, "UV_PYTHON_DOWNLOADS=never");
+    assert_lacks(&environment, "sk-secret");
     let arguments = std::fs::read_to_string(folder.join("arguments")).unwrap();
-    assert!(
-        arguments.starts_with("pip install --require-hashes --no-build"),
-        "{arguments}"
-    );
+    assert_starts(&arguments, "pip install --require-hashes --no-build");
 
     // The second time no program runs, not even Python.
     machine.program("uv", "exit 1");
     machine.program("python3", "exit 1");
-    let again = installer
-        .ensure_litellm(&python_pin("litellm"), &python_pin("uv"))
-        .await;
+    let again = install_litellm(&installer).await;
     assert_eq!(again.unwrap(), install);
 }
 
@@ -75,15 +69,13 @@ async fn without_uv_the_pinned_one_is_installed_first() {
     machine.program("python3", PYTHON);
     machine.program("uv-to-be-installed", UV);
     std::fs::rename(
-        machine.folder.path().join("bin/uv-to-be-installed"),
-        machine.folder.path().join("uv"),
+        machine.folder.path("bin/uv-to-be-installed"),
+        machine.folder.path("uv"),
     )
     .unwrap();
     let installer = machine.installer(&Silent);
 
-    let install = installer
-        .ensure_litellm(&python_pin("litellm"), &python_pin("uv"))
-        .await;
+    let install = install_litellm(&installer).await;
 
     assert!(install.unwrap().is_file());
     let tools: Vec<String> = installer
@@ -106,19 +98,15 @@ async fn a_failed_installer_s_output_is_shown_without_passwords() {
     );
     let installer = machine.installer(&Silent);
 
-    let error = installer
-        .ensure_litellm(&python_pin("litellm"), &python_pin("uv"))
-        .await;
+    let error = install_litellm(&installer).await;
 
     let error = format!("{:#}", error.unwrap_err());
-    assert!(
-        error.contains("cannot install litellm 1.0: `uv pip install` failed: exit status 2"),
-        "{error}"
+    assert_has(
+        &error,
+        "cannot install litellm 1.0: `uv pip install` failed: exit status 2",
     );
-    assert!(
-        error.contains("https://***@index.example/x") && error.contains("check the network"),
-        "{error}"
-    );
+    assert_has(&error, "https://***@index.example/x");
+    assert_has(&error, "check the network");
     assert_eq!(files(&machine.cache()), [""; 0]);
 }
 
@@ -127,9 +115,7 @@ async fn a_missing_and_an_old_python_have_their_own_errors() {
     let machine = Machine::new();
     let installer = machine.installer(&Silent);
     let install = async || {
-        let install = installer
-            .ensure_litellm(&python_pin("litellm"), &python_pin("uv"))
-            .await;
+        let install = install_litellm(&installer).await;
         format!("{:#}", install.unwrap_err())
     };
     assert!(
@@ -139,7 +125,7 @@ async fn a_missing_and_an_old_python_have_their_own_errors() {
     );
 
     machine.program("python3", "echo 3.8.18");
-    assert!(install().await.contains("the PATH has only `python3` 3.8.18"));
+    assert_has(&install().await, "the PATH has only `python3` 3.8.18");
 }
 
 #[tokio::test]
@@ -151,13 +137,9 @@ async fn a_python_that_cannot_make_environments_is_explained() {
     );
     let installer = machine.installer(&Silent);
 
-    let error = installer
-        .ensure_litellm(&python_pin("litellm"), &python_pin("uv"))
-        .await;
+    let error = install_litellm(&installer).await;
 
     let error = format!("{:#}", error.unwrap_err());
-    assert!(
-        error.contains("ensurepip is not available") && error.contains("need the package `python3-venv`"),
-        "{error}"
-    );
+    assert_has(&error, "ensurepip is not available");
+    assert_has(&error, "need the package `python3-venv`");
 }

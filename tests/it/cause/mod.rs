@@ -1,0 +1,4 @@
+//! The causes of failures.
+
+mod messages;
+mod trials;

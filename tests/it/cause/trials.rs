@@ -1,0 +1,327 @@
+//! The cause of a failed trial.
+
+use compat_matrix::cause::of_trial;
+use compat_matrix::evidence::{Behind, Evidence, Killed};
+use compat_matrix::expectation::Check;
+use compat_matrix::expectation::kinds::{ExitCheck, TextCheck};
+use compat_matrix::outcome::Cause;
+use compat_matrix::wire::exchange::{Matched, ProviderExchange};
+use serde_json::json;
+
+use crate::support::evidence::{
+    Builder as _, equals, exchange, expectation, in_lockstep, judge, nothing, probe, refused, request,
+    scripted_error, test, text_exchange, text_message,
+};
+use crate::support::text::assert_starts;
+
+/// The cause of a trial that should answer `pong`, and its rule.
+fn cause_of(evidence: &Evidence) -> (Cause, &'static str) {
+    let judgement = judge(&test(Check::Text(TextCheck(equals("pong")))), evidence);
+    assert_ne!(judgement.mismatches, [], "nothing failed: {evidence:#?}");
+    let diagnosis = of_trial(evidence, &judgement);
+    assert!(
+        !diagnosis.why.is_empty() && !diagnosis.next.is_empty(),
+        "{diagnosis:?}"
+    );
+    (diagnosis.cause, diagnosis.rule)
+}
+
+fn api_error(status: u16, words: &str) -> String {
+    format!("API error (attempt 1/3): {status} {status} {words}")
+}
+
+fn failed(evidence: Evidence, status: u16, words: &str) -> Evidence {
+    evidence
+        .logged(&api_error(status, words))
+        .ended_with_error(Some(status), &format!("API Error: {status} {words}"))
+}
+
+fn rejected() -> ProviderExchange {
+    let rule = "unknown_beta".into();
+    refused(400, Matched::Rejected { rule })
+}
+
+#[test]
+fn the_cause_of_a_simulated_failure_follows_from_both_sides() {
+    let unmatched = || {
+        let why = "the script has 1 reply".into();
+        refused(400, Matched::Unmatched { why })
+    };
+    let mut cut_off = text_exchange();
+    cut_off.reply.cut_off = true;
+    let server_error = r#"{"error":{"message":"Internal Server Error","code":"500"}}"#;
+    let no_model = r#"{"error":{"message":"litellm.BadRequestError: Invalid model name passed in model=x. Call `/v1/models` to view available models for your key.","code":"400"}}"#;
+    let rows: Vec<(&str, Evidence, (Cause, &str))> = vec![
+        (
+            "the request never arrived: the gateway's own error",
+            failed(nothing(), 500, server_error),
+            (Cause::Gateway, "never_forwarded"),
+        ),
+        (
+            "only a probe arrived",
+            failed(nothing().reached(probe()), 500, server_error),
+            (Cause::Gateway, "never_forwarded"),
+        ),
+        (
+            "no request arrived and no reply",
+            nothing().killed(Killed::Deadline),
+            (Cause::Gateway, "never_answered"),
+        ),
+        (
+            "the request never arrived: an error, then the deadline",
+            nothing()
+                .retried(Some(500), "server_error")
+                .killed(Killed::Deadline),
+            (Cause::Gateway, "never_forwarded"),
+        ),
+        ("no request", nothing().exited(2), (Cause::Cli, "never_asked")),
+        (
+            "the provider answered 200 and the CLI saw 500",
+            failed(nothing().reached(text_exchange()), 500, server_error),
+            (Cause::Gateway, "answer_lost"),
+        ),
+        (
+            "the provider answered 200 and the CLI saw 500 until the deadline",
+            nothing()
+                .reached(text_exchange())
+                .retried(Some(500), "server_error")
+                .killed(Killed::Deadline),
+            (Cause::Gateway, "answer_lost"),
+        ),
+        (
+            "the provider answered 403 and the gateway 500",
+            failed(nothing().reached(scripted_error(403)), 500, server_error),
+            (Cause::Gateway, "status_changed"),
+        ),
+        (
+            "the gateway's request was refused",
+            failed(nothing().reached(rejected()), 400, "{}"),
+            (Cause::Gateway, "rejected_request"),
+        ),
+        (
+            "the gateway's request was refused with another status",
+            failed(nothing().reached(rejected()), 500, "{}"),
+            (Cause::Gateway, "rejected_request"),
+        ),
+        (
+            "more requests than replies",
+            failed(nothing().reached(text_exchange()).reached(unmatched()), 400, "{}"),
+            (Cause::Assertion, "more_requests_than_replies"),
+        ),
+        (
+            "the answer never came",
+            nothing().reached(text_exchange()).killed(Killed::Deadline),
+            (Cause::Gateway, "answer_never_came"),
+        ),
+        (
+            "the answer never came after an error that was overcome",
+            nothing()
+                .reached(scripted_error(529))
+                .retried(Some(529), "overloaded")
+                .reached(text_exchange())
+                .killed(Killed::Deadline),
+            (Cause::Gateway, "answer_never_came"),
+        ),
+        (
+            "the connection broke",
+            nothing()
+                .reached(text_exchange())
+                .logged("API error (attempt 1/3): undefined Connection error.")
+                .ended_with_error(None, "API Error: Connection error."),
+            (Cause::Gateway, "answer_broken_off"),
+        ),
+        (
+            "the gateway closed the connection",
+            nothing().reached(cut_off).exited(1),
+            (Cause::Gateway, "answer_broken_off"),
+        ),
+        (
+            "no other cause",
+            nothing().reached(text_exchange()).exited(1),
+            (Cause::Cli, "ended_without_a_word"),
+        ),
+        (
+            "Claude Code's own limit",
+            nothing()
+                .reached(text_exchange())
+                .ended_with_error(None, "Reached maximum number of turns (1)"),
+            (Cause::Cli, "ended_without_a_word"),
+        ),
+    ];
+    for (what, evidence, expected) in rows {
+        assert_eq!(cause_of(&evidence), expected, "{what}");
+    }
+    let (cause, _) = cause_of(&failed(nothing(), 400, no_model));
+    assert_eq!(cause, Cause::Config, "the gateway has no such alias");
+}
+
+#[test]
+fn an_unchanged_error_of_the_provider_has_the_cause_upstream() {
+    let overloaded = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
+    let passed_on = failed(nothing().reached(scripted_error(529)), 529, overloaded);
+    assert_eq!(cause_of(&passed_on).0, Cause::Upstream);
+    let until_the_end = nothing()
+        .reached(scripted_error(529))
+        .logged(&api_error(529, overloaded))
+        .retried(Some(529), "overloaded")
+        .reached(scripted_error(529))
+        .killed(Killed::Deadline);
+    assert_eq!(cause_of(&until_the_end).0, Cause::Upstream);
+}
+
+#[test]
+fn the_cause_of_a_live_failure_follows_from_its_message() {
+    let error = |kind: &str, words: &str| json!({ "error": { "type": kind, "message": words } }).to_string();
+    for (status, words, expected) in [
+        (
+            401,
+            error("authentication_error", "invalid x-api-key"),
+            Cause::Auth,
+        ),
+        (
+            429,
+            error("rate_limit_error", "This request would exceed your rate limit"),
+            Cause::RateLimit,
+        ),
+        (529, error("overloaded_error", "Overloaded"), Cause::Upstream),
+        (
+            400,
+            error(
+                "invalid_request_error",
+                "Your credit balance is too low to access the API",
+            ),
+            Cause::Account,
+        ),
+    ] {
+        let live = failed(nothing(), status, &words).live();
+        assert_eq!(cause_of(&live).0, expected, "{words}");
+        let late = nothing()
+            .logged(&api_error(status, &words))
+            .live()
+            .killed(Killed::Deadline);
+        assert_eq!(cause_of(&late).0, expected, "{words}, then the deadline");
+        let timed_out = nothing()
+            .logged(&api_error(status, &words))
+            .logged("API error (attempt 2/3): undefined Request timed out.")
+            .live()
+            .killed(Killed::Deadline);
+        assert_eq!(cause_of(&timed_out).0, expected, "{words}, then a timeout");
+    }
+    let only_announced = nothing()
+        .retried(Some(529), "overloaded")
+        .live()
+        .killed(Killed::Deadline);
+    assert_eq!(cause_of(&only_announced).0, Cause::Upstream);
+    assert_eq!(
+        cause_of(&nothing().live().killed(Killed::Deadline)),
+        (Cause::Harness, "deadline")
+    );
+    assert_eq!(
+        cause_of(&nothing().live().exited(3)),
+        (Cause::Cli, "ended_without_a_word")
+    );
+}
+
+/// A live error reached Claude Code through a gateway, whether or not its words show it.
+#[test]
+fn a_live_error_always_counts_as_one_through_a_gateway() {
+    use compat_matrix::cause::{ErrorMessage, MessageRoute, diagnose};
+    for words in ["Internal server error", "Bad gateway", "{\"type\":\"error\"}"] {
+        let live = failed(nothing(), 500, words).live();
+        let judgement = judge(&test(Check::Text(TextCheck(equals("pong")))), &live);
+        let expected = diagnose(
+            &ErrorMessage::new(words)
+                .with_route(MessageRoute::Gateway)
+                .with_status(Some(500)),
+        );
+        assert_eq!(of_trial(&live, &judgement), expected);
+    }
+}
+
+#[test]
+fn the_gateway_is_the_cause_only_if_both_sides_prove_it() {
+    let wrong = |evidence: Evidence| evidence.answered(text_message("ping")).ended("ping");
+    let same = exchange(request("ping"), text_message("ping"));
+    let mut held_back = in_lockstep(3, 0);
+    held_back.reply.message = same.reply.message.clone();
+    let rows: Vec<(&str, Evidence, (Cause, &str))> = vec![
+        (
+            "no proof",
+            wrong(nothing().reached(same.clone())),
+            (Cause::Assertion, "promise_not_kept"),
+        ),
+        (
+            "a changed answer",
+            wrong(nothing().reached(text_exchange())),
+            (Cause::Gateway, "answer_changed"),
+        ),
+        (
+            "a stream held back",
+            wrong(nothing().reached(held_back)),
+            (Cause::Gateway, "stream_held_back"),
+        ),
+        (
+            "a request refused on the way to the answer",
+            wrong(nothing().reached(rejected()).reached(same.clone())),
+            (Cause::Gateway, "rejected_request"),
+        ),
+        (
+            "an error that the provider did not send",
+            wrong(nothing().retried(Some(500), "server_error").reached(same.clone())),
+            (Cause::Gateway, "refused_once"),
+        ),
+        (
+            "an error of the provider",
+            wrong(
+                nothing()
+                    .retried(Some(529), "overloaded")
+                    .reached(scripted_error(529))
+                    .reached(same.clone()),
+            ),
+            (Cause::Assertion, "promise_not_kept"),
+        ),
+        (
+            "live",
+            wrong(nothing()).live(),
+            (Cause::Assertion, "promise_not_kept"),
+        ),
+        (
+            "live, after an error that was overcome",
+            wrong(nothing().retried(Some(529), "overloaded")).live(),
+            (Cause::Assertion, "promise_not_kept"),
+        ),
+    ];
+    for (what, evidence, expected) in rows {
+        assert_eq!(cause_of(&evidence), expected, "{what}");
+    }
+}
+
+#[test]
+fn a_scripted_error_that_the_gateway_changes_has_its_own_cause() {
+    let mut test = test(Check::Exit(ExitCheck(1)));
+    test.expectations.push(expectation(
+        "words",
+        Check::Text(TextCheck(equals("something else"))),
+    ));
+    let cause_of = |evidence: Evidence| {
+        let judgement = judge(&test, &evidence);
+        of_trial(&evidence, &judgement).rule
+    };
+    let answered_with = |status| failed(nothing().reached(scripted_error(403)), status, "{}");
+    assert_eq!(cause_of(answered_with(403)), "promise_not_kept");
+    assert_eq!(cause_of(answered_with(500)), "status_changed");
+    assert_eq!(answered_with(500).behind, Behind::Simulated);
+}
+
+#[test]
+fn a_refusal_shows_its_message_first_and_is_cut() {
+    let long = "no such model, ".repeat(40);
+    let body = json!({ "type": "error", "request_id": "x".repeat(400), "error": { "message": long } });
+    let shown = compat_matrix::expectation::matcher::refusal_shown(&format!("400 {body}"));
+    assert_starts(&shown, "no such model, no such");
+    assert!(shown.ends_with("… (299 more characters)"), "{shown}");
+    assert_eq!(
+        compat_matrix::expectation::matcher::refusal_shown(" bad {gateway} \n"),
+        "bad {gateway}"
+    );
+}

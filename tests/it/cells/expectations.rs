@@ -1,0 +1,212 @@
+//! Diagnostics of expectations that could never hold, never fail or never be judged.
+
+use crate::support::cell::{and, assert_found, with};
+
+#[test]
+fn mistakes_in_expectations_are_explained() {
+    let tool = "replies:\n  - content: [{ tool_use: { name: Bash, input: { command: ls } } }]\n  - content: [{ text: pong }]\n";
+    let with_tool = with("replies:\n  - content: [{ text: pong }]\n", tool);
+    let cases: Vec<(&str, String, &[&str])> = vec![
+        (
+            "no expect",
+            with("expect:\n  reply:\n    text: { contains: pong }\n", ""),
+            &["the cell expects nothing, so it could never fail"],
+        ),
+        (
+            "an unknown tier",
+            and("    tiers: [hiaku]\n"),
+            &[
+                "7:13 expect.reply.tiers[0]",
+                "the manifest has no tier `hiaku`",
+                "did you mean `haiku`?",
+            ],
+        ),
+        (
+            "a tier without expectation",
+            and("    tiers: [haiku]\n"),
+            &["4:1 expect", "nothing is expected on the tiers `sonnet`, `opus`"],
+        ),
+        (
+            "only one side",
+            with("text: { contains: pong }", "requests: { count: 1 }"),
+            &[
+                "4:1 expect",
+                "nothing could be judged in a live run of the tiers `haiku`, `sonnet`, `opus`",
+            ],
+        ),
+        (
+            "a bad regex",
+            with("contains: pong", "matches: '(pong'"),
+            &[
+                "6:23 expect.reply.text.matches",
+                "not a regular expression: unclosed group",
+                "needs a `\\` before it",
+            ],
+        ),
+        (
+            "a bad regex with an escape",
+            with("contains: pong", "matches: \"\\u0028pong\""),
+            &["6:22 expect.reply.text.matches", "unclosed group"],
+        ),
+        (
+            "a look-around",
+            with("contains: pong", "matches: 'p(?=ong)'"),
+            &["6:24", "look-around", "`contains` and `not_contains`"],
+        ),
+        (
+            "a regex that matches all",
+            with("contains: pong", "matches: 'x*'"),
+            &["6:22", "matches every text, so it could never fail"],
+        ),
+        (
+            "a bad JSONPath",
+            and("  e:\n    event: { path: \"$[?\", value: { equals: 1 } }\n"),
+            &["8:20 expect.e.event.path", "not a JSONPath"],
+        ),
+        (
+            "a JSONPath without root",
+            and("  r:\n    request: { turn: 1, body: { thinking.type: { equals: enabled } } }\n"),
+            &[
+                "8:33",
+                "not a JSONPath",
+                "it does not begin with `$`",
+                "write `$.thinking.type`",
+            ],
+        ),
+        (
+            "a single sign of equality in a JSONPath",
+            and("  e:\n    event: { path: \"$[?@.type = 'x']\", value: { equals: 1 } }\n"),
+            &["8:31 expect.e.event.path", "values are compared by `==`"],
+        ),
+        (
+            "a JSONPath for a header",
+            and("  r:\n    request: { turn: 1, headers: { $.x-id: { exists: true } } }\n"),
+            &["is a JSONPath, and headers go by their names", "write `x-id`"],
+        ),
+        (
+            "a header in capitals",
+            and("  r:\n    request: { turn: 1, headers: { X-Api-Key: { exists: true } } }\n"),
+            &["8:36", "not a header's name in lower case", "write `x-api-key`"],
+        ),
+        (
+            "a request without condition",
+            and("  r:\n    request: { turn: 1 }\n"),
+            &["8:5 expect.r.request", "no condition is given"],
+        ),
+        (
+            "a count that cannot fail",
+            and("  u:\n    usage: { counts: { input_tokens: { min: 0 } } }\n"),
+            &["a count is never less than 0"],
+        ),
+        (
+            "a count that cannot hold",
+            and("  u:\n    usage: { counts: { input_tokens: { min: 3, max: 2 } } }\n"),
+            &["no count is both at least 3 and at most 2"],
+        ),
+        (
+            "exists with a value",
+            with("{ contains: pong }", "{ exists: false, equals: x }"),
+            &["a value that does not exist cannot be compared"],
+        ),
+        (
+            "contains and not",
+            with("{ contains: pong }", "{ contains: pong, not_contains: po }"),
+            &["could never hold"],
+        ),
+        (
+            "a tool that no reply calls",
+            and("  r:\n    tool_call: { name: Bash }\n"),
+            &[
+                "no reply calls the tool `Bash`",
+                "let a reply hold `tool_use: { name: Bash",
+            ],
+        ),
+        (
+            "a turn beyond the script",
+            and("  r:\n    request: { turn: 3, stream: true }\n"),
+            &[
+                "8:22",
+                "there is no request 3: the script has 1 reply",
+                "allowed: 1, `every` or `last`",
+            ],
+        ),
+        (
+            "an answer beyond the script",
+            and("  u:\n    usage: { turn: 2, counts: { output_tokens: { min: 1 } } }\n"),
+            &["8:20", "there is no answer 2: Claude Code gets 1"],
+        ),
+        (
+            "a wrong number of requests",
+            and("  r:\n    requests: { count: 2 }\n"),
+            &[
+                "8:24",
+                "the script has 1 reply, so a correct run never makes 2 requests",
+            ],
+        ),
+        (
+            "another provider's route",
+            and("  r:\n    request: { turn: 1, route: vertex_ai }\n"),
+            &[
+                "8:32",
+                "only requests of `vertex_ai` cells take the route `vertex_ai`",
+                "write `bedrock_invoke`",
+            ],
+        ),
+        (
+            "a clause with a slip",
+            and("  c:\n    clause: llm-gateway-protcol\n    exit: 0\n"),
+            &["8:13", "did you mean `llm-gateway-protocol`?"],
+        ),
+        (
+            "an unknown clause",
+            and("    clause: rfc-1\n"),
+            &["7:13 expect.reply.clause", "no clause of the gateway contract"],
+        ),
+        (
+            "a tool with a slip",
+            with_tool.clone() + "  t:\n    tool_call: { name: Bsh }\n",
+            &["no reply calls the tool `Bsh`", "did you mean `Bash`?"],
+        ),
+        (
+            "a tool's result too early",
+            with_tool.clone() + "  t:\n    tool_result_arrived: { turn: 1, name: Bash }\n",
+            &["no reply calls the tool `Bash` before that request"],
+        ),
+        (
+            "thinking without a thinking block",
+            and("  t:\n    thinking: {}\n"),
+            &["no reply holds a thinking block"],
+        ),
+        (
+            "an image that no prompt has",
+            and("  i:\n    image_arrived: { turn: 1 }\n"),
+            &["no prompt has an image, so this could never be judged"],
+        ),
+        (
+            "a stream without lockstep",
+            and("  s:\n    stream: { incremental: true }\n"),
+            &["no reply is sent in lockstep", "pace: { lockstep: true }"],
+        ),
+        (
+            "a stream without condition",
+            and("  s:\n    stream: { incremental: false }\n"),
+            &["no condition is given"],
+        ),
+        (
+            "a cache without condition",
+            and("  c:\n    cache: { turn: 1 }\n"),
+            &["no condition is given"],
+        ),
+        (
+            "a read in the first request",
+            and("  c:\n    cache: { turn: 1, read_tokens: 1 }\n"),
+            &["the first request cannot read from the cache"],
+        ),
+        (
+            "a judgement without direct request",
+            and("  d:\n    direct_reply: {}\n"),
+            &["the cell makes no direct request, so this could never be judged"],
+        ),
+    ];
+    assert_found(&cases);
+}

@@ -1,0 +1,173 @@
+//! Diagnostics of prompts, replies and attachments.
+
+use crate::support::cell::{and, assert_found, found, with};
+
+#[test]
+fn mistakes_in_prompts_and_replies_are_explained() {
+    let cases: Vec<(&str, String, &[&str])> = vec![
+        (
+            "no prompt",
+            with("prompt: Say pong\n", ""),
+            &[
+                "the cell has no prompt for Claude Code",
+                "in `_shared.yaml` or in the provider's own file",
+            ],
+        ),
+        (
+            "both prompts",
+            and("prompts: [[{ text: a }]]\n"),
+            &["7:1 prompts", "contradict each other", "`prompt` is here: 1:1"],
+        ),
+        (
+            "no replies",
+            with("replies:\n  - content: [{ text: pong }]\n", ""),
+            &["the simulated provider has no reply"],
+        ),
+        (
+            "an empty prompt",
+            with("Say pong", "\" \""),
+            &["1:9 prompt", "the text is empty"],
+        ),
+        (
+            "an unknown placeholder",
+            with("[{ text: pong }]", "[{ text: \"${tool_reslt}\" }]"),
+            &[
+                "unknown placeholder `${tool_reslt}`",
+                "did you mean `${tool_result}`?",
+            ],
+        ),
+        (
+            "a placeholder without tool",
+            with("[{ text: pong }]", "[{ text: \"${tool_result}\" }]"),
+            &["no reply before this one calls a tool"],
+        ),
+        (
+            "a placeholder without image",
+            with("[{ text: pong }]", "[{ text: \"${image_colour}\" }]"),
+            &["no prompt has an image"],
+        ),
+        (
+            "a placeholder in a matcher",
+            with("contains: pong", "contains: \"${tool_result}\""),
+            &["stands for something only in a reply's text"],
+        ),
+        (
+            "a direct request without reply",
+            and("direct: { max_tokens: 1, messages: [{ role: user, content: a }] }\n  \n")
+                .replace("expect:\n", "expect:\n  d: { direct_reply: {} }\n"),
+            &["2:1 replies", "`direct` has no reply"],
+        ),
+        (
+            "a direct request without an expectation",
+            and("direct: { max_tokens: 1, messages: [{ role: user, content: a }] }\n").replace(
+                "  - content: [{ text: pong }]\n",
+                "  - content: [{ text: pong }]\n  - content: [{ text: pong }]\n",
+            ),
+            &["nothing judges the answer to `direct`"],
+        ),
+        (
+            "a direct request with model",
+            and("direct: { model: x, messages: [{ role: user, content: a }] }\n"),
+            &["7:11 direct.model", "the model is the trial's alias"],
+        ),
+        (
+            "a direct request that streams",
+            and("direct: { stream: true, messages: [{ role: user, content: a }] }\n"),
+            &["is not streamed"],
+        ),
+        (
+            "a reply too many",
+            with(
+                "  - content: [{ text: pong }]\n",
+                "  - content: [{ text: pong }]\n  - content: [{ text: ping }]\n",
+            ),
+            &["4:", "replies[1]", "no request gets this reply"],
+        ),
+        (
+            "a tool call at the end",
+            with(
+                "[{ text: pong }]",
+                "[{ text: pong }]\n  - content: [{ tool_use: { name: Bash, input: {} } }]",
+            ),
+            &["the last reply calls a tool and nothing answers its result"],
+        ),
+        (
+            "an error with content",
+            with(
+                "[{ text: pong }]",
+                "[{ text: pong }]\n    error: { status: 500, message: refused }",
+            ),
+            &["`error` and `content` contradict each other"],
+        ),
+        (
+            "an error with pace",
+            with(
+                "content: [{ text: pong }]",
+                "error: { status: 500, message: refused }\n    pace: { lockstep: true }",
+            ),
+            &["an error has no `pace`"],
+        ),
+        (
+            "a status that is no error",
+            with(
+                "content: [{ text: pong }]",
+                "error: { status: 200, message: refused }",
+            ),
+            &["out of range", "400 to 599"],
+        ),
+        (
+            "a missing image",
+            with("prompt: Say pong", "prompts: [[{ image: _blue.png }]]"),
+            &[
+                "1:21 prompts[0][0].image",
+                "`_blue.png` cannot be read: there is no such file",
+            ],
+        ),
+        (
+            "an image elsewhere",
+            with("prompt: Say pong", "prompts: [[{ image: ../_red.png }]]"),
+            &["not a file of the feature's folder"],
+        ),
+        (
+            "an image named like a cell",
+            with("prompt: Say pong", "prompts: [[{ image: red.png }]]"),
+            &["begins with `_`"],
+        ),
+        (
+            "an image of an unknown kind",
+            with("prompt: Say pong", "prompts: [[{ image: _red.bmp }]]"),
+            &["the ending of `_red.bmp` is not allowed here", "`png`, `jpg`"],
+        ),
+        (
+            "an image that is another",
+            with("prompt: Say pong", "prompts: [[{ image: _red.jpg }]]"),
+            &["does not contain `image/jpeg`"],
+        ),
+        (
+            "a document that is none",
+            with("prompt: Say pong", "prompts: [[{ document: _red.pdf }]]"),
+            &["does not contain `application/pdf`"],
+        ),
+    ];
+    assert_found(&cases);
+}
+
+/// With `--json-schema`, a call of the tool `StructuredOutput` ends the run.
+#[test]
+fn with_a_json_schema_the_last_reply_may_be_a_tool_call() {
+    let call = "replies:\n  - content: [{ tool_use: { name: StructuredOutput, input: { word: pong } } }]\n";
+    let cell =
+        with("replies:\n  - content: [{ text: pong }]\n", call) + "  one:\n    requests: { count: 1 }\n";
+    let flags = "flags: [--json-schema, '{}']\n";
+    assert_eq!(found(&(cell.clone() + flags)), "");
+    assert!(found(&cell).contains("every reply calls a tool, so the prompt never gets a final answer"));
+    let other = cell.replace("StructuredOutput", "Bash") + flags;
+    assert!(found(&other).contains("never gets a final answer"));
+    let twice = cell.replacen(
+        "  - content",
+        "  - content: [{ tool_use: { name: StructuredOutput, input: {} } }]\n  - content",
+        1,
+    );
+    let twice = twice.replace("count: 1", "count: 2") + flags;
+    assert_eq!(found(&twice), "");
+}

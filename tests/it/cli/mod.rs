@@ -1,0 +1,6 @@
+//! The commands of `compat`.
+
+mod help;
+mod matrix;
+mod provider;
+mod status;

@@ -1,0 +1,106 @@
+//! The documents: the commands of `docs/cells.md` run and print the shown output.
+
+use std::path::Path;
+
+use crate::support::files::{Folder, read};
+use crate::support::project::copy_of_this_project;
+use crate::support::root;
+
+fn guide() -> String {
+    read(root().join("docs/cells.md"))
+}
+
+/// The fenced blocks of a text, with their languages.
+fn blocks(text: &str) -> Vec<(&str, String)> {
+    let mut blocks = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(language) = line.strip_prefix("```") {
+            let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            blocks.push((language, body.join("\n") + "\n"));
+        }
+    }
+    blocks
+}
+
+/// The words of a command; a quoted text is one word.
+fn words(command: &str) -> Vec<String> {
+    let quoted = command.split('"').enumerate();
+    quoted
+        .flat_map(|(index, part)| match index % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect(),
+            _ => vec![part.to_owned()],
+        })
+        .collect()
+}
+
+fn run(project: &Folder, command: &str) -> String {
+    let words = words(command);
+    assert_eq!(words[0], "compat", "{command}");
+    let arguments: Vec<&str> = words[1..].iter().map(String::as_str).collect();
+    let ran = project.compat(&arguments);
+    ran.out + &ran.err
+}
+
+#[test]
+fn every_command_of_the_guide_prints_the_shown_output() {
+    let guide = guide();
+    let project = copy_of_this_project();
+    let mut commands = 0;
+    for (language, body) in blocks(&guide) {
+        let (first, rest) = body.split_once('\n').expect("a line");
+        match language {
+            "yaml" => {
+                if let Some(file) = first.strip_prefix("# cells/") {
+                    drop(project.write(&format!("cells/{file}"), rest));
+                }
+            }
+            "console" => {
+                let command = first.strip_prefix("$ ").expect("a command");
+                assert_eq!(
+                    run(&project, command).trim_end(),
+                    rest.trim_end(),
+                    "`{command}` shows something else"
+                );
+                commands += 1;
+            }
+            other => panic!("unexpected block in `{other}`"),
+        }
+    }
+    assert_eq!(commands, 4);
+}
+
+#[test]
+fn the_fragments_of_the_guide_are_valid() {
+    use compat_matrix::cells::forms;
+    use compat_matrix::document::yaml;
+    let guide = guide();
+    let fragments: Vec<String> = blocks(&guide)
+        .into_iter()
+        .filter(|(language, body)| *language == "yaml" && !body.starts_with('#'))
+        .map(|(_, body)| body)
+        .collect();
+    assert_eq!(fragments.len(), 2);
+    for fragment in fragments {
+        let node = yaml::parse(Path::new("docs/cells.md"), fragment.as_bytes()).expect("YAML");
+        let faults = forms::SHARED.check(&node);
+        assert!(faults.is_empty(), "{faults:#?}");
+    }
+}
+
+#[test]
+fn the_guide_names_every_key_and_every_kind() {
+    use compat_matrix::cells::forms;
+    use compat_matrix::expectation::kinds::KINDS;
+    let guide = guide();
+    let keys = forms::CELL.schema()["properties"]
+        .as_object()
+        .expect("properties")
+        .keys();
+    for name in keys.map(String::as_str).chain(KINDS.iter().copied()) {
+        assert!(
+            guide.contains(&format!("| `{name}` |")),
+            "the guide has no row for `{name}`"
+        );
+    }
+}

@@ -1,0 +1,332 @@
+//! The checks of the requests that reach the provider.
+
+use super::*;
+use compat_matrix::expectation::kinds::{
+    CacheCheck, DocumentArrivedCheck, ImageArrivedCheck, RequestsCheck, ThinkingArrivedCheck,
+    ToolResultArrivedCheck,
+};
+
+#[test]
+fn a_requests_check_counts_by_kind_and_without_probes() {
+    let check = |operation, count| Check::Requests(RequestsCheck { operation, count });
+    let mut count_tokens = text_exchange();
+    (count_tokens.operation, count_tokens.turn) = (Operation::CountTokens, None);
+    let all = || pong().reached(probe()).reached(count_tokens.clone());
+    table(&[
+        ("turns", check(Operation::Messages, 1), all(), HELD),
+        ("too few", check(Operation::Messages, 2), all(), BROKEN),
+        ("too many", check(Operation::Messages, 0), all(), BROKEN),
+        ("token counts", check(Operation::CountTokens, 1), all(), HELD),
+        ("none of a kind", check(Operation::Unknown, 0), all(), HELD),
+        ("live", check(Operation::Messages, 1), all().live(), NOT_JUDGED),
+    ]);
+}
+
+fn anything_of(turn: Turn) -> RequestCheck {
+    RequestCheck {
+        model: None,
+        turn,
+        operation: Operation::Messages,
+        route: None,
+        stream: None,
+        headers: Vec::new(),
+        body: Vec::new(),
+    }
+}
+
+#[test]
+fn a_turn_names_one_request_or_every_request() {
+    let texts = |texts: &[&str]| {
+        texts.iter().fold(nothing().reached(probe()), |evidence, text| {
+            evidence.reached(exchange(request(text), text_message("pong")))
+        })
+    };
+    let check = |turn| {
+        Check::Request(RequestCheck {
+            model: None,
+            body: vec![(query("$.messages[0].content[0].text"), equals("a"))],
+            ..anything_of(turn)
+        })
+    };
+    table(&[
+        ("the first", check(Turn::Number(1)), texts(&["a", "b"]), HELD),
+        ("the second", check(Turn::Number(2)), texts(&["a", "b"]), BROKEN),
+        ("one past the last", check(Turn::Number(2)), texts(&["a"]), BROKEN),
+        ("far past the last", check(Turn::Number(9)), texts(&["a"]), BROKEN),
+        ("the last", check(Turn::Last), texts(&["b", "a"]), HELD),
+        ("not the last", check(Turn::Last), texts(&["a", "b"]), BROKEN),
+        ("every", check(Turn::Every), texts(&["a", "a"]), HELD),
+        ("all but one", check(Turn::Every), texts(&["a", "b"]), BROKEN),
+        ("the last of none", check(Turn::Last), texts(&[]), BROKEN),
+        ("every of none", check(Turn::Every), texts(&[]), BROKEN),
+        ("live", check(Turn::Every), texts(&["a"]).live(), NOT_JUDGED),
+    ]);
+}
+
+#[test]
+fn a_request_check_compares_route_streaming_headers_and_body() {
+    let check = |edit: &dyn Fn(&mut RequestCheck)| {
+        let mut check = anything_of(Turn::Number(1));
+        edit(&mut check);
+        Check::Request(check)
+    };
+    let header = |name: &'static str, matcher: Matcher| {
+        check(&move |check| check.headers.push((name.into(), matcher.clone())))
+    };
+    let exists = |exists| Matcher {
+        exists: Some(exists),
+        ..Matcher::default()
+    };
+    let (present, absent) = (|| exists(true), || exists(false));
+    let mut twice = text_exchange();
+    twice.request.headers.push(("anthropic-beta".into(), "a".into()));
+    twice.request.headers.push(("anthropic-beta".into(), "b".into()));
+    let twice = nothing().reached(twice);
+    let mut text = text_exchange();
+    text.request.body = Body::Text("<html>".into());
+    let text = nothing().reached(text);
+    let nowhere = |evidence: Evidence| Evidence {
+        exchanges: evidence
+            .exchanges
+            .into_iter()
+            .map(|exchange| ProviderExchange {
+                route: None,
+                ..exchange
+            })
+            .collect(),
+        ..evidence
+    };
+    let route = |route| check(&move |check| check.route = Some(route));
+    let stream = |stream| check(&move |check| check.stream = Some(stream));
+    let version = |value: &str| header("anthropic-version", equals(value));
+    let beta = |matcher| header("anthropic-beta", matcher);
+    let body = check(&|check| check.body.push((query("$.x"), absent())));
+    table(&[
+        ("its route", route(Route::Anthropic), pong(), HELD),
+        ("another route", route(Route::VertexAi), pong(), BROKEN),
+        ("no route", route(Route::Anthropic), nowhere(pong()), BROKEN),
+        ("in one piece", stream(false), pong(), HELD),
+        ("not as a stream", stream(true), pong(), BROKEN),
+        ("a header", version("2023-06-01"), pong(), HELD),
+        ("another value", version("2024-01-01"), pong(), BROKEN),
+        ("a missing header", beta(present()), pong(), BROKEN),
+        ("a forbidden header", beta(absent()), twice.clone(), BROKEN),
+        ("a header sent twice", beta(equals("a,b")), twice, HELD),
+        ("a body that is not JSON", body, text, BROKEN),
+    ]);
+}
+
+const PNG: &[u8] = b"not really a png";
+
+fn image_test() -> Test {
+    let mut test = test(Check::ImageArrived(ImageArrivedCheck {
+        turn: Turn::Number(1),
+    }));
+    test.prompts = vec![Prompt {
+        blocks: vec![PromptBlock::Image {
+            file: "red.png".into(),
+            media_type: "image/png".into(),
+            bytes: PNG.to_vec(),
+        }],
+    }];
+    test
+}
+
+fn with_image(media_type: &str, data: &str) -> Evidence {
+    let mut body = request("which colour?");
+    body["messages"][0]["content"].as_array_mut().unwrap().push(
+        json!({ "type": "image", "source": { "type": "base64", "media_type": media_type, "data": data } }),
+    );
+    nothing().reached(exchange(body, text_message("red")))
+}
+
+#[test]
+fn an_image_arrives_byte_for_byte() {
+    let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
+    for (what, evidence, expected) in [
+        ("the same", with_image("image/png", &encode(PNG)), HELD),
+        ("other bytes", with_image("image/png", &encode(b"other")), BROKEN),
+        ("another type", with_image("image/jpeg", &encode(PNG)), BROKEN),
+        ("no base64", with_image("image/png", "???"), BROKEN),
+        ("none", pong(), BROKEN),
+        ("no request", nothing(), BROKEN),
+        ("live", with_image("image/png", "???").live(), NOT_JUDGED),
+    ] {
+        rules_on(what, &image_test(), &evidence, expected);
+    }
+}
+
+/// A tool call of the provider, and the next request, whose user message has these blocks.
+fn called_back(blocks: Value) -> Evidence {
+    let call = tool_call("toolu_1", "ls");
+    let mut body = request("list");
+    body["messages"].as_array_mut().unwrap().extend([
+        json!({ "role": "assistant", "content": call["content"] }),
+        json!({ "role": "user", "content": blocks }),
+    ]);
+    nothing()
+        .reached(exchange(request("list"), call))
+        .reached(exchange(body, text_message("done")))
+}
+
+#[test]
+fn a_tool_result_must_answer_the_call_of_the_provider() {
+    let check = |turn, text: Option<&str>| {
+        Check::ToolResultArrived(ToolResultArrivedCheck {
+            turn,
+            name: "Bash".into(),
+            text: text.map(equals),
+            is_error: false,
+        })
+    };
+    let fails = Check::ToolResultArrived(ToolResultArrivedCheck {
+        turn: Turn::Number(2),
+        name: "Bash".into(),
+        text: None,
+        is_error: true,
+    });
+    let failed = || called_back(json!([tool_result("toolu_1", "a.txt", true)]));
+    let answered = || called_back(json!([tool_result("toolu_1", "a.txt", false)]));
+    let second = Turn::Number(2);
+    table(&[
+        ("any", check(second, None), answered(), HELD),
+        ("its text", check(second, Some("a.txt")), answered(), HELD),
+        ("changed", check(second, Some("b.txt")), answered(), BROKEN),
+        ("an error instead", check(second, None), failed(), BROKEN),
+        ("an expected error", fails.clone(), failed(), HELD),
+        ("an error lost", fails, answered(), BROKEN),
+        (
+            "for another call",
+            check(second, None),
+            called_back(json!([tool_result("toolu_x", "a.txt", false)])),
+            BROKEN,
+        ),
+        (
+            "none",
+            check(second, None),
+            called_back(json!([{ "type": "text", "text": "a.txt" }])),
+            BROKEN,
+        ),
+        (
+            "before any call",
+            check(Turn::Number(1), None),
+            answered(),
+            BROKEN,
+        ),
+        ("live", check(second, None), answered().live(), NOT_JUDGED),
+    ]);
+}
+
+fn thought_again(content: Value) -> Evidence {
+    let mut body = request("think");
+    let assistant = json!({ "role": "assistant", "content": content });
+    body["messages"].as_array_mut().unwrap().push(assistant);
+    nothing()
+        .reached(exchange(request("think"), thinking_message("hm", "sig")))
+        .reached(exchange(body, text_message("done")))
+}
+
+#[test]
+fn thinking_comes_back_unchanged_and_first_in_its_message() {
+    let check = |turn| Check::ThinkingArrived(ThinkingArrivedCheck { turn });
+    let answer = json!({ "type": "text", "text": "pong" });
+    let again = |blocks: &[Value]| thought_again(json!(blocks));
+    let last = || check(Turn::Last);
+    let thinking = |text: &str, signature: &str| again(&[thinking_block(text, signature), answer.clone()]);
+    let behind = again(&[answer.clone(), thinking_block("hm", "sig")]);
+    table(&[
+        ("as sent", last(), thinking("hm", "sig"), HELD),
+        ("its text changed", last(), thinking("hmm", "sig"), BROKEN),
+        ("another signature", last(), thinking("hm", "gis"), BROKEN),
+        ("behind the text", last(), behind, BROKEN),
+        ("dropped", last(), again(std::slice::from_ref(&answer)), BROKEN),
+        ("before any was sent", check(Turn::Number(1)), again(&[]), BROKEN),
+        ("live", last(), again(&[]).live(), NOT_JUDGED),
+    ]);
+}
+
+#[test]
+fn a_cache_check_compares_breakpoints_writes_and_reads() {
+    let check = |breakpoints, created_tokens, read_tokens| {
+        Check::Cache(CacheCheck {
+            turn: Turn::Number(1),
+            breakpoints,
+            created_tokens,
+            read_tokens,
+        })
+    };
+    let mut body = request("ping");
+    body["system"] = json!([{ "type": "text", "text": "s", "cache_control": { "type": "ephemeral" } }]);
+    body["tools"] = json!([{ "name": "Bash", "input_schema": {}, "cache_control": { "type": "ephemeral" } }]);
+    body["messages"][0]["content"][0]["cache_control"] = json!({ "type": "ephemeral" });
+    let mut cached = exchange(body, text_message("pong"));
+    cached.reply.usage = Usage {
+        cache_creation_input_tokens: 1000,
+        cache_read_input_tokens: 50,
+        ..cached.reply.usage
+    };
+    let cached = || nothing().reached(cached.clone());
+    let mut unreadable = text_exchange();
+    unreadable.message = None;
+    let breakpoints = |count| check(Some(count), None, None);
+    table(&[
+        ("all three", check(Some(3), Some(1000), Some(50)), cached(), HELD),
+        ("too few breakpoints", breakpoints(4), cached(), BROKEN),
+        (
+            "too little written",
+            check(None, Some(1001), None),
+            cached(),
+            BROKEN,
+        ),
+        ("too little read", check(None, None, Some(51)), cached(), BROKEN),
+        (
+            "nothing to read",
+            breakpoints(1),
+            nothing().reached(unreadable),
+            BROKEN,
+        ),
+        ("live", breakpoints(3), cached().live(), NOT_JUDGED),
+    ]);
+}
+
+#[test]
+fn a_document_arrives_byte_for_byte_and_as_a_document() {
+    let bytes = b"%PDF-1.4 heron".to_vec();
+    let mut test = test(Check::DocumentArrived(DocumentArrivedCheck {
+        turn: Turn::Number(1),
+    }));
+    test.prompts = vec![Prompt {
+        blocks: vec![PromptBlock::Document {
+            file: "_letter.pdf".into(),
+            media_type: "application/pdf".into(),
+            bytes: bytes.clone(),
+        }],
+    }];
+    let arrived = |kind: &str, media_type: &str, bytes: &[u8]| {
+        let data = base64::engine::general_purpose::STANDARD.encode(bytes);
+        let block =
+            json!({ "type": kind, "source": { "type": "base64", "media_type": media_type, "data": data } });
+        let body = json!({ "model": "m", "messages": [{ "role": "user", "content": [block] }] });
+        pong_of(exchange(body, text_message("pong")))
+    };
+    let pdf = "application/pdf";
+    let rows = [
+        ("the same", arrived("document", pdf, &bytes), HELD),
+        ("other bytes", arrived("document", pdf, b"%PDF-1.4 crane"), BROKEN),
+        ("an image", arrived("image", pdf, &bytes), BROKEN),
+        ("none", pong(), BROKEN),
+    ];
+    for (what, evidence, expected) in rows {
+        rules_on(what, &test, &evidence, expected);
+    }
+}
+
+fn pong_of(exchange: ProviderExchange) -> Evidence {
+    let mut evidence = pong();
+    evidence.exchanges = vec![ProviderExchange {
+        turn: Some(1),
+        number: 1,
+        ..exchange
+    }];
+    evidence
+}

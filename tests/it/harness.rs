@@ -1,0 +1,394 @@
+//! The harness as a program, on a small project: its flags, its exit status, its files. A double replaces `claude`; the
+//! provider simulator replaces gateway and provider.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use compat_matrix::env;
+use compat_matrix::results::{Results, TrialResult};
+
+use crate::support::claude::{fake_claude, hanging_claude};
+use crate::support::ran::Ran;
+use crate::support::small_project::{Small, simulator};
+use crate::support::text::{assert_has, assert_lacks};
+
+#[tokio::test]
+async fn listing_applies_the_filters_and_starts_nothing() {
+    let small = Small::new();
+    let cases = [
+        (
+            "text::",
+            "text::anthropic::haiku text::anthropic::opus text::azure::haiku text::azure::opus",
+        ),
+        (
+            "text::anthropic words::anthropic::opus",
+            "text::anthropic::haiku text::anthropic::opus words::anthropic::opus",
+        ),
+        ("--exact text::anthropic", ""),
+        (
+            "--exact words::azure::opus text::azure::opus",
+            "text::azure::opus words::azure::opus",
+        ),
+        (
+            "--skip azure --skip opus",
+            "text::anthropic::haiku words::anthropic::haiku",
+        ),
+        ("text --exact --skip opus", ""),
+        (
+            "--ignored",
+            "text::azure::haiku text::azure::opus words::azure::haiku words::azure::opus",
+        ),
+        ("--ignored opus --skip text", "words::azure::opus"),
+        (
+            "--feature words --provider anthropic --provider azure --tier opus",
+            "words::anthropic::opus words::azure::opus",
+        ),
+    ];
+    for (arguments, expected) in cases {
+        let mut line = vec!["--list", "--format", "terse"];
+        line.extend(arguments.split_whitespace());
+        let listed = small.run(&line).await;
+        let expected: BTreeSet<&str> = expected.split_whitespace().collect();
+        assert_eq!(listed.listed(), expected, "{arguments}");
+    }
+    for arguments in [&[][..], &["--include-ignored"]] {
+        let listed = small.run(&[&["--list"], arguments].concat()).await;
+        assert_eq!(listed.listed().len(), 8, "{arguments:?}");
+    }
+    // nextest lists this way, and broken cells do not matter.
+    small.write("cells/text/anthropic.yaml", "expect: [");
+    assert_eq!(
+        small.run(&["--list", "--format", "terse"]).await.listed().len(),
+        8
+    );
+    assert!(!small.path("compat-results.json").exists());
+}
+
+#[tokio::test]
+async fn not_applicable_trials_are_ignored_and_start_nothing() {
+    let mut small = Small::new();
+    // The start of a session would fail.
+    small.set(env::LITELLM_PROXY_BASE_URL, "http://127.0.0.1:1");
+    let ran = small.run(&["--ignored"]).await;
+    ran.exits(0);
+    ran.out_has("... ignored (no Claude there)", 4);
+    ran.out_has("0 passed; 0 failed; 4 ignored; 0 measured; 4 filtered out", 1);
+    let results = small.results();
+    assert_eq!((results.run.selected, results.run.complete), (4, true));
+    let refused = small.run(&["--ignored", "--include-ignored"]).await;
+    refused.exits(2);
+}
+
+#[tokio::test]
+async fn unknown_names_are_refused_with_the_known_ones() {
+    let small = Small::new();
+    for (arguments, expected) in [
+        (
+            &["--feature", "test"][..],
+            "there is no feature `test` (did you mean `text`?): expected one of `text`, `words`",
+        ),
+        (&["--provider", "bedrock"], "there is no provider `bedrock`"),
+        (&["--tier", "haikú"], "(did you mean `haiku`?)"),
+        (&["--status", "failed"], "a similar value exists: 'fail'"),
+        (&["--cause", "gatevay"], "a similar value exists: 'gateway'"),
+        (&["--rerun-failed"], "there are no results to select from"),
+        (&["--test-threads", "0"], "number would be zero"),
+    ] {
+        let ran = small.run(arguments).await;
+        ran.exits(2);
+        ran.err_has(expected);
+    }
+    small.write("compat-results.json", "{}");
+    let ran = small.run(&["--status", "fail", "--list"]).await;
+    ran.err_has("contains no results");
+    let mut small = Small::new();
+    small.set(env::RUST_TEST_THREADS, "none");
+    let ran = small.run(&["--ignored"]).await;
+    ran.err_has("`RUST_TEST_THREADS` is `none`, expected a number from 1");
+}
+
+#[tokio::test]
+async fn a_filter_without_match_keeps_the_last_results() {
+    let small = Small::new();
+    small.write("compat-results.json", "the last results");
+    for (arguments, expected) in [
+        (
+            &["wrods"][..],
+            "no trial name contains `wrods` (did you mean `words`?); `--list` shows all of them",
+        ),
+        (
+            &["0815"],
+            "no trial name contains `0815`; `--list` shows all of them",
+        ),
+        (
+            &["--exact", "text"],
+            "without `--exact` a part of a name is enough",
+        ),
+        (
+            &["text", "--feature", "words"],
+            "no trial matches all of the filters",
+        ),
+    ] {
+        let ran = small.run(arguments).await;
+        ran.exits(0);
+        ran.err_has(expected);
+        ran.out_has("8 filtered out", 1);
+        let left = small.read("compat-results.json");
+        assert_eq!(left, "the last results");
+    }
+    small.write("cells/wrods/anthropic.yaml", "prompt: ping\n");
+    let stray = small.run(&["wrods"]).await;
+    stray.exits(2);
+    stray.err_has("cells/wrods");
+}
+
+#[tokio::test]
+async fn a_session_error_is_printed_once_and_recorded_for_each_trial() {
+    let mut small = Small::new();
+    small.set(env::LITELLM_PROXY_BASE_URL, "http://127.0.0.1:1");
+    small.set(env::LITELLM_PROXY_API_KEY, "a-key");
+    small.set(env::COMPAT_CLAUDE, "/no/such/claude");
+    let ran = small.run(&["anthropic"]).await;
+    ran.exits(2);
+    ran.out_has("see the error at the end", 4);
+    assert_eq!(
+        ran.err.matches("no trial could be run: ").count(),
+        1,
+        "{}",
+        ran.err
+    );
+    let error = ran.err.split("no trial could be run: ").nth(1).unwrap();
+    let reason = error.lines().next().unwrap();
+    assert_lacks(&ran.out, reason);
+    let recorded = small.read("test-results/junit.xml");
+    assert_eq!(recorded.matches("<testcase").count(), 4);
+    assert_has(&recorded, "the session could not be started");
+}
+
+#[tokio::test]
+async fn failed_trials_are_rerun_until_all_pass() {
+    let simulator = simulator().await;
+    let small = Small::attached(&simulator);
+    let whole = small.run(&["--test-threads", "2"]).await;
+    whole.exits(101);
+    whole.out_has("2 passed; 2 failed; 4 ignored", 1);
+    let listed = |arguments: &'static [&str]| {
+        let small = &small;
+        async move {
+            let ran = small.run(&[&["--list"], arguments].concat()).await;
+            ran.listed().into_iter().map(str::to_owned).collect::<Vec<_>>()
+        }
+    };
+    let failed = ["words::anthropic::haiku", "words::anthropic::opus"];
+    assert_eq!(listed(&["--rerun-failed"]).await, failed);
+    assert_eq!(listed(&["--status", "fail", "--tier", "opus"]).await, failed[1..]);
+    assert_eq!(
+        listed(&["--cause", "assertion", "--cause", "gateway"]).await,
+        failed
+    );
+    assert_eq!(listed(&["--cause", "gateway"]).await, [""; 0]);
+    assert_eq!(listed(&["--status", "pass"]).await.len(), 2);
+    assert_eq!(
+        listed(&["--status", "not_applicable", "--status", "pass"])
+            .await
+            .len(),
+        6
+    );
+
+    // After a fix, the failed trials are rerun, and the results contain only them.
+    small.write(
+        "cells/words/_shared.yaml",
+        "prompt: ping\nreplies:\n  - content:\n      - text: pong\nexpect:\n  ended:\n    exit: 0\n  \
+         reply:\n    tiers: [opus]\n    text: { equals: other }\n",
+    );
+    let again = small.run(&["--rerun-failed"]).await;
+    again.exits(101);
+    assert_eq!(small.finished(), failed);
+    assert_eq!(small.run(&["--rerun-failed"]).await.status, Some(101));
+    assert_eq!(small.finished(), failed[1..]);
+    small.write("cells/words/_shared.yaml", "prompt: ping\nreplies:\n  - content:\n      - text: pong\nexpect:\n  reply:\n    text: { equals: pong }\n",
+    );
+    assert_eq!(small.run(&["--rerun-failed"]).await.status, Some(0));
+    let nothing = small.run(&["--rerun-failed"]).await;
+    nothing.exits(0);
+    nothing.err_has("nothing to run");
+    assert_eq!(small.finished(), failed[1..], "the results are unchanged");
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_interrupted_run_lists_unfinished_trials_to_rerun() {
+    let simulator = simulator().await;
+    let mut small = Small::attached(&simulator);
+    small.set(env::COMPAT_CLAUDE, &hanging_claude(small.root()));
+    let mut harness = small.harness(&["text"]).spawn().expect("the harness starts");
+    let results = small.path("compat-results.json");
+    let unfinished = loop {
+        if let Some(read) = std::fs::read_to_string(&results)
+            .ok()
+            .and_then(|text| Results::parse(&text).ok())
+            && read.results.len() == 2
+        {
+            break read.run.unfinished;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    };
+    harness.kill().unwrap();
+    harness.wait().unwrap();
+    assert_eq!(unfinished.len(), 2, "{unfinished:?}");
+    assert!(!small.results().run.complete);
+    small.set(env::COMPAT_CLAUDE, fake_claude().to_str().unwrap());
+    let again = small.run(&["--rerun-failed"]).await;
+    again.exits(0);
+    assert_eq!(
+        small.finished(),
+        ["text::anthropic::haiku", "text::anthropic::opus"]
+    );
+    let all_pass = small
+        .results()
+        .results
+        .into_iter()
+        .all(|entry| entry.result == TrialResult::Pass {});
+    assert!(all_pass);
+    simulator.shutdown().await;
+}
+
+/// Runs a program with a closed standard output.
+async fn with_closed_stdout(mut command: Command) -> Ran {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    command.stdout(writer);
+    Ran::beside(command).await
+}
+
+#[tokio::test]
+async fn a_closed_stdout_causes_no_panic() {
+    let small = Small::new();
+    let listed = with_closed_stdout(small.harness(&["--list"])).await;
+    assert_eq!((listed.status, listed.err.as_str()), (Some(0), ""));
+    let run = with_closed_stdout(small.harness(&["--ignored"])).await;
+    run.exits(2);
+    let said = run.err.lines().last().unwrap_or_default();
+    assert!(said.starts_with("error: stdout was closed"), "{}", run.err);
+    run.err_lacks("panicked");
+    small.write("cells/text/_shared.yaml", "promt: ping\n");
+    let compat = env!("CARGO_BIN_EXE_compat");
+    for (arguments, status) in [
+        (&["check"][..], 3),
+        (&["check", "--format", "json"], 3),
+        (&["explain", "words::anthropic"], 0),
+        (&["explain", "words::anthropic::haiku", "--json"], 0),
+        (&["completions", "bash"], 0),
+        (&["schema", "--help"], 0),
+    ] {
+        let ran = with_closed_stdout(small.program(compat, arguments)).await;
+        assert_eq!(ran.status, Some(status), "{arguments:?}: {}", ran.err);
+        assert!(!ran.err.contains("panicked"), "{arguments:?}: {}", ran.err);
+    }
+}
+
+#[tokio::test]
+async fn a_list_can_be_written_to_a_file() {
+    let small = Small::new();
+    let ran = small.run(&["--list", "--logfile", "list.txt", "words"]).await;
+    assert_eq!((ran.status, ran.out.as_str()), (Some(0), ""));
+    let listed = small.read("list.txt");
+    assert_eq!(listed.lines().count(), 4, "{listed}");
+    let ran = small.run(&["--list", "wrods"]).await;
+    assert_eq!((ran.status, ran.out.as_str()), (Some(0), ""));
+    ran.err_has(
+        "nothing to list: no trial name contains `wrods` (did you mean `words`?); `--list` shows all of them",
+    );
+}
+
+#[tokio::test]
+async fn mistakes_of_a_shared_file_are_printed_once() {
+    let small = Small::new();
+    small.write("cells/text/_shared.yaml", "promt: ping\n");
+    let ran = small.run(&["text::anthropic"]).await;
+    ran.exits(102);
+    ran.out_has("unknown key `promt`", 1);
+    ran.out_has("the cell cannot be read, see text::anthropic::", 1);
+    for entry in small.results().results {
+        let TrialResult::Fail { error } = entry.result else {
+            panic!("{} is not broken", entry.nodeid)
+        };
+        assert_has(&error, "unknown key `promt`");
+    }
+}
+
+#[tokio::test]
+async fn a_part_of_a_name_gets_suggestions() {
+    let small = Small::new();
+    std::fs::remove_file(small.path("cells/text/azure.yaml")).unwrap();
+    for (arguments, expected) in [
+        (
+            ["explain", "words"],
+            "; did you mean one of `words::anthropic`, `words::azure`?",
+        ),
+        (
+            ["explain", "texts"],
+            "; did you mean one of `text::anthropic`, `text::azure`?",
+        ),
+        (
+            ["check", "cells/txt"],
+            "there is no `cells/txt` (did you mean `text`?)",
+        ),
+        (["check", "/"], "`/` is not below `"),
+        (
+            ["show", "words"],
+            "`words` is neither a folder nor a trial, expected `feature::provider::tier`",
+        ),
+    ] {
+        let ran = small.compat(&arguments).await;
+        ran.exits(1);
+        assert!(ran.err.contains(expected), "{arguments:?}: {}", ran.err);
+    }
+    small.write("notes.txt", "");
+    let ran = small.compat(&["check", "notes.txt"]).await;
+    ran.exits(0);
+    ran.err_has("`notes.txt` is not checked");
+}
+
+#[tokio::test]
+async fn a_watcher_reports_a_filter_without_match() {
+    use std::io::BufRead as _;
+    let mut small = Small::new();
+    // With an attached gateway, no session is started.
+    small.set(env::LITELLM_PROXY_BASE_URL, "http://127.0.0.1:9");
+    let mut command = small.program(env!("CARGO_BIN_EXE_compat"), &["watch", "wrods"]);
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+    let said = tokio::task::spawn_blocking(move || {
+        let mut lines = stderr.lines().map_while(Result::ok);
+        lines.find(|line| line.contains("no trial matches") || line.contains("until interrupted"))
+    });
+    let said = said.await.unwrap().unwrap_or_default();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(
+        said,
+        "no trial matches: no trial name contains `wrods` (did you mean `words`?); `--list` shows all of them"
+    );
+}
+
+#[tokio::test]
+async fn changed_cells_start_first() {
+    let simulator = simulator().await;
+    let small = Small::attached(&simulator);
+    let first = || async {
+        let ran = small.run(&["anthropic", "--test-threads", "1"]).await;
+        let mut lines = ran.out.lines().filter_map(|line| line.strip_prefix("test "));
+        let begun = lines.next().and_then(|line| line.split("::").next());
+        begun.map(str::to_owned)
+    };
+    assert_eq!(first().await.as_deref(), Some("text"));
+    assert_eq!(first().await.as_deref(), Some("text"));
+    let file = std::fs::File::options()
+        .append(true)
+        .open(small.path("cells/words/anthropic.yaml"));
+    let later = SystemTime::now() + Duration::from_secs(600);
+    file.unwrap().set_modified(later).unwrap();
+    assert_eq!(first().await.as_deref(), Some("words"));
+}

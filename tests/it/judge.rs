@@ -1,0 +1,192 @@
+//! The implied expectations of every trial, and known failures.
+
+use compat_matrix::cause::of_trial;
+use compat_matrix::evidence::{Evidence, Killed};
+use compat_matrix::expectation::kinds::{ExitCheck, RequestsCheck, TextCheck};
+use compat_matrix::expectation::{Check, IMPLIED, RUN, TRANSCRIPT, UNMATCHED, WORKAROUNDS};
+use compat_matrix::ids::TierId;
+use compat_matrix::outcome::Verdict::{self, Broken as BROKEN, Held as HELD, NotJudged as NOT_JUDGED};
+use compat_matrix::transcript::{Event, Transcript};
+use compat_matrix::wire::Operation;
+use compat_matrix::wire::exchange::Matched;
+use serde_json::json;
+
+use crate::support::evidence::{
+    Builder as _, equals, expectation, judge, known_failure, nothing, pong, refused, stream, test, verdict_of,
+};
+
+#[test]
+fn each_failure_breaks_its_own_implied_expectation() {
+    let unmatched = refused(
+        400,
+        Matched::Unmatched {
+            why: "the script has 1 reply".into(),
+        },
+    );
+    let line = |text: &str| Event::Unparsable(text.into());
+    let mut torn = pong();
+    torn.transcript.events.extend(
+        Transcript::from_jsonl(
+            &json!({ "at_ms": 1, "event": { "type": "stream_event", "event":
+            { "type": "content_block_delta", "index": 0, "delta": {} } } })
+            .to_string(),
+        )
+        .events,
+    );
+    let around = "API error: sending the request again without betas";
+    let rows: [(&str, Evidence, &[&str]); 11] = [
+        ("no failure", pong(), &[]),
+        (
+            "an error at the end",
+            nothing().ended_with_error(Some(500), "API Error: 500"),
+            &[RUN],
+        ),
+        ("no answer", nothing(), &[RUN]),
+        ("a status", pong().exited(1), &[RUN]),
+        ("a timeout", pong().killed(Killed::Deadline), &[RUN]),
+        (
+            "a permanent error",
+            nothing().killed(Killed::PermanentError),
+            &[RUN],
+        ),
+        (
+            "a signal",
+            Evidence {
+                exit: nothing().killed(Killed::Deadline).exit,
+                ..nothing()
+            },
+            &[RUN],
+        ),
+        (
+            "a line that is not JSON",
+            pong().printed_at(0, line("oops")),
+            &[TRANSCRIPT],
+        ),
+        ("a torn stream", torn, &[TRANSCRIPT]),
+        ("a workaround", pong().logged(around), &[WORKAROUNDS]),
+        (
+            "a request without a reply",
+            pong().reached(unmatched.clone()),
+            &[UNMATCHED],
+        ),
+    ];
+    for (what, evidence, broken) in rows {
+        let judgement = judge(
+            &test(Check::Requests(RequestsCheck {
+                operation: Operation::Unknown,
+                count: 0,
+            })),
+            &evidence,
+        );
+        for name in IMPLIED {
+            let expected = if broken.contains(&name) { BROKEN } else { HELD };
+            assert_eq!(
+                verdict_of(name, &judgement),
+                Some(expected),
+                "{what}: `{name}`: {judgement:#?}"
+            );
+        }
+    }
+    let live = judge(&test(Check::Text(TextCheck(equals("pong")))), &pong().live());
+    assert_eq!(verdict_of(UNMATCHED, &live), None);
+}
+
+#[test]
+fn an_interrupted_run_is_not_blamed_for_its_open_stream() {
+    let open = stream(&["a"], 1)
+        .into_iter()
+        .take(3)
+        .fold(nothing(), |evidence, (at_ms, event)| {
+            evidence.printed_at(at_ms, event)
+        });
+    let judged =
+        |evidence: Evidence| verdict_of(TRANSCRIPT, &judge(&test(Check::Exit(ExitCheck(0))), &evidence));
+    assert_eq!(judged(open.clone()), Some(BROKEN));
+    assert_eq!(judged(open.clone().killed(Killed::Deadline)), Some(HELD));
+    assert_eq!(judged(open.ended_with_error(Some(500), "x")), Some(HELD));
+}
+
+#[test]
+fn two_prompts_need_two_answers() {
+    let mut test = test(Check::Text(TextCheck(equals("pong"))));
+    test.prompts.push(test.prompts[0].clone());
+    let judged = |evidence| verdict_of(RUN, &judge(&test, &evidence));
+    assert_eq!(judged(pong()), Some(BROKEN));
+    assert_eq!(judged(pong().ended("pong")), Some(HELD));
+}
+
+#[test]
+fn a_run_that_should_fail_needs_no_answer() {
+    let failed = nothing().ended_with_error(Some(403), "API Error: 403");
+    let judgement = judge(&test(Check::Exit(ExitCheck(1))), &failed);
+    assert_eq!(verdict_of(RUN, &judgement), None);
+    assert_eq!(judgement.mismatches, []);
+}
+
+#[test]
+fn a_known_failure_is_no_mismatch_until_it_holds() {
+    let rows = [
+        ("fails as declared", None, "ping", Verdict::KnownFailure, 0),
+        ("holds now", None, "pong", Verdict::UnexpectedlyHeld, 1),
+        (
+            "fails, declared for this tier",
+            Some(["haiku"]),
+            "ping",
+            Verdict::KnownFailure,
+            0,
+        ),
+        (
+            "fails, declared for another tier",
+            Some(["opus"]),
+            "ping",
+            BROKEN,
+            1,
+        ),
+        (
+            "holds, declared for another tier",
+            Some(["opus"]),
+            "pong",
+            HELD,
+            0,
+        ),
+    ];
+    for (what, tiers, text, verdict, mismatches) in rows {
+        let mut test = test(Check::Text(TextCheck(equals(text))));
+        test.expectations[0].known_failure = Some(known_failure(tiers.as_ref().map(|tiers| &tiers[..])));
+        let judgement = judge(&test, &pong());
+        assert_eq!(verdict_of("check", &judgement), Some(verdict), "{what}");
+        assert_eq!(judgement.mismatches.len(), mismatches, "{what}");
+        if verdict == Verdict::UnexpectedlyHeld {
+            assert_eq!(judgement.mismatches[0].expectation, "known_failures.check");
+            let place = judgement.mismatches[0].place.as_ref().unwrap();
+            assert_eq!(place.line, 9, "the declaration's line, not the expectation's");
+            assert_eq!(of_trial(&pong(), &judgement).rule, "stale_known_failure");
+        }
+    }
+}
+
+#[test]
+fn an_implied_expectation_can_be_a_known_failure() {
+    let mut test = test(Check::Requests(RequestsCheck {
+        operation: Operation::Messages,
+        count: 1,
+    }));
+    test.implied_known_failures = vec![(RUN.into(), known_failure(None))];
+    test.expectations[0].known_failure = Some(known_failure(None));
+    let failed = nothing().ended_with_error(Some(500), "API Error: 500").live();
+    let judgement = judge(&test, &failed);
+    assert_eq!(verdict_of(RUN, &judgement), Some(Verdict::KnownFailure));
+    assert_eq!(verdict_of("check", &judgement), Some(NOT_JUDGED));
+    assert_eq!(judgement.mismatches, []);
+}
+
+#[test]
+fn an_expectation_of_other_tiers_is_not_judged() {
+    let mut test = test(Check::Text(TextCheck(equals("ping"))));
+    test.expectations[0].tiers = Some(vec![TierId::new("opus")]);
+    test.expectations
+        .push(expectation("other", Check::Text(TextCheck(equals("pong")))));
+    let judgement = judge(&test, &pong());
+    assert_eq!(verdict_of("check", &judgement), None);
+    assert_eq!(verdict_of("other", &judgement), Some(HELD));
+}

@@ -1,0 +1,4 @@
+//! The provider simulator.
+
+mod routes;
+mod rules;

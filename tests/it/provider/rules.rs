@@ -1,0 +1,390 @@
+//! The requests that the provider simulator refuses, and those that it must accept.
+
+use compat_matrix::wire::Route;
+use compat_matrix::wire::exchange::Matched;
+use compat_matrix::wire::script::{Reply, ReplyBlock};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::provider_client::*;
+use crate::support::text::assert_has;
+
+use Route::{Anthropic, BedrockConverse, BedrockInvoke, VertexAi};
+
+/// A change to a prompt in the Messages API's form.
+type Change = fn(&mut Value);
+
+/// Sends `body` and returns the broken rule and the message.
+async fn refusal(gateway: &Gateway, route: Route, body: &Value) -> Option<(String, String)> {
+    let key = gateway.trial([text("ok")]);
+    let mut body = body.clone();
+    list(&mut body["messages"][0]["content"]).push(json!({"type": "text", "text": key}));
+    let reply = gateway.send(route, false, &body).await;
+    let status = reply.status();
+    let error: Value = reply.json().await.unwrap();
+    match &gateway.simulator.take(key)[0].matched {
+        Matched::Rejected { rule } => {
+            assert!(status.is_client_error());
+            let message = error["error"]["message"].as_str().or(error["message"].as_str());
+            Some((rule.clone(), message.unwrap().to_owned()))
+        }
+        other => {
+            assert_eq!(
+                (status, other),
+                (StatusCode::OK, &Matched::Script { reply: 1 }),
+                "{error}"
+            );
+            None
+        }
+    }
+}
+
+fn list(value: &mut Value) -> &mut Vec<Value> {
+    value.as_array_mut().unwrap()
+}
+
+/// A prompt with everything that rules check, which breaks none.
+fn sane() -> Value {
+    json!({
+        "max_tokens": 32000,
+        "system": [{"type": "text", "text": "be brief"}],
+        "tools": [{"name": "Bash", "description": "runs", "input_schema": {"type": "object"}}],
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "run it"}]},
+            {"role": "assistant", "content": [
+                {"type": "text", "text": "so be it"},
+                {"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {"command": "x"}},
+            ]},
+            {"role": "user", "content": [
+                {"type": "tool_result", "tool_use_id": "toolu_1", "content": "done"},
+            ]},
+        ],
+    })
+}
+
+fn image(media_type: &str, data: &str) -> Value {
+    json!({"type": "image", "source": {"type": "base64", "media_type": media_type, "data": data}})
+}
+
+const PNG: &str =
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC";
+
+#[tokio::test]
+async fn a_valid_prompt_is_accepted_on_every_route() {
+    let gateway = Gateway::start().await;
+    let mut with_image = sane();
+    with_image["messages"][0]["content"][0] = image("image/png", PNG);
+    for route in Route::ALL {
+        assert_eq!(refusal(&gateway, route, &sane()).await, None, "{route:?}");
+        assert_eq!(refusal(&gateway, route, &with_image).await, None, "{route:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_broken_rule_is_refused_with_the_providers_message() {
+    let cases: &[(&[Route], &str, &str, Change)] = &[
+        (
+            &[Anthropic, BedrockInvoke, VertexAi],
+            "max_tokens_required",
+            "max_tokens: Field required",
+            |body| drop(body.as_object_mut().unwrap().remove("max_tokens")),
+        ),
+        (
+            &Route::ALL,
+            "max_tokens_limit",
+            "max_tokens: 64001 > 64000",
+            |body| body["max_tokens"] = json!(64001),
+        ),
+        (
+            &[Anthropic, BedrockInvoke, VertexAi],
+            "known_fields",
+            "surprise: Extra inputs are not permitted",
+            |body| body["surprise"] = json!(1),
+        ),
+        (
+            &[BedrockInvoke, VertexAi],
+            "known_fields",
+            "cache_control: Extra inputs are not permitted",
+            |body| body["cache_control"] = json!({"type": "ephemeral"}),
+        ),
+        (
+            &[Anthropic, BedrockInvoke, VertexAi],
+            "beta_fields",
+            "context_management: Extra inputs",
+            |body| body["context_management"] = json!({"edits": []}),
+        ),
+        (&[BedrockInvoke], "known_betas", "invalid beta flag", |body| {
+            body["anthropic_beta"] = json!(["prompt-caching-scope-2026-01-05"])
+        }),
+        (
+            &[VertexAi],
+            "known_betas",
+            "Unexpected value(s) `advanced-tool-use-2025-11-20` for the `anthropic-beta` header",
+            |body| body["anthropic_beta"] = json!(["advanced-tool-use-2025-11-20"]),
+        ),
+        (
+            &Route::ALL,
+            "thinking_type",
+            "adaptive thinking is not supported on this model",
+            |body| body["thinking"] = json!({"type": "adaptive"}),
+        ),
+        (
+            &Route::ALL,
+            "thinking_budget",
+            "`max_tokens` must be greater than `thinking.budget_tokens`",
+            |body| body["thinking"] = json!({"type": "enabled", "budget_tokens": 32000}),
+        ),
+        (
+            &Route::ALL,
+            "thinking_budget",
+            "greater than or equal to 1024",
+            |body| body["thinking"] = json!({"type": "enabled", "budget_tokens": 1000}),
+        ),
+        (
+            &[Anthropic, BedrockInvoke, VertexAi],
+            "thinking_temperature",
+            "`temperature` may only be set to 1",
+            |body| {
+                body["thinking"] = json!({"type": "enabled", "budget_tokens": 2000});
+                body["temperature"] = json!(0.5);
+            },
+        ),
+        (
+            &Route::ALL,
+            "thinking_signature",
+            "messages.1.content.0: Invalid `signature` in `thinking` block",
+            |body| {
+                body["messages"][1]["content"][0] =
+                    json!({"type": "thinking", "thinking": "hm", "signature": "AAAA"})
+            },
+        ),
+        (
+            &[Anthropic, BedrockInvoke, VertexAi],
+            "tool_results_missing",
+            "`tool_use` ids were found without `tool_result` blocks immediately after: toolu_1",
+            |body| body["messages"][2]["content"] = json!([{"type": "text", "text": "well?"}]),
+        ),
+        (
+            &[BedrockConverse],
+            "tool_results_missing",
+            "Expected toolResult blocks at messages.2.content for the following Ids: toolu_1",
+            |body| body["messages"][2]["content"] = json!([{"type": "text", "text": "well?"}]),
+        ),
+        (
+            &[Anthropic, BedrockInvoke, VertexAi],
+            "tool_results_surplus",
+            "unexpected `tool_use_id` found in `tool_result` blocks: toolu_1",
+            |body| drop(list(&mut body["messages"][1]["content"]).pop()),
+        ),
+        (
+            &[BedrockConverse],
+            "tool_results_surplus",
+            "exceeds the number of toolUse blocks",
+            |body| drop(list(&mut body["messages"][1]["content"]).pop()),
+        ),
+        (&Route::ALL, "tool_ids", "`tool_use` ids must be unique", |body| {
+            let call = body["messages"][1]["content"][1].clone();
+            list(&mut body["messages"][1]["content"]).push(call);
+        }),
+        (
+            &[Anthropic, BedrockInvoke, VertexAi],
+            "tool_names",
+            "Tool names must be unique",
+            |body| {
+                let tool = body["tools"][0].clone();
+                list(&mut body["tools"]).push(tool);
+            },
+        ),
+        (
+            &[BedrockInvoke],
+            "server_tools",
+            "Input tag 'tool_search_tool_regex_20251119'",
+            |body| {
+                let tool =
+                    json!({"type": "tool_search_tool_regex_20251119", "name": "tool_search_tool_regex"});
+                list(&mut body["tools"]).push(tool);
+            },
+        ),
+        (
+            &[BedrockInvoke, VertexAi],
+            "server_tools",
+            "Input tag 'web_fetch_20250910'",
+            |body| list(&mut body["tools"]).push(json!({"type": "web_fetch_20250910", "name": "web_fetch"})),
+        ),
+        (
+            &[Anthropic, BedrockInvoke, VertexAi],
+            "tool_choice",
+            "may only be specified while providing tools",
+            |body| {
+                body["tools"] = json!([]);
+                body["tool_choice"] = json!({"type": "any"});
+            },
+        ),
+        (
+            &[BedrockConverse],
+            "tool_config",
+            "The toolConfig field must be defined",
+            |body| drop(body.as_object_mut().unwrap().remove("tools")),
+        ),
+        (
+            &[Anthropic, BedrockInvoke, VertexAi],
+            "empty_text",
+            "messages: text content blocks must be non-empty",
+            |body| body["messages"][0]["content"][0]["text"] = json!(""),
+        ),
+        (
+            &[Anthropic, BedrockInvoke, VertexAi],
+            "empty_text",
+            "messages: text content blocks must contain non-whitespace text",
+            |body| body["messages"][0]["content"][0]["text"] = json!(" \n"),
+        ),
+        (
+            &[BedrockConverse],
+            "empty_text",
+            "The text field in the ContentBlock object at messages.0.content.0 is blank",
+            |body| body["messages"][0]["content"][0]["text"] = json!(""),
+        ),
+        (
+            &[Anthropic, BedrockInvoke, VertexAi],
+            "empty_content",
+            "all messages must have non-empty content",
+            |body| body["messages"][2]["content"] = json!([]),
+        ),
+        (
+            &[BedrockInvoke, VertexAi],
+            "roles",
+            "Unexpected role \"system\"",
+            |body| {
+                list(&mut body["messages"])
+                    .push(json!({"role": "system", "content": [{"type": "text", "text": "x"}]}))
+            },
+        ),
+        (&Route::ALL, "image", "Could not process image", |body| {
+            body["messages"][0]["content"][0] = image("image/png", "bm90IGFuIGltYWdl")
+        }),
+        (
+            &[Anthropic, BedrockInvoke, VertexAi],
+            "image",
+            "specified using the image/jpeg media type, but the image appears to be a image/png image",
+            |body| body["messages"][0]["content"][0] = image("image/jpeg", PNG),
+        ),
+        (
+            &[Anthropic, BedrockInvoke, VertexAi],
+            "cache_breakpoints",
+            "A maximum of 4 blocks with cache_control may be provided. Found 5.",
+            |body| {
+                let block = json!({"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}});
+                body["system"] = json!([block, block, block, block, block]);
+            },
+        ),
+        (
+            &[Anthropic, BedrockInvoke, VertexAi],
+            "cache_ttl",
+            "ttl: Input should be '5m' or '1h'",
+            |body| body["system"][0]["cache_control"] = json!({"type": "ephemeral", "ttl": "2h"}),
+        ),
+        (
+            &[Anthropic, BedrockInvoke, VertexAi],
+            "cache_ttl_order",
+            "a ttl='1h' cache_control block must not come after a ttl='5m'",
+            |body| {
+                body["system"][0]["cache_control"] = json!({"type": "ephemeral"});
+                body["messages"][0]["content"][0]["cache_control"] =
+                    json!({"type": "ephemeral", "ttl": "1h"});
+            },
+        ),
+    ];
+    let gateway = Gateway::start().await;
+    for (routes, rule, words, change) in cases {
+        for route in *routes {
+            let mut body = sane();
+            change(&mut body);
+            let found = refusal(&gateway, *route, &body).await;
+            let (found_rule, message) = found.unwrap_or_else(|| panic!("{rule} on {route:?}: accepted"));
+            assert_eq!(found_rule, *rule, "{route:?}: {message}");
+            assert!(message.contains(words), "{route:?}: {message}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_version_is_required_if_the_provider_has_one() {
+    let gateway = Gateway::start().await;
+    let mut body = sane();
+    list(&mut body["messages"][0]["content"]).truncate(1);
+    for route in [Anthropic, BedrockInvoke, VertexAi] {
+        let mut request = gateway.ask(route, false, &body).build().unwrap();
+        request.headers_mut().remove("anthropic-version");
+        let sent = request.body().unwrap().as_bytes().unwrap().to_vec();
+        let mut sent: Value = serde_json::from_slice(&sent).unwrap();
+        sent.as_object_mut().unwrap().remove("anthropic_version");
+        request.headers_mut().remove("content-length");
+        *request.body_mut() = Some(sent.to_string().into());
+        let reply = gateway.client.execute(request).await.unwrap();
+        assert_eq!(reply.status(), StatusCode::BAD_REQUEST);
+        let message = reply.text().await.unwrap();
+        assert_has(&message, "version: ");
+    }
+}
+
+#[tokio::test]
+async fn returned_thinking_must_be_unchanged() {
+    let gateway = Gateway::start().await;
+    for route in Route::ALL {
+        let thinking = ReplyBlock::Thinking("hm".to_owned());
+        let answer = ReplyBlock::Text("ok".to_owned());
+        let key = gateway.trial([Reply::Message(message(vec![thinking, answer]))]);
+        let mut body = prompt(key);
+        body["max_tokens"] = json!(4000);
+        body["thinking"] = json!({"type": "enabled", "budget_tokens": 2000});
+        gateway.send(route, false, &body).await;
+        let content = gateway.simulator.take(key).remove(0).reply.message.unwrap()["content"].take();
+        let messages = body["messages"].as_array_mut().unwrap();
+        messages.push(json!({"role": "assistant", "content": content}));
+        messages.push(json!({"role": "user", "content": [{"type": "text", "text": "more"}]}));
+        assert_eq!(refusal(&gateway, route, &body).await, None);
+        body["messages"][1]["content"][0]["thinking"] = json!("hmm");
+        let (rule, _) = refusal(&gateway, route, &body).await.unwrap();
+        assert_eq!(rule, "thinking_signature");
+    }
+}
+
+#[tokio::test]
+async fn thinking_lost_in_a_tool_loop_is_refused() {
+    let gateway = Gateway::start().await;
+    for route in Route::ALL {
+        let call = ReplyBlock::ToolUse {
+            name: "Bash".to_owned(),
+            input: json!({}),
+        };
+        let thinking = ReplyBlock::Thinking("hm".to_owned());
+        let key = gateway.trial([Reply::Message(message(vec![thinking, call])), text("ok")]);
+        let mut body = prompt(key);
+        body["max_tokens"] = json!(4000);
+        body["tools"] = sane()["tools"].clone();
+        body["thinking"] = json!({"type": "enabled", "budget_tokens": 2000});
+        let first: Value = gateway.send(route, false, &body).await.json().await.unwrap();
+        let id = match route {
+            BedrockConverse => &first["output"]["message"]["content"][1]["toolUse"]["toolUseId"],
+            _ => &first["content"][1]["id"],
+        };
+        let messages = body["messages"].as_array_mut().unwrap();
+        messages.push(json!({"role": "assistant", "content": [{"type": "tool_use", "id": id, "name": "Bash", "input": {}}]}));
+        messages.push(
+            json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": id, "content": "x"}]}),
+        );
+        let reply = gateway.send(route, false, &body).await;
+        assert_eq!(reply.status(), StatusCode::BAD_REQUEST);
+        let refusal = reply.text().await.unwrap();
+        assert_has(
+            &refusal,
+            "Expected `thinking` or `redacted_thinking`, but found `tool_use`",
+        );
+        body["thinking"] = json!({"type": "disabled"});
+        assert_eq!(
+            gateway.send(route, false, &body).await.status(),
+            StatusCode::OK,
+            "without thinking no block is required"
+        );
+    }
+}

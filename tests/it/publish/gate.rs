@@ -1,0 +1,279 @@
+//! The results that `compat publish` refuses, and its messages.
+
+use compat_matrix::files::Project;
+use compat_matrix::matrix::ManifestView;
+use compat_matrix::matrix::builder::Stamp;
+use compat_matrix::publish::gate::{self, GateDecision, GateRules};
+use compat_matrix::results::Results;
+use serde_json::{Value, json};
+
+use crate::support::MATRIX;
+use crate::support::files::files_below;
+use crate::support::hub::{Hub, MATRIX_PATH};
+use crate::support::machine::{Machine, fail, results};
+use crate::support::ran::Ran;
+use crate::support::root;
+use crate::support::text::{assert_has, assert_lacks};
+
+type Change = fn(&mut Value);
+
+/// Publishes the results after `change`; returns the exit status and the log.
+async fn publish(hub: &Hub, arguments: &[&str], change: impl FnOnce(&mut Value)) -> (Option<i32>, String) {
+    let machine = Machine::new();
+    machine.results(change);
+    let ran = machine.publishes(hub, arguments).await;
+    (ran.status, ran.err)
+}
+
+/// The gate's decision about the results after `change`.
+fn decided(change: impl FnOnce(&mut Value)) -> GateDecision {
+    let results = Results::parse(&results(change)).unwrap();
+    let project = Project::open(root()).unwrap();
+    let stamp = Stamp::new(&results, Some("v1.83.0-stable".into()), None, None).unwrap();
+    let rules = GateRules {
+        stamp: &stamp,
+        trials: project.trials().len(),
+        allow_inconclusive: false,
+    };
+    gate::decide(&ManifestView::from(&project.manifest), &results, rules).unwrap()
+}
+
+/// The refusals of the results after `change`.
+fn refusals(change: impl FnOnce(&mut Value)) -> Vec<String> {
+    decided(change).refusals.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn an_incomplete_or_simulated_run_is_refused() {
+    let cases: [(&str, Change); 7] = [
+        ("a provider simulator stood behind the gateway", |results| {
+            results["run"]["behind"] = "simulated".into();
+        }),
+        ("the run selected 89 of the project's 90 trials", |results| {
+            results["results"].as_array_mut().unwrap().pop();
+            results["run"]["selected"] = 89.into();
+        }),
+        ("the run selected 89 of the project's 90 trials", |results| {
+            // The results claim that the project has no more trials.
+            results["results"].as_array_mut().unwrap().pop();
+            results["run"]["selected"] = 89.into();
+            results["run"]["trials"] = 89.into();
+        }),
+        ("the run is incomplete: 89 of 90 trials finished", |results| {
+            results["results"].as_array_mut().unwrap().pop();
+            results["run"]["complete"] = false.into();
+        }),
+        (
+            "the session could not start: the gateway did not answer",
+            |results| {
+                fail(results, 0, "harness");
+                results["results"][0]["mismatches"] = json!([{
+                    "expectation": "session", "summary": "the session could not be started", "expected": "a gateway",
+                    "actual": "the gateway did not answer",
+                }]);
+            },
+        ),
+        (
+            "the matrix would name LiteLLM v1.83.0-stable, but 1.82.9 ran",
+            |results| {
+                results["run"]["gateway"]["version"] = "1.82.9".into();
+            },
+        ),
+        ("no cell passed or failed", |results| {
+            for entry in results["results"].as_array_mut().unwrap() {
+                entry["result"] = json!({ "status": "not_applicable", "reason": "r" });
+            }
+        }),
+    ];
+    assert_eq!(refusals(|_| ()), Vec::<String>::new());
+    for (why, change) in cases {
+        let refusals = refusals(change);
+        assert!(
+            refusals.iter().any(|refusal| refusal.starts_with(why)),
+            "no `{why}` in {refusals:?}"
+        );
+    }
+}
+
+#[test]
+fn red_cells_of_other_causes_are_refused() {
+    for cause in ["account", "auth", "config", "rate_limit", "upstream", "harness"] {
+        let refusals = refusals(|results| fail(results, 0, cause));
+        let why = format!(
+            "1 trial failed for reasons other than the gateway: {cause} (1): basic_messaging_non_streaming::anthropic::haiku"
+        );
+        assert!(
+            refusals.iter().any(|refusal| refusal.starts_with(&why)),
+            "no `{why}` in {refusals:?}"
+        );
+    }
+    for cause in ["gateway", "assertion", "cli"] {
+        let decision = decided(|results| fail(results, 0, cause));
+        assert_eq!(decision.refusals, [], "{cause}");
+        assert_eq!(decision.candidate.matrix.failures().len(), 1, "{cause}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_lists_all_reasons_and_publishes_nothing() {
+    let hub = Hub::start().await;
+    let (status, log) = publish(&hub, &[], |results| {
+        fail(results, 0, "account");
+        fail(results, 3, "rate_limit");
+        results["run"]["behind"] = "simulated".into();
+    })
+    .await;
+    assert_eq!(status, Some(4), "{log}");
+    for why in [
+        "validate: refused: a provider simulator stood behind the gateway",
+        "validate: refused: 2 trials failed for reasons other than the gateway: account (1): ",
+        "; rate_limit (1): ",
+        "or publish them as not tested with `--allow-inconclusive`",
+        "done: not published: the published matrix stays",
+    ] {
+        assert_has(&log, why);
+    }
+    assert_eq!(hub.commits("main"), 1);
+    assert_eq!(hub.state().calls, Vec::<String>::new(), "no request was sent");
+}
+
+#[tokio::test]
+async fn inconclusive_trials_can_be_published_as_not_tested() {
+    let hub = Hub::start().await;
+    let (status, log) = publish(&hub, &["--allow-inconclusive"], |results| {
+        // In the first cell one tier cannot be judged; in the second one cannot, and one failure is the gateway's.
+        fail(results, 0, "rate_limit");
+        fail(results, 3, "rate_limit");
+        fail(results, 4, "gateway");
+    })
+    .await;
+
+    assert_eq!(status, Some(0), "{log}");
+    assert_has(&log, "2 trials could not be judged and count as not tested");
+    let matrix: Value = serde_json::from_str(&hub.file("main", MATRIX_PATH)).unwrap();
+    let cell = |provider: &str| &matrix["features"][0]["providers"][provider];
+    assert_eq!(cell("anthropic"), &json!({ "status": "not_tested" }));
+    let red = matrix.to_string();
+    assert_has(&red, "cause: gateway");
+    assert_lacks(&red, "rate_limit");
+
+    let (status, log) = publish(&hub, &["--allow-inconclusive"], |results| {
+        for index in 0..90 {
+            fail(results, index, "account");
+        }
+    })
+    .await;
+    assert_eq!(status, Some(4), "{log}");
+    assert_has(&log, "no cell passed or failed");
+}
+
+#[tokio::test]
+async fn a_newer_matrix_or_another_schema_is_not_replaced() {
+    let sample = MATRIX;
+    for (text, why) in [
+        (
+            sample.replace("\"schema_version\": \"1\"", "\"schema_version\": \"2\""),
+            "has `schema_version` \"2\"",
+        ),
+        (
+            sample.replace("2026-11-21T09:00:00Z", "2026-11-21T09:00:01Z"),
+            "run again instead of publishing old results",
+        ),
+    ] {
+        let hub = Hub::start().await;
+        hub.put("main", MATRIX_PATH, &text);
+        let before = hub.head("main");
+        let (status, log) = publish(&hub, &[], |_| ()).await;
+        assert_eq!(status, Some(4), "{log}");
+        assert_has(&log, why);
+        assert_eq!(hub.head("main"), before);
+    }
+    let hub = Hub::start().await;
+    hub.put("main", MATRIX_PATH, "{ by hand, and broken");
+    let (status, log) = publish(&hub, &[], |_| ()).await;
+    assert_eq!(status, Some(0), "{log}");
+    assert_has(&log, "is no matrix");
+}
+
+#[tokio::test]
+async fn a_pair_without_a_cell_is_published_as_not_tested() {
+    let (hub, mut machine) = (Hub::start().await, Machine::new());
+    let root = root();
+    // A row without a `_shared.yaml`: only providers with a file of their own are tested.
+    let shared = "vision/_shared.yaml";
+    for path in files_below(&root.join("cells")) {
+        let name = path.strip_prefix(root).unwrap();
+        let copy = machine.path("project").join(name);
+        std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        match path.ends_with(shared) {
+            true => {
+                for provider in ["anthropic", "bedrock_invoke", "bedrock_converse"] {
+                    std::fs::copy(&path, copy.with_file_name(format!("{provider}.yaml"))).unwrap();
+                }
+            }
+            false => {
+                std::fs::copy(&path, copy).unwrap();
+            }
+        }
+    }
+    std::fs::copy(root.join("manifest.yaml"), machine.path("project/manifest.yaml")).unwrap();
+    machine.results(|results| {
+        let is_there = |entry: &Value| {
+            !entry["nodeid"]
+                .as_str()
+                .unwrap()
+                .starts_with("vision::vertex_ai::")
+        };
+        results["results"].as_array_mut().unwrap().retain(is_there);
+        results["run"]["selected"] = 87.into();
+        results["run"]["trials"] = 87.into();
+    });
+
+    // For the whole project this run is incomplete.
+    let ran = machine.publishes(&hub, &[]).await;
+    ran.exits(4);
+
+    machine.project = machine.path("project");
+    let ran = machine.publishes(&hub, &[]).await;
+    ran.exits(0);
+    let matrix: Value = serde_json::from_str(&hub.file("main", MATRIX_PATH)).unwrap();
+    let vision = matrix["features"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|feature| feature["id"] == "vision")
+        .unwrap();
+    assert_eq!(
+        vision["providers"]["vertex_ai"],
+        json!({ "status": "not_tested" })
+    );
+}
+
+#[tokio::test]
+async fn results_of_another_schema_are_refused() {
+    let hub = Hub::start().await;
+    let (status, log) = publish(&hub, &[], |results| results["schema_version"] = "2".into()).await;
+    assert_eq!(status, Some(1), "{log}");
+    assert_has(&log, "error: results: ");
+    assert_has(&log, "schema_version");
+    assert_eq!(hub.commits("main"), 1);
+}
+
+#[tokio::test]
+async fn a_token_is_sent_only_over_tls() {
+    let (hub, machine) = (Hub::start().await, Machine::new());
+    let mut command = machine.publish_to(&hub, "http://docs.example/o/r.git");
+    let ran = Ran::of(command.args(["--results", "x"])).await;
+    ran.exits(1);
+    ran.err_has("anybody could read the token");
+}
+
+#[tokio::test]
+async fn an_address_with_a_token_is_refused_and_not_shown() {
+    let (hub, machine) = (Hub::start().await, Machine::new());
+    let mut command = machine.publish_to(&hub, "https://x:ghs_canary@h/o/r.git");
+    let ran = Ran::of(command.args(["--results", "x"])).await;
+    ran.exits(1);
+    ran.err_has("must not hold credentials");
+    ran.err_lacks("canary");
+}

@@ -1,0 +1,68 @@
+//! Projects in temporary folders, and their diagnostics.
+
+use std::fs;
+
+use compat_matrix::document::Diagnostic;
+use compat_matrix::files::Project;
+
+use super::files::{Folder, copy_folder};
+use super::root;
+
+/// A project of the features `first` and `second`, the providers `here` and `there`, and the tiers `one` and `two`. Each
+/// feature has a folder and no cell.
+pub fn two_features() -> Folder {
+    let folder = Folder::with(&[
+        (
+            "manifest.yaml",
+            "schema_version: \"1\"\nproviders: [here, there]\nfeatures:\n  - { id: first, name: First }\n  - { id: second, name: Second }\n\
+             tiers:\n  - { id: one, name: One, model: model-one }\n  - { id: two, name: Two, model: model-two }\n\
+             aliases:\n  here: \"{model}-here\"\n  there: \"{model}-there\"\n",
+        ),
+        (
+            "proxy_config.yaml",
+            "model_list:\n  - model_name: model-one-here\n  - model_name: model-two-here\n",
+        ),
+    ]);
+    for feature in ["first", "second"] {
+        fs::create_dir_all(folder.path("cells").join(feature)).unwrap();
+    }
+    folder
+}
+
+/// A copy of this project's manifest and cells, with a configuration that has the manifest's aliases.
+pub fn copy_of_this_project() -> Folder {
+    let mut proxy_config = String::from("model_list:\n");
+    for ending in ["", "-bedrock-invoke", "-bedrock-converse", "-vertex-ai"] {
+        for model in ["claude-haiku-4-5", "claude-sonnet-4-6", "claude-opus-4-7"] {
+            proxy_config.push_str(&format!("  - model_name: {model}{ending}\n"));
+        }
+    }
+    let folder = Folder::with(&[("proxy_config.yaml", &proxy_config)]);
+    copy_folder(&root().join("cells"), &folder.path("cells"));
+    fs::copy(root().join("manifest.yaml"), folder.path("manifest.yaml")).unwrap();
+    folder
+}
+
+pub fn open(folder: &Folder) -> Project {
+    Project::open(folder.root()).expect("a valid manifest")
+}
+
+/// A line for each diagnostic: `file:line message | hint`.
+pub fn summary(diagnostics: &[Diagnostic]) -> String {
+    let line = |diagnostic: &Diagnostic| {
+        let hint = diagnostic.hint.as_deref().unwrap_or_default();
+        format!(
+            "{}:{} {} | {hint}\n",
+            diagnostic.place.file.display(),
+            diagnostic.place.line,
+            diagnostic.message
+        )
+    };
+    diagnostics.iter().map(line).collect()
+}
+
+/// Fails unless the summary of `diagnostics` contains `text`.
+#[track_caller]
+pub fn has(diagnostics: &[Diagnostic], text: &str) {
+    super::text::assert_has(&summary(diagnostics), text);
+}

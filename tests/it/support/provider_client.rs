@@ -1,0 +1,273 @@
+//! A client that calls the provider simulator as a gateway does.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use compat_matrix::ids::TrialKey;
+use compat_matrix::provider::{Simulator, SimulatorOptions};
+use compat_matrix::wire::script::{Pace, Reply, ReplyBlock, ReplyMessage, Script};
+use compat_matrix::wire::{Route, event_stream, sse};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use reqwest::{Client, RequestBuilder, Response};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+pub const MODEL: &str = "claude-haiku-4-5";
+pub const BEDROCK_MODEL: &str = "us.anthropic.claude-haiku-4-5-20251001-v1%3A0";
+
+pub fn new_key() -> TrialKey {
+    TrialKey(Uuid::new_v4())
+}
+
+pub fn message(content: Vec<ReplyBlock>) -> ReplyMessage {
+    ReplyMessage {
+        content,
+        stop_reason: None,
+        usage: None,
+        pace: Pace::default(),
+    }
+}
+
+pub fn text(text: &str) -> Reply {
+    Reply::Message(message(vec![ReplyBlock::Text(text.to_owned())]))
+}
+
+pub fn script(replies: impl Into<Vec<Reply>>) -> Script {
+    Script {
+        replies: replies.into(),
+    }
+}
+
+/// A client that behaves like a gateway.
+pub struct Gateway {
+    pub simulator: Simulator,
+    pub client: Client,
+    pub access_token: String,
+}
+
+impl Gateway {
+    pub async fn start() -> Self {
+        Self::on(Simulator::start(SimulatorOptions::default()).await.unwrap()).await
+    }
+
+    pub async fn on(simulator: Simulator) -> Self {
+        let client = Client::new();
+        let reply = exchange_token(&client, &simulator, 0).await;
+        let body: Value = reply.json().await.unwrap();
+        Self {
+            access_token: body["access_token"].as_str().unwrap().to_owned(),
+            simulator,
+            client,
+        }
+    }
+
+    /// Registers a new trial with these replies.
+    pub fn trial(&self, replies: impl Into<Vec<Reply>>) -> TrialKey {
+        let key = new_key();
+        self.simulator.register(key, script(replies));
+        key
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> RequestBuilder {
+        let url = format!("{}{path}", self.simulator.base_url());
+        self.client.post(url).json(body)
+    }
+
+    pub fn signed(&self, path: &str, body: &Value) -> RequestBuilder {
+        let credentials = self.simulator.credentials();
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential={}/20261121/{}/bedrock/aws4_request, SignedHeaders=content-type;host;x-amz-date, Signature={}",
+            credentials.aws_access_key_id,
+            credentials.aws_region,
+            "0a".repeat(32),
+        );
+        self.post(path, body)
+            .header("authorization", authorization)
+            .header("x-amz-date", "20261121T120000Z")
+    }
+
+    pub fn vertex(&self, path: &str, body: &Value) -> RequestBuilder {
+        let credentials = self.simulator.credentials();
+        let path = format!(
+            "/v1/projects/{}/locations/{}/publishers/anthropic/models/{path}",
+            credentials.vertex_project, credentials.vertex_location
+        );
+        self.post(&path, body).bearer_auth(&self.access_token)
+    }
+
+    /// A Messages request in the form of `route`, made from `body` in the form of the Messages API.
+    pub fn ask(&self, route: Route, stream: bool, body: &Value) -> RequestBuilder {
+        let mut body = body.clone();
+        match route {
+            Route::Anthropic => {
+                body["model"] = json!(MODEL);
+                body["stream"] = json!(stream);
+                self.post("/v1/messages", &body)
+                    .header("x-api-key", &self.simulator.credentials().anthropic_api_key)
+                    .header("anthropic-version", "2023-06-01")
+            }
+            Route::BedrockInvoke => {
+                body["anthropic_version"] = json!("bedrock-2023-05-31");
+                let verb = if stream {
+                    "invoke-with-response-stream"
+                } else {
+                    "invoke"
+                };
+                self.signed(&format!("/model/{BEDROCK_MODEL}/{verb}"), &body)
+            }
+            Route::BedrockConverse => {
+                let verb = if stream { "converse-stream" } else { "converse" };
+                self.signed(&format!("/model/{BEDROCK_MODEL}/{verb}"), &to_converse(&body))
+            }
+            Route::VertexAi => {
+                body["anthropic_version"] = json!("vertex-2023-10-16");
+                let verb = if stream {
+                    "streamRawPredict?alt=sse"
+                } else {
+                    "rawPredict"
+                };
+                self.vertex(&format!("{MODEL}@20251001:{verb}"), &body)
+            }
+        }
+    }
+
+    pub async fn send(&self, route: Route, stream: bool, body: &Value) -> Response {
+        self.ask(route, stream, body).send().await.unwrap()
+    }
+}
+
+pub async fn exchange_token(client: &Client, simulator: &Simulator, age: i64) -> Response {
+    let account: Value = serde_json::from_str(&simulator.credentials().vertex_service_account).unwrap();
+    let now = chrono::Utc::now().timestamp() - age;
+    let claims = json!({
+        "iss": account["client_email"],
+        "aud": account["token_uri"],
+        "iat": now,
+        "exp": now + 3600,
+        "scope": "https://www.googleapis.com/auth/cloud-platform",
+    });
+    let key = EncodingKey::from_rsa_pem(account["private_key"].as_str().unwrap().as_bytes()).unwrap();
+    let assertion = encode(&Header::new(Algorithm::RS256), &claims, &key).unwrap();
+    client
+        .post(account["token_uri"].as_str().unwrap())
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!(
+            "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion={assertion}"
+        ))
+        .send()
+        .await
+        .unwrap()
+}
+
+/// A prompt with a trial's key in its text.
+pub fn prompt(key: TrialKey) -> Value {
+    json!({
+        "max_tokens": 1000,
+        "messages": [{"role": "user", "content": [{"type": "text", "text": format!("in /tmp/{key}: hello")}]}],
+    })
+}
+
+pub fn to_converse(body: &Value) -> Value {
+    let block = |block: &Value| match block["type"].as_str().unwrap() {
+        "text" => json!({"text": block["text"]}),
+        "tool_use" => {
+            json!({"toolUse": {"toolUseId": block["id"], "name": block["name"], "input": block["input"]}})
+        }
+        "thinking" => {
+            json!({"reasoningContent": {"reasoningText": {"text": block["thinking"], "signature": block["signature"]}}})
+        }
+        "tool_result" => {
+            json!({"toolResult": {"toolUseId": block["tool_use_id"], "content": [{"text": block["content"]}]}})
+        }
+        "image" => json!({"image": {"format": "png", "source": {"bytes": block["source"]["data"]}}}),
+        other => panic!("{other}"),
+    };
+    let messages: Vec<Value> = body["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| {
+            let content: Vec<Value> = message["content"].as_array().unwrap().iter().map(block).collect();
+            json!({"role": message["role"], "content": content})
+        })
+        .collect();
+    let mut converse = json!({"messages": messages, "inferenceConfig": {"maxTokens": body["max_tokens"]}});
+    for block in body["system"].as_array().into_iter().flatten() {
+        let system = &mut converse["system"];
+        if !system.is_array() {
+            *system = json!([]);
+        }
+        let system = system.as_array_mut().unwrap();
+        system.push(json!({"text": block["text"]}));
+        if block["cache_control"].is_object() {
+            system.push(json!({"cachePoint": {"type": "default"}}));
+        }
+    }
+    if let Some(tools) = body["tools"].as_array() {
+        converse["toolConfig"]["tools"] = tools
+            .iter()
+            .map(|tool| json!({"toolSpec": {"name": tool["name"], "inputSchema": {"json": tool["input_schema"]}}}))
+            .collect();
+    }
+    if body["thinking"].is_object() {
+        converse["additionalModelRequestFields"]["thinking"] = body["thinking"].clone();
+    }
+    converse
+}
+
+/// The events of a streamed reply, decoded as a client does.
+pub async fn read_stream(route: Route, reply: Response) -> Vec<Value> {
+    let content_type = reply.headers()["content-type"].to_str().unwrap().to_owned();
+    let bytes = reply.bytes().await.unwrap();
+    match route {
+        Route::Anthropic | Route::VertexAi => {
+            assert!(content_type.starts_with("text/event-stream"));
+            sse::decode(std::str::from_utf8(&bytes).unwrap())
+                .into_iter()
+                .map(|(name, data)| {
+                    let data: Value = serde_json::from_str(&data).unwrap();
+                    assert_eq!(data["type"], name);
+                    data
+                })
+                .collect()
+        }
+        Route::BedrockInvoke => {
+            assert_eq!(content_type, event_stream::CONTENT_TYPE);
+            event_stream::decode(&bytes)
+                .unwrap()
+                .into_iter()
+                .map(|(name, payload)| {
+                    assert_eq!(name, "chunk");
+                    let bytes = STANDARD.decode(payload["bytes"].as_str().unwrap()).unwrap();
+                    serde_json::from_slice(&bytes).unwrap()
+                })
+                .collect()
+        }
+        Route::BedrockConverse => {
+            assert_eq!(content_type, event_stream::CONTENT_TYPE);
+            event_stream::decode(&bytes)
+                .unwrap()
+                .into_iter()
+                .map(|(name, payload)| json!({name: payload}))
+                .collect()
+        }
+    }
+}
+
+pub fn streamed_text(events: &[Value]) -> String {
+    events
+        .iter()
+        .filter_map(|event| {
+            event["delta"]["text"]
+                .as_str()
+                .or(event["contentBlockDelta"]["delta"]["text"].as_str())
+        })
+        .collect()
+}
+
+pub fn whole_text(route: Route, body: &Value) -> &str {
+    let content = match route {
+        Route::BedrockConverse => &body["output"]["message"]["content"],
+        _ => &body["content"],
+    };
+    content[0]["text"].as_str().unwrap()
+}

@@ -1,0 +1,179 @@
+//! An invented run with every kind of result.
+
+use chrono::{DateTime, Utc};
+use compat_matrix::document::Place;
+use compat_matrix::evidence::Behind;
+use compat_matrix::ids::{FeatureId, ProviderId, TierId};
+use compat_matrix::matrix::ManifestView;
+use compat_matrix::outcome::{
+    Attempt, Cause, CheckResult, EvidenceLine, Failure, Mismatch, Outcome, Retry, Verdict,
+};
+use compat_matrix::results::{GatewayRecord, Results, RunRecord, TrialRecord};
+use compat_matrix::wire::Usage;
+
+/// A point in time.
+pub fn time(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+/// The features, providers and tiers of the project.
+pub fn manifest() -> ManifestView {
+    let features = [
+        ("basic_messaging_non_streaming", "Basic messaging (non-streaming)"),
+        ("basic_messaging_streaming", "Basic messaging (streaming)"),
+        ("tool_use", "Tool use"),
+        ("prompt_caching_5m", "Prompt caching (5m TTL)"),
+        ("vision", "Vision"),
+        ("extended_thinking", "Extended thinking"),
+    ];
+    let providers = [
+        "anthropic",
+        "bedrock_invoke",
+        "bedrock_converse",
+        "vertex_ai",
+        "azure",
+    ];
+    ManifestView {
+        features: features
+            .map(|(id, name)| (FeatureId::new(id), name.to_owned()))
+            .to_vec(),
+        providers: providers.map(ProviderId::new).to_vec(),
+        tiers: ["haiku", "sonnet", "opus"].map(TierId::new).to_vec(),
+    }
+}
+
+/// A run of `selected` of 90 trials.
+pub fn run(selected: usize) -> RunRecord {
+    RunRecord {
+        behind: Behind::Simulated,
+        gateway: GatewayRecord {
+            kind: "litellm".into(),
+            version: Some("1.106.0".into()),
+        },
+        claude_code_version: Some("2.1.326".into()),
+        started_at: time("2026-11-21T08:58:00.5Z"),
+        written_at: time("2026-11-21T09:00:00.25Z"),
+        trials: 90,
+        selected,
+        complete: true,
+        unfinished: Vec::new(),
+    }
+}
+
+/// A finished trial named `feature::provider::tier`.
+pub fn trial(name: &str, outcome: Outcome) -> TrialRecord {
+    let started_at = time("2026-11-21T08:59:00Z");
+    let mut trial = TrialRecord::new(&name.parse().unwrap(), "claude-haiku-4-5", &outcome, started_at);
+    let failure = match outcome {
+        Outcome::NotApplicable(_) => None,
+        Outcome::Pass => Some(None),
+        Outcome::Fail(failure) => Some(Some(failure)),
+    };
+    if let Some(failure) = failure {
+        let attempt = Attempt {
+            duration_ms: 900,
+            failure,
+            retries: vec![Retry {
+                status: 529,
+                error: "overloaded_error".into(),
+            }],
+        };
+        trial.add(attempt, Usage::default(), 0.0);
+    }
+    TrialRecord {
+        expectations: vec![
+            CheckResult {
+                name: "image".into(),
+                verdict: Verdict::Broken,
+                clause: Some("llm-gateway-protocol#request-body".into()),
+                reason: None,
+                link: None,
+            },
+            CheckResult {
+                name: "colour".into(),
+                verdict: Verdict::KnownFailure,
+                clause: None,
+                reason: Some("the gateway forgets colours".into()),
+                link: Some("https://example.org/issues/1".into()),
+            },
+        ],
+        duration_ms: 905,
+        usage: Usage {
+            input_tokens: 2100,
+            output_tokens: 40,
+            ..Usage::default()
+        },
+        cost_usd: 0.0023,
+        evidence: Some("target/compat/x".into()),
+        ..trial
+    }
+}
+
+/// A failure of one mismatch.
+pub fn failure(cause: Cause, summary: &str) -> Failure {
+    Failure {
+        cause,
+        why: "sent by claude, absent at the provider".into(),
+        next: Some("compare the first line of `exchanges.jsonl` with what the cell sends".into()),
+        wire: Vec::new(),
+        mismatches: vec![Mismatch {
+            expectation: "image".into(),
+            clause: Some("llm-gateway-protocol#request-body".into()),
+            place: Some(Place {
+                file: "cells/vision/_shared.yaml".into(),
+                line: 14,
+                column: 5,
+            }),
+            summary: summary.into(),
+            expected: "an `image/png` block of 69 bytes in the last user message".into(),
+            actual: "2 text blocks".into(),
+            evidence: Some(EvidenceLine {
+                file: "exchanges.jsonl".into(),
+                line: 1,
+            }),
+        }],
+    }
+}
+
+/// A pass after a failed attempt.
+pub fn flaky(name: &str) -> TrialRecord {
+    let mut trial = trial(name, Outcome::Pass);
+    trial.flaky = true;
+    trial.attempts.insert(
+        0,
+        Attempt {
+            duration_ms: 400,
+            failure: Some(failure(Cause::Upstream, "the provider was overloaded")),
+            retries: Vec::new(),
+        },
+    );
+    trial
+}
+
+/// Records of every kind, in no order.
+pub fn records() -> Vec<TrialRecord> {
+    let lost = || Outcome::Fail(failure(Cause::Gateway, "the provider did not receive the image"));
+    let not_applicable = |name| trial(name, Outcome::NotApplicable("no Claude | there\nat all".into()));
+    let refused = Outcome::Fail(failure(
+        Cause::Auth,
+        "\u{1b}[31mthe key was <refused> & \"dead\" | `sk`\u{0}",
+    ));
+    vec![
+        trial("vision::vertex_ai::sonnet", lost()),
+        trial("vision::vertex_ai::haiku", lost()),
+        trial("vision::vertex_ai::opus", Outcome::Pass),
+        flaky("tool_use::anthropic::haiku"),
+        trial("tool_use::anthropic::sonnet", Outcome::Pass),
+        trial("tool_use::anthropic::opus", Outcome::Pass),
+        trial("tool_use::bedrock_invoke::haiku", refused),
+        not_applicable("vision::azure::haiku"),
+        not_applicable("vision::azure::sonnet"),
+        not_applicable("vision::azure::opus"),
+    ]
+}
+
+/// The results of [`records`].
+pub fn results() -> Results {
+    let records = records();
+    Results::new(run(records.len()), records)
+}

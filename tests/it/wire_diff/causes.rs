@@ -1,0 +1,201 @@
+//! The cause and the verdict of a failure that a difference explains.
+
+use compat_matrix::cause;
+use compat_matrix::evidence::Evidence;
+use compat_matrix::expectation::kinds::{CacheCheck, RequestCheck, TextCheck, UnchangedCheck};
+use compat_matrix::expectation::{Check, KnownChange, Turn};
+use compat_matrix::outcome::{Cause, Verdict};
+use compat_matrix::wire::exchange::SentEvent;
+use compat_matrix::wire::{Direction, Operation};
+use serde_json::json;
+
+use super::{Wire, remove};
+use crate::support::evidence::{
+    Builder, equals, judge, known_failure, nothing, query, refused, test, text_message,
+};
+
+/// The cause that a broken `check` has.
+fn cause_of(check: Check, wire: Wire, evidence: Evidence) -> (Cause, &'static str, String) {
+    let evidence = Evidence {
+        sent: wire.sent,
+        exchanges: wire.exchanges,
+        ..evidence
+    };
+    let judgement = judge(&test(check), &evidence);
+    assert_ne!(judgement.mismatches, [], "nothing failed");
+    let diagnosis = cause::of_trial(&evidence, &judgement);
+    (diagnosis.cause, diagnosis.rule, diagnosis.why)
+}
+
+fn request_check(field: &str) -> Check {
+    Check::Request(RequestCheck {
+        turn: Turn::Every,
+        operation: Operation::Messages,
+        route: None,
+        model: None,
+        stream: None,
+        headers: Vec::new(),
+        body: vec![(query(field), equals(100))],
+    })
+}
+
+#[test]
+fn the_cause_follows_from_both_sides_of_the_gateway() {
+    let showed = |text: &str| nothing().answered(text_message(text)).ended(text);
+    let back = |text: &'static str| {
+        move |events: &mut Vec<SentEvent>| {
+            events[3].data["delta"]["text"] = json!(text);
+            events.drain(4..6);
+        }
+    };
+    let max_tokens = || request_check("$.max_tokens");
+    let cache = |breakpoints, read| {
+        Check::Cache(CacheCheck {
+            turn: Turn::Last,
+            breakpoints,
+            created_tokens: None,
+            read_tokens: read,
+        })
+    };
+    let rows = [
+        (
+            "sent, and lost",
+            max_tokens(),
+            Wire::one().arrives(|body| body["max_tokens"] = json!(1)),
+            showed("a b c"),
+            (Cause::Gateway, "lost_on_the_way"),
+        ),
+        (
+            "never sent",
+            request_check("$.top_k"),
+            Wire::one(),
+            showed("a b c"),
+            (Cause::Cli, "never_sent"),
+        ),
+        (
+            "never sent, after a reply that was changed",
+            request_check("$.top_k"),
+            Wire::one().comes_back(back("x")),
+            showed("a b c"),
+            (Cause::Gateway, "misled_by_a_reply"),
+        ),
+        (
+            "a breakpoint lost",
+            cache(Some(2), None),
+            Wire::one().arrives(|body| drop(remove(body, "/system/0", "cache_control"))),
+            showed("a b c"),
+            (Cause::Gateway, "lost_on_the_way"),
+        ),
+        (
+            "nothing read from the cache, and the prompt was changed",
+            cache(None, Some(5)),
+            Wire::one().arrives(|body| body["system"][0]["text"] = json!("x")),
+            showed("a b c"),
+            (Cause::Gateway, "lost_on_the_way"),
+        ),
+        (
+            "nothing read from the cache, and nothing was changed",
+            cache(None, Some(5)),
+            Wire::one(),
+            showed("a b c"),
+            (Cause::Assertion, "promise_not_kept"),
+        ),
+        (
+            "the answer was changed on the way back",
+            Check::Text(TextCheck(equals("a b c"))),
+            Wire::one().comes_back(back("x")),
+            showed("x"),
+            (Cause::Gateway, "changed_on_the_way_back"),
+        ),
+        (
+            "the answer came back right and was shown wrong",
+            Check::Text(TextCheck(equals("a b c"))),
+            Wire::one(),
+            showed("x"),
+            (Cause::Cli, "shown_otherwise"),
+        ),
+        (
+            "the answer is what the provider gave, which is not what the cell expects",
+            Check::Text(TextCheck(equals("y"))),
+            Wire::one(),
+            showed("a b c"),
+            (Cause::Assertion, "promise_not_kept"),
+        ),
+    ];
+    for (what, check, wire, evidence, expected) in rows {
+        let (cause, rule, why) = cause_of(check, wire, evidence);
+        assert_eq!((cause, rule), expected, "{what}: {why}");
+    }
+}
+
+#[test]
+fn the_reason_names_the_nearest_difference() {
+    let wire = Wire::one().arrives(|body| body["max_tokens"] = json!(1));
+    let evidence = nothing().answered(text_message("a b c")).ended("a b c");
+    let (_, _, why) = cause_of(request_check("$.max_tokens"), wire, evidence);
+    assert_eq!(
+        why,
+        "sent by claude, absent or changed at the provider: request 1: field `max_tokens` changed: 100 → 1"
+    );
+}
+
+#[test]
+fn a_refused_request_that_did_not_change_has_the_cause_cli() {
+    let rule = || compat_matrix::wire::exchange::Matched::Rejected {
+        rule: "beta_fields".into(),
+    };
+    let run = |changed: bool| {
+        let mut wire = Wire::one();
+        wire.exchanges[0].matched = rule();
+        wire.exchanges[0].reply = refused(400, rule()).reply;
+        if changed {
+            wire = wire.arrives(|body| body["top_k"] = json!(1));
+        }
+        let evidence = nothing().ended_with_error(Some(400), "API Error: 400 no");
+        let (cause, rule, _) = cause_of(Check::Text(TextCheck(equals("a b c"))), wire, evidence);
+        (cause, rule)
+    };
+    assert_eq!(run(true), (Cause::Gateway, "rejected_request"));
+    assert_eq!(run(false), (Cause::Cli, "refused_as_sent"));
+}
+
+/// The verdict and the mismatches of `unchanged` on requests when the cell declares `known` changes.
+fn request_unchanged(wire: Wire, known: &[&str]) -> (Verdict, Vec<String>) {
+    let evidence = Evidence {
+        sent: wire.sent,
+        exchanges: wire.exchanges,
+        ..nothing().answered(text_message("a b c")).ended("a b c")
+    };
+    let known_changes = known.iter().map(|what| KnownChange {
+        direction: Direction::Request,
+        what: (*what).to_owned(),
+        known: known_failure(None),
+    });
+    let test = compat_matrix::cells::Test {
+        known_changes: known_changes.collect(),
+        ..test(Check::Unchanged(UnchangedCheck(Direction::Request)))
+    };
+    let judgement = judge(&test, &evidence);
+    let summaries = judgement
+        .mismatches
+        .iter()
+        .map(|mismatch| mismatch.summary.clone());
+    (judgement.judged.last().unwrap().verdict, summaries.collect())
+}
+
+#[test]
+fn a_known_change_fails_once_it_no_longer_shows() {
+    let lost = || Wire::one().arrives(|body| drop(body["max_tokens"].take()));
+    let (verdict, summaries) = request_unchanged(lost(), &[]);
+    assert_eq!(verdict, Verdict::Broken);
+    assert!(
+        summaries[0].contains("did not reach the provider as it was sent"),
+        "{summaries:?}"
+    );
+    let known = request_unchanged(lost(), &["max_tokens"]);
+    assert_eq!(known, (Verdict::KnownFailure, vec![]));
+    let (verdict, summaries) = request_unchanged(lost(), &["max_tokens", "temperature"]);
+    assert_eq!(verdict, Verdict::UnexpectedlyHeld);
+    assert!(summaries[0].contains("no longer shows"), "{summaries:?}");
+    assert_eq!(request_unchanged(Wire::one(), &[]), (Verdict::Held, vec![]));
+}

@@ -1,0 +1,139 @@
+//! The wire diff: what a gateway changed between Claude Code and the provider.
+
+mod causes;
+mod noise;
+mod replies;
+mod requests;
+mod wording;
+
+use compat_matrix::wire::answer::ProviderAnswer;
+use compat_matrix::wire::exchange::{Body, GatewayExchange, ProviderExchange, SentEvent};
+use compat_matrix::wire::{Direction, Usage, messages};
+use compat_matrix::wire_diff::{Change, Fate, Part, compare};
+use serde_json::{Value, json};
+
+use crate::support::evidence::{exchange, gateway_exchange};
+
+/// Requests and replies as both sides of the gateway see them: equal until a test changes one side.
+struct Wire {
+    sent: Vec<GatewayExchange>,
+    exchanges: Vec<ProviderExchange>,
+}
+
+impl Wire {
+    /// Each request with its answer's blocks, streamed.
+    fn of(turns: &[(Value, Value)]) -> Self {
+        let pairs = turns.iter().enumerate().map(|(index, (body, blocks))| {
+            let exchange = arrived(index, body, blocks);
+            (passage(index, &exchange), exchange)
+        });
+        let (sent, exchanges) = pairs.unzip();
+        Self { sent, exchanges }
+    }
+
+    fn one() -> Self {
+        Self::of(&[(body(), json!([{"type": "text", "text": "a b c"}]))])
+    }
+
+    /// The text of each difference.
+    fn changes(&self) -> Vec<String> {
+        let diff = compare(&self.sent, &self.exchanges);
+        diff.changes.iter().map(Change::line).collect()
+    }
+
+    fn kinds(&self) -> Vec<(Direction, Part, Fate)> {
+        let diff = compare(&self.sent, &self.exchanges);
+        let kinds = diff.changes.iter();
+        kinds
+            .map(|change| (change.direction, change.what.part, change.what.fate))
+            .collect()
+    }
+
+    /// Changes the body that arrived.
+    fn arrives(mut self, change: impl FnOnce(&mut Value)) -> Self {
+        let exchange = self.exchanges.last_mut().unwrap();
+        if let Body::Json(body) = &mut exchange.request.body {
+            change(body);
+            exchange.message = messages::read(body, None, &[]);
+        }
+        self
+    }
+
+    /// Changes the events that came back.
+    fn comes_back(mut self, change: impl FnOnce(&mut Vec<SentEvent>)) -> Self {
+        change(&mut self.sent.last_mut().unwrap().reply.as_mut().unwrap().events);
+        self
+    }
+}
+
+fn body() -> Value {
+    json!({
+        "model": "alias", "max_tokens": 100, "stream": true, "metadata": {"user_id": "u"},
+        "thinking": {"type": "enabled", "budget_tokens": 50},
+        "system": [{"type": "text", "text": "be brief", "cache_control": {"type": "ephemeral"}}],
+        "tools": [{"name": "Bash", "description": "runs", "input_schema": {"type": "object"}}, {"name": "Read", "input_schema": {}}],
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "first"}, {"type": "text", "text": "second"}]},
+            {"role": "assistant", "content": [
+                {"type": "thinking", "thinking": "hm", "signature": "signed"},
+                {"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {"command": "x"}},
+            ]},
+            {"role": "user", "content": [
+                {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "out"}]},
+                {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA=="},
+                    "cache_control": {"type": "ephemeral", "ttl": "1h"}},
+            ]},
+        ],
+    })
+}
+
+fn answer(blocks: &Value) -> ProviderAnswer {
+    ProviderAnswer {
+        id: "msg_1".into(),
+        model: "m".into(),
+        content: blocks.as_array().unwrap().clone(),
+        stop_reason: "end_turn".into(),
+        usage: Usage {
+            input_tokens: 10,
+            output_tokens: 2,
+            ..Usage::default()
+        },
+        created_for_1h: 0,
+        latency_ms: 1,
+        context_management: false,
+    }
+}
+
+/// Turns are a second apart, the provider is 10 ms behind the gateway, and a reply takes a millisecond an event.
+fn timed(index: usize, events: impl IntoIterator<Item = Value>) -> Vec<SentEvent> {
+    let start = index as u64 * 1000 + 20;
+    let events = events.into_iter().zip(start..);
+    events.map(|(data, at_ms)| SentEvent { at_ms, data }).collect()
+}
+
+fn arrived(index: usize, body: &Value, blocks: &Value) -> ProviderExchange {
+    let answer = answer(blocks);
+    let mut exchange = exchange(body.clone(), answer.message());
+    exchange.number = index + 1;
+    exchange.turn = Some(index + 1);
+    exchange.request.at_ms = index as u64 * 1000 + 10;
+    exchange.reply.stream = true;
+    exchange.reply.events = timed(index, answer.stream().into_iter().map(|event| event.data));
+    exchange
+}
+
+fn list<'a>(body: &'a mut Value, path: &str) -> &'a mut Vec<Value> {
+    body.pointer_mut(path).unwrap().as_array_mut().unwrap()
+}
+
+fn remove(body: &mut Value, path: &str, key: &str) -> Option<Value> {
+    let fields = body.pointer_mut(path)?.as_object_mut()?;
+    fields.shift_remove(key)
+}
+
+fn passage(index: usize, exchange: &ProviderExchange) -> GatewayExchange {
+    let mut passage = gateway_exchange(exchange, "text/event-stream; charset=utf-8");
+    passage.request.at_ms = index as u64 * 1000;
+    passage.reply.as_mut().unwrap().at_ms += index as u64 * 1000;
+    passage
+}

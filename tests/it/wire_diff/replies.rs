@@ -1,0 +1,188 @@
+//! What a gateway changes in replies: their content, their frame, their pace.
+
+use compat_matrix::wire::Direction;
+use compat_matrix::wire::exchange::{GatewayReply, Lockstep, SentEvent};
+use compat_matrix::wire_diff::{Fate, Part};
+use serde_json::json;
+
+use super::{Wire, body, timed};
+
+#[test]
+fn each_change_of_a_reply_has_its_kind() {
+    type Edit = fn(&mut Vec<SentEvent>);
+    use Direction::Reply;
+    type Row = (&'static str, Edit, &'static [(Direction, Part, Fate)]);
+    let rows: [Row; 7] = [
+        (
+            "deltas joined",
+            |events| {
+                events[4].data["delta"]["text"] = json!(" b c");
+                events.remove(5);
+            },
+            &[(Reply, Part::Event, Fate::Merged)],
+        ),
+        (
+            "a delta lost",
+            |events| drop(events.remove(4)),
+            &[
+                (Reply, Part::Block, Fate::Changed),
+                (Reply, Part::Event, Fate::Merged),
+            ],
+        ),
+        (
+            "a start twice",
+            |events| events.insert(1, events[0].clone()),
+            &[(Reply, Part::Event, Fate::Repeated)],
+        ),
+        (
+            "no end",
+            |events| drop(events.pop()),
+            &[(Reply, Part::Event, Fate::Dropped)],
+        ),
+        ("no ping", |events| drop(events.remove(2)), &[]),
+        (
+            "another stop reason",
+            |events| {
+                let at = events.len() - 2;
+                events[at].data["delta"]["stop_reason"] = json!("max_tokens");
+            },
+            &[(Reply, Part::StopReason, Fate::Changed)],
+        ),
+        (
+            "another count",
+            |events| {
+                let at = events.len() - 2;
+                events[at].data["usage"]["output_tokens"] = json!(9);
+            },
+            &[(Reply, Part::Usage, Fate::Changed)],
+        ),
+    ];
+    for (what, edit, expected) in rows {
+        let wire = Wire::one().comes_back(edit);
+        assert_eq!(wire.kinds(), expected, "{what}: {:#?}", wire.changes());
+    }
+}
+
+#[test]
+fn message_ids_may_differ_and_thinking_may_not() {
+    let blocks = json!([{"type": "thinking", "thinking": "hm", "signature": "signed"}, {"type": "text", "text": "ok"}]);
+    let wire = Wire::of(&[(body(), blocks)]).comes_back(|events| {
+        events[0].data["message"]["id"] = json!("other");
+        let signature = events
+            .iter_mut()
+            .find(|event| event.data["delta"]["type"] == "signature_delta");
+        signature.unwrap().data["delta"]["signature"] = json!("forged");
+    });
+    assert_eq!(
+        wire.changes(),
+        ["reply 1: thinking signature `content[0] (thinking).signature` changed: \"signed\" → \"forged\""]
+    );
+}
+
+#[test]
+fn a_changed_status_or_error_is_a_difference() {
+    let mut wire = Wire::one();
+    let error = json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}});
+    let given = &mut wire.exchanges[0].reply;
+    (given.status, given.message, given.stream) = (529, None, false);
+    given.events = timed(0, [error.clone()]);
+    let back = wire.sent[0].reply.as_mut().unwrap();
+    (back.status, back.stream) = (529, false);
+    back.events = timed(0, [error]);
+    assert_eq!(wire.changes(), [""; 0]);
+
+    let back = wire.sent[0].reply.as_mut().unwrap();
+    back.status = 500;
+    back.events = timed(0, [json!({"error": {"message": "it broke"}})]);
+    assert_eq!(
+        wire.kinds(),
+        [
+            (Direction::Reply, Part::Status, Fate::Changed),
+            (Direction::Reply, Part::Error, Fate::Changed),
+            (Direction::Reply, Part::Error, Fate::Changed),
+        ]
+    );
+}
+
+#[test]
+fn headers_id_and_model_of_a_reply_are_compared() {
+    type Edit = fn(&mut Wire);
+    let back = |wire: &mut Wire, edit: fn(&mut GatewayReply)| edit(wire.sent[0].reply.as_mut().unwrap());
+    let changes_of = |edit: Edit| {
+        let mut wire = Wire::one();
+        let id = ("request-id".to_owned(), "req_1".to_owned());
+        wire.exchanges[0].reply.headers = vec![("content-type".into(), "x".into()), id.clone()];
+        wire.sent[0].reply.as_mut().unwrap().headers.push(id);
+        edit(&mut wire);
+        wire.changes()
+    };
+    assert_eq!(changes_of(|_| ()), [""; 0]);
+    assert_eq!(
+        changes_of(|wire| drop(wire.sent[0].reply.as_mut().unwrap().headers.pop())),
+        ["reply 1: header `request-id` dropped: \"req_1\""]
+    );
+    assert_eq!(
+        changes_of(|wire| wire.sent[0].reply.as_mut().unwrap().headers[0].1 = "text/plain".into()),
+        ["reply 1: header `content-type` changed: \"text/event-stream\" → \"text/plain\""]
+    );
+    let mut wire = Wire::one();
+    back(&mut wire, |reply| {
+        reply.events[0].data["message"]["model"] = json!("alias")
+    });
+    assert_eq!(wire.changes(), [""; 0], "the request has this name");
+    back(&mut wire, |reply| {
+        reply.events[0].data["message"]["model"] = json!("gpt-5")
+    });
+    back(&mut wire, |reply| {
+        reply.events[0].data["message"]["id"] = json!("")
+    });
+    assert_eq!(
+        wire.changes(),
+        [
+            "reply 1: field `id` dropped: \"msg_1\"",
+            "reply 1: field `model` changed: \"m\" → \"gpt-5\"",
+        ]
+    );
+}
+
+#[test]
+fn unknown_and_misplaced_events_are_differences() {
+    let wire = Wire::one().comes_back(|events| {
+        let mut event = events[0].clone();
+        event.data = json!({"type": "cost", "usd": 1});
+        events.insert(3, event);
+    });
+    assert_eq!(
+        wire.changes(),
+        ["reply 1: event `cost` added: {\"type\":\"cost\",\"usd\":1}"]
+    );
+    let wire = Wire::one().comes_back(|events| {
+        let stop = events.len() - 3;
+        events.swap(stop, stop + 1);
+    });
+    assert_eq!(
+        wire.changes(),
+        ["reply 1: event `order` changed: \"`message_delta` comes before block 0 stops\""]
+    );
+}
+
+#[test]
+fn a_late_display_by_claude_is_no_delay_of_the_stream() {
+    let lockstep = Some(Lockstep { deltas: 3, seen: 0 });
+    let mut wire = Wire::one();
+    wire.exchanges[0].reply.lockstep = lockstep;
+    // The gateway passes each delta in the same millisecond, so only the display by Claude Code is late.
+    assert_eq!(wire.kinds(), []);
+    let wire = wire.comes_back(|events| events.iter_mut().for_each(|event| event.at_ms = 900));
+    assert_eq!(wire.kinds(), [(Direction::Reply, Part::Pace, Fate::Delayed)]);
+}
+
+#[test]
+fn a_burst_is_recognised_by_the_pace_of_the_provider() {
+    let mut wire = Wire::one();
+    for (index, event) in wire.exchanges[0].reply.events.iter_mut().enumerate() {
+        event.at_ms = 20 + index as u64 * 150;
+    }
+    let wire = wire.comes_back(|events| events.iter_mut().for_each(|event| event.at_ms = 1800));
+    assert_eq!(wire.kinds(), [(Direction::Reply, Part::Pace, Fate::Delayed)]);
+}

@@ -1,0 +1,234 @@
+//! What a gateway changes in requests.
+
+use compat_matrix::wire::exchange::Body;
+use compat_matrix::wire::{Route, converse};
+use compat_matrix::wire_diff::compare;
+use serde_json::{Value, json};
+
+use super::{Wire, answer, body, list, remove, timed};
+
+use crate::support::text::assert_starts;
+
+#[test]
+fn unchanged_traffic_has_no_difference() {
+    assert_eq!(Wire::one().changes(), [""; 0]);
+    let text = compare(&[], &[]).text();
+    assert_starts(&text, "no difference");
+}
+
+#[test]
+fn each_change_of_a_request_has_its_path() {
+    type Edit = fn(&mut Value);
+    let rows: [(Edit, &str); 18] = [
+        (
+            |body| drop(remove(body, "/thinking", "budget_tokens")),
+            "request 1: field `thinking.budget_tokens` dropped: 50",
+        ),
+        (
+            |body| body["top_k"] = json!(5),
+            "request 1: field `top_k` added: 5",
+        ),
+        (
+            |body| body["max_tokens"] = json!(99),
+            "request 1: field `max_tokens` changed: 100 → 99",
+        ),
+        (
+            |body| drop(list(body, "/messages/2/content").remove(1)),
+            "request 1: block `messages[2] user block 1 (image)` dropped: {\"media_type\":\"image/png\",\"data\":\"AA==\"}",
+        ),
+        (
+            |body| list(body, "/messages/0/content").push(json!({"type": "text", "text": "more"})),
+            "request 1: block `messages[0] user block 2 (text)` added: {\"text\":\"more\"}",
+        ),
+        (
+            |body| list(body, "/messages/0/content").swap(0, 1),
+            "request 1: block `messages[0] user block 1 (text)` moved: \"messages[0] user block 1 (text)\" → \"messages[0] user block 0 (text)\"",
+        ),
+        (
+            |body| body["messages"][0]["content"][1]["text"] = json!("third"),
+            "request 1: block `messages[0] user block 1 (text).text` changed: \"second\" → \"third\"",
+        ),
+        (
+            |body| body["messages"][1]["content"][0]["signature"] = json!("forged"),
+            "request 1: thinking signature `messages[1] assistant block 0 (thinking).signature` changed: \"signed\" → \"forged\"",
+        ),
+        (
+            |body| drop(list(body, "/messages/1/content").remove(0)),
+            "request 1: block `messages[1] assistant block 0 (thinking)` dropped: {\"thinking\":\"hm\",\"signature\":\"signed\"}",
+        ),
+        (
+            |body| body["messages"][2]["content"][0]["tool_use_id"] = json!("other"),
+            "request 1: block `messages[2] user block 0 (tool_result).tool_use_id` changed: \"toolu_1\" → \"other\"",
+        ),
+        (
+            |body| drop(remove(body, "/system/0", "cache_control")),
+            "request 1: cache breakpoint `system[0] (text)` dropped: {\"ttl\":\"5m\"}",
+        ),
+        (
+            |body| drop(remove(body, "/messages/2/content/1/cache_control", "ttl")),
+            "request 1: cache breakpoint `messages[2] user block 1 (image)` changed: {\"ttl\":\"1h\"} → {\"ttl\":\"5m\"}",
+        ),
+        (
+            |body| drop(list(body, "/tools").remove(1)),
+            "request 1: tool `Read` dropped: {\"description\":null,\"input_schema\":{}}",
+        ),
+        (
+            |body| body["tools"][0]["description"] = json!("walks"),
+            "request 1: tool `Bash.description` changed: \"runs\" → \"walks\"",
+        ),
+        (
+            |body| list(body, "/tools").swap(0, 1),
+            "request 1: tool `the tools` moved: [\"Bash\",\"Read\"] → [\"Read\",\"Bash\"]",
+        ),
+        (
+            |body| body["system"] = json!("be brief"),
+            "request 1: cache breakpoint `system[0] (text)` dropped: {\"ttl\":\"5m\"}",
+        ),
+        (
+            |body| body["system"][0]["text"] = json!("be brief, it is 10:31"),
+            "request 1: block `system[0] (text).text` changed: \"be brief\" → \"be brief, it is 10:31\"",
+        ),
+        (
+            |body| body["anthropic_beta"] = json!(["extra"]),
+            "request 1: beta `extra` added: \"extra\"",
+        ),
+    ];
+    for (edit, expected) in rows {
+        assert_eq!(Wire::one().arrives(edit).changes(), [expected]);
+    }
+}
+
+#[test]
+fn headers_and_betas_are_compared_one_by_one() {
+    let mut wire = Wire::one();
+    let headers = &mut wire.sent[0].request.headers;
+    headers.push(("anthropic-beta".into(), "one,two".into()));
+    headers.push(("x-claude-code-session-id".into(), "s".into()));
+    wire.exchanges[0].request.headers = vec![
+        ("anthropic-version".into(), "2024-01-01".into()),
+        ("anthropic-beta".into(), "two, three".into()),
+        ("x-gateway".into(), "yes".into()),
+    ];
+    assert_eq!(
+        wire.changes(),
+        [
+            "request 1: header `anthropic-version` changed: \"2023-06-01\" → \"2024-01-01\"",
+            "request 1: header `x-claude-code-session-id` dropped: \"s\"",
+            "request 1: header `x-gateway` added: \"yes\"",
+            "request 1: beta `one` dropped: \"one\"",
+            "request 1: beta `three` added: \"three\"",
+        ]
+    );
+}
+
+#[test]
+fn a_second_credential_is_a_difference() {
+    let mut wire = Wire::one();
+    let headers = &mut wire.exchanges[0].request.headers;
+    headers.push(("x-api-key".into(), "[redacted, 9 bytes]".into()));
+    assert_eq!(wire.changes(), [""; 0]);
+    let headers = &mut wire.exchanges[0].request.headers;
+    headers.push(("authorization".into(), "[redacted, 9 bytes]".into()));
+    assert_eq!(
+        wire.changes(),
+        ["request 1: header `a second credential` added: \"`authorization` and `x-api-key`\""]
+    );
+}
+
+#[test]
+fn key_order_and_split_messages_of_one_role_are_no_difference() {
+    let wire = Wire::one().arrives(|body| {
+        let fields: Vec<(String, Value)> = body.as_object().unwrap().clone().into_iter().collect();
+        *body = fields.into_iter().rev().collect::<serde_json::Map<_, _>>().into();
+        let moved = list(body, "/messages/0/content").remove(1);
+        list(body, "/messages").insert(1, json!({"role": "user", "content": [moved]}));
+    });
+    assert_eq!(wire.changes(), [""; 0]);
+}
+
+#[test]
+fn a_converse_request_is_compared_by_its_meaning() {
+    let mut wire = Wire::one();
+    wire.sent[0].request.headers.clear();
+    let sent = json!({
+        "system": [{"text": "be brief"}, {"cachePoint": {"type": "default"}}],
+        "messages": [
+            {"role": "user", "content": [{"text": "first"}, {"text": "second"}]},
+            {"role": "assistant", "content": [
+                {"reasoningContent": {"reasoningText": {"text": "hm", "signature": "signed"}}},
+                {"toolUse": {"toolUseId": "toolu_1", "name": "Bash", "input": {"command": "x"}}},
+            ]},
+            {"role": "user", "content": [
+                {"toolResult": {"toolUseId": "toolu_1", "content": [{"text": "out"}]}},
+                {"image": {"format": "png", "source": {"bytes": "AA=="}}},
+                {"cachePoint": {"type": "default", "ttl": "1h"}},
+            ]},
+        ],
+        "toolConfig": {"tools": [
+            {"toolSpec": {"name": "Bash", "description": "runs", "inputSchema": {"json": {"type": "object"}}}},
+            {"toolSpec": {"name": "Read", "inputSchema": {"json": {}}}},
+        ]},
+        "inferenceConfig": {"maxTokens": 100},
+        "additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 50}},
+    });
+    let exchange = &mut wire.exchanges[0];
+    exchange.route = Some(Route::BedrockConverse);
+    exchange.request.headers.clear();
+    exchange.message = converse::read(&sent, "m");
+    exchange.request.body = Body::Json(sent);
+    exchange.reply.events = timed(
+        0,
+        converse::stream(&answer(&json!([{"type": "text", "text": "a b c"}])))
+            .into_iter()
+            .map(|(name, payload, _)| json!({name: payload})),
+    );
+    assert_eq!(wire.changes(), [""; 0]);
+    if let Body::Json(body) = &mut wire.exchanges[0].request.body {
+        remove(body, "/additionalModelRequestFields", "thinking");
+        wire.exchanges[0].message = converse::read(body, "m");
+    }
+    let changes = wire.changes();
+    assert_eq!(changes.len(), 1, "{changes:#?}");
+    assert!(
+        changes[0].starts_with("request 1: field `thinking` dropped"),
+        "{changes:#?}"
+    );
+}
+
+#[test]
+fn repeated_and_swallowed_requests_are_differences() {
+    let mut repeated = Wire::one();
+    let mut again = repeated.exchanges[0].clone();
+    again.number = 2;
+    repeated.exchanges.push(again);
+    assert_eq!(
+        repeated.changes(),
+        ["request 1: the request was forwarded more than once: 1 → {\"times\":2,\"statuses\":[200,200]}"]
+    );
+
+    let mut swallowed = Wire::one();
+    swallowed.exchanges.clear();
+    assert_eq!(
+        swallowed.changes(),
+        [
+            "request 1: the request was never forwarded: \"/v1/messages\" → \"the gateway itself answered with HTTP 200\""
+        ]
+    );
+}
+
+#[test]
+fn the_report_names_the_first_change_of_a_cached_prefix() {
+    let mut second = body();
+    list(&mut second, "/messages").push(json!({"role": "assistant", "content": "more"}));
+    let blocks = json!([{"type": "text", "text": "ok"}]);
+    let wire = Wire::of(&[(body(), blocks.clone()), (second, blocks)]);
+    assert_eq!(wire.changes(), [""; 0]);
+    let wire = wire.arrives(|body| body["system"][0]["text"] = json!("be brief, it is 10:31"));
+    let changes = wire.changes();
+    assert!(
+        changes
+            .iter()
+            .any(|line| line.starts_with("request 2: the cached prefix, first at system[0] (text), changed")),
+        "{changes:#?}"
+    );
+}

@@ -1,0 +1,31 @@
+//! The report of the differences.
+
+use compat_matrix::expectation::kinds::ImageArrivedCheck;
+use compat_matrix::expectation::{Check, Interest, Turn};
+use compat_matrix::wire_diff::compare;
+use serde_json::json;
+
+use super::{Wire, list};
+
+#[test]
+fn a_report_is_short_and_lists_the_broken_part_first() {
+    let wire = Wire::one().arrives(|body| {
+        list(body, "/messages/2/content").remove(1);
+        for index in 0..20 {
+            body[format!("field_{index}")] = json!(index);
+        }
+    });
+    let diff = compare(&wire.sent, &wire.exchanges);
+    let image = Check::ImageArrived(ImageArrivedCheck { turn: Turn::Every });
+    let lines = diff.lines(Interest::in_order(&[image.interest()], &diff));
+    assert_eq!(lines.len(), 12, "{lines:#?}");
+    assert!(lines[0].contains("(image)` dropped"), "{lines:#?}");
+    assert_eq!(lines[11], "and 10 more: `wire-diff.txt`");
+    assert_eq!(
+        diff.text()
+            .lines()
+            .filter(|line| line.starts_with("request 1"))
+            .count(),
+        21
+    );
+}
