@@ -4,16 +4,43 @@
 #![warn(clippy::disallowed_methods)]
 
 use crate::document::Place;
+use crate::findings::{FindingStatus, Level};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// Every expectation held, or is a declared known failure that failed.
+    /// Every expectation held.
     Pass,
+    /// The feature works, and the gateway breaks the contract.
+    Unfaithful(Failure),
+    /// The feature does not work, or could not be judged.
     Fail(Failure),
     /// The provider cannot have the feature, with the reason.
     NotApplicable(String),
+}
+
+/// The verdict on one trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TrialVerdict {
+    /// A person who uses Claude Code notices that the feature is broken.
+    Broken,
+    /// The feature works, and the gateway breaks the contract.
+    Unfaithful,
+    /// The feature works, and the gateway keeps the contract.
+    Clean,
+}
+
+impl TrialVerdict {
+    /// The word used in files and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Broken => "broken",
+            Self::Unfaithful => "unfaithful",
+            Self::Clean => "clean",
+        }
+    }
 }
 
 /// Why an attempt failed.
@@ -38,7 +65,7 @@ pub struct Failure {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mismatch {
-    // `known_failures.NAME` where the declaration is stale. The harness has names of its own: `cell`, `session`, `run`.
+    // The harness has names of its own: `cell`, `session`, `run`.
     /// The expectation's name.
     pub expectation: String,
     /// The contract clause it rests on.
@@ -47,6 +74,9 @@ pub struct Mismatch {
     /// Where its text stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
+    /// Whether the gateway is known to break it; absent if not.
+    #[serde(default, skip_serializing_if = "FindingStatus::is_new")]
+    pub status: FindingStatus,
     /// What broke, in one line.
     pub summary: String,
     /// What was expected.
@@ -93,9 +123,6 @@ pub struct EvidenceLine {
     /// The line in it, from 1.
     pub line: usize,
 }
-
-/// The prefix of an expectation's name in a mismatch about its stale declaration as a known failure.
-pub const KNOWN_FAILURES: &str = "known_failures.";
 
 /// Whose fault a failure is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -157,25 +184,22 @@ impl Cause {
     }
 }
 
-/// What became of one expectation.
+/// The judgement of one expectation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckResult {
     /// The expectation's name.
     pub name: String,
-    /// What became of it.
+    /// Whether it holds.
     pub verdict: Verdict,
+    /// Who notices when it is broken.
+    #[serde(default)]
+    pub level: Level,
     /// The contract clause it rests on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clause: Option<String>,
-    /// Of a known failure: what fails, for a reader.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Of a known failure: the page that says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub link: Option<String>,
 }
 
-/// What became of one expectation.
+/// Whether an expectation holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -183,10 +207,6 @@ pub enum Verdict {
     Held,
     /// It did not hold.
     Broken,
-    /// It did not hold, as the cell declares.
-    KnownFailure,
-    /// It held although the cell declares that it does not: the declaration has to go.
-    UnexpectedlyHeld,
     /// It could not be judged: it is about what reached the provider, and the run is live.
     NotJudged,
 }

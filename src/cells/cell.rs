@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::expectation::{Check, Expectation, KnownChange, KnownFailure};
+use crate::expectation::{Check, Expectation};
 use crate::ids::{CellId, TierId};
 use crate::wire::script::{Prompt, Script};
 
@@ -48,22 +48,11 @@ pub struct Test {
     pub script: Script,
     /// What must hold, in the order of the files; never empty for any tier.
     pub expectations: Vec<Expectation>,
-    /// Known failures of implied expectations ([`crate::expectation::IMPLIED`]), by name.
-    pub implied_known_failures: Vec<(String, KnownFailure)>,
-    pub known_changes: Vec<KnownChange>,
     /// Seconds that a trial may take, simulated or live.
     pub timeout_seconds: u64,
 }
 
 impl Test {
-    /// The declaration that the implied expectation `name` is known to fail on `tier`.
-    pub fn known_failure_of_implied(&self, name: &str, tier: &TierId) -> Option<&KnownFailure> {
-        self.implied_known_failures
-            .iter()
-            .find(|(implied, known)| implied == name && known.applies_to(tier))
-            .map(|(_, known)| known)
-    }
-
     /// The expectations that are not written yet, each with its `todo`.
     pub fn unwritten(&self) -> impl Iterator<Item = (&Expectation, &str)> {
         self.expectations

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::expectation::{ExpectationForm, KnownFailureForm};
+use crate::expectation::ExpectationForm;
 
 /// The manifest of the matrix: its rows, its columns, its tiers of models, and how the gateway's model aliases are
 /// made. The order here is the order of the published table.
@@ -66,7 +66,7 @@ pub struct TierForm {
 /// One cell of the matrix: the prompts for Claude Code, the replies of the simulated provider, and what must then hold on
 /// both sides of the gateway. A cell is merged from up to four files: `cells/_shared.yaml`, then
 /// `cells/_providers/<provider>.yaml`, then `cells/<feature>/_shared.yaml`, then `cells/<feature>/<provider>.yaml`. A key of a
-/// later file replaces the earlier one whole; `expect`, `known_failures` and `known_changes` are merged name by name.
+/// later file replaces the earlier one whole; `expect` is merged name by name.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(title = "compat-matrix cell")]
@@ -105,30 +105,10 @@ pub struct CellForm {
     /// Seconds that one trial may take, simulated or live; 120 if not given.
     #[schemars(range(min = 1, max = 900))]
     pub timeout_seconds: Option<u64>,
-    /// What must hold, each under a name of your own. Reports, known failures and mutants call an expectation by its
+    /// What must hold, each under a name of your own. Reports, known findings and mutants call an expectation by its
     /// name; one of the same name in an earlier file is replaced.
     #[schemars(extend("minProperties" = 1, "propertyNames" = {"pattern": "^[a-z][a-z0-9_]*$"}))]
     pub expect: Option<IndexMap<String, ExpectationForm>>,
-    /// Expectations that the pinned gateway or CLI is known to break, by their names in `expect`. They are still judged: one
-    /// that starts to hold fails the run until it is removed here.
-    pub known_failures: Option<IndexMap<String, KnownFailureForm>>,
-    /// Changes on the wire that the pinned gateway is known to make. Every `unchanged` expectation allows them, and fails
-    /// when one no longer shows.
-    pub known_changes: Option<KnownChangesForm>,
-}
-
-/// Changes that the pinned gateway is known to make, by the name that `wire-diff.txt` has for them: a header, a beta, a field
-/// or a block.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schemars(extend("minProperties" = 1))]
-pub struct KnownChangesForm {
-    /// On the way from Claude Code to the provider.
-    #[schemars(extend("minProperties" = 1))]
-    pub request: Option<IndexMap<String, KnownFailureForm>>,
-    /// On the way back.
-    #[schemars(extend("minProperties" = 1))]
-    pub reply: Option<IndexMap<String, KnownFailureForm>>,
 }
 
 /// One user message: its blocks, in order.

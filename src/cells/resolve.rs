@@ -131,8 +131,6 @@ impl Resolver<'_> {
         };
         let expectations = self.expectations(&context);
         Test {
-            implied_known_failures: self.implied_known_failures(&context),
-            known_changes: self.known_changes(&context),
             flags: self.flags(),
             env: self.env(),
             timeout_seconds: self.form.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS),

@@ -1,30 +1,11 @@
-//! The keys that every expectation has, whatever its kind: tiers, clause, known failure.
-
-use schemars::JsonSchema;
-use serde::Deserialize;
+//! The keys that every expectation has, whatever its kind: tiers, clause, level.
 
 use super::context::{CellContext, Checker};
 use super::kinds::{Check, ExpectationForm};
-use super::{Expectation, KnownFailure};
+use super::Expectation;
 use crate::document::{Diagnostic, KeyPath, Reader};
 use crate::ids::TierId;
 use crate::text::listed;
-
-/// A declared failure of the pinned gateway or CLI.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct KnownFailureForm {
-    /// What fails, for readers.
-    #[schemars(length(min = 1))]
-    pub reason: String,
-    /// A public page about it.
-    #[schemars(extend("pattern" = "^https?://", "examples" = ["https://github.com/BerriAI/litellm/issues/1"]))]
-    pub link: String,
-    /// The tiers it fails on; all of them if not given.
-    #[serde(default)]
-    #[schemars(length(min = 1))]
-    pub tiers: Option<Vec<String>>,
-}
 
 /// The sections of `code.claude.com/docs/en/llm-gateway-protocol`, by their anchors (2026-11).
 const PROTOCOL_SECTIONS: [&str; 5] = [
@@ -62,8 +43,8 @@ pub fn resolve(
         tiers,
         clause: form.clause.clone(),
         needs_gateway: form.needs_gateway,
+        level: form.level.unwrap_or_else(|| check.level()),
         check,
-        known_failure: None,
     };
     if !checker.saw_model {
         return (vec![expectation], diagnostics);
@@ -82,28 +63,6 @@ pub fn resolve(
         .iter()
         .filter(|(tier, _)| expectation.applies_to(tier));
     (of_its_tiers.filter_map(of_tier).collect(), diagnostics)
-}
-
-/// Resolves the known failure that stands at `path`.
-pub fn resolve_known_failure(
-    reader: &mut Reader<'_>,
-    path: &KeyPath,
-    form: &KnownFailureForm,
-    context: &CellContext<'_>,
-) -> KnownFailure {
-    if form.reason.trim().is_empty() {
-        let diagnostic = reader.at(&path.then("reason"), "the text is empty");
-        reader.report(diagnostic.hint("say what fails, for readers of the matrix"));
-    }
-    KnownFailure {
-        reason: form.reason.trim().to_owned(),
-        link: form.link.clone(),
-        tiers: form
-            .tiers
-            .as_ref()
-            .map(|names| tiers(reader, path, names, context)),
-        place: reader.node.key_span_at(&path.0).place(),
-    }
 }
 
 /// The tiers called `names`, which stand below `tiers` of `path`.

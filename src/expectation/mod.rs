@@ -22,7 +22,7 @@ pub use claude_side::{
 };
 pub use context::{CellContext, Checker};
 pub use count::CountMatcher;
-pub use entry::{KnownFailureForm, resolve, resolve_known_failure};
+pub use entry::resolve;
 pub use interest::Interest;
 pub use kinds::{Check, ExpectationForm};
 pub use matcher::{MatchError, Matcher, MatcherForm};
@@ -30,8 +30,8 @@ pub use provider_side::Turn;
 
 use crate::document::Place;
 use crate::evidence::Evidence;
+use crate::findings::{Level, Subject};
 use crate::ids::TierId;
-use crate::wire::Direction;
 use crate::wire::script::Prompt;
 use crate::wire_diff::WireDiff;
 
@@ -44,7 +44,7 @@ pub const UNMATCHED: &str = "unmatched_requests";
 /// The implied expectation that `claude` does not have to reduce or repeat a request.
 pub const WORKAROUNDS: &str = "workarounds";
 
-/// The expectations of every trial, whatever its cell says. A cell's known failures may name them.
+/// The expectations of every trial, whatever its cell says.
 pub const IMPLIED: [&str; 4] = [RUN, TRANSCRIPT, WORKAROUNDS, UNMATCHED];
 
 /// One thing that must hold.
@@ -59,42 +59,15 @@ pub struct Expectation {
     pub clause: Option<String>,
     /// It is about what Claude Code sends to a gateway only, and cannot be judged without one.
     pub needs_gateway: bool,
+    /// Who notices when it is broken.
+    pub level: Level,
     pub check: Check,
-    pub known_failure: Option<KnownFailure>,
 }
 
 impl Expectation {
     pub fn applies_to(&self, tier: &TierId) -> bool {
         self.tiers.as_ref().is_none_or(|tiers| tiers.contains(tier))
     }
-}
-
-/// A declared failure of the pinned gateway or CLI.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KnownFailure {
-    /// What fails, for readers of the matrix.
-    pub reason: String,
-    /// A public page about it.
-    pub link: String,
-    /// The tiers it fails on; `None` for all.
-    pub tiers: Option<Vec<TierId>>,
-    /// Where the declaration stands.
-    pub place: Place,
-}
-
-impl KnownFailure {
-    pub fn applies_to(&self, tier: &TierId) -> bool {
-        self.tiers.as_ref().is_none_or(|tiers| tiers.contains(tier))
-    }
-}
-
-/// A change on the wire that the pinned gateway is known to make. Every `unchanged` expectation allows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KnownChange {
-    pub direction: Direction,
-    /// The name that the wire diff gives it: a header, a beta, a field or a block.
-    pub what: String,
-    pub known: KnownFailure,
 }
 
 /// The evidence that an expectation is judged on.
@@ -104,7 +77,6 @@ pub struct Scene<'a> {
     pub evidence: &'a Evidence,
     /// `None` where only one side of the gateway was recorded.
     pub diff: Option<&'a WireDiff>,
-    pub known_changes: Vec<&'a KnownChange>,
 }
 
 /// One way in which an expectation does not hold.
@@ -123,13 +95,8 @@ pub struct Deviation {
 pub enum Ruling {
     /// It holds if there is no deviation.
     Judged(Vec<Deviation>),
-    /// It does not hold, but only in ways that are declared as known.
-    Known {
-        reason: String,
-        link: String,
-    },
-    /// It holds, but some declarations of known changes are out of date.
-    Stale(Vec<Deviation>),
+    /// It holds if there is no deviation; each is a change on the wire.
+    Changed(Vec<(Subject, Deviation)>),
     NotJudged,
 }
 

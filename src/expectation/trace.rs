@@ -38,7 +38,8 @@ fn holds(kind: &impl Kind, scene: &Scene<'_>, evidence: &Evidence) -> Option<boo
     };
     match kind.judge(&scene) {
         Ruling::Judged(deviations) => Some(deviations.is_empty()),
-        Ruling::NotJudged | Ruling::Known { .. } | Ruling::Stale(_) => None,
+        Ruling::Changed(changes) => Some(changes.is_empty()),
+        Ruling::NotJudged => None,
     }
 }
 

@@ -10,9 +10,9 @@ use semver::{Version, VersionReq};
 use serde::Deserialize;
 
 use super::subject::SubjectPattern;
-use super::{FindingStatus, Subject};
+use super::{Declared, FindingStatus, Subject};
 use crate::document::{Diagnostic, Form, KeyPath, Place, Reader, yaml};
-use crate::ids::{ProviderId, TierId};
+use crate::ids::{ProviderId, TierId, TrialName};
 use crate::text::{is_name, listed};
 
 /// The form of `gateways/<name>.yaml`.
@@ -93,6 +93,40 @@ pub struct Versions<'a> {
     pub claude_code: Option<&'a str>,
 }
 
+/// The known findings of the run's gateway, and the versions of the run.
+#[derive(Clone, Copy, Debug)]
+pub struct KnownForRun<'a> {
+    pub findings: &'a KnownFindings,
+    pub versions: Versions<'a>,
+}
+
+impl KnownForRun<'_> {
+    /// Nothing is known.
+    pub const NOTHING: KnownForRun<'static> = KnownForRun {
+        findings: &KnownFindings::NONE,
+        versions: Versions {
+            gateway: None,
+            claude_code: None,
+        },
+    };
+
+    /// The status of a finding in a trial, and the declaration that matches it.
+    pub fn status(&self, subject: &Subject, trial: &TrialName) -> (FindingStatus, Option<&KnownFinding>) {
+        self.findings
+            .status(subject, &trial.cell.provider, &trial.tier, self.versions)
+    }
+}
+
+impl From<&KnownFinding> for Declared {
+    fn from(known: &KnownFinding) -> Self {
+        Self {
+            name: known.name.clone(),
+            reason: known.reason.clone(),
+            link: known.link.clone(),
+        }
+    }
+}
+
 impl KnownFinding {
     pub fn applies_to(&self, provider: &ProviderId, tier: &TierId) -> bool {
         self.providers.contains(provider) && self.tiers.as_ref().is_none_or(|tiers| tiers.contains(tier))
@@ -118,6 +152,12 @@ impl KnownFinding {
 }
 
 impl KnownFindings {
+    /// Nothing is known.
+    pub const NONE: Self = Self {
+        gateway: String::new(),
+        findings: Vec::new(),
+    };
+
     /// The status of a finding, and the declaration that matches it: one that covers the versions before one that does not.
     pub fn status(
         &self,
@@ -138,10 +178,6 @@ impl KnownFindings {
                 None => (FindingStatus::New, None),
             },
         }
-    }
-
-    pub fn get(&self, name: &str) -> Option<&KnownFinding> {
-        self.findings.iter().find(|known| known.name == name)
     }
 
     /// Reads the bytes of `file`. `providers` and `tiers` are those of the manifest.

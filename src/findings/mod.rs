@@ -11,13 +11,16 @@ pub mod summary;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use known::{GATEWAY_FORM, KnownFinding, KnownFindings, Versions};
+pub use known::{GATEWAY_FORM, KnownFinding, KnownFindings, KnownForRun, Versions};
 pub use subject::{Subject, SubjectPattern};
 
 /// Who notices a broken expectation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
+    #[default]
     /// A person who uses Claude Code notices: a reply, a tool, thinking, usage or the exit is wrong.
     Feature,
     /// The contract between Claude Code and gateways is broken; the feature still works.
@@ -33,19 +36,45 @@ pub struct Finding {
     pub subject: Subject,
     /// Who notices it.
     pub level: Level,
+    /// The expectation that found it.
+    pub expectation: String,
     /// What broke, in one line.
     pub summary: String,
+    /// What the user of Claude Code loses, in one sentence.
+    pub loses: String,
     /// Whether the gateway is known to break it.
     pub status: FindingStatus,
-    /// The name of the declaration in `gateways/<name>.yaml`, if one matches.
+    /// The declaration in `gateways/<name>.yaml`, if one matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub known_as: Option<String>,
+    pub known: Option<Declared>,
+}
+
+/// A declaration of a known finding, for readers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Declared {
+    /// Its name in `gateways/<name>.yaml`.
+    pub name: String,
+    /// Why the gateway breaks it.
+    pub reason: String,
+    /// The page about it.
+    pub link: String,
+}
+
+impl FindingStatus {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
+    pub fn is_new(&self) -> bool {
+        *self == Self::New
+    }
 }
 
 /// Whether a gateway is known to break something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingStatus {
+    #[default]
     /// No declaration matches. It fails the run.
     New,
     /// A declaration matches, but not for this version, or the version is unknown. It is noted.

@@ -3,8 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::known::{KnownFindings, Versions};
-use super::{Finding, FindingStatus, Level, Subject};
+use super::{Declared, Finding, FindingStatus, KnownFinding, KnownForRun, Level, Subject};
 use crate::ids::{FeatureId, ProviderId, TierId, TrialName};
 use crate::wire_diff::{Fate, Part};
 
@@ -14,9 +13,10 @@ use crate::wire_diff::{Fate, Part};
 pub struct RunFinding {
     /// The column.
     pub provider: ProviderId,
-    /// What it is about: `request beta NAME dropped`, `expectation NAME` or `expectation FEATURE::NAME`.
-    #[schemars(with = "String")]
-    pub subject: Subject,
+    /// What it is about: `request beta NAME dropped`, `expectation NAME` or `expectation FEATURE::NAME`. A declaration may
+    /// name several.
+    #[schemars(with = "Vec<String>")]
+    pub subjects: Vec<Subject>,
     /// Who notices it.
     pub level: Level,
     /// Whether the gateway is known to break it.
@@ -29,38 +29,19 @@ pub struct RunFinding {
     pub features: Vec<FeatureId>,
     /// The tiers on which it shows.
     pub tiers: Vec<TierId>,
-    /// The name of its declaration.
+    /// The declaration in `gateways/<name>.yaml`, if one matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub known_as: Option<String>,
-    /// Of a declared finding: why it breaks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Of a declared finding: the page about it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub link: Option<String>,
+    pub known: Option<Declared>,
 }
 
-/// Groups the findings of trials: in the order of their first trials, broken features first.
-pub fn of_trials<'a>(
-    trials: impl IntoIterator<Item = (&'a TrialName, &'a [Finding])>,
-    known: &KnownFindings,
-) -> Vec<RunFinding> {
+/// Groups the findings of trials: broken features first, then in the order of their first trials.
+pub fn of_trials<'a>(trials: impl IntoIterator<Item = (&'a TrialName, &'a [Finding])>) -> Vec<RunFinding> {
     let mut grouped: Vec<RunFinding> = Vec::new();
     for (trial, findings) in trials {
         for finding in findings {
-            let (provider, tier) = (&trial.cell.provider, &trial.tier);
-            let is_same = |other: &&mut RunFinding| {
-                other.provider == *provider
-                    && other.subject == finding.subject
-                    && other.status == finding.status
-            };
-            match grouped.iter_mut().find(is_same) {
-                Some(group) => {
-                    push_once(&mut group.features, &trial.cell.feature);
-                    push_once(&mut group.tiers, tier);
-                    group.level = group.level.min(finding.level);
-                }
-                None => grouped.push(first(trial, finding, known)),
+            match grouped.iter_mut().find(|group| group.is_same(trial, finding)) {
+                Some(group) => group.add(trial, finding),
+                None => grouped.push(RunFinding::first(trial, finding)),
             }
         }
     }
@@ -68,20 +49,36 @@ pub fn of_trials<'a>(
     grouped
 }
 
-fn first(trial: &TrialName, finding: &Finding, known: &KnownFindings) -> RunFinding {
-    let declared = finding.known_as.as_deref().and_then(|name| known.get(name));
-    RunFinding {
-        provider: trial.cell.provider.clone(),
-        subject: finding.subject.clone(),
-        level: finding.level,
-        status: finding.status,
-        summary: finding.summary.clone(),
-        loses: declared.map_or_else(|| loses(&finding.subject).to_owned(), |known| known.loses.clone()),
-        features: vec![trial.cell.feature.clone()],
-        tiers: vec![trial.tier.clone()],
-        known_as: finding.known_as.clone(),
-        reason: declared.map(|known| known.reason.clone()),
-        link: declared.map(|known| known.link.clone()),
+impl RunFinding {
+    fn first(trial: &TrialName, finding: &Finding) -> Self {
+        Self {
+            provider: trial.cell.provider.clone(),
+            subjects: vec![finding.subject.clone()],
+            level: finding.level,
+            status: finding.status,
+            summary: finding.summary.clone(),
+            loses: finding.loses.clone(),
+            features: vec![trial.cell.feature.clone()],
+            tiers: vec![trial.tier.clone()],
+            known: finding.known.clone(),
+        }
+    }
+
+    fn is_same(&self, trial: &TrialName, finding: &Finding) -> bool {
+        self.provider == trial.cell.provider
+            && self.status == finding.status
+            && match (&self.known, &finding.known) {
+                (Some(one), Some(other)) => one.name == other.name,
+                (None, None) => self.subjects.contains(&finding.subject),
+                _ => false,
+            }
+    }
+
+    fn add(&mut self, trial: &TrialName, finding: &Finding) {
+        push_once(&mut self.subjects, &finding.subject);
+        push_once(&mut self.features, &trial.cell.feature);
+        push_once(&mut self.tiers, &trial.tier);
+        self.level = self.level.min(finding.level);
     }
 }
 
@@ -91,8 +88,12 @@ fn push_once<T: Clone + PartialEq>(list: &mut Vec<T>, value: &T) {
     }
 }
 
-/// What the user of Claude Code loses by a finding that no one has described yet.
-fn loses(subject: &Subject) -> &'static str {
+/// What the user of Claude Code loses: as the declaration says, else by the part that changed.
+pub fn loses(subject: &Subject, known: Option<&KnownFinding>) -> String {
+    known.map_or_else(|| by_part(subject).to_owned(), |known| known.loses.clone())
+}
+
+fn by_part(subject: &Subject) -> &'static str {
     let Subject::Change { part, fate, .. } = subject else {
         return "The feature does not do what the row says.";
     };
@@ -124,9 +125,8 @@ fn loses(subject: &Subject) -> &'static str {
 /// `judged` tells whether every trial of a column on a tier was judged.
 pub fn stale<'k>(
     trials: &[(&TrialName, &[Finding])],
-    known: &'k KnownFindings,
+    known: KnownForRun<'k>,
     tiers: &[TierId],
-    versions: Versions<'_>,
     judged: impl Fn(&ProviderId, &TierId) -> bool,
 ) -> Vec<StaleFinding<'k>> {
     let shows = |name: &str, provider: &ProviderId, tier: &TierId| {
@@ -135,11 +135,12 @@ pub fn stale<'k>(
                 && trial.tier == *tier
                 && findings
                     .iter()
-                    .any(|finding| finding.known_as.as_deref() == Some(name))
+                    .any(|finding| finding.known.as_ref().is_some_and(|known| known.name == name))
         })
     };
     let mut stale = Vec::new();
-    for known in known.findings.iter().filter(|known| known.covers(versions)) {
+    let versions = known.versions;
+    for known in known.findings.findings.iter().filter(|known| known.covers(versions)) {
         for provider in &known.providers {
             let gone: Vec<TierId> = tiers
                 .iter()
@@ -162,7 +163,7 @@ pub fn stale<'k>(
 /// A declaration that no longer shows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StaleFinding<'a> {
-    pub known: &'a super::KnownFinding,
+    pub known: &'a KnownFinding,
     pub provider: ProviderId,
     pub tiers: Vec<TierId>,
 }

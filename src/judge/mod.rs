@@ -8,10 +8,11 @@ mod implied;
 
 use crate::cells::Test;
 use crate::evidence::Evidence;
-use crate::expectation::{Check, Deviation, Expectation, Interest, KnownFailure, Ruling, Scene, Trace};
-use crate::ids::TierId;
-use crate::outcome::{CheckResult, EvidenceLine, KNOWN_FAILURES, Mismatch, Verdict};
-use crate::wire_diff::{self, WireDiff};
+use crate::expectation::{Check, Deviation, Expectation, Interest, RUN, Ruling, Scene, Trace, WORKAROUNDS};
+use crate::findings::{Finding, FindingStatus, KnownForRun, Level, Subject, summary};
+use crate::ids::{FeatureId, TrialName};
+use crate::outcome::{CheckResult, EvidenceLine, Mismatch, Verdict};
+use crate::wire_diff::{self, Change, WireDiff};
 
 /// The evaluation of one attempt at a trial.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,39 +21,41 @@ pub struct Evaluation {
     pub judged: Vec<CheckResult>,
     /// The names of the expectations that are not written yet.
     pub unwritten: Vec<String>,
-    /// The reasons why the trial fails; empty when it passes.
+    /// Everything that does not hold: first what the gateway is not known to break, and of that first what a person notices.
     pub mismatches: Vec<Mismatch>,
-    /// Each broken expectation, followed to the near side of the gateway, where both sides were recorded.
+    /// Everything that does not hold, once each.
+    pub findings: Vec<Finding>,
+    /// Each broken expectation, followed to the near side of the gateway, where both sides were recorded. Without the known
+    /// ones if another is broken.
     pub traces: Vec<Trace>,
-    /// The changes between the two sides of the gateway, where both were recorded.
+    /// The changes between the two sides of the gateway, where both were recorded. Without the known ones if something else
+    /// is broken.
     pub diff: Option<WireDiff>,
 }
 
-/// Judges one attempt at a trial of `test` on `tier`.
-pub fn judge(test: &Test, tier: &TierId, evidence: &Evidence) -> Evaluation {
+/// Judges one attempt at the trial `name` of `test`.
+pub fn judge(test: &Test, name: &TrialName, evidence: &Evidence, known: KnownForRun<'_>) -> Evaluation {
+    let mut judge = Judge {
+        name,
+        evidence,
+        known,
+        evaluation: Evaluation::default(),
+    };
     let diff = wire_diff::of_trial(evidence);
     let scene = Scene {
         prompts: &test.prompts,
         evidence,
         diff: diff.as_ref(),
-        known_changes: test
-            .known_changes
-            .iter()
-            .filter(|change| change.known.applies_to(tier))
-            .collect(),
     };
-    let mut evaluation = Evaluation::default();
-    for (name, deviations) in implied::judge(test, tier, evidence) {
-        let known = test.known_failure_of_implied(name, tier);
-        let verdict = evaluation.take(name, None, known, Ruling::Judged(deviations));
-        if verdict == Verdict::Broken && evidence.has_both_sides() {
-            evaluation.traces.extend(implied::traces(name));
-        }
+    for (name, deviations) in implied::judge(test, &name.tier, evidence) {
+        judge.implied(name, deviations);
     }
-    for expectation in test.expectations_on(tier) {
-        evaluation.judge_one(expectation, tier, &scene);
+    for expectation in test.expectations_on(&name.tier) {
+        judge.one(expectation, &scene);
     }
+    let mut evaluation = judge.evaluation;
     evaluation.diff = diff;
+    evaluation.put_new_first(|change| known.status(&Subject::of_change(change), name).0);
     evaluation
 }
 
@@ -64,23 +67,75 @@ impl Evaluation {
         self.diff.as_ref().map_or_else(Vec::new, lines)
     }
 
-    fn judge_one(&mut self, expectation: &Expectation, tier: &TierId, scene: &Scene<'_>) {
-        let evidence = scene.evidence;
-        let known = expectation
-            .known_failure
-            .as_ref()
-            .filter(|known| known.applies_to(tier));
-        let no_gateway = expectation.needs_gateway && !evidence.gateway;
-        let no_provider = expectation.check.is_provider_side() && !evidence.is_simulated();
+    /// Sorts the mismatches. A known finding must not explain a new one, so the known ones go if there is a new one.
+    fn put_new_first(&mut self, status: impl Fn(&Change) -> FindingStatus) {
+        let level = |name: &str| {
+            let result = self.judged.iter().find(|result| result.name == name);
+            result.map_or(Level::Feature, |result| result.level)
+        };
+        self.mismatches
+            .sort_by_key(|mismatch| (mismatch.status, level(&mismatch.expectation)));
+        let is_new = |name: &str| {
+            let mut of_name = self.mismatches.iter().filter(|one| one.expectation == name);
+            of_name.any(|mismatch| mismatch.status.is_new())
+        };
+        if self.mismatches.iter().any(|mismatch| mismatch.status.is_new()) {
+            self.traces.retain(|trace| is_new(&trace.expectation));
+            if let Some(diff) = &mut self.diff {
+                diff.changes.retain(|change| status(change).is_new());
+            }
+        }
+    }
+}
+
+/// Something that is judged: a cell's expectation, or an implied one.
+#[derive(Clone, Copy)]
+struct Judged<'a> {
+    name: &'a str,
+    level: Level,
+    expectation: Option<&'a Expectation>,
+}
+
+struct Judge<'a> {
+    name: &'a TrialName,
+    evidence: &'a Evidence,
+    known: KnownForRun<'a>,
+    evaluation: Evaluation,
+}
+
+impl Judge<'_> {
+    fn implied(&mut self, name: &'static str, deviations: Vec<Deviation>) {
+        let judged = Judged {
+            name,
+            level: match name {
+                WORKAROUNDS => Level::Contract,
+                _ => Level::Feature,
+            },
+            expectation: None,
+        };
+        let verdict = self.take(judged, Ruling::Judged(deviations));
+        if verdict == Verdict::Broken && self.evidence.has_both_sides() {
+            self.evaluation.traces.extend(implied::traces(name));
+        }
+    }
+
+    fn one(&mut self, expectation: &Expectation, scene: &Scene<'_>) {
+        let no_gateway = expectation.needs_gateway && !self.evidence.gateway;
+        let no_provider = expectation.check.is_provider_side() && !self.evidence.is_simulated();
         let ruling = match no_gateway || no_provider {
             true => Ruling::NotJudged,
             false => expectation.check.judge(scene),
         };
-        let verdict = self.take(&expectation.name, Some(expectation), known, ruling);
+        let judged = Judged {
+            name: &expectation.name,
+            level: expectation.level,
+            expectation: Some(expectation),
+        };
+        let verdict = self.take(judged, ruling);
         if matches!(expectation.check, Check::Todo(_)) {
-            self.unwritten.push(expectation.name.clone());
-        } else if verdict == Verdict::Broken && evidence.has_both_sides() {
-            self.traces.push(Trace {
+            self.evaluation.unwritten.push(expectation.name.clone());
+        } else if verdict == Verdict::Broken && self.evidence.has_both_sides() {
+            self.evaluation.traces.push(Trace {
                 expectation: expectation.name.clone(),
                 interest: expectation.check.interest(),
                 held_before: expectation.check.held_before(scene),
@@ -88,71 +143,105 @@ impl Evaluation {
         }
     }
 
-    /// Records the ruling on the expectation `name`.
-    fn take(
+    /// Records the ruling on an expectation.
+    fn take(&mut self, judged: Judged<'_>, ruling: Ruling) -> Verdict {
+        let verdict = match ruling {
+            Ruling::NotJudged => Verdict::NotJudged,
+            Ruling::Judged(deviations) => {
+                let subject = self.subject(judged);
+                self.broken(judged, deviations.into_iter().map(|one| (subject.clone(), one)))
+            }
+            Ruling::Changed(changes) => self.broken(judged, changes.into_iter()),
+        };
+        self.evaluation.judged.push(CheckResult {
+            name: judged.name.to_owned(),
+            verdict,
+            level: judged.level,
+            clause: judged.expectation.and_then(|one| one.clause.clone()),
+        });
+        verdict
+    }
+
+    fn broken(
         &mut self,
-        name: &str,
-        expectation: Option<&Expectation>,
-        known: Option<&KnownFailure>,
-        ruling: Ruling,
+        judged: Judged<'_>,
+        deviations: impl Iterator<Item = (Subject, Deviation)>,
     ) -> Verdict {
-        let clause = expectation.and_then(|expectation| expectation.clause.clone());
-        let mismatch = |deviation: Deviation| Mismatch {
-            expectation: name.to_owned(),
-            clause: clause.clone(),
-            place: expectation.map(|expectation| expectation.place.clone()),
+        let mut verdict = Verdict::Held;
+        for (subject, deviation) in deviations {
+            verdict = Verdict::Broken;
+            let status = self.found(judged, subject, &deviation);
+            self.mismatch(judged, deviation, status);
+        }
+        verdict
+    }
+
+    /// Adds a finding, unless the trial has it already.
+    fn found(&mut self, judged: Judged<'_>, subject: Subject, deviation: &Deviation) -> FindingStatus {
+        let (status, known) = self.known.status(&subject, self.name);
+        let is_consequence = matches!(subject, Subject::Expectation { .. })
+            && judged.name != RUN
+            && self.evaluation.is_broken(RUN);
+        let mut findings = self.evaluation.findings.iter();
+        if is_consequence || findings.any(|finding| finding.subject == subject) {
+            return status;
+        }
+        self.evaluation.findings.push(Finding {
+            level: judged.level,
+            expectation: judged.name.to_owned(),
+            summary: match subject {
+                Subject::Change { .. } => deviation.actual.clone(),
+                Subject::Expectation { .. } => deviation.summary.clone(),
+            },
+            loses: summary::loses(&subject, known),
+            status,
+            known: known.map(Into::into),
+            subject,
+        });
+        status
+    }
+
+    /// Adds a mismatch. Changes of one expectation and status are one mismatch.
+    fn mismatch(&mut self, judged: Judged<'_>, deviation: Deviation, status: FindingStatus) {
+        let is_change = judged
+            .expectation
+            .is_some_and(|one| matches!(one.check, Check::Unchanged(_)));
+        let mut mismatches = self.evaluation.mismatches.iter_mut();
+        let same = mismatches.find(|one| one.expectation == judged.name && one.status == status);
+        if let Some(mismatch) = same.filter(|_| is_change) {
+            mismatch.actual = format!("{}; {}", mismatch.actual, deviation.actual);
+            return;
+        }
+        self.evaluation.mismatches.push(Mismatch {
+            expectation: judged.name.to_owned(),
+            clause: judged.expectation.and_then(|one| one.clause.clone()),
+            place: judged.expectation.map(|one| one.place.clone()),
+            status,
             summary: deviation.summary,
             expected: deviation.expected,
             actual: deviation.actual,
             evidence: deviation.evidence.map(|(file, line)| EvidenceLine { file, line }),
-        };
-        let of_declaration = |mismatch: Mismatch| Mismatch {
-            expectation: format!("{KNOWN_FAILURES}{name}"),
-            ..mismatch
-        };
-        let mut declared = known.map(|known| (known.reason.clone(), known.link.clone()));
-        let verdict = match (ruling, known) {
-            (Ruling::Known { reason, link }, _) => {
-                declared.get_or_insert((reason, link));
-                Verdict::KnownFailure
-            }
-            (Ruling::Stale(deviations), _) => {
-                let mismatches = deviations.into_iter().map(mismatch).map(of_declaration);
-                self.mismatches.extend(mismatches);
-                Verdict::UnexpectedlyHeld
-            }
-            (Ruling::NotJudged, _) => Verdict::NotJudged,
-            (Ruling::Judged(deviations), None) if deviations.is_empty() => Verdict::Held,
-            (Ruling::Judged(deviations), None) => {
-                self.mismatches.extend(deviations.into_iter().map(mismatch));
-                Verdict::Broken
-            }
-            (Ruling::Judged(deviations), Some(known)) if deviations.is_empty() => {
-                self.mismatches.push(Mismatch {
-                    place: Some(known.place.clone()),
-                    ..of_declaration(mismatch(holds_now(name, known)))
-                });
-                Verdict::UnexpectedlyHeld
-            }
-            (Ruling::Judged(_), Some(_)) => Verdict::KnownFailure,
-        };
-        let (reason, link) = declared.unzip();
-        self.judged.push(CheckResult {
-            name: name.to_owned(),
-            verdict,
-            clause,
-            reason,
-            link,
         });
-        verdict
+    }
+
+    /// The subject of an expectation: of this row, or of every row if a file of all rows defines it.
+    fn subject(&self, judged: Judged<'_>) -> Subject {
+        let is_of_every_row = judged.expectation.is_some_and(|expectation| {
+            let mut folders = expectation.place.file.iter().rev().skip(1);
+            let folder = folders.next().and_then(|folder| folder.to_str());
+            folder.is_some_and(|folder| folder == "cells" || folder.starts_with('_'))
+        });
+        let feature: &FeatureId = &self.name.cell.feature;
+        Subject::Expectation {
+            feature: (!is_of_every_row).then(|| feature.clone()),
+            name: judged.name.to_owned(),
+        }
     }
 }
 
-fn holds_now(name: &str, known: &KnownFailure) -> Deviation {
-    Deviation {
-        summary: "a declared known failure holds now: remove its declaration".into(),
-        expected: format!("`{name}` to fail: {} ({})", known.reason, known.link),
-        actual: "it held".into(),
-        evidence: None,
+impl Evaluation {
+    fn is_broken(&self, name: &str) -> bool {
+        let mut judged = self.judged.iter();
+        judged.any(|judged| judged.name == name && judged.verdict == Verdict::Broken)
     }
 }

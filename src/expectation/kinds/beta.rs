@@ -7,6 +7,7 @@ use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
 use crate::expectation::provider_side::{Turn, at, on_each_message};
 use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
+use crate::findings::Level;
 use crate::wire_diff::{Part, arrived_betas};
 
 /// Provider's side: a beta flag reached it, in the place where its route keeps them: the `anthropic-beta` header, on
@@ -53,6 +54,10 @@ impl Kind for BetaCheck {
                 evidence: Some(at(exchange)),
             }]
         })
+    }
+
+    fn level(&self) -> Level {
+        Level::Contract
     }
 
     fn interest(&self) -> Interest {

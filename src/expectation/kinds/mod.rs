@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::context::Checker;
 use super::{Interest, Ruling, Scene, trace};
 use crate::document::KeyPath;
+use crate::findings::Level;
 
 /// What a kind of expectation is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,11 @@ pub trait Kind: Clone + fmt::Debug + PartialEq {
     /// The changes on the wire that can explain why it does not hold.
     fn interest(&self) -> Interest;
 
+    /// Who notices when it is broken.
+    fn level(&self) -> Level {
+        Level::Feature
+    }
+
     /// Whether it holds on the near side of the gateway; `None` where that cannot be judged.
     fn held_before(&self, scene: &Scene<'_>) -> Option<bool> {
         match Self::SIDE {
@@ -56,7 +62,7 @@ macro_rules! kinds {
             $($variant($kind),)+
         }
 
-        /// One thing that must hold: exactly one kind (`text`, `tool_call`, `request`, …), and if needed `tiers` and `clause`.
+        /// One thing that must hold: exactly one kind (`text`, `tool_call`, `request`, …), and if needed `tiers`, `clause` and `level`.
         #[derive(Debug, Default, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields, default)]
         #[schemars(transform = exactly_one_kind)]
@@ -67,6 +73,9 @@ macro_rules! kinds {
             /// The clause of the gateway contract that it rests on.
             #[schemars(extend("examples" = ["llm-gateway-protocol#request-headers"]))]
             pub clause: Option<String>,
+            /// Who notices when it is broken: a person who uses Claude Code (`feature`), or the contract alone (`contract`).
+            /// `unchanged`, `beta` and a `request` that checks only headers, route and version have `contract` if not given.
+            pub level: Option<Level>,
             /// Whether it is about what Claude Code sends to a gateway only. It is then not judged without a gateway
             /// (`--gateway none`), where Claude Code speaks the provider's own protocol.
             pub needs_gateway: bool,
@@ -100,6 +109,12 @@ macro_rules! kinds {
             pub fn judge(&self, scene: &Scene<'_>) -> Ruling {
                 match self {
                     $(Self::$variant(kind) => kind.judge(scene),)+
+                }
+            }
+
+            pub fn level(&self) -> Level {
+                match self {
+                    $(Self::$variant(kind) => kind.level(),)+
                 }
             }
 

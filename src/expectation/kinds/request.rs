@@ -11,6 +11,7 @@ use crate::expectation::provider_side::{Turn, at, messages_operation, on_each};
 use crate::expectation::{
     Checker, Deviation, Interest, MatchError, Matcher, MatcherForm, Ruling, Scene, trace, value_tree,
 };
+use crate::findings::Level;
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::{Operation, Route};
 use crate::wire_diff::Part;
@@ -105,6 +106,14 @@ impl Kind for RequestCheck {
         Interest {
             names: self.names(),
             ..Interest::request(self.parts(), self.turn.number())
+        }
+    }
+
+    fn level(&self) -> Level {
+        let is_about_content = self.model.is_some() || self.stream.is_some() || !self.body.is_empty();
+        match is_about_content || self.operation != Operation::Messages {
+            true => Level::Feature,
+            false => Level::Contract,
         }
     }
 

@@ -1,4 +1,6 @@
-//! `unchanged`: the gateway passed everything on as it was.
+//! `unchanged`: the gateway passed everything on unchanged.
+
+use std::collections::HashSet;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -6,13 +8,14 @@ use serde::Deserialize;
 use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
 use crate::evidence::file;
-use crate::expectation::{Checker, Deviation, Interest, KnownChange, Ruling, Scene};
+use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
+use crate::findings::{Level, Subject};
 use crate::text::clipped;
 use crate::wire::{Direction, Operation};
 use crate::wire_diff::{Change, Part};
 
-/// Both sides: the gateway passed everything on as it was, except for what every gateway may change and for the cell's
-/// `known_changes` (`wire-diff.txt` in a trial's evidence lists both). `request`: from Claude Code to the provider.
+/// Both sides: the gateway passed everything on unchanged, except for what every gateway may change (`wire-diff.txt` in a
+/// trial's evidence lists both). `request`: from Claude Code to the provider.
 /// `reply`: from the provider to Claude Code, except for the time of its events. Not judged in a live run.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(transparent)]
@@ -38,35 +41,11 @@ impl Kind for UnchangedCheck {
             // Expectations about the stream know the provider's pace.
             .filter(|change| change.operation == Operation::Messages && change.what.part != Part::Pace)
             .collect();
-        let known: Vec<&KnownChange> = scene
-            .known_changes
-            .iter()
-            .copied()
-            .filter(|known| known.direction == self.0)
-            .collect();
-        let is_known = |change: &Change| known.iter().any(|known| known.what == change.what.path);
-        let new: Vec<&Change> = changes
-            .iter()
-            .copied()
-            .filter(|change| !is_known(change))
-            .collect();
-        if let Some(first) = new.first() {
-            return Ruling::Judged(vec![self.changed(first, &new)]);
-        }
-        let shows = |known: &KnownChange| changes.iter().any(|change| change.what.path == known.what);
-        let gone: Vec<Deviation> = known
-            .iter()
-            .filter(|known| !shows(known))
-            .map(|known| unchanged_now(known))
-            .collect();
-        match known.first() {
-            None => Ruling::Judged(Vec::new()),
-            Some(_) if !gone.is_empty() => Ruling::Stale(gone),
-            Some(first) => Ruling::Known {
-                reason: reasons(&known),
-                link: first.known.link.clone(),
-            },
-        }
+        Ruling::Changed(self.deviations(&changes))
+    }
+
+    fn level(&self) -> Level {
+        Level::Contract
     }
 
     fn interest(&self) -> Interest {
@@ -100,36 +79,23 @@ const EVERY: &[Part] = &[
 ];
 
 impl UnchangedCheck {
-    fn changed(&self, first: &Change, changes: &[&Change]) -> Deviation {
-        let mut lines: Vec<String> = changes.iter().map(|change| change.line()).collect();
-        lines.dedup();
+    /// One deviation for each thing that changed, however often it did.
+    fn deviations(&self, changes: &[&Change]) -> Vec<(Subject, Deviation)> {
         let summary = match self.0 {
             Direction::Request => "Claude Code's request did not reach the provider as it was sent",
             Direction::Reply => "the provider's reply did not come back to Claude Code as it was sent",
         };
-        Deviation {
-            summary: summary.into(),
-            expected: "no change except for those that every gateway may make".into(),
-            actual: clipped(&lines.join("; ")),
-            evidence: Some((file::GATEWAY_EXCHANGES.into(), first.sent)),
-        }
+        let mut seen = HashSet::new();
+        let deviation = |change: &&Change| {
+            let subject = Subject::of_change(change);
+            let deviation = Deviation {
+                summary: summary.into(),
+                expected: "no change except for those that every gateway may make".into(),
+                actual: clipped(&change.line()),
+                evidence: Some((file::GATEWAY_EXCHANGES.into(), change.sent)),
+            };
+            seen.insert(subject.clone()).then_some((subject, deviation))
+        };
+        changes.iter().filter_map(deviation).collect()
     }
-}
-
-/// A declared change that no longer shows is reported, so that a repaired gateway does not stay excused.
-fn unchanged_now(change: &KnownChange) -> Deviation {
-    let (what, known) = (&change.what, &change.known);
-    Deviation {
-        summary: "a declared known change no longer shows: remove it from `known_changes`".into(),
-        expected: format!("`{what}` to be changed: {} ({})", known.reason, known.link),
-        actual: "it arrived unchanged, or was not sent".into(),
-        evidence: None,
-    }
-}
-
-fn reasons(known: &[&KnownChange]) -> String {
-    let reasons = known
-        .iter()
-        .map(|change| format!("`{}` changed: {}", change.what, change.known.reason));
-    reasons.collect::<Vec<_>>().join("; ")
 }
