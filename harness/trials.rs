@@ -27,7 +27,7 @@ pub fn filtered_out(count: usize) -> impl Iterator<Item = Trial> {
 fn completion(end: TrialEnd) -> Result<Completion, Failed> {
     match end {
         TrialEnd::Passed => Ok(Completion::Completed),
-        TrialEnd::NotApplicable(reason) => Ok(Completion::ignored_with(reason)),
+        TrialEnd::Ignored(reason) => Ok(Completion::ignored_with(reason)),
         TrialEnd::Failed(report) => Err(Failed::from(report)),
     }
 }

@@ -25,6 +25,8 @@ pub const COMPAT_CACHE_DIR: &str = "COMPAT_CACHE_DIR";
 pub const COMPAT_CLAUDE: &str = "COMPAT_CLAUDE";
 /// Address of a running `compat provider serve` behind the gateway: the run then judges both sides.
 pub const COMPAT_PROVIDER_URL: &str = "COMPAT_PROVIDER_URL";
+/// The name of an attached gateway: its known findings are those of `gateways/<name>.yaml`.
+pub const COMPAT_GATEWAY_NAME: &str = "COMPAT_GATEWAY_NAME";
 /// Key for the control routes of [`COMPAT_PROVIDER_URL`].
 pub const COMPAT_PROVIDER_CONTROL_KEY: &str = "COMPAT_PROVIDER_CONTROL_KEY";
 /// File that holds the key for the control routes of [`COMPAT_PROVIDER_URL`].

@@ -237,15 +237,6 @@ fn broken_live_run(evidence: &Evidence) -> Diagnosis {
 
 /// The run ended with an answer, but not as expected.
 fn broken_promise(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
-    let broken = |verdict| judgement.judged.iter().any(|judged| judged.verdict == verdict);
-    if broken(Verdict::UnexpectedlyHeld) && !broken(Verdict::Broken) {
-        return Diagnosis::proven(
-            Cause::Assertion,
-            "stale_known_failure",
-            "a declared known failure no longer fails",
-            "remove the declaration from the cell's `known_failures` or `known_changes`; if it shows on some tiers only, name them in its `tiers`",
-        );
-    }
     let mut mismatches = judgement.mismatches.iter();
     if mismatches.all(|mismatch| judgement.unwritten.contains(&mismatch.expectation)) {
         return Diagnosis::proven(

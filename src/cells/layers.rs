@@ -279,11 +279,6 @@ impl Damaged {
     pub(super) fn has_key(&self, key: &str) -> bool {
         self.keys.iter().any(|known| known == key)
     }
-
-    /// Whether the expectation `name` was removed.
-    pub(super) fn has_name(&self, name: &str) -> bool {
-        self.names.iter().any(|known| known == name)
-    }
 }
 
 fn remove(node: &mut Node, path: &[String]) {

@@ -12,7 +12,7 @@ use super::print::status;
 use super::project::{self, INVALID, RootFlag};
 use crate::document::render::Format;
 use crate::files::mutant_files::{self, MUTANTS};
-use crate::files::project::{CELLS, MANIFEST, PROXY_CONFIG, Project};
+use crate::files::project::{CELLS, GATEWAYS, MANIFEST, PROXY_CONFIG, Project};
 use crate::text::{counted, suggestion};
 
 /// Check the manifest, the cells and the mutants
@@ -64,7 +64,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     for path in paths.iter().filter(|path| !is_checked(path)) {
         status!(
-            "`{}` is not checked: only `{MANIFEST}`, `{PROXY_CONFIG}`, `{CELLS}/` and `{MUTANTS}/` are",
+            "`{}` is not checked: only `{MANIFEST}`, `{PROXY_CONFIG}`, `{CELLS}/`, `{GATEWAYS}/` and `{MUTANTS}/` are",
             path.display()
         );
     }
@@ -82,7 +82,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 fn is_checked(path: &Path) -> bool {
     let first = path.iter().next();
     path == Path::new(".")
-        || [MANIFEST, PROXY_CONFIG, CELLS, MUTANTS]
+        || [MANIFEST, PROXY_CONFIG, CELLS, GATEWAYS, MUTANTS]
             .iter()
             .any(|known| first == Some(known.as_ref()))
 }

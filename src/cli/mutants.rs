@@ -16,6 +16,7 @@ use super::project::{InvalidFiles, RootFlag};
 use crate::env::{self, Environment};
 use crate::files::Project;
 use crate::files::mutant_files;
+use crate::gateway::LITELLM;
 use crate::ids::TierId;
 use crate::mutants::Mutant;
 use crate::mutants::score::{Named, Scored, Vacuous};
@@ -112,6 +113,7 @@ async fn run_campaign(
         let faults: Vec<String> = faults.into_iter().map(|fault| fault.message).collect();
         anyhow::anyhow!("`proxy_config.yaml` cannot be read: {}", faults.join(", "))
     })?;
+    let known = project.known_findings(LITELLM).map_err(InvalidFiles)?;
     let options = SessionOptions {
         control: false,
         daemon: DaemonUse::Never,
@@ -126,6 +128,7 @@ async fn run_campaign(
         proxy_config: &proxy_config,
         session: &session,
         tier,
+        known: &known,
     };
     let outcome = campaign.run(mutants, &Bar::new()).await;
     session.end().await;

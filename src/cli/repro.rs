@@ -9,6 +9,8 @@ use clap::Args;
 use super::evidence::{self, RecordedTrial};
 use super::files::Output;
 use super::project::RootFlag;
+use crate::findings::{KnownFindings, KnownForRun, Subject};
+use crate::gateway::LITELLM;
 use crate::ids::TrialName;
 use crate::replay::repro::{Repro, script};
 use crate::wire_diff::{self, Change, WireDiff};
@@ -47,7 +49,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         false => cell_test(&recorded, arguments)?,
     };
     let (changes, report) = match &judged {
-        Some((name, test)) => explaining(name, test, &recorded, &diff)?,
+        Some((name, test)) => {
+            let known = arguments.root.open()?.known_findings(LITELLM).unwrap_or_default();
+            explaining(name, test, &recorded, &diff, &known)?
+        }
         None => (diff.changes.iter().collect(), String::new()),
     };
     ensure!(
@@ -100,17 +105,19 @@ fn explaining<'a>(
     test: &Test,
     recorded: &RecordedTrial,
     diff: &'a WireDiff,
+    known: &KnownFindings,
 ) -> anyhow::Result<(Vec<&'a Change>, String)> {
-    let judgement = judge::judge(test, &name.tier, &recorded.evidence);
+    let known = KnownForRun {
+        findings: known,
+        ..KnownForRun::NOTHING
+    };
+    let judgement = judge::judge(test, name, &recorded.evidence, known);
     ensure!(
         !judgement.mismatches.is_empty(),
         "the recording is as the cell expects, so there is no fault to show (`--all` includes every difference on the wire)"
     );
-    let is_known = |change: &Change| {
-        test.known_changes
-            .iter()
-            .any(|known| known.direction == change.direction && known.what == change.what.path)
-    };
+    // Of any version: a known change is not the one to reproduce.
+    let is_known = |change: &Change| !known.status(&Subject::of_change(change), name).0.is_new();
     let explains = |change: &&Change| {
         judgement
             .traces

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::print::status;
-use crate::{matrix, mutants};
+use crate::{findings, matrix, mutants};
 use std::sync::LazyLock;
 
 use crate::document::Form;
@@ -59,10 +59,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// The forms of the files that people write, each under the file name of its schema.
-pub static FORMS: [(&str, &LazyLock<Form>); 4] = [
+pub static FORMS: [(&str, &LazyLock<Form>); 5] = [
     ("manifest.schema.json", &forms::MANIFEST),
     ("cell.schema.json", &forms::CELL),
     ("shared.schema.json", &forms::SHARED),
+    ("gateway.schema.json", &findings::GATEWAY_FORM),
     ("mutant.schema.json", &mutants::FORM),
 ];
 

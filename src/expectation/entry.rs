@@ -1,8 +1,8 @@
 //! The keys that every expectation has, whatever its kind: tiers, clause, level.
 
+use super::Expectation;
 use super::context::{CellContext, Checker};
 use super::kinds::{Check, ExpectationForm};
-use super::Expectation;
 use crate::document::{Diagnostic, KeyPath, Reader};
 use crate::ids::TierId;
 use crate::text::listed;

@@ -14,7 +14,8 @@ use super::reading::{attachment, read, read_if_exists, says_not_applicable};
 use crate::cells::manifest::Tier;
 use crate::cells::{Cell, Layer, Layers, Manifest, Origin, ProxyConfig, layers, resolve};
 use crate::document::Diagnostic;
-use crate::ids::{CellId, FeatureId, ProviderId, TrialName};
+use crate::findings::KnownFindings;
+use crate::ids::{CellId, FeatureId, ProviderId, TierId, TrialName};
 use crate::plan::{self, Planned};
 
 /// The manifest's file, in the project's root.
@@ -25,6 +26,8 @@ pub const PROXY_CONFIG: &str = "proxy_config.yaml";
 pub const CELLS: &str = "cells";
 /// The folder of the providers' layers, in the folder of the cells.
 pub const PROVIDERS: &str = "_providers";
+/// The folder of the known findings, in the project's root: `<gateway>.yaml`.
+pub const GATEWAYS: &str = "gateways";
 /// The layer of all cells, in the folder of the cells, and of a feature, in its folder.
 pub const SHARED: &str = "_shared.yaml";
 
@@ -114,6 +117,31 @@ impl Project {
         let mut distinct: HashSet<CellId> = cells.into_iter().collect();
         distinct.retain(|cell| may_be(cell) && is_so(cell));
         distinct
+    }
+
+    /// What the gateway called `name` is known to break; nothing if it has no file.
+    pub fn known_findings(&self, name: &str) -> Result<KnownFindings, Vec<Diagnostic>> {
+        let file = Path::new(GATEWAYS).join(format!("{name}.yaml"));
+        let Some(bytes) = read_if_exists(&self.root, &file).map_err(|error| vec![*error])? else {
+            return Ok(KnownFindings::default());
+        };
+        let tiers: Vec<TierId> = self.manifest.tiers.iter().map(|tier| tier.id.clone()).collect();
+        KnownFindings::parse(&file, &bytes, &self.manifest.providers, &tiers)
+    }
+
+    /// The names of the gateways with known findings, sorted.
+    pub fn gateways(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.root.join(GATEWAYS))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let name = |entry: std::fs::DirEntry| {
+            let name = entry.file_name().to_str()?.strip_suffix(".yaml")?.to_owned();
+            (!name.starts_with('_')).then_some(name)
+        };
+        let mut names: Vec<String> = entries.filter_map(name).collect();
+        names.sort_unstable();
+        names
     }
 
     /// The own file of `cell`, relative to the root.
@@ -239,6 +267,9 @@ impl Project {
         let uses_selected = |cell: &&CellId| Self::files_of(cell).iter().any(|file| is_selected(paths, file));
         for cell in rest.iter().filter(uses_selected) {
             errors.extend(self.cell(cell).err().unwrap_or_default());
+        }
+        for gateway in self.gateways() {
+            errors.extend(self.known_findings(&gateway).err().unwrap_or_default());
         }
         errors.retain(|error| is_selected(paths, &error.place.file));
         for cell in &named {

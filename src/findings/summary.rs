@@ -1,5 +1,7 @@
 //! The findings of a run: each once, with the cells and tiers in which it shows.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -140,7 +142,12 @@ pub fn stale<'k>(
     };
     let mut stale = Vec::new();
     let versions = known.versions;
-    for known in known.findings.findings.iter().filter(|known| known.covers(versions)) {
+    for known in known
+        .findings
+        .findings
+        .iter()
+        .filter(|known| known.covers(versions))
+    {
         for provider in &known.providers {
             let gone: Vec<TierId> = tiers
                 .iter()
@@ -166,4 +173,22 @@ pub struct StaleFinding<'a> {
     pub known: &'a KnownFinding,
     pub provider: ProviderId,
     pub tiers: Vec<TierId>,
+}
+
+/// `error: gateways/litellm.yaml:12:3: NAME no longer shows on PROVIDER (TIERS): …`
+impl fmt::Display for StaleFinding<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tiers: Vec<&str> = self.tiers.iter().map(TierId::as_str).collect();
+        let place = &self.known.place;
+        write!(
+            f,
+            "error: {}:{}:{}: the known finding `{}` no longer shows on {} ({}): narrow its `versions`, `providers` or `tiers`",
+            place.file.display(),
+            place.line,
+            place.column,
+            self.known.name,
+            self.provider,
+            tiers.join(", ")
+        )
+    }
 }

@@ -23,6 +23,9 @@ pub use process::{GatewayProcess, NotReady, is_alive, wait_until_ready};
 use crate::env::{Environment, Secret, Variables};
 use crate::process::RunId;
 
+/// The name of the gateway that a run tests if no other one is attached.
+pub const LITELLM: &str = "litellm";
+
 /// The settings with which a gateway is started.
 #[derive(Clone, Debug)]
 pub struct GatewayOptions<'a> {

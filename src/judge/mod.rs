@@ -12,7 +12,8 @@ use crate::expectation::{Check, Deviation, Expectation, Interest, RUN, Ruling, S
 use crate::findings::{Finding, FindingStatus, KnownForRun, Level, Subject, summary};
 use crate::ids::{FeatureId, TrialName};
 use crate::outcome::{CheckResult, EvidenceLine, Mismatch, Verdict};
-use crate::wire_diff::{self, Change, WireDiff};
+use crate::wire::Direction;
+use crate::wire_diff::{self, Change, Fate, Part, WireDiff};
 
 /// The evaluation of one attempt at a trial.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -94,6 +95,13 @@ struct Judged<'a> {
     name: &'a str,
     level: Level,
     expectation: Option<&'a Expectation>,
+}
+
+impl Judged<'_> {
+    fn is_about_changes(&self) -> bool {
+        self.expectation
+            .is_some_and(|one| matches!(one.check, Check::Unchanged(_)))
+    }
 }
 
 struct Judge<'a> {
@@ -182,16 +190,20 @@ impl Judge<'_> {
         let is_consequence = matches!(subject, Subject::Expectation { .. })
             && judged.name != RUN
             && self.evaluation.is_broken(RUN);
-        let mut findings = self.evaluation.findings.iter();
-        if is_consequence || findings.any(|finding| finding.subject == subject) {
+        let mut findings = self.evaluation.findings.iter_mut();
+        if let Some(finding) = findings.find(|finding| finding.subject == subject) {
+            finding.level = finding.level.min(judged.level);
+            return status;
+        }
+        if is_consequence {
             return status;
         }
         self.evaluation.findings.push(Finding {
             level: judged.level,
             expectation: judged.name.to_owned(),
-            summary: match subject {
-                Subject::Change { .. } => deviation.actual.clone(),
-                Subject::Expectation { .. } => deviation.summary.clone(),
+            summary: match judged.is_about_changes() {
+                true => deviation.actual.clone(),
+                false => deviation.summary.clone(),
             },
             loses: summary::loses(&subject, known),
             status,
@@ -203,12 +215,9 @@ impl Judge<'_> {
 
     /// Adds a mismatch. Changes of one expectation and status are one mismatch.
     fn mismatch(&mut self, judged: Judged<'_>, deviation: Deviation, status: FindingStatus) {
-        let is_change = judged
-            .expectation
-            .is_some_and(|one| matches!(one.check, Check::Unchanged(_)));
         let mut mismatches = self.evaluation.mismatches.iter_mut();
         let same = mismatches.find(|one| one.expectation == judged.name && one.status == status);
-        if let Some(mismatch) = same.filter(|_| is_change) {
+        if let Some(mismatch) = same.filter(|_| judged.is_about_changes()) {
             mismatch.actual = format!("{}; {}", mismatch.actual, deviation.actual);
             return;
         }
@@ -224,8 +233,17 @@ impl Judge<'_> {
         });
     }
 
-    /// The subject of an expectation: of this row, or of every row if a file of all rows defines it.
+    /// The subject of an expectation: of this row, or of every row if a file of all rows defines it. A lost beta is one
+    /// finding, whether an expectation or the wire diff finds it.
     fn subject(&self, judged: Judged<'_>) -> Subject {
+        if let Some(Check::Beta(beta)) = judged.expectation.map(|one| &one.check) {
+            return Subject::Change {
+                direction: Direction::Request,
+                part: Part::Beta,
+                path: beta.name.clone(),
+                fate: Fate::Dropped,
+            };
+        }
         let is_of_every_row = judged.expectation.is_some_and(|expectation| {
             let mut folders = expectation.place.file.iter().rev().skip(1);
             let folder = folders.next().and_then(|folder| folder.to_str());

@@ -10,8 +10,10 @@ use super::builder::{BuildError, Stamp, Tried};
 use super::published::Matrix;
 use super::view::ManifestView;
 use crate::evidence::Behind;
+use crate::findings::Subject;
+use crate::findings::summary::RunFinding;
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TrialName};
-use crate::outcome::{Attempt, Cause, CheckResult, Mismatch, Retry, Verdict};
+use crate::outcome::{Attempt, Cause, CheckResult, Mismatch, Retry, TrialVerdict};
 use crate::report;
 use crate::results::json::{self, JsonError, SchemaVersion, timestamp};
 use crate::results::{CellStatus, GatewayRecord, Results, StatusWord, TrialRecord};
@@ -42,6 +44,9 @@ pub struct Details {
     pub started_at: DateTime<Utc>,
     /// Whether every trial of the project was selected and finished.
     pub complete: bool,
+    /// What the gateway breaks, once each; features first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<RunFinding>,
     /// By feature and provider, in the matrix's order: one entry a tier, in the manifest's order.
     pub features: IndexMap<FeatureId, IndexMap<ProviderId, Vec<TierDetails>>>,
 }
@@ -75,8 +80,11 @@ pub struct TierDetails {
     /// The trial's name: `cargo test --test compat -- --exact NODEID` runs it alone.
     #[schemars(with = "String")]
     pub nodeid: TrialName,
-    /// What became of it.
+    /// Whether the feature works.
     pub status: StatusWord,
+    /// Whether the feature works and the gateway keeps the contract; absent where nothing was judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<TrialVerdict>,
     /// Of a failure: what did not hold, in a few lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -101,9 +109,10 @@ pub struct TierDetails {
     /// Of a failure: the contract clause that was broken, `llm-gateway-protocol#request-headers`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clause: Option<String>,
-    /// Declared faults that showed.
+    /// What the gateway breaks: subjects of `findings` above.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub known_failures: Vec<KnownFailureDetails>,
+    #[schemars(with = "Vec<String>")]
+    pub findings: Vec<Subject>,
     /// Of a failure: what did not hold, with places and evidence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mismatches: Vec<Mismatch>,
@@ -131,19 +140,6 @@ pub struct TierDetails {
     /// The evidence folder, among the run's artifacts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence_path: Option<String>,
-}
-
-/// A declared fault that showed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct KnownFailureDetails {
-    /// The expectation that does not hold.
-    pub expectation: String,
-    /// What fails, for a reader.
-    pub reason: String,
-    /// The page that says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub link: Option<String>,
 }
 
 /// An attempt before the last.
@@ -195,6 +191,7 @@ impl Details {
             gateway: results.run.gateway.clone(),
             started_at: results.run.started_at,
             complete: results.is_whole(),
+            findings: results.findings.clone(),
             features: features.map(|(id, _)| (id.clone(), cells(id))).collect(),
         })
     }
@@ -259,6 +256,7 @@ impl TierDetails {
             tier: name.tier.clone(),
             nodeid: name,
             status: word,
+            verdict: trial.and_then(|trial| trial.verdict),
             error,
             reason,
             model: trial
@@ -269,7 +267,13 @@ impl TierDetails {
             next: trial.and_then(|trial| trial.next.clone()),
             wire: trial.map_or_else(Vec::new, |trial| trial.wire.clone()),
             clause: mismatches.iter().find_map(|mismatch| mismatch.clause.clone()),
-            known_failures: known_failures(&expectations),
+            findings: trial.map_or_else(Vec::new, |trial| {
+                trial
+                    .findings
+                    .iter()
+                    .map(|finding| finding.subject.clone())
+                    .collect()
+            }),
             mismatches,
             expectations,
             attempts: run.map(|trial| trial.attempts.len()),
@@ -281,24 +285,6 @@ impl TierDetails {
             evidence_path: trial.and_then(|trial| trial.evidence.clone()),
         }
     }
-}
-
-fn known_failures(expectations: &[CheckResult]) -> Vec<KnownFailureDetails> {
-    let failed = expectations
-        .iter()
-        .filter(|result| result.verdict == Verdict::KnownFailure);
-    let details = failed.map(
-        |CheckResult {
-             name, reason, link, ..
-         }| KnownFailureDetails {
-            expectation: name.clone(),
-            reason: reason
-                .clone()
-                .unwrap_or_else(|| format!("`{name}` does not hold")),
-            link: link.clone(),
-        },
-    );
-    details.collect()
 }
 
 fn earlier_attempts(attempts: &[Attempt]) -> Vec<AttemptDetails> {

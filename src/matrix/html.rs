@@ -182,7 +182,7 @@ fn seconds(milliseconds: u64) -> String {
     format!("{}.{}", milliseconds / 1000, milliseconds % 1000 / 100)
 }
 
-/// The contract clauses of the expectations, and the known failures.
+/// The contract clauses of the expectations, and the findings.
 fn based_on(tier: &TierDetails) -> String {
     let clauses: BTreeSet<&str> = tier
         .expectations
@@ -190,17 +190,8 @@ fn based_on(tier: &TierDetails) -> String {
         .filter_map(|judged| judged.clause.as_deref())
         .collect();
     let clauses = clauses.into_iter().map(escaped);
-    let known = tier.known_failures.iter().map(|known| match &known.link {
-        Some(link) if link.starts_with("https://") => {
-            format!(
-                "<a href=\"{}\" rel=\"noreferrer\">known: {}</a>",
-                escaped(link),
-                escaped(&known.reason)
-            )
-        }
-        _ => format!("known: {}", escaped(&known.reason)),
-    });
-    clauses.chain(known).collect::<Vec<_>>().join("<br>")
+    let found = tier.findings.iter().map(|subject| escaped(&subject.to_string()));
+    clauses.chain(found).collect::<Vec<_>>().join("<br>")
 }
 
 fn says(status: &CellStatus) -> &str {

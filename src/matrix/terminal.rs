@@ -7,8 +7,10 @@ use super::details::{Details, headline};
 use super::diff::{CellChange, ChangeKind, Diff};
 use super::published::Matrix;
 use super::view::ManifestView;
-use crate::ids::{CellId, TrialName};
-use crate::outcome::{Cause, CheckResult, Verdict};
+use crate::findings::summary::RunFinding;
+use crate::findings::{FindingStatus, Level};
+use crate::ids::{CellId, FeatureId, TierId, TrialName};
+use crate::outcome::{Cause, CheckResult, TrialVerdict, Verdict};
 use crate::report::Paint;
 use crate::report::grid::{self, CellMark, Grid, GridRow};
 use crate::report::paint::{DIM, HEADING};
@@ -88,6 +90,7 @@ pub fn of_run(manifest: &ManifestView, results: &Results, width: usize, paint: P
         .iter()
         .map(|trial| (trial.nodeid.cell.clone(), trial.expectations.as_slice()));
     screen.push_remarks(&checks.collect::<Vec<_>>());
+    screen.push_findings(&results.findings);
     screen.text
 }
 
@@ -107,6 +110,7 @@ pub fn of_matrix(matrix: &Matrix, details: Option<&Details>, width: usize, paint
             checks.extend(tiers.map(|tier| (cell.clone(), tier.expectations.as_slice())));
         }
         screen.push_remarks(&checks);
+        screen.push_findings(&details.findings);
     }
     for (error, places) in matrix.failures() {
         screen.blank_line();
@@ -124,7 +128,7 @@ fn table_of(matrix: &Matrix, details: Option<&Details>) -> Grid {
         match details.map(|details| details.tiers(cell)) {
             Some(tiers) if !tiers.is_empty() => tiers
                 .iter()
-                .map(|tier| mark(tier.status, tier.cause, tier.flaky))
+                .map(|tier| mark(tier.status, tier.verdict, tier.cause, tier.flaky))
                 .collect(),
             _ => vec![status.word().into()],
         }
@@ -269,25 +273,59 @@ impl Screen {
         self.blank_line();
     }
 
-    /// What the signs do not show: passes with a declared known failure, and expectations that were not judged.
+    /// What the gateway breaks, once each.
+    fn push_findings(&mut self, findings: &[RunFinding]) {
+        if findings.is_empty() {
+            return;
+        }
+        let heading = self
+            .paint
+            .apply(HEADING, &format!("findings ({})", findings.len()));
+        self.text.push_str(&format!("\n{heading}\n"));
+        for finding in findings {
+            self.push_finding(finding);
+        }
+    }
+
+    fn push_finding(&mut self, finding: &RunFinding) {
+        let mark = match finding.level {
+            Level::Feature => CellMark::Fail,
+            Level::Contract => CellMark::Unfaithful,
+        };
+        let rows: Vec<&str> = finding.features.iter().map(FeatureId::as_str).collect();
+        let tiers: Vec<&str> = finding.tiers.iter().map(TierId::as_str).collect();
+        let shows = format!("{}: {} ({})", finding.provider, rows.join(", "), tiers.join(", "));
+        let status = match (finding.status, &finding.known) {
+            (FindingStatus::Known, Some(known)) => format!("known: {} {}", known.reason, known.link),
+            (_, Some(known)) => format!("known of other versions: {} {}", known.reason, known.link),
+            (_, None) => "new".to_owned(),
+        };
+        let sign = self.paint.apply(mark.style(), mark.sign());
+        self.text.push_str(&format!("{sign:<2} "));
+        let mut lines = grid::wrap(&finding.loses, self.width.saturating_sub(3)).into_iter();
+        self.text
+            .push_str(&format!("{}\n", lines.next().unwrap_or_default()));
+        let rest: Vec<String> = lines.collect();
+        for words in rest
+            .iter()
+            .map(String::as_str)
+            .chain([finding.summary.as_str(), &shows, &status])
+        {
+            self.push_indented(words, 3);
+        }
+    }
+
+    /// What the signs do not show: expectations that were not judged.
     fn push_remarks(&mut self, checks: &[(CellId, &[CheckResult])]) {
-        let remarks = [
-            (Verdict::KnownFailure, "a declared known failure showed"),
-            (
-                Verdict::NotJudged,
-                "expectations that need a simulated run through a gateway were not judged",
-            ),
-        ];
-        for (verdict, words) in remarks {
-            let shows = |checks: &[CheckResult]| checks.iter().any(|check| check.verdict == verdict);
-            let cells = checks.iter().filter(|(_, checks)| shows(checks));
-            let mut cells: Vec<String> = cells.map(|(cell, _)| cell.to_string()).collect();
-            cells.dedup();
-            match cells.len() {
-                0 => {}
-                1..=5 => self.push(&format!("{words} in {}", cells.join(", ")), DIM),
-                number => self.push(&format!("{words} in {}", counted(number, "cell")), DIM),
-            }
+        let words = "expectations that need a simulated run through a gateway were not judged";
+        let shows = |checks: &[CheckResult]| checks.iter().any(|check| check.verdict == Verdict::NotJudged);
+        let cells = checks.iter().filter(|(_, checks)| shows(checks));
+        let mut cells: Vec<String> = cells.map(|(cell, _)| cell.to_string()).collect();
+        cells.dedup();
+        match cells.len() {
+            0 => {}
+            1..=5 => self.push(&format!("{words} in {}", cells.join(", ")), DIM),
+            number => self.push(&format!("{words} in {}", counted(number, "cell")), DIM),
         }
     }
 
@@ -323,12 +361,13 @@ impl From<StatusWord> for CellMark {
 
 fn mark_of_trial(trial: &TrialRecord) -> CellMark {
     let status = CellStatus::from(trial.result.clone());
-    mark(status.word(), trial.cause, trial.flaky)
+    mark(status.word(), trial.verdict, trial.cause, trial.flaky)
 }
 
-fn mark(word: StatusWord, cause: Option<Cause>, flaky: bool) -> CellMark {
+fn mark(word: StatusWord, verdict: Option<TrialVerdict>, cause: Option<Cause>, flaky: bool) -> CellMark {
     match word {
         StatusWord::Pass if flaky => CellMark::Flaky,
+        StatusWord::Pass if verdict == Some(TrialVerdict::Unfaithful) => CellMark::Unfaithful,
         StatusWord::Fail if cause.is_some_and(|cause| !cause.is_judged()) => CellMark::Unjudged,
         other => other.into(),
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::paint::{BAD, DIM, HEADING, LEAD, Paint};
 use crate::expectation::RUN;
 use crate::ids::TrialName;
-use crate::outcome::{Cause, EvidenceLine, Failure, KNOWN_FAILURES, Mismatch};
+use crate::outcome::{Cause, EvidenceLine, Failure, Mismatch};
 use crate::text::{one_line, printable};
 
 /// The most characters of a value in a short text.
@@ -159,8 +159,7 @@ fn place_of(failure: &Failure, mismatch: &Mismatch, was_run: bool) -> String {
     match &mismatch.place {
         None => name.clone(),
         Some(place) => {
-            let is_path = name.starts_with(KNOWN_FAILURES)
-                || !was_run && matches!(failure.cause, Cause::Harness | Cause::Config);
+            let is_path = !was_run && matches!(failure.cause, Cause::Harness | Cause::Config);
             let prefix = if is_path { "" } else { "expect." };
             let position = match place.line {
                 0 => String::new(),

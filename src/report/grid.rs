@@ -12,6 +12,8 @@ use crate::text::printable;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CellMark {
     Pass,
+    /// It works, and the gateway breaks the contract.
+    Unfaithful,
     /// It failed first, then passed.
     Flaky,
     Fail,
@@ -23,8 +25,9 @@ pub enum CellMark {
 
 impl CellMark {
     /// Every mark, in the order of a legend.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Pass,
+        Self::Unfaithful,
         Self::Flaky,
         Self::Fail,
         Self::Unjudged,
@@ -35,6 +38,7 @@ impl CellMark {
     pub fn sign(self) -> &'static str {
         match self {
             Self::Pass => "✓",
+            Self::Unfaithful => "✓*",
             Self::Flaky => "~",
             Self::Fail => "✗",
             Self::Unjudged => "!",
@@ -46,6 +50,7 @@ impl CellMark {
     pub fn words(self) -> &'static str {
         match self {
             Self::Pass => "pass",
+            Self::Unfaithful => "works, unfaithful",
             Self::Flaky => "flaky",
             Self::Fail => "fail",
             Self::Unjudged => "could not be judged",
@@ -56,7 +61,7 @@ impl CellMark {
 
     pub fn style(self) -> Style {
         match self {
-            Self::Pass => GOOD,
+            Self::Pass | Self::Unfaithful => GOOD,
             Self::Fail => BAD,
             Self::Flaky | Self::Unjudged | Self::NotTested => UNKNOWN,
             Self::NotApplicable => DIM,
@@ -157,9 +162,13 @@ fn column_width(grid: &Grid, column: usize, title: &[String]) -> usize {
 fn marks_width(grid: &Grid, column: usize) -> usize {
     grid.rows
         .iter()
-        .map(|row| row.cells[column].len())
+        .map(|row| signs_width(&row.cells[column]))
         .max()
         .unwrap_or(0)
+}
+
+fn signs_width(marks: &[CellMark]) -> usize {
+    marks.iter().map(|mark| mark.sign().width()).sum()
 }
 
 fn panel(
@@ -192,7 +201,7 @@ fn panel(
                 .iter()
                 .map(|mark| paint.apply(mark.style(), mark.sign()))
                 .collect();
-            (signs, marks.len(), widths[column])
+            (signs, signs_width(marks), widths[column])
         });
         let mut title = wrap_parts(parts(&one_line(&row.title)), row_title).into_iter();
         push_line(&mut text, &title.next().unwrap_or_default(), row_title, cells);

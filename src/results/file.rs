@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::json::{self, Contradiction, JsonError, SchemaVersion, timestamp};
 use super::status::TrialResult;
 use crate::evidence::Behind;
+use crate::findings::summary::{self, RunFinding};
+use crate::findings::{Finding, FindingStatus};
 use crate::ids::{FeatureId, ProviderId, TierId, TrialName};
-use crate::outcome::{Attempt, Cause, CheckResult, Failure, Mismatch, Outcome};
+use crate::outcome::{Attempt, Cause, CheckResult, Failure, Mismatch, Outcome, TrialVerdict};
 use crate::report;
 use crate::wire::Usage;
 
@@ -21,17 +23,20 @@ use crate::wire::Usage;
 pub struct Results {
     /// The version of this layout.
     pub schema_version: SchemaVersion,
-    /// What the run was made of.
+    /// The conditions of the run.
     pub run: RunRecord,
-    /// One entry a finished trial, in the order of their names.
+    /// What the gateway breaks, once each; features first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<RunFinding>,
+    /// One entry for each finished trial, in the order of their names.
     pub results: Vec<TrialRecord>,
 }
 
-/// What a run was made of.
+/// The conditions of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunRecord {
-    /// What stood behind the gateway.
+    /// The providers behind the gateway.
     pub behind: Behind,
     /// The gateway.
     pub gateway: GatewayRecord,
@@ -64,6 +69,9 @@ pub struct RunRecord {
 pub struct GatewayRecord {
     /// `litellm`, `attached` (one that already ran) or `none`.
     pub kind: String,
+    /// Its name, if it is known. The known findings are those of `gateways/<name>.yaml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Its version, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
@@ -80,28 +88,34 @@ pub struct TrialRecord {
     /// The trial's name, `feature::provider::tier`.
     #[schemars(with = "String", regex(pattern = "^[^:]+::[^:]+::[^:]+$"))]
     pub nodeid: TrialName,
-    /// The verdict.
+    /// Whether the feature works.
     pub result: TrialResult,
+    /// Whether the feature works and the gateway keeps the contract; absent where nothing was judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<TrialVerdict>,
+    /// What the gateway breaks, once each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// The tier.
     pub tier: TierId,
     /// The gateway's alias that `claude` asked for.
     pub model: String,
-    /// Of a failure: whose fault it is.
+    /// Whose fault it is; absent where everything held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
-    /// Of a failure: the facts that decided the cause.
+    /// The facts that decided the cause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// Of a failure: what to do next.
+    /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// Of a failure: what the gateway changed on the wire, a line each, what explains it first.
+    /// The gateway's changes on the wire, a line each; those that explain the failure come first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wire: Vec<String>,
-    /// Of a failure: what did not hold, the one that says most first.
+    /// Everything that did not hold, new findings first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mismatches: Vec<Mismatch>,
-    /// What became of each expectation; absent where nothing was run.
+    /// The judgement of each expectation; absent where nothing was run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expectations: Vec<CheckResult>,
     /// The attempts, in order; absent where nothing was run.
@@ -131,8 +145,13 @@ impl Results {
         Self {
             schema_version: SchemaVersion::One,
             run,
+            findings: Self::findings_of(&results),
             results,
         }
+    }
+
+    fn findings_of(results: &[TrialRecord]) -> Vec<RunFinding> {
+        summary::of_trials(results.iter().map(|trial| (&trial.nodeid, &trial.findings[..])))
     }
 
     /// Adds `selected` to the trials that the run has to finish. A trial that has a result keeps it until it finishes
@@ -166,10 +185,11 @@ impl Results {
         self.settle(false);
     }
 
-    /// Updates the counts of the run; `ended` says that no trial is left to begin.
+    /// Updates the counts and the findings of the run; `ended` says that no trial is left to begin.
     pub fn settle(&mut self, ended: bool) {
         self.run.selected = self.results.len() + self.run.unfinished.len();
         self.run.complete = ended && self.run.unfinished.is_empty();
+        self.findings = Self::findings_of(&self.results);
     }
 
     /// The file's text.
@@ -233,6 +253,8 @@ impl TrialRecord {
             provider: name.cell.provider.clone(),
             nodeid: name.clone(),
             result: TrialResult::Pass {},
+            verdict: None,
+            findings: Vec::new(),
             tier: name.tier.clone(),
             model: model.to_owned(),
             cause: None,
@@ -253,23 +275,36 @@ impl TrialRecord {
         trial
     }
 
-    /// Adds an attempt; its outcome becomes the trial's.
-    pub fn add(&mut self, attempt: Attempt, usage: Usage, cost_usd: f64) {
-        let failed = attempt.failure.clone();
+    /// Adds an attempt. Its outcome and its findings become the trial's.
+    pub fn add(
+        &mut self,
+        attempt: Attempt,
+        outcome: &Outcome,
+        findings: Vec<Finding>,
+        usage: Usage,
+        cost_usd: f64,
+    ) {
         self.duration_ms += attempt.duration_ms;
         self.usage = [self.usage, usage].into_iter().sum();
         self.cost_usd = in_microdollars(self.cost_usd + cost_usd);
         self.attempts.push(attempt);
-        self.conclude(&failed.map_or(Outcome::Pass, Outcome::Fail));
+        self.conclude(outcome);
+        self.verdict = match outcome {
+            Outcome::Pass => Some(TrialVerdict::Clean),
+            Outcome::Unfaithful(_) => Some(TrialVerdict::Unfaithful),
+            Outcome::Fail(failure) if failure.cause.is_judged() => Some(TrialVerdict::Broken),
+            Outcome::Fail(_) | Outcome::NotApplicable(_) => None,
+        };
+        self.findings = findings;
     }
 
     fn conclude(&mut self, outcome: &Outcome) {
         let failure = match outcome {
-            Outcome::Fail(failure) => Some(failure),
+            Outcome::Fail(failure) | Outcome::Unfaithful(failure) => Some(failure),
             Outcome::Pass | Outcome::NotApplicable(_) => None,
         };
         self.result = match outcome {
-            Outcome::Pass => TrialResult::Pass {},
+            Outcome::Pass | Outcome::Unfaithful(_) => TrialResult::Pass {},
             Outcome::Fail(failure) => TrialResult::Fail {
                 error: report::failure_in_short(failure),
             },
@@ -300,16 +335,43 @@ impl TrialRecord {
         self.flaky = self.is_flaky();
     }
 
-    /// The failure, if it failed. A file from another program may have no mismatches; then the error becomes one.
+    /// Whether it fails the run: it has a new finding, or it could not be judged.
+    pub fn fails_run(&self) -> bool {
+        let failed = matches!(self.result, TrialResult::Fail { .. });
+        let is_new = |finding: &Finding| finding.status.is_new();
+        self.findings.iter().any(is_new) || (failed && self.findings.is_empty())
+    }
+
+    /// The first sentence about the known findings with the link, if the trial has any.
+    pub fn known_in_words(&self) -> Option<String> {
+        let found = self
+            .findings
+            .iter()
+            .find_map(|finding| finding.known.as_ref().map(|known| (finding, known)));
+        let (finding, known) = found?;
+        let range = match finding.status {
+            FindingStatus::OutsideRange => " (not measured with this version)",
+            FindingStatus::New | FindingStatus::Known => "",
+        };
+        Some(format!(
+            "known{range}: {} {} ({})",
+            known.reason, finding.loses, known.link
+        ))
+    }
+
+    /// What does not hold, of a trial that is broken or unfaithful. A file from another program may have no mismatches; then
+    /// the error becomes one.
     pub fn failure(&self) -> Option<Failure> {
-        let TrialResult::Fail { error } = &self.result else {
-            return None;
+        let error = match (&self.result, self.verdict) {
+            (TrialResult::Fail { error }, _) => error.as_str(),
+            (TrialResult::Pass {}, Some(TrialVerdict::Unfaithful)) => "the gateway breaks the contract",
+            _ => return None,
         };
         let mut mismatches = self.mismatches.clone();
         if mismatches.is_empty() {
             mismatches.push(Mismatch {
                 expectation: "run".into(),
-                summary: error.clone(),
+                summary: error.to_owned(),
                 ..Mismatch::default()
             });
         }
@@ -336,13 +398,20 @@ impl TrialRecord {
             }
         }
         let failed = matches!(self.result, TrialResult::Fail { .. });
-        if failed != self.cause.is_some() {
-            let what = if failed {
-                "a failure has a `cause`"
-            } else {
-                "only a failure has a `cause`"
+        let unfaithful = self.verdict == Some(TrialVerdict::Unfaithful);
+        if (failed || unfaithful) != self.cause.is_some() {
+            let what = match failed || unfaithful {
+                true => "a trial that is broken or unfaithful has a `cause`",
+                false => "only a trial that is broken or unfaithful has a `cause`",
             };
             return Err(Contradiction::new(at("cause"), what));
+        }
+        if self
+            .verdict
+            .is_some_and(|verdict| (verdict == TrialVerdict::Broken) != failed)
+        {
+            let what = "a trial is `broken` if it fails, and only then";
+            return Err(Contradiction::new(at("verdict"), what));
         }
         if self.flaky && !matches!(self.result, TrialResult::Pass {}) {
             return Err(Contradiction::new(at("flaky"), "only a pass is flaky"));

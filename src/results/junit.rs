@@ -1,7 +1,7 @@
 //! JUnit XML for CircleCI, GitHub and GitLab: one suite per feature, one case per trial.
 //!
-//! A case is a `<failure>` if the gateway, the feature or Claude Code is at fault, an `<error>` if the trial could not be
-//! judged, and `<skipped>` if the feature is not applicable. It has `<flakyFailure>` or `<flakyError>` for attempts that
+//! A case is a `<failure>` if it has a new finding, an `<error>` if the trial could not be judged, and `<skipped>` if the
+//! feature is not applicable or is broken only as known. It has `<flakyFailure>` or `<flakyError>` for attempts that
 //! failed before one passed.
 
 use std::path::Path;
@@ -13,7 +13,8 @@ use quick_junit::{
 
 use super::file::{Results, RunRecord, TrialRecord};
 use super::status::TrialResult;
-use crate::outcome::{Attempt, Cause, CheckResult, Failure, Verdict};
+use crate::findings::{Finding, Level};
+use crate::outcome::{Attempt, Cause, CheckResult, Failure, TrialVerdict, Verdict};
 use crate::report::{self, Paint};
 
 pub fn to_xml(results: &Results) -> String {
@@ -79,8 +80,10 @@ fn properties(trial: &TrialRecord) -> Vec<Property> {
         Property::new("input_tokens", trial.usage.input_tokens.to_string()),
         Property::new("output_tokens", trial.usage.output_tokens.to_string()),
     ];
-    properties.extend(trial.expectations.iter().filter_map(not_held));
+    properties.extend(trial.expectations.iter().filter_map(not_judged));
+    properties.extend(trial.findings.iter().map(finding));
     let optional = [
+        ("verdict", trial.verdict.map(TrialVerdict::as_str)),
         ("cause", trial.cause.map(Cause::as_str)),
         ("why", trial.why.as_deref()),
         ("next", trial.next.as_deref()),
@@ -94,17 +97,22 @@ fn properties(trial: &TrialRecord) -> Vec<Property> {
     properties
 }
 
-/// A property for an expectation that failed as declared or was not judged, because a passed case does not show it.
-fn not_held(check: &CheckResult) -> Option<Property> {
-    match check.verdict {
-        Verdict::KnownFailure => {
-            let parts = [Some(&check.name), check.reason.as_ref(), check.link.as_ref()];
-            let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
-            Some(Property::new("known_failure", parts.join(": ")))
-        }
-        Verdict::NotJudged => Some(Property::new("not_judged", check.name.as_str())),
-        Verdict::Held | Verdict::Broken | Verdict::UnexpectedlyHeld => None,
-    }
+/// A property for an expectation that was not judged, because a passed case does not show it.
+fn not_judged(check: &CheckResult) -> Option<Property> {
+    (check.verdict == Verdict::NotJudged).then(|| Property::new("not_judged", check.name.as_str()))
+}
+
+/// `contract, known as NAME: SUBJECT: LOSS (LINK)`
+fn finding(finding: &Finding) -> Property {
+    let level = match finding.level {
+        Level::Feature => "feature",
+        Level::Contract => "contract",
+    };
+    let known = finding.known.as_ref();
+    let name = known.map_or_else(|| "new".into(), |known| format!("known as {}", known.name));
+    let link = known.map_or_else(String::new, |known| format!(" ({})", known.link));
+    let text = format!("{level}, {name}: {}: {}{link}", finding.subject, finding.loses);
+    Property::new("finding", text)
 }
 
 fn status(trial: &TrialRecord) -> TestCaseStatus {
@@ -115,11 +123,16 @@ fn status(trial: &TrialRecord) -> TestCaseStatus {
             status.set_message(reason.as_str());
             return status;
         }
-        (TrialResult::Fail { .. }, Some(failure)) => failed(trial, &failure),
+        (_, Some(failure)) if trial.fails_run() => failed(trial, &failure),
+        (TrialResult::Fail { .. }, _) => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(trial.known_in_words().unwrap_or_default());
+            return status;
+        }
         _ => TestCaseStatus::success(),
     };
     status.add_reruns(failed_before.map(|(attempt, failure)| rerun(trial, attempt, failure)));
-    if matches!(trial.result, TrialResult::Fail { .. }) {
+    if trial.fails_run() {
         status.set_rerun_kind(FlakyOrRerun::Rerun);
     }
     status

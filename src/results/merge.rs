@@ -3,7 +3,6 @@
 //! Parts of one run have the same gateway, versions and trials. A difference is an error.
 
 use super::file::{GatewayRecord, Results, RunRecord};
-use super::json::SchemaVersion;
 use crate::ids::TrialName;
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,11 +64,10 @@ pub fn merge(parts: Vec<(String, Results)>, allow_partial: bool) -> Result<Resul
             broken_off: broken_off.map_or_else(String::new, |name| format!(", and `{name}` was interrupted")),
         });
     }
-    Ok(Results {
-        schema_version: SchemaVersion::One,
+    Ok(Results::new(
         run,
-        results: named.into_iter().map(|(_, entry)| entry).collect(),
-    })
+        named.into_iter().map(|(_, entry)| entry).collect(),
+    ))
 }
 
 fn check_facts(parts: &[(String, Results)]) -> Result<(), MergeError> {
@@ -94,9 +92,10 @@ fn check_facts(parts: &[(String, Results)]) -> Result<(), MergeError> {
 }
 
 /// Facts that are the same in all parts of a run.
-const FACTS: [&str; 5] = [
+const FACTS: [&str; 6] = [
     "behind",
     "gateway.kind",
+    "gateway.name",
     "trials",
     "gateway.version",
     "claude_code_version",
@@ -111,6 +110,7 @@ fn facts(part: &Results) -> [Option<String>; FACTS.len()] {
     [
         Some(format!("{:?}", run.behind).to_lowercase()),
         Some(run.gateway.kind.clone()),
+        Some(run.gateway.name.clone().unwrap_or_else(|| "unknown".into())),
         Some(run.trials.to_string()),
         version(&run.gateway.version),
         version(&run.claude_code_version),

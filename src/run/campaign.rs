@@ -13,6 +13,7 @@ use crate::cells::{CellBody, ProxyConfig};
 use crate::evidence::Evidence;
 use crate::files::Project;
 use crate::files::evidence_files;
+use crate::findings::{KnownFindings, KnownForRun};
 use crate::ids::{CellId, TierId, TrialName};
 use crate::mutants::Mutant;
 use crate::mutants::score::{self, CellRun, Judgeable, Scored, Vacuous};
@@ -33,6 +34,8 @@ pub struct Campaign<'a> {
     pub session: &'a Session,
     /// The tier of the mutants that name none.
     pub tier: TierId,
+    /// What the gateway is known to break. It proves nothing about a mutant.
+    pub known: &'a KnownFindings,
 }
 
 /// Receives the progress of a campaign.
@@ -203,7 +206,7 @@ impl Campaign<'_> {
         while let Some(finished) = finished.next().await {
             listener.trial_finished();
             judgeable.extend(finished.judgeable());
-            if let Some(failure) = finished.record.failure() {
+            if let Some(failure) = finished.record.failure().filter(|_| finished.record.fails_run()) {
                 let name = finished.job.name;
                 red.push(NotClean { name, failure });
             }
@@ -234,6 +237,10 @@ impl Campaign<'_> {
                     root: &self.project.root,
                     ticket: &ticket,
                     mutation: mutation.as_ref(),
+                    known: KnownForRun {
+                        findings: self.known,
+                        versions: self.session.versions(),
+                    },
                 };
                 let record = task.run(self.session).await;
                 FinishedJob {
@@ -265,7 +272,11 @@ impl FinishedJob {
     }
 
     fn cell_run(&self) -> CellRun {
-        let mismatches = self.record.mismatches.iter();
+        let mismatches = self
+            .record
+            .mismatches
+            .iter()
+            .filter(|mismatch| mismatch.status.is_new());
         let mut broken: Vec<String> = mismatches.map(|mismatch| mismatch.expectation.clone()).collect();
         broken.dedup();
         CellRun {

@@ -22,7 +22,10 @@ use crate::cells::ProxyConfig;
 use crate::document::{Diagnostic, render};
 use crate::env::{self, Environment};
 use crate::evidence::Behind;
-use crate::ids::TrialName;
+use crate::findings::summary::{self, RunFinding, StaleFinding};
+use crate::findings::{Finding, FindingStatus, KnownFindings, KnownForRun, Level, Versions};
+use crate::gateway::LITELLM;
+use crate::ids::{TierId, TrialName};
 use crate::matrix::baseline::BaselineComparison;
 use crate::matrix::{Matrix, terminal};
 use crate::outcome::{Cause, Failure, Mismatch, Outcome};
@@ -61,6 +64,8 @@ pub struct MatrixRun {
     selected: SelectedTrials,
     proxy_config: Option<ProxyConfig>,
     baseline: Option<Matrix>,
+    /// What the gateway is known to break.
+    known: KnownFindings,
     /// Whether other processes run other trials of this run.
     is_shared: bool,
     daemon: DaemonUse,
@@ -79,9 +84,9 @@ pub struct MatrixRun {
 /// The result of one trial.
 pub enum TrialEnd {
     Passed,
-    /// Not applicable, with the reason.
-    NotApplicable(String),
-    /// Failed, with the report.
+    /// Not applicable, or broken only as known; with the reason.
+    Ignored(String),
+    /// It has a new finding or could not be judged; with the report.
     Failed(String),
 }
 
@@ -118,6 +123,13 @@ impl MatrixRun {
             Some(_) => None,
         };
         let baseline = options.baseline.as_deref().map(read_baseline).transpose()?;
+        let gateway = gateway_name(&options, &environment);
+        let known = match &gateway {
+            Some(name) => project
+                .known_findings(name)
+                .map_err(|errors| selected::broken_project(&errors))?,
+            None => KnownFindings::default(),
+        };
         let run = shared::nextest_run(&environment);
         let shared = run
             .map(|run| SharedResults::of(&environment, &project.root, run))
@@ -136,7 +148,12 @@ impl MatrixRun {
             selected.results_path.clone(),
             project.root.join("test-results/junit.xml"),
             shared,
-            record(&environment, options.is_control(), project.trials().len()),
+            record(
+                &environment,
+                options.is_control(),
+                gateway,
+                project.trials().len(),
+            ),
             &selected.names,
         )?;
         selected.names = order;
@@ -147,6 +164,7 @@ impl MatrixRun {
             selected,
             proxy_config,
             baseline,
+            known,
             is_shared,
             daemon,
             runtime: Runtime::new().context("cannot start the asynchronous runtime")?,
@@ -194,18 +212,23 @@ impl MatrixRun {
             root: &self.selected.project.root,
             ticket: &ticket,
             mutation: None,
+            known: KnownForRun {
+                findings: &self.known,
+                versions: session.versions(),
+            },
         };
         self.finished(self.runtime.block_on(task.run(session)))
     }
 
     fn finished(&self, record: TrialRecord) -> TrialEnd {
         let end = match (&record.result, record.failure()) {
-            (TrialResult::NotApplicable { reason }, _) => TrialEnd::NotApplicable(reason.clone()),
-            (_, Some(failure)) => {
+            (TrialResult::NotApplicable { reason }, _) => TrialEnd::Ignored(reason.clone()),
+            (_, Some(failure)) if record.fails_run() => {
                 let evidence = record.evidence.as_deref().map(Path::new);
                 TrialEnd::Failed(report::failure(&record.nodeid, &failure, evidence, self.paint))
             }
-            (_, None) => TrialEnd::Passed,
+            (TrialResult::Fail { .. }, _) => TrialEnd::Ignored(record.known_in_words().unwrap_or_default()),
+            (TrialResult::Pass {}, _) => TrialEnd::Passed,
         };
         self.recorder.add(record);
         end
@@ -286,7 +309,18 @@ impl MatrixRun {
     /// Ends the session and compares the results with the baseline. `failed` tells whether a trial failed.
     pub fn end(mut self, failed: bool) -> anyhow::Result<RunEnd> {
         let results = self.recorder.finish()?;
-        let warnings = self.orphan_warnings();
+        let mut warnings = self.orphan_warnings();
+        let versions = match self.session.get() {
+            Some(Ok(session)) => session.versions(),
+            _ => Versions::default(),
+        };
+        let stale: Vec<String> = self
+            .stale(&results, versions)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let is_stale = !stale.is_empty();
+        warnings.extend(stale);
         let broken = match self.session.take() {
             Some(Ok(session)) => {
                 self.runtime.block_on(session.end());
@@ -306,7 +340,8 @@ impl MatrixRun {
             status: match broken {
                 Some(error) => Err(error.context("no trial could be run")),
                 None => self.selected.check_layout().map(|()| match &verdict {
-                    Some(verdict) => status_of_verdict(verdict),
+                    _ if is_stale => FAILED,
+                    Some(verdict) => status_of_verdict(verdict, &results),
                     None => self.status(failed, &results),
                 }),
             },
@@ -320,8 +355,46 @@ impl MatrixRun {
             .results
             .iter()
             .filter(is_own)
+            .filter(|entry| entry.fails_run())
             .filter_map(|entry| entry.cause);
         status(failed, causes)
+    }
+
+    /// The known findings that no longer show. One process of many cannot say.
+    fn stale<'a>(&'a self, results: &Results, versions: Versions<'a>) -> Vec<StaleFinding<'a>> {
+        if self.is_shared {
+            return Vec::new();
+        }
+        let project = &self.selected.project;
+        let trials: Vec<(&TrialName, &[Finding])> = results
+            .results
+            .iter()
+            .map(|trial| (&trial.nodeid, &trial.findings[..]))
+            .collect();
+        let tiers: Vec<TierId> = project
+            .manifest
+            .tiers
+            .iter()
+            .map(|tier| tier.id.clone())
+            .collect();
+        let is_judged = |name: &TrialName| {
+            let mut results = results.results.iter();
+            results.any(|trial| {
+                trial.nodeid == *name
+                    && (trial.verdict.is_some() || matches!(trial.result, TrialResult::NotApplicable { .. }))
+            })
+        };
+        let known = KnownForRun {
+            findings: &self.known,
+            versions,
+        };
+        summary::stale(&trials, known, &tiers, |provider, tier| {
+            let mut column = project
+                .trials()
+                .into_iter()
+                .filter(|name| name.cell.provider == *provider && name.tier == *tier);
+            column.all(|name| is_judged(&name))
+        })
     }
 
     /// Describes the provider's requests that belong to no trial: they lost the trial's key, or the gateway made them.
@@ -347,6 +420,22 @@ impl MatrixRun {
             _ => format!("the provider received {count} requests that belong to no trial: {request}"),
         };
         counts.into_iter().map(warning).collect()
+    }
+}
+
+/// The name of the gateway under test: LiteLLM unless another one is attached. A run without a gateway has none.
+fn gateway_name(options: &RunOptions, environment: &Environment) -> Option<String> {
+    let given = options
+        .gateway_name
+        .as_deref()
+        .or(environment.get(env::COMPAT_GATEWAY_NAME));
+    match (options.is_control(), given) {
+        (true, _) => None,
+        (false, Some(name)) => Some(name.to_owned()),
+        (false, None) => {
+            let is_own = environment.get(env::LITELLM_PROXY_BASE_URL).is_none();
+            is_own.then(|| LITELLM.to_owned())
+        }
     }
 }
 
@@ -384,7 +473,7 @@ fn start_order(selected: &SelectedTrials, proxy_config: Option<&ProxyConfig>) ->
     names
 }
 
-fn record(environment: &Environment, control: bool, trials: usize) -> RunRecord {
+fn record(environment: &Environment, control: bool, name: Option<String>, trials: usize) -> RunRecord {
     let now = chrono::Utc::now();
     let is_attached = environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
     let is_live = is_attached && environment.get(env::COMPAT_PROVIDER_URL).is_none();
@@ -397,6 +486,7 @@ fn record(environment: &Environment, control: bool, trials: usize) -> RunRecord 
                 (false, false) => "litellm",
             }
             .to_owned(),
+            name,
             version: None,
         },
         claude_code_version: None,
@@ -430,6 +520,7 @@ fn mismatch_of_fault(fault: &Diagnostic) -> Mismatch {
         expectation: fault.path.clone(),
         clause: None,
         place: Some(fault.place.clone()),
+        status: FindingStatus::New,
         summary: fault.message.clone(),
         expected: fault.allowed.clone().unwrap_or_default(),
         actual: fault.found.clone().unwrap_or_default(),
@@ -446,9 +537,12 @@ fn status(failed: bool, mut causes: impl Iterator<Item = Cause>) -> u8 {
     }
 }
 
-/// The exit status of a run with a baseline: failures in the baseline do not count.
-fn status_of_verdict(verdict: &BaselineComparison) -> u8 {
-    if verdict.stale.is_empty() {
+/// The exit status of a run with a baseline: failures in the baseline do not count, new contract findings do.
+fn status_of_verdict(verdict: &BaselineComparison, results: &Results) -> u8 {
+    let breaks_contract = |finding: &RunFinding| finding.level == Level::Contract && finding.status.is_new();
+    if results.findings.iter().any(breaks_contract) {
+        FAILED
+    } else if verdict.stale.is_empty() {
         let causes = verdict.regressions.iter().flat_map(|change| &change.causes);
         status(!verdict.is_accepted(), causes.copied())
     } else {

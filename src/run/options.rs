@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::env;
 use crate::plan::selection::{Axes, Names, Shard};
 use crate::results::last::LastFilter;
 
@@ -27,6 +28,9 @@ pub struct RunOptions {
     /// simulator alone
     #[arg(long, value_parser = ["litellm", "none"], default_value = "litellm")]
     pub gateway: String,
+    /// The name of an attached gateway. The known findings are those of `gateways/NAME.yaml`
+    #[arg(long, value_name = "NAME", env = env::COMPAT_GATEWAY_NAME)]
+    pub gateway_name: Option<String>,
     /// Start a new session, even if `compat up` has started a warm one
     #[arg(long)]
     pub cold: bool,

@@ -15,6 +15,7 @@ use crate::cells::Test;
 use crate::claude::{self, ClaudeProgress, ClaudeRun, Invocation};
 use crate::evidence::{Behind, DirectReply, Evidence};
 use crate::files::evidence_files;
+use crate::findings::{Finding, KnownForRun, Level};
 use crate::ids::{TrialKey, TrialName};
 use crate::judge;
 use crate::outcome::{Attempt, Cause, CheckResult, Failure, Mismatch, Outcome, Retry};
@@ -23,7 +24,7 @@ use crate::results::TrialRecord;
 use crate::session::Session;
 use crate::session::schedule::{Slot, Ticket};
 use crate::wire::Usage;
-use crate::{cause, expectation};
+use crate::{cause, expectation, wire_diff};
 
 /// The most attempts at a trial.
 const ATTEMPTS: usize = 2;
@@ -41,6 +42,7 @@ pub struct TrialTask<'a> {
     pub root: &'a Path,
     pub ticket: &'a Ticket,
     pub mutation: Option<&'a Arc<Mutation>>,
+    pub known: KnownForRun<'a>,
 }
 
 impl TrialTask<'_> {
@@ -65,7 +67,13 @@ impl TrialTask<'_> {
             }
             let result = self.attempt(session, &folder, slot).await;
             record.expectations = result.judged;
-            record.add(result.attempt, result.usage, result.cost_usd);
+            record.add(
+                result.attempt,
+                &result.outcome,
+                result.findings,
+                result.usage,
+                result.cost_usd,
+            );
             if !record
                 .cause
                 .is_some_and(|cause| is_transient(cause, session.behind()))
@@ -89,19 +97,23 @@ impl TrialTask<'_> {
 
     /// Judges the evidence, and writes it into `folder`.
     fn judge(self, evidence: &Evidence, folder: &Path) -> anyhow::Result<AttemptResult> {
-        let evaluation = judge::judge(self.test, &self.name.tier, evidence);
+        let evaluation = judge::judge(self.test, self.name, evidence, self.known);
         let failed = !evaluation.mismatches.is_empty();
         let failure = failed.then(|| cause::failure_of_trial(evidence, &evaluation));
         // A campaign has many trials, and only their failures are of interest.
         if self.mutation.is_none() || failure.is_some() {
-            evidence_files::write(evidence, evaluation.diff.as_ref(), folder)
+            evidence_files::write(evidence, wire_diff::of_trial(evidence).as_ref(), folder)
                 .with_context(|| format!("cannot write evidence to `{}`", folder.display()))?;
         }
+        let (outcome, findings) = concluded(failure, evaluation.findings);
         let retries = evidence.transcript.api_retries().into_iter();
         Ok(AttemptResult {
             attempt: Attempt {
                 duration_ms: 0,
-                failure,
+                failure: match &outcome {
+                    Outcome::Fail(failure) => Some(failure.clone()),
+                    Outcome::Pass | Outcome::Unfaithful(_) | Outcome::NotApplicable(_) => None,
+                },
                 retries: retries
                     .map(|retry| Retry {
                         status: retry.status.unwrap_or(0),
@@ -110,6 +122,8 @@ impl TrialTask<'_> {
                     .collect(),
             },
             judged: evaluation.judged,
+            outcome,
+            findings,
             usage: evidence.transcript.total_usage(),
             cost_usd: evidence.transcript.total_cost_usd(),
         })
@@ -255,8 +269,22 @@ fn is_transient(cause: Cause, behind: Behind) -> bool {
     behind == Behind::Live && matches!(cause, Cause::RateLimit | Cause::Upstream)
 }
 
+/// The outcome of an attempt. A failure that says nothing about gateway, feature or Claude Code has no findings.
+fn concluded(failure: Option<Failure>, findings: Vec<Finding>) -> (Outcome, Vec<Finding>) {
+    match failure {
+        None => (Outcome::Pass, Vec::new()),
+        Some(failure) if !failure.cause.is_judged() => (Outcome::Fail(failure), Vec::new()),
+        Some(failure) if findings.iter().all(|finding| finding.level == Level::Contract) => {
+            (Outcome::Unfaithful(failure), findings)
+        }
+        Some(failure) => (Outcome::Fail(failure), findings),
+    }
+}
+
 struct AttemptResult {
     attempt: Attempt,
+    outcome: Outcome,
+    findings: Vec<Finding>,
     judged: Vec<CheckResult>,
     usage: Usage,
     cost_usd: f64,
@@ -271,12 +299,15 @@ impl AttemptResult {
             "a `claude` that starts, and its output",
             &format!("{error:#}"),
         );
+        let failure = Failure::of_harness("the trial could not be run", vec![mismatch]);
         Self {
             attempt: Attempt {
                 duration_ms: 0,
-                failure: Some(Failure::of_harness("the trial could not be run", vec![mismatch])),
+                failure: Some(failure.clone()),
                 retries: Vec::new(),
             },
+            outcome: Outcome::Fail(failure),
+            findings: Vec::new(),
             judged: Vec::new(),
             usage: Usage::default(),
             cost_usd: 0.0,

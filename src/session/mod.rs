@@ -15,6 +15,7 @@ use std::sync::Arc;
 use crate::claude::Endpoint;
 use crate::env::{Environment, Secret, Variables};
 use crate::evidence::Behind;
+use crate::findings::Versions;
 use crate::gateway::{GatewayKind, RunningGateway};
 use crate::ids::{ProviderId, TrialKey};
 use crate::mutants::RelayPosition;
@@ -104,6 +105,14 @@ impl Session {
             guard,
             lease,
         })
+    }
+
+    /// The versions of gateway and Claude Code, as far as they are known.
+    pub fn versions(&self) -> Versions<'_> {
+        Versions {
+            gateway: self.gateway_version.as_deref(),
+            claude_code: self.claude_version.as_deref(),
+        }
     }
 
     pub fn behind(&self) -> Behind {
