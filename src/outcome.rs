@@ -191,8 +191,8 @@ pub struct CheckResult {
     pub name: String,
     /// Whether it holds.
     pub verdict: Verdict,
-    /// Who notices when it is broken.
-    #[serde(default)]
+    /// Who notices when it is broken; `feature` if absent.
+    #[serde(default, skip_serializing_if = "Level::is_feature")]
     pub level: Level,
     /// The contract clause it rests on.
     #[serde(default, skip_serializing_if = "Option::is_none")]

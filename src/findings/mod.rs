@@ -27,6 +27,13 @@ pub enum Level {
     Contract,
 }
 
+impl Level {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
+    pub fn is_feature(&self) -> bool {
+        *self == Self::Feature
+    }
+}
+
 /// What a gateway breaks in one trial.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

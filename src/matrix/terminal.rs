@@ -301,7 +301,8 @@ impl Screen {
             (_, None) => "new".to_owned(),
         };
         let sign = self.paint.apply(mark.style(), mark.sign());
-        self.text.push_str(&format!("{sign:<2} "));
+        let padding = " ".repeat(3 - mark.sign().chars().count());
+        self.text.push_str(&format!("{sign}{padding}"));
         let mut lines = grid::wrap(&finding.loses, self.width.saturating_sub(3)).into_iter();
         self.text
             .push_str(&format!("{}\n", lines.next().unwrap_or_default()));

@@ -1,18 +1,18 @@
 //! The implied expectations of every trial, and known failures.
 
-use compat_matrix::cause::of_trial;
 use compat_matrix::evidence::{Evidence, Killed};
 use compat_matrix::expectation::kinds::{ExitCheck, RequestsCheck, TextCheck};
 use compat_matrix::expectation::{Check, IMPLIED, RUN, TRANSCRIPT, UNMATCHED, WORKAROUNDS};
+use compat_matrix::findings::FindingStatus;
 use compat_matrix::ids::TierId;
-use compat_matrix::outcome::Verdict::{self, Broken as BROKEN, Held as HELD, NotJudged as NOT_JUDGED};
+use compat_matrix::outcome::Verdict::{Broken as BROKEN, Held as HELD, NotJudged as NOT_JUDGED};
 use compat_matrix::transcript::{Event, Transcript};
 use compat_matrix::wire::Operation;
 use compat_matrix::wire::exchange::Matched;
 use serde_json::json;
 
 use crate::support::evidence::{
-    Builder as _, equals, expectation, judge, known_failure, nothing, pong, refused, stream, test, verdict_of,
+    Builder as _, equals, expectation, judge, judge_known, nothing, pong, refused, stream, test, verdict_of,
 };
 
 #[test]
@@ -124,60 +124,49 @@ fn a_run_that_should_fail_needs_no_answer() {
 }
 
 #[test]
-fn a_known_failure_is_no_mismatch_until_it_holds() {
-    let rows = [
-        ("fails as declared", None, "ping", Verdict::KnownFailure, 0),
-        ("holds now", None, "pong", Verdict::UnexpectedlyHeld, 1),
-        (
-            "fails, declared for this tier",
-            Some(["haiku"]),
-            "ping",
-            Verdict::KnownFailure,
-            0,
-        ),
-        (
-            "fails, declared for another tier",
-            Some(["opus"]),
-            "ping",
-            BROKEN,
-            1,
-        ),
-        (
-            "holds, declared for another tier",
-            Some(["opus"]),
-            "pong",
-            HELD,
-            0,
-        ),
+fn a_known_finding_is_broken_and_known() {
+    let mut test = test(Check::Text(TextCheck(equals("ping"))));
+    test.expectations
+        .push(expectation("other", Check::Text(TextCheck(equals("pang")))));
+    let judgement = judge_known(&test, &pong(), "expectation feature::check");
+    assert_eq!(verdict_of("check", &judgement), Some(BROKEN));
+    let found: Vec<(String, FindingStatus)> = judgement
+        .findings
+        .iter()
+        .map(|finding| (finding.subject.to_string(), finding.status))
+        .collect();
+    let expected = [
+        ("expectation feature::check".to_owned(), FindingStatus::Known),
+        ("expectation feature::other".to_owned(), FindingStatus::New),
     ];
-    for (what, tiers, text, verdict, mismatches) in rows {
-        let mut test = test(Check::Text(TextCheck(equals(text))));
-        test.expectations[0].known_failure = Some(known_failure(tiers.as_ref().map(|tiers| &tiers[..])));
-        let judgement = judge(&test, &pong());
-        assert_eq!(verdict_of("check", &judgement), Some(verdict), "{what}");
-        assert_eq!(judgement.mismatches.len(), mismatches, "{what}");
-        if verdict == Verdict::UnexpectedlyHeld {
-            assert_eq!(judgement.mismatches[0].expectation, "known_failures.check");
-            let place = judgement.mismatches[0].place.as_ref().unwrap();
-            assert_eq!(place.line, 9, "the declaration's line, not the expectation's");
-            assert_eq!(of_trial(&pong(), &judgement).rule, "stale_known_failure");
-        }
-    }
+    assert_eq!(found, expected);
+    // The report begins with the new one.
+    let names: Vec<&str> = judgement
+        .mismatches
+        .iter()
+        .map(|one| one.expectation.as_str())
+        .collect();
+    assert_eq!(names, ["other", "check"]);
+    assert_eq!(judgement.findings[0].loses, "The answer is empty.");
 }
 
 #[test]
-fn an_implied_expectation_can_be_a_known_failure() {
-    let mut test = test(Check::Requests(RequestsCheck {
+fn a_run_with_an_error_has_no_findings_about_its_consequences() {
+    let mut test = test(Check::Text(TextCheck(equals("pong"))));
+    let count = RequestsCheck {
         operation: Operation::Messages,
         count: 1,
-    }));
-    test.implied_known_failures = vec![(RUN.into(), known_failure(None))];
-    test.expectations[0].known_failure = Some(known_failure(None));
+    };
+    test.expectations
+        .push(expectation("count", Check::Requests(count)));
     let failed = nothing().ended_with_error(Some(500), "API Error: 500").live();
-    let judgement = judge(&test, &failed);
-    assert_eq!(verdict_of(RUN, &judgement), Some(Verdict::KnownFailure));
-    assert_eq!(verdict_of("check", &judgement), Some(NOT_JUDGED));
-    assert_eq!(judgement.mismatches, []);
+    let judgement = judge_known(&test, &failed, "expectation feature::run");
+    assert_eq!(verdict_of("check", &judgement), Some(BROKEN));
+    assert_eq!(verdict_of("count", &judgement), Some(NOT_JUDGED), "in a live run");
+    let findings = judgement.findings.iter();
+    let subjects: Vec<String> = findings.map(|one| one.subject.to_string()).collect();
+    assert_eq!(subjects, ["expectation feature::run"]);
+    assert_eq!(judgement.findings[0].status, FindingStatus::Known);
 }
 
 #[test]

@@ -134,7 +134,7 @@ fn each_error_in_a_results_file_has_its_position() {
         ),
         (
             once(r#""status": "pass""#, r#""status": "fail", "error": "x""#),
-            "results[0].cause: a failure has a `cause`",
+            "results[0].cause: a trial that is broken or unfaithful has a `cause`",
         ),
         (
             once(second, first),

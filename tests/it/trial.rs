@@ -8,6 +8,7 @@ use compat_matrix::env::{self, Environment};
 use compat_matrix::evidence::Behind;
 use compat_matrix::expectation::kinds::{ExitCheck, RequestCheck, RequestsCheck, TextCheck};
 use compat_matrix::expectation::{Check, Turn};
+use compat_matrix::findings::KnownForRun;
 use compat_matrix::ids::TrialName;
 use compat_matrix::outcome::{Cause, Failure, Verdict};
 use compat_matrix::progress::Silent;
@@ -106,6 +107,7 @@ impl Finished {
         let root = TempDir::new().unwrap();
         let task = TrialTask {
             mutation: None,
+            known: KnownForRun::NOTHING,
             name: &name(),
             test,
             alias: ALIAS,

@@ -2,7 +2,6 @@
 
 mod expectations;
 mod form;
-mod known_failures;
 mod layers;
 mod manifest;
 mod replies;

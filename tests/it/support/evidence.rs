@@ -3,8 +3,9 @@
 use compat_matrix::cells::Test;
 use compat_matrix::document::{Place, Query};
 use compat_matrix::evidence::{Behind, DirectReply, Evidence, Exit, Killed};
-use compat_matrix::expectation::{Check, Expectation, KnownFailure, Matcher};
-use compat_matrix::ids::TierId;
+use compat_matrix::expectation::{Check, Expectation, Matcher};
+use compat_matrix::findings::{KnownFindings, KnownForRun, Versions};
+use compat_matrix::ids::{ProviderId, TierId, TrialName};
 use compat_matrix::judge::Evaluation;
 use compat_matrix::outcome::Verdict;
 use compat_matrix::transcript::{Event, TimedEvent, Transcript};
@@ -302,8 +303,6 @@ pub fn test(check: Check) -> Test {
         count_tokens: None,
         script: Script::default(),
         expectations: vec![expectation("check", check)],
-        implied_known_failures: Vec::new(),
-        known_changes: Vec::new(),
         timeout_seconds: 30,
     }
 }
@@ -316,18 +315,8 @@ pub fn expectation(name: &str, check: Check) -> Expectation {
         place: place(),
         tiers: None,
         clause: None,
+        level: check.level(),
         check,
-        known_failure: None,
-    }
-}
-
-/// A known failure on `tiers`, or on all.
-pub fn known_failure(tiers: Option<&[&str]>) -> KnownFailure {
-    KnownFailure {
-        reason: "the gateway forgets".into(),
-        link: "https://example.org/issues/1".into(),
-        tiers: tiers.map(|tiers| tiers.iter().map(|tier| TierId::new(*tier)).collect()),
-        place: Place { line: 9, ..place() },
     }
 }
 
@@ -361,9 +350,37 @@ pub fn pong() -> Evidence {
         .ended("pong")
 }
 
-/// Judges `evidence` as the tier `haiku`.
+/// Judges `evidence` as `feature::provider::haiku`, of a gateway of which nothing is known.
 pub fn judge(test: &Test, evidence: &Evidence) -> Evaluation {
-    compat_matrix::judge::judge(test, &TierId::new("haiku"), evidence)
+    compat_matrix::judge::judge(test, &trial(), evidence, KnownForRun::NOTHING)
+}
+
+/// Judges `evidence` as `feature::provider::haiku`, of version 1.2.3 of a gateway that is known to break `subject`.
+pub fn judge_known(test: &Test, evidence: &Evidence, subject: &str) -> Evaluation {
+    let findings = known_finding(subject);
+    let known = KnownForRun {
+        findings: &findings,
+        versions: Versions {
+            gateway: Some("1.2.3"),
+            claude_code: None,
+        },
+    };
+    compat_matrix::judge::judge(test, &trial(), evidence, known)
+}
+
+fn trial() -> TrialName {
+    "feature::provider::haiku".parse().expect("a name")
+}
+
+/// The declaration that the versions 1.2.0 to 1.2.9 break `subject` on `haiku`.
+pub fn known_finding(subject: &str) -> KnownFindings {
+    let text = format!(
+        "name: Example\nfindings:\n  forgotten:\n    shows: ['{subject}']\n    providers: [provider]\n    tiers: [haiku]\n    \
+         versions: '>=1.2.0, <=1.2.9'\n    reason: The gateway forgets.\n    loses: The answer is empty.\n    link: https://example.org/issues/1\n"
+    );
+    let file = std::path::Path::new("gateways/example.yaml");
+    let (providers, tiers) = ([ProviderId::new("provider")], ["haiku", "opus"].map(TierId::new));
+    KnownFindings::parse(file, text.as_bytes(), &providers, &tiers).expect("a valid file")
 }
 
 pub fn verdict_of(name: &str, evaluation: &Evaluation) -> Option<Verdict> {

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use compat_matrix::document::Place;
 use compat_matrix::evidence::Behind;
+use compat_matrix::findings::{Declared, Finding, FindingStatus, Level};
 use compat_matrix::ids::{FeatureId, ProviderId, TierId};
 use compat_matrix::matrix::ManifestView;
 use compat_matrix::outcome::{
@@ -48,6 +49,7 @@ pub fn run(selected: usize) -> RunRecord {
         behind: Behind::Simulated,
         gateway: GatewayRecord {
             kind: "litellm".into(),
+            name: Some("litellm".into()),
             version: Some("1.106.0".into()),
         },
         claude_code_version: Some("2.1.326".into()),
@@ -64,37 +66,40 @@ pub fn run(selected: usize) -> RunRecord {
 pub fn trial(name: &str, outcome: Outcome) -> TrialRecord {
     let started_at = time("2026-11-21T08:59:00Z");
     let mut trial = TrialRecord::new(&name.parse().unwrap(), "claude-haiku-4-5", &outcome, started_at);
-    let failure = match outcome {
-        Outcome::NotApplicable(_) => None,
-        Outcome::Pass => Some(None),
-        Outcome::Fail(failure) => Some(Some(failure)),
-    };
-    if let Some(failure) = failure {
+    if !matches!(outcome, Outcome::NotApplicable(_)) {
         let attempt = Attempt {
             duration_ms: 900,
-            failure,
+            failure: match &outcome {
+                Outcome::Fail(failure) => Some(failure.clone()),
+                _ => None,
+            },
             retries: vec![Retry {
                 status: 529,
                 error: "overloaded_error".into(),
             }],
         };
-        trial.add(attempt, Usage::default(), 0.0);
+        let findings = match &outcome {
+            Outcome::Fail(failure) if failure.cause.is_judged() => {
+                vec![finding(Level::Feature, FindingStatus::New)]
+            }
+            Outcome::Unfaithful(_) => vec![finding(Level::Contract, FindingStatus::Known)],
+            _ => Vec::new(),
+        };
+        trial.add(attempt, &outcome, findings, Usage::default(), 0.0);
     }
     TrialRecord {
         expectations: vec![
             CheckResult {
                 name: "image".into(),
                 verdict: Verdict::Broken,
+                level: Level::Feature,
                 clause: Some("llm-gateway-protocol#request-body".into()),
-                reason: None,
-                link: None,
             },
             CheckResult {
                 name: "colour".into(),
-                verdict: Verdict::KnownFailure,
+                verdict: Verdict::NotJudged,
+                level: Level::Contract,
                 clause: None,
-                reason: Some("the gateway forgets colours".into()),
-                link: Some("https://example.org/issues/1".into()),
             },
         ],
         duration_ms: 905,
@@ -106,6 +111,25 @@ pub fn trial(name: &str, outcome: Outcome) -> TrialRecord {
         cost_usd: 0.0023,
         evidence: Some("target/compat/x".into()),
         ..trial
+    }
+}
+
+/// What the gateway breaks.
+pub fn finding(level: Level, status: FindingStatus) -> Finding {
+    Finding {
+        subject: "request beta colours-2026-01-01 dropped"
+            .parse()
+            .expect("a subject"),
+        level,
+        expectation: "colour".into(),
+        summary: "request 1: beta `colours-2026-01-01` dropped".into(),
+        loses: "The model sees no colours.".into(),
+        status,
+        known: (!status.is_new()).then(|| Declared {
+            name: "colours".into(),
+            reason: "the gateway forgets colours".into(),
+            link: "https://example.org/issues/1".into(),
+        }),
     }
 }
 
@@ -124,6 +148,7 @@ pub fn failure(cause: Cause, summary: &str) -> Failure {
                 line: 14,
                 column: 5,
             }),
+            status: FindingStatus::New,
             summary: summary.into(),
             expected: "an `image/png` block of 69 bytes in the last user message".into(),
             actual: "2 text blocks".into(),

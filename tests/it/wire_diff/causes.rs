@@ -3,7 +3,8 @@
 use compat_matrix::cause;
 use compat_matrix::evidence::Evidence;
 use compat_matrix::expectation::kinds::{CacheCheck, RequestCheck, TextCheck, UnchangedCheck};
-use compat_matrix::expectation::{Check, KnownChange, Turn};
+use compat_matrix::expectation::{Check, Turn};
+use compat_matrix::findings::FindingStatus;
 use compat_matrix::outcome::{Cause, Verdict};
 use compat_matrix::wire::exchange::SentEvent;
 use compat_matrix::wire::{Direction, Operation};
@@ -11,7 +12,7 @@ use serde_json::json;
 
 use super::{Wire, remove};
 use crate::support::evidence::{
-    Builder, equals, judge, known_failure, nothing, query, refused, test, text_message,
+    Builder, equals, judge, judge_known, nothing, query, refused, test, text_message,
 };
 
 /// The cause that a broken `check` has.
@@ -159,43 +160,39 @@ fn a_refused_request_that_did_not_change_has_the_cause_cli() {
     assert_eq!(run(false), (Cause::Cli, "refused_as_sent"));
 }
 
-/// The verdict and the mismatches of `unchanged` on requests when the cell declares `known` changes.
-fn request_unchanged(wire: Wire, known: &[&str]) -> (Verdict, Vec<String>) {
+/// The verdict of `unchanged` on requests, and its findings, when `known` is a known finding.
+fn request_unchanged(wire: Wire, known: &str) -> (Verdict, Vec<(String, FindingStatus)>) {
     let evidence = Evidence {
         sent: wire.sent,
         exchanges: wire.exchanges,
         ..nothing().answered(text_message("a b c")).ended("a b c")
     };
-    let known_changes = known.iter().map(|what| KnownChange {
-        direction: Direction::Request,
-        what: (*what).to_owned(),
-        known: known_failure(None),
-    });
-    let test = compat_matrix::cells::Test {
-        known_changes: known_changes.collect(),
-        ..test(Check::Unchanged(UnchangedCheck(Direction::Request)))
-    };
-    let judgement = judge(&test, &evidence);
-    let summaries = judgement
-        .mismatches
-        .iter()
-        .map(|mismatch| mismatch.summary.clone());
-    (judgement.judged.last().unwrap().verdict, summaries.collect())
+    let test = test(Check::Unchanged(UnchangedCheck(Direction::Request)));
+    let judgement = judge_known(&test, &evidence, known);
+    let findings = judgement.findings.iter();
+    let findings = findings.map(|finding| (finding.subject.to_string(), finding.status));
+    (judgement.judged.last().unwrap().verdict, findings.collect())
 }
 
 #[test]
-fn a_known_change_fails_once_it_no_longer_shows() {
-    let lost = || Wire::one().arrives(|body| drop(body["max_tokens"].take()));
-    let (verdict, summaries) = request_unchanged(lost(), &[]);
+fn each_change_is_one_finding_known_or_new() {
+    let lost = || {
+        Wire::one().arrives(|body| {
+            drop(body["max_tokens"].take());
+            drop(body["thinking"].take());
+        })
+    };
+    let max_tokens = "request field max_tokens dropped";
+    let (verdict, findings) = request_unchanged(lost(), max_tokens);
     assert_eq!(verdict, Verdict::Broken);
-    assert!(
-        summaries[0].contains("did not reach the provider as it was sent"),
-        "{summaries:?}"
+    let status = |subject: &str| findings.iter().find(|one| one.0 == subject).map(|one| one.1);
+    assert_eq!(status(max_tokens), Some(FindingStatus::Known), "{findings:?}");
+    assert_eq!(
+        request_unchanged(lost(), "request beta x dropped").1[0],
+        (max_tokens.to_owned(), FindingStatus::New)
     );
-    let known = request_unchanged(lost(), &["max_tokens"]);
-    assert_eq!(known, (Verdict::KnownFailure, vec![]));
-    let (verdict, summaries) = request_unchanged(lost(), &["max_tokens", "temperature"]);
-    assert_eq!(verdict, Verdict::UnexpectedlyHeld);
-    assert!(summaries[0].contains("no longer shows"), "{summaries:?}");
-    assert_eq!(request_unchanged(Wire::one(), &[]), (Verdict::Held, vec![]));
+    assert_eq!(
+        request_unchanged(Wire::one(), max_tokens),
+        (Verdict::Held, vec![])
+    );
 }
