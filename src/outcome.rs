@@ -1,6 +1,6 @@
 //! Results of one trial: its outcome, the failed expectations and the cause of a failure.
 //!
-//! Pure data. `expect` and `cause` create it; these types are also the serialized form in `compat-results.json`.
+//! Pure data. `judge` and `cause` create it; these types are also the serialized form in `compat-results.json`.
 #![warn(clippy::disallowed_methods)]
 
 use crate::document::Place;
@@ -20,17 +20,17 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
-    /// Whose fault it is.
+    /// The part at fault.
     pub cause: Cause,
     /// The facts that decided the cause.
     pub why: String,
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// What the gateway changed on the wire, a line each, what explains it first.
+    /// The gateway's changes, one per line, the likely reason first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wire: Vec<String>,
-    /// What did not hold.
+    /// The expectations that did not hold.
     pub mismatches: Vec<Mismatch>,
 }
 
@@ -38,22 +38,22 @@ pub struct Failure {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mismatch {
-    // `known_failures.NAME` where the declaration is stale. The harness has names of its own: `cell`, `session`, `run`.
+    // `known_failures.NAME` if the declaration is stale. The harness also uses the names `cell`, `session` and `run`.
     /// The expectation's name.
     pub expectation: String,
-    /// The contract clause it rests on.
+    /// The contract clause that it tests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clause: Option<String>,
-    /// Where its text stands.
+    /// Its place in the cell's file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
     /// What broke, in one line.
     pub summary: String,
-    /// What was expected.
+    /// The expected value.
     pub expected: String,
-    /// What was found instead.
+    /// The actual value.
     pub actual: String,
-    /// Where the evidence is.
+    /// The line of the evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<EvidenceLine>,
 }
@@ -97,7 +97,7 @@ pub struct EvidenceLine {
 /// The prefix of an expectation's name in a mismatch about its stale declaration as a known failure.
 pub const KNOWN_FAILURES: &str = "known_failures.";
 
-/// Whose fault a failure is.
+/// The cause of a failure: the part at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
@@ -157,25 +157,25 @@ impl Cause {
     }
 }
 
-/// What became of one expectation.
+/// The result of one expectation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckResult {
     /// The expectation's name.
     pub name: String,
-    /// What became of it.
+    /// Its result.
     pub verdict: Verdict,
-    /// The contract clause it rests on.
+    /// The contract clause that it tests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clause: Option<String>,
-    /// Of a known failure: what fails, for a reader.
+    /// The reason of a known failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Of a known failure: the page that says so.
+    /// The public page about a known failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
 }
 
-/// What became of one expectation.
+/// The result of one expectation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -185,9 +185,9 @@ pub enum Verdict {
     Broken,
     /// It did not hold, as the cell declares.
     KnownFailure,
-    /// It held although the cell declares that it does not: the declaration has to go.
+    /// It held, but the cell declares it as a known failure: remove the declaration.
     UnexpectedlyHeld,
-    /// It could not be judged: it is about what reached the provider, and the run is live.
+    /// It could not be judged: it is about the requests at the provider, and the run is live.
     NotJudged,
 }
 

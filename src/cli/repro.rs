@@ -40,7 +40,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let recorded = evidence::recorded(&arguments.trial, &arguments.root)?;
     let diff = wire_diff::of_trial(&recorded.evidence).context(
-        "only one side of the gateway was recorded (a live run, or one without a gateway): run the trial simulated",
+        "only one side of the gateway was recorded (a live run, or a run without a gateway): run the trial with the provider simulator",
     )?;
     let judged = match arguments.all {
         true => None,
@@ -104,7 +104,7 @@ fn explaining<'a>(
     let judgement = judge::judge(test, &name.tier, &recorded.evidence);
     ensure!(
         !judgement.mismatches.is_empty(),
-        "the recording is as the cell expects, so there is no fault to show (`--all` includes every difference on the wire)"
+        "every expectation of the cell holds in the recording, so there is no fault to show (`--all` includes every difference on the wire)"
     );
     let is_known = |change: &Change| {
         test.known_changes

@@ -131,7 +131,7 @@ impl Delivery<'_> {
     ) -> anyhow::Result<(Plan, Ending)> {
         let published = self.published(token).await?;
         if let Some((commit, plan)) = sent.take_if(|(commit, _)| *commit == published.base) {
-            self.log.say("the commit had arrived");
+            self.log.say("an earlier attempt pushed the commit");
             return Ok((plan, Ending::Pushed(commit)));
         }
         let plan = plan::plan(self.candidate, &[], &published, &self.docs.policy)?;

@@ -341,7 +341,7 @@ fn framing(headers: &HeaderMap) -> Option<Framing> {
 
 /// Closes the connection without a reply: a body that fails before its first byte does so.
 fn hang_up() -> Response<HttpBody> {
-    let gone = std::io::Error::other("nothing answers behind the relay");
+    let gone = std::io::Error::other("the server behind the relay does not answer");
     Response::new(HttpBody::from_stream(stream::iter([Err::<Bytes, _>(gone)])))
 }
 
