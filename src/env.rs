@@ -325,7 +325,6 @@ impl fmt::Debug for Environment {
 pub enum ClaudeChoice {
     /// The one on the `PATH`.
     OnPath,
-    /// This file.
     File(PathBuf),
 }
 
@@ -341,7 +340,6 @@ impl ClaudeChoice {
 }
 
 impl Environment {
-    /// The variables of this process.
     pub fn from_process() -> Self {
         std::env::vars_os().collect()
     }

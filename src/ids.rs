@@ -64,8 +64,6 @@ impl CellId {
             provider: provider.clone(),
         }
     }
-
-    /// The trial of this cell on `tier`.
     pub fn trial(&self, tier: &TierId) -> TrialName {
         TrialName {
             cell: self.clone(),

@@ -73,8 +73,6 @@ impl Test {
                 _ => None,
             })
     }
-
-    /// The expectations for `tier`.
     pub fn expectations_on<'a>(&'a self, tier: &'a TierId) -> impl Iterator<Item = &'a Expectation> {
         self.expectations
             .iter()

@@ -33,7 +33,6 @@ pub struct DocsOptions {
     pub attempts: u32,
     /// The wait after the first attempt; it doubles each time.
     pub first_wait: Duration,
-    /// Whether to plan only.
     pub only_plan: bool,
 }
 
@@ -248,8 +247,6 @@ impl Proposal {
         let open: Vec<PullRequest> = self.call(Method::GET, &query, token, None).await?;
         Ok(open.into_iter().next())
     }
-
-    /// Changes an open pull request.
     async fn patch(&self, open: &PullRequest, token: &Secret, body: &Value) -> anyhow::Result<PullRequest> {
         let path = format!("/{}", open.number);
         self.call(Method::PATCH, &path, token, Some(body)).await

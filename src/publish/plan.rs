@@ -69,8 +69,6 @@ pub struct PublishedFiles {
     pub matrix: Option<String>,
     pub details: Option<String>,
 }
-
-/// A file of the commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NewFile {
     pub path: RepositoryPath,

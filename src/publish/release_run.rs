@@ -51,7 +51,6 @@ pub enum GatewayOrigin {
 pub struct Versions {
     pub litellm_version: Option<String>,
     pub claude_code_version: Option<String>,
-    /// The digest of the container image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_digest: Option<String>,
 }

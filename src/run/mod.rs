@@ -75,13 +75,10 @@ pub struct MatrixRun {
     /// The reported faults, and the trial that reported them: all trials of a shared file have its faults.
     reported: Mutex<HashMap<String, TrialName>>,
 }
-
-/// The result of one trial.
 pub enum TrialEnd {
     Passed,
     /// Not applicable, with the reason.
     NotApplicable(String),
-    /// Failed, with the report.
     Failed(String),
 }
 
@@ -90,7 +87,6 @@ pub struct RunEnd {
     pub warnings: Vec<String>,
     /// The matrix; `None` if this process ran only some trials of the run.
     pub matrix: Option<String>,
-    /// The comparison with the baseline.
     pub comparison: Option<String>,
     /// An error if no trial could run, or if the matrix is incomplete.
     pub status: anyhow::Result<u8>,
