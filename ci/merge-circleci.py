@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Adds our jobs, executors and workflow to a CircleCI configuration that has others, and prints the whole.
+"""Adds our jobs, executors and workflow to an existing CircleCI configuration, and prints the result.
 
-Nothing of the others may change: a key that both have is an error, and what was there is there afterwards, value by value.
+A key that both have is an error. Every existing value stays unchanged; the script checks this.
 """
 
 import copy

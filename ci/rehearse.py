@@ -1,12 +1,10 @@
 #!/usr/bin/env python3
 """Runs every `run` step of a CircleCI job on this machine, in order, in a clean environment.
 
-What CircleCI itself does beside that is done as far as it changes what the steps see: parameters and conditions are filled
-in, `BASH_ENV` carries variables from step to step, background steps live until the job ends, `when: always` steps run after
-a failure, the workspace is a folder. Checkout, caches and uploads are not done.
+It evaluates parameters and conditions. `BASH_ENV` carries variables from step to step. Background steps run until the job
+ends, `when: always` steps also after a failure. The workspace is a folder. It skips checkout, caches and uploads.
 
-With `--ran FILE` it appends each script that it runs to the file; `--missing FILE` runs nothing and says which scripts of the
-configuration are not in it.
+`--ran FILE` appends each executed script to the file. `--missing FILE` runs nothing and lists the scripts that the file lacks.
 """
 
 import argparse
@@ -21,7 +19,7 @@ import sys
 
 from ruamel.yaml import YAML
 
-# What a CircleCI machine has, and what package clients are configured by here. No credential is among it.
+# The variables of a CircleCI machine, and this machine's settings of package clients. None is a credential.
 KEPT = re.compile(
     r"^(PATH|LANG|LC_ALL|CARGO_HOME|RUSTUP_HOME|CARGO_TARGET_DIR|COMPAT_CACHE_DIR|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS"
     r"|REQUESTS_CA_BUNDLE|(https?|no|HTTPS?|NO)_(proxy|PROXY)|PIP_.*|UV_.*|(npm_config|NPM_CONFIG)_.*|REHEARSAL_.*)$"
@@ -82,7 +80,7 @@ def scripts(steps):
 
 
 def missing(config, ran):
-    """Says which scripts of the configuration were not run, and whether there are any."""
+    """Prints the scripts that did not run, and returns whether there are any."""
     ran = {json.loads(line) for line in ran.read_text().splitlines()}
     found = 0
     for job_name, job in config["jobs"].items():
@@ -106,11 +104,11 @@ def main():
     arguments.add_argument("config", type=pathlib.Path)
     arguments.add_argument("job", nargs="?")
     arguments.add_argument("--checkout", type=pathlib.Path, help="the working directory")
-    arguments.add_argument("--home", type=pathlib.Path, help="the home, emptied first")
-    arguments.add_argument("--workspace", type=pathlib.Path, help="what jobs hand on")
-    arguments.add_argument("--ran", type=pathlib.Path, help="a file to append the scripts to that are run")
-    arguments.add_argument("--missing", type=pathlib.Path, help="such a file: what is not in it?")
-    arguments.add_argument("--container", default="0/1", help="which of how many: `0/2`")
+    arguments.add_argument("--home", type=pathlib.Path, help="the home directory; its content is removed")
+    arguments.add_argument("--workspace", type=pathlib.Path, help="the folder that jobs share")
+    arguments.add_argument("--ran", type=pathlib.Path, help="a file; each executed script is appended")
+    arguments.add_argument("--missing", type=pathlib.Path, help="a file from --ran: list the scripts that it lacks")
+    arguments.add_argument("--container", default="0/1", help="the container's index and their number: `0/2`")
     arguments.add_argument("parameters", nargs="*", help="`name=value`")
     given = arguments.parse_intermixed_args()
 

@@ -112,7 +112,7 @@ pub const GITHUB_API_URL: &str = "GITHUB_API_URL";
 /// Tokens for the GitHub API; the first set one counts.
 pub const GITHUB_TOKENS: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
 
-/// What an installer (`npm`, `pip`, `uv`) gets beside [`INHERITED`], [`PROXIES`] and the settings with its own prefix. None
+/// Variables of an installer (`npm`, `pip`, `uv`) besides [`INHERITED`], [`PROXIES`] and the settings with its own prefix. None
 /// holds a credential of a provider or of GitHub.
 const INSTALLER_NAMES: &[&str] = &[
     "APPDATA",
@@ -155,7 +155,7 @@ pub const LC_ALL: &str = "LC_ALL";
 
 /// Proxies for network clients, in either case.
 const PROXIES: &[&str] = &["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"];
-/// What `cargo test` needs beside [`INHERITED`]: its toolchain, packages, build and caches.
+/// Variables of `cargo test` besides [`INHERITED`]: its toolchain, packages, build and caches.
 const BUILD_NAMES: &[&str] = &[
     "CARGO_HOME",
     "CARGO_TARGET_DIR",
@@ -168,7 +168,7 @@ const BUILD_NAMES: &[&str] = &[
     "TMPDIR",
     "XDG_CACHE_HOME",
 ];
-/// What the `docker` client needs beside [`INHERITED`]: its daemon and its configuration.
+/// Variables of the `docker` client besides [`INHERITED`]: its daemon and its configuration.
 const DOCKER_NAMES: &[&str] = &[
     "DOCKER_CERT_PATH",
     "DOCKER_CONFIG",
@@ -241,7 +241,7 @@ pub const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
 pub const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
 /// Sent to [`ANTHROPIC_BASE_URL`] as `Authorization: Bearer …`.
 pub const ANTHROPIC_AUTH_TOKEN: &str = "ANTHROPIC_AUTH_TOKEN";
-/// Headers for each request to a model, `Name: value`, a line each.
+/// Headers for each request to a model, one `Name: value` per line.
 pub const ANTHROPIC_CUSTOM_HEADERS: &str = "ANTHROPIC_CUSTOM_HEADERS";
 /// Model for side requests such as summaries. It is the trial's alias: the gateway may lack others.
 pub const ANTHROPIC_DEFAULT_HAIKU_MODEL: &str = "ANTHROPIC_DEFAULT_HAIKU_MODEL";
@@ -253,7 +253,7 @@ pub const ANTHROPIC_DEFAULT_OPUS_MODEL: &str = "ANTHROPIC_DEFAULT_OPUS_MODEL";
 pub const ANTHROPIC_SMALL_FAST_MODEL: &str = "ANTHROPIC_SMALL_FAST_MODEL";
 /// Model of subagents: the trial's alias.
 pub const CLAUDE_CODE_SUBAGENT_MODEL: &str = "CLAUDE_CODE_SUBAGENT_MODEL";
-/// No requests but those to the model: no telemetry, error reports, updates, feature flags.
+/// Requests to the model only: no telemetry, error reports, updates, feature flags.
 pub const CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: &str = "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC";
 /// How often a failed request is retried; the default of 10 takes minutes.
 pub const CLAUDE_CODE_MAX_RETRIES: &str = "CLAUDE_CODE_MAX_RETRIES";
@@ -265,7 +265,7 @@ pub const CLAUDE_CODE_DEBUG_LOG_LEVEL: &str = "CLAUDE_CODE_DEBUG_LOG_LEVEL";
 pub const DISABLE_TELEMETRY: &str = "DISABLE_TELEMETRY";
 /// No error reports.
 pub const DISABLE_ERROR_REPORTING: &str = "DISABLE_ERROR_REPORTING";
-/// No update of itself.
+/// No automatic update.
 pub const DISABLE_AUTOUPDATER: &str = "DISABLE_AUTOUPDATER";
 /// Bun, the runtime of `claude`, then collects garbage only when it needs memory. Its timer costs a waiting `claude` 0.07 s of
 /// CPU after one second and again after two.
@@ -327,7 +327,6 @@ impl fmt::Debug for Environment {
 pub enum ClaudeChoice {
     /// The one on the `PATH`.
     OnPath,
-    /// This file.
     File(PathBuf),
 }
 
@@ -343,7 +342,6 @@ impl ClaudeChoice {
 }
 
 impl Environment {
-    /// The variables of this process.
     pub fn from_process() -> Self {
         std::env::vars_os().collect()
     }

@@ -1,4 +1,4 @@
-//! The evidence of one trial: all that an evaluation may read.
+//! The evidence of one trial: the only input of an evaluation.
 //!
 //! Pure data.
 #![warn(clippy::disallowed_methods)]
@@ -24,7 +24,7 @@ pub mod file {
     pub const TOKEN_COUNT: &str = "count_tokens.json";
 }
 
-/// What stands behind the gateway in a run.
+/// The kind of provider behind the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Behind {
@@ -46,7 +46,7 @@ pub struct Evidence {
     pub stderr: String,
     /// Empty in a live run.
     pub exchanges: Vec<ProviderExchange>,
-    /// Empty where no relay stood in front of the gateway.
+    /// Empty without a relay in front of the gateway.
     pub sent: Vec<GatewayExchange>,
     /// The reply to the cell's direct request, if it has one.
     pub direct: Option<DirectReply>,
@@ -57,7 +57,7 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Whether the provider simulator stood behind the gateway.
+    /// Whether the provider was the simulator.
     pub fn is_simulated(&self) -> bool {
         self.behind == Behind::Simulated
     }

@@ -64,8 +64,6 @@ impl CellId {
             provider: provider.clone(),
         }
     }
-
-    /// The trial of this cell on `tier`.
     pub fn trial(&self, tier: &TierId) -> TrialName {
         TrialName {
             cell: self.clone(),
@@ -128,8 +126,8 @@ impl<'de> Deserialize<'de> for TrialName {
     }
 }
 
-/// Identifies a trial's requests on every route. It is the session id of `claude` and the name of its working directory, so it is
-/// in a header, in `metadata.user_id` or in the prompt's text.
+/// Identifies a trial's requests on every route. It is the session id of `claude` and the name of its working directory. So each
+/// request has it in a header, in `metadata.user_id` or in the prompt's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TrialKey(pub Uuid);

@@ -1,8 +1,7 @@
-//! A compatibility matrix that tells the truth: which Claude Code features really work through an LLM
-//! gateway, on which provider.
+//! A compatibility matrix: which Claude Code features really work through an LLM gateway, on which provider.
 //!
 //! A cell of the matrix is written in YAML. Each trial runs it on one tier of models, with the real `claude` and a real
-//! gateway. By default an embedded provider simulator is behind the gateway, so that both sides of the gateway are recorded and
+//! gateway. By default the gateway talks to an embedded provider simulator, so both sides of the gateway are recorded and
 //! judged. The modules below are in reading order; `docs/architecture.md` shows their connections.
 
 // The pure core: no clock, no file, no process, no network.
@@ -18,7 +17,7 @@ pub mod wire;
 pub mod transcript;
 pub mod evidence;
 
-// Expectations, and the judgement of the evidence.
+// Expectations, and the evaluation of the evidence.
 pub mod wire_diff;
 pub mod findings;
 pub mod expectation;
@@ -29,7 +28,7 @@ pub mod plan;
 pub mod cause;
 pub mod mutants;
 
-// Texts for people and pages.
+// Texts and pages for readers.
 pub mod authoring;
 pub mod replay;
 pub mod report;

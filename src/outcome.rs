@@ -1,6 +1,6 @@
 //! Results of one trial: its outcome, the failed expectations and the cause of a failure.
 //!
-//! Pure data. `expect` and `cause` create it; these types are also the serialized form in `compat-results.json`.
+//! Pure data. `judge` and `cause` create it; these types are also the serialized form in `compat-results.json`.
 #![warn(clippy::disallowed_methods)]
 
 use crate::document::Place;
@@ -47,17 +47,17 @@ impl TrialVerdict {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
-    /// Whose fault it is.
+    /// The part at fault.
     pub cause: Cause,
     /// The facts that decided the cause.
     pub why: String,
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// What the gateway changed on the wire, a line each, what explains it first.
+    /// The gateway's changes, one per line, the likely reason first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wire: Vec<String>,
-    /// What did not hold.
+    /// The expectations that did not hold.
     pub mismatches: Vec<Mismatch>,
 }
 
@@ -124,7 +124,7 @@ pub struct EvidenceLine {
     pub line: usize,
 }
 
-/// Whose fault a failure is.
+/// The cause of a failure: the part at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {

@@ -69,7 +69,7 @@ struct Bars {
 
 impl ProgressSink for Bars {
     fn note(&self, line: &str) {
-        // This fails only if the terminal is gone.
+        // This fails only if the terminal was closed.
         let _ = self.all.println(line);
     }
 

@@ -1,6 +1,6 @@
 import type {Config, PluginConfig} from '@docusaurus/types';
 
-/** Pages that show the component with made-up data; only the browser tests build them. */
+/** Pages with test data; only the browser tests build them. */
 const testPages: PluginConfig[] = process.env.MATRIX_TEST_PAGES
   ? [['@docusaurus/plugin-content-pages', {id: 'test', path: 'tests/pages', routeBasePath: 'test'}]]
   : [];

@@ -62,8 +62,6 @@ impl Test {
                 _ => None,
             })
     }
-
-    /// The expectations for `tier`.
     pub fn expectations_on<'a>(&'a self, tier: &'a TierId) -> impl Iterator<Item = &'a Expectation> {
         self.expectations
             .iter()

@@ -27,11 +27,11 @@ pub struct ManifestForm {
     /// The rows, in order. Each has a folder of its name below `cells/`.
     #[schemars(length(min = 1))]
     pub features: Vec<FeatureForm>,
-    /// The tiers of models. Every cell is tried once on each, and is green only if it passes on all of them.
+    /// The tiers of models. Every cell runs once on each, and is green only if it passes on all of them.
     #[schemars(length(min = 1))]
     pub tiers: Vec<TierForm>,
-    /// For each provider, how the gateway calls a model there. `{model}` stands for the tier's model; the results
-    /// are the `model_name`s of `proxy_config.yaml`.
+    /// For each provider, the gateway's alias of a model. `{model}` is the tier's model. The aliases
+    /// must be `model_name`s of `proxy_config.yaml`.
     #[schemars(extend("examples" = [{"anthropic": "{model}", "vertex_ai": "{model}-vertex-ai"}]))]
     pub aliases: IndexMap<String, String>,
 }
@@ -72,7 +72,7 @@ pub struct TierForm {
 #[schemars(title = "compat-matrix cell")]
 pub struct CellForm {
     /// Why the feature cannot exist on this provider, for readers of the matrix. Such a file has no other key. In
-    /// `cells/_providers/<provider>.yaml` it is for the whole column, except for features with a file of their own.
+    /// `cells/_providers/<provider>.yaml` it is for the whole column, except for features with a file for this provider.
     #[schemars(length(min = 1), extend("examples" = ["LiteLLM's azure provider serves OpenAI models; Claude is not offered through it."]))]
     pub not_applicable: Option<String>,
     /// What the cell shows, in a sentence.
@@ -156,8 +156,8 @@ pub struct ReplyForm {
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 pub struct ReplyBlockForm {
-    /// Text, streamed word by word. `${tool_result}` stands for the text of the last tool result in the request,
-    /// `${image_colour}` for the colour of the last image that the provider decoded.
+    /// Text, streamed word by word. `${tool_result}` is the text of the last tool result in the request,
+    /// `${image_colour}` the colour of the last image that the provider decoded.
     #[schemars(length(min = 1), extend("examples" = ["The command printed: ${tool_result}"]))]
     pub text: Option<String>,
     /// A thinking block; the simulator signs it.

@@ -134,12 +134,12 @@ impl Resolver<'_> {
                 "${image_colour}" if known.image => {}
                 "${tool_result}" => self.reader.hinted(
                     path,
-                    "`${tool_result}` stands for nothing: no reply before this one calls a tool",
+                    "`${tool_result}` has no value: no earlier reply calls a tool",
                     "add a `tool_use` block to an earlier reply",
                 ),
                 "${image_colour}" => self.reader.hinted(
                     path,
-                    "`${image_colour}` stands for nothing: no prompt has an image",
+                    "`${image_colour}` has no value: no prompt has an image",
                     "add an `image` block to `prompts`",
                 ),
                 _ => {
@@ -191,7 +191,7 @@ impl Resolver<'_> {
     }
 }
 
-/// Whether each placeholder of a reply stands for something.
+/// Whether each placeholder of a reply has a value.
 #[derive(Clone, Copy)]
 struct Placeholders {
     image: bool,

@@ -33,7 +33,7 @@ enum Stance {
 
 use Stance::{Free, Harness, Permissions, Unfit};
 
-/// The flags. A `/` separates the names of one flag. `=` stands for one value, `?` for an optional value, `*` for one or more.
+/// The flags. A `/` separates the names of one flag. `=` means one value, `?` an optional value, `*` one or more.
 const FLAGS: [(Stance, &str); 4] = [
     (
         Free,

@@ -57,8 +57,8 @@ pub struct Invocation {
     pub variables: BTreeMap<String, String>,
     pub endpoint: Endpoint,
     /// A new folder for all its files. It must be outside any repository, because `claude` searches the parents for
-    /// `CLAUDE.md` and `.git`. Its path must be short: `claude` makes a socket in it, and if that path has more than about
-    /// 100 bytes, it uses a folder in `/tmp` and never removes it.
+    /// `CLAUDE.md` and `.git`. Its path must be short: `claude` makes a socket in it. If the socket's path has more than
+    /// about 100 bytes, `claude` uses a folder in `/tmp` and never removes it.
     pub folder: PathBuf,
     pub inherited: Variables,
     pub deadline: Duration,

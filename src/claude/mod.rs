@@ -1,7 +1,7 @@
 //! One `claude` process: its argv and environment, its output line by line, and its end.
 //!
 //! [`Invocation`] is pure and describes the start. [`run`] starts the process, sends the prompts, reports progress and
-//! returns the output. Nothing here judges, or knows what stands behind the endpoint.
+//! returns the output. This module does not judge and does not know the provider behind the endpoint.
 //!
 //! This module relies on the following behaviour, measured with Claude Code 2.1.326:
 //! - `--input-format stream-json` accepts several prompts in one process and one session. Each user message yields `init`,
@@ -71,8 +71,8 @@ pub fn is_permanent(status: u16) -> bool {
 
 /// Runs `claude` to its end. It sends each prompt after the reply to the previous prompt, and none after a failure.
 ///
-/// It kills `claude` and all its children at the deadline, when `claude` announces a wait past the deadline, and when
-/// `claude` announces a retry that cannot succeed. No process is left when this returns.
+/// It kills `claude` and all its children at the deadline. It kills them earlier if `claude` announces a wait past the
+/// deadline or a retry that cannot succeed. No process is left when this returns.
 pub async fn run(
     invocation: &Invocation,
     mut on_progress: impl FnMut(ClaudeProgress),

@@ -34,7 +34,7 @@ pub struct Arguments {
     pub root: RootFlag,
 }
 
-// Here and not in `document`: the core knows no command line.
+// `document` cannot have this: the core has no command line.
 impl ValueEnum for Format {
     fn value_variants<'a>() -> &'a [Self] {
         &[Self::Text, Self::Json, Self::Github, Self::Gitlab]

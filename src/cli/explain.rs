@@ -25,9 +25,8 @@ use crate::text::{listed, suggestion};
 /// Show all keys of a cell
 ///
 /// Shows the merged keys of a cell, each with its file and line: prompts, flags, variables, replies of the simulated provider, and
-/// expectations, each with the side that it is judged on. For a trial it also shows the command line and the environment of Claude
-/// Code. GATEWAY, KEY, FOLDER and SESSION stand for values that each run creates. Starts nothing. The exit status is 3 if the cell
-/// has errors.
+/// expectations. For a trial it also shows the command line and the environment of Claude Code. GATEWAY, KEY, FOLDER and SESSION
+/// are placeholders for values that each run creates. Starts nothing. The exit status is 3 if the cell has errors.
 #[derive(Args, Debug)]
 #[command(
     after_long_help = "Examples:\n  compat explain tool_use::bedrock_invoke\n  compat explain extended_thinking::vertex_ai::opus\n  compat explain vision::anthropic::haiku --json"
@@ -260,8 +259,8 @@ impl Explained<'_> {
 
 fn side(expectation: &Expectation) -> &'static str {
     match expectation.check.is_provider_side() {
-        true => "what reached the provider (simulated runs)",
-        false => "what Claude Code or the gateway showed",
+        true => "the requests at the provider (simulated runs)",
+        false => "the output of Claude Code or the gateway",
     }
 }
 

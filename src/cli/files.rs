@@ -1,4 +1,4 @@
-//! Reading and writing the files of commands; `-` stands for a standard stream. Every error names its file.
+//! Reading and writing the files of commands; `-` is a standard stream. Every error names its file.
 
 use crate::cells::Manifest;
 use std::convert::Infallible;

@@ -31,10 +31,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-/// A compatibility matrix that tells the truth: which Claude Code features really work through an LLM gateway, on
-/// which provider.
+/// A compatibility matrix: which Claude Code features really work through an LLM gateway, on which provider.
 ///
-/// The matrix itself is run by `cargo test --test compat`; these are the tools around it.
+/// `cargo test --test compat` runs the matrix. The commands below write cells, explain failures and publish results.
 #[derive(Debug, Parser)]
 #[command(
     name = "compat",
@@ -42,7 +41,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
     arg_required_else_help = true,
     after_long_help = "Examples:\n  compat new feature pdf_input --name \"PDF input\"        add a feature\n  compat check                                           \
                        show all errors of all files\n  compat explain vision::vertex_ai                       show a cell with all its values\n  \
-                       compat show vision::vertex_ai::haiku                   replay a trial\n  compat watch vision                                    \
+                       compat show vision::vertex_ai::haiku                   show a recorded trial\n  compat watch vision                                    \
                        run the trials of each saved file"
 )]
 struct Compat {

@@ -106,7 +106,7 @@ async fn run_campaign(
     let environment = Environment::from_process();
     anyhow::ensure!(
         environment.get(env::LITELLM_PROXY_BASE_URL).is_none(),
-        "`{}` is set, but mutants need their own gateway: a relay has to stand behind it",
+        "`{}` is set, but mutants need a gateway that this run starts, with a relay behind it",
         env::LITELLM_PROXY_BASE_URL
     );
     let proxy_config = project.proxy_config().map_err(|faults| {

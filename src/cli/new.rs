@@ -1,4 +1,4 @@
-//! `compat new`: begins a row or a column. Starts nothing.
+//! `compat new`: adds a row or a column. Starts nothing.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ use crate::files::project::{CELLS, MANIFEST, PROVIDERS, PROXY_CONFIG, Project, S
 use crate::ids::ProviderId;
 use crate::wire::Route;
 
-/// Begin a row or a column
+/// Add a row or a column
 ///
 /// The new file is valid, and each of its trials fails with "write me" until its author has written it. The command never
 /// overwrites a file. If it fails, it changes nothing.
@@ -36,9 +36,9 @@ enum What {
     Provider(NewProvider),
 }
 
-/// Begin a row: its entry in the manifest, its folder and `_shared.yaml`
+/// Add a row: its entry in the manifest, its folder and `_shared.yaml`
 ///
-/// Every provider of the manifest then tests it. The manifest keeps its comments and its layout.
+/// The new row has a cell for every provider of the manifest. The manifest keeps its comments and its layout.
 #[derive(Args, Debug)]
 #[command(
     after_long_help = "Examples:\n  compat new feature pdf_input --name \"PDF input\"\n  compat new feature pdf_input --name \"PDF input\" --after vision"
@@ -54,9 +54,9 @@ struct NewFeature {
     after: Option<String>,
 }
 
-/// Begin a column: its entries in the manifest, and its file in `cells/_providers`
+/// Add a column: its entries in the manifest, and its file in `cells/_providers`
 ///
-/// Prints the steps that remain (the gateway's deployments, the facts about the provider), with file and line.
+/// Prints the remaining steps, with file and line: the gateway's deployments, the facts about the provider.
 #[derive(Args, Debug)]
 #[command(
     after_long_help = "Examples:\n  compat new provider azure_foundry\n  compat new provider azure_foundry --alias \"foundry/{model}\""
@@ -64,7 +64,7 @@ struct NewFeature {
 struct NewProvider {
     /// The provider's name in paths, filters and results: lower case, digits and `_`
     id: String,
-    /// The gateway's alias for a tier's model; `{model}` stands for the model [default: `{model}-` and the id with `-`]
+    /// The gateway's alias for a tier's model; `{model}` is replaced by the model [default: `{model}-` and the id with `-`]
     #[arg(long, value_name = "PATTERN")]
     alias: Option<String>,
 }
@@ -142,7 +142,7 @@ impl NewProvider {
         let edited = manifest_text::with_provider(&manifest_text(project)?, &self.id, &pattern)?;
         let file = Path::new(CELLS).join(PROVIDERS).join(format!("{}.yaml", self.id));
         write(project, &file, &stub::provider(&self.id), &edited)?;
-        status!("\nsteps that remain:");
+        status!("\nremaining steps:");
         for step in self.remaining(project, &pattern, &file) {
             status!("  - {step}");
         }
@@ -179,7 +179,7 @@ impl NewProvider {
             let routes: Vec<&str> = Route::ALL.iter().map(|route| route.as_str()).collect();
             let code = "src/wire/mod.rs";
             steps.push(format!(
-                "{}  only if its requests have a form of their own: the provider simulator speaks {}, and another route \
+                "{}  only if its requests have another form: the provider simulator supports {}; another route \
                  needs Rust (docs/architecture.md)",
                 place(code, line_with(project, code, "pub enum Route")),
                 routes.join(", ")

@@ -31,9 +31,9 @@ pub struct Arguments {
 enum Command {
     /// Serve all four provider routes until interrupted
     ///
-    /// Replaces Anthropic, Amazon Bedrock and Vertex AI behind a gateway. Its credentials are random; they are written to
-    /// files and never printed. It refuses a request without them as the provider does. A request that belongs to no
-    /// trial gets a short greeting.
+    /// Replaces Anthropic, Amazon Bedrock and Vertex AI behind a gateway. It writes random credentials to files and never
+    /// prints them. Like the providers, it refuses a request without credentials. A request that belongs to no trial gets
+    /// a short greeting.
     ///
     /// Standard output shows its address and the gateway's settings; standard error shows a line for each request.
     #[command(after_help = "\

@@ -37,8 +37,8 @@ use crate::versions::litellm::Pattern;
 /// builds `compatibility-matrix.json`, checks whether it may be published, and pushes this one file to the docs repository. With
 /// `--results` it starts from the results of an earlier run, so that the process with the token never runs `claude`.
 ///
-/// The exit status is 0 if the matrix is published or unchanged. It is 4 if the gate refuses the matrix: after a simulated,
-/// filtered or incomplete run, or for failures that are not the gateway's. It is 1 if a step failed.
+/// The exit status is 0 if the matrix is published or unchanged, and 1 if a step failed. It is 4 if the gate refuses the
+/// matrix: after a simulated, filtered or incomplete run, or if trials failed for reasons other than the gateway.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -91,7 +91,7 @@ struct RunArguments {
     /// The version of the Python package, if the tag does not give it
     #[arg(long, value_name = "VERSION")]
     litellm_package: Option<String>,
-    /// Rehearse with the provider simulator behind the gateway; the result is never published
+    /// Rehearse with the provider simulator; the result is never published
     #[arg(long)]
     simulated: bool,
     /// The built harness [default: `cargo test --test compat` in the project]

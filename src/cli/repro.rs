@@ -42,7 +42,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let recorded = evidence::recorded(&arguments.trial, &arguments.root)?;
     let diff = wire_diff::of_trial(&recorded.evidence).context(
-        "only one side of the gateway was recorded (a live run, or one without a gateway): run the trial simulated",
+        "only one side of the gateway was recorded (a live run, or a run without a gateway): run the trial with the provider simulator",
     )?;
     let judged = match arguments.all {
         true => None,
@@ -114,7 +114,7 @@ fn explaining<'a>(
     let judgement = judge::judge(test, name, &recorded.evidence, known);
     ensure!(
         !judgement.mismatches.is_empty(),
-        "the recording is as the cell expects, so there is no fault to show (`--all` includes every difference on the wire)"
+        "every expectation of the cell holds in the recording, so there is no fault to show (`--all` includes every difference on the wire)"
     );
     // Of any version: a known change is not the one to reproduce.
     let is_known = |change: &Change| !known.status(&Subject::of_change(change), name).0.is_new();

@@ -1,4 +1,4 @@
-//! `compat schema`: writes the JSON Schemas that editors read, or checks that they are fresh.
+//! `compat schema`: writes the JSON Schemas that editors read, or checks that they are up to date.
 
 use crate::cells::{forms, reference};
 use std::path::{Path, PathBuf};
@@ -13,14 +13,14 @@ use std::sync::LazyLock;
 
 use crate::document::Form;
 
-/// Write the JSON Schemas of every file that is read or written, and the reference of a cell's keys
+/// Write the JSON Schemas of all files, and the reference of a cell's keys
 ///
 /// The schemas are generated from the types behind the files. Editors find those of the manifest and the cells through
-/// the first line of each file. With `--check` nothing is written, and the exit status is 1 if one is not fresh.
+/// the first line of each file. `--check` writes nothing; the exit status is 1 if a file is stale.
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:\n  compat schema\n  compat schema --check")]
 pub struct Arguments {
-    /// Only check that the files are fresh
+    /// Only check that the files are up to date
     #[arg(long)]
     pub check: bool,
     /// The folder of the schemas
@@ -45,7 +45,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         if arguments.check {
             stale = true;
-            status!("`{}` is not fresh: run `compat schema`", file.display());
+            status!("`{}` is stale: run `compat schema`", file.display());
         } else {
             write(&file, &text)?;
             status!("wrote `{}`", file.display());

@@ -18,8 +18,8 @@ use crate::versions::age::Age;
 
 /// Print the age of the published matrix
 ///
-/// A dead man's switch for a monitor: the exit status is 0 for a fresh matrix, 3 for an old one, and 1 if it cannot be read. A
-/// monitor should treat 1 like 3.
+/// For monitors. The exit status is 0 for a fresh matrix, 3 for an old one, and 1 if it cannot be read. A monitor should treat
+/// 1 like 3.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -29,7 +29,7 @@ pub struct Arguments {
     /// The published matrix: its address, or a file (`-` for standard input)
     #[arg(value_name = "ADDRESS|FILE")]
     matrix: String,
-    /// The age from which it is old
+    /// The age at which the matrix counts as old
     #[arg(long, value_name = "AGE", default_value = "8d")]
     max_age: Age,
     /// How to print it

@@ -59,8 +59,8 @@ enum Command {
     },
     /// Pin other versions: ask the registries, rewrite the lock, print the changes
     ///
-    /// Without options, this pins the newest version of each tool that is at least three days old, and of LiteLLM the newest
-    /// whose requirements can be met. If a package index has no times of publication, there is no minimum age.
+    /// Without options, this pins the newest version of each tool that is at least three days old. For LiteLLM, the version's
+    /// requirements must be solvable. If a package index has no publication times, there is no minimum age.
     #[command(
         after_long_help = "Examples:\n  compat toolchain update\n  compat toolchain update --claude 2.1.327\n  compat toolchain update --litellm 1.106.2"
     )]
@@ -137,7 +137,7 @@ async fn run_async(arguments: Arguments) -> anyhow::Result<ExitCode> {
 async fn install(installer: &Installer<'_>, lock: &Lock, tool: Option<Tool>) -> anyhow::Result<()> {
     let claude = (tool != Some(Tool::Litellm)).then(|| installer.ensure_claude(&lock.claude));
     let litellm = (tool != Some(Tool::Claude)).then(|| installer.ensure_litellm(&lock.litellm, &lock.uv));
-    // Both run to their ends: a failure of one must not waste the other's work.
+    // Both run to the end: a failure of one must not discard the other's work.
     let (claude, litellm) = tokio::join!(OptionFuture::from(claude), OptionFuture::from(litellm));
     for program in [&claude, &litellm].into_iter().flatten().flatten() {
         output!("{}", program.display());

@@ -21,7 +21,7 @@ use crate::session::daemon::{self, DaemonInfo, DaemonOptions, Fingerprint, State
 /// start in a second instead of ten. A run uses it only if it was started from identical inputs: this build, the pinned
 /// LiteLLM and the same `proxy_config.yaml`. Otherwise the next `compat up` replaces it, unless a run is using it.
 ///
-/// It stops by `compat down`, after some time without a run, when its gateway ends, and when its folder is removed.
+/// It stops after `compat down`, after some time without a run, when its gateway ends, and when its folder is removed.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -40,7 +40,7 @@ pub struct Arguments {
     pub foreground: bool,
     #[command(flatten)]
     pub root: RootFlag,
-    /// Be the background process of the session in this folder: this program starts itself this way
+    /// Run as the daemon of the session in this folder; `compat up` starts itself this way
     #[arg(long, value_name = "FOLDER", hide = true)]
     pub daemon: Option<PathBuf>,
 }

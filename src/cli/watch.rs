@@ -133,7 +133,7 @@ impl<'a> Watcher<'a> {
             .ok()
     }
 
-    /// Ensures that there is a session; without one the runs are only slower.
+    /// Ensures that there is a session. Without one, the runs still work but are slower.
     async fn warm_up(&mut self) {
         if self.environment.get(env::LITELLM_PROXY_BASE_URL).is_some() {
             return;

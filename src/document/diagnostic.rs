@@ -112,7 +112,7 @@ impl Severity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     pub severity: Severity,
-    /// Line 0 stands for the whole file.
+    /// Line 0 means the whole file.
     pub place: Place,
     /// The text to underline; `None` for the whole file.
     pub span: Option<Span>,

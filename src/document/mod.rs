@@ -1,4 +1,4 @@
-//! YAML files that people write: values that know where they stand, and diagnostics that point at them.
+//! YAML files that people write: values with their places, and diagnostics that point at them.
 //!
 //! Pure. One reader for every kind of file (manifest, cells, mutants): text to [`Node`] (`yaml`), a check of its form
 //! against a JSON Schema (`form`), then a [`Reader`] for what the values mean. Every error of a file is reported at once.

@@ -1,11 +1,11 @@
-//! A YAML value that knows where it stands.
+//! A YAML value with its place in the file.
 
 use serde_json::{Map, Number, Value};
 
 use super::diagnostic::Span;
 use crate::text::truncated;
 
-/// A value and where it stands.
+/// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// Its text; of a list or map only the beginning.
@@ -73,7 +73,7 @@ impl Node {
         span
     }
 
-    /// Where the last key of `path` stands.
+    /// The place of the last key of `path`.
     pub fn key_span_at<'a>(&'a self, path: &[String]) -> &'a Span {
         let Some((last, before)) = path.split_last() else {
             return &self.span;

@@ -37,17 +37,15 @@ pub(super) fn in_words(info: &str) -> SyntaxError {
             INDENT,
         ),
         "invalid indentation" | "invalid indentation in flow construct" => {
-            structure("this line is indented less than what it belongs to", INDENT)
+            structure("this line is indented less than its parent", INDENT)
         }
-        "mapping values are not allowed in this context" => {
-            structure("a `: ` stands where no key can end", QUOTE)
-        }
+        "mapping values are not allowed in this context" => structure("a `: ` must follow a key", QUOTE),
         "simple key expect ':'" | "simple key expected" => {
             structure("a `: ` is expected after the key", "write `key: value`")
         }
         "block sequence entries are not allowed in this context" => structure(
             "a list cannot begin here",
-            "put the `- ` on a line of its own, below the key",
+            "put the `- ` on a new line, below the key",
         ),
         "while parsing a node, did not find expected node content" => {
             structure("a value is expected here", QUOTE)
@@ -63,7 +61,7 @@ pub(super) fn in_words(info: &str) -> SyntaxError {
         ),
         "invalid trailing content after double-quoted scalar"
         | "invalid trailing content after single-quoted scalar" => text(
-            "something stands behind the closing quote",
+            "there is text after the closing quote",
             "a quote within single quotes is written twice (`'it''s'`), one within double quotes as `\\\"`",
         ),
         "while parsing a quoted scalar, found unknown escape character" => text(

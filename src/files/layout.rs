@@ -13,7 +13,7 @@ use crate::text::{closest, listed};
 /// The files below `cells/`.
 #[derive(Debug, Default)]
 pub(super) struct Layout {
-    /// The cells with a file of their own.
+    /// The cells with their own file.
     pub(super) own: HashSet<CellId>,
     /// The features with a `_shared.yaml`.
     pub(super) shared: HashSet<FeatureId>,

@@ -78,8 +78,6 @@ pub async fn start_container(
     let container = Container { docker, name };
     GatewayProcess::start(launch, port, key, log, Some(container)).await
 }
-
-/// Removes the containers of `run`.
 pub async fn remove_containers_of(run: RunId, environment: &Environment) -> anyhow::Result<()> {
     Docker::new(environment, run).remove_containers(&label(run)).await
 }

@@ -1,4 +1,4 @@
-//! Ends a run's processes when the process that started them is gone, in whatever way it ended.
+//! Ends a run's processes when the process that started them has ended, even by `SIGKILL`.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -79,7 +79,7 @@ impl Watchdog {
         };
         let mut message = folder.as_os_str().as_bytes().to_vec();
         message.push(0);
-        pipe.write_all(&message).context("the watchdog is gone")
+        pipe.write_all(&message).context("the watchdog has ended")
     }
 
     /// Makes it do its work now and waits for it (some milliseconds, blocking). Afterwards no process of the run is left,

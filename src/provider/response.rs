@@ -264,6 +264,7 @@ impl Playing {
             self.has_sent_delta = true;
         }
         self.recording.send(frame.data);
+        // Before the last frame is sent: the client may close the connection then, and nothing polls the stream again.
         if self.frames.len() == 0 {
             self.recording.finish();
         }
@@ -290,6 +291,7 @@ impl Steps {
             let sent = self.sent;
             let patience = Duration::from_millis(LOCKSTEP_PATIENCE_MS);
             let shown = timeout(patience, self.shown.wait_for(|shown| *shown >= sent)).await;
+            // After one timeout the gateway counts as buffering, and further waits would only delay the trial.
             self.is_patient = matches!(shown, Ok(Ok(_)));
             if self.is_patient {
                 self.counts.seen += 1;

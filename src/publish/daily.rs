@@ -215,7 +215,7 @@ impl<'a> DailyRun<'a> {
             ));
         }
         if decision.refusals.is_empty() {
-            self.log.say("it may be published");
+            self.log.say("the matrix may be published");
         }
     }
 
@@ -252,7 +252,7 @@ impl<'a> DailyRun<'a> {
         Ok(ending)
     }
 
-    /// Without a docs repository: mints a token all the same, to show that the App can.
+    /// Without a docs repository: requests a token anyway, to test the App.
     async fn check_credentials(&mut self) -> anyhow::Result<Ending> {
         self.tokens.get(Utc::now()).await?;
         if let Some(scope) = self.tokens.scope() {

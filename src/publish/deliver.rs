@@ -33,7 +33,6 @@ pub struct DocsOptions {
     pub attempts: u32,
     /// The wait after the first attempt; it doubles each time.
     pub first_wait: Duration,
-    /// Whether to plan only.
     pub only_plan: bool,
 }
 
@@ -131,7 +130,7 @@ impl Delivery<'_> {
     ) -> anyhow::Result<(Plan, Ending)> {
         let published = self.published(token).await?;
         if let Some((commit, plan)) = sent.take_if(|(commit, _)| *commit == published.base) {
-            self.log.say("the commit had arrived");
+            self.log.say("an earlier attempt pushed the commit");
             return Ok((plan, Ending::Pushed(commit)));
         }
         let plan = plan::plan(self.candidate, &[], &published, &self.docs.policy)?;
@@ -248,8 +247,6 @@ impl Proposal {
         let open: Vec<PullRequest> = self.call(Method::GET, &query, token, None).await?;
         Ok(open.into_iter().next())
     }
-
-    /// Changes an open pull request.
     async fn patch(&self, open: &PullRequest, token: &Secret, body: &Value) -> anyhow::Result<PullRequest> {
         let path = format!("/{}", open.number);
         self.call(Method::PATCH, &path, token, Some(body)).await

@@ -1,4 +1,4 @@
-//! The age of the published matrix: a dead man's switch.
+//! The age of the published matrix, which shows whether the daily run still publishes.
 //!
 //! Pure.
 #![warn(clippy::disallowed_methods)]

@@ -35,7 +35,7 @@ pub struct GateDecision {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "rule", rename_all = "snake_case")]
 pub enum Refusal {
-    /// A provider simulator stood behind the gateway.
+    /// The run used a provider simulator.
     Simulated,
     Filtered {
         selected: usize,
@@ -205,9 +205,9 @@ fn check_schema(schemas: &[(&str, String)], name: &str, text: &str) -> anyhow::R
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Simulated => f.write_str(
-                "a provider simulator stood behind the gateway: only a live run shows what the providers do",
-            ),
+            Self::Simulated => {
+                f.write_str("the run used a provider simulator: only a live run tests the providers")
+            }
             Self::Filtered { selected, trials } => write!(
                 f,
                 "the run selected {selected} of the project's {trials} trials: run all of them"

@@ -126,6 +126,7 @@ impl BareRepo {
         let mut variables = environment.for_git();
         let own: [(&str, OsString); 5] = [
             (env::HOME, folder.into()),
+            // The causes of failures are found by git's English messages.
             (env::LC_ALL, "C".into()),
             (env::GIT_CONFIG_GLOBAL, "/dev/null".into()),
             (env::GIT_CONFIG_NOSYSTEM, "1".into()),
@@ -204,6 +205,7 @@ impl BareRepo {
             let entry = format!("100644,{},{}", blob.trim(), file.path);
             with_index(&["update-index", "--add", "--cacheinfo", &entry]).await?;
         }
+        // The fetch left out the contents of the other files.
         let tree = with_index(&["write-tree", "--missing-ok"]).await?;
         let date = format!("@{} +0000", at.timestamp());
         let people = [env::GIT_AUTHOR, env::GIT_COMMITTER]
@@ -252,6 +254,7 @@ impl BareRepo {
             "core.hooksPath=/dev/null",
             "gc.auto=0",
             "maintenance.auto=false",
+            // A redirect could send the token to another host.
             "http.followRedirects=false",
             "http.lowSpeedLimit=1",
             "http.lowSpeedTime=60",

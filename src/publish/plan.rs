@@ -69,8 +69,6 @@ pub struct PublishedFiles {
     pub matrix: Option<String>,
     pub details: Option<String>,
 }
-
-/// A file of the commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NewFile {
     pub path: RepositoryPath,
@@ -164,7 +162,7 @@ pub fn plan(
 }
 
 impl Policy {
-    /// Whether `old` differs from `new` in nothing but its time, and is not too old.
+    /// Whether `old` differs from `new` only in its time, and is not too old.
     fn is_current(&self, old: Matrix, new: &Matrix) -> bool {
         let age = new.generated_at - old.generated_at;
         let old = Matrix {

@@ -32,7 +32,7 @@ pub struct ReleaseOptions {
     pub gateway: GatewayOrigin,
     pub litellm: WantedVersion,
     pub claude_code: WantedVersion,
-    /// A rehearsal, which is never published: the provider simulator stands behind the gateway.
+    /// A rehearsal with the provider simulator, which is never published.
     pub simulated: bool,
     /// The built harness; `None` for `cargo test --test compat`.
     pub harness: Option<PathBuf>,
@@ -40,7 +40,7 @@ pub struct ReleaseOptions {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GatewayOrigin {
-    /// The container image of this name, in which `{tag}` stands for the tag.
+    /// The container image of this name; the tag replaces `{tag}`.
     Container(String),
     /// The Python package; the version if the tag does not give it.
     Package(Option<String>),
@@ -51,7 +51,6 @@ pub enum GatewayOrigin {
 pub struct Versions {
     pub litellm_version: Option<String>,
     pub claude_code_version: Option<String>,
-    /// The digest of the container image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_digest: Option<String>,
 }

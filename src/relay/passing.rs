@@ -24,8 +24,6 @@ pub(super) struct PassingBody {
     change: Option<BodyChange>,
     recorder: Option<ReplyRecorder>,
 }
-
-/// The changes of a mutant.
 struct BodyChange {
     mutation: Arc<Mutation>,
     events: Option<(Decoder, StreamChanger)>,
@@ -77,12 +75,14 @@ impl PassingBody {
             match self.steps.pop_front() {
                 Some(Step::Send(bytes)) => {
                     let bytes = self.piece(bytes);
+                    // The record has the changed bytes, because Claude Code receives these.
                     if let Some(recorder) = &mut self.recorder {
                         recorder.bytes(&bytes);
                     }
                     return Some(Ok(bytes));
                 }
                 Some(Step::Wait(milliseconds)) => sleep(Duration::from_millis(milliseconds)).await,
+                // Without `finish`, the reply is recorded as cut off.
                 Some(Step::Cut) => {
                     self.incoming = None;
                     self.steps.clear();

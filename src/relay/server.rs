@@ -84,6 +84,7 @@ impl RelayState {
     pub(super) fn new(position: RelayPosition, upstream: &str) -> reqwest::Result<Self> {
         let client = reqwest::Client::builder()
             .no_proxy()
+            // The client itself must see a redirect.
             .redirect(reqwest::redirect::Policy::none())
             // A server may close a kept connection at the moment of its next use.
             .pool_max_idle_per_host(0)
@@ -109,6 +110,7 @@ impl RelayState {
             recorder: trial
                 .as_ref()
                 .filter(|_| self.position == RelayPosition::Front)
+                // Before the mutant changes the request: the record is Claude Code's own request.
                 .map(|trial| ReplyRecorder::new(trial.ledger.begin(|number| arrived.exchange(number, turn)))),
             mutation: trial
                 .as_ref()
@@ -152,6 +154,7 @@ impl RelayState {
         let whole = format!("{}{}", self.upstream, request.path);
         let refused = |why: String| Some(format!("cannot forward `{whole}`: {why}"));
         let url = Url::parse(&whole).map_err(|error| refused(error.to_string()))?;
+        // The URL parser normalizes paths, but a relay must not change a request.
         if url.as_str() != whole {
             return Err(refused(format!("it would become `{url}`")));
         }
@@ -237,6 +240,7 @@ impl Return<'_> {
             recorder.head(head.status, recorded_headers(&head.headers), framing);
             recorder
         });
+        // After the head is recorded: the recorded time must not include the wait for a slot.
         if let Some(hold) = &self.hold {
             hold().await;
         }
@@ -341,7 +345,7 @@ fn framing(headers: &HeaderMap) -> Option<Framing> {
 
 /// Closes the connection without a reply: a body that fails before its first byte does so.
 fn hang_up() -> Response<HttpBody> {
-    let gone = std::io::Error::other("nothing answers behind the relay");
+    let gone = std::io::Error::other("the server behind the relay does not answer");
     Response::new(HttpBody::from_stream(stream::iter([Err::<Bytes, _>(gone)])))
 }
 

@@ -22,7 +22,6 @@ const PROGRAM: &str = include_str!("repro.py");
 pub struct Repro<'a> {
     /// One line.
     pub title: &'a str,
-    /// The report of the trial.
     pub report: &'a str,
     pub evidence: &'a Evidence,
     /// The gateway's changes to show.

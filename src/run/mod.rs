@@ -80,8 +80,6 @@ pub struct MatrixRun {
     /// The reported faults, and the trial that reported them: all trials of a shared file have its faults.
     reported: Mutex<HashMap<String, TrialName>>,
 }
-
-/// The result of one trial.
 pub enum TrialEnd {
     Passed,
     /// Not applicable, or broken only as known; with the reason.
@@ -95,7 +93,6 @@ pub struct RunEnd {
     pub warnings: Vec<String>,
     /// The matrix; `None` if this process ran only some trials of the run.
     pub matrix: Option<String>,
-    /// The comparison with the baseline.
     pub comparison: Option<String>,
     /// An error if no trial could run, or if the matrix is incomplete.
     pub status: anyhow::Result<u8>,
@@ -193,7 +190,7 @@ impl MatrixRun {
     }
 
     fn planned(&self, name: &TrialName, planned: &PlannedTrial, rank: usize) -> TrialEnd {
-        // Before the session: its start lets all waiting trials go at once.
+        // Before the session: its start releases all waiting trials at once.
         let ticket = self.queue.join(rank);
         let alias = &planned.alias;
         let session = match self.session() {
@@ -259,9 +256,11 @@ impl MatrixRun {
             "a gateway that answers, and a `claude` to run",
             error,
         );
-        let failure = Failure::of_harness("nothing was run", vec![mismatch]);
+        let failure = Failure::of_harness("no trial ran", vec![mismatch]);
         self.recorder.add(not_run(name, alias, &Outcome::Fail(failure)));
-        TrialEnd::Failed("nothing was run: the session could not be started, see the error at the end".into())
+        TrialEnd::Failed(
+            "the session could not be started, so the trial did not run; see the error at the end".into(),
+        )
     }
 
     /// The session, started if this is the first call.
@@ -403,7 +402,7 @@ impl MatrixRun {
         let Some(provider) = session.and_then(|session| session.provider.as_ref()) else {
             return Vec::new();
         };
-        // If the provider is gone, the trials report it.
+        // If the provider has ended, the trials report it.
         let orphans = self.runtime.block_on(provider.orphans()).unwrap_or_default();
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         // A gateway shares access tokens between trials.

@@ -14,7 +14,7 @@ pub struct RunOptions {
     /// Run one of N parts, from 1: every N-th trial, so that each part has trials of each feature and provider
     #[arg(long, value_name = "K/N")]
     pub shard: Option<Shard>,
-    /// Run only the trials that this file lists, one on each line, as from a service that splits by timing
+    /// Run only the trials that this file lists, one on each line, for services that split by timing
     #[arg(long, value_name = "FILE")]
     pub trials: Option<PathBuf>,
     #[command(flatten)]
@@ -24,8 +24,8 @@ pub struct RunOptions {
     /// Fail only on regressions against this matrix, and on stale entries of it
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
-    /// The gateway: LiteLLM (or the one that `LITELLM_PROXY_BASE_URL` names), or none, to test Claude Code, cells and
-    /// simulator alone
+    /// The gateway: LiteLLM (or the gateway at `LITELLM_PROXY_BASE_URL`), or none, as a control of Claude Code, the cells
+    /// and the simulator
     #[arg(long, value_parser = ["litellm", "none"], default_value = "litellm")]
     pub gateway: String,
     /// The name of an attached gateway. The known findings are those of `gateways/NAME.yaml`

@@ -18,8 +18,6 @@ pub(super) fn nextest_run(environment: &Environment) -> Option<&str> {
     let is_per_test = environment.get(env::NEXTEST_EXECUTION_MODE) == Some("process-per-test");
     environment.get(env::NEXTEST_RUN_ID).filter(|_| is_per_test)
 }
-
-/// The shared results of one run.
 #[derive(Debug)]
 pub(super) struct SharedResults {
     state: StateDir,

@@ -45,7 +45,7 @@ impl RunGuard {
         self.scratch.path()
     }
 
-    /// Ends every process of the run that is left.
+    /// Ends every remaining process of the run.
     pub(super) async fn end(self) {
         let watchdog = self.watchdog;
         // If this fails, the watchdog still does its work when this process ends.
@@ -53,7 +53,7 @@ impl RunGuard {
     }
 }
 
-/// The gateway of a session, and what stands behind it.
+/// The gateway of a session, and its provider.
 pub(super) struct Backend {
     pub(super) provider: Option<Provider>,
     pub(super) back: Option<Relay>,
@@ -231,7 +231,7 @@ pub(super) struct Boot<'a> {
     pub(super) run: RunId,
     pub(super) scratch: &'a Path,
     pub(super) simulator: SimulatorOptions,
-    /// Whether a relay stands between gateway and simulator.
+    /// Whether there is a relay between gateway and simulator.
     pub(super) relay_behind: bool,
 }
 

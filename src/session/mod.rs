@@ -1,6 +1,6 @@
 //! The session that the trials of a run share: the provider simulator, the gateway in front of it, and the `claude` to run.
 //!
-//! It is started once, for the first trial that needs it, and stops everything that it started. It judges nothing.
+//! It starts once, with the first trial that needs it, and stops everything that it started. It judges nothing.
 
 mod boot;
 pub mod daemon;
@@ -35,7 +35,7 @@ pub struct SessionOptions {
     pub environment: Environment,
     /// The project's root, with `proxy_config.yaml` and `toolchain/`.
     pub root: PathBuf,
-    /// Whether mutants are applied: a relay then stands behind the gateway too. A gateway that already runs cannot have one.
+    /// Whether mutants are applied. The gateway then has a relay behind it too, so the run must start the gateway.
     pub mutants: bool,
     /// Whether the run is a control run, without a gateway.
     pub control: bool,

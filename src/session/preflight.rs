@@ -1,5 +1,5 @@
 //! The preflight of a live run: one minimal request to each alias in use. An invalid key, an empty account, a missing alias or
-//! an unreachable gateway is then one finding, and not a column of slow failures.
+//! an unreachable gateway is then one error, and not a column of slow failures.
 //!
 //! `cause` classifies the replies.
 
@@ -103,7 +103,7 @@ impl UnusableAlias {
             wire: Vec::new(),
             mismatches: vec![Mismatch::of_harness(
                 "preflight",
-                &format!("`{alias}` cannot be used, so nothing was run"),
+                &format!("`{alias}` cannot be used, so the trial did not run"),
                 "a reply to one minimal request before the trials",
                 &text::clipped(&self.answer),
             )],

@@ -140,8 +140,6 @@ fn first_without_hash(requirements: &str) -> Option<&str> {
         .and_then(|requirement| requirement.as_str().trim().lines().next())
         .map(|line| line.trim_end_matches(['\\', ' ']))
 }
-
-/// Reads a file of the lock.
 pub fn read(file: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(file).with_context(|| format!("cannot read the lock file `{}`", file.display()))
 }

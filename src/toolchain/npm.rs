@@ -44,8 +44,6 @@ pub struct Package {
     #[serde(default)]
     pub time: BTreeMap<String, String>,
 }
-
-/// The metadata of one version.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Version {
     #[serde(default)]

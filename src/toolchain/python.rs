@@ -1,7 +1,7 @@
 //! The Python of this machine, and its installers.
 //!
 //! The package index comes from the configuration of pip and uv. uv does not read pip's settings, so uv gets them as
-//! variables, unless it has a setting of its own.
+//! variables, unless uv itself has the setting.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -146,7 +146,7 @@ fn unquoted(text: &str) -> String {
         .replace("\\\\", "\\")
 }
 
-/// pip's settings as variables for uv, except those that uv has a setting of its own for.
+/// pip's settings as variables for uv, except those that uv itself has.
 fn translate(
     pip: &BTreeMap<String, String>,
     environment: &Environment,

@@ -250,8 +250,6 @@ impl Transcript {
     pub fn messages(&self) -> Vec<Answer> {
         answer::answers(self)
     }
-
-    /// The results of tools, in order.
     pub fn tool_results(&self) -> Vec<ToolResult> {
         let calls = self.messages();
         let name = |id: &str| {
@@ -282,8 +280,6 @@ impl Transcript {
             })
             .collect()
     }
-
-    /// The retries, in order.
     pub fn api_retries(&self) -> Vec<ApiRetry> {
         self.placed()
             .filter_map(|placed| ApiRetry::from_event(placed.line, placed.event))

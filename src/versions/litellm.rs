@@ -39,7 +39,7 @@ pub enum Filter {
     Pattern(Pattern),
 }
 
-/// `*` stands for any text, `?` for any one character.
+/// `*` matches any text, `?` any one character.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     text: String,

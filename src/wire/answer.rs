@@ -23,8 +23,6 @@ pub struct ProviderAnswer {
     /// Whether the request asked for context management; the reply then has a field for it.
     pub context_management: bool,
 }
-
-/// An event of a streamed answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StreamEvent {
     pub data: Value,

@@ -291,7 +291,7 @@ async fn the_scripts_of_the_daily_workflow_publish_and_alert() {
     assert_eq!(hub.commits("main"), 2);
     assert_eq!(hub.state().messages.len(), 1);
 
-    let alarm = script("alarm", "Tell the webhook");
+    let alarm = script("alarm", "Send a message to the webhook");
     let ran = runner
         .run(
             &hub,

@@ -108,7 +108,7 @@ fn mistakes_of_syntax_are_explained() {
         (
             "a quote in a bracket that is not right",
             with("contains: pong", "contains: 'it's'"),
-            &["something stands behind the closing quote", "(`'it''s'`)"],
+            &["there is text after the closing quote", "(`'it''s'`)"],
         ),
         (
             "a text that begins with a sign",

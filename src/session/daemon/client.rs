@@ -18,7 +18,7 @@ use crate::toolchain::{Installer, Lock, lock};
 
 /// The longest wait for the daemon's reply.
 const HELLO_PATIENCE: Duration = Duration::from_secs(5);
-/// The longest start of the daemon. Its gateway has a shorter timeout of its own.
+/// The longest start of the daemon. The gateway's own timeout is shorter.
 const READY_PATIENCE: Duration = Duration::from_secs(240);
 /// The longest wait for its end.
 const END_PATIENCE: Duration = Duration::from_secs(15);
@@ -166,7 +166,7 @@ pub async fn end(state: &StateDir) -> Option<DaemonInfo> {
 }
 
 enum Hello {
-    /// It answers to the control key, which nobody else knows.
+    /// It accepts the control key, so it is this daemon.
     Running(RemoteSimulator),
     /// Something listens there, but it does not answer.
     Silent,

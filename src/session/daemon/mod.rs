@@ -35,5 +35,5 @@ pub enum DaemonUse {
     },
 }
 
-/// How long a session that processes of one run share outlives the last of them. They start one after the other.
+/// How long a run's shared session waits for another process of the run. nextest starts them one after the other.
 pub const SHARED_IDLE: Duration = Duration::from_secs(15);

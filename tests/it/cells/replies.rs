@@ -39,7 +39,7 @@ fn mistakes_in_prompts_and_replies_are_explained() {
         (
             "a placeholder without tool",
             with("[{ text: pong }]", "[{ text: \"${tool_result}\" }]"),
-            &["no reply before this one calls a tool"],
+            &["no earlier reply calls a tool"],
         ),
         (
             "a placeholder without image",

@@ -151,7 +151,7 @@ async fn a_push_with_a_lost_answer_is_not_repeated() {
     let ran = machine.publishes(&hub, &[]).await;
 
     ran.exits(0);
-    ran.err_has("the commit had arrived");
+    ran.err_has("an earlier attempt pushed the commit");
     ran.err_has("published as commit");
     assert_eq!(hub.commits("main"), 2);
 }

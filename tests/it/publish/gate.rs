@@ -46,7 +46,7 @@ fn refusals(change: impl FnOnce(&mut Value)) -> Vec<String> {
 #[test]
 fn an_incomplete_or_simulated_run_is_refused() {
     let cases: [(&str, Change); 7] = [
-        ("a provider simulator stood behind the gateway", |results| {
+        ("the run used a provider simulator", |results| {
             results["run"]["behind"] = "simulated".into();
         }),
         ("the run selected 89 of the project's 90 trials", |results| {
@@ -125,7 +125,7 @@ async fn a_refusal_lists_all_reasons_and_publishes_nothing() {
     .await;
     assert_eq!(status, Some(4), "{log}");
     for why in [
-        "validate: refused: a provider simulator stood behind the gateway",
+        "validate: refused: the run used a provider simulator",
         "validate: refused: 2 trials failed for reasons other than the gateway: account (1): ",
         "; rate_limit (1): ",
         "or publish them as not tested with `--allow-inconclusive`",

@@ -16,10 +16,7 @@ fn generated_files_are_fresh() {
     let mut fresh = Vec::new();
     for (file, text) in generated {
         let written = fs::read_to_string(root().join(&file)).unwrap_or_default();
-        assert!(
-            written == text,
-            "`{file}` is not fresh: run `cargo run -- schema`"
-        );
+        assert!(written == text, "`{file}` is stale: run `cargo run -- schema`");
         fresh.push(file);
     }
     for text in texts("schema") {

@@ -12,7 +12,7 @@ type Props = {
   staleAfterDays: number;
 };
 
-/** When, and with which versions, the matrix was made. */
+/** The time and the versions of the matrix. */
 export function Banner({matrix, evidence, staleAfterDays}: Props): ReactElement {
   const now = useNow();
   return (

@@ -9,12 +9,12 @@ import {explain, GLYPHS, STATUS_NAMES} from './status';
 type Props = {
   feature: Feature;
   provider: string;
-  /** A filter leaves the row in, but not for this cell's sake. */
+  /** The filter shows the row because of other cells. */
   subdued: boolean;
   hasKnownFailure: boolean;
 };
 
-/** A cell: a link to itself, which opens its panel, and its explanation, which tooltips show. */
+/** A cell: a link that opens its panel, and the text of its tooltip. */
 export const Cell = memo(function Cell({feature, provider, subdued, hasKnownFailure}: Props): ReactElement {
   const cell = feature.providers.get(provider) ?? {status: 'not_tested'};
   const anchor = cellAnchor(feature.id, provider);

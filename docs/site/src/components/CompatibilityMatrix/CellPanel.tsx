@@ -22,7 +22,7 @@ type Props = {
   onClose: () => void;
 };
 
-/** All that is known about a cell, in a sheet beside the page. */
+/** The details of a cell, in a panel next to the page. */
 export function CellPanel({feature, provider, tiers, evidence, past, onClose}: Props): ReactElement {
   const dialog = useModal();
   const titleId = useId();

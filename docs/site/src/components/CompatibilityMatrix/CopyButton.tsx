@@ -7,7 +7,7 @@ type Props = {
   text: () => string;
 };
 
-/** Copies a text, and says for a moment that it did, or that it could not. */
+/** Copies a text, and briefly shows whether it succeeded. */
 export function CopyButton({label, text}: Props): ReactElement {
   const [said, setSaid] = useState<string>();
   useEffect(() => {

@@ -11,7 +11,7 @@ const VERDICT_NAMES: Record<Verdict, string> = {
   not_judged: 'not judged in a live run',
 };
 
-/** What the cell asked for on a tier, and what became of it. */
+/** The cell's expectations on a tier, with their results. */
 export function Expectations({expectations}: {expectations: Judged[]}): ReactElement | null {
   if (expectations.length === 0) {
     return null;

@@ -5,7 +5,7 @@ import styles from './Failure.module.css';
 import {Message} from './Message';
 import {inWords} from './names';
 
-/** What did not hold on a tier, and whose fault that is. */
+/** The failed expectations on a tier, and the cause. */
 export function Failure({tier}: {tier: TierDetails}): ReactElement {
   return (
     <div className={styles.failure}>

@@ -5,10 +5,10 @@ import styles from './HistoryStrip.module.css';
 import {GLYPHS, STATUS_NAMES} from './status';
 import {localDate} from './time';
 
-/** So many matrices of the past are shown, the newest. */
+/** The number of earlier matrices to show, the newest ones. */
 const LONGEST = 30;
 
-/** What the cell was in the matrices of the past, the oldest first. */
+/** The cell's status in earlier matrices, the oldest first. */
 export function HistoryStrip({past}: {past: PastStatus[]}): ReactElement | null {
   const shown = past.slice(-LONGEST);
   const [oldest, newest] = [shown[0], shown.at(-1)];

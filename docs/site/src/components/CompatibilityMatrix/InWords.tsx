@@ -13,7 +13,7 @@ const TITLES = {
   not_tested: 'What is not tested yet',
 };
 
-/** Everything that does not pass, as text: for reading without scripts, for searching and for printing. */
+/** All cells that do not pass, as text: for pages without scripts, for search and for print. */
 export function InWords({matrix}: {matrix: Matrix}): ReactElement {
   return (
     <div className={styles.inWords}>

@@ -4,7 +4,7 @@ import type {KnownFailure, TierDetails} from './data/details';
 import styles from './KnownFailures.module.css';
 import {Message} from './Message';
 
-/** What is known not to work here, and where that is followed up. */
+/** The cell's known failures, with links to their issues. */
 export function KnownFailures({tiers}: {tiers: TierDetails[]}): ReactElement | null {
   const known = new Map<string, KnownFailure>();
   for (const failure of tiers.flatMap((tier) => tier.knownFailures)) {
@@ -13,7 +13,7 @@ export function KnownFailures({tiers}: {tiers: TierDetails[]}): ReactElement | n
   if (known.size === 0) {
     return null;
   }
-  // Not `[...known]`: a site that serves old browsers compiles that as if it were of a list.
+  // Not `[...known]`: builds for old browsers compile that as if `known` were an array.
   const listed = Array.from(known);
   return (
     <section>

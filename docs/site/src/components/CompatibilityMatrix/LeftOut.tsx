@@ -7,7 +7,7 @@ type Props = {
   file: {kind: 'read' | 'none'} | {kind: 'left_out'; why: string};
 };
 
-/** Says that a file beside the matrix was not used, and why. */
+/** Says why a file next to the matrix was not used. */
 export function LeftOut({name, file}: Props): ReactElement | null {
   if (file.kind !== 'left_out') {
     return null;

@@ -7,7 +7,7 @@ import {MatrixView} from './MatrixView';
 import {Placeholder} from './Placeholder';
 
 type Props = {
-  /** `compatibility-matrix.json`, as it was parsed. */
+  /** The parsed `compatibility-matrix.json`. */
   matrix: unknown;
   /** `compatibility-details.json`, if there is one. */
   details?: unknown;
@@ -16,7 +16,7 @@ type Props = {
   staleAfterDays?: number;
 };
 
-/** The matrix of files that nobody has checked yet: a table, or a word on why there is none. */
+/** Checks the files, and shows the matrix as a table or the reason why there is none. */
 export function MatrixFromFiles({matrix: matrixFile, details, history, staleAfterDays = 7}: Props): ReactElement {
   const matrix = useMemo(() => readMatrix(matrixFile), [matrixFile]);
   const beside = useMemo(

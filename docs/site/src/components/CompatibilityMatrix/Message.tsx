@@ -2,7 +2,7 @@ import type {ReactElement} from 'react';
 
 import palette from './palette.module.css';
 
-/** A text of the test suite, in which what stands between backticks is code. */
+/** A text of the test suite; text in backticks is shown as code. */
 export function Message({text}: {text: string}): ReactElement {
   const parts = text.split(/(`[^`\n]+`)/);
   return (

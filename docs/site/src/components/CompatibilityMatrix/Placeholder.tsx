@@ -3,7 +3,7 @@ import type {ReactElement} from 'react';
 import {SCHEMA_VERSION, type ReadMatrix} from './data/matrix';
 import styles from './Placeholder.module.css';
 
-/** Stands where the table would, when there is none to show. */
+/** Replaces the table if there is none to show. */
 export function Placeholder({fault}: {fault: ReadMatrix}): ReactElement {
   return (
     <div className={styles.placeholder} role="alert">

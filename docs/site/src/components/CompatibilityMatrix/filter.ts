@@ -1,6 +1,6 @@
 import {STATUSES, type Feature, type Matrix, type Status} from './data/matrix';
 
-/** What a reader wants to see; an empty set leaves everything in. */
+/** A reader's filter; an empty set selects everything. */
 export type Filter = {
   providers: ReadonlySet<string>;
   statuses: ReadonlySet<Status>;
@@ -8,11 +8,11 @@ export type Filter = {
 
 export const NO_FILTER: Filter = {providers: new Set(), statuses: new Set()};
 
-/** The rows and columns that a filter leaves. */
+/** The rows and columns that match a filter. */
 export type Shown = {
   providers: string[];
   features: Feature[];
-  /** Statuses to show in full; the rest of a row that is shown stays, subdued. */
+  /** Statuses to highlight; other cells of a shown row are dimmed. */
   statuses: ReadonlySet<Status>;
 };
 
@@ -29,7 +29,7 @@ export function statusOf(feature: Feature, provider: string): Status {
   return feature.providers.get(provider)?.status ?? 'not_tested';
 }
 
-/** How many cells of these columns have each status. */
+/** The number of cells with each status in these columns. */
 export function countStatuses(features: Feature[], providers: string[]): Record<Status, number> {
   const counts: Record<Status, number> = {pass: 0, fail: 0, not_applicable: 0, not_tested: 0};
   for (const feature of features) {
@@ -40,7 +40,7 @@ export function countStatuses(features: Feature[], providers: string[]): Record<
   return counts;
 }
 
-/** `chosen` with `item` put in, or taken out if it was in. */
+/** `chosen` with `item` added, or removed if it was there. */
 export function toggle<T>(chosen: ReadonlySet<T>, item: T): ReadonlySet<T> {
   const next = new Set(chosen);
   if (!next.delete(item)) {

@@ -2,7 +2,7 @@ import {useEffect, useState, useSyncExternalStore} from 'react';
 
 const never = () => () => undefined;
 
-/** False on the server and while the page comes to life, true from then on. */
+/** False on the server and until the page is hydrated, then true. */
 export function useHydrated(): boolean {
   return useSyncExternalStore(
     never,
@@ -34,7 +34,7 @@ export function useHash(): string {
   );
 }
 
-/** Puts `hash` into the page's address without scrolling and without an entry in the browser's history. */
+/** Sets the fragment of the page's address, without scrolling and without a history entry. */
 export function replaceHash(hash: string): void {
   const {pathname, search} = window.location;
   window.history.replaceState(window.history.state, '', `${pathname}${search}${hash && `#${hash}`}`);

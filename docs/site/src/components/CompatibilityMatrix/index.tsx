@@ -4,11 +4,11 @@ import {publishedDetails, publishedHistory, publishedMatrix} from './data/publis
 import {MatrixFromFiles} from './MatrixFromFiles';
 
 type Props = {
-  /** From this age on the page warns that the results may be out of date. */
+  /** The age in days at which the page warns that the results may be out of date. */
   staleAfterDays?: number;
 };
 
-/** The published matrix: `static/data/compatibility-*.json`, taken in when the site is built. */
+/** The published matrix: `static/data/compatibility-*.json`, included when the site is built. */
 export default function CompatibilityMatrix({staleAfterDays}: Props): ReactElement {
   return (
     <MatrixFromFiles

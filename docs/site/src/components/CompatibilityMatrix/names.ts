@@ -6,7 +6,7 @@ const PROVIDER_NAMES: Record<string, string> = {
   azure: 'Azure',
 };
 
-/** A provider's name for readers; of an id that is new here, the id in words. */
+/** A provider's name for readers; for an unknown id, the id in words. */
 export function providerName(id: string): string {
   return PROVIDER_NAMES[id] ?? inWords(id);
 }
@@ -22,7 +22,7 @@ export function cellAnchor(feature: string, provider: string): string {
   return `${encodeURIComponent(feature)}::${encodeURIComponent(provider)}`;
 }
 
-/** Whether two anchors are one: where a link is passed on, its `::` may come back as `%3A%3A`. */
+/** Whether two anchors are equal: a forwarded link may have `%3A%3A` for `::`. */
 export function isSameAnchor(one: string, other: string): boolean {
   return decoded(one) === decoded(other);
 }

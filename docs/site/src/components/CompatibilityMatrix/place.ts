@@ -1,7 +1,7 @@
 /** Pixels between a bubble and its anchor, and between a bubble and the edge of the window. */
 const GAP = 8;
 
-/** Where on the window to put `bubble`: above `anchor`, or below it where there is no room, and within the window. */
+/** The place of `bubble` in the window: above `anchor`, or below it if there is no room above. */
 export function placeNear(anchor: Element, bubble: Element): {left: number; top: number} {
   const target = anchor.getBoundingClientRect();
   const {width, height} = bubble.getBoundingClientRect();

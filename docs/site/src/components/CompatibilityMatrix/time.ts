@@ -3,10 +3,10 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** Up to this age a time is told as `2 hours ago`, from then on as a date. */
+/** Up to this age a time is shown as `2 hours ago`, after that as a date. */
 const RECENT = 7 * DAY;
 
-/** Clocks that differ by less than this are taken to be one. */
+/** Differences between clocks below this are ignored. */
 const CLOCK_SKEW = 5 * MINUTE;
 
 const MONTHS = [
@@ -30,7 +30,7 @@ export function utcTime(time: Date): string {
   return `${time.getUTCDate()} ${MONTHS[time.getUTCMonth()]} ${time.getUTCFullYear()}, ${clock} UTC`;
 }
 
-/** `2 hours ago`, or the date in the reader's time zone when that is long past or yet to come. */
+/** `2 hours ago`, or the date in the reader's time zone if the time is long past or in the future. */
 export function relativeTime(time: Date, now: Date): string {
   const age = now.getTime() - time.getTime();
   if (age < -CLOCK_SKEW || age >= RECENT) {

@@ -4,10 +4,10 @@ type Anchor = {anchor: Element | null; byTouch: boolean};
 
 const NONE: Anchor = {anchor: null, byTouch: false};
 
-/** Milliseconds that a pointer has to get from an anchor into its bubble. */
+/** Milliseconds for the pointer to move from an anchor into its bubble. */
 const LEAVE_DELAY = 120;
 
-/** The element below `root` that the tooltip is for, if there is one now. */
+/** The element below `root` with an open tooltip, if there is one. */
 export function useTooltipAnchor(
   root: RefObject<HTMLElement | null>,
   bubble: RefObject<HTMLElement | null>,

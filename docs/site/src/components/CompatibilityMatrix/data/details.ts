@@ -16,14 +16,14 @@ export const DETAILS_SCHEMA_VERSION = '1';
 
 const EVIDENCE_KINDS = ['simulated', 'live'] as const;
 
-/** What stood behind the gateway in the run. */
+/** The kind of provider in the run. */
 export type EvidenceKind = (typeof EVIDENCE_KINDS)[number];
 
 export type KnownFailure = {reason: string; link?: string};
 
 const VERDICTS = ['held', 'broken', 'known_failure', 'unexpectedly_held', 'not_judged'] as const;
 
-/** What became of an expectation. */
+/** The result of an expectation. */
 export type Verdict = (typeof VERDICTS)[number];
 
 export type Judged = {name: string; verdict: Verdict; clause?: string};
@@ -37,23 +37,23 @@ export type Mismatch = {
   actual?: string;
 };
 
-/** An attempt before the one that gave the verdict. */
+/** An attempt before the last one. */
 export type EarlierAttempt = {durationMs: number; cause?: string; error?: string};
 
-/** What became of a cell on one tier of models. */
+/** The result of a cell on one tier of models. */
 export type TierDetails = {
   tier: string;
   /** The name that runs it alone: `vision::azure::haiku`. */
   trial: string;
   model?: string;
   status: Status;
-  /** Of a failure: what did not hold, in a few lines. */
+  /** The failed expectations, in a few lines. */
   error?: string;
-  /** Whose fault a failure is, the facts that decided so, and what to do next. */
+  /** The cause of a failure, the facts that decided it, and what to do next. */
   cause?: string;
   why?: string;
   next?: string;
-  /** What the gateway changed on the wire, what explains the failure first. */
+  /** The gateway's changes, the likely reason first. */
   wire: string[];
   /** The clause of the contract that a failure breaks. */
   clause?: string;
@@ -79,7 +79,7 @@ export type Details = {
 
 export type ReadDetails = {kind: 'read'; details: Details} | {kind: 'none'} | {kind: 'left_out'; why: string};
 
-/** Reads the details of `matrix`; details of another run are left out. */
+/** Reads the details of `matrix`; ignores the details of another run. */
 export function readDetails(file: unknown, matrix: Matrix): ReadDetails {
   if (file === undefined || file === null) {
     return {kind: 'none'};
@@ -94,7 +94,7 @@ export function readDetails(file: unknown, matrix: Matrix): ReadDetails {
   }
 }
 
-/** The tiers of a cell; none where nothing is known. */
+/** The tiers of a cell; empty without details. */
 export function tiersOf(details: Details | undefined, feature: string, provider: string): TierDetails[] {
   return details?.cells.get(feature)?.get(provider) ?? [];
 }
@@ -185,7 +185,7 @@ function readEarlierAttempt(item: unknown, where: string): EarlierAttempt {
   };
 }
 
-/** Of a value that may be empty: its text, if there is any. */
+/** The text of a value, if it is not empty. */
 function textOrNone(value: unknown): string | undefined {
   return typeof value === 'string' && value.trim() !== '' ? value : undefined;
 }

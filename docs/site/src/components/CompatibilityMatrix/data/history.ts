@@ -4,7 +4,7 @@ import {readChoice, readList, readMap, readObject, readText, readTime, ShapeErro
 /** The one version of `compatibility-history.json` that this component reads. */
 export const HISTORY_SCHEMA_VERSION = '1';
 
-/** One published matrix of the past. */
+/** An earlier published matrix. */
 export type Snapshot = {
   generatedAt: Date;
   litellmVersion: string;
@@ -13,7 +13,7 @@ export type Snapshot = {
   cells: Map<string, Map<string, Status>>;
 };
 
-/** What a cell was in one published matrix. */
+/** The status of a cell in one published matrix. */
 export type PastStatus = {
   generatedAt: Date;
   litellmVersion: string;
@@ -23,7 +23,7 @@ export type PastStatus = {
 
 export type ReadHistory = {kind: 'read'; snapshots: Snapshot[]} | {kind: 'none'} | {kind: 'left_out'; why: string};
 
-/** Reads the history, the oldest matrix first whatever the order of the file. */
+/** Reads the history and sorts it, the oldest matrix first. */
 export function readHistory(file: unknown): ReadHistory {
   if (file === undefined || file === null) {
     return {kind: 'none'};
@@ -38,7 +38,7 @@ export function readHistory(file: unknown): ReadHistory {
   }
 }
 
-/** What a cell was in each matrix that had it, the oldest first. */
+/** The status of a cell in each matrix that has it, the oldest first. */
 export function pastOf(snapshots: Snapshot[], feature: string, provider: string): PastStatus[] {
   return snapshots.flatMap(({cells, ...run}) => {
     const status = cells.get(feature)?.get(provider);

@@ -7,7 +7,7 @@ export const STATUSES = ['pass', 'fail', 'not_applicable', 'not_tested'] as cons
 
 export type Status = (typeof STATUSES)[number];
 
-/** What the matrix says about a feature on a provider. */
+/** The result of a feature on a provider. */
 export type CellStatus =
   | {status: 'pass'}
   | {status: 'fail'; error: string}
@@ -37,7 +37,7 @@ export type ReadMatrix =
   | {kind: 'other_version'; version: string}
   | {kind: 'malformed'; problem: string};
 
-/** Reads a matrix; of a schema version it does not know it reads nothing but the version. */
+/** Reads a matrix; for an unknown schema version it reads only the version. */
 export function readMatrix(file: unknown): ReadMatrix {
   if (file === undefined || file === null) {
     return {kind: 'missing'};

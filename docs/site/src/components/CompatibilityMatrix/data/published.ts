@@ -1,9 +1,9 @@
-/** The published files, taken into the page when the site is built; the matrix alone has to be there. */
+/** The published files, included when the site is built. Only the matrix is required. */
 declare const require: {
   context(folder: string, deep: boolean, names: RegExp): {keys(): string[]; (name: string): unknown};
 };
 
-// From `static/`, which every site has: before the first publication there is no `data` in it.
+// The context is `static/`, which every site has. Before the first publication, `static/data` does not exist.
 const files = require.context('@site/static', true, /^\.\/data\/compatibility-(matrix|details|history)\.json$/);
 
 function published(name: string): unknown {

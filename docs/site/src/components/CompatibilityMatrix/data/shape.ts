@@ -1,4 +1,4 @@
-/** What is wrong with a file, and where: `features[2].providers.azure.error: expected a text that is not empty`. */
+/** An error in a file, with its place: `features[2].providers.azure.error: expected a text that is not empty`. */
 export class ShapeError extends Error {
   constructor(where: string, problem: string) {
     super(`${where}: ${problem}`);
