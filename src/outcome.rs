@@ -51,6 +51,9 @@ pub struct Failure {
     pub cause: Cause,
     /// The facts that decided the cause.
     pub why: String,
+    /// Of the gateway's fault: the first change on the wire that explains it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headline: Option<String>,
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
@@ -107,6 +110,7 @@ impl Failure {
         Self {
             cause: Cause::Harness,
             why: why.to_owned(),
+            headline: None,
             next: None,
             wire: Vec::new(),
             mismatches,

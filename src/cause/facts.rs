@@ -92,6 +92,8 @@ fn broken_run(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
         Matched::Rejected { rule } => {
             return traces::refused_as_sent(judgement, last, rule).unwrap_or_else(|| rejected(rule, sent));
         }
+        // A broken reply makes Claude Code ask again, so the later requests follow from it.
+        Matched::Unmatched { .. } if traces::changed_reply(judgement).is_some() => {}
         Matched::Unmatched { .. } => {
             return Diagnosis::proven(
                 Cause::Assertion,
@@ -108,6 +110,9 @@ fn broken_run(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
     // An error that the provider gave earlier, and no longer, did not end the run.
     let overcome = |status: u16| sent == 200 && asked.iter().any(|exchange| exchange.reply.status == status);
     let error = error.filter(|error| !error.status.is_some_and(overcome));
+    if let Some(changed) = traces::changed_reply(judgement) {
+        return changed;
+    }
     match error {
         Some(ReportedError {
             status: Some(seen), ..

@@ -8,6 +8,7 @@
 use crate::evidence::Evidence;
 use crate::judge::Evaluation;
 use crate::outcome::{Cause, Failure};
+use crate::wire_diff::Change;
 
 mod facts;
 mod message;
@@ -48,9 +49,13 @@ impl Diagnosis {
 /// The failure of a trial with mismatches.
 pub fn failure_of_trial(evidence: &Evidence, judgement: &Evaluation) -> Failure {
     let diagnosis = of_trial(evidence, judgement);
+    let divergence = judgement.first_divergence();
     Failure {
         cause: diagnosis.cause,
         why: diagnosis.why,
+        headline: divergence
+            .filter(|_| diagnosis.cause == Cause::Gateway)
+            .map(Change::line),
         next: Some(diagnosis.next),
         wire: judgement.wire_lines(),
         mismatches: judgement.mismatches.clone(),

@@ -6,7 +6,7 @@ use crate::judge::Evaluation;
 use crate::outcome::Cause;
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::{Direction, Route};
-use crate::wire_diff::{Change, Fate, WireDiff};
+use crate::wire_diff::{Change, Fate, Part, WireDiff};
 
 /// What the wire proves about the broken expectations; faults of the gateway come first.
 pub(super) fn fault(judgement: &Evaluation) -> Option<Diagnosis> {
@@ -18,6 +18,13 @@ pub(super) fn fault(judgement: &Evaluation) -> Option<Diagnosis> {
         .collect();
     let of_gateway = found.iter().find(|diagnosis| diagnosis.cause == Cause::Gateway);
     of_gateway.or(found.first()).cloned()
+}
+
+/// The first change of a reply that explains the failure.
+pub(super) fn changed_reply(judgement: &Evaluation) -> Option<Diagnosis> {
+    let change = judgement.first_divergence()?;
+    let is_reply = change.direction == Direction::Reply && change.what.part != Part::Pace;
+    is_reply.then(|| changed_on_the_way_back(change))
 }
 
 /// The provider refused `exchange` although it arrived as Claude Code had sent it. Only for a 400 on the Anthropic

@@ -243,6 +243,15 @@ fn mutant_text(scored: &Scored) -> String {
             let _ = writeln!(out, "  {what}: {expectation} in {}", cells.join(", "));
         }
     }
+    for wrong in &scored.misjudged {
+        let headline = wrong.headline.as_deref().unwrap_or("no change on the wire");
+        let _ = writeln!(
+            out,
+            "  wrong report: {} blames {}: {headline}",
+            wrong.cell,
+            wrong.cause.as_str()
+        );
+    }
     if !scored.killed {
         let (touched, tried, sources) = (scored.touched, scored.tried, scored.sources.join(" "));
         let _ = writeln!(

@@ -71,10 +71,18 @@ impl Interest {
         ordered
     }
 
-    /// The changes of `diff` that can explain it, the most likely first.
+    /// The changes of `diff` that can explain it: the first exchange first, and in it the most likely change. Later changes
+    /// may follow from the first, because Claude Code continues with the reply that it got.
     pub fn of_diff<'a>(&self, diff: &'a WireDiff) -> Vec<&'a Change> {
         let mut found: Vec<&Change> = diff.changes.iter().filter(|change| self.takes(change)).collect();
-        found.sort_by_key(|change| self.parts.iter().position(|part| *part == change.what.part));
+        found.sort_by_key(|change| {
+            let is_own = change.sent == 0;
+            (
+                is_own,
+                change.sent,
+                self.parts.iter().position(|part| *part == change.what.part),
+            )
+        });
         found
     }
 }

@@ -258,6 +258,19 @@ impl Judge<'_> {
 }
 
 impl Evaluation {
+    /// The change on the wire that explains the first mismatch that one can explain.
+    pub fn first_divergence(&self) -> Option<&Change> {
+        let diff = self.diff.as_ref()?;
+        self.mismatches.iter().find_map(|mismatch| {
+            let traces = self
+                .traces
+                .iter()
+                .filter(|trace| trace.expectation == mismatch.expectation);
+            let changes = traces.flat_map(|trace| trace.interest.of_diff(diff));
+            changes.min_by_key(|change| (change.sent == 0, change.sent, change.direction))
+        })
+    }
+
     fn is_broken(&self, name: &str) -> bool {
         let mut judged = self.judged.iter();
         judged.any(|judged| judged.name == name && judged.verdict == Verdict::Broken)

@@ -89,6 +89,21 @@ pub struct ExpectedKill {
     pub place: Place,
 }
 
+impl Mutant {
+    /// Whether `line` of a wire diff is about the side that it changes: requests, or replies. An answer that it makes up
+    /// is a reply, and also a request that the provider never sees.
+    pub fn changes_what(&self, line: &str) -> bool {
+        let is_reply = line.contains("reply ") || line.contains("replies ");
+        let answers = self.request.answer.is_some();
+        let changes_request = self.request != RequestChange::default();
+        let changes_reply = self.reply != ReplyChange::default() || answers;
+        match is_reply {
+            true => changes_reply,
+            false => changes_request,
+        }
+    }
+}
+
 impl ExpectedKill {
     /// Whether it names `cell`.
     pub fn names(&self, cell: &CellId) -> bool {

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::{Mutant, MutantName};
 use crate::ids::{CellId, TierId};
+use crate::outcome::Cause;
 
 /// How a cell came out under a mutant, or without one.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +25,18 @@ pub struct CellRun {
     pub broken: Vec<String>,
     /// Whether the mutant changed anything that passed for it.
     pub touched: bool,
+    /// Of a cell that is red: the cause, and the first change on the wire that explains it.
+    pub blame: Option<(Cause, Option<String>)>,
+}
+
+/// A red cell with a wrong report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Misjudged {
+    #[serde(serialize_with = "as_text")]
+    pub cell: CellId,
+    pub cause: Cause,
+    /// The change with which the report begins.
+    pub headline: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -58,6 +71,8 @@ pub struct Scored {
     pub missed_by: Vec<Named>,
     /// What did not hold in cells that it did not touch.
     pub wrongly_red: Vec<Named>,
+    /// The red cells whose report blames another part, or does not begin with the mutant's change.
+    pub misjudged: Vec<Misjudged>,
 }
 
 /// Scores one mutant by its `cells`, of which those were run that it could touch.
@@ -88,11 +103,15 @@ pub fn score(mutant: &Mutant, cells: &[CellId], runs: &[CellRun]) -> Scored {
         .filter(|named| !caught_by.contains(named))
         .collect();
     let wrongly_red: Vec<Named> = broken(false).collect();
+    let misjudged: Vec<Misjudged> = runs.iter().filter_map(|run| run.misjudged(mutant)).collect();
     Scored {
         mutant: mutant.name.clone(),
         description: mutant.description.clone(),
         sources: mutant.sources.clone(),
-        killed: missed_by.is_empty() && wrongly_red.is_empty() && !caught_by.is_empty(),
+        killed: missed_by.is_empty()
+            && wrongly_red.is_empty()
+            && misjudged.is_empty()
+            && !caught_by.is_empty(),
         touched: runs.iter().filter(|run| run.touched).count(),
         tried: cells.len(),
         run: runs.len(),
@@ -100,6 +119,20 @@ pub fn score(mutant: &Mutant, cells: &[CellId], runs: &[CellRun]) -> Scored {
         also,
         missed_by,
         wrongly_red,
+        misjudged,
+    }
+}
+
+impl CellRun {
+    /// The wrong report of a red cell: it blames another part than the gateway, or does not begin with the mutant's change.
+    fn misjudged(&self, mutant: &Mutant) -> Option<Misjudged> {
+        let (cause, headline) = self.blame.as_ref().filter(|_| self.touched)?;
+        let is_named = headline.as_ref().is_some_and(|line| mutant.changes_what(line));
+        (*cause != Cause::Gateway || !is_named).then(|| Misjudged {
+            cell: self.cell.clone(),
+            cause: *cause,
+            headline: headline.clone(),
+        })
     }
 }
 
@@ -183,6 +216,7 @@ mod tests {
             tier: TierId::new("haiku"),
             broken: broken.iter().map(|name| (*name).to_owned()).collect(),
             touched,
+            blame: None,
         }
     }
 

@@ -40,8 +40,9 @@ pub fn findings(failure: &Failure, evidence: Option<&Path>, paint: Paint) -> Str
     let text = String::new();
     let mut lines = Lines { text, paint };
     let (mismatches, consequences) = sorted(failure);
+    let mut headline = failure.headline.as_deref();
     for mismatch in mismatches {
-        lines.mismatch(failure, mismatch, evidence);
+        lines.mismatch(failure, mismatch, headline.take(), evidence);
     }
     if !consequences.is_empty() {
         lines.note("failed as a consequence", &consequences.join(", "));
@@ -70,9 +71,10 @@ fn sorted(failure: &Failure) -> (Vec<&Mismatch>, Vec<&str>) {
 pub fn failure_in_short(failure: &Failure) -> String {
     let mut lines = Vec::new();
     if let Some((first, others)) = failure.mismatches.split_first() {
+        let summary = clip(&first_line(&first.summary, failure.headline.as_deref()));
         lines.push(match others.len() {
-            0 => clip(&first.summary),
-            more => format!("{} (and {more} more)", clip(&first.summary)),
+            0 => summary,
+            more => format!("{summary} (and {more} more)"),
         });
         let details = [("expected", &first.expected), ("actual", &first.actual)];
         let details = details.into_iter().filter(|(_, value)| !value.trim().is_empty());
@@ -97,16 +99,29 @@ pub fn causes_in_short(text: &str) -> Vec<Cause> {
     causes
 }
 
+/// The first line of a failure: the broken promise, and the change on the wire that explains it.
+fn first_line(summary: &str, headline: Option<&str>) -> String {
+    headline.map_or_else(|| summary.to_owned(), |headline| format!("{summary}: {headline}"))
+}
+
 struct Lines {
     text: String,
     paint: Paint,
 }
 
 impl Lines {
-    fn mismatch(&mut self, failure: &Failure, mismatch: &Mismatch, evidence: Option<&Path>) {
+    /// `headline` is the change that explains the failure; the first line names it.
+    fn mismatch(
+        &mut self,
+        failure: &Failure,
+        mismatch: &Mismatch,
+        headline: Option<&str>,
+        evidence: Option<&Path>,
+    ) {
         let [error, arrow] =
             [(BAD, "error:"), (LEAD, "-->")].map(|(style, word)| self.paint.apply(style, word));
-        let summary = self.paint.apply(HEADING, &printable(&mismatch.summary));
+        let summary = first_line(&mismatch.summary, headline);
+        let summary = self.paint.apply(HEADING, &printable(&summary));
         self.push(&format!("{error} {summary}"));
         self.push(&format!(
             "  {arrow} {}",
@@ -192,6 +207,7 @@ mod tests {
         Failure {
             cause: Cause::Gateway,
             why: "sent by claude, absent at the provider".into(),
+            headline: None,
             next: None,
             wire: Vec::new(),
             mismatches: vec![Mismatch {

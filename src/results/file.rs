@@ -106,6 +106,9 @@ pub struct TrialRecord {
     /// The facts that decided the cause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// Of the gateway's fault: the first change on the wire that explains it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headline: Option<String>,
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
@@ -259,6 +262,7 @@ impl TrialRecord {
             model: model.to_owned(),
             cause: None,
             why: None,
+            headline: None,
             next: None,
             wire: Vec::new(),
             mismatches: Vec::new(),
@@ -314,6 +318,7 @@ impl TrialRecord {
         };
         self.cause = failure.map(|failure| failure.cause);
         self.why = failure.map(|failure| failure.why.clone());
+        self.headline = failure.and_then(|failure| failure.headline.clone());
         self.next = failure.and_then(|failure| failure.next.clone());
         self.wire = failure.map_or_else(Vec::new, |failure| failure.wire.clone());
         self.mismatches = failure.map_or_else(Vec::new, |failure| failure.mismatches.clone());
@@ -378,6 +383,7 @@ impl TrialRecord {
         Some(Failure {
             cause: self.cause.unwrap_or(Cause::Assertion),
             why: self.why.clone().unwrap_or_default(),
+            headline: self.headline.clone(),
             next: self.next.clone(),
             wire: self.wire.clone(),
             mismatches,

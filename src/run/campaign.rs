@@ -282,6 +282,10 @@ impl FinishedJob {
         CellRun {
             cell: self.job.name.cell.clone(),
             tier: self.job.name.tier.clone(),
+            blame: self
+                .record
+                .cause
+                .map(|cause| (cause, self.record.headline.clone())),
             broken,
             touched: self.touched,
         }

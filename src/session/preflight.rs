@@ -98,6 +98,7 @@ impl UnusableAlias {
     pub fn failure(&self, alias: &str) -> Failure {
         Failure {
             cause: self.diagnosis.cause,
+            headline: None,
             why: self.diagnosis.why.clone(),
             next: Some(self.diagnosis.next.clone()),
             wire: Vec::new(),

@@ -137,6 +137,7 @@ pub fn finding(level: Level, status: FindingStatus) -> Finding {
 pub fn failure(cause: Cause, summary: &str) -> Failure {
     Failure {
         cause,
+        headline: None,
         why: "sent by claude, absent at the provider".into(),
         next: Some("compare the first line of `exchanges.jsonl` with what the cell sends".into()),
         wire: Vec::new(),
