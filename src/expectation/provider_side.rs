@@ -9,7 +9,7 @@ use super::{Deviation, Ruling, Scene};
 use crate::evidence::file;
 use crate::text::clipped;
 use crate::wire::Operation;
-use crate::wire::exchange::ProviderExchange;
+use crate::wire::exchange::{ProviderExchange, RecordedRequest};
 use crate::wire::message::Message;
 
 /// Which request of a trial, among those of one operation.
@@ -122,6 +122,18 @@ fn absent(turn: Turn, operation: Operation, exchanges: &[ProviderExchange]) -> D
         actual: arrivals(exchanges),
         evidence: None,
     }
+}
+
+/// Whether Claude Code sent no request of this kind for which `has` holds: a gateway cannot pass on what it never got.
+/// Without a recorded near side nothing is known, and the answer is no.
+pub(super) fn never_sent(
+    operation: Operation,
+    scene: &Scene<'_>,
+    has: impl Fn(&RecordedRequest) -> bool,
+) -> bool {
+    let sent = scene.evidence.sent.iter();
+    let mut sent = sent.filter(|exchange| exchange.operation == operation).peekable();
+    sent.peek().is_some() && !sent.any(|exchange| has(&exchange.request))
 }
 
 /// The exchanges of a kind. A Messages request without a turn is a probe, which no cell describes.

@@ -239,6 +239,7 @@ fn split(event: &Event, framing: Framing) -> Vec<Item> {
                 name: event.name.clone(),
                 data: Value::from(half),
                 bytes: sse::frame(&event.name, half).into(),
+                is_read: true,
             })
         })
         .into()

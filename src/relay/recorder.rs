@@ -4,13 +4,18 @@ use serde_json::Value;
 
 use crate::clock::now_ms;
 use crate::ledger::OpenExchange;
+use crate::wire::encoding::ContentDecoder;
 use crate::wire::exchange::{GatewayExchange, GatewayReply, SentEvent};
 use crate::wire::framing::{Decoder, FramedEvent, Framing};
+use crate::wire::json;
 
 pub(super) struct ReplyRecorder {
     exchange: OpenExchange<GatewayExchange>,
+    encoding: ContentDecoder,
     decoder: Option<Decoder>,
     body: Vec<u8>,
+    /// The number of bytes that arrived, before decoding.
+    received: usize,
     /// The length of the body, if its head states it. A client that knows it reads no further, so the end of the body
     /// does not show otherwise.
     length: Option<usize>,
@@ -20,8 +25,10 @@ impl ReplyRecorder {
     pub(super) fn new(exchange: OpenExchange<GatewayExchange>) -> Self {
         Self {
             exchange,
+            encoding: ContentDecoder::new(None),
             decoder: None,
             body: Vec::new(),
+            received: 0,
             length: None,
         }
     }
@@ -30,10 +37,12 @@ impl ReplyRecorder {
     /// of a stream.
     pub(super) fn head(&mut self, status: u16, headers: Vec<(String, String)>, framing: Option<Framing>) {
         self.decoder = framing.map(Decoder::new);
-        self.length = headers
-            .iter()
-            .find(|(name, _)| name == "content-length")
-            .and_then(|(_, value)| value.parse().ok());
+        let header = |wanted: &str| {
+            let found = headers.iter().find(|(name, _)| name == wanted);
+            found.map(|(_, value)| value.as_str())
+        };
+        self.length = header("content-length").and_then(|value| value.parse().ok());
+        self.encoding = ContentDecoder::new(header("content-encoding"));
         self.exchange.update(|exchange| {
             exchange.reply = Some(GatewayReply {
                 at_ms: now_ms(),
@@ -42,20 +51,23 @@ impl ReplyRecorder {
                 stream: framing.is_some(),
                 events: Vec::new(),
                 cut_off: true,
+                wrong_encoding: None,
             });
         });
     }
 
     /// A part of the body arrived.
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        self.received += bytes.len();
+        let decoded = self.encoding.push(bytes);
         match &mut self.decoder {
             Some(decoder) => {
-                let events = decoder.push(bytes);
+                let events = decoder.push(&decoded);
                 self.events(events);
             }
             None => {
-                self.body.extend_from_slice(bytes);
-                if Some(self.body.len()) == self.length {
+                self.body.extend_from_slice(&decoded);
+                if Some(self.received) == self.length {
                     self.finish();
                 }
             }
@@ -69,18 +81,23 @@ impl ReplyRecorder {
         }
         let body = std::mem::take(&mut self.body);
         self.text(&body);
-        self.update(|reply| reply.cut_off = false);
+        let wrong_encoding = self.encoding.problem().filter(|_| self.received > 0);
+        self.update(|reply| {
+            reply.cut_off = false;
+            reply.wrong_encoding = wrong_encoding;
+        });
     }
 
     fn events(&self, events: Vec<FramedEvent>) {
         let at_ms = now_ms();
         self.update(|reply| {
-            for event in events {
+            // A comment keeps the connection alive and says nothing.
+            for event in events.into_iter().filter(|event| !event.data.is_null()) {
                 // The connection may stay open after the last event.
-                if event.name == "message_stop" {
+                if event.name == "message_stop" && event.is_read {
                     reply.cut_off = false;
                 }
-                let data = event.data;
+                let data = event.into_read();
                 reply.events.push(SentEvent { at_ms, data });
             }
         });
@@ -90,8 +107,8 @@ impl ReplyRecorder {
         if bytes.is_empty() {
             return;
         }
-        let data = serde_json::from_slice(bytes)
-            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).into_owned()));
+        let text = String::from_utf8_lossy(bytes);
+        let data = json::parse(&text).unwrap_or_else(|_| Value::String(text.into_owned()));
         let at_ms = now_ms();
         self.update(|reply| reply.events.push(SentEvent { at_ms, data }));
     }

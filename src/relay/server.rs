@@ -24,7 +24,7 @@ use crate::mutants::{Headers, MadeUpReply, PassingRequest, RelayPosition, ReplyH
 use crate::wire::exchange::{Body, GatewayExchange, RecordedRequest};
 use crate::wire::framing::Framing;
 use crate::wire::target::RequestTarget;
-use crate::wire::{Operation, redaction};
+use crate::wire::{Operation, json, redaction};
 
 /// The largest forwarded body, in bytes: twice the limit of Anthropic's API, so that the provider refuses it, not the relay.
 const BODY_LIMIT: usize = 64 << 20;
@@ -251,7 +251,7 @@ impl Return<'_> {
 
 impl Arrived {
     fn read(parts: &Parts, body: Bytes) -> Self {
-        let json: Option<Value> = serde_json::from_slice(&body).ok();
+        let json: Option<Value> = json::parse(&String::from_utf8_lossy(&body)).ok();
         let target = RequestTarget::of(parts.method.as_str(), parts.uri.path());
         let asks_for_stream = || json.as_ref().is_some_and(|json| json["stream"] == true);
         Self {

@@ -23,7 +23,8 @@ use crate::relay::Mutation;
 use crate::results::TrialRecord;
 use crate::session::Session;
 use crate::session::schedule::{Slot, Ticket};
-use crate::wire::Usage;
+use crate::wire::encoding::ContentDecoder;
+use crate::wire::{self, Usage};
 use crate::{cause, expectation, wire_diff};
 
 /// The most attempts at a trial.
@@ -244,13 +245,18 @@ impl TrialTask<'_> {
             .json(&body);
         let received = async {
             let reply = request.send().await?;
-            Ok::<_, reqwest::Error>((reply.status().as_u16(), reply.text().await?))
+            let encoding = reply.headers().get("content-encoding").cloned();
+            let encoding = encoding.and_then(|value| value.to_str().map(str::to_owned).ok());
+            let mut decoder = ContentDecoder::new(encoding.as_deref());
+            let status = reply.status().as_u16();
+            Ok::<_, reqwest::Error>((status, decoder.push(&reply.bytes().await?)))
         };
         match received.await {
-            Ok((status, text)) => DirectReply {
-                status,
-                body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
-            },
+            Ok((status, body)) => {
+                let text = String::from_utf8_lossy(&body);
+                let body = wire::json::parse(&text).unwrap_or_else(|_| Value::String(text.into_owned()));
+                DirectReply { status, body }
+            }
             Err(error) => DirectReply {
                 status: 0,
                 body: Value::String(error.to_string()),

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::{Placed, Transcript, usage};
-use crate::wire::Usage;
 use crate::wire::exchange::{GatewayReply, ProviderReply};
 use crate::wire::pointer::{list, number, owned, text};
+use crate::wire::{Usage, json};
 
 /// One API reply as `claude` received it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -149,7 +149,11 @@ impl OpenBlock {
         match text(delta, "/type") {
             Some("text_delta") => add(&mut self.text, "/text"),
             Some("thinking_delta") => add(&mut self.text, "/thinking"),
-            Some("signature_delta") => add(&mut self.signature, "/signature"),
+            // The last one counts: Claude Code 2.1.327 does not join the parts of a signature.
+            Some("signature_delta") => {
+                let signature = text(delta, "/signature");
+                self.signature = signature.unwrap_or_default().to_owned();
+            }
             Some("input_json_delta") => add(&mut self.input, "/partial_json"),
             _ => {}
         }
@@ -159,15 +163,18 @@ impl OpenBlock {
     /// repeat that text in the first delta.
     fn close(mut self) -> AnswerBlock {
         match block(&self.start) {
-            AnswerBlock::Text(_) => AnswerBlock::Text(self.text),
+            AnswerBlock::Text(_) => AnswerBlock::Text(json::joined(&self.text)),
             AnswerBlock::Thinking { signature, .. } => AnswerBlock::Thinking {
-                thinking: self.text,
-                signature: signature + &self.signature,
+                thinking: json::joined(&self.text),
+                signature: match self.signature.is_empty() {
+                    true => signature,
+                    false => self.signature,
+                },
             },
             AnswerBlock::ToolUse { id, name, .. } if !self.input.is_empty() => AnswerBlock::ToolUse {
                 id,
                 name,
-                input: serde_json::from_str(&self.input)
+                input: json::parse(&self.input)
                     .unwrap_or_else(|_| Value::String(std::mem::take(&mut self.input))),
             },
             other => other,

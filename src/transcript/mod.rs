@@ -38,7 +38,7 @@ pub enum Event {
 
 impl Event {
     pub fn from_line(line: &str) -> Self {
-        match serde_json::from_str(line) {
+        match crate::wire::json::parse(line) {
             Ok(value @ Value::Object(_)) => Self::Json(value),
             _ => Self::Unparsable(line.to_owned()),
         }

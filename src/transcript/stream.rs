@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Transcript;
+use crate::wire::json;
 use crate::wire::pointer::{number, text};
 
 /// A place where a stream is not well formed.
@@ -130,7 +131,7 @@ impl Stream {
             return vec![format!("block {index} stops and is not open")];
         };
         block.open = false;
-        match block.input.is_empty() || serde_json::from_str::<Value>(&block.input).is_ok() {
+        match block.input.is_empty() || json::parse(&block.input).is_ok() {
             true => Vec::new(),
             false => vec![format!("the tool arguments in block {index} are not JSON")],
         }

@@ -32,11 +32,14 @@ pub struct GatewayReply {
     pub headers: Vec<(String, String)>,
     /// Whether it came as a stream of events.
     pub stream: bool,
-    /// The events of a stream, or the single body of another reply: JSON, or its text as a JSON string. Empty for an
-    /// empty body.
+    /// The events of a stream, or the single body of another reply, both decoded: JSON, or its text as a JSON string. Empty
+    /// for an empty body. An event that Claude Code does not read is its text, whatever its data.
     pub events: Vec<SentEvent>,
     /// Whether it ended early: the gateway or the client closed the connection.
     pub cut_off: bool,
+    /// Why its body does not have the encoding that `content-encoding` claims.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrong_encoding: Option<String>,
 }
 
 impl GatewayReply {

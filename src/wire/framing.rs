@@ -23,7 +23,22 @@ pub struct FramedEvent {
     /// JSON; a JSON string if the text is not JSON; null for a comment.
     pub data: Value,
     pub bytes: Bytes,
+    /// Whether Claude Code reads it. It ignores a server-sent event without a known `event:` line, whatever the `type` of
+    /// its data (measured with 2.1.327).
+    pub is_read: bool,
 }
+
+/// The `event:` lines of the events that Claude Code reads; it takes their kind from the data. Of a `ping` it reads nothing.
+const READ: [&str; 8] = [
+    "message_start",
+    "message_delta",
+    "message_stop",
+    "content_block_start",
+    "content_block_delta",
+    "content_block_stop",
+    "message",
+    "error",
+];
 
 impl Framing {
     /// The framing of a content type; `None` for a body that is no stream.
@@ -93,10 +108,14 @@ fn read_server_sent(bytes: &[u8]) -> Option<(FramedEvent, usize)> {
         .unwrap_or_default();
     let data = match text.is_empty() {
         true => Value::Null,
-        false => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        false => crate::wire::json::parse(&text).unwrap_or(Value::String(text)),
     };
+    // A ping may have any data, or none.
+    let is_ping = name == "ping" && (data["type"].is_null() || data["type"] == "ping");
+    let data = if is_ping { json!({"type": "ping"}) } else { data };
     Some((
         FramedEvent {
+            is_read: data.is_null() || is_ping || READ.contains(&name.as_str()),
             name: data["type"].as_str().map_or(name, str::to_owned),
             data,
             bytes: Bytes::copy_from_slice(&bytes[..end]),
@@ -123,6 +142,7 @@ fn read_frame(bytes: &[u8]) -> Option<(FramedEvent, usize)> {
             name,
             data,
             bytes: Bytes::copy_from_slice(frame),
+            is_read: true,
         },
         length,
     ))
@@ -148,6 +168,15 @@ impl FramedEvent {
             name: name.to_owned(),
             data,
             bytes: bytes.into(),
+            is_read: true,
+        }
+    }
+
+    /// What Claude Code reads: the data, or the whole text of an event that it ignores.
+    pub fn into_read(self) -> Value {
+        match self.is_read {
+            true => self.data,
+            false => Value::String(String::from_utf8_lossy(&self.bytes).trim().to_owned()),
         }
     }
 }
@@ -197,6 +226,44 @@ mod tests {
         let mut decoder = Decoder::new(Framing::ServerSentEvents);
         let comment = decoder.push(b": hello\r\n\r\n");
         assert_eq!((comment.len(), &comment[0].data), (1, &Value::Null));
+    }
+
+    #[test]
+    fn only_events_with_a_known_event_line_are_read() {
+        let delta = r#"{"type":"content_block_delta"}"#;
+        let ping = "event: ping\ndata: {\"type\":\"ping\"}";
+        let read = |text: &str| {
+            let mut decoder = Decoder::new(Framing::ServerSentEvents);
+            decoder
+                .push(format!("{text}\n\n").as_bytes())
+                .remove(0)
+                .into_read()
+        };
+        for name in ["content_block_delta", "message_delta", "message"] {
+            let event = format!("event: {name}\ndata: {delta}");
+            assert_eq!(read(&event), json!({"type": "content_block_delta"}), "{event}");
+        }
+        for line in ["", "event: ping\n", "event: delta\n"] {
+            let event = format!("{line}data: {delta}");
+            assert_eq!(read(&event), json!(event), "{event}");
+        }
+        assert_eq!(read(ping), json!({"type": "ping"}));
+        assert_eq!(read("event: ping\ndata: {}"), json!({"type": "ping"}));
+        assert_eq!(read(": keep-alive"), Value::Null);
+    }
+
+    #[test]
+    fn half_a_character_does_not_make_an_event_unreadable() {
+        let mut decoder = Decoder::new(Framing::ServerSentEvents);
+        let event = br#"event: content_block_delta
+data: {"type": "content_block_delta", "delta": {"text": "\ud83d"}}
+
+"#;
+        let data = &decoder.push(event)[0].data;
+        assert_eq!(
+            crate::wire::json::joined(data["delta"]["text"].as_str().unwrap()),
+            "\u{fffd}"
+        );
     }
 
     #[test]

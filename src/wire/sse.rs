@@ -12,7 +12,7 @@ pub fn frame(name: &str, data: &str) -> Vec<u8> {
     format!("event: {name}\ndata: {data}\n\n").into_bytes()
 }
 
-/// The events of a whole stream: name and data of each.
+/// The events of a whole stream: name and data of each. Without an `event:` line the name is empty.
 pub fn decode(text: &str) -> Vec<(String, String)> {
     text.replace("\r\n", "\n")
         .split("\n\n")
@@ -21,7 +21,7 @@ pub fn decode(text: &str) -> Vec<(String, String)> {
 }
 
 fn decode_event(lines: &str) -> Option<(String, String)> {
-    let mut name = String::from("message");
+    let mut name = String::new();
     let mut data = Vec::new();
     for line in lines.lines() {
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
@@ -58,8 +58,11 @@ mod tests {
     #[test]
     fn comments_and_data_over_several_lines_are_understood() {
         assert_eq!(
-            decode(": hello\n\nevent: x\r\ndata: 1\r\ndata: 2\r\n\r\n"),
-            [("x".to_owned(), "1\n2".to_owned())]
+            decode(": hello\n\nevent: x\r\ndata: 1\r\ndata: 2\r\n\r\ndata: 3\n\n"),
+            [
+                ("x".to_owned(), "1\n2".to_owned()),
+                (String::new(), "3".to_owned())
+            ]
         );
     }
 }

@@ -24,6 +24,7 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     let given = &exchange.reply;
     let mut found: Vec<Difference> = status(given, back).into_iter().collect();
     found.extend(headers(given, back));
+    found.extend(encoding(back));
     if given.status >= 400 || back.status >= 400 {
         found.extend(error(given, back));
         return found;
@@ -55,18 +56,26 @@ fn status(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
         .then(|| Difference::of(Part::Status, "HTTP status", given.status, back.status))
 }
 
-/// The headers that Claude Code or the provider's support needs: the request's id
-/// (<https://platform.claude.com/docs/en/api/errors>) and the time of the next attempt
-/// (<https://platform.claude.com/docs/en/api/rate-limits>). The others belong to the connection or to the gateway.
-const NEEDED_HEADERS: [&str; 2] = ["request-id", "retry-after"];
+/// Whether Claude Code reads a reply's header and the contract marks it: the time of the next attempt, whether there is one,
+/// and the standing against a limit (`protocol#errors`, `protocol#usage-limit-headers`). The others are the gateway's:
+/// `request-id` may be its own.
+fn is_needed(name: &str) -> bool {
+    ["retry-after", "x-should-retry"].contains(&name) || name.starts_with("anthropic-ratelimit-unified-")
+}
 
 fn headers(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference> {
-    let headers = given.headers.iter();
-    let needed = headers.filter(|(name, _)| NEEDED_HEADERS.contains(&name.as_str()));
+    let needed = given.headers.iter().filter(|(name, _)| is_needed(name));
     needed
         .filter(|(name, value)| back.header(name) != Some(value))
         .map(|(name, value)| Difference::of(Part::Header, name, value.as_str(), back.header(name)))
         .collect()
+}
+
+/// A client that believes the header cannot read the body.
+fn encoding(back: &GatewayReply) -> Option<Difference> {
+    let problem = back.wrong_encoding.as_deref()?;
+    let claimed = back.header("content-encoding");
+    Some(Difference::of(Part::Header, "content-encoding", claimed, problem).with_fate(Fate::Changed))
 }
 
 /// A client chooses by the content type how to read a reply.

@@ -45,6 +45,9 @@ fn headers(sent: &RecordedRequest, arrived: &RecordedRequest) -> Vec<Difference>
     values::differences(Part::Header, "", &header_values(sent), &header_values(arrived))
 }
 
+/// The path of the difference that a second credential is.
+pub(super) const SECOND_CREDENTIAL: &str = "a second credential";
+
 /// A provider needs one credential. A second one is the caller's key, which the gateway must not forward
 /// (<https://github.com/BerriAI/litellm/pull/37905>).
 fn surplus_credential(arrived: &ProviderExchange) -> Option<Difference> {
@@ -54,7 +57,7 @@ fn surplus_credential(arrived: &ProviderExchange) -> Option<Difference> {
         Route::BedrockInvoke | Route::BedrockConverse | Route::VertexAi => has("x-api-key"),
     };
     let both = "`authorization` and `x-api-key`";
-    surplus.then(|| Difference::of(Part::Header, "a second credential", Value::Null, both))
+    surplus.then(|| Difference::of(Part::Header, SECOND_CREDENTIAL, Value::Null, both))
 }
 
 /// The values of a repeated header are joined (RFC 9110, section 5.3).

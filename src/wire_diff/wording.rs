@@ -25,7 +25,11 @@ impl WireDiff {
         let _ = writeln!(text, "\nfiltered, as every gateway may change it: {total}");
         for rule in super::noise::RULES {
             if let Some(count) = self.filtered.get(rule.name) {
-                let _ = writeln!(text, "  {count:>4} {}: {}", rule.name, rule.reason);
+                let _ = writeln!(
+                    text,
+                    "  {count:>4} {}: {} ({})",
+                    rule.name, rule.reason, rule.clause
+                );
             }
         }
         text

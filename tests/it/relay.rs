@@ -1,5 +1,6 @@
 //! The relay: what it forwards and records, and how it applies a mutant.
 
+use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -12,6 +13,8 @@ use compat_matrix::ids::TrialKey;
 use compat_matrix::mutants::RelayPosition;
 use compat_matrix::relay::{Mutation, Relay};
 use compat_matrix::wire::exchange::Body as RecordedBody;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
@@ -132,10 +135,10 @@ async fn events_pass_at_once_and_are_recorded_without_credentials() {
     let request = messages(&relay, key).header("x-api-key", "secret");
     let reply = request.send().await.unwrap();
     let mut body = reply.bytes_stream();
-    for word in ["one", "two"] {
+    for part in [event("one"), Bytes::from(": keep-alive\n\n"), event("two")] {
         // The next event is sent after this one has arrived, so a relay that waits for more would hang.
-        send.send(event(word)).await.unwrap();
-        assert_eq!(body.next().await.unwrap().unwrap(), event(word));
+        send.send(part.clone()).await.unwrap();
+        assert_eq!(body.next().await.unwrap().unwrap(), part);
     }
     drop(send);
     assert!(body.next().await.is_none());
@@ -154,7 +157,41 @@ async fn events_pass_at_once_and_are_recorded_without_credentials() {
     assert!(matches!(exchange.request.body, RecordedBody::Json(_)));
     let reply = exchange.reply.as_ref().unwrap();
     assert_eq!((reply.status, reply.stream, reply.cut_off), (200, true, false));
+    // The comment is no event.
     assert_eq!(reply.events[1].data["delta"]["text"], "two");
+}
+
+#[tokio::test]
+async fn a_compressed_stream_passes_as_it_is_and_is_recorded_decoded() {
+    for is_gzip in [true, false] {
+        let sent = match is_gzip {
+            true => gzipped(&event("one")),
+            false => event("one"),
+        };
+        let body = sent.clone();
+        let address = upstream(move |_| {
+            let mut reply = streamed(stream::iter([Ok(body.clone())]));
+            let headers = reply.headers_mut();
+            headers.insert("content-encoding", "gzip".parse().unwrap());
+            async move { reply }
+        })
+        .await;
+        let relay = relay(RelayPosition::Front, &address).await;
+        let key = new_key();
+        relay.register(key, None, None);
+        let reply = messages(&relay, key).send().await.unwrap();
+        assert_eq!(reply.headers()["content-encoding"], "gzip");
+        assert_eq!(reply.bytes().await.unwrap(), sent);
+        let recorded = relay.take(key).remove(0).reply.unwrap();
+        assert_eq!(recorded.events[0].data["delta"]["text"], "one");
+        assert_eq!(recorded.wrong_encoding.is_none(), is_gzip, "{recorded:?}");
+    }
+}
+
+fn gzipped(bytes: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap().into()
 }
 
 #[tokio::test]

@@ -5,13 +5,15 @@ use serde::Deserialize;
 
 use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
-use crate::expectation::provider_side::{Turn, at, on_each_message};
+use crate::expectation::provider_side::{Turn, at, never_sent, on_each_message};
 use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
 use crate::findings::Level;
+use crate::wire::exchange::RecordedRequest;
+use crate::wire::{Operation, betas, messages};
 use crate::wire_diff::{Part, arrived_betas};
 
 /// Provider's side: a beta flag reached it, in the place where its route keeps them: the `anthropic-beta` header, on
-/// Bedrock the body. Not judged in a live run.
+/// Bedrock the body. Not judged in a live run, nor if Claude Code sent the flag in no request of the trial.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("examples" = [{"turn": 1, "name": "context-management-2025-06-27"}]))]
@@ -39,6 +41,9 @@ impl Kind for BetaCheck {
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Ruling {
+        if never_sent(Operation::Messages, scene, |request| self.is_in(request)) {
+            return Ruling::NotJudged;
+        }
         on_each_message(self.turn, scene, |exchange| {
             let arrived = arrived_betas(exchange);
             if arrived.contains(&self.name) {
@@ -65,5 +70,13 @@ impl Kind for BetaCheck {
             names: vec![self.name.clone(), "anthropic-beta".to_owned()],
             ..Interest::request(&[Part::Beta, Part::Header], self.turn.number())
         }
+    }
+}
+
+impl BetaCheck {
+    /// Whether a request of Claude Code has the flag, or the one that it stands for on Bedrock and Vertex AI.
+    fn is_in(&self, request: &RecordedRequest) -> bool {
+        let mut sent = messages::betas(request.header("anthropic-beta"));
+        sent.any(|beta| beta == self.name || beta == betas::name_in_the_api(&self.name))
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{JudgedSide, Kind};
 use crate::document::{KeyPath, Query};
-use crate::expectation::provider_side::{Turn, at, messages_operation, on_each};
+use crate::expectation::provider_side::{Turn, at, messages_operation, never_sent, on_each};
 use crate::expectation::{
     Checker, Deviation, Interest, MatchError, Matcher, MatcherForm, Ruling, Scene, trace, value_tree,
 };
@@ -32,7 +32,8 @@ pub struct RequestForm {
     /// What the model must be, as the provider received it: in the body, or on Bedrock and Vertex AI in the path.
     #[schemars(extend("examples" = [{"contains": "${model}"}]))]
     model: Option<MatcherForm>,
-    /// What its headers must be, by name in lower case. A header that was sent twice counts as its values joined by `,`.
+    /// What its headers must be, by name in lower case. A header that was sent twice counts as its values joined by `,`. A
+    /// header that Claude Code sent in no request of the trial is not judged.
     #[serde(default)]
     #[schemars(extend("examples" = [{"anthropic-version": {"equals": "2023-06-01"}}]))]
     headers: IndexMap<String, MatcherForm>,
@@ -89,17 +90,11 @@ impl Kind for RequestCheck {
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Ruling {
-        on_each(self.turn, self.operation, scene, |exchange| {
-            let on_the_way = self
-                .by_route(exchange)
-                .into_iter()
-                .chain(self.by_stream(exchange));
-            let of_content = self.by_model(exchange).into_iter();
-            let of_content = of_content
-                .chain(self.by_header(exchange))
-                .chain(self.by_body(exchange));
-            on_the_way.chain(of_content).collect()
-        })
+        match self.without_unsent_headers(scene) {
+            Some(rest) if rest.has_condition() => rest.judge(scene),
+            Some(_) => Ruling::NotJudged,
+            None => self.judge_all(scene),
+        }
     }
 
     fn interest(&self) -> Interest {
@@ -137,6 +132,45 @@ impl Kind for RequestCheck {
 }
 
 impl RequestCheck {
+    fn judge_all(&self, scene: &Scene<'_>) -> Ruling {
+        on_each(self.turn, self.operation, scene, |exchange| {
+            let on_the_way = self
+                .by_route(exchange)
+                .into_iter()
+                .chain(self.by_stream(exchange));
+            let of_content = self.by_model(exchange).into_iter();
+            let of_content = of_content
+                .chain(self.by_header(exchange))
+                .chain(self.by_body(exchange));
+            on_the_way.chain(of_content).collect()
+        })
+    }
+
+    /// Without the headers that Claude Code sent in no request, unless they have to be absent; `None` if that changes
+    /// nothing.
+    fn without_unsent_headers(&self, scene: &Scene<'_>) -> Option<Self> {
+        let is_unsent = |name: &str| {
+            never_sent(self.operation, scene, |request| {
+                request.header(name).next().is_some()
+            })
+        };
+        let headers = self.headers.iter();
+        let judged = headers.filter(|(name, matcher)| matcher.check(&[]).is_ok() || !is_unsent(name));
+        let judged: Vec<(String, Matcher)> = judged.cloned().collect();
+        (judged.len() < self.headers.len()).then(|| Self {
+            headers: judged,
+            ..self.clone()
+        })
+    }
+
+    fn has_condition(&self) -> bool {
+        self.route.is_some()
+            || self.stream.is_some()
+            || self.model.is_some()
+            || !self.headers.is_empty()
+            || !self.body.is_empty()
+    }
+
     fn by_route(&self, exchange: &ProviderExchange) -> Option<Deviation> {
         let route = self.route.filter(|route| exchange.route != Some(*route))?;
         let found = exchange.route.map_or("no known route", |route| route.as_str());

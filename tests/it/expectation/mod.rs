@@ -6,8 +6,8 @@ mod provider_side;
 use base64::Engine as _;
 use compat_matrix::cells::Test;
 use compat_matrix::evidence::{Evidence, Killed};
-use compat_matrix::expectation::kinds::RequestCheck;
 use compat_matrix::expectation::kinds::stream::LIVE_SPREAD_MS;
+use compat_matrix::expectation::kinds::{BetaCheck, RequestCheck};
 use compat_matrix::expectation::{Check, CountMatcher, Matcher, Turn};
 use compat_matrix::outcome::Verdict;
 use compat_matrix::transcript::Event;
@@ -17,8 +17,8 @@ use compat_matrix::wire::{Operation, Route, Usage};
 use serde_json::{Value, json};
 
 use crate::support::evidence::{
-    Builder, equals, exchange, in_lockstep, judge, message, nothing, pong, probe, query, request,
-    scripted_error, stream, test, text_exchange, text_message, verdict_of,
+    Builder, equals, exchange, gateway_exchange, in_lockstep, judge, message, nothing, pong, probe, query,
+    request, scripted_error, stream, test, text_exchange, text_message, verdict_of,
 };
 
 const HELD: Verdict = Verdict::Held;

@@ -118,6 +118,85 @@ fn a_request_check_compares_route_streaming_headers_and_body() {
 
 const PNG: &[u8] = b"not really a png";
 
+/// What Claude Code did not send cannot arrive. What it sent in any request is judged.
+#[test]
+fn a_beta_or_header_that_was_not_sent_is_not_judged() {
+    let name = "interleaved-thinking-2025-05-14";
+    let sent = |headers: &[(&str, &str)]| {
+        let mut passage = gateway_exchange(&text_exchange(), "application/json");
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()));
+        passage.request.headers.extend(headers);
+        Evidence {
+            sent: vec![passage],
+            ..pong()
+        }
+    };
+    let beta = |name: &str| {
+        Check::Beta(BetaCheck {
+            turn: Turn::Every,
+            name: name.into(),
+        })
+    };
+    let header = |matcher: Matcher, route: Option<Route>| {
+        let headers = vec![("x-hint".to_owned(), matcher)];
+        Check::Request(RequestCheck {
+            headers,
+            route,
+            ..anything_of(Turn::Number(1))
+        })
+    };
+    let exists = |exists| Matcher {
+        exists: Some(exists),
+        ..Matcher::default()
+    };
+    let unsent = || sent(&[("anthropic-beta", "effort-2025-11-24")]);
+    let of_the_api = sent(&[("anthropic-beta", "advanced-tool-use-2025-11-20")]);
+    let hinted = || sent(&[("x-hint", "1")]);
+    let wrong = Some(Route::VertexAi);
+    table(&[
+        ("a beta that was not sent", beta(name), unsent(), NOT_JUDGED),
+        (
+            "a beta that was lost",
+            beta(name),
+            sent(&[("anthropic-beta", &format!("a,{name}"))]),
+            BROKEN,
+        ),
+        (
+            "a beta of a cloud",
+            beta("tool-search-tool-2025-10-19"),
+            of_the_api,
+            BROKEN,
+        ),
+        ("without a gateway", beta(name), pong(), BROKEN),
+        (
+            "a header that was not sent",
+            header(exists(true), None),
+            unsent(),
+            NOT_JUDGED,
+        ),
+        (
+            "a header that was lost",
+            header(exists(true), None),
+            hinted(),
+            BROKEN,
+        ),
+        (
+            "a header that must be absent",
+            header(exists(false), None),
+            unsent(),
+            HELD,
+        ),
+        (
+            "the other conditions",
+            header(exists(true), wrong),
+            unsent(),
+            BROKEN,
+        ),
+    ]);
+}
+
 fn image_test() -> Test {
     let mut test = test(Check::ImageArrived(ImageArrivedCheck {
         turn: Turn::Number(1),

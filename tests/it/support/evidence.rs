@@ -244,6 +244,7 @@ pub fn gateway_exchange(exchange: &ProviderExchange, content_type: &str) -> Gate
             stream: exchange.reply.stream,
             events: exchange.reply.events.clone(),
             cut_off: false,
+            wrong_encoding: None,
         }),
     }
 }

@@ -105,24 +105,79 @@ fn a_changed_status_or_error_is_a_difference() {
 }
 
 #[test]
-fn headers_id_and_model_of_a_reply_are_compared() {
-    type Edit = fn(&mut Wire);
-    let back = |wire: &mut Wire, edit: fn(&mut GatewayReply)| edit(wire.sent[0].reply.as_mut().unwrap());
-    let changes_of = |edit: Edit| {
+fn only_headers_that_claude_code_reads_are_compared() {
+    let needed = [
+        "retry-after",
+        "x-should-retry",
+        "anthropic-ratelimit-unified-status",
+    ];
+    let free = [
+        "request-id",
+        "anthropic-ratelimit-requests-limit",
+        "retry-after-ms",
+    ];
+    for name in needed.iter().chain(&free) {
         let mut wire = Wire::one();
-        let id = ("request-id".to_owned(), "req_1".to_owned());
-        wire.exchanges[0].reply.headers = vec![("content-type".into(), "x".into()), id.clone()];
-        wire.sent[0].reply.as_mut().unwrap().headers.push(id);
-        edit(&mut wire);
-        wire.changes()
-    };
-    assert_eq!(changes_of(|_| ()), [""; 0]);
+        let header = ((*name).to_owned(), "1".to_owned());
+        wire.exchanges[0].reply.headers.push(header.clone());
+        let expected = match needed.contains(name) {
+            true => vec![format!("reply 1: header `{name}` dropped: \"1\"")],
+            false => Vec::new(),
+        };
+        assert_eq!(wire.changes(), expected, "{name}");
+        wire.sent[0].reply.as_mut().unwrap().headers.push(header);
+        assert_eq!(wire.changes(), [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn an_encoding_that_a_reply_only_claims_is_a_difference() {
+    let mut wire = Wire::one();
+    let reply = wire.sent[0].reply.as_mut().unwrap();
+    reply.headers.push(("content-encoding".into(), "gzip".into()));
+    assert_eq!(wire.changes(), [""; 0]);
+    let reply = wire.sent[0].reply.as_mut().unwrap();
+    reply.wrong_encoding = Some("the body is not encoded as `gzip`".into());
     assert_eq!(
-        changes_of(|wire| drop(wire.sent[0].reply.as_mut().unwrap().headers.pop())),
-        ["reply 1: header `request-id` dropped: \"req_1\""]
+        wire.changes(),
+        ["reply 1: header `content-encoding` changed: \"gzip\" → \"the body is not encoded as `gzip`\""]
     );
+}
+
+#[test]
+fn a_split_signature_counts_as_claude_code_reads_it() {
+    let blocks = json!([{"type": "thinking", "thinking": "hm", "signature": "signed"}]);
+    let wire = Wire::of(&[(body(), blocks)]).comes_back(|events| {
+        let is_signature = |event: &SentEvent| event.data["delta"]["type"] == "signature_delta";
+        let at = events.iter().position(is_signature).unwrap();
+        let mut second = events[at].clone();
+        events[at].data["delta"]["signature"] = json!("sig");
+        second.data["delta"]["signature"] = json!("ned");
+        events.insert(at + 1, second);
+    });
     assert_eq!(
-        changes_of(|wire| wire.sent[0].reply.as_mut().unwrap().headers[0].1 = "text/plain".into()),
+        wire.changes(),
+        ["reply 1: thinking signature `content[0] (thinking).signature` changed: \"signed\" → \"ned\""]
+    );
+}
+
+#[test]
+fn pings_compare_as_nothing() {
+    let wire = Wire::one().comes_back(|events| {
+        let at = |data| SentEvent { at_ms: 21, data };
+        events.insert(1, at(json!({"type": "ping"})));
+        events.insert(5, at(json!({"type": "ping"})));
+    });
+    assert_eq!(wire.changes(), [""; 0]);
+}
+
+#[test]
+fn content_type_id_and_model_are_compared() {
+    let back = |wire: &mut Wire, edit: fn(&mut GatewayReply)| edit(wire.sent[0].reply.as_mut().unwrap());
+    let mut wire = Wire::one();
+    back(&mut wire, |reply| reply.headers[0].1 = "text/plain".into());
+    assert_eq!(
+        wire.changes(),
         ["reply 1: header `content-type` changed: \"text/event-stream\" → \"text/plain\""]
     );
     let mut wire = Wire::one();

@@ -102,21 +102,22 @@ fn each_change_of_a_request_has_its_path() {
 fn headers_and_betas_are_compared_one_by_one() {
     let mut wire = Wire::one();
     let headers = &mut wire.sent[0].request.headers;
-    headers.push(("anthropic-beta".into(), "one,two".into()));
+    headers.push((
+        "anthropic-beta".into(),
+        "one-2025-01-01,two-2025-01-01,no date".into(),
+    ));
     headers.push(("x-claude-code-session-id".into(), "s".into()));
     wire.exchanges[0].request.headers = vec![
         ("anthropic-version".into(), "2024-01-01".into()),
-        ("anthropic-beta".into(), "two, three".into()),
+        ("anthropic-beta".into(), "two-2025-01-01, three-2025-01-01".into()),
         ("x-gateway".into(), "yes".into()),
     ];
     assert_eq!(
         wire.changes(),
         [
             "request 1: header `anthropic-version` changed: \"2023-06-01\" → \"2024-01-01\"",
-            "request 1: header `x-claude-code-session-id` dropped: \"s\"",
-            "request 1: header `x-gateway` added: \"yes\"",
-            "request 1: beta `one` dropped: \"one\"",
-            "request 1: beta `three` added: \"three\"",
+            "request 1: beta `one-2025-01-01` dropped: \"one-2025-01-01\"",
+            "request 1: beta `three-2025-01-01` added: \"three-2025-01-01\"",
         ]
     );
 }

@@ -1,0 +1,98 @@
+//! The beta flags that each route's provider accepts.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::Route;
+
+/// The flags that Bedrock and Vertex AI accept. They are from the page of the model on Bedrock
+/// (<https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>)
+/// and from LiteLLM's table of betas
+/// (<https://github.com/BerriAI/litellm/blob/main/litellm/anthropic_beta_headers_config.json>), or Claude Code sends them.
+const COMMON: [&str; 13] = [
+    "compact-2026-01-12",
+    "computer-use-2025-01-24",
+    "computer-use-2025-11-24",
+    "context-1m-2025-08-07",
+    "context-management-2025-06-27",
+    "dangerous-tool-use-2026-09-03",
+    "effort-2025-11-24",
+    "fine-grained-tool-streaming-2025-05-14",
+    "interleaved-thinking-2025-05-14",
+    "thinking-binding-controls-2026-08-01",
+    "thinking-display-updates-2026-08-18",
+    "token-efficient-tools-2025-02-19",
+    "tool-search-tool-2025-10-19",
+];
+const BEDROCK: [&str; 7] = [
+    "computer-use-2024-10-22",
+    "dev-full-thinking-2025-05-14",
+    "mid-conversation-output-config-2026-07-01",
+    "mid-conversation-tool-changes-2026-07-01",
+    "output-128k-2025-02-19",
+    "structured-outputs-2025-11-13",
+    "tool-examples-2025-10-29",
+];
+const VERTEX: [&str; 3] = [
+    "inline-tools-2026-09-15",
+    "per-turn-control-2026-07-01",
+    "web-search-2025-03-05",
+];
+/// Claude Code sends these to Bedrock and Vertex AI, which accept them, but no page of theirs offers them. They name the
+/// client and add a count, and change no answer.
+const WITHOUT_EFFECT: [&str; 2] = ["claude-code-20250219", "thinking-token-count-2026-05-13"];
+
+/// Whether the provider accepts `beta`. Anthropic's list is not public, so there only the form of a flag counts: a name and
+/// a date.
+pub fn is_accepted(route: Route, beta: &str) -> bool {
+    static FORM: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^[a-z0-9]+(-[a-z0-9]+)*-\d{4}-?\d{2}-?\d{2}$").expect("a constant expression")
+    });
+    let own: &[&str] = match route {
+        Route::Anthropic => return FORM.is_match(beta),
+        Route::BedrockInvoke | Route::BedrockConverse => &BEDROCK,
+        Route::VertexAi => &VERTEX,
+    };
+    [&COMMON[..], &WITHOUT_EFFECT, own]
+        .iter()
+        .any(|list| list.contains(&beta))
+}
+
+/// Whether a request loses something without `beta`: the provider accepts it, and it changes the answer.
+pub fn has_effect(route: Route, beta: &str) -> bool {
+    is_accepted(route, beta) && (route == Route::Anthropic || !WITHOUT_EFFECT.contains(&beta))
+}
+
+/// The beta of Anthropic's API that `beta` of Bedrock or Vertex AI stands for
+/// (<https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-search-tool>); mostly they are the same.
+pub fn name_in_the_api(beta: &str) -> &str {
+    match beta {
+        "tool-search-tool-2025-10-19" => "advanced-tool-use-2025-11-20",
+        same => same,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_route_has_its_own_betas() {
+        use Route::{Anthropic, BedrockConverse, BedrockInvoke, VertexAi};
+        let accepting = |beta: &str| -> Vec<Route> {
+            let routes = Route::ALL.into_iter();
+            routes.filter(|route| is_accepted(*route, beta)).collect()
+        };
+        assert_eq!(accepting("interleaved-thinking-2025-05-14"), Route::ALL);
+        assert_eq!(accepting("advanced-tool-use-2025-11-20"), [Anthropic]);
+        assert_eq!(accepting("web-search-2025-03-05"), [Anthropic, VertexAi]);
+        assert_eq!(
+            accepting("structured-outputs-2025-11-13"),
+            [Anthropic, BedrockInvoke, BedrockConverse]
+        );
+        assert_eq!(accepting("no date"), []);
+        assert!(has_effect(Anthropic, "claude-code-20250219"));
+        assert!(!has_effect(VertexAi, "claude-code-20250219"));
+    }
+}

@@ -1,0 +1,142 @@
+//! Decodes the content encodings (RFC 9110, section 8.4) that Claude Code accepts, part by part.
+
+use std::io::Write;
+
+use brotli_decompressor::DecompressorWriter;
+use flate2::write::{MultiGzDecoder, ZlibDecoder};
+
+/// The size of Brotli's output buffer, in bytes.
+const BROTLI_BUFFER: usize = 4096;
+
+/// Decodes a body that comes in parts. After an error it passes on the rest as it is.
+pub struct ContentDecoder {
+    encoding: String,
+    state: State,
+    error: Option<String>,
+}
+
+enum State {
+    Identity,
+    Gzip(Box<MultiGzDecoder<Vec<u8>>>),
+    Deflate(Box<ZlibDecoder<Vec<u8>>>),
+    Brotli(Box<DecompressorWriter<Vec<u8>>>),
+    Zstd(Box<zstd::stream::write::Decoder<'static, Vec<u8>>>),
+}
+
+impl ContentDecoder {
+    /// For a body with this `content-encoding`.
+    pub fn new(content_encoding: Option<&str>) -> Self {
+        let encoding = content_encoding.unwrap_or_default().trim().to_ascii_lowercase();
+        let state = match encoding.as_str() {
+            "" | "identity" => Ok(State::Identity),
+            "gzip" | "x-gzip" => Ok(State::Gzip(Box::new(MultiGzDecoder::new(Vec::new())))),
+            "deflate" => Ok(State::Deflate(Box::new(ZlibDecoder::new(Vec::new())))),
+            "br" => Ok(State::Brotli(Box::new(DecompressorWriter::new(
+                Vec::new(),
+                BROTLI_BUFFER,
+            )))),
+            "zstd" => zstd::stream::write::Decoder::new(Vec::new())
+                .map(|decoder| State::Zstd(Box::new(decoder)))
+                .map_err(|error| error.to_string()),
+            _ => Err("Claude Code accepts `gzip`, `deflate`, `br` and `zstd`".to_owned()),
+        };
+        let (state, error) = match state {
+            Ok(state) => (state, None),
+            Err(error) => (State::Identity, Some(error)),
+        };
+        Self {
+            encoding,
+            state,
+            error,
+        }
+    }
+
+    /// The decoded bytes that `part` completes.
+    pub fn push(&mut self, part: &[u8]) -> Vec<u8> {
+        let decoded = match &mut self.state {
+            State::Identity => return part.to_vec(),
+            State::Gzip(decoder) => written(decoder, part).map(|()| std::mem::take(decoder.get_mut())),
+            State::Deflate(decoder) => written(decoder, part).map(|()| std::mem::take(decoder.get_mut())),
+            State::Brotli(decoder) => written(decoder, part).map(|()| std::mem::take(decoder.get_mut())),
+            State::Zstd(decoder) => written(decoder, part).map(|()| std::mem::take(decoder.get_mut())),
+        };
+        decoded.unwrap_or_else(|error| {
+            self.error = Some(error.to_string());
+            self.state = State::Identity;
+            part.to_vec()
+        })
+    }
+
+    /// The encoding that the body does not have, and how that shows.
+    pub fn problem(&self) -> Option<String> {
+        let error = self.error.as_ref()?;
+        Some(format!("the body is not encoded as `{}`: {error}", self.encoding))
+    }
+}
+
+fn written(decoder: &mut impl Write, part: &[u8]) -> std::io::Result<()> {
+    decoder.write_all(part)?;
+    decoder.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use flate2::Compression;
+    use flate2::write::{GzEncoder, ZlibEncoder};
+
+    use super::*;
+
+    const TEXT: &[u8] = b"data: {\"type\":\"ping\"}\n\n";
+
+    fn decoded(encoding: &str, body: &[u8], size: usize) -> (Vec<u8>, Option<String>) {
+        let mut decoder = ContentDecoder::new(Some(encoding));
+        let decoded = body.chunks(size).flat_map(|part| decoder.push(part)).collect();
+        (decoded, decoder.problem())
+    }
+
+    #[test]
+    fn each_encoding_is_decoded_wherever_it_is_cut() {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(TEXT).unwrap();
+        let mut deflate = ZlibEncoder::new(Vec::new(), Compression::fast());
+        deflate.write_all(TEXT).unwrap();
+        // Brotli's form for bytes that are not compressed: a window of 16 bits, one block, an empty last block.
+        let length = TEXT.len() as u32 - 1;
+        let brotli = [&(length << 4 | 1 << 20).to_le_bytes()[..3], TEXT, &[3]].concat();
+        let bodies = [
+            ("gzip", gzip.finish().unwrap()),
+            ("deflate", deflate.finish().unwrap()),
+            ("br", brotli),
+            ("zstd", zstd::encode_all(TEXT, 1).unwrap()),
+            ("identity", TEXT.to_vec()),
+        ];
+        for (encoding, body) in bodies {
+            for size in [1, 7, body.len()] {
+                let found = decoded(encoding, &body, size);
+                assert_eq!(found, (TEXT.to_vec(), None), "{encoding} in parts of {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_is_decoded_as_soon_as_it_is_flushed() {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        let mut decoder = ContentDecoder::new(Some("GZIP"));
+        for _ in 0..3 {
+            encoder.write_all(TEXT).unwrap();
+            encoder.flush().unwrap();
+            assert_eq!(decoder.push(&std::mem::take(encoder.get_mut())), TEXT);
+        }
+    }
+
+    #[test]
+    fn a_claimed_encoding_that_is_wrong_is_a_problem() {
+        for encoding in ["gzip", "deflate", "br", "zstd", "rot13"] {
+            let (decoded, problem) = decoded(encoding, TEXT, TEXT.len());
+            assert_eq!(decoded, TEXT, "{encoding}");
+            let problem = problem.expect(encoding);
+            let start = format!("the body is not encoded as `{encoding}`: ");
+            assert!(problem.starts_with(&start), "{problem}");
+        }
+    }
+}
