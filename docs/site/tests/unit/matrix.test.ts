@@ -123,6 +123,14 @@ test('findings, verdicts and levels are read', () => {
   );
 });
 
+test('rows and tiers of a finding are in the order of the matrix', () => {
+  const mixed = {features: ['vision', 'new_row', 'tool_use'], tiers: ['opus', 'haiku', 'new_tier', 'sonnet']};
+  const findings = details.findings.map((finding) => ({...finding, ...mixed}));
+  const [finding] = detailsOf({...details, findings}).findings;
+  assert.deepEqual(finding?.features, ['tool_use', 'vision', 'new_row']);
+  assert.deepEqual(finding?.tiers, ['haiku', 'sonnet', 'opus', 'new_tier']);
+});
+
 test('details without findings are read', () => {
   const read = detailsOf({...withTier({}), findings: undefined});
   assert.deepEqual(read.findings, []);

@@ -13,13 +13,13 @@ const LEVELS: Record<Level, {mark: 'fail' | 'unfaithful'; colour: 'fail' | 'pass
   contract: {
     mark: 'unfaithful',
     colour: 'pass',
-    words: 'Contract: the feature works, but the gateway breaks its contract with Claude Code',
+    words: 'Contract: the feature works, but the contract is broken',
   },
 };
 
 const STATUS_WORDS: Record<FindingStatus, string> = {
   new: 'New',
-  outside_range: 'Not measured with this version',
+  outside_range: 'Not measured with this version, known of another',
   known: 'Known',
 };
 
@@ -35,13 +35,11 @@ export function Findings({matrix, findings}: {matrix: Matrix; findings: Finding[
       <p className={styles.intro}>What the gateway breaks, and what you lose by it. Each finding is listed once.</p>
       <FindingList findings={findings}>
         {(finding) => (
-          <>
-            <Fact name="Provider">{providerName(finding.provider)}</Fact>
-            <Fact name="Features">
-              <CellLinks matrix={matrix} features={finding.features} provider={finding.provider} />
-            </Fact>
-            <Fact name="Models">{finding.tiers.map(inWords).join(', ')}</Fact>
-          </>
+          <Fact name="Shows in">
+            {providerName(finding.provider)}:{' '}
+            <CellLinks matrix={matrix} features={finding.features} provider={finding.provider} /> (
+            {finding.tiers.map(inWords).join(', ')})
+          </Fact>
         )}
       </FindingList>
     </section>
@@ -110,9 +108,14 @@ function FindingList({findings, children: place}: FindingListProps): ReactElemen
             </Fact>
             {place(finding)}
             <Fact name="Level">{LEVELS[finding.level].words}</Fact>
-            <Fact name="Status">{STATUS_WORDS[finding.status]}</Fact>
-            <Fact name="Reason">{finding.known && <Message text={finding.known.reason} />}</Fact>
-            <Fact name="Report">{finding.known && <Report link={finding.known.link} />}</Fact>
+            <Fact name="Status">
+              {STATUS_WORDS[finding.status]}
+              {finding.known && (
+                <>
+                  : <Message text={finding.known.reason} /> <Report link={finding.known.link} />
+                </>
+              )}
+            </Fact>
           </Facts>
         </li>
       ))}

@@ -169,7 +169,28 @@ function readVersion1(file: unknown, matrix: Matrix): Details {
     readMap(feature, where, (tiers, place) => readList(tiers, place, readTier)),
   );
   checkSubjects(findings, cells);
-  return {evidence, findings, cells};
+  const features = matrix.features.map(({id}) => id);
+  const tiers = tierNames(cells);
+  const sorted = findings.map((finding) => ({
+    ...finding,
+    features: inOrder(finding.features, features),
+    tiers: inOrder(finding.tiers, tiers),
+  }));
+  return {evidence, findings: sorted, cells};
+}
+
+/** The tiers, in the order of the file. */
+function tierNames(cells: Details['cells']): string[] {
+  const names: string[] = [];
+  cells.forEach((columns) =>
+    columns.forEach((tiers) => names.push(...tiers.map(({tier}) => tier).filter((name) => !names.includes(name)))),
+  );
+  return names;
+}
+
+/** `names` in the order of `order`; names that it does not have come last. */
+function inOrder(names: string[], order: string[]): string[] {
+  return [...order.filter((name) => names.includes(name)), ...names.filter((name) => !order.includes(name))];
 }
 
 /** Each subject that a tier names is one of a finding of its column. */
