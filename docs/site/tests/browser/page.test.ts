@@ -313,6 +313,7 @@ test('details of another run are left out, and the page says so', async () => {
     assert.ok(await page.getByText(/The details file is left out/).isVisible());
     await cell(page, 'vision::bedrock_converse').click();
     assert.equal(await page.getByRole('dialog').getByText('Models').count(), 0);
+    assert.equal(await page.getByRole('heading', {name: /Findings/}).count(), 0);
   });
 });
 
@@ -353,14 +354,59 @@ test('the panel tells tiers, cause, clause, evidence, the past and the way to re
   });
 });
 
-test('a known failure of a passing cell is marked and linked', async () => {
+test('an unfaithful cell has its own sign, and the colour of a passing one', async () => {
   await site.visit('/test/all', async (page) => {
-    await cell(page, 'tool_use::azure').hover();
+    const unfaithful = cell(page, 'tool_use::azure');
+    assert.equal(await unfaithful.locator('[aria-hidden]').first().textContent(), '✓*');
+    assert.equal(await background(unfaithful), await background(cell(page, PASSING)));
+    assert.ok(await page.getByRole('link', {name: 'Works, unfaithful: Tool use on Azure'}).isVisible());
+    assert.ok(await page.getByText(/Works, unfaithful: the feature works, but/).isVisible());
+    await unfaithful.hover();
     await tooltip(page).waitFor();
-    assert.equal((await tooltip(page).innerText()).trim(), 'Tested & passing (with a known failure)');
+    assert.equal(
+      (await tooltip(page).innerText()).trim(),
+      'Works, unfaithful: The model calls one tool at a time. The provider cannot tell sessions apart.',
+    );
+  });
+});
+
+test('the panel of a cell shows its findings, with a link for a web address only', async () => {
+  await site.visit('/test/all', async (page) => {
     await cell(page, 'tool_use::azure').click();
-    const link = page.getByRole('dialog').getByRole('link', {name: LONG_LINK.replace('https://', '')});
+    const panel = page.getByRole('dialog');
+    const link = panel.getByRole('link', {name: LONG_LINK.replace('https://', '')});
     assert.equal(await link.getAttribute('href'), LONG_LINK);
+    const text = await panel.innerText();
+    for (const part of [
+      /^✓\* Works, unfaithful/,
+      /The model calls one tool at a time\.\s+What broke\s+request 1: beta parallel-calls-2026-01-01 dropped/,
+      /Models\s+Haiku, Sonnet, Opus\s+Also in\s+Basic messaging \(streaming\)/,
+      /Level\s+Contract: .*\s+Status\s+Known: The table of betas does not have it\. example\.invalid/,
+      /The provider cannot tell sessions apart\.[^]*Models\s+Opus\s+Level/,
+      /Not measured with this version, known of another: The header is not forwarded\. docs\/findings\/session_on_azure\.md/,
+    ]) {
+      assert.match(text, part);
+    }
+    assert.equal(await panel.getByRole('link', {name: /docs\/findings/}).count(), 0);
+    await panel.getByRole('link', {name: 'Basic messaging (streaming)'}).click();
+    await page.getByRole('dialog', {name: 'Basic messaging (streaming) on Azure'}).waitFor();
+  });
+});
+
+test('each finding is listed once, with links to its cells', async () => {
+  await site.visit('/test/all', async (page) => {
+    const section = page.getByRole('region', {name: 'Findings (3)'});
+    const text = await section.innerText();
+    for (const part of [
+      /The model does not see the image\.\s+What broke\s+vision: the provider did not receive the image/,
+      /Shows in\s+Bedrock \(Converse\): Vision \(Sonnet, Opus\)/,
+      /Level\s+Feature: a user of Claude Code notices it\s+Status\s+New/,
+    ]) {
+      assert.match(text, part);
+    }
+    assert.equal(await section.getByText('The model calls one tool at a time.').count(), 1);
+    await section.getByRole('link', {name: 'Vision'}).click();
+    await page.getByRole('dialog', {name: 'Vision on Bedrock (Converse)'}).waitFor();
   });
 });
 
@@ -408,6 +454,8 @@ test('filters leave the rows and columns asked for', async () => {
     await page.getByText('No cell matches this filter.').waitFor();
     await page.getByRole('button', {name: 'Show everything'}).click();
     assert.equal(await page.getByRole('cell').count(), 30);
+    await page.getByRole('button', {name: /Works, unfaithful/}).click();
+    assert.deepEqual(await page.getByRole('rowheader').allInnerTexts(), ['Basic messaging (streaming)', 'Tool use']);
   });
 });
 

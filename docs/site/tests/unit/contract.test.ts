@@ -42,6 +42,7 @@ inBuilder('schema/compatibility-matrix.schema.json', 'the tests’ matrices conf
 
 inBuilder('schema/compatibility-details.schema.json', 'the tests’ details conform to the builder’s schema', (schema) => {
   conforms(schema, details);
+  conforms(schema, JSON.parse(readFileSync(join(__dirname, '../../static/data/compatibility-details.json'), 'utf8')));
 });
 
 inBuilder('schema/compatibility-history.schema.json', 'the tests’ history conforms to the builder’s schema', (schema) => {

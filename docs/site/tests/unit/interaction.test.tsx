@@ -39,6 +39,18 @@ test('a status leaves only the rows that have it', () => {
   assert.equal(screen.getByRole('status').textContent, '2 of 6 features on 5 of 5 providers');
 });
 
+test('an unfaithful cell is found by its mark and as a passing one', () => {
+  const screen = open();
+  const isSubdued = () => screen.getByRole('link', {name: /Tool use on Azure/}).hasAttribute('data-subdued');
+  library.fireEvent.click(screen.getByRole('button', {name: 'Works, unfaithful 2'}));
+  assert.deepEqual(rowNames(), ['Basic messaging (streaming)', 'Tool use']);
+  assert.equal(isSubdued(), false);
+  assert.ok(screen.getByRole('link', {name: 'Passing: Tool use on Anthropic'}).hasAttribute('data-subdued'));
+  library.fireEvent.click(screen.getByRole('button', {name: 'Show everything'}));
+  library.fireEvent.click(screen.getByRole('button', {name: 'Passing 25'}));
+  assert.equal(isSubdued(), false);
+});
+
 test('providers leave only their columns, and the rows by what is in them', () => {
   const screen = open();
   library.fireEvent.click(screen.getByRole('button', {name: 'Azure'}));

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import {readFileSync} from 'node:fs';
 import {test} from 'node:test';
 
-import {readDetails} from '../../src/components/CompatibilityMatrix/data/details';
+import {findingsOf, readDetails, type Details} from '../../src/components/CompatibilityMatrix/data/details';
 import {pastOf, readHistory} from '../../src/components/CompatibilityMatrix/data/history';
 import {readMatrix, type Matrix} from '../../src/components/CompatibilityMatrix/data/matrix';
+import {markOf} from '../../src/components/CompatibilityMatrix/status';
 import {details, history, matrix, otherVersion} from '../fixtures/samples';
 
 function read(file: unknown): Matrix {
@@ -89,6 +90,94 @@ test('details of another run are left out', () => {
   ]) {
     assert.equal(readDetails({...details, ...other}, read(matrix)).kind, 'left_out');
   }
+});
+
+function detailsOf(file: unknown): Details {
+  const result = readDetails(file, read(matrix));
+  assert.equal(result.kind, 'read');
+  return (result as {details: Details}).details;
+}
+
+function whyLeftOut(file: unknown): string {
+  const result = readDetails(file, read(matrix));
+  assert.equal(result.kind, 'left_out');
+  return (result as {why: string}).why;
+}
+
+/** The sample's details with one cell, whose one tier has `more` too. */
+function withTier(more: object) {
+  const tier = {tier: 'haiku', nodeid: 'vision::azure::haiku', status: 'pass', ...more};
+  return {...details, features: {vision: {azure: [tier]}}};
+}
+
+test('findings, verdicts and levels are read', () => {
+  const read = detailsOf(details);
+  assert.deepEqual(read.findings[1], details.findings[1]);
+  assert.equal(read.findings[0]?.known, undefined);
+  const tier = read.cells.get('tool_use')?.get('azure')?.[2];
+  assert.equal(tier?.verdict, 'unfaithful');
+  assert.deepEqual(tier?.findings, [...details.findings[1]!.subjects, ...details.findings[2]!.subjects]);
+  assert.deepEqual(
+    tier?.expectations.map(({level}) => level),
+    ['feature', 'contract'],
+  );
+});
+
+test('rows and tiers of a finding are in the order of the matrix', () => {
+  const mixed = {features: ['vision', 'new_row', 'tool_use'], tiers: ['opus', 'haiku', 'new_tier', 'sonnet']};
+  const findings = details.findings.map((finding) => ({...finding, ...mixed}));
+  const [finding] = detailsOf({...details, findings}).findings;
+  assert.deepEqual(finding?.features, ['tool_use', 'vision', 'new_row']);
+  assert.deepEqual(finding?.tiers, ['haiku', 'sonnet', 'opus', 'new_tier']);
+});
+
+test('details without findings are read', () => {
+  const read = detailsOf({...withTier({}), findings: undefined});
+  assert.deepEqual(read.findings, []);
+  assert.deepEqual(findingsOf(read, 'vision', 'azure'), []);
+  assert.equal(read.cells.get('vision')?.get('azure')?.[0]?.verdict, undefined);
+});
+
+test('a fault in the findings says where it is', () => {
+  const withFinding = (more: object) => ({...details, findings: [{...details.findings[0], ...more}]});
+  assert.match(whyLeftOut({...details, findings: {}}), /^findings: expected a list/);
+  assert.match(whyLeftOut(withFinding({level: 'minor'})), /^findings\[0\]\.level: expected one of feature, contract/);
+  assert.match(whyLeftOut(withFinding({status: 'old'})), /^findings\[0\]\.status: expected one of new, outside_range/);
+  assert.match(whyLeftOut(withFinding({loses: ''})), /^findings\[0\]\.loses: /);
+  assert.match(whyLeftOut(withFinding({known: {name: 'one', link: 'docs'}})), /^findings\[0\]\.known\.reason: /);
+  assert.match(whyLeftOut(withTier({verdict: 'green'})), /azure\[0\]\.verdict: expected one of broken, unfaithful, clean/);
+  assert.match(
+    whyLeftOut(withTier({expectations: [{name: 'reply', verdict: 'known_failure'}]})),
+    /azure\[0\]\.expectations\[0\]\.verdict: expected one of held, broken, not_judged/,
+  );
+});
+
+test('a tier may name only findings of its own column', () => {
+  const [subject] = details.findings[0]!.subjects;
+  assert.equal(
+    whyLeftOut(withTier({findings: [subject]})),
+    `features.vision.azure[0].findings: no finding of azure has the subject "${subject}"`,
+  );
+});
+
+test('a cell has the findings that show on its tiers', () => {
+  const {findings} = detailsOf(details);
+  const of = (feature: string, provider: string) => findingsOf(detailsOf(details), feature, provider);
+  assert.deepEqual(of('tool_use', 'azure'), findings.slice(1));
+  assert.deepEqual(of('basic_messaging_streaming', 'azure'), findings.slice(1, 2));
+  assert.deepEqual(of('vision', 'bedrock_converse'), findings.slice(0, 1));
+  assert.deepEqual(of('tool_use', 'anthropic'), []);
+});
+
+test('a cell is unfaithful if it passes, a tier is unfaithful and none is broken', () => {
+  const [haiku] = detailsOf(withTier({})).cells.get('vision')!.get('azure')!;
+  const tiers = (...verdicts: ('clean' | 'unfaithful' | 'broken')[]) =>
+    verdicts.map((verdict) => ({...haiku!, verdict}));
+  assert.equal(markOf('pass', tiers('clean', 'clean')), 'pass');
+  assert.equal(markOf('pass', tiers('clean', 'unfaithful')), 'unfaithful');
+  assert.equal(markOf('pass', tiers('unfaithful', 'broken')), 'pass');
+  assert.equal(markOf('fail', tiers('unfaithful', 'broken')), 'fail');
+  assert.equal(markOf('pass', []), 'pass');
 });
 
 test('the past of a cell is the oldest first, whatever the order of the file', () => {

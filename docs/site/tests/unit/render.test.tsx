@@ -59,6 +59,35 @@ test('damaged details cost the details, not the matrix', () => {
   assert.match(page, /The details file is left out: <code>evidence: expected one of simulated, live/);
 });
 
+test('findings are listed once, and what is known has no other colour', () => {
+  const page = render(matrix, details);
+  assert.match(page, /<h2[^>]*>Findings \(3\)<\/h2>/);
+  assert.equal(page.match(/<dt>What broke<\/dt>/g)?.length, 3);
+  assert.match(page, /<a [^>]*data-status="pass"[^>]*><span [^>]*>✓\*<\/span>/);
+  const allNew = details.findings.map(({known, ...finding}) => ({...finding, status: 'new'}));
+  const table = (text: string) => /<table.*<\/table>/.exec(text)?.[0];
+  assert.equal(table(render(matrix, {...details, findings: allNew})), table(page));
+});
+
+test('only a web address becomes a link', () => {
+  const withLink = (link: string) => {
+    const findings = details.findings.map((finding) => ({...finding, known: {name: 'known', reason: 'Known.', link}}));
+    return render(matrix, {...details, findings});
+  };
+  assert.match(withLink('https://example.invalid/1'), /<a href="https:\/\/example\.invalid\/1">example\.invalid\/1<\/a>/);
+  for (const link of ['docs/findings/session.md', 'javascript:alert(1)', '//example.invalid']) {
+    const page = withLink(link);
+    assert.ok(page.includes(` ${link}</dd>`));
+    assert.ok(!page.includes(`href="${link}"`));
+  }
+});
+
+test('without findings the details show neither a section nor an unfaithful cell', () => {
+  const {features} = details;
+  const page = render(matrix, {...details, findings: undefined, features: {extended_thinking: features.extended_thinking}});
+  assert.doesNotMatch(page, /left out|Findings|✓\*/);
+});
+
 test('text of the files cannot become markup', () => {
   const error = '<img src=x onerror=alert(1)> `<b>`';
   const features = [{id: 'vision', name: '<i>Vision</i>', providers: {azure: {status: 'fail', error}}}];

@@ -4,18 +4,20 @@ import type {Feature} from './data/matrix';
 import styles from './Cell.module.css';
 import {Message} from './Message';
 import {cellAnchor, providerName} from './names';
-import {explain, GLYPHS, STATUS_NAMES} from './status';
+import {explain, GLYPHS, MARK_NAMES, type Mark} from './status';
 
 type Props = {
   feature: Feature;
   provider: string;
-  /** The filter shows the row because of other cells. */
+  /** A filter leaves the row in, but not for this cell's sake. */
   subdued: boolean;
-  hasKnownFailure: boolean;
+  mark: Mark;
+  /** Of an unfaithful cell: what the user loses, a sentence each. */
+  loses?: string;
 };
 
-/** A cell: a link that opens its panel, and the text of its tooltip. */
-export const Cell = memo(function Cell({feature, provider, subdued, hasKnownFailure}: Props): ReactElement {
+/** A cell: a link to itself, which opens its panel, and its explanation, which tooltips show. */
+export const Cell = memo(function Cell({feature, provider, subdued, mark, loses}: Props): ReactElement {
   const cell = feature.providers.get(provider) ?? {status: 'not_tested'};
   const anchor = cellAnchor(feature.id, provider);
   const explanationId = `${anchor}:explanation`;
@@ -31,16 +33,14 @@ export const Cell = memo(function Cell({feature, provider, subdued, hasKnownFail
         data-subdued={subdued || undefined}
       >
         <span className={styles.glyph} aria-hidden="true">
-          {GLYPHS[cell.status]}
+          {GLYPHS[mark]}
         </span>
-        {hasKnownFailure && <span className={styles.mark} aria-hidden="true" />}
         <span className={styles.unseen}>
-          {STATUS_NAMES[cell.status]}: {feature.name} on {providerName(provider)}
+          {MARK_NAMES[mark]}: {feature.name} on {providerName(provider)}
         </span>
       </a>
       <span id={explanationId} className={styles.explanation} hidden>
-        <Message text={explain(cell)} />
-        {hasKnownFailure && ' (with a known failure)'}
+        <Message text={mark === 'unfaithful' ? `${MARK_NAMES[mark]}: ${loses}` : explain(cell)} />
       </span>
     </td>
   );

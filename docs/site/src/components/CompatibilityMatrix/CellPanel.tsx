@@ -2,31 +2,35 @@ import {useId, useLayoutEffect, useRef, type MouseEvent, type ReactElement} from
 
 import styles from './CellPanel.module.css';
 import {CopyButton} from './CopyButton';
-import type {EvidenceKind, TierDetails} from './data/details';
+import type {EvidenceKind, Finding, TierDetails} from './data/details';
 import type {PastStatus} from './data/history';
-import type {Feature} from './data/matrix';
+import type {Feature, Matrix} from './data/matrix';
+import {CellFindings} from './Findings';
 import {HistoryStrip} from './HistoryStrip';
-import {KnownFailures} from './KnownFailures';
 import {Message} from './Message';
 import {providerName} from './names';
 import {Reproduce} from './Reproduce';
-import {explain, GLYPHS, STATUS_NAMES} from './status';
+import {explain, GLYPHS, MARK_NAMES, markOf} from './status';
 import {Tiers} from './Tiers';
 
 type Props = {
+  matrix: Matrix;
   feature: Feature;
   provider: string;
   tiers: TierDetails[];
+  findings: Finding[];
   evidence?: EvidenceKind;
   past: PastStatus[];
   onClose: () => void;
 };
 
-/** The details of a cell, in a panel next to the page. */
-export function CellPanel({feature, provider, tiers, evidence, past, onClose}: Props): ReactElement {
+/** All that is known about a cell, in a sheet beside the page. */
+export function CellPanel(props: Props): ReactElement {
+  const {matrix, feature, provider, tiers, findings, evidence, past, onClose} = props;
   const dialog = useModal();
   const titleId = useId();
   const cell = feature.providers.get(provider) ?? {status: 'not_tested'};
+  const mark = markOf(cell.status, tiers);
   const wasTried = cell.status === 'pass' || cell.status === 'fail';
   const closeOnBackdrop = (event: MouseEvent) => {
     if (event.target === dialog.current) {
@@ -38,7 +42,7 @@ export function CellPanel({feature, provider, tiers, evidence, past, onClose}: P
       <div className={styles.sheet}>
         <header className={styles.header}>
           <p className={styles.status} data-status={cell.status}>
-            <span aria-hidden="true">{GLYPHS[cell.status]}</span> {STATUS_NAMES[cell.status]}
+            <span aria-hidden="true">{GLYPHS[mark]}</span> {MARK_NAMES[mark]}
           </p>
           <button type="button" className={styles.close} onClick={onClose} aria-label="Close">
             ×
@@ -47,12 +51,12 @@ export function CellPanel({feature, provider, tiers, evidence, past, onClose}: P
             {feature.name} <span className={styles.provider}>on {providerName(provider)}</span>
           </h2>
         </header>
-        {!tiers.some((tier) => tier.error) && (
+        {mark !== 'unfaithful' && !tiers.some((tier) => tier.error) && (
           <p className={styles.explanation} data-status={cell.status}>
             <Message text={explain(cell)} />
           </p>
         )}
-        <KnownFailures tiers={tiers} />
+        <CellFindings matrix={matrix} feature={feature.id} findings={findings} tiers={tiers} />
         {wasTried && <Tiers tiers={tiers} evidence={evidence} />}
         <HistoryStrip past={past} />
         {wasTried && <Evidence kind={evidence} />}

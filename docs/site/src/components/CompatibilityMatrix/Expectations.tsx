@@ -6,12 +6,10 @@ import styles from './Tiers.module.css';
 const VERDICT_NAMES: Record<Verdict, string> = {
   held: 'held',
   broken: 'broken',
-  known_failure: 'broken, as known',
-  unexpectedly_held: 'held, though known to be broken',
   not_judged: 'not judged in a live run',
 };
 
-/** The cell's expectations on a tier, with their results. */
+/** The cell's expectations on a tier, each with its verdict. */
 export function Expectations({expectations}: {expectations: Judged[]}): ReactElement | null {
   if (expectations.length === 0) {
     return null;
@@ -23,9 +21,10 @@ export function Expectations({expectations}: {expectations: Judged[]}): ReactEle
         {held} of {expectations.length} {expectations.length === 1 ? 'expectation' : 'expectations'} held
       </summary>
       <ul>
-        {expectations.map(({name, verdict, clause}, index) => (
+        {expectations.map(({name, verdict, level, clause}, index) => (
           <li key={index}>
             <code>{name}</code> {VERDICT_NAMES[verdict]}
+            {level === 'contract' && ' (contract)'}
             {clause && (
               <>
                 {', by clause '}

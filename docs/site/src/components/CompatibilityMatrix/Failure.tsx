@@ -1,6 +1,7 @@
-import type {ReactElement, ReactNode} from 'react';
+import type {ReactElement} from 'react';
 
 import type {Mismatch, TierDetails} from './data/details';
+import {Fact, Facts} from './Facts';
 import styles from './Failure.module.css';
 import {Message} from './Message';
 import {inWords} from './names';
@@ -17,7 +18,7 @@ export function Failure({tier}: {tier: TierDetails}): ReactElement {
           <Message text={tier.error} />
         </p>
       )}
-      <dl className={styles.facts}>
+      <Facts>
         <Fact name="Cause">
           {tier.cause && (
             <>
@@ -45,7 +46,7 @@ export function Failure({tier}: {tier: TierDetails}): ReactElement {
         <Fact name="Next">{tier.next && <Message text={tier.next} />}</Fact>
         <Fact name="Contract clause">{tier.clause && <code>{tier.clause}</code>}</Fact>
         <Fact name="Evidence">{tier.evidencePath && <code>{tier.evidencePath}</code>}</Fact>
-      </dl>
+      </Facts>
     </div>
   );
 }
@@ -56,22 +57,10 @@ function MismatchTold({mismatch}: {mismatch: Mismatch}): ReactElement {
       <p className={styles.summary}>
         <Message text={mismatch.summary} />
       </p>
-      <dl className={styles.facts}>
+      <Facts>
         <Fact name="Expected">{mismatch.expected && <Message text={mismatch.expected} />}</Fact>
         <Fact name="Found">{mismatch.actual && <Message text={mismatch.actual} />}</Fact>
-      </dl>
+      </Facts>
     </>
-  );
-}
-
-function Fact({name, children}: {name: string; children: ReactNode}): ReactElement | null {
-  if (!children) {
-    return null;
-  }
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }

@@ -1,13 +1,17 @@
 import type {ReactElement, ReactNode} from 'react';
 
-import {STATUSES, type Matrix} from './data/matrix';
+import type {Details} from './data/details';
+import type {Matrix} from './data/matrix';
 import styles from './Filters.module.css';
-import {countStatuses, NO_FILTER, toggle, type Filter, type Shown} from './filter';
+import {countMarks, NO_FILTER, toggle, type Filter, type Shown} from './filter';
 import {providerName} from './names';
-import {GLYPHS, STATUS_NAMES} from './status';
+import {GLYPHS, MARK_NAMES, type Mark} from './status';
+
+const MARKS: Mark[] = ['pass', 'unfaithful', 'fail', 'not_applicable', 'not_tested'];
 
 type Props = {
   matrix: Matrix;
+  details?: Details;
   shown: Shown;
   filter: Filter;
   onChange: (filter: Filter) => void;
@@ -16,23 +20,24 @@ type Props = {
 };
 
 /** The legend, which is a filter too, and the choice of providers. */
-export function Filters({matrix, shown, filter, onChange, disabled}: Props): ReactElement {
-  const counts = countStatuses(matrix.features, matrix.providers);
-  const isFiltered = filter.providers.size + filter.statuses.size > 0;
+export function Filters({matrix, details, shown, filter, onChange, disabled}: Props): ReactElement {
+  const counts = countMarks(matrix.features, matrix.providers, details);
+  const marks = MARKS.filter((mark) => mark !== 'unfaithful' || counts.unfaithful > 0);
+  const isFiltered = filter.providers.size + filter.marks.size > 0;
   return (
     <div className={styles.filters}>
       <Chips label="Status" disabled={disabled}>
-        {STATUSES.map((status) => (
+        {marks.map((mark) => (
           <Chip
-            key={status}
-            pressed={filter.statuses.has(status)}
-            onClick={() => onChange({...filter, statuses: toggle(filter.statuses, status)})}
+            key={mark}
+            pressed={filter.marks.has(mark)}
+            onClick={() => onChange({...filter, marks: toggle(filter.marks, mark)})}
           >
-            <span className={styles.glyph} data-status={status} aria-hidden="true">
-              {GLYPHS[status]}
+            <span className={styles.glyph} data-status={mark === 'unfaithful' ? 'pass' : mark} aria-hidden="true">
+              {GLYPHS[mark]}
             </span>
-            {STATUS_NAMES[status]}{' '}
-            <span className={styles.count}>{counts[status]}</span>
+            {MARK_NAMES[mark]}{' '}
+            <span className={styles.count}>{counts[mark]}</span>
           </Chip>
         ))}
       </Chips>

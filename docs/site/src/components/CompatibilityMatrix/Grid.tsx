@@ -1,11 +1,12 @@
 import {useId, type CSSProperties, type ReactElement} from 'react';
 
 import {Cell} from './Cell';
-import {tiersOf, type Details} from './data/details';
-import type {Matrix} from './data/matrix';
-import {countStatuses, type Shown} from './filter';
+import {findingsOf, type Details} from './data/details';
+import type {Feature, Matrix} from './data/matrix';
+import {cellMark, countMarks, type Shown} from './filter';
 import styles from './Grid.module.css';
 import {providerName} from './names';
+import {GLYPHS} from './status';
 
 type Props = {
   matrix: Matrix;
@@ -19,9 +20,7 @@ export function Grid({matrix, shown, details}: Props): ReactElement {
   if (shown.features.length === 0) {
     return <p className={styles.empty}>No cell matches this filter.</p>;
   }
-  const isMarked = (feature: string, provider: string) =>
-    tiersOf(details, feature, provider).some((tier) => tier.knownFailures.length > 0);
-  const hasMarks = shown.features.some(({id}) => shown.providers.some((provider) => isMarked(id, provider)));
+  const hasUnfaithful = countMarks(shown.features, shown.providers, details).unfaithful > 0;
   return (
     <>
       <div className={styles.scroller} role="region" aria-labelledby={captionId} tabIndex={0}>
@@ -50,8 +49,9 @@ export function Grid({matrix, shown, details}: Props): ReactElement {
                     key={provider}
                     feature={feature}
                     provider={provider}
-                    subdued={!shown.statuses.has(feature.providers.get(provider)?.status ?? 'not_tested')}
-                    hasKnownFailure={isMarked(feature.id, provider)}
+                    subdued={!shown.isWanted(feature, provider)}
+                    mark={cellMark(feature, provider, details)}
+                    loses={losesOf(feature, provider, details)}
                   />
                 ))}
               </tr>
@@ -59,18 +59,27 @@ export function Grid({matrix, shown, details}: Props): ReactElement {
           </tbody>
         </table>
       </div>
-      {hasMarks && (
+      {hasUnfaithful && (
         <p className={styles.marks}>
-          <span className={styles.mark} aria-hidden="true" /> A dot: it works, apart from a failure that is known. Open the
-          cell to read which.
+          <span className={styles.glyph} data-status="pass">
+            {GLYPHS.unfaithful}
+          </span>{' '}
+          Works, unfaithful: the feature works, but the gateway breaks its contract with Claude Code. It counts as passing.
+          The findings below say what you lose.
         </p>
       )}
     </>
   );
 }
 
+/** What a user loses in a cell, no sentence twice. */
+function losesOf(feature: Feature, provider: string, details?: Details): string {
+  const sentences = findingsOf(details, feature.id, provider).map(({loses}) => loses);
+  return sentences.filter((sentence, index) => sentences.indexOf(sentence) === index).join(' ');
+}
+
 function ColumnHead({provider, matrix}: {provider: string; matrix: Matrix}): ReactElement {
-  const counts = countStatuses(matrix.features, [provider]);
+  const counts = countMarks(matrix.features, [provider]);
   const applicable = matrix.features.length - counts.not_applicable;
   return (
     <>

@@ -2,7 +2,7 @@ import type {ReactElement} from 'react';
 
 import type {PastStatus} from './data/history';
 import styles from './HistoryStrip.module.css';
-import {GLYPHS, STATUS_NAMES} from './status';
+import {GLYPHS, MARK_NAMES} from './status';
 import {localDate} from './time';
 
 /** The number of earlier matrices to show, the newest ones. */
@@ -41,5 +41,5 @@ export function HistoryStrip({past}: {past: PastStatus[]}): ReactElement | null 
 
 function told({generatedAt, status, litellmVersion, claudeCodeVersion}: PastStatus): string {
   const versions = `LiteLLM ${litellmVersion}, Claude Code ${claudeCodeVersion}`;
-  return `${localDate(generatedAt)}: ${STATUS_NAMES[status].toLowerCase()} (${versions})`;
+  return `${localDate(generatedAt)}: ${MARK_NAMES[status].toLowerCase()} (${versions})`;
 }

@@ -2,10 +2,11 @@ import {useCallback, useMemo, useRef, useState, type MouseEvent, type ReactEleme
 
 import {Banner} from './Banner';
 import {CellPanel} from './CellPanel';
-import {tiersOf, type ReadDetails} from './data/details';
+import {findingsOf, tiersOf, type ReadDetails} from './data/details';
 import {pastOf, type ReadHistory} from './data/history';
 import type {Matrix} from './data/matrix';
 import {Filters} from './Filters';
+import {Findings} from './Findings';
 import {applyFilter, NO_FILTER} from './filter';
 import {Grid} from './Grid';
 import {replaceHash, useHash, useHydrated} from './hooks';
@@ -26,9 +27,9 @@ export function MatrixView({matrix, details: readDetails, history: readHistory, 
   const hydrated = useHydrated();
   const root = useRef<HTMLDivElement>(null);
   const [filter, setFilter] = useState(NO_FILTER);
-  const shown = useMemo(() => applyFilter(matrix, filter), [matrix, filter]);
-  const opened = useOpenedCell(matrix);
   const details = readDetails.kind === 'read' ? readDetails.details : undefined;
+  const shown = useMemo(() => applyFilter(matrix, filter, details), [matrix, filter, details]);
+  const opened = useOpenedCell(matrix);
   const snapshots = readHistory.kind === 'read' ? readHistory.snapshots : [];
 
   const openCell = useCallback((event: MouseEvent) => {
@@ -44,17 +45,27 @@ export function MatrixView({matrix, details: readDetails, history: readHistory, 
       <Banner matrix={matrix} evidence={details?.evidence} staleAfterDays={staleAfterDays} />
       <LeftOut name="details" file={readDetails} />
       <LeftOut name="history" file={readHistory} />
-      <Filters matrix={matrix} shown={shown} filter={filter} onChange={setFilter} disabled={!hydrated} />
+      <Filters
+        matrix={matrix}
+        details={details}
+        shown={shown}
+        filter={filter}
+        onChange={setFilter}
+        disabled={!hydrated}
+      />
       <div onClick={openCell}>
         <Grid matrix={matrix} shown={shown} details={details} />
+        <Findings matrix={matrix} findings={details?.findings ?? []} />
       </div>
       <InWords matrix={matrix} />
       {hydrated && <Tooltip root={root} />}
       {hydrated && opened && (
         <CellPanel
+          matrix={matrix}
           feature={opened.feature}
           provider={opened.provider}
           tiers={tiersOf(details, opened.feature.id, opened.provider)}
+          findings={findingsOf(details, opened.feature.id, opened.provider)}
           evidence={details?.evidence}
           past={pastOf(snapshots, opened.feature.id, opened.provider)}
           onClose={() => replaceHash('')}

@@ -5,7 +5,7 @@ import {EarlierAttempts} from './EarlierAttempts';
 import {Expectations} from './Expectations';
 import {Failure} from './Failure';
 import {inWords} from './names';
-import {GLYPHS, STATUS_NAMES} from './status';
+import {GLYPHS, MARK_NAMES, markOf} from './status';
 import styles from './Tiers.module.css';
 import {duration} from './time';
 
@@ -29,15 +29,16 @@ export function Tiers({tiers, evidence}: {tiers: TierDetails[]; evidence?: Evide
 }
 
 function Tier({tier, isPaid}: {tier: TierDetails; isPaid: boolean}): ReactElement {
+  const mark = markOf(tier.status, [tier]);
   return (
     <>
       <p className={styles.head}>
         <span className={styles.glyph} data-status={tier.status} aria-hidden="true">
-          {GLYPHS[tier.status]}
+          {GLYPHS[mark]}
         </span>
         <strong>{inWords(tier.tier)}</strong>
         <span className={styles.word}>
-          {STATUS_NAMES[tier.status]}
+          {MARK_NAMES[mark]}
           {tier.flaky && ' after a failed attempt'}
         </span>
         <span className={styles.effort}>{effort(tier, isPaid)}</span>

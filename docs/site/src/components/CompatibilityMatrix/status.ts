@@ -1,16 +1,33 @@
+import type {TierDetails} from './data/details';
 import type {CellStatus, Status} from './data/matrix';
 
-/** The sign of a status: read without its colour. */
-export const GLYPHS: Record<Status, string> = {pass: '✓', fail: '✗', not_applicable: '—', not_tested: '?'};
+/** What a cell shows: its status, and of a passing one whether the gateway breaks the contract there. */
+export type Mark = Status | 'unfaithful';
 
-export const STATUS_NAMES: Record<Status, string> = {
+/** The sign of a mark: read without its colour. */
+export const GLYPHS: Record<Mark, string> = {
+  pass: '✓',
+  unfaithful: '✓*',
+  fail: '✗',
+  not_applicable: '—',
+  not_tested: '?',
+};
+
+export const MARK_NAMES: Record<Mark, string> = {
   pass: 'Passing',
+  unfaithful: 'Works, unfaithful',
   fail: 'Failing',
   not_applicable: 'Not applicable',
   not_tested: 'Not tested',
 };
 
-/** One sentence about a cell: the error, the reason, or that there is none. */
+/** The mark of a cell: `unfaithful` if it passes, a tier is unfaithful and none is broken. */
+export function markOf(status: Status, tiers: TierDetails[]): Mark {
+  const has = (verdict: TierDetails['verdict']) => tiers.some((tier) => tier.verdict === verdict);
+  return status === 'pass' && has('unfaithful') && !has('broken') ? 'unfaithful' : status;
+}
+
+/** A cell in one sentence: the error, the reason, or that there is none. */
 export function explain(cell: CellStatus): string {
   switch (cell.status) {
     case 'pass':

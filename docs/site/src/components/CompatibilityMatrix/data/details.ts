@@ -5,6 +5,7 @@ import {
   readMap,
   readNumber,
   readObject,
+  readOptional,
   readOptionalText,
   readText,
   readTime,
@@ -16,17 +17,47 @@ export const DETAILS_SCHEMA_VERSION = '1';
 
 const EVIDENCE_KINDS = ['simulated', 'live'] as const;
 
-/** The kind of provider in the run. */
+/** What stood behind the gateway in the run. */
 export type EvidenceKind = (typeof EVIDENCE_KINDS)[number];
 
-export type KnownFailure = {reason: string; link?: string};
+const LEVELS = ['feature', 'contract'] as const;
 
-const VERDICTS = ['held', 'broken', 'known_failure', 'unexpectedly_held', 'not_judged'] as const;
+/** Who notices a broken expectation: the user of Claude Code, or only the contract between Claude Code and gateways. */
+export type Level = (typeof LEVELS)[number];
 
-/** The result of an expectation. */
+const FINDING_STATUSES = ['new', 'outside_range', 'known'] as const;
+
+/** Whether the gateway is known to break something; `outside_range`: known, but not measured with this version. */
+export type FindingStatus = (typeof FINDING_STATUSES)[number];
+
+/** Something that the gateway breaks in a column, in one cell or in several. */
+export type Finding = {
+  provider: string;
+  /** What it is about; a tier names its findings by these. */
+  subjects: string[];
+  level: Level;
+  status: FindingStatus;
+  /** What broke, in one line. */
+  summary: string;
+  /** What the user of Claude Code loses, in one sentence. */
+  loses: string;
+  /** Feature ids. */
+  features: string[];
+  tiers: string[];
+  known?: {name: string; reason: string; link: string};
+};
+
+const TRIAL_VERDICTS = ['broken', 'unfaithful', 'clean'] as const;
+
+/** Whether the feature works on a tier (`broken` if not) and the gateway keeps the contract (`unfaithful` if not). */
+export type TrialVerdict = (typeof TRIAL_VERDICTS)[number];
+
+const VERDICTS = ['held', 'broken', 'not_judged'] as const;
+
+/** The verdict on an expectation. */
 export type Verdict = (typeof VERDICTS)[number];
 
-export type Judged = {name: string; verdict: Verdict; clause?: string};
+export type Judged = {name: string; verdict: Verdict; level: Level; clause?: string};
 
 /** An expectation that did not hold. */
 export type Mismatch = {
@@ -37,29 +68,32 @@ export type Mismatch = {
   actual?: string;
 };
 
-/** An attempt before the last one. */
+/** An attempt before the one that gave the verdict. */
 export type EarlierAttempt = {durationMs: number; cause?: string; error?: string};
 
-/** The result of a cell on one tier of models. */
+/** What became of a cell on one tier of models. */
 export type TierDetails = {
   tier: string;
   /** The name that runs it alone: `vision::azure::haiku`. */
   trial: string;
   model?: string;
   status: Status;
-  /** The failed expectations, in a few lines. */
+  /** Absent where nothing was judged, and in files without findings. */
+  verdict?: TrialVerdict;
+  /** Of a failure: what did not hold, in a few lines. */
   error?: string;
-  /** The cause of a failure, the facts that decided it, and what to do next. */
+  /** Whose fault a failure is, the facts that decided so, and what to do next. */
   cause?: string;
   why?: string;
   next?: string;
-  /** The gateway's changes, the likely reason first. */
+  /** What the gateway changed on the wire, what explains the failure first. */
   wire: string[];
   /** The clause of the contract that a failure breaks. */
   clause?: string;
   mismatches: Mismatch[];
   expectations: Judged[];
-  knownFailures: KnownFailure[];
+  /** Subjects of the file's findings. */
+  findings: string[];
   attempts?: number;
   /** Failed first, then passed. */
   flaky: boolean;
@@ -73,13 +107,15 @@ export type TierDetails = {
 /** `compatibility-details.json`, read and checked. */
 export type Details = {
   evidence: EvidenceKind;
+  /** What the gateway breaks, once each; features first. */
+  findings: Finding[];
   /** Feature id, then provider id. */
   cells: Map<string, Map<string, TierDetails[]>>;
 };
 
 export type ReadDetails = {kind: 'read'; details: Details} | {kind: 'none'} | {kind: 'left_out'; why: string};
 
-/** Reads the details of `matrix`; ignores the details of another run. */
+/** Reads the details of `matrix`; details of another run are left out. */
 export function readDetails(file: unknown, matrix: Matrix): ReadDetails {
   if (file === undefined || file === null) {
     return {kind: 'none'};
@@ -94,9 +130,25 @@ export function readDetails(file: unknown, matrix: Matrix): ReadDetails {
   }
 }
 
-/** The tiers of a cell; empty without details. */
+/** The tiers of a cell; none where nothing is known. */
 export function tiersOf(details: Details | undefined, feature: string, provider: string): TierDetails[] {
   return details?.cells.get(feature)?.get(provider) ?? [];
+}
+
+/** The findings of a cell on one of its tiers, in the order of the file. */
+export function findingsOf(details: Details | undefined, feature: string, provider: string): Finding[] {
+  const tiers = tiersOf(details, feature, provider);
+  const shows = (finding: Finding) => tiers.some((tier) => showsOn(finding, feature, tier));
+  return details?.findings.filter((finding) => finding.provider === provider && shows(finding)) ?? [];
+}
+
+/** Whether a finding of the tier's column shows on this tier of a feature. */
+export function showsOn(finding: Finding, feature: string, {tier, findings}: TierDetails): boolean {
+  return (
+    finding.features.includes(feature) &&
+    finding.tiers.includes(tier) &&
+    finding.subjects.some((subject) => findings.includes(subject))
+  );
 }
 
 function readVersion1(file: unknown, matrix: Matrix): Details {
@@ -111,11 +163,73 @@ function readVersion1(file: unknown, matrix: Matrix): Details {
   if (ofOtherRun) {
     throw new ShapeError('generated_at', 'the details are of another run than the matrix');
   }
+  const evidence = readChoice(details.evidence, EVIDENCE_KINDS, 'evidence');
+  const findings = readList(details.findings ?? [], 'findings', readFinding);
+  const cells = readMap(details.features, 'features', (feature, where) =>
+    readMap(feature, where, (tiers, place) => readList(tiers, place, readTier)),
+  );
+  checkSubjects(findings, cells);
+  const features = matrix.features.map(({id}) => id);
+  const tiers = tierNames(cells);
+  const sorted = findings.map((finding) => ({
+    ...finding,
+    features: inOrder(finding.features, features),
+    tiers: inOrder(finding.tiers, tiers),
+  }));
+  return {evidence, findings: sorted, cells};
+}
+
+/** The tiers, in the order of the file. */
+function tierNames(cells: Details['cells']): string[] {
+  const names: string[] = [];
+  cells.forEach((columns) =>
+    columns.forEach((tiers) => names.push(...tiers.map(({tier}) => tier).filter((name) => !names.includes(name)))),
+  );
+  return names;
+}
+
+/** `names` in the order of `order`; names that it does not have come last. */
+function inOrder(names: string[], order: string[]): string[] {
+  return [...order.filter((name) => names.includes(name)), ...names.filter((name) => !order.includes(name))];
+}
+
+/** Each subject that a tier names is one of a finding of its column. */
+function checkSubjects(findings: Finding[], cells: Details['cells']): void {
+  cells.forEach((columns, feature) =>
+    columns.forEach((tiers, provider) => {
+      const subjects = findings.filter((finding) => finding.provider === provider).flatMap(({subjects}) => subjects);
+      tiers.forEach((tier, index) => {
+        const unlisted = tier.findings.find((subject) => !subjects.includes(subject));
+        if (unlisted !== undefined) {
+          const where = `features.${feature}.${provider}[${index}].findings`;
+          throw new ShapeError(where, `no finding of ${provider} has the subject "${unlisted}"`);
+        }
+      });
+    }),
+  );
+}
+
+function readFinding(item: unknown, where: string): Finding {
+  const finding = readObject(item, where);
   return {
-    evidence: readChoice(details.evidence, EVIDENCE_KINDS, 'evidence'),
-    cells: readMap(details.features, 'features', (feature, where) =>
-      readMap(feature, where, (tiers, place) => readList(tiers, place, readTier)),
-    ),
+    provider: readText(finding.provider, `${where}.provider`),
+    subjects: readList(finding.subjects, `${where}.subjects`, readText),
+    level: readChoice(finding.level, LEVELS, `${where}.level`),
+    status: readChoice(finding.status, FINDING_STATUSES, `${where}.status`),
+    summary: readText(finding.summary, `${where}.summary`),
+    loses: readText(finding.loses, `${where}.loses`),
+    features: readList(finding.features, `${where}.features`, readText),
+    tiers: readList(finding.tiers, `${where}.tiers`, readText),
+    known: readOptional(finding.known, `${where}.known`, readKnown),
+  };
+}
+
+function readKnown(item: unknown, where: string): Finding['known'] {
+  const known = readObject(item, where);
+  return {
+    name: readText(known.name, `${where}.name`),
+    reason: readText(known.reason, `${where}.reason`),
+    link: readText(known.link, `${where}.link`),
   };
 }
 
@@ -126,6 +240,7 @@ function readTier(item: unknown, where: string): TierDetails {
     trial: readText(tier.nodeid, `${where}.nodeid`),
     model: readOptionalText(tier.model, `${where}.model`),
     status: readChoice(tier.status, STATUSES, `${where}.status`),
+    verdict: readOptional(tier.verdict, `${where}.verdict`, readTrialVerdict),
     error: readOptionalText(tier.error, `${where}.error`),
     cause: readOptionalText(tier.cause, `${where}.cause`),
     why: readOptionalText(tier.why, `${where}.why`),
@@ -134,26 +249,18 @@ function readTier(item: unknown, where: string): TierDetails {
     clause: readOptionalText(tier.clause, `${where}.clause`),
     mismatches: readList(tier.mismatches ?? [], `${where}.mismatches`, readMismatch),
     expectations: readList(tier.expectations ?? [], `${where}.expectations`, readJudged),
-    knownFailures: readList(tier.known_failures ?? [], `${where}.known_failures`, readKnownFailure),
-    attempts: readOptionalNumber(tier.attempts, `${where}.attempts`),
+    findings: readList(tier.findings ?? [], `${where}.findings`, readText),
+    attempts: readOptional(tier.attempts, `${where}.attempts`, readNumber),
     flaky: tier.flaky === true,
     earlierAttempts: readList(tier.earlier_attempts ?? [], `${where}.earlier_attempts`, readEarlierAttempt),
-    durationMs: readOptionalNumber(tier.duration_ms, `${where}.duration_ms`),
-    costUsd: readOptionalNumber(tier.cost_usd, `${where}.cost_usd`),
+    durationMs: readOptional(tier.duration_ms, `${where}.duration_ms`, readNumber),
+    costUsd: readOptional(tier.cost_usd, `${where}.cost_usd`, readNumber),
     evidencePath: readOptionalText(tier.evidence_path, `${where}.evidence_path`),
   };
 }
 
-function readOptionalNumber(value: unknown, where: string): number | undefined {
-  return value === undefined || value === null ? undefined : readNumber(value, where);
-}
-
-function readKnownFailure(item: unknown, where: string): KnownFailure {
-  const known = readObject(item, where);
-  return {
-    reason: readText(known.reason, `${where}.reason`),
-    link: readOptionalText(known.link, `${where}.link`),
-  };
+function readTrialVerdict(value: unknown, where: string): TrialVerdict {
+  return readChoice(value, TRIAL_VERDICTS, where);
 }
 
 function readJudged(item: unknown, where: string): Judged {
@@ -161,6 +268,7 @@ function readJudged(item: unknown, where: string): Judged {
   return {
     name: readText(judged.name, `${where}.name`),
     verdict: readChoice(judged.verdict, VERDICTS, `${where}.verdict`),
+    level: readChoice(judged.level ?? 'feature', LEVELS, `${where}.level`),
     clause: readOptionalText(judged.clause, `${where}.clause`),
   };
 }
@@ -185,7 +293,7 @@ function readEarlierAttempt(item: unknown, where: string): EarlierAttempt {
   };
 }
 
-/** The text of a value, if it is not empty. */
+/** Of a value that may be empty: its text, if there is any. */
 function textOrNone(value: unknown): string | undefined {
   return typeof value === 'string' && value.trim() !== '' ? value : undefined;
 }

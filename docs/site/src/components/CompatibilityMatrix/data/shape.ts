@@ -28,8 +28,16 @@ export function readText(value: unknown, where: string): string {
   return value;
 }
 
+export function readOptional<T>(
+  value: unknown,
+  where: string,
+  read: (value: unknown, where: string) => T,
+): T | undefined {
+  return value === undefined || value === null ? undefined : read(value, where);
+}
+
 export function readOptionalText(value: unknown, where: string): string | undefined {
-  return value === undefined || value === null ? undefined : readText(value, where);
+  return readOptional(value, where, readText);
 }
 
 export function readNumber(value: unknown, where: string): number {

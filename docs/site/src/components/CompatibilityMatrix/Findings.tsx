@@ -1,0 +1,146 @@
+import {useId, type ReactElement, type ReactNode} from 'react';
+
+import {showsOn, type Finding, type FindingStatus, type Level, type TierDetails} from './data/details';
+import type {Matrix} from './data/matrix';
+import {Fact, Facts} from './Facts';
+import styles from './Findings.module.css';
+import {Message} from './Message';
+import {cellAnchor, inWords, providerName} from './names';
+import {GLYPHS} from './status';
+
+const LEVELS: Record<Level, {mark: 'fail' | 'unfaithful'; colour: 'fail' | 'pass'; words: string}> = {
+  feature: {mark: 'fail', colour: 'fail', words: 'Feature: a user of Claude Code notices it'},
+  contract: {
+    mark: 'unfaithful',
+    colour: 'pass',
+    words: 'Contract: the feature works, but the contract is broken',
+  },
+};
+
+const STATUS_WORDS: Record<FindingStatus, string> = {
+  new: 'New',
+  outside_range: 'Not measured with this version, known of another',
+  known: 'Known',
+};
+
+/** What the gateway breaks, once each, with the cells in which it shows. */
+export function Findings({matrix, findings}: {matrix: Matrix; findings: Finding[]}): ReactElement | null {
+  const titleId = useId();
+  if (findings.length === 0) {
+    return null;
+  }
+  return (
+    <section className={styles.section} aria-labelledby={titleId}>
+      <h2 id={titleId}>Findings ({findings.length})</h2>
+      <p className={styles.intro}>What the gateway breaks, and what you lose by it. Each finding is listed once.</p>
+      <FindingList findings={findings}>
+        {(finding) => (
+          <Fact name="Shows in">
+            {providerName(finding.provider)}:{' '}
+            <CellLinks matrix={matrix} features={finding.features} provider={finding.provider} /> (
+            {finding.tiers.map(inWords).join(', ')})
+          </Fact>
+        )}
+      </FindingList>
+    </section>
+  );
+}
+
+type CellFindingsProps = {
+  matrix: Matrix;
+  /** The cell's row. */
+  feature: string;
+  /** Those of the cell. */
+  findings: Finding[];
+  tiers: TierDetails[];
+};
+
+/** What the gateway breaks in a cell. */
+export function CellFindings({matrix, feature, findings, tiers}: CellFindingsProps): ReactElement | null {
+  if (findings.length === 0) {
+    return null;
+  }
+  return (
+    <section>
+      <h3>Findings</h3>
+      <FindingList findings={findings}>
+        {(finding) => (
+          <>
+            <Fact name="Models">
+              {tiers
+                .filter((tier) => showsOn(finding, feature, tier))
+                .map(({tier}) => inWords(tier))
+                .join(', ')}
+            </Fact>
+            <Fact name="Also in">
+              {finding.features.length > 1 && (
+                <CellLinks
+                  matrix={matrix}
+                  features={finding.features.filter((other) => other !== feature)}
+                  provider={finding.provider}
+                />
+              )}
+            </Fact>
+          </>
+        )}
+      </FindingList>
+    </section>
+  );
+}
+
+type FindingListProps = {findings: Finding[]; children: (finding: Finding) => ReactNode};
+
+/** Findings, each with the facts about its place that `children` gives. */
+function FindingList({findings, children: place}: FindingListProps): ReactElement {
+  return (
+    <ul className={styles.findings}>
+      {findings.map((finding, index) => (
+        <li key={index}>
+          <p className={styles.loses}>
+            <span className={styles.glyph} data-status={LEVELS[finding.level].colour} aria-hidden="true">
+              {GLYPHS[LEVELS[finding.level].mark]}
+            </span>
+            <Message text={finding.loses} />
+          </p>
+          <Facts>
+            <Fact name="What broke">
+              <Message text={finding.summary} />
+            </Fact>
+            {place(finding)}
+            <Fact name="Level">{LEVELS[finding.level].words}</Fact>
+            <Fact name="Status">
+              {STATUS_WORDS[finding.status]}
+              {finding.known && (
+                <>
+                  : <Message text={finding.known.reason} /> <Report link={finding.known.link} />
+                </>
+              )}
+            </Fact>
+          </Facts>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** A web address as a link; the path of a page in the test suite's repository as text. */
+function Report({link}: {link: string}): ReactElement {
+  return /^https?:\/\//.test(link) ? <a href={link}>{link.replace(/^https?:\/\//, '')}</a> : <>{link}</>;
+}
+
+type CellLinksProps = {matrix: Matrix; features: string[]; provider: string};
+
+/** Features of a column by name, each a link to its cell. */
+function CellLinks({matrix, features, provider}: CellLinksProps): ReactElement {
+  return (
+    <ul className={styles.cells}>
+      {features.map((id) => (
+        <li key={id}>
+          <a href={`#${cellAnchor(id, provider)}`} data-cell>
+            {matrix.features.find((feature) => feature.id === id)?.name ?? inWords(id)}
+          </a>
+        </li>
+      ))}
+    </ul>
+  );
+}
