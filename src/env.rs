@@ -190,8 +190,16 @@ pub const TMPDIR: &str = "TMPDIR";
 
 /// Key of its clients.
 pub const LITELLM_MASTER_KEY: &str = "LITELLM_MASTER_KEY";
-/// `True`: prices come from the package instead of a download.
-pub const LITELLM_LOCAL_MODEL_COST_MAP: &str = "LITELLM_LOCAL_MODEL_COST_MAP";
+/// `True`: LiteLLM uses the tables in its package. Without them it downloads each table from GitHub when it starts or first
+/// uses it, so the same version gives other results on another day. The names are those of LiteLLM 1.104.2 and 1.106.2:
+/// prices, `anthropic-beta` headers by provider, router presets, blog posts and policy templates.
+pub const LITELLM_LOCAL_TABLES: [&str; 5] = [
+    "LITELLM_LOCAL_MODEL_COST_MAP",
+    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS",
+    "LITELLM_LOCAL_AUTOROUTER_PRESETS",
+    "LITELLM_LOCAL_BLOG_POSTS",
+    "LITELLM_LOCAL_POLICY_TEMPLATES",
+];
 /// `1`: Python writes its log lines at once.
 pub const PYTHONUNBUFFERED: &str = "PYTHONUNBUFFERED";
 /// Hosts that need no proxy.

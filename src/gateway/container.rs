@@ -97,7 +97,7 @@ fn container_variables(options: &GatewayOptions, key: &Secret) -> Variables {
         *value = text.into();
     }
     variables.insert(env::LITELLM_MASTER_KEY.into(), key.expose().into());
-    variables.insert(env::LITELLM_LOCAL_MODEL_COST_MAP.into(), "True".into());
+    variables.extend(super::local_tables().map(|(name, value)| (name.into(), value.into())));
     variables
 }
 

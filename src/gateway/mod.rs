@@ -20,7 +20,7 @@ pub use litellm::{install_release, start_litellm};
 pub use log::LogFile;
 pub use process::{GatewayProcess, NotReady, is_alive, wait_until_ready};
 
-use crate::env::{Environment, Secret, Variables};
+use crate::env::{Environment, LITELLM_LOCAL_TABLES, Secret, Variables};
 use crate::process::RunId;
 
 /// The settings with which a gateway is started.
@@ -46,6 +46,11 @@ impl GatewayOptions<'_> {
             .and_then(|()| LogFile::create(&self.folder.join("gateway.log"), secrets))
             .with_context(|| format!("cannot prepare `{}` for the gateway", self.folder.display()))
     }
+}
+
+/// The variables that keep a LiteLLM from downloading its tables.
+fn local_tables() -> [(&'static str, &'static str); LITELLM_LOCAL_TABLES.len()] {
+    LITELLM_LOCAL_TABLES.map(|name| (name, "True"))
 }
 
 /// A gateway that is ready for requests.
