@@ -112,6 +112,16 @@ async fn run_campaign(
         let faults: Vec<String> = faults.into_iter().map(|fault| fault.message).collect();
         anyhow::anyhow!("`proxy_config.yaml` cannot be read: {}", faults.join(", "))
     })?;
+    let outside = project.outside(&proxy_config, &project.trials());
+    if let Some(first) = outside.first() {
+        let (place, hint) = (&first.place, first.hint.as_deref().unwrap_or_default());
+        anyhow::bail!(
+            "{}:{}: {}; {hint}",
+            place.file.display(),
+            place.line,
+            first.message
+        );
+    }
     let options = SessionOptions {
         control: false,
         daemon: DaemonUse::Never,

@@ -13,9 +13,9 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-pub use attached::version_of;
+pub use attached::{checked_address, ensure_answers, version_of};
 pub use container::{Image, pull, remove_containers_of, start_container};
-pub use credentials::{live_providers, secrets};
+pub use credentials::{SHORTEST_SECRET, config_files, live_providers, secrets};
 pub use litellm::{install_release, start_litellm};
 pub use log::LogFile;
 pub use process::{GatewayProcess, NotReady, is_alive, wait_until_ready};

@@ -117,6 +117,9 @@ impl MatrixRun {
             ),
             Some(_) => None,
         };
+        if let (Some(config), false) = (&proxy_config, options.is_control()) {
+            selected.stays_inside(config)?;
+        }
         let baseline = options.baseline.as_deref().map(read_baseline).transpose()?;
         let run = shared::nextest_run(&environment);
         let shared = run
@@ -187,10 +190,11 @@ impl MatrixRun {
         }
         // Without a gateway, `claude` needs the provider's name of the model.
         let config = self.proxy_config.as_ref().filter(|_| self.options.is_control());
+        let model = config.and_then(|config| config.model(alias));
         let task = TrialTask {
             name,
             test: planned.test(),
-            alias: config.and_then(|config| config.model(alias)).unwrap_or(alias),
+            alias: model.as_deref().unwrap_or(alias),
             root: &self.selected.project.root,
             ticket: &ticket,
             mutation: None,
@@ -254,7 +258,8 @@ impl MatrixRun {
             };
             let start = Session::start(&options, self.progress.as_ref());
             let session = self.runtime.block_on(start)?;
-            if !self.options.no_preflight && session.behind() == Behind::Live {
+            let is_attached = self.environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
+            if !self.options.no_preflight && is_attached {
                 self.runtime.block_on(self.preflight(&session));
             }
             self.recorder.update(|Results { run, .. }| {
@@ -276,7 +281,7 @@ impl MatrixRun {
             })
             .collect();
         let (base_url, key) = (&session.gateway.base_url, &session.gateway.key);
-        let unusable = preflight::check(base_url, key, aliases).await;
+        let unusable = preflight::check(base_url, key, aliases, session.provider.as_ref()).await;
         for line in preflight::summary(&unusable) {
             self.progress.note(&line);
         }

@@ -65,7 +65,13 @@ async fn the_pinned_litellm_connects_to_no_other_host() {
     let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
     let proxy = Server::start(|_, _| Box::pin(async { axum::http::Response::default() })).await;
     let mut providers = simulator.credentials().for_gateway(simulator.base_url());
-    for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy"] {
+    for name in [
+        "HTTPS_PROXY",
+        "HTTP_PROXY",
+        "ALL_PROXY",
+        "https_proxy",
+        "http_proxy",
+    ] {
         providers.insert(name.into(), proxy.address.clone().into());
     }
     let folder = Folder::new();
@@ -73,7 +79,11 @@ async fn the_pinned_litellm_connects_to_no_other_host() {
     let options = options(&gateway_folder, &environment, &config, providers);
     let gateway = start_litellm(&options, &installed.program()).await.unwrap();
     let client = reqwest::Client::new();
-    for alias in ["claude-haiku-4-5", "claude-haiku-4-5-bedrock-invoke", "claude-haiku-4-5-vertex-ai"] {
+    for alias in [
+        "claude-haiku-4-5",
+        "claude-haiku-4-5-bedrock-invoke",
+        "claude-haiku-4-5-vertex-ai",
+    ] {
         let body = json!({
             "model": alias,
             "max_tokens": 1,
@@ -86,7 +96,11 @@ async fn the_pinned_litellm_connects_to_no_other_host() {
             .header("anthropic-beta", "context-1m-2025-08-07")
             .json(&body);
         let reply = request.send().await.unwrap();
-        assert!(reply.status().is_success(), "{alias}: {}", reply.text().await.unwrap());
+        assert!(
+            reply.status().is_success(),
+            "{alias}: {}",
+            reply.text().await.unwrap()
+        );
     }
     gateway.stop().await;
     assert_eq!(proxy.targets(), [""; 0]);

@@ -5,6 +5,7 @@ mod form;
 mod known_failures;
 mod layers;
 mod manifest;
+mod proxy_config;
 mod replies;
 mod reserved;
 
