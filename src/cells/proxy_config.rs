@@ -73,7 +73,7 @@ impl ProxyConfig {
         for (index, entry) in entries.iter().enumerate() {
             match deployment(&merged, index, entry, custom, variables) {
                 Ok(deployment) => deployments.push(deployment),
-                Err(error) => errors.push(error),
+                Err(error) => errors.push(*error),
             }
         }
         let aliases = aliases(&merged);
@@ -220,25 +220,25 @@ fn deployment(
     entry: &Value,
     custom_providers: bool,
     variables: &SimulatorVariables,
-) -> Result<Deployment, Diagnostic> {
+) -> Result<Deployment, Box<Diagnostic>> {
     let path = KeyPath::of("model_list").then(index);
-    let text = |path: &KeyPath, value: Option<&Value>| match value {
-        Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
-        None | Some(Value::Null) => Err(merged.error(
-            path,
-            format!("`{}` is missing", path.0.last().map_or("", String::as_str)),
-        )),
-        Some(_) => Err(merged.error(
-            path,
-            format!("`{}` is not a text", path.0.last().map_or("", String::as_str)),
-        )),
+    let text = |path: &KeyPath, value: Option<&Value>| {
+        let key = path.0.last().map_or("", String::as_str);
+        let error = |message: String| Box::new(merged.error(path, message));
+        match value {
+            Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
+            None | Some(Value::Null) => Err(error(format!("`{key}` is missing"))),
+            Some(_) => Err(error(format!("`{key}` is not a text"))),
+        }
     };
     let name = text(&path.then("model_name"), entry.get("model_name"))?;
     let params = entry.get("litellm_params");
     let params_path = path.then("litellm_params");
     if !params.is_some_and(Value::is_mapping) {
         let error = merged.error(&params_path, format!("`{name}` has no `litellm_params`"));
-        return Err(error.hint("write at least `litellm_params: { model: … }`"));
+        return Err(Box::new(
+            error.hint("write at least `litellm_params: { model: … }`"),
+        ));
     }
     let model_path = params_path.then("model");
     let model = text(&model_path, params.and_then(|params| params.get("model")))?;
@@ -250,16 +250,16 @@ fn deployment(
         let error = error.found(format!("`{model}`"));
         let close = closest(prefix, PREFIXES.iter().copied());
         let close = close.map_or_else(String::new, |close| format!("did you mean `{close}/…`? "));
-        return Err(error.hint(format!(
+        return Err(Box::new(error.hint(format!(
             "{close}the text before the first `/` is a provider, such as `anthropic`, `bedrock` or `vertex_ai`"
-        )));
+        ))));
     }
     let is_opaque = model.starts_with("bedrock/invoke/arn:") && !model.contains("anthropic");
     if is_opaque {
         let error = merged.error(&model_path, "LiteLLM cannot tell whose model this ARN is");
-        return Err(error.found(format!("`{model}`")).hint(
+        return Err(Box::new(error.found(format!("`{model}`")).hint(
             "`bedrock/converse/arn:…` works; `bedrock/invoke/…` needs a name that contains `anthropic`",
-        ));
+        )));
     }
     let outside = providers::outside(
         merged,
