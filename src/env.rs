@@ -8,6 +8,8 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::cells::SimulatorVariables;
+
 /// Variables for a child.
 pub type Variables = BTreeMap<OsString, OsString>;
 
@@ -192,8 +194,16 @@ pub const TMPDIR: &str = "TMPDIR";
 
 /// Key of its clients.
 pub const LITELLM_MASTER_KEY: &str = "LITELLM_MASTER_KEY";
-/// `True`: prices come from the package instead of a download.
-pub const LITELLM_LOCAL_MODEL_COST_MAP: &str = "LITELLM_LOCAL_MODEL_COST_MAP";
+/// `True`: LiteLLM uses the tables in its package. Without them it downloads each table from GitHub when it starts or first
+/// uses it, so the same version gives other results on another day. The names are those of LiteLLM 1.104.2 and 1.106.2:
+/// prices, `anthropic-beta` headers by provider, router presets, blog posts and policy templates.
+pub const LITELLM_LOCAL_TABLES: [&str; 5] = [
+    "LITELLM_LOCAL_MODEL_COST_MAP",
+    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS",
+    "LITELLM_LOCAL_AUTOROUTER_PRESETS",
+    "LITELLM_LOCAL_BLOG_POSTS",
+    "LITELLM_LOCAL_POLICY_TEMPLATES",
+];
 /// `1`: Python writes its log lines at once.
 pub const PYTHONUNBUFFERED: &str = "PYTHONUNBUFFERED";
 /// Hosts that need no proxy.
@@ -206,6 +216,8 @@ pub const ANTHROPIC_API_BASE: &str = "ANTHROPIC_API_BASE";
 pub const AWS_ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
 /// Secret of the AWS key for Bedrock.
 pub const AWS_SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
+/// Session token of a temporary AWS key for Bedrock.
+pub const AWS_SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
 /// AWS region for Bedrock.
 pub const AWS_REGION_NAME: &str = "AWS_REGION_NAME";
 /// Base of Bedrock's runtime API.
@@ -218,6 +230,32 @@ pub const VERTEXAI_PROJECT: &str = "VERTEXAI_PROJECT";
 pub const VERTEXAI_LOCATION: &str = "VERTEXAI_LOCATION";
 /// Base of Vertex AI's API.
 pub const VERTEXAI_API_BASE: &str = "VERTEXAI_API_BASE";
+
+/// Variables with a credential, which no evidence and no report may show.
+pub const CREDENTIALS: [&str; 9] = [
+    LITELLM_PROXY_API_KEY,
+    LITELLM_MASTER_KEY,
+    COMPAT_PROVIDER_CONTROL_KEY,
+    ANTHROPIC_API_KEY,
+    ANTHROPIC_AUTH_TOKEN,
+    AWS_ACCESS_KEY_ID,
+    AWS_SECRET_ACCESS_KEY,
+    AWS_SESSION_TOKEN,
+    VERTEXAI_CREDENTIALS,
+];
+
+/// The variables by which a gateway reaches the simulator.
+pub const SIMULATOR_VARIABLES: SimulatorVariables = SimulatorVariables {
+    anthropic_base: ANTHROPIC_API_BASE,
+    anthropic_other_base: ANTHROPIC_BASE_URL,
+    anthropic_key: ANTHROPIC_API_KEY,
+    bedrock_base: AWS_BEDROCK_RUNTIME_ENDPOINT,
+    aws_key_id: AWS_ACCESS_KEY_ID,
+    aws_secret_key: AWS_SECRET_ACCESS_KEY,
+    aws_session_token: AWS_SESSION_TOKEN,
+    vertex_base: VERTEXAI_API_BASE,
+    vertex_credentials: VERTEXAI_CREDENTIALS,
+};
 
 /// Whether the value of variable `name` is a credential, which no log may show.
 pub fn is_credential(name: &OsStr) -> bool {

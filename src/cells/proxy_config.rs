@@ -1,86 +1,338 @@
-//! The models of `proxy_config.yaml`, the gateway's own configuration. The rest of the file is not read here.
+//! `proxy_config.yaml`, the gateway's own configuration, read as LiteLLM reads it.
+//!
+//! The facts are those of LiteLLM 1.104.2 and 1.106.2: `proxy_server.py` and `config_includes.py` for the file,
+//! `pattern_match_deployments.py` and `common_utils.py` of the router for the names of models.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use indexmap::IndexMap;
+use regex::Regex;
+use serde_yaml::Value;
 
 use super::manifest::Manifest;
-use crate::document::{Diagnostic, KeyPath, Node, NodeValue, Reader, yaml};
+use super::proxy_files::{Files, Merged};
+use super::proxy_providers::{self as providers, PREFIXES, SimulatorVariables};
+use crate::document::{Diagnostic, KeyPath};
 use crate::ids::{ProviderId, TierId};
 use crate::text::{closest, listed};
+
+/// Returns the content of a file, by its path relative to the project's root.
+pub type ReadFile<'a> = &'a dyn Fn(&Path) -> Result<Vec<u8>, Vec<Diagnostic>>;
 
 /// The models of the gateway's configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProxyConfig {
-    /// The provider's name of each model, by alias (`model_name`): `litellm_params.model` without LiteLLM's prefix.
-    models: IndexMap<String, Option<String>>,
+    deployments: Vec<Deployment>,
+    /// `router_settings.model_group_alias`: the group that each alias stands for.
+    aliases: IndexMap<String, String>,
+    /// The groups to which a group falls back; `*` for every group.
+    fallbacks: Vec<(String, Vec<String>)>,
+    /// Settings outside of `model_list` with which the gateway would not call the simulator.
+    outside: Vec<Diagnostic>,
+    files: Vec<PathBuf>,
+}
+
+/// An entry of `model_list`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Deployment {
+    /// `model_name`; with `*` it is a pattern.
+    name: String,
+    /// `litellm_params.model`, with LiteLLM's prefix.
+    model: String,
+    /// The lines with which it would not call the simulator.
+    outside: Vec<Diagnostic>,
+}
+
+/// A deployment that serves a requested model.
+struct Served<'a> {
+    deployment: &'a Deployment,
+    /// [`Deployment::model`] with the wildcards replaced.
+    model: String,
 }
 
 impl ProxyConfig {
-    pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Diagnostic>> {
-        let node = yaml::parse(file, bytes)?;
-        let Some(NodeValue::List(entries)) = node.get("model_list").map(|entry| &entry.value.value) else {
+    /// Reads `bytes`, the content of `file`, and the files that it includes.
+    pub fn parse(
+        file: &Path,
+        bytes: &[u8],
+        read: ReadFile<'_>,
+        variables: &SimulatorVariables,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let files = Files::read(file, bytes, read)?;
+        let merged = files.merged();
+        let Some(Value::Sequence(entries)) = merged.value("model_list") else {
             return Err(vec![
                 Diagnostic::of_file(file, "`model_list` is not a list")
                     .hint("each entry is a `model_name` and its `litellm_params`"),
             ]);
         };
-        let mut reader = Reader::new(&node);
-        let mut models = IndexMap::new();
-        let mut places = HashMap::new();
+        let mut errors = Vec::new();
+        let custom = merged.at(&["litellm_settings", "custom_provider_map"]).is_some();
+        let mut deployments = Vec::new();
         for (index, entry) in entries.iter().enumerate() {
-            let entry_path = KeyPath::of("model_list").then(index);
-            let path = entry_path.then("model_name");
-            let Some(name) = entry.get("model_name").map(|name| &name.value) else {
-                reader.error(&entry_path, "`model_name` is missing");
-                continue;
-            };
-            let NodeValue::Text(alias) = &name.value else {
-                let error = reader.at(&path, "`model_name` is not a text");
-                reader.report(error.found(name.describe()));
-                continue;
-            };
-            if let Some(first) = places.insert(alias, name.span.place()) {
-                let error = reader.at(&path, format!("the alias `{alias}` is there twice"));
-                let error = error.related(first, "the first one is here");
-                reader.report(error.hint("LiteLLM would spread the requests over both deployments"));
+            match deployment(&merged, index, entry, custom, variables) {
+                Ok(deployment) => deployments.push(deployment),
+                Err(error) => errors.push(*error),
             }
-            models.insert(alias.clone(), provider_model(entry));
         }
-        match reader.diagnostics.is_empty() {
-            true => Ok(Self { models }),
-            false => Err(reader.diagnostics),
+        let aliases = aliases(&merged);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Self {
+            deployments,
+            aliases,
+            fallbacks: fallbacks(&merged),
+            outside: providers::variables_outside(&merged, variables),
+            files: files.names(),
+        })
+    }
+
+    /// The file and the files that it includes, relative to the project's root.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// The provider's name of the model behind `alias`: that of the first deployment, without LiteLLM's prefix.
+    pub fn model(&self, alias: &str) -> Option<String> {
+        let served = self.serving(self.group(alias)).into_iter().next()?;
+        Some(providers::provider_model(&served.model).to_owned())
+    }
+
+    /// The group of `alias`. LiteLLM resolves an alias once: an alias of an alias has no deployment.
+    fn group<'a>(&'a self, alias: &'a str) -> &'a str {
+        self.aliases.get(alias).map_or(alias, String::as_str)
+    }
+
+    /// The deployments of `group`: those of that name, else those of the most specific pattern that matches.
+    fn serving<'a>(&'a self, group: &str) -> Vec<Served<'a>> {
+        let named = self.deployments.iter().filter(|each| each.name == group);
+        let named: Vec<_> = named
+            .map(|deployment| Served {
+                deployment,
+                model: deployment.model.clone(),
+            })
+            .collect();
+        if !named.is_empty() {
+            return named;
+        }
+        match self.matching(group) {
+            matching if !matching.is_empty() => matching,
+            _ if is_known_model(group) => self.matching(&format!("anthropic/{group}")),
+            none => none,
         }
     }
 
-    /// The provider's name of the model behind `alias`.
-    pub fn model(&self, alias: &str) -> Option<&str> {
-        self.models.get(alias)?.as_deref()
+    fn matching<'a>(&'a self, group: &str) -> Vec<Served<'a>> {
+        let mut patterns: Vec<&str> = self.deployments.iter().map(|each| each.name.as_str()).collect();
+        patterns.retain(|name| name.contains('*'));
+        // LiteLLM's order: the longest pattern first, then the one with the most special characters.
+        patterns.sort_by_key(|name| {
+            let pattern = pattern(name);
+            let special = pattern.chars().filter(|c| "*+?\\^$|()".contains(*c)).count();
+            std::cmp::Reverse((pattern.len(), special))
+        });
+        let found = patterns.into_iter().find_map(|name| {
+            let regex = Regex::new(&pattern(name)).ok()?;
+            let segments: Vec<String> = regex
+                .captures(group)?
+                .iter()
+                .skip(1)
+                .map(|segment| segment.map_or("", |segment| segment.as_str()).to_owned())
+                .collect();
+            Some((name, segments))
+        });
+        let Some((name, segments)) = found else {
+            return Vec::new();
+        };
+        let served = self.deployments.iter().filter(|each| each.name == name);
+        served
+            .map(|deployment| Served {
+                deployment,
+                model: filled(&deployment.model, &segments, group),
+            })
+            .collect()
     }
 
     /// The error that the gateway does not have the alias of `tier` on `provider`; `None` if it does.
     pub fn lacks(&self, manifest: &Manifest, provider: &ProviderId, tier: &TierId) -> Option<Diagnostic> {
         let alias = manifest.alias(provider, tier)?;
-        if self.models.contains_key(&alias) {
+        let group = self.group(&alias);
+        if !self.serving(group).is_empty() {
             return None;
         }
-        let known = || self.models.keys().map(String::as_str);
-        let message = format!("`proxy_config.yaml` has no model `{alias}`");
+        let known = || {
+            let names = self.deployments.iter().map(|each| &each.name);
+            let mut known: Vec<&str> = names.chain(self.aliases.keys()).map(String::as_str).collect();
+            let mut seen = std::collections::HashSet::new();
+            known.retain(|name| seen.insert(*name));
+            known
+        };
+        let through = match group == alias {
+            true => String::new(),
+            false => format!(", which `model_group_alias` names for `{alias}`"),
+        };
+        let message = format!("`proxy_config.yaml` has no model `{group}`{through}");
         let error = Diagnostic::at(manifest.alias_span(provider)?, message)
             .path(format!("aliases.{provider}"))
             .allowed(listed(known()));
-        let close = closest(&alias, known());
+        let close = closest(group, known());
         let close = close.map_or_else(String::new, |close| format!("did you mean `{close}`? "));
         Some(error.hint(format!(
             "{close}the alias is this pattern with the model of the tier `{tier}`"
         )))
     }
+
+    /// The lines with which a gateway in front of the simulator would call another server for one of `aliases`, or would
+    /// send a credential that the simulator does not accept.
+    pub fn outside<'a>(&self, aliases: impl IntoIterator<Item = &'a str>) -> Vec<Diagnostic> {
+        let mut groups: Vec<&str> = Vec::new();
+        let mut errors = Vec::new();
+        let mut next: Vec<&str> = aliases.into_iter().collect();
+        while let Some(alias) = next.pop() {
+            if groups.contains(&alias) {
+                continue;
+            }
+            groups.push(alias);
+            let served = self.serving(self.group(alias));
+            errors.extend(
+                served
+                    .iter()
+                    .flat_map(|each| each.deployment.outside.iter().cloned()),
+            );
+            let falls_back = |group: &str| group == "*" || group == alias || group == self.group(alias);
+            let fallbacks = self.fallbacks.iter().filter(|(group, _)| falls_back(group));
+            next.extend(fallbacks.flat_map(|(_, to)| to.iter().map(String::as_str)));
+        }
+        if !groups.is_empty() {
+            errors.extend(self.outside.iter().cloned());
+        }
+        errors.sort_by_key(|error| (error.place.file.clone(), error.place.line, error.place.column));
+        errors.dedup();
+        errors
+    }
 }
 
-fn provider_model(entry: &Node) -> Option<String> {
-    match &entry.get("litellm_params")?.value.get("model")?.value.value {
-        NodeValue::Text(model) => model.rsplit('/').next().map(str::to_owned),
-        _ => None,
+fn deployment(
+    merged: &Merged<'_>,
+    index: usize,
+    entry: &Value,
+    custom_providers: bool,
+    variables: &SimulatorVariables,
+) -> Result<Deployment, Box<Diagnostic>> {
+    let path = KeyPath::of("model_list").then(index);
+    let text = |path: &KeyPath, value: Option<&Value>| {
+        let key = path.0.last().map_or("", String::as_str);
+        let error = |message: String| Box::new(merged.error(path, message));
+        match value {
+            Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
+            None | Some(Value::Null) => Err(error(format!("`{key}` is missing"))),
+            Some(_) => Err(error(format!("`{key}` is not a text"))),
+        }
+    };
+    let name = text(&path.then("model_name"), entry.get("model_name"))?;
+    let params = entry.get("litellm_params");
+    let params_path = path.then("litellm_params");
+    if !params.is_some_and(Value::is_mapping) {
+        let error = merged.error(&params_path, format!("`{name}` has no `litellm_params`"));
+        return Err(Box::new(
+            error.hint("write at least `litellm_params: { model: … }`"),
+        ));
     }
+    let model_path = params_path.then("model");
+    let model = text(&model_path, params.and_then(|params| params.get("model")))?;
+    let param = |key: &str| params.and_then(|params| params.get(key));
+    let prefix = model.split_once('/').map(|(prefix, _)| prefix);
+    let can_guess = custom_providers || param("custom_llm_provider").is_some() || param("api_base").is_some();
+    if let Some(prefix) = prefix.filter(|prefix| !can_guess && !PREFIXES.contains(prefix) && *prefix != "*") {
+        let error = merged.error(&model_path, format!("LiteLLM has no provider `{prefix}`"));
+        let error = error.found(format!("`{model}`"));
+        let close = closest(prefix, PREFIXES.iter().copied());
+        let close = close.map_or_else(String::new, |close| format!("did you mean `{close}/…`? "));
+        return Err(Box::new(error.hint(format!(
+            "{close}the text before the first `/` is a provider, such as `anthropic`, `bedrock` or `vertex_ai`"
+        ))));
+    }
+    let is_opaque = model.starts_with("bedrock/invoke/arn:") && !model.contains("anthropic");
+    if is_opaque {
+        let error = merged.error(&model_path, "LiteLLM cannot tell whose model this ARN is");
+        return Err(Box::new(error.found(format!("`{model}`")).hint(
+            "`bedrock/converse/arn:…` works; `bedrock/invoke/…` needs a name that contains `anthropic`",
+        )));
+    }
+    let outside = providers::outside(
+        merged,
+        &params_path,
+        params.unwrap_or(&Value::Null),
+        &model,
+        variables,
+    );
+    Ok(Deployment { name, model, outside })
+}
+
+/// The alias and its group; the value is a text or a map with `model`. LiteLLM ignores other values.
+fn aliases(merged: &Merged<'_>) -> IndexMap<String, String> {
+    let Some(Value::Mapping(map)) = merged.at(&["router_settings", "model_group_alias"]) else {
+        return IndexMap::new();
+    };
+    map.iter()
+        .filter_map(|(alias, value)| {
+            let group = value.as_str().or_else(|| value.get("model")?.as_str())?;
+            Some((alias.as_str()?.to_owned(), group.to_owned()))
+        })
+        .collect()
+}
+
+fn fallbacks(merged: &Merged<'_>) -> Vec<(String, Vec<String>)> {
+    let texts = |value: &Value| -> Vec<String> {
+        let texts = value.as_sequence().into_iter().flatten();
+        texts
+            .filter_map(|text| text.as_str().or_else(|| text.get("model")?.as_str()))
+            .map(str::to_owned)
+            .collect()
+    };
+    let mut found = Vec::new();
+    for section in ["router_settings", "litellm_settings"] {
+        for key in [
+            "fallbacks",
+            "context_window_fallbacks",
+            "content_policy_fallbacks",
+        ] {
+            let entries = merged.at(&[section, key]).and_then(Value::as_sequence);
+            let maps = entries.into_iter().flatten().filter_map(Value::as_mapping);
+            found.extend(
+                maps.flatten()
+                    .filter_map(|(group, to)| Some((group.as_str()?.to_owned(), texts(to)))),
+            );
+        }
+        if let Some(to) = merged.at(&[section, "default_fallbacks"]) {
+            found.push(("*".to_owned(), texts(to)));
+        }
+    }
+    found
+}
+
+/// The regular expression of a `model_name` with wildcards. Python's `re.match` anchors it at its beginning only.
+fn pattern(name: &str) -> String {
+    format!("^{}", regex::escape(name).replace(r"\*", "(.*)"))
+}
+
+/// `model` with its wildcards replaced by what those of the name matched.
+fn filled(model: &str, segments: &[String], group: &str) -> String {
+    match model.matches('*').count() {
+        0 => model.to_owned(),
+        wildcards if segments.len() > wildcards => group.to_owned(),
+        _ => segments
+            .iter()
+            .fold(model.to_owned(), |model, segment| model.replacen('*', segment, 1)),
+    }
+}
+
+/// Whether LiteLLM knows the model's provider by its name alone: it then looks for `anthropic/NAME` too.
+fn is_known_model(name: &str) -> bool {
+    static NAME: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^claude-(?:haiku|sonnet|opus)-\d[\d-]*$").expect("the pattern is valid")
+    });
+    NAME.is_match(name)
 }

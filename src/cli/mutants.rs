@@ -114,6 +114,16 @@ async fn run_campaign(
         anyhow::anyhow!("`proxy_config.yaml` cannot be read: {}", faults.join(", "))
     })?;
     let known = project.known_findings(LITELLM).map_err(InvalidFiles)?;
+    let outside = project.outside(&proxy_config, &project.trials());
+    if let Some(first) = outside.first() {
+        let (place, hint) = (&first.place, first.hint.as_deref().unwrap_or_default());
+        anyhow::bail!(
+            "{}:{}: {}; {hint}",
+            place.file.display(),
+            place.line,
+            first.message
+        );
+    }
     let options = SessionOptions {
         control: false,
         daemon: DaemonUse::Never,

@@ -26,6 +26,22 @@ const MAX_DEPTH: usize = 64;
 
 /// Reads the one document of `bytes`, the content of `file`.
 pub fn parse(file: &Path, bytes: &[u8]) -> Result<Node, Vec<Diagnostic>> {
+    Tree::new(source(file, bytes)?).read()
+}
+
+/// Reads another program's file, to find the places of its values. It accepts what YAML allows and [`parse`] refuses: merge
+/// keys (the key `<<`), a key twice (the last one counts), `yes` without quotes, keys that are no texts.
+pub fn parse_leniently(file: &Path, bytes: &[u8]) -> Result<Node, Vec<Diagnostic>> {
+    let tree = Tree::new(source(file, bytes)?);
+    Tree {
+        lenient: true,
+        ..tree
+    }
+    .read()
+}
+
+/// The checked text of `file`.
+fn source(file: &Path, bytes: &[u8]) -> Result<Arc<Source>, Vec<Diagnostic>> {
     if bytes.len() > MAX_BYTES {
         return Err(vec![too_large(file, bytes.len() as u64)]);
     }
@@ -39,11 +55,10 @@ pub fn parse(file: &Path, bytes: &[u8]) -> Result<Node, Vec<Diagnostic>> {
     let text =
         std::str::from_utf8(bytes).map_err(|error| vec![not_utf8(file, bytes, error.valid_up_to())])?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    Tree::new(Arc::new(Source {
+    Ok(Arc::new(Source {
         file: file.to_owned(),
         text: text.to_owned(),
     }))
-    .read()
 }
 
 /// The error for a file of more than [`MAX_BYTES`].
@@ -106,6 +121,7 @@ enum Key {
 
 struct Tree {
     source: Arc<Source>,
+    lenient: bool,
     open: Vec<Open>,
     /// The value of each anchor, and its size.
     anchors: HashMap<usize, (Node, usize)>,
@@ -118,6 +134,7 @@ impl Tree {
     fn new(source: Arc<Source>) -> Self {
         Self {
             source,
+            lenient: false,
             open: Vec::new(),
             anchors: HashMap::new(),
             nodes: 0,
@@ -251,6 +268,9 @@ impl Tree {
             self.key(text, &value, span);
             return Some(());
         }
+        if self.lenient {
+            return self.place(Node { span, value }, anchor, 1);
+        }
         if matches!(&value, NodeValue::Number(number) if is_too_large(number)) {
             let error = Diagnostic::at(&span, format!("the number `{text}` is too large"));
             self.errors
@@ -276,6 +296,10 @@ impl Tree {
         let Some(OpenKind::Map { entries, key }) = self.open.last_mut().map(|open| &mut open.kind) else {
             return;
         };
+        if self.lenient {
+            *key = Some(Key::Usable(text.to_owned(), span));
+            return;
+        }
         let error = match value {
             NodeValue::Text(_) if text == "<<" => {
                 Diagnostic::at(&span, "merge keys (`<<`) are not supported").hint(

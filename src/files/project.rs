@@ -3,7 +3,7 @@
 //! Opening a project reads the manifest and lists folders, nothing else. A cell is read at its first use. The module `cells`
 //! checks the meaning of the texts.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use super::reading::{attachment, read, read_if_exists, says_not_applicable};
 use crate::cells::manifest::Tier;
 use crate::cells::{Cell, Layer, Layers, Manifest, Origin, ProxyConfig, layers, resolve};
 use crate::document::Diagnostic;
+use crate::env::SIMULATOR_VARIABLES;
 use crate::findings::KnownFindings;
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TrialName};
 use crate::plan::{self, Planned};
@@ -245,7 +246,19 @@ impl Project {
 
     pub fn proxy_config(&self) -> Result<ProxyConfig, Vec<Diagnostic>> {
         let file = Path::new(PROXY_CONFIG);
-        ProxyConfig::parse(file, &read(&self.root, file)?)
+        let bytes = read(&self.root, file)?;
+        ProxyConfig::parse(file, &bytes, &|file| read(&self.root, file), &SIMULATOR_VARIABLES)
+    }
+
+    /// The lines of the gateway's configuration with which `trials` would not reach the simulator of a simulated run.
+    pub fn outside<'a>(
+        &self,
+        config: &ProxyConfig,
+        trials: impl IntoIterator<Item = &'a TrialName>,
+    ) -> Vec<Diagnostic> {
+        let alias = |trial: &TrialName| self.manifest.alias(&trial.cell.provider, &trial.tier);
+        let aliases: BTreeSet<String> = trials.into_iter().filter_map(alias).collect();
+        config.outside(aliases.iter().map(String::as_str))
     }
 
     /// All errors in the files at or below `paths` (relative to the root), in their cells and in the layers of these cells; in all
@@ -310,7 +323,16 @@ impl Project {
         let unwritten = cells
             .iter()
             .flat_map(|cell| self.unwritten(cell, config.as_ref()));
-        in_order(unwritten.chain(missing).collect())
+        let outside = config
+            .iter()
+            .flat_map(|config| self.outside(config, &self.trials()));
+        let outside = outside.filter(|error| is_selected(paths, &error.place.file));
+        in_order(
+            unwritten
+                .chain(missing)
+                .chain(outside.map(Diagnostic::note))
+                .collect(),
+        )
     }
 
     fn unwritten(&self, id: &CellId, config: Option<&ProxyConfig>) -> Vec<Diagnostic> {

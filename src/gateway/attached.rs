@@ -1,11 +1,53 @@
-//! A gateway that already runs: it is asked for its version.
+//! A gateway that already runs: whether it answers, and its version.
 
 use std::time::Duration;
 
-use crate::env::Secret;
+use anyhow::{Context as _, bail, ensure};
+
+use crate::env::{self, Secret};
 
 /// The paths where LiteLLM reports its version. 1.106 requires a key for the first; older versions have only the second.
 const VERSION_PATHS: [&str; 2] = ["/health/readiness/details", "/health/readiness"];
+
+/// The longest wait for any answer of a running gateway. Its own pages need no provider.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(4);
+
+/// The address in variable `name` without a `/` at its end. Fails if it is none of a server.
+pub fn checked_address(name: &str, value: &str) -> anyhow::Result<String> {
+    let address = value.trim_end_matches('/');
+    let parsed = reqwest::Url::parse(address).ok();
+    let is_http = |url: &reqwest::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+    if parsed.as_ref().is_some_and(is_http) {
+        return Ok(address.to_owned());
+    }
+    // `localhost:4000` parses as a URL with the scheme `localhost`.
+    let with_scheme = reqwest::Url::parse(&format!("http://{address}")).ok();
+    let wanted = match with_scheme.filter(|_| !address.contains("://")) {
+        Some(_) => format!("http://{address}"),
+        None => "http://127.0.0.1:4000".to_owned(),
+    };
+    bail!("`{name}` is `{value}`, which is no address of a server: write `{name}={wanted}`")
+}
+
+/// Fails if no server answers at `base_url`, the value of `LITELLM_PROXY_BASE_URL`. Any HTTP status is an answer.
+pub async fn ensure_answers(base_url: &str) -> anyhow::Result<()> {
+    let name = env::LITELLM_PROXY_BASE_URL;
+    let request = reqwest::Client::new().get(base_url).timeout(ANSWER_PATIENCE);
+    match request.send().await {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            ensure!(
+                !error.is_timeout(),
+                "the gateway at `{base_url}` does not answer within {} s: check that it runs, and correct `{name}`",
+                ANSWER_PATIENCE.as_secs()
+            );
+            // An answer that is no HTTP, too: the port may be another program's.
+            Err(error).with_context(|| {
+                format!("cannot reach the gateway at `{base_url}`: start it, or correct `{name}`")
+            })
+        }
+    }
+}
 
 /// The gateway's version: from LiteLLM's health reply, or from its header `x-litellm-version`. `None` if it reports none.
 pub async fn version_of(base_url: &str, key: &Secret) -> Option<String> {
@@ -21,7 +63,7 @@ async fn version_at(url: &str, key: &Secret) -> Option<String> {
     let reply = reqwest::Client::new()
         .get(url)
         .bearer_auth(key.expose())
-        .timeout(Duration::from_secs(5))
+        .timeout(Duration::from_secs(2))
         .send()
         .await
         .ok()?;

@@ -3,11 +3,13 @@
 //! Credentials reach the container through the environment, never as arguments.
 
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::bail;
 use uuid::Uuid;
 
+use super::credentials::config_files;
 use super::process::{free_port, new_key};
 use super::{GatewayOptions, GatewayProcess};
 use crate::env::{self, Environment, Secret, Variables};
@@ -62,8 +64,12 @@ pub async fn start_container(
         .keys()
         .flat_map(|name| ["--env".into(), name.clone()])
         .collect();
-    let mut volume = options.config.as_os_str().to_owned();
-    volume.push(":/app/config.yaml:ro");
+    let mut volumes: Vec<OsString> = vec!["--volume".into(), mounted(options.config, "config.yaml".as_ref())];
+    let folder = options.config.parent().unwrap_or(Path::new(""));
+    for file in config_files(options.config).iter().skip(1) {
+        let inside = file.strip_prefix(folder).unwrap_or(file);
+        volumes.extend(["--volume".into(), mounted(file, inside)]);
+    }
     let (network, host, inner_port) = network(port, on_host_network);
     let launch = docker
         .launch()
@@ -71,7 +77,7 @@ pub async fn start_container(
         .arguments(["run", "--rm", "--name", &name, "--label", &label(options.run)])
         .arguments(["--security-opt", "no-new-privileges", "--pids-limit", "1024"])
         .arguments(network)
-        .arguments(["--volume".into(), volume])
+        .arguments(volumes)
         .arguments(names)
         .arguments([&image.name, "--config", "/app/config.yaml"])
         .arguments(["--host", host, "--port", &inner_port.to_string()]);
@@ -80,6 +86,15 @@ pub async fn start_container(
 }
 pub async fn remove_containers_of(run: RunId, environment: &Environment) -> anyhow::Result<()> {
     Docker::new(environment, run).remove_containers(&label(run)).await
+}
+
+/// The argument that mounts `file` as `inside`, read only, beside the container's configuration.
+fn mounted(file: &Path, inside: &Path) -> OsString {
+    let mut volume = file.as_os_str().to_owned();
+    volume.push(":");
+    volume.push(Path::new("/app").join(inside));
+    volume.push(":ro");
+    volume
 }
 
 fn label(run: RunId) -> String {
@@ -95,7 +110,7 @@ fn container_variables(options: &GatewayOptions, key: &Secret) -> Variables {
         *value = text.into();
     }
     variables.insert(env::LITELLM_MASTER_KEY.into(), key.expose().into());
-    variables.insert(env::LITELLM_LOCAL_MODEL_COST_MAP.into(), "True".into());
+    variables.extend(super::local_tables().map(|(name, value)| (name.into(), value.into())));
     variables
 }
 

@@ -1,7 +1,7 @@
 //! LiteLLM as a program on loopback, with the project's `proxy_config.yaml` unchanged.
 //!
-//! It gets an allow-listed environment, its own home and a random key. It uses the cost map that it ships, and downloads
-//! none.
+//! It gets an allow-listed environment, its own home and a random key. It uses the tables that it ships (prices, beta
+//! headers, …), and downloads none.
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -44,10 +44,10 @@ fn launch(options: &GatewayOptions<'_>, program: &Path, port: u16, key: &Secret)
             (env::HOME, path("home")),
             (env::TMPDIR, path("tmp")),
             (env::LITELLM_MASTER_KEY, key.expose().into()),
-            (env::LITELLM_LOCAL_MODEL_COST_MAP, "True".into()),
             (env::PYTHONUNBUFFERED, "1".into()),
             (env::NO_PROXY, "127.0.0.1,localhost".into()),
         ])
+        .environment(super::local_tables())
         .directory(options.folder)
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::env::Secret;
+use crate::wire::redaction;
 
 /// The most bytes read for a tail.
 const TAIL_BYTES: u64 = 64 << 10;
@@ -94,11 +95,12 @@ impl LogFile {
 }
 
 fn redacted(line: &str, secrets: &[Secret]) -> String {
+    let line = redaction::of_log_line(line);
     secrets
         .iter()
         .map(Secret::expose)
         .filter(|secret| !secret.is_empty())
-        .fold(line.to_owned(), |line, secret| line.replace(secret, "[redacted]"))
+        .fold(line, |line, secret| line.replace(secret, "[redacted]"))
 }
 
 #[cfg(test)]

@@ -13,14 +13,14 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-pub use attached::version_of;
+pub use attached::{checked_address, ensure_answers, version_of};
 pub use container::{Image, pull, remove_containers_of, start_container};
-pub use credentials::{live_providers, secrets};
+pub use credentials::{SHORTEST_SECRET, config_files, live_providers, secrets};
 pub use litellm::{install_release, start_litellm};
 pub use log::LogFile;
 pub use process::{GatewayProcess, NotReady, is_alive, wait_until_ready};
 
-use crate::env::{Environment, Secret, Variables};
+use crate::env::{Environment, LITELLM_LOCAL_TABLES, Secret, Variables};
 use crate::process::RunId;
 
 /// The name of the gateway that a run tests if no other one is attached.
@@ -49,6 +49,11 @@ impl GatewayOptions<'_> {
             .and_then(|()| LogFile::create(&self.folder.join("gateway.log"), secrets))
             .with_context(|| format!("cannot prepare `{}` for the gateway", self.folder.display()))
     }
+}
+
+/// The variables that keep a LiteLLM from downloading its tables.
+fn local_tables() -> [(&'static str, &'static str); LITELLM_LOCAL_TABLES.len()] {
+    LITELLM_LOCAL_TABLES.map(|name| (name, "True"))
 }
 
 /// A gateway that is ready for requests.

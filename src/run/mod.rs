@@ -119,6 +119,9 @@ impl MatrixRun {
             ),
             Some(_) => None,
         };
+        if let (Some(config), false) = (&proxy_config, options.is_control()) {
+            selected.stays_inside(config)?;
+        }
         let baseline = options.baseline.as_deref().map(read_baseline).transpose()?;
         let gateway = gateway_name(&options, &environment);
         let known = match &gateway {
@@ -202,10 +205,11 @@ impl MatrixRun {
         }
         // Without a gateway, `claude` needs the provider's name of the model.
         let config = self.proxy_config.as_ref().filter(|_| self.options.is_control());
+        let model = config.and_then(|config| config.model(alias));
         let task = TrialTask {
             name,
             test: planned.test(),
-            alias: config.and_then(|config| config.model(alias)).unwrap_or(alias),
+            alias: model.as_deref().unwrap_or(alias),
             root: &self.selected.project.root,
             ticket: &ticket,
             mutation: None,
@@ -276,7 +280,8 @@ impl MatrixRun {
             };
             let start = Session::start(&options, self.progress.as_ref());
             let session = self.runtime.block_on(start)?;
-            if !self.options.no_preflight && session.behind() == Behind::Live {
+            let is_attached = self.environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
+            if !self.options.no_preflight && is_attached {
                 self.runtime.block_on(self.preflight(&session));
             }
             self.recorder.update(|Results { run, .. }| {
@@ -298,7 +303,7 @@ impl MatrixRun {
             })
             .collect();
         let (base_url, key) = (&session.gateway.base_url, &session.gateway.key);
-        let unusable = preflight::check(base_url, key, aliases).await;
+        let unusable = preflight::check(base_url, key, aliases, session.provider.as_ref()).await;
         for line in preflight::summary(&unusable) {
             self.progress.note(&line);
         }

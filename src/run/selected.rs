@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 
 use super::RunOptions;
+use crate::cells::ProxyConfig;
 use crate::document::{Diagnostic, render};
 use crate::env::{self, Environment};
 use crate::files::Project;
@@ -70,6 +71,17 @@ impl SelectedTrials {
             );
         }
         selection::why_nothing(&options.names, &self.project.trials())
+    }
+
+    /// Fails if a selected trial would not reach the simulator through a gateway with `config`.
+    pub(super) fn stays_inside(&self, config: &ProxyConfig) -> anyhow::Result<()> {
+        let errors = self.project.outside(config, &self.names);
+        ensure!(
+            errors.is_empty(),
+            "the gateway would not use the simulator\n\n{}",
+            rendered(&errors)
+        );
+        Ok(())
     }
 
     /// Fails if a file below `cells` belongs to no trial.

@@ -157,7 +157,7 @@ impl TrialTask<'_> {
             None => Vec::new(),
         };
         let ran = ran?;
-        Ok(Evidence {
+        let mut evidence = Evidence {
             behind: session.behind(),
             gateway: session.has_gateway(),
             transcript: ran.transcript,
@@ -168,7 +168,9 @@ impl TrialTask<'_> {
             direct,
             counted,
             gateway_log: log.map(|(log, position)| log.since(position)).unwrap_or_default(),
-        })
+        };
+        evidence.redact(&session.secrets);
+        Ok(evidence)
     }
 
     async fn run_claude(self, session: &Session, key: TrialKey, slot: Slot) -> anyhow::Result<ClaudeRun> {

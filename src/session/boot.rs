@@ -140,7 +140,7 @@ pub(super) async fn backend(
 }
 
 async fn attached(environment: &Environment, base_url: &str) -> anyhow::Result<Backend> {
-    let base_url = base_url.trim_end_matches('/').to_owned();
+    let base_url = gateway::checked_address(env::LITELLM_PROXY_BASE_URL, base_url)?;
     let key = environment.secret(env::LITELLM_PROXY_API_KEY).with_context(|| {
         format!(
             "`{}` is set but `{}` is not: set it to a key that the gateway accepts",
@@ -148,7 +148,7 @@ async fn attached(environment: &Environment, base_url: &str) -> anyhow::Result<B
             env::LITELLM_PROXY_API_KEY
         )
     })?;
-    let provider = remote_provider(environment).await?;
+    let (provider, ()) = tokio::try_join!(remote_provider(environment), gateway::ensure_answers(&base_url))?;
     let version = gateway::version_of(&base_url, &key).await;
     let gateway = RunningGateway {
         base_url,
@@ -181,7 +181,10 @@ async fn remote_provider(environment: &Environment) -> anyhow::Result<Option<Pro
             env::COMPAT_PROVIDER_CONTROL_KEY_FILE
         ),
     };
-    Ok(Some(Provider::Remote(RemoteSimulator::connect(url, &key).await?)))
+    let url = gateway::checked_address(env::COMPAT_PROVIDER_URL, url)?;
+    Ok(Some(Provider::Remote(
+        RemoteSimulator::connect(&url, &key).await?,
+    )))
 }
 
 /// A client of the warm session, if the run may use one and one is usable.

@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::claude::Endpoint;
-use crate::env::{Environment, Secret, Variables};
+use crate::env::{self, Environment, Secret, Variables};
 use crate::evidence::Behind;
 use crate::findings::Versions;
-use crate::gateway::{GatewayKind, RunningGateway};
+use crate::gateway::{self, GatewayKind, RunningGateway};
 use crate::ids::{ProviderId, TrialKey};
 use crate::mutants::RelayPosition;
 use crate::process::RunId;
@@ -64,6 +64,8 @@ pub struct Session {
     pub schedule: Arc<Schedule>,
     /// Sends the cells' direct requests. All trials share it, because a new client reads the system's certificates.
     pub client: reqwest::Client,
+    /// The values that no evidence and no report may contain.
+    pub secrets: Vec<String>,
     guard: RunGuard,
     /// Keeps the daemon, if the session uses one.
     lease: Option<File>,
@@ -85,6 +87,7 @@ impl Session {
             version: gateway_version,
             lease,
         } = backend;
+        let secrets = secrets(&options.environment, &gateway, provider.as_ref());
         // A live run has no relay: its exchanges are not judged.
         let front = match provider {
             Some(_) => Some(Relay::start(RelayPosition::Front, &gateway.base_url).await?),
@@ -102,6 +105,7 @@ impl Session {
             run,
             inherited: options.environment.inherited(),
             client: reqwest::Client::new(),
+            secrets,
             guard,
             lease,
         })
@@ -209,6 +213,29 @@ impl fmt::Debug for Session {
             .field("run", &self.run)
             .finish_non_exhaustive()
     }
+}
+
+/// The credentials that the run knows: the gateway's key, those of the environment, and those of the simulator.
+fn secrets(environment: &Environment, gateway: &RunningGateway, provider: Option<&Provider>) -> Vec<String> {
+    let mut variables = Variables::new();
+    for name in env::CREDENTIALS {
+        if let Some(value) = environment.get_os(name) {
+            variables.insert(name.into(), value.to_owned());
+        }
+    }
+    if let Some(Provider::Embedded(simulator)) = provider {
+        variables.extend(simulator.credentials().for_gateway(simulator.base_url()));
+    }
+    let known = gateway::secrets(&variables).into_iter();
+    let mut secrets: Vec<String> = known
+        .chain([gateway.key.clone()])
+        .map(|secret| secret.expose().to_owned())
+        .filter(|secret| secret.len() >= gateway::SHORTEST_SECRET)
+        .collect();
+    // A secret may be a part of another.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets.dedup();
+    secrets
 }
 
 fn pace(mutants: bool, provider: Option<&Provider>) -> ProviderPace {

@@ -1,24 +1,29 @@
-//! The preflight of a live run: one minimal request to each alias in use. An invalid key, an empty account, a missing alias or
-//! an unreachable gateway is then one error, and not a column of slow failures.
+//! The preflight of an attached gateway: one small request to each alias in use. An invalid key, an empty account, a missing
+//! alias or an unreachable gateway is then one finding, and not a column of slow failures.
 //!
-//! `cause` classifies the replies.
+//! `cause` classifies the replies. A preflight finding is never a verdict on the gateway, the feature or Claude Code: where the
+//! reply shows such a fault, the trials run and judge it with evidence.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use serde_json::json;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::cause::{self, Diagnosis, ErrorMessage, MessageRoute};
-use crate::env::Secret;
+use crate::env::{self, Secret};
+use crate::ids::TrialKey;
 use crate::outcome::{Cause, Failure, Mismatch};
+use crate::provider::{Provider, standalone_reply};
 use crate::text;
+use crate::wire::script::{ReplyBlock, Script};
 
 /// The most requests at once.
 const AT_ONCE: usize = 12;
 
-/// The longest wait for a reply of one token.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest wait for a reply of a few tokens. A user's mistake is reported within ten seconds.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Why an alias cannot be used.
 #[derive(Clone, Debug)]
@@ -28,31 +33,71 @@ pub struct UnusableAlias {
     pub diagnosis: Diagnosis,
 }
 
+/// What came of a request.
+enum Probed {
+    Answered,
+    TimedOut(String),
+    Unusable(UnusableAlias),
+}
+
 /// Sends a request for each of `aliases` to the gateway, and returns the unusable ones. A transient error (a rate limit, an
-/// overloaded provider) does not make an alias unusable.
+/// overloaded provider) does not make an alias unusable. In a simulated run, `provider` must receive the requests.
 pub async fn check(
     base_url: &str,
     key: &Secret,
     aliases: BTreeSet<String>,
+    provider: Option<&Provider>,
 ) -> BTreeMap<String, UnusableAlias> {
     let client = &reqwest::Client::new();
+    let trial = TrialKey(Uuid::new_v4());
+    if let Some(provider) = provider
+        && provider.register(trial, Script::default()).await.is_err()
+    {
+        // The first trial reports it.
+        return BTreeMap::new();
+    }
+    let body = &request(provider.map(|_| trial));
     let requests = aliases.into_iter().map(|alias| async move {
-        let unusable = ask(client, base_url, key, &alias).await?;
-        Some((alias, unusable))
+        let probed = ask(client, base_url, key, &alias, body.clone()).await;
+        (alias, probed)
     });
-    let replies: Vec<_> = futures_util::stream::iter(requests)
+    let probed: Vec<_> = futures_util::stream::iter(requests)
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
-    replies.into_iter().flatten().collect()
+    let arrived = match provider {
+        Some(provider) => provider
+            .take(trial)
+            .await
+            .is_ok_and(|exchanges| !exchanges.is_empty()),
+        None => true,
+    };
+    // A single slow alias may be a slow model.
+    let all_timed_out = (probed.iter()).all(|(_, probed)| matches!(probed, Probed::TimedOut(_)));
+    let unusable = probed.into_iter().filter_map(|(alias, probed)| match probed {
+        Probed::Unusable(unusable) => Some((alias, unusable)),
+        Probed::TimedOut(words) if all_timed_out => Some((alias, hangs(words))),
+        Probed::Answered if !arrived => Some((alias, other_provider())),
+        Probed::Answered | Probed::TimedOut(_) => None,
+    });
+    unusable.collect()
 }
 
-async fn ask(client: &reqwest::Client, base_url: &str, key: &Secret, alias: &str) -> Option<UnusableAlias> {
-    let body = json!({
-        "model": alias,
-        "max_tokens": 1,
-        "messages": [{ "role": "user", "content": "ping" }],
-    });
+/// The request without its model. A single token is a probe to the simulator, which counts as no turn; a live run sees from
+/// more tokens whether a simulator answers.
+fn request(trial: Option<TrialKey>) -> Value {
+    match trial {
+        None => json!({ "max_tokens": 16, "messages": [{ "role": "user", "content": "ping" }] }),
+        Some(trial) => json!({
+            "max_tokens": 1,
+            "messages": [{ "role": "user", "content": format!("ping {trial}") }],
+            "metadata": { "user_id": json!({ "session_id": trial }).to_string() },
+        }),
+    }
+}
+
+async fn ask(client: &reqwest::Client, base_url: &str, key: &Secret, alias: &str, mut body: Value) -> Probed {
+    body["model"] = alias.into();
     let sent = client
         .post(format!("{base_url}/v1/messages"))
         .bearer_auth(key.expose())
@@ -66,19 +111,89 @@ async fn ask(client: &reqwest::Client, base_url: &str, key: &Secret, alias: &str
             let status = reply.status();
             let text = reply.text().await.unwrap_or_default();
             if status.is_success() {
-                return None;
+                return match is_standalone(&text) && body["max_tokens"] != 1 {
+                    true => Probed::Unusable(forgotten_provider()),
+                    false => Probed::Answered,
+                };
             }
             let message = ErrorMessage::new(&text).with_status(Some(status.as_u16()));
             (format!("HTTP {}: {}", status.as_u16(), text.trim()), message)
         }
         Err(error) => {
             let words = unreachable(&error, base_url);
+            if error.is_timeout() {
+                return Probed::TimedOut(words);
+            }
             (words.clone(), ErrorMessage::new(&words))
         }
     };
     let diagnosis = cause::diagnose(&message.with_route(MessageRoute::Gateway));
     let is_transient = matches!(diagnosis.cause, Cause::RateLimit | Cause::Upstream);
-    (!is_transient).then_some(UnusableAlias { answer, diagnosis })
+    match is_transient || diagnosis.cause.is_judged() {
+        true => Probed::Answered,
+        false => Probed::Unusable(UnusableAlias { answer, diagnosis }),
+    }
+}
+
+/// Whether a reply is that of a simulator without a script.
+fn is_standalone(reply: &str) -> bool {
+    let blocks = standalone_reply().content;
+    let texts = blocks.iter().filter_map(|block| match block {
+        ReplyBlock::Text(text) => Some(text.as_str()),
+        _ => None,
+    });
+    texts.into_iter().any(|text| reply.contains(text))
+}
+
+fn of_configuration(answer: String, rule: &'static str, why: &str, next: String) -> UnusableAlias {
+    UnusableAlias {
+        answer,
+        diagnosis: Diagnosis {
+            cause: Cause::Config,
+            confidence: 1.0,
+            why: why.to_owned(),
+            next,
+            rule,
+        },
+    }
+}
+
+fn hangs(answer: String) -> UnusableAlias {
+    of_configuration(
+        answer,
+        "gateway_hangs",
+        "the gateway accepts requests and does not answer",
+        format!(
+            "send the request with `curl`: the gateway, or the provider behind it, does not answer. Correct `{}` or the \
+             gateway's own configuration",
+            env::LITELLM_PROXY_BASE_URL
+        ),
+    )
+}
+
+fn forgotten_provider() -> UnusableAlias {
+    of_configuration(
+        "the reply comes from a provider simulator, and this run is live".to_owned(),
+        "provider_url_forgotten",
+        "the gateway calls a provider simulator that this run does not know",
+        format!(
+            "set `{}` to the address that `compat provider serve` prints, and `{}` to its key file",
+            env::COMPAT_PROVIDER_URL,
+            env::COMPAT_PROVIDER_CONTROL_KEY_FILE
+        ),
+    )
+}
+
+fn other_provider() -> UnusableAlias {
+    of_configuration(
+        "the gateway answers, but the simulator received no request".to_owned(),
+        "other_provider",
+        "the gateway calls another provider than the simulator of this run",
+        format!(
+            "set the provider's base in the gateway's configuration to `{}`, or correct that variable",
+            env::COMPAT_PROVIDER_URL
+        ),
+    )
 }
 
 /// The innermost error has the reason, such as `connection refused`.

@@ -5,10 +5,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::support::cell::GOOD;
-use crate::support::files::Folder;
+use crate::support::evidence::{gateway_exchange, pong};
+use crate::support::files::{Folder, contents};
 use crate::support::project::{has, open, summary, two_features};
 use crate::support::text::assert_starts;
 use compat_matrix::document::Diagnostic;
+use compat_matrix::files::evidence_files;
 use compat_matrix::plan::Planned;
 
 #[test]
@@ -293,4 +295,33 @@ fn a_missing_attachment_gets_a_suggestion() {
         &open(&folder).check(&["cells/first".into()]),
         "`_read.png` cannot be read: there is no such file in the feature's folder (did you mean `_red.png`?)",
     );
+}
+
+#[test]
+fn no_file_of_the_evidence_contains_a_credential() {
+    let (known, form) = ("key-of-this-run-only", "sk-ant-api03-abcdefghijklmnopqrst");
+    let mut evidence = pong();
+    let mut sent = gateway_exchange(&evidence.exchanges[0], "application/json");
+    let odd = |value: &str| ("x-odd-upstream-thing".to_owned(), value.to_owned());
+    sent.request.headers.push(odd(known));
+    if let Some(reply) = &mut sent.reply {
+        reply.headers.push(odd(known));
+    }
+    evidence.sent.push(sent);
+    let request = &mut evidence.exchanges[0].request;
+    request.headers.push(odd(&format!("Key {known}")));
+    request.query = format!("key={known}");
+    evidence.stderr = format!("sent {form} and {known}");
+    evidence.gateway_log = vec![format!("api_key={form} key={known}")];
+    evidence.redact(&[known.to_owned()]);
+    let folder = Folder::new();
+    evidence_files::write(&evidence, None, folder.root()).unwrap();
+    for (file, content) in contents(folder.root()) {
+        let text = String::from_utf8_lossy(&content);
+        assert!(
+            !text.contains(known) && !text.contains(form),
+            "{}\n{text}",
+            file.display()
+        );
+    }
 }

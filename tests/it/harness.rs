@@ -9,6 +9,7 @@ use compat_matrix::env;
 use compat_matrix::results::{Results, TrialResult};
 
 use crate::support::claude::{fake_claude, hanging_claude};
+use crate::support::loopback::Server;
 use crate::support::ran::Ran;
 use crate::support::small_project::{Small, simulator};
 use crate::support::text::{assert_has, assert_lacks};
@@ -391,4 +392,127 @@ async fn changed_cells_start_first() {
     let later = SystemTime::now() + Duration::from_secs(600);
     file.unwrap().set_modified(later).unwrap();
     assert_eq!(first().await.as_deref(), Some("words"));
+}
+
+/// The user's own mistakes: nothing is judged, and the message says which line to change.
+#[tokio::test]
+async fn a_wrong_address_ends_the_run_with_the_line_to_change() {
+    let simulator = simulator().await;
+    let hanging = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = format!("http://{}", hanging.local_addr().unwrap());
+    let bare = simulator.base_url().trim_start_matches("http://").to_owned();
+    for (name, value, expected) in [
+        (
+            env::LITELLM_PROXY_BASE_URL,
+            bare.as_str(),
+            format!("write `LITELLM_PROXY_BASE_URL=http://{bare}`"),
+        ),
+        (
+            env::LITELLM_PROXY_BASE_URL,
+            "http://127.0.0.1:1",
+            "cannot reach the gateway at `http://127.0.0.1:1`: start it, or correct `LITELLM_PROXY_BASE_URL`"
+                .to_owned(),
+        ),
+        (
+            env::LITELLM_PROXY_BASE_URL,
+            silent.as_str(),
+            format!("the gateway at `{silent}` does not answer within 4 s"),
+        ),
+        (
+            env::COMPAT_PROVIDER_URL,
+            bare.as_str(),
+            format!("write `COMPAT_PROVIDER_URL=http://{bare}`"),
+        ),
+    ] {
+        let mut small = Small::attached(&simulator);
+        small.set(name, value);
+        let start = std::time::Instant::now();
+        let ran = small.run(&["text"]).await;
+        assert!(start.elapsed() < Duration::from_secs(10), "{name}={value}");
+        ran.exits(2);
+        ran.err_has(&expected);
+        assert_eq!(causes(&small), ["harness"], "{name}={value}");
+    }
+}
+
+/// The causes of the failed trials, each once.
+fn causes(small: &Small) -> Vec<String> {
+    let results = small.results().results;
+    let causes: BTreeSet<&str> = (results.iter())
+        .filter_map(|entry| Some(entry.cause?.as_str()))
+        .collect();
+    causes.into_iter().map(str::to_owned).collect()
+}
+
+/// A gateway that answers `GET`, and each `POST` with `status` and `body`; without a status it never answers.
+async fn gateway(status: Option<u16>, body: &'static str) -> Server {
+    Server::start(move |asked, _| {
+        Box::pin(async move {
+            match (asked.target.as_str(), status) {
+                ("/v1/messages", None) => std::future::pending().await,
+                ("/v1/messages", Some(status)) => {
+                    let response = axum::http::Response::builder().status(status);
+                    response.body(axum::body::Body::from(body)).unwrap()
+                }
+                _ => axum::http::Response::default(),
+            }
+        })
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_the_preflight_finds_is_never_a_verdict() {
+    let simulator = simulator().await;
+    let no_key = r#"{"error":{"message":"Authentication Error, Invalid proxy server token passed","type":"auth_error"}}"#;
+    let no_model =
+        r#"{"type":"error","error":{"type":"not_found_error","message":"model: claude-haiku-4-5"}}"#;
+    let hello =
+        r#"{"type":"message","content":[{"type":"text","text":"Hello from the provider simulator."}]}"#;
+    for (status, body, live, cause, expected) in [
+        (
+            None,
+            "",
+            false,
+            "config",
+            "the gateway accepts requests and does not answer",
+        ),
+        (Some(401), no_key, false, "auth", "preflight:"),
+        (Some(404), no_model, false, "config", "preflight:"),
+        (Some(200), "{}", false, "config", "correct that variable"),
+        (
+            Some(200),
+            hello,
+            true,
+            "config",
+            "set `COMPAT_PROVIDER_URL` to the address",
+        ),
+    ] {
+        let server = gateway(status, body).await;
+        let mut small = Small::attached(&simulator);
+        small.set(env::LITELLM_PROXY_BASE_URL, &server.address);
+        if live {
+            small.set(env::COMPAT_PROVIDER_URL, "");
+        }
+        let start = std::time::Instant::now();
+        let ran = small.run(&["text"]).await;
+        assert!(start.elapsed() < Duration::from_secs(10), "{status:?} {body}");
+        ran.exits(102);
+        assert_has(&format!("{}{}", ran.out, ran.err), expected);
+        assert_eq!(causes(&small), [cause], "{status:?} {body}\n{}", ran.out);
+    }
+}
+
+#[tokio::test]
+async fn a_simulated_run_does_not_start_if_a_line_leaves_it() {
+    let small = Small::new();
+    small.write(
+        "proxy_config.yaml",
+        "model_list:\n  - model_name: claude-*\n    litellm_params:\n      model: anthropic/claude-*\n      api_base: https://api.anthropic.com\n",
+    );
+    small.compat(&["check"]).await.exits(0);
+    let ran = small.run(&["text"]).await;
+    ran.exits(2);
+    ran.err_has("a simulated run would call `https://api.anthropic.com` instead of the simulator");
+    ran.err_has("proxy_config.yaml:5:17");
 }

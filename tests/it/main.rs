@@ -24,6 +24,7 @@ mod files;
 mod claude;
 mod provider;
 mod relay;
+mod gateway;
 mod toolchain;
 mod versions;
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha512;
 use crate::files::project::PROXY_CONFIG;
+use crate::gateway;
 use crate::toolchain::lock::{self, Lock};
 
 /// A digest of this library's source (`build.rs`). All programs built from the same source share it. The simulator is part
@@ -22,7 +23,10 @@ impl Fingerprint {
     /// The inputs that this program would use for the project at `root`.
     pub fn of(root: &Path) -> anyhow::Result<Self> {
         let path = root.join(PROXY_CONFIG);
-        let config = std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let mut config = std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        for file in gateway::config_files(&path).iter().skip(1) {
+            config.extend(std::fs::read(file).unwrap_or_default());
+        }
         let pin = Lock::read(&root.join(lock::FOLDER))?.litellm;
         let inputs = [
             ("the source of `compat`".to_owned(), SOURCE.to_owned()),

@@ -20,7 +20,8 @@ pub fn two_features() -> Folder {
         ),
         (
             "proxy_config.yaml",
-            "model_list:\n  - model_name: model-one-here\n  - model_name: model-two-here\n",
+            "model_list:\n  - { model_name: model-one-here, litellm_params: { model: anthropic/claude-haiku-4-5 } }\n  - { \
+             model_name: model-two-here, litellm_params: { model: anthropic/claude-opus-4-7 } }\n",
         ),
     ]);
     for feature in ["first", "second"] {
@@ -34,7 +35,9 @@ pub fn copy_of_this_project() -> Folder {
     let mut proxy_config = String::from("model_list:\n");
     for ending in ["", "-bedrock-invoke", "-bedrock-converse", "-vertex-ai"] {
         for model in ["claude-haiku-4-5", "claude-sonnet-4-6", "claude-opus-4-7"] {
-            proxy_config.push_str(&format!("  - model_name: {model}{ending}\n"));
+            proxy_config.push_str(&format!(
+                "  - {{ model_name: {model}{ending}, litellm_params: {{ model: anthropic/{model} }} }}\n"
+            ));
         }
     }
     let folder = Folder::with(&[("proxy_config.yaml", &proxy_config)]);

@@ -23,7 +23,8 @@ const FILES: [(&str, &str); 8] = [
     ("manifest.yaml", MANIFEST),
     (
         "proxy_config.yaml",
-        "model_list:\n  - model_name: claude-haiku-4-5\n  - model_name: claude-opus-4-7\n",
+        "model_list:\n  - { model_name: claude-haiku-4-5, litellm_params: { model: anthropic/claude-haiku-4-5 } }\n  - { \
+         model_name: claude-opus-4-7, litellm_params: { model: anthropic/claude-opus-4-7 } }\n",
     ),
     (
         "cells/text/_shared.yaml",

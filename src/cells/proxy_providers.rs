@@ -1,0 +1,182 @@
+//! The providers of LiteLLM's models, and the settings with which a deployment does not call the simulator.
+
+use serde_yaml::Value;
+
+use super::proxy_files::Merged;
+use crate::document::{Diagnostic, KeyPath};
+
+/// The variables by which a gateway reaches the simulator of a simulated run.
+#[derive(Clone, Copy, Debug)]
+pub struct SimulatorVariables {
+    pub anthropic_base: &'static str,
+    /// LiteLLM reads it if there is no `anthropic_base`.
+    pub anthropic_other_base: &'static str,
+    pub anthropic_key: &'static str,
+    pub bedrock_base: &'static str,
+    pub aws_key_id: &'static str,
+    pub aws_secret_key: &'static str,
+    pub aws_session_token: &'static str,
+    pub vertex_base: &'static str,
+    pub vertex_credentials: &'static str,
+}
+
+/// The value of a variable, in LiteLLM's configuration.
+const FROM_ENVIRONMENT: &str = "os.environ/";
+
+/// Parameters with the address of a provider.
+const BASES: [&str; 3] = ["api_base", "base_url", "aws_bedrock_runtime_endpoint"];
+
+/// Parameters with a credential.
+const KEYS: [&str; 5] = [
+    "api_key",
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "vertex_credentials",
+];
+
+/// Parameters that make LiteLLM ask AWS for a credential first, at an address of its own.
+const EXCHANGES: [&str; 2] = ["aws_role_name", "aws_web_identity_token"];
+
+/// The provider's name of a model: `model` without LiteLLM's prefixes. An ARN keeps its `/`.
+pub(super) fn provider_model(model: &str) -> &str {
+    match model.find("arn:") {
+        Some(start) if model.starts_with("bedrock/") => &model[start..],
+        _ => model.rsplit('/').next().unwrap_or(model),
+    }
+}
+
+/// The lines of the deployment's parameters with which it does not call the simulator, or not with its credential.
+pub(super) fn outside(
+    merged: &Merged<'_>,
+    path: &KeyPath,
+    params: &Value,
+    model: &str,
+    variables: &SimulatorVariables,
+) -> Vec<Diagnostic> {
+    let text = |key: &str| params.get(key)?.as_str();
+    let provider = text("custom_llm_provider")
+        .or_else(|| model.split_once('/').map(|(prefix, _)| prefix))
+        .unwrap_or("anthropic");
+    let model_path = path.then("model");
+    if !["anthropic", "bedrock", "vertex_ai"].contains(&provider) {
+        let message = format!("a simulated run has no provider `{provider}`");
+        let error = merged.error(&model_path, message).found(format!("`{model}`"));
+        return vec![error.hint("the simulator stands for `anthropic`, `bedrock` and `vertex_ai`")];
+    }
+    let literal = |key: &str| text(key).filter(|value| !value.starts_with(FROM_ENVIRONMENT));
+    let variable = match provider {
+        "bedrock" => variables.bedrock_base,
+        "vertex_ai" => variables.vertex_base,
+        _ => variables.anthropic_base,
+    };
+    let mut errors = Vec::new();
+    for key in BASES {
+        if let Some(base) = literal(key) {
+            let message = format!("a simulated run would call `{base}` instead of the simulator");
+            let error = merged.error(&path.then(key), message);
+            errors.push(error.hint(format!("write `{key}: {FROM_ENVIRONMENT}{variable}`")));
+        }
+    }
+    // LiteLLM's Messages API reads no variable for Vertex AI: without a base it calls Google (measured with 1.106.2).
+    let own_base = format!("{FROM_ENVIRONMENT}{variable}");
+    if provider == "vertex_ai" && errors.is_empty() && text("api_base") != Some(&own_base) {
+        let key = match params.get("api_base") {
+            Some(_) => path.then("api_base"),
+            None => model_path,
+        };
+        let message = "a simulated run would call Google instead of the simulator";
+        errors.push(
+            merged
+                .error(&key, message)
+                .hint(format!("write `api_base: {own_base}`")),
+        );
+    }
+    // The values of these lines are secrets, so no message contains them.
+    for key in KEYS {
+        let is_literal = params.get(key).is_some_and(Value::is_mapping) || literal(key).is_some();
+        if is_literal {
+            let message =
+                format!("a simulated run would send this `{key}`, which the simulator does not know");
+            let error = merged.error(&path.then(key), message);
+            errors.push(Diagnostic { span: None, ..error }.hint(format!(
+                "write `{key}: {FROM_ENVIRONMENT}{}`",
+                variables.of_key(key)
+            )));
+        }
+    }
+    for key in EXCHANGES {
+        if literal(key).is_some() {
+            let message = format!("a simulated run would ask AWS for a credential by this `{key}`");
+            let error = merged.error(&path.then(key), message);
+            errors.push(error.hint("remove it from the deployments that simulated runs use"));
+        }
+    }
+    errors
+}
+
+impl SimulatorVariables {
+    /// The variable with the credential of parameter `key`.
+    fn of_key(&self, key: &str) -> &'static str {
+        match key {
+            "aws_access_key_id" => self.aws_key_id,
+            "aws_secret_access_key" => self.aws_secret_key,
+            "aws_session_token" => self.aws_session_token,
+            "vertex_credentials" => self.vertex_credentials,
+            _ => self.anthropic_key,
+        }
+    }
+}
+
+/// Entries of `environment_variables`, which replace the variables that a run sets.
+pub(super) fn variables_outside(merged: &Merged<'_>, variables: &SimulatorVariables) -> Vec<Diagnostic> {
+    let replaced = [
+        variables.anthropic_base,
+        variables.anthropic_other_base,
+        variables.anthropic_key,
+        variables.bedrock_base,
+        variables.aws_key_id,
+        variables.aws_secret_key,
+        variables.vertex_base,
+        variables.vertex_credentials,
+    ];
+    let section = "environment_variables";
+    let is_set = |name: &&str| merged.at(&[section, name]).is_some();
+    let set = replaced.into_iter().filter(is_set);
+    set.map(|name| {
+        let message = format!("this replaces the `{name}` with which a simulated run reaches the simulator");
+        let error = merged.error(&KeyPath::of(section).then(name), message);
+        Diagnostic { span: None, ..error }.hint("set it in the environment of the gateway instead")
+    })
+    .collect()
+}
+
+/// LiteLLM's providers: `LlmProviders` and `providers.json` of LiteLLM 1.106.2.
+#[rustfmt::skip]
+pub(super) const PREFIXES: &[&str] = &[
+    "a2a", "a2a_agent", "abliteration", "ai21", "ai21_chat", "aihubmix", "aiml",
+    "aiohttp_openai", "amazon_nova", "anthropic", "anthropic_text", "apertis", "assemblyai", "auto_router",
+    "aws_polly", "aws_textract", "azure", "azure_ai", "azure_speech", "azure_text", "baseten",
+    "bedrock", "bedrock_mantle", "black_forest_labs", "bytez", "cerebras", "charity_engine", "chatgpt",
+    "chutes", "clarifai", "cloudflare", "codestral", "cognition", "cohere", "cohere_chat",
+    "cometapi", "compactifai", "cortecs", "crusoe", "cursor", "custom", "custom_openai",
+    "darkbloom", "dashscope", "databricks", "datarobot", "deepgram", "deepinfra", "deepseek",
+    "docker_model_runner", "dotprompt", "edenai", "elevenlabs", "empiriolabs", "empower", "fal_ai",
+    "featherless_ai", "fireworks_ai", "friendliai", "galadriel", "gdc", "gemini", "gigachat",
+    "github", "github_copilot", "gmi", "gradient_ai", "groq", "helicone", "heroku",
+    "hosted_vllm", "huggingface", "humanloop", "hyperbolic", "inception", "infinity", "jina_ai",
+    "lambda_ai", "langflow", "langfuse", "langgraph", "lemonade", "libertai", "litellm_agent",
+    "litellm_proxy", "llamafile", "llamagate", "lm_studio", "manus", "maritalk", "meta",
+    "meta_llama", "milvus", "minimax", "mistral", "modelscope", "mongodb", "moonshot",
+    "morph", "nadir", "nano-gpt", "nebius", "neosantara", "nlp_cloud", "novita",
+    "nscale", "nvidia_nim", "nvidia_riva", "oci", "ollama", "ollama_chat", "oobabooga",
+    "openai", "openai_like", "openrouter", "ovhcloud", "parasail", "perplexity", "petals",
+    "pg_vector", "pinstripes", "poe", "predibase", "prism", "publicai", "qwen_ai_platform",
+    "qwencloud", "ragflow", "recraft", "reducto", "reka", "replicate", "runwayml",
+    "s3_vectors", "sagemaker", "sagemaker_chat", "sagemaker_nova", "sail", "sambanova", "sap",
+    "sarvam", "scaleway", "scx-ai", "snowflake", "soniox", "stability", "strands_decider",
+    "synthetic", "tencent", "tensormesh", "text-completion-codestral", "text-completion-inception", "text-completion-openai", "together_ai",
+    "topaz", "transcribe", "triton", "typesafe", "v0", "valkey", "veniceai",
+    "vercel_ai_gateway", "vertex_ai", "vertex_ai_beta", "vllm", "volcengine", "voyage", "wandb",
+    "watsonx", "watsonx_text", "xai", "xiaomi_mimo", "xinference", "zai",
+];
