@@ -1,7 +1,7 @@
 //! A campaign of mutants: a clean pass without mutants, then each mutant in the cells of its providers. All trials share one
 //! session.
 //!
-//! It runs and counts. `mutant::score` decides which expectations caught a mutant.
+//! It runs and counts. `mutants` decides which expectations caught a mutant.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

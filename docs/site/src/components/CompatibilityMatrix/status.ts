@@ -10,7 +10,7 @@ export const STATUS_NAMES: Record<Status, string> = {
   not_tested: 'Not tested',
 };
 
-/** What a reader is told about a cell in one sentence: the error, the reason, or that there is none. */
+/** One sentence about a cell: the error, the reason, or that there is none. */
 export function explain(cell: CellStatus): string {
   switch (cell.status) {
     case 'pass':
