@@ -263,7 +263,7 @@ impl Project {
         cells
     }
 
-    /// Notes on the cells at or below `paths` that are not written yet.
+    /// Notes on the cells at or below `paths` that are not written yet, and on providers without a file.
     pub fn notes(&self, paths: &[PathBuf]) -> Vec<Diagnostic> {
         let config = self.proxy_config().ok();
         let missing = self.missing().into_iter().filter_map(|cell| {
@@ -275,11 +275,21 @@ impl Project {
                     .note()
             })
         });
+        let providers = self.manifest.providers.iter().filter_map(|provider| {
+            let file = provider_file(provider);
+            (is_selected(paths, &file) && self.layer(&file).is_none()).then(|| {
+                let message =
+                    format!("the provider `{provider}` has no file, so its cells have no common keys");
+                Diagnostic::of_file(&file, message)
+                    .hint("write its route, or `not_applicable` and the reason")
+                    .note()
+            })
+        });
         let cells = self.selected(paths);
         let unwritten = cells
             .iter()
             .flat_map(|cell| self.unwritten(cell, config.as_ref()));
-        in_order(unwritten.chain(missing).collect())
+        in_order(unwritten.chain(missing).chain(providers).collect())
     }
 
     fn unwritten(&self, id: &CellId, config: Option<&ProxyConfig>) -> Vec<Diagnostic> {

@@ -16,6 +16,7 @@ use crate::claude::Endpoint;
 use crate::env::{Environment, Secret, Variables};
 use crate::evidence::Behind;
 use crate::gateway::{GatewayKind, RunningGateway};
+use crate::http;
 use crate::ids::{ProviderId, TrialKey};
 use crate::mutants::RelayPosition;
 use crate::process::RunId;
@@ -100,7 +101,7 @@ impl Session {
             claude_version,
             run,
             inherited: options.environment.inherited(),
-            client: reqwest::Client::new(),
+            client: http::client(),
             guard,
             lease,
         })

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::cause::{self, Diagnosis, ErrorMessage, MessageRoute};
 use crate::env::Secret;
+use crate::http;
 use crate::outcome::{Cause, Failure, Mismatch};
 use crate::text;
 
@@ -35,7 +36,7 @@ pub async fn check(
     key: &Secret,
     aliases: BTreeSet<String>,
 ) -> BTreeMap<String, UnusableAlias> {
-    let client = &reqwest::Client::new();
+    let client = &http::client();
     let requests = aliases.into_iter().map(|alias| async move {
         let unusable = ask(client, base_url, key, &alias).await?;
         Some((alias, unusable))
