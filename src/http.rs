@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use backon::{ExponentialBuilder, Retryable as _};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Certificate, Method, Request, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Certificate, ClientBuilder, Method, Request, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
 use crate::digest::{Hasher, Sha512};
@@ -41,6 +41,19 @@ impl Default for RetryPolicy {
 
 /// A server that asks for a longer wait (`Retry-After`) is not asked again.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
+/// How long a connection may take to open.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The settings that every HTTP client shares.
+pub fn client_builder() -> ClientBuilder {
+    reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT)
+}
+
+/// A client without retries, for gateways and simulators.
+pub fn client() -> reqwest::Client {
+    client_builder().build().expect("the TLS backend starts")
+}
 
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -92,9 +105,9 @@ pub enum RequestError {
 impl Client {
     /// A client that trusts the platform's certificate authorities and those in `extra_roots` (PEM).
     pub fn new(policy: RetryPolicy, extra_roots: Option<&[u8]>) -> anyhow::Result<Self> {
-        let mut builder = reqwest::Client::builder()
+        let mut builder = client_builder()
             .user_agent(concat!("compat-matrix/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(policy.read_timeout.min(Duration::from_secs(15)))
+            .connect_timeout(policy.read_timeout.min(CONNECT_TIMEOUT))
             .read_timeout(policy.read_timeout);
         if let Some(pem) = extra_roots {
             builder = builder.tls_certs_merge(Certificate::from_pem_bundle(pem)?);

@@ -47,6 +47,16 @@ pub fn truncated(text: &str, most: usize) -> String {
     }
 }
 
+/// The first line of `text`, cut where it is too long to quote.
+pub fn quotable(text: &str) -> String {
+    const MOST: usize = 60;
+    let first = text.lines().next().unwrap_or_default();
+    match truncated(first, MOST) {
+        cut if cut == first && first.len() < text.len() => format!("{cut}…"),
+        cut => cut,
+    }
+}
+
 /// `text` on one line, with single spaces, truncated to `most` characters.
 pub fn one_line(text: &str, most: usize) -> String {
     truncated(&text.split_whitespace().collect::<Vec<_>>().join(" "), most)
@@ -69,14 +79,22 @@ pub fn clipped(text: &str) -> String {
 /// terminal.
 pub fn printable(text: &str) -> String {
     let text = anstream::adapter::strip_str(text).to_string();
-    let shown = |character: char| {
-        if character.is_control() && character != '\n' {
-            ' '
-        } else {
-            character
-        }
+    let shown = |character| match character {
+        '\n' => '\n',
+        '\t' | '\r' => ' ',
+        character => visible(character),
     };
     text.chars().map(shown).collect()
+}
+
+/// `character`, or a visible one in place of a control character, which could control the reader's terminal.
+pub fn visible(character: char) -> char {
+    match character {
+        '\n' => '↵',
+        '\t' => '→',
+        character if character.is_control() => '\u{fffd}',
+        character => character,
+    }
 }
 
 /// `text` as a name, if possible: `Tool Use` becomes `tool_use`.

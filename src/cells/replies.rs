@@ -4,11 +4,12 @@ use serde_json::Value;
 
 use super::raw::{ReplyBlockForm, ReplyErrorForm, ReplyForm};
 use super::resolve::{Resolver, WHERE};
-use crate::document::node::shortened;
 use crate::document::{Diagnostic, KeyPath};
-use crate::text::listed;
+use crate::text::{listed, quotable};
 use crate::wire::Usage;
-use crate::wire::script::{PLACEHOLDERS, Pace, Prompt, Reply, ReplyBlock, ReplyError, ReplyMessage, Script};
+use crate::wire::script::{
+    PLACEHOLDERS, Pace, Prompt, Reply, ReplyBlock, ReplyError, ReplyMessage, Script, placeholders_in,
+};
 
 impl Resolver<'_> {
     pub(super) fn script(&mut self) -> Script {
@@ -124,11 +125,7 @@ impl Resolver<'_> {
     }
 
     fn placeholders(&mut self, path: &KeyPath, text: &str, known: Placeholders) {
-        for (start, _) in text.match_indices("${") {
-            let name = match text[start..].find('}') {
-                Some(end) => &text[start..=start + end],
-                None => &text[start..],
-            };
+        for name in placeholders_in(text) {
             match name {
                 "${tool_result}" if known.tool_called => {}
                 "${image_colour}" if known.image => {}
@@ -143,7 +140,7 @@ impl Resolver<'_> {
                     "add an `image` block to `prompts`",
                 ),
                 _ => {
-                    let message = format!("unknown placeholder `{}`", shortened(name));
+                    let message = format!("unknown placeholder `{}`", quotable(name));
                     let error = self.reader.at(path, message).allowed(listed(PLACEHOLDERS));
                     self.reader.report(error.did_you_mean(name, PLACEHOLDERS));
                 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Number, Value};
 
 use super::diagnostic::Span;
-use crate::text::truncated;
+use crate::text::quotable;
 
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,19 +113,9 @@ impl Node {
             NodeValue::Null => "nothing".to_owned(),
             NodeValue::Bool(value) => format!("the boolean `{value}`"),
             NodeValue::Number(number) => format!("the number `{number}`"),
-            NodeValue::Text(text) => format!("the text `{}`", shortened(text)),
+            NodeValue::Text(text) => format!("the text `{}`", quotable(text)),
             NodeValue::List(_) => "a list".to_owned(),
             NodeValue::Map(_) => "a map".to_owned(),
         }
-    }
-}
-
-/// The first line of `text`, cut where it is too long to quote.
-pub fn shortened(text: &str) -> String {
-    const MOST: usize = 60;
-    let first = text.lines().next().unwrap_or_default();
-    match truncated(first, MOST) {
-        cut if cut == first && first.len() < text.len() => format!("{cut}…"),
-        cut => cut,
     }
 }

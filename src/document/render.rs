@@ -8,6 +8,7 @@ use serde_json::json;
 use unicode_width::UnicodeWidthChar as _;
 
 use super::diagnostic::{Diagnostic, Place, Severity, Span};
+use crate::text;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -105,14 +106,9 @@ fn written_place(place: &Place) -> String {
     }
 }
 
-/// `text` with control characters made visible: a file's content must not steer the reader's terminal.
+/// `text` on one line: a file's content must not control the reader's terminal.
 fn visible(text: &str) -> String {
-    text.chars()
-        .flat_map(|character| match character.is_control() {
-            true => character.escape_default().collect::<Vec<_>>(),
-            false => vec![character],
-        })
-        .collect()
+    text.chars().map(text::visible).collect()
 }
 
 struct SourceLine {
@@ -126,7 +122,7 @@ fn source_line(span: &Span) -> SourceLine {
     const WIDTH: usize = 120;
     const LEAD: usize = 60;
     let line = span.source.line(span.start.line);
-    let characters: Vec<char> = line.chars().map(shown).collect();
+    let characters: Vec<char> = line.chars().map(text::visible).collect();
     let start = span.start.column.saturating_sub(1).min(characters.len());
     let end = match span.end.line == span.start.line {
         true => span.end.column.saturating_sub(1).min(characters.len()),
@@ -159,15 +155,6 @@ fn columns(characters: &[char]) -> usize {
         .iter()
         .map(|character| character.width().unwrap_or(0))
         .sum()
-}
-
-/// Replaces characters without a width: a tab or an escape would move the text behind it, and a wrong tab must be visible.
-fn shown(character: char) -> char {
-    match character {
-        '\t' => '→',
-        character if character.is_control() => '\u{fffd}',
-        character => character,
-    }
 }
 
 fn json_object(diagnostic: &Diagnostic) -> serde_json::Value {

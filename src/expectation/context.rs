@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 
 use super::matcher::{MODEL, Matcher, MatcherForm};
 use super::provider_side::Turn;
-use crate::document::{KeyPath, Query, Reader};
+use crate::document::{Diagnostic, KeyPath, Query, Reader};
 use crate::ids::{ProviderId, TierId};
 use crate::text::listed;
 use crate::wire::script::{Prompt, Reply, ReplyBlock, ReplyMessage, Script};
@@ -55,6 +55,16 @@ impl<'a> Checker<'a> {
         self.reader.report(error);
     }
 
+    /// Reports an error that depends on the cell's `key`, with the place of the key if another file gives it.
+    pub(super) fn report_against(&mut self, key: &str, error: Diagnostic) {
+        let place = self.reader.node.key_span_at(&[key.to_owned()]).place();
+        let error = match place.file == error.place.file {
+            true => error,
+            false => error.related(place, format!("the `{key}` of a cell")),
+        };
+        self.reader.report(error);
+    }
+
     /// `text` with the tier's model in place of `${model}`.
     pub(super) fn with_model(&mut self, text: &str) -> String {
         self.saw_model |= text.contains(MODEL);
@@ -84,7 +94,7 @@ impl<'a> Checker<'a> {
             );
             let allowed = format!("{}, `every` or `last`", numbers_to(replies));
             let error = self.reader.at(&path.then("turn"), message);
-            self.reader.report(error.allowed(allowed));
+            self.report_against("replies", error.allowed(allowed));
         }
     }
 
@@ -98,7 +108,7 @@ impl<'a> Checker<'a> {
         {
             let message = format!("there is no answer {turn}: Claude Code gets {answers}");
             let error = self.reader.at(path, message);
-            self.reader.report(error.allowed(numbers_to(answers)));
+            self.report_against("replies", error.allowed(numbers_to(answers)));
         }
     }
 
@@ -132,14 +142,15 @@ impl<'a> Checker<'a> {
         let path = path.then("name");
         let message = format!("no reply calls the tool `{tool}`{}", when(before));
         let diagnostic = self.reader.at(&path, message);
-        self.reader.report(match called.is_empty() {
+        let diagnostic = match called.is_empty() {
             true => diagnostic.hint(format!(
                 "let a reply hold `tool_use: {{ name: {tool}, input: {{ … }} }}`"
             )),
             false => diagnostic
                 .allowed(listed(called.iter().copied()))
                 .did_you_mean(tool, called),
-        });
+        };
+        self.report_against("replies", diagnostic);
     }
 
     /// Reports that no reply has a thinking block, or none before the request `before`.
@@ -148,10 +159,11 @@ impl<'a> Checker<'a> {
             .blocks_before(before)
             .any(|block| matches!(block, ReplyBlock::Thinking(_)));
         if self.context.whole && !thinks {
-            self.reader.hinted(
-                path,
-                format!("no reply holds a thinking block{}", when(before)),
-                "add `{ thinking: … }` to a reply's `content`",
+            let message = format!("no reply holds a thinking block{}", when(before));
+            let error = self.reader.at(path, message);
+            self.report_against(
+                "replies",
+                error.hint("add `{ thinking: … }` to a reply's `content`"),
             );
         }
     }

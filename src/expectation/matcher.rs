@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::context::Checker;
 use crate::document::KeyPath;
-use crate::text::clipped;
-use crate::wire::script::PLACEHOLDERS;
+use crate::text::{clipped, listed, quotable};
+use crate::wire::script::{PLACEHOLDERS, placeholders_in};
 
 /// The most characters of a refusal that a message shows.
 const SHOWN: usize = 300;
@@ -102,21 +102,28 @@ impl MatcherForm {
         }
     }
 
-    /// Reports placeholders that stand for something in a reply's text only.
+    /// Reports placeholders other than [`MODEL`].
     fn placeholders(&self, checker: &mut Checker<'_>, path: &KeyPath) {
-        let equals = self.equals.as_ref().and_then(Value::as_str);
-        for (key, text) in [
-            ("contains", self.contains.as_deref()),
-            ("not_contains", self.not_contains.as_deref()),
-            ("matches", self.matches.as_deref()),
-            ("equals", equals),
-        ] {
-            let text = text.unwrap_or_default();
-            if let Some(placeholder) = PLACEHOLDERS.iter().find(|known| text.contains(**known)) {
-                let message = format!("`{placeholder}` stands for something only in a reply's text");
-                checker
-                    .reader
-                    .hinted(&path.then(key), message, "write the expected text");
+        let texts = [&self.contains, &self.not_contains, &self.matches];
+        let texts = ["contains", "not_contains", "matches"].into_iter().zip(texts);
+        let texts = texts.flat_map(|(key, text)| Some((path.then(key), text.as_deref()?)));
+        let equals = self.equals.iter().map(|value| (path.then("equals"), value));
+        let one_of = self.one_of.iter().flatten().enumerate();
+        let one_of = one_of.map(|(index, value)| (path.then("one_of").then(index), value));
+        let values = equals
+            .chain(one_of)
+            .flat_map(|(path, value)| Some((path, value.as_str()?)));
+        for (path, text) in texts.chain(values) {
+            for name in placeholders_in(text).filter(|name| *name != MODEL && name.ends_with('}')) {
+                if PLACEHOLDERS.contains(&name) {
+                    let message = format!("`{name}` stands for something only in a reply's text");
+                    checker.reader.hinted(&path, message, "write the expected text");
+                } else {
+                    let message = format!("unknown placeholder `{}`", quotable(name));
+                    let error = checker.reader.at(&path, message).allowed(listed([MODEL]));
+                    let error = error.hint(r"for the literal text use `matches`, with `\$\{`");
+                    checker.reader.report(error.did_you_mean(name, [MODEL]));
+                }
             }
         }
     }

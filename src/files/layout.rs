@@ -51,7 +51,9 @@ impl Listing<'_> {
         for (name, is_folder) in self.entries(cells) {
             match is_folder {
                 true if name == PROVIDERS => self.folder_of_providers(&cells.join(PROVIDERS)),
-                _ if name.starts_with(['_', '.']) => {}
+                false if name == SHARED => {}
+                _ if name.starts_with('_') => self.misnamed_layer(cells, &name, &[SHARED, PROVIDERS]),
+                _ if name.starts_with('.') => {}
                 true => {
                     folders.insert(name);
                 }
@@ -94,6 +96,8 @@ impl Listing<'_> {
             if name.starts_with(['_', '.']) {
                 if name == SHARED {
                     self.layout.shared.insert(feature.clone());
+                } else {
+                    self.misnamed_layer(&folder, &name, &[SHARED]);
                 }
                 continue;
             }
@@ -131,6 +135,16 @@ impl Listing<'_> {
         }
     }
 
+    /// Reports a name that is ignored but similar to one of `layers`.
+    fn misnamed_layer(&mut self, folder: &Path, name: &str, layers: &[&str]) {
+        if let Some(layer) = layers.iter().find(|layer| is_near_miss(name, layer)) {
+            let message = format!("this is ignored, but its name is almost `{layer}`");
+            let error = Diagnostic::of_file(&folder.join(name), message);
+            let hint = format!("did you mean `{layer}`? if not, choose a name that differs more");
+            self.errors.push(error.allowed(listed([*layer])).hint(hint));
+        }
+    }
+
     fn stray(&mut self, folder: &Path, name: &str, is_folder: bool) {
         let known = self.manifest.providers.iter().map(ProviderId::as_str);
         let stem = name.split('.').next().unwrap_or_default();
@@ -155,4 +169,12 @@ impl Listing<'_> {
             Vec::new()
         })
     }
+}
+
+/// Whether `name` is `layer` with another ending, or with one or two wrong characters.
+fn is_near_miss(name: &str, layer: &str) -> bool {
+    let stem = |name: &str| name.split('.').next().unwrap_or_default().to_lowercase();
+    let distance = strsim::levenshtein(&stem(name), &stem(layer));
+    let is_file = !name.contains('.') || name.ends_with(".yaml") || name.ends_with(".yml");
+    !name.starts_with('.') && (distance == 0 || (is_file && distance <= 2))
 }

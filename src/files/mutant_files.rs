@@ -59,7 +59,10 @@ fn cells(project: &Project) -> Vec<(CellId, Option<Vec<String>>)> {
                 return Some((id, None));
             };
             let own = cell.test()?.expectations.iter().map(|one| one.name.clone());
-            Some((id, Some(own.chain(IMPLIED.map(str::to_owned)).collect())))
+            // An expectation with `${model}` is there once for each tier.
+            let mut names: Vec<String> = own.chain(IMPLIED.map(str::to_owned)).collect();
+            names.dedup();
+            Some((id, Some(names)))
         })
         .collect()
 }

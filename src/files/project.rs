@@ -307,7 +307,7 @@ impl Project {
         cells
     }
 
-    /// Notes on the cells at or below `paths` that are not written yet.
+    /// Notes on the cells at or below `paths` that are not written yet, and on providers without a file.
     pub fn notes(&self, paths: &[PathBuf]) -> Vec<Diagnostic> {
         let config = self.proxy_config().ok();
         let missing = self.missing().into_iter().filter_map(|cell| {
@@ -316,6 +316,16 @@ impl Project {
                 let message = format!("`{cell}` has no file, so the matrix shows it as not tested");
                 Diagnostic::of_file(&file, message)
                     .hint("write its expectations, or `not_applicable` and the reason")
+                    .note()
+            })
+        });
+        let providers = self.manifest.providers.iter().filter_map(|provider| {
+            let file = provider_file(provider);
+            (is_selected(paths, &file) && self.layer(&file).is_none()).then(|| {
+                let message =
+                    format!("the provider `{provider}` has no file, so its cells have no common keys");
+                Diagnostic::of_file(&file, message)
+                    .hint("write its route, or `not_applicable` and the reason")
                     .note()
             })
         });
@@ -330,6 +340,7 @@ impl Project {
         in_order(
             unwritten
                 .chain(missing)
+                .chain(providers)
                 .chain(outside.map(Diagnostic::note))
                 .collect(),
         )

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 
 use crate::env::{self, Secret};
+use crate::http;
 
 /// The paths where LiteLLM reports its version. 1.106 requires a key for the first; older versions have only the second.
 const VERSION_PATHS: [&str; 2] = ["/health/readiness/details", "/health/readiness"];
@@ -60,7 +61,7 @@ pub async fn version_of(base_url: &str, key: &Secret) -> Option<String> {
 }
 
 async fn version_at(url: &str, key: &Secret) -> Option<String> {
-    let reply = reqwest::Client::new()
+    let reply = http::client()
         .get(url)
         .bearer_auth(key.expose())
         .timeout(Duration::from_secs(2))

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::LogFile;
 use super::container::Container;
 use crate::env::Secret;
+use crate::http;
 use crate::process::{Ended, Launch, Service};
 
 /// The longest boot of a gateway. The first start on a machine compiles Python for up to 40 s (measured); a busy machine
@@ -48,7 +49,7 @@ impl GatewayProcess {
             log,
             container,
         };
-        let client = reqwest::Client::new();
+        let client = http::client();
         let probe = async || is_alive(&client, &started.base_url).await.then_some(());
         let ended = || started.service.try_ended();
         match wait_until_ready("the gateway", BOOT_PATIENCE, &started.log, ended, probe).await {

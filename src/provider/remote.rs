@@ -1,7 +1,7 @@
 //! The client of a simulator that `compat provider serve` runs in another process.
 
 use anyhow::{Context as _, bail, ensure};
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -9,13 +9,14 @@ use serde_json::{Value, json};
 use super::control::{PREFIX, SERVICE};
 use crate::clock::now_ms;
 use crate::env::Secret;
+use crate::http;
 use crate::ids::TrialKey;
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::script::Script;
 
 #[derive(Debug)]
 pub struct RemoteSimulator {
-    client: Client,
+    client: reqwest::Client,
     base_url: String,
     control_key: Secret,
     connected_ms: u64,
@@ -26,7 +27,7 @@ impl RemoteSimulator {
     /// Connects to the simulator at `base_url` (`http://host:port`).
     pub async fn connect(base_url: &str, control_key: &str) -> anyhow::Result<Self> {
         let mut remote = Self {
-            client: Client::new(),
+            client: http::client(),
             base_url: base_url.trim_end_matches('/').to_owned(),
             control_key: Secret::new(control_key),
             connected_ms: now_ms(),

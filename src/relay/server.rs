@@ -19,6 +19,7 @@ use super::passing::PassingBody;
 use super::recorder::ReplyRecorder;
 use super::{Mutation, RelayedTrial, ReplyHold};
 use crate::clock::now_ms;
+use crate::http;
 use crate::ledger::TrialMap;
 use crate::mutants::{Headers, MadeUpReply, PassingRequest, RelayPosition, ReplyHead};
 use crate::wire::exchange::{Body, GatewayExchange, RecordedRequest};
@@ -82,7 +83,7 @@ pub(super) async fn handle(
 
 impl RelayState {
     pub(super) fn new(position: RelayPosition, upstream: &str) -> reqwest::Result<Self> {
-        let client = reqwest::Client::builder()
+        let client = http::client_builder()
             .no_proxy()
             // The client itself must see a redirect.
             .redirect(reqwest::redirect::Policy::none())

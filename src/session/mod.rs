@@ -17,6 +17,7 @@ use crate::env::{self, Environment, Secret, Variables};
 use crate::evidence::Behind;
 use crate::findings::Versions;
 use crate::gateway::{self, GatewayKind, RunningGateway};
+use crate::http;
 use crate::ids::{ProviderId, TrialKey};
 use crate::mutants::RelayPosition;
 use crate::process::RunId;
@@ -104,7 +105,7 @@ impl Session {
             claude_version,
             run,
             inherited: options.environment.inherited(),
-            client: reqwest::Client::new(),
+            client: http::client(),
             secrets,
             guard,
             lease,

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::cause::{self, Diagnosis, ErrorMessage, MessageRoute};
 use crate::env::{self, Secret};
+use crate::http;
 use crate::ids::TrialKey;
 use crate::outcome::{Cause, Failure, Mismatch};
 use crate::provider::{Provider, standalone_reply};
@@ -48,7 +49,7 @@ pub async fn check(
     aliases: BTreeSet<String>,
     provider: Option<&Provider>,
 ) -> BTreeMap<String, UnusableAlias> {
-    let client = &reqwest::Client::new();
+    let client = &http::client();
     let trial = TrialKey(Uuid::new_v4());
     if let Some(provider) = provider
         && provider.register(trial, Script::default()).await.is_err()

@@ -91,6 +91,14 @@ pub enum ReplyBlock {
 /// colour of its last image.
 pub const PLACEHOLDERS: [&str; 2] = ["${tool_result}", "${image_colour}"];
 
+/// Every `${…}` in `text`. The last may lack its `}`.
+pub fn placeholders_in(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices("${").map(|(start, _)| {
+        let rest = &text[start..];
+        rest.find('}').map_or(rest, |end| &rest[..=end])
+    })
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReplyError {
     /// The HTTP status, 400 to 599.

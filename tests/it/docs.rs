@@ -93,19 +93,35 @@ fn the_fragments_of_the_guide_are_valid() {
     }
 }
 
+/// The names in the first column of the table with the columns `header`.
+fn table<'a>(text: &'a str, header: &str) -> Vec<&'a str> {
+    let rows = text.lines().skip_while(|line| !line.starts_with(header)).skip(2);
+    let rows = rows.take_while(|line| line.starts_with("| `"));
+    rows.filter_map(|row| row.split('`').nth(1)).collect()
+}
+
 #[test]
-fn the_guide_names_every_key_and_every_kind() {
+fn the_guide_names_every_key() {
     use compat_matrix::cells::forms;
-    use compat_matrix::expectation::kinds::KINDS;
     let guide = guide();
-    let keys = forms::CELL.schema()["properties"]
-        .as_object()
-        .expect("properties")
-        .keys();
-    for name in keys.map(String::as_str).chain(KINDS.iter().copied()) {
+    let schema = forms::CELL.schema();
+    let keys = schema["properties"].as_object().expect("properties").keys();
+    for name in keys {
         assert!(
             guide.contains(&format!("| `{name}` |")),
             "the guide has no row for `{name}`"
         );
+    }
+}
+
+// `docs/cells-reference.md` is generated and complete. The guide may leave a kind out.
+#[test]
+fn the_guide_names_no_kind_that_does_not_exist() {
+    use compat_matrix::expectation::kinds::KINDS;
+    let guide = guide();
+    let kinds = table(&guide, "| kind |");
+    assert!(kinds.len() > 10, "{kinds:?}");
+    for kind in kinds {
+        assert!(KINDS.contains(&kind), "the guide has a row for `{kind}`");
     }
 }

@@ -316,4 +316,6 @@ fn control_characters_of_a_file_do_not_reach_the_terminal() {
     let faults = diagnostics(None, and("\"a\u{1b}[31m\": x\n").as_bytes());
     let shown = render::render(&faults, Format::Text, false);
     assert!(!shown.contains('\u{1b}'), "{shown:?}");
+    // In the message as in the line of the file.
+    assert_eq!(shown.matches("a\u{fffd}[31m").count(), 2, "{shown:?}");
 }

@@ -48,6 +48,57 @@ fn names_that_begin_with_an_underscore_are_ignored() {
 }
 
 #[test]
+fn a_misnamed_layer_gets_a_suggestion() {
+    let folder = two_features();
+    let shared = [
+        "cells/_shared.yml",
+        "cells/_Shared.yaml",
+        "cells/first/_shared.yml",
+        "cells/first/_shard.yaml",
+        "cells/first/_shared.yaml.orig",
+    ];
+    for file in shared {
+        folder.write(file, GOOD);
+    }
+    folder.write("cells/_provider/here.yaml", "env: {}\n");
+    folder.write("cells/_providers.yaml", "env: {}\n");
+    // An attachment with a similar name.
+    folder.write("cells/first/_shape.png", "");
+    let faults = open(&folder).layout_errors;
+    for file in shared {
+        has(
+            &faults,
+            &format!(
+                "{file}:0 this is ignored, but its name is almost `_shared.yaml` | did you mean `_shared.yaml`?"
+            ),
+        );
+    }
+    for file in ["cells/_provider", "cells/_providers.yaml"] {
+        has(
+            &faults,
+            &format!(
+                "{file}:0 this is ignored, but its name is almost `_providers` | did you mean `_providers`?"
+            ),
+        );
+    }
+    assert_eq!(faults.len(), 7, "{}", summary(&faults));
+    assert_eq!(folder.compat(&["check"]).status, Some(3));
+}
+
+#[test]
+fn a_provider_without_a_file_gets_a_note() {
+    let folder = two_features();
+    folder.write("cells/first/_shared.yaml", GOOD);
+    folder.write("cells/_providers/here.yaml", "env: {}\n");
+    let notes = summary(&open(&folder).notes(&[]));
+    assert!(
+        notes.contains("cells/_providers/there.yaml:0 the provider `there` has no file"),
+        "{notes}"
+    );
+    assert!(!notes.contains("cells/_providers/here.yaml"), "{notes}");
+}
+
+#[test]
 fn each_feature_needs_a_folder_and_each_folder_a_feature() {
     let folder = two_features();
     fs::rename(folder.path("cells/second"), folder.path("cells/secnd")).expect("a folder");
@@ -218,6 +269,9 @@ fn ten_thousand_cells_are_listed_without_being_read() {
 #[test]
 fn a_cell_without_a_file_gets_a_note() {
     let folder = two_features();
+    for provider in ["here", "there"] {
+        folder.write(&format!("cells/_providers/{provider}.yaml"), "env: {}\n");
+    }
     folder.write("cells/first/here.yaml", GOOD);
     folder.write("cells/first/there.yaml", GOOD);
     folder.write("cells/second/here.yaml", GOOD);

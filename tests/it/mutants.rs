@@ -9,7 +9,9 @@ use serde_json::json;
 
 use crate::support::evidence::{exchange, gateway_exchange};
 use crate::support::mutant::mutant;
+use crate::support::project::copy_of_this_project;
 use crate::support::root;
+use crate::support::text::assert_has;
 
 #[test]
 fn every_mutant_is_valid_and_no_class_is_empty() {
@@ -38,6 +40,20 @@ fn every_mutant_is_valid_and_no_class_is_empty() {
         assert!(classes.contains_key(class), "no mutant of the class `{class}`");
     }
     assert!(mutants.iter().any(|mutant| mutant.quick));
+}
+
+#[test]
+fn an_expectation_of_all_tiers_is_listed_once() {
+    let project = copy_of_this_project();
+    project.write(
+        "mutants/requests/twice.yaml",
+        "description: Twice.\nsources: [https://example.com]\nproviders: [anthropic]\nrequest: { send_twice: true }\nkilled_by: { caled: [tool_use] }\n",
+    );
+    let checked = project.compat(&["check", "mutants"]);
+    checked.exits(3);
+    let shown = checked.out + &checked.err;
+    assert_has(&shown, "`tool_use::anthropic` has no expectation `caled`");
+    assert_eq!(shown.matches("`model_asked_for`").count(), 1, "{shown}");
 }
 
 #[test]

@@ -71,7 +71,7 @@ impl Kind for DirectReplyCheck {
         let of_body = self.body.iter().flat_map(|(query, matcher)| {
             deviations(
                 value_tree::check(query, matcher, &reply.body),
-                format!("`{}` of the direct reply is not as it should be", query.text),
+                format!("`{}` of the direct reply does not match", query.text),
                 at(),
             )
         });

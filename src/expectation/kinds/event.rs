@@ -50,7 +50,7 @@ impl Kind for EventCheck {
         let path = &self.path.text;
         Ruling::Judged(deviations(
             value_tree::check(&self.path, &self.value, &events),
-            format!("`{path}` of the events that Claude Code printed is not as it should be"),
+            format!("`{path}` of the events that Claude Code printed does not match"),
             first.copied().map(line_of_transcript),
         ))
     }

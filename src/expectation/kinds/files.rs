@@ -32,7 +32,12 @@ impl FileKind {
         if checker.context.whole && !is_attached {
             let message = format!("no prompt has {article} {noun}, so this could never be judged");
             let hint = format!("add {article} `{noun}` block to `prompts`");
-            checker.reader.hinted(path, message, hint);
+            let error = checker.reader.at(path, message).hint(hint);
+            let key = match checker.reader.node.get("prompt") {
+                Some(_) => "prompt",
+                None => "prompts",
+            };
+            checker.report_against(key, error);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The kinds of expectation. Each has a file of its own and a line in the table below.
+//! The kinds of expectation. Each has a file of its own and a line in the table below, which also declares the module.
 
 use std::fmt;
 
@@ -54,7 +54,8 @@ pub trait Kind: Clone + fmt::Debug + PartialEq {
 
 macro_rules! kinds {
     ($($key:ident: $variant:ident($kind:ident)),+ $(,)?) => {
-        $(pub use $key::$kind;)+
+        $(pub mod $key;
+        pub use $key::$kind;)+
 
         /// What must hold.
         #[derive(Clone, Debug, PartialEq)]
@@ -134,27 +135,6 @@ macro_rules! kinds {
 }
 
 mod files;
-pub mod text;
-pub mod tool_call;
-pub mod tool_result;
-pub mod thinking;
-pub mod stream;
-pub mod usage;
-pub mod stop_reason;
-pub mod exit;
-pub mod event;
-pub mod direct_reply;
-pub mod token_count;
-pub mod requests;
-pub mod request;
-pub mod beta;
-pub mod image_arrived;
-pub mod document_arrived;
-pub mod tool_result_arrived;
-pub mod thinking_arrived;
-pub mod cache;
-pub mod unchanged;
-pub mod todo;
 
 kinds! {
     text: Text(TextCheck),

@@ -227,7 +227,7 @@ impl RequestCheck {
                     actual: "a body that is not JSON".into(),
                 },
             };
-            let summary = format!("`{}` of the request's body is not as it should be", query.text);
+            let summary = format!("`{}` of the request's body does not match", query.text);
             Some(deviation(exchange, summary, error))
         })
     }

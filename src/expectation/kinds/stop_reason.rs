@@ -52,7 +52,7 @@ impl Kind for StopReasonCheck {
             .map(Value::from);
         Ruling::Judged(deviations(
             self.value.check(found.as_ref().as_slice()),
-            "the stop reason is not as it should be",
+            "the stop reason does not match",
             transcript_end(scene.evidence),
         ))
     }

@@ -35,7 +35,7 @@ impl Kind for TextCheck {
         let text = evidence.transcript.final_text();
         let mut found = deviations(
             self.0.check(text.clone().map(Value::from).as_ref().as_slice()),
-            "Claude Code's final text is not as it should be",
+            "Claude Code's final text does not match",
             transcript_end(evidence),
         );
         if let (Some(printed), Some(sent)) = (text, last_text_sent(evidence))

@@ -75,7 +75,7 @@ impl Kind for TokenCountCheck {
             _ => self.0.in_words(counted.filter(|_| wants_providers)),
         };
         deviation(
-            "the token count is not as it should be",
+            "the token count does not match",
             expected,
             found.to_string(),
             at(),

@@ -161,7 +161,7 @@ impl UsageCheck {
     }
 
     fn summary(&self, count: UsageCount, matcher: &CountMatcher, exact: Option<u64>) -> String {
-        let summary = format!("`{}` {} is not as it should be", count.name(), self.of_what());
+        let summary = format!("`{}` {} does not match", count.name(), self.of_what());
         match exact.filter(|count| !matcher.is_within(*count)) {
             Some(count) => format!("{summary}: the provider itself reported {count}"),
             None => summary,

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{DaemonInfo, Fingerprint, StateDir};
 use crate::env::Environment;
 use crate::gateway::{self, LogFile, NotReady, wait_until_ready};
+use crate::http;
 use crate::process::{Detached, Launch, ProcessTag, RunId};
 use crate::progress::ProgressSink;
 use crate::provider::RemoteSimulator;
@@ -73,7 +74,7 @@ pub async fn find(state: &StateDir, wanted: &Fingerprint) -> anyhow::Result<Foun
     if let Some(difference) = info.inputs.difference(wanted) {
         return Ok(Found::Unusable(difference));
     }
-    if !gateway::is_alive(&reqwest::Client::new(), &info.gateway).await {
+    if !gateway::is_alive(&http::client(), &info.gateway).await {
         return Ok(Found::Unusable("its gateway does not answer".into()));
     }
     Ok(Found::Usable(Box::new(DaemonClient {

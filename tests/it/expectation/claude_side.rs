@@ -291,7 +291,7 @@ fn a_provider_count_outside_the_bounds_is_reported() {
     let mismatches = judge(&test(check), &pong()).mismatches;
     assert_eq!(
         mismatches[0].summary,
-        "`input_tokens` of the run is not as it should be: the provider itself reported 10"
+        "`input_tokens` of the run does not match: the provider itself reported 10"
     );
     assert_eq!(mismatches[0].expected, "at least 11");
 }

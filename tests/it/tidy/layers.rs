@@ -5,7 +5,7 @@ use std::fs;
 
 use regex::Regex;
 
-use super::{Text, nothing_found, pattern, root, sources};
+use super::{Text, code_of, nothing_found, pattern, root, sources};
 
 /// The modules that `src/lib.rs` lists, in its order, and how many of them belong to the pure core.
 fn modules() -> (Vec<String>, usize) {
@@ -29,16 +29,53 @@ fn module_of(source: &Text) -> &str {
     path.split('/').next().expect("a name").trim_end_matches(".rs")
 }
 
-/// The modules that `text` names: `crate::name`, and `crate::{name, …}`.
-fn used_modules(text: &str) -> BTreeSet<String> {
-    let code = pattern(r"//[^\n]*").replace_all(text, "");
-    let single = pattern(r"\bcrate::(\w+)");
-    let group = pattern(r"(?s)\bcrate::\{(.*?)\};");
+/// Whether a file of `src/` is the root of one of the crate's modules, so that `super` is the crate there.
+fn is_module_root(path: &str) -> bool {
+    let path = path.strip_prefix("src/").unwrap_or(path);
+    !path.contains('/') || pattern(r"^\w+/mod\.rs$").is_match(path)
+}
+
+/// `code` without the bodies of its inline modules, where `super` is the module around them.
+fn without_inline_modules(code: &str) -> String {
+    let inline = pattern(r"\bmod \w+ \{");
+    let mut rest = code;
+    let mut outside = String::new();
+    while let Some(found) = inline.find(rest) {
+        outside.push_str(&rest[..found.start()]);
+        let mut depth = 1;
+        let end = rest[found.end()..].find(|character| {
+            depth += i32::from(character == '{') - i32::from(character == '}');
+            depth == 0
+        });
+        rest = end.map_or("", |end| &rest[found.end() + end..]);
+    }
+    outside + rest
+}
+
+/// The modules of the crate that the text of the file `path` names: `crate::name`, `crate::{name, …}`, the same after
+/// `super` where that is the crate, and after a new name of the crate. A `*` stands for all of them.
+fn used_modules(path: &str, text: &str) -> BTreeSet<String> {
+    let code = code_of(text);
+    let mut used = BTreeSet::new();
+    let mut roots = vec!["crate".to_owned()];
+    let renamed = pattern(r"\b(?:crate|super)(?:::\{?\s*self)?\s+as\s+(\w+)");
+    roots.extend(renamed.captures_iter(&code).map(|found| found[1].to_owned()));
+    used.extend(used_below(&roots.join("|"), &code));
+    if is_module_root(path) {
+        used.extend(used_below("super", &without_inline_modules(&code)));
+    }
+    used
+}
+
+/// The names that follow one of `roots` in `code`.
+fn used_below(roots: &str, code: &str) -> BTreeSet<String> {
+    let single = pattern(&format!(r"\b(?:{roots})\s*::\s*(\w+|\*)"));
+    let group = pattern(&format!(r"(?s)\b(?:{roots})\s*::\s*\{{(.*?)\}}\s*;"));
     let mut used: BTreeSet<String> = single
-        .captures_iter(&code)
+        .captures_iter(code)
         .map(|found| found[1].to_owned())
         .collect();
-    for found in group.captures_iter(&code) {
+    for found in group.captures_iter(code) {
         let mut depth = 0;
         let top_level = found[1].split(',').filter(|item| {
             let at_top = depth == 0;
@@ -46,7 +83,7 @@ fn used_modules(text: &str) -> BTreeSet<String> {
             at_top
         });
         used.extend(top_level.filter_map(|item| {
-            let name = pattern(r"^\s*(\w+)").captures(item)?;
+            let name = pattern(r"^\s*(\w+|\*)").captures(item)?;
             Some(name[1].to_owned())
         }));
     }
@@ -62,7 +99,10 @@ fn no_module_uses_a_later_one() {
         let Some(own) = position(module_of(&source)) else {
             continue;
         };
-        for used in used_modules(&source.text) {
+        for used in used_modules(&source.path, &source.text) {
+            if used == "*" {
+                found.push(format!("{} uses every module", source.path));
+            }
             if position(&used).is_some_and(|used| used > own) {
                 found.push(format!("{} uses `{used}`", source.path));
             }
@@ -73,9 +113,24 @@ fn no_module_uses_a_later_one() {
 
 #[test]
 fn used_modules_are_found_in_every_kind_of_import() {
+    let names = |path: &str, text: &str| used_modules(path, text).into_iter().collect::<Vec<_>>().join(" ");
     let text = "use crate::{cells::{Cell, Test}, text};\nlet x = crate::wire::Usage; // crate::cli\nuse crate::ids::*;";
-    let used: Vec<String> = used_modules(text).into_iter().collect();
-    assert_eq!(used, ["cells", "ids", "text", "wire"]);
+    assert_eq!(names("src/run/mod.rs", text), "cells ids text wire");
+    // `super` is the crate only in the root file of a module, outside of the modules in it.
+    let text = "use super::cells::Cell;\nuse super::{text, wire::{a, b}};\nmod tests {\n    use super::ids;\n}\nuse super::run;";
+    assert_eq!(names("src/plan/mod.rs", text), "cells run text wire");
+    assert_eq!(names("src/text.rs", text), "cells run text wire");
+    assert_eq!(names("src/plan/selection.rs", text), "");
+    // A string is no comment, and a comment or a string is no code.
+    let text = "format!(\"http://x{}\", crate::cells::y());\nr#\"\"//\"#; crate::ids::z('\"', '\\'', b'/');\n\"crate::cli\"; /* crate::run /* */ crate::run */ crate::wire::a::<'a>(\"\\\"//\")";
+    assert_eq!(names("src/a/b.rs", text), "cells ids wire");
+    for text in [
+        "use crate as c;\nc::cells::y();",
+        "use crate::{self as c};\nuse c::{cells::y};",
+    ] {
+        assert!(names("src/a/b.rs", text).contains("cells"), "{text}");
+    }
+    assert_eq!(names("src/a/b.rs", "use crate::*;"), "*");
 }
 
 #[test]
@@ -110,7 +165,7 @@ fn the_parts_of_a_run_do_not_know_each_other() {
     for (module, unknown) in rules {
         assert!(unknown.iter().all(|name| modules.contains(&(*name).to_owned())));
         for source in sources(&["src"]) {
-            let used = used_modules(&source.text);
+            let used = used_modules(&source.path, &source.text);
             let known = unknown.iter().filter(|name| used.contains(**name));
             if module_of(&source) == module {
                 found.extend(known.map(|name| format!("{} uses `{name}`", source.path)));
@@ -123,7 +178,12 @@ fn the_parts_of_a_run_do_not_know_each_other() {
 #[test]
 fn only_its_owner_uses_a_shared_resource() {
     // The pattern, the files that may contain it, and the reason.
-    let rules: [(&str, &[&str], &str); 6] = [
+    let rules: [(&str, &[&str], &str); 7] = [
+        (
+            r"\breqwest::Client(Builder)?::|\buse reqwest::[^;]*\bClient\b",
+            &["src/http.rs"],
+            "only `http` creates HTTP clients: write `http::client()`",
+        ),
         (
             "libtest_mimic",
             &["harness/"],

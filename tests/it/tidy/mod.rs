@@ -3,6 +3,7 @@
 mod cells;
 mod generated;
 mod layers;
+mod limits;
 mod sources;
 mod style;
 
@@ -81,6 +82,46 @@ fn sources(folders: &[&str]) -> Vec<Text> {
     let mut sources: Vec<Text> = folders.iter().flat_map(|folder| texts(folder)).collect();
     sources.retain(|text| text.path.ends_with(".rs"));
     sources
+}
+
+/// Rust's tokens that `code_of` removes: comments, strings and characters.
+const REMOVED: &str =
+    r##"(?s)//[^\n]*|b?r"[^"]*"|b?r#".*?"#|b?"(?:\\.|[^"\\])*"|b?'(?:\\[^\n]{1,9}?|[^'\\])'"##;
+
+/// Rust code without its comments, and with its strings and characters empty.
+fn code_of(text: &str) -> String {
+    let removed = pattern(REMOVED);
+    let (mut code, mut rest) = (String::new(), text);
+    loop {
+        let found = removed
+            .find(rest)
+            .map_or(rest.len()..rest.len(), |found| found.range());
+        match rest[..found.start].find("/*") {
+            Some(start) => {
+                code.push_str(&rest[..start]);
+                rest = after_block_comment(&rest[start..]);
+            }
+            None => {
+                code.push_str(&rest[..found.start]);
+                if found.is_empty() {
+                    return code;
+                }
+                rest = &rest[found.end..];
+            }
+        }
+    }
+}
+
+/// The text after the block comment that `text` begins with. Such comments may be nested.
+fn after_block_comment(text: &str) -> &str {
+    let mut depth = 0;
+    for found in pattern(r"/\*|\*/").find_iter(text) {
+        depth += if found.as_str() == "/*" { 1 } else { -1 };
+        if depth == 0 {
+            return &text[found.end()..];
+        }
+    }
+    ""
 }
 
 fn pattern(text: &str) -> Regex {

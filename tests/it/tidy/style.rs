@@ -1,5 +1,7 @@
 //! The language of docs, comments and messages: plain English, short sentences.
 
+use regex::Regex;
+
 use super::{Text, nothing_found, pattern, texts};
 
 /// The longest sentence in the docs, in words.
@@ -14,7 +16,7 @@ const IDIOMS: [(&str, &str); 14] = [
     (r"\bheld to be\b", "is assumed"),
     (r"\bha(?:s|ve|d) had (?:its|their|his) day\b", "stale"),
     (r"\bon (?:no \S+'s|nobody's) behalf\b", "belongs to no"),
-    (r"\bas it is\b[^-]*\brun\b", "no trial matches"),
+    (r"\bas it is\b[^-.\n]{0,60}\brun\b", "no trial matches"),
     (
         r"\b[Ww]ho (?:reads|removes|writes|asks|wants|holds|waits)\b",
         "the reader, the caller",
@@ -30,9 +32,11 @@ const IDIOMS: [(&str, &str); 14] = [
 fn prose() -> Vec<Text> {
     let mut prose = texts("");
     prose.retain(|text| {
-        let is_read = [".rs", ".md", ".mdx", ".yaml", ".yml", ".sh", ".tsx"]
-            .iter()
-            .any(|ending| text.path.ends_with(ending));
+        let is_read = [
+            ".rs", ".md", ".mdx", ".yaml", ".yml", ".sh", ".py", ".js", ".mjs", ".ts", ".tsx",
+        ]
+        .iter()
+        .any(|ending| text.path.ends_with(ending));
         is_read
             && !text.is_below(&[
                 "tests/it/tidy/",
@@ -44,16 +48,61 @@ fn prose() -> Vec<Text> {
     prose
 }
 
+/// `text` with single spaces and without the signs of comments, so that a phrase over a line break is found. A line
+/// without words ends a phrase. Also returns where each line begins in it.
+fn collapsed(text: &str) -> (String, Vec<usize>) {
+    let leader = pattern(r"^\s*(?:(?://[/!]?|/\*+|\*|#+|>|--|[-*+]) ?)*");
+    let (mut prose, mut starts) = (String::new(), Vec::new());
+    for line in text.lines() {
+        let words = leader.replace(line, "");
+        let words: Vec<&str> = words.trim_end_matches('\\').split_whitespace().collect();
+        starts.push(prose.len());
+        prose.push_str(&words.join(" "));
+        prose.push(if words.is_empty() { '\n' } else { ' ' });
+    }
+    (prose, starts)
+}
+
+/// Where `idiom` is in `text`: the line and the phrase.
+fn phrases(text: &str, idiom: &Regex) -> Vec<(usize, String)> {
+    let (prose, starts) = collapsed(text);
+    idiom
+        .find_iter(&prose)
+        .map(|found| {
+            let line = starts.partition_point(|start| *start <= found.start());
+            (line, found.as_str().to_owned())
+        })
+        .collect()
+}
+
 #[test]
 fn no_text_uses_an_idiom() {
+    let prose = prose();
     for (idiom, plain) in IDIOMS {
         let pattern = pattern(idiom);
-        let found: Vec<String> = prose()
-            .iter()
-            .flat_map(|text| text.lines_with(&pattern))
-            .collect();
+        let mut found = Vec::new();
+        for text in &prose {
+            let phrases = phrases(&text.text, &pattern).into_iter();
+            found.extend(phrases.map(|(line, phrase)| format!("{}:{line}: {phrase}", text.path)));
+        }
         nothing_found(&found, &format!("write `{plain}`"));
     }
+}
+
+#[test]
+fn an_idiom_is_found_over_a_line_break() {
+    let idiom = pattern(r"\b(?:is|are) told\b");
+    for text in [
+        "it is  told",
+        "/// It is\n    /// told so.",
+        "# it is\n# told",
+        " * it is\n * told",
+        "say(\"it is \\\n    told\")",
+    ] {
+        let found = phrases(&format!("first\n{text}"), &idiom);
+        assert_eq!(found, [(2, "is told".to_owned())], "{text}");
+    }
+    assert_eq!(phrases("it is\n\ntold", &idiom), []);
 }
 
 /// The prose of a Markdown text: without code, tables, headings and links' targets; a list item ends a sentence.

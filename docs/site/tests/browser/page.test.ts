@@ -156,7 +156,7 @@ test('a tap shows a tooltip, a tap elsewhere takes it away, a second tap opens t
   );
 });
 
-test('screen readers are told what tooltips show', async () => {
+test('screen readers get the text of tooltips', async () => {
   await site.visit('/test/all', async (page) => {
     const link = page.getByRole('link', {name: 'Not tested: Extended thinking on Azure'});
     const described = await link.evaluate(
@@ -255,7 +255,7 @@ test('a recent matrix tells its age, and on hover and focus its time in the read
   }
 });
 
-test('ages are told in the unit that suits them, and an old matrix by its date', async () => {
+test('an age has a suitable unit, and an old matrix shows its date', async () => {
   for (const [now, told] of [
     ['2026-11-21T08:00:20Z', 'just now'],
     ['2026-11-21T08:01:00Z', '1 minute ago'],

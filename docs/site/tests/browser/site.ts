@@ -99,7 +99,7 @@ async function openPage(context: BrowserContext, now: string, scripts: boolean):
   return page;
 }
 
-/** Waits until the component has come to life, or a placeholder stands in its place. */
+/** Waits until the component is interactive, or shows a placeholder. */
 async function hydrated(page: Page): Promise<void> {
   await page.locator('[data-live], main [role="alert"]').first().waitFor();
 }

@@ -54,7 +54,7 @@ test('each status keeps its text', () => {
   }
 });
 
-test('another schema version is told apart, and nothing of the file is read', () => {
+test('another schema version is reported, and nothing of the file is read', () => {
   assert.deepEqual(readMatrix(otherVersion), {kind: 'other_version', version: '"2"'});
   assert.deepEqual(readMatrix({schema_version: 1}), {kind: 'other_version', version: '1'});
   assert.deepEqual(readMatrix({}), {kind: 'other_version', version: 'none'});

@@ -13,7 +13,7 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-test('a recent time is told by its age', () => {
+test('a recent time is shown as its age', () => {
   assert.equal(relativeTime(before(0), now), 'just now');
   assert.equal(relativeTime(before(59_999), now), 'just now');
   assert.equal(relativeTime(before(MINUTE), now), '1 minute ago');
@@ -25,7 +25,7 @@ test('a recent time is told by its age', () => {
   assert.equal(relativeTime(before(7 * DAY - 1), now), '6 days ago');
 });
 
-test('an older time is told by its date', () => {
+test('an older time is shown as its date', () => {
   assert.match(relativeTime(before(7 * DAY), now), /^1[34] November 2026$/);
   assert.match(relativeTime(before(400 * DAY), now), /2025$/);
 });

@@ -3,7 +3,7 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** Up to this age a time is shown as `2 hours ago`, after that as a date. */
+/** Up to this age a time is shown as `2 hours ago`, from then on as a date. */
 const RECENT = 7 * DAY;
 
 /** Differences between clocks below this are ignored. */
