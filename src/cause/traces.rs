@@ -20,11 +20,15 @@ pub(super) fn fault(judgement: &Evaluation) -> Option<Diagnosis> {
     of_gateway.or(found.first()).cloned()
 }
 
-/// The first change of a reply that explains the failure.
-pub(super) fn changed_reply(judgement: &Evaluation) -> Option<Diagnosis> {
-    let change = judgement.first_divergence()?;
-    let is_reply = change.direction == Direction::Reply && change.what.part != Part::Pace;
-    is_reply.then(|| changed_on_the_way_back(change))
+/// The gateway's first change that explains the failure.
+pub(super) fn diverged(judgement: &Evaluation) -> Option<Diagnosis> {
+    let change = judgement
+        .first_divergence()
+        .filter(|change| change.what.part != Part::Pace)?;
+    Some(match change.direction {
+        Direction::Request => lost(Some(change)),
+        Direction::Reply => changed_on_the_way_back(change),
+    })
 }
 
 /// The provider refused `exchange` although it arrived as Claude Code had sent it. Only for a 400 on the Anthropic
@@ -42,13 +46,23 @@ pub(super) fn refused_as_sent(
         change.direction == Direction::Request
             && (change.exchange == Some(exchange.number) || change.exchange.is_none())
     });
-    (!is_changed).then(|| {
-        Diagnosis::proven(
+    if is_changed {
+        return None;
+    }
+    // Claude Code sends back the reply that it got.
+    let earlier = diff.changes.iter().filter(|change| {
+        change.direction == Direction::Reply && change.exchange.is_some_and(|other| other < exchange.number)
+    });
+    Some(match earlier.min_by_key(|change| change.exchange) {
+        Some(change) => changed_on_the_way_back(change),
+        None => Diagnosis::proven(
             Cause::Cli,
             "refused_as_sent",
-            format!("the provider refused the request (`{rule}`, HTTP 400), which arrived as Claude Code had sent it"),
+            format!(
+                "the provider refused the request (`{rule}`, HTTP 400), which arrived as Claude Code had sent it"
+            ),
             "see the request in `sent.jsonl`: does this model allow what the cell requests?",
-        )
+        ),
     })
 }
 

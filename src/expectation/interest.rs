@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{RUN, TRANSCRIPT, UNMATCHED};
-use crate::wire::Direction;
+use crate::wire::{Direction, Operation};
 use crate::wire_diff::{Change, Part, WireDiff};
 
 /// The changes that a broken expectation depends on.
@@ -16,6 +16,8 @@ pub struct Interest {
     pub names: Vec<String>,
     /// Which request of its kind, from 1; `None` for any.
     pub turn: Option<usize>,
+    /// `None` for any.
+    pub operation: Option<Operation>,
 }
 
 /// The parts of a reply that carry an answer.
@@ -28,6 +30,21 @@ impl Interest {
             parts,
             names: Vec::new(),
             turn,
+            operation: None,
+        }
+    }
+
+    fn named(self, name: &str) -> Self {
+        Self {
+            names: vec![name.to_owned()],
+            ..self
+        }
+    }
+
+    pub(super) fn of_operation(self, operation: Operation) -> Self {
+        Self {
+            operation: Some(operation),
+            ..self
         }
     }
 
@@ -42,7 +59,11 @@ impl Interest {
     pub fn of_implied(name: &str) -> Vec<Self> {
         let refused = Self::reply(&[Part::Status, Part::Error, Part::Event, Part::Block], None);
         match name {
-            RUN => vec![refused, Self::request(&[Part::Request], None)],
+            RUN => vec![
+                refused,
+                Self::request(&[Part::Request], None),
+                Self::request(&[Part::Field], None).named("stream"),
+            ],
             TRANSCRIPT => vec![Self::reply(&[Part::Event, Part::Block], None)],
             UNMATCHED => vec![Self::request(&[Part::Request], None), refused],
             _ => vec![refused],
@@ -52,6 +73,9 @@ impl Interest {
     pub fn takes(&self, change: &Change) -> bool {
         change.direction == self.direction
             && self.parts.contains(&change.what.part)
+            && self
+                .operation
+                .is_none_or(|operation| change.operation == operation)
             && self.turn.is_none_or(|turn| change.turn == turn)
             && (self.names.is_empty() || self.names.iter().any(|name| is_about(change, name)))
     }

@@ -143,11 +143,16 @@ impl Judge<'_> {
         if matches!(expectation.check, Check::Todo(_)) {
             self.evaluation.unwritten.push(expectation.name.clone());
         } else if verdict == Verdict::Broken && self.evidence.has_both_sides() {
-            self.evaluation.traces.push(Trace {
+            let trace = |interest: Interest, held_before: Option<bool>| Trace {
                 expectation: expectation.name.clone(),
-                interest: expectation.check.interest(),
-                held_before: expectation.check.held_before(scene),
-            });
+                interest,
+                held_before,
+            };
+            let held_before = expectation.check.held_before(scene);
+            let further = expectation.check.further_interest();
+            let traces = &mut self.evaluation.traces;
+            traces.push(trace(expectation.check.interest(), held_before));
+            traces.extend(further.map(|interest| trace(interest, None)));
         }
     }
 

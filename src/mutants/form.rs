@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::document::Query;
+use crate::outcome::Cause;
 use crate::wire::Operation;
 
 /// A seeded bug of the gateway: its change of a request or of the reply, and the cells that must fail because of it. The
@@ -36,6 +37,9 @@ pub struct MutantForm {
     #[serde(default)]
     #[schemars(extend("examples" = ["sonnet"]))]
     pub tier: Option<String>,
+    /// The cause that the reports must name. Default: `gateway`.
+    #[serde(default)]
+    pub cause: Option<Cause>,
     /// Whether `compat mutants --quick` runs it.
     #[serde(default)]
     pub quick: bool,

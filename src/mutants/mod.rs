@@ -29,6 +29,7 @@ pub use stream::{Step, StreamChanger};
 
 use crate::document::{Form, Place};
 use crate::ids::{CellId, FeatureId, ProviderId, TierId};
+use crate::outcome::Cause;
 
 /// The form of `mutants/<class>/<name>.yaml`.
 pub static FORM: LazyLock<Form> = LazyLock::new(Form::of::<form::MutantForm>);
@@ -68,6 +69,8 @@ pub struct Mutant {
     pub providers: Vec<ProviderId>,
     /// The tier to run it on; `None` for the campaign's tier.
     pub tier: Option<TierId>,
+    /// The cause that the reports must name.
+    pub cause: Cause,
     /// Whether it is in the quick subset.
     pub quick: bool,
     pub when: When,

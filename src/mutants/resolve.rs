@@ -10,6 +10,7 @@ use super::form::{EventChange, MadeUpReply, MutantForm};
 use super::{ExpectedKill, FORM, Mutant, MutantName};
 use crate::document::{Diagnostic, KeyPath, Node, NodeValue, Reader, yaml};
 use crate::ids::{CellId, FeatureId, ProviderId, TierId};
+use crate::outcome::Cause;
 use crate::text::listed;
 
 pub struct Known<'a> {
@@ -99,6 +100,7 @@ impl Resolver<'_> {
             place: self.reader.node.span.place(),
             position: form.position,
             tier: form.tier.and_then(|tier| self.tier(&root.then("tier"), tier)),
+            cause: form.cause.unwrap_or(Cause::Gateway),
             quick: form.quick,
             when: form.when,
             request,

@@ -124,11 +124,12 @@ pub fn score(mutant: &Mutant, cells: &[CellId], runs: &[CellRun]) -> Scored {
 }
 
 impl CellRun {
-    /// The wrong report of a red cell: it blames another part than the gateway, or does not begin with the mutant's change.
+    /// The wrong report of a red cell: it names another cause, or does not begin with the mutant's change.
     fn misjudged(&self, mutant: &Mutant) -> Option<Misjudged> {
         let (cause, headline) = self.blame.as_ref().filter(|_| self.touched)?;
-        let is_named = headline.as_ref().is_some_and(|line| mutant.changes_what(line));
-        (*cause != Cause::Gateway || !is_named).then(|| Misjudged {
+        // Without a change on the wire, the report begins with the expectation itself, such as the model that arrived.
+        let is_named = headline.as_ref().is_none_or(|line| mutant.changes_what(line));
+        (*cause != mutant.cause || !is_named).then(|| Misjudged {
             cell: self.cell.clone(),
             cause: *cause,
             headline: headline.clone(),
@@ -229,6 +230,7 @@ mod tests {
             position: RelayPosition::Front,
             providers: vec![ProviderId::new("anthropic")],
             tier: None,
+            cause: Cause::Gateway,
             quick: false,
             when: When::default(),
             request: RequestChange::default(),

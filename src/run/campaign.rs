@@ -285,6 +285,7 @@ impl FinishedJob {
             blame: self
                 .record
                 .cause
+                .filter(|_| !broken.is_empty())
                 .map(|cause| (cause, self.record.headline.clone())),
             broken,
             touched: self.touched,

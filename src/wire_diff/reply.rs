@@ -45,6 +45,7 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     found.extend(values::differences(Part::Usage, "", &before, &after));
     found.extend(cache_creation(exchange, &sent, &came));
     if back.stream {
+        found.extend(usage_at_start(exchange, back));
         found.extend(events(exchange, back, &came));
         found.extend(pace(given, back));
     }
@@ -168,6 +169,20 @@ fn holds(value: &Value, words: &str) -> bool {
         Value::Object(fields) => fields.values().any(|value| holds(value, words)),
         _ => false,
     }
+}
+
+/// A running count shows the counts of `message_start`. Converse has its counts only at the end of a stream.
+fn usage_at_start(exchange: &ProviderExchange, back: &GatewayReply) -> Option<Difference> {
+    let given = exchange.reply.usage.input_tokens;
+    let start = back
+        .events
+        .iter()
+        .find(|event| event.data["type"] == "message_start")?;
+    let came = start.data["message"]["usage"]["input_tokens"]
+        .as_u64()
+        .unwrap_or(0);
+    let is_lost = given > 0 && came == 0 && exchange.route != Some(Route::BedrockConverse);
+    is_lost.then(|| Difference::of(Part::Usage, "message_start.usage.input_tokens", given, came))
 }
 
 fn token_count(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {

@@ -7,8 +7,9 @@ use serde_json::Value;
 use super::{JudgedSide, Kind};
 use crate::document::{KeyPath, Query};
 use crate::expectation::claude_side::{deviations, line_of_transcript};
-use crate::expectation::interest::{ANSWER, Interest};
-use crate::expectation::{Checker, Matcher, MatcherForm, Ruling, Scene, value_tree};
+use crate::expectation::interest::Interest;
+use crate::expectation::{value_tree, Checker, Matcher, MatcherForm, Ruling, Scene};
+use crate::wire_diff::Part;
 
 /// CLI side: any event that Claude Code printed (`stream-json`), by a JSONPath into the array of all events.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -56,6 +57,7 @@ impl Kind for EventCheck {
     }
 
     fn interest(&self) -> Interest {
-        Interest::reply(ANSWER, None)
+        let parts = &[Part::Block, Part::Event, Part::Status, Part::Error, Part::Usage];
+        Interest::reply(parts, None)
     }
 }

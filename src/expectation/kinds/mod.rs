@@ -3,12 +3,12 @@
 use std::fmt;
 
 use schemars::{JsonSchema, Schema};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::{json, Value};
 
 use super::context::Checker;
-use super::{Interest, Ruling, Scene, trace};
+use super::{trace, Interest, Ruling, Scene};
 use crate::document::KeyPath;
 use crate::findings::Level;
 
@@ -37,6 +37,11 @@ pub trait Kind: Clone + fmt::Debug + PartialEq {
 
     /// The changes on the wire that can explain why it does not hold.
     fn interest(&self) -> Interest;
+
+    /// Further changes that can explain it, of the other direction.
+    fn further_interest(&self) -> Option<Interest> {
+        None
+    }
 
     /// Who notices when it is broken.
     fn level(&self) -> Level {
@@ -122,6 +127,12 @@ macro_rules! kinds {
             pub fn interest(&self) -> Interest {
                 match self {
                     $(Self::$variant(kind) => kind.interest(),)+
+                }
+            }
+
+            pub fn further_interest(&self) -> Option<Interest> {
+                match self {
+                    $(Self::$variant(kind) => kind.further_interest(),)+
                 }
             }
 

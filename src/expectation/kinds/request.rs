@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::{JudgedSide, Kind};
 use crate::document::{KeyPath, Query};
-use crate::expectation::provider_side::{Turn, at, messages_operation, never_sent, on_each};
+use crate::expectation::provider_side::{at, messages_operation, never_sent, on_each, Turn};
 use crate::expectation::{
-    Checker, Deviation, Interest, MatchError, Matcher, MatcherForm, Ruling, Scene, trace, value_tree,
+    trace, value_tree, Checker, Deviation, Interest, MatchError, Matcher, MatcherForm, Ruling, Scene,
 };
 use crate::findings::Level;
 use crate::wire::exchange::ProviderExchange;
@@ -113,6 +113,20 @@ impl Kind for RequestCheck {
     }
 
     fn held_before(&self, scene: &Scene<'_>) -> Option<bool> {
+        // An alias contains the model's name, if it is not an alias of another form.
+        let model_only = Self {
+            route: None,
+            stream: None,
+            headers: Vec::new(),
+            body: Vec::new(),
+            ..self.clone()
+        };
+        if self.model.is_some()
+            && trace::held_as_sent(&model_only, scene) == Some(true)
+            && matches!(model_only.judge(scene), Ruling::Judged(deviations) if !deviations.is_empty())
+        {
+            return Some(true);
+        }
         // Route, model and stream differ in form from one API to another; headers and body can be compared.
         let in_any_form = Self {
             route: None,

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
-use crate::evidence::{Behind, Evidence, file};
+use crate::evidence::{file, Behind, Evidence};
 use crate::expectation::count::CountMatcher;
 use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
 use crate::text::clipped;
@@ -84,6 +84,12 @@ impl Kind for TokenCountCheck {
 
     fn interest(&self) -> Interest {
         Interest::reply(&[Part::Usage, Part::Status, Part::Error], None)
+    }
+
+    fn further_interest(&self) -> Option<Interest> {
+        let parts = &[Part::Request, Part::Tool, Part::Block, Part::Field, Part::Beta];
+        let request = Interest::request(parts, None);
+        Some(request.of_operation(Operation::CountTokens))
     }
 }
 
