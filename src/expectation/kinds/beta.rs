@@ -5,12 +5,12 @@ use serde::Deserialize;
 
 use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
-use crate::expectation::provider_side::{at, never_sent, on_each_message, Turn};
+use crate::expectation::provider_side::{Turn, at, never_sent, on_each_message};
 use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
 use crate::findings::Level;
 use crate::wire::exchange::RecordedRequest;
-use crate::wire::{betas, messages, Operation};
-use crate::wire_diff::{arrived_betas, Part};
+use crate::wire::{Operation, betas, messages};
+use crate::wire_diff::{Part, arrived_betas};
 
 /// Provider's side: a beta flag reached it, in the place where its route keeps them: the `anthropic-beta` header, on
 /// Bedrock the body. Not judged in a live run, nor if Claude Code sent the flag in no request of the trial.

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
 use crate::expectation::matcher::shown;
-use crate::expectation::provider_side::{at, on_each_message, Turn};
-use crate::expectation::{trace, Checker, Deviation, Interest, Ruling, Scene};
+use crate::expectation::provider_side::{Turn, at, on_each_message};
+use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene, trace};
 use crate::wire::exchange::ProviderExchange;
 use crate::wire_diff::Part;
 

@@ -8,8 +8,8 @@ use super::{JudgedSide, Kind};
 use crate::document::{KeyPath, Query};
 use crate::evidence::file;
 use crate::expectation::claude_side::deviations;
-use crate::expectation::interest::{Interest, ANSWER};
-use crate::expectation::{value_tree, Checker, Deviation, Matcher, MatcherForm, Ruling, Scene};
+use crate::expectation::interest::{ANSWER, Interest};
+use crate::expectation::{Checker, Deviation, Matcher, MatcherForm, Ruling, Scene, value_tree};
 use crate::text::clipped;
 
 /// Gateway's side: its answer to the cell's `direct` request.

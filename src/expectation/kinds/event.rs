@@ -8,7 +8,7 @@ use super::{JudgedSide, Kind};
 use crate::document::{KeyPath, Query};
 use crate::expectation::claude_side::{deviations, line_of_transcript};
 use crate::expectation::interest::Interest;
-use crate::expectation::{value_tree, Checker, Matcher, MatcherForm, Ruling, Scene};
+use crate::expectation::{Checker, Matcher, MatcherForm, Ruling, Scene, value_tree};
 use crate::wire_diff::Part;
 
 /// CLI side: any event that Claude Code printed (`stream-json`), by a JSONPath into the array of all events.

@@ -1,10 +1,10 @@
 //! The files of the prompts, compared with those that the provider received.
 
-use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use crate::document::KeyPath;
-use crate::expectation::provider_side::{at, on_each_message, outline, Turn};
+use crate::expectation::provider_side::{Turn, at, on_each_message, outline};
 use crate::expectation::{Checker, Deviation, Ruling, Scene};
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::message::Content;

@@ -3,12 +3,12 @@
 use std::fmt;
 
 use schemars::{JsonSchema, Schema};
-use serde::de::DeserializeOwned;
 use serde::Deserialize;
-use serde_json::{json, Value};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use super::context::Checker;
-use super::{trace, Interest, Ruling, Scene};
+use super::{Interest, Ruling, Scene, trace};
 use crate::document::KeyPath;
 use crate::findings::Level;
 

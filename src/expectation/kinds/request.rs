@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::{JudgedSide, Kind};
 use crate::document::{KeyPath, Query};
-use crate::expectation::provider_side::{at, messages_operation, never_sent, on_each, Turn};
+use crate::expectation::provider_side::{Turn, at, messages_operation, never_sent, on_each};
 use crate::expectation::{
-    trace, value_tree, Checker, Deviation, Interest, MatchError, Matcher, MatcherForm, Ruling, Scene,
+    Checker, Deviation, Interest, MatchError, Matcher, MatcherForm, Ruling, Scene, trace, value_tree,
 };
 use crate::findings::Level;
 use crate::wire::exchange::ProviderExchange;

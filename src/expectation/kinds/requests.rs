@@ -8,8 +8,8 @@ use crate::document::KeyPath;
 use crate::expectation::context::replies_in_words;
 use crate::expectation::provider_side::{arrivals, at, messages_operation, noun, of_operation};
 use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
-use crate::wire::script::Reply;
 use crate::wire::Operation;
+use crate::wire::script::Reply;
 use crate::wire_diff::Part;
 
 /// Provider's side: how many requests reached it. Not judged in a live run.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
 use crate::expectation::claude_side::{deviations, transcript_end};
-use crate::expectation::{trace, Checker, Interest, Matcher, MatcherForm, Ruling, Scene};
+use crate::expectation::{Checker, Interest, Matcher, MatcherForm, Ruling, Scene, trace};
 use crate::wire_diff::Part;
 
 /// CLI side: why an answer ended.

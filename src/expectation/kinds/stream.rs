@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
-use crate::evidence::{file, Behind, Evidence};
+use crate::evidence::{Behind, Evidence, file};
 use crate::expectation::claude_side::{claude_exchanges, transcript_end};
 use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
 use crate::transcript::{Answer, DeltaKind};

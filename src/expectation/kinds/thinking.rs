@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
 use crate::expectation::claude_side::{blocks_sent, transcript_end};
-use crate::expectation::{trace, Checker, Deviation, Interest, Matcher, MatcherForm, Ruling, Scene};
+use crate::expectation::{Checker, Deviation, Interest, Matcher, MatcherForm, Ruling, Scene, trace};
 use crate::text::clipped;
 use crate::transcript::AnswerBlock;
 use crate::wire_diff::Part;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::thinking::thinking_of;
 use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
-use crate::expectation::provider_side::{at, blocks_before, messages, on_each_message, outline, Turn};
+use crate::expectation::provider_side::{Turn, at, blocks_before, messages, on_each_message, outline};
 use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
 use crate::text::clipped;
 use crate::wire::exchange::ProviderExchange;

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
 use crate::expectation::claude_side::{line_of_transcript, transcript_end};
-use crate::expectation::interest::{Interest, ANSWER};
-use crate::expectation::{trace, Checker, Deviation, Matcher, MatcherForm, Ruling, Scene};
+use crate::expectation::interest::{ANSWER, Interest};
+use crate::expectation::{Checker, Deviation, Matcher, MatcherForm, Ruling, Scene, trace};
 use crate::text::clipped;
 use crate::transcript::AnswerBlock;
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
 use crate::expectation::claude_side::{line_of_transcript, transcript_end};
-use crate::expectation::interest::{Interest, ANSWER};
+use crate::expectation::interest::{ANSWER, Interest};
 use crate::expectation::{Checker, Deviation, Matcher, MatcherForm, Ruling, Scene};
 use crate::text::clipped;
 

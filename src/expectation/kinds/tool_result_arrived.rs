@@ -5,11 +5,11 @@ use serde::Deserialize;
 
 use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
-use crate::expectation::provider_side::{at, blocks_before, messages, on_each_message, outline, Turn};
+use crate::expectation::provider_side::{Turn, at, blocks_before, messages, on_each_message, outline};
 use crate::expectation::{Checker, Deviation, Interest, Matcher, MatcherForm, Ruling, Scene};
 use crate::text::clipped;
 use crate::wire::exchange::ProviderExchange;
-use crate::wire::message::{text_of, Content};
+use crate::wire::message::{Content, text_of};
 use crate::wire_diff::Part;
 
 /// Provider's side: a tool's result came back, answering the very call that it made. Not judged in a live run.

@@ -8,7 +8,7 @@ use crate::document::KeyPath;
 use crate::evidence::{Behind, Evidence};
 use crate::expectation::claude_side::{claude_exchanges, transcript_end};
 use crate::expectation::count::CountMatcher;
-use crate::expectation::{trace, Checker, Deviation, Interest, Ruling, Scene};
+use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene, trace};
 use crate::wire::Usage;
 use crate::wire_diff::Part;
 
