@@ -22,7 +22,7 @@ use crate::publish::daily::{DailyOptions, DailyRun, ReportOptions, ResultsSource
 use crate::publish::deliver::{DocsOptions, Proposal};
 use crate::publish::git::{Author, RemoteUrl};
 use crate::publish::plan::{DocsTarget, Policy, RepositoryPath};
-use crate::publish::release_run::{GatewayOrigin, ReleaseOptions, Versions};
+use crate::publish::release_run::{GatewayOrigin, ReleaseOptions, ReleaseVersions};
 use crate::publish::steps::StepLog;
 use crate::publish::summary::Ending;
 use crate::publish::tokens::{App, TokenSource, Tokens};
@@ -332,7 +332,7 @@ impl RunArguments {
 
     fn source(self) -> ResultsSource {
         if let Some(file) = self.results {
-            let versions = Versions {
+            let versions = ReleaseVersions {
                 litellm_version: self.litellm_version,
                 claude_code_version: self.claude_code_version,
                 image_digest: None,

@@ -33,7 +33,7 @@ pub fn checked_address(name: &str, value: &str) -> anyhow::Result<String> {
 /// Fails if no server answers at `base_url`, the value of `LITELLM_PROXY_BASE_URL`. Any HTTP status is an answer.
 pub async fn ensure_answers(base_url: &str) -> anyhow::Result<()> {
     let name = env::LITELLM_PROXY_BASE_URL;
-    let request = reqwest::Client::new().get(base_url).timeout(ANSWER_PATIENCE);
+    let request = http::client().get(base_url).timeout(ANSWER_PATIENCE);
     match request.send().await {
         Ok(_) => Ok(()),
         Err(error) => {

@@ -15,7 +15,7 @@ use super::deliver::{Delivery, DocsOptions};
 use super::gate::{self, Candidate, GateDecision, GateRules};
 use super::git::BareRepo;
 use super::plan::{Conflict, Plan};
-use super::release_run::{GatewayOrigin, ReleaseOptions, ReleaseRun, VERSIONS, Versions};
+use super::release_run::{GatewayOrigin, ReleaseOptions, ReleaseRun, ReleaseVersions, VERSIONS};
 use super::steps::StepLog;
 use super::summary::{self, Ending, SummaryInput};
 use super::tokens::Tokens;
@@ -53,7 +53,7 @@ pub enum ResultsSource {
     File {
         file: PathBuf,
         /// Overrides the versions file beside the results.
-        versions: Versions,
+        versions: ReleaseVersions,
     },
 }
 
@@ -149,7 +149,7 @@ impl<'a> DailyRun<'a> {
         self.publish().await
     }
 
-    async fn results(&mut self) -> anyhow::Result<(Results, Versions)> {
+    async fn results(&mut self) -> anyhow::Result<(Results, ReleaseVersions)> {
         match &self.options.source {
             ResultsSource::File { file, versions } => {
                 self.log.begin("results");
@@ -175,10 +175,10 @@ impl<'a> DailyRun<'a> {
     }
 
     /// Builds the matrix and asks the gate.
-    fn build(&mut self, results: &Results, versions: Versions) -> anyhow::Result<GateDecision> {
+    fn build(&mut self, results: &Results, versions: ReleaseVersions) -> anyhow::Result<GateDecision> {
         self.log.begin("build");
         let project = open(&self.options.project)?;
-        let Versions {
+        let ReleaseVersions {
             litellm_version,
             claude_code_version,
             ..
@@ -306,14 +306,14 @@ impl<'a> DailyRun<'a> {
 }
 
 /// The results in `file`, and the versions that ran: the given ones, else those in the file beside.
-fn read_results(file: &Path, given: &Versions) -> anyhow::Result<(Results, Versions)> {
+fn read_results(file: &Path, given: &ReleaseVersions) -> anyhow::Result<(Results, ReleaseVersions)> {
     let results = Results::parse(&read(file)?).with_context(|| format!("`{}`", file.display()))?;
     let path = file.with_file_name(VERSIONS);
     let beside = match path.is_file() {
         true => serde_json::from_str(&read(&path)?).with_context(|| format!("`{}`", path.display()))?,
-        false => Versions::default(),
+        false => ReleaseVersions::default(),
     };
-    let versions = Versions {
+    let versions = ReleaseVersions {
         litellm_version: given.litellm_version.clone().or(beside.litellm_version),
         claude_code_version: given.claude_code_version.clone().or(beside.claude_code_version),
         image_digest: beside.image_digest,

@@ -48,7 +48,7 @@ pub enum GatewayOrigin {
 
 /// The versions that ran, for a later publication of the results.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Versions {
+pub struct ReleaseVersions {
     pub litellm_version: Option<String>,
     pub claude_code_version: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,7 +70,7 @@ type Rehearsal = (Simulator, Secret);
 
 impl ReleaseRun<'_, '_> {
     /// Runs all steps. Afterwards the results and logs are in the output folder.
-    pub async fn run(&mut self) -> anyhow::Result<(Results, Versions)> {
+    pub async fn run(&mut self) -> anyhow::Result<(Results, ReleaseVersions)> {
         let litellm = self.resolve("resolve LiteLLM", &self.options.litellm).await?;
         let claude_code = self
             .resolve("resolve Claude Code", &self.options.claude_code)
@@ -92,7 +92,7 @@ impl ReleaseRun<'_, '_> {
         }
         let results = results?;
         kept?;
-        let versions = Versions {
+        let versions = ReleaseVersions {
             litellm_version: Some(litellm.version),
             claude_code_version: Some(claude_code.version),
             image_digest,
@@ -207,6 +207,7 @@ impl ReleaseRun<'_, '_> {
         let mut variables: Vec<(&str, OsString)> = vec![
             (env::CARGO_MANIFEST_DIR, self.project.into()),
             (env::LITELLM_PROXY_BASE_URL, gateway.base_url().into()),
+            (env::COMPAT_GATEWAY_NAME, gateway::LITELLM.into()),
             (env::LITELLM_PROXY_API_KEY, key.expose().into()),
             (env::COMPAT_CLAUDE, claude.into()),
             (env::COMPAT_RESULTS_PATH, results.into()),

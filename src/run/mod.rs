@@ -9,12 +9,13 @@ mod selected;
 mod shared;
 pub mod trial;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use anyhow::Context as _;
+use indexmap::IndexMap;
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 
@@ -77,8 +78,8 @@ pub struct MatrixRun {
     queue: Queue,
     recorder: Recorder,
     progress: Box<dyn ProgressSink>,
-    /// The reported faults, and the trial that reported them: all trials of a shared file have its faults.
-    reported: Mutex<HashMap<String, TrialName>>,
+    /// The trials with the same report, by what they share. Only the first one prints it.
+    reported: Mutex<IndexMap<String, Vec<TrialName>>>,
 }
 pub enum TrialEnd {
     Passed,
@@ -226,7 +227,8 @@ impl MatrixRun {
             (TrialResult::NotApplicable { reason }, _) => TrialEnd::Ignored(reason.clone()),
             (_, Some(failure)) if record.fails_run() => {
                 let evidence = record.evidence.as_deref().map(Path::new);
-                TrialEnd::Failed(report::failure(&record.nodeid, &failure, evidence, self.paint))
+                let text = report::failure(&record.nodeid, &failure, evidence, self.paint);
+                TrialEnd::Failed(self.once(&record.nodeid, fault_of(&record, &failure), text))
             }
             (TrialResult::Fail { .. }, _) => TrialEnd::Ignored(record.known_in_words().unwrap_or_default()),
             (TrialResult::Pass {}, _) => TrialEnd::Passed,
@@ -242,14 +244,36 @@ impl MatrixRun {
         self.recorder.add(not_run(name, "", &Outcome::Fail(failure)));
         let colour = self.paint == Paint::Ansi;
         let text = render::render(faults, render::Format::Text, colour);
+        let hint = "hint: `cargo run -- check` checks all files at once and runs nothing\n";
+        TrialEnd::Failed(self.once(name, text.clone(), format!("{text}{hint}")))
+    }
+
+    /// `text` for the first trial with `fault`, and a reference to that trial for the others.
+    fn once(&self, name: &TrialName, fault: String, text: String) -> String {
         let mut reported = self.reported.lock();
-        if let Some(first) = reported.get(&text) {
-            return TrialEnd::Failed(format!("the cell cannot be read, see {first}\n"));
+        let trials = reported.entry(fault).or_default();
+        trials.push(name.clone());
+        match trials.as_slice() {
+            [_] => text,
+            [first, ..] => format!("the same as in {first}\n"),
+            [] => unreachable!("the trial was added"),
         }
-        reported.insert(text.clone(), name.clone());
-        TrialEnd::Failed(format!(
-            "{text}hint: `cargo run -- check` checks all files at once and runs nothing\n"
-        ))
+    }
+
+    /// The reports that several trials share, each with its trials.
+    fn shared_reports(&self) -> Vec<String> {
+        let reported = self.reported.lock();
+        let shared = reported.values().filter(|trials| trials.len() > 1);
+        let line = |trials: &Vec<TrialName>| {
+            let names: Vec<String> = trials.iter().map(ToString::to_string).collect();
+            format!(
+                "{} trials have the report of {}: {}",
+                names.len(),
+                names[0],
+                names.join(", ")
+            )
+        };
+        shared.map(line).collect()
     }
 
     /// Fails a trial without a session. The error itself is reported once, at the end of the run.
@@ -314,6 +338,7 @@ impl MatrixRun {
     pub fn end(mut self, failed: bool) -> anyhow::Result<RunEnd> {
         let results = self.recorder.finish()?;
         let mut warnings = self.orphan_warnings();
+        warnings.extend(self.shared_reports());
         let versions = match self.session.get() {
             Some(Ok(session)) => session.versions(),
             _ => Versions::default(),
@@ -529,6 +554,21 @@ fn mismatch_of_fault(fault: &Diagnostic) -> Mismatch {
         expected: fault.allowed.clone().unwrap_or_default(),
         actual: fault.found.clone().unwrap_or_default(),
         evidence: None,
+    }
+}
+
+/// What a trial's report is about: its new findings in its column, or the failure's words if it was not judged.
+fn fault_of(record: &TrialRecord, failure: &Failure) -> String {
+    let mut subjects: Vec<String> = record
+        .findings
+        .iter()
+        .filter(|finding| finding.status.is_new())
+        .map(|finding| finding.subject.to_string())
+        .collect();
+    subjects.sort_unstable();
+    match subjects.is_empty() {
+        false => format!("{}: {}", record.provider, subjects.join("; ")),
+        true => report::failure_in_short(failure),
     }
 }
 

@@ -164,14 +164,18 @@ pub fn compare(sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> Wire
 
 impl WireDiff {
     fn take(&mut self, pair: &pairing::Pair, direction: Direction, differences: Vec<Difference>) {
+        let exchange = match direction {
+            Direction::Request => pair.exchanges.first().copied(),
+            Direction::Reply => pair.last(),
+        };
         for what in differences {
             let change = Change {
                 direction,
                 operation: pair.passage.operation,
                 turn: pair.turn,
                 sent: pair.passage.number,
-                exchange: pair.last().map(|exchange| exchange.number),
-                route: pair.last().and_then(|exchange| exchange.route),
+                exchange: exchange.map(|exchange| exchange.number),
+                route: exchange.and_then(|exchange| exchange.route),
                 what,
             };
             match noise::rule_for(&change) {

@@ -310,7 +310,8 @@ async fn mistakes_of_a_shared_file_are_printed_once() {
     let ran = small.run(&["text::anthropic"]).await;
     ran.exits(102);
     ran.out_has("unknown key `promt`", 1);
-    ran.out_has("the cell cannot be read, see text::anthropic::", 1);
+    ran.out_has("the same as in text::anthropic::", 1);
+    ran.err_has("2 trials have the report of text::anthropic::");
     for entry in small.results().results {
         let TrialResult::Fail { error } = entry.result else {
             panic!("{} is not broken", entry.nodeid)

@@ -1,12 +1,13 @@
 //! Results: `compat-results.json`, JUnit, merged shards.
 
+use compat_matrix::findings::{FindingStatus, Level};
 use compat_matrix::ids::TrialName;
 use compat_matrix::outcome::{Cause, Outcome};
 use compat_matrix::results::merge::merge;
 use compat_matrix::results::{Results, junit};
 
 use crate::support::RESULTS;
-use crate::support::sample_run::{self, records, results, run, trial};
+use crate::support::sample_run::{self, failure, finding, records, results, run, trial};
 use crate::support::text::{assert_has, assert_starts};
 
 #[test]
@@ -179,6 +180,48 @@ fn junit_distinguishes_failures_errors_and_flaky_passes() {
     assert_eq!(xml.matches("<skipped").count(), 3);
     assert!(!xml.contains(['\u{1b}', '\u{0}']));
     insta::assert_snapshot!(xml);
+}
+
+#[test]
+fn junit_skips_a_trial_that_is_broken_only_as_known() {
+    let mut known = trial(
+        "a::b::known",
+        Outcome::Fail(failure(Cause::Gateway, "no colours")),
+    );
+    known.findings = vec![finding(Level::Feature, FindingStatus::Known)];
+    let unfaithful = trial(
+        "a::b::unfaithful",
+        Outcome::Unfaithful(failure(Cause::Gateway, "no beta")),
+    );
+    let new = trial("a::b::new", Outcome::Fail(failure(Cause::Gateway, "no image")));
+    assert!(new.fails_run() && !known.fails_run() && !unfaithful.fails_run());
+    let results = Results::new(run(3), vec![known, unfaithful, new]);
+    // The same finding of the same column is one finding, known and new apart.
+    let found: Vec<_> = results
+        .findings
+        .iter()
+        .map(|finding| (finding.level, finding.status, finding.tiers.len()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (Level::Feature, FindingStatus::New, 1),
+            (Level::Feature, FindingStatus::Known, 2)
+        ]
+    );
+    let xml = junit::to_xml(&results);
+    assert_eq!(xml.matches("<failure").count(), 1, "{xml}");
+    assert_eq!(xml.matches("<skipped").count(), 1, "{xml}");
+    assert_has(
+        &xml,
+        "known: the gateway forgets colours The model sees no colours. (https://example.org/issues/1)",
+    );
+    assert_has(&xml, r#"<property name="verdict" value="unfaithful"/>"#);
+    assert_has(
+        &xml,
+        "contract, known as colours: request beta colours-2026-01-01 dropped",
+    );
+    assert_eq!(Results::parse(&results.to_text()).unwrap(), results);
 }
 
 fn part(names: &[&str]) -> (String, Results) {
