@@ -14,6 +14,6 @@ pub static SHARED: LazyLock<Form> = LazyLock::new(|| {
     CELL.without(
         &["not_applicable"],
         "compat-matrix shared cell",
-        "What cells share: any key of a cell except `not_applicable`. `cells/_shared.yaml` is for every cell, `cells/<feature>/_shared.yaml` for every provider of a feature. A key of a later file replaces the one here; `expect`, `known_failures` and `known_changes` are merged name by name.",
+        "What cells share: any key of a cell except `not_applicable`. `cells/_shared.yaml` is for every cell, `cells/<feature>/_shared.yaml` for every provider of a feature. A key of a later file replaces the one here; `expect` is merged name by name.",
     )
 });

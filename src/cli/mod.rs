@@ -69,7 +69,7 @@ enum Command {
     Status(status::Arguments),
     Toolchain(toolchain::Arguments),
     Up(up::Arguments),
-    ReleaseVersions(versions::Arguments),
+    Versions(versions::Arguments),
     Watch(watch::Arguments),
 }
 
@@ -102,7 +102,7 @@ pub fn main() -> ExitCode {
         Command::Status(arguments) => status::run(&arguments),
         Command::Toolchain(arguments) => toolchain::run(arguments),
         Command::Up(arguments) => up::run(&arguments),
-        Command::ReleaseVersions(arguments) => versions::run(arguments),
+        Command::Versions(arguments) => versions::run(arguments),
         Command::Watch(arguments) => watch::run(&arguments),
     };
     result.unwrap_or_else(|error| project::report(&error))

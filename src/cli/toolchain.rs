@@ -64,7 +64,7 @@ enum Command {
     #[command(
         after_long_help = "Examples:\n  compat toolchain update\n  compat toolchain update --claude 2.1.327\n  compat toolchain update --litellm 1.106.2"
     )]
-    Update(ReleaseVersions),
+    Update(Versions),
     /// Check that the installed files are unchanged
     #[command(after_long_help = "Examples:\n  compat toolchain verify")]
     Verify,
@@ -89,7 +89,7 @@ enum Command {
 
 /// The versions to pin; without any, the newest of each.
 #[derive(Args, Debug)]
-struct ReleaseVersions {
+struct Versions {
     /// Pin this version of `claude`
     #[arg(long, value_name = "VERSION")]
     claude: Option<String>,
@@ -224,7 +224,7 @@ fn pinned(installer: &Installer, lock: &Lock) -> anyhow::Result<[CacheEntry; 2]>
     ])
 }
 
-impl ReleaseVersions {
+impl Versions {
     async fn update(&self, installer: &Installer<'_>, lock: &Lock, folder: &Path) -> anyhow::Result<()> {
         let all = self.claude.is_none() && self.litellm.is_none() && self.uv.is_none();
         if all || self.claude.is_some() {

@@ -50,7 +50,7 @@ pub const IMPLIED: [&str; 4] = [RUN, TRANSCRIPT, WORKAROUNDS, UNMATCHED];
 /// One thing that must hold.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expectation {
-    /// Its name in the cell's `expect`. Reports, known failures and mutants use this name.
+    /// Its name in the cell's `expect`. Reports, known findings and mutants use this name.
     pub name: String,
     pub place: Place,
     /// The tiers it is for; `None` for all.

@@ -28,7 +28,6 @@ pub enum Level {
 }
 
 impl Level {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
     pub fn is_feature(&self) -> bool {
         *self == Self::Feature
     }
@@ -69,7 +68,6 @@ pub struct Declared {
 }
 
 impl FindingStatus {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
     pub fn is_new(&self) -> bool {
         *self == Self::New
     }

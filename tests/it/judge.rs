@@ -1,4 +1,4 @@
-//! The implied expectations of every trial, and known failures.
+//! The implied expectations of every trial, and known findings.
 
 use compat_matrix::evidence::{Evidence, Killed};
 use compat_matrix::expectation::kinds::{ExitCheck, RequestsCheck, TextCheck};
