@@ -192,3 +192,94 @@ impl fmt::Display for StaleFinding<'_> {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::findings::{KnownFindings, Versions};
+
+    const FILE: &str = "\
+name: Example
+findings:
+  effort_dropped:
+    shows: [request beta effort-2025-11-24 dropped]
+    providers: [vertex_ai]
+    versions: '>=1.2.0, <=1.2.9'
+    reason: its table lacks the beta
+    loses: The effort has no effect.
+    link: https://example.com/1
+";
+
+    fn tiers() -> Vec<TierId> {
+        ["haiku", "opus"].map(TierId::new).to_vec()
+    }
+
+    fn known() -> KnownFindings {
+        let providers = [ProviderId::new("vertex_ai")];
+        let file = Path::new("gateways/example.yaml");
+        KnownFindings::parse(file, FILE.as_bytes(), &providers, &tiers()).unwrap()
+    }
+
+    fn found(known: &KnownFindings) -> Finding {
+        let subject: Subject = "request beta effort-2025-11-24 dropped".parse().unwrap();
+        Finding {
+            level: Level::Contract,
+            expectation: "request_unchanged".into(),
+            summary: "request 1: beta dropped".into(),
+            loses: String::new(),
+            status: FindingStatus::Known,
+            known: Some((&known.findings[0]).into()),
+            subject,
+        }
+    }
+
+    #[test]
+    fn a_declaration_is_stale_where_every_trial_was_judged_without_it() {
+        let known = known();
+        let (haiku, opus): (TrialName, TrialName) = (
+            "a::vertex_ai::haiku".parse().unwrap(),
+            "a::vertex_ai::opus".parse().unwrap(),
+        );
+        let shows = [found(&known)];
+        let trials: Vec<(&TrialName, &[Finding])> = vec![(&haiku, &shows), (&opus, &[])];
+        let stale_tiers = |version: Option<&str>, judged: bool| {
+            let run = KnownForRun {
+                findings: &known,
+                versions: Versions {
+                    gateway: version,
+                    claude_code: None,
+                },
+            };
+            let stale = stale(&trials, run, &tiers(), |_, _| judged);
+            stale.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let expected = "error: gateways/example.yaml:3:3: the known finding `effort_dropped` no longer shows on vertex_ai (opus): \
+                        narrow its `versions`, `providers` or `tiers`";
+        assert_eq!(stale_tiers(Some("1.2.3"), true), [expected]);
+        assert!(
+            stale_tiers(Some("1.2.3"), false).is_empty(),
+            "some trials were not judged"
+        );
+        assert!(stale_tiers(Some("1.3.0"), true).is_empty(), "another version");
+        assert!(stale_tiers(None, true).is_empty(), "an unknown version");
+    }
+
+    #[test]
+    fn the_same_finding_of_a_column_is_one() {
+        let known = known();
+        let shows = [found(&known)];
+        let names: Vec<TrialName> = [
+            "a::vertex_ai::haiku",
+            "b::vertex_ai::haiku",
+            "a::vertex_ai::opus",
+            "a::azure::opus",
+        ]
+        .map(|name| name.parse().unwrap())
+        .to_vec();
+        let grouped = of_trials(names.iter().map(|name| (name, &shows[..])));
+        assert_eq!(grouped.len(), 2);
+        assert_eq!((grouped[0].features.len(), grouped[0].tiers.len()), (2, 2));
+    }
+}
