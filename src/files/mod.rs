@@ -2,6 +2,7 @@
 
 pub mod atomic_write;
 pub mod evidence_files;
+mod gateway_files;
 mod layout;
 pub mod mutant_files;
 pub mod project;

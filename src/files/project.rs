@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::gateway_files;
 use super::layout::Layout;
 use super::reading::{attachment, read, read_if_exists, says_not_applicable};
 use crate::cells::manifest::Tier;
@@ -281,9 +282,7 @@ impl Project {
         for cell in rest.iter().filter(uses_selected) {
             errors.extend(self.cell(cell).err().unwrap_or_default());
         }
-        for gateway in self.gateways() {
-            errors.extend(self.known_findings(&gateway).err().unwrap_or_default());
-        }
+        errors.extend(gateway_files::check(self));
         errors.retain(|error| is_selected(paths, &error.place.file));
         for cell in &named {
             errors.extend(self.errors_of(cell, config.as_ref()));

@@ -71,6 +71,10 @@ impl FindingStatus {
     pub fn is_new(&self) -> bool {
         *self == Self::New
     }
+
+    pub fn is_known(self) -> bool {
+        self == Self::Known
+    }
 }
 
 /// Whether a gateway is known to break something.

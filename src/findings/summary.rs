@@ -131,13 +131,11 @@ pub fn stale<'k>(
     tiers: &[TierId],
     judged: impl Fn(&ProviderId, &TierId) -> bool,
 ) -> Vec<StaleFinding<'k>> {
-    let shows = |name: &str, provider: &ProviderId, tier: &TierId| {
+    let shows = |declared: &KnownFinding, provider: &ProviderId, tier: &TierId| {
         trials.iter().any(|(trial, findings)| {
             trial.cell.provider == *provider
                 && trial.tier == *tier
-                && findings
-                    .iter()
-                    .any(|finding| finding.known.as_ref().is_some_and(|known| known.name == name))
+                && findings.iter().any(|finding| declared.matches(&finding.subject))
         })
     };
     let mut stale = Vec::new();
@@ -152,7 +150,7 @@ pub fn stale<'k>(
             let gone: Vec<TierId> = tiers
                 .iter()
                 .filter(|tier| known.applies_to(provider, tier))
-                .filter(|tier| judged(provider, tier) && !shows(&known.name, provider, tier))
+                .filter(|tier| judged(provider, tier) && !shows(known, provider, tier))
                 .cloned()
                 .collect();
             if !gone.is_empty() {
@@ -236,7 +234,7 @@ findings:
     }
 
     #[test]
-    fn a_declaration_is_stale_where_every_trial_was_judged_without_it() {
+    fn a_declaration_is_stale_if_no_judged_trial_shows_it() {
         let known = known();
         let (haiku, opus): (TrialName, TrialName) = (
             "a::vertex_ai::haiku".parse().unwrap(),

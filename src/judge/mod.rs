@@ -78,12 +78,12 @@ impl Evaluation {
             .sort_by_key(|mismatch| (mismatch.status, level(&mismatch.expectation)));
         let is_new = |name: &str| {
             let mut of_name = self.mismatches.iter().filter(|one| one.expectation == name);
-            of_name.any(|mismatch| mismatch.status.is_new())
+            of_name.any(|mismatch| !mismatch.status.is_known())
         };
-        if self.mismatches.iter().any(|mismatch| mismatch.status.is_new()) {
+        if self.mismatches.iter().any(|mismatch| !mismatch.status.is_known()) {
             self.traces.retain(|trace| is_new(&trace.expectation));
             if let Some(diff) = &mut self.diff {
-                diff.changes.retain(|change| status(change).is_new());
+                diff.changes.retain(|change| !status(change).is_known());
             }
         }
     }
@@ -200,7 +200,10 @@ impl Judge<'_> {
             finding.level = finding.level.min(judged.level);
             return status;
         }
-        if is_consequence {
+        let is_unwritten = judged
+            .expectation
+            .is_some_and(|one| matches!(one.check, Check::Todo(_)));
+        if is_consequence || is_unwritten {
             return status;
         }
         self.evaluation.findings.push(Finding {

@@ -297,7 +297,10 @@ impl Screen {
         let shows = format!("{}: {} ({})", finding.provider, rows.join(", "), tiers.join(", "));
         let status = match (finding.status, &finding.known) {
             (FindingStatus::Known, Some(known)) => format!("known: {} {}", known.reason, known.link),
-            (_, Some(known)) => format!("known of other versions: {} {}", known.reason, known.link),
+            (_, Some(known)) => format!(
+                "known, but not measured with this version: {} {}",
+                known.reason, known.link
+            ),
             (_, None) => "new".to_owned(),
         };
         let sign = self.paint.apply(mark.style(), mark.sign());

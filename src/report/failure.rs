@@ -72,7 +72,8 @@ pub fn failure_in_short(failure: &Failure) -> String {
     let mut lines = Vec::new();
     if let Some((first, others)) = failure.mismatches.split_first() {
         let summary = clip(&first_line(&first.summary, failure.headline.as_deref()));
-        lines.push(match others.len() {
+        let more = others.iter().filter(|other| other.status == first.status).count();
+        lines.push(match more {
             0 => summary,
             more => format!("{summary} (and {more} more)"),
         });
@@ -118,8 +119,11 @@ impl Lines {
         headline: Option<&str>,
         evidence: Option<&Path>,
     ) {
-        let [error, arrow] =
-            [(BAD, "error:"), (LEAD, "-->")].map(|(style, word)| self.paint.apply(style, word));
+        let head = match mismatch.status.is_new() {
+            true => (BAD, "error:"),
+            false => (DIM, "known:"),
+        };
+        let [error, arrow] = [head, (LEAD, "-->")].map(|(style, word)| self.paint.apply(style, word));
         let summary = first_line(&mismatch.summary, headline);
         let summary = self.paint.apply(HEADING, &printable(&summary));
         self.push(&format!("{error} {summary}"));

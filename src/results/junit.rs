@@ -13,7 +13,7 @@ use quick_junit::{
 
 use super::file::{Results, RunRecord, TrialRecord};
 use super::status::TrialResult;
-use crate::findings::{Finding, Level};
+use crate::findings::{Finding, FindingStatus, Level};
 use crate::outcome::{Attempt, Cause, CheckResult, Failure, TrialVerdict, Verdict};
 use crate::report::{self, Paint};
 
@@ -109,7 +109,11 @@ fn finding(finding: &Finding) -> Property {
         Level::Contract => "contract",
     };
     let known = finding.known.as_ref();
-    let name = known.map_or_else(|| "new".into(), |known| format!("known as {}", known.name));
+    let range = match finding.status {
+        FindingStatus::OutsideRange => ", not measured with this version",
+        FindingStatus::New | FindingStatus::Known => "",
+    };
+    let name = known.map_or_else(|| "new".into(), |known| format!("known as {}{range}", known.name));
     let link = known.map_or_else(String::new, |known| format!(" ({})", known.link));
     let text = format!("{level}, {name}: {}: {}{link}", finding.subject, finding.loses);
     Property::new("finding", text)

@@ -276,7 +276,7 @@ impl FinishedJob {
             .record
             .mismatches
             .iter()
-            .filter(|mismatch| mismatch.status.is_new());
+            .filter(|mismatch| !mismatch.status.is_known());
         let mut broken: Vec<String> = mismatches.map(|mismatch| mismatch.expectation.clone()).collect();
         broken.dedup();
         CellRun {

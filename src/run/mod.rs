@@ -7,6 +7,7 @@ mod options;
 mod recorder;
 mod selected;
 mod shared;
+mod status;
 pub mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,13 +24,15 @@ use crate::cells::ProxyConfig;
 use crate::document::{Diagnostic, render};
 use crate::env::{self, Environment};
 use crate::evidence::Behind;
-use crate::findings::summary::{self, RunFinding, StaleFinding};
-use crate::findings::{Finding, FindingStatus, KnownFindings, KnownForRun, Level, Versions};
+use crate::files::Project;
+use crate::files::project::GATEWAYS;
+use crate::findings::summary::{self, StaleFinding};
+use crate::findings::{Finding, FindingStatus, KnownFindings, KnownForRun, Versions};
 use crate::gateway::LITELLM;
 use crate::ids::{TierId, TrialName};
 use crate::matrix::baseline::BaselineComparison;
 use crate::matrix::{Matrix, terminal};
-use crate::outcome::{Cause, Failure, Mismatch, Outcome};
+use crate::outcome::{Failure, Mismatch, Outcome};
 use crate::plan::{Planned, PlannedTrial, selection};
 use crate::progress::ProgressSink;
 use crate::report::{self, Paint};
@@ -38,12 +41,14 @@ use crate::session::daemon::DaemonUse;
 use crate::session::preflight::{self, UnusableAlias};
 use crate::session::schedule::Queue;
 use crate::session::{Session, SessionOptions};
+use crate::text::{is_name, listed};
 use crate::watch;
 use crate::wire::Operation;
 pub use options::RunOptions;
 use recorder::Recorder;
 pub use selected::SelectedTrials;
 use shared::SharedResults;
+use status::{can_show_findings, fault_of, status, status_of_verdict};
 use trial::{TrialTask, not_run};
 
 /// The default number of trials that run at once. Most wait for a provider, which only takes memory (about 250 MB each,
@@ -126,9 +131,12 @@ impl MatrixRun {
         let baseline = options.baseline.as_deref().map(read_baseline).transpose()?;
         let gateway = gateway_name(&options, &environment);
         let known = match &gateway {
-            Some(name) => project
-                .known_findings(name)
-                .map_err(|errors| selected::broken_project(&errors))?,
+            Some(name) => {
+                note_unknown_gateway(project, name, progress.as_ref())?;
+                project
+                    .known_findings(name)
+                    .map_err(|errors| selected::broken_project(&errors))?
+            }
             None => KnownFindings::default(),
         };
         let run = shared::nextest_run(&environment);
@@ -408,10 +416,7 @@ impl MatrixRun {
             .collect();
         let is_judged = |name: &TrialName| {
             let mut results = results.results.iter();
-            results.any(|trial| {
-                trial.nodeid == *name
-                    && (trial.verdict.is_some() || matches!(trial.result, TrialResult::NotApplicable { .. }))
-            })
+            results.any(|trial| trial.nodeid == *name && can_show_findings(trial))
         };
         let known = KnownForRun {
             findings: &self.known,
@@ -450,6 +455,22 @@ impl MatrixRun {
         };
         counts.into_iter().map(warning).collect()
     }
+}
+
+/// Notes that nothing is known about the gateway `name`, because it has no file.
+fn note_unknown_gateway(project: &Project, name: &str, progress: &dyn ProgressSink) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        is_name(name),
+        "`{name}` is no name of a gateway: allowed are lower-case letters, digits and `_`, a letter first"
+    );
+    let known = project.gateways();
+    if !known.iter().any(|other| other == name) {
+        progress.note(&format!(
+            "there is no `{GATEWAYS}/{name}.yaml`, so no finding of this gateway is known; known gateways: {}",
+            listed(known.iter().map(String::as_str))
+        ));
+    }
+    Ok(())
 }
 
 /// The name of the gateway under test: LiteLLM unless another one is attached. A run without a gateway has none.
@@ -554,43 +575,6 @@ fn mismatch_of_fault(fault: &Diagnostic) -> Mismatch {
         expected: fault.allowed.clone().unwrap_or_default(),
         actual: fault.found.clone().unwrap_or_default(),
         evidence: None,
-    }
-}
-
-/// What a trial's report is about: its new findings in its column, or the failure's words if it was not judged.
-fn fault_of(record: &TrialRecord, failure: &Failure) -> String {
-    let mut subjects: Vec<String> = record
-        .findings
-        .iter()
-        .filter(|finding| finding.status.is_new())
-        .map(|finding| finding.subject.to_string())
-        .collect();
-    subjects.sort_unstable();
-    match subjects.is_empty() {
-        false => format!("{}: {}", record.provider, subjects.join("; ")),
-        true => report::failure_in_short(failure),
-    }
-}
-
-/// The exit status of a run without a baseline.
-fn status(failed: bool, mut causes: impl Iterator<Item = Cause>) -> u8 {
-    match failed {
-        false => 0,
-        true if causes.any(Cause::is_judged) => FAILED,
-        true => NOT_JUDGED,
-    }
-}
-
-/// The exit status of a run with a baseline: failures in the baseline do not count, new contract findings do.
-fn status_of_verdict(verdict: &BaselineComparison, results: &Results) -> u8 {
-    let breaks_contract = |finding: &RunFinding| finding.level == Level::Contract && finding.status.is_new();
-    if results.findings.iter().any(breaks_contract) {
-        FAILED
-    } else if verdict.stale.is_empty() {
-        let causes = verdict.regressions.iter().flat_map(|change| &change.causes);
-        status(!verdict.is_accepted(), causes.copied())
-    } else {
-        FAILED
     }
 }
 

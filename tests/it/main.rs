@@ -25,6 +25,7 @@ mod claude;
 mod provider;
 mod relay;
 mod gateway;
+mod gateway_files;
 mod toolchain;
 mod versions;
 
