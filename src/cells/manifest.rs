@@ -41,6 +41,11 @@ pub struct Tier {
 const MODEL: &str = "{model}";
 
 impl Manifest {
+    /// The names of the tiers, in order.
+    pub fn tier_ids(&self) -> Vec<TierId> {
+        self.tiers.iter().map(|tier| tier.id.clone()).collect()
+    }
+
     /// Reads the manifest from the bytes of `file`.
     pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Diagnostic>> {
         let node = yaml::parse(file, bytes)?;

@@ -46,12 +46,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (id, tier) = find(&project, &arguments.name)?;
     let tiers = match tier {
         Some(tier) => vec![tier],
-        None => project
-            .manifest
-            .tiers
-            .iter()
-            .map(|tier| tier.id.clone())
-            .collect(),
+        None => project.manifest.tier_ids(),
     };
     let cell = project.cell(&id).map_err(InvalidFiles)?;
     let explained = Explained {

@@ -28,6 +28,8 @@ pub use kinds::{Check, ExpectationForm};
 pub use matcher::{MatchError, Matcher, MatcherForm};
 pub use provider_side::Turn;
 
+use std::path::Path;
+
 use crate::document::Place;
 use crate::evidence::Evidence;
 use crate::findings::{Level, Subject};
@@ -67,6 +69,12 @@ pub struct Expectation {
 impl Expectation {
     pub fn applies_to(&self, tier: &TierId) -> bool {
         self.tiers.as_ref().is_none_or(|tiers| tiers.contains(tier))
+    }
+
+    /// Whether a file of all rows defines it: `cells/_shared.yaml`, or one in `cells/_providers`.
+    pub fn is_of_every_row(&self) -> bool {
+        let folder = self.place.file.parent().and_then(Path::file_name);
+        folder.is_some_and(|folder| folder == "cells" || folder.to_string_lossy().starts_with('_'))
     }
 }
 

@@ -113,14 +113,10 @@ fn names(project: &Project, finding: &KnownFinding, feature: Option<&FeatureId>)
     for cell in cells {
         let Ok(cell) = project.cell(&cell) else { continue };
         let expectations = cell.test().map_or(&[][..], |test| &test.expectations);
-        // An expectation that a file of all rows defines has no row in its name.
-        let is_shared = |file: &Path| {
-            let folder = file.parent().and_then(Path::file_name).unwrap_or_default();
-            folder == "cells" || folder.to_string_lossy().starts_with('_')
-        };
+        // An expectation of every row has no row in its name.
         let of_its_kind = expectations
             .iter()
-            .filter(|one| is_shared(&one.place.file) == feature.is_none());
+            .filter(|one| one.is_of_every_row() == feature.is_none());
         names.extend(of_its_kind.map(|one| one.name.clone()));
         if feature.is_some() {
             names.extend(IMPLIED.map(str::to_owned));

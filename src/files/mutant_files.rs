@@ -7,7 +7,7 @@ use super::project::{self, Project};
 use super::reading;
 use crate::document::Diagnostic;
 use crate::expectation::IMPLIED;
-use crate::ids::{CellId, ProviderId, TierId};
+use crate::ids::{CellId, ProviderId};
 use crate::mutants::{self, Known, Mutant, MutantName};
 
 /// The folder of the mutants, in the project's root.
@@ -18,12 +18,7 @@ pub fn read(project: &Project) -> (Vec<Arc<Mutant>>, Vec<Diagnostic>) {
     let cells = cells(project);
     let mut providers: Vec<ProviderId> = project.manifest.providers.clone();
     providers.retain(|provider| cells.iter().any(|(cell, _)| cell.provider == *provider));
-    let tiers: Vec<TierId> = project
-        .manifest
-        .tiers
-        .iter()
-        .map(|tier| tier.id.clone())
-        .collect();
+    let tiers = project.manifest.tier_ids();
     let known = Known {
         providers: &providers,
         tiers: &tiers,

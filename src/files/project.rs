@@ -17,7 +17,7 @@ use crate::cells::{Cell, Layer, Layers, Manifest, Origin, ProxyConfig, layers, r
 use crate::document::Diagnostic;
 use crate::env::SIMULATOR_VARIABLES;
 use crate::findings::KnownFindings;
-use crate::ids::{CellId, FeatureId, ProviderId, TierId, TrialName};
+use crate::ids::{CellId, FeatureId, ProviderId, TrialName};
 use crate::plan::{self, Planned};
 
 /// The manifest's file, in the project's root.
@@ -127,8 +127,7 @@ impl Project {
         let Some(bytes) = read_if_exists(&self.root, &file).map_err(|error| vec![*error])? else {
             return Ok(KnownFindings::default());
         };
-        let tiers: Vec<TierId> = self.manifest.tiers.iter().map(|tier| tier.id.clone()).collect();
-        KnownFindings::parse(&file, &bytes, &self.manifest.providers, &tiers)
+        KnownFindings::parse(&file, &bytes, &self.manifest.providers, &self.manifest.tier_ids())
     }
 
     /// The names of the gateways with known findings, sorted.

@@ -32,6 +32,8 @@ pub struct Evaluation {
     /// The changes between the two sides of the gateway, where both were recorded. Without the known ones if something else
     /// is broken.
     pub diff: Option<WireDiff>,
+    /// All changes, with the known ones: for the evidence.
+    pub whole_diff: Option<WireDiff>,
 }
 
 /// Judges one attempt at the trial `name` of `test`.
@@ -55,7 +57,8 @@ pub fn judge(test: &Test, name: &TrialName, evidence: &Evidence, known: KnownFor
         judge.one(expectation, &scene);
     }
     let mut evaluation = judge.evaluation;
-    evaluation.diff = diff;
+    evaluation.diff.clone_from(&diff);
+    evaluation.whole_diff = diff;
     evaluation.put_new_first(|change| known.status(&Subject::of_change(change), name).0);
     evaluation
 }
@@ -252,11 +255,7 @@ impl Judge<'_> {
                 fate: Fate::Dropped,
             };
         }
-        let is_of_every_row = judged.expectation.is_some_and(|expectation| {
-            let mut folders = expectation.place.file.iter().rev().skip(1);
-            let folder = folders.next().and_then(|folder| folder.to_str());
-            folder.is_some_and(|folder| folder == "cells" || folder.starts_with('_'))
-        });
+        let is_of_every_row = judged.expectation.is_some_and(Expectation::is_of_every_row);
         let feature: &FeatureId = &self.name.cell.feature;
         Subject::Expectation {
             feature: (!is_of_every_row).then(|| feature.clone()),

@@ -21,7 +21,7 @@ impl From<&Manifest> for ManifestView {
                 .map(|feature| (feature.id.clone(), feature.name.clone()))
                 .collect(),
             providers: manifest.providers.clone(),
-            tiers: manifest.tiers.iter().map(|tier| tier.id.clone()).collect(),
+            tiers: manifest.tier_ids(),
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::wire::answer::ProviderAnswer;
 use crate::wire::event_stream::{self, FrameError};
 use crate::wire::exchange::{Lockstep, ProviderExchange, ProviderReply, SentEvent};
 use crate::wire::script::{LOCKSTEP_PATIENCE_MS, Pace};
-use crate::wire::{Route, Usage, converse, sse};
+use crate::wire::{Route, converse, sse};
 
 /// A reply to send.
 pub(super) struct Outgoing {
@@ -65,14 +65,8 @@ impl Outgoing {
         let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value));
         Self {
             reply: ProviderReply {
-                status,
                 headers: headers.collect(),
-                stream: false,
-                events: Vec::new(),
-                message: None,
-                usage: Usage::default(),
-                lockstep: None,
-                cut_off: true,
+                ..ProviderReply::unsent(status)
             },
             frames,
             pace: Pace::default(),

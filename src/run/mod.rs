@@ -10,7 +10,7 @@ mod shared;
 mod status;
 pub mod trial;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -29,7 +29,7 @@ use crate::files::project::GATEWAYS;
 use crate::findings::summary::{self, StaleFinding};
 use crate::findings::{Finding, FindingStatus, KnownFindings, KnownForRun, Versions};
 use crate::gateway::LITELLM;
-use crate::ids::{TierId, TrialName};
+use crate::ids::{ProviderId, TierId, TrialName};
 use crate::matrix::baseline::BaselineComparison;
 use crate::matrix::{Matrix, terminal};
 use crate::outcome::{Failure, Mismatch, Outcome};
@@ -408,26 +408,25 @@ impl MatrixRun {
             .iter()
             .map(|trial| (&trial.nodeid, &trial.findings[..]))
             .collect();
-        let tiers: Vec<TierId> = project
-            .manifest
-            .tiers
+        let tiers = project.manifest.tier_ids();
+        let shows: HashSet<&TrialName> = results
+            .results
             .iter()
-            .map(|tier| tier.id.clone())
+            .filter(|trial| can_show_findings(trial))
+            .map(|trial| &trial.nodeid)
             .collect();
-        let is_judged = |name: &TrialName| {
-            let mut results = results.results.iter();
-            results.any(|trial| trial.nodeid == *name && can_show_findings(trial))
-        };
+        let all = project.trials();
+        let open: HashSet<(&ProviderId, &TierId)> = all
+            .iter()
+            .filter(|name| !shows.contains(name))
+            .map(|name| (&name.cell.provider, &name.tier))
+            .collect();
         let known = KnownForRun {
             findings: &self.known,
             versions,
         };
         summary::stale(&trials, known, &tiers, |provider, tier| {
-            let mut column = project
-                .trials()
-                .into_iter()
-                .filter(|name| name.cell.provider == *provider && name.tier == *tier);
-            column.all(|name| is_judged(&name))
+            !open.contains(&(provider, tier))
         })
     }
 

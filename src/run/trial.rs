@@ -25,7 +25,7 @@ use crate::session::Session;
 use crate::session::schedule::{Slot, Ticket};
 use crate::wire::encoding::ContentDecoder;
 use crate::wire::{self, Usage};
-use crate::{cause, expectation, wire_diff};
+use crate::{cause, expectation};
 
 /// The most attempts at a trial.
 const ATTEMPTS: usize = 2;
@@ -103,7 +103,7 @@ impl TrialTask<'_> {
         let failure = failed.then(|| cause::failure_of_trial(evidence, &evaluation));
         // A campaign has many trials, and only their failures are of interest.
         if self.mutation.is_none() || failure.is_some() {
-            evidence_files::write(evidence, wire_diff::of_trial(evidence).as_ref(), folder)
+            evidence_files::write(evidence, evaluation.whole_diff.as_ref(), folder)
                 .with_context(|| format!("cannot write evidence to `{}`", folder.display()))?;
         }
         let (outcome, findings) = concluded(failure, evaluation.findings);

@@ -160,6 +160,22 @@ pub struct ProviderReply {
     pub cut_off: bool,
 }
 
+impl ProviderReply {
+    /// A reply of which nothing was sent yet.
+    pub fn unsent(status: u16) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            stream: false,
+            events: Vec::new(),
+            message: None,
+            usage: Usage::default(),
+            lockstep: None,
+            cut_off: true,
+        }
+    }
+}
+
 /// A body or a stream event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SentEvent {

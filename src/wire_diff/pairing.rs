@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Change, Difference, Part};
 use crate::wire::exchange::{GatewayExchange, Matched, ProviderExchange, ProviderReply};
 use crate::wire::message::{Block, MessageRequest};
-use crate::wire::{Direction, Operation, Route, Usage, messages};
+use crate::wire::{Direction, Operation, Route, messages};
 
 pub(super) struct Pair<'a> {
     pub(super) passage: &'a GatewayExchange,
@@ -99,23 +99,10 @@ pub fn as_sent(sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> Vec<
             matched: Matched::BuiltIn,
             reply: pair
                 .last()
-                .map_or_else(no_reply, |exchange| exchange.reply.clone()),
+                .map_or_else(|| ProviderReply::unsent(0), |exchange| exchange.reply.clone()),
             message: pair.message,
         })
         .collect()
-}
-
-fn no_reply() -> ProviderReply {
-    ProviderReply {
-        status: 0,
-        headers: Vec::new(),
-        stream: false,
-        events: Vec::new(),
-        message: None,
-        usage: Usage::default(),
-        lockstep: None,
-        cut_off: true,
-    }
 }
 
 /// Requests for access tokens and for unknown paths (a list of models, a health check) are the gateway's own.
