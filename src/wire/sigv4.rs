@@ -10,7 +10,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use regex::Regex;
 
 /// The unreserved characters of RFC 3986 stay as they are.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
 
 /// The parts of a request that a signature may cover.
@@ -63,8 +67,7 @@ impl Authorization {
             ))
             .expect("a constant expression")
         });
-        let (_, [access_key_id, date, region, service, signed, signature]) =
-            FORM.captures(header)?.extract();
+        let (_, [access_key_id, date, region, service, signed, signature]) = FORM.captures(header)?.extract();
         Some(Self {
             access_key_id: access_key_id.to_owned(),
             date: date.to_owned(),
@@ -155,7 +158,10 @@ fn canonical_query(query: &str) -> String {
         .map(|(name, value)| (encoded(name), encoded(value)))
         .collect();
     pairs.sort();
-    let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let pairs: Vec<String> = pairs
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     pairs.join("&")
 }
 
@@ -235,7 +241,10 @@ mod tests {
             let computed = authorization("x-amz-date").compute(SECRET, &request);
             computed.canonical_request.lines().nth(1).map(str::to_owned)
         };
-        assert_eq!(path("/model/a-v1:0/invoke").as_deref(), Some("/model/a-v1%3A0/invoke"));
+        assert_eq!(
+            path("/model/a-v1:0/invoke").as_deref(),
+            Some("/model/a-v1%3A0/invoke")
+        );
         assert_eq!(
             path("/model/a-v1%3A0/invoke").as_deref(),
             Some("/model/a-v1%253A0/invoke")
