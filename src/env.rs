@@ -212,6 +212,10 @@ pub const NO_PROXY: &str = "NO_PROXY";
 pub const ANTHROPIC_API_KEY: &str = "ANTHROPIC_API_KEY";
 /// Base of Anthropic's API.
 pub const ANTHROPIC_API_BASE: &str = "ANTHROPIC_API_BASE";
+/// Key of a resource of Microsoft Foundry.
+pub const AZURE_AI_API_KEY: &str = "AZURE_AI_API_KEY";
+/// Base of a resource of Microsoft Foundry.
+pub const AZURE_AI_API_BASE: &str = "AZURE_AI_API_BASE";
 /// Id of the AWS key for Bedrock.
 pub const AWS_ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
 /// Secret of the AWS key for Bedrock.
@@ -222,6 +226,8 @@ pub const AWS_SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
 pub const AWS_REGION_NAME: &str = "AWS_REGION_NAME";
 /// Base of Bedrock's runtime API.
 pub const AWS_BEDROCK_RUNTIME_ENDPOINT: &str = "AWS_BEDROCK_RUNTIME_ENDPOINT";
+/// Base of Bedrock's Messages API.
+pub const BEDROCK_MANTLE_API_BASE: &str = "BEDROCK_MANTLE_API_BASE";
 /// Service account for Vertex AI: its JSON, or the file that holds it.
 pub const VERTEXAI_CREDENTIALS: &str = "VERTEXAI_CREDENTIALS";
 /// Google Cloud project for Vertex AI.
@@ -232,12 +238,13 @@ pub const VERTEXAI_LOCATION: &str = "VERTEXAI_LOCATION";
 pub const VERTEXAI_API_BASE: &str = "VERTEXAI_API_BASE";
 
 /// Variables with a credential, which no evidence and no report may show.
-pub const CREDENTIALS: [&str; 9] = [
+pub const CREDENTIALS: [&str; 10] = [
     LITELLM_PROXY_API_KEY,
     LITELLM_MASTER_KEY,
     COMPAT_PROVIDER_CONTROL_KEY,
     ANTHROPIC_API_KEY,
     ANTHROPIC_AUTH_TOKEN,
+    AZURE_AI_API_KEY,
     AWS_ACCESS_KEY_ID,
     AWS_SECRET_ACCESS_KEY,
     AWS_SESSION_TOKEN,
@@ -249,6 +256,9 @@ pub const SIMULATOR_VARIABLES: SimulatorVariables = SimulatorVariables {
     anthropic_base: ANTHROPIC_API_BASE,
     anthropic_other_base: ANTHROPIC_BASE_URL,
     anthropic_key: ANTHROPIC_API_KEY,
+    azure_base: AZURE_AI_API_BASE,
+    azure_key: AZURE_AI_API_KEY,
+    mantle_base: BEDROCK_MANTLE_API_BASE,
     bedrock_base: AWS_BEDROCK_RUNTIME_ENDPOINT,
     aws_key_id: AWS_ACCESS_KEY_ID,
     aws_secret_key: AWS_SECRET_ACCESS_KEY,
@@ -316,6 +326,20 @@ pub const ANTHROPIC_BEDROCK_BASE_URL: &str = "ANTHROPIC_BEDROCK_BASE_URL";
 pub const CLAUDE_CODE_SKIP_BEDROCK_AUTH: &str = "CLAUDE_CODE_SKIP_BEDROCK_AUTH";
 /// The AWS region.
 pub const AWS_REGION: &str = "AWS_REGION";
+/// Talk to Bedrock's Messages API instead of Anthropic's.
+pub const CLAUDE_CODE_USE_MANTLE: &str = "CLAUDE_CODE_USE_MANTLE";
+/// Base of Bedrock's Messages API.
+pub const ANTHROPIC_BEDROCK_MANTLE_BASE_URL: &str = "ANTHROPIC_BEDROCK_MANTLE_BASE_URL";
+/// Send requests to Bedrock's Messages API without a signature.
+pub const CLAUDE_CODE_SKIP_MANTLE_AUTH: &str = "CLAUDE_CODE_SKIP_MANTLE_AUTH";
+/// Talk to Microsoft Foundry instead of the Messages API.
+pub const CLAUDE_CODE_USE_FOUNDRY: &str = "CLAUDE_CODE_USE_FOUNDRY";
+/// Base of Microsoft Foundry.
+pub const ANTHROPIC_FOUNDRY_BASE_URL: &str = "ANTHROPIC_FOUNDRY_BASE_URL";
+/// Key of Microsoft Foundry.
+pub const ANTHROPIC_FOUNDRY_API_KEY: &str = "ANTHROPIC_FOUNDRY_API_KEY";
+/// Send requests to Microsoft Foundry without a credential.
+pub const CLAUDE_CODE_SKIP_FOUNDRY_AUTH: &str = "CLAUDE_CODE_SKIP_FOUNDRY_AUTH";
 /// Talk to Vertex AI instead of the Messages API.
 pub const CLAUDE_CODE_USE_VERTEX: &str = "CLAUDE_CODE_USE_VERTEX";
 /// Base of the Vertex AI API.

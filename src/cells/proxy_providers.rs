@@ -4,6 +4,7 @@ use serde_yaml::Value;
 
 use super::proxy_files::Merged;
 use crate::document::{Diagnostic, KeyPath};
+use crate::text::listed;
 
 /// The variables by which a gateway reaches the simulator of a simulated run.
 #[derive(Clone, Copy, Debug)]
@@ -12,7 +13,10 @@ pub struct SimulatorVariables {
     /// LiteLLM reads it if there is no `anthropic_base`.
     pub anthropic_other_base: &'static str,
     pub anthropic_key: &'static str,
+    pub azure_base: &'static str,
+    pub azure_key: &'static str,
     pub bedrock_base: &'static str,
+    pub mantle_base: &'static str,
     pub aws_key_id: &'static str,
     pub aws_secret_key: &'static str,
     pub aws_session_token: &'static str,
@@ -22,6 +26,9 @@ pub struct SimulatorVariables {
 
 /// The value of a variable, in LiteLLM's configuration.
 const FROM_ENVIRONMENT: &str = "os.environ/";
+
+/// LiteLLM's names of the providers that the simulator replaces.
+const PROVIDERS: [&str; 5] = ["anthropic", "bedrock", "vertex_ai", "azure_ai", "bedrock_mantle"];
 
 /// Parameters with the address of a provider.
 const BASES: [&str; 3] = ["api_base", "base_url", "aws_bedrock_runtime_endpoint"];
@@ -59,15 +66,17 @@ pub(super) fn outside(
         .or_else(|| model.split_once('/').map(|(prefix, _)| prefix))
         .unwrap_or("anthropic");
     let model_path = path.then("model");
-    if !["anthropic", "bedrock", "vertex_ai"].contains(&provider) {
+    if !PROVIDERS.contains(&provider) {
         let message = format!("a simulated run has no provider `{provider}`");
         let error = merged.error(&model_path, message).found(format!("`{model}`"));
-        return vec![error.hint("the simulator stands for `anthropic`, `bedrock` and `vertex_ai`")];
+        return vec![error.hint(format!("the simulator stands for {}", listed(PROVIDERS)))];
     }
     let literal = |key: &str| text(key).filter(|value| !value.starts_with(FROM_ENVIRONMENT));
     let variable = match provider {
         "bedrock" => variables.bedrock_base,
+        "bedrock_mantle" => variables.mantle_base,
         "vertex_ai" => variables.vertex_base,
+        "azure_ai" => variables.azure_base,
         _ => variables.anthropic_base,
     };
     let mut errors = Vec::new();
@@ -101,7 +110,7 @@ pub(super) fn outside(
             let error = merged.error(&path.then(key), message);
             errors.push(Diagnostic { span: None, ..error }.hint(format!(
                 "write `{key}: {FROM_ENVIRONMENT}{}`",
-                variables.of_key(key)
+                variables.of_key(provider, key)
             )));
         }
     }
@@ -116,9 +125,10 @@ pub(super) fn outside(
 }
 
 impl SimulatorVariables {
-    /// The variable with the credential of parameter `key`.
-    fn of_key(&self, key: &str) -> &'static str {
+    /// The variable with the credential of parameter `key` of `provider`.
+    fn of_key(&self, provider: &str, key: &str) -> &'static str {
         match key {
+            "api_key" if provider == "azure_ai" => self.azure_key,
             "aws_access_key_id" => self.aws_key_id,
             "aws_secret_access_key" => self.aws_secret_key,
             "aws_session_token" => self.aws_session_token,
@@ -134,7 +144,10 @@ pub(super) fn variables_outside(merged: &Merged<'_>, variables: &SimulatorVariab
         variables.anthropic_base,
         variables.anthropic_other_base,
         variables.anthropic_key,
+        variables.azure_base,
+        variables.azure_key,
         variables.bedrock_base,
+        variables.mantle_base,
         variables.aws_key_id,
         variables.aws_secret_key,
         variables.vertex_base,

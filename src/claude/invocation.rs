@@ -31,6 +31,21 @@ pub enum Endpoint {
         /// Sent as `Authorization: Bearer …`, as a Bedrock API key is.
         token: Secret,
     },
+    /// `claude` itself calls Bedrock's Messages API.
+    Mantle {
+        /// `http://host:port/anthropic`.
+        base_url: String,
+        region: String,
+        /// Sent as `Authorization: Bearer …`, as a Bedrock API key is.
+        token: Secret,
+    },
+    /// `claude` itself calls Microsoft Foundry.
+    Foundry {
+        /// `http://host:port/anthropic`.
+        base_url: String,
+        /// Sent as the resource's key.
+        key: Secret,
+    },
     Vertex {
         /// `http://host:port/v1`.
         base_url: String,
@@ -217,6 +232,22 @@ impl Endpoint {
                 (env::ANTHROPIC_BEDROCK_BASE_URL, base_url.into()),
                 (env::AWS_REGION, region.into()),
                 (env::ANTHROPIC_CUSTOM_HEADERS, bearer(token)),
+            ],
+            Self::Mantle {
+                base_url,
+                region,
+                token,
+            } => vec![
+                (env::CLAUDE_CODE_USE_MANTLE, "1".into()),
+                (env::CLAUDE_CODE_SKIP_MANTLE_AUTH, "1".into()),
+                (env::ANTHROPIC_BEDROCK_MANTLE_BASE_URL, base_url.into()),
+                (env::AWS_REGION, region.into()),
+                (env::ANTHROPIC_CUSTOM_HEADERS, bearer(token)),
+            ],
+            Self::Foundry { base_url, key } => vec![
+                (env::CLAUDE_CODE_USE_FOUNDRY, "1".into()),
+                (env::ANTHROPIC_FOUNDRY_BASE_URL, base_url.into()),
+                (env::ANTHROPIC_FOUNDRY_API_KEY, key.expose().into()),
             ],
             Self::Vertex {
                 base_url,

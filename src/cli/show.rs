@@ -110,8 +110,11 @@ fn reach_provider(route: Option<Route>) -> Reach {
     let simulator = "`compat provider serve --write-credentials FOLDER` starts the provider simulator; `. FOLDER/gateway.env` sets \
                      these variables.";
     match route {
-        Some(Route::BedrockInvoke | Route::BedrockConverse) => Reach {
-            base: env::AWS_BEDROCK_RUNTIME_ENDPOINT,
+        Some(route @ (Route::BedrockInvoke | Route::BedrockConverse | Route::BedrockMantle)) => Reach {
+            base: match route {
+                Route::BedrockMantle => env::BEDROCK_MANTLE_API_BASE,
+                _ => env::AWS_BEDROCK_RUNTIME_ENDPOINT,
+            },
             credentials: vec![
                 format!("--aws-sigv4 \"aws:amz:${{{}}}:bedrock\"", env::AWS_REGION_NAME),
                 format!(
@@ -129,6 +132,11 @@ fn reach_provider(route: Option<Route>) -> Reach {
                 "Set ACCESS_TOKEN to an access token of the service account in {}.",
                 env::VERTEXAI_CREDENTIALS
             ),
+        },
+        Some(Route::Azure) => Reach {
+            base: env::AZURE_AI_API_BASE,
+            credentials: vec![format!("-H \"x-api-key: ${{{}}}\"", env::AZURE_AI_API_KEY)],
+            hint: simulator.to_owned(),
         },
         Some(Route::Anthropic) | None => Reach {
             base: env::ANTHROPIC_API_BASE,

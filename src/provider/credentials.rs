@@ -21,6 +21,10 @@ static SERVICE_ACCOUNT_KEY: OnceCell<KeyPair> = OnceCell::new();
 #[derive(Clone)]
 pub struct Credentials {
     pub anthropic_api_key: String,
+    /// The key of the simulated resource of Microsoft Foundry.
+    pub azure_api_key: String,
+    /// A token of Microsoft Entra, which replaces the key.
+    pub entra_token: String,
     pub aws_access_key_id: String,
     pub aws_secret_access_key: String,
     /// An Amazon Bedrock API key: a bearer token that replaces a signature.
@@ -59,6 +63,8 @@ impl Credentials {
         });
         Ok(Self {
             anthropic_api_key: format!("sk-ant-api03-{}AA", random_text(69)?),
+            azure_api_key: random_text(63)?,
+            entra_token: format!("eyJ{}", random_text(90)?),
             aws_access_key_id: format!("AKIA{}", random_hex(8)?.to_uppercase()),
             aws_secret_access_key: STANDARD.encode(random_bytes(30)?),
             bedrock_api_key: format!("ABSK{}", STANDARD.encode(random_bytes(60)?)),
@@ -78,7 +84,10 @@ impl Credentials {
         [
             (env::ANTHROPIC_API_BASE, base_url),
             (env::ANTHROPIC_API_KEY, &self.anthropic_api_key),
+            (env::AZURE_AI_API_BASE, base_url),
+            (env::AZURE_AI_API_KEY, &self.azure_api_key),
             (env::AWS_BEDROCK_RUNTIME_ENDPOINT, base_url),
+            (env::BEDROCK_MANTLE_API_BASE, base_url),
             (env::AWS_ACCESS_KEY_ID, &self.aws_access_key_id),
             (env::AWS_SECRET_ACCESS_KEY, &self.aws_secret_access_key),
             (env::AWS_REGION_NAME, &self.aws_region),

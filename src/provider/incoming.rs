@@ -36,6 +36,9 @@ impl Incoming {
         if is_converse {
             target.route = Some(Route::BedrockConverse);
         }
+        if target.route == Some(Route::Azure) && is_for_aws(&parts.headers, body.json()) {
+            target.route = Some(Route::BedrockMantle);
+        }
         if target.stream.is_none() {
             target.stream = Some(body.json().is_some_and(|json| json["stream"] == true));
         }
@@ -131,6 +134,19 @@ fn is_converse(target: &RequestTarget, body: Option<&Value>) -> bool {
         Operation::CountTokens => body.is_some_and(|body| body["input"].get("converse").is_some()),
         _ => target.route == Some(Route::BedrockConverse),
     }
+}
+
+/// Whether a request is for Amazon Bedrock and not for Microsoft Foundry. Both have the same path, on hosts of their own. Here
+/// the host is the same, so an AWS credential or a model in Bedrock's spelling decides.
+fn is_for_aws(headers: &HeaderMap, body: Option<&Value>) -> bool {
+    let authorization = headers
+        .get("authorization")
+        .map_or(&b""[..], |value| value.as_bytes());
+    let has_aws_credential = [&b"AWS4-HMAC-SHA256 "[..], b"Bearer ABSK"]
+        .iter()
+        .any(|start| authorization.starts_with(start));
+    let model = body.and_then(|body| body["model"].as_str());
+    has_aws_credential || model.is_some_and(|model| model.contains("anthropic.claude-"))
 }
 
 /// Bedrock wraps the request to count, InvokeModel's in base64.

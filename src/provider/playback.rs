@@ -139,8 +139,8 @@ fn usage(charge: Charge, content: &[Value]) -> Usage {
 /// An id in the provider's format: `toolu_01…`, `toolu_bdrk_01…`, `toolu_vrtx_01…`.
 fn new_id(prefix: &str, route: Route) -> String {
     let provider = match route {
-        Route::Anthropic => "",
-        Route::BedrockInvoke | Route::BedrockConverse => "bdrk_",
+        Route::Anthropic | Route::Azure => "",
+        Route::BedrockInvoke | Route::BedrockConverse | Route::BedrockMantle => "bdrk_",
         Route::VertexAi => "vrtx_",
     };
     format!("{prefix}{provider}01{}", short_random())

@@ -20,6 +20,7 @@ use super::trials::ScriptedTrial;
 use crate::clock::now_ms;
 use crate::ledger::OpenExchange;
 use crate::wire::answer::ProviderAnswer;
+use crate::wire::error_reply::APIM_REQUEST_ID;
 use crate::wire::event_stream::{self, FrameError};
 use crate::wire::exchange::{Lockstep, ProviderExchange, ProviderReply, SentEvent};
 use crate::wire::script::{LOCKSTEP_PATIENCE_MS, Pace};
@@ -88,7 +89,9 @@ impl Outgoing {
             }
             let content_type = match route {
                 Route::BedrockInvoke | Route::BedrockConverse => event_stream::CONTENT_TYPE,
-                Route::Anthropic | Route::VertexAi => "text/event-stream; charset=utf-8",
+                Route::Anthropic | Route::VertexAi | Route::Azure | Route::BedrockMantle => {
+                    "text/event-stream; charset=utf-8"
+                }
             };
             Self::new(200, headers, content_type, frames(answer, route)?)
         } else {
@@ -136,6 +139,11 @@ fn answer_headers(answer: &ProviderAnswer, route: Route) -> Headers {
     let usage = answer.usage;
     match route {
         Route::Anthropic => vec![("request-id", format!("req_{id}"))],
+        Route::BedrockMantle => vec![("request-id", format!("req_bdrk_{id}"))],
+        Route::Azure => vec![
+            ("request-id", format!("req_{id}")),
+            (APIM_REQUEST_ID, Uuid::new_v4().to_string()),
+        ],
         Route::VertexAi => vec![("request-id", format!("req_vrtx_{id}"))],
         Route::BedrockConverse => vec![("x-amzn-requestid", Uuid::new_v4().to_string())],
         Route::BedrockInvoke => {

@@ -255,7 +255,7 @@ fn count_tokens(incoming: &Incoming) -> Decision {
     let count = incoming.message.as_ref().map_or(0, tokens::of_request);
     let name = match incoming.route() {
         Route::BedrockInvoke | Route::BedrockConverse => "inputTokens",
-        Route::Anthropic | Route::VertexAi => "input_tokens",
+        Route::Anthropic | Route::VertexAi | Route::Azure | Route::BedrockMantle => "input_tokens",
     };
     let mut outgoing = Outgoing::json(200, Vec::new(), json!({name: count}));
     outgoing.reply.usage.input_tokens = count;

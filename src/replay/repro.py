@@ -1,6 +1,8 @@
 # DATA has the recording. The code needs only the standard library of Python 3.8 or newer.
 import argparse, base64, binascii, http.client, http.server, json, os, re, struct, subprocess, sys, threading, time, traceback, urllib.parse
 
+# The routes with AWS's event streams.
+FRAMED = ("bedrock_invoke", "bedrock_converse")
 SHOWS, GONE, UNKNOWN = 1, 0, 2
 
 
@@ -12,11 +14,15 @@ def config(port, service_account):
         "anthropic": {"model": "anthropic/" + model, "api_base": base, "api_key": "none"},
         "bedrock_invoke": {"model": "bedrock/invoke/" + model},
         "bedrock_converse": {"model": "bedrock/converse/" + model},
+        "bedrock_mantle": {"model": "bedrock_mantle/" + model, "api_base": base},
+        "azure": {"model": "azure_ai/" + model, "api_base": base, "api_key": "none"},
         "vertex_ai": {"model": "vertex_ai/" + model, "api_base": base, "vertex_credentials": service_account,
                       "vertex_project": "repro", "vertex_location": "us-east5"},
     }[DATA["route"]]
+    if DATA["route"] in FRAMED:
+        fields["aws_bedrock_runtime_endpoint"] = base
     if DATA["route"].startswith("bedrock"):
-        fields.update({"aws_bedrock_runtime_endpoint": base, "aws_access_key_id": "none",
+        fields.update({"aws_access_key_id": "none",
                        "aws_secret_access_key": "none", "aws_region_name": "us-east-1"})
     return json.dumps({
         "model_list": [{"model_name": DATA["alias"], "litellm_params": fields}],
@@ -70,7 +76,7 @@ class StandIn:
             return self.whole(handler, reply["status"], reply["events"][0] if reply["events"] else {}, reply["headers"])
         handler.send_response(reply["status"])
         self.headers(handler, reply["headers"])
-        kind = "application/vnd.amazon.eventstream" if DATA["route"].startswith("bedrock") else "text/event-stream"
+        kind = "application/vnd.amazon.eventstream" if DATA["route"] in FRAMED else "text/event-stream"
         handler.send_header("content-type", kind)
         handler.end_headers()
         pauses = 4 if self.slow else 0

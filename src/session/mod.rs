@@ -152,6 +152,19 @@ impl Session {
                     token: Secret::new(&credentials.bedrock_api_key),
                 };
             }
+            if provider.as_str() == Route::BedrockMantle.as_str() {
+                return Endpoint::Mantle {
+                    base_url: format!("{base_url}/anthropic"),
+                    region: credentials.aws_region.clone(),
+                    token: Secret::new(&credentials.bedrock_api_key),
+                };
+            }
+            if provider.as_str() == Route::Azure.as_str() {
+                return Endpoint::Foundry {
+                    base_url: format!("{base_url}/anthropic"),
+                    key: Secret::new(&credentials.azure_api_key),
+                };
+            }
             if provider.as_str() == Route::VertexAi.as_str() {
                 return Endpoint::Vertex {
                     base_url: format!("{base_url}/v1"),

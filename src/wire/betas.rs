@@ -39,6 +39,16 @@ const VERTEX: [&str; 3] = [
     "per-turn-control-2026-07-01",
     "web-search-2025-03-05",
 ];
+/// Bedrock's Messages API takes these of Anthropic's API besides: LiteLLM's table, and what Claude Code sends there.
+const MANTLE: [&str; 4] = [
+    "advanced-tool-use-2025-11-20",
+    "output-128k-2025-02-19",
+    "per-turn-control-2026-07-01",
+    "tool-examples-2025-10-29",
+];
+/// What Microsoft Foundry lacks of Anthropic's API: the advisor tool, fallbacks and fast mode
+/// (<https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry>).
+const NOT_ON_AZURE: [&str; 2] = ["advisor-tool-", "fast-mode-"];
 /// Claude Code sends these to Bedrock and Vertex AI, which accept them, but no page of theirs offers them. They name the
 /// client and add a count, and change no answer.
 const WITHOUT_EFFECT: [&str; 2] = ["claude-code-20250219", "thinking-token-count-2026-05-13"];
@@ -51,6 +61,10 @@ pub fn is_accepted(route: Route, beta: &str) -> bool {
     });
     let own: &[&str] = match route {
         Route::Anthropic => return FORM.is_match(beta),
+        Route::Azure => {
+            return FORM.is_match(beta) && !NOT_ON_AZURE.iter().any(|start| beta.starts_with(start));
+        }
+        Route::BedrockMantle => &MANTLE,
         Route::BedrockInvoke | Route::BedrockConverse => &BEDROCK,
         Route::VertexAi => &VERTEX,
     };
@@ -61,7 +75,8 @@ pub fn is_accepted(route: Route, beta: &str) -> bool {
 
 /// Whether a request loses something without `beta`: the provider accepts it, and it changes the answer.
 pub fn has_effect(route: Route, beta: &str) -> bool {
-    is_accepted(route, beta) && (route == Route::Anthropic || !WITHOUT_EFFECT.contains(&beta))
+    let is_anthropics = matches!(route, Route::Anthropic | Route::Azure);
+    is_accepted(route, beta) && (is_anthropics || !WITHOUT_EFFECT.contains(&beta))
 }
 
 /// The beta of Anthropic's API that `beta` of Bedrock or Vertex AI stands for

@@ -2,12 +2,17 @@
 //!
 //! Sources: <https://platform.claude.com/docs/en/api/errors>,
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html> (errors),
-//! <https://cloud.google.com/apis/design/errors>.
+//! <https://cloud.google.com/apis/design/errors>,
+//! <https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry> (`apim-request-id`),
+//! <https://github.com/posit-dev/positron/issues/12858> (the error object of Azure).
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Route;
+
+/// Azure's own id of a request.
+pub const APIM_REQUEST_ID: &str = "apim-request-id";
 
 /// An error, named as in the Messages API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +63,15 @@ impl ErrorReply {
             Route::BedrockInvoke | Route::BedrockConverse => self.render_aws(request_id),
             Route::VertexAi if self.is_googles() => self.render_google(),
             Route::VertexAi => self.render_messages(format!("req_vrtx_01{digits}")),
+            Route::BedrockMantle => self.render_messages(format!("req_bdrk_01{digits}")),
+            Route::Azure => {
+                let mut rendered = match self.native {
+                    Some(code) => self.render_azure(code),
+                    None => self.render_messages(format!("req_01{digits}")),
+                };
+                rendered.headers.push((APIM_REQUEST_ID, request_id.to_string()));
+                rendered
+            }
         }
     }
 
@@ -101,6 +115,15 @@ impl ErrorReply {
                 ),
             ],
             body: json!({"message": self.message}),
+        }
+    }
+
+    /// A refusal by Azure's front end, before Anthropic's service sees the request.
+    fn render_azure(&self, code: &str) -> RenderedError {
+        RenderedError {
+            status: self.status,
+            headers: Vec::new(),
+            body: json!({"error": {"code": code, "message": self.message}}),
         }
     }
 
@@ -166,6 +189,17 @@ mod tests {
         let aws = error.render(Route::BedrockConverse, Uuid::nil());
         assert_eq!((aws.status, aws.body), (503, json!({"message": "Overloaded"})));
         assert!(aws.headers[1].1.starts_with("ServiceUnavailableException:"));
+        let azure = ErrorReply::new(404, "No such deployment").native("DeploymentNotFound");
+        let azure = azure.render(Route::Azure, Uuid::nil());
+        assert_eq!(
+            azure.body,
+            json!({"error": {"code": "DeploymentNotFound", "message": "No such deployment"}})
+        );
+        assert_eq!(azure.headers[0].0, APIM_REQUEST_ID);
+        let anthropic = error.render(Route::Azure, Uuid::nil());
+        assert_eq!(anthropic.body["error"]["type"], "overloaded_error");
+        let headers: Vec<&str> = anthropic.headers.iter().map(|(name, _)| *name).collect();
+        assert_eq!(headers, ["request-id", APIM_REQUEST_ID]);
         assert_eq!(
             error.render(Route::VertexAi, Uuid::nil()).body["error"]["type"],
             "overloaded_error"

@@ -37,15 +37,27 @@ pub enum Route {
     BedrockConverse,
     /// Vertex AI, `POST …/publishers/anthropic/models/{id}:[stream]RawPredict`.
     VertexAi,
+    /// Microsoft Foundry, `POST /anthropic/v1/messages`.
+    Azure,
+    /// Amazon Bedrock's Messages API, `POST /anthropic/v1/messages` with an AWS signature or a Bedrock API key.
+    BedrockMantle,
 }
 
 impl Route {
-    pub const ALL: [Self; 4] = [
+    /// In the order of the matrix.
+    pub const ALL: [Self; 6] = [
         Self::Anthropic,
         Self::BedrockInvoke,
         Self::BedrockConverse,
         Self::VertexAi,
+        Self::Azure,
+        Self::BedrockMantle,
     ];
+
+    /// Whether requests have the form of the Messages API: the model in the body, betas and version in headers.
+    pub fn is_messages_api(self) -> bool {
+        matches!(self, Self::Anthropic | Self::Azure | Self::BedrockMantle)
+    }
 
     /// The name used in cells and results.
     pub fn as_str(self) -> &'static str {
@@ -54,6 +66,8 @@ impl Route {
             Self::BedrockInvoke => "bedrock_invoke",
             Self::BedrockConverse => "bedrock_converse",
             Self::VertexAi => "vertex_ai",
+            Self::Azure => "azure",
+            Self::BedrockMantle => "bedrock_mantle",
         }
     }
 }

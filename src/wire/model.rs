@@ -31,6 +31,10 @@ pub enum Generation {
     Five,
 }
 
+/// The end of the name of a Foundry deployment that runs on Azure's own infrastructure. A deployment's name is free; this is
+/// the simulator's choice. The others are hosted on Anthropic's.
+pub const HOSTED_ON_AZURE: &str = "-hosted-on-azure";
+
 /// The geographies of Bedrock's inference profiles.
 ///
 /// Source: <https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html>
@@ -111,6 +115,10 @@ pub fn is_offered(route: Route, spelling: &str, tiers: &[String]) -> bool {
         Route::Anthropic => is_name_in_the_api(model, spelling),
         Route::VertexAi => is_name_on_vertex(model, spelling),
         Route::BedrockInvoke | Route::BedrockConverse => is_bedrock_id(spelling, |id| id == model.bedrock),
+        Route::BedrockMantle => {
+            is_on_mantle(model) && spelling.strip_prefix("anthropic.") == Some(model.name)
+        }
+        Route::Azure => is_deployment(model, spelling),
     };
     // The date and version of an unlisted model are unknown.
     let is_tier = |name: &String| {
@@ -121,6 +129,8 @@ pub fn is_offered(route: Route, spelling: &str, tiers: &[String]) -> bool {
                 Route::BedrockInvoke | Route::BedrockConverse => {
                     is_bedrock_id(spelling, |id| !id.contains('@'))
                 }
+                Route::BedrockMantle => spelling.starts_with("anthropic."),
+                Route::Azure => !spelling.contains(['@', ':', '.', '/']),
             }
     };
     let is_unlisted = |name: &&String| find(name).is_none();
@@ -136,6 +146,23 @@ fn is_name_in_the_api(model: &Model, spelling: &str) -> bool {
         || (!model.date.is_empty() && rest.strip_prefix('-') == Some(model.date))
         || (rest == "-latest" && model.generation == Generation::Three)
         || (rest == "-0" && matches!(model.name, "claude-opus-4" | "claude-sonnet-4"))
+}
+
+/// The simulated resource has a deployment under the default name of each model, which is the model's.
+///
+/// Source: <https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry> (deployments);
+/// models: <https://learn.microsoft.com/azure/foundry/foundry-models/concepts/claude-models>
+fn is_deployment(model: &Model, spelling: &str) -> bool {
+    let name = spelling.strip_suffix(HOSTED_ON_AZURE).unwrap_or(spelling);
+    name == model.name && (model.generation >= Generation::FourFive || model.name == "claude-opus-4-1")
+}
+
+/// Whether Bedrock's Messages API has the model.
+///
+/// Source: <https://github.com/posit-dev/chatlas/issues/411> (its list of models in September 2026),
+/// <https://docs.aws.amazon.com/bedrock/latest/userguide/model-cards.html>
+fn is_on_mantle(model: &Model) -> bool {
+    model.generation >= Generation::FourSeven || model.name == "claude-haiku-4-5"
 }
 
 /// Source: <https://cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude>
@@ -173,6 +200,7 @@ fn is_bedrock_id(spelling: &str, is_id: impl Fn(&str) -> bool) -> bool {
 /// `us.anthropic.claude-haiku-4-5-20251001-v1:0`, for `claude-haiku-4-5@20251001` and for ARNs with these.
 pub fn canonical_name(model: &str) -> &str {
     let name = model.rsplit('/').next().unwrap_or(model);
+    let name = name.strip_suffix(HOSTED_ON_AZURE).unwrap_or(name);
     let name = name.rsplit_once("anthropic.").map_or(name, |(_, name)| name);
     let name = name.split(['@', ':']).next().unwrap_or(name);
     let name = match name.rsplit_once("-v") {

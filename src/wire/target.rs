@@ -2,7 +2,9 @@
 //!
 //! The paths are the providers' own: <https://platform.claude.com/docs/en/api/messages>,
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_Operations_Amazon_Bedrock_Runtime.html>,
-//! <https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai>.
+//! <https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai>,
+//! <https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry>,
+//! <https://docs.aws.amazon.com/bedrock/latest/userguide/inference-messages-api.html>.
 
 use percent_encoding::percent_decode_str;
 
@@ -33,6 +35,11 @@ impl RequestTarget {
             "/v1/messages/count_tokens" => {
                 Self::new(Route::Anthropic, Operation::CountTokens, Some(false), None)
             }
+            // Bedrock's Messages API has the same path on another host; the simulator reads more of the request to decide.
+            "/anthropic/v1/messages" => Self::new(Route::Azure, Operation::Messages, None, None),
+            "/anthropic/v1/messages/count_tokens" => {
+                Self::new(Route::Azure, Operation::CountTokens, Some(false), None)
+            }
             TOKEN_PATH => Self::new(Route::VertexAi, Operation::OauthToken, Some(false), None),
             _ => Self::bedrock(path)
                 .or_else(|| Self::vertex(path))
@@ -55,6 +62,8 @@ impl RequestTarget {
             Some(Route::BedrockInvoke)
         } else if path.starts_with("/v1/projects/") || path.starts_with("/v1beta1/projects/") {
             Some(Route::VertexAi)
+        } else if path.starts_with("/anthropic/") {
+            Some(Route::Azure)
         } else if path.starts_with("/v1/") {
             Some(Route::Anthropic)
         } else {
@@ -125,7 +134,7 @@ mod tests {
     #[test]
     fn every_route_has_its_paths() {
         use Operation::{CountTokens, Messages, Unknown};
-        use Route::{Anthropic, BedrockConverse, BedrockInvoke, VertexAi};
+        use Route::{Anthropic, Azure, BedrockConverse, BedrockInvoke, VertexAi};
         let haiku = Some("us.anthropic.claude-haiku-4-5-20251001-v1:0");
         let profile = Some("arn:aws:bedrock:us-east-1:1:inference-profile/x");
         let cases = [
@@ -160,6 +169,14 @@ mod tests {
                 CountTokens,
                 None,
             ),
+            ("/anthropic/v1/messages", Some(Azure), Messages, None),
+            (
+                "/anthropic/v1/messages/count_tokens",
+                Some(Azure),
+                CountTokens,
+                None,
+            ),
+            ("/anthropic/v1/models", Some(Azure), Unknown, None),
             ("/v1/models", Some(Anthropic), Unknown, None),
             ("/model//invoke", Some(BedrockInvoke), Unknown, None),
             ("/health", None, Unknown, None),

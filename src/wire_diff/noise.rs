@@ -26,6 +26,20 @@ pub struct NoiseRule {
 
 const EVERY: &[Route] = &Route::ALL;
 const CLOUDS: &[Route] = &[Route::BedrockInvoke, Route::BedrockConverse, Route::VertexAi];
+/// The routes of other companies than Anthropic.
+const RESOLD: &[Route] = &[
+    Route::BedrockInvoke,
+    Route::BedrockConverse,
+    Route::VertexAi,
+    Route::Azure,
+    Route::BedrockMantle,
+];
+const TOOL_SEARCH: &[Route] = &[
+    Route::BedrockInvoke,
+    Route::BedrockConverse,
+    Route::VertexAi,
+    Route::BedrockMantle,
+];
 const BEDROCK: &[Route] = &[Route::BedrockInvoke, Route::BedrockConverse];
 const CONVERSE: &[Route] = &[Route::BedrockConverse];
 
@@ -101,7 +115,7 @@ pub const RULES: &[NoiseRule] = &[
         clause: "https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-search-tool",
         reason: "advanced tool use of Anthropic's API is tool search on Bedrock and Vertex AI, where its own beta is refused",
         direction: Direction::Request,
-        routes: CLOUDS,
+        routes: TOOL_SEARCH,
         is_noise: |change| {
             let beta = &change.what.path;
             is_added_beta(change) && betas::name_in_the_api(beta) != beta
@@ -121,7 +135,7 @@ pub const RULES: &[NoiseRule] = &[
         reason: "a line of the system prompt in the form of a header, for Anthropic's own accounting; it stands before \
                  every cache breakpoint and differs from run to run, so gateways remove it for other providers",
         direction: Direction::Request,
-        routes: CLOUDS,
+        routes: RESOLD,
         is_noise: |change| {
             let block = change.what.before.as_ref();
             let text = block.and_then(|block| block["text"].as_str()).unwrap_or_default();

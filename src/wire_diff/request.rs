@@ -54,7 +54,10 @@ fn surplus_credential(arrived: &ProviderExchange) -> Option<Difference> {
     let has = |name| arrived.request.header(name).next().is_some();
     let surplus = match arrived.route? {
         Route::Anthropic => has("x-api-key") && has("authorization"),
-        Route::BedrockInvoke | Route::BedrockConverse | Route::VertexAi => has("x-api-key"),
+        Route::Azure => (has("x-api-key") || has("api-key")) && has("authorization"),
+        Route::BedrockInvoke | Route::BedrockConverse | Route::VertexAi | Route::BedrockMantle => {
+            has("x-api-key")
+        }
     };
     let both = "`authorization` and `x-api-key`";
     surplus.then(|| Difference::of(Part::Header, SECOND_CREDENTIAL, Value::Null, both))

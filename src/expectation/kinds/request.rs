@@ -140,7 +140,7 @@ impl Kind for RequestCheck {
         let holds = trace::held_as_sent(&in_any_form, scene)?;
         // A path into the body of another API finds nothing, and that proves nothing.
         let mut exchanges = scene.evidence.exchanges.iter();
-        let is_same_form = exchanges.all(|exchange| exchange.route == Some(Route::Anthropic));
+        let is_same_form = exchanges.all(|exchange| exchange.route.is_some_and(Route::is_messages_api));
         (holds || is_same_form || self.body.is_empty()).then_some(holds)
     }
 }

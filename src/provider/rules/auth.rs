@@ -10,6 +10,7 @@ use crate::wire::{Operation, Route};
 pub(super) const RULES: &[Rule] = rules![
     one_api_key,
     anthropic_api_key,
+    azure_key,
     aws_signature_form,
     aws_access_key,
     aws_scope,
@@ -57,10 +58,40 @@ fn bearer<'a>(subject: &'a Subject) -> Option<&'a str> {
     subject.incoming.header("authorization")?.strip_prefix("Bearer ")
 }
 
+/// Either of two headers has the resource's key, or a bearer token of Microsoft Entra replaces it.
+///
+/// Source: https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry (authentication); wording:
+/// https://github.com/microsoft/semantic-kernel/issues/10337
+fn azure_key(subject: &Subject) -> Option<ErrorReply> {
+    if !is_on(subject, &[Route::Azure]) {
+        return None;
+    }
+    let credentials = subject.credentials;
+    let key = ["x-api-key", "api-key"]
+        .into_iter()
+        .find_map(|name| subject.incoming.header(name));
+    let is_valid = match (key, bearer(subject)) {
+        (Some(key), _) => key == credentials.azure_api_key,
+        (None, Some(token)) => token == credentials.entra_token,
+        (None, None) => false,
+    };
+    (!is_valid).then(|| {
+        ErrorReply::new(
+            401,
+            "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key for an \
+             active subscription and use a correct regional API endpoint for your resource.",
+        )
+        .native("401")
+    })
+}
+
+/// The routes that AWS serves.
+const AWS: [Route; 3] = [Route::BedrockInvoke, Route::BedrockConverse, Route::BedrockMantle];
+
 /// The `authorization` header of a request to Bedrock, unless it is a Bedrock API key, which replaces a signature:
 /// <https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html>.
 fn signed(subject: &Subject) -> Option<Authorization> {
-    let is_bedrock = is_on(subject, &[Route::BedrockInvoke, Route::BedrockConverse]);
+    let is_bedrock = is_on(subject, &AWS);
     Authorization::parse(subject.incoming.header("authorization").filter(|_| is_bedrock)?)
 }
 
@@ -79,7 +110,7 @@ fn incomplete(message: &str) -> Option<ErrorReply> {
 /// Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html,
 /// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-authentication-methods.html
 fn aws_signature_form(subject: &Subject) -> Option<ErrorReply> {
-    if !is_on(subject, &[Route::BedrockInvoke, Route::BedrockConverse]) {
+    if !is_on(subject, &AWS) {
         return None;
     }
     if subject.incoming.header("authorization").is_none() {

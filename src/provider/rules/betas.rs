@@ -22,8 +22,10 @@ fn known_betas(subject: &Subject) -> Option<ErrorReply> {
         return None;
     }
     match route {
-        Route::BedrockInvoke | Route::BedrockConverse => subject.invalid("invalid beta flag"),
-        Route::Anthropic | Route::VertexAi => subject.invalid(format!(
+        Route::BedrockInvoke | Route::BedrockConverse | Route::BedrockMantle => {
+            subject.invalid("invalid beta flag")
+        }
+        Route::Anthropic | Route::VertexAi | Route::Azure => subject.invalid(format!(
             "Unexpected value(s) {} for the `anthropic-beta` header. Please consult our documentation at docs.claude.com \
              or try again without the header.",
             unknown.join(", ")

@@ -10,22 +10,27 @@ use super::{Rule, Subject, placed};
 use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::message::{Block, Content};
+use crate::wire::model::{Generation, find};
 
 pub(super) const RULES: &[Rule] = rules![roles, empty_content, empty_text, image, document,];
 
 /// The largest image, in bytes once decoded.
 const LARGEST_IMAGE: usize = 5 << 20;
 
-/// Source: https://platform.claude.com/docs/en/api/messages (messages.role);
-/// https://github.com/BerriAI/litellm/issues/29698 (`system` on Bedrock and Vertex AI)
+/// Models since 4.8 take `system` within a conversation. Converse has no such role for any model.
+///
+/// Source: https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages,
+/// https://github.com/BerriAI/litellm/issues/33807 (Opus 4.7 and 4.8);
+/// https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Message.html (roles);
+/// https://github.com/BerriAI/litellm/issues/29698 (wording)
 fn roles(subject: &Subject) -> Option<ErrorReply> {
     let messages = &subject.message()?.messages;
+    let takes_system = find(subject.model()).is_none_or(|model| model.generation >= Generation::FourEight);
     for (index, message) in messages.iter().enumerate() {
-        match (message.role.as_str(), subject.route()) {
-            ("user" | "assistant", _) => {}
-            // Newer models accept it within a conversation. Which models and which flag is not public.
-            ("system", Route::Anthropic) => {}
-            ("system", Route::VertexAi | Route::BedrockInvoke) => {
+        match message.role.as_str() {
+            "user" | "assistant" => {}
+            "system" if subject.route() != Route::BedrockConverse && takes_system => {}
+            "system" if subject.route() != Route::BedrockConverse => {
                 return subject.invalid(
                     "messages: Unexpected role \"system\". The Messages API accepts a top-level `system` parameter, not \
                      \"system\" as an input message role.",

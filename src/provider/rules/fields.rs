@@ -6,7 +6,7 @@ use super::{Rule, Subject};
 use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
 
-pub(super) const RULES: &[Rule] = rules![known_fields, beta_fields,];
+pub(super) const RULES: &[Rule] = rules![known_fields, beta_fields, structured_outputs,];
 
 /// Fields of every provider with the Messages API's body.
 const COMMON: [&str; 13] = [
@@ -39,6 +39,17 @@ const ANTHROPIC: [&str; 10] = [
 /// Fields that Bedrock and Vertex AI have in the body instead of the path or a header.
 const BEDROCK: [&str; 2] = ["anthropic_version", "anthropic_beta"];
 const VERTEX: [&str; 3] = ["anthropic_version", "anthropic_beta", "stream"];
+/// Fields of Bedrock's Messages API, besides the common ones. It has no structured outputs, MCP connector or skills.
+const MANTLE: [&str; 5] = [
+    "model",
+    "stream",
+    "service_tier",
+    "cache_control",
+    "anthropic_version",
+];
+/// Fields that Microsoft Foundry never has, and those that only a deployment hosted on Anthropic has.
+const NOT_ON_AZURE: [&str; 1] = ["fallbacks"];
+const NOT_HOSTED_ON_AZURE: [&str; 3] = ["mcp_servers", "container", "output_format"];
 /// Fields of a token count: <https://platform.claude.com/docs/en/api/messages-count-tokens>.
 const COUNTED: [&str; 12] = [
     "model",
@@ -76,7 +87,9 @@ const WITH_BETA: [(&str, &[&str]); 5] = [
 ];
 
 /// Source: https://platform.claude.com/docs/en/api/messages (body parameters); the message for an unknown one:
-/// https://github.com/BerriAI/litellm/issues/27532, https://github.com/BerriAI/litellm/issues/26320
+/// https://github.com/BerriAI/litellm/issues/27532, https://github.com/BerriAI/litellm/issues/26320; what clouds lack:
+/// https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry,
+/// https://platform.claude.com/docs/en/build-with-claude/claude-in-amazon-bedrock
 fn known_fields(subject: &Subject) -> Option<ErrorReply> {
     let unknown = field_names(subject)
         .into_iter()
@@ -95,8 +108,16 @@ fn is_known(subject: &Subject, name: &str) -> bool {
     match subject.route() {
         Route::BedrockConverse => CONVERSE_ADDITIONAL.contains(&name),
         Route::BedrockInvoke => COMMON.contains(&name) || BEDROCK.contains(&name),
-        Route::Anthropic if subject.is_count() => COUNTED.contains(&name),
-        Route::Anthropic => COMMON.contains(&name) || ANTHROPIC.contains(&name),
+        Route::Azure if NOT_ON_AZURE.contains(&name) => false,
+        Route::Azure if subject.is_hosted_on_azure() && NOT_HOSTED_ON_AZURE.contains(&name) => false,
+        Route::BedrockMantle if !COMMON.contains(&name) && !MANTLE.contains(&name) => false,
+        Route::BedrockMantle if !subject.is_count() => true,
+        Route::Anthropic | Route::Azure | Route::BedrockMantle if subject.is_count() => {
+            COUNTED.contains(&name)
+        }
+        Route::Anthropic | Route::Azure | Route::BedrockMantle => {
+            COMMON.contains(&name) || ANTHROPIC.contains(&name)
+        }
         Route::VertexAi if subject.is_count() => COUNTED.contains(&name) || BEDROCK.contains(&name),
         Route::VertexAi => COMMON.contains(&name) || VERTEX.contains(&name),
     }
@@ -111,6 +132,19 @@ fn beta_fields(subject: &Subject) -> Option<ErrorReply> {
             && !betas.iter().any(|beta| subject.has_beta(beta))
     })?;
     refusal(subject, name)
+}
+
+/// Neither a Foundry deployment hosted on Azure nor Bedrock's Messages API forces a reply into a schema. (A forced tool is no
+/// structured output.)
+///
+/// Source: https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry,
+/// https://platform.claude.com/docs/en/build-with-claude/claude-in-amazon-bedrock (features not supported)
+fn structured_outputs(subject: &Subject) -> Option<ErrorReply> {
+    if !subject.is_hosted_on_azure() && subject.route() != Route::BedrockMantle {
+        return None;
+    }
+    let format = subject.prompt()?.get("output_config")?.get("format")?;
+    (!format.is_null()).then(|| refusal(subject, "output_config.format"))?
 }
 
 fn refusal(subject: &Subject, field: &str) -> Option<ErrorReply> {

@@ -28,7 +28,8 @@ fn known_operation(subject: &Subject) -> Option<ErrorReply> {
         Route::BedrockInvoke | Route::BedrockConverse => {
             ErrorReply::new(404, "").native("UnknownOperationException")
         }
-        Route::Anthropic | Route::VertexAi => ErrorReply::new(404, "Not Found"),
+        Route::Anthropic | Route::VertexAi | Route::BedrockMantle => ErrorReply::new(404, "Not Found"),
+        Route::Azure => ErrorReply::new(404, "Resource not found").native("404"),
     })
 }
 
@@ -45,7 +46,9 @@ const NEW_VERSION: &str = "2026-10-21";
 /// Whether the request asks for the new version.
 fn is_new_version(subject: &Subject) -> bool {
     let version = match subject.route() {
-        Route::Anthropic => subject.incoming.header("anthropic-version"),
+        Route::Anthropic | Route::Azure | Route::BedrockMantle => {
+            subject.incoming.header("anthropic-version")
+        }
         Route::BedrockInvoke | Route::VertexAi => subject
             .prompt()
             .and_then(|prompt| prompt["anthropic_version"].as_str()),
@@ -64,7 +67,7 @@ fn is_new_version(subject: &Subject) -> bool {
 fn anthropic_version(subject: &Subject) -> Option<ErrorReply> {
     let prompt = subject.prompt()?;
     let expected = match subject.route() {
-        Route::Anthropic => return version_header(subject),
+        Route::Anthropic | Route::Azure | Route::BedrockMantle => return version_header(subject),
         Route::BedrockInvoke => "bedrock-2023-05-31",
         Route::VertexAi if !subject.is_count() => "vertex-2023-10-16",
         Route::VertexAi | Route::BedrockConverse => return None,
@@ -148,7 +151,7 @@ fn max_tokens_required(subject: &Subject) -> Option<ErrorReply> {
     let is_optional = match subject.route() {
         Route::BedrockConverse => true,
         Route::BedrockInvoke => false,
-        Route::Anthropic | Route::VertexAi => subject.is_count(),
+        Route::Anthropic | Route::VertexAi | Route::Azure | Route::BedrockMantle => subject.is_count(),
     };
     match prompt.get("max_tokens") {
         None if is_optional => None,

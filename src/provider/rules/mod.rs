@@ -31,7 +31,7 @@ use super::oauth::AccessTokens;
 use super::signature::Signer;
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::message::{Block, MessageRequest};
-use crate::wire::model::{Generation, canonical_name, find};
+use crate::wire::model::{Generation, HOSTED_ON_AZURE, canonical_name, find};
 use crate::wire::{Operation, Route};
 
 /// The signatures of the thinking blocks that a provider sent before each tool call, by the call's id.
@@ -117,6 +117,14 @@ impl<'a> Subject<'a> {
     /// Whether the model is of `generation` or later. A model that the table lacks is of none.
     fn is_since(&self, generation: Generation) -> bool {
         find(self.model()).is_some_and(|model| model.generation >= generation)
+    }
+
+    /// Whether the request is for a Foundry deployment that runs on Azure's own infrastructure.
+    fn is_hosted_on_azure(&self) -> bool {
+        self.route() == Route::Azure
+            && self
+                .message()
+                .is_some_and(|message| message.model.ends_with(HOSTED_ON_AZURE))
     }
 
     fn has_beta(&self, prefix: &str) -> bool {

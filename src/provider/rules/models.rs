@@ -11,7 +11,9 @@ pub(super) const RULES: &[Rule] = rules![known_model, inference_profile, max_tok
 ///
 /// Source: https://platform.claude.com/docs/en/about-claude/models/overview; wordings:
 /// https://github.com/truefoundry/models/issues/946 (Vertex AI),
-/// https://docs.aws.amazon.com/bedrock/latest/userguide/troubleshooting-api-error-codes.html
+/// https://docs.aws.amazon.com/bedrock/latest/userguide/troubleshooting-api-error-codes.html,
+/// https://github.com/posit-dev/chatlas/issues/411 (Bedrock's Messages API),
+/// https://github.com/posit-dev/positron/issues/12858 (Azure)
 fn known_model(subject: &Subject) -> Option<ErrorReply> {
     let model = &subject.message()?.model;
     let is_known = is_offered(subject.route(), model, subject.tiers);
@@ -28,6 +30,13 @@ fn known_model(subject: &Subject) -> Option<ErrorReply> {
         Route::BedrockInvoke | Route::BedrockConverse => {
             ErrorReply::new(400, "The provided model identifier is invalid.")
         }
+        Route::BedrockMantle => ErrorReply::new(404, format!("The model '{model}' does not exist")),
+        Route::Azure => ErrorReply::new(
+            404,
+            "The API deployment for this resource does not exist. If you created the deployment within the last 5 minutes, \
+             please wait a moment and try again.",
+        )
+        .native("DeploymentNotFound"),
     })
 }
 

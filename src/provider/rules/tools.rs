@@ -38,15 +38,26 @@ fn tool_names(subject: &Subject) -> Option<ErrorReply> {
     )
 }
 
-/// Tools that Anthropic runs: Bedrock has none, Vertex AI has only web search.
+/// Tools that Anthropic runs: Bedrock has none, Vertex AI has only web search, and a Foundry deployment has all of them only
+/// if it is hosted on Anthropic.
 ///
 /// Source: https://github.com/BerriAI/litellm/issues/26252, https://github.com/BerriAI/litellm/issues/28083;
-/// https://platform.claude.com/docs/en/build-with-claude/claude-in-amazon-bedrock (features not supported); wording:
+/// https://platform.claude.com/docs/en/build-with-claude/claude-in-amazon-bedrock (features not supported),
+/// https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry (hosting options); wording:
 /// https://github.com/anthropics/claude-quickstarts/issues/251
 fn server_tools(subject: &Subject) -> Option<ErrorReply> {
     let refused: &[&str] = match subject.route() {
-        Route::Anthropic => return None,
-        Route::BedrockInvoke | Route::BedrockConverse => &["web_search_", "web_fetch_", "code_execution_"],
+        Route::Azure if subject.is_hosted_on_azure() => &[
+            "web_search_",
+            "web_fetch_",
+            "code_execution_",
+            "tool_search_tool_",
+            "mcp_toolset",
+        ],
+        Route::Anthropic | Route::Azure => return None,
+        Route::BedrockInvoke | Route::BedrockConverse | Route::BedrockMantle => {
+            &["web_search_", "web_fetch_", "code_execution_"]
+        }
         Route::VertexAi => &["web_fetch_", "code_execution_"],
     };
     let tools = &subject.message()?.tools;

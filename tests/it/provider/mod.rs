@@ -1,4 +1,5 @@
 //! The provider simulator.
 
+mod clouds;
 mod routes;
 mod rules;

@@ -65,7 +65,7 @@ async fn a_request_without_a_scripted_reply_is_refused() {
     let unknown = gateway.post("/v2/messages", &prompt(key)).send().await.unwrap();
     assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
     let exchanges = gateway.simulator.take(key);
-    assert_eq!(exchanges.len(), 5);
+    assert_eq!(exchanges.len(), Route::ALL.len() + 1);
     assert!(
         exchanges
             .iter()
@@ -95,7 +95,7 @@ async fn a_scripted_error_has_the_providers_form() {
             .map(|value| value.to_str().unwrap().to_owned());
         let body: Value = reply.json().await.unwrap();
         match route {
-            Route::Anthropic => {
+            Route::Anthropic | Route::Azure | Route::BedrockMantle => {
                 assert_eq!(
                     body["error"],
                     json!({"type": "rate_limit_error", "message": "slow down"})
@@ -123,10 +123,11 @@ async fn every_route_needs_credentials_and_never_records_them() {
         let mut request = gateway.ask(route, false, &prompt(key)).build().unwrap();
         request.headers_mut().remove("authorization");
         request.headers_mut().remove("x-api-key");
+        request.headers_mut().remove("api-key");
         let reply = gateway.client.execute(request).await.unwrap();
         let expected = match route {
-            Route::Anthropic | Route::VertexAi => StatusCode::UNAUTHORIZED,
-            Route::BedrockInvoke | Route::BedrockConverse => StatusCode::FORBIDDEN,
+            Route::Anthropic | Route::VertexAi | Route::Azure => StatusCode::UNAUTHORIZED,
+            Route::BedrockInvoke | Route::BedrockConverse | Route::BedrockMantle => StatusCode::FORBIDDEN,
         };
         assert_eq!(reply.status(), expected, "{route:?}");
     }
@@ -136,7 +137,7 @@ async fn every_route_needs_credentials_and_never_records_them() {
     );
     let exchanges = gateway.simulator.take(key);
     assert!(
-        exchanges[..4]
+        exchanges[..Route::ALL.len()]
             .iter()
             .all(|exchange| matches!(exchange.matched, Matched::Rejected { .. }))
     );
@@ -230,6 +231,33 @@ async fn a_token_count_equals_the_usage() {
                     .post("/v1/messages/count_tokens", &body)
                     .header("x-api-key", &gateway.simulator.credentials().anthropic_api_key)
                     .header("anthropic-version", "2023-06-01")
+            }
+            Route::Azure | Route::BedrockMantle => {
+                let mut request = gateway.ask(route, false, &prompt(key)).build().unwrap();
+                let sent = request.body().unwrap().as_bytes().unwrap();
+                let mut body: Value = serde_json::from_slice(sent).unwrap();
+                body.as_object_mut()
+                    .unwrap()
+                    .retain(|name, _| !matches!(name.as_str(), "max_tokens" | "stream"));
+                request.url_mut().set_path("/anthropic/v1/messages/count_tokens");
+                let signed = gateway.signed(request.url().path(), &body).build().unwrap();
+                let keys = ["authorization", "x-amz-date", "host"];
+                for name in keys.into_iter().filter(|_| route == Route::BedrockMantle) {
+                    let value = signed.headers()[name].clone();
+                    request.headers_mut().insert(name, value);
+                }
+                request.headers_mut().remove("content-length");
+                *request.body_mut() = Some(body.to_string().into());
+                let body: Value = gateway
+                    .client
+                    .execute(request)
+                    .await
+                    .unwrap()
+                    .json()
+                    .await
+                    .unwrap();
+                assert_eq!(body["input_tokens"], usage.input_tokens, "{route:?}");
+                continue;
             }
             Route::BedrockInvoke => {
                 let mut body = prompt(key);

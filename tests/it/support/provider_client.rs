@@ -145,6 +145,19 @@ impl Gateway {
                 let verb = if stream { "converse-stream" } else { "converse" };
                 self.signed(&format!("/model/{BEDROCK_MODEL}/{verb}"), &to_converse(&body))
             }
+            Route::Azure => {
+                body["model"] = json!(MODEL);
+                body["stream"] = json!(stream);
+                self.post("/anthropic/v1/messages", &body)
+                    .header("api-key", &self.simulator.credentials().azure_api_key)
+                    .header("anthropic-version", "2023-06-01")
+            }
+            Route::BedrockMantle => {
+                body["model"] = json!(format!("anthropic.{MODEL}"));
+                body["stream"] = json!(stream);
+                self.signed("/anthropic/v1/messages", &body)
+                    .header("anthropic-version", "2023-06-01")
+            }
             Route::VertexAi => {
                 body["anthropic_version"] = json!("vertex-2023-10-16");
                 let verb = if stream {
@@ -246,7 +259,7 @@ pub async fn read_stream(route: Route, reply: Response) -> Vec<Value> {
     let content_type = reply.headers()["content-type"].to_str().unwrap().to_owned();
     let bytes = reply.bytes().await.unwrap();
     match route {
-        Route::Anthropic | Route::VertexAi => {
+        Route::Anthropic | Route::VertexAi | Route::Azure | Route::BedrockMantle => {
             assert!(content_type.starts_with("text/event-stream"));
             sse::decode(std::str::from_utf8(&bytes).unwrap())
                 .into_iter()
