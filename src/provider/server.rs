@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
-use axum::http::{Request, Response, StatusCode};
-use axum::response::IntoResponse as _;
+use axum::http::{Request, Response};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -29,9 +28,8 @@ use crate::wire::exchange::{Matched, ProviderExchange};
 use crate::wire::script::{Pace, Reply, ReplyBlock, ReplyMessage, Script};
 use crate::wire::{Operation, Route, tokens};
 
-/// The largest accepted body, in bytes: the limit of Anthropic's API
-/// (<https://platform.claude.com/docs/en/api/errors>, 413).
-const BODY_LIMIT: usize = 32 << 20;
+/// The largest body that is read, in bytes: above every provider's limit, so that a refused request still names its trial.
+const READ_LIMIT: usize = 64 << 20;
 
 pub(super) struct Server {
     pub(super) options: SimulatorOptions,
@@ -50,13 +48,11 @@ struct Decision {
 
 pub(super) async fn handle(State(server): State<Arc<Server>>, request: Request<Body>) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let Ok(bytes) = to_bytes(body, BODY_LIMIT).await else {
-        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
-    };
+    let bytes = to_bytes(body, READ_LIMIT).await.ok();
     if parts.uri.path().starts_with(control::PREFIX) {
-        return control::handle(&server, &parts, &bytes);
+        return control::handle(&server, &parts, &bytes.unwrap_or_default());
     }
-    let incoming = Incoming::read(&parts, bytes.to_vec(), now_ms());
+    let incoming = Incoming::read(&parts, bytes.map(Into::into), now_ms());
     server.answer(incoming).await
 }
 
