@@ -50,6 +50,41 @@ name!(
     TierId
 );
 
+/// The tiers of a manifest in order, each with the name of its set; empty if it is in none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TierNames(pub Vec<(TierId, String)>);
+
+impl TierNames {
+    /// The tiers that `name` stands for: one tier, or those of a set. None if nothing has this name.
+    pub fn called(&self, name: &str) -> Vec<TierId> {
+        let tiers = self.0.iter();
+        let called = tiers.filter(|(tier, set)| tier.as_str() == name || (set == name && !set.is_empty()));
+        called.map(|(tier, _)| tier.clone()).collect()
+    }
+
+    /// The names of the tiers, then those of their sets.
+    pub fn all(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.0.iter().map(|(tier, _)| tier.as_str()).collect();
+        names.extend(self.sets().into_iter().filter(|set| !set.is_empty()));
+        names
+    }
+
+    /// The names of the sets, in order.
+    pub fn sets(&self) -> Vec<&str> {
+        let mut sets: Vec<&str> = self.0.iter().map(|(_, set)| set.as_str()).collect();
+        let mut seen = std::collections::HashSet::new();
+        sets.retain(|set| seen.insert(*set));
+        sets
+    }
+}
+
+impl FromIterator<TierId> for TierNames {
+    /// Tiers without sets.
+    fn from_iter<I: IntoIterator<Item = TierId>>(tiers: I) -> Self {
+        Self(tiers.into_iter().map(|tier| (tier, String::new())).collect())
+    }
+}
+
 /// A feature on a provider.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CellId {

@@ -1,4 +1,4 @@
-//! Adds a row or a column to the manifest's text. Comments, blank lines and quotes of the rest stay unchanged.
+//! Adds a row, a column or a tier to the manifest's text. Comments, blank lines and quotes of the rest stay unchanged.
 //!
 //! The parser says on which line a list ends; the new entry is written below that line. Then the result is parsed: it
 //! must contain the new entry and otherwise the same values, or the edit fails.
@@ -106,6 +106,53 @@ pub fn with_provider(text: &str, id: &str, pattern: &str) -> anyhow::Result<Edit
     checked(text, line + 1, &expected).ok_or_else(no_provider)
 }
 
+/// A tier to add.
+#[derive(Clone, Copy, Debug)]
+pub struct NewTier<'a> {
+    pub id: &'a str,
+    /// Its name for readers.
+    pub name: &'a str,
+    pub model: &'a str,
+    /// Its set; empty if the manifest has no sets.
+    pub set: &'a str,
+}
+
+/// The manifest `text` with `tier` as the last one.
+pub fn with_tier(text: &str, tier: NewTier<'_>) -> anyhow::Result<Edited> {
+    let node = read(text)?;
+    is_new(&node, "tiers", "tier", tier.id)?;
+    let NewTier { id, name, model, set } = tier;
+    let keys = [("id", id), ("name", name), ("model", model), ("set", set)];
+    let keys = keys
+        .iter()
+        .filter(|(key, value)| *key != "set" || !value.is_empty());
+    let pairs: Vec<String> = keys
+        .clone()
+        .map(|(key, value)| format!("{key}: {}", scalar(value)))
+        .collect();
+    let inline = format!("{{ {} }}", pairs.join(", "));
+    let layout = || layout("tiers", &format!("- {inline}"));
+    let last = list(&node, "tiers").last().ok_or_else(layout)?;
+    let (dash, rest) = dash(last).ok_or_else(layout)?;
+    let new = match rest.starts_with('{') {
+        true => format!("{dash}{inline}"),
+        false => format!("{dash}{}", pairs.join(&format!("\n{}", " ".repeat(dash.len())))),
+    };
+    let line = last_line(last);
+    let edited = inserted(text, line, &new);
+    if let Err(errors) = Manifest::parse(Path::new("manifest.yaml"), edited.as_bytes()) {
+        let first = errors.first().map_or("", |error| error.message.as_str());
+        bail!("this tier cannot be added: {first}");
+    }
+    let mut expected = node.to_json();
+    let tiers = expected["tiers"].as_array_mut().ok_or_else(layout)?;
+    tiers.push(
+        keys.map(|(key, value)| ((*key).to_owned(), Value::from(*value)))
+            .collect(),
+    );
+    checked(edited, line + 1, &expected).ok_or_else(layout)
+}
+
 /// The last line of the value of `key` in the YAML `text`, from 1.
 pub fn last_line_of(text: &str, key: &str) -> Option<usize> {
     let node = yaml::parse(Path::new("text"), text.as_bytes()).ok()?;
@@ -118,7 +165,7 @@ fn read(text: &str) -> anyhow::Result<Node> {
     read.map_err(|_| anyhow!("`manifest.yaml` has errors: `compat check` shows them"))
 }
 
-fn list<'a>(node: &'a Node, key: &str) -> &'a [Node] {
+pub(super) fn list<'a>(node: &'a Node, key: &str) -> &'a [Node] {
     match node.get(key).map(|entry| &entry.value.value) {
         Some(NodeValue::List(items)) => items,
         _ => &[],
@@ -148,7 +195,7 @@ fn is_new(node: &Node, key: &str, what: &str, id: &str) -> anyhow::Result<()> {
 }
 
 /// The last line of `node`'s text.
-fn last_line(node: &Node) -> usize {
+pub(super) fn last_line(node: &Node) -> usize {
     let last = match &node.value {
         NodeValue::List(items) => items.last(),
         NodeValue::Map(entries) => entries.last().map(|entry| &entry.value),
@@ -177,7 +224,7 @@ fn dash(item: &Node) -> Option<(&str, &str)> {
 }
 
 /// `text` with the lines `new` after its line `line`.
-fn inserted(text: &str, line: usize, new: &str) -> String {
+pub(super) fn inserted(text: &str, line: usize, new: &str) -> String {
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let mut lines: Vec<&str> = text.split(newline).collect();
     let at = line.min(lines.len());
@@ -245,6 +292,36 @@ aliases:
             .replace("-azure\"\n", "-azure\"\n  foundry: \"{model}-foundry\"\n");
         assert_eq!(edited.text, expected);
         assert_eq!(edited.line, 7);
+    }
+
+    #[test]
+    fn a_tier_is_added_at_the_end() {
+        let tier = NewTier {
+            id: "opus",
+            name: "Opus 6",
+            model: "claude-opus-6",
+            set: "",
+        };
+        let edited = with_tier(MANIFEST, tier).unwrap();
+        let line = "  - { id: haiku, name: Haiku 4.5, model: claude-haiku-4-5 }\n";
+        let new = "  - { id: opus, name: Opus 6, model: claude-opus-6 }\n";
+        assert_eq!(edited.text, MANIFEST.replace(line, &format!("{line}{new}")));
+        let same = NewTier {
+            model: "claude-haiku-4-5",
+            ..tier
+        };
+        let error = with_tier(MANIFEST, same).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "this tier cannot be added: `claude-haiku-4-5` is there twice"
+        );
+        let with_sets = MANIFEST.replace("model: claude-haiku-4-5 }", "model: claude-haiku-4-5, set: v0 }");
+        let edited = with_tier(&with_sets, NewTier { set: "next", ..tier }).unwrap();
+        assert!(
+            edited.text.contains("model: claude-opus-6, set: next }"),
+            "{}",
+            edited.text
+        );
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::forms;
-use super::raw::{FeatureForm, ManifestForm, TierForm};
+use super::raw::{FeatureForm, ManifestForm, MatrixForm, TierForm};
 use crate::document::{Diagnostic, KeyPath, Node, Reader, Span, yaml};
-use crate::ids::{CellId, FeatureId, ProviderId, TierId};
+use crate::ids::{CellId, FeatureId, ProviderId, TierId, TierNames};
 use crate::text::{as_name, closest, is_name, listed};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub struct Manifest {
     pub features: Vec<Feature>,
     pub providers: Vec<ProviderId>,
     pub tiers: Vec<Tier>,
+    /// The parts of the matrix that a run may ask for.
+    pub parts: Vec<MatrixPart>,
     /// The alias pattern of each provider, in the same order.
     patterns: Vec<(String, Span)>,
 }
@@ -35,15 +37,42 @@ pub struct Tier {
     pub name: String,
     /// The model in every alias: `claude-haiku-4-5`.
     pub model: String,
+    /// Its set; empty if the manifest has no sets.
+    pub set: String,
+    /// The providers without the model, each with the reason.
+    pub not_on: Vec<(ProviderId, String)>,
+}
+
+/// A named part of the matrix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MatrixPart {
+    pub name: String,
+    pub features: Vec<FeatureId>,
+    pub providers: Vec<ProviderId>,
+    /// A set of tiers.
+    pub tiers: String,
 }
 
 /// The placeholder for the model in an alias pattern.
 const MODEL: &str = "{model}";
 
+/// The name that stands for all sets of tiers.
+pub const ALL_SETS: &str = "all";
+
 impl Manifest {
     /// The names of the tiers, in order.
     pub fn tier_ids(&self) -> Vec<TierId> {
         self.tiers.iter().map(|tier| tier.id.clone()).collect()
+    }
+
+    /// The names of the tiers and of their sets.
+    pub fn tier_names(&self) -> TierNames {
+        TierNames(
+            self.tiers
+                .iter()
+                .map(|tier| (tier.id.clone(), tier.set.clone()))
+                .collect(),
+        )
     }
 
     /// Reads the manifest from the bytes of `file`.
@@ -76,11 +105,24 @@ impl Manifest {
             id: TierId::new(form.id),
             name: form.name,
             model: form.model,
+            set: form.set.unwrap_or_default(),
+            not_on: form
+                .not_on
+                .into_iter()
+                .map(|(provider, reason)| (ProviderId::new(provider), reason))
+                .collect(),
+        };
+        let part = |(name, form): (String, MatrixForm)| MatrixPart {
+            name,
+            features: form.features.into_iter().map(FeatureId::new).collect(),
+            providers: form.providers.into_iter().map(ProviderId::new).collect(),
+            tiers: form.tiers,
         };
         Self {
             features: form.features.into_iter().map(feature).collect(),
             providers: form.providers.into_iter().map(ProviderId::new).collect(),
             tiers: form.tiers.into_iter().map(tier).collect(),
+            parts: form.matrices.into_iter().map(part).collect(),
             patterns,
         }
     }
@@ -98,8 +140,13 @@ impl Manifest {
 
     /// The gateway's name for the model of `tier` on `provider`; `None` if the manifest lacks either.
     pub fn alias(&self, provider: &ProviderId, tier: &TierId) -> Option<String> {
+        self.alias_of(provider, &self.tier(tier)?.model)
+    }
+
+    /// The gateway's name for `model` on `provider`; `None` if the manifest lacks the provider.
+    pub fn alias_of(&self, provider: &ProviderId, model: &str) -> Option<String> {
         let (pattern, _) = self.pattern(provider)?;
-        Some(pattern.replace(MODEL, &self.tier(tier)?.model))
+        Some(pattern.replace(MODEL, model))
     }
 
     /// The place of the alias pattern of `provider`.
@@ -160,6 +207,8 @@ fn check(form: &ManifestForm, node: &Node) -> Vec<Diagnostic> {
         are_distinct(&mut reader, &texts, Some(why));
     }
     check_aliases(&mut reader, form);
+    check_sets(&mut reader, form);
+    check_parts(&mut reader, form);
     reader.diagnostics
 }
 
@@ -186,6 +235,69 @@ fn are_distinct(reader: &mut Reader<'_>, texts: &Texts<'_>, why: Option<&str>) {
             reader.report(error.related(place, "the first one is here"));
         }
     }
+}
+
+/// Every tier has a set or none has. A set is called neither like a tier nor `all`.
+fn check_sets(reader: &mut Reader<'_>, form: &ManifestForm) {
+    let has_sets = form.tiers.iter().any(|tier| tier.set.is_some());
+    for (index, tier) in form.tiers.iter().enumerate() {
+        let path = KeyPath::of("tiers").then(index);
+        for (provider, reason) in &tier.not_on {
+            let path = path.then("not_on").then(provider);
+            is_known(reader, &path, "provider", provider, &form.providers);
+            if reason.trim().is_empty() {
+                reader.error(&path, "the reason is empty");
+            }
+        }
+        let Some(set) = &tier.set else {
+            if has_sets {
+                let message = format!("the tier `{}` has no `set`, and another tier has one", tier.id);
+                reader.hinted(&path, message, "a run takes whole sets".to_owned());
+            }
+            continue;
+        };
+        let path = path.then("set");
+        are_names(reader, &vec![(path.clone(), set.as_str())]);
+        if set == ALL_SETS || form.tiers.iter().any(|tier| tier.id == *set) {
+            let message = format!("a set cannot be called `{set}`");
+            let hint = format!("`{ALL_SETS}` stands for all sets, and a tier's name for that tier");
+            reader.hinted(&path, message, hint);
+        }
+    }
+}
+
+/// The rows, columns and tiers of each named part exist.
+fn check_parts(reader: &mut Reader<'_>, form: &ManifestForm) {
+    let features: Vec<String> = form.features.iter().map(|feature| feature.id.clone()).collect();
+    let sets: Vec<String> = form.tiers.iter().filter_map(|tier| tier.set.clone()).collect();
+    for (name, part) in &form.matrices {
+        let path = KeyPath::of("matrices").then(name);
+        for (index, feature) in part.features.iter().enumerate() {
+            is_known(
+                reader,
+                &path.then("features").then(index),
+                "feature",
+                feature,
+                &features,
+            );
+        }
+        for (index, provider) in part.providers.iter().enumerate() {
+            let path = path.then("providers").then(index);
+            is_known(reader, &path, "provider", provider, &form.providers);
+        }
+        is_known(reader, &path.then("tiers"), "set of tiers", &part.tiers, &sets);
+    }
+}
+
+fn is_known(reader: &mut Reader<'_>, path: &KeyPath, what: &str, name: &str, known: &[String]) {
+    if known.iter().any(|known| known == name) {
+        return;
+    }
+    let mut distinct: Vec<&str> = known.iter().map(String::as_str).collect();
+    distinct.dedup();
+    let error = reader.at(path, format!("the manifest has no {what} `{name}`"));
+    let error = error.allowed(listed(distinct.iter().copied()));
+    reader.report(error.did_you_mean(name, distinct));
 }
 
 fn check_aliases(reader: &mut Reader<'_>, form: &ManifestForm) {

@@ -27,13 +27,30 @@ pub struct ManifestForm {
     /// The rows, in order. Each has a folder of its name below `cells/`.
     #[schemars(length(min = 1))]
     pub features: Vec<FeatureForm>,
-    /// The tiers of models. Every cell runs once on each, and is green only if it passes on all of them.
+    /// The tiers of models. Every cell runs once on each tier of a run, and is green only if it passes on all of them.
     #[schemars(length(min = 1))]
     pub tiers: Vec<TierForm>,
     /// For each provider, the gateway's alias of a model. `{model}` is the tier's model. The aliases
     /// must be `model_name`s of `proxy_config.yaml`.
     #[schemars(extend("examples" = [{"anthropic": "{model}", "vertex_ai": "{model}-vertex-ai"}]))]
     pub aliases: IndexMap<String, String>,
+    /// Parts of the matrix that a run may ask for (`--matrix`), each under a name.
+    #[serde(default)]
+    pub matrices: IndexMap<String, MatrixForm>,
+}
+
+/// A part of the matrix.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MatrixForm {
+    /// Its rows.
+    #[schemars(length(min = 1))]
+    pub features: Vec<String>,
+    /// Its columns.
+    #[schemars(length(min = 1))]
+    pub providers: Vec<String>,
+    /// Its set of tiers.
+    pub tiers: String,
 }
 
 /// A row of the matrix.
@@ -61,6 +78,14 @@ pub struct TierForm {
     /// The tier's model, which goes into every provider's alias.
     #[schemars(extend("examples" = ["claude-haiku-4-5"]))]
     pub model: String,
+    /// The set that the tier belongs to. A run takes one set (`--tiers`), by default that of the first tier. Either every
+    /// tier has a set or none.
+    #[serde(default)]
+    #[schemars(extend("examples" = ["v0"]))]
+    pub set: Option<String>,
+    /// The providers that do not offer the model, each with the reason, for readers of the matrix.
+    #[serde(default)]
+    pub not_on: IndexMap<String, String>,
 }
 
 /// One cell of the matrix: the prompts for Claude Code, the replies of the simulated provider, and what must then hold on
@@ -73,7 +98,7 @@ pub struct TierForm {
 pub struct CellForm {
     /// Why the feature cannot exist on this provider, for readers of the matrix. Such a file has no other key. In
     /// `cells/_providers/<provider>.yaml` it is for the whole column, except for features with a file for this provider.
-    #[schemars(length(min = 1), extend("examples" = ["LiteLLM's azure provider serves OpenAI models; Claude is not offered through it."]))]
+    #[schemars(length(min = 1), extend("examples" = ["Amazon Bedrock does not offer web search."]))]
     pub not_applicable: Option<String>,
     /// What the cell shows, in a sentence.
     pub description: Option<String>,

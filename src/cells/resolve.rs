@@ -17,7 +17,7 @@ use super::raw::CellForm;
 use super::reserved;
 use crate::document::{Diagnostic, KeyPath, Node, NodeValue, Reader};
 use crate::expectation::CellContext;
-use crate::ids::{CellId, TierId};
+use crate::ids::{CellId, TierId, TierNames};
 
 /// Seconds that a trial may take if its cell does not say.
 pub const DEFAULT_TIMEOUT_SECONDS: u64 = 120;
@@ -76,6 +76,7 @@ pub fn cell(
             .iter()
             .map(|tier| (tier.id.clone(), tier.model.clone()))
             .collect(),
+        tier_names: manifest.tier_names(),
         attachments,
         damaged,
     };
@@ -101,6 +102,7 @@ pub(super) struct Resolver<'a> {
     pub(super) form: &'a CellForm,
     /// The manifest's tiers, each with its model.
     tiers: Vec<(TierId, String)>,
+    tier_names: TierNames,
     pub(super) attachments: Attachments<'a>,
     pub(super) damaged: Damaged,
 }
@@ -120,9 +122,11 @@ impl Resolver<'_> {
             self.balance(&prompts, &script, direct.is_some());
         }
         let tiers = std::mem::take(&mut self.tiers);
+        let tier_names = std::mem::take(&mut self.tier_names);
         let context = CellContext {
             provider: &self.id.provider,
             tiers: &tiers,
+            tier_names: &tier_names,
             prompts: &prompts,
             direct: direct.is_some(),
             count_tokens: count_tokens.is_some(),

@@ -10,9 +10,48 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::env::{self, Secret, Variables};
-use crate::ids::TrialKey;
+use crate::ids::{ProviderId, TrialKey};
 use crate::process::{Launch, ProcessTag, RunId};
 use crate::wire::script::{Prompt, PromptBlock};
+
+/// The API in which `claude` calls the gateway.
+///
+/// Source: <https://code.claude.com/docs/en/llm-gateway-protocol#api-formats>
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientFormat {
+    /// The Messages API: `ANTHROPIC_BASE_URL`.
+    #[default]
+    Messages,
+    /// The gateway's pass-through to Anthropic, the Messages API below `/anthropic`.
+    Passthrough,
+    /// The provider's own API: `CLAUDE_CODE_USE_BEDROCK`, `_VERTEX`, `_FOUNDRY`, `_MANTLE`.
+    Provider,
+}
+
+impl ClientFormat {
+    /// The formats by their names in flags and results.
+    pub const NAMES: [(&str, Self); 3] = [
+        ("messages", Self::Messages),
+        ("passthrough", Self::Passthrough),
+        ("provider", Self::Provider),
+    ];
+
+    /// The format called `name`; the Messages API for an unknown name.
+    pub fn called(name: &str) -> Self {
+        let known = Self::NAMES.into_iter().find(|(known, _)| *known == name);
+        known.map_or(Self::Messages, |(_, format)| format)
+    }
+
+    pub fn name(self) -> &'static str {
+        let known = Self::NAMES.into_iter().find(|(_, format)| *format == self);
+        known.map_or("messages", |(name, _)| name)
+    }
+
+    /// Whether Claude Code's requests for `provider` have the form of the Messages API.
+    pub fn is_messages_api(self, provider: &ProviderId) -> bool {
+        self != Self::Provider || matches!(provider.as_str(), "azure" | "bedrock_mantle")
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {

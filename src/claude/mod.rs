@@ -39,7 +39,7 @@ use tokio::process::ChildStdin;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-pub use invocation::{Endpoint, Invocation, stdin_message};
+pub use invocation::{ClientFormat, Endpoint, Invocation, stdin_message};
 pub use progress::ClaudeProgress;
 
 use crate::clock::now_ms;

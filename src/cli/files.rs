@@ -6,12 +6,13 @@ use std::io::{ErrorKind, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 use crate::document::render;
 use crate::files::atomic_write;
 use crate::matrix::ManifestView;
 use crate::results::json::{JsonError, JsonPosition};
+use crate::text::suggestion;
 
 /// The destination of a command's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,11 +98,17 @@ pub fn placed(path: &Path, error: &JsonError) -> anyhow::Error {
     }
 }
 
-pub fn manifest(path: &Path) -> anyhow::Result<ManifestView> {
+/// The manifest at `path`, or its part `name`.
+pub fn manifest(path: &Path, name: Option<&str>) -> anyhow::Result<ManifestView> {
     let bytes = std::fs::read(path).with_context(|| format!("reading `{}`", path.display()))?;
     let manifest = Manifest::parse(path, &bytes).map_err(|faults| {
         let shown = render::render(&faults, render::Format::Text, false);
         anyhow::anyhow!("`{}` is not a manifest\n{}", path.display(), shown.trim_end())
     })?;
-    Ok(ManifestView::from(&manifest))
+    let parts = || manifest.parts.iter().map(|part| part.name.as_str());
+    if let Some(name) = name.filter(|name| !parts().any(|part| part == *name)) {
+        let similar = suggestion(name, parts());
+        bail!("`{}` has no matrix `{name}`{similar}", path.display());
+    }
+    Ok(ManifestView::of_part(&manifest, name))
 }

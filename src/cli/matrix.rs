@@ -56,6 +56,9 @@ struct Build {
     /// The manifest: rows, columns and tiers
     #[arg(long, value_name = "FILE", default_value = "manifest.yaml")]
     manifest: PathBuf,
+    /// Only this part of the manifest's `matrices`
+    #[arg(long, value_name = "MATRIX")]
+    matrix: Option<String>,
     /// The matrix's file; `-` for standard output
     #[arg(long, value_name = "FILE", default_value = "compatibility-matrix.json")]
     output: Output,
@@ -187,7 +190,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn run_build(arguments: Build) -> anyhow::Result<ExitCode> {
-    let manifest = files::manifest(&arguments.manifest)?;
+    let manifest = files::manifest(&arguments.manifest, arguments.matrix.as_deref())?;
     let text = files::text(&arguments.results)?;
     let of_results = |error: &JsonError| files::placed(&arguments.results, error);
     let of_build = |error: BuildError| {

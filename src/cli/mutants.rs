@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::files::Output;
 use super::project::{InvalidFiles, RootFlag};
+use crate::claude::ClientFormat;
 use crate::env::{self, Environment};
 use crate::files::Project;
 use crate::files::mutant_files;
@@ -126,6 +127,7 @@ async fn run_campaign(
     }
     let options = SessionOptions {
         control: false,
+        client_format: ClientFormat::Messages,
         daemon: DaemonUse::Never,
         watchdog: None,
         environment,

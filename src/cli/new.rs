@@ -1,4 +1,4 @@
-//! `compat new`: adds a row or a column. Starts nothing.
+//! `compat new`: adds a row, a column or a tier of models. Starts nothing.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,16 +8,16 @@ use clap::{Args, Subcommand};
 
 use super::print::status;
 use super::project::RootFlag;
-use crate::authoring::manifest_text::{self, Edited};
-use crate::authoring::stub;
+use crate::authoring::manifest_text::{self, Edited, NewTier};
+use crate::authoring::{proxy_text, stub};
 use crate::files::atomic_write;
 use crate::files::project::{CELLS, MANIFEST, PROVIDERS, PROXY_CONFIG, Project, SHARED};
 use crate::ids::ProviderId;
 use crate::wire::Route;
 
-/// Add a row or a column
+/// Add a row, a column or a tier of models
 ///
-/// The new file is valid, and each of its trials fails with "write me" until its author has written it. The command never
+/// The file of a new row or column is valid, and each of its trials fails with "write me" until its author has written it. The command never
 /// overwrites a file. If it fails, it changes nothing.
 #[derive(Args, Debug)]
 #[command(
@@ -34,6 +34,7 @@ pub struct Arguments {
 enum What {
     Feature(NewFeature),
     Provider(NewProvider),
+    Tier(NewModel),
 }
 
 /// Add a row: its entry in the manifest, its folder and `_shared.yaml`
@@ -69,11 +70,33 @@ struct NewProvider {
     alias: Option<String>,
 }
 
+/// Add a tier of models: its entry in the manifest, and a deployment for each provider in `proxy_config.yaml`
+///
+/// A new deployment is a copy of another tier's on the same provider, with the new model. Prints the names to check.
+#[derive(Args, Debug)]
+#[command(
+    after_long_help = "Examples:\n  compat new tier opus_6 --name \"Opus 6\" --model claude-opus-6\n  compat new tier opus_6 --name \"Opus 6\" --model claude-opus-6 --set next"
+)]
+struct NewModel {
+    /// The tier's name in filters and results: lower case, digits and `_`
+    id: String,
+    /// The tier's name for readers of the matrix
+    #[arg(long)]
+    name: String,
+    /// The model's name, without a date
+    #[arg(long)]
+    model: String,
+    /// The set of tiers [default: the set of the last tier]
+    #[arg(long)]
+    set: Option<String>,
+}
+
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let project = arguments.root.open()?;
     match &arguments.what {
         What::Feature(new) => new.run(&project)?,
         What::Provider(new) => new.run(&project)?,
+        What::Tier(new) => new.run(&project)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -186,6 +209,45 @@ impl NewProvider {
             ));
         }
         steps
+    }
+}
+
+impl NewModel {
+    fn run(&self, project: &Project) -> anyhow::Result<()> {
+        let last = project.manifest.tiers.last();
+        let set = self.set.as_deref().or(last.map(|tier| tier.set.as_str()));
+        let tier = NewTier {
+            id: &self.id,
+            name: &self.name,
+            model: &self.model,
+            set: set.unwrap_or_default(),
+        };
+        let edited = manifest_text::with_tier(&manifest_text(project)?, tier)?;
+        let config = std::fs::read_to_string(project.root.join(PROXY_CONFIG))
+            .with_context(|| format!("reading `{PROXY_CONFIG}`"))?;
+        let deployments = proxy_text::with_model(&config, &project.manifest, &self.model);
+        atomic_write::change_both(
+            &project.root,
+            (MANIFEST.as_ref(), &edited.text),
+            (PROXY_CONFIG.as_ref(), &deployments.text),
+        )?;
+        status!("changed {MANIFEST}:{}", edited.line);
+        status!("changed {PROXY_CONFIG}");
+        status!("\nremaining steps:");
+        for (alias, name) in &deployments.added {
+            status!("  - check that `{name}` is the provider's name of the model, for `{alias}`");
+        }
+        for provider in &deployments.left_out {
+            status!(
+                "  - {PROXY_CONFIG}  add a deployment for `{}`: there is none to copy; or say in {MANIFEST} why `{provider}` lacks \
+                 the model (`not_on`)",
+                project
+                    .manifest
+                    .alias_of(provider, &self.model)
+                    .unwrap_or_default()
+            );
+        }
+        Ok(())
     }
 }
 

@@ -29,10 +29,10 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve all four provider routes until interrupted
+    /// Serve all provider routes until interrupted
     ///
-    /// Replaces Anthropic, Amazon Bedrock and Vertex AI behind a gateway. It writes random credentials to files and never
-    /// prints them. Like the providers, it refuses a request without credentials. A request that belongs to no trial gets
+    /// Replaces Anthropic, Amazon Bedrock, Vertex AI and Microsoft Foundry behind a gateway. It writes random credentials to
+    /// files and never prints them. Like the providers, it refuses a request without credentials. A request that belongs to no trial gets
     /// a short greeting.
     ///
     /// Standard output shows its address and the gateway's settings; standard error shows a line for each request.

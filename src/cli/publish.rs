@@ -91,6 +91,9 @@ struct RunArguments {
     /// The version of the Python package, if the tag does not give it
     #[arg(long, value_name = "VERSION")]
     litellm_package: Option<String>,
+    /// Run and publish this part of the manifest's `matrices` [default: the whole matrix, on all tiers]
+    #[arg(long, value_name = "MATRIX")]
+    matrix: Option<String>,
     /// Rehearse with the provider simulator; the result is never published
     #[arg(long)]
     simulated: bool,
@@ -275,6 +278,7 @@ impl Arguments {
             docs: self.docs.options(environment)?,
             allow_inconclusive: self.docs.allow_inconclusive,
             retry: self.docs.retry(),
+            matrix: self.run.matrix.clone(),
             source: self.run.source(),
             report: ReportOptions {
                 summary: summary.or_else(|| environment.path(env::GITHUB_STEP_SUMMARY)),

@@ -88,7 +88,7 @@ fn run_merge(arguments: &Merge) -> anyhow::Result<ExitCode> {
 }
 
 fn run_show(arguments: &Show) -> anyhow::Result<ExitCode> {
-    let manifest = files::manifest(&arguments.manifest)?;
+    let manifest = files::manifest(&arguments.manifest, None)?;
     let results = files::read(&arguments.results, Results::parse)?;
     Output::Standard.write(&terminal::of_run(
         &manifest,

@@ -104,7 +104,7 @@ impl<'a> Watcher<'a> {
             .with_context(|| format!("cannot watch the files in `{}`", self.root.display()))?;
         if let Some(project) = self.project() {
             self.axes.check(&project.manifest)?;
-            let trials = project.trials();
+            let trials = self.axes.in_scope(&project.manifest, project.trials());
             if !trials.iter().any(|name| self.selects(name)) {
                 status!(
                     "no trial matches: {}",
@@ -163,7 +163,8 @@ impl<'a> Watcher<'a> {
 
     async fn run_touched(&mut self, files: &[PathBuf]) {
         let Some(project) = self.project() else { return };
-        let mut names = selection::touched(files, project.trials());
+        let in_scope = self.axes.in_scope(&project.manifest, project.trials());
+        let mut names = selection::touched(files, in_scope);
         names.retain(|name| self.selects(name));
         if names.is_empty() {
             return;

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use super::matcher::{MODEL, Matcher, MatcherForm};
 use super::provider_side::Turn;
 use crate::document::{Diagnostic, KeyPath, Query, Reader};
-use crate::ids::{ProviderId, TierId};
+use crate::ids::{ProviderId, TierId, TierNames};
 use crate::text::listed;
 use crate::wire::script::{Prompt, Reply, ReplyBlock, ReplyMessage, Script};
 
@@ -16,6 +16,8 @@ pub(super) const NO_CONDITION: &str = "no condition is given, so this could neve
 #[derive(Debug)]
 pub struct CellContext<'a> {
     pub provider: &'a ProviderId,
+    /// The names of the manifest's tiers and sets.
+    pub tier_names: &'a TierNames,
     /// The tiers of the manifest, each with its model.
     pub tiers: &'a [(TierId, String)],
     pub prompts: &'a [Prompt],

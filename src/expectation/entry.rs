@@ -65,26 +65,33 @@ pub fn resolve(
     (of_its_tiers.filter_map(of_tier).collect(), diagnostics)
 }
 
-/// The tiers called `names`, which stand below `tiers` of `path`.
+/// The tiers and the tiers of the sets called `names`, which stand below `tiers` of `path`.
 fn tiers(
     reader: &mut Reader<'_>,
     path: &KeyPath,
     names: &[String],
     context: &CellContext<'_>,
 ) -> Vec<TierId> {
-    let known = || context.tiers.iter().map(|(tier, _)| tier.as_str());
+    let known = context.tier_names.all();
+    let known = || known.iter().copied();
     let path = path.then("tiers");
+    let mut tiers: Vec<TierId> = Vec::new();
     for (index, name) in names.iter().enumerate() {
         let path = path.then(index);
-        if !known().any(|tier| tier == name) {
+        let called = context.tier_names.called(name);
+        if called.is_empty() {
             let diagnostic = reader.at(&path, format!("the manifest has no tier `{name}`"));
             reader.report(diagnostic.allowed(listed(known())).did_you_mean(name, known()));
-        } else if names[..index].contains(name) {
-            let diagnostic = reader.at(&path, format!("the tier `{name}` is there twice"));
-            reader.report(diagnostic);
+        }
+        for tier in called {
+            if tiers.contains(&tier) {
+                let diagnostic = reader.at(&path, format!("the tier `{tier}` is there twice"));
+                reader.report(diagnostic);
+            }
+            tiers.push(tier);
         }
     }
-    names.iter().map(TierId::new).collect()
+    tiers
 }
 
 fn clause(checker: &mut Checker<'_>, path: &KeyPath, clause: Option<&str>) {

@@ -29,6 +29,19 @@ fn temporary(path: &Path, text: &str) -> io::Result<NamedTempFile> {
     Ok(file)
 }
 
+/// Replaces the texts of two files, both or neither. Each is a path relative to `root`, and a text.
+pub fn change_both(root: &Path, first: (&Path, &str), second: (&Path, &str)) -> anyhow::Result<()> {
+    let failed = |file: &Path| format!("cannot write `{}`; nothing was changed", file.display());
+    let (path, other) = (root.join(first.0), root.join(second.0));
+    let before = fs::read_to_string(&path).with_context(|| failed(first.0))?;
+    write(&path, first.1).with_context(|| failed(first.0))?;
+    write(&other, second.1)
+        .with_context(|| failed(second.0))
+        .inspect_err(|_| {
+            let _ = write(&path, &before);
+        })
+}
+
 /// Creates the file `new` and replaces the text of `changed`, both or neither. Each is a path relative to `root`, and a text.
 pub fn create_and_change(root: &Path, new: (&Path, &str), changed: (&Path, &str)) -> anyhow::Result<()> {
     let path = root.join(new.0);
@@ -109,6 +122,21 @@ mod tests {
         assert!(create(root.path(), "taken", "list").is_err());
         assert_eq!(fs::read_to_string(root.path().join("taken")).unwrap(), "old");
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_first_change_is_undone_if_the_second_fails() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("list"), "old").unwrap();
+        fs::create_dir(root.path().join("folder")).unwrap();
+        let change = |second: &str| {
+            let first = ("list".as_ref(), "changed");
+            change_both(root.path(), first, (second.as_ref(), "changed"))
+        };
+        change("folder").unwrap_err();
+        assert_eq!(fs::read_to_string(root.path().join("list")).unwrap(), "old");
+        change("other").unwrap();
+        assert_eq!(fs::read_to_string(root.path().join("list")).unwrap(), "changed");
     }
 
     #[test]

@@ -127,7 +127,12 @@ impl Project {
         let Some(bytes) = read_if_exists(&self.root, &file).map_err(|error| vec![*error])? else {
             return Ok(KnownFindings::default());
         };
-        KnownFindings::parse(&file, &bytes, &self.manifest.providers, &self.manifest.tier_ids())
+        KnownFindings::parse(
+            &file,
+            &bytes,
+            &self.manifest.providers,
+            &self.manifest.tier_names(),
+        )
     }
 
     /// The names of the gateways with known findings, sorted.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::subject::SubjectPattern;
 use super::{Declared, FindingStatus, Subject};
 use crate::document::{Diagnostic, Form, KeyPath, Place, Reader, yaml};
-use crate::ids::{ProviderId, TierId, TrialName};
+use crate::ids::{ProviderId, TierId, TierNames, TrialName};
 use crate::text::{is_name, listed};
 
 /// The form of `gateways/<name>.yaml`.
@@ -40,7 +40,7 @@ struct FindingForm {
     /// The columns in which it shows.
     #[schemars(length(min = 1))]
     providers: Vec<String>,
-    /// The tiers on which it shows; all of them if not given.
+    /// The tiers on which it shows, or sets of tiers; all of them if not given.
     #[schemars(length(min = 1))]
     tiers: Option<Vec<String>>,
     /// The versions of the gateway that break it. Measured versions only: on others it is a note.
@@ -180,12 +180,12 @@ impl KnownFindings {
         }
     }
 
-    /// Reads the bytes of `file`. `providers` and `tiers` are those of the manifest.
+    /// Reads the bytes of `file`. `providers` and `tiers` are those of the manifest; a set's name stands for its tiers.
     pub fn parse(
         file: &Path,
         bytes: &[u8],
         providers: &[ProviderId],
-        tiers: &[TierId],
+        tiers: &TierNames,
     ) -> Result<Self, Vec<Diagnostic>> {
         let node = yaml::parse(file, bytes)?;
         let errors = GATEWAY_FORM.diagnostics(&node);
@@ -197,7 +197,7 @@ impl KnownFindings {
         let mut resolver = Resolver {
             reader: Reader::new(&node),
             providers: providers.iter().map(ProviderId::as_str).collect(),
-            tiers: tiers.iter().map(TierId::as_str).collect(),
+            tiers,
         };
         let findings: Vec<KnownFinding> = form
             .findings
@@ -217,7 +217,7 @@ impl KnownFindings {
 struct Resolver<'a> {
     reader: Reader<'a>,
     providers: Vec<&'a str>,
-    tiers: Vec<&'a str>,
+    tiers: &'a TierNames,
 }
 
 impl Resolver<'_> {
@@ -246,7 +246,7 @@ impl Resolver<'_> {
             &path.then("tiers"),
             tiers.unwrap_or_default(),
             "tier",
-            &self.tiers.clone(),
+            &self.tiers.all(),
         );
         let not_a_range = "not a range of versions";
         let versions = self.parsed(&path.then("versions"), &form.versions, not_a_range);
@@ -257,7 +257,9 @@ impl Resolver<'_> {
         Some(KnownFinding {
             shows,
             providers: form.providers.iter().map(ProviderId::new).collect(),
-            tiers: form.tiers.map(|tiers| tiers.iter().map(TierId::new).collect()),
+            tiers: form
+                .tiers
+                .map(|names| names.iter().flat_map(|name| self.tiers.called(name)).collect()),
             versions: versions?,
             claude_code: match claude_code {
                 Some(range) => Some(range?),
@@ -331,7 +333,7 @@ findings:
             Path::new("gateways/example.yaml"),
             text.as_bytes(),
             &providers,
-            &tiers,
+            &tiers.into_iter().collect(),
         )
     }
 

@@ -217,7 +217,7 @@ findings:
     fn known() -> KnownFindings {
         let providers = [ProviderId::new("vertex_ai")];
         let file = Path::new("gateways/example.yaml");
-        KnownFindings::parse(file, FILE.as_bytes(), &providers, &tiers()).unwrap()
+        KnownFindings::parse(file, FILE.as_bytes(), &providers, &tiers().into_iter().collect()).unwrap()
     }
 
     fn found(known: &KnownFindings) -> Finding {

@@ -112,7 +112,7 @@ pub fn build(manifest: &ManifestView, results: &Results, stamp: &Stamp) -> Resul
 
 /// The results by trial; the manifest has each of them.
 pub(super) struct Tried<'a> {
-    manifest: &'a ManifestView,
+    pub(super) tiers: Vec<&'a TierId>,
     trials: HashMap<&'a TrialName, &'a TrialRecord>,
 }
 
@@ -128,16 +128,17 @@ impl<'a> Tried<'a> {
         }
         let trials = results.results.iter();
         Ok(Self {
-            manifest,
+            tiers: manifest.tiers_of(results),
             trials: trials.map(|trial| (&trial.nodeid, trial)).collect(),
         })
     }
 
-    /// Each tier of a cell, in the manifest's order, with its result if there is one.
+    /// Each tier of a cell that was run, in the manifest's order, with its result if there is one. A tier counts as run if a
+    /// tier of its set has a result.
     pub(super) fn tiers(&self, cell: &CellId) -> Vec<(&'a TierId, Option<&'a TrialRecord>)> {
-        let tiers = self.manifest.tiers.iter();
-        tiers
-            .map(|tier| (tier, self.trials.get(&cell.trial(tier)).copied()))
+        self.tiers
+            .iter()
+            .map(|tier| (*tier, self.trials.get(&cell.trial(tier)).copied()))
             .collect()
     }
 }

@@ -47,8 +47,24 @@ pub struct Details {
     /// What the gateway breaks, once each; features first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<RunFinding>,
+    /// The tiers of the run, in the manifest's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<TierName>,
     /// By feature and provider, in the matrix's order: one entry a tier, in the manifest's order.
     pub features: IndexMap<FeatureId, IndexMap<ProviderId, Vec<TierDetails>>>,
+}
+
+/// A tier of models, for readers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TierName {
+    /// The tier.
+    pub id: TierId,
+    /// Its name for readers, `Haiku 4.5`.
+    pub name: String,
+    /// The set that it belongs to; absent if there is only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<String>,
 }
 
 /// What a matrix was made of, in one line: `LiteLLM v1.83.0, Claude Code 2.1.326, 2026-11-21T09:00:00Z, live providers`.
@@ -192,6 +208,7 @@ impl Details {
             started_at: results.run.started_at,
             complete: results.is_whole(),
             findings: results.findings.clone(),
+            tiers: manifest.names_of(&tried.tiers),
             features: features.map(|(id, _)| (id.clone(), cells(id))).collect(),
         })
     }

@@ -59,8 +59,9 @@ pub fn of_run(manifest: &ManifestView, results: &Results, width: usize, paint: P
         .iter()
         .map(|trial| (&trial.nodeid, trial))
         .collect();
+    let shown = manifest.tiers_of(results);
     let marks = |cell: CellId| -> Vec<CellMark> {
-        let names = manifest.tiers.iter().map(|tier| cell.trial(tier));
+        let names = shown.iter().map(|tier| cell.trial(tier));
         names
             .map(|name| {
                 trials
@@ -82,7 +83,7 @@ pub fn of_run(manifest: &ManifestView, results: &Results, width: usize, paint: P
         rows: rows.collect(),
         columns: manifest.providers.iter().map(ToString::to_string).collect(),
     };
-    let tiers: Vec<&str> = manifest.tiers.iter().map(|tier| tier.as_str()).collect();
+    let tiers: Vec<&str> = shown.iter().map(|tier| tier.as_str()).collect();
     let mut screen = Screen::new(width, paint);
     screen.push_table(table, &tiers, "trials");
     let checks = results

@@ -1,7 +1,11 @@
 //! The parts of the manifest that the matrix needs.
 
+use std::collections::HashSet;
+
+use super::details::TierName;
 use crate::cells::Manifest;
 use crate::ids::{FeatureId, ProviderId, TierId};
+use crate::results::Results;
 
 /// Rows, columns and tiers, in the manifest's order and without duplicates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -10,6 +14,56 @@ pub struct ManifestView {
     pub features: Vec<(FeatureId, String)>,
     pub providers: Vec<ProviderId>,
     pub tiers: Vec<TierId>,
+    /// The set of each tier, in the same order; none if the manifest has no sets.
+    pub sets: Vec<String>,
+    /// The names of the tiers for readers, in the same order.
+    pub tier_names: Vec<String>,
+}
+
+impl ManifestView {
+    /// The tiers that `results` are about: those of each set with a result, or of the first set if there is no result.
+    pub(super) fn tiers_of(&self, results: &Results) -> Vec<&TierId> {
+        let tried: HashSet<&TierId> = results.results.iter().map(|trial| &trial.tier).collect();
+        let pairs = || self.tiers.iter().zip(&self.sets);
+        let with_results = pairs().filter(|(tier, _)| tried.contains(tier));
+        let mut sets: HashSet<&String> = with_results.map(|(_, set)| set).collect();
+        if sets.is_empty() {
+            sets.extend(self.sets.first());
+        }
+        match self.sets.is_empty() {
+            true => self.tiers.iter().collect(),
+            false => pairs()
+                .filter(|(_, set)| sets.contains(set))
+                .map(|(tier, _)| tier)
+                .collect(),
+        }
+    }
+}
+
+impl ManifestView {
+    /// The names of `tiers` for readers.
+    pub(super) fn names_of(&self, tiers: &[&TierId]) -> Vec<TierName> {
+        let all = self.tiers.iter().zip(&self.tier_names).enumerate();
+        let shown = all.filter(|(_, (id, _))| tiers.contains(id));
+        shown
+            .map(|(index, (id, name))| TierName {
+                id: id.clone(),
+                name: name.clone(),
+                set: self.sets.get(index).cloned(),
+            })
+            .collect()
+    }
+
+    /// The rows and columns of the manifest's part `name`; all without a name or a part of this name.
+    pub fn of_part(manifest: &Manifest, name: Option<&str>) -> Self {
+        let mut view = Self::from(manifest);
+        let part = name.and_then(|name| manifest.parts.iter().find(|part| part.name == name));
+        if let Some(part) = part {
+            view.features.retain(|(id, _)| part.features.contains(id));
+            view.providers.retain(|id| part.providers.contains(id));
+        }
+        view
+    }
 }
 
 impl From<&Manifest> for ManifestView {
@@ -22,6 +76,11 @@ impl From<&Manifest> for ManifestView {
                 .collect(),
             providers: manifest.providers.clone(),
             tiers: manifest.tier_ids(),
+            sets: match manifest.tiers.iter().any(|tier| !tier.set.is_empty()) {
+                true => manifest.tiers.iter().map(|tier| tier.set.clone()).collect(),
+                false => Vec::new(),
+            },
+            tier_names: manifest.tiers.iter().map(|tier| tier.name.clone()).collect(),
         }
     }
 }

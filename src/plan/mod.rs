@@ -68,6 +68,9 @@ pub fn plan(
             format!("the manifest has no trial `{trial}`"),
         )]);
     };
+    if let Some((_, reason)) = tier.not_on.iter().find(|(other, _)| other == provider) {
+        return Planned::NotApplicable(reason.clone());
+    }
     if let Some(fault) = proxy_config.and_then(|config| config.lacks(manifest, provider, &trial.tier)) {
         let unwritten = unwritten(cell).into_iter().next();
         return Planned::Broken(vec![match unwritten {

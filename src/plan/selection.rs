@@ -11,6 +11,7 @@ use std::str::FromStr;
 use clap::Args;
 
 use crate::cells::Manifest;
+use crate::cells::manifest::ALL_SETS;
 use crate::ids::TrialName;
 use crate::text;
 
@@ -168,6 +169,12 @@ pub struct Axes {
     /// Run only this tier; repeatable
     #[arg(long = "tier", value_name = "TIER")]
     pub tiers: Vec<String>,
+    /// Run the tiers of this set, or of `all` sets [default: the first set of the manifest, or the sets of `--tier`]
+    #[arg(long = "tiers", value_name = "SET")]
+    pub set: Option<String>,
+    /// Run this part of the manifest's `matrices`
+    #[arg(long, value_name = "MATRIX", conflicts_with = "set")]
+    pub matrix: Option<String>,
 }
 
 impl Axes {
@@ -181,14 +188,40 @@ impl Axes {
             ("provider", &self.providers, providers),
             ("tier", &self.tiers, tiers),
         ] {
-            if let Some(name) = asked.iter().find(|name| !known.contains(&name.as_str())) {
-                let similar = text::suggestion(name, known.iter().copied());
-                let known = text::listed(known);
-                let message = format!("there is no {axis} `{name}`{similar}: expected one of {known}");
-                return Err(UnknownName(message));
-            }
+            is_known(axis, asked, &known)?;
         }
-        Ok(())
+        let names = manifest.tier_names();
+        let mut sets = names.sets();
+        sets.retain(|set| !set.is_empty());
+        sets.push(ALL_SETS);
+        is_known("set of tiers", self.set.as_slice(), &sets)?;
+        let parts: Vec<&str> = manifest.parts.iter().map(|part| part.name.as_str()).collect();
+        is_known("matrix", self.matrix.as_slice(), &parts)
+    }
+
+    /// The trials of the part of the matrix and of the set of tiers. Without either, those of the first set; but a tier that is
+    /// asked for may be in any set.
+    pub fn in_scope(&self, manifest: &Manifest, mut names: Vec<TrialName>) -> Vec<TrialName> {
+        let part = self.matrix.as_ref();
+        let part = part.and_then(|name| manifest.parts.iter().find(|part| part.name == *name));
+        if let Some(part) = part {
+            names.retain(|name| {
+                part.features.contains(&name.cell.feature) && part.providers.contains(&name.cell.provider)
+            });
+        }
+        let first = manifest.tiers.first().map(|tier| tier.set.as_str());
+        let set = match (part, self.set.as_deref()) {
+            (Some(part), _) => Some(part.tiers.as_str()),
+            (None, Some(ALL_SETS)) => None,
+            (None, Some(set)) => Some(set),
+            (None, None) if self.tiers.is_empty() => first,
+            (None, None) => None,
+        };
+        names.retain(|name| {
+            let own = manifest.tier(&name.tier).map(|tier| tier.set.as_str());
+            set.is_none() || own == set
+        });
+        names
     }
 
     pub fn select(&self, name: &TrialName) -> bool {
@@ -199,7 +232,17 @@ impl Axes {
     }
 }
 
-/// A filter names a feature, provider or tier that the manifest lacks.
+fn is_known(axis: &str, asked: &[String], known: &[&str]) -> Result<(), UnknownName> {
+    let Some(name) = asked.iter().find(|name| !known.contains(&name.as_str())) else {
+        return Ok(());
+    };
+    let similar = text::suggestion(name, known.iter().copied());
+    let known = text::listed(known.iter().copied());
+    let message = format!("there is no {axis} `{name}`{similar}: expected one of {known}");
+    Err(UnknownName(message))
+}
+
+/// A filter names a feature, provider, tier, set or matrix that the manifest lacks.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct UnknownName(String);

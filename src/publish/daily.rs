@@ -20,6 +20,7 @@ use super::steps::StepLog;
 use super::summary::{self, Ending, SummaryInput};
 use super::tokens::Tokens;
 use super::{webhook, write};
+use crate::cells::manifest::ALL_SETS;
 use crate::document::render::{Format, render};
 use crate::env::Environment;
 use crate::files::Project;
@@ -27,6 +28,7 @@ use crate::gateway;
 use crate::http::RetryPolicy;
 use crate::matrix::ManifestView;
 use crate::matrix::builder::Stamp;
+use crate::plan::selection::Axes;
 use crate::process::{RunId, Watchdog};
 use crate::results::Results;
 use crate::toolchain::Installer;
@@ -37,12 +39,23 @@ pub struct DailyOptions {
     /// The folder for results, matrix and logs.
     pub output: PathBuf,
     pub source: ResultsSource,
+    /// The part of the manifest's `matrices` to publish; `None` for the whole matrix, on all tiers.
+    pub matrix: Option<String>,
     /// Whether to publish trials that could not be judged as not tested.
     pub allow_inconclusive: bool,
     /// The docs repository; `None` to publish nothing.
     pub docs: Option<DocsOptions>,
     pub report: ReportOptions,
     pub retry: RetryPolicy,
+}
+
+/// The part `matrix`, or the whole matrix on all tiers.
+fn scope(matrix: Option<&str>) -> Axes {
+    Axes {
+        set: matrix.is_none().then(|| ALL_SETS.to_owned()),
+        matrix: matrix.map(str::to_owned),
+        ..Axes::default()
+    }
 }
 
 #[derive(Debug)]
@@ -164,6 +177,7 @@ impl<'a> DailyRun<'a> {
                 let mut run = ReleaseRun {
                     options: release,
                     project: &self.options.project,
+                    axes: scope(self.options.matrix.as_deref()),
                     output: &self.options.output,
                     scratch: self.scratch.path(),
                     installer,
@@ -184,12 +198,18 @@ impl<'a> DailyRun<'a> {
             ..
         } = versions;
         let stamp = Stamp::new(results, litellm_version, claude_code_version, None)?;
+        let axes = scope(self.options.matrix.as_deref());
+        axes.check(&project.manifest)?;
         let rules = GateRules {
             stamp: &stamp,
-            trials: project.trials().len(),
+            trials: axes.in_scope(&project.manifest, project.trials()).len(),
             allow_inconclusive: self.options.allow_inconclusive,
         };
-        let decision = gate::decide(&ManifestView::from(&project.manifest), results, rules)?;
+        let decision = gate::decide(
+            &ManifestView::of_part(&project.manifest, axes.matrix.as_deref()),
+            results,
+            rules,
+        )?;
         let Candidate { matrix, details } = &decision.candidate;
         let output = &self.options.output;
         write(&output.join("compatibility-matrix.json"), &matrix.to_text())?;

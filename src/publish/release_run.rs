@@ -15,6 +15,7 @@ use super::write;
 use crate::env::{self, Secret, Variables};
 use crate::files::project::PROXY_CONFIG;
 use crate::gateway::{self, GatewayOptions, GatewayProcess};
+use crate::plan::selection::Axes;
 use crate::process::{Launch, ProcessTag};
 use crate::provider::{self, Simulator, Unscripted, new_control_key};
 use crate::results::{Results, json};
@@ -58,6 +59,8 @@ pub struct ReleaseVersions {
 pub struct ReleaseRun<'a, 'l> {
     pub options: &'a ReleaseOptions,
     pub project: &'a Path,
+    /// The part of the matrix and the tiers to run.
+    pub axes: Axes,
     pub output: &'a Path,
     /// A folder that is removed at the end.
     pub scratch: &'a Path,
@@ -199,8 +202,13 @@ impl ReleaseRun<'_, '_> {
         let tag = ProcessTag::run(self.installer.tools.run);
         let launch = match &self.options.harness {
             Some(program) => Launch::new(program, tag),
-            None => Launch::new("cargo", tag).arguments(["test", "--locked", "--test", "compat"]),
+            None => Launch::new("cargo", tag).arguments(["test", "--locked", "--test", "compat", "--"]),
         };
+        let flags = [("--matrix", &self.axes.matrix), ("--tiers", &self.axes.set)];
+        let flags = flags
+            .into_iter()
+            .filter_map(|(flag, value)| Some([flag, value.as_deref()?]));
+        let launch = launch.arguments(flags.flatten());
         let results = &self.output.join(RESULTS);
         // Of all credentials, the harness gets only the gateway's key and the simulator's control key.
         let key = gateway.key();

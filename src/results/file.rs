@@ -51,6 +51,9 @@ pub struct RunRecord {
     #[serde(with = "timestamp")]
     #[schemars(schema_with = "timestamp::schema")]
     pub written_at: DateTime<Utc>,
+    /// The API in which `claude` called the gateway, if it was not the Messages API: `passthrough` or `provider`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_format: Option<String>,
     /// Whether every selected trial has finished; where each trial is a process of its own, every one that has begun.
     pub complete: bool,
     /// How many trials the project has.

@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 
 use crate::cells::ProxyConfig;
+use crate::claude::ClientFormat;
 use crate::document::{Diagnostic, render};
 use crate::env::{self, Environment};
 use crate::evidence::Behind;
@@ -31,7 +32,7 @@ use crate::findings::{Finding, FindingStatus, KnownFindings, KnownForRun, Versio
 use crate::gateway::LITELLM;
 use crate::ids::{ProviderId, TierId, TrialName};
 use crate::matrix::baseline::BaselineComparison;
-use crate::matrix::{Matrix, terminal};
+use crate::matrix::{ManifestView, Matrix, terminal};
 use crate::outcome::{Failure, Mismatch, Outcome};
 use crate::plan::{Planned, PlannedTrial, selection};
 use crate::progress::ProgressSink;
@@ -157,12 +158,11 @@ impl MatrixRun {
             selected.results_path.clone(),
             project.root.join("test-results/junit.xml"),
             shared,
-            record(
-                &environment,
-                options.is_control(),
-                gateway,
-                project.trials().len(),
-            ),
+            RunRecord {
+                client_format: (options.client_format() != ClientFormat::Messages)
+                    .then(|| options.client_format().name().to_owned()),
+                ..record(&environment, options.is_control(), gateway, selected.in_scope)
+            },
             &selected.names,
         )?;
         selected.names = order;
@@ -212,8 +212,12 @@ impl MatrixRun {
         if let Some(unusable) = self.unusable.get().and_then(|aliases| aliases.get(alias)) {
             return self.finished(not_run(name, alias, &Outcome::Fail(unusable.failure(alias))));
         }
-        // Without a gateway, `claude` needs the provider's name of the model.
-        let config = self.proxy_config.as_ref().filter(|_| self.options.is_control());
+        // Without a gateway or through a pass-through, `claude` needs the provider's name of the model.
+        let format = self.options.client_format();
+        let is_direct = self.options.is_control()
+            || format == ClientFormat::Passthrough
+            || !format.is_messages_api(&name.cell.provider);
+        let config = self.proxy_config.as_ref().filter(|_| is_direct);
         let model = config.and_then(|config| config.model(alias));
         let task = TrialTask {
             name,
@@ -307,6 +311,7 @@ impl MatrixRun {
                 root: self.selected.project.root.clone(),
                 mutants: false,
                 control: self.options.is_control(),
+                client_format: self.options.client_format(),
                 daemon: self.daemon.clone(),
                 watchdog: None,
             };
@@ -366,7 +371,8 @@ impl MatrixRun {
             Some(Err(error)) => Some(error),
             None => None,
         };
-        let manifest = (&self.selected.project.manifest).into();
+        let manifest = &self.selected.project.manifest;
+        let manifest = ManifestView::of_part(manifest, self.options.axes.matrix.as_deref());
         let (width, paint) = (terminal_width(), self.paint);
         let verdict =
             (self.baseline.as_ref()).map(|baseline| BaselineComparison::new(baseline, &manifest, &results));
@@ -399,7 +405,7 @@ impl MatrixRun {
 
     /// The known findings that no longer show. One process of many cannot say.
     fn stale<'a>(&'a self, results: &Results, versions: Versions<'a>) -> Vec<StaleFinding<'a>> {
-        if self.is_shared {
+        if self.is_shared || self.options.client_format() != ClientFormat::Messages {
             return Vec::new();
         }
         let project = &self.selected.project;
@@ -425,8 +431,16 @@ impl MatrixRun {
             findings: &self.known,
             versions,
         };
+        // A column without the model has shown nothing.
+        let ran: HashSet<(&ProviderId, &TierId)> = results
+            .results
+            .iter()
+            .filter(|trial| !trial.attempts.is_empty())
+            .map(|trial| (&trial.provider, &trial.tier))
+            .collect();
         summary::stale(&trials, known, &tiers, |provider, tier| {
-            !open.contains(&(provider, tier))
+            let pair = (provider, tier);
+            ran.contains(&pair) && !open.contains(&pair)
         })
     }
 
@@ -545,6 +559,7 @@ fn record(environment: &Environment, control: bool, name: Option<String>, trials
         selected: 0,
         complete: false,
         unfinished: Vec::new(),
+        client_format: None,
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::claude::ClientFormat;
 use crate::env;
 use crate::plan::selection::{Axes, Names, Shard};
 use crate::results::last::LastFilter;
@@ -28,6 +29,10 @@ pub struct RunOptions {
     /// and the simulator
     #[arg(long, value_parser = ["litellm", "none"], default_value = "litellm")]
     pub gateway: String,
+    /// The API in which Claude Code calls the gateway: the Messages API, the gateway's pass-through below `/anthropic`, or the
+    /// provider's own API. The last two run the columns that have them
+    #[arg(long, value_name = "FORMAT", value_parser = ["messages", "passthrough", "provider"], default_value = "messages")]
+    pub client_format: String,
     /// The name of an attached gateway. The known findings are those of `gateways/NAME.yaml`
     #[arg(long, value_name = "NAME", env = env::COMPAT_GATEWAY_NAME)]
     pub gateway_name: Option<String>,
@@ -51,6 +56,10 @@ impl RunOptions {
     /// Whether the run is a control run, without a gateway.
     pub fn is_control(&self) -> bool {
         self.gateway == "none"
+    }
+
+    pub fn client_format(&self) -> ClientFormat {
+        ClientFormat::called(&self.client_format)
     }
 
     /// Whether this is not one part of a run on several machines.

@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail, ensure};
 
 use super::RunOptions;
 use crate::cells::ProxyConfig;
+use crate::claude::ClientFormat;
 use crate::document::{Diagnostic, render};
 use crate::env::{self, Environment};
 use crate::files::Project;
@@ -18,6 +19,8 @@ use crate::results::Results;
 pub struct SelectedTrials {
     pub project: Project,
     pub results_path: PathBuf,
+    /// The number of trials of the matrix and the sets of tiers that the run is about.
+    pub in_scope: usize,
     /// In the project's order.
     pub names: Vec<TrialName>,
     /// The number of trials of this part that the filters exclude.
@@ -35,7 +38,14 @@ impl SelectedTrials {
         let results_path = environment
             .path(env::COMPAT_RESULTS_PATH)
             .unwrap_or_else(|| root.join("compat-results.json"));
-        let mut names = part(options, project.trials())?;
+        options.axes.check(&project.manifest)?;
+        let scope = options.axes.in_scope(&project.manifest, project.trials());
+        let in_scope = scope.len();
+        // A whole name or a list asks for its trials, in whatever set.
+        let mut names = match options.names.exact || options.trials.is_some() {
+            true => part(options, project.trials())?,
+            false => part(options, scope)?,
+        };
         let mut note = None;
         if options.is_control() {
             let url = env::LITELLM_PROXY_BASE_URL;
@@ -51,12 +61,31 @@ impl SelectedTrials {
                 in_part - names.len()
             ));
         }
+        let format = options.client_format();
+        if format != ClientFormat::Messages {
+            ensure!(
+                !options.is_control(),
+                "`--client-format {}` is for a run through a gateway, and `--gateway none` has none",
+                format.name()
+            );
+            let is_live = environment.get(env::LITELLM_PROXY_BASE_URL).is_some()
+                && environment.get(env::COMPAT_PROVIDER_URL).is_none();
+            let in_part = names.len();
+            names.retain(|name| has_format(format, name, is_live));
+            note = Some(format!(
+                "with `--client-format {}`, {} trials cannot run: their provider has no such API, or LiteLLM would call the \
+                 real provider",
+                format.name(),
+                in_part - names.len()
+            ));
+        }
         let offered = names.len();
         filter(&mut names, options, &project, &results_path)?;
         Ok(Self {
             filtered_out: offered - names.len(),
             project,
             results_path,
+            in_scope,
             names,
             note,
         })
@@ -134,10 +163,21 @@ fn part(options: &RunOptions, names: Vec<TrialName>) -> anyhow::Result<Vec<Trial
 fn can_be_control(project: &Project, name: &TrialName) -> bool {
     match name.cell.provider.as_str() {
         "anthropic" => true,
-        "bedrock_invoke" | "vertex_ai" => match project.plan(None, name) {
+        "bedrock_invoke" | "vertex_ai" | "azure" | "bedrock_mantle" => match project.plan(None, name) {
             Planned::Run(planned) => planned.test().direct.is_none(),
             Planned::Broken(_) | Planned::NotApplicable(_) => true,
         },
+        _ => false,
+    }
+}
+
+/// Whether Claude Code can call a gateway in `format` for the trial's provider. LiteLLM's pass-through to Vertex AI calls Google,
+/// whatever the base in its configuration (LiteLLM 1.106.2, `llm_passthrough_endpoints.py`).
+fn has_format(format: ClientFormat, name: &TrialName, is_live: bool) -> bool {
+    match (format, name.cell.provider.as_str()) {
+        (ClientFormat::Messages, _) | (ClientFormat::Passthrough, "anthropic") => true,
+        (ClientFormat::Provider, "bedrock_invoke" | "azure" | "bedrock_mantle") => true,
+        (ClientFormat::Provider, "vertex_ai") => is_live,
         _ => false,
     }
 }
@@ -152,7 +192,6 @@ fn filter(
         names.clear();
         return Ok(());
     }
-    options.axes.check(&project.manifest)?;
     names.retain(|name| options.names.select(name) && options.axes.select(name));
     if options.ignored {
         let cells = project.not_applicable(names.iter().map(|name| name.cell.clone()));

@@ -146,12 +146,16 @@ impl TrialTask<'_> {
         };
         // Without a gateway, not every provider has this API.
         let counted = match &self.test.count_tokens {
-            Some(body) if succeeded && session.has_gateway() => {
+            Some(body) if succeeded && session.is_compared(&self.name.cell.provider) => {
                 Some(self.send_count(session, key, body).await)
             }
             _ => None,
         };
-        let sent = session.take(key);
+        let mut sent = session.take(key);
+        // In another API, the two sides cannot be compared.
+        if !session.client_format.is_messages_api(&self.name.cell.provider) {
+            sent.clear();
+        }
         let exchanges = match &session.provider {
             Some(provider) => provider.take(key).await?,
             None => Vec::new(),
@@ -159,7 +163,7 @@ impl TrialTask<'_> {
         let ran = ran?;
         let mut evidence = Evidence {
             behind: session.behind(),
-            gateway: session.has_gateway(),
+            gateway: session.is_compared(&self.name.cell.provider),
             transcript: ran.transcript,
             exit: ran.exit,
             stderr: ran.stderr,

@@ -12,7 +12,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::claude::Endpoint;
+use crate::claude::{ClientFormat, Endpoint};
 use crate::env::{self, Environment, Secret, Variables};
 use crate::evidence::Behind;
 use crate::findings::Versions;
@@ -30,6 +30,9 @@ use boot::{Backend, RunGuard};
 use daemon::DaemonUse;
 use schedule::{ProviderPace, Schedule, SlotHandle};
 
+/// Claude Code wants a region for Bedrock; the gateway has its own.
+const UNUSED_REGION: &str = "us-east-1";
+
 #[derive(Debug)]
 pub struct SessionOptions {
     /// The environment of this process, read once.
@@ -40,6 +43,8 @@ pub struct SessionOptions {
     pub mutants: bool,
     /// Whether the run is a control run, without a gateway.
     pub control: bool,
+    /// The API in which `claude` calls the gateway.
+    pub client_format: ClientFormat,
     pub daemon: DaemonUse,
     /// The executable to use as the watchdog; its `main` calls [`crate::process::run_hidden_mode_if_asked`]. `None` for
     /// the program that runs now.
@@ -63,6 +68,7 @@ pub struct Session {
     /// The part of the environment that every child gets.
     pub inherited: Variables,
     pub schedule: Arc<Schedule>,
+    pub client_format: ClientFormat,
     /// Sends the cells' direct requests. All trials share it, because a new client reads the system's certificates.
     pub client: reqwest::Client,
     /// The values that no evidence and no report may contain.
@@ -104,6 +110,7 @@ impl Session {
             claude,
             claude_version,
             run,
+            client_format: options.client_format,
             inherited: options.environment.inherited(),
             client: http::client(),
             secrets,
@@ -175,10 +182,36 @@ impl Session {
                 };
             }
         }
-        Endpoint::Gateway {
-            base_url,
-            token: self.gateway.key.clone(),
+        let key = self.gateway.key.clone();
+        match (self.client_format, provider.as_str()) {
+            (ClientFormat::Passthrough, _) => Endpoint::Gateway {
+                base_url: format!("{base_url}/anthropic"),
+                token: key,
+            },
+            (ClientFormat::Provider, "azure") => Endpoint::Foundry { base_url, key },
+            (ClientFormat::Provider, "bedrock_mantle") => Endpoint::Mantle {
+                base_url,
+                region: UNUSED_REGION.to_owned(),
+                token: key,
+            },
+            (ClientFormat::Provider, "bedrock_invoke") => Endpoint::Bedrock {
+                base_url: format!("{base_url}/bedrock"),
+                region: UNUSED_REGION.to_owned(),
+                token: key,
+            },
+            (ClientFormat::Provider, "vertex_ai") => Endpoint::Vertex {
+                base_url: format!("{base_url}/vertex_ai/v1"),
+                region: "global".to_owned(),
+                project: "project".to_owned(),
+                token: key,
+            },
+            _ => Endpoint::Gateway { base_url, token: key },
         }
+    }
+
+    /// Whether both sides of the gateway can be compared for `provider`.
+    pub fn is_compared(&self, provider: &ProviderId) -> bool {
+        self.has_gateway() && self.client_format.is_messages_api(provider)
     }
 
     /// Registers a trial at the relays. The front relay delays each reply until the trial has a slot.

@@ -39,12 +39,12 @@ const VERTEX: [&str; 3] = [
     "per-turn-control-2026-07-01",
     "web-search-2025-03-05",
 ];
-/// Bedrock's Messages API takes these of Anthropic's API besides: LiteLLM's table, and what Claude Code sends there.
+/// Bedrock's Messages API takes these besides, by LiteLLM's table. Claude Code 2.1.327 sends no other beta there.
 const MANTLE: [&str; 4] = [
-    "advanced-tool-use-2025-11-20",
     "output-128k-2025-02-19",
     "per-turn-control-2026-07-01",
     "tool-examples-2025-10-29",
+    "web-search-2025-03-05",
 ];
 /// What Microsoft Foundry lacks of Anthropic's API: the advisor tool, fallbacks and fast mode
 /// (<https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry>).
@@ -80,10 +80,12 @@ pub fn has_effect(route: Route, beta: &str) -> bool {
 }
 
 /// The beta of Anthropic's API that `beta` of Bedrock or Vertex AI stands for
-/// (<https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-search-tool>); mostly they are the same.
+/// (<https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-search-tool>, LiteLLM's table of betas); mostly they
+/// are the same.
 pub fn name_in_the_api(beta: &str) -> &str {
     match beta {
         "tool-search-tool-2025-10-19" => "advanced-tool-use-2025-11-20",
+        "mid-conversation-output-config-2026-07-01" => "per-turn-control-2026-07-01",
         same => same,
     }
 }
@@ -94,20 +96,25 @@ mod tests {
 
     #[test]
     fn each_route_has_its_own_betas() {
-        use Route::{Anthropic, BedrockConverse, BedrockInvoke, VertexAi};
+        use Route::{Anthropic, Azure, BedrockConverse, BedrockInvoke, BedrockMantle, VertexAi};
         let accepting = |beta: &str| -> Vec<Route> {
             let routes = Route::ALL.into_iter();
             routes.filter(|route| is_accepted(*route, beta)).collect()
         };
         assert_eq!(accepting("interleaved-thinking-2025-05-14"), Route::ALL);
-        assert_eq!(accepting("advanced-tool-use-2025-11-20"), [Anthropic]);
-        assert_eq!(accepting("web-search-2025-03-05"), [Anthropic, VertexAi]);
+        assert_eq!(accepting("advanced-tool-use-2025-11-20"), [Anthropic, Azure]);
+        assert_eq!(
+            accepting("web-search-2025-03-05"),
+            [Anthropic, VertexAi, Azure, BedrockMantle]
+        );
+        assert_eq!(accepting("fast-mode-2026-02-01"), [Anthropic]);
         assert_eq!(
             accepting("structured-outputs-2025-11-13"),
-            [Anthropic, BedrockInvoke, BedrockConverse]
+            [Anthropic, BedrockInvoke, BedrockConverse, Azure]
         );
         assert_eq!(accepting("no date"), []);
         assert!(has_effect(Anthropic, "claude-code-20250219"));
+        assert!(has_effect(Azure, "claude-code-20250219"));
         assert!(!has_effect(VertexAi, "claude-code-20250219"));
     }
 }

@@ -256,16 +256,16 @@ mod tests {
                 .collect()
         };
         const BEDROCK: [Route; 2] = [Route::BedrockInvoke, Route::BedrockConverse];
-        const OTHERS: [Route; 2] = [Route::Anthropic, Route::VertexAi];
+        const OTHERS: [Route; 3] = [Route::Anthropic, Route::VertexAi, Route::Azure];
         for (spelling, routes) in [
             ("claude-haiku-4-5", &OTHERS[..]),
             ("claude-haiku-4-5-20251001", &OTHERS[..1]),
-            ("claude-haiku-4-5@20251001", &OTHERS[1..]),
-            ("claude-sonnet-4-6@default", &OTHERS[1..]),
-            ("claude-3-5-sonnet-v2@20241022", &OTHERS[1..]),
+            ("claude-haiku-4-5@20251001", &OTHERS[1..2]),
+            ("claude-sonnet-4-6@default", &OTHERS[1..2]),
+            ("claude-3-5-sonnet-v2@20241022", &OTHERS[1..2]),
             ("claude-3-7-sonnet-latest", &OTHERS[..1]),
             ("claude-haiku-9", &OTHERS[..]),
-            ("claude-haiku-9@20270101", &OTHERS[1..]),
+            ("claude-haiku-9@20270101", &OTHERS[1..2]),
             ("anthropic.claude-haiku-4-5-20251001-v1:0", &BEDROCK[..]),
             ("us.anthropic.claude-haiku-4-5-20251001-v1:0", &BEDROCK[..]),
             ("global.anthropic.claude-opus-4-6-v1", &BEDROCK[..]),
@@ -278,6 +278,9 @@ mod tests {
                 "arn:aws:bedrock:us-east-1:1:application-inference-profile/x",
                 &BEDROCK[..],
             ),
+            ("claude-opus-5-hosted-on-azure", &OTHERS[2..]),
+            ("anthropic.claude-haiku-4-5", &[Route::BedrockMantle]),
+            ("anthropic.claude-sonnet-4-6", &BEDROCK[..]),
             ("claude-nonexistent-9", &[]),
             ("claude-haiku-4-5-20250101", &[]),
             ("claude-haiku-4-5@20250101", &[]),

@@ -87,6 +87,14 @@ pub const RULES: &[NoiseRule] = &[
         is_noise: |change| is_field(change, "stream") && change.what.fate == Fate::Dropped,
     },
     NoiseRule {
+        name: "default_stream",
+        clause: "https://platform.claude.com/docs/en/api/messages",
+        reason: "a request without `stream` does not stream, as with `false`",
+        direction: Direction::Request,
+        routes: EVERY,
+        is_noise: |change| is_field(change, "stream") && is_only(change, &json!(false)),
+    },
+    NoiseRule {
         name: "version_in_body",
         clause: "llm-gateway-protocol#api-formats",
         reason: "Bedrock and Vertex AI have `anthropic_version` in the body, with their own values",
@@ -113,7 +121,8 @@ pub const RULES: &[NoiseRule] = &[
     NoiseRule {
         name: "renamed_beta",
         clause: "https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-search-tool",
-        reason: "advanced tool use of Anthropic's API is tool search on Bedrock and Vertex AI, where its own beta is refused",
+        reason: "advanced tool use of Anthropic's API is tool search on Bedrock and Vertex AI, where its own beta is refused; \
+                 control of a turn is an output configuration on Bedrock",
         direction: Direction::Request,
         routes: TOOL_SEARCH,
         is_noise: |change| {

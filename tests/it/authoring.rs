@@ -51,10 +51,10 @@ fn a_new_row_is_valid_and_each_of_its_trials_says_write_me() {
                 assert!(faults[0].message.starts_with("write me: "), "{name}: {faults:#?}")
             }
             // The provider's own file says so for every row.
-            Planned::NotApplicable(_) => assert_eq!(name.cell.provider.as_str(), "azure"),
+            Planned::NotApplicable(_) => assert!(name.to_string().ends_with("::bedrock_mantle::sonnet")),
         }
     }
-    assert_eq!(trials, 15);
+    assert_eq!(trials, 36);
     let notes = folder.compat(&["check", "--format", "json"]);
     notes.exits(0);
     let notes: Vec<serde_json::Value> = serde_json::from_str(&notes.out).expect("JSON");
@@ -90,7 +90,7 @@ fn a_new_column_is_valid_and_lists_the_manual_steps() {
     let text = output.err;
     assert_has(
         &text,
-        "- proxy_config.yaml:13  add a deployment for each of `claude-haiku-4-5-azure-foundry`",
+        "- proxy_config.yaml:37  add a deployment for each of `claude-haiku-4-5-azure-foundry`",
     );
     let project = open(&folder);
     assert_eq!(project.check(&[]), []);
@@ -105,6 +105,45 @@ fn a_new_column_is_valid_and_lists_the_manual_steps() {
         };
         assert!(project.cell(&id).is_ok(), "{id}");
     }
+}
+
+#[test]
+fn a_new_tier_is_an_entry_in_each_of_two_files() {
+    let folder = copy_of_this_project();
+    fs::copy(root().join("proxy_config.yaml"), folder.path("proxy_config.yaml")).expect("a copy");
+    let arguments = [
+        "new",
+        "tier",
+        "opus_6",
+        "--name",
+        "Opus 6",
+        "--model",
+        "claude-opus-6",
+    ];
+    let output = folder.compat(&arguments);
+    output.exits(0);
+    assert_has(
+        &output.err,
+        "check that `bedrock/invoke/us.anthropic.claude-opus-6` is the provider's name of the model",
+    );
+    let project = open(&folder);
+    assert_eq!(project.check(&[]), []);
+    let tier = project
+        .manifest
+        .tier(&TierId::new("opus_6"))
+        .expect("the new tier");
+    assert_eq!((tier.name.as_str(), tier.set.as_str()), ("Opus 6", "current"));
+    let config = project.proxy_config().expect("a configuration");
+    for provider in &project.manifest.providers {
+        let alias = project.manifest.alias(provider, &tier.id).expect("an alias");
+        let model = config.model(&alias).expect("a deployment");
+        assert!(model.ends_with("claude-opus-6"), "{model}");
+    }
+    let before = contents(folder.root());
+    let output = folder.compat(&arguments);
+    output.exits(1);
+    output.err_has("the tier `opus_6` is in the manifest already");
+    assert_eq!(contents(folder.root()), before);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use tokio::process::Command;
 use crate::support::files::read;
 use crate::support::hub::{APP, Hub, MATRIX_PATH};
 use crate::support::machine::{CLAUDE, Machine, PROVIDER_CANARY, fail};
+use crate::support::project::manifest_of_v0;
 use crate::support::ran::Ran;
 use crate::support::registry;
 use crate::support::root;
@@ -204,7 +205,9 @@ impl Runner {
             "cp \"$(dirname \"$0\")/../results.json\" \"$COMPAT_RESULTS_PATH\"",
         );
         std::fs::create_dir_all(machine.path("checkout/target/debug")).unwrap();
-        for name in ["manifest.yaml", "proxy_config.yaml", "cells", "toolchain"] {
+        // The results are of the first version's matrix.
+        std::fs::write(machine.path("checkout/manifest.yaml"), manifest_of_v0()).unwrap();
+        for name in ["proxy_config.yaml", "cells", "toolchain"] {
             symlink(root().join(name), machine.path("checkout").join(name)).unwrap();
         }
         symlink(

@@ -52,6 +52,8 @@ fn mistakes_in_known_findings_are_explained() {
     for page in [
         "litellm-thinking-display-beta.md",
         "litellm-max-tokens-on-vertex.md",
+        "litellm-system-entries-on-converse.md",
+        "litellm-token-count-on-mantle.md",
     ] {
         folder.write(&format!("docs/findings/{page}"), "# A finding\n");
     }

@@ -98,12 +98,12 @@ fn the_sample_matrix_is_built_from_the_fixture() {
         Manifest::parse(Path::new("manifest.yaml"), include_bytes!("../../manifest.yaml")).unwrap();
     let results = Results::parse(RESULTS).unwrap();
     let stamp = Stamp::new(&results, None, None, None).unwrap();
-    let built = build(&ManifestView::from(&manifest), &results, &stamp)
+    let built = build(&ManifestView::of_part(&manifest, Some("v0")), &results, &stamp)
         .unwrap()
         .to_text();
     assert_eq!(
         built, MATRIX,
-        "run `compat matrix build --results tests/fixtures/results-of-90-trials.json \
+        "run `compat matrix build --matrix v0 --results tests/fixtures/results-of-90-trials.json \
          --output sample_compatibility-matrix.json --no-details`"
     );
     assert_eq!(Matrix::parse(MATRIX).unwrap().to_text(), MATRIX);

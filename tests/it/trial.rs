@@ -51,6 +51,7 @@ async fn session(variables: Vec<(&'static str, String)>) -> anyhow::Result<Sessi
     let options = SessionOptions {
         mutants: false,
         control: false,
+        client_format: compat_matrix::claude::ClientFormat::Messages,
         daemon: DaemonUse::Never,
         environment: variables.into_iter().collect::<Environment>(),
         root: PathBuf::from("/nonexistent"),

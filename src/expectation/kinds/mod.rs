@@ -73,7 +73,7 @@ macro_rules! kinds {
         #[serde(deny_unknown_fields, default)]
         #[schemars(transform = exactly_one_kind)]
         pub struct ExpectationForm {
-            /// The tiers it is for; all of them if not given.
+            /// The tiers it is for, or sets of tiers; all of them if not given.
             #[schemars(length(min = 1), extend("examples" = [["haiku"]]))]
             pub tiers: Option<Vec<String>>,
             /// The clause of the gateway contract that it rests on.

@@ -52,3 +52,60 @@ fn all_mistakes_of_a_manifest_are_found_at_once() {
     has(&faults, "manifest.yaml:8 the alias pattern lacks `{model}`");
     has(&faults, "manifest.yaml:9 `ther` is no provider of this manifest");
 }
+
+#[test]
+fn sets_and_parts_name_what_the_manifest_has() {
+    let folder = two_features();
+    let manifest = folder.read("manifest.yaml");
+    let with = |old: &str, new: &str| {
+        assert!(manifest.contains(old), "{old}");
+        folder.write("manifest.yaml", &manifest.replace(old, new));
+        Project::open(folder.root()).expect_err("faults")
+    };
+    let one = "model: model-one }";
+    has(
+        &with(one, "model: model-one, set: v0 }"),
+        "manifest.yaml:8 the tier `two` has no `set`, and another tier has one",
+    );
+    has(
+        &with(one, "model: model-one, set: all }"),
+        "manifest.yaml:7 a set cannot be called `all`",
+    );
+    has(
+        &with(one, "model: model-one, set: two }"),
+        "manifest.yaml:7 a set cannot be called `two`",
+    );
+    has(
+        &with(one, "model: model-one, not_on: { hree: Why. } }"),
+        "manifest.yaml:7 the manifest has no provider `hree` | did you mean `here`?",
+    );
+    has(
+        &with(one, "model: model-one, not_on: { here: ' ' } }"),
+        "manifest.yaml:7 the reason is empty",
+    );
+    let parts = "matrices:\n  small: { features: [frist], providers: [there], tiers: v0 }\naliases:";
+    let faults = with("aliases:", parts);
+    has(
+        &faults,
+        "manifest.yaml:10 the manifest has no feature `frist` | did you mean `first`?",
+    );
+    has(&faults, "manifest.yaml:10 the manifest has no set of tiers `v0`");
+}
+
+#[test]
+fn a_model_that_a_provider_lacks_is_not_applicable_there() {
+    let folder = two_features();
+    folder.write("cells/first/here.yaml", GOOD);
+    folder.write("cells/first/there.yaml", GOOD);
+    let manifest = folder.read("manifest.yaml");
+    let one = "model: model-one }";
+    let not_there = "model: model-one, not_on: { there: It has only the other. } }";
+    folder.write("manifest.yaml", &manifest.replace(one, not_there));
+    let project = open(&folder);
+    let plan = |name: &str| project.plan(None, &name.parse().expect("a trial's name"));
+    assert!(
+        matches!(plan("first::there::one"), Planned::NotApplicable(reason) if reason == "It has only the other.")
+    );
+    assert!(matches!(plan("first::there::two"), Planned::Run(_)));
+    assert!(matches!(plan("first::here::one"), Planned::Run(_)));
+}

@@ -22,10 +22,10 @@ fn project() -> Project {
 }
 
 #[test]
-fn the_project_runs_72_of_its_90_trials() {
+fn the_project_runs_all_but_one_model_of_a_column() {
     let project = project();
     let trials = project.trials();
-    assert_eq!(trials.len(), 90);
+    assert_eq!(trials.len(), 216);
     assert_eq!(
         trials[0].to_string(),
         "basic_messaging_non_streaming::anthropic::haiku"
@@ -34,11 +34,11 @@ fn the_project_runs_72_of_its_90_trials() {
     for trial in &trials {
         match project.plan(None, trial) {
             Planned::Run(_) => run += 1,
-            Planned::NotApplicable(_) => assert_eq!(trial.cell.provider.as_str(), "azure"),
+            Planned::NotApplicable(_) => assert!(trial.to_string().ends_with("::bedrock_mantle::sonnet")),
             Planned::Broken(faults) => panic!("{trial}: {faults:#?}"),
         }
     }
-    assert_eq!(run, 72);
+    assert_eq!(run, 210);
 }
 
 #[test]

@@ -317,6 +317,19 @@ fn bedrock_and_vertex_modes_use_no_gateway() {
         token: token.clone(),
     };
     let bedrock = invocation.environment();
+    invocation.endpoint = Endpoint::Mantle {
+        base_url: base_url.clone(),
+        region: "us-east-1".to_owned(),
+        token: token.clone(),
+    };
+    let mantle = invocation.environment();
+    invocation.endpoint = Endpoint::Foundry {
+        base_url: base_url.clone(),
+        key: token.clone(),
+    };
+    let foundry = invocation.environment();
+    assert_eq!(foundry[OsStr::new("CLAUDE_CODE_USE_FOUNDRY")], "1");
+    assert_eq!(foundry[OsStr::new("ANTHROPIC_FOUNDRY_API_KEY")], "minted");
     invocation.endpoint = Endpoint::Vertex {
         base_url,
         region: "us-east5".to_owned(),
@@ -327,6 +340,7 @@ fn bedrock_and_vertex_modes_use_no_gateway() {
     for (environment, switch) in [
         (bedrock, "CLAUDE_CODE_USE_BEDROCK"),
         (vertex, "CLAUDE_CODE_USE_VERTEX"),
+        (mantle, "CLAUDE_CODE_USE_MANTLE"),
     ] {
         assert_eq!(environment[OsStr::new(switch)], "1");
         assert_eq!(

@@ -34,7 +34,7 @@ fn regressed() -> String {
 #[test]
 fn build_writes_the_matrix_and_its_details_beside_it() {
     let folder = Folder::with(&[("compat-results.json", RESULTS)]);
-    let output = folder.compat(&["matrix", "build", "--manifest", &manifest()]);
+    let output = folder.compat(&["matrix", "build", "--matrix", "v0", "--manifest", &manifest()]);
     output.exits(0);
     assert_eq!(output.out, "");
     output.err_has("✓ 72 pass");
@@ -56,7 +56,12 @@ fn build_writes_the_matrix_and_its_details_beside_it() {
     ];
     let time = ["--generated-at", "2026-01-02T03:04:05Z", "--output", "-"];
     let manifest = manifest();
-    let arguments = [&["matrix", "build", "--manifest", &manifest][..], &flags, &time].concat();
+    let arguments = [
+        &["matrix", "build", "--matrix", "v0", "--manifest", &manifest][..],
+        &flags,
+        &time,
+    ]
+    .concat();
     let printed = folder.compat(&arguments).out;
     assert_has(&printed, "\"litellm_version\": \"v0.0.0-test\"");
     assert_has(&printed, "\"generated_at\": \"2026-01-02T03:04:05Z\"");
@@ -89,7 +94,7 @@ fn a_failed_build_keeps_the_old_matrix() {
         ("compat-results.json", &results),
         ("compatibility-matrix.json", "old"),
     ]);
-    let output = folder.compat(&["matrix", "build", "--manifest", &manifest()]);
+    let output = folder.compat(&["matrix", "build", "--matrix", "v0", "--manifest", &manifest()]);
     output.exits(1);
     assert_eq!(
         output.err,
@@ -282,7 +287,7 @@ fn a_partial_run_leaves_cells_not_tested() {
         ("compat-results.json", &one),
         ("compatibility-matrix.json", MATRIX),
     ]);
-    let output = folder.compat(&["matrix", "build", "--manifest", &manifest()]);
+    let output = folder.compat(&["matrix", "build", "--matrix", "v0", "--manifest", &manifest()]);
     output.exits(0);
     let matrix = folder.read("compatibility-matrix.json");
     assert_eq!(

@@ -72,7 +72,7 @@ async fn a_request_without_a_scripted_reply_is_refused() {
             .all(|exchange| matches!(exchange.matched, Matched::Unmatched { .. }))
     );
     let orphans = gateway.simulator.orphans();
-    assert_eq!(orphans.len(), 5);
+    assert_eq!(orphans.len(), Route::ALL.len() + 1);
     assert_eq!(orphans[0].operation, Operation::OauthToken);
     assert!(!format!("{orphans:?}").contains(&gateway.access_token));
 }

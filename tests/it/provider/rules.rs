@@ -320,7 +320,11 @@ async fn a_version_is_required_if_the_provider_has_one() {
         sent.as_object_mut().unwrap().remove("anthropic_version");
         request.headers_mut().remove("content-length");
         *request.body_mut() = Some(sent.to_string().into());
-        let reply = gateway.client.execute(request).await.unwrap();
+        let path = request.url().path().to_owned();
+        let reply = match route {
+            BedrockInvoke => gateway.signed(&path, &sent).send().await.unwrap(),
+            _ => gateway.client.execute(request).await.unwrap(),
+        };
         assert_eq!(reply.status(), StatusCode::BAD_REQUEST);
         let message = reply.text().await.unwrap();
         assert_has(&message, "version: ");

@@ -381,7 +381,8 @@ pub fn known_finding(subject: &str) -> KnownFindings {
     );
     let file = std::path::Path::new("gateways/example.yaml");
     let (providers, tiers) = ([ProviderId::new("provider")], ["haiku", "opus"].map(TierId::new));
-    KnownFindings::parse(file, text.as_bytes(), &providers, &tiers).expect("a valid file")
+    KnownFindings::parse(file, text.as_bytes(), &providers, &tiers.into_iter().collect())
+        .expect("a valid file")
 }
 
 pub fn verdict_of(name: &str, evaluation: &Evaluation) -> Option<Verdict> {

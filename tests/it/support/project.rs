@@ -33,8 +33,24 @@ pub fn two_features() -> Folder {
 /// A copy of this project's manifest and cells, with a configuration that has the manifest's aliases.
 pub fn copy_of_this_project() -> Folder {
     let mut proxy_config = String::from("model_list:\n");
-    for ending in ["", "-bedrock-invoke", "-bedrock-converse", "-vertex-ai"] {
-        for model in ["claude-haiku-4-5", "claude-sonnet-4-6", "claude-opus-4-7"] {
+    let endings = [
+        "",
+        "-bedrock-invoke",
+        "-bedrock-converse",
+        "-vertex-ai",
+        "-azure",
+        "-bedrock-mantle",
+    ];
+    let models = [
+        "claude-haiku-4-5",
+        "claude-sonnet-4-6",
+        "claude-opus-4-7",
+        "claude-haiku-5-5",
+        "claude-sonnet-5-5",
+        "claude-opus-5-5",
+    ];
+    for ending in endings {
+        for model in models {
             proxy_config.push_str(&format!(
                 "  - {{ model_name: {model}{ending}, litellm_params: {{ model: anthropic/{model} }} }}\n"
             ));
@@ -44,6 +60,21 @@ pub fn copy_of_this_project() -> Folder {
     copy_folder(&root().join("cells"), &folder.path("cells"));
     fs::copy(root().join("manifest.yaml"), folder.path("manifest.yaml")).unwrap();
     folder
+}
+
+/// This project's manifest with the rows, columns and tiers of its part `v0` alone.
+pub fn manifest_of_v0() -> String {
+    let text = fs::read_to_string(root().join("manifest.yaml")).expect("the manifest");
+    let (head, rest) = text.split_once("  - id: haiku_5_5").expect("a second set");
+    let (_, rest) = rest.split_once("# The gateway's aliases").expect("the aliases");
+    let (aliases, _) = rest.split_once("# Parts of the matrix").expect("the parts");
+    let is_of_v0 = |line: &&str| !line.contains("bedrock_mantle") && !line.contains("not_on:");
+    let lines: Vec<&str> = head
+        .lines()
+        .chain(aliases.lines().skip(1))
+        .filter(is_of_v0)
+        .collect();
+    lines.join("\n") + "\n"
 }
 
 pub fn open(folder: &Folder) -> Project {

@@ -40,12 +40,15 @@ pub fn manifest() -> ManifestView {
             .to_vec(),
         providers: providers.map(ProviderId::new).to_vec(),
         tiers: ["haiku", "sonnet", "opus"].map(TierId::new).to_vec(),
+        sets: Vec::new(),
+        tier_names: Vec::new(),
     }
 }
 
 /// A run of `selected` of 90 trials.
 pub fn run(selected: usize) -> RunRecord {
     RunRecord {
+        client_format: None,
         behind: Behind::Simulated,
         gateway: GatewayRecord {
             kind: "litellm".into(),

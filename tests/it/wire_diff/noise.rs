@@ -39,7 +39,7 @@ fn replied(change: Change) -> Change {
 #[test]
 fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
     use Part::{Beta, Block, Field, Header, Tool};
-    use Route::{Anthropic, BedrockConverse, BedrockInvoke, VertexAi};
+    use Route::{Anthropic, Azure, BedrockConverse, BedrockInvoke, BedrockMantle, VertexAi};
     let some = |value: &str| Some(json!(value));
     let billing = |text: &str| Some(json!({"text": text}));
     let rows = [
@@ -67,6 +67,11 @@ fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
             "stream_in_path",
             change(VertexAi, Field, "stream", Some(json!(true)), None),
             change(Anthropic, Field, "stream", Some(json!(true)), None),
+        ),
+        (
+            "default_stream",
+            change(BedrockMantle, Field, "stream", Some(json!(false)), None),
+            change(BedrockMantle, Field, "stream", Some(json!(true)), None),
         ),
         (
             "version_in_body",
@@ -100,6 +105,34 @@ fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
             change(Anthropic, Beta, "tool-search-tool-2025-10-19", None, some("b")),
         ),
         (
+            "renamed_beta",
+            change(
+                BedrockMantle,
+                Beta,
+                "tool-search-tool-2025-10-19",
+                None,
+                some("b"),
+            ),
+            change(Azure, Beta, "tool-search-tool-2025-10-19", None, some("b")),
+        ),
+        (
+            "renamed_beta",
+            change(
+                BedrockInvoke,
+                Beta,
+                "mid-conversation-output-config-2026-07-01",
+                None,
+                some("b"),
+            ),
+            change(
+                BedrockInvoke,
+                Beta,
+                "mid-conversation-tool-changes-2026-07-01",
+                None,
+                some("b"),
+            ),
+        ),
+        (
             "request_tags",
             change(BedrockInvoke, Field, "tags", Some(json!({"team": "a"})), None),
             change(Anthropic, Field, "tags", Some(json!({"team": "a"})), None),
@@ -118,6 +151,23 @@ fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
                 Block,
                 "system[0] (text)",
                 billing("You are Claude"),
+                None,
+            ),
+        ),
+        (
+            "billing_line",
+            change(
+                Azure,
+                Block,
+                "system[0] (text)",
+                billing("x-anthropic-billing-header: cc_version=1;"),
+                None,
+            ),
+            change(
+                Anthropic,
+                Block,
+                "system[0] (text)",
+                billing("x-anthropic-billing-header: cc_version=1;"),
                 None,
             ),
         ),

@@ -158,7 +158,7 @@ test('a tap shows a tooltip, a tap elsewhere takes it away, a second tap opens t
 
 test('screen readers get the text of tooltips', async () => {
   await site.visit('/test/all', async (page) => {
-    const link = page.getByRole('link', {name: 'Not tested: Extended thinking on Azure'});
+    const link = page.getByRole('link', {name: 'Not tested: Extended thinking on Azure (Foundry)'});
     const described = await link.evaluate(
       (element) => document.getElementById(element.getAttribute('aria-describedby') ?? '')?.textContent,
     );
@@ -176,7 +176,7 @@ test('a phone scrolls the table, not the page, and keeps the features in sight',
       await table(page).evaluate((element) => element.scrollTo(element.scrollWidth, 0));
       const left = (locator: Locator) => locator.evaluate((element) => element.getBoundingClientRect().left);
       assert.ok(Math.abs((await left(page.getByRole('rowheader').first())) - (await left(table(page)))) <= 1);
-      assert.ok(await page.getByRole('columnheader', {name: 'Azure'}).isVisible());
+      assert.ok(await page.getByRole('columnheader', {name: 'Azure (Foundry)'}).isVisible());
     },
     PHONE,
   );
@@ -359,7 +359,7 @@ test('an unfaithful cell has its own sign, and the colour of a passing one', asy
     const unfaithful = cell(page, 'tool_use::azure');
     assert.equal(await unfaithful.locator('[aria-hidden]').first().textContent(), '✓*');
     assert.equal(await background(unfaithful), await background(cell(page, PASSING)));
-    assert.ok(await page.getByRole('link', {name: 'Works, unfaithful: Tool use on Azure'}).isVisible());
+    assert.ok(await page.getByRole('link', {name: 'Works, unfaithful: Tool use on Azure (Foundry)'}).isVisible());
     assert.ok(await page.getByText(/Works, unfaithful: the feature works, but/).isVisible());
     await unfaithful.hover();
     await tooltip(page).waitFor();
@@ -389,7 +389,7 @@ test('the panel of a cell shows its findings, with a link for a web address only
     }
     assert.equal(await panel.getByRole('link', {name: /docs\/findings/}).count(), 0);
     await panel.getByRole('link', {name: 'Basic messaging (streaming)'}).click();
-    await page.getByRole('dialog', {name: 'Basic messaging (streaming) on Azure'}).waitFor();
+    await page.getByRole('dialog', {name: 'Basic messaging (streaming) on Azure (Foundry)'}).waitFor();
   });
 });
 
@@ -434,12 +434,12 @@ test('a link to a cell opens its panel, and another link another', async () => {
     await page.evaluate((hash) => {
       location.hash = hash;
     }, PASSING);
-    await page.getByRole('dialog', {name: 'Vision on Azure'}).waitFor();
+    await page.getByRole('dialog', {name: 'Vision on Azure (Foundry)'}).waitFor();
     await page.goBack();
     await page.getByRole('dialog', {name: 'Extended thinking on Bedrock (Invoke)'}).waitFor();
   });
   await site.visit('/test/all#vision%3A%3Aazure', async (page) => {
-    await page.getByRole('dialog', {name: 'Vision on Azure'}).waitFor();
+    await page.getByRole('dialog', {name: 'Vision on Azure (Foundry)'}).waitFor();
   });
   await site.visit('/test/all#no::such::cell', async (page) => {
     assert.equal(await page.getByRole('dialog').count(), 0);
@@ -450,7 +450,7 @@ test('filters leave the rows and columns asked for', async () => {
   await site.visit('/test/all', async (page) => {
     await page.getByRole('button', {name: /^Failing/}).click();
     assert.deepEqual(await page.getByRole('rowheader').allInnerTexts(), ['Prompt caching (5 min TTL)', 'Vision']);
-    await page.getByRole('button', {name: 'Azure'}).click();
+    await page.getByRole('button', {name: 'Azure (Foundry)'}).click();
     await page.getByText('No cell matches this filter.').waitFor();
     await page.getByRole('button', {name: 'Show everything'}).click();
     assert.equal(await page.getByRole('cell').count(), 30);

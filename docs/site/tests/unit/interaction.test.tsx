@@ -53,8 +53,8 @@ test('an unfaithful cell is found by its mark and as a passing one', () => {
 
 test('providers leave only their columns, and the rows by what is in them', () => {
   const screen = open();
-  library.fireEvent.click(screen.getByRole('button', {name: 'Azure'}));
-  assert.deepEqual(columnNames(), ['Feature', 'Azure']);
+  library.fireEvent.click(screen.getByRole('button', {name: 'Azure (Foundry)'}));
+  assert.deepEqual(columnNames(), ['Feature', 'Azure (Foundry)']);
   library.fireEvent.click(screen.getByRole('button', {name: /Not tested/}));
   assert.deepEqual(rowNames(), ['Extended thinking']);
   library.fireEvent.click(screen.getByRole('button', {name: 'Show everything'}));
@@ -83,6 +83,6 @@ test('a cell opens its panel and puts itself into the address', () => {
 
 test('a click that is meant for another tab is left to the browser', () => {
   const screen = open();
-  library.fireEvent.click(screen.getByRole('link', {name: 'Passing: Vision on Azure'}), {ctrlKey: true});
+  library.fireEvent.click(screen.getByRole('link', {name: 'Passing: Vision on Azure (Foundry)'}), {ctrlKey: true});
   assert.equal(screen.queryByRole('dialog'), null);
 });

@@ -81,6 +81,21 @@ test('details of the same run are read', () => {
   assert.equal(result.kind, 'read');
 });
 
+test('tiers have their names and sets', () => {
+  const tiers = [
+    {id: 'haiku', name: 'Haiku 4.5', set: 'v0'},
+    {id: 'sonnet', name: 'Sonnet 5.5', set: 'current'},
+  ];
+  const {cells, findings} = detailsOf({...details, tiers});
+  const named = cells.get('tool_use')?.get('azure')?.map(({name, set}) => [name, set]);
+  assert.deepEqual(named, [
+    ['Haiku 4.5', 'v0'],
+    ['Sonnet 5.5', 'current'],
+    ['Opus', undefined],
+  ]);
+  assert.deepEqual(findings[0]?.tierNames, ['Sonnet 5.5', 'Opus']);
+});
+
 test('details of another run are left out', () => {
   for (const other of [
     {generated_at: '2026-11-20T08:00:00Z'},
@@ -112,7 +127,7 @@ function withTier(more: object) {
 
 test('findings, verdicts and levels are read', () => {
   const read = detailsOf(details);
-  assert.deepEqual(read.findings[1], details.findings[1]);
+  assert.deepEqual(read.findings[1], {...details.findings[1], tierNames: ['Haiku', 'Sonnet', 'Opus']});
   assert.equal(read.findings[0]?.known, undefined);
   const tier = read.cells.get('tool_use')?.get('azure')?.[2];
   assert.equal(tier?.verdict, 'unfaithful');

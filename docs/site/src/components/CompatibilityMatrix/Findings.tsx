@@ -38,7 +38,7 @@ export function Findings({matrix, findings}: {matrix: Matrix; findings: Finding[
           <Fact name="Shows in">
             {providerName(finding.provider)}:{' '}
             <CellLinks matrix={matrix} features={finding.features} provider={finding.provider} /> (
-            {finding.tiers.map(inWords).join(', ')})
+            {finding.tierNames.join(', ')})
           </Fact>
         )}
       </FindingList>
@@ -69,7 +69,7 @@ export function CellFindings({matrix, feature, findings, tiers}: CellFindingsPro
             <Fact name="Models">
               {tiers
                 .filter((tier) => showsOn(finding, feature, tier))
-                .map(({tier}) => inWords(tier))
+                .map(({name}) => name)
                 .join(', ')}
             </Fact>
             <Fact name="Also in">

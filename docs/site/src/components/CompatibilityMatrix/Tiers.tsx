@@ -1,4 +1,4 @@
-import type {ReactElement} from 'react';
+import {Fragment, type ReactElement} from 'react';
 
 import type {EvidenceKind, TierDetails} from './data/details';
 import {EarlierAttempts} from './EarlierAttempts';
@@ -17,15 +17,29 @@ export function Tiers({tiers, evidence}: {tiers: TierDetails[]; evidence?: Evide
   return (
     <section>
       <h3>Models</h3>
-      <ul className={styles.tiers}>
-        {tiers.map((tier) => (
-          <li key={tier.tier}>
-            <Tier tier={tier} isPaid={evidence === 'live'} />
-          </li>
-        ))}
-      </ul>
+      {setsOf(tiers).map((set) => (
+        <Fragment key={set ?? ''}>
+          {set !== undefined && <h4 className={styles.set}>{SET_NAMES[set] ?? inWords(set)}</h4>}
+          <ul className={styles.tiers}>
+            {tiers
+              .filter((tier) => tier.set === set)
+              .map((tier) => (
+                <li key={tier.tier}>
+                  <Tier tier={tier} isPaid={evidence === 'live'} />
+                </li>
+              ))}
+          </ul>
+        </Fragment>
+      ))}
     </section>
   );
+}
+
+const SET_NAMES: Record<string, string> = {v0: 'First version', current: 'Current models'};
+
+/** The sets of the tiers, in order; `undefined` stands for tiers without one. */
+function setsOf(tiers: TierDetails[]): (string | undefined)[] {
+  return [...new Set(tiers.map((tier) => tier.set))];
 }
 
 function Tier({tier, isPaid}: {tier: TierDetails; isPaid: boolean}): ReactElement {
@@ -36,7 +50,7 @@ function Tier({tier, isPaid}: {tier: TierDetails; isPaid: boolean}): ReactElemen
         <span className={styles.glyph} data-status={tier.status} aria-hidden="true">
           {GLYPHS[mark]}
         </span>
-        <strong>{inWords(tier.tier)}</strong>
+        <strong>{tier.name}</strong>
         <span className={styles.word}>
           {MARK_NAMES[mark]}
           {tier.flaky && ' after a failed attempt'}

@@ -3,7 +3,8 @@ const PROVIDER_NAMES: Record<string, string> = {
   bedrock_invoke: 'Bedrock (Invoke)',
   bedrock_converse: 'Bedrock (Converse)',
   vertex_ai: 'Vertex AI',
-  azure: 'Azure',
+  azure: 'Azure (Foundry)',
+  bedrock_mantle: 'Bedrock (Messages API)',
 };
 
 /** A provider's name for readers; for an unknown id, the id in words. */

@@ -1,3 +1,4 @@
+import {inWords} from '../names';
 import {STATUSES, type Matrix, type Status} from './matrix';
 import {
   readChoice,
@@ -44,6 +45,8 @@ export type Finding = {
   /** Feature ids. */
   features: string[];
   tiers: string[];
+  /** The tiers' names for readers. */
+  tierNames: string[];
   known?: {name: string; reason: string; link: string};
 };
 
@@ -74,6 +77,10 @@ export type EarlierAttempt = {durationMs: number; cause?: string; error?: string
 /** What became of a cell on one tier of models. */
 export type TierDetails = {
   tier: string;
+  /** For readers: `Haiku 4.5`. */
+  name: string;
+  /** The set of tiers that it belongs to; absent if there is only one. */
+  set?: string;
   /** The name that runs it alone: `vision::azure::haiku`. */
   trial: string;
   model?: string;
@@ -165,8 +172,13 @@ function readVersion1(file: unknown, matrix: Matrix): Details {
   }
   const evidence = readChoice(details.evidence, EVIDENCE_KINDS, 'evidence');
   const findings = readList(details.findings ?? [], 'findings', readFinding);
+  const named = readList(details.tiers ?? [], 'tiers', readTierName);
+  const nameOf = (id: string): string => named.find((tier) => tier.id === id)?.name ?? inWords(id);
+  const setOf = (id: string): string | undefined => named.find((tier) => tier.id === id)?.set;
   const cells = readMap(details.features, 'features', (feature, where) =>
-    readMap(feature, where, (tiers, place) => readList(tiers, place, readTier)),
+    readMap(feature, where, (tiers, place) =>
+      readList(tiers, place, readTier).map((tier) => ({...tier, name: nameOf(tier.tier), set: setOf(tier.tier)})),
+    ),
   );
   checkSubjects(findings, cells);
   const features = matrix.features.map(({id}) => id);
@@ -175,6 +187,7 @@ function readVersion1(file: unknown, matrix: Matrix): Details {
     ...finding,
     features: inOrder(finding.features, features),
     tiers: inOrder(finding.tiers, tiers),
+    tierNames: inOrder(finding.tiers, tiers).map(nameOf),
   }));
   return {evidence, findings: sorted, cells};
 }
@@ -220,6 +233,7 @@ function readFinding(item: unknown, where: string): Finding {
     loses: readText(finding.loses, `${where}.loses`),
     features: readList(finding.features, `${where}.features`, readText),
     tiers: readList(finding.tiers, `${where}.tiers`, readText),
+    tierNames: [],
     known: readOptional(finding.known, `${where}.known`, readKnown),
   };
 }
@@ -233,10 +247,21 @@ function readKnown(item: unknown, where: string): Finding['known'] {
   };
 }
 
-function readTier(item: unknown, where: string): TierDetails {
+function readTierName(item: unknown, where: string): {id: string; name: string; set?: string} {
   const tier = readObject(item, where);
   return {
-    tier: readText(tier.tier, `${where}.tier`),
+    id: readText(tier.id, `${where}.id`),
+    name: readText(tier.name, `${where}.name`),
+    set: readOptionalText(tier.set, `${where}.set`),
+  };
+}
+
+function readTier(item: unknown, where: string): TierDetails {
+  const tier = readObject(item, where);
+  const id = readText(tier.tier, `${where}.tier`);
+  return {
+    tier: id,
+    name: inWords(id),
     trial: readText(tier.nodeid, `${where}.nodeid`),
     model: readOptionalText(tier.model, `${where}.model`),
     status: readChoice(tier.status, STATUSES, `${where}.status`),

@@ -1,0 +1,94 @@
+//! Sets of tiers, and named parts of the matrix.
+
+use compat_matrix::files::Project;
+use compat_matrix::ids::TierId;
+use compat_matrix::matrix::Details;
+use compat_matrix::matrix::builder::{Stamp, build};
+use compat_matrix::outcome::Outcome;
+use compat_matrix::plan::selection::Axes;
+use compat_matrix::results::{Results, StatusWord};
+
+use crate::support::root;
+use crate::support::sample_run::{manifest, run, time, trial};
+
+#[test]
+fn a_run_takes_one_set_of_tiers_or_a_named_part() {
+    let project = Project::open(root()).expect("a valid manifest");
+    let count = |axes: Axes| {
+        axes.check(&project.manifest).expect("known names");
+        axes.in_scope(&project.manifest, project.trials()).len()
+    };
+    let set = |name: &str| Axes {
+        set: Some(name.to_owned()),
+        ..Axes::default()
+    };
+    assert_eq!(count(Axes::default()), 108);
+    assert_eq!(count(set("v0")), 108);
+    assert_eq!(count(set("current")), 108);
+    assert_eq!(count(set("all")), 216);
+    let part = Axes {
+        matrix: Some("v0".to_owned()),
+        ..Axes::default()
+    };
+    assert_eq!(count(part), 90);
+    let tier = Axes {
+        tiers: vec!["haiku_5_5".to_owned()],
+        ..Axes::default()
+    };
+    assert!(
+        tier.in_scope(&project.manifest, project.trials())
+            .iter()
+            .any(|name| tier.select(name))
+    );
+    let error = set("next").check(&project.manifest).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "there is no set of tiers `next`: expected one of `v0`, `current`, `all`"
+    );
+}
+
+#[test]
+fn a_set_of_tiers_without_a_result_was_not_run() {
+    let mut view = manifest();
+    view.features.retain(|(id, _)| id.as_str() == "vision");
+    view.providers.retain(|id| id.as_str() == "anthropic");
+    let stamp = Stamp {
+        generated_at: time("2026-11-21T09:00:00Z"),
+        litellm_version: "v1.106.0".into(),
+        claude_code_version: "2.1.326".into(),
+    };
+    view.tiers.push(TierId::new("opus_6"));
+    view.sets = ["v0", "v0", "v0", "next"].map(str::to_owned).to_vec();
+    view.tier_names = ["Haiku", "Sonnet", "Opus", "Opus 6"].map(str::to_owned).to_vec();
+    let statuses = |results: &Results| {
+        let matrix = build(&view, results, &stamp).unwrap();
+        let details = Details::build(&view, results, &stamp).unwrap();
+        let names = details
+            .tiers
+            .iter()
+            .map(|tier| tier.id.to_string())
+            .collect::<Vec<_>>();
+        (matrix.features[0].providers[0].word(), names.join(" "))
+    };
+    let passed = |tiers: &[&str]| {
+        let records = tiers
+            .iter()
+            .map(|tier| trial(&format!("vision::anthropic::{tier}"), Outcome::Pass));
+        let records: Vec<_> = records.collect();
+        Results::new(run(records.len()), records)
+    };
+    let v0 = ["haiku", "sonnet", "opus"];
+    assert_eq!(
+        statuses(&passed(&v0)),
+        (StatusWord::Pass, "haiku sonnet opus".to_owned())
+    );
+    assert_eq!(
+        statuses(&passed(&["opus_6"])),
+        (StatusWord::Pass, "opus_6".to_owned())
+    );
+    let all = "haiku sonnet opus opus_6".to_owned();
+    assert_eq!(
+        statuses(&passed(&["haiku", "opus_6"])),
+        (StatusWord::NotTested, all)
+    );
+}
