@@ -19,6 +19,7 @@ pub mod file {
     pub const WIRE_DIFF_TEXT: &str = "wire-diff.txt";
     pub const WIRE_DIFF_JSON: &str = "wire-diff.json";
     pub const EXIT: &str = "exit.json";
+    pub const UNDER_TEST: &str = "under-test.json";
     pub const STDERR: &str = "stderr.txt";
     pub const GATEWAY_LOG: &str = "gateway.log";
     pub const DIRECT_REPLY: &str = "direct.json";
@@ -55,6 +56,15 @@ pub struct Evidence {
     pub counted: Option<DirectReply>,
     /// The lines that the gateway logged during the trial.
     pub gateway_log: Vec<String>,
+}
+
+/// The gateway and the versions of a trial, as far as they are known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnderTest {
+    /// The name of its file in `gateways/`.
+    pub gateway: Option<String>,
+    pub gateway_version: Option<String>,
+    pub claude_code_version: Option<String>,
 }
 
 impl Evidence {

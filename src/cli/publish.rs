@@ -20,6 +20,7 @@ use crate::progress;
 use crate::publish::credentials::{self, SecretSource};
 use crate::publish::daily::{DailyOptions, DailyRun, ReportOptions, ResultsSource};
 use crate::publish::deliver::{DocsOptions, Proposal};
+use crate::publish::gate::Allowed;
 use crate::publish::git::{Author, RemoteUrl};
 use crate::publish::plan::{DocsTarget, Policy, RepositoryPath};
 use crate::publish::release_run::{GatewayOrigin, ReleaseOptions, ReleaseVersions};
@@ -38,7 +39,8 @@ use crate::versions::litellm::Pattern;
 /// `--results` it starts from the results of an earlier run, so that the process with the token never runs `claude`.
 ///
 /// The exit status is 0 if the matrix is published or unchanged, and 1 if a step failed. It is 4 if the gate refuses the
-/// matrix: after a simulated, filtered or incomplete run, or if trials failed for reasons other than the gateway.
+/// matrix: after a simulated, filtered or incomplete run, if trials failed for reasons other than the gateway, or if a finding
+/// is new or stale.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -147,6 +149,10 @@ struct DocsArguments {
     /// Publish trials that could not be judged as not tested, instead of refusing
     #[arg(long)]
     allow_inconclusive: bool,
+    /// Publish findings that are not declared in `gateways/`, and despite declarations that no longer show, instead of
+    /// refusing
+    #[arg(long)]
+    allow_findings: bool,
     /// Publish an unchanged matrix again once the published one is this old, so that `compat status` sees the run
     #[arg(long, value_name = "AGE")]
     refresh_after: Option<Age>,
@@ -273,7 +279,10 @@ impl Arguments {
         let summary = self.report.summary;
         Ok(DailyOptions {
             docs: self.docs.options(environment)?,
-            allow_inconclusive: self.docs.allow_inconclusive,
+            allow: Allowed {
+                inconclusive: self.docs.allow_inconclusive,
+                findings: self.docs.allow_findings,
+            },
             retry: self.docs.retry(),
             source: self.run.source(),
             report: ReportOptions {

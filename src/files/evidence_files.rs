@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::evidence::{Behind, Evidence, Exit, file};
+use crate::evidence::{Behind, Evidence, Exit, UnderTest, file};
 use crate::ids::TrialName;
 use crate::mutants::MutantName;
 use crate::transcript::Transcript;
@@ -59,6 +59,17 @@ pub fn write(evidence: &Evidence, diff: Option<&WireDiff>, folder: &Path) -> io:
         }
     }
     Ok(())
+}
+
+/// Writes the gateway and the versions of a trial into its `folder`.
+pub fn write_under_test(under_test: &UnderTest, folder: &Path) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(under_test)? + "\n";
+    std::fs::write(folder.join(file::UNDER_TEST), text)
+}
+
+/// The gateway and the versions of the trial in `folder`; `None` if nobody recorded them.
+pub fn read_under_test(folder: &Path) -> anyhow::Result<Option<UnderTest>> {
+    whole(&folder.join(file::UNDER_TEST))
 }
 
 fn jsonl(values: &[impl Serialize]) -> serde_json::Result<String> {

@@ -79,6 +79,14 @@ impl Project {
         plan::trials(&self.manifest, |cell| self.is_present(cell))
     }
 
+    /// Every trial but those that are not applicable, in the manifest's order.
+    pub fn applicable_trials(&self) -> Vec<TrialName> {
+        let mut trials = self.trials();
+        let not_applicable = self.not_applicable(self.cells());
+        trials.retain(|trial| !not_applicable.contains(&trial.cell));
+        trials
+    }
+
     /// Every cell with a file, in the manifest's order.
     pub fn cells(&self) -> Vec<CellId> {
         let mut cells: Vec<CellId> = self.manifest.cells().collect();
@@ -123,26 +131,19 @@ impl Project {
 
     /// What the gateway called `name` is known to break; nothing if it has no file.
     pub fn known_findings(&self, name: &str) -> Result<KnownFindings, Vec<Diagnostic>> {
-        let file = Path::new(GATEWAYS).join(format!("{name}.yaml"));
+        let file = gateway_files::file(name);
         let Some(bytes) = read_if_exists(&self.root, &file).map_err(|error| vec![*error])? else {
-            return Ok(KnownFindings::default());
+            return Ok(KnownFindings {
+                id: name.to_owned(),
+                ..KnownFindings::NONE
+            });
         };
         KnownFindings::parse(&file, &bytes, &self.manifest.providers, &self.manifest.tier_ids())
     }
 
     /// The names of the gateways with known findings, sorted.
     pub fn gateways(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.root.join(GATEWAYS))
-            .into_iter()
-            .flatten()
-            .flatten();
-        let name = |entry: std::fs::DirEntry| {
-            let name = entry.file_name().to_str()?.strip_suffix(".yaml")?.to_owned();
-            (!name.starts_with('_')).then_some(name)
-        };
-        let mut names: Vec<String> = entries.filter_map(name).collect();
-        names.sort_unstable();
-        names
+        gateway_files::list(&self.root).0
     }
 
     /// The own file of `cell`, relative to the root.

@@ -12,7 +12,7 @@ use chrono::Utc;
 
 use super::credentials::SecretSource;
 use super::deliver::{Delivery, DocsOptions};
-use super::gate::{self, Candidate, GateDecision, GateRules};
+use super::gate::{self, Allowed, Candidate, GateDecision, GateRules};
 use super::git::BareRepo;
 use super::plan::{Conflict, Plan};
 use super::release_run::{GatewayOrigin, ReleaseOptions, ReleaseRun, ReleaseVersions, VERSIONS};
@@ -20,9 +20,11 @@ use super::steps::StepLog;
 use super::summary::{self, Ending, SummaryInput};
 use super::tokens::Tokens;
 use super::{webhook, write};
+use crate::document::Diagnostic;
 use crate::document::render::{Format, render};
 use crate::env::Environment;
 use crate::files::Project;
+use crate::findings::KnownFindings;
 use crate::gateway;
 use crate::http::RetryPolicy;
 use crate::matrix::ManifestView;
@@ -37,8 +39,7 @@ pub struct DailyOptions {
     /// The folder for results, matrix and logs.
     pub output: PathBuf,
     pub source: ResultsSource,
-    /// Whether to publish trials that could not be judged as not tested.
-    pub allow_inconclusive: bool,
+    pub allow: Allowed,
     /// The docs repository; `None` to publish nothing.
     pub docs: Option<DocsOptions>,
     pub report: ReportOptions,
@@ -184,10 +185,18 @@ impl<'a> DailyRun<'a> {
             ..
         } = versions;
         let stamp = Stamp::new(results, litellm_version, claude_code_version, None)?;
+        let known = match &results.run.gateway.name {
+            Some(gateway) => project
+                .known_findings(gateway)
+                .map_err(|errors| broken(&errors))?,
+            None => KnownFindings::NONE,
+        };
         let rules = GateRules {
             stamp: &stamp,
             trials: project.trials().len(),
-            allow_inconclusive: self.options.allow_inconclusive,
+            applicable: &project.applicable_trials(),
+            known: &known,
+            allow: self.options.allow,
         };
         let decision = gate::decide(&ManifestView::from(&project.manifest), results, rules)?;
         let Candidate { matrix, details } = &decision.candidate;
@@ -326,10 +335,12 @@ fn read(path: &Path) -> anyhow::Result<String> {
 }
 
 fn open(root: &Path) -> anyhow::Result<Project> {
-    Project::open(root).map_err(|faults| {
-        let faults = render(&faults, Format::Text, false);
-        anyhow!("`{}` is not a project\n{}", root.display(), faults.trim_end())
-    })
+    Project::open(root)
+        .map_err(|faults| broken(&faults).context(format!("`{}` is not a project", root.display())))
+}
+
+fn broken(faults: &[Diagnostic]) -> anyhow::Error {
+    anyhow!("{}", render(faults, Format::Text, false).trim_end())
 }
 
 fn absolute(path: &Path) -> anyhow::Result<PathBuf> {

@@ -1,6 +1,7 @@
 //! The validation gate: whether a run's matrix may be published.
 //!
-//! Pure. It refuses failures that are not the gateway's, incomplete runs, and runs without the real providers.
+//! Pure. It refuses failures that are not the gateway's, incomplete runs, runs without the real providers, findings that
+//! nobody has declared in `gateways/<name>.yaml`, and declarations that no longer show.
 #![warn(clippy::disallowed_methods)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,10 +11,13 @@ use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 
 use crate::evidence::Behind;
+use crate::findings::KnownFindings;
+use crate::findings::summary::RunFinding;
 use crate::ids::TrialName;
 use crate::matrix::builder::{BuildError, Stamp, build};
 use crate::matrix::{Details, ManifestView, Matrix, schema};
 use crate::outcome::Cause;
+use crate::results::stale::stale;
 use crate::results::{CellStatus, Results, TrialRecord};
 use crate::text::counted;
 
@@ -58,6 +62,14 @@ pub enum Refusal {
     Inconclusive {
         trials: BTreeMap<String, Vec<String>>,
     },
+    /// Findings that no declaration matches: `PROVIDER: SUBJECT: LOSS`.
+    NewFindings {
+        findings: Vec<String>,
+    },
+    /// Declarations that no longer show.
+    StaleFindings {
+        findings: Vec<String>,
+    },
     NothingJudged,
     Schema {
         file: &'static str,
@@ -71,8 +83,20 @@ pub struct GateRules<'a> {
     pub stamp: &'a Stamp,
     /// The number of the project's trials. A pair of the manifest without a cell has none, and counts as not tested.
     pub trials: usize,
-    /// Whether to publish trials that could not be judged as not tested.
-    pub allow_inconclusive: bool,
+    /// The project's trials without those that are not applicable.
+    pub applicable: &'a [TrialName],
+    /// What the gateway of the run is known to break.
+    pub known: &'a KnownFindings,
+    pub allow: Allowed,
+}
+
+/// What may be published although the gate refuses it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowed {
+    /// Trials that could not be judged, as not tested.
+    pub inconclusive: bool,
+    /// New findings, as they are, and stale declarations.
+    pub findings: bool,
 }
 
 /// Builds the matrix and decides whether it may be published.
@@ -83,7 +107,7 @@ pub fn decide(
 ) -> Result<GateDecision, BuildError> {
     let (judged, inconclusive): (Vec<_>, Vec<_>) = results.results.iter().cloned().partition(is_judged);
     let mut counted = results.clone();
-    if rules.allow_inconclusive {
+    if rules.allow.inconclusive {
         counted.results = judged;
     }
     let candidate = Candidate {
@@ -92,17 +116,20 @@ pub fn decide(
     };
     let mut refusals = of_run(results, rules.trials);
     refusals.extend(of_versions(results, rules.stamp));
-    if !inconclusive.is_empty() && !rules.allow_inconclusive {
+    if !inconclusive.is_empty() && !rules.allow.inconclusive {
         refusals.push(Refusal::Inconclusive {
             trials: by_cause(&inconclusive),
         });
+    }
+    if !rules.allow.findings {
+        refusals.extend(of_findings(results, rules));
     }
     let is_verdict = |status: &CellStatus| matches!(status, CellStatus::Pass {} | CellStatus::Fail { .. });
     if !candidate.matrix.cells().any(|(.., status)| is_verdict(status)) {
         refusals.push(Refusal::NothingJudged);
     }
     refusals.extend(of_schemas(&candidate));
-    let left_out = inconclusive.into_iter().filter(|_| rules.allow_inconclusive);
+    let left_out = inconclusive.into_iter().filter(|_| rules.allow.inconclusive);
     Ok(GateDecision {
         candidate,
         refusals,
@@ -161,6 +188,25 @@ fn of_versions(results: &Results, stamp: &Stamp) -> Vec<Refusal> {
     let ran = run.claude_code_version.as_ref();
     let claude_code = refusal("Claude Code", &stamp.claude_code_version, ran);
     litellm.into_iter().chain(claude_code).collect()
+}
+
+fn of_findings(results: &Results, rules: GateRules) -> Vec<Refusal> {
+    let new = results.findings.iter().filter(|finding| finding.status.is_new());
+    let in_words = |finding: &RunFinding| {
+        let subjects: Vec<String> = finding.subjects.iter().map(ToString::to_string).collect();
+        format!("{}: {}: {}", finding.provider, subjects.join(", "), finding.loses)
+    };
+    let new: Vec<String> = new.map(in_words).collect();
+    let stale = stale(results, rules.known, rules.applicable);
+    let stale: Vec<String> = stale.iter().map(ToString::to_string).collect();
+    let mut refusals = Vec::new();
+    if !new.is_empty() {
+        refusals.push(Refusal::NewFindings { findings: new });
+    }
+    if !stale.is_empty() {
+        refusals.push(Refusal::StaleFindings { findings: stale });
+    }
+    refusals
 }
 
 /// The three numbers of a version or a tag: `1.83.3` of `v1.83.3-stable.patch.2`, whose package has version `1.83.3`.
@@ -224,6 +270,21 @@ impl fmt::Display for Refusal {
                 "the matrix would name {what} {wanted}, but {ran} ran: use the gateway and the `claude` that were resolved"
             ),
             Self::Inconclusive { trials } => f.write_str(&inconclusive(trials)),
+            Self::NewFindings { findings } => write!(
+                f,
+                "{} not declared in `gateways/`: {}; declare {} with a reason and a link, or publish with `--allow-findings`",
+                match findings.len() {
+                    1 => "1 finding is".to_owned(),
+                    number => format!("{number} findings are"),
+                },
+                findings.join("; "),
+                if findings.len() == 1 { "it" } else { "them" }
+            ),
+            Self::StaleFindings { findings } => write!(
+                f,
+                "known findings no longer show: {}; or publish with `--allow-findings`",
+                findings.join("; ")
+            ),
             Self::NothingJudged => f.write_str("no cell passed or failed: there is nothing to publish"),
             Self::Schema { file, what } => write!(f, "`{file}` does not follow its schema: {what}"),
         }

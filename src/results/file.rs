@@ -10,7 +10,7 @@ use super::json::{self, Contradiction, JsonError, SchemaVersion, timestamp};
 use super::status::TrialResult;
 use crate::evidence::Behind;
 use crate::findings::summary::{self, RunFinding};
-use crate::findings::{Finding, FindingStatus};
+use crate::findings::{Finding, Versions};
 use crate::ids::{FeatureId, ProviderId, TierId, TrialName};
 use crate::outcome::{Attempt, Cause, CheckResult, Failure, Mismatch, Outcome, TrialVerdict};
 use crate::report;
@@ -229,6 +229,13 @@ impl Results {
 }
 
 impl RunRecord {
+    pub fn versions(&self) -> Versions<'_> {
+        Versions {
+            gateway: self.gateway.version.as_deref(),
+            claude_code: self.claude_code_version.as_deref(),
+        }
+    }
+
     fn check(&self, finished: usize) -> Result<(), Contradiction> {
         let Self { selected, trials, .. } = self;
         let unfinished = self.unfinished.len();
@@ -347,21 +354,10 @@ impl TrialRecord {
         self.findings.iter().any(is_new) || (failed && self.findings.is_empty())
     }
 
-    /// The first sentence about the known findings with the link, if the trial has any.
+    /// The first known finding in words, if the trial has any.
     pub fn known_in_words(&self) -> Option<String> {
-        let found = self
-            .findings
-            .iter()
-            .find_map(|finding| finding.known.as_ref().map(|known| (finding, known)));
-        let (finding, known) = found?;
-        let range = match finding.status {
-            FindingStatus::OutsideRange => " (not measured with this version)",
-            FindingStatus::New | FindingStatus::Known => "",
-        };
-        Some(format!(
-            "known{range}: {} {} ({})",
-            known.reason, finding.loses, known.link
-        ))
+        let known = self.findings.iter().find(|finding| finding.known.is_some())?;
+        Some(format!("{} It is {}", known.loses, known.status_in_words()))
     }
 
     /// What does not hold, of a trial that is broken or unfaithful. A file from another program may have no mismatches; then

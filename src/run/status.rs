@@ -1,23 +1,10 @@
 //! The exit status of a run, and what its reports share.
 
 use super::{FAILED, NOT_JUDGED};
-use crate::expectation::RUN;
-use crate::findings::Level;
-use crate::findings::summary::RunFinding;
 use crate::matrix::baseline::BaselineComparison;
-use crate::matrix::diff::CellChange;
-use crate::outcome::{Cause, CheckResult, Failure, Verdict};
+use crate::outcome::{Cause, Failure};
 use crate::report;
-use crate::results::{Results, TrialRecord, TrialResult};
-
-/// Whether the trial would have shown a finding: it is not applicable, or `claude` answered and everything was judged.
-pub(super) fn can_show_findings(trial: &TrialRecord) -> bool {
-    let ended_early = |check: &CheckResult| check.name == RUN && check.verdict == Verdict::Broken;
-    match trial.result {
-        TrialResult::NotApplicable { .. } => true,
-        _ => trial.verdict.is_some() && !trial.expectations.iter().any(ended_early),
-    }
-}
+use crate::results::TrialRecord;
 
 /// What a trial's report is about: its new findings in its column, or the failure's words if it was not judged.
 pub(super) fn fault_of(record: &TrialRecord, failure: &Failure) -> String {
@@ -50,26 +37,11 @@ pub(super) fn status(failed: bool, mut causes: impl Iterator<Item = Cause>) -> u
     }
 }
 
-/// The exit status of a run with a baseline: failures in the baseline do not count, new contract findings do.
-pub(super) fn status_of_verdict(verdict: &BaselineComparison, results: &Results) -> u8 {
-    let breaks_contract = |finding: &RunFinding| finding.level == Level::Contract && finding.status.is_new();
-    if results.findings.iter().any(breaks_contract) {
-        FAILED
-    } else if verdict.stale.is_empty() {
-        // A cell that is broken only as known is no regression.
-        let fails_run = |change: &&CellChange| {
-            let mut trials = results.results.iter();
-            trials.any(|trial| {
-                trial.feature_id == change.feature && trial.provider == change.provider && trial.fails_run()
-            })
-        };
-        let mut regressions = verdict.regressions.iter().filter(fails_run).peekable();
-        let failed = regressions.peek().is_some();
-        status(
-            failed,
-            regressions.flat_map(|change| change.causes.iter().copied()),
-        )
-    } else {
-        FAILED
+/// The exit status of a run with a baseline: what the baseline accepts does not count.
+pub(super) fn status_of_verdict(verdict: &BaselineComparison) -> u8 {
+    if !verdict.new_findings.is_empty() || !verdict.stale.is_empty() {
+        return FAILED;
     }
+    let causes = verdict.regressions.iter().flat_map(|change| &change.causes);
+    status(!verdict.regressions.is_empty(), causes.copied())
 }

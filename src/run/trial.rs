@@ -104,6 +104,7 @@ impl TrialTask<'_> {
         // A campaign has many trials, and only their failures are of interest.
         if self.mutation.is_none() || failure.is_some() {
             evidence_files::write(evidence, evaluation.whole_diff.as_ref(), folder)
+                .and_then(|()| evidence_files::write_under_test(&self.known.under_test(), folder))
                 .with_context(|| format!("cannot write evidence to `{}`", folder.display()))?;
         }
         let (outcome, findings) = concluded(failure, evaluation.findings);
