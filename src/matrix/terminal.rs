@@ -208,7 +208,7 @@ fn notes(compared: &BaselineComparison) -> Vec<String> {
     }
     if compared.lacks_details {
         notes.push(format!(
-            "the findings of these cells were not compared: the baseline has no `{DETAILS}` beside it"
+            "the findings of these cells were not compared: the baseline has no `{DETAILS}` of its run beside it"
         ));
     }
     match compared.known {

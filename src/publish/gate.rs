@@ -272,7 +272,7 @@ impl fmt::Display for Refusal {
             Self::Inconclusive { trials } => f.write_str(&inconclusive(trials)),
             Self::NewFindings { findings } => write!(
                 f,
-                "{} not declared in `gateways/`: {}; declare {} with a reason and a link, or publish with `--allow-findings`",
+                "{} not declared in `gateways/`: {}; declare {} with a reason and a link and run again, or publish with `--allow-findings`",
                 match findings.len() {
                     1 => "1 finding is".to_owned(),
                     number => format!("{number} findings are"),

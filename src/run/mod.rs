@@ -393,6 +393,9 @@ impl MatrixRun {
 
     /// The errors about known findings that no longer show. Of several processes, the one that finishes a column reports it.
     fn stale(&self, results: &Results) -> Vec<String> {
+        if self.known.findings.is_empty() {
+            return Vec::new();
+        }
         let project = &self.selected.project;
         let is_own = |stale: &StaleFinding<'_>| {
             self.selected

@@ -151,7 +151,7 @@ fn new_findings_are_refused_and_known_ones_are_not() {
         new,
         [
             "1 finding is not declared in `gateways/`: anthropic: expectation basic_messaging_non_streaming::reply: The answer \
-             is empty.; declare it with a reason and a link, or publish with `--allow-findings`"
+             is empty.; declare it with a reason and a link and run again, or publish with `--allow-findings`"
         ]
     );
     for status in ["known", "outside_range"] {
@@ -193,7 +193,7 @@ async fn stale_and_new_findings_can_be_published_on_request() {
     project.write(file, "name: [");
     let ran = machine.publishes(&hub, &[]).await;
     ran.exits(1);
-    ran.err_has("--> gateways/example.yaml:1:");
+    ran.err_has("--> gateways/example.yaml:2:1");
     assert_eq!(hub.commits("main"), 1);
 }
 
