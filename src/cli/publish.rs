@@ -20,7 +20,6 @@ use crate::progress;
 use crate::publish::credentials::{self, SecretSource};
 use crate::publish::daily::{DailyOptions, DailyRun, ReportOptions, ResultsSource};
 use crate::publish::deliver::{DocsOptions, Proposal};
-use crate::publish::gate::Allowed;
 use crate::publish::git::{Author, RemoteUrl};
 use crate::publish::plan::{DocsTarget, Policy, RepositoryPath};
 use crate::publish::release_run::{GatewayOrigin, ReleaseOptions, ReleaseVersions};
@@ -39,8 +38,7 @@ use crate::versions::litellm::Pattern;
 /// `--results` it starts from the results of an earlier run, so that the process with the token never runs `claude`.
 ///
 /// The exit status is 0 if the matrix is published or unchanged, and 1 if a step failed. It is 4 if the gate refuses the
-/// matrix: after a simulated, filtered or incomplete run, if trials failed for reasons other than the gateway, or if a finding
-/// is new or stale.
+/// matrix: after a simulated, filtered or incomplete run, or if trials failed for reasons other than the gateway.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -149,10 +147,6 @@ struct DocsArguments {
     /// Publish trials that could not be judged as not tested, instead of refusing
     #[arg(long)]
     allow_inconclusive: bool,
-    /// Publish findings that are not declared in `gateways/`, and despite declarations that no longer show, instead of
-    /// refusing
-    #[arg(long)]
-    allow_findings: bool,
     /// Publish an unchanged matrix again once the published one is this old, so that `compat status` sees the run
     #[arg(long, value_name = "AGE")]
     refresh_after: Option<Age>,
@@ -279,10 +273,7 @@ impl Arguments {
         let summary = self.report.summary;
         Ok(DailyOptions {
             docs: self.docs.options(environment)?,
-            allow: Allowed {
-                inconclusive: self.docs.allow_inconclusive,
-                findings: self.docs.allow_findings,
-            },
+            allow_inconclusive: self.docs.allow_inconclusive,
             retry: self.docs.retry(),
             source: self.run.source(),
             report: ReportOptions {

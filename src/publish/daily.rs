@@ -12,7 +12,7 @@ use chrono::Utc;
 
 use super::credentials::SecretSource;
 use super::deliver::{Delivery, DocsOptions};
-use super::gate::{self, Allowed, Candidate, GateDecision, GateRules};
+use super::gate::{self, Candidate, GateDecision, GateRules};
 use super::git::BareRepo;
 use super::plan::{Conflict, Plan};
 use super::release_run::{GatewayOrigin, ReleaseOptions, ReleaseRun, ReleaseVersions, VERSIONS};
@@ -39,7 +39,8 @@ pub struct DailyOptions {
     /// The folder for results, matrix and logs.
     pub output: PathBuf,
     pub source: ResultsSource,
-    pub allow: Allowed,
+    /// Whether to publish trials that could not be judged as not tested.
+    pub allow_inconclusive: bool,
     /// The docs repository; `None` to publish nothing.
     pub docs: Option<DocsOptions>,
     pub report: ReportOptions,
@@ -196,7 +197,7 @@ impl<'a> DailyRun<'a> {
             trials: project.trials().len(),
             applicable: &project.applicable_trials(),
             known: &known,
-            allow: self.options.allow,
+            allow_inconclusive: self.options.allow_inconclusive,
         };
         let decision = gate::decide(&ManifestView::from(&project.manifest), results, rules)?;
         let Candidate { matrix, details } = &decision.candidate;
@@ -216,6 +217,9 @@ impl<'a> DailyRun<'a> {
         self.log.begin("validate");
         for refusal in &decision.refusals {
             self.log.say(format!("refused: {refusal}"));
+        }
+        for note in &decision.notes {
+            self.log.say(format!("note: {note}"));
         }
         let left_out = decision.left_out.len();
         if left_out > 0 {

@@ -1,7 +1,7 @@
 //! The validation gate: whether a run's matrix may be published.
 //!
-//! Pure. It refuses failures that are not the gateway's, incomplete runs, runs without the real providers, findings that
-//! nobody has declared in `gateways/<name>.yaml`, and declarations that no longer show.
+//! Pure. It refuses failures that are not the gateway's, incomplete runs, and runs without the real providers. New findings and
+//! stale declarations are facts about the gateway: the page shows them, and notes tell the maintainers.
 #![warn(clippy::disallowed_methods)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +34,8 @@ pub struct GateDecision {
     pub refusals: Vec<Refusal>,
     /// Trials that could not be judged and are published as not tested.
     pub left_out: Vec<TrialName>,
+    /// New findings and stale declarations, a line each.
+    pub notes: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -62,14 +64,6 @@ pub enum Refusal {
     Inconclusive {
         trials: BTreeMap<String, Vec<String>>,
     },
-    /// Findings that no declaration matches: `PROVIDER: SUBJECT: LOSS`.
-    NewFindings {
-        findings: Vec<String>,
-    },
-    /// Declarations that no longer show.
-    StaleFindings {
-        findings: Vec<String>,
-    },
     NothingJudged,
     Schema {
         file: &'static str,
@@ -87,16 +81,8 @@ pub struct GateRules<'a> {
     pub applicable: &'a [TrialName],
     /// What the gateway of the run is known to break.
     pub known: &'a KnownFindings,
-    pub allow: Allowed,
-}
-
-/// What may be published although the gate refuses it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Allowed {
-    /// Trials that could not be judged, as not tested.
-    pub inconclusive: bool,
-    /// New findings, as they are, and stale declarations.
-    pub findings: bool,
+    /// Whether to publish trials that could not be judged as not tested.
+    pub allow_inconclusive: bool,
 }
 
 /// Builds the matrix and decides whether it may be published.
@@ -107,7 +93,7 @@ pub fn decide(
 ) -> Result<GateDecision, BuildError> {
     let (judged, inconclusive): (Vec<_>, Vec<_>) = results.results.iter().cloned().partition(is_judged);
     let mut counted = results.clone();
-    if rules.allow.inconclusive {
+    if rules.allow_inconclusive {
         counted.results = judged;
     }
     let candidate = Candidate {
@@ -116,24 +102,22 @@ pub fn decide(
     };
     let mut refusals = of_run(results, rules.trials);
     refusals.extend(of_versions(results, rules.stamp));
-    if !inconclusive.is_empty() && !rules.allow.inconclusive {
+    if !inconclusive.is_empty() && !rules.allow_inconclusive {
         refusals.push(Refusal::Inconclusive {
             trials: by_cause(&inconclusive),
         });
-    }
-    if !rules.allow.findings {
-        refusals.extend(of_findings(results, rules));
     }
     let is_verdict = |status: &CellStatus| matches!(status, CellStatus::Pass {} | CellStatus::Fail { .. });
     if !candidate.matrix.cells().any(|(.., status)| is_verdict(status)) {
         refusals.push(Refusal::NothingJudged);
     }
     refusals.extend(of_schemas(&candidate));
-    let left_out = inconclusive.into_iter().filter(|_| rules.allow.inconclusive);
+    let left_out = inconclusive.into_iter().filter(|_| rules.allow_inconclusive);
     Ok(GateDecision {
         candidate,
         refusals,
         left_out: left_out.map(|entry| entry.nodeid).collect(),
+        notes: notes(results, rules),
     })
 }
 
@@ -190,23 +174,22 @@ fn of_versions(results: &Results, stamp: &Stamp) -> Vec<Refusal> {
     litellm.into_iter().chain(claude_code).collect()
 }
 
-fn of_findings(results: &Results, rules: GateRules) -> Vec<Refusal> {
+/// A line for each new finding and each stale declaration.
+fn notes(results: &Results, rules: GateRules) -> Vec<String> {
     let new = results.findings.iter().filter(|finding| finding.status.is_new());
     let in_words = |finding: &RunFinding| {
         let subjects: Vec<String> = finding.subjects.iter().map(ToString::to_string).collect();
-        format!("{}: {}: {}", finding.provider, subjects.join(", "), finding.loses)
+        format!(
+            "a new finding on {}: {}: {}; declare it in `gateways/` with a reason and a link",
+            finding.provider,
+            subjects.join(", "),
+            finding.loses
+        )
     };
-    let new: Vec<String> = new.map(in_words).collect();
     let stale = stale(results, rules.known, rules.applicable);
-    let stale: Vec<String> = stale.iter().map(ToString::to_string).collect();
-    let mut refusals = Vec::new();
-    if !new.is_empty() {
-        refusals.push(Refusal::NewFindings { findings: new });
-    }
-    if !stale.is_empty() {
-        refusals.push(Refusal::StaleFindings { findings: stale });
-    }
-    refusals
+    new.map(in_words)
+        .chain(stale.iter().map(ToString::to_string))
+        .collect()
 }
 
 /// The three numbers of a version or a tag: `1.83.3` of `v1.83.3-stable.patch.2`, whose package has version `1.83.3`.
@@ -270,21 +253,6 @@ impl fmt::Display for Refusal {
                 "the matrix would name {what} {wanted}, but {ran} ran: use the gateway and the `claude` that were resolved"
             ),
             Self::Inconclusive { trials } => f.write_str(&inconclusive(trials)),
-            Self::NewFindings { findings } => write!(
-                f,
-                "{} not declared in `gateways/`: {}; declare {} with a reason and a link and run again, or publish with `--allow-findings`",
-                match findings.len() {
-                    1 => "1 finding is".to_owned(),
-                    number => format!("{number} findings are"),
-                },
-                findings.join("; "),
-                if findings.len() == 1 { "it" } else { "them" }
-            ),
-            Self::StaleFindings { findings } => write!(
-                f,
-                "known findings no longer show: {}; or publish with `--allow-findings`",
-                findings.join("; ")
-            ),
             Self::NothingJudged => f.write_str("no cell passed or failed: there is nothing to publish"),
             Self::Schema { file, what } => write!(f, "`{file}` does not follow its schema: {what}"),
         }

@@ -4,7 +4,7 @@ use compat_matrix::files::Project;
 use compat_matrix::findings::KnownFindings;
 use compat_matrix::matrix::ManifestView;
 use compat_matrix::matrix::builder::Stamp;
-use compat_matrix::publish::gate::{self, Allowed, GateDecision, GateRules};
+use compat_matrix::publish::gate::{self, GateDecision, GateRules};
 use compat_matrix::results::Results;
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ fn decided(change: impl FnOnce(&mut Value)) -> GateDecision {
         trials: project.trials().len(),
         applicable: &project.applicable_trials(),
         known: &KnownFindings::NONE,
-        allow: Allowed::default(),
+        allow_inconclusive: false,
     };
     gate::decide(&ManifestView::from(&project.manifest), &results, rules).unwrap()
 }
@@ -145,50 +145,46 @@ fn found(results: &mut Value, status: &str) {
 }
 
 #[test]
-fn new_findings_are_refused_and_known_ones_are_not() {
-    let new = refusals(|results| found(results, "new"));
+fn a_new_finding_is_published_with_a_note() {
+    let decision = decided(|results| found(results, "new"));
+    assert_eq!(decision.refusals, []);
     assert_eq!(
-        new,
+        decision.notes,
         [
-            "1 finding is not declared in `gateways/`: anthropic: expectation basic_messaging_non_streaming::reply: The answer \
-             is empty.; declare it with a reason and a link and run again, or publish with `--allow-findings`"
+            "a new finding on anthropic: expectation basic_messaging_non_streaming::reply: The answer is empty.; declare it in \
+             `gateways/` with a reason and a link"
         ]
     );
     for status in ["known", "outside_range"] {
-        assert_eq!(refusals(|results| found(results, status)), [""; 0], "{status}");
+        let decision = decided(|results| found(results, status));
+        assert_eq!(decision.notes, [""; 0], "{status}");
     }
 }
 
 #[tokio::test]
-async fn stale_and_new_findings_can_be_published_on_request() {
+async fn the_log_and_the_summary_name_new_and_stale_findings() {
     let (hub, mut machine) = (Hub::start().await, Machine::new());
     let project = copy_of_this_project();
     let file = "gateways/example.yaml";
-    let declare = |subject: &str| {
-        let declared = gateway_file(subject, "anthropic", "haiku");
-        project.write(file, &declared.replace(">=1.2.0, <=1.2.9", "=1.83.0"));
-    };
     machine.project = project.root().to_owned();
     for (subject, status, why) in [
         (
             "expectation basic_messaging_non_streaming::reply",
             "new",
-            "1 finding is not declared",
+            "note: a new finding on anthropic: expectation basic_messaging_non_streaming::reply",
         ),
         (
             "expectation basic_messaging_non_streaming::other",
             "known",
-            "known findings no longer show: gateways/example.yaml:3:3: the known finding `forgotten` no longer shows on anthropic (haiku)",
+            "note: gateways/example.yaml:3:3: the known finding `forgotten` no longer shows on anthropic (haiku)",
         ),
     ] {
-        declare(subject);
+        let declared = gateway_file(subject, "anthropic", "haiku");
+        project.write(file, &declared.replace(">=1.2.0, <=1.2.9", "=1.83.0"));
         machine.results(|results| found(results, status));
-        let ran = machine.publishes(&hub, &[]).await;
-        ran.exits(4);
-        ran.err_has(why);
-        let ran = machine.publishes(&hub, &["--allow-findings", "--dry-run"]).await;
+        let ran = machine.publishes(&hub, &["--dry-run"]).await;
         ran.exits(0);
-        ran.err_lacks(why);
+        ran.err_has(why);
     }
     project.write(file, "name: [");
     let ran = machine.publishes(&hub, &[]).await;
