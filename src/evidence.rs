@@ -12,7 +12,7 @@ use crate::wire::redaction;
 
 /// The names of the files in a trial's evidence folder.
 pub mod file {
-    /// Always present.
+    /// Always present; any other file only if it has content.
     pub const TRANSCRIPT: &str = "transcript.jsonl";
     pub const PROVIDER_EXCHANGES: &str = "exchanges.jsonl";
     pub const GATEWAY_EXCHANGES: &str = "sent.jsonl";
@@ -23,6 +23,19 @@ pub mod file {
     pub const GATEWAY_LOG: &str = "gateway.log";
     pub const DIRECT_REPLY: &str = "direct.json";
     pub const TOKEN_COUNT: &str = "count_tokens.json";
+
+    pub const ALL: [&str; 10] = [
+        TRANSCRIPT,
+        PROVIDER_EXCHANGES,
+        GATEWAY_EXCHANGES,
+        WIRE_DIFF_TEXT,
+        WIRE_DIFF_JSON,
+        EXIT,
+        STDERR,
+        GATEWAY_LOG,
+        DIRECT_REPLY,
+        TOKEN_COUNT,
+    ];
 }
 
 /// The kind of provider behind the gateway.
@@ -99,6 +112,35 @@ impl Evidence {
         if secrets.iter().any(|secret| transcript.contains(secret.as_str())) {
             self.transcript = Transcript::from_jsonl(&redaction::without(&transcript, secrets));
         }
+    }
+
+    /// The number of lines of the file `name` in the evidence folder; 0 if the file does not exist. A JSON file counts as one.
+    pub fn lines_of(&self, name: &str) -> usize {
+        match name {
+            file::TRANSCRIPT => self.transcript.events.len(),
+            file::PROVIDER_EXCHANGES => self.exchanges.len(),
+            file::GATEWAY_EXCHANGES => self.sent.len(),
+            file::WIRE_DIFF_TEXT | file::WIRE_DIFF_JSON => usize::from(self.has_both_sides()),
+            file::EXIT => 1,
+            file::STDERR => self.stderr.lines().count(),
+            file::GATEWAY_LOG => self.gateway_log.len(),
+            file::DIRECT_REPLY => usize::from(self.direct.is_some()),
+            file::TOKEN_COUNT => usize::from(self.counted.is_some()),
+            _ => 0,
+        }
+    }
+
+    /// The steps of `advice`, which `; ` separates, without those that name a file without content.
+    pub fn hint(&self, advice: &str) -> Option<String> {
+        let is_empty = |name: &&str| self.lines_of(name) == 0;
+        let empty: Vec<String> = file::ALL
+            .into_iter()
+            .filter(is_empty)
+            .map(|name| format!("`{name}`"))
+            .collect();
+        let is_possible = |step: &&str| !empty.iter().any(|name| step.contains(name));
+        let steps: Vec<&str> = advice.split("; ").filter(is_possible).collect();
+        (!steps.is_empty()).then(|| steps.join("; "))
     }
 
     /// Whether the exchanges on both sides of the gateway are known.

@@ -10,6 +10,8 @@ use crate::text::clipped;
 use crate::transcript::{Answer, AnswerBlock, ErrorSource};
 use crate::wire::exchange::{Matched, ProviderExchange};
 
+const SEE_LOG: &str = "look for the error in `gateway.log`, the gateway's lines of this trial; read the gateway's own log around that time";
+
 /// Whose fault it is that `judgement` has mismatches.
 pub fn of_trial(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
     match (is_broken(judgement, RUN), evidence.behind) {
@@ -130,7 +132,7 @@ fn without_status(evidence: &Evidence, last: &ProviderExchange, error: Option<Re
             Cause::Gateway,
             "answer_broken_off",
             format!("the provider answered with HTTP {sent}, and {how}"),
-            "see in `transcript.jsonl` where the answer stopped, and in `gateway.log` why",
+            "see in `transcript.jsonl` where the answer stopped; see in `exchanges.jsonl` what the provider sent; see in `gateway.log` why",
         )
     };
     match error {
@@ -144,7 +146,7 @@ fn without_status(evidence: &Evidence, last: &ProviderExchange, error: Option<Re
             format!(
                 "the provider answered with HTTP {sent}, but Claude Code was still waiting when the trial timed out"
             ),
-            "see in `transcript.jsonl` where the answer stopped, and in `gateway.log` why",
+            "see in `transcript.jsonl` where the answer stopped; see in `exchanges.jsonl` what the provider sent; see in `gateway.log` why",
         ),
         _ if last.reply.cut_off => {
             broken_off("the gateway closed the connection before the end of the answer".into())
@@ -155,7 +157,7 @@ fn without_status(evidence: &Evidence, last: &ProviderExchange, error: Option<Re
             format!(
                 "the provider answered with HTTP {sent}, and Claude Code ended although it received no error"
             ),
-            "see `transcript.jsonl` and `stderr.txt`",
+            "see `transcript.jsonl`; see `stderr.txt`; see `exit.json`",
         ),
     }
 }
@@ -165,7 +167,7 @@ fn rejected(rule: &str, status: u16) -> Diagnosis {
         Cause::Gateway,
         "rejected_request",
         format!("the provider refused the request as the gateway sent it (`{rule}`, HTTP {status})"),
-        "compare the request in `sent.jsonl` with that in `exchanges.jsonl`, and report it to the gateway",
+        "compare the request in `sent.jsonl` with that in `exchanges.jsonl`; report it to the gateway",
     )
 }
 
@@ -175,7 +177,7 @@ fn changed_status(sent: u16, seen: u16) -> Diagnosis {
             Cause::Gateway,
             "answer_lost",
             format!("the provider answered with HTTP 200, Claude Code saw HTTP {seen}"),
-            "look for the error in the gateway's log of this trial, `gateway.log`",
+            SEE_LOG,
         );
     }
     Diagnosis::proven(
@@ -200,7 +202,7 @@ fn nothing_arrived(evidence: &Evidence, error: Option<ReportedError>) -> Diagnos
                         "no Messages request reached the provider, and Claude Code got an error from the gateway: {}",
                         error.shown()
                     ),
-                    "look for the error in the gateway's log of this trial, `gateway.log`",
+                    SEE_LOG,
                 ),
             }
         }
@@ -208,13 +210,13 @@ fn nothing_arrived(evidence: &Evidence, error: Option<ReportedError>) -> Diagnos
             Cause::Gateway,
             "never_answered",
             "no Messages request reached the provider, and nothing came back from the gateway",
-            "read the gateway's log of this trial, `gateway.log`",
+            SEE_LOG,
         ),
         None => Diagnosis::proven(
             Cause::Cli,
             "never_asked",
             "Claude Code ended before it sent a request",
-            "see `transcript.jsonl` and `stderr.txt`: does the cell use a flag or variable that this version does not know?",
+            "see `transcript.jsonl`; see `stderr.txt`; check that this version of Claude Code knows the cell's flags and variables",
         ),
     }
 }
@@ -236,7 +238,7 @@ fn broken_live_run(evidence: &Evidence) -> Diagnosis {
         Cause::Cli,
         "ended_without_a_word",
         "Claude Code ended without an error from the gateway",
-        "see `transcript.jsonl` and `stderr.txt`",
+        "see `transcript.jsonl`; see `stderr.txt`; see `exit.json`",
     )
 }
 
@@ -270,7 +272,7 @@ fn broken_promise(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
             Cause::Assertion,
             "promise_not_kept",
             "every request was answered, but an expectation of the cell did not hold",
-            "compare `exchanges.jsonl` (the provider's side) with `transcript.jsonl` (Claude Code's)",
+            "see in `transcript.jsonl` what Claude Code got; see in `exchanges.jsonl` what the provider sent",
         )
     })
 }
@@ -309,7 +311,7 @@ fn error_of_its_own(evidence: &Evidence, asked: &[&ProviderExchange]) -> Option<
                 "Claude Code got an error that the provider did not send: {}",
                 error.shown()
             ),
-            "see the error in `transcript.jsonl` and the gateway's log lines in `gateway.log`",
+            "see the error in `transcript.jsonl`; see the gateway's lines in `gateway.log`",
         )),
     }
 }

@@ -85,7 +85,7 @@ fn lost(change: Option<&Change>) -> Diagnosis {
         Cause::Gateway,
         "lost_on_the_way",
         with_change(loss_in_words(change), change),
-        "compare the request in `sent.jsonl` with that in `exchanges.jsonl` (`wire-diff.txt`), and report it to the gateway",
+        "compare the request in `sent.jsonl` with that in `exchanges.jsonl`; see all changes in `wire-diff.txt`; report it to the gateway",
     )
 }
 
@@ -100,7 +100,7 @@ fn never_sent(diff: &WireDiff) -> Diagnosis {
                 "claude did not send it, after the gateway had changed a reply",
                 Some(change),
             ),
-            "compare the reply in `exchanges.jsonl` with that in `sent.jsonl` (`wire-diff.txt`), and report it to the gateway",
+            "compare the reply in `exchanges.jsonl` with that in `sent.jsonl`; see all changes in `wire-diff.txt`; report it to the gateway",
         ),
         None => Diagnosis::proven(
             Cause::Cli,
@@ -119,7 +119,7 @@ fn changed_on_the_way_back(change: &Change) -> Diagnosis {
             "the provider's reply changed on its way back to claude",
             Some(change),
         ),
-        "compare the reply in `exchanges.jsonl` with that in `sent.jsonl` (`wire-diff.txt`), and report it to the gateway",
+        "compare the reply in `exchanges.jsonl` with that in `sent.jsonl`; see all changes in `wire-diff.txt`; report it to the gateway",
     )
 }
 

@@ -98,13 +98,8 @@ struct Judged<'a> {
     name: &'a str,
     level: Level,
     expectation: Option<&'a Expectation>,
-}
-
-impl Judged<'_> {
-    fn is_about_changes(&self) -> bool {
-        self.expectation
-            .is_some_and(|one| matches!(one.check, Check::Unchanged(_)))
-    }
+    /// Whether it is broken by changes on the wire.
+    is_about_changes: bool,
 }
 
 struct Judge<'a> {
@@ -123,6 +118,7 @@ impl Judge<'_> {
                 _ => Level::Feature,
             },
             expectation: None,
+            is_about_changes: false,
         };
         let verdict = self.take(judged, Ruling::Judged(deviations));
         if verdict == Verdict::Broken && self.evidence.has_both_sides() {
@@ -141,21 +137,19 @@ impl Judge<'_> {
             name: &expectation.name,
             level: expectation.level,
             expectation: Some(expectation),
+            is_about_changes: matches!(ruling, Ruling::Changed(_)),
         };
         let verdict = self.take(judged, ruling);
         if matches!(expectation.check, Check::Todo(_)) {
             self.evaluation.unwritten.push(expectation.name.clone());
         } else if verdict == Verdict::Broken && self.evidence.has_both_sides() {
-            let trace = |interest: Interest, held_before: Option<bool>| Trace {
+            let mut held_before = expectation.check.held_before(scene);
+            let interests = expectation.check.interests().into_iter();
+            self.evaluation.traces.extend(interests.map(|interest| Trace {
                 expectation: expectation.name.clone(),
                 interest,
-                held_before,
-            };
-            let held_before = expectation.check.held_before(scene);
-            let further = expectation.check.further_interest();
-            let traces = &mut self.evaluation.traces;
-            traces.push(trace(expectation.check.interest(), held_before));
-            traces.extend(further.map(|interest| trace(interest, None)));
+                held_before: held_before.take(),
+            }));
         }
     }
 
@@ -212,7 +206,7 @@ impl Judge<'_> {
         self.evaluation.findings.push(Finding {
             level: judged.level,
             expectation: judged.name.to_owned(),
-            summary: match judged.is_about_changes() {
+            summary: match judged.is_about_changes {
                 true => deviation.actual.clone(),
                 false => deviation.summary.clone(),
             },
@@ -228,7 +222,7 @@ impl Judge<'_> {
     fn mismatch(&mut self, judged: Judged<'_>, deviation: Deviation, status: FindingStatus) {
         let mut mismatches = self.evaluation.mismatches.iter_mut();
         let same = mismatches.find(|one| one.expectation == judged.name && one.status == status);
-        if let Some(mismatch) = same.filter(|_| judged.is_about_changes()) {
+        if let Some(mismatch) = same.filter(|_| judged.is_about_changes) {
             mismatch.actual = format!("{}; {}", mismatch.actual, deviation.actual);
             return;
         }
@@ -240,7 +234,10 @@ impl Judge<'_> {
             summary: deviation.summary,
             expected: deviation.expected,
             actual: deviation.actual,
-            evidence: deviation.evidence.map(|(file, line)| EvidenceLine { file, line }),
+            evidence: deviation
+                .evidence
+                .filter(|(file, line)| (1..=self.evidence.lines_of(file)).contains(line))
+                .map(|(file, line)| EvidenceLine { file, line }),
         });
     }
 

@@ -52,10 +52,8 @@ impl TrialTask<'_> {
         let mutant = self.mutation.map(|mutation| &mutation.mutant.name);
         let folder = evidence_files::folder(self.name, mutant);
         let mut record = not_run(self.name, self.alias, &Outcome::Pass);
-        record.evidence = Some(folder.display().to_string());
-        let folder = self.root.join(folder);
         // The evidence of an earlier run must not look like this one's.
-        let _ = std::fs::remove_dir_all(&folder);
+        let _ = std::fs::remove_dir_all(self.root.join(&folder));
         for number in 1..=ATTEMPTS {
             let folder = match number {
                 1 => folder.clone(),
@@ -66,7 +64,9 @@ impl TrialTask<'_> {
             if number == 1 {
                 record.started_at = Utc::now();
             }
-            let result = self.attempt(session, &folder, slot).await;
+            let result = self.attempt(session, &self.root.join(&folder), slot).await;
+            // A report names lines of this attempt's evidence.
+            record.evidence = result.has_evidence.then(|| folder.display().to_string());
             record.expectations = result.judged;
             record.add(
                 result.attempt,
@@ -125,6 +125,7 @@ impl TrialTask<'_> {
             judged: evaluation.judged,
             outcome,
             findings,
+            has_evidence: true,
             usage: evidence.transcript.total_usage(),
             cost_usd: evidence.transcript.total_cost_usd(),
         })
@@ -294,6 +295,8 @@ struct AttemptResult {
     outcome: Outcome,
     findings: Vec<Finding>,
     judged: Vec<CheckResult>,
+    /// Whether it has written its evidence.
+    has_evidence: bool,
     usage: Usage,
     cost_usd: f64,
 }
@@ -317,6 +320,7 @@ impl AttemptResult {
             outcome: Outcome::Fail(failure),
             findings: Vec::new(),
             judged: Vec::new(),
+            has_evidence: false,
             usage: Usage::default(),
             cost_usd: 0.0,
         }

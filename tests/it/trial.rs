@@ -272,7 +272,14 @@ async fn a_transient_error_is_retried_in_a_live_run() {
         finished.record
     );
     assert_eq!(finished.record.attempts.len(), 2);
-    assert!(!finished.evidence("attempt-2/transcript.jsonl").is_empty());
+    assert!(
+        finished
+            .record
+            .evidence
+            .as_ref()
+            .is_some_and(|folder| folder.ends_with("attempt-2"))
+    );
+    assert!(!finished.evidence("transcript.jsonl").is_empty());
 }
 
 #[tokio::test]

@@ -97,11 +97,11 @@ impl Kind for RequestCheck {
         }
     }
 
-    fn interest(&self) -> Interest {
-        Interest {
+    fn interests(&self) -> Vec<Interest> {
+        vec![Interest {
             names: self.names(),
             ..Interest::request(self.parts(), self.turn.number())
-        }
+        }]
     }
 
     fn level(&self) -> Level {
