@@ -5,7 +5,7 @@ use crate::evidence::{Behind, Evidence, Killed};
 use crate::expectation::matcher::refusal_shown;
 use crate::expectation::{RUN, WORKAROUNDS};
 use crate::judge::Evaluation;
-use crate::outcome::{Cause, Verdict};
+use crate::outcome::{Cause, Mismatch, Verdict};
 use crate::text::clipped;
 use crate::transcript::{Answer, AnswerBlock, ErrorSource};
 use crate::wire::exchange::{Matched, ProviderExchange};
@@ -14,7 +14,10 @@ const SEE_LOG: &str = "look for the error in `gateway.log`, the gateway's lines 
 
 /// Whose fault it is that `judgement` has mismatches.
 pub fn of_trial(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
-    match (is_broken(judgement, RUN), evidence.behind) {
+    match (
+        is_broken(judgement, RUN) && !is_known_aside(judgement),
+        evidence.behind,
+    ) {
         (true, Behind::Simulated) => broken_run(evidence, judgement),
         (true, Behind::Live) => broken_live_run(evidence),
         (false, _) => broken_promise(evidence, judgement),
@@ -27,6 +30,14 @@ fn is_broken(judgement: &Evaluation, name: &str) -> bool {
         .iter()
         .filter(|judged| judged.verdict == Verdict::Broken);
     broken.any(|judged| judged.name == name)
+}
+
+/// Whether the gateway is known to break the run, and breaks something new too.
+fn is_known_aside(judgement: &Evaluation) -> bool {
+    let mut mismatches = judgement.mismatches.iter();
+    let is_run = |mismatch: &Mismatch| mismatch.expectation == RUN;
+    mismatches.any(|mismatch| is_run(mismatch) && !mismatch.status.is_new())
+        && (judgement.mismatches.iter()).any(|mismatch| !is_run(mismatch) && mismatch.status.is_new())
 }
 
 /// An error that `claude` reported.

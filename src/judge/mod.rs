@@ -7,7 +7,7 @@
 mod implied;
 
 use crate::cells::Test;
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, file};
 use crate::expectation::{Check, Deviation, Expectation, Interest, RUN, Ruling, Scene, Trace, WORKAROUNDS};
 use crate::findings::{Finding, FindingStatus, KnownForRun, Level, Subject, summary};
 use crate::ids::{FeatureId, TrialName};
@@ -189,9 +189,9 @@ impl Judge<'_> {
     /// Adds a finding, unless the trial has it already.
     fn found(&mut self, judged: Judged<'_>, subject: Subject, deviation: &Deviation) -> FindingStatus {
         let (status, known) = self.known.status(&subject, self.name);
-        let is_consequence = matches!(subject, Subject::Expectation { .. })
-            && judged.name != RUN
-            && self.evaluation.is_broken(RUN);
+        if let Some(of_run) = self.consequence_of_run(judged, &subject, deviation) {
+            return status.max(of_run);
+        }
         let mut findings = self.evaluation.findings.iter_mut();
         if let Some(finding) = findings.find(|finding| finding.subject == subject) {
             finding.level = finding.level.min(judged.level);
@@ -200,7 +200,7 @@ impl Judge<'_> {
         let is_unwritten = judged
             .expectation
             .is_some_and(|one| matches!(one.check, Check::Todo(_)));
-        if is_consequence || is_unwritten {
+        if is_unwritten {
             return status;
         }
         self.evaluation.findings.push(Finding {
@@ -216,6 +216,30 @@ impl Judge<'_> {
             subject,
         });
         status
+    }
+
+    /// The status of the run's own failure, if `deviation` only follows from it. If the gateway is known to break the run, what
+    /// the cell expects of a recorded request or reply does not follow from that.
+    fn consequence_of_run(
+        &self,
+        judged: Judged<'_>,
+        subject: &Subject,
+        deviation: &Deviation,
+    ) -> Option<FindingStatus> {
+        if judged.name == RUN || matches!(subject, Subject::Change { .. }) {
+            return None;
+        }
+        let mut mismatches = self.evaluation.mismatches.iter();
+        let run = mismatches.find(|mismatch| mismatch.expectation == RUN)?;
+        let recorded = [
+            file::PROVIDER_EXCHANGES,
+            file::GATEWAY_EXCHANGES,
+            file::DIRECT_REPLY,
+        ];
+        let place = deviation.evidence.as_ref();
+        let is_recorded =
+            judged.expectation.is_some() && place.is_some_and(|(file, _)| recorded.contains(&file.as_str()));
+        (run.status.is_new() || !is_recorded).then_some(run.status)
     }
 
     /// Adds a mismatch. Changes of one expectation and status are one mismatch.
@@ -273,10 +297,5 @@ impl Evaluation {
             let changes = traces.flat_map(|trace| trace.interest.of_diff(diff));
             changes.min_by_key(|change| (change.sent == 0, change.sent, change.direction))
         })
-    }
-
-    fn is_broken(&self, name: &str) -> bool {
-        let mut judged = self.judged.iter();
-        judged.any(|judged| judged.name == name && judged.verdict == Verdict::Broken)
     }
 }

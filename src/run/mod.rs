@@ -48,7 +48,7 @@ pub use options::RunOptions;
 use recorder::Recorder;
 pub use selected::SelectedTrials;
 use shared::SharedResults;
-use status::{can_show_findings, fault_of, status, status_of_verdict};
+use status::{can_show_findings, fault_of, gives_verdict, status, status_of_verdict};
 use trial::{TrialTask, not_run};
 
 /// The default number of trials that run at once. Most wait for a provider, which only takes memory (about 250 MB each,
@@ -388,13 +388,12 @@ impl MatrixRun {
 
     fn status(&self, failed: bool, results: &Results) -> u8 {
         let is_own = |entry: &&TrialRecord| !self.is_shared || self.selected.names.contains(&entry.nodeid);
-        let causes = results
+        let mut own = results
             .results
             .iter()
             .filter(is_own)
-            .filter(|entry| entry.fails_run())
-            .filter_map(|entry| entry.cause);
-        status(failed, causes)
+            .filter(|entry| entry.fails_run());
+        status(failed, own.any(gives_verdict))
     }
 
     /// The known findings that no longer show. One process of many cannot say.

@@ -41,12 +41,17 @@ pub(super) fn fault_of(record: &TrialRecord, failure: &Failure) -> String {
     }
 }
 
-/// The exit status of a run without a baseline.
-pub(super) fn status(failed: bool, mut causes: impl Iterator<Item = Cause>) -> u8 {
-    match failed {
-        false => 0,
-        true if causes.any(Cause::is_judged) => FAILED,
-        true => NOT_JUDGED,
+/// Whether a trial that fails the run says something about the gateway, the feature or Claude Code.
+pub(super) fn gives_verdict(trial: &TrialRecord) -> bool {
+    trial.cause.is_some_and(Cause::is_judged) || trial.has_new_finding()
+}
+
+/// The exit status of a run without a baseline; `is_judged` says that one of the failures is a verdict.
+pub(super) fn status(failed: bool, is_judged: bool) -> u8 {
+    match (failed, is_judged) {
+        (false, _) => 0,
+        (true, true) => FAILED,
+        (true, false) => NOT_JUDGED,
     }
 }
 
@@ -65,10 +70,8 @@ pub(super) fn status_of_verdict(verdict: &BaselineComparison, results: &Results)
         };
         let mut regressions = verdict.regressions.iter().filter(fails_run).peekable();
         let failed = regressions.peek().is_some();
-        status(
-            failed,
-            regressions.flat_map(|change| change.causes.iter().copied()),
-        )
+        let mut causes = regressions.flat_map(|change| change.causes.iter().copied());
+        status(failed, causes.any(Cause::is_judged))
     } else {
         FAILED
     }

@@ -68,13 +68,7 @@ impl TrialTask<'_> {
             // A report names lines of this attempt's evidence.
             record.evidence = result.has_evidence.then(|| folder.display().to_string());
             record.expectations = result.judged;
-            record.add(
-                result.attempt,
-                &result.outcome,
-                result.findings,
-                result.usage,
-                result.cost_usd,
-            );
+            record.add(result.attempt, &result.outcome, result.usage, result.cost_usd);
             if !record
                 .cause
                 .is_some_and(|cause| is_transient(cause, session.behind()))
@@ -112,9 +106,10 @@ impl TrialTask<'_> {
             attempt: Attempt {
                 duration_ms: 0,
                 failure: match &outcome {
-                    Outcome::Fail(failure) => Some(failure.clone()),
-                    Outcome::Pass | Outcome::Unfaithful(_) | Outcome::NotApplicable(_) => None,
+                    Outcome::Fail(failure) | Outcome::Unfaithful(failure) => Some(failure.clone()),
+                    Outcome::Pass | Outcome::NotApplicable(_) => None,
                 },
+                findings,
                 retries: retries
                     .map(|retry| Retry {
                         status: retry.status.unwrap_or(0),
@@ -124,7 +119,6 @@ impl TrialTask<'_> {
             },
             judged: evaluation.judged,
             outcome,
-            findings,
             has_evidence: true,
             usage: evidence.transcript.total_usage(),
             cost_usd: evidence.transcript.total_cost_usd(),
@@ -278,14 +272,17 @@ fn is_transient(cause: Cause, behind: Behind) -> bool {
     behind == Behind::Live && matches!(cause, Cause::RateLimit | Cause::Upstream)
 }
 
-/// The outcome of an attempt. A failure that says nothing about gateway, feature or Claude Code has no findings.
-fn concluded(failure: Option<Failure>, findings: Vec<Finding>) -> (Outcome, Vec<Finding>) {
+/// The outcome of an attempt. A failure that says nothing about gateway, feature or Claude Code keeps only the findings about
+/// the contract: the wire proves them, whatever else failed.
+fn concluded(failure: Option<Failure>, mut findings: Vec<Finding>) -> (Outcome, Vec<Finding>) {
+    let is_contract = |finding: &Finding| finding.level == Level::Contract;
     match failure {
         None => (Outcome::Pass, Vec::new()),
-        Some(failure) if !failure.cause.is_judged() => (Outcome::Fail(failure), Vec::new()),
-        Some(failure) if findings.iter().all(|finding| finding.level == Level::Contract) => {
-            (Outcome::Unfaithful(failure), findings)
+        Some(failure) if !failure.cause.is_judged() => {
+            findings.retain(is_contract);
+            (Outcome::Fail(failure), findings)
         }
+        Some(failure) if findings.iter().all(is_contract) => (Outcome::Unfaithful(failure), findings),
         Some(failure) => (Outcome::Fail(failure), findings),
     }
 }
@@ -293,7 +290,6 @@ fn concluded(failure: Option<Failure>, findings: Vec<Finding>) -> (Outcome, Vec<
 struct AttemptResult {
     attempt: Attempt,
     outcome: Outcome,
-    findings: Vec<Finding>,
     judged: Vec<CheckResult>,
     /// Whether it has written its evidence.
     has_evidence: bool,
@@ -315,10 +311,10 @@ impl AttemptResult {
             attempt: Attempt {
                 duration_ms: 0,
                 failure: Some(failure.clone()),
+                findings: Vec::new(),
                 retries: Vec::new(),
             },
             outcome: Outcome::Fail(failure),
-            findings: Vec::new(),
             judged: Vec::new(),
             has_evidence: false,
             usage: Usage::default(),
@@ -334,4 +330,32 @@ pub(super) fn not_run(name: &TrialName, alias: &str, outcome: &Outcome) -> Trial
 
 fn millis(duration: Duration) -> u64 {
     duration.as_millis() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::findings::FindingStatus;
+
+    #[test]
+    fn a_failure_that_is_not_judged_keeps_its_contract_findings() {
+        let finding = |level| Finding {
+            subject: "expectation beta".parse().expect("a subject"),
+            level,
+            expectation: "beta".into(),
+            summary: String::new(),
+            loses: String::new(),
+            status: FindingStatus::New,
+            known: None,
+        };
+        let found = || vec![finding(Level::Feature), finding(Level::Contract)];
+        let failure = |cause| Failure {
+            cause,
+            ..Failure::of_harness("", Vec::new())
+        };
+        let (outcome, findings) = concluded(Some(failure(Cause::Upstream)), found());
+        assert!(matches!(outcome, Outcome::Fail(_)));
+        assert_eq!(findings, [finding(Level::Contract)]);
+        assert_eq!(concluded(Some(failure(Cause::Gateway)), found()).1.len(), 2);
+    }
 }

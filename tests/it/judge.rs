@@ -1,19 +1,24 @@
 //! The implied expectations of every trial, and known findings.
 
+use compat_matrix::cause::failure_of_trial;
 use compat_matrix::evidence::{Evidence, Killed};
-use compat_matrix::expectation::kinds::{ExitCheck, RequestsCheck, TextCheck};
-use compat_matrix::expectation::{Check, IMPLIED, RUN, TRANSCRIPT, UNMATCHED, WORKAROUNDS};
+use compat_matrix::expectation::kinds::{ExitCheck, RequestCheck, RequestsCheck, TextCheck};
+use compat_matrix::expectation::{Check, IMPLIED, RUN, TRANSCRIPT, Turn, UNMATCHED, WORKAROUNDS};
 use compat_matrix::findings::FindingStatus;
 use compat_matrix::ids::TierId;
+use compat_matrix::judge::Evaluation;
 use compat_matrix::outcome::Verdict::{Broken as BROKEN, Held as HELD, NotJudged as NOT_JUDGED};
+use compat_matrix::report;
 use compat_matrix::transcript::{Event, Transcript};
 use compat_matrix::wire::Operation;
 use compat_matrix::wire::exchange::Matched;
 use serde_json::json;
 
 use crate::support::evidence::{
-    Builder as _, equals, expectation, judge, judge_known, nothing, pong, refused, stream, test, verdict_of,
+    Builder as _, equals, expectation, judge, judge_known, nothing, pong, refused, stream, test,
+    text_exchange, verdict_of,
 };
+use crate::support::text::{assert_has, assert_starts};
 
 #[test]
 fn each_failure_breaks_its_own_implied_expectation() {
@@ -167,6 +172,41 @@ fn a_run_with_an_error_has_no_findings_about_its_consequences() {
     let subjects: Vec<String> = findings.map(|one| one.subject.to_string()).collect();
     assert_eq!(subjects, ["expectation feature::run"]);
     assert_eq!(judgement.findings[0].status, FindingStatus::Known);
+}
+
+#[test]
+fn a_known_broken_run_does_not_hide_what_a_request_shows() {
+    let mut test = test(Check::Text(TextCheck(equals("pong"))));
+    let model = Check::Request(RequestCheck {
+        turn: Turn::Number(1),
+        operation: Operation::Messages,
+        route: None,
+        stream: None,
+        model: Some(equals("another")),
+        headers: Vec::new(),
+        body: Vec::new(),
+    });
+    test.expectations.push(expectation("model", model));
+    let failed = nothing()
+        .reached(text_exchange())
+        .ended_with_error(Some(500), "API Error: 500");
+    let subjects = |judgement: &Evaluation| -> Vec<String> {
+        let findings = judgement.findings.iter();
+        findings.map(|one| one.subject.to_string()).collect()
+    };
+    let unknown = judge(&test, &failed);
+    assert_eq!(subjects(&unknown), ["expectation feature::run"]);
+    let known = judge_known(&test, &failed, "expectation feature::run");
+    assert_eq!(
+        subjects(&known),
+        ["expectation feature::run", "expectation feature::model"]
+    );
+    assert_eq!(known.findings[1].status, FindingStatus::New);
+    let failure = failure_of_trial(&failed, &known);
+    let text = report::findings(&failure, None, report::Paint::Plain);
+    assert_starts(&text, "error: the request is for another model\n");
+    assert_has(&text, "\nknown: Claude Code ended with an error\n");
+    assert_has(&text, "= failed as a consequence: check\n");
 }
 
 #[test]
