@@ -25,7 +25,7 @@ use crate::document::{Diagnostic, render};
 use crate::env::{self, Environment};
 use crate::evidence::Behind;
 use crate::files::Project;
-use crate::files::project::GATEWAYS;
+use crate::files::project::{GATEWAYS, broken_project};
 use crate::findings::summary::{self, StaleFinding};
 use crate::findings::{Finding, FindingStatus, KnownFindings, KnownForRun, Versions};
 use crate::gateway::LITELLM;
@@ -118,15 +118,11 @@ impl MatrixRun {
         let project = &selected.project;
         // An attached gateway has its own configuration.
         let proxy_config = match environment.get(env::LITELLM_PROXY_BASE_URL) {
-            None => Some(
-                project
-                    .proxy_config()
-                    .map_err(|faults| selected::broken_project(&faults))?,
-            ),
+            None => Some(project.proxy_config().map_err(|faults| broken_project(&faults))?),
             Some(_) => None,
         };
         if let (Some(config), false) = (&proxy_config, options.is_control()) {
-            selected.stays_inside(config)?;
+            project.ensure_inside(config, &selected.names)?;
         }
         let baseline = options.baseline.as_deref().map(read_baseline).transpose()?;
         let gateway = gateway_name(&options, &environment);
@@ -135,7 +131,7 @@ impl MatrixRun {
                 note_unknown_gateway(project, name, progress.as_ref())?;
                 project
                     .known_findings(name)
-                    .map_err(|errors| selected::broken_project(&errors))?
+                    .map_err(|errors| broken_project(&errors))?
             }
             None => KnownFindings::default(),
         };
@@ -294,9 +290,8 @@ impl MatrixRun {
         );
         let failure = Failure::of_harness("no trial ran", vec![mismatch]);
         self.recorder.add(not_run(name, alias, &Outcome::Fail(failure)));
-        TrialEnd::Failed(
-            "the session could not be started, so the trial did not run; see the error at the end".into(),
-        )
+        let text = "the session could not be started, so the trial did not run; see the error at the end\n";
+        TrialEnd::Failed(self.once(name, error.to_owned(), text.to_owned()))
     }
 
     /// The session, started if this is the first call.

@@ -23,9 +23,8 @@ use crate::relay::Mutation;
 use crate::results::TrialRecord;
 use crate::session::Session;
 use crate::session::schedule::{Slot, Ticket};
-use crate::wire::encoding::ContentDecoder;
 use crate::wire::{self, Usage};
-use crate::{cause, expectation};
+use crate::{cause, expectation, http};
 
 /// The most attempts at a trial.
 const ATTEMPTS: usize = 2;
@@ -242,16 +241,12 @@ impl TrialTask<'_> {
             .json(&body);
         let received = async {
             let reply = request.send().await?;
-            let encoding = reply.headers().get("content-encoding").cloned();
-            let encoding = encoding.and_then(|value| value.to_str().map(str::to_owned).ok());
-            let mut decoder = ContentDecoder::new(encoding.as_deref());
             let status = reply.status().as_u16();
-            Ok::<_, reqwest::Error>((status, decoder.push(&reply.bytes().await?)))
+            Ok::<_, reqwest::Error>((status, http::text(reply).await?))
         };
         match received.await {
-            Ok((status, body)) => {
-                let text = String::from_utf8_lossy(&body);
-                let body = wire::json::parse(&text).unwrap_or_else(|_| Value::String(text.into_owned()));
+            Ok((status, text)) => {
+                let body = wire::json::parse(&text).unwrap_or(Value::String(text));
                 DirectReply { status, body }
             }
             Err(error) => DirectReply {
