@@ -24,10 +24,14 @@ pub mod file {
     pub const DIRECT_REPLY: &str = "direct.json";
     pub const TOKEN_COUNT: &str = "count_tokens.json";
 
-    pub const ALL: [&str; 10] = [
+    /// Requests that fit several trials.
+    pub const AMBIGUOUS: &str = "ambiguous.jsonl";
+
+    pub const ALL: [&str; 11] = [
         TRANSCRIPT,
         PROVIDER_EXCHANGES,
         GATEWAY_EXCHANGES,
+        AMBIGUOUS,
         WIRE_DIFF_TEXT,
         WIRE_DIFF_JSON,
         EXIT,
@@ -62,6 +66,8 @@ pub struct Evidence {
     pub exchanges: Vec<ProviderExchange>,
     /// Empty without a relay in front of the gateway.
     pub sent: Vec<GatewayExchange>,
+    /// Requests at the provider without a trial's key that fit this trial and another one equally well.
+    pub ambiguous: Vec<ProviderExchange>,
     /// The reply to the cell's direct request, if it has one.
     pub direct: Option<DirectReply>,
     /// The reply to the cell's request for a token count, if it has one.
@@ -79,7 +85,8 @@ impl Evidence {
     /// Replaces each of `secrets` wherever it stands, and texts in the form of a credential in the logs. A gateway may put a
     /// credential into any header, body or log line.
     pub fn redact(&mut self, secrets: &[String]) {
-        let requests = (self.exchanges.iter_mut().map(|exchange| &mut exchange.request))
+        let arrived = self.exchanges.iter_mut().chain(&mut self.ambiguous);
+        let requests = (arrived.map(|exchange| &mut exchange.request))
             .chain(self.sent.iter_mut().map(|exchange| &mut exchange.request));
         for request in requests {
             redaction::remove_from_headers(&mut request.headers, secrets);
@@ -120,6 +127,7 @@ impl Evidence {
             file::TRANSCRIPT => self.transcript.events.len(),
             file::PROVIDER_EXCHANGES => self.exchanges.len(),
             file::GATEWAY_EXCHANGES => self.sent.len(),
+            file::AMBIGUOUS => self.ambiguous.len(),
             file::WIRE_DIFF_TEXT | file::WIRE_DIFF_JSON => usize::from(self.has_both_sides()),
             file::EXIT => 1,
             file::STDERR => self.stderr.lines().count(),

@@ -14,6 +14,9 @@ const SEE_LOG: &str = "look for the error in `gateway.log`, the gateway's lines 
 
 /// Whose fault it is that `judgement` has mismatches.
 pub fn of_trial(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
+    if let Some(without_key) = traces::without_key(judgement) {
+        return without_key;
+    }
     match (
         is_broken(judgement, RUN) && !is_known_aside(judgement),
         evidence.behind,

@@ -31,6 +31,29 @@ pub(super) fn diverged(judgement: &Evaluation) -> Option<Diagnosis> {
     })
 }
 
+/// The gateway forwarded a request in a form from which no key of the trial could be read.
+pub(super) fn without_key(judgement: &Evaluation) -> Option<Diagnosis> {
+    let diff = judgement.diff.as_ref()?;
+    let change = diff.without_key()?;
+    let of_request = diff.changes.iter().filter(|other| {
+        other.direction == Direction::Request && other.sent == change.sent && other.what.part != Part::Request
+    });
+    let what = match change.exchange {
+        Some(_) => "the gateway forwarded the request in a changed form, without the trial's key",
+        None => {
+            "the gateway forwarded requests in a changed form, without a key, and they fit this trial and another one \
+             equally well"
+        }
+    };
+    Some(Diagnosis::proven(
+        Cause::Gateway,
+        "forwarded_without_key",
+        with_change(what, of_request.min_by_key(|other| other.what.part)),
+        "compare the request in `sent.jsonl` with that in `exchanges.jsonl`; compare it with the requests in \
+         `ambiguous.jsonl`; see all changes in `wire-diff.txt`; report it to the gateway",
+    ))
+}
+
 /// The provider refused `exchange` although it arrived as Claude Code had sent it. Only for a 400 on the Anthropic
 /// route: the gateway is responsible for keys, models and the forms of the other routes.
 pub(super) fn refused_as_sent(

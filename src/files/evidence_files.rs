@@ -41,6 +41,7 @@ pub fn write(evidence: &Evidence, diff: Option<&WireDiff>, folder: &Path) -> io:
     put(file::TRANSCRIPT, evidence.transcript.to_jsonl())?;
     put(file::PROVIDER_EXCHANGES, jsonl(&evidence.exchanges)?)?;
     put(file::GATEWAY_EXCHANGES, jsonl(&evidence.sent)?)?;
+    put(file::AMBIGUOUS, jsonl(&evidence.ambiguous)?)?;
     if let Some(diff) = diff {
         put(file::WIRE_DIFF_TEXT, diff.text())?;
         put(file::WIRE_DIFF_JSON, serde_json::to_string_pretty(diff)? + "\n")?;
@@ -93,6 +94,7 @@ pub fn read(folder: &Path) -> anyhow::Result<Evidence> {
         stderr: text(&folder.join(file::STDERR))?.unwrap_or_default(),
         exchanges,
         sent,
+        ambiguous: lines(&folder.join(file::AMBIGUOUS))?,
         direct: whole(&folder.join(file::DIRECT_REPLY))?,
         counted: whole(&folder.join(file::TOKEN_COUNT))?,
         gateway_log: gateway_log.lines().map(str::to_owned).collect(),

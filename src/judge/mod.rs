@@ -289,6 +289,9 @@ impl Evaluation {
     /// The change on the wire that explains the first mismatch that one can explain.
     pub fn first_divergence(&self) -> Option<&Change> {
         let diff = self.diff.as_ref()?;
+        if let Some(change) = diff.without_key() {
+            return Some(change);
+        }
         self.mismatches.iter().find_map(|mismatch| {
             let traces = self
                 .traces

@@ -131,7 +131,7 @@ impl TrialTask<'_> {
         if let Some(provider) = &session.provider {
             provider.register(key, self.test.script.clone()).await?;
         }
-        session.register(key, self.mutation, &slot.handle());
+        session.register(key, &self.name.cell.provider, self.mutation, &slot.handle());
         let ran = self.run_claude(session, key, slot).await;
         let succeeded = ran.as_ref().is_ok_and(|run| run.exit.code == Some(0));
         let direct = match &self.test.direct {
@@ -145,11 +145,7 @@ impl TrialTask<'_> {
             }
             _ => None,
         };
-        let sent = session.take(key);
-        let exchanges = match &session.provider {
-            Some(provider) => provider.take(key).await?,
-            None => Vec::new(),
-        };
+        let recorded = session.take(key).await?;
         let ran = ran?;
         let mut evidence = Evidence {
             behind: session.behind(),
@@ -157,8 +153,9 @@ impl TrialTask<'_> {
             transcript: ran.transcript,
             exit: ran.exit,
             stderr: ran.stderr,
-            exchanges,
-            sent,
+            exchanges: recorded.exchanges,
+            sent: recorded.sent,
+            ambiguous: recorded.ambiguous,
             direct,
             counted,
             gateway_log: log.map(|(log, position)| log.since(position)).unwrap_or_default(),

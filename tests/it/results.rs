@@ -84,7 +84,7 @@ fn a_repetition_does_not_hide_a_contract_finding() {
 }
 
 #[test]
-fn a_trial_that_was_not_judged_fails_the_run_with_known_findings() {
+fn a_trial_without_verdict_fails_despite_known_findings() {
     let mut refused = trial(
         "vision::vertex_ai::haiku",
         Outcome::Fail(sample_run::failure(Cause::Auth, "no key")),
