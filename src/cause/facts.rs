@@ -4,9 +4,9 @@ use super::{Diagnosis, ErrorMessage, MessageRoute, diagnose, traces};
 use crate::evidence::{Behind, Evidence, Killed};
 use crate::expectation::matcher::refusal_shown;
 use crate::expectation::{RUN, WORKAROUNDS};
-use crate::judge::Evaluation;
+use crate::judge::{Evaluation, UnofferedTool};
 use crate::outcome::{Cause, Mismatch, Verdict};
-use crate::text::clipped;
+use crate::text::{clipped, closest, listed};
 use crate::transcript::{Answer, AnswerBlock, ErrorSource};
 use crate::wire::exchange::{Matched, ProviderExchange};
 
@@ -16,6 +16,9 @@ const SEE_LOG: &str = "look for the error in `gateway.log`, the gateway's lines 
 pub fn of_trial(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
     if let Some(without_key) = traces::without_key(judgement) {
         return without_key;
+    }
+    if let Some(tool) = &judgement.unoffered_tool {
+        return not_offered(tool);
     }
     match (
         is_broken(judgement, RUN) && !is_known_aside(judgement),
@@ -33,6 +36,25 @@ fn is_broken(judgement: &Evaluation, name: &str) -> bool {
         .iter()
         .filter(|judged| judged.verdict == Verdict::Broken);
     broken.any(|judged| judged.name == name)
+}
+
+fn not_offered(tool: &UnofferedTool) -> Diagnosis {
+    let (name, place) = (&tool.name, &tool.place);
+    let offered = || tool.offered.iter().map(String::as_str);
+    let meant =
+        closest(name, offered()).map_or_else(String::new, |meant| format!(" (did you mean `{meant}`?)"));
+    Diagnosis::proven(
+        Cause::Harness,
+        "tool_not_offered",
+        format!("a reply of the cell calls the tool `{name}`, which no request of Claude Code offers"),
+        &format!(
+            "correct the name at `{}:{}:{}`{meant}; allowed: {}",
+            place.file.display(),
+            place.line,
+            place.column,
+            listed(offered())
+        ),
+    )
 }
 
 /// Whether the gateway is known to break the run, and breaks something new too.
@@ -303,7 +325,7 @@ fn proven_fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis
     });
     refused
         .or_else(|| error_of_its_own(evidence, &asked))
-        .or_else(|| traces::fault(judgement))
+        .or_else(|| traces::fault(evidence, judgement))
         .or_else(|| held_back(&asked))
         .or_else(|| changed_answer(evidence, &asked))
 }

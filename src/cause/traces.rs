@@ -1,20 +1,22 @@
 //! Finds the cause of a broken expectation from the differences between both sides of the gateway.
 
 use super::Diagnosis;
+use crate::evidence::Evidence;
 use crate::expectation::Trace;
 use crate::judge::Evaluation;
 use crate::outcome::Cause;
+use crate::wire::body_fields;
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::{Direction, Route};
 use crate::wire_diff::{Change, Fate, Part, WireDiff};
 
 /// What the wire proves about the broken expectations; faults of the gateway come first.
-pub(super) fn fault(judgement: &Evaluation) -> Option<Diagnosis> {
+pub(super) fn fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis> {
     let diff = judgement.diff.as_ref()?;
     let found: Vec<Diagnosis> = judgement
         .traces
         .iter()
-        .filter_map(|trace| of_trace(trace, diff))
+        .filter_map(|trace| cannot_match(evidence, judgement, trace).or_else(|| of_trace(trace, diff)))
         .collect();
     let of_gateway = found.iter().find(|diagnosis| diagnosis.cause == Cause::Gateway);
     of_gateway.or(found.first()).cloned()
@@ -87,6 +89,38 @@ pub(super) fn refused_as_sent(
             "see the request in `sent.jsonl`: does this model allow what the cell requests?",
         ),
     })
+}
+
+/// The expectation looks for a name that no API documents and no request of Claude Code has.
+fn cannot_match(evidence: &Evidence, judgement: &Evaluation, trace: &Trace) -> Option<Diagnosis> {
+    if trace.held_before != Some(false) {
+        return None;
+    }
+    let bodies = evidence.sent.iter().filter_map(|sent| sent.request.body.json());
+    let bodies: Vec<String> = bodies.map(ToString::to_string).collect();
+    let is_sent = |name: &str| bodies.iter().any(|body| body.contains(&format!("\"{name}\"")));
+    let is_word = |name: &&String| {
+        name.chars()
+            .all(|character| character.is_alphanumeric() || character == '_')
+    };
+    let is_number = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
+    let mut names = trace.interest.names.iter().filter(is_word);
+    let name = names.find(|name| !is_number(name) && !body_fields::is_documented(name) && !is_sent(name))?;
+    let mut mismatches = judgement.mismatches.iter();
+    let mismatch = mismatches.find(|mismatch| mismatch.expectation == trace.expectation)?;
+    let place = mismatch.place.as_ref()?;
+    Some(Diagnosis::proven(
+        Cause::Harness,
+        "cell_cannot_match",
+        format!("no request of Claude Code has `{name}`, so no gateway could deliver it"),
+        &format!(
+            "correct `{}` at `{}:{}:{}`; see the request in `sent.jsonl`",
+            trace.expectation,
+            place.file.display(),
+            place.line,
+            place.column
+        ),
+    ))
 }
 
 fn of_trace(trace: &Trace, diff: &WireDiff) -> Option<Diagnosis> {

@@ -6,13 +6,18 @@
 
 mod implied;
 
+use std::collections::BTreeSet;
+
 use crate::cells::Test;
+use crate::document::Place;
 use crate::evidence::{Evidence, file};
 use crate::expectation::{Check, Deviation, Expectation, Interest, RUN, Ruling, Scene, Trace, WORKAROUNDS};
 use crate::findings::{Finding, FindingStatus, KnownForRun, Level, Subject, summary};
 use crate::ids::{FeatureId, TrialName};
 use crate::outcome::{CheckResult, EvidenceLine, Mismatch, Verdict};
 use crate::wire::Direction;
+use crate::wire::exchange::Matched;
+use crate::wire::script::{Reply, ReplyBlock};
 use crate::wire_diff::{self, Change, Fate, Part, WireDiff};
 
 /// The evaluation of one attempt at a trial.
@@ -26,6 +31,8 @@ pub struct Evaluation {
     pub mismatches: Vec<Mismatch>,
     /// Everything that does not hold, once each.
     pub findings: Vec<Finding>,
+    /// The first tool that a used reply of the cell calls and that no request of Claude Code offers.
+    pub unoffered_tool: Option<UnofferedTool>,
     /// Each broken expectation, followed to the near side of the gateway, where both sides were recorded. Without the known
     /// ones if another is broken.
     pub traces: Vec<Trace>,
@@ -34,6 +41,16 @@ pub struct Evaluation {
     pub diff: Option<WireDiff>,
     /// All changes, with the known ones: for the evidence.
     pub whole_diff: Option<WireDiff>,
+}
+
+/// A tool that a reply of the cell calls in vain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnofferedTool {
+    pub name: String,
+    /// Where the cell names it.
+    pub place: Place,
+    /// The tools that Claude Code offers.
+    pub offered: BTreeSet<String>,
 }
 
 /// Judges one attempt at the trial `name` of `test`.
@@ -57,10 +74,39 @@ pub fn judge(test: &Test, name: &TrialName, evidence: &Evidence, known: KnownFor
         judge.one(expectation, &scene);
     }
     let mut evaluation = judge.evaluation;
+    evaluation.unoffered_tool = unoffered_tool(test, evidence);
     evaluation.diff.clone_from(&diff);
     evaluation.whole_diff = diff;
     evaluation.put_new_first(|change| known.status(&Subject::of_change(change), name).0);
     evaluation
+}
+
+/// Claude Code's own requests tell what it offers: no gateway could deliver a call of another tool.
+fn unoffered_tool(test: &Test, evidence: &Evidence) -> Option<UnofferedTool> {
+    let bodies = evidence.sent.iter().filter_map(|sent| sent.request.body.json());
+    let tools = bodies.filter_map(|body| body["tools"].as_array()).flatten();
+    let offered: BTreeSet<&str> = tools.filter_map(|tool| tool["name"].as_str()).collect();
+    let used = evidence
+        .exchanges
+        .iter()
+        .filter_map(|exchange| match exchange.matched {
+            Matched::Script { reply } => test.script.replies.get(reply.checked_sub(1)?),
+            _ => None,
+        });
+    let blocks = used.filter_map(|reply| match reply {
+        Reply::Message(message) => Some(&message.content),
+        Reply::Error(_) => None,
+    });
+    let name = blocks.flatten().find_map(|block| match block {
+        ReplyBlock::ToolUse { name, .. } => Some(name).filter(|name| !offered.contains(name.as_str())),
+        _ => None,
+    })?;
+    let (_, place) = test.called_tools.iter().find(|(called, _)| called == name)?;
+    (!evidence.sent.is_empty()).then(|| UnofferedTool {
+        name: name.clone(),
+        place: place.clone(),
+        offered: offered.into_iter().map(str::to_owned).collect(),
+    })
 }
 
 impl Evaluation {

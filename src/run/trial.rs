@@ -15,7 +15,7 @@ use crate::cells::Test;
 use crate::claude::{self, ClaudeProgress, ClaudeRun, Invocation};
 use crate::evidence::{Behind, DirectReply, Evidence};
 use crate::files::evidence_files;
-use crate::findings::{Finding, KnownForRun, Level};
+use crate::findings::{Finding, KnownForRun, Level, Subject};
 use crate::ids::{TrialKey, TrialName};
 use crate::judge;
 use crate::outcome::{Attempt, Cause, CheckResult, Failure, Mismatch, Outcome, Retry};
@@ -264,14 +264,15 @@ fn is_transient(cause: Cause, behind: Behind) -> bool {
     behind == Behind::Live && matches!(cause, Cause::RateLimit | Cause::Upstream)
 }
 
-/// The outcome of an attempt. A failure that says nothing about gateway, feature or Claude Code keeps only the findings about
-/// the contract: the wire proves them, whatever else failed.
+/// The outcome of an attempt. A failure that says nothing about gateway, feature or Claude Code keeps only the changes of
+/// the contract on the wire: the recordings prove them, whatever else failed.
 fn concluded(failure: Option<Failure>, mut findings: Vec<Finding>) -> (Outcome, Vec<Finding>) {
     let is_contract = |finding: &Finding| finding.level == Level::Contract;
     match failure {
         None => (Outcome::Pass, Vec::new()),
         Some(failure) if !failure.cause.is_judged() => {
-            findings.retain(is_contract);
+            findings
+                .retain(|finding| is_contract(finding) && matches!(finding.subject, Subject::Change { .. }));
             (Outcome::Fail(failure), findings)
         }
         Some(failure) if findings.iter().all(is_contract) => (Outcome::Unfaithful(failure), findings),
@@ -332,7 +333,7 @@ mod tests {
     #[test]
     fn a_failure_that_is_not_judged_keeps_its_contract_findings() {
         let finding = |level| Finding {
-            subject: "expectation beta".parse().expect("a subject"),
+            subject: "request beta b dropped".parse().expect("a subject"),
             level,
             expectation: "beta".into(),
             summary: String::new(),

@@ -423,6 +423,11 @@ async fn a_wrong_address_ends_the_run_with_the_line_to_change() {
         ),
         (
             env::COMPAT_PROVIDER_URL,
+            "not a URL",
+            "`COMPAT_PROVIDER_URL` is `not a URL`, which is no address of a server".to_owned(),
+        ),
+        (
+            env::COMPAT_PROVIDER_URL,
             bare.as_str(),
             format!("write `COMPAT_PROVIDER_URL=http://{bare}`"),
         ),

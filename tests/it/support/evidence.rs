@@ -305,6 +305,7 @@ pub fn test(check: Check) -> Test {
         direct: None,
         count_tokens: None,
         script: Script::default(),
+        called_tools: Vec::new(),
         expectations: vec![expectation("check", check)],
         timeout_seconds: 30,
     }
