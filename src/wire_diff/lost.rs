@@ -136,7 +136,7 @@ impl<'a> Unforwarded<'a> {
             let wants_stream = |body: &serde_json::Value| body["stream"] == true;
             let fit = || Fit {
                 route: self.route.is_none() || self.route == orphan.route,
-                model: words_of(&pair.message.as_ref().map_or("", |message| &message.model))
+                model: words_of(pair.message.as_ref().map_or("", |message| &message.model))
                     .intersection(&words_of(&message.model))
                     .count(),
                 stream: sent.request.body.json().is_some_and(wants_stream) == orphan.reply.stream
