@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::document::Place;
 use crate::expectation::{Check, Expectation};
 use crate::ids::{CellId, TierId};
 use crate::wire::script::{Prompt, Script};
@@ -46,6 +47,8 @@ pub struct Test {
     /// without `model`.
     pub count_tokens: Option<Value>,
     pub script: Script,
+    /// The tools that the script calls, each with the place of its name.
+    pub called_tools: Vec<(String, Place)>,
     /// What must hold, in the order of the files; never empty for any tier.
     pub expectations: Vec<Expectation>,
     /// Seconds that a trial may take, simulated or live.

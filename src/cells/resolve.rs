@@ -15,7 +15,7 @@ use super::layers::{self, Damaged, Layers, OwnFile};
 use super::manifest::Manifest;
 use super::raw::CellForm;
 use super::reserved;
-use crate::document::{Diagnostic, KeyPath, Node, NodeValue, Reader};
+use crate::document::{Diagnostic, KeyPath, Node, NodeValue, Place, Reader};
 use crate::expectation::CellContext;
 use crate::ids::{CellId, TierId};
 
@@ -78,6 +78,7 @@ pub fn cell(
             .collect(),
         attachments,
         damaged,
+        called_tools: Vec::new(),
     };
     let test = resolver.test();
     diagnostics.extend(resolver.reader.diagnostics);
@@ -103,6 +104,8 @@ pub(super) struct Resolver<'a> {
     tiers: Vec<(TierId, String)>,
     pub(super) attachments: Attachments<'a>,
     pub(super) damaged: Damaged,
+    /// The tools that the replies call, each with the place of its name.
+    pub(super) called_tools: Vec<(String, Place)>,
 }
 
 impl Resolver<'_> {
@@ -138,6 +141,7 @@ impl Resolver<'_> {
             direct,
             count_tokens,
             script,
+            called_tools: std::mem::take(&mut self.called_tools),
             expectations,
         }
     }

@@ -31,15 +31,17 @@ pub fn folder(name: &TrialName, mutant: Option<&MutantName>) -> PathBuf {
         .join(name.tier.as_str())
 }
 
-/// Writes `evidence` and the wire diff into `folder`.
+/// Writes `evidence` and the wire diff into `folder`. A file without content is not written, but for the transcript.
 pub fn write(evidence: &Evidence, diff: Option<&WireDiff>, folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
-    let put = |name: &str, text: String| std::fs::write(folder.join(name), text);
+    let put = |name: &str, text: String| match text.is_empty() && name != file::TRANSCRIPT {
+        true => Ok(()),
+        false => std::fs::write(folder.join(name), text),
+    };
     put(file::TRANSCRIPT, evidence.transcript.to_jsonl())?;
     put(file::PROVIDER_EXCHANGES, jsonl(&evidence.exchanges)?)?;
-    if !evidence.sent.is_empty() {
-        put(file::GATEWAY_EXCHANGES, jsonl(&evidence.sent)?)?;
-    }
+    put(file::GATEWAY_EXCHANGES, jsonl(&evidence.sent)?)?;
+    put(file::AMBIGUOUS, jsonl(&evidence.ambiguous)?)?;
     if let Some(diff) = diff {
         put(file::WIRE_DIFF_TEXT, diff.text())?;
         put(file::WIRE_DIFF_JSON, serde_json::to_string_pretty(diff)? + "\n")?;
@@ -47,9 +49,7 @@ pub fn write(evidence: &Evidence, diff: Option<&WireDiff>, folder: &Path) -> io:
     put(file::EXIT, serde_json::to_string_pretty(&evidence.exit)? + "\n")?;
     let log = evidence.gateway_log.iter().map(|line| format!("{line}\n"));
     put(file::GATEWAY_LOG, log.collect())?;
-    if !evidence.stderr.is_empty() {
-        put(file::STDERR, evidence.stderr.clone())?;
-    }
+    put(file::STDERR, evidence.stderr.clone())?;
     for (name, reply) in [
         (file::DIRECT_REPLY, &evidence.direct),
         (file::TOKEN_COUNT, &evidence.counted),
@@ -105,6 +105,7 @@ pub fn read(folder: &Path) -> anyhow::Result<Evidence> {
         stderr: text(&folder.join(file::STDERR))?.unwrap_or_default(),
         exchanges,
         sent,
+        ambiguous: lines(&folder.join(file::AMBIGUOUS))?,
         direct: whole(&folder.join(file::DIRECT_REPLY))?,
         counted: whole(&folder.join(file::TOKEN_COUNT))?,
         gateway_log: gateway_log.lines().map(str::to_owned).collect(),

@@ -14,7 +14,7 @@ use super::layout::Layout;
 use super::reading::{attachment, read, read_if_exists, says_not_applicable};
 use crate::cells::manifest::Tier;
 use crate::cells::{Cell, Layer, Layers, Manifest, Origin, ProxyConfig, layers, resolve};
-use crate::document::Diagnostic;
+use crate::document::{Diagnostic, render};
 use crate::env::SIMULATOR_VARIABLES;
 use crate::findings::KnownFindings;
 use crate::ids::{CellId, FeatureId, ProviderId, TrialName};
@@ -262,6 +262,21 @@ impl Project {
         config.outside(aliases.iter().map(String::as_str))
     }
 
+    /// Fails if `trials` would not reach the simulator of a simulated run.
+    pub fn ensure_inside<'a>(
+        &self,
+        config: &ProxyConfig,
+        trials: impl IntoIterator<Item = &'a TrialName>,
+    ) -> anyhow::Result<()> {
+        let errors = self.outside(config, trials);
+        anyhow::ensure!(
+            errors.is_empty(),
+            "the gateway would not use the simulator\n\n{}",
+            rendered(&errors)
+        );
+        Ok(())
+    }
+
     /// All errors in the files at or below `paths` (relative to the root), in their cells and in the layers of these cells; in all
     /// files if there are no paths.
     pub fn check(&self, paths: &[PathBuf]) -> Vec<Diagnostic> {
@@ -411,4 +426,15 @@ fn in_order(mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
         is_same
     });
     errors
+}
+
+/// The error for a project whose files have `errors`.
+pub fn broken_project(errors: &[Diagnostic]) -> anyhow::Error {
+    anyhow::anyhow!("the project cannot be read\n\n{}", rendered(errors))
+}
+
+/// Diagnostics as plain text, without a newline at the end.
+pub fn rendered(errors: &[Diagnostic]) -> String {
+    let text = render::render(errors, render::Format::Text, false);
+    text.trim_end().to_owned()
 }

@@ -120,6 +120,12 @@ fn workarounds(evidence: &Evidence) -> Vec<Deviation> {
 /// A script or a rule answered every request at the provider.
 fn unmatched(exchanges: &[ProviderExchange]) -> Vec<Deviation> {
     let deviation = |exchange: &ProviderExchange| match &exchange.matched {
+        _ if exchange.keyless => Some(Deviation {
+            summary: "a request reached the provider without its trial's key".into(),
+            expected: "the session id, or the first user message, as Claude Code sent it".into(),
+            actual: format!("{} {}", exchange.request.method, exchange.request.path),
+            evidence: Some((file::PROVIDER_EXCHANGES.into(), exchange.number)),
+        }),
         Matched::Unmatched { why } => Some(Deviation {
             summary: "a request reached the provider that the cell has no reply for".into(),
             expected: "as many requests as the cell's `replies` answer".into(),

@@ -107,6 +107,22 @@ impl Provider {
         }
     }
 
+    /// The exchanges of a trial so far.
+    pub async fn exchanges(&self, key: TrialKey) -> anyhow::Result<Vec<ProviderExchange>> {
+        match self {
+            Self::Embedded(simulator) => Ok(simulator.exchanges(key)),
+            Self::Remote(remote) => remote.exchanges(key).await,
+        }
+    }
+
+    /// Claims the orphan of this number for a trial; `false` if another trial has it.
+    pub async fn claim(&self, orphan: usize) -> anyhow::Result<bool> {
+        match self {
+            Self::Embedded(simulator) => Ok(simulator.claim(orphan)),
+            Self::Remote(remote) => remote.claim(orphan).await,
+        }
+    }
+
     pub async fn orphans(&self) -> anyhow::Result<Vec<ProviderExchange>> {
         match self {
             Self::Embedded(simulator) => Ok(simulator.orphans()),

@@ -1,5 +1,6 @@
 //! The simulator's request handler: it reads a request, finds its trial, decides on a reply, records it and sends it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{Request, Response, StatusCode};
 use axum::response::IntoResponse as _;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -37,6 +39,8 @@ pub(super) struct Server {
     pub(super) credentials: Credentials,
     pub(super) trials: TrialMap<ScriptedTrial>,
     pub(super) orphans: Ledger<ProviderExchange>,
+    /// The numbers of the orphans that turned out to be a trial's.
+    pub(super) claimed: Mutex<HashSet<usize>>,
     pub(super) signer: Signer,
     pub(super) access_tokens: AccessTokens,
 }
@@ -68,6 +72,25 @@ impl Server {
         if let Some(trial) = self.trials.get(key) {
             trial.show(deltas);
         }
+    }
+
+    /// The exchanges of a trial so far.
+    pub(super) fn exchanges(&self, key: TrialKey) -> Vec<ProviderExchange> {
+        let trial = self.trials.get(key);
+        trial.map(|trial| trial.ledger.exchanges()).unwrap_or_default()
+    }
+
+    /// The exchanges of no trial, without the claimed ones.
+    pub(super) fn orphans(&self) -> Vec<ProviderExchange> {
+        let claimed = self.claimed.lock();
+        let mut orphans = self.orphans.exchanges();
+        orphans.retain(|orphan| !claimed.contains(&orphan.number));
+        orphans
+    }
+
+    /// Gives an exchange of no trial to the caller; `false` if another caller has it.
+    pub(super) fn claim(&self, orphan: usize) -> bool {
+        self.claimed.lock().insert(orphan)
     }
 
     pub(super) fn take(&self, key: TrialKey) -> Vec<ProviderExchange> {
@@ -290,6 +313,7 @@ fn exchange(
         turn,
         route: incoming.target.route,
         operation: incoming.target.operation,
+        keyless: false,
         request: incoming.recorded.clone(),
         message: incoming.message.clone(),
         matched: decision.matched.clone(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use aws_lc_rs::error::Unspecified;
 use axum::Router;
+use parking_lot::Mutex;
 use tokio::task::spawn_blocking;
 
 use super::SimulatorOptions;
@@ -42,6 +43,7 @@ impl Simulator {
             credentials,
             trials: TrialMap::default(),
             orphans: Ledger::default(),
+            claimed: Mutex::default(),
             signer: Signer::new().context(NO_KEYS)?,
             access_tokens: AccessTokens::default(),
         });
@@ -87,10 +89,20 @@ impl Simulator {
         self.server.take(key)
     }
 
-    /// The requests so far that belong to no trial. Token requests are among them, because a gateway shares one token
+    /// The exchanges of a trial so far.
+    pub fn exchanges(&self, key: TrialKey) -> Vec<ProviderExchange> {
+        self.server.exchanges(key)
+    }
+
+    /// The requests so far that belong to no trial, without the claimed ones. Token requests are among them, because a gateway shares one token
     /// between trials.
     pub fn orphans(&self) -> Vec<ProviderExchange> {
-        self.server.orphans.exchanges()
+        self.server.orphans()
+    }
+
+    /// Claims the orphan of this number for a trial; `false` if another trial has it.
+    pub fn claim(&self, orphan: usize) -> bool {
+        self.server.claim(orphan)
     }
 
     pub async fn shutdown(self) {

@@ -25,7 +25,7 @@ use crate::document::{Diagnostic, render};
 use crate::env::{self, Environment};
 use crate::evidence::Behind;
 use crate::files::Project;
-use crate::files::project::GATEWAYS;
+use crate::files::project::{GATEWAYS, broken_project};
 use crate::findings::{FindingStatus, KnownFindings, KnownForRun};
 use crate::gateway::LITELLM;
 use crate::ids::TrialName;
@@ -50,7 +50,7 @@ pub use options::RunOptions;
 use recorder::Recorder;
 pub use selected::SelectedTrials;
 use shared::SharedResults;
-use status::{fault_of, status, status_of_verdict};
+use status::{fault_of, gives_verdict, status, status_of_verdict};
 use trial::{TrialTask, not_run};
 
 /// The default number of trials that run at once. Most wait for a provider, which only takes memory (about 250 MB each,
@@ -120,15 +120,11 @@ impl MatrixRun {
         let project = &selected.project;
         // An attached gateway has its own configuration.
         let proxy_config = match environment.get(env::LITELLM_PROXY_BASE_URL) {
-            None => Some(
-                project
-                    .proxy_config()
-                    .map_err(|faults| selected::broken_project(&faults))?,
-            ),
+            None => Some(project.proxy_config().map_err(|faults| broken_project(&faults))?),
             Some(_) => None,
         };
         if let (Some(config), false) = (&proxy_config, options.is_control()) {
-            selected.stays_inside(config)?;
+            project.ensure_inside(config, &selected.names)?;
         }
         let baseline = options.baseline.as_deref().map(read_baseline).transpose()?;
         let gateway = gateway_name(&options, &environment);
@@ -137,7 +133,7 @@ impl MatrixRun {
                 note_unknown_gateway(project, name, progress.as_ref())?;
                 project
                     .known_findings(name)
-                    .map_err(|errors| selected::broken_project(&errors))?
+                    .map_err(|errors| broken_project(&errors))?
             }
             None => KnownFindings::default(),
         };
@@ -296,9 +292,8 @@ impl MatrixRun {
         );
         let failure = Failure::of_harness("no trial ran", vec![mismatch]);
         self.recorder.add(not_run(name, alias, &Outcome::Fail(failure)));
-        TrialEnd::Failed(
-            "the session could not be started, so the trial did not run; see the error at the end".into(),
-        )
+        let text = "the session could not be started, so the trial did not run; see the error at the end\n";
+        TrialEnd::Failed(self.once(name, error.to_owned(), text.to_owned()))
     }
 
     /// The session, started if this is the first call.
@@ -382,13 +377,12 @@ impl MatrixRun {
 
     fn status(&self, failed: bool, results: &Results) -> u8 {
         let is_own = |entry: &&TrialRecord| !self.is_shared || self.selected.names.contains(&entry.nodeid);
-        let causes = results
+        let mut own = results
             .results
             .iter()
             .filter(is_own)
-            .filter(|entry| entry.fails_run())
-            .filter_map(|entry| entry.cause);
-        status(failed, causes)
+            .filter(|entry| entry.fails_run());
+        status(failed, own.any(gives_verdict))
     }
 
     /// The errors about known findings that no longer show. Of several processes, the one that finishes a column reports it.

@@ -28,12 +28,17 @@ pub(super) fn fault_of(record: &TrialRecord, failure: &Failure) -> String {
     }
 }
 
-/// The exit status of a run without a baseline.
-pub(super) fn status(failed: bool, mut causes: impl Iterator<Item = Cause>) -> u8 {
-    match failed {
-        false => 0,
-        true if causes.any(Cause::is_judged) => FAILED,
-        true => NOT_JUDGED,
+/// Whether a trial that fails the run says something about the gateway, the feature or Claude Code.
+pub(super) fn gives_verdict(trial: &TrialRecord) -> bool {
+    trial.cause.is_some_and(Cause::is_judged) || trial.has_new_finding()
+}
+
+/// The exit status of a run without a baseline; `is_judged` says that one of the failures is a verdict.
+pub(super) fn status(failed: bool, is_judged: bool) -> u8 {
+    match (failed, is_judged) {
+        (false, _) => 0,
+        (true, true) => FAILED,
+        (true, false) => NOT_JUDGED,
     }
 }
 
@@ -42,6 +47,9 @@ pub(super) fn status_of_verdict(verdict: &BaselineComparison) -> u8 {
     if !verdict.new_findings.is_empty() || !verdict.stale.is_empty() {
         return FAILED;
     }
-    let causes = verdict.regressions.iter().flat_map(|change| &change.causes);
-    status(!verdict.regressions.is_empty(), causes.copied())
+    let mut causes = verdict.regressions.iter().flat_map(|change| &change.causes);
+    status(
+        !verdict.regressions.is_empty(),
+        causes.any(|cause| cause.is_judged()),
+    )
 }

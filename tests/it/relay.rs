@@ -1,6 +1,5 @@
 //! The relay: what it forwards and records, and how it applies a mutant.
 
-use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -13,14 +12,12 @@ use compat_matrix::ids::TrialKey;
 use compat_matrix::mutants::RelayPosition;
 use compat_matrix::relay::{Mutation, Relay};
 use compat_matrix::wire::exchange::Body as RecordedBody;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::support::loopback::{serve, unused_port};
+use crate::support::loopback::{gzipped, serve, unused_port};
 use crate::support::mutant::mutant;
 use crate::support::provider_client::{Gateway, MODEL, new_key, prompt, read_stream, streamed_text, text};
 
@@ -186,12 +183,6 @@ async fn a_compressed_stream_passes_as_it_is_and_is_recorded_decoded() {
         assert_eq!(recorded.events[0].data["delta"]["text"], "one");
         assert_eq!(recorded.wrong_encoding.is_none(), is_gzip, "{recorded:?}");
     }
-}
-
-fn gzipped(bytes: &[u8]) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap().into()
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use compat_matrix::evidence::Behind;
 use compat_matrix::findings::{FindingStatus, Level};
 use compat_matrix::ids::{ProviderId, TierId, TrialName};
-use compat_matrix::outcome::{Cause, Outcome};
+use compat_matrix::outcome::{Cause, Outcome, TrialVerdict};
 use compat_matrix::results::merge::merge;
 use compat_matrix::results::stale::stale;
 use compat_matrix::results::{Results, junit};
@@ -63,6 +63,37 @@ fn unfinished_trials_are_listed_and_retries_keep_attempts() {
     );
     let error = Results::parse(&contradiction).unwrap_err().to_string();
     assert_has(&error, ": run.unfinished: 1 trials, and 2 results, of 2 selected");
+}
+
+#[test]
+fn a_repetition_does_not_hide_a_contract_finding() {
+    let name = "vision::vertex_ai::haiku";
+    let lost = Outcome::Unfaithful(sample_run::failure(Cause::Gateway, "a beta was lost"));
+    let mut results = Results::new(run(1), Vec::new());
+    results.finish(trial(name, lost.clone()));
+    assert!(!results.results[0].flaky);
+    results.finish(trial(name, Outcome::Pass));
+    let entry = &results.results[0];
+    assert_eq!(entry.verdict, Some(TrialVerdict::Unfaithful));
+    assert_eq!(entry.findings, [finding(Level::Contract, FindingStatus::Known)]);
+    assert_eq!((entry.cause, entry.flaky), (Some(Cause::Gateway), true));
+    assert_eq!(Results::parse(&results.to_text()).unwrap(), results);
+    // The same finding twice is not flaky.
+    results.results.clear();
+    results.finish(trial(name, lost.clone()));
+    results.finish(trial(name, lost));
+    assert!(!results.results[0].flaky);
+    assert_eq!(results.results[0].findings.len(), 1);
+}
+
+#[test]
+fn a_trial_without_verdict_fails_despite_known_findings() {
+    let mut refused = trial(
+        "vision::vertex_ai::haiku",
+        Outcome::Fail(sample_run::failure(Cause::Auth, "no key")),
+    );
+    refused.findings = vec![finding(Level::Contract, FindingStatus::Known)];
+    assert!(refused.fails_run() && !refused.has_new_finding());
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub fn nothing() -> Evidence {
     Evidence {
         gateway: true,
         sent: Vec::new(),
+        ambiguous: Vec::new(),
         behind: Behind::Simulated,
         transcript: Transcript::default(),
         exit: Exit {
@@ -200,6 +201,7 @@ pub fn exchange(body: Value, sent: Value) -> ProviderExchange {
         turn: Some(0),
         route: Some(Route::Anthropic),
         operation: Operation::Messages,
+        keyless: false,
         message: messages::read(&body, None, &[]),
         request: RecordedRequest {
             at_ms: 0,
@@ -303,6 +305,7 @@ pub fn test(check: Check) -> Test {
         direct: None,
         count_tokens: None,
         script: Script::default(),
+        called_tools: Vec::new(),
         expectations: vec![expectation("check", check)],
         timeout_seconds: 30,
     }
