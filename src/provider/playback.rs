@@ -59,6 +59,10 @@ impl Stage<'_> {
                     "signature": self.signer.sign(&self.request.model, thinking),
                 })
             }),
+            ReplyBlock::RedactedThinking(thinking) => self.thinks().then(|| {
+                let data = self.signer.redact(&self.request.model, thinking);
+                json!({"type": "redacted_thinking", "data": data})
+            }),
             ReplyBlock::ToolUse { name, input } => Some(self.tool_use(name, input)),
         }
     }
