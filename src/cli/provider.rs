@@ -92,6 +92,7 @@ impl Serve {
             unscripted: Unscripted::Reply(standalone_reply()),
             listen: self.listen,
             control_key: Some(control_key(&key_file)?),
+            tiers: Vec::new(),
             observe: Some(request_lines()),
         })
         .await?;

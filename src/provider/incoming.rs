@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::wire::exchange::{Body, RecordedRequest};
 use crate::wire::message::MessageRequest;
+use crate::wire::sigv4::SignedParts;
 use crate::wire::target::RequestTarget;
 use crate::wire::{Operation, Route, converse, messages, redaction};
 
@@ -76,6 +77,20 @@ impl Incoming {
     /// The value of header `name`, if it is text.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The parts that an AWS signature may cover.
+    pub(super) fn signed_parts(&self) -> SignedParts<'_> {
+        let headers = self.headers.iter();
+        SignedParts {
+            method: &self.recorded.method,
+            path: &self.recorded.path,
+            query: &self.recorded.query,
+            headers: headers
+                .map(|(name, value)| (name.as_str(), value.as_bytes()))
+                .collect(),
+            body: &self.bytes,
+        }
     }
 
     /// The number of headers `name`.

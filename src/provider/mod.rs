@@ -43,6 +43,8 @@ pub struct SimulatorOptions {
     pub listen: SocketAddr,
     /// The key for the control routes; `None` disables them.
     pub control_key: Option<String>,
+    /// Models that the table of models lacks, by their names without a date: tiers of the manifest.
+    pub tiers: Vec<String>,
     /// Called for each provider request when its reply is decided.
     pub observe: Option<Observer>,
 }
@@ -58,6 +60,7 @@ impl Default for SimulatorOptions {
             unscripted: Unscripted::Refuse,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             control_key: None,
+            tiers: Vec::new(),
             observe: None,
         }
     }

@@ -150,7 +150,7 @@ fn new_id(prefix: &str, route: Route) -> String {
     format!("{prefix}{provider}01{}", short_random())
 }
 
-pub(super) fn short_random() -> String {
+fn short_random() -> String {
     let mut digits = Uuid::new_v4().simple().to_string();
     digits.truncate(22);
     digits

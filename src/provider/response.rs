@@ -14,6 +14,7 @@ use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use uuid::Uuid;
 
 use super::trials::ScriptedTrial;
 use crate::clock::now_ms;
@@ -136,7 +137,7 @@ fn answer_headers(answer: &ProviderAnswer, route: Route) -> Headers {
     match route {
         Route::Anthropic => vec![("request-id", format!("req_{id}"))],
         Route::VertexAi => vec![("request-id", format!("req_vrtx_{id}"))],
-        Route::BedrockConverse => vec![("x-amzn-requestid", id)],
+        Route::BedrockConverse => vec![("x-amzn-requestid", Uuid::new_v4().to_string())],
         Route::BedrockInvoke => {
             let counts = [
                 ("x-amzn-bedrock-invocation-latency", answer.latency_ms),
@@ -152,7 +153,8 @@ fn answer_headers(answer: &ProviderAnswer, route: Route) -> Headers {
                 ),
             ];
             let counts = counts.map(|(name, count)| (name, count.to_string()));
-            std::iter::once(("x-amzn-requestid", id)).chain(counts).collect()
+            let id = ("x-amzn-requestid", Uuid::new_v4().to_string());
+            std::iter::once(id).chain(counts).collect()
         }
     }
 }

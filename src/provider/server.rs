@@ -9,11 +9,12 @@ use axum::http::{Request, Response, StatusCode};
 use axum::response::IntoResponse as _;
 use serde_json::{Value, json};
 use tokio::time::sleep;
+use uuid::Uuid;
 
 use super::credentials::Credentials;
 use super::incoming::Incoming;
 use super::oauth::AccessTokens;
-use super::playback::{Stage, short_random};
+use super::playback::Stage;
 use super::response::Outgoing;
 use super::rules::{self, SentThinking, Subject};
 use super::signature::Signer;
@@ -115,6 +116,7 @@ impl Server {
             access_tokens: &self.access_tokens,
             signer: &self.signer,
             now_ms: incoming.recorded.at_ms,
+            tiers: &self.options.tiers,
         };
         if let Some((rule, refusal)) = rules::broken(&subject) {
             let matched = if incoming.target.operation == Operation::Unknown {
@@ -274,7 +276,7 @@ fn unmatched(incoming: &Incoming, why: String) -> Decision {
 }
 
 fn refuse(incoming: &Incoming, matched: Matched, refusal: &ErrorReply) -> Decision {
-    let rendered = refusal.render(incoming.route(), &short_random());
+    let rendered = refusal.render(incoming.route(), Uuid::new_v4());
     let outgoing = Outgoing::json(rendered.status, rendered.headers, rendered.body);
     Decision { matched, outgoing }
 }

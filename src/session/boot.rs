@@ -251,7 +251,11 @@ pub(super) struct Booted {
 pub(super) async fn boot(boot: Boot<'_>, progress: &dyn ProgressSink) -> anyhow::Result<Booted> {
     let simulator = Simulator::start(boot.simulator).await?;
     let back = match boot.relay_behind {
-        true => Some(Relay::start(RelayPosition::Behind, simulator.base_url()).await?),
+        true => {
+            let secret = &simulator.credentials().aws_secret_access_key;
+            let relay = Relay::start(RelayPosition::Behind, simulator.base_url(), Some(secret));
+            Some(relay.await?)
+        }
         false => None,
     };
     let provider_url = back.as_ref().map_or(simulator.base_url(), Relay::base_url);

@@ -67,7 +67,7 @@ fn mutation(yaml: &str) -> Arc<Mutation> {
 }
 
 async fn relay(position: RelayPosition, upstream: &str) -> Relay {
-    Relay::start(position, upstream).await.unwrap()
+    Relay::start(position, upstream, None).await.unwrap()
 }
 
 /// A Messages request of the trial `key`, to be sent to `relay`.

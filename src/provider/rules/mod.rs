@@ -31,7 +31,7 @@ use super::oauth::AccessTokens;
 use super::signature::Signer;
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::message::{Block, MessageRequest};
-use crate::wire::model::canonical_name;
+use crate::wire::model::{Generation, canonical_name, find};
 use crate::wire::{Operation, Route};
 
 /// The signatures of the thinking blocks that a provider sent before each tool call, by the call's id.
@@ -45,6 +45,8 @@ pub(super) struct Subject<'a> {
     pub(super) signer: &'a Signer,
     pub(super) sent_thinking: &'a SentThinking,
     pub(super) now_ms: u64,
+    /// Models that the table of models lacks, by their names without a date.
+    pub(super) tiers: &'a [String],
 }
 
 /// A reason to refuse a request.
@@ -110,6 +112,11 @@ impl<'a> Subject<'a> {
     fn model(&self) -> &'a str {
         self.message()
             .map_or("", |message| canonical_name(&message.model))
+    }
+
+    /// Whether the model is of `generation` or later. A model that the table lacks is of none.
+    fn is_since(&self, generation: Generation) -> bool {
+        find(self.model()).is_some_and(|model| model.generation >= generation)
     }
 
     fn has_beta(&self, prefix: &str) -> bool {

@@ -2,9 +2,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
 use compat_matrix::ids::TrialKey;
 use compat_matrix::provider::{Simulator, SimulatorOptions};
 use compat_matrix::wire::script::{Pace, Reply, ReplyBlock, ReplyMessage, Script};
+use compat_matrix::wire::sigv4::{Authorization, SignedParts};
 use compat_matrix::wire::{Route, event_stream, sse};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::{Client, RequestBuilder, Response};
@@ -73,16 +75,41 @@ impl Gateway {
     }
 
     pub fn signed(&self, path: &str, body: &Value) -> RequestBuilder {
+        self.signed_at(Utc::now(), path, body)
+    }
+
+    /// A request that was signed at `time`.
+    pub fn signed_at(&self, time: DateTime<Utc>, path: &str, body: &Value) -> RequestBuilder {
         let credentials = self.simulator.credentials();
-        let authorization = format!(
-            "AWS4-HMAC-SHA256 Credential={}/20261121/{}/bedrock/aws4_request, SignedHeaders=content-type;host;x-amz-date, Signature={}",
+        let form = format!(
+            "AWS4-HMAC-SHA256 Credential={}/{}/{}/bedrock/aws4_request, SignedHeaders=content-type;host;x-amz-date, Signature={}",
             credentials.aws_access_key_id,
+            time.format("%Y%m%d"),
             credentials.aws_region,
-            "0a".repeat(32),
+            "0".repeat(64),
+        );
+        let authorization = Authorization::parse(&form).unwrap();
+        let host = self.simulator.base_url().trim_start_matches("http://");
+        let date = time.format("%Y%m%dT%H%M%SZ").to_string();
+        let (path_only, query) = path.split_once('?').unwrap_or((path, ""));
+        let computed = authorization.compute(
+            &credentials.aws_secret_access_key,
+            &SignedParts {
+                method: "POST",
+                path: path_only,
+                query,
+                headers: vec![
+                    ("content-type", b"application/json"),
+                    ("host", host.as_bytes()),
+                    ("x-amz-date", date.as_bytes()),
+                ],
+                body: body.to_string().as_bytes(),
+            },
         );
         self.post(path, body)
-            .header("authorization", authorization)
-            .header("x-amz-date", "20261121T120000Z")
+            .header("host", host)
+            .header("authorization", authorization.header(&computed.signature))
+            .header("x-amz-date", date)
     }
 
     pub fn vertex(&self, path: &str, body: &Value) -> RequestBuilder {
