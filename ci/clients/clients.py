@@ -1,11 +1,12 @@
-"""The Python clients, unmodified: the `anthropic` package for four platforms, and boto3 for two operations of Bedrock.
+"""The clients, unmodified: the `anthropic` package and its Node twins for four platforms, and boto3 for two of Bedrock's APIs.
 
 Each takes a request in the Messages API's form and returns what its caller would have: a message, a token count or an error.
 """
 
-import base64
 import json
+import subprocess
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import anthropic
 import boto3
@@ -44,9 +45,16 @@ class Sdk:
     def __init__(self, name, route, make, counts=True):
         self.name, self.route, self.make, self.counts = f"python {name}", route, make, counts
         self.failures = route
+        self.made = {}
+
+    def client(self, base_url: str, environment: dict):
+        key = base_url, *environment.items()
+        if key not in self.made:
+            self.made[key] = self.make(base_url, environment, {"max_retries": 0, "timeout": SECONDS})
+        return self.made[key]
 
     def send(self, base_url: str, environment: dict, request: dict, operation: str) -> Outcome:
-        client = self.make(base_url, environment, {"max_retries": 0, "timeout": SECONDS})
+        client = self.client(base_url, environment)
         request = {**request, "model": spelled(request["model"], self.route)}
         version = bedrock_version(self.route, request["model"])
         if version:
@@ -70,6 +78,41 @@ def bedrock_version(route: str, model: str) -> str | None:
     https://platform.claude.com/docs/en/build-with-claude/claude-on-amazon-bedrock-legacy
     """
     return "bedrock-2023-05-31" if route == "bedrock_invoke" and "opus-4-7" not in model else None
+
+
+class Node:
+    """A client of the Node packages, in the one process of `node.mjs`."""
+
+    process = None
+
+    def __init__(self, name, route, counts=True):
+        self.package, self.name, self.route, self.counts = name, f"node {name}", route, counts
+        self.failures = route
+
+    @classmethod
+    def start(cls, folder: Path, environment: dict):
+        command = ["node", "node.mjs"]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        cls.process = subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes)
+
+    def send(self, base_url: str, environment: dict, request: dict, operation: str) -> Outcome:
+        request = {**request, "model": spelled(request["model"], self.route)}
+        version = bedrock_version(self.route, request["model"])
+        if version:
+            request["anthropic_version"] = version
+        job = dict(
+            name=self.package,
+            baseUrl=base_url,
+            environment=environment,
+            timeout=SECONDS * 1000,
+            request=request,
+            operation=operation,
+        )
+        print(json.dumps(job), file=self.process.stdin, flush=True)
+        outcome = json.loads(self.process.stdout.readline())
+        if "crash" in outcome:
+            raise RuntimeError(outcome["crash"])
+        return Outcome(**outcome)
 
 
 class Boto:
@@ -155,13 +198,16 @@ def accumulate(events) -> dict:
     return message
 
 
-def google_credentials(environment: dict):
+def google_credentials(environment: dict) -> dict:
     """google-auth exchanges the service account's assertion for an access token, at the simulator."""
+    if "GOOGLE_ACCESS_TOKEN" in environment:
+        return {"access_token": environment["GOOGLE_ACCESS_TOKEN"]}
     scopes = ["https://www.googleapis.com/auth/cloud-platform"]
-    return service_account.Credentials.from_service_account_file(environment["VERTEXAI_CREDENTIALS"], scopes=scopes)
+    file = environment["VERTEXAI_CREDENTIALS"]
+    return {"credentials": service_account.Credentials.from_service_account_file(file, scopes=scopes)}
 
 
-PYTHON = [
+CLIENTS = [
     Sdk("Anthropic", "anthropic", lambda url, env, more: anthropic.Anthropic(base_url=url, api_key=env["ANTHROPIC_API_KEY"], **more)),
     Sdk(
         "AnthropicFoundry",
@@ -188,10 +234,14 @@ PYTHON = [
             base_url=f"{url}/v1",
             project_id=env["VERTEXAI_PROJECT"],
             region=env["VERTEXAI_LOCATION"],
-            credentials=google_credentials(env),
+            **google_credentials(env),
             **more,
         ),
     ),
     Boto("InvokeModel", "bedrock_invoke"),
     Boto("Converse", "bedrock_converse"),
+    Node("Anthropic", "anthropic"),
+    Node("AnthropicFoundry", "anthropic"),
+    Node("AnthropicBedrock", "bedrock_invoke", counts=False),
+    Node("AnthropicVertex", "vertex_ai"),
 ]

@@ -5,6 +5,7 @@
 
 import argparse
 import json
+import os
 import shlex
 import sys
 import time
@@ -13,8 +14,9 @@ import uuid
 from pathlib import Path
 
 import shapes
+import typescript
 from cases import ALL, CASES, Case, text
-from clients import PYTHON, Outcome
+from clients import CLIENTS, Node, Outcome
 from wire import Reply, Wire
 
 MAX_TOKENS = 2048
@@ -37,8 +39,12 @@ class Simulator:
 
 
 def wrong(environment: dict) -> dict:
-    """Credentials that nobody issued, under valid names."""
-    return environment | {"ANTHROPIC_API_KEY": "sk-ant-api03-wrong", "AWS_SECRET_ACCESS_KEY": "wrong"}
+    """Credentials that nobody issued."""
+    return environment | {
+        "ANTHROPIC_API_KEY": "sk-ant-api03-wrong",
+        "AWS_SECRET_ACCESS_KEY": "wrong",
+        "GOOGLE_ACCESS_TOKEN": "ya29.wrong",
+    }
 
 
 def run(simulator: Simulator, wire: Wire, client, case: Case, operation: str) -> tuple[list[str], list]:
@@ -188,33 +194,48 @@ def attempt(*arguments) -> tuple[list[str], list]:
         return [f"{type(error).__name__}: {str(error)[:300]}"], []
 
 
-def check(simulator: Simulator, clients: list, pattern: str) -> tuple[int, int]:
-    wire = Wire(simulator.base_url)
-    passed = failed = 0
-    for client in clients:
+class Count:
+    """Prints a line for each check, and counts."""
+
+    def __init__(self):
+        self.passed = self.failed = 0
+
+    def add(self, name: str, deviations: list[str]):
+        print("FAIL" if deviations else "ok  ", name, flush=True)
+        for deviation in deviations:
+            print(f"       {deviation}")
+        self.failed += bool(deviations)
+        self.passed += not deviations
+
+
+def check(simulator: Simulator, pattern: str, folder: Path) -> Count:
+    wire, count, received = Wire(simulator.base_url), Count(), []
+    for client in CLIENTS:
         for case in CASES:
             for operation in operations(client, case):
                 name = f"{client.name}: {case.name}, {operation}"
                 if pattern not in name:
                     continue
                 found, values = attempt(simulator, wire, client, case, operation)
-                print("FAIL" if found else "ok  ", name, flush=True)
-                for deviation in found:
-                    print(f"       {deviation}")
-                passed, failed = passed + (not found), failed + bool(found)
-    return passed, failed
+                count.add(name, found)
+                received += [(name, *value) for value in values]
+    if received:
+        count.add(f"node: TypeScript's types of {len(received)} values", typescript.check(folder, received))
+    return count
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="the folder of `compat provider serve --write-credentials`")
+    parser.add_argument("node", type=Path, help="the folder with `node.mjs` and its packages")
     parser.add_argument("--only", default="", help="run the cases whose line contains this text")
     arguments = parser.parse_args()
     simulator = Simulator(arguments.folder)
+    Node.start(arguments.node, dict(os.environ))
     start = time.monotonic()
-    passed, failed = check(simulator, PYTHON, arguments.only)
-    print(f"\nofficial clients: {time.monotonic() - start:.0f} s\n{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
+    count = check(simulator, arguments.only, arguments.node)
+    print(f"\nofficial clients: {time.monotonic() - start:.0f} s\n{count.passed} passed, {count.failed} failed")
+    return 1 if count.failed or not count.passed else 0
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 NOT_IN_THE_MODEL = {"TokenUsage": {"cacheReadInputTokenCount", "cacheWriteInputTokenCount"}}
 # The last event of an InvokeModel stream has it:
 # https://docs.aws.amazon.com/bedrock/latest/userguide/inference-invoke.html
+METRICS = "amazon-bedrock-invocationMetrics"
 INVOCATION_METRICS = {
     "inputTokenCount",
     "outputTokenCount",
@@ -38,15 +39,16 @@ def typed(shape, value) -> list[str]:
     try:
         adapter(shape).validate_python(value, strict=True, extra="forbid")
     except ValidationError as error:
-        return readable(error.errors())
+        return readable(error.errors(), value)
     return []
 
 
-def readable(errors) -> list[str]:
+def readable(errors, value) -> list[str]:
     """pydantic reports the errors of every alternative of a union. This keeps those of the alternative whose `type` fits."""
     unfit = [error["loc"][:-1] for error in errors if error["type"] == "literal_error" and error["loc"][-1] == "type"]
     fit = [error for error in errors if not any(error["loc"][: len(place)] == place for place in unfit)]
-    return ["%s: %s" % (".".join(map(str, error["loc"])), error["msg"]) for error in fit or errors][:4]
+    found = ["%s: %s" % (".".join(map(str, error["loc"])), error["msg"]) for error in fit][:4]
+    return found or [f"unknown type of a part: {str(value)[:200]}"]
 
 
 def message(value) -> list[str]:
@@ -65,10 +67,15 @@ def messages_event(name: str, value, route: str) -> list[str]:
     if name == "ping" and route != "bedrock_invoke":
         return found + ([] if value == {"type": "ping"} else [f"a ping has more than its type: {value}"])
     if value.get("type") == "message_stop" and route == "bedrock_invoke":
-        metrics = value.pop("amazon-bedrock-invocationMetrics", {})
-        found += [f"amazon-bedrock-invocationMetrics.{name}: unknown" for name in set(metrics) - INVOCATION_METRICS]
-        found += [f"amazon-bedrock-invocationMetrics.{name}: missing" for name in INVOCATION_METRICS - set(metrics)]
+        metrics = set(value.get(METRICS, {}))
+        found += [f"{METRICS}.{name}: unknown" for name in metrics - INVOCATION_METRICS]
+        found += [f"{METRICS}.{name}: missing" for name in INVOCATION_METRICS - metrics]
+        value = without_metrics(value)
     return found + typed(RawMessageStreamEvent, value)
+
+
+def without_metrics(value):
+    return {name: member for name, member in value.items() if name != METRICS}
 
 
 def order(events: list) -> list[str]:

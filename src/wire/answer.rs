@@ -100,9 +100,12 @@ impl ProviderAnswer {
     /// The stream as Bedrock InvokeModel and Vertex AI send it; for Converse see [`super::converse::stream`].
     pub fn stream_on(&self, route: Route) -> Vec<StreamEvent> {
         let mut events = self.stream();
-        if route == Route::BedrockInvoke
-            && let Some(last) = events.last_mut()
-        {
+        if route != Route::BedrockInvoke {
+            return events;
+        }
+        // Section "Proxying to Bedrock" of the page `GET /protocol` of `claude gateway` 2.1.327.
+        events.retain(|event| event.data["type"] != "ping");
+        if let Some(last) = events.last_mut() {
             last.data["amazon-bedrock-invocationMetrics"] = json!({
                 "inputTokenCount": self.usage.input_tokens,
                 "outputTokenCount": self.usage.output_tokens,

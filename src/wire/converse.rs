@@ -152,6 +152,10 @@ fn usage(answer: &ProviderAnswer) -> Value {
         + usage.cache_creation_input_tokens
         + usage.cache_read_input_tokens
         + usage.output_tokens;
+    // Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html
+    let for_5m = usage.cache_creation_input_tokens.saturating_sub(answer.created_for_1h);
+    let written = [("1h", answer.created_for_1h), ("5m", for_5m)];
+    let written = written.iter().filter(|(_, tokens)| *tokens > 0);
     json!({
         "inputTokens": usage.input_tokens,
         "outputTokens": usage.output_tokens,
@@ -160,6 +164,9 @@ fn usage(answer: &ProviderAnswer) -> Value {
         "cacheReadInputTokenCount": usage.cache_read_input_tokens,
         "cacheWriteInputTokens": usage.cache_creation_input_tokens,
         "cacheWriteInputTokenCount": usage.cache_creation_input_tokens,
+        "cacheDetails": written
+            .map(|(ttl, tokens)| json!({"ttl": ttl, "inputTokens": tokens}))
+            .collect::<Vec<_>>(),
     })
 }
 

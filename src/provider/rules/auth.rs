@@ -5,6 +5,7 @@ use chrono::{DateTime, NaiveDateTime, TimeDelta};
 use super::{Rule, Subject};
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::sigv4::Authorization;
+use crate::wire::target::FOUNDRY;
 use crate::wire::{Operation, Route};
 
 pub(super) const RULES: &[Rule] = rules![
@@ -35,16 +36,19 @@ fn one_api_key(subject: &Subject) -> Option<ErrorReply> {
         .then(|| ErrorReply::new(401, "API key is invalid."))
 }
 
-/// Either the header `x-api-key` or a bearer token is enough.
+/// Either the header `x-api-key` or a bearer token is enough. Foundry also takes the key in the header `api-key`.
 ///
-/// Source: https://platform.claude.com/docs/en/api/errors (401 authentication_error)
+/// Source: https://platform.claude.com/docs/en/api/errors (401 authentication_error),
+/// https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry (authentication)
 fn anthropic_api_key(subject: &Subject) -> Option<ErrorReply> {
     if !is_on(subject, &[Route::Anthropic]) {
         return None;
     }
     let key = &subject.credentials.anthropic_api_key;
     let refusal = |message: &str| Some(ErrorReply::new(401, message));
-    match (subject.incoming.header("x-api-key"), bearer(subject)) {
+    let is_foundry = subject.incoming.recorded.path.starts_with(FOUNDRY);
+    let api_key = subject.incoming.header("api-key").filter(|_| is_foundry);
+    match (subject.incoming.header("x-api-key").or(api_key), bearer(subject)) {
         (Some(shown), _) if shown == key => None,
         (Some(_), _) => refusal("invalid x-api-key"),
         (None, Some(shown)) if shown == key => None,
