@@ -17,6 +17,7 @@ import shapes
 import typescript
 from cases import ALL, CASES, Case, text
 from clients import CLIENTS, Node, Outcome
+from prove import FAULTS
 from wire import Reply, Wire
 
 MAX_TOKENS = 2048
@@ -47,6 +48,14 @@ def wrong(environment: dict) -> dict:
     }
 
 
+def attempt(function, *arguments):
+    """The function's result, and what it raises as a deviation."""
+    try:
+        return function(*arguments), []
+    except Exception as error:
+        return None, [f"{type(error).__name__}: {str(error)[:300]}"]
+
+
 def run(simulator: Simulator, wire: Wire, client, case: Case, operation: str) -> tuple[list[str], list]:
     """Sends a case's turns. Returns the deviations, and the values for the client's own compiler."""
     key = str(uuid.uuid4())
@@ -60,11 +69,13 @@ def run(simulator: Simulator, wire: Wire, client, case: Case, operation: str) ->
         content = [text(f"Conversation {key}."), *content] if number == 1 else content
         request["messages"] = [*request["messages"], {"role": "user", "content": content}]
         wire.replies.clear()
-        outcome = client.send(wire.base_url, environment, dict(request), operation)
+        outcome, deviations = attempt(client.send, wire.base_url, environment, dict(request), operation)
+        outcome = outcome or Outcome()
         values += outcome.values
-        if len(wire.replies) != 1:
-            return found + [f"{len(wire.replies)} requests instead of one"], values
-        deviations = judge(client, case, turn, operation, outcome, wire.replies[0])
+        if len(wire.replies) == 1:
+            deviations += judge(client, case, turn, operation, outcome, wire.replies[0])
+        else:
+            deviations.append(f"{len(wire.replies)} requests instead of one")
         found += [f"turn {number}: {deviation}" for deviation in deviations]
         message = outcome.message
         if message is None:
@@ -90,10 +101,15 @@ def returned(content: list[dict]) -> list[dict]:
 def judge(client, case: Case, turn, operation: str, outcome: Outcome, reply: Reply) -> list[str]:
     if outcome.error or case.failures:
         return failure(client, case, outcome, reply)
-    if operation == "count":
-        return counted(client, outcome, reply)
-    found = shape_of_stream(client.route, reply) if operation == "stream" else shape_of_body(client.route, reply)
-    return found + meaning(client, case, turn, outcome.message)
+    shape = {"count": shape_of_count, "stream": shape_of_stream, "reply": shape_of_body}[operation]
+    found, raised = attempt(shape, client.route, reply)
+    found = (found or []) + raised
+    if outcome.message:
+        meant, raised = attempt(meaning, case, turn, outcome.message)
+        found += (meant or []) + raised
+    elif not outcome.tokens:
+        found.append("the client has no result")
+    return found
 
 
 def failure(client, case: Case, outcome: Outcome, reply: Reply) -> list[str]:
@@ -115,10 +131,9 @@ def failure(client, case: Case, outcome: Outcome, reply: Reply) -> list[str]:
     return found
 
 
-def counted(client, outcome: Outcome, reply: Reply) -> list[str]:
+def shape_of_count(route: str, reply: Reply) -> list[str]:
     value = reply.json()
-    found = shapes.aws("CountTokensResponse", value) if client.route.startswith("bedrock") else shapes.token_count(value)
-    return found if outcome.tokens else [*found, f"{outcome.tokens} tokens"]
+    return shapes.aws("CountTokensResponse", value) if route.startswith("bedrock") else shapes.token_count(value)
 
 
 def shape_of_body(route: str, reply: Reply) -> list[str]:
@@ -135,7 +150,7 @@ def shape_of_stream(route: str, reply: Reply) -> list[str]:
     return found or shapes.order([value for _, value in events])
 
 
-def meaning(client, case: Case, turn, message: dict) -> list[str]:
+def meaning(case: Case, turn, message: dict) -> list[str]:
     """Whether the client has what the script says."""
     found = []
     has = [meaning_of(block) for block in message["content"]]
@@ -186,12 +201,12 @@ def operations(client, case: Case) -> list[str]:
     return ["count"] if case.count else ["reply", "stream"]
 
 
-def attempt(*arguments) -> tuple[list[str], list]:
-    """A client that fails in its own way is a deviation too."""
-    try:
-        return run(*arguments)
-    except Exception as error:
-        return [f"{type(error).__name__}: {str(error)[:300]}"], []
+def checks():
+    """Every check: its name, client, case and operation."""
+    for client in CLIENTS:
+        for case in CASES:
+            for operation in operations(client, case):
+                yield f"{client.name}: {case.name}, {operation}", client, case, operation
 
 
 class Count:
@@ -210,18 +225,33 @@ class Count:
 
 def check(simulator: Simulator, pattern: str, folder: Path) -> Count:
     wire, count, received = Wire(simulator.base_url), Count(), []
-    for client in CLIENTS:
-        for case in CASES:
-            for operation in operations(client, case):
-                name = f"{client.name}: {case.name}, {operation}"
-                if pattern not in name:
-                    continue
-                found, values = attempt(simulator, wire, client, case, operation)
-                count.add(name, found)
-                received += [(name, *value) for value in values]
+    for name, *what in checks():
+        if pattern in name:
+            found, values = run(simulator, wire, *what)
+            count.add(name, found)
+            received += [(name, *value) for value in values]
     if received:
         count.add(f"node: TypeScript's types of {len(received)} values", typescript.check(folder, received))
     return count
+
+
+def prove(simulator: Simulator, folder: Path, count: Count):
+    """Breaks the simulator with a proxy. A check that still passes, or that says something else, is a failure."""
+    by_name = {name: what for name, *what in checks()}
+    for fault in FAULTS:
+        wire = Wire(
+            simulator.base_url,
+            change_request=lambda request: fault.request(request, simulator.environment),
+            change_reply=lambda _, reply: fault.reply(reply),
+        )
+        found, values = run(simulator, wire, *by_name[fault.check])
+        wire.server.shutdown()
+        says = "\n".join(found)
+        missed = [] if found and fault.says in says else [f"the judge says {says!r} instead of {fault.says!r}"]
+        if values and "Extra inputs" in fault.says:
+            compiled = typescript.check(folder, [(fault.check, *value) for value in values])
+            missed += [] if compiled else ["the TypeScript compiler accepts it"]
+        count.add(f"broken on purpose: {fault.name}; {fault.check}", missed)
 
 
 def main() -> int:
@@ -234,6 +264,7 @@ def main() -> int:
     Node.start(arguments.node, dict(os.environ))
     start = time.monotonic()
     count = check(simulator, arguments.only, arguments.node)
+    prove(simulator, arguments.node, count) if not arguments.only else None
     print(f"\nofficial clients: {time.monotonic() - start:.0f} s\n{count.passed} passed, {count.failed} failed")
     return 1 if count.failed or not count.passed else 0
 

@@ -78,7 +78,9 @@ impl Stage<'_> {
     fn tool_use(&self, name: &str, input: &Value) -> Value {
         if self.request.tools.iter().any(|tool| tool.name == name) {
             let id = new_id("toolu_", self.route);
-            json!({"type": "tool_use", "id": id, "name": name, "input": input})
+            // The model itself calls it, not code that it runs: `ToolUseBlock` of `@anthropic-ai/sdk`.
+            let caller = json!({"type": "direct"});
+            json!({"type": "tool_use", "id": id, "caller": caller, "name": name, "input": input})
         } else {
             json!({"type": "text", "text": format!("I would call the tool `{name}`, but it was not offered.")})
         }
