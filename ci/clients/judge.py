@@ -30,6 +30,9 @@ class Simulator:
         lines = (shlex.split(line) for line in (folder / "gateway.env").read_text().splitlines())
         self.environment = dict(line[0].split("=", 1) for line in lines)
         self.base_url = self.environment["ANTHROPIC_API_BASE"]
+        # Google's library for Node asks the metadata server for a token, whatever `token_uri` a service account has.
+        host = self.base_url.removeprefix("http://")
+        self.metadata_server = {"GCE_METADATA_HOST": host, "GCE_METADATA_IP": host}
         self.control_key = (folder / "control-key").read_text().strip()
 
     def register(self, key: str, replies: list):
@@ -256,12 +259,12 @@ def prove(simulator: Simulator, folder: Path, count: Count):
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="the folder of `compat provider serve --write-credentials`")
+    parser.add_argument("folder", type=Path, help="the folder of `compat provider serve --credentials`")
     parser.add_argument("node", type=Path, help="the folder with `node.mjs` and its packages")
     parser.add_argument("--only", default="", help="run the cases whose line contains this text")
     arguments = parser.parse_args()
     simulator = Simulator(arguments.folder)
-    Node.start(arguments.node, dict(os.environ))
+    Node.start(arguments.node, os.environ | simulator.metadata_server)
     start = time.monotonic()
     count = check(simulator, arguments.only, arguments.node)
     prove(simulator, arguments.node, count) if not arguments.only else None

@@ -62,10 +62,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// The forms of the files that people write, each under the file name of its schema.
-pub static FORMS: [(&str, &LazyLock<Form>); 5] = [
+pub static FORMS: [(&str, &LazyLock<Form>); 6] = [
     ("manifest.schema.json", &forms::MANIFEST),
     ("cell.schema.json", &forms::CELL),
     ("shared.schema.json", &forms::SHARED),
+    ("script.schema.json", &forms::SCRIPT),
     ("gateway.schema.json", &findings::GATEWAY_FORM),
     ("mutant.schema.json", &mutants::FORM),
 ];
@@ -73,7 +74,7 @@ pub static FORMS: [(&str, &LazyLock<Form>); 5] = [
 /// The file name and the text of each schema.
 pub fn schemas() -> Vec<(&'static str, String)> {
     let of_forms = FORMS.iter().map(|(file, form)| (*file, form.schema_text()));
-    let scripts = [("provider-script.schema.json", script_schema())];
+    let scripts = [("control-script.schema.json", script_schema())];
     of_forms.chain(matrix::schema::files()).chain(scripts).collect()
 }
 

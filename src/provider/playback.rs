@@ -11,7 +11,7 @@ use super::colour;
 use super::signature::Signer;
 use crate::wire::answer::ProviderAnswer;
 use crate::wire::message::{Content, MessageRequest, text_of};
-use crate::wire::model::reply_name;
+use crate::wire::model::{Generation, find, reply_name};
 use crate::wire::script::{ReplyBlock, ReplyMessage};
 use crate::wire::{Route, Usage, tokens};
 
@@ -53,6 +53,11 @@ impl Stage<'_> {
             ReplyBlock::Text(text) => Some(json!({"type": "text", "text": self.filled(text)})),
             // A model thinks only if the request asks for it.
             ReplyBlock::Thinking(thinking) => self.thinks().then(|| {
+                let thinking = if self.omits_thinking() {
+                    ""
+                } else {
+                    thinking.as_str()
+                };
                 json!({
                     "type": "thinking",
                     "thinking": thinking,
@@ -72,6 +77,19 @@ impl Stage<'_> {
             .thinking
             .as_ref()
             .is_some_and(|thinking| thinking["type"] == "enabled" || thinking["type"] == "adaptive")
+    }
+
+    /// Whether the reply has only the signature of its thinking. It is the default since Opus 4.7: the official SDK
+    /// (`ThinkingConfigAdaptiveParam`), <https://github.com/anthropics/claude-code/issues/49268>.
+    fn omits_thinking(&self) -> bool {
+        let display = self
+            .request
+            .thinking
+            .as_ref()
+            .and_then(|thinking| thinking["display"].as_str());
+        let is_default =
+            || find(&self.request.model).is_some_and(|model| model.generation >= Generation::FourSeven);
+        display.map_or_else(is_default, |display| display == "omitted")
     }
 
     /// A model cannot call a tool that the request does not offer.

@@ -103,7 +103,7 @@ impl ProviderAnswer {
         if route != Route::BedrockInvoke {
             return events;
         }
-        // Section "Proxying to Bedrock" of the page `GET /protocol` of `claude gateway` 2.1.327.
+        // Source: https://code.claude.com/docs/en/llm-gateway-protocol (proxying to Bedrock).
         events.retain(|event| event.data["type"] != "ping");
         if let Some(last) = events.last_mut() {
             last.data["amazon-bedrock-invocationMetrics"] = json!({

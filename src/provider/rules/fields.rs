@@ -9,7 +9,7 @@ use crate::wire::error_reply::ErrorReply;
 pub(super) const RULES: &[Rule] = rules![known_fields, beta_fields,];
 
 /// Fields of every provider with the Messages API's body.
-const COMMON: [&str; 13] = [
+const COMMON: [&str; 15] = [
     "messages",
     "max_tokens",
     "metadata",
@@ -23,8 +23,11 @@ const COMMON: [&str; 13] = [
     "top_p",
     "output_config",
     "context_management",
+    "diagnostics",
+    // Claude Code's auto mode: https://code.claude.com/docs/en/llm-gateway-protocol.
+    "safeguards",
 ];
-const ANTHROPIC: [&str; 10] = [
+const ANTHROPIC: [&str; 15] = [
     "model",
     "stream",
     "service_tier",
@@ -35,12 +38,17 @@ const ANTHROPIC: [&str; 10] = [
     "inference_geo",
     "speed",
     "fallbacks",
+    "tags",
+    "compaction",
+    "thread",
+    "billing_policy",
+    "fallback_credit_token",
 ];
 /// Fields that Bedrock and Vertex AI have in the body instead of the path or a header.
 const BEDROCK: [&str; 2] = ["anthropic_version", "anthropic_beta"];
 const VERTEX: [&str; 3] = ["anthropic_version", "anthropic_beta", "stream"];
 /// Fields of a token count: <https://platform.claude.com/docs/en/api/messages-count-tokens>.
-const COUNTED: [&str; 12] = [
+const COUNTED: [&str; 14] = [
     "model",
     "messages",
     "system",
@@ -53,6 +61,8 @@ const COUNTED: [&str; 12] = [
     "context_management",
     "cache_control",
     "speed",
+    "compaction",
+    "billing_policy",
 ];
 /// Fields that Converse forwards to the model unchanged.
 const CONVERSE_ADDITIONAL: [&str; 8] = [
@@ -75,7 +85,8 @@ const WITH_BETA: [(&str, &[&str]); 5] = [
     ("speed", &["fast-mode-"]),
 ];
 
-/// Source: https://platform.claude.com/docs/en/api/messages (body parameters); the message for an unknown one:
+/// Source: https://platform.claude.com/docs/en/api/messages (body parameters),
+/// https://github.com/anthropics/anthropic-sdk-python (`types/beta/message_create_params.py`); the message for an unknown one:
 /// https://github.com/BerriAI/litellm/issues/27532, https://github.com/BerriAI/litellm/issues/26320
 fn known_fields(subject: &Subject) -> Option<ErrorReply> {
     let unknown = field_names(subject)

@@ -17,10 +17,14 @@ mod caching;
 mod content;
 mod fields;
 mod form;
+mod keys;
 mod models;
+mod parameters;
+mod size;
 mod thinking;
 mod tools;
 
+pub(super) use size::limit as size_limit;
 use std::collections::HashMap;
 
 use serde_json::Value;
@@ -56,13 +60,16 @@ struct Rule {
     check: fn(&Subject) -> Option<ErrorReply>,
 }
 
-const RULES: [&[Rule]; 9] = [
+const RULES: [&[Rule]; 12] = [
+    size::RULES,
     auth::RULES,
     form::RULES,
     models::RULES,
     betas::RULES,
     fields::RULES,
+    keys::RULES,
     content::RULES,
+    parameters::RULES,
     caching::RULES,
     tools::RULES,
     thinking::RULES,
@@ -112,6 +119,16 @@ impl<'a> Subject<'a> {
     fn model(&self) -> &'a str {
         self.message()
             .map_or("", |message| canonical_name(&message.model))
+    }
+
+    /// A parameter of the model by its name in the Messages API.
+    fn parameter(&self, name: &str) -> Option<&'a Value> {
+        let inference = |name| self.prompt()?.get("inferenceConfig")?.get(name);
+        match (self.route(), name) {
+            (Route::BedrockConverse, "temperature") => inference("temperature"),
+            (Route::BedrockConverse, "top_p") => inference("topP"),
+            _ => self.model_fields()?.get(name),
+        }
     }
 
     /// Whether the model is of `generation` or later. A model that the table lacks is of none.
@@ -171,7 +188,10 @@ mod tests {
             include_str!("content.rs"),
             include_str!("fields.rs"),
             include_str!("form.rs"),
+            include_str!("keys.rs"),
             include_str!("models.rs"),
+            include_str!("parameters.rs"),
+            include_str!("size.rs"),
             include_str!("thinking.rs"),
             include_str!("tools.rs"),
         ]

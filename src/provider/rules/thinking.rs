@@ -21,7 +21,8 @@ fn thinking<'a>(subject: &Subject<'a>) -> Option<&'a Value> {
     subject.message()?.thinking.as_ref()
 }
 
-fn is_on(thinking: &Value) -> bool {
+/// Whether the thinking parameter asks for thinking.
+pub(super) fn is_on(thinking: &Value) -> bool {
     thinking["type"] == "enabled" || thinking["type"] == "adaptive"
 }
 
