@@ -179,12 +179,12 @@ def failures(status: int) -> dict[str, Failure]:
         "vertex_ai": Failure(CLASSES[status]) if status in GOOGLES else messages_failure(status),
         # The packages read no error type from AWS's bodies. boto3 raises `exception`.
         "bedrock_invoke": Failure(CLASSES[aws_status]),
-        "boto3": Failure(exception),
+        "boto3": Failure(exception, request_id=True),
     }
 
 
-REFUSED_MODEL = {**failures(404), "bedrock_invoke": Failure("BadRequestError"), "boto3": Failure("ValidationException")}
-REFUSED_KEY = {**failures(401), "boto3": Failure("InvalidSignatureException")}
+REFUSED_MODEL = {**failures(404), "bedrock_invoke": Failure("BadRequestError"), "boto3": Failure("ValidationException", request_id=True)}
+REFUSED_KEY = {**failures(401), "boto3": Failure("InvalidSignatureException", request_id=True)}
 ERRORS = [
     *(Case(f"error {status}", [Turn([])], status=status, failures=failures(status)) for status in CLASSES),
     Case("wrong credentials", [Turn(HELLO)], wrong_credentials=True, failures=REFUSED_KEY),

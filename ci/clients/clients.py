@@ -139,11 +139,11 @@ class Boto:
         try:
             return ask(client, model, request, operation)
         except ClientError as error:
-            details = error.response["Error"]["Code"], error.response["ResponseMetadata"]
-            name = type(error).__name__
+            name, metadata = type(error).__name__, error.response["ResponseMetadata"]
             # botocore has no class for an exception outside the service model.
-            name = details[0] if name == "ClientError" else name
-            return Outcome(error=dict(name=name, status=details[1]["HTTPStatusCode"], kind=None, request_id=None))
+            name = error.response["Error"]["Code"] if name == "ClientError" else name
+            status, request_id = metadata["HTTPStatusCode"], metadata.get("RequestId")
+            return Outcome(error=dict(name=name, status=status, kind=None, request_id=request_id))
 
     def invoke(self, client, model, request, operation) -> Outcome:
         body = json.dumps({"anthropic_version": "bedrock-2023-05-31", **request})

@@ -1,6 +1,6 @@
 """Judges the simulator with official clients. Called by `ci/check-clients`, which starts the simulator.
 
-`--prove` runs the same judge on a simulator that a proxy breaks on purpose: the judge must find each fault.
+Then a proxy breaks the simulator on purpose, and the same judge must find each fault.
 """
 
 import argparse
@@ -107,6 +107,8 @@ def judge(client, case: Case, turn, operation: str, outcome: Outcome, reply: Rep
     shape = {"count": shape_of_count, "stream": shape_of_stream, "reply": shape_of_body}[operation]
     found, raised = attempt(shape, client.route, reply)
     found = (found or []) + raised
+    if operation != "count":
+        found += shapes.request_id(client.route, reply.header, None)
     if outcome.message:
         meant, raised = attempt(meaning, case, turn, outcome.message)
         found += (meant or []) + raised
@@ -122,15 +124,15 @@ def failure(client, case: Case, outcome: Outcome, reply: Reply) -> list[str]:
     error = outcome.error
     if not expected:
         return [f"{error['name']}, status {error['status']}: {reply.body.decode()[:300]}"]
-    found = shapes.error(reply.json(), client.route)
+    found = shapes.error(reply.json(), client.route) + shapes.request_id(client.route, reply.header, reply.json())
     if error["name"] != expected.name:
         found.append(f"{error['name']} instead of {expected.name} (status {error['status']}): {reply.body.decode()[:200]}")
     if error["kind"] != expected.kind:
         found.append(f"the error's type is {error['kind']} instead of {expected.kind}")
     if bool(error["request_id"]) != expected.request_id:
         found.append(f"the error's request id is {error['request_id']!r}")
-    if expected.request_id and error["request_id"] != reply.json().get("request_id"):
-        found.append(f"two request ids: {error['request_id']} and {reply.json().get('request_id')}")
+    if "request_id" in reply.json() and error["request_id"] != reply.json()["request_id"]:
+        found.append(f"two request ids: {error['request_id']} and {reply.json()['request_id']}")
     return found
 
 

@@ -5,6 +5,8 @@ Each function returns the deviations as sentences; none means that the value has
 
 import base64
 import binascii
+import re
+from collections.abc import Callable
 from functools import cache
 
 import botocore.session
@@ -117,10 +119,22 @@ def is_googles(value) -> bool:
     inner = value.get("error")
     return (
         set(value) == {"error"}
+        and isinstance(inner, dict)
         and set(inner) == {"code", "message", "status"}
         and isinstance(inner["code"], int)
         and all(isinstance(inner[name], str) for name in ("message", "status"))
     )
+
+
+def request_id(route: str, header: Callable[[str], str | None], body) -> list[str]:
+    """The request's id: AWS sends a UUID, the others send `req_…`. Google's own errors have none."""
+    if route in ("bedrock_invoke", "bedrock_converse"):
+        name, pattern = "x-amzn-requestid", r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    elif route == "vertex_ai" and isinstance(body, dict) and is_googles(body):
+        return []
+    else:
+        name, pattern = "request-id", r"req_(vrtx_)?[0-9A-Za-z]{24}"
+    return [] if re.fullmatch(pattern, header(name) or "") else [f"the header `{name}` is {header(name)!r}"]
 
 
 @cache

@@ -46,8 +46,8 @@ class Reply:
 
 
 def sse_event(text: str) -> tuple[str, object]:
-    name, data = text.split("\n")
-    if not name.startswith("event: ") or not data.startswith("data: "):
+    name, _, data = text.partition("\n")
+    if "\n" in data or not name.startswith("event: ") or not data.startswith("data: "):
         raise ValueError(f"not a server-sent event with a name and one line of data: {text!r}")
     return name.removeprefix("event: "), json.loads(data.removeprefix("data: "))
 
