@@ -136,3 +136,33 @@ pub struct Pace {
 /// The milliseconds that a lockstep stream waits until the client shows a delta. Then it sends the rest, and the gateway
 /// counts as buffering.
 pub const LOCKSTEP_PATIENCE_MS: u64 = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_short_script_has_defaults_and_no_unknown_keys() {
+        let script = json!({"replies": [
+            {"message": {"content": [{"text": "a"}, {"redacted_thinking": "b"}, {"tool_use": {"name": "c", "input": {}}}]}},
+            {"error": {"status": 529, "message": "d"}},
+        ]});
+        let read: Script = from_value(script).unwrap();
+        let Reply::Message(message) = &read.replies[0] else {
+            panic!("{read:?}")
+        };
+        assert_eq!(
+            (message.content.len(), &message.stop_reason, message.pace),
+            (3, &None, Pace::default())
+        );
+        let unknown = json!({"replies": [{"message": {"content": [], "stop": "end_turn"}}]});
+        assert!(
+            from_value::<Script>(unknown)
+                .unwrap_err()
+                .to_string()
+                .contains("unknown field `stop`")
+        );
+    }
+}

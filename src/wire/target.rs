@@ -165,7 +165,12 @@ mod tests {
                 None,
             ),
             ("/anthropic/v1/messages", Some(Anthropic), Messages, None),
-            ("/anthropic/v1/messages/count_tokens", Some(Anthropic), CountTokens, None),
+            (
+                "/anthropic/v1/messages/count_tokens",
+                Some(Anthropic),
+                CountTokens,
+                None,
+            ),
             ("/v1/models", Some(Anthropic), Unknown, None),
             ("/model//invoke", Some(BedrockInvoke), Unknown, None),
             ("/health", None, Unknown, None),

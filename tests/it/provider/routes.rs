@@ -197,6 +197,7 @@ async fn a_tool_loop_with_signed_thinking_works() {
         assert_eq!(sent["stop_reason"], "tool_use");
         assert_eq!(sent["content"][0]["thinking"], "hm, let me see");
         assert!(!sent["content"][0]["signature"].as_str().unwrap().is_empty());
+        assert_eq!(sent["content"][1]["caller"], json!({"type": "direct"}));
 
         gateway
             .simulator
@@ -210,6 +211,75 @@ async fn a_tool_loop_with_signed_thinking_works() {
         }]}));
         let second: Value = gateway.send(route, false, &body).await.json().await.unwrap();
         assert_eq!(whole_text(route, &second), "it said pong", "{route:?}");
+    }
+}
+
+#[tokio::test]
+async fn redacted_thinking_returns_only_unchanged() {
+    let gateway = Gateway::start().await;
+    for route in [Route::Anthropic, Route::BedrockInvoke, Route::VertexAi] {
+        let redacted = ReplyBlock::RedactedThinking("hidden".to_owned());
+        let answer = ReplyBlock::Text("ok".to_owned());
+        let key = gateway.trial([Reply::Message(message(vec![redacted, answer])), text("ok")]);
+        let mut body = prompt(key);
+        body["max_tokens"] = json!(4000);
+        body["thinking"] = json!({"type": "enabled", "budget_tokens": 2000});
+        let first: Value = gateway.send(route, false, &body).await.json().await.unwrap();
+        assert_eq!(first["content"][0]["type"], "redacted_thinking", "{route:?}");
+        assert_lacks(&first.to_string(), "hidden");
+        let messages = body["messages"].as_array_mut().unwrap();
+        messages.push(json!({"role": "assistant", "content": first["content"]}));
+        messages.push(json!({"role": "user", "content": "and?"}));
+        let mut changed = body.clone();
+        changed["messages"][1]["content"][0]["data"] = json!("aGlkZGVu");
+        let refused = gateway.send(route, false, &changed).await;
+        assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{route:?}");
+        assert_has(
+            &refused.text().await.unwrap(),
+            "Invalid `data` in `redacted_thinking` block",
+        );
+        assert_eq!(
+            gateway.send(route, false, &body).await.status(),
+            StatusCode::OK,
+            "{route:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn foundry_has_its_own_path_and_key_header() {
+    let gateway = Gateway::start().await;
+    let mut body = prompt(gateway.trial([text("ok")]));
+    body["model"] = json!(MODEL);
+    let api_key = &gateway.simulator.credentials().anthropic_api_key;
+    for (path, header, key, expected) in [
+        (
+            "/anthropic/v1/messages",
+            "api-key",
+            api_key.as_str(),
+            StatusCode::OK,
+        ),
+        (
+            "/anthropic/v1/messages",
+            "api-key",
+            "wrong",
+            StatusCode::UNAUTHORIZED,
+        ),
+        ("/v1/messages", "api-key", api_key, StatusCode::UNAUTHORIZED),
+        (
+            "/anthropic/v1/models",
+            "x-api-key",
+            api_key,
+            StatusCode::NOT_FOUND,
+        ),
+    ] {
+        let request = gateway.post(path, &body).header(header, key);
+        let reply = request
+            .header("anthropic-version", "2023-06-01")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(reply.status(), expected, "{path} {header}");
     }
 }
 
