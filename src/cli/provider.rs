@@ -25,7 +25,6 @@ use crate::provider::{
     standalone_reply,
 };
 use crate::text::{clipped, suggestion};
-use crate::wire::error_reply::message_of;
 use crate::wire::exchange::{Matched, ProviderExchange};
 
 /// A standalone provider simulator
@@ -275,7 +274,7 @@ fn request_lines() -> Observer {
     Arc::new(|notice| {
         let time = Local::now().format("%H:%M:%S%.3f");
         match notice {
-            Notice::Answered(exchange) => status!("{time} {}", request_line(exchange)),
+            Notice::Answered { exchange, error } => status!("{time} {}", request_line(exchange, error)),
             Notice::Metadata { path, status } => status!("{time} metadata server GET {path} -> {status}"),
             Notice::Forgetting { kept } => status!(
                 "{time} only the last {kept} requests that belong to no trial are kept; older ones are forgotten"
@@ -284,14 +283,13 @@ fn request_lines() -> Observer {
     })
 }
 
-fn request_line(exchange: &ProviderExchange) -> String {
+fn request_line(exchange: &ProviderExchange, error: &str) -> String {
     let route = exchange.route.map_or("-", |route| route.as_str());
     let why = match &exchange.matched {
         Matched::Script { reply } => format!("reply {reply} of the script"),
         Matched::BuiltIn => "built-in reply".to_owned(),
         Matched::Rejected { rule } => {
-            let body = exchange.reply.events.first().map(|event| &event.data);
-            let said = body.map_or("", message_of).lines().next().unwrap_or_default();
+            let said = error.lines().next().unwrap_or_default();
             format!("breaks the provider's rule `{rule}`: {}", clipped(said))
         }
         Matched::Unmatched { why } => why.clone(),

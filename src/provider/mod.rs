@@ -58,7 +58,11 @@ pub type Observer = Arc<dyn Fn(Notice<'_>) + Send + Sync>;
 /// What a simulator did.
 pub enum Notice<'a> {
     /// The reply to a provider request is decided.
-    Answered(&'a ProviderExchange),
+    Answered {
+        exchange: &'a ProviderExchange,
+        /// The message of an error, else empty.
+        error: &'a str,
+    },
     /// The metadata server answered a request for this path.
     Metadata { path: &'a str, status: u16 },
     /// From now on the oldest requests of no trial are forgotten. Sent once.

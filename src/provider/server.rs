@@ -108,7 +108,11 @@ impl Server {
         };
         let recording = ledger.begin(|number| {
             let exchange = exchange(number, &incoming, turn, &decision);
-            notify(Notice::Answered(&exchange));
+            let error = decision.outgoing.error();
+            notify(Notice::Answered {
+                exchange: &exchange,
+                error,
+            });
             exchange
         });
         if self.orphans.forgotten() > 0 && !self.forgets.swap(true, Ordering::Relaxed) {

@@ -60,11 +60,12 @@ struct Rule {
     check: fn(&Subject) -> Option<ErrorReply>,
 }
 
-const RULES: [&[Rule]; 12] = [
+const RULES: [&[Rule]; 13] = [
     size::RULES,
     auth::RULES,
     form::RULES,
     models::RULES,
+    form::BODY_RULES,
     betas::RULES,
     fields::RULES,
     keys::RULES,
