@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn redacted_thinking_is_valid_only_as_it_was_made() {
-        let signer = Signer::new().unwrap();
+        let signer = Signer::new(b"a secret");
         let data = signer.redact("claude-haiku-4-5", "hm");
         assert!(signer.verifies_redacted("claude-haiku-4-5@20251001", &data));
         assert!(!signer.verifies_redacted("claude-opus-4-7", &data));
