@@ -72,6 +72,7 @@ TOOLS = {"tools": [tool("weather", city={"type": "string"}), tool("time")]}
 LONG = "A sentence that fills the prompt of a cached prefix. " * 200
 CACHED_5M = {"cache_control": {"type": "ephemeral"}}
 CACHED_1H = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+OMITTED = {"thinking": {"type": "adaptive", "display": "omitted"}}
 ADAPTIVE = {"thinking": {"type": "adaptive", "display": "summarized"}}
 IMAGE = base64_block("image", "image/png", (ROOT / "cells/vision/_red.png").read_bytes())
 PDF = base64_block("document", "application/pdf", b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n")
@@ -82,6 +83,7 @@ ANSWERS = [
     Case("two blocks of text", [Turn([{"text": "One."}, {"text": "Two."}])]),
     Case("long text", [Turn([{"text": "word " * 2000}])]),
     Case("max_tokens", [Turn([{"text": "Cut"}])], stop_reason="max_tokens"),
+    # These two stop reasons are not in botocore's model of Converse.
     Case("refusal", [Turn([{"text": "No."}])], stop_reason="refusal", routes=ALL - {"bedrock_converse"}),
     Case("pause_turn", [Turn([{"text": "Wait."}])], stop_reason="pause_turn", routes=ALL - {"bedrock_converse"}),
     Case("tool call", [Turn([{"text": "Let me see."}, call("weather", {"city": "\u0141\u00f3d\u017a"})])], options=TOOLS),
@@ -90,7 +92,7 @@ ANSWERS = [
     Case("tool results", [Turn([call("weather", {"city": "Oslo"}), call("time", {})]), Turn([{"text": "${tool_result}"}], results)], options=TOOLS),
     Case("thinking enabled", [Turn([{"thinking": "Let me think."}, *HELLO])], "claude-sonnet-4-6", {"thinking": {"type": "enabled", "budget_tokens": 1024}}),
     Case("thinking adaptive", [Turn([{"thinking": "Let me think."}, *HELLO])], options=ADAPTIVE),
-    Case("thinking omitted", [Turn([{"thinking": ""}, *HELLO])], options={"thinking": {"type": "adaptive", "display": "omitted"}}),
+    Case("thinking omitted", [Turn([{"thinking": "Let me think."}, *HELLO]), Turn(HELLO)], options=OMITTED),
     Case("thinking redacted", [Turn([{"redacted_thinking": "hidden"}, *HELLO]), Turn(HELLO)], options=ADAPTIVE),
     Case("thinking, then a tool", [Turn([{"thinking": "A tool helps."}, call("time", {})]), Turn(HELLO, results)], options=ADAPTIVE | TOOLS),
     Case("image", [Turn([{"text": "${image_colour}"}], [IMAGE, text("Which colour?")])]),

@@ -42,6 +42,7 @@ class Outcome:
 class Sdk:
     """A client of the `anthropic` package."""
 
+    # `counts`: the packages refuse to count tokens on Bedrock.
     def __init__(self, name, route, make, counts=True):
         self.name, self.route, self.make, self.counts = f"python {name}", route, make, counts
         self.failures = route

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import shapes
 import typescript
-from cases import ALL, CASES, Case, text
+from cases import CASES, OMITTED, Case, text
 from clients import CLIENTS, Node, Outcome
 from prove import FAULTS
 from wire import Reply, Wire
@@ -159,7 +159,7 @@ def meaning(case: Case, turn, message: dict) -> list[str]:
     """Whether the client has what the script says."""
     found = []
     has = [meaning_of(block) for block in message["content"]]
-    wants = [scripted_block(block) for block in turn.reply]
+    wants = [scripted_block(block, case) for block in turn.reply]
     if has != wants:
         found.append(f"the content is {has} instead of {wants}"[:600])
     stop_reason = case.stop_reason or ("tool_use" if any("tool_use" in block for block in turn.reply) else "end_turn")
@@ -187,12 +187,12 @@ def meaning_of(block: dict):
     return block
 
 
-def scripted_block(block: dict):
+def scripted_block(block: dict, case: Case):
     match next(iter(block.items())):
         case "text", words:
             return {"${tool_result}": "result 1", "${image_colour}": "red"}.get(words, words)
         case "thinking", words:
-            return {"thinking": words, "signed": True}
+            return {"thinking": "" if case.options == OMITTED else words, "signed": True}
         case "redacted_thinking", _:
             return {"redacted_thinking": True}
         case "tool_use", call:
