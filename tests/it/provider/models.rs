@@ -175,6 +175,8 @@ async fn another_project_is_not_permitted_on_vertex_ai() {
 }
 
 type Change = fn(&mut Value);
+/// A model, its routes, a change to a valid prompt, and the broken rule with its message.
+type Case<'a> = (&'a str, &'a [Route], Change, Option<(&'a str, &'a str)>);
 
 #[tokio::test]
 async fn each_model_has_its_own_parameters() {
@@ -205,7 +207,7 @@ async fn each_model_has_its_own_parameters() {
         "This model does not support effort level 'xhigh'. Supported levels: high, low, max, medium.";
     const BEDROCK: [Route; 2] = [BedrockInvoke, BedrockConverse];
     const WITH_SYSTEM: [Route; 3] = [Anthropic, BedrockInvoke, VertexAi];
-    let cases: &[(&str, &[Route], Change, Option<(&str, &str)>)] = &[
+    let cases: &[Case] = &[
         (OPUS, &Route::ALL, half, Some(("sampling_deprecated", deprecated))),
         (OPUS, &Route::ALL, default, None),
         (SONNET, &Route::ALL, half, None),

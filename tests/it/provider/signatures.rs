@@ -9,6 +9,8 @@ use crate::support::text::{assert_has, assert_starts};
 
 const PATH: &str = "/model/us.anthropic.claude-haiku-4-5-20251001-v1%3A0/invoke";
 
+type Change = fn(&mut Request);
+
 fn body() -> Value {
     let mut body = prompt(new_key());
     body["anthropic_version"] = json!("bedrock-2023-05-31");
@@ -52,7 +54,7 @@ fn authorization(request: &Request) -> String {
 #[tokio::test]
 async fn a_request_changed_after_its_signature_is_refused() {
     let gateway = Gateway::start().await;
-    let changes: [(&str, fn(&mut Request)); 5] = [
+    let changes: [(&str, Change); 5] = [
         ("body", |request| {
             let mut sent: Value =
                 serde_json::from_slice(request.body().unwrap().as_bytes().unwrap()).unwrap();
@@ -175,7 +177,7 @@ async fn the_clocks_may_differ_by_five_minutes() {
 #[tokio::test]
 async fn an_incomplete_signature_is_refused() {
     let gateway = Gateway::start().await;
-    let changes: [fn(&mut Request); 3] = [
+    let changes: [Change; 3] = [
         |request| set(request, "authorization", "AWS4-HMAC-SHA256 x"),
         |request| drop(request.headers_mut().remove("x-amz-date")),
         |request| {
