@@ -24,10 +24,10 @@ mod size;
 mod thinking;
 mod tools;
 
-pub(super) use size::limit as size_limit;
 use std::collections::HashMap;
 
 use serde_json::Value;
+pub(super) use size::limit as size_limit;
 
 use super::credentials::Credentials;
 use super::incoming::Incoming;
