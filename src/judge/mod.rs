@@ -11,7 +11,9 @@ use std::collections::BTreeSet;
 use crate::cells::Test;
 use crate::document::Place;
 use crate::evidence::{Evidence, file};
-use crate::expectation::{Check, Deviation, Expectation, Interest, RUN, Ruling, Scene, Trace, WORKAROUNDS};
+use crate::expectation::{
+    Check, Deviation, Expectation, Interest, REFUSED, RUN, Ruling, Scene, Trace, WORKAROUNDS,
+};
 use crate::findings::{Finding, FindingStatus, KnownForRun, Level, Subject, summary};
 use crate::ids::{FeatureId, TrialName};
 use crate::outcome::{CheckResult, EvidenceLine, Mismatch, Verdict};
@@ -160,7 +162,7 @@ impl Judge<'_> {
         let judged = Judged {
             name,
             level: match name {
-                WORKAROUNDS => Level::Contract,
+                WORKAROUNDS | REFUSED => Level::Contract,
                 _ => Level::Feature,
             },
             expectation: None,

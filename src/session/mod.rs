@@ -98,7 +98,7 @@ impl Session {
         let secrets = secrets(&options.environment, &gateway, provider.as_ref());
         // A live run has no relay: its exchanges are not judged.
         let front = match provider {
-            Some(_) => Some(Relay::start(RelayPosition::Front, &gateway.base_url).await?),
+            Some(_) => Some(Relay::start(RelayPosition::Front, &gateway.base_url, None).await?),
             None => None,
         };
         Ok(Self {

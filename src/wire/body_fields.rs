@@ -2,12 +2,13 @@
 //!
 //! Sources: <https://platform.claude.com/docs/en/api/messages>,
 //! <https://platform.claude.com/docs/en/api/messages-count-tokens>,
+//! <https://github.com/anthropics/anthropic-sdk-python> (`types/beta/message_create_params.py`),
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>.
 
 use super::Route;
 
 /// Fields of every provider with the Messages API's body.
-const COMMON: [&str; 13] = [
+const COMMON: [&str; 15] = [
     "messages",
     "max_tokens",
     "metadata",
@@ -21,8 +22,11 @@ const COMMON: [&str; 13] = [
     "top_p",
     "output_config",
     "context_management",
+    "diagnostics",
+    // Claude Code's auto mode: https://code.claude.com/docs/en/llm-gateway-protocol.
+    "safeguards",
 ];
-const ANTHROPIC: [&str; 10] = [
+const ANTHROPIC: [&str; 15] = [
     "model",
     "stream",
     "service_tier",
@@ -33,12 +37,17 @@ const ANTHROPIC: [&str; 10] = [
     "inference_geo",
     "speed",
     "fallbacks",
+    "tags",
+    "compaction",
+    "thread",
+    "billing_policy",
+    "fallback_credit_token",
 ];
 /// Fields that Bedrock and Vertex AI have in the body instead of the path or a header.
 const BEDROCK: [&str; 2] = ["anthropic_version", "anthropic_beta"];
 const VERTEX: [&str; 3] = ["anthropic_version", "anthropic_beta", "stream"];
 /// Fields of a token count.
-const COUNTED: [&str; 12] = [
+const COUNTED: [&str; 14] = [
     "model",
     "messages",
     "system",
@@ -51,6 +60,8 @@ const COUNTED: [&str; 12] = [
     "context_management",
     "cache_control",
     "speed",
+    "compaction",
+    "billing_policy",
 ];
 /// Fields that Converse forwards to the model unchanged.
 const CONVERSE_ADDITIONAL: [&str; 8] = [

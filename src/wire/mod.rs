@@ -21,6 +21,7 @@ pub mod event_stream;
 pub mod exchange;
 pub mod framing;
 pub mod redaction;
+pub mod sigv4;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -17,7 +17,8 @@ const WITH_BETA: [(&str, &[&str]); 5] = [
     ("speed", &["fast-mode-"]),
 ];
 
-/// Source: https://platform.claude.com/docs/en/api/messages (body parameters); the message for an unknown one:
+/// Source: https://platform.claude.com/docs/en/api/messages (body parameters),
+/// https://github.com/anthropics/anthropic-sdk-python (`types/beta/message_create_params.py`); the message for an unknown one:
 /// https://github.com/BerriAI/litellm/issues/27532, https://github.com/BerriAI/litellm/issues/26320
 fn known_fields(subject: &Subject) -> Option<ErrorReply> {
     let unknown = field_names(subject)

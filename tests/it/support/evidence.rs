@@ -307,6 +307,7 @@ pub fn test(check: Check) -> Test {
         script: Script::default(),
         called_tools: Vec::new(),
         expectations: vec![expectation("check", check)],
+        refusals: std::collections::BTreeMap::new(),
         timeout_seconds: 30,
     }
 }
