@@ -290,6 +290,15 @@ fn proven_fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis
         .or_else(|| traces::fault(judgement))
         .or_else(|| held_back(&asked))
         .or_else(|| changed_answer(evidence, &asked))
+        .or_else(|| evidence.exchanges.iter().find_map(refused_by_rule))
+}
+
+/// A refusal of any request, such as a token count.
+fn refused_by_rule(exchange: &ProviderExchange) -> Option<Diagnosis> {
+    match &exchange.matched {
+        Matched::Rejected { rule } => Some(rejected(rule, exchange.reply.status)),
+        _ => None,
+    }
 }
 
 /// An error that Claude Code saw and the provider did not give.

@@ -48,6 +48,8 @@ pub struct Test {
     pub script: Script,
     /// What must hold, in the order of the files; never empty for any tier.
     pub expectations: Vec<Expectation>,
+    /// The rules by which the provider may refuse a request, each with the reason.
+    pub refusals: BTreeMap<String, String>,
     /// Seconds that a trial may take, simulated or live.
     pub timeout_seconds: u64,
 }

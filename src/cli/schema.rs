@@ -59,10 +59,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// The forms of the files that people write, each under the file name of its schema.
-pub static FORMS: [(&str, &LazyLock<Form>); 5] = [
+pub static FORMS: [(&str, &LazyLock<Form>); 6] = [
     ("manifest.schema.json", &forms::MANIFEST),
     ("cell.schema.json", &forms::CELL),
     ("shared.schema.json", &forms::SHARED),
+    ("script.schema.json", &forms::SCRIPT),
     ("gateway.schema.json", &findings::GATEWAY_FORM),
     ("mutant.schema.json", &mutants::FORM),
 ];

@@ -50,6 +50,14 @@ pub struct Project {
     cells: Mutex<HashMap<CellId, ReadCell>>,
 }
 
+/// The models of the tiers in the manifest of `root`. None if it has errors: they are reported where the project is read.
+pub fn tier_models(root: &Path) -> Vec<String> {
+    let file = Path::new(MANIFEST);
+    let manifest = read(root, file).and_then(|bytes| Manifest::parse(file, &bytes));
+    let tiers = manifest.map(|manifest| manifest.tiers).unwrap_or_default();
+    tiers.into_iter().map(|tier| tier.model).collect()
+}
+
 impl Project {
     /// The nearest folder, from `start` upwards, that contains a manifest.
     pub fn find_root(start: &Path) -> Option<PathBuf> {

@@ -8,7 +8,9 @@ mod implied;
 
 use crate::cells::Test;
 use crate::evidence::Evidence;
-use crate::expectation::{Check, Deviation, Expectation, Interest, RUN, Ruling, Scene, Trace, WORKAROUNDS};
+use crate::expectation::{
+    Check, Deviation, Expectation, Interest, REFUSED, RUN, Ruling, Scene, Trace, WORKAROUNDS,
+};
 use crate::findings::{Finding, FindingStatus, KnownForRun, Level, Subject, summary};
 use crate::ids::{FeatureId, TrialName};
 use crate::outcome::{CheckResult, EvidenceLine, Mismatch, Verdict};
@@ -119,7 +121,7 @@ impl Judge<'_> {
         let judged = Judged {
             name,
             level: match name {
-                WORKAROUNDS => Level::Contract,
+                WORKAROUNDS | REFUSED => Level::Contract,
                 _ => Level::Feature,
             },
             expectation: None,

@@ -20,6 +20,7 @@ use super::trials::ScriptedTrial;
 use crate::clock::now_ms;
 use crate::ledger::OpenExchange;
 use crate::wire::answer::ProviderAnswer;
+use crate::wire::error_reply::message_of;
 use crate::wire::event_stream::{self, FrameError};
 use crate::wire::exchange::{Lockstep, ProviderExchange, ProviderReply, SentEvent};
 use crate::wire::script::{LOCKSTEP_PATIENCE_MS, Pace};
@@ -103,6 +104,12 @@ impl Outgoing {
         outgoing.reply.usage = answer.usage;
         outgoing.pace = pace;
         Ok(outgoing)
+    }
+
+    /// The message of an error, else empty.
+    pub(super) fn error(&self) -> &str {
+        let body = self.frames.first().filter(|_| self.reply.status >= 400);
+        body.map_or("", |frame| message_of(&frame.data))
     }
 
     /// Sends it. If the client hangs up, the response is dropped and its record remains cut off.

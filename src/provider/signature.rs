@@ -1,24 +1,21 @@
 //! Signatures of thinking blocks: made when a block is sent, verified when a client returns it.
 
-use aws_lc_rs::error::Unspecified;
-use aws_lc_rs::{hmac, rand};
+use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::wire::model::canonical_name;
 
-/// Signs thinking with a random key.
+/// Signs thinking with a key of the simulator.
 pub(super) struct Signer {
     key: hmac::Key,
 }
 
 impl Signer {
-    pub(super) fn new() -> Result<Self, Unspecified> {
-        let mut secret = [0; 32];
-        rand::fill(&mut secret)?;
-        Ok(Self {
-            key: hmac::Key::new(hmac::HMAC_SHA256, &secret),
-        })
+    pub(super) fn new(secret: &[u8]) -> Self {
+        Self {
+            key: hmac::Key::new(hmac::HMAC_SHA256, secret),
+        }
     }
 
     /// The signature of `thinking` by `model`. All providers' spellings of a model have the same signature, because a
@@ -44,7 +41,7 @@ mod tests {
 
     #[test]
     fn a_signature_is_valid_only_for_its_own_text() {
-        let signer = Signer::new().unwrap();
+        let signer = Signer::new(b"a secret");
         let signature = signer.sign("claude-haiku-4-5", "hm");
         assert!(signer.verifies("us.anthropic.claude-haiku-4-5-20251001-v1:0", "hm", &signature));
         assert!(!signer.verifies("claude-haiku-4-5", "hm!", &signature));

@@ -2,13 +2,13 @@
 
 use compat_matrix::evidence::{Evidence, Killed};
 use compat_matrix::expectation::kinds::{ExitCheck, RequestsCheck, TextCheck};
-use compat_matrix::expectation::{Check, IMPLIED, RUN, TRANSCRIPT, UNMATCHED, WORKAROUNDS};
-use compat_matrix::findings::FindingStatus;
+use compat_matrix::expectation::{Check, IMPLIED, REFUSED, RUN, TRANSCRIPT, UNMATCHED, WORKAROUNDS};
+use compat_matrix::findings::{FindingStatus, Level};
 use compat_matrix::ids::TierId;
 use compat_matrix::outcome::Verdict::{Broken as BROKEN, Held as HELD, NotJudged as NOT_JUDGED};
 use compat_matrix::transcript::{Event, Transcript};
 use compat_matrix::wire::Operation;
-use compat_matrix::wire::exchange::Matched;
+use compat_matrix::wire::exchange::{Matched, ProviderExchange};
 use serde_json::json;
 
 use crate::support::evidence::{
@@ -34,7 +34,7 @@ fn each_failure_breaks_its_own_implied_expectation() {
         .events,
     );
     let around = "API error: sending the request again without betas";
-    let rows: [(&str, Evidence, &[&str]); 11] = [
+    let rows: [(&str, Evidence, &[&str]); 12] = [
         ("no failure", pong(), &[]),
         (
             "an error at the end",
@@ -65,6 +65,11 @@ fn each_failure_breaks_its_own_implied_expectation() {
         ("a torn stream", torn, &[TRANSCRIPT]),
         ("a workaround", pong().logged(around), &[WORKAROUNDS]),
         (
+            "a refusal that Claude Code repaired",
+            pong().reached(rejected("known_betas")),
+            &[REFUSED],
+        ),
+        (
             "a request without a reply",
             pong().reached(unmatched.clone()),
             &[UNMATCHED],
@@ -89,6 +94,42 @@ fn each_failure_breaks_its_own_implied_expectation() {
     }
     let live = judge(&test(Check::Text(TextCheck(equals("pong")))), &pong().live());
     assert_eq!(verdict_of(UNMATCHED, &live), None);
+}
+
+/// A refusal by a rule of the provider.
+fn rejected(rule: &str) -> ProviderExchange {
+    refused(400, Matched::Rejected { rule: rule.into() })
+}
+
+#[test]
+fn a_cell_may_allow_a_refusal_by_name() {
+    let mut cell = test(Check::Requests(RequestsCheck {
+        operation: Operation::Unknown,
+        count: 0,
+    }));
+    cell.refusals
+        .insert("known_betas".into(), "the row is about it".into());
+    let one = pong().reached(rejected("known_betas"));
+    assert_eq!(verdict_of(REFUSED, &judge(&cell, &one)), Some(HELD));
+    let another = one.reached(rejected("fields")).reached(rejected("fields"));
+    let judgement = judge(&cell, &another);
+    assert_eq!(verdict_of(REFUSED, &judgement), Some(BROKEN));
+    let mismatch = judgement
+        .mismatches
+        .iter()
+        .find(|one| one.expectation == REFUSED)
+        .unwrap();
+    assert_eq!(
+        mismatch.summary,
+        "the provider refused a request by its rule `fields`"
+    );
+    assert!(mismatch.actual.contains("2 times"), "{}", mismatch.actual);
+    let finding = judgement
+        .findings
+        .iter()
+        .find(|one| one.expectation == REFUSED)
+        .unwrap();
+    assert_eq!(finding.level, Level::Contract);
 }
 
 #[test]

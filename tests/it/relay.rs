@@ -324,3 +324,38 @@ async fn a_buffering_mutant_holds_back_the_whole_body() {
         [event("one"), event("two")].concat()
     );
 }
+
+#[tokio::test]
+async fn a_request_that_a_mutant_changes_is_signed_anew() {
+    let gateway = Gateway::start().await;
+    let secret = &gateway.simulator.credentials().aws_secret_access_key;
+    let relay = Relay::start(RelayPosition::Behind, gateway.simulator.base_url(), Some(secret));
+    let relay = relay.await.unwrap();
+    let port = reqwest::Url::parse(relay.base_url()).unwrap().port();
+    let change = "position: behind\nrequest:\n  body: [{ set: { path: $.max_tokens, value: 77 } }]";
+    let kept = format!("{change}\n  keep_signature: true");
+    let forged = format!("{change}\n  headers: [{{ set: {{ name: x-amz-date, value: 20200101T000000Z }} }}]");
+    for (mutant, is_wrong, status) in [
+        (change.to_owned(), false, 200),
+        (kept, false, 403),
+        (forged, false, 403),
+        (change.to_owned(), true, 403),
+    ] {
+        let key = gateway.trial([text("ok")]);
+        relay.register(key, Some(&mutation(&mutant)), None);
+        let mut request = gateway
+            .ask(compat_matrix::wire::Route::BedrockInvoke, false, &prompt(key))
+            .build()
+            .unwrap();
+        request.url_mut().set_port(port).unwrap();
+        if is_wrong {
+            request
+                .headers_mut()
+                .insert("content-type", "text/plain".parse().unwrap());
+        }
+        let reply = gateway.client.execute(request).await.unwrap();
+        assert_eq!(reply.status().as_u16(), status, "{mutant}");
+        let arrived = gateway.simulator.take(key).remove(0).message.unwrap();
+        assert_eq!(arrived.max_tokens, Some(77));
+    }
+}

@@ -156,6 +156,7 @@ async fn a_text_trial_passes_and_writes_its_evidence() {
         "transcript",
         "workarounds",
         "unmatched_requests",
+        "refused_requests",
     ] {
         assert_eq!(finished.verdict(name), Some(Verdict::Held), "{name}");
     }

@@ -1,6 +1,5 @@
 //! Cache breakpoints: their number and their lifetime.
 
-
 use super::{Rule, Subject, placed};
 use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;

@@ -192,7 +192,7 @@ mod tests {
                     Some(union) => known.starts_with(&format!("{union}.")),
                     None => *known == kind,
                 };
-                assert!(TYPES.iter().any(|(known, _)| exists(&known)), "{name}: {key}");
+                assert!(TYPES.iter().any(|(known, _)| exists(known)), "{name}: {key}");
             }
         }
     }

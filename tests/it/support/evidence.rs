@@ -304,6 +304,7 @@ pub fn test(check: Check) -> Test {
         count_tokens: None,
         script: Script::default(),
         expectations: vec![expectation("check", check)],
+        refusals: std::collections::BTreeMap::new(),
         timeout_seconds: 30,
     }
 }
