@@ -124,6 +124,7 @@ pub fn script(file: &Path, bytes: &[u8]) -> Result<Script, Vec<Diagnostic>> {
         tiers: Vec::new(),
         attachments: &|_| Err("a script has no files".to_owned()),
         damaged: Damaged::default(),
+        called_tools: Vec::new(),
     };
     let script = resolver.script();
     match resolver.reader.diagnostics {
