@@ -64,6 +64,10 @@ impl Stage<'_> {
                     "signature": self.signer.sign(&self.request.model, thinking),
                 })
             }),
+            ReplyBlock::RedactedThinking(thinking) => self.thinks().then(|| {
+                let data = self.signer.redact(&self.request.model, thinking);
+                json!({"type": "redacted_thinking", "data": data})
+            }),
             ReplyBlock::ToolUse { name, input } => Some(self.tool_use(name, input)),
         }
     }
@@ -92,7 +96,9 @@ impl Stage<'_> {
     fn tool_use(&self, name: &str, input: &Value) -> Value {
         if self.request.tools.iter().any(|tool| tool.name == name) {
             let id = new_id("toolu_", self.route);
-            json!({"type": "tool_use", "id": id, "name": name, "input": input})
+            // The model itself calls it, not code that it runs: `ToolUseBlock` of `@anthropic-ai/sdk`.
+            let caller = json!({"type": "direct"});
+            json!({"type": "tool_use", "id": id, "caller": caller, "name": name, "input": input})
         } else {
             json!({"type": "text", "text": format!("I would call the tool `{name}`, but it was not offered.")})
         }

@@ -21,6 +21,7 @@ use crate::clock::now_ms;
 use crate::ledger::OpenExchange;
 use crate::wire::answer::ProviderAnswer;
 use crate::wire::error_reply::APIM_REQUEST_ID;
+use crate::wire::error_reply::message_of;
 use crate::wire::event_stream::{self, FrameError};
 use crate::wire::exchange::{Lockstep, ProviderExchange, ProviderReply, SentEvent};
 use crate::wire::script::{LOCKSTEP_PATIENCE_MS, Pace};
@@ -106,6 +107,12 @@ impl Outgoing {
         outgoing.reply.usage = answer.usage;
         outgoing.pace = pace;
         Ok(outgoing)
+    }
+
+    /// The message of an error, else empty.
+    pub(super) fn error(&self) -> &str {
+        let body = self.frames.first().filter(|_| self.reply.status >= 400);
+        body.map_or("", |frame| message_of(&frame.data))
     }
 
     /// Sends it. If the client hangs up, the response is dropped and its record remains cut off.

@@ -125,7 +125,18 @@ impl Relay {
         self.shared.trials.insert(key, trial);
     }
 
-    /// Removes a trial and returns its exchanges, in order. Later requests pass unrecorded and unchanged.
+    /// The exchanges of a trial so far.
+    pub fn exchanges(&self, key: TrialKey) -> Vec<GatewayExchange> {
+        let trial = self.shared.trials.get(key);
+        trial.map(|trial| trial.ledger.exchanges()).unwrap_or_default()
+    }
+
+    /// Removes a trial. Later requests pass unrecorded and unchanged.
+    pub fn remove(&self, key: TrialKey) {
+        self.shared.trials.remove(key);
+    }
+
+    /// Removes a trial and returns its exchanges, in order.
     pub fn take(&self, key: TrialKey) -> Vec<GatewayExchange> {
         let trial = self.shared.trials.remove(key);
         trial.map(|trial| trial.ledger.take()).unwrap_or_default()

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail, ensure};
 use super::SessionOptions;
 use super::daemon::{self, DaemonClient, DaemonUse, Fingerprint, Found, StateDir};
 use crate::env::{self, ClaudeChoice, Environment, Secret};
-use crate::files::project::PROXY_CONFIG;
+use crate::files::project::{PROXY_CONFIG, tier_models};
 use crate::gateway::{self, GatewayKind, GatewayOptions, GatewayProcess, LogFile, RunningGateway};
 use crate::mutants::RelayPosition;
 use crate::process::{RunId, Watchdog};
@@ -108,7 +108,7 @@ pub(super) async fn backend(
         env::LITELLM_PROXY_BASE_URL
     );
     if options.control {
-        let simulator = Simulator::start(SimulatorOptions::default()).await?;
+        let simulator = Simulator::start(simulator_options(&options.root)).await?;
         let gateway = RunningGateway {
             base_url: simulator.base_url().to_owned(),
             key: Secret::new(&simulator.credentials().anthropic_api_key),
@@ -128,7 +128,7 @@ pub(super) async fn backend(
         root: &options.root,
         run,
         scratch,
-        simulator: SimulatorOptions::default(),
+        simulator: simulator_options(&options.root),
         relay_behind: options.mutants,
     };
     let booted = boot(boot_options, progress).await?;
@@ -137,6 +137,13 @@ pub(super) async fn backend(
         back: booted.back,
         ..Backend::new(Some(provider), booted.gateway.into(), Some(booted.version))
     })
+}
+
+fn simulator_options(root: &Path) -> SimulatorOptions {
+    SimulatorOptions {
+        tiers: tier_models(root),
+        ..SimulatorOptions::default()
+    }
 }
 
 async fn attached(environment: &Environment, base_url: &str) -> anyhow::Result<Backend> {

@@ -5,12 +5,16 @@
 mod boot;
 pub mod daemon;
 pub mod preflight;
+mod recorded;
 pub mod schedule;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::claude::{ClientFormat, Endpoint};
 use crate::env::{self, Environment, Secret, Variables};
@@ -25,9 +29,9 @@ use crate::progress::ProgressSink;
 use crate::provider::Provider;
 use crate::relay::{Mutation, Relay};
 use crate::wire::Route;
-use crate::wire::exchange::GatewayExchange;
 use boot::{Backend, RunGuard};
 use daemon::DaemonUse;
+use recorded::Ambiguous;
 use schedule::{ProviderPace, Schedule, SlotHandle};
 
 /// Claude Code wants a region for Bedrock; the gateway has its own.
@@ -73,6 +77,9 @@ pub struct Session {
     pub client: reqwest::Client,
     /// The values that no evidence and no report may contain.
     pub secrets: Vec<String>,
+    /// The running trials, each with the route to its provider.
+    running: Mutex<HashMap<TrialKey, Option<Route>>>,
+    ambiguous: Ambiguous,
     guard: RunGuard,
     /// Keeps the daemon, if the session uses one.
     lease: Option<File>,
@@ -114,6 +121,8 @@ impl Session {
             inherited: options.environment.inherited(),
             client: http::client(),
             secrets,
+            running: Mutex::default(),
+            ambiguous: Ambiguous::default(),
             guard,
             lease,
         })
@@ -214,8 +223,15 @@ impl Session {
         self.has_gateway() && self.client_format.is_messages_api(provider)
     }
 
-    /// Registers a trial at the relays. The front relay delays each reply until the trial has a slot.
-    pub fn register(&self, key: TrialKey, mutation: Option<&Arc<Mutation>>, slot: &SlotHandle) {
+    /// Registers a trial of `provider` at the relays. The front relay delays each reply until the trial has a slot.
+    pub fn register(
+        &self,
+        key: TrialKey,
+        provider: &ProviderId,
+        mutation: Option<&Arc<Mutation>>,
+        slot: &SlotHandle,
+    ) {
+        self.running.lock().insert(key, recorded::route_to(provider));
         for relay in [&self.front, &self.back].into_iter().flatten() {
             let slot = slot.clone();
             let hold = move || {
@@ -224,15 +240,6 @@ impl Session {
             };
             relay.register(key, mutation, Some(Arc::new(hold)));
         }
-    }
-
-    /// Removes a trial from the relays and returns its exchanges with the gateway.
-    pub fn take(&self, key: TrialKey) -> Vec<GatewayExchange> {
-        if let Some(back) = &self.back {
-            back.take(key);
-        }
-        let front = self.front.as_ref();
-        front.map(|front| front.take(key)).unwrap_or_default()
     }
 
     /// A temporary folder that ends with the session.

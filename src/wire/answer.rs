@@ -152,6 +152,8 @@ fn block_events(index: usize, block: &Value) -> Vec<StreamEvent> {
                 .collect();
             (empty, deltas)
         }
+        // It arrives whole: https://platform.claude.com/docs/en/build-with-claude/extended-thinking#thinking-redaction
+        Some("redacted_thinking") => (block.clone(), Vec::new()),
         _ => (
             json!({"type": "text", "text": ""}),
             words(text("text"))

@@ -136,6 +136,7 @@ fn reply_block(block: &Value) -> Value {
             "text": block["thinking"],
             "signature": block["signature"],
         }}}),
+        Some("redacted_thinking") => json!({"reasoningContent": {"redactedContent": block["data"]}}),
         Some("tool_use") => json!({"toolUse": {
             "toolUseId": block["id"],
             "name": block["name"],
@@ -204,6 +205,13 @@ fn stream_event(event: &StreamEvent, answer: &ProviderAnswer) -> Option<(&'stati
                     "toolUseId": data["content_block"]["id"],
                     "name": data["content_block"]["name"],
                 }},
+            }),
+        ),
+        "content_block_start" if data["content_block"]["type"] == "redacted_thinking" => (
+            "contentBlockDelta",
+            json!({
+                "contentBlockIndex": index,
+                "delta": {"reasoningContent": {"redactedContent": data["content_block"]["data"]}},
             }),
         ),
         "content_block_delta" => (

@@ -9,6 +9,7 @@ pub mod converse;
 pub mod target;
 pub mod model;
 pub mod betas;
+pub mod body_fields;
 pub mod json;
 pub mod encoding;
 pub mod tokens;

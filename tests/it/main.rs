@@ -19,6 +19,7 @@ mod replay;
 mod results;
 mod matrix;
 mod tiers;
+mod baseline;
 
 mod process;
 mod files;

@@ -9,9 +9,10 @@ use crate::wire::model::{Generation, find};
 use crate::wire::pointer::list;
 use crate::wire::{Operation, Route};
 
-pub(super) const RULES: &[Rule] = rules![
-    known_operation,
-    json_body,
+pub(super) const RULES: &[Rule] = rules![known_operation, json_body,];
+
+/// Rules that a provider checks after the model in the path.
+pub(super) const BODY_RULES: &[Rule] = rules![
     anthropic_version,
     sampling_parameters,
     version_content,

@@ -24,10 +24,10 @@ mod size;
 mod thinking;
 mod tools;
 
-pub(super) use size::limit as size_limit;
 use std::collections::HashMap;
 
 use serde_json::Value;
+pub(super) use size::limit as size_limit;
 
 use super::credentials::Credentials;
 use super::incoming::Incoming;
@@ -60,11 +60,12 @@ struct Rule {
     check: fn(&Subject) -> Option<ErrorReply>,
 }
 
-const RULES: [&[Rule]; 12] = [
+const RULES: [&[Rule]; 13] = [
     size::RULES,
     auth::RULES,
     form::RULES,
     models::RULES,
+    form::BODY_RULES,
     betas::RULES,
     fields::RULES,
     keys::RULES,

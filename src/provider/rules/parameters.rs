@@ -40,7 +40,9 @@ fn sampling_deprecated(subject: &Subject) -> Option<ErrorReply> {
 /// Source: https://github.com/BerriAI/litellm/issues/15097, https://github.com/aws-samples/bedrock-access-gateway/issues/191
 fn one_sampling_parameter(subject: &Subject) -> Option<ErrorReply> {
     let name = subject.model();
-    let is_concerned = subject.is_since(Generation::FourFive) && !name.starts_with("claude-opus-");
+    let is_concerned = subject.is_since(Generation::FourFive)
+        && !subject.is_since(Generation::FourSeven)
+        && !name.starts_with("claude-opus-");
     if !is_concerned || subject.parameter("temperature").is_none() || subject.parameter("top_p").is_none() {
         return None;
     }

@@ -1,5 +1,7 @@
 //! The provider simulator.
 
 mod clouds;
+mod models;
 mod routes;
 mod rules;
+mod signatures;
