@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use crate::support::files::{Folder, mode};
+use crate::support::project::copy_of_this_project;
 use compat_matrix::provider::RemoteSimulator;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -288,13 +289,16 @@ fn a_wrong_cell_script_or_folder_is_named() {
     folder.write("credentials.json", "{}");
     let script = folder.path("script.yaml");
     let root = env!("CARGO_MANIFEST_DIR");
+    let project = copy_of_this_project();
+    project.write("cells/tool_use/azure.yaml", "not_applicable: no Claude there\n");
+    let other = project.root().to_str().unwrap();
     let cases: [(&[&str], &str); 4] = [
         (
             &["--cell", "tool_uze/anthropic", "--root", root],
             "there is no cell `tool_uze/anthropic` (did you mean `tool_use/anthropic`?)",
         ),
         (
-            &["--cell", "tool_use/azure", "--root", root],
+            &["--cell", "tool_use/azure", "--root", other],
             "the cell `tool_use/azure` is not applicable",
         ),
         (&["--script", script.to_str().unwrap()], "script.yaml:2:5"),

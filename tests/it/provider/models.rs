@@ -178,6 +178,11 @@ type Change = fn(&mut Value);
 /// A model, its routes, a change to a valid prompt, and the broken rule with its message.
 type Case<'a> = (&'a str, &'a [Route], Change, Option<(&'a str, &'a str)>);
 
+/// Bedrock's Messages API has no Sonnet 4.6.
+fn is_on(route: Route, model: &str) -> bool {
+    route != Route::BedrockMantle || model != SONNET
+}
+
 #[tokio::test]
 async fn each_model_has_its_own_parameters() {
     let half: Change = |body| body["temperature"] = json!(0.5);
@@ -253,7 +258,7 @@ async fn each_model_has_its_own_parameters() {
     ];
     let gateway = Gateway::start().await;
     for (model, routes, change, wanted) in cases {
-        for route in *routes {
+        for route in routes.iter().filter(|route| is_on(**route, model)) {
             let mut body = sane();
             change(&mut body);
             let found = refusal_of(&gateway, model, *route, &body).await;
@@ -283,7 +288,7 @@ async fn omitted_thinking_is_a_signature_alone() {
         (OPUS, Some("summarized"), "hm well"),
         (OPUS, Some("updates"), "hm well"),
     ] {
-        for route in Route::ALL {
+        for route in Route::ALL.into_iter().filter(|route| is_on(*route, model)) {
             let blocks = [
                 ReplyBlock::Thinking("hm well".to_owned()),
                 ReplyBlock::Text("ok".to_owned()),

@@ -171,14 +171,14 @@ impl Gateway {
                 self.signed(&format!("/model/{spelling}/{verb}"), &to_converse(&body))
             }
             Route::Azure => {
-                body["model"] = json!(MODEL);
+                body["model"] = json!(spelling);
                 body["stream"] = json!(stream);
                 self.post("/anthropic/v1/messages", &body)
                     .header("api-key", &self.simulator.credentials().azure_api_key)
                     .header("anthropic-version", "2023-06-01")
             }
             Route::BedrockMantle => {
-                body["model"] = json!(format!("anthropic.{MODEL}"));
+                body["model"] = json!(spelling);
                 body["stream"] = json!(stream);
                 self.signed("/anthropic/v1/messages", &body)
                     .header("anthropic-version", "2023-06-01")
