@@ -9,6 +9,7 @@
 // Names and texts.
 pub mod ids;
 pub mod text;
+pub mod phrases;
 pub mod digest;
 
 // Files, requests and recorded evidence.
@@ -34,6 +35,7 @@ pub mod replay;
 pub mod report;
 pub mod results;
 pub mod matrix;
+pub mod ci;
 
 // The edge: everything with effects.
 

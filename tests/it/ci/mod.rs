@@ -1,0 +1,3 @@
+//! From a red pipeline to its causes: sorted logs, and the clients of CircleCI and GitHub Actions.
+
+mod logs;
