@@ -55,6 +55,7 @@ pub mod provider;
 pub mod relay;
 pub mod toolchain;
 pub mod github;
+pub mod ci_client;
 pub mod versions;
 pub mod gateway;
 

@@ -4,12 +4,20 @@
 //! text: nothing in them is trusted, and every quotation is printable, short and free of credentials.
 #![warn(clippy::disallowed_methods)]
 
+mod failures;
+mod group;
 mod log;
+mod model;
 pub mod report;
 pub mod rules;
 mod sort;
 
+pub use failures::{JobFailure, failures_of, tests_in};
+pub use group::{EvidenceWord, FailureGroup, PastAttempt, PastJob, RunHistory, groups_of};
 pub use log::{CiLog, of_chunks};
+pub use model::{
+    CiJob, CiService, CommitRuns, CommitVerdict, FailedTest, JobDetails, JobState, Pipeline, Workflow,
+};
 pub use sort::{SortedLog, sort};
 
 use serde::{Deserialize, Serialize};

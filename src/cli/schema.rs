@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::print::status;
-use crate::{findings, matrix, mutants};
+use crate::{ci, findings, matrix, mutants};
 use std::sync::LazyLock;
 
 use crate::document::Form;
@@ -70,7 +70,8 @@ pub static FORMS: [(&str, &LazyLock<Form>); 5] = [
 /// The file name and the text of each schema.
 pub fn schemas() -> Vec<(&'static str, String)> {
     let of_forms = FORMS.iter().map(|(file, form)| (*file, form.schema_text()));
-    of_forms.chain(matrix::schema::files()).collect()
+    let of_files = matrix::schema::files().into_iter();
+    of_forms.chain(of_files).chain([ci::report::schema()]).collect()
 }
 
 fn is_fresh(file: &Path, text: &str) -> bool {

@@ -1,3 +1,6 @@
 //! From a red pipeline to its causes: sorted logs, and the clients of CircleCI and GitHub Actions.
 
+mod circleci;
+mod double;
+mod github;
 mod logs;
