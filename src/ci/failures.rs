@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::FailureCategory;
 use super::log::CiLog;
 use super::model::{CiJob, FailedTest, JobDetails, JobState};
 use super::sort::{SortedLog, quoted, sort};
-use super::FailureCategory;
 use crate::outcome::Cause;
 use crate::report::causes_in_short;
 use crate::text::one_line;
@@ -122,7 +122,13 @@ pub fn tests_in(log: &str) -> Vec<FailedTest> {
     let clean = CiLog::new(log).all().text;
     let mut tests: Vec<FailedTest> = Vec::new();
     for found in TEST.captures_iter(&clean) {
-        let name = found.iter().skip(1).flatten().next().map_or("", |name| name.as_str()).trim();
+        let name = found
+            .iter()
+            .skip(1)
+            .flatten()
+            .next()
+            .map_or("", |name| name.as_str())
+            .trim();
         let line = found.get(0).map_or("", |line| line.as_str()).trim();
         if name.is_empty() || tests.iter().any(|test| test.name == name) {
             continue;
@@ -161,7 +167,8 @@ static TEST: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 static TITLE: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?m)^_{3,} (?:ERROR at \w+ of )?(\S+) _{3,}$"));
-static END: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?m)^_{3,} .* _{3,}$|^={5,}"));
+static END: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(?m)^_{3,} .* _{3,}$|^={3,}|^(?:FAILED|ERROR) \S+::"));
 
 fn fingerprint(sorted: &SortedLog, test: Option<&str>) -> String {
     let rule = match sorted.rule {
@@ -169,9 +176,10 @@ fn fingerprint(sorted: &SortedLog, test: Option<&str>) -> String {
         rule => rule,
     };
     let detail = match () {
-        () if sorted.rule.is_empty() || sorted.rule == VAGUE => {
-            test.map_or_else(|| normalized(sorted.tail.last().map_or("", |line| line)), str::to_owned)
-        }
+        () if sorted.rule.is_empty() || sorted.rule == VAGUE => test.map_or_else(
+            || normalized(sorted.tail.last().map_or("", |line| line)),
+            str::to_owned,
+        ),
         () if sorted.category.is_external() || sorted.is_whole_job => {
             let provider = PROVIDER.captures(&sorted.line);
             provider.map_or_else(String::new, |found| found[1].to_lowercase())
@@ -194,7 +202,8 @@ pub(super) fn normalized(line: &str) -> String {
     one_line(&line, 160)
 }
 
-static LEAD: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*(?:(?:FAILED|ERROR) \S+::.*? - |E\s+|Error: )"));
+static LEAD: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^\s*(?:(?:FAILED|ERROR) \S+::.*? - |E\s+|Error: )"));
 static VARIABLE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"\b[0-9a-f]{8}-[0-9a-f-]{20,}\b|\b0x[0-9a-f]+\b|\b[0-9a-f]{12,}\b|\bgw\d+\b|\b\d+\.\d+(?:s|ms)?\b|\b\d{4,}\b|:\d+\b|(?:/[\w.-]+){2,}",
@@ -247,7 +256,11 @@ mod tests {
         let log = "[gw5] node down: Not properly terminated\nFAILED t.py::test_a\nFAILED t.py::test_b - assert 1 == 2\n";
         let failures = failures_of(&job("unit", JobState::Failed), &details(log));
         assert_eq!(failures.len(), 2);
-        assert!(failures.iter().all(|failure| failure.sorted.category == FailureCategory::Parallel));
+        assert!(
+            failures
+                .iter()
+                .all(|failure| failure.sorted.category == FailureCategory::Parallel)
+        );
         assert_eq!(failures[0].fingerprint, failures[1].fingerprint);
     }
 
@@ -282,9 +295,14 @@ mod tests {
     #[test]
     fn a_fingerprint_ignores_what_differs_between_runs() {
         assert_eq!(
-            normalized("FAILED a.py::test_x[1] - OSError: [Errno 98] port 41234 on gw3 at /a/b/c.py:12 in 3.21s"),
+            normalized(
+                "FAILED a.py::test_x[1] - OSError: [Errno 98] port 41234 on gw3 at /a/b/c.py:12 in 3.21s"
+            ),
             normalized("E   OSError: [Errno 98] port 53111 on gw1 at /x/y/z.py:99 in 4.01s"),
         );
-        assert_ne!(normalized("E   assert 401 == 200"), normalized("E   assert 500 == 200"));
+        assert_ne!(
+            normalized("E   assert 401 == 200"),
+            normalized("E   assert 500 == 200")
+        );
     }
 }

@@ -94,7 +94,9 @@ pub struct RunHistory {
 pub fn groups_of(failures: Vec<JobFailure>, history: &RunHistory) -> Vec<FailureGroup> {
     let mut groups: Vec<FailureGroup> = Vec::new();
     for failure in failures {
-        let index = groups.iter().position(|group| group.fingerprint == failure.fingerprint);
+        let index = groups
+            .iter()
+            .position(|group| group.fingerprint == failure.fingerprint);
         let index = index.unwrap_or_else(|| {
             groups.push(empty_group(&failure));
             groups.len() - 1
@@ -102,12 +104,18 @@ pub fn groups_of(failures: Vec<JobFailure>, history: &RunHistory) -> Vec<Failure
         let group = &mut groups[index];
         group.count += 1;
         push_new(&mut group.jobs, failure.job);
-        failure.test.into_iter().for_each(|test| push_new(&mut group.tests, test));
+        failure
+            .test
+            .into_iter()
+            .for_each(|test| push_new(&mut group.tests, test));
     }
     for group in &mut groups {
         (group.evidence, group.proof) = evidence_of(group, history);
         group.shuffles = shuffles(group, history);
-        let failed_there = history.branch.iter().any(|attempt| outcome(group, attempt) == Some(false));
+        let failed_there = history
+            .branch
+            .iter()
+            .any(|attempt| outcome(group, attempt) == Some(false));
         group.is_ours = !group.category.is_external()
             && match group.evidence {
                 EvidenceWord::New | EvidenceWord::NoHistory => true,
@@ -115,7 +123,13 @@ pub fn groups_of(failures: Vec<JobFailure>, history: &RunHistory) -> Vec<Failure
                 EvidenceWord::OnMain | EvidenceWord::Broken | EvidenceWord::Intermittent => false,
             };
     }
-    groups.sort_by_key(|group| (!group.is_ours, group.category.is_external(), std::cmp::Reverse(group.count)));
+    groups.sort_by_key(|group| {
+        (
+            !group.is_ours,
+            group.category.is_external(),
+            std::cmp::Reverse(group.count),
+        )
+    });
     groups
 }
 
@@ -157,7 +171,10 @@ fn outcome(group: &FailureGroup, attempt: &PastAttempt) -> Option<bool> {
             (Some(failures), state) if state.is_red() => {
                 let is_same = |failure: &JobFailure| {
                     failure.fingerprint == group.fingerprint
-                        || failure.test.as_ref().is_some_and(|test| group.tests.contains(test))
+                        || failure
+                            .test
+                            .as_ref()
+                            .is_some_and(|test| group.tests.contains(test))
                 };
                 if failures.iter().any(is_same) {
                     return Some(false);
@@ -176,7 +193,11 @@ fn outcome(group: &FailureGroup, attempt: &PastAttempt) -> Option<bool> {
 
 fn evidence_of(group: &FailureGroup, history: &RunHistory) -> (EvidenceWord, String) {
     let short = |revision: &str| revision.chars().take(7).collect::<String>();
-    if let Some(passed) = history.same_commit.iter().find(|attempt| outcome(group, attempt) == Some(true)) {
+    if let Some(passed) = history
+        .same_commit
+        .iter()
+        .find(|attempt| outcome(group, attempt) == Some(true))
+    {
         let proof = format!("passed in another attempt of {}", short(&passed.revision));
         return (EvidenceWord::Flaky, proof);
     }
@@ -185,24 +206,42 @@ fn evidence_of(group: &FailureGroup, history: &RunHistory) -> (EvidenceWord, Str
         .iter()
         .filter_map(|attempt| Some((attempt.revision.as_str(), outcome(group, attempt)?)))
         .collect();
-    let both = known.iter().find(|(revision, passed)| !passed && known.contains(&(*revision, true)));
+    let both = known
+        .iter()
+        .find(|(revision, passed)| !passed && known.contains(&(*revision, true)));
     if let Some((revision, _)) = both {
-        return (EvidenceWord::Flaky, format!("failed and passed on {} of main", short(revision)));
+        return (
+            EvidenceWord::Flaky,
+            format!("failed and passed on {} of main", short(revision)),
+        );
     }
     // The newest attempt of each commit counts.
-    let known: Vec<(&str, bool)> = known.iter().enumerate().filter_map(|(index, one)| {
-        let is_newest = !known[..index].iter().any(|(revision, _)| *revision == one.0);
-        is_newest.then_some(*one)
-    }).collect();
+    let known: Vec<(&str, bool)> = known
+        .iter()
+        .enumerate()
+        .filter_map(|(index, one)| {
+            let is_newest = !known[..index].iter().any(|(revision, _)| *revision == one.0);
+            is_newest.then_some(*one)
+        })
+        .collect();
     let failed = known.iter().filter(|(_, passed)| !passed).count();
     let counts = format!("failed in {failed} of {} known runs of main", known.len());
     let streak = known.iter().take_while(|(_, passed)| !passed).count();
     match (known.is_empty(), streak, failed) {
-        (true, ..) => (EvidenceWord::NoHistory, "no finished run of main has this job".to_owned()),
-        (_, 2.., _) => (EvidenceWord::Broken, format!("red in the last {streak} known runs of main")),
+        (true, ..) => (
+            EvidenceWord::NoHistory,
+            "no finished run of main has this job".to_owned(),
+        ),
+        (_, 2.., _) => (
+            EvidenceWord::Broken,
+            format!("red in the last {streak} known runs of main"),
+        ),
         (_, 1, _) => (EvidenceWord::OnMain, counts),
         (_, _, 1..) => (EvidenceWord::Intermittent, counts),
-        _ => (EvidenceWord::New, format!("passed in {} of {} known runs of main", known.len(), known.len())),
+        _ => (
+            EvidenceWord::New,
+            format!("passed in {} of {} known runs of main", known.len(), known.len()),
+        ),
     }
 }
 
@@ -210,7 +249,8 @@ fn evidence_of(group: &FailureGroup, history: &RunHistory) -> (EvidenceWord, Str
 fn shuffles(group: &FailureGroup, history: &RunHistory) -> bool {
     let is_other = |failure: &JobFailure| {
         let test = failure.test.as_ref();
-        failure.sorted.category == FailureCategory::ExternalApi && test.is_some_and(|test| !group.tests.contains(test))
+        failure.sorted.category == FailureCategory::ExternalApi
+            && test.is_some_and(|test| !group.tests.contains(test))
     };
     let attempts = history.branch.iter().chain(&history.same_commit);
     group.category == FailureCategory::ExternalApi
@@ -291,7 +331,10 @@ mod tests {
             }],
         };
         assert_eq!(word(vec![unread], vec![]), NoHistory);
-        assert_eq!(word(vec![attempt("1", JobState::Canceled, &[])], vec![]), NoHistory);
+        assert_eq!(
+            word(vec![attempt("1", JobState::Canceled, &[])], vec![]),
+            NoHistory
+        );
     }
 
     #[test]
@@ -300,7 +343,10 @@ mod tests {
         let message = "anthropic.BadRequestError: Your credit balance is too low to access the Anthropic API";
         let mut all = Vec::new();
         for (index, name) in names.iter().enumerate() {
-            all.extend(failures(&format!("job {}", index % 6), &[(name.as_str(), message)]));
+            all.extend(failures(
+                &format!("job {}", index % 6),
+                &[(name.as_str(), message)],
+            ));
         }
         let groups = groups_of(all, &RunHistory::default());
         assert_eq!(groups.len(), 1);

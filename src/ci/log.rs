@@ -168,7 +168,9 @@ static ERROR_MARK: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^(?:##\[error\]|::error(?: [^:]*)?::)(?:Error: )?"));
 
 static SECTION: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"^-{3,} ?Captured |^={3,}|^_{3,}|^(?:FAILED|ERROR) \S+(?:::|\.py)|^Error: |^Exited with|^-{5,} generated")
+    pattern(
+        r"^-{3,} ?Captured |^={3,}|^_{3,}|^(?:FAILED|ERROR) \S+(?:::|\.py)|^Error: |^Exited with|^-{5,} generated",
+    )
 });
 
 /// Lines that report no failure, in the forms of pytest, unittest, cargo, Go, Jest, Vitest, npm, pip and the shell.
@@ -181,7 +183,7 @@ static NOISE: LazyLock<Regex> = LazyLock::new(|| {
         r"|^[\d:,. T/-]*Z?\s*-?\s*\[?(?:WARN(?:ING)?|INFO|DEBUG)\b",
         r"|\b\w*(?:Deprecation|User|Runtime|Future|Resource|Pytest\w*)Warning\b",
         r"|(?i:\bretrying(?: in | with | the | request| \(|\.{2,}|…|,|$)|\bwill (?:be )?retr|\bbefore retry|seconds before trying again|\bback off\b|\(ignored\)|continue-on-error)",
-        r"|^\++ \S|^hypothesis profile|^plugins: ",
+        r"|^\++ \S|^(?i:failed|unable|error) (?i:to (?:parse and )?upload|uploading)|^hypothesis profile|^plugins: ",
     ))
 });
 
@@ -193,7 +195,10 @@ mod tests {
     fn colours_times_prefixes_and_progress_are_removed() {
         for (raw, clean) in [
             ("\u{1b}[31mred\u{1b}[0m", "red"),
-            ("2026-07-30T10:33:37.0359288Z ##[error]Process completed", "Error: Process completed"),
+            (
+                "2026-07-30T10:33:37.0359288Z ##[error]Process completed",
+                "Error: Process completed",
+            ),
             ("build\ttest\t2026-07-30T10:33:37.0359288Z  a", " a"),
             ("#12 3.456 npm error", "npm error"),
             ("web-1  | Traceback", "Traceback"),

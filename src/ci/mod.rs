@@ -23,7 +23,9 @@ pub use sort::{SortedLog, sort};
 use serde::{Deserialize, Serialize};
 
 /// What has to change for a failure to go away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureCategory {
     /// The code or an assertion.
@@ -66,7 +68,9 @@ impl FailureCategory {
     pub fn action(self) -> &'static str {
         match self {
             Self::Code => "fix the code, or the assertion if the behaviour changed on purpose",
-            Self::Config => "fix the version, lock file, schema, migration or CI parameter that the line names",
+            Self::Config => {
+                "fix the version, lock file, schema, migration or CI parameter that the line names"
+            }
             Self::Auth => {
                 "mend the credential or its scope; in a test of the proxy set `app.dependency_overrides[user_api_key_auth]`"
             }
@@ -74,7 +78,9 @@ impl FailureCategory {
                 "put the tests into one `xdist_group`, give each worker its own state, or lower `-n` in the CI configuration"
             }
             Self::ExternalApi => "wait and run again; let the test retry, or skip when the provider is out",
-            Self::Timing => "poll for the state with a deadline instead of a fixed sleep, or raise the test's timeout",
+            Self::Timing => {
+                "poll for the state with a deadline instead of a fixed sleep, or raise the test's timeout"
+            }
             Self::Infrastructure => "run again; if it stays, look at the CI service's status page",
             Self::Unknown => "read the last lines of the log",
             Self::None => "nothing",

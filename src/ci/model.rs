@@ -94,7 +94,9 @@ impl JobState {
             "timedout" => Self::TimedOut,
             "infrastructure_fail" => Self::InfrastructureFailed,
             "unauthorized" => Self::Unauthorized,
-            "running" | "queued" | "not_running" | "scheduled" | "created" | "setup" | "pending" => Self::Running,
+            "running" | "queued" | "not_running" | "scheduled" | "created" | "setup" | "pending" => {
+                Self::Running
+            }
             "on_hold" => Self::OnHold,
             "not_run" | "blocked" | "no_tests" | "skipped" | "retried" => Self::NotRun,
             "canceled" => Self::Canceled,
@@ -167,12 +169,16 @@ impl CommitRuns {
     pub fn doubts(&self) -> Vec<String> {
         let mut doubts = self.gaps.clone();
         if self.pipelines.is_empty() && doubts.is_empty() {
-            doubts.push("no pipeline ran for this commit: was it filtered out, or skipped with `[skip ci]`?".into());
+            doubts.push(
+                "no pipeline ran for this commit: was it filtered out, or skipped with `[skip ci]`?".into(),
+            );
         }
         for pipeline in &self.pipelines {
             let title = &pipeline.title;
             if pipeline.workflows.is_empty() && pipeline.errors.is_empty() {
-                doubts.push(format!("{title} has no workflow: its filters may exclude this commit"));
+                doubts.push(format!(
+                    "{title} has no workflow: its filters may exclude this commit"
+                ));
             }
             for workflow in &pipeline.workflows {
                 let name = &workflow.name;
@@ -193,7 +199,8 @@ impl CommitRuns {
             }
         }
         let states: Vec<JobState> = self.jobs().map(|job| job.state).collect();
-        let is_open = |state: &JobState| state.is_unfinished() || state.is_red() || *state == JobState::Passed;
+        let is_open =
+            |state: &JobState| state.is_unfinished() || state.is_red() || *state == JobState::Passed;
         if doubts.is_empty() && !self.pipelines.is_empty() && !states.iter().any(is_open) {
             doubts.push("no job of this commit ran".into());
         }

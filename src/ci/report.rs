@@ -62,11 +62,13 @@ fn exit_status(commit: &CommitRuns, groups: Option<&[FailureGroup]>, is_strict: 
     }
     let is_excused = match groups {
         Some(groups) => !groups.iter().any(|group| group.is_ours),
-        None => commit
-            .jobs()
-            .filter(|job| job.state.is_red())
-            .all(|job| job.state == JobState::InfrastructureFailed)
-            && commit.jobs().any(|job| job.state.is_red()),
+        None => {
+            commit
+                .jobs()
+                .filter(|job| job.state.is_red())
+                .all(|job| job.state == JobState::InfrastructureFailed)
+                && commit.jobs().any(|job| job.state.is_red())
+        }
     };
     match commit.verdict() {
         CommitVerdict::Green => 0,
@@ -117,7 +119,11 @@ fn headline(report: &CiReport) -> String {
             "{} {} {}",
             commit.repository,
             quoted(commit.branch.as_deref().unwrap_or_default()),
-            if revision.is_empty() { "(no commit)" } else { &revision }
+            if revision.is_empty() {
+                "(no commit)"
+            } else {
+                &revision
+            }
         ),
         format!(
             "{}, {}",
@@ -160,17 +166,32 @@ fn workflow_text(workflow: &Workflow) -> String {
         1 => String::new(),
         attempt => format!(" (attempt {attempt})"),
     };
-    let mut text = format!("  {}{attempt}: {}\n", quoted(&workflow.name), quoted(&workflow.status));
-    let (passed, others): (Vec<&CiJob>, Vec<&CiJob>) =
-        workflow.jobs.iter().partition(|job| job.state == JobState::Passed);
+    let mut text = format!(
+        "  {}{attempt}: {}\n",
+        quoted(&workflow.name),
+        quoted(&workflow.status)
+    );
+    let (passed, others): (Vec<&CiJob>, Vec<&CiJob>) = workflow
+        .jobs
+        .iter()
+        .partition(|job| job.state == JobState::Passed);
     for job in others {
         let mut details = vec![quoted(&job.status)];
-        details.extend(job.seconds.map(|seconds| format!("{} m {:02} s", seconds / 60, seconds % 60)));
+        details.extend(
+            job.seconds
+                .map(|seconds| format!("{} m {:02} s", seconds / 60, seconds % 60)),
+        );
         if !job.after.is_empty() && !job.state.is_red() {
             details.push(format!("after {}", listed(job.after.iter().map(|name| &**name))));
         }
         details.extend(job.url.iter().map(|url| quoted(url)));
-        let _ = writeln!(text, "    {} {}: {}", sign(job.state), quoted(&job.name), details.join(" · "));
+        let _ = writeln!(
+            text,
+            "    {} {}: {}",
+            sign(job.state),
+            quoted(&job.name),
+            details.join(" · ")
+        );
     }
     if !passed.is_empty() {
         let names: Vec<String> = passed.iter().map(|job| quoted(&job.name)).collect();
@@ -226,7 +247,10 @@ fn group_text(group: &FailureGroup) -> String {
         false => "",
     };
     indented("", &format!("{}{shuffles}", group.proof));
-    indented("→ ", &format!("{}; a rerun {}", group.action, rerun_words(group.rerun_helps)));
+    indented(
+        "→ ",
+        &format!("{}; a rerun {}", group.action, rerun_words(group.rerun_helps)),
+    );
     text
 }
 
@@ -234,7 +258,11 @@ fn places(group: &FailureGroup) -> String {
     let jobs = format!("{} ({})", counted(group.jobs.len(), "job"), some(&group.jobs));
     match group.tests.is_empty() {
         true => jobs,
-        false => format!("{jobs}, {} ({})", counted(group.tests.len(), "test"), some(&group.tests)),
+        false => format!(
+            "{jobs}, {} ({})",
+            counted(group.tests.len(), "test"),
+            some(&group.tests)
+        ),
     }
 }
 
@@ -277,10 +305,18 @@ pub fn markdown(report: &CiReport) -> String {
 }
 
 fn pipeline_markdown(pipeline: &Pipeline) -> String {
-    let errors = pipeline.errors.iter().map(|error| format!("- refused: {}\n", escaped(&quoted(error))));
+    let errors = pipeline
+        .errors
+        .iter()
+        .map(|error| format!("- refused: {}\n", escaped(&quoted(error))));
     let mut text: String = errors.collect();
     for workflow in &pipeline.workflows {
-        let _ = writeln!(text, "- {}: {}", escaped(&workflow.name), escaped(&workflow.status));
+        let _ = writeln!(
+            text,
+            "- {}: {}",
+            escaped(&workflow.name),
+            escaped(&workflow.status)
+        );
         for job in workflow.jobs.iter().filter(|job| job.state != JobState::Passed) {
             let _ = writeln!(text, "  - {}: {}", escaped(&job.name), escaped(&job.status));
         }
@@ -293,7 +329,11 @@ pub fn sorted_text(sorted: &SortedLog) -> String {
     let category = sorted.category.as_str();
     let mut text = match sorted.category {
         FailureCategory::None | FailureCategory::Unknown => format!("{category}: {}\n", sorted.why),
-        _ => format!("{category} ({:.0} %): {}\n", sorted.confidence * 100.0, sorted.why),
+        _ => format!(
+            "{category} ({:.0} %): {}\n",
+            sorted.confidence * 100.0,
+            sorted.why
+        ),
     };
     if sorted.line_number > 0 {
         let _ = writeln!(text, "  line {}: {}", sorted.line_number, sorted.line);

@@ -115,7 +115,18 @@ fn verdict(rule: &'static LogRule, text: &LogText, found: Range<usize>) -> Sorte
 
 /// A line for readers.
 pub(super) fn quoted(line: &str) -> String {
-    redaction::of_log_line(&one_line(&printable(&redaction::of_text(line)), LONGEST_LINE))
+    let line = redaction::of_log_line(&printable(&redaction::of_text(line)));
+    let line: String = line
+        .chars()
+        .filter(|character| !is_invisible(*character))
+        .collect();
+    // A CI service reads a line that begins with two colons as a command.
+    one_line(line.trim_start_matches([':', ' ']), LONGEST_LINE)
+}
+
+/// Characters without a width, which can change the direction or the order of a text.
+fn is_invisible(character: char) -> bool {
+    matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 fn unknown(log: &CiLog) -> SortedLog {
@@ -153,13 +164,16 @@ static FAILED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r"(?m)^(?:FAILED|ERROR|SUBFAIL) |^E   |^Error: |(?i:^error(?:\[\w+\])?:)|^\s*FAIL\b|^\s*--- FAIL|^not ok \d|^fatal: |^panic: ",
         r"|(?i:exit(?:ed)?(?: with)?(?: exit)?(?: code| status)+:? [1-9]|exited with [1-9]|returned non-zero exit)",
-        r"|\b[1-9]\d* (?:failed|failing|failures?|errors?)\b|FAILED\s*$|\.\.\. FAILED|^\s*Failed \S|Failed: +[1-9]|action failed with error|test result: FAILED|npm (?:ERR!|error)|^Traceback |panicked at|\bKilled\b|^\s*● .+ › ",
+        r"|\b[1-9]\d* (?:failed|failing|failures?|errors?)\b|FAILED\s*$|\.\.\. FAILED|^\s*Failed \S|Failed: +[1-9]|action failed with error|test result: FAILED|npm (?:ERR!|error)|^Traceback |panicked at|\bKilled\s*$|\bKilled\s{3,}\S|^\s*● .+ › ",
     ))
 });
 
-static FAILED_LATE: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?m)^Error: Process completed with exit code [1-9]"));
+static FAILED_LATE: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(?m)^Error: Process completed with exit code [1-9]"));
 
 /// Signs that the job passed.
 static PASSED: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"(?im)\b[1-9]\d* passed|exit(?:ed)?(?: with)?(?: code| status)+:? 0\b|test result: ok|no issues found|checks passed|^success\b|succeeded|build successful|^done\b|^ok\s|passing\b")
+    pattern(
+        r"(?im)\b[1-9]\d* passed|exit(?:ed)?(?: with)?(?: code| status)+:? 0\b|test result: ok|no issues found|checks passed|^success\b|succeeded|build successful|^done\b|^ok\s|passing\b",
+    )
 });

@@ -92,7 +92,9 @@ impl Api {
             Err(error) => error,
         };
         let location = match &error.reason {
-            RequestError::Status { status, headers, .. } if status.is_redirection() => headers.get(LOCATION).cloned(),
+            RequestError::Status { status, headers, .. } if status.is_redirection() => {
+                headers.get(LOCATION).cloned()
+            }
             _ => None,
         };
         let Some(location) = location else {
@@ -104,9 +106,16 @@ impl Api {
 
     /// A text outside the API, read without a credential.
     pub async fn text(&self, url: &Url) -> anyhow::Result<String> {
-        let response = self.send(&self.client, self.client.request(Method::GET, url)).await;
+        let response = self
+            .send(&self.client, self.client.request(Method::GET, url))
+            .await;
         let response = response.map_err(|error| match error.downcast_ref::<FetchError>() {
-            Some(error) if matches!(error.status(), Some(StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE)) => {
+            Some(error)
+                if matches!(
+                    error.status(),
+                    Some(StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE)
+                ) =>
+            {
                 anyhow!("the log has expired or was deleted")
             }
             _ => error,
@@ -116,7 +125,10 @@ impl Api {
     }
 
     fn authorized(&self, method: Method, url: &Url) -> RequestBuilder {
-        let request = self.client.request(method, url).header(ACCEPT, "application/json");
+        let request = self
+            .client
+            .request(method, url)
+            .header(ACCEPT, "application/json");
         match &self.token {
             Some(token) if url.origin() == self.base.origin() => request.bearer_auth(token.expose()),
             _ => request,
@@ -145,12 +157,18 @@ impl Api {
         let variable = self.variable;
         let advice = match (error.status(), self.token.is_some()) {
             (Some(StatusCode::UNAUTHORIZED), true) => format!("the token was refused: renew `{variable}`"),
-            (Some(StatusCode::NOT_FOUND), true) => "it does not exist, or the token may not see it".to_owned(),
-            (Some(StatusCode::FORBIDDEN), true) => "the token may not read it, or a rate limit is used up".to_owned(),
+            (Some(StatusCode::NOT_FOUND), true) => {
+                "it does not exist, or the token may not see it".to_owned()
+            }
+            (Some(StatusCode::FORBIDDEN), true) => {
+                "the token may not read it, or a rate limit is used up".to_owned()
+            }
             (Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND), false) => {
                 format!("it does not exist or needs a token: set `{variable}`")
             }
-            (Some(StatusCode::TOO_MANY_REQUESTS), _) => "the rate limit is used up: try again later".to_owned(),
+            (Some(StatusCode::TOO_MANY_REQUESTS), _) => {
+                "the rate limit is used up: try again later".to_owned()
+            }
             _ => "try again later".to_owned(),
         };
         let name = self.name;

@@ -8,12 +8,15 @@ use std::collections::HashMap;
 use anyhow::Context as _;
 use chrono::DateTime;
 use futures_util::StreamExt as _;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::api::{Api, in_words};
-use super::circleci_forms::{ActionForm, DetailsForm, JobForm, Page, PipelineForm, TestForm, WorkflowForm, add_output};
+use super::circleci_forms::{
+    ActionForm, DetailsForm, JobForm, Page, PipelineForm, TestForm, WorkflowForm, add_output,
+};
 use super::{AT_ONCE, RunTarget};
 use crate::ci::{CiJob, CiService, JobDetails, JobState, Pipeline, Workflow};
 use crate::github::Repository;
@@ -75,22 +78,33 @@ impl CircleCi {
             anyhow::Ok(vec![form])
         };
         let (list, wanted) = match target {
-            RunTarget::Branch(branch) => (format!("/api/v2/project/{slug}/pipeline?branch={}", encoded(branch)), None),
-            RunTarget::Revision { revision, branch: Some(branch) } => (
+            RunTarget::Branch(branch) => (
+                format!("/api/v2/project/{slug}/pipeline?branch={}", encoded(branch)),
+                None,
+            ),
+            RunTarget::Revision {
+                revision,
+                branch: Some(branch),
+            } => (
                 format!("/api/v2/project/{slug}/pipeline?branch={}", encoded(branch)),
                 Some(revision.clone()),
             ),
-            RunTarget::Revision { revision, branch: None } => {
-                (format!("/api/v2/project/{slug}/pipeline"), Some(revision.clone()))
-            }
+            RunTarget::Revision {
+                revision,
+                branch: None,
+            } => (format!("/api/v2/project/{slug}/pipeline"), Some(revision.clone())),
             RunTarget::Pipeline(number) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
-                let form = self.form(&format!("/api/v2/project/{slug}/pipeline/{number}")).await?;
+                let form = self
+                    .form(&format!("/api/v2/project/{slug}/pipeline/{number}"))
+                    .await?;
                 return Ok(vec![form]);
             }
             RunTarget::Pipeline(id) => return by_id(id.clone()).await,
             RunTarget::Workflow(id) => {
                 let workflow = self.api.get(&format!("/api/v2/workflow/{id}")).await?;
-                let pipeline = workflow["pipeline_id"].as_str().context("the workflow names no pipeline")?;
+                let pipeline = workflow["pipeline_id"]
+                    .as_str()
+                    .context("the workflow names no pipeline")?;
                 return by_id(pipeline.to_owned()).await;
             }
         };
@@ -102,7 +116,8 @@ impl CircleCi {
             let is_last = page.next_page_token.is_none();
             token = page.next_page_token;
             for item in page.items {
-                let form: PipelineForm = serde_json::from_value(item).context("a pipeline is not as documented")?;
+                let form: PipelineForm =
+                    serde_json::from_value(item).context("a pipeline is not as documented")?;
                 let Some(revision) = form.revision() else { continue };
                 let wanted = wanted.get_or_insert_with(|| revision.to_owned());
                 if revision.starts_with(wanted.as_str()) {
@@ -137,7 +152,11 @@ impl CircleCi {
         most: usize,
         gaps: &mut Vec<String>,
     ) -> Vec<Pipeline> {
-        let list = format!("/api/v2/project/{}/pipeline?branch={}", self.slug, encoded(branch));
+        let list = format!(
+            "/api/v2/project/{}/pipeline?branch={}",
+            self.slug,
+            encoded(branch)
+        );
         let mut forms = Vec::new();
         let mut token = None;
         while forms.len() < most {
@@ -160,9 +179,17 @@ impl CircleCi {
         self.read_all(forms, true, gaps).await
     }
 
-    async fn read_all(&self, forms: Vec<PipelineForm>, with_earlier: bool, gaps: &mut Vec<String>) -> Vec<Pipeline> {
+    async fn read_all(
+        &self,
+        forms: Vec<PipelineForm>,
+        with_earlier: bool,
+        gaps: &mut Vec<String>,
+    ) -> Vec<Pipeline> {
         let reads = forms.into_iter().map(|form| self.pipeline(form, with_earlier));
-        let read: Vec<_> = futures_util::stream::iter(reads).buffered(AT_ONCE).collect().await;
+        let read: Vec<_> = futures_util::stream::iter(reads)
+            .buffered(AT_ONCE)
+            .collect()
+            .await;
         let (pipelines, missing): (Vec<_>, Vec<Vec<String>>) = read.into_iter().unzip();
         gaps.extend(missing.into_iter().flatten());
         pipelines
@@ -283,7 +310,9 @@ impl CircleCi {
     pub(super) async fn details(&self, job: &CiJob, with_log: bool) -> JobDetails {
         let mut details = JobDetails::default();
         let Some(number) = job.number else {
-            details.notes.push(format!("job `{}` never started, so it has no log", job.name));
+            details
+                .notes
+                .push(format!("job `{}` never started, so it has no log", job.name));
             return details;
         };
         let path = format!("/api/v2/project/{}/{number}/tests", self.slug);
@@ -301,7 +330,9 @@ impl CircleCi {
         let form: DetailsForm = match self.form(&path).await {
             Ok(form) => form,
             Err(error) => {
-                details.notes.push(format!("no steps of job {number}: {}", in_words(&error)));
+                details
+                    .notes
+                    .push(format!("no steps of job {number}: {}", in_words(&error)));
                 return;
             }
         };
@@ -315,7 +346,9 @@ impl CircleCi {
         }
         if red.len() > MOST_OUTPUTS {
             let left_out = red.len() - MOST_OUTPUTS;
-            details.notes.push(format!("{left_out} more failed steps or containers were not read"));
+            details.notes.push(format!(
+                "{left_out} more failed steps or containers were not read"
+            ));
         }
         for action in red.iter().take(MOST_OUTPUTS) {
             let output = self.output(action).await;
@@ -337,7 +370,8 @@ impl CircleCi {
 
     async fn form<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         let value = self.api.get(path).await?;
-        serde_json::from_value(value).with_context(|| format!("CircleCI's answer to `{path}` is not as documented"))
+        serde_json::from_value(value)
+            .with_context(|| format!("CircleCI's answer to `{path}` is not as documented"))
     }
 
     async fn page(&self, path: &str, token: Option<&str>) -> anyhow::Result<Page> {
@@ -394,8 +428,15 @@ fn long_slug(slug: &str) -> String {
     }
 }
 
+/// All characters but the unreserved ones (RFC 3986, section 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
 pub(super) fn encoded(text: &str) -> String {
-    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 pub(super) fn seconds_between(start: Option<&str>, end: Option<&str>) -> Option<u64> {

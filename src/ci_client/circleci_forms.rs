@@ -197,7 +197,10 @@ impl DetailsForm {
                 let now_red = action.is_red();
                 if let Some((_, before)) = last.insert(key, (order, action.clone())) {
                     if before.is_red() && !now_red {
-                        notes.push(format!("step `{}` failed, then passed when it was repeated", action.name));
+                        notes.push(format!(
+                            "step `{}` failed, then passed when it was repeated",
+                            action.name
+                        ));
                     }
                 }
                 if action.name.contains("halt") && !now_red {
@@ -205,7 +208,8 @@ impl DetailsForm {
                 }
             }
         }
-        let mut red: Vec<(usize, ActionForm)> = last.into_values().filter(|(_, action)| action.is_red()).collect();
+        let mut red: Vec<(usize, ActionForm)> =
+            last.into_values().filter(|(_, action)| action.is_red()).collect();
         red.sort_by_key(|(order, action)| (*order, action.index));
         red.into_iter().map(|(_, action)| action).collect()
     }
@@ -216,12 +220,14 @@ pub(super) fn add_output(details: &mut JobDetails, action: &ActionForm, output: 
     let (name, container) = (&action.name, action.index);
     match output {
         Ok(raw) => details.log += of_chunks(&raw).as_deref().unwrap_or(&raw),
-        Err(reason) => details
-            .notes
-            .push(format!("no output of step `{name}` in container {container}: {reason}")),
+        Err(reason) => details.notes.push(format!(
+            "no output of step `{name}` in container {container}: {reason}"
+        )),
     }
     if action.truncated == Some(true) {
-        details.notes.push(format!("CircleCI cut the output of step `{name}`"));
+        details
+            .notes
+            .push(format!("CircleCI cut the output of step `{name}`"));
     }
     details.log += &format!("\n{}\n", action.ending());
 }

@@ -2,16 +2,19 @@
 
 use super::CiClient;
 use crate::ci::{
-    CiJob, CiLog, CiService, CommitRuns, JobDetails, JobFailure, JobState, PastAttempt, PastJob, Pipeline, RunHistory,
-    Workflow, failures_of,
+    CiJob, CiLog, CiService, CommitRuns, JobDetails, JobFailure, JobState, PastAttempt, PastJob, Pipeline,
+    RunHistory, Workflow, failures_of,
 };
 
 /// The most red jobs of earlier runs whose failures are read.
-const MOST_DETAILS: usize = 40;
+const MOST_DETAILS: usize = 36;
 
 /// The red jobs of a commit in one service.
 pub fn red_jobs(runs: &CommitRuns, service: CiService) -> Vec<&CiJob> {
-    let pipelines = runs.pipelines.iter().filter(|pipeline| pipeline.service == service);
+    let pipelines = runs
+        .pipelines
+        .iter()
+        .filter(|pipeline| pipeline.service == service);
     let workflows = pipelines.flat_map(|pipeline| &pipeline.workflows);
     let jobs = workflows.flat_map(|workflow| &workflow.jobs);
     jobs.filter(|job| job.state.is_red()).collect()
@@ -40,12 +43,12 @@ pub fn refused(runs: &CommitRuns) -> Vec<JobFailure> {
         for error in &pipeline.errors {
             // A refused configuration has many wordings; the type of the error is enough.
             let kind = match error.split(':').next() {
-                Some("config" | "config-fetch") => "Error: config errors\n",
-                Some("plan") => "the plan is out of credits\n",
-                Some("permission") => "unauthorized\n",
+                Some("config" | "config-fetch") => "config compilation failed: ",
+                Some("plan") => "the plan is out of credits: ",
+                Some("permission") => "not authorized to use the context: ",
                 _ => "",
             };
-            add(&pipeline.title, JobState::Failed, format!("{kind}Error: {error}\n"));
+            add(&pipeline.title, JobState::Failed, format!("{kind}{error}\n"));
         }
         for workflow in &pipeline.workflows {
             let has_red_job = workflow.jobs.iter().any(|job| job.state.is_red());
@@ -73,7 +76,11 @@ pub async fn history(
         if red_jobs(runs, service).is_empty() {
             continue;
         }
-        for pipeline in runs.pipelines.iter().filter(|pipeline| pipeline.service == service) {
+        for pipeline in runs
+            .pipelines
+            .iter()
+            .filter(|pipeline| pipeline.service == service)
+        {
             for workflow in &pipeline.earlier {
                 let attempt = read(client, &pipeline.revision, workflow, red, false, &mut left).await;
                 history.same_commit.push(attempt);
@@ -81,7 +88,10 @@ pub async fn history(
         }
         let mut gaps = Vec::new();
         let pipelines = client.history(branch, &runs.revision, most, &mut gaps).await;
-        notes.extend(gaps.into_iter().map(|gap| format!("the history is not complete: {gap}")));
+        notes.extend(
+            gaps.into_iter()
+                .map(|gap| format!("the history is not complete: {gap}")),
+        );
         let finished = pipelines.iter().filter(|pipeline| is_finished(pipeline));
         for (index, pipeline) in finished.enumerate() {
             for workflow in pipeline.workflows.iter().chain(&pipeline.earlier) {
@@ -116,7 +126,11 @@ async fn read(
         revision: revision.to_owned(),
         jobs: Vec::new(),
     };
-    let jobs: Vec<&CiJob> = workflow.jobs.iter().filter(|job| red.contains(&job.name)).collect();
+    let jobs: Vec<&CiJob> = workflow
+        .jobs
+        .iter()
+        .filter(|job| red.contains(&job.name))
+        .collect();
     let mut to_read: Vec<&CiJob> = jobs.iter().copied().filter(|job| job.state.is_red()).collect();
     to_read.truncate(*left);
     *left -= to_read.len();
@@ -125,7 +139,9 @@ async fn read(
     let details = client.details_of(&to_read, with_log).await;
     for job in jobs {
         let read = to_read.iter().position(|read| std::ptr::eq(*read, job));
-        let known = read.map(|index| &details[index]).filter(|details| is_known(details));
+        let known = read
+            .map(|index| &details[index])
+            .filter(|details| is_known(details));
         attempt.jobs.push(PastJob {
             name: job.name.clone(),
             state: job.state,

@@ -102,12 +102,21 @@ impl GitHubActions {
             RunTarget::Branch(branch) => format!("branch={}", encoded(branch)),
             RunTarget::Revision { revision, .. } => format!("head_sha={}", encoded(revision)),
             RunTarget::Pipeline(id) | RunTarget::Workflow(id) => {
-                let run = self.api.get(&format!("/repos/{repository}/actions/runs/{}", encoded(id))).await?;
-                return Ok(vec![serde_json::from_value(run).context("GitHub's run is not as documented")?]);
+                let run = self
+                    .api
+                    .get(&format!("/repos/{repository}/actions/runs/{}", encoded(id)))
+                    .await?;
+                return Ok(vec![
+                    serde_json::from_value(run).context("GitHub's run is not as documented")?,
+                ]);
             }
         };
         let path = format!("/repos/{repository}/actions/runs?{query}");
-        let pages = if matches!(target, RunTarget::Branch(_)) { 1 } else { MOST_PAGES };
+        let pages = if matches!(target, RunTarget::Branch(_)) {
+            1
+        } else {
+            MOST_PAGES
+        };
         let mut runs: Vec<RunForm> = self.list(&path, "workflow_runs", "the runs", pages, gaps).await;
         if let (RunTarget::Branch(_), Some(newest)) = (target, runs.first().map(|run| run.head_sha.clone())) {
             runs.retain(|run| run.head_sha == newest);
@@ -126,7 +135,11 @@ impl GitHubActions {
         most: usize,
         gaps: &mut Vec<String>,
     ) -> Vec<Pipeline> {
-        let path = format!("/repos/{}/actions/runs?branch={}&event=push", self.repository, encoded(branch));
+        let path = format!(
+            "/repos/{}/actions/runs?branch={}&event=push",
+            self.repository,
+            encoded(branch)
+        );
         let runs: Vec<RunForm> = self.list(&path, "workflow_runs", "the history", 1, gaps).await;
         let mut revisions: Vec<String> = Vec::new();
         let mut kept = Vec::new();
@@ -143,9 +156,17 @@ impl GitHubActions {
     }
 
     /// The runs as pipelines, one for each commit and event, in order.
-    async fn read_all(&self, runs: Vec<RunForm>, with_earlier: bool, gaps: &mut Vec<String>) -> Vec<Pipeline> {
+    async fn read_all(
+        &self,
+        runs: Vec<RunForm>,
+        with_earlier: bool,
+        gaps: &mut Vec<String>,
+    ) -> Vec<Pipeline> {
         let reads = runs.iter().map(|run| self.read(run, with_earlier));
-        let read: Vec<_> = futures_util::stream::iter(reads).buffered(AT_ONCE).collect().await;
+        let read: Vec<_> = futures_util::stream::iter(reads)
+            .buffered(AT_ONCE)
+            .collect()
+            .await;
         let mut pipelines: Vec<Pipeline> = Vec::new();
         let mut seen: Vec<(String, u64)> = Vec::new();
         for (run, (workflow, earlier, missing)) in runs.iter().zip(read) {
@@ -190,7 +211,9 @@ impl GitHubActions {
         let attempt = run.run_attempt.unwrap_or(1);
         let mut workflow = head_of(run, attempt);
         let jobs = format!("/repos/{}/actions/runs/{}", self.repository, run.id);
-        workflow.jobs = self.jobs(&format!("{jobs}/jobs?filter=latest"), &workflow.name, &mut gaps).await;
+        workflow.jobs = self
+            .jobs(&format!("{jobs}/jobs?filter=latest"), &workflow.name, &mut gaps)
+            .await;
         let mut earlier = Vec::new();
         let first = attempt.saturating_sub(MOST_ATTEMPTS).max(1);
         for before in (first..attempt).rev().filter(|_| with_earlier) {
@@ -221,7 +244,9 @@ impl GitHubActions {
     }
 
     pub(super) async fn workflow(&self, id: &str) -> anyhow::Result<Workflow> {
-        let runs = self.find(&RunTarget::Workflow(id.to_owned()), &mut Vec::new()).await?;
+        let runs = self
+            .find(&RunTarget::Workflow(id.to_owned()), &mut Vec::new())
+            .await?;
         let run = runs.first().context("GitHub has no such run")?;
         let (workflow, _, gaps) = self.read(run, false).await;
         anyhow::ensure!(gaps.is_empty(), "{}", gaps.join("; "));
@@ -229,7 +254,11 @@ impl GitHubActions {
     }
 
     pub(super) async fn rerun_from_failed(&self, id: &str) -> anyhow::Result<String> {
-        let path = format!("/repos/{}/actions/runs/{}/rerun-failed-jobs", self.repository, encoded(id));
+        let path = format!(
+            "/repos/{}/actions/runs/{}/rerun-failed-jobs",
+            self.repository,
+            encoded(id)
+        );
         self.api.post(&path, &json!({})).await?;
         Ok(id.to_owned())
     }
@@ -298,7 +327,10 @@ fn head_of(run: &RunForm, attempt: u32) -> Workflow {
     let status = run.status.clone().unwrap_or_default();
     Workflow {
         id: run.id.to_string(),
-        name: run.name.clone().unwrap_or_else(|| format!("run {}", run.run_number)),
+        name: run
+            .name
+            .clone()
+            .unwrap_or_else(|| format!("run {}", run.run_number)),
         state: JobState::of_github(&status, run.conclusion.as_deref()),
         status: run.conclusion.clone().unwrap_or(status),
         attempt,
@@ -309,8 +341,8 @@ fn head_of(run: &RunForm, attempt: u32) -> Workflow {
 
 /// A log up to the end of its last failed step: the steps after it only clean up.
 fn failed_part(log: &str) -> String {
-    let end = log
-        .rfind("##[error]")
-        .map_or(log.len(), |start| log[start..].find('\n').map_or(log.len(), |length| start + length));
+    let end = log.rfind("##[error]").map_or(log.len(), |start| {
+        log[start..].find('\n').map_or(log.len(), |length| start + length)
+    });
     log[..end].to_owned()
 }

@@ -51,7 +51,12 @@ impl CiClient {
     }
 
     /// The pipelines of one commit, with workflows and jobs. `gaps` gets what could not be read.
-    pub async fn pipelines(&self, target: &RunTarget, with_earlier: bool, gaps: &mut Vec<String>) -> Vec<Pipeline> {
+    pub async fn pipelines(
+        &self,
+        target: &RunTarget,
+        with_earlier: bool,
+        gaps: &mut Vec<String>,
+    ) -> Vec<Pipeline> {
         match self {
             Self::CircleCi(client) => client.pipelines(target, with_earlier, gaps).await,
             Self::GitHub(client) => client.pipelines(target, with_earlier, gaps).await,
@@ -59,7 +64,13 @@ impl CiClient {
     }
 
     /// The pipelines of the last `most` finished commits of `branch` before `except`, newest first.
-    pub async fn history(&self, branch: &str, except: &str, most: usize, gaps: &mut Vec<String>) -> Vec<Pipeline> {
+    pub async fn history(
+        &self,
+        branch: &str,
+        except: &str,
+        most: usize,
+        gaps: &mut Vec<String>,
+    ) -> Vec<Pipeline> {
         match self {
             Self::CircleCi(client) => client.history(branch, except, most, gaps).await,
             Self::GitHub(client) => client.history(branch, except, most, gaps).await,
@@ -78,7 +89,10 @@ impl CiClient {
     pub async fn details_of(&self, jobs: &[&CiJob], with_log: bool) -> Vec<JobDetails> {
         // Each job needs several requests, one after the other.
         let reads = jobs.iter().map(|job| self.details(job, with_log));
-        futures_util::stream::iter(reads).buffered(AT_ONCE).collect().await
+        futures_util::stream::iter(reads)
+            .buffered(AT_ONCE)
+            .collect()
+            .await
     }
 
     /// One workflow with its jobs, for a rerun.
@@ -117,13 +131,17 @@ pub async fn commit_runs(
     if let RunTarget::Branch(branch) = &target {
         // Both services may know different commits as the newest: the branch itself decides.
         for client in clients {
-            let CiClient::GitHub(github) = client else { continue };
+            let CiClient::GitHub(github) = client else {
+                continue;
+            };
             match github.head(branch).await {
                 Ok(revision) => {
                     let branch = Some(branch.clone());
                     target = RunTarget::Revision { revision, branch };
                 }
-                Err(error) => runs.gaps.push(format!("the newest commit of `{branch}`: {error:#}")),
+                Err(error) => runs
+                    .gaps
+                    .push(format!("the newest commit of `{branch}`: {error:#}")),
             }
             break;
         }

@@ -95,7 +95,7 @@ pub(super) const RULES: &[LogRule] = &[
         .green("Killed 0 mutants"),
     rule("tests_killed", Parallel, PLAUSIBLE)
         .says(&[
-            r"received .killed. signal|^\S*:? ?(?:line \d+: +\d+ )?Killed\b|exit(?:ed)?(?: with)?(?: exit)?(?: code| status)+:? 137\b|signal: killed|OOMKilled|out of memory: killed process|oom-kill",
+            r"received .killed. signal|\bKilled\s*$|\bKilled\s{3,}\S|exit(?:ed)?(?: with)?(?: exit)?(?: code| status)+:? 137\b|signal: killed|OOMKilled|out of memory: killed process|oom-kill",
             r"Received signal: SIGKILL|(?:exit|died) .{0,20}-9\b",
         ])
         .with(&[
@@ -108,7 +108,7 @@ pub(super) const RULES: &[LogRule] = &[
         .green("kill -9 1234"),
     rule("out_of_memory", Infrastructure, PLAUSIBLE)
         .says(&[
-            r"received .killed. signal|^(?:\S+: line \d+: +)?\d* ?Killed\b|exit(?:ed)?(?: with)?(?: exit)?(?: code| status)+:? 137\b|signal: killed|OOMKilled|out of memory: killed process|oom-kill|died .{0,20}SIGKILL|Received signal: SIGKILL",
+            r"received .killed. signal|\bKilled\s*$|\bKilled\s{3,}\S|exit(?:ed)?(?: with)?(?: exit)?(?: code| status)+:? 137\b|signal: killed|OOMKilled|out of memory: killed process|oom-kill|died .{0,20}SIGKILL|Received signal: SIGKILL",
             r"JavaScript heap out of memory|java\.lang\.OutOfMemoryError|(?:CUDA|HIP|XPU) out of memory|OutOfMemoryError|cannot allocate memory|std::bad_alloc|Catastrophic error: |LLVM ERROR: out of memory",
         ])
         .unless(&["worker|thread"])

@@ -116,7 +116,10 @@ impl LogRule {
     }
 
     const fn weak(self) -> Self {
-        Self { is_weak: true, ..self }
+        Self {
+            is_weak: true,
+            ..self
+        }
     }
 
     const fn why(self, why: &'static str) -> Self {
@@ -207,8 +210,8 @@ impl LogRule {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{CiLog, sort};
     use super::*;
+    use crate::ci::{CiLog, sort};
 
     fn all() -> impl Iterator<Item = &'static LogRule> {
         COMPILED.iter().map(|compiled| compiled.rule)
@@ -249,7 +252,11 @@ mod tests {
             assert!((0.0..=1.0).contains(&rule.confidence), "{}", rule.name);
             let texts = [rule.why, rule.example, rule.green];
             assert!(texts.iter().all(|text| !text.is_empty()), "{}", rule.name);
-            assert!(!rule.action().is_empty() && !rule.says.is_empty(), "{}", rule.name);
+            assert!(
+                !rule.action().is_empty() && !rule.says.is_empty(),
+                "{}",
+                rule.name
+            );
         }
     }
 }

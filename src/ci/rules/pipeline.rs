@@ -8,7 +8,7 @@ pub(super) const RULES: &[LogRule] = &[
         .says(&[
             r"^(?:job |workflow |status: )?unauthorized$",
             r"(?:not|isn't) authorized to (?:use|access) (?:the |this )?(?:restricted )?context",
-            r"unauthorized .{0,40}contexts?\b|contexts? .{0,40}\bunauthorized",
+            r"unauthorized .{0,40}contexts?\b|^(?:the )?contexts? .{0,40}\bunauthorized",
         ])
         .whole_job()
         .why("a context of the CI service refused the author")

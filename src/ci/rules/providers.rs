@@ -86,13 +86,13 @@ pub(super) const RULES: &[LogRule] = &[
 ];
 
 /// A test that compares an error's text, or expects an error.
-static OWN_WORDS: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"DID NOT RAISE|assert .{0,200}(?: == | in )|(?i:mock)").expect("the pattern is valid"));
+static OWN_WORDS: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"DID NOT RAISE|assert .{0,200}(?: == | in )|(?i:mock)").expect("the pattern is valid")
+});
 
 /// What the rules of `compat cause` say about a provider's error in `line`, if it is one.
 pub(in crate::ci) fn provider_words(line: &str) -> Option<(FailureCategory, Diagnosis)> {
-    static FORM: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(FROM_PROVIDER).expect("the pattern is valid"));
+    static FORM: LazyLock<Regex> = LazyLock::new(|| Regex::new(FROM_PROVIDER).expect("the pattern is valid"));
     if !FORM.is_match(line) || OWN_WORDS.is_match(line) {
         return None;
     }

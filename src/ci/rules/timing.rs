@@ -4,13 +4,14 @@ use super::{GUESS, LIKELY, LogRule, PLAUSIBLE, rule};
 use crate::ci::FailureCategory::Timing;
 
 const POLL: &str = "poll for the state with a deadline instead of a fixed sleep";
-const FASTER: &str = "make the test faster (`userEvent.setup({ delay: null })` in UI tests), or raise its timeout";
+const FASTER: &str =
+    "make the test faster (`userEvent.setup({ delay: null })` in UI tests), or raise its timeout";
 
 pub(super) const RULES: &[LogRule] = &[
     rule("test_timeout", Timing, LIKELY)
         .says(&[
             r"Test timed out in \d+ ?ms|Hook timed out in|Exceeded timeout of \d+ ?m?s|Timeout of \d+ ?ms exceeded|Test timeout of \d+ ?ms exceeded|Timed out \d+ ?ms waiting|Timeout \d+ ?ms exceeded|Timed out retrying after \d+|CypressError: Timed out|thrown: \x22Exceeded timeout|jasmine.{0,40}timeout",
-            r"(?:Failed|E\s+Failed): Timeout [(>]|^\+{5,} Timeout \+{5,}|\bpytest.timeout\b|panic: test timed out after|^\S+ has been running for over \d+ seconds|TIMEOUT \[|\bTIMED OUT: |SIGTERM.{0,40}timeout|test (?:exceeded|hit) (?:its |the )?(?:time ?out|time limit)|(?:test|Process \d+) .{0,40}(?:terminated or )?timed out after|deadline has elapsed|timed out (?:after |\()\d[\d.]* ?(?:s|sec|seconds|ms|minutes)",
+            r"(?:Failed|E\s+Failed): Timeout [(>]|^\+{5,} Timeout \+{5,}|from pytest-timeout|panic: test timed out after|^\S+ has been running for over \d+ seconds|TIMEOUT \[|\bTIMED OUT: |SIGTERM.{0,40}timeout|test (?:exceeded|hit) (?:its |the )?(?:time ?out|time limit)|(?:test|Process \d+) .{0,40}(?:terminated or )?timed out after|deadline has elapsed|timed out (?:after |\()\d[\d.]* ?(?:s|sec|seconds|ms|minutes)",
         ])
         .unless(&[r"pip|npm |fetch|download|pull|clone|plugins: |rootdir|^timeout: |timeout method|DID NOT RAISE"])
         .why("a test was slower than its timeout")

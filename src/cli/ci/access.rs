@@ -69,8 +69,9 @@ impl AccessFlags {
         let environment = Environment::from_process();
         let slug = match &self.project {
             Some(slug) => slug.clone(),
-            None => git(&["config", "--get", "remote.origin.url"])
-                .context("no repository: run this in a clone with a remote `origin`, or name it with `--project`")?,
+            None => git(&["config", "--get", "remote.origin.url"]).context(
+                "no repository: run this in a clone with a remote `origin`, or name it with `--project`",
+            )?,
         };
         let is_opaque = slug.starts_with("circleci/");
         ensure!(
@@ -83,7 +84,10 @@ impl AccessFlags {
         if self.provider != ServiceChoice::Github {
             let address = environment.get(env::CIRCLECI_CLI_HOST).unwrap_or(PUBLIC_CIRCLECI);
             let host = parse_url(address).with_context(|| {
-                format!("`{}` is `{address}`, which is not an `http` or `https` URL", env::CIRCLECI_CLI_HOST)
+                format!(
+                    "`{}` is `{address}`, which is not an `http` or `https` URL",
+                    env::CIRCLECI_CLI_HOST
+                )
             })?;
             let token = self.circleci_token(&environment)?;
             let api = Api::new("CircleCI", host.clone(), token, env::CIRCLECI_TOKENS[0], retry)?;
@@ -96,7 +100,10 @@ impl AccessFlags {
         if self.provider != ServiceChoice::Circleci && !is_opaque {
             let address = environment.get(env::GITHUB_API_URL).unwrap_or(PUBLIC_GITHUB);
             let host = parse_url(address).with_context(|| {
-                format!("`{}` is `{address}`, which is not an `http` or `https` URL", env::GITHUB_API_URL)
+                format!(
+                    "`{}` is `{address}`, which is not an `http` or `https` URL",
+                    env::GITHUB_API_URL
+                )
             })?;
             let token = match &self.github_token_file {
                 Some(file) => Some(SecretSource::File(file.clone()).read("GitHub's token")?),
@@ -168,9 +175,15 @@ impl TargetFlags {
         }
         if let Some(revision) = &self.sha {
             let is_hex = revision.len() >= 7 && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
-            ensure!(is_hex, "`{revision}` is no commit: write 7 to 40 hexadecimal digits");
+            ensure!(
+                is_hex,
+                "`{revision}` is no commit: write 7 to 40 hexadecimal digits"
+            );
             let revision = revision.to_ascii_lowercase();
-            return Ok(RunTarget::Revision { revision, branch: None });
+            return Ok(RunTarget::Revision {
+                revision,
+                branch: None,
+            });
         }
         let branch = match &self.branch {
             Some(branch) => branch.clone(),
@@ -187,7 +200,10 @@ fn target_of(url: &str) -> anyhow::Result<RunTarget> {
     let parts: Vec<&str> = parsed.path_segments().map(Iterator::collect).unwrap_or_default();
     let after = |word: &str, offset: usize| {
         let index = parts.iter().position(|part| *part == word)?;
-        parts.get(index + offset).filter(|part| !part.is_empty()).map(|part| (*part).to_owned())
+        parts
+            .get(index + offset)
+            .filter(|part| !part.is_empty())
+            .map(|part| (*part).to_owned())
     };
     if let Some(id) = after("workflows", 1) {
         return Ok(RunTarget::Workflow(id));

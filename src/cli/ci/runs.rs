@@ -19,10 +19,12 @@ use crate::progress::{self, Work};
 
 /// Show every workflow and job of the newest commit
 ///
-/// The exit status is 0 if all jobs passed, 1 if that could not be found out, 3 if a job is red, 4 if only the CI's own
-/// infrastructure failed, and 5 if jobs still run or wait for an approval.
+/// Exit status: 0: all jobs passed. 1: that could not be found out. 3: a job is red. 4: only the CI's own infrastructure failed.
+/// 5: jobs still run, or wait for an approval.
 #[derive(Args, Debug)]
-#[command(after_long_help = "Examples:\n  compat ci status --project BerriAI/litellm --branch main\n  compat ci status --sha 9a90490 --format json")]
+#[command(
+    after_long_help = "Examples:\n  compat ci status --project BerriAI/litellm --branch main\n  compat ci status --sha 9a90490 --format json"
+)]
 pub struct StatusArguments {
     #[command(flatten)]
     target: TargetFlags,
@@ -33,10 +35,14 @@ pub struct StatusArguments {
 /// Show why the newest commit is red: the causes, what to do, and what was red before
 ///
 /// Reads the logs and tests of all red jobs, sorts them, groups what has one cause, and compares with the last runs of another
-/// branch. The exit status is 0 if all jobs passed, 1 if that could not be found out, 3 if a cause is new here or unknown, 4 if
-/// all causes are external, infrastructure or on the other branch already, and 5 if jobs still run.
+/// branch.
+///
+/// Exit status: 0: all jobs passed. 1: that could not be found out. 3: a cause is new here, ours or unknown. 4: all causes are
+/// external, infrastructure, or on the other branch already. 5: jobs still run.
 #[derive(Args, Debug)]
-#[command(after_long_help = "Examples:\n  compat ci failures --project BerriAI/litellm --branch main\n  compat ci failures --history 0 --job lint\n  compat ci failures --logs test-results/ci --format markdown")]
+#[command(
+    after_long_help = "Examples:\n  compat ci failures --project BerriAI/litellm --branch main\n  compat ci failures --history 0 --job lint\n  compat ci failures --logs test-results/ci --format markdown"
+)]
 pub struct FailuresArguments {
     #[command(flatten)]
     target: TargetFlags,
@@ -51,7 +57,9 @@ pub struct FailuresArguments {
 /// Asks at most once in ten seconds. A run that waits for an approval never finishes by itself, so it ends the wait. The exit
 /// status is that of `compat ci failures`; 5 if the time is over.
 #[derive(Args, Debug)]
-#[command(after_long_help = "Examples:\n  compat ci watch --branch litellm_my_fix\n  compat ci watch --timeout 30m --fail-fast")]
+#[command(
+    after_long_help = "Examples:\n  compat ci watch --branch litellm_my_fix\n  compat ci watch --timeout 30m --fail-fast"
+)]
 pub struct WatchArguments {
     #[command(flatten)]
     target: TargetFlags,
@@ -72,7 +80,9 @@ pub struct WatchArguments {
 /// The only command that changes something. It shows what will run and asks; without a terminal it needs `--yes`. It refuses
 /// where a rerun cannot help, because the code, the configuration or a credential has to change.
 #[derive(Args, Debug)]
-#[command(after_long_help = "Examples:\n  compat ci rerun 01da8c12-1dba-4176-a233-dfae214ac2d4 --from-failed --provider circleci\n  compat ci rerun 12345678 --from-failed --provider github --yes")]
+#[command(
+    after_long_help = "Examples:\n  compat ci rerun 01da8c12-1dba-4176-a233-dfae214ac2d4 --from-failed --provider circleci\n  compat ci rerun 12345678 --from-failed --provider github --yes"
+)]
 pub struct RerunArguments {
     /// The workflow's id (CircleCI) or the run's id (GitHub)
     workflow: String,
@@ -130,7 +140,9 @@ fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3600,
         _ => return Err("write a number and `s`, `m` or `h`: `60m`".into()),
     };
-    let number: u32 = number.parse().map_err(|_| "write a number and `s`, `m` or `h`: `60m`".to_owned())?;
+    let number: u32 = number
+        .parse()
+        .map_err(|_| "write a number and `s`, `m` or `h`: `60m`".to_owned())?;
     Ok(Duration::from_secs(u64::from(number) * seconds))
 }
 
@@ -241,12 +253,26 @@ impl FailureFlags {
                 let label = format!("reading the last {most} runs of `{}`", self.against);
                 let _work = Work::begin(&*progress, label);
                 let most = usize::from(most);
-                evidence::history(&access.clients, &runs, &self.against, most, &red_names, &mut notes).await
+                evidence::history(
+                    &access.clients,
+                    &runs,
+                    &self.against,
+                    most,
+                    &red_names,
+                    &mut notes,
+                )
+                .await
             }
             _ => RunHistory::default(),
         };
         let groups = groups_of(failures, &history);
-        Ok(CiReport::new(runs, Some(groups), notes, access.requests(), is_strict))
+        Ok(CiReport::new(
+            runs,
+            Some(groups),
+            notes,
+            access.requests(),
+            is_strict,
+        ))
     }
 }
 
@@ -257,7 +283,8 @@ fn write_log(folder: &Path, job: &str, number: Option<u64>, log: &str) -> anyhow
     };
     let name: String = job.chars().map(safe).collect();
     let file = folder.join(format!("{name}-{}.log", number.unwrap_or_default()));
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
     atomic_write::write(&file, log).with_context(|| format!("cannot write `{}`", file.display()))
 }
 
@@ -292,7 +319,10 @@ async fn rerun_workflow(arguments: &RerunArguments, client: &CiClient) -> anyhow
     let red: Vec<_> = workflow.jobs.iter().filter(|job| job.state.is_red()).collect();
     ensure!(!red.is_empty(), "workflow `{}` has no failed job", workflow.name);
     let details = client.details_of(&red, true).await;
-    let failures = red.iter().zip(&details).flat_map(|(job, details)| failures_of(job, details));
+    let failures = red
+        .iter()
+        .zip(&details)
+        .flat_map(|(job, details)| failures_of(job, details));
     let groups = groups_of(failures.collect(), &RunHistory::default());
     status!("workflow `{}` has {} failed jobs:", workflow.name, red.len());
     let mut is_useless = false;
@@ -300,7 +330,12 @@ async fn rerun_workflow(arguments: &RerunArguments, client: &CiClient) -> anyhow
         let helps = group.rerun_helps || group.category == FailureCategory::Unknown;
         is_useless |= !helps;
         let words = report::rerun_words(helps);
-        status!("  {} in {}: {}; a rerun {words}", group.category.as_str(), group.jobs.join(", "), group.why);
+        status!(
+            "  {} in {}: {}; a rerun {words}",
+            group.category.as_str(),
+            group.jobs.join(", "),
+            group.why
+        );
     }
     ensure!(
         !is_useless || arguments.anyway,

@@ -19,7 +19,9 @@ use crate::cli::print::output;
 ///
 /// The exit status is 0 for `none`, 4 for external_api and infrastructure, and 3 for every other failure.
 #[derive(Args, Debug)]
-#[command(after_long_help = "Examples:\n  compat ci sort job.log\n  gh run view 123 --log-failed | compat ci sort --format json")]
+#[command(
+    after_long_help = "Examples:\n  compat ci sort job.log\n  gh run view 123 --log-failed | compat ci sort --format json"
+)]
 pub struct Arguments {
     /// The log; standard input if it is missing or `-`
     pub file: Option<PathBuf>,

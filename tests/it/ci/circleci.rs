@@ -15,7 +15,11 @@ fn world(status: &str) -> World {
         .workflow("p1", "w1", "build", status)
 }
 
-async fn exits(world: World, arguments: &[&str], status: i32) -> (crate::support::ran::Ran, serde_json::Value) {
+async fn exits(
+    world: World,
+    arguments: &[&str],
+    status: i32,
+) -> (crate::support::ran::Ran, serde_json::Value) {
     let double = Double::start(world).await;
     let (ran, report) = double.circleci(arguments).await;
     ran.exits(status);
@@ -36,18 +40,34 @@ async fn a_commit_with_passed_jobs_is_green() {
 async fn all_pages_of_all_lists_are_read() {
     let mut world = world("failed");
     for number in 1..=5 {
-        world = world.job("w1", number, &format!("job{number}"), if number == 5 { "failed" } else { "success" });
+        world = world.job(
+            "w1",
+            number,
+            &format!("job{number}"),
+            if number == 5 { "failed" } else { "success" },
+        );
     }
     world.page = 2;
     let (_, report) = exits(world, STATUS, 3).await;
-    assert_eq!(report["commit"]["pipelines"][0]["workflows"][0]["jobs"].as_array().unwrap().len(), 5);
+    assert_eq!(
+        report["commit"]["pipelines"][0]["workflows"][0]["jobs"]
+            .as_array()
+            .unwrap()
+            .len(),
+        5
+    );
 }
 
 #[tokio::test]
 async fn a_page_that_cannot_be_read_is_never_green() {
-    let mut world = world("success").job("w1", 1, "a", "success").job("w1", 2, "b", "success");
+    let mut world = world("success")
+        .job("w1", 1, "a", "success")
+        .job("w1", 2, "b", "success");
     world.page = 1;
-    let world = world.reply("GET /api/v2/workflow/w1/job?page-token=page1", [reply(404, NOT_FOUND)]);
+    let world = world.reply(
+        "GET /api/v2/workflow/w1/job?page-token=page1",
+        [reply(404, NOT_FOUND)],
+    );
     let (_, report) = exits(world, STATUS, 1).await;
     let gap = report["commit"]["gaps"][0].as_str().unwrap();
     assert!(gap.contains("the jobs of workflow `build`, page 2"), "{gap}");
@@ -94,7 +114,10 @@ async fn a_public_project_needs_no_token() {
 #[tokio::test]
 async fn a_commit_without_a_workflow_is_not_green() {
     let (_, report) = exits(World::new().pipeline("p1", 7, SHA, "main"), STATUS, 1).await;
-    assert_eq!(report["doubts"][0], "pipeline 7 has no workflow: its filters may exclude this commit");
+    assert_eq!(
+        report["doubts"][0],
+        "pipeline 7 has no workflow: its filters may exclude this commit"
+    );
 }
 
 #[tokio::test]
@@ -103,7 +126,10 @@ async fn a_branch_without_a_pipeline_is_not_green() {
     let empty = json!({"items": [], "next_page_token": null});
     let (_, report) = exits(World::new().reply(target, [reply(200, empty)]), STATUS, 1).await;
     let gap = report["commit"]["gaps"][0].as_str().unwrap();
-    assert!(gap.contains("no pipeline of `gh/acme/shop` for the branch `main`"), "{gap}");
+    assert!(
+        gap.contains("no pipeline of `gh/acme/shop` for the branch `main`"),
+        "{gap}"
+    );
 }
 
 #[tokio::test]
@@ -126,7 +152,12 @@ async fn every_red_status_is_red() {
     for status in ["failed", "timedout", "unauthorized", "terminated-unknown"] {
         exits(world("failed").job("w1", 1, "a", status), STATUS, 3).await;
     }
-    exits(world("failed").job("w1", 1, "a", "infrastructure_fail"), STATUS, 4).await;
+    exits(
+        world("failed").job("w1", 1, "a", "infrastructure_fail"),
+        STATUS,
+        4,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -140,16 +171,28 @@ async fn an_unknown_status_is_not_green() {
 #[tokio::test]
 async fn an_approval_is_neither_green_nor_red() {
     let approval = json!({"id": "a", "name": "hold", "type": "approval", "status": "on_hold", "dependencies": ["job-w1-lint"]});
-    let world = world("on_hold").job("w1", 1, "lint", "success").job_form("w1", approval);
+    let world = world("on_hold")
+        .job("w1", 1, "lint", "success")
+        .job_form("w1", approval);
     let (_, report) = exits(world, STATUS, 5).await;
     let hold = &report["commit"]["pipelines"][0]["workflows"][0]["jobs"][1];
-    assert_eq!((&hold["after"][0], &hold["number"]), (&json!("lint"), &json!(null)));
+    assert_eq!(
+        (&hold["after"][0], &hold["number"]),
+        (&json!("lint"), &json!(null))
+    );
 }
 
 #[tokio::test]
 async fn running_jobs_are_not_finished() {
     exits(world("running").job("w1", 1, "lint", "running"), STATUS, 5).await;
-    exits(world("failing").job("w1", 1, "lint", "running").job("w1", 2, "b", "failed"), STATUS, 3).await;
+    exits(
+        world("failing")
+            .job("w1", 1, "lint", "running")
+            .job("w1", 2, "b", "failed"),
+        STATUS,
+        3,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -202,9 +245,17 @@ async fn a_workflow_is_found_by_its_address() {
 #[tokio::test]
 async fn the_log_of_a_red_job_is_sorted() {
     let log = "E   anthropic.AuthenticationError: Error code: 401 - invalid x-api-key\nFAILED t.py::test_a - anthropic.AuthenticationError\n";
-    let (_, report) = exits(world("failed").job("w1", 1, "unit", "failed").log(1, log), FAILURES, 3).await;
+    let (_, report) = exits(
+        world("failed").job("w1", 1, "unit", "failed").log(1, log),
+        FAILURES,
+        3,
+    )
+    .await;
     let group = &report["groups"][0];
-    assert_eq!((&group["category"], &group["evidence"]), (&json!("auth"), &json!("no_history")));
+    assert_eq!(
+        (&group["category"], &group["evidence"]),
+        (&json!("auth"), &json!("no_history"))
+    );
     assert_eq!(group["tests"], json!(["t.py::test_a"]));
     assert_eq!(group["rerun_helps"], false);
 }
@@ -230,8 +281,14 @@ async fn a_timeout_with_null_fields_is_read() {
     let world = world("failed")
         .job("w1", 1, "unit", "timedout")
         .tests(1, &[])
-        .steps(1, json!([{"name": "Run tests", "actions": [action(0, "timedout", Some("/out/1"))]}]))
-        .store("/out/1", reply(200, json!([{"message": "go test ./...\n", "type": "out"}])));
+        .steps(
+            1,
+            json!([{"name": "Run tests", "actions": [action(0, "timedout", Some("/out/1"))]}]),
+        )
+        .store(
+            "/out/1",
+            reply(200, json!([{"message": "go test ./...\n", "type": "out"}])),
+        );
     let (_, report) = exits(world, FAILURES, 3).await;
     assert_eq!(report["groups"][0]["rule"], "no_output_limit");
 }
@@ -267,11 +324,19 @@ async fn only_the_last_attempt_of_a_step_counts() {
         .job("w1", 1, "unit", "failed")
         .tests(1, &[])
         .steps(1, steps)
-        .store("/out/2", reply(200, json!([{"message": "/bin/sh: terraform: not found\n"}])));
+        .store(
+            "/out/2",
+            reply(200, json!([{"message": "/bin/sh: terraform: not found\n"}])),
+        );
     let (_, report) = exits(world, FAILURES, 3).await;
     assert_eq!(report["groups"].as_array().unwrap().len(), 1);
     assert_eq!(report["groups"][0]["category"], "config");
-    assert!(report["notes"][0].as_str().unwrap().contains("passed when it was repeated"));
+    assert!(
+        report["notes"][0]
+            .as_str()
+            .unwrap()
+            .contains("passed when it was repeated")
+    );
 }
 
 #[tokio::test]
@@ -279,7 +344,10 @@ async fn an_expired_log_is_said() {
     let world = world("failed")
         .job("w1", 1, "unit", "failed")
         .tests(1, &[])
-        .steps(1, json!([{"name": "Run tests", "actions": [action(0, "failed", Some("/out/1"))]}]))
+        .steps(
+            1,
+            json!([{"name": "Run tests", "actions": [action(0, "failed", Some("/out/1"))]}]),
+        )
         .store("/out/1", reply(403, "<Error><Code>AccessDenied</Code></Error>"));
     let (_, report) = exits(world, FAILURES, 3).await;
     assert_eq!(report["groups"][0]["category"], "unknown");
@@ -290,7 +358,12 @@ async fn an_expired_log_is_said() {
 #[tokio::test]
 async fn an_unauthorized_context_is_auth_whatever_the_log_says() {
     let log = "E   assert 1 == 2\nFAILED t.py::test_a\n";
-    let (_, report) = exits(world("failed").job("w1", 1, "unit", "unauthorized").log(1, log), FAILURES, 3).await;
+    let (_, report) = exits(
+        world("failed").job("w1", 1, "unit", "unauthorized").log(1, log),
+        FAILURES,
+        3,
+    )
+    .await;
     assert_eq!(report["groups"][0]["rule"], "context_refused");
 }
 
@@ -299,7 +372,10 @@ async fn an_error_about_a_job_is_not_the_absence_of_a_failure() {
     let world = world("failed")
         .job("w1", 1, "unit", "failed")
         .tests(1, &[])
-        .reply("GET /api/v1.1/project/github/acme/shop/1", [reply(404, NOT_FOUND)]);
+        .reply(
+            "GET /api/v1.1/project/github/acme/shop/1",
+            [reply(404, NOT_FOUND)],
+        );
     let (_, report) = exits(world, FAILURES, 3).await;
     assert_eq!(report["groups"][0]["category"], "unknown");
     assert!(report["notes"][0].as_str().unwrap().contains("no steps of job 1"));
@@ -365,7 +441,10 @@ async fn flaky_needs_a_pass_of_the_same_commit() {
     let double = Double::start(world).await;
     let (_, report) = double.circleci(&["failures", "--branch", "fix"]).await;
     assert_eq!(report["groups"][0]["evidence"], "flaky");
-    assert_eq!(report["groups"][0]["proof"], "passed in another attempt of 9a90490");
+    assert_eq!(
+        report["groups"][0]["proof"],
+        "passed in another attempt of 9a90490"
+    );
 }
 
 #[tokio::test]
@@ -412,10 +491,15 @@ async fn requests_stay_within_the_budget() {
     for (history, most) in [("0", 40), ("10", 130)] {
         let double = Double::start(large()).await;
         let start = Instant::now();
-        let (ran, report) = double.circleci(&["failures", "--branch", "fix", "--history", history]).await;
+        let (ran, report) = double
+            .circleci(&["failures", "--branch", "fix", "--history", history])
+            .await;
         assert_ne!(ran.status, Some(1), "{}", ran.out);
         let requests = double.requests().len();
-        assert!(requests <= most, "{requests} requests with {history} runs of history");
+        assert!(
+            requests <= most,
+            "{requests} requests with {history} runs of history"
+        );
         assert_eq!(report["requests"], requests);
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     }
@@ -425,7 +509,9 @@ async fn requests_stay_within_the_budget() {
 async fn logs_are_written_to_a_folder() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();
-    let world = world("failed").job("w1", 1, "../unit tests", "failed").log(1, "E   assert 1 == 2\n");
+    let world = world("failed")
+        .job("w1", 1, "../unit tests", "failed")
+        .log(1, "E   assert 1 == 2\n");
     exits(world, &[FAILURES, &["--logs", path]].concat(), 3).await;
     let log = std::fs::read_to_string(folder.path().join(".._unit_tests-1.log")).unwrap();
     assert!(log.starts_with("E   assert 1 == 2"), "{log}");
@@ -442,10 +528,19 @@ async fn foreign_text_stays_inert() {
     for raw in ["<img", "<i>", "<b>", "[a](", "@team", "\u{1b}", " `rm`"] {
         assert!(!markdown.out.contains(raw), "{raw} in {}", markdown.out);
     }
-    let text = double.compat(&[FAILURES, &["--provider", "circleci"]].concat()).await;
-    assert!(!text.out.contains('\u{1b}') && !text.out.contains('\u{7}'), "{}", text.out);
+    let text = double
+        .compat(&[FAILURES, &["--provider", "circleci"]].concat())
+        .await;
+    assert!(
+        !text.out.contains('\u{1b}') && !text.out.contains('\u{7}'),
+        "{}",
+        text.out
+    );
     for out in [&text.out, &markdown.out] {
-        assert!(!out.lines().any(|line| line.trim_start().starts_with("::")), "{out}");
+        assert!(
+            !out.lines().any(|line| line.trim_start().starts_with("::")),
+            "{out}"
+        );
     }
 }
 
@@ -454,7 +549,10 @@ async fn json_reports_follow_the_schema() {
     let (_, schema) = compat_matrix::ci::report::schema();
     let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
     let double = Double::start(with_history(LOST, &[Some(LOST), None])).await;
-    for arguments in [&["status", "--branch", "fix"][..], &["failures", "--branch", "fix"]] {
+    for arguments in [
+        &["status", "--branch", "fix"][..],
+        &["failures", "--branch", "fix"],
+    ] {
         let (_, report) = double.circleci(arguments).await;
         jsonschema::validate(&schema, &report).unwrap();
     }
@@ -466,8 +564,19 @@ const RERUN: &[&str] = &["rerun", "w1", "--from-failed", "--provider", "circleci
 async fn a_rerun_needs_consent_and_is_sent_once() {
     let log = "E   litellm.InternalServerError: AnthropicException - Overloaded\nFAILED t.py::test_a\n";
     let target = "POST /api/v2/workflow/w1/rerun";
-    let red = |answer| world("failed").job("w1", 1, "unit", "failed").log(1, log).reply(target, [answer]);
-    let posts = |double: &Double| double.requests().iter().filter(|request| request.starts_with("POST")).count();
+    let red = |answer| {
+        world("failed")
+            .job("w1", 1, "unit", "failed")
+            .log(1, log)
+            .reply(target, [answer])
+    };
+    let posts = |double: &Double| {
+        double
+            .requests()
+            .iter()
+            .filter(|request| request.starts_with("POST"))
+            .count()
+    };
 
     let double = Double::start(red(reply(202, json!({"workflow_id": "w9"})))).await;
     let asked = double.compat(RERUN).await;
@@ -490,7 +599,12 @@ async fn a_rerun_that_cannot_help_is_refused() {
     let refused = double.compat(&[RERUN, &["--yes"]].concat()).await;
     refused.exits(1);
     refused.err_has("a rerun cannot help");
-    assert!(!double.requests().iter().any(|request| request.starts_with("POST")));
+    assert!(
+        !double
+            .requests()
+            .iter()
+            .any(|request| request.starts_with("POST"))
+    );
 }
 
 #[tokio::test]
@@ -498,16 +612,30 @@ async fn a_watch_ends_with_the_run() {
     let double = Double::start(world("success").job("w1", 1, "lint", "success")).await;
     double.circleci(&["watch", "--branch", "main"]).await.0.exits(0);
     let double = Double::start(world("running").job("w1", 1, "lint", "running")).await;
-    double.circleci(&["watch", "--branch", "main", "--timeout", "1s"]).await.0.exits(5);
-    let red = world("failing").job("w1", 1, "lint", "running").job("w1", 2, "unit", "failed").log(2, "E   assert 1 == 2\n");
+    double
+        .circleci(&["watch", "--branch", "main", "--timeout", "1s"])
+        .await
+        .0
+        .exits(5);
+    let red = world("failing")
+        .job("w1", 1, "lint", "running")
+        .job("w1", 2, "unit", "failed")
+        .log(2, "E   assert 1 == 2\n");
     let double = Double::start(red).await;
-    double.circleci(&["watch", "--branch", "main", "--fail-fast", "--history", "0"]).await.0.exits(3);
+    double
+        .circleci(&["watch", "--branch", "main", "--fail-fast", "--history", "0"])
+        .await
+        .0
+        .exits(3);
 }
 
 #[tokio::test]
 async fn wrong_arguments_end_with_2() {
     let double = Double::start(World::new()).await;
-    double.compat(&["status", "--branch", "a", "--sha", SHA]).await.exits(2);
+    double
+        .compat(&["status", "--branch", "a", "--sha", SHA])
+        .await
+        .exits(2);
     double.compat(&["status", "--provider", "jenkins"]).await.exits(2);
     double.compat(&["rerun", "w1"]).await.exits(2);
 }

@@ -19,9 +19,6 @@ use crate::support::ran::Ran;
 pub const CANARY: &str = "canaryCITOKEN0123456789";
 /// A commit.
 pub const SHA: &str = "9a90490aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-/// The slug of the project in API v2.
-const SLUG: &str = "gh/acme/shop";
-
 #[derive(Clone, Debug)]
 pub struct Reply {
     status: u16,
@@ -56,6 +53,8 @@ pub struct World {
     pub delay: Duration,
     /// Whether the caller has a token.
     pub has_token: bool,
+    /// `owner/name`.
+    pub project: String,
 }
 
 impl World {
@@ -63,6 +62,7 @@ impl World {
         Self {
             page: 20,
             has_token: true,
+            project: "acme/shop".into(),
             ..Self::default()
         }
     }
@@ -80,17 +80,21 @@ impl World {
     /// A pipeline of CircleCI on a branch, newest first.
     pub fn pipeline(self, id: &str, number: u64, revision: &str, branch: &str) -> Self {
         let form = json!({
-            "id": id, "number": number, "project_slug": SLUG, "state": "created", "errors": [],
+            "id": id, "number": number, "project_slug": format!("gh/{}", self.project), "state": "created", "errors": [],
             "trigger": {"type": "webhook"}, "vcs": {"revision": revision, "branch": branch},
         });
         self.pipeline_form(branch, form)
     }
 
     pub fn pipeline_form(self, branch: &str, form: Value) -> Self {
+        let project = self.project.clone();
         let id = form["id"].as_str().unwrap().to_owned();
-        self.push(&format!("/api/v2/project/{SLUG}/pipeline?branch={branch}"), form.clone())
-            .push(&format!("/api/v2/project/{SLUG}/pipeline"), form)
-            .list(&format!("/api/v2/pipeline/{id}/workflow"))
+        self.push(
+            &format!("/api/v2/project/gh/{project}/pipeline?branch={branch}"),
+            form.clone(),
+        )
+        .push(&format!("/api/v2/project/gh/{project}/pipeline"), form)
+        .list(&format!("/api/v2/pipeline/{id}/workflow"))
     }
 
     fn list(mut self, list: &str) -> Self {
@@ -102,7 +106,7 @@ impl World {
         let order = self.lists.values().map(Vec::len).sum::<usize>();
         let form = json!({
             "id": id, "name": name, "status": status, "pipeline_id": pipeline, "pipeline_number": 7,
-            "project_slug": SLUG, "created_at": format!("2026-11-26T10:{:02}:{:02}Z", order / 60 % 60, order % 60), "stopped_at": null,
+            "project_slug": format!("gh/{}", self.project), "created_at": format!("2026-11-26T10:{:02}:{:02}Z", order / 60 % 60, order % 60), "stopped_at": null,
         });
         self.push(&format!("/api/v2/pipeline/{pipeline}/workflow"), form.clone())
             .reply(&format!("GET /api/v2/workflow/{id}"), [reply(200, form)])
@@ -112,7 +116,7 @@ impl World {
     pub fn job(self, workflow: &str, number: u64, name: &str, status: &str) -> Self {
         let form = json!({
             "id": format!("job-{workflow}-{name}"), "name": name, "type": "build", "status": status, "job_number": number,
-            "project_slug": SLUG, "dependencies": [], "started_at": "2026-11-26T10:00:00Z",
+            "project_slug": format!("gh/{}", self.project), "dependencies": [], "started_at": "2026-11-26T10:00:00Z",
             "stopped_at": "2026-11-26T10:01:20Z",
         });
         self.job_form(workflow, form)
@@ -124,7 +128,8 @@ impl World {
 
     /// The failed tests of a job.
     pub fn tests(self, number: u64, failed: &[(&str, &str)]) -> Self {
-        let list = format!("/api/v2/project/{SLUG}/{number}/tests");
+        let project = self.project.clone();
+        let list = format!("/api/v2/project/gh/{project}/{number}/tests");
         let world = self.list(&list).push(
             &list,
             json!({"classname": "t", "name": "test_ok", "result": "success", "message": "", "run_time": 0.1}),
@@ -137,8 +142,14 @@ impl World {
 
     /// The steps of a job in API v1.1.
     pub fn steps(self, number: u64, steps: Value) -> Self {
-        let target = format!("GET /api/v1.1/project/github/acme/shop/{number}");
-        self.reply(&target, [reply(200, json!({"status": "failed", "messages": [], "steps": steps}))])
+        let target = format!("GET /api/v1.1/project/github/{}/{number}", self.project);
+        self.reply(
+            &target,
+            [reply(
+                200,
+                json!({"status": "failed", "messages": [], "steps": steps}),
+            )],
+        )
     }
 
     /// A job with one failed step, whose log is in the store, and without test results.
@@ -148,8 +159,8 @@ impl World {
             "background": false, "has_output": true, "truncated": false, "output_url": format!("{{store}}/out/{number}"),
         });
         let chunks = json!([{"message": log, "time": "2026-11-26T10:00:00Z", "type": "out"}]);
-        let world = self.list(&format!("/api/v2/project/{SLUG}/{number}/tests"));
-        world
+        let list = format!("/api/v2/project/gh/{}/{number}/tests", self.project);
+        self.list(&list)
             .steps(number, json!([{"name": "Run tests", "actions": [action]}]))
             .store(&format!("/out/{number}"), reply(200, chunks))
     }
@@ -160,7 +171,14 @@ impl World {
     }
 
     /// A run of GitHub Actions, newest first.
-    pub fn run(self, id: u64, name: &str, revision: &str, branch: &str, status: (&str, Option<&str>)) -> Self {
+    pub fn run(
+        self,
+        id: u64,
+        name: &str,
+        revision: &str,
+        branch: &str,
+        status: (&str, Option<&str>),
+    ) -> Self {
         let form = json!({
             "id": id, "name": name, "workflow_id": name.len(), "head_branch": branch, "head_sha": revision, "event": "push",
             "status": status.0, "conclusion": status.1, "run_attempt": 1, "run_number": 5,
@@ -171,11 +189,18 @@ impl World {
 
     pub fn run_form(self, form: Value) -> Self {
         let text = |key: &str| form[key].as_str().unwrap().to_owned();
-        let (revision, branch, id) = (text("head_sha"), text("head_branch"), form["id"].as_u64().unwrap());
+        let (revision, branch, id) = (
+            text("head_sha"),
+            text("head_branch"),
+            form["id"].as_u64().unwrap(),
+        );
         let runs = "/repos/acme/shop/actions/runs";
         self.push(&format!("workflow_runs {runs}?head_sha={revision}"), form.clone())
             .push(&format!("workflow_runs {runs}?branch={branch}"), form.clone())
-            .push(&format!("workflow_runs {runs}?branch={branch}&event=push"), form.clone())
+            .push(
+                &format!("workflow_runs {runs}?branch={branch}&event=push"),
+                form.clone(),
+            )
             .reply(&format!("GET {runs}/{id}"), [reply(200, form)])
             .list(&format!("jobs {runs}/{id}/jobs?filter=latest"))
     }
@@ -246,6 +271,7 @@ struct Seen {
 pub struct Double {
     api: String,
     has_token: bool,
+    project: String,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -272,7 +298,7 @@ impl Double {
             }
         }))
         .await;
-        let (log, has_token) = (seen.clone(), world.has_token);
+        let (log, has_token, project) = (seen.clone(), world.has_token, world.project.clone());
         let world = Arc::new(world);
         let api = serve(Router::new().fallback(move |request: Request| {
             let (log, world, store) = (log.clone(), world.clone(), store.clone());
@@ -289,7 +315,12 @@ impl Double {
             }
         }))
         .await;
-        Self { api, has_token, seen }
+        Self {
+            api,
+            has_token,
+            project,
+            seen,
+        }
     }
 
     /// Runs `compat ci` with `arguments`, beside the double. Fails if the double saw a violation or the token got out.
@@ -299,7 +330,7 @@ impl Double {
         command
             .arg("ci")
             .args(arguments)
-            .args(["--project", "acme/shop"])
+            .args(["--project", &self.project])
             .current_dir(folder.path())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
@@ -340,7 +371,8 @@ fn enter(log: &Mutex<Seen>, target: String) -> usize {
     let mut seen = log.lock().unwrap();
     let before = seen.requests.iter().filter(|request| **request == target).count();
     if target.contains(CANARY) {
-        seen.violations.push(format!("the token is in an address: {target}"));
+        seen.violations
+            .push(format!("the token is in an address: {target}"));
     }
     seen.requests.push(target);
     seen.under_way += 1;
@@ -389,5 +421,7 @@ fn respond(reply: Reply, store: &str) -> Response<Body> {
     for (name, value) in reply.headers {
         builder = builder.header(name, value.replace("{store}", store));
     }
-    builder.body(Body::from(reply.body.replace("{store}", store))).unwrap()
+    builder
+        .body(Body::from(reply.body.replace("{store}", store)))
+        .unwrap()
 }

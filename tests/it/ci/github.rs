@@ -10,7 +10,9 @@ const STATUS: &[&str] = &["status", "--branch", "main"];
 const FAILURES: &[&str] = &["failures", "--branch", "main", "--history", "0"];
 
 fn world(status: (&str, Option<&str>)) -> World {
-    World::new().head("main", SHA).run(1, "tests", SHA, "main", status)
+    World::new()
+        .head("main", SHA)
+        .run(1, "tests", SHA, "main", status)
 }
 
 async fn exits(world: World, arguments: &[&str], status: i32) -> serde_json::Value {
@@ -45,20 +47,32 @@ async fn an_expired_log_is_said() {
     );
     let report = exits(world, FAILURES, 3).await;
     assert_eq!(report["groups"][0]["category"], "unknown");
-    assert!(report["notes"][0].as_str().unwrap().contains("no log of job `unit`"));
+    assert!(
+        report["notes"][0]
+            .as_str()
+            .unwrap()
+            .contains("no log of job `unit`")
+    );
 }
 
 #[tokio::test]
 async fn skipped_jobs_alone_are_not_green() {
     let skipped = ("completed", Some("skipped"));
     exits(world(skipped).run_job(1, 11, "unit", skipped), STATUS, 1).await;
-    let some = world(PASSED).run_job(1, 11, "unit", PASSED).run_job(1, 12, "docs", skipped);
+    let some = world(PASSED)
+        .run_job(1, 11, "unit", PASSED)
+        .run_job(1, 12, "docs", skipped);
     exits(some, STATUS, 0).await;
 }
 
 #[tokio::test]
 async fn running_and_waiting_runs_are_not_finished() {
-    for status in [("in_progress", None), ("queued", None), ("waiting", None), ("completed", Some("action_required"))] {
+    for status in [
+        ("in_progress", None),
+        ("queued", None),
+        ("waiting", None),
+        ("completed", Some("action_required")),
+    ] {
         exits(world(status).run_job(1, 11, "unit", status), STATUS, 5).await;
     }
 }
@@ -86,7 +100,12 @@ async fn no_run_is_not_green() {
     let none = json!({"total_count": 0, "workflow_runs": []});
     let world = World::new().head("main", SHA).reply(&target, [reply(200, none)]);
     let report = exits(world, STATUS, 1).await;
-    assert!(report["commit"]["gaps"][0].as_str().unwrap().contains("has no run"));
+    assert!(
+        report["commit"]["gaps"][0]
+            .as_str()
+            .unwrap()
+            .contains("has no run")
+    );
 }
 
 #[tokio::test]
@@ -130,7 +149,12 @@ async fn a_refused_page_is_not_green() {
     let target = "GET /repos/acme/shop/actions/runs/1/jobs?filter=latest&per_page=100&page=1";
     let world = world(PASSED).reply(target, [reply(403, r#"{"message":"API rate limit exceeded"}"#)]);
     let report = exits(world, STATUS, 1).await;
-    assert!(report["commit"]["gaps"][0].as_str().unwrap().contains("a rate limit is used up"));
+    assert!(
+        report["commit"]["gaps"][0]
+            .as_str()
+            .unwrap()
+            .contains("a rate limit is used up")
+    );
 }
 
 #[tokio::test]
@@ -152,7 +176,12 @@ async fn one_call_says_all_about_a_commit_with_both_services() {
     let double = Double::start(only_github).await;
     let (ran, report) = double.json("all", STATUS).await;
     ran.exits(1);
-    assert!(report["commit"]["gaps"][0].as_str().unwrap().contains("CircleCI has no pipeline"));
+    assert!(
+        report["commit"]["gaps"][0]
+            .as_str()
+            .unwrap()
+            .contains("CircleCI has no pipeline")
+    );
 }
 
 #[tokio::test]
@@ -161,8 +190,13 @@ async fn a_rerun_starts_the_failed_jobs() {
     let world = world(FAILED)
         .run_job(1, 11, "unit", FAILED)
         .run_log(11, log)
-        .reply("POST /repos/acme/shop/actions/runs/1/rerun-failed-jobs", [reply(201, "")]);
+        .reply(
+            "POST /repos/acme/shop/actions/runs/1/rerun-failed-jobs",
+            [reply(201, "")],
+        );
     let double = Double::start(world).await;
-    let ran = double.compat(&["rerun", "1", "--from-failed", "--provider", "github", "--yes"]).await;
+    let ran = double
+        .compat(&["rerun", "1", "--from-failed", "--provider", "github", "--yes"])
+        .await;
     ran.exits(0);
 }

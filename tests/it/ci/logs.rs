@@ -14,7 +14,9 @@ struct Labelled {
 const FAILURES: &str = include_str!("../../fixtures/ci/failures.jsonl");
 
 fn labelled(text: &str) -> Vec<Labelled> {
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 fn sorted(log: &str) -> SortedLog {
@@ -135,7 +137,11 @@ fn an_unknown_failure_shows_its_last_lines() {
     assert_eq!(sorted.category, FailureCategory::Unknown);
     assert_eq!(
         sorted.tail,
-        ["step one", "step two", "Error: Process completed with exit code 2."]
+        [
+            "step one",
+            "step two",
+            "Error: Process completed with exit code 2."
+        ]
     );
 }
 
@@ -150,5 +156,9 @@ fn a_quoted_line_is_short_printable_and_without_keys() {
     assert_eq!(sorted.category, FailureCategory::Auth);
     assert!(sorted.line.chars().count() < 260, "{}", sorted.line);
     assert!(!sorted.line.contains("sk-ant"), "{}", sorted.line);
-    assert!(!sorted.line.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{}", sorted.line);
+    assert!(
+        !sorted.line.contains(['\u{1b}', '\u{7}', '\u{202e}']),
+        "{}",
+        sorted.line
+    );
 }
