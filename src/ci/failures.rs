@@ -32,7 +32,11 @@ pub fn failures_of(job: &CiJob, details: &JobDetails) -> Vec<JobFailure> {
             return failures;
         }
     }
-    let of_job = sort(&CiLog::new(&format!("{}\n{}", details.log, words_of(job))));
+    let words = match details.log.contains("Exited with") {
+        true if job.state == JobState::Failed => "",
+        _ => words_of(job),
+    };
+    let of_job = sort(&CiLog::new(&format!("{}\n{words}", details.log)));
     let tests = match details.tests.is_empty() {
         true => tests_in(&details.log),
         false => details.tests.clone(),

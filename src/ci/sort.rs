@@ -103,7 +103,12 @@ fn verdict(rule: &'static LogRule, text: &LogText, found: Range<usize>) -> Sorte
     if let Some((category, diagnosis)) = provider_words(line).filter(|_| may_be_better) {
         if diagnosis.confidence >= sorted.confidence.max(GUESS) {
             sorted.category = category;
-            sorted.confidence = diagnosis.confidence.min(LIKELY);
+            // A gateway's name for a model may be wrong in the test or in its configuration.
+            let most = match category {
+                FailureCategory::Config => PLAUSIBLE,
+                _ => LIKELY,
+            };
+            sorted.confidence = diagnosis.confidence.min(most);
             sorted.why = diagnosis.why;
             sorted.action = category.action().to_owned();
             sorted.rerun_helps = category.rerun_helps();
@@ -164,7 +169,7 @@ static FAILED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r"(?m)^(?:FAILED|ERROR|SUBFAIL) |^E   |^Error: |(?i:^error(?:\[\w+\])?:)|^\s*FAIL\b|^\s*--- FAIL|^not ok \d|^fatal: |^panic: ",
         r"|(?i:exit(?:ed)?(?: with)?(?: exit)?(?: code| status)+:? [1-9]|exited with [1-9]|returned non-zero exit)",
-        r"|\b[1-9]\d* (?:failed|failing|failures?|errors?)\b|FAILED\s*$|\.\.\. FAILED|^\s*Failed \S|Failed: +[1-9]|action failed with error|test result: FAILED|npm (?:ERR!|error)|^Traceback |panicked at|\bKilled\s*$|\bKilled\s{3,}\S|^\s*● .+ › ",
+        r"|(?:^\s*|[=:;,|(]\s*|Found |Tests +|Files +)[1-9]\d* (?:failed|failing|failures?|errors?)\b|FAILED\s*$|\.\.\. FAILED|^\s*Failed \S|Failed: +[1-9]|action failed with error|test result: FAILED|npm (?:ERR!|error)|^Traceback |panicked at|\bKilled\s*$|\bKilled\s{3,}\S|^\s*● .+ › ",
     ))
 });
 

@@ -14,7 +14,7 @@ pub(super) const RULES: &[LogRule] = &[
         .green("no conflict markers found"),
     rule("type_check", Code, SURE)
         .says(&[
-            r"\.pyi?:\d+(?::\d+)?: error: .*|^\s*\S+\.pyi?:\d+:\d+ - error: |Found [1-9]\d* errors? in \d+ files?\b|^[1-9]\d* errors?, \d+ warnings?, \d+ (?:informations?|notes?)",
+            r"\.pyi?:\d+(?::\d+)?: error: .*|^\s*\S+\.pyi?:\d+:\d+ - error: |^[1-9]\d* errors?, \d+ warnings?, \d+ (?:informations?|notes?)",
             r"\berror TS\d+: |\(\d+,\d+\): error TS|Type error: |error\[(?:invalid|unresolved|possibly|missing|call|not|unsupported|unknown)-[\w-]+\]",
         ])
         .why("the type checker names a wrong line")
@@ -23,7 +23,7 @@ pub(super) const RULES: &[LogRule] = &[
         .green("Success: no issues found in 310 source files"),
     rule("lint", Code, SURE)
         .says(&[
-            r"^\s*\S+\.(?:pyi?|ipynb):\d+:\d+: [A-Z]{1,4}\d{2,4}\b|^[A-Z]{1,4}\d{3,4} (?:\[\*\] )?\S.*\n +--> |^Found [1-9]\d* errors?\.?(?: |$)|would (?:be )?reformat|[1-9]\d* files? would be reformatted|Imports are incorrectly sorted",
+            r"^\s*\S+\.(?:pyi?|ipynb):\d+:\d+: [A-Z]{1,4}\d{2,4}\b|^[A-Z]{1,4}\d{3,4} (?:\[\*\] )?\S.*\n +--> |would (?:be )?reformat|[1-9]\d* files? would be reformatted|Imports are incorrectly sorted",
             r"✖ \d+ problems? \([1-9]\d* error|^\s+\d+:\d+\s+error\s+.*\S+$|Code style issues (?:found|were found)|\[error\] Code style|Delete `|prettier/prettier|Found [1-9]\d* (?:lint )?(?:errors?|problems?|warnings?) (?:in|and)|Biome .{0,40}error|lint/[\w/]+ ━",
             r"files were modified by this hook|hook id: |trim trailing whitespace\.+Failed|\.{5,}Failed$|have trailing spaces; please|^\s*>*\s*Lint for \S+:|Linter failed|Linting failed|\bshellcheck\b.{0,60}SC\d{4}|\bSC\d{4} \((?:error|warning)\)|\[yamllint|^\s+\d+:\d+\s+error\s|markdownlint|MD\d{3}/|golangci-lint.{0,80}(?:exit|issues found)|\(\w*(?:lint|vet|errcheck|staticcheck|unused|gofmt|govet|gosimple|revive)\)$|actionlint|codespell|typos found",
             r"Diff in \S+(?::\d+| at line)|cargo fmt|error: `#\[deny\(clippy|clippy::\w+|-D (?:warnings|clippy)|gofmt.{0,40}(?:differ|needed|not)|needs? (?:to be )?format|is not (?:properly )?formatted|not gofmt|run (?:`|')?(?:black|ruff|prettier|gofmt|make format|make fmt)",
@@ -34,6 +34,12 @@ pub(super) const RULES: &[LogRule] = &[
         .do_this("run the linter or formatter here and commit its changes; a suppression needs a reason")
         .example("litellm/main.py:12:1: F401 [*] `os` imported but unused")
         .green("All checks passed!"),
+    rule("check_summary", Code, SURE)
+        .says(&[r"^Found [1-9]\d* errors?(?: in \d+ files?\b|\.?(?: |$))"])
+        .why("a linter or a type checker found errors")
+        .do_this("run the checker here, and correct the lines that it names")
+        .example("Found 2 errors in 1 file (checked 310 source files)")
+        .green("Found 0 errors."),
     rule("compile", Code, SURE)
         .says(&[
             r"^error(?:\[E\d{4}\])(?::|\s)|error: could not compile `|error: aborting due to|error: cannot find (?:macro|attribute|derive)|error: expected .{0,60}found|error: mismatched types",

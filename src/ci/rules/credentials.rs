@@ -49,7 +49,7 @@ pub(super) const RULES: &[LogRule] = &[
         .unless(&[r"quota|rate.?limit|credit|billing|test_\w*(?:auth|denied|unauthorized|forbidden)\w*$|DID NOT RAISE"])
         .why("somebody refused a credential")
         .do_this(MEND)
-        .example("E   requests.exceptions.HTTPError: 403 Client Error: Forbidden for url: https://example.org/a")
+        .example("E   google.api_core.exceptions.PermissionDenied: 403 Permission 'predict' denied on resource 'x'")
         .green("test_unauthorized PASSED"),
     rule("access_denied", Auth, GUESS)
         .says(&[

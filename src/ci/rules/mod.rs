@@ -2,8 +2,9 @@
 //!
 //! The order answers these questions:
 //!
-//! - Did the CI service refuse the configuration, or did the machine fail? Then no test is at fault.
+//! - Did the CI service refuse the configuration? Then no job ran.
 //! - Did a test worker die? Then the named test is a victim.
+//! - Did the machine fail? Then no test is at fault.
 //! - Did a check, a compiler or an installer name the fault?
 //! - What does the provider say? Its words outrank the status that carries them.
 //! - Who refused whom: a missing secret, a failed sign-in, the own application?
@@ -160,8 +161,8 @@ impl LogRule {
 /// The order, here and in each file, is the precedence.
 const RULES: &[&[LogRule]] = &[
     pipeline::RULES,
-    machines::RULES,
     parallel::WORKERS,
+    machines::RULES,
     checks::RULES,
     dependencies::RULES,
     providers::RULES,

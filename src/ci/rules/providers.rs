@@ -46,10 +46,11 @@ pub(super) const RULES: &[LogRule] = &[
         .says(&[
             r"^\s*(?:E\s+|FAILED|ERROR|Error: |error|\S*(?:Error|Exception|Unavailable)\b|.{0,80}LLM error).{0,300}(?:InternalServerError|ServiceUnavailable|overloaded_error|OverloadedError|\bOverloaded\b|model is overloaded|at capacity|experiencing high (?:demand|traffic|volume)|high demand|ModelNotReady|BadGateway|Bad Gateway|GatewayTimeout|Gateway Timeout|APIConnectionError|APITimeoutError|APIStatusError|unexpected error during processing|Error code: (?:5\d\d)|\b(?:500|502|503|504|520|522|524|529)\b.{0,30}(?:error|unavailable|gateway|overloaded|server|timeout|\{))",
             r"^.{0,80}(?:api|status)\.(?:openai|anthropic|mistral|groq|cohere|perplexity|deepseek)\..{0,120}(?:timed? ?out|ReadTimeout|ConnectTimeout|50[0-4])|(?:litellm|openai|anthropic|httpx|httpcore)\S*\.(?:Timeout|APITimeoutError|ReadTimeout)\b.{0,160}(?:litellm\.Timeout|APITimeout|provider|model|anthropic|openai|bedrock|vertex|gemini)",
+            r#"Provider returned error|"code": ?50[0-4]"#,
             r"API Error:? (?:\(?)(?:500|502|503|504|529)\b|litellm\.Timeout: |litellm\.exceptions\.Timeout|(?:Gemini|VertexAI|Anthropic|OpenAI|Azure|Bedrock|Groq|Mistral|Cohere|Perplexity|Replicate|Huggingface|Together\w*|Fireworks\w*|Databricks|Watsonx|Deepseek)Exception - .{0,160}(?:timed? ?out|unavailable|overloaded|internal server error|server error|try again later|Connection (?:error|reset)|disconnected)",
         ])
         .unless(&[
-            r"<Response \[|DID NOT RAISE|mock|simulat|assert (?:\d+|.{0,80}) ==|== 5\d\d|!= 5\d\d|localhost|127\.0\.0\.1|0\.0\.0\.0|No module|unexpected keyword|object has no attribute|NoneType|is not (?:callable|iterable|subscriptable)|Expecting value|validation error|JSON|postgres|redis|database|playwright|registry|docker",
+            r"<Response \[|DID NOT RAISE|mock|simulat|assert (?:\d+|.{0,80}) ==|== 5\d\d|!= 5\d\d|localhost|127\.0\.0\.1|0\.0\.0\.0|No module|unexpected keyword|object has no attribute|NoneType|is not (?:callable|iterable|subscriptable)|Expecting value|validation error|JSON|postgres|redis|database|playwright|registry|docker|\.whl|install|download",
         ])
         .why("a provider was out, overloaded or too slow to answer")
         .do_this("run again later; let the test retry (`@pytest.mark.flaky(retries=3, delay=5)`) or skip while the provider is out")

@@ -3,5 +3,6 @@
 mod circleci;
 mod docs;
 mod double;
+mod evidence;
 mod github;
 mod logs;
