@@ -27,10 +27,10 @@ const OWN_GATE: &str = "claude_code_compat";
 
 /// The failures of a red job. Never empty.
 pub fn failures_of(job: &CiJob, details: &JobDetails) -> Vec<JobFailure> {
-    if job.name.contains(OWN_GATE) {
-        if let Some(failures) = of_own_gate(job, details) {
-            return failures;
-        }
+    if job.name.contains(OWN_GATE)
+        && let Some(failures) = of_own_gate(job, details)
+    {
+        return failures;
     }
     let words = match details.log.contains("Exited with") {
         true if job.state == JobState::Failed => "",

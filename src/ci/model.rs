@@ -182,10 +182,9 @@ impl CommitRuns {
             }
             for workflow in &pipeline.workflows {
                 let name = &workflow.name;
-                if workflow.jobs.iter().all(|job| job.state == JobState::NotRun) && !workflow.state.is_red() {
-                    if workflow.state != JobState::NotRun {
-                        doubts.push(format!("workflow `{name}` of {title} ran no job"));
-                    }
+                let ran_nothing = workflow.jobs.iter().all(|job| job.state == JobState::NotRun);
+                if ran_nothing && !workflow.state.is_red() && workflow.state != JobState::NotRun {
+                    doubts.push(format!("workflow `{name}` of {title} ran no job"));
                 }
                 let odd = |state| matches!(state, JobState::Canceled | JobState::Unknown);
                 let jobs = workflow.jobs.iter().filter(|job| odd(job.state));

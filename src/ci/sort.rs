@@ -100,20 +100,20 @@ fn verdict(rule: &'static LogRule, text: &LogText, found: Range<usize>) -> Sorte
     };
     // The rules of `compat cause` know more words of providers than the guesses here.
     let may_be_better = sorted.confidence <= PLAUSIBLE && sorted.category != FailureCategory::Timing;
-    if let Some((category, diagnosis)) = provider_words(line).filter(|_| may_be_better) {
-        if diagnosis.confidence >= sorted.confidence.max(GUESS) {
-            sorted.category = category;
-            // A gateway's name for a model may be wrong in the test or in its configuration.
-            let most = match category {
-                FailureCategory::Config => PLAUSIBLE,
-                _ => LIKELY,
-            };
-            sorted.confidence = diagnosis.confidence.min(most);
-            sorted.why = diagnosis.why;
-            sorted.action = category.action().to_owned();
-            sorted.rerun_helps = category.rerun_helps();
-            sorted.rule = diagnosis.rule;
-        }
+    if let Some((category, diagnosis)) = provider_words(line).filter(|_| may_be_better)
+        && diagnosis.confidence >= sorted.confidence.max(GUESS)
+    {
+        sorted.category = category;
+        // A gateway's name for a model may be wrong in the test or in its configuration.
+        let most = match category {
+            FailureCategory::Config => PLAUSIBLE,
+            _ => LIKELY,
+        };
+        sorted.confidence = diagnosis.confidence.min(most);
+        sorted.why = diagnosis.why;
+        sorted.action = category.action().to_owned();
+        sorted.rerun_helps = category.rerun_helps();
+        sorted.rule = diagnosis.rule;
     }
     sorted
 }

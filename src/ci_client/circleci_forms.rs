@@ -195,13 +195,14 @@ impl DetailsForm {
                 }
                 let key = (action.name.clone(), action.index);
                 let now_red = action.is_red();
-                if let Some((_, before)) = last.insert(key, (order, action.clone())) {
-                    if before.is_red() && !now_red {
-                        notes.push(format!(
-                            "step `{}` failed, then passed when it was repeated",
-                            action.name
-                        ));
-                    }
+                if let Some((_, before)) = last.insert(key, (order, action.clone()))
+                    && before.is_red()
+                    && !now_red
+                {
+                    notes.push(format!(
+                        "step `{}` failed, then passed when it was repeated",
+                        action.name
+                    ));
                 }
                 if action.name.contains("halt") && !now_red {
                     notes.push(format!("step `{}` may have halted the job early", action.name));
