@@ -13,6 +13,9 @@ use clap::{Args, Subcommand};
 /// Reads CircleCI and GitHub Actions. Public projects need no token. Otherwise the token comes from `CIRCLECI_TOKEN`,
 /// `GITHUB_TOKEN`, a file or a descriptor; never from the command line. docs/ci-failures.md reads a red pipeline from start to end.
 #[derive(Args, Debug)]
+#[command(
+    after_long_help = "Examples:\n  compat ci status --project BerriAI/litellm --branch main\n  compat ci failures --project BerriAI/litellm --branch main\n  compat ci sort job.log"
+)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
