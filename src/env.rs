@@ -111,6 +111,10 @@ const INHERITED: &[&str] = &[
 pub const PIP_DISABLE_PIP_VERSION_CHECK: &str = "PIP_DISABLE_PIP_VERSION_CHECK";
 /// Base of the GitHub API, as GitHub's own runners set it.
 pub const GITHUB_API_URL: &str = "GITHUB_API_URL";
+/// Address of CircleCI, `https://circleci.com` by default; a self-hosted server has another (CircleCI's CLI reads it too).
+pub const CIRCLECI_CLI_HOST: &str = "CIRCLECI_CLI_HOST";
+/// Tokens for CircleCI's API; the first set one counts.
+pub const CIRCLECI_TOKENS: [&str; 3] = ["CIRCLECI_TOKEN", "CIRCLE_TOKEN", "CIRCLECI_CLI_TOKEN"];
 /// Tokens for the GitHub API; the first set one counts.
 pub const GITHUB_TOKENS: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use backon::{ExponentialBuilder, Retryable as _};
 use reqwest::header::{CONTENT_ENCODING, HeaderMap, RETRY_AFTER};
+use reqwest::redirect::Policy;
 use reqwest::{Certificate, ClientBuilder, Method, Request, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
@@ -126,7 +127,20 @@ pub enum RequestError {
 impl Client {
     /// A client that trusts the platform's certificate authorities and those in `extra_roots` (PEM).
     pub fn new(policy: RetryPolicy, extra_roots: Option<&[u8]>) -> anyhow::Result<Self> {
-        let mut builder = client_builder()
+        Self::build(client_builder(), policy, extra_roots)
+    }
+
+    /// A client that follows no redirect, so that a credential never reaches another address.
+    pub fn without_redirects(policy: RetryPolicy) -> anyhow::Result<Self> {
+        Self::build(client_builder().redirect(Policy::none()), policy, None)
+    }
+
+    fn build(
+        builder: ClientBuilder,
+        policy: RetryPolicy,
+        extra_roots: Option<&[u8]>,
+    ) -> anyhow::Result<Self> {
+        let mut builder = builder
             .user_agent(concat!("compat-matrix/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(policy.read_timeout.min(CONNECT_TIMEOUT))
             .read_timeout(policy.read_timeout);

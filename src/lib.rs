@@ -9,6 +9,7 @@
 // Names and texts.
 pub mod ids;
 pub mod text;
+pub mod phrases;
 pub mod digest;
 
 // Files, requests and recorded evidence.
@@ -34,6 +35,7 @@ pub mod replay;
 pub mod report;
 pub mod results;
 pub mod matrix;
+pub mod ci;
 
 // The edge: everything with effects.
 
@@ -53,6 +55,7 @@ pub mod provider;
 pub mod relay;
 pub mod toolchain;
 pub mod github;
+pub mod ci_client;
 pub mod versions;
 pub mod gateway;
 

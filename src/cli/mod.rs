@@ -4,6 +4,7 @@
 
 mod cause;
 mod check;
+mod ci;
 mod completions;
 mod down;
 mod evidence;
@@ -53,6 +54,7 @@ struct Compat {
 enum Command {
     Cause(cause::Arguments),
     Check(check::Arguments),
+    Ci(Box<ci::Arguments>),
     Completions(completions::Arguments),
     Down(down::Arguments),
     Explain(explain::Arguments),
@@ -86,6 +88,7 @@ pub fn main() -> ExitCode {
     let result = match Compat::parse().command {
         Command::Cause(arguments) => cause::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Ci(arguments) => ci::run(*arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Down(arguments) => down::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),

@@ -19,6 +19,7 @@ mod replay;
 mod results;
 mod matrix;
 mod baseline;
+mod ci;
 
 mod process;
 mod files;
