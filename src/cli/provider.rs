@@ -177,7 +177,7 @@ fn announce(simulator: &Simulator, folder: &Path, key_file: &Path, environment: 
 }
 
 fn request_lines() -> Observer {
-    Arc::new(|request, route, status, matched| {
+    Arc::new(|secrets, request, route, status, matched| {
         let time = Local::now().format("%H:%M:%S%.3f");
         let route = route.map_or("-", |route| route.as_str());
         let why = match matched {
@@ -186,10 +186,7 @@ fn request_lines() -> Observer {
             Matched::Rejected { rule } => format!("breaks the provider's rule `{rule}`"),
             Matched::Unmatched { why } => why.clone(),
         };
-        status!(
-            "{time} {route} {} {} -> {status}: {why}",
-            request.method,
-            request.path
-        );
+        let line = format!("{} {} -> {status}: {why}", request.method, request.path);
+        status!("{time} {route} {}", secrets.removed(&line));
     })
 }

@@ -90,6 +90,19 @@ impl Credentials {
         .map(|(name, value)| (name.into(), value.into()))
         .into()
     }
+
+    /// The values that no recording may contain.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        [
+            &self.anthropic_api_key,
+            &self.aws_access_key_id,
+            &self.aws_secret_access_key,
+            &self.bedrock_api_key,
+            &self.vertex_service_account,
+        ]
+        .map(String::clone)
+        .into()
+    }
 }
 
 fn random_bytes(count: usize) -> Result<Vec<u8>, Unspecified> {

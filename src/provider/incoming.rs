@@ -51,7 +51,7 @@ impl Incoming {
                 at_ms: now_ms,
                 method: parts.method.to_string(),
                 path,
-                query: parts.uri.query().unwrap_or_default().to_owned(),
+                query: redaction::of_query(parts.uri.query().unwrap_or_default()),
                 headers: recorded_headers(&parts.headers),
                 body,
             },

@@ -32,6 +32,7 @@ use crate::ids::TrialKey;
 use crate::wire::Route;
 use crate::wire::exchange::{Matched, ProviderExchange, RecordedRequest};
 use crate::wire::script::{ReplyMessage, Script};
+use crate::wire::secrets::Secrets;
 
 #[derive(Clone)]
 pub struct SimulatorOptions {
@@ -47,8 +48,8 @@ pub struct SimulatorOptions {
     pub observe: Option<Observer>,
 }
 
-/// Receives a request, its route, the status of its reply and the reason.
-pub type Observer = Arc<dyn Fn(&RecordedRequest, Option<Route>, u16, &Matched) + Send + Sync>;
+/// Receives the secrets to hide, a request, its route, the status of its reply and the reason.
+pub type Observer = Arc<dyn Fn(&Secrets, &RecordedRequest, Option<Route>, u16, &Matched) + Send + Sync>;
 
 impl Default for SimulatorOptions {
     /// On loopback, without delay. Requests that belong to no trial are refused.
@@ -81,6 +82,14 @@ impl Provider {
         match self {
             Self::Embedded(simulator) => simulator.first_byte_delay_ms(),
             Self::Remote(remote) => remote.first_byte_delay_ms(),
+        }
+    }
+
+    /// The values that no recording may contain.
+    pub fn secrets(&self) -> Vec<String> {
+        match self {
+            Self::Embedded(simulator) => simulator.secrets().to_vec(),
+            Self::Remote(remote) => remote.secrets(),
         }
     }
 

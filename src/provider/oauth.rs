@@ -21,8 +21,9 @@ const GOOGLE_TOKEN_ENDPOINT: &str = "https://oauth2.googleapis.com/token";
 /// The lifetime of an access token, in seconds.
 const LIFETIME_SECONDS: u64 = 3599;
 
-#[derive(Default)]
 pub(super) struct AccessTokens {
+    /// The beginning of every token: with it, each of them can be found in a text.
+    stem: String,
     /// Each token's expiry, in milliseconds since the Unix epoch.
     expiries: Mutex<HashMap<String, u64>>,
 }
@@ -33,6 +34,17 @@ struct Claims {
 }
 
 impl AccessTokens {
+    pub(super) fn new() -> Result<Self, Unspecified> {
+        Ok(Self {
+            stem: format!("ya29.c.{}", random_text(60)?),
+            expiries: Mutex::default(),
+        })
+    }
+
+    pub(super) fn stem(&self) -> &str {
+        &self.stem
+    }
+
     /// The status and body of the reply to a token request with the form-encoded `body`.
     pub(super) fn exchange(&self, credentials: &Credentials, body: &str, now_ms: u64) -> (u16, Value) {
         match verify(credentials, body) {
@@ -42,21 +54,18 @@ impl AccessTokens {
     }
 
     fn grant(&self, now_ms: u64) -> (u16, Value) {
-        match self.mint(now_ms) {
-            Ok(token) => (
-                200,
-                json!({"access_token": token, "expires_in": LIFETIME_SECONDS, "token_type": "Bearer"}),
-            ),
-            Err(Unspecified) => (500, json!({"error": "internal_failure"})),
-        }
+        let token = self.mint(now_ms);
+        (
+            200,
+            json!({"access_token": token, "expires_in": LIFETIME_SECONDS, "token_type": "Bearer"}),
+        )
     }
 
-    pub(super) fn mint(&self, now_ms: u64) -> Result<String, Unspecified> {
-        let token = format!("ya29.c.{}", random_text(60)?);
-        self.expiries
-            .lock()
-            .insert(token.clone(), now_ms + LIFETIME_SECONDS * 1000);
-        Ok(token)
+    pub(super) fn mint(&self, now_ms: u64) -> String {
+        let mut expiries = self.expiries.lock();
+        let token = format!("{}{}", self.stem, expiries.len());
+        expiries.insert(token.clone(), now_ms + LIFETIME_SECONDS * 1000);
+        token
     }
 
     /// Whether `token` was issued and has not expired.

@@ -26,6 +26,7 @@ use crate::wire::answer::ProviderAnswer;
 use crate::wire::error_reply::{ErrorReply, kind_of};
 use crate::wire::exchange::{Matched, ProviderExchange};
 use crate::wire::script::{Pace, Reply, ReplyBlock, ReplyMessage, Script};
+use crate::wire::secrets::Secrets;
 use crate::wire::{Operation, Route, tokens};
 
 /// The largest accepted body, in bytes: the limit of Anthropic's API
@@ -39,6 +40,9 @@ pub(super) struct Server {
     pub(super) orphans: Ledger<ProviderExchange>,
     pub(super) signer: Signer,
     pub(super) access_tokens: AccessTokens,
+    /// The values that no recording may contain.
+    pub(super) secret_values: Vec<String>,
+    pub(super) secrets: Secrets,
 }
 
 /// The reply to a request, and its reason.
@@ -92,6 +96,7 @@ impl Server {
         let recording = ledger.begin(|number| exchange(number, &incoming, turn, &decision));
         if let Some(observe) = &self.options.observe {
             observe(
+                &self.secrets,
                 &incoming.recorded,
                 incoming.target.route,
                 decision.outgoing.reply.status,

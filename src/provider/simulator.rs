@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use aws_lc_rs::error::Unspecified;
 use axum::Router;
 use tokio::task::spawn_blocking;
 
@@ -18,6 +17,7 @@ use crate::ids::TrialKey;
 use crate::ledger::{Ledger, TrialMap};
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::script::Script;
+use crate::wire::secrets::Secrets;
 
 /// A running simulator. Dropping it stops it; [`Simulator::shutdown`] also waits for its end.
 pub struct Simulator {
@@ -37,13 +37,19 @@ impl Simulator {
             .await
             .context(NO_KEYS)?
             .context(NO_KEYS)?;
+        let access_tokens = AccessTokens::new().context(NO_KEYS)?;
+        let mut secret_values = credentials.secrets();
+        secret_values.push(access_tokens.stem().to_owned());
+        secret_values.extend(options.control_key.clone());
         let server = Arc::new(Server {
+            secrets: Secrets::new(&secret_values),
+            secret_values,
             options,
             credentials,
             trials: TrialMap::default(),
             orphans: Ledger::default(),
             signer: Signer::new().context(NO_KEYS)?,
-            access_tokens: AccessTokens::default(),
+            access_tokens,
         });
         let router = Router::new().fallback(handle).with_state(Arc::clone(&server));
         Ok(Self {
@@ -65,9 +71,14 @@ impl Simulator {
         &self.server.credentials
     }
 
+    /// The values that no recording may contain.
+    pub fn secrets(&self) -> &[String] {
+        &self.server.secret_values
+    }
+
     /// An access token for Vertex AI, valid for an hour. It is for clients that request tokens from Google alone, as `claude`
     /// does.
-    pub fn access_token(&self) -> Result<String, Unspecified> {
+    pub fn access_token(&self) -> String {
         self.server.access_tokens.mint(now_ms())
     }
 

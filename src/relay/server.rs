@@ -291,7 +291,7 @@ impl Arrived {
                 at_ms: now_ms(),
                 method: self.method.to_string(),
                 path: path.to_owned(),
-                query: query.to_owned(),
+                query: redaction::of_query(query),
                 headers: recorded_headers(&self.request.headers),
                 body,
             },

@@ -33,6 +33,8 @@ const ATTEMPTS: usize = 2;
 /// The longest wait for the reply to a direct request.
 const DIRECT_PATIENCE: Duration = Duration::from_secs(60);
 
+const SECRET_IS_A_WORD: &str = "a key of this run is also a word of the evidence's format: use another key";
+
 #[derive(Clone, Copy, Debug)]
 pub struct TrialTask<'a> {
     pub name: &'a TrialName,
@@ -82,7 +84,15 @@ impl TrialTask<'_> {
                 break;
             }
         }
-        record
+        // An error of the harness may repeat a secret too.
+        match session.secrets.remove_from(&mut record) {
+            Ok(()) => record,
+            Err(error) => {
+                let error = anyhow::Error::new(error).context(SECRET_IS_A_WORD);
+                let broken = AttemptResult::broken(&error).outcome;
+                not_run(self.name, self.alias, &broken)
+            }
+        }
     }
 
     async fn attempt(self, session: &Session, folder: &Path, slot: Slot) -> AttemptResult {
@@ -169,7 +179,7 @@ impl TrialTask<'_> {
             counted,
             gateway_log: log.map(|(log, position)| log.since(position)).unwrap_or_default(),
         };
-        evidence.redact(&session.secrets);
+        evidence.redact(&session.secrets).context(SECRET_IS_A_WORD)?;
         Ok(evidence)
     }
 
