@@ -193,7 +193,7 @@ impl TrialTask<'_> {
             prompts: self.test.prompts.clone(),
             flags: self.test.flags.clone(),
             variables: self.test.env.clone(),
-            endpoint: session.endpoint(&self.name.cell.provider),
+            endpoint: session.endpoint(&self.name.cell.provider, key),
             folder: folder.clone(),
             inherited: session.inherited.clone(),
             deadline: Duration::from_secs(self.test.timeout_seconds),

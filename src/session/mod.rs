@@ -25,7 +25,7 @@ use crate::mutants::RelayPosition;
 use crate::process::RunId;
 use crate::progress::ProgressSink;
 use crate::provider::Provider;
-use crate::relay::{Mutation, Relay};
+use crate::relay::{Mutation, Relay, TRIAL_PREFIX};
 use crate::wire::Route;
 use crate::wire::exchange::GatewayExchange;
 use crate::wire::secrets::Secrets;
@@ -161,7 +161,7 @@ impl Session {
     }
 
     /// How `claude` reaches `provider`: through the gateway, or in the provider's own protocol if there is none.
-    pub fn endpoint(&self, provider: &ProviderId) -> Endpoint {
+    pub fn endpoint(&self, provider: &ProviderId, key: TrialKey) -> Endpoint {
         let base_url = self.entrance().to_owned();
         if let (false, Some(Provider::Embedded(simulator))) = (self.has_gateway(), &self.provider) {
             let credentials = simulator.credentials();
@@ -182,7 +182,11 @@ impl Session {
             }
         }
         Endpoint::Gateway {
-            base_url,
+            // Not every request of `claude` contains the key: its request for the list of models does not.
+            base_url: match self.front {
+                Some(_) => format!("{base_url}{TRIAL_PREFIX}{key}"),
+                None => base_url,
+            },
             token: self.gateway.key.clone(),
         }
     }

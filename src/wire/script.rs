@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -41,8 +42,8 @@ pub enum PromptBlock {
 /// The replies of a trial, in the order in which its Messages requests consume them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Script {
-    /// A request after the last reply gets an error and is recorded as unmatched. If the last reply is an error, it is
-    /// repeated, because gateways and `claude` retry. A request for a single token (a probe of the model) gets a built-in
+    /// A request takes the first unused reply that is for it. If there is none, it gets an error and is recorded as unmatched.
+    /// If the last reply for it is an error, that is repeated, because gateways and `claude` retry. A request for a single token (a probe of the model) gets a built-in
     /// answer and consumes no reply.
     pub replies: Vec<Reply>,
 }
@@ -64,15 +65,108 @@ pub enum Reply {
     Error(ReplyError),
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+impl Reply {
+    /// The requests that it is for.
+    pub fn asker(&self) -> &Asker {
+        match self {
+            Self::Message(message) => &message.asker,
+            Self::Error(error) => &error.asker,
+        }
+    }
+}
+
+/// The requests that a reply is for; each condition that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Asker {
+    /// Whether a subagent asks: its requests have the header `x-claude-code-agent-id`.
+    pub subagent: Option<bool>,
+    /// A part of the name of the requested model.
+    pub model: Option<String>,
+    /// A tool that the request offers.
+    pub has_tool: Option<String>,
+}
+
+impl Asker {
+    pub fn is_anyone(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ReplyMessage {
     /// Its blocks, in order; never empty.
     pub content: Vec<ReplyBlock>,
     /// `end_turn`, `tool_use`, `max_tokens`, …; by default `tool_use` if it calls a tool, else `end_turn`.
     pub stop_reason: Option<String>,
+    pub details: StopDetails,
     /// Counts to report instead of those the simulator computes.
     pub usage: Option<Usage>,
     pub pace: Pace,
+    pub framing: StreamFraming,
+    pub interrupt: Option<Interrupt>,
+    /// Further headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub asker: Asker,
+}
+
+/// The fields of an answer's end besides `stop_reason`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StopDetails {
+    pub stop_sequence: Option<String>,
+    pub stop_details: Option<Value>,
+    /// With `${call_1}` for the id of the first tool call. The provider sends it only if the request has `safeguards`.
+    pub safeguard_results: Option<Value>,
+}
+
+/// The end of a reply before its own end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Interrupt {
+    /// The content deltas before it.
+    pub after_deltas: usize,
+    /// The error in the stream; `None` if the connection is cut.
+    pub error: Option<StreamError>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StreamError {
+    /// The Messages API's error type (`overloaded_error`).
+    pub kind: String,
+    pub message: String,
+}
+
+/// The bytes of a stream, where several forms mean the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StreamFraming {
+    /// The size of the pieces in which the bytes are sent, across the ends of events.
+    pub piece_bytes: Option<usize>,
+    pub line_end: LineEnd,
+    /// A comment before each event.
+    pub comments: bool,
+    /// The data of an event on several `data:` lines.
+    pub split_data: bool,
+    /// No space after the colon of a field.
+    pub no_space: bool,
+}
+
+/// The end of a line of server-sent events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LineEnd {
+    #[default]
+    Lf,
+    Crlf,
+    Cr,
+}
+
+impl LineEnd {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lf => "\n",
+            Self::Crlf => "\r\n",
+            Self::Cr => "\r",
+        }
+    }
 }
 
 /// One block of an assistant message.
@@ -85,6 +179,14 @@ pub enum ReplyBlock {
     Thinking(String),
     /// A call of one of the request's tools; the simulator gives it an id.
     ToolUse { name: String, input: Value },
+    /// Thinking as data that only the provider can read, in base64.
+    RedactedThinking(String),
+    /// Text with citations in the form of the Messages API.
+    CitedText { text: String, citations: Vec<Value> },
+    /// A call of a tool that the provider itself runs (`web_search`); the simulator gives it an id.
+    ServerToolUse { name: String, input: Value },
+    /// The result of the last call of such a tool: a block of the Messages API without `tool_use_id`.
+    ServerToolResult(Value),
 }
 
 /// Placeholders in a reply's text: for the text of the request's last tool result, and for the name of the dominant
@@ -99,7 +201,8 @@ pub fn placeholders_in(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ReplyError {
     /// The HTTP status, 400 to 599.
     pub status: u16,
@@ -107,6 +210,9 @@ pub struct ReplyError {
     /// their own types.
     pub kind: Option<String>,
     pub message: String,
+    /// Further headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub asker: Asker,
 }
 
 /// The timing of a streamed reply.
@@ -119,6 +225,17 @@ pub struct Pace {
     /// Whether each content delta waits until the client has shown the previous one, once for at most
     /// [`LOCKSTEP_PATIENCE_MS`]. This detects a gateway that buffers, whatever the speed of the machine.
     pub lockstep: bool,
+    pub silence: Option<Silence>,
+}
+
+/// A time without content in a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Silence {
+    /// The content deltas before it.
+    pub after_deltas: usize,
+    pub ms: u64,
+    /// The `ping` events in it. Bedrock has none (`GET /protocol` of `claude gateway`, *Proxying to Bedrock*).
+    pub pings: usize,
 }
 
 /// The milliseconds that a lockstep stream waits until the client shows a delta. Then it sends the rest, and the gateway

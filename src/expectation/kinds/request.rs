@@ -74,7 +74,7 @@ impl Kind for RequestCheck {
             checker.no_condition(path, ["route", "stream", "model", "headers", "body"]);
         }
         route_is_possible(form.route, checker, path);
-        header_names(form, checker, path);
+        checker.header_names(&path.then("headers"), form.headers.keys());
         Some(Self {
             turn: form.turn,
             operation: form.operation,
@@ -312,25 +312,4 @@ fn route_is_possible(route: Option<Route>, checker: &mut Checker<'_>, path: &Key
         false => "a route belongs in `cells/_providers/<provider>.yaml`".to_owned(),
     };
     checker.reader.hinted(&path.then("route"), message, hint);
-}
-
-fn header_names(form: &RequestForm, checker: &mut Checker<'_>, path: &KeyPath) {
-    for name in form.headers.keys() {
-        let path = path.then("headers").then(name);
-        let is_lower = |byte: u8| !byte.is_ascii_uppercase() && !byte.is_ascii_whitespace();
-        let (message, meant) = match name.strip_prefix("$.") {
-            Some(header) => (
-                format!("`{name}` is a JSONPath, and headers go by their names"),
-                header,
-            ),
-            None if name.bytes().all(is_lower) => continue,
-            None => (
-                format!("`{name}` is not a header's name in lower case"),
-                name.trim(),
-            ),
-        };
-        let diagnostic = checker.reader.at_key(&path, message);
-        let hint = format!("write `{}`", meant.to_ascii_lowercase());
-        checker.reader.report(diagnostic.hint(hint));
-    }
 }

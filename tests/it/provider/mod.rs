@@ -2,3 +2,4 @@
 
 mod routes;
 mod rules;
+mod scripted;

@@ -85,6 +85,7 @@ async fn a_scripted_error_has_the_providers_form() {
             status: 429,
             kind: None,
             message: "slow down".to_owned(),
+            ..ReplyError::default()
         };
         let key = gateway.trial([Reply::Error(error), text("ok")]);
         let reply = gateway.send(route, true, &prompt(key)).await;
@@ -360,6 +361,7 @@ async fn a_probe_uses_no_reply_and_a_last_error_is_repeated() {
         status: 500,
         kind: None,
         message: "boom".to_owned(),
+        ..ReplyError::default()
     };
     let key = gateway.trial([text("first"), Reply::Error(error)]);
     let mut probe = prompt(key);

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use compat_matrix::ids::TrialKey;
 use compat_matrix::provider::{Simulator, SimulatorOptions};
-use compat_matrix::wire::script::{Pace, Reply, ReplyBlock, ReplyMessage, Script};
+use compat_matrix::wire::script::{Reply, ReplyBlock, ReplyMessage, Script};
 use compat_matrix::wire::{Route, event_stream, sse};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::{Client, RequestBuilder, Response};
@@ -21,9 +21,7 @@ pub fn new_key() -> TrialKey {
 pub fn message(content: Vec<ReplyBlock>) -> ReplyMessage {
     ReplyMessage {
         content,
-        stop_reason: None,
-        usage: None,
-        pace: Pace::default(),
+        ..ReplyMessage::default()
     }
 }
 
