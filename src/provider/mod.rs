@@ -66,6 +66,7 @@ impl Default for SimulatorOptions {
 
 /// The reply to a Messages request that belongs to no trial.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a simulator has one")]
 pub enum Unscripted {
     Refuse,
     Reply(ReplyMessage),

@@ -59,6 +59,7 @@ impl Script {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "a script has a few replies")]
 pub enum Reply {
     Message(ReplyMessage),
     /// An error in the provider's own form.
