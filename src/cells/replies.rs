@@ -1,7 +1,5 @@
 //! The replies of a cell. Their number must fit its prompts.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::raw::{InterruptForm, ReplyBlockForm, ReplyErrorForm, ReplyForm};
@@ -24,6 +22,9 @@ const OF_THE_CONNECTION: [&str; 7] = [
     "trailer",
     "transfer-encoding",
 ];
+
+/// The tool by which Claude Code gets an answer in the form of `--json-schema`.
+const STRUCTURED_OUTPUT: &str = "StructuredOutput";
 
 impl Resolver<'_> {
     pub(super) fn script(&mut self) -> Script {
@@ -279,14 +280,9 @@ impl Resolver<'_> {
             }
             return Some(ReplyBlock::Thinking(thinking.clone()));
         }
-        if let Some(data) = &block.redacted_thinking {
-            let path = path.then("redacted_thinking");
-            // Converse has it as bytes.
-            if STANDARD.decode(data).is_err() {
-                self.reader
-                    .hinted(&path, "the data is not base64", "write for example `RW1wdHk=`");
-            }
-            return Some(ReplyBlock::RedactedThinking(data.clone()));
+        if let Some(thinking) = &block.redacted_thinking {
+            self.filled(&path.then("redacted_thinking"), thinking);
+            return Some(ReplyBlock::RedactedThinking(thinking.clone()));
         }
         if let Some(cited) = &block.cited_text {
             let path = path.then("cited_text").then("text");
@@ -306,9 +302,17 @@ impl Resolver<'_> {
                 input: Value::Object(call.input.clone()),
             });
         }
-        block.tool_use.as_ref().map(|call| ReplyBlock::ToolUse {
+        let call = block.tool_use.as_ref()?;
+        let path = path.then("tool_use");
+        let place = self.reader.node.span_at(&path.then("name").0).place();
+        self.called_tools.push((call.name.clone(), place));
+        let input = Value::Object(call.input.clone());
+        if call.name == STRUCTURED_OUTPUT {
+            self.fits_schema(&path.then("input"), &input);
+        }
+        Some(ReplyBlock::ToolUse {
             name: call.name.clone(),
-            input: Value::Object(call.input.clone()),
+            input,
         })
     }
 
@@ -342,6 +346,36 @@ impl Resolver<'_> {
             self.reader.report(error.hint("remove it"));
         }
         ReplyBlock::ServerToolResult(Value::Object(result.clone()))
+    }
+
+    /// Reports a call that the schema of the cell's `--json-schema` refuses: Claude Code would ask again and again.
+    fn fits_schema(&mut self, path: &KeyPath, input: &Value) {
+        let flags = self.form.flags.clone().unwrap_or_default();
+        let text = flags
+            .iter()
+            .enumerate()
+            .find_map(|(index, flag)| match flag.as_str() {
+                "--json-schema" => Some((index + 1, flags.get(index + 1)?.as_str())),
+                flag => Some((index, flag.strip_prefix("--json-schema=")?)),
+            });
+        let Some((index, text)) = text else { return };
+        let schema = serde_json::from_str::<Value>(text).map_err(|error| error.to_string());
+        let validator =
+            schema.and_then(|schema| jsonschema::validator_for(&schema).map_err(|error| error.to_string()));
+        match validator {
+            Ok(validator) => {
+                if let Err(error) = validator.validate(input) {
+                    let message = format!("the schema of `--json-schema` refuses this call: {error}");
+                    self.reader
+                        .hinted(path, message, "let the call and the schema agree");
+                }
+            }
+            Err(error) => {
+                let path = KeyPath::of("flags").then(index);
+                self.reader
+                    .error(&path, format!("this is no JSON Schema: {error}"));
+            }
+        }
     }
 
     fn placeholders(&mut self, path: &KeyPath, text: &str, known: Placeholders) {
@@ -475,7 +509,7 @@ impl End {
         match calls.collect::<Vec<_>>()[..] {
             [] => Self::Final,
             _ if has("--max-turns") => Self::Perhaps,
-            ref called if has("--json-schema") && called.contains(&"StructuredOutput") => Self::Perhaps,
+            ref called if has("--json-schema") && called.contains(&STRUCTURED_OUTPUT) => Self::Perhaps,
             _ => Self::ToolCall,
         }
     }

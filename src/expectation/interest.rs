@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{RUN, TRANSCRIPT, UNMATCHED};
+use super::{REFUSED, RUN, TRANSCRIPT, UNMATCHED};
 use crate::wire::{Direction, Operation};
 use crate::wire_diff::{Change, Part, WireDiff};
 
@@ -66,6 +66,19 @@ impl Interest {
             ],
             TRANSCRIPT => vec![Self::reply(&[Part::Event, Part::Block], None)],
             UNMATCHED => vec![Self::request(&[Part::Request], None), refused],
+            REFUSED => vec![Self::request(
+                &[
+                    Part::Beta,
+                    Part::Field,
+                    Part::Block,
+                    Part::Tool,
+                    Part::Breakpoint,
+                    Part::Signature,
+                    Part::Header,
+                    Part::Request,
+                ],
+                None,
+            )],
             _ => vec![refused],
         }
     }

@@ -5,15 +5,17 @@
 
 use std::collections::HashMap;
 
-use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
-use parking_lot::Mutex;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::credentials::{Credentials, random_text};
+use super::credentials::Credentials;
 
 /// The audience that Google's client libraries use, whatever `token_uri` is.
 const GOOGLE_TOKEN_ENDPOINT: &str = "https://oauth2.googleapis.com/token";
@@ -21,11 +23,13 @@ const GOOGLE_TOKEN_ENDPOINT: &str = "https://oauth2.googleapis.com/token";
 /// The lifetime of an access token, in seconds.
 const LIFETIME_SECONDS: u64 = 3599;
 
+const PREFIX: &str = "ya29.c.";
+
+/// Access tokens, each with its expiry and a signature of the simulator. So they survive a restart with the same credentials.
 pub(super) struct AccessTokens {
+    key: hmac::Key,
     /// The beginning of every token: with it, each of them can be found in a text.
     stem: String,
-    /// Each token's expiry, in milliseconds since the Unix epoch.
-    expiries: Mutex<HashMap<String, u64>>,
 }
 
 #[derive(Deserialize)]
@@ -34,11 +38,12 @@ struct Claims {
 }
 
 impl AccessTokens {
-    pub(super) fn new() -> Result<Self, Unspecified> {
-        Ok(Self {
-            stem: format!("ya29.c.{}", random_text(60)?),
-            expiries: Mutex::default(),
-        })
+    pub(super) fn new(secret: &[u8]) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        Self {
+            stem: format!("{PREFIX}{}.", signature_of(&key, "stem")),
+            key,
+        }
     }
 
     pub(super) fn stem(&self) -> &str {
@@ -53,7 +58,8 @@ impl AccessTokens {
         }
     }
 
-    fn grant(&self, now_ms: u64) -> (u16, Value) {
+    /// The status and body of a reply with a new token.
+    pub(super) fn grant(&self, now_ms: u64) -> (u16, Value) {
         let token = self.mint(now_ms);
         (
             200,
@@ -62,19 +68,26 @@ impl AccessTokens {
     }
 
     pub(super) fn mint(&self, now_ms: u64) -> String {
-        let mut expiries = self.expiries.lock();
-        let token = format!("{}{}", self.stem, expiries.len());
-        expiries.insert(token.clone(), now_ms + LIFETIME_SECONDS * 1000);
-        token
+        let expiry = (now_ms + LIFETIME_SECONDS * 1000).to_string();
+        format!("{}{expiry}.{}", self.stem, signature_of(&self.key, &expiry))
     }
 
     /// Whether `token` was issued and has not expired.
     pub(super) fn knows(&self, token: &str, now_ms: u64) -> bool {
-        self.expiries
-            .lock()
-            .get(token)
-            .is_some_and(|expiry| now_ms < *expiry)
+        let parts = token
+            .strip_prefix(&self.stem)
+            .and_then(|rest| rest.split_once('.'));
+        let Some((expiry, signature)) = parts else {
+            return false;
+        };
+        let ours = signature_of(&self.key, expiry);
+        let is_ours = verify_slices_are_equal(ours.as_bytes(), signature.as_bytes()).is_ok();
+        is_ours && expiry.parse().is_ok_and(|expiry: u64| now_ms < expiry)
     }
+}
+
+fn signature_of(key: &hmac::Key, content: &str) -> String {
+    URL_SAFE_NO_PAD.encode(hmac::sign(key, format!("token {content}").as_bytes()))
 }
 
 fn verify(credentials: &Credentials, body: &str) -> Result<(), (&'static str, String)> {

@@ -81,6 +81,14 @@ impl RemoteSimulator {
         self.ask("take", &key).await
     }
 
+    pub async fn exchanges(&self, key: TrialKey) -> anyhow::Result<Vec<ProviderExchange>> {
+        self.ask("exchanges", &key).await
+    }
+
+    pub async fn claim(&self, orphan: usize) -> anyhow::Result<bool> {
+        self.ask("claim", &orphan).await
+    }
+
     /// [`super::Simulator::orphans`] since the connection: earlier ones are from earlier runs.
     pub async fn orphans(&self) -> anyhow::Result<Vec<ProviderExchange>> {
         let mut orphans: Vec<ProviderExchange> = self.ask("orphans", &json!({})).await?;

@@ -18,6 +18,8 @@ use crate::wire::script::{Asker, Reply, Script};
 pub(super) struct ScriptedTrial {
     pub(super) ledger: Ledger<ProviderExchange>,
     script: Script,
+    /// Whether the first reply follows the last one.
+    repeats: bool,
     progress: Mutex<ScriptProgress>,
     shown: watch::Sender<usize>,
     sent: Mutex<usize>,
@@ -54,7 +56,7 @@ pub(super) fn owner(trials: &TrialMap<ScriptedTrial>, incoming: &Incoming) -> Op
         .or_else(|| trials.owner([incoming.prompt.as_ref()?.to_string().as_bytes()]))
 }
 
-/// Claude Code names a subagent in a header (measured with 2.1.327).
+/// The header of a subagent's requests: <https://code.claude.com/docs/en/llm-gateway-protocol> (request headers).
 const AGENT: &str = "x-claude-code-agent-id";
 
 fn is_asked_by(incoming: &Incoming, asker: &Asker) -> bool {
@@ -77,9 +79,23 @@ impl ScriptedTrial {
         Self {
             ledger: Ledger::default(),
             script,
+            repeats: false,
             progress: Mutex::default(),
             shown: watch::Sender::new(0),
             sent: Mutex::new(0),
+        }
+    }
+
+    /// A script without an end, and without lockstep.
+    pub(super) fn repeating(mut script: Script) -> Self {
+        for reply in &mut script.replies {
+            if let Reply::Message(message) = reply {
+                message.pace.lockstep = false;
+            }
+        }
+        Self {
+            repeats: true,
+            ..Self::new(script)
         }
     }
 
@@ -105,6 +121,15 @@ impl ScriptedTrial {
         if let Some((index, reply)) = next {
             progress.used.insert(index);
             return Ok((index + 1, reply));
+        }
+        if self.repeats
+            && let Some((first, reply)) = own().next()
+        {
+            for (index, _) in own() {
+                progress.used.remove(&index);
+            }
+            progress.used.insert(first);
+            return Ok((first + 1, reply));
         }
         if let Some((index, last @ Reply::Error(_))) = own().next_back() {
             return Ok((index + 1, last));

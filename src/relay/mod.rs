@@ -19,6 +19,7 @@ use axum::Router;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 
+use crate::env::Secret;
 use crate::http_server::{BoundServer, HttpServer};
 use crate::ids::TrialKey;
 use crate::ledger::Ledger;
@@ -84,11 +85,20 @@ pub struct Relay {
 
 impl Relay {
     /// Listens on loopback and forwards to `upstream` (`http://host:port`, with an optional path prefix).
-    pub async fn start(position: RelayPosition, upstream: &str) -> anyhow::Result<Self> {
+    ///
+    /// `aws_secret` is the key of the requests behind the gateway. A request that a mutant changes after the gateway signed it
+    /// is signed anew with it. A wrong signature stays wrong.
+    pub async fn start(
+        position: RelayPosition,
+        upstream: &str,
+        aws_secret: Option<&str>,
+    ) -> anyhow::Result<Self> {
         let bound = BoundServer::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
             .await
             .context("cannot listen on loopback for the relay")?;
-        let shared = RelayState::new(position, upstream).context("cannot make the relay's HTTP client")?;
+        let aws_secret = aws_secret.map(Secret::new);
+        let shared =
+            RelayState::new(position, upstream, aws_secret).context("cannot make the relay's HTTP client")?;
         let shared = Arc::new(shared);
         let router = Router::new()
             .fallback(server::handle)
@@ -118,7 +128,18 @@ impl Relay {
         self.shared.trials.insert(key, trial);
     }
 
-    /// Removes a trial and returns its exchanges, in order. Later requests pass unrecorded and unchanged.
+    /// The exchanges of a trial so far.
+    pub fn exchanges(&self, key: TrialKey) -> Vec<GatewayExchange> {
+        let trial = self.shared.trials.get(key);
+        trial.map(|trial| trial.ledger.exchanges()).unwrap_or_default()
+    }
+
+    /// Removes a trial. Later requests pass unrecorded and unchanged.
+    pub fn remove(&self, key: TrialKey) {
+        self.shared.trials.remove(key);
+    }
+
+    /// Removes a trial and returns its exchanges, in order.
     pub fn take(&self, key: TrialKey) -> Vec<GatewayExchange> {
         let trial = self.shared.trials.remove(key);
         trial.map(|trial| trial.ledger.take()).unwrap_or_default()

@@ -5,13 +5,17 @@
 mod boot;
 pub mod daemon;
 pub mod preflight;
+mod recorded;
 pub mod schedule;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::claude::Endpoint;
 use crate::env::{Environment, Secret, Variables};
@@ -27,10 +31,10 @@ use crate::progress::ProgressSink;
 use crate::provider::Provider;
 use crate::relay::{Mutation, Relay, TRIAL_PREFIX};
 use crate::wire::Route;
-use crate::wire::exchange::GatewayExchange;
 use crate::wire::secrets::Secrets;
 use boot::{Backend, RunGuard};
 use daemon::DaemonUse;
+use recorded::Ambiguous;
 use schedule::{ProviderPace, Schedule, SlotHandle};
 
 #[derive(Debug)]
@@ -70,6 +74,9 @@ pub struct Session {
     pub client: reqwest::Client,
     /// The values that no evidence and no report may contain.
     pub secrets: Secrets,
+    /// The running trials, each with the route to its provider.
+    running: Mutex<HashMap<TrialKey, Option<Route>>>,
+    ambiguous: Ambiguous,
     guard: RunGuard,
     /// Keeps the daemon, if the session uses one.
     lease: Option<File>,
@@ -111,7 +118,7 @@ impl Session {
         secrets.push(gateway.key.expose().to_owned());
         // A live run has no relay: its exchanges are not judged.
         let front = match provider {
-            Some(_) => Some(Relay::start(RelayPosition::Front, &gateway.base_url).await?),
+            Some(_) => Some(Relay::start(RelayPosition::Front, &gateway.base_url, None).await?),
             None => None,
         };
         Ok(Self {
@@ -127,6 +134,8 @@ impl Session {
             inherited: options.environment.inherited(),
             client: http::client(),
             secrets: Secrets::new(secrets),
+            running: Mutex::default(),
+            ambiguous: Ambiguous::default(),
             guard,
             lease,
         })
@@ -191,8 +200,15 @@ impl Session {
         }
     }
 
-    /// Registers a trial at the relays. The front relay delays each reply until the trial has a slot.
-    pub fn register(&self, key: TrialKey, mutation: Option<&Arc<Mutation>>, slot: &SlotHandle) {
+    /// Registers a trial of `provider` at the relays. The front relay delays each reply until the trial has a slot.
+    pub fn register(
+        &self,
+        key: TrialKey,
+        provider: &ProviderId,
+        mutation: Option<&Arc<Mutation>>,
+        slot: &SlotHandle,
+    ) {
+        self.running.lock().insert(key, recorded::route_to(provider));
         for relay in [&self.front, &self.back].into_iter().flatten() {
             let slot = slot.clone();
             let hold = move || {
@@ -201,15 +217,6 @@ impl Session {
             };
             relay.register(key, mutation, Some(Arc::new(hold)));
         }
-    }
-
-    /// Removes a trial from the relays and returns its exchanges with the gateway.
-    pub fn take(&self, key: TrialKey) -> Vec<GatewayExchange> {
-        if let Some(back) = &self.back {
-            back.take(key);
-        }
-        let front = self.front.as_ref();
-        front.map(|front| front.take(key)).unwrap_or_default()
     }
 
     /// A temporary folder that ends with the session.

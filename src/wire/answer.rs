@@ -121,9 +121,12 @@ impl ProviderAnswer {
     /// The stream as Bedrock InvokeModel and Vertex AI send it; for Converse see [`super::converse::stream`].
     pub fn stream_on(&self, route: Route) -> Vec<StreamEvent> {
         let mut events = self.stream();
-        if route == Route::BedrockInvoke
-            && let Some(last) = events.last_mut()
-        {
+        if route != Route::BedrockInvoke {
+            return events;
+        }
+        // Source: https://code.claude.com/docs/en/llm-gateway-protocol (proxying to Bedrock).
+        events.retain(|event| event.data["type"] != "ping");
+        if let Some(last) = events.last_mut() {
             last.data["amazon-bedrock-invocationMetrics"] = json!({
                 "inputTokenCount": self.usage.input_tokens,
                 "outputTokenCount": self.usage.output_tokens,
@@ -184,7 +187,8 @@ fn block_events(index: usize, block: &Value) -> Vec<StreamEvent> {
             let words = words.map(|word| content(delta("text_delta", "text", word)));
             (empty, cited.chain(words).collect())
         }
-        // Redacted thinking and the results of server tools come whole, with their start.
+        // Redacted thinking and the results of server tools arrive whole:
+        // https://platform.claude.com/docs/en/build-with-claude/extended-thinking#thinking-redaction
         _ => (block.clone(), Vec::new()),
     };
     let start = json!({"type": "content_block_start", "index": index, "content_block": empty});

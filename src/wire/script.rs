@@ -40,11 +40,13 @@ pub enum PromptBlock {
 }
 
 /// The replies of a trial, in the order in which its Messages requests consume them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "A script for the control route `register`")]
 pub struct Script {
     /// A request takes the first unused reply that is for it. If there is none, it gets an error and is recorded as unmatched.
-    /// If the last reply for it is an error, that is repeated, because gateways and `claude` retry. A request for a single token (a probe of the model) gets a built-in
-    /// answer and consumes no reply.
+    /// If the last reply for it is an error, that is repeated, because gateways and `claude` retry. A request for a single
+    /// token (a probe of the model) gets a built-in answer and consumes no reply.
     pub replies: Vec<Reply>,
 }
 
@@ -57,7 +59,7 @@ impl Script {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(clippy::large_enum_variant, reason = "a script has a few replies")]
 pub enum Reply {
@@ -77,7 +79,8 @@ impl Reply {
 }
 
 /// The requests that a reply is for; each condition that is given must hold.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Asker {
     /// Whether a subagent asks: its requests have the header `x-claude-code-agent-id`.
     pub subagent: Option<bool>,
@@ -93,26 +96,35 @@ impl Asker {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ReplyMessage {
     /// Its blocks, in order; never empty.
     pub content: Vec<ReplyBlock>,
     /// `end_turn`, `tool_use`, `max_tokens`, …; by default `tool_use` if it calls a tool, else `end_turn`.
+    #[serde(default)]
     pub stop_reason: Option<String>,
+    #[serde(default)]
     pub details: StopDetails,
     /// Counts to report instead of those the simulator computes.
+    #[serde(default)]
     pub usage: Option<Usage>,
+    #[serde(default)]
     pub pace: Pace,
+    #[serde(default)]
     pub framing: StreamFraming,
+    #[serde(default)]
     pub interrupt: Option<Interrupt>,
     /// Further headers, names in lower case.
+    #[serde(default)]
     pub headers: Vec<(String, String)>,
+    #[serde(default)]
     pub asker: Asker,
 }
 
 /// The fields of an answer's end besides `stop_reason`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct StopDetails {
     pub stop_sequence: Option<String>,
     pub stop_details: Option<Value>,
@@ -121,15 +133,18 @@ pub struct StopDetails {
 }
 
 /// The end of a reply before its own end.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Interrupt {
     /// The content deltas before it.
+    #[serde(default)]
     pub after_deltas: usize,
     /// The error in the stream; `None` if the connection is cut.
     pub error: Option<StreamError>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct StreamError {
     /// The Messages API's error type (`overloaded_error`).
     pub kind: String,
@@ -137,7 +152,8 @@ pub struct StreamError {
 }
 
 /// The bytes of a stream, where several forms mean the same.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct StreamFraming {
     /// The size of the pieces in which the bytes are sent, across the ends of events.
     pub piece_bytes: Option<usize>,
@@ -171,17 +187,17 @@ impl LineEnd {
 }
 
 /// One block of an assistant message.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ReplyBlock {
     /// Text, which may hold [`PLACEHOLDERS`]; streamed word by word.
     Text(String),
     /// A thinking block; the simulator signs it.
     Thinking(String),
+    /// A thinking block whose text the provider encrypts.
+    RedactedThinking(String),
     /// A call of one of the request's tools; the simulator gives it an id.
     ToolUse { name: String, input: Value },
-    /// Thinking as data that only the provider can read, in base64.
-    RedactedThinking(String),
     /// Text with citations in the form of the Messages API.
     CitedText { text: String, citations: Vec<Value> },
     /// A call of a tool that the provider itself runs (`web_search`); the simulator gives it an id.
@@ -202,22 +218,26 @@ pub fn placeholders_in(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ReplyError {
     /// The HTTP status, 400 to 599.
     pub status: u16,
     /// The Messages API's error type (`overloaded_error`); by default the type of the status. Bedrock and Vertex AI use
     /// their own types.
+    #[serde(default)]
     pub kind: Option<String>,
     pub message: String,
     /// Further headers, names in lower case.
+    #[serde(default)]
     pub headers: Vec<(String, String)>,
+    #[serde(default)]
     pub asker: Asker,
 }
 
 /// The timing of a streamed reply.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Pace {
     /// Milliseconds from the request to the first byte.
     pub first_byte_ms: u64,
@@ -230,15 +250,48 @@ pub struct Pace {
 }
 
 /// A time without content in a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Silence {
     /// The content deltas before it.
+    #[serde(default)]
     pub after_deltas: usize,
     pub ms: u64,
-    /// The `ping` events in it. Bedrock has none (`GET /protocol` of `claude gateway`, *Proxying to Bedrock*).
+    /// The `ping` events in it; 0 if not given. Bedrock has none (`GET /protocol` of `claude gateway`, *Proxying to Bedrock*).
+    #[serde(default)]
     pub pings: usize,
 }
 
 /// The milliseconds that a lockstep stream waits until the client shows a delta. Then it sends the rest, and the gateway
 /// counts as buffering.
 pub const LOCKSTEP_PATIENCE_MS: u64 = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_short_script_has_defaults_and_no_unknown_keys() {
+        let script = json!({"replies": [
+            {"message": {"content": [{"text": "a"}, {"redacted_thinking": "b"}, {"tool_use": {"name": "c", "input": {}}}]}},
+            {"error": {"status": 529, "message": "d"}},
+        ]});
+        let read: Script = from_value(script).unwrap();
+        let Reply::Message(message) = &read.replies[0] else {
+            panic!("{read:?}")
+        };
+        assert_eq!(
+            (message.content.len(), &message.stop_reason, message.pace),
+            (3, &None, Pace::default())
+        );
+        let unknown = json!({"replies": [{"message": {"content": [], "stop": "end_turn"}}]});
+        assert!(
+            from_value::<Script>(unknown)
+                .unwrap_err()
+                .to_string()
+                .contains("unknown field `stop`")
+        );
+    }
+}

@@ -61,8 +61,8 @@ impl Kind for AttemptsCheck {
         })
     }
 
-    fn interest(&self) -> Interest {
-        Interest::request(&[Part::Request], self.turn.number())
+    fn interests(&self) -> Vec<Interest> {
+        vec![Interest::request(&[Part::Request], self.turn.number())]
     }
 
     /// Claude Code asks once for each of its requests.

@@ -116,8 +116,9 @@ impl Kind for GatewayRequestCheck {
         Ruling::Judged(of_status.into_iter().chain(of_body).collect())
     }
 
-    fn interest(&self) -> Interest {
-        Interest::reply(&[Part::Status, Part::Error], None).of_operation(Operation::Unknown)
+    fn interests(&self) -> Vec<Interest> {
+        let interest = Interest::reply(&[Part::Status, Part::Error], None);
+        vec![interest.of_operation(Operation::Unknown)]
     }
 
     /// The gateway answers it alone, if Claude Code asks.

@@ -83,8 +83,9 @@ impl Kind for PrefixStableCheck {
         )
     }
 
-    fn interest(&self) -> Interest {
-        Interest::request(&[Part::Block, Part::Tool, Part::Field, Part::Request], None)
+    fn interests(&self) -> Vec<Interest> {
+        let parts = &[Part::Block, Part::Tool, Part::Field, Part::Request];
+        vec![Interest::request(parts, None)]
     }
 }
 

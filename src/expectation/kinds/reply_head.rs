@@ -69,11 +69,9 @@ impl Kind for ReplyHeadCheck {
         })
     }
 
-    fn interest(&self) -> Interest {
-        Interest {
-            names: Vec::new(),
-            ..Interest::reply(&[Part::Header, Part::Status, Part::Error], self.turn.number())
-        }
+    fn interests(&self) -> Vec<Interest> {
+        let parts = &[Part::Header, Part::Status, Part::Error];
+        vec![Interest::reply(parts, self.turn.number())]
     }
 
     /// Whether the provider's own replies have this head.

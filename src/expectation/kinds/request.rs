@@ -12,6 +12,8 @@ use crate::expectation::{
     Checker, Deviation, Interest, MatchError, Matcher, MatcherForm, Ruling, Scene, trace, value_tree,
 };
 use crate::findings::Level;
+use crate::text::listed;
+use crate::wire::body_fields;
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::{Operation, Route};
 use crate::wire_diff::Part;
@@ -75,6 +77,7 @@ impl Kind for RequestCheck {
         }
         route_is_possible(form.route, checker, path);
         checker.header_names(&path.then("headers"), form.headers.keys());
+        body_fields(form, checker, path);
         Some(Self {
             turn: form.turn,
             operation: form.operation,
@@ -97,11 +100,11 @@ impl Kind for RequestCheck {
         }
     }
 
-    fn interest(&self) -> Interest {
-        Interest {
+    fn interests(&self) -> Vec<Interest> {
+        vec![Interest {
             names: self.names(),
             ..Interest::request(self.parts(), self.turn.number())
-        }
+        }]
     }
 
     fn level(&self) -> Level {
@@ -312,4 +315,27 @@ fn route_is_possible(route: Option<Route>, checker: &mut Checker<'_>, path: &Key
         false => "a route belongs in `cells/_providers/<provider>.yaml`".to_owned(),
     };
     checker.reader.hinted(&path.then("route"), message, hint);
+}
+
+/// Reports a path into a field that no provider knows: a request with it is refused, so it never arrives.
+fn body_fields(form: &RequestForm, checker: &mut Checker<'_>, path: &KeyPath) {
+    for (text, matcher) in &form.body {
+        let Some(head) = text.strip_prefix("$.") else {
+            continue;
+        };
+        let is_name = |character: char| character.is_alphanumeric() || character == '_';
+        let head = &head[..head.find(|character| !is_name(character)).unwrap_or(head.len())];
+        let known = body_fields::of_any_route();
+        if head.is_empty() || known.clone().any(|name| name == head) || !matcher.needs_value() {
+            continue;
+        }
+        let path = path.then("body").then(text);
+        let message =
+            format!("no request has the field `{head}`: providers refuse fields that they do not know");
+        let diagnostic = checker.reader.at_key(&path, message);
+        let diagnostic = diagnostic
+            .allowed(listed(known.clone()))
+            .did_you_mean(head, known);
+        checker.reader.report(diagnostic);
+    }
 }

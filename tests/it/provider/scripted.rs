@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use compat_matrix::wire::Route;
 use compat_matrix::wire::exchange::Matched;
 use compat_matrix::wire::framing::{Decoder, Framing};
@@ -186,8 +188,8 @@ async fn a_silence_has_pings_where_the_provider_sends_them() {
         assert_eq!(deltas(&events), 4);
         let pings = events.iter().filter(|event| event["type"] == "ping").count();
         let is_sse = matches!(route, Route::Anthropic | Route::VertexAi);
-        let of_start = usize::from(route != Route::BedrockConverse);
-        assert_eq!(pings, of_start + if is_sse { 3 } else { 0 }, "{route:?}");
+        // One follows the start of the first block.
+        assert_eq!(pings, if is_sse { 4 } else { 0 }, "{route:?}");
     }
 }
 
@@ -297,7 +299,7 @@ async fn further_blocks_have_the_providers_form() {
     let citation = json!({"type": "char_location", "cited_text": "red", "document_index": 0, "document_title": "Letter",
         "start_char_index": 0, "end_char_index": 3});
     let content = vec![
-        ReplyBlock::RedactedThinking("RW1wdHk=".into()),
+        ReplyBlock::RedactedThinking("hidden".into()),
         ReplyBlock::ServerToolUse {
             name: "web_search".into(),
             input: json!({"query": "red"}),
@@ -331,25 +333,18 @@ async fn further_blocks_have_the_providers_form() {
         let streamed = streamed.join("\n");
         if route == Route::BedrockConverse {
             let content = &whole["output"]["message"]["content"];
-            assert_eq!(
-                content[0],
-                json!({"reasoningContent": {"redactedContent": "RW1wdHk="}})
-            );
+            let data = &content[0]["reasoningContent"]["redactedContent"];
+            STANDARD.decode(data.as_str().unwrap()).unwrap();
             let cited = &content[2]["citationsContent"];
             assert_eq!(cited["content"], json!([{"text": "it is red"}]));
             assert_eq!(cited["citations"][0]["location"]["documentChar"]["end"], 3);
-            assert!(
-                streamed.contains(r#"{"reasoningContent":{"redactedContent":"RW1wdHk="}}"#),
-                "{streamed}"
-            );
+            let data = json!({"reasoningContent": {"redactedContent": data}});
+            assert!(streamed.contains(&data.to_string()), "{streamed}");
             assert!(streamed.contains(r#""citation":{"title":"Letter""#), "{streamed}");
             assert!(!streamed.contains("server_tool_use"));
         } else {
             let content = &whole["content"];
-            assert_eq!(
-                content[0],
-                json!({"type": "redacted_thinking", "data": "RW1wdHk="})
-            );
+            assert_eq!(content[0]["type"], "redacted_thinking");
             assert_eq!(content[2]["tool_use_id"], content[1]["id"]);
             assert!(content[1]["id"].as_str().unwrap().starts_with("srvtoolu_"));
             assert_eq!(content[3]["citations"], json!([citation]));
@@ -374,6 +369,50 @@ async fn further_blocks_have_the_providers_form() {
                     "text"
                 ]
             );
+        }
+    }
+}
+
+#[tokio::test]
+async fn verdicts_on_tool_calls_answer_safeguards_only() {
+    let verdicts = json!([{"type": "dangerous_tool_use", "status": {"type": "completed", "tool_uses": {"${call_1}": "allow"}}}]);
+    let gateway = Gateway::start().await;
+    for route in Route::ALL {
+        let call = ReplyBlock::ToolUse {
+            name: "Bash".into(),
+            input: json!({"command": "ls"}),
+        };
+        let reply = Reply::Message(ReplyMessage {
+            details: StopDetails {
+                safeguard_results: Some(verdicts.clone()),
+                ..StopDetails::default()
+            },
+            ..message(vec![call])
+        });
+        let key = gateway.trial(vec![reply; 4]);
+        let mut body = prompt(key);
+        body["tools"] = json!([{"name": "Bash", "input_schema": {"type": "object"}}]);
+        for asks in [false, true] {
+            if asks {
+                body["safeguards"] = json!([{"type": "dangerous_tool_use"}]);
+            }
+            let is_answered = asks && route != Route::BedrockConverse;
+            let whole: Value = gateway.send(route, false, &body).await.json().await.unwrap();
+            let call = whole["content"][0]["id"].as_str().unwrap_or("no id");
+            let wanted = is_answered.then(|| {
+                serde_json::from_str::<Value>(&verdicts.to_string().replace("${call_1}", call)).unwrap()
+            });
+            assert_eq!(whole.get("safeguard_results"), wanted.as_ref(), "{route:?}");
+            let events = read_stream(route, gateway.send(route, true, &body).await).await;
+            let starts = events
+                .iter()
+                .find_map(|event| event["content_block"]["id"].as_str());
+            let ends = events
+                .iter()
+                .filter_map(|event| event["delta"].get("safeguard_results"));
+            let verdicts: Vec<String> = ends.map(Value::to_string).collect();
+            assert_eq!(verdicts.len(), usize::from(is_answered), "{route:?}");
+            assert!(verdicts.iter().all(|verdict| verdict.contains(starts.unwrap())));
         }
     }
 }

@@ -74,6 +74,13 @@ fn the_cause_follows_from_both_sides_of_the_gateway() {
             (Cause::Cli, "never_sent"),
         ),
         (
+            "a path that no request can have",
+            request_check("$.messages[0].contnt"),
+            Wire::one(),
+            showed("a b c"),
+            (Cause::Harness, "cell_cannot_match"),
+        ),
+        (
             "never sent, after a reply that was changed",
             request_check("$.top_k"),
             Wire::one().comes_back(back("x")),

@@ -292,12 +292,11 @@ fn the_end_of_an_answer_and_its_citations_are_compared() {
     let no_citation =
         wire().comes_back(|events| events.retain(|event| event.data["delta"]["type"] != "citations_delta"));
     assert_eq!(no_citation.kinds()[0].1, Part::Block);
-    let refusal = wire().comes_back(|events| {
-        let at = events.len() - 2;
-        events[at].data["delta"]["stop_details"] = json!({"type": "refusal"});
-    });
-    assert_eq!(
-        refusal.kinds(),
-        [(Direction::Reply, Part::StopReason, Fate::Added)]
-    );
+    for name in ["stop_details", "safeguard_results"] {
+        let wire = wire().comes_back(|events| {
+            let at = events.len() - 2;
+            events[at].data["delta"][name] = json!({"type": "made up"});
+        });
+        assert_eq!(wire.kinds(), [(Direction::Reply, Part::StopReason, Fate::Added)]);
+    }
 }
