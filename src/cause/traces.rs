@@ -124,6 +124,9 @@ fn cannot_match(evidence: &Evidence, judgement: &Evaluation, trace: &Trace) -> O
 }
 
 fn of_trace(trace: &Trace, diff: &WireDiff) -> Option<Diagnosis> {
+    if trace.interest.is_of_model() && trace.held_before == Some(true) {
+        return Some(other_model());
+    }
     let nearest = trace.interest.of_diff(diff).first().copied();
     match (trace.interest.direction, trace.held_before) {
         (Direction::Request, Some(true)) => Some(lost(nearest)),
@@ -134,6 +137,15 @@ fn of_trace(trace: &Trace, diff: &WireDiff) -> Option<Diagnosis> {
             None => held.filter(|held| *held).map(|_| altered_by_claude()),
         },
     }
+}
+
+fn other_model() -> Diagnosis {
+    Diagnosis::proven(
+        Cause::Gateway,
+        "other_model",
+        "the gateway asked the provider for another model than claude had asked for",
+        "compare the model in `sent.jsonl` with that in `exchanges.jsonl`; see which model the gateway's configuration gives this alias",
+    )
 }
 
 /// In Claude Code's request, absent or changed at the provider.

@@ -23,7 +23,15 @@ pub struct Interest {
 /// The parts of a reply that carry an answer.
 pub(super) const ANSWER: &[Part] = &[Part::Block, Part::Event, Part::Status, Part::Error];
 
+/// The field that names a request's model.
+pub(super) const MODEL: &str = "model";
+
 impl Interest {
+    /// Whether it is about the request's model and nothing else.
+    pub fn is_of_model(&self) -> bool {
+        self.names == [MODEL]
+    }
+
     pub(super) fn reply(parts: &'static [Part], turn: Option<usize>) -> Self {
         Self {
             direction: Direction::Reply,

@@ -1,11 +1,12 @@
 //! The findings of a run: each once, with the cells and tiers in which it shows.
 
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Declared, Finding, FindingStatus, KnownFinding, Level, Subject};
+use super::{Declared, Finding, FindingStatus, Level, Subject};
 use crate::ids::{FeatureId, ProviderId, TierId, TrialName};
-use crate::wire_diff::{Fate, Part};
+use crate::wire_diff::{Fate, LOST_ANSWER, Part};
 
 /// A finding of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -111,14 +112,19 @@ impl RunFinding {
     fn is_same_change(&self, other: &Self) -> bool {
         let name = |finding: &Self| finding.known.as_ref().map(|known| known.name.clone());
         (self.level, self.status, name(self)) == (other.level, other.status, name(other))
-            && (self.known.is_some() || self.subjects == other.subjects)
+            && (self.known.is_some()
+                || self.subjects == other.subjects
+                || (self.is_of_a_row() && other.is_of_a_row() && self.texts() == other.texts()))
     }
 
-    /// The rows and tiers: `tool_use, vision (haiku, opus)`.
-    fn shows(&self) -> String {
-        let rows: Vec<&str> = self.features.iter().map(FeatureId::as_str).collect();
-        let tiers: Vec<&str> = self.tiers.iter().map(TierId::as_str).collect();
-        format!("{} ({})", rows.join(", "), tiers.join(", "))
+    /// Whether it is about what a row expects, not about a change on the wire.
+    fn is_of_a_row(&self) -> bool {
+        let mut subjects = self.subjects.iter();
+        subjects.all(|subject| matches!(subject, Subject::Expectation { .. }))
+    }
+
+    fn texts(&self) -> (&str, &str) {
+        (&self.loses, &self.summary)
     }
 }
 
@@ -134,18 +140,33 @@ impl FindingGroup<'_> {
         for finding in &self.findings {
             push_once(&mut lines, &finding.summary);
         }
-        let mut places: Vec<(String, Vec<&str>)> = Vec::new();
-        for finding in &self.findings {
-            let shows = finding.shows();
-            match places.iter_mut().find(|(others, _)| *others == shows) {
-                Some((_, providers)) => providers.push(finding.provider.as_str()),
-                None => places.push((shows, vec![finding.provider.as_str()])),
-            }
-        }
-        let places = places.into_iter();
-        lines.extend(places.map(|(shows, providers)| format!("{}: {shows}", providers.join(", "))));
+        lines.extend(self.places());
         lines.push(first.status.in_words(first.known.as_ref()));
         lines
+    }
+
+    /// The providers, rows and tiers: `anthropic, azure: tool_use, vision (haiku, opus)`.
+    fn places(&self) -> Vec<String> {
+        let mut of_provider: IndexMap<(&ProviderId, &[TierId]), Vec<&str>> = IndexMap::new();
+        for finding in &self.findings {
+            let rows = of_provider
+                .entry((&finding.provider, &finding.tiers))
+                .or_default();
+            rows.extend(finding.features.iter().map(FeatureId::as_str));
+        }
+        let mut providers: IndexMap<(Vec<&str>, &[TierId]), Vec<&str>> = IndexMap::new();
+        for ((provider, tiers), rows) in of_provider {
+            providers
+                .entry((rows, tiers))
+                .or_default()
+                .push(provider.as_str());
+        }
+        let line = |((rows, tiers), providers): ((Vec<&str>, &[TierId]), Vec<&str>)| {
+            let tiers: Vec<&str> = tiers.iter().map(TierId::as_str).collect();
+            let (providers, rows) = (providers.join(", "), rows.join(", "));
+            format!("{providers}: {rows} ({})", tiers.join(", "))
+        };
+        providers.into_iter().map(line).collect()
     }
 }
 
@@ -155,13 +176,9 @@ fn push_once<T: Clone + PartialEq>(list: &mut Vec<T>, value: &T) {
     }
 }
 
-/// What the user of Claude Code loses: as the declaration says, else by the part that changed.
-pub fn loses(subject: &Subject, known: Option<&KnownFinding>) -> String {
-    known.map_or_else(|| by_part(subject).to_owned(), |known| known.loses.clone())
-}
-
-fn by_part(subject: &Subject) -> &'static str {
-    let Subject::Change { part, fate, .. } = subject else {
+/// What the user of Claude Code loses, by the part that changed.
+pub fn loses(subject: &Subject) -> &'static str {
+    let Subject::Change { part, path, fate, .. } = subject else {
         return "The feature does not do what the row says.";
     };
     match (part, fate) {
@@ -169,6 +186,9 @@ fn by_part(subject: &Subject) -> &'static str {
             "The provider answers, and charges, the same request more than once."
         }
         (Part::Request, _) => "The provider does not get the request.",
+        (Part::Status, _) if path == LOST_ANSWER => {
+            "The provider answered, and Claude Code gets an error instead."
+        }
         (Part::Status | Part::Error, _) => "Claude Code cannot react to the error that the provider gave.",
         (Part::Block | Part::Event, _) => "The conversation is not the one that was sent.",
         (Part::Signature, _) => "The provider refuses the conversation's thinking in a later turn.",
@@ -182,6 +202,7 @@ fn by_part(subject: &Subject) -> &'static str {
         (Part::Field, _) => "The provider works with another setting than Claude Code asked for.",
         (Part::Beta, Fate::Dropped) => "A feature that Claude Code turned on stays off.",
         (Part::Beta, _) => "A feature that Claude Code did not ask for is on.",
+        (Part::Header, Fate::Added) => "The other side gets a header that it must not get.",
         (Part::Header, _) => "The other side lacks a header that the contract asks for.",
     }
 }
@@ -250,5 +271,20 @@ mod tests {
             3,
             "another declaration is another change"
         );
+    }
+
+    #[test]
+    fn readers_see_the_same_broken_expectation_of_several_rows_once() {
+        let of_row = |row: &str| {
+            let finding = Finding {
+                subject: format!("expectation {row}::run").parse().unwrap(),
+                ..found(None)
+            };
+            of_names(&[&format!("{row}::p::haiku")], &finding)
+        };
+        let findings: Vec<RunFinding> = ["a", "b"].into_iter().flat_map(of_row).collect();
+        let groups = by_change(&findings);
+        assert_eq!((findings.len(), groups.len()), (2, 1));
+        assert_eq!(groups[0].lines()[2], "p: a, b (haiku)");
     }
 }

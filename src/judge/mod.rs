@@ -119,14 +119,21 @@ impl Evaluation {
         self.diff.as_ref().map_or_else(Vec::new, lines)
     }
 
-    /// Sorts the mismatches. A known finding must not explain a new one, so the known ones go if there is a new one.
+    /// Sorts the mismatches: another model first, because it explains other replies. A known finding must not explain a new
+    /// one, so the known ones go if there is a new one.
     fn put_new_first(&mut self, status: impl Fn(&Change) -> FindingStatus) {
         let level = |name: &str| {
             let result = self.judged.iter().find(|result| result.name == name);
             result.map_or(Level::Feature, |result| result.level)
         };
-        self.mismatches
-            .sort_by_key(|mismatch| (mismatch.status, level(&mismatch.expectation)));
+        let mut mismatches = std::mem::take(&mut self.mismatches);
+        mismatches.sort_by_key(|mismatch| {
+            let name = &mismatch.expectation;
+            (mismatch.status, !self.is_about_model(name), level(name))
+        });
+        self.mismatches = mismatches;
+        let place = |name: &str| self.mismatches.iter().position(|one| one.expectation == name);
+        self.traces.sort_by_key(|trace| place(&trace.expectation));
         let is_new = |name: &str| {
             let mut of_name = self.mismatches.iter().filter(|one| one.expectation == name);
             of_name.any(|mismatch| !mismatch.status.is_known())
@@ -148,6 +155,23 @@ struct Judged<'a> {
     expectation: Option<&'a Expectation>,
     /// Whether it is broken by changes on the wire.
     is_about_changes: bool,
+}
+
+impl Judged<'_> {
+    /// What the user of Claude Code loses, in one sentence.
+    fn loses(&self, subject: &Subject) -> &'static str {
+        match self.expectation.map(|one| &one.check) {
+            Some(Check::Request(check)) if check.is_about_model() => {
+                "Another model answers than Claude Code asked for."
+            }
+            Some(Check::Requests(_)) => "The provider gets more or fewer requests than Claude Code sends.",
+            None if self.name == REFUSED => {
+                "The provider refuses a request, and Claude Code has to do without it."
+            }
+            None if self.name == RUN => "Claude Code ends with an error instead of an answer.",
+            _ => summary::loses(subject),
+        }
+    }
 }
 
 struct Judge<'a> {
@@ -258,7 +282,7 @@ impl Judge<'_> {
                 true => deviation.actual.clone(),
                 false => deviation.summary.clone(),
             },
-            loses: summary::loses(&subject, known),
+            loses: known.map_or_else(|| judged.loses(&subject).to_owned(), |known| known.loses.clone()),
             status,
             known: known.map(Into::into),
             subject,
@@ -298,6 +322,15 @@ impl Judge<'_> {
             mismatch.actual = format!("{}; {}", mismatch.actual, deviation.actual);
             return;
         }
+        let mut mismatches = self.evaluation.mismatches.iter();
+        let is_repeated = mismatches.any(|one| {
+            one.expectation == judged.name
+                && (&one.summary, &one.expected, &one.actual)
+                    == (&deviation.summary, &deviation.expected, &deviation.actual)
+        });
+        if is_repeated {
+            return;
+        }
         self.evaluation.mismatches.push(Mismatch {
             expectation: judged.name.to_owned(),
             clause: judged.expectation.and_then(|one| one.clause.clone()),
@@ -334,11 +367,24 @@ impl Judge<'_> {
 }
 
 impl Evaluation {
-    /// The change on the wire that explains the first mismatch that one can explain.
+    fn is_about_model(&self, expectation: &str) -> bool {
+        let mut traces = self.traces.iter();
+        traces.any(|trace| trace.expectation == expectation && trace.interest.is_of_model())
+    }
+
+    /// The change on the wire that explains the first mismatch that one can explain. `None` if the request was for another
+    /// model, which explains the others.
     pub fn first_divergence(&self) -> Option<&Change> {
         let diff = self.diff.as_ref()?;
         if let Some(change) = diff.without_key() {
             return Some(change);
+        }
+        if self
+            .mismatches
+            .first()
+            .is_some_and(|first| self.is_about_model(&first.expectation))
+        {
+            return None;
         }
         self.mismatches.iter().find_map(|mismatch| {
             let traces = self

@@ -23,6 +23,9 @@ use crate::evidence::Evidence;
 use crate::wire::exchange::{GatewayExchange, ProviderExchange};
 use crate::wire::{Direction, Operation, Route};
 
+/// The path of a status that changed from an answer to an error.
+pub const LOST_ANSWER: &str = "HTTP status of an answer";
+
 pub use pairing::{as_sent, forwarded};
 pub use request::arrived_betas;
 

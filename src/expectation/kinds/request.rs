@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{JudgedSide, Kind};
 use crate::document::{KeyPath, Query};
+use crate::expectation::interest::MODEL;
 use crate::expectation::provider_side::{Turn, at, messages_operation, never_sent, on_each};
 use crate::expectation::{
     Checker, Deviation, Interest, MatchError, Matcher, MatcherForm, Ruling, Scene, trace, value_tree,
@@ -274,6 +275,11 @@ impl RequestCheck {
     }
 
     /// The headers, and every step of each path into the body.
+    /// Whether it is about the model and nothing else.
+    pub fn is_about_model(&self) -> bool {
+        self.model.is_some() && self.names() == [MODEL]
+    }
+
     fn names(&self) -> Vec<String> {
         let is_separator = |character: char| !(character.is_alphanumeric() || character == '_');
         let steps = self
@@ -282,7 +288,10 @@ impl RequestCheck {
             .flat_map(|(query, _)| query.text.split(is_separator))
             .filter(|step| !step.is_empty());
         let headers = self.headers.iter().map(|(name, _)| name.as_str());
-        headers.chain(steps).map(str::to_owned).collect()
+        let model = self.model.iter().map(|_| MODEL);
+        let stream = self.stream.iter().map(|_| "stream");
+        let names = model.chain(stream).chain(headers).chain(steps);
+        names.map(str::to_owned).collect()
     }
 }
 
