@@ -51,6 +51,8 @@ fn obey(server: &Server, command: &str, body: &[u8]) -> serde_json::Result<Optio
             "service": SERVICE,
             "version": env!("CARGO_PKG_VERSION"),
             "first_byte_delay_ms": server.options.first_byte_delay_ms,
+            // They are valid here alone. The client keeps them out of its files.
+            "secrets": server.secret_values,
         }),
         "register" => {
             let (key, script) = from_slice(body)?;

@@ -74,6 +74,9 @@ impl RelayedTrial {
     }
 }
 
+/// With a trial's key behind it, the beginning of a path that belongs to the trial. The relay removes it.
+pub const TRIAL_PREFIX: &str = "/trial-";
+
 /// A running relay. Dropping it stops it; [`Relay::shutdown`] also waits for its end.
 pub struct Relay {
     shared: Arc<RelayState>,

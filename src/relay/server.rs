@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 use super::passing::PassingBody;
 use super::recorder::ReplyRecorder;
-use super::{Mutation, RelayedTrial, ReplyHold};
+use super::{Mutation, RelayedTrial, ReplyHold, TRIAL_PREFIX};
 use crate::clock::now_ms;
 use crate::env::Secret;
 use crate::http;
@@ -54,6 +54,8 @@ pub(super) struct RelayState {
 }
 
 struct Arrived {
+    /// The part of the path that named the trial.
+    prefix: String,
     method: reqwest::Method,
     request: PassingRequest,
     json: Option<Value>,
@@ -109,9 +111,12 @@ impl RelayState {
     async fn pass(&self, mut arrived: Arrived) -> Response<HttpBody> {
         let request = &arrived.request;
         let headers = request.headers.iter().map(|(_, value)| value.as_slice());
-        let trial = self
-            .trials
-            .owner(headers.chain([request.path.as_bytes(), &request.body]));
+        let trial = self.trials.owner(
+            [arrived.prefix.as_bytes()]
+                .into_iter()
+                .chain(headers)
+                .chain([request.path.as_bytes(), &request.body]),
+        );
         let turn = trial
             .as_ref()
             .map_or(0, |trial| trial.next_turn(arrived.operation));
@@ -287,18 +292,18 @@ impl Return<'_> {
 impl Arrived {
     fn read(parts: &Parts, body: Bytes) -> Self {
         let json: Option<Value> = json::parse(&String::from_utf8_lossy(&body)).ok();
-        let target = RequestTarget::of(parts.method.as_str(), parts.uri.path());
+        let whole = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        let (prefix, path) = split_prefix(whole);
+        let bare = path.split('?').next().unwrap_or_default();
+        let target = RequestTarget::of(parts.method.as_str(), bare);
         let asks_for_stream = || json.as_ref().is_some_and(|json| json["stream"] == true);
         Self {
+            prefix: prefix.to_owned(),
             method: parts.method.clone(),
             operation: target.operation,
             stream: target.stream.unwrap_or_else(asks_for_stream),
             request: PassingRequest {
-                path: parts
-                    .uri
-                    .path_and_query()
-                    .map_or("/", |path| path.as_str())
-                    .to_owned(),
+                path: path.to_owned(),
                 headers: passed_headers(&parts.headers),
                 body,
             },
@@ -343,12 +348,20 @@ impl Arrived {
                 at_ms: now_ms(),
                 method: self.method.to_string(),
                 path: path.to_owned(),
-                query: query.to_owned(),
+                query: redaction::of_query(query),
                 headers: recorded_headers(&self.request.headers),
                 body,
             },
             reply: None,
         }
+    }
+}
+
+/// The part of `path` that names a trial, and the rest.
+fn split_prefix(path: &str) -> (&str, &str) {
+    match path.strip_prefix(TRIAL_PREFIX).and_then(|rest| rest.find('/')) {
+        Some(end) => path.split_at(TRIAL_PREFIX.len() + end),
+        None => ("", path),
     }
 }
 

@@ -32,6 +32,8 @@ const ATTEMPTS: usize = 2;
 /// The longest wait for the reply to a direct request.
 const DIRECT_PATIENCE: Duration = Duration::from_secs(60);
 
+const SECRET_IS_A_WORD: &str = "a key of this run is also a word of the evidence's format: use another key";
+
 #[derive(Clone, Copy, Debug)]
 pub struct TrialTask<'a> {
     pub name: &'a TrialName,
@@ -75,7 +77,15 @@ impl TrialTask<'_> {
                 break;
             }
         }
-        record
+        // An error of the harness may repeat a secret too.
+        match session.secrets.remove_from(&mut record) {
+            Ok(()) => record,
+            Err(error) => {
+                let error = anyhow::Error::new(error).context(SECRET_IS_A_WORD);
+                let broken = AttemptResult::broken(&error).outcome;
+                not_run(self.name, self.alias, &broken)
+            }
+        }
     }
 
     async fn attempt(self, session: &Session, folder: &Path, slot: Slot) -> AttemptResult {
@@ -161,7 +171,7 @@ impl TrialTask<'_> {
             counted,
             gateway_log: log.map(|(log, position)| log.since(position)).unwrap_or_default(),
         };
-        evidence.redact(&session.secrets);
+        evidence.redact(&session.secrets).context(SECRET_IS_A_WORD)?;
         Ok(evidence)
     }
 
@@ -175,7 +185,7 @@ impl TrialTask<'_> {
             prompts: self.test.prompts.clone(),
             flags: self.test.flags.clone(),
             variables: self.test.env.clone(),
-            endpoint: session.endpoint(&self.name.cell.provider),
+            endpoint: session.endpoint(&self.name.cell.provider, key),
             folder: folder.clone(),
             inherited: session.inherited.clone(),
             deadline: Duration::from_secs(self.test.timeout_seconds),

@@ -8,6 +8,7 @@ pub mod preflight;
 mod recorded;
 pub mod schedule;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
@@ -17,8 +18,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::claude::Endpoint;
-use crate::env::{self, Environment, Secret, Variables};
+use crate::env::{Environment, Secret, Variables};
 use crate::evidence::Behind;
+use crate::files::project::PROXY_CONFIG;
 use crate::findings::Versions;
 use crate::gateway::{self, GatewayKind, RunningGateway};
 use crate::http;
@@ -27,8 +29,9 @@ use crate::mutants::RelayPosition;
 use crate::process::RunId;
 use crate::progress::ProgressSink;
 use crate::provider::Provider;
-use crate::relay::{Mutation, Relay};
+use crate::relay::{Mutation, Relay, TRIAL_PREFIX};
 use crate::wire::Route;
+use crate::wire::secrets::Secrets;
 use boot::{Backend, RunGuard};
 use daemon::DaemonUse;
 use recorded::Ambiguous;
@@ -70,7 +73,7 @@ pub struct Session {
     /// Sends the cells' direct requests. All trials share it, because a new client reads the system's certificates.
     pub client: reqwest::Client,
     /// The values that no evidence and no report may contain.
-    pub secrets: Vec<String>,
+    pub secrets: Secrets,
     /// The running trials, each with the route to its provider.
     running: Mutex<HashMap<TrialKey, Option<Route>>>,
     ambiguous: Ambiguous,
@@ -80,8 +83,23 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts all parts that the run needs and reports slow steps to `progress`.
+    /// Starts all parts that the run needs and reports slow steps to `progress`. An error contains no secret.
     pub async fn start(options: &SessionOptions, progress: &dyn ProgressSink) -> anyhow::Result<Self> {
+        let secrets = secrets_of_project(&options.environment, &options.root);
+        let started = Self::start_with(&secrets, options, progress).await;
+        started.map_err(
+            |error| match Secrets::new(secrets).removed(&format!("{error:#}")) {
+                Cow::Borrowed(_) => error,
+                Cow::Owned(clean) => anyhow::Error::msg(clean),
+            },
+        )
+    }
+
+    async fn start_with(
+        known: &[String],
+        options: &SessionOptions,
+        progress: &dyn ProgressSink,
+    ) -> anyhow::Result<Self> {
         let run = RunId::mint();
         let guard = RunGuard::start(run, options.watchdog.as_deref())?;
         let ((claude, claude_version), backend) = tokio::try_join!(
@@ -95,7 +113,9 @@ impl Session {
             version: gateway_version,
             lease,
         } = backend;
-        let secrets = secrets(&options.environment, &gateway, provider.as_ref());
+        let mut secrets = known.to_vec();
+        secrets.extend(provider.iter().flat_map(Provider::secrets));
+        secrets.push(gateway.key.expose().to_owned());
         // A live run has no relay: its exchanges are not judged.
         let front = match provider {
             Some(_) => Some(Relay::start(RelayPosition::Front, &gateway.base_url, None).await?),
@@ -113,7 +133,7 @@ impl Session {
             run,
             inherited: options.environment.inherited(),
             client: http::client(),
-            secrets,
+            secrets: Secrets::new(secrets),
             running: Mutex::default(),
             ambiguous: Ambiguous::default(),
             guard,
@@ -150,7 +170,7 @@ impl Session {
     }
 
     /// How `claude` reaches `provider`: through the gateway, or in the provider's own protocol if there is none.
-    pub fn endpoint(&self, provider: &ProviderId) -> Endpoint {
+    pub fn endpoint(&self, provider: &ProviderId, key: TrialKey) -> Endpoint {
         let base_url = self.entrance().to_owned();
         if let (false, Some(Provider::Embedded(simulator))) = (self.has_gateway(), &self.provider) {
             let credentials = simulator.credentials();
@@ -166,13 +186,16 @@ impl Session {
                     base_url: format!("{base_url}/v1"),
                     region: credentials.vertex_location.clone(),
                     project: credentials.vertex_project.clone(),
-                    // Without a token the simulator refuses the request, and the trial reports it.
-                    token: Secret::new(simulator.access_token().unwrap_or_default()),
+                    token: Secret::new(simulator.access_token()),
                 };
             }
         }
         Endpoint::Gateway {
-            base_url,
+            // Not every request of `claude` contains the key: its request for the list of models does not.
+            base_url: match self.front {
+                Some(_) => format!("{base_url}{TRIAL_PREFIX}{key}"),
+                None => base_url,
+            },
             token: self.gateway.key.clone(),
         }
     }
@@ -223,26 +246,10 @@ impl fmt::Debug for Session {
     }
 }
 
-/// The credentials that the run knows: the gateway's key, those of the environment, and those of the simulator.
-fn secrets(environment: &Environment, gateway: &RunningGateway, provider: Option<&Provider>) -> Vec<String> {
-    let mut variables = Variables::new();
-    for name in env::CREDENTIALS {
-        if let Some(value) = environment.get_os(name) {
-            variables.insert(name.into(), value.to_owned());
-        }
-    }
-    if let Some(Provider::Embedded(simulator)) = provider {
-        variables.extend(simulator.credentials().for_gateway(simulator.base_url()));
-    }
-    let known = gateway::secrets(&variables).into_iter();
-    let mut secrets: Vec<String> = known
-        .chain([gateway.key.clone()])
-        .map(|secret| secret.expose().to_owned())
-        .filter(|secret| secret.len() >= gateway::SHORTEST_SECRET)
-        .collect();
-    // A secret may be a part of another.
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    secrets.dedup();
+/// The secrets that are known before a session starts: those of the environment and of `proxy_config.yaml`.
+pub fn secrets_of_project(environment: &Environment, root: &Path) -> Vec<String> {
+    let mut secrets = gateway::secrets(environment.variables());
+    secrets.extend(gateway::literals(&root.join(PROXY_CONFIG)));
     secrets
 }
 

@@ -34,6 +34,7 @@ mod versions;
 mod daemon;
 mod trial;
 mod harness;
+mod secrets;
 mod publish;
 mod cli;
 

@@ -10,7 +10,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use compat_matrix::ids::TrialKey;
 use compat_matrix::mutants::RelayPosition;
-use compat_matrix::relay::{Mutation, Relay};
+use compat_matrix::relay::{Mutation, Relay, TRIAL_PREFIX};
 use compat_matrix::wire::exchange::Body as RecordedBody;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
@@ -71,6 +71,19 @@ async fn relay(position: RelayPosition, upstream: &str) -> Relay {
 fn messages(relay: &Relay, key: TrialKey) -> reqwest::RequestBuilder {
     let url = format!("{}/v1/messages?beta=true", relay.base_url());
     reqwest::Client::new().post(url).json(&prompt(key))
+}
+
+#[tokio::test]
+async fn a_path_may_name_the_trial() {
+    let relay = relay(RelayPosition::Front, &upstream(echo).await).await;
+    let key = new_key();
+    relay.register(key, None, None);
+    let url = format!("{}{TRIAL_PREFIX}{key}/v1/models?limit=1000", relay.base_url());
+    let came: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+    assert_eq!(came["target"], "/v1/models?limit=1000");
+    let sent = relay.take(key).remove(0);
+    assert_eq!((sent.request.path.as_str(), sent.turn), ("/v1/models", None));
+    assert_eq!(sent.reply.unwrap().events[0].data["method"], "GET");
 }
 
 #[tokio::test]
