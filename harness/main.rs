@@ -24,6 +24,7 @@ pub fn main() -> ExitCode {
     if let Some(code) = compat_matrix::process::run_hidden_mode_if_asked() {
         return code;
     }
+    compat_matrix::process::hide();
     // On an error, clap exits with status 2, as libtest does.
     run(&CommandLine::parse()).unwrap_or_else(|error| {
         anstream::eprintln!("error: {error:#}");

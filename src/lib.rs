@@ -10,6 +10,7 @@
 pub mod ids;
 pub mod text;
 pub mod digest;
+pub mod isolation;
 
 // Files, requests and recorded evidence.
 pub mod document;

@@ -5,6 +5,7 @@
 mod cause;
 mod check;
 mod completions;
+mod doctor;
 mod down;
 mod evidence;
 mod explain;
@@ -54,6 +55,7 @@ enum Command {
     Cause(cause::Arguments),
     Check(check::Arguments),
     Completions(completions::Arguments),
+    Doctor(doctor::Arguments),
     Down(down::Arguments),
     Explain(explain::Arguments),
     Man(man::Arguments),
@@ -83,10 +85,12 @@ pub fn main() -> ExitCode {
     if let Some(code) = crate::process::run_hidden_mode_if_asked() {
         return code;
     }
+    crate::process::hide();
     let result = match Compat::parse().command {
         Command::Cause(arguments) => cause::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Completions(arguments) => completions::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Down(arguments) => down::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),

@@ -25,6 +25,7 @@ use crate::env::Environment;
 use crate::files::Project;
 use crate::gateway;
 use crate::http::RetryPolicy;
+use crate::isolation::IsolationLevel;
 use crate::matrix::ManifestView;
 use crate::matrix::builder::Stamp;
 use crate::process::{RunId, Watchdog};
@@ -39,6 +40,8 @@ pub struct DailyOptions {
     pub source: ResultsSource,
     /// Whether to publish trials that could not be judged as not tested.
     pub allow_inconclusive: bool,
+    /// The lowest isolation level of `claude` that may run and be published.
+    pub isolation: IsolationLevel,
     /// The docs repository; `None` to publish nothing.
     pub docs: Option<DocsOptions>,
     pub report: ReportOptions,
@@ -163,6 +166,7 @@ impl<'a> DailyRun<'a> {
                 installer.tools.retry = self.options.retry;
                 let mut run = ReleaseRun {
                     options: release,
+                    isolation: self.options.isolation,
                     project: &self.options.project,
                     output: &self.options.output,
                     scratch: self.scratch.path(),
@@ -188,6 +192,7 @@ impl<'a> DailyRun<'a> {
             stamp: &stamp,
             trials: project.trials().len(),
             allow_inconclusive: self.options.allow_inconclusive,
+            isolation: self.options.isolation,
         };
         let decision = gate::decide(&ManifestView::from(&project.manifest), results, rules)?;
         let Candidate { matrix, details } = &decision.candidate;

@@ -15,6 +15,7 @@ use super::write;
 use crate::env::{self, Secret, Variables};
 use crate::files::project::PROXY_CONFIG;
 use crate::gateway::{self, GatewayOptions, GatewayProcess};
+use crate::isolation::IsolationLevel;
 use crate::process::{Launch, ProcessTag};
 use crate::provider::{self, Simulator, Unscripted, new_control_key};
 use crate::results::{Results, json};
@@ -57,6 +58,8 @@ pub struct ReleaseVersions {
 
 pub struct ReleaseRun<'a, 'l> {
     pub options: &'a ReleaseOptions,
+    /// The lowest isolation level of `claude` that may run.
+    pub isolation: IsolationLevel,
     pub project: &'a Path,
     pub output: &'a Path,
     /// A folder that is removed at the end.
@@ -181,7 +184,7 @@ impl ReleaseRun<'_, '_> {
         let registry = Registry::find(tools).await?;
         let pin = update::pin_claude(&registry, version).await?;
         let claude = self.installer.ensure_claude(&pin).await?;
-        let printed = toolchain::claude_version(&claude, tools).await?;
+        let printed = toolchain::claude_version(&claude, tools, None).await?;
         self.log
             .say(format!("`{}` is version {printed}", claude.display()));
         Ok(claude)
@@ -199,8 +202,9 @@ impl ReleaseRun<'_, '_> {
         let tag = ProcessTag::run(self.installer.tools.run);
         let launch = match &self.options.harness {
             Some(program) => Launch::new(program, tag),
-            None => Launch::new("cargo", tag).arguments(["test", "--locked", "--test", "compat"]),
+            None => Launch::new("cargo", tag).arguments(["test", "--locked", "--test", "compat", "--"]),
         };
+        let launch = launch.arguments(["--require-isolation", self.isolation.as_str()]);
         let results = &self.output.join(RESULTS);
         // Of all credentials, the harness gets only the gateway's key and the simulator's control key.
         let key = gateway.key();

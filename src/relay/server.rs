@@ -15,6 +15,7 @@ use reqwest::Url;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use super::guard::Guard;
 use super::passing::PassingBody;
 use super::recorder::ReplyRecorder;
 use super::{Mutation, RelayedTrial, ReplyHold};
@@ -48,6 +49,7 @@ pub(super) struct RelayState {
     upstream: String,
     client: reqwest::Client,
     pub(super) trials: TrialMap<RelayedTrial>,
+    pub(super) guard: Option<Guard>,
 }
 
 struct Arrived {
@@ -82,7 +84,11 @@ pub(super) async fn handle(
 }
 
 impl RelayState {
-    pub(super) fn new(position: RelayPosition, upstream: &str) -> reqwest::Result<Self> {
+    pub(super) fn new(
+        position: RelayPosition,
+        upstream: &str,
+        guard: Option<Guard>,
+    ) -> reqwest::Result<Self> {
         let client = http::client_builder()
             .no_proxy()
             // The client itself must see a redirect.
@@ -95,15 +101,25 @@ impl RelayState {
             upstream: upstream.trim_end_matches('/').to_owned(),
             client,
             trials: TrialMap::default(),
+            guard,
         })
     }
 
     async fn pass(&self, mut arrived: Arrived) -> Response<HttpBody> {
-        let request = &arrived.request;
-        let headers = request.headers.iter().map(|(_, value)| value.as_slice());
-        let trial = self
-            .trials
-            .owner(headers.chain([request.path.as_bytes(), &request.body]));
+        let mut refused = None;
+        let admitted = self.guard.as_ref().map(|guard| {
+            match guard.exchange(arrived.method.as_str(), arrived.operation, &mut arrived.request) {
+                Ok(key) => Some(key),
+                Err((key, refusal)) => {
+                    refused = Some(refusal);
+                    key
+                }
+            }
+        });
+        let trial = match admitted {
+            Some(key) => key.and_then(|key| self.trials.get(key)),
+            None => self.owner(&arrived.request),
+        };
         let turn = trial
             .as_ref()
             .map_or(0, |trial| trial.next_turn(arrived.operation));
@@ -123,6 +139,13 @@ impl RelayState {
                 }),
             hold: trial.as_ref().and_then(|trial| trial.hold.clone()),
         };
+        if let Some((status, kind, why)) = refused {
+            let head = ReplyHead {
+                status: status.as_u16(),
+                headers: vec![("content-type".to_owned(), b"application/json".to_vec())],
+            };
+            return reply.whole(&head, error_body(kind, why).into()).await;
+        }
         let mut is_sent_twice = false;
         if let Some(mutation) = reply.mutation {
             let changed = mutation.mutant.change_request(&mut arrived.request);
@@ -146,6 +169,13 @@ impl RelayState {
             drop(self.send(&arrived).await);
         }
         reply.pass_back(received).await
+    }
+
+    /// The trial whose key the request carries.
+    fn owner(&self, request: &PassingRequest) -> Option<Arc<RelayedTrial>> {
+        let headers = request.headers.iter().map(|(_, value)| value.as_slice());
+        self.trials
+            .owner(headers.chain([request.path.as_bytes(), &request.body]))
     }
 
     /// Forwards a request. An error is the reason why it cannot be forwarded unchanged, or `None` if there was no reply: the
@@ -352,6 +382,14 @@ fn hang_up() -> Response<HttpBody> {
 
 /// An error reply of the relay itself.
 fn refusal(status: StatusCode, why: &str) -> Response<HttpBody> {
-    let body = json!({"type": "error", "error": {"type": "api_error", "message": format!("relay: {why}")}});
-    (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+    (
+        status,
+        [(CONTENT_TYPE, "application/json")],
+        error_body("api_error", why),
+    )
+        .into_response()
+}
+
+fn error_body(kind: &str, why: &str) -> String {
+    json!({"type": "error", "error": {"type": kind, "message": format!("relay: {why}")}}).to_string()
 }

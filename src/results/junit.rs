@@ -55,6 +55,9 @@ fn run_properties(run: &RunRecord) -> Vec<Property> {
     if let Some(version) = &run.claude_code_version {
         properties.push(Property::new("claude_code_version", version.as_str()));
     }
+    if let Some(level) = run.isolation {
+        properties.push(Property::new("isolation", level.as_str()));
+    }
     properties
 }
 

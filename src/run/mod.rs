@@ -40,7 +40,7 @@ use crate::results::{GatewayRecord, Results, RunRecord, TrialRecord, TrialResult
 use crate::session::daemon::DaemonUse;
 use crate::session::preflight::{self, UnusableAlias};
 use crate::session::schedule::Queue;
-use crate::session::{Session, SessionOptions};
+use crate::session::{Session, SessionOptions, WantedIsolation};
 use crate::text::{is_name, listed};
 use crate::watch;
 use crate::wire::Operation;
@@ -309,6 +309,10 @@ impl MatrixRun {
                 control: self.options.is_control(),
                 daemon: self.daemon.clone(),
                 watchdog: None,
+                isolation: WantedIsolation {
+                    at_least: self.options.require_isolation,
+                    at_most: self.options.isolation,
+                },
             };
             let start = Session::start(&options, self.progress.as_ref());
             let session = self.runtime.block_on(start)?;
@@ -318,6 +322,7 @@ impl MatrixRun {
             }
             self.recorder.update(|Results { run, .. }| {
                 run.behind = session.behind();
+                run.isolation = Some(session.isolation());
                 run.gateway.version.clone_from(&session.gateway_version);
                 run.claude_code_version.clone_from(&session.claude_version);
             });
@@ -539,6 +544,7 @@ fn record(environment: &Environment, control: bool, name: Option<String>, trials
             version: None,
         },
         claude_code_version: None,
+        isolation: None,
         started_at: now,
         written_at: now,
         trials,

@@ -175,6 +175,9 @@ impl TrialTask<'_> {
 
     async fn run_claude(self, session: &Session, key: TrialKey, slot: Slot) -> anyhow::Result<ClaudeRun> {
         let folder = session.scratch().join(short_name(key));
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make the trial's folder `{}`", folder.display()))?;
+        let door = session.door(&folder)?;
         let invocation = Invocation {
             program: session.claude.clone(),
             run: session.run,
@@ -183,10 +186,11 @@ impl TrialTask<'_> {
             prompts: self.test.prompts.clone(),
             flags: self.test.flags.clone(),
             variables: self.test.env.clone(),
-            endpoint: session.endpoint(&self.name.cell.provider),
+            endpoint: session.endpoint(key, &self.name.cell.provider),
             folder: folder.clone(),
             inherited: session.inherited.clone(),
             deadline: Duration::from_secs(self.test.timeout_seconds),
+            cage: session.cage.clone(),
         };
         let keeps_step = self.test.script.keeps_step();
         // A separate task informs the provider: with a remote one this takes a round trip, and reading must not wait.
@@ -213,7 +217,14 @@ impl TrialTask<'_> {
             drop(shown_sender);
             run
         };
-        let (run, ()) = tokio::join!(run, inform);
+        let run = async {
+            let (run, ()) = tokio::join!(run, inform);
+            run
+        };
+        let run = tokio::select! {
+            run = run => run,
+            never = door => match never {},
+        };
         // The rest is little work for this process, so the next `claude` may start.
         drop(slot);
         // A home has a hundred small files. What remains is removed with the session.
@@ -240,7 +251,7 @@ impl TrialTask<'_> {
         let request = session
             .client
             .post(format!("{}{path}", session.entrance()))
-            .bearer_auth(session.gateway.key.expose())
+            .bearer_auth(session.token(key).expose())
             .header("anthropic-version", "2023-06-01")
             .header("x-claude-code-session-id", key.to_string())
             .timeout(DIRECT_PATIENCE)

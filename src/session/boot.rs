@@ -298,7 +298,9 @@ pub(super) async fn claude_program(
             .with_context(|| no_claude("in any folder of the `PATH`"))?,
     };
     let tools = ToolEnvironment::new(environment.clone(), run);
-    let version = toolchain::claude_version(&path, &tools).await.ok();
+    let version = toolchain::claude_version(&path, &tools, options.watchdog.as_deref())
+        .await
+        .ok();
     Ok((path, version))
 }
 

@@ -3,10 +3,12 @@
 //! It starts once, with the first trial that needs it, and stops everything that it started. It judges nothing.
 
 mod boot;
+mod confinement;
 pub mod daemon;
 pub mod preflight;
 pub mod schedule;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -19,14 +21,15 @@ use crate::findings::Versions;
 use crate::gateway::{self, GatewayKind, RunningGateway};
 use crate::http;
 use crate::ids::{ProviderId, TrialKey};
-use crate::mutants::RelayPosition;
-use crate::process::RunId;
+use crate::isolation::IsolationLevel;
+use crate::process::{Cage, RunId};
 use crate::progress::ProgressSink;
 use crate::provider::Provider;
 use crate::relay::{Mutation, Relay};
 use crate::wire::Route;
 use crate::wire::exchange::GatewayExchange;
 use boot::{Backend, RunGuard};
+pub use confinement::WantedIsolation;
 use daemon::DaemonUse;
 use schedule::{ProviderPace, Schedule, SlotHandle};
 
@@ -41,9 +44,10 @@ pub struct SessionOptions {
     /// Whether the run is a control run, without a gateway.
     pub control: bool,
     pub daemon: DaemonUse,
-    /// The executable to use as the watchdog; its `main` calls [`crate::process::run_hidden_mode_if_asked`]. `None` for
-    /// the program that runs now.
+    /// The executable to use as the watchdog and the keeper; its `main` calls
+    /// [`crate::process::run_hidden_mode_if_asked`]. `None` for the program that runs now.
     pub watchdog: Option<PathBuf>,
+    pub isolation: WantedIsolation,
 }
 
 pub struct Session {
@@ -52,14 +56,16 @@ pub struct Session {
     pub gateway: RunningGateway,
     /// The gateway's version, if it is known.
     pub gateway_version: Option<String>,
-    /// The relay in front of the gateway.
-    pub front: Option<Relay>,
+    /// The relay in front of the gateway. It knows the gateway's credential, and `claude` does not.
+    pub front: Relay,
     /// The relay between gateway and provider.
     pub back: Option<Relay>,
     pub claude: PathBuf,
     /// `None` if `claude` is not the pinned one and does not report a version.
     pub claude_version: Option<String>,
     pub run: RunId,
+    /// The cage of every `claude`.
+    pub cage: Option<Arc<Cage>>,
     /// The part of the environment that every child gets.
     pub inherited: Variables,
     pub schedule: Arc<Schedule>,
@@ -89,11 +95,8 @@ impl Session {
             lease,
         } = backend;
         let secrets = secrets(&options.environment, &gateway, provider.as_ref());
-        // A live run has no relay: its exchanges are not judged.
-        let front = match provider {
-            Some(_) => Some(Relay::start(RelayPosition::Front, &gateway.base_url).await?),
-            None => None,
-        };
+        let front = Relay::start_guarded(&gateway.base_url).await?;
+        let cage = confinement::cage(options, front.base_url())?;
         Ok(Self {
             schedule: Schedule::new(cores(), pace(options.mutants, provider.as_ref())),
             provider,
@@ -107,9 +110,17 @@ impl Session {
             inherited: options.environment.inherited(),
             client: http::client(),
             secrets,
+            cage,
             guard,
             lease,
         })
+    }
+
+    /// How strongly each `claude` is confined.
+    pub fn isolation(&self) -> IsolationLevel {
+        self.cage
+            .as_ref()
+            .map_or(IsolationLevel::None, |cage| cage.level())
     }
 
     /// The versions of gateway and Claude Code, as far as they are known.
@@ -134,14 +145,17 @@ impl Session {
 
     /// The base URL for requests to the gateway.
     pub fn entrance(&self) -> &str {
-        match &self.front {
-            Some(relay) => relay.base_url(),
-            None => &self.gateway.base_url,
-        }
+        self.front.base_url()
     }
 
-    /// How `claude` reaches `provider`: through the gateway, or in the provider's own protocol if there is none.
-    pub fn endpoint(&self, provider: &ProviderId) -> Endpoint {
+    /// A token that opens the entrance for a trial's own requests, until [`Session::take`].
+    pub fn token(&self, key: TrialKey) -> Secret {
+        self.front.admit(key, self.gateway.key.clone())
+    }
+
+    /// How the `claude` of a trial reaches `provider`: through the gateway, or in the provider's own protocol if there is
+    /// none. Its token is the trial's own.
+    pub fn endpoint(&self, key: TrialKey, provider: &ProviderId) -> Endpoint {
         let base_url = self.entrance().to_owned();
         if let (false, Some(Provider::Embedded(simulator))) = (self.has_gateway(), &self.provider) {
             let credentials = simulator.credentials();
@@ -149,28 +163,31 @@ impl Session {
                 return Endpoint::Bedrock {
                     base_url,
                     region: credentials.aws_region.clone(),
-                    token: Secret::new(&credentials.bedrock_api_key),
+                    token: self.front.admit(key, Secret::new(&credentials.bedrock_api_key)),
                 };
             }
             if provider.as_str() == Route::VertexAi.as_str() {
+                // Without a token the simulator refuses the request, and the trial reports it.
+                let token = Secret::new(simulator.access_token().unwrap_or_default());
                 return Endpoint::Vertex {
                     base_url: format!("{base_url}/v1"),
                     region: credentials.vertex_location.clone(),
                     project: credentials.vertex_project.clone(),
-                    // Without a token the simulator refuses the request, and the trial reports it.
-                    token: Secret::new(simulator.access_token().unwrap_or_default()),
+                    token: self.front.admit(key, token),
                 };
             }
         }
         Endpoint::Gateway {
             base_url,
-            token: self.gateway.key.clone(),
+            token: self.token(key),
         }
     }
 
-    /// Registers a trial at the relays. The front relay delays each reply until the trial has a slot.
+    /// Registers a trial at the relays. The front relay delays each reply until the trial has a slot. The exchanges of a live
+    /// run are not judged, so its relay only passes them.
     pub fn register(&self, key: TrialKey, mutation: Option<&Arc<Mutation>>, slot: &SlotHandle) {
-        for relay in [&self.front, &self.back].into_iter().flatten() {
+        let front = (self.behind() == Behind::Simulated).then_some(&self.front);
+        for relay in [front, self.back.as_ref()].into_iter().flatten() {
             let slot = slot.clone();
             let hold = move || {
                 let slot = slot.clone();
@@ -185,8 +202,12 @@ impl Session {
         if let Some(back) = &self.back {
             back.take(key);
         }
-        let front = self.front.as_ref();
-        front.map(|front| front.take(key)).unwrap_or_default()
+        self.front.take(key)
+    }
+
+    /// Serves the network of a trial's confined `claude`, until the future is dropped. The trial's folder is `folder`.
+    pub fn door(&self, folder: &Path) -> anyhow::Result<impl Future<Output = Infallible>> {
+        confinement::door(self.cage.as_deref(), folder, &self.front)
     }
 
     /// A temporary folder that ends with the session.
@@ -197,7 +218,7 @@ impl Session {
     /// Stops everything that the session started, and waits for it.
     pub async fn end(self) {
         self.gateway.stop().await;
-        for relay in [self.front, self.back].into_iter().flatten() {
+        for relay in [Some(self.front), self.back].into_iter().flatten() {
             relay.shutdown().await;
         }
         if let Some(provider) = self.provider {

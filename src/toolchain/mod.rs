@@ -10,6 +10,7 @@ pub mod npmrc;
 pub mod npm;
 pub mod python;
 pub mod stamp;
+pub mod confinement;
 pub mod claude;
 pub mod litellm;
 pub mod update;

@@ -17,7 +17,7 @@ use compat_matrix::results::{TrialRecord, TrialResult};
 use compat_matrix::run::trial::TrialTask;
 use compat_matrix::session::daemon::DaemonUse;
 use compat_matrix::session::schedule::Queue;
-use compat_matrix::session::{Session, SessionOptions};
+use compat_matrix::session::{Session, SessionOptions, WantedIsolation};
 use compat_matrix::wire::Operation;
 use compat_matrix::wire::exchange::ProviderExchange;
 use compat_matrix::wire::script::{Reply, ReplyBlock};
@@ -55,6 +55,7 @@ async fn session(variables: Vec<(&'static str, String)>) -> anyhow::Result<Sessi
         environment: variables.into_iter().collect::<Environment>(),
         root: PathBuf::from("/nonexistent"),
         watchdog: Some(fake_claude()),
+        isolation: WantedIsolation::default(),
     };
     Session::start(&options, &Silent).await
 }

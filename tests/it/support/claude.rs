@@ -73,6 +73,7 @@ pub fn invocation(folder: &TempDir, base_url: &str) -> Invocation {
         folder: folder.path().to_owned(),
         inherited: Environment::from_process().inherited(),
         deadline: PATIENCE,
+        cage: None,
     }
 }
 
