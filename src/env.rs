@@ -210,6 +210,8 @@ pub const LITELLM_LOCAL_TABLES: [&str; 5] = [
     "LITELLM_LOCAL_BLOG_POSTS",
     "LITELLM_LOCAL_POLICY_TEMPLATES",
 ];
+/// `1`: Python writes no compiled files, so that an installation does not change.
+pub const PYTHONDONTWRITEBYTECODE: &str = "PYTHONDONTWRITEBYTECODE";
 /// `1`: Python writes its log lines at once.
 pub const PYTHONUNBUFFERED: &str = "PYTHONUNBUFFERED";
 /// Hosts that need no proxy.

@@ -21,6 +21,7 @@ use crate::provider::{self, Simulator, Unscripted, new_control_key};
 use crate::results::{Results, json};
 use crate::toolchain::npm::Registry;
 use crate::toolchain::{self, Installer, lock, update};
+use crate::versions::claude_code::DEFAULT_MIN_AGE;
 use crate::versions::{self, ResolvedVersion, WantedVersion};
 
 /// The name of a run's results file.
@@ -78,6 +79,7 @@ impl ReleaseRun<'_, '_> {
         let claude_code = self
             .resolve("resolve Claude Code", &self.options.claude_code)
             .await?;
+        self.require_cage_for_young(&claude_code);
         let rehearsal = self.start_simulator().await?;
         let providers = self.providers(rehearsal.as_ref())?;
         let (gateway, image_digest) = self.start_gateway(&litellm.version, &providers).await?;
@@ -102,6 +104,17 @@ impl ReleaseRun<'_, '_> {
         };
         write(&self.output.join(VERSIONS), &json::write(&versions))?;
         Ok((results, versions))
+    }
+
+    /// Nobody may have noticed yet what is wrong with a new version, so only the whole cage runs it.
+    fn require_cage_for_young(&mut self, claude_code: &ResolvedVersion) {
+        if let Some(age) = claude_code.age.filter(|age| *age < DEFAULT_MIN_AGE) {
+            let version = &claude_code.version;
+            self.isolation = IsolationLevel::Full;
+            self.log.say(format!(
+                "Claude Code {version} is {age} old, younger than {DEFAULT_MIN_AGE}: it runs only at isolation level `full`"
+            ));
+        }
     }
 
     async fn resolve(

@@ -148,6 +148,11 @@ impl Relay {
         trial.map(|trial| trial.ledger.take()).unwrap_or_default()
     }
 
+    /// The number of connections so far that the server behind the relay refused.
+    pub fn refused_connections(&self) -> usize {
+        self.shared.refused.load(Ordering::Relaxed)
+    }
+
     pub async fn shutdown(self) {
         self.server.shutdown().await;
     }

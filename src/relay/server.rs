@@ -1,6 +1,7 @@
 //! The relay's request handler: it reads a request, finds its trial, forwards it, and returns the reply.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body as HttpBody, to_bytes};
@@ -50,6 +51,8 @@ pub(super) struct RelayState {
     client: reqwest::Client,
     pub(super) trials: TrialMap<RelayedTrial>,
     pub(super) guard: Option<Guard>,
+    /// The number of connections that the server behind the relay refused.
+    pub(super) refused: AtomicUsize,
 }
 
 struct Arrived {
@@ -102,6 +105,7 @@ impl RelayState {
             client,
             trials: TrialMap::default(),
             guard,
+            refused: AtomicUsize::new(0),
         })
     }
 
@@ -195,7 +199,10 @@ impl RelayState {
             .body(request.body.clone())
             .send()
             .await
-            .map_err(|_| None)
+            .map_err(|error| {
+                self.refused.fetch_add(usize::from(error.is_connect()), Ordering::Relaxed);
+                None
+            })
     }
 }
 

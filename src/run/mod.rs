@@ -351,6 +351,11 @@ impl MatrixRun {
     pub fn end(mut self, failed: bool) -> anyhow::Result<RunEnd> {
         let results = self.recorder.finish()?;
         let mut warnings = self.orphan_warnings();
+        if let Some(Ok(session)) = self.session.get()
+            && let Some(gateway) = session.gateway.watched()
+        {
+            warnings.extend(gateway.reports());
+        }
         warnings.extend(self.shared_reports());
         let versions = match self.session.get() {
             Some(Ok(session)) => session.versions(),

@@ -87,7 +87,7 @@ impl TrialTask<'_> {
 
     async fn attempt(self, session: &Session, folder: &Path, slot: Slot) -> AttemptResult {
         let start = Instant::now();
-        let result = match self.gather(session, slot).await {
+        let result = match self.gather_on_a_running_gateway(session, slot).await {
             Ok(evidence) => self.judge(&evidence, folder),
             Err(error) => Err(error),
         };
@@ -130,9 +130,37 @@ impl TrialTask<'_> {
         })
     }
 
+    /// [`TrialTask::gather`], and once more if the gateway ended meanwhile. Its end says nothing about the trial, so that
+    /// evidence is dropped.
+    async fn gather_on_a_running_gateway(self, session: &Session, slot: Slot) -> anyhow::Result<Evidence> {
+        let Some(gateway) = session.gateway.watched() else {
+            let evidence = self.gather(session, TrialKey(Uuid::new_v4()), slot).await?;
+            return session.ensure_reached(evidence).await;
+        };
+        let mut slot = Some(slot);
+        loop {
+            let run = gateway.running().await?;
+            let slot = match slot.take() {
+                Some(slot) => slot,
+                None => session.schedule.acquire(self.ticket).await,
+            };
+            let key = TrialKey(Uuid::new_v4());
+            let refused = session.front.refused_connections();
+            let evidence = tokio::select! {
+                biased;
+                () = gateway.end_of(run) => None,
+                evidence = self.gather(session, key, slot) => Some(evidence),
+            };
+            let has_lost = || session.front.refused_connections() > refused;
+            match evidence {
+                Some(evidence) if !has_lost() || !gateway.has_ended(run).await => return evidence,
+                _ => session.forget(key).await,
+            }
+        }
+    }
+
     /// Runs `claude` and the cell's direct requests, and collects the evidence.
-    async fn gather(self, session: &Session, slot: Slot) -> anyhow::Result<Evidence> {
-        let key = TrialKey(Uuid::new_v4());
+    async fn gather(self, session: &Session, key: TrialKey, slot: Slot) -> anyhow::Result<Evidence> {
         let log = session.gateway.log.as_ref().map(|log| (log, log.position()));
         if let Some(provider) = &session.provider {
             provider.register(key, self.test.script.clone()).await?;

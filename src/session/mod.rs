@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use crate::claude::Endpoint;
 use crate::env::{self, Environment, Secret, Variables};
-use crate::evidence::Behind;
+use crate::evidence::{Behind, Evidence};
 use crate::findings::Versions;
 use crate::gateway::{self, GatewayKind, RunningGateway};
 use crate::http;
@@ -203,6 +203,24 @@ impl Session {
             back.take(key);
         }
         self.front.take(key)
+    }
+
+    /// Removes a trial and all that was recorded of it.
+    pub async fn forget(&self, key: TrialKey) {
+        self.take(key);
+        if let Some(provider) = &self.provider {
+            // If the provider has ended, it has forgotten the trial too.
+            let _ = provider.take(key).await;
+        }
+    }
+
+    /// Fails if `claude` failed because a gateway that this process did not start accepts no connection.
+    pub async fn ensure_reached(&self, evidence: Evidence) -> anyhow::Result<Evidence> {
+        let failed = evidence.exit.code != Some(0);
+        if failed && self.front.refused_connections() > 0 && self.has_gateway() {
+            gateway::ensure_answers(&self.gateway.base_url).await?;
+        }
+        Ok(evidence)
     }
 
     /// Serves the network of a trial's confined `claude`, until the future is dropped. The trial's folder is `folder`.

@@ -9,7 +9,7 @@ use compat_matrix::env;
 use compat_matrix::results::{Results, TrialResult};
 
 use crate::support::claude::{fake_claude, hanging_claude};
-use crate::support::loopback::Server;
+use crate::support::loopback::{Server, ready, status};
 use crate::support::ran::Ran;
 use crate::support::small_project::{Small, simulator};
 use crate::support::text::{assert_has, assert_lacks};
@@ -516,4 +516,75 @@ async fn a_simulated_run_does_not_start_if_a_line_leaves_it() {
     ran.exits(2);
     ran.err_has("a simulated run would call `https://api.anthropic.com` instead of the simulator");
     ran.err_has("proxy_config.yaml:5:17");
+}
+
+fn ask(small: &Small, prompt: &str) {
+    let cell = small.read("cells/text/_shared.yaml");
+    small.write("cells/text/_shared.yaml", &cell.replace("prompt: ping", &format!("prompt: {prompt}")));
+}
+
+#[tokio::test]
+async fn a_gateway_that_ends_starts_again_and_its_trials_run_again() {
+    let small = Small::with_double_of_litellm().await;
+    ask(&small, "end the gateway once");
+    let ran = small.run(&["text"]).await;
+    ran.exits(0);
+    ran.err_has("the gateway ended during the run (exit status 3); it is started again");
+    ran.err_has("ERROR: the gateway ends, as asked");
+    assert_eq!(ran.err.matches("the gateway ended during the run").count(), 1);
+    let results = small.results();
+    assert!(results.results.iter().all(|trial| !trial.flaky && trial.attempts.len() < 2));
+}
+
+#[tokio::test]
+async fn a_gateway_that_ends_again_is_no_verdict() {
+    let small = Small::with_double_of_litellm().await;
+    ask(&small, "end the gateway always");
+    let started = std::time::Instant::now();
+    let ran = small.run(&["text::anthropic"]).await;
+    ran.exits(102);
+    ran.out_has("the trials without it cannot be judged", 1);
+    ran.out_has("the same as in text::anthropic::", 1);
+    assert_eq!(causes(&small), ["harness"]);
+    assert!(small.results().results.iter().all(|trial| trial.verdict.is_none()));
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_changed_tool_is_refused_before_it_runs() {
+    let small = Small::with_double_of_litellm().await;
+    let tools = small.path("cache/litellm");
+    let folder = std::fs::read_dir(tools).unwrap().flatten().next().unwrap().path();
+    std::fs::create_dir_all(folder.join("lib/site-packages")).unwrap();
+    std::fs::write(folder.join("lib/site-packages/evil.pth"), "import os").unwrap();
+    let ran = small.run(&["text::anthropic"]).await;
+    ran.exits(2);
+    ran.err_has("lib/site-packages/evil.pth: not listed");
+    ran.err_has("compat toolchain clean");
+}
+
+#[tokio::test]
+async fn a_killed_claude_is_the_machine_s_fault() {
+    let simulator = simulator().await;
+    let small = Small::attached(&simulator);
+    let cell = small.read("cells/text/anthropic.yaml");
+    small.write("cells/text/anthropic.yaml", &format!("{cell}env:\n  FAKE_CLAUDE_STEPS: '[{{\"die\": 9}}]'\n"));
+    let ran = small.run(&["text::anthropic::haiku"]).await;
+    ran.exits(102);
+    ran.out_has("something else on this machine ended Claude Code (SIGKILL)", 1);
+    assert_eq!(causes(&small), ["harness"]);
+}
+
+#[tokio::test]
+async fn a_proxy_changes_nothing_in_a_simulated_run() {
+    let proxy = Server::start(|_, _| ready(status(500))).await;
+    for address in [proxy.address.as_str(), "http://127.0.0.1:1"] {
+        let simulator = simulator().await;
+        let mut small = Small::attached(&simulator);
+        for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"] {
+            small.set(name, address);
+        }
+        small.run(&["text::anthropic"]).await.exits(0);
+    }
+    assert_eq!(proxy.targets(), [""; 0]);
 }

@@ -20,6 +20,7 @@ mod results;
 mod matrix;
 
 mod process;
+mod cage;
 mod files;
 mod claude;
 mod provider;

@@ -82,5 +82,7 @@ pub(super) fn open_from_inside(door: &Path, port: u16) -> io::Result<()> {
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     ancillary.push(SendAncillaryMessage::ScmRights(&files));
     sendmsg(&stream, &[IoSlice::new(&[0])], &mut ancillary, SendFlags::empty())?;
-    std::fs::remove_file(door)
+    // The other side removes it too.
+    let _ = std::fs::remove_file(door);
+    Ok(())
 }

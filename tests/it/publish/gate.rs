@@ -1,6 +1,7 @@
 //! The results that `compat publish` refuses, and its messages.
 
 use compat_matrix::files::Project;
+use compat_matrix::isolation::IsolationLevel;
 use compat_matrix::matrix::ManifestView;
 use compat_matrix::matrix::builder::Stamp;
 use compat_matrix::publish::gate::{self, GateDecision, GateRules};
@@ -34,6 +35,7 @@ fn decided(change: impl FnOnce(&mut Value)) -> GateDecision {
         stamp: &stamp,
         trials: project.trials().len(),
         allow_inconclusive: false,
+        isolation: IsolationLevel::None,
     };
     gate::decide(&ManifestView::from(&project.manifest), &results, rules).unwrap()
 }
