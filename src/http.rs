@@ -53,7 +53,10 @@ pub fn client_builder() -> ClientBuilder {
 /// A client without retries, for gateways and simulators. It uses no proxy, whatever the environment says: its requests carry
 /// keys.
 pub fn client() -> reqwest::Client {
-    client_builder().no_proxy().build().expect("the TLS backend starts")
+    client_builder()
+        .no_proxy()
+        .build()
+        .expect("the TLS backend starts")
 }
 
 #[derive(Clone, Debug)]

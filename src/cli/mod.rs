@@ -109,5 +109,5 @@ pub fn main() -> ExitCode {
         Command::Versions(arguments) => versions::run(arguments),
         Command::Watch(arguments) => watch::run(&arguments),
     };
-    result.unwrap_or_else(|error| project::report(&error))
+    print::status_of_output(result.unwrap_or_else(|error| project::report(&error)))
 }

@@ -19,8 +19,8 @@ pub use container::{Image, pull, remove_containers_of, start_container};
 pub use credentials::{SHORTEST_SECRET, config_files, live_providers, secrets};
 pub use litellm::{install_release, start_litellm};
 pub use log::LogFile;
-pub use watched::{GatewayRun, WatchedGateway};
 pub use process::{GatewayProcess, NotReady, is_alive, wait_until_ready};
+pub use watched::{GatewayRun, WatchedGateway};
 
 use crate::env::{Environment, LITELLM_LOCAL_TABLES, Secret, Variables};
 use crate::process::RunId;

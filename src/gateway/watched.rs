@@ -66,7 +66,11 @@ impl WatchedGateway {
         let settled = settled.map_err(|_| anyhow!("the watch of the gateway has ended"))?;
         match settled.phase {
             Phase::Gone => {
-                let report = settled.reports.last().map(ToString::to_string).unwrap_or_default();
+                let report = settled
+                    .reports
+                    .last()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
                 Err(anyhow!("{report}"))
             }
             Phase::Running | Phase::Restarting => Ok(GatewayRun(settled.ends)),
@@ -89,7 +93,12 @@ impl WatchedGateway {
 
     /// How each end came, with the end of the log.
     pub fn reports(&self) -> Vec<String> {
-        self.state.borrow().reports.iter().map(ToString::to_string).collect()
+        self.state
+            .borrow()
+            .reports
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     pub async fn stop(self) {
@@ -114,7 +123,11 @@ async fn watch_until_stopped(
         let report: Arc<str> = process.report_of_end(&ended, starts_again).into();
         state.send_modify(|state| {
             state.ends += 1;
-            state.phase = if starts_again { Phase::Restarting } else { Phase::Gone };
+            state.phase = if starts_again {
+                Phase::Restarting
+            } else {
+                Phase::Gone
+            };
             state.reports.push(report);
         });
         if !starts_again {

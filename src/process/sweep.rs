@@ -35,13 +35,13 @@ pub fn sweep(tag: ProcessTag) -> usize {
     killed.len()
 }
 
-/// Kills all living descendants of this process but `spared`, until there is none. This process must adopt those that lose
-/// their parent.
-pub(super) fn descendants(spared: Option<i32>) {
+/// Kills all living descendants of this process but `spared` and theirs, until there is none. This process must adopt those
+/// that lose their parent.
+pub(super) fn descendants(spared: &[i32]) {
     let own = i32::try_from(std::process::id()).unwrap_or_default();
     for _ in 0..ROUNDS {
         let mut processes = processes();
-        processes.retain(|pid, _| Some(*pid) != spared);
+        processes.retain(|pid, _| !spared.contains(pid));
         let mut found = BTreeSet::from([own]);
         add_descendants(&mut found, &processes);
         found.remove(&own);

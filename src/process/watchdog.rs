@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use uuid::Uuid;
 
+use super::detached;
 use super::sweep::{self, sweep};
 use super::{ProcessTag, RunId};
 
@@ -84,11 +85,18 @@ impl Watchdog {
         pipe.write_all(&message).context("the watchdog has ended")
     }
 
+    /// Whether it has ended, though nobody asked it to.
+    pub fn is_lost(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Makes it do its work now and waits for it (some milliseconds, blocking). Afterwards no process of the run is left,
     /// unless one is being started.
     pub fn finish(mut self) -> io::Result<()> {
         if super::ADOPTS.load(Ordering::Relaxed) {
-            sweep::descendants(i32::try_from(self.child.id()).ok());
+            let mut spared = detached::pids();
+            spared.extend(i32::try_from(self.child.id()).ok());
+            sweep::descendants(&spared);
         }
         let sent = self
             .pipe

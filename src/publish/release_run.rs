@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
 use super::run::Harness;
@@ -82,7 +82,7 @@ impl ReleaseRun<'_, '_> {
         self.require_cage_for_young(&claude_code);
         let rehearsal = self.start_simulator().await?;
         let providers = self.providers(rehearsal.as_ref())?;
-        let (gateway, image_digest) = self.start_gateway(&litellm.version, &providers).await?;
+        let (mut gateway, image_digest) = self.start_gateway(&litellm.version, &providers).await?;
         // The gateway is stopped even if this fails.
         let results = async {
             let claude = self.install_claude(&claude_code.version).await?;
@@ -91,9 +91,17 @@ impl ReleaseRun<'_, '_> {
         }
         .await;
         let kept = self.keep_log(&gateway);
+        // Without its gateway, a run says nothing.
+        let lost = gateway
+            .try_ended()
+            .map(|ended| gateway.report_of_end(&Ok(ended), false));
         gateway.stop().await;
         if let Some((simulator, _)) = rehearsal {
             simulator.shutdown().await;
+        }
+        if let Some(lost) = lost {
+            kept?;
+            bail!(lost);
         }
         let results = results?;
         kept?;

@@ -200,7 +200,8 @@ impl RelayState {
             .send()
             .await
             .map_err(|error| {
-                self.refused.fetch_add(usize::from(error.is_connect()), Ordering::Relaxed);
+                self.refused
+                    .fetch_add(usize::from(error.is_connect()), Ordering::Relaxed);
                 None
             })
     }

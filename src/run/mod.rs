@@ -3,7 +3,9 @@
 //! It knows no test runner and prints nothing: the harness does both.
 
 pub mod campaign;
+mod interrupt;
 mod options;
+mod place;
 mod recorder;
 mod selected;
 mod shared;
@@ -13,7 +15,7 @@ pub mod trial;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use indexmap::IndexMap;
@@ -45,6 +47,7 @@ use crate::text::{is_name, listed};
 use crate::watch;
 use crate::wire::Operation;
 pub use options::RunOptions;
+use place::RunPlace;
 use recorder::Recorder;
 pub use selected::SelectedTrials;
 use shared::SharedResults;
@@ -81,7 +84,8 @@ pub struct MatrixRun {
     /// The aliases that failed the preflight.
     unusable: OnceLock<BTreeMap<String, UnusableAlias>>,
     queue: Queue,
-    recorder: Recorder,
+    recorder: Arc<Recorder>,
+    place: RunPlace,
     progress: Box<dyn ProgressSink>,
     /// The trials with the same report, by what they share. Only the first one prints it.
     reported: Mutex<IndexMap<String, Vec<TrialName>>>,
@@ -153,9 +157,14 @@ impl MatrixRun {
             None => DaemonUse::IfRunning,
         };
         let order = start_order(&selected, proxy_config.as_ref());
+        let (root, results) = (&project.root, &selected.results_path);
+        let place = match is_shared {
+            true => RunPlace::newest(root, results),
+            false => RunPlace::take(root, results, &environment, progress.as_ref())?,
+        };
         let recorder = Recorder::start(
-            selected.results_path.clone(),
-            project.root.join("test-results/junit.xml"),
+            place.results.clone(),
+            place.junit.clone(),
             shared,
             record(
                 &environment,
@@ -165,6 +174,9 @@ impl MatrixRun {
             ),
             &selected.names,
         )?;
+        let recorder = Arc::new(recorder);
+        let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
+        runtime.spawn(interrupt::flush_on_signals(Arc::clone(&recorder)));
         selected.names = order;
         Ok(Self {
             options,
@@ -176,7 +188,8 @@ impl MatrixRun {
             known,
             is_shared,
             daemon,
-            runtime: Runtime::new().context("cannot start the asynchronous runtime")?,
+            runtime,
+            place,
             session: OnceLock::new(),
             unusable: OnceLock::new(),
             queue: Queue::default(),
@@ -184,6 +197,11 @@ impl MatrixRun {
             progress,
             reported: Mutex::default(),
         })
+    }
+
+    /// The file of the results.
+    pub fn results_path(&self) -> &Path {
+        &self.place.results
     }
 
     /// The trials, in the order in which they start. The position of a trial is its rank.
@@ -220,6 +238,7 @@ impl MatrixRun {
             test: planned.test(),
             alias: model.as_deref().unwrap_or(alias),
             root: &self.selected.project.root,
+            evidence: &self.place.evidence,
             ticket: &ticket,
             mutation: None,
             known: KnownForRun {

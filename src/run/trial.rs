@@ -41,6 +41,8 @@ pub struct TrialTask<'a> {
     pub alias: &'a str,
     /// The project's root.
     pub root: &'a Path,
+    /// The parent of the evidence folders, relative to the root.
+    pub evidence: &'a Path,
     pub ticket: &'a Ticket,
     pub mutation: Option<&'a Arc<Mutation>>,
     pub known: KnownForRun<'a>,
@@ -50,7 +52,7 @@ impl TrialTask<'_> {
     /// Runs the trial. A live trial gets a second attempt after a rate limit or an upstream error.
     pub async fn run(self, session: &Session) -> TrialRecord {
         let mutant = self.mutation.map(|mutation| &mutation.mutant.name);
-        let folder = evidence_files::folder(self.name, mutant);
+        let folder = evidence_files::folder_in(self.evidence, self.name, mutant);
         let mut record = not_run(self.name, self.alias, &Outcome::Pass);
         record.evidence = Some(folder.display().to_string());
         let folder = self.root.join(folder);
@@ -133,6 +135,7 @@ impl TrialTask<'_> {
     /// [`TrialTask::gather`], and once more if the gateway ended meanwhile. Its end says nothing about the trial, so that
     /// evidence is dropped.
     async fn gather_on_a_running_gateway(self, session: &Session, slot: Slot) -> anyhow::Result<Evidence> {
+        session.ensure_watchdog()?;
         let Some(gateway) = session.gateway.watched() else {
             let evidence = self.gather(session, TrialKey(Uuid::new_v4()), slot).await?;
             return session.ensure_reached(evidence).await;

@@ -4,6 +4,7 @@
 
 mod boot;
 mod confinement;
+mod machine;
 pub mod daemon;
 pub mod preflight;
 pub mod schedule;
@@ -226,6 +227,11 @@ impl Session {
     /// Serves the network of a trial's confined `claude`, until the future is dropped. The trial's folder is `folder`.
     pub fn door(&self, folder: &Path) -> anyhow::Result<impl Future<Output = Infallible>> {
         confinement::door(self.cage.as_deref(), folder, &self.front)
+    }
+
+    /// Starts another watchdog if the run has lost its own.
+    pub fn ensure_watchdog(&self) -> anyhow::Result<()> {
+        self.guard.ensure_watchdog()
     }
 
     /// A temporary folder that ends with the session.

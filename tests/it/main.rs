@@ -37,5 +37,6 @@ mod publish;
 mod cli;
 
 mod ci_config;
+mod fuzz;
 mod docs;
 mod tidy;

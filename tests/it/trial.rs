@@ -113,6 +113,7 @@ impl Finished {
             test,
             alias: ALIAS,
             root: root.path(),
+            evidence: std::path::Path::new(compat_matrix::files::evidence_files::EVIDENCE),
             ticket: &Queue::default().join(0),
         };
         let record = task.run(&session).await;

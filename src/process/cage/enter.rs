@@ -77,7 +77,7 @@ fn keep(mut command: Command, confinement: &Confinement) -> io::Result<ExitCode>
             Err(error) => return Err(error.into()),
         }
     };
-    sweep::descendants(None);
+    sweep::descendants(&[]);
     match ended {
         Ok(code) => Ok(ExitCode::from(code as u8)),
         Err(signal) => Ok(die_by(signal)),

@@ -14,8 +14,8 @@ use compat_matrix::toolchain::{Cache, Lock, inventory, litellm};
 
 use super::claude::fake_claude;
 use super::files::{Folder, copy_folder};
-use super::root;
 use super::ran::Ran;
+use super::root;
 
 /// The small project's manifest.
 pub const MANIFEST: &str = "schema_version: \"1\"\nproviders: [anthropic, azure]\nfeatures:\n  - id: text\n    name: Text\n  - id: words\n    \
