@@ -6,15 +6,10 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io;
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::cells::SimulatorVariables;
-use crate::wire::redaction;
 
 /// Variables for a child.
 pub type Variables = BTreeMap<OsString, OsString>;
@@ -387,44 +382,12 @@ impl ClaudeChoice {
     }
 }
 
-/// The variables of this process before [`hide_credentials`].
+/// The variables of this process before its credentials were erased.
 static SNAPSHOT: OnceLock<Environment> = OnceLock::new();
 
-/// Erases the credentials from the environment block of this process, which `/proc/<pid>/environ` shows to others. This
-/// process keeps its own copy, which [`Environment::from_process`] returns. Without `/proc` it does nothing.
-pub fn hide_credentials() {
-    let environment = SNAPSHOT.get_or_init(|| std::env::vars_os().collect());
-    let is_secret = |(name, value): (&OsString, &OsString)| {
-        is_credential(name) || redaction::is_credential(&value.to_string_lossy())
-    };
-    if environment.0.iter().any(is_secret) {
-        // It fails only without `/proc`, where the block shows nowhere.
-        let _ = erase_credentials();
-    }
-}
-
-/// Writes zeros over the values, so that the names stay and the variables count as not set.
-fn erase_credentials() -> io::Result<()> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    // `pid (name) state …`: the start of the block is the 50th field (proc_pid_stat(5)).
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let start: Option<u64> = fields
-        .split_whitespace()
-        .nth(47)
-        .and_then(|field| field.parse().ok());
-    let start = start.ok_or_else(|| io::Error::other("`/proc/self/stat` has no start of the environment"))?;
-    let memory = OpenOptions::new().write(true).open("/proc/self/mem")?;
-    let mut offset = 0;
-    for entry in std::fs::read("/proc/self/environ")?.split(|byte| *byte == 0) {
-        if let Some(equals) = entry.iter().position(|byte| *byte == b'=') {
-            let (name, value) = (OsStr::from_bytes(&entry[..equals]), &entry[equals + 1..]);
-            if is_credential(name) || redaction::is_credential(&String::from_utf8_lossy(value)) {
-                memory.write_all_at(&vec![0; value.len()], start + offset + equals as u64 + 1)?;
-            }
-        }
-        offset += entry.len() as u64 + 1;
-    }
-    Ok(())
+/// Keeps the variables of this process for [`Environment::from_process`]: `process::hide` erases credentials.
+pub fn keep_snapshot() {
+    SNAPSHOT.get_or_init(|| std::env::vars_os().collect());
 }
 
 impl Environment {

@@ -1,4 +1,5 @@
 //! How strongly the CLI under test is confined. `process::cage` builds the cage; the results carry the level.
+#![warn(clippy::disallowed_methods)]
 
 use std::fmt;
 use std::str::FromStr;

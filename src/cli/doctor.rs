@@ -7,7 +7,7 @@ use clap::Args;
 use super::print::{TextOrJson, output};
 use crate::env::Environment;
 use crate::isolation::IsolationLevel;
-use crate::process::Layers;
+use crate::process::CageLayers;
 use crate::toolchain::confinement;
 
 /// Show how strongly this machine confines `claude`
@@ -39,7 +39,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(level < arguments.require)))
 }
 
-fn text(layers: &Layers) -> String {
+fn text(layers: &CageLayers) -> String {
     let level = layers.level();
     let mut lines = vec![format!("isolation level: {level}")];
     for layer in layers.described() {
@@ -53,8 +53,8 @@ fn text(layers: &Layers) -> String {
     lines.join("\n")
 }
 
-fn json(layers: &Layers) -> serde_json::Value {
-    let layer = |layer: crate::process::Layer| serde_json::json!({ "name": layer.name, "holds": layer.holds, "state": layer.state });
+fn json(layers: &CageLayers) -> serde_json::Value {
+    let layer = |layer: crate::process::CageLayer| serde_json::json!({ "name": layer.name, "holds": layer.holds, "state": layer.state });
     serde_json::json!({
         "level": layers.level(),
         "layers": layers.described().into_iter().map(layer).collect::<Vec<_>>(),

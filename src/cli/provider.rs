@@ -16,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::print::{output, status};
 use crate::env::{self, Variables};
+use crate::files::private_folder;
 use crate::provider::{Observer, Simulator, SimulatorOptions, Unscripted, new_control_key, standalone_reply};
 use crate::wire::exchange::Matched;
 
@@ -77,7 +78,7 @@ impl Serve {
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         // Dropping it removes the folder.
-        let temporary = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let temporary = private_folder::make("compat-").context("cannot make a temporary folder")?;
         let folder = self.write_credentials.as_deref().unwrap_or(temporary.path());
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;

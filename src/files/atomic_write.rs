@@ -108,6 +108,7 @@ mod tests {
     #[test]
     fn nothing_is_wider_than_its_folder() {
         let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
         let path = folder.path().join("deep/file");
         write(&path, "text").unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;

@@ -11,6 +11,7 @@
 mod cage;
 mod collector;
 mod detached;
+mod hide;
 mod lines;
 mod output;
 mod piped;
@@ -24,7 +25,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::{fmt, io};
 
 use anyhow::anyhow;
@@ -35,8 +35,9 @@ use uuid::Uuid;
 
 #[cfg(target_os = "linux")]
 pub use cage::Door;
-pub use cage::{Cage, Layer, Layers};
+pub use cage::{Cage, CageLayer, CageLayers};
 pub use detached::{Detached, leave_session};
+pub use hide::hide;
 pub use lines::{Line, Lines, MAX_LINE_BYTES};
 pub use output::{MAX_OUTPUT_BYTES, ProgramOutput, on_terminal, output, output_blocking};
 pub use piped::Piped;
@@ -52,22 +53,6 @@ use crate::ids::TrialKey;
 pub fn run_hidden_mode_if_asked() -> Option<ExitCode> {
     cage::run_hidden_mode_if_asked().or_else(watchdog::run_hidden_mode_if_asked)
 }
-
-/// Hides this process from the programs that it starts: no other process of the user reads its memory, and its environment
-/// has no credentials. It also adopts every descendant that loses its parent. Call it before the first thread starts.
-pub fn hide() {
-    env::hide_credentials();
-    #[cfg(target_os = "linux")]
-    {
-        // Each fails only on a kernel without it.
-        let _ = nix::sys::prctl::set_dumpable(false);
-        let adopts = nix::sys::prctl::set_child_subreaper(true).is_ok();
-        ADOPTS.store(adopts, Ordering::Relaxed);
-    }
-}
-
-/// Whether this process adopts its descendants.
-static ADOPTS: AtomicBool = AtomicBool::new(false);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RunId(pub Uuid);

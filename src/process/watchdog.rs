@@ -5,16 +5,15 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use uuid::Uuid;
 
-use super::detached;
 use super::sweep::{self, sweep};
 use super::{ProcessTag, RunId};
+use super::{detached, hide};
 
 /// First argument of the hidden mode: no user types it, and no program of ours has such a flag.
 const HIDDEN_MODE: &str = "__compat-watchdog";
@@ -93,7 +92,7 @@ impl Watchdog {
     /// Makes it do its work now and waits for it (some milliseconds, blocking). Afterwards no process of the run is left,
     /// unless one is being started.
     pub fn finish(mut self) -> io::Result<()> {
-        if super::ADOPTS.load(Ordering::Relaxed) {
+        if hide::adopts() {
             let mut spared = detached::pids();
             spared.extend(i32::try_from(self.child.id()).ok());
             sweep::descendants(&spared);

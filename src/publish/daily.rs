@@ -23,6 +23,7 @@ use super::{webhook, write};
 use crate::document::render::{Format, render};
 use crate::env::Environment;
 use crate::files::Project;
+use crate::files::private_folder;
 use crate::gateway;
 use crate::http::RetryPolicy;
 use crate::isolation::IsolationLevel;
@@ -95,10 +96,7 @@ impl<'a> DailyRun<'a> {
         let run = RunId::mint();
         let mut watchdog = Watchdog::start(run)?;
         // A temporary folder is readable by its owner only.
-        let scratch = tempfile::Builder::new()
-            .prefix("compat-publish-")
-            .tempdir()
-            .context("cannot create a temporary folder")?;
+        let scratch = private_folder::make("compat-publish-").context("cannot create a temporary folder")?;
         watchdog.remove_at_end(scratch.path())?;
         Ok(Self {
             options,

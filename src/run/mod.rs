@@ -3,6 +3,7 @@
 //! It knows no test runner and prints nothing: the harness does both.
 
 pub mod campaign;
+mod gateway_name;
 mod interrupt;
 mod options;
 mod place;
@@ -26,11 +27,8 @@ use crate::cells::ProxyConfig;
 use crate::document::{Diagnostic, render};
 use crate::env::{self, Environment};
 use crate::evidence::Behind;
-use crate::files::Project;
-use crate::files::project::GATEWAYS;
 use crate::findings::summary::{self, StaleFinding};
 use crate::findings::{Finding, FindingStatus, KnownFindings, KnownForRun, Versions};
-use crate::gateway::LITELLM;
 use crate::ids::{ProviderId, TierId, TrialName};
 use crate::matrix::baseline::BaselineComparison;
 use crate::matrix::{Matrix, terminal};
@@ -43,9 +41,9 @@ use crate::session::daemon::DaemonUse;
 use crate::session::preflight::{self, UnusableAlias};
 use crate::session::schedule::Queue;
 use crate::session::{Session, SessionOptions, WantedIsolation};
-use crate::text::{is_name, listed};
 use crate::watch;
 use crate::wire::Operation;
+use gateway_name::{gateway_name, note_unknown_gateway};
 pub use options::RunOptions;
 use place::RunPlace;
 use recorder::Recorder;
@@ -482,38 +480,6 @@ impl MatrixRun {
             _ => format!("the provider received {count} requests that belong to no trial: {request}"),
         };
         counts.into_iter().map(warning).collect()
-    }
-}
-
-/// Notes that nothing is known about the gateway `name`, because it has no file.
-fn note_unknown_gateway(project: &Project, name: &str, progress: &dyn ProgressSink) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        is_name(name),
-        "`{name}` is no name of a gateway: allowed are lower-case letters, digits and `_`, a letter first"
-    );
-    let known = project.gateways();
-    if !known.iter().any(|other| other == name) {
-        progress.note(&format!(
-            "there is no `{GATEWAYS}/{name}.yaml`, so no finding of this gateway is known; known gateways: {}",
-            listed(known.iter().map(String::as_str))
-        ));
-    }
-    Ok(())
-}
-
-/// The name of the gateway under test: LiteLLM unless another one is attached. A run without a gateway has none.
-fn gateway_name(options: &RunOptions, environment: &Environment) -> Option<String> {
-    let given = options
-        .gateway_name
-        .as_deref()
-        .or(environment.get(env::COMPAT_GATEWAY_NAME));
-    match (options.is_control(), given) {
-        (true, _) => None,
-        (false, Some(name)) => Some(name.to_owned()),
-        (false, None) => {
-            let is_own = environment.get(env::LITELLM_PROXY_BASE_URL).is_none();
-            is_own.then(|| LITELLM.to_owned())
-        }
     }
 }
 

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::daemon::{self, DaemonClient, DaemonUse, Fingerprint, Found, StateDir};
 use super::{SessionOptions, machine};
 use crate::env::{self, ClaudeChoice, Environment, Secret};
+use crate::files::private_folder;
 use crate::files::project::PROXY_CONFIG;
 use crate::gateway::{self, GatewayKind, GatewayOptions, GatewayProcess, LogFile, RunningGateway};
 use crate::mutants::RelayPosition;
@@ -31,10 +32,7 @@ pub(super) struct RunGuard {
 impl RunGuard {
     /// The watchdog is `executable`, else the program that runs now.
     pub(super) fn start(run: RunId, executable: Option<&Path>) -> anyhow::Result<Self> {
-        let scratch = tempfile::Builder::new()
-            .prefix("compat-")
-            .tempdir()
-            .context("cannot make a temporary folder")?;
+        let scratch = private_folder::make("compat-").context("cannot make a temporary folder")?;
         machine::check(scratch.path())?;
         Ok(Self {
             watchdog: Mutex::new(watchdog(run, executable, scratch.path())?),

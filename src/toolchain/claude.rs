@@ -17,6 +17,7 @@ use super::npm::Registry;
 use super::platform::Platform;
 use super::{Installer, ToolEnvironment, confinement, stamp};
 use crate::env;
+use crate::files::private_folder;
 use crate::process::{self, Launch, ProcessTag};
 use crate::progress::Work;
 
@@ -108,7 +109,7 @@ async fn printed_version(
     tools: &ToolEnvironment,
     keeper: Option<&Path>,
 ) -> anyhow::Result<String> {
-    let home = tempfile::tempdir()?;
+    let home = private_folder::make("compat-")?;
     let layers = confinement::layers(&tools.environment);
     let cage = confinement::cage(&tools.environment, layers, None, keeper, None)?;
     let launch = Launch::new(path, ProcessTag::run(tools.run))

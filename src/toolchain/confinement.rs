@@ -8,11 +8,11 @@ use anyhow::Context as _;
 use super::Cache;
 use crate::env::{self, Environment};
 use crate::isolation::IsolationLevel;
-use crate::process::{Cage, Layers};
+use crate::process::{Cage, CageLayers};
 
 /// The layers of the cage that this machine has.
-pub fn layers(environment: &Environment) -> Layers {
-    Layers::of_this_machine(environment.find_program("bwrap"))
+pub fn layers(environment: &Environment) -> CageLayers {
+    CageLayers::of_this_machine(environment.find_program("bwrap"))
 }
 
 /// A cage of `layers` for a `claude` that connects to `port` only; `None` without layers. It reads no file of the project at
@@ -20,7 +20,7 @@ pub fn layers(environment: &Environment) -> Layers {
 /// the program that runs now.
 pub fn cage(
     environment: &Environment,
-    layers: Layers,
+    layers: CageLayers,
     root: Option<&Path>,
     keeper: Option<&Path>,
     port: Option<u16>,

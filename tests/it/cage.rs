@@ -12,7 +12,7 @@ use std::sync::Arc;
 use compat_matrix::env::{self, Environment};
 use compat_matrix::ids::TrialKey;
 use compat_matrix::isolation::IsolationLevel;
-use compat_matrix::process::{Cage, Launch, Layers, Piped, ProcessTag, RunId, tagged};
+use compat_matrix::process::{Cage, CageLayers, Launch, Piped, ProcessTag, RunId, tagged};
 use compat_matrix::toolchain::confinement;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -265,7 +265,7 @@ async fn a_confined_program_keeps_its_output_and_its_end() {
 #[tokio::test]
 async fn a_kill_from_outside_ends_the_whole_cage() {
     let victim = Victim::new();
-    let level = Layers::level(&confinement::layers(&victim.environment()));
+    let level = CageLayers::level(&confinement::layers(&victim.environment()));
     let Some(cage) = victim.cage(level) else { return };
     let tag = ProcessTag::trial(RunId::mint(), TrialKey(Uuid::new_v4()));
     let launch = Launch::new(fake_claude(), tag)

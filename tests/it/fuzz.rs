@@ -86,7 +86,7 @@ fn fuzz(name: &str, target: Target) {
         .ok()
         .and_then(|text| text.parse().ok());
     let time = Duration::from_secs_f64(seconds.unwrap_or(DEFAULT_SECONDS));
-    let seed = std::process::id().into();
+    let seed = u64::from(std::process::id());
     let mut random = Random(0x9E37_79B9_7F4A_7C15 ^ seed);
     let started = Instant::now();
     while started.elapsed() < time {

@@ -33,6 +33,7 @@ mod versions;
 mod daemon;
 mod trial;
 mod harness;
+mod machine_faults;
 mod publish;
 mod cli;
 

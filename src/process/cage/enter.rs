@@ -14,8 +14,8 @@ use nix::sys::wait::{WaitStatus, wait};
 use nix::unistd::Pid;
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
 
-use super::super::sweep;
 use super::{Confinement, door, rules};
+use crate::process::sweep;
 
 /// The status of a keeper that cannot start its program; the shell uses it for the same.
 const NOT_STARTED: u8 = 126;

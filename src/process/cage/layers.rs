@@ -11,7 +11,7 @@ const WHOLE_LANDLOCK: u8 = 6;
 
 /// The layers of the cage. Each is used where the machine has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Layers {
+pub struct CageLayers {
     /// Whether the kernel can take away capabilities and adopt descendants: on Linux.
     pub process: bool,
     /// The ABI of Landlock; 0 if the kernel has none.
@@ -24,14 +24,14 @@ pub struct Layers {
 
 /// One layer, for a reader.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layer {
+pub struct CageLayer {
     pub name: &'static str,
     pub holds: bool,
     /// What it does here, or what is missing.
     pub state: String,
 }
 
-impl Layers {
+impl CageLayers {
     /// The layers of this machine. `bubblewrap` is the `bwrap` on the `PATH`; trying it takes some 20 ms.
     pub fn of_this_machine(bubblewrap: Option<PathBuf>) -> Self {
         if !cfg!(target_os = "linux") {
@@ -77,7 +77,7 @@ impl Layers {
     }
 
     /// Each layer, with its state here.
-    pub fn described(&self) -> Vec<Layer> {
+    pub fn described(&self) -> Vec<CageLayer> {
         let process = match self.process {
             true => "no capabilities, no new privileges; the harness hides its memory and its credentials",
             false => "needs Linux",
@@ -101,7 +101,7 @@ impl Layers {
             ("namespaces", self.bubblewrap.is_some(), namespaces),
         ]
         .into_iter()
-        .map(|(name, holds, state)| Layer { name, holds, state })
+        .map(|(name, holds, state)| CageLayer { name, holds, state })
         .collect()
     }
 }
@@ -167,8 +167,8 @@ fn landlock_abi() -> u8 {
 mod tests {
     use super::*;
 
-    fn layers(landlock: u8, bubblewrap: bool) -> Layers {
-        Layers {
+    fn layers(landlock: u8, bubblewrap: bool) -> CageLayers {
+        CageLayers {
             process: true,
             landlock,
             bubblewrap: bubblewrap.then(|| "bwrap".into()),
@@ -187,7 +187,7 @@ mod tests {
         ] {
             assert_eq!(layers(landlock, bubblewrap).level(), level);
         }
-        assert_eq!(Layers::default().level(), IsolationLevel::None);
+        assert_eq!(CageLayers::default().level(), IsolationLevel::None);
     }
 
     #[test]
