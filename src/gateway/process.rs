@@ -77,9 +77,11 @@ impl GatewayProcess {
         ready.context("the gateway could not be started again")
     }
 
-    /// Waits until it ends by itself. A dropped call loses nothing.
+    /// Waits until it ends by itself and its log is complete. A dropped call loses nothing.
     pub async fn ended(&mut self) -> anyhow::Result<Ended> {
-        self.service.ended().await
+        let ended = self.service.ended().await;
+        self.service.drain().await;
+        ended
     }
 
     /// What its end means for a run, with the end of its log.

@@ -17,8 +17,8 @@ use serde::Deserialize;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Targets {
-    /// The credential that the user has in the environment.
-    planted: String,
+    /// The credential that the user has in the environment, backwards: the plan itself is in an environment too.
+    planted_backwards: String,
     /// Files with secrets.
     read: Vec<PathBuf>,
     /// Folders and files that a run trusts.
@@ -60,6 +60,7 @@ pub async fn spy(targets: &Targets) -> Vec<String> {
 /// Other processes: their environment, their memory, and signals to them.
 fn processes(targets: &Targets, found: &mut Vec<String>) {
     let own = std::process::id();
+    let planted: String = targets.planted_backwards.chars().rev().collect();
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     for pid in pids.filter(|pid| *pid as u32 != own) {
@@ -70,7 +71,7 @@ fn processes(targets: &Targets, found: &mut Vec<String>) {
             let _ = file.read_to_end(&mut environment);
         }
         let text = String::from_utf8_lossy(&environment);
-        if !targets.planted.is_empty() && text.contains(&targets.planted) {
+        if !planted.is_empty() && text.contains(&planted) {
             found.push(format!("credential in the environment of {name}"));
         }
         if text.contains(&format!("{}=", env::LITELLM_MASTER_KEY)) {

@@ -85,7 +85,7 @@ impl Victim {
     fn targets(&self) -> Value {
         let files: Vec<PathBuf> = FILES.iter().map(|file| self.path(file)).collect();
         json!({
-            "planted": PLANTED,
+            "planted_backwards": PLANTED.chars().rev().collect::<String>(),
             "read": files,
             "write": files.iter().chain(&[self.path("project/cells"), self.path("project")]).collect::<Vec<_>>(),
             "tcp": [self.tcp.local_addr().unwrap()],
@@ -185,7 +185,7 @@ async fn at_the_level_process_a_spy_reads_no_memory_of_root() {
     assert!(found.iter().any(|what| what.starts_with("read")));
     assert!(found.contains("TCP"));
     if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
-        // Another trial's program has as few rights as this one, and the plan of the spy names the credential.
+        // Another trial's program has as few rights as this one.
         let is_trial = |what: &String| ["fake-claude", "bwrap"].iter().any(|name| what.ends_with(name));
         let is_leak = |what: &String| what.starts_with("memory") || what.contains("environment");
         let leaks = |what: &String| is_leak(what) && !is_trial(what);
@@ -289,7 +289,7 @@ async fn spied_in_a_run(level: &str) -> String {
     let mut small = Small::attached(&simulator);
     small.set("AWS_SECRET_ACCESS_KEY", PLANTED);
     let targets = json!({
-        "planted": PLANTED,
+        "planted_backwards": PLANTED.chars().rev().collect::<String>(),
         "read": [small.path("manifest.yaml"), small.path("compat-results.json")],
         "write": [small.path("cells"), small.path("compat-results.json"), small.path("cache")],
         "tcp": [simulator.base_url().trim_start_matches("http://")],
@@ -333,9 +333,11 @@ async fn in_a_run_the_spy_sees_no_credential_and_no_admin_route() {
             !found.contains("credential in the environment of harness"),
             "{found}"
         );
-        for never in ["master key", "memory of harness", " from /", "no answer from"] {
+        for never in ["master key", " from /", "no answer from"] {
             assert!(!found.contains(never), "{level}: {never} in {found}");
         }
+        // The keeper is the same program. An ordinary user's keeper has no more rights than the spy.
+        assert!(found.matches("memory of harness").count() <= 1, "{found}");
         if level > IsolationLevel::Process {
             assert!(found.contains("\"found\":[]"), "{level}: {found}");
         }
