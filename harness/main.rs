@@ -1,7 +1,8 @@
 //! The harness of `cargo test --test compat`: each trial is a test of libtest-mimic.
 //!
-//! Listing and filtering start nothing. Exit status: 0 if all trials passed; 101 if a trial failed; 102 if trials failed,
-//! but none because of gateway, feature or Claude Code; 2 if the project or the session is broken.
+//! Listing and filtering start nothing. Exit status: 0 if all trials passed or failed only as known; 101 if something new broke
+//! or a known finding no longer shows; 102 if trials failed, but none because of gateway, feature or Claude Code; 2 if the
+//! project or the session is broken.
 
 mod arguments;
 mod trials;

@@ -225,6 +225,10 @@ pub const AWS_SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
 pub const AWS_REGION_NAME: &str = "AWS_REGION_NAME";
 /// Base of Bedrock's runtime API.
 pub const AWS_BEDROCK_RUNTIME_ENDPOINT: &str = "AWS_BEDROCK_RUNTIME_ENDPOINT";
+/// Host and port of the metadata server that Google's libraries ask for access tokens.
+pub const GCE_METADATA_HOST: &str = "GCE_METADATA_HOST";
+/// The same, which Google's library for Python asks whether there is such a server.
+pub const GCE_METADATA_IP: &str = "GCE_METADATA_IP";
 /// Service account for Vertex AI: its JSON, or the file that holds it.
 pub const VERTEXAI_CREDENTIALS: &str = "VERTEXAI_CREDENTIALS";
 /// Google Cloud project for Vertex AI.

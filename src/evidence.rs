@@ -12,17 +12,35 @@ use crate::wire::redaction;
 
 /// The names of the files in a trial's evidence folder.
 pub mod file {
-    /// Always present.
+    /// Always present; any other file only if it has content.
     pub const TRANSCRIPT: &str = "transcript.jsonl";
     pub const PROVIDER_EXCHANGES: &str = "exchanges.jsonl";
     pub const GATEWAY_EXCHANGES: &str = "sent.jsonl";
     pub const WIRE_DIFF_TEXT: &str = "wire-diff.txt";
     pub const WIRE_DIFF_JSON: &str = "wire-diff.json";
     pub const EXIT: &str = "exit.json";
+    pub const UNDER_TEST: &str = "under-test.json";
     pub const STDERR: &str = "stderr.txt";
     pub const GATEWAY_LOG: &str = "gateway.log";
     pub const DIRECT_REPLY: &str = "direct.json";
     pub const TOKEN_COUNT: &str = "count_tokens.json";
+
+    /// Requests that fit several trials.
+    pub const AMBIGUOUS: &str = "ambiguous.jsonl";
+
+    pub const ALL: [&str; 11] = [
+        TRANSCRIPT,
+        PROVIDER_EXCHANGES,
+        GATEWAY_EXCHANGES,
+        AMBIGUOUS,
+        WIRE_DIFF_TEXT,
+        WIRE_DIFF_JSON,
+        EXIT,
+        STDERR,
+        GATEWAY_LOG,
+        DIRECT_REPLY,
+        TOKEN_COUNT,
+    ];
 }
 
 /// The kind of provider behind the gateway.
@@ -49,12 +67,23 @@ pub struct Evidence {
     pub exchanges: Vec<ProviderExchange>,
     /// Empty without a relay in front of the gateway.
     pub sent: Vec<GatewayExchange>,
+    /// Requests at the provider without a trial's key that fit this trial and another one equally well.
+    pub ambiguous: Vec<ProviderExchange>,
     /// The reply to the cell's direct request, if it has one.
     pub direct: Option<DirectReply>,
     /// The reply to the cell's request for a token count, if it has one.
     pub counted: Option<DirectReply>,
     /// The lines that the gateway logged during the trial.
     pub gateway_log: Vec<String>,
+}
+
+/// The gateway and the versions of a trial, as far as they are known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnderTest {
+    /// The name of its file in `gateways/`.
+    pub gateway: Option<String>,
+    pub gateway_version: Option<String>,
+    pub claude_code_version: Option<String>,
 }
 
 impl Evidence {
@@ -66,7 +95,8 @@ impl Evidence {
     /// Replaces each of `secrets` wherever it stands, and texts in the form of a credential in the logs. A gateway may put a
     /// credential into any header, body or log line.
     pub fn redact(&mut self, secrets: &[String]) {
-        let requests = (self.exchanges.iter_mut().map(|exchange| &mut exchange.request))
+        let arrived = self.exchanges.iter_mut().chain(&mut self.ambiguous);
+        let requests = (arrived.map(|exchange| &mut exchange.request))
             .chain(self.sent.iter_mut().map(|exchange| &mut exchange.request));
         for request in requests {
             redaction::remove_from_headers(&mut request.headers, secrets);
@@ -99,6 +129,36 @@ impl Evidence {
         if secrets.iter().any(|secret| transcript.contains(secret.as_str())) {
             self.transcript = Transcript::from_jsonl(&redaction::without(&transcript, secrets));
         }
+    }
+
+    /// The number of lines of the file `name` in the evidence folder; 0 if the file does not exist. A JSON file counts as one.
+    pub fn lines_of(&self, name: &str) -> usize {
+        match name {
+            file::TRANSCRIPT => self.transcript.events.len(),
+            file::PROVIDER_EXCHANGES => self.exchanges.len(),
+            file::GATEWAY_EXCHANGES => self.sent.len(),
+            file::AMBIGUOUS => self.ambiguous.len(),
+            file::WIRE_DIFF_TEXT | file::WIRE_DIFF_JSON => usize::from(self.has_both_sides()),
+            file::EXIT => 1,
+            file::STDERR => self.stderr.lines().count(),
+            file::GATEWAY_LOG => self.gateway_log.len(),
+            file::DIRECT_REPLY => usize::from(self.direct.is_some()),
+            file::TOKEN_COUNT => usize::from(self.counted.is_some()),
+            _ => 0,
+        }
+    }
+
+    /// The steps of `advice`, which `; ` separates, without those that name a file without content.
+    pub fn hint(&self, advice: &str) -> Option<String> {
+        let is_empty = |name: &&str| self.lines_of(name) == 0;
+        let empty: Vec<String> = file::ALL
+            .into_iter()
+            .filter(is_empty)
+            .map(|name| format!("`{name}`"))
+            .collect();
+        let is_possible = |step: &&str| !empty.iter().any(|name| step.contains(name));
+        let steps: Vec<&str> = advice.split("; ").filter(is_possible).collect();
+        (!steps.is_empty()).then(|| steps.join("; "))
     }
 
     /// Whether the exchanges on both sides of the gateway are known.

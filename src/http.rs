@@ -12,12 +12,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use backon::{ExponentialBuilder, Retryable as _};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, HeaderMap, RETRY_AFTER};
 use reqwest::{Certificate, ClientBuilder, Method, Request, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
 use crate::digest::{Hasher, Sha512};
 use crate::text::one_line;
+use crate::wire::encoding::ContentDecoder;
 
 #[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
@@ -59,6 +60,23 @@ pub fn client() -> reqwest::Client {
         .expect("the TLS backend starts")
 }
 
+/// The body of `response`, decoded as its `content-encoding` says. A body that does not have that encoding stays as it is.
+pub async fn body(response: Response) -> reqwest::Result<Vec<u8>> {
+    let mut decoder = decoder(&response);
+    Ok(decoder.push(&response.bytes().await?))
+}
+
+/// [`body`] as text.
+pub async fn text(response: Response) -> reqwest::Result<String> {
+    let body = body(response).await?;
+    Ok(String::from_utf8_lossy(&body).into_owned())
+}
+
+fn decoder(response: &Response) -> ContentDecoder {
+    let encoding = response.headers().get(CONTENT_ENCODING);
+    ContentDecoder::new(encoding.and_then(|value| value.to_str().ok()))
+}
+
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: reqwest::Client,
@@ -98,6 +116,9 @@ pub enum RequestError {
         headers: Box<HeaderMap>,
         body: String,
     },
+    /// The body does not have the encoding that its head claims.
+    #[error("{0}")]
+    Encoding(String),
     /// The body could not be written to its file.
     #[error("cannot write the download: {0}")]
     Write(#[from] io::Error),
@@ -128,15 +149,19 @@ impl Client {
     /// harmless to send it twice.
     pub async fn send(&self, request: &Request) -> Result<HttpResponse, FetchError> {
         self.retry(request, async |mut response| {
+            let mut decoder = decoder(&response);
             let headers = std::mem::take(response.headers_mut());
-            let body = response.bytes().await?;
+            let body = decoder.push(&response.bytes().await?).into();
+            decoder
+                .problem()
+                .map_or(Ok(()), |why| Err(RequestError::Encoding(why)))?;
             Ok(HttpResponse { headers, body })
         })
         .await
     }
 
-    /// Downloads a body into `file` and returns its digest. `advance` gets the number of bytes so far and, if the server
-    /// says it, in total.
+    /// Downloads a body into `file`, decoded, and returns its digest. `advance` gets the number of received bytes so far and, if
+    /// the server says it, in total.
     pub async fn download(
         &self,
         request: &Request,
@@ -148,12 +173,17 @@ impl Client {
             let mut hasher = Hasher::default();
             let mut output = File::create(file)?;
             let mut done = 0;
+            let mut decoder = decoder(&response);
             while let Some(chunk) = response.chunk().await? {
-                hasher.update(&chunk);
-                output.write_all(&chunk)?;
+                let decoded = decoder.push(&chunk);
+                hasher.update(&decoded);
+                output.write_all(&decoded)?;
                 done += chunk.len() as u64;
                 advance(done, total);
             }
+            decoder
+                .problem()
+                .map_or(Ok(()), |why| Err(RequestError::Encoding(why)))?;
             Ok(hasher.finish())
         })
         .await
@@ -191,7 +221,7 @@ impl Client {
         Err(RequestError::Status {
             status,
             headers: Box::new(response.headers().clone()),
-            body: response.text().await.unwrap_or_default(),
+            body: text(response).await.unwrap_or_default(),
         })
     }
 }

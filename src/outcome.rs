@@ -4,7 +4,7 @@
 #![warn(clippy::disallowed_methods)]
 
 use crate::document::Place;
-use crate::findings::{FindingStatus, Level};
+use crate::findings::{Finding, FindingStatus, Level};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -221,12 +221,25 @@ pub enum Verdict {
 pub struct Attempt {
     /// Milliseconds it took.
     pub duration_ms: u64,
-    /// Why it failed; absent if it passed.
+    /// What did not hold; absent if everything held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// What the gateway broke, once each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// Transient errors that `claude` itself retried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retries: Vec<Retry>,
+}
+
+impl Attempt {
+    /// Whether the feature did not work, or could not be judged.
+    pub fn has_failed(&self) -> bool {
+        let is_contract = |finding: &Finding| finding.level == Level::Contract;
+        self.failure.as_ref().is_some_and(|failure| {
+            !failure.cause.is_judged() || self.findings.is_empty() || !self.findings.iter().all(is_contract)
+        })
+    }
 }
 
 /// A transient error that `claude` itself retried.

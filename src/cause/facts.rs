@@ -4,18 +4,29 @@ use super::{Diagnosis, ErrorMessage, MessageRoute, diagnose, traces};
 use crate::evidence::{Behind, Evidence, Killed};
 use crate::expectation::matcher::refusal_shown;
 use crate::expectation::{RUN, WORKAROUNDS};
-use crate::judge::Evaluation;
-use crate::outcome::{Cause, Verdict};
-use crate::text::clipped;
+use crate::judge::{Evaluation, UnofferedTool};
+use crate::outcome::{Cause, Mismatch, Verdict};
+use crate::text::{clipped, closest, listed};
 use crate::transcript::{Answer, AnswerBlock, ErrorSource};
 use crate::wire::exchange::{Matched, ProviderExchange};
+
+const SEE_LOG: &str = "look for the error in `gateway.log`, the gateway's lines of this trial; read the gateway's own log around that time";
 
 /// Whose fault it is that `judgement` has mismatches.
 pub fn of_trial(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
     if let Some(diagnosis) = ended_from_outside(evidence) {
         return diagnosis;
     }
-    match (is_broken(judgement, RUN), evidence.behind) {
+    if let Some(without_key) = traces::without_key(judgement) {
+        return without_key;
+    }
+    if let Some(tool) = &judgement.unoffered_tool {
+        return not_offered(tool);
+    }
+    match (
+        is_broken(judgement, RUN) && !is_known_aside(judgement),
+        evidence.behind,
+    ) {
         (true, Behind::Simulated) => broken_run(evidence, judgement),
         (true, Behind::Live) => broken_live_run(evidence),
         (false, _) => broken_promise(evidence, judgement),
@@ -45,6 +56,33 @@ fn is_broken(judgement: &Evaluation, name: &str) -> bool {
         .iter()
         .filter(|judged| judged.verdict == Verdict::Broken);
     broken.any(|judged| judged.name == name)
+}
+
+fn not_offered(tool: &UnofferedTool) -> Diagnosis {
+    let (name, place) = (&tool.name, &tool.place);
+    let offered = || tool.offered.iter().map(String::as_str);
+    let meant =
+        closest(name, offered()).map_or_else(String::new, |meant| format!(" (did you mean `{meant}`?)"));
+    Diagnosis::proven(
+        Cause::Harness,
+        "tool_not_offered",
+        format!("a reply of the cell calls the tool `{name}`, which no request of Claude Code offers"),
+        &format!(
+            "correct the name at `{}:{}:{}`{meant}; allowed: {}",
+            place.file.display(),
+            place.line,
+            place.column,
+            listed(offered())
+        ),
+    )
+}
+
+/// Whether the gateway is known to break the run, and breaks something new too.
+fn is_known_aside(judgement: &Evaluation) -> bool {
+    let mut mismatches = judgement.mismatches.iter();
+    let is_run = |mismatch: &Mismatch| mismatch.expectation == RUN;
+    mismatches.any(|mismatch| is_run(mismatch) && !mismatch.status.is_new())
+        && (judgement.mismatches.iter()).any(|mismatch| !is_run(mismatch) && mismatch.status.is_new())
 }
 
 /// An error that `claude` reported.
@@ -150,7 +188,7 @@ fn without_status(evidence: &Evidence, last: &ProviderExchange, error: Option<Re
             Cause::Gateway,
             "answer_broken_off",
             format!("the provider answered with HTTP {sent}, and {how}"),
-            "see in `transcript.jsonl` where the answer stopped, and in `gateway.log` why",
+            "see in `transcript.jsonl` where the answer stopped; see in `exchanges.jsonl` what the provider sent; see in `gateway.log` why",
         )
     };
     match error {
@@ -164,7 +202,7 @@ fn without_status(evidence: &Evidence, last: &ProviderExchange, error: Option<Re
             format!(
                 "the provider answered with HTTP {sent}, but Claude Code was still waiting when the trial timed out"
             ),
-            "see in `transcript.jsonl` where the answer stopped, and in `gateway.log` why",
+            "see in `transcript.jsonl` where the answer stopped; see in `exchanges.jsonl` what the provider sent; see in `gateway.log` why",
         ),
         _ if last.reply.cut_off => {
             broken_off("the gateway closed the connection before the end of the answer".into())
@@ -175,7 +213,7 @@ fn without_status(evidence: &Evidence, last: &ProviderExchange, error: Option<Re
             format!(
                 "the provider answered with HTTP {sent}, and Claude Code ended although it received no error"
             ),
-            "see `transcript.jsonl` and `stderr.txt`",
+            "see `transcript.jsonl`; see `stderr.txt`; see `exit.json`",
         ),
     }
 }
@@ -185,7 +223,7 @@ fn rejected(rule: &str, status: u16) -> Diagnosis {
         Cause::Gateway,
         "rejected_request",
         format!("the provider refused the request as the gateway sent it (`{rule}`, HTTP {status})"),
-        "compare the request in `sent.jsonl` with that in `exchanges.jsonl`, and report it to the gateway",
+        "compare the request in `sent.jsonl` with that in `exchanges.jsonl`; report it to the gateway",
     )
 }
 
@@ -195,7 +233,7 @@ fn changed_status(sent: u16, seen: u16) -> Diagnosis {
             Cause::Gateway,
             "answer_lost",
             format!("the provider answered with HTTP 200, Claude Code saw HTTP {seen}"),
-            "look for the error in the gateway's log of this trial, `gateway.log`",
+            SEE_LOG,
         );
     }
     Diagnosis::proven(
@@ -220,7 +258,7 @@ fn nothing_arrived(evidence: &Evidence, error: Option<ReportedError>) -> Diagnos
                         "no Messages request reached the provider, and Claude Code got an error from the gateway: {}",
                         error.shown()
                     ),
-                    "look for the error in the gateway's log of this trial, `gateway.log`",
+                    SEE_LOG,
                 ),
             }
         }
@@ -228,13 +266,13 @@ fn nothing_arrived(evidence: &Evidence, error: Option<ReportedError>) -> Diagnos
             Cause::Gateway,
             "never_answered",
             "no Messages request reached the provider, and nothing came back from the gateway",
-            "read the gateway's log of this trial, `gateway.log`",
+            SEE_LOG,
         ),
         None => Diagnosis::proven(
             Cause::Cli,
             "never_asked",
             "Claude Code ended before it sent a request",
-            "see `transcript.jsonl` and `stderr.txt`: does the cell use a flag or variable that this version does not know?",
+            "see `transcript.jsonl`; see `stderr.txt`; check that this version of Claude Code knows the cell's flags and variables",
         ),
     }
 }
@@ -256,7 +294,7 @@ fn broken_live_run(evidence: &Evidence) -> Diagnosis {
         Cause::Cli,
         "ended_without_a_word",
         "Claude Code ended without an error from the gateway",
-        "see `transcript.jsonl` and `stderr.txt`",
+        "see `transcript.jsonl`; see `stderr.txt`; see `exit.json`",
     )
 }
 
@@ -290,7 +328,7 @@ fn broken_promise(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
             Cause::Assertion,
             "promise_not_kept",
             "every request was answered, but an expectation of the cell did not hold",
-            "compare `exchanges.jsonl` (the provider's side) with `transcript.jsonl` (Claude Code's)",
+            "see in `transcript.jsonl` what Claude Code got; see in `exchanges.jsonl` what the provider sent",
         )
     })
 }
@@ -307,9 +345,18 @@ fn proven_fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis
     });
     refused
         .or_else(|| error_of_its_own(evidence, &asked))
-        .or_else(|| traces::fault(judgement))
+        .or_else(|| traces::fault(evidence, judgement))
         .or_else(|| held_back(&asked))
         .or_else(|| changed_answer(evidence, &asked))
+        .or_else(|| evidence.exchanges.iter().find_map(refused_by_rule))
+}
+
+/// A refusal of any request, such as a token count.
+fn refused_by_rule(exchange: &ProviderExchange) -> Option<Diagnosis> {
+    match &exchange.matched {
+        Matched::Rejected { rule } => Some(rejected(rule, exchange.reply.status)),
+        _ => None,
+    }
 }
 
 /// An error that Claude Code saw and the provider did not give.
@@ -329,7 +376,7 @@ fn error_of_its_own(evidence: &Evidence, asked: &[&ProviderExchange]) -> Option<
                 "Claude Code got an error that the provider did not send: {}",
                 error.shown()
             ),
-            "see the error in `transcript.jsonl` and the gateway's log lines in `gateway.log`",
+            "see the error in `transcript.jsonl`; see the gateway's lines in `gateway.log`",
         )),
     }
 }

@@ -27,7 +27,7 @@ pub struct Diagnosis {
     pub confidence: f64,
     /// The fact or the shape that decided, with the words of the message.
     pub why: String,
-    /// The advice.
+    /// The advice: steps, separated by `; `.
     pub next: String,
     /// The name of the deciding rule.
     pub rule: &'static str,
@@ -56,7 +56,7 @@ pub fn failure_of_trial(evidence: &Evidence, judgement: &Evaluation) -> Failure 
         headline: divergence
             .filter(|_| diagnosis.cause == Cause::Gateway)
             .map(Change::line),
-        next: Some(diagnosis.next),
+        next: evidence.hint(&diagnosis.next),
         wire: judgement.wire_lines(),
         mismatches: judgement.mismatches.clone(),
     }

@@ -1,20 +1,22 @@
 //! Finds the cause of a broken expectation from the differences between both sides of the gateway.
 
 use super::Diagnosis;
+use crate::evidence::Evidence;
 use crate::expectation::Trace;
 use crate::judge::Evaluation;
 use crate::outcome::Cause;
+use crate::wire::body_fields;
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::{Direction, Route};
 use crate::wire_diff::{Change, Fate, Part, WireDiff};
 
 /// What the wire proves about the broken expectations; faults of the gateway come first.
-pub(super) fn fault(judgement: &Evaluation) -> Option<Diagnosis> {
+pub(super) fn fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis> {
     let diff = judgement.diff.as_ref()?;
     let found: Vec<Diagnosis> = judgement
         .traces
         .iter()
-        .filter_map(|trace| of_trace(trace, diff))
+        .filter_map(|trace| cannot_match(evidence, judgement, trace).or_else(|| of_trace(trace, diff)))
         .collect();
     let of_gateway = found.iter().find(|diagnosis| diagnosis.cause == Cause::Gateway);
     of_gateway.or(found.first()).cloned()
@@ -29,6 +31,29 @@ pub(super) fn diverged(judgement: &Evaluation) -> Option<Diagnosis> {
         Direction::Request => lost(Some(change)),
         Direction::Reply => changed_on_the_way_back(change),
     })
+}
+
+/// The gateway forwarded a request in a form from which no key of the trial could be read.
+pub(super) fn without_key(judgement: &Evaluation) -> Option<Diagnosis> {
+    let diff = judgement.diff.as_ref()?;
+    let change = diff.without_key()?;
+    let of_request = diff.changes.iter().filter(|other| {
+        other.direction == Direction::Request && other.sent == change.sent && other.what.part != Part::Request
+    });
+    let what = match change.exchange {
+        Some(_) => "the gateway forwarded the request in a changed form, without the trial's key",
+        None => {
+            "the gateway forwarded requests in a changed form, without a key, and they fit this trial and another one \
+             equally well"
+        }
+    };
+    Some(Diagnosis::proven(
+        Cause::Gateway,
+        "forwarded_without_key",
+        with_change(what, of_request.min_by_key(|other| other.what.part)),
+        "compare the request in `sent.jsonl` with that in `exchanges.jsonl`; compare it with the requests in \
+         `ambiguous.jsonl`; see all changes in `wire-diff.txt`; report it to the gateway",
+    ))
 }
 
 /// The provider refused `exchange` although it arrived as Claude Code had sent it. Only for a 400 on the Anthropic
@@ -66,7 +91,42 @@ pub(super) fn refused_as_sent(
     })
 }
 
+/// The expectation looks for a name that no API documents and no request of Claude Code has.
+fn cannot_match(evidence: &Evidence, judgement: &Evaluation, trace: &Trace) -> Option<Diagnosis> {
+    if trace.held_before != Some(false) {
+        return None;
+    }
+    let bodies = evidence.sent.iter().filter_map(|sent| sent.request.body.json());
+    let bodies: Vec<String> = bodies.map(ToString::to_string).collect();
+    let is_sent = |name: &str| bodies.iter().any(|body| body.contains(&format!("\"{name}\"")));
+    let is_word = |name: &&String| {
+        name.chars()
+            .all(|character| character.is_alphanumeric() || character == '_')
+    };
+    let is_number = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
+    let mut names = trace.interest.names.iter().filter(is_word);
+    let name = names.find(|name| !is_number(name) && !body_fields::is_documented(name) && !is_sent(name))?;
+    let mut mismatches = judgement.mismatches.iter();
+    let mismatch = mismatches.find(|mismatch| mismatch.expectation == trace.expectation)?;
+    let place = mismatch.place.as_ref()?;
+    Some(Diagnosis::proven(
+        Cause::Harness,
+        "cell_cannot_match",
+        format!("no request of Claude Code has `{name}`, so no gateway could deliver it"),
+        &format!(
+            "correct `{}` at `{}:{}:{}`; see the request in `sent.jsonl`",
+            trace.expectation,
+            place.file.display(),
+            place.line,
+            place.column
+        ),
+    ))
+}
+
 fn of_trace(trace: &Trace, diff: &WireDiff) -> Option<Diagnosis> {
+    if trace.interest.is_of_model() && trace.held_before == Some(true) {
+        return Some(other_model());
+    }
     let nearest = trace.interest.of_diff(diff).first().copied();
     match (trace.interest.direction, trace.held_before) {
         (Direction::Request, Some(true)) => Some(lost(nearest)),
@@ -79,13 +139,22 @@ fn of_trace(trace: &Trace, diff: &WireDiff) -> Option<Diagnosis> {
     }
 }
 
+fn other_model() -> Diagnosis {
+    Diagnosis::proven(
+        Cause::Gateway,
+        "other_model",
+        "the gateway asked the provider for another model than claude had asked for",
+        "compare the model in `sent.jsonl` with that in `exchanges.jsonl`; see which model the gateway's configuration gives this alias",
+    )
+}
+
 /// In Claude Code's request, absent or changed at the provider.
 fn lost(change: Option<&Change>) -> Diagnosis {
     Diagnosis::proven(
         Cause::Gateway,
         "lost_on_the_way",
         with_change(loss_in_words(change), change),
-        "compare the request in `sent.jsonl` with that in `exchanges.jsonl` (`wire-diff.txt`), and report it to the gateway",
+        "compare the request in `sent.jsonl` with that in `exchanges.jsonl`; see all changes in `wire-diff.txt`; report it to the gateway",
     )
 }
 
@@ -100,7 +169,7 @@ fn never_sent(diff: &WireDiff) -> Diagnosis {
                 "claude did not send it, after the gateway had changed a reply",
                 Some(change),
             ),
-            "compare the reply in `exchanges.jsonl` with that in `sent.jsonl` (`wire-diff.txt`), and report it to the gateway",
+            "compare the reply in `exchanges.jsonl` with that in `sent.jsonl`; see all changes in `wire-diff.txt`; report it to the gateway",
         ),
         None => Diagnosis::proven(
             Cause::Cli,
@@ -119,7 +188,7 @@ fn changed_on_the_way_back(change: &Change) -> Diagnosis {
             "the provider's reply changed on its way back to claude",
             Some(change),
         ),
-        "compare the reply in `exchanges.jsonl` with that in `sent.jsonl` (`wire-diff.txt`), and report it to the gateway",
+        "compare the reply in `exchanges.jsonl` with that in `sent.jsonl`; see all changes in `wire-diff.txt`; report it to the gateway",
     )
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::document::Place;
 use crate::expectation::{Check, Expectation};
 use crate::ids::{CellId, TierId};
 use crate::wire::script::{Prompt, Script};
@@ -46,8 +47,12 @@ pub struct Test {
     /// without `model`.
     pub count_tokens: Option<Value>,
     pub script: Script,
+    /// The tools that the script calls, each with the place of its name.
+    pub called_tools: Vec<(String, Place)>,
     /// What must hold, in the order of the files; never empty for any tier.
     pub expectations: Vec<Expectation>,
+    /// The rules by which the provider may refuse a request, each with the reason.
+    pub refusals: BTreeMap<String, String>,
     /// Seconds that a trial may take, simulated or live.
     pub timeout_seconds: u64,
 }

@@ -2,13 +2,15 @@
 
 use std::sync::LazyLock;
 
-use super::raw::{CellForm, ManifestForm};
+use super::raw::{CellForm, ManifestForm, ScriptForm};
 use crate::document::Form;
 
 /// `manifest.yaml`.
 pub static MANIFEST: LazyLock<Form> = LazyLock::new(Form::of::<ManifestForm>);
 /// `cells/<feature>/<provider>.yaml` and `cells/_providers/<provider>.yaml`.
 pub static CELL: LazyLock<Form> = LazyLock::new(Form::of::<CellForm>);
+/// The file of `compat provider serve --script`.
+pub static SCRIPT: LazyLock<Form> = LazyLock::new(Form::of::<ScriptForm>);
 /// `cells/_shared.yaml` and `cells/<feature>/_shared.yaml`.
 pub static SHARED: LazyLock<Form> = LazyLock::new(|| {
     CELL.without(

@@ -102,6 +102,10 @@ pub struct CellForm {
     /// What the simulated provider answers, one reply a request, in order. Live runs do not use it.
     #[schemars(length(min = 1))]
     pub replies: Option<Vec<ReplyForm>>,
+    /// The provider's rules that may refuse a request of this cell, each with the reason. Without it, a refusal that no reply
+    /// of the cell asks for breaks `refused_requests`, even if Claude Code repairs the request. A report names the rule.
+    #[schemars(extend("minProperties" = 1, "propertyNames" = {"pattern": "^[a-z][a-z0-9_]*$"}, "examples" = [{"known_betas": "The row shows that Claude Code repeats the request without the beta."}]))]
+    pub refusals: Option<BTreeMap<String, String>>,
     /// Seconds that one trial may take, simulated or live; 120 if not given.
     #[schemars(range(min = 1, max = 900))]
     pub timeout_seconds: Option<u64>,
@@ -109,6 +113,17 @@ pub struct CellForm {
     /// name; one of the same name in an earlier file is replaced.
     #[schemars(extend("minProperties" = 1, "propertyNames" = {"pattern": "^[a-z][a-z0-9_]*$"}))]
     pub expect: Option<IndexMap<String, ExpectationForm>>,
+}
+
+/// The replies of `compat provider serve --script FILE`, as in a cell.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "compat-matrix script")]
+pub struct ScriptForm {
+    /// What the simulated provider answers, one reply a request, in order; after the last one, the first again. Token counts and
+    /// probes of a model take no reply.
+    #[schemars(length(min = 1))]
+    pub replies: Vec<ReplyForm>,
 }
 
 /// One user message: its blocks, in order.

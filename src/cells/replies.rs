@@ -11,6 +11,9 @@ use crate::wire::script::{
     PLACEHOLDERS, Pace, Prompt, Reply, ReplyBlock, ReplyError, ReplyMessage, Script, placeholders_in,
 };
 
+/// The tool by which Claude Code gets an answer in the form of `--json-schema`.
+const STRUCTURED_OUTPUT: &str = "StructuredOutput";
+
 impl Resolver<'_> {
     pub(super) fn script(&mut self) -> Script {
         let Some(forms) = &self.form.replies else {
@@ -118,10 +121,48 @@ impl Resolver<'_> {
             }
             return Some(ReplyBlock::Thinking(thinking.clone()));
         }
-        block.tool_use.as_ref().map(|call| ReplyBlock::ToolUse {
+        let call = block.tool_use.as_ref()?;
+        let path = path.then("tool_use");
+        let place = self.reader.node.span_at(&path.then("name").0).place();
+        self.called_tools.push((call.name.clone(), place));
+        let input = Value::Object(call.input.clone());
+        if call.name == STRUCTURED_OUTPUT {
+            self.fits_schema(&path.then("input"), &input);
+        }
+        Some(ReplyBlock::ToolUse {
             name: call.name.clone(),
-            input: Value::Object(call.input.clone()),
+            input,
         })
+    }
+
+    /// Reports a call that the schema of the cell's `--json-schema` refuses: Claude Code would ask again and again.
+    fn fits_schema(&mut self, path: &KeyPath, input: &Value) {
+        let flags = self.form.flags.clone().unwrap_or_default();
+        let text = flags
+            .iter()
+            .enumerate()
+            .find_map(|(index, flag)| match flag.as_str() {
+                "--json-schema" => Some((index + 1, flags.get(index + 1)?.as_str())),
+                flag => Some((index, flag.strip_prefix("--json-schema=")?)),
+            });
+        let Some((index, text)) = text else { return };
+        let schema = serde_json::from_str::<Value>(text).map_err(|error| error.to_string());
+        let validator =
+            schema.and_then(|schema| jsonschema::validator_for(&schema).map_err(|error| error.to_string()));
+        match validator {
+            Ok(validator) => {
+                if let Err(error) = validator.validate(input) {
+                    let message = format!("the schema of `--json-schema` refuses this call: {error}");
+                    self.reader
+                        .hinted(path, message, "let the call and the schema agree");
+                }
+            }
+            Err(error) => {
+                let path = KeyPath::of("flags").then(index);
+                self.reader
+                    .error(&path, format!("this is no JSON Schema: {error}"));
+            }
+        }
     }
 
     fn placeholders(&mut self, path: &KeyPath, text: &str, known: Placeholders) {
@@ -257,7 +298,7 @@ impl End {
         match calls.collect::<Vec<_>>()[..] {
             [] => Self::Final,
             _ if has("--max-turns") => Self::Perhaps,
-            ref called if has("--json-schema") && called.contains(&"StructuredOutput") => Self::Perhaps,
+            ref called if has("--json-schema") && called.contains(&STRUCTURED_OUTPUT) => Self::Perhaps,
             _ => Self::ToolCall,
         }
     }

@@ -13,11 +13,12 @@ use super::attachments::Attachments;
 use super::cell::{Cell, CellBody, Test};
 use super::layers::{self, Damaged, Layers, OwnFile};
 use super::manifest::Manifest;
-use super::raw::CellForm;
-use super::reserved;
-use crate::document::{Diagnostic, KeyPath, Node, NodeValue, Reader};
+use super::raw::{CellForm, PromptBlockForm, PromptForm, ScriptForm};
+use super::{forms, reserved};
+use crate::document::{Diagnostic, KeyPath, Node, NodeValue, Place, Reader, yaml};
 use crate::expectation::CellContext;
-use crate::ids::{CellId, TierId};
+use crate::ids::{CellId, FeatureId, ProviderId, TierId};
+use crate::wire::script::Script;
 
 /// Seconds that a trial may take if its cell does not say.
 pub const DEFAULT_TIMEOUT_SECONDS: u64 = 120;
@@ -78,6 +79,7 @@ pub fn cell(
             .collect(),
         attachments,
         damaged,
+        called_tools: Vec::new(),
     };
     let test = resolver.test();
     diagnostics.extend(resolver.reader.diagnostics);
@@ -93,6 +95,44 @@ pub fn cell(
     Err(diagnostics)
 }
 
+/// Reads a script from the bytes of `file`.
+pub fn script(file: &Path, bytes: &[u8]) -> Result<Script, Vec<Diagnostic>> {
+    let node = yaml::parse(file, bytes)?;
+    let form_errors = forms::SCRIPT.diagnostics(&node);
+    if !form_errors.is_empty() {
+        return Err(form_errors);
+    }
+    let of_file = |error: serde_json::Error| vec![Diagnostic::of_file(file, error.to_string())];
+    let script = ScriptForm::deserialize(node.to_json()).map_err(of_file)?;
+    // The client decides whether it sends an image.
+    let image = PromptBlockForm {
+        image: Some("any".to_owned()),
+        ..PromptBlockForm::default()
+    };
+    let form = CellForm {
+        prompts: Some(vec![PromptForm(vec![image])]),
+        replies: Some(script.replies),
+        ..CellForm::default()
+    };
+    let id = CellId::new(&FeatureId::new("script"), &ProviderId::new("any"));
+    let mut resolver = Resolver {
+        id: &id,
+        own: None,
+        feature: None,
+        reader: Reader::new(&node),
+        form: &form,
+        tiers: Vec::new(),
+        attachments: &|_| Err("a script has no files".to_owned()),
+        damaged: Damaged::default(),
+        called_tools: Vec::new(),
+    };
+    let script = resolver.script();
+    match resolver.reader.diagnostics {
+        diagnostics if diagnostics.is_empty() => Ok(script),
+        diagnostics => Err(diagnostics),
+    }
+}
+
 pub(super) struct Resolver<'a> {
     id: &'a CellId,
     own: Option<&'a Node>,
@@ -103,6 +143,8 @@ pub(super) struct Resolver<'a> {
     tiers: Vec<(TierId, String)>,
     pub(super) attachments: Attachments<'a>,
     pub(super) damaged: Damaged,
+    /// The tools that the replies call, each with the place of its name.
+    pub(super) called_tools: Vec<(String, Place)>,
 }
 
 impl Resolver<'_> {
@@ -133,11 +175,13 @@ impl Resolver<'_> {
         Test {
             flags: self.flags(),
             env: self.env(),
+            refusals: self.refusals(),
             timeout_seconds: self.form.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS),
             prompts,
             direct,
             count_tokens,
             script,
+            called_tools: std::mem::take(&mut self.called_tools),
             expectations,
         }
     }
@@ -199,6 +243,18 @@ impl Resolver<'_> {
             self.reader.hinted(path, "the request has no `messages`", hint);
         }
         Value::Object(body)
+    }
+
+    fn refusals(&mut self) -> BTreeMap<String, String> {
+        let refusals = self.form.refusals.clone().unwrap_or_default();
+        for (rule, reason) in &refusals {
+            if reason.trim().is_empty() {
+                let path = KeyPath::of("refusals").then(rule);
+                let hint = "say why the provider may refuse this request";
+                self.reader.hinted(&path, "the reason is empty", hint);
+            }
+        }
+        refusals
     }
 
     fn flags(&mut self) -> Vec<String> {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 
 use super::project::{self, RootFlag};
 use crate::env::{self, Environment};
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, UnderTest};
 use crate::ids::TrialName;
 use crate::results::{Results, TrialRecord};
 use crate::text::closest;
@@ -21,6 +21,8 @@ pub(super) struct RecordedTrial {
     /// Its result in `compat-results.json`.
     pub(super) result: Option<TrialRecord>,
     pub(super) evidence: Evidence,
+    /// The gateway and the versions; `None` if nobody recorded them.
+    pub(super) under_test: Option<UnderTest>,
 }
 
 /// `trial` is `feature::provider::tier`, or a folder of evidence.
@@ -49,6 +51,7 @@ pub(super) fn recorded(trial: &str, root: &RootFlag) -> anyhow::Result<RecordedT
     };
     Ok(RecordedTrial {
         evidence: evidence_files::read(&folder)?,
+        under_test: evidence_files::read_under_test(&folder)?,
         folder,
         name,
         result,

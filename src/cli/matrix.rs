@@ -12,6 +12,7 @@ use super::files::{self, Output};
 use super::print::status;
 use crate::env::Environment;
 use crate::matrix::builder::{BuildError, Stamp, build};
+use crate::matrix::details::DETAILS;
 use crate::matrix::diff::Diff;
 use crate::matrix::history::History;
 use crate::matrix::{Details, Matrix, html, markdown, terminal};
@@ -171,8 +172,6 @@ enum ShowFormat {
 
 /// The exit status of a comparison with regressions.
 const REGRESSED: u8 = 3;
-/// The details' file name, beside the matrix.
-const DETAILS: &str = "compatibility-details.json";
 /// How long one call of git may take.
 const GIT_DEADLINE: Duration = Duration::from_secs(60);
 

@@ -109,21 +109,9 @@ async fn run_campaign(
         "`{}` is set, but mutants need a gateway that this run starts, with a relay behind it",
         env::LITELLM_PROXY_BASE_URL
     );
-    let proxy_config = project.proxy_config().map_err(|faults| {
-        let faults: Vec<String> = faults.into_iter().map(|fault| fault.message).collect();
-        anyhow::anyhow!("`proxy_config.yaml` cannot be read: {}", faults.join(", "))
-    })?;
+    let proxy_config = project.proxy_config().map_err(InvalidFiles)?;
     let known = project.known_findings(LITELLM).map_err(InvalidFiles)?;
-    let outside = project.outside(&proxy_config, &project.trials());
-    if let Some(first) = outside.first() {
-        let (place, hint) = (&first.place, first.hint.as_deref().unwrap_or_default());
-        anyhow::bail!(
-            "{}:{}: {}; {hint}",
-            place.file.display(),
-            place.line,
-            first.message
-        );
-    }
+    project.ensure_inside(&proxy_config, &project.trials())?;
     let options = SessionOptions {
         control: false,
         daemon: DaemonUse::Never,

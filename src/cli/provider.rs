@@ -1,24 +1,32 @@
 //! `compat provider`: a standalone provider simulator, for people who test their own gateway.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use chrono::Local;
 use clap::{Args, Subcommand};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::print::{output, status};
+use super::project::{InvalidFiles, RootFlag};
+use crate::cells::resolve::script;
 use crate::env::{self, Variables};
 use crate::files::private_folder;
-use crate::provider::{Observer, Simulator, SimulatorOptions, Unscripted, new_control_key, standalone_reply};
-use crate::wire::exchange::Matched;
+use crate::files::project::tier_models;
+use crate::ids::CellId;
+use crate::provider::{
+    METADATA_TOKEN_PATH, Notice, Observer, Simulator, SimulatorOptions, Unscripted, new_control_key,
+    standalone_reply,
+};
+use crate::text::{clipped, suggestion};
+use crate::wire::exchange::{Matched, ProviderExchange};
 
 /// A standalone provider simulator
 #[derive(Debug, Args)]
@@ -34,17 +42,20 @@ enum Command {
     ///
     /// Replaces Anthropic, Amazon Bedrock and Vertex AI behind a gateway. It writes random credentials to files and never
     /// prints them. Like the providers, it refuses a request without credentials. A request that belongs to no trial gets
-    /// a short greeting.
+    /// a short greeting, or the replies of a cell or a script.
     ///
     /// Standard output shows its address and the gateway's settings; standard error shows a line for each request.
     #[command(after_help = "\
 Examples:
-  Serve on any free port, with the credentials in a folder:
-    compat provider serve --write-credentials ./provider
+  Serve on any free port, with the credentials in a folder; later starts use the same credentials:
+    compat provider serve --credentials ./provider
 
   Start LiteLLM with it, to run the matrix against that gateway:
     set -a; . ./provider/gateway.env; set +a
-    litellm --config proxy_config.yaml --port 4000")]
+    litellm --config proxy_config.yaml --port 4000
+
+  Answer every client with the replies of a cell:
+    compat provider serve --cell tool_use/anthropic")]
     Serve(Serve),
 }
 
@@ -53,17 +64,29 @@ struct Serve {
     /// Address to listen on; port 0 is any free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+    /// Folder for the credentials. Those of an earlier start are used again; without any, new ones are written [default: a
+    /// temporary folder, removed at the end]
+    #[arg(long, value_name = "FOLDER", alias = "write-credentials")]
+    credentials: Option<PathBuf>,
     /// File with the key for the control routes; created if it does not exist [default: `control-key` in the
     /// credentials' folder]
     #[arg(long, value_name = "FILE")]
     control_key_file: Option<PathBuf>,
-    /// Folder for the credentials; created if it does not exist [default: a temporary folder, removed at the end]
-    #[arg(long, value_name = "FOLDER")]
-    write_credentials: Option<PathBuf>,
+    /// Answer requests of no trial with the replies of this cell, in order and from the first again
+    #[arg(long, value_name = "FEATURE/PROVIDER", conflicts_with = "script")]
+    cell: Option<String>,
+    /// Answer requests of no trial with the `replies` of this YAML file, as in a cell (`schema/script.schema.json`)
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
     /// Milliseconds before the first byte of every reply
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
     first_byte_delay: u64,
+    #[command(flatten)]
+    root: RootFlag,
 }
+
+/// The file with the credentials, in their folder.
+const CREDENTIALS_FILE: &str = "credentials.json";
 
 /// Runs the command. The exit status is 0 after an interrupt.
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
@@ -79,7 +102,8 @@ impl Serve {
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         // Dropping it removes the folder.
         let temporary = private_folder::make("compat-").context("cannot make a temporary folder")?;
-        let folder = self.write_credentials.as_deref().unwrap_or(temporary.path());
+        let unscripted = self.unscripted()?;
+        let folder = self.credentials.as_deref().unwrap_or(temporary.path());
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
         let folder =
@@ -88,14 +112,25 @@ impl Serve {
             .control_key_file
             .clone()
             .unwrap_or_else(|| folder.join("control-key"));
-        let simulator = Simulator::start(SimulatorOptions {
+        let saved = folder.join(CREDENTIALS_FILE);
+        let options = SimulatorOptions {
             first_byte_delay_ms: self.first_byte_delay,
-            unscripted: Unscripted::Reply(standalone_reply()),
+            unscripted,
             listen: self.listen,
             control_key: Some(control_key(&key_file)?),
+            tiers: self
+                .root
+                .find()
+                .map(|root| tier_models(&root))
+                .unwrap_or_default(),
+            credentials: read_if_exists(&saved)?,
+            metadata_server: self.listen.ip().is_loopback(),
             observe: Some(request_lines()),
-        })
-        .await?;
+        };
+        let simulator = Simulator::start(options)
+            .await
+            .with_context(|| format!("cannot start with the credentials in `{}`", folder.display()))?;
+        write_private(&saved, &simulator.credentials().saved())?;
         let environment = write_credentials(&simulator, folder)?;
         announce(&simulator, folder, &key_file, &environment);
         tokio::select! {
@@ -105,6 +140,44 @@ impl Serve {
         simulator.shutdown().await;
         status!("the provider simulator was stopped");
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Serve {
+    /// The reply to requests of no trial.
+    fn unscripted(&self) -> Result<Unscripted> {
+        if let Some(file) = &self.script {
+            let bytes = fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+            return Ok(Unscripted::Script(script(file, &bytes).map_err(InvalidFiles)?));
+        }
+        let Some(name) = &self.cell else {
+            return Ok(Unscripted::Reply(standalone_reply()));
+        };
+        let project = self.root.open()?;
+        let cells = project.cells();
+        let wanted = name.replace("::", "/");
+        let is_wanted = |id: &&CellId| format!("{}/{}", id.feature, id.provider) == wanted;
+        let Some(id) = cells.iter().find(is_wanted) else {
+            let names: Vec<String> = cells
+                .iter()
+                .map(|id| format!("{}/{}", id.feature, id.provider))
+                .collect();
+            let similar = suggestion(&wanted, names.iter().map(String::as_str));
+            bail!("there is no cell `{wanted}`{similar}");
+        };
+        match project.cell(id).map_err(InvalidFiles)?.test() {
+            Some(test) => Ok(Unscripted::Script(test.script.clone())),
+            None => bail!("the cell `{wanted}` is not applicable, so it has no replies"),
+        }
+    }
+}
+
+/// The text of `file`, if it exists.
+fn read_if_exists(file: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(file) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", file.display())),
     }
 }
 
@@ -168,6 +241,7 @@ fn announce(simulator: &Simulator, folder: &Path, key_file: &Path, environment: 
             output!("  {}={}", name.display(), value.display());
         }
     }
+    announce_metadata(simulator);
     output!("\nFor the harness, to test both sides of that gateway:");
     output!("  {}={base_url}", env::COMPAT_PROVIDER_URL);
     output!(
@@ -177,20 +251,64 @@ fn announce(simulator: &Simulator, folder: &Path, key_file: &Path, environment: 
     );
 }
 
+/// How Google's libraries get an access token without a service account.
+fn announce_metadata(simulator: &Simulator) {
+    let base_url = simulator.base_url();
+    let Some(host) = base_url
+        .strip_prefix("http://")
+        .filter(|_| simulator.is_metadata_server())
+    else {
+        output!("\nGoogle's metadata server needs a loopback address to listen on.");
+        return;
+    };
+    output!(
+        "\nFor a gateway whose library of Google's ignores `token_uri`, such as the one for Node, and without a service account:"
+    );
+    output!("  {}={host}", env::GCE_METADATA_HOST);
+    output!("  {}={host}", env::GCE_METADATA_IP);
+    output!("An access token of Google's, valid for an hour:");
+    output!("  curl -H 'Metadata-Flavor: Google' {base_url}{METADATA_TOKEN_PATH}");
+}
+
+/// A line for each request.
 fn request_lines() -> Observer {
-    Arc::new(|request, route, status, matched| {
+    Arc::new(|notice| {
         let time = Local::now().format("%H:%M:%S%.3f");
-        let route = route.map_or("-", |route| route.as_str());
-        let why = match matched {
-            Matched::Script { reply } => format!("reply {reply} of the trial's script"),
-            Matched::BuiltIn => "built-in reply".to_owned(),
-            Matched::Rejected { rule } => format!("breaks the provider's rule `{rule}`"),
-            Matched::Unmatched { why } => why.clone(),
-        };
-        status!(
-            "{time} {route} {} {} -> {status}: {why}",
-            request.method,
-            request.path
-        );
+        match notice {
+            Notice::Answered { exchange, error } => status!("{time} {}", request_line(exchange, error)),
+            Notice::Metadata { path, status } => status!("{time} metadata server GET {path} -> {status}"),
+            Notice::Forgetting { kept } => status!(
+                "{time} only the last {kept} requests that belong to no trial are kept; older ones are forgotten"
+            ),
+        }
     })
+}
+
+fn request_line(exchange: &ProviderExchange, error: &str) -> String {
+    let route = exchange.route.map_or("-", |route| route.as_str());
+    let why = match &exchange.matched {
+        Matched::Script { reply } => format!("reply {reply} of the script"),
+        Matched::BuiltIn => "built-in reply".to_owned(),
+        Matched::Rejected { rule } => {
+            let said = error.lines().next().unwrap_or_default();
+            format!("breaks the provider's rule `{rule}`: {}", clipped(said))
+        }
+        Matched::Unmatched { why } => why.clone(),
+    };
+    let asked = exchange.message.as_ref().map(|message| {
+        let streamed = if exchange.reply.stream { ", streamed" } else { "" };
+        format!(
+            " ({}, messages: {}, tools: {}{streamed})",
+            message.model,
+            message.messages.len(),
+            message.tools.len()
+        )
+    });
+    format!(
+        "{route} {} {} -> {}: {why}{}",
+        exchange.request.method,
+        exchange.request.path,
+        exchange.reply.status,
+        asked.unwrap_or_default()
+    )
 }

@@ -8,9 +8,9 @@ use clap::Args;
 
 use super::evidence::{self, RecordedTrial};
 use super::files::Output;
-use super::project::RootFlag;
-use crate::findings::{KnownFindings, KnownForRun, Subject};
-use crate::gateway::LITELLM;
+use super::print::status;
+use super::project::{InvalidFiles, RootFlag};
+use crate::findings::{KnownFindings, KnownForRun, Subject, Versions};
 use crate::ids::TrialName;
 use crate::replay::repro::{Repro, script};
 use crate::wire_diff::{self, Change, WireDiff};
@@ -50,7 +50,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let (changes, report) = match &judged {
         Some((name, test)) => {
-            let known = arguments.root.open()?.known_findings(LITELLM).unwrap_or_default();
+            let known = known_findings(&recorded, arguments)?;
             explaining(name, test, &recorded, &diff, &known)?
         }
         None => (diff.changes.iter().collect(), String::new()),
@@ -59,10 +59,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         !changes.is_empty(),
         "the gateway made no unexpected change, so there is no fault to show"
     );
-    let title = match &recorded.name {
-        Some(name) => format!("A gateway's fault, seen in {name}."),
-        None => "A gateway's fault.".to_owned(),
-    };
+    let title = title(&recorded);
     let repro = Repro {
         title: &title,
         report: &report,
@@ -74,11 +71,44 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// `A fault of litellm 1.106.2, seen in TRIAL.`
+fn title(recorded: &RecordedTrial) -> String {
+    let under_test = recorded.under_test.clone().unwrap_or_default();
+    let mut title = match (under_test.gateway, under_test.gateway_version) {
+        (Some(gateway), Some(version)) => format!("A fault of {gateway} {version}"),
+        (Some(gateway), None) => format!("A fault of {gateway}"),
+        (None, _) => "A gateway's fault".to_owned(),
+    };
+    if let Some(name) = &recorded.name {
+        title += &format!(", seen in {name}");
+    }
+    title + "."
+}
+
+/// What the recorded gateway is known to break.
+fn known_findings(recorded: &RecordedTrial, arguments: &Arguments) -> anyhow::Result<KnownFindings> {
+    let Some(under_test) = &recorded.under_test else {
+        status!(
+            "note: the evidence does not name its gateway, so no finding of it is known: run the trial again"
+        );
+        return Ok(KnownFindings::NONE);
+    };
+    match &under_test.gateway {
+        Some(gateway) => Ok(arguments
+            .root
+            .open()?
+            .known_findings(gateway)
+            .map_err(InvalidFiles)?),
+        None => Ok(KnownFindings::NONE),
+    }
+}
+
 /// The test of the recorded trial, where the project knows it: by its name, or by the last parts of its folder.
 fn cell_test(recorded: &RecordedTrial, arguments: &Arguments) -> anyhow::Result<Option<(TrialName, Test)>> {
-    let Ok(project) = arguments.root.open() else {
+    if arguments.root.find().is_err() {
         return Ok(None);
-    };
+    }
+    let project = arguments.root.open()?;
     let mut parts: Vec<String> = recorded
         .folder
         .components()
@@ -107,9 +137,13 @@ fn explaining<'a>(
     diff: &'a WireDiff,
     known: &KnownFindings,
 ) -> anyhow::Result<(Vec<&'a Change>, String)> {
+    let under_test = recorded.under_test.as_ref();
     let known = KnownForRun {
         findings: known,
-        ..KnownForRun::NOTHING
+        versions: Versions {
+            gateway: under_test.and_then(|one| one.gateway_version.as_deref()),
+            claude_code: under_test.and_then(|one| one.claude_code_version.as_deref()),
+        },
     };
     let judgement = judge::judge(test, name, &recorded.evidence, known);
     ensure!(

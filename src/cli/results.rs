@@ -6,9 +6,13 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::files::{self, Output};
+use super::print::status;
+use super::project::{self, InvalidFiles, RootFlag};
+use crate::files::project::MANIFEST;
 use crate::matrix::terminal;
 use crate::report::Paint;
 use crate::results::merge::merge;
+use crate::results::stale::stale;
 use crate::results::{Results, junit};
 
 /// Merge and show the results of runs
@@ -29,7 +33,8 @@ enum Command {
 
 /// Merge the results of shards
 ///
-/// The parts must be of one run: the same gateway and versions, no trial twice, and together all trials of the project.
+/// The parts must be of one run: the same gateway and versions, no trial twice, and together all trials of the project. The
+/// exit status is 3 if a known finding of the gateway (`gateways/<name>.yaml`) no longer shows in any part.
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:
   compat results merge shard-1.json shard-2.json --output compat-results.json
@@ -47,6 +52,8 @@ struct Merge {
     /// Also write JUnit XML to this file
     #[arg(long, value_name = "FILE")]
     junit: Option<Output>,
+    #[command(flatten)]
+    root: RootFlag,
 }
 
 /// Show results on the terminal
@@ -63,6 +70,9 @@ struct Show {
     #[arg(long, value_name = "COLUMNS")]
     width: Option<usize>,
 }
+
+/// The exit status if a known finding no longer shows.
+const STALE: u8 = 3;
 
 /// Runs the command.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -84,7 +94,29 @@ fn run_merge(arguments: &Merge) -> anyhow::Result<ExitCode> {
         output.write(&junit::to_xml(&whole))?;
     }
     arguments.output.write(&whole.to_text())?;
-    Ok(ExitCode::SUCCESS)
+    let stale = stale_findings(&whole, &arguments.root)?;
+    stale.iter().for_each(|stale| status!("error: {stale}"));
+    Ok(match stale.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(STALE),
+    })
+}
+
+/// The errors about known findings that no part shows any more. No single part can say that.
+fn stale_findings(whole: &Results, root: &RootFlag) -> anyhow::Result<Vec<String>> {
+    let Some(gateway) = &whole.run.gateway.name else {
+        return Ok(Vec::new());
+    };
+    let Ok(root) = root.find() else {
+        status!(
+            "note: stale known findings were not looked for: no `{MANIFEST}` here or above; name its folder with `--root`"
+        );
+        return Ok(Vec::new());
+    };
+    let project = project::open(&root)?;
+    let known = project.known_findings(gateway).map_err(InvalidFiles)?;
+    let stale = stale(whole, &known, &project.applicable_trials());
+    Ok(stale.iter().map(ToString::to_string).collect())
 }
 
 fn run_show(arguments: &Show) -> anyhow::Result<ExitCode> {

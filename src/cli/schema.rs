@@ -8,7 +8,10 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::print::status;
+use crate::results::json;
+use crate::wire::script::Script;
 use crate::{findings, matrix, mutants};
+use schemars::generate::SchemaSettings;
 use std::sync::LazyLock;
 
 use crate::document::Form;
@@ -59,10 +62,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// The forms of the files that people write, each under the file name of its schema.
-pub static FORMS: [(&str, &LazyLock<Form>); 5] = [
+pub static FORMS: [(&str, &LazyLock<Form>); 6] = [
     ("manifest.schema.json", &forms::MANIFEST),
     ("cell.schema.json", &forms::CELL),
     ("shared.schema.json", &forms::SHARED),
+    ("script.schema.json", &forms::SCRIPT),
     ("gateway.schema.json", &findings::GATEWAY_FORM),
     ("mutant.schema.json", &mutants::FORM),
 ];
@@ -70,7 +74,14 @@ pub static FORMS: [(&str, &LazyLock<Form>); 5] = [
 /// The file name and the text of each schema.
 pub fn schemas() -> Vec<(&'static str, String)> {
     let of_forms = FORMS.iter().map(|(file, form)| (*file, form.schema_text()));
-    of_forms.chain(matrix::schema::files()).collect()
+    let scripts = [("control-script.schema.json", script_schema())];
+    of_forms.chain(matrix::schema::files()).chain(scripts).collect()
+}
+
+/// The schema of what people send to the simulator's control routes.
+fn script_schema() -> String {
+    let settings = SchemaSettings::draft2020_12().for_deserialize();
+    json::write(&settings.into_generator().into_root_schema_for::<Script>())
 }
 
 fn is_fresh(file: &Path, text: &str) -> bool {

@@ -107,7 +107,7 @@ fn reach_gateway() -> Reach {
 
 /// Uses the variables of the gateway's configuration.
 fn reach_provider(route: Option<Route>) -> Reach {
-    let simulator = "`compat provider serve --write-credentials FOLDER` starts the provider simulator; `. FOLDER/gateway.env` sets \
+    let simulator = "`compat provider serve --credentials FOLDER` starts the provider simulator; `. FOLDER/gateway.env` sets \
                      these variables.";
     match route {
         Some(Route::BedrockInvoke | Route::BedrockConverse) => Reach {

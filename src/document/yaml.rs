@@ -70,7 +70,8 @@ pub fn too_large(file: &Path, bytes: u64) -> Diagnostic {
 }
 
 fn empty(file: &Path) -> Diagnostic {
-    let error = Diagnostic::of_file(file, "the file is empty");
+    let mut error = Diagnostic::of_file(file, "the file is empty");
+    (error.place.line, error.place.column) = (1, 1);
     match file.starts_with("cells") {
         true => error.hint("`docs/cells.md` describes the content"),
         false => error,

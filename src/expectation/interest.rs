@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{RUN, TRANSCRIPT, UNMATCHED};
+use super::{REFUSED, RUN, TRANSCRIPT, UNMATCHED};
 use crate::wire::{Direction, Operation};
 use crate::wire_diff::{Change, Part, WireDiff};
 
@@ -23,7 +23,15 @@ pub struct Interest {
 /// The parts of a reply that carry an answer.
 pub(super) const ANSWER: &[Part] = &[Part::Block, Part::Event, Part::Status, Part::Error];
 
+/// The field that names a request's model.
+pub(super) const MODEL: &str = "model";
+
 impl Interest {
+    /// Whether it is about the request's model and nothing else.
+    pub fn is_of_model(&self) -> bool {
+        self.names == [MODEL]
+    }
+
     pub(super) fn reply(parts: &'static [Part], turn: Option<usize>) -> Self {
         Self {
             direction: Direction::Reply,
@@ -66,6 +74,19 @@ impl Interest {
             ],
             TRANSCRIPT => vec![Self::reply(&[Part::Event, Part::Block], None)],
             UNMATCHED => vec![Self::request(&[Part::Request], None), refused],
+            REFUSED => vec![Self::request(
+                &[
+                    Part::Beta,
+                    Part::Field,
+                    Part::Block,
+                    Part::Tool,
+                    Part::Breakpoint,
+                    Part::Signature,
+                    Part::Header,
+                    Part::Request,
+                ],
+                None,
+            )],
             _ => vec![refused],
         }
     }

@@ -87,7 +87,7 @@ impl MatcherForm {
             .matches
             .as_ref()
             .and_then(|text| regex(checker, &path.then("matches"), text));
-        Matcher {
+        let matcher = Matcher {
             equals: self.equals.clone().map(|value| with_model(checker, value)),
             one_of: self.one_of.as_ref().map(|values| {
                 let values = values.iter().cloned();
@@ -99,7 +99,28 @@ impl MatcherForm {
             exists: self.exists,
             min: self.min,
             max: self.max,
+        };
+        if let Some(message) = matcher.contradiction().filter(|_| !self.has_model()) {
+            checker.reader.error(path, message);
         }
+        matcher
+    }
+
+    /// Whether only a value can fulfil it.
+    pub fn needs_value(&self) -> bool {
+        let absence = Self {
+            exists: self.exists.filter(|exists| !exists),
+            not_contains: self.not_contains.clone(),
+            ..Self::default()
+        };
+        *self != absence
+    }
+
+    fn has_model(&self) -> bool {
+        let texts = [&self.contains, &self.not_contains, &self.matches];
+        let values = self.equals.iter().chain(self.one_of.iter().flatten());
+        texts.into_iter().flatten().any(|text| text.contains(MODEL))
+            || values.into_iter().any(|value| as_text(value).contains(MODEL))
     }
 
     /// Reports placeholders other than [`MODEL`].
@@ -141,24 +162,15 @@ impl MatcherForm {
                 "keep `exists: false` alone",
             );
         }
-        let (equals, contains) = (self.equals.as_ref(), self.contains.as_deref());
         let range = self.min.zip(self.max).filter(|(least, most)| least > most);
-        let choice = equals.zip(self.one_of.as_ref());
-        let forbidden = contains.zip(self.not_contains.as_deref());
-        let part = equals.and_then(Value::as_str).zip(contains);
+        let forbidden = self.contains.as_deref().zip(self.not_contains.as_deref());
         let messages = [
             range.map(|(least, most)| format!("no number is both at least {least} and at most {most}")),
-            choice
-                .filter(|(equals, one_of)| !one_of.contains(equals))
-                .map(|_| "`equals` is none of `one_of`, so this could never hold".to_owned()),
             forbidden
                 .filter(|(contains, forbidden)| contains.contains(forbidden))
                 .map(|_| {
                     "`contains` includes the text of `not_contains`, so this could never hold".to_owned()
                 }),
-            part.filter(|(equals, part)| !equals.contains(part)).map(|_| {
-                "`equals` does not include the text of `contains`, so this could never hold".to_owned()
-            }),
         ];
         for message in messages.into_iter().flatten() {
             checker.reader.error(path, message);
@@ -210,6 +222,19 @@ impl Matcher {
 
     pub fn check_text(&self, text: &str) -> Result<(), MatchError> {
         self.check(&[&Value::String(text.to_owned())])
+    }
+
+    /// Why no value can fulfil all conditions. `equals` and `one_of` name the only possible values.
+    fn contradiction(&self) -> Option<String> {
+        let (key, values) = match (&self.equals, &self.one_of) {
+            (Some(value), _) => ("equals", vec![value]),
+            (None, Some(values)) => ("one_of", values.iter().collect()),
+            (None, None) => return None,
+        };
+        let is_possible = |value: &&Value| self.check(&[*value]).is_ok();
+        let is_contradiction = !values.iter().any(is_possible) && self.exists != Some(false);
+        is_contradiction
+            .then(|| format!("no value of `{key}` fulfils the other conditions, so this could never hold"))
     }
 
     /// Whether a condition is given that only a value can fulfil.

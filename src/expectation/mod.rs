@@ -46,8 +46,11 @@ pub const UNMATCHED: &str = "unmatched_requests";
 /// The implied expectation that `claude` does not have to reduce or repeat a request.
 pub const WORKAROUNDS: &str = "workarounds";
 
+/// The implied expectation that the provider refuses no request, unless the cell's script does.
+pub const REFUSED: &str = "refused_requests";
+
 /// The expectations of every trial, whatever its cell says.
-pub const IMPLIED: [&str; 4] = [RUN, TRANSCRIPT, WORKAROUNDS, UNMATCHED];
+pub const IMPLIED: [&str; 5] = [RUN, TRANSCRIPT, WORKAROUNDS, UNMATCHED, REFUSED];
 
 /// One thing that must hold.
 #[derive(Clone, Debug, PartialEq)]

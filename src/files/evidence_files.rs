@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::atomic_write;
-use crate::evidence::{Behind, Evidence, Exit, file};
+use crate::evidence::{Behind, Evidence, Exit, UnderTest, file};
 use crate::ids::TrialName;
 use crate::mutants::MutantName;
 use crate::transcript::Transcript;
@@ -37,15 +37,17 @@ pub fn folder_in(parent: &Path, name: &TrialName, mutant: Option<&MutantName>) -
         .join(name.tier.as_str())
 }
 
-/// Writes `evidence` and the wire diff into `folder`.
+/// Writes `evidence` and the wire diff into `folder`. A file without content is not written, but for the transcript.
 pub fn write(evidence: &Evidence, diff: Option<&WireDiff>, folder: &Path) -> io::Result<()> {
     atomic_write::make_folder(folder)?;
-    let put = |name: &str, text: String| std::fs::write(folder.join(name), text);
+    let put = |name: &str, text: String| match text.is_empty() && name != file::TRANSCRIPT {
+        true => Ok(()),
+        false => std::fs::write(folder.join(name), text),
+    };
     put(file::TRANSCRIPT, evidence.transcript.to_jsonl())?;
     put(file::PROVIDER_EXCHANGES, jsonl(&evidence.exchanges)?)?;
-    if !evidence.sent.is_empty() {
-        put(file::GATEWAY_EXCHANGES, jsonl(&evidence.sent)?)?;
-    }
+    put(file::GATEWAY_EXCHANGES, jsonl(&evidence.sent)?)?;
+    put(file::AMBIGUOUS, jsonl(&evidence.ambiguous)?)?;
     if let Some(diff) = diff {
         put(file::WIRE_DIFF_TEXT, diff.text())?;
         put(file::WIRE_DIFF_JSON, serde_json::to_string_pretty(diff)? + "\n")?;
@@ -53,9 +55,7 @@ pub fn write(evidence: &Evidence, diff: Option<&WireDiff>, folder: &Path) -> io:
     put(file::EXIT, serde_json::to_string_pretty(&evidence.exit)? + "\n")?;
     let log = evidence.gateway_log.iter().map(|line| format!("{line}\n"));
     put(file::GATEWAY_LOG, log.collect())?;
-    if !evidence.stderr.is_empty() {
-        put(file::STDERR, evidence.stderr.clone())?;
-    }
+    put(file::STDERR, evidence.stderr.clone())?;
     for (name, reply) in [
         (file::DIRECT_REPLY, &evidence.direct),
         (file::TOKEN_COUNT, &evidence.counted),
@@ -65,6 +65,17 @@ pub fn write(evidence: &Evidence, diff: Option<&WireDiff>, folder: &Path) -> io:
         }
     }
     Ok(())
+}
+
+/// Writes the gateway and the versions of a trial into its `folder`.
+pub fn write_under_test(under_test: &UnderTest, folder: &Path) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(under_test)? + "\n";
+    std::fs::write(folder.join(file::UNDER_TEST), text)
+}
+
+/// The gateway and the versions of the trial in `folder`; `None` if nobody recorded them.
+pub fn read_under_test(folder: &Path) -> anyhow::Result<Option<UnderTest>> {
+    whole(&folder.join(file::UNDER_TEST))
 }
 
 fn jsonl(values: &[impl Serialize]) -> serde_json::Result<String> {
@@ -100,6 +111,7 @@ pub fn read(folder: &Path) -> anyhow::Result<Evidence> {
         stderr: text(&folder.join(file::STDERR))?.unwrap_or_default(),
         exchanges,
         sent,
+        ambiguous: lines(&folder.join(file::AMBIGUOUS))?,
         direct: whole(&folder.join(file::DIRECT_REPLY))?,
         counted: whole(&folder.join(file::TOKEN_COUNT))?,
         gateway_log: gateway_log.lines().map(str::to_owned).collect(),

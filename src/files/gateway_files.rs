@@ -1,107 +1,151 @@
-//! Checks the files in `gateways/` against the project: their names, links and expectations.
+//! Lists the files in `gateways/` and checks them against the project: their names, links and expectations.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Project;
 use super::project::GATEWAYS;
-use crate::document::Diagnostic;
+use super::reading::read;
+use crate::document::{Diagnostic, KeyPath, Node, Reader, yaml};
 use crate::expectation::IMPLIED;
-use crate::findings::{KnownFinding, Subject};
+use crate::findings::{KnownFinding, Subject, SubjectPattern};
 use crate::ids::{CellId, FeatureId};
-use crate::text::{is_name, listed};
+use crate::text::{as_name, is_name, listed};
 
-/// The errors of all files in `gateways/`.
-pub(super) fn check(project: &Project) -> Vec<Diagnostic> {
-    let mut errors = strange_files(project);
-    for gateway in project.gateways() {
-        match project.known_findings(&gateway) {
-            Err(found) => errors.extend(found),
-            Ok(known) => {
-                for (index, finding) in known.findings.iter().enumerate() {
-                    errors.extend(broken_link(project, finding));
-                    errors.extend(unknown_expectations(project, finding));
-                    errors.extend(doubled(finding, &known.findings[..index]));
+/// The names of the gateways with a file, sorted, and an error for each other entry of the folder. The folder may be absent.
+pub(super) fn list(root: &Path) -> (Vec<String>, Vec<Diagnostic>) {
+    let (mut names, mut errors) = (Vec::new(), Vec::new());
+    let cannot_list = |error: &std::io::Error| {
+        Diagnostic::of_file(
+            Path::new(GATEWAYS),
+            format!("the folder cannot be listed: {error}"),
+        )
+    };
+    let entries = match std::fs::read_dir(root.join(GATEWAYS)) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return (names, errors),
+        Err(error) => return (names, vec![cannot_list(&error)]),
+    };
+    for entry in entries {
+        match entry {
+            Err(error) => errors.push(cannot_list(&error)),
+            Ok(entry) => {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                match name.strip_suffix(".yaml") {
+                    _ if name.starts_with('.') => {}
+                    Some(stem) if is_name(stem) && entry.path().is_file() => names.push(stem.to_owned()),
+                    _ => errors.push(strange(&name, entry.path().is_dir())),
                 }
             }
         }
     }
+    names.sort_unstable();
+    (names, errors)
+}
+
+/// An entry of the folder that is not read.
+fn strange(name: &str, is_folder: bool) -> Diagnostic {
+    let file = Path::new(GATEWAYS).join(name);
+    let allowed = "`gateways/<name>.yaml`; the name has lower-case letters, digits and `_`, a letter first";
+    let error = match is_folder {
+        true => Diagnostic::of_file(
+            &file,
+            "this is a folder, and the files of gateways are in no folder",
+        ),
+        false => Diagnostic::of_file(&file, "this is not the file of a gateway, so nobody reads it"),
+    };
+    let stem = name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml"));
+    let hint = match stem.filter(|_| !is_folder).and_then(as_name) {
+        Some(right) => format!("rename it to `{GATEWAYS}/{right}.yaml`"),
+        None => "pages about findings belong in `docs/findings/`".to_owned(),
+    };
+    error.allowed(allowed).hint(hint)
+}
+
+/// The errors of all files in `gateways/`.
+pub(super) fn check(project: &Project) -> Vec<Diagnostic> {
+    let (names, mut errors) = list(&project.root);
+    for gateway in names {
+        errors.extend(match project.known_findings(&gateway) {
+            Err(found) => found,
+            Ok(known) => match document(project, &gateway) {
+                Err(found) => found,
+                Ok(node) => known
+                    .findings
+                    .iter()
+                    .flat_map(|finding| errors_of(project, finding, &Reader::new(&node)))
+                    .collect(),
+            },
+        });
+    }
     errors
 }
 
-/// Files that are not read: their names are wrong.
-fn strange_files(project: &Project) -> Vec<Diagnostic> {
-    let entries = std::fs::read_dir(project.root.join(GATEWAYS))
-        .into_iter()
-        .flatten();
-    let error = |entry: std::fs::DirEntry| {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let stem = name.strip_suffix(".yaml");
-        let is_right = name.starts_with('_') || stem.is_some_and(is_name) && entry.path().is_file();
-        (!is_right).then(|| {
-            let file = Path::new(GATEWAYS).join(&name);
-            let error = Diagnostic::of_file(&file, "this is not the file of a gateway");
-            error.allowed(
-                "`gateways/<name>.yaml`; the name has lower-case letters, digits and `_`, a letter first",
-            )
-        })
-    };
-    entries.flatten().filter_map(error).collect()
+/// The file of a gateway, relative to the root.
+pub(super) fn file(gateway: &str) -> PathBuf {
+    Path::new(GATEWAYS).join(format!("{gateway}.yaml"))
 }
 
-fn at(finding: &KnownFinding, key: &str, message: String) -> Diagnostic {
-    let error = Diagnostic::of_file(&finding.place.file, message);
-    Diagnostic {
-        place: finding.place.clone(),
-        ..error
-    }
-    .path(format!("findings.{}.{key}", finding.name))
+fn document(project: &Project, gateway: &str) -> Result<Node, Vec<Diagnostic>> {
+    let file = file(gateway);
+    yaml::parse(&file, &read(&project.root, &file)?)
 }
 
-/// A page of this repository must exist.
-fn broken_link(project: &Project, finding: &KnownFinding) -> Option<Diagnostic> {
+fn errors_of(project: &Project, finding: &KnownFinding, reader: &Reader<'_>) -> Vec<Diagnostic> {
+    let path = KeyPath::of("findings").then(&finding.name);
+    let mut errors = unknown_expectations(project, finding, reader, &path.then("shows"));
     let link = &finding.link;
-    if let Some((_, host)) = link.split_once("://") {
-        let message = || format!("the link `{link}` has no host");
-        return host.is_empty().then(|| at(finding, "link", message()));
+    if !link.contains("://") && !project.root.join(link).is_file() {
+        let error = reader.at(&path.then("link"), format!("there is no page `{link}`"));
+        errors.push(error.hint("write the page, with a reproduction, or link to a public report"));
     }
-    let is_page = !link.contains("..") && project.root.join(link).is_file();
-    (!is_page).then(|| {
-        let error = at(finding, "link", format!("there is no page `{link}`"));
-        error.hint("write the page, with a reproduction, or link to a public report")
-    })
+    errors
 }
 
 /// Expectations that no cell of the finding's providers has.
-fn unknown_expectations(project: &Project, finding: &KnownFinding) -> Vec<Diagnostic> {
-    let shows = finding
-        .shows
-        .iter()
-        .filter(|pattern| !pattern.to_string().contains('*'));
-    let subjects = shows.filter_map(|pattern| pattern.to_string().parse().ok());
-    let expectations = subjects.filter_map(|subject| match subject {
-        Subject::Expectation { feature, name } => Some((feature, name)),
-        Subject::Change { .. } => None,
-    });
-    let error = |(feature, name): (Option<FeatureId>, String)| {
+fn unknown_expectations(
+    project: &Project,
+    finding: &KnownFinding,
+    reader: &Reader<'_>,
+    shows: &KeyPath,
+) -> Vec<Diagnostic> {
+    let error = |(index, pattern): (usize, &SubjectPattern)| {
+        let text = pattern.to_string();
+        let Ok(Subject::Expectation { feature, name }) = text.parse() else {
+            return None;
+        };
+        if text.contains('*') {
+            return None;
+        }
+        let path = shows.then(index);
+        let features = || {
+            project
+                .manifest
+                .features
+                .iter()
+                .map(|feature| feature.id.as_str())
+        };
+        if let Some(feature) = &feature
+            && !features().any(|known| known == feature.as_str())
+        {
+            let error = reader.at(&path, format!("the manifest has no feature `{feature}`"));
+            let error = error.allowed(listed(features()));
+            return Some(error.did_you_mean(feature.as_str(), features()));
+        }
         let known = names(project, finding, feature.as_ref());
-        let is_known = known.contains(&name);
+        if known.contains(&name) {
+            return None;
+        }
         let of = feature
             .as_ref()
             .map_or("a row".to_owned(), |feature| format!("`{feature}`"));
-        (!is_known).then(|| {
-            let error = at(
-                finding,
-                "shows",
-                format!("no cell of {of} has the expectation `{name}`"),
-            );
-            let error = match known.is_empty() {
-                true => error.hint("write `expectation FEATURE::NAME` for an expectation of a row"),
-                false => error.allowed(listed(known.iter().map(String::as_str))),
-            };
-            error.did_you_mean(&name, known.iter().map(String::as_str))
-        })
+        let error = reader.at(&path, format!("no cell of {of} has the expectation `{name}`"));
+        let error = match known.is_empty() {
+            true => error.hint("write `expectation FEATURE::NAME` for an expectation of a row"),
+            false => error.allowed(listed(known.iter().map(String::as_str))),
+        };
+        Some(error.did_you_mean(&name, known.iter().map(String::as_str)))
     };
-    expectations.filter_map(error).collect()
+    finding.shows.iter().enumerate().filter_map(error).collect()
 }
 
 /// The names of the expectations of `feature`, or of every row, in the finding's columns.
@@ -125,24 +169,4 @@ fn names(project: &Project, finding: &KnownFinding, feature: Option<&FeatureId>)
     names.sort_unstable();
     names.dedup();
     names
-}
-
-/// An earlier declaration of the same subject, for a provider and a tier of both, in the same range.
-fn doubled(finding: &KnownFinding, earlier: &[KnownFinding]) -> Option<Diagnostic> {
-    let shares = |other: &&KnownFinding| {
-        let provider = finding.providers.iter().any(|one| other.providers.contains(one));
-        let tiers = match (&finding.tiers, &other.tiers) {
-            (Some(one), Some(other)) => one.iter().any(|tier| other.contains(tier)),
-            _ => true,
-        };
-        let subject = finding.shows.iter().any(|one| other.shows.contains(one));
-        provider && tiers && subject && finding.versions == other.versions
-    };
-    let other = earlier.iter().find(shares)?;
-    let error = at(
-        finding,
-        "shows",
-        format!("`{}` declares the same finding", other.name),
-    );
-    Some(error.related(other.place.clone(), "the first declaration is here"))
 }

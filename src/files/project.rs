@@ -14,7 +14,7 @@ use super::layout::Layout;
 use super::reading::{attachment, read, read_if_exists, says_not_applicable};
 use crate::cells::manifest::Tier;
 use crate::cells::{Cell, Layer, Layers, Manifest, Origin, ProxyConfig, layers, resolve};
-use crate::document::Diagnostic;
+use crate::document::{Diagnostic, render};
 use crate::env::SIMULATOR_VARIABLES;
 use crate::findings::KnownFindings;
 use crate::ids::{CellId, FeatureId, ProviderId, TrialName};
@@ -50,6 +50,14 @@ pub struct Project {
     cells: Mutex<HashMap<CellId, ReadCell>>,
 }
 
+/// The models of the tiers in the manifest of `root`. None if it has errors: they are reported where the project is read.
+pub fn tier_models(root: &Path) -> Vec<String> {
+    let file = Path::new(MANIFEST);
+    let manifest = read(root, file).and_then(|bytes| Manifest::parse(file, &bytes));
+    let tiers = manifest.map(|manifest| manifest.tiers).unwrap_or_default();
+    tiers.into_iter().map(|tier| tier.model).collect()
+}
+
 impl Project {
     /// The nearest folder, from `start` upwards, that contains a manifest.
     pub fn find_root(start: &Path) -> Option<PathBuf> {
@@ -77,6 +85,14 @@ impl Project {
     /// Every trial, in the manifest's order.
     pub fn trials(&self) -> Vec<TrialName> {
         plan::trials(&self.manifest, |cell| self.is_present(cell))
+    }
+
+    /// Every trial but those that are not applicable, in the manifest's order.
+    pub fn applicable_trials(&self) -> Vec<TrialName> {
+        let mut trials = self.trials();
+        let not_applicable = self.not_applicable(self.cells());
+        trials.retain(|trial| !not_applicable.contains(&trial.cell));
+        trials
     }
 
     /// Every cell with a file, in the manifest's order.
@@ -123,26 +139,19 @@ impl Project {
 
     /// What the gateway called `name` is known to break; nothing if it has no file.
     pub fn known_findings(&self, name: &str) -> Result<KnownFindings, Vec<Diagnostic>> {
-        let file = Path::new(GATEWAYS).join(format!("{name}.yaml"));
+        let file = gateway_files::file(name);
         let Some(bytes) = read_if_exists(&self.root, &file).map_err(|error| vec![*error])? else {
-            return Ok(KnownFindings::default());
+            return Ok(KnownFindings {
+                id: name.to_owned(),
+                ..KnownFindings::NONE
+            });
         };
         KnownFindings::parse(&file, &bytes, &self.manifest.providers, &self.manifest.tier_ids())
     }
 
     /// The names of the gateways with known findings, sorted.
     pub fn gateways(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.root.join(GATEWAYS))
-            .into_iter()
-            .flatten()
-            .flatten();
-        let name = |entry: std::fs::DirEntry| {
-            let name = entry.file_name().to_str()?.strip_suffix(".yaml")?.to_owned();
-            (!name.starts_with('_')).then_some(name)
-        };
-        let mut names: Vec<String> = entries.filter_map(name).collect();
-        names.sort_unstable();
-        names
+        gateway_files::list(&self.root).0
     }
 
     /// The own file of `cell`, relative to the root.
@@ -259,6 +268,21 @@ impl Project {
         let alias = |trial: &TrialName| self.manifest.alias(&trial.cell.provider, &trial.tier);
         let aliases: BTreeSet<String> = trials.into_iter().filter_map(alias).collect();
         config.outside(aliases.iter().map(String::as_str))
+    }
+
+    /// Fails if `trials` would not reach the simulator of a simulated run.
+    pub fn ensure_inside<'a>(
+        &self,
+        config: &ProxyConfig,
+        trials: impl IntoIterator<Item = &'a TrialName>,
+    ) -> anyhow::Result<()> {
+        let errors = self.outside(config, trials);
+        anyhow::ensure!(
+            errors.is_empty(),
+            "the gateway would not use the simulator\n\n{}",
+            rendered(&errors)
+        );
+        Ok(())
     }
 
     /// All errors in the files at or below `paths` (relative to the root), in their cells and in the layers of these cells; in all
@@ -410,4 +434,15 @@ fn in_order(mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
         is_same
     });
     errors
+}
+
+/// The error for a project whose files have `errors`.
+pub fn broken_project(errors: &[Diagnostic]) -> anyhow::Error {
+    anyhow::anyhow!("the project cannot be read\n\n{}", rendered(errors))
+}
+
+/// Diagnostics as plain text, without a newline at the end.
+pub fn rendered(errors: &[Diagnostic]) -> String {
+    let text = render::render(errors, render::Format::Text, false);
+    text.trim_end().to_owned()
 }

@@ -4,15 +4,19 @@
 //! is known to have (`gateways/<name>.yaml`); [`summary`] groups the findings of a run.
 #![warn(clippy::disallowed_methods)]
 
-mod known;
+mod range;
 mod subject;
+mod known;
+mod gateway_file;
 pub mod summary;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use known::{GATEWAY_FORM, KnownFinding, KnownFindings, KnownForRun, Versions};
-pub use subject::{Subject, SubjectPattern};
+pub use gateway_file::GATEWAY_FORM;
+pub use known::{KnownFinding, KnownFindings, KnownForRun, Versions};
+pub use range::VersionRange;
+pub use subject::{Subject, SubjectError, SubjectPattern};
 
 /// Who notices a broken expectation.
 #[derive(
@@ -67,6 +71,13 @@ pub struct Declared {
     pub link: String,
 }
 
+impl Finding {
+    /// See [`FindingStatus::in_words`].
+    pub fn status_in_words(&self) -> String {
+        self.status.in_words(self.known.as_ref())
+    }
+}
+
 impl FindingStatus {
     pub fn is_new(&self) -> bool {
         *self == Self::New
@@ -74,6 +85,18 @@ impl FindingStatus {
 
     pub fn is_known(self) -> bool {
         self == Self::Known
+    }
+
+    /// `new`, or `known as NAME (LINK): REASON`: the only wording of it, for all reports.
+    pub fn in_words(self, known: Option<&Declared>) -> String {
+        let range = match self {
+            Self::OutsideRange => ", but not measured with this version",
+            Self::New | Self::Known => "",
+        };
+        match known {
+            Some(Declared { name, reason, link }) => format!("known as {name}{range} ({link}): {reason}"),
+            None => "new".to_owned(),
+        }
     }
 }
 

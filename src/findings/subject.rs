@@ -5,11 +5,12 @@ use std::str::FromStr;
 use std::sync::LazyLock;
 
 use regex::Regex;
-use serde::de::value::{Error as WordError, StrDeserializer};
+use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeOwned, IntoDeserializer as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ids::FeatureId;
+use crate::text::listed;
 use crate::wire::Direction;
 use crate::wire_diff::{Change, Fate, Part};
 
@@ -70,40 +71,97 @@ impl fmt::Display for Subject {
 }
 
 impl FromStr for Subject {
-    type Err = String;
+    type Err = SubjectError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, SubjectError> {
         let (first, rest) = text.split_once(' ').unwrap_or((text, ""));
-        if first == "expectation" {
+        if first == EXPECTATION {
             let (feature, name) = match rest.split_once("::") {
                 Some((feature, name)) => (Some(FeatureId::new(feature)), name),
                 None => (None, rest),
             };
             return match name.is_empty() || name.contains(' ') {
-                true => Err(FORM.to_owned()),
+                true => Err(SubjectError::form()),
                 false => Ok(Self::Expectation {
                     feature,
                     name: name.to_owned(),
                 }),
             };
         }
-        let (part, rest) = rest.split_once(' ').ok_or(FORM)?;
-        let (path, fate) = rest.rsplit_once(' ').ok_or(FORM)?;
+        let direction = parse(first, "the first word")?;
+        let (part, rest) = rest.split_once(' ').ok_or_else(SubjectError::form)?;
+        let part = parse(part, "a part")?;
+        let (path, fate) = rest.rsplit_once(' ').ok_or_else(SubjectError::form)?;
         Ok(Self::Change {
-            direction: parse(first)?,
-            part: parse(part)?,
+            direction,
+            part,
             path: path.to_owned(),
-            fate: parse(fate)?,
+            fate: parse(fate, "a fate")?,
         })
     }
 }
 
-const FORM: &str = "expected `request PART PATH FATE`, `reply PART PATH FATE`, `expectation NAME` or `expectation FEATURE::NAME`";
+/// The first word of an expectation's subject.
+const EXPECTATION: &str = "expectation";
+const FORM: &str =
+    "`request PART PATH FATE`, `reply PART PATH FATE`, `expectation NAME` or `expectation FEATURE::NAME`";
 
-/// The value that serde writes as `text`; the error lists the allowed words.
-fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    let word: StrDeserializer<'_, WordError> = text.into_deserializer();
-    T::deserialize(word).map_err(|error| error.to_string())
+/// Why a text is no subject.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}: expected {allowed}")]
+pub struct SubjectError {
+    pub message: String,
+    pub allowed: String,
+    /// The wrong word, if one is, and the words that may stand in its place.
+    pub word: Option<(String, Vec<&'static str>)>,
+}
+
+impl SubjectError {
+    fn form() -> Self {
+        Self {
+            message: "this is not the subject of a finding".into(),
+            allowed: FORM.into(),
+            word: None,
+        }
+    }
+}
+
+/// The value that serde writes as `text`; `what` is its role for readers.
+fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, SubjectError> {
+    let word: StrDeserializer<'_, OtherWord> = text.into_deserializer();
+    T::deserialize(word).map_err(|OtherWord(words)| {
+        let mut words = words.to_vec();
+        if what == "the first word" {
+            words.push(EXPECTATION);
+        }
+        SubjectError {
+            message: format!("`{text}` is not {what} of a finding"),
+            allowed: listed(words.iter().copied()),
+            word: Some((text.to_owned(), words)),
+        }
+    })
+}
+
+/// A word that serde does not know, by the words that it knows.
+#[derive(Debug)]
+struct OtherWord(&'static [&'static str]);
+
+impl fmt::Display for OtherWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an unknown word")
+    }
+}
+
+impl std::error::Error for OtherWord {}
+
+impl serde::de::Error for OtherWord {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self(&[])
+    }
+
+    fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
+        Self(expected)
+    }
 }
 
 /// The word that serde writes for `value`.
@@ -136,6 +194,15 @@ impl SubjectPattern {
     pub fn matches(&self, subject: &Subject) -> bool {
         self.regex.is_match(&subject.to_string())
     }
+
+    /// Whether one of the two matches everything that the other one matches.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.regex.is_match(&other.text) || other.regex.is_match(&self.text)
+    }
+
+    pub fn is_of_expectation(&self) -> bool {
+        self.text.starts_with(EXPECTATION)
+    }
 }
 
 impl PartialEq for SubjectPattern {
@@ -151,12 +218,15 @@ impl fmt::Display for SubjectPattern {
 }
 
 impl FromStr for SubjectPattern {
-    type Err = String;
+    type Err = SubjectError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, SubjectError> {
         text.parse::<Subject>()?;
         let literal = regex::escape(text).replace(r"\*", ".*");
-        let regex = Regex::new(&format!("^{literal}$")).map_err(|error| error.to_string())?;
+        let regex = Regex::new(&format!("^{literal}$")).map_err(|error| SubjectError {
+            message: error.to_string(),
+            ..SubjectError::form()
+        })?;
         Ok(Self {
             text: text.to_owned(),
             regex,
@@ -184,14 +254,26 @@ mod tests {
     #[test]
     fn a_wrong_subject_is_refused_with_the_allowed_words() {
         for (text, expected) in [
-            ("request", "expected `request PART PATH FATE`"),
+            (
+                "request",
+                "not the subject of a finding: expected `request PART PATH FATE`",
+            ),
             ("expectation", "expected `request PART PATH FATE`"),
-            ("sideways beta x dropped", "expected `request` or `reply`"),
-            ("request bet x dropped", "unknown variant `bet`"),
-            ("request beta x lost", "`dropped`"),
+            (
+                "sideways beta x dropped",
+                "`sideways` is not the first word of a finding: expected `request`, `reply`, `expectation`",
+            ),
+            (
+                "request bet x dropped",
+                "`bet` is not a part of a finding: expected `request`, `status`",
+            ),
+            (
+                "request beta x lost",
+                "`lost` is not a fate of a finding: expected `dropped`, `added`",
+            ),
         ] {
             let error = text.parse::<Subject>().unwrap_err();
-            assert!(error.contains(expected), "{text}: {error}");
+            assert!(error.to_string().contains(expected), "{text}: {error}");
         }
     }
 

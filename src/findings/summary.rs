@@ -1,13 +1,12 @@
 //! The findings of a run: each once, with the cells and tiers in which it shows.
 
-use std::fmt;
-
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Declared, Finding, FindingStatus, KnownFinding, KnownForRun, Level, Subject};
+use super::{Declared, Finding, FindingStatus, Level, Subject};
 use crate::ids::{FeatureId, ProviderId, TierId, TrialName};
-use crate::wire_diff::{Fate, Part};
+use crate::wire_diff::{Fate, LOST_ANSWER, Part};
 
 /// A finding of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -84,19 +83,102 @@ impl RunFinding {
     }
 }
 
+/// The findings about one change, one for each provider on which it shows. Readers see its texts once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FindingGroup<'a> {
+    /// Never empty.
+    findings: Vec<&'a RunFinding>,
+}
+
+/// `findings` by what changed, in their order.
+pub fn by_change(findings: &[RunFinding]) -> Vec<FindingGroup<'_>> {
+    let mut groups: Vec<FindingGroup<'_>> = Vec::new();
+    for finding in findings {
+        match groups
+            .iter_mut()
+            .find(|group| group.findings[0].is_same_change(finding))
+        {
+            Some(group) => group.findings.push(finding),
+            None => groups.push(FindingGroup {
+                findings: vec![finding],
+            }),
+        }
+    }
+    groups
+}
+
+impl RunFinding {
+    /// Whether both are about the same change, on whatever provider.
+    fn is_same_change(&self, other: &Self) -> bool {
+        let name = |finding: &Self| finding.known.as_ref().map(|known| known.name.clone());
+        (self.level, self.status, name(self)) == (other.level, other.status, name(other))
+            && (self.known.is_some()
+                || self.subjects == other.subjects
+                || (self.is_of_a_row() && other.is_of_a_row() && self.texts() == other.texts()))
+    }
+
+    /// Whether it is about what a row expects, not about a change on the wire.
+    fn is_of_a_row(&self) -> bool {
+        let mut subjects = self.subjects.iter();
+        subjects.all(|subject| matches!(subject, Subject::Expectation { .. }))
+    }
+
+    fn texts(&self) -> (&str, &str) {
+        (&self.loses, &self.summary)
+    }
+}
+
+impl FindingGroup<'_> {
+    pub fn level(&self) -> Level {
+        self.findings[0].level
+    }
+
+    /// What the user of Claude Code loses, what broke, where it shows, and whether it is known.
+    pub fn lines(&self) -> Vec<String> {
+        let first = self.findings[0];
+        let mut lines = vec![first.loses.clone()];
+        for finding in &self.findings {
+            push_once(&mut lines, &finding.summary);
+        }
+        lines.extend(self.places());
+        lines.push(first.status.in_words(first.known.as_ref()));
+        lines
+    }
+
+    /// The providers, rows and tiers: `anthropic, azure: tool_use, vision (haiku, opus)`.
+    fn places(&self) -> Vec<String> {
+        let mut of_provider: IndexMap<(&ProviderId, &[TierId]), Vec<&str>> = IndexMap::new();
+        for finding in &self.findings {
+            let rows = of_provider
+                .entry((&finding.provider, &finding.tiers))
+                .or_default();
+            rows.extend(finding.features.iter().map(FeatureId::as_str));
+        }
+        let mut providers: IndexMap<(Vec<&str>, &[TierId]), Vec<&str>> = IndexMap::new();
+        for ((provider, tiers), rows) in of_provider {
+            providers
+                .entry((rows, tiers))
+                .or_default()
+                .push(provider.as_str());
+        }
+        let line = |((rows, tiers), providers): ((Vec<&str>, &[TierId]), Vec<&str>)| {
+            let tiers: Vec<&str> = tiers.iter().map(TierId::as_str).collect();
+            let (providers, rows) = (providers.join(", "), rows.join(", "));
+            format!("{providers}: {rows} ({})", tiers.join(", "))
+        };
+        providers.into_iter().map(line).collect()
+    }
+}
+
 fn push_once<T: Clone + PartialEq>(list: &mut Vec<T>, value: &T) {
     if !list.contains(value) {
         list.push(value.clone());
     }
 }
 
-/// What the user of Claude Code loses: as the declaration says, else by the part that changed.
-pub fn loses(subject: &Subject, known: Option<&KnownFinding>) -> String {
-    known.map_or_else(|| by_part(subject).to_owned(), |known| known.loses.clone())
-}
-
-fn by_part(subject: &Subject) -> &'static str {
-    let Subject::Change { part, fate, .. } = subject else {
+/// What the user of Claude Code loses, by the part that changed.
+pub fn loses(subject: &Subject) -> &'static str {
+    let Subject::Change { part, path, fate, .. } = subject else {
         return "The feature does not do what the row says.";
     };
     match (part, fate) {
@@ -104,6 +186,9 @@ fn by_part(subject: &Subject) -> &'static str {
             "The provider answers, and charges, the same request more than once."
         }
         (Part::Request, _) => "The provider does not get the request.",
+        (Part::Status, _) if path == LOST_ANSWER => {
+            "The provider answered, and Claude Code gets an error instead."
+        }
         (Part::Status | Part::Error, _) => "Claude Code cannot react to the error that the provider gave.",
         (Part::Block | Part::Event, _) => "The conversation is not the one that was sent.",
         (Part::Signature, _) => "The provider refuses the conversation's thinking in a later turn.",
@@ -117,167 +202,89 @@ fn by_part(subject: &Subject) -> &'static str {
         (Part::Field, _) => "The provider works with another setting than Claude Code asked for.",
         (Part::Beta, Fate::Dropped) => "A feature that Claude Code turned on stays off.",
         (Part::Beta, _) => "A feature that Claude Code did not ask for is on.",
+        (Part::Header, Fate::Added) => "The other side gets a header that it must not get.",
         (Part::Header, _) => "The other side lacks a header that the contract asks for.",
-    }
-}
-
-/// The declarations that no longer show, each with the tiers on which it does not: every trial of their columns on these
-/// tiers was judged, in their range of versions, and none has the finding.
-///
-/// `judged` tells whether every trial of a column on a tier was judged.
-pub fn stale<'k>(
-    trials: &[(&TrialName, &[Finding])],
-    known: KnownForRun<'k>,
-    tiers: &[TierId],
-    judged: impl Fn(&ProviderId, &TierId) -> bool,
-) -> Vec<StaleFinding<'k>> {
-    let shows = |declared: &KnownFinding, provider: &ProviderId, tier: &TierId| {
-        trials.iter().any(|(trial, findings)| {
-            trial.cell.provider == *provider
-                && trial.tier == *tier
-                && findings.iter().any(|finding| declared.matches(&finding.subject))
-        })
-    };
-    let mut stale = Vec::new();
-    let versions = known.versions;
-    for known in known
-        .findings
-        .findings
-        .iter()
-        .filter(|known| known.covers(versions))
-    {
-        for provider in &known.providers {
-            let gone: Vec<TierId> = tiers
-                .iter()
-                .filter(|tier| known.applies_to(provider, tier))
-                .filter(|tier| judged(provider, tier) && !shows(known, provider, tier))
-                .cloned()
-                .collect();
-            if !gone.is_empty() {
-                stale.push(StaleFinding {
-                    known,
-                    provider: provider.clone(),
-                    tiers: gone,
-                });
-            }
-        }
-    }
-    stale
-}
-
-/// A declaration that no longer shows.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StaleFinding<'a> {
-    pub known: &'a KnownFinding,
-    pub provider: ProviderId,
-    pub tiers: Vec<TierId>,
-}
-
-/// `error: gateways/litellm.yaml:12:3: NAME no longer shows on PROVIDER (TIERS): …`
-impl fmt::Display for StaleFinding<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tiers: Vec<&str> = self.tiers.iter().map(TierId::as_str).collect();
-        let place = &self.known.place;
-        write!(
-            f,
-            "error: {}:{}:{}: the known finding `{}` no longer shows on {} ({}): narrow its `versions`, `providers` or `tiers`",
-            place.file.display(),
-            place.line,
-            place.column,
-            self.known.name,
-            self.provider,
-            tiers.join(", ")
-        )
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-    use crate::findings::{KnownFindings, Versions};
 
-    const FILE: &str = "\
-name: Example
-findings:
-  effort_dropped:
-    shows: [request beta effort-2025-11-24 dropped]
-    providers: [vertex_ai]
-    versions: '>=1.2.0, <=1.2.9'
-    reason: its table lacks the beta
-    loses: The effort has no effect.
-    link: https://example.com/1
-";
-
-    fn tiers() -> Vec<TierId> {
-        ["haiku", "opus"].map(TierId::new).to_vec()
-    }
-
-    fn known() -> KnownFindings {
-        let providers = [ProviderId::new("vertex_ai")];
-        let file = Path::new("gateways/example.yaml");
-        KnownFindings::parse(file, FILE.as_bytes(), &providers, &tiers()).unwrap()
-    }
-
-    fn found(known: &KnownFindings) -> Finding {
-        let subject: Subject = "request beta effort-2025-11-24 dropped".parse().unwrap();
+    fn found(known: Option<&str>) -> Finding {
         Finding {
             level: Level::Contract,
             expectation: "request_unchanged".into(),
             summary: "request 1: beta dropped".into(),
-            loses: String::new(),
-            status: FindingStatus::Known,
-            known: Some((&known.findings[0]).into()),
-            subject,
+            loses: "The effort has no effect.".into(),
+            status: known.map_or(FindingStatus::New, |_| FindingStatus::Known),
+            known: known.map(|name| Declared {
+                name: name.to_owned(),
+                reason: "its table lacks the beta".into(),
+                link: "https://example.org/1".into(),
+            }),
+            subject: "request beta x dropped".parse().unwrap(),
         }
     }
 
-    #[test]
-    fn a_declaration_is_stale_if_no_judged_trial_shows_it() {
-        let known = known();
-        let (haiku, opus): (TrialName, TrialName) = (
-            "a::vertex_ai::haiku".parse().unwrap(),
-            "a::vertex_ai::opus".parse().unwrap(),
-        );
-        let shows = [found(&known)];
-        let trials: Vec<(&TrialName, &[Finding])> = vec![(&haiku, &shows), (&opus, &[])];
-        let stale_tiers = |version: Option<&str>, judged: bool| {
-            let run = KnownForRun {
-                findings: &known,
-                versions: Versions {
-                    gateway: version,
-                    claude_code: None,
-                },
-            };
-            let stale = stale(&trials, run, &tiers(), |_, _| judged);
-            stale.iter().map(ToString::to_string).collect::<Vec<_>>()
-        };
-        let expected = "error: gateways/example.yaml:3:3: the known finding `effort_dropped` no longer shows on vertex_ai (opus): \
-                        narrow its `versions`, `providers` or `tiers`";
-        assert_eq!(stale_tiers(Some("1.2.3"), true), [expected]);
-        assert!(
-            stale_tiers(Some("1.2.3"), false).is_empty(),
-            "some trials were not judged"
-        );
-        assert!(stale_tiers(Some("1.3.0"), true).is_empty(), "another version");
-        assert!(stale_tiers(None, true).is_empty(), "an unknown version");
+    fn of_names(names: &[&str], finding: &Finding) -> Vec<RunFinding> {
+        let names: Vec<TrialName> = names.iter().map(|name| name.parse().unwrap()).collect();
+        let findings = std::slice::from_ref(finding);
+        of_trials(names.iter().map(|name| (name, findings)))
     }
 
     #[test]
     fn the_same_finding_of_a_column_is_one() {
-        let known = known();
-        let shows = [found(&known)];
-        let names: Vec<TrialName> = [
+        let names = [
             "a::vertex_ai::haiku",
             "b::vertex_ai::haiku",
             "a::vertex_ai::opus",
             "a::azure::opus",
-        ]
-        .map(|name| name.parse().unwrap())
-        .to_vec();
-        let grouped = of_trials(names.iter().map(|name| (name, &shows[..])));
+        ];
+        let grouped = of_names(&names, &found(Some("effort_dropped")));
         assert_eq!(grouped.len(), 2);
         assert_eq!((grouped[0].features.len(), grouped[0].tiers.len()), (2, 2));
+    }
+
+    #[test]
+    fn readers_see_a_change_of_several_providers_once() {
+        let names = ["a::p::haiku", "a::q::haiku", "a::r::haiku", "b::r::opus"];
+        let findings = of_names(&names, &found(Some("effort_dropped")));
+        let groups = by_change(&findings);
+        assert_eq!((findings.len(), groups.len()), (3, 1));
+        assert_eq!(
+            groups[0].lines(),
+            [
+                "The effort has no effect.",
+                "request 1: beta dropped",
+                "p, q: a (haiku)",
+                "r: a, b (haiku, opus)",
+                "known as effort_dropped (https://example.org/1): its table lacks the beta"
+            ]
+        );
+        let mut findings = of_names(&names[..2], &found(None));
+        assert_eq!(by_change(&findings).len(), 1);
+        findings.extend(of_names(&names[..1], &found(Some("other"))));
+        findings.extend(of_names(&names[..1], &found(Some("effort_dropped"))));
+        assert_eq!(
+            by_change(&findings).len(),
+            3,
+            "another declaration is another change"
+        );
+    }
+
+    #[test]
+    fn readers_see_the_same_broken_expectation_of_several_rows_once() {
+        let of_row = |row: &str| {
+            let finding = Finding {
+                subject: format!("expectation {row}::run").parse().unwrap(),
+                ..found(None)
+            };
+            of_names(&[&format!("{row}::p::haiku")], &finding)
+        };
+        let findings: Vec<RunFinding> = ["a", "b"].into_iter().flat_map(of_row).collect();
+        let groups = by_change(&findings);
+        assert_eq!((findings.len(), groups.len()), (2, 1));
+        assert_eq!(groups[0].lines()[2], "p: a, b (haiku)");
     }
 }

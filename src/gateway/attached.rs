@@ -73,6 +73,6 @@ async fn version_at(url: &str, key: &Secret) -> Option<String> {
         .get("x-litellm-version")
         .and_then(|value| value.to_str().ok())
         .map(str::to_owned);
-    let body: Option<serde_json::Value> = reply.json().await.ok();
-    header.or_else(|| Some(body?["litellm_version"].as_str()?.to_owned()))
+    let body: serde_json::Value = serde_json::from_slice(&http::body(reply).await.ok()?).unwrap_or_default();
+    header.or_else(|| Some(body["litellm_version"].as_str()?.to_owned()))
 }

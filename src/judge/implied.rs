@@ -3,11 +3,12 @@
 use crate::cells::Test;
 use crate::evidence::{Evidence, Killed, file};
 use crate::expectation::{
-    Check, Deviation, Interest, RUN, TRANSCRIPT, Trace, UNMATCHED, WORKAROUNDS, ending, last_sign_of_life,
-    line_of_transcript, transcript_end, with_gateways_words,
+    Check, Deviation, Interest, REFUSED, RUN, TRANSCRIPT, Trace, UNMATCHED, WORKAROUNDS, ending,
+    last_sign_of_life, line_of_transcript, transcript_end, with_gateways_words,
 };
 use crate::ids::TierId;
 use crate::text::clipped;
+use crate::wire::error_reply::message_of;
 use crate::wire::exchange::{Matched, ProviderExchange};
 
 /// The deviations from each implied expectation that can be judged.
@@ -23,6 +24,7 @@ pub(super) fn judge(test: &Test, tier: &TierId, evidence: &Evidence) -> Vec<(&'s
     implied.push((WORKAROUNDS, workarounds(evidence)));
     if evidence.is_simulated() {
         implied.push((UNMATCHED, unmatched(&evidence.exchanges)));
+        implied.push((REFUSED, refused(test, &evidence.exchanges)));
     }
     implied
 }
@@ -120,6 +122,12 @@ fn workarounds(evidence: &Evidence) -> Vec<Deviation> {
 /// A script or a rule answered every request at the provider.
 fn unmatched(exchanges: &[ProviderExchange]) -> Vec<Deviation> {
     let deviation = |exchange: &ProviderExchange| match &exchange.matched {
+        _ if exchange.keyless => Some(Deviation {
+            summary: "a request reached the provider without its trial's key".into(),
+            expected: "the session id, or the first user message, as Claude Code sent it".into(),
+            actual: format!("{} {}", exchange.request.method, exchange.request.path),
+            evidence: Some((file::PROVIDER_EXCHANGES.into(), exchange.number)),
+        }),
         Matched::Unmatched { why } => Some(Deviation {
             summary: "a request reached the provider that the cell has no reply for".into(),
             expected: "as many requests as the cell's `replies` answer".into(),
@@ -129,4 +137,42 @@ fn unmatched(exchanges: &[ProviderExchange]) -> Vec<Deviation> {
         _ => None,
     };
     exchanges.iter().filter_map(deviation).collect()
+}
+
+/// The provider refused no request by a rule of its own, unless the cell names the rule. Claude Code may have repaired the
+/// request silently. Refusals by one rule are one deviation.
+fn refused(test: &Test, exchanges: &[ProviderExchange]) -> Vec<Deviation> {
+    let mut found: Vec<(&str, &ProviderExchange, usize)> = Vec::new();
+    for exchange in exchanges {
+        let Matched::Rejected { rule } = &exchange.matched else {
+            continue;
+        };
+        match found.iter_mut().find(|(known, ..)| known == rule) {
+            Some((.., count)) => *count += 1,
+            None if test.refusals.contains_key(rule) => {}
+            None => found.push((rule, exchange, 1)),
+        }
+    }
+    let deviation = |(rule, exchange, count): (&str, &ProviderExchange, usize)| {
+        let body = exchange.reply.events.first().map(|event| &event.data);
+        let said = body.map_or("", message_of);
+        let times = match count {
+            1 => String::new(),
+            count => format!(", {count} times"),
+        };
+        Deviation {
+            summary: format!("the provider refused a request by its rule `{rule}`"),
+            expected: "requests that the provider accepts, or the rule's name in the cell's `refusals`"
+                .into(),
+            actual: format!(
+                "{} {}: HTTP {}{times}: {}",
+                exchange.request.method,
+                exchange.request.path,
+                exchange.reply.status,
+                clipped(said)
+            ),
+            evidence: Some((file::PROVIDER_EXCHANGES.into(), exchange.number)),
+        }
+    };
+    found.into_iter().map(deviation).collect()
 }

@@ -6,13 +6,20 @@
 
 mod implied;
 
+use std::collections::BTreeSet;
+
 use crate::cells::Test;
-use crate::evidence::Evidence;
-use crate::expectation::{Check, Deviation, Expectation, Interest, RUN, Ruling, Scene, Trace, WORKAROUNDS};
+use crate::document::Place;
+use crate::evidence::{Evidence, file};
+use crate::expectation::{
+    Check, Deviation, Expectation, Interest, REFUSED, RUN, Ruling, Scene, Trace, WORKAROUNDS,
+};
 use crate::findings::{Finding, FindingStatus, KnownForRun, Level, Subject, summary};
 use crate::ids::{FeatureId, TrialName};
 use crate::outcome::{CheckResult, EvidenceLine, Mismatch, Verdict};
 use crate::wire::Direction;
+use crate::wire::exchange::Matched;
+use crate::wire::script::{Reply, ReplyBlock};
 use crate::wire_diff::{self, Change, Fate, Part, WireDiff};
 
 /// The evaluation of one attempt at a trial.
@@ -26,6 +33,8 @@ pub struct Evaluation {
     pub mismatches: Vec<Mismatch>,
     /// Everything that does not hold, once each.
     pub findings: Vec<Finding>,
+    /// The first tool that a used reply of the cell calls and that no request of Claude Code offers.
+    pub unoffered_tool: Option<UnofferedTool>,
     /// Each broken expectation, followed to the near side of the gateway, where both sides were recorded. Without the known
     /// ones if another is broken.
     pub traces: Vec<Trace>,
@@ -34,6 +43,16 @@ pub struct Evaluation {
     pub diff: Option<WireDiff>,
     /// All changes, with the known ones: for the evidence.
     pub whole_diff: Option<WireDiff>,
+}
+
+/// A tool that a reply of the cell calls in vain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnofferedTool {
+    pub name: String,
+    /// Where the cell names it.
+    pub place: Place,
+    /// The tools that Claude Code offers.
+    pub offered: BTreeSet<String>,
 }
 
 /// Judges one attempt at the trial `name` of `test`.
@@ -57,10 +76,39 @@ pub fn judge(test: &Test, name: &TrialName, evidence: &Evidence, known: KnownFor
         judge.one(expectation, &scene);
     }
     let mut evaluation = judge.evaluation;
+    evaluation.unoffered_tool = unoffered_tool(test, evidence);
     evaluation.diff.clone_from(&diff);
     evaluation.whole_diff = diff;
     evaluation.put_new_first(|change| known.status(&Subject::of_change(change), name).0);
     evaluation
+}
+
+/// Claude Code's own requests tell what it offers: no gateway could deliver a call of another tool.
+fn unoffered_tool(test: &Test, evidence: &Evidence) -> Option<UnofferedTool> {
+    let bodies = evidence.sent.iter().filter_map(|sent| sent.request.body.json());
+    let tools = bodies.filter_map(|body| body["tools"].as_array()).flatten();
+    let offered: BTreeSet<&str> = tools.filter_map(|tool| tool["name"].as_str()).collect();
+    let used = evidence
+        .exchanges
+        .iter()
+        .filter_map(|exchange| match exchange.matched {
+            Matched::Script { reply } => test.script.replies.get(reply.checked_sub(1)?),
+            _ => None,
+        });
+    let blocks = used.filter_map(|reply| match reply {
+        Reply::Message(message) => Some(&message.content),
+        Reply::Error(_) => None,
+    });
+    let name = blocks.flatten().find_map(|block| match block {
+        ReplyBlock::ToolUse { name, .. } => Some(name).filter(|name| !offered.contains(name.as_str())),
+        _ => None,
+    })?;
+    let (_, place) = test.called_tools.iter().find(|(called, _)| called == name)?;
+    (!evidence.sent.is_empty()).then(|| UnofferedTool {
+        name: name.clone(),
+        place: place.clone(),
+        offered: offered.into_iter().map(str::to_owned).collect(),
+    })
 }
 
 impl Evaluation {
@@ -71,14 +119,21 @@ impl Evaluation {
         self.diff.as_ref().map_or_else(Vec::new, lines)
     }
 
-    /// Sorts the mismatches. A known finding must not explain a new one, so the known ones go if there is a new one.
+    /// Sorts the mismatches: another model first, because it explains other replies. A known finding must not explain a new
+    /// one, so the known ones go if there is a new one.
     fn put_new_first(&mut self, status: impl Fn(&Change) -> FindingStatus) {
         let level = |name: &str| {
             let result = self.judged.iter().find(|result| result.name == name);
             result.map_or(Level::Feature, |result| result.level)
         };
-        self.mismatches
-            .sort_by_key(|mismatch| (mismatch.status, level(&mismatch.expectation)));
+        let mut mismatches = std::mem::take(&mut self.mismatches);
+        mismatches.sort_by_key(|mismatch| {
+            let name = &mismatch.expectation;
+            (mismatch.status, !self.is_about_model(name), level(name))
+        });
+        self.mismatches = mismatches;
+        let place = |name: &str| self.mismatches.iter().position(|one| one.expectation == name);
+        self.traces.sort_by_key(|trace| place(&trace.expectation));
         let is_new = |name: &str| {
             let mut of_name = self.mismatches.iter().filter(|one| one.expectation == name);
             of_name.any(|mismatch| !mismatch.status.is_known())
@@ -98,12 +153,24 @@ struct Judged<'a> {
     name: &'a str,
     level: Level,
     expectation: Option<&'a Expectation>,
+    /// Whether it is broken by changes on the wire.
+    is_about_changes: bool,
 }
 
 impl Judged<'_> {
-    fn is_about_changes(&self) -> bool {
-        self.expectation
-            .is_some_and(|one| matches!(one.check, Check::Unchanged(_)))
+    /// What the user of Claude Code loses, in one sentence.
+    fn loses(&self, subject: &Subject) -> &'static str {
+        match self.expectation.map(|one| &one.check) {
+            Some(Check::Request(check)) if check.is_about_model() => {
+                "Another model answers than Claude Code asked for."
+            }
+            Some(Check::Requests(_)) => "The provider gets more or fewer requests than Claude Code sends.",
+            None if self.name == REFUSED => {
+                "The provider refuses a request, and Claude Code has to do without it."
+            }
+            None if self.name == RUN => "Claude Code ends with an error instead of an answer.",
+            _ => summary::loses(subject),
+        }
     }
 }
 
@@ -119,10 +186,11 @@ impl Judge<'_> {
         let judged = Judged {
             name,
             level: match name {
-                WORKAROUNDS => Level::Contract,
+                WORKAROUNDS | REFUSED => Level::Contract,
                 _ => Level::Feature,
             },
             expectation: None,
+            is_about_changes: false,
         };
         let verdict = self.take(judged, Ruling::Judged(deviations));
         if verdict == Verdict::Broken && self.evidence.has_both_sides() {
@@ -141,21 +209,19 @@ impl Judge<'_> {
             name: &expectation.name,
             level: expectation.level,
             expectation: Some(expectation),
+            is_about_changes: matches!(ruling, Ruling::Changed(_)),
         };
         let verdict = self.take(judged, ruling);
         if matches!(expectation.check, Check::Todo(_)) {
             self.evaluation.unwritten.push(expectation.name.clone());
         } else if verdict == Verdict::Broken && self.evidence.has_both_sides() {
-            let trace = |interest: Interest, held_before: Option<bool>| Trace {
+            let mut held_before = expectation.check.held_before(scene);
+            let interests = expectation.check.interests().into_iter();
+            self.evaluation.traces.extend(interests.map(|interest| Trace {
                 expectation: expectation.name.clone(),
                 interest,
-                held_before,
-            };
-            let held_before = expectation.check.held_before(scene);
-            let further = expectation.check.further_interest();
-            let traces = &mut self.evaluation.traces;
-            traces.push(trace(expectation.check.interest(), held_before));
-            traces.extend(further.map(|interest| trace(interest, None)));
+                held_before: held_before.take(),
+            }));
         }
     }
 
@@ -195,9 +261,9 @@ impl Judge<'_> {
     /// Adds a finding, unless the trial has it already.
     fn found(&mut self, judged: Judged<'_>, subject: Subject, deviation: &Deviation) -> FindingStatus {
         let (status, known) = self.known.status(&subject, self.name);
-        let is_consequence = matches!(subject, Subject::Expectation { .. })
-            && judged.name != RUN
-            && self.evaluation.is_broken(RUN);
+        if let Some(of_run) = self.consequence_of_run(judged, &subject, deviation) {
+            return status.max(of_run);
+        }
         let mut findings = self.evaluation.findings.iter_mut();
         if let Some(finding) = findings.find(|finding| finding.subject == subject) {
             finding.level = finding.level.min(judged.level);
@@ -206,17 +272,17 @@ impl Judge<'_> {
         let is_unwritten = judged
             .expectation
             .is_some_and(|one| matches!(one.check, Check::Todo(_)));
-        if is_consequence || is_unwritten {
+        if is_unwritten {
             return status;
         }
         self.evaluation.findings.push(Finding {
             level: judged.level,
             expectation: judged.name.to_owned(),
-            summary: match judged.is_about_changes() {
+            summary: match judged.is_about_changes {
                 true => deviation.actual.clone(),
                 false => deviation.summary.clone(),
             },
-            loses: summary::loses(&subject, known),
+            loses: known.map_or_else(|| judged.loses(&subject).to_owned(), |known| known.loses.clone()),
             status,
             known: known.map(Into::into),
             subject,
@@ -224,12 +290,45 @@ impl Judge<'_> {
         status
     }
 
+    /// The status of the run's own failure, if `deviation` only follows from it. If the gateway is known to break the run, what
+    /// the cell expects of a recorded request or reply does not follow from that.
+    fn consequence_of_run(
+        &self,
+        judged: Judged<'_>,
+        subject: &Subject,
+        deviation: &Deviation,
+    ) -> Option<FindingStatus> {
+        if judged.name == RUN || matches!(subject, Subject::Change { .. }) {
+            return None;
+        }
+        let mut mismatches = self.evaluation.mismatches.iter();
+        let run = mismatches.find(|mismatch| mismatch.expectation == RUN)?;
+        let recorded = [
+            file::PROVIDER_EXCHANGES,
+            file::GATEWAY_EXCHANGES,
+            file::DIRECT_REPLY,
+        ];
+        let place = deviation.evidence.as_ref();
+        let is_recorded =
+            judged.expectation.is_some() && place.is_some_and(|(file, _)| recorded.contains(&file.as_str()));
+        (run.status.is_new() || !is_recorded).then_some(run.status)
+    }
+
     /// Adds a mismatch. Changes of one expectation and status are one mismatch.
     fn mismatch(&mut self, judged: Judged<'_>, deviation: Deviation, status: FindingStatus) {
         let mut mismatches = self.evaluation.mismatches.iter_mut();
         let same = mismatches.find(|one| one.expectation == judged.name && one.status == status);
-        if let Some(mismatch) = same.filter(|_| judged.is_about_changes()) {
+        if let Some(mismatch) = same.filter(|_| judged.is_about_changes) {
             mismatch.actual = format!("{}; {}", mismatch.actual, deviation.actual);
+            return;
+        }
+        let mut mismatches = self.evaluation.mismatches.iter();
+        let is_repeated = mismatches.any(|one| {
+            one.expectation == judged.name
+                && (&one.summary, &one.expected, &one.actual)
+                    == (&deviation.summary, &deviation.expected, &deviation.actual)
+        });
+        if is_repeated {
             return;
         }
         self.evaluation.mismatches.push(Mismatch {
@@ -240,7 +339,10 @@ impl Judge<'_> {
             summary: deviation.summary,
             expected: deviation.expected,
             actual: deviation.actual,
-            evidence: deviation.evidence.map(|(file, line)| EvidenceLine { file, line }),
+            evidence: deviation
+                .evidence
+                .filter(|(file, line)| (1..=self.evidence.lines_of(file)).contains(line))
+                .map(|(file, line)| EvidenceLine { file, line }),
         });
     }
 
@@ -265,9 +367,25 @@ impl Judge<'_> {
 }
 
 impl Evaluation {
-    /// The change on the wire that explains the first mismatch that one can explain.
+    fn is_about_model(&self, expectation: &str) -> bool {
+        let mut traces = self.traces.iter();
+        traces.any(|trace| trace.expectation == expectation && trace.interest.is_of_model())
+    }
+
+    /// The change on the wire that explains the first mismatch that one can explain. `None` if the request was for another
+    /// model, which explains the others.
     pub fn first_divergence(&self) -> Option<&Change> {
         let diff = self.diff.as_ref()?;
+        if let Some(change) = diff.without_key() {
+            return Some(change);
+        }
+        if self
+            .mismatches
+            .first()
+            .is_some_and(|first| self.is_about_model(&first.expectation))
+        {
+            return None;
+        }
         self.mismatches.iter().find_map(|mismatch| {
             let traces = self
                 .traces
@@ -276,10 +394,5 @@ impl Evaluation {
             let changes = traces.flat_map(|trace| trace.interest.of_diff(diff));
             changes.min_by_key(|change| (change.sent == 0, change.sent, change.direction))
         })
-    }
-
-    fn is_broken(&self, name: &str) -> bool {
-        let mut judged = self.judged.iter();
-        judged.any(|judged| judged.name == name && judged.verdict == Verdict::Broken)
     }
 }

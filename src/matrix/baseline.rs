@@ -1,8 +1,9 @@
-//! Compares a run with a baseline, which is the matrix of an accepted state.
+//! Compares a run with a baseline: the matrix of an accepted state, and its details if there are any.
 //!
-//! A cell that fails in both is accepted. Regressions fail the run, and so do stale entries of the baseline. A cell that
-//! the run did not measure is counted and reported.
+//! A cell that fails in both is accepted, unless the details show that it now has another finding. Regressions and new
+//! findings fail the run, and so do stale entries of the baseline. A cell that the run did not measure is counted and reported.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::builder::{BuildError, Stamp, build};
@@ -10,17 +11,35 @@ use super::details::Details;
 use super::diff::{CellChange, ChangeKind, Diff};
 use super::published::Matrix;
 use super::view::ManifestView;
-use crate::results::{CellStatus, Results};
+use crate::findings::summary::{self, RunFinding};
+use crate::findings::{Finding, Level, Subject};
+use crate::ids::{ProviderId, TierId};
+use crate::results::{CellStatus, Results, TrialRecord};
+
+/// An accepted state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Baseline {
+    pub matrix: Matrix,
+    /// The findings of each trial. The published matrix has none.
+    pub details: Option<Details>,
+}
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct BaselineComparison {
     /// The baseline, compared with the run.
     pub diff: Diff,
-    /// Cells that passed in the baseline and fail now.
+    /// Cells that passed in the baseline and fail now, and not only as known.
     pub regressions: Vec<CellChange>,
+    /// Findings that are neither known nor in the baseline: of the contract in any cell, of a feature in a cell that fails in
+    /// both.
+    pub new_findings: Vec<RunFinding>,
     pub stale: Vec<StaleEntry>,
     /// How many cells fail in the baseline and in the run.
     pub accepted: usize,
+    /// Whether the findings of these cells could not be compared, because the baseline has no details.
+    pub lacks_details: bool,
+    /// Cells that passed in the baseline and fail now, but only as known.
+    pub known: usize,
     /// Cells that fail, or that no longer apply, and for which the baseline has no result to compare with.
     pub unmeasured: Vec<CellChange>,
     /// How many cells that passed or failed in the baseline the run did not try on every tier.
@@ -59,10 +78,10 @@ impl fmt::Display for StaleEntry {
 impl BaselineComparison {
     /// Compares `results` with `baseline`. A cell that is new, or that the run did not try on every tier, counts only if
     /// it failed.
-    pub fn new(baseline: &Matrix, manifest: &ManifestView, results: &Results) -> Result<Self, BuildError> {
+    pub fn new(baseline: &Baseline, manifest: &ManifestView, results: &Results) -> Result<Self, BuildError> {
         let matrix = build(manifest, results, &stamp(results))?;
         let details = Details::build(manifest, results, &stamp(results))?;
-        let diff = Diff::new(baseline, &matrix, Some(&details));
+        let diff = Diff::new(&baseline.matrix, &matrix, Some(&details));
         let of_kind = |kind| diff.of_kind(kind).cloned();
         let stale = diff.changes.iter().filter_map(|change| {
             Some(StaleEntry {
@@ -72,10 +91,21 @@ impl BaselineComparison {
         });
         let unmeasured = [ChangeKind::New, ChangeKind::Tested, ChangeKind::Greyed];
         let unmeasured = unmeasured.into_iter().flat_map(of_kind);
+        let fails_run = |change: &CellChange| {
+            let is_its = |trial: &&TrialRecord| {
+                trial.feature_id == change.feature && trial.provider == change.provider
+            };
+            results.results.iter().filter(is_its).any(TrialRecord::fails_run)
+        };
+        let (regressions, known): (Vec<_>, Vec<_>) = of_kind(ChangeKind::Regression).partition(fails_run);
+        let accepted = failing_in_both(&baseline.matrix, &matrix);
         Ok(Self {
-            regressions: of_kind(ChangeKind::Regression).collect(),
+            regressions,
+            new_findings: baseline.new_findings(results),
             stale: stale.collect(),
-            accepted: failing_in_both(baseline, &matrix),
+            accepted,
+            lacks_details: baseline.details.is_none() && accepted > 0,
+            known: known.len(),
             unmeasured: unmeasured.filter(is_unmeasured).collect(),
             untried: of_kind(ChangeKind::Greyed)
                 .filter(|change| change.new == Some(CellStatus::NotTested {}))
@@ -84,9 +114,42 @@ impl BaselineComparison {
         })
     }
 
-    /// Whether there is no regression and no stale entry.
+    /// Whether there is no regression, no new finding and no stale entry.
     pub fn is_accepted(&self) -> bool {
-        self.regressions.is_empty() && self.stale.is_empty()
+        self.regressions.is_empty() && self.new_findings.is_empty() && self.stale.is_empty()
+    }
+}
+
+impl Baseline {
+    /// The findings that are not accepted. The same finding in another cell is the same finding.
+    fn new_findings(&self, results: &Results) -> Vec<RunFinding> {
+        let accepted: Option<HashSet<(&ProviderId, &TierId, &Subject)>> = self
+            .details
+            .as_ref()
+            .map(|details| details.findings_of_trials().collect());
+        let is_new = |trial: &TrialRecord, finding: &Finding| {
+            let known = (&trial.provider, &trial.tier, &finding.subject);
+            let failed = || {
+                matches!(
+                    self.matrix.cell(&trial.nodeid.cell),
+                    Some(CellStatus::Fail { .. })
+                )
+            };
+            finding.status.is_new()
+                && match (finding.level, &accepted) {
+                    (Level::Feature, None) => false,
+                    (Level::Feature, Some(accepted)) => failed() && !accepted.contains(&known),
+                    (Level::Contract, accepted) => accepted
+                        .as_ref()
+                        .is_none_or(|accepted| !accepted.contains(&known)),
+                }
+        };
+        let of_trial = |trial: &TrialRecord| {
+            let findings = trial.findings.iter().filter(|finding| is_new(trial, finding));
+            (trial.nodeid.clone(), findings.cloned().collect::<Vec<_>>())
+        };
+        let trials: Vec<_> = results.results.iter().map(of_trial).collect();
+        summary::of_trials(trials.iter().map(|(name, findings)| (name, &findings[..])))
     }
 }
 

@@ -20,6 +20,9 @@ use crate::results::json::{self, JsonError, SchemaVersion, timestamp};
 use crate::results::{CellStatus, GatewayRecord, Results, StatusWord, TrialRecord};
 use crate::wire::Usage;
 
+/// The name of the details' file, beside the matrix.
+pub const DETAILS: &str = "compatibility-details.json";
+
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -232,6 +235,18 @@ impl Details {
         providers
             .and_then(|providers| providers.get(&cell.provider))
             .map_or(&[], Vec::as_slice)
+    }
+
+    /// The findings of each trial.
+    pub fn findings_of_trials(&self) -> impl Iterator<Item = (&ProviderId, &TierId, &Subject)> {
+        let tiers = self.features.values().flatten();
+        tiers.flat_map(|(provider, tiers)| {
+            tiers.iter().flat_map(move |tier| {
+                tier.findings
+                    .iter()
+                    .map(move |subject| (provider, &tier.tier, subject))
+            })
+        })
     }
 
     /// Whose fault a cell's failures are, in the order of the tiers, none twice.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::details::{Details, TierDetails, providers_in_words};
 use super::published::Matrix;
 use crate::evidence::Behind;
+use crate::findings::summary::{FindingGroup, RunFinding, by_change};
 use crate::ids::CellId;
 use crate::report::grid::CellMark;
 use crate::results::json::timestamp;
@@ -18,6 +19,7 @@ const STYLE: &str = include_str!("html.css");
 pub fn of_matrix(matrix: &Matrix, details: Option<&Details>) -> String {
     let table = table(matrix);
     let (failed, others) = sections(matrix, details);
+    let findings = findings(details.map_or(&[], |details| &details.findings));
     format!(
         r#"<!doctype html>
 <html lang="en">
@@ -34,7 +36,7 @@ pub fn of_matrix(matrix: &Matrix, details: Option<&Details>) -> String {
 <h1>Claude Code compatibility matrix</h1>
 <p class="facts">{facts}</p>
 {table}<p class="legend">✓ pass, ✗ fail, — not applicable, ? not tested</p>
-{failed}{others}</main>
+{failed}{findings}{others}</main>
 </body>
 </html>
 "#,
@@ -127,6 +129,24 @@ fn sections(matrix: &Matrix, details: Option<&Details>) -> (String, String) {
         others.insert_str(0, heading);
     }
     (failed, others)
+}
+
+/// What the gateway breaks, each change once.
+fn findings(findings: &[RunFinding]) -> String {
+    let groups = by_change(findings);
+    if groups.is_empty() {
+        return String::new();
+    }
+    let item = |group: &FindingGroup<'_>| {
+        let lines: Vec<String> = group.lines().iter().map(|line| escaped(line)).collect();
+        format!(
+            "<li>{} {}</li>\n",
+            CellMark::from(group.level()).sign(),
+            lines.join("<br>")
+        )
+    };
+    let items: String = groups.iter().map(item).collect();
+    format!("<h2>Findings ({})</h2>\n<ul>\n{items}</ul>\n", groups.len())
 }
 
 fn tier_table(cell: &CellId, tiers: &[TierDetails], evidence: Option<Behind>) -> String {

@@ -3,6 +3,7 @@
 use super::details::{Details, headline};
 use super::diff::{CellChange, ChangeKind, Diff};
 use super::published::Matrix;
+use crate::findings::summary::{FindingGroup, RunFinding, by_change};
 use crate::report::grid::CellMark;
 use crate::results::{CellStatus, StatusWord};
 use crate::text::printable;
@@ -32,7 +33,25 @@ pub fn of_matrix(matrix: &Matrix, details: Option<&Details>) -> String {
         text.push_str(&format!("| {} |{cells}\n", escaped(&feature.name)));
     }
     text.push_str(&format!("\n{}\n", counts(matrix)));
-    text + &failures(matrix)
+    text.push_str(&failures(matrix));
+    text + &findings(details.map_or(&[], |details| &details.findings))
+}
+
+/// What the gateway breaks, each change once.
+fn findings(findings: &[RunFinding]) -> String {
+    let groups = by_change(findings);
+    let item = |group: &FindingGroup<'_>| {
+        let sign = CellMark::from(group.level()).sign();
+        let lines: Vec<String> = group.lines().iter().map(|line| escaped(line)).collect();
+        format!("- {} {}\n", escaped(sign), lines.join("<br>"))
+    };
+    match groups.len() {
+        0 => String::new(),
+        number => {
+            let items: String = groups.iter().map(item).collect();
+            format!("\n<details><summary>Findings ({number})</summary>\n\n{items}\n</details>\n")
+        }
+    }
 }
 
 /// A comparison: how many changes of each kind, and a table of them. Ends with a newline.

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::baseline::BaselineComparison;
-use super::details::{Details, headline};
+use super::details::{DETAILS, Details, headline};
 use super::diff::{CellChange, ChangeKind, Diff};
 use super::published::Matrix;
 use super::view::ManifestView;
-use crate::findings::summary::RunFinding;
-use crate::findings::{FindingStatus, Level};
-use crate::ids::{CellId, FeatureId, TierId, TrialName};
+use crate::findings::Level;
+use crate::findings::summary::{FindingGroup, RunFinding, by_change};
+use crate::ids::{CellId, TrialName};
 use crate::outcome::{Cause, CheckResult, TrialVerdict, Verdict};
 use crate::report::Paint;
 use crate::report::grid::{self, CellMark, Grid, GridRow};
@@ -167,8 +167,7 @@ pub fn of_diff(diff: &Diff, width: usize, paint: Paint) -> String {
     screen.text
 }
 
-/// A run compared with its baseline: regressions, stale entries, a hint, and notes. Ends with a
-/// newline.
+/// A run compared with its baseline: regressions, new findings, stale entries, a hint, and notes. Ends with a newline.
 pub fn of_baseline(compared: &BaselineComparison, width: usize, paint: Paint) -> String {
     let mut screen = Screen::new(width, paint);
     for change in &compared.regressions {
@@ -176,8 +175,13 @@ pub fn of_baseline(compared: &BaselineComparison, width: usize, paint: Paint) ->
         screen.push(error, CellMark::Fail.style());
         screen.push_change(change);
     }
+    for finding in by_change(&compared.new_findings) {
+        let error = "error: a finding is neither known nor in the baseline";
+        screen.push(error, CellMark::Fail.style());
+        screen.push_finding(&finding);
+    }
     if compared.is_accepted() {
-        let words = "baseline: no regressions, no stale entries";
+        let words = "baseline: no regressions, no new findings, no stale entries";
         screen.push(words, CellMark::Pass.style());
     }
     for stale in &compared.stale {
@@ -201,6 +205,19 @@ fn notes(compared: &BaselineComparison) -> Vec<String> {
         0 => {}
         1 => notes.push("1 cell fails in the baseline too".into()),
         number => notes.push(format!("{number} cells fail in the baseline too")),
+    }
+    if compared.lacks_details {
+        notes.push(format!(
+            "the findings of these cells were not compared: the baseline has no `{DETAILS}` of its run beside it"
+        ));
+    }
+    match compared.known {
+        0 => {}
+        number => notes.push(format!(
+            "{} passed in the baseline and {} broken only as known",
+            counted(number, "cell"),
+            if number == 1 { "is" } else { "are" }
+        )),
     }
     match compared.untried {
         0 => {}
@@ -273,49 +290,33 @@ impl Screen {
         self.blank_line();
     }
 
-    /// What the gateway breaks, once each.
+    /// What the gateway breaks, each change once.
     fn push_findings(&mut self, findings: &[RunFinding]) {
         if findings.is_empty() {
             return;
         }
-        let heading = self
-            .paint
-            .apply(HEADING, &format!("findings ({})", findings.len()));
+        let groups = by_change(findings);
+        let heading = self.paint.apply(HEADING, &format!("findings ({})", groups.len()));
         self.text.push_str(&format!("\n{heading}\n"));
-        for finding in findings {
-            self.push_finding(finding);
+        for group in &groups {
+            self.push_finding(group);
         }
     }
 
-    fn push_finding(&mut self, finding: &RunFinding) {
-        let mark = match finding.level {
-            Level::Feature => CellMark::Fail,
-            Level::Contract => CellMark::Unfaithful,
-        };
-        let rows: Vec<&str> = finding.features.iter().map(FeatureId::as_str).collect();
-        let tiers: Vec<&str> = finding.tiers.iter().map(TierId::as_str).collect();
-        let shows = format!("{}: {} ({})", finding.provider, rows.join(", "), tiers.join(", "));
-        let status = match (finding.status, &finding.known) {
-            (FindingStatus::Known, Some(known)) => format!("known: {} {}", known.reason, known.link),
-            (_, Some(known)) => format!(
-                "known, but not measured with this version: {} {}",
-                known.reason, known.link
-            ),
-            (_, None) => "new".to_owned(),
-        };
-        let sign = self.paint.apply(mark.style(), mark.sign());
-        let padding = " ".repeat(3 - mark.sign().chars().count());
-        self.text.push_str(&format!("{sign}{padding}"));
-        let mut lines = grid::wrap(&finding.loses, self.width.saturating_sub(3)).into_iter();
-        self.text
-            .push_str(&format!("{}\n", lines.next().unwrap_or_default()));
-        let rest: Vec<String> = lines.collect();
-        for words in rest
+    fn push_finding(&mut self, group: &FindingGroup<'_>) {
+        let mark = CellMark::from(group.level());
+        let mut sign = format!("{:3}", mark.sign());
+        for (index, line) in group
+            .lines()
             .iter()
-            .map(String::as_str)
-            .chain([finding.summary.as_str(), &shows, &status])
+            .flat_map(|line| grid::wrap(line, self.width.saturating_sub(3)))
+            .enumerate()
         {
-            self.push_indented(words, 3);
+            if index == 0 {
+                sign = self.paint.apply(mark.style(), &sign);
+            }
+            self.text.push_str(&format!("{sign}{line}\n"));
+            sign = "   ".into();
         }
     }
 
@@ -359,6 +360,15 @@ impl From<StatusWord> for CellMark {
             StatusWord::Fail => Self::Fail,
             StatusWord::NotApplicable => Self::NotApplicable,
             StatusWord::NotTested => Self::NotTested,
+        }
+    }
+}
+
+impl From<Level> for CellMark {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Feature => Self::Fail,
+            Level::Contract => Self::Unfaithful,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The control routes of a standalone simulator, below `/__compat/`. [`super::RemoteSimulator`] is their client.
 //!
-//! Each one requires the control key as a bearer token. A request's body is a trial's key in JSON, or a pair of the key and
-//! another value.
+//! Each one requires the control key as a bearer token. A request's body is a trial's key in JSON, a pair of the key and
+//! another value, or the number of an orphan. `docs/architecture.md` describes them, and
+//! `schema/control-script.schema.json` the script of `register`.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::body::Body;
@@ -64,7 +65,9 @@ fn obey(server: &Server, command: &str, body: &[u8]) -> serde_json::Result<Optio
             json!({})
         }
         "take" => to_value(server.take(from_slice(body)?))?,
-        "orphans" => to_value(server.orphans.exchanges())?,
+        "exchanges" => to_value(server.exchanges(from_slice(body)?))?,
+        "orphans" => to_value(server.orphans())?,
+        "claim" => json!(server.claim(from_slice(body)?)),
         _ => return Ok(None),
     };
     Ok(Some(reply))

@@ -1,5 +1,6 @@
 //! The credentials that a gateway must send: random for each simulator, and valid for it alone.
 
+use anyhow::Context as _;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand;
@@ -8,7 +9,8 @@ use aws_lc_rs::signature::KeyPair as _;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use once_cell::sync::OnceCell;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::env::{self, Variables};
 use crate::wire::target::TOKEN_PATH;
@@ -37,6 +39,22 @@ pub struct Credentials {
     pub(super) vertex_token_uri: String,
     /// The public half of its key, PKCS #1 in DER.
     pub(super) vertex_public_key: Vec<u8>,
+    /// Signs access tokens and thinking.
+    pub(super) secret: Vec<u8>,
+}
+
+/// The form in which credentials are saved.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedCredentials {
+    anthropic_api_key: String,
+    aws_access_key_id: String,
+    aws_secret_access_key: String,
+    bedrock_api_key: String,
+    aws_region: String,
+    vertex_service_account: Value,
+    vertex_location: String,
+    secret: String,
 }
 
 impl Credentials {
@@ -69,6 +87,55 @@ impl Credentials {
             vertex_client_email: email,
             vertex_token_uri: token_uri,
             vertex_public_key: key.public_key().as_ref().to_vec(),
+            secret: random_bytes(32)?,
+        })
+    }
+
+    /// The credentials as JSON, for [`Credentials::from_saved`].
+    pub fn saved(&self) -> String {
+        let saved = SavedCredentials {
+            anthropic_api_key: self.anthropic_api_key.clone(),
+            aws_access_key_id: self.aws_access_key_id.clone(),
+            aws_secret_access_key: self.aws_secret_access_key.clone(),
+            bedrock_api_key: self.bedrock_api_key.clone(),
+            aws_region: self.aws_region.clone(),
+            vertex_service_account: serde_json::from_str(&self.vertex_service_account).unwrap_or_default(),
+            vertex_location: self.vertex_location.clone(),
+            secret: STANDARD.encode(&self.secret),
+        };
+        format!("{:#}\n", json!(saved))
+    }
+
+    /// The saved credentials of another simulator, for one at `base_url`.
+    pub(super) fn from_saved(text: &str, base_url: &str) -> anyhow::Result<Self> {
+        let saved: SavedCredentials = serde_json::from_str(text)?;
+        let mut account = saved.vertex_service_account;
+        let field = |name: &str| {
+            let text = account[name].as_str().map(str::to_owned);
+            text.with_context(|| format!("`vertex_service_account` has no `{name}`"))
+        };
+        let (project, email) = (field("project_id")?, field("client_email")?);
+        let key: String = field("private_key")?
+            .lines()
+            .filter(|line| !line.starts_with("-----"))
+            .collect();
+        let key = KeyPair::from_pkcs8(&STANDARD.decode(key)?)
+            .map_err(|error| anyhow::anyhow!("`private_key` is no RSA key: {error}"))?;
+        let token_uri = format!("{base_url}{TOKEN_PATH}");
+        account["token_uri"] = token_uri.clone().into();
+        Ok(Self {
+            anthropic_api_key: saved.anthropic_api_key,
+            aws_access_key_id: saved.aws_access_key_id,
+            aws_secret_access_key: saved.aws_secret_access_key,
+            bedrock_api_key: saved.bedrock_api_key,
+            aws_region: saved.aws_region,
+            vertex_service_account: account.to_string(),
+            vertex_project: project,
+            vertex_location: saved.vertex_location,
+            vertex_client_email: email,
+            vertex_token_uri: token_uri,
+            vertex_public_key: key.public_key().as_ref().to_vec(),
+            secret: STANDARD.decode(saved.secret)?,
         })
     }
 

@@ -6,8 +6,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use super::rules::size_limit;
 use crate::wire::exchange::{Body, RecordedRequest};
 use crate::wire::message::MessageRequest;
+use crate::wire::sigv4::SignedParts;
 use crate::wire::target::RequestTarget;
 use crate::wire::{Operation, Route, converse, messages, redaction};
 
@@ -17,6 +19,8 @@ pub(super) struct Incoming {
     pub(super) headers: HeaderMap,
     /// The body as it arrived: not recorded if it contains a credential.
     pub(super) bytes: Vec<u8>,
+    /// The size of the body in bytes. Of a body that was not read to its end, more than any limit.
+    pub(super) size: usize,
     pub(super) recorded: RecordedRequest,
     /// The request to the model: the body itself, or the body within a token count.
     pub(super) prompt: Option<Value>,
@@ -25,11 +29,17 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    /// Parses a request whose body was complete at `now_ms`.
-    pub(super) fn read(parts: &Parts, bytes: Vec<u8>, now_ms: u64) -> Self {
+    /// Parses a request whose body was complete at `now_ms`. `bytes` is `None` for a body that was too large to read. A body
+    /// over the provider's limit is neither parsed nor recorded.
+    pub(super) fn read(parts: &Parts, bytes: Option<Vec<u8>>, now_ms: u64) -> Self {
         let path = parts.uri.path().to_owned();
         let mut target = RequestTarget::of(parts.method.as_str(), &path);
-        let body = read_body(&target, &bytes);
+        let size = bytes.as_ref().map_or(usize::MAX, Vec::len);
+        let bytes = bytes.unwrap_or_default();
+        let body = match size <= size_limit(target.route.unwrap_or(Route::Anthropic)) {
+            true => read_body(&target, &bytes),
+            false => Body::Text("[too large to record]".to_owned()),
+        };
         let is_converse = is_converse(&target, body.json());
         let prompt = body.json().and_then(|json| prompt(&target, json));
         if is_converse {
@@ -58,6 +68,7 @@ impl Incoming {
             target,
             headers: parts.headers.clone(),
             bytes,
+            size,
             prompt,
             message,
         }
@@ -76,6 +87,20 @@ impl Incoming {
     /// The value of header `name`, if it is text.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The parts that an AWS signature may cover.
+    pub(super) fn signed_parts(&self) -> SignedParts<'_> {
+        let headers = self.headers.iter();
+        SignedParts {
+            method: &self.recorded.method,
+            path: &self.recorded.path,
+            query: &self.recorded.query,
+            headers: headers
+                .map(|(name, value)| (name.as_str(), value.as_bytes()))
+                .collect(),
+            body: &self.bytes,
+        }
     }
 
     /// The number of headers `name`.

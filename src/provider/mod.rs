@@ -10,6 +10,7 @@ mod colour;
 mod control;
 mod credentials;
 mod incoming;
+mod metadata;
 mod oauth;
 mod playback;
 mod remote;
@@ -24,13 +25,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 pub use credentials::{Credentials, new_control_key};
+pub use metadata::TOKEN as METADATA_TOKEN_PATH;
 pub use remote::RemoteSimulator;
 pub use server::standalone_reply;
 pub use simulator::Simulator;
 
 use crate::ids::TrialKey;
-use crate::wire::Route;
-use crate::wire::exchange::{Matched, ProviderExchange, RecordedRequest};
+use crate::wire::exchange::ProviderExchange;
 use crate::wire::script::{ReplyMessage, Script};
 
 #[derive(Clone)]
@@ -43,12 +44,30 @@ pub struct SimulatorOptions {
     pub listen: SocketAddr,
     /// The key for the control routes; `None` disables them.
     pub control_key: Option<String>,
-    /// Called for each provider request when its reply is decided.
+    /// Models that the table of models lacks, by their names without a date: tiers of the manifest.
+    pub tiers: Vec<String>,
+    /// The credentials of an earlier simulator, from [`Credentials::saved`]; `None` for new ones.
+    pub credentials: Option<String>,
+    /// Whether it is Google's metadata server too. That server gives access tokens to everyone who can reach it.
+    pub metadata_server: bool,
     pub observe: Option<Observer>,
 }
 
-/// Receives a request, its route, the status of its reply and the reason.
-pub type Observer = Arc<dyn Fn(&RecordedRequest, Option<Route>, u16, &Matched) + Send + Sync>;
+pub type Observer = Arc<dyn Fn(Notice<'_>) + Send + Sync>;
+
+/// What a simulator did.
+pub enum Notice<'a> {
+    /// The reply to a provider request is decided.
+    Answered {
+        exchange: &'a ProviderExchange,
+        /// The message of an error, else empty.
+        error: &'a str,
+    },
+    /// The metadata server answered a request for this path.
+    Metadata { path: &'a str, status: u16 },
+    /// From now on the oldest requests of no trial are forgotten. Sent once.
+    Forgetting { kept: usize },
+}
 
 impl Default for SimulatorOptions {
     /// On loopback, without delay. Requests that belong to no trial are refused.
@@ -58,6 +77,9 @@ impl Default for SimulatorOptions {
             unscripted: Unscripted::Refuse,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             control_key: None,
+            tiers: Vec::new(),
+            credentials: None,
+            metadata_server: false,
             observe: None,
         }
     }
@@ -68,6 +90,8 @@ impl Default for SimulatorOptions {
 pub enum Unscripted {
     Refuse,
     Reply(ReplyMessage),
+    /// The replies in order, then from the first again. Nobody reports deltas as shown, so lockstep has no effect.
+    Script(Script),
 }
 
 /// The simulator behind the gateway: in this process or in another.
@@ -104,6 +128,22 @@ impl Provider {
         match self {
             Self::Embedded(simulator) => Ok(simulator.take(key)),
             Self::Remote(remote) => remote.take(key).await,
+        }
+    }
+
+    /// The exchanges of a trial so far.
+    pub async fn exchanges(&self, key: TrialKey) -> anyhow::Result<Vec<ProviderExchange>> {
+        match self {
+            Self::Embedded(simulator) => Ok(simulator.exchanges(key)),
+            Self::Remote(remote) => remote.exchanges(key).await,
+        }
+    }
+
+    /// Claims the orphan of this number for a trial; `false` if another trial has it.
+    pub async fn claim(&self, orphan: usize) -> anyhow::Result<bool> {
+        match self {
+            Self::Embedded(simulator) => Ok(simulator.claim(orphan)),
+            Self::Remote(remote) => remote.claim(orphan).await,
         }
     }
 

@@ -5,10 +5,13 @@
 
 use std::collections::HashMap;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
-use parking_lot::Mutex;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,10 +24,11 @@ const GOOGLE_TOKEN_ENDPOINT: &str = "https://oauth2.googleapis.com/token";
 /// The lifetime of an access token, in seconds.
 const LIFETIME_SECONDS: u64 = 3599;
 
-#[derive(Default)]
+const PREFIX: &str = "ya29.c.";
+
+/// Access tokens, each with its expiry and a signature of the simulator. So they survive a restart with the same credentials.
 pub(super) struct AccessTokens {
-    /// Each token's expiry, in milliseconds since the Unix epoch.
-    expiries: Mutex<HashMap<String, u64>>,
+    key: hmac::Key,
 }
 
 #[derive(Deserialize)]
@@ -33,6 +37,12 @@ struct Claims {
 }
 
 impl AccessTokens {
+    pub(super) fn new(secret: &[u8]) -> Self {
+        Self {
+            key: hmac::Key::new(hmac::HMAC_SHA256, secret),
+        }
+    }
+
     /// The status and body of the reply to a token request with the form-encoded `body`.
     pub(super) fn exchange(&self, credentials: &Credentials, body: &str, now_ms: u64) -> (u16, Value) {
         match verify(credentials, body) {
@@ -41,7 +51,8 @@ impl AccessTokens {
         }
     }
 
-    fn grant(&self, now_ms: u64) -> (u16, Value) {
+    /// The status and body of a reply with a new token.
+    pub(super) fn grant(&self, now_ms: u64) -> (u16, Value) {
         match self.mint(now_ms) {
             Ok(token) => (
                 200,
@@ -52,19 +63,24 @@ impl AccessTokens {
     }
 
     pub(super) fn mint(&self, now_ms: u64) -> Result<String, Unspecified> {
-        let token = format!("ya29.c.{}", random_text(60)?);
-        self.expiries
-            .lock()
-            .insert(token.clone(), now_ms + LIFETIME_SECONDS * 1000);
-        Ok(token)
+        let expiry = now_ms + LIFETIME_SECONDS * 1000;
+        let content = format!("{expiry}.{}", random_text(60)?);
+        Ok(format!("{PREFIX}{content}.{}", self.signature(&content)))
     }
 
     /// Whether `token` was issued and has not expired.
     pub(super) fn knows(&self, token: &str, now_ms: u64) -> bool {
-        self.expiries
-            .lock()
-            .get(token)
-            .is_some_and(|expiry| now_ms < *expiry)
+        let parts = token.strip_prefix(PREFIX).and_then(|rest| rest.rsplit_once('.'));
+        let Some((content, signature)) = parts else {
+            return false;
+        };
+        let expiry = content.split('.').next().and_then(|expiry| expiry.parse().ok());
+        let is_ours = verify_slices_are_equal(self.signature(content).as_bytes(), signature.as_bytes());
+        is_ours.is_ok() && expiry.is_some_and(|expiry: u64| now_ms < expiry)
+    }
+
+    fn signature(&self, content: &str) -> String {
+        URL_SAFE_NO_PAD.encode(hmac::sign(&self.key, format!("token {content}").as_bytes()))
     }
 }
 

@@ -11,7 +11,7 @@ use super::colour;
 use super::signature::Signer;
 use crate::wire::answer::ProviderAnswer;
 use crate::wire::message::{Content, MessageRequest, text_of};
-use crate::wire::model::reply_name;
+use crate::wire::model::{Generation, find, reply_name};
 use crate::wire::script::{ReplyBlock, ReplyMessage};
 use crate::wire::{Route, Usage, tokens};
 
@@ -53,11 +53,20 @@ impl Stage<'_> {
             ReplyBlock::Text(text) => Some(json!({"type": "text", "text": self.filled(text)})),
             // A model thinks only if the request asks for it.
             ReplyBlock::Thinking(thinking) => self.thinks().then(|| {
+                let thinking = if self.omits_thinking() {
+                    ""
+                } else {
+                    thinking.as_str()
+                };
                 json!({
                     "type": "thinking",
                     "thinking": thinking,
                     "signature": self.signer.sign(&self.request.model, thinking),
                 })
+            }),
+            ReplyBlock::RedactedThinking(thinking) => self.thinks().then(|| {
+                let data = self.signer.redact(&self.request.model, thinking);
+                json!({"type": "redacted_thinking", "data": data})
             }),
             ReplyBlock::ToolUse { name, input } => Some(self.tool_use(name, input)),
         }
@@ -70,11 +79,26 @@ impl Stage<'_> {
             .is_some_and(|thinking| thinking["type"] == "enabled" || thinking["type"] == "adaptive")
     }
 
+    /// Whether the reply has only the signature of its thinking. It is the default since Opus 4.7: the official SDK
+    /// (`ThinkingConfigAdaptiveParam`), <https://github.com/anthropics/claude-code/issues/49268>.
+    fn omits_thinking(&self) -> bool {
+        let display = self
+            .request
+            .thinking
+            .as_ref()
+            .and_then(|thinking| thinking["display"].as_str());
+        let is_default =
+            || find(&self.request.model).is_some_and(|model| model.generation >= Generation::FourSeven);
+        display.map_or_else(is_default, |display| display == "omitted")
+    }
+
     /// A model cannot call a tool that the request does not offer.
     fn tool_use(&self, name: &str, input: &Value) -> Value {
         if self.request.tools.iter().any(|tool| tool.name == name) {
             let id = new_id("toolu_", self.route);
-            json!({"type": "tool_use", "id": id, "name": name, "input": input})
+            // The model itself calls it, not code that it runs: `ToolUseBlock` of `@anthropic-ai/sdk`.
+            let caller = json!({"type": "direct"});
+            json!({"type": "tool_use", "id": id, "caller": caller, "name": name, "input": input})
         } else {
             json!({"type": "text", "text": format!("I would call the tool `{name}`, but it was not offered.")})
         }
@@ -146,7 +170,7 @@ fn new_id(prefix: &str, route: Route) -> String {
     format!("{prefix}{provider}01{}", short_random())
 }
 
-pub(super) fn short_random() -> String {
+fn short_random() -> String {
     let mut digits = Uuid::new_v4().simple().to_string();
     digits.truncate(22);
     digits

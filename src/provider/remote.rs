@@ -76,6 +76,14 @@ impl RemoteSimulator {
         Ok(self.on_this_clock(exchanges))
     }
 
+    pub async fn exchanges(&self, key: TrialKey) -> anyhow::Result<Vec<ProviderExchange>> {
+        self.ask("exchanges", &key).await
+    }
+
+    pub async fn claim(&self, orphan: usize) -> anyhow::Result<bool> {
+        self.ask("claim", &orphan).await
+    }
+
     /// [`super::Simulator::orphans`] since the connection: earlier ones are from earlier runs.
     pub async fn orphans(&self) -> anyhow::Result<Vec<ProviderExchange>> {
         let mut orphans = self.on_this_clock(self.ask("orphans", &json!({})).await?);

@@ -14,11 +14,13 @@ use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use uuid::Uuid;
 
 use super::trials::ScriptedTrial;
 use crate::clock::now_ms;
 use crate::ledger::OpenExchange;
 use crate::wire::answer::ProviderAnswer;
+use crate::wire::error_reply::message_of;
 use crate::wire::event_stream::{self, FrameError};
 use crate::wire::exchange::{Lockstep, ProviderExchange, ProviderReply, SentEvent};
 use crate::wire::script::{LOCKSTEP_PATIENCE_MS, Pace};
@@ -104,6 +106,12 @@ impl Outgoing {
         Ok(outgoing)
     }
 
+    /// The message of an error, else empty.
+    pub(super) fn error(&self) -> &str {
+        let body = self.frames.first().filter(|_| self.reply.status >= 400);
+        body.map_or("", |frame| message_of(&frame.data))
+    }
+
     /// Sends it. If the client hangs up, the response is dropped and its record remains cut off.
     pub(super) async fn send(
         self,
@@ -136,7 +144,7 @@ fn answer_headers(answer: &ProviderAnswer, route: Route) -> Headers {
     match route {
         Route::Anthropic => vec![("request-id", format!("req_{id}"))],
         Route::VertexAi => vec![("request-id", format!("req_vrtx_{id}"))],
-        Route::BedrockConverse => vec![("x-amzn-requestid", id)],
+        Route::BedrockConverse => vec![("x-amzn-requestid", Uuid::new_v4().to_string())],
         Route::BedrockInvoke => {
             let counts = [
                 ("x-amzn-bedrock-invocation-latency", answer.latency_ms),
@@ -152,7 +160,8 @@ fn answer_headers(answer: &ProviderAnswer, route: Route) -> Headers {
                 ),
             ];
             let counts = counts.map(|(name, count)| (name, count.to_string()));
-            std::iter::once(("x-amzn-requestid", id)).chain(counts).collect()
+            let id = ("x-amzn-requestid", Uuid::new_v4().to_string());
+            std::iter::once(id).chain(counts).collect()
         }
     }
 }

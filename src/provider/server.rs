@@ -1,24 +1,27 @@
 //! The simulator's request handler: it reads a request, finds its trial, decides on a reply, records it and sends it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
-use axum::http::{Request, Response, StatusCode};
-use axum::response::IntoResponse as _;
+use axum::http::{Request, Response};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::time::sleep;
+use uuid::Uuid;
 
 use super::credentials::Credentials;
 use super::incoming::Incoming;
 use super::oauth::AccessTokens;
-use super::playback::{Stage, short_random};
+use super::playback::Stage;
 use super::response::Outgoing;
 use super::rules::{self, SentThinking, Subject};
 use super::signature::Signer;
 use super::trials::{ScriptProgress, ScriptedTrial, owner};
-use super::{SimulatorOptions, Unscripted, control};
+use super::{Notice, SimulatorOptions, Unscripted, control, metadata};
 use crate::clock::now_ms;
 use crate::ids::TrialKey;
 use crate::ledger::{Ledger, TrialMap};
@@ -28,15 +31,23 @@ use crate::wire::exchange::{Matched, ProviderExchange};
 use crate::wire::script::{Pace, Reply, ReplyBlock, ReplyMessage, Script};
 use crate::wire::{Operation, Route, tokens};
 
-/// The largest accepted body, in bytes: the limit of Anthropic's API
-/// (<https://platform.claude.com/docs/en/api/errors>, 413).
-const BODY_LIMIT: usize = 32 << 20;
+/// The largest body that is read, in bytes: above every provider's limit, so that a refused request still names its trial.
+const READ_LIMIT: usize = 64 << 20;
+
+/// The requests of no trial that are kept: a gateway's checks of its own health never end.
+pub(super) const ORPHANS_KEPT: usize = 1000;
 
 pub(super) struct Server {
     pub(super) options: SimulatorOptions,
     pub(super) credentials: Credentials,
     pub(super) trials: TrialMap<ScriptedTrial>,
     pub(super) orphans: Ledger<ProviderExchange>,
+    /// The numbers of the orphans that turned out to be a trial's.
+    pub(super) claimed: Mutex<HashSet<usize>>,
+    /// Whether the observer knows that `orphans` forgets.
+    pub(super) forgets: AtomicBool,
+    /// The script for requests of no trial. Their exchanges are in `orphans`.
+    pub(super) standing: Option<ScriptedTrial>,
     pub(super) signer: Signer,
     pub(super) access_tokens: AccessTokens,
 }
@@ -49,13 +60,14 @@ struct Decision {
 
 pub(super) async fn handle(State(server): State<Arc<Server>>, request: Request<Body>) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let Ok(bytes) = to_bytes(body, BODY_LIMIT).await else {
-        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
-    };
-    if parts.uri.path().starts_with(control::PREFIX) {
-        return control::handle(&server, &parts, &bytes);
+    if metadata::is_asked(&server, &parts) {
+        return metadata::handle(&server, &parts);
     }
-    let incoming = Incoming::read(&parts, bytes.to_vec(), now_ms());
+    let bytes = to_bytes(body, READ_LIMIT).await.ok();
+    if parts.uri.path().starts_with(control::PREFIX) {
+        return control::handle(&server, &parts, &bytes.unwrap_or_default());
+    }
+    let incoming = Incoming::read(&parts, bytes.map(Into::into), now_ms());
     server.answer(incoming).await
 }
 
@@ -70,6 +82,25 @@ impl Server {
         }
     }
 
+    /// The exchanges of a trial so far.
+    pub(super) fn exchanges(&self, key: TrialKey) -> Vec<ProviderExchange> {
+        let trial = self.trials.get(key);
+        trial.map(|trial| trial.ledger.exchanges()).unwrap_or_default()
+    }
+
+    /// The exchanges of no trial, without the claimed ones.
+    pub(super) fn orphans(&self) -> Vec<ProviderExchange> {
+        let claimed = self.claimed.lock();
+        let mut orphans = self.orphans.exchanges();
+        orphans.retain(|orphan| !claimed.contains(&orphan.number));
+        orphans
+    }
+
+    /// Gives an exchange of no trial to the caller; `false` if another caller has it.
+    pub(super) fn claim(&self, orphan: usize) -> bool {
+        self.claimed.lock().insert(orphan)
+    }
+
     pub(super) fn take(&self, key: TrialKey) -> Vec<ProviderExchange> {
         self.trials
             .remove(key)
@@ -80,23 +111,35 @@ impl Server {
     async fn answer(&self, incoming: Incoming) -> Response<Body> {
         let is_message = incoming.target.operation == Operation::Messages;
         let trial = owner(&self.trials, &incoming);
-        let (turn, decision) = match &trial {
-            Some(trial) => trial.with_progress(|progress| {
+        let (turn, decision) = match (&trial, &self.standing) {
+            (Some(trial), _) => trial.with_progress(|progress| {
                 let is_turn = is_message && !is_probe(&incoming);
                 let turn = is_turn.then(|| progress.next_turn());
                 (turn, self.decide(&incoming, Some((trial, progress))))
             }),
-            None => (None, self.decide(&incoming, None)),
+            (None, Some(standing)) => standing.with_progress(|progress| {
+                let decision = self.decide(&incoming, Some((standing, progress)));
+                (None, decision)
+            }),
+            (None, None) => (None, self.decide(&incoming, None)),
         };
         let ledger = trial.as_ref().map_or(&self.orphans, |trial| &trial.ledger);
-        let recording = ledger.begin(|number| exchange(number, &incoming, turn, &decision));
-        if let Some(observe) = &self.options.observe {
-            observe(
-                &incoming.recorded,
-                incoming.target.route,
-                decision.outgoing.reply.status,
-                &decision.matched,
-            );
+        let notify = |notice: Notice<'_>| {
+            if let Some(observe) = &self.options.observe {
+                observe(notice);
+            }
+        };
+        let recording = ledger.begin(|number| {
+            let exchange = exchange(number, &incoming, turn, &decision);
+            let error = decision.outgoing.error();
+            notify(Notice::Answered {
+                exchange: &exchange,
+                error,
+            });
+            exchange
+        });
+        if self.orphans.forgotten() > 0 && !self.forgets.swap(true, Ordering::Relaxed) {
+            notify(Notice::Forgetting { kept: ORPHANS_KEPT });
         }
         if is_message && self.options.first_byte_delay_ms > 0 {
             sleep(Duration::from_millis(self.options.first_byte_delay_ms)).await;
@@ -115,6 +158,7 @@ impl Server {
             access_tokens: &self.access_tokens,
             signer: &self.signer,
             now_ms: incoming.recorded.at_ms,
+            tiers: &self.options.tiers,
         };
         if let Some((rule, refusal)) = rules::broken(&subject) {
             let matched = if incoming.target.operation == Operation::Unknown {
@@ -162,7 +206,7 @@ impl Server {
         let Some((trial, progress)) = trial else {
             return match &self.options.unscripted {
                 Unscripted::Reply(reply) => play(reply),
-                Unscripted::Refuse => {
+                Unscripted::Refuse | Unscripted::Script(_) => {
                     unmatched(incoming, "the request belongs to no active trial".to_owned())
                 }
             };
@@ -274,7 +318,7 @@ fn unmatched(incoming: &Incoming, why: String) -> Decision {
 }
 
 fn refuse(incoming: &Incoming, matched: Matched, refusal: &ErrorReply) -> Decision {
-    let rendered = refusal.render(incoming.route(), &short_random());
+    let rendered = refusal.render(incoming.route(), Uuid::new_v4());
     let outgoing = Outgoing::json(rendered.status, rendered.headers, rendered.body);
     Decision { matched, outgoing }
 }
@@ -290,6 +334,7 @@ fn exchange(
         turn,
         route: incoming.target.route,
         operation: incoming.target.operation,
+        keyless: false,
         request: incoming.recorded.clone(),
         message: incoming.message.clone(),
         matched: decision.matched.clone(),

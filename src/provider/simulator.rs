@@ -1,17 +1,20 @@
 //! The simulator in this process: its server, and the handle to script it and to read its exchanges.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 use aws_lc_rs::error::Unspecified;
 use axum::Router;
+use parking_lot::Mutex;
 use tokio::task::spawn_blocking;
 
-use super::SimulatorOptions;
 use super::credentials::Credentials;
 use super::oauth::AccessTokens;
-use super::server::{Server, handle};
+use super::server::{ORPHANS_KEPT, Server, handle};
 use super::signature::Signer;
+use super::trials::ScriptedTrial;
+use super::{SimulatorOptions, Unscripted};
 use crate::clock::now_ms;
 use crate::http_server::{BoundServer, HttpServer};
 use crate::ids::TrialKey;
@@ -33,17 +36,27 @@ impl Simulator {
             .await
             .with_context(|| format!("cannot listen on `{}` for the provider simulator", options.listen))?;
         let base_url = bound.base_url().to_owned();
-        let credentials = spawn_blocking(move || Credentials::mint(&base_url))
-            .await
-            .context(NO_KEYS)?
-            .context(NO_KEYS)?;
+        let saved = options.credentials.clone();
+        let credentials = spawn_blocking(move || match saved {
+            Some(saved) => Credentials::from_saved(&saved, &base_url),
+            None => Credentials::mint(&base_url).context(NO_KEYS),
+        })
+        .await
+        .context(NO_KEYS)??;
+        let standing = match &options.unscripted {
+            Unscripted::Script(script) => Some(ScriptedTrial::repeating(script.clone())),
+            _ => None,
+        };
         let server = Arc::new(Server {
             options,
-            credentials,
             trials: TrialMap::default(),
-            orphans: Ledger::default(),
-            signer: Signer::new().context(NO_KEYS)?,
-            access_tokens: AccessTokens::default(),
+            orphans: Ledger::bounded(ORPHANS_KEPT),
+            claimed: Mutex::default(),
+            forgets: AtomicBool::new(false),
+            standing,
+            signer: Signer::new(&credentials.secret),
+            access_tokens: AccessTokens::new(&credentials.secret),
+            credentials,
         });
         let router = Router::new().fallback(handle).with_state(Arc::clone(&server));
         Ok(Self {
@@ -59,6 +72,10 @@ impl Simulator {
     /// `http://127.0.0.1:PORT`.
     pub fn base_url(&self) -> &str {
         self.http.base_url()
+    }
+
+    pub fn is_metadata_server(&self) -> bool {
+        self.server.options.metadata_server
     }
 
     pub fn credentials(&self) -> &Credentials {
@@ -87,10 +104,20 @@ impl Simulator {
         self.server.take(key)
     }
 
-    /// The requests so far that belong to no trial. Token requests are among them, because a gateway shares one token
+    /// The exchanges of a trial so far.
+    pub fn exchanges(&self, key: TrialKey) -> Vec<ProviderExchange> {
+        self.server.exchanges(key)
+    }
+
+    /// The requests so far that belong to no trial, without the claimed ones. Token requests are among them, because a gateway shares one token
     /// between trials.
     pub fn orphans(&self) -> Vec<ProviderExchange> {
-        self.server.orphans.exchanges()
+        self.server.orphans()
+    }
+
+    /// Claims the orphan of this number for a trial; `false` if another trial has it.
+    pub fn claim(&self, orphan: usize) -> bool {
+        self.server.claim(orphan)
     }
 
     pub async fn shutdown(self) {

@@ -17,6 +17,8 @@ use crate::wire::script::{Reply, Script};
 pub(super) struct ScriptedTrial {
     pub(super) ledger: Ledger<ProviderExchange>,
     script: Script,
+    /// Whether the first reply follows the last one.
+    repeats: bool,
     progress: Mutex<ScriptProgress>,
     shown: watch::Sender<usize>,
     sent: Mutex<usize>,
@@ -58,9 +60,23 @@ impl ScriptedTrial {
         Self {
             ledger: Ledger::default(),
             script,
+            repeats: false,
             progress: Mutex::default(),
             shown: watch::Sender::new(0),
             sent: Mutex::new(0),
+        }
+    }
+
+    /// A script without an end, and without lockstep.
+    pub(super) fn repeating(mut script: Script) -> Self {
+        for reply in &mut script.replies {
+            if let Reply::Message(message) = reply {
+                message.pace.lockstep = false;
+            }
+        }
+        Self {
+            repeats: true,
+            ..Self::new(script)
         }
     }
 
@@ -72,6 +88,9 @@ impl ScriptedTrial {
     /// The next reply of the script and its position, from 1. A last reply that is an error is repeated, because a provider
     /// that refuses a request also refuses its retries.
     pub(super) fn next_reply(&self, progress: &mut ScriptProgress) -> Result<(usize, &Reply), String> {
+        if self.repeats && progress.replies == self.script.replies.len() {
+            progress.replies = 0;
+        }
         let Some(reply) = self.script.replies.get(progress.replies) else {
             if let Some(last @ Reply::Error(_)) = self.script.replies.last() {
                 return Ok((progress.replies, last));

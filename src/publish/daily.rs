@@ -20,10 +20,12 @@ use super::steps::StepLog;
 use super::summary::{self, Ending, SummaryInput};
 use super::tokens::Tokens;
 use super::{webhook, write};
+use crate::document::Diagnostic;
 use crate::document::render::{Format, render};
 use crate::env::Environment;
 use crate::files::Project;
 use crate::files::private_folder;
+use crate::findings::KnownFindings;
 use crate::gateway;
 use crate::http::RetryPolicy;
 use crate::isolation::IsolationLevel;
@@ -186,9 +188,17 @@ impl<'a> DailyRun<'a> {
             ..
         } = versions;
         let stamp = Stamp::new(results, litellm_version, claude_code_version, None)?;
+        let known = match &results.run.gateway.name {
+            Some(gateway) => project
+                .known_findings(gateway)
+                .map_err(|errors| broken(&errors))?,
+            None => KnownFindings::NONE,
+        };
         let rules = GateRules {
             stamp: &stamp,
             trials: project.trials().len(),
+            applicable: &project.applicable_trials(),
+            known: &known,
             allow_inconclusive: self.options.allow_inconclusive,
             isolation: self.options.isolation,
         };
@@ -210,6 +220,9 @@ impl<'a> DailyRun<'a> {
         self.log.begin("validate");
         for refusal in &decision.refusals {
             self.log.say(format!("refused: {refusal}"));
+        }
+        for note in &decision.notes {
+            self.log.say(format!("note: {note}"));
         }
         let left_out = decision.left_out.len();
         if left_out > 0 {
@@ -329,10 +342,12 @@ fn read(path: &Path) -> anyhow::Result<String> {
 }
 
 fn open(root: &Path) -> anyhow::Result<Project> {
-    Project::open(root).map_err(|faults| {
-        let faults = render(&faults, Format::Text, false);
-        anyhow!("`{}` is not a project\n{}", root.display(), faults.trim_end())
-    })
+    Project::open(root)
+        .map_err(|faults| broken(&faults).context(format!("`{}` is not a project", root.display())))
+}
+
+fn broken(faults: &[Diagnostic]) -> anyhow::Error {
+    anyhow!("{}", render(faults, Format::Text, false).trim_end())
 }
 
 fn absolute(path: &Path) -> anyhow::Result<PathBuf> {

@@ -1,6 +1,7 @@
 //! The validation gate: whether a run's matrix may be published.
 //!
-//! Pure. It refuses failures that are not the gateway's, incomplete runs, and runs without the real providers.
+//! Pure. It refuses failures that are not the gateway's, incomplete runs, and runs without the real providers. New findings and
+//! stale declarations are facts about the gateway: the page shows them, and notes tell the maintainers.
 #![warn(clippy::disallowed_methods)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,11 +11,14 @@ use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 
 use crate::evidence::Behind;
+use crate::findings::KnownFindings;
+use crate::findings::summary::RunFinding;
 use crate::ids::TrialName;
 use crate::isolation::IsolationLevel;
 use crate::matrix::builder::{BuildError, Stamp, build};
 use crate::matrix::{Details, ManifestView, Matrix, schema};
 use crate::outcome::Cause;
+use crate::results::stale::stale;
 use crate::results::{CellStatus, Results, TrialRecord};
 use crate::text::counted;
 
@@ -31,6 +35,8 @@ pub struct GateDecision {
     pub refusals: Vec<Refusal>,
     /// Trials that could not be judged and are published as not tested.
     pub left_out: Vec<TrialName>,
+    /// New findings and stale declarations, a line each.
+    pub notes: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -77,6 +83,10 @@ pub struct GateRules<'a> {
     pub stamp: &'a Stamp,
     /// The number of the project's trials. A pair of the manifest without a cell has none, and counts as not tested.
     pub trials: usize,
+    /// The project's trials without those that are not applicable.
+    pub applicable: &'a [TrialName],
+    /// What the gateway of the run is known to break.
+    pub known: &'a KnownFindings,
     /// Whether to publish trials that could not be judged as not tested.
     pub allow_inconclusive: bool,
     /// The lowest isolation level that may be published.
@@ -119,6 +129,7 @@ pub fn decide(
         candidate,
         refusals,
         left_out: left_out.map(|entry| entry.nodeid).collect(),
+        notes: notes(results, rules),
     })
 }
 
@@ -173,6 +184,24 @@ fn of_versions(results: &Results, stamp: &Stamp) -> Vec<Refusal> {
     let ran = run.claude_code_version.as_ref();
     let claude_code = refusal("Claude Code", &stamp.claude_code_version, ran);
     litellm.into_iter().chain(claude_code).collect()
+}
+
+/// A line for each new finding and each stale declaration.
+fn notes(results: &Results, rules: GateRules) -> Vec<String> {
+    let new = results.findings.iter().filter(|finding| finding.status.is_new());
+    let in_words = |finding: &RunFinding| {
+        let subjects: Vec<String> = finding.subjects.iter().map(ToString::to_string).collect();
+        format!(
+            "a new finding on {}: {}: {}; declare it in `gateways/` with a reason and a link",
+            finding.provider,
+            subjects.join(", "),
+            finding.loses
+        )
+    };
+    let stale = stale(results, rules.known, rules.applicable);
+    new.map(in_words)
+        .chain(stale.iter().map(ToString::to_string))
+        .collect()
 }
 
 /// The three numbers of a version or a tag: `1.83.3` of `v1.83.3-stable.patch.2`, whose package has version `1.83.3`.

@@ -12,8 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::run::Harness;
 use super::steps::StepLog;
 use super::write;
+use crate::document::Diagnostic;
 use crate::env::{self, Secret, Variables};
-use crate::files::project::PROXY_CONFIG;
+use crate::files::Project;
+use crate::files::project::{PROXY_CONFIG, broken_project};
 use crate::gateway::{self, GatewayOptions, GatewayProcess};
 use crate::isolation::IsolationLevel;
 use crate::process::{Launch, ProcessTag};
@@ -75,6 +77,9 @@ type Rehearsal = (Simulator, Secret);
 impl ReleaseRun<'_, '_> {
     /// Runs all steps. Afterwards the results and logs are in the output folder.
     pub async fn run(&mut self) -> anyhow::Result<(Results, ReleaseVersions)> {
+        if self.options.simulated {
+            self.ensure_inside()?;
+        }
         let litellm = self.resolve("resolve LiteLLM", &self.options.litellm).await?;
         let claude_code = self
             .resolve("resolve Claude Code", &self.options.claude_code)
@@ -134,6 +139,15 @@ impl ReleaseRun<'_, '_> {
         let resolved = versions::resolve(wanted, &self.installer.tools).await?;
         self.log.say(&resolved.reason);
         Ok(resolved)
+    }
+
+    /// Fails if a line of the gateway's configuration would leave the simulator of a rehearsal.
+    fn ensure_inside(&mut self) -> anyhow::Result<()> {
+        self.log.begin("gateway's configuration");
+        let broken = |errors: Vec<Diagnostic>| broken_project(&errors);
+        let project = Project::open(self.project).map_err(broken)?;
+        let config = project.proxy_config().map_err(broken)?;
+        project.ensure_inside(&config, &project.trials())
     }
 
     /// In a rehearsal only.

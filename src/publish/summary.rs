@@ -88,6 +88,9 @@ pub fn markdown(ending: &Ending, input: SummaryInput) -> String {
     for refusal in input.refusals() {
         text += &format!("\n- {}", markdown::escaped(&refusal));
     }
+    for note in input.decision.iter().flat_map(|decision| &decision.notes) {
+        text += &format!("\n- {}", markdown::escaped(note));
+    }
     let left_out = input.decision.map_or(0, |decision| decision.left_out.len());
     if left_out > 0 {
         text += &format!("\n{left_out} trials could not be judged and count as not tested.\n");

@@ -86,14 +86,22 @@ pub struct Relay {
 impl Relay {
     /// Listens on loopback and forwards to `upstream` (`http://host:port`, with an optional path prefix). Every request
     /// passes.
-    pub async fn start(position: RelayPosition, upstream: &str) -> anyhow::Result<Self> {
-        Self::listen(RelayState::new(position, upstream, None)).await
+    ///
+    /// `aws_secret` is the key of the requests behind the gateway. A request that a mutant changes after the gateway signed it
+    /// is signed anew with it. A wrong signature stays wrong.
+    pub async fn start(
+        position: RelayPosition,
+        upstream: &str,
+        aws_secret: Option<&str>,
+    ) -> anyhow::Result<Self> {
+        let aws_secret = aws_secret.map(Secret::new);
+        Self::listen(RelayState::new(position, upstream, aws_secret, None)).await
     }
 
     /// The same in front of a gateway, for the requests of [admitted](Self::admit) trials only.
     pub async fn start_guarded(upstream: &str) -> anyhow::Result<Self> {
         let guard = Some(Guard::default());
-        Self::listen(RelayState::new(RelayPosition::Front, upstream, guard)).await
+        Self::listen(RelayState::new(RelayPosition::Front, upstream, None, guard)).await
     }
 
     async fn listen(state: reqwest::Result<RelayState>) -> anyhow::Result<Self> {
@@ -138,8 +146,18 @@ impl Relay {
         self.shared.trials.insert(key, trial);
     }
 
-    /// Removes a trial and returns its exchanges, in order. Later requests pass unrecorded and unchanged; a guarded relay
-    /// refuses them.
+    /// The exchanges of a trial so far.
+    pub fn exchanges(&self, key: TrialKey) -> Vec<GatewayExchange> {
+        let trial = self.shared.trials.get(key);
+        trial.map(|trial| trial.ledger.exchanges()).unwrap_or_default()
+    }
+
+    /// Removes a trial. Later requests pass unrecorded and unchanged; a guarded relay refuses them.
+    pub fn remove(&self, key: TrialKey) {
+        self.take(key);
+    }
+
+    /// Removes a trial and returns its exchanges, in order.
     pub fn take(&self, key: TrialKey) -> Vec<GatewayExchange> {
         if let Some(guard) = &self.shared.guard {
             guard.dismiss(key);

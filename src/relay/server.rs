@@ -21,11 +21,13 @@ use super::passing::PassingBody;
 use super::recorder::ReplyRecorder;
 use super::{Mutation, RelayedTrial, ReplyHold};
 use crate::clock::now_ms;
+use crate::env::Secret;
 use crate::http;
 use crate::ledger::TrialMap;
 use crate::mutants::{Headers, MadeUpReply, PassingRequest, RelayPosition, ReplyHead};
 use crate::wire::exchange::{Body, GatewayExchange, RecordedRequest};
 use crate::wire::framing::Framing;
+use crate::wire::sigv4::{Authorization, SignedParts};
 use crate::wire::target::RequestTarget;
 use crate::wire::{Operation, json, redaction};
 
@@ -48,6 +50,7 @@ const HOP_BY_HOP: [&str; 9] = [
 pub(super) struct RelayState {
     pub(super) position: RelayPosition,
     upstream: String,
+    aws_secret: Option<Secret>,
     client: reqwest::Client,
     pub(super) trials: TrialMap<RelayedTrial>,
     pub(super) guard: Option<Guard>,
@@ -90,6 +93,7 @@ impl RelayState {
     pub(super) fn new(
         position: RelayPosition,
         upstream: &str,
+        aws_secret: Option<Secret>,
         guard: Option<Guard>,
     ) -> reqwest::Result<Self> {
         let client = http::client_builder()
@@ -102,6 +106,7 @@ impl RelayState {
         Ok(Self {
             position,
             upstream: upstream.trim_end_matches('/').to_owned(),
+            aws_secret,
             client,
             trials: TrialMap::default(),
             guard,
@@ -152,7 +157,11 @@ impl RelayState {
         }
         let mut is_sent_twice = false;
         if let Some(mutation) = reply.mutation {
+            let signed = self.valid_signature(&arrived);
             let changed = mutation.mutant.change_request(&mut arrived.request);
+            if let Some(signed) = signed.filter(|_| !mutation.mutant.request.keep_signature) {
+                self.sign(&mut arrived, &signed);
+            }
             mutation.count(usize::from(changed));
             let change = &mutation.mutant.request;
             if change.delay_ms > 0 {
@@ -180,6 +189,28 @@ impl RelayState {
         let headers = request.headers.iter().map(|(_, value)| value.as_slice());
         self.trials
             .owner(headers.chain([request.path.as_bytes(), &request.body]))
+    }
+
+    /// The AWS signature of a request, if it is valid.
+    fn valid_signature(&self, arrived: &Arrived) -> Option<Authorization> {
+        let secret = self.aws_secret.as_ref()?.expose();
+        let parts = arrived.signed_parts();
+        let signed = Authorization::parse(parts.header("authorization")?)?;
+        signed.verifies(secret, &parts).then_some(signed)
+    }
+
+    /// Signs a changed request, unless its signature itself was changed.
+    fn sign(&self, arrived: &mut Arrived, before: &Authorization) {
+        let parts = arrived.signed_parts();
+        let now = parts.header("authorization").and_then(Authorization::parse);
+        if let (Some(secret), Some(signed)) = (&self.aws_secret, now.filter(|now| now == before)) {
+            let signature = signed.compute(secret.expose(), &parts).signature;
+            let header = signed.header(&signature).into_bytes();
+            let headers = arrived.request.headers.iter_mut();
+            for (_, value) in headers.filter(|(name, _)| name == "authorization") {
+                value.clone_from(&header);
+            }
+        }
     }
 
     /// Forwards a request. An error is the reason why it cannot be forwarded unchanged, or `None` if there was no reply: the
@@ -307,6 +338,24 @@ impl Arrived {
                 body,
             },
             json,
+        }
+    }
+
+    fn signed_parts(&self) -> SignedParts<'_> {
+        let (path, query) = self
+            .request
+            .path
+            .split_once('?')
+            .unwrap_or((&self.request.path, ""));
+        let headers = self.request.headers.iter();
+        SignedParts {
+            method: self.method.as_str(),
+            path,
+            query,
+            headers: headers
+                .map(|(name, value)| (name.as_str(), value.as_slice()))
+                .collect(),
+            body: &self.request.body,
         }
     }
 

@@ -54,17 +54,20 @@ pub fn findings(failure: &Failure, evidence: Option<&Path>, paint: Paint) -> Str
     lines.text
 }
 
-/// The mismatches to show. Where the run itself failed, the others follow from it, and only their names are returned.
+/// The mismatches to show. Where the run itself failed, the others follow from it, and only their names are returned; but not
+/// the new ones beside a run that the gateway is known to break.
 fn sorted(failure: &Failure) -> (Vec<&Mismatch>, Vec<&str>) {
-    let is_run = |mismatch: &&Mismatch| mismatch.expectation == RUN;
-    let (run, rest): (Vec<&Mismatch>, Vec<&Mismatch>) = failure.mismatches.iter().partition(is_run);
-    if run.is_empty() {
-        return (rest, Vec::new());
-    }
+    let mut mismatches = failure.mismatches.iter();
+    let run = mismatches.find(|mismatch| mismatch.expectation == RUN);
+    let is_shown = |mismatch: &&Mismatch| match run {
+        Some(run) => mismatch.expectation == RUN || (mismatch.status.is_new() && !run.status.is_new()),
+        None => true,
+    };
+    let (shown, rest): (Vec<&Mismatch>, Vec<&Mismatch>) = failure.mismatches.iter().partition(is_shown);
     let names = rest.iter().map(|mismatch| mismatch.expectation.as_str());
     let mut names: Vec<&str> = names.collect();
     names.dedup();
-    (run, names)
+    (shown, names)
 }
 
 /// The first mismatch without its place, and the cause, in a few lines. No newline at the end; never empty.

@@ -10,7 +10,7 @@ use super::json::{self, Contradiction, JsonError, SchemaVersion, timestamp};
 use super::status::TrialResult;
 use crate::evidence::Behind;
 use crate::findings::summary::{self, RunFinding};
-use crate::findings::{Finding, FindingStatus};
+use crate::findings::{Finding, Level, Versions};
 use crate::ids::{FeatureId, ProviderId, TierId, TrialName};
 use crate::isolation::IsolationLevel;
 use crate::outcome::{Attempt, Cause, CheckResult, Failure, Mismatch, Outcome, TrialVerdict};
@@ -128,7 +128,7 @@ pub struct TrialRecord {
     /// The attempts, in order; absent where nothing was run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt>,
-    /// Failed first, then passed.
+    /// It passed after an attempt that failed, or that broke the contract otherwise.
     pub flaky: bool,
     /// Token counts that `claude` reported, of all attempts.
     pub usage: Usage,
@@ -233,6 +233,13 @@ impl Results {
 }
 
 impl RunRecord {
+    pub fn versions(&self) -> Versions<'_> {
+        Versions {
+            gateway: self.gateway.version.as_deref(),
+            claude_code: self.claude_code_version.as_deref(),
+        }
+    }
+
     fn check(&self, finished: usize) -> Result<(), Contradiction> {
         let Self { selected, trials, .. } = self;
         let unfinished = self.unfinished.len();
@@ -283,18 +290,12 @@ impl TrialRecord {
         trial
     }
 
-    /// Adds an attempt. Its outcome and its findings become the trial's.
-    pub fn add(
-        &mut self,
-        attempt: Attempt,
-        outcome: &Outcome,
-        findings: Vec<Finding>,
-        usage: Usage,
-        cost_usd: f64,
-    ) {
+    /// Adds an attempt. Its outcome and its findings become the trial's, with the contract findings of earlier attempts.
+    pub fn add(&mut self, attempt: Attempt, outcome: &Outcome, usage: Usage, cost_usd: f64) {
         self.duration_ms += attempt.duration_ms;
         self.usage = [self.usage, usage].into_iter().sum();
         self.cost_usd = in_microdollars(self.cost_usd + cost_usd);
+        self.findings.clone_from(&attempt.findings);
         self.attempts.push(attempt);
         self.conclude(outcome);
         self.verdict = match outcome {
@@ -303,7 +304,7 @@ impl TrialRecord {
             Outcome::Fail(failure) if failure.cause.is_judged() => Some(TrialVerdict::Broken),
             Outcome::Fail(_) | Outcome::NotApplicable(_) => None,
         };
-        self.findings = findings;
+        self.keep_contract_findings();
     }
 
     fn conclude(&mut self, outcome: &Outcome) {
@@ -326,12 +327,32 @@ impl TrialRecord {
         self.next = failure.and_then(|failure| failure.next.clone());
         self.wire = failure.map_or_else(Vec::new, |failure| failure.wire.clone());
         self.mismatches = failure.map_or_else(Vec::new, |failure| failure.mismatches.clone());
-        self.flaky = self.is_flaky();
     }
 
-    fn is_flaky(&self) -> bool {
-        let failed = self.attempts.iter().any(|attempt| attempt.failure.is_some());
-        failed && self.result == TrialResult::Pass {}
+    /// Adds the contract findings that only earlier attempts had: a repetition must not hide them. A trial that is then no
+    /// longer clean has the failure of the attempt that found them.
+    fn keep_contract_findings(&mut self) {
+        let Some((_, earlier)) = self.attempts.split_last() else {
+            return;
+        };
+        let mut is_flaky = earlier.iter().any(Attempt::has_failed);
+        let mut failure = None;
+        for attempt in earlier {
+            for finding in &attempt.findings {
+                let is_known = self.findings.iter().any(|other| other.subject == finding.subject);
+                if finding.level == Level::Contract && !is_known {
+                    is_flaky = true;
+                    self.findings.push(finding.clone());
+                    failure = failure.or(attempt.failure.as_ref());
+                }
+            }
+        }
+        let passed = self.result == TrialResult::Pass {};
+        self.flaky = is_flaky && passed;
+        if let (Some(failure), true) = (failure.cloned(), self.verdict == Some(TrialVerdict::Clean)) {
+            self.conclude(&Outcome::Unfaithful(failure));
+            self.verdict = Some(TrialVerdict::Unfaithful);
+        }
     }
 
     /// Puts the attempts of `earlier` before its own.
@@ -341,31 +362,24 @@ impl TrialRecord {
         self.cost_usd += earlier.cost_usd;
         self.duration_ms += earlier.duration_ms;
         self.started_at = earlier.started_at;
-        self.flaky = self.is_flaky();
+        self.keep_contract_findings();
     }
 
     /// Whether it fails the run: it has a new finding, or it could not be judged.
     pub fn fails_run(&self) -> bool {
         let failed = matches!(self.result, TrialResult::Fail { .. });
-        let is_new = |finding: &Finding| finding.status.is_new();
-        self.findings.iter().any(is_new) || (failed && self.findings.is_empty())
+        let is_judged = self.verdict.is_some() && !self.findings.is_empty();
+        self.has_new_finding() || (failed && !is_judged)
     }
 
-    /// The first sentence about the known findings with the link, if the trial has any.
+    pub fn has_new_finding(&self) -> bool {
+        self.findings.iter().any(|finding| finding.status.is_new())
+    }
+
+    /// The first known finding in words, if the trial has any.
     pub fn known_in_words(&self) -> Option<String> {
-        let found = self
-            .findings
-            .iter()
-            .find_map(|finding| finding.known.as_ref().map(|known| (finding, known)));
-        let (finding, known) = found?;
-        let range = match finding.status {
-            FindingStatus::OutsideRange => " (not measured with this version)",
-            FindingStatus::New | FindingStatus::Known => "",
-        };
-        Some(format!(
-            "known{range}: {} {} ({})",
-            known.reason, finding.loses, known.link
-        ))
+        let known = self.findings.iter().find(|finding| finding.known.is_some())?;
+        Some(format!("{} It is {}", known.loses, known.status_in_words()))
     }
 
     /// What does not hold, of a trial that is broken or unfaithful. A file from another program may have no mismatches; then

@@ -13,7 +13,7 @@ use quick_junit::{
 
 use super::file::{Results, RunRecord, TrialRecord};
 use super::status::TrialResult;
-use crate::findings::{Finding, FindingStatus, Level};
+use crate::findings::{Finding, Level};
 use crate::outcome::{Attempt, Cause, CheckResult, Failure, TrialVerdict, Verdict};
 use crate::report::{self, Paint};
 
@@ -47,14 +47,17 @@ fn run_properties(run: &RunRecord) -> Vec<Property> {
     };
     let mut properties = vec![
         Property::new("behind", behind),
-        Property::new("gateway", run.gateway.kind.as_str()),
+        Property::new("gateway_kind", run.gateway.kind.as_str()),
     ];
-    if let Some(version) = &run.gateway.version {
-        properties.push(Property::new("gateway_version", version.as_str()));
-    }
-    if let Some(version) = &run.claude_code_version {
-        properties.push(Property::new("claude_code_version", version.as_str()));
-    }
+    let optional = [
+        ("gateway", &run.gateway.name),
+        ("gateway_version", &run.gateway.version),
+        ("claude_code_version", &run.claude_code_version),
+    ];
+    let known = |(name, value): (&str, &Option<String>)| {
+        Property::new(name, value.clone().unwrap_or_else(|| "unknown".into()))
+    };
+    properties.extend(optional.map(known));
     if let Some(level) = run.isolation {
         properties.push(Property::new("isolation", level.as_str()));
     }
@@ -105,20 +108,14 @@ fn not_judged(check: &CheckResult) -> Option<Property> {
     (check.verdict == Verdict::NotJudged).then(|| Property::new("not_judged", check.name.as_str()))
 }
 
-/// `contract, known as NAME: SUBJECT: LOSS (LINK)`
+/// `contract: SUBJECT: LOSS Status: known as NAME (LINK): REASON`
 fn finding(finding: &Finding) -> Property {
     let level = match finding.level {
         Level::Feature => "feature",
         Level::Contract => "contract",
     };
-    let known = finding.known.as_ref();
-    let range = match finding.status {
-        FindingStatus::OutsideRange => ", not measured with this version",
-        FindingStatus::New | FindingStatus::Known => "",
-    };
-    let name = known.map_or_else(|| "new".into(), |known| format!("known as {}{range}", known.name));
-    let link = known.map_or_else(String::new, |known| format!(" ({})", known.link));
-    let text = format!("{level}, {name}: {}: {}{link}", finding.subject, finding.loses);
+    let status = finding.status_in_words();
+    let text = format!("{level}: {}: {} Status: {status}", finding.subject, finding.loses);
     Property::new("finding", text)
 }
 

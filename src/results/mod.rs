@@ -6,6 +6,7 @@ pub mod status;
 pub mod file;
 pub mod last;
 pub mod merge;
+pub mod stale;
 pub mod junit;
 
 pub use file::{GatewayRecord, Results, RunRecord, TrialRecord};

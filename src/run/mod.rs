@@ -13,7 +13,7 @@ mod shared;
 mod status;
 pub mod trial;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -27,15 +27,18 @@ use crate::cells::ProxyConfig;
 use crate::document::{Diagnostic, render};
 use crate::env::{self, Environment};
 use crate::evidence::Behind;
-use crate::findings::summary::{self, StaleFinding};
-use crate::findings::{Finding, FindingStatus, KnownFindings, KnownForRun, Versions};
-use crate::ids::{ProviderId, TierId, TrialName};
-use crate::matrix::baseline::BaselineComparison;
-use crate::matrix::{Matrix, terminal};
+use crate::files::project::broken_project;
+use crate::findings::{FindingStatus, KnownFindings, KnownForRun};
+use crate::ids::TrialName;
+use crate::matrix::baseline::{Baseline, BaselineComparison};
+use crate::matrix::details::DETAILS;
+use crate::matrix::{Details, Matrix, terminal};
 use crate::outcome::{Failure, Mismatch, Outcome};
 use crate::plan::{Planned, PlannedTrial, selection};
 use crate::progress::ProgressSink;
 use crate::report::{self, Paint};
+use crate::results::json::JsonError;
+use crate::results::stale::{self, StaleFinding};
 use crate::results::{GatewayRecord, Results, RunRecord, TrialRecord, TrialResult};
 use crate::session::daemon::DaemonUse;
 use crate::session::preflight::{self, UnusableAlias};
@@ -49,7 +52,7 @@ use place::RunPlace;
 use recorder::Recorder;
 pub use selected::SelectedTrials;
 use shared::SharedResults;
-use status::{can_show_findings, fault_of, status, status_of_verdict};
+use status::{fault_of, gives_verdict, status, status_of_verdict};
 use trial::{TrialTask, not_run};
 
 /// The default number of trials that run at once. Most wait for a provider, which only takes memory (about 250 MB each,
@@ -70,7 +73,7 @@ pub struct MatrixRun {
     environment: Environment,
     selected: SelectedTrials,
     proxy_config: Option<ProxyConfig>,
-    baseline: Option<Matrix>,
+    baseline: Option<Baseline>,
     /// What the gateway is known to break.
     known: KnownFindings,
     /// Whether other processes run other trials of this run.
@@ -120,15 +123,11 @@ impl MatrixRun {
         let project = &selected.project;
         // An attached gateway has its own configuration.
         let proxy_config = match environment.get(env::LITELLM_PROXY_BASE_URL) {
-            None => Some(
-                project
-                    .proxy_config()
-                    .map_err(|faults| selected::broken_project(&faults))?,
-            ),
+            None => Some(project.proxy_config().map_err(|faults| broken_project(&faults))?),
             Some(_) => None,
         };
         if let (Some(config), false) = (&proxy_config, options.is_control()) {
-            selected.stays_inside(config)?;
+            project.ensure_inside(config, &selected.names)?;
         }
         let baseline = options.baseline.as_deref().map(read_baseline).transpose()?;
         let gateway = gateway_name(&options, &environment);
@@ -137,7 +136,7 @@ impl MatrixRun {
                 note_unknown_gateway(project, name, progress.as_ref())?;
                 project
                     .known_findings(name)
-                    .map_err(|errors| selected::broken_project(&errors))?
+                    .map_err(|errors| broken_project(&errors))?
             }
             None => KnownFindings::default(),
         };
@@ -311,9 +310,8 @@ impl MatrixRun {
         );
         let failure = Failure::of_harness("no trial ran", vec![mismatch]);
         self.recorder.add(not_run(name, alias, &Outcome::Fail(failure)));
-        TrialEnd::Failed(
-            "the session could not be started, so the trial did not run; see the error at the end".into(),
-        )
+        let text = "the session could not be started, so the trial did not run; see the error at the end\n";
+        TrialEnd::Failed(self.once(name, error.to_owned(), text.to_owned()))
     }
 
     /// The session, started if this is the first call.
@@ -374,15 +372,7 @@ impl MatrixRun {
             warnings.extend(gateway.reports());
         }
         warnings.extend(self.shared_reports());
-        let versions = match self.session.get() {
-            Some(Ok(session)) => session.versions(),
-            _ => Versions::default(),
-        };
-        let stale: Vec<String> = self
-            .stale(&results, versions)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let stale = self.stale(&results);
         let is_stale = !stale.is_empty();
         warnings.extend(stale);
         let broken = match self.session.take() {
@@ -405,7 +395,7 @@ impl MatrixRun {
                 Some(error) => Err(error.context("no trial could be run")),
                 None => self.selected.check_layout().map(|()| match &verdict {
                     _ if is_stale => FAILED,
-                    Some(verdict) => status_of_verdict(verdict, &results),
+                    Some(verdict) => status_of_verdict(verdict),
                     None => self.status(failed, &results),
                 }),
             },
@@ -415,46 +405,31 @@ impl MatrixRun {
 
     fn status(&self, failed: bool, results: &Results) -> u8 {
         let is_own = |entry: &&TrialRecord| !self.is_shared || self.selected.names.contains(&entry.nodeid);
-        let causes = results
+        let mut own = results
             .results
             .iter()
             .filter(is_own)
-            .filter(|entry| entry.fails_run())
-            .filter_map(|entry| entry.cause);
-        status(failed, causes)
+            .filter(|entry| entry.fails_run());
+        status(failed, own.any(gives_verdict))
     }
 
-    /// The known findings that no longer show. One process of many cannot say.
-    fn stale<'a>(&'a self, results: &Results, versions: Versions<'a>) -> Vec<StaleFinding<'a>> {
-        if self.is_shared {
+    /// The errors about known findings that no longer show. Of several processes, the one that finishes a column reports it.
+    fn stale(&self, results: &Results) -> Vec<String> {
+        if self.known.findings.is_empty() {
             return Vec::new();
         }
         let project = &self.selected.project;
-        let trials: Vec<(&TrialName, &[Finding])> = results
-            .results
-            .iter()
-            .map(|trial| (&trial.nodeid, &trial.findings[..]))
-            .collect();
-        let tiers = project.manifest.tier_ids();
-        let shows: HashSet<&TrialName> = results
-            .results
-            .iter()
-            .filter(|trial| can_show_findings(trial))
-            .map(|trial| &trial.nodeid)
-            .collect();
-        let all = project.trials();
-        let open: HashSet<(&ProviderId, &TierId)> = all
-            .iter()
-            .filter(|name| !shows.contains(name))
-            .map(|name| (&name.cell.provider, &name.tier))
-            .collect();
-        let known = KnownForRun {
-            findings: &self.known,
-            versions,
+        let is_own = |stale: &StaleFinding<'_>| {
+            self.selected
+                .names
+                .iter()
+                .any(|name| name.cell.provider == stale.provider && stale.tiers.contains(&name.tier))
         };
-        summary::stale(&trials, known, &tiers, |provider, tier| {
-            !open.contains(&(provider, tier))
-        })
+        stale::stale(results, &self.known, &project.applicable_trials())
+            .iter()
+            .filter(|stale| !self.is_shared || is_own(stale))
+            .map(|stale| format!("error: {stale}"))
+            .collect()
     }
 
     /// Describes the provider's requests that belong to no trial: they lost the trial's key, or the gateway made them.
@@ -544,10 +519,21 @@ fn record(environment: &Environment, control: bool, name: Option<String>, trials
     }
 }
 
-fn read_baseline(file: &Path) -> anyhow::Result<Matrix> {
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("cannot read the baseline `{}`", file.display()))?;
-    Matrix::parse(&text).with_context(|| format!("the baseline `{}` is not a matrix", file.display()))
+/// The matrix in `file`, and its details if `compatibility-details.json` beside it belongs to it.
+fn read_baseline(file: &Path) -> anyhow::Result<Baseline> {
+    fn read<T>(file: &Path, what: &str, parse: fn(&str) -> Result<T, JsonError>) -> anyhow::Result<T> {
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read the baseline `{}`", file.display()))?;
+        parse(&text).with_context(|| format!("the baseline `{}` is not {what}", file.display()))
+    }
+    let matrix = read(file, "a matrix", Matrix::parse)?;
+    let beside = file.with_file_name(DETAILS);
+    let details = match beside.is_file() {
+        true => Some(read(&beside, "the details of a matrix", Details::parse)?),
+        false => None,
+    };
+    let details = details.filter(|details| details.belongs_to(&matrix));
+    Ok(Baseline { matrix, details })
 }
 
 fn compat_program(built: Option<&'static str>) -> anyhow::Result<PathBuf> {

@@ -22,7 +22,8 @@ pub struct RunOptions {
     pub axes: Axes,
     #[command(flatten)]
     pub last: LastFilter,
-    /// Fail only on regressions against this matrix, and on stale entries of it
+    /// Fail only on regressions against this matrix, on findings that it does not have, and on stale entries of it. Its findings
+    /// are those of `compatibility-details.json` beside it
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
     /// The gateway: LiteLLM (or the gateway at `LITELLM_PROXY_BASE_URL`), or none, as a control of Claude Code, the cells

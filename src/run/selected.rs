@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 
 use super::RunOptions;
-use crate::cells::ProxyConfig;
-use crate::document::{Diagnostic, render};
 use crate::env::{self, Environment};
 use crate::files::Project;
+use crate::files::project::{broken_project, rendered};
 use crate::ids::TrialName;
 use crate::plan::{Planned, selection};
 use crate::results::Results;
@@ -73,17 +72,6 @@ impl SelectedTrials {
         selection::why_nothing(&options.names, &self.project.trials())
     }
 
-    /// Fails if a selected trial would not reach the simulator through a gateway with `config`.
-    pub(super) fn stays_inside(&self, config: &ProxyConfig) -> anyhow::Result<()> {
-        let errors = self.project.outside(config, &self.names);
-        ensure!(
-            errors.is_empty(),
-            "the gateway would not use the simulator\n\n{}",
-            rendered(&errors)
-        );
-        Ok(())
-    }
-
     /// Fails if a file below `cells` belongs to no trial.
     pub fn check_layout(&self) -> anyhow::Result<()> {
         ensure!(
@@ -103,15 +91,6 @@ fn root(environment: &Environment) -> anyhow::Result<PathBuf> {
         .context("there is no working directory")?;
     Project::find_root(&start)
         .with_context(|| format!("no `manifest.yaml` in `{}` or above it", start.display()))
-}
-
-pub(super) fn broken_project(faults: &[Diagnostic]) -> anyhow::Error {
-    anyhow::anyhow!("the project cannot be read\n\n{}", rendered(faults))
-}
-
-fn rendered(faults: &[Diagnostic]) -> String {
-    let text = render::render(faults, render::Format::Text, false);
-    text.trim_end().to_owned()
 }
 
 /// The trials of this process's part: the shard, or the trials of the list.

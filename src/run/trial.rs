@@ -15,7 +15,7 @@ use crate::cells::Test;
 use crate::claude::{self, ClaudeProgress, ClaudeRun, Invocation};
 use crate::evidence::{Behind, DirectReply, Evidence};
 use crate::files::evidence_files;
-use crate::findings::{Finding, KnownForRun, Level};
+use crate::findings::{Finding, KnownForRun, Level, Subject};
 use crate::ids::{TrialKey, TrialName};
 use crate::judge;
 use crate::outcome::{Attempt, Cause, CheckResult, Failure, Mismatch, Outcome, Retry};
@@ -23,9 +23,8 @@ use crate::relay::Mutation;
 use crate::results::TrialRecord;
 use crate::session::Session;
 use crate::session::schedule::{Slot, Ticket};
-use crate::wire::encoding::ContentDecoder;
 use crate::wire::{self, Usage};
-use crate::{cause, expectation};
+use crate::{cause, expectation, http};
 
 /// The most attempts at a trial.
 const ATTEMPTS: usize = 2;
@@ -54,10 +53,8 @@ impl TrialTask<'_> {
         let mutant = self.mutation.map(|mutation| &mutation.mutant.name);
         let folder = evidence_files::folder_in(self.evidence, self.name, mutant);
         let mut record = not_run(self.name, self.alias, &Outcome::Pass);
-        record.evidence = Some(folder.display().to_string());
-        let folder = self.root.join(folder);
         // The evidence of an earlier run must not look like this one's.
-        let _ = std::fs::remove_dir_all(&folder);
+        let _ = std::fs::remove_dir_all(self.root.join(&folder));
         for number in 1..=ATTEMPTS {
             let folder = match number {
                 1 => folder.clone(),
@@ -68,15 +65,11 @@ impl TrialTask<'_> {
             if number == 1 {
                 record.started_at = Utc::now();
             }
-            let result = self.attempt(session, &folder, slot).await;
+            let result = self.attempt(session, &self.root.join(&folder), slot).await;
+            // A report names lines of this attempt's evidence.
+            record.evidence = result.has_evidence.then(|| folder.display().to_string());
             record.expectations = result.judged;
-            record.add(
-                result.attempt,
-                &result.outcome,
-                result.findings,
-                result.usage,
-                result.cost_usd,
-            );
+            record.add(result.attempt, &result.outcome, result.usage, result.cost_usd);
             if !record
                 .cause
                 .is_some_and(|cause| is_transient(cause, session.behind()))
@@ -106,6 +99,7 @@ impl TrialTask<'_> {
         // A campaign has many trials, and only their failures are of interest.
         if self.mutation.is_none() || failure.is_some() {
             evidence_files::write(evidence, evaluation.whole_diff.as_ref(), folder)
+                .and_then(|()| evidence_files::write_under_test(&self.known.under_test(), folder))
                 .with_context(|| format!("cannot write evidence to `{}`", folder.display()))?;
         }
         let (outcome, findings) = concluded(failure, evaluation.findings);
@@ -114,9 +108,10 @@ impl TrialTask<'_> {
             attempt: Attempt {
                 duration_ms: 0,
                 failure: match &outcome {
-                    Outcome::Fail(failure) => Some(failure.clone()),
-                    Outcome::Pass | Outcome::Unfaithful(_) | Outcome::NotApplicable(_) => None,
+                    Outcome::Fail(failure) | Outcome::Unfaithful(failure) => Some(failure.clone()),
+                    Outcome::Pass | Outcome::NotApplicable(_) => None,
                 },
+                findings,
                 retries: retries
                     .map(|retry| Retry {
                         status: retry.status.unwrap_or(0),
@@ -126,7 +121,7 @@ impl TrialTask<'_> {
             },
             judged: evaluation.judged,
             outcome,
-            findings,
+            has_evidence: true,
             usage: evidence.transcript.total_usage(),
             cost_usd: evidence.transcript.total_cost_usd(),
         })
@@ -157,7 +152,8 @@ impl TrialTask<'_> {
             let has_lost = || session.front.refused_connections() > refused;
             match evidence {
                 Some(evidence) if !has_lost() || !gateway.has_ended(run).await => return evidence,
-                _ => session.forget(key).await,
+                // If the provider has ended, it has forgotten the trial too.
+                _ => drop(session.take(key).await),
             }
         }
     }
@@ -168,7 +164,7 @@ impl TrialTask<'_> {
         if let Some(provider) = &session.provider {
             provider.register(key, self.test.script.clone()).await?;
         }
-        session.register(key, self.mutation, &slot.handle());
+        session.register(key, &self.name.cell.provider, self.mutation, &slot.handle());
         let ran = self.run_claude(session, key, slot).await;
         let succeeded = ran.as_ref().is_ok_and(|run| run.exit.code == Some(0));
         let direct = match &self.test.direct {
@@ -182,11 +178,7 @@ impl TrialTask<'_> {
             }
             _ => None,
         };
-        let sent = session.take(key);
-        let exchanges = match &session.provider {
-            Some(provider) => provider.take(key).await?,
-            None => Vec::new(),
-        };
+        let recorded = session.take(key).await?;
         let ran = ran?;
         let mut evidence = Evidence {
             behind: session.behind(),
@@ -194,8 +186,9 @@ impl TrialTask<'_> {
             transcript: ran.transcript,
             exit: ran.exit,
             stderr: ran.stderr,
-            exchanges,
-            sent,
+            exchanges: recorded.exchanges,
+            sent: recorded.sent,
+            ambiguous: recorded.ambiguous,
             direct,
             counted,
             gateway_log: log.map(|(log, position)| log.since(position)).unwrap_or_default(),
@@ -289,16 +282,12 @@ impl TrialTask<'_> {
             .json(&body);
         let received = async {
             let reply = request.send().await?;
-            let encoding = reply.headers().get("content-encoding").cloned();
-            let encoding = encoding.and_then(|value| value.to_str().map(str::to_owned).ok());
-            let mut decoder = ContentDecoder::new(encoding.as_deref());
             let status = reply.status().as_u16();
-            Ok::<_, reqwest::Error>((status, decoder.push(&reply.bytes().await?)))
+            Ok::<_, reqwest::Error>((status, http::text(reply).await?))
         };
         match received.await {
-            Ok((status, body)) => {
-                let text = String::from_utf8_lossy(&body);
-                let body = wire::json::parse(&text).unwrap_or_else(|_| Value::String(text.into_owned()));
+            Ok((status, text)) => {
+                let body = wire::json::parse(&text).unwrap_or(Value::String(text));
                 DirectReply { status, body }
             }
             Err(error) => DirectReply {
@@ -319,14 +308,18 @@ fn is_transient(cause: Cause, behind: Behind) -> bool {
     behind == Behind::Live && matches!(cause, Cause::RateLimit | Cause::Upstream)
 }
 
-/// The outcome of an attempt. A failure that says nothing about gateway, feature or Claude Code has no findings.
-fn concluded(failure: Option<Failure>, findings: Vec<Finding>) -> (Outcome, Vec<Finding>) {
+/// The outcome of an attempt. A failure that says nothing about gateway, feature or Claude Code keeps only the changes of
+/// the contract on the wire: the recordings prove them, whatever else failed.
+fn concluded(failure: Option<Failure>, mut findings: Vec<Finding>) -> (Outcome, Vec<Finding>) {
+    let is_contract = |finding: &Finding| finding.level == Level::Contract;
     match failure {
         None => (Outcome::Pass, Vec::new()),
-        Some(failure) if !failure.cause.is_judged() => (Outcome::Fail(failure), Vec::new()),
-        Some(failure) if findings.iter().all(|finding| finding.level == Level::Contract) => {
-            (Outcome::Unfaithful(failure), findings)
+        Some(failure) if !failure.cause.is_judged() => {
+            findings
+                .retain(|finding| is_contract(finding) && matches!(finding.subject, Subject::Change { .. }));
+            (Outcome::Fail(failure), findings)
         }
+        Some(failure) if findings.iter().all(is_contract) => (Outcome::Unfaithful(failure), findings),
         Some(failure) => (Outcome::Fail(failure), findings),
     }
 }
@@ -334,8 +327,9 @@ fn concluded(failure: Option<Failure>, findings: Vec<Finding>) -> (Outcome, Vec<
 struct AttemptResult {
     attempt: Attempt,
     outcome: Outcome,
-    findings: Vec<Finding>,
     judged: Vec<CheckResult>,
+    /// Whether it has written its evidence.
+    has_evidence: bool,
     usage: Usage,
     cost_usd: f64,
 }
@@ -354,11 +348,12 @@ impl AttemptResult {
             attempt: Attempt {
                 duration_ms: 0,
                 failure: Some(failure.clone()),
+                findings: Vec::new(),
                 retries: Vec::new(),
             },
             outcome: Outcome::Fail(failure),
-            findings: Vec::new(),
             judged: Vec::new(),
+            has_evidence: false,
             usage: Usage::default(),
             cost_usd: 0.0,
         }
@@ -372,4 +367,32 @@ pub(super) fn not_run(name: &TrialName, alias: &str, outcome: &Outcome) -> Trial
 
 fn millis(duration: Duration) -> u64 {
     duration.as_millis() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::findings::FindingStatus;
+
+    #[test]
+    fn a_failure_that_is_not_judged_keeps_its_contract_findings() {
+        let finding = |level| Finding {
+            subject: "request beta b dropped".parse().expect("a subject"),
+            level,
+            expectation: "beta".into(),
+            summary: String::new(),
+            loses: String::new(),
+            status: FindingStatus::New,
+            known: None,
+        };
+        let found = || vec![finding(Level::Feature), finding(Level::Contract)];
+        let failure = |cause| Failure {
+            cause,
+            ..Failure::of_harness("", Vec::new())
+        };
+        let (outcome, findings) = concluded(Some(failure(Cause::Upstream)), found());
+        assert!(matches!(outcome, Outcome::Fail(_)));
+        assert_eq!(findings, [finding(Level::Contract)]);
+        assert_eq!(concluded(Some(failure(Cause::Gateway)), found()).1.len(), 2);
+    }
 }

@@ -11,7 +11,7 @@ use super::daemon::{self, DaemonClient, DaemonUse, Fingerprint, Found, StateDir}
 use super::{SessionOptions, machine};
 use crate::env::{self, ClaudeChoice, Environment, Secret};
 use crate::files::private_folder;
-use crate::files::project::PROXY_CONFIG;
+use crate::files::project::{PROXY_CONFIG, tier_models};
 use crate::gateway::{self, GatewayKind, GatewayOptions, GatewayProcess, LogFile, RunningGateway};
 use crate::mutants::RelayPosition;
 use crate::process::{RunId, Watchdog};
@@ -129,7 +129,7 @@ pub(super) async fn backend(
         env::LITELLM_PROXY_BASE_URL
     );
     if options.control {
-        let simulator = Simulator::start(SimulatorOptions::default()).await?;
+        let simulator = Simulator::start(simulator_options(&options.root)).await?;
         let gateway = RunningGateway {
             base_url: simulator.base_url().to_owned(),
             key: Secret::new(&simulator.credentials().anthropic_api_key),
@@ -149,7 +149,7 @@ pub(super) async fn backend(
         root: &options.root,
         run,
         scratch,
-        simulator: SimulatorOptions::default(),
+        simulator: simulator_options(&options.root),
         relay_behind: options.mutants,
     };
     let booted = boot(boot_options, progress).await?;
@@ -158,6 +158,13 @@ pub(super) async fn backend(
         back: booted.back,
         ..Backend::new(Some(provider), booted.gateway.into(), Some(booted.version))
     })
+}
+
+fn simulator_options(root: &Path) -> SimulatorOptions {
+    SimulatorOptions {
+        tiers: tier_models(root),
+        ..SimulatorOptions::default()
+    }
 }
 
 async fn attached(environment: &Environment, base_url: &str) -> anyhow::Result<Backend> {
@@ -272,7 +279,11 @@ pub(super) struct Booted {
 pub(super) async fn boot(boot: Boot<'_>, progress: &dyn ProgressSink) -> anyhow::Result<Booted> {
     let simulator = Simulator::start(boot.simulator).await?;
     let back = match boot.relay_behind {
-        true => Some(Relay::start(RelayPosition::Behind, simulator.base_url()).await?),
+        true => {
+            let secret = &simulator.credentials().aws_secret_access_key;
+            let relay = Relay::start(RelayPosition::Behind, simulator.base_url(), Some(secret));
+            Some(relay.await?)
+        }
         false => None,
     };
     let provider_url = back.as_ref().map_or(simulator.base_url(), Relay::base_url);

@@ -7,13 +7,17 @@ mod confinement;
 mod machine;
 pub mod daemon;
 pub mod preflight;
+mod recorded;
 pub mod schedule;
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::claude::Endpoint;
 use crate::env::{self, Environment, Secret, Variables};
@@ -28,10 +32,10 @@ use crate::progress::ProgressSink;
 use crate::provider::Provider;
 use crate::relay::{Mutation, Relay};
 use crate::wire::Route;
-use crate::wire::exchange::GatewayExchange;
 use boot::{Backend, RunGuard};
 pub use confinement::WantedIsolation;
 use daemon::DaemonUse;
+use recorded::Ambiguous;
 use schedule::{ProviderPace, Schedule, SlotHandle};
 
 #[derive(Debug)]
@@ -74,6 +78,9 @@ pub struct Session {
     pub client: reqwest::Client,
     /// The values that no evidence and no report may contain.
     pub secrets: Vec<String>,
+    /// The running trials, each with the route to its provider.
+    running: Mutex<HashMap<TrialKey, Option<Route>>>,
+    ambiguous: Ambiguous,
     guard: RunGuard,
     /// Keeps the daemon, if the session uses one.
     lease: Option<File>,
@@ -112,6 +119,8 @@ impl Session {
             client: http::client(),
             secrets,
             cage,
+            running: Mutex::default(),
+            ambiguous: Ambiguous::default(),
             guard,
             lease,
         })
@@ -184,9 +193,16 @@ impl Session {
         }
     }
 
-    /// Registers a trial at the relays. The front relay delays each reply until the trial has a slot. The exchanges of a live
-    /// run are not judged, so its relay only passes them.
-    pub fn register(&self, key: TrialKey, mutation: Option<&Arc<Mutation>>, slot: &SlotHandle) {
+    /// Registers a trial of `provider` at the relays. The front relay delays each reply until the trial has a slot. The
+    /// exchanges of a live run are not judged, so its relay only passes them.
+    pub fn register(
+        &self,
+        key: TrialKey,
+        provider: &ProviderId,
+        mutation: Option<&Arc<Mutation>>,
+        slot: &SlotHandle,
+    ) {
+        self.running.lock().insert(key, recorded::route_to(provider));
         let front = (self.behind() == Behind::Simulated).then_some(&self.front);
         for relay in [front, self.back.as_ref()].into_iter().flatten() {
             let slot = slot.clone();
@@ -195,23 +211,6 @@ impl Session {
                 Box::pin(async move { slot.reacquire().await }) as _
             };
             relay.register(key, mutation, Some(Arc::new(hold)));
-        }
-    }
-
-    /// Removes a trial from the relays and returns its exchanges with the gateway.
-    pub fn take(&self, key: TrialKey) -> Vec<GatewayExchange> {
-        if let Some(back) = &self.back {
-            back.take(key);
-        }
-        self.front.take(key)
-    }
-
-    /// Removes a trial and all that was recorded of it.
-    pub async fn forget(&self, key: TrialKey) {
-        self.take(key);
-        if let Some(provider) = &self.provider {
-            // If the provider has ended, it has forgotten the trial too.
-            let _ = provider.take(key).await;
         }
     }
 

@@ -110,7 +110,7 @@ async fn ask(client: &reqwest::Client, base_url: &str, key: &Secret, alias: &str
     let (answer, message) = match sent {
         Ok(reply) => {
             let status = reply.status();
-            let text = reply.text().await.unwrap_or_default();
+            let text = http::text(reply).await.unwrap_or_default();
             if status.is_success() {
                 return match is_standalone(&text) && body["max_tokens"] != 1 {
                     true => Probed::Unusable(forgotten_provider()),

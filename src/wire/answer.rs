@@ -100,9 +100,12 @@ impl ProviderAnswer {
     /// The stream as Bedrock InvokeModel and Vertex AI send it; for Converse see [`super::converse::stream`].
     pub fn stream_on(&self, route: Route) -> Vec<StreamEvent> {
         let mut events = self.stream();
-        if route == Route::BedrockInvoke
-            && let Some(last) = events.last_mut()
-        {
+        if route != Route::BedrockInvoke {
+            return events;
+        }
+        // Source: https://code.claude.com/docs/en/llm-gateway-protocol (proxying to Bedrock).
+        events.retain(|event| event.data["type"] != "ping");
+        if let Some(last) = events.last_mut() {
             last.data["amazon-bedrock-invocationMetrics"] = json!({
                 "inputTokenCount": self.usage.input_tokens,
                 "outputTokenCount": self.usage.output_tokens,
@@ -149,6 +152,8 @@ fn block_events(index: usize, block: &Value) -> Vec<StreamEvent> {
                 .collect();
             (empty, deltas)
         }
+        // It arrives whole: https://platform.claude.com/docs/en/build-with-claude/extended-thinking#thinking-redaction
+        Some("redacted_thinking") => (block.clone(), Vec::new()),
         _ => (
             json!({"type": "text", "text": ""}),
             words(text("text"))

@@ -136,6 +136,7 @@ fn reply_block(block: &Value) -> Value {
             "text": block["thinking"],
             "signature": block["signature"],
         }}}),
+        Some("redacted_thinking") => json!({"reasoningContent": {"redactedContent": block["data"]}}),
         Some("tool_use") => json!({"toolUse": {
             "toolUseId": block["id"],
             "name": block["name"],
@@ -145,13 +146,14 @@ fn reply_block(block: &Value) -> Value {
     }
 }
 
+/// Source of `cacheDetails`: <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html>.
 fn usage(answer: &ProviderAnswer) -> Value {
     let usage = &answer.usage;
     let total = usage.input_tokens
         + usage.cache_creation_input_tokens
         + usage.cache_read_input_tokens
         + usage.output_tokens;
-    json!({
+    let mut counts = json!({
         "inputTokens": usage.input_tokens,
         "outputTokens": usage.output_tokens,
         "totalTokens": total,
@@ -159,7 +161,19 @@ fn usage(answer: &ProviderAnswer) -> Value {
         "cacheReadInputTokenCount": usage.cache_read_input_tokens,
         "cacheWriteInputTokens": usage.cache_creation_input_tokens,
         "cacheWriteInputTokenCount": usage.cache_creation_input_tokens,
-    })
+    });
+    let for_5m = usage
+        .cache_creation_input_tokens
+        .saturating_sub(answer.created_for_1h);
+    let details: Vec<Value> = [("1h", answer.created_for_1h), ("5m", for_5m)]
+        .into_iter()
+        .filter(|(_, tokens)| *tokens > 0)
+        .map(|(ttl, tokens)| json!({"ttl": ttl, "inputTokens": tokens}))
+        .collect();
+    if !details.is_empty() {
+        counts["cacheDetails"] = Value::Array(details);
+    }
+    counts
 }
 
 /// The events of a `converse-stream` reply: the name and payload of each, and whether it is a content delta.
@@ -191,6 +205,13 @@ fn stream_event(event: &StreamEvent, answer: &ProviderAnswer) -> Option<(&'stati
                     "toolUseId": data["content_block"]["id"],
                     "name": data["content_block"]["name"],
                 }},
+            }),
+        ),
+        "content_block_start" if data["content_block"]["type"] == "redacted_thinking" => (
+            "contentBlockDelta",
+            json!({
+                "contentBlockIndex": index,
+                "delta": {"reasoningContent": {"redactedContent": data["content_block"]["data"]}},
             }),
         ),
         "content_block_delta" => (

@@ -5,6 +5,7 @@
 //! <https://cloud.google.com/apis/design/errors>.
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::Route;
 
@@ -49,13 +50,14 @@ impl ErrorReply {
         self
     }
 
-    /// The refusal as `route` sends it. `request_id` is a unique number in hex digits.
-    pub fn render(&self, route: Route, request_id: &str) -> RenderedError {
+    /// The refusal as `route` sends it.
+    pub fn render(&self, route: Route, request_id: Uuid) -> RenderedError {
+        let digits = &request_id.simple().to_string()[..22];
         match route {
-            Route::Anthropic => self.render_messages(format!("req_01{request_id}")),
+            Route::Anthropic => self.render_messages(format!("req_01{digits}")),
             Route::BedrockInvoke | Route::BedrockConverse => self.render_aws(request_id),
             Route::VertexAi if self.is_googles() => self.render_google(),
-            Route::VertexAi => self.render_messages(format!("req_vrtx_01{request_id}")),
+            Route::VertexAi => self.render_messages(format!("req_vrtx_01{digits}")),
         }
     }
 
@@ -71,7 +73,7 @@ impl ErrorReply {
         }
     }
 
-    fn render_aws(&self, request_id: &str) -> RenderedError {
+    fn render_aws(&self, request_id: Uuid) -> RenderedError {
         let (status, name) = match (self.native, self.status) {
             (Some(name), status) => (status, name),
             (None, 401) => (403, "UnrecognizedClientException"),
@@ -84,13 +86,18 @@ impl ErrorReply {
             (None, status @ 500..) => (status, "InternalServerException"),
             (None, _) => (400, "ValidationException"),
         };
+        // AWS itself checks credentials: https://github.com/aws-beam/aws-erlang/issues/161.
+        let namespace = match (self.native, status) {
+            (Some(_), 403) => "com.amazon.coral.service",
+            _ => "com.amazon.bedrock",
+        };
         RenderedError {
             status,
             headers: vec![
-                ("x-amzn-requestid", request_id.to_owned()),
+                ("x-amzn-requestid", request_id.to_string()),
                 (
                     "x-amzn-errortype",
-                    format!("{name}:http://internal.amazon.com/coral/com.amazon.bedrock/"),
+                    format!("{name}:http://internal.amazon.com/coral/{namespace}/"),
                 ),
             ],
             body: json!({"message": self.message}),
@@ -150,22 +157,22 @@ mod tests {
     #[test]
     fn each_provider_has_its_own_shape() {
         let error = ErrorReply::new(529, "Overloaded");
-        let anthropic = error.render(Route::Anthropic, "abc");
+        let anthropic = error.render(Route::Anthropic, Uuid::nil());
         assert_eq!(anthropic.status, 529);
         assert_eq!(
             anthropic.body,
-            json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}, "request_id": "req_01abc"})
+            json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}, "request_id": format!("req_01{}", "0".repeat(22))})
         );
-        let aws = error.render(Route::BedrockConverse, "abc");
+        let aws = error.render(Route::BedrockConverse, Uuid::nil());
         assert_eq!((aws.status, aws.body), (503, json!({"message": "Overloaded"})));
         assert!(aws.headers[1].1.starts_with("ServiceUnavailableException:"));
         assert_eq!(
-            error.render(Route::VertexAi, "abc").body["error"]["type"],
+            error.render(Route::VertexAi, Uuid::nil()).body["error"]["type"],
             "overloaded_error"
         );
         assert_eq!(
             ErrorReply::new(429, "Quota exceeded")
-                .render(Route::VertexAi, "abc")
+                .render(Route::VertexAi, Uuid::nil())
                 .body["error"]["status"],
             "RESOURCE_EXHAUSTED"
         );

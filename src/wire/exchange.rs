@@ -62,11 +62,18 @@ pub struct ProviderExchange {
     /// The route, where the path belongs to one.
     pub route: Option<Route>,
     pub operation: Operation,
+    /// Whether it came without its trial's key, and its time and its content tell the trial.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub keyless: bool,
     pub request: RecordedRequest,
     /// The request as a model sees it, where the simulator could read it as one.
     pub message: Option<MessageRequest>,
     pub matched: Matched,
     pub reply: ProviderReply,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// A received HTTP request.

@@ -12,13 +12,15 @@ use super::pointer::{flag, list, number, owned, texts};
 /// `anthropic-beta` headers. `None` if the body has no list of messages.
 pub fn read(body: &Value, model: Option<&str>, header_betas: &[&str]) -> Option<MessageRequest> {
     let messages = body.get("messages")?.as_array()?;
+    let mut messages: Vec<Message> = messages.iter().map(read_message).collect();
+    mark_last_block(&mut messages, read_cache(body));
     Some(MessageRequest {
         model: model
             .or_else(|| body["model"].as_str())
             .unwrap_or_default()
             .to_owned(),
         system: body.get("system").map(read_blocks).unwrap_or_default(),
-        messages: messages.iter().map(read_message).collect(),
+        messages,
         tools: list(body, "/tools").iter().map(read_tool).collect(),
         thinking: body.get("thinking").filter(|value| !value.is_null()).cloned(),
         max_tokens: number(body, "/max_tokens"),
@@ -34,6 +36,19 @@ pub fn betas<'a>(headers: impl Iterator<Item = &'a str>) -> impl Iterator<Item =
     betas
         .map(|beta| beta.trim().to_owned())
         .filter(|beta| !beta.is_empty())
+}
+
+/// A `cache_control` of the whole request is a breakpoint at the last block that can be cached and has none:
+/// <https://platform.claude.com/docs/en/build-with-claude/prompt-caching> (automatic caching).
+fn mark_last_block(messages: &mut [Message], automatic: Option<CacheBreakpoint>) {
+    let blocks = messages
+        .iter_mut()
+        .rev()
+        .flat_map(|message| message.content.iter_mut().rev());
+    let mut cacheable = blocks.filter(|block| !block.content.is_thinking());
+    if let (Some(automatic), Some(last)) = (automatic, cacheable.next()) {
+        last.cache.get_or_insert(automatic);
+    }
 }
 
 fn read_message(message: &Value) -> Message {

@@ -9,6 +9,7 @@ pub mod converse;
 pub mod target;
 pub mod model;
 pub mod betas;
+pub mod body_fields;
 pub mod json;
 pub mod encoding;
 pub mod tokens;
@@ -20,6 +21,7 @@ pub mod event_stream;
 pub mod exchange;
 pub mod framing;
 pub mod redaction;
+pub mod sigv4;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,173 @@
-//! Facts about a model by its name, in any provider's spelling.
+//! The Claude models that providers list: their spellings and limits, from one table.
+
+use super::Route;
+
+/// A model, and how it differs from others.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Model {
+    /// The Messages API's name, without its date.
+    pub name: &'static str,
+    /// The date of its snapshot, for names with a date: `claude-haiku-4-5-20251001`, `claude-haiku-4-5@20251001`. Empty if
+    /// there is none.
+    pub date: &'static str,
+    /// Bedrock's id, after `anthropic.`.
+    pub bedrock: &'static str,
+    pub generation: Generation,
+    pub max_output_tokens: u64,
+    pub context_window: u64,
+    /// The fewest tokens that a prefix must have to be cached.
+    pub cached_from_tokens: u64,
+}
+
+/// The generations whose APIs differ, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Generation {
+    Three,
+    Four,
+    FourFive,
+    FourSix,
+    FourSeven,
+    FourEight,
+    Five,
+}
+
+/// The geographies of Bedrock's inference profiles.
+///
+/// Source: <https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html>
+const GEOGRAPHIES: [&str; 7] = ["us", "eu", "apac", "jp", "au", "us-gov", "global"];
+
+/// The models of the three providers' own lists, of the list in Claude Code 2.1.327, and of the official SDK
+/// (`types/model_param.py`).
+///
+/// Sources: <https://platform.claude.com/docs/en/about-claude/models/overview>,
+/// <https://docs.aws.amazon.com/bedrock/latest/userguide/models-supported.html>,
+/// <https://cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude>; limits:
+/// <https://github.com/BerriAI/litellm/blob/main/model_prices_and_context_window.json> and
+/// <https://platform.claude.com/docs/en/build-with-claude/prompt-caching#cache-limitations>.
+#[rustfmt::skip]
+pub const MODELS: [Model; 29] = {
+    use Generation::{Five, Four, FourEight, FourFive, FourSeven, FourSix, Three};
+    [
+        model("claude-3-haiku", "20240307", "claude-3-haiku-20240307-v1:0", Three, [4_096, 200_000, 2048]),
+        model("claude-3-sonnet", "20240229", "claude-3-sonnet-20240229-v1:0", Three, [4_096, 200_000, 1024]),
+        model("claude-3-opus", "20240229", "claude-3-opus-20240229-v1:0", Three, [4_096, 200_000, 1024]),
+        model("claude-3-5-haiku", "20241022", "claude-3-5-haiku-20241022-v1:0", Three, [8_192, 200_000, 2048]),
+        model("claude-3-5-sonnet", "20240620", "claude-3-5-sonnet-20240620-v1:0", Three, [8_192, 200_000, 1024]),
+        model("claude-3-5-sonnet", "20241022", "claude-3-5-sonnet-20241022-v2:0", Three, [8_192, 200_000, 1024]),
+        model("claude-3-7-sonnet", "20250219", "claude-3-7-sonnet-20250219-v1:0", Three, [128_000, 200_000, 1024]),
+        model("claude-opus-4", "20250514", "claude-opus-4-20250514-v1:0", Four, [32_000, 200_000, 1024]),
+        model("claude-sonnet-4", "20250514", "claude-sonnet-4-20250514-v1:0", Four, [64_000, 200_000, 1024]),
+        model("claude-opus-4-1", "20250805", "claude-opus-4-1-20250805-v1:0", Four, [32_000, 200_000, 1024]),
+        model("claude-haiku-4-5", "20251001", "claude-haiku-4-5-20251001-v1:0", FourFive, [64_000, 200_000, 4096]),
+        model("claude-sonnet-4-5", "20250929", "claude-sonnet-4-5-20250929-v1:0", FourFive, [64_000, 200_000, 1024]),
+        model("claude-opus-4-5", "20251101", "claude-opus-4-5-20251101-v1:0", FourFive, [64_000, 200_000, 4096]),
+        model("claude-sonnet-4-6", "", "claude-sonnet-4-6", FourSix, [128_000, 1_000_000, 1024]),
+        model("claude-opus-4-6", "20260205", "claude-opus-4-6-v1", FourSix, [128_000, 1_000_000, 4096]),
+        model("claude-mythos-preview", "", "claude-mythos-preview", FourSeven, [128_000, 1_000_000, 512]),
+        model("claude-opus-4-7", "20260416", "claude-opus-4-7", FourSeven, [128_000, 1_000_000, 2048]),
+        model("claude-opus-4-8", "", "claude-opus-4-8", FourEight, [128_000, 1_000_000, 1024]),
+        model("claude-sonnet-5", "", "claude-sonnet-5", Five, [128_000, 1_000_000, 1024]),
+        model("claude-opus-5", "", "claude-opus-5", Five, [128_000, 1_000_000, 512]),
+        model("claude-fable-5", "", "claude-fable-5", Five, [128_000, 1_000_000, 512]),
+        model("claude-mythos-5", "", "claude-mythos-5", Five, [128_000, 1_000_000, 512]),
+        model("claude-fable-5-1", "", "claude-fable-5-1", Five, [128_000, 1_000_000, 512]),
+        model("claude-mythos-5-1", "", "claude-mythos-5-1", Five, [128_000, 1_000_000, 512]),
+        model("claude-haiku-5-5", "", "claude-haiku-5-5", Five, [128_000, 1_000_000, 512]),
+        model("claude-sonnet-5-5", "", "claude-sonnet-5-5", Five, [128_000, 1_000_000, 512]),
+        model("claude-opus-5-5", "", "claude-opus-5-5", Five, [128_000, 1_000_000, 512]),
+        model("claude-fable-5-2", "", "claude-fable-5-2", Five, [128_000, 1_000_000, 512]),
+        model("claude-mythos-5-2", "", "claude-mythos-5-2", Five, [128_000, 1_000_000, 512]),
+    ]
+};
+
+/// `limits` are the most output tokens, the context window and the fewest cached tokens.
+const fn model(
+    name: &'static str,
+    date: &'static str,
+    bedrock: &'static str,
+    generation: Generation,
+    limits: [u64; 3],
+) -> Model {
+    Model {
+        name,
+        date,
+        bedrock,
+        generation,
+        max_output_tokens: limits[0],
+        context_window: limits[1],
+        cached_from_tokens: limits[2],
+    }
+}
+
+/// The model of the table with this name, in any provider's spelling.
+pub fn find(spelling: &str) -> Option<&'static Model> {
+    let name = canonical_name(spelling);
+    MODELS.iter().find(|model| model.name == name)
+}
+
+/// Whether `route` has a model under `spelling`. `tiers` are names of further models, without a date.
+pub fn is_offered(route: Route, spelling: &str, tiers: &[String]) -> bool {
+    let is_listed = |model: &Model| match route {
+        Route::Anthropic => is_name_in_the_api(model, spelling),
+        Route::VertexAi => is_name_on_vertex(model, spelling),
+        Route::BedrockInvoke | Route::BedrockConverse => is_bedrock_id(spelling, |id| id == model.bedrock),
+    };
+    // The date and version of an unlisted model are unknown.
+    let is_tier = |name: &String| {
+        canonical_name(spelling) == name
+            && match route {
+                Route::Anthropic => !spelling.contains(['@', ':', '.', '/']),
+                Route::VertexAi => !spelling.contains([':', '.', '/']),
+                Route::BedrockInvoke | Route::BedrockConverse => {
+                    is_bedrock_id(spelling, |id| !id.contains('@'))
+                }
+            }
+    };
+    let is_unlisted = |name: &&String| find(name).is_none();
+    MODELS.iter().any(is_listed) || tiers.iter().filter(is_unlisted).any(is_tier)
+}
+
+/// Source: <https://platform.claude.com/docs/en/about-claude/models/overview> (aliases)
+fn is_name_in_the_api(model: &Model, spelling: &str) -> bool {
+    let Some(rest) = spelling.strip_prefix(model.name) else {
+        return false;
+    };
+    rest.is_empty()
+        || (!model.date.is_empty() && rest.strip_prefix('-') == Some(model.date))
+        || (rest == "-latest" && model.generation == Generation::Three)
+        || (rest == "-0" && matches!(model.name, "claude-opus-4" | "claude-sonnet-4"))
+}
+
+/// Source: <https://cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude>
+fn is_name_on_vertex(model: &Model, spelling: &str) -> bool {
+    let (name, version) = spelling.split_once('@').unwrap_or((spelling, "default"));
+    let is_named = name == model.name || (name == "claude-3-5-sonnet-v2" && model.date == "20241022");
+    is_named && canonical_name(name) == model.name && (version == "default" || version == model.date)
+}
+
+/// Whether `spelling` is a foundation model, an inference profile or an ARN whose model `is_id` accepts. The last part of
+/// some ARNs says nothing about the model.
+///
+/// Source: <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html> (modelId)
+fn is_bedrock_id(spelling: &str, is_id: impl Fn(&str) -> bool) -> bool {
+    if let Some(arn) = spelling.strip_prefix("arn:") {
+        let parts: Vec<&str> = arn.splitn(5, ':').collect();
+        let [_, "bedrock", _, _, resource] = parts[..] else {
+            return false;
+        };
+        return match resource.split_once('/') {
+            Some(("inference-profile" | "foundation-model", id)) => is_bedrock_id(id, is_id),
+            Some((_, id)) => !id.is_empty(),
+            None => false,
+        };
+    }
+    let id = match spelling.split_once(".anthropic.") {
+        Some((geography, id)) if GEOGRAPHIES.contains(&geography) => Some(id),
+        Some(_) => None,
+        None => spelling.strip_prefix("anthropic."),
+    };
+    id.is_some_and(is_id)
+}
 
 /// The Messages API's name of a model without its date: `claude-haiku-4-5` for
 /// `us.anthropic.claude-haiku-4-5-20251001-v1:0`, for `claude-haiku-4-5@20251001` and for ARNs with these.
@@ -25,15 +194,8 @@ pub fn reply_name(model: &str) -> &str {
 }
 
 /// The fewest tokens that a prefix must have to be cached.
-///
-/// Source: <https://platform.claude.com/docs/en/build-with-claude/prompt-caching#cache-limitations>, read on
-/// 2026-11-21; Bedrock's table agrees for these models.
 pub fn minimum_cacheable_tokens(model: &str) -> u64 {
-    match canonical_name(model) {
-        "claude-haiku-4-5" | "claude-opus-4-5" | "claude-opus-4-6" => 4096,
-        "claude-opus-4-7" => 2048,
-        _ => 1024,
-    }
+    find(model).map_or(1024, |model| model.cached_from_tokens)
 }
 
 #[cfg(test)]
@@ -54,5 +216,54 @@ mod tests {
         }
         assert_eq!(canonical_name("us.anthropic.claude-opus-4-7"), "claude-opus-4-7");
         assert_eq!(canonical_name(""), "");
+    }
+
+    #[test]
+    fn each_route_offers_its_own_spellings() {
+        let tiers = ["claude-haiku-9".to_owned()];
+        let offering = |spelling: &str| -> Vec<Route> {
+            let routes = Route::ALL.into_iter();
+            routes
+                .filter(|route| is_offered(*route, spelling, &tiers))
+                .collect()
+        };
+        const BEDROCK: [Route; 2] = [Route::BedrockInvoke, Route::BedrockConverse];
+        const OTHERS: [Route; 2] = [Route::Anthropic, Route::VertexAi];
+        for (spelling, routes) in [
+            ("claude-haiku-4-5", &OTHERS[..]),
+            ("claude-haiku-4-5-20251001", &OTHERS[..1]),
+            ("claude-haiku-4-5@20251001", &OTHERS[1..]),
+            ("claude-sonnet-4-6@default", &OTHERS[1..]),
+            ("claude-3-5-sonnet-v2@20241022", &OTHERS[1..]),
+            ("claude-3-7-sonnet-latest", &OTHERS[..1]),
+            ("claude-haiku-9", &OTHERS[..]),
+            ("claude-haiku-9@20270101", &OTHERS[1..]),
+            ("anthropic.claude-haiku-4-5-20251001-v1:0", &BEDROCK[..]),
+            ("us.anthropic.claude-haiku-4-5-20251001-v1:0", &BEDROCK[..]),
+            ("global.anthropic.claude-opus-4-6-v1", &BEDROCK[..]),
+            ("us.anthropic.claude-haiku-9-20270101-v1:0", &BEDROCK[..]),
+            (
+                "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-opus-4-7",
+                &BEDROCK[..],
+            ),
+            (
+                "arn:aws:bedrock:us-east-1:1:application-inference-profile/x",
+                &BEDROCK[..],
+            ),
+            ("claude-nonexistent-9", &[]),
+            ("claude-haiku-4-5-20250101", &[]),
+            ("claude-haiku-4-5@20250101", &[]),
+            ("us.anthropic.claude-haiku-4-5", &[]),
+            ("us.anthropic.claude-haiku-4-5-20251001-v1%3A0", &[]),
+            ("xx.anthropic.claude-opus-4-7", &[]),
+            ("us.anthropic.claude-nonexistent-9-v1:0", &[]),
+            (
+                "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-nonexistent-9",
+                &[],
+            ),
+            ("", &[]),
+        ] {
+            assert_eq!(offering(spelling), routes, "{spelling}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -39,7 +40,9 @@ pub enum PromptBlock {
 }
 
 /// The replies of a trial, in the order in which its Messages requests consume them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "A script for the control route `register`")]
 pub struct Script {
     /// A request after the last reply gets an error and is recorded as unmatched. If the last reply is an error, it is
     /// repeated, because gateways and `claude` retry. A request for a single token (a probe of the model) gets a built-in
@@ -56,7 +59,7 @@ impl Script {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
     Message(ReplyMessage),
@@ -64,25 +67,31 @@ pub enum Reply {
     Error(ReplyError),
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ReplyMessage {
     /// Its blocks, in order; never empty.
     pub content: Vec<ReplyBlock>,
     /// `end_turn`, `tool_use`, `max_tokens`, …; by default `tool_use` if it calls a tool, else `end_turn`.
+    #[serde(default)]
     pub stop_reason: Option<String>,
     /// Counts to report instead of those the simulator computes.
+    #[serde(default)]
     pub usage: Option<Usage>,
+    #[serde(default)]
     pub pace: Pace,
 }
 
 /// One block of an assistant message.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ReplyBlock {
     /// Text, which may hold [`PLACEHOLDERS`]; streamed word by word.
     Text(String),
     /// A thinking block; the simulator signs it.
     Thinking(String),
+    /// A thinking block whose text the provider encrypts.
+    RedactedThinking(String),
     /// A call of one of the request's tools; the simulator gives it an id.
     ToolUse { name: String, input: Value },
 }
@@ -99,18 +108,21 @@ pub fn placeholders_in(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ReplyError {
     /// The HTTP status, 400 to 599.
     pub status: u16,
     /// The Messages API's error type (`overloaded_error`); by default the type of the status. Bedrock and Vertex AI use
     /// their own types.
+    #[serde(default)]
     pub kind: Option<String>,
     pub message: String,
 }
 
 /// The timing of a streamed reply.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Pace {
     /// Milliseconds from the request to the first byte.
     pub first_byte_ms: u64,
@@ -124,3 +136,33 @@ pub struct Pace {
 /// The milliseconds that a lockstep stream waits until the client shows a delta. Then it sends the rest, and the gateway
 /// counts as buffering.
 pub const LOCKSTEP_PATIENCE_MS: u64 = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_short_script_has_defaults_and_no_unknown_keys() {
+        let script = json!({"replies": [
+            {"message": {"content": [{"text": "a"}, {"redacted_thinking": "b"}, {"tool_use": {"name": "c", "input": {}}}]}},
+            {"error": {"status": 529, "message": "d"}},
+        ]});
+        let read: Script = from_value(script).unwrap();
+        let Reply::Message(message) = &read.replies[0] else {
+            panic!("{read:?}")
+        };
+        assert_eq!(
+            (message.content.len(), &message.stop_reason, message.pace),
+            (3, &None, Pace::default())
+        );
+        let unknown = json!({"replies": [{"message": {"content": [], "stop": "end_turn"}}]});
+        assert!(
+            from_value::<Script>(unknown)
+                .unwrap_err()
+                .to_string()
+                .contains("unknown field `stop`")
+        );
+    }
+}

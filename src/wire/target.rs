@@ -8,6 +8,10 @@ use percent_encoding::percent_decode_str;
 
 use super::{Operation, Route};
 
+/// The prefix of the Messages API's paths on Microsoft Foundry:
+/// <https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry>.
+pub const FOUNDRY: &str = "/anthropic";
+
 /// The simulator's path for Google's token endpoint.
 pub const TOKEN_PATH: &str = "/token";
 
@@ -28,12 +32,12 @@ impl RequestTarget {
         if method != "POST" {
             return Self::unknown(path);
         }
-        match path {
+        match path.strip_prefix(FOUNDRY).unwrap_or(path) {
             "/v1/messages" => Self::new(Route::Anthropic, Operation::Messages, None, None),
             "/v1/messages/count_tokens" => {
                 Self::new(Route::Anthropic, Operation::CountTokens, Some(false), None)
             }
-            TOKEN_PATH => Self::new(Route::VertexAi, Operation::OauthToken, Some(false), None),
+            _ if path == TOKEN_PATH => Self::new(Route::VertexAi, Operation::OauthToken, Some(false), None),
             _ => Self::bedrock(path)
                 .or_else(|| Self::vertex(path))
                 .unwrap_or_else(|| Self::unknown(path)),
@@ -157,6 +161,13 @@ mod tests {
             (
                 "/v1/projects/p/locations/l/publishers/anthropic/models/count-tokens:rawPredict",
                 Some(VertexAi),
+                CountTokens,
+                None,
+            ),
+            ("/anthropic/v1/messages", Some(Anthropic), Messages, None),
+            (
+                "/anthropic/v1/messages/count_tokens",
+                Some(Anthropic),
                 CountTokens,
                 None,
             ),

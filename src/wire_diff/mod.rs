@@ -6,6 +6,7 @@
 #![warn(clippy::disallowed_methods)]
 
 mod conversation;
+pub mod lost;
 pub mod noise;
 mod pairing;
 mod reply;
@@ -21,6 +22,9 @@ use serde_json::Value;
 use crate::evidence::Evidence;
 use crate::wire::exchange::{GatewayExchange, ProviderExchange};
 use crate::wire::{Direction, Operation, Route};
+
+/// The path of a status that changed from an answer to an error.
+pub const LOST_ANSWER: &str = "HTTP status of an answer";
 
 pub use pairing::{as_sent, forwarded};
 pub use request::arrived_betas;
@@ -140,9 +144,19 @@ impl Difference {
 
 /// Compares the two sides of the gateway; `None` without a gateway, or if one side was not recorded.
 pub fn of_trial(evidence: &Evidence) -> Option<WireDiff> {
-    evidence
-        .has_both_sides()
-        .then(|| compare(&evidence.sent, &evidence.exchanges))
+    if !evidence.has_both_sides() {
+        return None;
+    }
+    let mut diff = compare(&evidence.sent, &evidence.exchanges);
+    let is_missing =
+        |change: &&mut Change| change.what.part == Part::Request && change.what.fate == Fate::Dropped;
+    for change in diff.changes.iter_mut().filter(is_missing) {
+        let mut operations = evidence.ambiguous.iter().map(|exchange| exchange.operation);
+        if operations.any(|operation| operation == change.operation) {
+            change.what = request::without_key("this request, or a like one of another trial,");
+        }
+    }
+    Some(diff)
 }
 
 /// Compares the exchanges in front of the gateway with those at the provider.
@@ -163,6 +177,12 @@ pub fn compare(sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> Wire
 }
 
 impl WireDiff {
+    /// The first request that the gateway forwarded without its trial's key.
+    pub fn without_key(&self) -> Option<&Change> {
+        let mut changes = self.changes.iter();
+        changes.find(|change| change.what.part == Part::Request && change.what.fate == Fate::Changed)
+    }
+
     fn take(&mut self, pair: &pairing::Pair, direction: Direction, differences: Vec<Difference>) {
         let exchange = match direction {
             Direction::Request => pair.exchanges.first().copied(),

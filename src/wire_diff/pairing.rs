@@ -95,6 +95,7 @@ pub fn as_sent(sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> Vec<
             turn: pair.passage.turn,
             route: Some(Route::Anthropic),
             operation: pair.passage.operation,
+            keyless: false,
             request: pair.passage.request.clone(),
             matched: Matched::BuiltIn,
             reply: pair
@@ -126,7 +127,7 @@ fn origin(pairs: &[Pair], exchange: &ProviderExchange) -> Option<usize> {
     open.or_else(|| candidates().next_back()).map(|(index, _)| index)
 }
 
-fn ended_at(passage: &GatewayExchange) -> u64 {
+pub(super) fn ended_at(passage: &GatewayExchange) -> u64 {
     match &passage.reply {
         None => u64::MAX,
         Some(reply) => reply.events.last().map_or(reply.at_ms, |event| event.at_ms),

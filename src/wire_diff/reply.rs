@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::conversation::within_block;
 use super::pairing::Pair;
-use super::{Difference, Fate, Part, values};
+use super::{Difference, Fate, LOST_ANSWER, Part, values};
 use crate::transcript::{Answer, AnswerBlock, DeltaKind, Transcript};
 use crate::wire::exchange::{GatewayReply, ProviderExchange, ProviderReply, SentEvent};
 use crate::wire::model::canonical_name;
@@ -53,8 +53,11 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
 }
 
 fn status(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
-    (given.status != back.status)
-        .then(|| Difference::of(Part::Status, "HTTP status", given.status, back.status))
+    let path = match given.status < 400 && back.status >= 400 {
+        true => LOST_ANSWER,
+        false => "HTTP status",
+    };
+    (given.status != back.status).then(|| Difference::of(Part::Status, path, given.status, back.status))
 }
 
 /// Whether Claude Code reads a reply's header and the contract marks it: the time of the next attempt, whether there is one,

@@ -15,6 +15,7 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
         return vec![never_forwarded(pair)];
     };
     let mut found: Vec<Difference> = repeated(pair).into_iter().collect();
+    found.extend(exchange.keyless.then(|| without_key("the request")));
     found.extend(headers(&pair.passage.request, &exchange.request));
     found.extend(surplus_credential(exchange));
     found.extend(betas(&pair.passage.request, exchange));
@@ -30,6 +31,11 @@ fn never_forwarded(pair: &Pair) -> Difference {
     let answer = status.map(|status| format!("the gateway itself answered with HTTP {status}"));
     let path = pair.passage.request.path.as_str();
     Difference::of(Part::Request, "the request", path, answer).with_fate(Fate::Dropped)
+}
+
+/// The gateway forwarded `what` without the key of its trial.
+pub(super) fn without_key(what: &str) -> Difference {
+    Difference::of(Part::Request, what, Value::Null, Value::Null).with_fate(Fate::Changed)
 }
 
 fn repeated(pair: &Pair) -> Option<Difference> {

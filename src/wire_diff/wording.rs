@@ -103,6 +103,7 @@ impl Change {
         let verb = match (what.part, what.fate) {
             (Part::Request, Fate::Dropped) => "was never forwarded",
             (Part::Request, Fate::Added) => "reached the provider",
+            (Part::Request, Fate::Changed) => "was forwarded in a changed form, without the trial's key",
             (Part::Request, Fate::Repeated) => "was forwarded more than once",
             (_, Fate::Dropped) => "dropped",
             (_, Fate::Added) => "added",

@@ -9,6 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::support::claude::hanging_claude;
+use crate::support::evidence::gateway_file;
 use crate::support::files::mode;
 use crate::support::ran::Ran;
 use crate::support::small_project::{MANIFEST, Small};
@@ -361,6 +362,35 @@ async fn processes_of_one_run_share_a_session_and_its_results() {
         1,
         "a new run has its own results"
     );
+    ended(&state).await;
+}
+
+#[tokio::test]
+async fn the_process_that_ends_a_column_reports_a_stale_finding() {
+    let mut warm = WarmProject::new().await;
+    let shared = "cells/words/_shared.yaml";
+    let mended = warm.small.read(shared).replace("other", "pong");
+    warm.small.write(shared, &mended);
+    let declared = gateway_file("expectation text::asked_once", "anthropic", "haiku");
+    let declared = declared.replace(">=1.2.0, <=1.2.9", ">=0.0.1");
+    warm.small.write("gateways/litellm.yaml", &declared);
+    let state = nextest(&mut warm);
+    let stale = "error: gateways/litellm.yaml:3:3: the known finding `forgotten` no longer shows on anthropic (haiku)";
+    for (name, status) in [
+        ("text::anthropic::haiku", 0),
+        ("text::anthropic::opus", 0),
+        ("words::anthropic::haiku", 101),
+        ("words::anthropic::opus", 0),
+    ] {
+        let ran = warm.small.run(&["--exact", name, "--nocapture"]).await;
+        ran.exits(status);
+        assert_eq!(
+            ran.err.matches(stale).count(),
+            usize::from(status == 101),
+            "{name}: {}",
+            ran.err
+        );
+    }
     ended(&state).await;
 }
 

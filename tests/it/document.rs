@@ -74,7 +74,7 @@ fn mistakes_of_syntax_are_explained() {
         (
             "an empty file",
             String::new(),
-            &["cell.yaml 0:0", "the file is empty"],
+            &["cell.yaml 1:1", "the file is empty"],
         ),
         ("only comments", "# nothing\n".to_owned(), &["the file is empty"]),
         (

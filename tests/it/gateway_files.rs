@@ -20,22 +20,12 @@ fn mistakes_in_known_findings_are_explained() {
         (
             "expectation tool_use::tokens_counted\n",
             "expectation tool_usee::tokens_counted\n",
-            "no cell of `tool_usee` has the expectation",
+            "did you mean `tool_use`?",
         ),
         (
             "docs/findings/litellm-max-tokens-on-vertex.md",
             "docs/findings/x.md",
             "there is no page `docs/findings/x.md`",
-        ),
-        (
-            "docs/findings/litellm-max-tokens-on-vertex.md",
-            "docs/findings/../cells.md",
-            "there is no page",
-        ),
-        (
-            "https://github.com/BerriAI/litellm/issues/15473",
-            "https://",
-            "has no host",
         ),
         (
             "request field max_tokens changed",
@@ -45,7 +35,7 @@ fn mistakes_in_known_findings_are_explained() {
         (
             "request field max_tokens changed",
             "request bet x changed",
-            "unknown variant `bet`",
+            "did you mean `beta`?",
         ),
     ];
     let folder = copy_of_this_project();
@@ -73,9 +63,24 @@ fn mistakes_in_known_findings_are_explained() {
         assert_has(&shown, "--> gateways/litellm.yaml:");
     }
     folder.write(litellm, &original);
-    for name in ["other.yml", "Bad Name.yaml"] {
+    for (name, expected) in [
+        ("other.yml", "rename it to `gateways/other.yaml`"),
+        ("Bad Name.yaml", "rename it to `gateways/bad_name.yaml`"),
+        ("_shared.yaml", "rename it to `gateways/shared.yaml`"),
+        ("README.md", "pages about findings belong in `docs/findings/`"),
+        ("sub/other.yaml", "this is a folder"),
+    ] {
         folder.write(&format!("gateways/{name}"), "name: X\n");
-        assert_has(&check(), &format!("--> gateways/{name}"));
+        let entry = name.split('/').next().unwrap();
+        let shown = check();
+        assert_has(&shown, &format!("--> gateways/{entry}"));
+        assert_has(&shown, expected);
+        assert_has(&shown, "gateways/<name>.yaml");
         std::fs::remove_file(folder.path(&format!("gateways/{name}"))).unwrap();
+        if entry != name {
+            std::fs::remove_dir(folder.path(&format!("gateways/{entry}"))).unwrap();
+        }
     }
+    folder.write("gateways/other.yaml", "");
+    assert_has(&check(), "--> gateways/other.yaml:1:1");
 }

@@ -9,7 +9,7 @@ use compat_matrix::env;
 use compat_matrix::results::{Results, TrialResult};
 
 use crate::support::claude::{fake_claude, hanging_claude};
-use crate::support::loopback::Server;
+use crate::support::loopback::{Server, compressed};
 use crate::support::ran::Ran;
 use crate::support::small_project::{Small, simulator};
 use crate::support::text::{assert_has, assert_lacks};
@@ -152,7 +152,9 @@ async fn a_session_error_is_printed_once_and_recorded_for_each_trial() {
     small.set(env::COMPAT_CLAUDE, "/no/such/claude");
     let ran = small.run(&["anthropic"]).await;
     ran.exits(2);
-    ran.out_has("see the error at the end", 4);
+    ran.out_has("see the error at the end", 1);
+    ran.out_has("the same as in ", 3);
+    ran.err_has("4 trials have the report of ");
     assert_eq!(
         ran.err.matches("no trial could be run: ").count(),
         1,
@@ -421,6 +423,11 @@ async fn a_wrong_address_ends_the_run_with_the_line_to_change() {
         ),
         (
             env::COMPAT_PROVIDER_URL,
+            "not a URL",
+            "`COMPAT_PROVIDER_URL` is `not a URL`, which is no address of a server".to_owned(),
+        ),
+        (
+            env::COMPAT_PROVIDER_URL,
             bare.as_str(),
             format!("write `COMPAT_PROVIDER_URL=http://{bare}`"),
         ),
@@ -445,16 +452,13 @@ fn causes(small: &Small) -> Vec<String> {
     causes.into_iter().map(str::to_owned).collect()
 }
 
-/// A gateway that answers `GET`, and each `POST` with `status` and `body`; without a status it never answers.
+/// A gateway that answers `GET`, and each `POST` with `status` and `body`, compressed; without a status it never answers.
 async fn gateway(status: Option<u16>, body: &'static str) -> Server {
     Server::start(move |asked, _| {
         Box::pin(async move {
             match (asked.target.as_str(), status) {
                 ("/v1/messages", None) => std::future::pending().await,
-                ("/v1/messages", Some(status)) => {
-                    let response = axum::http::Response::builder().status(status);
-                    response.body(axum::body::Body::from(body)).unwrap()
-                }
+                ("/v1/messages", Some(status)) => compressed(status, body),
                 _ => axum::http::Response::default(),
             }
         })

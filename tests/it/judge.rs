@@ -1,19 +1,28 @@
 //! The implied expectations of every trial, and known findings.
 
+use compat_matrix::cause::{failure_of_trial, of_trial};
+use compat_matrix::document::Place;
 use compat_matrix::evidence::{Evidence, Killed};
-use compat_matrix::expectation::kinds::{ExitCheck, RequestsCheck, TextCheck};
-use compat_matrix::expectation::{Check, IMPLIED, RUN, TRANSCRIPT, UNMATCHED, WORKAROUNDS};
-use compat_matrix::findings::FindingStatus;
+use compat_matrix::expectation::kinds::{ExitCheck, RequestCheck, RequestsCheck, TextCheck};
+use compat_matrix::expectation::{Check, IMPLIED, REFUSED, RUN, TRANSCRIPT, Turn, UNMATCHED, WORKAROUNDS};
+use compat_matrix::findings::{FindingStatus, Level};
 use compat_matrix::ids::TierId;
+use compat_matrix::judge::Evaluation;
+use compat_matrix::outcome::Cause;
 use compat_matrix::outcome::Verdict::{Broken as BROKEN, Held as HELD, NotJudged as NOT_JUDGED};
+use compat_matrix::report;
 use compat_matrix::transcript::{Event, Transcript};
 use compat_matrix::wire::Operation;
-use compat_matrix::wire::exchange::Matched;
+use compat_matrix::wire::exchange::{Body, Matched, ProviderExchange};
+use compat_matrix::wire::script::{Reply, ReplyBlock};
 use serde_json::json;
 
 use crate::support::evidence::{
-    Builder as _, equals, expectation, judge, judge_known, nothing, pong, refused, stream, test, verdict_of,
+    Builder as _, equals, expectation, gateway_exchange, judge, judge_known, nothing, pong, refused, stream,
+    test, text_exchange, verdict_of,
 };
+use crate::support::provider_client::{message, script};
+use crate::support::text::{assert_has, assert_starts};
 
 #[test]
 fn each_failure_breaks_its_own_implied_expectation() {
@@ -34,7 +43,7 @@ fn each_failure_breaks_its_own_implied_expectation() {
         .events,
     );
     let around = "API error: sending the request again without betas";
-    let rows: [(&str, Evidence, &[&str]); 11] = [
+    let rows: [(&str, Evidence, &[&str]); 12] = [
         ("no failure", pong(), &[]),
         (
             "an error at the end",
@@ -65,6 +74,11 @@ fn each_failure_breaks_its_own_implied_expectation() {
         ("a torn stream", torn, &[TRANSCRIPT]),
         ("a workaround", pong().logged(around), &[WORKAROUNDS]),
         (
+            "a refusal that Claude Code repaired",
+            pong().reached(rejected("known_betas")),
+            &[REFUSED],
+        ),
+        (
             "a request without a reply",
             pong().reached(unmatched.clone()),
             &[UNMATCHED],
@@ -89,6 +103,42 @@ fn each_failure_breaks_its_own_implied_expectation() {
     }
     let live = judge(&test(Check::Text(TextCheck(equals("pong")))), &pong().live());
     assert_eq!(verdict_of(UNMATCHED, &live), None);
+}
+
+/// A refusal by a rule of the provider.
+fn rejected(rule: &str) -> ProviderExchange {
+    refused(400, Matched::Rejected { rule: rule.into() })
+}
+
+#[test]
+fn a_cell_may_allow_a_refusal_by_name() {
+    let mut cell = test(Check::Requests(RequestsCheck {
+        operation: Operation::Unknown,
+        count: 0,
+    }));
+    cell.refusals
+        .insert("known_betas".into(), "the row is about it".into());
+    let one = pong().reached(rejected("known_betas"));
+    assert_eq!(verdict_of(REFUSED, &judge(&cell, &one)), Some(HELD));
+    let another = one.reached(rejected("fields")).reached(rejected("fields"));
+    let judgement = judge(&cell, &another);
+    assert_eq!(verdict_of(REFUSED, &judgement), Some(BROKEN));
+    let mismatch = judgement
+        .mismatches
+        .iter()
+        .find(|one| one.expectation == REFUSED)
+        .unwrap();
+    assert_eq!(
+        mismatch.summary,
+        "the provider refused a request by its rule `fields`"
+    );
+    assert!(mismatch.actual.contains("2 times"), "{}", mismatch.actual);
+    let finding = judgement
+        .findings
+        .iter()
+        .find(|one| one.expectation == REFUSED)
+        .unwrap();
+    assert_eq!(finding.level, Level::Contract);
 }
 
 #[test]
@@ -170,6 +220,41 @@ fn a_run_with_an_error_has_no_findings_about_its_consequences() {
 }
 
 #[test]
+fn a_known_broken_run_does_not_hide_what_a_request_shows() {
+    let mut test = test(Check::Text(TextCheck(equals("pong"))));
+    let model = Check::Request(RequestCheck {
+        turn: Turn::Number(1),
+        operation: Operation::Messages,
+        route: None,
+        stream: None,
+        model: Some(equals("another")),
+        headers: Vec::new(),
+        body: Vec::new(),
+    });
+    test.expectations.push(expectation("model", model));
+    let failed = nothing()
+        .reached(text_exchange())
+        .ended_with_error(Some(500), "API Error: 500");
+    let subjects = |judgement: &Evaluation| -> Vec<String> {
+        let findings = judgement.findings.iter();
+        findings.map(|one| one.subject.to_string()).collect()
+    };
+    let unknown = judge(&test, &failed);
+    assert_eq!(subjects(&unknown), ["expectation feature::run"]);
+    let known = judge_known(&test, &failed, "expectation feature::run");
+    assert_eq!(
+        subjects(&known),
+        ["expectation feature::run", "expectation feature::model"]
+    );
+    assert_eq!(known.findings[1].status, FindingStatus::New);
+    let failure = failure_of_trial(&failed, &known);
+    let text = report::findings(&failure, None, report::Paint::Plain);
+    assert_starts(&text, "error: the request is for another model\n");
+    assert_has(&text, "\nknown: Claude Code ended with an error\n");
+    assert_has(&text, "= failed as a consequence: check\n");
+}
+
+#[test]
 fn an_expectation_of_other_tiers_is_not_judged() {
     let mut test = test(Check::Text(TextCheck(equals("ping"))));
     test.expectations[0].tiers = Some(vec![TierId::new("opus")]);
@@ -178,4 +263,44 @@ fn an_expectation_of_other_tiers_is_not_judged() {
     let judgement = judge(&test, &pong());
     assert_eq!(verdict_of("check", &judgement), None);
     assert_eq!(verdict_of("other", &judgement), Some(HELD));
+}
+
+#[test]
+fn a_tool_that_claude_code_does_not_offer_is_the_cells_fault() {
+    let mut test = test(Check::Text(TextCheck(equals("done"))));
+    let call = |name: &str| {
+        let block = ReplyBlock::ToolUse {
+            name: name.into(),
+            input: json!({}),
+        };
+        script([Reply::Message(message(vec![block]))])
+    };
+    let place = Place {
+        file: "cells/tool_use/_shared.yaml".into(),
+        line: 7,
+        column: 21,
+    };
+    let mut exchange = text_exchange();
+    if let Body::Json(body) = &mut exchange.request.body {
+        body["tools"] = json!([{ "name": "Bash", "input_schema": {} }]);
+    }
+    let mut evidence = nothing().reached(exchange).ended("pong");
+    evidence.sent = vec![gateway_exchange(&evidence.exchanges[0], "application/json")];
+    for (name, is_offered) in [("Bsh", false), ("Bash", true)] {
+        test.script = call(name);
+        test.called_tools = vec![(name.into(), place.clone())];
+        let judgement = judge(&test, &evidence);
+        let diagnosis = of_trial(&evidence, &judgement);
+        assert_eq!(diagnosis.cause != Cause::Harness, is_offered, "{diagnosis:?}");
+        if !is_offered {
+            assert_has(
+                &diagnosis.why,
+                "the tool `Bsh`, which no request of Claude Code offers",
+            );
+            assert_has(
+                &diagnosis.next,
+                "`cells/tool_use/_shared.yaml:7:21` (did you mean `Bash`?); allowed: `Bash`",
+            );
+        }
+    }
 }

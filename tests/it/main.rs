@@ -18,6 +18,7 @@ mod authoring;
 mod replay;
 mod results;
 mod matrix;
+mod baseline;
 
 mod process;
 mod cage;

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use compat_matrix::evidence::Behind;
 use compat_matrix::ids::{CellId, FeatureId, ProviderId};
-use compat_matrix::matrix::baseline::BaselineComparison;
 use compat_matrix::matrix::builder::{Stamp, build};
 use compat_matrix::matrix::diff::{ChangeKind, Diff};
 use compat_matrix::matrix::history::History;
@@ -19,7 +18,7 @@ use crate::support::sample_run::{failure, manifest, results, run, time, trial};
 use crate::support::text::{assert_has, assert_starts};
 use crate::support::{MATRIX, RESULTS};
 
-fn stamp() -> Stamp {
+pub fn stamp() -> Stamp {
     Stamp {
         generated_at: time("2026-11-21T09:00:00Z"),
         litellm_version: "v1.106.0".into(),
@@ -35,7 +34,7 @@ fn built() -> (Matrix, Details) {
 }
 
 /// One feature on one provider, on three tiers.
-fn one_cell() -> ManifestView {
+pub fn one_cell() -> ManifestView {
     let mut view = manifest();
     view.features.retain(|(id, _)| id.as_str() == "vision");
     view.providers.retain(|id| id.as_str() == "anthropic");
@@ -43,7 +42,7 @@ fn one_cell() -> ManifestView {
 }
 
 /// A run of the one cell. A letter is the result of a tier: p, f, g, n, or `-` for not tried.
-fn run_of(tiers: &str) -> Results {
+pub fn run_of(tiers: &str) -> Results {
     let tiers = tiers.chars().zip(["haiku", "sonnet", "opus"]);
     let records: Vec<_> = tiers
         .filter_map(|(letter, tier)| {
@@ -67,7 +66,7 @@ fn aggregated(tiers: &str) -> CellStatus {
 }
 
 /// A matrix of one row from pairs of provider and status: `!` fail, `+` pass, `-` not applicable, `?` not tested.
-fn row(cells: &[(&str, &str)]) -> Matrix {
+pub fn row(cells: &[(&str, &str)]) -> Matrix {
     let status = |sign: &str| match sign {
         "+" => r#"{"status": "pass"}"#.to_owned(),
         "?" => r#"{"status": "not_tested"}"#.to_owned(),
@@ -394,76 +393,6 @@ fn a_comparison_lists_regressions_first_with_causes() {
     insta::assert_snapshot!("diff_markdown", markdown::of_diff(&diff));
     let json: Diff = serde_json::from_str(&diff.to_text()).unwrap();
     assert_eq!(json, diff);
-}
-
-#[test]
-fn a_baseline_fails_on_regressions_and_stale_entries_only() {
-    let judged = |baseline: &str, tiers: &str| {
-        let baseline = row(&[("anthropic", baseline)]);
-        BaselineComparison::new(&baseline, &one_cell(), &run_of(tiers)).unwrap()
-    };
-    assert!(judged("+", "ppp").is_accepted());
-    let known = judged("!known", "fff");
-    assert!(known.is_accepted(), "a red cell that the baseline has too");
-    insta::assert_snapshot!("baseline_known", terminal::of_baseline(&known, 80, Paint::Plain));
-    assert!(
-        judged("+", "p--").is_accepted(),
-        "a filtered run is no regression"
-    );
-    let never_green = judged("?", "fff");
-    assert!(
-        never_green.is_accepted(),
-        "a cell that never passed cannot regress"
-    );
-    insta::assert_snapshot!(
-        "baseline_unmeasured",
-        terminal::of_baseline(&never_green, 80, Paint::Plain)
-    );
-    let filtered = judged("!known", "f--");
-    assert!(filtered.is_accepted() && filtered.untried == 0 && filtered.accepted == 1);
-    assert_eq!(
-        judged("!known", "p--").untried,
-        1,
-        "one passing tier is not a fixed cell"
-    );
-    let dropped = judged("+", "nnn");
-    assert!(dropped.is_accepted());
-    assert_eq!(
-        dropped.unmeasured.len(),
-        1,
-        "a passing cell that no longer applies is reported"
-    );
-    let given_up = judged("!known", "nnn");
-    assert_eq!(
-        given_up.stale[0].to_string(),
-        "`vision::anthropic` fails in the baseline and does not apply now"
-    );
-
-    let regressed = judged("+", "pf-");
-    assert!(!regressed.is_accepted());
-    assert_eq!(regressed.regressions[0].causes, [Cause::Gateway]);
-
-    insta::assert_snapshot!(
-        "baseline_regressed",
-        terminal::of_baseline(&regressed, 80, Paint::Plain)
-    );
-
-    let fixed = judged("!known", "ppp");
-    insta::assert_snapshot!("baseline_stale", terminal::of_baseline(&fixed, 80, Paint::Plain));
-    assert!(!fixed.is_accepted());
-    assert_eq!(
-        fixed.stale[0].to_string(),
-        "`vision::anthropic` fails in the baseline and passes now"
-    );
-
-    let results = Results::new(run(0), Vec::new());
-    let gone =
-        BaselineComparison::new(&row(&[("anthropic", "+"), ("gone", "!x")]), &one_cell(), &results).unwrap();
-    assert_eq!(gone.stale.len(), 1);
-    assert_eq!(
-        gone.stale[0].to_string(),
-        "`vision::gone` is in the baseline and not in the manifest"
-    );
 }
 
 #[test]

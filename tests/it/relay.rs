@@ -1,6 +1,5 @@
 //! The relay: what it forwards and records, and how it applies a mutant.
 
-use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -13,14 +12,12 @@ use compat_matrix::ids::TrialKey;
 use compat_matrix::mutants::RelayPosition;
 use compat_matrix::relay::{Mutation, Relay};
 use compat_matrix::wire::exchange::Body as RecordedBody;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::support::loopback::{serve, unused_port};
+use crate::support::loopback::{gzipped, serve, unused_port};
 use crate::support::mutant::mutant;
 use crate::support::provider_client::{Gateway, MODEL, new_key, prompt, read_stream, streamed_text, text};
 
@@ -67,7 +64,7 @@ fn mutation(yaml: &str) -> Arc<Mutation> {
 }
 
 async fn relay(position: RelayPosition, upstream: &str) -> Relay {
-    Relay::start(position, upstream).await.unwrap()
+    Relay::start(position, upstream, None).await.unwrap()
 }
 
 /// A Messages request of the trial `key`, to be sent to `relay`.
@@ -186,12 +183,6 @@ async fn a_compressed_stream_passes_as_it_is_and_is_recorded_decoded() {
         assert_eq!(recorded.events[0].data["delta"]["text"], "one");
         assert_eq!(recorded.wrong_encoding.is_none(), is_gzip, "{recorded:?}");
     }
-}
-
-fn gzipped(bytes: &[u8]) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap().into()
 }
 
 #[tokio::test]
@@ -323,4 +314,39 @@ async fn a_buffering_mutant_holds_back_the_whole_body() {
         reply.bytes().await.unwrap(),
         [event("one"), event("two")].concat()
     );
+}
+
+#[tokio::test]
+async fn a_request_that_a_mutant_changes_is_signed_anew() {
+    let gateway = Gateway::start().await;
+    let secret = &gateway.simulator.credentials().aws_secret_access_key;
+    let relay = Relay::start(RelayPosition::Behind, gateway.simulator.base_url(), Some(secret));
+    let relay = relay.await.unwrap();
+    let port = reqwest::Url::parse(relay.base_url()).unwrap().port();
+    let change = "position: behind\nrequest:\n  body: [{ set: { path: $.max_tokens, value: 77 } }]";
+    let kept = format!("{change}\n  keep_signature: true");
+    let forged = format!("{change}\n  headers: [{{ set: {{ name: x-amz-date, value: 20200101T000000Z }} }}]");
+    for (mutant, is_wrong, status) in [
+        (change.to_owned(), false, 200),
+        (kept, false, 403),
+        (forged, false, 403),
+        (change.to_owned(), true, 403),
+    ] {
+        let key = gateway.trial([text("ok")]);
+        relay.register(key, Some(&mutation(&mutant)), None);
+        let mut request = gateway
+            .ask(compat_matrix::wire::Route::BedrockInvoke, false, &prompt(key))
+            .build()
+            .unwrap();
+        request.url_mut().set_port(port).unwrap();
+        if is_wrong {
+            request
+                .headers_mut()
+                .insert("content-type", "text/plain".parse().unwrap());
+        }
+        let reply = gateway.client.execute(request).await.unwrap();
+        assert_eq!(reply.status().as_u16(), status, "{mutant}");
+        let arrived = gateway.simulator.take(key).remove(0).message.unwrap();
+        assert_eq!(arrived.max_tokens, Some(77));
+    }
 }

@@ -5,15 +5,16 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
-use compat_matrix::evidence::Evidence;
+use compat_matrix::evidence::{Evidence, UnderTest};
 use compat_matrix::files::evidence_files;
 use compat_matrix::wire::exchange::{Body, Lockstep, SentEvent};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::evidence::{self, Builder as _};
+use crate::support::evidence::{self, Builder as _, gateway_file};
 use crate::support::loopback::unused_port;
 use crate::support::ran::{Ran, compat, printed};
+use crate::support::small_project::Small;
 use crate::support::text::{assert_has, assert_lacks};
 
 /// A run whose gateway drops `top_k`. The request contains a secret.
@@ -345,4 +346,53 @@ fn a_trial_without_a_difference_gets_no_script() {
     let folder = folder_of(&evidence);
     let output = compat(&folder, &["repro", "."]);
     output.err_has("there is no fault to show");
+}
+
+#[test]
+fn a_script_shows_no_known_change_of_the_recorded_gateway() {
+    let small = Small::new();
+    small.write(
+        "cells/text/anthropic.yaml",
+        "expect:\n  forwarded:\n    unchanged: request\n",
+    );
+    let file = "gateways/example.yaml";
+    small.write(
+        file,
+        &gateway_file("request field top_k dropped", "anthropic", "haiku"),
+    );
+    let folder = small.path("target/compat/text/anthropic/haiku");
+    evidence_files::write(&lossy(), None, &folder).unwrap();
+    let repro = |gateway: Option<&str>| {
+        if let Some(gateway) = gateway {
+            let under_test = UnderTest {
+                gateway: Some(gateway.into()),
+                gateway_version: Some("1.2.3".into()),
+                claude_code_version: None,
+            };
+            evidence_files::write_under_test(&under_test, &folder).unwrap();
+        }
+        Ran::new(
+            small
+                .program(env!("CARGO_BIN_EXE_compat"), &["repro", "text::anthropic::haiku"])
+                .output()
+                .unwrap(),
+        )
+    };
+    let unrecorded = repro(None);
+    unrecorded.exits(0);
+    unrecorded.err_has("note: the evidence does not name its gateway");
+    let unknown = repro(Some("other"));
+    unknown.exits(0);
+    assert_has(
+        &unknown.out,
+        "A fault of other 1.2.3, seen in text::anthropic::haiku.",
+    );
+    assert_eq!(unknown.err, "");
+    let known = repro(Some("example"));
+    known.exits(1);
+    known.err_has("no difference on the wire explains this failure");
+    small.write(file, "name: Example\n");
+    let broken = repro(Some("example"));
+    broken.exits(3);
+    assert_has(&broken.out, "--> gateways/example.yaml:1:1");
 }

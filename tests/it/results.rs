@@ -1,12 +1,15 @@
 //! Results: `compat-results.json`, JUnit, merged shards.
 
+use compat_matrix::evidence::Behind;
 use compat_matrix::findings::{FindingStatus, Level};
-use compat_matrix::ids::TrialName;
-use compat_matrix::outcome::{Cause, Outcome};
+use compat_matrix::ids::{ProviderId, TierId, TrialName};
+use compat_matrix::outcome::{Cause, Outcome, TrialVerdict};
 use compat_matrix::results::merge::merge;
+use compat_matrix::results::stale::stale;
 use compat_matrix::results::{Results, junit};
 
 use crate::support::RESULTS;
+use crate::support::evidence::known_finding_of;
 use crate::support::sample_run::{self, failure, finding, records, results, run, trial};
 use crate::support::text::{assert_has, assert_starts};
 
@@ -60,6 +63,37 @@ fn unfinished_trials_are_listed_and_retries_keep_attempts() {
     );
     let error = Results::parse(&contradiction).unwrap_err().to_string();
     assert_has(&error, ": run.unfinished: 1 trials, and 2 results, of 2 selected");
+}
+
+#[test]
+fn a_repetition_does_not_hide_a_contract_finding() {
+    let name = "vision::vertex_ai::haiku";
+    let lost = Outcome::Unfaithful(sample_run::failure(Cause::Gateway, "a beta was lost"));
+    let mut results = Results::new(run(1), Vec::new());
+    results.finish(trial(name, lost.clone()));
+    assert!(!results.results[0].flaky);
+    results.finish(trial(name, Outcome::Pass));
+    let entry = &results.results[0];
+    assert_eq!(entry.verdict, Some(TrialVerdict::Unfaithful));
+    assert_eq!(entry.findings, [finding(Level::Contract, FindingStatus::Known)]);
+    assert_eq!((entry.cause, entry.flaky), (Some(Cause::Gateway), true));
+    assert_eq!(Results::parse(&results.to_text()).unwrap(), results);
+    // The same finding twice is not flaky.
+    results.results.clear();
+    results.finish(trial(name, lost.clone()));
+    results.finish(trial(name, lost));
+    assert!(!results.results[0].flaky);
+    assert_eq!(results.results[0].findings.len(), 1);
+}
+
+#[test]
+fn a_trial_without_verdict_fails_despite_known_findings() {
+    let mut refused = trial(
+        "vision::vertex_ai::haiku",
+        Outcome::Fail(sample_run::failure(Cause::Auth, "no key")),
+    );
+    refused.findings = vec![finding(Level::Contract, FindingStatus::Known)];
+    assert!(refused.fails_run() && !refused.has_new_finding());
 }
 
 #[test]
@@ -214,14 +248,125 @@ fn junit_skips_a_trial_that_is_broken_only_as_known() {
     assert_eq!(xml.matches("<skipped").count(), 1, "{xml}");
     assert_has(
         &xml,
-        "known: the gateway forgets colours The model sees no colours. (https://example.org/issues/1)",
+        "The model sees no colours. It is known as colours (https://example.org/issues/1): the gateway forgets colours",
     );
     assert_has(&xml, r#"<property name="verdict" value="unfaithful"/>"#);
     assert_has(
         &xml,
-        "contract, known as colours: request beta colours-2026-01-01 dropped",
+        "contract: request beta colours-2026-01-01 dropped: The model sees no colours. Status: known as colours (https",
     );
     assert_eq!(Results::parse(&results.to_text()).unwrap(), results);
+}
+
+#[test]
+fn junit_names_the_gateway_and_its_version() {
+    let xml = junit::to_xml(&results());
+    for property in [
+        r#"name="gateway" value="litellm""#,
+        r#"name="gateway_version" value="1.106.0""#,
+    ] {
+        assert_has(&xml, property);
+    }
+    let mut unknown = results();
+    unknown.run.gateway.name = None;
+    assert_has(&junit::to_xml(&unknown), r#"name="gateway" value="unknown""#);
+}
+
+/// The results of the trials `a::b::haiku` and `c::b::haiku`, on version 1.2.3. A trial in `shows` has the known finding.
+fn colours(names: &[&str], shows: &[&str]) -> Results {
+    let records = names.iter().map(|name| {
+        let mut record = trial(name, Outcome::Pass);
+        record.expectations.clear();
+        if shows.contains(name) {
+            record.findings = vec![finding(Level::Contract, FindingStatus::Known)];
+        }
+        record
+    });
+    let records: Vec<_> = records.collect();
+    let mut results = Results::new(run(records.len()), records);
+    results.run.trials = 2;
+    results.run.gateway.version = Some("1.2.3".into());
+    results
+}
+
+/// The errors about known findings that no longer show in `results`.
+fn stale_in(results: &Results, subject: &str) -> Vec<String> {
+    let (providers, tiers) = ([ProviderId::new("b")], [TierId::new("haiku")]);
+    let known = known_finding_of(subject, &providers, &tiers);
+    let applicable: Vec<TrialName> = ["a::b::haiku", "c::b::haiku"]
+        .map(|name| name.parse().unwrap())
+        .to_vec();
+    let stale = stale(results, &known, &applicable);
+    stale.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_known_finding_is_stale_if_no_trial_of_its_column_shows_it() {
+    let (both, beta) = (
+        ["a::b::haiku", "c::b::haiku"],
+        "request beta colours-2026-01-01 dropped",
+    );
+    assert_eq!(
+        stale_in(&colours(&both, &[]), beta),
+        [
+            "gateways/example.yaml:3:3: the known finding `forgotten` no longer shows on b (haiku): narrow its `versions`, \
+             `providers` or `tiers`"
+        ]
+    );
+    assert!(
+        stale_in(&colours(&both, &both[..1]), beta).is_empty(),
+        "one trial shows it"
+    );
+    assert!(
+        stale_in(&colours(&both[..1], &[]), beta).is_empty(),
+        "the run did not select the other trial"
+    );
+    let change = |change: &dyn Fn(&mut Results)| {
+        let mut results = colours(&both, &[]);
+        change(&mut results);
+        stale_in(&results, beta)
+    };
+    assert!(
+        change(&|results| results.run.gateway.version = Some("1.3.0".into())).is_empty(),
+        "another version"
+    );
+    assert!(
+        change(&|results| results.run.gateway.version = None).is_empty(),
+        "an unknown version"
+    );
+    assert!(
+        change(&|results| results.results[1].verdict = None).is_empty(),
+        "a trial was not judged"
+    );
+    let live = change(&|results| results.run.behind = Behind::Live);
+    assert!(live.is_empty(), "a live run records no change on the wire");
+}
+
+#[test]
+fn an_expectation_that_was_not_judged_makes_nothing_stale() {
+    let subject = "expectation a::colour";
+    let mut results = colours(&["a::b::haiku", "c::b::haiku"], &[]);
+    results.run.behind = Behind::Live;
+    assert_eq!(stale_in(&results, subject).len(), 1);
+    results.results[0].expectations = trial("a::b::haiku", Outcome::Pass).expectations;
+    assert!(stale_in(&results, subject).is_empty());
+}
+
+#[test]
+fn shards_show_together_that_a_known_finding_is_stale() {
+    let beta = "request beta colours-2026-01-01 dropped";
+    let shards = |shows: &[&str]| {
+        ["a::b::haiku", "c::b::haiku"].map(|name| (format!("{name}.json"), colours(&[name], shows)))
+    };
+    for (_, shard) in shards(&[]) {
+        assert!(stale_in(&shard, beta).is_empty());
+    }
+    assert_eq!(
+        stale_in(&merge(shards(&[]).to_vec(), false).unwrap(), beta).len(),
+        1
+    );
+    let shown = merge(shards(&["c::b::haiku"]).to_vec(), false).unwrap();
+    assert!(stale_in(&shown, beta).is_empty());
 }
 
 fn part(names: &[&str]) -> (String, Results) {

@@ -2,7 +2,11 @@
 //! requests, replaces the gateway.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::Request;
 use compat_matrix::cells::Test;
 use compat_matrix::env::{self, Environment};
 use compat_matrix::evidence::Behind;
@@ -23,6 +27,7 @@ use compat_matrix::wire::exchange::ProviderExchange;
 use compat_matrix::wire::script::{Reply, ReplyBlock};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::Barrier;
 
 use crate::support::claude::fake_claude;
 use crate::support::evidence::{equals, expectation, query, test};
@@ -105,19 +110,25 @@ struct Finished {
 impl Finished {
     /// Runs `test`, and ends the session.
     async fn of(test: &Test, session: Session) -> Self {
+        let finished = Self::in_session(test, ALIAS, &session).await;
+        session.end().await;
+        finished
+    }
+
+    /// Runs `test` with the model `alias`.
+    async fn in_session(test: &Test, alias: &str, session: &Session) -> Self {
         let root = TempDir::new().unwrap();
         let task = TrialTask {
             mutation: None,
             known: KnownForRun::NOTHING,
             name: &name(),
             test,
-            alias: ALIAS,
+            alias,
             root: root.path(),
             evidence: std::path::Path::new(compat_matrix::files::evidence_files::EVIDENCE),
             ticket: &Queue::default().join(0),
         };
-        let record = task.run(&session).await;
-        session.end().await;
+        let record = task.run(session).await;
         Self { record, root }
     }
 
@@ -158,6 +169,7 @@ async fn a_text_trial_passes_and_writes_its_evidence() {
         "transcript",
         "workarounds",
         "unmatched_requests",
+        "refused_requests",
     ] {
         assert_eq!(finished.verdict(name), Some(Verdict::Held), "{name}");
     }
@@ -231,6 +243,117 @@ async fn a_gateway_error_is_reported_with_its_message() {
     );
 }
 
+/// A gateway in front of `simulator` that passes on no key of a trial, and puts a full stop after the user's text. It waits
+/// until `together` requests have come.
+async fn keyless_gateway(simulator: &Simulator, together: usize) -> String {
+    let (base, key) = (
+        simulator.base_url().to_owned(),
+        simulator.credentials().anthropic_api_key.clone(),
+    );
+    let all = Arc::new(Barrier::new(together));
+    let pass = move |request: Request| {
+        let (base, key, all) = (base.clone(), key.clone(), Arc::clone(&all));
+        async move {
+            if request.method() != "POST" {
+                return loopback::ok("");
+            }
+            let bytes = to_bytes(request.into_body(), usize::MAX).await.unwrap();
+            let mut body: Value = serde_json::from_slice(&bytes).unwrap();
+            body.as_object_mut().unwrap().remove("metadata");
+            let text = &mut body["messages"][0]["content"][0]["text"];
+            *text = format!("{}.", text.as_str().unwrap()).into();
+            all.wait().await;
+            let sent = reqwest::Client::new()
+                .post(format!("{base}/v1/messages"))
+                .json(&body);
+            let sent = sent.header("anthropic-version", "2023-06-01");
+            let reply = sent.header("x-api-key", key).send().await.unwrap();
+            let mut response = axum::http::Response::builder().status(reply.status());
+            response = response.header("content-type", reply.headers()["content-type"].clone());
+            let body = reply.bytes().await.unwrap();
+            // All requests are at the provider before the first client goes on.
+            all.wait().await;
+            response.body(body.into()).unwrap()
+        }
+    };
+    loopback::serve(Router::new().fallback(pass)).await
+}
+
+async fn keyless_session(simulator: &Simulator, together: usize) -> Session {
+    let gateway = keyless_gateway(simulator, together).await;
+    let variables = attached(&gateway, "any key", Some(simulator.base_url()));
+    session(variables).await.expect("a session")
+}
+
+#[tokio::test]
+async fn a_request_without_key_is_found_by_time_and_content() {
+    let simulator = simulator().await;
+    let session = keyless_session(&simulator, 1).await;
+    let finished = Finished::of(&text_test(), session).await;
+    let failure = finished.failure();
+    assert_eq!(failure.cause, Cause::Gateway, "{failure:#?}");
+    assert_eq!(
+        failure.headline.as_deref(),
+        Some("request 1: the request was forwarded in a changed form, without the trial's key")
+    );
+    assert_has(
+        &failure.why,
+        "block `messages[0] user block 0 (text).text` changed: \"ping\" → \"ping.\"",
+    );
+    assert_eq!(failure.wire[0], failure.headline.clone().unwrap());
+    assert!(
+        failure
+            .wire
+            .iter()
+            .any(|line| line.contains("`metadata` dropped")),
+        "{failure:#?}"
+    );
+    assert_eq!(finished.verdict("requests"), Some(Verdict::Held));
+    assert_eq!(finished.evidence("exchanges.jsonl").lines().count(), 1);
+    assert_eq!(simulator.orphans(), [], "the trial has claimed it");
+}
+
+#[tokio::test]
+async fn trials_without_keys_find_their_own_requests() {
+    let simulator = simulator().await;
+    let session = keyless_session(&simulator, 2).await;
+    let test = text_test();
+    let (haiku, opus) = tokio::join!(
+        Finished::in_session(&test, ALIAS, &session),
+        Finished::in_session(&test, "claude-opus-4-7", &session)
+    );
+    session.end().await;
+    for (finished, model) in [(haiku, ALIAS), (opus, "claude-opus-4-7")] {
+        let exchange: ProviderExchange = serde_json::from_str(&finished.evidence("exchanges.jsonl")).unwrap();
+        assert_eq!(exchange.message.unwrap().model, model);
+        assert!(exchange.keyless);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_fits_two_trials_is_ambiguous() {
+    let simulator = simulator().await;
+    let session = keyless_session(&simulator, 2).await;
+    let test = text_test();
+    let (one, other) = tokio::join!(
+        Finished::in_session(&test, ALIAS, &session),
+        Finished::in_session(&test, ALIAS, &session)
+    );
+    session.end().await;
+    for finished in [one, other] {
+        let failure = finished.failure();
+        assert_eq!(failure.cause, Cause::Gateway, "{failure:#?}");
+        assert_has(&failure.why, "fit this trial and another one equally well");
+        assert_has(
+            failure.headline.as_deref().unwrap_or_default(),
+            "request 1: this request, or a like one of another trial, was forwarded in a changed form",
+        );
+        assert_eq!(finished.evidence("exchanges.jsonl"), "");
+        assert_eq!(finished.evidence("ambiguous.jsonl").lines().count(), 2);
+        assert_has(failure.next.as_deref().unwrap_or_default(), "`ambiguous.jsonl`");
+    }
+}
+
 #[tokio::test]
 async fn a_live_run_judges_only_the_side_of_claude() {
     let simulator = Simulator::start(provider::SimulatorOptions {
@@ -274,7 +397,14 @@ async fn a_transient_error_is_retried_in_a_live_run() {
         finished.record
     );
     assert_eq!(finished.record.attempts.len(), 2);
-    assert!(!finished.evidence("attempt-2/transcript.jsonl").is_empty());
+    assert!(
+        finished
+            .record
+            .evidence
+            .as_ref()
+            .is_some_and(|folder| folder.ends_with("attempt-2"))
+    );
+    assert!(!finished.evidence("transcript.jsonl").is_empty());
 }
 
 #[tokio::test]

@@ -65,11 +65,11 @@ impl Kind for BetaCheck {
         Level::Contract
     }
 
-    fn interest(&self) -> Interest {
-        Interest {
+    fn interests(&self) -> Vec<Interest> {
+        vec![Interest {
             names: vec![self.name.clone(), "anthropic-beta".to_owned()],
             ..Interest::request(&[Part::Beta, Part::Header], self.turn.number())
-        }
+        }]
     }
 }
 

@@ -64,9 +64,9 @@ impl Kind for CacheCheck {
         })
     }
 
-    fn interest(&self) -> Interest {
+    fn interests(&self) -> Vec<Interest> {
         let parts = &[Part::Prefix, Part::Breakpoint, Part::Block, Part::Tool];
-        Interest::request(parts, self.turn.number())
+        vec![Interest::request(parts, self.turn.number())]
     }
 
     fn held_before(&self, scene: &Scene<'_>) -> Option<bool> {

@@ -78,7 +78,7 @@ impl Kind for DirectReplyCheck {
         Ruling::Judged(of_body.collect())
     }
 
-    fn interest(&self) -> Interest {
-        Interest::reply(ANSWER, None)
+    fn interests(&self) -> Vec<Interest> {
+        vec![Interest::reply(ANSWER, None)]
     }
 }

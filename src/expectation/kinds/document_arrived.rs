@@ -34,8 +34,11 @@ impl Kind for DocumentArrivedCheck {
         DOCUMENTS.judge(self.turn, scene)
     }
 
-    fn interest(&self) -> Interest {
-        Interest::request(&[Part::Block, Part::Request], self.turn.number())
+    fn interests(&self) -> Vec<Interest> {
+        vec![Interest::request(
+            &[Part::Block, Part::Request],
+            self.turn.number(),
+        )]
     }
 }
 

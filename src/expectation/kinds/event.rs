@@ -56,8 +56,8 @@ impl Kind for EventCheck {
         ))
     }
 
-    fn interest(&self) -> Interest {
+    fn interests(&self) -> Vec<Interest> {
         let parts = &[Part::Block, Part::Event, Part::Status, Part::Error, Part::Usage];
-        Interest::reply(parts, None)
+        vec![Interest::reply(parts, None)]
     }
 }

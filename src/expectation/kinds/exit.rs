@@ -36,7 +36,7 @@ impl Kind for ExitCheck {
         }])
     }
 
-    fn interest(&self) -> Interest {
-        Interest::reply(&[Part::Status, Part::Error, Part::Event], None)
+    fn interests(&self) -> Vec<Interest> {
+        vec![Interest::reply(&[Part::Status, Part::Error, Part::Event], None)]
     }
 }

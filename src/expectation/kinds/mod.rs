@@ -35,13 +35,8 @@ pub trait Kind: Clone + fmt::Debug + PartialEq {
     /// Judges the evidence. A provider-side kind is only asked about a simulated run.
     fn judge(&self, scene: &Scene<'_>) -> Ruling;
 
-    /// The changes on the wire that can explain why it does not hold.
-    fn interest(&self) -> Interest;
-
-    /// Further changes that can explain it, of the other direction.
-    fn further_interest(&self) -> Option<Interest> {
-        None
-    }
+    /// The changes on the wire that can explain why it does not hold. [`Kind::held_before`] is about the first ones.
+    fn interests(&self) -> Vec<Interest>;
 
     /// Who notices when it is broken.
     fn level(&self) -> Level {
@@ -124,15 +119,9 @@ macro_rules! kinds {
                 }
             }
 
-            pub fn interest(&self) -> Interest {
+            pub fn interests(&self) -> Vec<Interest> {
                 match self {
-                    $(Self::$variant(kind) => kind.interest(),)+
-                }
-            }
-
-            pub fn further_interest(&self) -> Option<Interest> {
-                match self {
-                    $(Self::$variant(kind) => kind.further_interest(),)+
+                    $(Self::$variant(kind) => kind.interests(),)+
                 }
             }
 

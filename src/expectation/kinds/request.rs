@@ -7,11 +7,14 @@ use serde_json::Value;
 
 use super::{JudgedSide, Kind};
 use crate::document::{KeyPath, Query};
+use crate::expectation::interest::MODEL;
 use crate::expectation::provider_side::{Turn, at, messages_operation, never_sent, on_each};
 use crate::expectation::{
     Checker, Deviation, Interest, MatchError, Matcher, MatcherForm, Ruling, Scene, trace, value_tree,
 };
 use crate::findings::Level;
+use crate::text::listed;
+use crate::wire::body_fields;
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::{Operation, Route};
 use crate::wire_diff::Part;
@@ -75,6 +78,7 @@ impl Kind for RequestCheck {
         }
         route_is_possible(form.route, checker, path);
         header_names(form, checker, path);
+        body_fields(form, checker, path);
         Some(Self {
             turn: form.turn,
             operation: form.operation,
@@ -97,11 +101,11 @@ impl Kind for RequestCheck {
         }
     }
 
-    fn interest(&self) -> Interest {
-        Interest {
+    fn interests(&self) -> Vec<Interest> {
+        vec![Interest {
             names: self.names(),
             ..Interest::request(self.parts(), self.turn.number())
-        }
+        }]
     }
 
     fn level(&self) -> Level {
@@ -271,6 +275,11 @@ impl RequestCheck {
     }
 
     /// The headers, and every step of each path into the body.
+    /// Whether it is about the model and nothing else.
+    pub fn is_about_model(&self) -> bool {
+        self.model.is_some() && self.names() == [MODEL]
+    }
+
     fn names(&self) -> Vec<String> {
         let is_separator = |character: char| !(character.is_alphanumeric() || character == '_');
         let steps = self
@@ -279,7 +288,10 @@ impl RequestCheck {
             .flat_map(|(query, _)| query.text.split(is_separator))
             .filter(|step| !step.is_empty());
         let headers = self.headers.iter().map(|(name, _)| name.as_str());
-        headers.chain(steps).map(str::to_owned).collect()
+        let model = self.model.iter().map(|_| MODEL);
+        let stream = self.stream.iter().map(|_| "stream");
+        let names = model.chain(stream).chain(headers).chain(steps);
+        names.map(str::to_owned).collect()
     }
 }
 
@@ -312,6 +324,29 @@ fn route_is_possible(route: Option<Route>, checker: &mut Checker<'_>, path: &Key
         false => "a route belongs in `cells/_providers/<provider>.yaml`".to_owned(),
     };
     checker.reader.hinted(&path.then("route"), message, hint);
+}
+
+/// Reports a path into a field that no provider knows: a request with it is refused, so it never arrives.
+fn body_fields(form: &RequestForm, checker: &mut Checker<'_>, path: &KeyPath) {
+    for (text, matcher) in &form.body {
+        let Some(head) = text.strip_prefix("$.") else {
+            continue;
+        };
+        let is_name = |character: char| character.is_alphanumeric() || character == '_';
+        let head = &head[..head.find(|character| !is_name(character)).unwrap_or(head.len())];
+        let known = body_fields::of_any_route();
+        if head.is_empty() || known.clone().any(|name| name == head) || !matcher.needs_value() {
+            continue;
+        }
+        let path = path.then("body").then(text);
+        let message =
+            format!("no request has the field `{head}`: providers refuse fields that they do not know");
+        let diagnostic = checker.reader.at_key(&path, message);
+        let diagnostic = diagnostic
+            .allowed(listed(known.clone()))
+            .did_you_mean(head, known);
+        checker.reader.report(diagnostic);
+    }
 }
 
 fn header_names(form: &RequestForm, checker: &mut Checker<'_>, path: &KeyPath) {

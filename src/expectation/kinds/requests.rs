@@ -64,7 +64,7 @@ impl Kind for RequestsCheck {
         }])
     }
 
-    fn interest(&self) -> Interest {
-        Interest::request(&[Part::Request], None)
+    fn interests(&self) -> Vec<Interest> {
+        vec![Interest::request(&[Part::Request], None)]
     }
 }

@@ -57,8 +57,8 @@ impl Kind for StopReasonCheck {
         ))
     }
 
-    fn interest(&self) -> Interest {
-        Interest::reply(&[Part::StopReason], self.turn)
+    fn interests(&self) -> Vec<Interest> {
+        vec![Interest::reply(&[Part::StopReason], self.turn)]
     }
 
     fn held_before(&self, scene: &Scene<'_>) -> Option<bool> {

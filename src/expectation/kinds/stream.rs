@@ -75,8 +75,8 @@ impl Kind for StreamCheck {
         Ruling::Judged(text.into_iter().chain(input).chain(burst).collect())
     }
 
-    fn interest(&self) -> Interest {
-        Interest::reply(&[Part::Pace, Part::Event], None)
+    fn interests(&self) -> Vec<Interest> {
+        vec![Interest::reply(&[Part::Pace, Part::Event], None)]
     }
 
     /// A provider in lockstep holds nothing back itself.

@@ -76,8 +76,11 @@ impl Kind for ThinkingCheck {
         Ruling::Judged(lost.map(as_sent).collect())
     }
 
-    fn interest(&self) -> Interest {
-        Interest::reply(&[Part::Signature, Part::Block, Part::Event], None)
+    fn interests(&self) -> Vec<Interest> {
+        vec![Interest::reply(
+            &[Part::Signature, Part::Block, Part::Event],
+            None,
+        )]
     }
 
     fn held_before(&self, scene: &Scene<'_>) -> Option<bool> {

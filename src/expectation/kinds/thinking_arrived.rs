@@ -53,8 +53,11 @@ impl Kind for ThinkingArrivedCheck {
         })
     }
 
-    fn interest(&self) -> Interest {
-        Interest::request(&[Part::Signature, Part::Block, Part::Request], self.turn.number())
+    fn interests(&self) -> Vec<Interest> {
+        vec![Interest::request(
+            &[Part::Signature, Part::Block, Part::Request],
+            self.turn.number(),
+        )]
     }
 }
 

@@ -34,7 +34,7 @@ impl Kind for TodoCheck {
         }])
     }
 
-    fn interest(&self) -> Interest {
-        Interest::reply(&[], None)
+    fn interests(&self) -> Vec<Interest> {
+        Vec::new()
     }
 }

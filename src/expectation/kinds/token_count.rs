@@ -82,14 +82,12 @@ impl Kind for TokenCountCheck {
         )
     }
 
-    fn interest(&self) -> Interest {
-        Interest::reply(&[Part::Usage, Part::Status, Part::Error], None)
-    }
-
-    fn further_interest(&self) -> Option<Interest> {
+    fn interests(&self) -> Vec<Interest> {
         let parts = &[Part::Request, Part::Tool, Part::Block, Part::Field, Part::Beta];
-        let request = Interest::request(parts, None);
-        Some(request.of_operation(Operation::CountTokens))
+        vec![
+            Interest::reply(&[Part::Usage, Part::Status, Part::Error], None),
+            Interest::request(parts, None).of_operation(Operation::CountTokens),
+        ]
     }
 }
 

@@ -78,8 +78,8 @@ impl Kind for ToolCallCheck {
         }])
     }
 
-    fn interest(&self) -> Interest {
-        Interest::reply(ANSWER, None)
+    fn interests(&self) -> Vec<Interest> {
+        vec![Interest::reply(ANSWER, None)]
     }
 
     fn held_before(&self, scene: &Scene<'_>) -> Option<bool> {

@@ -80,8 +80,8 @@ impl Kind for ToolResultCheck {
         }])
     }
 
-    fn interest(&self) -> Interest {
-        Interest::reply(ANSWER, None)
+    fn interests(&self) -> Vec<Interest> {
+        vec![Interest::reply(ANSWER, None)]
     }
 }
 

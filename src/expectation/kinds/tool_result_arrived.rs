@@ -79,8 +79,11 @@ impl Kind for ToolResultArrivedCheck {
         })
     }
 
-    fn interest(&self) -> Interest {
-        Interest::request(&[Part::Block, Part::Request], self.turn.number())
+    fn interests(&self) -> Vec<Interest> {
+        vec![Interest::request(
+            &[Part::Block, Part::Request],
+            self.turn.number(),
+        )]
     }
 }
 

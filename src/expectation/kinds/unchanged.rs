@@ -48,11 +48,11 @@ impl Kind for UnchangedCheck {
         Level::Contract
     }
 
-    fn interest(&self) -> Interest {
-        Interest {
+    fn interests(&self) -> Vec<Interest> {
+        vec![Interest {
             direction: self.0,
             ..Interest::reply(EVERY, None)
-        }
+        }]
     }
 
     /// It compares with the near side.

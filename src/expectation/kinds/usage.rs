@@ -134,8 +134,8 @@ impl Kind for UsageCheck {
         }
     }
 
-    fn interest(&self) -> Interest {
-        Interest::reply(&[Part::Usage], self.turn)
+    fn interests(&self) -> Vec<Interest> {
+        vec![Interest::reply(&[Part::Usage], self.turn)]
     }
 
     fn held_before(&self, scene: &Scene<'_>) -> Option<bool> {

@@ -1,14 +1,24 @@
 //! Credentials: keys, signatures and access tokens.
 
-use std::sync::LazyLock;
-
-use regex::Regex;
+use chrono::{DateTime, NaiveDateTime, TimeDelta};
 
 use super::{Rule, Subject};
 use crate::wire::error_reply::ErrorReply;
+use crate::wire::sigv4::Authorization;
+use crate::wire::target::FOUNDRY;
 use crate::wire::{Operation, Route};
 
-pub(super) const RULES: &[Rule] = rules![one_api_key, anthropic_api_key, aws_signature, google_access_token,];
+pub(super) const RULES: &[Rule] = rules![
+    one_api_key,
+    anthropic_api_key,
+    aws_signature_form,
+    aws_access_key,
+    aws_scope,
+    aws_date,
+    aws_signature,
+    google_access_token,
+    google_project,
+];
 
 /// Whether the request is for one of `routes` and needs credentials.
 fn is_on(subject: &Subject, routes: &[Route]) -> bool {
@@ -26,16 +36,19 @@ fn one_api_key(subject: &Subject) -> Option<ErrorReply> {
         .then(|| ErrorReply::new(401, "API key is invalid."))
 }
 
-/// Either the header `x-api-key` or a bearer token is enough.
+/// Either the header `x-api-key` or a bearer token is enough. Foundry also takes the key in the header `api-key`.
 ///
-/// Source: https://platform.claude.com/docs/en/api/errors (401 authentication_error)
+/// Source: https://platform.claude.com/docs/en/api/errors (401 authentication_error),
+/// https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry (authentication)
 fn anthropic_api_key(subject: &Subject) -> Option<ErrorReply> {
     if !is_on(subject, &[Route::Anthropic]) {
         return None;
     }
     let key = &subject.credentials.anthropic_api_key;
     let refusal = |message: &str| Some(ErrorReply::new(401, message));
-    match (subject.incoming.header("x-api-key"), bearer(subject)) {
+    let is_foundry = subject.incoming.recorded.path.starts_with(FOUNDRY);
+    let api_key = subject.incoming.header("api-key").filter(|_| is_foundry);
+    match (subject.incoming.header("x-api-key").or(api_key), bearer(subject)) {
         (Some(shown), _) if shown == key => None,
         (Some(_), _) => refusal("invalid x-api-key"),
         (None, Some(shown)) if shown == key => None,
@@ -48,72 +61,152 @@ fn bearer<'a>(subject: &'a Subject) -> Option<&'a str> {
     subject.incoming.header("authorization")?.strip_prefix("Bearer ")
 }
 
-/// Checks that a signature of version 4 is present and well-formed:
-/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-authentication-methods.html>.
+/// The `authorization` header of a request to Bedrock, unless it is a Bedrock API key, which replaces a signature:
+/// <https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html>.
+fn signed(subject: &Subject) -> Option<Authorization> {
+    let is_bedrock = is_on(subject, &[Route::BedrockInvoke, Route::BedrockConverse]);
+    Authorization::parse(subject.incoming.header("authorization").filter(|_| is_bedrock)?)
+}
+
+/// A refusal by AWS's front end, which names its errors in another namespace than Bedrock does:
+/// <https://github.com/aws-beam/aws-erlang/issues/161>.
+fn by_aws(name: &'static str, message: impl Into<String>) -> Option<ErrorReply> {
+    Some(ErrorReply::new(403, message).native(name))
+}
+
+fn incomplete(message: &str) -> Option<ErrorReply> {
+    by_aws("IncompleteSignatureException", message)
+}
+
+/// A well-formed signature for Bedrock is present, and covers the host and the date.
 ///
-/// Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html
-fn aws_signature(subject: &Subject) -> Option<ErrorReply> {
+/// Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html,
+/// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-authentication-methods.html
+fn aws_signature_form(subject: &Subject) -> Option<ErrorReply> {
     if !is_on(subject, &[Route::BedrockInvoke, Route::BedrockConverse]) {
         return None;
     }
-    static FORM: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(concat!(
-            "^AWS4-HMAC-SHA256 Credential=(?<id>[A-Z0-9]+)/(?<date>[0-9]{8})/(?<region>[a-z0-9-]+)/bedrock/aws4_request, ?",
-            "SignedHeaders=(?<signed>[a-z0-9;_-]+), ?Signature=[0-9a-f]{64}$",
-        ))
-        .expect("a constant expression")
-    });
-    let refusal = |name, message: &str| Some(ErrorReply::new(403, message).native(name));
-    let incomplete = |message: &str| refusal("IncompleteSignatureException", message);
-    let Some(authorization) = subject.incoming.header("authorization") else {
-        return refusal(
+    if subject.incoming.header("authorization").is_none() {
+        return by_aws(
             "MissingAuthenticationTokenException",
             "Missing Authentication Token",
         );
-    };
-    // A Bedrock API key replaces a signature:
-    // https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html
+    }
     if bearer(subject) == Some(&subject.credentials.bedrock_api_key) {
         return None;
     }
-    let Some(parts) = FORM.captures(authorization) else {
+    let Some(signed) = signed(subject) else {
         return incomplete(
             "Authorization header requires 'Credential', 'SignedHeaders' and 'Signature' parameters of an AWS4-HMAC-SHA256 signature for service 'bedrock'.",
         );
     };
-    if parts["id"] != *subject.credentials.aws_access_key_id {
-        return refusal(
-            "UnrecognizedClientException",
-            "The security token included in the request is invalid.",
-        );
-    }
-    if parts["region"] != *subject.credentials.aws_region {
-        return refusal(
-            "InvalidSignatureException",
-            &format!(
-                "Credential should be scoped to a valid region, not '{}'.",
-                &parts["region"]
-            ),
-        );
-    }
-    let Some(date) = subject.incoming.header("x-amz-date") else {
+    if subject.incoming.header("x-amz-date").is_none() {
         return incomplete(
             "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.",
         );
-    };
-    if !date.starts_with(&parts["date"]) {
-        return refusal(
-            "InvalidSignatureException",
-            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP.",
-        );
     }
-    let is_signed = |name: &str| parts["signed"].split(';').any(|signed| signed == name);
-    if !is_signed("host") || !is_signed("x-amz-date") {
+    let covers = |name: &str| signed.signed_headers.iter().any(|signed| signed == name);
+    if covers("host") && covers("x-amz-date") {
+        return None;
+    }
+    incomplete("'Host' and 'X-Amz-Date' must be 'SignedHeaders' in the AWS Authorization header.")
+}
+
+/// The key exists. It is a user's own key, so no session token belongs to it.
+///
+/// Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html (UnrecognizedClientException),
+/// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_use-resources.html (session tokens)
+fn aws_access_key(subject: &Subject) -> Option<ErrorReply> {
+    let is_known = signed(subject)?.access_key_id == subject.credentials.aws_access_key_id;
+    if is_known && subject.incoming.header_count("x-amz-security-token") == 0 {
+        return None;
+    }
+    by_aws(
+        "UnrecognizedClientException",
+        "The security token included in the request is invalid.",
+    )
+}
+
+/// The signature is for this region and service, and for the day of its own date.
+///
+/// Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html (credential scope)
+fn aws_scope(subject: &Subject) -> Option<ErrorReply> {
+    let signed = signed(subject)?;
+    let refusal = |message: String| by_aws("InvalidSignatureException", message);
+    if signed.region != subject.credentials.aws_region {
+        return refusal(format!(
+            "Credential should be scoped to a valid region, not '{}'. ",
+            signed.region
+        ));
+    }
+    if signed.service != "bedrock" {
+        return refusal("Credential should be scoped to correct service: 'bedrock'. ".to_owned());
+    }
+    let sent = subject.incoming.header("x-amz-date")?;
+    let day = sent.get(..8).unwrap_or(sent);
+    (day != signed.date).then(|| {
+        refusal(format!(
+            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{}' != '{day}', from \
+             '{sent}'.",
+            signed.date
+        ))
+    })?
+}
+
+/// The clocks of client and provider differ by five minutes at most.
+///
+/// Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html (timestamp); wordings:
+/// https://github.com/aws/aws-sdk-php/issues/1780, https://github.com/basak/glacier-cli/issues/36
+fn aws_date(subject: &Subject) -> Option<ErrorReply> {
+    const FORM: &str = "%Y%m%dT%H%M%SZ";
+    const WINDOW: TimeDelta = TimeDelta::minutes(5);
+    signed(subject)?;
+    let text = subject.incoming.header("x-amz-date")?;
+    let Ok(signed_at) = NaiveDateTime::parse_from_str(text, FORM) else {
         return incomplete(
-            "'Host' and 'X-Amz-Date' must be 'SignedHeaders' in the AWS Authorization header.",
+            "Date must be in ISO-8601 'basic format'. See http://en.wikipedia.org/wiki/ISO_8601",
         );
+    };
+    let now = DateTime::from_timestamp_millis(i64::try_from(subject.now_ms).ok()?)?.naive_utc();
+    let show = |time: NaiveDateTime| time.format(FORM);
+    let message = if signed_at < now - WINDOW {
+        format!(
+            "Signature expired: {text} is now earlier than {} ({} - 5 min.)",
+            show(now - WINDOW),
+            show(now)
+        )
+    } else if signed_at > now + WINDOW {
+        format!(
+            "Signature not yet current: {text} is still later than {} ({} + 5 min.)",
+            show(now + WINDOW),
+            show(now)
+        )
+    } else {
+        return None;
+    };
+    by_aws("InvalidSignatureException", message)
+}
+
+/// The signature is the one of this request: of its path, query, signed headers and body.
+///
+/// Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html; wording:
+/// https://github.com/BerriAI/litellm/issues/14763, https://github.com/aws-beam/aws-erlang/issues/161
+fn aws_signature(subject: &Subject) -> Option<ErrorReply> {
+    let signed = signed(subject)?;
+    let secret = &subject.credentials.aws_secret_access_key;
+    let computed = signed.compute(secret, &subject.incoming.signed_parts());
+    if computed.signature == signed.signature {
+        return None;
     }
-    None
+    by_aws(
+        "InvalidSignatureException",
+        format!(
+            "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key \
+             and signing method. Consult the service documentation for details.\n\nThe Canonical String for this request \
+             should have been\n'{}'\n\nThe String-to-Sign should have been\n'{}'\n",
+            computed.canonical_request, computed.string_to_sign
+        ),
+    )
 }
 
 /// Source: https://cloud.google.com/apis/design/errors (401 UNAUTHENTICATED)
@@ -127,6 +220,24 @@ fn google_access_token(subject: &Subject) -> Option<ErrorReply> {
             401,
             "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other \
              valid authentication credential.",
+        )
+    })
+}
+
+/// Source: https://cloud.google.com/vertex-ai/generative-ai/docs/learn/access-control (aiplatform.endpoints.predict)
+fn google_project(subject: &Subject) -> Option<ErrorReply> {
+    if !is_on(subject, &[Route::VertexAi]) {
+        return None;
+    }
+    let path = subject.incoming.recorded.path.strip_prefix("/v1/projects/")?;
+    let (project, _) = path.split_once('/')?;
+    (project != subject.credentials.vertex_project).then(|| {
+        ErrorReply::new(
+            403,
+            format!(
+                "Permission 'aiplatform.endpoints.predict' denied on resource '//aiplatform.googleapis.com/projects/{path}' \
+                 (or it may not exist)."
+            ),
         )
     })
 }

@@ -1,7 +1,5 @@
 //! Cache breakpoints: their number and their lifetime.
 
-use serde_json::Value;
-
 use super::{Rule, Subject, placed};
 use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
@@ -43,13 +41,7 @@ fn within<'a>(place: &str, block: &'a Block) -> Vec<(String, &'a CacheBreakpoint
 /// Source: https://platform.claude.com/docs/en/build-with-claude/prompt-caching (up to 4 breakpoints); wording:
 /// https://github.com/continuedev/continue/pull/6937
 fn cache_breakpoints(subject: &Subject) -> Option<ErrorReply> {
-    let automatic = usize::from(
-        subject
-            .prompt()?
-            .get("cache_control")
-            .is_some_and(Value::is_object),
-    );
-    let count = all(subject).len() + automatic;
+    let count = all(subject).len();
     if count <= MOST {
         return None;
     }

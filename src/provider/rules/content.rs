@@ -10,26 +10,32 @@ use super::{Rule, Subject, placed};
 use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::message::{Block, Content};
+use crate::wire::model::{Generation, find};
 
-pub(super) const RULES: &[Rule] = rules![roles, empty_content, empty_text, image, document,];
+pub(super) const RULES: &[Rule] = rules![roles, empty_content, empty_text, image_source, image, document,];
 
-/// The largest image, in bytes once decoded.
+/// The largest image, in bytes of base64.
 const LARGEST_IMAGE: usize = 5 << 20;
+/// The most pixels of an image's width or height.
+const MOST_PIXELS: u32 = 8000;
 
-/// Source: https://platform.claude.com/docs/en/api/messages (messages.role);
-/// https://github.com/BerriAI/litellm/issues/29698 (`system` on Bedrock and Vertex AI)
+/// `system` within a conversation is a role since Opus 4.8, but never of Converse.
+///
+/// Source: https://platform.claude.com/docs/en/api/messages (messages.role); https://github.com/BerriAI/litellm/issues/29698,
+/// https://github.com/BerriAI/litellm/issues/33807 (refused for older models, accepted for Opus 4.8)
 fn roles(subject: &Subject) -> Option<ErrorReply> {
+    let takes_system = subject.is_since(Generation::FourEight) || find(subject.model()).is_none();
     let messages = &subject.message()?.messages;
     for (index, message) in messages.iter().enumerate() {
         match (message.role.as_str(), subject.route()) {
             ("user" | "assistant", _) => {}
-            // Newer models accept it within a conversation. Which models and which flag is not public.
-            ("system", Route::Anthropic) => {}
-            ("system", Route::VertexAi | Route::BedrockInvoke) => {
-                return subject.invalid(
-                    "messages: Unexpected role \"system\". The Messages API accepts a top-level `system` parameter, not \
-                     \"system\" as an input message role.",
-                );
+            ("system", Route::Anthropic | Route::VertexAi | Route::BedrockInvoke) => {
+                if !takes_system {
+                    return subject.invalid(
+                        "messages: Unexpected role \"system\". The Messages API accepts a top-level `system` parameter, \
+                         not \"system\" as an input message role.",
+                    );
+                }
             }
             _ => {
                 return subject.invalid(format!(
@@ -89,10 +95,29 @@ fn text_refusal(subject: &Subject, place: &str, block: &Block) -> Option<ErrorRe
     }
 }
 
-/// Source: https://platform.claude.com/docs/en/build-with-claude/vision (formats, 5 MB)
+/// Source: https://platform.claude.com/docs/en/build-with-claude/vision (formats, 5 MB, 8000 pixels); wordings:
+/// https://github.com/anthropics/claude-code/issues/20021, https://github.com/anthropics/claude-code/issues/5147
 fn image(subject: &Subject) -> Option<ErrorReply> {
     media_blocks(subject).find_map(|(place, block)| match &block.content {
         Content::Image { media_type, data } => subject.invalid(image_fault(&place, media_type, data)?),
+        _ => None,
+    })
+}
+
+/// Bedrock and Vertex AI take no images by URL or from the Files API. The wording is ours.
+///
+/// Source: https://platform.claude.com/docs/en/build-with-claude/vision (base64 only)
+fn image_source(subject: &Subject) -> Option<ErrorReply> {
+    if !subject.is_on(&[Route::BedrockInvoke, Route::VertexAi]) {
+        return None;
+    }
+    media_blocks(subject).find_map(|(place, block)| match &block.content {
+        Content::Other(image) if image["type"] == "image" => {
+            let tag = image["source"]["type"].as_str().filter(|tag| *tag != "base64")?;
+            subject.invalid(format!(
+                "{place}.image.source: Input tag '{tag}' found using 'type' does not match any of the expected tags: 'base64'"
+            ))
+        }
         _ => None,
     })
 }
@@ -109,17 +134,27 @@ fn media_blocks<'a>(subject: &Subject<'a>) -> impl Iterator<Item = (String, &'a 
     })
 }
 
+/// The size is that of the base64 text.
 fn image_fault(place: &str, media_type: &str, data: &str) -> Option<String> {
+    if data.len() > LARGEST_IMAGE {
+        return Some(format!(
+            "{place}.image.source.base64: image exceeds 5 MB maximum: {} bytes > {LARGEST_IMAGE} bytes",
+            data.len()
+        ));
+    }
     let Ok(bytes) = STANDARD.decode(data) else {
         return Some(format!("{place}.image.source.base64: invalid base64 data"));
     };
-    if bytes.len() > LARGEST_IMAGE {
+    let reader = || ImageReader::new(Cursor::new(&bytes)).with_guessed_format().ok();
+    if let Some((width, height)) = reader().and_then(|reader| reader.into_dimensions().ok())
+        && width.max(height) > MOST_PIXELS
+    {
         return Some(format!(
-            "{place}.image.source.base64: image exceeds 5 MB maximum: {} bytes > {LARGEST_IMAGE} bytes",
-            bytes.len()
+            "{place}.image.source.base64.data: At least one of the image dimensions exceed max allowed size: {MOST_PIXELS} \
+             pixels"
         ));
     }
-    let Some(actual) = decoded_type(&bytes) else {
+    let Some(actual) = reader().and_then(decoded_type) else {
         return Some("Could not process image".to_owned());
     };
     (actual != media_type).then(|| {
@@ -131,8 +166,7 @@ fn image_fault(place: &str, media_type: &str, data: &str) -> Option<String> {
 }
 
 /// The media type of an image that can be decoded.
-fn decoded_type(bytes: &[u8]) -> Option<&'static str> {
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?;
+fn decoded_type(reader: ImageReader<Cursor<&Vec<u8>>>) -> Option<&'static str> {
     let media_type = match reader.format()? {
         ImageFormat::Png => "image/png",
         ImageFormat::Jpeg => "image/jpeg",

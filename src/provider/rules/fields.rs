@@ -3,68 +3,10 @@
 use serde_json::Value;
 
 use super::{Rule, Subject};
-use crate::wire::Route;
+use crate::wire::body_fields;
 use crate::wire::error_reply::ErrorReply;
 
 pub(super) const RULES: &[Rule] = rules![known_fields, beta_fields,];
-
-/// Fields of every provider with the Messages API's body.
-const COMMON: [&str; 13] = [
-    "messages",
-    "max_tokens",
-    "metadata",
-    "stop_sequences",
-    "system",
-    "temperature",
-    "thinking",
-    "tool_choice",
-    "tools",
-    "top_k",
-    "top_p",
-    "output_config",
-    "context_management",
-];
-const ANTHROPIC: [&str; 10] = [
-    "model",
-    "stream",
-    "service_tier",
-    "container",
-    "mcp_servers",
-    "output_format",
-    "cache_control",
-    "inference_geo",
-    "speed",
-    "fallbacks",
-];
-/// Fields that Bedrock and Vertex AI have in the body instead of the path or a header.
-const BEDROCK: [&str; 2] = ["anthropic_version", "anthropic_beta"];
-const VERTEX: [&str; 3] = ["anthropic_version", "anthropic_beta", "stream"];
-/// Fields of a token count: <https://platform.claude.com/docs/en/api/messages-count-tokens>.
-const COUNTED: [&str; 12] = [
-    "model",
-    "messages",
-    "system",
-    "tools",
-    "tool_choice",
-    "thinking",
-    "mcp_servers",
-    "output_config",
-    "output_format",
-    "context_management",
-    "cache_control",
-    "speed",
-];
-/// Fields that Converse forwards to the model unchanged.
-const CONVERSE_ADDITIONAL: [&str; 8] = [
-    "anthropic_beta",
-    "thinking",
-    "output_config",
-    "top_k",
-    "context_management",
-    "tools",
-    "tool_choice",
-    "metadata",
-];
 
 /// Fields that need a beta flag, and the prefixes of that flag.
 const WITH_BETA: [(&str, &[&str]); 5] = [
@@ -75,12 +17,13 @@ const WITH_BETA: [(&str, &[&str]); 5] = [
     ("speed", &["fast-mode-"]),
 ];
 
-/// Source: https://platform.claude.com/docs/en/api/messages (body parameters); the message for an unknown one:
+/// Source: https://platform.claude.com/docs/en/api/messages (body parameters),
+/// https://github.com/anthropics/anthropic-sdk-python (`types/beta/message_create_params.py`); the message for an unknown one:
 /// https://github.com/BerriAI/litellm/issues/27532, https://github.com/BerriAI/litellm/issues/26320
 fn known_fields(subject: &Subject) -> Option<ErrorReply> {
     let unknown = field_names(subject)
         .into_iter()
-        .find(|name| !is_known(subject, name))?;
+        .find(|name| !body_fields::is_known(subject.route(), subject.is_count(), name))?;
     refusal(subject, unknown)
 }
 
@@ -89,17 +32,6 @@ fn field_names<'a>(subject: &Subject<'a>) -> Vec<&'a str> {
     fields
         .map(|fields| fields.keys().map(String::as_str).collect())
         .unwrap_or_default()
-}
-
-fn is_known(subject: &Subject, name: &str) -> bool {
-    match subject.route() {
-        Route::BedrockConverse => CONVERSE_ADDITIONAL.contains(&name),
-        Route::BedrockInvoke => COMMON.contains(&name) || BEDROCK.contains(&name),
-        Route::Anthropic if subject.is_count() => COUNTED.contains(&name),
-        Route::Anthropic => COMMON.contains(&name) || ANTHROPIC.contains(&name),
-        Route::VertexAi if subject.is_count() => COUNTED.contains(&name) || BEDROCK.contains(&name),
-        Route::VertexAi => COMMON.contains(&name) || VERTEX.contains(&name),
-    }
 }
 
 /// Source: https://platform.claude.com/docs/en/build-with-claude/context-editing (beta header); without it:

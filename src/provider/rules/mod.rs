@@ -17,13 +17,17 @@ mod caching;
 mod content;
 mod fields;
 mod form;
+mod keys;
 mod models;
+mod parameters;
+mod size;
 mod thinking;
 mod tools;
 
 use std::collections::HashMap;
 
 use serde_json::Value;
+pub(super) use size::limit as size_limit;
 
 use super::credentials::Credentials;
 use super::incoming::Incoming;
@@ -31,7 +35,7 @@ use super::oauth::AccessTokens;
 use super::signature::Signer;
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::message::{Block, MessageRequest};
-use crate::wire::model::canonical_name;
+use crate::wire::model::{Generation, canonical_name, find};
 use crate::wire::{Operation, Route};
 
 /// The signatures of the thinking blocks that a provider sent before each tool call, by the call's id.
@@ -45,6 +49,8 @@ pub(super) struct Subject<'a> {
     pub(super) signer: &'a Signer,
     pub(super) sent_thinking: &'a SentThinking,
     pub(super) now_ms: u64,
+    /// Models that the table of models lacks, by their names without a date.
+    pub(super) tiers: &'a [String],
 }
 
 /// A reason to refuse a request.
@@ -54,13 +60,17 @@ struct Rule {
     check: fn(&Subject) -> Option<ErrorReply>,
 }
 
-const RULES: [&[Rule]; 9] = [
+const RULES: [&[Rule]; 13] = [
+    size::RULES,
     auth::RULES,
     form::RULES,
     models::RULES,
+    form::BODY_RULES,
     betas::RULES,
     fields::RULES,
+    keys::RULES,
     content::RULES,
+    parameters::RULES,
     caching::RULES,
     tools::RULES,
     thinking::RULES,
@@ -110,6 +120,21 @@ impl<'a> Subject<'a> {
     fn model(&self) -> &'a str {
         self.message()
             .map_or("", |message| canonical_name(&message.model))
+    }
+
+    /// A parameter of the model by its name in the Messages API.
+    fn parameter(&self, name: &str) -> Option<&'a Value> {
+        let inference = |name| self.prompt()?.get("inferenceConfig")?.get(name);
+        match (self.route(), name) {
+            (Route::BedrockConverse, "temperature") => inference("temperature"),
+            (Route::BedrockConverse, "top_p") => inference("topP"),
+            _ => self.model_fields()?.get(name),
+        }
+    }
+
+    /// Whether the model is of `generation` or later. A model that the table lacks is of none.
+    fn is_since(&self, generation: Generation) -> bool {
+        find(self.model()).is_some_and(|model| model.generation >= generation)
     }
 
     fn has_beta(&self, prefix: &str) -> bool {
@@ -164,7 +189,10 @@ mod tests {
             include_str!("content.rs"),
             include_str!("fields.rs"),
             include_str!("form.rs"),
+            include_str!("keys.rs"),
             include_str!("models.rs"),
+            include_str!("parameters.rs"),
+            include_str!("size.rs"),
             include_str!("thinking.rs"),
             include_str!("tools.rs"),
         ]

@@ -3,21 +3,18 @@
 use super::{Rule, Subject};
 use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
+use crate::wire::model::{find, is_offered, reply_name};
 
 pub(super) const RULES: &[Rule] = rules![known_model, inference_profile, max_tokens_limit,];
 
 /// The name must be a Claude model's in the provider's own spelling.
 ///
-/// Source: https://platform.claude.com/docs/en/about-claude/models/overview
+/// Source: https://platform.claude.com/docs/en/about-claude/models/overview; wordings:
+/// https://github.com/truefoundry/models/issues/946 (Vertex AI),
+/// https://docs.aws.amazon.com/bedrock/latest/userguide/troubleshooting-api-error-codes.html
 fn known_model(subject: &Subject) -> Option<ErrorReply> {
     let model = &subject.message()?.model;
-    let is_known = match subject.route() {
-        Route::Anthropic => model.starts_with("claude-") && !model.contains(['@', ':']),
-        Route::VertexAi => model.starts_with("claude-") && !model.contains(':'),
-        Route::BedrockInvoke | Route::BedrockConverse => {
-            model.starts_with("arn:aws:bedrock:") || model.contains("anthropic.claude-")
-        }
-    };
+    let is_known = is_offered(subject.route(), model, subject.tiers);
     (!is_known).then(|| match subject.route() {
         Route::Anthropic => ErrorReply::new(404, format!("model: {model}")),
         Route::VertexAi => ErrorReply::new(
@@ -56,17 +53,13 @@ fn inference_profile(subject: &Subject) -> Option<ErrorReply> {
 
 /// Source: https://platform.claude.com/docs/en/about-claude/models/overview (max output)
 fn max_tokens_limit(subject: &Subject) -> Option<ErrorReply> {
-    let limit = match subject.model() {
-        "claude-haiku-4-5" => 64_000,
-        "claude-sonnet-4-6" | "claude-opus-4-7" => 128_000,
-        _ => return None,
-    };
+    let limit = find(subject.model())?.max_output_tokens;
     let asked = subject.message()?.max_tokens?;
     if asked <= limit {
         return None;
     }
     subject.invalid(format!(
         "max_tokens: {asked} > {limit}, which is the maximum allowed number of output tokens for {}",
-        crate::wire::model::reply_name(&subject.message()?.model)
+        reply_name(&subject.message()?.model)
     ))
 }

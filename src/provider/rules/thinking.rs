@@ -11,6 +11,7 @@ pub(super) const RULES: &[Rule] = rules![
     thinking_budget,
     thinking_temperature,
     thinking_signature,
+    redacted_thinking,
     thinking_lost,
 ];
 
@@ -20,7 +21,8 @@ fn thinking<'a>(subject: &Subject<'a>) -> Option<&'a Value> {
     subject.message()?.thinking.as_ref()
 }
 
-fn is_on(thinking: &Value) -> bool {
+/// Whether the thinking parameter asks for thinking.
+pub(super) fn is_on(thinking: &Value) -> bool {
     thinking["type"] == "enabled" || thinking["type"] == "adaptive"
 }
 
@@ -95,6 +97,16 @@ fn thinking_signature(subject: &Subject) -> Option<ErrorReply> {
         _ => false,
     })?;
     subject.invalid(format!("{place}: Invalid `signature` in `thinking` block"))
+}
+
+/// Wording: https://github.com/microsoft/vscode/pull/320196
+fn redacted_thinking(subject: &Subject) -> Option<ErrorReply> {
+    let model = &subject.message()?.model;
+    let (place, _) = subject.blocks().find(|(_, block)| match &block.content {
+        Content::RedactedThinking(data) => !subject.signer.verifies_redacted(model, data),
+        _ => false,
+    })?;
+    subject.invalid(format!("{place}: Invalid `data` in `redacted_thinking` block"))
 }
 
 /// In a tool loop, a client must return the thinking before the call unchanged. This applies only to thinking that this

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::{Rule, Subject};
+use super::thinking::is_on;
+use super::{Rule, Subject, placed};
 use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::message::{Content, Message};
@@ -13,6 +14,9 @@ pub(super) const RULES: &[Rule] = rules![
     tool_names,
     server_tools,
     tool_choice,
+    forced_tool,
+    tool_name_form,
+    tool_id_form,
     tool_config,
     tool_ids,
     tool_results_missing,
@@ -83,6 +87,69 @@ fn tool_choice(subject: &Subject) -> Option<ErrorReply> {
         return None;
     }
     subject.invalid("tool_choice: tool_choice may only be specified while providing tools.")
+}
+
+/// Source: https://platform.claude.com/docs/en/build-with-claude/extended-thinking (tool choice); wording:
+/// https://github.com/mastra-ai/mastra/issues/7507
+fn forced_tool(subject: &Subject) -> Option<ErrorReply> {
+    let prompt = subject.prompt()?;
+    let is_forced = match subject.route() {
+        Route::BedrockConverse => {
+            let choice = &prompt["toolConfig"]["toolChoice"];
+            choice.get("any").is_some() || choice.get("tool").is_some()
+        }
+        _ => matches!(prompt["tool_choice"]["type"].as_str(), Some("any" | "tool")),
+    };
+    let thinks = subject.message()?.thinking.as_ref().is_some_and(is_on);
+    if !is_forced || !thinks {
+        return None;
+    }
+    subject.invalid("Thinking may not be enabled when tool_choice forces tool use.")
+}
+
+/// The longest name of a tool.
+const LONGEST_NAME: usize = 128;
+
+fn is_word(text: &str) -> bool {
+    let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
+    !text.is_empty() && text.chars().all(is_allowed)
+}
+
+/// Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/define-tools (name); wording:
+/// https://github.com/apify/actors-mcp-server/issues/11; Converse:
+/// https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolSpecification.html
+fn tool_name_form(subject: &Subject) -> Option<ErrorReply> {
+    let tools = placed("tools", &subject.message()?.tools);
+    let is_wrong = |name: &str| !is_word(name) || name.len() > LONGEST_NAME;
+    let (place, tool) = tools
+        .filter(|(_, tool)| tool.definition.get("type").is_none_or(|kind| kind == "custom"))
+        .find(|(_, tool)| !tool.name.is_empty() && is_wrong(&tool.name))?;
+    subject.invalid_or(
+        format!(
+            "1 validation error detected: Value '{}' at 'toolConfig.{place}.member.toolSpec.name' failed to satisfy \
+             constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_-]+",
+            tool.name
+        ),
+        format!(
+            "{place}.custom.name: String should match pattern '^[a-zA-Z0-9_-]{{1,{LONGEST_NAME}}}$'"
+        ),
+    )
+}
+
+/// Source: https://github.com/maximhq/bifrost/issues/5097, https://github.com/tailcallhq/forgecode/issues/1142; Converse:
+/// https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolUseBlock.html
+fn tool_id_form(subject: &Subject) -> Option<ErrorReply> {
+    let (place, id) = subject.blocks().find_map(|(place, block)| match &block.content {
+        Content::ToolUse { id, .. } if !is_word(id) => Some((place, id)),
+        _ => None,
+    })?;
+    subject.invalid_or(
+        format!(
+            "1 validation error detected: Value '{id}' at '{place}.member.toolUse.toolUseId' failed to satisfy constraint: \
+             Member must satisfy regular expression pattern: [a-zA-Z0-9_-]+"
+        ),
+        format!("{place}.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'"),
+    )
 }
 
 /// Converse needs the tools of a conversation with tool calls.

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{DaemonInfo, Fingerprint, StateDir};
 use crate::env::Environment;
+use crate::files::project::tier_models;
 use crate::gateway::GatewayProcess;
 use crate::process::RunId;
 use crate::progress::ProgressSink;
@@ -73,6 +74,7 @@ pub async fn serve(
         scratch: guard.scratch(),
         simulator: provider::SimulatorOptions {
             control_key: Some(control_key.clone()),
+            tiers: tier_models(&options.root),
             ..provider::SimulatorOptions::default()
         },
         relay_behind: false,

@@ -1,12 +1,15 @@
 //! The cause of a failed trial.
 
-use compat_matrix::cause::of_trial;
-use compat_matrix::evidence::{Behind, Evidence, Killed};
+use compat_matrix::cause::{failure_of_trial, of_trial};
+use compat_matrix::evidence::{Behind, Evidence, Killed, file};
 use compat_matrix::expectation::Check;
 use compat_matrix::expectation::kinds::{ExitCheck, TextCheck};
+use compat_matrix::files::evidence_files;
+use compat_matrix::judge::Evaluation;
 use compat_matrix::outcome::Cause;
 use compat_matrix::wire::exchange::{Matched, ProviderExchange};
 use serde_json::json;
+use tempfile::TempDir;
 
 use crate::support::evidence::{
     Builder as _, equals, exchange, expectation, in_lockstep, judge, nothing, probe, refused, request,
@@ -23,7 +26,28 @@ fn cause_of(evidence: &Evidence) -> (Cause, &'static str) {
         !diagnosis.why.is_empty() && !diagnosis.next.is_empty(),
         "{diagnosis:?}"
     );
+    hints_have_content(evidence, &judgement);
     (diagnosis.cause, diagnosis.rule)
+}
+
+/// Each file that the report names exists, and each line in it.
+#[track_caller]
+fn hints_have_content(evidence: &Evidence, judgement: &Evaluation) {
+    let folder = TempDir::new().unwrap();
+    evidence_files::write(evidence, judgement.whole_diff.as_ref(), folder.path()).unwrap();
+    let text = |file: &str| std::fs::read_to_string(folder.path().join(file)).unwrap_or_default();
+    let failure = failure_of_trial(evidence, judgement);
+    let next = failure.next.expect("an advice");
+    for file in file::ALL {
+        let is_named = next.contains(&format!("`{file}`"));
+        assert!(!is_named || !text(file).is_empty(), "{next}: no `{file}`");
+    }
+    for hint in failure.mismatches.iter().filter_map(|one| one.evidence.as_ref()) {
+        assert!(
+            (1..=text(&hint.file).lines().count()).contains(&hint.line),
+            "{hint:?}"
+        );
+    }
 }
 
 fn api_error(status: u16, words: &str) -> String {

@@ -89,6 +89,20 @@ fn mistakes_in_expectations_are_explained() {
             &["8:36", "not a header's name in lower case", "write `x-api-key`"],
         ),
         (
+            "a field that no provider knows",
+            and("  r:\n    request: { turn: 1, body: { $.mesages: { exists: true } } }\n"),
+            &[
+                "8:33",
+                "no request has the field `mesages`",
+                "did you mean `messages`",
+            ],
+        ),
+        (
+            "a value that its own regular expression refuses",
+            with("{ contains: pong }", "{ equals: pong, matches: ping }"),
+            &["no value of `equals` fulfils the other conditions, so this could never hold"],
+        ),
+        (
             "a request without condition",
             and("  r:\n    request: { turn: 1 }\n"),
             &["8:5 expect.r.request", "no condition is given"],

@@ -161,6 +161,8 @@ fn with_a_json_schema_the_last_reply_may_be_a_tool_call() {
     let flags = "flags: [--json-schema, '{}']\n";
     assert_eq!(found(&(cell.clone() + flags)), "");
     assert!(found(&cell).contains("every reply calls a tool, so the prompt never gets a final answer"));
+    let refused = cell.clone() + "flags: [--json-schema, '{\"required\": [\"other\"]}']\n";
+    assert!(found(&refused).contains("the schema of `--json-schema` refuses this call"));
     let other = cell.replace("StructuredOutput", "Bash") + flags;
     assert!(found(&other).contains("never gets a final answer"));
     let twice = cell.replacen(

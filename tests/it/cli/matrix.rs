@@ -2,7 +2,9 @@
 
 use std::process::Command;
 
+use crate::support::evidence::gateway_file;
 use crate::support::files::Folder;
+use crate::support::project::copy_of_this_project;
 use crate::support::ran::Ran;
 use crate::support::root;
 use crate::support::text::{assert_has, assert_starts};
@@ -273,6 +275,43 @@ fn merged_shards_are_the_whole_run() {
 
     let twice = folder.compat(&["results", "merge", "1.json", "1.json", "--allow-partial"]);
     twice.err_has("is in `1.json` and in `1.json`");
+}
+
+#[test]
+fn merged_shards_tell_that_a_known_finding_is_stale() {
+    let of_example = |shard: String| {
+        let mut shard: serde_json::Value = serde_json::from_str(&shard).unwrap();
+        shard["run"]["gateway"] =
+            serde_json::json!({ "kind": "attached", "name": "example", "version": "1.2.3" });
+        for entry in shard["results"].as_array_mut().unwrap() {
+            if entry["result"]["status"] == "pass" {
+                entry["verdict"] = "clean".into();
+            }
+        }
+        shard.to_string()
+    };
+    let [one, two] = shards().map(of_example);
+    let folder = copy_of_this_project();
+    folder.write("1.json", &one);
+    folder.write("2.json", &two);
+    folder.write(
+        "gateways/example.yaml",
+        &gateway_file("request beta x dropped", "anthropic", "haiku"),
+    );
+    let merge = |arguments: &[&str]| folder.compat(&[&["results", "merge"], arguments].concat());
+    let whole = merge(&["1.json", "2.json", "--output", "whole.json"]);
+    whole.exits(3);
+    whole.err_has("error: gateways/example.yaml:3:3: the known finding `forgotten` no longer shows on anthropic (haiku)");
+    assert_has(&folder.read("whole.json"), "\"complete\": true");
+    let part = merge(&["1.json", "--allow-partial"]);
+    part.exits(0);
+    part.err_lacks("no longer shows");
+    folder.write("gateways/example.yaml", "name: [");
+    merge(&["1.json", "2.json"]).exits(3);
+    std::fs::remove_file(folder.path("manifest.yaml")).unwrap();
+    let elsewhere = merge(&["1.json", "2.json"]);
+    elsewhere.exits(0);
+    elsewhere.err_has("note: stale known findings were not looked for");
 }
 
 #[test]

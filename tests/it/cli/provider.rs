@@ -7,6 +7,7 @@ use crate::support::files::{Folder, mode};
 use compat_matrix::provider::RemoteSimulator;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::{Value, json};
 
 use crate::support::provider_client::{new_key, prompt, script, text};
 use crate::support::text::assert_has;
@@ -21,10 +22,14 @@ struct Serving {
 
 impl Serving {
     fn start() -> Self {
-        let folder = Folder::new();
+        Self::start_in(Folder::new(), &[])
+    }
+
+    fn start_in(folder: Folder, more: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_compat"))
-            .args(["provider", "serve", "--write-credentials"])
+            .args(["provider", "serve", "--credentials"])
             .arg(folder.root())
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -75,6 +80,20 @@ impl Serving {
     }
 }
 
+/// The text that the server at `base_url` answers to a question, or its error.
+async fn ask(base_url: &str, key: &str) -> String {
+    let body = json!({"model": "claude-haiku-4-5", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
+    let request = reqwest::Client::new().post(format!("{base_url}/v1/messages"));
+    let request = request
+        .header("x-api-key", key)
+        .header("anthropic-version", "2023-06-01");
+    let reply: Value = request.json(&body).send().await.unwrap().json().await.unwrap();
+    let text = reply["content"][0]["text"]
+        .as_str()
+        .or(reply["error"]["message"].as_str());
+    text.unwrap().to_owned()
+}
+
 impl Drop for Serving {
     fn drop(&mut self) {
         // It may have ended already.
@@ -109,7 +128,7 @@ async fn the_server_answers_requests_and_ends_on_a_signal() {
         assert_eq!(code, Some(0), "{said}");
         assert_has(
             &said,
-            "anthropic POST /v1/messages -> 200: reply 1 of the trial's script",
+            "anthropic POST /v1/messages -> 200: reply 1 of the script (claude-haiku-4-5, messages: 1, tools: 0)",
         );
     }
 }
@@ -117,7 +136,12 @@ async fn the_server_answers_requests_and_ends_on_a_signal() {
 #[tokio::test]
 async fn credentials_are_only_in_private_files() {
     let serving = Serving::start();
-    for file in ["control-key", "gateway.env", "vertex-service-account.json"] {
+    for file in [
+        "control-key",
+        "credentials.json",
+        "gateway.env",
+        "vertex-service-account.json",
+    ] {
         assert_eq!(mode(serving.folder.path(file)), 0o600, "{file}");
     }
     for name in ["ANTHROPIC_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
@@ -130,4 +154,163 @@ async fn credentials_are_only_in_private_files() {
     let wrong = RemoteSimulator::connect(&serving.variable("ANTHROPIC_API_BASE"), "wrong").await;
     let refused = wrong.unwrap_err();
     assert_has(&refused.to_string(), "refuses the control key");
+}
+
+#[tokio::test]
+async fn a_second_start_uses_the_same_credentials() {
+    let mut serving = Serving::start();
+    let names = [
+        "ANTHROPIC_API_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "VERTEXAI_PROJECT",
+    ];
+    let before = names.map(|name| serving.variable(name));
+    let account = |serving: &Serving| -> Value {
+        let mut account: Value = serde_json::from_str(&serving.read("vertex-service-account.json")).unwrap();
+        account.as_object_mut().unwrap().remove("token_uri");
+        account
+    };
+    let first_account = account(&serving);
+    let token = access_token(&serving).await;
+    let folder = std::mem::replace(&mut serving.folder, Folder::new());
+    serving.end(Signal::SIGTERM);
+    let serving = Serving::start_in(folder, &[]);
+    assert_eq!(names.map(|name| serving.variable(name)), before);
+    assert_eq!(account(&serving), first_account);
+    assert_eq!(vertex_status(&serving, &token).await, 200);
+    assert_eq!(vertex_status(&serving, &format!("{token}x")).await, 401);
+}
+
+/// The access token of the metadata server.
+async fn access_token(serving: &Serving) -> String {
+    let url = format!(
+        "{}/computeMetadata/v1/instance/service-accounts/default/token",
+        serving.variable("ANTHROPIC_API_BASE")
+    );
+    let client = reqwest::Client::new();
+    let refused = client.get(&url).send().await.unwrap();
+    assert_eq!(refused.status(), 403, "without the header of Google's libraries");
+    let reply = client
+        .get(&url)
+        .header("metadata-flavor", "Google")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(reply.headers()["metadata-flavor"], "Google");
+    let reply: Value = reply.json().await.unwrap();
+    assert_eq!(reply["token_type"], "Bearer");
+    reply["access_token"].as_str().unwrap().to_owned()
+}
+
+async fn vertex_status(serving: &Serving, token: &str) -> u16 {
+    let url = format!(
+        "{}/v1/projects/{}/locations/us-east5/publishers/anthropic/models/claude-haiku-4-5@20251001:rawPredict",
+        serving.variable("VERTEXAI_API_BASE"),
+        serving.variable("VERTEXAI_PROJECT")
+    );
+    let mut body = prompt(new_key());
+    body["anthropic_version"] = "vertex-2023-10-16".into();
+    let request = reqwest::Client::new().post(url).bearer_auth(token).json(&body);
+    request.send().await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn googles_libraries_find_a_metadata_server() {
+    let serving = Serving::start();
+    let base_url = serving.variable("ANTHROPIC_API_BASE");
+    let host = base_url.trim_start_matches("http://");
+    assert_has(&serving.announced, &format!("GCE_METADATA_HOST={host}"));
+    let client = reqwest::Client::new();
+    for (path, words) in [
+        ("/", "instance/"),
+        ("/computeMetadata/v1/instance", "project/"),
+        ("/computeMetadata/v1/project/project-id", "compat-"),
+        ("/computeMetadata/v1/universe/universe-domain", "googleapis.com"),
+        (
+            "/computeMetadata/v1/instance/service-accounts/default/?recursive=true",
+            "cloud-platform",
+        ),
+    ] {
+        let request = client
+            .get(format!("{base_url}{path}"))
+            .header("metadata-flavor", "Google");
+        let reply = request.send().await.unwrap();
+        assert_eq!(reply.status(), 200, "{path}");
+        assert_has(&reply.text().await.unwrap(), words);
+    }
+}
+
+#[tokio::test]
+async fn a_script_answers_in_order_and_from_the_first_again() {
+    let folder = Folder::new();
+    folder.write(
+        "script.yaml",
+        "replies:\n  - content: [{ text: one }]\n  - error: { status: 529, message: busy }\n",
+    );
+    let file = folder.path("script.yaml");
+    let serving = Serving::start_in(folder, &["--script", file.to_str().unwrap()]);
+    let base_url = serving.variable("ANTHROPIC_API_BASE");
+    let key = serving.variable("ANTHROPIC_API_KEY");
+    for answer in ["one", "busy", "one"] {
+        assert_eq!(ask(&base_url, &key).await, answer);
+    }
+    assert_eq!(ask(&base_url, "wrong").await, "invalid x-api-key");
+    let (_, said) = serving.end(Signal::SIGTERM);
+    assert_has(&said, "anthropic POST /v1/messages -> 529: reply 2 of the script");
+    assert_has(
+        &said,
+        "anthropic POST /v1/messages -> 401: breaks the provider's rule `anthropic_api_key`: invalid x-api-key",
+    );
+}
+
+#[tokio::test]
+async fn a_cell_answers_an_unknown_client() {
+    let cell = [
+        "--cell",
+        "basic_messaging_streaming/anthropic",
+        "--root",
+        env!("CARGO_MANIFEST_DIR"),
+    ];
+    let serving = Serving::start_in(Folder::new(), &cell);
+    let base_url = serving.variable("ANTHROPIC_API_BASE");
+    let answer = ask(&base_url, &serving.variable("ANTHROPIC_API_KEY")).await;
+    assert!(
+        !answer.starts_with("Hello from") && !answer.contains("simulator"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn a_wrong_cell_script_or_folder_is_named() {
+    let folder = Folder::new();
+    folder.write("script.yaml", "replies:\n  - contents: []\n");
+    folder.write("credentials.json", "{}");
+    let script = folder.path("script.yaml");
+    let root = env!("CARGO_MANIFEST_DIR");
+    let cases: [(&[&str], &str); 4] = [
+        (
+            &["--cell", "tool_uze/anthropic", "--root", root],
+            "there is no cell `tool_uze/anthropic` (did you mean `tool_use/anthropic`?)",
+        ),
+        (
+            &["--cell", "tool_use/azure", "--root", root],
+            "the cell `tool_use/azure` is not applicable",
+        ),
+        (&["--script", script.to_str().unwrap()], "script.yaml:2:5"),
+        (
+            &["--credentials", folder.root().to_str().unwrap()],
+            "cannot start with the credentials in",
+        ),
+    ];
+    for (arguments, words) in cases {
+        let ran = Command::new(env!("CARGO_BIN_EXE_compat"))
+            .args(["provider", "serve"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(!ran.status.success(), "{arguments:?}");
+        let said = String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned();
+        assert_has(&said, words);
+    }
 }

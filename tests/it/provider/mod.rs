@@ -1,4 +1,6 @@
 //! The provider simulator.
 
+mod models;
 mod routes;
 mod rules;
+mod signatures;

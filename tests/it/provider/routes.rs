@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use compat_matrix::provider::{Provider, RemoteSimulator, Simulator, SimulatorOptions, Unscripted};
+use compat_matrix::provider::{Notice, Provider, RemoteSimulator, Simulator, SimulatorOptions, Unscripted};
 use compat_matrix::wire::exchange::{Lockstep, Matched};
 use compat_matrix::wire::script::{Reply, ReplyBlock, ReplyError};
 use compat_matrix::wire::{Operation, Route};
@@ -197,6 +197,7 @@ async fn a_tool_loop_with_signed_thinking_works() {
         assert_eq!(sent["stop_reason"], "tool_use");
         assert_eq!(sent["content"][0]["thinking"], "hm, let me see");
         assert!(!sent["content"][0]["signature"].as_str().unwrap().is_empty());
+        assert_eq!(sent["content"][1]["caller"], json!({"type": "direct"}));
 
         gateway
             .simulator
@@ -210,6 +211,75 @@ async fn a_tool_loop_with_signed_thinking_works() {
         }]}));
         let second: Value = gateway.send(route, false, &body).await.json().await.unwrap();
         assert_eq!(whole_text(route, &second), "it said pong", "{route:?}");
+    }
+}
+
+#[tokio::test]
+async fn redacted_thinking_returns_only_unchanged() {
+    let gateway = Gateway::start().await;
+    for route in [Route::Anthropic, Route::BedrockInvoke, Route::VertexAi] {
+        let redacted = ReplyBlock::RedactedThinking("hidden".to_owned());
+        let answer = ReplyBlock::Text("ok".to_owned());
+        let key = gateway.trial([Reply::Message(message(vec![redacted, answer])), text("ok")]);
+        let mut body = prompt(key);
+        body["max_tokens"] = json!(4000);
+        body["thinking"] = json!({"type": "enabled", "budget_tokens": 2000});
+        let first: Value = gateway.send(route, false, &body).await.json().await.unwrap();
+        assert_eq!(first["content"][0]["type"], "redacted_thinking", "{route:?}");
+        assert_lacks(&first.to_string(), "hidden");
+        let messages = body["messages"].as_array_mut().unwrap();
+        messages.push(json!({"role": "assistant", "content": first["content"]}));
+        messages.push(json!({"role": "user", "content": "and?"}));
+        let mut changed = body.clone();
+        changed["messages"][1]["content"][0]["data"] = json!("aGlkZGVu");
+        let refused = gateway.send(route, false, &changed).await;
+        assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{route:?}");
+        assert_has(
+            &refused.text().await.unwrap(),
+            "Invalid `data` in `redacted_thinking` block",
+        );
+        assert_eq!(
+            gateway.send(route, false, &body).await.status(),
+            StatusCode::OK,
+            "{route:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn foundry_has_its_own_path_and_key_header() {
+    let gateway = Gateway::start().await;
+    let mut body = prompt(gateway.trial([text("ok")]));
+    body["model"] = json!(MODEL);
+    let api_key = &gateway.simulator.credentials().anthropic_api_key;
+    for (path, header, key, expected) in [
+        (
+            "/anthropic/v1/messages",
+            "api-key",
+            api_key.as_str(),
+            StatusCode::OK,
+        ),
+        (
+            "/anthropic/v1/messages",
+            "api-key",
+            "wrong",
+            StatusCode::UNAUTHORIZED,
+        ),
+        ("/v1/messages", "api-key", api_key, StatusCode::UNAUTHORIZED),
+        (
+            "/anthropic/v1/models",
+            "x-api-key",
+            api_key,
+            StatusCode::NOT_FOUND,
+        ),
+    ] {
+        let request = gateway.post(path, &body).header(header, key);
+        let reply = request
+            .header("anthropic-version", "2023-06-01")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(reply.status(), expected, "{path} {header}");
     }
 }
 
@@ -415,4 +485,70 @@ async fn a_second_turn_reads_the_cache_on_every_route() {
             .or(second["usage"]["cacheReadInputTokens"].as_u64());
         assert_eq!(reported, Some(second_usage.cache_read_input_tokens));
     }
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_and_recorded() {
+    let gateway = Gateway::start().await;
+    for (route, size, status, words) in [
+        (
+            Route::Anthropic,
+            33 << 20,
+            413,
+            "Request exceeds the maximum size",
+        ),
+        (Route::VertexAi, 31 << 20, 400, "exceeds 30.000MB limit."),
+        (Route::BedrockInvoke, 25_000_001, 400, "Input is too long."),
+        (Route::BedrockConverse, 25_000_001, 400, "Input is too long."),
+        (
+            Route::Anthropic,
+            65 << 20,
+            413,
+            "Request exceeds the maximum size",
+        ),
+    ] {
+        let key = gateway.trial([text("ok")]);
+        let mut body = prompt(key);
+        body["messages"][0]["content"][0]["text"] = json!(format!("{key} {}", "x".repeat(size)));
+        let mut request = gateway.ask(route, false, &body).build().unwrap();
+        request
+            .headers_mut()
+            .insert("x-claude-code-session-id", key.to_string().parse().unwrap());
+        let reply = gateway.client.execute(request).await.unwrap();
+        assert_eq!(reply.status().as_u16(), status, "{route:?}");
+        assert_has(&reply.text().await.unwrap(), words);
+        let exchanges = gateway.simulator.take(key);
+        let rule = "request_size".to_owned();
+        assert_eq!(exchanges[0].matched, Matched::Rejected { rule });
+        assert!(
+            serde_json::to_string(&exchanges).unwrap().len() < 5000,
+            "its body is not recorded"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_oldest_requests_of_no_trial_are_forgotten() {
+    let told = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counter = std::sync::Arc::clone(&told);
+    let options = SimulatorOptions {
+        observe: Some(std::sync::Arc::new(move |notice| {
+            if matches!(notice, Notice::Forgetting { kept: 1000 }) {
+                counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        })),
+        ..SimulatorOptions::default()
+    };
+    let simulator = Simulator::start(options).await.unwrap();
+    let client = reqwest::Client::new();
+    for _ in 0..1005 {
+        client
+            .get(format!("{}/health", simulator.base_url()))
+            .send()
+            .await
+            .unwrap();
+    }
+    let orphans = simulator.orphans();
+    assert_eq!((orphans.len(), orphans[0].number), (1000, 6));
+    assert_eq!(told.load(std::sync::atomic::Ordering::Relaxed), 1);
 }

@@ -9,6 +9,7 @@ use crate::support::MATRIX;
 use crate::support::hub::{Fault, Hub, MATRIX_PATH};
 use crate::support::loopback::unused_port;
 use crate::support::machine::{CLAUDE, Machine};
+use crate::support::project::copy_of_this_project;
 use crate::support::ran::Ran;
 use crate::support::registry;
 use crate::support::text::assert_has;
@@ -404,4 +405,20 @@ async fn a_claude_with_another_digest_is_not_run() {
     ran.exits(1);
     ran.err_has("error: install Claude Code: the downloaded file");
     assert_eq!(hub.commits("main"), 1);
+}
+
+#[tokio::test]
+async fn a_rehearsal_that_would_leave_the_simulator_does_not_start() {
+    let (hub, mut machine) = (Hub::start().await, Machine::new());
+    let project = copy_of_this_project();
+    project.write(
+        "proxy_config.yaml",
+        "model_list:\n  - model_name: claude-*\n    litellm_params:\n      model: anthropic/claude-*\n      api_base: https://api.anthropic.com\n",
+    );
+    machine.project = project.root().to_owned();
+    let mut command = machine.publish(&hub);
+    let ran = Ran::of(command.args(["--gateway", "venv", "--simulated", "--skip-publish"])).await;
+    ran.exits(1);
+    ran.err_has("a simulated run would call `https://api.anthropic.com` instead of the simulator");
+    ran.err_has("proxy_config.yaml:5:17");
 }

@@ -1,6 +1,7 @@
 //! The results that `compat publish` refuses, and its messages.
 
 use compat_matrix::files::Project;
+use compat_matrix::findings::KnownFindings;
 use compat_matrix::isolation::IsolationLevel;
 use compat_matrix::matrix::ManifestView;
 use compat_matrix::matrix::builder::Stamp;
@@ -9,9 +10,11 @@ use compat_matrix::results::Results;
 use serde_json::{Value, json};
 
 use crate::support::MATRIX;
+use crate::support::evidence::gateway_file;
 use crate::support::files::files_below;
 use crate::support::hub::{Hub, MATRIX_PATH};
 use crate::support::machine::{Machine, fail, results};
+use crate::support::project::copy_of_this_project;
 use crate::support::ran::Ran;
 use crate::support::root;
 use crate::support::text::{assert_has, assert_lacks};
@@ -34,6 +37,8 @@ fn decided(change: impl FnOnce(&mut Value)) -> GateDecision {
     let rules = GateRules {
         stamp: &stamp,
         trials: project.trials().len(),
+        applicable: &project.applicable_trials(),
+        known: &KnownFindings::NONE,
         allow_inconclusive: false,
         isolation: IsolationLevel::None,
     };
@@ -114,6 +119,80 @@ fn red_cells_of_other_causes_are_refused() {
         assert_eq!(decision.refusals, [], "{cause}");
         assert_eq!(decision.candidate.matrix.failures().len(), 1, "{cause}");
     }
+}
+
+/// Gives the first trial, on version 1.83.0 of `example`, the finding with this status.
+fn found(results: &mut Value, status: &str) {
+    results["run"]["gateway"] = json!({ "kind": "attached", "name": "example", "version": "1.83.0" });
+    for entry in results["results"].as_array_mut().unwrap() {
+        if entry["result"]["status"] == "pass" {
+            entry["verdict"] = "clean".into();
+        }
+    }
+    let mut finding = json!({
+        "subject": "expectation basic_messaging_non_streaming::reply", "level": "contract", "expectation": "reply",
+        "summary": "no reply", "loses": "The answer is empty.", "status": status,
+    });
+    if status != "new" {
+        finding["known"] =
+            json!({ "name": "forgotten", "reason": "The gateway forgets.", "link": "https://example.org/1" });
+    }
+    let trial = &mut results["results"][0];
+    trial["verdict"] = "unfaithful".into();
+    trial["cause"] = "gateway".into();
+    trial["findings"] = json!([finding]);
+    // The file lists the findings of all trials, once each.
+    let trials: Results = serde_json::from_value(results.clone()).unwrap();
+    *results = serde_json::to_value(Results::new(trials.run, trials.results)).unwrap();
+}
+
+#[test]
+fn a_new_finding_is_published_with_a_note() {
+    let decision = decided(|results| found(results, "new"));
+    assert_eq!(decision.refusals, []);
+    assert_eq!(
+        decision.notes,
+        [
+            "a new finding on anthropic: expectation basic_messaging_non_streaming::reply: The answer is empty.; declare it in \
+             `gateways/` with a reason and a link"
+        ]
+    );
+    for status in ["known", "outside_range"] {
+        let decision = decided(|results| found(results, status));
+        assert_eq!(decision.notes, [""; 0], "{status}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_and_the_summary_name_new_and_stale_findings() {
+    let (hub, mut machine) = (Hub::start().await, Machine::new());
+    let project = copy_of_this_project();
+    let file = "gateways/example.yaml";
+    machine.project = project.root().to_owned();
+    for (subject, status, why) in [
+        (
+            "expectation basic_messaging_non_streaming::reply",
+            "new",
+            "note: a new finding on anthropic: expectation basic_messaging_non_streaming::reply",
+        ),
+        (
+            "expectation basic_messaging_non_streaming::other",
+            "known",
+            "note: gateways/example.yaml:3:3: the known finding `forgotten` no longer shows on anthropic (haiku)",
+        ),
+    ] {
+        let declared = gateway_file(subject, "anthropic", "haiku");
+        project.write(file, &declared.replace(">=1.2.0, <=1.2.9", "=1.83.0"));
+        machine.results(|results| found(results, status));
+        let ran = machine.publishes(&hub, &["--dry-run"]).await;
+        ran.exits(0);
+        ran.err_has(why);
+    }
+    project.write(file, "name: [");
+    let ran = machine.publishes(&hub, &[]).await;
+    ran.exits(1);
+    ran.err_has("--> gateways/example.yaml:2:1");
+    assert_eq!(hub.commits("main"), 1);
 }
 
 #[tokio::test]
@@ -290,6 +369,8 @@ fn results_of_a_weaker_cage_are_refused() {
         let rules = GateRules {
             stamp: &stamp,
             trials: project.trials().len(),
+            applicable: &project.applicable_trials(),
+            known: &KnownFindings::NONE,
             allow_inconclusive: false,
             isolation: IsolationLevel::Full,
         };

@@ -21,6 +21,7 @@ pub fn nothing() -> Evidence {
     Evidence {
         gateway: true,
         sent: Vec::new(),
+        ambiguous: Vec::new(),
         behind: Behind::Simulated,
         transcript: Transcript::default(),
         exit: Exit {
@@ -200,6 +201,7 @@ pub fn exchange(body: Value, sent: Value) -> ProviderExchange {
         turn: Some(0),
         route: Some(Route::Anthropic),
         operation: Operation::Messages,
+        keyless: false,
         message: messages::read(&body, None, &[]),
         request: RecordedRequest {
             at_ms: 0,
@@ -303,7 +305,9 @@ pub fn test(check: Check) -> Test {
         direct: None,
         count_tokens: None,
         script: Script::default(),
+        called_tools: Vec::new(),
         expectations: vec![expectation("check", check)],
+        refusals: std::collections::BTreeMap::new(),
         timeout_seconds: 30,
     }
 }
@@ -375,13 +379,23 @@ fn trial() -> TrialName {
 
 /// The declaration that the versions 1.2.0 to 1.2.9 break `subject` on `haiku`.
 pub fn known_finding(subject: &str) -> KnownFindings {
-    let text = format!(
-        "name: Example\nfindings:\n  forgotten:\n    shows: ['{subject}']\n    providers: [provider]\n    tiers: [haiku]\n    \
-         versions: '>=1.2.0, <=1.2.9'\n    reason: The gateway forgets.\n    loses: The answer is empty.\n    link: https://example.org/issues/1\n"
-    );
-    let file = std::path::Path::new("gateways/example.yaml");
     let (providers, tiers) = ([ProviderId::new("provider")], ["haiku", "opus"].map(TierId::new));
-    KnownFindings::parse(file, text.as_bytes(), &providers, &tiers).expect("a valid file")
+    known_finding_of(subject, &providers, &tiers)
+}
+
+/// [`known_finding`] on the first of `providers` and the first of `tiers`.
+pub fn known_finding_of(subject: &str, providers: &[ProviderId], tiers: &[TierId]) -> KnownFindings {
+    let text = gateway_file(subject, providers[0].as_str(), tiers[0].as_str());
+    let file = std::path::Path::new("gateways/example.yaml");
+    KnownFindings::parse(file, text.as_bytes(), providers, tiers).expect("a valid file")
+}
+
+/// A file of a gateway that is known to break `subject`.
+pub fn gateway_file(subject: &str, provider: &str, tier: &str) -> String {
+    include_str!("../../fixtures/gateway-with-one-finding.yaml")
+        .replace("SUBJECT", subject)
+        .replace("PROVIDER", provider)
+        .replace("TIER", tier)
 }
 
 pub fn verdict_of(name: &str, evaluation: &Evaluation) -> Option<Verdict> {

@@ -1,6 +1,7 @@
 //! An HTTP server on loopback with a test's replies; it records the requests.
 
 use std::future::Future;
+use std::io::Write as _;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
@@ -8,6 +9,8 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, Response, StatusCode};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use tokio::task::JoinHandle;
 
 /// A recorded request.
@@ -97,6 +100,21 @@ pub fn ready(response: Response<Body>) -> Answer {
 /// A body with status 200.
 pub fn ok(body: impl Into<Bytes>) -> Response<Body> {
     Response::new(Body::from(body.into()))
+}
+
+/// A body with the `content-encoding` `gzip`, compressed as that says.
+pub fn compressed(status: u16, body: &str) -> Response<Body> {
+    Response::builder()
+        .status(status)
+        .header("content-encoding", "gzip")
+        .body(Body::from(gzipped(body.as_bytes())))
+        .unwrap()
+}
+
+pub fn gzipped(bytes: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap().into()
 }
 
 /// A status with a short body.

@@ -2,9 +2,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
 use compat_matrix::ids::TrialKey;
 use compat_matrix::provider::{Simulator, SimulatorOptions};
+use compat_matrix::wire::model::find;
 use compat_matrix::wire::script::{Pace, Reply, ReplyBlock, ReplyMessage, Script};
+use compat_matrix::wire::sigv4::{Authorization, SignedParts};
 use compat_matrix::wire::{Route, event_stream, sse};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::{Client, RequestBuilder, Response};
@@ -12,6 +15,18 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 pub const MODEL: &str = "claude-haiku-4-5";
+/// The name of a model on `route`, as a path has it.
+fn spelling(model: &str, route: Route) -> String {
+    let listed = find(model).unwrap_or_else(|| panic!("no model {model}"));
+    match route {
+        Route::BedrockInvoke | Route::BedrockConverse => {
+            format!("us.anthropic.{}", listed.bedrock.replace(':', "%3A"))
+        }
+        Route::VertexAi if !listed.date.is_empty() => format!("{model}@{}", listed.date),
+        Route::Anthropic | Route::VertexAi => model.to_owned(),
+    }
+}
+
 pub const BEDROCK_MODEL: &str = "us.anthropic.claude-haiku-4-5-20251001-v1%3A0";
 
 pub fn new_key() -> TrialKey {
@@ -73,16 +88,41 @@ impl Gateway {
     }
 
     pub fn signed(&self, path: &str, body: &Value) -> RequestBuilder {
+        self.signed_at(Utc::now(), path, body)
+    }
+
+    /// A request that was signed at `time`.
+    pub fn signed_at(&self, time: DateTime<Utc>, path: &str, body: &Value) -> RequestBuilder {
         let credentials = self.simulator.credentials();
-        let authorization = format!(
-            "AWS4-HMAC-SHA256 Credential={}/20261121/{}/bedrock/aws4_request, SignedHeaders=content-type;host;x-amz-date, Signature={}",
+        let form = format!(
+            "AWS4-HMAC-SHA256 Credential={}/{}/{}/bedrock/aws4_request, SignedHeaders=content-type;host;x-amz-date, Signature={}",
             credentials.aws_access_key_id,
+            time.format("%Y%m%d"),
             credentials.aws_region,
-            "0a".repeat(32),
+            "0".repeat(64),
+        );
+        let authorization = Authorization::parse(&form).unwrap();
+        let host = self.simulator.base_url().trim_start_matches("http://");
+        let date = time.format("%Y%m%dT%H%M%SZ").to_string();
+        let (path_only, query) = path.split_once('?').unwrap_or((path, ""));
+        let computed = authorization.compute(
+            &credentials.aws_secret_access_key,
+            &SignedParts {
+                method: "POST",
+                path: path_only,
+                query,
+                headers: vec![
+                    ("content-type", b"application/json"),
+                    ("host", host.as_bytes()),
+                    ("x-amz-date", date.as_bytes()),
+                ],
+                body: body.to_string().as_bytes(),
+            },
         );
         self.post(path, body)
-            .header("authorization", authorization)
-            .header("x-amz-date", "20261121T120000Z")
+            .header("host", host)
+            .header("authorization", authorization.header(&computed.signature))
+            .header("x-amz-date", date)
     }
 
     pub fn vertex(&self, path: &str, body: &Value) -> RequestBuilder {
@@ -96,36 +136,47 @@ impl Gateway {
 
     /// A Messages request in the form of `route`, made from `body` in the form of the Messages API.
     pub fn ask(&self, route: Route, stream: bool, body: &Value) -> RequestBuilder {
+        self.ask_model(MODEL, route, stream, body)
+    }
+
+    /// A Messages request for `model`, by its name without a date.
+    pub fn ask_model(&self, model: &str, route: Route, stream: bool, body: &Value) -> RequestBuilder {
+        let spelling = spelling(model, route);
         let mut body = body.clone();
+        let mut version = |version: &str| {
+            body["anthropic_version"]
+                .is_null()
+                .then(|| body["anthropic_version"] = json!(version));
+        };
         match route {
             Route::Anthropic => {
-                body["model"] = json!(MODEL);
+                body["model"] = json!(spelling);
                 body["stream"] = json!(stream);
                 self.post("/v1/messages", &body)
                     .header("x-api-key", &self.simulator.credentials().anthropic_api_key)
                     .header("anthropic-version", "2023-06-01")
             }
             Route::BedrockInvoke => {
-                body["anthropic_version"] = json!("bedrock-2023-05-31");
+                version("bedrock-2023-05-31");
                 let verb = if stream {
                     "invoke-with-response-stream"
                 } else {
                     "invoke"
                 };
-                self.signed(&format!("/model/{BEDROCK_MODEL}/{verb}"), &body)
+                self.signed(&format!("/model/{spelling}/{verb}"), &body)
             }
             Route::BedrockConverse => {
                 let verb = if stream { "converse-stream" } else { "converse" };
-                self.signed(&format!("/model/{BEDROCK_MODEL}/{verb}"), &to_converse(&body))
+                self.signed(&format!("/model/{spelling}/{verb}"), &to_converse(&body))
             }
             Route::VertexAi => {
-                body["anthropic_version"] = json!("vertex-2023-10-16");
+                version("vertex-2023-10-16");
                 let verb = if stream {
                     "streamRawPredict?alt=sse"
                 } else {
                     "rawPredict"
                 };
-                self.vertex(&format!("{MODEL}@20251001:{verb}"), &body)
+                self.vertex(&format!("{spelling}:{verb}"), &body)
             }
         }
     }
@@ -207,6 +258,19 @@ pub fn to_converse(body: &Value) -> Value {
             .iter()
             .map(|tool| json!({"toolSpec": {"name": tool["name"], "inputSchema": {"json": tool["input_schema"]}}}))
             .collect();
+    }
+    for (name, converse_name) in [("temperature", "temperature"), ("top_p", "topP")] {
+        if let Some(value) = body.get(name) {
+            converse["inferenceConfig"][converse_name] = value.clone();
+        }
+    }
+    if let Some(kind) = body["tool_choice"]["type"].as_str() {
+        converse["toolConfig"]["toolChoice"] = json!({kind: {}});
+    }
+    for name in ["output_config", "top_k"] {
+        if let Some(value) = body.get(name) {
+            converse["additionalModelRequestFields"][name] = value.clone();
+        }
     }
     if body["thinking"].is_object() {
         converse["additionalModelRequestFields"]["thinking"] = body["thinking"].clone();

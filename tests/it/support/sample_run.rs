@@ -72,22 +72,22 @@ pub fn trial(name: &str, outcome: Outcome) -> TrialRecord {
         let attempt = Attempt {
             duration_ms: 900,
             failure: match &outcome {
-                Outcome::Fail(failure) => Some(failure.clone()),
+                Outcome::Fail(failure) | Outcome::Unfaithful(failure) => Some(failure.clone()),
                 _ => None,
+            },
+            findings: match &outcome {
+                Outcome::Fail(failure) if failure.cause.is_judged() => {
+                    vec![finding(Level::Feature, FindingStatus::New)]
+                }
+                Outcome::Unfaithful(_) => vec![finding(Level::Contract, FindingStatus::Known)],
+                _ => Vec::new(),
             },
             retries: vec![Retry {
                 status: 529,
                 error: "overloaded_error".into(),
             }],
         };
-        let findings = match &outcome {
-            Outcome::Fail(failure) if failure.cause.is_judged() => {
-                vec![finding(Level::Feature, FindingStatus::New)]
-            }
-            Outcome::Unfaithful(_) => vec![finding(Level::Contract, FindingStatus::Known)],
-            _ => Vec::new(),
-        };
-        trial.add(attempt, &outcome, findings, Usage::default(), 0.0);
+        trial.add(attempt, &outcome, Usage::default(), 0.0);
     }
     TrialRecord {
         expectations: vec![
@@ -172,6 +172,7 @@ pub fn flaky(name: &str) -> TrialRecord {
         Attempt {
             duration_ms: 400,
             failure: Some(failure(Cause::Upstream, "the provider was overloaded")),
+            findings: Vec::new(),
             retries: Vec::new(),
         },
     );

@@ -4,16 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use compat_matrix::digest::Sha512;
+use compat_matrix::digest::{Hasher, Sha512};
 use compat_matrix::http::{Client, RequestError, RetryPolicy};
 use compat_matrix::progress::{ProgressSink, Silent};
 use compat_matrix::toolchain::{Cache, cache, claude_version, stamp};
 use reqwest::{Method, Request};
+use tempfile::TempDir;
 use tokio::sync::Notify;
 
 use super::*;
 use crate::support::claude::fake_claude;
-use crate::support::loopback::{Server, cut, ok, ready, status};
+use crate::support::loopback::{Server, compressed, cut, ok, ready, status};
 use crate::support::registry::archive;
 use crate::support::text::assert_has;
 
@@ -256,6 +257,32 @@ async fn clean_removes_all_versions_but_the_kept_one() {
 
     assert_eq!(removed, [left_over]);
     assert!(kept.is_file());
+}
+
+#[tokio::test]
+async fn a_compressed_download_is_decoded() {
+    let server = Server::start(|asked, _| {
+        let mut response = compressed(200, "the file");
+        if asked.target == "/plain" {
+            *response.body_mut() = "this body is not compressed".into();
+        }
+        ready(response)
+    })
+    .await;
+    let client = Client::new(RetryPolicy::default(), None).unwrap();
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("file");
+    let get = |path: &str| Request::new(Method::GET, format!("{}{path}", server.address).parse().unwrap());
+
+    let digest = client.download(&get("/"), &file, &|_, _| {}).await.unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "the file");
+    let mut hasher = Hasher::default();
+    hasher.update(b"the file");
+    assert_eq!(digest, hasher.finish());
+    assert_eq!(client.send(&get("/")).await.unwrap().body, "the file");
+
+    let error = client.send(&get("/plain")).await.unwrap_err().to_string();
+    assert_has(&error, "the body is not encoded as `gzip`");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{Wire, remove};
 use crate::support::evidence::{
-    Builder, equals, judge, judge_known, nothing, query, refused, test, text_message,
+    Builder, equals, expectation, judge, judge_known, nothing, query, refused, test, text_message,
 };
 
 /// The cause that a broken `check` has.
@@ -72,6 +72,13 @@ fn the_cause_follows_from_both_sides_of_the_gateway() {
             Wire::one(),
             showed("a b c"),
             (Cause::Cli, "never_sent"),
+        ),
+        (
+            "a path that no request can have",
+            request_check("$.messages[0].contnt"),
+            Wire::one(),
+            showed("a b c"),
+            (Cause::Harness, "cell_cannot_match"),
         ),
         (
             "never sent, after a reply that was changed",
@@ -158,6 +165,38 @@ fn a_refused_request_that_did_not_change_has_the_cause_cli() {
     };
     assert_eq!(run(true), (Cause::Gateway, "rejected_request"));
     assert_eq!(run(false), (Cause::Cli, "refused_as_sent"));
+}
+
+#[test]
+fn another_model_comes_before_all_that_follows_from_it() {
+    let wire = Wire::one().arrives(|body| {
+        body["max_tokens"] = json!(1);
+        body["model"] = json!("claude-other");
+    });
+    let evidence = Evidence {
+        sent: wire.sent,
+        exchanges: wire.exchanges,
+        ..nothing().answered(text_message("a b c")).ended("a b c")
+    };
+    let mut test = test(request_check("$.max_tokens"));
+    let Check::Request(check) = request_check("$.max_tokens") else {
+        unreachable!()
+    };
+    let of_model = RequestCheck {
+        model: Some(equals("alias")),
+        body: Vec::new(),
+        ..check
+    };
+    test.expectations
+        .push(expectation("model", Check::Request(of_model)));
+    let judgement = judge(&test, &evidence);
+    let failure = cause::failure_of_trial(&evidence, &judgement);
+    assert_eq!(failure.mismatches[0].expectation, "model");
+    assert_eq!((failure.cause, failure.headline), (Cause::Gateway, None));
+    assert_eq!(
+        failure.why,
+        "the gateway asked the provider for another model than claude had asked for"
+    );
 }
 
 /// The verdict of `unchanged` on requests, and its findings, when `known` is a known finding.

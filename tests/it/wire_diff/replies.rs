@@ -1,8 +1,9 @@
 //! What a gateway changes in replies: their content, their frame, their pace.
 
+use compat_matrix::findings::{Subject, summary};
 use compat_matrix::wire::Direction;
 use compat_matrix::wire::exchange::{GatewayReply, Lockstep, SentEvent};
-use compat_matrix::wire_diff::{Fate, Part};
+use compat_matrix::wire_diff::{Fate, Part, compare};
 use serde_json::json;
 
 use super::{Wire, body, timed};
@@ -101,6 +102,21 @@ fn a_changed_status_or_error_is_a_difference() {
             (Direction::Reply, Part::Error, Fate::Changed),
             (Direction::Reply, Part::Error, Fate::Changed),
         ]
+    );
+}
+
+#[test]
+fn an_answer_that_becomes_an_error_is_named() {
+    let mut wire = Wire::one();
+    let back = wire.sent[0].reply.as_mut().unwrap();
+    (back.status, back.stream) = (500, false);
+    back.events = timed(0, [json!({"error": {"message": "it broke"}})]);
+    let changes = compare(&wire.sent, &wire.exchanges).changes;
+    let lost = Subject::of_change(&changes[0]);
+    assert_eq!(lost.to_string(), "reply status HTTP status of an answer changed");
+    assert_eq!(
+        summary::loses(&lost),
+        "The provider answered, and Claude Code gets an error instead."
     );
 }
 

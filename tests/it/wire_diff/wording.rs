@@ -17,7 +17,7 @@ fn a_report_is_short_and_lists_the_broken_part_first() {
     });
     let diff = compare(&wire.sent, &wire.exchanges);
     let image = Check::ImageArrived(ImageArrivedCheck { turn: Turn::Every });
-    let lines = diff.lines(Interest::in_order(&[image.interest()], &diff));
+    let lines = diff.lines(Interest::in_order(&image.interests(), &diff));
     assert_eq!(lines.len(), 12, "{lines:#?}");
     assert!(lines[0].contains("(image)` dropped"), "{lines:#?}");
     assert_eq!(lines[11], "and 10 more: `wire-diff.txt`");

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import {readFileSync} from 'node:fs';
 import {test} from 'node:test';
 
-import {findingsOf, readDetails, type Details} from '../../src/components/CompatibilityMatrix/data/details';
+import {byChange, findingsOf, readDetails, type Details} from '../../src/components/CompatibilityMatrix/data/details';
 import {pastOf, readHistory} from '../../src/components/CompatibilityMatrix/data/history';
 import {readMatrix, type Matrix} from '../../src/components/CompatibilityMatrix/data/matrix';
 import {markOf} from '../../src/components/CompatibilityMatrix/status';
@@ -129,6 +129,19 @@ test('rows and tiers of a finding are in the order of the matrix', () => {
   const [finding] = detailsOf({...details, findings}).findings;
   assert.deepEqual(finding?.features, ['tool_use', 'vision', 'new_row']);
   assert.deepEqual(finding?.tiers, ['haiku', 'sonnet', 'opus', 'new_tier']);
+});
+
+test('a change on several providers is listed once', () => {
+  const [image, known] = detailsOf(details).findings;
+  const elsewhere = (finding: typeof image) => ({...finding!, provider: 'vertex_ai'});
+  const changes = byChange([image!, known!, elsewhere(image), elsewhere(known)]);
+  assert.deepEqual(
+    changes.map((change) => change.map(({provider}) => provider)),
+    [
+      ['bedrock_converse', 'vertex_ai'],
+      ['azure', 'vertex_ai'],
+    ],
+  );
 });
 
 test('details without findings are read', () => {

@@ -1,6 +1,6 @@
 import {useId, type ReactElement, type ReactNode} from 'react';
 
-import {showsOn, type Finding, type FindingStatus, type Level, type TierDetails} from './data/details';
+import {byChange, showsOn, type Change, type Finding, type FindingStatus, type Level, type TierDetails} from './data/details';
 import type {Matrix} from './data/matrix';
 import {Fact, Facts} from './Facts';
 import styles from './Findings.module.css';
@@ -29,18 +29,21 @@ export function Findings({matrix, findings}: {matrix: Matrix; findings: Finding[
   if (findings.length === 0) {
     return null;
   }
+  const changes = byChange(findings);
   return (
     <section className={styles.section} aria-labelledby={titleId}>
-      <h2 id={titleId}>Findings ({findings.length})</h2>
-      <p className={styles.intro}>What the gateway breaks, and what you lose by it. Each finding is listed once.</p>
-      <FindingList findings={findings}>
-        {(finding) => (
-          <Fact name="Shows in">
-            {providerName(finding.provider)}:{' '}
-            <CellLinks matrix={matrix} features={finding.features} provider={finding.provider} /> (
-            {finding.tiers.map(inWords).join(', ')})
-          </Fact>
-        )}
+      <h2 id={titleId}>Findings ({changes.length})</h2>
+      <p className={styles.intro}>What the gateway breaks, and what you lose by it. Each change is listed once.</p>
+      <FindingList changes={changes}>
+        {(change) =>
+          change.map((finding) => (
+            <Fact key={finding.provider} name="Shows in">
+              {providerName(finding.provider)}:{' '}
+              <CellLinks matrix={matrix} features={finding.features} provider={finding.provider} /> (
+              {finding.tiers.map(inWords).join(', ')})
+            </Fact>
+          ))
+        }
       </FindingList>
     </section>
   );
@@ -63,8 +66,8 @@ export function CellFindings({matrix, feature, findings, tiers}: CellFindingsPro
   return (
     <section>
       <h3>Findings</h3>
-      <FindingList findings={findings}>
-        {(finding) => (
+      <FindingList changes={findings.map((finding) => [finding] as const)}>
+        {([finding]) => (
           <>
             <Fact name="Models">
               {tiers
@@ -88,37 +91,40 @@ export function CellFindings({matrix, feature, findings, tiers}: CellFindingsPro
   );
 }
 
-type FindingListProps = {findings: Finding[]; children: (finding: Finding) => ReactNode};
+type FindingListProps = {changes: Change[]; children: (change: Change) => ReactNode};
 
-/** Findings, each with the facts about its place that `children` gives. */
-function FindingList({findings, children: place}: FindingListProps): ReactElement {
+/** What changed, each with the facts about its places that `children` gives. */
+function FindingList({changes, children: places}: FindingListProps): ReactElement {
   return (
     <ul className={styles.findings}>
-      {findings.map((finding, index) => (
-        <li key={index}>
-          <p className={styles.loses}>
-            <span className={styles.glyph} data-status={LEVELS[finding.level].colour} aria-hidden="true">
-              {GLYPHS[LEVELS[finding.level].mark]}
-            </span>
-            <Message text={finding.loses} />
-          </p>
-          <Facts>
-            <Fact name="What broke">
-              <Message text={finding.summary} />
-            </Fact>
-            {place(finding)}
-            <Fact name="Level">{LEVELS[finding.level].words}</Fact>
-            <Fact name="Status">
-              {STATUS_WORDS[finding.status]}
-              {finding.known && (
-                <>
-                  : <Message text={finding.known.reason} /> <Report link={finding.known.link} />
-                </>
-              )}
-            </Fact>
-          </Facts>
-        </li>
-      ))}
+      {changes.map((change, index) => {
+        const [finding] = change;
+        return (
+          <li key={index}>
+            <p className={styles.loses}>
+              <span className={styles.glyph} data-status={LEVELS[finding.level].colour} aria-hidden="true">
+                {GLYPHS[LEVELS[finding.level].mark]}
+              </span>
+              <Message text={finding.loses} />
+            </p>
+            <Facts>
+              <Fact name="What broke">
+                <Message text={finding.summary} />
+              </Fact>
+              {places(change)}
+              <Fact name="Level">{LEVELS[finding.level].words}</Fact>
+              <Fact name="Status">
+                {STATUS_WORDS[finding.status]}
+                {finding.known && (
+                  <>
+                    : <Message text={finding.known.reason} /> <Report link={finding.known.link} />
+                  </>
+                )}
+              </Fact>
+            </Facts>
+          </li>
+        );
+      })}
     </ul>
   );
 }

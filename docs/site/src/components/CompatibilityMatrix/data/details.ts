@@ -142,6 +142,25 @@ export function findingsOf(details: Details | undefined, feature: string, provid
   return details?.findings.filter((finding) => finding.provider === provider && shows(finding)) ?? [];
 }
 
+/** The findings about one change, one for each provider on which it shows. */
+export type Change = readonly [Finding, ...Finding[]];
+
+/** The findings by what changed: the same declaration, or else the same subjects. */
+export function byChange(findings: Finding[]): Change[] {
+  const changes = new Map<string, [Finding, ...Finding[]]>();
+  for (const finding of findings) {
+    const {level, status, known, subjects} = finding;
+    const key = JSON.stringify([level, status, known ? known.name : subjects]);
+    const change = changes.get(key);
+    if (change) {
+      change.push(finding);
+    } else {
+      changes.set(key, [finding]);
+    }
+  }
+  return [...changes.values()];
+}
+
 /** Whether a finding of the tier's column shows on this tier of a feature. */
 export function showsOn(finding: Finding, feature: string, {tier, findings}: TierDetails): boolean {
   return (

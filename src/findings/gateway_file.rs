@@ -1,0 +1,409 @@
+//! `gateways/<name>.yaml`, the known findings of a gateway: its form, and the errors of a file.
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::KnownFindings;
+use super::known::KnownFinding;
+use super::range::{RANGE_FORM, VersionRange};
+use super::subject::SubjectPattern;
+use crate::document::{Diagnostic, Form, KeyPath, Reader, yaml};
+use crate::ids::{ProviderId, TierId};
+use crate::text::{is_name, listed};
+
+/// The form of `gateways/<name>.yaml`.
+pub static GATEWAY_FORM: LazyLock<Form> = LazyLock::new(Form::of::<GatewayFile>);
+
+/// What a gateway is known to break, keyed by finding. The name of the file is the gateway's name (`--gateway-name`).
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Known findings of a gateway")]
+struct GatewayFile {
+    /// The gateway's name for readers.
+    #[schemars(length(min = 1), extend("examples" = ["LiteLLM"]))]
+    name: String,
+    /// The known findings by name.
+    findings: IndexMap<String, FindingForm>,
+}
+
+/// One thing that the gateway breaks.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FindingForm {
+    /// What shows, as reports name it; `*` stands for any text.
+    #[schemars(length(min = 1), extend("examples" = [["request beta effort-2025-11-24 dropped"]]))]
+    shows: Vec<String>,
+    /// The columns in which it shows.
+    #[schemars(length(min = 1))]
+    providers: Vec<String>,
+    /// The tiers on which it shows; all of them if not given.
+    #[schemars(length(min = 1))]
+    tiers: Option<Vec<String>>,
+    /// The versions of the gateway that break it, by `=`, `>`, `>=`, `<` or `<=`. Measured versions only: on others it is a note.
+    #[schemars(length(min = 1), extend("examples" = [">=1.98.0, <=1.106.2"]))]
+    versions: String,
+    /// The versions of Claude Code with which it shows; all of them if not given.
+    #[schemars(length(min = 1), extend("examples" = [">=2.1.300"]))]
+    claude_code: Option<String>,
+    /// Why it breaks, for readers.
+    #[schemars(length(min = 1))]
+    reason: String,
+    /// What the user of Claude Code loses, in one sentence.
+    #[schemars(length(min = 1))]
+    loses: String,
+    /// A public report, or a page of this repository (`docs/findings/<name>.md`) with a reproduction.
+    #[schemars(length(min = 1), extend("examples" = ["https://github.com/BerriAI/litellm/issues/1"]))]
+    link: String,
+}
+
+impl KnownFindings {
+    /// Reads the bytes of `file`. `providers` and `tiers` are those of the manifest.
+    pub fn parse(
+        file: &Path,
+        bytes: &[u8],
+        providers: &[ProviderId],
+        tiers: &[TierId],
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let node = yaml::parse(file, bytes)?;
+        let errors = GATEWAY_FORM.diagnostics(&node);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let form = GatewayFile::deserialize(node.to_json())
+            .map_err(|error| vec![Diagnostic::at(&node.span, error.to_string())])?;
+        let mut resolver = Resolver {
+            reader: Reader::new(&node),
+            providers: providers.iter().map(ProviderId::as_str).collect(),
+            tiers: tiers.iter().map(TierId::as_str).collect(),
+            findings: Vec::new(),
+        };
+        for (name, form) in form.findings {
+            resolver.add(name, form);
+        }
+        match resolver.reader.diagnostics.is_empty() {
+            true => Ok(Self {
+                gateway: form.name,
+                id: file
+                    .file_stem()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned(),
+                findings: resolver.findings,
+            }),
+            false => Err(resolver.reader.diagnostics),
+        }
+    }
+}
+
+struct Resolver<'a> {
+    reader: Reader<'a>,
+    providers: Vec<&'a str>,
+    tiers: Vec<&'a str>,
+    findings: Vec<KnownFinding>,
+}
+
+impl Resolver<'_> {
+    /// Adds the finding, unless its form has an error.
+    fn add(&mut self, name: String, form: FindingForm) {
+        let path = KeyPath::of("findings").then(&name);
+        if !is_name(&name) {
+            let diagnostic = self.reader.at_key(&path, format!("`{name}` is not a name"));
+            self.reader
+                .report(diagnostic.allowed("lower-case letters, digits and `_`, a letter first"));
+        }
+        let shows = self.shows(&path.then("shows"), &form.shows);
+        let providers = self.providers.clone();
+        self.names(&path.then("providers"), &form.providers, "provider", &providers);
+        let tiers = self.tiers.clone();
+        self.names(
+            &path.then("tiers"),
+            form.tiers.as_deref().unwrap_or_default(),
+            "tier",
+            &tiers,
+        );
+        let versions = self.range(&path.then("versions"), &form.versions);
+        let claude_code = match &form.claude_code {
+            Some(range) => self.range(&path.then("claude_code"), range).map(Some),
+            None => Some(None),
+        };
+        self.link(&path.then("link"), &form.link);
+        let (Some(versions), Some(claude_code)) = (versions, claude_code) else {
+            return;
+        };
+        let finding = KnownFinding {
+            shows,
+            providers: form.providers.iter().map(ProviderId::new).collect(),
+            tiers: form.tiers.map(|tiers| tiers.iter().map(TierId::new).collect()),
+            versions,
+            claude_code,
+            reason: form.reason.trim().to_owned(),
+            loses: form.loses.trim().to_owned(),
+            link: form.link,
+            place: self.reader.node.key_span_at(&path.0).place(),
+            name,
+        };
+        self.declared_before(&path, &finding);
+        self.findings.push(finding);
+    }
+
+    fn shows(&mut self, path: &KeyPath, texts: &[String]) -> Vec<SubjectPattern> {
+        let mut shows: Vec<SubjectPattern> = Vec::new();
+        for (index, text) in texts.iter().enumerate() {
+            let path = path.then(index);
+            match text.parse::<SubjectPattern>() {
+                Ok(pattern) if shows.iter().any(|other| other.overlaps(&pattern)) => {
+                    let error = self.reader.at(&path, format!("`{text}` is there twice"));
+                    self.reader
+                        .report(error.hint("name each subject once; `*` stands for any text"));
+                }
+                Ok(pattern) => shows.push(pattern),
+                Err(error) => {
+                    let diagnostic = self.reader.at(&path, error.message);
+                    let diagnostic = diagnostic.found(format!("`{text}`")).allowed(error.allowed);
+                    self.reader.report(match error.word {
+                        Some((word, words)) => diagnostic.did_you_mean(&word, words),
+                        None => diagnostic,
+                    });
+                }
+            }
+        }
+        shows
+    }
+
+    fn range(&mut self, path: &KeyPath, text: &str) -> Option<VersionRange> {
+        text.parse()
+            .map_err(|error: String| {
+                let diagnostic = self.reader.at(path, error);
+                self.reader
+                    .report(diagnostic.found(format!("`{text}`")).allowed(RANGE_FORM));
+            })
+            .ok()
+    }
+
+    fn names(&mut self, path: &KeyPath, names: &[String], what: &str, known: &[&str]) {
+        for (index, name) in names.iter().enumerate() {
+            if !known.contains(&name.as_str()) {
+                let message = format!("the manifest has no {what} `{name}`");
+                let diagnostic = self.reader.at(&path.then(index), message);
+                let diagnostic = diagnostic.allowed(listed(known.iter().copied()));
+                self.reader
+                    .report(diagnostic.did_you_mean(name, known.iter().copied()));
+            } else if names[..index].contains(name) {
+                self.reader
+                    .error(&path.then(index), format!("the {what} `{name}` is there twice"));
+            }
+        }
+    }
+
+    fn link(&mut self, path: &KeyPath, link: &str) {
+        let host = ["https://", "http://"]
+            .iter()
+            .find_map(|scheme| link.strip_prefix(scheme))
+            .map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
+        let page = link.strip_prefix(PAGES).and_then(|page| page.strip_suffix(".md"));
+        let message = match (host, page) {
+            _ if link.contains(char::is_whitespace) => "a link has no spaces",
+            (Some(""), _) => "the link has no host",
+            (Some(_), _) => return,
+            (None, Some(page)) if !page.is_empty() && !page.contains('/') => return,
+            (None, _) => "this is neither a public address nor a page of this repository",
+        };
+        let error = self.reader.at(path, message).found(format!("`{link}`"));
+        self.reader.report(error.allowed(
+            "the address of a public report, `https://…`, or a page of this repository, `docs/findings/<name>.md`",
+        ));
+    }
+
+    /// Reports an earlier declaration of the same subject, for a provider, a tier and a version of both.
+    fn declared_before(&mut self, path: &KeyPath, finding: &KnownFinding) {
+        let all = |one: &Option<VersionRange>, other: &Option<VersionRange>| {
+            one.zip(*other).is_none_or(|(one, other)| one.overlaps(&other))
+        };
+        let shares = |other: &&KnownFinding| {
+            let provider = finding.providers.iter().any(|one| other.providers.contains(one));
+            let tiers = match (&finding.tiers, &other.tiers) {
+                (Some(one), Some(other)) => one.iter().any(|tier| other.contains(tier)),
+                _ => true,
+            };
+            let versions = finding.versions.overlaps(&other.versions);
+            provider && tiers && versions && all(&finding.claude_code, &other.claude_code)
+        };
+        let mut errors = Vec::new();
+        for other in self.findings.iter().filter(shares) {
+            let is_again = |one: &&SubjectPattern| other.shows.iter().any(|other| other.overlaps(one));
+            let Some(index) = finding.shows.iter().position(|one| is_again(&one)) else {
+                continue;
+            };
+            let again = &finding.shows[index];
+            let message = format!("`{}` declares the same finding for a version of both", other.name);
+            let error = self.reader.at(&path.then("shows").then(index), message);
+            errors.push(
+                error
+                    .found(format!("`{again}`"))
+                    .related(other.place.clone(), "the first declaration is here")
+                    .hint("make the ranges, the providers or the tiers disjoint"),
+            );
+        }
+        self.reader.diagnostics.extend(errors);
+    }
+}
+
+/// The folder of the pages about findings without a public report.
+const PAGES: &str = "docs/findings/";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = include_str!("../../tests/fixtures/gateway-with-one-finding.yaml");
+
+    /// The place, message, found, allowed and hint of each error of the sample file after `changes`.
+    fn errors(changes: &[(&str, &str)]) -> Vec<String> {
+        let file = FILE
+            .replace("'SUBJECT'", "request beta x dropped")
+            .replace("PROVIDER", "vertex_ai")
+            .replace("TIER", "haiku");
+        let text = changes.iter().fold(file, |text, (right, wrong)| {
+            assert!(text.contains(right), "{right}");
+            text.replacen(right, wrong, 1)
+        });
+        let providers = ["anthropic", "vertex_ai"].map(ProviderId::new);
+        let tiers = ["haiku", "sonnet"].map(TierId::new);
+        let file = Path::new("gateways/example.yaml");
+        let found = KnownFindings::parse(file, text.as_bytes(), &providers, &tiers);
+        let in_words = |error: &Diagnostic| {
+            let parts = [
+                Some(&error.message),
+                error.found.as_ref(),
+                error.allowed.as_ref(),
+                error.hint.as_ref(),
+            ];
+            let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+            format!(
+                "{}:{}: {}",
+                error.place.line,
+                error.place.column,
+                parts.join(" | ")
+            )
+        };
+        found.err().unwrap_or_default().iter().map(in_words).collect()
+    }
+
+    #[test]
+    fn each_mistake_has_its_place_and_a_way_out() {
+        let shows = "[request beta x dropped]";
+        let versions = "'>=1.2.0, <=1.2.9'";
+        let link = "https://example.org/issues/1";
+        let name = "findings:\n  forgotten:";
+        for ((right, wrong), expected) in [
+            (
+                (shows, "[request bet x dropped]"),
+                "4:13: `bet` is not a part of a finding | `request bet x dropped` | `request`, `status`, ",
+            ),
+            ((shows, "[request bet x dropped]"), "| did you mean `beta`?"),
+            ((shows, "[request beta x droped]"), "| did you mean `dropped`?"),
+            ((shows, "[expectaton a]"), "| did you mean `expectation`?"),
+            (
+                (shows, "[nonsense, request beta x dropped]"),
+                "4:13: `nonsense` is not the first word of a finding | `nonsense` | `request`, `reply`, `expectation`",
+            ),
+            (
+                (shows, "[expectation a b]"),
+                "4:13: this is not the subject of a finding | `expectation a b` | `request PART PATH FATE`, ",
+            ),
+            (
+                (shows, "[request beta x dropped, request beta x dropped]"),
+                "4:37: `request beta x dropped` is there twice",
+            ),
+            (
+                (shows, "[request beta x dropped, request beta * dropped]"),
+                "4:37: `request beta * dropped` is there twice",
+            ),
+            (
+                ("[vertex_ai]", "[vertex]"),
+                "5:17: the manifest has no provider `vertex` | `anthropic`, `vertex_ai` | did you mean `vertex_ai`?",
+            ),
+            (
+                ("[haiku]", "[haiku, haiku]"),
+                "6:20: the tier `haiku` is there twice",
+            ),
+            (
+                (versions, "newest"),
+                "7:15: not a range of versions: unexpected character 'n'",
+            ),
+            ((versions, "newest"), "such as `=1.98.0` or `>=1.98.0, <=1.106.2`"),
+            (
+                (versions, "1.98.0"),
+                "7:15: a comparison needs one of five signs | `1.98.0` | comparisons by `=`",
+            ),
+            (
+                (versions, "'>=2, <1'"),
+                "7:15: no version is in this range | `>=2, <1`",
+            ),
+            (
+                (link, "example.org"),
+                "10:11: this is neither a public address nor a page of this repository | `example.org` | the address of a \
+                 public report, `https://…`",
+            ),
+            ((link, "https://"), "10:11: the link has no host"),
+            (
+                (link, "docs/findings/../x.md"),
+                "10:11: this is neither a public address nor a page",
+            ),
+            (
+                (link, "docs/findings/x.txt"),
+                "10:11: this is neither a public address nor a page",
+            ),
+            ((link, "https://example.org/a b"), "10:11: a link has no spaces"),
+            (
+                (name, "findings:\n  Forgotten:"),
+                "3:3: `Forgotten` is not a name | lower-case letters, digits and `_`",
+            ),
+        ] {
+            let found = errors(&[(right, wrong)]);
+            assert_eq!(found.len(), 1, "{wrong}: {found:#?}");
+            assert!(found[0].contains(expected), "{wrong}: {found:#?}");
+        }
+        assert!(errors(&[]).is_empty());
+    }
+
+    #[test]
+    fn two_declarations_of_a_version_and_a_subject_are_refused() {
+        let (_, first) = FILE.split_once("findings:\n").unwrap();
+        let second = first
+            .replace("forgotten", "again")
+            .replace("'SUBJECT'", "request beta * dropped")
+            .replace("PROVIDER", "vertex_ai")
+            .replace("TIER", "haiku");
+        let end = "link: https://example.org/issues/1\n";
+        let with = |right: &str, wrong: &str| {
+            assert!(second.contains(right), "{right}");
+            errors(&[(end, &format!("{end}{}", second.replacen(right, wrong, 1)))])
+        };
+        for (right, wrong) in [
+            ("again", "again"),
+            ("'>=1.2.0, <=1.2.9'", "=1.2.5"),
+            ("'>=1.2.0, <=1.2.9'", "'>=1.2.9'"),
+            ("    tiers: [haiku]\n", ""),
+        ] {
+            let found = with(right, wrong);
+            assert_eq!(found.len(), 1, "{wrong}: {found:#?}");
+            assert!(
+                found[0].starts_with("12:13: `forgotten` declares the same finding for a version of both"),
+                "{wrong}: {found:#?}"
+            );
+        }
+        for (right, wrong) in [
+            ("'>=1.2.0, <=1.2.9'", "'>=1.2.10'"),
+            ("[haiku]", "[sonnet]"),
+            ("[vertex_ai]", "[anthropic]"),
+            ("beta * dropped", "field * dropped"),
+        ] {
+            assert_eq!(with(right, wrong), [""; 0], "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! A range of versions, of a gateway or of Claude Code.
+
+use std::str::FromStr;
+
+use semver::{Comparator, Op, VersionReq};
+
+/// The three numbers of a release.
+type Release = (u64, u64, u64);
+
+/// The versions from `first` up to, but without, `end`. It is never empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VersionRange {
+    first: Release,
+    /// `None` without an end.
+    end: Option<Release>,
+}
+
+/// What a range of versions may look like.
+pub const RANGE_FORM: &str =
+    "comparisons by `=`, `>`, `>=`, `<` or `<=`, such as `=1.98.0` or `>=1.98.0, <=1.106.2`";
+
+impl VersionRange {
+    /// Whether `version` is in the range. Only the first three numbers count, because gateways number patches in ways of their
+    /// own: `1.83.3` of `v1.83.3-stable.patch.2` and of `1.83.3.post2`.
+    pub fn contains(&self, version: &str) -> bool {
+        release(version)
+            .is_some_and(|version| self.first <= version && self.end.is_none_or(|end| version < end))
+    }
+
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let begins_before_end = |one: &Self, other: &Self| other.end.is_none_or(|end| one.first < end);
+        begins_before_end(self, other) && begins_before_end(other, self)
+    }
+
+    fn within(self, first: Release, end: Option<Release>) -> Self {
+        Self {
+            first: self.first.max(first),
+            end: self.end.into_iter().chain(end).min(),
+        }
+    }
+}
+
+impl FromStr for VersionRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let comparisons =
+            VersionReq::parse(text).map_err(|error| format!("not a range of versions: {error}"))?;
+        let all = Self {
+            first: (0, 0, 0),
+            end: None,
+        };
+        let mut range = all;
+        for comparator in &comparisons.comparators {
+            let (first, end) = releases(comparator);
+            range = match comparator.op {
+                Op::Exact => range.within(first, Some(end)),
+                Op::Greater => range.within(end, None),
+                Op::GreaterEq => range.within(first, None),
+                Op::Less => range.within((0, 0, 0), Some(first)),
+                Op::LessEq => range.within((0, 0, 0), Some(end)),
+                // `1.98.0` alone is `^1.98.0`, which is every later 1.x too.
+                _ => return Err("a comparison needs one of five signs".to_owned()),
+            };
+        }
+        match range {
+            _ if range == all => {
+                Err("the range has every version, also those that nobody measured".to_owned())
+            }
+            Self {
+                first,
+                end: Some(end),
+            } if first >= end => Err("no version is in this range".to_owned()),
+            range => Ok(range),
+        }
+    }
+}
+
+/// The first release that the comparator's version stands for, and the one after the last: `1.98` stands for all of 1.98.
+fn releases(comparator: &Comparator) -> (Release, Release) {
+    let Comparator {
+        major, minor, patch, ..
+    } = *comparator;
+    let end = match (minor, patch) {
+        (Some(minor), Some(patch)) => (major, minor, patch.saturating_add(1)),
+        (Some(minor), None) => (major, minor.saturating_add(1), 0),
+        (None, _) => (major.saturating_add(1), 0, 0),
+    };
+    ((major, minor.unwrap_or(0), patch.unwrap_or(0)), end)
+}
+
+fn release(version: &str) -> Option<Release> {
+    let mut numbers = version
+        .trim_start_matches('v')
+        .split(|character: char| !character.is_ascii_digit())
+        .map_while(|number| number.parse::<u64>().ok());
+    Some((numbers.next()?, numbers.next()?, numbers.next().unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(text: &str) -> VersionRange {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_range_contains_the_releases_between_its_ends() {
+        for (text, inside, outside) in [
+            ("=1.98.0", "1.98.0", "1.98.1"),
+            ("=1.98", "1.98.7", "1.99.0"),
+            (">=1.98.0, <=1.106.2", "v1.106.2-stable.patch.1", "1.106.3"),
+            (">1.98.0, <2", "1.98.1", "1.98.0"),
+            ("<=1.98", "1.98.9.post1", "1.99.0"),
+        ] {
+            assert!(range(text).contains(inside), "{text} {inside}");
+            assert!(!range(text).contains(outside), "{text} {outside}");
+        }
+        assert!(!range(">=0.1").contains("main"));
+    }
+
+    #[test]
+    fn ranges_overlap_if_they_share_a_release() {
+        for (one, other, expected) in [
+            ("=1.98.0", "=1.98.0", true),
+            ("=1.98.0", "=1.98.1", false),
+            (">=1.98.0, <=1.104.2", ">=1.104.2", true),
+            (">=1.98.0, <1.104.2", ">=1.104.2", false),
+            ("<1.98", ">=1.98", false),
+        ] {
+            assert_eq!(range(one).overlaps(&range(other)), expected, "{one} {other}");
+            assert_eq!(range(other).overlaps(&range(one)), expected, "{other} {one}");
+        }
+    }
+
+    #[test]
+    fn a_range_without_a_version_or_a_sign_is_refused() {
+        for (text, expected) in [
+            (">=2, <1", "no version is in this range"),
+            (">1.2.3, <1.2.4", "no version is in this range"),
+            ("1.98.0", "a comparison needs one of five signs"),
+            ("*", "every version"),
+            (">=0", "every version"),
+            ("newest", "not a range of versions: unexpected character 'n'"),
+        ] {
+            let error = text.parse::<VersionRange>().unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}

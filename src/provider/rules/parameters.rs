@@ -1,0 +1,110 @@
+//! Parameters that a model does not support, and prompts that it cannot take.
+
+use serde_json::Value;
+
+use super::{Rule, Subject};
+use crate::wire::Route;
+use crate::wire::error_reply::ErrorReply;
+use crate::wire::message::Content;
+use crate::wire::model::{Generation, find};
+use crate::wire::tokens;
+
+pub(super) const RULES: &[Rule] = rules![
+    sampling_deprecated,
+    one_sampling_parameter,
+    effort,
+    prefill,
+    context_window,
+];
+
+const LONG_CONTEXT: u64 = 1_000_000;
+
+/// Since Opus 4.7, only the default of a sampling parameter is accepted.
+///
+/// Source: https://github.com/RooCodeInc/Roo-Code/issues/12162, https://github.com/Mintplex-Labs/anything-llm/issues/5461;
+/// later models: https://github.com/BerriAI/litellm/blob/main/model_prices_and_context_window.json
+/// (supports_sampling_params)
+fn sampling_deprecated(subject: &Subject) -> Option<ErrorReply> {
+    if !subject.is_since(Generation::FourSeven) {
+        return None;
+    }
+    let is_default = |name: &str, value: &Value| name != "top_k" && value.as_f64() == Some(1.0);
+    let names = ["temperature", "top_p", "top_k"].into_iter();
+    let name = names
+        .filter_map(|name| Some((name, subject.parameter(name)?)))
+        .find(|(name, value)| !is_default(name, value))?
+        .0;
+    subject.invalid(format!("`{name}` is deprecated for this model."))
+}
+
+/// Source: https://github.com/BerriAI/litellm/issues/15097, https://github.com/aws-samples/bedrock-access-gateway/issues/191
+fn one_sampling_parameter(subject: &Subject) -> Option<ErrorReply> {
+    let name = subject.model();
+    let is_concerned = subject.is_since(Generation::FourFive)
+        && !subject.is_since(Generation::FourSeven)
+        && !name.starts_with("claude-opus-");
+    if !is_concerned || subject.parameter("temperature").is_none() || subject.parameter("top_p").is_none() {
+        return None;
+    }
+    subject.invalid("`temperature` and `top_p` cannot both be specified for this model. Please use only one.")
+}
+
+/// Source: https://github.com/Oaklight/llm-rosetta/issues/289, https://github.com/awslabs/LISA/issues/218 (Haiku 4.5),
+/// https://github.com/askalf/dario/issues/413 (Sonnet 4.6)
+fn effort(subject: &Subject) -> Option<ErrorReply> {
+    let effort = subject.model_fields()?["output_config"]["effort"].as_str()?;
+    match (subject.model(), effort) {
+        ("claude-haiku-4-5", _) => subject.invalid("This model does not support the effort parameter."),
+        ("claude-sonnet-4-6", "xhigh") => subject.invalid(
+            "This model does not support effort level 'xhigh'. Supported levels: high, low, max, medium.",
+        ),
+        _ => None,
+    }
+}
+
+/// An answer that begins with text of the client. Sonnet 4.6 tolerates it on Bedrock, by one report
+/// (<https://github.com/NousResearch/hermes-agent/issues/108209>). A turn that a server tool interrupted may end the
+/// conversation.
+///
+/// Source: https://github.com/anomalyco/opencode/issues/13768,
+/// https://platform.claude.com/docs/en/about-claude/models/migration-guide
+fn prefill(subject: &Subject) -> Option<ErrorReply> {
+    let since = match subject.route() {
+        Route::Anthropic => Generation::FourSix,
+        _ => Generation::FourSeven,
+    };
+    if subject.is_count() || !subject.is_since(since) {
+        return None;
+    }
+    let last = subject.message()?.messages.last()?;
+    let is_text = matches!(last.content.last()?.content, Content::Text(_));
+    if last.role != "assistant" || !is_text {
+        return None;
+    }
+    subject.invalid(
+        "This model does not support assistant message prefill. The conversation must end with a user message.",
+    )
+}
+
+/// Source: https://code.claude.com/docs/en/llm-gateway-protocol (errors),
+/// https://platform.claude.com/docs/en/build-with-claude/context-windows
+fn context_window(subject: &Subject) -> Option<ErrorReply> {
+    let window = match find(subject.model())?.context_window {
+        _ if subject.has_beta("context-1m-") => LONG_CONTEXT,
+        window => window,
+    };
+    // A token is at least a byte.
+    if subject.is_count() || (subject.incoming.bytes.len() as u64) < window {
+        return None;
+    }
+    let count = tokens::of_request(subject.message()?);
+    if count <= window {
+        return None;
+    }
+    match subject.route() {
+        Route::BedrockInvoke | Route::BedrockConverse => Some(ErrorReply::new(400, "Input is too long.")),
+        Route::Anthropic | Route::VertexAi => {
+            subject.invalid(format!("prompt is too long: {count} tokens > {window} maximum"))
+        }
+    }
+}

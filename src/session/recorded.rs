@@ -1,0 +1,92 @@
+//! Collects what both sides of the gateway recorded about a trial, with the requests that lost its key.
+
+use std::collections::HashSet;
+
+use super::Session;
+use crate::ids::{ProviderId, TrialKey};
+use crate::wire::Route;
+use crate::wire::exchange::{GatewayExchange, ProviderExchange};
+use crate::wire_diff::lost::{RecordedSides, with_lost};
+
+/// The recordings of one trial.
+#[derive(Debug, Default)]
+pub struct Recorded {
+    pub sent: Vec<GatewayExchange>,
+    pub exchanges: Vec<ProviderExchange>,
+    /// Requests without a key that fit this trial and another one equally well.
+    pub ambiguous: Vec<ProviderExchange>,
+}
+
+/// The numbers of the requests without a key that fit several trials.
+pub(super) type Ambiguous = tokio::sync::Mutex<HashSet<usize>>;
+
+impl Session {
+    /// Removes a trial and returns its recordings.
+    pub async fn take(&self, key: TrialKey) -> anyhow::Result<Recorded> {
+        let recorded = self.recorded(key).await;
+        self.unregister(key);
+        recorded
+    }
+
+    async fn recorded(&self, key: TrialKey) -> anyhow::Result<Recorded> {
+        let Some(provider) = &self.provider else {
+            return Ok(Recorded::default());
+        };
+        let sides = self.sides(key).await?;
+        let (mut own, mut ambiguous) = (Vec::new(), Vec::new());
+        if self.has_gateway() && sides.lacks_one() {
+            // One trial at a time: the trials compete for the same requests.
+            let mut earlier = self.ambiguous.lock().await;
+            let orphans = provider.orphans().await?;
+            let mut others = Vec::new();
+            if !sides.lost(&[], &orphans).own.is_empty() {
+                let running: Vec<TrialKey> = self.running.lock().keys().copied().collect();
+                for other in running.into_iter().filter(|other| *other != key) {
+                    others.push(self.sides(other).await?);
+                }
+            }
+            let lost = sides.lost(&others, &orphans);
+            for orphan in lost.own {
+                if earlier.contains(&orphan.number) {
+                    ambiguous.push(orphan);
+                } else if provider.claim(orphan.number).await? {
+                    own.push(orphan);
+                }
+            }
+            ambiguous.extend(lost.ambiguous);
+            earlier.extend(ambiguous.iter().map(|orphan| orphan.number));
+            self.unregister(key);
+        }
+        Ok(Recorded {
+            sent: sides.sent,
+            exchanges: with_lost(provider.take(key).await?, own),
+            ambiguous,
+        })
+    }
+
+    /// The recordings so far of a running trial.
+    async fn sides(&self, key: TrialKey) -> anyhow::Result<RecordedSides> {
+        Ok(RecordedSides {
+            sent: self.front.exchanges(key),
+            exchanges: match &self.provider {
+                Some(provider) => provider.exchanges(key).await?,
+                None => Vec::new(),
+            },
+            route: self.running.lock().get(&key).copied().flatten(),
+        })
+    }
+
+    /// Later requests of the trial pass the relay behind the gateway unrecorded. The front relay refuses them.
+    fn unregister(&self, key: TrialKey) {
+        self.running.lock().remove(&key);
+        for relay in [Some(&self.front), self.back.as_ref()].into_iter().flatten() {
+            relay.remove(key);
+        }
+    }
+}
+
+/// The route to a provider, if it has one of its own.
+pub(super) fn route_to(provider: &ProviderId) -> Option<Route> {
+    let mut routes = Route::ALL.into_iter();
+    routes.find(|route| route.as_str() == provider.as_str())
+}

@@ -1,0 +1,169 @@
+//! The names in the body of a Messages request, as the providers document them.
+//!
+//! Sources: <https://platform.claude.com/docs/en/api/messages>,
+//! <https://platform.claude.com/docs/en/api/messages-count-tokens>,
+//! <https://github.com/anthropics/anthropic-sdk-python> (`types/beta/message_create_params.py`),
+//! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>.
+
+use super::Route;
+
+/// Fields of every provider with the Messages API's body.
+const COMMON: [&str; 15] = [
+    "messages",
+    "max_tokens",
+    "metadata",
+    "stop_sequences",
+    "system",
+    "temperature",
+    "thinking",
+    "tool_choice",
+    "tools",
+    "top_k",
+    "top_p",
+    "output_config",
+    "context_management",
+    "diagnostics",
+    // Claude Code's auto mode: https://code.claude.com/docs/en/llm-gateway-protocol.
+    "safeguards",
+];
+const ANTHROPIC: [&str; 15] = [
+    "model",
+    "stream",
+    "service_tier",
+    "container",
+    "mcp_servers",
+    "output_format",
+    "cache_control",
+    "inference_geo",
+    "speed",
+    "fallbacks",
+    "tags",
+    "compaction",
+    "thread",
+    "billing_policy",
+    "fallback_credit_token",
+];
+/// Fields that Bedrock and Vertex AI have in the body instead of the path or a header.
+const BEDROCK: [&str; 2] = ["anthropic_version", "anthropic_beta"];
+const VERTEX: [&str; 3] = ["anthropic_version", "anthropic_beta", "stream"];
+/// Fields of a token count.
+const COUNTED: [&str; 14] = [
+    "model",
+    "messages",
+    "system",
+    "tools",
+    "tool_choice",
+    "thinking",
+    "mcp_servers",
+    "output_config",
+    "output_format",
+    "context_management",
+    "cache_control",
+    "speed",
+    "compaction",
+    "billing_policy",
+];
+/// Fields that Converse forwards to the model unchanged.
+const CONVERSE_ADDITIONAL: [&str; 8] = [
+    "anthropic_beta",
+    "thinking",
+    "output_config",
+    "top_k",
+    "context_management",
+    "tools",
+    "tool_choice",
+    "metadata",
+];
+/// Converse's own fields, and the wrapper of Bedrock's token count.
+const CONVERSE: [&str; 11] = [
+    "additionalModelRequestFields",
+    "additionalModelResponseFieldPaths",
+    "guardrailConfig",
+    "inferenceConfig",
+    "outputConfig",
+    "performanceConfig",
+    "promptVariables",
+    "requestMetadata",
+    "serviceTier",
+    "toolConfig",
+    "input",
+];
+/// Names below the fields of the Messages API.
+const NESTED: [&str; 54] = [
+    "allowed_callers",
+    "budget_tokens",
+    "cache_control",
+    "caller",
+    "citations",
+    "clear_at_least",
+    "clear_tool_inputs",
+    "content",
+    "context",
+    "data",
+    "defer_loading",
+    "description",
+    "disable_parallel_tool_use",
+    "display",
+    "document",
+    "edits",
+    "effort",
+    "eager_input_streaming",
+    "enabled",
+    "exclude_tools",
+    "file_id",
+    "format",
+    "id",
+    "image",
+    "input",
+    "input_examples",
+    "input_schema",
+    "is_error",
+    "keep",
+    "max_uses",
+    "media_type",
+    "name",
+    "properties",
+    "redacted_thinking",
+    "required",
+    "role",
+    "schema",
+    "scope",
+    "signature",
+    "source",
+    "strict",
+    "task_budget",
+    "text",
+    "thinking",
+    "title",
+    "tool_name",
+    "tool_use_id",
+    "trigger",
+    "ttl",
+    "type",
+    "url",
+    "user_id",
+    "value",
+    "additionalProperties",
+];
+
+/// Whether a request by `route` may have the field `name`. Of Converse: whether the model gets it.
+pub fn is_known(route: Route, is_count: bool, name: &str) -> bool {
+    match route {
+        Route::BedrockConverse => CONVERSE_ADDITIONAL.contains(&name),
+        Route::BedrockInvoke => COMMON.contains(&name) || BEDROCK.contains(&name),
+        Route::Anthropic if is_count => COUNTED.contains(&name),
+        Route::Anthropic => COMMON.contains(&name) || ANTHROPIC.contains(&name),
+        Route::VertexAi if is_count => COUNTED.contains(&name) || BEDROCK.contains(&name),
+        Route::VertexAi => COMMON.contains(&name) || VERTEX.contains(&name),
+    }
+}
+
+/// The fields of a body, by whatever route.
+pub fn of_any_route() -> impl Iterator<Item = &'static str> + Clone {
+    COMMON.into_iter().chain(ANTHROPIC).chain(BEDROCK).chain(CONVERSE)
+}
+
+/// Whether `name` is documented, as a field or below one.
+pub fn is_documented(name: &str) -> bool {
+    NESTED.contains(&name) || of_any_route().any(|known| known == name)
+}
