@@ -238,19 +238,6 @@ pub const VERTEXAI_LOCATION: &str = "VERTEXAI_LOCATION";
 /// Base of Vertex AI's API.
 pub const VERTEXAI_API_BASE: &str = "VERTEXAI_API_BASE";
 
-/// Variables with a credential, which no evidence and no report may show.
-pub const CREDENTIALS: [&str; 9] = [
-    LITELLM_PROXY_API_KEY,
-    LITELLM_MASTER_KEY,
-    COMPAT_PROVIDER_CONTROL_KEY,
-    ANTHROPIC_API_KEY,
-    ANTHROPIC_AUTH_TOKEN,
-    AWS_ACCESS_KEY_ID,
-    AWS_SECRET_ACCESS_KEY,
-    AWS_SESSION_TOKEN,
-    VERTEXAI_CREDENTIALS,
-];
-
 /// The variables by which a gateway reaches the simulator.
 pub const SIMULATOR_VARIABLES: SimulatorVariables = SimulatorVariables {
     anthropic_base: ANTHROPIC_API_BASE,

@@ -272,15 +272,18 @@ fn announce_metadata(simulator: &Simulator) {
 
 /// A line for each request.
 fn request_lines() -> Observer {
-    Arc::new(|notice| {
+    Arc::new(|secrets, notice| {
         let time = Local::now().format("%H:%M:%S%.3f");
-        match notice {
-            Notice::Answered { exchange, error } => status!("{time} {}", request_line(exchange, error)),
-            Notice::Metadata { path, status } => status!("{time} metadata server GET {path} -> {status}"),
-            Notice::Forgetting { kept } => status!(
-                "{time} only the last {kept} requests that belong to no trial are kept; older ones are forgotten"
-            ),
-        }
+        let line = match notice {
+            Notice::Answered { exchange, error } => request_line(exchange, error),
+            Notice::Metadata { path, status } => format!("metadata server GET {path} -> {status}"),
+            Notice::Forgetting { kept } => {
+                format!(
+                    "only the last {kept} requests that belong to no trial are kept; older ones are forgotten"
+                )
+            }
+        };
+        status!("{time} {}", secrets.removed(&line));
     })
 }
 

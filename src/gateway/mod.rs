@@ -16,7 +16,7 @@ use anyhow::Context as _;
 
 pub use attached::{checked_address, ensure_answers, version_of};
 pub use container::{Image, pull, remove_containers_of, start_container};
-pub use credentials::{SHORTEST_SECRET, config_files, live_providers, secrets};
+pub use credentials::{config_files, literals, live_providers, secrets};
 pub use litellm::{install_release, start_litellm};
 pub use log::LogFile;
 pub use process::{GatewayProcess, NotReady, is_alive, wait_until_ready};
@@ -24,6 +24,7 @@ pub use watched::{GatewayRun, WatchedGateway};
 
 use crate::env::{Environment, LITELLM_LOCAL_TABLES, Secret, Variables};
 use crate::process::RunId;
+use crate::wire::secrets::Secrets;
 
 /// The name of the gateway that a run tests if no other one is attached.
 pub const LITELLM: &str = "litellm";
@@ -44,7 +45,9 @@ impl GatewayOptions<'_> {
     /// Creates the folder, and the log of a gateway with `key`.
     fn prepare(&self, key: &Secret) -> anyhow::Result<LogFile> {
         let mut secrets = secrets(&self.providers);
-        secrets.push(key.clone());
+        secrets.extend(literals(self.config));
+        secrets.push(key.expose().to_owned());
+        let secrets = Secrets::new(secrets);
         ["home", "tmp"]
             .iter()
             .try_for_each(|name| std::fs::create_dir_all(self.folder.join(name)))

@@ -53,6 +53,8 @@ fn obey(server: &Server, command: &str, body: &[u8]) -> serde_json::Result<Optio
             "version": env!("CARGO_PKG_VERSION"),
             "first_byte_delay_ms": server.options.first_byte_delay_ms,
             "now_ms": now_ms(),
+            // They are valid here alone. The client keeps them out of its files.
+            "secrets": server.secret_values,
         }),
         "register" => {
             let (key, script) = from_slice(body)?;

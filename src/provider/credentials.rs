@@ -157,6 +157,19 @@ impl Credentials {
         .map(|(name, value)| (name.into(), value.into()))
         .into()
     }
+
+    /// The values that no recording may contain.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        [
+            self.anthropic_api_key.clone(),
+            self.aws_access_key_id.clone(),
+            self.aws_secret_access_key.clone(),
+            self.bedrock_api_key.clone(),
+            self.vertex_service_account.clone(),
+            STANDARD.encode(&self.secret),
+        ]
+        .into()
+    }
 }
 
 fn random_bytes(count: usize) -> Result<Vec<u8>, Unspecified> {

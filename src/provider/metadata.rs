@@ -44,7 +44,7 @@ pub(super) fn handle(server: &Server, parts: &Parts) -> Response<Body> {
     };
     if let Some(observe) = &server.options.observe {
         let status = status.as_u16();
-        observe(Notice::Metadata { path, status });
+        observe(&server.secrets, Notice::Metadata { path, status });
     }
     (status, [FLAVOR, (CONTENT_TYPE.as_str(), kind)], body).into_response()
 }

@@ -13,12 +13,15 @@ use crate::http;
 use crate::ids::TrialKey;
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::script::Script;
+use crate::wire::secrets::Secrets;
 
 #[derive(Debug)]
 pub struct RemoteSimulator {
     client: reqwest::Client,
     base_url: String,
     control_key: Secret,
+    /// The values that no recording may contain.
+    secrets: Vec<Secret>,
     connected_ms: u64,
     /// The simulator's clock minus this process's, in milliseconds.
     clock_ahead_ms: i64,
@@ -32,6 +35,7 @@ impl RemoteSimulator {
             client: http::client(),
             base_url: base_url.trim_end_matches('/').to_owned(),
             control_key: Secret::new(control_key),
+            secrets: vec![Secret::new(control_key)],
             connected_ms: now_ms(),
             clock_ahead_ms: 0,
             first_byte_delay_ms: 0,
@@ -43,8 +47,18 @@ impl RemoteSimulator {
             remote.clock_ahead_ms = clock_ahead_ms(asked_ms, there_ms, now_ms());
         }
         ensure!(hello["service"] == SERVICE, remote.is_something_else());
+        let secrets = hello["secrets"].as_array().into_iter().flatten();
+        remote
+            .secrets
+            .extend(secrets.filter_map(Value::as_str).map(Secret::new));
         remote.first_byte_delay_ms = hello["first_byte_delay_ms"].as_u64().unwrap_or_default();
         Ok(remote)
+    }
+
+    /// The control key and the credentials of the simulator.
+    pub fn secrets(&self) -> Vec<String> {
+        let secrets = self.secrets.iter();
+        secrets.map(|secret| secret.expose().to_owned()).collect()
     }
 
     pub fn first_byte_delay_ms(&self) -> u64 {
@@ -130,7 +144,7 @@ impl RemoteSimulator {
             ),
             _ => bail!(
                 "the provider simulator at `{url}` answers {status}: {}",
-                String::from_utf8_lossy(&body)
+                Secrets::new(self.secrets()).removed(&String::from_utf8_lossy(&body))
             ),
         }
     }

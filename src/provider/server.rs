@@ -26,9 +26,10 @@ use crate::clock::now_ms;
 use crate::ids::TrialKey;
 use crate::ledger::{Ledger, TrialMap};
 use crate::wire::answer::ProviderAnswer;
-use crate::wire::error_reply::{ErrorReply, kind_of};
+use crate::wire::error_reply::{ErrorReply, kind_of, status_of};
 use crate::wire::exchange::{Matched, ProviderExchange};
-use crate::wire::script::{Pace, Reply, ReplyBlock, ReplyMessage, Script};
+use crate::wire::script::{Reply, ReplyBlock, ReplyMessage, Script};
+use crate::wire::secrets::Secrets;
 use crate::wire::{Operation, Route, tokens};
 
 /// The largest body that is read, in bytes: above every provider's limit, so that a refused request still names its trial.
@@ -50,6 +51,9 @@ pub(super) struct Server {
     pub(super) standing: Option<ScriptedTrial>,
     pub(super) signer: Signer,
     pub(super) access_tokens: AccessTokens,
+    /// The values that no recording may contain.
+    pub(super) secret_values: Vec<String>,
+    pub(super) secrets: Secrets,
 }
 
 /// The reply to a request, and its reason.
@@ -126,7 +130,7 @@ impl Server {
         let ledger = trial.as_ref().map_or(&self.orphans, |trial| &trial.ledger);
         let notify = |notice: Notice<'_>| {
             if let Some(observe) = &self.options.observe {
-                observe(notice);
+                observe(&self.secrets, notice);
             }
         };
         let recording = ledger.begin(|number| {
@@ -211,7 +215,7 @@ impl Server {
                 }
             };
         };
-        match trial.next_reply(progress) {
+        match trial.next_reply(progress, incoming) {
             Err(why) => unmatched(incoming, why),
             Ok((reply, Reply::Message(message))) => {
                 self.play(incoming, message, progress, Matched::Script { reply })
@@ -219,7 +223,9 @@ impl Server {
             Ok((reply, Reply::Error(error))) => {
                 let kind = error.kind.as_deref().unwrap_or_else(|| kind_of(error.status));
                 let refusal = ErrorReply::of_kind(error.status, kind, &error.message);
-                refuse(incoming, Matched::Script { reply }, &refusal)
+                let mut decision = refuse(incoming, Matched::Script { reply }, &refusal);
+                decision.outgoing.add_headers(&error.headers);
+                decision
             }
         }
     }
@@ -238,12 +244,26 @@ impl Server {
             route: incoming.route(),
             request,
             context_management: asks_for_context_management(incoming),
+            has_safeguards: incoming
+                .prompt
+                .as_ref()
+                .is_some_and(|prompt| prompt.get("safeguards").is_some()),
             signer: &self.signer,
             now_ms: incoming.recorded.at_ms,
         };
+        let interrupted = reply
+            .interrupt
+            .as_ref()
+            .and_then(|interrupt| interrupt.error.as_ref());
+        if let Some(error) = interrupted.filter(|_| !incoming.stream()) {
+            let refusal = ErrorReply::of_kind(status_of(&error.kind), &error.kind, &error.message);
+            let mut decision = refuse(incoming, matched, &refusal);
+            decision.outgoing.add_headers(&reply.headers);
+            return decision;
+        }
         let answer = stage.play(reply, &mut progress.cache);
         remember_thinking(&answer, &mut progress.sent_thinking);
-        match Outgoing::answer(&answer, incoming.route(), incoming.stream(), reply.pace) {
+        match Outgoing::answer(&answer, incoming.route(), incoming.stream(), reply) {
             Ok(outgoing) => Decision { matched, outgoing },
             Err(error) => unmatched(incoming, format!("the reply cannot be framed: {error}")),
         }
@@ -268,9 +288,7 @@ fn probe_reply() -> ReplyMessage {
 fn text_reply(text: &str) -> ReplyMessage {
     ReplyMessage {
         content: vec![ReplyBlock::Text(text.to_owned())],
-        stop_reason: None,
-        usage: None,
-        pace: Pace::default(),
+        ..ReplyMessage::default()
     }
 }
 

@@ -25,6 +25,7 @@ use crate::toolchain::npm::Registry;
 use crate::toolchain::{self, Installer, lock, update};
 use crate::versions::claude_code::DEFAULT_MIN_AGE;
 use crate::versions::{self, ResolvedVersion, WantedVersion};
+use crate::wire::secrets::Secrets;
 
 /// The name of a run's results file.
 pub const RESULTS: &str = "compat-results.json";
@@ -252,11 +253,12 @@ impl ReleaseRun<'_, '_> {
             (env::COMPAT_RESULTS_PATH, results.into()),
         ];
         let mut secrets = gateway::secrets(providers);
-        secrets.push(key.clone());
+        secrets.extend(gateway::literals(&self.project.join(PROXY_CONFIG)));
+        secrets.push(key.expose().to_owned());
         if let Some((simulator, key)) = rehearsal {
             variables.push((env::COMPAT_PROVIDER_URL, simulator.base_url().into()));
             variables.push((env::COMPAT_PROVIDER_CONTROL_KEY, key.expose().into()));
-            secrets.push(key.clone());
+            secrets.push(key.expose().to_owned());
         }
         let harness = Harness {
             launch: launch
@@ -265,7 +267,7 @@ impl ReleaseRun<'_, '_> {
                 .directory(self.project),
             results,
             log: &self.output.join("harness.log"),
-            secrets,
+            secrets: Secrets::new(secrets),
         };
         let results = harness.run(self.log.relay).await?;
         self.log.say(format!("{} trials finished", results.results.len()));

@@ -42,6 +42,12 @@ impl Guard {
         Secret::new(token)
     }
 
+    pub(super) fn tokens(&self, key: TrialKey) -> Vec<Secret> {
+        let tokens = self.tokens.lock();
+        let own = tokens.iter().filter(|(_, (owner, _))| *owner == key);
+        own.map(|(token, _)| Secret::new(token)).collect()
+    }
+
     pub(super) fn dismiss(&self, key: TrialKey) {
         self.tokens.lock().retain(|_, (owner, _)| *owner != key);
     }

@@ -77,6 +77,9 @@ impl RelayedTrial {
     }
 }
 
+/// With a trial's key behind it, the beginning of a path that belongs to the trial. The relay removes it.
+pub const TRIAL_PREFIX: &str = "/trial-";
+
 /// A running relay. Dropping it stops it; [`Relay::shutdown`] also waits for its end.
 pub struct Relay {
     shared: Arc<RelayState>,
@@ -125,6 +128,12 @@ impl Relay {
             Some(guard) => guard.admit(key, credential),
             None => credential,
         }
+    }
+
+    /// The valid tokens of a trial.
+    pub fn tokens(&self, key: TrialKey) -> Vec<Secret> {
+        let guard = self.shared.guard.as_ref();
+        guard.map(|guard| guard.tokens(key)).unwrap_or_default()
     }
 
     /// `http://127.0.0.1:PORT`.

@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use super::guard::Guard;
 use super::passing::PassingBody;
 use super::recorder::ReplyRecorder;
-use super::{Mutation, RelayedTrial, ReplyHold};
+use super::{Mutation, RelayedTrial, ReplyHold, TRIAL_PREFIX};
 use crate::clock::now_ms;
 use crate::env::Secret;
 use crate::http;
@@ -59,6 +59,8 @@ pub(super) struct RelayState {
 }
 
 struct Arrived {
+    /// The part of the path that named the trial.
+    prefix: String,
     method: reqwest::Method,
     request: PassingRequest,
     json: Option<Value>,
@@ -127,7 +129,7 @@ impl RelayState {
         });
         let trial = match admitted {
             Some(key) => key.and_then(|key| self.trials.get(key)),
-            None => self.owner(&arrived.request),
+            None => self.owner(&arrived),
         };
         let turn = trial
             .as_ref()
@@ -185,10 +187,11 @@ impl RelayState {
     }
 
     /// The trial whose key the request carries.
-    fn owner(&self, request: &PassingRequest) -> Option<Arc<RelayedTrial>> {
+    fn owner(&self, arrived: &Arrived) -> Option<Arc<RelayedTrial>> {
+        let request = &arrived.request;
         let headers = request.headers.iter().map(|(_, value)| value.as_slice());
-        self.trials
-            .owner(headers.chain([request.path.as_bytes(), &request.body]))
+        let texts = [arrived.prefix.as_bytes(), request.path.as_bytes(), &request.body];
+        self.trials.owner(headers.chain(texts))
     }
 
     /// The AWS signature of a request, if it is valid.
@@ -322,18 +325,18 @@ impl Return<'_> {
 impl Arrived {
     fn read(parts: &Parts, body: Bytes) -> Self {
         let json: Option<Value> = json::parse(&String::from_utf8_lossy(&body)).ok();
-        let target = RequestTarget::of(parts.method.as_str(), parts.uri.path());
+        let whole = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        let (prefix, path) = split_prefix(whole);
+        let bare = path.split('?').next().unwrap_or_default();
+        let target = RequestTarget::of(parts.method.as_str(), bare);
         let asks_for_stream = || json.as_ref().is_some_and(|json| json["stream"] == true);
         Self {
+            prefix: prefix.to_owned(),
             method: parts.method.clone(),
             operation: target.operation,
             stream: target.stream.unwrap_or_else(asks_for_stream),
             request: PassingRequest {
-                path: parts
-                    .uri
-                    .path_and_query()
-                    .map_or("/", |path| path.as_str())
-                    .to_owned(),
+                path,
                 headers: passed_headers(&parts.headers),
                 body,
             },
@@ -378,13 +381,25 @@ impl Arrived {
                 at_ms: now_ms(),
                 method: self.method.to_string(),
                 path: path.to_owned(),
-                query: query.to_owned(),
+                query: redaction::of_query(query),
                 headers: recorded_headers(&self.request.headers),
                 body,
             },
             reply: None,
         }
     }
+}
+
+/// The part of `path` that names a trial, and the rest.
+fn split_prefix(path: &str) -> (&str, String) {
+    let Some(rest) = path.strip_prefix(TRIAL_PREFIX) else {
+        return ("", path.to_owned());
+    };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (prefix, rest) = path.split_at(TRIAL_PREFIX.len() + end);
+    // The check of a connection asks for the base URL itself.
+    let slash = if rest.starts_with('/') { "" } else { "/" };
+    (prefix, format!("{slash}{rest}"))
 }
 
 /// The headers of a message, without the headers of its connection.

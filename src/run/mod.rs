@@ -13,6 +13,7 @@ mod shared;
 mod status;
 pub mod trial;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -355,7 +356,14 @@ impl MatrixRun {
             })
             .collect();
         let (base_url, key) = (&session.gateway.base_url, &session.gateway.key);
-        let unusable = preflight::check(base_url, key, aliases, session.provider.as_ref()).await;
+        let unusable = preflight::check(
+            base_url,
+            key,
+            aliases,
+            session.provider.as_ref(),
+            &session.secrets,
+        )
+        .await;
         for line in preflight::summary(&unusable) {
             self.progress.note(&line);
         }
@@ -447,7 +455,10 @@ impl MatrixRun {
             .filter(|orphan| orphan.operation != Operation::OauthToken);
         for orphan in unexpected {
             let (request, status) = (&orphan.request, orphan.reply.status);
-            let request = format!("{} {} → {status}", request.method, request.path);
+            let path = session.map_or(Cow::Borrowed(request.path.as_str()), |session| {
+                session.secrets.removed(&request.path)
+            });
+            let request = format!("{} {path} → {status}", request.method);
             *counts.entry(request).or_default() += 1;
         }
         let warning = |(request, count)| match count {

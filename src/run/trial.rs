@@ -32,6 +32,8 @@ const ATTEMPTS: usize = 2;
 /// The longest wait for the reply to a direct request.
 const DIRECT_PATIENCE: Duration = Duration::from_secs(60);
 
+const SECRET_IS_A_WORD: &str = "a key of this run is also a word of the evidence's format: use another key";
+
 #[derive(Clone, Copy, Debug)]
 pub struct TrialTask<'a> {
     pub name: &'a TrialName,
@@ -77,7 +79,15 @@ impl TrialTask<'_> {
                 break;
             }
         }
-        record
+        // An error of the harness may repeat a secret too.
+        match session.secrets.remove_from(&mut record) {
+            Ok(()) => record,
+            Err(error) => {
+                let error = anyhow::Error::new(error).context(SECRET_IS_A_WORD);
+                let broken = AttemptResult::broken(&error).outcome;
+                not_run(self.name, self.alias, &broken)
+            }
+        }
     }
 
     async fn attempt(self, session: &Session, folder: &Path, slot: Slot) -> AttemptResult {
@@ -178,8 +188,10 @@ impl TrialTask<'_> {
             }
             _ => None,
         };
+        // After this, the session has forgotten the trial's tokens.
+        let tokens = session.tokens(key);
         let recorded = session.take(key).await?;
-        let ran = ran?;
+        let ran = ran.map_err(|error| tokens.removed_from_error(error))?;
         let mut evidence = Evidence {
             behind: session.behind(),
             gateway: session.has_gateway(),
@@ -193,7 +205,9 @@ impl TrialTask<'_> {
             counted,
             gateway_log: log.map(|(log, position)| log.since(position)).unwrap_or_default(),
         };
-        evidence.redact(&session.secrets);
+        for secrets in [&session.secrets, &tokens] {
+            evidence.redact(secrets).context(SECRET_IS_A_WORD)?;
+        }
         Ok(evidence)
     }
 

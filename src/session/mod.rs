@@ -20,8 +20,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::claude::Endpoint;
-use crate::env::{self, Environment, Secret, Variables};
+use crate::env::{Environment, Secret, Variables};
 use crate::evidence::{Behind, Evidence};
+use crate::files::project::PROXY_CONFIG;
 use crate::findings::Versions;
 use crate::gateway::{self, GatewayKind, RunningGateway};
 use crate::http;
@@ -30,8 +31,9 @@ use crate::isolation::IsolationLevel;
 use crate::process::{Cage, RunId};
 use crate::progress::ProgressSink;
 use crate::provider::Provider;
-use crate::relay::{Mutation, Relay};
+use crate::relay::{Mutation, Relay, TRIAL_PREFIX};
 use crate::wire::Route;
+use crate::wire::secrets::Secrets;
 use boot::{Backend, RunGuard};
 pub use confinement::WantedIsolation;
 use daemon::DaemonUse;
@@ -77,7 +79,7 @@ pub struct Session {
     /// Sends the cells' direct requests. All trials share it, because a new client reads the system's certificates.
     pub client: reqwest::Client,
     /// The values that no evidence and no report may contain.
-    pub secrets: Vec<String>,
+    pub secrets: Secrets,
     /// The running trials, each with the route to its provider.
     running: Mutex<HashMap<TrialKey, Option<Route>>>,
     ambiguous: Ambiguous,
@@ -87,8 +89,18 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts all parts that the run needs and reports slow steps to `progress`.
+    /// Starts all parts that the run needs and reports slow steps to `progress`. An error contains no secret.
     pub async fn start(options: &SessionOptions, progress: &dyn ProgressSink) -> anyhow::Result<Self> {
+        let secrets = secrets_of_project(&options.environment, &options.root);
+        let started = Self::start_with(&secrets, options, progress).await;
+        started.map_err(|error| Secrets::new(secrets).removed_from_error(error))
+    }
+
+    async fn start_with(
+        known: &[String],
+        options: &SessionOptions,
+        progress: &dyn ProgressSink,
+    ) -> anyhow::Result<Self> {
         let run = RunId::mint();
         let guard = RunGuard::start(run, options.watchdog.as_deref())?;
         let ((claude, claude_version), backend) = tokio::try_join!(
@@ -102,7 +114,9 @@ impl Session {
             version: gateway_version,
             lease,
         } = backend;
-        let secrets = secrets(&options.environment, &gateway, provider.as_ref());
+        let mut secrets = known.to_vec();
+        secrets.extend(provider.iter().flat_map(Provider::secrets));
+        secrets.push(gateway.key.expose().to_owned());
         let front = Relay::start_guarded(&gateway.base_url).await?;
         let cage = confinement::cage(options, front.base_url())?;
         Ok(Self {
@@ -117,7 +131,7 @@ impl Session {
             run,
             inherited: options.environment.inherited(),
             client: http::client(),
-            secrets,
+            secrets: Secrets::new(secrets),
             cage,
             running: Mutex::default(),
             ambiguous: Ambiguous::default(),
@@ -163,6 +177,12 @@ impl Session {
         self.front.admit(key, self.gateway.key.clone())
     }
 
+    /// The tokens of a trial, until [`Session::take`]. Its evidence must not contain them.
+    pub fn tokens(&self, key: TrialKey) -> Secrets {
+        let tokens = self.front.tokens(key);
+        Secrets::new(tokens.iter().map(Secret::expose))
+    }
+
     /// How the `claude` of a trial reaches `provider`: through the gateway, or in the provider's own protocol if there is
     /// none. Its token is the trial's own.
     pub fn endpoint(&self, key: TrialKey, provider: &ProviderId) -> Endpoint {
@@ -177,8 +197,7 @@ impl Session {
                 };
             }
             if provider.as_str() == Route::VertexAi.as_str() {
-                // Without a token the simulator refuses the request, and the trial reports it.
-                let token = Secret::new(simulator.access_token().unwrap_or_default());
+                let token = Secret::new(simulator.access_token());
                 return Endpoint::Vertex {
                     base_url: format!("{base_url}/v1"),
                     region: credentials.vertex_location.clone(),
@@ -188,7 +207,8 @@ impl Session {
             }
         }
         Endpoint::Gateway {
-            base_url,
+            // Not every request of `claude` contains the key: its request for the list of models does not.
+            base_url: format!("{base_url}{TRIAL_PREFIX}{key}"),
             token: self.token(key),
         }
     }
@@ -260,26 +280,10 @@ impl fmt::Debug for Session {
     }
 }
 
-/// The credentials that the run knows: the gateway's key, those of the environment, and those of the simulator.
-fn secrets(environment: &Environment, gateway: &RunningGateway, provider: Option<&Provider>) -> Vec<String> {
-    let mut variables = Variables::new();
-    for name in env::CREDENTIALS {
-        if let Some(value) = environment.get_os(name) {
-            variables.insert(name.into(), value.to_owned());
-        }
-    }
-    if let Some(Provider::Embedded(simulator)) = provider {
-        variables.extend(simulator.credentials().for_gateway(simulator.base_url()));
-    }
-    let known = gateway::secrets(&variables).into_iter();
-    let mut secrets: Vec<String> = known
-        .chain([gateway.key.clone()])
-        .map(|secret| secret.expose().to_owned())
-        .filter(|secret| secret.len() >= gateway::SHORTEST_SECRET)
-        .collect();
-    // A secret may be a part of another.
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    secrets.dedup();
+/// The secrets that are known before a session starts: those of the environment and of `proxy_config.yaml`.
+pub fn secrets_of_project(environment: &Environment, root: &Path) -> Vec<String> {
+    let mut secrets = gateway::secrets(environment.variables());
+    secrets.extend(gateway::literals(&root.join(PROXY_CONFIG)));
     secrets
 }
 

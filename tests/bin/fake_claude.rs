@@ -160,7 +160,8 @@ async fn play(steps: Vec<Step>) -> ExitCode {
             Step::Hang => tokio::time::sleep(LONG).await,
             Step::Spy(targets) => {
                 let found = spy::spy(&targets).await;
-                print(&json!({ "type": "spy", "found": found }).to_string());
+                let token = std::env::var(env::ANTHROPIC_AUTH_TOKEN).ok();
+                print(&json!({ "type": "spy", "found": found, "token": token }).to_string());
             }
             Step::Exit(code) => return ExitCode::from(code),
             Step::Die(signal) => {

@@ -329,6 +329,7 @@ async fn in_a_run_the_spy_sees_no_credential_and_no_admin_route() {
         }
         let found = spied_in_a_run(level.as_str()).await;
         assert!(found.contains("found"), "the evidence has no report: {found}");
+        assert!(found.contains("\"token\":\"[redacted]\""), "{found}");
         assert!(
             !found.contains("credential in the environment of harness"),
             "{found}"

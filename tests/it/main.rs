@@ -35,6 +35,7 @@ mod daemon;
 mod trial;
 mod harness;
 mod machine_faults;
+mod secrets;
 mod publish;
 mod cli;
 

@@ -3,4 +3,5 @@
 mod models;
 mod routes;
 mod rules;
+mod scripted;
 mod signatures;
