@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::cells::SimulatorVariables;
 
@@ -208,6 +209,8 @@ pub const LITELLM_LOCAL_TABLES: [&str; 5] = [
     "LITELLM_LOCAL_BLOG_POSTS",
     "LITELLM_LOCAL_POLICY_TEMPLATES",
 ];
+/// `1`: Python writes no compiled files, so that an installation does not change.
+pub const PYTHONDONTWRITEBYTECODE: &str = "PYTHONDONTWRITEBYTECODE";
 /// `1`: Python writes its log lines at once.
 pub const PYTHONUNBUFFERED: &str = "PYTHONUNBUFFERED";
 /// Hosts that need no proxy.
@@ -374,9 +377,19 @@ impl ClaudeChoice {
     }
 }
 
+/// The variables of this process before its credentials were erased.
+static SNAPSHOT: OnceLock<Environment> = OnceLock::new();
+
+/// Keeps the variables of this process for [`Environment::from_process`]: `process::hide` erases credentials.
+pub fn keep_snapshot() {
+    SNAPSHOT.get_or_init(|| std::env::vars_os().collect());
+}
+
 impl Environment {
+    /// The variables of this process, with the hidden ones.
     pub fn from_process() -> Self {
-        std::env::vars_os().collect()
+        let snapshot = SNAPSHOT.get().cloned();
+        snapshot.unwrap_or_else(|| std::env::vars_os().collect())
     }
 
     pub fn get_os(&self, name: &str) -> Option<&OsStr> {
@@ -495,10 +508,9 @@ pub const CARGO_MANIFEST_DIR: &str = "CARGO_MANIFEST_DIR";
 /// The values of the variables that `proxy_config.yaml` names (`os.environ/NAME`). They are the credentials of a live run, and
 /// only its gateway gets them.
 pub fn named_by_a_file<'a>(names: impl IntoIterator<Item = &'a str>) -> Variables {
-    names
-        .into_iter()
-        .filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)))
-        .collect()
+    let environment = Environment::from_process();
+    let value = |name| Some((OsString::from(name), environment.0.get(OsStr::new(name))?.clone()));
+    names.into_iter().filter_map(value).collect()
 }
 
 /// Whether this is a file with an execute bit.

@@ -52,9 +52,13 @@ pub fn client_builder() -> ClientBuilder {
     reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT)
 }
 
-/// A client without retries, for gateways and simulators.
+/// A client without retries, for gateways and simulators. It uses no proxy, whatever the environment says: its requests carry
+/// keys.
 pub fn client() -> reqwest::Client {
-    client_builder().build().expect("the TLS backend starts")
+    client_builder()
+        .no_proxy()
+        .build()
+        .expect("the TLS backend starts")
 }
 
 /// The body of `response`, decoded as its `content-encoding` says. A body that does not have that encoding stays as it is.

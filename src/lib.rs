@@ -11,6 +11,7 @@ pub mod ids;
 pub mod text;
 pub mod phrases;
 pub mod digest;
+pub mod isolation;
 
 // Files, requests and recorded evidence.
 pub mod document;

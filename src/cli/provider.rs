@@ -18,6 +18,7 @@ use super::print::{output, status};
 use super::project::{InvalidFiles, RootFlag};
 use crate::cells::resolve::script;
 use crate::env::{self, Variables};
+use crate::files::private_folder;
 use crate::files::project::tier_models;
 use crate::ids::CellId;
 use crate::provider::{
@@ -100,7 +101,7 @@ impl Serve {
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         // Dropping it removes the folder.
-        let temporary = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let temporary = private_folder::make("compat-").context("cannot make a temporary folder")?;
         let unscripted = self.unscripted()?;
         let folder = self.credentials.as_deref().unwrap_or(temporary.path());
         fs::create_dir_all(folder)

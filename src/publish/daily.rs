@@ -24,9 +24,11 @@ use crate::document::Diagnostic;
 use crate::document::render::{Format, render};
 use crate::env::Environment;
 use crate::files::Project;
+use crate::files::private_folder;
 use crate::findings::KnownFindings;
 use crate::gateway;
 use crate::http::RetryPolicy;
+use crate::isolation::IsolationLevel;
 use crate::matrix::ManifestView;
 use crate::matrix::builder::Stamp;
 use crate::process::{RunId, Watchdog};
@@ -41,6 +43,8 @@ pub struct DailyOptions {
     pub source: ResultsSource,
     /// Whether to publish trials that could not be judged as not tested.
     pub allow_inconclusive: bool,
+    /// The lowest isolation level of `claude` that may run and be published.
+    pub isolation: IsolationLevel,
     /// The docs repository; `None` to publish nothing.
     pub docs: Option<DocsOptions>,
     pub report: ReportOptions,
@@ -94,10 +98,7 @@ impl<'a> DailyRun<'a> {
         let run = RunId::mint();
         let mut watchdog = Watchdog::start(run)?;
         // A temporary folder is readable by its owner only.
-        let scratch = tempfile::Builder::new()
-            .prefix("compat-publish-")
-            .tempdir()
-            .context("cannot create a temporary folder")?;
+        let scratch = private_folder::make("compat-publish-").context("cannot create a temporary folder")?;
         watchdog.remove_at_end(scratch.path())?;
         Ok(Self {
             options,
@@ -165,6 +166,7 @@ impl<'a> DailyRun<'a> {
                 installer.tools.retry = self.options.retry;
                 let mut run = ReleaseRun {
                     options: release,
+                    isolation: self.options.isolation,
                     project: &self.options.project,
                     output: &self.options.output,
                     scratch: self.scratch.path(),
@@ -198,6 +200,7 @@ impl<'a> DailyRun<'a> {
             applicable: &project.applicable_trials(),
             known: &known,
             allow_inconclusive: self.options.allow_inconclusive,
+            isolation: self.options.isolation,
         };
         let decision = gate::decide(&ManifestView::from(&project.manifest), results, rules)?;
         let Candidate { matrix, details } = &decision.candidate;

@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
 use super::run::Harness;
@@ -17,11 +17,13 @@ use crate::env::{self, Secret, Variables};
 use crate::files::Project;
 use crate::files::project::{PROXY_CONFIG, broken_project};
 use crate::gateway::{self, GatewayOptions, GatewayProcess};
+use crate::isolation::IsolationLevel;
 use crate::process::{Launch, ProcessTag};
 use crate::provider::{self, Simulator, Unscripted, new_control_key};
 use crate::results::{Results, json};
 use crate::toolchain::npm::Registry;
 use crate::toolchain::{self, Installer, lock, update};
+use crate::versions::claude_code::DEFAULT_MIN_AGE;
 use crate::versions::{self, ResolvedVersion, WantedVersion};
 use crate::wire::secrets::Secrets;
 
@@ -60,6 +62,8 @@ pub struct ReleaseVersions {
 
 pub struct ReleaseRun<'a, 'l> {
     pub options: &'a ReleaseOptions,
+    /// The lowest isolation level of `claude` that may run.
+    pub isolation: IsolationLevel,
     pub project: &'a Path,
     pub output: &'a Path,
     /// A folder that is removed at the end.
@@ -81,9 +85,10 @@ impl ReleaseRun<'_, '_> {
         let claude_code = self
             .resolve("resolve Claude Code", &self.options.claude_code)
             .await?;
+        self.require_cage_for_young(&claude_code);
         let rehearsal = self.start_simulator().await?;
         let providers = self.providers(rehearsal.as_ref())?;
-        let (gateway, image_digest) = self.start_gateway(&litellm.version, &providers).await?;
+        let (mut gateway, image_digest) = self.start_gateway(&litellm.version, &providers).await?;
         // The gateway is stopped even if this fails.
         let results = async {
             let claude = self.install_claude(&claude_code.version).await?;
@@ -92,9 +97,17 @@ impl ReleaseRun<'_, '_> {
         }
         .await;
         let kept = self.keep_log(&gateway);
+        // Without its gateway, a run says nothing.
+        let lost = gateway
+            .try_ended()
+            .map(|ended| gateway.report_of_end(&Ok(ended), false));
         gateway.stop().await;
         if let Some((simulator, _)) = rehearsal {
             simulator.shutdown().await;
+        }
+        if let Some(lost) = lost {
+            kept?;
+            bail!(lost);
         }
         let results = results?;
         kept?;
@@ -105,6 +118,17 @@ impl ReleaseRun<'_, '_> {
         };
         write(&self.output.join(VERSIONS), &json::write(&versions))?;
         Ok((results, versions))
+    }
+
+    /// Nobody may have noticed yet what is wrong with a new version, so only the whole cage runs it.
+    fn require_cage_for_young(&mut self, claude_code: &ResolvedVersion) {
+        if let Some(age) = claude_code.age.filter(|age| *age < DEFAULT_MIN_AGE) {
+            let version = &claude_code.version;
+            self.isolation = IsolationLevel::Full;
+            self.log.say(format!(
+                "Claude Code {version} is {age} old, younger than {DEFAULT_MIN_AGE}: it runs only at isolation level `full`"
+            ));
+        }
     }
 
     async fn resolve(
@@ -196,7 +220,7 @@ impl ReleaseRun<'_, '_> {
         let registry = Registry::find(tools).await?;
         let pin = update::pin_claude(&registry, version).await?;
         let claude = self.installer.ensure_claude(&pin).await?;
-        let printed = toolchain::claude_version(&claude, tools).await?;
+        let printed = toolchain::claude_version(&claude, tools, None).await?;
         self.log
             .say(format!("`{}` is version {printed}", claude.display()));
         Ok(claude)
@@ -214,8 +238,9 @@ impl ReleaseRun<'_, '_> {
         let tag = ProcessTag::run(self.installer.tools.run);
         let launch = match &self.options.harness {
             Some(program) => Launch::new(program, tag),
-            None => Launch::new("cargo", tag).arguments(["test", "--locked", "--test", "compat"]),
+            None => Launch::new("cargo", tag).arguments(["test", "--locked", "--test", "compat", "--"]),
         };
+        let launch = launch.arguments(["--require-isolation", self.isolation.as_str()]);
         let results = &self.output.join(RESULTS);
         // Of all credentials, the harness gets only the gateway's key and the simulator's control key.
         let key = gateway.key();

@@ -1,6 +1,7 @@
 //! The relay's request handler: it reads a request, finds its trial, forwards it, and returns the reply.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body as HttpBody, to_bytes};
@@ -15,6 +16,7 @@ use reqwest::Url;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use super::guard::Guard;
 use super::passing::PassingBody;
 use super::recorder::ReplyRecorder;
 use super::{Mutation, RelayedTrial, ReplyHold, TRIAL_PREFIX};
@@ -51,6 +53,9 @@ pub(super) struct RelayState {
     aws_secret: Option<Secret>,
     client: reqwest::Client,
     pub(super) trials: TrialMap<RelayedTrial>,
+    pub(super) guard: Option<Guard>,
+    /// The number of connections that the server behind the relay refused.
+    pub(super) refused: AtomicUsize,
 }
 
 struct Arrived {
@@ -91,6 +96,7 @@ impl RelayState {
         position: RelayPosition,
         upstream: &str,
         aws_secret: Option<Secret>,
+        guard: Option<Guard>,
     ) -> reqwest::Result<Self> {
         let client = http::client_builder()
             .no_proxy()
@@ -105,18 +111,26 @@ impl RelayState {
             aws_secret,
             client,
             trials: TrialMap::default(),
+            guard,
+            refused: AtomicUsize::new(0),
         })
     }
 
     async fn pass(&self, mut arrived: Arrived) -> Response<HttpBody> {
-        let request = &arrived.request;
-        let headers = request.headers.iter().map(|(_, value)| value.as_slice());
-        let trial = self.trials.owner(
-            [arrived.prefix.as_bytes()]
-                .into_iter()
-                .chain(headers)
-                .chain([request.path.as_bytes(), &request.body]),
-        );
+        let mut refused = None;
+        let admitted = self.guard.as_ref().map(|guard| {
+            match guard.exchange(arrived.method.as_str(), arrived.operation, &mut arrived.request) {
+                Ok(key) => Some(key),
+                Err((key, refusal)) => {
+                    refused = Some(refusal);
+                    key
+                }
+            }
+        });
+        let trial = match admitted {
+            Some(key) => key.and_then(|key| self.trials.get(key)),
+            None => self.owner(&arrived),
+        };
         let turn = trial
             .as_ref()
             .map_or(0, |trial| trial.next_turn(arrived.operation));
@@ -136,6 +150,13 @@ impl RelayState {
                 }),
             hold: trial.as_ref().and_then(|trial| trial.hold.clone()),
         };
+        if let Some((status, kind, why)) = refused {
+            let head = ReplyHead {
+                status: status.as_u16(),
+                headers: vec![("content-type".to_owned(), b"application/json".to_vec())],
+            };
+            return reply.whole(&head, error_body(kind, why).into()).await;
+        }
         let mut is_sent_twice = false;
         if let Some(mutation) = reply.mutation {
             let signed = self.valid_signature(&arrived);
@@ -163,6 +184,14 @@ impl RelayState {
             drop(self.send(&arrived).await);
         }
         reply.pass_back(received).await
+    }
+
+    /// The trial whose key the request carries.
+    fn owner(&self, arrived: &Arrived) -> Option<Arc<RelayedTrial>> {
+        let request = &arrived.request;
+        let headers = request.headers.iter().map(|(_, value)| value.as_slice());
+        let texts = [arrived.prefix.as_bytes(), request.path.as_bytes(), &request.body];
+        self.trials.owner(headers.chain(texts))
     }
 
     /// The AWS signature of a request, if it is valid.
@@ -204,7 +233,11 @@ impl RelayState {
             .body(request.body.clone())
             .send()
             .await
-            .map_err(|_| None)
+            .map_err(|error| {
+                self.refused
+                    .fetch_add(usize::from(error.is_connect()), Ordering::Relaxed);
+                None
+            })
     }
 }
 
@@ -303,7 +336,7 @@ impl Arrived {
             operation: target.operation,
             stream: target.stream.unwrap_or_else(asks_for_stream),
             request: PassingRequest {
-                path: path.to_owned(),
+                path,
                 headers: passed_headers(&parts.headers),
                 body,
             },
@@ -358,11 +391,15 @@ impl Arrived {
 }
 
 /// The part of `path` that names a trial, and the rest.
-fn split_prefix(path: &str) -> (&str, &str) {
-    match path.strip_prefix(TRIAL_PREFIX).and_then(|rest| rest.find('/')) {
-        Some(end) => path.split_at(TRIAL_PREFIX.len() + end),
-        None => ("", path),
-    }
+fn split_prefix(path: &str) -> (&str, String) {
+    let Some(rest) = path.strip_prefix(TRIAL_PREFIX) else {
+        return ("", path.to_owned());
+    };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (prefix, rest) = path.split_at(TRIAL_PREFIX.len() + end);
+    // The check of a connection asks for the base URL itself.
+    let slash = if rest.starts_with('/') { "" } else { "/" };
+    (prefix, format!("{slash}{rest}"))
 }
 
 /// The headers of a message, without the headers of its connection.
@@ -417,6 +454,14 @@ fn hang_up() -> Response<HttpBody> {
 
 /// An error reply of the relay itself.
 fn refusal(status: StatusCode, why: &str) -> Response<HttpBody> {
-    let body = json!({"type": "error", "error": {"type": "api_error", "message": format!("relay: {why}")}});
-    (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+    (
+        status,
+        [(CONTENT_TYPE, "application/json")],
+        error_body("api_error", why),
+    )
+        .into_response()
+}
+
+fn error_body(kind: &str, why: &str) -> String {
+    json!({"type": "error", "error": {"type": kind, "message": format!("relay: {why}")}}).to_string()
 }

@@ -3,7 +3,10 @@
 //! It knows no test runner and prints nothing: the harness does both.
 
 pub mod campaign;
+mod gateway_name;
+mod interrupt;
 mod options;
+mod place;
 mod recorder;
 mod selected;
 mod shared;
@@ -14,7 +17,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use indexmap::IndexMap;
@@ -25,10 +28,8 @@ use crate::cells::ProxyConfig;
 use crate::document::{Diagnostic, render};
 use crate::env::{self, Environment};
 use crate::evidence::Behind;
-use crate::files::Project;
-use crate::files::project::{GATEWAYS, broken_project};
+use crate::files::project::broken_project;
 use crate::findings::{FindingStatus, KnownFindings, KnownForRun};
-use crate::gateway::LITELLM;
 use crate::ids::TrialName;
 use crate::matrix::baseline::{Baseline, BaselineComparison};
 use crate::matrix::details::DETAILS;
@@ -43,11 +44,12 @@ use crate::results::{GatewayRecord, Results, RunRecord, TrialRecord, TrialResult
 use crate::session::daemon::DaemonUse;
 use crate::session::preflight::{self, UnusableAlias};
 use crate::session::schedule::Queue;
-use crate::session::{Session, SessionOptions};
-use crate::text::{is_name, listed};
+use crate::session::{Session, SessionOptions, WantedIsolation};
 use crate::watch;
 use crate::wire::Operation;
+use gateway_name::{gateway_name, note_unknown_gateway};
 pub use options::RunOptions;
+use place::RunPlace;
 use recorder::Recorder;
 pub use selected::SelectedTrials;
 use shared::SharedResults;
@@ -84,7 +86,8 @@ pub struct MatrixRun {
     /// The aliases that failed the preflight.
     unusable: OnceLock<BTreeMap<String, UnusableAlias>>,
     queue: Queue,
-    recorder: Recorder,
+    recorder: Arc<Recorder>,
+    place: RunPlace,
     progress: Box<dyn ProgressSink>,
     /// The trials with the same report, by what they share. Only the first one prints it.
     reported: Mutex<IndexMap<String, Vec<TrialName>>>,
@@ -152,9 +155,14 @@ impl MatrixRun {
             None => DaemonUse::IfRunning,
         };
         let order = start_order(&selected, proxy_config.as_ref());
+        let (root, results) = (&project.root, &selected.results_path);
+        let place = match is_shared {
+            true => RunPlace::newest(root, results),
+            false => RunPlace::take(root, results, &environment, progress.as_ref())?,
+        };
         let recorder = Recorder::start(
-            selected.results_path.clone(),
-            project.root.join("test-results/junit.xml"),
+            place.results.clone(),
+            place.junit.clone(),
             shared,
             record(
                 &environment,
@@ -164,6 +172,9 @@ impl MatrixRun {
             ),
             &selected.names,
         )?;
+        let recorder = Arc::new(recorder);
+        let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
+        runtime.spawn(interrupt::flush_on_signals(Arc::clone(&recorder)));
         selected.names = order;
         Ok(Self {
             options,
@@ -175,7 +186,8 @@ impl MatrixRun {
             known,
             is_shared,
             daemon,
-            runtime: Runtime::new().context("cannot start the asynchronous runtime")?,
+            runtime,
+            place,
             session: OnceLock::new(),
             unusable: OnceLock::new(),
             queue: Queue::default(),
@@ -183,6 +195,11 @@ impl MatrixRun {
             progress,
             reported: Mutex::default(),
         })
+    }
+
+    /// The file of the results.
+    pub fn results_path(&self) -> &Path {
+        &self.place.results
     }
 
     /// The trials, in the order in which they start. The position of a trial is its rank.
@@ -219,6 +236,7 @@ impl MatrixRun {
             test: planned.test(),
             alias: model.as_deref().unwrap_or(alias),
             root: &self.selected.project.root,
+            evidence: &self.place.evidence,
             ticket: &ticket,
             mutation: None,
             known: KnownForRun {
@@ -307,6 +325,10 @@ impl MatrixRun {
                 control: self.options.is_control(),
                 daemon: self.daemon.clone(),
                 watchdog: None,
+                isolation: WantedIsolation {
+                    at_least: self.options.require_isolation,
+                    at_most: self.options.isolation,
+                },
             };
             let start = Session::start(&options, self.progress.as_ref());
             let session = self.runtime.block_on(start)?;
@@ -316,6 +338,7 @@ impl MatrixRun {
             }
             self.recorder.update(|Results { run, .. }| {
                 run.behind = session.behind();
+                run.isolation = Some(session.isolation());
                 run.gateway.version.clone_from(&session.gateway_version);
                 run.claude_code_version.clone_from(&session.claude_version);
             });
@@ -351,6 +374,11 @@ impl MatrixRun {
     pub fn end(mut self, failed: bool) -> anyhow::Result<RunEnd> {
         let results = self.recorder.finish()?;
         let mut warnings = self.orphan_warnings();
+        if let Some(Ok(session)) = self.session.get()
+            && let Some(gateway) = session.gateway.watched()
+        {
+            warnings.extend(gateway.reports());
+        }
         warnings.extend(self.shared_reports());
         let stale = self.stale(&results);
         let is_stale = !stale.is_empty();
@@ -441,38 +469,6 @@ impl MatrixRun {
     }
 }
 
-/// Notes that nothing is known about the gateway `name`, because it has no file.
-fn note_unknown_gateway(project: &Project, name: &str, progress: &dyn ProgressSink) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        is_name(name),
-        "`{name}` is no name of a gateway: allowed are lower-case letters, digits and `_`, a letter first"
-    );
-    let known = project.gateways();
-    if !known.iter().any(|other| other == name) {
-        progress.note(&format!(
-            "there is no `{GATEWAYS}/{name}.yaml`, so no finding of this gateway is known; known gateways: {}",
-            listed(known.iter().map(String::as_str))
-        ));
-    }
-    Ok(())
-}
-
-/// The name of the gateway under test: LiteLLM unless another one is attached. A run without a gateway has none.
-fn gateway_name(options: &RunOptions, environment: &Environment) -> Option<String> {
-    let given = options
-        .gateway_name
-        .as_deref()
-        .or(environment.get(env::COMPAT_GATEWAY_NAME));
-    match (options.is_control(), given) {
-        (true, _) => None,
-        (false, Some(name)) => Some(name.to_owned()),
-        (false, None) => {
-            let is_own = environment.get(env::LITELLM_PROXY_BASE_URL).is_none();
-            is_own.then(|| LITELLM.to_owned())
-        }
-    }
-}
-
 /// The number of trials that run at once: `asked`, else `RUST_TEST_THREADS`, else 32.
 pub fn concurrency(asked: Option<NonZeroUsize>, environment: &Environment) -> anyhow::Result<usize> {
     let variable = env::RUST_TEST_THREADS;
@@ -524,6 +520,7 @@ fn record(environment: &Environment, control: bool, name: Option<String>, trials
             version: None,
         },
         claude_code_version: None,
+        isolation: None,
         started_at: now,
         written_at: now,
         trials,

@@ -42,6 +42,8 @@ pub struct TrialTask<'a> {
     pub alias: &'a str,
     /// The project's root.
     pub root: &'a Path,
+    /// The parent of the evidence folders, relative to the root.
+    pub evidence: &'a Path,
     pub ticket: &'a Ticket,
     pub mutation: Option<&'a Arc<Mutation>>,
     pub known: KnownForRun<'a>,
@@ -51,7 +53,7 @@ impl TrialTask<'_> {
     /// Runs the trial. A live trial gets a second attempt after a rate limit or an upstream error.
     pub async fn run(self, session: &Session) -> TrialRecord {
         let mutant = self.mutation.map(|mutation| &mutation.mutant.name);
-        let folder = evidence_files::folder(self.name, mutant);
+        let folder = evidence_files::folder_in(self.evidence, self.name, mutant);
         let mut record = not_run(self.name, self.alias, &Outcome::Pass);
         // The evidence of an earlier run must not look like this one's.
         let _ = std::fs::remove_dir_all(self.root.join(&folder));
@@ -90,7 +92,7 @@ impl TrialTask<'_> {
 
     async fn attempt(self, session: &Session, folder: &Path, slot: Slot) -> AttemptResult {
         let start = Instant::now();
-        let result = match self.gather(session, slot).await {
+        let result = match self.gather_on_a_running_gateway(session, slot).await {
             Ok(evidence) => self.judge(&evidence, folder),
             Err(error) => Err(error),
         };
@@ -135,9 +137,39 @@ impl TrialTask<'_> {
         })
     }
 
+    /// [`TrialTask::gather`], and once more if the gateway ended meanwhile. Its end says nothing about the trial, so that
+    /// evidence is dropped.
+    async fn gather_on_a_running_gateway(self, session: &Session, slot: Slot) -> anyhow::Result<Evidence> {
+        session.ensure_watchdog()?;
+        let Some(gateway) = session.gateway.watched() else {
+            let evidence = self.gather(session, TrialKey(Uuid::new_v4()), slot).await?;
+            return session.ensure_reached(evidence).await;
+        };
+        let mut slot = Some(slot);
+        loop {
+            let run = gateway.running().await?;
+            let slot = match slot.take() {
+                Some(slot) => slot,
+                None => session.schedule.acquire(self.ticket).await,
+            };
+            let key = TrialKey(Uuid::new_v4());
+            let refused = session.front.refused_connections();
+            let evidence = tokio::select! {
+                biased;
+                () = gateway.end_of(run) => None,
+                evidence = self.gather(session, key, slot) => Some(evidence),
+            };
+            let has_lost = || session.front.refused_connections() > refused;
+            match evidence {
+                Some(evidence) if !has_lost() || !gateway.has_ended(run).await => return evidence,
+                // If the provider has ended, it has forgotten the trial too.
+                _ => drop(session.take(key).await),
+            }
+        }
+    }
+
     /// Runs `claude` and the cell's direct requests, and collects the evidence.
-    async fn gather(self, session: &Session, slot: Slot) -> anyhow::Result<Evidence> {
-        let key = TrialKey(Uuid::new_v4());
+    async fn gather(self, session: &Session, key: TrialKey, slot: Slot) -> anyhow::Result<Evidence> {
         let log = session.gateway.log.as_ref().map(|log| (log, log.position()));
         if let Some(provider) = &session.provider {
             provider.register(key, self.test.script.clone()).await?;
@@ -156,8 +188,10 @@ impl TrialTask<'_> {
             }
             _ => None,
         };
+        // After this, the session has forgotten the trial's tokens.
+        let tokens = session.tokens(key);
         let recorded = session.take(key).await?;
-        let ran = ran?;
+        let ran = ran.map_err(|error| tokens.removed_from_error(error))?;
         let mut evidence = Evidence {
             behind: session.behind(),
             gateway: session.has_gateway(),
@@ -171,12 +205,17 @@ impl TrialTask<'_> {
             counted,
             gateway_log: log.map(|(log, position)| log.since(position)).unwrap_or_default(),
         };
-        evidence.redact(&session.secrets).context(SECRET_IS_A_WORD)?;
+        for secrets in [&session.secrets, &tokens] {
+            evidence.redact(secrets).context(SECRET_IS_A_WORD)?;
+        }
         Ok(evidence)
     }
 
     async fn run_claude(self, session: &Session, key: TrialKey, slot: Slot) -> anyhow::Result<ClaudeRun> {
         let folder = session.scratch().join(short_name(key));
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make the trial's folder `{}`", folder.display()))?;
+        let door = session.door(&folder)?;
         let invocation = Invocation {
             program: session.claude.clone(),
             run: session.run,
@@ -185,10 +224,11 @@ impl TrialTask<'_> {
             prompts: self.test.prompts.clone(),
             flags: self.test.flags.clone(),
             variables: self.test.env.clone(),
-            endpoint: session.endpoint(&self.name.cell.provider, key),
+            endpoint: session.endpoint(key, &self.name.cell.provider),
             folder: folder.clone(),
             inherited: session.inherited.clone(),
             deadline: Duration::from_secs(self.test.timeout_seconds),
+            cage: session.cage.clone(),
         };
         let keeps_step = self.test.script.keeps_step();
         // A separate task informs the provider: with a remote one this takes a round trip, and reading must not wait.
@@ -215,7 +255,14 @@ impl TrialTask<'_> {
             drop(shown_sender);
             run
         };
-        let (run, ()) = tokio::join!(run, inform);
+        let run = async {
+            let (run, ()) = tokio::join!(run, inform);
+            run
+        };
+        let run = tokio::select! {
+            run = run => run,
+            never = door => match never {},
+        };
         // The rest is little work for this process, so the next `claude` may start.
         drop(slot);
         // A home has a hundred small files. What remains is removed with the session.
@@ -242,7 +289,7 @@ impl TrialTask<'_> {
         let request = session
             .client
             .post(format!("{}{path}", session.entrance()))
-            .bearer_auth(session.gateway.key.expose())
+            .bearer_auth(session.token(key).expose())
             .header("anthropic-version", "2023-06-01")
             .header("x-claude-code-session-id", key.to_string())
             .timeout(DIRECT_PATIENCE)

@@ -3,13 +3,15 @@
 //! It starts once, with the first trial that needs it, and stops everything that it started. It judges nothing.
 
 mod boot;
+mod confinement;
+mod machine;
 pub mod daemon;
 pub mod preflight;
 mod recorded;
 pub mod schedule;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -19,20 +21,21 @@ use parking_lot::Mutex;
 
 use crate::claude::Endpoint;
 use crate::env::{Environment, Secret, Variables};
-use crate::evidence::Behind;
+use crate::evidence::{Behind, Evidence};
 use crate::files::project::PROXY_CONFIG;
 use crate::findings::Versions;
 use crate::gateway::{self, GatewayKind, RunningGateway};
 use crate::http;
 use crate::ids::{ProviderId, TrialKey};
-use crate::mutants::RelayPosition;
-use crate::process::RunId;
+use crate::isolation::IsolationLevel;
+use crate::process::{Cage, RunId};
 use crate::progress::ProgressSink;
 use crate::provider::Provider;
 use crate::relay::{Mutation, Relay, TRIAL_PREFIX};
 use crate::wire::Route;
 use crate::wire::secrets::Secrets;
 use boot::{Backend, RunGuard};
+pub use confinement::WantedIsolation;
 use daemon::DaemonUse;
 use recorded::Ambiguous;
 use schedule::{ProviderPace, Schedule, SlotHandle};
@@ -48,9 +51,10 @@ pub struct SessionOptions {
     /// Whether the run is a control run, without a gateway.
     pub control: bool,
     pub daemon: DaemonUse,
-    /// The executable to use as the watchdog; its `main` calls [`crate::process::run_hidden_mode_if_asked`]. `None` for
-    /// the program that runs now.
+    /// The executable to use as the watchdog and the keeper; its `main` calls
+    /// [`crate::process::run_hidden_mode_if_asked`]. `None` for the program that runs now.
     pub watchdog: Option<PathBuf>,
+    pub isolation: WantedIsolation,
 }
 
 pub struct Session {
@@ -59,14 +63,16 @@ pub struct Session {
     pub gateway: RunningGateway,
     /// The gateway's version, if it is known.
     pub gateway_version: Option<String>,
-    /// The relay in front of the gateway.
-    pub front: Option<Relay>,
+    /// The relay in front of the gateway. It knows the gateway's credential, and `claude` does not.
+    pub front: Relay,
     /// The relay between gateway and provider.
     pub back: Option<Relay>,
     pub claude: PathBuf,
     /// `None` if `claude` is not the pinned one and does not report a version.
     pub claude_version: Option<String>,
     pub run: RunId,
+    /// The cage of every `claude`.
+    pub cage: Option<Arc<Cage>>,
     /// The part of the environment that every child gets.
     pub inherited: Variables,
     pub schedule: Arc<Schedule>,
@@ -87,12 +93,7 @@ impl Session {
     pub async fn start(options: &SessionOptions, progress: &dyn ProgressSink) -> anyhow::Result<Self> {
         let secrets = secrets_of_project(&options.environment, &options.root);
         let started = Self::start_with(&secrets, options, progress).await;
-        started.map_err(
-            |error| match Secrets::new(secrets).removed(&format!("{error:#}")) {
-                Cow::Borrowed(_) => error,
-                Cow::Owned(clean) => anyhow::Error::msg(clean),
-            },
-        )
+        started.map_err(|error| Secrets::new(secrets).removed_from_error(error))
     }
 
     async fn start_with(
@@ -116,11 +117,8 @@ impl Session {
         let mut secrets = known.to_vec();
         secrets.extend(provider.iter().flat_map(Provider::secrets));
         secrets.push(gateway.key.expose().to_owned());
-        // A live run has no relay: its exchanges are not judged.
-        let front = match provider {
-            Some(_) => Some(Relay::start(RelayPosition::Front, &gateway.base_url, None).await?),
-            None => None,
-        };
+        let front = Relay::start_guarded(&gateway.base_url).await?;
+        let cage = confinement::cage(options, front.base_url())?;
         Ok(Self {
             schedule: Schedule::new(cores(), pace(options.mutants, provider.as_ref())),
             provider,
@@ -134,11 +132,19 @@ impl Session {
             inherited: options.environment.inherited(),
             client: http::client(),
             secrets: Secrets::new(secrets),
+            cage,
             running: Mutex::default(),
             ambiguous: Ambiguous::default(),
             guard,
             lease,
         })
+    }
+
+    /// How strongly each `claude` is confined.
+    pub fn isolation(&self) -> IsolationLevel {
+        self.cage
+            .as_ref()
+            .map_or(IsolationLevel::None, |cage| cage.level())
     }
 
     /// The versions of gateway and Claude Code, as far as they are known.
@@ -163,14 +169,23 @@ impl Session {
 
     /// The base URL for requests to the gateway.
     pub fn entrance(&self) -> &str {
-        match &self.front {
-            Some(relay) => relay.base_url(),
-            None => &self.gateway.base_url,
-        }
+        self.front.base_url()
     }
 
-    /// How `claude` reaches `provider`: through the gateway, or in the provider's own protocol if there is none.
-    pub fn endpoint(&self, provider: &ProviderId, key: TrialKey) -> Endpoint {
+    /// A token that opens the entrance for a trial's own requests, until [`Session::take`].
+    pub fn token(&self, key: TrialKey) -> Secret {
+        self.front.admit(key, self.gateway.key.clone())
+    }
+
+    /// The tokens of a trial, until [`Session::take`]. Its evidence must not contain them.
+    pub fn tokens(&self, key: TrialKey) -> Secrets {
+        let tokens = self.front.tokens(key);
+        Secrets::new(tokens.iter().map(Secret::expose))
+    }
+
+    /// How the `claude` of a trial reaches `provider`: through the gateway, or in the provider's own protocol if there is
+    /// none. Its token is the trial's own.
+    pub fn endpoint(&self, key: TrialKey, provider: &ProviderId) -> Endpoint {
         let base_url = self.entrance().to_owned();
         if let (false, Some(Provider::Embedded(simulator))) = (self.has_gateway(), &self.provider) {
             let credentials = simulator.credentials();
@@ -178,29 +193,28 @@ impl Session {
                 return Endpoint::Bedrock {
                     base_url,
                     region: credentials.aws_region.clone(),
-                    token: Secret::new(&credentials.bedrock_api_key),
+                    token: self.front.admit(key, Secret::new(&credentials.bedrock_api_key)),
                 };
             }
             if provider.as_str() == Route::VertexAi.as_str() {
+                let token = Secret::new(simulator.access_token());
                 return Endpoint::Vertex {
                     base_url: format!("{base_url}/v1"),
                     region: credentials.vertex_location.clone(),
                     project: credentials.vertex_project.clone(),
-                    token: Secret::new(simulator.access_token()),
+                    token: self.front.admit(key, token),
                 };
             }
         }
         Endpoint::Gateway {
             // Not every request of `claude` contains the key: its request for the list of models does not.
-            base_url: match self.front {
-                Some(_) => format!("{base_url}{TRIAL_PREFIX}{key}"),
-                None => base_url,
-            },
-            token: self.gateway.key.clone(),
+            base_url: format!("{base_url}{TRIAL_PREFIX}{key}"),
+            token: self.token(key),
         }
     }
 
-    /// Registers a trial of `provider` at the relays. The front relay delays each reply until the trial has a slot.
+    /// Registers a trial of `provider` at the relays. The front relay delays each reply until the trial has a slot. The
+    /// exchanges of a live run are not judged, so its relay only passes them.
     pub fn register(
         &self,
         key: TrialKey,
@@ -209,7 +223,8 @@ impl Session {
         slot: &SlotHandle,
     ) {
         self.running.lock().insert(key, recorded::route_to(provider));
-        for relay in [&self.front, &self.back].into_iter().flatten() {
+        let front = (self.behind() == Behind::Simulated).then_some(&self.front);
+        for relay in [front, self.back.as_ref()].into_iter().flatten() {
             let slot = slot.clone();
             let hold = move || {
                 let slot = slot.clone();
@@ -217,6 +232,25 @@ impl Session {
             };
             relay.register(key, mutation, Some(Arc::new(hold)));
         }
+    }
+
+    /// Fails if `claude` failed because a gateway that this process did not start accepts no connection.
+    pub async fn ensure_reached(&self, evidence: Evidence) -> anyhow::Result<Evidence> {
+        let failed = evidence.exit.code != Some(0);
+        if failed && self.front.refused_connections() > 0 && self.has_gateway() {
+            gateway::ensure_answers(&self.gateway.base_url).await?;
+        }
+        Ok(evidence)
+    }
+
+    /// Serves the network of a trial's confined `claude`, until the future is dropped. The trial's folder is `folder`.
+    pub fn door(&self, folder: &Path) -> anyhow::Result<impl Future<Output = Infallible>> {
+        confinement::door(self.cage.as_deref(), folder, &self.front)
+    }
+
+    /// Starts another watchdog if the run has lost its own.
+    pub fn ensure_watchdog(&self) -> anyhow::Result<()> {
+        self.guard.ensure_watchdog()
     }
 
     /// A temporary folder that ends with the session.
@@ -227,7 +261,7 @@ impl Session {
     /// Stops everything that the session started, and waits for it.
     pub async fn end(self) {
         self.gateway.stop().await;
-        for relay in [self.front, self.back].into_iter().flatten() {
+        for relay in [Some(self.front), self.back].into_iter().flatten() {
             relay.shutdown().await;
         }
         if let Some(provider) = self.provider {

@@ -66,9 +66,8 @@ impl Session {
 
     /// The recordings so far of a running trial.
     async fn sides(&self, key: TrialKey) -> anyhow::Result<RecordedSides> {
-        let front = self.front.as_ref();
         Ok(RecordedSides {
-            sent: front.map(|front| front.exchanges(key)).unwrap_or_default(),
+            sent: self.front.exchanges(key),
             exchanges: match &self.provider {
                 Some(provider) => provider.exchanges(key).await?,
                 None => Vec::new(),
@@ -77,10 +76,10 @@ impl Session {
         })
     }
 
-    /// Later requests of the trial pass unrecorded.
+    /// Later requests of the trial pass the relay behind the gateway unrecorded. The front relay refuses them.
     fn unregister(&self, key: TrialKey) {
         self.running.lock().remove(&key);
-        for relay in [&self.front, &self.back].into_iter().flatten() {
+        for relay in [Some(&self.front), self.back.as_ref()].into_iter().flatten() {
             relay.remove(key);
         }
     }

@@ -106,6 +106,14 @@ impl Secrets {
         }
     }
 
+    /// `error`, or its text without the secrets.
+    pub fn removed_from_error(&self, error: anyhow::Error) -> anyhow::Error {
+        match self.removed(&format!("{error:#}")) {
+            Cow::Borrowed(_) => error,
+            Cow::Owned(clean) => anyhow::Error::msg(clean),
+        }
+    }
+
     /// Removes the secrets from the texts, keys and numbers of `value`.
     pub fn remove_from_json(&self, value: &mut Value) {
         match value {

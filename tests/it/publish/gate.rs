@@ -2,6 +2,7 @@
 
 use compat_matrix::files::Project;
 use compat_matrix::findings::KnownFindings;
+use compat_matrix::isolation::IsolationLevel;
 use compat_matrix::matrix::ManifestView;
 use compat_matrix::matrix::builder::Stamp;
 use compat_matrix::publish::gate::{self, GateDecision, GateRules};
@@ -39,6 +40,7 @@ fn decided(change: impl FnOnce(&mut Value)) -> GateDecision {
         applicable: &project.applicable_trials(),
         known: &KnownFindings::NONE,
         allow_inconclusive: false,
+        isolation: IsolationLevel::None,
     };
     gate::decide(&ManifestView::from(&project.manifest), &results, rules).unwrap()
 }
@@ -355,4 +357,34 @@ async fn an_address_with_a_token_is_refused_and_not_shown() {
     ran.exits(1);
     ran.err_has("must not hold credentials");
     ran.err_lacks("canary");
+}
+
+#[test]
+fn results_of_a_weaker_cage_are_refused() {
+    let mut text: Value = serde_json::from_str(&results(|_| {})).unwrap();
+    let refused = |text: &Value| {
+        let results = Results::parse(&text.to_string()).unwrap();
+        let project = Project::open(root()).unwrap();
+        let stamp = Stamp::new(&results, Some("v1.83.0-stable".into()), None, None).unwrap();
+        let rules = GateRules {
+            stamp: &stamp,
+            trials: project.trials().len(),
+            applicable: &project.applicable_trials(),
+            known: &KnownFindings::NONE,
+            allow_inconclusive: false,
+            isolation: IsolationLevel::Full,
+        };
+        let decision = gate::decide(&ManifestView::from(&project.manifest), &results, rules).unwrap();
+        let refusals = decision.refusals.iter().map(ToString::to_string);
+        refusals.collect::<Vec<_>>().join("; ")
+    };
+    text["run"]["isolation"] = "landlock".into();
+    assert_has(
+        &refused(&text),
+        "`claude` ran at isolation level `landlock`, and `full` is required",
+    );
+    text["run"].as_object_mut().unwrap().remove("isolation");
+    assert_has(&refused(&text), "`claude` ran at isolation level `none`");
+    text["run"]["isolation"] = "full".into();
+    assert_lacks(&refused(&text), "isolation");
 }
