@@ -24,6 +24,7 @@ use crate::results::TrialRecord;
 use crate::session::Session;
 use crate::session::schedule::{Slot, Ticket};
 use crate::wire::{self, Usage};
+use crate::wire_diff::Part;
 use crate::{cause, expectation, http};
 
 /// The most attempts at a trial.
@@ -329,8 +330,10 @@ fn concluded(failure: Option<Failure>, mut findings: Vec<Finding>) -> (Outcome, 
     match failure {
         None => (Outcome::Pass, Vec::new()),
         Some(failure) if !failure.cause.is_judged() => {
-            findings
-                .retain(|finding| is_contract(finding) && matches!(finding.subject, Subject::Change { .. }));
+            // A refused or missing answer follows from a fault that is not the gateway's.
+            let follows = |part: &Part| matches!(part, Part::Request | Part::Status | Part::Error);
+            let is_own = |finding: &Finding| matches!(&finding.subject, Subject::Change { part, .. } if !follows(part));
+            findings.retain(|finding| is_contract(finding) && is_own(finding));
             (Outcome::Fail(failure), findings)
         }
         Some(failure) if findings.iter().all(is_contract) => (Outcome::Unfaithful(failure), findings),
