@@ -123,8 +123,10 @@ async fn ask(client: &reqwest::Client, base_url: &str, key: &Secret, alias: &str
             let status = reply.status();
             let text = http::text(reply).await.unwrap_or_default();
             if status.is_success() {
+                let is_page = text.trim_start().starts_with('<');
                 return match is_standalone(&text) && body["max_tokens"] != 1 {
                     true => Probed::Unusable(forgotten_provider()),
+                    false if is_page => Probed::Unusable(web_page(base_url)),
                     false => Probed::Answered,
                 };
             }
@@ -180,6 +182,15 @@ fn hangs(answer: String) -> UnusableAlias {
              gateway's own configuration",
             env::LITELLM_PROXY_BASE_URL
         ),
+    )
+}
+
+fn web_page(base_url: &str) -> UnusableAlias {
+    of_configuration(
+        format!("{base_url} answers `POST /v1/messages` with a web page"),
+        "web_page",
+        "the address belongs to a server without the Messages API",
+        format!("correct `{}`", env::LITELLM_PROXY_BASE_URL),
     )
 }
 
