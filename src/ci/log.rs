@@ -111,10 +111,12 @@ impl CiLog {
         selected
     }
 
-    /// All lines, each with whether it is plain.
-    pub(super) fn marked(&self) -> impl Iterator<Item = (&str, bool)> {
-        let is_plain = |line: &CleanLine| line.kind == LineKind::Plain;
-        self.lines.iter().map(move |line| (line.text.as_str(), is_plain(line)))
+    /// All lines, each with whether it is plain and whether it is captured output.
+    pub(super) fn marked(&self) -> impl Iterator<Item = (&str, bool, bool)> {
+        self.lines.iter().map(|line| {
+            let is = |kind| line.kind == kind;
+            (line.text.as_str(), is(LineKind::Plain), is(LineKind::Captured))
+        })
     }
 
     /// The lines of `range`, an index range of [`Self::marked`].
@@ -272,7 +274,9 @@ mod tests {
     #[test]
     fn a_cut_keeps_line_numbers_and_failures() {
         let filler = "a line of a green step\n".repeat(150_000);
-        let log = CiLog::new(&format!("{filler}FAILED t.py::test_a - assert 1 == 2\n{filler}end\n"));
+        let log = CiLog::new(&format!(
+            "{filler}FAILED t.py::test_a - assert 1 == 2\n{filler}end\n"
+        ));
         assert!(log.is_cut);
         let text = log.all();
         let found = text.text.find("FAILED t.py").unwrap();

@@ -66,7 +66,8 @@ pub fn of_log_line(line: &str) -> String {
 /// `line` without the values that have a credential's name, and without the sign-in of an address.
 pub fn of_named_values(line: &str) -> String {
     static NAMED: LazyLock<Regex> = LazyLock::new(|| {
-        let pattern = r#"([A-Za-z_][\w.-]*)(["']?\s*(=|:)\s*["']?)((?:(?i:bearer|basic|token)\s+)?[^\s"'&,;]+)"#;
+        let pattern =
+            r#"([A-Za-z_][\w.-]*)(["']?\s*(=|:)\s*["']?)((?:(?i:bearer|basic|token)\s+)?[^\s"'&,;]+)"#;
         Regex::new(pattern).expect("a constant expression")
     });
     static SIGN_IN: LazyLock<Regex> =
@@ -228,15 +229,24 @@ mod tests {
         for (line, clean) in [
             ("a password=hunter2 b", "a password=[redacted] b"),
             ("DB_PASSWORD: 'hunter2'", "DB_PASSWORD: '[redacted]'"),
-            ("Authorization: Basic dXNlcjpodW50ZXI=", "Authorization: [redacted]"),
+            (
+                "Authorization: Basic dXNlcjpodW50ZXI=",
+                "Authorization: [redacted]",
+            ),
             ("x?X-Amz-Signature=ab12&y=1", "x?X-Amz-Signature=[redacted]&y=1"),
-            ("https://user:hunter2@pypi.example/a", "https://[redacted]@pypi.example/a"),
+            (
+                "https://user:hunter2@pypi.example/a",
+                "https://[redacted]@pypi.example/a",
+            ),
             ("x-api-key: invalid", "x-api-key: invalid"),
             ("KeyError: 'A_TOKEN'", "KeyError: 'A_TOKEN'"),
         ] {
             assert_eq!(of_named_values(line), clean);
         }
-        assert_eq!(of_text("react@19.1.0 a@b.org checkout@v4.99"), "react@19.1.0 [redacted] checkout@v4.99");
+        assert_eq!(
+            of_text("react@19.1.0 a@b.org checkout@v4.99"),
+            "react@19.1.0 [redacted] checkout@v4.99"
+        );
     }
 
     #[test]
