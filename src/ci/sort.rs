@@ -101,16 +101,18 @@ struct Ends {
 impl Ends {
     fn of(log: &CiLog) -> Self {
         let mut ends = Self::default();
+        let mut has_failed_tests = false;
         for (index, (line, is_plain, is_captured)) in log.marked().enumerate() {
             if EXIT.is_match(line) {
                 ends.exit = ends.exit.or(Some(index));
             }
+            has_failed_tests |= is_plain && FAILED_TESTS.is_match(line);
             if is_plain && FAILED.is_match(line) {
                 ends.failed = Some(index);
             } else if !is_captured && PASSED.is_match(line) {
                 ends.passed = Some(index);
-            } else if ends.failed.is_none() && !is_captured && PASSED_IN_PART.is_match(line) {
-                // cargo and Go print one such line for each target: another target may have failed.
+            } else if !has_failed_tests && !is_captured && PASSED_IN_PART.is_match(line) {
+                // These tools print several such lines: another one may tell of failures.
                 ends.passed = Some(index);
             } else if PASSED_WEAKLY.is_match(line) {
                 ends.passed_weakly = Some(index);
@@ -309,18 +311,26 @@ static EXIT: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// The exit status or the last summary of a pass: CI services, pytest, unittest, Jest, Vitest, Mocha, Playwright, Maven,
-/// Gradle.
+/// The exit status or the last summary of a pass: CI services, pytest, unittest, Maven, Gradle.
 static PASSED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r"\breceived exit code 0\b|^(?:Exited|Process (?:completed|exited|finished)) with (?:exit )?(?:code|status)(?: exit status)?:? 0\b|^exit (?:code|status):? 0$|^Finished: SUCCESS",
         r"|^=+ (?:[^=]* )?\d+ passed.* in \d.*=$|^(?:\d+ \w+, )*\d+ passed.* in \d[\d.]*s|^OK(?: \(.*\))?\s*$",
-        r"|^\s*Tests:? +(?:\d+ (?:skipped|todo), )*\d+ passed|^\s+\d+ (?:passed|passing) \(|^\[?INFO\]? BUILD SUCCESS|^BUILD SUCCESSFUL",
+        r"|^\[?INFO\]? BUILD SUCCESS|^BUILD SUCCESSFUL",
     ))
 });
 
-static PASSED_IN_PART: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^test result: ok\.|^ok\s+\S+\s+(?:\d|\(cached)|^PASS\s*$"));
+/// A passed part of a run: cargo, Go, Jest, Vitest, Mocha, Playwright.
+static PASSED_IN_PART: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"^\s*Tests:? +(?:\d+ (?:skipped|todo),? (?:\| )?)*\d+ passed|^\s+\d+ (?:passed|passing) \(|^test result: ok\.|^ok\s+\S+\s+(?:\d|\(cached)|^PASS\s*$",
+    )
+});
+
+/// A failed part of a run.
+static FAILED_TESTS: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"^test result: FAILED|^\s*(?:--- )?FAIL\b|\b[1-9]\d* (?:failed|failing)\b|FAILED\s*$|^FAILED ")
+});
 
 /// Content words of tools, and ends that only a passed job has.
 static PASSED_WEAKLY: LazyLock<Regex> = LazyLock::new(|| {

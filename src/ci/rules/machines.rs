@@ -134,7 +134,7 @@ pub(super) const RULES: &[LogRule] = &[
         .whole_job()
         .why("the package index could not be reached, so no version was found")
         .example("WARNING: Retrying after connection broken by 'NewConnectionError('x')': /simple/a/\nERROR: Could not find a version that satisfies the requirement a==1 (from versions: none)")
-        .green("Retrying after connection broken by 'ReadTimeoutError'"),
+        .green("WARNING: Retrying (Retry(total=4)) after connection broken by 'ReadTimeoutError'"),
     rule("package_network", Infrastructure, LIKELY)
         .says(&[
             r"E: (?:Failed to fetch|Unable to fetch some archives|Some index files failed)|Hash Sum mismatch|Unable to connect to \S*(?:archive|ports|security|deb)\S*",

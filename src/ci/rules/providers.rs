@@ -95,7 +95,8 @@ pub(super) const RULES: &[LogRule] = &[
 
 /// A test that compares an error's text, or expects an error.
 static OWN_WORDS: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"DID NOT RAISE|assert .{0,200}(?: == | in )|(?i:mock)").expect("the pattern is valid")
+    Regex::new(r"DID NOT RAISE|^E\s+\+ +(?:where|and) |assert .{0,200}(?: == | in )|(?i:mock)")
+        .expect("the pattern is valid")
 });
 
 /// What the rules of `compat cause` say about a provider's error in `line`, if it is one.
