@@ -71,6 +71,8 @@ pub fn sort(log: &CiLog) -> SortedLog {
         after
             .or_else(|| decided_in(0..lines).filter(is_sure))
             .unwrap_or_else(nothing)
+    } else if ends.is_content {
+        decided_in(0..lines).unwrap_or_else(nothing)
     } else {
         let open = || {
             unknown(
@@ -93,6 +95,8 @@ struct Ends {
     passed: Option<usize>,
     /// The last word of a tool that was content. Other steps may follow.
     passed_weakly: Option<usize>,
+    /// Whether a tool did its work, which says nothing about the other steps.
+    is_content: bool,
     failed: Option<usize>,
     /// The exit status of the first failed step. No later pass makes the job green.
     exit: Option<usize>,
@@ -106,6 +110,7 @@ impl Ends {
             if EXIT.is_match(line) {
                 ends.exit = ends.exit.or(Some(index));
             }
+            ends.is_content |= CONTENT.is_match(line);
             has_failed_tests |= is_plain && FAILED_TESTS.is_match(line);
             if is_plain && FAILED.is_match(line) {
                 ends.failed = Some(index);
@@ -332,10 +337,16 @@ static FAILED_TESTS: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"^test result: FAILED|^\s*(?:--- )?FAIL\b|\b[1-9]\d* (?:failed|failing)\b|FAILED\s*$|^FAILED ")
 });
 
-/// Content words of tools, and ends that only a passed job has.
+/// Words of tools after a pass.
 static PASSED_WEAKLY: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(concat!(
-        r"(?i)\b[1-9]\d* passed|no issues found|checks passed|^success\b|succeeded|build successful|^done\b|^ok\s|passing\b|^successfully |\b0 errors\b|found 0 vulnerabilities|no difference detected|successfully applied",
-        r"|^ +finished `|^added \d+ packages|^cleaning up orphan processes|^uploading artifacts took|^cache timeouts +0",
-    ))
+    pattern(
+        r"(?i)\b[1-9]\d* passed|no issues found|checks passed|^success\b|succeeded|build successful|^done\b|^ok\s|passing\b|^ +finished `",
+    )
+});
+
+/// Words of installers and services after a step without a failure.
+static CONTENT: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?i)^successfully |\b0 errors\b|found 0 vulnerabilities|no difference detected|successfully applied|^added \d+ packages|^cleaning up orphan processes|^uploading artifacts took|^cache timeouts +0",
+    )
 });
