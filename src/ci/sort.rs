@@ -93,7 +93,7 @@ pub fn sort(log: &CiLog) -> SortedLog {
 struct Ends {
     /// The last summary or exit status of a pass.
     passed: Option<usize>,
-    /// The last word of a tool that was content. Other steps may follow.
+    /// The last report of a tool that found nothing wrong. Other steps may follow.
     passed_weakly: Option<usize>,
     /// Whether a tool did its work, which says nothing about the other steps.
     is_content: bool,
@@ -245,7 +245,7 @@ static COMMAND: LazyLock<Regex> = LazyLock::new(|| pattern(r"##+"));
 /// The folder of a job on GitHub, CircleCI and GitLab, or (the group) a home folder.
 static WORK_FOLDER: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?:/home/runner|/Users/runner)/work/[\w.-]+/[\w.-]+/|/root/project/|/home/circleci/project/|/github/workspace/|/builds/[\w.-]+/[\w.-]+/|((?:/home|/Users)/[\w.-]+/|/root/)",
+        r"/(?:home|Users)/runner/work/[\w.-]+/[\w.-]+/|/(?:root|home/circleci)/project/|/github/workspace/|/builds/[\w.-]+/[\w.-]+/|(/(?:(?:home|Users)/[\w.-]+|root)/)",
     )
 });
 
