@@ -36,7 +36,10 @@ pub fn failures_of(job: &CiJob, details: &JobDetails) -> Vec<JobFailure> {
         true if job.state == JobState::Failed => "",
         _ => words_of(job),
     };
-    let of_job = sort(&CiLog::new(&format!("{}\n{words}", details.log)));
+    let of_job = match words {
+        "" | EXITED => sort(&CiLog::new(&format!("{}\n{words}", details.log))),
+        words => sort(&CiLog::new(words)),
+    };
     let tests = match details.tests.is_empty() {
         true => tests_in(&details.log),
         false => details.tests.clone(),
@@ -56,7 +59,7 @@ pub fn failures_of(job: &CiJob, details: &JobDetails) -> Vec<JobFailure> {
     }
     let is_alone = tests.len() == 1;
     let sorted = tests.iter().map(|test| {
-        let of_test = sort(&CiLog::new(&format!("FAILED {}\n{}", test.name, test.message)));
+        let of_test = sort(&CiLog::new(&format!("{}\nFAILED {}", test.message, test.name)));
         let is_vague = of_test.rule.is_empty() || of_test.rule == VAGUE;
         // A dead worker or a full disk outranks the tests that it broke.
         let sorted = match of_job.is_whole_job || (is_vague && is_alone && !of_job.rule.is_empty()) {
@@ -77,9 +80,11 @@ fn words_of(job: &CiJob) -> &'static str {
         JobState::Unauthorized => "unauthorized",
         JobState::InfrastructureFailed => "infrastructure_fail",
         JobState::TimedOut => "Too long with no output (exceeded the limit of the service)",
-        _ => "Exited with code exit status 1",
+        _ => EXITED,
     }
 }
+
+const EXITED: &str = "Exited with code exit status 1";
 
 /// compat's own gate names the cause of each failed trial. It is never sorted again.
 fn of_own_gate(job: &CiJob, details: &JobDetails) -> Option<Vec<JobFailure>> {
@@ -98,7 +103,8 @@ fn of_own_gate(job: &CiJob, details: &JobDetails) -> Option<Vec<JobFailure>> {
                     rule: "own_gate",
                     why: format!("the gate's own cause: {}", cause.as_str()),
                     action: format!("docs/why-red.md#{} says what to do", cause.as_str()),
-                    rerun_helps: category.rerun_helps(),
+                    rerun_helps: Some(category.rerun_helps()),
+                    is_cut: false,
                     is_whole_job: false,
                     line: quoted(line),
                     line_number: 0,

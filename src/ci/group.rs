@@ -15,7 +15,8 @@ pub struct FailureGroup {
     pub rule: &'static str,
     pub why: String,
     pub action: String,
-    pub rerun_helps: bool,
+    /// Null if that is not known.
+    pub rerun_helps: Option<bool>,
     /// The deciding line of the first failure.
     pub line: String,
     pub jobs: Vec<String>,

@@ -1,6 +1,5 @@
 //! The log of a job, prepared for the rules: plain lines without colours, timestamps and prefixes, each with its kind.
 
-use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -8,6 +7,8 @@ use serde::Deserialize;
 
 /// The bytes that count at each end of a log.
 const KEPT: usize = 2 << 20;
+/// The most bytes of a line that count.
+const LONGEST: usize = 64 << 10;
 
 /// A cleaned log.
 #[derive(Clone, Debug, Default)]
@@ -53,11 +54,20 @@ impl CiLog {
     /// Reads a log: plain text, the output of `gh run view --log`, or the JSON of a CircleCI step.
     pub fn new(raw: &str) -> Self {
         let joined = of_chunks(raw);
-        let (raw, is_cut) = shortened(joined.as_deref().unwrap_or(raw));
-        let mut is_captured = false;
-        let lines = raw.lines().enumerate().filter_map(|(index, line)| {
+        let raw = joined.as_deref().unwrap_or(raw);
+        let (mut is_captured, mut is_cut) = (false, false);
+        let mut position = 0;
+        let lines = raw.split_inclusive('\n').enumerate().filter_map(|(index, line)| {
+            let (start, end) = (position, position + line.len());
+            position = end;
+            let is_far = start > KEPT && end + KEPT < raw.len();
+            if is_far && !FAILURE_WORD.is_match(line) {
+                is_cut = true;
+                return None;
+            }
             let is_command = line.contains(SCRIPT_COLOUR);
-            let text = plain(line);
+            is_cut |= line.len() > LONGEST;
+            let text = plain(&shortened(line));
             if text.trim().is_empty() {
                 return None;
             }
@@ -72,10 +82,8 @@ impl CiLog {
             let number = index + 1;
             Some(CleanLine { number, text, kind })
         });
-        Self {
-            lines: lines.collect(),
-            is_cut,
-        }
+        let lines = lines.collect();
+        Self { lines, is_cut }
     }
 
     /// The lines without noise, and without captured output.
@@ -103,6 +111,22 @@ impl CiLog {
         selected
     }
 
+    /// All lines, each with whether it is plain and whether it is captured output.
+    pub(super) fn marked(&self) -> impl Iterator<Item = (&str, bool, bool)> {
+        self.lines.iter().map(|line| {
+            let is = |kind| line.kind == kind;
+            (line.text.as_str(), is(LineKind::Plain), is(LineKind::Captured))
+        })
+    }
+
+    /// The lines of `range`, an index range of [`Self::marked`].
+    pub(super) fn part(&self, range: std::ops::Range<usize>) -> Self {
+        Self {
+            lines: self.lines[range].to_vec(),
+            is_cut: self.is_cut,
+        }
+    }
+
     /// The last `most` lines that are not noise.
     pub fn tail(&self, most: usize) -> Vec<&str> {
         let lines = self.lines.iter().filter(|line| line.kind != LineKind::Noise);
@@ -124,23 +148,25 @@ pub fn of_chunks(raw: &str) -> Option<String> {
     Some(chunks.into_iter().map(|chunk| chunk.message).collect())
 }
 
-/// The beginning and the end of a long text.
-fn shortened(text: &str) -> (Cow<'_, str>, bool) {
-    if text.len() <= 2 * KEPT {
-        return (Cow::Borrowed(text), false);
+/// The beginning and the end of a long line.
+fn shortened(line: &str) -> String {
+    if line.len() <= LONGEST {
+        return line.to_owned();
     }
-    let start = text.floor_char_boundary(KEPT);
-    let end = text.ceil_char_boundary(text.len() - KEPT);
-    (Cow::Owned(format!("{}\n{}", &text[..start], &text[end..])), true)
+    let start = line.floor_char_boundary(LONGEST / 2);
+    let end = line.ceil_char_boundary(line.len() - LONGEST / 2);
+    format!("{} … {}", &line[..start], &line[end..])
 }
 
 /// GitHub prints the lines of a step's script in this colour.
 const SCRIPT_COLOUR: &str = "[36;1m";
 
 fn plain(line: &str) -> String {
-    // A progress bar overwrites its line: the last text stays visible.
-    let line = line.trim_end().rsplit('\r').next().unwrap_or_default();
-    let line = COLOUR.replace_all(line, "");
+    // A progress bar overwrites its line: the last text stays visible. A failure that it hides counts too.
+    let (hidden, last) = line.trim_end().rsplit_once('\r').unwrap_or(("", line.trim_end()));
+    let hidden = hidden.split('\r').filter(|part| FAILURE_WORD.is_match(part));
+    let line = hidden.chain([last]).collect::<Vec<_>>().join(" ");
+    let line = COLOUR.replace_all(&line, "");
     let line = PREFIX.replace(&line, "");
     let line = PREFIX.replace(&line, "");
     let line = ERROR_MARK.replace(&line, "Error: ");
@@ -166,6 +192,13 @@ static PREFIX: LazyLock<Regex> = LazyLock::new(|| {
 
 static ERROR_MARK: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^(?:##\[error\]|::error(?: [^:]*)?::)(?:Error: )?"));
+
+/// Words of a failure, also in a part of the log that is left out.
+static FAILURE_WORD: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?:^|[\sZ])(?:FAILED|FAIL|E  |ERROR|(?i:error)(?:\[\w+\])?:|(?:\w+\.)*\w+(?:Error|Exception):|fatal: |panic: |node down: )|##\[error\]|panicked at|\b[1-9]\d* failed\b|(?i:exited with code )|Killed|^make.{0,8}: \*\*\* ",
+    )
+});
 
 static SECTION: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
@@ -203,6 +236,7 @@ mod tests {
             ("#12 3.456 npm error", "npm error"),
             ("web-1  | Traceback", "Traceback"),
             ("10%\r50%\rdone\r", "done"),
+            ("10%\rerror: lost\rdone", "error: lost done"),
             ("::error file=a.py,line=1::wrong", "Error: wrong"),
             ("a\u{7}b", "a b"),
         ] {
@@ -235,5 +269,18 @@ mod tests {
         assert!(log.is_cut);
         assert_eq!(log.tail(1), ["last"]);
         assert!(log.all().text.starts_with("first"));
+    }
+
+    #[test]
+    fn a_cut_keeps_line_numbers_and_failures() {
+        let filler = "a line of a green step\n".repeat(150_000);
+        let log = CiLog::new(&format!(
+            "{filler}FAILED t.py::test_a - assert 1 == 2\n{filler}end\n"
+        ));
+        assert!(log.is_cut);
+        let text = log.all();
+        let found = text.text.find("FAILED t.py").unwrap();
+        assert_eq!(text.number_at(found), 150_001);
+        assert_eq!(text.number_at(text.text.len() - 2), 300_002);
     }
 }

@@ -249,7 +249,7 @@ fn group_text(group: &FailureGroup) -> String {
     indented("", &format!("{}{shuffles}", group.proof));
     indented(
         "→ ",
-        &format!("{}; a rerun {}", group.action, rerun_words(group.rerun_helps)),
+        &format!("{}; {}", group.action, rerun_words(group.rerun_helps)),
     );
     text
 }
@@ -267,10 +267,11 @@ fn places(group: &FailureGroup) -> String {
 }
 
 /// Whether a rerun helps, in words.
-pub fn rerun_words(helps: bool) -> &'static str {
+pub fn rerun_words(helps: Option<bool>) -> &'static str {
     match helps {
-        true => "may help",
-        false => "does not help",
+        Some(true) => "a rerun may help",
+        Some(false) => "a rerun does not help",
+        None => "not known whether a rerun helps",
     }
 }
 
@@ -287,7 +288,7 @@ pub fn markdown(report: &CiReport) -> String {
                 group.category.as_str().to_owned(),
                 format!("{} {}", group.line, group.why),
                 places(group),
-                format!("{}; a rerun {}", group.action, rerun_words(group.rerun_helps)),
+                format!("{}; {}", group.action, rerun_words(group.rerun_helps)),
             ];
             let cells: Vec<String> = cells.iter().map(|cell| escaped(cell)).collect();
             let _ = writeln!(text, "| {} |", cells.join(" | "));
@@ -341,9 +342,12 @@ pub fn sorted_text(sorted: &SortedLog) -> String {
     for line in &sorted.tail {
         let _ = writeln!(text, "  | {line}");
     }
+    if sorted.is_cut {
+        text += "  the log is long: only its ends and the failure lines between them were read\n";
+    }
     if sorted.category != FailureCategory::None {
         let _ = writeln!(text, "  do: {}", sorted.action);
-        let _ = writeln!(text, "  a rerun {}", rerun_words(sorted.rerun_helps));
+        let _ = writeln!(text, "  {}", rerun_words(sorted.rerun_helps));
     }
     text
 }

@@ -37,6 +37,11 @@ pub(super) fn status_of_output(code: ExitCode) -> ExitCode {
     }
 }
 
+/// Prints `line` on standard output, for a command whose exit status says what the line says.
+pub(super) fn try_output_line(line: Arguments<'_>) -> Result<()> {
+    write_line(anstream::stdout(), line)
+}
+
 pub(super) fn status_line(line: Arguments<'_>) {
     // There is no other place to report an error of standard error.
     let _ = write_line(anstream::stderr(), line);

@@ -63,6 +63,28 @@ pub fn of_log_line(line: &str) -> String {
     credential().replace_all(line, "[redacted]").into_owned()
 }
 
+/// `line` without the values that have a credential's name, and without the sign-in of an address.
+pub fn of_named_values(line: &str) -> String {
+    static NAMED: LazyLock<Regex> = LazyLock::new(|| {
+        let pattern =
+            r#"([A-Za-z_][\w.-]*)(["']?\s*(=|:)\s*["']?)((?:(?i:bearer|basic|token)\s+)?[^\s"'&,;]+)"#;
+        Regex::new(pattern).expect("a constant expression")
+    });
+    static SIGN_IN: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"([A-Za-z][\w+.-]*://)[^\s/@]+@").expect("a constant expression"));
+    let line = SIGN_IN.replace_all(line, "${1}[redacted]@");
+    let hidden = |found: &regex::Captures<'_>| {
+        let value = &found[4];
+        // After a colon, a plain word is rather a message than a value.
+        let is_value = &found[3] == "=" || value.len() >= 20 || value.contains(|c: char| c.is_ascii_digit());
+        match is_credential_name(&found[1]) && is_value && !value.starts_with(['=', '[', '*']) {
+            true => format!("{}{}[redacted]", &found[1], &found[2]),
+            false => found[0].to_owned(),
+        }
+    };
+    NAMED.replace_all(&line, hidden).into_owned()
+}
+
 /// The placeholder of a secret of `length` bytes.
 pub fn placeholder(length: usize) -> String {
     format!("[redacted, {length} bytes]")
@@ -84,7 +106,8 @@ pub fn of_text(text: &str) -> String {
                 r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----",
                 "[redacted]",
             ),
-            (r"[\w.+-]+@[\w-]+\.[\w.-]*\w", "[redacted]"),
+            // Not `react@19.1.0`: a top-level domain is alphabetic (RFC 3696, section 2).
+            (r"[\w.+-]+@(?:[\w-]+\.)+[A-Za-z]{2,}\b", "[redacted]"),
             (r"/[\w./-]*/compat-\w{6}/[\w./-]*", "[folder of the run]"),
             (r"(?:/home|/Users|/root)(?:/[\w.-]+)+", "[folder]"),
             (r"(?i)\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", NO_SESSION),
@@ -113,7 +136,9 @@ fn credential() -> &'static Regex {
             r"\bsk-[A-Za-z0-9_-]{20,}",
             r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
             r"\bya29\.[\w.-]{20,}",
-            r"\bgh[opsu]_[A-Za-z0-9]{36}\b",
+            r"\bgh[oprsu]_[A-Za-z0-9]{36}\b",
+            // Google, Hugging Face, Groq, npm, PyPI, Slack, GitLab, GitHub, CircleCI.
+            r"\bAIza[\w-]{30,}|\b(?:hf|gsk|npm)_[A-Za-z0-9]{20,}|\bpypi-[\w-]{16,}|\bxox[abeprs]-[\w-]{10,}|\bglpat-[\w-]{20,}|\bgithub_pat_\w{20,}|\bCCI[PU]AT_\w{20,}",
             r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+",
             // With its body, whose line breaks may be escaped.
             r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[A-Za-z0-9+/=\s]|\\+[nr])*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
@@ -196,6 +221,31 @@ mod tests {
         assert_eq!(
             of_query("beta=true&key=abc&alt=sse&access_token=a"),
             "beta=true&key=[redacted, 3 bytes]&alt=sse&access_token=[redacted, 1 bytes]"
+        );
+    }
+
+    #[test]
+    fn a_value_with_a_credentials_name_is_removed() {
+        for (line, clean) in [
+            ("a password=hunter2 b", "a password=[redacted] b"),
+            ("DB_PASSWORD: 'hunter2'", "DB_PASSWORD: '[redacted]'"),
+            (
+                "Authorization: Basic dXNlcjpodW50ZXI=",
+                "Authorization: [redacted]",
+            ),
+            ("x?X-Amz-Signature=ab12&y=1", "x?X-Amz-Signature=[redacted]&y=1"),
+            (
+                "https://user:hunter2@pypi.example/a",
+                "https://[redacted]@pypi.example/a",
+            ),
+            ("x-api-key: invalid", "x-api-key: invalid"),
+            ("KeyError: 'A_TOKEN'", "KeyError: 'A_TOKEN'"),
+        ] {
+            assert_eq!(of_named_values(line), clean);
+        }
+        assert_eq!(
+            of_text("react@19.1.0 a@b.org checkout@v4.99"),
+            "react@19.1.0 [redacted] checkout@v4.99"
         );
     }
 

@@ -38,6 +38,7 @@ pub(super) const RULES: &[LogRule] = &[
         .says(&[
             r"^(?:\S+ )?(?:FAILED|ERROR|SUBFAIL) .{0,12}\S+(?:::| > )|\bFAILED\s*(?:\[ *\d+%\])?$|^\s*(?:FAIL|✗|×|✘|❌|⨯)\s+\S|^\s*● .+ › |FAILED CONSISTENTLY: |tests? failed\b|^FAIL\s|^\S+\.\.\. FAILED|: test failed|FAIL: test|[1-9]\d* failed\b|failed! *$|^ERROR: test_|^FAIL: test_",
         ])
+        .unless(&[r"\b0 \S+ failed"])
         .weak()
         .why("a test failed without a known reason")
         .example("FAILED tests/test_a.py::test_b")

@@ -40,6 +40,12 @@ pub(super) const RULES: &[LogRule] = &[
         .do_this("run the checker here, and correct the lines that it names")
         .example("Found 2 errors in 1 file (checked 310 source files)")
         .green("Found 0 errors."),
+    rule("compiler_target", Config, SURE)
+        .says(&[r"^error: linker .{1,40} not found|the \S+ target may not be installed"])
+        .why("the job's image has no linker, or not the target of the build")
+        .do_this("install the linker or the target (`rustup target add`) in the job")
+        .example("error: linker `cc` not found")
+        .green("info: component rust-std for target wasm32 is up to date"),
     rule("compile", Code, SURE)
         .says(&[
             r"^error(?:\[E\d{4}\])(?::|\s)|error: could not compile `|error: aborting due to|error: cannot find (?:macro|attribute|derive)|error: expected .{0,60}found|error: mismatched types",

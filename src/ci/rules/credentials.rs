@@ -23,6 +23,7 @@ pub(super) const RULES: &[LogRule] = &[
         .green("Failed to upload artifacts: Unable to locate credentials"),
     rule("missing_secret", Auth, LIKELY)
         .says(&[
+            r"^(?:E\s+)?KeyError: '(?:\w*_)?(?:KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS)'",
             in_error!(r"\b\w*(?:API_?KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS|ACCESS_KEY|ACCESS_KEY_ID|LICENSE)\w*\b['\x22`]?.{0,80}\b(?:is (?:not set|missing|required|undefined|empty|unset)|not (?:set|found|defined|provided|configured)|must be (?:set|defined|provided)|unbound variable|needs to be set|env(?:ironment)? variable)|KeyError: '\w*(?:KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS)\w*'"),
             in_error!(r"api_key client option must be set|Did not find \w*(?:api_key|token)|No api.?key (?:passed|provided|found|set)|(?:no|missing) (?:API key|credentials|token) (?:was |were )?(?:found|provided|set|passed|supplied|in)|Missing credentials|please (?:set|provide|pass) .{0,60}(?:API.?KEY|TOKEN|SECRET|credentials)|(?:set|export) the \S*(?:API_KEY|TOKEN|SECRET)|environment variable.{0,40}(?:KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS)\b.{0,60}(?:not|missing|required|must|unset)|(?:required|missing) .{0,40}(?:secrets?|credentials?|API keys?)\b"),
         ])

@@ -28,6 +28,21 @@ pub(super) const RULES: &[LogRule] = &[
         .do_this("correct the version or the pin that the line names")
         .example("ERROR: No matching distribution found for litellm-proxy-extras==0.4.99")
         .green("Requirement already satisfied: numpy>=1.26"),
+    rule("prisma_client", Config, LIKELY)
+        .says(&[r"'Prisma' object has no attribute '\w+'|Property '\w+' does not exist on type 'PrismaClient"])
+        .why("the Prisma client was generated from another schema: it lacks a table")
+        .do_this("run `prisma generate` in the job, after the schema is in its place")
+        .example("AttributeError: 'Prisma' object has no attribute 'litellm_tagtable'")
+        .green("Generated Prisma Client"),
+    rule("chart_template", Config, LIKELY)
+        .says(&[
+            r"Error: (?:INSTALLATION|UPGRADE|execution) (?:FAILED|error at)|^Error: .*(?:template: |unable to build kubernetes objects|values don't meet the specifications)|executing \x22\S+\x22 at <|error calling (?:include|tpl|required)|^error: (?:error validating|error parsing) \S+\.ya?ml",
+        ])
+        .unless(&[r"timed out|connection|no such host"])
+        .why("a template of the chart or a manifest is wrong for these values")
+        .do_this("correct the template or the value that the line names")
+        .example("Error: UPGRADE FAILED: template: a/templates/b.yaml:3:2: executing \"a/templates/b.yaml\" at <.Values.image.tag>: nil pointer evaluating interface {}.tag")
+        .green("1 chart(s) linted, 0 chart(s) failed"),
     rule("package_build", Config, LIKELY)
         .says(&[
             r"Failed building wheel|Failed to build (?:installable|one or more|`|\S+$)|metadata-generation-failed|subprocess-exited-with-error|Getting requirements to build wheel did not|Failed to build `\S+|node-gyp rebuild|gyp ERR!|error: failed to run custom build command|Could not build wheels|Preparing metadata .{0,40}error|failed to run custom build|pkg-config .{0,60}(?:not|fail)|CMake Error|Could NOT find \w+|fatal error: \S+\.h: No such file",

@@ -17,7 +17,7 @@ pub(super) const RULES: &[LogRule] = &[
         .green("Filesystem 84G, 30G available"),
     rule("runner_lost", Infrastructure, SURE)
         .says(&[
-            r"runner has received a shutdown signal|lost communication with the server",
+            r"runner has received a shutdown signal|lost communication with the server|waiting for pod running: timed out",
             r"hosted runner encountered an error|hosted runner lost|runner .{0,60}\b(?:went offline|is offline|was (?:deleted|deprovisioned|lost))",
             r"pod failed to come online|is unhealthy with phase status|\bevicted\b.{0,40}(?:node|memory|disk)|spot (?:instance|node) .{0,40}(?:interrupt|reclaim|terminat)",
             r"no runner matching the specified labels|failed to (?:start|create|provision|spin up) (?:the )?(?:runner|container environment|environment|executor|VM|machine)\b",
@@ -87,6 +87,7 @@ pub(super) const RULES: &[LogRule] = &[
             r"\bKilled +(?:\S*/)?(?:conda|mamba|pip3?|uv|poetry|npm|yarn|pnpm|node|apt(?:-get)?|cargo|rustc|docker|gcc|g\+\+|cc1plus|ld|make|ninja|java|gradle|mvn|next|webpack|tsc|cmake|bazel)\b",
             r"(?:collect2|c\+\+|g\+\+|gcc|clang|rustc|cc1plus|ld).{0,80}(?:signal 9|Killed|signal: 9)|process didn't exit successfully: .{0,200}signal: 9",
         ])
+        .unless(&[r"\b(?:pytest|jest|vitest|playwright|nextest)\b|(?:cargo|go|npm|pnpm|yarn)(?: run)? test\b"])
         .whole_job()
         .why("the system killed an installer or a compiler: the container has too little memory")
         .do_this("take a larger resource class, or let the step use less memory")
@@ -127,6 +128,13 @@ pub(super) const RULES: &[LogRule] = &[
         .why("git did not reach its server")
         .example("fatal: unable to access 'https://github.com/a/b/': Failed to connect to github.com port 443 after 130 ms")
         .green("Cloning into 'b'..."),
+    rule("index_unreachable", Infrastructure, LIKELY)
+        .says(&[r"\(from versions: none\)"])
+        .with(&[r"connection broken by|name resolution|(?:NewConnection|ConnectTimeout|ReadTimeout|NameResolution|Protocol|SSL)Error"])
+        .whole_job()
+        .why("the package index could not be reached, so no version was found")
+        .example("WARNING: Retrying after connection broken by 'NewConnectionError('x')': /simple/a/\nERROR: Could not find a version that satisfies the requirement a==1 (from versions: none)")
+        .green("WARNING: Retrying (Retry(total=4)) after connection broken by 'ReadTimeoutError'"),
     rule("package_network", Infrastructure, LIKELY)
         .says(&[
             r"E: (?:Failed to fetch|Unable to fetch some archives|Some index files failed)|Hash Sum mismatch|Unable to connect to \S*(?:archive|ports|security|deb)\S*",
@@ -135,7 +143,7 @@ pub(super) const RULES: &[LogRule] = &[
             r"(?:ReadTimeoutError|ConnectTimeoutError|NameResolutionError|ProtocolError|IncompleteRead|SSLError|MaxRetryError).{0,200}(?:/simple/|files\.|packages/|\.whl|index)",
             r"error: failed to (?:fetch|download|extract)|error while fetching remote|failed to download (?:`|https|package|artifact|distribution|file|crate|toolchain)|error: (?:Request failed after|error sending request)|Caused by: (?:error sending request|client error \(Connect\)|operation timed out)",
             r"warning: spurious network error|could not download file from|spurious network|failed to get `\S+` as a dependency of|Timeout was reached|HTTP2 framing layer",
-            r"Could not (?:GET|HEAD|transfer artifact).{0,200}(?:timed? out|50[0-4]|reset|429|unknown host)|dial tcp.{0,80}(?:i/o timeout|no such host|connection refused).{0,60}$|proxyconnect|(?:net/http|tls): .{0,40}timeout",
+            r"Could not (?:GET|HEAD|transfer artifact).{0,200}(?:timed? out|50[0-4]|reset|429|unknown host)|dial tcp.{0,80}(?:i/o timeout|no such host|connection refused).{0,60}$|^go: .{0,240}(?:connection reset|i/o timeout|no such host|unexpected EOF|: 50[0-4] )|proxyconnect|(?:net/http|tls): .{0,40}timeout",
             r"curl: \((?:5|6|7|16|18|22|28|35|52|55|56|92)\)|wget: unable to resolve|ERROR 50[0-4]: |CondaHTTPError|An HTTP error occurred when trying to retrieve|Response status code does not indicate success: (?:5\d\d|429)",
             r"installing (?:\S+ )?(?:brew|choco|snap).{0,40}fail|Error downloading packages|failure while executing; `git.{0,20}clone|gpg: keyserver receive failed",
         ])
@@ -157,7 +165,7 @@ pub(super) const RULES: &[LogRule] = &[
     rule("artifact_service", Infrastructure, PLAUSIBLE)
         .says(&[
             r"^Error: (?:Failed to (?:CreateArtifact|FinalizeArtifact|ListArtifacts|restore cache|save cache)|List Artifacts failed|Cache service responded with|Unable to (?:get|reserve) )",
-            r"sccache: error: |error (?:restoring|saving) cache|Unable to download artifact|no artifacts? found for name|Artifact (?:download failed|not found)",
+            r"(?:download|cache|artifact|restor).{0,80}(?:context deadline exceeded|responded with 5\d\d|: 5\d\d )|sccache: error: |error (?:restoring|saving) cache|Unable to download artifact|no artifacts? found for name|Artifact (?:download failed|not found)",
         ])
         .why("the CI service's store for caches and artifacts failed, or an earlier job stored nothing")
         .do_this("look whether the job that makes the artifact passed; then run again")

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{LogRule, PLAUSIBLE, SURE, rule};
+use super::{LIKELY, LogRule, PLAUSIBLE, SURE, rule};
 use crate::cause::{Diagnosis, of_message};
 use crate::ci::FailureCategory::{self, Auth, Code, Config, ExternalApi};
 use crate::outcome::Cause;
@@ -22,6 +22,13 @@ pub(super) const RULES: &[LogRule] = &[
         .do_this("renew the provider's key in the CI settings")
         .example("E   anthropic.AuthenticationError: Error code: 401 - {'error': {'message': 'invalid x-api-key'}}")
         .green("test_invalid_api_key PASSED"),
+    rule("model_access", Auth, LIKELY)
+        .says(&[r"(?:\b403\b|PermissionDenied).{0,240}(?:does not|doesn't|do not) have access"])
+        .unless(&[r"DID NOT RAISE|mock"])
+        .why("the CI's key has no access to the model or the project")
+        .do_this("grant the access to the key's project, or move the test to a model that it has")
+        .example("E   openai.PermissionDeniedError: Error code: 403 - {'error': {'message': 'Project `p` does not have access to model `m`'}}")
+        .green("test_403_does_not_have_access PASSED"),
     rule("provider_money", ExternalApi, SURE)
         .says(&[
             r"insufficient_quota|exceeded your current quota|credit balance (?:is )?too low|credit_balance_exhausted|no credits remaining|(?:insufficient|not enough|out of) (?:credits?|balance|funds)|payment required|billing (?:hard limit|details|is disabled|not enabled|account)|requires billing|spending limit|check your plan and billing|402 .{0,30}(?:payment|credits)",
@@ -88,7 +95,8 @@ pub(super) const RULES: &[LogRule] = &[
 
 /// A test that compares an error's text, or expects an error.
 static OWN_WORDS: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"DID NOT RAISE|assert .{0,200}(?: == | in )|(?i:mock)").expect("the pattern is valid")
+    Regex::new(r"DID NOT RAISE|^E\s+\+ +(?:where|and) |assert .{0,200}(?: == | in )|(?i:mock)")
+        .expect("the pattern is valid")
 });
 
 /// What the rules of `compat cause` say about a provider's error in `line`, if it is one.

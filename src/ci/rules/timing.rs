@@ -21,6 +21,7 @@ pub(super) const RULES: &[LogRule] = &[
     rule("state_not_reached", Timing, PLAUSIBLE)
         .says(&[
             in_error!(r"\b(?:status|state|phase|job|run|batch|task)\b.{0,40}\b(?:was|is|still|got|==|!=|=) ?['\x22]?(?:running|pending|queued|in_progress|processing|starting|created|validating|waiting|not_started)\b|assert '?(?:running|pending|queued|in_progress|processing|starting|waiting|validating)'? ==|(?:received|actual|got|but was):? *['\x22]?(?:running|pending|queued|in_progress|processing)\b"),
+            r"TestingLibraryElementError: Timed out in |Timed out in (?:waitFor|findBy|findAllBy)",
             r"(?:condition|predicate|expectation) (?:not|never|was not) (?:met|satisfied|true|fulfilled)|(?:did not|didn't|never) .{0,40}(?:within|in time|before|after) .{0,20}\d|not \w+ (?:within|in time|after) .{0,12}\d|timed? ?out (?:while )?(?:waiting|polling)|gave up (?:waiting )?after|waiting for .{0,80}(?:timed out|failed|exceeded)|Unable to find (?:an element|role).{0,200}waitFor|waitFor.{0,40}timed? ?out|still (?:running|pending) after|eventually.{0,40}(?:never|failed|timed)|Condition never satisfied|max retries .{0,40}(?:waiting|polling)",
         ])
         .unless(&["for url|HTTPSConnectionPool|/simple/|lock|DID NOT RAISE"])

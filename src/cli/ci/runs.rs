@@ -11,7 +11,7 @@ use clap::Args;
 use super::ReportFormat;
 use super::access::{Access, AccessFlags, TargetFlags};
 use crate::ci::report::{self, CiReport};
-use crate::ci::{CommitRuns, CommitVerdict, FailureCategory, RunHistory, failures_of, groups_of};
+use crate::ci::{CommitRuns, CommitVerdict, RunHistory, failures_of, groups_of};
 use crate::ci_client::{CiClient, RunTarget, commit_runs, evidence};
 use crate::cli::print::{output, status};
 use crate::files::atomic_write;
@@ -327,11 +327,11 @@ async fn rerun_workflow(arguments: &RerunArguments, client: &CiClient) -> anyhow
     status!("workflow `{}` has {} failed jobs:", workflow.name, red.len());
     let mut is_useless = false;
     for group in &groups {
-        let helps = group.rerun_helps || group.category == FailureCategory::Unknown;
+        let helps = group.rerun_helps != Some(false);
         is_useless |= !helps;
-        let words = report::rerun_words(helps);
+        let words = report::rerun_words(group.rerun_helps);
         status!(
-            "  {} in {}: {}; a rerun {words}",
+            "  {} in {}: {}; {words}",
             group.category.as_str(),
             group.jobs.join(", "),
             group.why

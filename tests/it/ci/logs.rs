@@ -162,3 +162,58 @@ fn a_quoted_line_is_short_printable_and_without_keys() {
         sorted.line
     );
 }
+
+#[test]
+fn the_last_sign_of_an_end_decides() {
+    use FailureCategory::{Code, Infrastructure, None, Unknown};
+    let key = "ERROR litellm: AuthenticationError: Error code: 401 - invalid x-api-key\n";
+    for (log, category) in [
+        ("a line".to_owned(), Unknown),
+        ("step\nmake: *** [Makefile:1: a] Error 2\n".to_owned(), Unknown),
+        ("done\nFinished: FAILURE\n".to_owned(), Unknown),
+        (format!("{key}==== 44 passed in 9.04s ====\n"), None),
+        (format!("{key}CircleCI received exit code 0\n"), None),
+        (
+            "E   AssertionError: assert 1 == 2\n\nRan 3 tests in 1.0s\n\nOK (skipped=1)\n".to_owned(),
+            None,
+        ),
+        (
+            "thread 'a' panicked at a.rs:1:1:\ntest result: ok. 3 passed; 0 failed\n".to_owned(),
+            None,
+        ),
+        (
+            "test result: FAILED. 1 passed; 1 failed\ntest result: ok. 3 passed; 0 failed\n".to_owned(),
+            Code,
+        ),
+        (
+            "=== 3 passed in 0.41s ===\nno space left on device\nExited with code exit status 1\n".to_owned(),
+            Infrastructure,
+        ),
+        (
+            "--- FAIL: TestA (0.01s)\nExited with code exit status 1\nno space left on device\n".to_owned(),
+            Code,
+        ),
+    ] {
+        assert_eq!(sorted(&log).category, category, "{log}");
+    }
+}
+
+#[test]
+fn the_operands_of_an_assertion_prove_nothing() {
+    for log in [
+        "E   AssertionError: assert 'No space left on device' in 'write failed'\n",
+        "E   assert 400 == 429\nE    +  where 400 = BadRequestError('You exceeded your current quota').status_code\n",
+        "FAILED t.py::test_no_space_left_on_device - assert 1 == 2\n",
+    ] {
+        assert_eq!(sorted(log).category, FailureCategory::Code, "{log}");
+    }
+}
+
+#[test]
+fn a_quoted_line_carries_no_command() {
+    let folder = ["", "root", "project", ""].join("/");
+    let log = format!("E   AssertionError: a ##[set-output name=x]y ##vso[task.x]z {folder}a/main.py:12:1");
+    let sorted = sorted(&log);
+    assert!(!sorted.line.contains("##"), "{}", sorted.line);
+    assert!(sorted.line.ends_with(" a/main.py:12:1"), "{}", sorted.line);
+}
