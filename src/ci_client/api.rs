@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context as _, anyhow, bail, ensure};
 use reqwest::header::{ACCEPT, LOCATION};
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
@@ -174,6 +175,22 @@ impl Api {
         let name = self.name;
         anyhow!(error).context(format!("{name} did not answer ({advice})"))
     }
+}
+
+/// The items of a list. What is not as documented becomes a gap, which begins with `what`.
+pub(super) fn read_items<T: DeserializeOwned>(
+    items: impl IntoIterator<Item = Value>,
+    what: &str,
+    gaps: &mut Vec<String>,
+) -> Vec<T> {
+    let mut read = Vec::new();
+    for item in items {
+        match serde_json::from_value(item) {
+            Ok(item) => read.push(item),
+            Err(error) => gaps.push(format!("{what}: an item is not as documented: {error}")),
+        }
+    }
+    read
 }
 
 /// `error` and its causes in one line.

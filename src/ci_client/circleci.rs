@@ -8,12 +8,11 @@ use std::collections::HashMap;
 use anyhow::Context as _;
 use chrono::DateTime;
 use futures_util::StreamExt as _;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::api::{Api, in_words};
+use super::api::{Api, in_words, read_items};
 use super::circleci_forms::{
     ActionForm, DetailsForm, JobForm, Page, PipelineForm, TestForm, WorkflowForm, add_output,
 };
@@ -21,6 +20,7 @@ use super::{AT_ONCE, RunTarget};
 use crate::ci::{CiJob, CiService, JobDetails, JobState, Pipeline, Workflow};
 use crate::github::Repository;
 use crate::http::parse_url;
+use crate::text::percent_encoded;
 
 /// The most pages of a list: 20 items each.
 const MOST_PAGES: usize = 50;
@@ -77,16 +77,22 @@ impl CircleCi {
             let form: PipelineForm = self.form(&format!("/api/v2/pipeline/{id}")).await?;
             anyhow::Ok(vec![form])
         };
-        let (list, wanted) = match target {
+        let (list, mut wanted) = match target {
             RunTarget::Branch(branch) => (
-                format!("/api/v2/project/{slug}/pipeline?branch={}", encoded(branch)),
+                format!(
+                    "/api/v2/project/{slug}/pipeline?branch={}",
+                    percent_encoded(branch)
+                ),
                 None,
             ),
             RunTarget::Revision {
                 revision,
                 branch: Some(branch),
             } => (
-                format!("/api/v2/project/{slug}/pipeline?branch={}", encoded(branch)),
+                format!(
+                    "/api/v2/project/{slug}/pipeline?branch={}",
+                    percent_encoded(branch)
+                ),
                 Some(revision.clone()),
             ),
             RunTarget::Revision {
@@ -108,7 +114,6 @@ impl CircleCi {
                 return by_id(pipeline.to_owned()).await;
             }
         };
-        let mut wanted = wanted;
         let mut found: Vec<PipelineForm> = Vec::new();
         let mut token = None;
         for _ in 0..PAGES_OF_PIPELINES {
@@ -155,7 +160,7 @@ impl CircleCi {
         let list = format!(
             "/api/v2/project/{}/pipeline?branch={}",
             self.slug,
-            encoded(branch)
+            percent_encoded(branch)
         );
         let mut forms = Vec::new();
         let mut token = None;
@@ -379,7 +384,7 @@ impl CircleCi {
             None => path.to_owned(),
             Some(token) => {
                 let separator = if path.contains('?') { '&' } else { '?' };
-                format!("{path}{separator}page-token={}", encoded(token))
+                format!("{path}{separator}page-token={}", percent_encoded(token))
             }
         };
         self.form(&path).await
@@ -408,14 +413,7 @@ impl CircleCi {
                 }
             }
         }
-        let mut read = Vec::new();
-        for item in items {
-            match serde_json::from_value(item) {
-                Ok(item) => read.push(item),
-                Err(error) => gaps.push(format!("{what}: an item is not as documented: {error}")),
-            }
-        }
-        read
+        read_items(items, what, gaps)
     }
 }
 
@@ -426,17 +424,6 @@ fn long_slug(slug: &str) -> String {
         Some(("bb", rest)) => format!("bitbucket/{rest}"),
         _ => slug.to_owned(),
     }
-}
-
-/// All characters but the unreserved ones (RFC 3986, section 2.3).
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
-
-pub(super) fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 pub(super) fn seconds_between(start: Option<&str>, end: Option<&str>) -> Option<u64> {

@@ -9,11 +9,12 @@ use reqwest::Url;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::api::{Api, in_words};
-use super::circleci::{encoded, seconds_between};
+use super::api::{Api, in_words, read_items};
+use super::circleci::seconds_between;
 use super::{AT_ONCE, RunTarget};
 use crate::ci::{CiJob, CiService, JobDetails, JobState, Pipeline, Workflow};
 use crate::github::Repository;
+use crate::text::percent_encoded;
 
 /// GitHub lists 100 items a page.
 const PAGE: usize = 100;
@@ -74,7 +75,7 @@ impl GitHubActions {
 
     /// The newest commit of a branch.
     pub(super) async fn head(&self, branch: &str) -> anyhow::Result<String> {
-        let path = format!("/repos/{}/commits/{}", self.repository, encoded(branch));
+        let path = format!("/repos/{}/commits/{}", self.repository, percent_encoded(branch));
         let commit = self.api.get(&path).await?;
         let revision = commit["sha"].as_str();
         Ok(revision.context("GitHub's commit has no `sha`")?.to_owned())
@@ -99,12 +100,15 @@ impl GitHubActions {
     async fn find(&self, target: &RunTarget, gaps: &mut Vec<String>) -> anyhow::Result<Vec<RunForm>> {
         let repository = &self.repository;
         let query = match target {
-            RunTarget::Branch(branch) => format!("branch={}", encoded(branch)),
-            RunTarget::Revision { revision, .. } => format!("head_sha={}", encoded(revision)),
+            RunTarget::Branch(branch) => format!("branch={}", percent_encoded(branch)),
+            RunTarget::Revision { revision, .. } => format!("head_sha={}", percent_encoded(revision)),
             RunTarget::Pipeline(id) | RunTarget::Workflow(id) => {
                 let run = self
                     .api
-                    .get(&format!("/repos/{repository}/actions/runs/{}", encoded(id)))
+                    .get(&format!(
+                        "/repos/{repository}/actions/runs/{}",
+                        percent_encoded(id)
+                    ))
                     .await?;
                 return Ok(vec![
                     serde_json::from_value(run).context("GitHub's run is not as documented")?,
@@ -138,7 +142,7 @@ impl GitHubActions {
         let path = format!(
             "/repos/{}/actions/runs?branch={}&event=push",
             self.repository,
-            encoded(branch)
+            percent_encoded(branch)
         );
         let runs: Vec<RunForm> = self.list(&path, "workflow_runs", "the history", 1, gaps).await;
         let mut revisions: Vec<String> = Vec::new();
@@ -257,7 +261,7 @@ impl GitHubActions {
         let path = format!(
             "/repos/{}/actions/runs/{}/rerun-failed-jobs",
             self.repository,
-            encoded(id)
+            percent_encoded(id)
         );
         self.api.post(&path, &json!({})).await?;
         Ok(id.to_owned())
@@ -304,12 +308,7 @@ impl GitHubActions {
                 gaps.push(format!("{what}: the answer has no list `{key}`"));
                 break;
             };
-            for item in found {
-                match serde_json::from_value(item.clone()) {
-                    Ok(item) => items.push(item),
-                    Err(error) => gaps.push(format!("{what}: an item is not as documented: {error}")),
-                }
-            }
+            items.extend(read_items(found.iter().cloned(), what, gaps));
             let total = answer["total_count"].as_u64().unwrap_or_default();
             let is_all = found.len() < PAGE || (page * PAGE) as u64 >= total;
             if is_all {

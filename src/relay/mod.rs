@@ -91,7 +91,7 @@ impl Relay {
     /// passes.
     ///
     /// `aws_secret` is the key of the requests behind the gateway. A request that a mutant changes after the gateway signed it
-    /// is signed anew with it. A wrong signature stays wrong.
+    /// is signed again with it. A wrong signature stays wrong.
     pub async fn start(
         position: RelayPosition,
         upstream: &str,

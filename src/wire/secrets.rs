@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::redaction::is_credential_name;
+use crate::text::RESERVED;
 
 /// What replaces a secret.
 const PLACEHOLDER: &str = "[redacted]";
@@ -33,21 +34,16 @@ const JSON_DEPTH: usize = 3;
 /// `encodeURIComponent` and of HTML forms.
 const URL_SETS: [AsciiSet; 5] = [
     NON_ALPHANUMERIC.union(AsciiSet::EMPTY),
-    UNRESERVED,
-    UNRESERVED.remove(b'/'),
-    UNRESERVED
+    RESERVED,
+    RESERVED.remove(b'/'),
+    RESERVED
         .remove(b'!')
         .remove(b'*')
         .remove(b'\'')
         .remove(b'(')
         .remove(b')'),
-    UNRESERVED.add(b'~').remove(b'*'),
+    RESERVED.add(b'~').remove(b'*'),
 ];
-const UNRESERVED: AsciiSet = NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 /// The secrets of a run, with all their forms. Cheap to clone.
 #[derive(Clone, Default)]

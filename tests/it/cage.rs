@@ -152,6 +152,13 @@ async fn spied(victim: &Victim, level: IsolationLevel) -> Option<BTreeSet<String
     Some(found.map(|what| what.as_str().unwrap().to_owned()).collect())
 }
 
+/// The levels that confine `claude`, the weakest first.
+const CONFINED: [IsolationLevel; 3] = [
+    IsolationLevel::Process,
+    IsolationLevel::Landlock,
+    IsolationLevel::Full,
+];
+
 #[tokio::test]
 async fn at_the_full_level_a_spy_finds_nothing() {
     let victim = Victim::new();
@@ -195,11 +202,7 @@ async fn at_the_level_process_a_spy_reads_no_memory_of_root() {
 
 #[tokio::test]
 async fn nothing_outlives_the_program_at_any_level() {
-    for level in [
-        IsolationLevel::Process,
-        IsolationLevel::Landlock,
-        IsolationLevel::Full,
-    ] {
+    for level in CONFINED {
         let victim = Victim::new();
         let Some(cage) = victim.cage(level) else { continue };
         let steps: Vec<&str> = [
@@ -234,11 +237,7 @@ fn with_argument(argument: &str) -> Vec<u32> {
 
 #[tokio::test]
 async fn a_confined_program_keeps_its_output_and_its_end() {
-    for level in [
-        IsolationLevel::Process,
-        IsolationLevel::Landlock,
-        IsolationLevel::Full,
-    ] {
+    for level in CONFINED {
         let victim = Victim::new();
         let Some(cage) = victim.cage(level) else { continue };
         for (step, code, signal) in [
@@ -319,11 +318,7 @@ async fn spied_in_a_run(level: &str) -> String {
 async fn in_a_run_the_spy_sees_no_credential_and_no_admin_route() {
     let environment = Environment::from_process();
     let reached = confinement::layers(&environment).level();
-    for level in [
-        IsolationLevel::Process,
-        IsolationLevel::Landlock,
-        IsolationLevel::Full,
-    ] {
+    for level in CONFINED {
         if level > reached {
             continue;
         }

@@ -366,7 +366,7 @@ async fn a_buffering_mutant_holds_back_the_whole_body() {
 }
 
 #[tokio::test]
-async fn a_request_that_a_mutant_changes_is_signed_anew() {
+async fn a_request_that_a_mutant_changes_is_signed_again() {
     let gateway = Gateway::start().await;
     let secret = &gateway.simulator.credentials().aws_secret_access_key;
     let relay = Relay::start(RelayPosition::Behind, gateway.simulator.base_url(), Some(secret));

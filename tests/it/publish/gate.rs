@@ -31,7 +31,12 @@ async fn publish(hub: &Hub, arguments: &[&str], change: impl FnOnce(&mut Value))
 
 /// The gate's decision about the results after `change`.
 fn decided(change: impl FnOnce(&mut Value)) -> GateDecision {
-    let results = Results::parse(&results(change)).unwrap();
+    decided_at(IsolationLevel::None, &results(change))
+}
+
+/// The gate's decision about `results` if it requires the level `isolation`.
+fn decided_at(isolation: IsolationLevel, results: &str) -> GateDecision {
+    let results = Results::parse(results).unwrap();
     let project = Project::open(root()).unwrap();
     let stamp = Stamp::new(&results, Some("v1.83.0-stable".into()), None, None).unwrap();
     let rules = GateRules {
@@ -40,7 +45,7 @@ fn decided(change: impl FnOnce(&mut Value)) -> GateDecision {
         applicable: &project.applicable_trials(),
         known: &KnownFindings::NONE,
         allow_inconclusive: false,
-        isolation: IsolationLevel::None,
+        isolation,
     };
     gate::decide(&ManifestView::from(&project.manifest), &results, rules).unwrap()
 }
@@ -363,18 +368,7 @@ async fn an_address_with_a_token_is_refused_and_not_shown() {
 fn results_of_a_weaker_cage_are_refused() {
     let mut text: Value = serde_json::from_str(&results(|_| {})).unwrap();
     let refused = |text: &Value| {
-        let results = Results::parse(&text.to_string()).unwrap();
-        let project = Project::open(root()).unwrap();
-        let stamp = Stamp::new(&results, Some("v1.83.0-stable".into()), None, None).unwrap();
-        let rules = GateRules {
-            stamp: &stamp,
-            trials: project.trials().len(),
-            applicable: &project.applicable_trials(),
-            known: &KnownFindings::NONE,
-            allow_inconclusive: false,
-            isolation: IsolationLevel::Full,
-        };
-        let decision = gate::decide(&ManifestView::from(&project.manifest), &results, rules).unwrap();
+        let decision = decided_at(IsolationLevel::Full, &text.to_string());
         let refusals = decision.refusals.iter().map(ToString::to_string);
         refusals.collect::<Vec<_>>().join("; ")
     };
