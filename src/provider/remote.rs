@@ -91,7 +91,8 @@ impl RemoteSimulator {
     }
 
     pub async fn exchanges(&self, key: TrialKey) -> anyhow::Result<Vec<ProviderExchange>> {
-        self.ask("exchanges", &key).await
+        let exchanges: Vec<ProviderExchange> = self.ask("exchanges", &key).await?;
+        Ok(self.on_this_clock(exchanges))
     }
 
     pub async fn claim(&self, orphan: usize) -> anyhow::Result<bool> {
