@@ -139,6 +139,13 @@ impl Client {
         Self::build(client_builder().redirect(Policy::none()), policy, None)
     }
 
+    /// This client without retries, for requests that change something.
+    pub fn once(&self) -> Self {
+        let mut once = self.clone();
+        once.policy.attempts = 1;
+        once
+    }
+
     fn build(
         builder: ClientBuilder,
         policy: RetryPolicy,

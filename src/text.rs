@@ -15,6 +15,11 @@ pub fn percent_encoded(text: &str) -> String {
     utf8_percent_encode(text, &RESERVED).to_string()
 }
 
+/// `bytes` in hexadecimal digits, in lower case.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The most characters of a value in a message. The evidence has the whole value: a request body of 85 KB is common.
 const CLIPPED: usize = 300;
 

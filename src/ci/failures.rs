@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::FailureCategory;
 use super::log::CiLog;
 use super::model::{CiJob, FailedTest, JobDetails, JobState};
 use super::sort::{SortedLog, quoted, sort};
+use super::{FailureCategory, pattern};
 use crate::outcome::Cause;
 use crate::report::causes_in_short;
 use crate::text::one_line;
@@ -162,10 +162,6 @@ fn section_of<'l>(log: &'l str, test: &str) -> &'l str {
     let rest = &log[start..];
     let end = END.find(rest).map_or(rest.len(), |end| end.start());
     &rest[..end]
-}
-
-fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("the pattern is valid")
 }
 
 /// pytest, Vitest and Jest, Go, cargo, Playwright.

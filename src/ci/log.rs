@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde::Deserialize;
 
+use super::pattern;
+
 /// The bytes that count at each end of a log.
 const KEPT: usize = 2 << 20;
 /// The most bytes of a line that count.
@@ -173,10 +175,6 @@ fn plain(line: &str) -> String {
     line.chars()
         .map(|character| if character.is_control() { ' ' } else { character })
         .collect()
-}
-
-fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("the pattern is valid")
 }
 
 static COLOUR: LazyLock<Regex> = LazyLock::new(|| {

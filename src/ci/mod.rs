@@ -20,7 +20,13 @@ pub use model::{
 };
 pub use sort::{SortedLog, sort};
 
+use regex::Regex;
 use serde::{Deserialize, Serialize};
+
+/// A constant regular expression.
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("the pattern is valid")
+}
 
 /// What has to change for a failure to go away.
 #[derive(

@@ -3,15 +3,14 @@
 use std::fmt::Write as _;
 
 use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
 use serde::Serialize;
 
 use super::group::FailureGroup;
 use super::model::{CiJob, CommitRuns, CommitVerdict, JobState, Pipeline, Workflow};
 use super::sort::quoted;
 use super::{FailureCategory, SortedLog};
+use crate::matrix;
 use crate::matrix::markdown::escaped;
-use crate::results::json;
 use crate::text::{counted, listed};
 
 /// The result of `compat ci status`, `failures` and `watch`.
@@ -82,9 +81,7 @@ fn exit_status(commit: &CommitRuns, groups: Option<&[FailureGroup]>, is_strict: 
 
 /// The file name and the text of the schema of [`CiReport`].
 pub fn schema() -> (&'static str, String) {
-    let generator = SchemaSettings::draft2020_12().into_generator();
-    let schema = generator.into_root_schema_for::<CiReport>();
-    ("ci-report.schema.json", json::write(&schema))
+    ("ci-report.schema.json", matrix::schema::text::<CiReport>())
 }
 
 /// The report for a terminal. Ends with a newline.

@@ -7,9 +7,9 @@ use regex::Regex;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::FailureCategory;
 use super::log::{CiLog, LogText};
 use super::rules::{COMPILED, GUESS, LIKELY, LogRule, PLAUSIBLE, SURE, provider_words};
+use super::{FailureCategory, pattern};
 use crate::phrases::line_of;
 use crate::text::{one_line, printable};
 use crate::wire::redaction;
@@ -59,10 +59,12 @@ pub fn sort(log: &CiLog) -> SortedLog {
     let sorted = if ends.has_failed() {
         let step = ends.exit.map_or(lines, |exit| exit + 1);
         let start = ends.passed.map_or(0, |passed| passed + 1);
-        let newest = (start < step).then(|| decided_in(start..step)).flatten();
-        newest
-            .or_else(|| decided_in(0..step))
-            .or_else(|| decided_in(0..lines))
+        // The same part is not sorted twice.
+        let mut parts = vec![start..step, 0..step, 0..lines];
+        parts.dedup();
+        let mut parts = parts.into_iter().filter(|part| !part.is_empty());
+        parts
+            .find_map(decided_in)
             .unwrap_or_else(|| unknown(log, "no rule knows this failure"))
     } else if let Some(passed) = ends.passed {
         decided_in(passed + 1..lines).unwrap_or_else(nothing)
@@ -279,10 +281,6 @@ fn without_rule(category: FailureCategory, why: &str) -> SortedLog {
         line_number: 0,
         tail: Vec::new(),
     }
-}
-
-fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("the pattern is valid")
 }
 
 /// A line of an assertion of pytest or unittest, also in a summary.

@@ -24,8 +24,6 @@ pub struct Api {
     /// Where a token comes from, for advice.
     variable: &'static str,
     client: Client,
-    /// Without retries, for requests that change something.
-    once: Client,
     slots: Semaphore,
     requests: AtomicUsize,
 }
@@ -42,14 +40,12 @@ impl Api {
             token.is_none() || may_carry_secrets(&base),
             "`{base}` is not an `https` URL: no token is sent there"
         );
-        let once = RetryPolicy { attempts: 1, ..retry };
         Ok(Self {
             name,
             base,
             token,
             variable,
             client: Client::without_redirects(retry)?,
-            once: Client::without_redirects(once)?,
             slots: Semaphore::new(AT_ONCE),
             requests: AtomicUsize::new(0),
         })
@@ -75,7 +71,7 @@ impl Api {
     /// Changes something; sent once.
     pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         let request = self.authorized(Method::POST, &self.url(path)?).json(body);
-        let response = self.send(&self.once, request).await?;
+        let response = self.send(&self.client.once(), request).await?;
         match response.body.is_empty() {
             true => Ok(Value::Null),
             false => self.json(&response, path),

@@ -44,8 +44,15 @@ pub fn config_files(config: &Path) -> Vec<PathBuf> {
     }
 }
 
+/// The credentials in `variables`, and in the configuration `config` and the files that it includes.
+pub fn secrets(variables: &Variables, config: &Path) -> Vec<String> {
+    let mut secrets = of_variables(variables);
+    secrets.extend(literals(config));
+    secrets
+}
+
 /// The credentials among `variables` and in the files that they name, and the passwords in their URLs.
-pub fn secrets(variables: &Variables) -> Vec<String> {
+fn of_variables(variables: &Variables) -> Vec<String> {
     let mut secrets = Vec::new();
     for (name, value) in variables {
         let value = value.to_string_lossy();
@@ -79,7 +86,7 @@ fn password(url: &str) -> Option<String> {
 }
 
 /// The credentials that `config` and the files that it includes contain as texts.
-pub fn literals(config: &Path) -> Vec<String> {
+fn literals(config: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for file in config_files(config) {
         // An error of this file is reported where the project is read.
@@ -132,7 +139,7 @@ mod tests {
         ]
         .map(|(name, value)| (name.into(), value.into()))
         .into();
-        let mut found = secrets(&variables);
+        let mut found = of_variables(&variables);
         found.sort();
         assert_eq!(found, ["key-of-file-1\n", "pass/word-1", "value-of-variable"]);
     }

@@ -16,7 +16,7 @@ use anyhow::Context as _;
 
 pub use attached::{checked_address, ensure_answers, version_of};
 pub use container::{Image, pull, remove_containers_of, start_container};
-pub use credentials::{config_files, literals, live_providers, secrets};
+pub use credentials::{config_files, live_providers, secrets};
 pub use litellm::{install_release, start_litellm};
 pub use log::LogFile;
 pub use process::{GatewayProcess, NotReady, is_alive, wait_until_ready};
@@ -44,8 +44,7 @@ pub struct GatewayOptions<'a> {
 impl GatewayOptions<'_> {
     /// Creates the folder, and the log of a gateway with `key`.
     fn prepare(&self, key: &Secret) -> anyhow::Result<LogFile> {
-        let mut secrets = secrets(&self.providers);
-        secrets.extend(literals(self.config));
+        let mut secrets = secrets(&self.providers, self.config);
         secrets.push(key.expose().to_owned());
         let secrets = Secrets::new(secrets);
         ["home", "tmp"]

@@ -1,6 +1,5 @@
 //! A gateway that this process started, watched until it is stopped: after its first end it is started again, once.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -17,14 +16,14 @@ const RESTARTS: usize = 1;
 const END_SHOWS: Duration = Duration::from_secs(2);
 
 /// The state of a watched gateway.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 struct GatewayState {
     /// How often it has ended.
     ends: usize,
     /// Whether it answers, or will soon.
     phase: Phase,
     /// How each end came, with the end of the log.
-    reports: Vec<Arc<str>>,
+    reports: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,14 +64,7 @@ impl WatchedGateway {
         let settled = state.wait_for(|state| state.phase != Phase::Restarting).await;
         let settled = settled.map_err(|_| anyhow!("the watch of the gateway has ended"))?;
         match settled.phase {
-            Phase::Gone => {
-                let report = settled
-                    .reports
-                    .last()
-                    .map(ToString::to_string)
-                    .unwrap_or_default();
-                Err(anyhow!("{report}"))
-            }
+            Phase::Gone => Err(anyhow!(settled.reports.last().cloned().unwrap_or_default())),
             Phase::Running | Phase::Restarting => Ok(GatewayRun(settled.ends)),
         }
     }
@@ -93,12 +85,7 @@ impl WatchedGateway {
 
     /// How each end came, with the end of the log.
     pub fn reports(&self) -> Vec<String> {
-        self.state
-            .borrow()
-            .reports
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        self.state.borrow().reports.clone()
     }
 
     pub async fn stop(self) {
@@ -120,7 +107,7 @@ async fn watch_until_stopped(
             ended = process.ended() => ended,
         };
         let starts_again = state.borrow().ends < RESTARTS;
-        let report: Arc<str> = process.report_of_end(&ended, starts_again).into();
+        let report = process.report_of_end(&ended, starts_again);
         state.send_modify(|state| {
             state.ends += 1;
             state.phase = if starts_again {
@@ -141,7 +128,7 @@ async fn watch_until_stopped(
             Ok(()) => state.phase = Phase::Running,
             Err(error) => {
                 state.phase = Phase::Gone;
-                state.reports.push(format!("{error:#}").into());
+                state.reports.push(format!("{error:#}"));
             }
         });
     }

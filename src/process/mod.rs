@@ -172,20 +172,12 @@ impl Launch {
     }
 
     fn command(&self) -> Command {
-        let mut command = match &self.cage {
-            None => {
-                let mut command = Command::new(&self.program);
-                command.args(&self.arguments);
-                command
-            }
-            Some((cage, folder)) => {
-                let (program, arguments) = cage.confine(self, folder);
-                let mut command = Command::new(program);
-                command.args(arguments);
-                command
-            }
+        let (program, arguments) = match &self.cage {
+            None => (self.program.clone(), self.arguments.clone()),
+            Some((cage, folder)) => cage.confine(self, folder),
         };
-        command.env_clear().envs(&self.environment);
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().envs(&self.environment);
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
         }

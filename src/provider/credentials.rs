@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::env::{self, Variables};
+use crate::text::hex;
 use crate::wire::target::TOKEN_PATH;
 
 /// The key of all service accounts of this process: making one is slow. An assertion is still valid for one simulator only,
@@ -179,10 +180,7 @@ fn random_bytes(count: usize) -> Result<Vec<u8>, Unspecified> {
 }
 
 fn random_hex(count: usize) -> Result<String, Unspecified> {
-    Ok(random_bytes(count)?
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(hex(&random_bytes(count)?))
 }
 
 /// A random key for the control routes.

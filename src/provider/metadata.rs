@@ -69,7 +69,7 @@ fn value(server: &Server, path: &str) -> Option<Value> {
         }),
         _ if path == format!("{account}/email") => json!(credentials.vertex_client_email),
         _ if path == format!("{account}/scopes") => json!("https://www.googleapis.com/auth/cloud-platform\n"),
-        _ if path == format!("{account}/token") => server.access_tokens.grant(now_ms()).1,
+        _ if path == format!("{account}/token") => server.access_tokens.grant(now_ms()),
         _ => return None,
     })
 }

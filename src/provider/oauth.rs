@@ -50,21 +50,23 @@ impl AccessTokens {
         &self.stem
     }
 
-    /// The status and body of the reply to a token request with the form-encoded `body`.
-    pub(super) fn exchange(&self, credentials: &Credentials, body: &str, now_ms: u64) -> (u16, Value) {
+    /// The body of the reply to a token request with the form-encoded `body`, or of its refusal.
+    pub(super) fn exchange(
+        &self,
+        credentials: &Credentials,
+        body: &str,
+        now_ms: u64,
+    ) -> Result<Value, Value> {
         match verify(credentials, body) {
-            Ok(()) => self.grant(now_ms),
-            Err((error, description)) => (400, json!({"error": error, "error_description": description})),
+            Ok(()) => Ok(self.grant(now_ms)),
+            Err((error, description)) => Err(json!({"error": error, "error_description": description})),
         }
     }
 
-    /// The status and body of a reply with a new token.
-    pub(super) fn grant(&self, now_ms: u64) -> (u16, Value) {
+    /// The body of a reply with a new token.
+    pub(super) fn grant(&self, now_ms: u64) -> Value {
         let token = self.mint(now_ms);
-        (
-            200,
-            json!({"access_token": token, "expires_in": LIFETIME_SECONDS, "token_type": "Bearer"}),
-        )
+        json!({"access_token": token, "expires_in": LIFETIME_SECONDS, "token_type": "Bearer"})
     }
 
     pub(super) fn mint(&self, now_ms: u64) -> String {

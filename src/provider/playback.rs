@@ -80,7 +80,7 @@ impl Stage<'_> {
         match block {
             ReplyBlock::Text(text) => Some(json!({"type": "text", "text": self.filled(text)})),
             // A model thinks only if the request asks for it.
-            ReplyBlock::Thinking(thinking) => self.thinks().then(|| {
+            ReplyBlock::Thinking(thinking) => self.request.thinks().then(|| {
                 let thinking = if self.omits_thinking() {
                     ""
                 } else {
@@ -92,7 +92,7 @@ impl Stage<'_> {
                     "signature": self.signer.sign(&self.request.model, thinking),
                 })
             }),
-            ReplyBlock::RedactedThinking(thinking) => self.thinks().then(|| {
+            ReplyBlock::RedactedThinking(thinking) => self.request.thinks().then(|| {
                 let data = self.signer.redact(&self.request.model, thinking);
                 json!({"type": "redacted_thinking", "data": data})
             }),
@@ -108,13 +108,6 @@ impl Stage<'_> {
                 result
             }),
         }
-    }
-
-    fn thinks(&self) -> bool {
-        self.request
-            .thinking
-            .as_ref()
-            .is_some_and(|thinking| thinking["type"] == "enabled" || thinking["type"] == "adaptive")
     }
 
     /// Whether the reply has only the signature of its thinking. It is the default since Opus 4.7: the official SDK

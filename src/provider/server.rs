@@ -28,6 +28,7 @@ use crate::ledger::{Ledger, TrialMap};
 use crate::wire::answer::ProviderAnswer;
 use crate::wire::error_reply::{ErrorReply, kind_of, status_of};
 use crate::wire::exchange::{Matched, ProviderExchange};
+use crate::wire::message::MessageRequest;
 use crate::wire::script::{Reply, ReplyBlock, ReplyMessage, Script};
 use crate::wire::secrets::Secrets;
 use crate::wire::{Operation, Route, tokens};
@@ -184,17 +185,18 @@ impl Server {
 
     fn exchange_token(&self, incoming: &Incoming) -> Decision {
         let form = String::from_utf8_lossy(&incoming.bytes);
-        let (status, body) = self
-            .access_tokens
-            .exchange(&self.credentials, &form, incoming.recorded.at_ms);
-        if status == 200 {
-            let recorded = json!({"access_token": "[redacted]", "token_type": "Bearer"});
-            return built_in(Outgoing::secret_json(&body, recorded));
-        }
-        let rule = "oauth_assertion".to_owned();
-        Decision {
-            matched: Matched::Rejected { rule },
-            outgoing: Outgoing::json(status, Vec::new(), body),
+        let now_ms = incoming.recorded.at_ms;
+        match self.access_tokens.exchange(&self.credentials, &form, now_ms) {
+            Ok(body) => {
+                let recorded = json!({"access_token": "[redacted]", "token_type": "Bearer"});
+                built_in(Outgoing::secret_json(&body, recorded))
+            }
+            Err(body) => Decision {
+                matched: Matched::Rejected {
+                    rule: "oauth_assertion".to_owned(),
+                },
+                outgoing: Outgoing::json(400, Vec::new(), body),
+            },
         }
     }
 
@@ -270,12 +272,8 @@ impl Server {
     }
 }
 
-/// Whether a request only tests whether a model exists. `claude` sends one on Bedrock before its first real request.
 fn is_probe(incoming: &Incoming) -> bool {
-    incoming
-        .message
-        .as_ref()
-        .is_some_and(|message| message.max_tokens == Some(1))
+    incoming.message.as_ref().is_some_and(MessageRequest::is_probe)
 }
 
 fn probe_reply() -> ReplyMessage {

@@ -21,10 +21,10 @@ use super::summary::{self, Ending, SummaryInput};
 use super::tokens::Tokens;
 use super::{webhook, write};
 use crate::document::Diagnostic;
-use crate::document::render::{Format, render};
 use crate::env::Environment;
 use crate::files::Project;
 use crate::files::private_folder;
+use crate::files::project::rendered;
 use crate::findings::KnownFindings;
 use crate::gateway;
 use crate::http::RetryPolicy;
@@ -347,7 +347,7 @@ fn open(root: &Path) -> anyhow::Result<Project> {
 }
 
 fn broken(faults: &[Diagnostic]) -> anyhow::Error {
-    anyhow!("{}", render(faults, Format::Text, false).trim_end())
+    anyhow!(rendered(faults))
 }
 
 fn absolute(path: &Path) -> anyhow::Result<PathBuf> {

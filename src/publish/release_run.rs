@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use super::run::Harness;
 use super::steps::StepLog;
 use super::write;
-use crate::document::Diagnostic;
 use crate::env::{self, Secret, Variables};
 use crate::files::Project;
 use crate::files::project::{PROXY_CONFIG, broken_project};
@@ -145,9 +144,8 @@ impl ReleaseRun<'_, '_> {
     /// Fails if a line of the gateway's configuration would leave the simulator of a rehearsal.
     fn ensure_inside(&mut self) -> anyhow::Result<()> {
         self.log.begin("gateway's configuration");
-        let broken = |errors: Vec<Diagnostic>| broken_project(&errors);
-        let project = Project::open(self.project).map_err(broken)?;
-        let config = project.proxy_config().map_err(broken)?;
+        let project = Project::open(self.project).map_err(broken_project)?;
+        let config = project.proxy_config().map_err(broken_project)?;
         project.ensure_inside(&config, &project.trials())
     }
 
@@ -252,8 +250,7 @@ impl ReleaseRun<'_, '_> {
             (env::COMPAT_CLAUDE, claude.into()),
             (env::COMPAT_RESULTS_PATH, results.into()),
         ];
-        let mut secrets = gateway::secrets(providers);
-        secrets.extend(gateway::literals(&self.project.join(PROXY_CONFIG)));
+        let mut secrets = gateway::secrets(providers, &self.project.join(PROXY_CONFIG));
         secrets.push(key.expose().to_owned());
         if let Some((simulator, key)) = rehearsal {
             variables.push((env::COMPAT_PROVIDER_URL, simulator.base_url().into()));

@@ -124,7 +124,7 @@ impl MatrixRun {
         let project = &selected.project;
         // An attached gateway has its own configuration.
         let proxy_config = match environment.get(env::LITELLM_PROXY_BASE_URL) {
-            None => Some(project.proxy_config().map_err(|faults| broken_project(&faults))?),
+            None => Some(project.proxy_config().map_err(broken_project)?),
             Some(_) => None,
         };
         if let (Some(config), false) = (&proxy_config, options.is_control()) {
@@ -135,9 +135,7 @@ impl MatrixRun {
         let known = match &gateway {
             Some(name) => {
                 note_unknown_gateway(project, name, progress.as_ref())?;
-                project
-                    .known_findings(name)
-                    .map_err(|errors| broken_project(&errors))?
+                project.known_findings(name).map_err(broken_project)?
             }
             None => KnownFindings::default(),
         };
@@ -277,12 +275,9 @@ impl MatrixRun {
     fn once(&self, name: &TrialName, fault: String, text: String) -> String {
         let mut reported = self.reported.lock();
         let trials = reported.entry(fault).or_default();
+        let first = trials.first().cloned();
         trials.push(name.clone());
-        match trials.as_slice() {
-            [_] => text,
-            [first, ..] => format!("the same as in {first}\n"),
-            [] => unreachable!("the trial was added"),
-        }
+        first.map_or(text, |first| format!("the same as in {first}\n"))
     }
 
     /// The reports that several trials share, each with its trials.

@@ -160,7 +160,7 @@ pub(super) async fn backend(
     })
 }
 
-fn simulator_options(root: &Path) -> SimulatorOptions {
+pub(super) fn simulator_options(root: &Path) -> SimulatorOptions {
     SimulatorOptions {
         tiers: tier_models(root),
         ..SimulatorOptions::default()

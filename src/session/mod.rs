@@ -282,9 +282,7 @@ impl fmt::Debug for Session {
 
 /// The secrets that are known before a session starts: those of the environment and of `proxy_config.yaml`.
 pub fn secrets_of_project(environment: &Environment, root: &Path) -> Vec<String> {
-    let mut secrets = gateway::secrets(environment.variables());
-    secrets.extend(gateway::literals(&root.join(PROXY_CONFIG)));
-    secrets
+    gateway::secrets(environment.variables(), &root.join(PROXY_CONFIG))
 }
 
 fn pace(mutants: bool, provider: Option<&Provider>) -> ProviderPace {

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::redaction::is_credential_name;
-use crate::text::RESERVED;
+use crate::text::{RESERVED, hex};
 
 /// What replaces a secret.
 const PLACEHOLDER: &str = "[redacted]";
@@ -220,7 +220,7 @@ fn forms(secret: &str) -> BTreeSet<String> {
         forms.insert(utf8_percent_encode(&once, set).to_string());
         forms.insert(once);
     }
-    forms.insert(secret.bytes().map(|byte| format!("{byte:02x}")).collect());
+    forms.insert(hex(secret.as_bytes()));
     forms
 }
 

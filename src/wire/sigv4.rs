@@ -9,7 +9,7 @@ use aws_lc_rs::{digest, hmac};
 use percent_encoding::{AsciiSet, percent_decode_str, percent_encode, utf8_percent_encode};
 use regex::Regex;
 
-use crate::text::RESERVED;
+use crate::text::{RESERVED, hex};
 
 const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
 
@@ -168,10 +168,6 @@ fn mac(key: &[u8], text: &[u8]) -> hmac::Tag {
 /// The SHA-256 of `bytes` in hex digits.
 fn hash(bytes: &[u8]) -> String {
     hex(digest::digest(&digest::SHA256, bytes).as_ref())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
 use crate::text::clipped;
 use crate::wire::Operation;
 use crate::wire::exchange::ProviderExchange;
-use crate::wire::message::{Block, Content, MessageRequest};
+use crate::wire::message::{Block, Content, MessageRequest, without_breakpoint};
 use crate::wire_diff::Part;
 
 /// Provider's side: each request begins with the tools, the system prompt and the messages of the request before it. A prompt
@@ -94,7 +94,7 @@ fn first_difference(before: &MessageRequest, after: &MessageRequest) -> Option<S
     let tools = before.tools.iter().zip(&after.tools);
     let changed = tools
         .clone()
-        .position(|(old, new)| without_cache(&old.definition) != without_cache(&new.definition));
+        .position(|(old, new)| without_breakpoint(&old.definition) != without_breakpoint(&new.definition));
     if let Some(index) = changed {
         return Some(format!("the tool `{}` changed", before.tools[index].name));
     }
@@ -164,15 +164,7 @@ fn bare(content: &Content) -> Content {
                 })
                 .collect(),
         },
-        Content::Other(value) => Content::Other(without_cache(value)),
+        Content::Other(value) => Content::Other(without_breakpoint(value)),
         other => other.clone(),
     }
-}
-
-fn without_cache(value: &serde_json::Value) -> serde_json::Value {
-    let mut value = value.clone();
-    if let Some(fields) = value.as_object_mut() {
-        fields.shift_remove("cache_control");
-    }
-    value
 }

@@ -274,12 +274,12 @@ impl RequestCheck {
         }
     }
 
-    /// The headers, and every step of each path into the body.
     /// Whether it is about the model and nothing else.
     pub fn is_about_model(&self) -> bool {
         self.model.is_some() && self.names() == [MODEL]
     }
 
+    /// `model`, `stream`, the headers, and every step of each path into the body.
     fn names(&self) -> Vec<String> {
         let is_separator = |character: char| !(character.is_alphanumeric() || character == '_');
         let steps = self

@@ -1,7 +1,5 @@
 //! Body fields that a provider does not know, or that need a beta flag.
 
-use serde_json::Value;
-
 use super::{Rule, Subject};
 use crate::wire::body_fields;
 use crate::wire::error_reply::ErrorReply;
@@ -21,17 +19,9 @@ const WITH_BETA: [(&str, &[&str]); 5] = [
 /// https://github.com/anthropics/anthropic-sdk-python (`types/beta/message_create_params.py`); the message for an unknown one:
 /// https://github.com/BerriAI/litellm/issues/27532, https://github.com/BerriAI/litellm/issues/26320
 fn known_fields(subject: &Subject) -> Option<ErrorReply> {
-    let unknown = field_names(subject)
-        .into_iter()
-        .find(|name| !body_fields::is_known(subject.route(), subject.is_count(), name))?;
+    let mut names = subject.model_fields()?.as_object()?.keys();
+    let unknown = names.find(|name| !body_fields::is_known(subject.route(), subject.is_count(), name))?;
     refusal(subject, unknown)
-}
-
-fn field_names<'a>(subject: &Subject<'a>) -> Vec<&'a str> {
-    let fields = subject.model_fields().and_then(Value::as_object);
-    fields
-        .map(|fields| fields.keys().map(String::as_str).collect())
-        .unwrap_or_default()
 }
 
 /// Source: https://platform.claude.com/docs/en/build-with-claude/context-editing (beta header); without it:
