@@ -250,6 +250,7 @@ impl Bench {
             folder: self.scratch.path().join(key.0.simple().to_string()),
             inherited: self.environment.inherited(),
             deadline: Duration::from_secs(test.timeout_seconds),
+            cage: None,
         }
     }
 

@@ -25,6 +25,7 @@ pub fn main() -> ExitCode {
     if let Some(code) = compat_matrix::process::run_hidden_mode_if_asked() {
         return code;
     }
+    compat_matrix::process::hide();
     // On an error, clap exits with status 2, as libtest does.
     run(&CommandLine::parse()).unwrap_or_else(|error| {
         anstream::eprintln!("error: {error:#}");
@@ -56,12 +57,12 @@ fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         selected.check_layout()?;
         return Ok(ExitCode::SUCCESS);
     }
-    let results = selected.results_path.clone();
-    let results = results.display();
     let filtered_out = selected.filtered_out;
     let progress = progress::on_standard_error();
     let paint = libtest.paint();
     let run = MatrixRun::start(options.clone(), paint, COMPAT, environment, selected, progress)?;
+    let results = run.results_path().to_owned();
+    let results = results.display();
     let run = Arc::new(run);
     let tests = trials::tests(&run, filtered_out);
     let conclusion = trials::until_stdout_closes(|| libtest_mimic::run(&mimic, tests));
@@ -74,7 +75,9 @@ fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         anstream::eprintln!("{warning}");
     }
     if conclusion.is_none() {
-        bail!("stdout was closed; results are in `{results}` (`--logfile FILE` writes the output to a file)");
+        bail!(
+            "stdout was closed or its disk is full; results are in `{results}` (`--logfile FILE` writes the output to a file)"
+        );
     }
     if let Some(matrix) = end.matrix {
         match libtest.is_for_readers() {

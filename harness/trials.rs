@@ -48,11 +48,11 @@ pub fn list(names: &[TrialName], logfile: Option<&str>) -> anyhow::Result<()> {
     }
 }
 
-/// Returns `None` if stdout was closed, as by `head`. libtest-mimic panics then: with one thread at once, with more threads
+/// Returns `None` if stdout was closed, as by `head`, or is full. libtest-mimic panics then: with one thread at once, with more threads
 /// after all trials. That panic is not printed.
 pub fn until_stdout_closes<T>(run: impl FnOnce() -> T) -> Option<T> {
     fn is_closed(text: Option<&str>) -> bool {
-        text.is_some_and(|text| text.contains("BrokenPipe"))
+        text.is_some_and(|text| text.contains("BrokenPipe") || text.contains("StorageFull"))
     }
     let printing = std::thread::current().id();
     let default = panic::take_hook();

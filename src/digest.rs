@@ -13,6 +13,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+use crate::text::hex;
+
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sha512([u8; 64]);
 
@@ -25,7 +27,7 @@ impl Sha512 {
 
     /// The first twelve hexadecimal digits: enough to distinguish the entries of a cache.
     pub fn short(&self) -> String {
-        self.0[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.0[..6])
     }
 }
 

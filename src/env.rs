@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::cells::SimulatorVariables;
 
@@ -111,6 +112,10 @@ const INHERITED: &[&str] = &[
 pub const PIP_DISABLE_PIP_VERSION_CHECK: &str = "PIP_DISABLE_PIP_VERSION_CHECK";
 /// Base of the GitHub API, as GitHub's own runners set it.
 pub const GITHUB_API_URL: &str = "GITHUB_API_URL";
+/// Address of CircleCI, `https://circleci.com` by default; a self-hosted server has another (CircleCI's CLI reads it too).
+pub const CIRCLECI_CLI_HOST: &str = "CIRCLECI_CLI_HOST";
+/// Tokens for CircleCI's API; the first set one counts.
+pub const CIRCLECI_TOKENS: [&str; 3] = ["CIRCLECI_TOKEN", "CIRCLE_TOKEN", "CIRCLECI_CLI_TOKEN"];
 /// Tokens for the GitHub API; the first set one counts.
 pub const GITHUB_TOKENS: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
 
@@ -204,6 +209,8 @@ pub const LITELLM_LOCAL_TABLES: [&str; 5] = [
     "LITELLM_LOCAL_BLOG_POSTS",
     "LITELLM_LOCAL_POLICY_TEMPLATES",
 ];
+/// `1`: Python writes no compiled files, so that an installation does not change.
+pub const PYTHONDONTWRITEBYTECODE: &str = "PYTHONDONTWRITEBYTECODE";
 /// `1`: Python writes its log lines at once.
 pub const PYTHONUNBUFFERED: &str = "PYTHONUNBUFFERED";
 /// Hosts that need no proxy.
@@ -240,20 +247,6 @@ pub const VERTEXAI_PROJECT: &str = "VERTEXAI_PROJECT";
 pub const VERTEXAI_LOCATION: &str = "VERTEXAI_LOCATION";
 /// Base of Vertex AI's API.
 pub const VERTEXAI_API_BASE: &str = "VERTEXAI_API_BASE";
-
-/// Variables with a credential, which no evidence and no report may show.
-pub const CREDENTIALS: [&str; 10] = [
-    LITELLM_PROXY_API_KEY,
-    LITELLM_MASTER_KEY,
-    COMPAT_PROVIDER_CONTROL_KEY,
-    ANTHROPIC_API_KEY,
-    ANTHROPIC_AUTH_TOKEN,
-    AZURE_AI_API_KEY,
-    AWS_ACCESS_KEY_ID,
-    AWS_SECRET_ACCESS_KEY,
-    AWS_SESSION_TOKEN,
-    VERTEXAI_CREDENTIALS,
-];
 
 /// The variables by which a gateway reaches the simulator.
 pub const SIMULATOR_VARIABLES: SimulatorVariables = SimulatorVariables {
@@ -407,9 +400,19 @@ impl ClaudeChoice {
     }
 }
 
+/// The variables of this process before its credentials were erased.
+static SNAPSHOT: OnceLock<Environment> = OnceLock::new();
+
+/// Keeps the variables of this process for [`Environment::from_process`]: `process::hide` erases credentials.
+pub fn keep_snapshot() {
+    SNAPSHOT.get_or_init(|| std::env::vars_os().collect());
+}
+
 impl Environment {
+    /// The variables of this process, with the hidden ones.
     pub fn from_process() -> Self {
-        std::env::vars_os().collect()
+        let snapshot = SNAPSHOT.get().cloned();
+        snapshot.unwrap_or_else(|| std::env::vars_os().collect())
     }
 
     pub fn get_os(&self, name: &str) -> Option<&OsStr> {
@@ -528,10 +531,9 @@ pub const CARGO_MANIFEST_DIR: &str = "CARGO_MANIFEST_DIR";
 /// The values of the variables that `proxy_config.yaml` names (`os.environ/NAME`). They are the credentials of a live run, and
 /// only its gateway gets them.
 pub fn named_by_a_file<'a>(names: impl IntoIterator<Item = &'a str>) -> Variables {
-    names
-        .into_iter()
-        .filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)))
-        .collect()
+    let environment = Environment::from_process();
+    let value = |name| Some((OsString::from(name), environment.0.get(OsStr::new(name))?.clone()));
+    names.into_iter().filter_map(value).collect()
 }
 
 /// Whether this is a file with an execute bit.

@@ -6,9 +6,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::transcript::Transcript;
-use crate::wire::exchange::{Body, GatewayExchange, ProviderExchange};
+use crate::transcript::{Event, TimedEvent, Transcript};
+use crate::wire::exchange::{GatewayExchange, ProviderExchange};
 use crate::wire::redaction;
+use crate::wire::secrets::Secrets;
 
 /// The names of the files in a trial's evidence folder.
 pub mod file {
@@ -92,43 +93,28 @@ impl Evidence {
         self.behind == Behind::Simulated
     }
 
-    /// Replaces each of `secrets` wherever it stands, and texts in the form of a credential in the logs. A gateway may put a
+    /// Removes `secrets` wherever they stand, and texts in the form of a credential from the logs. A gateway may put a
     /// credential into any header, body or log line.
-    pub fn redact(&mut self, secrets: &[String]) {
-        let arrived = self.exchanges.iter_mut().chain(&mut self.ambiguous);
-        let requests = (arrived.map(|exchange| &mut exchange.request))
-            .chain(self.sent.iter_mut().map(|exchange| &mut exchange.request));
-        for request in requests {
-            redaction::remove_from_headers(&mut request.headers, secrets);
-            request.query = redaction::without(&request.query, secrets);
-            match &mut request.body {
-                Body::Json(value) => redaction::remove_from_value(value, secrets),
-                Body::Text(text) => *text = redaction::without(text, secrets),
-                Body::Empty => {}
-            }
+    pub fn redact(&mut self, secrets: &Secrets) -> serde_json::Result<()> {
+        for exchange in self.exchanges.iter_mut().chain(&mut self.ambiguous) {
+            secrets.remove_from(exchange)?;
         }
-        for reply in self
-            .sent
-            .iter_mut()
-            .filter_map(|exchange| exchange.reply.as_mut())
-        {
-            redaction::remove_from_headers(&mut reply.headers, secrets);
-            for event in &mut reply.events {
-                redaction::remove_from_value(&mut event.data, secrets);
-            }
+        for exchange in &mut self.sent {
+            secrets.remove_from(exchange)?;
         }
         for reply in [&mut self.direct, &mut self.counted].into_iter().flatten() {
-            redaction::remove_from_value(&mut reply.body, secrets);
+            secrets.remove_from_json(&mut reply.body);
         }
-        let safe = |text: &str| redaction::of_log_line(&redaction::without(text, secrets));
-        self.stderr = safe(&self.stderr);
-        for line in &mut self.gateway_log {
-            *line = safe(line);
+        for TimedEvent { event, .. } in &mut self.transcript.events {
+            match event {
+                Event::Json(value) => secrets.remove_from_json(value),
+                Event::Unparsable(line) => secrets.remove(line),
+            }
         }
-        let transcript = self.transcript.to_jsonl();
-        if secrets.iter().any(|secret| transcript.contains(secret.as_str())) {
-            self.transcript = Transcript::from_jsonl(&redaction::without(&transcript, secrets));
+        for text in self.gateway_log.iter_mut().chain([&mut self.stderr]) {
+            *text = redaction::of_log_line(&secrets.removed(text));
         }
+        Ok(())
     }
 
     /// The number of lines of the file `name` in the evidence folder; 0 if the file does not exist. A JSON file counts as one.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use backon::{ExponentialBuilder, Retryable as _};
 use reqwest::header::{CONTENT_ENCODING, HeaderMap, RETRY_AFTER};
+use reqwest::redirect::Policy;
 use reqwest::{Certificate, ClientBuilder, Method, Request, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
@@ -51,9 +52,13 @@ pub fn client_builder() -> ClientBuilder {
     reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT)
 }
 
-/// A client without retries, for gateways and simulators.
+/// A client without retries, for gateways and simulators. It uses no proxy, whatever the environment says: its requests carry
+/// keys.
 pub fn client() -> reqwest::Client {
-    client_builder().build().expect("the TLS backend starts")
+    client_builder()
+        .no_proxy()
+        .build()
+        .expect("the TLS backend starts")
 }
 
 /// The body of `response`, decoded as its `content-encoding` says. A body that does not have that encoding stays as it is.
@@ -126,7 +131,27 @@ pub enum RequestError {
 impl Client {
     /// A client that trusts the platform's certificate authorities and those in `extra_roots` (PEM).
     pub fn new(policy: RetryPolicy, extra_roots: Option<&[u8]>) -> anyhow::Result<Self> {
-        let mut builder = client_builder()
+        Self::build(client_builder(), policy, extra_roots)
+    }
+
+    /// A client that follows no redirect, so that a credential never reaches another address.
+    pub fn without_redirects(policy: RetryPolicy) -> anyhow::Result<Self> {
+        Self::build(client_builder().redirect(Policy::none()), policy, None)
+    }
+
+    /// This client without retries, for requests that change something.
+    pub fn once(&self) -> Self {
+        let mut once = self.clone();
+        once.policy.attempts = 1;
+        once
+    }
+
+    fn build(
+        builder: ClientBuilder,
+        policy: RetryPolicy,
+        extra_roots: Option<&[u8]>,
+    ) -> anyhow::Result<Self> {
+        let mut builder = builder
             .user_agent(concat!("compat-matrix/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(policy.read_timeout.min(CONNECT_TIMEOUT))
             .read_timeout(policy.read_timeout);

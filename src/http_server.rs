@@ -28,6 +28,14 @@ impl BoundServer {
         Ok(Self { listener, base_url })
     }
 
+    /// `listener` serves as `base_url`.
+    pub fn of(listener: TcpListener, base_url: &str) -> Self {
+        Self {
+            listener,
+            base_url: base_url.to_owned(),
+        }
+    }
+
     pub fn base_url(&self) -> &str {
         &self.base_url
     }

@@ -9,7 +9,9 @@
 // Names and texts.
 pub mod ids;
 pub mod text;
+pub mod phrases;
 pub mod digest;
+pub mod isolation;
 
 // Files, requests and recorded evidence.
 pub mod document;
@@ -34,6 +36,7 @@ pub mod replay;
 pub mod report;
 pub mod results;
 pub mod matrix;
+pub mod ci;
 
 // The edge: everything with effects.
 
@@ -53,6 +56,7 @@ pub mod provider;
 pub mod relay;
 pub mod toolchain;
 pub mod github;
+pub mod ci_client;
 pub mod versions;
 pub mod gateway;
 

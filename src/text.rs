@@ -1,6 +1,25 @@
 //! Text for readers: lists of names, suggestions, and values cut to a length that fits a message.
 #![warn(clippy::disallowed_methods)]
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// All characters but the unreserved ones (RFC 3986, section 2.3).
+pub const RESERVED: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// `text` as a part of a URL's path or query.
+pub fn percent_encoded(text: &str) -> String {
+    utf8_percent_encode(text, &RESERVED).to_string()
+}
+
+/// `bytes` in hexadecimal digits, in lower case.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The most characters of a value in a message. The evidence has the whole value: a request body of 85 KB is common.
 const CLIPPED: usize = 300;
 

@@ -14,6 +14,9 @@ const SEE_LOG: &str = "look for the error in `gateway.log`, the gateway's lines 
 
 /// Whose fault it is that `judgement` has mismatches.
 pub fn of_trial(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
+    if let Some(diagnosis) = ended_from_outside(evidence) {
+        return diagnosis;
+    }
     if let Some(without_key) = traces::without_key(judgement) {
         return without_key;
     }
@@ -28,6 +31,23 @@ pub fn of_trial(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
         (true, Behind::Live) => broken_live_run(evidence),
         (false, _) => broken_promise(evidence, judgement),
     }
+}
+
+/// Claude Code was ended by a signal that neither this program nor Claude Code sends.
+fn ended_from_outside(evidence: &Evidence) -> Option<Diagnosis> {
+    let name = match (evidence.exit.killed, evidence.exit.signal?) {
+        (None, 1) => "SIGHUP",
+        (None, 2) => "SIGINT",
+        (None, 9) => "SIGKILL",
+        (None, 15) => "SIGTERM",
+        _ => return None,
+    };
+    Some(Diagnosis::proven(
+        Cause::Harness,
+        "ended_from_outside",
+        format!("something else on this machine ended Claude Code ({name})"),
+        "run again; without memory the kernel ends programs by SIGKILL, and `dmesg` says so",
+    ))
 }
 
 fn is_broken(judgement: &Evaluation, name: &str) -> bool {

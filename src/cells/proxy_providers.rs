@@ -43,7 +43,11 @@ const KEYS: [&str; 5] = [
 ];
 
 /// Parameters that make LiteLLM ask AWS for a credential first, at an address of its own.
-const EXCHANGES: [&str; 2] = ["aws_role_name", "aws_web_identity_token"];
+const EXCHANGES: [&str; 3] = ["aws_role_name", "aws_web_identity_token", "aws_profile_name"];
+
+/// The parameter that takes address and credential from an entry of `credential_list`:
+/// <https://docs.litellm.ai/docs/proxy/configs>.
+const NAMED_CREDENTIAL: &str = "litellm_credential_name";
 
 /// The provider's name of a model: `model` without LiteLLM's prefixes. An ARN keeps its `/`.
 pub(super) fn provider_model(model: &str) -> &str {
@@ -108,11 +112,21 @@ pub(super) fn outside(
             let message =
                 format!("a simulated run would send this `{key}`, which the simulator does not know");
             let error = merged.error(&path.then(key), message);
-            errors.push(Diagnostic { span: None, ..error }.hint(format!(
-                "write `{key}: {FROM_ENVIRONMENT}{}`",
-                variables.of_key(provider, key)
-            )));
+            let hint = match (provider, key) {
+                ("bedrock", "api_key") => "remove it: the run signs with AWS keys".to_owned(),
+                _ => format!(
+                    "write `{key}: {FROM_ENVIRONMENT}{}`",
+                    variables.of_key(provider, key)
+                ),
+            };
+            errors.push(Diagnostic { span: None, ..error }.hint(hint));
         }
+    }
+    if params.get(NAMED_CREDENTIAL).is_some() {
+        let message =
+            "a simulated run would use the address and the credential of this name in `credential_list`";
+        let error = merged.error(&path.then(NAMED_CREDENTIAL), message);
+        errors.push(error.hint("remove it from the deployments that simulated runs use"));
     }
     for key in EXCHANGES {
         if literal(key).is_some() {

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::expectation::ExpectationForm;
+use crate::wire::script::LineEnd;
 
 /// The manifest of the matrix: its rows, its columns, its tiers of models, and how the gateway's model aliases are
 /// made. The order here is the order of the published table.
@@ -185,13 +186,92 @@ pub struct ReplyForm {
     pub stop_reason: Option<String>,
     /// Token counts to report instead of those that the simulator counts.
     pub usage: Option<ReplyUsageForm>,
+    /// The stop sequence that ended the message, for `stop_reason: stop_sequence`.
+    pub stop_sequence: Option<String>,
+    /// More about `stop_reason: refusal`, as the Messages API says it. Converse has no place for it.
+    #[schemars(extend("examples" = [{"type": "refusal", "category": "cyber", "explanation": "This is not allowed."}]))]
+    pub stop_details: Option<serde_json::Map<String, Value>>,
+    /// The verdicts of auto mode's safety check, as the Messages API says them; `${call_1}` is the id of the first tool call.
+    /// Sent only if the request has `safeguards`, and never on Converse.
+    #[schemars(extend("examples" = [[{"type": "dangerous_tool_use", "status": {"type": "completed", "tool_uses": {"${call_1}": {"type": "completed", "outcome": "allow"}}}}]]))]
+    pub safeguard_results: Option<Vec<Value>>,
     /// How the stream is spread in time; if not given, all at once.
     pub pace: Option<PaceForm>,
+    /// Other bytes of the stream that mean the same.
+    pub framing: Option<FramingForm>,
+    /// How the reply ends before its own end.
+    pub interrupt: Option<InterruptForm>,
     /// A refusal, in the provider's own error shape.
     pub error: Option<ReplyErrorForm>,
+    /// Headers of the reply besides those that the provider always sends: names in lower case, values in quotes.
+    #[schemars(extend("examples" = [{"retry-after": "1", "x-should-retry": "true"}, {"anthropic-ratelimit-requests-remaining": "99"}]))]
+    pub headers: Option<IndexMap<String, String>>,
+    /// The requests that it is for, where requests of several askers race. A request takes the first unused reply that is for
+    /// it; a reply without `asker` is for any.
+    pub asker: Option<AskerForm>,
 }
 
-/// A block of the assistant's message: exactly one of `text`, `thinking`, `tool_use`.
+/// The requests that a reply is for; all conditions must hold.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("minProperties" = 1))]
+pub struct AskerForm {
+    /// Whether a subagent asks (true) or the main conversation (false), by the header `x-claude-code-agent-id`.
+    pub subagent: Option<bool>,
+    /// A part of the name of the requested model, as the provider sees it.
+    #[schemars(length(min = 1), extend("examples" = ["haiku"]))]
+    pub model: Option<String>,
+    /// A tool that the request offers.
+    #[schemars(length(min = 1), extend("examples" = ["WebSearch"]))]
+    pub has_tool: Option<String>,
+}
+
+/// The end of a reply before its own end: an `error`, or `cut: true`. A reply that is not streamed is then this error, or half
+/// of its body.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct InterruptForm {
+    /// The number of content deltas before it; 0 if not given.
+    #[schemars(range(max = 10_000))]
+    pub after_deltas: usize,
+    /// An error in the stream: an `error` event, or an exception of Bedrock's event stream.
+    pub error: Option<StreamErrorForm>,
+    /// Whether the connection is closed without a word.
+    pub cut: Option<bool>,
+}
+
+/// An error in a stream.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StreamErrorForm {
+    /// The error type of the Messages API. Bedrock sends the exception that goes with it.
+    #[serde(rename = "type")]
+    #[schemars(length(min = 1), extend("examples" = ["overloaded_error"]))]
+    pub kind: String,
+    /// The message.
+    #[schemars(length(min = 1), extend("examples" = ["Overloaded"]))]
+    pub message: String,
+}
+
+/// Other bytes of a stream that mean the same. All but `piece_bytes` are for server-sent events (Anthropic, Vertex AI).
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("minProperties" = 1))]
+pub struct FramingForm {
+    /// Send the stream in pieces of this many bytes, whatever the ends of its events.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub piece_bytes: Option<usize>,
+    /// The end of a line.
+    pub line_end: LineEnd,
+    /// A comment before each event.
+    pub comments: bool,
+    /// The data of each event on several `data:` lines.
+    pub split_data: bool,
+    /// No space behind `event:` and `data:`.
+    pub no_space: bool,
+}
+
+/// A block of the assistant's message: exactly one of its keys.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
@@ -205,6 +285,28 @@ pub struct ReplyBlockForm {
     pub thinking: Option<String>,
     /// A call of a tool; the simulator gives it an id.
     pub tool_use: Option<ToolUseForm>,
+    /// Thinking that the simulator sends as data which only it can read.
+    #[schemars(length(min = 1))]
+    pub redacted_thinking: Option<String>,
+    /// Text with citations.
+    pub cited_text: Option<CitedTextForm>,
+    /// A call of a tool that the provider itself runs. Sent only if the request offers the tool.
+    pub server_tool_use: Option<ToolUseForm>,
+    /// The result of the last `server_tool_use`: a block of the Messages API without `tool_use_id`.
+    #[schemars(extend("examples" = [{"type": "web_search_tool_result", "content": [{"type": "web_search_result", "url": "https://example.com", "title": "An example", "encrypted_content": "RW1wdHk="}]}]))]
+    pub server_tool_result: Option<serde_json::Map<String, Value>>,
+}
+
+/// Text with citations.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CitedTextForm {
+    /// The text.
+    #[schemars(length(min = 1))]
+    pub text: String,
+    /// The citations, as the Messages API has them.
+    #[schemars(length(min = 1), extend("examples" = [[{"type": "char_location", "cited_text": "It is red.", "document_index": 0, "document_title": "A letter", "start_char_index": 0, "end_char_index": 10}]]))]
+    pub citations: Vec<serde_json::Map<String, Value>>,
 }
 
 /// A call of a tool.
@@ -248,6 +350,24 @@ pub struct PaceForm {
     /// Hold each delta back until the one before it has shown at Claude Code: this tells a gateway that streams from
     /// one that buffers, on a machine of any speed.
     pub lockstep: Option<bool>,
+    /// A time without content.
+    pub silence: Option<SilenceForm>,
+}
+
+/// A time without content in a stream.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SilenceForm {
+    /// The number of content deltas before it; 0 if not given.
+    #[serde(default)]
+    pub after_deltas: usize,
+    /// Its length in milliseconds.
+    #[schemars(range(min = 1, max = 600_000))]
+    pub ms: u64,
+    /// The number of `ping` events in it, evenly spread; 0 if not given. Bedrock sends none.
+    #[serde(default)]
+    #[schemars(range(max = 100))]
+    pub pings: usize,
 }
 
 /// A provider's error.

@@ -2,14 +2,26 @@
 
 use serde_json::Value;
 
-use super::raw::{ReplyBlockForm, ReplyErrorForm, ReplyForm};
+use super::raw::{InterruptForm, ReplyBlockForm, ReplyErrorForm, ReplyForm};
 use super::resolve::{Resolver, WHERE};
 use crate::document::{Diagnostic, KeyPath};
 use crate::text::{listed, quotable};
 use crate::wire::Usage;
 use crate::wire::script::{
-    PLACEHOLDERS, Pace, Prompt, Reply, ReplyBlock, ReplyError, ReplyMessage, Script, placeholders_in,
+    Asker, Interrupt, PLACEHOLDERS, Pace, Prompt, Reply, ReplyBlock, ReplyError, ReplyMessage, Script,
+    Silence, StopDetails, StreamError, StreamFraming, placeholders_in,
 };
+
+/// Headers that the server sets for the connection and the body.
+const OF_THE_CONNECTION: [&str; 7] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "keep-alive",
+    "trailer",
+    "transfer-encoding",
+];
 
 /// The tool by which Claude Code gets an answer in the form of `--json-schema`.
 const STRUCTURED_OUTPUT: &str = "StructuredOutput";
@@ -27,6 +39,7 @@ impl Resolver<'_> {
         let mut known = Placeholders {
             image: self.has_image(),
             tool_called: false,
+            server_tool_called: false,
         };
         let mut replies = Vec::new();
         for (index, form) in forms.iter().enumerate() {
@@ -51,13 +64,16 @@ impl Resolver<'_> {
     fn reply(&mut self, path: &KeyPath, form: &ReplyForm, known: Placeholders) -> Option<Reply> {
         match (&form.content, &form.error) {
             (Some(content), None) => {
+                let reply_path = path;
                 let path = path.then("content");
-                let content = content
-                    .iter()
-                    .enumerate()
-                    .filter_map(|(index, block)| self.reply_block(&path.then(index), block, known))
-                    .collect();
-                Some(Reply::Message(message(form, content)))
+                let mut known = known;
+                let mut blocks = Vec::new();
+                for (index, block) in content.iter().enumerate() {
+                    blocks.extend(self.reply_block(&path.then(index), block, known));
+                    known.server_tool_called |= block.server_tool_use.is_some();
+                }
+                let content = blocks;
+                Some(Reply::Message(self.message(reply_path, form, content)))
             }
             (None, Some(error)) => Some(self.reply_error(path, form, error)),
             (None, None) => {
@@ -83,6 +99,11 @@ impl Resolver<'_> {
             ("stop_reason", form.stop_reason.is_some()),
             ("usage", form.usage.is_some()),
             ("pace", form.pace.is_some()),
+            ("framing", form.framing.is_some()),
+            ("interrupt", form.interrupt.is_some()),
+            ("stop_sequence", form.stop_sequence.is_some()),
+            ("stop_details", form.stop_details.is_some()),
+            ("safeguard_results", form.safeguard_results.is_some()),
         ] {
             if given {
                 let message = format!("an error has no `{key}`");
@@ -94,7 +115,145 @@ impl Resolver<'_> {
             status: error.status,
             kind: error.kind.clone(),
             message: error.message.clone(),
+            headers: self.reply_headers(path, form),
+            asker: asker(form),
         })
+    }
+
+    fn message(&mut self, path: &KeyPath, form: &ReplyForm, content: Vec<ReplyBlock>) -> ReplyMessage {
+        let pace = form.pace.as_ref();
+        let framing = form.framing.as_ref();
+        let lockstep = pace.and_then(|pace| pace.lockstep).unwrap_or(false);
+        if lockstep && framing.is_some_and(|framing| framing.piece_bytes.is_some()) {
+            self.reader.hinted(
+                &path.then("framing").then("piece_bytes"),
+                "pieces and `lockstep` contradict each other: Claude Code cannot show half an event",
+                "remove one of them",
+            );
+        }
+        if form.stop_sequence.is_some() && form.stop_reason.as_deref() != Some("stop_sequence") {
+            self.reader.hinted(
+                &path.then("stop_sequence"),
+                "only a message that ends for a stop sequence names one",
+                "write `stop_reason: stop_sequence`",
+            );
+        }
+        self.call_placeholders(path, form, &content);
+        ReplyMessage {
+            content,
+            stop_reason: form.stop_reason.clone(),
+            details: StopDetails {
+                stop_sequence: form.stop_sequence.clone(),
+                stop_details: form.stop_details.clone().map(Value::Object),
+                safeguard_results: form.safeguard_results.clone().map(Value::Array),
+            },
+            usage: form.usage.as_ref().map(|usage| Usage {
+                input_tokens: usage.input_tokens.unwrap_or(0),
+                cache_creation_input_tokens: usage.cache_creation_input_tokens.unwrap_or(0),
+                cache_read_input_tokens: usage.cache_read_input_tokens.unwrap_or(0),
+                output_tokens: usage.output_tokens.unwrap_or(0),
+            }),
+            pace: pace.map_or_else(Pace::default, |pace| Pace {
+                first_byte_ms: pace.first_byte_ms.unwrap_or(0),
+                between_ms: pace.between_ms.unwrap_or(0),
+                lockstep,
+                silence: pace.silence.as_ref().map(|silence| Silence {
+                    after_deltas: silence.after_deltas,
+                    ms: silence.ms,
+                    pings: silence.pings,
+                }),
+            }),
+            framing: framing.map_or_else(StreamFraming::default, |framing| StreamFraming {
+                piece_bytes: framing.piece_bytes,
+                line_end: framing.line_end,
+                comments: framing.comments,
+                split_data: framing.split_data,
+                no_space: framing.no_space,
+            }),
+            interrupt: form
+                .interrupt
+                .as_ref()
+                .and_then(|form| self.interrupt(path, form)),
+            headers: self.reply_headers(path, form),
+            asker: asker(form),
+        }
+    }
+
+    fn interrupt(&mut self, path: &KeyPath, form: &InterruptForm) -> Option<Interrupt> {
+        let error = form.error.as_ref().map(|error| StreamError {
+            kind: error.kind.clone(),
+            message: error.message.clone(),
+        });
+        if error.is_some() == (form.cut == Some(true)) {
+            let error = self.reader.at(
+                &path.then("interrupt"),
+                "a reply is interrupted in exactly one way",
+            );
+            self.reader.report(error.allowed("`error`, or `cut: true`"));
+            return None;
+        }
+        Some(Interrupt {
+            after_deltas: form.after_deltas,
+            error,
+        })
+    }
+
+    /// Names and values that an HTTP server can send.
+    fn reply_headers(&mut self, path: &KeyPath, form: &ReplyForm) -> Vec<(String, String)> {
+        let headers = form.headers.iter().flatten();
+        for (name, value) in headers.clone() {
+            let path = path.then("headers").then(name);
+            let is_name =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+            if name.is_empty() || !name.bytes().all(is_name) {
+                let error = self.reader.at_key(
+                    &path,
+                    format!("`{}` is not a header's name in lower case", quotable(name)),
+                );
+                self.reader
+                    .report(error.allowed("lower-case letters, digits, `-`, `_` and `.`"));
+            } else if OF_THE_CONNECTION.contains(&name.as_str()) {
+                let error = self
+                    .reader
+                    .at_key(&path, format!("the simulator itself sets `{name}`"));
+                self.reader.report(error.hint("remove it"));
+            }
+            if !value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+                self.reader.hinted(
+                    &path,
+                    "the value has characters that no header may have",
+                    "use printable ASCII characters",
+                );
+            }
+        }
+        headers
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+
+    /// Reports `${call_N}` for a tool call that the reply does not have.
+    fn call_placeholders(&mut self, path: &KeyPath, form: &ReplyForm, content: &[ReplyBlock]) {
+        let Some(results) = &form.safeguard_results else {
+            return;
+        };
+        let calls = content
+            .iter()
+            .filter(|block| matches!(block, ReplyBlock::ToolUse { .. }))
+            .count();
+        let text = Value::from(results.clone()).to_string();
+        for name in placeholders_in(&text) {
+            let number = name
+                .strip_prefix("${call_")
+                .and_then(|rest| rest.strip_suffix('}')?.parse().ok());
+            if !number.is_some_and(|number: usize| (1..=calls).contains(&number)) {
+                let message = format!(
+                    "`{}` has no value: the reply has {calls} tool calls",
+                    quotable(name)
+                );
+                let hint = "`${call_1}` is the id of the first `tool_use` of this reply";
+                self.reader.hinted(&path.then("safeguard_results"), message, hint);
+            }
+        }
     }
 
     fn reply_block(
@@ -121,6 +280,28 @@ impl Resolver<'_> {
             }
             return Some(ReplyBlock::Thinking(thinking.clone()));
         }
+        if let Some(thinking) = &block.redacted_thinking {
+            self.filled(&path.then("redacted_thinking"), thinking);
+            return Some(ReplyBlock::RedactedThinking(thinking.clone()));
+        }
+        if let Some(cited) = &block.cited_text {
+            let path = path.then("cited_text").then("text");
+            self.filled(&path, &cited.text);
+            self.placeholders(&path, &cited.text, known);
+            return Some(ReplyBlock::CitedText {
+                text: cited.text.clone(),
+                citations: cited.citations.iter().cloned().map(Value::Object).collect(),
+            });
+        }
+        if let Some(result) = &block.server_tool_result {
+            return Some(self.server_tool_result(path, result, known));
+        }
+        if let Some(call) = &block.server_tool_use {
+            return Some(ReplyBlock::ServerToolUse {
+                name: call.name.clone(),
+                input: Value::Object(call.input.clone()),
+            });
+        }
         let call = block.tool_use.as_ref()?;
         let path = path.then("tool_use");
         let place = self.reader.node.span_at(&path.then("name").0).place();
@@ -133,6 +314,38 @@ impl Resolver<'_> {
             name: call.name.clone(),
             input,
         })
+    }
+
+    fn server_tool_result(
+        &mut self,
+        path: &KeyPath,
+        result: &serde_json::Map<String, Value>,
+        known: Placeholders,
+    ) -> ReplyBlock {
+        let path = path.then("server_tool_result");
+        let kind = result.get("type").and_then(Value::as_str);
+        if !kind.is_some_and(|kind| kind.ends_with("_tool_result")) {
+            let error = self
+                .reader
+                .at(&path, "the result has no `type` of a tool's result");
+            self.reader.report(
+                error.allowed("`web_search_tool_result`, or another type with `_tool_result` at its end"),
+            );
+        }
+        if !known.server_tool_called {
+            self.reader.hinted(
+                &path,
+                "no `server_tool_use` stands before this result",
+                "add a `server_tool_use` block before it",
+            );
+        }
+        if result.contains_key("tool_use_id") {
+            let error = self
+                .reader
+                .at_key(&path.then("tool_use_id"), "the simulator sets `tool_use_id`");
+            self.reader.report(error.hint("remove it"));
+        }
+        ReplyBlock::ServerToolResult(Value::Object(result.clone()))
     }
 
     /// Reports a call that the schema of the cell's `--json-schema` refuses: Claude Code would ask again and again.
@@ -169,7 +382,8 @@ impl Resolver<'_> {
         for name in placeholders_in(text) {
             match name {
                 "${tool_result}" if known.tool_called => {}
-                "${image_colour}" if known.image => {}
+                // A tool's result may have an image.
+                "${image_colour}" if known.image || known.tool_called => {}
                 "${tool_result}" => self.reader.hinted(
                     path,
                     "`${tool_result}` has no value: no earlier reply calls a tool",
@@ -177,7 +391,7 @@ impl Resolver<'_> {
                 ),
                 "${image_colour}" => self.reader.hinted(
                     path,
-                    "`${image_colour}` has no value: no prompt has an image",
+                    "`${image_colour}` has no value: no prompt has an image, and no earlier reply calls a tool",
                     "add an `image` block to `prompts`",
                 ),
                 _ => {
@@ -191,12 +405,19 @@ impl Resolver<'_> {
 
     /// Every prompt and the direct request need one final reply each; the replies before it call tools.
     pub(super) fn balance(&mut self, prompts: &[Prompt], script: &Script, direct: bool) {
+        // The number of requests of each asker is not known.
+        let is_for_anyone = |reply: &Reply| reply.asker().is_anyone();
+        if !script.replies.iter().all(is_for_anyone) {
+            return;
+        }
         let flags = self.form.flags.clone().unwrap_or_default();
         let ends: Option<Vec<End>> = script
             .replies
             .iter()
             .map(|reply| match reply {
-                Reply::Message(message) if message.stop_reason.is_none() => Some(End::of(message, &flags)),
+                Reply::Message(message) if message.stop_reason.is_none() && message.interrupt.is_none() => {
+                    Some(End::of(message, &flags))
+                }
                 _ => None,
             })
             .collect();
@@ -234,25 +455,15 @@ impl Resolver<'_> {
 struct Placeholders {
     image: bool,
     tool_called: bool,
+    server_tool_called: bool,
 }
 
-fn message(form: &ReplyForm, content: Vec<ReplyBlock>) -> ReplyMessage {
-    let pace = form.pace.as_ref();
-    ReplyMessage {
-        content,
-        stop_reason: form.stop_reason.clone(),
-        usage: form.usage.as_ref().map(|usage| Usage {
-            input_tokens: usage.input_tokens.unwrap_or(0),
-            cache_creation_input_tokens: usage.cache_creation_input_tokens.unwrap_or(0),
-            cache_read_input_tokens: usage.cache_read_input_tokens.unwrap_or(0),
-            output_tokens: usage.output_tokens.unwrap_or(0),
-        }),
-        pace: pace.map_or_else(Pace::default, |pace| Pace {
-            first_byte_ms: pace.first_byte_ms.unwrap_or(0),
-            between_ms: pace.between_ms.unwrap_or(0),
-            lockstep: pace.lockstep.unwrap_or(false),
-        }),
-    }
+fn asker(form: &ReplyForm) -> Asker {
+    form.asker.as_ref().map_or_else(Asker::default, |form| Asker {
+        subagent: form.subagent,
+        model: form.model.clone(),
+        has_tool: form.has_tool.clone(),
+    })
 }
 
 fn too_few(finals: usize, wanted: usize, direct: bool) -> String {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::env::{self, Secret, Variables};
 use crate::ids::{ProviderId, TrialKey};
-use crate::process::{Launch, ProcessTag, RunId};
+use crate::process::{Cage, Launch, ProcessTag, RunId};
 use crate::wire::script::{Prompt, PromptBlock};
 
 /// The API in which `claude` calls the gateway.
@@ -116,6 +117,8 @@ pub struct Invocation {
     pub folder: PathBuf,
     pub inherited: Variables,
     pub deadline: Duration,
+    /// The cage to run it in; `None` for no confinement.
+    pub cage: Option<Arc<Cage>>,
 }
 
 /// The longest prompt in argv, in bytes; Linux allows 128 KiB for one argument.
@@ -211,6 +214,7 @@ impl Invocation {
             .arguments(self.argv())
             .environment(self.environment())
             .directory(self.working_directory())
+            .confined(self.cage.as_ref(), &self.folder)
     }
 
     fn home(&self) -> PathBuf {

@@ -1,6 +1,6 @@
 //! `compat cause`: reads failure messages, one per line, and prints the cause of each.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, Read as _, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -47,9 +47,12 @@ struct Line<'a> {
     next: &'a str,
 }
 
+/// The longest part of a line that is read: an error message has a few kilobytes.
+const MAX_BYTES: u64 = 64 << 10;
+
 fn answer(mut messages: impl BufRead, mut answers: impl Write) -> io::Result<()> {
     let mut line = Vec::new();
-    while messages.read_until(b'\n', &mut line)? > 0 {
+    while read_line(&mut messages, &mut line)? {
         let Diagnosis {
             cause,
             confidence,
@@ -71,6 +74,15 @@ fn answer(mut messages: impl BufRead, mut answers: impl Write) -> io::Result<()>
         line.clear();
     }
     Ok(())
+}
+
+/// Reads the first [`MAX_BYTES`] of a line, and skips the rest. Returns whether there was a line.
+fn read_line(messages: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    let found = messages.by_ref().take(MAX_BYTES).read_until(b'\n', line)? > 0;
+    if found && !line.ends_with(b"\n") {
+        messages.skip_until(b'\n')?;
+    }
+    Ok(found)
 }
 
 fn message(line: &[u8]) -> ErrorMessage {
@@ -136,6 +148,14 @@ mod tests {
             .map(|answer| answer["cause"].as_str().unwrap())
             .collect();
         assert_eq!(causes, ["upstream", "auth", "auth"]);
+    }
+
+    #[test]
+    fn a_long_line_is_cut_and_gets_one_answer() {
+        let long = "x".repeat(1 << 20);
+        let answers = answers(format!("API Error: 529 Overloaded {long}\nlast 429 {{\n").as_bytes());
+        let causes: Vec<_> = answers.iter().map(|answer| answer["cause"].clone()).collect();
+        assert_eq!(causes, ["upstream", "rate_limit"]);
     }
 
     #[test]

@@ -11,7 +11,9 @@ use crate::env::{self, Environment};
 use crate::evidence::{Evidence, UnderTest};
 use crate::ids::TrialName;
 use crate::results::{Results, TrialRecord};
+use crate::session;
 use crate::text::closest;
+use crate::wire::secrets::Secrets;
 
 pub(super) struct RecordedTrial {
     /// The folder of its evidence.
@@ -29,6 +31,7 @@ pub(super) struct RecordedTrial {
 pub(super) fn recorded(trial: &str, root: &RootFlag) -> anyhow::Result<RecordedTrial> {
     let current = project::current_dir()?;
     let root = root.find();
+    let own_root = root.as_ref().ok().cloned();
     let (folder, name, result) = if current.join(trial).is_dir() {
         let result = root
             .ok()
@@ -49,8 +52,14 @@ pub(super) fn recorded(trial: &str, root: &RootFlag) -> anyhow::Result<RecordedT
             selection::did_you_mean(trial, &names(&known.unwrap_or_default()))
         );
     };
+    let mut evidence = evidence_files::read(&folder)?;
+    let secrets = session::secrets_of_project(
+        &Environment::from_process(),
+        own_root.as_deref().unwrap_or(&current),
+    );
+    evidence.redact(&Secrets::new(secrets))?;
     Ok(RecordedTrial {
-        evidence: evidence_files::read(&folder)?,
+        evidence,
         under_test: evidence_files::read_under_test(&folder)?,
         folder,
         name,

@@ -129,6 +129,7 @@ impl ExplainedTrial {
             folder: "FOLDER".into(),
             inherited: Variables::default(),
             deadline: Duration::from_secs(test.timeout_seconds),
+            cage: None,
         };
         let session = Uuid::nil().to_string();
         let in_words = |text: &OsStr| text.to_string_lossy().replace(&session, "SESSION");

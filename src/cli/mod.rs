@@ -4,7 +4,9 @@
 
 mod cause;
 mod check;
+mod ci;
 mod completions;
+mod doctor;
 mod down;
 mod evidence;
 mod explain;
@@ -53,7 +55,9 @@ struct Compat {
 enum Command {
     Cause(cause::Arguments),
     Check(check::Arguments),
+    Ci(Box<ci::Arguments>),
     Completions(completions::Arguments),
+    Doctor(doctor::Arguments),
     Down(down::Arguments),
     Explain(explain::Arguments),
     Man(man::Arguments),
@@ -83,10 +87,13 @@ pub fn main() -> ExitCode {
     if let Some(code) = crate::process::run_hidden_mode_if_asked() {
         return code;
     }
+    crate::process::hide();
     let result = match Compat::parse().command {
         Command::Cause(arguments) => cause::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Ci(arguments) => ci::run(*arguments),
         Command::Completions(arguments) => completions::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Down(arguments) => down::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
@@ -105,5 +112,5 @@ pub fn main() -> ExitCode {
         Command::Versions(arguments) => versions::run(arguments),
         Command::Watch(arguments) => watch::run(&arguments),
     };
-    result.unwrap_or_else(|error| project::report(&error))
+    print::status_of_output(result.unwrap_or_else(|error| project::report(&error)))
 }

@@ -24,7 +24,7 @@ use crate::mutants::score::{Named, Scored, Vacuous};
 use crate::progress;
 use crate::run::campaign::{self, Campaign, CampaignListener, CampaignResult, NotClean};
 use crate::session::daemon::DaemonUse;
-use crate::session::{Session, SessionOptions};
+use crate::session::{Session, SessionOptions, WantedIsolation};
 
 /// Run the matrix with seeded gateway bugs, and report which cells catch them
 ///
@@ -118,6 +118,7 @@ async fn run_campaign(
         client_format: ClientFormat::Messages,
         daemon: DaemonUse::Never,
         watchdog: None,
+        isolation: WantedIsolation::default(),
         environment,
         root: project.root.clone(),
         mutants: true,

@@ -4,6 +4,8 @@
 
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Result, Write};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The formats of a command's result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -17,7 +19,27 @@ pub enum TextOrJson {
 pub(super) fn output_line(line: Arguments<'_>) {
     if let Err(error) = write_line(anstream::stdout(), line) {
         status_line(format_args!("error: writing to standard output: {error}"));
+        FAILED.store(true, Ordering::Relaxed);
     }
+}
+
+/// Whether a line of output was lost.
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+/// Exit status of a command whose output was lost.
+const LOST_OUTPUT: u8 = 2;
+
+/// The exit status of a command that ended with `code`: output that was lost is an error.
+pub(super) fn status_of_output(code: ExitCode) -> ExitCode {
+    match FAILED.load(Ordering::Relaxed) {
+        true => ExitCode::from(LOST_OUTPUT),
+        false => code,
+    }
+}
+
+/// Prints `line` on standard output, for a command whose exit status says what the line says.
+pub(super) fn try_output_line(line: Arguments<'_>) -> Result<()> {
+    write_line(anstream::stdout(), line)
 }
 
 pub(super) fn status_line(line: Arguments<'_>) {

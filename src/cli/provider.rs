@@ -18,6 +18,7 @@ use super::print::{output, status};
 use super::project::{InvalidFiles, RootFlag};
 use crate::cells::resolve::script;
 use crate::env::{self, Variables};
+use crate::files::private_folder;
 use crate::files::project::tier_models;
 use crate::ids::CellId;
 use crate::provider::{
@@ -100,7 +101,7 @@ impl Serve {
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         // Dropping it removes the folder.
-        let temporary = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let temporary = private_folder::make("compat-").context("cannot make a temporary folder")?;
         let unscripted = self.unscripted()?;
         let folder = self.credentials.as_deref().unwrap_or(temporary.path());
         fs::create_dir_all(folder)
@@ -271,15 +272,18 @@ fn announce_metadata(simulator: &Simulator) {
 
 /// A line for each request.
 fn request_lines() -> Observer {
-    Arc::new(|notice| {
+    Arc::new(|secrets, notice| {
         let time = Local::now().format("%H:%M:%S%.3f");
-        match notice {
-            Notice::Answered { exchange, error } => status!("{time} {}", request_line(exchange, error)),
-            Notice::Metadata { path, status } => status!("{time} metadata server GET {path} -> {status}"),
-            Notice::Forgetting { kept } => status!(
-                "{time} only the last {kept} requests that belong to no trial are kept; older ones are forgotten"
-            ),
-        }
+        let line = match notice {
+            Notice::Answered { exchange, error } => request_line(exchange, error),
+            Notice::Metadata { path, status } => format!("metadata server GET {path} -> {status}"),
+            Notice::Forgetting { kept } => {
+                format!(
+                    "only the last {kept} requests that belong to no trial are kept; older ones are forgotten"
+                )
+            }
+        };
+        status!("{time} {}", secrets.removed(&line));
     })
 }
 

@@ -16,8 +16,9 @@ use crate::env::{self, Environment};
 use crate::files::Project;
 use crate::github::{GitHub, Repository};
 use crate::http::RetryPolicy;
+use crate::isolation::IsolationLevel;
 use crate::progress;
-use crate::publish::credentials::{self, SecretSource};
+use crate::publish::credentials::SecretSource;
 use crate::publish::daily::{DailyOptions, DailyRun, ReportOptions, ResultsSource};
 use crate::publish::deliver::{DocsOptions, Proposal};
 use crate::publish::git::{Author, RemoteUrl};
@@ -97,6 +98,9 @@ struct RunArguments {
     /// Rehearse with the provider simulator; the result is never published
     #[arg(long)]
     simulated: bool,
+    /// Run no `claude` that is confined less than this, and publish no such results: `none`, `process`, `landlock` or `full`
+    #[arg(long, value_name = "LEVEL", default_value_t = IsolationLevel::None)]
+    require_isolation: IsolationLevel,
     /// The built harness [default: `cargo test --test compat` in the project]
     #[arg(long, value_name = "PROGRAM")]
     harness: Option<PathBuf>,
@@ -221,7 +225,6 @@ const REFUSED: u8 = 4;
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let environment = Environment::from_process();
     let tokens = arguments.tokens(&environment)?;
-    credentials::hide_memory().context("cannot hide this process's memory from other processes")?;
     let options = arguments.options(&environment)?;
     tokio::runtime::Runtime::new()?.block_on(run_async(options, tokens, environment))
 }
@@ -277,6 +280,7 @@ impl Arguments {
         Ok(DailyOptions {
             docs: self.docs.options(environment)?,
             allow_inconclusive: self.docs.allow_inconclusive,
+            isolation: self.run.require_isolation,
             retry: self.docs.retry(),
             matrix: self.run.matrix.clone(),
             source: self.run.source(),

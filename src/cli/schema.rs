@@ -10,7 +10,7 @@ use clap::Args;
 use super::print::status;
 use crate::results::json;
 use crate::wire::script::Script;
-use crate::{findings, matrix, mutants};
+use crate::{ci, findings, matrix, mutants};
 use schemars::generate::SchemaSettings;
 use std::sync::LazyLock;
 
@@ -74,8 +74,12 @@ pub static FORMS: [(&str, &LazyLock<Form>); 6] = [
 /// The file name and the text of each schema.
 pub fn schemas() -> Vec<(&'static str, String)> {
     let of_forms = FORMS.iter().map(|(file, form)| (*file, form.schema_text()));
-    let scripts = [("control-script.schema.json", script_schema())];
-    of_forms.chain(matrix::schema::files()).chain(scripts).collect()
+    let of_files = matrix::schema::files().into_iter();
+    let others = [
+        ("control-script.schema.json", script_schema()),
+        ci::report::schema(),
+    ];
+    of_forms.chain(of_files).chain(others).collect()
 }
 
 /// The schema of what people send to the simulator's control routes.

@@ -1,6 +1,5 @@
 //! `compat watch`: runs the trials of each changed file.
 
-use crate::document::render::Format;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,8 +12,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::print::status;
 use super::project::{self, RootFlag};
+use crate::document::render::Format;
 use crate::env::{self, Environment};
 use crate::files::Project;
+use crate::files::private_folder;
 use crate::ids::TrialName;
 use crate::plan::selection::{self, Axes, Names};
 use crate::process::{self, Launch, ProcessTag, RunId};
@@ -181,7 +182,7 @@ impl<'a> Watcher<'a> {
     }
 
     async fn run(&self, names: &[TrialName]) -> anyhow::Result<()> {
-        let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
+        let folder = private_folder::make("compat-").context("cannot create a temporary folder")?;
         let trials = folder.path().join("trials");
         let lines: String = names.iter().map(|name| format!("{name}\n")).collect();
         std::fs::write(&trials, lines).context("cannot write the names of the trials")?;

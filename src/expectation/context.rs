@@ -170,6 +170,48 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// Reports names, below `path`, that are no header's name in lower case.
+    pub(super) fn header_names<'n>(&mut self, path: &KeyPath, names: impl Iterator<Item = &'n String>) {
+        for name in names {
+            let path = path.then(name);
+            let is_lower = |byte: u8| !byte.is_ascii_uppercase() && !byte.is_ascii_whitespace();
+            let (message, meant) = match name.strip_prefix("$.") {
+                Some(header) => (
+                    format!("`{name}` is a JSONPath, and headers go by their names"),
+                    header,
+                ),
+                None if name.bytes().all(is_lower) => continue,
+                None => (
+                    format!("`{name}` is not a header's name in lower case"),
+                    name.trim(),
+                ),
+            };
+            let diagnostic = self.reader.at_key(&path, message);
+            let hint = format!("write `{}`", meant.to_ascii_lowercase());
+            self.reader.report(diagnostic.hint(hint));
+        }
+    }
+
+    /// Reports the number of a tool's call that the replies before request `before` do not have.
+    pub(super) fn call_exists(
+        &mut self,
+        path: &KeyPath,
+        tool: &str,
+        call: Option<usize>,
+        before: Option<Turn>,
+    ) {
+        let is_call = |block: &&ReplyBlock| matches!(block, ReplyBlock::ToolUse { name, .. } if name == tool);
+        let calls = self.blocks_before(before).filter(is_call).count();
+        if let Some(call) = call
+            && self.context.whole
+            && (1..call).contains(&calls)
+        {
+            let message = format!("there is no call {call} of `{tool}`{}", when(before));
+            let error = self.reader.at(&path.then("call"), message);
+            self.report_against("replies", error.allowed(numbers_to(calls)));
+        }
+    }
+
     /// Matchers by name.
     pub(super) fn named(
         &mut self,

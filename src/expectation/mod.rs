@@ -7,6 +7,7 @@
 #![warn(clippy::disallowed_methods)]
 
 mod claude_side;
+mod client_side;
 pub mod context;
 pub mod count;
 mod entry;

@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -19,10 +19,12 @@ fn temporary(path: &Path, text: &str) -> io::Result<NamedTempFile> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    fs::create_dir_all(folder)?;
-    // By default only the user can read a temporary file; this one gets the permissions of any other file.
+    make_folder(folder)?;
+    // By default only the user can read a temporary file. This one gets the permissions of any other file, but never wider
+    // than those of its folder.
+    let mode = fs::metadata(folder)?.mode() & 0o066 | 0o600;
     let mut file = tempfile::Builder::new()
-        .permissions(Permissions::from_mode(0o666))
+        .permissions(Permissions::from_mode(mode))
         .tempfile_in(folder)?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
@@ -40,6 +42,19 @@ pub fn change_both(root: &Path, first: (&Path, &str), second: (&Path, &str)) -> 
         .inspect_err(|_| {
             let _ = write(&path, &before);
         })
+}
+
+/// Makes `folder` and its missing parents, with permissions as the umask says but never wider than those of the parent that
+/// exists.
+pub fn make_folder(folder: &Path) -> io::Result<()> {
+    let existing = folder
+        .ancestors()
+        .find_map(|parent| match parent.as_os_str().is_empty() {
+            true => fs::metadata(".").ok(),
+            false => fs::metadata(parent).ok(),
+        });
+    let mode = existing.map_or(0o700, |metadata| metadata.mode() & 0o077 | 0o700);
+    fs::DirBuilder::new().recursive(true).mode(mode).create(folder)
 }
 
 /// Creates the file `new` and replaces the text of `changed`, both or neither. Each is a path relative to `root`, and a text.
@@ -95,6 +110,7 @@ mod tests {
     #[test]
     fn the_umask_sets_the_permissions() {
         let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         let plain = folder.path().join("plain");
         fs::write(&plain, "").unwrap();
         let path = folder.path().join("file");
@@ -102,6 +118,17 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&path), mode(&plain));
     }
+    #[test]
+    fn nothing_is_wider_than_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
+        let path = folder.path().join("deep/file");
+        write(&path, "text").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(path.parent().unwrap()), 0o700);
+        assert_eq!(mode(&path), 0o600);
+    }
+
     fn create(root: &Path, new: &str, changed: &str) -> anyhow::Result<()> {
         create_and_change(root, (new.as_ref(), "new"), (changed.as_ref(), "changed"))
     }

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::atomic_write;
 use crate::evidence::{Behind, Evidence, Exit, UnderTest, file};
 use crate::ids::TrialName;
 use crate::mutants::MutantName;
@@ -17,11 +18,16 @@ use crate::wire::exchange::{GatewayExchange, ProviderExchange};
 use crate::wire_diff::WireDiff;
 
 /// The parent of all evidence folders, relative to the project's root.
-const EVIDENCE: &str = "target/compat";
+pub const EVIDENCE: &str = "target/compat";
 
 /// The evidence folder of a trial, relative to the project's root. A trial under a mutant has its own.
 pub fn folder(name: &TrialName, mutant: Option<&MutantName>) -> PathBuf {
-    let mut folder = PathBuf::from(EVIDENCE);
+    folder_in(Path::new(EVIDENCE), name, mutant)
+}
+
+/// The same below `parent`.
+pub fn folder_in(parent: &Path, name: &TrialName, mutant: Option<&MutantName>) -> PathBuf {
+    let mut folder = parent.to_owned();
     if let Some(mutant) = mutant {
         folder = folder.join("mutants").join(mutant.as_str());
     }
@@ -33,7 +39,7 @@ pub fn folder(name: &TrialName, mutant: Option<&MutantName>) -> PathBuf {
 
 /// Writes `evidence` and the wire diff into `folder`. A file without content is not written, but for the transcript.
 pub fn write(evidence: &Evidence, diff: Option<&WireDiff>, folder: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(folder)?;
+    atomic_write::make_folder(folder)?;
     let put = |name: &str, text: String| match text.is_empty() && name != file::TRANSCRIPT {
         true => Ok(()),
         false => std::fs::write(folder.join(name), text),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Project;
 use super::project::GATEWAYS;
-use super::reading::read;
+use super::reading::{read, visible_entries};
 use crate::document::{Diagnostic, KeyPath, Node, Reader, yaml};
 use crate::expectation::IMPLIED;
 use crate::findings::{KnownFinding, Subject, SubjectPattern};
@@ -14,31 +14,16 @@ use crate::text::{as_name, is_name, listed};
 /// The names of the gateways with a file, sorted, and an error for each other entry of the folder. The folder may be absent.
 pub(super) fn list(root: &Path) -> (Vec<String>, Vec<Diagnostic>) {
     let (mut names, mut errors) = (Vec::new(), Vec::new());
-    let cannot_list = |error: &std::io::Error| {
-        Diagnostic::of_file(
-            Path::new(GATEWAYS),
-            format!("the folder cannot be listed: {error}"),
-        )
-    };
-    let entries = match std::fs::read_dir(root.join(GATEWAYS)) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return (names, errors),
-        Err(error) => return (names, vec![cannot_list(&error)]),
-    };
-    for entry in entries {
-        match entry {
-            Err(error) => errors.push(cannot_list(&error)),
-            Ok(entry) => {
-                let name = entry.file_name().to_string_lossy().into_owned();
-                match name.strip_suffix(".yaml") {
-                    _ if name.starts_with('.') => {}
-                    Some(stem) if is_name(stem) && entry.path().is_file() => names.push(stem.to_owned()),
-                    _ => errors.push(strange(&name, entry.path().is_dir())),
-                }
-            }
+    let folder = Path::new(GATEWAYS);
+    if !root.join(folder).exists() {
+        return (names, errors);
+    }
+    for (name, is_folder) in visible_entries(root, folder, &mut errors) {
+        match name.strip_suffix(".yaml") {
+            Some(stem) if is_name(stem) && !is_folder => names.push(stem.to_owned()),
+            _ => errors.push(strange(&name, is_folder)),
         }
     }
-    names.sort_unstable();
     (names, errors)
 }
 

@@ -9,3 +9,4 @@ pub mod project;
 mod reading;
 
 pub use project::Project;
+pub mod private_folder;

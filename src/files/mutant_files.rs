@@ -70,14 +70,14 @@ fn files(root: &Path, errors: &mut Vec<Diagnostic>) -> Vec<(String, String, Path
         return Vec::new();
     }
     let mut files = Vec::new();
-    for (class, is_folder) in visible_entries(root, folder, errors) {
+    for (class, is_folder) in reading::visible_entries(root, folder, errors) {
         let below = folder.join(&class);
         if !is_folder {
             let error = Diagnostic::of_file(&below, "a file where only folders of classes belong");
             errors.push(error.hint(HINT));
             continue;
         }
-        for (name, is_folder) in visible_entries(root, &below, errors) {
+        for (name, is_folder) in reading::visible_entries(root, &below, errors) {
             let file = below.join(&name);
             match name.strip_suffix(".yaml") {
                 Some(stem) if !is_folder => files.push((class.clone(), stem.to_owned(), file)),
@@ -86,14 +86,4 @@ fn files(root: &Path, errors: &mut Vec<Diagnostic>) -> Vec<(String, String, Path
         }
     }
     files
-}
-
-/// The entries of a folder without those whose names begin with `.`.
-fn visible_entries(root: &Path, folder: &Path, errors: &mut Vec<Diagnostic>) -> Vec<(String, bool)> {
-    let mut entries = reading::entries(root, folder).unwrap_or_else(|error| {
-        errors.push(*error);
-        Vec::new()
-    });
-    entries.retain(|(name, _)| !name.starts_with('.'));
-    entries
 }

@@ -442,8 +442,8 @@ fn in_order(mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
 }
 
 /// The error for a project whose files have `errors`.
-pub fn broken_project(errors: &[Diagnostic]) -> anyhow::Error {
-    anyhow::anyhow!("the project cannot be read\n\n{}", rendered(errors))
+pub fn broken_project(errors: Vec<Diagnostic>) -> anyhow::Error {
+    anyhow::anyhow!("the project cannot be read\n\n{}", rendered(&errors))
 }
 
 /// Diagnostics as plain text, without a newline at the end.

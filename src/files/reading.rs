@@ -64,6 +64,20 @@ pub(super) fn read_if_exists(root: &Path, file: &Path) -> Result<Option<Vec<u8>>
     read.map(|_| Some(bytes)).map_err(failed)
 }
 
+/// The entries of a folder without those whose names begin with `.`.
+pub(super) fn visible_entries(
+    root: &Path,
+    folder: &Path,
+    errors: &mut Vec<Diagnostic>,
+) -> Vec<(String, bool)> {
+    let mut visible = entries(root, folder).unwrap_or_else(|error| {
+        errors.push(*error);
+        Vec::new()
+    });
+    visible.retain(|(name, _)| !name.starts_with('.'));
+    visible
+}
+
 /// The names in `folder`, sorted, and whether each is a folder or a link to one.
 pub(super) fn entries(root: &Path, folder: &Path) -> Result<Vec<(String, bool)>, Box<Diagnostic>> {
     let listed = fs::read_dir(root.join(folder)).and_then(|entries| {

@@ -27,7 +27,18 @@ const INNER_PORT: u16 = 4000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     pub name: String,
+    /// The name with the digest of its content, if the registry gave one: `ghcr.io/berriai/litellm@sha256:…`.
     pub digest: String,
+}
+
+impl Image {
+    /// The name by which it runs: by its content, because a tag may move between pull and start.
+    fn reference(&self) -> &str {
+        match self.digest.split_whitespace().next() {
+            Some(digest) => digest,
+            None => &self.name,
+        }
+    }
 }
 
 /// Pulls an image and reads its digest.
@@ -79,7 +90,7 @@ pub async fn start_container(
         .arguments(network)
         .arguments(volumes)
         .arguments(names)
-        .arguments([&image.name, "--config", "/app/config.yaml"])
+        .arguments([image.reference(), "--config", "/app/config.yaml"])
         .arguments(["--host", host, "--port", &inner_port.to_string()]);
     let container = Container { docker, name };
     GatewayProcess::start(launch, port, key, log, Some(container)).await

@@ -45,6 +45,7 @@ fn launch(options: &GatewayOptions<'_>, program: &Path, port: u16, key: &Secret)
             (env::TMPDIR, path("tmp")),
             (env::LITELLM_MASTER_KEY, key.expose().into()),
             (env::PYTHONUNBUFFERED, "1".into()),
+            (env::PYTHONDONTWRITEBYTECODE, "1".into()),
             (env::NO_PROXY, "127.0.0.1,localhost".into()),
         ])
         .environment(super::local_tables())

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::env::Secret;
 use crate::wire::redaction;
+use crate::wire::secrets::Secrets;
 
 /// The most bytes read for a tail.
 const TAIL_BYTES: u64 = 64 << 10;
@@ -25,16 +25,22 @@ pub struct LogFile {
 #[derive(Debug)]
 struct Writer {
     file: File,
-    secrets: Vec<Secret>,
+    secrets: Secrets,
+    /// Whether the last line was within a private key.
+    in_key: bool,
 }
 
 impl LogFile {
     /// Creates or truncates `path` for writing. The log will contain none of `secrets`.
-    pub fn create(path: &Path, secrets: Vec<Secret>) -> std::io::Result<Self> {
+    pub fn create(path: &Path, secrets: Secrets) -> std::io::Result<Self> {
         let file = File::create(path)?;
         Ok(Self {
             path: path.to_owned(),
-            writer: Some(Arc::new(Mutex::new(Writer { file, secrets }))),
+            writer: Some(Arc::new(Mutex::new(Writer {
+                file,
+                secrets,
+                in_key: false,
+            }))),
         })
     }
 
@@ -54,7 +60,7 @@ impl LogFile {
     pub fn push(&self, line: &str) {
         let Some(writer) = &self.writer else { return };
         let mut writer = writer.lock();
-        let line = redacted(line, &writer.secrets) + "\n";
+        let line = writer.redacted(line) + "\n";
         // A full disk must not stop the run.
         let _ = writer.file.write_all(line.as_bytes());
     }
@@ -94,13 +100,21 @@ impl LogFile {
     }
 }
 
-fn redacted(line: &str, secrets: &[Secret]) -> String {
-    let line = redaction::of_log_line(line);
-    secrets
-        .iter()
-        .map(Secret::expose)
-        .filter(|secret| !secret.is_empty())
-        .fold(line, |line, secret| line.replace(secret, "[redacted]"))
+impl Writer {
+    /// `line` without secrets. A key that no one knows is found by its first line; its body ends with a line of another form.
+    fn redacted(&mut self, line: &str) -> String {
+        let is_body = !line.trim().is_empty()
+            && line
+                .trim()
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte));
+        if self.in_key && is_body {
+            return "[redacted]".to_owned();
+        }
+        self.in_key =
+            line.contains("-----BEGIN ") && line.contains("PRIVATE KEY-----") && !line.contains("-----END ");
+        redaction::of_log_line(&self.secrets.removed(line))
+    }
 }
 
 #[cfg(test)]
@@ -112,17 +126,37 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("gateway.log");
         assert_eq!(LogFile::at(&path).since(0), [""; 0]);
-        let written = LogFile::create(&path, vec![Secret::new("sk-secret")]).unwrap();
+        let written = LogFile::create(&path, Secrets::new(["sk-secret-1"])).unwrap();
         written.push("before");
         let read = LogFile::at(&path);
         assert_eq!(read.position(), written.position());
         let position = read.position();
-        written.push("the key is sk-secret");
+        written.push("the key is sk-secret-1");
         read.push("never written");
         for log in [&read, &written] {
             assert_eq!(log.since(position), ["the key is [redacted]"]);
             assert_eq!(log.tail(1), ["the key is [redacted]"]);
             assert_eq!(log.tail(5).len(), 2);
         }
+    }
+
+    #[test]
+    fn the_lines_of_an_unknown_key_are_redacted() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = LogFile::create(&folder.path().join("gateway.log"), Secrets::default()).unwrap();
+        for line in [
+            "-----BEGIN PRIVATE KEY-----",
+            "MIIEvQIBADANBgkqh1",
+            "ab==",
+            "-----END PRIVATE KEY-----",
+            "ready",
+        ] {
+            log.push(line);
+        }
+        let redacted = "[redacted]";
+        assert_eq!(
+            log.since(0),
+            [redacted, redacted, redacted, "-----END PRIVATE KEY-----", "ready"]
+        );
     }
 }

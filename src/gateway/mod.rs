@@ -8,6 +8,7 @@ mod credentials;
 mod litellm;
 mod log;
 mod process;
+mod watched;
 
 use std::path::Path;
 
@@ -15,13 +16,15 @@ use anyhow::Context as _;
 
 pub use attached::{checked_address, ensure_answers, version_of};
 pub use container::{Image, pull, remove_containers_of, start_container};
-pub use credentials::{SHORTEST_SECRET, config_files, live_providers, secrets};
+pub use credentials::{config_files, live_providers, secrets};
 pub use litellm::{install_release, start_litellm};
 pub use log::LogFile;
 pub use process::{GatewayProcess, NotReady, is_alive, wait_until_ready};
+pub use watched::{GatewayRun, WatchedGateway};
 
 use crate::env::{Environment, LITELLM_LOCAL_TABLES, Secret, Variables};
 use crate::process::RunId;
+use crate::wire::secrets::Secrets;
 
 /// The name of the gateway that a run tests if no other one is attached.
 pub const LITELLM: &str = "litellm";
@@ -41,8 +44,9 @@ pub struct GatewayOptions<'a> {
 impl GatewayOptions<'_> {
     /// Creates the folder, and the log of a gateway with `key`.
     fn prepare(&self, key: &Secret) -> anyhow::Result<LogFile> {
-        let mut secrets = secrets(&self.providers);
-        secrets.push(key.clone());
+        let mut secrets = secrets(&self.providers, self.config);
+        secrets.push(key.expose().to_owned());
+        let secrets = Secrets::new(secrets);
         ["home", "tmp"]
             .iter()
             .try_for_each(|name| std::fs::create_dir_all(self.folder.join(name)))
@@ -70,7 +74,7 @@ pub struct RunningGateway {
 #[derive(Debug)]
 pub enum GatewayKind {
     /// A LiteLLM proxy that this process started.
-    Started(Box<GatewayProcess>),
+    Started(WatchedGateway),
     /// A gateway that another process runs.
     Running,
     /// No gateway: `claude` calls the provider simulator at the base URL.
@@ -80,19 +84,28 @@ pub enum GatewayKind {
 impl RunningGateway {
     /// Stops it if this process started it.
     pub async fn stop(self) {
-        if let GatewayKind::Started(process) = self.kind {
-            process.stop().await;
+        if let GatewayKind::Started(gateway) = self.kind {
+            gateway.stop().await;
+        }
+    }
+
+    /// The watch of a gateway that this process started.
+    pub fn watched(&self) -> Option<&WatchedGateway> {
+        match &self.kind {
+            GatewayKind::Started(gateway) => Some(gateway),
+            GatewayKind::Running | GatewayKind::Absent => None,
         }
     }
 }
 
+/// Watches the process on the current runtime.
 impl From<GatewayProcess> for RunningGateway {
     fn from(process: GatewayProcess) -> Self {
         Self {
             base_url: process.base_url().to_owned(),
             key: process.key().clone(),
             log: Some(process.log().clone()),
-            kind: GatewayKind::Started(Box::new(process)),
+            kind: GatewayKind::Started(WatchedGateway::new(process)),
         }
     }
 }

@@ -25,6 +25,8 @@ const STOP_PATIENCE: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct GatewayProcess {
     service: Service,
+    /// How it was started, to start it again.
+    launch: Launch,
     base_url: String,
     key: Secret,
     log: LogFile,
@@ -41,24 +43,65 @@ impl GatewayProcess {
         log: LogFile,
         container: Option<Container>,
     ) -> anyhow::Result<Self> {
-        let sink = log.clone();
         let mut started = Self {
-            service: Service::start(launch, move |_, line| sink.push(&line.text))?,
+            service: started(&launch, &log)?,
+            launch,
             base_url: format!("http://127.0.0.1:{port}"),
             key,
             log,
             container,
         };
-        let client = http::client();
-        let probe = async || is_alive(&client, &started.base_url).await.then_some(());
-        let ended = || started.service.try_ended();
-        match wait_until_ready("the gateway", BOOT_PATIENCE, &started.log, ended, probe).await {
+        match started.until_ready().await {
             Ok(()) => Ok(started),
             Err(error) => {
                 started.stop().await;
                 Err(error.into())
             }
         }
+    }
+
+    async fn until_ready(&mut self) -> Result<(), NotReady> {
+        let client = http::client();
+        let probe = || {
+            let (client, base_url) = (client.clone(), self.base_url.clone());
+            async move { is_alive(&client, &base_url).await.then_some(()) }
+        };
+        let ended = || self.service.try_ended();
+        wait_until_ready("the gateway", BOOT_PATIENCE, &self.log, ended, probe).await
+    }
+
+    /// Starts it again after its end, with the same port, key and log.
+    pub(super) async fn restart(&mut self) -> anyhow::Result<()> {
+        self.service = started(&self.launch, &self.log)?;
+        let ready = self.until_ready().await;
+        ready.context("the gateway could not be started again")
+    }
+
+    /// Waits until it ends by itself and its log is complete. A dropped call loses nothing.
+    pub async fn ended(&mut self) -> anyhow::Result<Ended> {
+        let ended = self.service.ended().await;
+        self.service.drain().await;
+        ended
+    }
+
+    /// What its end means for a run, with the end of its log.
+    pub fn report_of_end(&self, ended: &anyhow::Result<Ended>, starts_again: bool) -> String {
+        let how = match ended {
+            Ok(ended) => ended.to_string(),
+            Err(error) => error.to_string(),
+        };
+        let then = match starts_again {
+            true => "it is started again, and the trials under way run again",
+            false => "the trials without it cannot be judged",
+        };
+        let hint = match ended {
+            Ok(Ended { signal: Some(9), .. }) => {
+                "\nhint: something else on this machine ended it; the kernel does so without memory (`dmesg`)"
+            }
+            _ => "",
+        };
+        let (log, tail) = (self.log.path().display(), self.log.indented_tail());
+        format!("the gateway ended during the run ({how}); {then}; the end of `{log}`:\n{tail}{hint}")
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -86,6 +129,11 @@ impl GatewayProcess {
         // If this fails, the watchdog ends the process.
         let _ = self.service.stop(STOP_PATIENCE).await;
     }
+}
+
+fn started(launch: &Launch, log: &LogFile) -> anyhow::Result<Service> {
+    let sink = log.clone();
+    Service::start(launch.clone(), move |_, line| sink.push(&line.text))
 }
 
 /// Whether a LiteLLM proxy answers its health check within five seconds.
@@ -123,12 +171,12 @@ impl NotReady {
 }
 
 /// Calls `probe` until it returns a value. Fails when the process has `ended`, and after `patience`.
-pub async fn wait_until_ready<T>(
+pub async fn wait_until_ready<T, P: Future<Output = Option<T>>>(
     what: &'static str,
     patience: Duration,
     log: &LogFile,
     mut ended: impl FnMut() -> Option<Ended>,
-    mut probe: impl AsyncFnMut() -> Option<T>,
+    mut probe: impl FnMut() -> P,
 ) -> Result<T, NotReady> {
     let deadline = Instant::now() + patience;
     loop {

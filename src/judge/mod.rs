@@ -120,7 +120,7 @@ impl Evaluation {
     }
 
     /// Sorts the mismatches: another model first, because it explains other replies. A known finding must not explain a new
-    /// one, so the known ones go if there is a new one.
+    /// one, so only the traces and changes of the first mismatch's status stay, and of newer ones.
     fn put_new_first(&mut self, status: impl Fn(&Change) -> FindingStatus) {
         let level = |name: &str| {
             let result = self.judged.iter().find(|result| result.name == name);
@@ -134,15 +134,17 @@ impl Evaluation {
         self.mismatches = mismatches;
         let place = |name: &str| self.mismatches.iter().position(|one| one.expectation == name);
         self.traces.sort_by_key(|trace| place(&trace.expectation));
-        let is_new = |name: &str| {
-            let mut of_name = self.mismatches.iter().filter(|one| one.expectation == name);
-            of_name.any(|mismatch| !mismatch.status.is_known())
+        // They are sorted, the new ones first.
+        let Some(newest) = self.mismatches.first().map(|mismatch| mismatch.status) else {
+            return;
         };
-        if self.mismatches.iter().any(|mismatch| !mismatch.status.is_known()) {
-            self.traces.retain(|trace| is_new(&trace.expectation));
-            if let Some(diff) = &mut self.diff {
-                diff.changes.retain(|change| !status(change).is_known());
-            }
+        let is_as_new = |name: &str| {
+            let mut of_name = self.mismatches.iter().filter(|one| one.expectation == name);
+            of_name.any(|mismatch| mismatch.status <= newest)
+        };
+        self.traces.retain(|trace| is_as_new(&trace.expectation));
+        if let Some(diff) = &mut self.diff {
+            diff.changes.retain(|change| status(change) <= newest);
         }
     }
 }
@@ -369,7 +371,11 @@ impl Judge<'_> {
 impl Evaluation {
     fn is_about_model(&self, expectation: &str) -> bool {
         let mut traces = self.traces.iter();
-        traces.any(|trace| trace.expectation == expectation && trace.interest.is_of_model())
+        traces.any(|trace| {
+            trace.expectation == expectation
+                && trace.interest.is_of_model()
+                && trace.held_before == Some(true)
+        })
     }
 
     /// The change on the wire that explains the first mismatch that one can explain. `None` if the request was for another
@@ -377,6 +383,13 @@ impl Evaluation {
     pub fn first_divergence(&self) -> Option<&Change> {
         let diff = self.diff.as_ref()?;
         if let Some(change) = diff.without_key() {
+            return Some(change);
+        }
+        // A body in another encoding than its header says cannot be read: all else follows.
+        let mut changes = diff.changes.iter();
+        let is_encoding =
+            |change: &&Change| change.direction == Direction::Reply && change.what.path == "content-encoding";
+        if let Some(change) = changes.find(is_encoding) {
             return Some(change);
         }
         if self

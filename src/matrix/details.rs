@@ -13,6 +13,7 @@ use crate::evidence::Behind;
 use crate::findings::Subject;
 use crate::findings::summary::RunFinding;
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TrialName};
+use crate::isolation::IsolationLevel;
 use crate::outcome::{Attempt, Cause, CheckResult, Mismatch, Retry, TrialVerdict};
 use crate::report;
 use crate::results::json::{self, JsonError, SchemaVersion, timestamp};
@@ -41,6 +42,9 @@ pub struct Details {
     pub evidence: Behind,
     /// The gateway as the run saw it.
     pub gateway: GatewayRecord,
+    /// How strongly each `claude` was confined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<IsolationLevel>,
     /// When the run began.
     #[serde(with = "timestamp")]
     #[schemars(schema_with = "timestamp::schema")]
@@ -208,6 +212,7 @@ impl Details {
             claude_code_version: stamp.claude_code_version.clone(),
             evidence: results.run.behind,
             gateway: results.run.gateway.clone(),
+            isolation: results.run.isolation,
             started_at: results.run.started_at,
             complete: results.is_whole(),
             findings: results.findings.clone(),

@@ -20,7 +20,8 @@ pub fn files() -> Vec<(&'static str, String)> {
     ]
 }
 
-fn text<T: JsonSchema>() -> String {
+/// The text of the schema of a type.
+pub fn text<T: JsonSchema>() -> String {
     let generator = SchemaSettings::draft2020_12().into_generator();
     json::write(&generator.into_root_schema_for::<T>())
 }

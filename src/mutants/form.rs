@@ -112,7 +112,7 @@ pub struct RequestChange {
     pub body: Vec<Edit>,
     /// A change of its path and query, in their percent-encoded form.
     pub path: Option<PathEdit>,
-    /// Keep the AWS signature that the gateway made before the change. By default a changed request is signed anew.
+    /// Keep the AWS signature that the gateway made before the change. By default a changed request is signed again.
     pub keep_signature: bool,
     /// Delay it by this number of milliseconds.
     #[schemars(range(min = 1, max = 60_000))]

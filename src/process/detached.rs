@@ -5,7 +5,16 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
+use parking_lot::Mutex;
+
 use super::{Ended, Launch};
+
+/// The programs that this process has started this way.
+static STARTED: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+
+pub(super) fn pids() -> Vec<i32> {
+    STARTED.lock().clone()
+}
 
 /// A program that continues after this process. It has no tag and must end by itself. It should call [`leave_session`], so
 /// that a signal to this process's session does not end it.
@@ -27,7 +36,9 @@ impl Detached {
             command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
             command.spawn()
         };
-        spawn().map(Self).map_err(|reason| launch.not_started(reason))
+        let child = spawn().map_err(|reason| launch.not_started(reason))?;
+        STARTED.lock().extend(i32::try_from(child.id()).ok());
+        Ok(Self(child))
     }
 
     /// How it ended, if it has ended.

@@ -8,8 +8,10 @@
 //! a [`ProcessTag`] in its environment. The tag finds descendants that left the group. A [`Watchdog`] ends all tagged
 //! processes when this process is killed. This needs `/proc` (Linux); elsewhere only process groups are killed.
 
+mod cage;
 mod collector;
 mod detached;
+mod hide;
 mod lines;
 mod output;
 mod piped;
@@ -19,8 +21,10 @@ mod watchdog;
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::{fmt, io};
 
 use anyhow::anyhow;
@@ -29,16 +33,26 @@ use nix::unistd::Pid;
 use tokio::process::Child;
 use uuid::Uuid;
 
+#[cfg(target_os = "linux")]
+pub use cage::Door;
+pub use cage::{Cage, CageLayer, CageLayers};
 pub use detached::{Detached, leave_session};
+pub use hide::hide;
 pub use lines::{Line, Lines, MAX_LINE_BYTES};
 pub use output::{MAX_OUTPUT_BYTES, ProgramOutput, on_terminal, output, output_blocking};
 pub use piped::Piped;
 pub use service::{Service, Stream};
 pub use sweep::{sweep, tagged};
-pub use watchdog::{Watchdog, run_hidden_mode_if_asked};
+pub use watchdog::Watchdog;
 
 use crate::env::{self, Variables};
 use crate::ids::TrialKey;
+
+/// If this process was started in a hidden mode, as a watchdog or inside a cage: does its work and returns the status for
+/// `main`. The `main` of every executable that starts a [`Watchdog`] or a [`Cage`] must call this first.
+pub fn run_hidden_mode_if_asked() -> Option<ExitCode> {
+    cage::run_hidden_mode_if_asked().or_else(watchdog::run_hidden_mode_if_asked)
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RunId(pub Uuid);
@@ -88,6 +102,8 @@ pub struct Launch {
     /// The working directory; `None` for this process's own.
     pub directory: Option<PathBuf>,
     pub tag: ProcessTag,
+    /// The cage to start it in, and the only folder that it may write to.
+    pub cage: Option<(Arc<Cage>, PathBuf)>,
 }
 
 /// Without the environment's values: some are keys.
@@ -112,6 +128,7 @@ impl Launch {
             environment: Variables::new(),
             directory: None,
             tag,
+            cage: None,
         }
     }
 
@@ -135,6 +152,12 @@ impl Launch {
         self
     }
 
+    /// Confines it to `cage`; it may write below `folder` only.
+    pub fn confined(mut self, cage: Option<&Arc<Cage>>, folder: &Path) -> Self {
+        self.cage = cage.map(|cage| (Arc::clone(cage), folder.to_owned()));
+        self
+    }
+
     fn spawn(&self, stdin: Stdio, out: fn() -> Stdio) -> anyhow::Result<(Child, Group)> {
         let mut command = tokio::process::Command::from(self.command());
         command
@@ -149,8 +172,12 @@ impl Launch {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
-        command.args(&self.arguments).env_clear().envs(&self.environment);
+        let (program, arguments) = match &self.cage {
+            None => (self.program.clone(), self.arguments.clone()),
+            Some((cage, folder)) => cage.confine(self, folder),
+        };
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().envs(&self.environment);
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
         }
@@ -163,7 +190,11 @@ impl Launch {
 
     fn ended(&self, status: io::Result<ExitStatus>) -> anyhow::Result<Ended> {
         let lost = |reason| anyhow!("lost `{}` while it ran: {reason}", self.program.display());
-        status.map(Ended::from).map_err(lost)
+        let ended = status.map(Ended::from).map_err(lost)?;
+        Ok(match &self.cage {
+            Some((cage, _)) => cage.ended(ended),
+            None => ended,
+        })
     }
 }
 
@@ -231,12 +262,13 @@ impl Group {
         if self.leader.is_none() {
             return;
         }
-        self.signal(Signal::SIGKILL);
         if self.tag.trial.is_some() {
             let tag = self.tag;
-            // It fails only if the sweep panicked; the watchdog sweeps again at the end of the run.
+            // Before the group: its leader may be a keeper, which ends last. It fails only if the sweep panicked; the
+            // watchdog sweeps again at the end of the run.
             let _ = tokio::task::spawn_blocking(move || sweep(tag)).await;
         }
+        self.signal(Signal::SIGKILL);
         self.leader = None;
     }
 }
@@ -244,10 +276,10 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if self.leader.is_some() {
-            self.signal(Signal::SIGKILL);
             if self.tag.trial.is_some() {
                 sweep(self.tag);
             }
+            self.signal(Signal::SIGKILL);
         }
     }
 }

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use tokio::io::AsyncRead;
 use tokio::process::Child;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::collector::DRAIN;
 use super::{Ended, Group, Launch, Line, Lines};
@@ -49,6 +49,17 @@ impl Service {
     pub async fn ended(&mut self) -> anyhow::Result<Ended> {
         let status = self.child.wait().await;
         self.launch.ended(status)
+    }
+
+    /// Waits until the lines that it printed before its end have been passed on, for [`DRAIN`] at most.
+    pub async fn drain(&self) {
+        let all = async {
+            while !self.readers.iter().all(JoinHandle::is_finished) {
+                sleep(DRAIN / 200).await;
+            }
+        };
+        // A descendant outside the group may hold the output open.
+        let _ = timeout(DRAIN, all).await;
     }
 
     /// How it ended, if it has ended.

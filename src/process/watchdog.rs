@@ -11,7 +11,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use uuid::Uuid;
 
-use super::{ProcessTag, RunId, sweep};
+use super::sweep::{self, sweep};
+use super::{ProcessTag, RunId};
+use super::{detached, hide};
 
 /// First argument of the hidden mode: no user types it, and no program of ours has such a flag.
 const HIDDEN_MODE: &str = "__compat-watchdog";
@@ -46,7 +48,7 @@ impl Watchdog {
         Self::start_from(&executable, run)
     }
 
-    /// [`Watchdog::start`] from another executable whose `main` calls [`run_hidden_mode_if_asked`].
+    /// [`Watchdog::start`] from another executable whose `main` calls [`super::run_hidden_mode_if_asked`].
     pub fn start_from(executable: &Path, run: RunId) -> anyhow::Result<Self> {
         // std closes both ends of this pipe on `exec`, so no other child can hold it open.
         let mut child = Command::new(executable)
@@ -82,9 +84,19 @@ impl Watchdog {
         pipe.write_all(&message).context("the watchdog has ended")
     }
 
+    /// Whether it has ended, though nobody asked it to.
+    pub fn is_lost(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Makes it do its work now and waits for it (some milliseconds, blocking). Afterwards no process of the run is left,
     /// unless one is being started.
     pub fn finish(mut self) -> io::Result<()> {
+        if hide::adopts() {
+            let mut spared = detached::pids();
+            spared.extend(i32::try_from(self.child.id()).ok());
+            sweep::descendants(&spared);
+        }
         let sent = self
             .pipe
             .take()
@@ -119,9 +131,8 @@ fn first_line(source: Option<impl Read>) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
 }
 
-/// If this process was started as a watchdog: does its work and returns the status for `main`. The `main` of every
-/// executable that starts a [`Watchdog`] must call this first.
-pub fn run_hidden_mode_if_asked() -> Option<ExitCode> {
+/// If this process was started as a watchdog: does its work and returns the status for `main`.
+pub(super) fn run_hidden_mode_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next()? != OsStr::new(HIDDEN_MODE) {
         return None;

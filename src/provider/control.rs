@@ -13,6 +13,7 @@ use axum::response::IntoResponse as _;
 use serde_json::{Value, from_slice, json, to_value};
 
 use super::server::Server;
+use crate::clock::now_ms;
 
 pub(super) const PREFIX: &str = "/__compat/";
 pub(super) const SERVICE: &str = "compat provider simulator";
@@ -51,6 +52,9 @@ fn obey(server: &Server, command: &str, body: &[u8]) -> serde_json::Result<Optio
             "service": SERVICE,
             "version": env!("CARGO_PKG_VERSION"),
             "first_byte_delay_ms": server.options.first_byte_delay_ms,
+            "now_ms": now_ms(),
+            // They are valid here alone. The client keeps them out of its files.
+            "secrets": server.secret_values,
         }),
         "register" => {
             let (key, script) = from_slice(body)?;

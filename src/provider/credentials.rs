@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::env::{self, Variables};
+use crate::text::hex;
 use crate::wire::target::TOKEN_PATH;
 
 /// The key of all service accounts of this process: making one is slow. An assertion is still valid for one simulator only,
@@ -172,6 +173,19 @@ impl Credentials {
         .map(|(name, value)| (name.into(), value.into()))
         .into()
     }
+
+    /// The values that no recording may contain.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        [
+            self.anthropic_api_key.clone(),
+            self.aws_access_key_id.clone(),
+            self.aws_secret_access_key.clone(),
+            self.bedrock_api_key.clone(),
+            self.vertex_service_account.clone(),
+            STANDARD.encode(&self.secret),
+        ]
+        .into()
+    }
 }
 
 fn random_bytes(count: usize) -> Result<Vec<u8>, Unspecified> {
@@ -181,10 +195,7 @@ fn random_bytes(count: usize) -> Result<Vec<u8>, Unspecified> {
 }
 
 fn random_hex(count: usize) -> Result<String, Unspecified> {
-    Ok(random_bytes(count)?
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(hex(&random_bytes(count)?))
 }
 
 /// A random key for the control routes.

@@ -21,6 +21,8 @@ pub(super) struct Incoming {
     pub(super) bytes: Vec<u8>,
     /// The size of the body in bytes. Of a body that was not read to its end, more than any limit.
     pub(super) size: usize,
+    /// The query as it arrived: a signature covers it. The recorded one has no credentials.
+    query: String,
     pub(super) recorded: RecordedRequest,
     /// The request to the model: the body itself, or the body within a token count.
     pub(super) prompt: Option<Value>,
@@ -33,6 +35,7 @@ impl Incoming {
     /// over the provider's limit is neither parsed nor recorded.
     pub(super) fn read(parts: &Parts, bytes: Option<Vec<u8>>, now_ms: u64) -> Self {
         let path = parts.uri.path().to_owned();
+        let query = parts.uri.query().unwrap_or_default().to_owned();
         let mut target = RequestTarget::of(parts.method.as_str(), &path);
         let size = bytes.as_ref().map_or(usize::MAX, Vec::len);
         let bytes = bytes.unwrap_or_default();
@@ -64,7 +67,7 @@ impl Incoming {
                 at_ms: now_ms,
                 method: parts.method.to_string(),
                 path,
-                query: parts.uri.query().unwrap_or_default().to_owned(),
+                query: redaction::of_query(&query),
                 headers: recorded_headers(&parts.headers),
                 body,
             },
@@ -72,6 +75,7 @@ impl Incoming {
             headers: parts.headers.clone(),
             bytes,
             size,
+            query,
             prompt,
             message,
         }
@@ -98,7 +102,7 @@ impl Incoming {
         SignedParts {
             method: &self.recorded.method,
             path: &self.recorded.path,
-            query: &self.recorded.query,
+            query: &self.query,
             headers: headers
                 .map(|(name, value)| (name.as_str(), value.as_bytes()))
                 .collect(),

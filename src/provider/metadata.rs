@@ -44,7 +44,7 @@ pub(super) fn handle(server: &Server, parts: &Parts) -> Response<Body> {
     };
     if let Some(observe) = &server.options.observe {
         let status = status.as_u16();
-        observe(Notice::Metadata { path, status });
+        observe(&server.secrets, Notice::Metadata { path, status });
     }
     (status, [FLAVOR, (CONTENT_TYPE.as_str(), kind)], body).into_response()
 }
@@ -69,7 +69,7 @@ fn value(server: &Server, path: &str) -> Option<Value> {
         }),
         _ if path == format!("{account}/email") => json!(credentials.vertex_client_email),
         _ if path == format!("{account}/scopes") => json!("https://www.googleapis.com/auth/cloud-platform\n"),
-        _ if path == format!("{account}/token") => server.access_tokens.grant(now_ms()).1,
+        _ if path == format!("{account}/token") => server.access_tokens.grant(now_ms()),
         _ => return None,
     })
 }

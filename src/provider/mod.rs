@@ -33,6 +33,7 @@ pub use simulator::Simulator;
 use crate::ids::TrialKey;
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::script::{ReplyMessage, Script};
+use crate::wire::secrets::Secrets;
 
 #[derive(Clone)]
 pub struct SimulatorOptions {
@@ -53,7 +54,8 @@ pub struct SimulatorOptions {
     pub observe: Option<Observer>,
 }
 
-pub type Observer = Arc<dyn Fn(Notice<'_>) + Send + Sync>;
+/// Receives the secrets to hide and what the simulator did.
+pub type Observer = Arc<dyn Fn(&Secrets, Notice<'_>) + Send + Sync>;
 
 /// What a simulator did.
 pub enum Notice<'a> {
@@ -87,6 +89,7 @@ impl Default for SimulatorOptions {
 
 /// The reply to a Messages request that belongs to no trial.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a simulator has one")]
 pub enum Unscripted {
     Refuse,
     Reply(ReplyMessage),
@@ -105,6 +108,14 @@ impl Provider {
         match self {
             Self::Embedded(simulator) => simulator.first_byte_delay_ms(),
             Self::Remote(remote) => remote.first_byte_delay_ms(),
+        }
+    }
+
+    /// The values that no recording may contain.
+    pub fn secrets(&self) -> Vec<String> {
+        match self {
+            Self::Embedded(simulator) => simulator.secrets().to_vec(),
+            Self::Remote(remote) => remote.secrets(),
         }
     }
 

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,7 +15,7 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::credentials::{Credentials, random_text};
+use super::credentials::Credentials;
 
 /// The audience that Google's client libraries use, whatever `token_uri` is.
 const GOOGLE_TOKEN_ENDPOINT: &str = "https://oauth2.googleapis.com/token";
@@ -29,6 +28,8 @@ const PREFIX: &str = "ya29.c.";
 /// Access tokens, each with its expiry and a signature of the simulator. So they survive a restart with the same credentials.
 pub(super) struct AccessTokens {
     key: hmac::Key,
+    /// The beginning of every token: with it, each of them can be found in a text.
+    stem: String,
 }
 
 #[derive(Deserialize)]
@@ -38,50 +39,57 @@ struct Claims {
 
 impl AccessTokens {
     pub(super) fn new(secret: &[u8]) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
         Self {
-            key: hmac::Key::new(hmac::HMAC_SHA256, secret),
+            stem: format!("{PREFIX}{}.", signature_of(&key, "stem")),
+            key,
         }
     }
 
-    /// The status and body of the reply to a token request with the form-encoded `body`.
-    pub(super) fn exchange(&self, credentials: &Credentials, body: &str, now_ms: u64) -> (u16, Value) {
+    pub(super) fn stem(&self) -> &str {
+        &self.stem
+    }
+
+    /// The body of the reply to a token request with the form-encoded `body`, or of its refusal.
+    pub(super) fn exchange(
+        &self,
+        credentials: &Credentials,
+        body: &str,
+        now_ms: u64,
+    ) -> Result<Value, Value> {
         match verify(credentials, body) {
-            Ok(()) => self.grant(now_ms),
-            Err((error, description)) => (400, json!({"error": error, "error_description": description})),
+            Ok(()) => Ok(self.grant(now_ms)),
+            Err((error, description)) => Err(json!({"error": error, "error_description": description})),
         }
     }
 
-    /// The status and body of a reply with a new token.
-    pub(super) fn grant(&self, now_ms: u64) -> (u16, Value) {
-        match self.mint(now_ms) {
-            Ok(token) => (
-                200,
-                json!({"access_token": token, "expires_in": LIFETIME_SECONDS, "token_type": "Bearer"}),
-            ),
-            Err(Unspecified) => (500, json!({"error": "internal_failure"})),
-        }
+    /// The body of a reply with a new token.
+    pub(super) fn grant(&self, now_ms: u64) -> Value {
+        let token = self.mint(now_ms);
+        json!({"access_token": token, "expires_in": LIFETIME_SECONDS, "token_type": "Bearer"})
     }
 
-    pub(super) fn mint(&self, now_ms: u64) -> Result<String, Unspecified> {
-        let expiry = now_ms + LIFETIME_SECONDS * 1000;
-        let content = format!("{expiry}.{}", random_text(60)?);
-        Ok(format!("{PREFIX}{content}.{}", self.signature(&content)))
+    pub(super) fn mint(&self, now_ms: u64) -> String {
+        let expiry = (now_ms + LIFETIME_SECONDS * 1000).to_string();
+        format!("{}{expiry}.{}", self.stem, signature_of(&self.key, &expiry))
     }
 
     /// Whether `token` was issued and has not expired.
     pub(super) fn knows(&self, token: &str, now_ms: u64) -> bool {
-        let parts = token.strip_prefix(PREFIX).and_then(|rest| rest.rsplit_once('.'));
-        let Some((content, signature)) = parts else {
+        let parts = token
+            .strip_prefix(&self.stem)
+            .and_then(|rest| rest.split_once('.'));
+        let Some((expiry, signature)) = parts else {
             return false;
         };
-        let expiry = content.split('.').next().and_then(|expiry| expiry.parse().ok());
-        let is_ours = verify_slices_are_equal(self.signature(content).as_bytes(), signature.as_bytes());
-        is_ours.is_ok() && expiry.is_some_and(|expiry: u64| now_ms < expiry)
+        let ours = signature_of(&self.key, expiry);
+        let is_ours = verify_slices_are_equal(ours.as_bytes(), signature.as_bytes()).is_ok();
+        is_ours && expiry.parse().is_ok_and(|expiry: u64| now_ms < expiry)
     }
+}
 
-    fn signature(&self, content: &str) -> String {
-        URL_SAFE_NO_PAD.encode(hmac::sign(&self.key, format!("token {content}").as_bytes()))
-    }
+fn signature_of(key: &hmac::Key, content: &str) -> String {
+    URL_SAFE_NO_PAD.encode(hmac::sign(key, format!("token {content}").as_bytes()))
 }
 
 fn verify(credentials: &Credentials, body: &str) -> Result<(), (&'static str, String)> {

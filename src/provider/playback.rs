@@ -12,7 +12,7 @@ use super::signature::Signer;
 use crate::wire::answer::ProviderAnswer;
 use crate::wire::message::{Content, MessageRequest, text_of};
 use crate::wire::model::{Generation, find, reply_name};
-use crate::wire::script::{ReplyBlock, ReplyMessage};
+use crate::wire::script::{ReplyBlock, ReplyMessage, StopDetails};
 use crate::wire::{Route, Usage, tokens};
 
 /// The request that a reply is made for.
@@ -20,6 +20,8 @@ pub(super) struct Stage<'a> {
     pub(super) route: Route,
     pub(super) request: &'a MessageRequest,
     pub(super) context_management: bool,
+    /// Whether the request asks for safety checks of the tool calls.
+    pub(super) has_safeguards: bool,
     pub(super) signer: &'a Signer,
     pub(super) now_ms: u64,
 }
@@ -27,11 +29,14 @@ pub(super) struct Stage<'a> {
 impl Stage<'_> {
     /// Makes the answer, and charges `cache` for the request.
     pub(super) fn play(&self, reply: &ReplyMessage, cache: &mut PromptCache) -> ProviderAnswer {
-        let mut content: Vec<Value> = reply
-            .content
-            .iter()
-            .filter_map(|block| self.block(block))
-            .collect();
+        let mut content: Vec<Value> = Vec::new();
+        for block in &reply.content {
+            let id_of_last_server_call = content
+                .iter()
+                .rfind(|block| block["type"] == "server_tool_use")
+                .map(|block| block["id"].clone());
+            content.extend(self.block(block, id_of_last_server_call));
+        }
         if content.is_empty() {
             content.push(json!({"type": "text", "text": "I was not asked to think."}));
         }
@@ -40,6 +45,7 @@ impl Stage<'_> {
             id: new_id("msg_", self.route),
             model: reply_name(&self.request.model).to_owned(),
             stop_reason: reply.stop_reason.clone().unwrap_or_else(|| stop_reason(&content)),
+            details: self.details(&reply.details, &content),
             usage: reply.usage.unwrap_or_else(|| usage(charge, &content)),
             created_for_1h: reply.usage.map_or(charge.created_1h, |_| 0),
             latency_ms: reply.pace.first_byte_ms.max(1),
@@ -48,11 +54,33 @@ impl Stage<'_> {
         }
     }
 
-    fn block(&self, block: &ReplyBlock) -> Option<Value> {
+    fn details(&self, scripted: &StopDetails, content: &[Value]) -> StopDetails {
+        let calls = content.iter().filter(|block| block["type"] == "tool_use");
+        let results = scripted
+            .safeguard_results
+            .as_ref()
+            .filter(|_| self.has_safeguards);
+        let results = results.map(|results| {
+            // The ids are letters, digits and `_`, so the text stays JSON.
+            let text = calls
+                .enumerate()
+                .fold(results.to_string(), |text, (index, call)| {
+                    let id = call["id"].as_str().unwrap_or_default();
+                    text.replace(&format!("${{call_{}}}", index + 1), id)
+                });
+            serde_json::from_str(&text).unwrap_or_default()
+        });
+        StopDetails {
+            safeguard_results: results,
+            ..scripted.clone()
+        }
+    }
+
+    fn block(&self, block: &ReplyBlock, server_call: Option<Value>) -> Option<Value> {
         match block {
             ReplyBlock::Text(text) => Some(json!({"type": "text", "text": self.filled(text)})),
             // A model thinks only if the request asks for it.
-            ReplyBlock::Thinking(thinking) => self.thinks().then(|| {
+            ReplyBlock::Thinking(thinking) => self.request.thinks().then(|| {
                 let thinking = if self.omits_thinking() {
                     ""
                 } else {
@@ -64,19 +92,22 @@ impl Stage<'_> {
                     "signature": self.signer.sign(&self.request.model, thinking),
                 })
             }),
-            ReplyBlock::RedactedThinking(thinking) => self.thinks().then(|| {
+            ReplyBlock::RedactedThinking(thinking) => self.request.thinks().then(|| {
                 let data = self.signer.redact(&self.request.model, thinking);
                 json!({"type": "redacted_thinking", "data": data})
             }),
-            ReplyBlock::ToolUse { name, input } => Some(self.tool_use(name, input)),
+            ReplyBlock::CitedText { text, citations } => {
+                Some(json!({"type": "text", "text": self.filled(text), "citations": citations}))
+            }
+            ReplyBlock::ToolUse { name, input } => Some(self.tool_use("tool_use", name, input)),
+            ReplyBlock::ServerToolUse { name, input } => Some(self.tool_use("server_tool_use", name, input)),
+            // Without its call there is no result.
+            ReplyBlock::ServerToolResult(result) => server_call.map(|id| {
+                let mut result = result.clone();
+                result["tool_use_id"] = id;
+                result
+            }),
         }
-    }
-
-    fn thinks(&self) -> bool {
-        self.request
-            .thinking
-            .as_ref()
-            .is_some_and(|thinking| thinking["type"] == "enabled" || thinking["type"] == "adaptive")
     }
 
     /// Whether the reply has only the signature of its thinking. It is the default since Opus 4.7: the official SDK
@@ -93,12 +124,15 @@ impl Stage<'_> {
     }
 
     /// A model cannot call a tool that the request does not offer.
-    fn tool_use(&self, name: &str, input: &Value) -> Value {
-        if self.request.tools.iter().any(|tool| tool.name == name) {
-            let id = new_id("toolu_", self.route);
+    fn tool_use(&self, kind: &str, name: &str, input: &Value) -> Value {
+        let is_offered = self.request.tools.iter().any(|tool| tool.name == name);
+        let is_server_tool = kind == "server_tool_use";
+        // Converse runs no tool of Anthropic's servers.
+        if is_offered && !(is_server_tool && self.route == Route::BedrockConverse) {
+            let id = new_id(if is_server_tool { "srvtoolu_" } else { "toolu_" }, self.route);
             // The model itself calls it, not code that it runs: `ToolUseBlock` of `@anthropic-ai/sdk`.
             let caller = json!({"type": "direct"});
-            json!({"type": "tool_use", "id": id, "caller": caller, "name": name, "input": input})
+            json!({"type": kind, "id": id, "caller": caller, "name": name, "input": input})
         } else {
             json!({"type": "text", "text": format!("I would call the tool `{name}`, but it was not offered.")})
         }

@@ -1,6 +1,6 @@
 //! Sends a reply: framed for its route, paced, in lockstep with the client if the script asks for it, and recorded.
 
-use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +10,10 @@ use axum::response::{AppendHeaders, IntoResponse as _};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
@@ -20,11 +21,10 @@ use super::trials::ScriptedTrial;
 use crate::clock::now_ms;
 use crate::ledger::OpenExchange;
 use crate::wire::answer::ProviderAnswer;
-use crate::wire::error_reply::APIM_REQUEST_ID;
-use crate::wire::error_reply::message_of;
+use crate::wire::error_reply::{APIM_REQUEST_ID, message_of, stream_exception};
 use crate::wire::event_stream::{self, FrameError};
 use crate::wire::exchange::{Lockstep, ProviderExchange, ProviderReply, SentEvent};
-use crate::wire::script::{LOCKSTEP_PATIENCE_MS, Pace};
+use crate::wire::script::{LOCKSTEP_PATIENCE_MS, Pace, ReplyMessage, StreamError, StreamFraming};
 use crate::wire::{Route, converse, sse};
 
 /// A reply to send.
@@ -33,6 +33,9 @@ pub(super) struct Outgoing {
     pub(super) reply: ProviderReply,
     frames: Vec<Frame>,
     pace: Pace,
+    piece_bytes: Option<usize>,
+    /// Whether the connection is cut after the frames.
+    is_cut: bool,
 }
 
 struct Frame {
@@ -40,6 +43,19 @@ struct Frame {
     /// Its content before framing, for the record.
     data: Value,
     is_content_delta: bool,
+    /// The silence before it.
+    wait: Duration,
+}
+
+impl Frame {
+    fn new(bytes: Vec<u8>, data: Value, is_content_delta: bool) -> Self {
+        Self {
+            bytes: bytes.into(),
+            data,
+            is_content_delta,
+            wait: Duration::ZERO,
+        }
+    }
 }
 
 type Headers = Vec<(&'static str, String)>;
@@ -55,11 +71,7 @@ impl Outgoing {
     }
 
     fn body(status: u16, headers: Headers, text: String, data: Value) -> Self {
-        let frame = Frame {
-            bytes: text.into(),
-            data,
-            is_content_delta: false,
-        };
+        let frame = Frame::new(text.into(), data, false);
         Self::new(status, headers, "application/json", vec![frame])
     }
 
@@ -73,7 +85,16 @@ impl Outgoing {
             },
             frames,
             pace: Pace::default(),
+            piece_bytes: None,
+            is_cut: false,
         }
+    }
+
+    /// Adds headers; one of the same name is replaced.
+    pub(super) fn add_headers(&mut self, headers: &[(String, String)]) {
+        let own = &mut self.reply.headers;
+        own.retain(|(name, _)| headers.iter().all(|(other, _)| other != name));
+        own.extend(headers.iter().cloned());
     }
 
     /// An answer as `route` sends it.
@@ -81,7 +102,7 @@ impl Outgoing {
         answer: &ProviderAnswer,
         route: Route,
         is_stream: bool,
-        pace: Pace,
+        scripted: &ReplyMessage,
     ) -> Result<Self, FrameError> {
         let mut headers = answer_headers(answer, route);
         let mut outgoing = if is_stream {
@@ -94,7 +115,12 @@ impl Outgoing {
                     "text/event-stream; charset=utf-8"
                 }
             };
-            Self::new(200, headers, content_type, frames(answer, route)?)
+            Self::new(
+                200,
+                headers,
+                content_type,
+                scripted_frames(answer, route, scripted)?,
+            )
         } else {
             let body = match route {
                 Route::BedrockConverse => converse::reply(answer),
@@ -102,10 +128,17 @@ impl Outgoing {
             };
             Self::json(200, headers, body)
         };
+        outgoing.add_headers(&scripted.headers);
         outgoing.reply.stream = is_stream;
-        outgoing.reply.message = Some(answer.message());
-        outgoing.reply.usage = answer.usage;
-        outgoing.pace = pace;
+        outgoing.pace = scripted.pace;
+        outgoing.piece_bytes = scripted.framing.piece_bytes;
+        if let Some(interrupt) = &scripted.interrupt {
+            // A client never gets a whole message.
+            outgoing.is_cut = interrupt.error.is_none();
+        } else {
+            outgoing.reply.message = Some(answer.message());
+            outgoing.reply.usage = answer.usage;
+        }
         Ok(outgoing)
     }
 
@@ -128,6 +161,18 @@ impl Outgoing {
         let headers = AppendHeaders(self.reply.headers.clone());
         let body = if self.reply.stream {
             stream_body(self, recording, trial)
+        } else if self.is_cut {
+            let all: Vec<u8> = self
+                .frames
+                .iter()
+                .flat_map(|frame| frame.bytes.to_vec())
+                .collect();
+            let half = Bytes::copy_from_slice(&all[..all.len() / 2]);
+            recording.send(String::from_utf8_lossy(&half).into());
+            Body::from_stream(stream::once(async { Ok(half) }).chain(stream::once(async {
+                sleep(BEFORE_A_CUT).await;
+                Err(cut())
+            })))
         } else {
             let mut all = Vec::new();
             for frame in self.frames {
@@ -174,16 +219,79 @@ fn answer_headers(answer: &ProviderAnswer, route: Route) -> Headers {
     }
 }
 
-fn frames(answer: &ProviderAnswer, route: Route) -> Result<Vec<Frame>, FrameError> {
+/// The frames of a stream with the silence and the interruption of its script.
+fn scripted_frames(
+    answer: &ProviderAnswer,
+    route: Route,
+    scripted: &ReplyMessage,
+) -> Result<Vec<Frame>, FrameError> {
+    let is_sse = !matches!(route, Route::BedrockInvoke | Route::BedrockConverse);
+    let mut frames = frames(answer, route, scripted.framing)?;
+    if let Some(interrupt) = &scripted.interrupt {
+        frames.truncate(after_deltas(&frames, interrupt.after_deltas));
+        if let Some(error) = &interrupt.error {
+            frames.push(error_frame(error, route, scripted.framing)?);
+        }
+    }
+    if let Some(silence) = scripted.pace.silence {
+        let at = after_deltas(&frames, silence.after_deltas).min(frames.len().saturating_sub(1));
+        let pings = if is_sse { silence.pings } else { 0 };
+        let parts = u64::try_from(pings).unwrap_or_default() + 1;
+        let wait = Duration::from_millis(silence.ms / parts);
+        frames[at].wait = wait;
+        for _ in 0..pings {
+            let data = json!({"type": "ping"});
+            let ping = Frame::new(sse::encode_as(&data, scripted.framing), data, false);
+            frames.insert(at, Frame { wait, ..ping });
+        }
+    }
+    Ok(frames)
+}
+
+/// The number of frames up to the content delta `count`. Without deltas they end before the first one.
+fn after_deltas(frames: &[Frame], count: usize) -> usize {
+    let deltas = frames
+        .iter()
+        .enumerate()
+        .filter(|(_, frame)| frame.is_content_delta);
+    let mut positions = deltas.map(|(index, _)| index);
+    match count {
+        0 => positions.next().unwrap_or(frames.len()),
+        _ => positions
+            .clone()
+            .nth(count - 1)
+            .or(positions.last())
+            .map_or(frames.len(), |index| index + 1),
+    }
+}
+
+/// An `error` event (<https://platform.claude.com/docs/en/build-with-claude/streaming>), or an exception of Bedrock.
+fn error_frame(error: &StreamError, route: Route, framing: StreamFraming) -> Result<Frame, FrameError> {
+    let StreamError { kind, message } = error;
+    Ok(match route {
+        Route::Anthropic | Route::VertexAi | Route::Azure | Route::BedrockMantle => {
+            let data = json!({"type": "error", "error": {"type": kind, "message": message}});
+            Frame::new(sse::encode_as(&data, framing), data, false)
+        }
+        Route::BedrockInvoke | Route::BedrockConverse => {
+            let name = stream_exception(kind, route);
+            let payload = json!({"message": message});
+            Frame::new(
+                event_stream::exception(name, &payload)?,
+                json!({ name: payload }),
+                false,
+            )
+        }
+    })
+}
+
+fn frames(answer: &ProviderAnswer, route: Route, framing: StreamFraming) -> Result<Vec<Frame>, FrameError> {
     if route == Route::BedrockConverse {
         return converse::stream(answer)
             .into_iter()
             .map(|(name, payload, is_content_delta)| {
-                Ok(Frame {
-                    bytes: event_stream::encode(name, &payload)?.into(),
-                    data: json!({name: payload}),
-                    is_content_delta,
-                })
+                let bytes = event_stream::encode(name, &payload)?;
+                Ok(Frame::new(bytes, json!({name: payload}), is_content_delta))
             })
             .collect();
     }
@@ -195,15 +303,15 @@ fn frames(answer: &ProviderAnswer, route: Route) -> Result<Vec<Frame>, FrameErro
                 let payload = json!({"bytes": STANDARD.encode(event.data.to_string())});
                 event_stream::encode("chunk", &payload)?
             } else {
-                sse::encode(&event.data)
+                sse::encode_as(&event.data, framing)
             };
-            Ok(Frame {
-                bytes: bytes.into(),
-                data: event.data,
-                is_content_delta: event.is_content_delta,
-            })
+            Ok(Frame::new(bytes, event.data, event.is_content_delta))
         })
         .collect()
+}
+
+fn cut() -> io::Error {
+    io::Error::other("the script cuts the connection")
 }
 
 /// A reply's record. It counts as cut off until [`OpenExchange::finish`].
@@ -228,6 +336,10 @@ struct Playing {
     between: Duration,
     steps: Option<Steps>,
     has_sent_delta: bool,
+    piece_bytes: Option<usize>,
+    /// Bytes of earlier frames that make no whole piece.
+    rest: Vec<u8>,
+    is_cut: bool,
 }
 
 /// A stream in lockstep with its client.
@@ -255,16 +367,52 @@ fn stream_body(
         between: Duration::from_millis(outgoing.pace.between_ms),
         steps,
         has_sent_delta: false,
+        piece_bytes: outgoing.piece_bytes,
+        rest: Vec::new(),
+        is_cut: outgoing.is_cut,
     };
     Body::from_stream(stream::unfold(playing, |mut playing| async move {
-        let bytes = playing.next().await?;
-        Some((Ok::<_, Infallible>(bytes), playing))
+        let bytes = match playing.piece_bytes {
+            Some(size) => playing.next_piece(size).await,
+            None => playing.next().await,
+        };
+        match bytes {
+            Some(bytes) => Some((Ok(bytes), playing)),
+            None if playing.is_cut => {
+                playing.is_cut = false;
+                // What was sent before leaves this process before the connection ends.
+                sleep(BEFORE_A_CUT).await;
+                Some((Err(cut()), playing))
+            }
+            None => None,
+        }
     }))
 }
 
+/// The server sends what it has when a stream is not ready.
+const BEFORE_A_CUT: Duration = Duration::from_millis(20);
+
 impl Playing {
+    /// The next piece of `size` bytes, or the rest.
+    async fn next_piece(&mut self, size: usize) -> Option<Bytes> {
+        while self.rest.len() < size {
+            match self.next().await {
+                Some(bytes) => self.rest.extend_from_slice(&bytes),
+                None if self.rest.is_empty() => return None,
+                None => break,
+            }
+        }
+        // The server then writes each piece to the network alone.
+        yield_now().await;
+        let rest = self.rest.split_off(size.min(self.rest.len()));
+        Some(std::mem::replace(&mut self.rest, rest).into())
+    }
+
     async fn next(&mut self) -> Option<Bytes> {
         let frame = self.frames.next()?;
+        if !frame.wait.is_zero() {
+            sleep(frame.wait).await;
+        }
         if frame.is_content_delta {
             if self.has_sent_delta && !self.between.is_zero() {
                 sleep(self.between).await;
@@ -276,7 +424,7 @@ impl Playing {
         }
         self.recording.send(frame.data);
         // Before the last frame is sent: the client may close the connection then, and nothing polls the stream again.
-        if self.frames.len() == 0 {
+        if self.frames.len() == 0 && !self.is_cut {
             self.recording.finish();
         }
         Some(frame.bytes)

@@ -26,9 +26,11 @@ use crate::clock::now_ms;
 use crate::ids::TrialKey;
 use crate::ledger::{Ledger, TrialMap};
 use crate::wire::answer::ProviderAnswer;
-use crate::wire::error_reply::{ErrorReply, kind_of};
+use crate::wire::error_reply::{ErrorReply, kind_of, status_of};
 use crate::wire::exchange::{Matched, ProviderExchange};
-use crate::wire::script::{Pace, Reply, ReplyBlock, ReplyMessage, Script};
+use crate::wire::message::MessageRequest;
+use crate::wire::script::{Reply, ReplyBlock, ReplyMessage, Script};
+use crate::wire::secrets::Secrets;
 use crate::wire::{Operation, Route, tokens};
 
 /// The largest body that is read, in bytes: above every provider's limit, so that a refused request still names its trial.
@@ -50,6 +52,9 @@ pub(super) struct Server {
     pub(super) standing: Option<ScriptedTrial>,
     pub(super) signer: Signer,
     pub(super) access_tokens: AccessTokens,
+    /// The values that no recording may contain.
+    pub(super) secret_values: Vec<String>,
+    pub(super) secrets: Secrets,
 }
 
 /// The reply to a request, and its reason.
@@ -126,7 +131,7 @@ impl Server {
         let ledger = trial.as_ref().map_or(&self.orphans, |trial| &trial.ledger);
         let notify = |notice: Notice<'_>| {
             if let Some(observe) = &self.options.observe {
-                observe(notice);
+                observe(&self.secrets, notice);
             }
         };
         let recording = ledger.begin(|number| {
@@ -180,17 +185,18 @@ impl Server {
 
     fn exchange_token(&self, incoming: &Incoming) -> Decision {
         let form = String::from_utf8_lossy(&incoming.bytes);
-        let (status, body) = self
-            .access_tokens
-            .exchange(&self.credentials, &form, incoming.recorded.at_ms);
-        if status == 200 {
-            let recorded = json!({"access_token": "[redacted]", "token_type": "Bearer"});
-            return built_in(Outgoing::secret_json(&body, recorded));
-        }
-        let rule = "oauth_assertion".to_owned();
-        Decision {
-            matched: Matched::Rejected { rule },
-            outgoing: Outgoing::json(status, Vec::new(), body),
+        let now_ms = incoming.recorded.at_ms;
+        match self.access_tokens.exchange(&self.credentials, &form, now_ms) {
+            Ok(body) => {
+                let recorded = json!({"access_token": "[redacted]", "token_type": "Bearer"});
+                built_in(Outgoing::secret_json(&body, recorded))
+            }
+            Err(body) => Decision {
+                matched: Matched::Rejected {
+                    rule: "oauth_assertion".to_owned(),
+                },
+                outgoing: Outgoing::json(400, Vec::new(), body),
+            },
         }
     }
 
@@ -211,7 +217,7 @@ impl Server {
                 }
             };
         };
-        match trial.next_reply(progress) {
+        match trial.next_reply(progress, incoming) {
             Err(why) => unmatched(incoming, why),
             Ok((reply, Reply::Message(message))) => {
                 self.play(incoming, message, progress, Matched::Script { reply })
@@ -219,7 +225,9 @@ impl Server {
             Ok((reply, Reply::Error(error))) => {
                 let kind = error.kind.as_deref().unwrap_or_else(|| kind_of(error.status));
                 let refusal = ErrorReply::of_kind(error.status, kind, &error.message);
-                refuse(incoming, Matched::Script { reply }, &refusal)
+                let mut decision = refuse(incoming, Matched::Script { reply }, &refusal);
+                decision.outgoing.add_headers(&error.headers);
+                decision
             }
         }
     }
@@ -238,24 +246,34 @@ impl Server {
             route: incoming.route(),
             request,
             context_management: asks_for_context_management(incoming),
+            has_safeguards: incoming
+                .prompt
+                .as_ref()
+                .is_some_and(|prompt| prompt.get("safeguards").is_some()),
             signer: &self.signer,
             now_ms: incoming.recorded.at_ms,
         };
+        let interrupted = reply
+            .interrupt
+            .as_ref()
+            .and_then(|interrupt| interrupt.error.as_ref());
+        if let Some(error) = interrupted.filter(|_| !incoming.stream()) {
+            let refusal = ErrorReply::of_kind(status_of(&error.kind), &error.kind, &error.message);
+            let mut decision = refuse(incoming, matched, &refusal);
+            decision.outgoing.add_headers(&reply.headers);
+            return decision;
+        }
         let answer = stage.play(reply, &mut progress.cache);
         remember_thinking(&answer, &mut progress.sent_thinking);
-        match Outgoing::answer(&answer, incoming.route(), incoming.stream(), reply.pace) {
+        match Outgoing::answer(&answer, incoming.route(), incoming.stream(), reply) {
             Ok(outgoing) => Decision { matched, outgoing },
             Err(error) => unmatched(incoming, format!("the reply cannot be framed: {error}")),
         }
     }
 }
 
-/// Whether a request only tests whether a model exists. `claude` sends one on Bedrock before its first real request.
 fn is_probe(incoming: &Incoming) -> bool {
-    incoming
-        .message
-        .as_ref()
-        .is_some_and(|message| message.max_tokens == Some(1))
+    incoming.message.as_ref().is_some_and(MessageRequest::is_probe)
 }
 
 fn probe_reply() -> ReplyMessage {
@@ -268,9 +286,7 @@ fn probe_reply() -> ReplyMessage {
 fn text_reply(text: &str) -> ReplyMessage {
     ReplyMessage {
         content: vec![ReplyBlock::Text(text.to_owned())],
-        stop_reason: None,
-        usage: None,
-        pace: Pace::default(),
+        ..ReplyMessage::default()
     }
 }
 

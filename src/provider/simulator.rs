@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
-use aws_lc_rs::error::Unspecified;
 use axum::Router;
 use parking_lot::Mutex;
 use tokio::task::spawn_blocking;
@@ -21,6 +20,7 @@ use crate::ids::TrialKey;
 use crate::ledger::{Ledger, TrialMap};
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::script::Script;
+use crate::wire::secrets::Secrets;
 
 /// A running simulator. Dropping it stops it; [`Simulator::shutdown`] also waits for its end.
 pub struct Simulator {
@@ -43,11 +43,17 @@ impl Simulator {
         })
         .await
         .context(NO_KEYS)??;
+        let access_tokens = AccessTokens::new(&credentials.secret);
+        let mut secret_values = credentials.secrets();
+        secret_values.push(access_tokens.stem().to_owned());
+        secret_values.extend(options.control_key.clone());
         let standing = match &options.unscripted {
             Unscripted::Script(script) => Some(ScriptedTrial::repeating(script.clone())),
             _ => None,
         };
         let server = Arc::new(Server {
+            secrets: Secrets::new(&secret_values),
+            secret_values,
             options,
             trials: TrialMap::default(),
             orphans: Ledger::bounded(ORPHANS_KEPT),
@@ -55,7 +61,7 @@ impl Simulator {
             forgets: AtomicBool::new(false),
             standing,
             signer: Signer::new(&credentials.secret),
-            access_tokens: AccessTokens::new(&credentials.secret),
+            access_tokens,
             credentials,
         });
         let router = Router::new().fallback(handle).with_state(Arc::clone(&server));
@@ -82,9 +88,14 @@ impl Simulator {
         &self.server.credentials
     }
 
+    /// The values that no recording may contain.
+    pub fn secrets(&self) -> &[String] {
+        &self.server.secret_values
+    }
+
     /// An access token for Vertex AI, valid for an hour. It is for clients that request tokens from Google alone, as `claude`
     /// does.
-    pub fn access_token(&self) -> Result<String, Unspecified> {
+    pub fn access_token(&self) -> String {
         self.server.access_tokens.mint(now_ms())
     }
 

@@ -1,6 +1,7 @@
 //! The trials of a simulator. For each: its script and the position in it, its prompt cache, its exchanges, and the
 //! progress of its client.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::http::HeaderValue;
@@ -12,7 +13,7 @@ use super::incoming::Incoming;
 use super::rules::SentThinking;
 use crate::ledger::{Ledger, TrialMap};
 use crate::wire::exchange::ProviderExchange;
-use crate::wire::script::{Reply, Script};
+use crate::wire::script::{Asker, Reply, Script};
 
 pub(super) struct ScriptedTrial {
     pub(super) ledger: Ledger<ProviderExchange>,
@@ -27,8 +28,8 @@ pub(super) struct ScriptedTrial {
 #[derive(Default)]
 pub(super) struct ScriptProgress {
     turns: usize,
-    /// The number of script replies that were sent.
-    replies: usize,
+    /// The indexes of the script's replies that were sent.
+    used: HashSet<usize>,
     pub(super) cache: PromptCache,
     /// The thinking that the provider sent before each tool call.
     pub(super) sent_thinking: SentThinking,
@@ -53,6 +54,24 @@ pub(super) fn owner(trials: &TrialMap<ScriptedTrial>, incoming: &Incoming) -> Op
     trials
         .owner(texts)
         .or_else(|| trials.owner([incoming.prompt.as_ref()?.to_string().as_bytes()]))
+}
+
+/// The header of a subagent's requests: <https://code.claude.com/docs/en/llm-gateway-protocol> (request headers).
+const AGENT: &str = "x-claude-code-agent-id";
+
+fn is_asked_by(incoming: &Incoming, asker: &Asker) -> bool {
+    let message = incoming.message.as_ref();
+    let is_subagent = incoming.headers.contains_key(AGENT);
+    let model = message.map_or("", |message| message.model.as_str());
+    let offers = |wanted: &String| {
+        message.is_some_and(|message| message.tools.iter().any(|tool| tool.name == *wanted))
+    };
+    asker.subagent.is_none_or(|wanted| wanted == is_subagent)
+        && asker
+            .model
+            .as_ref()
+            .is_none_or(|wanted| model.contains(wanted.as_str()))
+        && asker.has_tool.as_ref().is_none_or(offers)
 }
 
 impl ScriptedTrial {
@@ -85,26 +104,48 @@ impl ScriptedTrial {
         work(&mut self.progress.lock())
     }
 
-    /// The next reply of the script and its position, from 1. A last reply that is an error is repeated, because a provider
-    /// that refuses a request also refuses its retries.
-    pub(super) fn next_reply(&self, progress: &mut ScriptProgress) -> Result<(usize, &Reply), String> {
-        if self.repeats && progress.replies == self.script.replies.len() {
-            progress.replies = 0;
-        }
-        let Some(reply) = self.script.replies.get(progress.replies) else {
-            if let Some(last @ Reply::Error(_)) = self.script.replies.last() {
-                return Ok((progress.replies, last));
-            }
-            return Err(match self.script.replies.len() {
-                0 => "the trial's script has no replies".to_owned(),
-                1 => "the trial's script has one reply, and an earlier request got it".to_owned(),
-                count => {
-                    format!("the trial's script has {count} replies, and earlier requests got all of them")
-                }
-            });
+    /// The first unused reply of the script for `incoming`, and its position, from 1. A last reply that is an error is
+    /// repeated, because a provider that refuses a request also refuses its retries.
+    pub(super) fn next_reply(
+        &self,
+        progress: &mut ScriptProgress,
+        incoming: &Incoming,
+    ) -> Result<(usize, &Reply), String> {
+        let replies = self.script.replies.iter().enumerate();
+        let own = || {
+            replies
+                .clone()
+                .filter(|(_, reply)| is_asked_by(incoming, reply.asker()))
         };
-        progress.replies += 1;
-        Ok((progress.replies, reply))
+        let next = own().find(|(index, _)| !progress.used.contains(index));
+        if let Some((index, reply)) = next {
+            progress.used.insert(index);
+            return Ok((index + 1, reply));
+        }
+        if self.repeats
+            && let Some((first, reply)) = own().next()
+        {
+            for (index, _) in own() {
+                progress.used.remove(&index);
+            }
+            progress.used.insert(first);
+            return Ok((first + 1, reply));
+        }
+        if let Some((index, last @ Reply::Error(_))) = own().next_back() {
+            return Ok((index + 1, last));
+        }
+        let count = self.script.replies.len();
+        Err(match (count, own().count()) {
+            (0, _) => "the trial's script has no replies".to_owned(),
+            (_, 0) => "no reply of the trial's script is for this asker".to_owned(),
+            (1, _) => "the trial's script has one reply, and an earlier request got it".to_owned(),
+            (_, own) if own < count => {
+                format!(
+                    "the trial's script has {own} replies for this asker, and earlier requests got all of them"
+                )
+            }
+            _ => format!("the trial's script has {count} replies, and earlier requests got all of them"),
+        })
     }
 
     /// A new stream starts: no delta was sent or shown.

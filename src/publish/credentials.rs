@@ -4,7 +4,6 @@ use std::io::{self, Read as _};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use nix::sys::prctl;
 
 use crate::env::Secret;
 
@@ -46,9 +45,4 @@ fn secret(text: io::Result<String>, what: &str, origin: &str) -> anyhow::Result<
         "" => bail!("{what} from {origin} is empty"),
         text => Ok(Secret::new(text)),
     }
-}
-
-/// Stops other processes of the same user from reading this one's memory and descriptors.
-pub fn hide_memory() -> io::Result<()> {
-    prctl::set_dumpable(false).map_err(io::Error::from)
 }

@@ -22,12 +22,14 @@ use super::tokens::Tokens;
 use super::{webhook, write};
 use crate::cells::manifest::ALL_SETS;
 use crate::document::Diagnostic;
-use crate::document::render::{Format, render};
 use crate::env::Environment;
 use crate::files::Project;
+use crate::files::private_folder;
+use crate::files::project::rendered;
 use crate::findings::KnownFindings;
 use crate::gateway;
 use crate::http::RetryPolicy;
+use crate::isolation::IsolationLevel;
 use crate::matrix::ManifestView;
 use crate::matrix::builder::Stamp;
 use crate::plan::selection::Axes;
@@ -45,6 +47,8 @@ pub struct DailyOptions {
     pub matrix: Option<String>,
     /// Whether to publish trials that could not be judged as not tested.
     pub allow_inconclusive: bool,
+    /// The lowest isolation level of `claude` that may run and be published.
+    pub isolation: IsolationLevel,
     /// The docs repository; `None` to publish nothing.
     pub docs: Option<DocsOptions>,
     pub report: ReportOptions,
@@ -107,10 +111,7 @@ impl<'a> DailyRun<'a> {
         let run = RunId::mint();
         let mut watchdog = Watchdog::start(run)?;
         // A temporary folder is readable by its owner only.
-        let scratch = tempfile::Builder::new()
-            .prefix("compat-publish-")
-            .tempdir()
-            .context("cannot create a temporary folder")?;
+        let scratch = private_folder::make("compat-publish-").context("cannot create a temporary folder")?;
         watchdog.remove_at_end(scratch.path())?;
         Ok(Self {
             options,
@@ -178,6 +179,7 @@ impl<'a> DailyRun<'a> {
                 installer.tools.retry = self.options.retry;
                 let mut run = ReleaseRun {
                     options: release,
+                    isolation: self.options.isolation,
                     project: &self.options.project,
                     axes: scope(self.options.matrix.as_deref()),
                     output: &self.options.output,
@@ -214,6 +216,7 @@ impl<'a> DailyRun<'a> {
             applicable: &project.applicable_trials(),
             known: &known,
             allow_inconclusive: self.options.allow_inconclusive,
+            isolation: self.options.isolation,
         };
         let decision = gate::decide(
             &ManifestView::of_part(&project.manifest, axes.matrix.as_deref()),
@@ -364,7 +367,7 @@ fn open(root: &Path) -> anyhow::Result<Project> {
 }
 
 fn broken(faults: &[Diagnostic]) -> anyhow::Error {
-    anyhow!("{}", render(faults, Format::Text, false).trim_end())
+    anyhow!(rendered(faults))
 }
 
 fn absolute(path: &Path) -> anyhow::Result<PathBuf> {

@@ -14,6 +14,7 @@ use crate::evidence::Behind;
 use crate::findings::KnownFindings;
 use crate::findings::summary::RunFinding;
 use crate::ids::TrialName;
+use crate::isolation::IsolationLevel;
 use crate::matrix::builder::{BuildError, Stamp, build};
 use crate::matrix::{Details, ManifestView, Matrix, schema};
 use crate::outcome::Cause;
@@ -60,6 +61,11 @@ pub enum Refusal {
         wanted: String,
         ran: String,
     },
+    /// The run confined `claude` less than required.
+    Isolation {
+        required: IsolationLevel,
+        reached: IsolationLevel,
+    },
     /// Trials failed for reasons other than the gateway.
     Inconclusive {
         trials: BTreeMap<String, Vec<String>>,
@@ -83,6 +89,8 @@ pub struct GateRules<'a> {
     pub known: &'a KnownFindings,
     /// Whether to publish trials that could not be judged as not tested.
     pub allow_inconclusive: bool,
+    /// The lowest isolation level that may be published.
+    pub isolation: IsolationLevel,
 }
 
 /// Builds the matrix and decides whether it may be published.
@@ -102,6 +110,10 @@ pub fn decide(
     };
     let mut refusals = of_run(results, rules.trials);
     refusals.extend(of_versions(results, rules.stamp));
+    let (required, reached) = (rules.isolation, results.run.isolation.unwrap_or_default());
+    if reached < required {
+        refusals.push(Refusal::Isolation { required, reached });
+    }
     if !inconclusive.is_empty() && !rules.allow_inconclusive {
         refusals.push(Refusal::Inconclusive {
             trials: by_cause(&inconclusive),
@@ -251,6 +263,10 @@ impl fmt::Display for Refusal {
             Self::Version { what, wanted, ran } => write!(
                 f,
                 "the matrix would name {what} {wanted}, but {ran} ran: use the gateway and the `claude` that were resolved"
+            ),
+            Self::Isolation { required, reached } => write!(
+                f,
+                "`claude` ran at isolation level `{reached}`, and `{required}` is required"
             ),
             Self::Inconclusive { trials } => f.write_str(&inconclusive(trials)),
             Self::NothingJudged => f.write_str("no cell passed or failed: there is nothing to publish"),

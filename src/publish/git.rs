@@ -179,7 +179,14 @@ impl BareRepo {
             return Ok(None);
         };
         // The fetch left out the contents, so git may ask the server for this one.
-        Ok(Some(self.network(["cat-file", "blob", blob], token).await?))
+        let text = self.network(["cat-file", "blob", blob], token).await?;
+        if text.len() >= process::MAX_OUTPUT_BYTES {
+            let limit = process::MAX_OUTPUT_BYTES >> 20;
+            bail!(
+                "`{path}` in the docs repository has {limit} MiB or more, so it is no matrix: check `--path`"
+            );
+        }
+        Ok(Some(text))
     }
 
     /// Makes a commit: the tree of `base` with `files` in it. The same arguments make the same commit.

@@ -6,24 +6,26 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
 use super::run::Harness;
 use super::steps::StepLog;
 use super::write;
-use crate::document::Diagnostic;
 use crate::env::{self, Secret, Variables};
 use crate::files::Project;
 use crate::files::project::{PROXY_CONFIG, broken_project};
 use crate::gateway::{self, GatewayOptions, GatewayProcess};
+use crate::isolation::IsolationLevel;
 use crate::plan::selection::Axes;
 use crate::process::{Launch, ProcessTag};
 use crate::provider::{self, Simulator, Unscripted, new_control_key};
 use crate::results::{Results, json};
 use crate::toolchain::npm::Registry;
 use crate::toolchain::{self, Installer, lock, update};
+use crate::versions::claude_code::DEFAULT_MIN_AGE;
 use crate::versions::{self, ResolvedVersion, WantedVersion};
+use crate::wire::secrets::Secrets;
 
 /// The name of a run's results file.
 pub const RESULTS: &str = "compat-results.json";
@@ -60,6 +62,8 @@ pub struct ReleaseVersions {
 
 pub struct ReleaseRun<'a, 'l> {
     pub options: &'a ReleaseOptions,
+    /// The lowest isolation level of `claude` that may run.
+    pub isolation: IsolationLevel,
     pub project: &'a Path,
     /// The part of the matrix and the tiers to run.
     pub axes: Axes,
@@ -83,9 +87,10 @@ impl ReleaseRun<'_, '_> {
         let claude_code = self
             .resolve("resolve Claude Code", &self.options.claude_code)
             .await?;
+        self.require_cage_for_young(&claude_code);
         let rehearsal = self.start_simulator().await?;
         let providers = self.providers(rehearsal.as_ref())?;
-        let (gateway, image_digest) = self.start_gateway(&litellm.version, &providers).await?;
+        let (mut gateway, image_digest) = self.start_gateway(&litellm.version, &providers).await?;
         // The gateway is stopped even if this fails.
         let results = async {
             let claude = self.install_claude(&claude_code.version).await?;
@@ -94,9 +99,17 @@ impl ReleaseRun<'_, '_> {
         }
         .await;
         let kept = self.keep_log(&gateway);
+        // Without its gateway, a run says nothing.
+        let lost = gateway
+            .try_ended()
+            .map(|ended| gateway.report_of_end(&Ok(ended), false));
         gateway.stop().await;
         if let Some((simulator, _)) = rehearsal {
             simulator.shutdown().await;
+        }
+        if let Some(lost) = lost {
+            kept?;
+            bail!(lost);
         }
         let results = results?;
         kept?;
@@ -107,6 +120,17 @@ impl ReleaseRun<'_, '_> {
         };
         write(&self.output.join(VERSIONS), &json::write(&versions))?;
         Ok((results, versions))
+    }
+
+    /// Nobody may have noticed yet what is wrong with a new version, so only the whole cage runs it.
+    fn require_cage_for_young(&mut self, claude_code: &ResolvedVersion) {
+        if let Some(age) = claude_code.age.filter(|age| *age < DEFAULT_MIN_AGE) {
+            let version = &claude_code.version;
+            self.isolation = IsolationLevel::Full;
+            self.log.say(format!(
+                "Claude Code {version} is {age} old, younger than {DEFAULT_MIN_AGE}: it runs only at isolation level `full`"
+            ));
+        }
     }
 
     async fn resolve(
@@ -123,9 +147,8 @@ impl ReleaseRun<'_, '_> {
     /// Fails if a line of the gateway's configuration would leave the simulator of a rehearsal.
     fn ensure_inside(&mut self) -> anyhow::Result<()> {
         self.log.begin("gateway's configuration");
-        let broken = |errors: Vec<Diagnostic>| broken_project(&errors);
-        let project = Project::open(self.project).map_err(broken)?;
-        let config = project.proxy_config().map_err(broken)?;
+        let project = Project::open(self.project).map_err(broken_project)?;
+        let config = project.proxy_config().map_err(broken_project)?;
         project.ensure_inside(&config, &project.trials())
     }
 
@@ -198,7 +221,7 @@ impl ReleaseRun<'_, '_> {
         let registry = Registry::find(tools).await?;
         let pin = update::pin_claude(&registry, version).await?;
         let claude = self.installer.ensure_claude(&pin).await?;
-        let printed = toolchain::claude_version(&claude, tools).await?;
+        let printed = toolchain::claude_version(&claude, tools, None).await?;
         self.log
             .say(format!("`{}` is version {printed}", claude.display()));
         Ok(claude)
@@ -222,7 +245,9 @@ impl ReleaseRun<'_, '_> {
         let flags = flags
             .into_iter()
             .filter_map(|(flag, value)| Some([flag, value.as_deref()?]));
-        let launch = launch.arguments(flags.flatten());
+        let launch = launch
+            .arguments(["--require-isolation", self.isolation.as_str()])
+            .arguments(flags.flatten());
         let results = &self.output.join(RESULTS);
         // Of all credentials, the harness gets only the gateway's key and the simulator's control key.
         let key = gateway.key();
@@ -234,12 +259,12 @@ impl ReleaseRun<'_, '_> {
             (env::COMPAT_CLAUDE, claude.into()),
             (env::COMPAT_RESULTS_PATH, results.into()),
         ];
-        let mut secrets = gateway::secrets(providers);
-        secrets.push(key.clone());
+        let mut secrets = gateway::secrets(providers, &self.project.join(PROXY_CONFIG));
+        secrets.push(key.expose().to_owned());
         if let Some((simulator, key)) = rehearsal {
             variables.push((env::COMPAT_PROVIDER_URL, simulator.base_url().into()));
             variables.push((env::COMPAT_PROVIDER_CONTROL_KEY, key.expose().into()));
-            secrets.push(key.clone());
+            secrets.push(key.expose().to_owned());
         }
         let harness = Harness {
             launch: launch
@@ -248,7 +273,7 @@ impl ReleaseRun<'_, '_> {
                 .directory(self.project),
             results,
             log: &self.output.join("harness.log"),
-            secrets,
+            secrets: Secrets::new(secrets),
         };
         let results = harness.run(self.log.relay).await?;
         self.log.say(format!("{} trials finished", results.results.len()));

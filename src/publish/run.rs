@@ -11,9 +11,9 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use super::write;
-use crate::env::Secret;
 use crate::process::{Launch, Service};
 use crate::results::Results;
+use crate::wire::secrets::Secrets;
 
 /// A live run of ninety trials takes half an hour.
 const DEADLINE: Duration = Duration::from_secs(3 * 60 * 60);
@@ -35,7 +35,7 @@ pub struct Harness<'a> {
     /// The file for its output.
     pub log: &'a Path,
     /// The secrets to remove from both: the gateway may repeat a credential in an error, the harness its environment.
-    pub secrets: Vec<Secret>,
+    pub secrets: Secrets,
 }
 
 impl Harness<'_> {
@@ -54,7 +54,7 @@ impl Harness<'_> {
         let sink = Arc::clone(&output);
         let secrets = self.secrets.clone();
         let mut service = Service::start(self.launch, move |_, line| {
-            let text = redacted(&line.text, &secrets);
+            let text = secrets.removed(&line.text).into_owned();
             relay(&text);
             let (file, tail) = &mut *sink.lock();
             // A failure to write the log must not stop the run.
@@ -80,20 +80,13 @@ impl Harness<'_> {
 }
 
 /// Reads the results and removes `secrets` from their file.
-fn read_results(file: &Path, secrets: &[Secret]) -> anyhow::Result<Results> {
+fn read_results(file: &Path, secrets: &Secrets) -> anyhow::Result<Results> {
     let path = file.display();
     let written = std::fs::read_to_string(file).with_context(|| format!("cannot read `{path}`"))?;
-    let text = redacted(&written, secrets);
-    if text != written {
-        write(file, &text)?;
+    let mut results = Results::parse(&written).with_context(|| format!("`{path}` has no results"))?;
+    if secrets.are_in(&written) {
+        secrets.remove_from(&mut results)?;
+        write(file, &results.to_text())?;
     }
-    Results::parse(&text).with_context(|| format!("`{path}` has no results"))
-}
-
-fn redacted(text: &str, secrets: &[Secret]) -> String {
-    secrets
-        .iter()
-        .map(Secret::expose)
-        .filter(|secret| !secret.is_empty())
-        .fold(text.to_owned(), |text, secret| text.replace(secret, "[redacted]"))
+    Ok(results)
 }

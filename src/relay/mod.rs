@@ -5,6 +5,7 @@
 //! every header that does not belong to one connection. Streams go through as they arrive. It forwards a request only when
 //! it is complete, because only its body may name the trial. It records a reply's head before it delays the reply.
 
+mod guard;
 mod passing;
 mod recorder;
 mod server;
@@ -18,6 +19,7 @@ use anyhow::Context as _;
 use axum::Router;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
+use tokio::net::TcpListener;
 
 use crate::env::Secret;
 use crate::http_server::{BoundServer, HttpServer};
@@ -26,6 +28,7 @@ use crate::ledger::Ledger;
 use crate::mutants::{Mutant, RelayPosition};
 use crate::wire::Operation;
 use crate::wire::exchange::GatewayExchange;
+use guard::Guard;
 use server::RelayState;
 
 /// A mutant that is applied to one trial.
@@ -74,6 +77,9 @@ impl RelayedTrial {
     }
 }
 
+/// With a trial's key behind it, the beginning of a path that belongs to the trial. The relay removes it.
+pub const TRIAL_PREFIX: &str = "/trial-";
+
 /// A running relay. Dropping it stops it; [`Relay::shutdown`] also waits for its end.
 pub struct Relay {
     shared: Arc<RelayState>,
@@ -81,29 +87,53 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Listens on loopback and forwards to `upstream` (`http://host:port`, with an optional path prefix).
+    /// Listens on loopback and forwards to `upstream` (`http://host:port`, with an optional path prefix). Every request
+    /// passes.
     ///
     /// `aws_secret` is the key of the requests behind the gateway. A request that a mutant changes after the gateway signed it
-    /// is signed anew with it. A wrong signature stays wrong.
+    /// is signed again with it. A wrong signature stays wrong.
     pub async fn start(
         position: RelayPosition,
         upstream: &str,
         aws_secret: Option<&str>,
     ) -> anyhow::Result<Self> {
+        let aws_secret = aws_secret.map(Secret::new);
+        Self::listen(RelayState::new(position, upstream, aws_secret, None)).await
+    }
+
+    /// The same in front of a gateway, for the requests of [admitted](Self::admit) trials only.
+    pub async fn start_guarded(upstream: &str) -> anyhow::Result<Self> {
+        let guard = Some(Guard::default());
+        Self::listen(RelayState::new(RelayPosition::Front, upstream, None, guard)).await
+    }
+
+    async fn listen(state: reqwest::Result<RelayState>) -> anyhow::Result<Self> {
         let bound = BoundServer::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
             .await
             .context("cannot listen on loopback for the relay")?;
-        let aws_secret = aws_secret.map(Secret::new);
-        let shared =
-            RelayState::new(position, upstream, aws_secret).context("cannot make the relay's HTTP client")?;
-        let shared = Arc::new(shared);
-        let router = Router::new()
-            .fallback(server::handle)
-            .with_state(Arc::clone(&shared));
-        Ok(Self {
-            shared,
-            server: bound.serve(router),
-        })
+        let shared = Arc::new(state.context("cannot make the relay's HTTP client")?);
+        let server = bound.serve(router(&shared));
+        Ok(Self { shared, server })
+    }
+
+    /// Serves a further listener, such as one in the network of a confined program. Dropping the result ends that.
+    pub fn serve_too(&self, listener: TcpListener) -> HttpServer {
+        BoundServer::of(listener, self.base_url()).serve(router(&self.shared))
+    }
+
+    /// A new token for a trial: its requests reach the gateway with `credential`. A relay that is not guarded has none and
+    /// returns the credential.
+    pub fn admit(&self, key: TrialKey, credential: Secret) -> Secret {
+        match &self.shared.guard {
+            Some(guard) => guard.admit(key, credential),
+            None => credential,
+        }
+    }
+
+    /// The valid tokens of a trial.
+    pub fn tokens(&self, key: TrialKey) -> Vec<Secret> {
+        let guard = self.shared.guard.as_ref();
+        guard.map(|guard| guard.tokens(key)).unwrap_or_default()
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -131,18 +161,32 @@ impl Relay {
         trial.map(|trial| trial.ledger.exchanges()).unwrap_or_default()
     }
 
-    /// Removes a trial. Later requests pass unrecorded and unchanged.
+    /// Removes a trial. Later requests pass unrecorded and unchanged; a guarded relay refuses them.
     pub fn remove(&self, key: TrialKey) {
-        self.shared.trials.remove(key);
+        self.take(key);
     }
 
     /// Removes a trial and returns its exchanges, in order.
     pub fn take(&self, key: TrialKey) -> Vec<GatewayExchange> {
+        if let Some(guard) = &self.shared.guard {
+            guard.dismiss(key);
+        }
         let trial = self.shared.trials.remove(key);
         trial.map(|trial| trial.ledger.take()).unwrap_or_default()
+    }
+
+    /// The number of connections so far that the server behind the relay refused.
+    pub fn refused_connections(&self) -> usize {
+        self.shared.refused.load(Ordering::Relaxed)
     }
 
     pub async fn shutdown(self) {
         self.server.shutdown().await;
     }
+}
+
+fn router(shared: &Arc<RelayState>) -> Router {
+    Router::new()
+        .fallback(server::handle)
+        .with_state(Arc::clone(shared))
 }

@@ -1,6 +1,7 @@
 //! The relay's request handler: it reads a request, finds its trial, forwards it, and returns the reply.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body as HttpBody, to_bytes};
@@ -15,9 +16,10 @@ use reqwest::Url;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use super::guard::Guard;
 use super::passing::PassingBody;
 use super::recorder::ReplyRecorder;
-use super::{Mutation, RelayedTrial, ReplyHold};
+use super::{Mutation, RelayedTrial, ReplyHold, TRIAL_PREFIX};
 use crate::clock::now_ms;
 use crate::env::Secret;
 use crate::http;
@@ -51,9 +53,14 @@ pub(super) struct RelayState {
     aws_secret: Option<Secret>,
     client: reqwest::Client,
     pub(super) trials: TrialMap<RelayedTrial>,
+    pub(super) guard: Option<Guard>,
+    /// The number of connections that the server behind the relay refused.
+    pub(super) refused: AtomicUsize,
 }
 
 struct Arrived {
+    /// The part of the path that named the trial.
+    prefix: String,
     method: reqwest::Method,
     request: PassingRequest,
     json: Option<Value>,
@@ -89,6 +96,7 @@ impl RelayState {
         position: RelayPosition,
         upstream: &str,
         aws_secret: Option<Secret>,
+        guard: Option<Guard>,
     ) -> reqwest::Result<Self> {
         let client = http::client_builder()
             .no_proxy()
@@ -103,15 +111,26 @@ impl RelayState {
             aws_secret,
             client,
             trials: TrialMap::default(),
+            guard,
+            refused: AtomicUsize::new(0),
         })
     }
 
     async fn pass(&self, mut arrived: Arrived) -> Response<HttpBody> {
-        let request = &arrived.request;
-        let headers = request.headers.iter().map(|(_, value)| value.as_slice());
-        let trial = self
-            .trials
-            .owner(headers.chain([request.path.as_bytes(), &request.body]));
+        let mut refused = None;
+        let admitted = self.guard.as_ref().map(|guard| {
+            match guard.exchange(arrived.method.as_str(), arrived.operation, &mut arrived.request) {
+                Ok(key) => Some(key),
+                Err((key, refusal)) => {
+                    refused = Some(refusal);
+                    key
+                }
+            }
+        });
+        let trial = match admitted {
+            Some(key) => key.and_then(|key| self.trials.get(key)),
+            None => self.owner(&arrived),
+        };
         let turn = trial
             .as_ref()
             .map_or(0, |trial| trial.next_turn(arrived.operation));
@@ -131,6 +150,13 @@ impl RelayState {
                 }),
             hold: trial.as_ref().and_then(|trial| trial.hold.clone()),
         };
+        if let Some((status, kind, why)) = refused {
+            let head = ReplyHead {
+                status: status.as_u16(),
+                headers: vec![("content-type".to_owned(), b"application/json".to_vec())],
+            };
+            return reply.whole(&head, error_body(kind, why).into()).await;
+        }
         let mut is_sent_twice = false;
         if let Some(mutation) = reply.mutation {
             let signed = self.valid_signature(&arrived);
@@ -158,6 +184,14 @@ impl RelayState {
             drop(self.send(&arrived).await);
         }
         reply.pass_back(received).await
+    }
+
+    /// The trial whose key the request carries.
+    fn owner(&self, arrived: &Arrived) -> Option<Arc<RelayedTrial>> {
+        let request = &arrived.request;
+        let headers = request.headers.iter().map(|(_, value)| value.as_slice());
+        let texts = [arrived.prefix.as_bytes(), request.path.as_bytes(), &request.body];
+        self.trials.owner(headers.chain(texts))
     }
 
     /// The AWS signature of a request, if it is valid.
@@ -199,7 +233,11 @@ impl RelayState {
             .body(request.body.clone())
             .send()
             .await
-            .map_err(|_| None)
+            .map_err(|error| {
+                self.refused
+                    .fetch_add(usize::from(error.is_connect()), Ordering::Relaxed);
+                None
+            })
     }
 }
 
@@ -287,18 +325,18 @@ impl Return<'_> {
 impl Arrived {
     fn read(parts: &Parts, body: Bytes) -> Self {
         let json: Option<Value> = json::parse(&String::from_utf8_lossy(&body)).ok();
-        let target = RequestTarget::of(parts.method.as_str(), parts.uri.path());
+        let whole = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        let (prefix, path) = split_prefix(whole);
+        let bare = path.split('?').next().unwrap_or_default();
+        let target = RequestTarget::of(parts.method.as_str(), bare);
         let asks_for_stream = || json.as_ref().is_some_and(|json| json["stream"] == true);
         Self {
+            prefix: prefix.to_owned(),
             method: parts.method.clone(),
             operation: target.operation,
             stream: target.stream.unwrap_or_else(asks_for_stream),
             request: PassingRequest {
-                path: parts
-                    .uri
-                    .path_and_query()
-                    .map_or("/", |path| path.as_str())
-                    .to_owned(),
+                path,
                 headers: passed_headers(&parts.headers),
                 body,
             },
@@ -343,13 +381,25 @@ impl Arrived {
                 at_ms: now_ms(),
                 method: self.method.to_string(),
                 path: path.to_owned(),
-                query: query.to_owned(),
+                query: redaction::of_query(query),
                 headers: recorded_headers(&self.request.headers),
                 body,
             },
             reply: None,
         }
     }
+}
+
+/// The part of `path` that names a trial, and the rest.
+fn split_prefix(path: &str) -> (&str, String) {
+    let Some(rest) = path.strip_prefix(TRIAL_PREFIX) else {
+        return ("", path.to_owned());
+    };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (prefix, rest) = path.split_at(TRIAL_PREFIX.len() + end);
+    // The check of a connection asks for the base URL itself.
+    let slash = if rest.starts_with('/') { "" } else { "/" };
+    (prefix, format!("{slash}{rest}"))
 }
 
 /// The headers of a message, without the headers of its connection.
@@ -404,6 +454,14 @@ fn hang_up() -> Response<HttpBody> {
 
 /// An error reply of the relay itself.
 fn refusal(status: StatusCode, why: &str) -> Response<HttpBody> {
-    let body = json!({"type": "error", "error": {"type": "api_error", "message": format!("relay: {why}")}});
-    (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+    (
+        status,
+        [(CONTENT_TYPE, "application/json")],
+        error_body("api_error", why),
+    )
+        .into_response()
+}
+
+fn error_body(kind: &str, why: &str) -> String {
+    json!({"type": "error", "error": {"type": kind, "message": format!("relay: {why}")}}).to_string()
 }

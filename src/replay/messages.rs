@@ -134,7 +134,7 @@ pub fn curl(request: &RecordedRequest, reach: &Reach) -> String {
         "curl -sS -N -i -X {} \"${{{}}}\"{}",
         request.method,
         reach.base,
-        quoted(&request.target())
+        quoted(&redaction::of_text(&request.target()))
     )];
     words.extend(reach.credentials.iter().cloned());
     for (name, value) in &request.headers {

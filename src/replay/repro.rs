@@ -12,6 +12,7 @@ use super::messages::LEFT_OUT;
 use crate::evidence::Evidence;
 use crate::wire::answer::ProviderAnswer;
 use crate::wire::exchange::{GatewayExchange, ProviderExchange, ProviderReply, SentEvent};
+use crate::wire::script::StopDetails;
 use crate::wire::{Route, converse, redaction};
 use crate::wire_diff::{self, Change};
 
@@ -122,6 +123,11 @@ fn whole(exchange: &ProviderExchange) -> Vec<Value> {
         model: text("model"),
         content: message["content"].as_array().cloned().unwrap_or_default(),
         stop_reason: text("stop_reason"),
+        details: StopDetails {
+            stop_sequence: message["stop_sequence"].as_str().map(str::to_owned),
+            stop_details: message.get("stop_details").cloned(),
+            safeguard_results: message.get("safeguard_results").cloned(),
+        },
         usage: reply.usage,
         created_for_1h: 0,
         latency_ms: 0,

@@ -12,6 +12,7 @@ use crate::evidence::Behind;
 use crate::findings::summary::{self, RunFinding};
 use crate::findings::{Finding, Level, Versions};
 use crate::ids::{FeatureId, ProviderId, TierId, TrialName};
+use crate::isolation::IsolationLevel;
 use crate::outcome::{Attempt, Cause, CheckResult, Failure, Mismatch, Outcome, TrialVerdict};
 use crate::report;
 use crate::wire::Usage;
@@ -43,6 +44,9 @@ pub struct RunRecord {
     /// The version of Claude Code, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claude_code_version: Option<String>,
+    /// How strongly each `claude` was confined; absent where none was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<IsolationLevel>,
     /// When the run began.
     #[serde(with = "timestamp")]
     #[schemars(schema_with = "timestamp::schema")]

@@ -58,6 +58,9 @@ fn run_properties(run: &RunRecord) -> Vec<Property> {
         Property::new(name, value.clone().unwrap_or_else(|| "unknown".into()))
     };
     properties.extend(optional.map(known));
+    if let Some(level) = run.isolation {
+        properties.push(Property::new("isolation", level.as_str()));
+    }
     properties
 }
 

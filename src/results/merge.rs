@@ -131,6 +131,8 @@ fn merged_run(parts: &[(String, Results)]) -> Option<RunRecord> {
             ..first.gateway.clone()
         },
         claude_code_version: runs().find_map(|run| run.claude_code_version.clone()),
+        // The weakest part counts.
+        isolation: runs().filter_map(|run| run.isolation).min(),
         unfinished: unfinished(parts),
         ..first.clone()
     })

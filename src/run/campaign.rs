@@ -4,6 +4,7 @@
 //! It runs and counts. `mutants::score` decides which expectations caught a mutant.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
@@ -235,6 +236,7 @@ impl Campaign<'_> {
                     test: job.plan.test(),
                     alias: &job.plan.alias,
                     root: &self.project.root,
+                    evidence: Path::new(evidence_files::EVIDENCE),
                     ticket: &ticket,
                     mutation: mutation.as_ref(),
                     known: KnownForRun {

@@ -3,17 +3,21 @@
 //! It knows no test runner and prints nothing: the harness does both.
 
 pub mod campaign;
+mod gateway_name;
+mod interrupt;
 mod options;
+mod place;
 mod recorder;
 mod selected;
 mod shared;
 mod status;
 pub mod trial;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use indexmap::IndexMap;
@@ -25,10 +29,8 @@ use crate::claude::ClientFormat;
 use crate::document::{Diagnostic, render};
 use crate::env::{self, Environment};
 use crate::evidence::Behind;
-use crate::files::Project;
-use crate::files::project::{GATEWAYS, broken_project};
+use crate::files::project::broken_project;
 use crate::findings::{FindingStatus, KnownFindings, KnownForRun};
-use crate::gateway::LITELLM;
 use crate::ids::TrialName;
 use crate::matrix::baseline::{Baseline, BaselineComparison};
 use crate::matrix::details::DETAILS;
@@ -43,11 +45,12 @@ use crate::results::{GatewayRecord, Results, RunRecord, TrialRecord, TrialResult
 use crate::session::daemon::DaemonUse;
 use crate::session::preflight::{self, UnusableAlias};
 use crate::session::schedule::Queue;
-use crate::session::{Session, SessionOptions};
-use crate::text::{is_name, listed};
+use crate::session::{Session, SessionOptions, WantedIsolation};
 use crate::watch;
 use crate::wire::Operation;
+use gateway_name::{gateway_name, note_unknown_gateway};
 pub use options::RunOptions;
+use place::RunPlace;
 use recorder::Recorder;
 pub use selected::SelectedTrials;
 use shared::SharedResults;
@@ -84,7 +87,8 @@ pub struct MatrixRun {
     /// The aliases that failed the preflight.
     unusable: OnceLock<BTreeMap<String, UnusableAlias>>,
     queue: Queue,
-    recorder: Recorder,
+    recorder: Arc<Recorder>,
+    place: RunPlace,
     progress: Box<dyn ProgressSink>,
     /// The trials with the same report, by what they share. Only the first one prints it.
     reported: Mutex<IndexMap<String, Vec<TrialName>>>,
@@ -121,7 +125,7 @@ impl MatrixRun {
         let project = &selected.project;
         // An attached gateway has its own configuration.
         let proxy_config = match environment.get(env::LITELLM_PROXY_BASE_URL) {
-            None => Some(project.proxy_config().map_err(|faults| broken_project(&faults))?),
+            None => Some(project.proxy_config().map_err(broken_project)?),
             Some(_) => None,
         };
         if let (Some(config), false) = (&proxy_config, options.is_control()) {
@@ -132,9 +136,7 @@ impl MatrixRun {
         let known = match &gateway {
             Some(name) => {
                 note_unknown_gateway(project, name, progress.as_ref())?;
-                project
-                    .known_findings(name)
-                    .map_err(|errors| broken_project(&errors))?
+                project.known_findings(name).map_err(broken_project)?
             }
             None => KnownFindings::default(),
         };
@@ -152,9 +154,14 @@ impl MatrixRun {
             None => DaemonUse::IfRunning,
         };
         let order = start_order(&selected, proxy_config.as_ref());
+        let (root, results) = (&project.root, &selected.results_path);
+        let place = match is_shared {
+            true => RunPlace::newest(root, results),
+            false => RunPlace::take(root, results, &environment, progress.as_ref())?,
+        };
         let recorder = Recorder::start(
-            selected.results_path.clone(),
-            project.root.join("test-results/junit.xml"),
+            place.results.clone(),
+            place.junit.clone(),
             shared,
             RunRecord {
                 client_format: (options.client_format() != ClientFormat::Messages)
@@ -163,6 +170,9 @@ impl MatrixRun {
             },
             &selected.names,
         )?;
+        let recorder = Arc::new(recorder);
+        let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
+        runtime.spawn(interrupt::flush_on_signals(Arc::clone(&recorder)));
         selected.names = order;
         Ok(Self {
             options,
@@ -174,7 +184,8 @@ impl MatrixRun {
             known,
             is_shared,
             daemon,
-            runtime: Runtime::new().context("cannot start the asynchronous runtime")?,
+            runtime,
+            place,
             session: OnceLock::new(),
             unusable: OnceLock::new(),
             queue: Queue::default(),
@@ -182,6 +193,11 @@ impl MatrixRun {
             progress,
             reported: Mutex::default(),
         })
+    }
+
+    /// The file of the results.
+    pub fn results_path(&self) -> &Path {
+        &self.place.results
     }
 
     /// The trials, in the order in which they start. The position of a trial is its rank.
@@ -222,6 +238,7 @@ impl MatrixRun {
             test: planned.test(),
             alias: model.as_deref().unwrap_or(alias),
             root: &self.selected.project.root,
+            evidence: &self.place.evidence,
             ticket: &ticket,
             mutation: None,
             known: KnownForRun {
@@ -262,12 +279,9 @@ impl MatrixRun {
     fn once(&self, name: &TrialName, fault: String, text: String) -> String {
         let mut reported = self.reported.lock();
         let trials = reported.entry(fault).or_default();
+        let first = trials.first().cloned();
         trials.push(name.clone());
-        match trials.as_slice() {
-            [_] => text,
-            [first, ..] => format!("the same as in {first}\n"),
-            [] => unreachable!("the trial was added"),
-        }
+        first.map_or(text, |first| format!("the same as in {first}\n"))
     }
 
     /// The reports that several trials share, each with its trials.
@@ -311,6 +325,10 @@ impl MatrixRun {
                 client_format: self.options.client_format(),
                 daemon: self.daemon.clone(),
                 watchdog: None,
+                isolation: WantedIsolation {
+                    at_least: self.options.require_isolation,
+                    at_most: self.options.isolation,
+                },
             };
             let start = Session::start(&options, self.progress.as_ref());
             let session = self.runtime.block_on(start)?;
@@ -320,6 +338,7 @@ impl MatrixRun {
             }
             self.recorder.update(|Results { run, .. }| {
                 run.behind = session.behind();
+                run.isolation = Some(session.isolation());
                 run.gateway.version.clone_from(&session.gateway_version);
                 run.claude_code_version.clone_from(&session.claude_version);
             });
@@ -337,7 +356,14 @@ impl MatrixRun {
             })
             .collect();
         let (base_url, key) = (&session.gateway.base_url, &session.gateway.key);
-        let unusable = preflight::check(base_url, key, aliases, session.provider.as_ref()).await;
+        let unusable = preflight::check(
+            base_url,
+            key,
+            aliases,
+            session.provider.as_ref(),
+            &session.secrets,
+        )
+        .await;
         for line in preflight::summary(&unusable) {
             self.progress.note(&line);
         }
@@ -348,6 +374,11 @@ impl MatrixRun {
     pub fn end(mut self, failed: bool) -> anyhow::Result<RunEnd> {
         let results = self.recorder.finish()?;
         let mut warnings = self.orphan_warnings();
+        if let Some(Ok(session)) = self.session.get()
+            && let Some(gateway) = session.gateway.watched()
+        {
+            warnings.extend(gateway.reports());
+        }
         warnings.extend(self.shared_reports());
         let stale = self.stale(&results);
         let is_stale = !stale.is_empty();
@@ -425,7 +456,10 @@ impl MatrixRun {
             .filter(|orphan| orphan.operation != Operation::OauthToken);
         for orphan in unexpected {
             let (request, status) = (&orphan.request, orphan.reply.status);
-            let request = format!("{} {} → {status}", request.method, request.path);
+            let path = session.map_or(Cow::Borrowed(request.path.as_str()), |session| {
+                session.secrets.removed(&request.path)
+            });
+            let request = format!("{} {path} → {status}", request.method);
             *counts.entry(request).or_default() += 1;
         }
         let warning = |(request, count)| match count {
@@ -433,38 +467,6 @@ impl MatrixRun {
             _ => format!("the provider received {count} requests that belong to no trial: {request}"),
         };
         counts.into_iter().map(warning).collect()
-    }
-}
-
-/// Notes that nothing is known about the gateway `name`, because it has no file.
-fn note_unknown_gateway(project: &Project, name: &str, progress: &dyn ProgressSink) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        is_name(name),
-        "`{name}` is no name of a gateway: allowed are lower-case letters, digits and `_`, a letter first"
-    );
-    let known = project.gateways();
-    if !known.iter().any(|other| other == name) {
-        progress.note(&format!(
-            "there is no `{GATEWAYS}/{name}.yaml`, so no finding of this gateway is known; known gateways: {}",
-            listed(known.iter().map(String::as_str))
-        ));
-    }
-    Ok(())
-}
-
-/// The name of the gateway under test: LiteLLM unless another one is attached. A run without a gateway has none.
-fn gateway_name(options: &RunOptions, environment: &Environment) -> Option<String> {
-    let given = options
-        .gateway_name
-        .as_deref()
-        .or(environment.get(env::COMPAT_GATEWAY_NAME));
-    match (options.is_control(), given) {
-        (true, _) => None,
-        (false, Some(name)) => Some(name.to_owned()),
-        (false, None) => {
-            let is_own = environment.get(env::LITELLM_PROXY_BASE_URL).is_none();
-            is_own.then(|| LITELLM.to_owned())
-        }
     }
 }
 
@@ -519,6 +521,7 @@ fn record(environment: &Environment, control: bool, name: Option<String>, trials
             version: None,
         },
         claude_code_version: None,
+        isolation: None,
         started_at: now,
         written_at: now,
         trials,

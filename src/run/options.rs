@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::claude::ClientFormat;
 use crate::env;
+use crate::isolation::IsolationLevel;
 use crate::plan::selection::{Axes, Names, Shard};
 use crate::results::last::LastFilter;
 
@@ -43,6 +44,12 @@ pub struct RunOptions {
     /// In a live run, run the trials of an alias even if one minimal request to it fails
     #[arg(long)]
     pub no_preflight: bool,
+    /// Start no trial unless each `claude` is confined at least this strongly: `none`, `process`, `landlock` or `full`
+    #[arg(long, value_name = "LEVEL", default_value_t = IsolationLevel::None)]
+    pub require_isolation: IsolationLevel,
+    /// Confine each `claude` at most this strongly
+    #[arg(long, value_name = "LEVEL", default_value_t = IsolationLevel::Full)]
+    pub isolation: IsolationLevel,
     #[command(flatten, next_help_heading = "Options")]
     pub names: Names,
     /// Run only the trials that are not applicable: each is reported with its reason and starts nothing

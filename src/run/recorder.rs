@@ -68,6 +68,12 @@ impl Recorder {
         }
     }
 
+    /// Writes both files now.
+    pub(super) fn flush(&self) {
+        self.state.lock().junit_written = None;
+        self.update(|_| {});
+    }
+
     /// Changes the results and writes them. The first error is returned at the end of the run.
     pub(super) fn update(&self, change: impl FnOnce(&mut Results)) {
         let mut state = self.state.lock();

@@ -33,7 +33,7 @@ impl SelectedTrials {
     /// applicable.
     pub fn new(options: &RunOptions, environment: &Environment) -> anyhow::Result<Self> {
         let root = root(environment)?;
-        let project = Project::open(&root).map_err(|faults| broken_project(&faults))?;
+        let project = Project::open(&root).map_err(broken_project)?;
         let results_path = environment
             .path(env::COMPAT_RESULTS_PATH)
             .unwrap_or_else(|| root.join("compat-results.json"));

@@ -30,7 +30,8 @@ pub(super) fn fault_of(record: &TrialRecord, failure: &Failure) -> String {
 
 /// Whether a trial that fails the run says something about the gateway, the feature or Claude Code.
 pub(super) fn gives_verdict(trial: &TrialRecord) -> bool {
-    trial.cause.is_some_and(Cause::is_judged) || trial.has_new_finding()
+    let of_findings = || trial.has_new_finding();
+    trial.cause.map_or_else(of_findings, Cause::is_judged)
 }
 
 /// The exit status of a run without a baseline; `is_judged` says that one of the failures is a verdict.

@@ -24,6 +24,7 @@ use crate::results::TrialRecord;
 use crate::session::Session;
 use crate::session::schedule::{Slot, Ticket};
 use crate::wire::{self, Usage};
+use crate::wire_diff::Part;
 use crate::{cause, expectation, http};
 
 /// The most attempts at a trial.
@@ -31,6 +32,8 @@ const ATTEMPTS: usize = 2;
 
 /// The longest wait for the reply to a direct request.
 const DIRECT_PATIENCE: Duration = Duration::from_secs(60);
+
+const SECRET_IS_A_WORD: &str = "a key of this run is also a word of the evidence's format: use another key";
 
 #[derive(Clone, Copy, Debug)]
 pub struct TrialTask<'a> {
@@ -40,6 +43,8 @@ pub struct TrialTask<'a> {
     pub alias: &'a str,
     /// The project's root.
     pub root: &'a Path,
+    /// The parent of the evidence folders, relative to the root.
+    pub evidence: &'a Path,
     pub ticket: &'a Ticket,
     pub mutation: Option<&'a Arc<Mutation>>,
     pub known: KnownForRun<'a>,
@@ -49,7 +54,7 @@ impl TrialTask<'_> {
     /// Runs the trial. A live trial gets a second attempt after a rate limit or an upstream error.
     pub async fn run(self, session: &Session) -> TrialRecord {
         let mutant = self.mutation.map(|mutation| &mutation.mutant.name);
-        let folder = evidence_files::folder(self.name, mutant);
+        let folder = evidence_files::folder_in(self.evidence, self.name, mutant);
         let mut record = not_run(self.name, self.alias, &Outcome::Pass);
         // The evidence of an earlier run must not look like this one's.
         let _ = std::fs::remove_dir_all(self.root.join(&folder));
@@ -75,12 +80,20 @@ impl TrialTask<'_> {
                 break;
             }
         }
-        record
+        // An error of the harness may repeat a secret too.
+        match session.secrets.remove_from(&mut record) {
+            Ok(()) => record,
+            Err(error) => {
+                let error = anyhow::Error::new(error).context(SECRET_IS_A_WORD);
+                let broken = AttemptResult::broken(&error).outcome;
+                not_run(self.name, self.alias, &broken)
+            }
+        }
     }
 
     async fn attempt(self, session: &Session, folder: &Path, slot: Slot) -> AttemptResult {
         let start = Instant::now();
-        let result = match self.gather(session, slot).await {
+        let result = match self.gather_on_a_running_gateway(session, slot).await {
             Ok(evidence) => self.judge(&evidence, folder),
             Err(error) => Err(error),
         };
@@ -125,9 +138,39 @@ impl TrialTask<'_> {
         })
     }
 
+    /// [`TrialTask::gather`], and once more if the gateway ended meanwhile. Its end says nothing about the trial, so that
+    /// evidence is dropped.
+    async fn gather_on_a_running_gateway(self, session: &Session, slot: Slot) -> anyhow::Result<Evidence> {
+        session.ensure_watchdog()?;
+        let Some(gateway) = session.gateway.watched() else {
+            let evidence = self.gather(session, TrialKey(Uuid::new_v4()), slot).await?;
+            return session.ensure_reached(evidence).await;
+        };
+        let mut slot = Some(slot);
+        loop {
+            let run = gateway.running().await?;
+            let slot = match slot.take() {
+                Some(slot) => slot,
+                None => session.schedule.acquire(self.ticket).await,
+            };
+            let key = TrialKey(Uuid::new_v4());
+            let refused = session.front.refused_connections();
+            let evidence = tokio::select! {
+                biased;
+                () = gateway.end_of(run) => None,
+                evidence = self.gather(session, key, slot) => Some(evidence),
+            };
+            let has_lost = || session.front.refused_connections() > refused;
+            match evidence {
+                Some(evidence) if !has_lost() || !gateway.has_ended(run).await => return evidence,
+                // If the provider has ended, it has forgotten the trial too.
+                _ => drop(session.take(key).await),
+            }
+        }
+    }
+
     /// Runs `claude` and the cell's direct requests, and collects the evidence.
-    async fn gather(self, session: &Session, slot: Slot) -> anyhow::Result<Evidence> {
-        let key = TrialKey(Uuid::new_v4());
+    async fn gather(self, session: &Session, key: TrialKey, slot: Slot) -> anyhow::Result<Evidence> {
         let log = session.gateway.log.as_ref().map(|log| (log, log.position()));
         if let Some(provider) = &session.provider {
             provider.register(key, self.test.script.clone()).await?;
@@ -146,12 +189,14 @@ impl TrialTask<'_> {
             }
             _ => None,
         };
+        // After this, the session has forgotten the trial's tokens.
+        let tokens = session.tokens(key);
         let mut recorded = session.take(key).await?;
         // In another API, the two sides cannot be compared.
         if !session.client_format.is_messages_api(&self.name.cell.provider) {
             recorded.sent.clear();
         }
-        let ran = ran?;
+        let ran = ran.map_err(|error| tokens.removed_from_error(error))?;
         let mut evidence = Evidence {
             behind: session.behind(),
             gateway: session.is_compared(&self.name.cell.provider),
@@ -165,12 +210,17 @@ impl TrialTask<'_> {
             counted,
             gateway_log: log.map(|(log, position)| log.since(position)).unwrap_or_default(),
         };
-        evidence.redact(&session.secrets);
+        for secrets in [&session.secrets, &tokens] {
+            evidence.redact(secrets).context(SECRET_IS_A_WORD)?;
+        }
         Ok(evidence)
     }
 
     async fn run_claude(self, session: &Session, key: TrialKey, slot: Slot) -> anyhow::Result<ClaudeRun> {
         let folder = session.scratch().join(short_name(key));
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make the trial's folder `{}`", folder.display()))?;
+        let door = session.door(&folder)?;
         let invocation = Invocation {
             program: session.claude.clone(),
             run: session.run,
@@ -179,10 +229,11 @@ impl TrialTask<'_> {
             prompts: self.test.prompts.clone(),
             flags: self.test.flags.clone(),
             variables: self.test.env.clone(),
-            endpoint: session.endpoint(&self.name.cell.provider),
+            endpoint: session.endpoint(key, &self.name.cell.provider),
             folder: folder.clone(),
             inherited: session.inherited.clone(),
             deadline: Duration::from_secs(self.test.timeout_seconds),
+            cage: session.cage.clone(),
         };
         let keeps_step = self.test.script.keeps_step();
         // A separate task informs the provider: with a remote one this takes a round trip, and reading must not wait.
@@ -209,7 +260,14 @@ impl TrialTask<'_> {
             drop(shown_sender);
             run
         };
-        let (run, ()) = tokio::join!(run, inform);
+        let run = async {
+            let (run, ()) = tokio::join!(run, inform);
+            run
+        };
+        let run = tokio::select! {
+            run = run => run,
+            never = door => match never {},
+        };
         // The rest is little work for this process, so the next `claude` may start.
         drop(slot);
         // A home has a hundred small files. What remains is removed with the session.
@@ -236,7 +294,7 @@ impl TrialTask<'_> {
         let request = session
             .client
             .post(format!("{}{path}", session.entrance()))
-            .bearer_auth(session.gateway.key.expose())
+            .bearer_auth(session.token(key).expose())
             .header("anthropic-version", "2023-06-01")
             .header("x-claude-code-session-id", key.to_string())
             .timeout(DIRECT_PATIENCE)
@@ -276,8 +334,10 @@ fn concluded(failure: Option<Failure>, mut findings: Vec<Finding>) -> (Outcome, 
     match failure {
         None => (Outcome::Pass, Vec::new()),
         Some(failure) if !failure.cause.is_judged() => {
-            findings
-                .retain(|finding| is_contract(finding) && matches!(finding.subject, Subject::Change { .. }));
+            // A refused or missing answer follows from a fault that is not the gateway's.
+            let follows = |part: &Part| matches!(part, Part::Request | Part::Status | Part::Error);
+            let is_own = |finding: &Finding| matches!(&finding.subject, Subject::Change { part, .. } if !follows(part));
+            findings.retain(|finding| is_contract(finding) && is_own(finding));
             (Outcome::Fail(failure), findings)
         }
         Some(failure) if findings.iter().all(is_contract) => (Outcome::Unfaithful(failure), findings),

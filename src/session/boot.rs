@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 
-use super::SessionOptions;
+use parking_lot::Mutex;
+
 use super::daemon::{self, DaemonClient, DaemonUse, Fingerprint, Found, StateDir};
+use super::{SessionOptions, machine};
 use crate::env::{self, ClaudeChoice, Environment, Secret};
+use crate::files::private_folder;
 use crate::files::project::{PROXY_CONFIG, tier_models};
 use crate::gateway::{self, GatewayKind, GatewayOptions, GatewayProcess, LogFile, RunningGateway};
 use crate::mutants::RelayPosition;
@@ -20,25 +23,32 @@ use crate::toolchain::{self, Installer, Lock, ToolEnvironment};
 /// The watchdog of a run, and the temporary folder that it removes at the end.
 #[derive(Debug)]
 pub(super) struct RunGuard {
-    watchdog: Watchdog,
+    watchdog: Mutex<Watchdog>,
+    run: RunId,
+    executable: Option<PathBuf>,
     scratch: tempfile::TempDir,
 }
 
 impl RunGuard {
     /// The watchdog is `executable`, else the program that runs now.
     pub(super) fn start(run: RunId, executable: Option<&Path>) -> anyhow::Result<Self> {
-        let mut watchdog = match executable {
-            Some(executable) => Watchdog::start_from(executable, run),
-            None => Watchdog::start(run),
-        }?;
-        let scratch = tempfile::Builder::new()
-            .prefix("compat-")
-            .tempdir()
-            .context("cannot make a temporary folder")?;
-        watchdog
-            .remove_at_end(scratch.path())
-            .context("cannot reach the watchdog")?;
-        Ok(Self { watchdog, scratch })
+        let scratch = private_folder::make("compat-").context("cannot make a temporary folder")?;
+        machine::check(scratch.path())?;
+        Ok(Self {
+            watchdog: Mutex::new(watchdog(run, executable, scratch.path())?),
+            run,
+            executable: executable.map(Path::to_owned),
+            scratch,
+        })
+    }
+
+    /// Starts another watchdog if the first one has been killed.
+    pub(super) fn ensure_watchdog(&self) -> anyhow::Result<()> {
+        let mut current = self.watchdog.lock();
+        if current.is_lost() {
+            *current = watchdog(self.run, self.executable.as_deref(), self.scratch())?;
+        }
+        Ok(())
     }
 
     pub(super) fn scratch(&self) -> &Path {
@@ -47,10 +57,21 @@ impl RunGuard {
 
     /// Ends every remaining process of the run.
     pub(super) async fn end(self) {
-        let watchdog = self.watchdog;
+        let watchdog = self.watchdog.into_inner();
         // If this fails, the watchdog still does its work when this process ends.
         let _ = tokio::task::spawn_blocking(|| watchdog.finish()).await;
     }
+}
+
+fn watchdog(run: RunId, executable: Option<&Path>, scratch: &Path) -> anyhow::Result<Watchdog> {
+    let mut watchdog = match executable {
+        Some(executable) => Watchdog::start_from(executable, run),
+        None => Watchdog::start(run),
+    }?;
+    watchdog
+        .remove_at_end(scratch)
+        .context("cannot reach the watchdog")?;
+    Ok(watchdog)
 }
 
 /// The gateway of a session, and its provider.
@@ -139,7 +160,7 @@ pub(super) async fn backend(
     })
 }
 
-fn simulator_options(root: &Path) -> SimulatorOptions {
+pub(super) fn simulator_options(root: &Path) -> SimulatorOptions {
     SimulatorOptions {
         tiers: tier_models(root),
         ..SimulatorOptions::default()
@@ -309,7 +330,9 @@ pub(super) async fn claude_program(
             .with_context(|| no_claude("in any folder of the `PATH`"))?,
     };
     let tools = ToolEnvironment::new(environment.clone(), run);
-    let version = toolchain::claude_version(&path, &tools).await.ok();
+    let version = toolchain::claude_version(&path, &tools, options.watchdog.as_deref())
+        .await
+        .ok();
     Ok((path, version))
 }
 

@@ -3,12 +3,15 @@
 //! It starts once, with the first trial that needs it, and stops everything that it started. It judges nothing.
 
 mod boot;
+mod confinement;
+mod machine;
 pub mod daemon;
 pub mod preflight;
 mod recorded;
 pub mod schedule;
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -17,19 +20,22 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::claude::{ClientFormat, Endpoint};
-use crate::env::{self, Environment, Secret, Variables};
-use crate::evidence::Behind;
+use crate::env::{Environment, Secret, Variables};
+use crate::evidence::{Behind, Evidence};
+use crate::files::project::PROXY_CONFIG;
 use crate::findings::Versions;
 use crate::gateway::{self, GatewayKind, RunningGateway};
 use crate::http;
 use crate::ids::{ProviderId, TrialKey};
-use crate::mutants::RelayPosition;
-use crate::process::RunId;
+use crate::isolation::IsolationLevel;
+use crate::process::{Cage, RunId};
 use crate::progress::ProgressSink;
 use crate::provider::Provider;
-use crate::relay::{Mutation, Relay};
+use crate::relay::{Mutation, Relay, TRIAL_PREFIX};
 use crate::wire::Route;
+use crate::wire::secrets::Secrets;
 use boot::{Backend, RunGuard};
+pub use confinement::WantedIsolation;
 use daemon::DaemonUse;
 use recorded::Ambiguous;
 use schedule::{ProviderPace, Schedule, SlotHandle};
@@ -50,9 +56,10 @@ pub struct SessionOptions {
     /// The API in which `claude` calls the gateway.
     pub client_format: ClientFormat,
     pub daemon: DaemonUse,
-    /// The executable to use as the watchdog; its `main` calls [`crate::process::run_hidden_mode_if_asked`]. `None` for
-    /// the program that runs now.
+    /// The executable to use as the watchdog and the keeper; its `main` calls
+    /// [`crate::process::run_hidden_mode_if_asked`]. `None` for the program that runs now.
     pub watchdog: Option<PathBuf>,
+    pub isolation: WantedIsolation,
 }
 
 pub struct Session {
@@ -61,14 +68,16 @@ pub struct Session {
     pub gateway: RunningGateway,
     /// The gateway's version, if it is known.
     pub gateway_version: Option<String>,
-    /// The relay in front of the gateway.
-    pub front: Option<Relay>,
+    /// The relay in front of the gateway. It knows the gateway's credential, and `claude` does not.
+    pub front: Relay,
     /// The relay between gateway and provider.
     pub back: Option<Relay>,
     pub claude: PathBuf,
     /// `None` if `claude` is not the pinned one and does not report a version.
     pub claude_version: Option<String>,
     pub run: RunId,
+    /// The cage of every `claude`.
+    pub cage: Option<Arc<Cage>>,
     /// The part of the environment that every child gets.
     pub inherited: Variables,
     pub schedule: Arc<Schedule>,
@@ -76,7 +85,7 @@ pub struct Session {
     /// Sends the cells' direct requests. All trials share it, because a new client reads the system's certificates.
     pub client: reqwest::Client,
     /// The values that no evidence and no report may contain.
-    pub secrets: Vec<String>,
+    pub secrets: Secrets,
     /// The running trials, each with the route to its provider.
     running: Mutex<HashMap<TrialKey, Option<Route>>>,
     ambiguous: Ambiguous,
@@ -86,8 +95,18 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts all parts that the run needs and reports slow steps to `progress`.
+    /// Starts all parts that the run needs and reports slow steps to `progress`. An error contains no secret.
     pub async fn start(options: &SessionOptions, progress: &dyn ProgressSink) -> anyhow::Result<Self> {
+        let secrets = secrets_of_project(&options.environment, &options.root);
+        let started = Self::start_with(&secrets, options, progress).await;
+        started.map_err(|error| Secrets::new(secrets).removed_from_error(error))
+    }
+
+    async fn start_with(
+        known: &[String],
+        options: &SessionOptions,
+        progress: &dyn ProgressSink,
+    ) -> anyhow::Result<Self> {
         let run = RunId::mint();
         let guard = RunGuard::start(run, options.watchdog.as_deref())?;
         let ((claude, claude_version), backend) = tokio::try_join!(
@@ -101,12 +120,11 @@ impl Session {
             version: gateway_version,
             lease,
         } = backend;
-        let secrets = secrets(&options.environment, &gateway, provider.as_ref());
-        // A live run has no relay: its exchanges are not judged.
-        let front = match provider {
-            Some(_) => Some(Relay::start(RelayPosition::Front, &gateway.base_url, None).await?),
-            None => None,
-        };
+        let mut secrets = known.to_vec();
+        secrets.extend(provider.iter().flat_map(Provider::secrets));
+        secrets.push(gateway.key.expose().to_owned());
+        let front = Relay::start_guarded(&gateway.base_url).await?;
+        let cage = confinement::cage(options, front.base_url())?;
         Ok(Self {
             schedule: Schedule::new(cores(), pace(options.mutants, provider.as_ref())),
             provider,
@@ -120,12 +138,20 @@ impl Session {
             client_format: options.client_format,
             inherited: options.environment.inherited(),
             client: http::client(),
-            secrets,
+            secrets: Secrets::new(secrets),
+            cage,
             running: Mutex::default(),
             ambiguous: Ambiguous::default(),
             guard,
             lease,
         })
+    }
+
+    /// How strongly each `claude` is confined.
+    pub fn isolation(&self) -> IsolationLevel {
+        self.cage
+            .as_ref()
+            .map_or(IsolationLevel::None, |cage| cage.level())
     }
 
     /// The versions of gateway and Claude Code, as far as they are known.
@@ -150,14 +176,23 @@ impl Session {
 
     /// The base URL for requests to the gateway.
     pub fn entrance(&self) -> &str {
-        match &self.front {
-            Some(relay) => relay.base_url(),
-            None => &self.gateway.base_url,
-        }
+        self.front.base_url()
     }
 
-    /// How `claude` reaches `provider`: through the gateway, or in the provider's own protocol if there is none.
-    pub fn endpoint(&self, provider: &ProviderId) -> Endpoint {
+    /// A token that opens the entrance for a trial's own requests, until [`Session::take`].
+    pub fn token(&self, key: TrialKey) -> Secret {
+        self.front.admit(key, self.gateway.key.clone())
+    }
+
+    /// The tokens of a trial, until [`Session::take`]. Its evidence must not contain them.
+    pub fn tokens(&self, key: TrialKey) -> Secrets {
+        let tokens = self.front.tokens(key);
+        Secrets::new(tokens.iter().map(Secret::expose))
+    }
+
+    /// How the `claude` of a trial reaches `provider`: through the gateway, or in the provider's own protocol if there is
+    /// none. Its token is the trial's own.
+    pub fn endpoint(&self, key: TrialKey, provider: &ProviderId) -> Endpoint {
         let base_url = self.entrance().to_owned();
         if let (false, Some(Provider::Embedded(simulator))) = (self.has_gateway(), &self.provider) {
             let credentials = simulator.credentials();
@@ -165,56 +200,58 @@ impl Session {
                 return Endpoint::Bedrock {
                     base_url,
                     region: credentials.aws_region.clone(),
-                    token: Secret::new(&credentials.bedrock_api_key),
+                    token: self.front.admit(key, Secret::new(&credentials.bedrock_api_key)),
                 };
             }
             if provider.as_str() == Route::BedrockMantle.as_str() {
                 return Endpoint::Mantle {
                     base_url: format!("{base_url}/anthropic"),
                     region: credentials.aws_region.clone(),
-                    token: Secret::new(&credentials.bedrock_api_key),
+                    token: self.front.admit(key, Secret::new(&credentials.bedrock_api_key)),
                 };
             }
             if provider.as_str() == Route::Azure.as_str() {
                 return Endpoint::Foundry {
                     base_url: format!("{base_url}/anthropic"),
-                    key: Secret::new(&credentials.azure_api_key),
+                    key: self.front.admit(key, Secret::new(&credentials.azure_api_key)),
                 };
             }
             if provider.as_str() == Route::VertexAi.as_str() {
+                let token = Secret::new(simulator.access_token());
                 return Endpoint::Vertex {
                     base_url: format!("{base_url}/v1"),
                     region: credentials.vertex_location.clone(),
                     project: credentials.vertex_project.clone(),
-                    // Without a token the simulator refuses the request, and the trial reports it.
-                    token: Secret::new(simulator.access_token().unwrap_or_default()),
+                    token: self.front.admit(key, token),
                 };
             }
         }
-        let key = self.gateway.key.clone();
+        // Not every request of `claude` contains the key: its request for the list of models does not.
+        let base_url = format!("{base_url}{TRIAL_PREFIX}{key}");
+        let token = self.token(key);
         match (self.client_format, provider.as_str()) {
             (ClientFormat::Passthrough, _) => Endpoint::Gateway {
                 base_url: format!("{base_url}/anthropic"),
-                token: key,
+                token,
             },
-            (ClientFormat::Provider, "azure") => Endpoint::Foundry { base_url, key },
+            (ClientFormat::Provider, "azure") => Endpoint::Foundry { base_url, key: token },
             (ClientFormat::Provider, "bedrock_mantle") => Endpoint::Mantle {
                 base_url,
                 region: UNUSED_REGION.to_owned(),
-                token: key,
+                token,
             },
             (ClientFormat::Provider, "bedrock_invoke") => Endpoint::Bedrock {
                 base_url: format!("{base_url}/bedrock"),
                 region: UNUSED_REGION.to_owned(),
-                token: key,
+                token,
             },
             (ClientFormat::Provider, "vertex_ai") => Endpoint::Vertex {
                 base_url: format!("{base_url}/vertex_ai/v1"),
                 region: "global".to_owned(),
                 project: "project".to_owned(),
-                token: key,
+                token,
             },
-            _ => Endpoint::Gateway { base_url, token: key },
+            _ => Endpoint::Gateway { base_url, token },
         }
     }
 
@@ -223,7 +260,8 @@ impl Session {
         self.has_gateway() && self.client_format.is_messages_api(provider)
     }
 
-    /// Registers a trial of `provider` at the relays. The front relay delays each reply until the trial has a slot.
+    /// Registers a trial of `provider` at the relays. The front relay delays each reply until the trial has a slot. The
+    /// exchanges of a live run are not judged, so its relay only passes them.
     pub fn register(
         &self,
         key: TrialKey,
@@ -232,7 +270,8 @@ impl Session {
         slot: &SlotHandle,
     ) {
         self.running.lock().insert(key, recorded::route_to(provider));
-        for relay in [&self.front, &self.back].into_iter().flatten() {
+        let front = (self.behind() == Behind::Simulated).then_some(&self.front);
+        for relay in [front, self.back.as_ref()].into_iter().flatten() {
             let slot = slot.clone();
             let hold = move || {
                 let slot = slot.clone();
@@ -240,6 +279,25 @@ impl Session {
             };
             relay.register(key, mutation, Some(Arc::new(hold)));
         }
+    }
+
+    /// Fails if `claude` failed because a gateway that this process did not start accepts no connection.
+    pub async fn ensure_reached(&self, evidence: Evidence) -> anyhow::Result<Evidence> {
+        let failed = evidence.exit.code != Some(0);
+        if failed && self.front.refused_connections() > 0 && self.has_gateway() {
+            gateway::ensure_answers(&self.gateway.base_url).await?;
+        }
+        Ok(evidence)
+    }
+
+    /// Serves the network of a trial's confined `claude`, until the future is dropped. The trial's folder is `folder`.
+    pub fn door(&self, folder: &Path) -> anyhow::Result<impl Future<Output = Infallible>> {
+        confinement::door(self.cage.as_deref(), folder, &self.front)
+    }
+
+    /// Starts another watchdog if the run has lost its own.
+    pub fn ensure_watchdog(&self) -> anyhow::Result<()> {
+        self.guard.ensure_watchdog()
     }
 
     /// A temporary folder that ends with the session.
@@ -250,7 +308,7 @@ impl Session {
     /// Stops everything that the session started, and waits for it.
     pub async fn end(self) {
         self.gateway.stop().await;
-        for relay in [self.front, self.back].into_iter().flatten() {
+        for relay in [Some(self.front), self.back].into_iter().flatten() {
             relay.shutdown().await;
         }
         if let Some(provider) = self.provider {
@@ -269,27 +327,9 @@ impl fmt::Debug for Session {
     }
 }
 
-/// The credentials that the run knows: the gateway's key, those of the environment, and those of the simulator.
-fn secrets(environment: &Environment, gateway: &RunningGateway, provider: Option<&Provider>) -> Vec<String> {
-    let mut variables = Variables::new();
-    for name in env::CREDENTIALS {
-        if let Some(value) = environment.get_os(name) {
-            variables.insert(name.into(), value.to_owned());
-        }
-    }
-    if let Some(Provider::Embedded(simulator)) = provider {
-        variables.extend(simulator.credentials().for_gateway(simulator.base_url()));
-    }
-    let known = gateway::secrets(&variables).into_iter();
-    let mut secrets: Vec<String> = known
-        .chain([gateway.key.clone()])
-        .map(|secret| secret.expose().to_owned())
-        .filter(|secret| secret.len() >= gateway::SHORTEST_SECRET)
-        .collect();
-    // A secret may be a part of another.
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    secrets.dedup();
-    secrets
+/// The secrets that are known before a session starts: those of the environment and of `proxy_config.yaml`.
+pub fn secrets_of_project(environment: &Environment, root: &Path) -> Vec<String> {
+    gateway::secrets(environment.variables(), &root.join(PROXY_CONFIG))
 }
 
 fn pace(mutants: bool, provider: Option<&Provider>) -> ProviderPace {

@@ -19,6 +19,7 @@ use crate::outcome::{Cause, Failure, Mismatch};
 use crate::provider::{Provider, standalone_reply};
 use crate::text;
 use crate::wire::script::{ReplyBlock, Script};
+use crate::wire::secrets::Secrets;
 
 /// The most requests at once.
 const AT_ONCE: usize = 12;
@@ -42,12 +43,14 @@ enum Probed {
 }
 
 /// Sends a request for each of `aliases` to the gateway, and returns the unusable ones. A transient error (a rate limit, an
-/// overloaded provider) does not make an alias unusable. In a simulated run, `provider` must receive the requests.
+/// overloaded provider) does not make an alias unusable. In a simulated run, `provider` must receive the requests. The
+/// answers contain none of `secrets`.
 pub async fn check(
     base_url: &str,
     key: &Secret,
     aliases: BTreeSet<String>,
     provider: Option<&Provider>,
+    secrets: &Secrets,
 ) -> BTreeMap<String, UnusableAlias> {
     let client = &http::client();
     let trial = TrialKey(Uuid::new_v4());
@@ -75,13 +78,21 @@ pub async fn check(
     };
     // A single slow alias may be a slow model.
     let all_timed_out = (probed.iter()).all(|(_, probed)| matches!(probed, Probed::TimedOut(_)));
-    let unusable = probed.into_iter().filter_map(|(alias, probed)| match probed {
-        Probed::Unusable(unusable) => Some((alias, unusable)),
-        Probed::TimedOut(words) if all_timed_out => Some((alias, hangs(words))),
-        Probed::Answered if !arrived => Some((alias, other_provider())),
-        Probed::Answered | Probed::TimedOut(_) => None,
-    });
-    unusable.collect()
+    let mut unusable: BTreeMap<_, _> = probed
+        .into_iter()
+        .filter_map(|(alias, probed)| match probed {
+            Probed::Unusable(unusable) => Some((alias, unusable)),
+            Probed::TimedOut(words) if all_timed_out => Some((alias, hangs(words))),
+            Probed::Answered if !arrived => Some((alias, other_provider())),
+            Probed::Answered | Probed::TimedOut(_) => None,
+        })
+        .collect();
+    // Gateways repeat a refused key.
+    for alias in unusable.values_mut() {
+        secrets.remove(&mut alias.answer);
+        secrets.remove(&mut alias.diagnosis.why);
+    }
+    unusable
 }
 
 /// The request without its model. A single token is a probe to the simulator, which counts as no turn; a live run sees from
@@ -112,8 +123,10 @@ async fn ask(client: &reqwest::Client, base_url: &str, key: &Secret, alias: &str
             let status = reply.status();
             let text = http::text(reply).await.unwrap_or_default();
             if status.is_success() {
+                let is_page = text.trim_start().starts_with('<');
                 return match is_standalone(&text) && body["max_tokens"] != 1 {
                     true => Probed::Unusable(forgotten_provider()),
+                    false if is_page => Probed::Unusable(web_page(base_url)),
                     false => Probed::Answered,
                 };
             }
@@ -169,6 +182,15 @@ fn hangs(answer: String) -> UnusableAlias {
              gateway's own configuration",
             env::LITELLM_PROXY_BASE_URL
         ),
+    )
+}
+
+fn web_page(base_url: &str) -> UnusableAlias {
+    of_configuration(
+        format!("{base_url} answers `POST /v1/messages` with a web page"),
+        "web_page",
+        "the address belongs to a server without the Messages API",
+        format!("correct `{}`", env::LITELLM_PROXY_BASE_URL),
     )
 }
 

@@ -1,8 +1,9 @@
 //! Collects what both sides of the gateway recorded about a trial, with the requests that lost its key.
 
 use std::collections::HashSet;
+use std::iter;
 
-use super::Session;
+use super::{Provider, Session};
 use crate::ids::{ProviderId, TrialKey};
 use crate::wire::Route;
 use crate::wire::exchange::{GatewayExchange, ProviderExchange};
@@ -32,20 +33,21 @@ impl Session {
         let Some(provider) = &self.provider else {
             return Ok(Recorded::default());
         };
-        let sides = self.sides(key).await?;
+        let sides = self.sides(provider, key).await?;
         let (mut own, mut ambiguous) = (Vec::new(), Vec::new());
         if self.has_gateway() && sides.lacks_one() {
             // One trial at a time: the trials compete for the same requests.
             let mut earlier = self.ambiguous.lock().await;
             let orphans = provider.orphans().await?;
-            let mut others = Vec::new();
-            if !sides.lost(&[], &orphans).own.is_empty() {
+            let mut lost = sides.lost(&[], &orphans);
+            if !lost.own.is_empty() {
+                let mut others = Vec::new();
                 let running: Vec<TrialKey> = self.running.lock().keys().copied().collect();
                 for other in running.into_iter().filter(|other| *other != key) {
-                    others.push(self.sides(other).await?);
+                    others.push(self.sides(provider, other).await?);
                 }
+                lost = sides.lost(&others, &orphans);
             }
-            let lost = sides.lost(&others, &orphans);
             for orphan in lost.own {
                 if earlier.contains(&orphan.number) {
                     ambiguous.push(orphan);
@@ -65,22 +67,18 @@ impl Session {
     }
 
     /// The recordings so far of a running trial.
-    async fn sides(&self, key: TrialKey) -> anyhow::Result<RecordedSides> {
-        let front = self.front.as_ref();
+    async fn sides(&self, provider: &Provider, key: TrialKey) -> anyhow::Result<RecordedSides> {
         Ok(RecordedSides {
-            sent: front.map(|front| front.exchanges(key)).unwrap_or_default(),
-            exchanges: match &self.provider {
-                Some(provider) => provider.exchanges(key).await?,
-                None => Vec::new(),
-            },
+            sent: self.front.exchanges(key),
+            exchanges: provider.exchanges(key).await?,
             route: self.running.lock().get(&key).copied().flatten(),
         })
     }
 
-    /// Later requests of the trial pass unrecorded.
+    /// Later requests of the trial pass the relay behind the gateway unrecorded. The front relay refuses them.
     fn unregister(&self, key: TrialKey) {
         self.running.lock().remove(&key);
-        for relay in [&self.front, &self.back].into_iter().flatten() {
+        for relay in iter::once(&self.front).chain(&self.back) {
             relay.remove(key);
         }
     }

@@ -144,6 +144,12 @@ impl CacheEntry {
         self.folders().iter().find_map(|folder| Installed::read(folder))
     }
 
+    /// The entry of the same tool in another layout of its files.
+    pub fn in_layout(mut self, layout: &str) -> Self {
+        self.name = format!("{}-{layout}", self.name);
+        self
+    }
+
     /// Whether `directory` is a folder of this entry.
     pub fn owns(&self, directory: &Path) -> bool {
         directory.parent() == Some(&self.parent) && entry_name(directory) == self.name

@@ -15,8 +15,9 @@ use super::cache::{self, CacheEntry, InstalledFile};
 use super::lock::ClaudePin;
 use super::npm::Registry;
 use super::platform::Platform;
-use super::{Installer, ToolEnvironment, stamp};
+use super::{Installer, ToolEnvironment, confinement, stamp};
 use crate::env;
+use crate::files::private_folder;
 use crate::process::{self, Launch, ProcessTag};
 use crate::progress::Work;
 
@@ -91,21 +92,32 @@ impl Installer<'_> {
     }
 }
 
-/// The version that the program at `path` prints: `2.1.327`. The program is not trusted: it gets an empty home and none of
-/// the clients' settings.
-pub async fn version_of(path: &Path, tools: &ToolEnvironment) -> anyhow::Result<String> {
-    printed_version(path, tools)
+/// The version that the program at `path` prints: `2.1.327`. The program is not trusted: it gets an empty home, none of the
+/// clients' settings, and the cage that this machine has. `keeper` is as in [`confinement::cage`].
+pub async fn version_of(
+    path: &Path,
+    tools: &ToolEnvironment,
+    keeper: Option<&Path>,
+) -> anyhow::Result<String> {
+    printed_version(path, tools, keeper)
         .await
         .with_context(|| format!("`{} --version` does not print a version", path.display()))
 }
 
-async fn printed_version(path: &Path, tools: &ToolEnvironment) -> anyhow::Result<String> {
-    let home = tempfile::tempdir()?;
+async fn printed_version(
+    path: &Path,
+    tools: &ToolEnvironment,
+    keeper: Option<&Path>,
+) -> anyhow::Result<String> {
+    let home = private_folder::make("compat-")?;
+    let layers = confinement::layers(&tools.environment);
+    let cage = confinement::cage(&tools.environment, layers, None, keeper, None)?;
     let launch = Launch::new(path, ProcessTag::run(tools.run))
         .arguments(["--version"])
         .environment(tools.environment.inherited())
         .environment([(env::HOME, home.path()), (env::TMPDIR, home.path())])
-        .directory(home.path());
+        .directory(home.path())
+        .confined(cage.as_ref(), home.path());
     let output = process::output(&launch, b"", Duration::from_secs(60)).await?;
     let text = output.stdout_text();
     let word = text.split_whitespace().next().unwrap_or_default();

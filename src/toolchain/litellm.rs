@@ -9,6 +9,7 @@ use anyhow::Context as _;
 
 use super::Installer;
 use super::cache::{self, CacheEntry};
+use super::inventory;
 use super::lock::PythonPin;
 use super::platform::Platform;
 use super::python::{self, Python};
@@ -18,6 +19,8 @@ use crate::progress::Work;
 
 /// The name of the tool in the cache.
 pub const TOOL: &str = "litellm";
+/// The layout of an installation: one without an inventory is not this one.
+pub const LAYOUT: &str = "inventory";
 /// The name of its installer in the cache.
 pub const UV_TOOL: &str = "uv";
 
@@ -25,7 +28,8 @@ impl Installer<'_> {
     /// The cache's entry of `pin` on this machine, installed or not.
     pub fn python_entry(&self, tool: &str, pin: &PythonPin) -> anyhow::Result<CacheEntry> {
         let platform = Platform::current()?;
-        Ok(self.cache.entry(tool, &pin.version, platform, pin.digest()))
+        let entry = self.cache.entry(tool, &pin.version, platform, pin.digest());
+        Ok(entry.in_layout(LAYOUT))
     }
 
     /// Installs the LiteLLM of `pin` if it is missing, and returns its path. Needs the network only to install. The pinned
@@ -47,10 +51,24 @@ impl Installer<'_> {
             install(directory)
                 .await
                 .with_context(|| format!("cannot install {} {}", pin.package, pin.version))?;
+            let folder = directory.to_owned();
+            tokio::task::spawn_blocking(move || inventory::take(&folder))
+                .await?
+                .map_err(cache::failed("list the files of", directory))?;
             Ok((python::program("".as_ref(), tool), None))
         };
         let entry = self.python_entry(tool, pin)?;
-        Ok(entry.ensure(self.progress, install).await?.program())
+        let installed = entry.ensure(self.progress, install).await?;
+        let folder = installed.directory.clone();
+        let checked = tokio::task::spawn_blocking(move || inventory::check(&folder)).await?;
+        checked.with_context(|| {
+            format!(
+                "the installed {} {} cannot be used (install it again with `compat toolchain clean` and `compat toolchain \
+                 install`)",
+                pin.package, pin.version
+            )
+        })?;
+        Ok(installed.program())
     }
 
     async fn install_litellm(&self, pin: &PythonPin, uv: &PythonPin, directory: &Path) -> anyhow::Result<()> {
@@ -67,7 +85,15 @@ impl Installer<'_> {
         // Wheels only: building a source distribution runs code that no hash covers.
         let fill = uv
             .launch(directory)
-            .arguments(["pip", "install", "--require-hashes", "--no-build", "--python"])
+            // Python writes no compiled file later: it would not be in the inventory.
+            .arguments([
+                "pip",
+                "install",
+                "--require-hashes",
+                "--no-build",
+                "--compile-bytecode",
+                "--python",
+            ])
             .arguments([python::program(directory, "python")])
             .arguments(["--requirements"])
             .arguments([write_requirements(directory, pin)?]);

@@ -10,6 +10,8 @@ pub mod npmrc;
 pub mod npm;
 pub mod python;
 pub mod stamp;
+pub mod inventory;
+pub mod confinement;
 pub mod claude;
 pub mod litellm;
 pub mod update;

@@ -12,6 +12,7 @@ use super::lock::{ClaudePin, PythonPin, pins};
 use super::npm::Registry;
 use super::platform::Platform;
 use super::{Installer, python};
+use crate::files::private_folder;
 use crate::process::ProgramOutput;
 use crate::results::json::timestamp::to_text as time_text;
 
@@ -62,7 +63,7 @@ async fn solve(
     published_by: Option<DateTime<Utc>>,
 ) -> anyhow::Result<ProgramOutput> {
     let uv = installer.uv(uv).await?;
-    let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
+    let folder = private_folder::make("compat-").context("cannot create a temporary folder")?;
     let input = folder.path().join("requirements.in");
     std::fs::write(&input, source).context("cannot write a temporary file")?;
     let launch = uv

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::cache::Installed;
 use super::lock::{PythonPin, pins};
-use super::{ToolEnvironment, python};
+use super::{ToolEnvironment, inventory, python};
 
 /// Prints the packages beside the Python that runs it, and each file that differs from its `RECORD`.
 const CHECK_RECORDS: &str = r#"
@@ -48,11 +48,12 @@ pub async fn litellm(
 ) -> anyhow::Result<Vec<String>> {
     let launch = tools
         .launch(python::program(&installed.directory, "python"))
-        .arguments(["-I", "-c", CHECK_RECORDS]);
+        .arguments(["-I", "-B", "-c", CHECK_RECORDS]);
     let output = python::run(launch, "python -c").await?;
     let records: Records =
         serde_json::from_slice(&output.stdout).context("cannot read the output of `python -c`")?;
     let mut faults = records.faults;
+    faults.extend(inventory::faults(&installed.directory)?);
     faults.extend(unpinned(&records.packages, pin));
     Ok(faults)
 }

@@ -22,6 +22,8 @@ pub struct Answer {
     /// The merged counts as JSON.
     pub usage_fields: Value,
     pub stop_reason: Option<String>,
+    /// The other fields of its end (`stop_details`, …), without empty ones.
+    pub details: serde_json::Map<String, Value>,
     /// Whether it came as a stream.
     pub streamed: bool,
     /// Whether the stream had a stop reason and `message_stop`. For a broken stream `claude` prints its own
@@ -101,6 +103,7 @@ impl Answer {
     pub fn text(&self) -> String {
         let texts = self.content.iter().filter_map(|block| match block {
             AnswerBlock::Text(text) => Some(text.as_str()),
+            AnswerBlock::Other(value) => value["text"].as_str(),
             _ => None,
         });
         texts.collect()
@@ -116,7 +119,17 @@ impl Answer {
             ..Self::default()
         };
         answer.merge_usage(message.pointer("/usage"));
+        answer.add_details(Some(message));
         answer
+    }
+
+    fn add_details(&mut self, fields: Option<&Value>) {
+        for name in ["stop_sequence", "stop_details", "safeguard_results"] {
+            let value = fields.and_then(|fields| fields.get(name));
+            if let Some(value) = value.filter(|value| !value.is_null()) {
+                self.details.insert(name.to_owned(), value.clone());
+            }
+        }
     }
 
     fn merge_usage(&mut self, fields: Option<&Value>) {
@@ -141,6 +154,7 @@ struct OpenBlock {
     text: String,
     signature: String,
     input: String,
+    citations: Vec<Value>,
 }
 
 impl OpenBlock {
@@ -155,6 +169,7 @@ impl OpenBlock {
                 self.signature = signature.unwrap_or_default().to_owned();
             }
             Some("input_json_delta") => add(&mut self.input, "/partial_json"),
+            Some("citations_delta") => self.citations.extend(delta.get("citation").cloned()),
             _ => {}
         }
     }
@@ -163,6 +178,11 @@ impl OpenBlock {
     /// repeat that text in the first delta.
     fn close(mut self) -> AnswerBlock {
         match block(&self.start) {
+            _ if !self.citations.is_empty() => AnswerBlock::Other(serde_json::json!({
+                "type": "text",
+                "text": json::joined(&self.text),
+                "citations": self.citations,
+            })),
             AnswerBlock::Text(_) => AnswerBlock::Text(json::joined(&self.text)),
             AnswerBlock::Thinking { signature, .. } => AnswerBlock::Thinking {
                 thinking: json::joined(&self.text),
@@ -177,15 +197,20 @@ impl OpenBlock {
                 input: json::parse(&self.input)
                     .unwrap_or_else(|_| Value::String(std::mem::take(&mut self.input))),
             },
+            AnswerBlock::Other(mut value) if value["type"] == "server_tool_use" && !self.input.is_empty() => {
+                value["input"] = json::parse(&self.input).unwrap_or(Value::String(self.input));
+                AnswerBlock::Other(value)
+            }
             other => other,
         }
     }
 }
 
+/// Text with citations is of another type than text.
 fn block(value: &Value) -> AnswerBlock {
     let field = |pointer: &str| owned(value, pointer).unwrap_or_default();
     match text(value, "/type") {
-        Some("text") => AnswerBlock::Text(field("/text")),
+        Some("text") if list(value, "/citations").is_empty() => AnswerBlock::Text(field("/text")),
         Some("thinking") => AnswerBlock::Thinking {
             thinking: field("/thinking"),
             signature: field("/signature"),
@@ -271,6 +296,7 @@ impl Collection {
                 if let Some(stop_reason) = owned(event, "/delta/stop_reason") {
                     answer.stop_reason = Some(stop_reason);
                 }
+                answer.add_details(event.get("delta"));
                 answer.merge_usage(event.pointer("/usage"));
             }
             Some("message_stop") => {

@@ -46,6 +46,7 @@ pub fn select(package: &Package, min_age: Age, now: DateTime<Utc>) -> anyhow::Re
     Ok(ResolvedVersion {
         version: selected.version.to_string(),
         reason,
+        age: Some(selected.age),
     })
 }
 

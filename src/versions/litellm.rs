@@ -82,6 +82,7 @@ pub fn select(
             matching.len(),
             releases.len()
         ),
+        age: None,
     })
 }
 

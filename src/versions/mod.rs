@@ -41,6 +41,8 @@ pub struct ResolvedVersion {
     pub version: String,
     /// One line that says why this version was selected.
     pub reason: String,
+    /// The time since its publication, if the registry was asked.
+    pub age: Option<Age>,
 }
 
 pub async fn resolve(wanted: &WantedVersion, tools: &ToolEnvironment) -> anyhow::Result<ResolvedVersion> {
@@ -48,6 +50,7 @@ pub async fn resolve(wanted: &WantedVersion, tools: &ToolEnvironment) -> anyhow:
         WantedVersion::Given { tool, version } => Ok(ResolvedVersion {
             reason: format!("{tool} {version}, as given"),
             version: version.clone(),
+            age: None,
         }),
         WantedVersion::ClaudeCode { min_age, at } => {
             let registry = Registry::find(tools).await?;

@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use super::script::StopDetails;
 use super::{Route, Usage};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +16,7 @@ pub struct ProviderAnswer {
     /// Finished blocks in the Messages API's form; thinking is signed, tool calls have ids.
     pub content: Vec<Value>,
     pub stop_reason: String,
+    pub details: StopDetails,
     pub usage: Usage,
     /// The tokens written to the cache for an hour; the others are cached for 5 minutes.
     pub created_for_1h: u64,
@@ -34,8 +36,29 @@ impl ProviderAnswer {
     /// The whole message, in the Messages API's form.
     pub fn message(&self) -> Value {
         let stop_reason = Some(self.stop_reason.as_str());
-        let message = self.message_with(&self.content, stop_reason, self.usage.output_tokens);
+        let mut message = self.message_with(&self.content, stop_reason, self.usage.output_tokens);
+        self.add_details(&mut message);
         self.with_context_management(message)
+    }
+
+    /// Adds the fields of the answer's end to a message, or to the `delta` of `message_delta`. A reply has
+    /// `safeguard_results` at the same places as `stop_reason` (<https://github.com/vercel/ai/pull/21247>,
+    /// <https://github.com/pleaseai/shunt/pull/622>).
+    fn add_details(&self, fields: &mut Value) {
+        let StopDetails {
+            stop_sequence,
+            stop_details,
+            safeguard_results,
+        } = &self.details;
+        fields["stop_sequence"] = json!(stop_sequence);
+        for (name, value) in [
+            ("stop_details", stop_details),
+            ("safeguard_results", safeguard_results),
+        ] {
+            if let Some(value) = value {
+                fields[name] = value.clone();
+            }
+        }
     }
 
     fn message_with(&self, content: &[Value], stop_reason: Option<&str>, output_tokens: u64) -> Value {
@@ -90,11 +113,9 @@ impl ProviderAnswer {
     }
 
     fn message_delta(&self) -> Value {
-        self.with_context_management(json!({
-            "type": "message_delta",
-            "delta": {"stop_reason": self.stop_reason, "stop_sequence": null},
-            "usage": self.usage,
-        }))
+        let mut delta = json!({"stop_reason": self.stop_reason});
+        self.add_details(&mut delta);
+        self.with_context_management(json!({"type": "message_delta", "delta": delta, "usage": self.usage}))
     }
 
     /// The stream as Bedrock InvokeModel and Vertex AI send it; for Converse see [`super::converse::stream`].
@@ -142,7 +163,7 @@ fn block_events(index: usize, block: &Value) -> Vec<StreamEvent> {
                 .chain([plain(delta("signature_delta", "signature", text("signature")))])
                 .collect(),
         ),
-        Some("tool_use") => {
+        Some("tool_use" | "server_tool_use") => {
             let input = block["input"].to_string();
             let mut empty = block.clone();
             empty["input"] = json!({});
@@ -152,15 +173,23 @@ fn block_events(index: usize, block: &Value) -> Vec<StreamEvent> {
                 .collect();
             (empty, deltas)
         }
-        // It arrives whole: https://platform.claude.com/docs/en/build-with-claude/extended-thinking#thinking-redaction
-        Some("redacted_thinking") => (block.clone(), Vec::new()),
-        _ => (
-            json!({"type": "text", "text": ""}),
-            words(text("text"))
-                .into_iter()
-                .map(|word| content(delta("text_delta", "text", word)))
-                .collect(),
-        ),
+        Some("text") => {
+            let citations = block["citations"].as_array();
+            let mut empty = json!({"type": "text", "text": ""});
+            if citations.is_some() {
+                empty["citations"] = json!([]);
+            }
+            let cited = citations.into_iter().flatten().map(|citation| {
+                let delta = json!({"type": "citations_delta", "citation": citation});
+                plain(json!({"type": "content_block_delta", "index": index, "delta": delta}))
+            });
+            let words = words(text("text")).into_iter();
+            let words = words.map(|word| content(delta("text_delta", "text", word)));
+            (empty, cited.chain(words).collect())
+        }
+        // Redacted thinking and the results of server tools arrive whole:
+        // https://platform.claude.com/docs/en/build-with-claude/extended-thinking#thinking-redaction
+        _ => (block.clone(), Vec::new()),
     };
     let start = json!({"type": "content_block_start", "index": index, "content_block": empty});
     let stop = json!({"type": "content_block_stop", "index": index});
@@ -215,6 +244,7 @@ mod tests {
             model: "claude-haiku-4-5-20251001".into(),
             content,
             stop_reason: "end_turn".into(),
+            details: StopDetails::default(),
             usage: Usage {
                 input_tokens: 3,
                 cache_creation_input_tokens: 20,

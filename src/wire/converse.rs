@@ -142,8 +142,38 @@ fn reply_block(block: &Value) -> Value {
             "name": block["name"],
             "input": block["input"],
         }}),
-        _ => json!({"text": block["text"]}),
+        _ => match block["citations"].as_array() {
+            Some(citations) => json!({"citationsContent": {
+                "content": [{"text": block["text"]}],
+                "citations": citations.iter().map(citation).collect::<Vec<_>>(),
+            }}),
+            None => json!({"text": block["text"]}),
+        },
     }
+}
+
+/// A citation in Converse's form
+/// (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Citation.html>).
+fn citation(citation: &Value) -> Value {
+    let document = |kind: &str, from: &str, to: &str| {
+        json!({ kind: {
+            "documentIndex": citation["document_index"],
+            "start": citation[from],
+            "end": citation[to],
+        }})
+    };
+    let location = match citation["type"].as_str() {
+        Some("char_location") => document("documentChar", "start_char_index", "end_char_index"),
+        Some("page_location") => document("documentPage", "start_page_number", "end_page_number"),
+        Some("content_block_location") => document("documentChunk", "start_block_index", "end_block_index"),
+        _ => json!({"web": {"url": citation["url"]}}),
+    };
+    let title = citation["document_title"].as_str().or(citation["title"].as_str());
+    json!({
+        "title": title.unwrap_or_default(),
+        "sourceContent": [{"text": citation["cited_text"]}],
+        "location": location,
+    })
 }
 
 /// Source of `cacheDetails`: <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html>.
@@ -230,6 +260,7 @@ fn stream_delta(delta: &Value) -> Value {
         Some("thinking_delta") => json!({"reasoningContent": {"text": delta["thinking"]}}),
         Some("signature_delta") => json!({"reasoningContent": {"signature": delta["signature"]}}),
         Some("input_json_delta") => json!({"toolUse": {"input": delta["partial_json"]}}),
+        Some("citations_delta") => json!({"citation": citation(&delta["citation"])}),
         _ => json!({"text": delta["text"]}),
     }
 }

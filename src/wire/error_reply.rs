@@ -151,6 +151,32 @@ impl ErrorReply {
     }
 }
 
+/// The name of Bedrock's exception in a stream for an error type of the Messages API. The members of the stream are those of
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ResponseStream.html> and
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStreamOutput.html>.
+pub fn stream_exception(kind: &str, route: Route) -> &'static str {
+    match kind {
+        "rate_limit_error" => "throttlingException",
+        "overloaded_error" => "serviceUnavailableException",
+        "invalid_request_error" => "validationException",
+        "timeout_error" if route == Route::BedrockInvoke => "modelTimeoutException",
+        "api_error" => "internalServerException",
+        _ => "modelStreamErrorException",
+    }
+}
+
+/// The status that goes with an error type of the Messages API.
+pub fn status_of(kind: &str) -> u16 {
+    const STATUSES: [u16; 8] = [400, 401, 402, 403, 404, 413, 429, 504];
+    match kind {
+        "overloaded_error" => 529,
+        _ => STATUSES
+            .into_iter()
+            .find(|status| kind_of(*status) == kind)
+            .unwrap_or(500),
+    }
+}
+
 /// The message in an error's body: Anthropic and Google have it in `error`, AWS has it at the top. Empty if there is none.
 pub fn message_of(body: &Value) -> &str {
     let message = body["error"]["message"].as_str().or(body["message"].as_str());

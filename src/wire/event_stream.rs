@@ -18,10 +18,20 @@ pub enum FrameError {
 }
 
 pub fn encode(event_type: &str, payload: &Value) -> Result<Vec<u8>, FrameError> {
+    frame("event", event_type, payload)
+}
+
+/// An error within a stream. Its headers are those of
+/// <https://smithy.io/2.0/aws/amazon-eventstream.html#exception-message>.
+pub fn exception(name: &str, payload: &Value) -> Result<Vec<u8>, FrameError> {
+    frame("exception", name, payload)
+}
+
+fn frame(message_type: &str, name: &str, payload: &Value) -> Result<Vec<u8>, FrameError> {
     let message = Message::new(payload.to_string().into_bytes())
-        .add_header(header(":event-type", event_type))
+        .add_header(header(&format!(":{message_type}-type"), name))
         .add_header(header(":content-type", "application/json"))
-        .add_header(header(":message-type", "event"));
+        .add_header(header(":message-type", message_type));
     let mut bytes = Vec::new();
     write_message_to(&message, &mut bytes)?;
     Ok(bytes)
@@ -31,7 +41,7 @@ fn header(name: &str, value: &str) -> Header {
     Header::new(name.to_owned(), HeaderValue::String(value.to_owned().into()))
 }
 
-/// The events of a whole stream: type and payload of each.
+/// The events of a whole stream: type and payload of each. An exception is an event of its own type.
 pub fn decode(mut bytes: &[u8]) -> Result<Vec<(String, Value)>, FrameError> {
     let mut events = Vec::new();
     while !bytes.is_empty() {
@@ -39,7 +49,7 @@ pub fn decode(mut bytes: &[u8]) -> Result<Vec<(String, Value)>, FrameError> {
         let event_type = message
             .headers()
             .iter()
-            .find(|header| header.name().as_str() == ":event-type")
+            .find(|header| [":event-type", ":exception-type"].contains(&header.name().as_str()))
             .and_then(|header| header.value().as_string().ok())
             .map_or("", |value| value.as_str());
         events.push((event_type.to_owned(), serde_json::from_slice(message.payload())?));

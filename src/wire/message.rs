@@ -22,6 +22,20 @@ pub struct MessageRequest {
     pub betas: Vec<String>,
 }
 
+impl MessageRequest {
+    /// Whether it only tests whether a model exists, and counts as no turn. `claude` sends one on Bedrock before its first real
+    /// request.
+    pub fn is_probe(&self) -> bool {
+        self.max_tokens == Some(1)
+    }
+
+    /// Whether it asks for thinking.
+    pub fn thinks(&self) -> bool {
+        let thinking = self.thinking.as_ref();
+        thinking.is_some_and(|thinking| thinking["type"] == "enabled" || thinking["type"] == "adaptive")
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// `user`, `assistant` or any other text.

@@ -14,6 +14,7 @@ pub mod json;
 pub mod encoding;
 pub mod tokens;
 pub mod script;
+pub mod secrets;
 pub mod answer;
 pub mod error_reply;
 pub mod sse;

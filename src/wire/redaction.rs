@@ -5,73 +5,84 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
-const CREDENTIALS: [&str; 8] = [
+/// The final words of the names of headers, parameters and settings that hold a credential.
+const CREDENTIAL_WORDS: [&str; 17] = [
+    "apikey",
+    "assertion",
+    "auth",
     "authorization",
-    "proxy-authorization",
-    "x-api-key",
-    "api-key",
-    "x-goog-api-key",
-    "x-amz-security-token",
     "cookie",
-    "set-cookie",
+    "credential",
+    "credentials",
+    "jwt",
+    "key",
+    "passphrase",
+    "passwd",
+    "password",
+    "pwd",
+    "secret",
+    "sig",
+    "signature",
+    "token",
 ];
+
+/// Names that end like a credential's and hold none.
+const NO_CREDENTIALS: [&str; 2] = ["idempotency-key", "sec-websocket-key"];
+
+/// Whether a header, a parameter or a setting of this name holds a credential: by its final word.
+pub fn is_credential_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let last = name.rsplit(['-', '_', '.']).next().unwrap_or_default();
+    CREDENTIAL_WORDS.contains(&last) && !NO_CREDENTIALS.contains(&name.as_str())
+}
+
+/// `query` with the values of the parameters that hold a credential replaced.
+pub fn of_query(query: &str) -> String {
+    let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, value)) if is_credential_name(name) || is_credential(value) => {
+            format!("{name}={}", placeholder(value.len()))
+        }
+        _ => pair.to_owned(),
+    });
+    pairs.collect::<Vec<_>>().join("&")
+}
 
 /// The value of header `name` (lower case), or `[redacted, N bytes]` if the name or the form of the value shows that it is a
 /// credential. A gateway may forward a credential under any name.
 pub fn header_value(name: &str, value: &[u8]) -> String {
     let text = String::from_utf8_lossy(value);
-    if CREDENTIALS.contains(&name) || is_credential(&text) {
+    if is_credential_name(name) || is_credential(&text) {
         placeholder(value.len())
     } else {
         text.into_owned()
     }
 }
 
-/// `text` with each of `secrets` replaced.
-pub fn without(text: &str, secrets: &[String]) -> String {
-    secrets
-        .iter()
-        .filter(|secret| text.contains(secret.as_str()))
-        .fold(text.to_owned(), |text, secret| text.replace(secret, "[redacted]"))
-}
-
-/// Whether one of `secrets` is in a text of `value`.
-fn has_any(value: &Value, secrets: &[String]) -> bool {
-    match value {
-        Value::String(text) => secrets.iter().any(|secret| text.contains(secret.as_str())),
-        Value::Array(items) => items.iter().any(|item| has_any(item, secrets)),
-        Value::Object(map) => map.values().any(|value| has_any(value, secrets)),
-        _ => false,
-    }
-}
-
-/// Replaces each of `secrets` in the texts of `value`.
-pub fn remove_from_value(value: &mut Value, secrets: &[String]) {
-    if !has_any(value, secrets) {
-        return;
-    }
-    match value {
-        Value::String(text) => *text = without(text, secrets),
-        Value::Array(items) => items.iter_mut().for_each(|item| remove_from_value(item, secrets)),
-        Value::Object(map) => map
-            .values_mut()
-            .for_each(|value| remove_from_value(value, secrets)),
-        _ => {}
-    }
-}
-
-/// Replaces the values of `headers` that contain one of `secrets`.
-pub fn remove_from_headers(headers: &mut [(String, String)], secrets: &[String]) {
-    for (_, value) in headers {
-        if secrets.iter().any(|secret| value.contains(secret.as_str())) {
-            *value = placeholder(value.len());
-        }
-    }
-}
-
 /// `line` without texts in the form of a credential. Matches less than [`of_text`].
 pub fn of_log_line(line: &str) -> String {
     credential().replace_all(line, "[redacted]").into_owned()
+}
+
+/// `line` without the values that have a credential's name, and without the sign-in of an address.
+pub fn of_named_values(line: &str) -> String {
+    static NAMED: LazyLock<Regex> = LazyLock::new(|| {
+        let pattern =
+            r#"([A-Za-z_][\w.-]*)(["']?\s*(=|:)\s*["']?)((?:(?i:bearer|basic|token)\s+)?[^\s"'&,;]+)"#;
+        Regex::new(pattern).expect("a constant expression")
+    });
+    static SIGN_IN: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"([A-Za-z][\w+.-]*://)[^\s/@]+@").expect("a constant expression"));
+    let line = SIGN_IN.replace_all(line, "${1}[redacted]@");
+    let hidden = |found: &regex::Captures<'_>| {
+        let value = &found[4];
+        // After a colon, a plain word is rather a message than a value.
+        let is_value = &found[3] == "=" || value.len() >= 20 || value.contains(|c: char| c.is_ascii_digit());
+        match is_credential_name(&found[1]) && is_value && !value.starts_with(['=', '[', '*']) {
+            true => format!("{}{}[redacted]", &found[1], &found[2]),
+            false => found[0].to_owned(),
+        }
+    };
+    NAMED.replace_all(&line, hidden).into_owned()
 }
 
 /// The placeholder of a secret of `length` bytes.
@@ -95,7 +106,8 @@ pub fn of_text(text: &str) -> String {
                 r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----",
                 "[redacted]",
             ),
-            (r"[\w.+-]+@[\w-]+\.[\w.-]*\w", "[redacted]"),
+            // Not `react@19.1.0`: a top-level domain is alphabetic (RFC 3696, section 2).
+            (r"[\w.+-]+@(?:[\w-]+\.)+[A-Za-z]{2,}\b", "[redacted]"),
             (r"/[\w./-]*/compat-\w{6}/[\w./-]*", "[folder of the run]"),
             (r"(?:/home|/Users|/root)(?:/[\w.-]+)+", "[folder]"),
             (r"(?i)\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", NO_SESSION),
@@ -124,9 +136,12 @@ fn credential() -> &'static Regex {
             r"\bsk-[A-Za-z0-9_-]{20,}",
             r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
             r"\bya29\.[\w.-]{20,}",
-            r"\bgh[opsu]_[A-Za-z0-9]{36}\b",
+            r"\bgh[oprsu]_[A-Za-z0-9]{36}\b",
+            // Google, Hugging Face, Groq, npm, PyPI, Slack, GitLab, GitHub, CircleCI.
+            r"\bAIza[\w-]{30,}|\b(?:hf|gsk|npm)_[A-Za-z0-9]{20,}|\bpypi-[\w-]{16,}|\bxox[abeprs]-[\w-]{10,}|\bglpat-[\w-]{20,}|\bgithub_pat_\w{20,}|\bCCI[PU]AT_\w{20,}",
             r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+",
-            r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
+            // With its body, whose line breaks may be escaped.
+            r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[A-Za-z0-9+/=\s]|\\+[nr])*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
         ];
         Regex::new(&forms.join("|")).expect("a constant expression")
     });
@@ -184,17 +199,61 @@ mod tests {
     }
 
     #[test]
-    fn known_secrets_are_replaced_in_bodies_and_headers() {
-        let secrets = ["plain-secret".to_owned()];
-        let mut value = serde_json::json!({"a": ["the plain-secret", 1], "b": {"c": "other"}});
-        remove_from_value(&mut value, &secrets);
+    fn a_credential_is_known_by_its_name() {
+        for name in [
+            "Authorization",
+            "x-goog-api-key",
+            "x-amz-security-token",
+            "helicone-auth",
+            "X-Amz-Signature",
+            "private_key",
+        ] {
+            assert!(is_credential_name(name), "{name}");
+        }
+        for name in [
+            "x-amzn-bedrock-input-token-count",
+            "x-litellm-key-spend",
+            "max_tokens",
+            "monkey",
+        ] {
+            assert!(!is_credential_name(name), "{name}");
+        }
         assert_eq!(
-            value,
-            serde_json::json!({"a": ["the [redacted]", 1], "b": {"c": "other"}})
+            of_query("beta=true&key=abc&alt=sse&access_token=a"),
+            "beta=true&key=[redacted, 3 bytes]&alt=sse&access_token=[redacted, 1 bytes]"
         );
-        let mut headers = [("x-odd".to_owned(), "is plain-secret".to_owned())];
-        remove_from_headers(&mut headers, &secrets);
-        assert_eq!(headers[0].1, placeholder(15));
+    }
+
+    #[test]
+    fn a_value_with_a_credentials_name_is_removed() {
+        for (line, clean) in [
+            ("a password=hunter2 b", "a password=[redacted] b"),
+            ("DB_PASSWORD: 'hunter2'", "DB_PASSWORD: '[redacted]'"),
+            (
+                "Authorization: Basic dXNlcjpodW50ZXI=",
+                "Authorization: [redacted]",
+            ),
+            ("x?X-Amz-Signature=ab12&y=1", "x?X-Amz-Signature=[redacted]&y=1"),
+            (
+                "https://user:hunter2@pypi.example/a",
+                "https://[redacted]@pypi.example/a",
+            ),
+            ("x-api-key: invalid", "x-api-key: invalid"),
+            ("KeyError: 'A_TOKEN'", "KeyError: 'A_TOKEN'"),
+        ] {
+            assert_eq!(of_named_values(line), clean);
+        }
+        assert_eq!(
+            of_text("react@19.1.0 a@b.org checkout@v4.99"),
+            "react@19.1.0 [redacted] checkout@v4.99"
+        );
+    }
+
+    #[test]
+    fn the_body_of_a_private_key_is_removed() {
+        let key = r"x -----BEGIN RSA PRIVATE KEY-----\nMIIEvQ\n+/ab=\n-----END RSA PRIVATE KEY----- y";
+        assert_eq!(of_log_line(key), "x [redacted] y");
+        assert_eq!(of_log_line(&key.replace(r"\n", "\n")), "x [redacted] y");
     }
 
     #[test]

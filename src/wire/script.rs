@@ -44,9 +44,9 @@ pub enum PromptBlock {
 #[serde(deny_unknown_fields)]
 #[schemars(title = "A script for the control route `register`")]
 pub struct Script {
-    /// A request after the last reply gets an error and is recorded as unmatched. If the last reply is an error, it is
-    /// repeated, because gateways and `claude` retry. A request for a single token (a probe of the model) gets a built-in
-    /// answer and consumes no reply.
+    /// A request takes the first unused reply that is for it. If there is none, it gets an error and is recorded as unmatched.
+    /// If the last reply for it is an error, that is repeated, because gateways and `claude` retry. A request for a single
+    /// token (a probe of the model) gets a built-in answer and consumes no reply.
     pub replies: Vec<Reply>,
 }
 
@@ -61,13 +61,42 @@ impl Script {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "a script has a few replies")]
 pub enum Reply {
     Message(ReplyMessage),
     /// An error in the provider's own form.
     Error(ReplyError),
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+impl Reply {
+    /// The requests that it is for.
+    pub fn asker(&self) -> &Asker {
+        match self {
+            Self::Message(message) => &message.asker,
+            Self::Error(error) => &error.asker,
+        }
+    }
+}
+
+/// The requests that a reply is for; each condition that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Asker {
+    /// Whether a subagent asks: its requests have the header `x-claude-code-agent-id`.
+    pub subagent: Option<bool>,
+    /// A part of the name of the requested model.
+    pub model: Option<String>,
+    /// A tool that the request offers.
+    pub has_tool: Option<String>,
+}
+
+impl Asker {
+    pub fn is_anyone(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplyMessage {
     /// Its blocks, in order; never empty.
@@ -75,11 +104,86 @@ pub struct ReplyMessage {
     /// `end_turn`, `tool_use`, `max_tokens`, …; by default `tool_use` if it calls a tool, else `end_turn`.
     #[serde(default)]
     pub stop_reason: Option<String>,
+    #[serde(default)]
+    pub details: StopDetails,
     /// Counts to report instead of those the simulator computes.
     #[serde(default)]
     pub usage: Option<Usage>,
     #[serde(default)]
     pub pace: Pace,
+    #[serde(default)]
+    pub framing: StreamFraming,
+    #[serde(default)]
+    pub interrupt: Option<Interrupt>,
+    /// Further headers, names in lower case.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    #[serde(default)]
+    pub asker: Asker,
+}
+
+/// The fields of an answer's end besides `stop_reason`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StopDetails {
+    pub stop_sequence: Option<String>,
+    pub stop_details: Option<Value>,
+    /// With `${call_1}` for the id of the first tool call. The provider sends it only if the request has `safeguards`.
+    pub safeguard_results: Option<Value>,
+}
+
+/// The end of a reply before its own end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Interrupt {
+    /// The content deltas before it.
+    #[serde(default)]
+    pub after_deltas: usize,
+    /// The error in the stream; `None` if the connection is cut.
+    pub error: Option<StreamError>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StreamError {
+    /// The Messages API's error type (`overloaded_error`).
+    pub kind: String,
+    pub message: String,
+}
+
+/// The bytes of a stream, where several forms mean the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StreamFraming {
+    /// The size of the pieces in which the bytes are sent, across the ends of events.
+    pub piece_bytes: Option<usize>,
+    pub line_end: LineEnd,
+    /// A comment before each event.
+    pub comments: bool,
+    /// The data of an event on several `data:` lines.
+    pub split_data: bool,
+    /// No space after the colon of a field.
+    pub no_space: bool,
+}
+
+/// The end of a line of server-sent events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LineEnd {
+    #[default]
+    Lf,
+    Crlf,
+    Cr,
+}
+
+impl LineEnd {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lf => "\n",
+            Self::Crlf => "\r\n",
+            Self::Cr => "\r",
+        }
+    }
 }
 
 /// One block of an assistant message.
@@ -94,6 +198,12 @@ pub enum ReplyBlock {
     RedactedThinking(String),
     /// A call of one of the request's tools; the simulator gives it an id.
     ToolUse { name: String, input: Value },
+    /// Text with citations in the form of the Messages API.
+    CitedText { text: String, citations: Vec<Value> },
+    /// A call of a tool that the provider itself runs (`web_search`); the simulator gives it an id.
+    ServerToolUse { name: String, input: Value },
+    /// The result of the last call of such a tool: a block of the Messages API without `tool_use_id`.
+    ServerToolResult(Value),
 }
 
 /// Placeholders in a reply's text: for the text of the request's last tool result, and for the name of the dominant
@@ -108,7 +218,7 @@ pub fn placeholders_in(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplyError {
     /// The HTTP status, 400 to 599.
@@ -118,6 +228,11 @@ pub struct ReplyError {
     #[serde(default)]
     pub kind: Option<String>,
     pub message: String,
+    /// Further headers, names in lower case.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    #[serde(default)]
+    pub asker: Asker,
 }
 
 /// The timing of a streamed reply.
@@ -131,6 +246,20 @@ pub struct Pace {
     /// Whether each content delta waits until the client has shown the previous one, once for at most
     /// [`LOCKSTEP_PATIENCE_MS`]. This detects a gateway that buffers, whatever the speed of the machine.
     pub lockstep: bool,
+    pub silence: Option<Silence>,
+}
+
+/// A time without content in a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Silence {
+    /// The content deltas before it.
+    #[serde(default)]
+    pub after_deltas: usize,
+    pub ms: u64,
+    /// The `ping` events in it; 0 if not given. Bedrock has none (`GET /protocol` of `claude gateway`, *Proxying to Bedrock*).
+    #[serde(default)]
+    pub pings: usize,
 }
 
 /// The milliseconds that a lockstep stream waits until the client shows a delta. Then it sends the rest, and the gateway

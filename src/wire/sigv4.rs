@@ -1,4 +1,4 @@
-//! AWS Signature Version 4 of a request: computed, so that a receiver can verify it and a relay can sign anew.
+//! AWS Signature Version 4 of a request: computed, so that a receiver can verify it and a relay can sign again.
 //!
 //! Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>. As for every service
 //! but S3, the path is percent-encoded once more than it was sent.
@@ -6,15 +6,11 @@
 use std::sync::LazyLock;
 
 use aws_lc_rs::{digest, hmac};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, percent_decode_str, percent_encode, utf8_percent_encode};
 use regex::Regex;
 
-/// The unreserved characters of RFC 3986 stay as they are.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+use crate::text::{RESERVED, hex};
+
 const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
 
 /// The parts of a request that a signature may cover.
@@ -150,7 +146,7 @@ fn canonical_value(request: &SignedParts<'_>, name: &str) -> String {
 fn canonical_query(query: &str) -> String {
     let encoded = |text: &str| {
         let decoded: Vec<u8> = percent_decode_str(text).collect();
-        percent_encoding::percent_encode(&decoded, RESERVED).to_string()
+        percent_encode(&decoded, &RESERVED).to_string()
     };
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     let mut pairs: Vec<(String, String)> = pairs
@@ -172,10 +168,6 @@ fn mac(key: &[u8], text: &[u8]) -> hmac::Tag {
 /// The SHA-256 of `bytes` in hex digits.
 fn hash(bytes: &[u8]) -> String {
     hex(digest::digest(&digest::SHA256, bytes).as_ref())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -2,9 +2,31 @@
 
 use serde_json::Value;
 
+use super::script::StreamFraming;
+
+/// One event's bytes in one of the forms that mean the same.
+pub fn encode_as(data: &Value, framing: StreamFraming) -> Vec<u8> {
+    let end = framing.line_end.as_str();
+    let space = if framing.no_space { "" } else { " " };
+    // JSON allows line breaks between its tokens, and a client joins the lines with them.
+    let text = match framing.split_data {
+        true => format!("{data:#}"),
+        false => data.to_string(),
+    };
+    let mut event = String::new();
+    if framing.comments {
+        event += &format!(":{space}keep-alive{end}{end}");
+    }
+    event += &format!("event:{space}{}{end}", data["type"].as_str().unwrap_or("message"));
+    for line in text.lines() {
+        event += &format!("data:{space}{line}{end}");
+    }
+    (event + end).into_bytes()
+}
+
 /// One event's bytes; its name is the `type` of `data`.
 pub fn encode(data: &Value) -> Vec<u8> {
-    frame(data["type"].as_str().unwrap_or("message"), &data.to_string())
+    encode_as(data, StreamFraming::default())
 }
 
 /// The bytes of an event with any text as its data.
@@ -15,6 +37,7 @@ pub fn frame(name: &str, data: &str) -> Vec<u8> {
 /// The events of a whole stream: name and data of each. Without an `event:` line the name is empty.
 pub fn decode(text: &str) -> Vec<(String, String)> {
     text.replace("\r\n", "\n")
+        .replace('\r', "\n")
         .split("\n\n")
         .filter_map(decode_event)
         .collect()
@@ -40,6 +63,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::wire::script::LineEnd;
 
     #[test]
     fn encoded_events_are_decoded() {
@@ -53,6 +77,26 @@ mod tests {
                 ("content_block_delta".to_owned(), delta.to_string()),
             ]
         );
+    }
+
+    #[test]
+    fn every_framing_means_the_same() {
+        let data = json!({"type": "content_block_delta", "delta": {"text": "a\r\nb"}});
+        for line_end in [LineEnd::Lf, LineEnd::Crlf, LineEnd::Cr] {
+            for bits in 0..8 {
+                let framing = StreamFraming {
+                    piece_bytes: None,
+                    line_end,
+                    comments: bits & 1 > 0,
+                    split_data: bits & 2 > 0,
+                    no_space: bits & 4 > 0,
+                };
+                let text = String::from_utf8(encode_as(&data, framing)).unwrap();
+                let (name, decoded) = decode(&text).pop().unwrap();
+                assert_eq!(name, "content_block_delta", "{text:?}");
+                assert_eq!(serde_json::from_str::<Value>(&decoded).unwrap(), data, "{text:?}");
+            }
+        }
     }
 
     #[test]

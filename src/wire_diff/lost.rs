@@ -83,8 +83,7 @@ pub fn with_lost(mut exchanges: Vec<ProviderExchange>, lost: Vec<ProviderExchang
         return exchanges;
     }
     exchanges.extend(lost.into_iter().map(|exchange| {
-        // A request for a single token is a probe, which is no turn.
-        let is_probe = (exchange.message.as_ref()).is_some_and(|message| message.max_tokens == Some(1));
+        let is_probe = exchange.message.as_ref().is_some_and(MessageRequest::is_probe);
         let is_turn = exchange.operation == Operation::Messages && !is_probe;
         ProviderExchange {
             turn: is_turn.then_some(0),

@@ -41,6 +41,11 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     found.extend(head(pair, &sent, &came));
     found.extend(content(&sent, &came));
     found.extend(stop_reason(&sent, &came));
+    // Converse has no place for these.
+    if exchange.route != Some(Route::BedrockConverse) {
+        let of = |answer: &Answer| Value::Object(answer.details.clone());
+        found.extend(values::differences(Part::StopReason, "", &of(&sent), &of(&came)));
+    }
     let (before, after) = (json!(given.usage), json!(came.usage.unwrap_or_default()));
     found.extend(values::differences(Part::Usage, "", &before, &after));
     found.extend(cache_creation(exchange, &sent, &came));
@@ -195,10 +200,40 @@ fn token_count(given: &ProviderReply, back: &GatewayReply) -> Option<Difference>
 }
 
 fn no_message(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
-    given.message.as_ref()?;
+    if given.message.is_none() {
+        return broken_stream(given, back);
+    }
     let sent = format!("a message in {} events", given.events.len());
     let came = format!("{} events without a message", back.events.len());
     Some(Difference::of(Part::Event, "the answer", sent, came).with_fate(Fate::Dropped))
+}
+
+/// A reply that the provider breaks must break at Claude Code too: with the provider's words, or without an end.
+fn broken_stream(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
+    let is_error = |event: &SentEvent| event.data["type"] == "error";
+    let words = given
+        .events
+        .last()
+        .map_or("", |event| match exception(&event.data) {
+            Some(exception) => error_reply::message_of(exception),
+            None if is_error(event) => error_reply::message_of(&event.data),
+            None => "",
+        });
+    if !words.is_empty() {
+        let has_arrived = back.events.iter().any(|event| holds(&event.data, words));
+        return (!has_arrived).then(|| Difference::of(Part::Error, "the stream's error", words, Value::Null));
+    }
+    let is_broken = back.cut_off || back.events.iter().any(is_error);
+    (!is_broken).then(|| {
+        let difference = Difference::of(Part::Event, "the end of the stream", "cut off", "complete");
+        difference.with_fate(Fate::Changed)
+    })
+}
+
+/// The payload of an exception in Bedrock's stream, which is recorded as a map with its name.
+fn exception(event: &Value) -> Option<&Value> {
+    let (name, payload) = event.as_object()?.iter().next()?;
+    name.ends_with("Exception").then_some(payload)
 }
 
 fn content(sent: &Answer, came: &Answer) -> Vec<Difference> {

@@ -4,6 +4,9 @@
 //! does. With a scenario (the file that `FAKE_CLAUDE_SCENARIO` names, a JSON array of [`Step`]s) it performs the steps. One
 //! step makes it a double of the harness.
 
+#[path = "spy.rs"]
+mod spy;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
@@ -19,8 +22,17 @@ use serde_json::{Value, json};
 /// The variable that names the scenario's file.
 const SCENARIO: &str = "FAKE_CLAUDE_SCENARIO";
 
+/// The variable that holds a scenario: a confined program cannot read a file elsewhere.
+const STEPS: &str = "FAKE_CLAUDE_STEPS";
+
+/// Under this name it hangs.
+const HANGING: &str = "hanging-claude";
+
 /// Hidden mode: sleeps in a new session.
 const SLEEP: &str = "__fake-sleep";
+
+/// Hidden mode: starts a process that sleeps, and ends.
+const FORK: &str = "__fake-fork";
 
 /// The time that a hanging step takes: longer than a test.
 const LONG: Duration = Duration::from_secs(120);
@@ -52,12 +64,18 @@ enum Step {
     SpawnEscapee,
     /// The same with an empty environment, so that only its parent identifies it.
     SpawnEscapeeWithoutTag,
+    /// The same, and its parent ends at once.
+    SpawnOrphanWithoutTag,
+    /// An argument for the next escapees, which identifies them to the test.
+    MarkEscapees(String),
     /// Ignores SIGTERM.
     IgnoreSigterm,
     /// Sleeps.
     Hang,
     /// Exits.
     Exit(u8),
+    /// Tries everything that a malicious program would, and prints what succeeded within `{"type":"spy","found":…}`.
+    Spy(spy::Targets),
     /// Ends itself with a signal.
     Die(i32),
     /// Replaces the harness: starts a watchdog and a child for the run, prints both, and hangs.
@@ -81,6 +99,10 @@ fn main() -> ExitCode {
         std::thread::sleep(LONG);
         return ExitCode::SUCCESS;
     }
+    if std::env::args().nth(1).as_deref() == Some(FORK) {
+        spawn_escapee(SLEEP, true, &std::env::args().nth(2).unwrap_or_default());
+        return ExitCode::SUCCESS;
+    }
     if std::env::args().nth(1).as_deref() == Some("--version") {
         println!("0.0.0 (Fake Claude Code)");
         return ExitCode::SUCCESS;
@@ -90,7 +112,11 @@ fn main() -> ExitCode {
             let text = std::fs::read_to_string(file).expect("the scenario can be read");
             serde_json::from_str(&text).expect("the scenario is an array of steps")
         }
-        None => vec![Step::Answer],
+        None => match std::env::var(STEPS) {
+            Ok(text) => serde_json::from_str(&text).expect("the scenario is an array of steps"),
+            Err(_) if is_named(HANGING) => vec![Step::Hang],
+            Err(_) => vec![Step::Answer],
+        },
     };
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -100,6 +126,7 @@ fn main() -> ExitCode {
 }
 
 async fn play(steps: Vec<Step>) -> ExitCode {
+    let mut marker = String::new();
     for step in steps {
         match step {
             Step::Dump(file) => dump(file),
@@ -121,14 +148,21 @@ async fn play(steps: Vec<Step>) -> ExitCode {
                     return ExitCode::from(code);
                 }
             }
-            Step::SpawnEscapee => spawn_escapee(false),
-            Step::SpawnEscapeeWithoutTag => spawn_escapee(true),
+            Step::SpawnEscapee => spawn_escapee(SLEEP, false, &marker),
+            Step::SpawnEscapeeWithoutTag => spawn_escapee(SLEEP, true, &marker),
+            Step::SpawnOrphanWithoutTag => spawn_escapee(FORK, true, &marker),
+            Step::MarkEscapees(text) => marker = text,
             Step::IgnoreSigterm => {
                 let kind = tokio::signal::unix::SignalKind::terminate();
                 // An installed handler stays, even if nothing reads from it.
                 drop(tokio::signal::unix::signal(kind).expect("a handler can be installed"));
             }
             Step::Hang => tokio::time::sleep(LONG).await,
+            Step::Spy(targets) => {
+                let found = spy::spy(&targets).await;
+                let token = std::env::var(env::ANTHROPIC_AUTH_TOKEN).ok();
+                print(&json!({ "type": "spy", "found": found, "token": token }).to_string());
+            }
             Step::Exit(code) => return ExitCode::from(code),
             Step::Die(signal) => {
                 let signal = Signal::try_from(signal).expect("a signal's number");
@@ -143,6 +177,11 @@ async fn play(steps: Vec<Step>) -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+fn is_named(name: &str) -> bool {
+    let own = std::env::args_os().next().map(PathBuf::from);
+    own.is_some_and(|own| own.file_name().is_some_and(|own| own == name))
 }
 
 fn dump(file: PathBuf) {
@@ -175,9 +214,12 @@ fn read_line() -> Option<String> {
 }
 
 #[expect(clippy::zombie_processes, reason = "it is to outlive this process")]
-fn spawn_escapee(without_tag: bool) {
+fn spawn_escapee(mode: &str, without_tag: bool, marker: &str) {
     let mut command = std::process::Command::new(std::env::current_exe().expect("this program has a path"));
-    command.arg(SLEEP).stdin(Stdio::null()).stdout(Stdio::inherit());
+    command
+        .args([mode, marker])
+        .stdin(Stdio::null())
+        .stdout(Stdio::inherit());
     if without_tag {
         command.env_clear();
     }

@@ -26,6 +26,23 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// A request with this text ends the gateway, the first time.
+const END_ONCE: &str = "end the gateway once";
+/// A request with this text ends the gateway.
+const END_ALWAYS: &str = "end the gateway always";
+
+/// Ends this process if `body` asks for that.
+fn end_if_asked(body: &[u8]) {
+    let text = String::from_utf8_lossy(body);
+    let marker = std::env::temp_dir().join("has-ended");
+    let ends = text.contains(END_ALWAYS) || (text.contains(END_ONCE) && !marker.exists());
+    if ends {
+        let _ = std::fs::write(marker, "");
+        println!("ERROR: the gateway ends, as asked");
+        std::process::exit(3);
+    }
+}
+
 fn answer(mut stream: TcpStream) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut head: Vec<String> = Vec::new();
@@ -63,6 +80,7 @@ fn pass_on(
     let length = length.and_then(|line| line.split(':').nth(1)?.trim().parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body)?;
+    end_if_asked(&body);
     let mut upstream = TcpStream::connect(base.trim_start_matches("http://"))?;
     let replaced = ["authorization", "connection", "x-api-key"];
     let kept = head

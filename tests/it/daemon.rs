@@ -1,22 +1,17 @@
 //! `compat up`, `down` and `watch`, and runs that use the warm session, with doubles of LiteLLM and `claude`.
 
-use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 
 use compat_matrix::env::{self, Environment};
-use compat_matrix::progress::Silent;
 use compat_matrix::session::daemon::StateDir;
-use compat_matrix::toolchain::platform::Platform;
-use compat_matrix::toolchain::{Cache, Lock};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::support::claude::hanging_claude;
 use crate::support::evidence::gateway_file;
-use crate::support::files::{copy_folder, mode};
+use crate::support::files::mode;
 use crate::support::ran::Ran;
-use crate::support::root;
 use crate::support::small_project::{MANIFEST, Small};
 use crate::support::text::{assert_has, assert_lacks, assert_starts};
 use crate::support::wait::{eventually, is_alive, until};
@@ -28,9 +23,7 @@ struct WarmProject {
 
 impl WarmProject {
     async fn new() -> Self {
-        let small = Small::new();
-        copy_folder(&root().join("toolchain"), &small.path("toolchain"));
-        install_double(small.root()).await;
+        let small = Small::with_double_of_litellm().await;
         Self { small }
     }
 
@@ -60,21 +53,6 @@ impl WarmProject {
     fn daemon(&self) -> u32 {
         self.state().read().expect("a session").pid
     }
-}
-
-/// Installs the double as the pinned LiteLLM.
-async fn install_double(root: &Path) {
-    let pin = Lock::read(&root.join("toolchain")).unwrap().litellm;
-    let platform = Platform::current().unwrap();
-    let entry = Cache::at(root.join("cache")).entry("litellm", &pin.version, platform, pin.digest());
-    let install = async |directory: &Path| {
-        let program = PathBuf::from("bin/litellm");
-        let file = directory.join(&program);
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_fake-gateway"), file).unwrap();
-        Ok((program, None))
-    };
-    entry.ensure(&Silent, install).await.unwrap();
 }
 
 fn send(pid: u32, signal: Signal) {

@@ -67,7 +67,7 @@ fn every_command_of_the_guide_prints_the_shown_output() {
             other => panic!("unexpected block in `{other}`"),
         }
     }
-    assert_eq!(commands, 4);
+    assert_eq!(commands, 6);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn the_fragments_of_the_guide_are_valid() {
         .filter(|(language, body)| *language == "yaml" && !body.starts_with('#'))
         .map(|(_, body)| body)
         .collect();
-    assert_eq!(fragments.len(), 3);
+    assert_eq!(fragments.len(), 4);
     for fragment in fragments {
         let node = yaml::parse(Path::new("docs/cells.md"), fragment.as_bytes()).expect("YAML");
         let form = match fragment.starts_with("name:") {

@@ -12,6 +12,7 @@ use crate::support::text::assert_starts;
 use compat_matrix::document::Diagnostic;
 use compat_matrix::files::evidence_files;
 use compat_matrix::plan::Planned;
+use compat_matrix::wire::secrets::Secrets;
 
 #[test]
 fn a_cell_without_a_file_is_no_trial() {
@@ -367,7 +368,7 @@ fn no_file_of_the_evidence_contains_a_credential() {
     request.query = format!("key={known}");
     evidence.stderr = format!("sent {form} and {known}");
     evidence.gateway_log = vec![format!("api_key={form} key={known}")];
-    evidence.redact(&[known.to_owned()]);
+    evidence.redact(&Secrets::new([known])).unwrap();
     let folder = Folder::new();
     evidence_files::write(&evidence, None, folder.root()).unwrap();
     for (file, content) in contents(folder.root()) {

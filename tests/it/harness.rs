@@ -485,6 +485,7 @@ async fn what_the_preflight_finds_is_never_a_verdict() {
         (Some(401), no_key, false, "auth", "preflight:"),
         (Some(404), no_model, false, "config", "preflight:"),
         (Some(200), "{}", false, "config", "correct that variable"),
+        (Some(200), "<html>Login</html>", true, "config", "with a web page"),
         (
             Some(200),
             hello,

@@ -20,8 +20,10 @@ mod results;
 mod matrix;
 mod tiers;
 mod baseline;
+mod ci;
 
 mod process;
+mod cage;
 mod files;
 mod claude;
 mod provider;
@@ -34,9 +36,12 @@ mod versions;
 mod daemon;
 mod trial;
 mod harness;
+mod machine_faults;
+mod secrets;
 mod publish;
 mod cli;
 
 mod ci_config;
+mod fuzz;
 mod docs;
 mod tidy;

@@ -8,9 +8,10 @@ use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
+use compat_matrix::env::Secret;
 use compat_matrix::ids::TrialKey;
 use compat_matrix::mutants::RelayPosition;
-use compat_matrix::relay::{Mutation, Relay};
+use compat_matrix::relay::{Mutation, Relay, TRIAL_PREFIX};
 use compat_matrix::wire::exchange::Body as RecordedBody;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
@@ -71,6 +72,54 @@ async fn relay(position: RelayPosition, upstream: &str) -> Relay {
 fn messages(relay: &Relay, key: TrialKey) -> reqwest::RequestBuilder {
     let url = format!("{}/v1/messages?beta=true", relay.base_url());
     reqwest::Client::new().post(url).json(&prompt(key))
+}
+
+#[tokio::test]
+async fn a_path_may_name_the_trial() {
+    let relay = relay(RelayPosition::Front, &upstream(echo).await).await;
+    let key = new_key();
+    relay.register(key, None, None);
+    let url = format!("{}{TRIAL_PREFIX}{key}/v1/models?limit=1000", relay.base_url());
+    let came: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+    assert_eq!(came["target"], "/v1/models?limit=1000");
+    let sent = relay.take(key).remove(0);
+    assert_eq!((sent.request.path.as_str(), sent.turn), ("/v1/models", None));
+    assert_eq!(sent.reply.unwrap().events[0].data["method"], "GET");
+}
+
+#[tokio::test]
+async fn a_guarded_relay_needs_the_token_of_a_running_trial() {
+    let relay = Relay::start_guarded(&upstream(echo).await).await.unwrap();
+    let [key, other] = [new_key(), new_key()];
+    relay.register(key, None, None);
+    let token = relay.admit(key, Secret::new("key-of-the-gateway"));
+    assert_eq!(relay.tokens(key)[0].expose(), token.expose());
+    let ask = async |path: &str| {
+        let url = format!("{}{path}", relay.base_url());
+        let request = reqwest::Client::new().get(url).bearer_auth(token.expose());
+        let reply = request.send().await.unwrap();
+        (reply.status().as_u16(), reply.text().await.unwrap())
+    };
+    // The path may have the name of a trial, and the token decides.
+    for trial in [key, other] {
+        let prefix = format!("{TRIAL_PREFIX}{trial}");
+        for (path, target) in [
+            ("/v1/models?limit=1", "/v1/models?limit=1"),
+            ("", "/"),
+            ("?a=b", "/?a=b"),
+        ] {
+            let (status, came) = ask(&format!("{prefix}{path}")).await;
+            assert_eq!(status, 200, "{path}: {came}");
+            let came: Value = serde_json::from_str(&came).unwrap();
+            assert_eq!(came["target"], target);
+            assert!(came.to_string().contains("key-of-the-gateway"), "{came}");
+        }
+        assert_eq!(ask(&format!("{prefix}/key/list")).await.0, 404);
+    }
+    assert_eq!(relay.exchanges(key).len(), 8);
+    relay.remove(key);
+    assert_eq!(ask("/v1/models").await.0, 401);
+    assert!(relay.tokens(key).is_empty());
 }
 
 #[tokio::test]
@@ -317,7 +366,7 @@ async fn a_buffering_mutant_holds_back_the_whole_body() {
 }
 
 #[tokio::test]
-async fn a_request_that_a_mutant_changes_is_signed_anew() {
+async fn a_request_that_a_mutant_changes_is_signed_again() {
     let gateway = Gateway::start().await;
     let secret = &gateway.simulator.credentials().aws_secret_access_key;
     let relay = Relay::start(RelayPosition::Behind, gateway.simulator.base_url(), Some(secret));

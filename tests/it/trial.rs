@@ -21,7 +21,7 @@ use compat_matrix::results::{TrialRecord, TrialResult};
 use compat_matrix::run::trial::TrialTask;
 use compat_matrix::session::daemon::DaemonUse;
 use compat_matrix::session::schedule::Queue;
-use compat_matrix::session::{Session, SessionOptions};
+use compat_matrix::session::{Session, SessionOptions, WantedIsolation};
 use compat_matrix::wire::Operation;
 use compat_matrix::wire::exchange::ProviderExchange;
 use compat_matrix::wire::script::{Reply, ReplyBlock};
@@ -61,6 +61,7 @@ async fn session(variables: Vec<(&'static str, String)>) -> anyhow::Result<Sessi
         environment: variables.into_iter().collect::<Environment>(),
         root: PathBuf::from("/nonexistent"),
         watchdog: Some(fake_claude()),
+        isolation: WantedIsolation::default(),
     };
     Session::start(&options, &Silent).await
 }
@@ -125,6 +126,7 @@ impl Finished {
             test,
             alias,
             root: root.path(),
+            evidence: std::path::Path::new(compat_matrix::files::evidence_files::EVIDENCE),
             ticket: &Queue::default().join(0),
         };
         let record = task.run(session).await;

@@ -17,10 +17,9 @@
 
 use std::sync::LazyLock;
 
-use regex::{Regex, RegexBuilder};
-
 use super::{ErrorMessage, MessageRoute};
 use crate::outcome::Cause;
+use crate::phrases::PhraseMatcher;
 use crate::text::truncated;
 
 mod accounts;
@@ -181,8 +180,7 @@ pub(super) fn first_match(message: &ErrorMessage) -> (&'static CauseRule, Option
 
 struct Matcher {
     rule: &'static CauseRule,
-    says: Option<Regex>,
-    unless: Option<Regex>,
+    phrases: PhraseMatcher,
 }
 
 // Compiling hundreds of expressions takes a second in an unoptimized build, so it happens once.
@@ -190,13 +188,13 @@ static MATCHERS: LazyLock<Vec<Matcher>> = LazyLock::new(|| in_order().map(Matche
 
 impl Matcher {
     fn of(rule: &'static CauseRule) -> Self {
+        let says = match rule.condition {
+            Says(patterns) => patterns,
+            Status(_) | Always => &[],
+        };
         Self {
             rule,
-            says: match rule.condition {
-                Says(patterns) => any_of(patterns),
-                Status(_) | Always => None,
-            },
-            unless: any_of(rule.unless),
+            phrases: PhraseMatcher::new(says, rule.unless),
         }
     }
 
@@ -206,10 +204,10 @@ impl Matcher {
             return None;
         }
         let words = match self.rule.condition {
-            Says(_) => {
-                let found = self.says.as_ref()?.find(&message.text)?;
-                Some(truncated(found.as_str().trim(), LONGEST_QUOTATION))
-            }
+            Says(_) => Some(truncated(
+                self.phrases.find(&message.text)?.trim(),
+                LONGEST_QUOTATION,
+            )),
             Status(ranges) => {
                 let status = message.status?;
                 let fits = ranges.iter().any(|&(low, high)| (low..=high).contains(&status));
@@ -217,27 +215,8 @@ impl Matcher {
             }
             Always => None,
         };
-        let unless = self.unless.as_ref();
-        let excluded = unless.is_some_and(|unless| unless.is_match(&message.text));
-        (!excluded).then_some(words)
+        (!self.phrases.excludes(&message.text)).then_some(words)
     }
-}
-
-/// The meaning of a space in a pattern: some programs separate the words of an error by `_` or `-`.
-const SEPARATOR: &str = "[ _-]";
-
-fn any_of(patterns: &[&str]) -> Option<Regex> {
-    if patterns.is_empty() {
-        return None;
-    }
-    let pattern = patterns
-        .iter()
-        .map(|pattern| format!("(?:{})", pattern.replace(' ', SEPARATOR)))
-        .collect::<Vec<_>>()
-        .join("|");
-    let mut builder = RegexBuilder::new(&pattern);
-    let regex = builder.case_insensitive(true).build();
-    Some(regex.expect("the tests compile every rule"))
 }
 
 /// The most characters of a quotation in `why`.

@@ -126,8 +126,8 @@ pub(super) const RULES: &[CauseRule] = &[
             r"SERVICE_DISABLED",
             r"API has not been used in project",
             r"CONSUMER_INVALID",
-            r"project .{0,60}(?:is )?(?:not found|invalid|does not exist)",
-            r"invalid (?:resource )?project",
+            r"(?:google|vertex|gcp|cloud|consumer|projects/).{0,120}project .{0,60}(?:is )?(?:not found|invalid|does not exist)",
+            r"invalid resource project|(?:google|vertex|gcp|cloud).{0,120}invalid project",
         ])
         .why("the Google Cloud project is wrong, or its Vertex AI API is off")
         .next("the project's owner enables `aiplatform.googleapis.com`, or the gateway's configuration names the right project")

@@ -148,7 +148,10 @@ kinds! {
     event: Event(EventCheck),
     direct_reply: DirectReply(DirectReplyCheck),
     token_count: TokenCount(TokenCountCheck),
+    reply_head: ReplyHead(ReplyHeadCheck),
+    gateway_request: GatewayRequest(GatewayRequestCheck),
     requests: Requests(RequestsCheck),
+    attempts: Attempts(AttemptsCheck),
     request: Request(RequestCheck),
     beta: Beta(BetaCheck),
     image_arrived: ImageArrived(ImageArrivedCheck),
@@ -156,6 +159,7 @@ kinds! {
     tool_result_arrived: ToolResultArrived(ToolResultArrivedCheck),
     thinking_arrived: ThinkingArrived(ThinkingArrivedCheck),
     cache: Cache(CacheCheck),
+    prefix_stable: PrefixStable(PrefixStableCheck),
     unchanged: Unchanged(UnchangedCheck),
     todo: Todo(TodoCheck),
 }

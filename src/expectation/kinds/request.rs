@@ -77,7 +77,7 @@ impl Kind for RequestCheck {
             checker.no_condition(path, ["route", "stream", "model", "headers", "body"]);
         }
         route_is_possible(form.route, checker, path);
-        header_names(form, checker, path);
+        checker.header_names(&path.then("headers"), form.headers.keys());
         body_fields(form, checker, path);
         Some(Self {
             turn: form.turn,
@@ -274,12 +274,12 @@ impl RequestCheck {
         }
     }
 
-    /// The headers, and every step of each path into the body.
     /// Whether it is about the model and nothing else.
     pub fn is_about_model(&self) -> bool {
         self.model.is_some() && self.names() == [MODEL]
     }
 
+    /// `model`, `stream`, the headers, and every step of each path into the body.
     fn names(&self) -> Vec<String> {
         let is_separator = |character: char| !(character.is_alphanumeric() || character == '_');
         let steps = self
@@ -346,26 +346,5 @@ fn body_fields(form: &RequestForm, checker: &mut Checker<'_>, path: &KeyPath) {
             .allowed(listed(known.clone()))
             .did_you_mean(head, known);
         checker.reader.report(diagnostic);
-    }
-}
-
-fn header_names(form: &RequestForm, checker: &mut Checker<'_>, path: &KeyPath) {
-    for name in form.headers.keys() {
-        let path = path.then("headers").then(name);
-        let is_lower = |byte: u8| !byte.is_ascii_uppercase() && !byte.is_ascii_whitespace();
-        let (message, meant) = match name.strip_prefix("$.") {
-            Some(header) => (
-                format!("`{name}` is a JSONPath, and headers go by their names"),
-                header,
-            ),
-            None if name.bytes().all(is_lower) => continue,
-            None => (
-                format!("`{name}` is not a header's name in lower case"),
-                name.trim(),
-            ),
-        };
-        let diagnostic = checker.reader.at_key(&path, message);
-        let hint = format!("write `{}`", meant.to_ascii_lowercase());
-        checker.reader.report(diagnostic.hint(hint));
     }
 }

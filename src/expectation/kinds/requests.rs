@@ -31,7 +31,12 @@ impl Kind for RequestsCheck {
 
     fn resolve(form: &Self, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         let replies = &checker.context.script.replies;
-        let has_error = replies.iter().any(|reply| matches!(reply, Reply::Error(_)));
+        // After an error, gateway and Claude Code may ask again.
+        let is_error = |reply: &Reply| match reply {
+            Reply::Error(_) => true,
+            Reply::Message(message) => message.interrupt.is_some(),
+        };
+        let has_error = replies.iter().any(is_error);
         let is_planned = form.operation == Operation::Messages && checker.context.whole && !has_error;
         if is_planned && form.count != replies.len() as u64 {
             let message = format!(

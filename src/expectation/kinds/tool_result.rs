@@ -18,6 +18,9 @@ pub struct ToolResultForm {
     /// The tool.
     #[schemars(length(min = 1))]
     name: String,
+    /// Which call of the tool, from 1; any of them if not given.
+    #[schemars(range(min = 1))]
+    call: Option<usize>,
     /// What the result's text must be.
     text: Option<MatcherForm>,
     /// Whether the result is an error.
@@ -27,6 +30,7 @@ pub struct ToolResultForm {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolResultCheck {
     pub name: String,
+    pub call: Option<usize>,
     pub text: Option<Matcher>,
     pub is_error: Option<bool>,
 }
@@ -37,9 +41,11 @@ impl Kind for ToolResultCheck {
 
     fn resolve(form: &ToolResultForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         checker.tool_is_called(path, &form.name, None);
+        checker.call_exists(path, &form.name, form.call, None);
         let text = form.text.as_ref();
         Some(Self {
             name: form.name.clone(),
+            call: form.call,
             text: text.map(|text| text.resolve(checker, &path.then("text"))),
             is_error: form.is_error,
         })
@@ -47,8 +53,11 @@ impl Kind for ToolResultCheck {
 
     fn judge(&self, scene: &Scene<'_>) -> Ruling {
         let results = scene.evidence.transcript.tool_results();
-        let fits = results.iter().any(|result| {
-            result.name.as_ref() == Some(&self.name)
+        let of_tool = results
+            .iter()
+            .filter(|result| result.name.as_ref() == Some(&self.name));
+        let fits = of_tool.enumerate().any(|(index, result)| {
+            self.call.is_none_or(|call| call == index + 1)
                 && self.is_error.is_none_or(|wanted| wanted == result.is_error)
                 && self
                     .text
@@ -87,7 +96,10 @@ impl Kind for ToolResultCheck {
 
 impl ToolResultCheck {
     fn in_words(&self) -> String {
-        let mut wanted = vec![format!("a result of `{}`", self.name)];
+        let mut wanted = vec![match self.call {
+            Some(call) => format!("result {call} of `{}`", self.name),
+            None => format!("a result of `{}`", self.name),
+        }];
         match self.is_error {
             Some(true) => wanted.push("an error".into()),
             Some(false) => wanted.push("no error".into()),

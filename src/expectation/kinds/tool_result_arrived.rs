@@ -21,8 +21,14 @@ pub struct ToolResultArrivedForm {
     /// The tool.
     #[schemars(length(min = 1))]
     name: String,
+    /// Which call of the tool, from 1; all of them if not given.
+    #[schemars(range(min = 1))]
+    call: Option<usize>,
     /// What the result's text must be.
     text: Option<MatcherForm>,
+    /// The types of its blocks, in order (`text`, `image`, `document`).
+    #[schemars(length(min = 1), extend("examples" = [["image", "text"]]))]
+    blocks: Option<Vec<String>>,
     /// Whether the result is an error; false if not given.
     #[serde(default)]
     is_error: bool,
@@ -32,7 +38,9 @@ pub struct ToolResultArrivedForm {
 pub struct ToolResultArrivedCheck {
     pub turn: Turn,
     pub name: String,
+    pub call: Option<usize>,
     pub text: Option<Matcher>,
+    pub blocks: Option<Vec<String>>,
     pub is_error: bool,
 }
 
@@ -40,6 +48,7 @@ pub struct ToolResultArrivedCheck {
 struct Arrived<'a> {
     id: &'a str,
     text: String,
+    blocks: Vec<&'a str>,
     is_error: bool,
 }
 
@@ -50,11 +59,14 @@ impl Kind for ToolResultArrivedCheck {
     fn resolve(form: &ToolResultArrivedForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         checker.turn(path, form.turn);
         checker.tool_is_called(path, &form.name, Some(form.turn));
+        checker.call_exists(path, &form.name, form.call, Some(form.turn));
         let text = form.text.as_ref();
         Some(Self {
             turn: form.turn,
             name: form.name.clone(),
+            call: form.call,
             text: text.map(|text| text.resolve(checker, &path.then("text"))),
+            blocks: form.blocks.clone(),
             is_error: form.is_error,
         })
     }
@@ -93,6 +105,9 @@ impl ToolResultArrivedCheck {
         blocks_before(exchange, exchanges)
             .filter(|block| block["type"] == "tool_use" && block["name"] == *self.name)
             .filter_map(|block| block["id"].as_str().map(str::to_owned))
+            .enumerate()
+            .filter(|(index, _)| self.call.is_none_or(|call| call == index + 1))
+            .map(|(_, id)| id)
             .collect()
     }
 
@@ -118,6 +133,13 @@ impl ToolResultArrivedCheck {
                 "the tool's result came back to the provider changed",
                 error.expected,
                 error.actual,
+            ));
+        }
+        if let Some(blocks) = self.blocks.as_ref().filter(|blocks| **blocks != result.blocks) {
+            return Some(deviation(
+                "the tool's result came back to the provider with other blocks",
+                blocks.join(", "),
+                result.blocks.join(", "),
             ));
         }
         let kind = |is_error| if is_error { "an error" } else { "no error" };
@@ -147,6 +169,7 @@ fn results(exchange: &ProviderExchange) -> Vec<Arrived<'_>> {
             } => Some(Arrived {
                 id: tool_use_id,
                 text: text_of(content),
+                blocks: content.iter().map(|block| block.content.kind()).collect(),
                 is_error: *is_error,
             }),
             _ => None,

@@ -1,7 +1,5 @@
 //! Body fields that a provider does not know, or that need a beta flag.
 
-use serde_json::Value;
-
 use super::{Rule, Subject};
 use crate::wire::Route;
 use crate::wire::body_fields;
@@ -27,18 +25,12 @@ const NOT_HOSTED_ON_AZURE: [&str; 3] = ["mcp_servers", "container", "output_form
 /// https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry,
 /// https://platform.claude.com/docs/en/build-with-claude/claude-in-amazon-bedrock
 fn known_fields(subject: &Subject) -> Option<ErrorReply> {
-    let unknown = field_names(subject).into_iter().find(|name| {
+    let mut names = subject.model_fields()?.as_object()?.keys();
+    let unknown = names.find(|name| {
         !body_fields::is_known(subject.route(), subject.is_count(), name)
-            || (subject.is_hosted_on_azure() && NOT_HOSTED_ON_AZURE.contains(name))
+            || (subject.is_hosted_on_azure() && NOT_HOSTED_ON_AZURE.contains(&name.as_str()))
     })?;
     refusal(subject, unknown)
-}
-
-fn field_names<'a>(subject: &Subject<'a>) -> Vec<&'a str> {
-    let fields = subject.model_fields().and_then(Value::as_object);
-    fields
-        .map(|fields| fields.keys().map(String::as_str).collect())
-        .unwrap_or_default()
 }
 
 /// Source: https://platform.claude.com/docs/en/build-with-claude/context-editing (beta header); without it:

@@ -21,11 +21,6 @@ fn thinking<'a>(subject: &Subject<'a>) -> Option<&'a Value> {
     subject.message()?.thinking.as_ref()
 }
 
-/// Whether the thinking parameter asks for thinking.
-pub(super) fn is_on(thinking: &Value) -> bool {
-    thinking["type"] == "enabled" || thinking["type"] == "adaptive"
-}
-
 /// Source: https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking (supported models); wording:
 /// https://github.com/anomalyco/opencode/issues/22863, https://github.com/pensarai/apex/pull/890
 fn thinking_type(subject: &Subject) -> Option<ErrorReply> {
@@ -78,7 +73,7 @@ fn thinking_temperature(subject: &Subject) -> Option<ErrorReply> {
     let temperature = prompt["temperature"]
         .as_f64()
         .or(prompt["inferenceConfig"]["temperature"].as_f64())?;
-    if temperature == 1.0 || !is_on(thinking(subject)?) {
+    if temperature == 1.0 || !subject.message()?.thinks() {
         return None;
     }
     subject.invalid(
@@ -115,7 +110,7 @@ fn redacted_thinking(subject: &Subject) -> Option<ErrorReply> {
 /// Source: https://platform.claude.com/docs/en/build-with-claude/extended-thinking (preserving thinking blocks);
 /// wording: https://github.com/BerriAI/litellm/issues/8777
 fn thinking_lost(subject: &Subject) -> Option<ErrorReply> {
-    if !is_on(thinking(subject)?) {
+    if !subject.message()?.thinks() {
         return None;
     }
     let messages = &subject.message()?.messages;

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::thinking::is_on;
 use super::{Rule, Subject, placed};
 use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
@@ -111,7 +110,7 @@ fn forced_tool(subject: &Subject) -> Option<ErrorReply> {
         }
         _ => matches!(prompt["tool_choice"]["type"].as_str(), Some("any" | "tool")),
     };
-    let thinks = subject.message()?.thinking.as_ref().is_some_and(is_on);
+    let thinks = subject.message()?.thinks();
     if !is_forced || !thinks {
         return None;
     }

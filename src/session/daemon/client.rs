@@ -187,9 +187,11 @@ async fn start(state: &StateDir, launch: &Launch, wanted: &Fingerprint) -> anyho
     const WHAT: &str = "the process of the warm session";
     let log = LogFile::at(&state.log());
     let mut daemon = Detached::start(launch, &state.log())?;
-    let probe = async || match find(state, wanted).await {
-        Ok(Found::Absent) => None,
-        found => Some(found),
+    let probe = || async {
+        match find(state, wanted).await {
+            Ok(Found::Absent) => None,
+            found => Some(found),
+        }
     };
     let ended = || daemon.try_ended();
     match wait_until_ready(WHAT, READY_PATIENCE, &log, ended, probe).await?? {

@@ -10,12 +10,11 @@ use tokio::time::{Instant, sleep};
 
 use super::{DaemonInfo, Fingerprint, StateDir};
 use crate::env::Environment;
-use crate::files::project::tier_models;
 use crate::gateway::GatewayProcess;
 use crate::process::RunId;
 use crate::progress::ProgressSink;
 use crate::provider::{self, new_control_key};
-use crate::session::boot::{Boot, RunGuard, boot};
+use crate::session::boot::{Boot, RunGuard, boot, simulator_options};
 
 /// How often the daemon checks whether it should stop.
 const POLL_PAUSE: Duration = Duration::from_millis(200);
@@ -74,8 +73,7 @@ pub async fn serve(
         scratch: guard.scratch(),
         simulator: provider::SimulatorOptions {
             control_key: Some(control_key.clone()),
-            tiers: tier_models(&options.root),
-            ..provider::SimulatorOptions::default()
+            ..simulator_options(&options.root)
         },
         relay_behind: false,
     };

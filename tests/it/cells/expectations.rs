@@ -35,6 +35,48 @@ fn mistakes_in_expectations_are_explained() {
             ],
         ),
         (
+            "a reply head without a condition",
+            and("  head:\n    reply_head: { turn: 1 }\n"),
+            &[
+                "8:5 expect.head.reply_head",
+                "no condition is given",
+                "`status`, `headers`",
+            ],
+        ),
+        (
+            "a header of a reply in upper case",
+            and("  head:\n    reply_head: { turn: 1, headers: { Retry-After: { equals: \"1\" } } }\n"),
+            &["is not a header's name in lower case", "write `retry-after`"],
+        ),
+        (
+            "attempts without a number",
+            and("  once:\n    attempts: { turn: 1 }\n"),
+            &["expect.once.attempts", "`count`"],
+        ),
+        (
+            "a request that is a message",
+            and("  list:\n    gateway_request: { path: /v1/messages }\n"),
+            &[
+                "this is the path of Messages requests",
+                "use `request` or `reply_head`",
+            ],
+        ),
+        (
+            "a path with a query",
+            and("  list:\n    gateway_request: { path: \"/v1/models?limit=1\" }\n"),
+            &["is not a path without a query"],
+        ),
+        (
+            "a prefix of one request",
+            and("  prefix:\n    prefix_stable: {}\n"),
+            &["there is no request after request 1"],
+        ),
+        (
+            "a call that is not there",
+            with_tool.clone() + "  second:\n    tool_result: { name: Bash, call: 2 }\n",
+            &["there is no call 2 of `Bash`"],
+        ),
+        (
             "a bad regex",
             with("contains: pong", "matches: '(pong'"),
             &[

@@ -248,6 +248,15 @@ fn a_simulated_run_names_the_lines_that_leave_it() {
             "write `aws_bedrock_runtime_endpoint: os.environ/AWS_BEDROCK_RUNTIME_ENDPOINT`",
         ),
         (
+            with(&format!("{anthropic}, litellm_credential_name: mine")),
+            "proxy_config.yaml:3 a simulated run would use the address and the credential of this name in `credential_list` | remove \
+             it from the deployments",
+        ),
+        (
+            with("model: bedrock/us.anthropic.claude-haiku-4-5, api_key: a-literal-key"),
+            "a simulated run would send this `api_key`, which the simulator does not know | remove it: the run signs with AWS keys",
+        ),
+        (
             with("model: bedrock/us.anthropic.claude-haiku-4-5, aws_role_name: role"),
             "a simulated run would ask AWS for a credential by this `aws_role_name`",
         ),

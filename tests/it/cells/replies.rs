@@ -152,6 +152,129 @@ fn mistakes_in_prompts_and_replies_are_explained() {
     assert_found(&cases);
 }
 
+#[test]
+fn mistakes_in_errors_time_and_askers_are_explained() {
+    let reply = |more: &str| with("[{ text: pong }]", &format!("[{{ text: pong }}]\n    {more}"));
+    let block = |block: &str| with("[{ text: pong }]", &format!("[{block}]"));
+    let cases: Vec<(&str, String, &[&str])> = vec![
+        (
+            "a header in upper case",
+            reply("headers: { Retry-After: \"1\" }"),
+            &[
+                "4:16 replies[0].headers.Retry-After",
+                "is not a header's name in lower case",
+            ],
+        ),
+        (
+            "a header of the connection",
+            reply("headers: { content-length: \"1\" }"),
+            &["the simulator itself sets `content-length`", "remove it"],
+        ),
+        (
+            "a header with a line break",
+            reply("headers: { x-a: \"a\\nb\" }"),
+            &["the value has characters that no header may have"],
+        ),
+        (
+            "a number as a header",
+            reply("headers: { retry-after: 1 }"),
+            &["replies[0].headers.retry-after", "expected a text"],
+        ),
+        (
+            "no interruption",
+            reply("interrupt: { after_deltas: 2 }"),
+            &[
+                "4:5 replies[0].interrupt",
+                "a reply is interrupted in exactly one way",
+                "`cut: true`",
+            ],
+        ),
+        (
+            "two interruptions",
+            reply("interrupt: { cut: true, error: { type: api_error, message: refused } }"),
+            &["a reply is interrupted in exactly one way"],
+        ),
+        (
+            "an error with an interruption",
+            with(
+                "content: [{ text: pong }]",
+                "error: { status: 500, message: refused }\n    interrupt: { cut: true }",
+            ),
+            &["an error has no `interrupt`"],
+        ),
+        (
+            "pieces in lockstep",
+            reply("pace: { lockstep: true }\n    framing: { piece_bytes: 7 }"),
+            &["5:29 replies[0].framing.piece_bytes", "contradict each other"],
+        ),
+        (
+            "a silence without length",
+            reply("pace: { silence: { pings: 2 } }"),
+            &["replies[0].pace.silence", "`ms`"],
+        ),
+        (
+            "an unknown line end",
+            reply("framing: { line_end: crfl }"),
+            &["replies[0].framing.line_end", "`crlf`"],
+        ),
+        (
+            "a stop sequence without its reason",
+            reply("stop_sequence: END"),
+            &[
+                "only a message that ends for a stop sequence names one",
+                "write `stop_reason: stop_sequence`",
+            ],
+        ),
+        (
+            "a verdict on a call that is not there",
+            reply("safeguard_results: [{ \"${call_1}\": allow }]"),
+            &["`${call_1}` has no value: the reply has 0 tool calls"],
+        ),
+        (
+            "an asker without condition",
+            reply("asker: {}"),
+            &["replies[0].asker"],
+        ),
+        (
+            "redacted thinking without words",
+            block("{ redacted_thinking: \" \" }"),
+            &["replies[0].content[0].redacted_thinking"],
+        ),
+        (
+            "a result without a call",
+            block("{ server_tool_result: { type: web_search_tool_result } }"),
+            &["no `server_tool_use` stands before this result"],
+        ),
+        (
+            "a result of no type",
+            block("{ server_tool_use: { name: a, input: {} } }, { server_tool_result: { type: text } }"),
+            &[
+                "the result has no `type` of a tool's result",
+                "`web_search_tool_result`",
+            ],
+        ),
+        (
+            "a result with an id",
+            block(
+                "{ server_tool_use: { name: a, input: {} } }, { server_tool_result: { type: a_tool_result, tool_use_id: x } }",
+            ),
+            &["the simulator sets `tool_use_id`"],
+        ),
+    ];
+    assert_found(&cases);
+    let good = [
+        reply("headers: { retry-after: \"1\" }\n    interrupt: { after_deltas: 1, cut: true }"),
+        reply(
+            "pace: { silence: { after_deltas: 1, ms: 10, pings: 2 } }\n    framing: { line_end: cr, comments: true }",
+        ),
+        reply("asker: { subagent: false, model: haiku }"),
+        reply("stop_reason: stop_sequence\n    stop_sequence: END"),
+    ];
+    for cell in good {
+        assert_eq!(found(&cell), "", "{cell}");
+    }
+}
+
 /// With `--json-schema`, a call of the tool `StructuredOutput` ends the run.
 #[test]
 fn with_a_json_schema_the_last_reply_may_be_a_tool_call() {

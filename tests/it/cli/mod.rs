@@ -1,5 +1,6 @@
 //! The commands of `compat`.
 
+mod doctor;
 mod help;
 mod matrix;
 mod provider;

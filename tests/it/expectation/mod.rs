@@ -1,6 +1,7 @@
 //! Every check of an expectation: where it holds, where it does not, and where it cannot be judged.
 
 mod claude_side;
+mod exchanges;
 mod provider_side;
 
 use base64::Engine as _;

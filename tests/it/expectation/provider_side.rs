@@ -255,6 +255,8 @@ fn a_tool_result_must_answer_the_call_of_the_provider() {
             turn,
             name: "Bash".into(),
             text: text.map(equals),
+            call: None,
+            blocks: None,
             is_error: false,
         })
     };
@@ -262,6 +264,8 @@ fn a_tool_result_must_answer_the_call_of_the_provider() {
         turn: Turn::Number(2),
         name: "Bash".into(),
         text: None,
+        call: None,
+        blocks: None,
         is_error: true,
     });
     let failed = || called_back(json!([tool_result("toolu_1", "a.txt", true)]));

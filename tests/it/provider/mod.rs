@@ -4,4 +4,5 @@ mod clouds;
 mod models;
 mod routes;
 mod rules;
+mod scripted;
 mod signatures;

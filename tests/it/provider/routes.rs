@@ -85,6 +85,7 @@ async fn a_scripted_error_has_the_providers_form() {
             status: 429,
             kind: None,
             message: "slow down".to_owned(),
+            ..ReplyError::default()
         };
         let key = gateway.trial([Reply::Error(error), text("ok")]);
         let reply = gateway.send(route, true, &prompt(key)).await;
@@ -421,6 +422,7 @@ async fn a_probe_uses_no_reply_and_a_last_error_is_repeated() {
         status: 500,
         kind: None,
         message: "boom".to_owned(),
+        ..ReplyError::default()
     };
     let key = gateway.trial([text("first"), Reply::Error(error)]);
     let mut probe = prompt(key);
@@ -523,7 +525,7 @@ async fn the_oldest_requests_of_no_trial_are_forgotten() {
     let told = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let counter = std::sync::Arc::clone(&told);
     let options = SimulatorOptions {
-        observe: Some(std::sync::Arc::new(move |notice| {
+        observe: Some(std::sync::Arc::new(move |_, notice| {
             if matches!(notice, Notice::Forgetting { kept: 1000 }) {
                 counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             }

@@ -204,3 +204,16 @@ async fn a_bedrock_api_key_replaces_a_signature() {
     let reply = request.send().await.unwrap();
     assert_eq!(reply.status(), StatusCode::BAD_REQUEST, "it belongs to no trial");
 }
+
+#[tokio::test]
+async fn a_signature_covers_a_credential_in_the_query() {
+    let gateway = Gateway::start().await;
+    let key = gateway.trial([text("ok")]);
+    let mut body = prompt(key);
+    body["anthropic_version"] = json!("bedrock-2023-05-31");
+    let path = format!("{PATH}?access_token=secret-of-a-client");
+    let reply = gateway.signed(&path, &body).send().await.unwrap();
+    assert_eq!(reply.status(), StatusCode::OK);
+    let recorded = &gateway.simulator.take(key)[0].request.query;
+    assert_eq!(recorded, "access_token=[redacted, 18 bytes]");
+}

@@ -2,6 +2,7 @@
 
 use compat_matrix::files::Project;
 use compat_matrix::findings::KnownFindings;
+use compat_matrix::isolation::IsolationLevel;
 use compat_matrix::matrix::ManifestView;
 use compat_matrix::matrix::builder::Stamp;
 use compat_matrix::plan::selection::Axes;
@@ -31,7 +32,12 @@ async fn publish(hub: &Hub, arguments: &[&str], change: impl FnOnce(&mut Value))
 
 /// The gate's decision about the results after `change`.
 fn decided(change: impl FnOnce(&mut Value)) -> GateDecision {
-    let results = Results::parse(&results(change)).unwrap();
+    decided_at(IsolationLevel::None, &results(change))
+}
+
+/// The gate's decision about `results` if it requires the level `isolation`.
+fn decided_at(isolation: IsolationLevel, results: &str) -> GateDecision {
+    let results = Results::parse(results).unwrap();
     let project = Project::open(root()).unwrap();
     let stamp = Stamp::new(&results, Some("v1.83.0-stable".into()), None, None).unwrap();
     let v0 = Axes {
@@ -44,6 +50,7 @@ fn decided(change: impl FnOnce(&mut Value)) -> GateDecision {
         applicable: &project.applicable_trials(),
         known: &KnownFindings::NONE,
         allow_inconclusive: false,
+        isolation,
     };
     gate::decide(
         &ManifestView::of_part(&project.manifest, Some("v0")),
@@ -365,4 +372,23 @@ async fn an_address_with_a_token_is_refused_and_not_shown() {
     ran.exits(1);
     ran.err_has("must not hold credentials");
     ran.err_lacks("canary");
+}
+
+#[test]
+fn results_of_a_weaker_cage_are_refused() {
+    let mut text: Value = serde_json::from_str(&results(|_| {})).unwrap();
+    let refused = |text: &Value| {
+        let decision = decided_at(IsolationLevel::Full, &text.to_string());
+        let refusals = decision.refusals.iter().map(ToString::to_string);
+        refusals.collect::<Vec<_>>().join("; ")
+    };
+    text["run"]["isolation"] = "landlock".into();
+    assert_has(
+        &refused(&text),
+        "`claude` ran at isolation level `landlock`, and `full` is required",
+    );
+    text["run"].as_object_mut().unwrap().remove("isolation");
+    assert_has(&refused(&text), "`claude` ran at isolation level `none`");
+    text["run"]["isolation"] = "full".into();
+    assert_lacks(&refused(&text), "isolation");
 }

@@ -19,7 +19,6 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::evidence::text_events;
-use super::files::write_program;
 use super::loopback::serve;
 use super::wait::PATIENCE;
 
@@ -35,18 +34,10 @@ pub fn scenario(folder: &Path, steps: Value) -> PathBuf {
     file
 }
 
-/// Writes a `claude` that prints its version, and otherwise hangs.
+/// Makes a `claude` that prints its version, and otherwise hangs.
 pub fn hanging_claude(folder: &Path) -> String {
-    let file = folder.join("claude");
-    let scenario = scenario(folder, json!(["hang"]));
-    write_program(
-        &file,
-        &format!(
-            "FAKE_CLAUDE_SCENARIO='{}' exec '{}' \"$@\"",
-            scenario.display(),
-            fake_claude().display()
-        ),
-    );
+    let file = folder.join("hanging-claude");
+    std::os::unix::fs::symlink(fake_claude(), &file).unwrap();
     file.to_str().unwrap().to_owned()
 }
 
@@ -73,6 +64,7 @@ pub fn invocation(folder: &TempDir, base_url: &str) -> Invocation {
         folder: folder.path().to_owned(),
         inherited: Environment::from_process().inherited(),
         deadline: PATIENCE,
+        cage: None,
     }
 }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use compat_matrix::ids::TrialKey;
 use compat_matrix::provider::{Simulator, SimulatorOptions};
 use compat_matrix::wire::model::find;
-use compat_matrix::wire::script::{Pace, Reply, ReplyBlock, ReplyMessage, Script};
+use compat_matrix::wire::script::{Reply, ReplyBlock, ReplyMessage, Script};
 use compat_matrix::wire::sigv4::{Authorization, SignedParts};
 use compat_matrix::wire::{Route, event_stream, sse};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 pub const MODEL: &str = "claude-haiku-4-5";
+
 /// The name of a model on `route`, as a path has it.
 fn spelling(model: &str, route: Route) -> String {
     let listed = find(model).unwrap_or_else(|| panic!("no model {model}"));
@@ -37,9 +38,7 @@ pub fn new_key() -> TrialKey {
 pub fn message(content: Vec<ReplyBlock>) -> ReplyMessage {
     ReplyMessage {
         content,
-        stop_reason: None,
-        usage: None,
-        pace: Pace::default(),
+        ..ReplyMessage::default()
     }
 }
 

@@ -5,6 +5,7 @@ use compat_matrix::document::Place;
 use compat_matrix::evidence::Behind;
 use compat_matrix::findings::{Declared, Finding, FindingStatus, Level};
 use compat_matrix::ids::{FeatureId, ProviderId, TierId};
+use compat_matrix::isolation::IsolationLevel;
 use compat_matrix::matrix::ManifestView;
 use compat_matrix::outcome::{
     Attempt, Cause, CheckResult, EvidenceLine, Failure, Mismatch, Outcome, Retry, Verdict,
@@ -56,6 +57,7 @@ pub fn run(selected: usize) -> RunRecord {
             version: Some("1.106.0".into()),
         },
         claude_code_version: Some("2.1.326".into()),
+        isolation: Some(IsolationLevel::Full),
         started_at: time("2026-11-21T08:58:00.5Z"),
         written_at: time("2026-11-21T09:00:00.25Z"),
         trials: 90,

@@ -6,12 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use compat_matrix::env;
+use compat_matrix::progress::Silent;
 use compat_matrix::provider::{self, Simulator};
 use compat_matrix::results::Results;
+use compat_matrix::toolchain::platform::Platform;
+use compat_matrix::toolchain::{Cache, Lock, inventory, litellm};
 
 use super::claude::fake_claude;
-use super::files::Folder;
+use super::files::{Folder, copy_folder};
 use super::ran::Ran;
+use super::root;
 
 /// The small project's manifest.
 pub const MANIFEST: &str = "schema_version: \"1\"\nproviders: [anthropic, azure]\nfeatures:\n  - id: text\n    name: Text\n  - id: words\n    \
@@ -67,6 +71,26 @@ impl Small {
                 (env::PATH.into(), std::env::var_os(env::PATH).unwrap_or_default()),
             ],
         }
+    }
+
+    /// The project with the double of LiteLLM as the pinned one.
+    pub async fn with_double_of_litellm() -> Self {
+        let small = Self::new();
+        copy_folder(&root().join("toolchain"), &small.path("toolchain"));
+        let pin = Lock::read(&small.path("toolchain")).unwrap().litellm;
+        let platform = Platform::current().unwrap();
+        let entry = Cache::at(small.path("cache")).entry("litellm", &pin.version, platform, pin.digest());
+        let install = async |directory: &Path| {
+            let program = PathBuf::from("bin/litellm");
+            let file = directory.join(&program);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_fake-gateway"), file).unwrap();
+            inventory::take(directory).unwrap();
+            Ok((program, None))
+        };
+        let entry = entry.in_layout(litellm::LAYOUT);
+        entry.ensure(&Silent, install).await.unwrap();
+        small
     }
 
     /// The project with `simulator` as gateway and provider.

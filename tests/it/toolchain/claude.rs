@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 
 use super::*;
+use crate::support::claude::fake_claude;
 use crate::support::loopback::{Server, compressed, cut, ok, ready, status};
 use crate::support::registry::archive;
 use crate::support::text::assert_has;
@@ -23,7 +24,12 @@ async fn the_pinned_claude_is_installed_once() {
 
     let program = machine.install(&pin).await.unwrap();
 
-    assert_eq!(claude_version(&program, &machine.tools()).await.unwrap(), VERSION);
+    assert_eq!(
+        claude_version(&program, &machine.tools(), Some(&fake_claude()))
+            .await
+            .unwrap(),
+        VERSION
+    );
     assert_eq!(files(&machine.cache()), ["claude", "receipt.json", "stamp.json"]);
     let name = Platform::current().unwrap().package().replace('/', "%2f");
     assert_eq!(server.targets(), [format!("/{name}"), tarball_path()]);
@@ -153,7 +159,12 @@ async fn the_rest_of_an_interrupted_installation_is_removed() {
 
     let program = machine.install(&pin).await.unwrap();
 
-    assert_eq!(claude_version(&program, &machine.tools()).await.unwrap(), VERSION);
+    assert_eq!(
+        claude_version(&program, &machine.tools(), Some(&fake_claude()))
+            .await
+            .unwrap(),
+        VERSION
+    );
     assert_eq!(files(&machine.cache()), ["claude", "receipt.json", "stamp.json"]);
 }
 

@@ -8,6 +8,7 @@ mod wording;
 
 use compat_matrix::wire::answer::ProviderAnswer;
 use compat_matrix::wire::exchange::{Body, GatewayExchange, ProviderExchange, SentEvent};
+use compat_matrix::wire::script::StopDetails;
 use compat_matrix::wire::{Direction, Usage, messages};
 use compat_matrix::wire_diff::{Change, Fate, Part, compare};
 use serde_json::{Value, json};
@@ -93,6 +94,7 @@ fn answer(blocks: &Value) -> ProviderAnswer {
         model: "m".into(),
         content: blocks.as_array().unwrap().clone(),
         stop_reason: "end_turn".into(),
+        details: StopDetails::default(),
         usage: Usage {
             input_tokens: 10,
             output_tokens: 2,

@@ -257,3 +257,62 @@ fn a_burst_is_recognised_by_the_pace_of_the_provider() {
     let wire = wire.comes_back(|events| events.iter_mut().for_each(|event| event.at_ms = 1800));
     assert_eq!(wire.kinds(), [(Direction::Reply, Part::Pace, Fate::Delayed)]);
 }
+
+/// A reply that the provider itself breaks has to break at Claude Code too.
+#[test]
+fn a_broken_stream_must_stay_broken() {
+    let error = || json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}});
+    let exception = json!({"serviceUnavailableException": {"message": "Overloaded"}});
+    let broken = |last: Option<serde_json::Value>| {
+        let mut wire = Wire::one();
+        wire.sent[0].reply.as_mut().unwrap().events.truncate(4);
+        let reply = &mut wire.exchanges[0].reply;
+        reply.message = None;
+        reply.events.truncate(4);
+        reply
+            .events
+            .extend(last.map(|data| SentEvent { at_ms: 30, data }));
+        reply.cut_off = !reply
+            .events
+            .last()
+            .unwrap()
+            .data
+            .to_string()
+            .contains("Overloaded");
+        wire
+    };
+    let lost = (Direction::Reply, Part::Error, Fate::Dropped);
+    let hidden = (Direction::Reply, Part::Event, Fate::Changed);
+    let with_error = |events: &mut Vec<SentEvent>| {
+        events.push(SentEvent {
+            at_ms: 40,
+            data: error(),
+        })
+    };
+    let found = |wire: Wire| wire.kinds();
+    assert_eq!(found(broken(Some(error())).comes_back(with_error)), []);
+    assert_eq!(found(broken(Some(exception.clone())).comes_back(with_error)), []);
+    assert_eq!(found(broken(Some(error()))), [lost]);
+    assert_eq!(found(broken(Some(exception))), [lost]);
+    assert_eq!(found(broken(None)), [hidden]);
+    assert_eq!(found(broken(None).comes_back(with_error)), []);
+}
+
+#[test]
+fn the_end_of_an_answer_and_its_citations_are_compared() {
+    let wire = || {
+        let cited = json!([{"type": "text", "text": "a b", "citations": [{"type": "char_location", "cited_text": "b"}]}]);
+        Wire::of(&[(body(), cited)])
+    };
+    assert_eq!(wire().kinds(), []);
+    let no_citation =
+        wire().comes_back(|events| events.retain(|event| event.data["delta"]["type"] != "citations_delta"));
+    assert_eq!(no_citation.kinds()[0].1, Part::Block);
+    for name in ["stop_details", "safeguard_results"] {
+        let wire = wire().comes_back(|events| {
+            let at = events.len() - 2;
+            events[at].data["delta"][name] = json!({"type": "made up"});
+        });
+        assert_eq!(wire.kinds(), [(Direction::Reply, Part::StopReason, Fate::Added)]);
+    }
+}

@@ -1,0 +1,129 @@
+//! `gateway_request`: a request of Claude Code to the gateway that is no message, such as the list of models.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{JudgedSide, Kind};
+use crate::document::{KeyPath, Query};
+use crate::expectation::claude_side::deviations;
+use crate::expectation::client_side::place;
+use crate::expectation::{Checker, Deviation, Interest, Matcher, MatcherForm, Ruling, Scene, value_tree};
+use crate::text::clipped;
+use crate::wire::Operation;
+use crate::wire_diff::Part;
+
+/// Gateway's side: a request of Claude Code that is no message (`GET /v1/models`), and the gateway's reply. Not judged in a live
+/// run.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("examples" = [{"path": "/v1/models", "status": {"equals": 200}, "body": {"$.data[*].id": {"equals": "${model}"}}}]))]
+pub struct GatewayRequestForm {
+    /// The HTTP method; `GET` if not given.
+    #[schemars(length(min = 1))]
+    method: Option<String>,
+    /// The path, without the query.
+    #[schemars(length(min = 1), extend("examples" = ["/v1/models"]))]
+    path: String,
+    /// What the reply's HTTP status must be; 200 if not given.
+    status: Option<MatcherForm>,
+    /// What the reply's body must hold, by JSONPath (RFC 9535).
+    #[serde(default)]
+    body: IndexMap<String, MatcherForm>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct GatewayRequestCheck {
+    pub method: String,
+    pub path: String,
+    pub status: Matcher,
+    pub body: Vec<(Query, Matcher)>,
+}
+
+impl Kind for GatewayRequestCheck {
+    type Form = GatewayRequestForm;
+    const SIDE: JudgedSide = JudgedSide::Provider;
+
+    fn resolve(form: &GatewayRequestForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
+        let of_path = path.then("path");
+        if !form.path.starts_with('/') || form.path.contains('?') {
+            let message = format!("`{}` is not a path without a query", form.path);
+            checker
+                .reader
+                .hinted(&of_path, message, "write for example `/v1/models`");
+        }
+        if form.path == "/v1/messages" {
+            checker.reader.hinted(
+                &of_path,
+                "this is the path of Messages requests",
+                "use `request` or `reply_head`",
+            );
+        }
+        let status = form.status.as_ref();
+        Some(Self {
+            method: form.method.clone().unwrap_or_else(|| "GET".into()),
+            path: form.path.clone(),
+            status: match status {
+                Some(status) => status.resolve(checker, &path.then("status")),
+                None => Matcher {
+                    equals: Some(200.into()),
+                    ..Matcher::default()
+                },
+            },
+            body: checker.queries(&path.then("body"), &form.body),
+        })
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Ruling {
+        let sent = &scene.evidence.sent;
+        let mut own = sent.iter().filter(|sent| {
+            sent.request.method.eq_ignore_ascii_case(&self.method) && sent.request.path == self.path
+        });
+        let Some(found) = own.next_back() else {
+            let others = sent.iter().filter(|sent| sent.operation != Operation::Messages);
+            let others: Vec<String> = others
+                .map(|sent| format!("{} {}", sent.request.method, sent.request.path))
+                .collect();
+            return Ruling::Judged(vec![Deviation {
+                summary: "Claude Code did not send this request".into(),
+                expected: format!("{} {}", self.method, self.path),
+                actual: match others.is_empty() {
+                    true => "only Messages requests".into(),
+                    false => clipped(&others.join(", ")),
+                },
+                evidence: None,
+            }]);
+        };
+        let status = found.reply.as_ref().map(|reply| Value::from(reply.status));
+        let of_status = deviations(
+            self.status.check(status.as_ref().as_slice()),
+            format!(
+                "the reply to `{} {}` has another HTTP status",
+                self.method, self.path
+            ),
+            Some(place(found)),
+        );
+        let body = found.reply.as_ref().and_then(|reply| reply.events.first());
+        let body = body.map_or(&Value::Null, |event| &event.data);
+        let of_body = self.body.iter().flat_map(|(query, matcher)| {
+            deviations(
+                value_tree::check(query, matcher, body),
+                format!("`{}` of the reply does not match", query.text),
+                Some(place(found)),
+            )
+        });
+        Ruling::Judged(of_status.into_iter().chain(of_body).collect())
+    }
+
+    fn interests(&self) -> Vec<Interest> {
+        let interest = Interest::reply(&[Part::Status, Part::Error], None);
+        vec![interest.of_operation(Operation::Unknown)]
+    }
+
+    /// The gateway answers it alone, if Claude Code asks.
+    fn held_before(&self, scene: &Scene<'_>) -> Option<bool> {
+        let mut sent = scene.evidence.sent.iter();
+        sent.any(|sent| sent.request.path == self.path).then_some(true)
+    }
+}
