@@ -187,7 +187,7 @@ async fn a_silence_has_pings_where_the_provider_sends_them() {
         assert!(start.elapsed() >= Duration::from_millis(120));
         assert_eq!(deltas(&events), 4);
         let pings = events.iter().filter(|event| event["type"] == "ping").count();
-        let is_sse = matches!(route, Route::Anthropic | Route::VertexAi);
+        let is_sse = !matches!(route, Route::BedrockInvoke | Route::BedrockConverse);
         // One follows the start of the first block.
         assert_eq!(pings, if is_sse { 4 } else { 0 }, "{route:?}");
     }
