@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::forms;
 use super::raw::{FeatureForm, ManifestForm, MatrixForm, TierForm};
 use crate::document::{Diagnostic, KeyPath, Node, Reader, Span, yaml};
+use crate::expectation::check_clause;
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TierNames};
 use crate::text::{as_name, closest, is_name, listed};
 
@@ -27,6 +28,14 @@ pub struct Feature {
     /// Its name in paths, filters and results.
     pub id: FeatureId,
     pub name: String,
+    /// The group of rows that it belongs to.
+    pub category: Option<String>,
+    /// What works if the row is green, in one sentence.
+    pub description: Option<String>,
+    /// The clause of the gateway contract that it rests on.
+    pub clause: Option<String>,
+    /// The address of its documentation.
+    pub docs: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +109,10 @@ impl Manifest {
         let feature = |form: FeatureForm| Feature {
             id: FeatureId::new(form.id),
             name: form.name,
+            category: form.category,
+            description: form.description,
+            clause: form.clause,
+            docs: form.docs,
         };
         let tier = |form: TierForm| Tier {
             id: TierId::new(form.id),
@@ -206,10 +219,28 @@ fn check(form: &ManifestForm, node: &Node) -> Vec<Diagnostic> {
         }
         are_distinct(&mut reader, &texts, Some(why));
     }
+    check_rows(&mut reader, &form.features);
     check_aliases(&mut reader, form);
     check_sets(&mut reader, form);
     check_parts(&mut reader, form);
     reader.diagnostics
+}
+
+/// The texts about a row for readers: none is empty, the clause and the address exist in form.
+fn check_rows(reader: &mut Reader<'_>, rows: &[FeatureForm]) {
+    for (index, row) in rows.iter().enumerate() {
+        let path = KeyPath::of("features").then(index);
+        for (key, text) in [("category", &row.category), ("description", &row.description)] {
+            if text.as_ref().is_some_and(|text| text.trim().is_empty()) {
+                reader.error(&path.then(key), "the text is empty");
+            }
+        }
+        check_clause(reader, &path.then("clause"), row.clause.as_deref());
+        if let Some(docs) = row.docs.as_ref().filter(|docs| !docs.starts_with("https://")) {
+            let error = reader.at(&path.then("docs"), format!("`{docs}` is not a web address"));
+            reader.report(error.allowed("an address that starts with `https://`"));
+        }
+    }
 }
 
 fn are_names(reader: &mut Reader<'_>, names: &Texts<'_>) {

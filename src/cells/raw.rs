@@ -64,6 +64,22 @@ pub struct FeatureForm {
     /// The feature's name for readers of the matrix.
     #[schemars(extend("examples" = ["Tool use"]))]
     pub name: String,
+    /// The group of rows that the row belongs to. The page shows the groups in the order of their first rows.
+    #[serde(default)]
+    #[schemars(extend("examples" = ["Tools"]))]
+    pub category: Option<String>,
+    /// What works if the row is green, in one plain sentence for a customer.
+    #[serde(default)]
+    #[schemars(extend("examples" = ["Claude Code runs a command that the model asks for, and the model reads its output."]))]
+    pub description: Option<String>,
+    /// The clause of the gateway contract that the row rests on.
+    #[serde(default)]
+    #[schemars(extend("examples" = ["llm-gateway-protocol#feature-pass-through"]))]
+    pub clause: Option<String>,
+    /// The address of the feature's documentation.
+    #[serde(default)]
+    #[schemars(extend("examples" = ["https://code.claude.com/docs/en/settings"]))]
+    pub docs: Option<String>,
 }
 
 /// A tier of models.

@@ -8,11 +8,19 @@ use crate::ids::TierId;
 use crate::text::listed;
 
 /// The sections of `code.claude.com/docs/en/llm-gateway-protocol`, by their anchors (2026-11).
-const PROTOCOL_SECTIONS: [&str; 5] = [
+const PROTOCOL_SECTIONS: [&str; 13] = [
     "api-formats",
+    "format-mismatch",
+    "optional-endpoints-and-startup-traffic",
+    "requests-and-defaults-by-connection-method",
     "request-headers",
+    "gateway-hint-headers",
+    "forward-as-open-lists",
+    "response-headers",
     "system-prompt-attribution-block",
     "feature-pass-through",
+    "automatic-retry-and-error-forwarding",
+    "disable-pre-release-capabilities",
     "model-discovery",
 ];
 
@@ -31,7 +39,7 @@ pub fn resolve(
         .tiers
         .as_ref()
         .map(|names| tiers(&mut checker.reader, path, names, context));
-    clause(&mut checker, path, form.clause.as_deref());
+    check_clause(&mut checker.reader, &path.then("clause"), form.clause.as_deref());
     let check = Check::resolve(form, &mut checker, path);
     let diagnostics = checker.reader.diagnostics;
     let Some(check) = check.filter(|_| diagnostics.is_empty()) else {
@@ -94,7 +102,8 @@ fn tiers(
     tiers
 }
 
-fn clause(checker: &mut Checker<'_>, path: &KeyPath, clause: Option<&str>) {
+/// Reports a `clause` that is not one of the gateway contract.
+pub fn check_clause(reader: &mut Reader<'_>, path: &KeyPath, clause: Option<&str>) {
     let Some(clause) = clause else { return };
     let (page, section) = clause
         .split_once('#')
@@ -112,16 +121,12 @@ fn clause(checker: &mut Checker<'_>, path: &KeyPath, clause: Option<&str>) {
         .collect();
     let pages = ["llm-gateway-protocol", "llm-gateway-rollout"];
     let close = pages.into_iter().chain(sections.iter().map(String::as_str));
-    let diagnostic = checker
-        .reader
-        .at(
-            &path.then("clause"),
-            format!("`{clause}` is no clause of the gateway contract"),
-        )
+    let diagnostic = reader
+        .at(path, format!("`{clause}` is no clause of the gateway contract"))
         .allowed(format!(
             "`llm-gateway-protocol`, {}, `llm-gateway-rollout#…`",
             listed(sections.iter().map(String::as_str))
         ))
         .did_you_mean(clause, close);
-    checker.reader.report(diagnostic);
+    reader.report(diagnostic);
 }

@@ -23,7 +23,7 @@ pub use claude_side::{
 };
 pub use context::{CellContext, Checker};
 pub use count::CountMatcher;
-pub use entry::resolve;
+pub use entry::{check_clause, resolve};
 pub use interest::Interest;
 pub use kinds::{Check, ExpectationForm};
 pub use matcher::{MatchError, Matcher, MatcherForm};

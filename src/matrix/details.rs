@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::builder::{BuildError, Stamp, Tried};
 use super::published::Matrix;
 use super::view::ManifestView;
+use crate::cells::manifest::Feature;
 use crate::evidence::Behind;
 use crate::findings::Subject;
 use crate::findings::summary::RunFinding;
@@ -57,6 +58,9 @@ pub struct Details {
     /// The tiers of the run, in the manifest's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tiers: Vec<TierName>,
+    /// What readers see about the rows, in the manifest's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<RowDetails>,
     /// By feature and provider, in the matrix's order: one entry a tier, in the manifest's order.
     pub features: IndexMap<FeatureId, IndexMap<ProviderId, Vec<TierDetails>>>,
 }
@@ -72,6 +76,43 @@ pub struct TierName {
     /// The set that it belongs to; absent if there is only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set: Option<String>,
+}
+
+/// A row of the matrix, for readers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RowDetails {
+    /// The feature.
+    pub id: FeatureId,
+    /// The group of rows that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// What works if the row is green, in one sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The clause of the gateway contract that it rests on, below `https://code.claude.com/docs/en/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clause: Option<String>,
+    /// The address of its documentation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docs: Option<String>,
+}
+
+impl RowDetails {
+    /// `None` if the manifest says nothing about the row but its name.
+    pub(super) fn of(feature: &Feature) -> Option<Self> {
+        let row = Self {
+            id: feature.id.clone(),
+            category: feature.category.clone(),
+            description: feature.description.clone(),
+            clause: feature.clause.clone(),
+            docs: feature.docs.clone(),
+        };
+        let is_described = [&row.category, &row.description, &row.clause, &row.docs]
+            .iter()
+            .any(|text| text.is_some());
+        is_described.then_some(row)
+    }
 }
 
 /// What a matrix was made of, in one line: `LiteLLM v1.83.0, Claude Code 2.1.326, 2026-11-21T09:00:00Z, live providers`.
@@ -217,6 +258,7 @@ impl Details {
             complete: results.is_whole(),
             findings: results.findings.clone(),
             tiers: manifest.names_of(&tried.tiers),
+            rows: manifest.rows.clone(),
             features: features.map(|(id, _)| (id.clone(), cells(id))).collect(),
         })
     }

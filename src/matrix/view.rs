@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::details::TierName;
+use super::details::{RowDetails, TierName};
 use crate::cells::Manifest;
 use crate::ids::{FeatureId, ProviderId, TierId};
 use crate::results::Results;
@@ -12,6 +12,8 @@ use crate::results::Results;
 pub struct ManifestView {
     /// Each row's id and its name for readers.
     pub features: Vec<(FeatureId, String)>,
+    /// What readers see about the rows that say more than their name.
+    pub rows: Vec<RowDetails>,
     pub providers: Vec<ProviderId>,
     pub tiers: Vec<TierId>,
     /// The set of each tier, in the same order; none if the manifest has no sets.
@@ -60,6 +62,7 @@ impl ManifestView {
         let part = name.and_then(|name| manifest.parts.iter().find(|part| part.name == name));
         if let Some(part) = part {
             view.features.retain(|(id, _)| part.features.contains(id));
+            view.rows.retain(|row| part.features.contains(&row.id));
             view.providers.retain(|id| part.providers.contains(id));
         }
         view
@@ -74,6 +77,7 @@ impl From<&Manifest> for ManifestView {
                 .iter()
                 .map(|feature| (feature.id.clone(), feature.name.clone()))
                 .collect(),
+            rows: manifest.features.iter().filter_map(RowDetails::of).collect(),
             providers: manifest.providers.clone(),
             tiers: manifest.tier_ids(),
             sets: match manifest.tiers.iter().any(|tier| !tier.set.is_empty()) {

@@ -5,6 +5,7 @@ use compat_matrix::plan::Planned;
 
 use crate::support::cell::GOOD;
 use crate::support::project::{has, open, summary, two_features};
+use crate::support::root;
 
 #[test]
 fn trials_without_a_model_in_the_proxy_config_are_broken() {
@@ -51,6 +52,49 @@ fn all_mistakes_of_a_manifest_are_found_at_once() {
     has(&faults, "manifest.yaml:4 the text is empty");
     has(&faults, "manifest.yaml:8 the alias pattern lacks `{model}`");
     has(&faults, "manifest.yaml:9 `ther` is no provider of this manifest");
+}
+
+#[test]
+fn every_row_of_this_project_says_what_it_is_about() {
+    let manifest = Project::open(root()).expect("this project").manifest;
+    for row in &manifest.features {
+        for (key, text) in [
+            ("category", &row.category),
+            ("description", &row.description),
+            ("clause", &row.clause),
+            ("docs", &row.docs),
+        ] {
+            assert!(text.is_some(), "the row `{}` has no `{key}`", row.id);
+        }
+        let description = row.description.as_deref().expect("a description");
+        assert!(
+            description.ends_with('.') && !description.contains('`'),
+            "{description}"
+        );
+    }
+}
+
+#[test]
+fn the_texts_of_a_row_are_checked() {
+    let folder = two_features();
+    let manifest = folder.read("manifest.yaml");
+    let with = |texts: &str| {
+        folder.write(
+            "manifest.yaml",
+            &manifest.replace("name: First", &format!("name: First, {texts}")),
+        );
+        Project::open(folder.root()).expect_err("faults")
+    };
+    has(&with("category: ''"), "the text is empty");
+    has(&with("description: ' '"), "the text is empty");
+    has(
+        &with("clause: llm-gateway-protocol#request-header"),
+        "`llm-gateway-protocol#request-header` is no clause of the gateway contract",
+    );
+    has(
+        &with("docs: docs/cells.md"),
+        "`docs/cells.md` is not a web address",
+    );
 }
 
 #[test]

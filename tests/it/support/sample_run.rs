@@ -39,6 +39,7 @@ pub fn manifest() -> ManifestView {
         features: features
             .map(|(id, name)| (FeatureId::new(id), name.to_owned()))
             .to_vec(),
+        rows: Vec::new(),
         providers: providers.map(ProviderId::new).to_vec(),
         tiers: ["haiku", "sonnet", "opus"].map(TierId::new).to_vec(),
         sets: Vec::new(),
