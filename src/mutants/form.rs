@@ -13,16 +13,17 @@ use crate::document::Query;
 use crate::outcome::Cause;
 use crate::wire::Operation;
 
-/// A seeded bug of the gateway: its change of a request or of the reply, and the cells that must fail because of it. The
-/// folder is its class, the file its name.
+/// A seeded bug of the gateway: its change of a request or of the reply, and the cells that must fail because of it. Or a
+/// neutral mutant: a change that every gateway may make, under which no cell may fail. The folder is its class, the file its
+/// name.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "compat-matrix mutant")]
 pub struct MutantForm {
-    /// The bug, in a sentence.
+    /// The bug or the change, in a sentence.
     #[schemars(length(min = 1), extend("examples" = ["The beta header of Claude Code does not reach Vertex AI."]))]
     pub description: String,
-    /// Public pages that report such a bug.
+    /// Public pages that report such a bug, or allow such a change.
     #[schemars(length(min = 1), inner(regex(pattern = "^https?://")), extend("examples" = [["https://github.com/BerriAI/litellm/issues/15299"]]))]
     pub sources: Vec<String>,
     /// `front` (the default) is between Claude Code and the gateway: the Messages API, whatever the provider. `behind` is
@@ -52,10 +53,37 @@ pub struct MutantForm {
     /// The change of the reply to such a request.
     #[serde(default)]
     pub reply: Option<ReplyChange>,
+    /// Its changes on the other side of the gateway, if it changes both sides.
+    #[serde(default)]
+    pub other_side: Option<OtherSide>,
+    /// `green` makes it a neutral mutant: no cell may fail under it. It has no `killed_by` and no `cause`.
+    #[serde(default)]
+    pub must_stay: Option<MustStay>,
     /// The expectations that must fail, each with its cells: `feature::provider`, where `*` stands for all (of the mutant's
     /// providers), and `feature` alone for `feature::*`. The name of an implied expectation is allowed too.
+    #[serde(default)]
     #[schemars(extend("minProperties" = 1, "examples" = [{"result_came_back": ["tool_use"], "run": ["*::bedrock_invoke"]}]))]
     pub killed_by: IndexMap<String, Vec<String>>,
+}
+
+/// What no cell may lose under a neutral mutant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MustStay {
+    Green,
+}
+
+/// The changes on the side of the gateway that `position` does not name.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("minProperties" = 1))]
+pub struct OtherSide {
+    /// The requests that it changes there, or whose replies it changes. Default: all Messages requests.
+    pub when: When,
+    /// The change of such a request.
+    pub request: Option<RequestChange>,
+    /// The change of the reply to such a request.
+    pub reply: Option<ReplyChange>,
 }
 
 /// A side of the gateway.
@@ -111,7 +139,14 @@ pub struct RequestChange {
     #[schemars(length(min = 1))]
     pub body: Vec<Edit>,
     /// A change of its path and query, in their percent-encoded form.
-    pub path: Option<PathEdit>,
+    pub path: Option<TextEdit>,
+    /// Reverse the order of its headers.
+    pub reverse_headers: bool,
+    /// Write the names of its headers in title case, as in `Content-Type`.
+    pub title_case_headers: bool,
+    /// Compress its body, and say so in `content-encoding`. The changes of its headers come later, so they can make that
+    /// header wrong. A body that is compressed already stays as it is.
+    pub compress: Option<Compression>,
     /// Keep the AWS signature that the gateway made before the change. By default a changed request is signed again.
     pub keep_signature: bool,
     /// Delay it by this number of milliseconds.
@@ -140,16 +175,28 @@ pub struct ReplyChange {
     /// Changes of its stream's events, in order.
     #[schemars(length(min = 1))]
     pub events: Vec<EventChange>,
+    /// Reverse the order of its headers.
+    pub reverse_headers: bool,
+    /// Compress its body, and say so in `content-encoding`. The changes of its headers come later, so they can make that
+    /// header wrong. A body that is compressed already stays as it is.
+    pub compress: Option<Compression>,
     /// Delay its beginning by this number of milliseconds.
     #[schemars(range(min = 1, max = 60_000))]
     pub delay_ms: u64,
     /// Hold it back until it is complete.
     pub buffer: bool,
-    /// Send its body in pieces of this number of bytes, wherever its events begin and end.
+    /// Send its body in network pieces of at most this number of bytes, wherever its events end.
     #[schemars(range(min = 1))]
     pub chunk_bytes: Option<usize>,
     /// Answer with this instead.
     pub answer: Option<MadeUpReply>,
+}
+
+/// How a body is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    Gzip,
 }
 
 /// A reply that no provider sent: with `json` or with `text`.
@@ -196,6 +243,13 @@ pub enum HeaderEdit {
         name: HeaderName,
         /// The entry.
         value: String,
+    },
+    /// In a header's value, replace the matches of a regular expression.
+    ReplaceText {
+        name: HeaderName,
+        find: Regexp,
+        /// The replacement; `$1` stands for the first group.
+        with: String,
     },
 }
 
@@ -285,12 +339,46 @@ pub enum Edit {
         /// The replacement; `$1` stands for the first group.
         with: String,
     },
+    /// Increase the numbers found.
+    Increase {
+        path: Query,
+        /// The summand; a negative one decreases them.
+        by: f64,
+    },
+    /// Multiply the numbers found. An integer stays one: its product is rounded.
+    Scale {
+        path: Query,
+        /// The factor.
+        by: f64,
+    },
+    /// Bring the texts found into a Unicode normalization form.
+    Normalize { path: Query, form: NormalForm },
+    /// Change the letters of the texts found.
+    ChangeCase { path: Query, to: LetterCase },
 }
 
-/// A change of a path.
+/// A Unicode normalization form (<https://unicode.org/reports/tr15/>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NormalForm {
+    /// Composed: `é` is one character.
+    Nfc,
+    /// Decomposed: `é` is a letter and an accent.
+    Nfd,
+}
+
+/// The case of letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LetterCase {
+    Lower,
+    Upper,
+}
+
+/// A change of a text.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PathEdit {
+pub struct TextEdit {
     pub find: Regexp,
     /// The replacement of each match; `$1` stands for the first group.
     pub with: String,
@@ -317,6 +405,10 @@ pub struct EventChange {
     /// Change their data.
     #[schemars(length(min = 1))]
     pub edit: Vec<Edit>,
+    /// Change their bytes, with the `event:` and `data:` lines and the empty line at their end (server-sent events only). The
+    /// relay does not read the result again, so this is the last change of an event.
+    #[schemars(extend("examples" = [{"find": "^event:.*\n", "with": ""}]))]
+    pub raw: Option<TextEdit>,
     /// Give them another name and `type`.
     #[schemars(length(min = 1))]
     pub rename: Option<String>,
@@ -334,7 +426,7 @@ pub struct EventChange {
     pub insert_before: Option<InsertedEvent>,
     /// Send another event after them.
     pub insert_after: Option<InsertedEvent>,
-    /// Delay them and all later events by this number of milliseconds.
+    /// Delay each of them, and so all later events, by this number of milliseconds.
     #[schemars(range(min = 1, max = 60_000))]
     pub delay_ms: Option<u64>,
     /// Break the connection before or after them.
@@ -351,15 +443,21 @@ pub enum EventEdge {
     After,
 }
 
-/// An event that no provider sent.
+/// An event that no provider sent: with `name` and `data`, or with `text`.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InsertedEvent {
     /// Its name.
+    #[serde(default)]
     #[schemars(length(min = 1))]
-    pub name: String,
+    pub name: Option<String>,
     /// Its data.
-    pub data: Value,
+    #[serde(default, deserialize_with = "any_value")]
+    pub data: Option<Value>,
+    /// Its bytes, with the empty line at its end (server-sent events only).
+    #[serde(default)]
+    #[schemars(extend("examples" = [": keep-alive\n\n"]))]
+    pub text: Option<String>,
 }
 
 /// The action of an [`EventChange`].
@@ -368,6 +466,7 @@ pub(super) enum EventAction {
     Drop,
     Duplicate,
     Edit(Vec<Edit>),
+    Raw(TextEdit),
     Rename(String),
     Split,
     Merge,
@@ -390,6 +489,7 @@ impl EventChange {
             self.drop.then_some(Drop),
             self.duplicate.then_some(Duplicate),
             (!self.edit.is_empty()).then(|| Edit(self.edit.clone())),
+            self.raw.clone().map(Raw),
             self.rename.clone().map(Rename),
             self.split.then_some(Split),
             self.merge.then_some(Merge),

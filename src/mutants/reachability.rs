@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::{Mutant, PassingRequest, RelayPosition, ReplyChange, StreamChanger};
+use super::{Mutant, PassingRequest, RelayPosition, ReplyChange, SideChange, StreamChanger};
 use crate::wire::Operation;
 use crate::wire::exchange::{Body, GatewayExchange, ProviderExchange, RecordedRequest};
 use crate::wire::framing::{FramedEvent, Framing};
@@ -14,6 +14,12 @@ use crate::wire::framing::{FramedEvent, Framing};
 impl Mutant {
     /// Whether it would change any request or reply of a trial that left this behind. In doubt, it would.
     pub fn can_touch(&self, sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> bool {
+        self.sides.iter().any(|side| side.can_touch(sent, exchanges))
+    }
+}
+
+impl SideChange {
+    fn can_touch(&self, sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> bool {
         let mut turns: HashMap<Operation, usize> = HashMap::new();
         let mut next_turn = |operation| {
             let turn = turns.entry(operation).or_default();
