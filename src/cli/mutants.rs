@@ -309,3 +309,68 @@ fn json_of(result: &CampaignResult, vacuous: Option<&Vacuous>, seconds: f64) -> 
         "vacuous": vacuous,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{CellId, FeatureId, ProviderId};
+    use crate::mutants::MutantName;
+    use crate::mutants::score::Misjudged;
+    use crate::outcome::Cause;
+
+    fn scored(class: &str, is_neutral: bool, passed: bool) -> Scored {
+        let cell = CellId {
+            feature: FeatureId::new("vision"),
+            provider: ProviderId::new("anthropic"),
+        };
+        let named = vec![Named {
+            cell: cell.clone(),
+            expectation: "reply".to_owned(),
+        }];
+        let red = Misjudged {
+            cell,
+            cause: Cause::Gateway,
+            headline: Some("reply 1: gone".to_owned()),
+        };
+        let is_red = is_neutral && !passed;
+        Scored {
+            mutant: MutantName::new(class, "one"),
+            description: "One.".to_owned(),
+            sources: vec!["https://example.com".to_owned()],
+            is_neutral,
+            passed,
+            touched: 1,
+            tried: 2,
+            run: 1,
+            caught_by: Vec::new(),
+            also: if is_red { named } else { Vec::new() },
+            missed_by: Vec::new(),
+            wrongly_red: Vec::new(),
+            misjudged: if is_red { vec![red] } else { Vec::new() },
+        }
+    }
+
+    fn shown(mutants: Vec<Scored>) -> String {
+        let result = CampaignResult {
+            mutants,
+            vacuous: Vacuous::default(),
+            trials: 9,
+        };
+        text(&result, None, 1.0)
+    }
+
+    #[test]
+    fn neutral_mutants_have_their_own_place_in_the_score() {
+        let all = shown(vec![scored("body", false, true), scored("neutral", true, false)]);
+        let expected = "killed body/one: One.\n\
+             TURNED RED neutral/one: One.\n  \
+             wrongly broken: reply in vision::anthropic\n  \
+             red: vision::anthropic blames gateway: reply 1: gone\n  \
+             it affected 1 of 2 cells; sources: https://example.com\n\
+             score: 1 of 1 mutants killed, 0 of 1 neutral mutants stayed green, 50 % (9 trials, 1 s)\n";
+        assert_eq!(all, expected);
+        let green = shown(vec![scored("neutral", true, true)]);
+        assert!(green.ends_with("score: 1 of 1 neutral mutants stayed green, 100 % (9 trials, 1 s)\n"));
+        assert!(shown(vec![scored("body", false, false)]).starts_with("SURVIVED body/one"));
+    }
+}

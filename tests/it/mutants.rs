@@ -161,7 +161,10 @@ fn each_mistake_in_a_mutant_has_its_line() {
 fn a_mutant_knows_the_requests_that_it_can_change() {
     let mut exchange = exchange(json!({"stream": true, "messages": []}), json!({}));
     (exchange.number, exchange.turn) = (1, Some(1));
-    exchange.request.headers = vec![("anthropic-beta".into(), "a-2025-01-01".into())];
+    exchange.request.headers = vec![
+        ("anthropic-beta".into(), "a-2025-01-01".into()),
+        ("authorization".into(), "[redacted, 9 bytes]".into()),
+    ];
     exchange.reply.stream = true;
     exchange.reply.events = vec![SentEvent {
         at_ms: 0,
@@ -172,6 +175,14 @@ fn a_mutant_knows_the_requests_that_it_can_change() {
     let cases = [
         ("request:\n  headers: [{ drop: anthropic-beta }]", true),
         ("request:\n  headers: [{ drop: x-other }]", false),
+        (
+            "request:\n  headers: [{ replace_text: { name: authorization, find: a, with: b } }]",
+            true,
+        ),
+        (
+            "request:\n  headers: [{ replace_text: { name: anthropic-beta, find: z, with: b } }]",
+            false,
+        ),
         ("request:\n  body: [{ drop: $.thinking }]", false),
         ("request: { send_twice: true }", true),
         ("when: { turn: 2 }\nrequest: { send_twice: true }", false),
