@@ -7,6 +7,7 @@
 #![warn(clippy::disallowed_methods)]
 
 mod edit;
+mod event_form;
 pub mod form;
 mod headers;
 mod reachability;

@@ -7,7 +7,8 @@ use indexmap::IndexMap;
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::form::{EventChange, InsertedEvent, MadeUpReply, MutantForm, OtherSide};
+use super::event_form::{EventChange, InsertedEvent};
+use super::form::{MadeUpReply, MutantForm, OtherSide};
 use super::{ExpectedKill, FORM, Mutant, MutantName, RelayPosition, SideChange};
 use crate::document::{Diagnostic, KeyPath, Node, NodeValue, Reader, yaml};
 use crate::ids::{CellId, FeatureId, ProviderId, TierId};

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::form::{EventAction, EventChange, EventEdge, TextEdit};
+use super::event_form::{EventAction, EventChange, EventEdge};
+use super::form::TextEdit;
 use super::{SideChange, edit};
 use crate::wire::framing::{FramedEvent as Event, Framing};
 use crate::wire::sse;
