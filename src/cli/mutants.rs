@@ -30,9 +30,10 @@ use crate::session::{Session, SessionOptions, WantedIsolation};
 ///
 /// Each mutant (`mutants/<class>/<name>.yaml`) is a bug that real gateways had. A relay in front of the gateway or behind it
 /// applies the bug. The cells that the mutant names must then fail by the expectations that it names, and cells that it does
-/// not affect must pass. Before that, all these cells run without a mutant, and must pass.
+/// not affect must pass. A neutral mutant (`must_stay: green`) makes a change that every gateway may make, and no cell may
+/// fail under it. Before that, all these cells run without a mutant, and must pass.
 ///
-/// The exit status is 0 only if every mutant is killed.
+/// The exit status is 0 only if every mutant is killed, and every cell stayed green under the neutral ones.
 #[derive(Args, Debug)]
 #[command(
     after_long_help = "Examples:\n  compat mutants\n  compat mutants --quick\n  compat mutants thinking\n  compat mutants cache/breakpoints_lost --tier sonnet\n  compat mutants --list"
@@ -87,7 +88,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 TextOrJson::Text => Output::Standard.write(&text(&result, vacuous, seconds))?,
                 TextOrJson::Json => output!("{:#}", json_of(&result, vacuous, seconds)),
             }
-            Ok(match killed(&result) == result.mutants.len() {
+            Ok(match result.mutants.iter().all(|scored| scored.passed) {
                 true => ExitCode::SUCCESS,
                 false => ExitCode::FAILURE,
             })
@@ -138,8 +139,9 @@ async fn run_campaign(
 
 fn list(mutants: &[Arc<Mutant>]) {
     for mutant in mutants {
+        let neutral = if mutant.is_neutral { " (neutral)" } else { "" };
         let quick = if mutant.quick { " (quick)" } else { "" };
-        output!("{}{quick}: {}", mutant.name, mutant.description);
+        output!("{}{neutral}{quick}: {}", mutant.name, mutant.description);
     }
     status!("{} mutants", mutants.len());
 }
@@ -185,7 +187,7 @@ impl CampaignListener for Bar {
     fn mutant_scored(&self, scored: &Scored) {
         let (verdict, touched, tried) = (verdict(scored), scored.touched, scored.tried);
         self.say(&format!(
-            "{verdict:8} {} ({touched} of {tried} cells affected)",
+            "{verdict:12} {} ({touched} of {tried} cells affected)",
             scored.mutant
         ));
     }
@@ -205,12 +207,18 @@ fn not_clean(red: &[NotClean]) -> String {
 
 fn text(result: &CampaignResult, vacuous: Option<&Vacuous>, seconds: f64) -> String {
     let mut out: String = result.mutants.iter().map(mutant_text).collect();
-    let (killed, of) = (killed(result), result.mutants.len());
-    let percent = killed * 100 / of.max(1);
-    let trials = result.trials;
+    let (mutants, trials) = (&result.mutants, result.trials);
+    let percent = passed(mutants, None) * 100 / mutants.len().max(1);
+    let counted = [(false, "mutants killed"), (true, "neutral mutants stayed green")];
+    let counted = counted.into_iter().filter_map(|(is_neutral, what)| {
+        let of = mutants.iter().filter(|scored| scored.is_neutral == is_neutral);
+        let (of, passed) = (of.count(), passed(mutants, Some(is_neutral)));
+        (of > 0).then(|| format!("{passed} of {of} {what}, "))
+    });
+    let counted: String = counted.collect();
     let _ = writeln!(
         out,
-        "score: {killed} of {of} mutants killed, {percent} % ({trials} trials, {seconds:.0} s)"
+        "score: {counted}{percent} % ({trials} trials, {seconds:.0} s)"
     );
     if let Some(Vacuous { expectations, cells }) = vacuous {
         for (what, names) in [
@@ -224,20 +232,36 @@ fn text(result: &CampaignResult, vacuous: Option<&Vacuous>, seconds: f64) -> Str
     out
 }
 
-fn killed(result: &CampaignResult) -> usize {
-    result.mutants.iter().filter(|scored| scored.killed).count()
+/// The number of mutants that came out as they should: of all, or of the neutral or the other ones.
+fn passed(mutants: &[Scored], is_neutral: Option<bool>) -> usize {
+    let is_counted = |scored: &&Scored| is_neutral.is_none_or(|wanted| wanted == scored.is_neutral);
+    mutants
+        .iter()
+        .filter(is_counted)
+        .filter(|scored| scored.passed)
+        .count()
 }
 
 fn verdict(scored: &Scored) -> &'static str {
-    if scored.killed { "killed" } else { "SURVIVED" }
+    match (scored.is_neutral, scored.passed) {
+        (false, true) => "killed",
+        (false, false) => "SURVIVED",
+        (true, true) => "stayed green",
+        (true, false) if scored.touched == 0 => "NO CHANGE",
+        (true, false) => "TURNED RED",
+    }
 }
 
 fn mutant_text(scored: &Scored) -> String {
     let mut out = format!("{} {}: {}\n", verdict(scored), scored.mutant, scored.description);
+    let (also, wrong_report) = match scored.is_neutral {
+        true => ("wrongly broken", "red"),
+        false => ("also broken", "wrong report"),
+    };
     for (what, named) in [
         ("caught by", &scored.caught_by),
         ("missed by", &scored.missed_by),
-        ("also broken", &scored.also),
+        (also, &scored.also),
         ("wrongly broken, not affected", &scored.wrongly_red),
     ] {
         for (expectation, cells) in by_expectation(named) {
@@ -248,12 +272,12 @@ fn mutant_text(scored: &Scored) -> String {
         let headline = wrong.headline.as_deref().unwrap_or("no change on the wire");
         let _ = writeln!(
             out,
-            "  wrong report: {} blames {}: {headline}",
+            "  {wrong_report}: {} blames {}: {headline}",
             wrong.cell,
             wrong.cause.as_str()
         );
     }
-    if !scored.killed {
+    if !scored.passed {
         let (touched, tried, sources) = (scored.touched, scored.tried, scored.sources.join(" "));
         let _ = writeln!(
             out,
@@ -279,10 +303,76 @@ fn by_expectation(named: &[Named]) -> Vec<(&str, Vec<String>)> {
 fn json_of(result: &CampaignResult, vacuous: Option<&Vacuous>, seconds: f64) -> serde_json::Value {
     json!({
         "mutants": result.mutants,
-        "killed": killed(result),
+        "killed": passed(&result.mutants, Some(false)),
+        "stayed_green": passed(&result.mutants, Some(true)),
         "of": result.mutants.len(),
         "trials": result.trials,
         "seconds": seconds,
         "vacuous": vacuous,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{CellId, FeatureId, ProviderId};
+    use crate::mutants::MutantName;
+    use crate::mutants::score::Misjudged;
+    use crate::outcome::Cause;
+
+    fn scored(class: &str, is_neutral: bool, passed: bool) -> Scored {
+        let cell = CellId {
+            feature: FeatureId::new("vision"),
+            provider: ProviderId::new("anthropic"),
+        };
+        let named = vec![Named {
+            cell: cell.clone(),
+            expectation: "reply".to_owned(),
+        }];
+        let red = Misjudged {
+            cell,
+            cause: Cause::Gateway,
+            headline: Some("reply 1: gone".to_owned()),
+        };
+        let is_red = is_neutral && !passed;
+        Scored {
+            mutant: MutantName::new(class, "one"),
+            description: "One.".to_owned(),
+            sources: vec!["https://example.com".to_owned()],
+            is_neutral,
+            passed,
+            touched: 1,
+            tried: 2,
+            run: 1,
+            caught_by: Vec::new(),
+            also: if is_red { named } else { Vec::new() },
+            missed_by: Vec::new(),
+            wrongly_red: Vec::new(),
+            misjudged: if is_red { vec![red] } else { Vec::new() },
+        }
+    }
+
+    fn shown(mutants: Vec<Scored>) -> String {
+        let result = CampaignResult {
+            mutants,
+            vacuous: Vacuous::default(),
+            trials: 9,
+        };
+        text(&result, None, 1.0)
+    }
+
+    #[test]
+    fn neutral_mutants_have_their_own_place_in_the_score() {
+        let all = shown(vec![scored("body", false, true), scored("neutral", true, false)]);
+        let expected = "killed body/one: One.\n\
+             TURNED RED neutral/one: One.\n  \
+             wrongly broken: reply in vision::anthropic\n  \
+             red: vision::anthropic blames gateway: reply 1: gone\n  \
+             it affected 1 of 2 cells; sources: https://example.com\n\
+             score: 1 of 1 mutants killed, 0 of 1 neutral mutants stayed green, 50 % (9 trials, 1 s)\n";
+        assert_eq!(all, expected);
+        let green = shown(vec![scored("neutral", true, true)]);
+        assert!(green.ends_with("score: 1 of 1 neutral mutants stayed green, 100 % (9 trials, 1 s)\n"));
+        assert!(shown(vec![scored("body", false, false)]).starts_with("SURVIVED body/one"));
+    }
 }

@@ -1,8 +1,9 @@
 //! Changes of JSON values.
 
-use serde_json::Value;
+use serde_json::{Number, Value};
+use unicode_normalization::UnicodeNormalization as _;
 
-use super::form::Edit;
+use super::form::{Edit, LetterCase, NormalForm};
 use crate::document::Query;
 
 impl Edit {
@@ -27,12 +28,18 @@ impl Edit {
             }),
             Self::Duplicate(path) => duplicate(value, path),
             Self::Move { from, to, first } => shift(value, from, to, *first),
-            Self::ReplaceText { path, find, with } => on_each(value, path, |found| match found.as_str() {
-                Some(text) => {
-                    let new = find.0.replace_all(text, with.as_str()).into_owned();
-                    replace(found, Value::String(new))
-                }
-                None => false,
+            Self::ReplaceText { path, find, with } => on_texts(value, path, |text| {
+                find.0.replace_all(text, with.as_str()).into_owned()
+            }),
+            Self::Increase { path, by } => on_numbers(value, path, |number| number + by),
+            Self::Scale { path, by } => on_numbers(value, path, |number| number * by),
+            Self::Normalize { path, form } => on_texts(value, path, |text| match form {
+                NormalForm::Nfc => text.nfc().collect(),
+                NormalForm::Nfd => text.nfd().collect(),
+            }),
+            Self::ChangeCase { path, to } => on_texts(value, path, |text| match to {
+                LetterCase::Lower => text.to_lowercase(),
+                LetterCase::Upper => text.to_uppercase(),
             }),
         }
     }
@@ -57,6 +64,27 @@ fn pointers(value: &Value, path: &Query) -> Vec<String> {
 fn on_each(value: &mut Value, path: &Query, mut change: impl FnMut(&mut Value) -> bool) -> bool {
     pointers(value, path).iter().fold(false, |changed, pointer| {
         value.pointer_mut(pointer).is_some_and(&mut change) | changed
+    })
+}
+
+fn on_texts(value: &mut Value, path: &Query, change: impl Fn(&str) -> String) -> bool {
+    on_each(value, path, |found| match found.as_str().map(&change) {
+        Some(new) => replace(found, Value::String(new)),
+        None => false,
+    })
+}
+
+/// An integer stays an integer.
+fn on_numbers(value: &mut Value, path: &Query, change: impl Fn(f64) -> f64) -> bool {
+    on_each(value, path, |found| {
+        let Some(new) = found.as_f64().map(&change) else {
+            return false;
+        };
+        let new = match found.is_f64() {
+            true => Number::from_f64(new),
+            false => Number::from_i128(new.round() as i128),
+        };
+        new.is_some_and(|new| replace(found, Value::Number(new)))
     })
 }
 
@@ -217,6 +245,22 @@ mod tests {
             after(json!({"reverse": "$"}), json!([1, 2])),
             (true, json!([2, 1]))
         );
+        let number = |action: &str, by: f64| json!({action: {"path": "$[*]", "by": by}});
+        assert_eq!(
+            after(number("increase", -1.0), json!([3, 0, 0.5, "x"])),
+            (true, json!([2, -1, -0.5, "x"]))
+        );
+        assert_eq!(
+            after(number("scale", 1.3), json!([5, 10, 1.0])),
+            (true, json!([7, 13, 1.3]))
+        );
+        assert!(!after(number("scale", 2.0), json!([0])).0);
+        let form = |form: &str| json!({"normalize": {"path": "$", "form": form}});
+        assert_eq!(after(form("nfd"), json!("é")), (true, json!("e\u{301}")));
+        assert_eq!(after(form("nfc"), json!("e\u{301}")), (true, json!("é")));
+        assert!(!after(form("nfc"), json!("é")).0);
+        let case = json!({"change_case": {"path": "$", "to": "lower"}});
+        assert_eq!(after(case, json!("toolu_1Ä")), (true, json!("toolu_1ä")));
         let reword = json!({"replace_text": {"path": "$.m", "find": "^us\\.", "with": ""}});
         assert_eq!(after(reword, json!({"m": "us.x"})), (true, json!({"m": "x"})));
     }

@@ -9,20 +9,22 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use super::event_form::EventChange;
 use crate::document::Query;
 use crate::outcome::Cause;
 use crate::wire::Operation;
 
-/// A seeded bug of the gateway: its change of a request or of the reply, and the cells that must fail because of it. The
-/// folder is its class, the file its name.
+/// A seeded bug of the gateway: its change of a request or of the reply, and the cells that must fail because of it. Or a
+/// neutral mutant: a change that every gateway may make, under which no cell may fail. The folder is its class, the file its
+/// name.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "compat-matrix mutant")]
 pub struct MutantForm {
-    /// The bug, in a sentence.
+    /// The bug or the change, in a sentence.
     #[schemars(length(min = 1), extend("examples" = ["The beta header of Claude Code does not reach Vertex AI."]))]
     pub description: String,
-    /// Public pages that report such a bug.
+    /// Public pages that report such a bug, or allow such a change.
     #[schemars(length(min = 1), inner(regex(pattern = "^https?://")), extend("examples" = [["https://github.com/BerriAI/litellm/issues/15299"]]))]
     pub sources: Vec<String>,
     /// `front` (the default) is between Claude Code and the gateway: the Messages API, whatever the provider. `behind` is
@@ -52,10 +54,37 @@ pub struct MutantForm {
     /// The change of the reply to such a request.
     #[serde(default)]
     pub reply: Option<ReplyChange>,
+    /// Its changes on the other side of the gateway, if it changes both sides.
+    #[serde(default)]
+    pub other_side: Option<OtherSide>,
+    /// `green` makes it a neutral mutant: no cell may fail under it. It has no `killed_by` and no `cause`.
+    #[serde(default)]
+    pub must_stay: Option<MustStay>,
     /// The expectations that must fail, each with its cells: `feature::provider`, where `*` stands for all (of the mutant's
     /// providers), and `feature` alone for `feature::*`. The name of an implied expectation is allowed too.
+    #[serde(default)]
     #[schemars(extend("minProperties" = 1, "examples" = [{"result_came_back": ["tool_use"], "run": ["*::bedrock_invoke"]}]))]
     pub killed_by: IndexMap<String, Vec<String>>,
+}
+
+/// What no cell may lose under a neutral mutant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MustStay {
+    Green,
+}
+
+/// The changes on the side of the gateway that `position` does not name.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("minProperties" = 1))]
+pub struct OtherSide {
+    /// The requests that it changes there, or whose replies it changes. Default: all Messages requests.
+    pub when: When,
+    /// The change of such a request.
+    pub request: Option<RequestChange>,
+    /// The change of the reply to such a request.
+    pub reply: Option<ReplyChange>,
 }
 
 /// A side of the gateway.
@@ -111,7 +140,14 @@ pub struct RequestChange {
     #[schemars(length(min = 1))]
     pub body: Vec<Edit>,
     /// A change of its path and query, in their percent-encoded form.
-    pub path: Option<PathEdit>,
+    pub path: Option<TextEdit>,
+    /// Reverse the order of its headers.
+    pub reverse_headers: bool,
+    /// Write the names of its headers in title case, as in `Content-Type`.
+    pub title_case_headers: bool,
+    /// Compress its body, and say so in `content-encoding`. The changes of its headers come later, so they can make that
+    /// header wrong. A body that is compressed already stays as it is.
+    pub compress: Option<Compression>,
     /// Keep the AWS signature that the gateway made before the change. By default a changed request is signed again.
     pub keep_signature: bool,
     /// Delay it by this number of milliseconds.
@@ -140,16 +176,28 @@ pub struct ReplyChange {
     /// Changes of its stream's events, in order.
     #[schemars(length(min = 1))]
     pub events: Vec<EventChange>,
+    /// Reverse the order of its headers.
+    pub reverse_headers: bool,
+    /// Compress its body, and say so in `content-encoding`. The changes of its headers come later, so they can make that
+    /// header wrong. A body that is compressed already stays as it is.
+    pub compress: Option<Compression>,
     /// Delay its beginning by this number of milliseconds.
     #[schemars(range(min = 1, max = 60_000))]
     pub delay_ms: u64,
     /// Hold it back until it is complete.
     pub buffer: bool,
-    /// Send its body in pieces of this number of bytes, wherever its events begin and end.
+    /// Send its body in network pieces of at most this number of bytes, wherever its events end.
     #[schemars(range(min = 1))]
     pub chunk_bytes: Option<usize>,
     /// Answer with this instead.
     pub answer: Option<MadeUpReply>,
+}
+
+/// How a body is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    Gzip,
 }
 
 /// A reply that no provider sent: with `json` or with `text`.
@@ -169,7 +217,7 @@ pub struct MadeUpReply {
 }
 
 /// `null` asks for a null, a missing key for nothing.
-fn any_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+pub(super) fn any_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
@@ -196,6 +244,13 @@ pub enum HeaderEdit {
         name: HeaderName,
         /// The entry.
         value: String,
+    },
+    /// In a header's value, replace the matches of a regular expression.
+    ReplaceText {
+        name: HeaderName,
+        find: Regexp,
+        /// The replacement; `$1` stands for the first group.
+        with: String,
     },
 }
 
@@ -285,125 +340,49 @@ pub enum Edit {
         /// The replacement; `$1` stands for the first group.
         with: String,
     },
+    /// Increase the numbers found.
+    Increase {
+        path: Query,
+        /// The summand; a negative one decreases them.
+        by: f64,
+    },
+    /// Multiply the numbers found. An integer stays one: its product is rounded.
+    Scale {
+        path: Query,
+        /// The factor.
+        by: f64,
+    },
+    /// Bring the texts found into a Unicode normalization form.
+    Normalize { path: Query, form: NormalForm },
+    /// Change the letters of the texts found.
+    ChangeCase { path: Query, to: LetterCase },
 }
 
-/// A change of a path.
+/// A Unicode normalization form (<https://unicode.org/reports/tr15/>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NormalForm {
+    /// Composed: `é` is one character.
+    Nfc,
+    /// Decomposed: `é` is a letter and an accent.
+    Nfd,
+}
+
+/// The case of letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LetterCase {
+    Lower,
+    Upper,
+}
+
+/// A change of a text.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PathEdit {
+pub struct TextEdit {
     pub find: Regexp,
     /// The replacement of each match; `$1` stands for the first group.
     pub with: String,
-}
-
-/// The events of a stream to change (`name`, `where`, `nth`), and exactly one action.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct EventChange {
-    /// Their name, which is the `type` of a Messages API event. Default: any.
-    #[schemars(length(min = 1), extend("examples" = ["content_block_delta"]))]
-    pub name: Option<String>,
-    /// A JSONPath (RFC 9535) that finds something in their data.
-    #[serde(rename = "where")]
-    #[schemars(extend("examples" = ["$.delta[?@ == 'signature_delta']"]))]
-    pub filter: Option<Query>,
-    /// The number of the event among those, from 1. Default: each.
-    #[schemars(range(min = 1))]
-    pub nth: Option<usize>,
-    /// Do not forward them.
-    pub drop: bool,
-    /// Send them twice.
-    pub duplicate: bool,
-    /// Change their data.
-    #[schemars(length(min = 1))]
-    pub edit: Vec<Edit>,
-    /// Give them another name and `type`.
-    #[schemars(length(min = 1))]
-    pub rename: Option<String>,
-    /// Send each as two halves, as if these were events (server-sent events only).
-    pub split: bool,
-    /// Join consecutive ones to one event, with their texts joined.
-    pub merge: bool,
-    /// Hold consecutive ones back until another event comes.
-    pub hold: bool,
-    /// Send them after the event that follows.
-    pub swap_with_next: bool,
-    /// Send them at the end of the stream.
-    pub move_to_end: bool,
-    /// Send another event before them.
-    pub insert_before: Option<InsertedEvent>,
-    /// Send another event after them.
-    pub insert_after: Option<InsertedEvent>,
-    /// Delay them and all later events by this number of milliseconds.
-    #[schemars(range(min = 1, max = 60_000))]
-    pub delay_ms: Option<u64>,
-    /// Break the connection before or after them.
-    pub cut: Option<EventEdge>,
-    /// End the stream properly, before or after them.
-    pub end: Option<EventEdge>,
-}
-
-/// A side of an event in a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum EventEdge {
-    Before,
-    After,
-}
-
-/// An event that no provider sent.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct InsertedEvent {
-    /// Its name.
-    #[schemars(length(min = 1))]
-    pub name: String,
-    /// Its data.
-    pub data: Value,
-}
-
-/// The action of an [`EventChange`].
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum EventAction {
-    Drop,
-    Duplicate,
-    Edit(Vec<Edit>),
-    Rename(String),
-    Split,
-    Merge,
-    Hold,
-    SwapWithNext,
-    MoveToEnd,
-    Insert(EventEdge, InsertedEvent),
-    /// In milliseconds.
-    Delay(u64),
-    Cut(EventEdge),
-    End(EventEdge),
-}
-
-impl EventChange {
-    /// The actions that are given; `resolve` accepts only changes with exactly one.
-    pub(super) fn actions(&self) -> Vec<EventAction> {
-        use EventAction::*;
-        let insert = |side, event: &Option<InsertedEvent>| event.clone().map(|event| Insert(side, event));
-        let actions = [
-            self.drop.then_some(Drop),
-            self.duplicate.then_some(Duplicate),
-            (!self.edit.is_empty()).then(|| Edit(self.edit.clone())),
-            self.rename.clone().map(Rename),
-            self.split.then_some(Split),
-            self.merge.then_some(Merge),
-            self.hold.then_some(Hold),
-            self.swap_with_next.then_some(SwapWithNext),
-            self.move_to_end.then_some(MoveToEnd),
-            insert(EventEdge::Before, &self.insert_before),
-            insert(EventEdge::After, &self.insert_after),
-            self.delay_ms.map(Delay),
-            self.cut.map(Cut),
-            self.end.map(End),
-        ];
-        actions.into_iter().flatten().collect()
-    }
 }
 
 /// Turns the schema of an enum, which is one object per variant, into one object with exactly one key. The errors of form

@@ -30,6 +30,12 @@ impl HeaderEdit {
                     headers.push((name.0.clone(), value.clone().into_bytes()));
                 }
             }
+            Self::ReplaceText { name, find, with } => {
+                for (_, value) in headers.iter_mut().filter(|(key, _)| *key == name.0) {
+                    let text = String::from_utf8_lossy(value);
+                    *value = find.0.replace_all(&text, with).into_owned().into_bytes();
+                }
+            }
         }
         *headers != before
     }
@@ -39,6 +45,15 @@ impl HeaderEdit {
 pub(super) fn apply_all(edits: &[HeaderEdit], headers: &mut Headers) -> bool {
     let apply = |changed, edit: &HeaderEdit| edit.apply(headers) | changed;
     edits.iter().fold(false, apply)
+}
+
+/// Says that the body is compressed with gzip. Returns false if it is encoded already.
+pub(super) fn encode(headers: &mut Headers) -> bool {
+    let is_encoded = headers.iter().any(|(name, _)| name == "content-encoding");
+    if !is_encoded {
+        headers.push(("content-encoding".to_owned(), b"gzip".to_vec()));
+    }
+    !is_encoded
 }
 
 /// Changes a comma-separated list, and removes the header if the list is empty then.
@@ -85,6 +100,8 @@ mod tests {
         let set = json!({"set": {"name": "y", "value": "2"}});
         assert_eq!(apply(set.clone()), (true, "anthropic-beta=b-2,c y=2".into()));
         assert!(!apply(set).0);
+        let reword = json!({"replace_text": {"name": "y", "find": "^", "with": "x"}});
+        assert_eq!(apply(reword), (true, "anthropic-beta=b-2,c y=x2".into()));
         assert_eq!(apply(json!({"drop": "y"})), (true, "anthropic-beta=b-2,c".into()));
     }
 }

@@ -1,11 +1,13 @@
 //! Mutants: seeded gateway bugs, each a YAML file. A relay in front of the gateway or behind it applies them. A good matrix
-//! fails for every mutant, in the cells and by the expectations that the mutant names.
+//! fails for every mutant, in the cells and by the expectations that the mutant names. Under a neutral mutant, which makes a
+//! change that every gateway may make, it stays green.
 //!
 //! Pure. It reads mutants, changes requests and replies, and scores which expectations caught a mutant. It forwards nothing
 //! and runs no trial.
 #![warn(clippy::disallowed_methods)]
 
 mod edit;
+mod event_form;
 pub mod form;
 mod headers;
 mod reachability;
@@ -16,7 +18,7 @@ pub mod score;
 mod stream;
 
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde::Serialize;
 
@@ -60,11 +62,12 @@ impl fmt::Display for MutantName {
 pub struct Mutant {
     pub name: MutantName,
     pub description: String,
-    /// Public pages that report such a bug.
+    /// Public pages that report such a bug, or allow such a change.
     pub sources: Vec<String>,
     /// Where its file begins.
     pub place: Place,
-    pub position: RelayPosition,
+    /// Its changes: on one side of the gateway, or on both.
+    pub sides: Vec<Arc<SideChange>>,
     /// The columns to run it in; never empty.
     pub providers: Vec<ProviderId>,
     /// The tier to run it on; `None` for the campaign's tier.
@@ -73,11 +76,19 @@ pub struct Mutant {
     pub cause: Cause,
     /// Whether it is in the quick subset.
     pub quick: bool,
+    /// Whether it is neutral: no cell may fail under it.
+    pub is_neutral: bool,
+    /// Empty only for a neutral mutant.
+    pub killed_by: Vec<ExpectedKill>,
+}
+
+/// What a mutant changes on one side of the gateway.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SideChange {
+    pub position: RelayPosition,
     pub when: When,
     pub request: RequestChange,
     pub reply: ReplyChange,
-    /// Never empty.
-    pub killed_by: Vec<ExpectedKill>,
 }
 
 /// Cells that must fail because of a mutant, and the expectation that must fail there.
@@ -97,13 +108,13 @@ impl Mutant {
     /// is a reply, and also a request that the provider never sees.
     pub fn changes_what(&self, line: &str) -> bool {
         let is_reply = line.contains("reply ") || line.contains("replies ");
-        let answers = self.request.answer.is_some();
-        let changes_request = self.request != RequestChange::default();
-        let changes_reply = self.reply != ReplyChange::default() || answers;
-        match is_reply {
-            true => changes_reply,
-            false => changes_request,
-        }
+        self.sides.iter().any(|side| {
+            let answers = side.request.answer.is_some();
+            match is_reply {
+                true => side.reply != ReplyChange::default() || answers,
+                false => side.request != RequestChange::default(),
+            }
+        })
     }
 }
 

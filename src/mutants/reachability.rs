@@ -6,7 +6,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::{Mutant, PassingRequest, RelayPosition, ReplyChange, StreamChanger};
+use super::form::HeaderEdit;
+use super::{Mutant, PassingRequest, RelayPosition, ReplyChange, SideChange, StreamChanger};
 use crate::wire::Operation;
 use crate::wire::exchange::{Body, GatewayExchange, ProviderExchange, RecordedRequest};
 use crate::wire::framing::{FramedEvent, Framing};
@@ -14,6 +15,12 @@ use crate::wire::framing::{FramedEvent, Framing};
 impl Mutant {
     /// Whether it would change any request or reply of a trial that left this behind. In doubt, it would.
     pub fn can_touch(&self, sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> bool {
+        self.sides.iter().any(|side| side.can_touch(sent, exchanges))
+    }
+}
+
+impl SideChange {
+    fn can_touch(&self, sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> bool {
         let mut turns: HashMap<Operation, usize> = HashMap::new();
         let mut next_turn = |operation| {
             let turn = turns.entry(operation).or_default();
@@ -51,7 +58,19 @@ impl Mutant {
         reply: impl FnOnce() -> bool,
     ) -> bool {
         self.applies_to(operation, turn, stream, request.body.json())
-            && (self.change_request(&mut passing(request)) || reply())
+            && (self.change_request(&mut passing(request)) || self.changes_redacted(request) || reply())
+    }
+
+    /// Whether it changes the text of a header whose value is not in the record.
+    fn changes_redacted(&self, request: &RecordedRequest) -> bool {
+        let is_redacted = |name: &str| request.header(name).any(|value| value.starts_with("[redacted"));
+        let edits = self.request.headers.iter();
+        edits
+            .filter_map(|edit| match edit {
+                HeaderEdit::ReplaceText { name, .. } => Some(name.0.as_str()),
+                _ => None,
+            })
+            .any(is_redacted)
     }
 
     /// A reply of which only the events are changed is played again.

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::form::Replied;
 use super::headers::{self, Headers};
-use super::{MadeUpReply, Mutant, ReplyChange, edit};
+use super::{MadeUpReply, ReplyChange, SideChange, edit};
 
 impl MadeUpReply {
     pub fn content_type(&self) -> &'static str {
@@ -25,9 +25,21 @@ impl MadeUpReply {
 pub struct ReplyHead {
     pub status: u16,
     pub headers: Headers,
+    /// Whether the body must be compressed with gzip.
+    pub compress: bool,
 }
 
-impl Mutant {
+impl ReplyHead {
+    pub fn new(status: u16, headers: Headers) -> Self {
+        Self {
+            status,
+            headers,
+            compress: false,
+        }
+    }
+}
+
+impl SideChange {
     /// Whether it changes a reply of `status` to a request that it applies to.
     pub fn changes_reply(&self, status: u16) -> bool {
         let applies = match self.when.replied {
@@ -40,7 +52,13 @@ impl Mutant {
 
     /// Changes the head of a reply. Returns whether it is different now.
     pub fn change_reply_head(&self, head: &mut ReplyHead) -> bool {
-        let changed = headers::apply_all(&self.reply.headers, &mut head.headers);
+        head.compress = self.reply.compress.is_some() && headers::encode(&mut head.headers);
+        let mut changed = headers::apply_all(&self.reply.headers, &mut head.headers);
+        if self.reply.reverse_headers {
+            head.headers.reverse();
+            changed = true;
+        }
+        changed |= head.compress;
         let status = self.reply.status.unwrap_or(head.status);
         std::mem::replace(&mut head.status, status) != status || changed
     }

@@ -1,13 +1,15 @@
 //! Reads a mutant's file into a checked [`Mutant`], and reports every error at its place.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::form::{EventChange, MadeUpReply, MutantForm};
-use super::{ExpectedKill, FORM, Mutant, MutantName};
+use super::event_form::{EventChange, InsertedEvent};
+use super::form::{MadeUpReply, MutantForm, OtherSide};
+use super::{ExpectedKill, FORM, Mutant, MutantName, RelayPosition, SideChange};
 use crate::document::{Diagnostic, KeyPath, Node, NodeValue, Reader, yaml};
 use crate::ids::{CellId, FeatureId, ProviderId, TierId};
 use crate::outcome::Cause;
@@ -80,34 +82,75 @@ impl Resolver<'_> {
 
     fn mutant(&mut self, name: MutantName, form: MutantForm) -> Mutant {
         let root = KeyPath::default();
+        self.fate(&form);
         let providers = self.providers(&root.then("providers"), form.providers);
-        if form.request.is_none() && form.reply.is_none() {
-            let diagnostic = Diagnostic::at(&self.reader.node.span, "the mutant does nothing")
-                .hint("write `request` or `reply`");
-            self.reader.report(diagnostic);
-        }
-        let (request, reply) = (form.request.unwrap_or_default(), form.reply.unwrap_or_default());
-        for (key, answer) in [("request", &request.answer), ("reply", &reply.answer)] {
-            self.answer(&root.then(key).then("answer"), answer.as_ref());
-        }
-        for (index, change) in reply.events.iter().enumerate() {
-            self.event(&root.then("reply").then("events").then(index), change);
+        let first = OtherSide {
+            when: form.when,
+            request: form.request,
+            reply: form.reply,
+        };
+        let mut sides = vec![self.side(&root, form.position, first)];
+        if let Some(other) = form.other_side {
+            let position = match form.position {
+                RelayPosition::Front => RelayPosition::Behind,
+                RelayPosition::Behind => RelayPosition::Front,
+            };
+            sides.push(self.side(&root.then("other_side"), position, other));
         }
         Mutant {
             name,
             description: form.description.trim().to_owned(),
             sources: form.sources,
             place: self.reader.node.span.place(),
-            position: form.position,
+            sides,
             tier: form.tier.and_then(|tier| self.tier(&root.then("tier"), tier)),
             cause: form.cause.unwrap_or(Cause::Gateway),
             quick: form.quick,
-            when: form.when,
-            request,
-            reply,
+            is_neutral: form.must_stay.is_some(),
             killed_by: self.expected_kills(&root.then("killed_by"), &form.killed_by, &providers),
             providers,
         }
+    }
+
+    /// A mutant is a bug that cells catch, or it is neutral.
+    fn fate(&mut self, form: &MutantForm) {
+        let (is_neutral, is_caught) = (form.must_stay.is_some(), !form.killed_by.is_empty());
+        if is_neutral == is_caught {
+            let found = if is_neutral { "both" } else { "neither" };
+            let span = &self.reader.node.span;
+            let diagnostic = Diagnostic::at(span, "it is not clear whether a cell must fail");
+            let diagnostic = diagnostic
+                .found(found)
+                .allowed("exactly one of `killed_by`, `must_stay`");
+            self.reader.report(diagnostic);
+        }
+        if is_neutral && form.cause.is_some() {
+            let at = KeyPath::default().then("cause");
+            let diagnostic = self.reader.at_key(&at, "a neutral mutant causes no failure");
+            self.reader.report(diagnostic);
+        }
+    }
+
+    fn side(&mut self, at: &KeyPath, position: RelayPosition, form: OtherSide) -> Arc<SideChange> {
+        if form.request.is_none() && form.reply.is_none() {
+            let span = self.reader.node.span_at(&at.0);
+            let diagnostic =
+                Diagnostic::at(span, "the mutant does nothing").hint("write `request` or `reply`");
+            self.reader.report(diagnostic);
+        }
+        let (request, reply) = (form.request.unwrap_or_default(), form.reply.unwrap_or_default());
+        for (key, answer) in [("request", &request.answer), ("reply", &reply.answer)] {
+            self.answer(&at.then(key).then("answer"), answer.as_ref());
+        }
+        for (index, change) in reply.events.iter().enumerate() {
+            self.event(&at.then("reply").then("events").then(index), change);
+        }
+        Arc::new(SideChange {
+            position,
+            when: form.when,
+            request,
+            reply,
+        })
     }
 
     fn providers(&mut self, at: &KeyPath, named: Option<Vec<String>>) -> Vec<ProviderId> {
@@ -158,6 +201,8 @@ impl Resolver<'_> {
     }
 
     fn event(&mut self, at: &KeyPath, change: &EventChange) {
+        self.inserted(&at.then("insert_before"), change.insert_before.as_ref());
+        self.inserted(&at.then("insert_after"), change.insert_after.as_ref());
         let number = change.actions().len();
         if number != 1 {
             let properties =
@@ -171,6 +216,18 @@ impl Resolver<'_> {
                 .found(format!("{number} actions"))
                 .allowed(format!("exactly one of {actions}"));
             self.reader.report(diagnostic);
+        }
+    }
+
+    fn inserted(&mut self, at: &KeyPath, event: Option<&InsertedEvent>) {
+        let is_clear = |event: &InsertedEvent| {
+            let parts = [event.name.is_some(), event.data.is_some(), event.text.is_some()];
+            [[true, true, false], [false, false, true]].contains(&parts)
+        };
+        if !event.is_none_or(is_clear) {
+            let diagnostic = self.reader.at(at, "it is not clear what the inserted event is");
+            self.reader
+                .report(diagnostic.allowed("`name` and `data`, or `text` alone"));
         }
     }
 

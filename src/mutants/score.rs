@@ -1,7 +1,7 @@
 //! Who caught which mutant: the score, the survivors, and what catches nothing.
 //!
 //! A mutant is killed when every cell that must go red does, under the expectation that must say so, and no cell goes red
-//! that the mutant has not touched.
+//! that the mutant has not touched. A neutral mutant passes when it touched a cell, and every cell is green.
 
 use crate::document::Place;
 use crate::expectation::RUN;
@@ -56,8 +56,10 @@ pub struct Scored {
     pub description: String,
     /// Pages that tell of such a bug.
     pub sources: Vec<String>,
-    /// Whether it was caught as it should be.
-    pub killed: bool,
+    /// Whether it is neutral: no cell may go red.
+    pub is_neutral: bool,
+    /// Whether it was caught as it should be, or all cells stayed green if it is neutral.
+    pub passed: bool,
     /// The cells that it changed something for.
     pub touched: usize,
     pub tried: usize,
@@ -71,7 +73,8 @@ pub struct Scored {
     pub missed_by: Vec<Named>,
     /// What did not hold in cells that it did not touch.
     pub wrongly_red: Vec<Named>,
-    /// The red cells whose report blames another part, or does not begin with the mutant's change.
+    /// The red cells whose report blames another part, or does not begin with the mutant's change. Of a neutral mutant, all
+    /// red cells.
     pub misjudged: Vec<Misjudged>,
 }
 
@@ -104,15 +107,18 @@ pub fn score(mutant: &Mutant, cells: &[CellId], runs: &[CellRun]) -> Scored {
         .collect();
     let wrongly_red: Vec<Named> = broken(false).collect();
     let misjudged: Vec<Misjudged> = runs.iter().filter_map(|run| run.misjudged(mutant)).collect();
+    let touched = runs.iter().filter(|run| run.touched).count();
+    let is_caught = !caught_by.is_empty() && misjudged.is_empty();
+    let is_green = touched > 0 && also.is_empty();
     Scored {
         mutant: mutant.name.clone(),
         description: mutant.description.clone(),
         sources: mutant.sources.clone(),
-        killed: missed_by.is_empty()
+        is_neutral: mutant.is_neutral,
+        passed: missed_by.is_empty()
             && wrongly_red.is_empty()
-            && misjudged.is_empty()
-            && !caught_by.is_empty(),
-        touched: runs.iter().filter(|run| run.touched).count(),
+            && if mutant.is_neutral { is_green } else { is_caught },
+        touched,
         tried: cells.len(),
         run: runs.len(),
         caught_by,
@@ -129,7 +135,7 @@ impl CellRun {
         let (cause, headline) = self.blame.as_ref().filter(|_| self.touched)?;
         // Without a change on the wire, the report begins with the expectation itself, such as the model that arrived.
         let is_named = headline.as_ref().is_none_or(|line| mutant.changes_what(line));
-        (*cause != mutant.cause || !is_named).then(|| Misjudged {
+        (mutant.is_neutral || *cause != mutant.cause || !is_named).then(|| Misjudged {
             cell: self.cell.clone(),
             cause: *cause,
             headline: headline.clone(),
@@ -153,13 +159,14 @@ pub struct Vacuous {
     pub cells: Vec<String>,
 }
 
-/// What no mutant of `runs` broke, of all that was judged. An expectation of a shared file counts as one, whichever
+/// What no mutant of `runs` broke, of all that was judged. A neutral mutant must break nothing and does not count. An expectation of a shared file counts as one, whichever
 /// cells have it. Where the run itself failed everything that asks for an answer breaks with it, and proves nothing of
 /// itself unless the mutant names it.
 pub fn vacuous(judgeable: &[Judgeable], runs: &[(Arc<Mutant>, Vec<CellRun>)]) -> Vacuous {
-    let all: Vec<&CellRun> = runs.iter().flat_map(|(_, cells)| cells).collect();
+    let bugs = || runs.iter().filter(|(mutant, _)| !mutant.is_neutral);
+    let all: Vec<&CellRun> = bugs().flat_map(|(_, cells)| cells).collect();
     let is_broken = |cell: &CellId, name: &str| {
-        runs.iter().any(|(mutant, runs)| {
+        bugs().any(|(mutant, runs)| {
             let names_it = mutant
                 .killed_by
                 .iter()
@@ -202,7 +209,7 @@ pub fn vacuous(judgeable: &[Judgeable], runs: &[(Arc<Mutant>, Vec<CellRun>)]) ->
 mod tests {
     use super::*;
     use crate::ids::{FeatureId, ProviderId};
-    use crate::mutants::{ExpectedKill, RelayPosition, ReplyChange, RequestChange, When};
+    use crate::mutants::ExpectedKill;
 
     fn cell(feature: &str) -> CellId {
         CellId {
@@ -227,14 +234,12 @@ mod tests {
             description: String::new(),
             sources: Vec::new(),
             place: Place::default(),
-            position: RelayPosition::Front,
+            sides: Vec::new(),
+            is_neutral: false,
             providers: vec![ProviderId::new("anthropic")],
             tier: None,
             cause: Cause::Gateway,
             quick: false,
-            when: When::default(),
-            request: RequestChange::default(),
-            reply: ReplyChange::default(),
             killed_by: vec![ExpectedKill {
                 feature: Some(FeatureId::new("tool_use")),
                 provider: None,
@@ -250,7 +255,7 @@ mod tests {
         let clean = run("vision", &[], false);
         let cells = [cell("tool_use"), cell("vision")];
         let scored = score(&mutant(), &cells, &[caught.clone(), clean.clone()]);
-        assert!(scored.killed);
+        assert!(scored.passed);
         assert_eq!(
             (scored.caught_by.len(), scored.also.len(), scored.touched),
             (1, 1, 1)
@@ -261,15 +266,32 @@ mod tests {
             &cells,
             &[run("tool_use", &["reply"], true), clean.clone()],
         );
-        assert!(!wrong_name.killed);
+        assert!(!wrong_name.passed);
         assert_eq!(wrong_name.missed_by.len(), 1);
 
         let not_run = score(&mutant(), &cells, &[clean]);
-        assert_eq!((not_run.killed, not_run.missed_by.len()), (false, 1));
+        assert_eq!((not_run.passed, not_run.missed_by.len()), (false, 1));
 
         let wrong_cell = score(&mutant(), &cells, &[caught, run("vision", &["reply"], false)]);
-        assert!(!wrong_cell.killed);
+        assert!(!wrong_cell.passed);
         assert_eq!(wrong_cell.wrongly_red.len(), 1);
+    }
+
+    #[test]
+    fn a_neutral_mutant_passes_only_while_every_cell_is_green() {
+        let neutral = Mutant {
+            is_neutral: true,
+            killed_by: Vec::new(),
+            ..mutant()
+        };
+        let cells = [cell("tool_use")];
+        let passed = |runs: &[CellRun]| score(&neutral, &cells, runs).passed;
+        assert!(passed(&[run("tool_use", &[], true)]));
+        assert!(!passed(&[run("tool_use", &["reply"], true)]));
+        assert!(!passed(&[run("tool_use", &["reply"], false)]));
+        // It changed nothing, so it shows nothing.
+        assert!(!passed(&[run("tool_use", &[], false)]));
+        assert!(!passed(&[]));
     }
 
     #[test]

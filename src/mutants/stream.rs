@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::form::{EventAction, EventChange, EventEdge};
-use super::{Mutant, edit};
+use super::event_form::{EventAction, EventChange, EventEdge};
+use super::form::TextEdit;
+use super::{SideChange, edit};
 use crate::wire::framing::{FramedEvent as Event, Framing};
 use crate::wire::sse;
 
@@ -44,8 +45,8 @@ enum Item {
 }
 
 impl StreamChanger {
-    pub fn new(mutant: &Mutant, framing: Framing) -> Self {
-        Self::of_changes(&mutant.reply.events, framing)
+    pub fn new(side: &SideChange, framing: Framing) -> Self {
+        Self::of_changes(&side.reply.events, framing)
     }
 
     fn of_changes(changes: &[EventChange], framing: Framing) -> Self {
@@ -138,6 +139,11 @@ impl Stage {
                 *changes -= 1;
                 vec![Item::Event(event)]
             }
+            EventAction::Raw(text) => {
+                let (bytes, changed) = raw(&event, text, framing);
+                *changes -= usize::from(!changed);
+                vec![Item::Event(Event { bytes, ..event })]
+            }
             EventAction::Rename(name) => {
                 let mut data = event.data;
                 if let Some(kind) = data.get_mut("type") {
@@ -151,7 +157,13 @@ impl Stage {
                 Vec::new()
             }
             EventAction::Insert(side, inserted) => {
-                let inserted = made(&inserted.name, &inserted.data);
+                let inserted = match &inserted.text {
+                    Some(text) => Item::Other(Step::Send(text.clone().into())),
+                    None => made(
+                        inserted.name.as_deref().unwrap_or_default(),
+                        inserted.data.as_ref().unwrap_or(&Value::Null),
+                    ),
+                };
                 match side {
                     EventEdge::Before => vec![inserted, Item::Event(event)],
                     EventEdge::After => vec![Item::Event(event), inserted],
@@ -223,6 +235,17 @@ fn join_texts(first: &mut Value, second: &Value) {
     }
 }
 
+/// The changed bytes of an event, and whether they are different now. The binary frames of Amazon's stream are no text.
+fn raw(event: &Event, change: &TextEdit, framing: Framing) -> (Bytes, bool) {
+    let text = String::from_utf8_lossy(&event.bytes);
+    let new = change.find.0.replace_all(&text, &change.with);
+    let changed = framing == Framing::ServerSentEvents && new != text;
+    match changed {
+        true => (new.into_owned().into(), true),
+        false => (event.bytes.clone(), false),
+    }
+}
+
 fn split(event: &Event, framing: Framing) -> Vec<Item> {
     if framing == Framing::EventStream {
         return vec![Item::Event(event.clone())];
@@ -265,7 +288,9 @@ mod tests {
         let shown = steps.iter().map(|step| match step {
             Step::Send(bytes) => {
                 let text = String::from_utf8(bytes.to_vec()).unwrap();
-                let (name, data) = sse::decode(&text).remove(0);
+                let Some((name, data)) = sse::decode(&text).pop() else {
+                    return text.trim().to_owned();
+                };
                 match serde_json::from_str::<Value>(&data) {
                     Ok(data) => format!("{name}{}", data["delta"]["text"].as_str().unwrap_or("?")),
                     Err(_) => "broken".to_owned(),
@@ -280,6 +305,7 @@ mod tests {
 
     #[test]
     fn each_action_changes_the_selected_events() {
+        let comment = json!({"text": ": hi\n\n"});
         let event = json!({"name": "y", "data": {"delta": {"text": "1"}}});
         let cases = [
             (json!({"drop": true, "nth": 2}), "start deltaa stop", 1),
@@ -317,10 +343,26 @@ mod tests {
                 1,
             ),
             (
+                json!({"insert_before": comment, "nth": 1}),
+                "start : hi deltaa deltab stop",
+                1,
+            ),
+            (
+                json!({"raw": {"find": "^event:.*\n", "with": ""}}),
+                "start a b stop",
+                2,
+            ),
+            (
+                json!({"raw": {"find": "none", "with": ""}}),
+                "start deltaa deltab stop",
+                0,
+            ),
+            (
                 json!({"delay_ms": 5, "nth": 1}),
                 "start wait5 deltaa deltab stop",
                 1,
             ),
+            (json!({"delay_ms": 5}), "start wait5 deltaa wait5 deltab stop", 2),
             (json!({"cut": "before", "nth": 2}), "start deltaa cut stop", 1),
             (
                 json!({"end": "after", "nth": 2}),

@@ -25,7 +25,7 @@ use crate::env::Secret;
 use crate::http_server::{BoundServer, HttpServer};
 use crate::ids::TrialKey;
 use crate::ledger::Ledger;
-use crate::mutants::{Mutant, RelayPosition};
+use crate::mutants::{Mutant, RelayPosition, SideChange};
 use crate::wire::Operation;
 use crate::wire::exchange::GatewayExchange;
 use guard::Guard;
@@ -35,14 +35,14 @@ use server::RelayState;
 #[derive(Debug)]
 pub struct Mutation {
     pub mutant: Arc<Mutant>,
-    changes: AtomicUsize,
+    changes: Arc<AtomicUsize>,
 }
 
 impl Mutation {
     pub fn new(mutant: Arc<Mutant>) -> Self {
         Self {
             mutant,
-            changes: AtomicUsize::new(0),
+            changes: Arc::default(),
         }
     }
 
@@ -51,6 +51,24 @@ impl Mutation {
         self.changes.load(Ordering::Relaxed)
     }
 
+    /// Its part for the relay at `position`.
+    fn at(&self, position: RelayPosition) -> Option<SideMutation> {
+        let side = self.mutant.sides.iter().find(|side| side.position == position)?;
+        Some(SideMutation {
+            change: Arc::clone(side),
+            changes: Arc::clone(&self.changes),
+        })
+    }
+}
+
+/// The part of a mutation that one relay applies.
+#[derive(Clone, Debug)]
+struct SideMutation {
+    change: Arc<SideChange>,
+    changes: Arc<AtomicUsize>,
+}
+
+impl SideMutation {
     fn count(&self, changes: usize) {
         self.changes.fetch_add(changes, Ordering::Relaxed);
     }
@@ -63,7 +81,7 @@ pub type ReplyHold = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 struct RelayedTrial {
     ledger: Ledger<GatewayExchange>,
     turns: Mutex<HashMap<Operation, usize>>,
-    mutation: Option<Arc<Mutation>>,
+    mutation: Option<SideMutation>,
     hold: Option<ReplyHold>,
 }
 
@@ -146,9 +164,7 @@ impl Relay {
     pub fn register(&self, key: TrialKey, mutation: Option<&Arc<Mutation>>, hold: Option<ReplyHold>) {
         let position = self.shared.position;
         let trial = RelayedTrial {
-            mutation: mutation
-                .filter(|mutation| mutation.mutant.position == position)
-                .cloned(),
+            mutation: mutation.and_then(|mutation| mutation.at(position)),
             hold: hold.filter(|_| position == RelayPosition::Front),
             ..RelayedTrial::default()
         };

@@ -3,17 +3,18 @@
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
+use tokio::task::yield_now;
 use tokio::time::sleep;
 
-use super::Mutation;
+use super::SideMutation;
 use super::recorder::ReplyRecorder;
 use crate::mutants::{Step, StreamChanger};
+use crate::wire::encoding::GzipEncoder;
 use crate::wire::framing::{Decoder, Framing};
 
 pub(super) type ReceivedBody = Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>;
@@ -25,11 +26,16 @@ pub(super) struct PassingBody {
     recorder: Option<ReplyRecorder>,
 }
 struct BodyChange {
-    mutation: Arc<Mutation>,
+    mutation: SideMutation,
     events: Option<(Decoder, StreamChanger)>,
     /// The steps that are held back until the body is complete, if the mutant buffers.
     buffer: Option<Vec<Step>>,
+    encoder: Option<GzipEncoder>,
     chunk_bytes: Option<usize>,
+}
+
+async fn next_of(incoming: &mut Option<ReceivedBody>) -> Option<reqwest::Result<Bytes>> {
+    incoming.as_mut()?.next().await
 }
 
 impl PassingBody {
@@ -44,20 +50,21 @@ impl PassingBody {
     }
 
     /// Applies a mutant to the body. `framing` is set for a stream of events.
-    pub(super) fn under(mut self, mutation: &Arc<Mutation>, framing: Option<Framing>) -> Self {
-        let reply = &mutation.mutant.reply;
+    pub(super) fn under(mut self, mutation: &SideMutation, framing: Option<Framing>, compress: bool) -> Self {
+        let reply = &mutation.change.reply;
         if reply.buffer || reply.chunk_bytes.is_some() {
             mutation.count(1);
         }
         self.change = Some(BodyChange {
-            mutation: Arc::clone(mutation),
+            mutation: mutation.clone(),
             events: framing.filter(|_| !reply.events.is_empty()).map(|framing| {
                 (
                     Decoder::new(framing),
-                    StreamChanger::new(&mutation.mutant, framing),
+                    StreamChanger::new(&mutation.change, framing),
                 )
             }),
             buffer: reply.buffer.then(Vec::new),
+            encoder: compress.then(GzipEncoder::default),
             chunk_bytes: reply.chunk_bytes,
         });
         self
@@ -74,7 +81,7 @@ impl PassingBody {
         loop {
             match self.steps.pop_front() {
                 Some(Step::Send(bytes)) => {
-                    let bytes = self.piece(bytes);
+                    let bytes = self.piece(bytes).await;
                     // The record has the changed bytes, because Claude Code receives these.
                     if let Some(recorder) = &mut self.recorder {
                         recorder.bytes(&bytes);
@@ -85,6 +92,7 @@ impl PassingBody {
                 // Without `finish`, the reply is recorded as cut off.
                 Some(Step::Cut) => {
                     self.incoming = None;
+                    self.recorder = None;
                     self.steps.clear();
                     return Some(Err(io::Error::other("cut off by a mutant")));
                 }
@@ -92,16 +100,15 @@ impl PassingBody {
                     self.incoming = None;
                     self.steps.clear();
                 }
-                None => match self.incoming.as_mut()?.next().await {
+                None => match next_of(&mut self.incoming).await {
                     Some(Ok(bytes)) => self.take(bytes),
                     Some(Err(error)) => {
                         self.incoming = None;
+                        self.recorder = None;
                         return Some(Err(io::Error::other(error)));
                     }
-                    None => {
-                        self.incoming = None;
-                        self.end();
-                    }
+                    None if self.incoming.take().is_some() => self.end(),
+                    None => {}
                 },
             }
             if self.steps.is_empty() && self.incoming.is_none() {
@@ -114,10 +121,12 @@ impl PassingBody {
     }
 
     /// The first piece of `bytes`, if a mutant sends it in pieces. The others are queued.
-    fn piece(&mut self, mut bytes: Bytes) -> Bytes {
+    async fn piece(&mut self, mut bytes: Bytes) -> Bytes {
         let Some(size) = self.change.as_ref().and_then(|change| change.chunk_bytes) else {
             return bytes;
         };
+        // The server writes what it has to the network while it waits.
+        yield_now().await;
         if bytes.len() > size {
             let rest = bytes.split_off(size);
             self.steps.push_front(Step::Send(rest));
@@ -145,19 +154,33 @@ impl PassingBody {
         };
         match &mut change.buffer {
             Some(buffer) => buffer.extend(steps),
-            None => self.steps.extend(steps),
+            None => self.queue(steps),
         }
+    }
+
+    /// Sends steps, with their bytes compressed if the mutant compresses.
+    fn queue(&mut self, steps: Vec<Step>) {
+        let mut encoder = self.change.as_mut().and_then(|change| change.encoder.as_mut());
+        self.steps
+            .extend(steps.into_iter().map(|step| match (step, &mut encoder) {
+                (Step::Send(bytes), Some(encoder)) => Step::Send(encoder.push(&bytes).into()),
+                (step, _) => step,
+            }));
     }
 
     fn end(&mut self) {
         let Some(change) = &mut self.change else { return };
-        self.steps.extend(change.buffer.take().unwrap_or_default());
+        let mut steps = change.buffer.take().unwrap_or_default();
         if let Some((decoder, mut changer)) = change.events.take() {
-            self.steps.extend(changer.finish());
+            steps.extend(changer.finish());
             let rest = decoder.finish();
             if !rest.is_empty() {
-                self.steps.push_back(Step::Send(rest));
+                steps.push(Step::Send(rest));
             }
+        }
+        self.queue(steps);
+        if let Some(encoder) = self.change.as_mut().and_then(|change| change.encoder.take()) {
+            self.steps.push_back(Step::Send(encoder.finish().into()));
         }
     }
 }

@@ -77,7 +77,8 @@ impl ReplyRecorder {
     /// The body is complete.
     pub(super) fn finish(&mut self) {
         if let Some(decoder) = self.decoder.take() {
-            self.text(&decoder.finish());
+            // Empty lines after the last event say nothing.
+            self.text(decoder.finish().trim_ascii());
         }
         let body = std::mem::take(&mut self.body);
         self.text(&body);

@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::guard::Guard;
-use super::passing::PassingBody;
+use super::passing::{PassingBody, ReceivedBody};
 use super::recorder::ReplyRecorder;
-use super::{Mutation, RelayedTrial, ReplyHold, TRIAL_PREFIX};
+use super::{RelayedTrial, ReplyHold, SideMutation, TRIAL_PREFIX};
 use crate::clock::now_ms;
 use crate::env::Secret;
 use crate::http;
@@ -52,6 +52,8 @@ pub(super) struct RelayState {
     upstream: String,
     aws_secret: Option<Secret>,
     client: reqwest::Client,
+    /// It writes the names of headers in title case.
+    title_case_client: reqwest::Client,
     pub(super) trials: TrialMap<RelayedTrial>,
     pub(super) guard: Option<Guard>,
     /// The number of connections that the server behind the relay refused.
@@ -66,12 +68,14 @@ struct Arrived {
     json: Option<Value>,
     operation: Operation,
     stream: bool,
+    /// Whether to write the names of its headers in title case.
+    title_case: bool,
 }
 
 /// How the reply to a request is returned.
 struct Return<'a> {
     /// The trial's mutant, if it applies to this request.
-    mutation: Option<&'a Arc<Mutation>>,
+    mutation: Option<&'a SideMutation>,
     recorder: Option<ReplyRecorder>,
     hold: Option<ReplyHold>,
 }
@@ -98,18 +102,20 @@ impl RelayState {
         aws_secret: Option<Secret>,
         guard: Option<Guard>,
     ) -> reqwest::Result<Self> {
-        let client = http::client_builder()
-            .no_proxy()
-            // The client itself must see a redirect.
-            .redirect(reqwest::redirect::Policy::none())
-            // A server may close a kept connection at the moment of its next use.
-            .pool_max_idle_per_host(0)
-            .build()?;
+        let builder = || {
+            http::client_builder()
+                .no_proxy()
+                // The client itself must see a redirect.
+                .redirect(reqwest::redirect::Policy::none())
+                // A server may close a kept connection at the moment of its next use.
+                .pool_max_idle_per_host(0)
+        };
         Ok(Self {
             position,
             upstream: upstream.trim_end_matches('/').to_owned(),
             aws_secret,
-            client,
+            client: builder().build()?,
+            title_case_client: builder().http1_title_case_headers().build()?,
             trials: TrialMap::default(),
             guard,
             refused: AtomicUsize::new(0),
@@ -145,27 +151,25 @@ impl RelayState {
                 .and_then(|trial| trial.mutation.as_ref())
                 .filter(|mutation| {
                     mutation
-                        .mutant
+                        .change
                         .applies_to(arrived.operation, turn, arrived.stream, arrived.json.as_ref())
                 }),
             hold: trial.as_ref().and_then(|trial| trial.hold.clone()),
         };
         if let Some((status, kind, why)) = refused {
-            let head = ReplyHead {
-                status: status.as_u16(),
-                headers: vec![("content-type".to_owned(), b"application/json".to_vec())],
-            };
+            let content_type = ("content-type".to_owned(), b"application/json".to_vec());
+            let head = ReplyHead::new(status.as_u16(), vec![content_type]);
             return reply.whole(&head, error_body(kind, why).into()).await;
         }
         let mut is_sent_twice = false;
         if let Some(mutation) = reply.mutation {
             let signed = self.valid_signature(&arrived);
-            let changed = mutation.mutant.change_request(&mut arrived.request);
-            if let Some(signed) = signed.filter(|_| !mutation.mutant.request.keep_signature) {
+            let change = &mutation.change.request;
+            let changed = mutation.change.change_request(&mut arrived.request);
+            if let Some(signed) = signed.filter(|_| !change.keep_signature) {
                 self.sign(&mut arrived, &signed);
             }
             mutation.count(usize::from(changed));
-            let change = &mutation.mutant.request;
             if change.delay_ms > 0 {
                 sleep(Duration::from_millis(change.delay_ms)).await;
             }
@@ -173,6 +177,7 @@ impl RelayState {
                 return reply.made_up(answer).await;
             }
             is_sent_twice = change.send_twice;
+            arrived.title_case = change.title_case_headers;
         }
         let received = match self.send(&arrived).await {
             Ok(received) => received,
@@ -227,7 +232,11 @@ impl RelayState {
         if url.as_str() != whole {
             return Err(refused(format!("it would become `{url}`")));
         }
-        self.client
+        let client = match arrived.title_case {
+            true => &self.title_case_client,
+            false => &self.client,
+        };
+        client
             .request(arrived.method.clone(), url)
             .headers(header_map(&with_length(&request.headers, request.body.len())))
             .body(request.body.clone())
@@ -244,54 +253,49 @@ impl RelayState {
 impl Return<'_> {
     async fn pass_back(self, reply: reqwest::Response) -> Response<HttpBody> {
         let framing = framing(reply.headers());
-        let mut head = ReplyHead {
-            status: reply.status().as_u16(),
-            headers: passed_headers(reply.headers()),
-        };
+        let mut head = ReplyHead::new(reply.status().as_u16(), passed_headers(reply.headers()));
         let Some(mutation) = self
             .mutation
-            .filter(|mutation| mutation.mutant.changes_reply(head.status))
+            .filter(|mutation| mutation.change.changes_reply(head.status))
         else {
             let incoming = Box::pin(reply.bytes_stream());
             let body = |recorder| PassingBody::new(incoming, recorder);
             return self.answer(&head, framing, body).await;
         };
-        let mutant = &mutation.mutant;
-        if let Some(answer) = &mutant.reply.answer {
+        let change = &mutation.change;
+        if let Some(answer) = &change.reply.answer {
             mutation.count(1);
             return self.made_up(answer).await;
         }
-        if mutant.change_reply_head(&mut head) {
+        if change.change_reply_head(&mut head) {
             mutation.count(1);
         }
-        if mutant.reply.delay_ms > 0 {
+        if change.reply.delay_ms > 0 {
             mutation.count(1);
-            sleep(Duration::from_millis(mutant.reply.delay_ms)).await;
+            sleep(Duration::from_millis(change.reply.delay_ms)).await;
         }
         // The length of the changed body is unknown.
         head.headers.retain(|(name, _)| name != "content-length");
-        if framing.is_none() && !mutant.reply.body.is_empty() {
+        let incoming: ReceivedBody = if framing.is_none() && !change.reply.body.is_empty() {
             let Ok(body) = reply.bytes().await else {
                 return hang_up();
             };
-            let changed = mutant.change_reply_body(&body);
+            let changed = change.change_reply_body(&body);
             mutation.count(usize::from(changed.is_some()));
-            return self.whole(&head, changed.unwrap_or(body)).await;
-        }
-        let incoming = Box::pin(reply.bytes_stream());
-        let mutation = Arc::clone(mutation);
+            Box::pin(stream::iter([Ok(changed.unwrap_or(body))]))
+        } else {
+            Box::pin(reply.bytes_stream())
+        };
+        let (mutation, compress) = (mutation.clone(), head.compress);
         self.answer(&head, framing, |recorder| {
-            PassingBody::new(incoming, recorder).under(&mutation, framing)
+            PassingBody::new(incoming, recorder).under(&mutation, framing, compress)
         })
         .await
     }
 
     async fn made_up(self, answer: &MadeUpReply) -> Response<HttpBody> {
         let content_type = answer.content_type().as_bytes().to_vec();
-        let head = ReplyHead {
-            status: answer.status,
-            headers: vec![("content-type".to_owned(), content_type)],
-        };
+        let head = ReplyHead::new(answer.status, vec![("content-type".to_owned(), content_type)]);
         self.whole(&head, answer.body()).await
     }
 
@@ -335,6 +339,7 @@ impl Arrived {
             method: parts.method.clone(),
             operation: target.operation,
             stream: target.stream.unwrap_or_else(asks_for_stream),
+            title_case: false,
             request: PassingRequest {
                 path,
                 headers: passed_headers(&parts.headers),

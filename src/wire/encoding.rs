@@ -1,9 +1,10 @@
-//! Decodes the content encodings (RFC 9110, section 8.4) that Claude Code accepts, part by part.
+//! Decodes the content encodings (RFC 9110, section 8.4) that Claude Code accepts, and encodes gzip, part by part.
 
 use std::io::Write;
 
 use brotli_decompressor::DecompressorWriter;
-use flate2::write::{MultiGzDecoder, ZlibDecoder};
+use flate2::Compression;
+use flate2::write::{GzEncoder, MultiGzDecoder, ZlibDecoder};
 
 /// The size of Brotli's output buffer, in bytes.
 const BROTLI_BUFFER: usize = 4096;
@@ -74,6 +75,37 @@ impl ContentDecoder {
     }
 }
 
+/// Compresses a body that comes in parts. Each part can be decoded as soon as it arrives.
+pub struct GzipEncoder(GzEncoder<Vec<u8>>);
+
+impl Default for GzipEncoder {
+    fn default() -> Self {
+        Self(GzEncoder::new(Vec::new(), Compression::fast()))
+    }
+}
+
+impl GzipEncoder {
+    /// The bytes for `part`.
+    pub fn push(&mut self, part: &[u8]) -> Vec<u8> {
+        // Writing into memory does not fail.
+        let _ = written(&mut self.0, part);
+        std::mem::take(self.0.get_mut())
+    }
+
+    /// The bytes at the end of the body.
+    pub fn finish(self) -> Vec<u8> {
+        self.0.finish().unwrap_or_default()
+    }
+}
+
+/// The whole of a body, compressed.
+pub fn gzipped(body: &[u8]) -> Vec<u8> {
+    let mut encoder = GzipEncoder::default();
+    let mut bytes = encoder.push(body);
+    bytes.extend(encoder.finish());
+    bytes
+}
+
 fn written(decoder: &mut impl Write, part: &[u8]) -> std::io::Result<()> {
     decoder.write_all(part)?;
     decoder.flush()
@@ -81,8 +113,7 @@ fn written(decoder: &mut impl Write, part: &[u8]) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use flate2::Compression;
-    use flate2::write::{GzEncoder, ZlibEncoder};
+    use flate2::write::ZlibEncoder;
 
     use super::*;
 
@@ -96,15 +127,13 @@ mod tests {
 
     #[test]
     fn each_encoding_is_decoded_wherever_it_is_cut() {
-        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
-        gzip.write_all(TEXT).unwrap();
         let mut deflate = ZlibEncoder::new(Vec::new(), Compression::fast());
         deflate.write_all(TEXT).unwrap();
         // Brotli's form for bytes that are not compressed: a window of 16 bits, one block, an empty last block.
         let length = TEXT.len() as u32 - 1;
         let brotli = [&(length << 4 | 1 << 20).to_le_bytes()[..3], TEXT, &[3]].concat();
         let bodies = [
-            ("gzip", gzip.finish().unwrap()),
+            ("gzip", gzipped(TEXT)),
             ("deflate", deflate.finish().unwrap()),
             ("br", brotli),
             ("zstd", zstd::encode_all(TEXT, 1).unwrap()),
@@ -120,12 +149,10 @@ mod tests {
 
     #[test]
     fn an_event_is_decoded_as_soon_as_it_is_flushed() {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        let mut encoder = GzipEncoder::default();
         let mut decoder = ContentDecoder::new(Some("GZIP"));
         for _ in 0..3 {
-            encoder.write_all(TEXT).unwrap();
-            encoder.flush().unwrap();
-            assert_eq!(decoder.push(&std::mem::take(encoder.get_mut())), TEXT);
+            assert_eq!(decoder.push(&encoder.push(TEXT)), TEXT);
         }
     }
 

@@ -23,7 +23,9 @@ fn every_mutant_is_valid_and_no_class_is_empty() {
     for mutant in &mutants {
         let (class, _) = mutant.name.as_str().split_once('/').unwrap();
         *classes.entry(class).or_default() += 1;
-        assert!(!mutant.sources.is_empty() && !mutant.killed_by.is_empty());
+        assert!(!mutant.sources.is_empty());
+        assert_eq!(mutant.is_neutral, class == "neutral", "{}", mutant.name);
+        assert_eq!(mutant.is_neutral, mutant.killed_by.is_empty(), "{}", mutant.name);
     }
     for class in [
         "headers",
@@ -36,6 +38,8 @@ fn every_mutant_is_valid_and_no_class_is_empty() {
         "count_tokens",
         "errors",
         "requests",
+        "encoding",
+        "neutral",
     ] {
         assert!(classes.contains_key(class), "no mutant of the class `{class}`");
     }
@@ -112,6 +116,31 @@ fn each_mistake_in_a_mutant_has_its_line() {
             4,
         ),
         (
+            format!("other_side: {{ when: {{ turn: 1 }} }}\nreply: {{ buffer: true }}\n{killed}"),
+            "the mutant does nothing",
+            3,
+        ),
+        (
+            "reply: { buffer: true }".into(),
+            "it is not clear whether a cell must fail",
+            1,
+        ),
+        (
+            format!("reply: {{ buffer: true }}\nmust_stay: green\n{killed}"),
+            "it is not clear whether a cell must fail",
+            1,
+        ),
+        (
+            "reply: { buffer: true }\nmust_stay: green\ncause: auth".into(),
+            "a neutral mutant causes no failure",
+            5,
+        ),
+        (
+            format!("reply:\n  events: [{{ insert_before: {{ name: ping }} }}]\n{killed}"),
+            "it is not clear what the inserted event is",
+            4,
+        ),
+        (
             format!("reply:\n  buffer: true\ntier: haku\n{killed}"),
             "the manifest has no tier `haku`",
             5,
@@ -132,7 +161,10 @@ fn each_mistake_in_a_mutant_has_its_line() {
 fn a_mutant_knows_the_requests_that_it_can_change() {
     let mut exchange = exchange(json!({"stream": true, "messages": []}), json!({}));
     (exchange.number, exchange.turn) = (1, Some(1));
-    exchange.request.headers = vec![("anthropic-beta".into(), "a-2025-01-01".into())];
+    exchange.request.headers = vec![
+        ("anthropic-beta".into(), "a-2025-01-01".into()),
+        ("authorization".into(), "[redacted, 9 bytes]".into()),
+    ];
     exchange.reply.stream = true;
     exchange.reply.events = vec![SentEvent {
         at_ms: 0,
@@ -143,11 +175,25 @@ fn a_mutant_knows_the_requests_that_it_can_change() {
     let cases = [
         ("request:\n  headers: [{ drop: anthropic-beta }]", true),
         ("request:\n  headers: [{ drop: x-other }]", false),
+        (
+            "request:\n  headers: [{ replace_text: { name: authorization, find: a, with: b } }]",
+            true,
+        ),
+        (
+            "request:\n  headers: [{ replace_text: { name: anthropic-beta, find: z, with: b } }]",
+            false,
+        ),
         ("request:\n  body: [{ drop: $.thinking }]", false),
         ("request: { send_twice: true }", true),
         ("when: { turn: 2 }\nrequest: { send_twice: true }", false),
         ("when: { stream: false }\nrequest: { send_twice: true }", false),
         ("reply: { buffer: true }", true),
+        ("reply: { compress: gzip }", true),
+        ("request: { reverse_headers: true }", true),
+        (
+            "request:\n  headers: [{ drop: x-other }]\nother_side: { request: { send_twice: true } }",
+            false,
+        ),
         ("when: { replied: error }\nreply: { buffer: true }", false),
         (
             "reply:\n  events: [{ where: \"$.delta[?@ == 'text_delta']\", drop: true }]",

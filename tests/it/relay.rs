@@ -12,9 +12,12 @@ use compat_matrix::env::Secret;
 use compat_matrix::ids::TrialKey;
 use compat_matrix::mutants::RelayPosition;
 use compat_matrix::relay::{Mutation, Relay, TRIAL_PREFIX};
+use compat_matrix::wire::encoding::ContentDecoder;
 use compat_matrix::wire::exchange::Body as RecordedBody;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -398,4 +401,118 @@ async fn a_request_that_a_mutant_changes_is_signed_again() {
         let arrived = gateway.simulator.take(key).remove(0).message.unwrap();
         assert_eq!(arrived.max_tokens, Some(77));
     }
+}
+
+#[tokio::test]
+async fn a_compressed_reply_is_recorded_as_claude_code_reads_it() {
+    let address = upstream(|_| async { streamed(stream::iter([Ok(event("one")), Ok(event("two"))])) }).await;
+    let relay = relay(RelayPosition::Front, &address).await;
+    let whole = [event("one"), event("two")].concat();
+    for (yaml, encoding, is_wrong) in [
+        ("reply: { compress: gzip }", Some("gzip"), false),
+        (
+            "reply: { compress: gzip, chunk_bytes: 3, buffer: true }",
+            Some("gzip"),
+            false,
+        ),
+        (
+            "reply:\n  compress: gzip\n  headers: [{ set: { name: content-encoding, value: br } }]",
+            Some("br"),
+            true,
+        ),
+        (
+            "reply:\n  compress: gzip\n  headers: [{ drop: content-encoding }]",
+            None,
+            false,
+        ),
+    ] {
+        let key = new_key();
+        relay.register(key, Some(&mutation(yaml)), None);
+        let reply = messages(&relay, key).send().await.unwrap();
+        let named = reply.headers().get("content-encoding").cloned();
+        assert_eq!(
+            named.as_ref().map(|value| value.to_str().unwrap()),
+            encoding,
+            "{yaml}"
+        );
+        let came = reply.bytes().await.unwrap();
+        let decoded = ContentDecoder::new(Some("gzip")).push(&came);
+        assert_eq!(decoded, whole, "{yaml}");
+        let recorded = relay.take(key).remove(0).reply.unwrap();
+        assert!(!recorded.cut_off, "{yaml}");
+        assert_eq!(recorded.wrong_encoding.is_some(), is_wrong, "{yaml}");
+        let is_read = encoding == Some("gzip");
+        assert_eq!(recorded.events.len() == 2, is_read, "{yaml}: {recorded:?}");
+    }
+}
+
+#[tokio::test]
+async fn empty_lines_after_the_last_event_are_no_event() {
+    let address = upstream(|_| async { streamed(stream::iter([Ok(event("one")), Ok("\n".into())])) }).await;
+    let relay = relay(RelayPosition::Front, &address).await;
+    let key = new_key();
+    relay.register(key, None, None);
+    messages(&relay, key).send().await.unwrap().bytes().await.unwrap();
+    assert_eq!(relay.take(key).remove(0).reply.unwrap().events.len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_is_compressed_and_its_headers_say_so() {
+    let relay = relay(RelayPosition::Front, &upstream(echo).await).await;
+    let key = new_key();
+    relay.register(key, Some(&mutation("request: { compress: gzip }")), None);
+    let reply = messages(&relay, key).send().await.unwrap();
+    let came = reply.json::<Value>().await.unwrap()["headers"].to_string();
+    assert!(came.contains(r#"["content-encoding","gzip"]"#), "{came}");
+}
+
+#[tokio::test]
+async fn one_mutant_changes_both_sides() {
+    let both = mutation(
+        "request:\n  headers: [{ drop: x }]\nother_side:\n  request:\n    headers: [{ set: { name: y, value: \"1\" } }]",
+    );
+    let behind = relay(RelayPosition::Behind, &upstream(echo).await).await;
+    let front = relay(RelayPosition::Front, behind.base_url()).await;
+    let key = new_key();
+    for relay in [&front, &behind] {
+        relay.register(key, Some(&both), None);
+    }
+    let reply = messages(&front, key).header("x", "1").send().await.unwrap();
+    let came = reply.json::<Value>().await.unwrap()["headers"].to_string();
+    assert!(
+        came.contains(r#"["y","1"]"#) && !came.contains(r#"["x","1"]"#),
+        "{came}"
+    );
+    assert_eq!(both.changes(), 2);
+}
+
+/// The lines of the head of the request that arrives under a mutant.
+async fn arrived_head(yaml: &str) -> Vec<String> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let relay = relay(RelayPosition::Front, &address).await;
+    let key = new_key();
+    relay.register(key, Some(&mutation(yaml)), None);
+    let request = messages(&relay, key).header("x-first", "1").header("x-last", "2");
+    let sent = tokio::spawn(request.send());
+    let (mut connection, _) = listener.accept().await.unwrap();
+    let mut head = vec![0; 4096];
+    let length = connection.read(&mut head).await.unwrap();
+    drop(connection);
+    assert!(sent.await.unwrap().is_err());
+    let head = String::from_utf8_lossy(&head[..length]).into_owned();
+    head.lines().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn headers_change_their_case_and_their_order() {
+    let places = |head: &[String], names: [&str; 2]| {
+        names.map(|name| head.iter().position(|line| line.starts_with(name)).unwrap())
+    };
+    let titles = arrived_head("request: { title_case_headers: true }").await;
+    let [first, last] = places(&titles, ["X-First: 1", "X-Last: 2"]);
+    assert!(first < last, "{titles:?}");
+    let reversed = arrived_head("request: { reverse_headers: true }").await;
+    let [first, last] = places(&reversed, ["x-first: 1", "x-last: 2"]);
+    assert!(first > last, "{reversed:?}");
 }
