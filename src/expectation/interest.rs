@@ -78,6 +78,7 @@ impl Interest {
                 &[
                     Part::Beta,
                     Part::Field,
+                    Part::Query,
                     Part::Block,
                     Part::Tool,
                     Part::Breakpoint,

@@ -2,15 +2,13 @@
 
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::rules::size_limit;
 use crate::wire::exchange::{Body, RecordedRequest};
 use crate::wire::message::MessageRequest;
 use crate::wire::sigv4::SignedParts;
-use crate::wire::target::RequestTarget;
+use crate::wire::target::{RequestTarget, prompt};
 use crate::wire::{Operation, Route, converse, messages, redaction};
 
 pub(super) struct Incoming {
@@ -44,7 +42,9 @@ impl Incoming {
             false => Body::Text("[too large to record]".to_owned()),
         };
         let is_converse = is_converse(&target, body.json());
-        let prompt = body.json().and_then(|json| prompt(&target, json));
+        let prompt = body
+            .json()
+            .and_then(|json| prompt(target.operation, target.route, json));
         if is_converse {
             target.route = Some(Route::BedrockConverse);
         }
@@ -144,22 +144,6 @@ fn is_converse(target: &RequestTarget, body: Option<&Value>) -> bool {
     match target.operation {
         Operation::CountTokens => body.is_some_and(|body| body["input"].get("converse").is_some()),
         _ => target.route == Some(Route::BedrockConverse),
-    }
-}
-
-/// Bedrock wraps the request to count, InvokeModel's in base64.
-fn prompt(target: &RequestTarget, body: &Value) -> Option<Value> {
-    match (target.operation, target.route) {
-        (Operation::CountTokens, Some(Route::BedrockInvoke)) => {
-            let input = &body["input"];
-            if let Some(converse) = input.get("converse") {
-                return Some(converse.clone());
-            }
-            let bytes = STANDARD.decode(input["invokeModel"]["body"].as_str()?).ok()?;
-            serde_json::from_slice(&bytes).ok()
-        }
-        (Operation::CountTokens | Operation::Messages, _) => Some(body.clone()),
-        _ => None,
     }
 }
 

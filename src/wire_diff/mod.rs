@@ -6,11 +6,13 @@
 #![warn(clippy::disallowed_methods)]
 
 mod conversation;
+mod frame;
 pub mod lost;
 pub mod noise;
 mod pairing;
 mod reply;
 mod request;
+mod unknown;
 mod wording;
 mod values;
 
@@ -95,6 +97,8 @@ pub enum Part {
     StopReason,
     /// A field of the body.
     Field,
+    /// A parameter of the query.
+    Query,
     Beta,
     Header,
 }

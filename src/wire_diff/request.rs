@@ -1,11 +1,13 @@
 //! Differences between a request of Claude Code and the request that reached the provider.
 
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
+use super::conversation::{self, Prompt};
 use super::pairing::Pair;
-use super::{Difference, Fate, Part, conversation, values};
+use super::{Difference, Fate, Part, values};
 use crate::wire::exchange::{ProviderExchange, RecordedRequest};
-use crate::wire::{Route, messages, pointer};
+use crate::wire::{Route, messages, pointer, target};
 
 /// Fields that `conversation` and `betas` compare by their meaning.
 const COMPARED_BY_MEANING: [&str; 4] = ["messages", "system", "tools", "anthropic_beta"];
@@ -19,11 +21,37 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     found.extend(headers(&pair.passage.request, &exchange.request));
     found.extend(surplus_credential(exchange));
     found.extend(betas(&pair.passage.request, exchange));
-    found.extend(fields(&pair.passage.request, exchange));
-    if let (Some(sent), Some(arrived)) = (&pair.message, &exchange.message) {
+    found.extend(query(&pair.passage.request, &exchange.request));
+    let body = exchange.request.body.json();
+    let body = body.and_then(|body| target::prompt(exchange.operation, exchange.route, body));
+    let (sent, arrived) = (pair.passage.request.body.json(), body.as_ref());
+    if let (Some(sent), Some(arrived)) = (sent, arrived) {
+        found.extend(fields(exchange.route, sent, arrived));
+    }
+    if let (Some(message), Some(other)) = (&pair.message, &exchange.message) {
+        let is_converse = exchange.route == Some(Route::BedrockConverse);
+        let arrived = arrived.filter(|_| !is_converse);
+        let [sent, arrived] = [(message, sent), (other, arrived)].map(|(message, body)| Prompt {
+            message,
+            body: body.unwrap_or(&Value::Null),
+        });
         found.extend(conversation::differences(sent, arrived));
     }
     found
+}
+
+/// Compares the parameters of the query, decoded, in any order.
+fn query(sent: &RecordedRequest, arrived: &RecordedRequest) -> Vec<Difference> {
+    let parameters = |request: &RecordedRequest| -> Value {
+        let pairs = request.query.split('&').filter(|pair| !pair.is_empty());
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let parameters: Map<String, Value> = pairs
+            .map(|(name, value)| (decoded(name), decoded(value).into()))
+            .collect();
+        parameters.into()
+    };
+    values::differences(Part::Query, "", &parameters(sent), &parameters(arrived))
 }
 
 fn never_forwarded(pair: &Pair) -> Difference {
@@ -117,20 +145,12 @@ pub fn arrived_betas(exchange: &ProviderExchange) -> Vec<String> {
     betas
 }
 
-fn fields(sent: &RecordedRequest, arrived: &ProviderExchange) -> Vec<Difference> {
-    let (Some(before), Some(body)) = (sent.body.json(), arrived.request.body.json()) else {
-        return Vec::new();
+fn fields(route: Option<Route>, sent: &Value, arrived: &Value) -> Vec<Difference> {
+    let arrived = match route {
+        Some(Route::BedrockConverse) => &fields_of_converse(arrived),
+        _ => arrived,
     };
-    let after = match arrived.route {
-        Some(Route::BedrockConverse) => fields_of_converse(body),
-        _ => body.clone(),
-    };
-    values::differences(
-        Part::Field,
-        "",
-        &without_meaning(before),
-        &without_meaning(&after),
-    )
+    values::differences(Part::Field, "", &without_meaning(sent), &without_meaning(arrived))
 }
 
 /// `body` without the fields that are compared by their meaning.

@@ -136,6 +136,7 @@ fn noun(part: Part) -> &'static str {
         Part::Usage => "usage",
         Part::StopReason => "stop reason",
         Part::Field => "field",
+        Part::Query => "query parameter",
         Part::Beta => "beta",
         Part::Header => "header",
     }

@@ -11,7 +11,7 @@ use crate::evidence::file;
 use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
 use crate::findings::{Level, Subject};
 use crate::text::clipped;
-use crate::wire::{Direction, Operation};
+use crate::wire::Direction;
 use crate::wire_diff::{Change, Part};
 
 /// Both sides: the gateway passed everything on unchanged, except for what every gateway may change (`wire-diff.txt` in a
@@ -39,7 +39,7 @@ impl Kind for UnchangedCheck {
             .iter()
             .filter(|change| change.direction == self.0)
             // Expectations about the stream know the provider's pace.
-            .filter(|change| change.operation == Operation::Messages && change.what.part != Part::Pace)
+            .filter(|change| change.what.part != Part::Pace)
             .collect();
         Ruling::Changed(self.deviations(&changes))
     }
@@ -70,6 +70,7 @@ const EVERY: &[Part] = &[
     Part::Tool,
     Part::Breakpoint,
     Part::Field,
+    Part::Query,
     Part::Beta,
     Part::Header,
     Part::Event,

@@ -1,8 +1,8 @@
 //! What a gateway changes in replies: their content, their frame, their pace.
 
 use compat_matrix::findings::{Subject, summary};
-use compat_matrix::wire::Direction;
 use compat_matrix::wire::exchange::{GatewayReply, Lockstep, SentEvent};
+use compat_matrix::wire::{Direction, Route};
 use compat_matrix::wire_diff::{Fate, Part, compare};
 use serde_json::json;
 
@@ -62,6 +62,67 @@ fn each_change_of_a_reply_has_its_kind() {
         let wire = Wire::one().comes_back(edit);
         assert_eq!(wire.kinds(), expected, "{what}: {:#?}", wire.changes());
     }
+}
+
+#[test]
+fn each_event_has_its_own_counts_and_keys() {
+    type Edit = fn(&mut Vec<SentEvent>);
+    let rows: [(Edit, &str); 8] = [
+        (
+            |events| events[0].data["message"]["usage"]["input_tokens"] = json!(11),
+            "reply 1: usage `message_start.usage.input_tokens` changed: 10 → 11",
+        ),
+        (
+            |events| events[0].data["message"]["usage"]["cost"] = json!(0.1),
+            "reply 1: usage `message_start.usage.cost` added: 0.1",
+        ),
+        (|events| events[0].data["message"]["container"] = json!(null), ""),
+        (
+            |events| events[0].data["message"]["provider"] = json!("x"),
+            "reply 1: field `message_start.provider` added: \"x\"",
+        ),
+        (
+            |events| events[1].data["content_block"]["cache_control"] = json!({}),
+            "reply 1: field `content[0].cache_control` added: {}",
+        ),
+        (
+            |events| events[3].data["delta"]["logprobs"] = json!([]),
+            "reply 1: field `content_block_delta.delta.logprobs` added: []",
+        ),
+        (
+            |events| {
+                let at = events.len() - 2;
+                events[at].data["context_management"] = json!({"applied_edits": []});
+            },
+            "reply 1: field `message_delta.context_management` added: {\"applied_edits\":[]}",
+        ),
+        (
+            |events| events.last_mut().unwrap().data["usage"] = json!({"input_tokens": 10}),
+            "reply 1: field `message_stop.usage` added: {\"input_tokens\":10}",
+        ),
+    ];
+    for (edit, expected) in rows {
+        assert_eq!(Wire::one().comes_back(edit).changes().join("\n"), expected);
+    }
+}
+
+/// Converse has no counts at the start of a stream.
+#[test]
+fn the_counts_at_the_start_on_converse_are_none_or_right() {
+    let started_with = |count: u64| {
+        let mut wire = Wire::one();
+        wire.exchanges[0].route = Some(Route::BedrockConverse);
+        let wire = wire.comes_back(|events| {
+            events[0].data["message"]["usage"] = json!({"input_tokens": count, "output_tokens": 0});
+        });
+        wire.changes()
+    };
+    assert_eq!(started_with(0), [""; 0]);
+    assert_eq!(started_with(10), [""; 0]);
+    assert_eq!(
+        started_with(12),
+        ["reply 1: usage `message_start.usage.input_tokens` changed: 10 → 12"]
+    );
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! What a gateway changes in requests.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use compat_matrix::wire::exchange::Body;
-use compat_matrix::wire::{Route, converse};
+use compat_matrix::wire::{Operation, Route, converse};
 use compat_matrix::wire_diff::compare;
 use serde_json::{Value, json};
 
@@ -96,6 +98,101 @@ fn each_change_of_a_request_has_its_path() {
     for (edit, expected) in rows {
         assert_eq!(Wire::one().arrives(edit).changes(), [expected]);
     }
+}
+
+#[test]
+fn keys_that_nothing_reads_are_compared_too() {
+    type Edit = fn(&mut Value);
+    let rows: [(Edit, &str); 7] = [
+        (
+            |body| body["messages"][0]["content"][0]["citations"] = json!(null),
+            "",
+        ),
+        (
+            |body| body["system"][0]["cache_control"]["scope"] = json!("global"),
+            "request 1: cache breakpoint `system[0] (text).scope` added: \"global\"",
+        ),
+        (
+            |body| body["tools"][1]["cache_control"] = json!({"type": "ephemeral", "scope": "all"}),
+            "request 1: cache breakpoint `tool Read` added: {\"ttl\":\"5m\"}",
+        ),
+        (
+            |body| body["messages"][1]["reasoning_content"] = json!("hm"),
+            "request 1: block `messages[1].reasoning_content` added: \"hm\"",
+        ),
+        (
+            |body| body["messages"][1]["content"][1]["caller"] = json!({"type": "direct"}),
+            "request 1: block `messages[1] assistant block 1 (tool_use).caller` added: {\"type\":\"direct\"}",
+        ),
+        (
+            |body| body["messages"][2]["content"][0]["content"][0]["foo"] = json!(1),
+            "request 1: block `messages[2] user block 0 (tool_result) content[0].foo` added: 1",
+        ),
+        (
+            |body| body["messages"][2]["content"][1]["source"]["file"] = json!("a.png"),
+            "request 1: block `messages[2] user block 1 (image).source.file` added: \"a.png\"",
+        ),
+    ];
+    for (edit, expected) in rows {
+        let changes = Wire::one().arrives(edit).changes();
+        assert_eq!(changes.join("\n"), expected);
+    }
+}
+
+#[test]
+fn the_query_is_compared() {
+    let with = |sent: &str, arrived: &str| {
+        let mut wire = Wire::one();
+        wire.sent[0].request.query = sent.into();
+        wire.exchanges[0].request.query = arrived.into();
+        wire.changes()
+    };
+    assert_eq!(with("beta=true&a=x%20y", "a=x%20y"), [""; 0]);
+    assert_eq!(with("a=1&b=2", "b=2&a=1"), [""; 0]);
+    assert_eq!(
+        with("beta=true", "beta=true&debug=1"),
+        ["request 1: query parameter `debug` added: \"1\""]
+    );
+}
+
+/// Bedrock's CountTokens has the request in base64.
+#[test]
+fn token_counts_are_compared_like_messages() {
+    let counted = |edit: fn(&mut Value)| {
+        let mut wire = Wire::one();
+        let Body::Json(mut inner) = wire.exchanges[0].request.body.clone() else {
+            unreachable!("it is JSON")
+        };
+        edit(&mut inner);
+        let exchange = &mut wire.exchanges[0];
+        exchange.message = compat_matrix::wire::messages::read(&inner, None, &[]);
+        let inner = STANDARD.encode(inner.to_string());
+        exchange.request.body = Body::Json(json!({"input": {"invokeModel": {"body": inner}}}));
+        exchange.request.headers.clear();
+        exchange.route = Some(Route::BedrockInvoke);
+        exchange.operation = Operation::CountTokens;
+        wire.sent[0].operation = Operation::CountTokens;
+        let back = wire.sent[0].reply.as_mut().unwrap();
+        (back.stream, back.headers[0].1) = (false, "application/json".into());
+        back.events = timed(0, [json!({"input_tokens": 10})]);
+        wire.sent[0].request.body = match &wire.sent[0].request.body {
+            Body::Json(body) => {
+                let mut body = body.clone();
+                body["stream"] = json!(false);
+                Body::Json(body)
+            }
+            other => other.clone(),
+        };
+        wire.changes()
+    };
+    assert_eq!(counted(|body| body["stream"] = json!(false)), [""; 0]);
+    assert_eq!(
+        counted(|body| {
+            body["stream"] = json!(false);
+            body["system"][0]["text"] = json!("be long");
+        }),
+        ["count_tokens request 1: block `system[0] (text).text` changed: \"be brief\" → \"be long\""]
+    );
 }
 
 #[test]
