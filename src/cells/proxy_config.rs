@@ -3,6 +3,7 @@
 //! The facts are those of LiteLLM 1.104.2 and 1.106.2: `proxy_server.py` and `config_includes.py` for the file,
 //! `pattern_match_deployments.py` and `common_utils.py` of the router for the names of models.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -16,6 +17,7 @@ use super::proxy_providers::{self as providers, PREFIXES, SimulatorVariables};
 use crate::document::{Diagnostic, KeyPath};
 use crate::ids::{ProviderId, TierId};
 use crate::text::{closest, listed};
+use crate::wire::place::{ProcessingPlace, geography};
 
 /// Returns the content of a file, by its path relative to the project's root.
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> Result<Vec<u8>, Vec<Diagnostic>>;
@@ -40,6 +42,8 @@ struct Deployment {
     name: String,
     /// `litellm_params.model`, with LiteLLM's prefix.
     model: String,
+    /// `litellm_params.vertex_project` and `vertex_location`.
+    google: [Option<String>; 2],
     /// The lines with which it would not call the simulator.
     outside: Vec<Diagnostic>,
 }
@@ -98,6 +102,37 @@ impl ProxyConfig {
     pub fn model(&self, alias: &str) -> Option<String> {
         let served = self.serving(self.group(alias)).into_iter().next()?;
         Some(providers::provider_model(&served.model).to_owned())
+    }
+
+    /// Where the gateway's configuration wants the requests of `alias` to be processed: by its first deployment and by
+    /// `variables`, the gateway's environment.
+    pub fn place(&self, alias: &str, variables: &BTreeMap<String, String>) -> ProcessingPlace {
+        let Some(served) = self.serving(self.group(alias)).into_iter().next() else {
+            return ProcessingPlace::default();
+        };
+        // <https://docs.litellm.ai/docs/providers/vertex>: without a parameter, LiteLLM reads these variables.
+        let defaults = ["VERTEXAI_PROJECT", "VERTEXAI_LOCATION"];
+        let mut google = served
+            .deployment
+            .google
+            .iter()
+            .zip(defaults)
+            .map(|(setting, default)| {
+                let variable = match setting {
+                    None => default,
+                    Some(setting) => match setting.strip_prefix(providers::FROM_ENVIRONMENT) {
+                        None => return Some(setting.clone()),
+                        Some(variable) => variable,
+                    },
+                };
+                variables.get(variable).cloned()
+            });
+        ProcessingPlace {
+            project: google.next().flatten(),
+            location: google.next().flatten(),
+            geography: geography(providers::provider_model(&served.model)),
+            quota_project: None,
+        }
     }
 
     /// The group of `alias`. LiteLLM resolves an alias once: an alias of an alias has no deployment.
@@ -268,7 +303,20 @@ fn deployment(
         &model,
         variables,
     );
-    Ok(Deployment { name, model, outside })
+    let google = [
+        ["vertex_project", "vertex_ai_project"],
+        ["vertex_location", "vertex_ai_location"],
+    ];
+    let google = google.map(|names| {
+        let mut values = names.into_iter().filter_map(|name| param(name)?.as_str());
+        values.next().map(str::to_owned)
+    });
+    Ok(Deployment {
+        name,
+        model,
+        google,
+        outside,
+    })
 }
 
 /// The alias and its group; the value is a text or a map with `model`. LiteLLM ignores other values.

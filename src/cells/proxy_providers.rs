@@ -21,7 +21,7 @@ pub struct SimulatorVariables {
 }
 
 /// The value of a variable, in LiteLLM's configuration.
-const FROM_ENVIRONMENT: &str = "os.environ/";
+pub(super) const FROM_ENVIRONMENT: &str = "os.environ/";
 
 /// Parameters with the address of a provider.
 const BASES: [&str; 3] = ["api_base", "base_url", "aws_bedrock_runtime_endpoint"];

@@ -84,6 +84,8 @@ impl Interest {
                     Part::Breakpoint,
                     Part::Signature,
                     Part::Header,
+                    Part::Credential,
+                    Part::Place,
                     Part::Request,
                 ],
                 None,

@@ -214,6 +214,10 @@ pub fn loses(subject: &Subject) -> &'static str {
         }
         (Part::Beta, Fate::Dropped) => "A feature that Claude Code turned on stays off.",
         (Part::Beta, _) => "A feature that Claude Code did not ask for is on.",
+        (Part::Credential, _) => "The provider, and its logs, get a credential that is not for them.",
+        (Part::Place, _) => {
+            "The request is processed or paid for at another place than the gateway's configuration says."
+        }
         (Part::Header, Fate::Added) => "The other side gets a header that it must not get.",
         (Part::Header, _) => "The other side lacks a header that the contract asks for.",
     }

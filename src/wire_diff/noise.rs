@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Change, Fate, Part, request};
+use super::{Change, Fate, Part};
 use crate::wire::{Direction, Operation, Route, betas};
 
 /// A rule that filters a difference as noise.
@@ -51,10 +51,7 @@ pub const RULES: &[NoiseRule] = &[
         reason: "only `anthropic-beta` and `anthropic-version` must arrive: a gateway may forward, drop or add other headers",
         direction: Direction::Request,
         routes: EVERY,
-        is_noise: |change| {
-            change.what.part == Part::Header
-                && !["anthropic-version", request::SECOND_CREDENTIAL].contains(&change.what.path.as_str())
-        },
+        is_noise: |change| change.what.part == Part::Header && change.what.path != "anthropic-version",
     },
     NoiseRule {
         name: "model_id",

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::conversation::within_block;
 use super::pairing::Pair;
-use super::{Difference, Fate, LOST_ANSWER, Part, frame, values};
+use super::{Difference, Fate, LOST_ANSWER, Part, delay, frame, values};
 use crate::transcript::{Answer, AnswerBlock, DeltaKind, Transcript};
 use crate::wire::exchange::{GatewayReply, ProviderExchange, ProviderReply, SentEvent};
 use crate::wire::model::canonical_name;
@@ -54,7 +54,7 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     found.extend(frame::differences(exchange, back));
     if back.stream {
         found.extend(events(exchange, back, &came));
-        found.extend(pace(given, back));
+        found.extend(pace(given, back).or_else(|| delay::difference(given, back)));
     }
     found
 }
@@ -355,7 +355,7 @@ fn count(kind: &str, wanted: usize, found: usize) -> Option<Difference> {
 }
 
 /// The times of the content deltas of one kind, or of all.
-fn deltas(events: &[SentEvent], kind: Option<DeltaKind>) -> Vec<u64> {
+pub(super) fn deltas(events: &[SentEvent], kind: Option<DeltaKind>) -> Vec<u64> {
     let fits = |found: DeltaKind| kind.is_none_or(|kind| kind == found);
     let deltas = events
         .iter()

@@ -7,6 +7,7 @@ use super::conversation::{self, Prompt};
 use super::pairing::Pair;
 use super::{Difference, Fate, Part, values};
 use crate::wire::exchange::{ProviderExchange, RecordedRequest};
+use crate::wire::place::ProcessingPlace;
 use crate::wire::{Route, messages, pointer, target};
 
 /// Fields that `conversation` and `betas` compare by their meaning.
@@ -19,7 +20,8 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     let mut found: Vec<Difference> = repeated(pair).into_iter().collect();
     found.extend(exchange.keyless.then(|| without_key("the request")));
     found.extend(headers(&pair.passage.request, &exchange.request));
-    found.extend(surplus_credential(exchange));
+    found.extend(credentials(exchange));
+    found.extend(place(exchange));
     found.extend(betas(&pair.passage.request, exchange));
     found.extend(query(&pair.passage.request, &exchange.request));
     let body = exchange.request.body.json();
@@ -79,19 +81,72 @@ fn headers(sent: &RecordedRequest, arrived: &RecordedRequest) -> Vec<Difference>
     values::differences(Part::Header, "", &header_values(sent), &header_values(arrived))
 }
 
-/// The path of the difference that a second credential is.
-pub(super) const SECOND_CREDENTIAL: &str = "a second credential";
+/// The headers that carry the provider's credential on a route. Foundry has `api-key` too:
+/// <https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry>.
+fn credential_headers(arrived: &ProviderExchange) -> &'static [&'static str] {
+    match arrived.route {
+        Some(Route::Anthropic) if arrived.request.path.starts_with(target::FOUNDRY) => {
+            &["x-api-key", "authorization", "api-key"]
+        }
+        Some(Route::Anthropic) | None => &["x-api-key", "authorization"],
+        Some(Route::BedrockInvoke | Route::BedrockConverse) => &["authorization", "x-amz-security-token"],
+        Some(Route::VertexAi) => &["authorization"],
+    }
+}
 
-/// A provider needs one credential. A second one is the caller's key, which the gateway must not forward
-/// (<https://github.com/BerriAI/litellm/pull/37905>).
-fn surplus_credential(arrived: &ProviderExchange) -> Option<Difference> {
-    let has = |name| arrived.request.header(name).next().is_some();
-    let surplus = match arrived.route? {
-        Route::Anthropic => has("x-api-key") && has("authorization"),
-        Route::BedrockInvoke | Route::BedrockConverse | Route::VertexAi => has("x-api-key"),
+/// A provider needs one credential, in a header of its route. Any other one is the caller's or the gateway's own, which the
+/// gateway must not forward (<https://github.com/BerriAI/litellm/pull/37905>).
+fn credentials(arrived: &ProviderExchange) -> Vec<Difference> {
+    let of_route = credential_headers(arrived);
+    let has = |name: &str| arrived.request.header(name).next().is_some();
+    let is_credential = |name: &str| {
+        let last = name.rsplit('-').next().unwrap_or_default();
+        ["authorization", "auth", "cookie"].contains(&last)
+            || name.ends_with("api-key")
+            || name == "x-amz-security-token"
     };
-    let both = "`authorization` and `x-api-key`";
-    surplus.then(|| Difference::of(Part::Header, SECOND_CREDENTIAL, Value::Null, both))
+    let added = |path: String| {
+        Difference::of(Part::Credential, path, Value::Null, Value::Null).with_fate(Fate::Added)
+    };
+    let by_name = arrived.request.headers.iter().map(|(name, _)| name.as_str());
+    let by_name = by_name.filter(|name| is_credential(name) && !of_route.contains(name));
+    let mut found: Vec<Difference> = by_name.map(|name| added(format!("header {name}"))).collect();
+    if arrived.route == Some(Route::Anthropic) && of_route.iter().filter(|name| has(name)).count() > 1 {
+        found.push(added("a second header".to_owned()));
+    }
+    let by_value = arrived.caller_credential.iter();
+    found.extend(by_value.map(|place| added(format!("the caller's key in the {place}"))));
+    found
+}
+
+/// Compares where the request is processed with the gateway's configuration, as far as both are known.
+fn place(arrived: &ProviderExchange) -> Vec<Difference> {
+    let (wanted, named) = (&arrived.wanted_place, ProcessingPlace::of(arrived));
+    let parts = [
+        ("project", &wanted.project, &named.project),
+        ("location", &wanted.location, &named.location),
+        ("geography", &wanted.geography, &named.geography),
+    ];
+    let differs = |(_, wanted, named): &(_, &Option<String>, &Option<String>)| {
+        wanted.is_some() && named.is_some() && wanted != named
+    };
+    let changed = parts
+        .into_iter()
+        .filter(differs)
+        .map(|(name, wanted, named)| Difference::of(Part::Place, name, wanted.clone(), named.clone()));
+    let quota = named
+        .quota_project
+        .as_ref()
+        .filter(|quota| Some(*quota) != wanted.project.as_ref());
+    let quota = quota.map(|quota| {
+        Difference::of(
+            Part::Place,
+            "quota project",
+            named.project.clone(),
+            quota.as_str(),
+        )
+    });
+    changed.chain(quota).collect()
 }
 
 /// The values of a repeated header are joined (RFC 9110, section 5.3).

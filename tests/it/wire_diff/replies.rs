@@ -7,6 +7,7 @@ use compat_matrix::wire_diff::{Fate, Part, compare};
 use serde_json::json;
 
 use super::{Wire, body, timed};
+use crate::support::text::assert_has;
 
 #[test]
 fn each_change_of_a_reply_has_its_kind() {
@@ -307,6 +308,53 @@ fn a_late_display_by_claude_is_no_delay_of_the_stream() {
     assert_eq!(wire.kinds(), []);
     let wire = wire.comes_back(|events| events.iter_mut().for_each(|event| event.at_ms = 900));
     assert_eq!(wire.kinds(), [(Direction::Reply, Part::Pace, Fate::Delayed)]);
+}
+
+/// In lockstep each delta waits for the one before, so a delay of each shows in half of them.
+#[test]
+fn the_delay_of_each_delta_has_a_bound() {
+    let delayed = |delays: [u64; 3], lockstep: bool, released_at_ms: u64| {
+        let mut wire = Wire::one();
+        let reply = &mut wire.exchanges[0].reply;
+        reply.lockstep = lockstep.then_some(Lockstep { deltas: 3, seen: 3 });
+        let back = wire.sent[0].reply.as_mut().unwrap();
+        back.released_at_ms = Some(released_at_ms);
+        let deltas = back
+            .events
+            .iter_mut()
+            .filter(|event| !event.data["delta"]["text"].is_null());
+        for (event, delay) in deltas.zip(delays) {
+            event.at_ms += delay;
+        }
+        wire
+    };
+    let found = |wire: Wire| wire.changes();
+    assert_eq!(found(delayed([1000, 1000, 1000], true, 0)), [""; 0]);
+    assert_eq!(found(delayed([5, 5, 9000], true, 0)), [""; 0], "a busy machine");
+    assert_eq!(
+        found(delayed([5000, 5000, 5000], true, 5000)),
+        [""; 0],
+        "the relay held it"
+    );
+    assert_eq!(
+        found(delayed([5000, 5000, 5000], false, 0)),
+        [""; 0],
+        "deltas queue up"
+    );
+    assert_eq!(
+        found(delayed([1500, 1500, 1500], true, 0)),
+        ["reply 1: pace `each content delta` held back: \"at most 1000 ms\" → \"1500 ms for half of 3\""]
+    );
+    assert_eq!(
+        found(delayed([0, 0, 10_001], false, 0)),
+        ["reply 1: pace `each content delta` held back: \"at most 10000 ms\" → \"10001 ms\""]
+    );
+    let wire = delayed([1, 2, 7], true, 0);
+    let text = compare(&wire.sent, &wire.exchanges).text();
+    assert_has(
+        &text,
+        "delay of 3 content deltas by the gateway: 2 ms for half of them (bound 1000 ms, in lockstep), 7 ms at most",
+    );
 }
 
 #[test]

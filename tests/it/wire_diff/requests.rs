@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use compat_matrix::wire::exchange::Body;
+use compat_matrix::wire::place::ProcessingPlace;
 use compat_matrix::wire::{Operation, Route, converse};
 use compat_matrix::wire_diff::compare;
 use serde_json::{Value, json};
@@ -220,17 +221,103 @@ fn headers_and_betas_are_compared_one_by_one() {
 }
 
 #[test]
-fn a_second_credential_is_a_difference() {
+fn only_the_routes_own_credential_may_arrive() {
+    let with = |route: Route, names: &[&str]| {
+        let mut wire = Wire::one();
+        let exchange = &mut wire.exchanges[0];
+        exchange.route = Some(route);
+        for name in names {
+            let header = ((*name).to_owned(), "[redacted, 9 bytes]".to_owned());
+            exchange.request.headers.push(header);
+        }
+        let mut changes = wire.changes();
+        changes.retain(|change| change.contains("credential"));
+        changes
+    };
+    for (route, names) in [
+        (Route::Anthropic, &["x-api-key"][..]),
+        (Route::Anthropic, &["authorization"]),
+        (Route::BedrockInvoke, &["authorization", "x-amz-security-token"]),
+        (Route::VertexAi, &["authorization", "x-cache-key"]),
+    ] {
+        assert_eq!(with(route, names), [""; 0]);
+    }
+    for (route, names, expected) in [
+        (
+            Route::Anthropic,
+            &["x-api-key", "authorization"][..],
+            "a second header",
+        ),
+        (
+            Route::Anthropic,
+            &["x-amz-security-token"],
+            "header x-amz-security-token",
+        ),
+        (
+            Route::VertexAi,
+            &["authorization", "x-api-key"],
+            "header x-api-key",
+        ),
+        (
+            Route::BedrockConverse,
+            &["authorization", "cookie"],
+            "header cookie",
+        ),
+    ] {
+        assert_eq!(
+            with(route, names),
+            [format!("request 1: credential `{expected}` added")]
+        );
+    }
     let mut wire = Wire::one();
-    let headers = &mut wire.exchanges[0].request.headers;
-    headers.push(("x-api-key".into(), "[redacted, 9 bytes]".into()));
-    assert_eq!(wire.changes(), [""; 0]);
-    let headers = &mut wire.exchanges[0].request.headers;
-    headers.push(("authorization".into(), "[redacted, 9 bytes]".into()));
+    wire.exchanges[0].caller_credential = vec!["body".into()];
     assert_eq!(
         wire.changes(),
-        ["request 1: header `a second credential` added: \"`authorization` and `x-api-key`\""]
+        ["request 1: credential `the caller's key in the body` added"]
     );
+}
+
+#[test]
+fn a_request_goes_where_the_configuration_says() {
+    const MODEL: &str = "publishers/anthropic/models/claude-haiku-4-5:rawPredict";
+    let wanted = ProcessingPlace {
+        project: Some("p".into()),
+        location: Some("us-east5".into()),
+        geography: Some("us".into()),
+        quota_project: None,
+    };
+    let sent_to = |route: Route, path: &str, quota: Option<&str>| {
+        let mut wire = Wire::one();
+        let exchange = &mut wire.exchanges[0];
+        (exchange.route, exchange.request.path) = (Some(route), path.to_owned());
+        exchange.wanted_place = wanted.clone();
+        let quota = quota.map(|quota| ("x-goog-user-project".to_owned(), quota.to_owned()));
+        exchange.request.headers.extend(quota);
+        let mut changes = wire.changes();
+        changes.retain(|change| change.contains("place"));
+        changes
+    };
+    let vertex = |project: &str, location: &str, quota| {
+        let path = format!("/v1/projects/{project}/locations/{location}/{MODEL}");
+        sent_to(Route::VertexAi, &path, quota)
+    };
+    let bedrock = |model: &str| sent_to(Route::BedrockInvoke, &format!("/model/{model}/invoke"), None);
+    assert_eq!(vertex("p", "us-east5", None), [""; 0]);
+    assert_eq!(vertex("p", "us-east5", Some("p")), [""; 0]);
+    assert_eq!(bedrock("us.anthropic.claude-opus-4-7"), [""; 0]);
+    assert_eq!(
+        vertex("p", "europe-west1", Some("q")),
+        [
+            "request 1: place `location` changed: \"us-east5\" → \"europe-west1\"",
+            "request 1: place `quota project` changed: \"p\" → \"q\"",
+        ]
+    );
+    assert_eq!(
+        bedrock("global.anthropic.claude-opus-4-7"),
+        ["request 1: place `geography` changed: \"us\" → \"global\""]
+    );
+    let profile = "arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Aapplication-inference-profile%2Fx";
+    assert_eq!(bedrock(profile), [""; 0], "the ARN does not say where");
 }
 
 #[test]
