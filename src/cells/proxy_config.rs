@@ -42,8 +42,9 @@ struct Deployment {
     name: String,
     /// `litellm_params.model`, with LiteLLM's prefix.
     model: String,
-    /// `litellm_params.vertex_project` and `vertex_location`.
-    google: [Option<String>; 2],
+    /// `litellm_params.vertex_project` and `vertex_location`. Without them, LiteLLM reads variables:
+    /// <https://docs.litellm.ai/docs/providers/vertex>.
+    google: [String; 2],
     /// The lines with which it would not call the simulator.
     outside: Vec<Diagnostic>,
 }
@@ -110,26 +111,14 @@ impl ProxyConfig {
         let Some(served) = self.serving(self.group(alias)).into_iter().next() else {
             return ProcessingPlace::default();
         };
-        // <https://docs.litellm.ai/docs/providers/vertex>: without a parameter, LiteLLM reads these variables.
-        let defaults = ["VERTEXAI_PROJECT", "VERTEXAI_LOCATION"];
-        let mut google = served
-            .deployment
-            .google
-            .iter()
-            .zip(defaults)
-            .map(|(setting, default)| {
-                let variable = match setting {
-                    None => default,
-                    Some(setting) => match setting.strip_prefix(providers::FROM_ENVIRONMENT) {
-                        None => return Some(setting.clone()),
-                        Some(variable) => variable,
-                    },
-                };
-                variables.get(variable).cloned()
-            });
+        let value = |setting: &String| match setting.strip_prefix(providers::FROM_ENVIRONMENT) {
+            None => Some(setting.clone()),
+            Some(variable) => variables.get(variable).cloned(),
+        };
+        let [project, location] = &served.deployment.google;
         ProcessingPlace {
-            project: google.next().flatten(),
-            location: google.next().flatten(),
+            project: value(project),
+            location: value(location),
             geography: geography(providers::provider_model(&served.model)),
             quota_project: None,
         }
@@ -303,14 +292,20 @@ fn deployment(
         &model,
         variables,
     );
-    let google = [
-        ["vertex_project", "vertex_ai_project"],
-        ["vertex_location", "vertex_ai_location"],
-    ];
-    let google = google.map(|names| {
+    let setting = |names: [&str; 2], variable: &str| {
         let mut values = names.into_iter().filter_map(|name| param(name)?.as_str());
-        values.next().map(str::to_owned)
-    });
+        values.next().map_or_else(
+            || format!("{}{variable}", providers::FROM_ENVIRONMENT),
+            str::to_owned,
+        )
+    };
+    let google = [
+        setting(["vertex_project", "vertex_ai_project"], variables.vertex_project),
+        setting(
+            ["vertex_location", "vertex_ai_location"],
+            variables.vertex_location,
+        ),
+    ];
     Ok(Deployment {
         name,
         model,

@@ -18,6 +18,8 @@ pub struct SimulatorVariables {
     pub aws_session_token: &'static str,
     pub vertex_base: &'static str,
     pub vertex_credentials: &'static str,
+    pub vertex_project: &'static str,
+    pub vertex_location: &'static str,
 }
 
 /// The value of a variable, in LiteLLM's configuration.

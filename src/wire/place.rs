@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Route;
 use super::exchange::ProviderExchange;
 use super::target::RequestTarget;
+use super::{Operation, Route};
 
 /// The parts of a place that are known. On AWS, the signature covers the region.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,13 +48,19 @@ impl ProcessingPlace {
                     geography: None,
                 }
             }
-            Some(Route::BedrockInvoke | Route::BedrockConverse) => Self {
-                geography: RequestTarget::of(&request.method, &request.path)
-                    .model
-                    .and_then(|model| geography(&model)),
-                ..Self::default()
-            },
-            Some(Route::Anthropic) | None => Self::default(),
+            // CountTokens takes foundation models alone:
+            // <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CountTokens.html>.
+            Some(Route::BedrockInvoke | Route::BedrockConverse)
+                if exchange.operation == Operation::Messages =>
+            {
+                Self {
+                    geography: RequestTarget::of(&request.method, &request.path)
+                        .model
+                        .and_then(|model| geography(&model)),
+                    ..Self::default()
+                }
+            }
+            _ => Self::default(),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::wire::exchange::{GatewayReply, ProviderReply};
 
 /// The bound on half of the deltas of a lockstep stream, in milliseconds. A gateway needs a few; a busy machine adds some
 /// hundreds to single deltas, not to half of them.
-pub const TYPICAL_MS: u64 = 1000;
+pub const TYPICAL_MS: u64 = 500;
 /// The bound on each delta of any stream, in milliseconds: longer than a busy machine stops a process.
 pub const LONGEST_MS: u64 = 10_000;
 

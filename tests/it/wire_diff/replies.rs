@@ -329,7 +329,7 @@ fn the_delay_of_each_delta_has_a_bound() {
         wire
     };
     let found = |wire: Wire| wire.changes();
-    assert_eq!(found(delayed([1000, 1000, 1000], true, 0)), [""; 0]);
+    assert_eq!(found(delayed([500, 500, 500], true, 0)), [""; 0]);
     assert_eq!(found(delayed([5, 5, 9000], true, 0)), [""; 0], "a busy machine");
     assert_eq!(
         found(delayed([5000, 5000, 5000], true, 5000)),
@@ -342,18 +342,18 @@ fn the_delay_of_each_delta_has_a_bound() {
         "deltas queue up"
     );
     assert_eq!(
-        found(delayed([1500, 1500, 1500], true, 0)),
-        ["reply 1: pace `each content delta` held back: \"at most 1000 ms\" → \"1500 ms for half of 3\""]
+        found(delayed([501, 501, 501], true, 0)),
+        ["reply 1: each content delta held back: \"at most 500 ms\" → \"501 ms for half of 3\""]
     );
     assert_eq!(
         found(delayed([0, 0, 10_001], false, 0)),
-        ["reply 1: pace `each content delta` held back: \"at most 10000 ms\" → \"10001 ms\""]
+        ["reply 1: each content delta held back: \"at most 10000 ms\" → \"10001 ms\""]
     );
     let wire = delayed([1, 2, 7], true, 0);
     let text = compare(&wire.sent, &wire.exchanges).text();
     assert_has(
         &text,
-        "delay of 3 content deltas by the gateway: 2 ms for half of them (bound 1000 ms, in lockstep), 7 ms at most",
+        "delay of 3 content deltas by the gateway: 2 ms for half of them (bound 500 ms, in lockstep), 7 ms at most",
     );
 }
 
