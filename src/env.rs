@@ -262,6 +262,8 @@ pub const SIMULATOR_VARIABLES: SimulatorVariables = SimulatorVariables {
     aws_session_token: AWS_SESSION_TOKEN,
     vertex_base: VERTEXAI_API_BASE,
     vertex_credentials: VERTEXAI_CREDENTIALS,
+    vertex_project: VERTEXAI_PROJECT,
+    vertex_location: VERTEXAI_LOCATION,
 };
 
 /// Whether the value of variable `name` is a credential, which no log may show.

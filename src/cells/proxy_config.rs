@@ -3,6 +3,7 @@
 //! The facts are those of LiteLLM 1.104.2 and 1.106.2: `proxy_server.py` and `config_includes.py` for the file,
 //! `pattern_match_deployments.py` and `common_utils.py` of the router for the names of models.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -16,6 +17,7 @@ use super::proxy_providers::{self as providers, PREFIXES, SimulatorVariables};
 use crate::document::{Diagnostic, KeyPath};
 use crate::ids::{ProviderId, TierId};
 use crate::text::{closest, listed};
+use crate::wire::place::{ProcessingPlace, geography};
 
 /// Returns the content of a file, by its path relative to the project's root.
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> Result<Vec<u8>, Vec<Diagnostic>>;
@@ -40,6 +42,9 @@ struct Deployment {
     name: String,
     /// `litellm_params.model`, with LiteLLM's prefix.
     model: String,
+    /// `litellm_params.vertex_project` and `vertex_location`. Without them, LiteLLM reads variables:
+    /// <https://docs.litellm.ai/docs/providers/vertex>.
+    google: [String; 2],
     /// The lines with which it would not call the simulator.
     outside: Vec<Diagnostic>,
 }
@@ -98,6 +103,25 @@ impl ProxyConfig {
     pub fn model(&self, alias: &str) -> Option<String> {
         let served = self.serving(self.group(alias)).into_iter().next()?;
         Some(providers::provider_model(&served.model).to_owned())
+    }
+
+    /// Where the gateway's configuration wants the requests of `alias` to be processed: by its first deployment and by
+    /// `variables`, the gateway's environment.
+    pub fn place(&self, alias: &str, variables: &BTreeMap<String, String>) -> ProcessingPlace {
+        let Some(served) = self.serving(self.group(alias)).into_iter().next() else {
+            return ProcessingPlace::default();
+        };
+        let value = |setting: &String| match setting.strip_prefix(providers::FROM_ENVIRONMENT) {
+            None => Some(setting.clone()),
+            Some(variable) => variables.get(variable).cloned(),
+        };
+        let [project, location] = &served.deployment.google;
+        ProcessingPlace {
+            project: value(project),
+            location: value(location),
+            geography: geography(providers::provider_model(&served.model)),
+            quota_project: None,
+        }
     }
 
     /// The group of `alias`. LiteLLM resolves an alias once: an alias of an alias has no deployment.
@@ -268,7 +292,26 @@ fn deployment(
         &model,
         variables,
     );
-    Ok(Deployment { name, model, outside })
+    let setting = |names: [&str; 2], variable: &str| {
+        let mut values = names.into_iter().filter_map(|name| param(name)?.as_str());
+        values.next().map_or_else(
+            || format!("{}{variable}", providers::FROM_ENVIRONMENT),
+            str::to_owned,
+        )
+    };
+    let google = [
+        setting(["vertex_project", "vertex_ai_project"], variables.vertex_project),
+        setting(
+            ["vertex_location", "vertex_ai_location"],
+            variables.vertex_location,
+        ),
+    ];
+    Ok(Deployment {
+        name,
+        model,
+        google,
+        outside,
+    })
 }
 
 /// The alias and its group; the value is a text or a map with `model`. LiteLLM ignores other values.

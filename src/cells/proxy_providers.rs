@@ -22,10 +22,12 @@ pub struct SimulatorVariables {
     pub aws_session_token: &'static str,
     pub vertex_base: &'static str,
     pub vertex_credentials: &'static str,
+    pub vertex_project: &'static str,
+    pub vertex_location: &'static str,
 }
 
 /// The value of a variable, in LiteLLM's configuration.
-const FROM_ENVIRONMENT: &str = "os.environ/";
+pub(super) const FROM_ENVIRONMENT: &str = "os.environ/";
 
 /// LiteLLM's names of the providers that the simulator replaces.
 const PROVIDERS: [&str; 5] = ["anthropic", "bedrock", "vertex_ai", "azure_ai", "bedrock_mantle"];

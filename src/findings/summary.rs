@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Declared, Finding, FindingStatus, Level, Subject};
 use crate::ids::{FeatureId, ProviderId, TierId, TrialName};
+use crate::wire::Direction;
 use crate::wire_diff::{Fate, LOST_ANSWER, Part};
 
 /// A finding of a run.
@@ -178,7 +179,13 @@ fn push_once<T: Clone + PartialEq>(list: &mut Vec<T>, value: &T) {
 
 /// What the user of Claude Code loses, by the part that changed.
 pub fn loses(subject: &Subject) -> &'static str {
-    let Subject::Change { part, path, fate, .. } = subject else {
+    let Subject::Change {
+        direction,
+        part,
+        path,
+        fate,
+    } = subject
+    else {
         return "The feature does not do what the row says.";
     };
     match (part, fate) {
@@ -199,9 +206,18 @@ pub fn loses(subject: &Subject) -> &'static str {
         (Part::Pace, _) => "The reply appears late or in bursts.",
         (Part::Usage, _) => "The counts of tokens, and the cost, are wrong.",
         (Part::StopReason, _) => "Claude Code does not learn why the reply ended.",
-        (Part::Field, _) => "The provider works with another setting than Claude Code asked for.",
+        (Part::Field, _) if *direction == Direction::Reply => {
+            "The reply says more or less than the provider said."
+        }
+        (Part::Field | Part::Query, _) => {
+            "The provider works with another setting than Claude Code asked for."
+        }
         (Part::Beta, Fate::Dropped) => "A feature that Claude Code turned on stays off.",
         (Part::Beta, _) => "A feature that Claude Code did not ask for is on.",
+        (Part::Credential, _) => "The provider, and its logs, get a credential that is not for them.",
+        (Part::Place, _) => {
+            "The request is processed or paid for at another place than the gateway's configuration says."
+        }
         (Part::Header, Fate::Added) => "The other side gets a header that it must not get.",
         (Part::Header, _) => "The other side lacks a header that the contract asks for.",
     }

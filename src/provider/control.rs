@@ -55,10 +55,15 @@ fn obey(server: &Server, command: &str, body: &[u8]) -> serde_json::Result<Optio
             "now_ms": now_ms(),
             // They are valid here alone. The client keeps them out of its files.
             "secrets": server.secret_values,
+            "place": server.credentials.place(),
         }),
         "register" => {
             let (key, script) = from_slice(body)?;
             server.register(key, script);
+            json!({})
+        }
+        "watch" => {
+            server.watch(from_slice(body)?);
             json!({})
         }
         "shown" => {

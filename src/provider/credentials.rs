@@ -1,5 +1,7 @@
 //! The credentials that a gateway must send: random for each simulator, and valid for it alone.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context as _;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::error::Unspecified;
@@ -171,6 +173,16 @@ impl Credentials {
             (env::VERTEXAI_LOCATION, &self.vertex_location),
         ]
         .map(|(name, value)| (name.into(), value.into()))
+        .into()
+    }
+
+    /// The variables of [`Credentials::for_gateway`] that say where requests are processed.
+    pub(super) fn place(&self) -> BTreeMap<String, String> {
+        [
+            (env::VERTEXAI_PROJECT, &self.vertex_project),
+            (env::VERTEXAI_LOCATION, &self.vertex_location),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.clone()))
         .into()
     }
 

@@ -2,15 +2,14 @@
 
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::rules::size_limit;
 use crate::wire::exchange::{Body, RecordedRequest};
 use crate::wire::message::MessageRequest;
+use crate::wire::secrets::Secrets;
 use crate::wire::sigv4::SignedParts;
-use crate::wire::target::RequestTarget;
+use crate::wire::target::{RequestTarget, prompt};
 use crate::wire::{Operation, Route, converse, messages, redaction};
 
 pub(super) struct Incoming {
@@ -44,7 +43,9 @@ impl Incoming {
             false => Body::Text("[too large to record]".to_owned()),
         };
         let is_converse = is_converse(&target, body.json());
-        let prompt = body.json().and_then(|json| prompt(&target, json));
+        let prompt = body
+            .json()
+            .and_then(|json| prompt(target.operation, target.route, json));
         if is_converse {
             target.route = Some(Route::BedrockConverse);
         }
@@ -110,6 +111,22 @@ impl Incoming {
         }
     }
 
+    /// Where one of `secrets` is.
+    pub(super) fn places_of(&self, secrets: &Secrets) -> Vec<String> {
+        let is_in = |bytes: &[u8]| secrets.are_in(&String::from_utf8_lossy(bytes));
+        let headers = self.headers.iter();
+        let headers = headers.filter(|(_, value)| is_in(value.as_bytes()));
+        let mut places: Vec<String> = headers.map(|(name, _)| format!("header {name}")).collect();
+        let parts = [
+            ("path", self.recorded.path.as_bytes()),
+            ("query", self.query.as_bytes()),
+            ("body", &self.bytes),
+        ];
+        let parts = parts.into_iter().filter(|(_, bytes)| is_in(bytes));
+        places.extend(parts.map(|(name, _)| name.to_owned()));
+        places
+    }
+
     /// The number of headers `name`.
     pub(super) fn header_count(&self, name: &str) -> usize {
         self.headers.get_all(name).iter().count()
@@ -161,22 +178,6 @@ fn is_for_aws(headers: &HeaderMap, body: Option<&Value>) -> bool {
         .any(|start| authorization.starts_with(start));
     let model = body.and_then(|body| body["model"].as_str());
     has_aws_credential || model.is_some_and(|model| model.contains("anthropic.claude-"))
-}
-
-/// Bedrock wraps the request to count, InvokeModel's in base64.
-fn prompt(target: &RequestTarget, body: &Value) -> Option<Value> {
-    match (target.operation, target.route) {
-        (Operation::CountTokens, Some(Route::BedrockInvoke)) => {
-            let input = &body["input"];
-            if let Some(converse) = input.get("converse") {
-                return Some(converse.clone());
-            }
-            let bytes = STANDARD.decode(input["invokeModel"]["body"].as_str()?).ok()?;
-            serde_json::from_slice(&bytes).ok()
-        }
-        (Operation::CountTokens | Operation::Messages, _) => Some(body.clone()),
-        _ => None,
-    }
 }
 
 fn recorded_headers(headers: &HeaderMap) -> Vec<(String, String)> {

@@ -21,6 +21,7 @@ mod signature;
 mod simulator;
 mod trials;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -125,6 +126,23 @@ impl Provider {
             Self::Remote(remote) => remote.register(key, &script).await?,
         }
         Ok(())
+    }
+
+    /// Searches later requests for `credential`, with which `claude` calls the gateway.
+    pub async fn watch(&self, credential: &str) -> anyhow::Result<()> {
+        match self {
+            Self::Embedded(simulator) => simulator.watch(credential),
+            Self::Remote(remote) => remote.watch(credential).await?,
+        }
+        Ok(())
+    }
+
+    /// The variables of the gateway's environment that say where requests are processed.
+    pub fn place(&self) -> BTreeMap<String, String> {
+        match self {
+            Self::Embedded(simulator) => simulator.credentials().place(),
+            Self::Remote(remote) => remote.place().clone(),
+        }
     }
 
     pub async fn shown(&self, key: TrialKey, deltas: usize) -> anyhow::Result<()> {

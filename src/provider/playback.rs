@@ -204,8 +204,14 @@ fn new_id(prefix: &str, route: Route) -> String {
     format!("{prefix}{provider}01{}", short_random())
 }
 
+/// Letters of both cases and digits, as in the ids of providers.
 fn short_random() -> String {
-    let mut digits = Uuid::new_v4().simple().to_string();
-    digits.truncate(22);
-    digits
+    const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut number = Uuid::new_v4().as_u128();
+    let mut letter = || {
+        let letter = LETTERS[(number % 62) as usize];
+        number /= 62;
+        char::from(letter)
+    };
+    (0..22).map(|_| letter()).collect()
 }

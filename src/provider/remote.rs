@@ -1,5 +1,7 @@
 //! The client of a simulator that `compat provider serve` runs in another process.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, bail, ensure};
 use reqwest::StatusCode;
 use serde::Serialize;
@@ -26,6 +28,7 @@ pub struct RemoteSimulator {
     /// The simulator's clock minus this process's, in milliseconds.
     clock_ahead_ms: i64,
     first_byte_delay_ms: u64,
+    place: BTreeMap<String, String>,
 }
 
 impl RemoteSimulator {
@@ -39,6 +42,7 @@ impl RemoteSimulator {
             connected_ms: now_ms(),
             clock_ahead_ms: 0,
             first_byte_delay_ms: 0,
+            place: BTreeMap::new(),
         };
         let asked_ms = now_ms();
         let hello: Value = remote.ask("hello", &json!({})).await?;
@@ -51,6 +55,7 @@ impl RemoteSimulator {
         remote
             .secrets
             .extend(secrets.filter_map(Value::as_str).map(Secret::new));
+        remote.place = serde_json::from_value(hello["place"].clone()).unwrap_or_default();
         remote.first_byte_delay_ms = hello["first_byte_delay_ms"].as_u64().unwrap_or_default();
         Ok(remote)
     }
@@ -78,6 +83,15 @@ impl RemoteSimulator {
     pub async fn register(&self, key: TrialKey, script: &Script) -> anyhow::Result<()> {
         let _: Value = self.ask("register", &(key, script)).await?;
         Ok(())
+    }
+
+    pub async fn watch(&self, credential: &str) -> anyhow::Result<()> {
+        let _: Value = self.ask("watch", &credential).await?;
+        Ok(())
+    }
+
+    pub(super) fn place(&self) -> &BTreeMap<String, String> {
+        &self.place
     }
 
     pub async fn shown(&self, key: TrialKey, deltas: usize) -> anyhow::Result<()> {

@@ -1,6 +1,6 @@
 //! The simulator's request handler: it reads a request, finds its trial, decides on a reply, records it and sends it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -29,6 +29,7 @@ use crate::wire::answer::ProviderAnswer;
 use crate::wire::error_reply::{ErrorReply, kind_of, status_of};
 use crate::wire::exchange::{Matched, ProviderExchange};
 use crate::wire::message::MessageRequest;
+use crate::wire::place::ProcessingPlace;
 use crate::wire::script::{Reply, ReplyBlock, ReplyMessage, Script};
 use crate::wire::secrets::Secrets;
 use crate::wire::{Operation, Route, tokens};
@@ -55,6 +56,14 @@ pub(super) struct Server {
     /// The values that no recording may contain.
     pub(super) secret_values: Vec<String>,
     pub(super) secrets: Secrets,
+    /// The credentials with which clients call the gateway.
+    pub(super) callers: Mutex<CallerCredentials>,
+}
+
+#[derive(Default)]
+pub(super) struct CallerCredentials {
+    values: BTreeSet<String>,
+    found: Secrets,
 }
 
 /// The reply to a request, and its reason.
@@ -113,6 +122,16 @@ impl Server {
             .unwrap_or_default()
     }
 
+    /// From now on the requests are searched for `credential`, with which a client calls the gateway. One that is valid here
+    /// is the provider's own, which a gateway may pass through.
+    pub(super) fn watch(&self, credential: String) {
+        if !self.secret_values.contains(&credential) {
+            let mut callers = self.callers.lock();
+            callers.values.insert(credential);
+            callers.found = Secrets::new(&callers.values);
+        }
+    }
+
     async fn answer(&self, incoming: Incoming) -> Response<Body> {
         let is_message = incoming.target.operation == Operation::Messages;
         let trial = owner(&self.trials, &incoming);
@@ -135,7 +154,8 @@ impl Server {
             }
         };
         let recording = ledger.begin(|number| {
-            let exchange = exchange(number, &incoming, turn, &decision);
+            let mut exchange = exchange(number, &incoming, turn, &decision);
+            exchange.caller_credential = incoming.places_of(&self.callers.lock().found);
             let error = decision.outgoing.error();
             notify(Notice::Answered {
                 exchange: &exchange,
@@ -351,6 +371,8 @@ fn exchange(
         route: incoming.target.route,
         operation: incoming.target.operation,
         keyless: false,
+        caller_credential: Vec::new(),
+        wanted_place: ProcessingPlace::default(),
         request: incoming.recorded.clone(),
         message: incoming.message.clone(),
         matched: decision.matched.clone(),

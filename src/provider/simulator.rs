@@ -58,6 +58,7 @@ impl Simulator {
             trials: TrialMap::default(),
             orphans: Ledger::bounded(ORPHANS_KEPT),
             claimed: Mutex::default(),
+            callers: Mutex::default(),
             forgets: AtomicBool::new(false),
             standing,
             signer: Signer::new(&credentials.secret),
@@ -102,6 +103,11 @@ impl Simulator {
     /// Registers a trial: requests with `key` get the replies of `script`. It replaces an earlier trial of this key.
     pub fn register(&self, key: TrialKey, script: Script) {
         self.server.register(key, script);
+    }
+
+    /// Searches later requests for `credential`, with which a client calls the gateway.
+    pub fn watch(&self, credential: &str) {
+        self.server.watch(credential.to_owned());
     }
 
     /// The client has shown `deltas` content deltas of the current stream in total: text, thinking and tool arguments, but no

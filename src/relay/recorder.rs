@@ -46,6 +46,7 @@ impl ReplyRecorder {
         self.exchange.update(|exchange| {
             exchange.reply = Some(GatewayReply {
                 at_ms: now_ms(),
+                released_at_ms: None,
                 status,
                 headers,
                 stream: framing.is_some(),
@@ -54,6 +55,12 @@ impl ReplyRecorder {
                 wrong_encoding: None,
             });
         });
+    }
+
+    /// The relay returns the reply from now on.
+    pub(super) fn released(&self) {
+        let now_ms = now_ms();
+        self.update(|reply| reply.released_at_ms = Some(now_ms));
     }
 
     /// A part of the body arrived.

@@ -320,6 +320,7 @@ impl Return<'_> {
         // After the head is recorded: the recorded time must not include the wait for a slot.
         if let Some(hold) = &self.hold {
             hold().await;
+            recorder.iter().for_each(ReplyRecorder::released);
         }
         let status = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
         (status, header_map(&head.headers), body(recorder).into_body()).into_response()

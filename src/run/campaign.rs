@@ -243,6 +243,7 @@ impl Campaign<'_> {
                         findings: self.known,
                         versions: self.session.versions(),
                     },
+                    proxy_config: Some(self.proxy_config),
                 };
                 let record = task.run(self.session).await;
                 FinishedJob {

@@ -75,6 +75,8 @@ pub struct MatrixRun {
     environment: Environment,
     selected: SelectedTrials,
     proxy_config: Option<ProxyConfig>,
+    /// The same for any gateway: the project's file says where an attached gateway's requests are processed too.
+    configured: Option<ProxyConfig>,
     baseline: Option<Baseline>,
     /// What the gateway is known to break.
     known: KnownFindings,
@@ -128,6 +130,7 @@ impl MatrixRun {
             None => Some(project.proxy_config().map_err(broken_project)?),
             Some(_) => None,
         };
+        let configured = proxy_config.clone().or_else(|| project.proxy_config().ok());
         if let (Some(config), false) = (&proxy_config, options.is_control()) {
             project.ensure_inside(config, &selected.names)?;
         }
@@ -180,6 +183,7 @@ impl MatrixRun {
             environment,
             selected,
             proxy_config,
+            configured,
             baseline,
             known,
             is_shared,
@@ -245,6 +249,7 @@ impl MatrixRun {
                 findings: &self.known,
                 versions: session.versions(),
             },
+            proxy_config: self.configured.as_ref(),
         };
         self.finished(self.runtime.block_on(task.run(session)))
     }

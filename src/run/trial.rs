@@ -11,7 +11,7 @@ use chrono::Utc;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::cells::Test;
+use crate::cells::{ProxyConfig, Test};
 use crate::claude::{self, ClaudeProgress, ClaudeRun, Invocation};
 use crate::evidence::{Behind, DirectReply, Evidence};
 use crate::files::evidence_files;
@@ -48,6 +48,8 @@ pub struct TrialTask<'a> {
     pub ticket: &'a Ticket,
     pub mutation: Option<&'a Arc<Mutation>>,
     pub known: KnownForRun<'a>,
+    /// The gateway's configuration, if it can be read.
+    pub proxy_config: Option<&'a ProxyConfig>,
 }
 
 impl TrialTask<'_> {
@@ -210,6 +212,12 @@ impl TrialTask<'_> {
             counted,
             gateway_log: log.map(|(log, position)| log.since(position)).unwrap_or_default(),
         };
+        if let (Some(config), Some(provider)) = (self.proxy_config, &session.provider) {
+            let place = config.place(self.alias, &provider.place());
+            for exchange in &mut evidence.exchanges {
+                exchange.wanted_place = place.clone();
+            }
+        }
         for secrets in [&session.secrets, &tokens] {
             evidence.redact(secrets).context(SECRET_IS_A_WORD)?;
         }

@@ -120,6 +120,9 @@ impl Session {
             version: gateway_version,
             lease,
         } = backend;
+        if let (Some(provider), false) = (&provider, matches!(gateway.kind, GatewayKind::Absent)) {
+            provider.watch(gateway.key.expose()).await?;
+        }
         let mut secrets = known.to_vec();
         secrets.extend(provider.iter().flat_map(Provider::secrets));
         secrets.push(gateway.key.expose().to_owned());

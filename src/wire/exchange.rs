@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::message::MessageRequest;
+use super::place::ProcessingPlace;
 use super::{Operation, Route, Usage};
 
 /// A request that the relay in front of the gateway passed on, and the gateway's reply.
@@ -27,6 +28,9 @@ pub struct GatewayExchange {
 pub struct GatewayReply {
     /// Milliseconds since the Unix epoch at which its head came.
     pub at_ms: u64,
+    /// Milliseconds since the Unix epoch until which the relay held it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released_at_ms: Option<u64>,
     pub status: u16,
     /// Names in lower case, in the order of arrival; credentials read `[redacted, N bytes]`.
     pub headers: Vec<(String, String)>,
@@ -65,6 +69,12 @@ pub struct ProviderExchange {
     /// Whether it came without its trial's key, and its time and its content tell the trial.
     #[serde(default, skip_serializing_if = "is_false")]
     pub keyless: bool,
+    /// Where the caller's credential is in the request: `header x-key`, `path`, `query`, `body`. The caller is Claude Code.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caller_credential: Vec<String>,
+    /// Where the gateway's configuration wants it to be processed.
+    #[serde(default, skip_serializing_if = "ProcessingPlace::is_unknown")]
+    pub wanted_place: ProcessingPlace,
     pub request: RecordedRequest,
     /// The request as a model sees it, where the simulator could read it as one.
     pub message: Option<MessageRequest>,

@@ -20,6 +20,7 @@ pub mod error_reply;
 pub mod sse;
 pub mod event_stream;
 pub mod exchange;
+pub mod place;
 pub mod framing;
 pub mod redaction;
 pub mod sigv4;

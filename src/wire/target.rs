@@ -6,7 +6,10 @@
 //! <https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry>,
 //! <https://docs.aws.amazon.com/bedrock/latest/userguide/inference-messages-api.html>.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
+use serde_json::Value;
 
 use super::{Operation, Route};
 
@@ -120,6 +123,23 @@ impl RequestTarget {
             _ => return None,
         };
         Some(Self::new(Route::VertexAi, operation, Some(stream), model))
+    }
+}
+
+/// The request to the model in `body`: the body itself, or the body within a token count. Bedrock wraps the request to
+/// count, InvokeModel's in base64.
+pub fn prompt(operation: Operation, route: Option<Route>, body: &Value) -> Option<Value> {
+    match (operation, route) {
+        (Operation::CountTokens, Some(Route::BedrockInvoke | Route::BedrockConverse)) => {
+            let input = &body["input"];
+            if let Some(converse) = input.get("converse") {
+                return Some(converse.clone());
+            }
+            let bytes = STANDARD.decode(input["invokeModel"]["body"].as_str()?).ok()?;
+            serde_json::from_slice(&bytes).ok()
+        }
+        (Operation::CountTokens | Operation::Messages, _) => Some(body.clone()),
+        _ => None,
     }
 }
 

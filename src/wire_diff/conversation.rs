@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 use super::pairing::Pair;
-use super::{Difference, Fate, Part, values};
+use super::{Difference, Fate, Part, unknown, values};
 use crate::wire::message::{Block, CacheBreakpoint, Content, MessageRequest, Tool, without_breakpoint};
 use crate::wire::tokens;
 
@@ -16,35 +16,55 @@ struct Item<'a> {
     /// Its role and content: equal for the same block in another request.
     identity: String,
     block: &'a Block,
+    /// The block in the body; null if the body has another form.
+    raw: &'a Value,
 }
 
-pub(super) fn differences(sent: &MessageRequest, arrived: &MessageRequest) -> Vec<Difference> {
+/// A request in both forms: as a model sees it, and its body, which is null if it is not of the Messages API.
+#[derive(Clone, Copy)]
+pub(super) struct Prompt<'a> {
+    pub(super) message: &'a MessageRequest,
+    pub(super) body: &'a Value,
+}
+
+pub(super) fn differences(sent: Prompt<'_>, arrived: Prompt<'_>) -> Vec<Difference> {
     let mut found = blocks(&items(sent), &items(arrived));
-    found.extend(tools(&sent.tools, &arrived.tools));
+    found.extend(unknown::of_messages(sent.body, arrived.body));
+    found.extend(tools(&sent.message.tools, &arrived.message.tools));
     found
 }
 
-fn items(request: &MessageRequest) -> Vec<Item<'_>> {
-    let system = request
-        .system
-        .iter()
-        .enumerate()
-        .map(|(index, block)| item(format!("system[{index}]"), "system", block));
-    let messages =
-        request.messages.iter().enumerate().flat_map(|(index, message)| {
-            let role = &message.role;
-            message.content.iter().enumerate().map(move |(place, block)| {
-                item(format!("messages[{index}] {role} block {place}"), role, block)
-            })
-        });
+fn items(
+    Prompt {
+        message: request,
+        body,
+    }: Prompt<'_>,
+) -> Vec<Item<'_>> {
+    let system = request.system.iter().enumerate().map(|(index, block)| {
+        let raw = &body["system"][index];
+        item(format!("system[{index}]"), "system", block, raw)
+    });
+    let messages = request.messages.iter().enumerate().flat_map(|(index, message)| {
+        let role = &message.role;
+        message.content.iter().enumerate().map(move |(place, block)| {
+            let raw = &body["messages"][index]["content"][place];
+            item(
+                format!("messages[{index}] {role} block {place}"),
+                role,
+                block,
+                raw,
+            )
+        })
+    });
     system.chain(messages).collect()
 }
 
-fn item<'a>(place: String, role: &str, block: &'a Block) -> Item<'a> {
+fn item<'a>(place: String, role: &str, block: &'a Block, raw: &'a Value) -> Item<'a> {
     Item {
         label: format!("{place} ({})", block.content.kind()),
         identity: format!("{role} {}", as_json(&block.content)),
         block,
+        raw,
     }
 }
 
@@ -82,7 +102,7 @@ fn blocks(sent: &[Item], arrived: &[Item]) -> Vec<Difference> {
         match operation {
             DiffOp::Equal { .. } => {
                 for (sent, arrived) in sent[old].iter().zip(&arrived[new]) {
-                    found.extend(breakpoint(&sent.label, sent.block, arrived.block));
+                    found.extend(beside_content(sent, arrived));
                 }
             }
             _ => {
@@ -137,7 +157,13 @@ fn role<'a>(item: &'a Item) -> &'a str {
 fn within(old: &Item, new: &Item) -> Vec<Difference> {
     let (before, after) = (as_json(&old.block.content), as_json(&new.block.content));
     let mut found = within_block(&old.label, &before, &after);
-    found.extend(breakpoint(&old.label, old.block, new.block));
+    found.extend(beside_content(old, new));
+    found
+}
+
+fn beside_content(old: &Item, new: &Item) -> Vec<Difference> {
+    let mut found = breakpoint(&old.label, old.block, new.block);
+    found.extend(unknown::of_block(&old.label, old.raw, new.raw));
     found
 }
 
@@ -223,6 +249,10 @@ fn tool_changes(name: &str, sent: &Tool, arrived: &Tool) -> Vec<Difference> {
     found
         .map(|difference| difference.with_fate(Fate::Changed))
         .chain(cache(&format!("tool {name}"), &sent.cache, &arrived.cache))
+        .chain(match is_native(sent) && is_native(arrived) {
+            true => unknown::of_breakpoint(&format!("tool {name}"), &sent.definition, &arrived.definition),
+            false => Vec::new(),
+        })
         .collect()
 }
 
@@ -263,7 +293,10 @@ fn piece(request: &MessageRequest, place: usize) -> Option<Value> {
     match request.tools.get(place) {
         Some(tool) => Some(definition(tool)),
         None => Some(as_json(
-            &items(request).get(place - request.tools.len())?.block.content,
+            &items(without_body(request))
+                .get(place - request.tools.len())?
+                .block
+                .content,
         )),
     }
 }
@@ -286,12 +319,19 @@ fn shares_prefix((first, second): (&MessageRequest, &MessageRequest)) -> bool {
     same.count() == end + 1
 }
 
+fn without_body(message: &MessageRequest) -> Prompt<'_> {
+    Prompt {
+        message,
+        body: &Value::Null,
+    }
+}
+
 /// The pieces are the tools, then the system prompt, then the blocks of messages.
 fn label_of_piece(request: &MessageRequest, place: usize) -> String {
     if let Some(tool) = request.tools.get(place) {
         return format!("tool {}", tool.name);
     }
-    let items = items(request);
+    let items = items(without_body(request));
     let item = items.get(place - request.tools.len());
     item.map_or_else(|| "the end".to_owned(), |item| item.label.clone())
 }

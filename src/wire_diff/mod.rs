@@ -6,11 +6,14 @@
 #![warn(clippy::disallowed_methods)]
 
 mod conversation;
+mod delay;
+mod frame;
 pub mod lost;
 pub mod noise;
 mod pairing;
 mod reply;
 mod request;
+mod unknown;
 mod wording;
 mod values;
 
@@ -26,6 +29,7 @@ use crate::wire::{Direction, Operation, Route};
 /// The path of a status that changed from an answer to an error.
 pub const LOST_ANSWER: &str = "HTTP status of an answer";
 
+pub use delay::{DELAY, DeltaDelay};
 pub use pairing::{as_sent, forwarded};
 pub use request::arrived_betas;
 
@@ -36,6 +40,8 @@ pub struct WireDiff {
     pub changes: Vec<Change>,
     /// The number of differences that each rule of [`noise`] filtered.
     pub filtered: BTreeMap<&'static str, usize>,
+    /// How long the gateway delayed content deltas; `None` without a stream.
+    pub delay: Option<DeltaDelay>,
 }
 
 /// A difference of one request or reply.
@@ -95,8 +101,14 @@ pub enum Part {
     StopReason,
     /// A field of the body.
     Field,
+    /// A parameter of the query.
+    Query,
     Beta,
     Header,
+    /// A credential that the other side must not get.
+    Credential,
+    /// Where a request is processed.
+    Place,
 }
 
 /// How a part differs.
@@ -171,6 +183,13 @@ pub fn compare(sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> Wire
         let changed = conversation::prefix_difference(&window[0], &window[1]);
         diff.take(&window[1], Direction::Request, changed.into_iter().collect());
     }
+    let delays = pairs
+        .iter()
+        .flat_map(|pair| match (pair.last(), &pair.passage.reply) {
+            (Some(exchange), Some(back)) => delay::of_reply(&exchange.reply, back),
+            _ => Vec::new(),
+        });
+    diff.delay = DeltaDelay::of(delays.collect());
     diff.changes.extend(pairing::orphans(&pairs, exchanges));
     diff.changes.sort_by_key(|change| (change.sent, change.direction));
     diff

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Change, Fate, Part, request};
+use super::{Change, Fate, Part};
 use crate::wire::{Direction, Operation, Route, betas};
 
 /// A rule that filters a difference as noise.
@@ -65,10 +65,7 @@ pub const RULES: &[NoiseRule] = &[
         reason: "only `anthropic-beta` and `anthropic-version` must arrive: a gateway may forward, drop or add other headers",
         direction: Direction::Request,
         routes: EVERY,
-        is_noise: |change| {
-            change.what.part == Part::Header
-                && !["anthropic-version", request::SECOND_CREDENTIAL].contains(&change.what.path.as_str())
-        },
+        is_noise: |change| change.what.part == Part::Header && change.what.path != "anthropic-version",
     },
     NoiseRule {
         name: "model_id",
@@ -214,10 +211,41 @@ pub const RULES: &[NoiseRule] = &[
             change.what.fate == Fate::Added && is_field(change, "additionalModelResponseFieldPaths")
         },
     },
+    NoiseRule {
+        name: "beta_in_query",
+        clause: "https://github.com/anthropics/anthropic-sdk-python/blob/main/src/anthropic/resources/beta/messages/messages.py",
+        reason: "the official clients mark calls of their beta methods by `beta=true`; the header names the betas",
+        direction: Direction::Request,
+        routes: EVERY,
+        is_noise: |change| is_query(change, "beta") && change.what.fate == Fate::Dropped,
+    },
+    NoiseRule {
+        name: "form_in_query",
+        clause: "https://cloud.google.com/apis/docs/system-parameters",
+        reason: "Google's `alt=sse` asks for a stream of events, which `:streamRawPredict` sends anyway",
+        direction: Direction::Request,
+        routes: &[Route::VertexAi],
+        is_noise: |change| is_query(change, "alt") && is_only(change, &json!("sse")),
+    },
+    NoiseRule {
+        name: "metrics_of_bedrock",
+        clause: "llm-gateway-protocol#api-formats",
+        reason: "Bedrock adds its own metrics to the last event of a stream; no client of the Messages API reads them",
+        direction: Direction::Reply,
+        routes: &[Route::BedrockInvoke],
+        is_noise: |change| {
+            change.what.fate == Fate::Dropped
+                && is_field(change, "message_stop.amazon-bedrock-invocationMetrics")
+        },
+    },
 ];
 
 fn is_field(change: &Change, name: &str) -> bool {
     change.what.part == Part::Field && change.what.path == name
+}
+
+fn is_query(change: &Change, name: &str) -> bool {
+    change.what.part == Part::Query && change.what.path == name
 }
 
 fn is_added_beta(change: &Change) -> bool {

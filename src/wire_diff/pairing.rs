@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{Change, Difference, Part};
 use crate::wire::exchange::{GatewayExchange, Matched, ProviderExchange, ProviderReply};
 use crate::wire::message::{Block, MessageRequest};
+use crate::wire::place::ProcessingPlace;
 use crate::wire::{Direction, Operation, Route, messages};
 
 pub(super) struct Pair<'a> {
@@ -96,6 +97,8 @@ pub fn as_sent(sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> Vec<
             route: Some(Route::Anthropic),
             operation: pair.passage.operation,
             keyless: false,
+            caller_credential: Vec::new(),
+            wanted_place: ProcessingPlace::default(),
             request: pair.passage.request.clone(),
             matched: Matched::BuiltIn,
             reply: pair

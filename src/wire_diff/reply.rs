@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::conversation::within_block;
 use super::pairing::Pair;
-use super::{Difference, Fate, LOST_ANSWER, Part, values};
+use super::{Difference, Fate, LOST_ANSWER, Part, delay, frame, values};
 use crate::transcript::{Answer, AnswerBlock, DeltaKind, Transcript};
 use crate::wire::exchange::{GatewayReply, ProviderExchange, ProviderReply, SentEvent};
 use crate::wire::model::canonical_name;
@@ -46,13 +46,15 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
         let of = |answer: &Answer| Value::Object(answer.details.clone());
         found.extend(values::differences(Part::StopReason, "", &of(&sent), &of(&came)));
     }
-    let (before, after) = (json!(given.usage), json!(came.usage.unwrap_or_default()));
-    found.extend(values::differences(Part::Usage, "", &before, &after));
-    found.extend(cache_creation(exchange, &sent, &came));
+    if !frame::is_same_form(exchange, back) {
+        let (before, after) = (json!(given.usage), json!(came.usage.unwrap_or_default()));
+        found.extend(values::differences(Part::Usage, "", &before, &after));
+        found.extend(cache_creation(exchange, &sent, &came));
+    }
+    found.extend(frame::differences(exchange, back));
     if back.stream {
-        found.extend(usage_at_start(exchange, back));
         found.extend(events(exchange, back, &came));
-        found.extend(pace(given, back));
+        found.extend(pace(given, back).or_else(|| delay::difference(given, back)));
     }
     found
 }
@@ -177,20 +179,6 @@ fn holds(value: &Value, words: &str) -> bool {
         Value::Object(fields) => fields.values().any(|value| holds(value, words)),
         _ => false,
     }
-}
-
-/// A running count shows the counts of `message_start`. Converse has its counts only at the end of a stream.
-fn usage_at_start(exchange: &ProviderExchange, back: &GatewayReply) -> Option<Difference> {
-    let given = exchange.reply.usage.input_tokens;
-    let start = back
-        .events
-        .iter()
-        .find(|event| event.data["type"] == "message_start")?;
-    let came = start.data["message"]["usage"]["input_tokens"]
-        .as_u64()
-        .unwrap_or(0);
-    let is_lost = given > 0 && came == 0 && exchange.route != Some(Route::BedrockConverse);
-    is_lost.then(|| Difference::of(Part::Usage, "message_start.usage.input_tokens", given, came))
 }
 
 fn token_count(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
@@ -367,7 +355,7 @@ fn count(kind: &str, wanted: usize, found: usize) -> Option<Difference> {
 }
 
 /// The times of the content deltas of one kind, or of all.
-fn deltas(events: &[SentEvent], kind: Option<DeltaKind>) -> Vec<u64> {
+pub(super) fn deltas(events: &[SentEvent], kind: Option<DeltaKind>) -> Vec<u64> {
     let fits = |found: DeltaKind| kind.is_none_or(|kind| kind == found);
     let deltas = events
         .iter()

@@ -1,11 +1,14 @@
 //! Differences between a request of Claude Code and the request that reached the provider.
 
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
+use super::conversation::{self, Prompt};
 use super::pairing::Pair;
-use super::{Difference, Fate, Part, conversation, values};
+use super::{Difference, Fate, Part, values};
 use crate::wire::exchange::{ProviderExchange, RecordedRequest};
-use crate::wire::{Route, messages, pointer};
+use crate::wire::place::ProcessingPlace;
+use crate::wire::{Route, messages, pointer, target};
 
 /// Fields that `conversation` and `betas` compare by their meaning.
 const COMPARED_BY_MEANING: [&str; 4] = ["messages", "system", "tools", "anthropic_beta"];
@@ -17,13 +20,40 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     let mut found: Vec<Difference> = repeated(pair).into_iter().collect();
     found.extend(exchange.keyless.then(|| without_key("the request")));
     found.extend(headers(&pair.passage.request, &exchange.request));
-    found.extend(surplus_credential(exchange));
+    found.extend(credentials(exchange));
+    found.extend(place(exchange));
     found.extend(betas(&pair.passage.request, exchange));
-    found.extend(fields(&pair.passage.request, exchange));
-    if let (Some(sent), Some(arrived)) = (&pair.message, &exchange.message) {
+    found.extend(query(&pair.passage.request, &exchange.request));
+    let body = exchange.request.body.json();
+    let body = body.and_then(|body| target::prompt(exchange.operation, exchange.route, body));
+    let (sent, arrived) = (pair.passage.request.body.json(), body.as_ref());
+    if let (Some(sent), Some(arrived)) = (sent, arrived) {
+        found.extend(fields(exchange.route, sent, arrived));
+    }
+    if let (Some(message), Some(other)) = (&pair.message, &exchange.message) {
+        let is_converse = exchange.route == Some(Route::BedrockConverse);
+        let arrived = arrived.filter(|_| !is_converse);
+        let [sent, arrived] = [(message, sent), (other, arrived)].map(|(message, body)| Prompt {
+            message,
+            body: body.unwrap_or(&Value::Null),
+        });
         found.extend(conversation::differences(sent, arrived));
     }
     found
+}
+
+/// Compares the parameters of the query, decoded, in any order.
+fn query(sent: &RecordedRequest, arrived: &RecordedRequest) -> Vec<Difference> {
+    let parameters = |request: &RecordedRequest| -> Value {
+        let pairs = request.query.split('&').filter(|pair| !pair.is_empty());
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let parameters: Map<String, Value> = pairs
+            .map(|(name, value)| (decoded(name), decoded(value).into()))
+            .collect();
+        parameters.into()
+    };
+    values::differences(Part::Query, "", &parameters(sent), &parameters(arrived))
 }
 
 fn never_forwarded(pair: &Pair) -> Difference {
@@ -51,22 +81,73 @@ fn headers(sent: &RecordedRequest, arrived: &RecordedRequest) -> Vec<Difference>
     values::differences(Part::Header, "", &header_values(sent), &header_values(arrived))
 }
 
-/// The path of the difference that a second credential is.
-pub(super) const SECOND_CREDENTIAL: &str = "a second credential";
-
-/// A provider needs one credential. A second one is the caller's key, which the gateway must not forward
-/// (<https://github.com/BerriAI/litellm/pull/37905>).
-fn surplus_credential(arrived: &ProviderExchange) -> Option<Difference> {
-    let has = |name| arrived.request.header(name).next().is_some();
-    let surplus = match arrived.route? {
-        Route::Anthropic => has("x-api-key") && has("authorization"),
-        Route::Azure => (has("x-api-key") || has("api-key")) && has("authorization"),
-        Route::BedrockInvoke | Route::BedrockConverse | Route::VertexAi | Route::BedrockMantle => {
-            has("x-api-key")
+/// The headers that carry the provider's credential on a route. Foundry has `api-key` too:
+/// <https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry>.
+fn credential_headers(arrived: &ProviderExchange) -> &'static [&'static str] {
+    match arrived.route {
+        Some(Route::Azure) => &["x-api-key", "authorization", "api-key"],
+        Some(Route::Anthropic) | None => &["x-api-key", "authorization"],
+        Some(Route::BedrockInvoke | Route::BedrockConverse | Route::BedrockMantle) => {
+            &["authorization", "x-amz-security-token"]
         }
+        Some(Route::VertexAi) => &["authorization"],
+    }
+}
+
+/// A provider needs one credential, in a header of its route. Any other one is the caller's or the gateway's own, which the
+/// gateway must not forward (<https://github.com/BerriAI/litellm/pull/37905>).
+fn credentials(arrived: &ProviderExchange) -> Vec<Difference> {
+    let of_route = credential_headers(arrived);
+    let has = |name: &str| arrived.request.header(name).next().is_some();
+    let is_credential = |name: &str| {
+        let last = name.rsplit('-').next().unwrap_or_default();
+        ["authorization", "auth", "cookie"].contains(&last)
+            || name.ends_with("api-key")
+            || name == "x-amz-security-token"
     };
-    let both = "`authorization` and `x-api-key`";
-    surplus.then(|| Difference::of(Part::Header, SECOND_CREDENTIAL, Value::Null, both))
+    let added = |path: String| {
+        Difference::of(Part::Credential, path, Value::Null, Value::Null).with_fate(Fate::Added)
+    };
+    let by_name = arrived.request.headers.iter().map(|(name, _)| name.as_str());
+    let by_name = by_name.filter(|name| is_credential(name) && !of_route.contains(name));
+    let mut found: Vec<Difference> = by_name.map(|name| added(format!("header {name}"))).collect();
+    let is_one_of_many = matches!(arrived.route, Some(Route::Anthropic | Route::Azure));
+    if is_one_of_many && of_route.iter().filter(|name| has(name)).count() > 1 {
+        found.push(added("a second header".to_owned()));
+    }
+    let by_value = arrived.caller_credential.iter();
+    found.extend(by_value.map(|place| added(format!("the caller's key in the {place}"))));
+    found
+}
+
+/// Compares where the request is processed with the gateway's configuration, as far as both are known.
+fn place(arrived: &ProviderExchange) -> Vec<Difference> {
+    let (wanted, named) = (&arrived.wanted_place, ProcessingPlace::of(arrived));
+    let parts = [
+        ("project", &wanted.project, &named.project),
+        ("location", &wanted.location, &named.location),
+        ("geography", &wanted.geography, &named.geography),
+    ];
+    let differs = |(_, wanted, named): &(_, &Option<String>, &Option<String>)| {
+        wanted.is_some() && named.is_some() && wanted != named
+    };
+    let changed = parts
+        .into_iter()
+        .filter(differs)
+        .map(|(name, wanted, named)| Difference::of(Part::Place, name, wanted.clone(), named.clone()));
+    let quota = named
+        .quota_project
+        .as_ref()
+        .filter(|quota| Some(*quota) != wanted.project.as_ref());
+    let quota = quota.map(|quota| {
+        Difference::of(
+            Part::Place,
+            "quota project",
+            named.project.clone(),
+            quota.as_str(),
+        )
+    });
+    changed.chain(quota).collect()
 }
 
 /// The values of a repeated header are joined (RFC 9110, section 5.3).
@@ -120,20 +201,12 @@ pub fn arrived_betas(exchange: &ProviderExchange) -> Vec<String> {
     betas
 }
 
-fn fields(sent: &RecordedRequest, arrived: &ProviderExchange) -> Vec<Difference> {
-    let (Some(before), Some(body)) = (sent.body.json(), arrived.request.body.json()) else {
-        return Vec::new();
+fn fields(route: Option<Route>, sent: &Value, arrived: &Value) -> Vec<Difference> {
+    let arrived = match route {
+        Some(Route::BedrockConverse) => &fields_of_converse(arrived),
+        _ => arrived,
     };
-    let after = match arrived.route {
-        Some(Route::BedrockConverse) => fields_of_converse(body),
-        _ => body.clone(),
-    };
-    values::differences(
-        Part::Field,
-        "",
-        &without_meaning(before),
-        &without_meaning(&after),
-    )
+    values::differences(Part::Field, "", &without_meaning(sent), &without_meaning(arrived))
 }
 
 /// `body` without the fields that are compared by their meaning.

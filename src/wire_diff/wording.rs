@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use super::delay::{LONGEST_MS, TYPICAL_MS};
 use super::{Change, Fate, Part, WireDiff};
 use crate::wire::{Direction, Operation};
 
@@ -21,6 +22,14 @@ impl WireDiff {
             [] => "no difference but what every gateway may change\n".to_owned(),
             changes => grouped(changes).iter().map(|line| format!("{line}\n")).collect(),
         };
+        if let Some(delay) = self.delay {
+            let _ = writeln!(
+                text,
+                "\ndelay of {} content deltas by the gateway: {} ms for half of them (bound {TYPICAL_MS} ms, in lockstep), \
+                 {} ms at most (bound {LONGEST_MS} ms)",
+                delay.deltas, delay.median_ms, delay.longest_ms
+            );
+        }
         let total: usize = self.filtered.values().sum();
         let _ = writeln!(text, "\nfiltered, as every gateway may change it: {total}");
         for rule in super::noise::RULES {
@@ -136,8 +145,11 @@ fn noun(part: Part) -> &'static str {
         Part::Usage => "usage",
         Part::StopReason => "stop reason",
         Part::Field => "field",
+        Part::Query => "query parameter",
         Part::Beta => "beta",
         Part::Header => "header",
+        Part::Credential => "credential",
+        Part::Place => "place",
     }
 }
 

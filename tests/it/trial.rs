@@ -122,6 +122,7 @@ impl Finished {
         let task = TrialTask {
             mutation: None,
             known: KnownForRun::NOTHING,
+            proxy_config: None,
             name: &name(),
             test,
             alias,

@@ -11,8 +11,8 @@ use crate::evidence::file;
 use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
 use crate::findings::{Level, Subject};
 use crate::text::clipped;
-use crate::wire::{Direction, Operation};
-use crate::wire_diff::{Change, Part};
+use crate::wire::Direction;
+use crate::wire_diff::{Change, DELAY, Part};
 
 /// Both sides: the gateway passed everything on unchanged, except for what every gateway may change (`wire-diff.txt` in a
 /// trial's evidence lists both). `request`: from Claude Code to the provider.
@@ -38,8 +38,8 @@ impl Kind for UnchangedCheck {
             .changes
             .iter()
             .filter(|change| change.direction == self.0)
-            // Expectations about the stream know the provider's pace.
-            .filter(|change| change.operation == Operation::Messages && change.what.part != Part::Pace)
+            // Expectations about the stream know the provider's pace, but not how long each delta may take.
+            .filter(|change| change.what.part != Part::Pace || change.what.path == DELAY)
             .collect();
         Ruling::Changed(self.deviations(&changes))
     }
@@ -70,12 +70,16 @@ const EVERY: &[Part] = &[
     Part::Tool,
     Part::Breakpoint,
     Part::Field,
+    Part::Query,
     Part::Beta,
     Part::Header,
+    Part::Credential,
+    Part::Place,
     Part::Event,
     Part::Usage,
     Part::StopReason,
     Part::Prefix,
+    Part::Pace,
 ];
 
 impl UnchangedCheck {

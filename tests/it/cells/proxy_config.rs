@@ -303,3 +303,44 @@ fn the_configuration_of_this_project_stays_inside() {
     let config = project.proxy_config().unwrap();
     assert_eq!(project.outside(&config, &project.trials()), []);
 }
+
+#[test]
+fn the_place_of_a_request_is_configured() {
+    let variables = [
+        ("VERTEXAI_PROJECT", "p"),
+        ("VERTEXAI_LOCATION", "us-east5"),
+        ("OTHER", "x"),
+    ];
+    let variables = variables
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    let place = |parameters: &str| {
+        let config = parse(&one("claude-haiku-4-5", parameters)).unwrap();
+        let place = config.place("claude-haiku-4-5", &variables);
+        [place.project, place.location, place.geography].map(Option::unwrap_or_default)
+    };
+    for (parameters, expected) in [
+        (
+            "model: vertex_ai/claude-haiku-4-5@20251001",
+            ["p", "us-east5", ""],
+        ),
+        (
+            "model: vertex_ai/claude-haiku-4-5, vertex_location: global, vertex_project: os.environ/OTHER",
+            ["x", "global", ""],
+        ),
+        (
+            "model: vertex_ai/claude-haiku-4-5, vertex_location: os.environ/UNKNOWN",
+            ["p", "", ""],
+        ),
+        (
+            "model: bedrock/converse/eu.anthropic.claude-haiku-4-5-20251001-v1:0",
+            ["p", "us-east5", "eu"],
+        ),
+        (
+            "model: bedrock/converse/arn:aws:bedrock:us-east-1:1:application-inference-profile/x",
+            ["p", "us-east5", ""],
+        ),
+    ] {
+        assert_eq!(place(parameters), expected, "{parameters}");
+    }
+}

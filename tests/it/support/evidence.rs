@@ -202,6 +202,8 @@ pub fn exchange(body: Value, sent: Value) -> ProviderExchange {
         route: Some(Route::Anthropic),
         operation: Operation::Messages,
         keyless: false,
+        caller_credential: Vec::new(),
+        wanted_place: Default::default(),
         message: messages::read(&body, None, &[]),
         request: RecordedRequest {
             at_ms: 0,
@@ -241,6 +243,7 @@ pub fn gateway_exchange(exchange: &ProviderExchange, content_type: &str) -> Gate
         },
         reply: Some(GatewayReply {
             at_ms: 20,
+            released_at_ms: None,
             status: exchange.reply.status,
             headers: vec![("content-type".into(), content_type.into())],
             stream: exchange.reply.stream,

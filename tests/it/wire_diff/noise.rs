@@ -38,7 +38,7 @@ fn replied(change: Change) -> Change {
 /// Each row has a rule, a change that it matches, and a similar change that no rule matches.
 #[test]
 fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
-    use Part::{Beta, Block, Field, Header, Tool};
+    use Part::{Beta, Block, Credential, Field, Header, Query, Tool};
     use Route::{Anthropic, Azure, BedrockConverse, BedrockInvoke, BedrockMantle, VertexAi};
     let some = |value: &str| Some(json!(value));
     let billing = |text: &str| Some(json!({"text": text}));
@@ -56,7 +56,7 @@ fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
         (
             "free_header",
             change(Anthropic, Header, "authorization", some("a"), None),
-            change(Anthropic, Header, "a second credential", None, some("a")),
+            change(Anthropic, Credential, "header cookie", None, some("a")),
         ),
         (
             "model_id",
@@ -220,6 +220,33 @@ fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
                 None,
                 Some(json!({})),
             ),
+        ),
+        (
+            "beta_in_query",
+            change(Anthropic, Query, "beta", some("true"), None),
+            change(Anthropic, Query, "beta", some("true"), some("false")),
+        ),
+        (
+            "form_in_query",
+            change(VertexAi, Query, "alt", None, some("sse")),
+            change(VertexAi, Query, "alt", None, some("json")),
+        ),
+        (
+            "metrics_of_bedrock",
+            replied(change(
+                BedrockInvoke,
+                Field,
+                "message_stop.amazon-bedrock-invocationMetrics",
+                some("m"),
+                None,
+            )),
+            replied(change(
+                BedrockInvoke,
+                Field,
+                "message_stop.usage",
+                None,
+                some("m"),
+            )),
         ),
     ];
     let counted = |mut change: Change| {

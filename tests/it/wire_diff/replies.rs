@@ -1,12 +1,13 @@
 //! What a gateway changes in replies: their content, their frame, their pace.
 
 use compat_matrix::findings::{Subject, summary};
-use compat_matrix::wire::Direction;
 use compat_matrix::wire::exchange::{GatewayReply, Lockstep, SentEvent};
+use compat_matrix::wire::{Direction, Route};
 use compat_matrix::wire_diff::{Fate, Part, compare};
 use serde_json::json;
 
 use super::{Wire, body, timed};
+use crate::support::text::assert_has;
 
 #[test]
 fn each_change_of_a_reply_has_its_kind() {
@@ -62,6 +63,67 @@ fn each_change_of_a_reply_has_its_kind() {
         let wire = Wire::one().comes_back(edit);
         assert_eq!(wire.kinds(), expected, "{what}: {:#?}", wire.changes());
     }
+}
+
+#[test]
+fn each_event_has_its_own_counts_and_keys() {
+    type Edit = fn(&mut Vec<SentEvent>);
+    let rows: [(Edit, &str); 8] = [
+        (
+            |events| events[0].data["message"]["usage"]["input_tokens"] = json!(11),
+            "reply 1: usage `message_start.usage.input_tokens` changed: 10 → 11",
+        ),
+        (
+            |events| events[0].data["message"]["usage"]["cost"] = json!(0.1),
+            "reply 1: usage `message_start.usage.cost` added: 0.1",
+        ),
+        (|events| events[0].data["message"]["container"] = json!(null), ""),
+        (
+            |events| events[0].data["message"]["provider"] = json!("x"),
+            "reply 1: field `message_start.provider` added: \"x\"",
+        ),
+        (
+            |events| events[1].data["content_block"]["cache_control"] = json!({}),
+            "reply 1: field `content[0].cache_control` added: {}",
+        ),
+        (
+            |events| events[3].data["delta"]["logprobs"] = json!([]),
+            "reply 1: field `content_block_delta.delta.logprobs` added: []",
+        ),
+        (
+            |events| {
+                let at = events.len() - 2;
+                events[at].data["context_management"] = json!({"applied_edits": []});
+            },
+            "reply 1: field `message_delta.context_management` added: {\"applied_edits\":[]}",
+        ),
+        (
+            |events| events.last_mut().unwrap().data["usage"] = json!({"input_tokens": 10}),
+            "reply 1: field `message_stop.usage` added: {\"input_tokens\":10}",
+        ),
+    ];
+    for (edit, expected) in rows {
+        assert_eq!(Wire::one().comes_back(edit).changes().join("\n"), expected);
+    }
+}
+
+/// Converse has no counts at the start of a stream.
+#[test]
+fn the_counts_at_the_start_on_converse_are_none_or_right() {
+    let started_with = |count: u64| {
+        let mut wire = Wire::one();
+        wire.exchanges[0].route = Some(Route::BedrockConverse);
+        let wire = wire.comes_back(|events| {
+            events[0].data["message"]["usage"] = json!({"input_tokens": count, "output_tokens": 0});
+        });
+        wire.changes()
+    };
+    assert_eq!(started_with(0), [""; 0]);
+    assert_eq!(started_with(10), [""; 0]);
+    assert_eq!(
+        started_with(12),
+        ["reply 1: usage `message_start.usage.input_tokens` changed: 10 → 12"]
+    );
 }
 
 #[test]
@@ -246,6 +308,53 @@ fn a_late_display_by_claude_is_no_delay_of_the_stream() {
     assert_eq!(wire.kinds(), []);
     let wire = wire.comes_back(|events| events.iter_mut().for_each(|event| event.at_ms = 900));
     assert_eq!(wire.kinds(), [(Direction::Reply, Part::Pace, Fate::Delayed)]);
+}
+
+/// In lockstep each delta waits for the one before, so a delay of each shows in half of them.
+#[test]
+fn the_delay_of_each_delta_has_a_bound() {
+    let delayed = |delays: [u64; 3], lockstep: bool, released_at_ms: u64| {
+        let mut wire = Wire::one();
+        let reply = &mut wire.exchanges[0].reply;
+        reply.lockstep = lockstep.then_some(Lockstep { deltas: 3, seen: 3 });
+        let back = wire.sent[0].reply.as_mut().unwrap();
+        back.released_at_ms = Some(released_at_ms);
+        let deltas = back
+            .events
+            .iter_mut()
+            .filter(|event| !event.data["delta"]["text"].is_null());
+        for (event, delay) in deltas.zip(delays) {
+            event.at_ms += delay;
+        }
+        wire
+    };
+    let found = |wire: Wire| wire.changes();
+    assert_eq!(found(delayed([500, 500, 500], true, 0)), [""; 0]);
+    assert_eq!(found(delayed([5, 5, 9000], true, 0)), [""; 0], "a busy machine");
+    assert_eq!(
+        found(delayed([5000, 5000, 5000], true, 5000)),
+        [""; 0],
+        "the relay held it"
+    );
+    assert_eq!(
+        found(delayed([5000, 5000, 5000], false, 0)),
+        [""; 0],
+        "deltas queue up"
+    );
+    assert_eq!(
+        found(delayed([501, 501, 501], true, 0)),
+        ["reply 1: each content delta held back: \"at most 500 ms\" → \"501 ms for half of 3\""]
+    );
+    assert_eq!(
+        found(delayed([0, 0, 10_001], false, 0)),
+        ["reply 1: each content delta held back: \"at most 10000 ms\" → \"10001 ms\""]
+    );
+    let wire = delayed([1, 2, 7], true, 0);
+    let text = compare(&wire.sent, &wire.exchanges).text();
+    assert_has(
+        &text,
+        "delay of 3 content deltas by the gateway: 2 ms for half of them (bound 500 ms, in lockstep), 7 ms at most",
+    );
 }
 
 #[test]

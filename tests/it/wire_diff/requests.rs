@@ -1,7 +1,10 @@
 //! What a gateway changes in requests.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use compat_matrix::wire::exchange::Body;
-use compat_matrix::wire::{Route, converse};
+use compat_matrix::wire::place::ProcessingPlace;
+use compat_matrix::wire::{Operation, Route, converse};
 use compat_matrix::wire_diff::compare;
 use serde_json::{Value, json};
 
@@ -99,6 +102,101 @@ fn each_change_of_a_request_has_its_path() {
 }
 
 #[test]
+fn keys_that_nothing_reads_are_compared_too() {
+    type Edit = fn(&mut Value);
+    let rows: [(Edit, &str); 7] = [
+        (
+            |body| body["messages"][0]["content"][0]["citations"] = json!(null),
+            "",
+        ),
+        (
+            |body| body["system"][0]["cache_control"]["scope"] = json!("global"),
+            "request 1: cache breakpoint `system[0] (text).scope` added: \"global\"",
+        ),
+        (
+            |body| body["tools"][1]["cache_control"] = json!({"type": "ephemeral", "scope": "all"}),
+            "request 1: cache breakpoint `tool Read` added: {\"ttl\":\"5m\"}",
+        ),
+        (
+            |body| body["messages"][1]["reasoning_content"] = json!("hm"),
+            "request 1: block `messages[1].reasoning_content` added: \"hm\"",
+        ),
+        (
+            |body| body["messages"][1]["content"][1]["caller"] = json!({"type": "direct"}),
+            "request 1: block `messages[1] assistant block 1 (tool_use).caller` added: {\"type\":\"direct\"}",
+        ),
+        (
+            |body| body["messages"][2]["content"][0]["content"][0]["foo"] = json!(1),
+            "request 1: block `messages[2] user block 0 (tool_result) content[0].foo` added: 1",
+        ),
+        (
+            |body| body["messages"][2]["content"][1]["source"]["file"] = json!("a.png"),
+            "request 1: block `messages[2] user block 1 (image).source.file` added: \"a.png\"",
+        ),
+    ];
+    for (edit, expected) in rows {
+        let changes = Wire::one().arrives(edit).changes();
+        assert_eq!(changes.join("\n"), expected);
+    }
+}
+
+#[test]
+fn the_query_is_compared() {
+    let with = |sent: &str, arrived: &str| {
+        let mut wire = Wire::one();
+        wire.sent[0].request.query = sent.into();
+        wire.exchanges[0].request.query = arrived.into();
+        wire.changes()
+    };
+    assert_eq!(with("beta=true&a=x%20y", "a=x%20y"), [""; 0]);
+    assert_eq!(with("a=1&b=2", "b=2&a=1"), [""; 0]);
+    assert_eq!(
+        with("beta=true", "beta=true&debug=1"),
+        ["request 1: query parameter `debug` added: \"1\""]
+    );
+}
+
+/// Bedrock's CountTokens has the request in base64.
+#[test]
+fn token_counts_are_compared_like_messages() {
+    let counted = |edit: fn(&mut Value)| {
+        let mut wire = Wire::one();
+        let Body::Json(mut inner) = wire.exchanges[0].request.body.clone() else {
+            unreachable!("it is JSON")
+        };
+        edit(&mut inner);
+        let exchange = &mut wire.exchanges[0];
+        exchange.message = compat_matrix::wire::messages::read(&inner, None, &[]);
+        let inner = STANDARD.encode(inner.to_string());
+        exchange.request.body = Body::Json(json!({"input": {"invokeModel": {"body": inner}}}));
+        exchange.request.headers.clear();
+        exchange.route = Some(Route::BedrockInvoke);
+        exchange.operation = Operation::CountTokens;
+        wire.sent[0].operation = Operation::CountTokens;
+        let back = wire.sent[0].reply.as_mut().unwrap();
+        (back.stream, back.headers[0].1) = (false, "application/json".into());
+        back.events = timed(0, [json!({"input_tokens": 10})]);
+        wire.sent[0].request.body = match &wire.sent[0].request.body {
+            Body::Json(body) => {
+                let mut body = body.clone();
+                body["stream"] = json!(false);
+                Body::Json(body)
+            }
+            other => other.clone(),
+        };
+        wire.changes()
+    };
+    assert_eq!(counted(|body| body["stream"] = json!(false)), [""; 0]);
+    assert_eq!(
+        counted(|body| {
+            body["stream"] = json!(false);
+            body["system"][0]["text"] = json!("be long");
+        }),
+        ["count_tokens request 1: block `system[0] (text).text` changed: \"be brief\" → \"be long\""]
+    );
+}
+
+#[test]
 fn headers_and_betas_are_compared_one_by_one() {
     let mut wire = Wire::one();
     let headers = &mut wire.sent[0].request.headers;
@@ -123,17 +221,103 @@ fn headers_and_betas_are_compared_one_by_one() {
 }
 
 #[test]
-fn a_second_credential_is_a_difference() {
+fn only_the_routes_own_credential_may_arrive() {
+    let with = |route: Route, names: &[&str]| {
+        let mut wire = Wire::one();
+        let exchange = &mut wire.exchanges[0];
+        exchange.route = Some(route);
+        for name in names {
+            let header = ((*name).to_owned(), "[redacted, 9 bytes]".to_owned());
+            exchange.request.headers.push(header);
+        }
+        let mut changes = wire.changes();
+        changes.retain(|change| change.contains("credential"));
+        changes
+    };
+    for (route, names) in [
+        (Route::Anthropic, &["x-api-key"][..]),
+        (Route::Anthropic, &["authorization"]),
+        (Route::BedrockInvoke, &["authorization", "x-amz-security-token"]),
+        (Route::VertexAi, &["authorization", "x-cache-key"]),
+    ] {
+        assert_eq!(with(route, names), [""; 0]);
+    }
+    for (route, names, expected) in [
+        (
+            Route::Anthropic,
+            &["x-api-key", "authorization"][..],
+            "a second header",
+        ),
+        (
+            Route::Anthropic,
+            &["x-amz-security-token"],
+            "header x-amz-security-token",
+        ),
+        (
+            Route::VertexAi,
+            &["authorization", "x-api-key"],
+            "header x-api-key",
+        ),
+        (
+            Route::BedrockConverse,
+            &["authorization", "cookie"],
+            "header cookie",
+        ),
+    ] {
+        assert_eq!(
+            with(route, names),
+            [format!("request 1: credential `{expected}` added")]
+        );
+    }
     let mut wire = Wire::one();
-    let headers = &mut wire.exchanges[0].request.headers;
-    headers.push(("x-api-key".into(), "[redacted, 9 bytes]".into()));
-    assert_eq!(wire.changes(), [""; 0]);
-    let headers = &mut wire.exchanges[0].request.headers;
-    headers.push(("authorization".into(), "[redacted, 9 bytes]".into()));
+    wire.exchanges[0].caller_credential = vec!["body".into()];
     assert_eq!(
         wire.changes(),
-        ["request 1: header `a second credential` added: \"`authorization` and `x-api-key`\""]
+        ["request 1: credential `the caller's key in the body` added"]
     );
+}
+
+#[test]
+fn a_request_goes_where_the_configuration_says() {
+    const MODEL: &str = "publishers/anthropic/models/claude-haiku-4-5:rawPredict";
+    let wanted = ProcessingPlace {
+        project: Some("p".into()),
+        location: Some("us-east5".into()),
+        geography: Some("us".into()),
+        quota_project: None,
+    };
+    let sent_to = |route: Route, path: &str, quota: Option<&str>| {
+        let mut wire = Wire::one();
+        let exchange = &mut wire.exchanges[0];
+        (exchange.route, exchange.request.path) = (Some(route), path.to_owned());
+        exchange.wanted_place = wanted.clone();
+        let quota = quota.map(|quota| ("x-goog-user-project".to_owned(), quota.to_owned()));
+        exchange.request.headers.extend(quota);
+        let mut changes = wire.changes();
+        changes.retain(|change| change.contains("place"));
+        changes
+    };
+    let vertex = |project: &str, location: &str, quota| {
+        let path = format!("/v1/projects/{project}/locations/{location}/{MODEL}");
+        sent_to(Route::VertexAi, &path, quota)
+    };
+    let bedrock = |model: &str| sent_to(Route::BedrockInvoke, &format!("/model/{model}/invoke"), None);
+    assert_eq!(vertex("p", "us-east5", None), [""; 0]);
+    assert_eq!(vertex("p", "us-east5", Some("p")), [""; 0]);
+    assert_eq!(bedrock("us.anthropic.claude-opus-4-7"), [""; 0]);
+    assert_eq!(
+        vertex("p", "europe-west1", Some("q")),
+        [
+            "request 1: place `location` changed: \"us-east5\" → \"europe-west1\"",
+            "request 1: place `quota project` changed: \"p\" → \"q\"",
+        ]
+    );
+    assert_eq!(
+        bedrock("global.anthropic.claude-opus-4-7"),
+        ["request 1: place `geography` changed: \"us\" → \"global\""]
+    );
+    let profile = "arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Aapplication-inference-profile%2Fx";
+    assert_eq!(bedrock(profile), [""; 0], "the ARN does not say where");
 }
 
 #[test]
