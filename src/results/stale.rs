@@ -64,12 +64,8 @@ pub fn stale<'k>(
             None => *column = None,
         }
     }
-    let in_range = known
-        .findings
-        .iter()
-        .filter(|known| known.covers(results.run.versions()));
     let mut stale = Vec::new();
-    for known in in_range {
+    for known in known.covering(results.run.versions()) {
         for provider in &known.providers {
             let is_gone = |tier: &TierId, column: &Option<Vec<&TrialRecord>>| {
                 let is_gone_from = |trial: &&TrialRecord| is_gone_from(known, trial, results.run.behind);
