@@ -9,12 +9,16 @@ use crate::outcome::{Cause, Mismatch, Verdict};
 use crate::text::{clipped, closest, listed};
 use crate::transcript::{Answer, AnswerBlock, ErrorSource};
 use crate::wire::exchange::{Matched, ProviderExchange};
+use crate::wire::reply_id;
 
 const SEE_LOG: &str = "look for the error in `gateway.log`, the gateway's lines of this trial; read the gateway's own log around that time";
 
 /// Whose fault it is that `judgement` has mismatches.
 pub fn of_trial(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
     if let Some(diagnosis) = ended_from_outside(evidence) {
+        return diagnosis;
+    }
+    if let Some(diagnosis) = answer_of_another_trial(evidence) {
         return diagnosis;
     }
     if let Some(without_key) = traces::without_key(judgement) {
@@ -47,6 +51,32 @@ fn ended_from_outside(evidence: &Evidence) -> Option<Diagnosis> {
         "ended_from_outside",
         format!("something else on this machine ended Claude Code ({name})"),
         "run again; without memory the kernel ends programs by SIGKILL, and `dmesg` says so",
+    ))
+}
+
+/// The simulator made the answer, but not for this trial. Its ids show both.
+fn answer_of_another_trial(evidence: &Evidence) -> Option<Diagnosis> {
+    let own: Vec<&str> = evidence
+        .exchanges
+        .iter()
+        .filter_map(|exchange| reply_id::of_simulator(exchange.reply.message.as_ref()?["id"].as_str()?))
+        .collect();
+    let received = evidence.sent.iter().filter_map(|sent| sent.reply.as_ref());
+    let answers = received.filter(|reply| reply.status < 400);
+    let mut ids = answers.flat_map(|reply| {
+        let headers = reply
+            .headers
+            .iter()
+            .filter(|(name, _)| name.ends_with("request-id"));
+        let headers = headers.map(|(_, value)| value.clone());
+        headers.chain(Answer::received(reply).and_then(|answer| answer.id))
+    });
+    let id = ids.find(|id| reply_id::of_simulator(id).is_some_and(|digits| !own.contains(&digits)))?;
+    Some(Diagnosis::proven(
+        Cause::Gateway,
+        "answer_of_another_trial",
+        format!("the gateway returned an answer that the provider gave to another trial (`{id}`)"),
+        "see the reply in `sent.jsonl`; the gateway caches replies, or mixes up requests under way: turn its cache off, or report it",
     ))
 }
 

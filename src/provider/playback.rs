@@ -13,7 +13,7 @@ use crate::wire::answer::ProviderAnswer;
 use crate::wire::message::{Content, MessageRequest, text_of};
 use crate::wire::model::{Generation, find, reply_name};
 use crate::wire::script::{ReplyBlock, ReplyMessage, StopDetails};
-use crate::wire::{Route, Usage, tokens};
+use crate::wire::{Route, Usage, reply_id, tokens};
 
 /// The request that a reply is made for.
 pub(super) struct Stage<'a> {
@@ -201,11 +201,5 @@ fn new_id(prefix: &str, route: Route) -> String {
         Route::BedrockInvoke | Route::BedrockConverse => "bdrk_",
         Route::VertexAi => "vrtx_",
     };
-    format!("{prefix}{provider}01{}", short_random())
-}
-
-fn short_random() -> String {
-    let mut digits = Uuid::new_v4().simple().to_string();
-    digits.truncate(22);
-    digits
+    format!("{prefix}{provider}01{}", reply_id::digits(Uuid::new_v4()))
 }

@@ -142,7 +142,11 @@ pub fn closest_id(route: Route, spelling: &str, tiers: &[String]) -> Option<Stri
         Route::BedrockInvoke | Route::BedrockConverse => {
             let geography = spelling.split_once(".anthropic.").map(|(geography, _)| geography);
             let geography = GEOGRAPHIES.into_iter().find(|known| geography == Some(known));
-            Some(format!("{}.anthropic.{}", geography.unwrap_or("us"), find(name)?.bedrock))
+            Some(format!(
+                "{}.anthropic.{}",
+                geography.unwrap_or("us"),
+                find(name)?.bedrock
+            ))
         }
     }
 }
@@ -244,10 +248,22 @@ mod tests {
         let close = |route, spelling| closest_id(route, spelling, &tiers);
         for (route, spelling, expected) in [
             (Route::Anthropic, "claude-sonet-4-6", Some("claude-sonnet-4-6")),
-            (Route::Anthropic, "claude-haiku-4-5-20250101", Some("claude-haiku-4-5")),
+            (
+                Route::Anthropic,
+                "claude-haiku-4-5-20250101",
+                Some("claude-haiku-4-5"),
+            ),
             (Route::Anthropic, "claude-haiku9", Some("claude-haiku-9")),
-            (Route::VertexAi, "claude-opus-4-7@20200101", Some("claude-opus-4-7")),
-            (Route::BedrockInvoke, "eu.anthropic.claude-opus-47", Some("eu.anthropic.claude-opus-4-7")),
+            (
+                Route::VertexAi,
+                "claude-opus-4-7@20200101",
+                Some("claude-opus-4-7"),
+            ),
+            (
+                Route::BedrockInvoke,
+                "eu.anthropic.claude-opus-47",
+                Some("eu.anthropic.claude-opus-4-7"),
+            ),
             (
                 Route::BedrockConverse,
                 "us.anthropic.claude-haiku-4-5",

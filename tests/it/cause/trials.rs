@@ -7,13 +7,14 @@ use compat_matrix::expectation::kinds::{ExitCheck, TextCheck};
 use compat_matrix::files::evidence_files;
 use compat_matrix::judge::Evaluation;
 use compat_matrix::outcome::Cause;
-use compat_matrix::wire::exchange::{Matched, ProviderExchange};
+use compat_matrix::wire::exchange::{Matched, ProviderExchange, SentEvent};
+use compat_matrix::wire::reply_id;
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::evidence::{
-    Builder as _, equals, exchange, expectation, in_lockstep, judge, nothing, probe, refused, request,
-    scripted_error, test, text_exchange, text_message,
+    Builder as _, equals, exchange, expectation, gateway_exchange, in_lockstep, judge, nothing, probe,
+    refused, request, scripted_error, test, text_exchange, text_message,
 };
 use crate::support::text::assert_starts;
 
@@ -177,6 +178,46 @@ fn the_cause_of_a_simulated_failure_follows_from_both_sides() {
     }
     let (cause, _) = cause_of(&failed(nothing(), 400, no_model));
     assert_eq!(cause, Cause::Config, "the gateway has no such alias");
+}
+
+#[test]
+fn the_answer_of_another_trial_is_the_gateway_s_fault() {
+    let id = |random: &str| format!("msg_01{}", reply_id::digits(random.parse().unwrap()));
+    let (own, other) = (
+        id("5f0c6a2e-3c1d-4b5e-9a57-0d8f4f1c2b3a"),
+        id("6f0c6a2e-3c1d-4b5e-9a57-0d8f4f1c2b3a"),
+    );
+    let with_reply = |id: &str, request_id: &str| {
+        let mut exchange = text_exchange();
+        exchange.reply.message.as_mut().unwrap()["id"] = json!(own);
+        let mut sent = gateway_exchange(&exchange, "application/json");
+        let reply = sent.reply.as_mut().unwrap();
+        reply
+            .headers
+            .push(("llm_provider-request-id".into(), request_id.into()));
+        let mut body = text_message("other");
+        body["id"] = json!(id);
+        reply.stream = false;
+        reply.events = vec![SentEvent { at_ms: 0, data: body }];
+        let mut evidence = nothing().reached(exchange);
+        evidence.sent.push(sent);
+        evidence
+    };
+    let of_gateway = "chatcmpl-1";
+    for (id, request_id, is_other) in [
+        (other.as_str(), "", true),
+        (of_gateway, &other.replace("msg", "req"), true),
+        (own.as_str(), &own.replace("msg", "req"), false),
+        (of_gateway, "req_1", false),
+    ] {
+        let (cause, rule) = cause_of(&with_reply(id, request_id));
+        assert_eq!(
+            rule == "answer_of_another_trial",
+            is_other,
+            "{id} {request_id}: {rule}"
+        );
+        assert!(!is_other || cause == Cause::Gateway);
+    }
 }
 
 #[test]
