@@ -130,7 +130,9 @@ impl ProxyConfig {
         }
         match self.matching(group) {
             matching if !matching.is_empty() => matching,
-            _ if providers::of_name(group) == Some("anthropic") => self.matching(&format!("anthropic/{group}")),
+            _ if providers::of_name(group) == Some("anthropic") => {
+                self.matching(&format!("anthropic/{group}"))
+            }
             none => none,
         }
     }

@@ -149,7 +149,9 @@ impl File {
         Ok(Self {
             name: name.to_owned(),
             value,
-            notes: places.as_ref().map_or_else(|_| Vec::new(), |(_, notes)| notes.clone()),
+            notes: places
+                .as_ref()
+                .map_or_else(|_| Vec::new(), |(_, notes)| notes.clone()),
             node: places.ok().map(|(node, _)| node),
         })
     }

@@ -83,7 +83,8 @@ pub(super) fn of_name(name: &str) -> Option<&'static str> {
 /// The error and the hint for a model whose provider LiteLLM does not know, by its prefix or by its name. A name that is
 /// like none of Claude may be one of another provider.
 pub(super) fn unknown(model: &str) -> Option<(String, String)> {
-    let suggested = |close: Option<String>| close.map_or_else(String::new, |close| format!("did you mean `{close}`? "));
+    let suggested =
+        |close: Option<String>| close.map_or_else(String::new, |close| format!("did you mean `{close}`? "));
     let Some((prefix, _)) = model.split_once('/') else {
         let close = model::closest_id(Route::Anthropic, model, &[]);
         let is_claude = of_name(model).is_none() && (close.is_some() || model.contains("claude"));
@@ -239,8 +240,15 @@ pub(super) fn settings_outside(merged: &Merged<'_>, variables: &SimulatorVariabl
         Diagnostic { span: None, ..error }.hint("set it in the environment of the gateway instead")
     });
     let key = ["general_settings", "master_key"];
-    let is_literal = |value: &&Value| value.as_str().is_none_or(|value| !value.starts_with(FROM_ENVIRONMENT));
-    let literal = merged.at(&key).filter(|value| !value.is_null()).filter(is_literal);
+    let is_literal = |value: &&Value| {
+        value
+            .as_str()
+            .is_none_or(|value| !value.starts_with(FROM_ENVIRONMENT))
+    };
+    let literal = merged
+        .at(&key)
+        .filter(|value| !value.is_null())
+        .filter(is_literal);
     let literal = literal.map(|_| {
         let message = "this replaces the key with which a simulated run calls the gateway";
         let error = merged.error(&KeyPath::of(key[0]).then(key[1]), message);

@@ -305,9 +305,12 @@ impl Tree {
         };
         if self.lenient {
             if let Some(first) = entries.get(text).filter(|_| text != MERGE) {
-                let note = Diagnostic::at(&span, format!("the key `{text}` is there twice, and the last one counts"))
-                    .related(first.key_span.place(), "the first one is here")
-                    .hint("keep one of the two");
+                let note = Diagnostic::at(
+                    &span,
+                    format!("the key `{text}` is there twice, and the last one counts"),
+                )
+                .related(first.key_span.place(), "the first one is here")
+                .hint("keep one of the two");
                 // The line may contain a secret.
                 self.notes.push(Diagnostic { span: None, ..note }.note());
             }

@@ -256,7 +256,12 @@ impl Project {
     pub fn proxy_config(&self) -> Result<ProxyConfig, Vec<Diagnostic>> {
         let file = Path::new(PROXY_CONFIG);
         let bytes = read(&self.root, file)?;
-        let models: Vec<String> = self.manifest.tiers.iter().map(|tier| tier.model.clone()).collect();
+        let models: Vec<String> = self
+            .manifest
+            .tiers
+            .iter()
+            .map(|tier| tier.model.clone())
+            .collect();
         let simulated = Simulated {
             variables: &SIMULATOR_VARIABLES,
             models: &models,
