@@ -26,9 +26,6 @@ use crate::wire::secrets::Secrets;
 /// The most requests at once.
 const AT_ONCE: usize = 12;
 
-/// The rules of the simulator about the id of a model.
-const OF_MODELS: [&str; 2] = ["known_model", "inference_profile"];
-
 /// The longest wait for a reply of a few tokens. A user's mistake is reported within ten seconds.
 const PATIENCE: Duration = Duration::from_secs(8);
 
@@ -132,7 +129,7 @@ fn wrong_model(exchanges: &[ProviderExchange], alias: &str) -> Option<UnusableAl
     };
     let own: Vec<&ProviderExchange> = exchanges.iter().filter(is_its).collect();
     let is_refused = |exchange: &&ProviderExchange| match &exchange.matched {
-        Matched::Rejected { rule } => OF_MODELS.contains(&rule.as_str()),
+        Matched::Rejected { rule } => model::RULES_OF_MODELS.contains(&rule.as_str()),
         _ => false,
     };
     if !own.iter().all(is_refused) {

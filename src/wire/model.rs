@@ -100,6 +100,9 @@ const fn model(
     }
 }
 
+/// The simulator's rules about the id of a model.
+pub const RULES_OF_MODELS: [&str; 2] = ["known_model", "inference_profile"];
+
 /// The model of the table with this name, in any provider's spelling.
 pub fn find(spelling: &str) -> Option<&'static Model> {
     let name = canonical_name(spelling);

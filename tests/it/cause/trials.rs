@@ -218,6 +218,40 @@ fn the_answer_of_another_trial_is_the_gateway_s_fault() {
         );
         assert!(!is_other || cause == Cause::Gateway);
     }
+    let evidence = with_reply(&other, "");
+    let judgement = judge(&test(Check::Text(TextCheck(equals("pong")))), &evidence);
+    let failure = failure_of_trial(&evidence, &judgement);
+    assert_eq!(
+        failure.headline.as_deref(),
+        Some("the reply is the answer to another trial")
+    );
+}
+
+#[test]
+fn a_refused_model_and_a_limit_of_the_gateway_are_named() {
+    let diagnosis = |evidence: &Evidence| {
+        let judgement = judge(&test(Check::Text(TextCheck(equals("pong")))), evidence);
+        of_trial(evidence, &judgement)
+    };
+    let rule = "known_model".to_owned();
+    let wrong = failed(
+        nothing().reached(refused(404, Matched::Rejected { rule })),
+        404,
+        "{}",
+    );
+    let wrong = diagnosis(&wrong);
+    assert_eq!((wrong.cause, wrong.rule), (Cause::Gateway, "rejected_model"));
+    assert_starts(
+        &wrong.why,
+        "the gateway asked for the model `claude-haiku-4-5`, which the provider",
+    );
+    let limited = r#"{"error":{"type":"rate_limit_error","message":"too many requests for this key"}}"#;
+    let limited = diagnosis(&failed(nothing(), 429, limited));
+    assert_eq!(limited.cause, Cause::RateLimit);
+    assert_starts(
+        &limited.why,
+        "the gateway itself refused, because of too many requests: HTTP 429",
+    );
 }
 
 #[test]
