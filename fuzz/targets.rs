@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use compat_matrix::cells::{Layers, Manifest, ProxyConfig, resolve};
+use compat_matrix::cells::{Layers, Manifest, ProxyConfig, Simulated, resolve};
 use compat_matrix::document::{Diagnostic, render};
 use compat_matrix::env;
 use compat_matrix::ids::{CellId, FeatureId, ProviderId};
@@ -93,7 +93,10 @@ pub fn proxy_config(data: &[u8]) {
         Path::new("proxy_config.yaml"),
         data,
         &none,
-        &env::SIMULATOR_VARIABLES,
+        Simulated {
+            variables: &env::SIMULATOR_VARIABLES,
+            models: &[],
+        },
     );
     if let Err(errors) = parsed {
         render::render(&errors, render::Format::Text, false);

@@ -9,12 +9,20 @@ use crate::outcome::{Cause, Mismatch, Verdict};
 use crate::text::{clipped, closest, listed};
 use crate::transcript::{Answer, AnswerBlock, ErrorSource};
 use crate::wire::exchange::{Matched, ProviderExchange};
+use crate::wire::model::RULES_OF_MODELS;
+use crate::wire::reply_id;
 
 const SEE_LOG: &str = "look for the error in `gateway.log`, the gateway's lines of this trial; read the gateway's own log around that time";
+
+/// The rule of an answer that the provider gave to another trial.
+pub(super) const OF_ANOTHER_TRIAL: &str = "answer_of_another_trial";
 
 /// Whose fault it is that `judgement` has mismatches.
 pub fn of_trial(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
     if let Some(diagnosis) = ended_from_outside(evidence) {
+        return diagnosis;
+    }
+    if let Some(diagnosis) = answer_of_another_trial(evidence) {
         return diagnosis;
     }
     if let Some(without_key) = traces::without_key(judgement) {
@@ -47,6 +55,32 @@ fn ended_from_outside(evidence: &Evidence) -> Option<Diagnosis> {
         "ended_from_outside",
         format!("something else on this machine ended Claude Code ({name})"),
         "run again; without memory the kernel ends programs by SIGKILL, and `dmesg` says so",
+    ))
+}
+
+/// The simulator made the answer, but not for this trial. Its ids show both.
+fn answer_of_another_trial(evidence: &Evidence) -> Option<Diagnosis> {
+    let own: Vec<&str> = evidence
+        .exchanges
+        .iter()
+        .filter_map(|exchange| reply_id::of_simulator(exchange.reply.message.as_ref()?["id"].as_str()?))
+        .collect();
+    let received = evidence.sent.iter().filter_map(|sent| sent.reply.as_ref());
+    let answers = received.filter(|reply| reply.status < 400);
+    let mut ids = answers.flat_map(|reply| {
+        let headers = reply
+            .headers
+            .iter()
+            .filter(|(name, _)| name.ends_with("request-id"));
+        let headers = headers.map(|(_, value)| value.clone());
+        headers.chain(Answer::received(reply).and_then(|answer| answer.id))
+    });
+    let id = ids.find(|id| reply_id::of_simulator(id).is_some_and(|digits| !own.contains(&digits)))?;
+    Some(Diagnosis::proven(
+        Cause::Gateway,
+        OF_ANOTHER_TRIAL,
+        format!("the gateway returned an answer that the provider gave to another trial (`{id}`)"),
+        "see the reply in `sent.jsonl`; the gateway caches replies, or mixes up requests under way: turn its cache off, or report it",
     ))
 }
 
@@ -148,7 +182,7 @@ fn broken_run(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
     let sent = last.reply.status;
     match &last.matched {
         Matched::Rejected { rule } => {
-            return traces::refused_as_sent(judgement, last, rule).unwrap_or_else(|| rejected(rule, sent));
+            return traces::refused_as_sent(judgement, last, rule).unwrap_or_else(|| rejected(rule, last));
         }
         // A broken reply makes Claude Code ask again, so the later requests follow from it.
         Matched::Unmatched { .. } if traces::diverged(judgement).is_some() => {}
@@ -218,7 +252,19 @@ fn without_status(evidence: &Evidence, last: &ProviderExchange, error: Option<Re
     }
 }
 
-fn rejected(rule: &str, status: u16) -> Diagnosis {
+fn rejected(rule: &str, exchange: &ProviderExchange) -> Diagnosis {
+    let status = exchange.reply.status;
+    let model = exchange.message.as_ref().map(|message| &message.model);
+    if let Some(model) = model.filter(|_| RULES_OF_MODELS.contains(&rule)) {
+        return Diagnosis::proven(
+            Cause::Gateway,
+            "rejected_model",
+            format!(
+                "the gateway asked for the model `{model}`, which the provider does not have (`{rule}`, HTTP {status})"
+            ),
+            "see which model the gateway's configuration gives this alias: if it is this one, correct it there; else report it to the gateway",
+        );
+    }
     Diagnosis::proven(
         Cause::Gateway,
         "rejected_request",
@@ -250,6 +296,12 @@ fn nothing_arrived(evidence: &Evidence, error: Option<ReportedError>) -> Diagnos
             let words = error.diagnose();
             // The gateway refused the request itself, so an unspecific error is the gateway's.
             match words.cause {
+                Cause::RateLimit if evidence.behind == Behind::Simulated => Diagnosis {
+                    why: format!("the gateway itself refused, because of too many requests: {}", error.shown()),
+                    next: "raise the limit of the key in the gateway's configuration, or run fewer trials at once (`--test-threads`)"
+                        .to_owned(),
+                    ..words
+                },
                 Cause::Config | Cause::Auth | Cause::Account | Cause::RateLimit => words,
                 _ => Diagnosis::proven(
                     Cause::Gateway,
@@ -339,7 +391,7 @@ fn proven_fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis
     let refused = asked.iter().find_map(|exchange| match &exchange.matched {
         Matched::Rejected { rule } => {
             let as_sent = traces::refused_as_sent(judgement, exchange, rule);
-            Some(as_sent.unwrap_or_else(|| rejected(rule, exchange.reply.status)))
+            Some(as_sent.unwrap_or_else(|| rejected(rule, exchange)))
         }
         _ => None,
     });
@@ -354,7 +406,7 @@ fn proven_fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis
 /// A refusal of any request, such as a token count.
 fn refused_by_rule(exchange: &ProviderExchange) -> Option<Diagnosis> {
     match &exchange.matched {
-        Matched::Rejected { rule } => Some(rejected(rule, exchange.reply.status)),
+        Matched::Rejected { rule } => Some(rejected(rule, exchange)),
         _ => None,
     }
 }

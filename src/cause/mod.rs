@@ -53,9 +53,12 @@ pub fn failure_of_trial(evidence: &Evidence, judgement: &Evaluation) -> Failure 
     Failure {
         cause: diagnosis.cause,
         why: diagnosis.why,
-        headline: divergence
-            .filter(|_| diagnosis.cause == Cause::Gateway)
-            .map(Change::line),
+        headline: match diagnosis.rule {
+            facts::OF_ANOTHER_TRIAL => Some("the reply is the answer to another trial".to_owned()),
+            _ => divergence
+                .filter(|_| diagnosis.cause == Cause::Gateway)
+                .map(Change::line),
+        },
         next: evidence.hint(&diagnosis.next),
         wire: judgement.wire_lines(),
         mismatches: judgement.mismatches.clone(),

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
 use indexmap::IndexMap;
 use regex::Regex;
@@ -13,7 +12,7 @@ use serde_yaml::Value;
 
 use super::manifest::Manifest;
 use super::proxy_files::{Files, Merged};
-use super::proxy_providers::{self as providers, PREFIXES, SimulatorVariables};
+use super::proxy_providers::{self as providers, Simulated};
 use crate::document::{Diagnostic, KeyPath};
 use crate::ids::{ProviderId, TierId};
 use crate::text::{closest, listed};
@@ -32,6 +31,8 @@ pub struct ProxyConfig {
     fallbacks: Vec<(String, Vec<String>)>,
     /// Settings outside of `model_list` with which the gateway would not call the simulator.
     outside: Vec<Diagnostic>,
+    /// What LiteLLM accepts, and what its author may not mean.
+    notes: Vec<Diagnostic>,
     files: Vec<PathBuf>,
 }
 
@@ -57,12 +58,12 @@ struct Served<'a> {
 }
 
 impl ProxyConfig {
-    /// Reads `bytes`, the content of `file`, and the files that it includes.
+    /// Reads `bytes`, the content of `file`, and the files that it includes. `simulated` is what a simulated run offers.
     pub fn parse(
         file: &Path,
         bytes: &[u8],
         read: ReadFile<'_>,
-        variables: &SimulatorVariables,
+        simulated: Simulated<'_>,
     ) -> Result<Self, Vec<Diagnostic>> {
         let files = Files::read(file, bytes, read)?;
         let merged = files.merged();
@@ -76,7 +77,7 @@ impl ProxyConfig {
         let custom = merged.at(&["litellm_settings", "custom_provider_map"]).is_some();
         let mut deployments = Vec::new();
         for (index, entry) in entries.iter().enumerate() {
-            match deployment(&merged, index, entry, custom, variables) {
+            match deployment(&merged, index, entry, custom, simulated) {
                 Ok(deployment) => deployments.push(deployment),
                 Err(error) => errors.push(*error),
             }
@@ -89,7 +90,8 @@ impl ProxyConfig {
             deployments,
             aliases,
             fallbacks: fallbacks(&merged),
-            outside: providers::variables_outside(&merged, variables),
+            outside: providers::settings_outside(&merged, simulated.variables),
+            notes: files.notes(),
             files: files.names(),
         })
     }
@@ -99,9 +101,18 @@ impl ProxyConfig {
         &self.files
     }
 
-    /// The provider's name of the model behind `alias`: that of the first deployment, without LiteLLM's prefix.
+    /// What LiteLLM accepts, and what its author may not mean.
+    pub fn notes(&self) -> &[Diagnostic] {
+        &self.notes
+    }
+
+    /// The provider's name of the model behind `alias`: that of the first deployment, without LiteLLM's prefix. `None` also
+    /// if the environment names the model.
     pub fn model(&self, alias: &str) -> Option<String> {
         let served = self.serving(self.group(alias)).into_iter().next()?;
+        if served.model.starts_with(providers::FROM_ENVIRONMENT) {
+            return None;
+        }
         Some(providers::provider_model(&served.model).to_owned())
     }
 
@@ -143,7 +154,9 @@ impl ProxyConfig {
         }
         match self.matching(group) {
             matching if !matching.is_empty() => matching,
-            _ if is_known_model(group) => self.matching(&format!("anthropic/{group}")),
+            _ if providers::of_name(group) == Some("anthropic") => {
+                self.matching(&format!("anthropic/{group}"))
+            }
             none => none,
         }
     }
@@ -243,7 +256,7 @@ fn deployment(
     index: usize,
     entry: &Value,
     custom_providers: bool,
-    variables: &SimulatorVariables,
+    simulated: Simulated<'_>,
 ) -> Result<Deployment, Box<Diagnostic>> {
     let path = KeyPath::of("model_list").then(index);
     let text = |path: &KeyPath, value: Option<&Value>| {
@@ -267,16 +280,16 @@ fn deployment(
     let model_path = params_path.then("model");
     let model = text(&model_path, params.and_then(|params| params.get("model")))?;
     let param = |key: &str| params.and_then(|params| params.get(key));
-    let prefix = model.split_once('/').map(|(prefix, _)| prefix);
-    let can_guess = custom_providers || param("custom_llm_provider").is_some() || param("api_base").is_some();
-    if let Some(prefix) = prefix.filter(|prefix| !can_guess && !PREFIXES.contains(prefix) && *prefix != "*") {
-        let error = merged.error(&model_path, format!("LiteLLM has no provider `{prefix}`"));
-        let error = error.found(format!("`{model}`"));
-        let close = closest(prefix, PREFIXES.iter().copied());
-        let close = close.map_or_else(String::new, |close| format!("did you mean `{close}/…`? "));
-        return Err(Box::new(error.hint(format!(
-            "{close}the text before the first `/` is a provider, such as `anthropic`, `bedrock` or `vertex_ai`"
-        ))));
+    let is_literal = |key: &str| {
+        let value = param(key).and_then(Value::as_str);
+        value.is_some_and(|value| !value.starts_with(providers::FROM_ENVIRONMENT))
+    };
+    // LiteLLM knows some providers by their address.
+    let can_guess = custom_providers || param("custom_llm_provider").is_some() || is_literal("api_base");
+    let is_free = can_guess || model.contains('*') || model.starts_with(providers::FROM_ENVIRONMENT);
+    if let Some((message, hint)) = providers::unknown(&model).filter(|_| !is_free) {
+        let error = merged.error(&model_path, message);
+        return Err(Box::new(error.found(format!("`{model}`")).hint(hint)));
     }
     let is_opaque = model.starts_with("bedrock/invoke/arn:") && !model.contains("anthropic");
     if is_opaque {
@@ -290,7 +303,7 @@ fn deployment(
         &params_path,
         params.unwrap_or(&Value::Null),
         &model,
-        variables,
+        simulated,
     );
     let setting = |names: [&str; 2], variable: &str| {
         let mut values = names.into_iter().filter_map(|name| param(name)?.as_str());
@@ -299,6 +312,7 @@ fn deployment(
             str::to_owned,
         )
     };
+    let variables = simulated.variables;
     let google = [
         setting(["vertex_project", "vertex_ai_project"], variables.vertex_project),
         setting(
@@ -370,12 +384,4 @@ fn filled(model: &str, segments: &[String], group: &str) -> String {
             .iter()
             .fold(model.to_owned(), |model, segment| model.replacen('*', segment, 1)),
     }
-}
-
-/// Whether LiteLLM knows the model's provider by its name alone: it then looks for `anthropic/NAME` too.
-fn is_known_model(name: &str) -> bool {
-    static NAME: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"^claude-(?:haiku|sonnet|opus)-\d[\d-]*$").expect("the pattern is valid")
-    });
-    NAME.is_match(name)
 }

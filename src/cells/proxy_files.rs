@@ -21,6 +21,7 @@ struct File {
     value: Value,
     /// `None` if the places cannot be found.
     node: Option<Node>,
+    notes: Vec<Diagnostic>,
 }
 
 /// The files, in the order in which LiteLLM merges them.
@@ -61,6 +62,11 @@ impl Files {
             files.push(included);
         }
         Ok(Self(files))
+    }
+
+    /// The keys that are there twice.
+    pub(super) fn notes(&self) -> Vec<Diagnostic> {
+        self.0.iter().flat_map(|file| file.notes.clone()).collect()
     }
 
     pub(super) fn names(&self) -> Vec<PathBuf> {
@@ -107,14 +113,29 @@ impl Files {
     }
 }
 
+/// The value of a file; `node` is what [`yaml::parse_leniently`] reads. `serde_yaml` refuses a key that is there twice. Of
+/// PyYAML, which LiteLLM uses, the last one counts.
+fn value(bytes: &[u8], node: Option<&Node>) -> Result<Value, serde_yaml::Error> {
+    serde_yaml::from_slice(bytes).or_else(|error| match node {
+        Some(node) if error.to_string().contains("duplicate entry") => serde_yaml::to_value(node.to_json()),
+        _ => Err(error),
+    })
+}
+
+/// The value of one file of the gateway's configuration, before merge keys are applied.
+pub fn proxy_file_value(bytes: &[u8]) -> Option<Value> {
+    let places = yaml::parse_leniently(Path::new(""), bytes).ok();
+    value(bytes, places.as_ref().map(|(node, _)| node)).ok()
+}
+
 impl File {
     fn parse(name: &Path, bytes: &[u8]) -> Result<Self, Vec<Diagnostic>> {
-        let node = yaml::parse_leniently(name, bytes);
-        let read = serde_yaml::from_slice::<Value>(bytes).and_then(|mut value| {
+        let places = yaml::parse_leniently(name, bytes);
+        let read = value(bytes, places.as_ref().ok().map(|(node, _)| node)).and_then(|mut value| {
             value.apply_merge()?;
             Ok(value)
         });
-        let value = match (read, &node) {
+        let value = match (read, &places) {
             (Ok(value), _) => value,
             // These errors are better explained.
             (Err(_), Err(errors)) => return Err(errors.clone()),
@@ -128,7 +149,10 @@ impl File {
         Ok(Self {
             name: name.to_owned(),
             value,
-            node: node.ok(),
+            notes: places
+                .as_ref()
+                .map_or_else(|_| Vec::new(), |(_, notes)| notes.clone()),
+            node: places.ok().map(|(node, _)| node),
         })
     }
 

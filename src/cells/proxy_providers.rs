@@ -1,10 +1,14 @@
 //! The providers of LiteLLM's models, and the settings with which a deployment does not call the simulator.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
 use serde_yaml::Value;
 
 use super::proxy_files::Merged;
 use crate::document::{Diagnostic, KeyPath};
-use crate::text::listed;
+use crate::text::{closest, listed};
+use crate::wire::{Route, model};
 
 /// The variables by which a gateway reaches the simulator of a simulated run.
 #[derive(Clone, Copy, Debug)]
@@ -26,11 +30,25 @@ pub struct SimulatorVariables {
     pub vertex_location: &'static str,
 }
 
+/// What a simulated run offers to the gateway.
+#[derive(Clone, Copy, Debug)]
+pub struct Simulated<'a> {
+    pub variables: &'a SimulatorVariables,
+    /// The models of the manifest's tiers.
+    pub models: &'a [String],
+}
+
 /// The value of a variable, in LiteLLM's configuration.
 pub(super) const FROM_ENVIRONMENT: &str = "os.environ/";
 
-/// LiteLLM's names of the providers that the simulator replaces.
-const PROVIDERS: [&str; 5] = ["anthropic", "bedrock", "vertex_ai", "azure_ai", "bedrock_mantle"];
+/// LiteLLM's names of the providers that the simulator replaces, each with a route.
+const PROVIDERS: [(&str, Route); 5] = [
+    ("anthropic", Route::Anthropic),
+    ("bedrock", Route::BedrockInvoke),
+    ("vertex_ai", Route::VertexAi),
+    ("azure_ai", Route::Azure),
+    ("bedrock_mantle", Route::BedrockMantle),
+];
 
 /// Parameters with the address of a provider.
 const BASES: [&str; 3] = ["api_base", "base_url", "aws_bedrock_runtime_endpoint"];
@@ -59,24 +77,77 @@ pub(super) fn provider_model(model: &str) -> &str {
     }
 }
 
+/// The provider that LiteLLM finds for a model without a prefix.
+///
+/// Source: `fallback_generalizations` in `model_prices_and_context_window.json` of LiteLLM 1.98.0 and 1.104.2.
+pub(super) fn of_name(name: &str) -> Option<&'static str> {
+    static RULES: LazyLock<[(Regex, &str); 2]> = LazyLock::new(|| {
+        let regex = |pattern| Regex::new(pattern).expect("the pattern is valid");
+        [
+            (regex(r"^(?:[a-z-]+\.)?anthropic\.claude-"), "bedrock"),
+            (regex(r"^claude-[a-z]+-\d+(?:[-.]\d+)?(?:-\d{8})?$"), "anthropic"),
+        ]
+    });
+    let rule = RULES.iter().find(|(pattern, _)| pattern.is_match(name));
+    let is_listed = || model::is_offered(Route::Anthropic, name, &[]) && !name.ends_with("-latest");
+    rule.map(|(_, provider)| *provider)
+        .or_else(|| is_listed().then_some("anthropic"))
+}
+
+/// The error and the hint for a model whose provider LiteLLM does not know, by its prefix or by its name. A name that is
+/// like none of Claude may be one of another provider.
+pub(super) fn unknown(model: &str) -> Option<(String, String)> {
+    let suggested =
+        |close: Option<String>| close.map_or_else(String::new, |close| format!("did you mean `{close}`? "));
+    let Some((prefix, _)) = model.split_once('/') else {
+        let close = model::closest_id(Route::Anthropic, model, &[]);
+        let is_claude = of_name(model).is_none() && (close.is_some() || model.contains("claude"));
+        let hint = format!(
+            "{}write the provider before the name, such as `anthropic/…`, `bedrock/…` or `vertex_ai/…`",
+            suggested(close.map(|close| format!("anthropic/{close}")))
+        );
+        return is_claude.then(|| (format!("LiteLLM knows no provider of `{model}`"), hint));
+    };
+    if PREFIXES.contains(&prefix) {
+        return None;
+    }
+    let close = closest(prefix, PREFIXES.iter().copied()).map(|close| format!("{close}/…"));
+    let hint = format!(
+        "{}the text before the first `/` is a provider, such as `anthropic`, `bedrock` or `vertex_ai`",
+        suggested(close)
+    );
+    Some((format!("LiteLLM has no provider `{prefix}`"), hint))
+}
+
 /// The lines of the deployment's parameters with which it does not call the simulator, or not with its credential.
 pub(super) fn outside(
     merged: &Merged<'_>,
     path: &KeyPath,
     params: &Value,
     model: &str,
-    variables: &SimulatorVariables,
+    simulated: Simulated<'_>,
 ) -> Vec<Diagnostic> {
+    let variables = simulated.variables;
     let text = |key: &str| params.get(key)?.as_str();
+    let model_path = path.then("model");
+    if let Some(variable) = model.strip_prefix(FROM_ENVIRONMENT) {
+        let message = format!("the gateway of a simulated run does not get the variable `{variable}`");
+        let error = merged.error(&model_path, message);
+        return vec![error.hint("write the model in this file")];
+    }
     let provider = text("custom_llm_provider")
         .or_else(|| model.split_once('/').map(|(prefix, _)| prefix))
-        .unwrap_or("anthropic");
-    let model_path = path.then("model");
-    if !PROVIDERS.contains(&provider) {
-        let message = format!("a simulated run has no provider `{provider}`");
+        .or_else(|| of_name(model));
+    let route = provider.and_then(|provider| PROVIDERS.iter().find(|(name, _)| *name == provider));
+    let Some((provider, route)) = route.copied() else {
+        let message = match provider {
+            Some(provider) => format!("a simulated run has no provider `{provider}`"),
+            None => "a simulated run has no provider of this model".to_owned(),
+        };
         let error = merged.error(&model_path, message).found(format!("`{model}`"));
-        return vec![error.hint(format!("the simulator stands for {}", listed(PROVIDERS)))];
-    }
+        let known = listed(PROVIDERS.map(|(name, _)| name));
+        return vec![error.hint(format!("the simulator stands for {known}"))];
+    };
     let literal = |key: &str| text(key).filter(|value| !value.starts_with(FROM_ENVIRONMENT));
     let variable = match provider {
         "bedrock" => variables.bedrock_base,
@@ -86,6 +157,16 @@ pub(super) fn outside(
         _ => variables.anthropic_base,
     };
     let mut errors = Vec::new();
+    let id = provider_model(model);
+    if !id.contains('*') && !model::is_offered(route, id, simulated.models) {
+        let error = merged.error(&model_path, format!("`{provider}` has no model `{id}`"));
+        let close = model::closest_id(route, id, simulated.models);
+        let close = close.map_or_else(String::new, |close| format!("did you mean `{close}`? "));
+        errors.push(error.hint(format!(
+            "{close}a simulated run knows the models that the providers list, and those of the manifest's tiers"
+        )));
+    }
+    let ids = errors.len();
     for key in BASES {
         if let Some(base) = literal(key) {
             let message = format!("a simulated run would call `{base}` instead of the simulator");
@@ -95,7 +176,7 @@ pub(super) fn outside(
     }
     // LiteLLM's Messages API reads no variable for Vertex AI: without a base it calls Google (measured with 1.106.2).
     let own_base = format!("{FROM_ENVIRONMENT}{variable}");
-    if provider == "vertex_ai" && errors.is_empty() && text("api_base") != Some(&own_base) {
+    if provider == "vertex_ai" && errors.len() == ids && text("api_base") != Some(&own_base) {
         let key = match params.get("api_base") {
             Some(_) => path.then("api_base"),
             None => model_path,
@@ -154,8 +235,8 @@ impl SimulatorVariables {
     }
 }
 
-/// Entries of `environment_variables`, which replace the variables that a run sets.
-pub(super) fn variables_outside(merged: &Merged<'_>, variables: &SimulatorVariables) -> Vec<Diagnostic> {
+/// Entries of `environment_variables` that replace the variables of a run, and a `master_key` that replaces its key.
+pub(super) fn settings_outside(merged: &Merged<'_>, variables: &SimulatorVariables) -> Vec<Diagnostic> {
     let replaced = [
         variables.anthropic_base,
         variables.anthropic_other_base,
@@ -172,12 +253,27 @@ pub(super) fn variables_outside(merged: &Merged<'_>, variables: &SimulatorVariab
     let section = "environment_variables";
     let is_set = |name: &&str| merged.at(&[section, name]).is_some();
     let set = replaced.into_iter().filter(is_set);
-    set.map(|name| {
+    let variables = set.map(|name| {
         let message = format!("this replaces the `{name}` with which a simulated run reaches the simulator");
         let error = merged.error(&KeyPath::of(section).then(name), message);
         Diagnostic { span: None, ..error }.hint("set it in the environment of the gateway instead")
-    })
-    .collect()
+    });
+    let key = ["general_settings", "master_key"];
+    let is_literal = |value: &&Value| {
+        value
+            .as_str()
+            .is_none_or(|value| !value.starts_with(FROM_ENVIRONMENT))
+    };
+    let literal = merged
+        .at(&key)
+        .filter(|value| !value.is_null())
+        .filter(is_literal);
+    let literal = literal.map(|_| {
+        let message = "this replaces the key with which a simulated run calls the gateway";
+        let error = merged.error(&KeyPath::of(key[0]).then(key[1]), message);
+        Diagnostic { span: None, ..error }.hint("remove it: LiteLLM reads `LITELLM_MASTER_KEY`")
+    });
+    variables.chain(literal).collect()
 }
 
 /// LiteLLM's providers: `LlmProviders` and `providers.json` of LiteLLM 1.106.2.

@@ -122,7 +122,7 @@ fn stale_findings(whole: &Results, root: &RootFlag) -> anyhow::Result<Vec<String
 fn run_show(arguments: &Show) -> anyhow::Result<ExitCode> {
     let manifest = files::manifest(&arguments.manifest, None)?;
     let results = files::read(&arguments.results, Results::parse)?;
-    Output::Standard.write(&terminal::of_run(
+    Output::Standard.write(&terminal::of_results(
         &manifest,
         &results,
         Output::Standard.width(arguments.width),

@@ -21,17 +21,21 @@ pub const MAX_BYTES: usize = 1_000_000;
 /// The most values of a file with each alias replaced by its value.
 const MAX_NODES: usize = 100_000;
 
+/// The key whose value is merged into its map: <https://yaml.org/type/merge.html>.
+const MERGE: &str = "<<";
+
 /// The most levels of nested lists and maps.
 const MAX_DEPTH: usize = 64;
 
 /// Reads the one document of `bytes`, the content of `file`.
 pub fn parse(file: &Path, bytes: &[u8]) -> Result<Node, Vec<Diagnostic>> {
-    Tree::new(source(file, bytes)?).read()
+    Ok(Tree::new(source(file, bytes)?).read()?.0)
 }
 
 /// Reads another program's file, to find the places of its values. It accepts what YAML allows and [`parse`] refuses: merge
-/// keys (the key `<<`), a key twice (the last one counts), `yes` without quotes, keys that are no texts.
-pub fn parse_leniently(file: &Path, bytes: &[u8]) -> Result<Node, Vec<Diagnostic>> {
+/// keys (the key `<<`, also twice: then its value is the list of both), a key twice (the last one counts), `yes` without
+/// quotes, keys that are no texts. Returns a note for each key that is there twice, too.
+pub fn parse_leniently(file: &Path, bytes: &[u8]) -> Result<(Node, Vec<Diagnostic>), Vec<Diagnostic>> {
     let tree = Tree::new(source(file, bytes)?);
     Tree {
         lenient: true,
@@ -129,6 +133,7 @@ struct Tree {
     nodes: usize,
     root: Option<Node>,
     errors: Vec<Diagnostic>,
+    notes: Vec<Diagnostic>,
 }
 
 impl Tree {
@@ -141,10 +146,11 @@ impl Tree {
             nodes: 0,
             root: None,
             errors: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
-    fn read(mut self) -> Result<Node, Vec<Diagnostic>> {
+    fn read(mut self) -> Result<(Node, Vec<Diagnostic>), Vec<Diagnostic>> {
         let source = Arc::clone(&self.source);
         for event in Parser::new_from_str(&source.text) {
             let taken = match event {
@@ -157,7 +163,7 @@ impl Tree {
         }
         match self.root {
             _ if !self.errors.is_empty() => Err(self.errors),
-            Some(node) if node.value != NodeValue::Null => Ok(node),
+            Some(node) if node.value != NodeValue::Null => Ok((node, self.notes)),
             _ => Err(vec![empty(&self.source.file)]),
         }
     }
@@ -298,11 +304,21 @@ impl Tree {
             return;
         };
         if self.lenient {
+            if let Some(first) = entries.get(text).filter(|_| text != MERGE) {
+                let note = Diagnostic::at(
+                    &span,
+                    format!("the key `{text}` is there twice, and the last one counts"),
+                )
+                .related(first.key_span.place(), "the first one is here")
+                .hint("keep one of the two");
+                // The line may contain a secret.
+                self.notes.push(Diagnostic { span: None, ..note }.note());
+            }
             *key = Some(Key::Usable(text.to_owned(), span));
             return;
         }
         let error = match value {
-            NodeValue::Text(_) if text == "<<" => {
+            NodeValue::Text(_) if text == MERGE => {
                 Diagnostic::at(&span, "merge keys (`<<`) are not supported").hint(
                     "write the keys out, or put what the cells of a feature share into its `_shared.yaml`",
                 )
@@ -390,6 +406,11 @@ impl Tree {
             Some(OpenKind::List(items)) => items.push(node),
             Some(OpenKind::Map { entries, key }) => {
                 if let Some(Key::Usable(key, key_span)) = key.take() {
+                    let earlier = entries.get_mut(&key).filter(|_| self.lenient && key == MERGE);
+                    if let Some(earlier) = earlier {
+                        earlier.value = both(earlier.value.clone(), node);
+                        return Some(());
+                    }
                     let entry = Entry {
                         key: key.clone(),
                         key_span,
@@ -401,6 +422,16 @@ impl Tree {
         }
         Some(())
     }
+}
+
+/// The values of two merge keys as a list.
+fn both(first: Node, second: Node) -> Node {
+    let items = |node: &Node| match &node.value {
+        NodeValue::List(items) => items.clone(),
+        _ => vec![node.clone()],
+    };
+    let value = NodeValue::List([items(&first), items(&second)].concat());
+    Node { value, ..first }
 }
 
 fn too_deep(span: &Span) -> Diagnostic {

@@ -13,7 +13,7 @@ use super::gateway_files;
 use super::layout::Layout;
 use super::reading::{attachment, read, read_if_exists, says_not_applicable};
 use crate::cells::manifest::Tier;
-use crate::cells::{Cell, Layer, Layers, Manifest, Origin, ProxyConfig, layers, resolve};
+use crate::cells::{Cell, Layer, Layers, Manifest, Origin, ProxyConfig, Simulated, layers, resolve};
 use crate::document::{Diagnostic, render};
 use crate::env::SIMULATOR_VARIABLES;
 use crate::findings::KnownFindings;
@@ -261,7 +261,17 @@ impl Project {
     pub fn proxy_config(&self) -> Result<ProxyConfig, Vec<Diagnostic>> {
         let file = Path::new(PROXY_CONFIG);
         let bytes = read(&self.root, file)?;
-        ProxyConfig::parse(file, &bytes, &|file| read(&self.root, file), &SIMULATOR_VARIABLES)
+        let models: Vec<String> = self
+            .manifest
+            .tiers
+            .iter()
+            .map(|tier| tier.model.clone())
+            .collect();
+        let simulated = Simulated {
+            variables: &SIMULATOR_VARIABLES,
+            models: &models,
+        };
+        ProxyConfig::parse(file, &bytes, &|file| read(&self.root, file), simulated)
     }
 
     /// The lines of the gateway's configuration with which `trials` would not reach the simulator of a simulated run.
@@ -362,7 +372,7 @@ impl Project {
             .flat_map(|cell| self.unwritten(cell, config.as_ref()));
         let outside = config
             .iter()
-            .flat_map(|config| self.outside(config, &self.trials()));
+            .flat_map(|config| [config.notes().to_vec(), self.outside(config, &self.trials())].concat());
         let outside = outside.filter(|error| is_selected(paths, &error.place.file));
         in_order(
             unwritten

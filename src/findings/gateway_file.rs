@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::KnownFindings;
 use super::known::KnownFinding;
-use super::range::{RANGE_FORM, VersionRange};
+use super::range::{RANGE_FORM, VersionRange, is_release, is_same_release};
 use super::subject::SubjectPattern;
 use crate::document::{Diagnostic, Form, KeyPath, Reader, yaml};
 use crate::ids::{ProviderId, TierNames};
@@ -26,6 +26,10 @@ struct GatewayFile {
     /// The gateway's name for readers.
     #[schemars(length(min = 1), extend("examples" = ["LiteLLM"]))]
     name: String,
+    /// The versions of the gateway that were measured: on any other, also between two of them, a known finding is a note. If
+    /// not given, the ranges alone decide.
+    #[schemars(length(min = 1), extend("examples" = [["1.98.0", "1.104.2"]]))]
+    measured: Option<Vec<String>>,
     /// The known findings by name.
     findings: IndexMap<String, FindingForm>,
 }
@@ -79,8 +83,10 @@ impl KnownFindings {
             reader: Reader::new(&node),
             providers: providers.iter().map(ProviderId::as_str).collect(),
             tiers,
+            measured: form.measured.unwrap_or_default(),
             findings: Vec::new(),
         };
+        resolver.check_measured();
         for (name, form) in form.findings {
             resolver.add(name, form);
         }
@@ -92,6 +98,7 @@ impl KnownFindings {
                     .unwrap_or_default()
                     .to_string_lossy()
                     .into_owned(),
+                measured: resolver.measured,
                 findings: resolver.findings,
             }),
             false => Err(resolver.reader.diagnostics),
@@ -103,10 +110,40 @@ struct Resolver<'a> {
     reader: Reader<'a>,
     providers: Vec<&'a str>,
     tiers: &'a TierNames,
+    measured: Vec<String>,
     findings: Vec<KnownFinding>,
 }
 
 impl Resolver<'_> {
+    fn check_measured(&mut self) {
+        for (index, version) in self.measured.iter().enumerate() {
+            let path = KeyPath::of("measured").then(index);
+            let is_again = |other: &String| is_same_release(other, version);
+            if !is_release(version) {
+                let error = self.reader.at(&path, format!("`{version}` is not a version"));
+                self.reader
+                    .report(error.allowed("the numbers of a release, such as `1.98.0`"));
+            } else if self.measured[..index].iter().any(is_again) {
+                self.reader
+                    .error(&path, format!("the version `{version}` is there twice"));
+            }
+        }
+    }
+
+    /// Reports a range without any measured version.
+    fn spans_measured(&mut self, path: &KeyPath, range: &VersionRange, text: &str) {
+        if !self.measured.is_empty() && !self.measured.iter().any(|version| range.contains(version)) {
+            let error = self.reader.at(path, "no measured version is in this range");
+            let error = error.found(format!("`{text}`"));
+            let allowed = listed(self.measured.iter().map(String::as_str));
+            self.reader.report(
+                error
+                    .allowed(allowed)
+                    .hint("measure a version, and add it to `measured`"),
+            );
+        }
+    }
+
     /// Adds the finding, unless its form has an error.
     fn add(&mut self, name: String, form: FindingForm) {
         let path = KeyPath::of("findings").then(&name);
@@ -126,6 +163,9 @@ impl Resolver<'_> {
             &tiers,
         );
         let versions = self.range(&path.then("versions"), &form.versions);
+        if let Some(range) = &versions {
+            self.spans_measured(&path.then("versions"), range, &form.versions);
+        }
         let claude_code = match &form.claude_code {
             Some(range) => self.range(&path.then("claude_code"), range).map(Some),
             None => Some(None),
@@ -346,6 +386,18 @@ mod tests {
             (
                 (versions, "'>=2, <1'"),
                 "7:15: no version is in this range | `>=2, <1`",
+            ),
+            (
+                ("name: Example", "name: Example\nmeasured: [1.2.0, newest]"),
+                "2:19: `newest` is not a version | the numbers of a release",
+            ),
+            (
+                ("name: Example", "name: Example\nmeasured: [1.2.0, v1.2.0]"),
+                "2:19: the version `v1.2.0` is there twice",
+            ),
+            (
+                ("name: Example", "name: Example\nmeasured: [1.1.0]"),
+                "8:15: no measured version is in this range | `>=1.2.0, <=1.2.9` | `1.1.0` | measure a version",
             ),
             (
                 (link, "example.org"),

@@ -1,6 +1,6 @@
 //! What a gateway is known to break.
 
-use super::range::VersionRange;
+use super::range::{VersionRange, is_same_release};
 use super::subject::SubjectPattern;
 use super::{Declared, FindingStatus, Subject};
 use crate::document::Place;
@@ -14,6 +14,8 @@ pub struct KnownFindings {
     pub gateway: String,
     /// The name of its file, without the extension, whether there is one or not; empty if the gateway is unknown.
     pub id: String,
+    /// The measured versions of the gateway; on any other, a known finding is a note. Without one, the ranges decide.
+    pub measured: Vec<String>,
     pub findings: Vec<KnownFinding>,
 }
 
@@ -92,7 +94,7 @@ impl KnownFinding {
     }
 
     /// Whether both versions are known and in its ranges.
-    pub fn covers(&self, versions: Versions<'_>) -> bool {
+    fn covers(&self, versions: Versions<'_>) -> bool {
         let within = |range: &VersionRange, version: Option<&str>| {
             version.is_some_and(|version| range.contains(version))
         };
@@ -118,8 +120,17 @@ impl KnownFindings {
     pub const NONE: Self = Self {
         gateway: String::new(),
         id: String::new(),
+        measured: Vec::new(),
         findings: Vec::new(),
     };
+
+    /// The declarations for `versions`: those whose ranges contain them, if the gateway's version was measured.
+    pub fn covering(&self, versions: Versions<'_>) -> Vec<&KnownFinding> {
+        let is_same = |version: &str| self.measured.iter().any(|one| is_same_release(one, version));
+        let is_measured = self.measured.is_empty() || versions.gateway.is_some_and(is_same);
+        let covers = |known: &&KnownFinding| is_measured && known.covers(versions);
+        self.findings.iter().filter(covers).collect()
+    }
 
     /// The status of a finding, and the declaration that matches it: one that covers the versions before one that does not.
     pub fn status(
@@ -134,7 +145,8 @@ impl KnownFindings {
             .iter()
             .filter(|known| known.applies_to(provider, tier) && known.matches(subject))
             .collect();
-        match matching.iter().find(|known| known.covers(versions)) {
+        let is_matching = |known: &&KnownFinding| matching.iter().any(|one| std::ptr::eq(*one, *known));
+        match self.covering(versions).into_iter().find(is_matching) {
             Some(known) => (FindingStatus::Known, Some(known)),
             None => match matching.first() {
                 Some(known) => (FindingStatus::OutsideRange, Some(known)),
@@ -157,14 +169,37 @@ mod tests {
             .replace("SUBJECT", dropped)
             .replace("PROVIDER", "vertex_ai")
             .replace("TIER", "sonnet");
-        let (providers, tiers) = ([ProviderId::new("vertex_ai")], [TierId::new("sonnet")]);
-        let known = KnownFindings::parse(
-            Path::new("gateways/example.yaml"),
-            text.as_bytes(),
-            &providers,
-            &tiers.into_iter().collect(),
-        )
-        .unwrap();
+        let parsed = |text: &str| {
+            let (providers, tiers) = ([ProviderId::new("vertex_ai")], [TierId::new("sonnet")]);
+            KnownFindings::parse(
+                Path::new("gateways/example.yaml"),
+                text.as_bytes(),
+                &providers,
+                &tiers.into_iter().collect(),
+            )
+            .unwrap()
+        };
+        // Within the range, but not measured.
+        let measured = parsed(&format!("measured: [1.2.0, 1.2.9]\n{text}"));
+        for (version, expected) in [
+            ("1.2.0", FindingStatus::Known),
+            ("v1.2.9-stable.patch.1", FindingStatus::Known),
+            ("1.2.5", FindingStatus::OutsideRange),
+        ] {
+            let versions = Versions {
+                gateway: Some(version),
+                claude_code: None,
+            };
+            let (vertex, sonnet) = (ProviderId::new("vertex_ai"), TierId::new("sonnet"));
+            let (status, _) = measured.status(&dropped.parse().unwrap(), &vertex, &sonnet, versions);
+            assert_eq!(status, expected, "{version}");
+            assert_eq!(
+                measured.covering(versions).len(),
+                usize::from(status.is_known()),
+                "{version}"
+            );
+        }
+        let known = parsed(&text);
         let other = "request beta other dropped";
         for (subject, provider, tier, version, expected) in [
             (

@@ -89,6 +89,16 @@ fn releases(comparator: &Comparator) -> (Release, Release) {
     ((major, minor.unwrap_or(0), patch.unwrap_or(0)), end)
 }
 
+/// Whether both are versions with the same first three numbers.
+pub fn is_same_release(one: &str, other: &str) -> bool {
+    release(one).is_some_and(|one| Some(one) == release(other))
+}
+
+/// Whether `version` begins with two numbers, so that it can be in a range.
+pub fn is_release(version: &str) -> bool {
+    release(version).is_some()
+}
+
 fn release(version: &str) -> Option<Release> {
     let mut numbers = version
         .trim_start_matches('v')

@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use regex::Regex;
 use serde_yaml::Value;
 
-use crate::cells::ProxyConfig;
+use crate::cells::{ProxyConfig, Simulated, proxy_file_value};
 use crate::document::Diagnostic;
 use crate::env::{self, Variables};
 use crate::wire::redaction;
@@ -35,8 +35,11 @@ pub fn config_files(config: &Path) -> Vec<PathBuf> {
         let path = folder.join(file);
         std::fs::read(&path).map_err(|error| vec![Diagnostic::of_file(file, error.to_string())])
     };
-    let parsed =
-        read(name).and_then(|bytes| ProxyConfig::parse(name, &bytes, &read, &env::SIMULATOR_VARIABLES));
+    let simulated = Simulated {
+        variables: &env::SIMULATOR_VARIABLES,
+        models: &[],
+    };
+    let parsed = read(name).and_then(|bytes| ProxyConfig::parse(name, &bytes, &read, simulated));
     match parsed {
         Ok(parsed) => parsed.files().iter().map(|file| folder.join(file)).collect(),
         // Its errors are reported where the project is read.
@@ -91,7 +94,7 @@ fn literals(config: &Path) -> Vec<String> {
     for file in config_files(config) {
         // An error of this file is reported where the project is read.
         let text = std::fs::read(&file).unwrap_or_default();
-        if let Ok(value) = serde_yaml::from_slice(&text) {
+        if let Some(value) = proxy_file_value(&text) {
             add_literals(&value, false, &mut found);
         }
     }
@@ -150,11 +153,11 @@ mod tests {
         let config = folder.path().join("proxy_config.yaml");
         let text = "model_list:\n  - model_name: a\n    litellm_params:\n      model: anthropic/a\n      api_key: literal-key-1\n      \
                     api_base: os.environ/BASE\n      extra_headers: { authorization: Bearer literal-2, x-a: b }\n      \
-                    vertex_credentials: { private_key: literal-3, project_id: p }\ngeneral_settings:\n  master_key: os.environ/KEY\n";
+                    vertex_credentials: { private_key: literal-3, project_id: p }\ngeneral_settings:\n  master_key: os.environ/KEY\ngeneral_settings:\n  master_key: literal-4\n";
         std::fs::write(&config, text).unwrap();
         assert_eq!(
             literals(&config),
-            ["literal-key-1", "Bearer literal-2", "literal-3"]
+            ["literal-key-1", "Bearer literal-2", "literal-3", "literal-4"]
         );
     }
 }

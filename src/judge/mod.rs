@@ -17,9 +17,9 @@ use crate::expectation::{
 use crate::findings::{Finding, FindingStatus, KnownForRun, Level, Subject, summary};
 use crate::ids::{FeatureId, TrialName};
 use crate::outcome::{CheckResult, EvidenceLine, Mismatch, Verdict};
-use crate::wire::Direction;
 use crate::wire::exchange::Matched;
 use crate::wire::script::{Reply, ReplyBlock};
+use crate::wire::{Direction, Operation};
 use crate::wire_diff::{self, Change, Fate, Part, WireDiff};
 
 /// The evaluation of one attempt at a trial.
@@ -83,9 +83,11 @@ pub fn judge(test: &Test, name: &TrialName, evidence: &Evidence, known: KnownFor
     evaluation
 }
 
-/// Claude Code's own requests tell what it offers: no gateway could deliver a call of another tool.
+/// Claude Code's own requests tell what it offers: no gateway could deliver a call of another tool. The token count is the
+/// cell's request.
 fn unoffered_tool(test: &Test, evidence: &Evidence) -> Option<UnofferedTool> {
-    let bodies = evidence.sent.iter().filter_map(|sent| sent.request.body.json());
+    let own = (evidence.sent.iter()).filter(|sent| sent.operation == Operation::Messages);
+    let bodies = own.filter_map(|sent| sent.request.body.json());
     let tools = bodies.filter_map(|body| body["tools"].as_array()).flatten();
     let offered: BTreeSet<&str> = tools.filter_map(|tool| tool["name"].as_str()).collect();
     let used = evidence

@@ -1,7 +1,7 @@
 //! A matrix as one HTML file for the artifacts of CI: without scripts and external files, for narrow screens, dark mode
 //! and screen readers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::details::{Details, TierDetails, providers_in_words};
 use super::published::Matrix;
@@ -102,16 +102,26 @@ fn anchor(row: usize, column: usize) -> String {
 fn sections(matrix: &Matrix, details: Option<&Details>) -> (String, String) {
     let columns = matrix.providers.len().max(1);
     let (mut failed, mut others) = (String::new(), String::new());
+    let mut first_cells: HashMap<&str, String> = HashMap::new();
     for (index, (cell, name, status)) in matrix.cells().enumerate() {
         let tiers = details.map_or(&[][..], |details| details.tiers(&cell));
+        let own = anchor(index / columns, index % columns);
+        let text = match (status, first_cells.get(says(status))) {
+            (CellStatus::Fail { .. }, Some(first)) => first.clone(),
+            _ => format!("<pre>{}</pre>", escaped(says(status))),
+        };
+        if let CellStatus::Fail { error } = status {
+            let title = format!("{}, {}", escaped(name), escaped(cell.provider.as_str()));
+            let link = format!("<p>The same failure as <a href=\"#{own}\">{title}</a>.</p>");
+            first_cells.entry(error).or_insert(link);
+        }
         let section = format!(
-            "<section id=\"{}\">\n<h3>{} {}, {}: {}</h3>\n<pre>{}</pre>\n{}</section>\n",
-            anchor(index / columns, index % columns),
+            "<section id=\"{}\">\n<h3>{} {}, {}: {}</h3>\n{text}\n{}</section>\n",
+            own,
             sign(status.word()),
             escaped(name),
             escaped(cell.provider.as_str()),
             in_words(status.word()),
-            escaped(says(status)),
             tier_table(&cell, tiers, details.map(|details| details.evidence)),
         );
         match status {

@@ -14,6 +14,7 @@ use crate::outcome::{Cause, CheckResult, TrialVerdict, Verdict};
 use crate::report::Paint;
 use crate::report::grid::{self, CellMark, Grid, GridRow};
 use crate::report::paint::{DIM, HEADING};
+use crate::results::faults;
 use crate::results::{CellStatus, Results, StatusWord, TrialRecord};
 use crate::text::counted;
 
@@ -92,6 +93,25 @@ pub fn of_run(manifest: &ManifestView, results: &Results, width: usize, paint: P
         .map(|trial| (trial.nodeid.cell.clone(), trial.expectations.as_slice()));
     screen.push_remarks(&checks.collect::<Vec<_>>());
     screen.push_findings(&results.findings);
+    screen.text
+}
+
+/// [`of_run`], and why trials could not be judged, each reason once.
+pub fn of_results(manifest: &ManifestView, results: &Results, width: usize, paint: Paint) -> String {
+    let text = of_run(manifest, results, width, paint);
+    let mut screen = Screen { text, width, paint };
+    for (text, trials) in faults::not_judged(results) {
+        let names: Vec<String> = trials.iter().map(ToString::to_string).collect();
+        let count = counted(trials.len(), "trial");
+        let title = format!(
+            "{} {count} not judged: {}",
+            CellMark::Unjudged.sign(),
+            names.join(", ")
+        );
+        screen.blank_line();
+        screen.push(&title, CellMark::Unjudged.style());
+        screen.push_indented(&text, 2);
+    }
     screen.text
 }
 

@@ -13,7 +13,7 @@ use crate::wire::answer::ProviderAnswer;
 use crate::wire::message::{Content, MessageRequest, text_of};
 use crate::wire::model::{Generation, find, reply_name};
 use crate::wire::script::{ReplyBlock, ReplyMessage, StopDetails};
-use crate::wire::{Route, Usage, tokens};
+use crate::wire::{Route, Usage, reply_id, tokens};
 
 /// The request that a reply is made for.
 pub(super) struct Stage<'a> {
@@ -42,7 +42,7 @@ impl Stage<'_> {
         }
         let charge = cache.charge(&self.request.model, &tokens::pieces(self.request), self.now_ms);
         ProviderAnswer {
-            id: new_id("msg_", self.route),
+            id: new_id("msg_", self.route, &reply_id::digits(Uuid::new_v4())),
             model: reply_name(&self.request.model).to_owned(),
             stop_reason: reply.stop_reason.clone().unwrap_or_else(|| stop_reason(&content)),
             details: self.details(&reply.details, &content),
@@ -129,7 +129,8 @@ impl Stage<'_> {
         let is_server_tool = kind == "server_tool_use";
         // Converse runs no tool of Anthropic's servers.
         if is_offered && !(is_server_tool && self.route == Route::BedrockConverse) {
-            let id = new_id(if is_server_tool { "srvtoolu_" } else { "toolu_" }, self.route);
+            let prefix = if is_server_tool { "srvtoolu_" } else { "toolu_" };
+            let id = new_id(prefix, self.route, &letters());
             // The model itself calls it, not code that it runs: `ToolUseBlock` of `@anthropic-ai/sdk`.
             let caller = json!({"type": "direct"});
             json!({"type": kind, "id": id, "caller": caller, "name": name, "input": input})
@@ -195,17 +196,17 @@ fn usage(charge: Charge, content: &[Value]) -> Usage {
 }
 
 /// An id in the provider's format: `toolu_01…`, `toolu_bdrk_01…`, `toolu_vrtx_01…`.
-fn new_id(prefix: &str, route: Route) -> String {
+fn new_id(prefix: &str, route: Route, digits: &str) -> String {
     let provider = match route {
         Route::Anthropic | Route::Azure => "",
         Route::BedrockInvoke | Route::BedrockConverse | Route::BedrockMantle => "bdrk_",
         Route::VertexAi => "vrtx_",
     };
-    format!("{prefix}{provider}01{}", short_random())
+    format!("{prefix}{provider}01{digits}")
 }
 
 /// Letters of both cases and digits, as in the ids of providers.
-fn short_random() -> String {
+fn letters() -> String {
     const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut number = Uuid::new_v4().as_u128();
     let mut letter = || {

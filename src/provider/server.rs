@@ -32,7 +32,7 @@ use crate::wire::message::MessageRequest;
 use crate::wire::place::ProcessingPlace;
 use crate::wire::script::{Reply, ReplyBlock, ReplyMessage, Script};
 use crate::wire::secrets::Secrets;
-use crate::wire::{Operation, Route, tokens};
+use crate::wire::{Operation, Route, reply_id, tokens};
 
 /// The largest body that is read, in bytes: above every provider's limit, so that a refused request still names its trial.
 const READ_LIMIT: usize = 64 << 20;
@@ -354,7 +354,7 @@ fn unmatched(incoming: &Incoming, why: String) -> Decision {
 }
 
 fn refuse(incoming: &Incoming, matched: Matched, refusal: &ErrorReply) -> Decision {
-    let rendered = refusal.render(incoming.route(), Uuid::new_v4());
+    let rendered = refusal.render(incoming.route(), reply_id::sealed(Uuid::new_v4()));
     let outgoing = Outgoing::json(rendered.status, rendered.headers, rendered.body);
     Decision { matched, outgoing }
 }

@@ -11,6 +11,9 @@ use crate::text::{one_line, printable};
 /// The most characters of a value in a short text.
 const SHORT: usize = 200;
 
+/// The most mismatches to show in full if one change on the wire explains them; the others are named.
+const MOST_EXPLAINED: usize = 3;
+
 /// The full text: the findings, then hints. Ends with a newline.
 pub fn failure(trial: &TrialName, failure: &Failure, evidence: Option<&Path>, paint: Paint) -> String {
     let mut lines = Lines {
@@ -39,10 +42,21 @@ pub fn failure(trial: &TrialName, failure: &Failure, evidence: Option<&Path>, pa
 pub fn findings(failure: &Failure, evidence: Option<&Path>, paint: Paint) -> String {
     let text = String::new();
     let mut lines = Lines { text, paint };
-    let (mismatches, consequences) = sorted(failure);
+    let (mut mismatches, consequences) = sorted(failure);
+    // One change explains the others.
+    let is_explained = failure.headline.is_some() && mismatches.len() > MOST_EXPLAINED;
+    let others = match is_explained {
+        true => mismatches.split_off(MOST_EXPLAINED),
+        false => Vec::new(),
+    };
     let mut headline = failure.headline.as_deref();
     for mismatch in mismatches {
         lines.mismatch(failure, mismatch, headline.take(), evidence);
+    }
+    if !others.is_empty() {
+        let mut names: Vec<&str> = others.iter().map(|other| other.expectation.as_str()).collect();
+        names.dedup();
+        lines.note("failed too", &names.join(", "));
     }
     if !consequences.is_empty() {
         lines.note("failed as a consequence", &consequences.join(", "));
@@ -292,6 +306,23 @@ hint: `cargo run -- show vision::vertex_ai::haiku` replays it, and docs/why-red.
             let text = plain_text(&failed);
             assert!(text.contains(expected), "{text}\n  lacks\n{expected}");
         }
+    }
+
+    #[test]
+    fn what_one_change_explains_is_named_after_a_few() {
+        let mut failed = lost_image();
+        let names = ["image", "reply", "ended", "count", "model", "model"];
+        failed.mismatches = names
+            .map(|name| Mismatch {
+                expectation: name.to_owned(),
+                ..failed.mismatches[0].clone()
+            })
+            .to_vec();
+        assert_eq!(plain_text(&failed).matches("error:").count(), 6);
+        failed.headline = Some("request 1: the image dropped".to_owned());
+        let text = plain_text(&failed);
+        assert_eq!(text.matches("error:").count(), 3, "{text}");
+        assert!(text.contains("   = failed too: count, model\n"), "{text}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod file;
 pub mod last;
 pub mod merge;
 pub mod stale;
+pub mod faults;
 pub mod junit;
 
 pub use file::{GatewayRecord, Results, RunRecord, TrialRecord};

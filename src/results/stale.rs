@@ -64,12 +64,8 @@ pub fn stale<'k>(
             None => *column = None,
         }
     }
-    let in_range = known
-        .findings
-        .iter()
-        .filter(|known| known.covers(results.run.versions()));
     let mut stale = Vec::new();
-    for known in in_range {
+    for known in known.covering(results.run.versions()) {
         for provider in &known.providers {
             // A column without the tier's model has shown nothing.
             let is_run = |trial: &&TrialRecord| !matches!(trial.result, TrialResult::NotApplicable { .. });

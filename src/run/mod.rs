@@ -39,6 +39,7 @@ use crate::outcome::{Failure, Mismatch, Outcome};
 use crate::plan::{Planned, PlannedTrial, selection};
 use crate::progress::ProgressSink;
 use crate::report::{self, Paint};
+use crate::results::faults;
 use crate::results::json::JsonError;
 use crate::results::stale::{self, StaleFinding};
 use crate::results::{GatewayRecord, Results, RunRecord, TrialRecord, TrialResult};
@@ -54,7 +55,7 @@ use place::RunPlace;
 use recorder::Recorder;
 pub use selected::SelectedTrials;
 use shared::SharedResults;
-use status::{fault_of, gives_verdict, status, status_of_verdict};
+use status::{gives_verdict, status, status_of_verdict};
 use trial::{TrialTask, not_run};
 
 /// The default number of trials that run at once. Most wait for a provider, which only takes memory (about 250 MB each,
@@ -260,7 +261,7 @@ impl MatrixRun {
             (_, Some(failure)) if record.fails_run() => {
                 let evidence = record.evidence.as_deref().map(Path::new);
                 let text = report::failure(&record.nodeid, &failure, evidence, self.paint);
-                TrialEnd::Failed(self.once(&record.nodeid, fault_of(&record, &failure), text))
+                TrialEnd::Failed(self.once(&record.nodeid, faults::of_trial(&record, &failure), text))
             }
             (TrialResult::Fail { .. }, _) => TrialEnd::Ignored(record.known_in_words().unwrap_or_default()),
             (TrialResult::Pass {}, _) => TrialEnd::Passed,

@@ -2,31 +2,8 @@
 
 use super::{FAILED, NOT_JUDGED};
 use crate::matrix::baseline::BaselineComparison;
-use crate::outcome::{Cause, Failure};
-use crate::report;
+use crate::outcome::Cause;
 use crate::results::TrialRecord;
-
-/// What a trial's report is about: its new findings in its column, or the failure's words if it was not judged.
-pub(super) fn fault_of(record: &TrialRecord, failure: &Failure) -> String {
-    let mut subjects: Vec<String> = record
-        .findings
-        .iter()
-        .filter(|finding| finding.status.is_new())
-        .map(|finding| finding.subject.to_string())
-        .collect();
-    subjects.sort_unstable();
-    // An expectation can fail in several ways, a change on the wire in one.
-    let is_expectation = subjects.iter().any(|subject| subject.starts_with("expectation"));
-    let why = if is_expectation {
-        failure.why.as_str()
-    } else {
-        failure.cause.as_str()
-    };
-    match subjects.is_empty() {
-        false => format!("{}: {}: {why}", record.provider, subjects.join("; ")),
-        true => report::failure_in_short(failure),
-    }
-}
 
 /// Whether a trial that fails the run says something about the gateway, the feature or Claude Code.
 pub(super) fn gives_verdict(trial: &TrialRecord) -> bool {

@@ -18,6 +18,8 @@ use crate::ids::TrialKey;
 use crate::outcome::{Cause, Failure, Mismatch};
 use crate::provider::{Provider, standalone_reply};
 use crate::text;
+use crate::wire::exchange::{Matched, ProviderExchange};
+use crate::wire::model;
 use crate::wire::script::{ReplyBlock, Script};
 use crate::wire::secrets::Secrets;
 
@@ -38,6 +40,8 @@ pub struct UnusableAlias {
 /// What came of a request.
 enum Probed {
     Answered,
+    /// It is transient, or the trials judge it.
+    Failed,
     TimedOut(String),
     Unusable(UnusableAlias),
 }
@@ -60,31 +64,33 @@ pub async fn check(
         // The first trial reports it.
         return BTreeMap::new();
     }
-    let body = &request(provider.map(|_| trial));
+    let is_simulated = provider.map(|_| trial);
     let requests = aliases.into_iter().map(|alias| async move {
-        let probed = ask(client, base_url, key, &alias, body.clone()).await;
+        let body = request(is_simulated, &alias);
+        let probed = ask(client, base_url, key, &alias, body).await;
         (alias, probed)
     });
     let probed: Vec<_> = futures_util::stream::iter(requests)
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
-    let arrived = match provider {
-        Some(provider) => provider
-            .take(trial)
-            .await
-            .is_ok_and(|exchanges| !exchanges.is_empty()),
-        None => true,
+    let exchanges = match provider {
+        Some(provider) => provider.take(trial).await.unwrap_or_default(),
+        None => Vec::new(),
     };
+    let arrived = provider.is_none() || !exchanges.is_empty();
     // A single slow alias may be a slow model.
     let all_timed_out = (probed.iter()).all(|(_, probed)| matches!(probed, Probed::TimedOut(_)));
     let mut unusable: BTreeMap<_, _> = probed
         .into_iter()
-        .filter_map(|(alias, probed)| match probed {
-            Probed::Unusable(unusable) => Some((alias, unusable)),
-            Probed::TimedOut(words) if all_timed_out => Some((alias, hangs(words))),
-            Probed::Answered if !arrived => Some((alias, other_provider())),
-            Probed::Answered | Probed::TimedOut(_) => None,
+        .filter_map(|(alias, probed)| {
+            let why = wrong_model(&exchanges, &alias).or(match probed {
+                Probed::Unusable(unusable) => Some(unusable),
+                Probed::TimedOut(words) if all_timed_out => Some(hangs(words)),
+                Probed::Answered if !arrived => Some(other_provider()),
+                Probed::Answered | Probed::Failed | Probed::TimedOut(_) => None,
+            })?;
+            Some((alias, why))
         })
         .collect();
     // Gateways repeat a refused key.
@@ -97,15 +103,48 @@ pub async fn check(
 
 /// The request without its model. A single token is a probe to the simulator, which counts as no turn; a live run sees from
 /// more tokens whether a simulator answers.
-fn request(trial: Option<TrialKey>) -> Value {
+fn request(trial: Option<TrialKey>, alias: &str) -> Value {
     match trial {
         None => json!({ "max_tokens": 16, "messages": [{ "role": "user", "content": "ping" }] }),
         Some(trial) => json!({
             "max_tokens": 1,
-            "messages": [{ "role": "user", "content": format!("ping {trial}") }],
+            "messages": [{ "role": "user", "content": format!("ping {trial} {}", marked(alias)) }],
             "metadata": { "user_id": json!({ "session_id": trial }).to_string() },
         }),
     }
+}
+
+/// `alias` as the request's text has it, to find the alias of an exchange.
+fn marked(alias: &str) -> String {
+    format!("({alias})")
+}
+
+/// The model that the gateway's configuration gives `alias`, if the provider refused it in every request.
+fn wrong_model(exchanges: &[ProviderExchange], alias: &str) -> Option<UnusableAlias> {
+    let mark = json!(marked(alias)).to_string();
+    let mark = mark.trim_matches('"');
+    let is_its = |exchange: &&ProviderExchange| {
+        let body = exchange.request.body.json();
+        body.is_some_and(|body| body.to_string().contains(mark))
+    };
+    let own: Vec<&ProviderExchange> = exchanges.iter().filter(is_its).collect();
+    let is_refused = |exchange: &&ProviderExchange| match &exchange.matched {
+        Matched::Rejected { rule } => model::RULES_OF_MODELS.contains(&rule.as_str()),
+        _ => false,
+    };
+    if !own.iter().all(is_refused) {
+        return None;
+    }
+    let refused = own.first()?;
+    let (route, model) = (refused.route?, &refused.message.as_ref()?.model);
+    let close = model::closest_id(route, model, &[]).filter(|close| close != model);
+    let close = close.map_or_else(String::new, |close| format!("did you mean `{close}`? "));
+    Some(of_configuration(
+        format!("the gateway asked the provider for the model `{model}`, and the provider refused it"),
+        "wrong_model",
+        "the provider does not have the model that the gateway's configuration gives this alias",
+        format!("{close}correct the model of `{alias}` in the gateway's configuration"),
+    ))
 }
 
 async fn ask(client: &reqwest::Client, base_url: &str, key: &Secret, alias: &str, mut body: Value) -> Probed {
@@ -144,7 +183,7 @@ async fn ask(client: &reqwest::Client, base_url: &str, key: &Secret, alias: &str
     let diagnosis = cause::diagnose(&message.with_route(MessageRoute::Gateway));
     let is_transient = matches!(diagnosis.cause, Cause::RateLimit | Cause::Upstream);
     match is_transient || diagnosis.cause.is_judged() {
-        true => Probed::Answered,
+        true => Probed::Failed,
         false => Probed::Unusable(UnusableAlias { answer, diagnosis }),
     }
 }

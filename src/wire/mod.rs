@@ -16,6 +16,7 @@ pub mod tokens;
 pub mod script;
 pub mod secrets;
 pub mod answer;
+pub mod reply_id;
 pub mod error_reply;
 pub mod sse;
 pub mod event_stream;

@@ -1,6 +1,7 @@
 //! The Claude models that providers list: their spellings and limits, from one table.
 
 use super::Route;
+use crate::text::closest;
 
 /// A model, and how it differs from others.
 #[derive(Debug, PartialEq, Eq)]
@@ -103,6 +104,9 @@ const fn model(
     }
 }
 
+/// The simulator's rules about the id of a model.
+pub const RULES_OF_MODELS: [&str; 2] = ["known_model", "inference_profile"];
+
 /// The model of the table with this name, in any provider's spelling.
 pub fn find(spelling: &str) -> Option<&'static Model> {
     let name = canonical_name(spelling);
@@ -135,6 +139,30 @@ pub fn is_offered(route: Route, spelling: &str, tiers: &[String]) -> bool {
     };
     let is_unlisted = |name: &&String| find(name).is_none();
     MODELS.iter().any(is_listed) || tiers.iter().filter(is_unlisted).any(is_tier)
+}
+
+/// The id on `route` that `spelling` probably means: of the model with its name, else with the most similar name. `None`
+/// also for an unlisted model of `tiers` on Bedrock, where the date and version are unknown.
+pub fn closest_id(route: Route, spelling: &str, tiers: &[String]) -> Option<String> {
+    let name = canonical_name(spelling);
+    let names = MODELS.iter().map(|model| model.name);
+    let name = match find(name) {
+        Some(model) => model.name,
+        None => closest(name, names.chain(tiers.iter().map(String::as_str)))?,
+    };
+    match route {
+        Route::Anthropic | Route::VertexAi | Route::Azure => Some(name.to_owned()),
+        Route::BedrockMantle => Some(format!("anthropic.{name}")),
+        Route::BedrockInvoke | Route::BedrockConverse => {
+            let geography = spelling.split_once(".anthropic.").map(|(geography, _)| geography);
+            let geography = GEOGRAPHIES.into_iter().find(|known| geography == Some(known));
+            Some(format!(
+                "{}.anthropic.{}",
+                geography.unwrap_or("us"),
+                find(name)?.bedrock
+            ))
+        }
+    }
 }
 
 /// Source: <https://platform.claude.com/docs/en/about-claude/models/overview> (aliases)
@@ -244,6 +272,40 @@ mod tests {
         }
         assert_eq!(canonical_name("us.anthropic.claude-opus-4-7"), "claude-opus-4-7");
         assert_eq!(canonical_name(""), "");
+    }
+
+    #[test]
+    fn a_wrong_id_has_its_nearest_right_one() {
+        let tiers = ["claude-haiku-9".to_owned()];
+        let close = |route, spelling| closest_id(route, spelling, &tiers);
+        for (route, spelling, expected) in [
+            (Route::Anthropic, "claude-sonet-4-6", Some("claude-sonnet-4-6")),
+            (
+                Route::Anthropic,
+                "claude-haiku-4-5-20250101",
+                Some("claude-haiku-4-5"),
+            ),
+            (Route::Anthropic, "claude-haiku9", Some("claude-haiku-9")),
+            (
+                Route::VertexAi,
+                "claude-opus-4-7@20200101",
+                Some("claude-opus-4-7"),
+            ),
+            (
+                Route::BedrockInvoke,
+                "eu.anthropic.claude-opus-47",
+                Some("eu.anthropic.claude-opus-4-7"),
+            ),
+            (
+                Route::BedrockConverse,
+                "us.anthropic.claude-haiku-4-5",
+                Some("us.anthropic.claude-haiku-4-5-20251001-v1:0"),
+            ),
+            (Route::BedrockInvoke, "us.anthropic.claude-haiku9", None),
+            (Route::Anthropic, "gpt-4o", None),
+        ] {
+            assert_eq!(close(route, spelling).as_deref(), expected, "{spelling}");
+        }
     }
 
     #[test]

@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use axum::Router;
+use axum::body::Bytes;
+use axum::routing::post;
 use compat_matrix::env;
 use compat_matrix::results::{Results, TrialResult};
 
 use crate::support::claude::{fake_claude, hanging_claude};
-use crate::support::loopback::{Server, compressed};
+use crate::support::loopback::{Server, compressed, serve, status};
 use crate::support::ran::Ran;
 use crate::support::small_project::{Small, simulator};
 use crate::support::text::{assert_has, assert_lacks};
@@ -456,7 +459,7 @@ fn causes(small: &Small) -> Vec<String> {
 async fn gateway(status: Option<u16>, body: &'static str) -> Server {
     Server::start(move |asked, _| {
         Box::pin(async move {
-            match (asked.target.as_str(), status) {
+            match (asked.target.split('?').next().unwrap_or_default(), status) {
                 ("/v1/messages", None) => std::future::pending().await,
                 ("/v1/messages", Some(status)) => compressed(status, body),
                 _ => axum::http::Response::default(),
@@ -470,8 +473,7 @@ async fn gateway(status: Option<u16>, body: &'static str) -> Server {
 async fn what_the_preflight_finds_is_never_a_verdict() {
     let simulator = simulator().await;
     let no_key = r#"{"error":{"message":"Authentication Error, Invalid proxy server token passed","type":"auth_error"}}"#;
-    let no_model =
-        r#"{"type":"error","error":{"type":"not_found_error","message":"model: claude-haiku-4-5"}}"#;
+    let no_model = r#"{"type":"error","error":{"type":"not_found_error","message":"model: gone"}}"#;
     let hello =
         r#"{"type":"message","content":[{"type":"text","text":"Hello from the provider simulator."}]}"#;
     for (status, body, live, cause, expected) in [
@@ -506,7 +508,81 @@ async fn what_the_preflight_finds_is_never_a_verdict() {
         ran.exits(102);
         assert_has(&format!("{}{}", ran.out, ran.err), expected);
         assert_eq!(causes(&small), [cause], "{status:?} {body}\n{}", ran.out);
+        // Both trials have their own alias, and one fault.
+        ran.out_has("the same as in ", 1);
+        let shown = small.compat(&["results", "show"]).await;
+        shown.out_has("! 2 trials not judged: text::anthropic::", 1);
+        shown.out_has("cannot be used", 1);
     }
+}
+
+#[tokio::test]
+async fn a_gateway_that_refuses_every_request_has_one_report() {
+    let simulator = simulator().await;
+    let server = gateway(
+        Some(500),
+        r#"{"error":{"message":"Internal Server Error","code":"500"}}"#,
+    )
+    .await;
+    let mut small = Small::attached(&simulator);
+    small.set(env::LITELLM_PROXY_BASE_URL, &server.address);
+    let ran = small.run(&["anthropic"]).await;
+    ran.exits(101);
+    assert_eq!(causes(&small), ["gateway"]);
+    ran.out_has("the same as in ", 3);
+    ran.err_has("4 trials have the report of ");
+    ran.out_has("no Messages request reached the provider", 1);
+}
+
+/// A gateway that asks `provider` for the model `{alias}-wrong`, and hides its errors.
+async fn gateway_with_wrong_models(provider: String, key: String) -> String {
+    let ask = move |body: Bytes| async move {
+        let mut body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        body["model"] = format!("{}-wrong", body["model"].as_str().unwrap()).into();
+        let sent = reqwest::Client::new()
+            .post(format!("{provider}/v1/messages"))
+            .header("x-api-key", key)
+            .header("anthropic-version", "2023-06-01")
+            .json(&body);
+        sent.send().await.unwrap();
+        status(500)
+    };
+    serve(
+        Router::new()
+            .route("/v1/messages", post(ask))
+            .fallback(|| async {}),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_wrong_model_of_the_gateway_is_the_configuration_s_fault() {
+    let simulator = simulator().await;
+    let key = simulator.credentials().anthropic_api_key.clone();
+    let address = gateway_with_wrong_models(simulator.base_url().to_owned(), key).await;
+    let mut small = Small::attached(&simulator);
+    small.set(env::LITELLM_PROXY_BASE_URL, &address);
+    let ran = small.run(&["anthropic"]).await;
+    ran.exits(102);
+    assert_eq!(causes(&small), ["config"], "{}", ran.out);
+    ran.err_has("the gateway asked the provider for the model `claude-haiku-4-5-wrong`");
+    ran.err_has("did you mean `claude-haiku-4-5`? correct the model of `claude-haiku-4-5` in the");
+    ran.out_has("the gateway asked the provider for the model", 1);
+}
+
+#[tokio::test]
+async fn a_wrong_model_id_is_told_before_anything_starts() {
+    let small = Small::new();
+    let right = small.read("proxy_config.yaml");
+    small.write(
+        "proxy_config.yaml",
+        &right.replace("anthropic/claude-haiku-4-5", "anthropic/claude-haku-4-5"),
+    );
+    let ran = small.run(&["text"]).await;
+    ran.exits(2);
+    ran.err_has("`anthropic` has no model `claude-haku-4-5`");
+    ran.err_has("proxy_config.yaml:2:");
+    ran.err_has("did you mean `claude-haiku-4-5`?");
 }
 
 #[tokio::test]

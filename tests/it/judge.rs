@@ -285,7 +285,15 @@ fn a_tool_that_claude_code_does_not_offer_is_the_cells_fault() {
         body["tools"] = json!([{ "name": "Bash", "input_schema": {} }]);
     }
     let mut evidence = nothing().reached(exchange).ended("pong");
-    evidence.sent = vec![gateway_exchange(&evidence.exchanges[0], "application/json")];
+    // The token count is the cell's own request.
+    let mut counted = evidence.exchanges[0].clone();
+    counted.operation = Operation::CountTokens;
+    if let Body::Json(body) = &mut counted.request.body {
+        body["tools"] = json!([{ "name": "Bsh", "input_schema": {} }]);
+    }
+    evidence.sent = [&evidence.exchanges[0], &counted]
+        .map(|exchange| gateway_exchange(exchange, "application/json"))
+        .to_vec();
     for (name, is_offered) in [("Bsh", false), ("Bash", true)] {
         test.script = call(name);
         test.called_tools = vec![(name.into(), place.clone())];

@@ -421,6 +421,22 @@ fn a_published_matrix_is_shown_with_its_failures() {
     insta::assert_snapshot!("show_html", html::of_matrix(&matrix, Some(&details)));
 }
 
+#[test]
+fn the_page_has_the_text_of_equal_failures_once() {
+    let (mut matrix, _) = built();
+    let text = "the gateway does not answer";
+    for feature in &mut matrix.features {
+        for status in feature.providers.values_mut() {
+            *status = CellStatus::Fail { error: text.into() };
+        }
+    }
+    let page = html::of_matrix(&matrix, None);
+    let cells = matrix.cells().count();
+    assert_eq!(page.matches(&format!("<pre>{text}</pre>")).count(), 1);
+    let links = page.matches("The same failure as <a href=\"#cell-1-1\">").count();
+    assert_eq!(links, cells - 1, "{page}");
+}
+
 /// Twelve columns of long names, fifty rows, errors without end, and every status.
 fn huge() -> Matrix {
     let providers: Vec<String> = (0..12)

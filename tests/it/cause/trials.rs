@@ -7,13 +7,14 @@ use compat_matrix::expectation::kinds::{ExitCheck, TextCheck};
 use compat_matrix::files::evidence_files;
 use compat_matrix::judge::Evaluation;
 use compat_matrix::outcome::Cause;
-use compat_matrix::wire::exchange::{Matched, ProviderExchange};
+use compat_matrix::wire::exchange::{Matched, ProviderExchange, SentEvent};
+use compat_matrix::wire::reply_id;
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::evidence::{
-    Builder as _, equals, exchange, expectation, in_lockstep, judge, nothing, probe, refused, request,
-    scripted_error, test, text_exchange, text_message,
+    Builder as _, equals, exchange, expectation, gateway_exchange, in_lockstep, judge, nothing, probe,
+    refused, request, scripted_error, test, text_exchange, text_message,
 };
 use crate::support::text::assert_starts;
 
@@ -177,6 +178,80 @@ fn the_cause_of_a_simulated_failure_follows_from_both_sides() {
     }
     let (cause, _) = cause_of(&failed(nothing(), 400, no_model));
     assert_eq!(cause, Cause::Config, "the gateway has no such alias");
+}
+
+#[test]
+fn the_answer_of_another_trial_is_the_gateway_s_fault() {
+    let id = |random: &str| format!("msg_01{}", reply_id::digits(random.parse().unwrap()));
+    let (own, other) = (
+        id("5f0c6a2e-3c1d-4b5e-9a57-0d8f4f1c2b3a"),
+        id("6f0c6a2e-3c1d-4b5e-9a57-0d8f4f1c2b3a"),
+    );
+    let with_reply = |id: &str, request_id: &str| {
+        let mut exchange = text_exchange();
+        exchange.reply.message.as_mut().unwrap()["id"] = json!(own);
+        let mut sent = gateway_exchange(&exchange, "application/json");
+        let reply = sent.reply.as_mut().unwrap();
+        reply
+            .headers
+            .push(("llm_provider-request-id".into(), request_id.into()));
+        let mut body = text_message("other");
+        body["id"] = json!(id);
+        reply.stream = false;
+        reply.events = vec![SentEvent { at_ms: 0, data: body }];
+        let mut evidence = nothing().reached(exchange);
+        evidence.sent.push(sent);
+        evidence
+    };
+    let of_gateway = "chatcmpl-1";
+    for (id, request_id, is_other) in [
+        (other.as_str(), "", true),
+        (of_gateway, &other.replace("msg", "req"), true),
+        (own.as_str(), &own.replace("msg", "req"), false),
+        (of_gateway, "req_1", false),
+    ] {
+        let (cause, rule) = cause_of(&with_reply(id, request_id));
+        assert_eq!(
+            rule == "answer_of_another_trial",
+            is_other,
+            "{id} {request_id}: {rule}"
+        );
+        assert!(!is_other || cause == Cause::Gateway);
+    }
+    let evidence = with_reply(&other, "");
+    let judgement = judge(&test(Check::Text(TextCheck(equals("pong")))), &evidence);
+    let failure = failure_of_trial(&evidence, &judgement);
+    assert_eq!(
+        failure.headline.as_deref(),
+        Some("the reply is the answer to another trial")
+    );
+}
+
+#[test]
+fn a_refused_model_and_a_limit_of_the_gateway_are_named() {
+    let diagnosis = |evidence: &Evidence| {
+        let judgement = judge(&test(Check::Text(TextCheck(equals("pong")))), evidence);
+        of_trial(evidence, &judgement)
+    };
+    let rule = "known_model".to_owned();
+    let wrong = failed(
+        nothing().reached(refused(404, Matched::Rejected { rule })),
+        404,
+        "{}",
+    );
+    let wrong = diagnosis(&wrong);
+    assert_eq!((wrong.cause, wrong.rule), (Cause::Gateway, "rejected_model"));
+    assert_starts(
+        &wrong.why,
+        "the gateway asked for the model `claude-haiku-4-5`, which the provider",
+    );
+    let limited = r#"{"error":{"type":"rate_limit_error","message":"too many requests for this key"}}"#;
+    let limited = diagnosis(&failed(nothing(), 429, limited));
+    assert_eq!(limited.cause, Cause::RateLimit);
+    assert_starts(
+        &limited.why,
+        "the gateway itself refused, because of too many requests: HTTP 429",
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use compat_matrix::cells::{Manifest, ProxyConfig};
+use compat_matrix::cells::{Manifest, ProxyConfig, Simulated};
 use compat_matrix::document::Diagnostic;
 use compat_matrix::env::SIMULATOR_VARIABLES;
 
@@ -41,7 +41,10 @@ fn parse(text: &str) -> Result<ProxyConfig, Vec<Diagnostic>> {
         Path::new("proxy_config.yaml"),
         text.as_bytes(),
         &read,
-        &SIMULATOR_VARIABLES,
+        Simulated {
+            variables: &SIMULATOR_VARIABLES,
+            models: &["claude-haiku-9".to_owned()],
+        },
     )
 }
 
@@ -196,8 +199,12 @@ fn what_litellm_cannot_use_is_an_error_with_its_line() {
         ("- model_list\n".to_owned(), "the file is not a map"),
         ("model_list: [\n".to_owned(), "this is not YAML"),
         (
-            "a: 1\na: 2\n".to_owned(),
-            "LiteLLM cannot read this file: duplicate entry with key \"a\"",
+            one("a", "model: claud-haiku-4-5, api_base: os.environ/BASE"),
+            "proxy_config.yaml:3 LiteLLM knows no provider of `claud-haiku-4-5` | did you mean `anthropic/claude-haiku-4-5`?",
+        ),
+        (
+            one("a", "model: claude-sonnet-4-6@default"),
+            "LiteLLM knows no provider of `claude-sonnet-4-6@default`",
         ),
         (
             "include: more.yaml\n".to_owned(),
@@ -219,6 +226,70 @@ fn what_litellm_cannot_use_is_an_error_with_its_line() {
     }
 }
 
+#[test]
+fn a_model_that_no_provider_lists_is_named_with_the_nearest() {
+    for (model, expected) in [
+        ("anthropic/claude-haiku-4-5-20251001", ""),
+        ("claude-haiku-4-5-20251001", ""),
+        ("anthropic/claude-haiku-9", ""),
+        ("anthropic/claude-*", ""),
+        ("bedrock/us.anthropic.claude-haiku-4-5-20251001-v1:0", ""),
+        ("us.anthropic.claude-opus-4-7", ""),
+        (
+            "anthropic/claude-sonet-4-6",
+            "proxy_config.yaml:3 `anthropic` has no model `claude-sonet-4-6` | did you mean `claude-sonnet-4-6`?",
+        ),
+        (
+            "claude-nonexistent-9",
+            "proxy_config.yaml:3 `anthropic` has no model `claude-nonexistent-9`",
+        ),
+        (
+            "bedrock/converse/us.anthropic.claude-haiku-4-5",
+            "`bedrock` has no model `us.anthropic.claude-haiku-4-5` | did you mean \
+             `us.anthropic.claude-haiku-4-5-20251001-v1:0`?",
+        ),
+    ] {
+        let found = outside(&one("claude-haiku-4-5", &format!("model: \"{model}\"")));
+        match expected {
+            "" => assert_eq!(found, "", "{model}"),
+            expected => crate::support::text::assert_has(&found, expected),
+        }
+    }
+    let error = &parse(&one("claude-haiku-4-5", "model: anthropic/claude-sonet-4-6"))
+        .unwrap()
+        .outside(["claude-haiku-4-5"])[0];
+    assert_eq!((error.place.line, error.place.column), (3, 30));
+}
+
+#[test]
+fn of_a_key_that_is_there_twice_the_last_one_counts() {
+    let opus = "model: anthropic/claude-opus-4-7";
+    let twice = format!(
+        "{}{}",
+        one("claude-haiku-4-5", opus),
+        one(
+            "claude-haiku-4-5",
+            &format!("{opus}, api_key: sk-1, {}", "model: anthropic/claude-haiku-4-5")
+        )
+    );
+    assert_eq!(model(&twice).as_deref(), Some("claude-haiku-4-5"));
+    let notes = parse(&twice).unwrap().notes().to_vec();
+    has(
+        &notes,
+        "proxy_config.yaml:4 the key `model_list` is there twice, and the last one counts | keep one of the two",
+    );
+    has(&notes, "proxy_config.yaml:6 the key `model` is there twice");
+    // No note shows the line, which may contain a secret.
+    assert!(notes.iter().all(|note| note.span.is_none()), "{notes:?}");
+    // Of two merge keys, the first one counts, as in one with a list.
+    let merged = format!(
+        "x: &x {{ {opus} }}\ny: &y {{ model: anthropic/other, api_key: os.environ/K }}\nmodel_list:\n  - model_name: \
+         claude-haiku-4-5\n    litellm_params:\n      <<: *x\n      <<: *y\n"
+    );
+    assert_eq!(model(&merged).as_deref(), Some("claude-opus-4-7"));
+    assert_eq!(parse(&merged).unwrap().notes(), []);
+}
+
 /// The lines with which the alias would not reach the simulator.
 fn outside(text: &str) -> String {
     let config = parse(text).unwrap_or_else(|errors| panic!("{text}\n{}", summary(&errors)));
@@ -232,7 +303,7 @@ fn a_simulated_run_names_the_lines_that_leave_it() {
     for (text, expected) in [
         (with(anthropic), ""),
         (with(&format!("{anthropic}, api_base: os.environ/ANTHROPIC_API_BASE, api_key: os.environ/KEY")), ""),
-        (with("model: bedrock/us.anthropic.claude-haiku-4-5, aws_region_name: eu-west-1"), ""),
+        (with("model: bedrock/us.anthropic.claude-sonnet-4-6, aws_region_name: eu-west-1"), ""),
         (with("model: vertex_ai/claude-haiku-4-5, api_base: os.environ/VERTEXAI_API_BASE"), ""),
         (
             with(&format!("{anthropic}, api_base: \"https://api.anthropic.com\"")),
@@ -244,7 +315,7 @@ fn a_simulated_run_names_the_lines_that_leave_it() {
             "proxy_config.yaml:3 a simulated run would send this `api_key`, which the simulator does not know",
         ),
         (
-            with("model: bedrock/us.anthropic.claude-haiku-4-5, aws_bedrock_runtime_endpoint: \"https://b.example\""),
+            with("model: bedrock/us.anthropic.claude-sonnet-4-6, aws_bedrock_runtime_endpoint: \"https://b.example\""),
             "write `aws_bedrock_runtime_endpoint: os.environ/AWS_BEDROCK_RUNTIME_ENDPOINT`",
         ),
         (
@@ -253,11 +324,11 @@ fn a_simulated_run_names_the_lines_that_leave_it() {
              it from the deployments",
         ),
         (
-            with("model: bedrock/us.anthropic.claude-haiku-4-5, api_key: a-literal-key"),
+            with("model: bedrock/us.anthropic.claude-sonnet-4-6, api_key: a-literal-key"),
             "a simulated run would send this `api_key`, which the simulator does not know | remove it: the run signs with AWS keys",
         ),
         (
-            with("model: bedrock/us.anthropic.claude-haiku-4-5, aws_role_name: role"),
+            with("model: bedrock/us.anthropic.claude-sonnet-4-6, aws_role_name: role"),
             "a simulated run would ask AWS for a credential by this `aws_role_name`",
         ),
         (
@@ -265,6 +336,16 @@ fn a_simulated_run_names_the_lines_that_leave_it() {
             "a simulated run would call Google instead of the simulator | write `api_base: os.environ/VERTEXAI_API_BASE`",
         ),
         (with("model: openai/gpt-5"), "a simulated run has no provider `openai`"),
+        (with("model: gpt-5"), "a simulated run has no provider of this model"),
+        (
+            with("model: os.environ/MODEL"),
+            "proxy_config.yaml:3 the gateway of a simulated run does not get the variable `MODEL`",
+        ),
+        (
+            format!("{}general_settings: {{ master_key: sk-1234 }}\n", with(anthropic)),
+            "proxy_config.yaml:4 this replaces the key with which a simulated run calls the gateway | remove it",
+        ),
+        (format!("{}general_settings: {{ master_key: os.environ/KEY }}\n", with(anthropic)), ""),
         (
             format!("{}environment_variables:\n  ANTHROPIC_API_BASE: https://a.example\n", with(anthropic)),
             "proxy_config.yaml:5 this replaces the `ANTHROPIC_API_BASE`",

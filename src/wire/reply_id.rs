@@ -1,0 +1,72 @@
+//! The random digits in the ids of the simulator's replies. They end with a checksum, so an id shows that the simulator made
+//! it.
+
+use uuid::Uuid;
+
+use crate::digest::Sha512;
+
+/// The digits of an id that are random.
+const RANDOM: usize = 16;
+/// The digits of an id. The providers' ids have this length after their prefix.
+const DIGITS: usize = 22;
+
+/// `random` with the checksum in it.
+pub fn sealed(random: Uuid) -> Uuid {
+    let digits = random.simple().to_string();
+    let sealed = format!(
+        "{}{}{}",
+        &digits[..RANDOM],
+        checksum(&digits[..RANDOM]),
+        &digits[DIGITS..]
+    );
+    sealed.parse().unwrap_or(random)
+}
+
+/// The digits of an id of the simulator: of a message, or of a request.
+pub fn digits(random: Uuid) -> String {
+    let mut digits = sealed(random).simple().to_string();
+    digits.truncate(DIGITS);
+    digits
+}
+
+/// The digits of `id`, of a message or of a request, if the simulator made it.
+pub fn of_simulator(id: &str) -> Option<&str> {
+    let (_, digits) = id.rsplit_once("_01")?;
+    let is_sealed = digits.len() == DIGITS && digits.get(RANDOM..) == Some(&checksum(digits.get(..RANDOM)?));
+    is_sealed.then_some(digits)
+}
+
+fn checksum(digits: &str) -> String {
+    let mut checksum = Sha512::of(digits.as_bytes()).short();
+    checksum.truncate(DIGITS - RANDOM);
+    checksum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_shows_that_the_simulator_made_it() {
+        let random: Uuid = "5f0c6a2e-3c1d-4b5e-9a57-0d8f4f1c2b3a".parse().unwrap();
+        let digits = digits(random);
+        assert_eq!(&digits[..16], "5f0c6a2e3c1d4b5e");
+        for id in [
+            format!("msg_01{digits}"),
+            format!("msg_bdrk_01{digits}"),
+            format!("req_vrtx_01{digits}"),
+        ] {
+            assert_eq!(of_simulator(&id), Some(digits.as_str()), "{id}");
+        }
+        assert!(sealed(random).simple().to_string().starts_with(&digits));
+        for id in [
+            "",
+            "msg_1",
+            "msg_01öö",
+            "msg_015f0c6a2e3c1d4b5e9a570d",
+            "chatcmpl-5f0c6a2e-3c1d-4b5e-9a57-0d8f4f1c2b3a",
+        ] {
+            assert_eq!(of_simulator(id), None, "{id}");
+        }
+    }
+}
