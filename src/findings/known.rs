@@ -84,6 +84,7 @@ impl From<&KnownFinding> for Declared {
             name: known.name.clone(),
             reason: known.reason.clone(),
             link: known.link.clone(),
+            versions: Some(known.versions.to_string()),
         }
     }
 }

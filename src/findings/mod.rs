@@ -69,6 +69,9 @@ pub struct Declared {
     pub reason: String,
     /// The page about it.
     pub link: String,
+    /// The gateway's versions that show it, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub versions: Option<String>,
 }
 
 impl Finding {
@@ -94,7 +97,9 @@ impl FindingStatus {
             Self::New | Self::Known => "",
         };
         match known {
-            Some(Declared { name, reason, link }) => format!("known as {name}{range} ({link}): {reason}"),
+            Some(Declared {
+                name, reason, link, ..
+            }) => format!("known as {name}{range} ({link}): {reason}"),
             None => "new".to_owned(),
         }
     }

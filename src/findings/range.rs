@@ -1,5 +1,6 @@
 //! A range of versions, of a gateway or of Claude Code.
 
+use std::fmt;
 use std::str::FromStr;
 
 use semver::{Comparator, Op, VersionReq};
@@ -36,6 +37,25 @@ impl VersionRange {
         Self {
             first: self.first.max(first),
             end: self.end.into_iter().chain(end).min(),
+        }
+    }
+}
+
+/// For readers: `1.106.2`, `1.98.0 to 1.106.2`, `1.98.0 and later`.
+impl fmt::Display for VersionRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |(major, minor, patch): Release| format!("{major}.{minor}.{patch}");
+        let last = self.end.map(|(major, minor, patch)| match patch.checked_sub(1) {
+            Some(before) => (text((major, minor, before)), true),
+            None => (text((major, minor, patch)), false),
+        });
+        match (self.first, last) {
+            ((0, 0, 0), Some((last, true))) => write!(f, "up to {last}"),
+            ((0, 0, 0), Some((end, false))) => write!(f, "before {end}"),
+            (first, None) => write!(f, "{} and later", text(first)),
+            (first, Some((last, true))) if text(first) == last => f.write_str(&last),
+            (first, Some((last, true))) => write!(f, "{} to {last}", text(first)),
+            (first, Some((end, false))) => write!(f, "{} until before {end}", text(first)),
         }
     }
 }
@@ -128,6 +148,20 @@ mod tests {
             assert!(!range(text).contains(outside), "{text} {outside}");
         }
         assert!(!range(">=0.1").contains("main"));
+    }
+
+    #[test]
+    fn a_range_has_words_for_readers() {
+        for (text, words) in [
+            ("=1.106.2", "1.106.2"),
+            (">=1.98.0, <=1.106.2", "1.98.0 to 1.106.2"),
+            (">=1.98.0, <1.107", "1.98.0 until before 1.107.0"),
+            (">=1.98.0", "1.98.0 and later"),
+            ("<=1.98.3", "up to 1.98.3"),
+            ("<1.98", "before 1.98.0"),
+        ] {
+            assert_eq!(range(text).to_string(), words);
+        }
     }
 
     #[test]

@@ -238,6 +238,7 @@ mod tests {
                 name: name.to_owned(),
                 reason: "its table lacks the beta".into(),
                 link: "https://example.org/1".into(),
+                versions: None,
             }),
             subject: "request beta x dropped".parse().unwrap(),
         }

@@ -135,6 +135,7 @@ pub fn finding(level: Level, status: FindingStatus) -> Finding {
             name: "colours".into(),
             reason: "the gateway forgets colours".into(),
             link: "https://example.org/issues/1".into(),
+            versions: None,
         }),
     }
 }

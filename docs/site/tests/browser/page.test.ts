@@ -6,6 +6,7 @@ import {after, before, test} from 'node:test';
 import axe from 'axe-core';
 import type {Locator, Page} from 'playwright-core';
 
+import {providerName} from '../../src/components/CompatibilityMatrix/names';
 import {LONG_LINK} from '../fixtures/samples';
 import {openSite, PUBLISHED, type Site} from './site';
 
@@ -117,12 +118,12 @@ test('the mouse shows a tooltip, which stays while the mouse is on it, and takes
 test('the keyboard shows a tooltip, and Escape takes it away', async () => {
   await site.visit('/test/all', async (page) => {
     await cell(page, 'prompt_caching_5m::bedrock_invoke').focus();
-    await page.keyboard.press('Tab');
+    await page.keyboard.press('ArrowRight');
     await tooltip(page).waitFor();
     assert.match(await tooltip(page).innerText(), EXPLANATIONS[1]![2]);
     await page.keyboard.press('Escape');
     await tooltip(page).waitFor({state: 'hidden'});
-    await page.keyboard.press('Tab');
+    await page.keyboard.press('ArrowRight');
     await tooltip(page).waitFor();
     assert.match(await tooltip(page).innerText(), EXPLANATIONS[3]![2]);
   });
@@ -133,6 +134,7 @@ test('a tap shows a tooltip, a tap elsewhere takes it away, a second tap opens t
     '/test/all',
     async (page) => {
       for (const [id, , text] of EXPLANATIONS) {
+        await page.getByRole('button', {name: providerName(id.split('::')[1]!)}).tap();
         await cell(page, id).tap();
         await tooltip(page).waitFor();
         const [said, hint] = (await tooltip(page).innerText()).split(/\n(?=Tap)/);
@@ -146,6 +148,7 @@ test('a tap shows a tooltip, a tap elsewhere takes it away, a second tap opens t
       assert.ok(await isWithinWindow(tooltip(page)));
       await page.getByRole('heading', {level: 1}).tap();
       await tooltip(page).waitFor({state: 'hidden'});
+      await page.getByRole('button', {name: providerName(FAILING.split('::')[1]!)}).tap();
       await cell(page, FAILING).tap();
       await tooltip(page).waitFor();
       await cell(page, FAILING).tap();
@@ -166,7 +169,22 @@ test('screen readers get the text of tooltips', async () => {
   });
 });
 
-test('a phone scrolls the table, not the page, and keeps the features in sight', async () => {
+test('a phone shows one provider at a time', async () => {
+  await site.visit(
+    '/test/all',
+    async (page) => {
+      const columns = async () => (await page.getByRole('columnheader').allInnerTexts()).map((text) => text.split('\n')[0]);
+      assert.equal(await widthBeyondWindow(page), 0);
+      assert.deepEqual(await columns(), ['Feature', 'Anthropic']);
+      await page.getByRole('button', {name: 'Vertex AI'}).tap();
+      assert.deepEqual(await columns(), ['Feature', 'Vertex AI']);
+      assert.equal(await table(page).evaluate((element) => element.scrollWidth - element.clientWidth), 0);
+    },
+    PHONE,
+  );
+});
+
+test('a small window scrolls the table, not the page, and keeps the features in sight', async () => {
   await site.visit(
     '/test/all',
     async (page) => {
@@ -178,7 +196,30 @@ test('a phone scrolls the table, not the page, and keeps the features in sight',
       assert.ok(Math.abs((await left(page.getByRole('rowheader').first())) - (await left(table(page)))) <= 1);
       assert.ok(await page.getByRole('columnheader', {name: 'Azure (Foundry)'}).isVisible());
     },
-    PHONE,
+    {viewport: {width: 660, height: 800}},
+  );
+});
+
+test('the line of a category folds its rows by mouse and by keyboard', async () => {
+  await site.visit('/test/grouped', async (page) => {
+    const fold = page.getByRole('button', {name: 'Messages 3'});
+    await fold.click();
+    assert.equal(await cell(page, 'basic_messaging_streaming::azure').count(), 0);
+    await page.keyboard.press('Enter');
+    assert.equal(await cell(page, 'basic_messaging_streaming::azure').count(), 1);
+    await page.keyboard.press('ArrowDown');
+    assert.equal(
+      await page.evaluate(() => document.activeElement?.closest('td')?.id),
+      'basic_messaging_non_streaming::anthropic',
+    );
+  });
+});
+
+test('a date in the future is told', async () => {
+  await site.visit(
+    '/test/all',
+    async (page) => assert.ok(await page.getByText('These results are dated in the future.').isVisible()),
+    {now: '2026-11-20T00:00:00Z'},
   );
 });
 
@@ -215,9 +256,9 @@ test('a cell with the keyboard’s focus is not behind the column of features', 
     '/test/all',
     async (page) => {
       await cell(page, 'vision::azure').focus();
-      await page.keyboard.press('Shift+Tab');
-      await page.keyboard.press('Shift+Tab');
-      await page.keyboard.press('Shift+Tab');
+      await page.keyboard.press('ArrowLeft');
+      await page.keyboard.press('ArrowLeft');
+      await page.keyboard.press('ArrowLeft');
       const focused = await page.evaluate(() => document.activeElement?.getBoundingClientRect().left ?? 0);
       const column = await page
         .getByRole('rowheader')
@@ -225,7 +266,7 @@ test('a cell with the keyboard’s focus is not behind the column of features', 
         .evaluate((element) => element.getBoundingClientRect().right);
       assert.ok(focused >= column - 1, `${focused} is left of ${column}`);
     },
-    {viewport: {width: 390, height: 844}},
+    {viewport: {width: 660, height: 844}},
   );
 });
 
@@ -513,7 +554,7 @@ test('without scripts the table, the time, the versions and every explanation ar
 });
 
 test('axe finds nothing on any page, light or dark, wide or narrow, closed or open', async () => {
-  const pages = [PUBLISHED, '/test/all', '/test/all#vision::bedrock_converse', '/test/all#tool_use::azure'];
+  const pages = [PUBLISHED, '/test/all', '/test/grouped', '/test/all#vision::bedrock_converse', '/test/all#tool_use::azure'];
   for (const options of [{}, DARK, PHONE]) {
     for (const path of [...pages, '/test/other-version', '/test/malformed']) {
       await site.visit(

@@ -5,7 +5,7 @@ import {GlobalRegistrator} from '@happy-dom/global-registrator';
 import type * as Library from '@testing-library/react';
 
 import {MatrixFromFiles} from '../../src/components/CompatibilityMatrix/MatrixFromFiles';
-import {details, history, matrix} from '../fixtures/samples';
+import {details, grouped, history, matrix} from '../fixtures/samples';
 
 let library: typeof Library;
 
@@ -15,12 +15,12 @@ before(async () => {
 });
 afterEach(() => {
   library.cleanup();
-  window.location.hash = '';
+  window.history.replaceState(null, '', '/page');
 });
 after(() => GlobalRegistrator.unregister());
 
-function open() {
-  library.render(<MatrixFromFiles matrix={matrix} details={details} history={history} />);
+function open(file: object = details) {
+  library.render(<MatrixFromFiles matrix={matrix} details={file} history={history} />);
   return library.screen;
 }
 
@@ -85,4 +85,85 @@ test('a click that is meant for another tab is left to the browser', () => {
   const screen = open();
   library.fireEvent.click(screen.getByRole('link', {name: 'Passing: Vision on Azure (Foundry)'}), {ctrlKey: true});
   assert.equal(screen.queryByRole('dialog'), null);
+});
+
+test('rows are grouped by category, in the order of the first of each, and a category folds', () => {
+  const screen = open(grouped);
+  const names = () => rowNames().map((name) => name?.split(/(?<=\d)$|(?=The |Words|A repeated)/)[0]);
+  assert.deepEqual(names(), [
+    'Messages 3',
+    'Basic messaging (non-streaming)',
+    'Basic messaging (streaming)',
+    'Prompt caching (5 min TTL)',
+    'Tools 1',
+    'Tool use',
+    'Images 1',
+    'Vision',
+    'Other 1',
+    'Extended thinking',
+  ]);
+  assert.ok(screen.getByText('The model runs a command.'));
+  library.fireEvent.click(screen.getByRole('button', {name: 'Messages 3', expanded: true}));
+  assert.ok(screen.getByRole('button', {name: 'Messages 3', expanded: false}));
+  assert.equal(rowNames().length, 7);
+  assert.equal(screen.getAllByText('2 of 3 pass').length, 2);
+});
+
+test('the address keeps the filter, and a link to it opens with the filter', () => {
+  const screen = open(grouped);
+  const filters = () => new URLSearchParams(window.location.search).toString();
+  window.history.replaceState(null, '', '/page?other=1');
+  library.fireEvent.click(screen.getByRole('button', {name: 'Tools'}));
+  library.fireEvent.click(screen.getByRole('button', {name: 'Azure (Foundry)'}));
+  assert.equal(filters(), 'other=1&provider=azure&uses=Tools');
+  library.cleanup();
+  window.history.replaceState(null, '', '/page?provider=azure&provider=gone&uses=Tools&status=pass');
+  const again = open(grouped);
+  assert.deepEqual(columnNames(), ['Feature', 'Azure (Foundry)']);
+  assert.equal(rowNames().length, 2);
+  library.fireEvent.click(again.getByRole('button', {name: 'Show everything'}));
+  assert.equal(filters(), '');
+});
+
+test('one cell is reached by Tab, its neighbours by arrow keys', () => {
+  const screen = open();
+  const reached = () => screen.getAllByRole('link').filter((link) => link.matches('[data-cell][data-stop]:not([tabindex="-1"])'));
+  assert.deepEqual(
+    reached().map((link) => link.closest('td')?.id),
+    ['basic_messaging_non_streaming::anthropic'],
+  );
+  const press = (key: string) => library.fireEvent.keyDown(document.activeElement!, {key});
+  const focused = () => document.activeElement?.closest('td')?.id;
+  library.act(() => reached()[0]!.focus());
+  for (const [key, cell] of [
+    ['ArrowRight', 'basic_messaging_non_streaming::bedrock_invoke'],
+    ['ArrowDown', 'basic_messaging_streaming::bedrock_invoke'],
+    ['End', 'basic_messaging_streaming::azure'],
+    ['ArrowRight', 'basic_messaging_streaming::azure'],
+    ['Home', 'basic_messaging_streaming::anthropic'],
+    ['ArrowUp', 'basic_messaging_non_streaming::anthropic'],
+    ['ArrowUp', 'basic_messaging_non_streaming::anthropic'],
+  ] as const) {
+    press(key);
+    assert.equal(focused(), cell, key);
+  }
+  assert.equal(reached().length, 1);
+});
+
+test('an address of a cell that the matrix does not have is told', () => {
+  window.history.replaceState(null, '', '/page#vision::gone');
+  const screen = open();
+  assert.ok(screen.getByText('vision::gone'));
+  assert.equal(screen.queryByRole('dialog'), null);
+});
+
+test('a panel tells what its row is about', () => {
+  window.history.replaceState(null, '', '/page#basic_messaging_non_streaming::azure');
+  const panel = library.within(open(grouped).getByRole('dialog'));
+  assert.ok(panel.getByText(/^The gateway answers a request/));
+  assert.equal(panel.getByRole('link', {name: 'Documentation'}).getAttribute('href'), 'https://example.invalid/messages');
+  assert.equal(
+    panel.getByRole('link', {name: 'Contract for gateways'}).getAttribute('href'),
+    'https://code.claude.com/docs/en/llm-gateway-protocol#api-formats',
+  );
 });

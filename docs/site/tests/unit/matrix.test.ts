@@ -217,3 +217,9 @@ test('the past of a cell is the oldest first, whatever the order of the file', (
   assert.deepEqual([past[0]?.status, past.at(-1)?.status], ['not_tested', 'fail']);
   assert.deepEqual(pastOf(result.snapshots, 'vision', 'azure'), []);
 });
+
+test('control characters and marks of direction are shown as their codes', () => {
+  const name = 'Vision\u202e and \u0007more';
+  const read = readMatrix({...matrix, features: [{...matrix.features[4]!, name}]});
+  assert.equal(read.kind === 'read' && read.matrix.features[0]?.name, 'Vision\\u202e and \\u0007more');
+});

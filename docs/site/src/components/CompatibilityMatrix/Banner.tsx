@@ -74,6 +74,13 @@ function SimulationNote(): ReactElement {
 }
 
 function StalenessWarning({days, staleAfterDays}: {days: number; staleAfterDays: number}): ReactElement | null {
+  if (days < 0) {
+    return (
+      <p className={styles.stale} role="note">
+        <strong>These results are dated in the future.</strong> The clock of the run or of this computer is wrong.
+      </p>
+    );
+  }
   if (days < staleAfterDays) {
     return null;
   }

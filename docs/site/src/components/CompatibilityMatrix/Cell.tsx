@@ -12,12 +12,14 @@ type Props = {
   /** A filter leaves the row in, but not for this cell's sake. */
   subdued: boolean;
   mark: Mark;
+  /** Whether the Tab key reaches the cell; unknown until scripts run. */
+  isStop?: boolean;
   /** Of an unfaithful cell: what the user loses, a sentence each. */
   loses?: string;
 };
 
 /** A cell: a link to itself, which opens its panel, and its explanation, which tooltips show. */
-export const Cell = memo(function Cell({feature, provider, subdued, mark, loses}: Props): ReactElement {
+export const Cell = memo(function Cell({feature, provider, subdued, mark, isStop, loses}: Props): ReactElement {
   const cell = feature.providers.get(provider) ?? {status: 'not_tested'};
   const anchor = cellAnchor(feature.id, provider);
   const explanationId = `${anchor}:explanation`;
@@ -28,6 +30,8 @@ export const Cell = memo(function Cell({feature, provider, subdued, mark, loses}
         href={`#${anchor}`}
         aria-describedby={explanationId}
         data-cell
+        data-stop
+        tabIndex={isStop === false ? -1 : undefined}
         data-tooltip
         data-status={cell.status}
         data-subdued={subdued || undefined}

@@ -2,7 +2,7 @@ import {useId, useLayoutEffect, useRef, type MouseEvent, type ReactElement} from
 
 import styles from './CellPanel.module.css';
 import {CopyButton} from './CopyButton';
-import type {EvidenceKind, Finding, TierDetails} from './data/details';
+import type {EvidenceKind, Finding, Row, TierDetails} from './data/details';
 import type {PastStatus} from './data/history';
 import type {Feature, Matrix} from './data/matrix';
 import {CellFindings} from './Findings';
@@ -17,6 +17,7 @@ type Props = {
   matrix: Matrix;
   feature: Feature;
   provider: string;
+  row: Row;
   tiers: TierDetails[];
   findings: Finding[];
   evidence?: EvidenceKind;
@@ -26,7 +27,7 @@ type Props = {
 
 /** All that is known about a cell, in a sheet beside the page. */
 export function CellPanel(props: Props): ReactElement {
-  const {matrix, feature, provider, tiers, findings, evidence, past, onClose} = props;
+  const {matrix, feature, provider, row, tiers, findings, evidence, past, onClose} = props;
   const dialog = useModal();
   const titleId = useId();
   const cell = feature.providers.get(provider) ?? {status: 'not_tested'};
@@ -51,6 +52,7 @@ export function CellPanel(props: Props): ReactElement {
             {feature.name} <span className={styles.provider}>on {providerName(provider)}</span>
           </h2>
         </header>
+        <About row={row} />
         {mark !== 'unfaithful' && !tiers.some((tier) => tier.error) && (
           <p className={styles.explanation} data-status={cell.status}>
             <Message text={explain(cell)} />
@@ -66,6 +68,21 @@ export function CellPanel(props: Props): ReactElement {
         </footer>
       </div>
     </dialog>
+  );
+}
+
+/** What the row is about, with its documentation and the clause of the contract. */
+function About({row}: {row: Row}): ReactElement | null {
+  const {description, clause, docs} = row;
+  if (!description && !clause && !docs) {
+    return null;
+  }
+  return (
+    <p className={styles.about}>
+      {description} {docs && <a href={docs}>Documentation</a>}
+      {docs && clause && ' · '}
+      {clause && <a href={`https://code.claude.com/docs/en/${clause}`}>Contract for gateways</a>}
+    </p>
   );
 }
 

@@ -3,11 +3,9 @@ import type {ReactElement, ReactNode} from 'react';
 import type {Details} from './data/details';
 import type {Matrix} from './data/matrix';
 import styles from './Filters.module.css';
-import {countMarks, NO_FILTER, toggle, type Filter, type Shown} from './filter';
+import {countMarks, groupsOf, NO_FILTER, toggle, type Filter, type Shown} from './filter';
 import {providerName} from './names';
-import {GLYPHS, MARK_NAMES, type Mark} from './status';
-
-const MARKS: Mark[] = ['pass', 'unfaithful', 'fail', 'not_applicable', 'not_tested'];
+import {GLYPHS, MARK_NAMES, MARKS} from './status';
 
 type Props = {
   matrix: Matrix;
@@ -15,15 +13,18 @@ type Props = {
   shown: Shown;
   filter: Filter;
   onChange: (filter: Filter) => void;
+  /** On a narrow screen, exactly one provider is shown. */
+  oneProvider: boolean;
   /** Until scripts run, the statuses are a legend only. */
   disabled: boolean;
 };
 
-/** The legend, which is a filter too, and the choice of providers. */
-export function Filters({matrix, details, shown, filter, onChange, disabled}: Props): ReactElement {
+/** The legend, which is a filter too, and the choice of providers and of what the reader uses. */
+export function Filters({matrix, details, shown, filter, onChange, oneProvider, disabled}: Props): ReactElement {
   const counts = countMarks(matrix.features, matrix.providers, details);
   const marks = MARKS.filter((mark) => mark !== 'unfaithful' || counts.unfaithful > 0);
-  const isFiltered = filter.providers.size + filter.marks.size > 0;
+  const categories = groupsOf(matrix.features, details).map(({category}) => category);
+  const isFiltered = (oneProvider ? 0 : filter.providers.size) + filter.marks.size + filter.uses.size > 0;
   return (
     <div className={styles.filters}>
       <Chips label="Status" disabled={disabled}>
@@ -45,13 +46,28 @@ export function Filters({matrix, details, shown, filter, onChange, disabled}: Pr
         {matrix.providers.map((provider) => (
           <Chip
             key={provider}
-            pressed={filter.providers.has(provider)}
-            onClick={() => onChange({...filter, providers: toggle(filter.providers, provider)})}
+            pressed={oneProvider ? shown.providers.includes(provider) : filter.providers.has(provider)}
+            onClick={() =>
+              onChange({...filter, providers: oneProvider ? new Set([provider]) : toggle(filter.providers, provider)})
+            }
           >
             {providerName(provider)}
           </Chip>
         ))}
       </Chips>
+      {categories.length > 1 && (
+        <Chips label="I use" disabled={disabled} onlyWithScripts>
+          {categories.map((category) => (
+            <Chip
+              key={category}
+              pressed={filter.uses.has(category)}
+              onClick={() => onChange({...filter, uses: toggle(filter.uses, category)})}
+            >
+              {category}
+            </Chip>
+          ))}
+        </Chips>
+      )}
       <p className={styles.summary} role="status">
         {isFiltered && (
           <>

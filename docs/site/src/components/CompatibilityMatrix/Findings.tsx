@@ -118,6 +118,7 @@ function FindingList({changes, children: places}: FindingListProps): ReactElemen
                 {finding.known && (
                   <>
                     : <Message text={finding.known.reason} /> <Report link={finding.known.link} />
+                    {finding.known.versions && ` (${finding.known.versions})`}
                   </>
                 )}
               </Fact>
@@ -134,11 +135,14 @@ function Report({link}: {link: string}): ReactElement {
   return /^https?:\/\//.test(link) ? <a href={link}>{link.replace(/^https?:\/\//, '')}</a> : <>{link}</>;
 }
 
+/** Longer lists of cells are folded. */
+const MOST_LINKS = 6;
+
 type CellLinksProps = {matrix: Matrix; features: string[]; provider: string};
 
 /** Features of a column by name, each a link to its cell. */
 function CellLinks({matrix, features, provider}: CellLinksProps): ReactElement {
-  return (
+  const list = (
     <ul className={styles.cells}>
       {features.map((id) => (
         <li key={id}>
@@ -148,5 +152,14 @@ function CellLinks({matrix, features, provider}: CellLinksProps): ReactElement {
         </li>
       ))}
     </ul>
+  );
+  if (features.length <= MOST_LINKS) {
+    return list;
+  }
+  return (
+    <details className={styles.many}>
+      <summary>{features.length} features</summary>
+      {list}
+    </details>
   );
 }

@@ -1,30 +1,53 @@
-import {useId, type CSSProperties, type ReactElement} from 'react';
+import {useId, useState, type CSSProperties, type ReactElement} from 'react';
 
 import {Cell} from './Cell';
-import {findingsOf, type Details} from './data/details';
+import {findingsOf, rowOf, type Details} from './data/details';
 import type {Feature, Matrix} from './data/matrix';
-import {cellMark, countMarks, type Shown} from './filter';
+import {cellMark, countMarks, groupsOf, toggle, type Group, type Shown} from './filter';
 import styles from './Grid.module.css';
-import {providerName} from './names';
+import {cellAnchor, providerName} from './names';
 import {GLYPHS} from './status';
+import {useGridKeys} from './useGridKeys';
 
 type Props = {
   matrix: Matrix;
   shown: Shown;
   details?: Details;
+  hydrated: boolean;
 };
 
-/** The table: features down, providers across. */
-export function Grid({matrix, shown, details}: Props): ReactElement {
+/** The table: features down, by category, and providers across. */
+export function Grid({matrix, shown, details, hydrated}: Props): ReactElement {
   const captionId = useId();
+  const [folded, setFolded] = useState<ReadonlySet<string>>(new Set());
+  const keys = useGridKeys(nameOfStop);
   if (shown.features.length === 0) {
     return <p className={styles.empty}>No cell matches this filter.</p>;
   }
   const hasUnfaithful = countMarks(shown.features, shown.providers, details).unfaithful > 0;
+  const groups = groupsOf(shown.features, details);
+  const isFolded = ({category}: Group) => folded.has(category);
+  const names = stopNames(groups, shown, isFolded);
+  const stop = keys.current !== undefined && names.includes(keys.current) ? keys.current : names[0];
+  const rows = (features: Feature[]) =>
+    features.map((feature) => (
+      <FeatureRow
+        key={feature.id}
+        feature={feature}
+        shown={shown}
+        details={details}
+        stop={hydrated ? (stop ?? '') : undefined}
+      />
+    ));
   return (
     <>
-      <div className={styles.scroller} role="region" aria-labelledby={captionId} tabIndex={0}>
-        <table className={styles.grid} style={{'--columns': shown.providers.length} as CSSProperties}>
+      <div className={styles.scroller} role="region" aria-labelledby={captionId} tabIndex={hydrated ? undefined : 0}>
+        <table
+          className={styles.grid}
+          style={{'--columns': shown.providers.length} as CSSProperties}
+          onFocus={keys.onFocus}
+          onKeyDown={keys.onKeyDown}
+        >
           <caption id={captionId} className={styles.caption}>
             Claude Code features by provider
           </caption>
@@ -40,23 +63,19 @@ export function Grid({matrix, shown, details}: Props): ReactElement {
               ))}
             </tr>
           </thead>
-          <tbody>
-            {shown.features.map((feature) => (
-              <tr key={feature.id}>
-                <th scope="row">{feature.name}</th>
-                {shown.providers.map((provider) => (
-                  <Cell
-                    key={provider}
-                    feature={feature}
-                    provider={provider}
-                    subdued={!shown.isWanted(feature, provider)}
-                    mark={cellMark(feature, provider, details)}
-                    loses={losesOf(feature, provider, details)}
-                  />
-                ))}
-              </tr>
-            ))}
-          </tbody>
+          {groups.length === 0 && <tbody>{rows(shown.features)}</tbody>}
+          {groups.map((group) => (
+            <tbody key={group.category}>
+              <GroupRow
+                group={group}
+                providers={shown.providers}
+                isFolded={isFolded(group)}
+                onFold={() => setFolded(toggle(folded, group.category))}
+                isStop={!hydrated || stop === groupName(group)}
+              />
+              {!isFolded(group) && rows(group.features)}
+            </tbody>
+          ))}
         </table>
       </div>
       {hasUnfaithful && (
@@ -72,6 +91,81 @@ export function Grid({matrix, shown, details}: Props): ReactElement {
   );
 }
 
+/** The name of a part of the table that the keyboard reaches: the anchor of a cell, or the name of a group. */
+function nameOfStop(stop: Element): string {
+  return stop.getAttribute('data-group') ?? stop.closest('td')?.id ?? '';
+}
+
+function groupName({category}: Group): string {
+  return `group ${category}`;
+}
+
+/** The names of all parts that the keyboard reaches, in order. */
+function stopNames(groups: Group[], shown: Shown, isFolded: (group: Group) => boolean): string[] {
+  const cells = (features: Feature[]) =>
+    features.flatMap(({id}) => shown.providers.map((provider) => cellAnchor(id, provider)));
+  return groups.length === 0
+    ? cells(shown.features)
+    : groups.flatMap((group) => [groupName(group), ...(isFolded(group) ? [] : cells(group.features))]);
+}
+
+type GroupRowProps = {
+  group: Group;
+  providers: string[];
+  isFolded: boolean;
+  onFold: () => void;
+  isStop: boolean;
+};
+
+/** The head of a category: it folds the category's rows, and counts what passes. */
+function GroupRow({group, providers, isFolded, onFold, isStop}: GroupRowProps): ReactElement {
+  return (
+    <tr className={styles.group}>
+      <th scope="rowgroup">
+        <button
+          type="button"
+          className={styles.fold}
+          aria-expanded={!isFolded}
+          onClick={onFold}
+          data-stop
+          data-group={groupName(group)}
+          tabIndex={isStop ? undefined : -1}
+        >
+          {group.category} <span className={styles.size}>{group.features.length}</span>
+        </button>
+      </th>
+      {providers.map((provider) => (
+        <td key={provider}>{isFolded && <Tally features={group.features} provider={provider} />}</td>
+      ))}
+    </tr>
+  );
+}
+
+type FeatureRowProps = {feature: Feature; shown: Shown; details?: Details; stop?: string};
+
+function FeatureRow({feature, shown, details, stop}: FeatureRowProps): ReactElement {
+  const {description} = rowOf(details, feature.id);
+  return (
+    <tr>
+      <th scope="row">
+        {feature.name}
+        {description && <span className={styles.description}>{description}</span>}
+      </th>
+      {shown.providers.map((provider) => (
+        <Cell
+          key={provider}
+          feature={feature}
+          provider={provider}
+          subdued={!shown.isWanted(feature, provider)}
+          mark={cellMark(feature, provider, details)}
+          isStop={stop === undefined ? undefined : stop === cellAnchor(feature.id, provider)}
+          loses={losesOf(feature, provider, details)}
+        />
+      ))}
+    </tr>
+  );
+}
+
 /** What a user loses in a cell, no sentence twice. */
 function losesOf(feature: Feature, provider: string, details?: Details): string {
   const sentences = findingsOf(details, feature.id, provider).map(({loses}) => loses);
@@ -79,12 +173,19 @@ function losesOf(feature: Feature, provider: string, details?: Details): string 
 }
 
 function ColumnHead({provider, matrix}: {provider: string; matrix: Matrix}): ReactElement {
-  const counts = countMarks(matrix.features, [provider]);
-  const applicable = matrix.features.length - counts.not_applicable;
   return (
     <>
       {providerName(provider)}
-      <span className={styles.tally}>{applicable === 0 ? 'not applicable' : `${counts.pass} of ${applicable} pass`}</span>
+      <Tally features={matrix.features} provider={provider} />
     </>
+  );
+}
+
+/** How many of the features pass on a provider. */
+function Tally({features, provider}: {features: Feature[]; provider: string}): ReactElement {
+  const counts = countMarks(features, [provider]);
+  const applicable = features.length - counts.not_applicable;
+  return (
+    <span className={styles.tally}>{applicable === 0 ? 'not applicable' : `${counts.pass} of ${applicable} pass`}</span>
   );
 }

@@ -1,19 +1,19 @@
-import {useCallback, useMemo, useRef, useState, type MouseEvent, type ReactElement} from 'react';
+import {useCallback, useEffect, useMemo, useRef, useState, type MouseEvent, type ReactElement} from 'react';
 
 import {Banner} from './Banner';
 import {CellPanel} from './CellPanel';
-import {findingsOf, tiersOf, type ReadDetails} from './data/details';
+import {findingsOf, rowOf, tiersOf, type Details, type ReadDetails} from './data/details';
 import {pastOf, type ReadHistory} from './data/history';
 import type {Matrix} from './data/matrix';
 import {Filters} from './Filters';
 import {Findings} from './Findings';
-import {applyFilter, NO_FILTER} from './filter';
+import {applyFilter, filterOfQuery, NO_FILTER, withFilter, type Filter} from './filter';
 import {Grid} from './Grid';
-import {replaceHash, useHash, useHydrated} from './hooks';
+import {replaceHash, replaceQuery, useHash, useHydrated, useNarrow} from './hooks';
 import {InWords} from './InWords';
 import {LeftOut} from './LeftOut';
 import styles from './MatrixView.module.css';
-import {cellAnchor, isSameAnchor} from './names';
+import {cellAnchor, cellOfAnchor, isSameAnchor} from './names';
 import {Tooltip} from './Tooltip';
 
 type Props = {
@@ -26,10 +26,14 @@ type Props = {
 export function MatrixView({matrix, details: readDetails, history: readHistory, staleAfterDays}: Props): ReactElement {
   const hydrated = useHydrated();
   const root = useRef<HTMLDivElement>(null);
-  const [filter, setFilter] = useState(NO_FILTER);
   const details = readDetails.kind === 'read' ? readDetails.details : undefined;
-  const shown = useMemo(() => applyFilter(matrix, filter, details), [matrix, filter, details]);
-  const opened = useOpenedCell(matrix);
+  const [filter, setFilter] = useFilterOfAddress(matrix, details);
+  const {opened, unknown} = useOpenedCell(matrix);
+  const oneProvider = useNarrow() && matrix.providers.length > 1;
+  const shown = useMemo(
+    () => applyFilter(matrix, oneProvider ? onOneProvider(filter, matrix, opened?.provider) : filter, details),
+    [matrix, filter, details, oneProvider, opened],
+  );
   const snapshots = readHistory.kind === 'read' ? readHistory.snapshots : [];
 
   const openCell = useCallback((event: MouseEvent) => {
@@ -51,10 +55,16 @@ export function MatrixView({matrix, details: readDetails, history: readHistory, 
         shown={shown}
         filter={filter}
         onChange={setFilter}
+        oneProvider={oneProvider}
         disabled={!hydrated}
       />
+      {hydrated && unknown && (
+        <p className={styles.leftOut} role="status">
+          The address asks for the cell <code>{unknown}</code>, which this matrix does not have.
+        </p>
+      )}
       <div onClick={openCell}>
-        <Grid matrix={matrix} shown={shown} details={details} />
+        <Grid matrix={matrix} shown={shown} details={details} hydrated={hydrated} />
         <Findings matrix={matrix} findings={details?.findings ?? []} />
       </div>
       <InWords matrix={matrix} />
@@ -64,6 +74,7 @@ export function MatrixView({matrix, details: readDetails, history: readHistory, 
           matrix={matrix}
           feature={opened.feature}
           provider={opened.provider}
+          row={rowOf(details, opened.feature.id)}
           tiers={tiersOf(details, opened.feature.id, opened.provider)}
           findings={findingsOf(details, opened.feature.id, opened.provider)}
           evidence={details?.evidence}
@@ -75,12 +86,30 @@ export function MatrixView({matrix, details: readDetails, history: readHistory, 
   );
 }
 
-/** The cell that the page's address names. */
+/** The filter, which the query of the page's address keeps. */
+function useFilterOfAddress(matrix: Matrix, details?: Details): [Filter, (filter: Filter) => void] {
+  const [filter, setFilter] = useState(NO_FILTER);
+  useEffect(() => setFilter(filterOfQuery(window.location.search, matrix, details)), [matrix, details]);
+  const change = useCallback((next: Filter) => {
+    replaceQuery(withFilter(window.location.search, next));
+    setFilter(next);
+  }, []);
+  return [filter, change];
+}
+
+/** `filter` with one provider only: the first that is chosen, or that of the opened cell, or the first of all. */
+function onOneProvider(filter: Filter, matrix: Matrix, opened?: string): Filter {
+  const chosen = matrix.providers.find((id) => filter.providers.has(id)) ?? opened ?? matrix.providers[0];
+  return {...filter, providers: new Set(chosen === undefined ? [] : [chosen])};
+}
+
+/** The cell that the page's address names, or the name of a cell that the matrix does not have. */
 function useOpenedCell(matrix: Matrix) {
   const hash = useHash();
   return useMemo(() => {
     const cells = matrix.features.flatMap((feature) => matrix.providers.map((provider) => ({feature, provider})));
-    return cells.find(({feature, provider}) => isSameAnchor(cellAnchor(feature.id, provider), hash));
+    const opened = cells.find(({feature, provider}) => isSameAnchor(cellAnchor(feature.id, provider), hash));
+    return {opened, unknown: opened ? undefined : cellOfAnchor(hash)};
   }, [matrix, hash]);
 }
 

@@ -23,6 +23,28 @@ export function useNow(): Date | undefined {
   return now;
 }
 
+/** The width below which a table of all providers does not fit. */
+const NARROW = '(max-width: 40rem)';
+
+/** Whether the window is narrow; false on the server. */
+export function useNarrow(): boolean {
+  return useSyncExternalStore(
+    (onChange) => {
+      const query = window.matchMedia(NARROW);
+      query.addEventListener('change', onChange);
+      return () => query.removeEventListener('change', onChange);
+    },
+    () => window.matchMedia(NARROW).matches,
+    () => false,
+  );
+}
+
+/** Sets the query of the page's address, without a history entry. */
+export function replaceQuery(query: string): void {
+  const {pathname, hash} = window.location;
+  window.history.replaceState(window.history.state, '', `${pathname}${query}${hash}`);
+}
+
 const HASH_REPLACED = 'compatibility-matrix:hash';
 
 /** The fragment of the page's address without its `#`; empty on the server. */

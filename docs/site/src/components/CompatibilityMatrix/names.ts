@@ -28,6 +28,12 @@ export function isSameAnchor(one: string, other: string): boolean {
   return decoded(one) === decoded(other);
 }
 
+/** The cell that an anchor means, `tool_use::azure`; none if it means another part of the page. */
+export function cellOfAnchor(anchor: string): string | undefined {
+  const cell = decoded(anchor);
+  return cell.includes('::') ? cell : undefined;
+}
+
 function decoded(anchor: string): string {
   try {
     return decodeURIComponent(anchor);

@@ -4,6 +4,9 @@ import type {CellStatus, Status} from './data/matrix';
 /** What a cell shows: its status, and of a passing one whether the gateway breaks the contract there. */
 export type Mark = Status | 'unfaithful';
 
+/** All marks, in the order of the legend. */
+export const MARKS: readonly Mark[] = ['pass', 'unfaithful', 'fail', 'not_applicable', 'not_tested'];
+
 /** The sign of a mark: read without its colour. */
 export const GLYPHS: Record<Mark, string> = {
   pass: '✓',

@@ -11,6 +11,7 @@ import {
   readText,
   readTime,
   ShapeError,
+  visible,
 } from './shape';
 
 /** The one version of `compatibility-details.json` that this component reads. */
@@ -47,7 +48,16 @@ export type Finding = {
   tiers: string[];
   /** The tiers' names for readers. */
   tierNames: string[];
-  known?: {name: string; reason: string; link: string};
+  known?: Known;
+};
+
+/** How the gateway's list of known findings declares one. */
+export type Known = {
+  name: string;
+  reason: string;
+  link: string;
+  /** The gateway's versions that show it, in words. */
+  versions?: string;
 };
 
 const TRIAL_VERDICTS = ['broken', 'unfaithful', 'clean'] as const;
@@ -111,11 +121,25 @@ export type TierDetails = {
   evidencePath?: string;
 };
 
+/** What readers learn about a row besides its name. */
+export type Row = {
+  /** The group of rows that it belongs to. */
+  category?: string;
+  /** What works if the row is green, in one sentence. */
+  description?: string;
+  /** The clause of the gateway contract that it rests on. */
+  clause?: string;
+  /** The address of its documentation. */
+  docs?: string;
+};
+
 /** `compatibility-details.json`, read and checked. */
 export type Details = {
   evidence: EvidenceKind;
   /** What the gateway breaks, once each; features first. */
   findings: Finding[];
+  /** By feature id. */
+  rows: Map<string, Row>;
   /** Feature id, then provider id. */
   cells: Map<string, Map<string, TierDetails[]>>;
 };
@@ -140,6 +164,11 @@ export function readDetails(file: unknown, matrix: Matrix): ReadDetails {
 /** The tiers of a cell; none where nothing is known. */
 export function tiersOf(details: Details | undefined, feature: string, provider: string): TierDetails[] {
   return details?.cells.get(feature)?.get(provider) ?? [];
+}
+
+/** What readers learn about a row; nothing if the file does not say. */
+export function rowOf(details: Details | undefined, feature: string): Row {
+  return details?.rows.get(feature) ?? {};
 }
 
 /** The findings of a cell on one of its tiers, in the order of the file. */
@@ -208,7 +237,8 @@ function readVersion1(file: unknown, matrix: Matrix): Details {
     tiers: inOrder(finding.tiers, tiers),
     tierNames: inOrder(finding.tiers, tiers).map(nameOf),
   }));
-  return {evidence, findings: sorted, cells};
+  const rows = new Map(readList(details.rows ?? [], 'rows', readRow));
+  return {evidence, findings: sorted, rows, cells};
 }
 
 /** The tiers, in the order of the file. */
@@ -257,12 +287,26 @@ function readFinding(item: unknown, where: string): Finding {
   };
 }
 
-function readKnown(item: unknown, where: string): Finding['known'] {
+function readRow(item: unknown, where: string): [string, Row] {
+  const row = readObject(item, where);
+  return [
+    readText(row.id, `${where}.id`),
+    {
+      category: readOptionalText(row.category, `${where}.category`),
+      description: readOptionalText(row.description, `${where}.description`),
+      clause: readOptionalText(row.clause, `${where}.clause`),
+      docs: readOptionalText(row.docs, `${where}.docs`),
+    },
+  ];
+}
+
+function readKnown(item: unknown, where: string): Known {
   const known = readObject(item, where);
   return {
     name: readText(known.name, `${where}.name`),
     reason: readText(known.reason, `${where}.reason`),
     link: readText(known.link, `${where}.link`),
+    versions: readOptionalText(known.versions, `${where}.versions`),
   };
 }
 
@@ -339,5 +383,5 @@ function readEarlierAttempt(item: unknown, where: string): EarlierAttempt {
 
 /** Of a value that may be empty: its text, if there is any. */
 function textOrNone(value: unknown): string | undefined {
-  return typeof value === 'string' && value.trim() !== '' ? value : undefined;
+  return typeof value === 'string' && value.trim() !== '' ? visible(value) : undefined;
 }

@@ -25,7 +25,16 @@ export function readText(value: unknown, where: string): string {
   if (typeof value !== 'string' || value.trim() === '') {
     throw new ShapeError(where, 'expected a text that is not empty');
   }
-  return value;
+  return visible(value);
+}
+
+/** Control characters but tab and line break, and the marks that change the direction of a text. */
+// eslint-disable-next-line no-control-regex
+const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g;
+
+/** The text with each control character as its code: such a character could show a text as another one. */
+export function visible(text: string): string {
+  return text.replace(CONTROLS, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 export function readOptional<T>(
