@@ -67,6 +67,13 @@ impl Test {
                 _ => None,
             })
     }
+
+    /// Whether the cell asks for another exit status than 0.
+    pub fn expects_failures(&self, tier: &TierId) -> bool {
+        self.expectations_on(tier)
+            .any(|expectation| matches!(&expectation.check, Check::Exit(exit) if exit.0 != 0))
+    }
+
     pub fn expectations_on<'a>(&'a self, tier: &'a TierId) -> impl Iterator<Item = &'a Expectation> {
         self.expectations
             .iter()

@@ -1,7 +1,7 @@
 //! The start of `claude`: argv, environment and standard input, made from a trial's data. Pure.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,7 +108,10 @@ pub struct Invocation {
     pub model: String,
     pub prompts: Vec<Prompt>,
     pub flags: Vec<String>,
-    /// The cell's variables. They override the harness's, but not the variables that tag our processes.
+    /// Whether a failed answer does not end the run: the next prompt is sent as after any other.
+    pub expects_failures: bool,
+    /// The cell's variables. They override the harness's, but not the variables that tag our processes. Its headers are
+    /// added to the harness's.
     pub variables: BTreeMap<String, String>,
     pub endpoint: Endpoint,
     /// A new folder for all its files. It must be outside any repository, because `claude` searches the parents for
@@ -171,7 +174,13 @@ impl Invocation {
             set(name, value);
         }
         for (name, value) in &self.variables {
-            set(name, value.into());
+            let own = variables.get(OsStr::new(name)).filter(|_| name == env::ANTHROPIC_CUSTOM_HEADERS);
+            let mut value = OsString::from(value);
+            if let Some(own) = own {
+                value.push("\n");
+                value.push(own);
+            }
+            variables.insert(name.into(), value);
         }
         variables
     }

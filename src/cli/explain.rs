@@ -121,6 +121,7 @@ impl ExplainedTrial {
             model: planned.alias.clone(),
             prompts: test.prompts.clone(),
             flags: test.flags.clone(),
+            expects_failures: test.expects_failures(&name.tier),
             variables: test.env.clone(),
             endpoint: Endpoint::Gateway {
                 base_url: "GATEWAY".to_owned(),

@@ -228,6 +228,7 @@ impl TrialTask<'_> {
             model: self.alias.to_owned(),
             prompts: self.test.prompts.clone(),
             flags: self.test.flags.clone(),
+            expects_failures: self.test.expects_failures(&self.name.tier),
             variables: self.test.env.clone(),
             endpoint: session.endpoint(key, &self.name.cell.provider),
             folder: folder.clone(),
