@@ -40,6 +40,8 @@ pub struct Test {
     pub flags: Vec<String>,
     /// Environment variables for `claude`, in addition to the harness's own.
     pub env: BTreeMap<String, String>,
+    /// Whether `claude` uses the token of a subscription.
+    pub subscription: bool,
     /// A request that the harness sends to the gateway after `claude` has ended: the body of `POST /v1/messages`
     /// without `model`.
     pub direct: Option<Value>,

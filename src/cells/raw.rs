@@ -116,6 +116,9 @@ pub struct CellForm {
     /// Environment variables for `claude`, their values in quotes. The harness sets addresses, credentials and folders itself.
     #[schemars(extend("examples" = [{"MAX_THINKING_TOKENS": "4096"}]))]
     pub env: Option<BTreeMap<String, String>>,
+    /// Whether Claude Code uses a Claude subscription: a token that the simulator makes. The gateway's own key is then in another
+    /// header. Such a cell runs with the provider simulator only.
+    pub subscription: Option<bool>,
     /// A request that the harness sends to the gateway itself, once `claude` has ended: the body of `POST /v1/messages`
     /// without `model`, which is the trial's alias. It takes the last of `replies`; `direct_reply` judges the answer.
     #[schemars(extend("examples" = [{"max_tokens": 64, "stream": false, "messages": [{"role": "user", "content": "ping"}]}]))]

@@ -62,6 +62,16 @@ pub enum Endpoint {
         base_url: String,
         token: Secret,
     },
+    /// A gateway that forwards the token of a Claude subscription
+    /// (<https://docs.litellm.ai/docs/tutorials/claude_code_max_subscription>).
+    Subscription {
+        /// `http://host:port`, without a path.
+        base_url: String,
+        /// Sent as `Authorization: Bearer …`.
+        oauth_token: Secret,
+        /// The gateway's own credential, in [`Self::KEY_HEADER`].
+        token: Secret,
+    },
     /// `claude` itself calls Bedrock InvokeModel. Before the first request it sends `GET /inference-profiles`, which may
     /// fail.
     Bedrock {
@@ -267,12 +277,27 @@ const MODELS: [&str; 5] = [
 ];
 
 impl Endpoint {
+    /// The header in which LiteLLM takes its key if another credential is in `Authorization`.
+    pub const KEY_HEADER: &str = "x-litellm-api-key";
+
     fn variables(&self) -> Vec<(&'static str, OsString)> {
         let bearer = |token: &Secret| OsString::from(format!("Authorization: Bearer {}", token.expose()));
         match self {
             Self::Gateway { base_url, token } => vec![
                 (env::ANTHROPIC_BASE_URL, base_url.into()),
                 (env::ANTHROPIC_AUTH_TOKEN, token.expose().into()),
+            ],
+            Self::Subscription {
+                base_url,
+                oauth_token,
+                token,
+            } => vec![
+                (env::ANTHROPIC_BASE_URL, base_url.into()),
+                (env::CLAUDE_CODE_OAUTH_TOKEN, oauth_token.expose().into()),
+                (
+                    env::ANTHROPIC_CUSTOM_HEADERS,
+                    format!("{}: Bearer {}", Self::KEY_HEADER, token.expose()).into(),
+                ),
             ],
             Self::Bedrock {
                 base_url,

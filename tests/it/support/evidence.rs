@@ -302,6 +302,7 @@ pub fn test(check: Check) -> Test {
         }],
         flags: Vec::new(),
         env: Default::default(),
+        subscription: false,
         direct: None,
         count_tokens: None,
         script: Script::default(),
