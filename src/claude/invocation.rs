@@ -184,7 +184,9 @@ impl Invocation {
             set(name, value);
         }
         for (name, value) in &self.variables {
-            let own = variables.get(OsStr::new(name)).filter(|_| name == env::ANTHROPIC_CUSTOM_HEADERS);
+            let own = variables
+                .get(OsStr::new(name))
+                .filter(|_| name == env::ANTHROPIC_CUSTOM_HEADERS);
             let mut value = OsString::from(value);
             if let Some(own) = own {
                 value.push("\n");

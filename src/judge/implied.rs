@@ -3,8 +3,8 @@
 use crate::cells::Test;
 use crate::evidence::{Evidence, Killed, file};
 use crate::expectation::{
-    Deviation, Interest, REFUSED, RUN, TRANSCRIPT, Trace, UNMATCHED, WORKAROUNDS, ending,
-    last_sign_of_life, line_of_transcript, transcript_end, with_gateways_words,
+    Deviation, Interest, REFUSED, RUN, TRANSCRIPT, Trace, UNMATCHED, WORKAROUNDS, ending, last_sign_of_life,
+    line_of_transcript, transcript_end, with_gateways_words,
 };
 use crate::ids::TierId;
 use crate::text::clipped;

@@ -67,7 +67,9 @@ impl SelectedTrials {
             names.retain(|name| !uses_subscription(&project, name));
             if names.len() < in_part {
                 let left_out = in_part - names.len();
-                note = Some(format!("{left_out} trials need the subscription of the provider simulator"));
+                note = Some(format!(
+                    "{left_out} trials need the subscription of the provider simulator"
+                ));
             }
         }
         let format = options.client_format();

@@ -114,7 +114,12 @@ async fn a_prompt_follows_an_expected_failure() {
     invocation.prompts = ["first", "second"].map(text_prompt).to_vec();
     invocation.expects_failures = true;
     let ran = run(&invocation, |_| {}).await.unwrap();
-    let failed: Vec<bool> = ran.transcript.results().iter().map(|result| result.is_error).collect();
+    let failed: Vec<bool> = ran
+        .transcript
+        .results()
+        .iter()
+        .map(|result| result.is_error)
+        .collect();
     assert_eq!(failed, [true, false], "{ran:?}");
     assert_eq!(stub.bodies().len(), 2);
 }
