@@ -288,6 +288,8 @@ pub const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
 pub const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
 /// Sent to [`ANTHROPIC_BASE_URL`] as `Authorization: Bearer …`.
 pub const ANTHROPIC_AUTH_TOKEN: &str = "ANTHROPIC_AUTH_TOKEN";
+/// The token of a Claude subscription, sent to [`ANTHROPIC_BASE_URL`] as `Authorization: Bearer …`.
+pub const CLAUDE_CODE_OAUTH_TOKEN: &str = "CLAUDE_CODE_OAUTH_TOKEN";
 /// Headers for each request to a model, one `Name: value` per line.
 pub const ANTHROPIC_CUSTOM_HEADERS: &str = "ANTHROPIC_CUSTOM_HEADERS";
 /// Model for side requests such as summaries. It is the trial's alias: the gateway may lack others.

@@ -7,7 +7,7 @@ use crate::judge::Evaluation;
 use crate::outcome::Cause;
 use crate::wire::body_fields;
 use crate::wire::exchange::ProviderExchange;
-use crate::wire::{Direction, Route};
+use crate::wire::{Direction, Operation, Route};
 use crate::wire_diff::{Change, Fate, Part, WireDiff};
 
 /// What the wire proves about the broken expectations; faults of the gateway come first.
@@ -127,6 +127,9 @@ fn of_trace(trace: &Trace, diff: &WireDiff) -> Option<Diagnosis> {
     if trace.interest.is_of_model() && trace.held_before == Some(true) {
         return Some(other_model());
     }
+    if trace.interest.operation == Some(Operation::Unknown) && trace.held_before == Some(true) {
+        return Some(answered_otherwise());
+    }
     let nearest = trace.interest.of_diff(diff).first().copied();
     match (trace.interest.direction, trace.held_before) {
         (Direction::Request, Some(true)) => Some(lost(nearest)),
@@ -145,6 +148,16 @@ fn other_model() -> Diagnosis {
         "other_model",
         "the gateway asked the provider for another model than claude had asked for",
         "compare the model in `sent.jsonl` with that in `exchanges.jsonl`; see which model the gateway's configuration gives this alias",
+    )
+}
+
+/// A request that is no message, such as the list of models.
+fn answered_otherwise() -> Diagnosis {
+    Diagnosis::proven(
+        Cause::Gateway,
+        "answered_otherwise",
+        "claude asked the gateway itself, and the gateway's answer is not the expected one",
+        "see the request and the answer in `sent.jsonl`; report it to the gateway",
     )
 }
 

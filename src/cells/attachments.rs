@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::raw::PromptBlockForm;
+use super::raw::{PromptBlockForm, RepeatForm};
 use super::resolve::{Resolver, WHERE};
 use crate::document::{Diagnostic, KeyPath};
 use crate::text::listed;
@@ -21,6 +21,8 @@ const IMAGES: &Endings = &[
     ("gif", "image/gif"),
     ("webp", "image/webp"),
 ];
+/// A bound for `repeat`, so that a wrong number does not fill the memory.
+const MOST_REPEATED_BYTES: usize = 16_000_000;
 const PDF: &str = "application/pdf";
 const DOCUMENTS: &Endings = &[("pdf", PDF)];
 
@@ -74,6 +76,9 @@ impl Resolver<'_> {
             self.filled(&path.then("text"), text);
             return Some(PromptBlock::Text(text.clone()));
         }
+        if let Some(repeat) = &form.repeat {
+            return self.repeated(&path.then("repeat"), repeat).map(PromptBlock::Text);
+        }
         if let Some(file) = &form.image {
             let (file, media_type, bytes) = self.attachment(&path.then("image"), file, IMAGES)?;
             return Some(PromptBlock::Image {
@@ -89,6 +94,21 @@ impl Resolver<'_> {
             media_type,
             bytes,
         })
+    }
+
+    /// The whole text.
+    pub(super) fn repeated(&mut self, path: &KeyPath, repeat: &RepeatForm) -> Option<String> {
+        self.filled(&path.then("text"), &repeat.text);
+        let bytes = repeat.text.len().saturating_mul(repeat.times);
+        if bytes > MOST_REPEATED_BYTES {
+            let error = self
+                .reader
+                .at(&path.then("times"), format!("the whole text has {bytes} bytes"));
+            self.reader
+                .report(error.allowed(format!("at most {MOST_REPEATED_BYTES} bytes")));
+            return None;
+        }
+        Some(repeat.text.repeat(repeat.times))
     }
 
     /// Path, media type and bytes of the file `name`, which must have one of `endings`.

@@ -40,6 +40,8 @@ pub struct Test {
     pub flags: Vec<String>,
     /// Environment variables for `claude`, in addition to the harness's own.
     pub env: BTreeMap<String, String>,
+    /// Whether `claude` uses the token of a subscription.
+    pub subscription: bool,
     /// A request that the harness sends to the gateway after `claude` has ended: the body of `POST /v1/messages`
     /// without `model`.
     pub direct: Option<Value>,
@@ -67,6 +69,13 @@ impl Test {
                 _ => None,
             })
     }
+
+    /// Whether the cell asks for another exit status than 0.
+    pub fn expects_failures(&self, tier: &TierId) -> bool {
+        self.expectations_on(tier)
+            .any(|expectation| matches!(&expectation.check, Check::Exit(exit) if exit.0 != 0))
+    }
+
     pub fn expectations_on<'a>(&'a self, tier: &'a TierId) -> impl Iterator<Item = &'a Expectation> {
         self.expectations
             .iter()

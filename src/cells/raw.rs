@@ -132,6 +132,9 @@ pub struct CellForm {
     /// Environment variables for `claude`, their values in quotes. The harness sets addresses, credentials and folders itself.
     #[schemars(extend("examples" = [{"MAX_THINKING_TOKENS": "4096"}]))]
     pub env: Option<BTreeMap<String, String>>,
+    /// Whether Claude Code uses a Claude subscription: a token that the simulator makes. The gateway's own key is then in another
+    /// header. Such a cell runs with the provider simulator only.
+    pub subscription: Option<bool>,
     /// A request that the harness sends to the gateway itself, once `claude` has ended: the body of `POST /v1/messages`
     /// without `model`, which is the trial's alias. It takes the last of `replies`; `direct_reply` judges the answer.
     #[schemars(extend("examples" = [{"max_tokens": 64, "stream": false, "messages": [{"role": "user", "content": "ping"}]}]))]
@@ -173,7 +176,7 @@ pub struct ScriptForm {
 #[serde(transparent)]
 pub struct PromptForm(#[schemars(length(min = 1))] pub Vec<PromptBlockForm>);
 
-/// A block of a user message: exactly one of `text`, `image`, `document`.
+/// A block of a user message: exactly one of its keys.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
@@ -187,6 +190,21 @@ pub struct PromptBlockForm {
     /// A PDF file in the feature's folder. Its name begins with `_`, so that it is not read as a cell.
     #[schemars(extend("examples" = ["_letter.pdf"]))]
     pub document: Option<String>,
+    /// A long text: the same text many times.
+    #[schemars(extend("examples" = [{"text": "The heron waits. ", "times": 50_000}]))]
+    pub repeat: Option<RepeatForm>,
+}
+
+/// A text and how often it is repeated.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RepeatForm {
+    /// The text, with the space or line break between two copies.
+    #[schemars(length(min = 1))]
+    pub text: String,
+    /// How often. The whole may have 16 MB.
+    #[schemars(range(min = 2, max = 1_000_000))]
+    pub times: usize,
 }
 
 /// The answer to one request: a message (`content`), or an `error`.
@@ -296,6 +314,8 @@ pub struct ReplyBlockForm {
     /// `${image_colour}` the colour of the last image that the provider decoded.
     #[schemars(length(min = 1), extend("examples" = ["The command printed: ${tool_result}"]))]
     pub text: Option<String>,
+    /// A long text: the same text many times. Without a space in it, the text is streamed in one piece.
+    pub repeat: Option<RepeatForm>,
     /// A thinking block; the simulator signs it.
     #[schemars(length(min = 1))]
     pub thinking: Option<String>,

@@ -268,6 +268,10 @@ impl Resolver<'_> {
             self.placeholders(&path, text, known);
             return Some(ReplyBlock::Text(text.clone()));
         }
+        if let Some(repeat) = &block.repeat {
+            let text = self.repeated(&path.then("repeat"), repeat)?;
+            return Some(ReplyBlock::Text(text));
+        }
         if let Some(thinking) = &block.thinking {
             let path = path.then("thinking");
             self.filled(&path, thinking);

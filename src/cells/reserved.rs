@@ -290,8 +290,14 @@ const VARIABLES: [(&str, &str); 5] = [
     ),
 ];
 
+/// An exception: this one skips a request to Anthropic, not to the gateway (<https://code.claude.com/docs/en/fast-mode>).
+const FREE_VARIABLE: &str = "CLAUDE_CODE_SKIP_FAST_MODE_ORG_CHECK";
+
 /// The reason why a cell may not set the variable `name`; `None` if it may.
 pub fn variable_refusal(name: &str) -> Option<&'static str> {
+    if name == FREE_VARIABLE {
+        return None;
+    }
     static PATTERNS: LazyLock<RegexSet> =
         LazyLock::new(|| RegexSet::new(VARIABLES.map(|(pattern, _)| pattern)).expect("constant expressions"));
     let matches = PATTERNS.matches(&name.to_ascii_uppercase());

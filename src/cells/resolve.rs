@@ -180,6 +180,7 @@ impl Resolver<'_> {
         Test {
             flags: self.flags(),
             env: self.env(),
+            subscription: self.form.subscription == Some(true),
             refusals: self.refusals(),
             timeout_seconds: self.form.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS),
             prompts,

@@ -1,7 +1,7 @@
 //! The start of `claude`: argv, environment and standard input, made from a trial's data. Pure.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +62,16 @@ pub enum Endpoint {
         base_url: String,
         token: Secret,
     },
+    /// A gateway that forwards the token of a Claude subscription
+    /// (<https://docs.litellm.ai/docs/tutorials/claude_code_max_subscription>).
+    Subscription {
+        /// `http://host:port`, without a path.
+        base_url: String,
+        /// Sent as `Authorization: Bearer …`.
+        oauth_token: Secret,
+        /// The gateway's own credential, in [`Self::KEY_HEADER`].
+        token: Secret,
+    },
     /// `claude` itself calls Bedrock InvokeModel. Before the first request it sends `GET /inference-profiles`, which may
     /// fail.
     Bedrock {
@@ -108,7 +118,10 @@ pub struct Invocation {
     pub model: String,
     pub prompts: Vec<Prompt>,
     pub flags: Vec<String>,
-    /// The cell's variables. They override the harness's, but not the variables that tag our processes.
+    /// Whether a failed answer does not end the run: the next prompt is sent as after any other.
+    pub expects_failures: bool,
+    /// The cell's variables. They override the harness's, but not the variables that tag our processes. Its headers are
+    /// added to the harness's.
     pub variables: BTreeMap<String, String>,
     pub endpoint: Endpoint,
     /// A new folder for all its files. It must be outside any repository, because `claude` searches the parents for
@@ -171,7 +184,15 @@ impl Invocation {
             set(name, value);
         }
         for (name, value) in &self.variables {
-            set(name, value.into());
+            let own = variables
+                .get(OsStr::new(name))
+                .filter(|_| name == env::ANTHROPIC_CUSTOM_HEADERS);
+            let mut value = OsString::from(value);
+            if let Some(own) = own {
+                value.push("\n");
+                value.push(own);
+            }
+            variables.insert(name.into(), value);
         }
         variables
     }
@@ -258,12 +279,27 @@ const MODELS: [&str; 5] = [
 ];
 
 impl Endpoint {
+    /// The header in which LiteLLM takes its key if another credential is in `Authorization`.
+    pub const KEY_HEADER: &str = "x-litellm-api-key";
+
     fn variables(&self) -> Vec<(&'static str, OsString)> {
         let bearer = |token: &Secret| OsString::from(format!("Authorization: Bearer {}", token.expose()));
         match self {
             Self::Gateway { base_url, token } => vec![
                 (env::ANTHROPIC_BASE_URL, base_url.into()),
                 (env::ANTHROPIC_AUTH_TOKEN, token.expose().into()),
+            ],
+            Self::Subscription {
+                base_url,
+                oauth_token,
+                token,
+            } => vec![
+                (env::ANTHROPIC_BASE_URL, base_url.into()),
+                (env::CLAUDE_CODE_OAUTH_TOKEN, oauth_token.expose().into()),
+                (
+                    env::ANTHROPIC_CUSTOM_HEADERS,
+                    format!("{}: Bearer {}", Self::KEY_HEADER, token.expose()).into(),
+                ),
             ],
             Self::Bedrock {
                 base_url,

@@ -69,7 +69,8 @@ pub fn is_permanent(status: u16) -> bool {
     (400..500).contains(&status) && ![408, 409, 425, 429].contains(&status)
 }
 
-/// Runs `claude` to its end. It sends each prompt after the reply to the previous prompt, and none after a failure.
+/// Runs `claude` to its end. It sends each prompt after the reply to the previous prompt, and none after a failure that the
+/// cell does not expect.
 ///
 /// It kills `claude` and all its children at the deadline. It kills them earlier if `claude` announces a wait past the
 /// deadline or a retry that cannot succeed. No process is left when this returns.
@@ -93,6 +94,7 @@ pub async fn run(
                 let seen = watch.line(line, &mut on_progress);
                 match seen.succeeded {
                     Some(true) => prompts.send_next(),
+                    Some(false) if invocation.expects_failures => prompts.send_next(),
                     // Later prompts depend on this one.
                     Some(false) => prompts.close(),
                     None => {}

@@ -121,10 +121,18 @@ impl ExplainedTrial {
             model: planned.alias.clone(),
             prompts: test.prompts.clone(),
             flags: test.flags.clone(),
+            expects_failures: test.expects_failures(&name.tier),
             variables: test.env.clone(),
-            endpoint: Endpoint::Gateway {
-                base_url: "GATEWAY".to_owned(),
-                token: Secret::new("KEY"),
+            endpoint: match test.subscription {
+                true => Endpoint::Subscription {
+                    base_url: "GATEWAY".to_owned(),
+                    oauth_token: Secret::new("SUBSCRIPTION"),
+                    token: Secret::new("KEY"),
+                },
+                false => Endpoint::Gateway {
+                    base_url: "GATEWAY".to_owned(),
+                    token: Secret::new("KEY"),
+                },
             },
             folder: "FOLDER".into(),
             inherited: Variables::default(),

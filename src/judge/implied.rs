@@ -3,21 +3,20 @@
 use crate::cells::Test;
 use crate::evidence::{Evidence, Killed, file};
 use crate::expectation::{
-    Check, Deviation, Interest, REFUSED, RUN, TRANSCRIPT, Trace, UNMATCHED, WORKAROUNDS, ending,
-    last_sign_of_life, line_of_transcript, transcript_end, with_gateways_words,
+    Deviation, Interest, REFUSED, RUN, TRANSCRIPT, Trace, UNMATCHED, WORKAROUNDS, ending, last_sign_of_life,
+    line_of_transcript, transcript_end, with_gateways_words,
 };
 use crate::ids::TierId;
 use crate::text::clipped;
+use crate::transcript::STREAM_REPEATED;
+use crate::wire::Operation;
 use crate::wire::error_reply::message_of;
 use crate::wire::exchange::{Matched, ProviderExchange};
 
 /// The deviations from each implied expectation that can be judged.
 pub(super) fn judge(test: &Test, tier: &TierId, evidence: &Evidence) -> Vec<(&'static str, Vec<Deviation>)> {
-    let may_fail = test
-        .expectations_on(tier)
-        .any(|expectation| matches!(&expectation.check, Check::Exit(exit) if exit.0 != 0));
     let mut implied = Vec::new();
-    if !may_fail {
+    if !test.expects_failures(tier) {
         implied.push((RUN, run(test, evidence).into_iter().collect()));
     }
     implied.push((TRANSCRIPT, transcript(evidence)));
@@ -95,19 +94,24 @@ fn transcript(evidence: &Evidence) -> Vec<Deviation> {
 }
 
 /// Claude Code neither reduced nor repeated a request: the answer that follows would hide it. A request that the provider
-/// itself refused may be repeated.
+/// itself refused, or whose reply it broke off, may be repeated.
 fn workarounds(evidence: &Evidence) -> Vec<Deviation> {
+    let has_failed = |exchange: &ProviderExchange| {
+        let is_broken = exchange.operation == Operation::Messages && exchange.reply.message.is_none();
+        exchange.reply.status >= 400 || is_broken
+    };
+    let provider_failed = evidence.is_simulated() && evidence.exchanges.iter().any(has_failed);
     let reduced = evidence.transcript.workarounds().into_iter();
+    let reduced = reduced.filter(|(_, text)| !provider_failed || !text.contains(STREAM_REPEATED));
     let reduced = reduced.map(|(line, text)| Deviation {
         summary: "Claude Code had to reduce its request".into(),
         expected: "an answer to every request as it was first sent".into(),
         actual: with_gateways_words(&text, evidence),
         evidence: Some(line_of_transcript(line)),
     });
-    let is_refused = |exchange: &ProviderExchange| exchange.reply.status >= 400;
-    let provider_failed = !evidence.is_simulated() || evidence.exchanges.iter().any(is_refused);
+    let is_judged = evidence.is_simulated() && !provider_failed;
     let retries = evidence.transcript.api_retries().into_iter();
-    let repeated = retries.filter(|_| !provider_failed).map(|retry| Deviation {
+    let repeated = retries.filter(|_| is_judged).map(|retry| Deviation {
         summary: "Claude Code had to repeat a request, though the provider refused nothing".into(),
         expected: "an answer to every request the first time".into(),
         actual: match retry.status {

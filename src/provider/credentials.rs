@@ -14,6 +14,7 @@ use once_cell::sync::OnceCell;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::digest::Sha512;
 use crate::env::{self, Variables};
 use crate::text::hex;
 use crate::wire::target::TOKEN_PATH;
@@ -21,6 +22,9 @@ use crate::wire::target::TOKEN_PATH;
 /// The key of all service accounts of this process: making one is slow. An assertion is still valid for one simulator only,
 /// because it names the account and the `token_uri`.
 static SERVICE_ACCOUNT_KEY: OnceCell<KeyPair> = OnceCell::new();
+
+/// The beginning of a token of a Claude subscription: <https://github.com/anthropics/claude-code/issues/28091>.
+pub(super) const OAUTH_PREFIX: &str = "sk-ant-oat01-";
 
 /// Credentials of one simulator, for every provider that it replaces. It has no `Debug`, so no log can show them.
 #[derive(Clone)]
@@ -186,10 +190,18 @@ impl Credentials {
         .into()
     }
 
+    /// The token of a Claude subscription. It follows from the other secrets, so saved credentials do not contain it.
+    pub fn oauth_token(&self) -> String {
+        let digest = Sha512::of(&[b"oauth ", &self.secret[..]].concat()).to_string();
+        let text: String = digest.chars().filter(char::is_ascii_alphanumeric).collect();
+        format!("{OAUTH_PREFIX}{text}")
+    }
+
     /// The values that no recording may contain.
     pub(super) fn secrets(&self) -> Vec<String> {
         [
             self.anthropic_api_key.clone(),
+            self.oauth_token(),
             self.aws_access_key_id.clone(),
             self.aws_secret_access_key.clone(),
             self.bedrock_api_key.clone(),

@@ -120,6 +120,12 @@ impl Provider {
         }
     }
 
+    /// The token of a Claude subscription; `None` for an older simulator in another process.
+    pub fn oauth_token(&self) -> Option<String> {
+        let mut secrets = self.secrets().into_iter();
+        secrets.find(|secret| secret.starts_with(credentials::OAUTH_PREFIX))
+    }
+
     pub async fn register(&self, key: TrialKey, script: Script) -> anyhow::Result<()> {
         match self {
             Self::Embedded(simulator) => simulator.register(key, script),

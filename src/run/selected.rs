@@ -60,6 +60,18 @@ impl SelectedTrials {
                 in_part - names.len()
             ));
         }
+        let is_live = environment.get(env::LITELLM_PROXY_BASE_URL).is_some()
+            && environment.get(env::COMPAT_PROVIDER_URL).is_none();
+        if is_live {
+            let in_part = names.len();
+            names.retain(|name| !uses_subscription(&project, name));
+            if names.len() < in_part {
+                let left_out = in_part - names.len();
+                note = Some(format!(
+                    "{left_out} trials need the subscription of the provider simulator"
+                ));
+            }
+        }
         let format = options.client_format();
         if format != ClientFormat::Messages {
             ensure!(
@@ -67,8 +79,6 @@ impl SelectedTrials {
                 "`--client-format {}` is for a run through a gateway, and `--gateway none` has none",
                 format.name()
             );
-            let is_live = environment.get(env::LITELLM_PROXY_BASE_URL).is_some()
-                && environment.get(env::COMPAT_PROVIDER_URL).is_none();
             let in_part = names.len();
             names.retain(|name| has_format(format, name, is_live));
             note = Some(format!(
@@ -148,6 +158,10 @@ fn can_be_control(project: &Project, name: &TrialName) -> bool {
         },
         _ => false,
     }
+}
+
+fn uses_subscription(project: &Project, name: &TrialName) -> bool {
+    matches!(project.plan(None, name), Planned::Run(planned) if planned.test().subscription)
 }
 
 /// Whether Claude Code can call a gateway in `format` for the trial's provider. LiteLLM's pass-through to Vertex AI calls Google,

@@ -229,6 +229,10 @@ impl TrialTask<'_> {
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make the trial's folder `{}`", folder.display()))?;
         let door = session.door(&folder)?;
+        let endpoint = match self.test.subscription {
+            true => session.subscription(key),
+            false => Some(session.endpoint(key, &self.name.cell.provider)),
+        };
         let invocation = Invocation {
             program: session.claude.clone(),
             run: session.run,
@@ -236,8 +240,9 @@ impl TrialTask<'_> {
             model: self.alias.to_owned(),
             prompts: self.test.prompts.clone(),
             flags: self.test.flags.clone(),
+            expects_failures: self.test.expects_failures(&self.name.tier),
             variables: self.test.env.clone(),
-            endpoint: session.endpoint(key, &self.name.cell.provider),
+            endpoint: endpoint.context("the provider simulator of another version has no subscription")?,
             folder: folder.clone(),
             inherited: session.inherited.clone(),
             deadline: Duration::from_secs(self.test.timeout_seconds),

@@ -193,6 +193,16 @@ impl Session {
         Secrets::new(tokens.iter().map(Secret::expose))
     }
 
+    /// How the `claude` of a trial reaches Anthropic with a subscription. `None` without a simulator that makes one.
+    pub fn subscription(&self, key: TrialKey) -> Option<Endpoint> {
+        let oauth_token = self.provider.as_ref()?.oauth_token()?;
+        Some(Endpoint::Subscription {
+            base_url: format!("{}{TRIAL_PREFIX}{key}", self.entrance()),
+            oauth_token: self.front.admit(key, Secret::new(oauth_token)),
+            token: self.token(key),
+        })
+    }
+
     /// How the `claude` of a trial reaches `provider`: through the gateway, or in the provider's own protocol if there is
     /// none. Its token is the trial's own.
     pub fn endpoint(&self, key: TrialKey, provider: &ProviderId) -> Endpoint {

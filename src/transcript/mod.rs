@@ -63,9 +63,12 @@ impl Event {
 /// The `type` of events that come from the debug log and not from standard output.
 pub const DEBUG_LOG: &str = "debug_log";
 
+/// The words of the debug log for a request that is repeated unchanged, because its stream broke off.
+pub const STREAM_REPEATED: &str = "retrying streaming";
+
 /// Words of the debug log (level `WARN` or `ERROR`) when `claude` works around a failure.
 const WORKAROUNDS: [&str; 4] = [
-    "retrying streaming",
+    STREAM_REPEATED,
     "sending the request again without",
     "falling back to non-streaming",
     "finalizing partial response",

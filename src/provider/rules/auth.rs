@@ -36,9 +36,11 @@ fn one_api_key(subject: &Subject) -> Option<ErrorReply> {
         .then(|| ErrorReply::new(401, "API key is invalid."))
 }
 
-/// Either the header `x-api-key` or a bearer token is enough.
+/// Either the header `x-api-key` or a bearer token is enough. The token of a subscription needs its beta.
 ///
-/// Source: https://platform.claude.com/docs/en/api/errors (401 authentication_error)
+/// Source: https://platform.claude.com/docs/en/api/errors (401 authentication_error),
+/// https://code.claude.com/docs/en/llm-gateway-protocol#request-headers (401 without the beta), wording:
+/// https://github.com/anthropics/claude-code/issues/28091
 fn anthropic_api_key(subject: &Subject) -> Option<ErrorReply> {
     if !is_on(subject, &[Route::Anthropic]) {
         return None;
@@ -49,6 +51,10 @@ fn anthropic_api_key(subject: &Subject) -> Option<ErrorReply> {
         (Some(shown), _) if shown == key => None,
         (Some(_), _) => refusal("invalid x-api-key"),
         (None, Some(shown)) if shown == key => None,
+        (None, Some(shown)) if shown == subject.credentials.oauth_token() => {
+            let is_allowed = subject.has_beta("oauth-");
+            (!is_allowed).then(|| ErrorReply::new(401, "OAuth authentication is currently not supported."))
+        }
         (None, Some(_)) => refusal("Invalid bearer token"),
         (None, None) => refusal("x-api-key header is required"),
     }

@@ -105,6 +105,41 @@ async fn no_prompt_is_sent_after_a_failure() {
     assert_eq!((stub.bodies().len(), ran.transcript.results().len()), (1, 1));
 }
 
+#[tokio::test]
+async fn a_prompt_follows_an_expected_failure() {
+    let folder = TempDir::new().unwrap();
+    let replies = [Reply::Error(400, "no"), Reply::Sse(sse("msg_1", &["two"]))];
+    let (stub, base_url) = Stub::start(replies).await;
+    let mut invocation = invocation(&folder, &base_url);
+    invocation.prompts = ["first", "second"].map(text_prompt).to_vec();
+    invocation.expects_failures = true;
+    let ran = run(&invocation, |_| {}).await.unwrap();
+    let failed: Vec<bool> = ran
+        .transcript
+        .results()
+        .iter()
+        .map(|result| result.is_error)
+        .collect();
+    assert_eq!(failed, [true, false], "{ran:?}");
+    assert_eq!(stub.bodies().len(), 2);
+}
+
+#[test]
+fn the_headers_of_a_cell_join_those_of_the_harness() {
+    let folder = TempDir::new().unwrap();
+    let mut invocation = invocation(&folder, NOWHERE);
+    invocation.endpoint = Endpoint::Bedrock {
+        base_url: NOWHERE.to_owned(),
+        region: "us-east-1".to_owned(),
+        token: Secret::new("key"),
+    };
+    let header = ("ANTHROPIC_CUSTOM_HEADERS".to_owned(), "x-own: 1".to_owned());
+    invocation.variables.extend([header]);
+    let environment = invocation.environment();
+    let headers = &environment[OsStr::new("ANTHROPIC_CUSTOM_HEADERS")];
+    assert_eq!(headers, "x-own: 1\nAuthorization: Bearer key");
+}
+
 #[test]
 fn a_debug_print_contains_no_key() {
     let folder = TempDir::new().unwrap();

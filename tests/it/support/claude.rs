@@ -56,6 +56,7 @@ pub fn invocation(folder: &TempDir, base_url: &str) -> Invocation {
         model: "claude-haiku-4-5".to_owned(),
         prompts: vec![text_prompt("say hello")],
         flags: Vec::new(),
+        expects_failures: false,
         variables: BTreeMap::new(),
         endpoint: Endpoint::Gateway {
             base_url: base_url.to_owned(),

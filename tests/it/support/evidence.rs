@@ -305,6 +305,7 @@ pub fn test(check: Check) -> Test {
         }],
         flags: Vec::new(),
         env: Default::default(),
+        subscription: false,
         direct: None,
         count_tokens: None,
         script: Script::default(),
