@@ -21,6 +21,8 @@ const IMAGES: &Endings = &[
     ("gif", "image/gif"),
     ("webp", "image/webp"),
 ];
+/// A bound for `repeat`, so that a wrong number does not fill the memory.
+const MOST_REPEATED_BYTES: usize = 16_000_000;
 const PDF: &str = "application/pdf";
 const DOCUMENTS: &Endings = &[("pdf", PDF)];
 
@@ -73,6 +75,19 @@ impl Resolver<'_> {
         if let Some(text) = &form.text {
             self.filled(&path.then("text"), text);
             return Some(PromptBlock::Text(text.clone()));
+        }
+        if let Some(repeat) = &form.repeat {
+            let path = path.then("repeat");
+            self.filled(&path.then("text"), &repeat.text);
+            let bytes = repeat.text.len().saturating_mul(repeat.times);
+            if bytes > MOST_REPEATED_BYTES {
+                let error = self
+                    .reader
+                    .at(&path.then("times"), format!("the whole text has {bytes} bytes"));
+                self.reader.report(error.allowed(format!("at most {MOST_REPEATED_BYTES} bytes")));
+                return None;
+            }
+            return Some(PromptBlock::Text(repeat.text.repeat(repeat.times)));
         }
         if let Some(file) = &form.image {
             let (file, media_type, bytes) = self.attachment(&path.then("image"), file, IMAGES)?;

@@ -101,6 +101,10 @@ pub struct CellForm {
     /// `cells/_providers/<provider>.yaml` it is for the whole column, except for features with a file for this provider.
     #[schemars(length(min = 1), extend("examples" = ["Amazon Bedrock does not offer web search."]))]
     pub not_applicable: Option<String>,
+    /// The tiers, or sets of tiers, that lack the feature, each with the reason, for readers of the matrix. Their trials do
+    /// not run.
+    #[schemars(extend("minProperties" = 1, "examples" = [{"haiku": "Claude Haiku 4.5 has no effort levels."}]))]
+    pub not_on: Option<IndexMap<String, String>>,
     /// What the cell shows, in a sentence.
     pub description: Option<String>,
     /// What is said to Claude Code: one user message of text.
@@ -157,7 +161,7 @@ pub struct ScriptForm {
 #[serde(transparent)]
 pub struct PromptForm(#[schemars(length(min = 1))] pub Vec<PromptBlockForm>);
 
-/// A block of a user message: exactly one of `text`, `image`, `document`.
+/// A block of a user message: exactly one of its keys.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
@@ -171,6 +175,21 @@ pub struct PromptBlockForm {
     /// A PDF file in the feature's folder. Its name begins with `_`, so that it is not read as a cell.
     #[schemars(extend("examples" = ["_letter.pdf"]))]
     pub document: Option<String>,
+    /// A long text: the same text many times.
+    #[schemars(extend("examples" = [{"text": "The heron waits. ", "times": 50_000}]))]
+    pub repeat: Option<RepeatForm>,
+}
+
+/// A text and how often it is repeated.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RepeatForm {
+    /// The text, with the space or line break between two copies.
+    #[schemars(length(min = 1))]
+    pub text: String,
+    /// How often. The whole may have 16 MB.
+    #[schemars(range(min = 2, max = 1_000_000))]
+    pub times: usize,
 }
 
 /// The answer to one request: a message (`content`), or an `error`.

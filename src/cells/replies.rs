@@ -403,7 +403,8 @@ impl Resolver<'_> {
         }
     }
 
-    /// Every prompt and the direct request need one final reply each; the replies before it call tools.
+    /// Every prompt, except for local commands, and the direct request need one final reply each; the replies before it call
+    /// tools.
     pub(super) fn balance(&mut self, prompts: &[Prompt], script: &Script, direct: bool) {
         // The number of requests of each asker is not known.
         let is_for_anyone = |reply: &Reply| reply.asker().is_anyone();
@@ -422,7 +423,8 @@ impl Resolver<'_> {
             })
             .collect();
         let Some(ends) = ends else { return };
-        let wanted = prompts.len() + usize::from(direct);
+        let asking = prompts.iter().filter(|prompt| !prompt.is_local_command());
+        let wanted = asking.count() + usize::from(direct);
         let is_final = |index: &usize| ends[*index] == End::Final;
         let finals: Vec<usize> = (0..ends.len()).filter(is_final).collect();
         let possible = ends.iter().filter(|end| **end != End::ToolCall).count();

@@ -8,11 +8,19 @@ use crate::ids::TierId;
 use crate::text::listed;
 
 /// The sections of `code.claude.com/docs/en/llm-gateway-protocol`, by their anchors (2026-11).
-const PROTOCOL_SECTIONS: [&str; 5] = [
+const PROTOCOL_SECTIONS: [&str; 13] = [
     "api-formats",
+    "format-mismatch",
+    "optional-endpoints-and-startup-traffic",
+    "requests-and-defaults-by-connection-method",
     "request-headers",
+    "gateway-hint-headers",
+    "forward-as-open-lists",
+    "response-headers",
     "system-prompt-attribution-block",
     "feature-pass-through",
+    "automatic-retry-and-error-forwarding",
+    "disable-pre-release-capabilities",
     "model-discovery",
 ];
 
