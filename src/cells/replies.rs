@@ -434,7 +434,8 @@ impl Resolver<'_> {
             numbers(self.reader.at(&path, missing), finals.len(), wanted, direct)
                 .hint("add a reply without `tool_use` for the request that brings a tool's result")
         } else if finals.len() > wanted {
-            let path = path.then(finals[wanted - 1] + 1);
+            let unused = wanted.checked_sub(1).map_or(0, |last| finals[last] + 1);
+            let path = path.then(unused);
             let diagnostic = self.reader.at(&path, "no request gets this reply");
             numbers(diagnostic, finals.len(), wanted, direct)
         } else if ends.last() == Some(&End::ToolCall) {
