@@ -34,6 +34,8 @@ pub enum CellBody {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Test {
+    /// The tiers that lack the feature, each with the reason.
+    pub not_on: BTreeMap<TierId, String>,
     /// User messages. Each is sent when the one before is answered.
     pub prompts: Vec<Prompt>,
     /// Command-line flags for `claude`, in addition to the harness's own.
@@ -51,7 +53,7 @@ pub struct Test {
     pub script: Script,
     /// The tools that the script calls, each with the place of its name.
     pub called_tools: Vec<(String, Place)>,
-    /// What must hold, in the order of the files; never empty for any tier.
+    /// What must hold, in the order of the files; never empty for a tier that has the feature.
     pub expectations: Vec<Expectation>,
     /// The rules by which the provider may refuse a request, each with the reason.
     pub refusals: BTreeMap<String, String>,

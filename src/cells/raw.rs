@@ -117,6 +117,10 @@ pub struct CellForm {
     /// `cells/_providers/<provider>.yaml` it is for the whole column, except for features with a file for this provider.
     #[schemars(length(min = 1), extend("examples" = ["Amazon Bedrock does not offer web search."]))]
     pub not_applicable: Option<String>,
+    /// The tiers, or sets of tiers, that lack the feature, each with the reason, for readers of the matrix. Their trials do
+    /// not run.
+    #[schemars(extend("minProperties" = 1, "examples" = [{"haiku": "Claude Haiku 4.5 has no effort levels."}]))]
+    pub not_on: Option<IndexMap<String, String>>,
     /// What the cell shows, in a sentence.
     pub description: Option<String>,
     /// What is said to Claude Code: one user message of text.

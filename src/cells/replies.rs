@@ -407,7 +407,8 @@ impl Resolver<'_> {
         }
     }
 
-    /// Every prompt and the direct request need one final reply each; the replies before it call tools.
+    /// Every prompt, except for local commands, and the direct request need one final reply each; the replies before it call
+    /// tools.
     pub(super) fn balance(&mut self, prompts: &[Prompt], script: &Script, direct: bool) {
         // The number of requests of each asker is not known.
         let is_for_anyone = |reply: &Reply| reply.asker().is_anyone();
@@ -426,7 +427,8 @@ impl Resolver<'_> {
             })
             .collect();
         let Some(ends) = ends else { return };
-        let wanted = prompts.len() + usize::from(direct);
+        let asking = prompts.iter().filter(|prompt| !prompt.is_local_command());
+        let wanted = asking.count() + usize::from(direct);
         let is_final = |index: &usize| ends[*index] == End::Final;
         let finals: Vec<usize> = (0..ends.len()).filter(is_final).collect();
         let possible = ends.iter().filter(|end| **end != End::ToolCall).count();
@@ -436,7 +438,8 @@ impl Resolver<'_> {
             numbers(self.reader.at(&path, missing), finals.len(), wanted, direct)
                 .hint("add a reply without `tool_use` for the request that brings a tool's result")
         } else if finals.len() > wanted {
-            let path = path.then(finals[wanted - 1] + 1);
+            let unused = wanted.checked_sub(1).map_or(0, |last| finals[last] + 1);
+            let path = path.then(unused);
             let diagnostic = self.reader.at(&path, "no request gets this reply");
             numbers(diagnostic, finals.len(), wanted, direct)
         } else if ends.last() == Some(&End::ToolCall) {

@@ -18,6 +18,7 @@ use super::{forms, reserved};
 use crate::document::{Diagnostic, KeyPath, Node, NodeValue, Place, Reader, yaml};
 use crate::expectation::CellContext;
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TierNames};
+use crate::text::listed;
 use crate::wire::script::Script;
 
 /// Seconds that a trial may take if its cell does not say.
@@ -164,7 +165,9 @@ impl Resolver<'_> {
         if whole {
             self.balance(&prompts, &script, direct.is_some());
         }
-        let tiers = std::mem::take(&mut self.tiers);
+        let not_on = self.not_on();
+        let mut tiers = std::mem::take(&mut self.tiers);
+        tiers.retain(|(tier, _)| !not_on.contains_key(tier));
         let tier_names = std::mem::take(&mut self.tier_names);
         let context = CellContext {
             provider: &self.id.provider,
@@ -178,6 +181,7 @@ impl Resolver<'_> {
         };
         let expectations = self.expectations(&context);
         Test {
+            not_on,
             flags: self.flags(),
             env: self.env(),
             subscription: self.form.subscription == Some(true),
@@ -249,6 +253,31 @@ impl Resolver<'_> {
             self.reader.hinted(path, "the request has no `messages`", hint);
         }
         Value::Object(body)
+    }
+
+    fn not_on(&mut self) -> BTreeMap<TierId, String> {
+        let mut not_on = BTreeMap::new();
+        for (name, reason) in self.form.not_on.iter().flatten() {
+            let path = KeyPath::of("not_on").then(name);
+            let called = self.tier_names.called(name);
+            if called.is_empty() {
+                let known = self.tier_names.all();
+                let message = format!("the manifest has no tier `{name}`");
+                let error = self.reader.at_key(&path, message);
+                let error = error.allowed(listed(known.iter().copied()));
+                self.reader.report(error.did_you_mean(name, known));
+            }
+            if reason.trim().is_empty() {
+                let hint = "say why the feature cannot exist on this tier";
+                self.reader.hinted(&path, "the reason is empty", hint);
+            }
+            not_on.extend(called.into_iter().map(|tier| (tier, reason.trim().to_owned())));
+        }
+        if !self.tiers.is_empty() && not_on.len() == self.tiers.len() {
+            let hint = "write `not_applicable` and the reason in the provider's own file";
+            self.reader.hinted(&KeyPath::of("not_on"), "no tier is left", hint);
+        }
+        not_on
     }
 
     fn refusals(&mut self) -> BTreeMap<String, String> {

@@ -159,7 +159,7 @@ impl<'a> Checker<'a> {
     pub(super) fn something_thinks(&mut self, path: &KeyPath, before: Option<Turn>) {
         let thinks = self
             .blocks_before(before)
-            .any(|block| matches!(block, ReplyBlock::Thinking(_)));
+            .any(|block| matches!(block, ReplyBlock::Thinking(_) | ReplyBlock::RedactedThinking(_)));
         if self.context.whole && !thinks {
             let message = format!("no reply holds a thinking block{}", when(before));
             let error = self.reader.at(path, message);

@@ -68,7 +68,9 @@ pub fn plan(
             format!("the manifest has no trial `{trial}`"),
         )]);
     };
-    if let Some((_, reason)) = tier.not_on.iter().find(|(other, _)| other == provider) {
+    let of_model = tier.not_on.iter().find(|(other, _)| other == provider);
+    let of_feature = cell.test().and_then(|test| test.not_on.get(&trial.tier));
+    if let Some(reason) = of_model.map(|(_, reason)| reason).or(of_feature) {
         return Planned::NotApplicable(reason.clone());
     }
     if let Some(fault) = proxy_config.and_then(|config| config.lacks(manifest, provider, &trial.tier)) {

@@ -295,10 +295,18 @@ impl TrialTask<'_> {
         self.send(session, key, "/v1/messages", body).await
     }
 
-    /// Requests the cell's token count. This API has no `metadata`, so the system prompt contains the key.
+    /// Requests the cell's token count. This API has no `metadata`, so the system prompt begins with the key.
     async fn send_count(self, session: &Session, key: TrialKey, body: &Value) -> DirectReply {
         let mut body = body.clone();
-        body["system"] = json!(format!("Session {key}."));
+        let with_key = format!("Session {key}.");
+        body["system"] = match body["system"].take() {
+            Value::Array(mut blocks) => {
+                blocks.insert(0, json!({ "type": "text", "text": with_key }));
+                Value::Array(blocks)
+            }
+            Value::String(text) => json!(format!("{with_key}\n{text}")),
+            _ => json!(with_key),
+        };
         self.send(session, key, "/v1/messages/count_tokens", body).await
     }
 

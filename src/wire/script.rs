@@ -17,6 +17,13 @@ pub struct Prompt {
     pub blocks: Vec<PromptBlock>,
 }
 
+impl Prompt {
+    /// Whether Claude Code carries it out without a request, as seen with version 2.1.327.
+    pub fn is_local_command(&self) -> bool {
+        matches!(&self.blocks[..], [PromptBlock::Text(text)] if text.starts_with("/effort "))
+    }
+}
+
 /// A block of a user message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PromptBlock {

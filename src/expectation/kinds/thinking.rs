@@ -47,6 +47,7 @@ impl Kind for ThinkingCheck {
                 AnswerBlock::Thinking { thinking, signature } => {
                     Some((thinking.as_str(), signature.as_str()))
                 }
+                AnswerBlock::RedactedThinking(data) => Some((REDACTED, data.as_str())),
                 _ => None,
             })
             .collect();
@@ -88,10 +89,17 @@ impl Kind for ThinkingCheck {
     }
 }
 
-/// Text and signature of a thinking block.
+/// Stands for the text of thinking that only the provider can read.
+pub(super) const REDACTED: &str = "(redacted)";
+
+/// Text and signature of a thinking block; of a redacted one its data instead of the signature.
 pub(super) fn thinking_of(block: &Value) -> Option<(&str, &str)> {
     let text = |key: &str| block[key].as_str().unwrap_or_default();
-    (block["type"] == "thinking").then(|| (text("thinking"), text("signature")))
+    match block["type"].as_str()? {
+        "thinking" => Some((text("thinking"), text("signature"))),
+        "redacted_thinking" => Some((REDACTED, text("data"))),
+        _ => None,
+    }
 }
 
 fn block_in_words((text, signature): (&str, &str)) -> String {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::thinking::thinking_of;
+use super::thinking::{REDACTED, thinking_of};
 use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
 use crate::expectation::provider_side::{Turn, at, blocks_before, messages, on_each_message, outline};
@@ -13,8 +13,8 @@ use crate::wire::exchange::ProviderExchange;
 use crate::wire::message::{Content, Message};
 use crate::wire_diff::Part;
 
-/// Provider's side: the thinking blocks that it sent came back unmodified, at the head of their message. Not judged in a
-/// live run.
+/// Provider's side: the thinking blocks that it sent, redacted ones too, came back unmodified, at the head of their message.
+/// Not judged in a live run.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("examples" = [{"turn": 2}]))]
@@ -73,6 +73,7 @@ fn returned(exchange: &ProviderExchange) -> Vec<(&str, &str)> {
         .flat_map(|message| &message.content)
         .filter_map(|block| match &block.content {
             Content::Thinking { thinking, signature } => Some((thinking.as_str(), signature.as_str())),
+            Content::RedactedThinking(data) => Some((REDACTED, data.as_str())),
             _ => None,
         })
         .collect()
@@ -85,7 +86,7 @@ fn altered(
 ) -> Deviation {
     let alike = returned
         .iter()
-        .find(|(text, sign)| *text == thinking || *sign == signature);
+        .find(|(text, sign)| (*text == thinking && *text != REDACTED) || *sign == signature);
     let actual = match alike {
         None => format!("no such thinking block; {}", outline(exchange)),
         Some((text, sign)) if *text != thinking => format!(

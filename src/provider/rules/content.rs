@@ -46,14 +46,22 @@ fn roles(subject: &Subject) -> Option<ErrorReply> {
     None
 }
 
-/// Only a last message of the assistant may be empty.
+/// Only a last message of the assistant may be empty, and a system entry that changes the effort.
 ///
-/// Source: https://platform.claude.com/docs/en/api/messages (messages.content)
+/// Source: https://platform.claude.com/docs/en/api/messages (messages.content),
+/// https://platform.claude.com/docs/en/build-with-claude/effort-per-message
 fn empty_content(subject: &Subject) -> Option<ErrorReply> {
     let messages = &subject.message()?.messages;
+    let prompt = subject.prompt()?;
     let last = messages.len().saturating_sub(1);
     let (empty, _) = messages.iter().enumerate().find(|(index, message)| {
-        message.content.is_empty() && !(*index == last && message.role == "assistant")
+        let changes_effort = || prompt["messages"][*index]["output_config"]["effort"].is_string();
+        let may_be_empty = match message.role.as_str() {
+            "assistant" => *index == last,
+            "system" => changes_effort(),
+            _ => false,
+        };
+        message.content.is_empty() && !may_be_empty
     })?;
     subject.invalid(format!(
         "messages.{empty}: all messages must have non-empty content except for the optional final assistant message"

@@ -21,6 +21,34 @@ fn mistakes_of_form_are_explained() {
             ],
         ),
         (
+            "a tier that the manifest does not have",
+            and("not_on: { haiko: It has none. }\n"),
+            &["7:11 not_on.haiko", "no tier `haiko`", "did you mean `haiku`?"],
+        ),
+        (
+            "an empty reason for a tier",
+            and("not_on: { haiku: \" \" }\n"),
+            &["not_on.haiku", "the reason is empty"],
+        ),
+        (
+            "no tier is left",
+            and("not_on: { v0: It has none., current: It has none. }\n"),
+            &["not_on", "no tier is left"],
+        ),
+        (
+            "a repeated text beyond all bounds",
+            with(
+                "prompt: Say pong",
+                "prompts: [[{ repeat: { text: heron heron heron heron, times: 1000000 } }]]",
+            ),
+            &["times", "the whole text has 23000000 bytes", "at most 16000000 bytes"],
+        ),
+        (
+            "a reply for a command that needs none",
+            with("prompt: Say pong", "prompts: [[{ text: /effort low }]]"),
+            &["no request gets this reply"],
+        ),
+        (
             "an unknown kind",
             with("text: { contains", "txt: { contains"),
             &[

@@ -329,6 +329,28 @@ fn thinking_comes_back_unchanged_and_first_in_its_message() {
 }
 
 #[test]
+fn redacted_thinking_comes_back_with_its_data() {
+    let redacted = |data: &str| json!({ "type": "redacted_thinking", "data": data });
+    let again = |blocks: Value| {
+        let mut body = request("think");
+        let assistant = json!({ "role": "assistant", "content": blocks });
+        body["messages"].as_array_mut().unwrap().push(assistant);
+        let mut sent = thinking_message("hm", "sig");
+        sent["content"].as_array_mut().unwrap().insert(1, redacted("abc"));
+        nothing()
+            .reached(exchange(request("think"), sent))
+            .reached(exchange(body, text_message("done")))
+    };
+    let check = || Check::ThinkingArrived(ThinkingArrivedCheck { turn: Turn::Last });
+    let thought = || thinking_block("hm", "sig");
+    table(&[
+        ("as sent", check(), again(json!([thought(), redacted("abc")])), HELD),
+        ("other data", check(), again(json!([thought(), redacted("abd")])), BROKEN),
+        ("dropped", check(), again(json!([thought()])), BROKEN),
+    ]);
+}
+
+#[test]
 fn a_cache_check_compares_breakpoints_writes_and_reads() {
     let check = |breakpoints, created_tokens, read_tokens| {
         Check::Cache(CacheCheck {

@@ -201,6 +201,12 @@ async fn each_model_has_its_own_parameters() {
         let text = json!([{"type": "text", "text": "be brief"}]);
         list(&mut body["messages"]).push(json!({"role": "system", "content": text}));
     };
+    let changed_effort: Change = |body| {
+        let entry = json!({"role": "system", "content": [], "output_config": {"effort": "low"}});
+        list(&mut body["messages"]).push(entry);
+    };
+    let empty_system: Change =
+        |body| list(&mut body["messages"]).push(json!({"role": "system", "content": []}));
     let long: Change = |body| {
         let text = "word ".repeat(200_000);
         list(&mut body["messages"][0]["content"]).push(json!({"type": "text", "text": text}));
@@ -233,6 +239,13 @@ async fn each_model_has_its_own_parameters() {
         (HAIKU, &Route::ALL, prefill, None),
         ("claude-opus-4-8", &WITH_SYSTEM, system, None),
         ("claude-sonnet-5-5", &WITH_SYSTEM, system, None),
+        ("claude-sonnet-5-5", &WITH_SYSTEM, changed_effort, None),
+        (
+            "claude-sonnet-5-5",
+            &WITH_SYSTEM,
+            empty_system,
+            Some(("empty_content", "all messages must have non-empty content")),
+        ),
         (
             OPUS,
             &WITH_SYSTEM,

@@ -300,6 +300,7 @@ pub fn in_lockstep(deltas: usize, seen: usize) -> ProviderExchange {
 /// A test with one prompt and the expectation `check`.
 pub fn test(check: Check) -> Test {
     Test {
+        not_on: std::collections::BTreeMap::new(),
         prompts: vec![Prompt {
             blocks: vec![PromptBlock::Text("ping".into())],
         }],
