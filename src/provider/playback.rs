@@ -204,8 +204,12 @@ fn new_id(prefix: &str, route: Route) -> String {
     format!("{prefix}{provider}01{}", short_random())
 }
 
+/// 22 letters and digits. A provider's ids have capitals (`toolu_01A09q90qw90lq917835lq9`), and a gateway must keep them.
+///
+/// Source: <https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls>
 fn short_random() -> String {
-    let mut digits = Uuid::new_v4().simple().to_string();
-    digits.truncate(22);
-    digits
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let number = Uuid::new_v4().as_u128();
+    let digit = |place| DIGITS[(number / 62_u128.pow(place) % 62) as usize] as char;
+    (0..21).map(digit).chain(['A']).collect()
 }

@@ -227,6 +227,8 @@ impl TrialTask<'_> {
             key,
             model: self.alias.to_owned(),
             prompts: self.test.prompts.clone(),
+            workspace: self.test.workspace.clone(),
+            mcp_program: session.own_program.clone(),
             flags: self.test.flags.clone(),
             variables: self.test.env.clone(),
             endpoint: session.endpoint(key, &self.name.cell.provider),
