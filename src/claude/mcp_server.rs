@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_methods_and_tools_are_errors_and_notifications_get_nothing() {
+    fn unknown_names_are_errors_and_notifications_get_nothing() {
         assert_eq!(
             asked("resources/list", json!({}))["error"]["code"],
             METHOD_NOT_FOUND

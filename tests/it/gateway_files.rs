@@ -39,13 +39,10 @@ fn mistakes_in_known_findings_are_explained() {
         ),
     ];
     let folder = copy_of_this_project();
-    for page in [
-        "litellm-thinking-display-beta.md",
-        "litellm-max-tokens-on-vertex.md",
-        "litellm-system-entries-on-converse.md",
-        "litellm-token-count-on-mantle.md",
-    ] {
-        folder.write(&format!("docs/findings/{page}"), "# A finding\n");
+    let pages = crate::support::root().join("docs/findings");
+    for page in std::fs::read_dir(pages).expect("a folder") {
+        let page = page.expect("an entry").file_name();
+        folder.write(&format!("docs/findings/{}", page.display()), "# A finding\n");
     }
     let original = std::fs::read_to_string(crate::support::root().join(litellm)).unwrap();
     folder.write(litellm, &original);

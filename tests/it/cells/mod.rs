@@ -22,23 +22,20 @@ fn project() -> Project {
 }
 
 #[test]
-fn the_project_runs_all_but_one_model_of_a_column() {
+fn each_trial_of_the_project_runs_or_says_why_not() {
     let project = project();
     let trials = project.trials();
-    assert_eq!(trials.len(), 216);
     assert_eq!(
         trials[0].to_string(),
         "basic_messaging_non_streaming::anthropic::haiku"
     );
-    let mut run = 0;
     for trial in &trials {
         match project.plan(None, trial) {
-            Planned::Run(_) => run += 1,
-            Planned::NotApplicable(_) => assert!(trial.to_string().ends_with("::bedrock_mantle::sonnet")),
+            Planned::Run(_) => {}
+            Planned::NotApplicable(reason) => assert!(reason.ends_with('.'), "{trial}: {reason}"),
             Planned::Broken(faults) => panic!("{trial}: {faults:#?}"),
         }
     }
-    assert_eq!(run, 210);
 }
 
 #[test]
