@@ -241,6 +241,8 @@ impl Bench {
             key,
             model: run.alias.clone(),
             prompts: test.prompts.clone(),
+            workspace: test.workspace.clone(),
+            mcp_program: "compat".into(),
             flags: test.flags.clone(),
             variables: test.env.clone(),
             endpoint: Endpoint::Gateway {

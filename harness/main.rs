@@ -22,7 +22,8 @@ use clap::Parser as _;
 const COMPAT: Option<&str> = option_env!("CARGO_BIN_EXE_compat");
 
 pub fn main() -> ExitCode {
-    if let Some(code) = compat_matrix::process::run_hidden_mode_if_asked() {
+    let hidden = compat_matrix::process::run_hidden_mode_if_asked();
+    if let Some(code) = hidden.or_else(compat_matrix::claude::run_hidden_mode_if_asked) {
         return code;
     }
     compat_matrix::process::hide();

@@ -316,6 +316,8 @@ pub const DISABLE_TELEMETRY: &str = "DISABLE_TELEMETRY";
 pub const DISABLE_ERROR_REPORTING: &str = "DISABLE_ERROR_REPORTING";
 /// No automatic update.
 pub const DISABLE_AUTOUPDATER: &str = "DISABLE_AUTOUPDATER";
+/// `0`: Claude Code waits for the tools of its servers before the first request.
+pub const MCP_CONNECTION_NONBLOCKING: &str = "MCP_CONNECTION_NONBLOCKING";
 /// Bun, the runtime of `claude`, then collects garbage only when it needs memory. Its timer costs a waiting `claude` 0.07 s of
 /// CPU after one second and again after two.
 pub const BUN_GC_TIMER_DISABLE: &str = "BUN_GC_TIMER_DISABLE";

@@ -1,12 +1,14 @@
-//! The prompts of a cell, and the files that they attach.
+//! The prompts of a cell, the files that they attach, and what else Claude Code finds.
 
 use std::path::{Component, Path, PathBuf};
 
-use super::raw::{PromptBlockForm, RepeatForm};
+use serde_json::json;
+
+use super::raw::{McpToolForm, PromptBlockForm, RepeatForm};
 use super::resolve::{Resolver, WHERE};
 use crate::document::{Diagnostic, KeyPath};
-use crate::text::listed;
-use crate::wire::script::{Prompt, PromptBlock};
+use crate::text::{listed, quotable};
+use crate::wire::script::{McpTool, Prompt, PromptBlock, Workspace, placeholders_in};
 
 /// Gives the bytes of a file in the feature's folder, or the reason why they cannot be read.
 pub type Attachments<'a> = &'a dyn Fn(&Path) -> Result<Vec<u8>, String>;
@@ -79,21 +81,10 @@ impl Resolver<'_> {
         if let Some(repeat) = &form.repeat {
             return self.repeated(&path.then("repeat"), repeat).map(PromptBlock::Text);
         }
-        if let Some(file) = &form.image {
-            let (file, media_type, bytes) = self.attachment(&path.then("image"), file, IMAGES)?;
-            return Some(PromptBlock::Image {
-                file,
-                media_type,
-                bytes,
-            });
+        match (&form.image, &form.document) {
+            (Some(file), _) => self.attachment(&path.then("image"), file, &[IMAGES]),
+            (None, file) => self.attachment(&path.then("document"), file.as_ref()?, &[DOCUMENTS]),
         }
-        let file = form.document.as_ref()?;
-        let (file, media_type, bytes) = self.attachment(&path.then("document"), file, DOCUMENTS)?;
-        Some(PromptBlock::Document {
-            file,
-            media_type,
-            bytes,
-        })
     }
 
     /// The whole text.
@@ -111,16 +102,61 @@ impl Resolver<'_> {
         Some(repeat.text.repeat(repeat.times))
     }
 
-    /// Path, media type and bytes of the file `name`, which must have one of `endings`.
-    fn attachment(
-        &mut self,
-        path: &KeyPath,
-        name: &str,
-        endings: &Endings,
-    ) -> Option<(PathBuf, String, Vec<u8>)> {
+    /// The files and the servers that Claude Code finds.
+    pub(super) fn workspace(&mut self) -> Workspace {
+        let path = KeyPath::of("files");
+        let names = self.form.files.iter().flatten().enumerate();
+        let files = names
+            .filter_map(|(index, name)| self.attachment(&path.then(index), name, &[IMAGES, DOCUMENTS]))
+            .collect();
+        let path = KeyPath::of("mcp_servers");
+        let servers = self.form.mcp_servers.iter().flatten();
+        let mcp_servers = servers
+            .map(|(server, tools)| {
+                let path = path.then(server);
+                let tools = tools.iter().enumerate();
+                let tools = tools.map(|(index, form)| self.mcp_tool(&path.then(index), form));
+                (server.clone(), tools.collect())
+            })
+            .collect();
+        Workspace { files, mcp_servers }
+    }
+
+    /// Reports a placeholder of the result that is no argument.
+    fn mcp_tool(&mut self, path: &KeyPath, form: &McpToolForm) -> McpTool {
+        let schema = form.input_schema.clone().map(serde_json::Value::Object);
+        let schema = schema.unwrap_or_else(|| json!({"type": "object", "properties": {}}));
+        let arguments = schema["properties"].as_object();
+        for placeholder in placeholders_in(&form.result) {
+            let name = placeholder.trim_start_matches("${").trim_end_matches('}');
+            if !arguments.is_some_and(|arguments| arguments.contains_key(name)) {
+                let message = format!("the tool has no argument `{}`", quotable(name));
+                let hint = "name it in the `properties` of `input_schema`";
+                self.reader.hinted(&path.then("result"), message, hint);
+            }
+        }
+        McpTool {
+            name: form.name.clone(),
+            description: form.description.clone(),
+            input_schema: schema,
+            result: form.result.clone(),
+        }
+    }
+
+    /// The file `name`, which must have one of `endings`.
+    fn attachment(&mut self, path: &KeyPath, name: &str, endings: &[&Endings]) -> Option<PromptBlock> {
         let file = PathBuf::from(name);
-        match self.read_attachment(path, &file, name, endings) {
-            Ok((media_type, bytes)) => Some((file, media_type.to_owned(), bytes)),
+        match self.read_attachment(path, &file, name, &endings.concat()) {
+            Ok((PDF, bytes)) => Some(PromptBlock::Document {
+                file,
+                media_type: PDF.to_owned(),
+                bytes,
+            }),
+            Ok((media_type, bytes)) => Some(PromptBlock::Image {
+                file,
+                media_type: media_type.to_owned(),
+                bytes,
+            }),
             Err(error) => {
                 self.reader.report(*error);
                 None

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::document::Place;
 use crate::expectation::{Check, Expectation};
 use crate::ids::{CellId, TierId};
-use crate::wire::script::{Prompt, Script};
+use crate::wire::script::{Prompt, Script, Workspace};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
@@ -38,6 +38,7 @@ pub struct Test {
     pub not_on: BTreeMap<TierId, String>,
     /// User messages. Each is sent when the one before is answered.
     pub prompts: Vec<Prompt>,
+    pub workspace: Workspace,
     /// Command-line flags for `claude`, in addition to the harness's own.
     pub flags: Vec<String>,
     /// Environment variables for `claude`, in addition to the harness's own.

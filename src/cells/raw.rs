@@ -130,6 +130,14 @@ pub struct CellForm {
     /// list of blocks. The next message is sent when the one before is answered.
     #[schemars(length(min = 1), extend("examples" = [[[{"text": "Which colour is this?"}, {"image": "_red.png"}]]]))]
     pub prompts: Option<Vec<PromptForm>>,
+    /// Image and PDF files of the feature's folder that Claude Code finds in its working directory, under the same names. Their
+    /// names begin with `_`, so that they are not read as cells.
+    #[schemars(length(min = 1), extend("examples" = [["_red.png", "_letter.pdf"]]))]
+    pub files: Option<Vec<String>>,
+    /// Servers of the Model Context Protocol that Claude Code starts, by name, each with its tools. Claude Code calls the tool
+    /// `shelf_of` of the server `library` `mcp__library__shelf_of`. It starts no other servers.
+    #[schemars(extend("minProperties" = 1, "propertyNames" = {"pattern": "^[a-z][a-z0-9-]*$"}))]
+    pub mcp_servers: Option<IndexMap<String, Vec<McpToolForm>>>,
     /// Command-line flags for `claude`, one word an entry. The harness sets the model, the formats and the session itself.
     #[schemars(extend("examples" = [["--allowed-tools", "Bash(echo pong)", "--permission-mode", "dontAsk"]]))]
     pub flags: Option<Vec<String>>,
@@ -211,6 +219,24 @@ pub struct RepeatForm {
     pub times: usize,
 }
 
+/// A tool of a server of the Model Context Protocol.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct McpToolForm {
+    /// Its name.
+    #[schemars(extend("pattern" = "^[a-zA-Z0-9_-]{1,64}$", "examples" = ["shelf_of"]))]
+    pub name: String,
+    /// What it does, for the model.
+    #[schemars(length(min = 1))]
+    pub description: String,
+    /// The JSON Schema of its arguments; without it, the tool takes none.
+    #[schemars(extend("examples" = [{"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}]))]
+    pub input_schema: Option<serde_json::Map<String, Value>>,
+    /// The text of its result, with `${title}` for the argument `title`.
+    #[schemars(length(min = 1), extend("examples" = ["${title} is on shelf 7."]))]
+    pub result: String,
+}
+
 /// The answer to one request: a message (`content`), or an `error`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -231,7 +257,7 @@ pub struct ReplyForm {
     pub stop_details: Option<serde_json::Map<String, Value>>,
     /// The verdicts of auto mode's safety check, as the Messages API says them; `${call_1}` is the id of the first tool call.
     /// Sent only if the request has `safeguards`, and never on Converse.
-    #[schemars(extend("examples" = [[{"type": "dangerous_tool_use", "status": {"type": "completed", "tool_uses": {"${call_1}": {"type": "completed", "outcome": "allow"}}}}]]))]
+    #[schemars(extend("examples" = [[{"type": "dangerous_tool_use", "status": {"type": "available", "tool_uses": {"${call_1}": {"type": "evaluated", "outcome": "not_flagged"}}}}]]))]
     pub safeguard_results: Option<Vec<Value>>,
     /// How the stream is spread in time; if not given, all at once.
     pub pace: Option<PaceForm>,

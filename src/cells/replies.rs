@@ -53,11 +53,12 @@ impl Resolver<'_> {
         Script { replies }
     }
 
-    /// Whether a prompt names an image, readable or not.
+    /// Whether a prompt names an image, readable or not, or Claude Code may read one.
     fn has_image(&self) -> bool {
         let mut blocks = self.form.prompts.iter().flatten().flat_map(|prompt| &prompt.0);
-        self.damaged.has_key("prompt")
-            || self.damaged.has_key("prompts")
+        let is_damaged = |key| self.damaged.has_key(key);
+        self.form.files.is_some()
+            || ["prompt", "prompts", "files"].into_iter().any(is_damaged)
             || blocks.any(|block| block.image.is_some())
     }
 

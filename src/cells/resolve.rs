@@ -155,10 +155,11 @@ impl Resolver<'_> {
     fn test(&mut self) -> Test {
         let before = self.reader.diagnostics.len();
         let prompts = self.prompts();
+        let workspace = self.workspace();
         let script = self.script();
         let direct = self.direct();
         let count_tokens = self.count_tokens();
-        let broken_input = ["prompt", "prompts", "replies", "direct"]
+        let broken_input = ["prompt", "prompts", "files", "replies", "direct"]
             .iter()
             .any(|key| self.damaged.has_key(key));
         let whole = self.reader.diagnostics.len() == before && !broken_input;
@@ -174,6 +175,7 @@ impl Resolver<'_> {
             tiers: &tiers,
             tier_names: &tier_names,
             prompts: &prompts,
+            workspace: &workspace,
             direct: direct.is_some(),
             count_tokens: count_tokens.is_some(),
             script: &script,
@@ -188,6 +190,7 @@ impl Resolver<'_> {
             refusals: self.refusals(),
             timeout_seconds: self.form.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS),
             prompts,
+            workspace,
             direct,
             count_tokens,
             script,

@@ -10,10 +10,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::mcp_server;
 use crate::env::{self, Secret, Variables};
 use crate::ids::{ProviderId, TrialKey};
 use crate::process::{Cage, Launch, ProcessTag, RunId};
-use crate::wire::script::{Prompt, PromptBlock};
+use crate::wire::script::{Prompt, PromptBlock, Workspace};
 
 /// The API in which `claude` calls the gateway.
 ///
@@ -117,6 +118,9 @@ pub struct Invocation {
     /// standard error and frames its requests differently.
     pub model: String,
     pub prompts: Vec<Prompt>,
+    pub workspace: Workspace,
+    /// The executable that serves the tools of the workspace; its `main` calls [`super::run_hidden_mode_if_asked`].
+    pub mcp_program: PathBuf,
     pub flags: Vec<String>,
     /// Whether a failed answer does not end the run: the next prompt is sent as after any other.
     pub expects_failures: bool,
@@ -152,6 +156,10 @@ impl Invocation {
         argv.extend(["--model".into(), OsString::from(&self.model)]);
         argv.extend(["--session-id".into(), OsString::from(self.key.to_string())]);
         argv.extend(["--debug-file".into(), self.debug_log().into_os_string()]);
+        if !self.workspace.mcp_servers.is_empty() {
+            let config = mcp_server::configuration(&self.mcp_program, &self.workspace.mcp_servers);
+            argv.extend(["--strict-mcp-config", "--mcp-config", &config].map(OsString::from));
+        }
         argv.extend(self.flags.iter().map(OsString::from));
         if let Some(text) = self.single_text() {
             // Without `--`, a flag that takes a list would consume the prompt.
@@ -182,6 +190,9 @@ impl Invocation {
         }
         for (name, value) in self.endpoint.variables() {
             set(name, value);
+        }
+        if !self.workspace.mcp_servers.is_empty() {
+            set(env::MCP_CONNECTION_NONBLOCKING, "0".into());
         }
         for (name, value) in &self.variables {
             let own = variables

@@ -27,6 +27,7 @@
 
 mod debug_log;
 mod invocation;
+mod mcp_server;
 mod progress;
 
 use std::path::Path;
@@ -40,12 +41,14 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 pub use invocation::{ClientFormat, Endpoint, Invocation, stdin_message};
+pub use mcp_server::run_hidden_mode_if_asked;
 pub use progress::ClaudeProgress;
 
 use crate::clock::now_ms;
 use crate::evidence::{Exit, Killed};
 use crate::process::{Line, Piped};
 use crate::transcript::{ApiRetry, Event, TimedEvent, Transcript};
+use crate::wire::script::PromptBlock;
 use progress::ProgressTracker;
 
 /// The most bytes of standard error that are kept, from its end.
@@ -125,11 +128,17 @@ pub async fn run(
     })
 }
 
-/// Creates the folders and files of an invocation.
+/// Creates the folders and files of an invocation, and the files of its workspace.
 pub fn prepare(invocation: &Invocation) -> anyhow::Result<()> {
     let failed = |path: &Path| format!("cannot create `{}`", path.display());
     for folder in invocation.folders() {
         std::fs::create_dir_all(&folder).with_context(|| failed(&folder))?;
+    }
+    for block in &invocation.workspace.files {
+        if let PromptBlock::Image { file, bytes, .. } | PromptBlock::Document { file, bytes, .. } = block {
+            let path = invocation.working_directory().join(file);
+            std::fs::write(&path, bytes).with_context(|| failed(&path))?;
+        }
     }
     let marker = invocation.cleanup_marker();
     std::fs::write(&marker, "").with_context(|| failed(&marker))

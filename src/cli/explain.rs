@@ -120,6 +120,8 @@ impl ExplainedTrial {
             key: TrialKey(Uuid::nil()),
             model: planned.alias.clone(),
             prompts: test.prompts.clone(),
+            workspace: test.workspace.clone(),
+            mcp_program: "compat".into(),
             flags: test.flags.clone(),
             expects_failures: test.expects_failures(&name.tier),
             variables: test.env.clone(),

@@ -84,7 +84,8 @@ fn command() -> clap::Command {
 
 /// Runs the command in the process's arguments.
 pub fn main() -> ExitCode {
-    if let Some(code) = crate::process::run_hidden_mode_if_asked() {
+    let hidden = crate::process::run_hidden_mode_if_asked();
+    if let Some(code) = hidden.or_else(crate::claude::run_hidden_mode_if_asked) {
         return code;
     }
     crate::process::hide();

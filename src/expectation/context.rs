@@ -7,7 +7,7 @@ use super::provider_side::Turn;
 use crate::document::{Diagnostic, KeyPath, Query, Reader};
 use crate::ids::{ProviderId, TierId, TierNames};
 use crate::text::listed;
-use crate::wire::script::{Prompt, Reply, ReplyBlock, ReplyMessage, Script};
+use crate::wire::script::{Prompt, Reply, ReplyBlock, ReplyMessage, Script, Workspace};
 
 /// The message for an expectation that could never fail.
 pub(super) const NO_CONDITION: &str = "no condition is given, so this could never fail";
@@ -21,6 +21,7 @@ pub struct CellContext<'a> {
     /// The tiers of the manifest, each with its model.
     pub tiers: &'a [(TierId, String)],
     pub prompts: &'a [Prompt],
+    pub workspace: &'a Workspace,
     /// Whether the harness sends a direct request.
     pub direct: bool,
     /// Whether the harness asks for a token count.

@@ -35,7 +35,7 @@ use crate::document::Place;
 use crate::evidence::Evidence;
 use crate::findings::{Level, Subject};
 use crate::ids::TierId;
-use crate::wire::script::Prompt;
+use crate::wire::script::{Prompt, Workspace};
 use crate::wire_diff::WireDiff;
 
 /// The implied expectation that `claude` answers every prompt and exits with status 0.
@@ -86,6 +86,7 @@ impl Expectation {
 #[derive(Clone, Debug)]
 pub struct Scene<'a> {
     pub prompts: &'a [Prompt],
+    pub workspace: &'a Workspace,
     pub evidence: &'a Evidence,
     /// `None` where only one side of the gateway was recorded.
     pub diff: Option<&'a WireDiff>,

@@ -66,6 +66,7 @@ pub fn judge(test: &Test, name: &TrialName, evidence: &Evidence, known: KnownFor
     let diff = wire_diff::of_trial(evidence);
     let scene = Scene {
         prompts: &test.prompts,
+        workspace: &test.workspace,
         evidence,
         diff: diff.as_ref(),
     };

@@ -205,14 +205,12 @@ fn new_id(prefix: &str, route: Route, digits: &str) -> String {
     format!("{prefix}{provider}01{digits}")
 }
 
-/// Letters of both cases and digits, as in the ids of providers.
+/// 22 letters and digits. A provider's ids have capitals (`toolu_01A09q90qw90lq917835lq9`), and a gateway must keep them.
+///
+/// Source: <https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls>
 fn letters() -> String {
-    const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let mut number = Uuid::new_v4().as_u128();
-    let mut letter = || {
-        let letter = LETTERS[(number % 62) as usize];
-        number /= 62;
-        char::from(letter)
-    };
-    (0..22).map(|_| letter()).collect()
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let number = Uuid::new_v4().as_u128();
+    let digit = |place| DIGITS[(number / 62_u128.pow(place) % 62) as usize] as char;
+    (0..21).map(digit).chain(['A']).collect()
 }

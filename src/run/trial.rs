@@ -239,6 +239,8 @@ impl TrialTask<'_> {
             key,
             model: self.alias.to_owned(),
             prompts: self.test.prompts.clone(),
+            workspace: self.test.workspace.clone(),
+            mcp_program: session.own_program.clone(),
             flags: self.test.flags.clone(),
             expects_failures: self.test.expects_failures(&self.name.tier),
             variables: self.test.env.clone(),

@@ -76,6 +76,8 @@ pub struct Session {
     /// `None` if `claude` is not the pinned one and does not report a version.
     pub claude_version: Option<String>,
     pub run: RunId,
+    /// The executable of the watchdog, the keeper and the servers of tools.
+    pub own_program: PathBuf,
     /// The cage of every `claude`.
     pub cage: Option<Arc<Cage>>,
     /// The part of the environment that every child gets.
@@ -128,6 +130,7 @@ impl Session {
         secrets.push(gateway.key.expose().to_owned());
         let front = Relay::start_guarded(&gateway.base_url).await?;
         let cage = confinement::cage(options, front.base_url())?;
+        let own_program = options.watchdog.clone().map_or_else(std::env::current_exe, Ok)?;
         Ok(Self {
             schedule: Schedule::new(cores(), pace(options.mutants, provider.as_ref())),
             provider,
@@ -136,6 +139,7 @@ impl Session {
             gateway_version,
             gateway,
             claude,
+            own_program,
             claude_version,
             run,
             client_format: options.client_format,

@@ -50,8 +50,12 @@ const MANTLE: [&str; 4] = [
 /// (<https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry>).
 const NOT_ON_AZURE: [&str; 2] = ["advisor-tool-", "fast-mode-"];
 /// Claude Code sends these to Bedrock and Vertex AI, which accept them, but no page of theirs offers them. They name the
-/// client and add a count, and change no answer.
-const WITHOUT_EFFECT: [&str; 2] = ["claude-code-20250219", "thinking-token-count-2026-05-13"];
+/// client and auto mode and add a count, and change no answer.
+const WITHOUT_EFFECT: [&str; 3] = [
+    "afk-mode-2026-01-31",
+    "claude-code-20250219",
+    "thinking-token-count-2026-05-13",
+];
 
 /// Whether the provider accepts `beta`. Anthropic's list is not public, so there only the form of a flag counts: a name and
 /// a date.

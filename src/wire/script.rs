@@ -3,6 +3,7 @@
 //!
 //! Pure data. `cells` reads it from a cell; `provider` plays it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -44,6 +45,34 @@ pub enum PromptBlock {
         /// Its bytes, read with the cell.
         bytes: Vec<u8>,
     },
+}
+
+/// What Claude Code finds besides its prompts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Workspace {
+    /// The files of its working directory: images and documents.
+    pub files: Vec<PromptBlock>,
+    /// The servers of the Model Context Protocol that it starts, by name, each with its tools.
+    pub mcp_servers: BTreeMap<String, Vec<McpTool>>,
+}
+
+impl Workspace {
+    /// The blocks that the provider may receive: those of `prompts`, and the files.
+    pub fn blocks<'a>(&'a self, prompts: &'a [Prompt]) -> impl Iterator<Item = &'a PromptBlock> {
+        let of_prompts = prompts.iter().flat_map(|prompt| &prompt.blocks);
+        of_prompts.chain(&self.files)
+    }
+}
+
+/// A tool of a server of the Model Context Protocol.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct McpTool {
+    pub name: String,
+    pub description: String,
+    /// The JSON Schema of its arguments.
+    pub input_schema: Value,
+    /// The text of its result, with `${title}` for the argument `title`.
+    pub result: String,
 }
 
 /// The replies of a trial, in the order in which its Messages requests consume them.

@@ -128,6 +128,14 @@ pub const RULES: &[NoiseRule] = &[
         },
     },
     NoiseRule {
+        name: "web_search_beta",
+        clause: "https://code.claude.com/docs/en/feature-availability",
+        reason: "web search on Vertex AI needs a beta that Anthropic's API does not",
+        direction: Direction::Request,
+        routes: &[Route::VertexAi],
+        is_noise: |change| is_added_beta(change) && change.what.path == "web-search-2025-03-05",
+    },
+    NoiseRule {
         name: "request_tags",
         clause: "protocol#proxying-to-bedrock-vertex-or-foundry, Request tags",
         reason: "Bedrock and Vertex AI refuse `tags`, which label usage and do not change the reply",

@@ -16,12 +16,12 @@ use crate::support::text::assert_has;
 #[test]
 fn a_new_row_is_valid_and_each_of_its_trials_says_write_me() {
     let folder = copy_of_this_project();
-    let output = folder.compat(&["new", "feature", "pdf_input", "--name", "PDF: input"]);
+    let output = folder.compat(&["new", "feature", "code_review", "--name", "Code: review"]);
     output.exits(0);
     let before = read(root().join("manifest.yaml"));
     let after = folder.read("manifest.yaml");
     assert_eq!(
-        after.replace("  - id: pdf_input\n    name: 'PDF: input'\n", ""),
+        after.replace("  - id: code_review\n    name: 'Code: review'\n", ""),
         before
     );
 
@@ -30,7 +30,7 @@ fn a_new_row_is_valid_and_each_of_its_trials_says_write_me() {
     let config = project.proxy_config().expect("a configuration");
     let mut trials = 0;
     for name in project.trials() {
-        if name.cell.feature.as_str() != "pdf_input" {
+        if name.cell.feature.as_str() != "code_review" {
             continue;
         }
         trials += 1;

@@ -89,7 +89,7 @@ fn the_fragments_of_the_guide_are_valid() {
         .filter(|(language, body)| *language == "yaml" && !body.starts_with('#'))
         .map(|(_, body)| body)
         .collect();
-    assert_eq!(fragments.len(), 4);
+    assert_eq!(fragments.len(), 5);
     for fragment in fragments {
         let node = yaml::parse(Path::new("docs/cells.md"), fragment.as_bytes()).expect("YAML");
         let form = match fragment.starts_with("name:") {

@@ -39,9 +39,10 @@ fn mistakes_in_known_findings_are_explained() {
         ),
     ];
     let folder = copy_of_this_project();
-    for page in std::fs::read_dir(crate::support::root().join("docs/findings")).unwrap() {
-        let name = page.unwrap().file_name();
-        folder.write(&format!("docs/findings/{}", name.to_str().unwrap()), "# A finding\n");
+    let pages = crate::support::root().join("docs/findings");
+    for page in std::fs::read_dir(pages).expect("a folder") {
+        let page = page.expect("an entry").file_name();
+        folder.write(&format!("docs/findings/{}", page.display()), "# A finding\n");
     }
     let original = std::fs::read_to_string(crate::support::root().join(litellm)).unwrap();
     folder.write(litellm, &original);

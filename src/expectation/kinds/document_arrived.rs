@@ -1,4 +1,4 @@
-//! `document_arrived`: the documents that the provider received are those of the prompt.
+//! `document_arrived`: the documents that the provider received are those of the cell.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use crate::wire::message::Content;
 use crate::wire::script::PromptBlock;
 use crate::wire_diff::Part;
 
-/// Provider's side: the documents that it received are those of the prompt, byte for byte. Not judged in a live run.
+/// Provider's side: the documents that it received are those of the prompts and of `files`, byte for byte. Not judged in a live run.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("examples" = [{"turn": 1}]))]

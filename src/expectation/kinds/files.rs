@@ -1,4 +1,4 @@
-//! The files of the prompts, compared with those that the provider received.
+//! The files of the prompts and of the working directory, compared with those that the provider received.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +8,7 @@ use crate::expectation::provider_side::{Turn, at, on_each_message, outline};
 use crate::expectation::{Checker, Deviation, Ruling, Scene};
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::message::Content;
-use crate::wire::script::{Prompt, PromptBlock};
+use crate::wire::script::PromptBlock;
 
 /// The media type and the bytes of a file.
 type FileOf<'a> = (&'a str, &'a [u8]);
@@ -27,11 +27,12 @@ impl FileKind {
     /// Reports that no prompt attaches such a file.
     pub(super) fn is_attached(&self, checker: &mut Checker<'_>, path: &KeyPath) {
         let (article, noun) = self.noun;
-        let mut blocks = checker.context.prompts.iter().flat_map(|prompt| &prompt.blocks);
+        let mut blocks = checker.context.workspace.blocks(checker.context.prompts);
         let is_attached = blocks.any(|block| (self.of_prompt)(block).is_some());
         if checker.context.whole && !is_attached {
-            let message = format!("no prompt has {article} {noun}, so this could never be judged");
-            let hint = format!("add {article} `{noun}` block to `prompts`");
+            let message =
+                format!("neither `prompts` nor `files` has {article} {noun}, so this could never be judged");
+            let hint = format!("add {article} `{noun}` block to `prompts`, or {article} {noun} to `files`");
             let error = checker.reader.at(path, message).hint(hint);
             let key = match checker.reader.node.get("prompt") {
                 Some(_) => "prompt",
@@ -41,12 +42,12 @@ impl FileKind {
         }
     }
 
-    /// Every such file of the prompts must arrive byte for byte in each request that `turn` selects.
+    /// Every such file of the cell must arrive byte for byte in each request that `turn` selects.
     pub(super) fn judge(&self, turn: Turn, scene: &Scene<'_>) -> Ruling {
-        on_each_message(turn, scene, |exchange| self.missing(scene.prompts, exchange))
+        on_each_message(turn, scene, |exchange| self.missing(scene, exchange))
     }
 
-    fn missing(&self, prompts: &[Prompt], exchange: &ProviderExchange) -> Vec<Deviation> {
+    fn missing(&self, scene: &Scene<'_>, exchange: &ProviderExchange) -> Vec<Deviation> {
         let noun = self.noun.1;
         let message = exchange.message.iter();
         let blocks = message.flat_map(|message| message.blocks());
@@ -54,10 +55,7 @@ impl FileKind {
             .filter_map(|block| (self.of_request)(&block.content))
             .map(|(media_type, data)| (media_type, STANDARD.decode(data).ok()))
             .collect();
-        let sent = prompts
-            .iter()
-            .flat_map(|prompt| &prompt.blocks)
-            .filter_map(self.of_prompt);
+        let sent = scene.workspace.blocks(scene.prompts).filter_map(self.of_prompt);
         let lost = sent.filter(|(media_type, bytes)| {
             let is_it = |(kind, data): &(&str, Option<Vec<u8>>)| {
                 kind == media_type && data.as_deref() == Some(*bytes)

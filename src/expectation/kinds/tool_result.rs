@@ -9,6 +9,7 @@ use crate::expectation::claude_side::{line_of_transcript, transcript_end};
 use crate::expectation::interest::{ANSWER, Interest};
 use crate::expectation::{Checker, Deviation, Matcher, MatcherForm, Ruling, Scene};
 use crate::text::clipped;
+use crate::transcript::AnswerBlock;
 
 /// CLI side: Claude Code ran a tool and got a result.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -53,11 +54,14 @@ impl Kind for ToolResultCheck {
 
     fn judge(&self, scene: &Scene<'_>) -> Ruling {
         let results = scene.evidence.transcript.tool_results();
-        let of_tool = results
+        // Parallel calls end in any order.
+        let calls = self.call_ids(scene);
+        let mut of_tool = results
             .iter()
             .filter(|result| result.name.as_ref() == Some(&self.name));
-        let fits = of_tool.enumerate().any(|(index, result)| {
-            self.call.is_none_or(|call| call == index + 1)
+        let fits = of_tool.any(|result| {
+            self.call
+                .is_none_or(|call| calls.get(call - 1) == Some(&result.tool_use_id))
                 && self.is_error.is_none_or(|wanted| wanted == result.is_error)
                 && self
                     .text
@@ -95,6 +99,18 @@ impl Kind for ToolResultCheck {
 }
 
 impl ToolResultCheck {
+    /// The ids of the model's calls of the tool, in order.
+    fn call_ids(&self, scene: &Scene<'_>) -> Vec<String> {
+        let answers = scene.evidence.transcript.messages();
+        let blocks = answers.into_iter().flat_map(|answer| answer.content);
+        blocks
+            .filter_map(|block| match block {
+                AnswerBlock::ToolUse { id, name, .. } if name == self.name => Some(id),
+                _ => None,
+            })
+            .collect()
+    }
+
     fn in_words(&self) -> String {
         let mut wanted = vec![match self.call {
             Some(call) => format!("result {call} of `{}`", self.name),

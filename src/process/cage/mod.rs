@@ -143,6 +143,8 @@ impl Cage {
     pub(super) fn confine(&self, launch: &Launch, folder: &Path) -> (PathBuf, Vec<OsString>) {
         let mut readable = self.readable.clone();
         readable.extend(program_files(&launch.program));
+        // Claude Code starts the servers of its tools from it.
+        readable.push(self.keeper.clone());
         let confinement = Confinement {
             landlock: self.layers.landlock,
             writable: folder.to_owned(),

@@ -236,7 +236,7 @@ fn mistakes_in_expectations_are_explained() {
         (
             "an image that no prompt has",
             and("  i:\n    image_arrived: { turn: 1 }\n"),
-            &["no prompt has an image, so this could never be judged"],
+            &["neither `prompts` nor `files` has an image, so this could never be judged"],
         ),
         (
             "a stream without lockstep",

@@ -148,6 +148,24 @@ fn mistakes_in_prompts_and_replies_are_explained() {
             with("prompt: Say pong", "prompts: [[{ document: _red.pdf }]]"),
             &["does not contain `application/pdf`"],
         ),
+        (
+            "a file of an unknown kind",
+            and("files: [_notes.txt]\n"),
+            &[
+                "7:9 files[0]",
+                "the ending of `_notes.txt` is not allowed here",
+                "`pdf`",
+            ],
+        ),
+        (
+            "a result of a tool without arguments",
+            and("mcp_servers: { library: [{ name: a, description: b, result: \"${title}\" }] }\n"),
+            &[
+                "mcp_servers.library[0].result",
+                "the tool has no argument `title`",
+                "name it in the `properties` of `input_schema`",
+            ],
+        ),
     ];
     assert_found(&cases);
 }

@@ -168,6 +168,29 @@ async fn an_image_is_sent_on_standard_input() {
     assert!(image["source"]["data"].as_str().unwrap().starts_with("iYmJ"));
 }
 
+#[test]
+fn a_workspace_has_its_files_and_servers() {
+    let folder = TempDir::new().unwrap();
+    let mut invocation = invocation(&folder, NOWHERE);
+    let argv = |invocation: &Invocation| format!("{:?}", invocation.argv());
+    assert!(!argv(&invocation).contains("mcp"));
+    invocation.workspace.files.push(PromptBlock::Document {
+        file: PathBuf::from("_letter.pdf"),
+        media_type: "application/pdf".to_owned(),
+        bytes: b"%PDF-".to_vec(),
+    });
+    invocation
+        .workspace
+        .mcp_servers
+        .insert("library".to_owned(), Vec::new());
+    compat_matrix::claude::prepare(&invocation).unwrap();
+    let letter = invocation.working_directory().join("_letter.pdf");
+    assert_eq!(std::fs::read(letter).unwrap(), b"%PDF-");
+    assert!(argv(&invocation).contains("--strict-mcp-config"));
+    let variables = format!("{:?}", invocation.environment());
+    assert!(variables.contains("MCP_CONNECTION_NONBLOCKING"));
+}
+
 #[tokio::test]
 async fn a_permanent_error_ends_the_run_at_once() {
     let (ran, stub) = ask([Reply::Error(403, r#"{"error":{"message":"no"}}"#)]).await;

@@ -55,6 +55,8 @@ pub fn invocation(folder: &TempDir, base_url: &str) -> Invocation {
         key: TrialKey(Uuid::new_v4()),
         model: "claude-haiku-4-5".to_owned(),
         prompts: vec![text_prompt("say hello")],
+        workspace: Default::default(),
+        mcp_program: fake_claude(),
         flags: Vec::new(),
         expects_failures: false,
         variables: BTreeMap::new(),

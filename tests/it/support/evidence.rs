@@ -304,6 +304,7 @@ pub fn test(check: Check) -> Test {
         prompts: vec![Prompt {
             blocks: vec![PromptBlock::Text("ping".into())],
         }],
+        workspace: Default::default(),
         flags: Vec::new(),
         env: Default::default(),
         subscription: false,

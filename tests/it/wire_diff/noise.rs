@@ -133,6 +133,11 @@ fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
             ),
         ),
         (
+            "web_search_beta",
+            change(VertexAi, Beta, "web-search-2025-03-05", None, some("b")),
+            change(Azure, Beta, "web-search-2025-03-05", None, some("b")),
+        ),
+        (
             "request_tags",
             change(BedrockInvoke, Field, "tags", Some(json!({"team": "a"})), None),
             change(Anthropic, Field, "tags", Some(json!({"team": "a"})), None),
