@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::support::evidence::gateway_file;
 use crate::support::files::Folder;
-use crate::support::project::copy_of_this_project;
+use crate::support::project::{copy_of_this_project, manifest_of_v0};
 use crate::support::ran::Ran;
 use crate::support::root;
 use crate::support::text::{assert_has, assert_starts};
@@ -297,6 +297,7 @@ fn merged_shards_tell_that_a_known_finding_is_stale() {
     };
     let [one, two] = shards().map(of_example);
     let folder = copy_of_this_project();
+    folder.write("manifest.yaml", &manifest_of_v0());
     folder.write("1.json", &one);
     folder.write("2.json", &two);
     folder.write(

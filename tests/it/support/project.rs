@@ -68,6 +68,14 @@ pub fn manifest_of_v0() -> String {
     let (head, rest) = text.split_once("  - id: haiku_5_5").expect("a second set");
     let (_, rest) = rest.split_once("# The gateway's aliases").expect("the aliases");
     let (aliases, _) = rest.split_once("# Parts of the matrix").expect("the parts");
+    let (rows, tiers) = head.split_once("\n# Every cell").expect("the tiers");
+    let last = rows
+        .find("  - id: extended_thinking")
+        .expect("the last row of `v0`");
+    let end = rows[last..]
+        .find("\n  - id:")
+        .map_or(rows.len(), |next| last + next);
+    let head = format!("{}\n# Every cell{tiers}", &rows[..end]);
     let is_of_v0 = |line: &&str| !line.contains("bedrock_mantle") && !line.contains("not_on:");
     let lines: Vec<&str> = head
         .lines()
