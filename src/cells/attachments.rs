@@ -84,7 +84,8 @@ impl Resolver<'_> {
                 let error = self
                     .reader
                     .at(&path.then("times"), format!("the whole text has {bytes} bytes"));
-                self.reader.report(error.allowed(format!("at most {MOST_REPEATED_BYTES} bytes")));
+                self.reader
+                    .report(error.allowed(format!("at most {MOST_REPEATED_BYTES} bytes")));
                 return None;
             }
             return Some(PromptBlock::Text(repeat.text.repeat(repeat.times)));

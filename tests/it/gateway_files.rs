@@ -41,7 +41,10 @@ fn mistakes_in_known_findings_are_explained() {
     let folder = copy_of_this_project();
     for page in std::fs::read_dir(crate::support::root().join("docs/findings")).unwrap() {
         let name = page.unwrap().file_name();
-        folder.write(&format!("docs/findings/{}", name.to_str().unwrap()), "# A finding\n");
+        folder.write(
+            &format!("docs/findings/{}", name.to_str().unwrap()),
+            "# A finding\n",
+        );
     }
     let original = std::fs::read_to_string(crate::support::root().join(litellm)).unwrap();
     folder.write(litellm, &original);
