@@ -278,7 +278,8 @@ impl Resolver<'_> {
         }
         if !self.tiers.is_empty() && not_on.len() == self.tiers.len() {
             let hint = "write `not_applicable` and the reason in the provider's own file";
-            self.reader.hinted(&KeyPath::of("not_on"), "no tier is left", hint);
+            self.reader
+                .hinted(&KeyPath::of("not_on"), "no tier is left", hint);
         }
         not_on
     }

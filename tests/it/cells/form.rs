@@ -41,7 +41,11 @@ fn mistakes_of_form_are_explained() {
                 "prompt: Say pong",
                 "prompts: [[{ repeat: { text: heron heron heron heron, times: 1000000 } }]]",
             ),
-            &["times", "the whole text has 23000000 bytes", "at most 16000000 bytes"],
+            &[
+                "times",
+                "the whole text has 23000000 bytes",
+                "at most 16000000 bytes",
+            ],
         ),
         (
             "a reply for a command that needs none",

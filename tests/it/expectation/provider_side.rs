@@ -344,8 +344,18 @@ fn redacted_thinking_comes_back_with_its_data() {
     let check = || Check::ThinkingArrived(ThinkingArrivedCheck { turn: Turn::Last });
     let thought = || thinking_block("hm", "sig");
     table(&[
-        ("as sent", check(), again(json!([thought(), redacted("abc")])), HELD),
-        ("other data", check(), again(json!([thought(), redacted("abd")])), BROKEN),
+        (
+            "as sent",
+            check(),
+            again(json!([thought(), redacted("abc")])),
+            HELD,
+        ),
+        (
+            "other data",
+            check(),
+            again(json!([thought(), redacted("abd")])),
+            BROKEN,
+        ),
         ("dropped", check(), again(json!([thought()])), BROKEN),
     ]);
 }
