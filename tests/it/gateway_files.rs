@@ -1,6 +1,6 @@
 //! `gateways/<name>.yaml`: each mistake is an error at its place.
 
-use crate::support::project::copy_of_this_project;
+use crate::support::project::copy_with_all_rows;
 use crate::support::text::assert_has;
 
 #[test]
@@ -38,7 +38,7 @@ fn mistakes_in_known_findings_are_explained() {
             "did you mean `beta`?",
         ),
     ];
-    let folder = copy_of_this_project();
+    let folder = copy_with_all_rows();
     let pages = crate::support::root().join("docs/findings");
     for page in std::fs::read_dir(pages).expect("a folder") {
         let page = page.expect("an entry").file_name();

@@ -31,7 +31,7 @@ pub fn two_features() -> Folder {
 }
 
 /// A copy of this project's manifest and cells, with a configuration that has the manifest's aliases.
-pub fn copy_of_this_project() -> Folder {
+pub fn copy_with_all_rows() -> Folder {
     let mut proxy_config = String::from("model_list:\n");
     let endings = [
         "",
@@ -62,20 +62,39 @@ pub fn copy_of_this_project() -> Folder {
     folder
 }
 
+/// A copy with the six rows of the first version.
+pub fn copy_of_this_project() -> Folder {
+    let folder = copy_with_all_rows();
+    let (manifest, later) = manifest_of_first_rows();
+    for row in later {
+        fs::remove_dir_all(folder.path(&format!("cells/{row}"))).unwrap();
+    }
+    fs::write(folder.path("manifest.yaml"), manifest).unwrap();
+    folder
+}
+
+/// This project's manifest with the six rows of the first version, and the ids of the other rows.
+fn manifest_of_first_rows() -> (String, Vec<String>) {
+    let text = fs::read_to_string(root().join("manifest.yaml")).expect("the manifest");
+    let (head, rest) = text.split_once("features:\n").expect("the rows");
+    let (rows, tail) = rest.split_once("\n\n").expect("the end of the rows");
+    let mut rows = rows.split("  - id: ").skip(1);
+    let first: String = rows
+        .by_ref()
+        .take(6)
+        .map(|row| format!("  - id: {row}"))
+        .collect();
+    let later = rows.map(|row| row.lines().next().unwrap_or_default().to_owned());
+    let manifest = format!("{head}features:\n{}\n\n{tail}", first.trim_end());
+    (manifest, later.collect())
+}
+
 /// This project's manifest with the rows, columns and tiers of its part `v0` alone.
 pub fn manifest_of_v0() -> String {
-    let text = fs::read_to_string(root().join("manifest.yaml")).expect("the manifest");
+    let (text, _) = manifest_of_first_rows();
     let (head, rest) = text.split_once("  - id: haiku_5_5").expect("a second set");
     let (_, rest) = rest.split_once("# The gateway's aliases").expect("the aliases");
     let (aliases, _) = rest.split_once("# Parts of the matrix").expect("the parts");
-    let (rows, tiers) = head.split_once("\n# Every cell").expect("the tiers");
-    let last = rows
-        .find("  - id: extended_thinking")
-        .expect("the last row of `v0`");
-    let end = rows[last..]
-        .find("\n  - id:")
-        .map_or(rows.len(), |next| last + next);
-    let head = format!("{}\n# Every cell{tiers}", &rows[..end]);
     let is_of_v0 = |line: &&str| !line.contains("bedrock_mantle") && !line.contains("not_on:");
     let lines: Vec<&str> = head
         .lines()
