@@ -253,6 +253,7 @@ impl Bench {
             inherited: self.environment.inherited(),
             deadline: Duration::from_secs(test.timeout_seconds),
             cage: None,
+            expects_failures: false,
         }
     }
 

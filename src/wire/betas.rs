@@ -50,10 +50,11 @@ const MANTLE: [&str; 4] = [
 /// (<https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry>).
 const NOT_ON_AZURE: [&str; 2] = ["advisor-tool-", "fast-mode-"];
 /// Claude Code sends these to Bedrock and Vertex AI, which accept them, but no page of theirs offers them. They name the
-/// client and auto mode and add a count, and change no answer.
-const WITHOUT_EFFECT: [&str; 3] = [
+/// client and auto mode, add a count, and tell that a request follows a refused one. They change no answer.
+const WITHOUT_EFFECT: [&str; 4] = [
     "afk-mode-2026-01-31",
     "claude-code-20250219",
+    "fallback-credit-2026-06-01",
     "thinking-token-count-2026-05-13",
 ];
 

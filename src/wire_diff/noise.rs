@@ -200,13 +200,13 @@ pub const RULES: &[NoiseRule] = &[
     NoiseRule {
         name: "token_count_form",
         clause: "protocol#proxying-to-bedrock-vertex-or-foundry, count_tokens",
-        reason: "Bedrock's CountTokens wraps the whole request into `input`, an invoke body",
+        reason: "Bedrock's CountTokens wraps the whole request into `input`, an invoke body, which needs `max_tokens`",
         direction: Direction::Request,
         routes: BEDROCK,
         is_noise: |change| {
             change.operation == Operation::CountTokens
                 && change.what.fate == Fate::Added
-                && is_field(change, "input")
+                && (is_field(change, "input") || is_field(change, "max_tokens"))
         },
     },
     NoiseRule {

@@ -8,7 +8,7 @@ use super::pairing::Pair;
 use super::{Difference, Fate, Part, values};
 use crate::wire::exchange::{ProviderExchange, RecordedRequest};
 use crate::wire::place::ProcessingPlace;
-use crate::wire::{Route, messages, pointer, target};
+use crate::wire::{Operation, Route, messages, pointer, target};
 
 /// Fields that `conversation` and `betas` compare by their meaning.
 const COMPARED_BY_MEANING: [&str; 4] = ["messages", "system", "tools", "anthropic_beta"];
@@ -60,7 +60,11 @@ fn never_forwarded(pair: &Pair) -> Difference {
     let status = pair.passage.reply.as_ref().map(|reply| reply.status);
     let answer = status.map(|status| format!("the gateway itself answered with HTTP {status}"));
     let path = pair.passage.request.path.as_str();
-    Difference::of(Part::Request, "the request", path, answer).with_fate(Fate::Dropped)
+    let what = match pair.passage.operation {
+        Operation::CountTokens => "the token count",
+        _ => "the request",
+    };
+    Difference::of(Part::Request, what, path, answer).with_fate(Fate::Dropped)
 }
 
 /// The gateway forwarded `what` without the key of its trial.
@@ -111,8 +115,10 @@ fn credentials(arrived: &ProviderExchange) -> Vec<Difference> {
     let by_name = arrived.request.headers.iter().map(|(name, _)| name.as_str());
     let by_name = by_name.filter(|name| is_credential(name) && !of_route.contains(name));
     let mut found: Vec<Difference> = by_name.map(|name| added(format!("header {name}"))).collect();
-    let is_one_of_many = matches!(arrived.route, Some(Route::Anthropic | Route::Azure));
-    if is_one_of_many && of_route.iter().filter(|name| has(name)).count() > 1 {
+    // Foundry has two names for the header of one key.
+    let has_key = ["x-api-key", "api-key"].into_iter().any(has);
+    let has_many = matches!(arrived.route, Some(Route::Anthropic | Route::Azure));
+    if has_many && has_key && has("authorization") {
         found.push(added("a second header".to_owned()));
     }
     let by_value = arrived.caller_credential.iter();

@@ -36,7 +36,7 @@ const BLOCKS: [&str; 7] = [
 /// Compares the keys of a block, of its source, of its cache breakpoint and of the blocks in a tool result.
 pub(super) fn of_block(label: &str, sent: &Value, arrived: &Value) -> Vec<Difference> {
     let mut found = of_breakpoint(label, sent, arrived);
-    if !(sent.is_object() && arrived.is_object()) || !BLOCKS.iter().any(|kind| sent["type"] == *kind) {
+    if !(sent.is_object() && arrived.is_object() && BLOCKS.iter().any(|kind| sent["type"] == *kind)) {
         return found;
     }
     found.extend(differences(Part::Block, label, sent, arrived, &BLOCK));

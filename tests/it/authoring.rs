@@ -9,13 +9,13 @@ use compat_matrix::plan::Planned;
 
 use crate::support::evidence::{self, Builder as _};
 use crate::support::files::{contents, read};
-use crate::support::project::{copy_of_this_project, open};
+use crate::support::project::{copy_of_this_project, copy_with_all_rows, open};
 use crate::support::root;
 use crate::support::text::assert_has;
 
 #[test]
 fn a_new_row_is_valid_and_each_of_its_trials_says_write_me() {
-    let folder = copy_of_this_project();
+    let folder = copy_with_all_rows();
     let output = folder.compat(&["new", "feature", "code_review", "--name", "Code: review"]);
     output.exits(0);
     let before = read(root().join("manifest.yaml"));

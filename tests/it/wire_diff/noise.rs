@@ -267,6 +267,17 @@ fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
                 counted(change(VertexAi, Field, "input", None, Some(json!({})))),
             ),
             (
+                "token_count_form",
+                counted(change(
+                    BedrockInvoke,
+                    Field,
+                    "max_tokens",
+                    None,
+                    Some(json!(1024)),
+                )),
+                change(BedrockInvoke, Field, "max_tokens", None, Some(json!(1024))),
+            ),
+            (
                 "token_counting_beta",
                 counted(change(
                     Anthropic,

@@ -215,7 +215,7 @@ test('the line of a category folds its rows by mouse and by keyboard', async () 
   });
 });
 
-test('a date in the future is told', async () => {
+test('a date in the future is shown', async () => {
   await site.visit(
     '/test/all',
     async (page) => assert.ok(await page.getByText('These results are dated in the future.').isVisible()),

@@ -150,7 +150,7 @@ test('one cell is reached by Tab, its neighbours by arrow keys', () => {
   assert.equal(reached().length, 1);
 });
 
-test('an address of a cell that the matrix does not have is told', () => {
+test('an address of a cell that the matrix does not have is shown', () => {
   window.history.replaceState(null, '', '/page#vision::gone');
   const screen = open();
   assert.ok(screen.getByText('vision::gone'));
