@@ -41,7 +41,7 @@ use crate::session::{Session, SessionOptions, WantedIsolation};
 pub struct Arguments {
     /// Classes, names or parts of them; all mutants if none is given
     pub filters: Vec<String>,
-    /// Run only the mutants marked as quick
+    /// Run only the mutants marked as quick, in the rows of the manifest's first part
     #[arg(long)]
     pub quick: bool,
     /// The tier to run the cells on; a mutant may name another
@@ -79,7 +79,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let start = Instant::now();
-    let outcome = tokio::runtime::Runtime::new()?.block_on(run_campaign(&project, tier, &mutants))?;
+    let outcome =
+        tokio::runtime::Runtime::new()?.block_on(run_campaign(&project, tier, &mutants, arguments.quick))?;
     let seconds = start.elapsed().as_secs_f64();
     match outcome {
         Ok(result) => {
@@ -104,6 +105,7 @@ async fn run_campaign(
     project: &Project,
     tier: TierId,
     mutants: &[Arc<Mutant>],
+    quick: bool,
 ) -> anyhow::Result<Result<CampaignResult, Vec<NotClean>>> {
     let environment = Environment::from_process();
     anyhow::ensure!(
@@ -125,12 +127,15 @@ async fn run_campaign(
         mutants: true,
     };
     let session = Session::start(&options, progress::on_standard_error().as_ref()).await?;
+    let first_part = project.manifest.parts.first();
+    let first_part = first_part.map(|part| part.features.iter().cloned().collect());
     let campaign = Campaign {
         project,
         proxy_config: &proxy_config,
         session: &session,
         tier,
         known: &known,
+        rows: first_part.filter(|_| quick),
     };
     let outcome = campaign.run(mutants, &Bar::new()).await;
     session.end().await;

@@ -15,7 +15,7 @@ use crate::evidence::Evidence;
 use crate::files::Project;
 use crate::files::evidence_files;
 use crate::findings::{KnownFindings, KnownForRun};
-use crate::ids::{CellId, TierId, TrialName};
+use crate::ids::{CellId, FeatureId, TierId, TrialName};
 use crate::mutants::Mutant;
 use crate::mutants::score::{self, CellRun, Judgeable, Scored, Vacuous};
 use crate::outcome::{Failure, Verdict};
@@ -37,6 +37,8 @@ pub struct Campaign<'a> {
     pub tier: TierId,
     /// What the gateway is known to break. It proves nothing about a mutant.
     pub known: &'a KnownFindings,
+    /// The rows to run mutants in; `None` for all.
+    pub rows: Option<HashSet<FeatureId>>,
 }
 
 /// Receives the progress of a campaign.
@@ -150,8 +152,12 @@ impl Campaign<'_> {
             !read.is_ok_and(|cell| matches!(cell.body, CellBody::NotApplicable(_)))
         };
         let mut cells = self.project.cells();
-        cells.retain(|cell| mutant.providers.contains(&cell.provider) && is_test(cell));
+        cells.retain(|cell| mutant.providers.contains(&cell.provider) && self.has_row(cell) && is_test(cell));
         cells
+    }
+
+    fn has_row(&self, cell: &CellId) -> bool {
+        self.rows.as_ref().is_none_or(|rows| rows.contains(&cell.feature))
     }
 
     fn job(&self, name: TrialName, mutant: Option<usize>) -> Option<Job> {
