@@ -47,7 +47,7 @@ fn run(command_line: &CommandLine) -> anyhow::Result<ExitCode> {
         trials::list(&selected.names, libtest.logfile.as_deref())?;
         return Ok(ExitCode::SUCCESS);
     }
-    if let Some(note) = &selected.note {
+    for note in &selected.notes {
         anstream::eprintln!("{note}");
     }
     // An empty part still needs its results: they are merged with those of the other parts.

@@ -44,6 +44,11 @@ pub fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> S
     closest(name, known).map_or_else(String::new, |close| format!(" (did you mean `{close}`?)"))
 }
 
+/// `did you mean …? ` as the beginning of a hint; empty without a similar name.
+pub fn meant(close: Option<&str>) -> String {
+    close.map_or_else(String::new, |close| format!("did you mean `{close}`? "))
+}
+
 /// `names` in backticks, separated by commas.
 pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let quoted: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();

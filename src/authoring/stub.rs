@@ -38,8 +38,7 @@ expect:
 
 /// `cells/_providers/<provider>.yaml`.
 pub fn provider(provider: &str) -> String {
-    let route = Route::ALL.into_iter().find(|route| route.as_str() == provider);
-    let route = route.map_or(String::new(), |route| {
+    let route = Route::called(provider).map_or(String::new(), |route| {
         format!(
             "  route:\n    request: {{ turn: every, route: {} }}\n",
             route.as_str()

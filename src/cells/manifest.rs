@@ -221,6 +221,7 @@ fn check(form: &ManifestForm, node: &Node) -> Vec<Diagnostic> {
     }
     check_rows(&mut reader, &form.features);
     check_aliases(&mut reader, form);
+    check_lacking(&mut reader, form);
     check_sets(&mut reader, form);
     check_parts(&mut reader, form);
     reader.diagnostics
@@ -268,18 +269,24 @@ fn are_distinct(reader: &mut Reader<'_>, texts: &Texts<'_>, why: Option<&str>) {
     }
 }
 
-/// Every tier has a set or none has. A set is called neither like a tier nor `all`.
-fn check_sets(reader: &mut Reader<'_>, form: &ManifestForm) {
-    let has_sets = form.tiers.iter().any(|tier| tier.set.is_some());
+/// The providers without a tier's model exist, each with a reason.
+fn check_lacking(reader: &mut Reader<'_>, form: &ManifestForm) {
     for (index, tier) in form.tiers.iter().enumerate() {
-        let path = KeyPath::of("tiers").then(index);
         for (provider, reason) in &tier.not_on {
-            let path = path.then("not_on").then(provider);
+            let path = KeyPath::of("tiers").then(index).then("not_on").then(provider);
             is_known(reader, &path, "provider", provider, &form.providers);
             if reason.trim().is_empty() {
                 reader.error(&path, "the reason is empty");
             }
         }
+    }
+}
+
+/// Every tier has a set or none has. A set is called neither like a tier nor `all`.
+fn check_sets(reader: &mut Reader<'_>, form: &ManifestForm) {
+    let has_sets = form.tiers.iter().any(|tier| tier.set.is_some());
+    for (index, tier) in form.tiers.iter().enumerate() {
+        let path = KeyPath::of("tiers").then(index);
         let Some(set) = &tier.set else {
             if has_sets {
                 let message = format!("the tier `{}` has no `set`, and another tier has one", tier.id);

@@ -7,7 +7,7 @@ use serde_yaml::Value;
 
 use super::proxy_files::Merged;
 use crate::document::{Diagnostic, KeyPath};
-use crate::text::{closest, listed};
+use crate::text::{closest, listed, meant};
 use crate::wire::{Route, model};
 
 /// The variables by which a gateway reaches the simulator of a simulated run.
@@ -97,14 +97,12 @@ pub(super) fn of_name(name: &str) -> Option<&'static str> {
 /// The error and the hint for a model whose provider LiteLLM does not know, by its prefix or by its name. A name that is
 /// like none of Claude may be one of another provider.
 pub(super) fn unknown(model: &str) -> Option<(String, String)> {
-    let suggested =
-        |close: Option<String>| close.map_or_else(String::new, |close| format!("did you mean `{close}`? "));
     let Some((prefix, _)) = model.split_once('/') else {
         let close = model::closest_id(Route::Anthropic, model, &[]);
         let is_claude = of_name(model).is_none() && (close.is_some() || model.contains("claude"));
         let hint = format!(
             "{}write the provider before the name, such as `anthropic/…`, `bedrock/…` or `vertex_ai/…`",
-            suggested(close.map(|close| format!("anthropic/{close}")))
+            meant(close.map(|close| format!("anthropic/{close}")).as_deref())
         );
         return is_claude.then(|| (format!("LiteLLM knows no provider of `{model}`"), hint));
     };
@@ -114,7 +112,7 @@ pub(super) fn unknown(model: &str) -> Option<(String, String)> {
     let close = closest(prefix, PREFIXES.iter().copied()).map(|close| format!("{close}/…"));
     let hint = format!(
         "{}the text before the first `/` is a provider, such as `anthropic`, `bedrock` or `vertex_ai`",
-        suggested(close)
+        meant(close.as_deref())
     );
     Some((format!("LiteLLM has no provider `{prefix}`"), hint))
 }
@@ -161,7 +159,7 @@ pub(super) fn outside(
     if !id.contains('*') && !model::is_offered(route, id, simulated.models) {
         let error = merged.error(&model_path, format!("`{provider}` has no model `{id}`"));
         let close = model::closest_id(route, id, simulated.models);
-        let close = close.map_or_else(String::new, |close| format!("did you mean `{close}`? "));
+        let close = meant(close.as_deref());
         errors.push(error.hint(format!(
             "{close}a simulated run knows the models that the providers list, and those of the manifest's tiers"
         )));

@@ -14,6 +14,7 @@ use super::mcp_server;
 use crate::env::{self, Secret, Variables};
 use crate::ids::{ProviderId, TrialKey};
 use crate::process::{Cage, Launch, ProcessTag, RunId};
+use crate::wire::Route;
 use crate::wire::script::{Prompt, PromptBlock, Workspace};
 
 /// The API in which `claude` calls the gateway.
@@ -51,7 +52,7 @@ impl ClientFormat {
 
     /// Whether Claude Code's requests for `provider` have the form of the Messages API.
     pub fn is_messages_api(self, provider: &ProviderId) -> bool {
-        self != Self::Provider || matches!(provider.as_str(), "azure" | "bedrock_mantle")
+        self != Self::Provider || Route::called(provider.as_str()).is_some_and(Route::is_messages_api)
     }
 }
 

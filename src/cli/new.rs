@@ -198,7 +198,7 @@ impl NewProvider {
                 "{readers}:{line}  add the name of `{id}` for readers of the docs page"
             ));
         }
-        if !Route::ALL.iter().any(|route| route.as_str() == self.id) {
+        if Route::called(&self.id).is_none() {
             let routes: Vec<&str> = Route::ALL.iter().map(|route| route.as_str()).collect();
             let code = "src/wire/mod.rs";
             steps.push(format!(

@@ -33,15 +33,20 @@ fn temporary(path: &Path, text: &str) -> io::Result<NamedTempFile> {
 
 /// Replaces the texts of two files, both or neither. Each is a path relative to `root`, and a text.
 pub fn change_both(root: &Path, first: (&Path, &str), second: (&Path, &str)) -> anyhow::Result<()> {
-    let failed = |file: &Path| format!("cannot write `{}`; nothing was changed", file.display());
-    let (path, other) = (root.join(first.0), root.join(second.0));
+    let path = root.join(first.0);
     let before = fs::read_to_string(&path).with_context(|| failed(first.0))?;
     write(&path, first.1).with_context(|| failed(first.0))?;
-    write(&other, second.1)
-        .with_context(|| failed(second.0))
-        .inspect_err(|_| {
-            let _ = write(&path, &before);
-        })
+    write_or(root, second, || drop(write(&path, &before)))
+}
+
+fn failed(file: &Path) -> String {
+    format!("cannot write `{}`; nothing was changed", file.display())
+}
+
+/// Writes the second one of two files. If that fails, `undo` takes back the first.
+fn write_or(root: &Path, (file, text): (&Path, &str), undo: impl FnOnce()) -> anyhow::Result<()> {
+    let written = write(&root.join(file), text);
+    written.with_context(|| failed(file)).inspect_err(|_| undo())
 }
 
 /// Makes `folder` and its missing parents, with permissions as the umask says but never wider than those of the parent that
@@ -62,19 +67,11 @@ pub fn create_and_change(root: &Path, new: (&Path, &str), changed: (&Path, &str)
     let path = root.join(new.0);
     let folders = path.ancestors().skip(1);
     let missing: Vec<&Path> = folders.take_while(|folder| !folder.exists()).collect();
-    let failed = |file: &Path| format!("cannot write `{}`; nothing was changed", file.display());
     // `persist_noclobber` fails if the file exists.
     let result = temporary(&path, new.1)
         .and_then(|file| Ok(file.persist_noclobber(&path)?))
         .with_context(|| failed(new.0))
-        .and_then(|_| {
-            let changed_file = root.join(changed.0);
-            write(&changed_file, changed.1)
-                .with_context(|| failed(changed.0))
-                .inspect_err(|_| {
-                    let _ = fs::remove_file(&path);
-                })
-        });
+        .and_then(|_| write_or(root, changed, || drop(fs::remove_file(&path))));
     if result.is_err() {
         for folder in missing {
             let _ = fs::remove_dir(folder);

@@ -24,8 +24,8 @@ pub struct SelectedTrials {
     pub names: Vec<TrialName>,
     /// The number of trials of this part that the filters exclude.
     pub filtered_out: usize,
-    /// A note on trials that cannot run without a gateway.
-    pub note: Option<String>,
+    /// Why trials are left out that this kind of run cannot have, a sentence each.
+    pub notes: Vec<String>,
 }
 
 impl SelectedTrials {
@@ -45,29 +45,25 @@ impl SelectedTrials {
             true => part(options, project.trials())?,
             false => part(options, scope)?,
         };
-        let mut note = None;
+        let mut notes = Vec::new();
         if options.is_control() {
             let url = env::LITELLM_PROXY_BASE_URL;
             ensure!(
                 environment.get(url).is_none(),
                 "`--gateway none` contradicts `{url}`: unset the variable"
             );
-            let in_part = names.len();
-            names.retain(|name| can_be_control(&project, name));
-            note = Some(format!(
-                "without a gateway, {} trials cannot run: Claude Code has no protocol for their provider, or the cell \
-                 sends a direct request",
-                in_part - names.len()
+            let left_out = leave_out(&mut names, |name| !can_be_control(&project, name));
+            notes.push(format!(
+                "without a gateway, {left_out} trials cannot run: Claude Code has no protocol for their provider, or the cell \
+                 sends a direct request"
             ));
         }
         let is_live = environment.get(env::LITELLM_PROXY_BASE_URL).is_some()
             && environment.get(env::COMPAT_PROVIDER_URL).is_none();
         if is_live {
-            let in_part = names.len();
-            names.retain(|name| !uses_subscription(&project, name));
-            if names.len() < in_part {
-                let left_out = in_part - names.len();
-                note = Some(format!(
+            let left_out = leave_out(&mut names, |name| uses_subscription(&project, name));
+            if left_out > 0 {
+                notes.push(format!(
                     "{left_out} trials need the subscription of the provider simulator"
                 ));
             }
@@ -79,13 +75,11 @@ impl SelectedTrials {
                 "`--client-format {}` is for a run through a gateway, and `--gateway none` has none",
                 format.name()
             );
-            let in_part = names.len();
-            names.retain(|name| has_format(format, name, is_live));
-            note = Some(format!(
-                "with `--client-format {}`, {} trials cannot run: their provider has no such API, or LiteLLM would call the \
-                 real provider",
-                format.name(),
-                in_part - names.len()
+            let left_out = leave_out(&mut names, |name| !has_format(format, name, is_live));
+            notes.push(format!(
+                "with `--client-format {}`, {left_out} trials cannot run: their provider has no such API, or LiteLLM would \
+                 call the real provider",
+                format.name()
             ));
         }
         let offered = names.len();
@@ -96,7 +90,7 @@ impl SelectedTrials {
             results_path,
             in_scope,
             names,
-            note,
+            notes,
         })
     }
 
@@ -146,6 +140,13 @@ fn part(options: &RunOptions, names: Vec<TrialName>) -> anyhow::Result<Vec<Trial
         Some(shard) => shard.of(listed),
         None => listed,
     })
+}
+
+/// Removes the trials that `is_left_out` names, and returns their number.
+fn leave_out(names: &mut Vec<TrialName>, is_left_out: impl Fn(&TrialName) -> bool) -> usize {
+    let before = names.len();
+    names.retain(|name| !is_left_out(name));
+    before - names.len()
 }
 
 /// Whether Claude Code can run the trial without a gateway. A direct request needs the Messages API.

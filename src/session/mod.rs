@@ -30,7 +30,7 @@ use crate::ids::{ProviderId, TrialKey};
 use crate::isolation::IsolationLevel;
 use crate::process::{Cage, RunId};
 use crate::progress::ProgressSink;
-use crate::provider::Provider;
+use crate::provider::{Provider, Simulator};
 use crate::relay::{Mutation, Relay, TRIAL_PREFIX};
 use crate::wire::Route;
 use crate::wire::secrets::Secrets;
@@ -197,11 +197,16 @@ impl Session {
         Secrets::new(tokens.iter().map(Secret::expose))
     }
 
+    /// The entrance for one trial. Not every request of `claude` contains the key: its request for the list of models does not.
+    fn entrance_of(&self, key: TrialKey) -> String {
+        format!("{}{TRIAL_PREFIX}{key}", self.entrance())
+    }
+
     /// How the `claude` of a trial reaches Anthropic with a subscription. `None` without a simulator that makes one.
     pub fn subscription(&self, key: TrialKey) -> Option<Endpoint> {
         let oauth_token = self.provider.as_ref()?.oauth_token()?;
         Some(Endpoint::Subscription {
-            base_url: format!("{}{TRIAL_PREFIX}{key}", self.entrance()),
+            base_url: self.entrance_of(key),
             oauth_token: self.front.admit(key, Secret::new(oauth_token)),
             token: self.token(key),
         })
@@ -210,59 +215,30 @@ impl Session {
     /// How the `claude` of a trial reaches `provider`: through the gateway, or in the provider's own protocol if there is
     /// none. Its token is the trial's own.
     pub fn endpoint(&self, key: TrialKey, provider: &ProviderId) -> Endpoint {
-        let base_url = self.entrance().to_owned();
-        if let (false, Some(Provider::Embedded(simulator))) = (self.has_gateway(), &self.provider) {
-            let credentials = simulator.credentials();
-            if provider.as_str() == Route::BedrockInvoke.as_str() {
-                return Endpoint::Bedrock {
-                    base_url,
-                    region: credentials.aws_region.clone(),
-                    token: self.front.admit(key, Secret::new(&credentials.bedrock_api_key)),
-                };
-            }
-            if provider.as_str() == Route::BedrockMantle.as_str() {
-                return Endpoint::Mantle {
-                    base_url: format!("{base_url}/anthropic"),
-                    region: credentials.aws_region.clone(),
-                    token: self.front.admit(key, Secret::new(&credentials.bedrock_api_key)),
-                };
-            }
-            if provider.as_str() == Route::Azure.as_str() {
-                return Endpoint::Foundry {
-                    base_url: format!("{base_url}/anthropic"),
-                    key: self.front.admit(key, Secret::new(&credentials.azure_api_key)),
-                };
-            }
-            if provider.as_str() == Route::VertexAi.as_str() {
-                let token = Secret::new(simulator.access_token());
-                return Endpoint::Vertex {
-                    base_url: format!("{base_url}/v1"),
-                    region: credentials.vertex_location.clone(),
-                    project: credentials.vertex_project.clone(),
-                    token: self.front.admit(key, token),
-                };
-            }
+        let route = Route::called(provider.as_str());
+        if let (false, Some(Provider::Embedded(simulator))) = (self.has_gateway(), &self.provider)
+            && let Some(endpoint) = self.endpoint_of_provider(key, route, simulator)
+        {
+            return endpoint;
         }
-        // Not every request of `claude` contains the key: its request for the list of models does not.
-        let base_url = format!("{base_url}{TRIAL_PREFIX}{key}");
-        let token = self.token(key);
-        match (self.client_format, provider.as_str()) {
+        let (base_url, token) = (self.entrance_of(key), self.token(key));
+        match (self.client_format, route) {
             (ClientFormat::Passthrough, _) => Endpoint::Gateway {
                 base_url: format!("{base_url}/anthropic"),
                 token,
             },
-            (ClientFormat::Provider, "azure") => Endpoint::Foundry { base_url, key: token },
-            (ClientFormat::Provider, "bedrock_mantle") => Endpoint::Mantle {
+            (ClientFormat::Provider, Some(Route::Azure)) => Endpoint::Foundry { base_url, key: token },
+            (ClientFormat::Provider, Some(Route::BedrockMantle)) => Endpoint::Mantle {
                 base_url,
                 region: UNUSED_REGION.to_owned(),
                 token,
             },
-            (ClientFormat::Provider, "bedrock_invoke") => Endpoint::Bedrock {
+            (ClientFormat::Provider, Some(Route::BedrockInvoke)) => Endpoint::Bedrock {
                 base_url: format!("{base_url}/bedrock"),
                 region: UNUSED_REGION.to_owned(),
                 token,
             },
-            (ClientFormat::Provider, "vertex_ai") => Endpoint::Vertex {
+            (ClientFormat::Provider, Some(Route::VertexAi)) => Endpoint::Vertex {
                 base_url: format!("{base_url}/vertex_ai/v1"),
                 region: "global".to_owned(),
                 project: "project".to_owned(),
@@ -270,6 +246,42 @@ impl Session {
             },
             _ => Endpoint::Gateway { base_url, token },
         }
+    }
+
+    /// The endpoint of a provider's own protocol, without a gateway. `None` if it is the Messages API, or if Claude Code does
+    /// not have the protocol.
+    fn endpoint_of_provider(
+        &self,
+        key: TrialKey,
+        route: Option<Route>,
+        simulator: &Simulator,
+    ) -> Option<Endpoint> {
+        let credentials = simulator.credentials();
+        let base_url = self.entrance();
+        let admit = |credential: &str| self.front.admit(key, Secret::new(credential));
+        Some(match route? {
+            Route::BedrockInvoke => Endpoint::Bedrock {
+                base_url: base_url.to_owned(),
+                region: credentials.aws_region.clone(),
+                token: admit(&credentials.bedrock_api_key),
+            },
+            Route::BedrockMantle => Endpoint::Mantle {
+                base_url: format!("{base_url}/anthropic"),
+                region: credentials.aws_region.clone(),
+                token: admit(&credentials.bedrock_api_key),
+            },
+            Route::Azure => Endpoint::Foundry {
+                base_url: format!("{base_url}/anthropic"),
+                key: admit(&credentials.azure_api_key),
+            },
+            Route::VertexAi => Endpoint::Vertex {
+                base_url: format!("{base_url}/v1"),
+                region: credentials.vertex_location.clone(),
+                project: credentials.vertex_project.clone(),
+                token: admit(&simulator.access_token()),
+            },
+            Route::Anthropic | Route::BedrockConverse => return None,
+        })
     }
 
     /// Whether both sides of the gateway can be compared for `provider`.
@@ -286,7 +298,7 @@ impl Session {
         mutation: Option<&Arc<Mutation>>,
         slot: &SlotHandle,
     ) {
-        self.running.lock().insert(key, recorded::route_to(provider));
+        self.running.lock().insert(key, Route::called(provider.as_str()));
         let front = (self.behind() == Behind::Simulated).then_some(&self.front);
         for relay in [front, self.back.as_ref()].into_iter().flatten() {
             let slot = slot.clone();

@@ -138,7 +138,7 @@ fn wrong_model(exchanges: &[ProviderExchange], alias: &str) -> Option<UnusableAl
     let refused = own.first()?;
     let (route, model) = (refused.route?, &refused.message.as_ref()?.model);
     let close = model::closest_id(route, model, &[]).filter(|close| close != model);
-    let close = close.map_or_else(String::new, |close| format!("did you mean `{close}`? "));
+    let close = text::meant(close.as_deref());
     Some(of_configuration(
         format!("the gateway asked the provider for the model `{model}`, and the provider refused it"),
         "wrong_model",

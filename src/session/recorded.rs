@@ -4,8 +4,7 @@ use std::collections::HashSet;
 use std::iter;
 
 use super::{Provider, Session};
-use crate::ids::{ProviderId, TrialKey};
-use crate::wire::Route;
+use crate::ids::TrialKey;
 use crate::wire::exchange::{GatewayExchange, ProviderExchange};
 use crate::wire_diff::lost::{RecordedSides, with_lost};
 
@@ -82,10 +81,4 @@ impl Session {
             relay.remove(key);
         }
     }
-}
-
-/// The route to a provider, if it has one of its own.
-pub(super) fn route_to(provider: &ProviderId) -> Option<Route> {
-    let mut routes = Route::ALL.into_iter();
-    routes.find(|route| route.as_str() == provider.as_str())
 }

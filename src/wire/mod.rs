@@ -63,6 +63,11 @@ impl Route {
         matches!(self, Self::Anthropic | Self::Azure | Self::BedrockMantle)
     }
 
+    /// The route of the provider `name`, if it has one of its own.
+    pub fn called(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|route| route.as_str() == name)
+    }
+
     /// The name used in cells and results.
     pub fn as_str(self) -> &'static str {
         match self {

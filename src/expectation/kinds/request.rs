@@ -310,7 +310,7 @@ fn route_is_possible(route: Option<Route>, checker: &mut Checker<'_>, path: &Key
     let Some(route) = route.filter(|route| route.as_str() != provider) else {
         return;
     };
-    if !Route::ALL.iter().any(|known| known.as_str() == provider) {
+    if Route::called(provider).is_none() {
         return;
     }
     // The message names no provider, so that it is reported once for all providers that share the entry.

@@ -29,7 +29,6 @@ export function readText(value: unknown, where: string): string {
 }
 
 /** Control characters but tab and line break, and the marks that change the direction of a text. */
-// eslint-disable-next-line no-control-regex
 const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g;
 
 /** The text with each control character as its code: such a character could show a text as another one. */
