@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
-use compat_matrix::{env, process};
+use compat_matrix::{env, http, process};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::Deserialize;
@@ -306,7 +306,7 @@ impl Conversation {
         let body = json!({ "model": flag("--model"), "max_tokens": 32000, "stream": true,
             "metadata": { "user_id": json!({ "session_id": flag("--session-id") }).to_string() },
             "messages": self.messages });
-        let mut response = reqwest::Client::new()
+        let mut response = http::client()
             .post(format!(
                 "{}/v1/messages?beta=true",
                 variable(env::ANTHROPIC_BASE_URL)

@@ -60,7 +60,7 @@ async fn main() {
     let proxy = Proxy {
         upstream: upstream.trim_end_matches('/').to_owned(),
         key: std::env::var(KEY).ok(),
-        client: reqwest::Client::builder().no_proxy().build().expect("a client"),
+        client: compat_matrix::http::client(),
         gzip: has("gzip"),
         comments: has("comments"),
         headers: has("headers"),

@@ -4,6 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};
 use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -66,23 +67,27 @@ fn processes(targets: &Targets, found: &mut Vec<String>) {
     for pid in pids.filter(|pid| *pid as u32 != own) {
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         let name = name.trim();
+        let owner = match fs::metadata(format!("/proc/{pid}")).map(|folder| folder.uid()) {
+            Ok(0) => " (root)",
+            _ => "",
+        };
         let mut environment = Vec::new();
         if let Ok(mut file) = fs::File::open(format!("/proc/{pid}/environ")) {
             let _ = file.read_to_end(&mut environment);
         }
         let text = String::from_utf8_lossy(&environment);
         if !planted.is_empty() && text.contains(&planted) {
-            found.push(format!("credential in the environment of {name}"));
+            found.push(format!("credential in the environment of {name}{owner}"));
         }
         if text.contains(&format!("{}=", env::LITELLM_MASTER_KEY)) {
-            found.push(format!("master key in the environment of {name}"));
+            found.push(format!("master key in the environment of {name}{owner}"));
         }
         if OpenOptions::new()
             .write(true)
             .open(format!("/proc/{pid}/mem"))
             .is_ok()
         {
-            found.push(format!("memory of {name}"));
+            found.push(format!("memory of {name}{owner}"));
         }
         // Signal 0 tests the permission only.
         if name != "bwrap" && kill(Pid::from_raw(pid), None).is_ok() {
@@ -147,7 +152,7 @@ async fn admin_routes(found: &mut Vec<String>) {
     };
     let token = std::env::var(env::ANTHROPIC_AUTH_TOKEN).unwrap_or_default();
     for path in ["/key/list", "/model/info", "/config/yaml", "/key/generate"] {
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let client = compat_matrix::http::client();
         let reply = client
             .get(format!("{base}{path}"))
             .bearer_auth(&token)

@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
 use compat_matrix::env;
+use compat_matrix::http;
 use compat_matrix::results::{Results, TrialResult};
 
 use crate::support::claude::{fake_claude, hanging_claude};
@@ -539,7 +540,7 @@ async fn gateway_with_wrong_models(provider: String, key: String) -> String {
     let ask = move |body: Bytes| async move {
         let mut body: serde_json::Value = serde_json::from_slice(&body).unwrap();
         body["model"] = format!("{}-wrong", body["model"].as_str().unwrap()).into();
-        let sent = reqwest::Client::new()
+        let sent = http::client()
             .post(format!("{provider}/v1/messages"))
             .header("x-api-key", key)
             .header("anthropic-version", "2023-06-01")

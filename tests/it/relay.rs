@@ -9,6 +9,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use compat_matrix::env::Secret;
+use compat_matrix::http;
 use compat_matrix::ids::TrialKey;
 use compat_matrix::mutants::RelayPosition;
 use compat_matrix::relay::{Mutation, Relay, TRIAL_PREFIX};
@@ -74,7 +75,7 @@ async fn relay(position: RelayPosition, upstream: &str) -> Relay {
 /// A Messages request of the trial `key`, to be sent to `relay`.
 fn messages(relay: &Relay, key: TrialKey) -> reqwest::RequestBuilder {
     let url = format!("{}/v1/messages?beta=true", relay.base_url());
-    reqwest::Client::new().post(url).json(&prompt(key))
+    http::client().post(url).json(&prompt(key))
 }
 
 #[tokio::test]
@@ -99,7 +100,7 @@ async fn a_guarded_relay_needs_the_token_of_a_running_trial() {
     assert_eq!(relay.tokens(key)[0].expose(), token.expose());
     let ask = async |path: &str| {
         let url = format!("{}{path}", relay.base_url());
-        let request = reqwest::Client::new().get(url).bearer_auth(token.expose());
+        let request = http::client().get(url).bearer_auth(token.expose());
         let reply = request.send().await.unwrap();
         (reply.status().as_u16(), reply.text().await.unwrap())
     };
@@ -129,7 +130,7 @@ async fn a_guarded_relay_needs_the_token_of_a_running_trial() {
 async fn path_headers_and_body_pass_unchanged() {
     let relay = relay(RelayPosition::Behind, &upstream(echo).await).await;
     let target = "/model/us.anthropic.claude%3A0/converse-stream?alt=sse&x=%20y@z";
-    let reply = reqwest::Client::new()
+    let reply = http::client()
         .post(format!("{}{target}", relay.base_url()))
         .header("X-Mixed-Case", "1")
         .header("authorization", "AWS4-HMAC-SHA256 x")

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, Request, Response, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use compat_matrix::env;
+use compat_matrix::http;
 use compat_matrix::provider::Simulator;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
@@ -49,7 +50,7 @@ impl Leaky {
             let response = Response::builder().status(StatusCode::UNAUTHORIZED);
             return response.body(Body::from(body)).unwrap();
         }
-        let client = reqwest::Client::new();
+        let client = http::client();
         let headers = || gateway.headers(&parts.headers);
         for leak in &gateway.leaks {
             let path = utf8_percent_encode(leak, NON_ALPHANUMERIC);

@@ -13,6 +13,7 @@ use compat_matrix::evidence::Behind;
 use compat_matrix::expectation::kinds::{ExitCheck, RequestCheck, RequestsCheck, TextCheck};
 use compat_matrix::expectation::{Check, Turn};
 use compat_matrix::findings::KnownForRun;
+use compat_matrix::http;
 use compat_matrix::ids::TrialName;
 use compat_matrix::outcome::{Cause, Failure, Verdict};
 use compat_matrix::progress::Silent;
@@ -265,9 +266,7 @@ async fn keyless_gateway(simulator: &Simulator, together: usize) -> String {
             let text = &mut body["messages"][0]["content"][0]["text"];
             *text = format!("{}.", text.as_str().unwrap()).into();
             all.wait().await;
-            let sent = reqwest::Client::new()
-                .post(format!("{base}/v1/messages"))
-                .json(&body);
+            let sent = http::client().post(format!("{base}/v1/messages")).json(&body);
             let sent = sent.header("anthropic-version", "2023-06-01");
             let reply = sent.header("x-api-key", key).send().await.unwrap();
             let mut response = axum::http::Response::builder().status(reply.status());

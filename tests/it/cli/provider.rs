@@ -5,6 +5,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use crate::support::files::{Folder, mode};
 use crate::support::project::copy_of_this_project;
+use compat_matrix::http;
 use compat_matrix::provider::RemoteSimulator;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -84,7 +85,7 @@ impl Serving {
 /// The text that the server at `base_url` answers to a question, or its error.
 async fn ask(base_url: &str, key: &str) -> String {
     let body = json!({"model": "claude-haiku-4-5", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
-    let request = reqwest::Client::new().post(format!("{base_url}/v1/messages"));
+    let request = http::client().post(format!("{base_url}/v1/messages"));
     let request = request
         .header("x-api-key", key)
         .header("anthropic-version", "2023-06-01");
@@ -115,7 +116,7 @@ async fn the_server_answers_requests_and_ends_on_a_signal() {
         remote.register(key, &script([text("ok")])).await.unwrap();
         let mut body = prompt(key);
         body["model"] = "claude-haiku-4-5".into();
-        let reply = reqwest::Client::new()
+        let reply = http::client()
             .post(format!("{base_url}/v1/messages"))
             .header("x-api-key", serving.variable("ANTHROPIC_API_KEY"))
             .header("anthropic-version", "2023-06-01")
@@ -189,7 +190,7 @@ async fn access_token(serving: &Serving) -> String {
         "{}/computeMetadata/v1/instance/service-accounts/default/token",
         serving.variable("ANTHROPIC_API_BASE")
     );
-    let client = reqwest::Client::new();
+    let client = http::client();
     let refused = client.get(&url).send().await.unwrap();
     assert_eq!(refused.status(), 403, "without the header of Google's libraries");
     let reply = client
@@ -212,7 +213,7 @@ async fn vertex_status(serving: &Serving, token: &str) -> u16 {
     );
     let mut body = prompt(new_key());
     body["anthropic_version"] = "vertex-2023-10-16".into();
-    let request = reqwest::Client::new().post(url).bearer_auth(token).json(&body);
+    let request = http::client().post(url).bearer_auth(token).json(&body);
     request.send().await.unwrap().status().as_u16()
 }
 
@@ -222,7 +223,7 @@ async fn googles_libraries_find_a_metadata_server() {
     let base_url = serving.variable("ANTHROPIC_API_BASE");
     let host = base_url.trim_start_matches("http://");
     assert_has(&serving.announced, &format!("GCE_METADATA_HOST={host}"));
-    let client = reqwest::Client::new();
+    let client = http::client();
     for (path, words) in [
         ("/", "instance/"),
         ("/computeMetadata/v1/instance", "project/"),

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use compat_matrix::http;
 use compat_matrix::provider::{Notice, Provider, RemoteSimulator, Simulator, SimulatorOptions, Unscripted};
 use compat_matrix::wire::exchange::{Lockstep, Matched};
 use compat_matrix::wire::script::{Reply, ReplyBlock, ReplyError};
@@ -559,7 +560,7 @@ async fn the_oldest_requests_of_no_trial_are_forgotten() {
         ..SimulatorOptions::default()
     };
     let simulator = Simulator::start(options).await.unwrap();
-    let client = reqwest::Client::new();
+    let client = http::client();
     for _ in 0..1005 {
         client
             .get(format!("{}/health", simulator.base_url()))

@@ -241,6 +241,17 @@ fn only_its_owner_uses_a_shared_resource() {
     }
 }
 
+/// A client of a test too sends its requests past the proxy of the developer's environment.
+#[test]
+fn tests_create_no_http_client() {
+    let pattern = pattern(r"\breqwest::Client(Builder)?::");
+    let found: Vec<String> = sources(&["tests"])
+        .iter()
+        .flat_map(|source| source.lines_with(&pattern))
+        .collect();
+    nothing_found(&found, "write `http::client()`");
+}
+
 #[test]
 fn every_module_of_the_core_forbids_effects() {
     let (modules, core) = modules();
