@@ -8,9 +8,8 @@ use std::time::{Duration, SystemTime};
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
-use compat_matrix::env;
-use compat_matrix::http;
 use compat_matrix::results::{Results, TrialResult};
+use compat_matrix::{env, http};
 
 use crate::support::claude::{fake_claude, hanging_claude};
 use crate::support::loopback::{Server, compressed, serve, status};
