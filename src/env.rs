@@ -493,6 +493,11 @@ impl Environment {
         self.select(&[INHERITED, DOCKER_NAMES], &[])
     }
 
+    /// For `cosign`, which reads a registry with the credentials of `docker`.
+    pub fn for_cosign(&self) -> Variables {
+        self.select(&[INHERITED, PROXIES, DOCKER_NAMES], &[])
+    }
+
     /// For an installer.
     pub fn for_installers(&self) -> Self {
         let names = [INHERITED, PROXIES, INSTALLER_NAMES];

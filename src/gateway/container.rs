@@ -33,7 +33,7 @@ pub struct Image {
 
 impl Image {
     /// The name by which it runs: by its content, because a tag may move between pull and start.
-    fn reference(&self) -> &str {
+    pub fn reference(&self) -> &str {
         match self.digest.split_whitespace().next() {
             Some(digest) => digest,
             None => &self.name,

@@ -198,7 +198,8 @@ impl ReleaseRun<'_, '_> {
                 let name = image.replace("{tag}", tag);
                 self.log.say(format!("pulling {name}"));
                 let image = gateway::pull(&name, environment, run).await?;
-                self.log.say(format!("pulled {}", image.digest));
+                let signed = gateway::verify_signature(image.reference(), environment, run).await?;
+                self.log.say(format!("pulled {}; {signed}", image.digest));
                 let running = gateway::start_container(&options, &image, self.options.simulated).await?;
                 (running, Some(image.digest))
             }

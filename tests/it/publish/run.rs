@@ -20,6 +20,7 @@ async fn the_daily_run_publishes_one_file_and_then_nothing() {
         "compat publish: resolve LiteLLM: selected LiteLLM v1.83.0-stable",
         "compat publish: resolve Claude Code: selected @anthropic-ai/claude-code@2.1.327",
         "compat publish: gateway: pulling ghcr.io/berriai/litellm:v1.83.0-stable",
+        "compat publish: gateway: pulled ghcr.io/berriai/litellm@sha256:0123; its signature is not verified",
         "compat publish: gateway: LiteLLM v1.83.0-stable answers at http://127.0.0.1:",
         "compat publish: install Claude Code: ",
         "compat publish: run: 90 trials finished",
@@ -350,4 +351,47 @@ async fn a_webhook_gets_only_regressions_fixes_and_failures() {
     let text = hub.message();
     assert_has(&text, "the published matrix stays");
     assert_has(&text, "account (1)");
+}
+
+/// The signature of an image is checked by its digest, where `cosign` is installed.
+#[tokio::test]
+async fn an_image_with_a_wrong_signature_is_not_started() {
+    let (hub, registry, machine) = (Hub::start().await, registry::start(CLAUDE).await, Machine::new());
+    let daily = async |script: &str| {
+        machine.program("cosign", script);
+        Ran::of(&mut machine.publish_all(&hub, &registry)).await
+    };
+    let verify = "[ \"$1 $2 $4\" = \"verify --key ghcr.io/berriai/litellm@sha256:0123\" ] || exit 1";
+    for (script, said) in [
+        (verify, "its signature is LiteLLM's"),
+        ("exit 10", "it has no signature"),
+    ] {
+        let ran = daily(script).await;
+        ran.exits(0);
+        ran.err_has(said);
+    }
+    let refused = daily("echo 'no matching signatures' >&2; exit 12").await;
+    refused.err_has(
+        "the signature of `ghcr.io/berriai/litellm@sha256:0123` is not LiteLLM's: no matching signatures",
+    );
+    refused.err_lacks("LiteLLM v1.83.0-stable answers");
+    assert_eq!(machine.containers(), Vec::<String>::new());
+}
+
+/// Claude Code of the last three days runs in the whole cage only.
+#[tokio::test]
+async fn a_young_claude_code_demands_the_full_isolation_level() {
+    let (hub, machine) = (Hub::start().await, Machine::new());
+    let demanded = async |published: chrono::DateTime<chrono::Utc>| {
+        let registry = registry::start_published(CLAUDE, published).await;
+        machine.program("harness", "echo \"harness: $*\"; exit 2");
+        Ran::of(&mut machine.publish_all(&hub, &registry)).await
+    };
+    let now = chrono::Utc::now();
+    let young = demanded(now - chrono::TimeDelta::hours(71)).await;
+    young.err_has("is 2 d 23 h old, younger than 3 d: it runs only at isolation level `full`");
+    young.err_has("--require-isolation full");
+    let old = demanded(now - chrono::TimeDelta::hours(73)).await;
+    old.err_lacks("younger than");
+    old.err_has("--require-isolation none");
 }

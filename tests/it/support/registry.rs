@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use compat_matrix::digest::Sha512;
 use compat_matrix::env::Environment;
 use compat_matrix::http::RetryPolicy;
@@ -16,21 +17,27 @@ pub const VERSION: &str = "2.1.327";
 
 /// Starts a registry; each platform's package has `script` as its binary.
 pub async fn start(script: &'static str) -> Server {
-    serve(package(script), package(script)).await
+    start_published(script, "2026-11-17T20:33:19Z".parse().unwrap()).await
+}
+
+/// The same, with the time at which the version was published.
+pub async fn start_published(script: &'static str, published: DateTime<Utc>) -> Server {
+    serve(package(script), package(script), published).await
 }
 
 /// Starts a registry whose packages do not match their digests.
 pub async fn start_tampered(script: &'static str) -> Server {
-    serve(package(script), package("#!/bin/sh\necho evil\n")).await
+    let evil = package("#!/bin/sh\necho evil\n");
+    serve(package(script), evil, "2026-11-17T20:33:19Z".parse().unwrap()).await
 }
 
-async fn serve(package: Vec<u8>, sent: Vec<u8>) -> Server {
+async fn serve(package: Vec<u8>, sent: Vec<u8>, published: DateTime<Utc>) -> Server {
     Server::start(move |asked, own| {
         let path = asked.target.replace("%2f", "/");
         ready(if path.ends_with(".tgz") {
             ok(sent.clone())
         } else if path == format!("/{CLAUDE_PACKAGE}") {
-            ok(wrapper().to_string())
+            ok(wrapper(published).to_string())
         } else if Platform::ALL
             .iter()
             .any(|platform| path == format!("/{}", platform.package()))
@@ -47,12 +54,12 @@ async fn serve(package: Vec<u8>, sent: Vec<u8>) -> Server {
     .await
 }
 
-fn wrapper() -> Value {
+fn wrapper(published: DateTime<Utc>) -> Value {
     json!({
         "name": CLAUDE_PACKAGE,
         "dist-tags": {"latest": VERSION},
         "versions": {VERSION: {"name": CLAUDE_PACKAGE, "version": VERSION, "dist": {"tarball": "x", "integrity": "sha512-x"}}},
-        "time": {"created": "2025-02-24T00:00:00.000Z", "modified": "2026-11-17T20:33:30.000Z", VERSION: "2026-11-17T20:33:19.000Z"},
+        "time": {"created": "2025-02-24T00:00:00.000Z", "modified": "2026-11-17T20:33:30.000Z", VERSION: published.to_rfc3339()},
     })
 }
 
