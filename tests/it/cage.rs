@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::support::claude::fake_claude;
 use crate::support::files::files_below;
 use crate::support::small_project::{Small, simulator};
-use crate::support::wait::{is_alive, until};
+use crate::support::wait::{until, with_argument};
 
 /// The user's things, and servers on this machine.
 struct Victim {
@@ -220,17 +220,6 @@ async fn nothing_outlives_the_program_at_any_level() {
         assert_eq!(tagged(tag), BTreeSet::new(), "{level}");
         assert_eq!(with_argument(&marker), Vec::<u32>::new(), "{level}");
     }
-}
-
-/// The living processes with this argument.
-fn with_argument(argument: &str) -> Vec<u32> {
-    let pids = std::fs::read_dir("/proc").unwrap().flatten();
-    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(|pid| {
-        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains(argument) && is_alive(*pid)
-    })
-    .collect()
 }
 
 #[tokio::test]

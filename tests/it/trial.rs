@@ -26,6 +26,8 @@ use compat_matrix::session::{Session, SessionOptions, WantedIsolation};
 use compat_matrix::wire::Operation;
 use compat_matrix::wire::exchange::ProviderExchange;
 use compat_matrix::wire::script::{Reply, ReplyBlock};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Barrier;
@@ -36,6 +38,7 @@ use crate::support::loopback::{self, Server};
 use crate::support::provider_client::{script, text};
 use crate::support::small_project::{CONTROL_KEY, simulator};
 use crate::support::text::assert_has;
+use crate::support::wait::{until, with_argument};
 
 const ALIAS: &str = "claude-haiku-4-5";
 
@@ -189,6 +192,22 @@ async fn a_text_trial_passes_and_writes_its_evidence() {
     let exit: Value = serde_json::from_str(&finished.evidence("exit.json")).unwrap();
     assert_eq!(exit["code"], 0);
     assert!(!scratch.exists(), "the session removes its folder");
+}
+
+#[tokio::test]
+async fn a_killed_watchdog_is_replaced_before_the_next_trial() {
+    let simulator = simulator().await;
+    let session = session_on(&simulator).await;
+    let watchdogs = || with_argument(&format!("__compat-watchdog\0{}", session.run.0));
+    let first = watchdogs();
+    assert_eq!(first.len(), 1);
+    kill(Pid::from_raw(first[0] as i32), Signal::SIGKILL).unwrap();
+    until("the watchdog is dead", || watchdogs().is_empty()).await;
+    Finished::in_session(&text_test(), ALIAS, &session).await.passes();
+    let second = watchdogs();
+    assert_eq!(second.len(), 1);
+    assert_ne!(first, second);
+    session.end().await;
 }
 
 #[tokio::test]

@@ -28,3 +28,14 @@ pub fn is_alive(pid: u32) -> bool {
     stat.rsplit_once(')')
         .is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }
+
+/// The living processes with this argument.
+pub fn with_argument(argument: &str) -> Vec<u32> {
+    let pids = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(argument) && is_alive(*pid)
+    })
+    .collect()
+}
