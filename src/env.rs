@@ -433,6 +433,15 @@ impl Environment {
         self.get_os(name)?.to_str()
     }
 
+    /// The name and value of a variable that programs read in capitals or in small letters, such as `HTTPS_PROXY`.
+    pub fn setting_in_any_case(&self, name: &str) -> Option<(String, String)> {
+        let names = [name.to_ascii_lowercase(), name.to_owned()];
+        names
+            .into_iter()
+            .find_map(|name| Some((self.get(&name)?.to_owned(), name)))
+            .map(|(value, name)| (name, value))
+    }
+
     pub fn path(&self, name: &str) -> Option<PathBuf> {
         self.get_os(name).map(PathBuf::from)
     }

@@ -12,6 +12,7 @@ use super::cache::{self, CacheEntry};
 use super::inventory;
 use super::lock::PythonPin;
 use super::platform::Platform;
+use super::proxy;
 use super::python::{self, Python};
 use crate::env;
 use crate::process::Launch;
@@ -72,6 +73,7 @@ impl Installer<'_> {
     }
 
     async fn install_litellm(&self, pin: &PythonPin, uv: &PythonPin, directory: &Path) -> anyhow::Result<()> {
+        proxy::ensure_answers(&self.tools.environment).await?;
         let uv = self.uv(uv).await?;
         let python = &uv.python;
         let (package, version) = (&pin.package, &pin.version);
@@ -119,6 +121,7 @@ impl Installer<'_> {
     }
 
     async fn install_uv(&self, python: &Python, pin: &PythonPin, directory: &Path) -> anyhow::Result<()> {
+        proxy::ensure_answers(&self.tools.environment).await?;
         let _work = Work::begin(self.progress, format!("installing uv {}", pin.version));
         let interpreter = python::make_venv(python, directory, &self.tools).await?;
         let pip = self

@@ -6,6 +6,7 @@
 pub mod platform;
 pub mod lock;
 pub mod cache;
+mod proxy;
 pub mod npmrc;
 pub mod npm;
 pub mod python;

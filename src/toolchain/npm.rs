@@ -12,7 +12,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use reqwest::{Method, Request, StatusCode, Url};
 use serde::Deserialize;
 
-use super::{ToolEnvironment, cache, npmrc};
+use super::{ToolEnvironment, cache, npmrc, proxy};
 use crate::digest::Sha512;
 use crate::env::{self, Environment};
 use crate::http::{Client, FetchError, RequestError, parse_url, redacted};
@@ -114,6 +114,7 @@ impl Settings {
 impl Registry {
     /// The registry that the npm client uses for Claude Code.
     pub async fn find(tools: &ToolEnvironment) -> anyhow::Result<Self> {
+        proxy::ensure_answers(&tools.environment).await?;
         let directory = std::env::current_dir().unwrap_or_default();
         let settings = Settings::read(&tools.environment, &directory);
         let configured = [SCOPE, "registry"]

@@ -58,6 +58,28 @@ async fn the_error_without_a_network_says_what_to_check() {
 }
 
 #[tokio::test]
+async fn a_dead_proxy_is_named_without_its_password() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let (machine, server, pin) = with_registry().await;
+    let machine = machine.with("https_proxy", &format!("user:secret-0815@{closed}"));
+
+    let error = machine.install(&pin).await.unwrap_err();
+
+    assert_has(
+        &error,
+        &format!("the proxy `{closed}` of `https_proxy` does not answer: Connection refused"),
+    );
+    assert_has(&error, "start it, or correct or unset `https_proxy`");
+    assert_lacks(&error, "secret-0815");
+    assert_eq!(server.targets(), Vec::<String>::new());
+    let excepted = machine.with("NO_PROXY", "127.0.0.1");
+    excepted.install(&pin).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_token_goes_only_to_its_host_and_into_no_error() {
     let server = Server::start(|_, _| ready(status(403))).await;
     let host = server.address.strip_prefix("http://").unwrap().to_owned();
