@@ -93,7 +93,17 @@ impl Guard {
     }
 }
 
+/// The path that a provider gets if a gateway passes requests in the provider's format through.
+/// Source: <https://docs.litellm.ai/docs/pass_through/intro>.
+pub(super) fn without_pass_through(path: &str) -> &str {
+    let rest = ["/bedrock", "/vertex_ai"]
+        .into_iter()
+        .find_map(|prefix| path.strip_prefix(prefix));
+    rest.filter(|rest| rest.starts_with('/')).unwrap_or(path)
+}
+
 fn is_needed(method: &str, path: &str, operation: Operation) -> bool {
+    let path = without_pass_through(path);
     let is_read = matches!(method, "GET" | "HEAD");
     let is_model = || {
         path.strip_prefix("/v1/models/")
@@ -155,6 +165,11 @@ mod tests {
             assert_eq!(status("GET", path), 404, "{path}");
         }
         assert_eq!(status("GET", "/v1/models?limit=1000"), 200);
+        assert_eq!(
+            status("GET", "/bedrock/inference-profiles?type=SYSTEM_DEFINED"),
+            200
+        );
+        assert_eq!(status("GET", "/bedrock/key/list"), 404);
         assert_eq!(status("HEAD", "/api/hello"), 200);
         assert_eq!(status("POST", "/v1/models"), 404);
     }

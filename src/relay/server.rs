@@ -16,7 +16,7 @@ use reqwest::Url;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::guard::Guard;
+use super::guard::{Guard, without_pass_through};
 use super::passing::{PassingBody, ReceivedBody};
 use super::recorder::ReplyRecorder;
 use super::{RelayedTrial, ReplyHold, SideMutation, TRIAL_PREFIX};
@@ -333,7 +333,7 @@ impl Arrived {
         let whole = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         let (prefix, path) = split_prefix(whole);
         let bare = path.split('?').next().unwrap_or_default();
-        let target = RequestTarget::of(parts.method.as_str(), bare);
+        let target = RequestTarget::of(parts.method.as_str(), without_pass_through(bare));
         let asks_for_stream = || json.as_ref().is_some_and(|json| json["stream"] == true);
         Self {
             prefix: prefix.to_owned(),
