@@ -15,7 +15,7 @@ use crate::matrix::builder::{BuildError, Stamp, build};
 use crate::matrix::details::DETAILS;
 use crate::matrix::diff::Diff;
 use crate::matrix::history::History;
-use crate::matrix::{Details, Matrix, html, markdown, terminal};
+use crate::matrix::{Details, Matrix, feed, html, markdown, terminal};
 use crate::process::{self, Launch, ProcessTag, RunId};
 use crate::report::Paint;
 use crate::results::Results;
@@ -137,17 +137,24 @@ struct Show {
 /// Write each cell's history from the git history of the matrix file
 ///
 /// Reads every revision of the file on the checked-out branch, and writes `compatibility-history.json` for the docs page's
-/// history strip. The file also names the revisions that are no valid matrix.
+/// history strip. The file also names the revisions that are no valid matrix. `--format atom` writes the changed cells as a feed.
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:
   compat matrix history ../docs/src/data/compatibility-matrix.json --output compatibility-history.json
-  compat matrix history compatibility-matrix.json --last 30")]
+  compat matrix history compatibility-matrix.json --last 30
+  compat matrix history compatibility-matrix.json --format atom --page https://docs.example.org/compatibility --output feed.xml")]
 struct PastMatrices {
     /// The matrix file, in a git repository
     matrix: PathBuf,
     /// The number of newest revisions to read
     #[arg(long, value_name = "NUMBER", default_value_t = 90)]
     last: usize,
+    /// The format
+    #[arg(long, value_enum, default_value_t = HistoryFormat::Json)]
+    format: HistoryFormat,
+    /// The address of the page that shows the matrix: the feed's id and its link
+    #[arg(long, value_name = "URL", required_if_eq("format", "atom"))]
+    page: Option<String>,
     /// The file to write; `-` for standard output
     #[arg(long, value_name = "FILE", default_value = "-")]
     output: Output,
@@ -161,6 +168,14 @@ enum DiffFormat {
     Markdown,
     /// For programs: `schema/matrix-diff.schema.json`
     Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum HistoryFormat {
+    /// Each cell's status in each revision: `schema/compatibility-history.schema.json`
+    Json,
+    /// An Atom feed of the changed cells
+    Atom,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -313,7 +328,11 @@ fn run_history(arguments: &PastMatrices) -> anyhow::Result<ExitCode> {
     for unreadable in &history.unreadable {
         status!("warning: {}: {}", unreadable.commit, unreadable.why);
     }
-    arguments.output.write(&history.to_text())?;
+    let text = match arguments.format {
+        HistoryFormat::Json => history.to_text(),
+        HistoryFormat::Atom => feed::of_history(&history, arguments.page.as_deref().unwrap_or_default()),
+    };
+    arguments.output.write(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,6 +10,7 @@ pub mod details;
 pub mod diff;
 pub mod baseline;
 pub mod history;
+pub mod feed;
 pub mod terminal;
 pub mod markdown;
 pub mod html;

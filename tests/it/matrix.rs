@@ -7,6 +7,7 @@ use compat_matrix::evidence::Behind;
 use compat_matrix::ids::{CellId, FeatureId, ProviderId};
 use compat_matrix::matrix::builder::{Stamp, build};
 use compat_matrix::matrix::diff::{ChangeKind, Diff};
+use compat_matrix::matrix::feed;
 use compat_matrix::matrix::history::History;
 use compat_matrix::matrix::{Details, ManifestView, Matrix, html, markdown, schema, terminal};
 use compat_matrix::outcome::{Cause, Outcome};
@@ -525,6 +526,14 @@ fn the_history_has_each_cell_and_the_unreadable_revisions() {
     ]);
     assert_eq!(History::parse(&history.to_text()).unwrap(), history);
     insta::assert_snapshot!(history.to_text());
+}
+
+#[test]
+fn the_feed_has_an_entry_for_each_change() {
+    let [first, second] =
+        [row(&[("a", "+"), ("b", "!x")]), row(&[("a", "!x"), ("c", "?")])].map(|matrix| matrix.to_text());
+    let history = History::new([("c1", &*first), ("c2", &*first), ("c3", &*second)]);
+    insta::assert_snapshot!(feed::of_history(&history, "https://docs.example.org/matrix"));
 }
 
 #[test]

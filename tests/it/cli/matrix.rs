@@ -197,6 +197,24 @@ fn the_history_comes_from_git() {
     assert_eq!([cell(0), cell(1)], ["pass", "pass"]);
     assert_eq!(history["unreadable"].as_array().unwrap().len(), 1);
 
+    let page = "https://docs.example.org/matrix";
+    let feed = folder.compat(&[
+        "matrix",
+        "history",
+        "matrix.json",
+        "--format",
+        "atom",
+        "--page",
+        page,
+    ]);
+    feed.exits(0);
+    feed.out_has("<entry>", 2);
+    feed.out_has("basic_messaging_non_streaming on anthropic: pass → fail", 1);
+    feed.out_has(&format!("<id>{page}</id>"), 1);
+    let without = folder.compat(&["matrix", "history", "matrix.json", "--format", "atom"]);
+    without.exits(2);
+    without.err_has("--page <URL>");
+
     git(&folder, &["rm", "-q", "matrix.json"]);
     git(&folder, &["commit", "-q", "-m", "removed"]);
     let last = folder.compat(&["matrix", "history", "matrix.json", "--last", "2"]);
