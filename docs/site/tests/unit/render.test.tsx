@@ -37,6 +37,13 @@ test('the server tells the time in UTC and both versions', () => {
   assert.match(page, /2\.1\.120/);
 });
 
+test('the page links to its data, and to nothing that is not there', () => {
+  const links = {'Matrix (JSON)': '/data/matrix.json', Tests: 'https://example.org/'};
+  const page = renderToStaticMarkup(<MatrixFromFiles matrix={matrix} links={links} />);
+  assert.match(page, /<a href="\/data\/matrix\.json">Matrix \(JSON\)<\/a><a href="https:\/\/example\.org\/">Tests<\/a>/);
+  assert.doesNotMatch(render(matrix), /Data of this page/);
+});
+
 test('a matrix of another schema version is not shown', () => {
   const page = render(otherVersion);
   assert.doesNotMatch(page, /<table/);

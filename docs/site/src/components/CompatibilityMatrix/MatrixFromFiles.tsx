@@ -5,6 +5,7 @@ import {readHistory} from './data/history';
 import {readMatrix} from './data/matrix';
 import {MatrixView} from './MatrixView';
 import {Placeholder} from './Placeholder';
+import type {Links} from './Sources';
 
 type Props = {
   /** The parsed `compatibility-matrix.json`. */
@@ -14,10 +15,17 @@ type Props = {
   /** `compatibility-history.json`, if there is one. */
   history?: unknown;
   staleAfterDays?: number;
+  links?: Links;
 };
 
 /** Checks the files, and shows the matrix as a table or the reason why there is none. */
-export function MatrixFromFiles({matrix: matrixFile, details, history, staleAfterDays = 7}: Props): ReactElement {
+export function MatrixFromFiles({
+  matrix: matrixFile,
+  details,
+  history,
+  staleAfterDays = 7,
+  links = {},
+}: Props): ReactElement {
   const matrix = useMemo(() => readMatrix(matrixFile), [matrixFile]);
   const beside = useMemo(
     () => matrix.kind === 'read' && {details: readDetails(details, matrix.matrix), history: readHistory(history)},
@@ -26,5 +34,5 @@ export function MatrixFromFiles({matrix: matrixFile, details, history, staleAfte
   if (matrix.kind !== 'read' || !beside) {
     return <Placeholder fault={matrix} />;
   }
-  return <MatrixView matrix={matrix.matrix} {...beside} staleAfterDays={staleAfterDays} />;
+  return <MatrixView matrix={matrix.matrix} {...beside} staleAfterDays={staleAfterDays} links={links} />;
 }

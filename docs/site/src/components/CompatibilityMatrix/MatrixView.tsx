@@ -14,6 +14,7 @@ import {InWords} from './InWords';
 import {LeftOut} from './LeftOut';
 import styles from './MatrixView.module.css';
 import {cellAnchor, cellOfAnchor, isSameAnchor} from './names';
+import {Sources, type Links} from './Sources';
 import {Tooltip} from './Tooltip';
 
 type Props = {
@@ -21,9 +22,16 @@ type Props = {
   details: ReadDetails;
   history: ReadHistory;
   staleAfterDays: number;
+  links: Links;
 };
 
-export function MatrixView({matrix, details: readDetails, history: readHistory, staleAfterDays}: Props): ReactElement {
+export function MatrixView({
+  matrix,
+  details: readDetails,
+  history: readHistory,
+  staleAfterDays,
+  links,
+}: Props): ReactElement {
   const hydrated = useHydrated();
   const root = useRef<HTMLDivElement>(null);
   const details = readDetails.kind === 'read' ? readDetails.details : undefined;
@@ -47,6 +55,7 @@ export function MatrixView({matrix, details: readDetails, history: readHistory, 
   return (
     <div className={styles.root} ref={root} data-live={hydrated || undefined}>
       <Banner matrix={matrix} evidence={details?.evidence} staleAfterDays={staleAfterDays} />
+      <Sources links={links} />
       <LeftOut name="details" file={readDetails} />
       <LeftOut name="history" file={readHistory} />
       <Filters

@@ -1,3 +1,4 @@
+import useBaseUrl from '@docusaurus/useBaseUrl';
 import type {ReactElement} from 'react';
 
 import {publishedDetails, publishedHistory, publishedMatrix} from './data/published';
@@ -6,16 +7,36 @@ import {MatrixFromFiles} from './MatrixFromFiles';
 type Props = {
   /** The age in days at which the page warns that the results may be out of date. */
   staleAfterDays?: number;
+  /** The address of the tests that made the matrix. */
+  suite?: string;
+  /** The address of the feed of changes, which `compat matrix history --format atom` writes. */
+  feed?: string;
 };
 
 /** The published matrix: `static/data/compatibility-*.json`, included when the site is built. */
-export default function CompatibilityMatrix({staleAfterDays}: Props): ReactElement {
+export default function CompatibilityMatrix({staleAfterDays, suite, feed}: Props): ReactElement {
+  const data = useBaseUrl('/data/');
+  const links: Record<string, string> = {};
+  if (publishedMatrix) {
+    links['Matrix (JSON)'] = `${data}compatibility-matrix.json`;
+  }
+  if (publishedDetails) {
+    links['Details (JSON)'] = `${data}compatibility-details.json`;
+  }
+  const feedAddress = useBaseUrl(feed ?? '');
+  if (feed) {
+    links['Changes (Atom)'] = feedAddress;
+  }
+  if (suite) {
+    links['Tests'] = suite;
+  }
   return (
     <MatrixFromFiles
       matrix={publishedMatrix}
       details={publishedDetails}
       history={publishedHistory}
       staleAfterDays={staleAfterDays}
+      links={links}
     />
   );
 }
