@@ -433,13 +433,12 @@ impl Environment {
         self.get_os(name)?.to_str()
     }
 
-    /// The name and value of a variable that programs read in capitals or in small letters, such as `HTTPS_PROXY`.
-    pub fn setting_in_any_case(&self, name: &str) -> Option<(String, String)> {
-        let names = [name.to_ascii_lowercase(), name.to_owned()];
-        names
-            .into_iter()
-            .find_map(|name| Some((self.get(&name)?.to_owned(), name)))
-            .map(|(value, name)| (name, value))
+    /// The variable with the proxy of downloads, and its value. `None` if there are exceptions (`NO_PROXY`).
+    pub fn proxy(&self) -> Option<(&'static str, &str)> {
+        let get = |name: &'static str| Some((name, self.get(name)?));
+        let is_everywhere = ["NO_PROXY", "no_proxy"].into_iter().find_map(get).is_none();
+        let mut names = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"].into_iter();
+        names.find_map(get).filter(|_| is_everywhere)
     }
 
     pub fn path(&self, name: &str) -> Option<PathBuf> {
@@ -500,11 +499,6 @@ impl Environment {
     /// For the `docker` client, without the container's variables.
     pub fn for_docker(&self) -> Variables {
         self.select(&[INHERITED, DOCKER_NAMES], &[])
-    }
-
-    /// For `cosign`, which reads a registry with the credentials of `docker`.
-    pub fn for_cosign(&self) -> Variables {
-        self.select(&[INHERITED, PROXIES, DOCKER_NAMES], &[])
     }
 
     /// For an installer.

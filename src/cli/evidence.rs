@@ -67,6 +67,26 @@ pub(super) fn recorded(trial: &str, root: &RootFlag) -> anyhow::Result<RecordedT
     })
 }
 
+/// The evidence of `result` in the project at `root`, or `None` if there is none any more.
+pub(super) fn of_result(
+    root: &Path,
+    result: TrialRecord,
+    secrets: &Secrets,
+) -> Option<anyhow::Result<RecordedTrial>> {
+    let folder = root.join(result.evidence.as_ref()?);
+    folder.is_dir().then(|| {
+        let mut evidence = evidence_files::read(&folder)?;
+        evidence.redact(secrets)?;
+        Ok(RecordedTrial {
+            evidence,
+            under_test: None,
+            name: Some(result.nodeid.clone()),
+            folder: result.evidence.as_ref().map_or(folder, PathBuf::from),
+            result: Some(result),
+        })
+    })
+}
+
 fn result_of_folder(root: &Path, folder: &Path) -> Option<TrialRecord> {
     let folder = folder.canonicalize().ok()?;
     let is_its = |result: &TrialRecord| {

@@ -15,7 +15,7 @@ use crate::matrix::builder::{BuildError, Stamp, build};
 use crate::matrix::details::DETAILS;
 use crate::matrix::diff::Diff;
 use crate::matrix::history::History;
-use crate::matrix::{Details, Matrix, feed, html, markdown, terminal};
+use crate::matrix::{Details, Matrix, feed, markdown, terminal};
 use crate::process::{self, Launch, ProcessTag, RunId};
 use crate::report::Paint;
 use crate::results::Results;
@@ -110,12 +110,11 @@ struct Compare {
 
 /// Show a matrix
 ///
-/// On the terminal, as Markdown for a job summary, or as one self-contained HTML file.
+/// On the terminal, or as Markdown for a job summary. `compat report` writes a run as HTML.
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:
   compat matrix show
-  compat matrix show published.json --format markdown
-  compat matrix show --format html --output test-results/matrix.html")]
+  compat matrix show published.json --format markdown")]
 struct Show {
     /// The matrix; `-` for standard input
     #[arg(default_value = "compatibility-matrix.json")]
@@ -184,8 +183,6 @@ enum ShowFormat {
     Text,
     /// For a job summary or a comment on a pull request
     Markdown,
-    /// One self-contained file
-    Html,
 }
 
 /// The exit status of a comparison with regressions.
@@ -271,7 +268,6 @@ fn run_show(arguments: &Show) -> anyhow::Result<ExitCode> {
             terminal::of_matrix(&matrix, details.as_ref(), width, Paint::Ansi)
         }
         ShowFormat::Markdown => markdown::of_matrix(&matrix, details.as_ref()),
-        ShowFormat::Html => html::of_matrix(&matrix, details.as_ref()),
     };
     arguments.output.write(&text)?;
     Ok(ExitCode::SUCCESS)

@@ -19,6 +19,7 @@ mod print;
 mod project;
 mod provider;
 mod publish;
+mod report;
 mod repro;
 mod results;
 pub mod schema;
@@ -66,6 +67,7 @@ enum Command {
     New(new::Arguments),
     Provider(provider::Arguments),
     Publish(Box<publish::Arguments>),
+    Report(report::Arguments),
     Repro(repro::Arguments),
     Results(results::Arguments),
     Schema(schema::Arguments),
@@ -103,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::New(arguments) => new::run(arguments),
         Command::Provider(arguments) => provider::run(arguments),
         Command::Publish(arguments) => publish::run(*arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Repro(arguments) => repro::run(&arguments),
         Command::Results(arguments) => results::run(arguments),
         Command::Schema(arguments) => schema::run(arguments),

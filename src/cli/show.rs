@@ -159,7 +159,8 @@ fn nothing_recorded(recorded: &RecordedTrial, turn: Option<usize>) -> String {
     }
 }
 
-fn timeline_of(recorded: &RecordedTrial) -> String {
+/// The trial's steps, the changes by the gateway and the report of its failure.
+pub(super) fn timeline_of(recorded: &RecordedTrial) -> String {
     let mut out = heading(recorded);
     out.push_str(&timeline::text(&timeline::steps(&recorded.evidence)));
     if let Some(diff) = wire_diff::of_trial(&recorded.evidence) {

@@ -24,7 +24,9 @@ pub async fn verify_signature(image: &str, environment: &Environment, run: RunId
         return Ok("its signature is not verified: `cosign` is not installed".to_owned());
     };
     let launch = Launch::new(cosign, ProcessTag::run(run))
-        .environment(environment.for_cosign())
+        // It reads the registry with the sign-in of `docker`.
+        .environment(environment.for_docker())
+        .environment(environment.for_git())
         .arguments(["verify", "--key", KEY, image]);
     let output = process::output(&launch, b"", DEADLINE).await?;
     if output.timed_out {

@@ -1,4 +1,4 @@
-//! A matrix as one HTML file for the artifacts of CI: without scripts and external files, for narrow screens, dark mode
+//! A run as one HTML file for the artifacts of CI: without scripts and external files, for narrow screens, dark mode
 //! and screen readers.
 
 use std::collections::{BTreeSet, HashMap};
@@ -7,7 +7,7 @@ use super::details::{Details, TierDetails, providers_in_words};
 use super::published::Matrix;
 use crate::evidence::Behind;
 use crate::findings::summary::{FindingGroup, RunFinding, by_change};
-use crate::ids::CellId;
+use crate::ids::{CellId, TrialName};
 use crate::report::grid::CellMark;
 use crate::results::json::timestamp;
 use crate::results::{CellStatus, StatusWord};
@@ -15,10 +15,13 @@ use crate::text::printable;
 
 const STYLE: &str = include_str!("html.css");
 
+/// What was recorded of a trial, as text, if there is anything.
+pub type TrialText<'a> = &'a dyn Fn(&TrialName) -> Option<String>;
+
 /// The page, with the tiers of each cell if there are details. Ends with a newline.
-pub fn of_matrix(matrix: &Matrix, details: Option<&Details>) -> String {
+pub fn of_run(matrix: &Matrix, details: Option<&Details>, recorded: TrialText<'_>) -> String {
     let table = table(matrix);
-    let (failed, others) = sections(matrix, details);
+    let (failed, others) = sections(matrix, details, recorded);
     let findings = findings(details.map_or(&[], |details| &details.findings));
     format!(
         r#"<!doctype html>
@@ -99,7 +102,7 @@ fn anchor(row: usize, column: usize) -> String {
 }
 
 /// A section per cell: of the failed cells, and of the others, each with its heading.
-fn sections(matrix: &Matrix, details: Option<&Details>) -> (String, String) {
+fn sections(matrix: &Matrix, details: Option<&Details>, recorded: TrialText<'_>) -> (String, String) {
     let columns = matrix.providers.len().max(1);
     let (mut failed, mut others) = (String::new(), String::new());
     let mut first_cells: HashMap<&str, String> = HashMap::new();
@@ -116,13 +119,17 @@ fn sections(matrix: &Matrix, details: Option<&Details>) -> (String, String) {
             first_cells.entry(error).or_insert(link);
         }
         let section = format!(
-            "<section id=\"{}\">\n<h3>{} {}, {}: {}</h3>\n{text}\n{}</section>\n",
+            "<section id=\"{}\">\n<h3>{} {}, {}: {}</h3>\n{text}\n{}{}</section>\n",
             own,
             sign(status.word()),
             escaped(name),
             escaped(cell.provider.as_str()),
             in_words(status.word()),
             tier_table(&cell, tiers, details.map(|details| details.evidence)),
+            tiers
+                .iter()
+                .filter_map(|tier| timeline(tier, recorded))
+                .collect::<String>(),
         );
         match status {
             CellStatus::Fail { .. } => failed.push_str(&section),
@@ -175,6 +182,16 @@ fn tier_table(cell: &CellId, tiers: &[TierDetails], evidence: Option<Behind>) ->
          <th scope=\"col\">Evidence, and how to run it again</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n",
         cell = escaped(&cell.to_string()),
     )
+}
+
+/// What was recorded of a tier's trial, folded.
+fn timeline(tier: &TierDetails, recorded: TrialText<'_>) -> Option<String> {
+    let text = recorded(&tier.nodeid)?;
+    let name = escaped(tier.tier.as_str());
+    Some(format!(
+        "<details>\n<summary>{name}: what happened</summary>\n<pre>{}</pre>\n</details>\n",
+        escaped(&text)
+    ))
 }
 
 fn tier_row(tier: &TierDetails) -> String {

@@ -11,20 +11,14 @@ use crate::env::Environment;
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Fails if the proxy for downloads accepts no connection, because clients of registries say so late and in many lines. With
-/// exceptions (`NO_PROXY`) it fails never: the registry may be one of them.
+/// Fails if the proxy for downloads accepts no connection, because clients of registries say so late and in many lines.
+/// With exceptions (`NO_PROXY`) it never fails: the registry may be one of them.
 pub(super) async fn ensure_answers(environment: &Environment) -> anyhow::Result<()> {
-    if environment.setting_in_any_case("NO_PROXY").is_some() {
-        return Ok(());
-    }
-    let proxy = ["HTTPS_PROXY", "ALL_PROXY"]
-        .into_iter()
-        .find_map(|name| environment.setting_in_any_case(name));
-    let Some((name, address)) = proxy else {
+    let Some((name, address)) = environment.proxy() else {
         return Ok(());
     };
     let with_scheme = match address.contains("://") {
-        true => address,
+        true => address.to_owned(),
         false => format!("http://{address}"),
     };
     let Some((host, port)) = host_and_port(&with_scheme) else {

@@ -419,7 +419,7 @@ fn a_published_matrix_is_shown_with_its_failures() {
     assert!(text.lines().all(|line| line.width() <= 80), "{text}");
     insta::assert_snapshot!("show_text", text);
     insta::assert_snapshot!("show_markdown", markdown::of_matrix(&matrix, Some(&details)));
-    insta::assert_snapshot!("show_html", html::of_matrix(&matrix, Some(&details)));
+    insta::assert_snapshot!("show_html", html::of_run(&matrix, Some(&details), &|_| None));
 }
 
 #[test]
@@ -431,7 +431,7 @@ fn the_page_has_the_text_of_equal_failures_once() {
             *status = CellStatus::Fail { error: text.into() };
         }
     }
-    let page = html::of_matrix(&matrix, None);
+    let page = html::of_run(&matrix, None, &|_| None);
     let cells = matrix.cells().count();
     assert_eq!(page.matches(&format!("<pre>{text}</pre>")).count(), 1);
     let links = page.matches("The same failure as <a href=\"#cell-1-1\">").count();
@@ -485,8 +485,8 @@ fn any_matrix_fits_the_terminal() {
 fn html_is_self_contained_and_escapes_text() {
     let (built, details) = built();
     for page in [
-        html::of_matrix(&huge(), None),
-        html::of_matrix(&built, Some(&details)),
+        html::of_run(&huge(), None, &|_| None),
+        html::of_run(&built, Some(&details), &|_| None),
     ] {
         for forbidden in "<script <link <img <iframe src= url( @import javascript: \u{1b}".split(' ') {
             assert!(!page.contains(forbidden), "{forbidden}");
@@ -499,7 +499,7 @@ fn html_is_self_contained_and_escapes_text() {
         }
         assert_has(&page, "default-src 'none'");
     }
-    assert!(html::of_matrix(&huge(), None).contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+    assert!(html::of_run(&huge(), None, &|_| None).contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
 }
 
 #[test]

@@ -14,8 +14,8 @@ use tempfile::TempDir;
 use crate::support::evidence::{self, Builder as _, gateway_file};
 use crate::support::loopback::unused_port;
 use crate::support::ran::{Ran, compat, printed};
-use crate::support::small_project::Small;
-use crate::support::text::{assert_has, assert_lacks};
+use crate::support::small_project::{Small, simulator};
+use crate::support::text::{assert_has, assert_lacks, assert_starts};
 
 /// A run whose gateway drops `top_k`. The request contains a secret.
 fn lossy() -> Evidence {
@@ -395,4 +395,27 @@ fn a_script_shows_no_known_change_of_the_recorded_gateway() {
     let broken = repro(Some("example"));
     broken.exits(3);
     assert_has(&broken.out, "--> gateways/example.yaml:1:1");
+}
+
+/// One file with the matrix and the timeline of each trial. Evidence that is gone is no error.
+#[tokio::test]
+async fn a_report_shows_each_trial_as_show_does() {
+    let simulator = simulator().await;
+    let small = Small::attached(&simulator);
+    small.run(&["text::anthropic::haiku"]).await;
+    let trial = "text::anthropic::haiku";
+    let shown = small.compat(&["show", trial]).await;
+    let report = small.compat(&["report"]).await;
+    report.exits(0);
+    report.err_has("with 1 timeline of 1 trial");
+    let page = small.read("compat-report.html");
+    assert_starts(&page, "<!doctype html>");
+    for line in shown.out.lines().filter(|line| line.contains("→")) {
+        assert_has(&page, &line.replace('"', "&quot;"));
+    }
+    std::fs::remove_dir_all(small.path("target/compat")).unwrap();
+    let without = small.compat(&["report", "--output", "-"]).await;
+    without.exits(0);
+    assert_has(&without.out, trial);
+    assert_lacks(&without.out, "what happened");
 }

@@ -183,6 +183,7 @@ async fn no_byte_that_a_run_writes_contains_a_secret() {
         &["show", trial, "--curl=provider"],
         &["repro", trial, "--all"],
         &["results", "show"],
+        &["report", "--output", "-"],
     ] {
         ran.push((arguments[0], small.compat(arguments).await));
     }

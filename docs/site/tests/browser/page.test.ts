@@ -79,7 +79,7 @@ test('the published page shows every cell of the published file', async () => {
     assert.equal(await data.count(), 2);
     for (const link of await data.all()) {
       const reply = await page.request.get(new URL((await link.getAttribute('href')) ?? '', page.url()).href);
-      assert.equal((await reply.json()).schema_version, 1);
+      assert.equal((await reply.json()).schema_version, '1');
     }
     assert.ok(await page.getByText(file.litellm_version, {exact: true}).isVisible());
     assert.ok(await page.getByText(file.claude_code_version, {exact: true}).isVisible());
