@@ -2,6 +2,7 @@
 //!
 //! One module for each command, without logic that another module needs.
 
+mod bisect;
 mod cause;
 mod check;
 mod ci;
@@ -26,6 +27,7 @@ mod show;
 mod status;
 mod toolchain;
 mod up;
+mod versioned;
 mod versions;
 mod watch;
 
@@ -53,6 +55,7 @@ struct Compat {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bisect(bisect::Arguments),
     Cause(cause::Arguments),
     Check(check::Arguments),
     Ci(Box<ci::Arguments>),
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
     }
     crate::process::hide();
     let result = match Compat::parse().command {
+        Command::Bisect(arguments) => bisect::run(&arguments),
         Command::Cause(arguments) => cause::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Ci(arguments) => ci::run(*arguments),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Parser};
 
 use crate::claude::ClientFormat;
 use crate::env;
@@ -67,6 +67,25 @@ pub struct RunOptions {
     /// Run benchmarks: there are none
     #[arg(long)]
     pub bench: bool,
+    /// The folder of results and evidence; `None` for those of the project.
+    #[arg(skip)]
+    pub folder: Option<PathBuf>,
+}
+
+/// The options of a command line without arguments and of an empty environment.
+impl Default for RunOptions {
+    fn default() -> Self {
+        #[derive(Parser)]
+        struct CommandLine {
+            #[command(flatten)]
+            options: RunOptions,
+        }
+        let options = CommandLine::parse_from(["compat"]).options;
+        Self {
+            gateway_name: None,
+            ..options
+        }
+    }
 }
 
 impl RunOptions {

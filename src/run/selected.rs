@@ -34,8 +34,12 @@ impl SelectedTrials {
     /// Reads the project and applies the filters. It reads no cell, except for a control run and for the trials that are not
     /// applicable.
     pub fn new(options: &RunOptions, environment: &Environment) -> anyhow::Result<Self> {
-        let root = root(environment)?;
-        let project = Project::open(&root).map_err(broken_project)?;
+        Self::in_project(options, environment, &root(environment)?)
+    }
+
+    /// The same for the project at `root`.
+    pub fn in_project(options: &RunOptions, environment: &Environment, root: &Path) -> anyhow::Result<Self> {
+        let project = Project::open(root).map_err(broken_project)?;
         let results_path = environment
             .path(env::COMPAT_RESULTS_PATH)
             .unwrap_or_else(|| root.join("compat-results.json"));
