@@ -12,6 +12,7 @@ mod down;
 mod evidence;
 mod explain;
 mod files;
+mod history;
 mod man;
 mod matrix;
 mod mutants;
@@ -63,6 +64,7 @@ enum Command {
     Doctor(doctor::Arguments),
     Down(down::Arguments),
     Explain(explain::Arguments),
+    History(history::Arguments),
     Man(man::Arguments),
     Matrix(matrix::Arguments),
     Mutants(mutants::Arguments),
@@ -101,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Down(arguments) => down::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::History(arguments) => history::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
         Command::Matrix(arguments) => matrix::run(arguments),
         Command::Mutants(arguments) => mutants::run(&arguments),

@@ -5,6 +5,7 @@
 pub mod bisect;
 pub mod campaign;
 mod gateway_name;
+pub mod history;
 mod interrupt;
 mod options;
 mod place;

@@ -79,6 +79,9 @@ impl Default for RunOptions {
         struct CommandLine {
             #[command(flatten)]
             options: RunOptions,
+            /// The harness's flag, with which one of the options conflicts.
+            #[arg(long)]
+            include_ignored: bool,
         }
         let options = CommandLine::parse_from(["compat"]).options;
         Self {

@@ -13,7 +13,7 @@ use crate::plan::selection::{Axes, Names};
 use crate::process::RunId;
 use crate::progress::ProgressSink;
 use crate::report::Paint;
-use crate::results::Results;
+use crate::results::{Results, TrialRecord};
 use crate::toolchain::{self, Installer, Lock, ToolVersion};
 use crate::versions::published::PublishedVersions;
 
@@ -150,8 +150,8 @@ impl MatrixRun {
             .map_err(|error| format!("{error:#}"))
     }
 
-    /// Runs all trials and ends the session. `done` gets the name of each finished trial.
-    pub fn run_all(self, done: impl Fn(&TrialName) + Sync) -> anyhow::Result<Results> {
+    /// Runs all trials and ends the session. `done` gets the record of each finished trial.
+    pub fn run_all(self, done: impl Fn(&TrialRecord) + Sync) -> anyhow::Result<Results> {
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for _ in 0..CONCURRENT.min(self.trials().len()) {
@@ -162,7 +162,9 @@ impl MatrixRun {
                             break;
                         };
                         self.trial(name, rank);
-                        done(name);
+                        if let Some(record) = self.recorder.record_of(name) {
+                            done(&record);
+                        }
                     }
                 });
             }
