@@ -58,7 +58,11 @@ impl Installer<'_> {
             Ok((python::program("".as_ref(), tool), None))
         };
         let entry = self.python_entry(tool, pin)?;
+        let is_new = entry.installed().is_none();
         let installed = entry.ensure(self.progress, install).await?;
+        if is_new {
+            self.cache.keep_within_bound(self.progress);
+        }
         let folder = installed.directory.clone();
         let checked = tokio::task::spawn_blocking(move || inventory::check(&folder)).await?;
         checked.with_context(|| {
