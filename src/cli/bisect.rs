@@ -19,7 +19,7 @@ use crate::progress::{self, Silent};
 use crate::report::{self, Paint};
 use crate::results::{TrialRecord, TrialResult};
 use crate::run::bisect::{self, Bisection, Probe, WrongEnd};
-use crate::run::versioned::{VersionedRuns, VersionedTool};
+use crate::run::versioned::{self, VersionedRuns, VersionedTool};
 use crate::toolchain::{ToolVersion, inventory, update};
 
 /// Find the first version of the gateway or of Claude Code that shows a finding
@@ -136,7 +136,10 @@ impl Search<'_> {
         match &probe {
             Probe::Good(_) => status!("{version}: good ({seconds:.1} s)"),
             Probe::Bad(_) => status!("{version}: bad ({seconds:.1} s)"),
-            Probe::Unusable(why) => status!("{version}: skipped ({seconds:.1} s): {}", first_line(why)),
+            Probe::Unusable(why) => status!(
+                "{version}: skipped ({seconds:.1} s): {}",
+                versioned::in_short(why)
+            ),
         }
         Ok(probe)
     }
@@ -222,7 +225,11 @@ impl Search<'_> {
         output!("first with:    {tool} {bad}");
         output!("versions tried: {} of {}", found.probes, self.versions.len());
         for (index, why) in &found.skipped {
-            output!("skipped:       {}: {}", self.versions[*index], first_line(why));
+            output!(
+                "skipped:       {}: {}",
+                self.versions[*index],
+                versioned::in_short(why)
+            );
         }
         if found.between().next().is_some() {
             output!("The change is in one of the skipped versions between the two, or in {bad}.");
@@ -344,17 +351,4 @@ fn only_in(record: &TrialRecord, other: &TrialRecord) -> Vec<String> {
         .map(|finding| finding.subject.to_string())
         .filter(is_new)
         .collect()
-}
-
-fn first_line(text: &str) -> String {
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let first = lines.next().unwrap_or_default();
-    match text.split_once("its first exception:\n").and_then(|(_, rest)| {
-        rest.split_once("\n\n")
-            .or(rest.split_once("\n; "))
-            .map(|(exception, _)| exception)
-    }) {
-        Some(exception) => format!("{first} {}", exception.lines().last().unwrap_or_default().trim()),
-        None => first.to_owned(),
-    }
 }

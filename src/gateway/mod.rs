@@ -20,7 +20,7 @@ pub use container::{Image, pull, remove_containers_of, start_container};
 pub use credentials::{config_files, live_providers, secrets};
 pub use litellm::{install_release, start_litellm};
 pub use log::LogFile;
-pub use process::{GatewayProcess, NotReady, is_alive, wait_until_ready};
+pub use process::{FIRST_EXCEPTION, GatewayProcess, NotReady, is_alive, wait_until_ready};
 pub use wanted::{NO_GATEWAY, WantedGateway, WantedTools};
 pub use watched::{GatewayRun, WatchedGateway};
 

@@ -155,10 +155,11 @@ pub struct NotReady {
     tail: String,
 }
 
+/// The words before the first exception in an error of a boot.
+pub const FIRST_EXCEPTION: &str = "; its first exception:\n";
+
 fn with_exception(exception: Option<&str>) -> String {
-    exception.map_or_else(String::new, |exception| {
-        format!("; its first exception:\n{exception}\n")
-    })
+    exception.map_or_else(String::new, |exception| format!("{FIRST_EXCEPTION}{exception}\n"))
 }
 
 impl NotReady {

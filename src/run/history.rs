@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde_json::json;
 
-use super::MatrixRun;
 use super::versioned::VersionedRuns;
+use super::{MatrixRun, versioned};
 use crate::digest::Sha512;
 use crate::files::project::{CELLS, PROXY_CONFIG, broken_project};
 use crate::files::{Project, atomic_write};
@@ -93,7 +93,7 @@ impl<'a> HistoryRun<'a> {
                 let records = prepared.and_then(|prepared| self.finish(prepared));
                 let records = VersionRecords {
                     version: version.to_string(),
-                    records: records.map_err(|error| format!("{error:#}")),
+                    records: records.map_err(|error| versioned::in_short(&format!("{error:#}"))),
                 };
                 done(&records, ran.unwrap_or(0));
                 finished.push(records);

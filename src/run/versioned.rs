@@ -7,7 +7,7 @@ use anyhow::ensure;
 
 use super::{CONCURRENT, MatrixRun, RunOptions, SelectedTrials};
 use crate::env::{self, Environment};
-use crate::gateway::{LITELLM, WantedTools};
+use crate::gateway::{self, LITELLM, WantedTools};
 use crate::ids::TrialName;
 use crate::plan::selection::{Axes, Names};
 use crate::process::RunId;
@@ -141,6 +141,27 @@ impl VersionedRuns {
     }
 }
 
+/// The reason why a version cannot be run, in one line: its first line, and the first exception of a gateway's log.
+pub fn in_short(why: &str) -> String {
+    let first = why
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default();
+    let first = first.split("; the end of `").next().unwrap_or_default();
+    let exception = why
+        .split_once(gateway::FIRST_EXCEPTION)
+        .map(|(_, rest)| rest.split("\n; the end of `").next());
+    match exception.flatten().and_then(|exception| exception.lines().last()) {
+        Some(exception) => format!(
+            "{}: {}",
+            first.trim_end_matches(gateway::FIRST_EXCEPTION.trim_end()),
+            exception.trim()
+        ),
+        None => first.to_owned(),
+    }
+}
+
 impl MatrixRun {
     /// Starts the session. Fails as each trial would.
     pub fn prepare(&self) -> Result<(), String> {
@@ -170,5 +191,31 @@ impl MatrixRun {
             }
         });
         self.results()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_in_short_has_the_first_exception() {
+        for (why, expected) in [
+            (
+                "the gateway ended before it was ready (exit status 1); its first exception:\n  File \"x.py\", line 1\n  ImportError: \
+                 no\n; the end of `/tmp/gateway.log`:\n  ModuleNotFoundError: other",
+                "the gateway ended before it was ready (exit status 1): ImportError: no",
+            ),
+            (
+                "the gateway was not ready; the end of `/tmp/gateway.log`:\n  INFO",
+                "the gateway was not ready",
+            ),
+            (
+                "cannot pin litellm: `uv pip compile` failed: exit status 1\n  no solution",
+                "cannot pin litellm: `uv pip compile` failed: exit status 1",
+            ),
+        ] {
+            assert_eq!(in_short(why), expected);
+        }
     }
 }
