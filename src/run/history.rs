@@ -17,7 +17,7 @@ use crate::findings::{KnownFindings, KnownForRun, Versions};
 use crate::gateway;
 use crate::ids::{CellId, TrialName};
 use crate::matrix::versions::VersionRecords;
-use crate::process::RunId;
+use crate::process::{RunId, Watchdog};
 use crate::progress::{self, ProgressSink};
 use crate::results::{TrialRecord, TrialResult};
 use crate::session::daemon;
@@ -104,7 +104,10 @@ impl<'a> HistoryRun<'a> {
 
     /// Installs `version`, reads its stored trials, and boots its gateway if a trial is missing.
     fn prepare(&self, version: &ToolVersion) -> anyhow::Result<Prepared> {
-        let (inputs, gateway, claude) = self.inputs(version)?;
+        // Held until the session has its own, so that the end of another run spares these processes.
+        let run = RunId::mint();
+        let _watchdog = Watchdog::start(run)?;
+        let (inputs, gateway, claude) = self.inputs(version, run)?;
         let keys: Vec<PathBuf> = self.trials.iter().map(|trial| self.key(&inputs, trial)).collect();
         let stored: Vec<TrialRecord> = keys.iter().filter_map(|key| read(key)).collect();
         let missing = |name: &TrialName| !stored.iter().any(|record| record.nodeid == *name);
@@ -162,10 +165,10 @@ impl<'a> HistoryRun<'a> {
     }
 
     /// What all trials of `version` depend on, and the versions of gateway and Claude Code.
-    fn inputs(&self, version: &ToolVersion) -> anyhow::Result<(String, String, String)> {
+    fn inputs(&self, version: &ToolVersion, run: RunId) -> anyhow::Result<(String, String, String)> {
         let progress = progress::on_standard_error();
         let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
-        let (gateway, claude) = runtime.block_on(self.pins(version, progress.as_ref()))?;
+        let (gateway, claude) = runtime.block_on(self.pins(version, run, progress.as_ref()))?;
         let config = self.runs.root.join(PROXY_CONFIG);
         let config = gateway::config_files(&config)
             .iter()
@@ -178,12 +181,13 @@ impl<'a> HistoryRun<'a> {
     async fn pins(
         &self,
         version: &ToolVersion,
+        run: RunId,
         progress: &dyn ProgressSink,
     ) -> anyhow::Result<(toolchain::PythonPin, toolchain::ClaudePin)> {
         let tools = self.runs.tools_at(version);
         let folder = self.runs.root.join(toolchain::lock::FOLDER);
         let lock = Lock::read(&folder)?;
-        let installer = Installer::new(self.runs.environment.clone(), RunId::mint(), progress)?;
+        let installer = Installer::new(self.runs.environment.clone(), run, progress)?;
         let (version, overrides) = (tools.gateway.version.as_ref(), tools.overrides.as_deref());
         Ok((
             installer.litellm_pin(&folder, &lock, version, overrides).await?,
