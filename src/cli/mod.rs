@@ -2,6 +2,7 @@
 //!
 //! One module for each command, without logic that another module needs.
 
+mod bisect;
 mod cause;
 mod check;
 mod ci;
@@ -11,6 +12,7 @@ mod down;
 mod evidence;
 mod explain;
 mod files;
+mod history;
 mod man;
 mod matrix;
 mod mutants;
@@ -27,6 +29,7 @@ mod show;
 mod status;
 mod toolchain;
 mod up;
+mod versioned;
 mod versions;
 mod watch;
 
@@ -54,6 +57,7 @@ struct Compat {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bisect(bisect::Arguments),
     Cause(cause::Arguments),
     Check(check::Arguments),
     Ci(Box<ci::Arguments>),
@@ -61,6 +65,7 @@ enum Command {
     Doctor(doctor::Arguments),
     Down(down::Arguments),
     Explain(explain::Arguments),
+    History(history::Arguments),
     Man(man::Arguments),
     Matrix(matrix::Arguments),
     Mutants(mutants::Arguments),
@@ -92,6 +97,7 @@ pub fn main() -> ExitCode {
     }
     crate::process::hide();
     let result = match Compat::parse().command {
+        Command::Bisect(arguments) => bisect::run(&arguments),
         Command::Cause(arguments) => cause::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Ci(arguments) => ci::run(*arguments),
@@ -99,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Down(arguments) => down::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::History(arguments) => history::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
         Command::Matrix(arguments) => matrix::run(arguments),
         Command::Mutants(arguments) => mutants::run(&arguments),

@@ -119,7 +119,7 @@ pub fn is_release(version: &str) -> bool {
     release(version).is_some()
 }
 
-fn release(version: &str) -> Option<Release> {
+pub(super) fn release(version: &str) -> Option<Release> {
     let mut numbers = version
         .trim_start_matches('v')
         .split(|character: char| !character.is_ascii_digit())

@@ -93,6 +93,11 @@ impl LogFile {
         lines
     }
 
+    /// The first exception of the log: later ones follow from it. The frame that raised it, its line and the exception.
+    pub fn first_exception(&self) -> Option<String> {
+        first_exception(&self.since(0))
+    }
+
     /// The last lines, indented, for a message.
     pub fn indented_tail(&self) -> String {
         let lines = self.tail(TAIL_LINES).into_iter().map(|line| format!("  {line}"));
@@ -117,6 +122,28 @@ impl Writer {
     }
 }
 
+/// A traceback of Python has indented frames, and ends with the exception at the indentation of its head.
+fn first_exception(lines: &[String]) -> Option<String> {
+    const HEAD: &str = "Traceback (most recent call last):";
+    let head = lines.iter().position(|line| line.trim() == HEAD)?;
+    let indent = lines[head].len() - lines[head].trim_start().len();
+    let is_inside = |line: &&String| line.len() - line.trim_start().len() > indent || line.trim().is_empty();
+    let body: Vec<&String> = lines[head + 1..].iter().take_while(is_inside).collect();
+    let exception = lines.get(head + 1 + body.len())?;
+    let frame = body
+        .iter()
+        .rposition(|line| line.trim_start().starts_with("File \""));
+    let is_code = |line: &str| line.bytes().any(|byte| !b"^~".contains(&byte));
+    let raised = body[frame.unwrap_or(body.len())..].iter().map(|line| line.trim());
+    let shown = raised.filter(|line| is_code(line)).chain([exception.trim()]);
+    Some(
+        shown
+            .map(|line| format!("  {line}"))
+            .collect::<Vec<_>>()
+            .join("\n"),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +165,33 @@ mod tests {
             assert_eq!(log.tail(1), ["the key is [redacted]"]);
             assert_eq!(log.tail(5).len(), 2);
         }
+    }
+
+    #[test]
+    fn the_first_exception_of_a_log_is_the_cause() {
+        let text = r#"INFO starting
+Traceback (most recent call last):
+  File "/site-packages/litellm/proxy/proxy_cli.py", line 1000, in run_server
+    from .proxy_server import app
+  File "/site-packages/litellm/utils.py", line 10, in <module>
+    from openai import Gone
+    ^^^^^^^^^^^^^^^^^^^^^^^
+ImportError: cannot import name 'Gone' from 'openai'
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "/bin/litellm", line 10, in <module>
+    sys.exit(run_server())
+ModuleNotFoundError: No module named 'proxy_server'"#;
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        assert_eq!(
+            first_exception(&lines).unwrap(),
+            "  File \"/site-packages/litellm/utils.py\", line 10, in <module>\n  from openai import Gone\n  ImportError: cannot import \
+             name 'Gone' from 'openai'"
+        );
+        assert_eq!(first_exception(&lines[..1]), None);
+        assert_eq!(first_exception(&lines[..3]), None);
     }
 
     #[test]

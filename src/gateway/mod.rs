@@ -9,6 +9,7 @@ mod litellm;
 mod log;
 mod process;
 mod signature;
+mod wanted;
 mod watched;
 
 use std::path::Path;
@@ -20,8 +21,9 @@ pub use container::{Image, pull, remove_containers_of, start_container};
 pub use credentials::{config_files, live_providers, secrets};
 pub use litellm::{install_release, start_litellm};
 pub use log::LogFile;
-pub use process::{GatewayProcess, NotReady, is_alive, wait_until_ready};
+pub use process::{FIRST_EXCEPTION, GatewayProcess, NotReady, is_alive, wait_until_ready};
 pub use signature::verify_signature;
+pub use wanted::{NO_GATEWAY, WantedGateway, WantedTools};
 pub use watched::{GatewayRun, WatchedGateway};
 
 use crate::env::{Environment, LITELLM_LOCAL_TABLES, Secret, Variables};

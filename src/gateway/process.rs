@@ -145,12 +145,21 @@ pub async fn is_alive(client: &reqwest::Client, base_url: &str) -> bool {
 
 /// A process ended or timed out before it was ready.
 #[derive(Debug, thiserror::Error)]
-#[error("{what} {how}; the end of `{}`:\n{tail}", log.display())]
+#[error("{what} {how}{}; the end of `{}`:\n{tail}", with_exception(exception.as_deref()), log.display())]
 pub struct NotReady {
     what: &'static str,
     how: String,
     log: PathBuf,
+    /// The first exception in the log. The tail may show only what followed from it.
+    exception: Option<String>,
     tail: String,
+}
+
+/// The words before the first exception in an error of a boot.
+pub const FIRST_EXCEPTION: &str = "; its first exception:\n";
+
+fn with_exception(exception: Option<&str>) -> String {
+    exception.map_or_else(String::new, |exception| format!("{FIRST_EXCEPTION}{exception}\n"))
 }
 
 impl NotReady {
@@ -165,6 +174,7 @@ impl NotReady {
             what,
             how,
             log: log.path().to_owned(),
+            exception: log.first_exception(),
             tail: log.indented_tail(),
         }
     }

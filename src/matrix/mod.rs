@@ -14,6 +14,7 @@ pub mod feed;
 pub mod terminal;
 pub mod markdown;
 pub mod html;
+pub mod versions;
 pub mod schema;
 
 pub use builder::build;

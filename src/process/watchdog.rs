@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -27,6 +28,9 @@ const QUIET_LOOKS: usize = 10;
 
 /// The message of an orderly end: an empty path.
 const ORDERLY: &[u8] = &[0];
+
+/// The watchdogs of this process. With another one, a run is alive whose processes are descendants too.
+static ALIVE: AtomicUsize = AtomicUsize::new(0);
 
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -63,6 +67,7 @@ impl Watchdog {
         let pipe = child.stdin.take();
         let said = first_line(child.stdout.take()).context("cannot start the watchdog")?;
         if said == READY {
+            ALIVE.fetch_add(1, Ordering::SeqCst);
             return Ok(Self { child, pipe });
         }
         drop(pipe);
@@ -92,7 +97,7 @@ impl Watchdog {
     /// Makes it do its work now and waits for it (some milliseconds, blocking). Afterwards no process of the run is left,
     /// unless one is being started.
     pub fn finish(mut self) -> io::Result<()> {
-        if hide::adopts() {
+        if hide::adopts() && ALIVE.load(Ordering::SeqCst) == 1 {
             let mut spared = detached::pids();
             spared.extend(i32::try_from(self.child.id()).ok());
             sweep::descendants(&spared);
@@ -108,6 +113,7 @@ impl Watchdog {
 impl Drop for Watchdog {
     /// Lets it do its work, without waiting.
     fn drop(&mut self) {
+        ALIVE.fetch_sub(1, Ordering::SeqCst);
         self.pipe = None;
         let _ = self.child.try_wait();
     }

@@ -2,8 +2,10 @@
 //!
 //! It knows no test runner and prints nothing: the harness does both.
 
+pub mod bisect;
 pub mod campaign;
 mod gateway_name;
+pub mod history;
 mod interrupt;
 mod options;
 mod place;
@@ -12,6 +14,7 @@ mod selected;
 mod shared;
 mod status;
 pub mod trial;
+pub mod versioned;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -159,9 +162,10 @@ impl MatrixRun {
         };
         let order = start_order(&selected, proxy_config.as_ref());
         let (root, results) = (&project.root, &selected.results_path);
-        let place = match is_shared {
-            true => RunPlace::newest(root, results),
-            false => RunPlace::take(root, results, &environment, progress.as_ref())?,
+        let place = match (&options.folder, is_shared) {
+            (Some(folder), _) => RunPlace::within(folder),
+            (None, true) => RunPlace::newest(root, results),
+            (None, false) => RunPlace::take(root, results, &environment, progress.as_ref())?,
         };
         let recorder = Recorder::start(
             place.results.clone(),
@@ -327,7 +331,7 @@ impl MatrixRun {
                 environment: self.environment.clone(),
                 root: self.selected.project.root.clone(),
                 mutants: false,
-                control: self.options.is_control(),
+                wanted: self.options.wanted(),
                 client_format: self.options.client_format(),
                 daemon: self.daemon.clone(),
                 watchdog: None,
@@ -374,6 +378,15 @@ impl MatrixRun {
             self.progress.note(&line);
         }
         let _ = self.unusable.set(unusable);
+    }
+
+    /// Ends the session, and returns the results.
+    fn results(mut self) -> anyhow::Result<Results> {
+        let results = self.recorder.finish()?;
+        if let Some(Ok(session)) = self.session.take() {
+            self.runtime.block_on(session.end());
+        }
+        Ok(results)
     }
 
     /// Ends the session and compares the results with the baseline. `failed` tells whether a trial failed.

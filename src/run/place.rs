@@ -68,6 +68,16 @@ impl RunPlace {
         }
     }
 
+    /// The place of a run that has `folder` for itself.
+    pub(super) fn within(folder: &Path) -> Self {
+        Self {
+            results: folder.join("compat-results.json"),
+            junit: folder.join("junit.xml"),
+            evidence: folder.join("evidence"),
+            _lock: None,
+        }
+    }
+
     /// The place of a process that shares its results with others.
     pub(super) fn newest(root: &Path, results: &Path) -> Self {
         Self {

@@ -57,6 +57,13 @@ impl Recorder {
         self.update(|results| results.finish(trial));
     }
 
+    /// The record of a finished trial.
+    pub(super) fn record_of(&self, name: &TrialName) -> Option<TrialRecord> {
+        let state = self.state.lock();
+        let mut records = state.results.results.iter();
+        records.find(|record| record.nodeid == *name).cloned()
+    }
+
     /// Marks the run as complete if all selected trials have finished, and returns the results.
     pub(super) fn finish(&self) -> anyhow::Result<Results> {
         self.state.lock().junit_written = None;

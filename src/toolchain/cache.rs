@@ -9,6 +9,7 @@ use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Seek, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, anyhow};
 use chrono::{DateTime, Utc};
@@ -23,6 +24,12 @@ use crate::results::json;
 
 const RECEIPT: &str = "receipt.json";
 const LOCKS: &str = ".locks";
+
+/// The size that installations may have together: about 25 versions of LiteLLM and 15 of Claude Code.
+const MOST_BYTES: u64 = 20 << 30;
+
+/// An installation that was used in this time may be in use by another process.
+const IN_USE: Duration = Duration::from_secs(2 * 3600);
 
 #[derive(Clone, Debug)]
 pub struct Cache {
@@ -122,6 +129,40 @@ impl Cache {
         Ok(found)
     }
 
+    /// Removes the installations that were used the longest ago until the others have at most `most` bytes. Those that may be in
+    /// use stay. Returns the removed ones.
+    pub fn evict(&self, most: u64, now: SystemTime) -> anyhow::Result<Vec<PathBuf>> {
+        let mut installed: Vec<(SystemTime, u64, PathBuf)> = (self.installed()?.into_iter())
+            .map(|installed| (installed.last_used(), installed.size(), installed.directory))
+            .collect();
+        installed.sort();
+        let mut total: u64 = installed.iter().map(|(_, bytes, _)| bytes).sum();
+        let is_old = |used: &SystemTime| now.duration_since(*used).is_ok_and(|age| age > IN_USE);
+        let mut evicted = Vec::new();
+        for (used, bytes, directory) in installed {
+            if total > most && is_old(&used) {
+                total -= bytes;
+                evicted.push(directory);
+            }
+        }
+        self.clean(|directory| !evicted.iter().any(|evicted| evicted == directory))
+    }
+
+    /// Evicts old installations after a new one. A failure to do so is only noted.
+    pub(super) fn keep_within_bound(&self, progress: &dyn ProgressSink) {
+        match self.evict(MOST_BYTES, SystemTime::now()) {
+            Ok(removed) => {
+                for directory in removed {
+                    let name = entry_name(&directory);
+                    progress.note(&format!(
+                        "removed {name} from the cache: it was not used for the longest time"
+                    ));
+                }
+            }
+            Err(error) => progress.note(&format!("cannot remove old installations: {error:#}")),
+        }
+    }
+
     /// Removes every folder for which `keep` is false, and returns the removed ones. A folder that another process is
     /// installing into stays.
     pub fn clean(&self, keep: impl Fn(&Path) -> bool) -> anyhow::Result<Vec<PathBuf>> {
@@ -164,6 +205,7 @@ impl CacheEntry {
         install: impl AsyncFnOnce(&Path) -> anyhow::Result<(PathBuf, Option<InstalledFile>)>,
     ) -> anyhow::Result<Installed> {
         if let Some(installed) = self.installed() {
+            installed.mark_used();
             return Ok(installed);
         }
         let _lock = self.lock(progress).await?;
@@ -249,6 +291,20 @@ impl CacheEntry {
 impl Installed {
     pub fn program(&self) -> PathBuf {
         self.directory.join(&self.receipt.program)
+    }
+
+    /// When a run last used it: the time of its receipt.
+    fn last_used(&self) -> SystemTime {
+        let receipt = self.directory.join(RECEIPT).metadata();
+        receipt
+            .and_then(|receipt| receipt.modified())
+            .unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
+    fn mark_used(&self) {
+        // In a cache that is read-only, nothing is evicted either.
+        let receipt = OpenOptions::new().write(true).open(self.directory.join(RECEIPT));
+        let _ = receipt.and_then(|receipt| receipt.set_modified(SystemTime::now()));
     }
 
     /// The sum of its files' sizes in bytes.

@@ -64,6 +64,37 @@ pub fn check(directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The source files of `package` that differ between two installations, by their names within `site-packages`.
+pub fn differences(old: &Path, new: &Path, package: &str) -> anyhow::Result<Vec<String>> {
+    let (old, new) = (contents(old, package)?, contents(new, package)?);
+    let changed = new.iter().filter_map(|(name, content)| match old.get(name) {
+        Some(before) if before == content => None,
+        Some(_) => Some(format!("{name} changed")),
+        None => Some(format!("{name} added")),
+    });
+    let removed = old.keys().filter(|name| !new.contains_key(*name));
+    let mut found: Vec<String> = changed
+        .chain(removed.map(|name| format!("{name} removed")))
+        .collect();
+    found.sort();
+    Ok(found)
+}
+
+/// The source files of `package` in an installation, each with its digest.
+fn contents(directory: &Path, package: &str) -> anyhow::Result<BTreeMap<String, String>> {
+    let path = directory.join(INVENTORY);
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let is_of_package = |name: &&str| name.starts_with(&format!("{package}/")) && !name.ends_with(".pyc");
+    let files = text.lines().filter_map(|line| {
+        let (content, name) = line.split_once("  ")?;
+        let (_, name) = name.split_once("/site-packages/")?;
+        Some((name, content)).filter(|(name, _)| is_of_package(name))
+    });
+    Ok(files
+        .map(|(name, content)| (name.to_owned(), content.to_owned()))
+        .collect())
+}
+
 /// Each file that is changed, missing or not listed, by its content.
 pub fn faults(directory: &Path) -> anyhow::Result<Vec<String>> {
     let path = directory.join(INVENTORY);

@@ -14,7 +14,7 @@ use super::lock::PythonPin;
 use super::platform::Platform;
 use super::proxy;
 use super::python::{self, Python};
-use crate::env;
+use crate::env::{self, Environment};
 use crate::process::Launch;
 use crate::progress::Work;
 
@@ -59,7 +59,11 @@ impl Installer<'_> {
             Ok((python::program("".as_ref(), tool), None))
         };
         let entry = self.python_entry(tool, pin)?;
+        let is_new = entry.installed().is_none();
         let installed = entry.ensure(self.progress, install).await?;
+        if is_new {
+            self.cache.keep_within_bound(self.progress);
+        }
         let folder = installed.directory.clone();
         let checked = tokio::task::spawn_blocking(move || inventory::check(&folder)).await?;
         checked.with_context(|| {
@@ -117,6 +121,7 @@ impl Installer<'_> {
         Ok(Uv {
             launch: tools.launch(program).environment(environment.iter()),
             python,
+            environment,
         })
     }
 
@@ -138,6 +143,8 @@ impl Installer<'_> {
 /// `uv`, with the Python that it installs for.
 pub(super) struct Uv {
     pub(super) python: Python,
+    /// The variables with which it runs.
+    pub(super) environment: Environment,
     launch: Launch,
 }
 

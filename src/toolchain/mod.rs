@@ -10,12 +10,14 @@ mod proxy;
 pub mod npmrc;
 pub mod npm;
 pub mod python;
+pub mod index;
 pub mod stamp;
 pub mod inventory;
 pub mod confinement;
 pub mod claude;
 pub mod litellm;
 pub mod update;
+pub mod published;
 pub mod verify;
 
 use std::path::PathBuf;
@@ -23,6 +25,7 @@ use std::path::PathBuf;
 pub use self::cache::Cache;
 pub use self::claude::version_of as claude_version;
 pub use self::lock::{ClaudePin, Lock, PythonPin};
+pub use self::published::ToolVersion;
 
 use crate::env::Environment;
 use crate::http::RetryPolicy;

@@ -6,6 +6,7 @@ pub mod age;
 pub mod claude_code;
 pub mod litellm;
 pub mod github;
+pub mod published;
 
 use chrono::{DateTime, Utc};
 

@@ -32,6 +32,7 @@ mod gateway;
 mod gateway_files;
 mod toolchain;
 mod versions;
+mod published;
 
 mod daemon;
 mod trial;

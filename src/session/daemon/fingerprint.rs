@@ -13,7 +13,7 @@ use crate::toolchain::lock::{self, Lock};
 
 /// A digest of this library's source (`build.rs`). All programs built from the same source share it. The simulator is part
 /// of the source.
-const SOURCE: &str = env!("SOURCE_DIGEST");
+pub const SOURCE: &str = env!("SOURCE_DIGEST");
 
 /// A version or a digest of each input, by its name for messages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

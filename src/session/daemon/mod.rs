@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use client::{DaemonClient, Found, Started, end, find, find_or_end, find_or_start};
-pub use fingerprint::Fingerprint;
+pub use fingerprint::{Fingerprint, SOURCE};
 pub use server::{DaemonOptions, StopReason, serve};
 pub use state_dir::{DaemonInfo, StateDir};
 

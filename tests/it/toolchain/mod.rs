@@ -1,5 +1,6 @@
 //! Installing the pinned tools, with a registry double on loopback and doubles of `uv`, `python3` and `npm`.
 
+mod cache;
 mod claude;
 mod npm;
 mod python;

@@ -1,0 +1,200 @@
+//! `compat history`: what each version of a gateway or of Claude Code breaks.
+
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+
+use super::print::{output, status};
+use super::project::{InvalidFiles, RootFlag};
+use super::versioned::VersionedFlags;
+use crate::files::atomic_write;
+use crate::files::project::GATEWAYS;
+use crate::findings::proposal::{self, Measured};
+use crate::matrix::versions::VersionHistory;
+use crate::plan::selection::{Axes, Names};
+use crate::progress;
+use crate::run::history::HistoryRun;
+use crate::run::versioned::VersionedRuns;
+use crate::toolchain::ToolVersion;
+
+/// Exit status if the newest version has a finding that the version before has not.
+const NEW_FINDING: u8 = 3;
+
+/// Run the trials on many versions of the gateway or of Claude Code, and show findings by version
+///
+/// Each version is installed with the dependencies of its own release day. Finished trials are stored under a digest of the
+/// gateway's lock, Claude Code, the cell and this program: only what changed runs again, also after a break.
+///
+/// The exit status is 3 if the newest version has a finding that the version before has not.
+#[derive(Args, Debug)]
+#[command(
+    after_long_help = "Examples:\n  compat history --last 5 --matrix v0 --tier haiku\n  compat history --versions 1.98.0..1.106.2 vision --format markdown\n  compat history --claude --last 3 basic_messaging_streaming\n  compat history --last 3 --propose"
+)]
+pub struct Arguments {
+    /// The newest versions
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    last: usize,
+    /// The versions from A to B, or a list: `1.98.0,1.101.0`
+    #[arg(long, value_name = "A..B", conflicts_with = "last")]
+    versions: Option<WantedVersions>,
+    #[command(flatten)]
+    tool: VersionedFlags,
+    #[command(flatten)]
+    axes: Axes,
+    #[command(flatten)]
+    names: Names,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = HistoryFormat::Text)]
+    format: HistoryFormat,
+    /// Print the ranges of versions that `gateways/<name>.yaml` should have, or write them into it
+    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "print")]
+    propose: Option<Propose>,
+    #[command(flatten)]
+    root: RootFlag,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum HistoryFormat {
+    /// For a reader
+    Text,
+    /// For programs
+    Json,
+    /// For a page
+    Markdown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum Propose {
+    /// Print them
+    Print,
+    /// Write them
+    Write,
+}
+
+#[derive(Clone, Debug)]
+enum WantedVersions {
+    Range(ToolVersion, ToolVersion),
+    List(Vec<ToolVersion>),
+}
+
+impl FromStr for WantedVersions {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once("..") {
+            Some((first, last)) => Ok(Self::Range(first.parse()?, last.parse()?)),
+            None => text
+                .split(',')
+                .map(str::parse)
+                .collect::<Result<_, _>>()
+                .map(Self::List),
+        }
+    }
+}
+
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let runs = arguments.tool.runs(
+        &arguments.root.find()?,
+        arguments.axes.clone(),
+        arguments.names.clone(),
+    )?;
+    let versions = arguments.versions(&runs)?;
+    let history = HistoryRun::new(&runs)?;
+    let tool = arguments.tool.tool_name();
+    status!(
+        "{tool}: {} versions, {} trials each",
+        versions.len(),
+        history.trials()
+    );
+    let records = history.run(&versions, |records, ran| match &records.records {
+        Ok(all) => status!(
+            "{}: {ran} trials ran, {} were stored",
+            records.version,
+            all.len() - ran
+        ),
+        Err(why) => status!("{}: could not be run: {why}", records.version),
+    });
+    let table = VersionHistory::new(tool, &records);
+    match arguments.format {
+        HistoryFormat::Text => output!("{}", table.to_text()),
+        HistoryFormat::Json => output!("{}", serde_json::to_string_pretty(&table)?),
+        HistoryFormat::Markdown => output!("{}", table.to_markdown()),
+    }
+    if let Some(how) = arguments.propose {
+        arguments.propose(how, &runs, &table)?;
+    }
+    let new = table.new_in_newest();
+    for finding in &new {
+        status!("new in {}: {}", finding.last_seen, finding.name);
+    }
+    Ok(match new.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(NEW_FINDING),
+    })
+}
+
+impl Arguments {
+    fn versions(&self, runs: &VersionedRuns) -> anyhow::Result<Vec<ToolVersion>> {
+        if let Some(WantedVersions::List(versions)) = &self.versions {
+            return Ok(versions.clone());
+        }
+        let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
+        let published = runtime.block_on(runs.published(progress::on_standard_error().as_ref()))?;
+        Ok(match &self.versions {
+            Some(WantedVersions::Range(first, last)) => published.between(first, last)?,
+            _ => published.last(self.last),
+        }
+        .to_vec())
+    }
+
+    fn propose(&self, how: Propose, runs: &VersionedRuns, table: &VersionHistory) -> anyhow::Result<()> {
+        let name = &runs.tools.gateway.name;
+        let project = runs.selected()?.project;
+        let known = project.known_findings(name).map_err(InvalidFiles)?;
+        let measured = measured(table);
+        let proposals = known.proposals(&measured);
+        let versions = known.measured_with(&measured);
+        for proposal in &proposals {
+            match (&proposal.versions, proposal.gaps.is_empty()) {
+                (None, _) => status!("{}: no measured version shows it: remove it", proposal.finding),
+                (Some(range), true) => status!("{}: versions: '{range}'", proposal.finding),
+                (Some(range), false) => {
+                    status!(
+                        "{}: '{range}' would include {}, which do not show it: split it",
+                        proposal.finding,
+                        proposal.gaps.join(", ")
+                    );
+                }
+            }
+        }
+        status!("measured: [{}]", versions.join(", "));
+        if how == Propose::Write {
+            let path = project.root.join(GATEWAYS).join(format!("{name}.yaml"));
+            let failed = || format!("cannot change `{}`", path.display());
+            let text = std::fs::read_to_string(&path).with_context(failed)?;
+            let text = proposal::rewritten(&text, &versions, &proposals);
+            atomic_write::write(&path, &text).with_context(failed)?;
+        }
+        Ok(())
+    }
+}
+
+/// What each usable version shows of each finding.
+fn measured(table: &VersionHistory) -> Measured {
+    let columns = table
+        .versions
+        .iter()
+        .enumerate()
+        .filter(|(_, column)| column.unusable.is_none());
+    let of = |index: usize| {
+        let findings = table.findings.iter();
+        findings
+            .filter_map(|finding| Some((finding.name.clone(), finding.shows[index]?)))
+            .collect()
+    };
+    columns
+        .map(|(index, column)| (column.version.clone(), of(index)))
+        .collect()
+}

@@ -1,0 +1,461 @@
+//! The results of several versions of a gateway or of Claude Code: findings by version, cells by version.
+//!
+//! Pure. Findings are steady from release to release where cells are not, so the findings come first.
+#![warn(clippy::disallowed_methods)]
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use super::markdown::escaped;
+use crate::findings::{Finding, Level};
+use crate::ids::CellId;
+use crate::report::grid::CellMark;
+use crate::results::json::SchemaVersion;
+use crate::results::{TrialRecord, TrialResult};
+
+/// What a run of one version gave.
+#[derive(Clone, Debug)]
+pub struct VersionRecords {
+    pub version: String,
+    /// Why the version could not be run, or its records.
+    pub records: Result<Vec<TrialRecord>, String>,
+}
+
+/// The history of a tool, the oldest version first.
+#[derive(Clone, Debug, Serialize)]
+pub struct VersionHistory {
+    pub schema_version: SchemaVersion,
+    /// The name of the tool whose versions these are.
+    pub tool: String,
+    pub versions: Vec<VersionColumn>,
+    pub findings: Vec<FindingHistory>,
+    pub cells: Vec<CellHistory>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct VersionColumn {
+    pub version: String,
+    /// Why it could not be run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unusable: Option<String>,
+    /// The number of its trials in which the feature works.
+    pub works: usize,
+    /// The number of its trials in which the feature does not work.
+    pub broken: usize,
+}
+
+/// One finding over the versions.
+#[derive(Clone, Debug, Serialize)]
+pub struct FindingHistory {
+    /// Its name in `gateways/<name>.yaml`, else its subject.
+    pub name: String,
+    pub level: Level,
+    pub loses: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// The first and the last of the versions that show it.
+    pub first_seen: String,
+    pub last_seen: String,
+    /// For each version: whether it shows. `null` where no trial could tell.
+    pub shows: Vec<Option<bool>>,
+    /// The cells in which it shows on any version.
+    pub cells: Vec<String>,
+}
+
+/// One cell over the versions.
+#[derive(Clone, Debug, Serialize)]
+pub struct CellHistory {
+    pub cell: String,
+    /// For each version its sign, as in the matrix.
+    pub signs: Vec<&'static str>,
+}
+
+/// What identifies a finding over versions.
+fn name_of(finding: &Finding) -> String {
+    match &finding.known {
+        Some(known) => known.name.clone(),
+        None => finding.subject.to_string(),
+    }
+}
+
+impl VersionHistory {
+    /// `runs` with the oldest version first.
+    pub fn new(tool: &str, runs: &[VersionRecords]) -> Self {
+        let columns = runs.iter().map(|run| {
+            let records = run.records.as_deref().unwrap_or_default();
+            let count = |is_such: fn(&TrialResult) -> bool| {
+                records.iter().filter(|record| is_such(&record.result)).count()
+            };
+            VersionColumn {
+                version: run.version.clone(),
+                unusable: run.records.as_ref().err().cloned(),
+                works: count(|result| matches!(result, TrialResult::Pass {})),
+                broken: count(|result| matches!(result, TrialResult::Fail { .. })),
+            }
+        });
+        Self {
+            schema_version: SchemaVersion::One,
+            tool: tool.to_owned(),
+            versions: columns.collect(),
+            findings: findings(runs),
+            cells: cells(runs),
+        }
+    }
+
+    /// The findings of the newest usable version that the usable version before it does not show.
+    pub fn new_in_newest(&self) -> Vec<&FindingHistory> {
+        let usable = |column: &&usize| self.versions[**column].unusable.is_none();
+        let columns: Vec<usize> = (0..self.versions.len()).collect();
+        let mut newest_first = columns.iter().rev().filter(usable);
+        let (Some(&newest), Some(&before)) = (newest_first.next(), newest_first.next()) else {
+            return Vec::new();
+        };
+        let is_new = |finding: &&FindingHistory| {
+            finding.shows[newest] == Some(true) && finding.shows[before] == Some(false)
+        };
+        self.findings.iter().filter(is_new).collect()
+    }
+
+    /// For a terminal.
+    pub fn to_text(&self) -> String {
+        let mut text = format!(
+            "{} versions of {}, the oldest first:\n",
+            self.versions.len(),
+            self.tool
+        );
+        for column in &self.versions {
+            let _ = match &column.unusable {
+                Some(why) => writeln!(text, "  {}  could not be run: {why}", column.version),
+                None => writeln!(
+                    text,
+                    "  {}  {} work, {} do not",
+                    column.version, column.works, column.broken
+                ),
+            };
+        }
+        text += "\nFindings (● shows, · does not, ? not known), one sign for each version:\n";
+        for finding in &self.findings {
+            let _ = writeln!(
+                text,
+                "{}  {:8}  {}\n{}  {}; {} to {}; {} cells{}",
+                finding.strip(),
+                finding.level_in_words(),
+                finding.name,
+                " ".repeat(finding.shows.len()),
+                finding.loses,
+                finding.first_seen,
+                finding.last_seen,
+                finding.cells.len(),
+                finding
+                    .link
+                    .as_ref()
+                    .map_or_else(String::new, |link| format!("; {link}")),
+            );
+        }
+        text += "\nCells, one sign for each version:\n";
+        for cell in &self.cells {
+            let _ = writeln!(text, "{}  {}", cell.signs.join(" "), cell.cell);
+        }
+        text += "\n";
+        text += &CellMark::ALL
+            .map(|mark| format!("{} {}", mark.sign(), mark.words()))
+            .join("   ");
+        text + "\n"
+    }
+
+    pub fn to_markdown(&self) -> String {
+        let mut text = format!("# Versions of {}\n\n", self.tool);
+        text += "| version | features work in | do not work in | |\n|---|---|---|---|\n";
+        for column in &self.versions {
+            let why = column
+                .unusable
+                .as_deref()
+                .map_or_else(String::new, |why| format!("could not be run: {}", escaped(why)));
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {why} |",
+                column.version, column.works, column.broken
+            );
+        }
+        text +=
+            "\n## Findings\n\n`●` shows, `·` does not show, `?` is not known; the oldest version first.\n\n";
+        text += "| finding | level | first seen | last seen | versions | cells | the user loses |\n|---|---|---|---|---|---|---|\n";
+        for finding in &self.findings {
+            let name = match &finding.link {
+                Some(link) if link.contains("://") => format!("[{}]({link})", escaped(&finding.name)),
+                _ => escaped(&finding.name),
+            };
+            let _ = writeln!(
+                text,
+                "| {name} | {} | {} | {} | `{}` | {} | {} |",
+                finding.level_in_words(),
+                finding.first_seen,
+                finding.last_seen,
+                finding.strip(),
+                finding.cells.len(),
+                escaped(&finding.loses)
+            );
+        }
+        text += "\n## Cells\n\n| cell |";
+        for column in &self.versions {
+            let _ = write!(text, " {} |", column.version);
+        }
+        text += "\n|---|";
+        text += &"---|".repeat(self.versions.len());
+        text += "\n";
+        for cell in &self.cells {
+            let _ = writeln!(text, "| {} | {} |", escaped(&cell.cell), cell.signs.join(" | "));
+        }
+        text
+    }
+}
+
+impl FindingHistory {
+    fn strip(&self) -> String {
+        let sign = |shows: &Option<bool>| match shows {
+            Some(true) => '●',
+            Some(false) => '·',
+            None => '?',
+        };
+        self.shows.iter().map(sign).collect()
+    }
+
+    fn level_in_words(&self) -> &'static str {
+        match self.level {
+            Level::Feature => "feature",
+            Level::Contract => "contract",
+        }
+    }
+}
+
+fn findings(runs: &[VersionRecords]) -> Vec<FindingHistory> {
+    let records = |run: &VersionRecords| run.records.clone().unwrap_or_default();
+    let mut found: IndexMap<String, (FindingHistory, BTreeSet<String>)> = IndexMap::new();
+    for run in runs {
+        for record in records(run) {
+            for finding in &record.findings {
+                let name = name_of(finding);
+                let (history, trials) = found.entry(name.clone()).or_insert_with(|| {
+                    let history = FindingHistory {
+                        name,
+                        level: finding.level,
+                        loses: finding.loses.clone(),
+                        link: finding.known.as_ref().map(|known| known.link.clone()),
+                        first_seen: run.version.clone(),
+                        last_seen: run.version.clone(),
+                        shows: Vec::new(),
+                        cells: Vec::new(),
+                    };
+                    (history, BTreeSet::new())
+                });
+                history.level = history.level.min(finding.level);
+                history.last_seen.clone_from(&run.version);
+                trials.insert(record.nodeid.to_string());
+                let cell = record.nodeid.cell.to_string();
+                if !history.cells.contains(&cell) {
+                    history.cells.push(cell);
+                }
+            }
+        }
+    }
+    let mut histories: Vec<FindingHistory> = found
+        .into_values()
+        .map(|(mut history, trials)| {
+            history.shows = runs
+                .iter()
+                .map(|run| shows(&history.name, &trials, &records(run)))
+                .collect();
+            history
+        })
+        .collect();
+    histories.sort_by_key(|history| history.level);
+    histories
+}
+
+/// Whether `records` show the finding. Only a judged trial in which it shows on some version can say that it does not.
+fn shows(name: &str, trials: &BTreeSet<String>, records: &[TrialRecord]) -> Option<bool> {
+    let has = |record: &TrialRecord| record.findings.iter().any(|finding| name_of(finding) == name);
+    let is_judged = |record: &&TrialRecord| {
+        trials.contains(&record.nodeid.to_string()) && mark(record) != CellMark::Unjudged
+    };
+    match records.iter().any(has) {
+        true => Some(true),
+        false => records.iter().find(is_judged).map(|_| false),
+    }
+}
+
+/// The state of one trial.
+fn mark(record: &TrialRecord) -> CellMark {
+    match &record.result {
+        TrialResult::NotApplicable { .. } => CellMark::NotApplicable,
+        TrialResult::Fail { .. } if record.cause.is_some_and(|cause| !cause.is_judged()) => {
+            CellMark::Unjudged
+        }
+        TrialResult::Fail { .. } => CellMark::Fail,
+        TrialResult::Pass {} if record.findings.is_empty() => CellMark::Pass,
+        TrialResult::Pass {} => CellMark::Unfaithful,
+    }
+}
+
+fn cells(runs: &[VersionRecords]) -> Vec<CellHistory> {
+    let all = runs
+        .iter()
+        .flat_map(|run| run.records.as_deref().unwrap_or_default());
+    let names: BTreeSet<CellId> = all.map(|record| record.nodeid.cell.clone()).collect();
+    let sign = |run: &VersionRecords, cell: &CellId| {
+        let records = run.records.as_deref().unwrap_or_default();
+        let own = records
+            .iter()
+            .filter(|record| record.nodeid.cell == *cell)
+            .map(mark);
+        own.max_by_key(|mark| severity(*mark))
+            .unwrap_or(CellMark::NotTested)
+            .sign()
+    };
+    let history = |cell: CellId| CellHistory {
+        signs: runs.iter().map(|run| sign(run, &cell)).collect(),
+        cell: cell.to_string(),
+    };
+    names.into_iter().map(history).collect()
+}
+
+/// The worst trial decides the sign of a cell.
+fn severity(mark: CellMark) -> usize {
+    let order = [
+        CellMark::NotTested,
+        CellMark::NotApplicable,
+        CellMark::Pass,
+        CellMark::Flaky,
+        CellMark::Unfaithful,
+    ];
+    order
+        .iter()
+        .position(|other| *other == mark)
+        .unwrap_or(match mark {
+            CellMark::Unjudged => order.len(),
+            _ => order.len() + 1,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::findings::FindingStatus;
+    use crate::ids::TrialName;
+    use crate::outcome::{Cause, Failure, Outcome};
+
+    fn record(trial: &str, subjects: &[&str], fails: Option<Cause>) -> TrialRecord {
+        let name: TrialName = trial.parse().unwrap();
+        let outcome = match fails {
+            Some(cause) => Outcome::Fail(Failure {
+                cause,
+                ..Failure::of_harness("it broke", Vec::new())
+            }),
+            None => Outcome::Pass,
+        };
+        let mut record = TrialRecord::new(&name, "alias", &outcome, chrono::DateTime::UNIX_EPOCH);
+        record.cause = fails;
+        record.findings = subjects
+            .iter()
+            .map(|subject| Finding {
+                subject: subject.parse().unwrap(),
+                level: Level::Contract,
+                expectation: "request_unchanged".into(),
+                summary: String::new(),
+                loses: "A feature stays off.".into(),
+                status: FindingStatus::New,
+                known: None,
+            })
+            .collect();
+        record
+    }
+
+    fn run(version: &str, records: Vec<TrialRecord>) -> VersionRecords {
+        VersionRecords {
+            version: version.to_owned(),
+            records: Ok(records),
+        }
+    }
+
+    const X: &str = "request beta x dropped";
+    const Y: &str = "request beta y dropped";
+
+    fn history() -> VersionHistory {
+        let broken = VersionRecords {
+            version: "1.2.0".into(),
+            records: Err("it does not start".into()),
+        };
+        VersionHistory::new(
+            "litellm",
+            &[
+                run("1.0.0", vec![record("a::p::haiku", &[X], None)]),
+                run("1.1.0", vec![record("a::p::haiku", &[X], Some(Cause::Harness))]),
+                broken,
+                run(
+                    "1.3.0",
+                    vec![
+                        record("a::p::haiku", &[], None),
+                        record("a::p::opus", &[], Some(Cause::Gateway)),
+                    ],
+                ),
+                run("1.4.0", vec![record("a::p::haiku", &[Y], None)]),
+            ],
+        )
+    }
+
+    #[test]
+    fn a_finding_has_its_first_and_last_version() {
+        let history = history();
+        let x = &history.findings[0];
+        assert_eq!(
+            (x.name.as_str(), x.first_seen.as_str(), x.last_seen.as_str()),
+            (X, "1.0.0", "1.1.0")
+        );
+        assert_eq!(x.shows, [Some(true), Some(true), None, Some(false), Some(false)]);
+        assert_eq!(x.cells, ["a::p"]);
+        assert_eq!(history.cells[0].signs, ["✓*", "!", "?", "✗", "✓*"]);
+    }
+
+    #[test]
+    fn only_findings_that_the_version_before_lacks_are_new() {
+        let names = |history: &VersionHistory| {
+            history
+                .new_in_newest()
+                .iter()
+                .map(|finding| finding.name.clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(&history()), [Y]);
+        let same = [
+            run("1.0.0", vec![record("a::p::haiku", &[X], None)]),
+            run("1.1.0", vec![record("a::p::haiku", &[X], None)]),
+        ];
+        assert_eq!(names(&VersionHistory::new("litellm", &same)), [""; 0]);
+        // The trial that shows it was not run on the version before.
+        let other = [
+            run("1.0.0", vec![]),
+            run("1.1.0", vec![record("a::p::haiku", &[X], None)]),
+        ];
+        assert_eq!(names(&VersionHistory::new("litellm", &other)), [""; 0]);
+    }
+
+    #[test]
+    fn both_texts_name_versions_findings_and_cells() {
+        let history = history();
+        for text in [history.to_text(), history.to_markdown()] {
+            for expected in [
+                "1.2.0",
+                "could not be run: it does not start",
+                "●●?··",
+                X,
+                "A feature stays off.",
+                "a::p",
+            ] {
+                assert!(text.contains(expected), "{expected}: {text}");
+            }
+        }
+    }
+}

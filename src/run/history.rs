@@ -1,0 +1,248 @@
+//! The results of many versions, from a store of finished trials: only what changed runs again.
+//!
+//! A record's key is a digest of the gateway's lock, Claude Code, the cell, the gateway's configuration and this program with
+//! its simulator. Each trial is stored when it ends, so a history that was killed continues where it was.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use super::versioned::VersionedRuns;
+use super::{MatrixRun, versioned};
+use crate::digest::Sha512;
+use crate::files::project::{CELLS, PROXY_CONFIG, broken_project};
+use crate::files::{Project, atomic_write};
+use crate::findings::{KnownFindings, KnownForRun, Versions};
+use crate::gateway;
+use crate::ids::{CellId, TrialName};
+use crate::matrix::versions::VersionRecords;
+use crate::process::{RunId, Watchdog};
+use crate::progress::{self, ProgressSink};
+use crate::results::{TrialRecord, TrialResult};
+use crate::session::daemon;
+use crate::toolchain::{self, Cache, Installer, Lock, ToolVersion};
+
+/// The folder of the store in the cache.
+const STORE: &str = "history";
+
+/// A history in the making.
+pub struct HistoryRun<'a> {
+    runs: &'a VersionedRuns,
+    project: Project,
+    trials: Vec<TrialName>,
+    known: KnownFindings,
+    store: PathBuf,
+}
+
+/// A version whose stored trials were read, and whose other trials are ready to run.
+struct Prepared {
+    /// The key of each trial, in the order of the trials.
+    keys: Vec<PathBuf>,
+    stored: Vec<TrialRecord>,
+    /// Set if trials are missing.
+    run: Option<MatrixRun>,
+    gateway: String,
+    claude: String,
+}
+
+impl<'a> HistoryRun<'a> {
+    pub fn new(runs: &'a VersionedRuns) -> anyhow::Result<Self> {
+        let selected = runs.selected()?;
+        anyhow::ensure!(!selected.names.is_empty(), "no trial matches the filters");
+        let project = selected.project;
+        Ok(Self {
+            known: project
+                .known_findings(&runs.tools.gateway.name)
+                .map_err(broken_project)?,
+            store: Cache::of(&runs.environment)?.root().join(STORE),
+            trials: selected.names,
+            project,
+            runs,
+        })
+    }
+
+    pub fn trials(&self) -> usize {
+        self.trials.len()
+    }
+
+    /// Runs what is not stored, one version after the other. The next version installs and boots meanwhile. `done` gets each
+    /// finished version, and how many of its trials ran.
+    pub fn run(
+        &self,
+        versions: &[ToolVersion],
+        mut done: impl FnMut(&VersionRecords, usize),
+    ) -> Vec<VersionRecords> {
+        let mut finished = Vec::new();
+        std::thread::scope(|scope| {
+            let mut coming = versions.iter();
+            let mut prepare = || {
+                coming
+                    .next()
+                    .map(|version| (version, scope.spawn(move || self.prepare(version))))
+            };
+            let mut next = prepare();
+            while let Some((version, preparing)) = next {
+                let prepared = preparing.join();
+                next = prepare();
+                let prepared = prepared.unwrap_or_else(|_| Err(anyhow::anyhow!("the preparation failed")));
+                let ran = prepared
+                    .as_ref()
+                    .ok()
+                    .and_then(|prepared| Some(prepared.run.as_ref()?.trials().len()));
+                let records = prepared.and_then(|prepared| self.finish(prepared));
+                let records = VersionRecords {
+                    version: version.to_string(),
+                    records: records.map_err(|error| versioned::in_short(&format!("{error:#}"))),
+                };
+                done(&records, ran.unwrap_or(0));
+                finished.push(records);
+            }
+        });
+        finished
+    }
+
+    /// Installs `version`, reads its stored trials, and boots its gateway if a trial is missing.
+    fn prepare(&self, version: &ToolVersion) -> anyhow::Result<Prepared> {
+        // Held until the session has its own, so that the end of another run spares these processes.
+        let run = RunId::mint();
+        let _watchdog = Watchdog::start(run)?;
+        let (inputs, gateway, claude) = self.inputs(version, run)?;
+        let keys: Vec<PathBuf> = self.trials.iter().map(|trial| self.key(&inputs, trial)).collect();
+        let stored: Vec<TrialRecord> = keys.iter().filter_map(|key| read(key)).collect();
+        let missing = |name: &TrialName| !stored.iter().any(|record| record.nodeid == *name);
+        let run = match self.trials.iter().any(missing) {
+            true => {
+                let run = self.runs.start(version, missing, progress::on_standard_error())?;
+                run.prepare().map_err(anyhow::Error::msg)?;
+                Some(run)
+            }
+            false => None,
+        };
+        Ok(Prepared {
+            keys,
+            stored,
+            run,
+            gateway,
+            claude,
+        })
+    }
+
+    fn finish(&self, prepared: Prepared) -> anyhow::Result<Vec<TrialRecord>> {
+        let mut records = prepared.stored;
+        if let Some(run) = prepared.run {
+            let results = run.run_all(|record| {
+                let key = self
+                    .trials
+                    .iter()
+                    .position(|trial| *trial == record.nodeid)
+                    .map(|at| &prepared.keys[at]);
+                // A trial that is not stored runs again the next time.
+                if let Some(key) = key.filter(|_| is_lasting(record)) {
+                    let _ = write(key, record);
+                }
+            })?;
+            records.extend(results.results);
+        }
+        let versions = Versions {
+            gateway: Some(&prepared.gateway),
+            claude_code: Some(&prepared.claude),
+        };
+        // The declarations may have changed after a trial was stored.
+        let known = KnownForRun {
+            findings: &self.known,
+            versions,
+        };
+        for record in &mut records {
+            for finding in &mut record.findings {
+                let (status, declared) = known.status(&finding.subject, &record.nodeid);
+                finding.status = status;
+                finding.known = declared.map(Into::into);
+            }
+        }
+        records.sort_by(|one, other| one.nodeid.cmp(&other.nodeid));
+        Ok(records)
+    }
+
+    /// What all trials of `version` depend on, and the versions of gateway and Claude Code.
+    fn inputs(&self, version: &ToolVersion, run: RunId) -> anyhow::Result<(String, String, String)> {
+        let progress = progress::on_standard_error();
+        let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
+        let (gateway, claude) = runtime.block_on(self.pins(version, run, progress.as_ref()))?;
+        let config = self.runs.root.join(PROXY_CONFIG);
+        let config = gateway::config_files(&config)
+            .iter()
+            .map(|file| content(file))
+            .collect::<Vec<_>>();
+        let inputs = json!([gateway.digest(), claude.sha512, config, daemon::SOURCE]);
+        Ok((inputs.to_string(), gateway.version, claude.version))
+    }
+
+    async fn pins(
+        &self,
+        version: &ToolVersion,
+        run: RunId,
+        progress: &dyn ProgressSink,
+    ) -> anyhow::Result<(toolchain::PythonPin, toolchain::ClaudePin)> {
+        let tools = self.runs.tools_at(version);
+        let folder = self.runs.root.join(toolchain::lock::FOLDER);
+        let lock = Lock::read(&folder)?;
+        let installer = Installer::new(self.runs.environment.clone(), run, progress)?;
+        let (version, overrides) = (tools.gateway.version.as_ref(), tools.overrides.as_deref());
+        Ok((
+            installer.litellm_pin(&folder, &lock, version, overrides).await?,
+            installer.claude_pin(&lock, tools.claude.as_ref()).await?,
+        ))
+    }
+
+    /// The file of a trial's record.
+    fn key(&self, inputs: &str, trial: &TrialName) -> PathBuf {
+        let tier = self.project.manifest.tier(&trial.tier);
+        let inputs = json!([
+            inputs,
+            trial.to_string(),
+            tier.map(|tier| &tier.model),
+            self.project.manifest.alias(&trial.cell.provider, &trial.tier),
+            self.cell_digest(&trial.cell)
+        ]);
+        let digest = Sha512::of(inputs.to_string().as_bytes()).short();
+        self.store
+            .join(format!("{trial}-{digest}.json").replace("::", "-"))
+    }
+
+    /// A digest of the files that a cell is merged from, and of its attachments.
+    fn cell_digest(&self, cell: &CellId) -> String {
+        let root = &self.project.root;
+        let mut files: Vec<PathBuf> = Project::files_of(cell).map(|file| root.join(file)).to_vec();
+        let attachments = std::fs::read_dir(root.join(CELLS).join(cell.feature.as_str()));
+        let attachments = attachments
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path());
+        let is_cell = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "yaml");
+        files.extend(attachments.filter(|path| path.is_file() && !is_cell(path)));
+        files.sort();
+        let digests: Vec<String> = files.iter().map(|file| content(file)).collect();
+        digests.join("\n")
+    }
+}
+
+/// Whether the result would be the same the next time: a fault of this machine may pass.
+fn is_lasting(record: &TrialRecord) -> bool {
+    record.cause.is_none_or(|cause| cause.is_judged()) || !matches!(record.result, TrialResult::Fail { .. })
+}
+
+/// The digest of a file, or nothing if there is no file.
+fn content(file: &Path) -> String {
+    std::fs::read(file).map_or_else(|_| String::new(), |bytes| Sha512::of(&bytes).to_string())
+}
+
+fn read(file: &Path) -> Option<TrialRecord> {
+    serde_json::from_slice(&std::fs::read(file).ok()?).ok()
+}
+
+fn write(file: &Path, record: &TrialRecord) -> anyhow::Result<()> {
+    let text = serde_json::to_string(record)?;
+    atomic_write::write(file, &text).with_context(|| format!("cannot write `{}`", file.display()))
+}

@@ -1,0 +1,221 @@
+//! Runs the same trials on several versions of a gateway or of Claude Code, without a test runner.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::ensure;
+
+use super::{CONCURRENT, MatrixRun, RunOptions, SelectedTrials};
+use crate::env::{self, Environment};
+use crate::gateway::{self, LITELLM, WantedTools};
+use crate::ids::TrialName;
+use crate::plan::selection::{Axes, Names};
+use crate::process::RunId;
+use crate::progress::ProgressSink;
+use crate::report::Paint;
+use crate::results::{Results, TrialRecord};
+use crate::toolchain::{self, Installer, Lock, ToolVersion};
+use crate::versions::published::PublishedVersions;
+
+/// The tool whose versions are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VersionedTool {
+    Gateway,
+    Claude,
+}
+
+/// What all runs share.
+#[derive(Clone, Debug)]
+pub struct VersionedRuns {
+    pub root: PathBuf,
+    pub environment: Environment,
+    pub tool: VersionedTool,
+    /// The tools of all runs, but for the version of `tool`.
+    pub tools: WantedTools,
+    pub axes: Axes,
+    pub names: Names,
+    /// The parent of the folders with results and evidence, one for each version.
+    pub folder: PathBuf,
+}
+
+impl VersionedRuns {
+    /// Fails if the environment names programs of its own.
+    pub fn check(&self) -> anyhow::Result<()> {
+        for name in [env::LITELLM_PROXY_BASE_URL, env::COMPAT_CLAUDE] {
+            ensure!(
+                self.environment.get_os(name).is_none()
+                    || (name == env::COMPAT_CLAUDE && self.tool == VersionedTool::Gateway),
+                "`{name}` names a program of your own, and this command starts published versions: unset the variable"
+            );
+        }
+        let name = &self.tools.gateway.name;
+        ensure!(
+            name == LITELLM || self.tool == VersionedTool::Claude,
+            "only the releases of `{LITELLM}` can be listed, not those of `{name}`"
+        );
+        Ok(())
+    }
+
+    /// The tools with `tool` at `version`.
+    pub fn tools_at(&self, version: &ToolVersion) -> WantedTools {
+        let mut tools = self.tools.clone();
+        match self.tool {
+            VersionedTool::Gateway => tools.gateway.version = Some(version.clone()),
+            VersionedTool::Claude => tools.claude = Some(version.clone()),
+        }
+        tools
+    }
+
+    /// The published versions of the tool.
+    pub async fn published(&self, progress: &dyn ProgressSink) -> anyhow::Result<PublishedVersions> {
+        let installer = Installer::new(self.environment.clone(), RunId::mint(), progress)?;
+        Ok(match self.tool {
+            VersionedTool::Gateway => {
+                PublishedVersions::of_litellm(&installer.litellm_releases(&self.lock()?).await?)
+            }
+            VersionedTool::Claude => PublishedVersions::of_claude(&installer.claude_package().await?),
+        })
+    }
+
+    /// The folder of the results and the evidence of `version`.
+    pub fn folder_of(&self, version: &ToolVersion) -> PathBuf {
+        self.folder.join(version.as_str())
+    }
+
+    /// The folder in which `version` of the gateway is installed, and its pin. Installs it if it is missing.
+    pub async fn installed(
+        &self,
+        version: &ToolVersion,
+        progress: &dyn ProgressSink,
+    ) -> anyhow::Result<(PathBuf, toolchain::PythonPin)> {
+        let (tools, lock) = (self.tools_at(version), self.lock()?);
+        let installer = Installer::new(self.environment.clone(), RunId::mint(), progress)?;
+        let folder = self.root.join(toolchain::lock::FOLDER);
+        let overrides = tools.overrides.as_deref();
+        let pin = installer
+            .litellm_pin(&folder, &lock, tools.gateway.version.as_ref(), overrides)
+            .await?;
+        let program = installer.ensure_litellm(&pin, &lock.uv).await?;
+        let installed = program.ancestors().nth(2).unwrap_or(Path::new("/"));
+        Ok((installed.to_owned(), pin))
+    }
+
+    fn lock(&self) -> anyhow::Result<Lock> {
+        Lock::read(&self.root.join(toolchain::lock::FOLDER))
+    }
+
+    /// The trials that the filters select.
+    pub fn selected(&self) -> anyhow::Result<SelectedTrials> {
+        SelectedTrials::in_project(
+            &self.options(self.tools.clone(), None),
+            &self.environment,
+            &self.root,
+        )
+    }
+
+    /// A run of those trials of `version` that `keep` accepts. It starts nothing.
+    pub fn start(
+        &self,
+        version: &ToolVersion,
+        keep: impl Fn(&TrialName) -> bool,
+        progress: Box<dyn ProgressSink>,
+    ) -> anyhow::Result<MatrixRun> {
+        let options = self.options(self.tools_at(version), Some(self.folder_of(version)));
+        let mut selected = SelectedTrials::in_project(&options, &self.environment, &self.root)?;
+        selected.names.retain(keep);
+        let environment = self.environment.clone();
+        MatrixRun::start(options, Paint::Plain, None, environment, selected, progress)
+    }
+
+    fn options(&self, tools: WantedTools, folder: Option<PathBuf>) -> RunOptions {
+        RunOptions {
+            gateway: tools.gateway,
+            claude: tools.claude,
+            overrides: tools.overrides,
+            axes: self.axes.clone(),
+            names: self.names.clone(),
+            cold: true,
+            folder,
+            ..RunOptions::default()
+        }
+    }
+}
+
+/// The reason why a version cannot be run, in one line: its first line, and the first exception of a gateway's log.
+pub fn in_short(why: &str) -> String {
+    let first = why
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default();
+    let first = first.split("; the end of `").next().unwrap_or_default();
+    let exception = why
+        .split_once(gateway::FIRST_EXCEPTION)
+        .map(|(_, rest)| rest.split("\n; the end of `").next());
+    match exception.flatten().and_then(|exception| exception.lines().last()) {
+        Some(exception) => format!(
+            "{}: {}",
+            first.trim_end_matches(gateway::FIRST_EXCEPTION.trim_end()),
+            exception.trim()
+        ),
+        None => first.to_owned(),
+    }
+}
+
+impl MatrixRun {
+    /// Starts the session. Fails as each trial would.
+    pub fn prepare(&self) -> Result<(), String> {
+        self.session()
+            .as_ref()
+            .map(drop)
+            .map_err(|error| format!("{error:#}"))
+    }
+
+    /// Runs all trials and ends the session. `done` gets the record of each finished trial.
+    pub fn run_all(self, done: impl Fn(&TrialRecord) + Sync) -> anyhow::Result<Results> {
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..CONCURRENT.min(self.trials().len()) {
+                scope.spawn(|| {
+                    loop {
+                        let rank = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(name) = self.trials().get(rank) else {
+                            break;
+                        };
+                        self.trial(name, rank);
+                        if let Some(record) = self.recorder.record_of(name) {
+                            done(&record);
+                        }
+                    }
+                });
+            }
+        });
+        self.results()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_in_short_has_the_first_exception() {
+        for (why, expected) in [
+            (
+                "the gateway ended before it was ready (exit status 1); its first exception:\n  File \"x.py\", line 1\n  ImportError: \
+                 no\n; the end of `/tmp/gateway.log`:\n  ModuleNotFoundError: other",
+                "the gateway ended before it was ready (exit status 1): ImportError: no",
+            ),
+            (
+                "the gateway was not ready; the end of `/tmp/gateway.log`:\n  INFO",
+                "the gateway was not ready",
+            ),
+            (
+                "cannot pin litellm: `uv pip compile` failed: exit status 1\n  no solution",
+                "cannot pin litellm: `uv pip compile` failed: exit status 1",
+            ),
+        ] {
+            assert_eq!(in_short(why), expected);
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Versions that the project does not pin: `--gateway litellm@VERSION`, `compat bisect`, `compat history`. Doubles replace the
+//! package index, `python3`, `uv`, LiteLLM and `claude`.
+
+use compat_matrix::env;
+use compat_matrix::results::Results;
+use serde_json::{Value, json};
+
+use crate::support::files::{copy_folder, write_program};
+use crate::support::loopback::{Server, ok, ready, status};
+use crate::support::root;
+use crate::support::small_project::Small;
+use crate::support::text::{assert_has, assert_lacks};
+
+/// The releases of the double of LiteLLM. From 1.4.0 on, no request reaches the provider. 1.3.0 does not start, and 1.2.0 has no
+/// solution without an override.
+const RELEASES: [&str; 8] = [
+    "1.0.0", "1.1.0", "1.2.0", "1.3.0", "1.4.0", "1.5.0", "1.6.0rc1", "1.6.0",
+];
+
+const PYTHON: &str = r#"case "$*" in
+  "-c "*) echo 3.12.1 ;;
+  "-m pip config list") echo "global.index-url='INDEX/simple'" ;;
+  *) echo "unexpected: $*" >&2; exit 9 ;;
+esac"#;
+
+const UV: &str = r#"echo "$*" >> LOG
+case "$1 $2" in
+  "venv "*) for folder; do :; done; mkdir -p "$folder/bin"; touch "$folder/bin/python" ;;
+  "pip compile")
+    for argument; do
+      case "$argument" in *requirements.in) input="$argument" ;; --override=*) override=yes ;; esac
+    done
+    version=$(sed -n 's/^litellm.*==//p' "$input")
+    if test "$version $override" = "1.2.0 "; then echo "no solution found" >&2; exit 1; fi
+    printf 'litellm==%s \\\n    --hash=sha256:aa\n' "$version" ;;
+  "pip install")
+    version=$(sed -n 's/^litellm==\([^ ]*\).*/\1/p' requirements.txt)
+    mkdir -p lib/python3/site-packages/litellm
+    echo "VERSION = '$version'" > lib/python3/site-packages/litellm/version.py
+    echo "same" > lib/python3/site-packages/litellm/same.py
+    cat > bin/litellm <<'SCRIPT'
+#!/bin/sh
+version=$(sed -n "s/^VERSION = '\(.*\)'/\1/p" "$(dirname "$0")/../lib/python3/site-packages/litellm/version.py")
+case "$version" in
+  1.3.0)
+    echo 'Traceback (most recent call last):'
+    echo '  File "/litellm/utils.py", line 10, in <module>'
+    echo "ImportError: cannot import name 'Gone'"
+    exit 1 ;;
+  1.4.0|1.5.0|1.6.0) ANTHROPIC_API_BASE=http://127.0.0.1:1 exec GATEWAY "$@" ;;
+  *) exec GATEWAY "$@" ;;
+esac
+SCRIPT
+    chmod +x bin/litellm ;;
+esac"#;
+
+/// A project, and an index with [`RELEASES`], each published a day after the one before.
+async fn project() -> (Small, Server) {
+    let files = RELEASES.iter().enumerate().map(|(day, version)| {
+        json!({"filename": format!("litellm-{version}.tar.gz"), "upload-time": format!("2026-01-{:02}T10:00:00Z", day + 1)})
+    });
+    let listing = json!({"files": files.collect::<Vec<Value>>()}).to_string();
+    let index = Server::start(move |asked, _| {
+        ready(match asked.target.as_str() {
+            "/simple/litellm/" => ok(listing.clone()),
+            _ => status(404),
+        })
+    })
+    .await;
+    let mut small = Small::new();
+    copy_folder(&root().join("toolchain"), &small.path("toolchain"));
+    std::fs::create_dir(small.path("bin")).unwrap();
+    write_program(
+        &small.path("bin/python3"),
+        &PYTHON.replace("INDEX", &index.address),
+    );
+    let log = small.path("uv.log").display().to_string();
+    let uv = UV
+        .replace("LOG", &log)
+        .replace("GATEWAY", env!("CARGO_BIN_EXE_fake-gateway"));
+    write_program(&small.path("bin/uv"), &uv);
+    let path = format!("{}:/usr/bin:/bin", small.path("bin").display());
+    small.set(env::PATH, &path);
+    (small, index)
+}
+
+const TRIAL: &str = "text::anthropic::haiku";
+
+#[tokio::test]
+async fn a_published_version_is_locked_as_of_its_own_day() {
+    let (small, index) = project().await;
+    let committed = small.read("toolchain/litellm.txt");
+    for _ in 0..2 {
+        let ran = small.run(&["--gateway", "litellm@1.1.0", "--exact", TRIAL]).await;
+        ran.exits(0);
+    }
+    let gateway = small.results().run.gateway;
+    assert_eq!(gateway.version.as_deref(), Some("1.1.0"));
+    let calls = small.read("uv.log");
+    assert_has(&calls, "--exclude-newer=2026-01-03T10:00:00");
+    assert_eq!(
+        calls.matches("pip compile").count(),
+        1,
+        "the lock is kept: {calls}"
+    );
+    assert_eq!(index.targets().len(), 1);
+    assert_eq!(small.read("toolchain/litellm.txt"), committed);
+}
+
+#[tokio::test]
+async fn an_override_is_part_of_the_lock() {
+    let (small, _index) = project().await;
+    let refused = small.run(&["--gateway", "litellm@1.2.0", "--exact", TRIAL]).await;
+    refused.exits(2);
+    refused.err_has("no solution found");
+    small.write("override.txt", "openai<2\n");
+    let line = [
+        "--gateway",
+        "litellm@1.2.0",
+        "--override",
+        "override.txt",
+        "--exact",
+        TRIAL,
+    ];
+    small.run(&line).await.exits(0);
+    assert_has(&small.read("uv.log"), "--override=");
+}
+
+#[tokio::test]
+async fn a_version_that_cannot_be_run_is_explained() {
+    let (mut small, _index) = project().await;
+    for (gateway, expected) in [
+        (
+            "litellm@9.9.9",
+            "the package index has no `litellm` 9.9.9; the newest is 1.6.0",
+        ),
+        (
+            "litellm@1.3.0",
+            "its first exception:\n  File \"/litellm/utils.py\", line 10, in <module>\n  ImportError: cannot import name 'Gone'",
+        ),
+        ("litellm@newest", "`newest` is not a version"),
+        ("other", "there is no gateway `other`"),
+    ] {
+        let ran = small.run(&["--gateway", gateway, "--exact", TRIAL]).await;
+        ran.exits(2);
+        ran.err_has(expected);
+    }
+    let ran = small.run(&["--claude", "2.1.228", "--exact", TRIAL]).await;
+    ran.err_has("`--claude` and `COMPAT_CLAUDE` name two programs");
+    small.set(env::LITELLM_PROXY_BASE_URL, "http://127.0.0.1:1");
+    let ran = small.run(&["--gateway", "litellm@1.1.0", "--exact", TRIAL]).await;
+    ran.err_has("`--gateway litellm@1.1.0` contradicts `LITELLM_PROXY_BASE_URL`");
+}
+
+#[tokio::test]
+async fn bisect_names_the_two_neighbours_and_the_skipped() {
+    let (small, _index) = project().await;
+    let ran = small
+        .compat(&["bisect", TRIAL, "--good", "1.0.0", "--bad", "1.6.0"])
+        .await;
+    ran.exits(0);
+    ran.out_has("last without:  litellm 1.1.0\nfirst with:    litellm 1.4.0", 1);
+    assert_has(
+        &ran.out,
+        "skipped:       1.3.0: the gateway ended before it was ready (exit status 1)",
+    );
+    assert_has(&ran.out, "ImportError: cannot import name 'Gone'");
+    assert_has(&ran.out, "skipped:       1.2.0: ");
+    assert_has(&ran.out, "  litellm/version.py changed");
+    assert_lacks(&ran.out, "litellm/same.py");
+    assert_has(&ran.out, "── without: litellm 1.1.0\nthe trial passes");
+    assert_lacks(&ran.err, "1.6.0rc1");
+}
+
+#[tokio::test]
+async fn bisect_checks_both_ends_first() {
+    let (small, _index) = project().await;
+    for (good, bad, expected) in [
+        ("1.4.0", "1.6.0", "`--good 1.4.0` has a failed trial too"),
+        ("1.0.0", "1.1.0", "`--bad 1.1.0` does not have a failed trial"),
+        (
+            "1.3.0",
+            "1.6.0",
+            "`--good 1.3.0` cannot be judged: the gateway ended before it was ready",
+        ),
+        ("1.0.0", "1.0.0", "`--good` and `--bad` are the same version"),
+        ("1.0.0", "1.6.0rc1", "is not a published final version"),
+    ] {
+        let ran = small
+            .compat(&["bisect", TRIAL, "--good", good, "--bad", bad])
+            .await;
+        ran.exits(1);
+        ran.err_has(expected);
+    }
+}
+
+#[tokio::test]
+async fn history_runs_only_what_is_not_stored() {
+    let (small, _index) = project().await;
+    let line = [
+        "history",
+        "--versions",
+        "1.1.0..1.4.0",
+        "--tier",
+        "haiku",
+        "--provider",
+        "anthropic",
+        "--format",
+        "json",
+    ];
+    let first = small.compat(&line).await;
+    first.err_has("1.1.0: 2 trials ran, 0 were stored");
+    let table: Value = serde_json::from_str(&first.out).unwrap();
+    let unusable = |index: usize| {
+        table["versions"][index]["unusable"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    assert_eq!(unusable(0), "");
+    assert_has(&unusable(1), "no solution found");
+    assert_has(&unusable(2), "ImportError: cannot import name 'Gone'");
+    assert_eq!(table["cells"][0]["cell"], "text::anthropic");
+    let again = small.compat(&line).await;
+    again.err_has("1.1.0: 0 trials ran, 2 were stored");
+    assert_eq!(again.out, first.out);
+    // A change of one cell runs that cell again, on each version.
+    let cell = small.read("cells/text/anthropic.yaml");
+    small.write("cells/text/anthropic.yaml", &format!("# changed\n{cell}"));
+    let changed = small.compat(&line).await;
+    changed.err_has("1.1.0: 1 trials ran, 1 were stored");
+    let results = small.read("target/compat/versions/litellm/1.1.0/compat-results.json");
+    assert_eq!(Results::parse(&results).unwrap().results.len(), 1);
+}
