@@ -17,7 +17,7 @@ use crate::claude::ClientFormat;
 use crate::env::{self, Environment};
 use crate::files::Project;
 use crate::files::mutant_files;
-use crate::gateway::LITELLM;
+use crate::gateway::{LITELLM, WantedTools};
 use crate::ids::TierId;
 use crate::mutants::Mutant;
 use crate::mutants::score::{Named, Scored, Vacuous};
@@ -117,7 +117,7 @@ async fn run_campaign(
     let known = project.known_findings(LITELLM).map_err(InvalidFiles)?;
     project.ensure_inside(&proxy_config, &project.trials())?;
     let options = SessionOptions {
-        control: false,
+        wanted: WantedTools::pinned(),
         client_format: ClientFormat::Messages,
         daemon: DaemonUse::Never,
         watchdog: None,

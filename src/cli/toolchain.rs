@@ -17,6 +17,7 @@ use crate::process::{RunId, Watchdog};
 use crate::progress;
 use crate::toolchain::cache::{CacheEntry, Installed};
 use crate::toolchain::npm::Registry;
+use crate::toolchain::platform::Platform;
 use crate::toolchain::{Installer, Lock, PythonPin, claude, litellm, lock, stamp, update, verify};
 use crate::versions::claude_code::DEFAULT_MIN_AGE;
 use crate::versions::{self, WantedVersion};
@@ -259,7 +260,7 @@ impl Versions {
             }
         };
         let registry = Registry::find(&installer.tools).await?;
-        let pin = update::pin_claude(&registry, &version).await?;
+        let pin = update::pin_claude(&registry, &version, &Platform::ALL).await?;
         if pin == lock.claude {
             output!("claude {version}: unchanged");
         } else {
@@ -281,7 +282,7 @@ async fn update_python(
     let wanted = update::with_version(&lock::read(&folder.join(source))?, &old.package, version);
     // A given version may be new. The newest one must be old enough, because bad versions are withdrawn within days.
     let published_by = version.is_none().then(|| Utc::now() - DEFAULT_MIN_AGE.0);
-    let new = update::pin_python(installer, &lock.uv, &old.package, &wanted, published_by).await?;
+    let new = update::pin_python(installer, &lock.uv, &old.package, &wanted, published_by, None).await?;
     // The source gets the resolved version, so that the two files agree.
     let resolved = update::with_version(&wanted, &old.package, Some(&new.version));
     lock::write(&folder.join(source), &resolved)?;

@@ -72,7 +72,7 @@ pub async fn install_release(
     } else {
         let source = lock::read(&lock_folder.join(lock::LITELLM_SOURCE))?;
         let wanted = update::with_version(&source, &lock.litellm.package, Some(&version));
-        update::pin_python(installer, &lock.uv, &lock.litellm.package, &wanted, None).await?
+        update::pin_python(installer, &lock.uv, &lock.litellm.package, &wanted, None, None).await?
     };
     installer.ensure_litellm(&pin, &lock.uv).await
 }

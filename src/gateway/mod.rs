@@ -8,6 +8,7 @@ mod credentials;
 mod litellm;
 mod log;
 mod process;
+mod wanted;
 mod watched;
 
 use std::path::Path;
@@ -20,6 +21,7 @@ pub use credentials::{config_files, live_providers, secrets};
 pub use litellm::{install_release, start_litellm};
 pub use log::LogFile;
 pub use process::{GatewayProcess, NotReady, is_alive, wait_until_ready};
+pub use wanted::{NO_GATEWAY, WantedGateway, WantedTools};
 pub use watched::{GatewayRun, WatchedGateway};
 
 use crate::env::{Environment, LITELLM_LOCAL_TABLES, Secret, Variables};

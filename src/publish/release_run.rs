@@ -22,6 +22,7 @@ use crate::process::{Launch, ProcessTag};
 use crate::provider::{self, Simulator, Unscripted, new_control_key};
 use crate::results::{Results, json};
 use crate::toolchain::npm::Registry;
+use crate::toolchain::platform::Platform;
 use crate::toolchain::{self, Installer, lock, update};
 use crate::versions::claude_code::DEFAULT_MIN_AGE;
 use crate::versions::{self, ResolvedVersion, WantedVersion};
@@ -219,7 +220,7 @@ impl ReleaseRun<'_, '_> {
         self.log.begin("install Claude Code");
         let tools = &self.installer.tools;
         let registry = Registry::find(tools).await?;
-        let pin = update::pin_claude(&registry, version).await?;
+        let pin = update::pin_claude(&registry, version, &Platform::ALL).await?;
         let claude = self.installer.ensure_claude(&pin).await?;
         let printed = toolchain::claude_version(&claude, tools, None).await?;
         self.log

@@ -327,7 +327,7 @@ impl MatrixRun {
                 environment: self.environment.clone(),
                 root: self.selected.project.root.clone(),
                 mutants: false,
-                control: self.options.is_control(),
+                wanted: self.options.wanted(),
                 client_format: self.options.client_format(),
                 daemon: self.daemon.clone(),
                 watchdog: None,

@@ -6,9 +6,11 @@ use clap::Args;
 
 use crate::claude::ClientFormat;
 use crate::env;
+use crate::gateway::{WantedGateway, WantedTools};
 use crate::isolation::IsolationLevel;
 use crate::plan::selection::{Axes, Names, Shard};
 use crate::results::last::LastFilter;
+use crate::toolchain::ToolVersion;
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Matrix")]
@@ -27,10 +29,17 @@ pub struct RunOptions {
     /// are those of `compatibility-details.json` beside it
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
-    /// The gateway: LiteLLM (or the gateway at `LITELLM_PROXY_BASE_URL`), or none, as a control of Claude Code, the cells
-    /// and the simulator
-    #[arg(long, value_parser = ["litellm", "none"], default_value = "litellm")]
-    pub gateway: String,
+    /// The gateway: `litellm` (or the gateway at `LITELLM_PROXY_BASE_URL`), or `none`, as a control of Claude Code, the cells
+    /// and the simulator. `litellm@1.101.0` is that version instead of the pinned one
+    #[arg(long, value_name = "NAME[@VERSION]", default_value = "litellm")]
+    pub gateway: WantedGateway,
+    /// This published version of Claude Code instead of the pinned one
+    #[arg(long, value_name = "VERSION")]
+    pub claude: Option<ToolVersion>,
+    /// Requirements that replace those of the gateway's packages, for a version that does not start with its own. In the
+    /// format of `uv --override`
+    #[arg(long = "override", value_name = "FILE")]
+    pub overrides: Option<PathBuf>,
     /// The API in which Claude Code calls the gateway: the Messages API, the gateway's pass-through below `/anthropic`, or the
     /// provider's own API. The last two run the columns that have them
     #[arg(long, value_name = "FORMAT", value_parser = ["messages", "passthrough", "provider"], default_value = "messages")]
@@ -63,7 +72,15 @@ pub struct RunOptions {
 impl RunOptions {
     /// Whether the run is a control run, without a gateway.
     pub fn is_control(&self) -> bool {
-        self.gateway == "none"
+        self.gateway.is_none()
+    }
+
+    pub fn wanted(&self) -> WantedTools {
+        WantedTools {
+            gateway: self.gateway.clone(),
+            claude: self.claude.clone(),
+            overrides: self.overrides.clone(),
+        }
     }
 
     pub fn client_format(&self) -> ClientFormat {

@@ -9,9 +9,11 @@ use crate::claude::ClientFormat;
 use crate::env::{self, Environment};
 use crate::files::Project;
 use crate::files::project::{broken_project, rendered};
+use crate::gateway::{LITELLM, NO_GATEWAY};
 use crate::ids::TrialName;
 use crate::plan::{Planned, selection};
 use crate::results::Results;
+use crate::text::listed;
 
 /// The project and the trials that a run selects.
 #[derive(Debug)]
@@ -46,6 +48,7 @@ impl SelectedTrials {
             false => part(options, scope)?,
         };
         let mut notes = Vec::new();
+        check_gateway(options, environment)?;
         if options.is_control() {
             let url = env::LITELLM_PROXY_BASE_URL;
             ensure!(
@@ -114,6 +117,32 @@ impl SelectedTrials {
         );
         Ok(())
     }
+}
+
+/// Fails if there is no such gateway, or if a version contradicts the gateway that already runs.
+fn check_gateway(options: &RunOptions, environment: &Environment) -> anyhow::Result<()> {
+    let (gateway, url) = (&options.gateway, env::LITELLM_PROXY_BASE_URL);
+    let known = [LITELLM, NO_GATEWAY];
+    ensure!(
+        known.contains(&gateway.name.as_str()),
+        "there is no gateway `{}`: known are {}",
+        gateway.name,
+        listed(known)
+    );
+    let flag = match (&gateway.version, &options.overrides) {
+        (Some(_), _) => format!("--gateway {gateway}"),
+        (None, Some(_)) => "--override".to_owned(),
+        (None, None) => return Ok(()),
+    };
+    ensure!(
+        environment.get(url).is_none(),
+        "`{flag}` contradicts `{url}`, which names a gateway that already runs: unset the variable"
+    );
+    ensure!(
+        !options.is_control(),
+        "`{flag}` is for a gateway, and `--gateway {NO_GATEWAY}` has none"
+    );
+    Ok(())
 }
 
 /// The project for which cargo runs the harness, else the one of the working directory.

@@ -12,7 +12,9 @@ use super::{SessionOptions, machine};
 use crate::env::{self, ClaudeChoice, Environment, Secret};
 use crate::files::private_folder;
 use crate::files::project::{PROXY_CONFIG, tier_models};
-use crate::gateway::{self, GatewayKind, GatewayOptions, GatewayProcess, LogFile, RunningGateway};
+use crate::gateway::{
+    self, GatewayKind, GatewayOptions, GatewayProcess, LogFile, RunningGateway, WantedTools,
+};
 use crate::mutants::RelayPosition;
 use crate::process::{RunId, Watchdog};
 use crate::progress::ProgressSink;
@@ -128,7 +130,7 @@ pub(super) async fn backend(
         env::COMPAT_PROVIDER_URL,
         env::LITELLM_PROXY_BASE_URL
     );
-    if options.control {
+    if options.wanted.gateway.is_none() {
         let simulator = Simulator::start(simulator_options(&options.root)).await?;
         let gateway = RunningGateway {
             base_url: simulator.base_url().to_owned(),
@@ -140,6 +142,7 @@ pub(super) async fn backend(
     }
     // The warm session has no relay behind its gateway.
     if !options.mutants
+        && options.wanted.is_pinned_gateway()
         && let Some(client) = daemon_client(options, progress).await?
     {
         return Ok(Backend::of_daemon(*client));
@@ -151,6 +154,7 @@ pub(super) async fn backend(
         scratch,
         simulator: simulator_options(&options.root),
         relay_behind: options.mutants,
+        wanted: &options.wanted,
     };
     let booted = boot(boot_options, progress).await?;
     let provider = Provider::Embedded(booted.simulator);
@@ -264,6 +268,7 @@ pub(super) struct Boot<'a> {
     pub(super) simulator: SimulatorOptions,
     /// Whether there is a relay between gateway and simulator.
     pub(super) relay_behind: bool,
+    pub(super) wanted: &'a WantedTools,
 }
 
 /// A gateway and the simulator behind it.
@@ -275,7 +280,7 @@ pub(super) struct Booted {
     pub(super) version: String,
 }
 
-/// Starts a simulator, and the pinned LiteLLM in front of it.
+/// Starts a simulator, and LiteLLM in front of it.
 pub(super) async fn boot(boot: Boot<'_>, progress: &dyn ProgressSink) -> anyhow::Result<Booted> {
     let simulator = Simulator::start(boot.simulator).await?;
     let back = match boot.relay_behind {
@@ -287,10 +292,15 @@ pub(super) async fn boot(boot: Boot<'_>, progress: &dyn ProgressSink) -> anyhow:
         false => None,
     };
     let provider_url = back.as_ref().map_or(simulator.base_url(), Relay::base_url);
-    let lock = Lock::read(&boot.root.join(toolchain::lock::FOLDER))?;
+    let folder = boot.root.join(toolchain::lock::FOLDER);
+    let lock = Lock::read(&folder)?;
     let installer = Installer::new(boot.environment.clone(), boot.run, progress)?;
-    let install = installer.ensure_litellm(&lock.litellm, &lock.uv).await?;
-    let version = lock.litellm.version;
+    let (version, overrides) = (&boot.wanted.gateway.version, &boot.wanted.overrides);
+    let pin = installer
+        .litellm_pin(&folder, &lock, version.as_ref(), overrides.as_deref())
+        .await?;
+    let install = installer.ensure_litellm(&pin, &lock.uv).await?;
+    let version = pin.version;
     let label = format!("starting LiteLLM {version}");
     progress.begin(&label);
     let options = GatewayOptions {
@@ -318,10 +328,17 @@ pub(super) async fn claude_program(
     progress: &dyn ProgressSink,
 ) -> anyhow::Result<(PathBuf, Option<String>)> {
     let environment = &options.environment;
+    let wanted = &options.wanted.claude;
+    ensure!(
+        wanted.is_none() || environment.claude().is_none(),
+        "`--claude` and `{}` name two programs: unset the variable",
+        env::COMPAT_CLAUDE
+    );
     let path = match environment.claude() {
         None => {
-            let pin = Lock::read(&options.root.join(toolchain::lock::FOLDER))?.claude;
+            let lock = Lock::read(&options.root.join(toolchain::lock::FOLDER))?;
             let installer = Installer::new(environment.clone(), run, progress)?;
+            let pin = installer.claude_pin(&lock, wanted.as_ref()).await?;
             return Ok((installer.ensure_claude(&pin).await?, Some(pin.version)));
         }
         Some(ClaudeChoice::File(file)) => claude_file(&file)?,

@@ -24,7 +24,7 @@ use crate::env::{Environment, Secret, Variables};
 use crate::evidence::{Behind, Evidence};
 use crate::files::project::PROXY_CONFIG;
 use crate::findings::Versions;
-use crate::gateway::{self, GatewayKind, RunningGateway};
+use crate::gateway::{self, GatewayKind, RunningGateway, WantedTools};
 use crate::http;
 use crate::ids::{ProviderId, TrialKey};
 use crate::isolation::IsolationLevel;
@@ -51,8 +51,7 @@ pub struct SessionOptions {
     pub root: PathBuf,
     /// Whether mutants are applied. The gateway then has a relay behind it too, so the run must start the gateway.
     pub mutants: bool,
-    /// Whether the run is a control run, without a gateway.
-    pub control: bool,
+    pub wanted: WantedTools,
     /// The API in which `claude` calls the gateway.
     pub client_format: ClientFormat,
     pub daemon: DaemonUse,

@@ -13,7 +13,7 @@ use super::inventory;
 use super::lock::PythonPin;
 use super::platform::Platform;
 use super::python::{self, Python};
-use crate::env;
+use crate::env::{self, Environment};
 use crate::process::Launch;
 use crate::progress::Work;
 
@@ -121,6 +121,7 @@ impl Installer<'_> {
         Ok(Uv {
             launch: tools.launch(program).environment(environment.iter()),
             python,
+            environment,
         })
     }
 
@@ -141,6 +142,8 @@ impl Installer<'_> {
 /// `uv`, with the Python that it installs for.
 pub(super) struct Uv {
     pub(super) python: Python,
+    /// The variables with which it runs.
+    pub(super) environment: Environment,
     launch: Launch,
 }
 

@@ -9,6 +9,7 @@ pub mod cache;
 pub mod npmrc;
 pub mod npm;
 pub mod python;
+pub mod index;
 pub mod stamp;
 pub mod inventory;
 pub mod confinement;
@@ -16,6 +17,7 @@ pub mod claude;
 pub mod litellm;
 pub mod packages;
 pub mod update;
+pub mod published;
 pub mod verify;
 
 use std::path::PathBuf;
@@ -24,6 +26,7 @@ pub use self::cache::Cache;
 pub use self::claude::version_of as claude_version;
 pub use self::lock::{ClaudePin, Lock, PythonPin};
 pub use self::packages::PackagePin;
+pub use self::published::ToolVersion;
 
 use crate::env::Environment;
 use crate::http::RetryPolicy;

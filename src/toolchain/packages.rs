@@ -216,7 +216,7 @@ impl Installer<'_> {
             Install::Pypi { package, version } => {
                 let name = package.split('[').next().unwrap_or(package);
                 let source = format!("{package}=={version}\n");
-                let pin = update::pin_python(self, uv, name, &source, None).await?;
+                let pin = update::pin_python(self, uv, name, &source, None, None).await?;
                 Ok(PackagePin::Pypi(pin))
             }
             Install::Npm { package, version } => {

@@ -3,6 +3,7 @@
 //! This module downloads and installs no tool. The pins name no registry.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -19,10 +20,14 @@ use crate::results::json::timestamp::to_text as time_text;
 /// The oldest Python that the requirements are solved for.
 const OLDEST_PYTHON: &str = "3.10";
 
-/// The pin of a version of `claude`, with the registry's digest of each platform's package.
-pub async fn pin_claude(registry: &Registry, version: &str) -> anyhow::Result<ClaudePin> {
+/// The pin of a version of `claude`, with the registry's digest of the package for each of `platforms`.
+pub async fn pin_claude(
+    registry: &Registry,
+    version: &str,
+    platforms: &[Platform],
+) -> anyhow::Result<ClaudePin> {
     let mut sha512 = BTreeMap::new();
-    for platform in Platform::ALL {
+    for platform in platforms {
         let package = platform.package();
         let metadata = registry.version(&package, version).await?;
         let digest = metadata.dist.integrity.unwrap_or_default();
@@ -38,15 +43,17 @@ pub async fn pin_claude(registry: &Registry, version: &str) -> anyhow::Result<Cl
 }
 
 /// The pin of `package` with all dependencies of the requirements in `source`, for every platform and Python. `uv` pins the
-/// solver for a machine without one. With `published_by`, later versions are ignored if the index gives the time.
+/// solver for a machine without one. With `published_by`, later versions are ignored if the index gives the time. `overrides` is
+/// a file of `uv --override`.
 pub async fn pin_python(
     installer: &Installer<'_>,
     uv: &PythonPin,
     package: &str,
     source: &str,
     published_by: Option<DateTime<Utc>>,
+    overrides: Option<&Path>,
 ) -> anyhow::Result<PythonPin> {
-    let output = solve(installer, uv, source, published_by)
+    let output = solve(installer, uv, source, published_by, overrides)
         .await
         .with_context(|| format!("cannot pin {package}"))?;
     let text = format!(
@@ -61,6 +68,7 @@ async fn solve(
     uv: &PythonPin,
     source: &str,
     published_by: Option<DateTime<Utc>>,
+    overrides: Option<&Path>,
 ) -> anyhow::Result<ProgramOutput> {
     let uv = installer.uv(uv).await?;
     let folder = private_folder::make("compat-").context("cannot create a temporary folder")?;
@@ -72,7 +80,12 @@ async fn solve(
         .arguments(["--generate-hashes", "--no-header", "--no-build", "--quiet"])
         .arguments(["--python"])
         .arguments([&uv.python.program, &input])
-        .arguments(published_by.map(|time| format!("--exclude-newer={}", time_text(&time))));
+        .arguments(published_by.map(|time| format!("--exclude-newer={}", time_text(&time))))
+        .arguments(overrides.map(std::path::absolute).transpose()?.map(|file| {
+            let mut flag = OsString::from("--override=");
+            flag.push(file);
+            flag
+        }));
     python::run(launch, "uv pip compile").await
 }
 

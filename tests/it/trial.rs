@@ -55,7 +55,7 @@ fn attached(gateway: &str, key: &str, provider: Option<&str>) -> Vec<(&'static s
 async fn session(variables: Vec<(&'static str, String)>) -> anyhow::Result<Session> {
     let options = SessionOptions {
         mutants: false,
-        control: false,
+        wanted: compat_matrix::gateway::WantedTools::pinned(),
         client_format: compat_matrix::claude::ClientFormat::Messages,
         daemon: DaemonUse::Never,
         environment: variables.into_iter().collect::<Environment>(),

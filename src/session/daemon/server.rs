@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{DaemonInfo, Fingerprint, StateDir};
 use crate::env::Environment;
-use crate::gateway::GatewayProcess;
+use crate::gateway::{GatewayProcess, WantedTools};
 use crate::process::RunId;
 use crate::progress::ProgressSink;
 use crate::provider::{self, new_control_key};
@@ -76,6 +76,7 @@ pub async fn serve(
             ..simulator_options(&options.root)
         },
         relay_behind: false,
+        wanted: &WantedTools::pinned(),
     };
     let mut booted = tokio::select! {
         booted = boot(boot_options, progress) => booted?,

@@ -183,7 +183,9 @@ async fn a_pin_has_the_digest_of_every_platform() {
     let machine = Machine::new().registry(&server);
     let registry = Registry::find(&machine.tools()).await.unwrap();
 
-    let pin = update::pin_claude(&registry, VERSION).await.unwrap();
+    let pin = update::pin_claude(&registry, VERSION, &Platform::ALL)
+        .await
+        .unwrap();
 
     assert_eq!(pin.sha512.len(), Platform::ALL.len());
     assert!(

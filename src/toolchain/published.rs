@@ -1,0 +1,147 @@
+//! Pins of published versions that the project does not pin. The cache keeps them; the committed lock stays.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::Context as _;
+use chrono::TimeDelta;
+
+use super::index::{self, PackageRelease};
+use super::lock::{self, ClaudePin, Lock, PythonPin};
+use super::npm::{Package, Registry};
+use super::platform::{CLAUDE_PACKAGE, Platform};
+use super::{Installer, claude, update};
+use crate::digest::Sha512;
+use crate::files::atomic_write;
+use crate::progress::Work;
+use crate::results::json::{self, timestamp::to_text as time_text};
+
+/// The folder of the pins in the cache.
+const PINS: &str = "pins";
+
+/// The time that a release may take to publish all its files. Its dependencies are those of that time.
+const RELEASE_TIME: TimeDelta = TimeDelta::hours(24);
+
+/// The version of a tool, as registries number it: `1.101.0`, `2.1.228`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ToolVersion(String);
+
+impl ToolVersion {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ToolVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for ToolVersion {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-+".contains(&byte);
+        let is_version = text.starts_with(|first: char| first.is_ascii_digit())
+            && text.contains('.')
+            && text.bytes().all(is_allowed);
+        match is_version {
+            true => Ok(Self(text.to_owned())),
+            false => Err(format!(
+                "`{text}` is not a version: expected the numbers of a release, such as `1.101.0`"
+            )),
+        }
+    }
+}
+
+impl Installer<'_> {
+    /// The pin of LiteLLM at `version`, or of the committed lock. The dependencies are those of the release's own day, and
+    /// `overrides` (a file of `uv --override`) replaces some. `folder` is the folder of the lock.
+    pub async fn litellm_pin(
+        &self,
+        folder: &Path,
+        lock: &Lock,
+        version: Option<&ToolVersion>,
+        overrides: Option<&Path>,
+    ) -> anyhow::Result<PythonPin> {
+        let pinned = &lock.litellm;
+        let version = match version {
+            Some(version) => version.as_str(),
+            None if overrides.is_none() => return Ok(pinned.clone()),
+            None => &pinned.version,
+        };
+        if version == pinned.version && overrides.is_none() {
+            return Ok(pinned.clone());
+        }
+        let source = lock::read(&folder.join(lock::LITELLM_SOURCE))?;
+        let wanted = update::with_version(&source, &pinned.package, Some(version));
+        let replaced = overrides.map(lock::read).transpose()?.unwrap_or_default();
+        let inputs = Sha512::of(format!("{wanted}\n--override\n{replaced}").as_bytes());
+        let path = self.pin_path(&format!("{}-{version}-{}.txt", pinned.package, inputs.short()));
+        if let Ok(text) = std::fs::read_to_string(&path) {
+            return PythonPin::parse(text, &pinned.package, &path);
+        }
+        let label = format!("resolving {} {version}", pinned.package);
+        let _work = Work::begin(self.progress, label);
+        let release = self.release(lock, version).await?;
+        let by = release.published + RELEASE_TIME;
+        let pin = update::pin_python(self, &lock.uv, &pinned.package, &wanted, Some(by), overrides).await?;
+        let text = format!("# As of {}.\n{}", time_text(&by), pin.requirements);
+        self.keep_pin(&path, &text)?;
+        PythonPin::parse(text, &pinned.package, &path)
+    }
+
+    /// The pin of Claude Code at `version` for this machine, or the one of the committed lock.
+    pub async fn claude_pin(&self, lock: &Lock, version: Option<&ToolVersion>) -> anyhow::Result<ClaudePin> {
+        let version = match version {
+            Some(version) if version.as_str() != lock.claude.version => version.as_str(),
+            _ => return Ok(lock.claude.clone()),
+        };
+        let platform = Platform::current()?;
+        let path = self.pin_path(&format!("{}-{version}-{platform}.json", claude::TOOL));
+        if let Ok(text) = std::fs::read_to_string(&path) {
+            return serde_json::from_str(&text)
+                .with_context(|| format!("`{}` is not a lock of `claude`: remove it", path.display()));
+        }
+        let registry = Registry::find(&self.tools).await?;
+        let pin = update::pin_claude(&registry, version, &[platform]).await?;
+        self.keep_pin(&path, &json::write(&pin))?;
+        Ok(pin)
+    }
+
+    /// The releases of LiteLLM in the package index, the oldest first.
+    pub async fn litellm_releases(&self, lock: &Lock) -> anyhow::Result<Vec<PackageRelease>> {
+        let uv = self.uv(&lock.uv).await?;
+        index::releases(&lock.litellm.package, &uv.python, &uv.environment, &self.tools).await
+    }
+
+    /// Claude Code's metadata in the package registry.
+    pub async fn claude_package(&self) -> anyhow::Result<Package> {
+        Registry::find(&self.tools).await?.package(CLAUDE_PACKAGE).await
+    }
+
+    async fn release(&self, lock: &Lock, version: &str) -> anyhow::Result<PackageRelease> {
+        let releases = self.litellm_releases(lock).await?;
+        let newest = releases
+            .last()
+            .map(|release| release.version.clone())
+            .unwrap_or_default();
+        let found = releases.into_iter().find(|release| release.version == version);
+        found.with_context(|| {
+            let package = &lock.litellm.package;
+            format!("the package index has no `{package}` {version}; the newest is {newest}")
+        })
+    }
+
+    fn pin_path(&self, name: &str) -> PathBuf {
+        self.cache.root().join(PINS).join(name)
+    }
+
+    fn keep_pin(&self, path: &Path, text: &str) -> anyhow::Result<()> {
+        let written = atomic_write::make_folder(&self.cache.root().join(PINS))
+            .and_then(|()| atomic_write::write(path, text));
+        written.with_context(|| format!("cannot write `{}`", path.display()))
+    }
+}
