@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::cache::{self, CacheEntry};
 use super::lock::{PythonPin, read, write};
 use super::platform::Platform;
-use super::{Installer, inventory, python, update};
+use super::{Installer, ToolVersion, inventory, python, update};
 use crate::catalogue::Install;
 use crate::digest::Sha512;
 use crate::files::private_folder;
@@ -152,6 +152,46 @@ impl Installer<'_> {
         let platform = Platform::current()?;
         let entry = self.cache.entry(name, pin.version(), platform, pin.digest());
         Ok(entry.in_layout(LAYOUT))
+    }
+
+    /// The pin of the gateway `name` at `version`, or of the committed lock. `None` if the gateway is no package.
+    pub async fn package_pin(
+        &self,
+        folder: &Path,
+        name: &str,
+        install: &Install,
+        version: Option<&ToolVersion>,
+        uv: &PythonPin,
+    ) -> anyhow::Result<Option<PackagePin>> {
+        let Some(version) = version.map(ToolVersion::as_str) else {
+            return PackagePin::read(folder, name, install);
+        };
+        let other = |pinned: &str| (pinned != version).then(|| version.to_owned());
+        let install = match install {
+            Install::Npm { package, version } => other(version).map(|version| Install::Npm {
+                package: package.clone(),
+                version,
+            }),
+            Install::Pypi { package, version } => other(version).map(|version| Install::Pypi {
+                package: package.clone(),
+                version,
+            }),
+            Install::Tool(_) | Install::BuiltIn(_) => return Ok(None),
+        }
+        .unwrap_or_else(|| install.clone());
+        if let Ok(Some(pinned)) = PackagePin::read(folder, name, &install) {
+            return Ok(Some(pinned));
+        }
+        // The lock of another version stays in the cache.
+        let folder = self.cache.root().join("pins").join(version);
+        if let Ok(Some(pinned)) = PackagePin::read(&folder, name, &install) {
+            return Ok(Some(pinned));
+        }
+        let pin = self.pin_package(&install, uv).await?;
+        if let Some(file) = PackagePin::file(&folder, name, &install) {
+            pin.write(&file)?;
+        }
+        Ok(Some(pin))
     }
 
     /// Installs the package of the gateway `name` if it is missing, and returns its folder.
