@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 
 use super::process::{free_port, new_key};
-use super::{ClientHeaders, GatewayKind, GatewayOptions, GatewayProcess, NotReady, RunningGateway, transparent};
+use super::{
+    ClientHeaders, GatewayKind, GatewayOptions, GatewayProcess, NotReady, RunningGateway, transparent,
+};
 use crate::catalogue::template::{NeutralList, NeutralModel, fill};
 use crate::catalogue::{BuiltIn, CatalogueEntry, Install};
 use crate::cells::Manifest;
@@ -100,7 +102,8 @@ impl CatalogueGateway {
             self.write_files(&list, options.folder)?;
             let launch = self.launch(&list, options)?;
             let ready = &self.entry.ready;
-            let started = GatewayProcess::start_ready_at(launch, list.port, key.clone(), log.clone(), ready).await;
+            let started =
+                GatewayProcess::start_ready_at(launch, list.port, key.clone(), log.clone(), ready).await;
             match started {
                 Err(error) if tries < PORT_TRIES && NotReady::is_port_taken(&error) => tries += 1,
                 started => {
@@ -116,14 +119,18 @@ impl CatalogueGateway {
 
     fn launch(&self, list: &NeutralList, options: &GatewayOptions<'_>) -> anyhow::Result<Launch> {
         let words = self.entry.command.iter();
-        let words: Vec<String> = words.map(|word| self.filled(word, list, "")).collect::<Result<_, _>>()?;
+        let words: Vec<String> = words
+            .map(|word| self.filled(word, list, ""))
+            .collect::<Result<_, _>>()?;
         let (program, arguments) = words.split_first().context("the gateway has no command")?;
         let program = match program.contains('/') {
             true => PathBuf::from(program),
-            false => options
-                .environment
-                .find_program(program)
-                .with_context(|| format!("there is no `{program}` on the PATH, which the gateway `{}` needs", self.name))?,
+            false => options.environment.find_program(program).with_context(|| {
+                format!(
+                    "there is no `{program}` on the PATH, which the gateway `{}` needs",
+                    self.name
+                )
+            })?,
         };
         let variables = self.entry.environment.iter();
         let variables = variables.map(|(name, value)| Ok((name, self.filled(value, list, "")?)));
@@ -162,7 +169,10 @@ impl CatalogueGateway {
             let filled = headers.iter().map(|(name, value)| {
                 // A header is one line.
                 let value = self.filled(value, list, column)?;
-                Ok((name.clone(), value.split_whitespace().collect::<Vec<_>>().join(" ")))
+                Ok((
+                    name.clone(),
+                    value.split_whitespace().collect::<Vec<_>>().join(" "),
+                ))
             });
             columns.insert(provider, filled.collect::<anyhow::Result<_>>()?);
         }
@@ -175,7 +185,11 @@ impl CatalogueGateway {
 
     fn filled(&self, text: &str, list: &NeutralList, column: &str) -> anyhow::Result<String> {
         fill(text, list, column).map_err(|error| {
-            anyhow!("`gateways/{}.yaml`: the template cannot be filled: {}", self.name, error.message)
+            anyhow!(
+                "`gateways/{}.yaml`: the template cannot be filled: {}",
+                self.name,
+                error.message
+            )
         })
     }
 }
@@ -185,10 +199,15 @@ fn text_of(path: &Path) -> String {
 }
 
 /// Base and credentials of each column, from the variables of `proxy_config.yaml`.
-fn providers(variables: &Variables, folder: &Path) -> anyhow::Result<BTreeMap<String, BTreeMap<String, String>>> {
+fn providers(
+    variables: &Variables,
+    folder: &Path,
+) -> anyhow::Result<BTreeMap<String, BTreeMap<String, String>>> {
     let value = |name: &str| {
         let value = variables.get(OsStr::new(name));
-        value.map(|value| value.to_string_lossy().into_owned()).unwrap_or_default()
+        value
+            .map(|value| value.to_string_lossy().into_owned())
+            .unwrap_or_default()
     };
     let file = folder.join("vertex-credentials.json");
     write_private(&file, &value(env::VERTEXAI_CREDENTIALS))?;
@@ -202,7 +221,10 @@ fn providers(variables: &Variables, folder: &Path) -> anyhow::Result<BTreeMap<St
     };
     let keyed = |base: &str, key: &str| vec![("base", value(base)), ("key", value(key))];
     let columns = [
-        (Route::Anthropic, keyed(env::ANTHROPIC_API_BASE, env::ANTHROPIC_API_KEY)),
+        (
+            Route::Anthropic,
+            keyed(env::ANTHROPIC_API_BASE, env::ANTHROPIC_API_KEY),
+        ),
         (Route::Azure, keyed(env::AZURE_AI_API_BASE, env::AZURE_AI_API_KEY)),
         (Route::BedrockInvoke, aws(env::AWS_BEDROCK_RUNTIME_ENDPOINT)),
         (Route::BedrockConverse, aws(env::AWS_BEDROCK_RUNTIME_ENDPOINT)),

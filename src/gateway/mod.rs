@@ -95,7 +95,11 @@ impl ClientHeaders {
     /// The further headers of a request of `column`.
     pub fn of(&self, column: Option<&ProviderId>) -> Vec<(String, String)> {
         let of_column = column.and_then(|column| self.columns.get(column));
-        self.all.iter().chain(of_column.into_iter().flatten()).cloned().collect()
+        self.all
+            .iter()
+            .chain(of_column.into_iter().flatten())
+            .cloned()
+            .collect()
     }
 }
 

@@ -21,7 +21,13 @@ const BODY_LIMIT: usize = 64 << 20;
 const OWN_KEY: &str = "x-litellm-api-key";
 
 /// Headers of a connection, not of the message (RFC 9110, section 7.6.1), and those that the client writes itself.
-const NOT_FORWARDED: [&str; 5] = ["host", "connection", "keep-alive", "transfer-encoding", "content-length"];
+const NOT_FORWARDED: [&str; 5] = [
+    "host",
+    "connection",
+    "keep-alive",
+    "transfer-encoding",
+    "content-length",
+];
 
 struct Transparent {
     list: NeutralList,
@@ -57,15 +63,26 @@ impl Transparent {
     async fn forward(&self, request: Request<Body>) -> Result<Response<Body>, (StatusCode, String)> {
         let (parts, body) = request.into_parts();
         let body = to_bytes(body, BODY_LIMIT).await;
-        let mut body = body.map_err(|error| (StatusCode::PAYLOAD_TOO_LARGE, error.to_string()))?.to_vec();
+        let mut body = body
+            .map_err(|error| (StatusCode::PAYLOAD_TOO_LARGE, error.to_string()))?
+            .to_vec();
         let key = format!("Bearer {}", self.list.key);
-        let has_key = |name: &str| parts.headers.get(name).is_some_and(|value| value.as_bytes() == key.as_bytes());
+        let has_key = |name: &str| {
+            parts
+                .headers
+                .get(name)
+                .is_some_and(|value| value.as_bytes() == key.as_bytes())
+        };
         let is_own = has_key("authorization");
         if !is_own && !has_key(OWN_KEY) {
             let why = "the request has no valid key of this gateway".to_owned();
             return Err((StatusCode::UNAUTHORIZED, why));
         }
-        let model = self.list.models.iter().find_map(|model| Some((model, position(&body, &model.alias)?)));
+        let model = self
+            .list
+            .models
+            .iter()
+            .find_map(|model| Some((model, position(&body, &model.alias)?)));
         if let Some((model, at)) = model {
             body.splice(at..at + model.alias.len(), model.model.bytes());
         }
@@ -75,7 +92,10 @@ impl Transparent {
         let prefix = if column == "azure" { "/anthropic" } else { "" };
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         let mut headers = parts.headers.clone();
-        NOT_FORWARDED.iter().chain(&[OWN_KEY]).for_each(|name| drop(headers.remove(*name)));
+        NOT_FORWARDED
+            .iter()
+            .chain(&[OWN_KEY])
+            .for_each(|name| drop(headers.remove(*name)));
         if is_own {
             headers.remove("authorization");
             let value = HeaderValue::try_from(text("key")).unwrap_or(HeaderValue::from_static(""));
@@ -92,7 +112,9 @@ impl Transparent {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = reply.status();
         let mut headers: HeaderMap = reply.headers().clone();
-        NOT_FORWARDED[1..].iter().for_each(|name| drop(headers.remove(*name)));
+        NOT_FORWARDED[1..]
+            .iter()
+            .for_each(|name| drop(headers.remove(*name)));
         *response.headers_mut() = headers;
         *response.body_mut() = Body::from_stream(reply.bytes_stream());
         Ok(response)
@@ -101,7 +123,8 @@ impl Transparent {
 
 /// Where `body` names the model `alias`: its first key `model` has this value.
 fn position(body: &[u8], alias: &str) -> Option<usize> {
-    let is_here = |at: &usize| body[*at..].starts_with(alias.as_bytes()) && body.get(at + alias.len()) == Some(&b'"');
+    let is_here =
+        |at: &usize| body[*at..].starts_with(alias.as_bytes()) && body.get(at + alias.len()) == Some(&b'"');
     let starts = [&b"\"model\":\""[..], b"\"model\": \""];
     let found = starts.iter().filter_map(|start| {
         let at = body.windows(start.len()).position(|window| window == *start)?;

@@ -84,9 +84,14 @@ impl FromStr for ClientHeader {
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, value) = text.split_once(':').unwrap_or((text, ""));
         let (name, value) = (name.trim(), value.trim());
-        if !is_header_name(name) || value.is_empty() || value.contains(|c: char| c.is_control() || !c.is_ascii()) {
+        if !is_header_name(name)
+            || value.is_empty()
+            || value.contains(|c: char| c.is_control() || !c.is_ascii())
+        {
             // The value may be a credential, so the error does not show it.
-            return Err("a header has the form `NAME: VALUE`, such as `x-portkey-provider: anthropic`".to_owned());
+            return Err(
+                "a header has the form `NAME: VALUE`, such as `x-portkey-provider: anthropic`".to_owned(),
+            );
         }
         Ok(Self((name.to_owned(), value.to_owned())))
     }

@@ -14,7 +14,8 @@ use crate::env::{self, ClaudeChoice, Environment, Secret};
 use crate::files::private_folder;
 use crate::files::project::{PROXY_CONFIG, tier_models};
 use crate::gateway::{
-    self, CatalogueGateway, ClientHeaders, GatewayKind, GatewayOptions, GatewayProcess, InstalledParts, LogFile, RunningGateway, WantedTools,
+    self, CatalogueGateway, ClientHeaders, GatewayKind, GatewayOptions, GatewayProcess, InstalledParts,
+    LogFile, RunningGateway, WantedTools,
 };
 use crate::mutants::RelayPosition;
 use crate::process::{RunId, Watchdog};
@@ -353,7 +354,10 @@ async fn boot_catalogued(
     let wanted = boot.wanted.gateway.version.as_ref();
     let mut parts = InstalledParts::default();
     let mut version = None;
-    if let Some(pin) = installer.package_pin(&folder, name, install, wanted, &lock.uv).await? {
+    if let Some(pin) = installer
+        .package_pin(&folder, name, install, wanted, &lock.uv)
+        .await?
+    {
         parts.package = Some(installer.ensure_package(name, &pin, &lock.uv).await?);
         version = Some(pin.version().to_owned());
     }
