@@ -1,7 +1,5 @@
 //! The form of a catalogue entry, and the errors of its meaning.
 
-use std::collections::BTreeMap;
-
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -33,9 +31,6 @@ pub struct InstallForm {
     /// The version of the package.
     #[schemars(length(min = 1), extend("examples" = ["1.15.2"]))]
     pub version: Option<String>,
-    /// Versions of dependencies of an npm package that replace those that it asks for, by their names.
-    #[serde(default)]
-    pub overrides: BTreeMap<String, String>,
     /// A tool that this project pins for itself.
     pub tool: Option<OwnTool>,
     /// A gateway that is part of this program.
@@ -168,7 +163,6 @@ fn install(form: &InstallForm, path: &KeyPath, reader: &mut Reader<'_>) -> Optio
         npm,
         pypi,
         version,
-        overrides,
         tool,
         built_in,
     } = form;
@@ -184,16 +178,8 @@ fn install(form: &InstallForm, path: &KeyPath, reader: &mut Reader<'_>) -> Optio
         }
     };
     let package = package.clone();
-    if !is_npm && !overrides.is_empty() {
-        let error = reader.at_key(&path.then("overrides"), "only `npm` has overrides");
-        reader.report(error.hint("remove `overrides`"));
-    }
     match (own, version.clone()) {
-        (None, Some(version)) if is_npm => Some(Install::Npm {
-            package,
-            version,
-            overrides: overrides.clone(),
-        }),
+        (None, Some(version)) if is_npm => Some(Install::Npm { package, version }),
         (None, Some(version)) => Some(Install::Pypi { package, version }),
         (None, None) => {
             let error = reader.at_key(path, "the package has no `version`");

@@ -7,8 +7,6 @@
 mod form;
 pub mod template;
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -36,12 +34,7 @@ pub struct CatalogueEntry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Install {
     /// A package for Node with its dependencies, pinned in `toolchain/gateways/<name>.json`.
-    Npm {
-        package: String,
-        version: String,
-        /// Versions of its dependencies that replace those that it asks for.
-        overrides: BTreeMap<String, String>,
-    },
+    Npm { package: String, version: String },
     /// A package for Python with its dependencies, pinned in `toolchain/gateways/<name>.txt`.
     Pypi { package: String, version: String },
     /// A tool that this project pins for itself.

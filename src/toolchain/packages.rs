@@ -3,7 +3,6 @@
 //! `<name>.json` is a lock of the npm client without a registry's address; `<name>.txt` has hashed requirements, as LiteLLM's
 //! has. The package managers verify every download. No install script runs: it could do what no digest covers.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -41,19 +40,12 @@ pub enum PackagePin {
 pub struct NpmPin {
     pub package: String,
     pub version: String,
-    overrides: BTreeMap<String, String>,
     lock: Value,
 }
 
 impl NpmPin {
     /// Parses the text of a lock that pins `package` at `version`; errors name `file`.
-    pub fn parse(
-        text: &str,
-        package: &str,
-        version: &str,
-        overrides: &BTreeMap<String, String>,
-        file: &Path,
-    ) -> anyhow::Result<Self> {
+    pub fn parse(text: &str, package: &str, version: &str, file: &Path) -> anyhow::Result<Self> {
         let shown = file.display();
         let lock: Value =
             serde_json::from_str(text).with_context(|| format!("`{shown}` is not a lock of npm"))?;
@@ -82,19 +74,9 @@ impl NpmPin {
             "`{shown}` does not pin `{package}` {version}{}: run `compat toolchain update --gateway NAME`",
             pinned.map_or_else(String::new, |pinned| format!(", but {pinned}"))
         );
-        for (name, wanted) in overrides {
-            let pinned = packages
-                .get(&format!("node_modules/{name}"))
-                .and_then(|entry| entry["version"].as_str());
-            ensure!(
-                pinned == Some(wanted),
-                "`{shown}` does not pin the override `{name}` {wanted}: run `compat toolchain update --gateway NAME`"
-            );
-        }
         Ok(Self {
             package: package.to_owned(),
             version: version.to_owned(),
-            overrides: overrides.clone(),
             lock,
         })
     }
@@ -135,11 +117,7 @@ impl PackagePin {
                 );
                 Self::Pypi(pin)
             }
-            Install::Npm {
-                package,
-                version,
-                overrides,
-            } => Self::Npm(NpmPin::parse(&text, package, version, overrides, &file)?),
+            Install::Npm { package, version } => Self::Npm(NpmPin::parse(&text, package, version, &file)?),
             Install::Tool(_) | Install::BuiltIn(_) => return Ok(None),
         }))
     }
@@ -190,14 +168,9 @@ impl Installer<'_> {
         };
         let other = |pinned: &str| (pinned != version).then(|| version.to_owned());
         let install = match install {
-            Install::Npm {
-                package,
-                version,
-                overrides,
-            } => other(version).map(|version| Install::Npm {
+            Install::Npm { package, version } => other(version).map(|version| Install::Npm {
                 package: package.clone(),
                 version,
-                overrides: overrides.clone(),
             }),
             Install::Pypi { package, version } => other(version).map(|version| Install::Pypi {
                 package: package.clone(),
@@ -266,7 +239,7 @@ impl Installer<'_> {
             let path = directory.join(name);
             std::fs::write(&path, text).map_err(cache::failed("write", &path))
         };
-        write("package.json", manifest(package, version, &pin.overrides))?;
+        write("package.json", manifest(package, version))?;
         write("package-lock.json", pin.text())?;
         let install = self
             .npm()?
@@ -286,15 +259,10 @@ impl Installer<'_> {
                 let pin = update::pin_python(self, uv, name, &source, None, None).await?;
                 Ok(PackagePin::Pypi(pin))
             }
-            Install::Npm {
-                package,
-                version,
-                overrides,
-            } => {
+            Install::Npm { package, version } => {
                 let folder = private_folder::make("compat-").context("cannot create a temporary folder")?;
                 let path = folder.path().join("package.json");
-                std::fs::write(&path, manifest(package, version, overrides))
-                    .map_err(cache::failed("write", &path))?;
+                std::fs::write(&path, manifest(package, version)).map_err(cache::failed("write", &path))?;
                 let lock = self
                     .npm()?
                     .directory(folder.path())
@@ -311,13 +279,7 @@ impl Installer<'_> {
                 if let Some(lock) = lock.as_object_mut() {
                     lock.shift_remove("name");
                 }
-                let pin = NpmPin::parse(
-                    &lock.to_string(),
-                    package,
-                    version,
-                    overrides,
-                    Path::new("npm install"),
-                )?;
+                let pin = NpmPin::parse(&lock.to_string(), package, version, Path::new("npm install"))?;
                 Ok(PackagePin::Npm(pin))
             }
             Install::Tool(_) | Install::BuiltIn(_) => {
@@ -340,13 +302,10 @@ const NPM_FLAGS: [&str; 4] = [
     "--no-update-notifier",
 ];
 
-fn manifest(package: &str, version: &str, overrides: &BTreeMap<String, String>) -> String {
+fn manifest(package: &str, version: &str) -> String {
     let mut dependencies = serde_json::Map::new();
     dependencies.insert(package.to_owned(), version.into());
-    format!(
-        "{:#}\n",
-        json!({ "private": true, "dependencies": dependencies, "overrides": overrides })
-    )
+    format!("{:#}\n", json!({ "private": true, "dependencies": dependencies }))
 }
 
 async fn run_npm(launch: &Launch, what: &str) -> anyhow::Result<()> {
@@ -382,13 +341,7 @@ mod tests {
             }
         });
         change(&mut lock);
-        NpmPin::parse(
-            &lock.to_string(),
-            "@a/b",
-            "1.0.0",
-            &BTreeMap::new(),
-            Path::new("b.json"),
-        )
+        NpmPin::parse(&lock.to_string(), "@a/b", "1.0.0", Path::new("b.json"))
     }
 
     #[test]
