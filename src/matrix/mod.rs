@@ -13,6 +13,7 @@ pub mod history;
 pub mod terminal;
 pub mod markdown;
 pub mod html;
+pub mod compare;
 pub mod schema;
 
 pub use builder::build;
