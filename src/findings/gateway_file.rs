@@ -526,6 +526,67 @@ mod tests {
     }
 
     #[test]
+    fn each_mistake_of_an_entry_has_its_place() {
+        let errors = |entry: &str| errors(&[("name: Example\n", &format!("name: Example\n{entry}"))]);
+        let npm = "install: {npm: example, version: 1.0.0}\n";
+        let start = "start: {command: [node, '{{ install }}/server.js']}\nready: /health\n";
+        for (entry, expected) in [
+            (
+                "install: {}\n",
+                "2:1: exactly one source is needed | `npm`, `pypi`, `tool` or `built_in`",
+            ),
+            ("install: {npm: example}\n", "2:1: the package has no `version`"),
+            (npm, "2:1: the gateway has no `start`"),
+            ("ready: /health\n", "2:1: `ready` needs `install`"),
+            (
+                "install: {built_in: transparent, version: 1.0.0}\n",
+                "2:43: only `npm` and `pypi` have a version",
+            ),
+            (
+                "install: {built_in: other}\n",
+                "2:21: the value is not one of those allowed",
+            ),
+            ("lacks: [{reason: Why.}]\n", "2:18: this lacks the whole matrix"),
+            (
+                "lacks: [{features: [visoin], reason: Why.}]\n",
+                "2:21: the manifest has no feature `visoin` | `vision` | did you mean `vision`?",
+            ),
+        ] {
+            let found = errors(entry);
+            assert!(
+                found.iter().any(|error| error.contains(expected)),
+                "{entry}: {found:#?}"
+            );
+        }
+        let whole = format!("{npm}{start}");
+        assert_eq!(errors(&whole), [""; 0]);
+        for (wrong, expected) in [
+            (
+                "configure:\n  home/a.json: |\n    {\n      {{ prot }}\n    }\n",
+                "8:7: the template cannot be filled: undefined value",
+            ),
+            (
+                "configure: {../a: x}\n",
+                "5:13: `../a` is not a path in the gateway's own folder",
+            ),
+            (
+                "client: {headers: {x-a: '{{ providers[column].keys }}'}}\n",
+                "5:25: the template cannot be filled",
+            ),
+            (
+                "client: {headers: {'x a': b}}\n",
+                "5:20: `x a` is not the name of a header",
+            ),
+        ] {
+            let found = errors(&format!("{whole}{wrong}"));
+            assert!(
+                found.iter().any(|error| error.contains(expected)),
+                "{wrong}: {found:#?}"
+            );
+        }
+    }
+
+    #[test]
     fn two_declarations_of_a_version_and_a_subject_are_refused() {
         let (_, first) = FILE.split_once("findings:\n").unwrap();
         let second = first
